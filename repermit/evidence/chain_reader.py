@@ -12,7 +12,7 @@ from datetime import UTC
 from itertools import chain
 from typing import Any, NamedTuple
 
-from repermit.db.connection import bound, chunks, literal, proxy
+from repermit.db.connection import bound, chunks, literal, position, proxy
 from repermit.db.models.base import PreparedQuery
 from repermit.db.models.campaigns import Wording
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -72,8 +72,8 @@ def all_rows(*, after: int) -> Iterator[dict[str, Any]]:
 
 
 def _rows(query: Any) -> list[dict[str, Any]]:
-    cursor = proxy.obj.execute(query.order_by(Evidence.seq))
-    return [dict(zip(_NAMES, row, strict=True)) for row in cursor.fetchall()]
+    rows = fetch_rows(query.order_by(Evidence.seq))
+    return [dict(zip(_NAMES, row, strict=True)) for row in rows]
 
 
 def parts_between(after: int | None, until: int | None) -> list[Part]:
@@ -86,8 +86,37 @@ def parts_between(after: int | None, until: int | None) -> list[Part]:
         query = query.where(EvidencePart.seq > after)
     if until is not None:
         query = query.where(EvidencePart.seq <= until)
-    rows = proxy.obj.execute(query.order_by(EvidencePart.seq)).fetchall()
-    return [Part._make(row) for row in rows]
+    return [Part._make(row) for row in fetch_rows(query.order_by(EvidencePart.seq))]
+
+
+def fetch_rows(query: Any) -> list[tuple[Any, ...]]:
+    """Return the rows of a query as they are stored, whatever somebody has made of them."""
+    rows: list[tuple[Any, ...]] = proxy.obj.execute(query).fetchall()
+    return rows
+
+
+def select_parts(*columns: Any, text: Any, part: str = "consent") -> Any:
+    """Return a query of the parts of one name in whose JSON a text stands, with their entries."""
+    return (
+        EvidencePart.select(*columns)
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        .where(EvidencePart.part == part, position(EvidencePart.json, text) > 0)
+    )
+
+
+def read_consent(parts: Mapping[str, Part]) -> dict[str, Any] | None:
+    """Return the content of an entry's part `consent`, None if it is not held or not readable.
+
+    One that is not readable was altered, which is a fault of its own.
+    """
+    part = parts.get("consent")
+    if part is None:
+        return None
+    try:
+        content = json.loads(part.json)
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def leaf_of(row: Mapping[str, Any]) -> str | None:

@@ -29,7 +29,7 @@ from repermit.db.work_steps import FIRST_STEP
 from repermit.errors import JournalRefused
 from repermit.evidence import chain, entries
 from repermit.evidence.verify import chain as verify_chain
-from repermit.evidence.verify.counts import KeptCounts
+from repermit.evidence.verify.counts import check_counts
 from repermit.evidence.verify.diagnosis import How
 from repermit.privacy import forget
 from repermit.rules.consent import Answer, Fate
@@ -201,18 +201,18 @@ def run_counts(database: Database) -> None:
 def test_verify_accuses_nobody_who_leaves_while_it_walks(
     database: Database, news: MailingList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    contact, walk = make_contact(database, news), KeptCounts.faults
+    contact = make_contact(database, news)
 
-    def leave(counts: Any) -> Any:
+    def leave(replay: Any) -> Any:
         def leave_elsewhere() -> None:
             with database.connection_context():
                 say_no(database, contact)
 
         with ThreadPoolExecutor(1) as others:
             others.submit(leave_elsewhere).result()
-        return walk(counts)
+        return check_counts(replay)
 
-    monkeypatch.setattr(KeptCounts, "faults", leave)
+    monkeypatch.setattr(verify_chain, "check_counts", leave)
     assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
     assert Suppression.select().count() == 1
 

@@ -30,12 +30,13 @@ from repermit.evidence.erasable_parts import (
     wrongly_erased_proofs,
 )
 from repermit.evidence.stored_tree import KeptTree, consistency
-from repermit.evidence.verify.counts import Audiences, KeptCounts, journal_findings
+from repermit.evidence.verify.contacts import check_contacts, deleted_contacts
+from repermit.evidence.verify.counts import check_counts, start_replay
 from repermit.evidence.verify.diagnosis import Fault, How, diagnose
-from repermit.evidence.verify.people import asks_after_removal, deleted_people
-from repermit.evidence.verify.people_status import check_people, check_suppressions
-from repermit.evidence.verify.tables import RelatedTables
-from repermit.evidence.verify.times import EntryTimes, mail_times
+from repermit.evidence.verify.mails import check_mails
+from repermit.evidence.verify.suppressions import check_journal, check_suppressions
+from repermit.evidence.verify.tables import check_tables
+from repermit.evidence.verify.times import EntryTimes
 from repermit.evidence.wordings_shown import Wordings
 from repermit.settings.definitions import Settings
 
@@ -80,19 +81,21 @@ def verify_chain(
 ) -> Verified:
     """Walk the chain as it is now, up to the first entry that does not hold.
 
-    A checkpoint that was kept elsewhere shows a tail that was cut off or rewritten since. Whoever
-    writes meanwhile is not kept waiting, and what they write is not looked at. Where the chain
-    holds, so must what stands beside it: campaigns, files, people, mails, counts, and with the key
-    also the fingerprints of addresses that are held, and the journal of suppressions if the
-    database has one. With `now`, the present moment, no entry may be of a later one.
+    Where the chain holds, so must the tables: campaigns, files, contacts, mails, counts and the
+    journal of suppressions if there is one. Whoever writes meanwhile is not kept waiting, and what
+    they write is not looked at.
+
+    - `known`: a checkpoint kept elsewhere, which shows a tail that was cut off or rewritten since.
+    - `fingerprint_key`: with it, fingerprints of addresses are checked too.
+    - `now`: with it, no entry may be of a later time.
     """
     # What comes into it from now on, the database as it is seen below does not have.
     journal_size = database.journal.size() if database.journal else 0
     with steady_view(database):
         walk = _Walk(known, now)
-        fault = next(chain(walk.faults(), walk.beside(fingerprint_key, journal_size)), None)
-        holds_from = known if known and known.seq and fault is None else None
-        shown = consistency(holds_from, walk.checkpoint()) if holds_from else None
+        fault = next(chain(walk.faults(), walk.table_faults(fingerprint_key, journal_size)), None)
+        earlier = known if known and known.seq and fault is None else None
+        shown = consistency(earlier, walk.checkpoint()) if earlier else None
     return Verified(
         entries=walk.entries,
         parts=walk.parts,
@@ -118,11 +121,9 @@ class _Walk:
     def __init__(self, known: Checkpoint | None, now: datetime | None = None) -> None:
         self.entries = self.parts = self.erased = 0
         self.wordings = Wordings()
-        self._beside = RelatedTables()
         self._erasures = Erasures()
         self._times = EntryTimes(now)
-        self._counts = KeptCounts()
-        self._audiences = Audiences()
+        self._replay = start_replay()
         self._known = known
         # One that was deleted matches nothing.
         self._head = EvidenceHead.get_or_none() or EvidenceHead(seq=0, hash="")
@@ -135,8 +136,7 @@ class _Walk:
 
     def faults(self) -> Iterator[Fault]:
         """Yield what does not hold, up to where the chain breaks."""
-        broken = yield from self._walk()
-        broken = broken or self._end()
+        broken = (yield from self._walk_entries()) or self._check_end()
         if broken:
             yield broken
             return
@@ -144,37 +144,35 @@ class _Walk:
         yield from self.wordings.of_campaigns()
         yield from self.wordings.of_nobody()
 
-    def beside(self, fingerprint_key: bytes | None, journal_size: int) -> Iterator[Fault]:
-        """Yield what is not so beside the chain, once that has been walked and holds."""
+    def table_faults(self, fingerprint_key: bytes | None, journal_size: int) -> Iterator[Fault]:
+        """Yield what is wrong in the tables, once the chain has been walked and holds."""
         yield from self._times.faults()
         yield from wrongly_erased_proofs()
-        yield from self._beside.faults()
-        yield from check_people()
+        yield from check_tables(self._replay)
+        yield from check_contacts()
         yield from check_suppressions(fingerprint_key)
-        yield from deleted_people()
-        yield from asks_after_removal()
-        yield from self._audiences.faults()
-        yield from mail_times()
-        yield from self._counts.faults()
-        yield from journal_findings(fingerprint_key, journal_size)
+        yield from deleted_contacts()
+        yield from check_mails(self._replay)
+        yield from check_counts(self._replay)
+        yield from check_journal(fingerprint_key, journal_size)
 
-    def _walk(self) -> Generator[Fault, None, Fault | None]:
+    def _walk_entries(self) -> Generator[Fault, None, Fault | None]:
         """Yield what is wrong with parts and wordings; return where the chain breaks."""
-        if broken := self._against_known():
+        if broken := self._check_known():
             return broken
         after = None
         for rows in runs_of_rows():
             run = RunOfParts(rows, after=after, erasures=self._erasures)
             self.wordings.look_up(run.parts)
             for row in rows:
-                if broken := self._step(row):
+                if broken := self._check_link(row):
                     return broken
                 yield from self._own_faults(row, run)
             self.erased += run.erased
             after = rows[-1]["seq"]
         return None
 
-    def _step(self, row: Mapping[str, Any]) -> Fault | None:
+    def _check_link(self, row: Mapping[str, Any]) -> Fault | None:
         """Go on to an entry, if it is the next one."""
         place, its_leaf = self.entries + 1, leaf_of(row)
         if row["seq"] != place or not its_leaf or link(self._hash, its_leaf) != row["hash"]:
@@ -182,25 +180,23 @@ class _Walk:
         if broken := self._tree.add(its_leaf):
             return broken
         self.entries, self._hash = place, row["hash"]
-        return self._against_known() if self._known else None
+        return self._check_known() if self._known else None
 
     def _own_faults(self, row: Mapping[str, Any], run: RunOfParts) -> Iterator[Fault]:
         if not run.is_as_said(row):
             yield from run.faults(row)
         if row["event"] not in EVENTS:
             yield Fault(row["seq"], How.UNKNOWN_EVENT, row["event"])
-        if fault := self._times.take(row):
+        if fault := self._times.apply_entry(row):
             yield fault
         parts = run.of(row["seq"])
         self.parts += len(parts)
-        self._beside.take(row, parts.values())
-        self._counts.take(row, parts)
-        self._audiences.take(row, parts)
+        self._replay.apply_entry(row, parts)
         if self.wordings.is_any_wrong:
             for part in parts.values():
                 yield from self.wordings.faults(part)
 
-    def _against_known(self) -> Fault | None:
+    def _check_known(self) -> Fault | None:
         """Compare with the checkpoint that was kept, where that was made."""
         known = self._known
         if known is None or known.seq != self.entries or known == self.checkpoint():
@@ -208,7 +204,7 @@ class _Walk:
         what = f"at {known.seq} or before: the checkpoint says otherwise"
         return Fault(known.seq, How.REWRITTEN, what)
 
-    def _end(self) -> Fault | None:
+    def _check_end(self) -> Fault | None:
         """Compare with the head, the tree, and a checkpoint that reaches further."""
         head, last = self._head, self.entries
         if EvidenceHead.select().count() > 1:
@@ -237,7 +233,7 @@ _KIND = "verified"
 class Walk:
     """One walk: when it began and by whom, and the checkpoint's entry that it was held against.
 
-    `found` is what `Verified.to_json` told; None while `is_busy`, or if it was cut off.
+    `found` is the result of `Verified.to_json`; None while `is_busy`, or if it was cut off.
     """
 
     at: datetime

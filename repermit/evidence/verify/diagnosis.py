@@ -86,9 +86,10 @@ _SENTENCES = {
 
 @dataclass(frozen=True)
 class Fault:
-    """The entry that does not hold, and how it fails; `what` says more, "" if there is no more.
+    """The entry that does not hold, and how it fails.
 
-    `seq` is 0 where no entry is concerned, as with a wording that only a campaign names.
+    - `seq`: 0 where no entry is concerned, as with a wording that only a campaign names.
+    - `what`: more about it in words, "" if there is no more.
     """
 
     seq: int
@@ -106,28 +107,33 @@ class Fault:
         return {"seq": self.seq, "how": str(self.how), "what": self.what}
 
 
+def mismatch(seq: int, what: str) -> Fault:
+    """Return the fault of what the entry `seq` contradicts, or no entry accounts for if it is 0."""
+    return Fault(seq, How.CONTRADICTED if seq else How.UNVOUCHED, what)
+
+
 # --- What happened where the chain breaks. --------------------------------------------------------
 
 
-_GONE_AT_MOST = 100
+_MOST_MISSING = 100
 """So many entries may have been taken out, and the others renumbered, and it is still noticed."""
 
 
 def diagnose(row: Row, *, place: int, before: str, head: EvidenceHead) -> Fault:
-    """Say what is wrong at a place of the chain, whose row there, or the next one, does not fit.
+    """Return what is wrong at a place of the chain where the row, or the next one, does not fit.
 
-    `before` is the hash before that place, up to which the chain holds.
+    - `before`: the hash before that place, up to which the chain holds.
     """
     if row["seq"] < 1:
         return Fault(row["seq"], How.INSERTED, "numbers count from 1")
     if (head.seq, head.hash) == (place - 1, before):
         return Fault(row["seq"], How.INSERTED, "the head knows nothing of it")
     if row["seq"] > place:
-        return _gap(row, place, before)
+        return _diagnose_gap(row, place, before)
     return (
-        _edited(row, place, before, head)
-        or _moved(row, place, before, head)
-        or _renumbered(row, place, head)
+        _diagnose_edit(row, place, before, head)
+        or _diagnose_move(row, place, before, head)
+        or _diagnose_renumbering(row, place, head)
         or Fault(place, How.EDITED)
     )
 
@@ -138,16 +144,16 @@ def fits(row: Row, place: int, before: str) -> bool:
     return its_leaf is not None and is_hash(before) and link(before, its_leaf) == row["hash"]
 
 
-def _gap(row: Row, place: int, before: str) -> Fault:
-    """Nothing stands at the place: it is gone, unless it stands somewhere later."""
+def _diagnose_gap(row: Row, place: int, before: str) -> Fault:
+    """Return that the entry of an empty place is missing, or where it stands now."""
     for other in all_rows(after=row["seq"] - 1):
         if fits(other, place, before):
             return Fault(place, How.REORDERED, f"it stands as entry {other['seq']} now")
     return Fault(place, How.MISSING)
 
 
-def _edited(row: Row, place: int, before: str, head: EvidenceHead) -> Fault | None:
-    """Say that an entry was edited if what follows it follows it still."""
+def _diagnose_edit(row: Row, place: int, before: str, head: EvidenceHead) -> Fault | None:
+    """Return that an entry was edited, if what follows it follows it still."""
     following = next(all_rows(after=place), None)
     its_leaf = leaf_of(row)
     true_hash = link(before, its_leaf) if its_leaf else ""
@@ -161,16 +167,16 @@ def _edited(row: Row, place: int, before: str, head: EvidenceHead) -> Fault | No
     return None
 
 
-def _moved(row: Row, place: int, before: str, head: EvidenceHead) -> Fault | None:
-    """Find the entry of this place further on: others were put in front of it, or it was moved."""
-    found = _find(place, before)
-    if found is None:
+def _diagnose_move(row: Row, place: int, before: str, head: EvidenceHead) -> Fault | None:
+    """Return that others were put in front of the entry of a place, or that it was moved."""
+    pair = _find_entry_of(place, before)
+    if pair is None:
         return None
-    neighbour, entry = found
-    ahead = entry["seq"] - place
-    last = _last_pushed(entry, ahead)
+    neighbour, entry = pair
+    shift = entry["seq"] - place
+    last = _last_shifted(entry, shift)
     # What stands here now may belong behind those, or where the entry of this place is.
-    if fits(row, last["seq"] - ahead + 1, last["hash"]) or fits(
+    if fits(row, last["seq"] - shift + 1, last["hash"]) or fits(
         row, entry["seq"], neighbour["hash"]
     ):
         return Fault(place, How.REORDERED, f"it stands as entry {entry['seq']} now")
@@ -179,7 +185,7 @@ def _moved(row: Row, place: int, before: str, head: EvidenceHead) -> Fault | Non
     return Fault(place, How.REORDERED, f"it stands as entry {entry['seq']} now")
 
 
-def _find(place: int, before: str) -> tuple[Row, Row] | None:
+def _find_entry_of(place: int, before: str) -> tuple[Row, Row] | None:
     """Return the row that fits a place, and the one in front of it."""
     for neighbour, entry in pairwise(all_rows(after=place - 1)):
         if fits(entry, place, before):
@@ -187,25 +193,24 @@ def _find(place: int, before: str) -> tuple[Row, Row] | None:
     return None
 
 
-def _last_pushed(entry: Row, ahead: int) -> Row:
-    """Return the last of the entries behind one that stand as much too far on as it does."""
+def _last_shifted(entry: Row, shift: int) -> Row:
+    """Return the last of the entries behind one that are shifted by as many places."""
     last = entry
     for following in all_rows(after=entry["seq"]):
-        if not fits(following, following["seq"] - ahead, last["hash"]):
+        if not fits(following, following["seq"] - shift, last["hash"]):
             break
         last = following
     return last
 
 
-def _renumbered(row: Row, place: int, head: EvidenceHead) -> Fault | None:
-    """Say that an entry is missing if those behind it had higher numbers."""
+def _diagnose_renumbering(row: Row, place: int, head: EvidenceHead) -> Fault | None:
+    """Return that an entry is missing, if those behind it had higher numbers."""
     following = next(all_rows(after=place), None)
-    for gone in range(1, _GONE_AT_MOST + 1):
+    for missing in range(1, _MOST_MISSING + 1):
         if following is None:
-            follows = (head.seq, head.hash) == (place + gone, row["hash"])
+            follows = (head.seq, head.hash) == (place + missing, row["hash"])
         else:
-            follows = fits(following, following["seq"] + gone, row["hash"])
+            follows = fits(following, following["seq"] + missing, row["hash"])
         if follows:
-            what = "those after it were given other numbers"
-            return Fault(place, How.MISSING, what)
+            return Fault(place, How.MISSING, "those after it were given other numbers")
     return None

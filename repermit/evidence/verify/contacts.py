@@ -1,0 +1,349 @@
+"""Whether contacts are what the newest entries about them say, and all of them are still there.
+
+The database compares, since there may be a million; the few that it cannot clear are looked at one
+by one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from peewee import JOIN, Case, Value, fn
+
+from repermit import email_address
+from repermit.db.connection import position, proxy, streamed
+from repermit.db.models.base import read_moment
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.errors import AddressError
+from repermit.evidence.chain_reader import fetch_rows, select_parts
+from repermit.evidence.verify.diagnosis import Fault, How, mismatch
+
+_STATUSES = ("confirmed", "customer", "removed")
+_UNDONE = ("import_undone", "sign_up_undone")
+_KEPT = (*_STATUSES, "added")
+STATUS_EVENTS = (*_KEPT, *_UNDONE)
+"""Events after which somebody has a status: by the event's own name, or as its part says."""
+
+_CONSENT, _PERSON = EvidencePart.alias("consent"), EvidencePart.alias("person")
+
+
+class _Doubtful(NamedTuple):
+    """A contact that may not be as its newest entry says.
+
+    - `is_contradicted`: its status, or why it has that, is another one.
+    - `is_named`: the entry has its address just as it is written.
+    - `is_elsewhere`: the entry is about another list than `slug`, the contact's.
+    """
+
+    number: int
+    slug: str
+    status: str
+    subject: str
+    address: str | None
+    address_key: str
+    status_at: Any
+    basis_at: Any
+    seq: int | None
+    event: str | None
+    at: Any
+    consent: str | None
+    is_contradicted: int
+    is_named: int
+    has_other_link: int
+    is_elsewhere: int
+
+
+def check_contacts() -> Iterator[Fault]:
+    """Yield the contacts that are not what their newest entry says, or have another's record."""
+    yield from _shared_subjects()
+    for contact in _doubtful_contacts(_newest_by_subject()):
+        if contact.is_elsewhere:
+            yield from _faults_on_own_list(contact)
+        else:
+            yield from _faults_of(contact)
+    yield from _wrongly_erased()
+
+
+def contact_fault(number: int, subject: str, what: str, *conditions: Any) -> Fault:
+    """Return a fault of a contact, with the newest entry about its subject."""
+    seq = newest_seq(Evidence.subject == subject, *conditions)
+    return mismatch(seq, f"contact {number}: {what}")
+
+
+def newest_seq(*conditions: Any) -> int:
+    """Return the newest entry of which these hold, 0 if there is none."""
+    return Evidence.select(fn.MAX(Evidence.seq)).where(*conditions).scalar() or 0
+
+
+def quote_member(name: str, column: Any) -> Any:
+    """Return what stands in canonical JSON where a name has a column's value, as SQL."""
+    # Within a string quotes are escaped, so that this stands in it as a name and a value alone.
+    return Value(f'"{name}":"').concat(column).concat('"')
+
+
+def has_later_contact(number: int, subject: str, address: str | None) -> bool:
+    """Say whether who was removed was erased, too, and their record goes on with a later row.
+
+    Whoever was erased and signs up again keeps the subject; the newest entry is of the later row.
+    """
+    if address is not None:
+        return False
+    this = Contact.alias("this")
+    later = Contact.select().where(
+        Contact.list == this.select(this.list).where(this.id == number),
+        Contact.subject == subject,
+        Contact.id > number,
+    )
+    return bool(later.exists())
+
+
+def deleted_contacts() -> Iterator[Fault]:
+    """Yield the people of whom entries tell and who have no contact on that list any more.
+
+    Removing, erasing and correcting keep the contact. Only taking a file back deletes those that it
+    brought, each with an entry `erased` of their own that names the file.
+    """
+    recorded: Any = Evidence.select(Evidence.subject, Evidence.list).where(
+        Evidence.event.in_(_KEPT), Evidence.subject != ""
+    )
+    present: Any = Contact.select(Contact.subject, MailingList.slug).join(MailingList)
+    names_file = select_parts(Evidence.subject, Evidence.list, text=Value('"imported_at":"'))
+    taken_back = names_file.where(Evidence.event == "erased")
+    for subject, slug in list(streamed(recorded.except_(present).except_(taken_back))):
+        seq = newest_seq(
+            Evidence.subject == subject, Evidence.list == slug, Evidence.event.in_(_KEPT)
+        )
+        event: str = Evidence.get(Evidence.seq == seq).event
+        yield Fault(seq, How.PERSON_DELETED, event)
+
+
+def _shared_subjects() -> Iterator[Fault]:
+    """Yield the records that more than one contact of a list has; who is erased may come back."""
+    query: Any = (
+        Contact.select(fn.MAX(Contact.id), Contact.subject)
+        .where(Contact.erased_at.is_null())
+        .group_by(Contact.list, Contact.subject)
+        .having(fn.COUNT(Contact.id) > 1)
+        .order_by(fn.MAX(Contact.id))
+    )
+    for number, subject in fetch_rows(query):
+        yield contact_fault(number, subject, "it has the record of another")
+
+
+def _wrongly_erased() -> Iterator[Fault]:
+    """Yield who is said to be erased, and is not as an erasure leaves them, or the other way."""
+    erasure = Evidence.select(Value(1)).where(
+        Evidence.subject == Contact.subject,
+        Evidence.list == MailingList.slug,
+        Evidence.event == "erased",
+        Evidence.at == Contact.erased_at,
+    )
+    has_address = Contact.address.is_null(is_null=False)
+    query: Any = (
+        Contact.select(Contact.id, Contact.subject)
+        .join(MailingList, JOIN.LEFT_OUTER)
+        .where(
+            Case(
+                None,
+                ((Contact.erased_at.is_null(), Contact.address.is_null()),),
+                has_address | (Contact.address_key != Contact.uid) | ~fn.EXISTS(erasure),
+            )
+        )
+        .order_by(Contact.id)
+    )
+    for number, subject in fetch_rows(query):
+        yield contact_fault(number, subject, "that it is erased")
+
+
+# --- Which contacts the database cannot clear. ----------------------------------------------------
+
+
+def _doubtful_contacts(newest: Any, *conditions: Any) -> Iterator[_Doubtful]:
+    """Yield the contacts that are not plainly as their newest entries say."""
+    contradicted, named, other_link = _is_contradicted(), _is_plainly_named(), _has_other_link()
+    elsewhere = Evidence.list != fn.COALESCE(MailingList.slug, "")
+    query: Any = (
+        Contact.select(
+            Contact.id,
+            MailingList.slug,
+            Contact.status,
+            Contact.subject,
+            Contact.address,
+            Contact.address_key,
+            Contact.status_at,
+            Contact.basis_at,
+            Evidence.seq,
+            Evidence.event,
+            Evidence.at,
+            _CONSENT.json,
+            _flag(contradicted),
+            _flag(named),
+            _flag(other_link),
+            _flag(elsewhere),
+        )
+        .join(MailingList, JOIN.LEFT_OUTER)
+        .switch(Contact)
+        .join(newest, JOIN.LEFT_OUTER, on=(newest.c.subject == Contact.subject))
+        .join(Evidence, JOIN.LEFT_OUTER, on=(Evidence.seq == newest.c.newest))
+        .join(_CONSENT, JOIN.LEFT_OUTER, on=_is_part(_CONSENT, "consent"))
+        .join(_PERSON, JOIN.LEFT_OUTER, on=_is_part(_PERSON, "person"))
+        .where(contradicted | other_link | elsewhere | _is_doubtful(named), *conditions)
+        .order_by(Contact.id)
+    )
+    return map(_Doubtful._make, proxy.obj.execute(query))
+
+
+def _newest_by_subject(*conditions: Any) -> Any:
+    return (
+        Evidence.select(Evidence.subject, fn.MAX(Evidence.seq).alias("newest"))
+        .where(Evidence.event.in_(STATUS_EVENTS), Evidence.subject != "", *conditions)
+        .group_by(Evidence.subject)
+        .alias("newest_by_subject")
+    )
+
+
+def _is_part(part: Any, name: str) -> Any:
+    return (part.seq == Evidence.seq) & (part.part == name)
+
+
+def _flag(condition: Any) -> Any:
+    """Return SQL that is 1 where a condition holds, and else 0, also where it is null."""
+    return Case(None, ((condition, 1),), 0)
+
+
+def _is_contradicted() -> Any:
+    """Say whether a contact is not what its entry says; what has ended by time says nothing."""
+    expected = Case(
+        None,
+        (
+            (Evidence.event.in_(_STATUSES), Evidence.event),
+            (Evidence.event.in_(_UNDONE), Contact.status),
+        ),
+        "unconfirmed",
+    )
+    has_reason = _consent_says("reason", Contact.reason)
+    has_basis = _consent_says("basis", Contact.basis)
+    had_status = _consent_says("status", Contact.status)
+    is_held = _CONSENT.json.is_null(is_null=False)
+    return (
+        (Contact.status != expected)
+        | (is_held & Evidence.event.in_(("removed", "sign_up_undone")) & ~has_reason)
+        | (is_held & Evidence.event.in_(("confirmed", "customer")) & ~has_basis)
+        | (is_held & Evidence.event.in_(_UNDONE) & ~(had_status & has_basis))
+    )
+
+
+def _is_plainly_named() -> Any:
+    """Say whether the entry has a contact's address as it is written, or nothing is held of it."""
+    is_named = position(_PERSON.json, quote_member("address", Contact.address)) > 0
+    is_folded = fn.LOWER(Contact.address) == Contact.address_key
+    return Contact.address.is_null() | (is_folded & _PERSON.json.is_null(is_null=False) & is_named)
+
+
+def _has_other_link() -> Any:
+    """Say whether the entry names another number in the links of a contact that is held.
+
+    What was noted before entries named it says nothing.
+    """
+    names_link = position(_PERSON.json, Value('"link":"')) > 0
+    names_own = position(_PERSON.json, quote_member("link", Contact.uid)) > 0
+    return Contact.address.is_null(is_null=False) & names_link & ~names_own
+
+
+def _is_doubtful(named: Any) -> Any:
+    """Say whether a contact's address or times are not just so in its entry.
+
+    They may be right all the same: somebody has moved, or a file told when they had signed up.
+    """
+    has_basis_at = _CONSENT.json.is_null(is_null=False) & _consent_says("at", Contact.basis_at)
+    return Evidence.seq.is_null(is_null=False) & (
+        (_flag(named) == 0)
+        | (Contact.status_at != Evidence.at)
+        | (
+            Contact.basis_at.is_null(is_null=False)
+            & (Contact.basis_at != Evidence.at)
+            & ~has_basis_at
+        )
+    )
+
+
+def _consent_says(name: str, column: Any) -> Any:
+    """Say whether an entry's proof, whose JSON is canonical, gives a name a column's value."""
+    return position(_CONSENT.json, quote_member(name, column)) > 0
+
+
+# --- What is wrong with one of them. --------------------------------------------------------------
+
+
+def _faults_of(contact: _Doubtful) -> Iterator[Fault]:
+    what = contact.status if contact.is_contradicted else _find_difference(contact)
+    number, subject, address = contact.number, contact.subject, contact.address
+    if not what or (contact.status == "removed" and has_later_contact(number, subject, address)):
+        return
+    yield mismatch(contact.seq or 0, f"contact {number}: {what}")
+
+
+def _faults_on_own_list(contact: _Doubtful) -> Iterator[Fault]:
+    """Yield what is wrong with a contact whose record's newest entry is about another list.
+
+    One record may tell of one person on two lists, each by entries of its own: earlier versions
+    took a subject over with a file of suppressions.
+    """
+    own = (Evidence.subject == contact.subject, Evidence.list == contact.slug)
+    if Evidence.select().where(Evidence.event.in_(STATUS_EVENTS), *own).exists():
+        for again in _doubtful_contacts(_newest_by_subject(*own), Contact.id == contact.number):
+            yield from _faults_of(again)
+    else:
+        yield mismatch(contact.seq or 0, f"contact {contact.number}: its list")
+
+
+def _find_difference(contact: _Doubtful) -> str:
+    """Return what of a contact its entries do not say, "" if they say it all."""
+    if contact.has_other_link:
+        return "the number in its links"
+    if not contact.is_named and not _is_named(contact):
+        return "its address"
+    consent: Mapping[str, Any] = json.loads(contact.consent) if contact.consent else {}
+    # When somebody was on a list before a file was taken back, no entry of that says.
+    if contact.event == "import_undone" or not consent:
+        return ""
+    since = consent.get("left_at") or consent.get("status_at") or contact.at
+    if _read_time(contact.status_at) != _read_time(since):
+        return "since when"
+    named = [
+        _read_time(at) for at in (contact.at, consent.get("at"), consent.get("basis_at")) if at
+    ]
+    return "" if not contact.basis_at or _read_time(contact.basis_at) in named else "since when"
+
+
+def _read_time(value: Any) -> datetime | None:
+    """Return a time, None for what is none."""
+    try:
+        return read_moment(value)
+    except (AttributeError, TypeError, ValueError):
+        return None
+
+
+def _is_named(contact: _Doubtful) -> bool:
+    """Say whether the newest entry that names an address of this person names this one."""
+    query: Any = (
+        select_parts(EvidencePart.json, text=Value('"address":"'), part="person")
+        .where(Evidence.subject == contact.subject, Evidence.list == contact.slug)
+        .order_by(Evidence.seq.desc())
+        .limit(1)
+    )
+    keys = {_address_key(json.loads(text)["address"]) for (text,) in fetch_rows(query)}
+    return keys | {_address_key(contact.address), contact.address_key} == {contact.address_key}
+
+
+def _address_key(address: Any) -> str:
+    """Return the key of an address, "" for what is none."""
+    try:
+        return email_address.parse(address).key
+    except (AddressError, AttributeError):
+        return ""

@@ -1,0 +1,251 @@
+"""Whether asks and reminders were sent to whom and when the record and their own columns say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from peewee import Value, fn
+
+from repermit.db.background_tasks import BackgroundTask, TaskKind
+from repermit.db.connection import is_postgresql, position, proxy, streamed
+from repermit.db.models.base import read_moment, stored
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.imports import Import
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
+from repermit.evidence.chain_reader import select_parts
+from repermit.evidence.verify.contacts import STATUS_EVENTS
+from repermit.evidence.verify.diagnosis import Fault, How
+from repermit.evidence.verify.replay import Launch, Replay, UndoneImport
+from repermit.evidence.verify.times import AHEAD, BEHIND, tolerance
+from repermit.rules.consent import latest_ask
+
+_MEMBERS = {"ask": "asked_at", "reminder": "reminded_at"}
+"""Under which names entries say when a mail of each kind was sent."""
+
+_KINDS = list(_MEMBERS)
+_ANSWERS = ("confirmed", "removed")
+_SENT = "sent"
+_REFUSED = 400
+_SECOND = len("2026-03-02T09:00:00")
+
+
+def check_mails(replay: Replay) -> Iterator[Fault]:
+    """Yield the mails that contradict entries or their own columns."""
+    yield from _asks_after_removal()
+    yield from _wrong_numbers_of_asks(replay)
+    yield from _mails_contradicting_themselves()
+    yield from _mails_contradicting_entries()
+    yield from _silences_too_short()
+
+
+# --- Whether anybody was asked or reminded after they had been removed. ---------------------------
+
+
+def _asks_after_removal() -> Iterator[Fault]:
+    """Yield the removals after which an ask or a reminder of the same person left.
+
+    Their own later Yes or sign-up, or taking back the file that had taken them off, ends a removal.
+    A mail may begin while an answer waits for its turn: see `tolerance`.
+    """
+    for number, subject, slug, started_at, sent_at in list(streamed(_mails_after_removal())):
+        # When it began decides: the server may take its time.
+        started = read_moment(started_at or sent_at)
+        latest = max(started, read_moment(sent_at) - BEHIND) if sent_at else started
+        entry = _status_entry(subject, slug, latest)
+        if entry and entry.event == "removed" and latest > entry.at + tolerance(entry.actor):
+            yield Fault(entry.seq, How.ASKED_AFTER_REMOVAL, f"mail {number}")
+
+
+def _mails_after_removal() -> Any:
+    """Return the mails that left after some removal of the same person, as far as that is quick."""
+    removal: Any = Evidence.select(Value(1)).where(
+        Evidence.subject == Contact.subject,
+        Evidence.event == "removed",
+        Evidence.at < fn.COALESCE(Mail.sent_at, Mail.started_at),
+    )
+    return (
+        Mail.select(Mail.id, Contact.subject, MailingList.slug, Mail.started_at, Mail.sent_at)
+        .join(Contact, on=(Contact.id == Mail.contact))
+        .join(MailingList, on=(MailingList.id == Contact.list))
+        .where(
+            Mail.kind.in_(_KINDS),
+            Mail.started_at.is_null(is_null=False) | Mail.sent_at.is_null(is_null=False),
+            fn.EXISTS(removal),
+        )
+        .order_by(Mail.id)
+    )
+
+
+def _status_entry(subject: str, slug: str, until: datetime) -> Evidence | None:
+    """Return the newest entry until a time that says what status somebody has on a list."""
+    entry: Evidence | None = (
+        Evidence.select()
+        .where(
+            Evidence.subject == subject,
+            Evidence.list == slug,
+            Evidence.event.in_(STATUS_EVENTS),
+            Evidence.at <= until,
+        )
+        .order_by(Evidence.seq.desc())
+        .first()
+    )
+    return entry
+
+
+# --- Whether each campaign has as many asks as its launch froze. ----------------------------------
+
+
+def _wrong_numbers_of_asks(replay: Replay) -> Iterator[Fault]:
+    """Yield the launches of which there are fewer asks or more than they say.
+
+    There may be fewer by the contacts that were deleted with a file taken back since.
+    """
+    counts = dict(_count_asks().tuples())
+    undone = [*replay.undone_imports, *_imports_being_undone()]
+    for campaign, launch in replay.launches.items():
+        count = counts.get(campaign, 0)
+        fewest = launch.asked - sum(file.contacts for file in undone if _reduces(file, launch))
+        if not fewest <= count <= launch.asked:
+            what = f"campaign {campaign}: {launch.asked:,} were asked, and {count:,} are there"
+            yield Fault(launch.seq, How.CONTRADICTED, what)
+
+
+def _reduces(file: UndoneImport, launch: Launch) -> bool:
+    """Say whether a launch may have asked people who came with a file that was undone later."""
+    is_later = file.seq is None or file.seq > launch.seq
+    return is_later and file.list == launch.list and file.imported_at < launch.at
+
+
+def _count_asks() -> Any:
+    """Return how many asks each campaign has to people who are there."""
+    return (
+        Mail.select(Mail.campaign, fn.COUNT(Mail.id))
+        .join(Contact, on=(Contact.id == Mail.contact))
+        .where(Mail.kind == "ask", Mail.campaign.is_null(is_null=False))
+        .group_by(Mail.campaign)
+    )
+
+
+def _imports_being_undone() -> Iterable[UndoneImport]:
+    tasks = BackgroundTask.select().where(BackgroundTask.kind == TaskKind.UNDO_IMPORT)
+    for task in list(tasks):
+        record = Import.select(Import.at).where(Import.id == task.target).get()
+        contacts = task.state["contacts"]
+        yield UndoneImport(None, task.list.slug, stored(record.at), contacts)
+
+
+# --- Whether mails were sent when their rows and entries say. -------------------------------------
+
+
+def _mails_contradicting_themselves() -> Iterator[Fault]:
+    is_sent = Mail.state == _SENT
+    query: Any = (
+        Mail.select(
+            Mail.id,
+            Mail.sent_at,
+            Mail.started_at,
+            Mail.due_at,
+            Campaign.starts_at,
+            Mail.state,
+            Mail.reason,
+            Mail.reply_code,
+        )
+        .join(Campaign)
+        .where(
+            Mail.kind.in_(_KINDS),
+            (is_sent & (Mail.sent_at.is_null() | (Mail.reason != "")))
+            | (is_sent & (Mail.reply_code >= _REFUSED))
+            | (~is_sent & Mail.sent_at.is_null(is_null=False))
+            | (Mail.sent_at < Mail.started_at)
+            | (Mail.sent_at < Mail.due_at)
+            | (Mail.sent_at < Campaign.starts_at),
+        )
+        .order_by(Mail.id)
+    )
+    for number, sent_at, *earliest, state, reason, code in list(streamed(query)):
+        says_sent = state == _SENT
+        if says_sent != bool(sent_at) or (says_sent and (reason or code >= _REFUSED)):
+            yield Fault(0, How.UNVOUCHED, f"mail {number}: whether it was sent")
+        elif any(at and read_moment(sent_at) < read_moment(at) - AHEAD for at in earliest):
+            yield Fault(0, How.UNVOUCHED, f"mail {number}: when it was sent")
+
+
+def _mails_contradicting_entries() -> Iterator[Fault]:
+    """Yield what answers and removals tell of a mail that does not say so, or not any more."""
+    for kind, name in _MEMBERS.items():
+        beginning = Value(f'"{name}":"')
+        query: Any = (
+            Mail.select(Mail.id, Contact.subject, Evidence.seq, EvidencePart.json)
+            .join(Contact, on=(Contact.id == Mail.contact))
+            .join(
+                Evidence,
+                on=(Evidence.subject == Contact.subject) & (Evidence.campaign == Mail.campaign),
+            )
+            .join(EvidencePart, on=(EvidencePart.seq == Evidence.seq))
+            .where(
+                Mail.kind == kind,
+                Evidence.event.in_(_ANSWERS),
+                EvidencePart.part == "consent",
+                position(EvidencePart.json, beginning.concat("2")) > 0,
+                fn.COALESCE(position(EvidencePart.json, beginning.concat(_sent_second())), 0) == 0,
+            )
+            .order_by(Evidence.seq)
+        )
+        for number, subject, seq, text in list(streamed(query)):
+            if not _is_sent_at(subject, kind, json.loads(text)[name]):
+                yield Fault(seq, How.CONTRADICTED, f"mail {number}: when it was sent")
+
+
+def _sent_second() -> Any:
+    """Return when a mail was sent, to the second, as entries write it; null if it was not."""
+    if is_postgresql(proxy.obj):
+        return fn.TO_CHAR(fn.TIMEZONE("UTC", Mail.sent_at), 'YYYY-MM-DD"T"HH24:MI:SS')
+    return fn.SUBSTR(Mail.sent_at, 1, _SECOND)
+
+
+def _is_sent_at(subject: str, kind: str, at: str) -> bool:
+    """Say whether any mail of a kind was sent to somebody at a time, in whichever campaign."""
+    sent: Any = (
+        Mail.select(Mail.sent_at)
+        .join(Contact, on=(Contact.id == Mail.contact))
+        .where(Contact.subject == subject, Mail.kind == kind, Mail.sent_at.is_null(is_null=False))
+        .tuples()
+    )
+    return any(sent_at == read_moment(at) for (sent_at,) in sent)
+
+
+def _silences_too_short() -> Iterator[Fault]:
+    """Yield the removals for silence of people who had not had their time to answer."""
+    rows: Any = (
+        select_parts(
+            Evidence.seq,
+            Evidence.at,
+            Campaign.starts_at,
+            EvidencePart.json,
+            text=Value('"reason":"no_response"'),
+        )
+        .join(Campaign, on=(Campaign.id == Evidence.campaign))
+        .where(
+            Evidence.event == "removed",
+            position(EvidencePart.json, Value('"minimum_days":')) > 0,
+        )
+        .order_by(Evidence.seq)
+    )
+    for seq, at, starts_at, text in streamed(rows):
+        if _is_too_short(json.loads(text), at, starts_at):
+            yield Fault(seq, How.CONTRADICTED, "how long they had to answer")
+
+
+def _is_too_short(consent: Mapping[str, Any], at: Any, starts_at: Any) -> bool:
+    asked_at, deadline = read_moment(consent["asked_at"]), read_moment(consent["deadline"])
+    return (
+        asked_at > latest_ask(deadline, consent["minimum_days"])
+        or asked_at < read_moment(starts_at) - AHEAD
+        or read_moment(at) < deadline
+    )

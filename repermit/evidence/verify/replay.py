@@ -1,0 +1,357 @@
+"""Replaying entries to what the tables should hold: a pure fold over the record.
+
+It holds the rows of campaigns, wordings, files and ticked steps, which are few, and tallies. What
+people should be the database compares itself, since there may be a million.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import accumulate, chain
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from repermit.db.models.base import read_moment, stored
+from repermit.evidence.chain_reader import Part, read_consent
+
+CAMPAIGN_ENDS = ("closed", "cancelled")
+TURN_EVENTS = ("confirmed", "removed")
+TAKEN_BACK = "whether it was taken back"
+"""How faults name the column of a file's undoing."""
+
+_FROZEN = ("deadline", "starts_at", "reminder_at", "minimum_days", "include_thin")
+
+_Row = Mapping[str, Any]
+_Consent = Mapping[str, Any]
+
+
+class Expected(NamedTuple):
+    """The value that a column should have; `seq` is the entry that says so, 0 if none does."""
+
+    seq: int
+    value: Any
+
+
+@dataclass
+class ExpectedRow:
+    """A row that entries account for; `seq` is the entry that made it, 0 if none has yet.
+
+    `columns` are named as faults name them; "" is what a fault names by its row alone.
+    """
+
+    seq: int = 0
+    columns: dict[str, Expected] = field(default_factory=dict)
+
+
+class WordingKey(NamedTuple):
+    """Which wording of a campaign; `revision` counts from 1."""
+
+    campaign: int
+    kind: str
+    language: str
+    revision: int
+
+
+class Launch(NamedTuple):
+    """A launch: its entry, list and time, and how many people it asked."""
+
+    seq: int
+    list: str
+    at: str
+    asked: int
+
+
+class UndoneImport(NamedTuple):
+    """A file that was taken back, and how many contacts were deleted with it.
+
+    `seq` is the entry that says so, None while the file is being taken back.
+    """
+
+    seq: int | None
+    list: str
+    imported_at: str
+    contacts: int
+
+
+class Replay:
+    """What the entries that were applied say that the tables hold.
+
+    - `parts`: how many parts there are, by list, name, and whether they are about somebody.
+    - `imports`: by list and time of the import; `steps`: by campaign, tool and step.
+    """
+
+    def __init__(self, *, tallied_upto: int, zones: Iterable[tuple[int, str]]) -> None:
+        self.parts: Counter[tuple[str, str, bool]] = Counter()
+        self.tallies = ExpectedTallies(tallied_upto, zones)
+        self.campaigns: dict[int, ExpectedRow] = defaultdict(_campaign_row)
+        self.wordings: dict[WordingKey, ExpectedRow] = {}
+        self.imports: dict[tuple[str, str], ExpectedRow] = {}
+        self.steps: dict[tuple[int, str, str], ExpectedRow] = {}
+        self.launches: dict[int, Launch] = {}
+        self.undone_imports: list[UndoneImport] = []
+
+    def apply_entry(self, row: _Row, parts: Mapping[str, Part]) -> None:
+        """Apply the next entry with its parts, by their names."""
+        for name in parts:
+            self.parts[row["list"], name, row["subject"] != ""] += 1
+        self.tallies.apply_entry(row, parts)
+        if apply := _APPLY.get(row["event"]):
+            apply(self, row, read_consent(parts) or {})
+
+    def launch_campaign(self, row: _Row, consent: _Consent) -> None:
+        """Expect a campaign as it was frozen, with its wordings."""
+        campaign, seq, at = self.campaigns[row["campaign"]], row["seq"], moment_text(row["at"])
+        campaign.seq = seq
+        frozen = {name: consent[name] for name in _FROZEN if name in consent}
+        frozen |= {"launched_at": at, "list": row["list"]}
+        campaign.columns |= {name: Expected(seq, value) for name, value in frozen.items()}
+        wordings = {
+            "ask": consent.get("wordings", {}),
+            "reminder": consent.get("reminder_wordings", {}),
+        }
+        self._add_wordings(row, wordings)
+        if "asked" in consent:
+            self.launches[row["campaign"]] = Launch(seq, row["list"], at, consent["asked"])
+
+    def extend_campaign(self, row: _Row, consent: _Consent) -> None:
+        """Expect a campaign's later deadline, with the wordings that tell it."""
+        names = {"deadline": "to", "reminder_at": "reminder_at"}
+        self.campaigns[row["campaign"]].columns |= {
+            name: Expected(row["seq"], consent[key])
+            for name, key in names.items()
+            if key in consent
+        }
+        self._add_wordings(row, consent.get("wordings", {}))
+
+    def end_campaign(self, row: _Row, _: _Consent) -> None:
+        """Expect a campaign to be over, and since when."""
+        columns = self.campaigns[row["campaign"]].columns
+        columns["state"] = Expected(row["seq"], row["event"])
+        columns["closed_at"] = Expected(row["seq"], moment_text(row["at"]))
+
+    def add_import(self, row: _Row, consent: _Consent) -> None:
+        """Expect a file that was imported."""
+        columns = {"": Expected(row["seq"], consent), TAKEN_BACK: Expected(0, "")}
+        self.imports[row["list"], moment_text(row["at"])] = ExpectedRow(row["seq"], columns)
+
+    def undo_import(self, row: _Row, consent: _Consent) -> None:
+        """Expect a file to be taken back."""
+        if row["subject"]:
+            return
+        key = row["list"], consent.get("imported_at", "")
+        if key in self.imports:
+            undone_at = Expected(row["seq"], moment_text(row["at"]))
+            self.imports[key].columns[TAKEN_BACK] = undone_at
+        self.undone_imports.append(UndoneImport(row["seq"], *key, consent.get("contacts", 0)))
+
+    def set_step(self, row: _Row, consent: _Consent) -> None:
+        """Expect a step of handing over to be ticked, or not to be."""
+        key = row["campaign"], consent.get("tool", ""), consent.get("step", "")
+        self.steps.pop(key, None)
+        if row["event"] == "handed_over":
+            ticked = Expected(row["seq"], (row["actor"], moment_text(row["at"])))
+            self.steps[key] = ExpectedRow(row["seq"], {"": ticked})
+
+    def _add_wordings(self, row: _Row, wordings: Mapping[str, Mapping[str, str]]) -> None:
+        for kind, by_language in wordings.items():
+            for language, digest in by_language.items():
+                key = WordingKey(row["campaign"], kind, language, 1)
+                while key in self.wordings:
+                    key = key._replace(revision=key.revision + 1)
+                self.wordings[key] = ExpectedRow(row["seq"], {"": Expected(row["seq"], digest)})
+
+
+def _campaign_row() -> ExpectedRow:
+    # Which of its states a campaign is in comes and goes; that it is over an entry says.
+    return ExpectedRow(0, {"closed_at": Expected(0, ""), "state": Expected(0, "")})
+
+
+def moment_text(value: Any) -> str:
+    """Return a time as entries write it, "" for none; what is no time says so."""
+    if not value:
+        return ""
+    try:
+        return stored(read_moment(value))
+    except (TypeError, ValueError):
+        return f"no moment: {value!r}"
+
+
+_APPLY: Mapping[str, Callable[[Replay, _Row, _Consent], None]] = {
+    "launched": Replay.launch_campaign,
+    "extended": Replay.extend_campaign,
+    **dict.fromkeys(CAMPAIGN_ENDS, Replay.end_campaign),
+    "imported": Replay.add_import,
+    "import_undone": Replay.undo_import,
+    "handed_over": Replay.set_step,
+    "not_handed_over": Replay.set_step,
+}
+
+
+# --- The tallies of answers and removals, also by day. --------------------------------------------
+
+# A tally counts the people of a list and campaign by turn: Yes, No or why they were removed. Two
+# things are not certain: which turn an entry was whose proof has ended since, and on which day it
+# was where an earlier version did not keep the time zone. So tallies have bounds.
+
+_UNDO_EVENTS = ("import_undone", "sign_up_undone")
+_TURNS = ("", "yes", "no", "withdrawn", "no_response", "bounce", "complaint", "request")
+_CODES = {turn: code for code, turn in enumerate(_TURNS)}
+_WESTMOST, _EASTMOST = timedelta(hours=-12), timedelta(hours=14)
+_MINUTE = len("2026-03-02T09:00")
+
+
+class TallyKey(NamedTuple):
+    """What tallies are kept by; `turn` is the column `what` of Tally."""
+
+    list: str
+    campaign: int
+    turn: str
+
+
+class _Days(NamedTuple):
+    """The first and the last day that a time may fall on; the same if the zone is known."""
+
+    first: str
+    last: str
+
+
+class ExpectedTallies:
+    """The turns of the entries up to the one that is tallied last, `upto`.
+
+    - `zones`: the time zones in which days were counted, each after which entry; "" if not known.
+    """
+
+    def __init__(self, upto: int, zones: Iterable[tuple[int, str]]) -> None:
+        self.upto = upto
+        known = [(after, zone) for after, zone in zones if zone]
+        self._afters = [after for after, _ in known]
+        self._zones = [zone for _, zone in known]
+        # The turn of each entry, one octet each, so that a million take a megabyte.
+        self._turns = bytearray()
+        self._counted: dict[TallyKey, Counter[_Days]] = defaultdict(Counter)
+        self._undone: dict[TallyKey, Counter[_Days]] = defaultdict(Counter)
+        self._unknown: dict[tuple[str, int], Counter[_Days]] = defaultdict(Counter)
+        # Entry and campaign of each turn that may be undone, by list, subject and time.
+        self._undoable: dict[tuple[str, str, str], tuple[int, int]] = {}
+
+    def apply_entry(self, row: Mapping[str, Any], parts: Mapping[str, Part]) -> None:
+        """Apply the next entry with its parts, by their names."""
+        if row["seq"] > self.upto:
+            return
+        self._turns.extend(bytes(row["seq"] - len(self._turns) + 1))
+        if row["event"] in TURN_EVENTS:
+            self._add_turn(row, read_consent(parts))
+        elif row["event"] in _UNDO_EVENTS:
+            self._undo_turn(row, read_consent(parts) or {})
+
+    def turn_of(self, seq: int) -> str:
+        """Return the turn of an entry that counts, else ""."""
+        return _TURNS[self._turns[seq]]
+
+    def count_unknown(self, key: TallyKey) -> int:
+        """Count the entries of a list and campaign that no longer say which turn they were."""
+        return self._unknown[key[:2]].total()
+
+    def find_wrong_days(
+        self, kept: Mapping[TallyKey, Mapping[str, int]]
+    ) -> Iterator[tuple[TallyKey, str]]:
+        """Yield each key whose tallies by day cannot be right, with the first such day."""
+        for key in sorted({*kept, *self._counted}):
+            day = self._find_wrong_day(key, kept.get(key, {}))
+            if day is not None:
+                yield key, day
+
+    def _add_turn(self, row: Mapping[str, Any], consent: Mapping[str, Any] | None) -> None:
+        days = self._days_of(row["seq"], row["at"])
+        if consent is None:
+            self._unknown[row["list"], row["campaign"]][days] += 1
+            return
+        turn = consent.get("reason") or ("yes" if consent.get("answer") == "yes" else "")
+        code = _CODES.get(turn, 0)
+        if not code:
+            return
+        self._turns[row["seq"]] = code
+        self._counted[TallyKey(row["list"], row["campaign"], turn)][days] += 1
+        if "file" in consent or "signed_up_at" in consent:
+            at = stored(read_moment(row["at"]))
+            self._undoable[row["list"], row["subject"], at] = row["seq"], row["campaign"]
+
+    def _undo_turn(self, row: Mapping[str, Any], consent: Mapping[str, Any]) -> None:
+        at = consent.get("imported_at") or consent.get("confirmed_at", "")
+        seq, campaign = self._undoable.pop((row["list"], row["subject"], at), (0, 0))
+        if seq:
+            key = TallyKey(row["list"], campaign, self.turn_of(seq))
+            self._turns[seq] = 0
+            self._undone[key][self._days_of(row["seq"], at)] += 1
+
+    def _days_of(self, seq: int, at: Any) -> _Days:
+        # Every offset is of whole minutes, and many a thousand entries are of the same one.
+        minute = at[:_MINUTE] if isinstance(at, str) else at.replace(second=0, microsecond=0)
+        place = bisect_left(self._afters, seq) - 1
+        return _days_of_minute(minute, self._zones[place] if place >= 0 else "")
+
+    def _find_wrong_day(self, key: TallyKey, kept: Mapping[str, int]) -> str | None:
+        """Return the first day whose tally, or whose sum up to there, is out of its bounds."""
+        counted, undone, unknown = self._counted[key], self._undone[key], self._unknown[key[:2]]
+        days = sorted({*kept, *chain.from_iterable(chain(counted, undone, unknown))})
+        places = {day: place for place, day in enumerate(days)}
+        least, most = _Bound(len(days)), _Bound(len(days))
+        for (first, last), count in counted.items():
+            most.add_anywhere(places[first], places[last], count)
+            least.add_certain(places[first], places[last], count)
+        for (first, last), count in undone.items():
+            most.add_certain(places[first], places[last], -count)
+            least.add_anywhere(places[first], places[last], -count)
+        for (first, last), count in unknown.items():
+            most.add_anywhere(places[first], places[last], count)
+        counts = [kept.get(day, 0) for day in days]
+        on_day = zip(least.by_day(), counts, most.by_day(), strict=True)
+        up_to_day = zip(least.up_to(), accumulate(counts), most.up_to(), strict=True)
+        for day, *both in zip(days, on_day, up_to_day, strict=True):
+            if any(not low <= count <= high for low, count, high in both):
+                return day
+        return None
+
+
+class _Bound:
+    """How many there can be at the least, or at the most, on each day and up to it."""
+
+    def __init__(self, days: int) -> None:
+        self._by_day = [0] * (days + 1)
+        self._up_to = [0] * days
+
+    def add_anywhere(self, first: int, last: int, count: int) -> None:
+        """Add what may be on any day from the first to the last."""
+        self._by_day[first] += count
+        self._by_day[last + 1] -= count
+        self._up_to[first] += count
+
+    def add_certain(self, first: int, last: int, count: int) -> None:
+        """Add what is on a day for certain: that one alone, or else by the last."""
+        if first == last:
+            self._by_day[first] += count
+            self._by_day[first + 1] -= count
+        self._up_to[last] += count
+
+    def by_day(self) -> Iterator[int]:
+        """Return the bound for each day."""
+        return accumulate(self._by_day[:-1])
+
+    def up_to(self) -> Iterator[int]:
+        """Return the bound for all days up to each."""
+        return accumulate(self._up_to)
+
+
+@lru_cache(maxsize=10_000)
+def _days_of_minute(minute: Any, zone: str) -> _Days:
+    at = read_moment(minute if isinstance(minute, datetime) else f"{minute}+00:00")
+    if zone:
+        day = at.astimezone(ZoneInfo(zone)).date().isoformat()
+        return _Days(day, day)
+    first, last = ((at + offset).date().isoformat() for offset in (_WESTMOST, _EASTMOST))
+    return _Days(first, last)
