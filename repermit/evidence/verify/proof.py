@@ -31,7 +31,7 @@ from repermit.i18n.lazy_text import Joined, Said
 
 
 class Agreement(StrEnum):
-    """How a document stands to a checkpoint; `untold` where the document does not show it."""
+    """How a document agrees with a checkpoint; `untold` where the document does not show it."""
 
     SAME = "same"
     GOES_ON = "goes_on"
@@ -44,10 +44,10 @@ def agreement(document: Mapping[str, Any], known: Checkpoint) -> Agreement:
 
     The document's own checkpoint, and how that goes on from an earlier one, hold by themselves.
     """
-    found, earlier = document["checkpoint"], (document.get("consistency") or {}).get("earlier", {})
-    if known.seq not in {found["seq"], earlier.get("seq")}:
+    own, earlier = document["checkpoint"], (document.get("consistency") or {}).get("earlier", {})
+    if known.seq not in {own["seq"], earlier.get("seq")}:
         return Agreement.UNTOLD
-    if known.to_json() == found:
+    if known.to_json() == own:
         return Agreement.SAME
     goes_on = {"seq": known.seq, "root": known.root} == earlier
     return Agreement.GOES_ON if goes_on else Agreement.DIFFERS
@@ -56,11 +56,11 @@ def agreement(document: Mapping[str, Any], known: Checkpoint) -> Agreement:
 def shown_to_go_on(octets: bytes) -> Mapping[str, Any] | None:
     """Return what `verify --checkpoint FILE --json` printed, None if this is something else."""
     try:
-        found = json.loads(octets)
+        document = json.loads(octets)
     except (ValueError, RecursionError):
         return None
-    is_it = isinstance(found, dict) and "format" not in found and "consistency" in found
-    return found if is_it else None
+    is_output = isinstance(document, dict) and "format" not in document
+    return document if is_output and "consistency" in document else None
 
 
 # --- A proof of what one person said. -------------------------------------------------------------
@@ -77,14 +77,14 @@ _TEXTS = {
     *("deadline", "requested_at", "confirmed_at", "address", "name", "source", "since"),
     *WORDINGS,
 }
-"""What is told of a part in words, and so has to be a text."""
+"""The names in a part whose values are shown in words, and so have to be texts."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What came of checking a proof: `faults` is empty if it holds, and then there is a document.
+    """The result of checking a proof: `faults` is empty if it holds, and then there is a document.
 
-    `gone` are the parts that are held no longer, as (entry, part): nothing is claimed of them.
+    - `gone`: the parts that are held no longer, as (entry, part); nothing is claimed of them.
     """
 
     faults: tuple[Said, ...]
@@ -93,7 +93,7 @@ class Checked:
 
 
 class _OtherForm(ValueError):
-    """A file has another form than a proof has; `said` tells where."""
+    """A file has another form than a proof has; `said` is where, in words."""
 
     def __init__(self, said: Said) -> None:
         super().__init__(said)
@@ -103,53 +103,52 @@ class _OtherForm(ValueError):
 def check_proof(octets: bytes, *, most: int = LARGEST) -> Checked:
     """Check a proof's file by itself, or in a ZIP: every digest, path and claim of it.
 
-    Nothing that can stand in a file ends in an error; what is no proof is a fault too, and so is
-    what has more than `most` octets.
+    - `octets`: anything; what is no proof is a fault, not an error.
+    - `most`: the number of octets above which it is a fault.
     """
     try:
-        document = _document(proof_in(octets, most=most), most)
+        document = _read_document(proof_in(octets, most=most), most)
         faults = tuple(_faults(document))
-        gone = () if faults else tuple(_gone(document["statement"]["entries"]))
+        gone = () if faults else tuple(_missing_parts(document["statement"]["entries"]))
     except Refused as refusal:
         return Checked((refusal.said,), {})
     except RecursionError:
         return Checked((Said("it is nested too deeply"),), {})
     except _OtherForm as error:
-        return Checked((_of_other_form(error.said),), {})
+        return Checked((_other_form(error.said),), {})
     except (ValueError, LookupError, TypeError, AttributeError):
-        # What Python says of it is nothing that somebody could mend it by.
-        return Checked(
-            (_of_other_form(Said("something in it is of another kind than there should be")),), {}
-        )
+        # Nobody could mend it by what Python says of it.
+        reason = Said("something in it is of another kind than there should be")
+        return Checked((_other_form(reason),), {})
     return Checked(faults, document, gone)
 
 
-def _of_other_form(reason: Said) -> Said:
+def _other_form(reason: Said) -> Said:
     return Said("it is not of the form %(format)s: %(reason)s", format=FORMAT, reason=reason)
 
 
-def _document(octets: bytes, most: int) -> dict[str, Any]:
+def _read_document(octets: bytes, most: int) -> dict[str, Any]:
     if len(octets) > most:
         raise Refused("it has more than %(most)s octets", most=most)
     try:
-        found: dict[str, Any] = json.loads(
-            octets.decode(), object_pairs_hook=_object, parse_constant=_refuse
+        document: dict[str, Any] = json.loads(
+            octets.decode(), object_pairs_hook=_make_object, parse_constant=_refuse_constant
         )
     except _OtherForm:
         raise
     except ValueError:
         raise _OtherForm(Said("it is no JSON")) from None
-    return found
+    return document
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise _OtherForm(Said("a name stands twice in one object"))
-    return found
+    return members
 
 
-def _refuse(constant: str) -> None:
+def _refuse_constant(constant: str) -> None:
     raise _OtherForm(Said("%(constant)s is no JSON", constant=constant))
 
 
@@ -158,8 +157,8 @@ def _faults(document: dict[str, Any]) -> Iterator[Said]:
     # Of proofs that were sealed one after the other, all but the newest name a later last entry.
     _require_names(document, _DOCUMENT | (_WHERE_ASKED & document.keys()))
     if document["format"] != FORMAT:
-        found = repr(document["format"])
-        yield Said("its format is %(found)s, not %(format)s", found=found, format=FORMAT)
+        its_format = repr(document["format"])
+        yield Said("its format is %(found)s, not %(format)s", found=its_format, format=FORMAT)
         return
     statement, seal = document["statement"], document["seal"]
     yield from _faults_of_entries(statement)
@@ -179,9 +178,9 @@ def _faults(document: dict[str, Any]) -> Iterator[Said]:
 
 def _faults_of_entries(statement: dict[str, Any]) -> Iterator[Said]:
     last = 0
-    for one in statement["entries"]:
-        yield from _faults_of_entry(one)
-        entry = one["entry"]
+    for record in statement["entries"]:
+        yield from _faults_of_entry(record)
+        entry = record["entry"]
         if entry["seq"] <= last:
             yield Said("entry %(seq)s is out of order", seq=_number(entry))
         last = entry["seq"]
@@ -190,9 +189,9 @@ def _faults_of_entries(statement: dict[str, Any]) -> Iterator[Said]:
             yield Said("entry %(seq)s is not about this person and list", seq=_number(entry))
 
 
-def _faults_of_entry(one: dict[str, Any]) -> Iterator[Said]:
-    _require_names(one, {"entry", "parts"})
-    entry, parts = one["entry"], one["parts"]
+def _faults_of_entry(record: dict[str, Any]) -> Iterator[Said]:
+    _require_names(record, {"entry", "parts"})
+    entry, parts = record["entry"], record["parts"]
     _require_names(entry, _ENTRY)
     for name, part in parts.items():
         _require_names(part, {"salt", "content"})
@@ -229,7 +228,7 @@ def _faults_of_seal(statement: dict[str, Any], seal: dict[str, Any]) -> Iterator
         "statement": digest_of(statement)
     }:
         yield Said("entry %(seq)s was made for another statement than this one", seq=_number(entry))
-    if any(one["entry"]["seq"] >= entry["seq"] for one in statement["entries"]):
+    if any(record["entry"]["seq"] >= entry["seq"] for record in statement["entries"]):
         yield Said("the proof's own entry does not stand behind those that it proves")
 
 
@@ -247,9 +246,9 @@ def _faults_of_last(document: dict[str, Any], last: dict[str, Any]) -> Iterator[
 
 def _faults_of_paths(document: dict[str, Any], entries: Sequence[dict[str, Any]]) -> Iterator[Said]:
     paths, checkpoint = document["paths"], Checkpoint.from_json(document["checkpoint"])
-    _require_names(paths, {str(one["entry"]["seq"]) for one in entries})
-    for one in entries:
-        entry = one["entry"]
+    _require_names(paths, {str(record["entry"]["seq"]) for record in entries})
+    for record in entries:
+        entry = record["entry"]
         path = paths[str(entry["seq"])]
         if not check_inclusion(_leaf(entry), entry["seq"], path, checkpoint):
             yield Said(
@@ -262,21 +261,21 @@ def faults_of_consistency(document: Mapping[str, Any]) -> Iterator[Said]:
 
     Raises ValueError, LookupError, TypeError or AttributeError for what has another form.
     """
-    shown, checkpoint = document["consistency"], Checkpoint.from_json(document["checkpoint"])
-    _require_names(shown, {"earlier", "path"})
-    _require_names(shown["earlier"], {"seq", "root"})
-    if not check_consistency(shown, checkpoint):
+    consistency = document["consistency"]
+    _require_names(consistency, {"earlier", "path"})
+    _require_names(consistency["earlier"], {"seq", "root"})
+    if not check_consistency(consistency, Checkpoint.from_json(document["checkpoint"])):
         yield Said(
             "the checkpoint does not go on from the earlier one, at %(seq)s",
-            seq=_number(shown["earlier"]),
+            seq=_number(consistency["earlier"]),
         )
 
 
-def _gone(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[int, str]]:
-    for one in entries:
+def _missing_parts(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[int, str]]:
+    for record in entries:
         for name in PARTS:
-            if one["entry"][name] and name not in one["parts"]:
-                yield one["entry"]["seq"], name
+            if record["entry"][name] and name not in record["parts"]:
+                yield record["entry"]["seq"], name
 
 
 def _leaf(entry: Mapping[str, Any]) -> str:
@@ -285,11 +284,10 @@ def _leaf(entry: Mapping[str, Any]) -> str:
 
 
 def _require_texts(content: Any) -> None:
-    """Raise TypeError unless a part is an object in which what is told in words is text."""
-    told = [content[name] for name in _TEXTS & content.keys()]
-    if not all(isinstance(one, str | None) for one in told) or not isinstance(
-        content.get("unseen", {}), dict
-    ):
+    """Raise TypeError unless a part is an object in which what is shown in words is text."""
+    values = [content[name] for name in _TEXTS & content.keys()]
+    are_texts = all(isinstance(value, str | None) for value in values)
+    if not are_texts or not isinstance(content.get("unseen", {}), dict):
         raise TypeError
 
 
