@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from itertools import accumulate, chain
+from itertools import chain
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -298,53 +298,49 @@ class ExpectedTallies:
     def _find_wrong_day(self, key: TallyKey, kept: Mapping[str, int]) -> str | None:
         """Return the first day whose tally, or whose sum up to there, is out of its bounds."""
         counted, undone, unknown = self._counted[key], self._undone[key], self._unknown[key[:2]]
-        days = sorted({*kept, *chain.from_iterable(chain(counted, undone, unknown))})
-        places = {day: place for place, day in enumerate(days)}
-        least, most = _Bound(len(days)), _Bound(len(days))
-        for (first, last), count in counted.items():
-            most.add_anywhere(places[first], places[last], count)
-            least.add_certain(places[first], places[last], count)
-        for (first, last), count in undone.items():
-            most.add_certain(places[first], places[last], -count)
-            least.add_anywhere(places[first], places[last], -count)
-        for (first, last), count in unknown.items():
-            most.add_anywhere(places[first], places[last], count)
-        counts = [kept.get(day, 0) for day in days]
-        on_day = zip(least.by_day(), counts, most.by_day(), strict=True)
-        up_to_day = zip(least.up_to(), accumulate(counts), most.up_to(), strict=True)
-        for day, *both in zip(days, on_day, up_to_day, strict=True):
-            if any(not low <= count <= high for low, count, high in both):
+        certain, possible, taken_off = map(_ByDay, (counted, counted + unknown, undone))
+        total = 0
+        for day in sorted({*kept, *chain.from_iterable(chain(counted, undone, unknown))}):
+            count = kept.get(day, 0)
+            total += count
+            for by_day in (certain, possible, taken_off):
+                by_day.go_on_to(day)
+            is_in_bounds = (
+                certain.on_day - taken_off.may_be_on_day
+                <= count
+                <= possible.may_be_on_day - taken_off.on_day
+            ) and (
+                certain.up_to_day - taken_off.may_be_up_to_day
+                <= total
+                <= possible.may_be_up_to_day - taken_off.up_to_day
+            )
+            if not is_in_bounds:
                 return day
         return None
 
 
-class _Bound:
-    """How many there can be at the least, or at the most, on each day and up to it."""
+class _ByDay:
+    """Counts of what was on some day, gone through from day to day.
 
-    def __init__(self, days: int) -> None:
-        self._by_day = [0] * (days + 1)
-        self._up_to = [0] * days
+    How many there are on a day, and up to it, for certain; and how many there may be.
+    """
 
-    def add_anywhere(self, first: int, last: int, count: int) -> None:
-        """Add what may be on any day from the first to the last."""
-        self._by_day[first] += count
-        self._by_day[last + 1] -= count
-        self._up_to[first] += count
+    def __init__(self, counts: Mapping[_Days, int]) -> None:
+        self._first: Counter[str] = Counter()
+        self._last: Counter[str] = Counter()
+        self._only: Counter[str] = Counter()
+        for (first, last), count in counts.items():
+            self._first[first] += count
+            self._last[last] += count
+            self._only[first] += count if first == last else 0
+        self.on_day = self.may_be_on_day = self.up_to_day = self.may_be_up_to_day = 0
 
-    def add_certain(self, first: int, last: int, count: int) -> None:
-        """Add what is on a day for certain: that one alone, or else by the last."""
-        if first == last:
-            self._by_day[first] += count
-            self._by_day[first + 1] -= count
-        self._up_to[last] += count
-
-    def by_day(self) -> Iterator[int]:
-        """Return the bound for each day."""
-        return accumulate(self._by_day[:-1])
-
-    def up_to(self) -> Iterator[int]:
-        """Return the bound for all days up to each."""
-        return accumulate(self._up_to)
+    def go_on_to(self, day: str) -> None:
+        """Go on to the next day."""
+        self.may_be_up_to_day += self._first[day]
+        self.may_be_on_day = self.may_be_up_to_day - self.up_to_day
+        self.up_to_day += self._last[day]
+        self.on_day = self._only[day]
 
 
 @lru_cache(maxsize=10_000)
