@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from peewee import JOIN, Value
 
 from repermit.clock import years_before
-from repermit.db.connection import chunks, position, streamed
+from repermit.db.connection import chunks, streamed
 from repermit.db.models.base import Meta, read_moment
 from repermit.db.models.evidence import Evidence, EvidencePart
-from repermit.evidence.chain_reader import Part, parts_between
+from repermit.evidence.chain_reader import Part, parts_between, select_parts
 from repermit.evidence.entries import PARTS, part_digest
 from repermit.evidence.verify.diagnosis import Fault, How
 
@@ -50,17 +50,17 @@ class RunOfParts:
         """Return the parts of an entry, by their names."""
         return self._kept.get(seq, {})
 
-    def is_as_said(self, row: Mapping[str, Any]) -> bool:
+    def has_named_parts(self, row: Mapping[str, Any]) -> bool:
         """Say whether an entry has just the parts that it names; nearly all of a million have."""
         kept = self._kept.get(row["seq"], {})
-        found = 0
+        count = 0
         for name in PARTS:
-            if said := row[name]:
+            if digest := row[name]:
                 part = kept.get(name)
-                if part is None or digest_of(part) != said:
+                if part is None or digest_of(part) != digest:
                     return False
-                found += 1
-        return found == len(kept)
+                count += 1
+        return count == len(kept)
 
     def faults(self, row: Mapping[str, Any]) -> Iterator[Fault]:
         """Yield what is wrong with an entry's parts."""
@@ -131,11 +131,11 @@ class Erasures:
 
     @cached_property
     def _by_time(self) -> Mapping[str, set[int]]:
-        found: dict[str, set[int]] = defaultdict(set)
-        for _, seq, text in _said(Evidence.subject == "", Evidence.actor == "job"):
-            for name, earlier in _named(text, seq):
-                found[name].update(earlier)
-        return found
+        erased: dict[str, set[int]] = defaultdict(set)
+        for _, seq, text in _erasures(Evidence.subject == "", Evidence.actor == "job"):
+            for name, earlier in _read_erasure(text, seq):
+                erased[name].update(earlier)
+        return erased
 
 
 def erased_as(subject: str, slug: str) -> str:
@@ -152,36 +152,36 @@ def erased_as(subject: str, slug: str) -> str:
         .order_by(Evidence.seq.desc())
         .tuples()
     )
-    told = (json.loads(text).get("whose", "") for (text,) in query)
-    return next(filter(None, told), "")
+    fingerprints = (json.loads(text).get("whose", "") for (text,) in query)
+    return next(filter(None, fingerprints), "")
 
 
 def _of_people(subjects: Iterable[str]) -> Mapping[tuple[str, str], set[int]]:
-    found: dict[tuple[str, str], set[int]] = defaultdict(set)
-    for some in chunks(sorted(subjects), _CHUNK):
-        for subject, seq, text in _said(Evidence.subject.in_(some)):
-            for name, earlier in _named(text, seq):
-                found[subject, name].update(earlier)
-    return found
+    erased: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for chunk in chunks(sorted(subjects), _CHUNK):
+        for subject, seq, text in _erasures(Evidence.subject.in_(chunk)):
+            for name, earlier in _read_erasure(text, seq):
+                erased[subject, name].update(earlier)
+    return erased
 
 
-def _said(*whose: Any) -> Iterable[tuple[str, int, str]]:
-    """Return what the `erased` entries of some say, with their subject and number."""
+def _erasures(*conditions: Any) -> Iterable[tuple[str, int, str]]:
+    """Return the `erased` entries of which these hold: subject, number and content."""
     query: Any = (
         EvidencePart.select(Evidence.subject, Evidence.seq, EvidencePart.json)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
-        .where(Evidence.event == "erased", EvidencePart.part == "consent", *whose)
+        .where(Evidence.event == "erased", EvidencePart.part == "consent", *conditions)
     )
-    found: Iterable[tuple[str, int, str]] = query.tuples().iterator()
-    return found
+    rows: Iterable[tuple[str, int, str]] = query.tuples().iterator()
+    return rows
 
 
-def _named(text: str, seq: int) -> Iterator[tuple[str, list[int]]]:
+def _read_erasure(text: str, seq: int) -> Iterator[tuple[str, list[int]]]:
     """Yield the kinds of parts that an erasure names, each with the earlier entries it is about."""
     try:
-        said = json.loads(text)
-        earlier = [one for one in said["seqs"] if one < seq]
-        names = [str(name) for name in said["parts"]]
+        content = json.loads(text)
+        earlier = [number for number in content["seqs"] if number < seq]
+        names = [str(name) for name in content["parts"]]
     except (TypeError, ValueError, KeyError):
         return
     for name in names:
@@ -195,8 +195,7 @@ TERMS_TOLD_SINCE = "terms_told_since"
 """The fact under which a database keeps after which entry erasures of proofs tell their term."""
 
 _JOB = "job"
-_OFF = "removed"
-_STANDINGS = ("confirmed", "customer", _OFF, "import_undone", "sign_up_undone")
+_STATUS_EVENTS = ("confirmed", "customer", "removed", "import_undone", "sign_up_undone")
 _TAKEN_BACK = ("import_undone", "erased")
 
 _Person = tuple[str, str]
@@ -204,7 +203,7 @@ _Person = tuple[str, str]
 
 
 class _Erasure(NamedTuple):
-    """An entry `erased` that names proofs: `years` is the term that it tells, None for none."""
+    """An entry `erased` that names proofs; `years` is the term in it, None if it has none."""
 
     seq: int
     at: datetime
@@ -215,18 +214,18 @@ class _Erasure(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Told:
-    """An entry about somebody; `said` is its part `consent` where it took a file back."""
+class _Entry:
+    """An entry about somebody; `consent` is that part of it where it took a file back."""
 
     seq: int
     at: datetime
     event: str
-    said: Mapping[str, Any]
+    consent: Mapping[str, Any]
 
     @property
     def takes_back(self) -> bool:
         """Say whether it took a file back that had claimed something of this person."""
-        return self.event == "import_undone" or "imported_at" in self.said
+        return self.event == "import_undone" or "imported_at" in self.consent
 
 
 def wrongly_erased_proofs() -> Iterator[Fault]:
@@ -236,43 +235,31 @@ def wrongly_erased_proofs() -> Iterator[Fault]:
     restored = {read_moment(at) for at in _moments_of("restored")}
     erasures: list[_Erasure] = []
     for seq, at, actor, subject, slug, text in list(streamed(_naming_proofs())):
-        said = json.loads(text)
-        if "consent" not in said.get("parts", ()):
+        consent = json.loads(text)
+        if "consent" not in consent.get("parts", ()):
             continue
         if actor != _JOB:
             yield Fault(seq, How.ERASED_WRONGLY, f"by {actor}")
             continue
-        years = said.get("years")
+        years = consent.get("years")
         if type(years) is not int and (seq > since or years is not None):
             yield Fault(seq, How.ERASED_WRONGLY, "it tells no term")
             continue
-        erasures.append(_Erasure(seq, read_moment(at), subject, slug, said["seqs"], years))
-    for some in chunks(erasures, _CHUNK):
-        owners = _owners(some)
-        told = _told_of(set().union(*owners.values()))
-        for erasure in some:
-            if not all(
-                _is_over(told.get(person, ()), erasure, restored) for person in owners[erasure.seq]
-            ):
+        erasures.append(_Erasure(seq, read_moment(at), subject, slug, consent["seqs"], years))
+    for chunk in chunks(erasures, _CHUNK):
+        owners = _owners(chunk)
+        entries = _entries_about(set().union(*owners.values()))
+        for erasure in chunk:
+            people = owners[erasure.seq]
+            if not all(_is_over(entries.get(person, ()), erasure, restored) for person in people):
                 yield Fault(erasure.seq, How.ERASED_WRONGLY, "before its time")
 
 
 def _naming_proofs() -> Any:
+    columns = (Evidence.seq, Evidence.at, Evidence.actor, Evidence.subject, Evidence.list)
     return (
-        Evidence.select(
-            Evidence.seq,
-            Evidence.at,
-            Evidence.actor,
-            Evidence.subject,
-            Evidence.list,
-            EvidencePart.json,
-        )
-        .join(EvidencePart, on=(EvidencePart.seq == Evidence.seq))
-        .where(
-            Evidence.event == "erased",
-            EvidencePart.part == "consent",
-            position(EvidencePart.json, Value('"consent"')) > 0,
-        )
+        select_parts(*columns, EvidencePart.json, text=Value('"consent"'))
+        .where(Evidence.event == "erased")
         .order_by(Evidence.seq)
     )
 
@@ -284,21 +271,24 @@ def _moments_of(event: str) -> Iterable[Any]:
 
 def _owners(erasures: Sequence[_Erasure]) -> dict[int, set[_Person]]:
     """Return whose proofs each erasure names; earlier versions named those of many at once."""
-    owners = {one.seq: {(one.subject, one.slug)} if one.subject else set() for one in erasures}
-    for one in erasures:
-        if not one.subject:
-            for seqs in chunks(one.seqs, _CHUNK):
+    owners = {
+        erasure.seq: {(erasure.subject, erasure.slug)} if erasure.subject else set()
+        for erasure in erasures
+    }
+    for erasure in erasures:
+        if not erasure.subject:
+            for seqs in chunks(erasure.seqs, _CHUNK):
                 rows: Any = Evidence.select(Evidence.subject, Evidence.list).where(
                     Evidence.seq.in_(list(seqs)), Evidence.subject != ""
                 )
-                owners[one.seq] |= set(rows.tuples())
+                owners[erasure.seq] |= set(rows.tuples())
     return owners
 
 
-def _told_of(people: Iterable[_Person]) -> dict[_Person, list[_Told]]:
+def _entries_about(people: Iterable[_Person]) -> dict[_Person, list[_Entry]]:
     """Return the entries about these people, oldest first."""
-    found: dict[_Person, list[_Told]] = {}
-    for some in chunks(sorted({subject for subject, _ in people}), _CHUNK):
+    entries: dict[_Person, list[_Entry]] = {}
+    for subjects in chunks(sorted({subject for subject, _ in people}), _CHUNK):
         rows: Any = (
             Evidence.select(
                 Evidence.subject,
@@ -313,36 +303,36 @@ def _told_of(people: Iterable[_Person]) -> dict[_Person, list[_Told]]:
                 JOIN.LEFT_OUTER,
                 on=(EvidencePart.seq == Evidence.seq) & (EvidencePart.part == "consent"),
             )
-            .where(Evidence.subject.in_(list(some)))
+            .where(Evidence.subject.in_(list(subjects)))
             .order_by(Evidence.seq)
             .tuples()
         )
         for subject, slug, seq, at, event, text in rows.iterator():
-            said = json.loads(text) if text and event in _TAKEN_BACK else {}
-            one = _Told(seq=seq, at=at, event=event, said=said)
-            found.setdefault((subject, slug), []).append(one)
-    return found
+            consent = json.loads(text) if text and event in _TAKEN_BACK else {}
+            entry = _Entry(seq=seq, at=at, event=event, consent=consent)
+            entries.setdefault((subject, slug), []).append(entry)
+    return entries
 
 
-def _is_over(told: Iterable[_Told], erasure: _Erasure, restored: Iterable[datetime]) -> bool:
+def _is_over(entries: Iterable[_Entry], erasure: _Erasure, restored: Iterable[datetime]) -> bool:
     """Say whether the time of the proofs was over that an erasure names of a person."""
-    earlier = [one for one in told if one.seq < erasure.seq]
-    standings = [one for one in earlier if one.event in _STANDINGS]
-    last = standings[-1] if standings else None
+    earlier = [entry for entry in entries if entry.seq < erasure.seq]
+    statuses = [entry for entry in earlier if entry.event in _STATUS_EVENTS]
+    last = statuses[-1] if statuses else None
     # Who was taken off anew by restoring had left earlier, as their proof told.
-    if last and last.event == _OFF and (last.at in restored or _is_due(last.at, erasure)):
+    if last and last.event == "removed" and (last.at in restored or _is_due(last.at, erasure)):
         return True
-    named = [one for one in earlier if one.seq in set(erasure.seqs)]
-    back = [one for one in earlier if one.takes_back and _is_due(one.at, erasure)]
-    return all(any(_claims(one, undone) for undone in back) for one in named)
+    named = [entry for entry in earlier if entry.seq in set(erasure.seqs)]
+    undoings = [entry for entry in earlier if entry.takes_back and _is_due(entry.at, erasure)]
+    return all(any(_is_claim_of(entry, undoing) for undoing in undoings) for entry in named)
 
 
 def _is_due(moment: datetime, erasure: _Erasure) -> bool:
     return erasure.years is None or moment <= years_before(erasure.at, erasure.years)
 
 
-def _claims(one: _Told, undone: _Told) -> bool:
-    """Say whether an entry tells what a file claimed that was taken back by the other one."""
-    # What it said itself may have ended since.
-    imported_at = "" if undone.event == "erased" else undone.said.get("imported_at", "")
-    return one.at == read_moment(imported_at) if imported_at else one.seq <= undone.seq
+def _is_claim_of(entry: _Entry, undoing: _Entry) -> bool:
+    """Say whether an entry has what a file claimed that another entry took back."""
+    # What that entry said itself may have ended since.
+    imported_at = "" if undoing.event == "erased" else undoing.consent.get("imported_at", "")
+    return entry.at == read_moment(imported_at) if imported_at else entry.seq <= undoing.seq

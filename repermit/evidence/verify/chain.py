@@ -183,7 +183,7 @@ class _Walk:
         return self._check_known() if self._known else None
 
     def _own_faults(self, row: Mapping[str, Any], run: RunOfParts) -> Iterator[Fault]:
-        if not run.is_as_said(row):
+        if not run.has_named_parts(row):
             yield from run.faults(row)
         if row["event"] not in EVENTS:
             yield Fault(row["seq"], How.UNKNOWN_EVENT, row["event"])
