@@ -207,6 +207,7 @@ TAMPERED: dict[str, tuple[tuple[str, ...], str]] = {
         "imported",
     ),
     "counts that are none": (("UPDATE import SET counts = 'x' WHERE id = 1",), "imported"),
+    "counts that are a list": (("UPDATE import SET counts = '[]' WHERE id = 1",), "imported"),
     "another name of a file": (("UPDATE import SET file = 'x' WHERE id = 1",), "imported"),
     "another file": (("UPDATE import SET digest = 'x' WHERE id = 1",), "imported"),
     "a file that was not taken back": (("UPDATE import SET undone_at = NULL",), "import_undone"),
