@@ -122,12 +122,12 @@ def _stand_behind_proxies(app: Flask, settings: Settings) -> None:
 # --- Answer pages made smaller on their way, for whoever takes gzip (RFC 9110 §8.4.1.3). ----------
 
 
-_ROOMS = frozenset({"answering", "joining"})
+_COMPRESSED = frozenset({"answer", "join"})
 
 
 def pack(response: Response) -> Response:
     """Return the response, compressed if it is such a page and the browser takes that."""
-    if request.blueprint not in _ROOMS or response.mimetype != "text/html":
+    if request.blueprint not in _COMPRESSED or response.mimetype != "text/html":
         return response
     response.vary.add("Accept-Encoding")
     if request.accept_encodings["gzip"] > 0:

@@ -26,7 +26,7 @@ _NOTING_PATIENCE = 0.05
 # For reading the words that refuse a request whose seconds are over.
 _LEAST_PATIENCE = 0.1
 
-_WITHOUT = ("monitoring.healthz", "monitoring.robots")
+_WITHOUT = ("health.healthz", "health.robots")
 _READ_ONLY = {
     True: "SET default_transaction_read_only = {}",
     False: "PRAGMA query_only = {}",

@@ -138,7 +138,7 @@ class Task(WSGITask):  # type: ignore[misc]
 # --- One page behind the links of a mail is made at a time, and one answer recorded. --------------
 
 
-_OF_ANSWERS = "answering"
+_ANSWER_BLUEPRINT = "answer"
 _AT_ONCE_ON_POSTGRESQL = 2
 
 
@@ -159,7 +159,7 @@ class Turns:
 
 def take_turn() -> None:
     """Wait until this request's turn has come; raises DatabaseBusy."""
-    if request.blueprint != _OF_ANSWERS:
+    if request.blueprint != _ANSWER_BLUEPRINT:
         return
     turns: Turns = current_app.extensions["repermit.turns"]
     turn = turns.of(request.method)

@@ -23,7 +23,7 @@ from repermit.rules.consent import MailKind, MailState, Status
 from repermit.web.database_connection import connect_anew
 from repermit.web.request_context import arrival, current_site
 
-pages = Blueprint("monitoring", __name__)
+pages = Blueprint("health", __name__)
 
 _log = logging.getLogger(__name__)
 

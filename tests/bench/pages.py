@@ -58,27 +58,27 @@ from repermit.web import application
 from tests.support.postgresql_cluster import find_binaries, running_cluster
 
 _MORE = (
-    "contacts.show?after={middle}",
-    "contacts.show?status=unconfirmed",
-    "contacts.show?status=removed",
-    "contacts.show?status=removed&reason=no_response",
-    "handing_over.show?tool=mailchimp",
-    "looking.show?list=news",
-    "looking.show?before={middle}",
+    "contact_pages.show?after={middle}",
+    "contact_pages.show?status=unconfirmed",
+    "contact_pages.show?status=removed",
+    "contact_pages.show?status=removed&reason=no_response",
+    "exports.show?tool=mailchimp",
+    "audit_log.show?list=news",
+    "audit_log.show?before={middle}",
 )
 """Other sides of some pages."""
 
 _SEARCHES = ("person.77", "person.777@example777.org", "nobody")
 
 _SKIPPED = {
-    "entering.show_login": "for who is not logged in",
-    "entering.show_second_step": "for who is half logged in",
-    "entering.show_welcome": "for who has never logged in",
-    "locking.show_lock": "for who was away",
-    "styles.file": "a file",
-    "verifying.result": "what a walk found, for who has asked for one",
+    "login.show_login": "for who is not logged in",
+    "login.show_second_step": "for who is half logged in",
+    "login.show_welcome": "for who has never logged in",
+    "lock_screen.show_lock": "for who was away",
+    "static_files.file": "a file",
+    "evidence_check.result": "what a walk found, for who has asked for one",
 }
-_OF_A_CAMPAIGN = ("live.figures", "papering.show_report")
+_OF_A_CAMPAIGN = ("campaign_page.figures", "reports.show_report")
 _SECONDS = 10  # of the phases in which nothing happens
 _FEW = 2
 

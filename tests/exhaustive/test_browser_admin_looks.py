@@ -199,25 +199,25 @@ def _add_connections(pages: Pages) -> None:
 # --- Every page there is. ------------------------------------------------------------------------
 
 # What is no page of its own, or leads away from where one has logged in.
-NO_PAGES = {"live.figures", "styles.file", "writing.frame"}
+NO_PAGES = {"campaign_page.figures", "static_files.file", "mail_wording.frame"}
 # These are looked at in test_browser_entering, on the way in.
 ON_THE_WAY_IN = {
-    "entering.show_login",
-    "entering.show_second_step",
-    "entering.show_welcome",
-    "locking.show_lock",
+    "login.show_login",
+    "login.show_second_step",
+    "login.show_welcome",
+    "lock_screen.show_lock",
 }
 STATES = {
     "settings.show_group": ("organisation", "mail", "bounces", "campaign", "retention"),
-    "conditions.show": ("club", "bare"),
-    "describing.show": ("club", "bare"),
-    "handing_in.show": ("news", "club", "odd"),
-    "handing_over.show": ("old", "club"),
-    "launching.show": ("news", "club", "bare"),
-    "live.show": ("news", "old", "club"),
-    "papering.show": ("news", "club"),
-    "papering.show_report": ("news", "old"),
-    "writing.show": ("club", "bare"),
+    "campaign_dates.show": ("club", "bare"),
+    "list_form.show": ("club", "bare"),
+    "imports.show": ("news", "club", "odd"),
+    "exports.show": ("old", "club"),
+    "launch.show": ("news", "club", "bare"),
+    "campaign_page.show": ("news", "old", "club"),
+    "reports.show": ("news", "club"),
+    "reports.show_report": ("news", "old"),
+    "mail_wording.show": ("club", "bare"),
 }
 """The lists with which a page looks otherwise than with `news`."""
 MORE = {

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
 GETS = tuple(route for route in ROUTES if route.method == "GET")
-_ANSWERS = "answering.show_question"
+_ANSWERS = "answer.show_question"
 
 
 class Reader:
@@ -51,19 +51,19 @@ class Reader:
             ApiToken.update(used_at=NOW).execute()
         self._bearer = {"Authorization": f"Bearer {made.bearer}"}
         self._tokens = {
-            "receiving.download_receipt": pages.links.token("receipt", answered.uid),
-            "receiving.show_receipt": pages.links.token("receipt", answered.uid),
-            "holding.show_address": pages.links.token("address", _new_address(database, contact)),
-            "holding.show_fresh": pages.links.token("fresh", asked_for(database, contact).uid),
-            "holding.show_in_part": pages.links.token("me", contact.uid),
-            "joining.show_confirmation": pages.links.token("confirm", _sign_up(database, contact)),
+            "receipt.download_receipt": pages.links.token("receipt", answered.uid),
+            "receipt.show_receipt": pages.links.token("receipt", answered.uid),
+            "my_data.show_address": pages.links.token("address", _new_address(database, contact)),
+            "my_data.show_fresh": pages.links.token("fresh", asked_for(database, contact).uid),
+            "my_data.show_in_part": pages.links.token("me", contact.uid),
+            "join.show_confirmation": pages.links.token("confirm", _sign_up(database, contact)),
         }
         self._contact = contact
         self._admin = admin_client(pages)
         self._others = {
-            "entering.show_login": pages.app.test_client(),
-            "entering.show_second_step": client_of(pages, world.user, is_full=False),
-            "locking.show_lock": client_of(pages, world.user, is_locked=True),
+            "login.show_login": pages.app.test_client(),
+            "login.show_second_step": client_of(pages, world.user, is_full=False),
+            "lock_screen.show_lock": client_of(pages, world.user, is_locked=True),
         }
 
     def read(self, route: Route, word: Kind = "yes", *, method: str = "GET") -> TestResponse:
@@ -73,7 +73,7 @@ class Reader:
         } | {"token": self._tokens.get(route.endpoint, self.world.values["token"])}
         if route.endpoint == _ANSWERS:
             values |= {"word": word, "token": self._links(word)}
-        if route.endpoint == "joining.show_form":
+        if route.endpoint == "join.show_form":
             values["name"] = "news"
         values = {name: one for name, one in values.items() if name in route.arguments}
         path = self.world.pages.app.url_map.bind("").build(route.endpoint, values, "GET")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
 
-pages = Blueprint("own", __name__, url_prefix="/admin/own")
+pages = Blueprint("account", __name__, url_prefix="/admin/own")
 
 _WRONG = 422
 _NEEDED = InputRequired(N_("Please fill this in."))
@@ -89,7 +89,7 @@ def change_password() -> AnyResponse:
     flash_message(
         gettext("Your password is changed. Wherever else you were logged in, you are no more.")
     )
-    return redirect_to("own.show")
+    return redirect_to("account.show")
 
 
 @pages.get("/second-step")
@@ -150,7 +150,7 @@ def end_session(session_id: int) -> AnyResponse:
         current_site().database, session_id, user_id=current_user.id, now=arrival()
     )
     flash_message(gettext("That session has ended."))
-    return redirect_to("own.show")
+    return redirect_to("account.show")
 
 
 @pages.post("/language")
@@ -160,7 +160,7 @@ def choose_language() -> AnyResponse:
     wanted = request.form.get("language", "")
     chosen = wanted if wanted in LANGUAGES else ""
     users.choose_language(current_site().database, current_user.id, chosen)
-    return redirect_to("own.show")
+    return redirect_to("account.show")
 
 
 def _show(

@@ -20,7 +20,7 @@ from repermit.i18n.lazy_text import N_
 from repermit.settings.definitions import PAGES, SETTINGS
 from repermit.web.admin.rendering import gettext, language_name, moment_in_words, render_page
 
-pages = Blueprint("looking", __name__, url_prefix="/admin/log")
+pages = Blueprint("audit_log", __name__, url_prefix="/admin/log")
 
 _FILTERS = ("what", "actor", "slug")
 _DIGITS = 18  # of the largest number that both databases take, and more than there ever will be
@@ -80,7 +80,7 @@ def _show(
     known = emails()
     return render_page(
         "audit_log/show.html",
-        here=f"looking.{page}",
+        here=f"audit_log.{page}",
         rows=[_row(one, known, in_words) for one in found.records],
         wanted=wanted,
         filters={name: value for name, value in wanted.items() if value},

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 # within seconds.
 _AT_ONCE = 5000
 
-pages = Blueprint("steering", __name__, url_prefix="/admin/lists/<slug>")
+pages = Blueprint("campaign_actions", __name__, url_prefix="/admin/lists/<slug>")
 
 
 @pages.post("/pause")
@@ -154,7 +154,7 @@ def extend(slug: str) -> AnyResponse:
     except Refused as error:
         return show_live(mailing_list, status=422, until=until, at=at, wrong=sentence(error.said))
     flash_message(_extended_in_words(extended))
-    return redirect_to("live.show", slug=slug)
+    return redirect_to("campaign_page.show", slug=slug)
 
 
 def _extended_in_words(extended: Extended) -> str:
@@ -182,13 +182,13 @@ def _do(slug: str, act: Callable[[MailingList], str]) -> AnyResponse:
         flash_message(act(find_list(slug)))
     except Refused as error:
         flash_message(sentence(error.said), kind="problem")
-    return redirect_to("live.show", slug=slug)
+    return redirect_to("campaign_page.show", slug=slug)
 
 
 # --- Whom a campaign's open questions are about. --------------------------------------------------
 
 
-open_question_pages = Blueprint("deciding", __name__, url_prefix="/admin/lists/<slug>")
+open_question_pages = Blueprint("open_questions", __name__, url_prefix="/admin/lists/<slug>")
 
 _PAGE = 50
 _NO_ANSWER = "none"
@@ -215,12 +215,12 @@ def decide(slug: str, number: int) -> AnyResponse:
     )
     if reply is None:
         flash_message(gettext("Somebody has decided on that reply already."), kind="warning")
-        return redirect_to("deciding.show_replies", slug=slug)
+        return redirect_to("open_questions.show_replies", slug=slug)
     try:
         _carry_out(mailing_list, reply, decision)
     except Refused as error:
         flash_message(sentence(error.said), kind="problem")
-    return redirect_to("deciding.show_replies", slug=slug)
+    return redirect_to("open_questions.show_replies", slug=slug)
 
 
 def _carry_out(mailing_list: MailingList, reply: WaitingReply, decision: str) -> None:

@@ -43,7 +43,7 @@ from repermit.web.request_context import arrival, current_site
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-pages = Blueprint("conditions", __name__, url_prefix="/admin/lists/<slug>/conditions")
+pages = Blueprint("campaign_dates", __name__, url_prefix="/admin/lists/<slug>/conditions")
 
 
 @pages.get("", endpoint="show")
@@ -66,8 +66,8 @@ def save(slug: str) -> AnyResponse:
     )
     flash_message(gettext("Saved."))
     if "look" in request.form:
-        return redirect_to("conditions.show", slug=slug, _anchor="outlook")
-    return redirect_to("launching.show", slug=slug)
+        return redirect_to("campaign_dates.show", slug=slug, _anchor="outlook")
+    return redirect_to("launch.show", slug=slug)
 
 
 @pages.post("/check")
@@ -110,7 +110,7 @@ def _show(
         is_live=campaign is not None and CampaignState(campaign.state).is_live,
         outlook=seen if conditions and seen.deadline else None,
         deadline_in_words=deadline_in_words,
-        lacks=[one.text for one in seen.against if one.endpoint == "conditions.show"]
+        lacks=[one.text for one in seen.against if one.endpoint == "campaign_dates.show"]
         if conditions
         else [],
         told=[sentence(note) for note in seen.plan.notes],
@@ -281,10 +281,10 @@ def outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
     against = obstacles(plan, conditions.attest)
     if conditions.starts and starts_at is None:
         wanted = gettext("Say anew when the asking begins.")
-        against.insert(0, Obstacle(text=wanted, endpoint="conditions.show"))
+        against.insert(0, Obstacle(text=wanted, endpoint="campaign_dates.show"))
     if deadline is None:
         wanted = gettext("Say until when answers count.")
-        against.insert(0, Obstacle(text=wanted, endpoint="conditions.show"))
+        against.insert(0, Obstacle(text=wanted, endpoint="campaign_dates.show"))
     return Outlook(
         conditions=conditions, deadline=deadline, starts_at=starts_at, plan=plan, against=against
     )
@@ -327,24 +327,24 @@ def _usual_deadline() -> datetime:
 # --- What stands against a launch. ----------------------------------------------------------------
 
 
-_CONDITIONS = "conditions.show"
+_CONDITIONS = "campaign_dates.show"
 _MENDED = {
     "settings.show": (
         "organisation_name", "organisation_address", "organisation_contact", "organisation_email",
         "organisation_authority", "unprotected",
     ),
-    "describing.show": ("sender", "privacy_url", "purpose", "frequency", "no_sender"),
-    "correcting.show": ("corrected_text",),
+    "list_form.show": ("sender", "privacy_url", "purpose", "frequency", "no_sender"),
+    "text_corrections.show": ("corrected_text",),
     _CONDITIONS: (
         "deadline_passed", "too_near", "too_slow", "too_far", "reminder_too_soon",
         "reminders_too_slow", "attest", "attest_more",
     ),
-    "live.show": ("under_way",),
-    "handing_in.show": ("nobody", "taken_back"),
+    "campaign_page.show": ("under_way",),
+    "imports.show": ("nobody", "taken_back"),
 }  # fmt: skip
 _ENDPOINTS = {code: endpoint for endpoint, codes in _MENDED.items() for code in codes}
 # What has no code is about the mail: the admin's own wording, or its size.
-_MAIL = "writing.show"
+_MAIL = "mail_wording.show"
 
 
 @dataclass(frozen=True, kw_only=True)

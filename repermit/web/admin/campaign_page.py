@@ -73,7 +73,7 @@ def time_left(left: int, *, interval: timedelta, per_second: float | None) -> ti
 # --- One page a campaign. -------------------------------------------------------------------------
 
 
-pages = Blueprint("live", __name__, url_prefix="/admin/lists/<slug>")
+pages = Blueprint("campaign_page", __name__, url_prefix="/admin/lists/<slug>")
 
 _TWO_HOURS, _TWO_DAYS = 120, 48 * 60
 _NOT_EXTENDING = {"until": "", "at": "", "wrong": ""}

@@ -93,10 +93,10 @@ def _place(finding: Finding) -> str:
     if finding.verdict == Verdict.OK:
         return ""
     if finding.code == "lists_none":
-        return address_of("describing.show_new")
+        return address_of("list_form.show_new")
     # The sender is the list's, also where the mail server takes no other than its own.
     if finding.area in {Area.LISTS, Area.SMTP} and "list" in finding.values:
-        return address_of("describing.show", slug=finding.values["list"])
+        return address_of("list_form.show", slug=finding.values["list"])
     group = _GROUPS.get(finding.code) or _GROUPS.get(finding.area)
     return address_of("settings.show_group", group=group) if group else ""
 

@@ -121,7 +121,7 @@ class AddForm(_Form):
 # --- The people on a list. ------------------------------------------------------------------------
 
 
-pages = Blueprint("contacts", __name__, url_prefix="/admin/lists/<slug>/contacts")
+pages = Blueprint("contact_pages", __name__, url_prefix="/admin/lists/<slug>/contacts")
 
 
 @pages.get("/")
@@ -235,7 +235,7 @@ def answer(slug: str, number: int) -> AnyResponse:
         return _show_one(mailing_list, number, answering=form, status=422)
     nothing, done = gettext("Nothing changed: that is how it stood."), gettext("Recorded.")
     flash_message(nothing if recorded.outcome is Outcome.NOTHING else done)
-    return redirect_to("contacts.show_one", slug=slug, number=number)
+    return redirect_to("contact_pages.show_one", slug=slug, number=number)
 
 
 @pages.post("/<int:number>/remove")
@@ -261,7 +261,7 @@ def remove(slug: str, number: int) -> AnyResponse:
         flash_message(
             gettext("Taken off. Take them off too in every tool that sends this newsletter.")
         )
-    return redirect_to("contacts.show_one", slug=slug, number=number)
+    return redirect_to("contact_pages.show_one", slug=slug, number=number)
 
 
 @pages.post("/<int:number>/proof")
@@ -277,7 +277,7 @@ def prove(slug: str, number: int) -> AnyResponse:
         known = checkpoint_in(request.form.get("checkpoint", ""))
     except ValueError:
         flash_message(gettext("There is no checkpoint in this."), kind="problem")
-        return redirect_to("contacts.show_one", slug=slug, number=number)
+        return redirect_to("contact_pages.show_one", slug=slug, number=number)
     try:
         made = make_proof.prove_contact(
             site.database,
@@ -323,7 +323,7 @@ def add(slug: str) -> AnyResponse:
     if made is None:
         return _show_add(mailing_list, form, status=422)
     flash_message(gettext("Added."))
-    return redirect_to("contacts.show_one", slug=slug, number=made.id)
+    return redirect_to("contact_pages.show_one", slug=slug, number=made.id)
 
 
 def _add(mailing_list: MailingList, form: AddForm) -> Contact | None:

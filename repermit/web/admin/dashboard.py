@@ -27,7 +27,7 @@ from repermit.web.admin.rendering import gettext, ngettext, render_page
 from repermit.web.admin.result_text import in_words
 from repermit.web.request_context import arrival, current_site
 
-pages = Blueprint("home", __name__, url_prefix="/admin")
+pages = Blueprint("dashboard", __name__, url_prefix="/admin")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,16 +114,16 @@ def _by_itself(standing: Standing) -> Iterator[tuple[str, str]]:
     if campaign is None or not standing.is_live:
         return
     if campaign.pause_reason:
-        yield _paused_because(PauseReason(campaign.pause_reason)), "live.show"
+        yield _paused_because(PauseReason(campaign.pause_reason)), "campaign_page.show"
     elif campaign.state == CampaignState.PAUSED and not standing.time_left:
         yield (
             gettext("It is paused, and its deadline has passed: extend or cancel it."),
-            "live.show",
+            "campaign_page.show",
         )
     if expiry_waits(downtime.downtime(campaign, arrival())):
         yield (
             gettext("The answer pages were down for long, so nobody is removed until you decide."),
-            "live.show",
+            "campaign_page.show",
         )
 
 
@@ -145,19 +145,19 @@ def _piled_up(standing: Standing) -> Iterator[tuple[str, str]]:
     doubts = 0 if is_decided else in_doubt.count_in_doubt(standing.mailing_list)
     if replies:
         said = ngettext("One reply to decide.", "%(count)s replies to decide.", replies)
-        yield said, "deciding.show_replies"
+        yield said, "open_questions.show_replies"
     if doubts:
         said = ngettext("One mail in doubt.", "%(count)s mails in doubt.", doubts)
-        yield said, "deciding.show_doubts"
+        yield said, "open_questions.show_doubts"
 
 
 def _unfinished(standing: Standing) -> Iterator[tuple[str, str]]:
     """Yield what was begun and not brought to its end."""
     files = Upload.select().where(Upload.list == standing.mailing_list).count()
     if files:
-        yield gettext("A file was handed in and not taken in yet."), "handing_in.show"
+        yield gettext("A file was handed in and not taken in yet."), "imports.show"
     if standing.is_prepared and not standing.is_live:
-        yield gettext("A campaign is prepared and not launched yet."), "conditions.show"
+        yield gettext("A campaign is prepared and not launched yet."), "campaign_dates.show"
     elif standing.campaign is None and not files:
         yield _how_far(standing)
 
@@ -165,12 +165,14 @@ def _unfinished(standing: Standing) -> Iterator[tuple[str, str]]:
 def _how_far(standing: Standing) -> tuple[str, str]:
     people = standing.counts[Status.UNCONFIRMED]
     if not standing.total:
-        return gettext("Nobody is on it yet: hand in a file."), "handing_in.show"
+        return gettext("Nobody is on it yet: hand in a file."), "imports.show"
     if not people:
-        return gettext("Everybody on it may be mailed: there is nobody to ask."), "contacts.show"
+        return gettext(
+            "Everybody on it may be mailed: there is nobody to ask."
+        ), "contact_pages.show"
     said = ngettext(
         "One person has still to be asked: go on with the mail.",
         "%(count)s people have still to be asked: go on with the mail.",
         people,
     )
-    return said, "writing.show"
+    return said, "mail_wording.show"

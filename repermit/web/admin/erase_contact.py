@@ -31,7 +31,7 @@ from repermit.web.request_context import arrival, current_site
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-pages = Blueprint("erasing", __name__, url_prefix="/admin/lists/<slug>/contacts")
+pages = Blueprint("erase_contact", __name__, url_prefix="/admin/lists/<slug>/contacts")
 
 
 @pages.get("/<int:number>/forget")
@@ -65,7 +65,7 @@ def forget(slug: str, number: int) -> AnyResponse:
     )
     say_of_unfinished()
     _say_of_user(contact.address_key)
-    return redirect_to("contacts.show_one", slug=slug, number=number)
+    return redirect_to("contact_pages.show_one", slug=slug, number=number)
 
 
 def _forget_everywhere(mailing_list: MailingList, contact: Contact) -> AnyResponse:
@@ -87,7 +87,7 @@ def _forget_everywhere(mailing_list: MailingList, contact: Contact) -> AnyRespon
     flash_message(gettext("Erased on every list. It was held on: %(lists)s.", lists=names))
     say_of_unfinished()
     _say_of_user(key)
-    return redirect_to("contacts.show_one", slug=mailing_list.slug, number=contact.id)
+    return redirect_to("contact_pages.show_one", slug=mailing_list.slug, number=contact.id)
 
 
 def say_of_unfinished() -> None:
@@ -147,7 +147,7 @@ def _show(
 # --- What somebody asks for by naming their address. ----------------------------------------------
 
 
-address_pages = Blueprint("naming", __name__, url_prefix="/admin/lists/<slug>/address")
+address_pages = Blueprint("erase_address", __name__, url_prefix="/admin/lists/<slug>/address")
 
 _FOUND: Mapping[Found, str] = {
     Found.CONTACT: N_("was held, and is erased"),

@@ -92,7 +92,7 @@ def fault_in_words(found: Mapping[str, Any]) -> str:
 # --- Whether the record holds. --------------------------------------------------------------------
 
 
-pages = Blueprint("verifying", __name__, url_prefix="/admin/log/verify")
+pages = Blueprint("evidence_check", __name__, url_prefix="/admin/log/verify")
 
 LARGEST = 5_000_000
 """Bytes of a proof; one of a person who answered ten times has some 200,000."""
@@ -179,7 +179,7 @@ def walk_chain() -> AnyResponse:
     )
     if not begun:
         flash_message(gettext("The record is being checked already."), kind="warning")
-    return redirect_to("verifying.show")
+    return redirect_to("evidence_check.show")
 
 
 @pages.post("/proof")

@@ -28,7 +28,7 @@ from repermit.web.request_context import arrival, current_site
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-pages = Blueprint("handing_over", __name__, url_prefix="/admin/lists/<slug>/handover")
+pages = Blueprint("exports", __name__, url_prefix="/admin/lists/<slug>/handover")
 
 _LARGEST_FILE = 100 * 1024 * 1024
 _FINDINGS = ("should_not_be_there", "not_yet", "unknown", "opted_out_there", "missing", "invalid")
@@ -142,7 +142,7 @@ def tick(slug: str) -> AnyResponse:
         now=arrival(),
         actor=actor(),
     )
-    return redirect_to("handing_over.show", slug=slug, tool=tool, _anchor=step)
+    return redirect_to("exports.show", slug=slug, tool=tool, _anchor=step)
 
 
 def _step_names(tool: str) -> set[str]:

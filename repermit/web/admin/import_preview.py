@@ -254,14 +254,14 @@ def _doubts(slug: str, kept: Kept, *, decided: Sequence[str]) -> dict[str, Any]:
         "doubtful": [(row, apart_from_doubt(row)) for row in rows[:_DOUBTFUL]],
         "doubtful_count": row_preview.count_doubtful(kept.rows),
         "opted_out": set(decided),
-        "more_doubts": address_of("handing_in.show", slug=slug, doubts=last, _anchor="doubts")
+        "more_doubts": address_of("imports.show", slug=slug, doubts=last, _anchor="doubts")
         if last
         else "",
     }
 
 
 def _url_of_rows(slug: str, fate: Fate | None, *, after: int | None = None) -> str:
-    return address_of("handing_in.show", slug=slug, fate=fate, after=after, _anchor="rows")
+    return address_of("imports.show", slug=slug, fate=fate, after=after, _anchor="rows")
 
 
 def bar_of(fates: Mapping[Fate, int]) -> list[tuple[str, str, int]]:

@@ -45,7 +45,7 @@ from repermit.web.request_context import arrival, current_site
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-pages = Blueprint("handing_in", __name__, url_prefix="/admin/lists/<slug>/file")
+pages = Blueprint("imports", __name__, url_prefix="/admin/lists/<slug>/file")
 
 _AROUND_A_FILE = 64 * 1024
 _REFUSED = (Fate.INVALID, Fate.OPTED_OUT, Fate.SUPPRESSED, Fate.DUPLICATE)
@@ -114,9 +114,7 @@ def take_in(slug: str) -> AnyResponse:
     outcome, form = kept.task.result, import_preview.ReadingForm(request.form)
     choices, wrong = import_preview.choices_in(form, kept)
     if outcome is None or "refused" in outcome:
-        return (
-            _look(mailing_list, choices) if not wrong else redirect_to("handing_in.show", slug=slug)
-        )
+        return _look(mailing_list, choices) if not wrong else redirect_to("imports.show", slug=slug)
     if wrong or not import_preview.is_complete(form, choices, kept, mailing_list):
         return _show_kept(mailing_list, kept, status=422, form=form, wrong=wrong)
     if not choices.reads_as(read_upload.choices_of(outcome)):
@@ -142,7 +140,7 @@ def give_up(slug: str) -> AnyResponse:
     else:
         uploads.note_upload(database, mailing_list, "given_up", now=arrival(), actor=actor())
         flash_message(gettext("The file is deleted; nothing of it was taken in."))
-    return redirect_to("handing_in.show", slug=slug)
+    return redirect_to("imports.show", slug=slug)
 
 
 @pages.post("/undo")
@@ -162,7 +160,7 @@ def undo(slug: str) -> AnyResponse:
         return _show(mailing_list, status=422, wrong=import_preview.refusal_in_words(refusal))
     if done.is_whole:
         flash_message(_taken_back_in_words(done))
-    return redirect_to("handing_in.show", slug=slug)
+    return redirect_to("imports.show", slug=slug)
 
 
 @pages.post("/refused.csv")
@@ -235,7 +233,7 @@ def _shown(slug: str) -> tuple[MailingList, Kept]:
             gettext("Another file was handed in meanwhile. Nothing was done: look at it first."),
             kind="warning",
         )
-        abort(redirect_to("handing_in.show", slug=slug))
+        abort(redirect_to("imports.show", slug=slug))
     return mailing_list, kept
 
 
@@ -249,7 +247,7 @@ def _look(mailing_list: MailingList, choices: Choices) -> AnyResponse:
         now=arrival(),
         actor=actor(),
     )
-    return redirect_to("handing_in.show", slug=mailing_list.slug)
+    return redirect_to("imports.show", slug=mailing_list.slug)
 
 
 def _take(mailing_list: MailingList, kept: Kept, choices: Choices) -> AnyResponse:
@@ -273,7 +271,7 @@ def _take(mailing_list: MailingList, kept: Kept, choices: Choices) -> AnyRespons
                 file=kept.upload.name,
             )
         )
-    return redirect_to("handing_in.show", slug=mailing_list.slug)
+    return redirect_to("imports.show", slug=mailing_list.slug)
 
 
 def _show(mailing_list: MailingList, *, status: int = 200, wrong: str = "") -> Response:

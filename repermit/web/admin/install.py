@@ -48,7 +48,7 @@ from repermit.web.admin import (
 from repermit.web.admin.current_user import TOKEN
 from repermit.web.admin.page_permissions import for_everybody
 
-pages = Blueprint("styles", __name__, url_prefix="/admin/static")
+pages = Blueprint("static_files", __name__, url_prefix="/admin/static")
 
 _A_DAY = 24 * 3600
 

@@ -25,7 +25,7 @@ from repermit.webhooks.http_client import Reply
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-pages = Blueprint("connecting", __name__, url_prefix="/admin/connecting")
+pages = Blueprint("integrations", __name__, url_prefix="/admin/connecting")
 
 _WRONG = 422
 _LONGEST_NAME = 60
@@ -130,7 +130,7 @@ def revoke_token(token_id: int) -> AnyResponse:
     """End a token."""
     api_tokens.revoke_token(current_site().database, token_id, now=arrival(), actor=actor())
     flash_message(gettext("Revoked. The program is refused from now on."))
-    return redirect_to("connecting.show")
+    return redirect_to("integrations.show")
 
 
 # --- Webhooks.
@@ -163,7 +163,7 @@ def remove_webhook(webhook_id: int) -> AnyResponse:
     """Tell a webhook nothing more."""
     endpoints.remove(current_site().database, webhook_id, now=arrival(), actor=actor())
     flash_message(gettext("Removed. It is told nothing more."))
-    return redirect_to("connecting.show")
+    return redirect_to("integrations.show")
 
 
 @pages.post("/webhooks/<int:webhook_id>/test")
@@ -174,7 +174,7 @@ def test_webhook(webhook_id: int) -> AnyResponse:
         site.database, webhook_id, settings=site.settings, now=arrival(), actor=actor()
     )
     _say_reply(reply)
-    return redirect_to("connecting.show_deliveries", webhook_id=webhook_id)
+    return redirect_to("integrations.show_deliveries", webhook_id=webhook_id)
 
 
 def _say_reply(reply: Reply) -> None:
@@ -216,7 +216,7 @@ def redeliver(webhook_id: int, delivery_id: int) -> AnyResponse:
         flash_message(sentence(error.said), kind="warning")
     else:
         flash_message(gettext("It is told again in a moment."))
-    return redirect_to("connecting.show_deliveries", webhook_id=webhook_id)
+    return redirect_to("integrations.show_deliveries", webhook_id=webhook_id)
 
 
 def _hook(webhook_id: int) -> WebhookFacts:

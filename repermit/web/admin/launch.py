@@ -46,7 +46,7 @@ from repermit.web.request_context import arrival, current_site
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-pages = Blueprint("launching", __name__, url_prefix="/admin/lists/<slug>/launch")
+pages = Blueprint("launch", __name__, url_prefix="/admin/lists/<slug>/launch")
 
 # Asks for so many contacts are made while somebody waits for the page, the others beside it.
 _AT_ONCE = 5_000
@@ -107,7 +107,11 @@ def launch(slug: str) -> AnyResponse:
     forget_check(mailing_list)
     keep_reasons(mailing_list, actor(), {})
     flash_message(_launched_in_words(launched))
-    return redirect_to("live.show", slug=slug) if has_page("live.show") else redirect_home()
+    return (
+        redirect_to("campaign_page.show", slug=slug)
+        if has_page("campaign_page.show")
+        else redirect_home()
+    )
 
 
 @pages.post("/check")
@@ -116,7 +120,7 @@ def check_again(slug: str) -> AnyResponse:
     mailing_list = find_list(slug)
     _keep_reasons(mailing_list)
     forget_check(mailing_list)
-    return redirect_to("launching.show", slug=slug)
+    return redirect_to("launch.show", slug=slug)
 
 
 @pages.get("/check.json")

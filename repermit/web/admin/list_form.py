@@ -32,7 +32,7 @@ from repermit.web.request_context import arrival, current_site
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-pages = Blueprint("describing", __name__, url_prefix="/admin")
+pages = Blueprint("list_form", __name__, url_prefix="/admin")
 
 _TEXTS = ("name", "purpose", "frequency", "sender", "privacy_url", "language")
 
@@ -130,8 +130,8 @@ def save(slug: str) -> AnyResponse:
 
 def _go_on(slug: str) -> AnyResponse:
     if "look" in request.form:
-        return redirect_to("describing.show", slug=slug, _anchor="reads")
-    return redirect_to("handing_in.show", slug=slug)
+        return redirect_to("list_form.show", slug=slug, _anchor="reads")
+    return redirect_to("imports.show", slug=slug)
 
 
 def _given(form: ListForm) -> Any:

@@ -33,7 +33,7 @@ from repermit.web.request_context import arrival, current_site
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-pages = Blueprint("translating", __name__, url_prefix="/admin/lists/<slug>/describe/in")
+pages = Blueprint("list_translations", __name__, url_prefix="/admin/lists/<slug>/describe/in")
 
 
 class TextForm(Form):
@@ -129,9 +129,9 @@ def save(slug: str) -> AnyResponse:
     if any(given.values()) and lacks:
         wanted = gettext("Until this is said too, nobody gets a mail in this language:")
         flash_message(f"{wanted} {', '.join(lacks)}", kind="warning")
-        return redirect_to("translating.show", slug=slug, language=language)
+        return redirect_to("list_translations.show", slug=slug, language=language)
     flash_message(gettext("Saved."))
-    return redirect_to("describing.show", slug=slug, _anchor="languages")
+    return redirect_to("list_form.show", slug=slug, _anchor="languages")
 
 
 def _wanted(mailing_list: MailingList) -> str:

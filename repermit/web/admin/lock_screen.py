@@ -37,10 +37,10 @@ from repermit.web.request_context import arrival, current_site
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-pages = Blueprint("locking", __name__, url_prefix="/admin")
+pages = Blueprint("lock_screen", __name__, url_prefix="/admin")
 
 PASSWORD = "lock_password"  # noqa: S105  the field's name
-_OWN = "own"  # the blueprint of one's own account
+_ACCOUNT = "account"  # the blueprint of one's own account
 _LOCKED, _WRONG, _TOO_SOON = 423, 422, 429
 
 
@@ -62,9 +62,9 @@ def hold_up() -> AnyResponse | None:
     Forms of one's own account are not kept, since passwords stand in them.
     """
     if request.method in {"GET", "HEAD"}:
-        return redirect_to("locking.show_lock", next=request.full_path.rstrip("?"))
-    if request.blueprint == _OWN:
-        return redirect_to("locking.show_lock", next=url_for("own.show"))
+        return redirect_to("lock_screen.show_lock", next=request.full_path.rstrip("?"))
+    if request.blueprint == _ACCOUNT:
+        return redirect_to("lock_screen.show_lock", next=url_for("account.show"))
     form = UnlockForm(request.form)
     if PASSWORD not in request.form:
         return _ask(form, status=_LOCKED)
@@ -90,7 +90,7 @@ def _ask(form: UnlockForm, *, status: int = _WRONG, tried: Tried | None = None) 
 def show_lock() -> AnyResponse:
     """Ask for the password; then it goes back to where somebody wanted to go."""
     if not current_user.is_full:
-        return redirect_to("entering.show_second_step")
+        return redirect_to("login.show_second_step")
     if not current_user.is_locked:
         return _go_back()
     return _show_lock(UnlockForm())
@@ -101,7 +101,7 @@ def show_lock() -> AnyResponse:
 def unlock() -> AnyResponse:
     """Try the password; the page's script asks for this with `Accept: application/json`."""
     if not current_user.is_full:
-        return redirect_to("entering.show_second_step")
+        return redirect_to("login.show_second_step")
     form = UnlockForm(request.form)
     tried = _try(form)
     if request.accept_mimetypes.best == "application/json":
@@ -116,7 +116,7 @@ def unlock() -> AnyResponse:
 def lock_now() -> AnyResponse:
     """Lock the screen, before somebody walks away from it."""
     sessions.lock(current_site().database, current_user.login.id)
-    return redirect_to("locking.show_lock")
+    return redirect_to("lock_screen.show_lock")
 
 
 @pages.get("/lock/state.json")
@@ -159,7 +159,7 @@ def _try(form: UnlockForm) -> Tried | None:
 
 
 def _show_lock(form: UnlockForm, *, status: int = 200, tried: Tried | None = None) -> Response:
-    action = address_of("locking.unlock")
+    action = address_of("lock_screen.unlock")
     kept = [("next", request.values.get("next", ""))]
     return _answer(form, status=status, tried=tried, action=action, kept=kept, has_files=False)
 

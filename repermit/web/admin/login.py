@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["actor", "find_user", "note_look", "pages"]
 
-pages = Blueprint("entering", __name__, url_prefix="/admin")
+pages = Blueprint("login", __name__, url_prefix="/admin")
 
 _SECRET = "totp"  # noqa: S105  the name under which the cookie has it until it is in use
 _WRONG, _TOO_SOON, _GONE = 422, 429, 410
@@ -110,7 +110,7 @@ class FirstForm(NewPasswordForm):
 def show_login() -> AnyResponse:
     """Ask for address and password; send on whoever has logged in already."""
     if current_user.is_authenticated:
-        return redirect_home() if current_user.is_full else redirect_to("entering.show_second_step")
+        return redirect_home() if current_user.is_full else redirect_to("login.show_second_step")
     return render_page("login/login.html", form=LoginForm())
 
 
@@ -133,7 +133,7 @@ def log_in() -> AnyResponse:
         return refuse(tried, form, "password", wrong, template="login/login.html")
     _end_session()
     hand_over(tried.token)
-    return redirect_to("entering.show_second_step")
+    return redirect_to("login.show_second_step")
 
 
 # --- The second step.
@@ -176,7 +176,7 @@ def set_up() -> AnyResponse:
     form = CodeForm(request.form)
     # Whoever has the password alone must not put an app of their own in place of the user's.
     if current_user.is_full or current_user.person.has_second_step or _SECRET not in session:
-        return redirect_to("entering.show_second_step")
+        return redirect_to("login.show_second_step")
     if not form.validate():
         return _show_code_form(form, status=_WRONG)
     tried = accounts_login.set_up_second_step(
@@ -259,7 +259,7 @@ def _choose_password(token: str) -> AnyResponse:
     else:
         _end_session()
         hand_over(tried.token)
-        return redirect_to("entering.show_second_step")
+        return redirect_to("login.show_second_step")
     return _show_welcome(person, form, status=_WRONG)
 
 
@@ -287,7 +287,7 @@ def leave() -> AnyResponse:
         login = current_user.login
         users.log_out(current_site().database, login.id, user_id=login.person.id, now=arrival())
     session.clear()
-    response = redirect_to("entering.show_login")
+    response = redirect_to("login.show_login")
     # Not "cookies", which would end the logins of the organisation's other websites too: it holds
     # for all of a domain (W3C Clear Site Data §3.1). Ours goes with the session. Nor the storage of
     # a website whose host the pages share.

@@ -140,7 +140,7 @@ def field_titles() -> dict[str, tuple[str, ...]]:
 # --- Step 3 of a campaign. ------------------------------------------------------------------------
 
 
-pages = Blueprint("writing", __name__, url_prefix="/admin/lists/<slug>/mail")
+pages = Blueprint("mail_wording", __name__, url_prefix="/admin/lists/<slug>/mail")
 
 _PATIENCE = 10  # seconds, as long as somebody waits for a page
 
@@ -179,7 +179,9 @@ def save(slug: str) -> AnyResponse:
             gettext("The campaign that is under way keeps the words with which it was launched."),
             kind="warning",
         )
-    return redirect_to("writing.show" if "look" in request.form else "conditions.show", slug=slug)
+    return redirect_to(
+        "mail_wording.show" if "look" in request.form else "campaign_dates.show", slug=slug
+    )
 
 
 @pages.post("/begin")
@@ -330,7 +332,9 @@ def _show(
         mail=mail,
         preheader=preheader_of(mail) if mail else "",
         signs_in_words=signs_in_words,
-        frame_url=address_of("writing.frame", slug=slug, **{one: form[one].data for one in LOOKED}),
+        frame_url=address_of(
+            "mail_wording.frame", slug=slug, **{one: form[one].data for one in LOOKED}
+        ),
     )
 
 

@@ -26,7 +26,7 @@ from repermit.web.request_context import arrival, current_site
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-pages = Blueprint("filling_in", __name__, url_prefix="/admin/lists/<slug>/papers/answers")
+pages = Blueprint("register_form", __name__, url_prefix="/admin/lists/<slug>/papers/answers")
 
 _NEW = "new"
 _NO_LETTERS = re.compile(r"[^a-z0-9]+")
@@ -69,7 +69,7 @@ def keep(slug: str) -> AnyResponse:
     given |= _added(keys)
     register_notes.set_notes(site.database, mailing_list, given, now=arrival(), actor=actor())
     flash_message(gettext("Saved."))
-    return redirect_to("papering.show_register", slug=slug)
+    return redirect_to("reports.show_register", slug=slug)
 
 
 def _names(keys: Iterable[str]) -> Iterable[str]:

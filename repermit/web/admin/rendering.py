@@ -105,7 +105,7 @@ def redirect_to(endpoint: str, **values: Any) -> AnyResponse:
 
 def redirect_home() -> AnyResponse:
     """Redirect to the page that everybody begins at."""
-    return redirect_to("home.show" if has_page("home.show") else "own.show")
+    return redirect_to("dashboard.show" if has_page("dashboard.show") else "account.show")
 
 
 def address_of(endpoint: str, **values: Any) -> str:

@@ -37,7 +37,7 @@ from repermit.web.request_context import arrival, current_site
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-pages = Blueprint("papering", __name__, url_prefix="/admin/lists/<slug>/papers")
+pages = Blueprint("reports", __name__, url_prefix="/admin/lists/<slug>/papers")
 
 _ARCHIVED_A_MINUTE = 300 * 60
 _TYPES = {"html": "text/html; charset=utf-8", "json": "application/json"}
@@ -94,7 +94,7 @@ def take_archive(slug: str) -> AnyResponse:
         flash_message(
             gettext("A campaign is under way: there is an archive once it is over."), kind="problem"
         )
-        return redirect_to("papering.show", slug=slug)
+        return redirect_to("reports.show", slug=slug)
     write = partial(
         make_archive.archive,
         mailing_list,

@@ -104,11 +104,11 @@ def _refuse_what_cannot_be_kept() -> None:
 
 def _turn_away(marks: Marks) -> Response | None:
     if not current_user.is_authenticated:
-        return redirect_to("entering.show_login")
+        return redirect_to("login.show_login")
     if marks.for_the_half_logged_in:
         return None
     if not current_user.is_full:
-        return redirect_to("entering.show_second_step")
+        return redirect_to("login.show_second_step")
     return None
 
 

@@ -24,7 +24,7 @@ from repermit.web.admin.rendering import gettext, render_page, stream
 from repermit.web.admin.result_text import sentence
 from repermit.web.request_context import arrival, current_site
 
-pages = Blueprint("suppressing", __name__, url_prefix="/admin/lists/<slug>/suppressions")
+pages = Blueprint("suppressions", __name__, url_prefix="/admin/lists/<slug>/suppressions")
 
 LARGEST = 5_000_000
 """Bytes of a file: whoever hands it in waits for the page until all of it is taken in."""

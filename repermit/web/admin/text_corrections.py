@@ -29,7 +29,7 @@ from repermit.web.request_context import arrival, current_site
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-pages = Blueprint("correcting", __name__, url_prefix="/admin/texts")
+pages = Blueprint("text_corrections", __name__, url_prefix="/admin/texts")
 
 AT_ONCE = 40
 """How many texts stand on a page."""
@@ -89,7 +89,7 @@ def save(language: str, key: str) -> AnyResponse:
         is_corrected = key in text_overrides.corrections_in(language)
         return _show(text, form, status=_WRONG, is_corrected=is_corrected)
     flash_message(gettext("Saved. Mails and pages say so from now on."))
-    return redirect_to("correcting.show", language=language, corrected="yes")
+    return redirect_to("text_corrections.show", language=language, corrected="yes")
 
 
 def _text(language: str, key: str) -> Text:

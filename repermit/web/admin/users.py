@@ -36,7 +36,7 @@ from repermit.webhooks import endpoints
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-pages = Blueprint("people", __name__, url_prefix="/admin/people")
+pages = Blueprint("users", __name__, url_prefix="/admin/people")
 
 _WRONG = 422
 _KEPT = ("role", "renews_second_step")
@@ -94,7 +94,7 @@ def invite(user_id: int) -> AnyResponse:
     if user_id == current_user.id:
         # It would change the password without asking for it, from a screen left open.
         flash_message(gettext("You change your own password and second step here."), kind="problem")
-        return redirect_to("own.show")
+        return redirect_to("account.show")
     person = _person(user_id)
     asked = _ask_password(person)
     if asked is not None:
@@ -134,7 +134,7 @@ def change_role(user_id: int) -> AnyResponse:
     else:
         said = gettext("%(email)s is now: %(role)s.", email=person.email, role=role_in_words(role))
         flash_message(said)
-    return redirect_to("people.show") if user_id != current_user.id else redirect_to("own.show")
+    return redirect_to("users.show") if user_id != current_user.id else redirect_to("account.show")
 
 
 @pages.get("/<int:user_id>/remove")
@@ -160,7 +160,7 @@ def remove(user_id: int) -> AnyResponse:
         _say_last_admin()
     else:
         flash_message(gettext("%(email)s may not log in any more.", email=person.email))
-    return redirect_to("people.show")
+    return redirect_to("users.show")
 
 
 @pages.post("/<int:user_id>/sessions/end")
@@ -169,7 +169,7 @@ def end_sessions(user_id: int) -> AnyResponse:
     person = _person(user_id)
     users.end_sessions(current_site().database, user_id, now=arrival(), actor=actor())
     flash_message(gettext("%(email)s is logged out everywhere.", email=person.email))
-    return redirect_to("people.show")
+    return redirect_to("users.show")
 
 
 def _ask_password(person: Person) -> Response | None:

@@ -37,7 +37,7 @@ from repermit.web.rendering import (
 )
 from repermit.web.request_context import PATIENCE, arrival, current_site, forwarded, request_trace
 
-pages = Blueprint("answering", __name__)
+pages = Blueprint("answer", __name__)
 
 _ROUTE = "/<any(yes, no):word>/<token>"
 _ANSWERED = {Answer.YES: Answer.NO, Answer.NO: Answer.YES}

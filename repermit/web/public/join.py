@@ -22,7 +22,7 @@ from repermit.web.public.answer import list_fields, pressed_form, show_gone, sho
 from repermit.web.rendering import ROUND, Reader, make_reader, page, public_url, render
 from repermit.web.request_context import arrival, current_site, request_trace
 
-pages = Blueprint("joining", __name__)
+pages = Blueprint("join", __name__)
 
 _LONGEST_NAME = 100
 _UNUSABLE = 422

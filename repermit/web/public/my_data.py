@@ -37,7 +37,7 @@ from repermit.web.public.join import printable_name
 from repermit.web.rendering import Reader, language_names, make_reader, page, public_url
 from repermit.web.request_context import arrival, current_site, request_trace
 
-pages = Blueprint("holding", __name__)
+pages = Blueprint("my_data", __name__)
 
 
 @pages.get("/me/<token>")
@@ -181,7 +181,7 @@ def _me_url(link: Link, reader: Reader) -> str:
 # --- What a link for one use has opened: everything held, and what may be done about it. ----------
 
 
-opened_link_pages = Blueprint("opening", __name__)
+opened_link_pages = Blueprint("opened_link", __name__)
 
 _Found = TypeVar("_Found")
 

@@ -22,7 +22,7 @@ from repermit.web.public.answer import contact_fields, reader_of, receipt_path, 
 from repermit.web.rendering import Reader, page, public_url
 from repermit.web.request_context import current_site
 
-pages = Blueprint("receiving", __name__)
+pages = Blueprint("receipt", __name__)
 
 
 @pages.get("/receipt/<token>")

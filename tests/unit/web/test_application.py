@@ -309,7 +309,7 @@ def test_a_failure_shows_and_logs_no_more_than_that_it_happened(
         assert pages.client.get("/elsewhere").status_code == 500
         health = pages.client.get("/healthz")
     assert (health.status_code, health.json) == (503, {"status": "failing"})
-    assert "a page failed: answering.show_question (OperationalError)" in caplog.text
+    assert "a page failed: answer.show_question (OperationalError)" in caplog.text
     assert "the database cannot be read: OperationalError" in caplog.text
     assert path not in caplog.text
     assert "no such table" not in caplog.text

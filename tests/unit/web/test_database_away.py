@@ -88,7 +88,7 @@ def test_pages_say_that_postgresql_is_away_and_go_on_once_it_is_back(
         assert site.say_no(second)[0] == 200
         assert site.removed() == {first, second}
         _, log = site.server.end(signal.SIGTERM)
-    assert "a page failed: answering.show_question: OperationalError" in log
+    assert "a page failed: answer.show_question: OperationalError" in log
     assert not TOKEN.search(log)
 
 
@@ -241,7 +241,7 @@ def test_a_failure_of_ours_stays_one_and_leaves_no_token_in_the_log(site: Site) 
         status, headers, _ = ask(site.port, method, site.path(path, uid))
         assert (status, headers.get("Retry-After")) == (500, None)
     _, log = site.server.end(signal.SIGTERM)
-    assert "a page failed: answering.show_question" in log
+    assert "a page failed: answer.show_question" in log
     assert not TOKEN.search(log)
 
 
@@ -302,7 +302,7 @@ def test_what_does_not(error: Exception) -> None:
 
 def test_a_get_that_writes_is_a_failure_of_ours(pages: Pages) -> None:
     """The database refuses it as a standby does."""
-    pages.app.view_functions["joining.show_form"] = lambda **_: str(Meta.delete().execute())
+    pages.app.view_functions["join.show_form"] = lambda **_: str(Meta.delete().execute())
     response = pages.client.get("/join/news")
     assert (response.status_code, response.headers.get("Retry-After")) == (500, None)
 

@@ -360,7 +360,7 @@ def test_after_a_first_commit_the_rest_waits_as_long_as_any_program(
                 limits.append(str(run_sql(pages.database, statement).fetchone()[0]))
         return ""
 
-    monkeypatch.setitem(pages.app.view_functions, "joining.take_form", write_twice)
+    monkeypatch.setitem(pages.app.view_functions, "join.take_form", write_twice)
     assert pages.client.post(f"/join/{mailing_list.slug}").status_code == 200
     first, later = limits
     assert 0 < in_milliseconds(first) <= 2000
@@ -391,7 +391,7 @@ def test_one_question_is_shown_at_a_time_and_others_are_told_to_come_again(
     def get() -> int:
         return pages.app.test_client().get(path).status_code
 
-    monkeypatch.setitem(pages.app.view_functions, "answering.show_question", show)
+    monkeypatch.setitem(pages.app.view_functions, "answer.show_question", show)
     with ThreadPoolExecutor(2) as people:
         first = people.submit(get)
         assert begun.acquire(timeout=60)

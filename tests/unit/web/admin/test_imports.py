@@ -520,7 +520,7 @@ def test_waiting_for_a_file_is_asked_for_in_the_background(
     with closing(kept.task.lock()):  # type: ignore[type-var]
         assert admin.get(f"{FILE}/state.json").json == {"is_busy": True}
         assert f'data-again="{FILE}/state.json"' in admin.get(FILE).text
-    state = admin.application.view_functions["handing_in.state"]
+    state = admin.application.view_functions["imports.state"]
     assert marks_of(state).in_the_background
 
 

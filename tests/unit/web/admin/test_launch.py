@@ -173,7 +173,7 @@ def test_a_deadline_that_has_passed_is_moved_among_the_conditions(
 ) -> None:
     assert mailing_list.id
     assert said_of(pages, READY, deadline=NOW) == [
-        ("The deadline, Monday 2 March 2026, 10:00, has passed.", "conditions.show")
+        ("The deadline, Monday 2 March 2026, 10:00, has passed.", "campaign_dates.show")
     ]
 
 
@@ -186,7 +186,7 @@ def test_a_deadline_that_is_too_near_says_when_it_may_be(
         "The deadline is too near: people need 14 days to answer, so it must be later than "
         "Monday 16 March 2026, 10:00."
     )
-    assert endpoint == "conditions.show"
+    assert endpoint == "campaign_dates.show"
 
 
 def test_a_reminder_too_soon_after_the_mail_is_said(
@@ -198,7 +198,7 @@ def test_a_reminder_too_soon_after_the_mail_is_said(
         make_contact(database, mailing_list)
     ((text, endpoint),) = said_of(pages, READY, reminder=20)
     assert text.startswith("The reminder would leave on Tuesday 10 March 2026, 11:00, and the last")
-    assert endpoint == "conditions.show"
+    assert endpoint == "campaign_dates.show"
 
 
 def test_reminders_that_could_not_all_leave_are_said(
@@ -213,7 +213,7 @@ def test_reminders_that_could_not_all_leave_are_said(
         "and the deadline is Monday 30 March 2026, 11:00. Remind people more days before it, or "
         "nobody."
     )
-    assert endpoint == "conditions.show"
+    assert endpoint == "campaign_dates.show"
 
 
 def test_senders_that_mail_cannot_come_from_are_mended_where_they_stand(
@@ -223,7 +223,7 @@ def test_senders_that_mail_cannot_come_from_are_mended_where_they_stand(
     news = make_list(database, sender="nobody either")
     make_contact(database, news)
     found = said_of(Pages(database, replace(settings, organisation=organisation)), READY)
-    assert tuple(endpoint for _, endpoint in found) == ("settings.show", "describing.show")
+    assert tuple(endpoint for _, endpoint in found) == ("settings.show", "list_form.show")
     assert found[0][0].endswith("cannot be used: no @ in the address.")
 
 
@@ -235,7 +235,7 @@ def test_a_wording_that_may_not_be_is_mended_at_the_mail(
         mailing_list.own_text = "Hello {{ purpose"
         mailing_list.save()
     found = said_of(pages, READY)
-    assert {endpoint for _, endpoint in found} == {"writing.show"}
+    assert {endpoint for _, endpoint in found} == {"mail_wording.show"}
     assert found[0][0].startswith(
         "Your own wording cannot be used: subject: there is no field {{ nobody }} here"
     )

@@ -44,46 +44,46 @@ if TYPE_CHECKING:
 
 # Whoever adds a page for others than admins names it here too, and so has thought of it twice.
 FOR_EVERYBODY = {
-    "entering.leave",
-    "entering.log_in",
-    "entering.show_login",
-    "entering.show_welcome",
-    "entering.welcome",
-    "styles.file",
+    "login.leave",
+    "login.log_in",
+    "login.show_login",
+    "login.show_welcome",
+    "login.welcome",
+    "static_files.file",
 }
 FOR_THE_HALF_LOGGED_IN = {
-    "entering.set_up",
-    "entering.show_second_step",
-    "entering.take_second_step",
-    "locking.show_lock",
-    "locking.state",
-    "locking.unlock",
+    "login.set_up",
+    "login.show_second_step",
+    "login.take_second_step",
+    "lock_screen.show_lock",
+    "lock_screen.state",
+    "lock_screen.unlock",
 }
 FOR_VIEWERS = {
-    "home.show",
-    "live.figures",
-    "live.show",
-    "locking.lock_now",
-    "locking.stay_awake",
-    "own.change_password",
-    "own.choose_language",
-    "own.end_session",
-    "own.renew_codes",
-    "own.set_up",
-    "own.show",
-    "own.show_second_step",
+    "dashboard.show",
+    "campaign_page.figures",
+    "campaign_page.show",
+    "lock_screen.lock_now",
+    "lock_screen.stay_awake",
+    "account.change_password",
+    "account.choose_language",
+    "account.end_session",
+    "account.renew_codes",
+    "account.set_up",
+    "account.show",
+    "account.show_second_step",
 }
 # The link of a mail, or the name of a list, is the authority: who has it need prove no more.
 BY_LINK = {
-    "answering.take_answer",
-    "holding.confirm_address",
-    "holding.open_fresh",
-    "holding.take_wish",
-    "joining.take_confirmation",
-    "joining.take_form",
+    "answer.take_answer",
+    "my_data.confirm_address",
+    "my_data.open_fresh",
+    "my_data.take_wish",
+    "join.take_confirmation",
+    "join.take_form",
 }
 # What such a link has opened proves itself by a signed authority in the form.
-BY_AUTHORITY = {"opening.act_on_held"}
+BY_AUTHORITY = {"opened_link.act_on_held"}
 
 SECRET_ADDRESS = "somebody.secret@private.example"
 SECRET_NAME = "Somebody Secret"
@@ -277,14 +277,14 @@ def test_a_viewer_sees_no_address_and_no_name(world: World) -> None:
 
 
 SHOW_ADDRESSES = {
-    "contacts.show",
-    "contacts.show_one",
-    "deciding.show_doubts",
-    "deciding.show_replies",
-    "deciding.show_silent",
-    "erasing.show_forget",
-    "handing_in.show",
-    "handing_over.show",
+    "contact_pages.show",
+    "contact_pages.show_one",
+    "open_questions.show_doubts",
+    "open_questions.show_replies",
+    "open_questions.show_silent",
+    "erase_contact.show_forget",
+    "imports.show",
+    "exports.show",
 }
 
 
@@ -295,7 +295,7 @@ def test_whoever_is_shown_an_address_is_noted_as_having_looked(world: World) -> 
     for route in (route for route in ADMINS if route.method == "GET"):
         before = Access.select().count()
         path = world.path(route)
-        if route.endpoint == "handing_over.show":
+        if route.endpoint == "exports.show":
             path += "?tool=mailchimp"
         if SECRET_ADDRESS in client.get(path).text:
             shown.add(route.endpoint)
