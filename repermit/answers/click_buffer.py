@@ -22,13 +22,13 @@ from repermit.rules.bot_detection import Link, Past
 
 _log = logging.getLogger(__name__)
 
-_MOST = 20_000
-_MOST_OF_ONE = 20
-_MOST_AT_ONCE = 200
+_MAX_PENDING = 20_000
+_MAX_PER_CONTACT = 20
+_MAX_PER_STEP = 200
 
 
 @dataclass(frozen=True)
-class Seen:
+class LinkRequest:
     """That a link was opened, by HEAD or by GET."""
 
     link: Link
@@ -36,7 +36,7 @@ class Seen:
     at: datetime
 
 
-class Pending:
+class PendingOpenings:
     """Openings of all links of this process, and other notes, in memory until they are written.
 
     Whoever gets a page must not wait for a turn to write, nor could a GET take one
@@ -44,20 +44,20 @@ class Pending:
     kept in between, of one contact and of all; what comes beyond that is not counted.
     """
 
-    def __init__(self, *, most: int = _MOST, most_of_one: int = _MOST_OF_ONE) -> None:
+    def __init__(self, *, most: int = _MAX_PENDING, most_of_one: int = _MAX_PER_CONTACT) -> None:
         self._most, self._most_of_one = most, most_of_one
         self._count = 0
         self._postponed: deque[Callable[[], object]] = deque()
-        self._by_uid: dict[str, list[Seen]] = {}
+        self._by_uid: dict[str, list[LinkRequest]] = {}
         # Whoever holds `_writing` may wait for the database, whoever holds `_mutex` for nothing.
         self._writing, self._mutex = threading.Lock(), threading.Lock()
 
-    def note(self, uid: str, seen: Seen) -> None:
+    def note(self, uid: str, request: LinkRequest) -> None:
         """Note that a link of the contact with this uid was opened."""
         with self._mutex:
-            own = self._by_uid.get(uid, [])
-            if self._count < self._most and len(own) < self._most_of_one:
-                self._by_uid[uid] = [*own, seen]
+            requests = self._by_uid.get(uid, [])
+            if self._count < self._most and len(requests) < self._most_of_one:
+                self._by_uid[uid] = [*requests, request]
                 self._count += 1
 
     def postpone(self, write: Callable[[], object]) -> None:
@@ -67,7 +67,7 @@ class Pending:
         self._postponed.append(write)
 
     @contextmanager
-    def taken(self, uid: str, *, patience: float = -1) -> Iterator[tuple[Seen, ...]]:
+    def take_openings(self, uid: str, *, patience: float = -1) -> Iterator[tuple[LinkRequest, ...]]:
         """Take those of one contact, to be written with a press; if that fails, they are back.
 
         Raises DatabaseBusy if they cannot be had within `patience` seconds; -1 is no limit.
@@ -76,13 +76,13 @@ class Pending:
         if not self._writing.acquire(timeout=patience):
             raise DatabaseBusy("what was opened is being written")
         try:
-            seen = self._take([uid])
+            requests = self._pop_requests([uid])
         finally:
             self._writing.release()
         try:
-            yield tuple(seen.get(uid, ()))
+            yield tuple(requests.get(uid, ()))
         except BaseException:
-            self._put_back(seen)
+            self._restore(requests)
             raise
 
     def write(self, database: Database) -> int:
@@ -92,22 +92,22 @@ class Pending:
         """
         with self._mutex:
             uids = sorted(self._by_uid)
-        size, reached = StepSize(most=_MOST_AT_ONCE), 0
+        size, reached = StepSize(most=_MAX_PER_STEP), 0
         while some := uids[reached : reached + size.rows]:
             reached += len(some)
-            self._write_some(database, some, size)
+            self._write_step(database, some, size)
         self._write_postponed(database)
         return len(uids)
 
-    def _write_some(self, database: Database, uids: Sequence[str], size: StepSize) -> None:
-        seen: dict[str, list[Seen]] = {}
+    def _write_step(self, database: Database, uids: Sequence[str], size: StepSize) -> None:
+        requests: dict[str, list[LinkRequest]] = {}
         try:
             # In its turn already, so that whoever presses waits for few rows at the most.
             with size.step(database), self._writing:
-                seen.update(self._take(uids))
-                _write(seen)
+                requests.update(self._pop_requests(uids))
+                _write_openings(requests)
         except BaseException:
-            self._put_back(seen)
+            self._restore(requests)
             raise
 
     def _write_postponed(self, database: Database) -> None:
@@ -123,32 +123,34 @@ class Pending:
                 # Such as about a session that is over: no later try does better.
                 _log.warning("a note was not written: %s", type(error).__name__)
 
-    def _put_back(self, seen: dict[str, list[Seen]]) -> None:
-        for uid, own in seen.items():
-            for one in own:
-                self.note(uid, one)
+    def _restore(self, requests: dict[str, list[LinkRequest]]) -> None:
+        for uid, contact_requests in requests.items():
+            for request in contact_requests:
+                self.note(uid, request)
 
-    def _take(self, uids: Sequence[str]) -> dict[str, list[Seen]]:
+    def _pop_requests(self, uids: Sequence[str]) -> dict[str, list[LinkRequest]]:
         with self._mutex:
-            found = {uid: self._by_uid.pop(uid) for uid in uids if uid in self._by_uid}
-            self._count -= sum(map(len, found.values()))
-        return found
+            requests = {uid: self._by_uid.pop(uid) for uid in uids if uid in self._by_uid}
+            self._count -= sum(map(len, requests.values()))
+        return requests
 
 
-def with_seen(past: Past, seen: Iterable[Seen]) -> Past:
+def add_requests(past: Past, requests: Iterable[LinkRequest]) -> Past:
     """Return a past with what was seen since."""
     openings = past.openings
-    for one in seen:
-        openings = bot_detection.opened(openings, one.link, is_head=one.is_head, at=one.at)
+    for request in requests:
+        openings = bot_detection.opened(
+            openings, request.link, is_head=request.is_head, at=request.at
+        )
     return replace(past, openings=openings)
 
 
-def _write(seen: dict[str, list[Seen]]) -> None:
+def _write_openings(requests: dict[str, list[LinkRequest]]) -> None:
     """Write what was seen, in the caller's transaction; of who was erased nothing is kept."""
-    rows = Contact.select().where(Contact.uid.in_(list(seen)), Contact.erased_at.is_null())
-    found = list(lock_rows(rows.order_by(Contact.id)))
-    openings = click_log.openings_of(found)
-    for contact in found:
+    rows = Contact.select().where(Contact.uid.in_(list(requests)), Contact.erased_at.is_null())
+    contacts = list(lock_rows(rows.order_by(Contact.id)))
+    openings = click_log.openings_of(contacts)
+    for contact in contacts:
         opening = openings.get(contact.id)
-        past = with_seen(click_log.recall(contact, opening), seen[contact.uid])
+        past = add_requests(click_log.recall(contact, opening), requests[contact.uid])
         click_log.remember(contact, opening, past)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from repermit.answers.click_buffer import Seen, with_seen
-from repermit.answers.link_target import Standing, foresee
+from repermit.answers.click_buffer import LinkRequest, add_requests
+from repermit.answers.link_target import Standing, predict_decision
 from repermit.contacts import click_log, status_changes
 from repermit.db.models.contacts import Contact, Opening
 from repermit.rules import bot_detection
@@ -37,14 +37,14 @@ class Press:
     opening: Opening | None = None
 
 
-def weigh(
+def assess_press(
     contact: Contact,
     opening: Opening | None,
     standing: Standing,
     answer: Answer,
     arrived: datetime,
     *,
-    seen: Iterable[Seen],
+    seen: Iterable[LinkRequest],
     is_again: bool,
     mark: str,
     form: Form | None,
@@ -54,40 +54,40 @@ def weigh(
     `mark` is what the button of a page that asked again sent along, "" from any other; `form` is
     None where no page is needed, as for a mail program's No (RFC 8058).
     """
-    past = with_seen(click_log.recall(contact, opening), seen)
-    found = bot_detection.signs(answer.value, past, arrived=arrived, mailed_at=standing.mailed_at)
-    is_beside = answer is Answer.NO and _is_beside_yes(contact, past, form)
+    past = add_requests(click_log.recall(contact, opening), seen)
+    signs = bot_detection.signs(answer.value, past, arrived=arrived, mailed_at=standing.mailed_at)
+    is_beside_yes = answer is Answer.NO and _is_no_beside_yes(contact, past, form)
     takes_back = answer is Answer.NO and (
-        is_taken_back(contact, past, mark) or (is_beside and _stands_by_press(contact, past))
+        is_taken_back(contact, past, mark) or (is_beside_yes and _stands_by_press(contact, past))
     )
-    outcome = foresee(standing, answer, arrived=arrived).outcome
-    is_good = form is None or form.version == contact.form_version
-    is_spent = not (is_good or is_beside or takes_back)
-    is_asked_again = outcome is Outcome.CONFIRM and _is_asked_again(past, found, form)
+    outcome = predict_decision(standing, answer, arrived=arrived).outcome
+    is_current = form is None or form.version == contact.form_version
+    is_spent = not (is_current or is_beside_yes or takes_back)
+    is_asked_again = outcome is Outcome.CONFIRM and _is_asked_again(past, signs, form)
     if is_spent and (bot_detection.is_awaited(past) or not is_asked_again):
         opening = click_log.remember(contact, opening, past)
         mark = bot_detection.mark_of(past.doubted_at) if is_asked_again else ""
         return Press(trace={}, mark=mark, is_spent=True, opening=opening)
     if answer is Answer.NO:
-        is_suspect = bot_detection.is_suspect(found)
+        is_suspect = bot_detection.is_suspect(signs)
         after = bot_detection.said_no(past, at=arrived)
-        opening = _keep(contact, opening, after, found if is_suspect else ())
-        is_news = bot_detection.is_awaited(past) or not contact.has_refused
-        if outcome is not Outcome.REMOVE and is_news:
+        opening = _save_opening(contact, opening, after, signs if is_suspect else ())
+        is_new = bot_detection.is_awaited(past) or not contact.has_refused
+        if outcome is not Outcome.REMOVE and is_new:
             status_changes.note_press(contact, is_no=True)
-        return Press(trace=_trace(past, found), takes_back=takes_back, opening=opening)
+        return Press(trace=_make_trace(past, signs), takes_back=takes_back, opening=opening)
     if outcome is not Outcome.CONFIRM:
         opening = click_log.remember(contact, opening, past)
-        return Press(trace=_trace(past, found), opening=opening)
-    if is_spent or not bot_detection.counts(past, found, is_again=is_again, mark=mark):
+        return Press(trace=_make_trace(past, signs), opening=opening)
+    if is_spent or not bot_detection.counts(past, signs, is_again=is_again, mark=mark):
         held_at = arrived if _is_open(contact) else None
         after = bot_detection.doubted(past, at=arrived)
-        opening = _keep(contact, opening, after, found, held_at=held_at)
+        opening = _save_opening(contact, opening, after, signs, held_at=held_at)
         status_changes.note_press(contact)
         return Press(trace={}, mark=bot_detection.mark_of(after.doubted_at), opening=opening)
-    says = bot_detection.settled if is_again else bot_detection.said_yes
-    opening = _keep(contact, opening, says(past, at=arrived), ())
-    trace = _trace(past, found, asked_again_at=past.doubted_at if is_again else None)
+    settle = bot_detection.settled if is_again else bot_detection.said_yes
+    opening = _save_opening(contact, opening, settle(past, at=arrived), ())
+    trace = _make_trace(past, signs, asked_again_at=past.doubted_at if is_again else None)
     return Press(trace=trace, opening=opening)
 
 
@@ -101,7 +101,7 @@ def _stands_by_press(contact: Contact, past: Past) -> bool:
     return contact.basis == Basis.ANSWER and contact.basis_at == past.yes_at
 
 
-def _is_beside_yes(contact: Contact, past: Past, form: Form | None) -> bool:
+def _is_no_beside_yes(contact: Contact, past: Past, form: Form | None) -> bool:
     """Say whether a No was pressed beside the last Yes, which stands or is asked for again.
 
     It is of the same page, or of one that was open with it: nothing was pressed in between.
@@ -110,17 +110,17 @@ def _is_beside_yes(contact: Contact, past: Past, form: Form | None) -> bool:
     return is_next and (_stands_by_press(contact, past) or bot_detection.is_awaited(past))
 
 
-def _is_asked_again(past: Past, found: tuple[Sign, ...], form: Form | None) -> bool:
+def _is_asked_again(past: Past, signs: tuple[Sign, ...], form: Form | None) -> bool:
     """Say whether a Yes of a page that is out of date leads to the page that asks again.
 
     It would from the page as it is now: so whoever presses twice, or goes back to an open page
     after a No, needs no press more than from there. What sends no number of ours sees the question.
     """
     is_ours = form is not None and form.version is not None
-    return is_ours and (bot_detection.is_awaited(past) or bot_detection.is_suspect(found))
+    return is_ours and (bot_detection.is_awaited(past) or bot_detection.is_suspect(signs))
 
 
-def _keep(
+def _save_opening(
     contact: Contact,
     opening: Opening | None,
     past: Past,
@@ -136,13 +136,13 @@ def _is_open(contact: Contact) -> bool:
     return is_undecided(Status(contact.status), contact.basis, include_thin=True)
 
 
-def _trace(
+def _make_trace(
     past: Past, signs: Iterable[Sign], *, asked_again_at: datetime | None = None
 ) -> dict[str, Any]:
     """Return what speaks for and against a person, for the trace of the answer."""
-    told = {
+    trace = {
         "openings": click_log.openings_told(past.openings),
         "signs": [str(sign) for sign in signs],
         "asked_again_at": asked_again_at.isoformat() if asked_again_at else "",
     }
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in trace.items() if value}

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from repermit import email_address
-from repermit.answers.link_target import Giver, SignedUp, SignUpFacts, Trace, standing_of
-from repermit.answers.record_answer import giver_told, record_answer, take_back
+from repermit.answers.link_target import Giver, SignUpFacts, SignUpResult, Trace, read_standing
+from repermit.answers.record_answer import describe_giver, record_answer, retract_yes
 from repermit.contacts import (
     click_log,
     enqueue_receipt,
@@ -36,7 +36,7 @@ from repermit.settings.definitions import Settings
 from repermit.signed_links import Form
 
 
-def sign_up(
+def request_sign_up(
     database: Database,
     mailing_list: MailingList,
     *,
@@ -50,22 +50,22 @@ def sign_up(
     It does the same whether or not the address is on the list, and says nothing about it. Raises
     AddressError for what is no address.
     """
-    found = email_address.parse(address)
+    parsed = email_address.parse(address)
     with database.atomic():
-        requested_mail_limit.one_at_a_time(database, found.key)
-        if not requested_mail_limit.may_sign_up(found.key, now=now):
+        requested_mail_limit.one_at_a_time(database, parsed.key)
+        if not requested_mail_limit.may_sign_up(parsed.key, now=now):
             return
-        made = SignUp.create(
+        sign_up_row = SignUp.create(
             list=mailing_list,
             uid=new_id(),
-            address=found.sending,
-            address_key=found.key,
+            address=parsed.sending,
+            address_key=parsed.key,
             name=name,
             language=language,
             at=now,
         )
         Mail.create(
-            list=mailing_list, sign_up=made, kind=MailKind.CONFIRM, due_at=now, message_id=""
+            list=mailing_list, sign_up=sign_up_row, kind=MailKind.CONFIRM, due_at=now, message_id=""
         )
         background_tasks.forget_file_counts(mailing_list.id)
 
@@ -92,28 +92,28 @@ def forget_old_sign_ups(
     )
 
 
-def contact_of(found: SignUp, arrived: datetime, settings: Settings) -> Contact:
+def find_or_make_contact(sign_up: SignUp, arrived: datetime, settings: Settings) -> Contact:
     """Return the contact of a sign-up, locked; a new one, unsaved, if the list has none of it."""
-    own = (Contact.list == found.list_id, Contact.address_key == found.address_key)
-    contact: Contact | None = lock_rows(Contact.select().where(*own)).first()
+    conditions = (Contact.list == sign_up.list_id, Contact.address_key == sign_up.address_key)
+    contact: Contact | None = lock_rows(Contact.select().where(*conditions)).first()
     if contact is None:
-        return _new_contact(found, arrived, settings)
+        return _new_contact(sign_up, arrived, settings)
     return contact
 
 
-def adopt(found: SignUp, contact: Contact) -> None:
+def save_form_fields(sign_up: SignUp, contact: Contact) -> None:
     """Save a contact as it has called itself in the form."""
-    contact.address = found.address
-    contact.name = found.name or contact.name
-    contact.language = found.language or contact.language
+    contact.address = sign_up.address
+    contact.name = sign_up.name or contact.name
+    contact.language = sign_up.language or contact.language
     contact.save()
 
 
-def _new_contact(found: SignUp, arrived: datetime, settings: Settings) -> Contact:
-    address = email_address.Address(found.address, found.address_key)
-    language = lookup.list_facts(found.list).pick(found.language)
+def _new_contact(sign_up: SignUp, arrived: datetime, settings: Settings) -> Contact:
+    address = email_address.Address(sign_up.address, sign_up.address_key)
+    language = lookup.list_facts(sign_up.list).pick(sign_up.language)
     contact = lookup.new_contact(
-        found.list,
+        sign_up.list,
         address,
         # Confirmed in the same transaction.
         status=Status.UNCONFIRMED,
@@ -121,48 +121,48 @@ def _new_contact(found: SignUp, arrived: datetime, settings: Settings) -> Contac
         source=catalogues.translations(language).gettext("your own sign-up on our page"),
         since=arrived,
     )
-    if subject := _known_subject(found, settings):
+    if subject := _find_erased_subject(sign_up, settings):
         contact.subject, contact.has_predecessor = subject, True
     return contact
 
 
-def _known_subject(found: SignUp, settings: Settings) -> str:
+def _find_erased_subject(sign_up: SignUp, settings: Settings) -> str:
     """Return the subject of somebody erased, so that their evidence stays one person's.
 
     An address from which somebody has moved is not theirs any more, also once they are erased:
     whoever signs up with it is taken for another person. Nor is theirs what another list has under
     that subject, with which a file of suppressions may have brought it here.
     """
-    fingerprint = email_address.fingerprint(settings.fingerprint_key, found.address_key)
-    known: Suppression | None = (
+    fingerprint = email_address.fingerprint(settings.fingerprint_key, sign_up.address_key)
+    suppression: Suppression | None = (
         Suppression.select()
         .where(
             Suppression.fingerprint == fingerprint,
-            (Suppression.list == found.list_id) | Suppression.list.is_null(),
+            (Suppression.list == sign_up.list_id) | Suppression.list.is_null(),
         )
         .order_by(Suppression.list.is_null())
         .first()
     )
-    if known is None or lookup.find_held(found.list_id, known.subject):
+    if suppression is None or lookup.find_held(sign_up.list_id, suppression.subject):
         return ""
-    slug = found.list.slug
-    if chain_reader.told_elsewhere([known.subject], slug):
+    slug = sign_up.list.slug
+    if chain_reader.told_elsewhere([suppression.subject], slug):
         return ""
     # Who was never erased here was never held, and had no other address to move to.
-    is_theirs = erasable_parts.erased_as(known.subject, slug) in {"", fingerprint}
-    return known.subject if is_theirs else ""
+    is_theirs = erasable_parts.erased_as(suppression.subject, slug) in {"", fingerprint}
+    return suppression.subject if is_theirs else ""
 
 
 # --- Confirming a sign-up. ------------------------------------------------------------------------
 
 
-_VALID = timedelta(days=7)
+_LINK_VALIDITY = timedelta(days=7)
 
 
-def look_up_sign_up(uid: str, *, now: datetime) -> SignedUp | None:
+def find_sign_up(uid: str, *, now: datetime) -> SignUpResult | None:
     """Return the sign-up that a link names and what a press on it would do, or None."""
-    found: SignUp | None = SignUp.get_or_none(SignUp.uid == uid)
-    return None if found is None else _done(found, _foreseen(found, now))
+    sign_up: SignUp | None = SignUp.get_or_none(SignUp.uid == uid)
+    return None if sign_up is None else _make_result(sign_up, _predict_outcome(sign_up, now))
 
 
 def confirm_sign_up(
@@ -177,7 +177,7 @@ def confirm_sign_up(
     given_by: Giver = "",
     mark: str = "",
     form: Form | None = None,
-) -> SignedUp | None:
+) -> SignUpResult | None:
     """Put the person whom a sign-up's link names on its list, with the evidence.
 
     `arrived` is when the press reached us; `language` is that of the page, `mark` what its
@@ -187,51 +187,53 @@ def confirm_sign_up(
     change, `late` if it has expired. Returns None if there is no such sign-up.
     """
     with database.atomic():
-        found = _locked(database, uid)
-        if found is None:
+        sign_up = _lock_sign_up(database, uid)
+        if sign_up is None:
             return None
-        foreseen = _foreseen(found, arrived)
-        if foreseen is not Outcome.CONFIRM:
-            return _done(found, foreseen)
-        if form and form.version != _form_version(found):
-            return _done(found, Outcome.ASK)
-        past = _past(found)
-        found.form_version += 1
+        predicted = _predict_outcome(sign_up, arrived)
+        if predicted is not Outcome.CONFIRM:
+            return _make_result(sign_up, predicted)
+        if form and form.version != _current_form_version(sign_up):
+            return _make_result(sign_up, Outcome.ASK)
+        past = _read_past(sign_up)
+        sign_up.form_version += 1
         signs = bot_detection.signs("yes", past, arrived=arrived, mailed_at=None)
         # In doubt, the newest round's Yes alone counts: of two programs one has an older page.
         if not bot_detection.counts(past, signs, is_again=past.doubted_at is not None, mark=mark):
             doubted = bot_detection.doubted(past, at=arrived)
-            found.doubted_at, found.declined_at = doubted.doubted_at, None
-            found.save()
-            return _done(found, Outcome.HOLD, signs)
-        found.confirmed_at, found.declined_at, found.doubted_at = arrived, None, None
-        found.save()
-        contact = contact_of(found, arrived, settings)
+            sign_up.doubted_at, sign_up.declined_at = doubted.doubted_at, None
+            sign_up.save()
+            return _make_result(sign_up, Outcome.HOLD, signs)
+        sign_up.confirmed_at, sign_up.declined_at, sign_up.doubted_at = arrived, None, None
+        sign_up.save()
+        contact = find_or_make_contact(sign_up, arrived, settings)
         key, is_new = settings.fingerprint_key, contact.id is None
-        stood = {} if is_new else status_changes.standing_before(contact, key)
-        called = {} if is_new else status_changes.called_before(contact)
-        adopt(found, contact)
+        former_standing = {} if is_new else status_changes.standing_before(contact, key)
+        former_names = {} if is_new else status_changes.called_before(contact)
+        save_form_fields(sign_up, contact)
         if contact.status == Status.CONFIRMED and not consent.improves(
             contact.basis, Basis.SIGN_UP
         ):
-            return _done(found, Outcome.NOTHING)
-        told = _told(found, arrived, language or _facts(found).language)
-        told.update(giver_told(given_by))
-        told["page_wording"] = chain.keep_wording(page_wording)
+            return _make_result(sign_up, Outcome.NOTHING)
+        consent_record = _make_consent_record(
+            sign_up, arrived, language or _make_facts(sign_up).language
+        )
+        consent_record.update(describe_giver(given_by))
+        consent_record["page_wording"] = chain.keep_wording(page_wording)
         act = status_changes.Act(
             at=arrived,
             actor="person",
-            consent=told | stood,
-            person=called,
+            consent=consent_record | former_standing,
+            person=former_names,
             trace={
                 "network": trace.network,
                 "browser": trace.browser,
-                **_doubts_told(past, signs),
+                **_describe_doubts(past, signs),
             },
         )
-        enqueue_receipt.enqueue_receipt(contact, found.list, at=arrived)
+        enqueue_receipt.enqueue_receipt(contact, sign_up.list, at=arrived)
         status_changes.confirm(contact, basis=Basis.SIGN_UP, act=act, fingerprint_key=key)
-        return _done(found, Outcome.CONFIRM)
+        return _make_result(sign_up, Outcome.CONFIRM)
 
 
 def decline_sign_up(
@@ -242,7 +244,7 @@ def decline_sign_up(
     settings: Settings,
     trace: Trace,
     form: Form | None = None,
-) -> SignedUp | None:
+) -> SignUpResult | None:
     """Note that whoever has the mail does not want what was signed up for.
 
     `form` is the form of the page, as for the Yes; what was pressed after a Yes counts if it stood
@@ -253,32 +255,34 @@ def decline_sign_up(
     there is no such sign-up.
     """
     with database.atomic():
-        found = _locked(database, uid)
-        if found is None:
+        sign_up = _lock_sign_up(database, uid)
+        if sign_up is None:
             return None
-        foreseen = _foreseen(found, arrived)
-        if foreseen is Outcome.CONFIRM:
-            if form and form.version != _form_version(found):
-                return _done(found, Outcome.ASK)
-            found.declined_at = arrived
-            found.form_version += 1
-            found.save()
-            return _done(found, foreseen)
-        if form and form.version not in _versions_beside_yes(found):
-            return _done(found, foreseen)
-        own = (Contact.list == found.list_id, Contact.address_key == found.address_key)
+        predicted = _predict_outcome(sign_up, arrived)
+        if predicted is Outcome.CONFIRM:
+            if form and form.version != _current_form_version(sign_up):
+                return _make_result(sign_up, Outcome.ASK)
+            sign_up.declined_at = arrived
+            sign_up.form_version += 1
+            sign_up.save()
+            return _make_result(sign_up, predicted)
+        if form and form.version not in _form_versions_beside_yes(sign_up):
+            return _make_result(sign_up, predicted)
+        conditions = (Contact.list == sign_up.list_id, Contact.address_key == sign_up.address_key)
         contact: Contact | None = Contact.get_or_none(
-            *own, Contact.status == Status.CONFIRMED, Contact.status_at == found.confirmed_at
+            *conditions,
+            Contact.status == Status.CONFIRMED,
+            Contact.status_at == sign_up.confirmed_at,
         )
         if contact is None:
-            return _done(found, foreseen)
-        past = Past(yes_at=found.confirmed_at)
+            return _make_result(sign_up, predicted)
+        past = Past(yes_at=sign_up.confirmed_at)
         if Sign.BOTH_ANSWERED in bot_detection.signs("no", past, arrived=arrived, mailed_at=None):
-            found.confirmed_at, found.declined_at = None, arrived
-            found.form_version += 1
-            found.save()
-            _undo(lookup.lock(contact.id), trace, settings, at=arrived)
-            return _done(found, _foreseen(found, arrived))
+            sign_up.confirmed_at, sign_up.declined_at = None, arrived
+            sign_up.form_version += 1
+            sign_up.save()
+            _undo_yes(lookup.lock(contact.id), trace, settings, at=arrived)
+            return _make_result(sign_up, _predict_outcome(sign_up, arrived))
         record_answer(
             database,
             uid=contact.uid,
@@ -288,30 +292,30 @@ def decline_sign_up(
             method="page",
             trace=trace,
         )
-        return _done(found, Outcome.REMOVE)
+        return _make_result(sign_up, Outcome.REMOVE)
 
 
-def _undo(contact: Contact, trace: Trace, settings: Settings, *, at: datetime) -> None:
+def _undo_yes(contact: Contact, trace: Trace, settings: Settings, *, at: datetime) -> None:
     """Let whoever stood somewhere before the Yes of a sign-up stand there; take off anybody new."""
     method, key = consent_receipt.BOTH_PRESSED, settings.fingerprint_key
-    left = {"network": trace.network, "browser": trace.browser}
-    act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=left)
+    trace_fields = {"network": trace.network, "browser": trace.browser}
+    act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=trace_fields)
     enqueue_receipt.drop_receipts(contact)
     status_changes.note_press(contact, is_no=True)
     if not status_changes.put_back(contact, act=act, fingerprint_key=key):
-        take_back(contact, method, left, settings, at=at)
+        retract_yes(contact, method, trace_fields, settings, at=at)
 
 
-def _past(found: SignUp) -> Past:
+def _read_past(sign_up: SignUp) -> Past:
     """Return what a sign-up's page has been through, as the rules read it."""
     return Past(
-        no_at=found.declined_at,
-        doubted_at=found.doubted_at,
-        is_contradicted=found.declined_at is not None,
+        no_at=sign_up.declined_at,
+        doubted_at=sign_up.doubted_at,
+        is_contradicted=sign_up.declined_at is not None,
     )
 
 
-def _doubts_told(past: Past, signs: Iterable[Sign]) -> dict[str, Any]:
+def _describe_doubts(past: Past, signs: Iterable[Sign]) -> dict[str, Any]:
     """Return what spoke against a Yes that was settled by a further press."""
     if past.doubted_at is None:
         return {}
@@ -321,76 +325,76 @@ def _doubts_told(past: Past, signs: Iterable[Sign]) -> dict[str, Any]:
     }
 
 
-def _foreseen(found: SignUp, moment: datetime) -> Outcome:
-    if found.confirmed_at is not None:
+def _predict_outcome(sign_up: SignUp, moment: datetime) -> Outcome:
+    if sign_up.confirmed_at is not None:
         return Outcome.NOTHING
-    return Outcome.CONFIRM if moment < found.at + _VALID else Outcome.LATE
+    return Outcome.CONFIRM if moment < sign_up.at + _LINK_VALIDITY else Outcome.LATE
 
 
-def _form_version(found: SignUp) -> int:
+def _current_form_version(sign_up: SignUp) -> int:
     """Return the version of the forms that count now.
 
     It grows with each press on the page of the sign-up and with each of the person's elsewhere, so
     that no page counts which was open before a No that was given by another link, or by phone.
     """
-    contact = _contact_at(found)
-    return found.form_version + (contact.form_version if contact else 0)
+    contact = _find_contact(sign_up)
+    return sign_up.form_version + (contact.form_version if contact else 0)
 
 
-def _versions_beside_yes(found: SignUp) -> tuple[int, int]:
+def _form_versions_beside_yes(sign_up: SignUp) -> tuple[int, int]:
     """Return the versions of forms whose No counts after a Yes: now, and on the page of that Yes.
 
     That Yes was a press on the page, and an answer of the contact's.
     """
-    version = _form_version(found)
+    version = _current_form_version(sign_up)
     return version, version - 2
 
 
-def _contact_at(found: SignUp) -> Contact | None:
+def _find_contact(sign_up: SignUp) -> Contact | None:
     contact: Contact | None = Contact.get_or_none(
-        Contact.list == found.list_id, Contact.address_key == found.address_key
+        Contact.list == sign_up.list_id, Contact.address_key == sign_up.address_key
     )
     return contact
 
 
-def _facts(found: SignUp) -> SignUpFacts:
-    mailing_list = lookup.list_facts(found.list)
+def _make_facts(sign_up: SignUp) -> SignUpFacts:
+    mailing_list = lookup.list_facts(sign_up.list)
     return SignUpFacts(
-        address=email_address.in_part(found.address),
-        language=mailing_list.pick(found.language),
+        address=email_address.in_part(sign_up.address),
+        language=mailing_list.pick(sign_up.language),
         mailing_list=mailing_list,
     )
 
 
-def _locked(database: Database, uid: str) -> SignUp | None:
-    found: SignUp | None = SignUp.get_or_none(SignUp.uid == uid)
-    if found is None:
+def _lock_sign_up(database: Database, uid: str) -> SignUp | None:
+    sign_up: SignUp | None = SignUp.get_or_none(SignUp.uid == uid)
+    if sign_up is None:
         return None
-    requested_mail_limit.one_at_a_time(database, found.address_key)
-    again: SignUp | None = lock_rows(SignUp.select().where(SignUp.uid == uid)).first()
-    return again
+    requested_mail_limit.one_at_a_time(database, sign_up.address_key)
+    locked: SignUp | None = lock_rows(SignUp.select().where(SignUp.uid == uid)).first()
+    return locked
 
 
-def _told(found: SignUp, arrived: datetime, language: str) -> dict[str, Any]:
+def _make_consent_record(sign_up: SignUp, arrived: datetime, language: str) -> dict[str, Any]:
     return {
         "answer": "yes",
         "method": "page",
-        "signed_up_at": found.at.isoformat(),
+        "signed_up_at": sign_up.at.isoformat(),
         "arrived_at": arrived.isoformat(),
         "language": language,
-        **lookup.list_told(lookup.list_facts(found.list).told_in(language)),
+        **lookup.list_told(lookup.list_facts(sign_up.list).told_in(language)),
     }
 
 
-def _done(found: SignUp, outcome: Outcome, signs: tuple[Sign, ...] = ()) -> SignedUp:
-    contact = _contact_at(found)
-    standing = None if contact is None else standing_of(contact, click_log.opening_of(contact))
-    return SignedUp(
+def _make_result(sign_up: SignUp, outcome: Outcome, signs: tuple[Sign, ...] = ()) -> SignUpResult:
+    contact = _find_contact(sign_up)
+    standing = None if contact is None else read_standing(contact, click_log.opening_of(contact))
+    return SignUpResult(
         outcome=outcome,
-        sign_up=_facts(found),
+        sign_up=_make_facts(sign_up),
         standing=standing,
-        ends_at=found.at + _VALID,
-        mark=bot_detection.awaited_mark(_past(found)),
-        form_version=_form_version(found),
+        ends_at=sign_up.at + _LINK_VALIDITY,
+        mark=bot_detection.awaited_mark(_read_past(sign_up)),
+        form_version=_current_form_version(sign_up),
         signs=signs,
     )

@@ -107,7 +107,7 @@ class Standing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recorded:
+class RecordedAnswer:
     """What an answer did, and where the contact stands after it.
 
     `mark` is what the buttons of the page send along that asks for a Yes again which is held.
@@ -138,7 +138,7 @@ class SignUpFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SignedUp:
+class SignUpResult:
     """What a press on a sign-up's link did or would do.
 
     `outcome` is `confirm`, `hold` (the Yes may be a program's), `nothing` (it was used before),
@@ -159,21 +159,21 @@ class SignedUp:
 # --- Looking up the contact that a link names, and the list that a sign-up page names. ------------
 
 
-def look_up(uid: str) -> Standing | None:
+def find_standing(uid: str) -> Standing | None:
     """Return where the contact that a link names stands, None if there is no such row."""
     contact: Contact | None = Contact.get_or_none(Contact.uid == uid)
-    return None if contact is None else standing_of(contact, click_log.opening_of(contact))
+    return None if contact is None else read_standing(contact, click_log.opening_of(contact))
 
 
-def standing_of(contact: Contact, opening: Opening | None) -> Standing:
+def read_standing(contact: Contact, opening: Opening | None) -> Standing:
     """Return where a contact stands; `opening` is the row of its links."""
-    ask, reminded_at = _latest_ask(contact)
-    digest = (ask.wording or _newest_wording(ask, contact)) if ask else ""
-    about = _facts_in(digest) if digest else lookup.list_facts(contact.list)
+    ask, reminded_at = _find_latest_ask(contact)
+    digest = (ask.wording or _find_newest_wording(ask, contact)) if ask else ""
+    list_facts = _read_list_facts(digest) if digest else lookup.list_facts(contact.list)
     return Standing(
-        **_own(contact, opening),
-        language=about.pick(contact.language),
-        mailing_list=about,
+        **_contact_fields(contact, opening),
+        language=list_facts.pick(contact.language),
+        mailing_list=list_facts,
         campaign=ask.campaign if ask else 0,
         deadline=ask.deadline if ask else None,
         asked_at=ask.sent_at if ask and ask.state == MailState.SENT else None,
@@ -182,12 +182,12 @@ def standing_of(contact: Contact, opening: Opening | None) -> Standing:
     )
 
 
-def standing_after(standing: Standing, contact: Contact, opening: Opening | None) -> Standing:
+def update_standing(standing: Standing, contact: Contact, opening: Opening | None) -> Standing:
     """Return where a contact stands after an act on it alone, in the transaction of that act."""
-    return replace(standing, **_own(contact, opening))
+    return replace(standing, **_contact_fields(contact, opening))
 
 
-def _own(contact: Contact, opening: Opening | None) -> dict[str, Any]:
+def _contact_fields(contact: Contact, opening: Opening | None) -> dict[str, Any]:
     return {
         "uid": contact.uid,
         "address": email_address.in_part(contact.address) if contact.address else "",
@@ -206,7 +206,7 @@ def _own(contact: Contact, opening: Opening | None) -> dict[str, Any]:
     }
 
 
-def foresee(standing: Standing, answer: Answer, *, arrived: datetime) -> Decision:
+def predict_decision(standing: Standing, answer: Answer, *, arrived: datetime) -> Decision:
     """Say what an answer that arrives at `arrived` would do; changes nothing."""
     return consent.decide(
         answer,
@@ -219,7 +219,7 @@ def foresee(standing: Standing, answer: Answer, *, arrived: datetime) -> Decisio
     )
 
 
-def join_id(mailing_list: MailingListFacts | MailingList, *, settings: Settings) -> str:
+def make_join_id(mailing_list: MailingListFacts | MailingList, *, settings: Settings) -> str:
     """Return what names a list in the address of its sign-up page.
 
     It is the slug, or on a sensitive list 16 hexadecimal digits that tell nothing and do not
@@ -231,13 +231,20 @@ def join_id(mailing_list: MailingListFacts | MailingList, *, settings: Settings)
     return code.hex()[:16]
 
 
-def find_joinable(name: str, *, settings: Settings) -> MailingList | None:
-    """Return the list whose `join_id` is `name`, or None."""
+def find_joinable_list(name: str, *, settings: Settings) -> MailingList | None:
+    """Return the list whose `make_join_id` is `name`, or None."""
     lists = MailingList.select()
-    return next((one for one in lists if join_id(one, settings=settings) == name), None)
+    return next(
+        (
+            mailing_list
+            for mailing_list in lists
+            if make_join_id(mailing_list, settings=settings) == name
+        ),
+        None,
+    )
 
 
-class _Ask(NamedTuple):
+class _CampaignAsk(NamedTuple):
     """A contact's mail of a campaign; `wording` is the digest of what it was made from, if any."""
 
     campaign: int
@@ -248,9 +255,9 @@ class _Ask(NamedTuple):
     wording: str | None
 
 
-def _latest_ask(contact: Contact) -> tuple[_Ask | None, datetime | None]:
+def _find_latest_ask(contact: Contact) -> tuple[_CampaignAsk | None, datetime | None]:
     """Return the ask of the latest campaign, and when a server took its reminder, if one did."""
-    mails = [_Ask(*row) for row in _MAILS.rows(contact)]
+    mails = [_CampaignAsk(*row) for row in _MAILS_QUERY.rows(contact)]
     asks = [mail for mail in mails if mail.kind == MailKind.ASK]
     ask = max(asks, key=lambda mail: mail.campaign, default=None)
     reminders = (
@@ -263,7 +270,7 @@ def _latest_ask(contact: Contact) -> tuple[_Ask | None, datetime | None]:
     return ask, next(reminders, None)
 
 
-_MAILS = PreparedQuery(
+_MAILS_QUERY = PreparedQuery(
     # By the contact alone: SQLite would read all mails of the campaign rather than these few.
     lambda contact: (
         Mail.select(
@@ -279,16 +286,16 @@ _MAILS = PreparedQuery(
 )
 
 
-def _newest_wording(ask: _Ask, contact: Contact) -> str:
+def _find_newest_wording(ask: _CampaignAsk, contact: Contact) -> str:
     """Return the digest of what an ask that is not made yet is to be made from.
 
     That is the newest wording in the first of the languages that there is.
     """
-    newest: dict[str, str] = dict(_WORDINGS.rows(ask.campaign))
-    return newest.get(contact.language) or newest.get(contact.list.language, "")
+    digests: dict[str, str] = dict(_WORDINGS_QUERY.rows(ask.campaign))
+    return digests.get(contact.language) or digests.get(contact.list.language, "")
 
 
-_WORDINGS = PreparedQuery(
+_WORDINGS_QUERY = PreparedQuery(
     lambda campaign: (
         CampaignWording.select(CampaignWording.language, CampaignWording.wording)
         .where(CampaignWording.campaign == campaign, CampaignWording.kind == MailKind.ASK)
@@ -300,7 +307,7 @@ _WORDINGS = PreparedQuery(
 
 
 @lru_cache(maxsize=64)
-def _facts_in(digest: str) -> MailingListFacts:
+def _read_list_facts(digest: str) -> MailingListFacts:
     """Return what a wording told of its list; a digest stands for one text, in any database."""
     content = Wording.select(Wording.content).where(Wording.digest == digest).get().content
     return frozen_draft.read_draft(content).mailing_list

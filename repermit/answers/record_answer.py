@@ -7,18 +7,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from repermit import email_address
-from repermit.answers.click_buffer import Seen, with_seen
-from repermit.answers.held_answers import is_taken_back, weigh
+from repermit.answers.click_buffer import LinkRequest, add_requests
+from repermit.answers.held_answers import assess_press, is_taken_back
 from repermit.answers.link_target import (
     Giver,
     Method,
     PageShown,
-    Recorded,
+    RecordedAnswer,
     Standing,
     Trace,
-    foresee,
-    standing_after,
-    standing_of,
+    predict_decision,
+    read_standing,
+    update_standing,
 )
 from repermit.contacts import click_log, enqueue_receipt, human_replies, lookup, status_changes
 from repermit.contacts.status_changes import Act
@@ -34,8 +34,8 @@ from repermit.rules.consent import Answer, Basis, Outcome, Reason
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, Form
 
-_ONCE_IN = timedelta(days=1)
-_CHANGES = frozenset({Outcome.CONFIRM, Outcome.REMOVE})
+_NOTE_INTERVAL = timedelta(days=1)
+_CHANGING_OUTCOMES = frozenset({Outcome.CONFIRM, Outcome.REMOVE})
 
 
 def record_answer(
@@ -48,11 +48,11 @@ def record_answer(
     method: Method,
     trace: Trace,
     page: Callable[[Standing], PageShown] | None = None,
-    seen: Iterable[Seen] = (),
+    seen: Iterable[LinkRequest] = (),
     is_again: bool = False,
     mark: str = "",
     form: Form | None = None,
-) -> Recorded | None:
+) -> RecordedAnswer | None:
     """Record the answer of the person whom a link names.
 
     `arrived` is when the answer reached us, stamped before any lock; `page` returns what somebody
@@ -70,15 +70,15 @@ def record_answer(
     if uid == NOBODY:
         return None
     with database.atomic():
-        contact = _locked(uid)
+        contact = _lock_contact(uid)
         if contact is None or contact.erased_at is not None:
             if method == "one_click":
                 _note_still_mailed(contact, arrived)
             return None
         opening = click_log.opening_of(contact)
-        standing = standing_of(contact, opening)
+        standing = read_standing(contact, opening)
         shown = page(standing) if page else PageShown()
-        press = weigh(
+        press = assess_press(
             contact,
             opening,
             standing,
@@ -90,43 +90,51 @@ def record_answer(
             form=form,
         )
         if press.is_spent and not press.mark:
-            outcome = foresee(standing, answer, arrived=arrived).outcome
-            return Recorded(
-                outcome=Outcome.ASK if outcome in _CHANGES else outcome, standing=standing
+            outcome = predict_decision(standing, answer, arrived=arrived).outcome
+            return RecordedAnswer(
+                outcome=Outcome.ASK if outcome in _CHANGING_OUTCOMES else outcome, standing=standing
             )
         if press.mark:
-            after = standing_after(standing, contact, press.opening)
-            return Recorded(outcome=Outcome.HOLD, standing=after, mark=press.mark)
-        left = {"network": trace.network, "browser": trace.browser, **press.trace}
+            after = update_standing(standing, contact, press.opening)
+            return RecordedAnswer(outcome=Outcome.HOLD, standing=after, mark=press.mark)
+        trace_fields = {"network": trace.network, "browser": trace.browser, **press.trace}
         if press.takes_back:
-            return take_back(contact, consent_receipt.BOTH_PRESSED, left, settings, at=arrived)
-        told = {**_told(standing, answer, arrived, method), **giver_told(shown.given_by)}
+            return retract_yes(
+                contact, consent_receipt.BOTH_PRESSED, trace_fields, settings, at=arrived
+            )
+        consent_record = {
+            **_make_consent_record(standing, answer, arrived, method),
+            **describe_giver(shown.given_by),
+        }
         # Wordings stay for good, so none is kept of a press that changes nothing.
-        if shown.wording and foresee(standing, answer, arrived=arrived).outcome in _CHANGES:
-            told["page_wording"] = chain.keep_wording(shown.wording)
-            told |= _words_told(standing, shown.language or standing.language)
+        if (
+            shown.wording
+            and predict_decision(standing, answer, arrived=arrived).outcome in _CHANGING_OUTCOMES
+        ):
+            consent_record["page_wording"] = chain.keep_wording(shown.wording)
+            consent_record |= _describe_wording(standing, shown.language or standing.language)
         act = status_changes.Act(
             at=arrived,
             actor="person",
             campaign=standing.campaign,
-            consent=told,
-            trace=left,
+            consent=consent_record,
+            trace=trace_fields,
         )
-        return _carry_out(
+        return _apply_decision(
             contact, press.opening, standing, answer, act=act, settings=settings, arrived=arrived
         )
 
 
-def disown(
+def disown_yes(
     database: Database,
     *,
     uid: str,
     arrived: datetime,
     settings: Settings,
     trace: Trace,
-    seen: Iterable[Seen] = (),
+    seen: Iterable[LinkRequest] = (),
     mark: str = "",
-) -> Recorded | None:
+) -> RecordedAnswer | None:
     """Note that whoever was asked again says not to have pressed Yes.
 
     The Yes of the same page, whose buttons send `mark` along, is taken back: the outcome is
@@ -134,26 +142,28 @@ def disown(
     nothing is held of that person any more.
     """
     with database.atomic():
-        contact = _locked(uid)
+        contact = _lock_contact(uid)
         if contact is None or contact.erased_at is not None:
             return None
         opening = click_log.opening_of(contact)
-        past = with_seen(click_log.recall(contact, opening), seen)
+        past = add_requests(click_log.recall(contact, opening), seen)
         after = bot_detection.disowned(past, at=arrived)
         opening = click_log.remember(contact, opening, after, held_at=None)
         if bot_detection.is_awaited(past):
             status_changes.note_press(contact)
         if is_taken_back(contact, past, mark):
-            left = {"network": trace.network, "browser": trace.browser}
-            return take_back(contact, consent_receipt.NOT_PRESSED, left, settings, at=arrived)
-        standing = standing_of(contact, opening)
-        outcome = foresee(standing, Answer.YES, arrived=arrived).outcome
-        return Recorded(outcome=outcome, standing=standing)
+            trace_fields = {"network": trace.network, "browser": trace.browser}
+            return retract_yes(
+                contact, consent_receipt.NOT_PRESSED, trace_fields, settings, at=arrived
+            )
+        standing = read_standing(contact, opening)
+        outcome = predict_decision(standing, Answer.YES, arrived=arrived).outcome
+        return RecordedAnswer(outcome=outcome, standing=standing)
 
 
-def take_back(
-    contact: Contact, method: str, left: dict[str, Any], settings: Settings, *, at: datetime
-) -> Recorded:
+def retract_yes(
+    contact: Contact, method: str, trace_fields: dict[str, Any], settings: Settings, *, at: datetime
+) -> RecordedAnswer:
     """Take off whom a Yes has put on the list that was no person's, as `method` says.
 
     The contact is locked, and the reason is `request`: it is no No of the person's, nor a
@@ -166,15 +176,15 @@ def take_back(
         enqueue_receipt.enqueue_receipt(contact, contact.list, at=at, answer=Answer.NO)
     else:
         enqueue_receipt.drop_receipts(contact)
-    act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=left)
+    act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=trace_fields)
     key = settings.fingerprint_key
     status_changes.remove([contact], reason=Reason.REQUEST, act=act, fingerprint_key=key)
     contact = lookup.lock(contact.id)
-    after = standing_of(contact, click_log.opening_of(contact))
-    return Recorded(outcome=Outcome.REMOVE, standing=after)
+    after = read_standing(contact, click_log.opening_of(contact))
+    return RecordedAnswer(outcome=Outcome.REMOVE, standing=after)
 
 
-def answer_for(
+def record_reported_answer(
     database: Database,
     mailing_list: MailingList,
     address: str,
@@ -185,7 +195,7 @@ def answer_for(
     now: datetime,
     actor: str,
     given_by: Giver = "",
-) -> Recorded:
+) -> RecordedAnswer:
     """Record an answer that the admin was given by phone, letter or reply.
 
     `note` says how. If the person wrote back by mail, the answer arrived when that mail did, and
@@ -198,19 +208,22 @@ def answer_for(
             code="answer_note",
         )
     with database.atomic():
-        contact = _locked_by_address(mailing_list, address)
+        contact = _lock_contact_by_address(mailing_list, address)
         opening = click_log.opening_of(contact)
-        standing = standing_of(contact, opening)
+        standing = read_standing(contact, opening)
         arrived = human_replies.replied_at(contact, answer) or now
-        told = {**_told(standing, answer, arrived, "note"), **giver_told(given_by)}
+        consent_record = {
+            **_make_consent_record(standing, answer, arrived, "note"),
+            **describe_giver(given_by),
+        }
         act = status_changes.Act(
             at=now,
             actor=actor,
             campaign=standing.campaign,
-            consent=told,
+            consent=consent_record,
             person={"note": note.strip()},
         )
-        recorded = _carry_out(
+        recorded = _apply_decision(
             contact, opening, standing, answer, act=act, settings=settings, arrived=arrived
         )
     if recorded.outcome is Outcome.LATE:
@@ -221,25 +234,25 @@ def answer_for(
     return recorded
 
 
-def _locked(uid: str) -> Contact | None:
-    found: Contact | None = _LOCKED.first(uid)
-    return found
+def _lock_contact(uid: str) -> Contact | None:
+    contact: Contact | None = _LOCK_QUERY.first(uid)
+    return contact
 
 
-_LOCKED = PreparedQuery(lambda uid: lock_rows(Contact.select().where(Contact.uid == uid)), 1)
+_LOCK_QUERY = PreparedQuery(lambda uid: lock_rows(Contact.select().where(Contact.uid == uid)), 1)
 
 
-def _locked_by_address(mailing_list: MailingList, address: str) -> Contact:
+def _lock_contact_by_address(mailing_list: MailingList, address: str) -> Contact:
     key = email_address.parse(address).key
-    found: Contact | None = Contact.get_or_none(
+    contact: Contact | None = Contact.get_or_none(
         Contact.list == mailing_list, Contact.address_key == key
     )
-    if found is None:
+    if contact is None:
         raise NotFound("this address is not on the list %(list)s", list=mailing_list.slug)
-    return lookup.lock(found.id)
+    return lookup.lock(contact.id)
 
 
-def _carry_out(
+def _apply_decision(
     contact: Contact,
     opening: Opening | None,
     standing: Standing,
@@ -248,9 +261,9 @@ def _carry_out(
     act: Act,
     settings: Settings,
     arrived: datetime,
-) -> Recorded:
+) -> RecordedAnswer:
     """Do what the rules decide; the contact is locked, and what it wrote by mail is decided on."""
-    decision = foresee(standing, answer, arrived=arrived)
+    decision = predict_decision(standing, answer, arrived=arrived)
     key = settings.fingerprint_key
     if decision.outcome is not Outcome.LATE:
         human_replies.settle_replies(contact, at=act.at)
@@ -263,11 +276,13 @@ def _carry_out(
         contact = lookup.lock(contact.id)
     elif answer is Answer.NO:
         status_changes.note_refusal(contact)
-    after = standing_after(standing, contact, opening)
-    return Recorded(outcome=decision.outcome, standing=after)
+    after = update_standing(standing, contact, opening)
+    return RecordedAnswer(outcome=decision.outcome, standing=after)
 
 
-def _told(standing: Standing, answer: Answer, arrived: datetime, method: Method) -> dict[str, Any]:
+def _make_consent_record(
+    standing: Standing, answer: Answer, arrived: datetime, method: Method
+) -> dict[str, Any]:
     """Return what is kept of an answer as its proof (GDPR art. 7(1), EDPB 05/2020 §108)."""
     return {
         "answer": str(answer),
@@ -277,17 +292,17 @@ def _told(standing: Standing, answer: Answer, arrived: datetime, method: Method)
         "reminded_at": standing.reminded_at.isoformat() if standing.reminded_at else "",
         "deadline": standing.deadline.isoformat() if standing.deadline else "",
         "mail_wording": standing.mail_wording,
-        **_words_told(standing, standing.language),
+        **_describe_wording(standing, standing.language),
     }
 
 
-def _words_told(standing: Standing, language: str) -> dict[str, str | bool]:
+def _describe_wording(standing: Standing, language: str) -> dict[str, str | bool]:
     """Return in which language somebody was asked for what, and in which words."""
-    about = standing.mailing_list.told_in(language)
-    return {"language": language, **lookup.list_told(about)}
+    list_facts = standing.mailing_list.told_in(language)
+    return {"language": language, **lookup.list_told(list_facts)}
 
 
-def giver_told(given_by: Giver) -> dict[str, str]:
+def describe_giver(given_by: Giver) -> dict[str, str]:
     """Return what the proof says of who gave an answer, if it was not the person themselves.
 
     Under 16, or under guardianship, consent is the representative's (GDPR art. 8(1), UAVG art. 5).
@@ -303,7 +318,7 @@ def _note_still_mailed(contact: Contact | None, arrived: datetime) -> None:
         .where(
             Evidence.event == "still_mailed",
             Evidence.subject == subject,
-            Evidence.at > arrived - _ONCE_IN,
+            Evidence.at > arrived - _NOTE_INTERVAL,
         )
         .exists()
     )

@@ -108,7 +108,7 @@ def answer(
     from repermit.rules.consent import Answer, Outcome
 
     with house.mailing_list(slug) as (database, mailing_list):
-        recorded = record_answer.answer_for(
+        recorded = record_answer.record_reported_answer(
             database,
             mailing_list,
             address,

@@ -170,7 +170,7 @@ def show(house: CommandContext, slug: str, *, as_json: bool) -> None:
     with house.mailing_list(slug) as (_, mailing_list):
         facts = mailing_lists.list_facts(mailing_list).to_json()
         otherwise = list_translations.read_otherwise(mailing_list)
-        name = link_target.join_id(mailing_list, settings=house.settings)
+        name = link_target.make_join_id(mailing_list, settings=house.settings)
     facts["sign_up_url"] = f"{house.settings.public_url}/join/{name}"
     facts["read_otherwise"] = dict(otherwise)
     if as_json:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from repermit.cli.output import Tell
     from repermit.db.connection import Database
     from repermit.db.models.lists import MailingList
-    from repermit.expiry.forecast import Upcoming
+    from repermit.expiry.forecast import UpcomingExpiry
     from repermit.sending.in_doubt import Resolving
     from repermit.sending.send_due import SendResult
     from repermit.sending.server_faults import Fault
@@ -380,7 +380,7 @@ def expire(
     with house.database() as database:
         mailing_list = find_list(slug) if slug else None
         sweep = (
-            expiry_sweep.would_expire
+            expiry_sweep.preview_expiry
             if dry_run
             else partial(expiry_sweep.expire_due, actor=house.actor)
         )
@@ -393,7 +393,7 @@ def expire(
                 mailing_list=mailing_list,
                 despite_downtime=despite_downtime,
             )
-        coming = () if as_json else forecast.upcoming(now=house.now, mailing_list=mailing_list)
+        coming = () if as_json else forecast.list_upcoming(now=house.now, mailing_list=mailing_list)
     if as_json:
         say_json(result.to_json())
     else:
@@ -403,7 +403,7 @@ def expire(
     warn(*result.waiting)
 
 
-def _why_not_yet(house: CommandContext, one: Upcoming) -> str:
+def _why_not_yet(house: CommandContext, one: UpcomingExpiry) -> str:
     """Say why a campaign's contacts are left alone, and how many the deadline is going to take."""
     from repermit.rules.consent import CampaignState
 

@@ -25,7 +25,7 @@ from repermit.rules.consent import MailKind, MailState, Status, Verdict, expiry
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expired:
+class ExpiryResult:
     """What a sweep did, or would do.
 
     `removed` were asked in time and did not answer; `unasked` could not be asked in time and
@@ -44,18 +44,18 @@ class Expired:
 # --- What the deadline does to each contact of a campaign, and what of it is kept. ----------------
 
 
-_UNDERWAY = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
+_UNSENT_STATES = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 
 
-def foreseen(campaign: Campaign, chunk: int, now: datetime) -> Iterator[Verdict]:
+def predict_verdicts(campaign: Campaign, chunk: int, now: datetime) -> Iterator[Verdict]:
     """Yield what the deadline does to each contact that is undecided, and lock none."""
-    for ids in chunks(undecided(campaign), chunk):
-        asks = asks_of(campaign, last_ask.campaign_mails(ids))
+    for ids in chunks(list_undecided(campaign), chunk):
+        asks = index_asks(campaign, last_ask.campaign_mails(ids))
         for contact in list(Contact.select().where(Contact.id.in_(literal(ids)))):
-            yield verdict(contact, asks[contact.id], campaign, now)
+            yield decide_verdict(contact, asks[contact.id], campaign, now)
 
 
-def undecided(campaign: Campaign) -> list[int]:
+def list_undecided(campaign: Campaign) -> list[int]:
     """Return the ids of the asked contacts whose question is still open, in order.
 
     All at once: page by page, SQLite would sort the whole audience anew for every page.
@@ -74,7 +74,7 @@ def undecided(campaign: Campaign) -> list[int]:
     return [contact_id for (contact_id,) in rows.iterator()]
 
 
-def asks_of(campaign: Campaign, mails: Iterable[CampaignMail]) -> dict[int, CampaignMail]:
+def index_asks(campaign: Campaign, mails: Iterable[CampaignMail]) -> dict[int, CampaignMail]:
     """Return each contact's ask in this campaign, by the contact's id."""
     return {
         mail.contact_id: mail
@@ -83,7 +83,9 @@ def asks_of(campaign: Campaign, mails: Iterable[CampaignMail]) -> dict[int, Camp
     }
 
 
-def verdict(contact: Contact, ask: CampaignMail, campaign: Campaign, now: datetime) -> Verdict:
+def decide_verdict(
+    contact: Contact, ask: CampaignMail, campaign: Campaign, now: datetime
+) -> Verdict:
     """Return what the deadline does to one contact at `now`."""
     return expiry(
         Status(contact.status),
@@ -97,11 +99,11 @@ def verdict(contact: Contact, ask: CampaignMail, campaign: Campaign, now: dateti
     )
 
 
-def proofs(
+def collect_proofs(
     campaign: Campaign, silent: list[Contact], asks: Mapping[int, CampaignMail]
 ) -> dict[int, dict[str, Any]]:
     """Return, by contact id, what shows that each could have answered (GDPR art. 5(2))."""
-    used, newest = _wordings(campaign)
+    used, newest = _read_wordings(campaign)
     usual = newest.get(campaign.list.language, "")
     deadline = stored(campaign.deadline)
     return {
@@ -117,7 +119,7 @@ def proofs(
     }
 
 
-def _wordings(campaign: Campaign) -> tuple[dict[int | None, str], dict[str, str]]:
+def _read_wordings(campaign: Campaign) -> tuple[dict[int | None, str], dict[str, str]]:
     """Return the digests of the ask's wordings by their own id, and the newest by language.
 
     An ask names the one that it was made from.
@@ -130,15 +132,15 @@ def _wordings(campaign: Campaign) -> tuple[dict[int | None, str], dict[str, str]
     return {row.id: row.wording_id for row in rows}, {row.language: row.wording_id for row in rows}
 
 
-def is_sending(campaign: Campaign) -> bool:
+def has_unsent_asks(campaign: Campaign) -> bool:
     """Say whether an ask has yet to leave or is on its way."""
     query = Mail.select().where(
-        Mail.campaign == campaign, Mail.kind == MailKind.ASK, Mail.state.in_(_UNDERWAY)
+        Mail.campaign == campaign, Mail.kind == MailKind.ASK, Mail.state.in_(_UNSENT_STATES)
     )
     return bool(query.exists())
 
 
-def counts(campaign: Campaign) -> dict[str, int]:
+def count_outcomes(campaign: Campaign) -> dict[str, int]:
     """Count the asked by what became of them: the status, and for the removed the reason."""
     rows: Any = (
         Contact.select(Contact.status, Contact.reason, fn.COUNT(Contact.id))

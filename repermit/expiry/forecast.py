@@ -16,18 +16,18 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.expiry.decision import foreseen
+from repermit.expiry.decision import predict_verdicts
 from repermit.rules.consent import CampaignState, MailKind, MailState, Verdict, latest_ask
 
-_CHUNK = 200
+_CHUNK_SIZE = 200
 # So many people are gone through at a time, and so many in all while somebody waits.
-_WALK = 500
-_FAR = 3_000
-_LIVE = [state for state in CampaignState if state.is_live]
+_PAGE_SIZE = 500
+_MAX_EXAMINED = 3_000
+_LIVE_STATES = [state for state in CampaignState if state.is_live]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Upcoming:
+class UpcomingExpiry:
     """A campaign whose sweep has to come, and what it would do if nobody answered any more.
 
     `unasked` are those whom no server has a mail for yet, or got one too late.
@@ -40,22 +40,24 @@ class Upcoming:
     unasked: int
 
 
-def upcoming(*, now: datetime, mailing_list: MailingList | None = None) -> tuple[Upcoming, ...]:
+def list_upcoming(
+    *, now: datetime, mailing_list: MailingList | None = None
+) -> tuple[UpcomingExpiry, ...]:
     """Return the live campaigns, on one list or on all, that a sweep leaves alone at `now`.
 
     They are those whose deadline is later, and those that are paused.
     """
     query = Campaign.select().where(
-        Campaign.state.in_(_LIVE),
+        Campaign.state.in_(_LIVE_STATES),
         (Campaign.deadline > now) | (Campaign.state == CampaignState.PAUSED),
     )
     if mailing_list is not None:
         query = query.where(Campaign.list == mailing_list)
-    return tuple(_look_ahead(campaign) for campaign in query.order_by(Campaign.id))
+    return tuple(_forecast_campaign(campaign) for campaign in query.order_by(Campaign.id))
 
 
 @dataclass(frozen=True)
-class Silent:
+class SilentPage:
     """People who would be removed, each with when they were `asked_at`.
 
     `after` is the number to go on after, 0 if nobody is left to look at.
@@ -65,51 +67,54 @@ class Silent:
     after: int
 
 
-def silent(campaign: Campaign, *, after: int = 0, most: int = 50, far: int = _FAR) -> Silent:
+def list_silent(
+    campaign: Campaign, *, after: int = 0, most: int = 50, max_examined: int = _MAX_EXAMINED
+) -> SilentPage:
     """Return who would be removed if nobody answered any more, in the order of their numbers.
 
-    `after` is the number of the last one that was looked at. No more than about `far` are, so that
-    a page comes at once also where few of very many have been asked: then it holds fewer.
+    `after` is the number of the last one that was looked at. No more than about
+    `max_examined` are, so that a page comes at once also where few of very many have been asked:
+    then it holds fewer.
 
     People are gone through by an index, and the asks of some are read at a time. In one query
     PostgreSQL would sort a million of them as long as its statistics are older than the sending,
     and each database would begin with all whom the sweep has removed already.
     """
-    found: list[Contact] = []
-    looked_at = 0
-    while _is_any_sent(campaign) and looked_at < far:
-        some = list(_undecided(campaign, after))
-        found += _asked_in_time(campaign, some)
-        if len(found) > most:
-            return Silent(tuple(found[:most]), found[most - 1].id)
-        if len(some) < _WALK:
-            return Silent(tuple(found), 0)
-        looked_at += len(some)
-        after = some[-1].id
-    return Silent(tuple(found), after if looked_at else 0)
+    silent: list[Contact] = []
+    examined = 0
+    while _is_any_sent(campaign) and examined < max_examined:
+        page = list(_select_undecided(campaign, after))
+        silent += _keep_asked_in_time(campaign, page)
+        if len(silent) > most:
+            return SilentPage(tuple(silent[:most]), silent[most - 1].id)
+        if len(page) < _PAGE_SIZE:
+            return SilentPage(tuple(silent), 0)
+        examined += len(page)
+        after = page[-1].id
+    return SilentPage(tuple(silent), after if examined else 0)
 
 
 def _is_any_sent(campaign: Campaign) -> bool:
     mails = counts.count_mails(campaign=campaign)
-    return counts.total(mails, lambda one: one.state is MailState.SENT) > 0
+    return counts.total(mails, lambda mail_count: mail_count.state is MailState.SENT) > 0
 
 
-def _undecided(campaign: Campaign, after: int) -> Any:
+def _select_undecided(campaign: Campaign, after: int) -> Any:
     """Return the query for the next people who have not decided, asked or not."""
-    own = Contact.select().where(
+    query = Contact.select().where(
         Contact.list == campaign.list_id,
         lookup.is_undecided(campaign),
         # As it is of everybody who has not decided: the index has it before the number.
         Contact.reason == "",
         Contact.id > after,
     )
-    return own.order_by(Contact.id).limit(_WALK)
+    return query.order_by(Contact.id).limit(_PAGE_SIZE)
 
 
-def _asked_in_time(campaign: Campaign, some: list[Contact]) -> Iterator[Contact]:
+def _keep_asked_in_time(campaign: Campaign, contacts: list[Contact]) -> Iterator[Contact]:
     latest = latest_ask(campaign.deadline, campaign.minimum_days)
     # By the people alone: SQLite would take the index of all that the campaign has sent.
-    mails = Mail.select().where(Mail.contact.in_(literal(one.id for one in some)))
+    mails = Mail.select().where(Mail.contact.in_(literal(contact.id for contact in contacts)))
     asked_at = {
         mail.contact_id: mail.sent_at
         for mail in mails
@@ -117,16 +122,16 @@ def _asked_in_time(campaign: Campaign, some: list[Contact]) -> Iterator[Contact]
         and not mail.bounce
         and (mail.sent_at and mail.sent_at <= latest)
     }
-    for one in some:
-        if one.id in asked_at:
+    for contact in contacts:
+        if contact.id in asked_at:
             # As a query that joined both tables would give it.
-            one.asked_at = asked_at[one.id]  # type: ignore[attr-defined]
-            yield one
+            contact.asked_at = asked_at[contact.id]  # type: ignore[attr-defined]
+            yield contact
 
 
-def _look_ahead(campaign: Campaign) -> Upcoming:
-    verdicts = list(foreseen(campaign, _CHUNK, campaign.deadline))
-    return Upcoming(
+def _forecast_campaign(campaign: Campaign) -> UpcomingExpiry:
+    verdicts = list(predict_verdicts(campaign, _CHUNK_SIZE, campaign.deadline))
+    return UpcomingExpiry(
         list=campaign.list.slug,
         state=CampaignState(campaign.state),
         deadline=campaign.deadline,

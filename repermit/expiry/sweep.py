@@ -21,16 +21,16 @@ from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.expiry.decision import (
-    Expired,
-    asks_of,
-    counts,
-    foreseen,
-    is_sending,
-    proofs,
-    undecided,
-    verdict,
+    ExpiryResult,
+    collect_proofs,
+    count_outcomes,
+    decide_verdict,
+    has_unsent_asks,
+    index_asks,
+    list_undecided,
+    predict_verdicts,
 )
-from repermit.expiry.downtime import downtime, note
+from repermit.expiry.downtime import measure_downtime, save_heartbeat
 from repermit.rules.consent import (
     CampaignState,
     Dropped,
@@ -70,7 +70,7 @@ def expire_due(
     despite_downtime: bool = False,
     actor: str = "job",
     should_stop: Callable[[], bool] = bool,
-) -> Expired:
+) -> ExpiryResult:
     """Remove who was asked in time and did not answer, where the deadline has passed.
 
     For each campaign that is sending or open, on one list or on all:
@@ -93,11 +93,14 @@ def expire_due(
         actor=actor,
         should_stop=should_stop,
     )
-    due = _due(clock.now(), mailing_list)
-    return _total(_expire(sweep, one.id) for one in takewhile(lambda _: not should_stop(), due))
+    due = _list_due(clock.now(), mailing_list)
+    return _add_up(
+        _expire_campaign(sweep, campaign.id)
+        for campaign in takewhile(lambda _: not should_stop(), due)
+    )
 
 
-def count_silence(
+def accept_silence(
     database: Database, mailing_list: MailingList, *, now: datetime, actor: str
 ) -> None:
     """Decide that silence counts although the answer pages were down; the next sweep acts on it.
@@ -106,18 +109,18 @@ def count_silence(
     down until then is told by the evidence, and counts no more.
     """
     with database.atomic():
-        due = [one.id for one in _due(now, mailing_list)]
+        due = [one.id for one in _list_due(now, mailing_list)]
         campaign = _lock_due(due[0], now) if due else None
-        if campaign is None or not expiry_waits(downtime(campaign, now)):
+        if campaign is None or not expiry_waits(measure_downtime(campaign, now)):
             raise Refused("there is nothing to decide: nobody waits to be taken off for silence")
-        facts = {"downtime": int(downtime(campaign, now).total_seconds())}
+        facts = {"downtime": int(measure_downtime(campaign, now).total_seconds())}
         campaign.downtime = 0
         campaign.save()
-        note(now)
-        _append(campaign, now, "expired_despite_downtime", facts, actor=actor)
+        save_heartbeat(now)
+        _append_entry(campaign, now, "expired_despite_downtime", facts, actor=actor)
 
 
-def would_expire(
+def preview_expiry(
     database: Database,  # noqa: ARG001  the same call as that of expire_due
     *,
     settings: Settings,  # noqa: ARG001
@@ -125,78 +128,83 @@ def would_expire(
     mailing_list: MailingList | None = None,
     chunk: int = 500,
     despite_downtime: bool = False,
-) -> Expired:
+) -> ExpiryResult:
     """Return what `expire_due` would return now, and change nothing."""
     now = clock.now()
-    return _total(
-        _foresee(campaign, chunk, now, despite_downtime=despite_downtime)
-        for campaign in _due(now, mailing_list)
+    return _add_up(
+        _preview_campaign(campaign, chunk, now, despite_downtime=despite_downtime)
+        for campaign in _list_due(now, mailing_list)
     )
 
 
-def _foresee(campaign: Campaign, chunk: int, now: datetime, *, despite_downtime: bool) -> Expired:
-    reason = _why_it_waits(campaign, now)
+def _preview_campaign(
+    campaign: Campaign, chunk: int, now: datetime, *, despite_downtime: bool
+) -> ExpiryResult:
+    reason = _explain_wait(campaign, now)
     if reason and not despite_downtime:
-        return Expired(waiting=(reason,))
-    verdicts = list(foreseen(campaign, chunk, now))
-    return Expired(removed=verdicts.count(Verdict.EXPIRE), unasked=verdicts.count(Verdict.UNASKED))
-
-
-def _total(parts: Iterable[Expired]) -> Expired:
-    each = list(parts)
-    return Expired(
-        removed=sum(one.removed for one in each),
-        unasked=sum(one.unasked for one in each),
-        waiting=tuple(reason for one in each for reason in one.waiting),
+        return ExpiryResult(waiting=(reason,))
+    verdicts = list(predict_verdicts(campaign, chunk, now))
+    return ExpiryResult(
+        removed=verdicts.count(Verdict.EXPIRE), unasked=verdicts.count(Verdict.UNASKED)
     )
 
 
-def _due(now: datetime, mailing_list: MailingList | None) -> list[Campaign]:
+def _add_up(results: Iterable[ExpiryResult]) -> ExpiryResult:
+    all_results = list(results)
+    return ExpiryResult(
+        removed=sum(result.removed for result in all_results),
+        unasked=sum(result.unasked for result in all_results),
+        waiting=tuple(reason for result in all_results for reason in result.waiting),
+    )
+
+
+def _list_due(now: datetime, mailing_list: MailingList | None) -> list[Campaign]:
     query = Campaign.select().where(Campaign.state.in_(_RUNNING), Campaign.deadline <= now)
     if mailing_list is not None:
         query = query.where(Campaign.list == mailing_list)
     return list(query.order_by(Campaign.id))
 
 
-def _why_it_waits(campaign: Campaign, now: datetime) -> str:
+def _explain_wait(campaign: Campaign, now: datetime) -> str:
     """Return why a campaign waits for the admin, or ""."""
-    down = downtime(campaign, now)
+    down = measure_downtime(campaign, now)
     if not expiry_waits(down):
         return ""
     return (
-        f"{campaign.list.slug}: the answer pages were down for {_in_words(down)} in all since the "
+        f"{campaign.list.slug}: the answer pages were down for {_format_span(down)} in all since "
+        "the "
         "asking began, so some may have been unable to answer. Nobody is taken off. Give them more "
         "time (`repermit extend`), or decide that silence counts all the same "
         "(`repermit expire --despite-downtime`)"
     )
 
 
-def _in_words(span: timedelta) -> str:
+def _format_span(span: timedelta) -> str:
     days, hours = span.days, span.seconds // 3600
     return f"{days} day{'s' if days > 1 else ''} and {hours} hour{'s' if hours != 1 else ''}"
 
 
-def _expire(sweep: _Sweep, campaign_id: int) -> Expired:
+def _expire_campaign(sweep: _Sweep, campaign_id: int) -> ExpiryResult:
     """Decide on all of one campaign's contacts, then close it."""
-    campaign, reason = _begin(sweep, campaign_id)
+    campaign, reason = _begin_campaign(sweep, campaign_id)
     if campaign is None:
-        return Expired(waiting=(reason,) if reason else ())
-    ids, swept, reached = undecided(campaign), [], 0
+        return ExpiryResult(waiting=(reason,) if reason else ())
+    ids, results, position = list_undecided(campaign), [], 0
 
-    def take(limit: int) -> bool:
-        nonlocal reached
-        swept.append(_take_step(sweep, campaign_id, ids[reached : reached + limit]))
-        reached += limit
-        return reached < len(ids)
+    def expire_next(limit: int) -> bool:
+        nonlocal position
+        results.append(_expire_step(sweep, campaign_id, ids[position : position + limit]))
+        position += limit
+        return position < len(ids)
 
     if ids:
-        _in_steps(sweep, take)
+        _run_in_steps(sweep, expire_next)
     if not sweep.should_stop():
-        _close(sweep, campaign_id)
-    return _total(swept)
+        _close_campaign(sweep, campaign_id)
+    return _add_up(results)
 
 
-def _begin(sweep: _Sweep, campaign_id: int) -> tuple[Campaign | None, str]:
+def _begin_campaign(sweep: _Sweep, campaign_id: int) -> tuple[Campaign | None, str]:
     """Drop what can no longer be asked in time, and return the campaign.
 
     It is None if the campaign must wait, and why, or if it is due no longer.
@@ -204,80 +212,84 @@ def _begin(sweep: _Sweep, campaign_id: int) -> tuple[Campaign | None, str]:
     with sweep.database.atomic():
         now = sweep.clock.now()
         campaign = _lock_due(campaign_id, now)
-        reason = _why_it_waits(campaign, now) if campaign else ""
+        reason = _explain_wait(campaign, now) if campaign else ""
         if campaign is None or (reason and not sweep.despite_downtime):
             return None, reason
         if reason:
-            facts = {"downtime": int(downtime(campaign, now).total_seconds())}
-            _append(campaign, now, "expired_despite_downtime", facts, actor=sweep.actor)
-    _in_steps(sweep, lambda limit: _drop_step(sweep, campaign_id, limit) > 0)
+            facts = {"downtime": int(measure_downtime(campaign, now).total_seconds())}
+            _append_entry(campaign, now, "expired_despite_downtime", facts, actor=sweep.actor)
+    _run_in_steps(sweep, lambda limit: _drop_unsent(sweep, campaign_id, limit) > 0)
     return campaign, ""
 
 
-def _in_steps(sweep: _Sweep, step: Callable[[int], bool]) -> None:
+def _run_in_steps(sweep: _Sweep, step: Callable[[int], bool]) -> None:
     run_steps(sweep.database, step, should_stop=sweep.should_stop, size=StepSize(most=sweep.chunk))
 
 
-def _drop_step(sweep: _Sweep, campaign_id: int, limit: int) -> int:
+def _drop_unsent(sweep: _Sweep, campaign_id: int, limit: int) -> int:
     """Drop some asks that never left, unless somebody has intervened; return how many."""
     campaign = _lock_due(campaign_id, sweep.clock.now())
     return status_changes.drop_queued(campaign, Dropped.TOO_LATE, most=limit) if campaign else 0
 
 
-def _take_step(sweep: _Sweep, campaign_id: int, ids: Sequence[int]) -> Expired:
+def _expire_step(sweep: _Sweep, campaign_id: int, ids: Sequence[int]) -> ExpiryResult:
     """Decide on some contacts, in the caller's transaction, unless somebody has intervened."""
     now = sweep.clock.now()
     campaign = _lock_due(campaign_id, now)
-    return _decide(sweep, campaign, ids, now) if campaign else Expired()
+    return _expire_contacts(sweep, campaign, ids, now) if campaign else ExpiryResult()
 
 
 def _lock_due(campaign_id: int, now: datetime) -> Campaign | None:
     """Return the campaign, locked, if nobody paused, extended or closed it meanwhile."""
-    found: Campaign | None = lock_rows(
+    campaign: Campaign | None = lock_rows(
         Campaign.select().where(
             Campaign.id == campaign_id, Campaign.state.in_(_RUNNING), Campaign.deadline <= now
         )
     ).first()
-    return found
+    return campaign
 
 
-def _decide(sweep: _Sweep, campaign: Campaign, ids: Sequence[int], now: datetime) -> Expired:
+def _expire_contacts(
+    sweep: _Sweep, campaign: Campaign, ids: Sequence[int], now: datetime
+) -> ExpiryResult:
     # Locked first and looked at afterwards: an answer that was quicker has changed the status.
-    found = Contact.select().where(Contact.id.in_(literal(ids))).order_by(Contact.id)
-    locked = list(lock_rows(found))
-    for one in locked:
+    contacts = Contact.select().where(Contact.id.in_(literal(ids))).order_by(Contact.id)
+    locked = list(lock_rows(contacts))
+    for contact in locked:
         # Known already: it would be read anew.
-        one.list = campaign.list
+        contact.list = campaign.list
     mails = last_ask.campaign_mails(ids)
-    asks = asks_of(campaign, mails)
-    verdicts = {one.id: verdict(one, asks[one.id], campaign, now) for one in locked}
-    silent = [one for one in locked if verdicts[one.id] is Verdict.EXPIRE]
+    asks = index_asks(campaign, mails)
+    verdicts = {
+        contact.id: decide_verdict(contact, asks[contact.id], campaign, now) for contact in locked
+    }
+    silent = [contact for contact in locked if verdicts[contact.id] is Verdict.EXPIRE]
     if silent:
         status_changes.remove(
             silent,
             reason=Reason.NO_RESPONSE,
             act=Act(at=now, actor=sweep.actor, campaign=campaign.id),
             fingerprint_key=sweep.key,
-            facts=proofs(campaign, silent, asks),
+            facts=collect_proofs(campaign, silent, asks),
             mails=[mail for mail in mails if verdicts.get(mail.contact_id) is Verdict.EXPIRE],
         )
     unasked = list(verdicts.values()).count(Verdict.UNASKED)
-    return Expired(removed=len(silent), unasked=unasked)
+    return ExpiryResult(removed=len(silent), unasked=unasked)
 
 
-def _close(sweep: _Sweep, campaign_id: int) -> None:
+def _close_campaign(sweep: _Sweep, campaign_id: int) -> None:
     """Close a campaign of which nobody is left to decide; a mail on its way is waited for.
 
     What became of the asked is counted before it is locked, which takes long for many.
     """
-    before = Campaign.get_by_id(campaign_id)
-    if is_sending(before):
+    snapshot = Campaign.get_by_id(campaign_id)
+    if has_unsent_asks(snapshot):
         return
-    came_to = counts(before)
+    outcome_counts = count_outcomes(snapshot)
     with sweep.database.atomic():
         now = sweep.clock.now()
         campaign = _lock_due(campaign_id, now)
-        if campaign is None or is_sending(campaign):
+        if campaign is None or has_unsent_asks(campaign):
             return
         if campaign.state == CampaignState.SENDING:
             campaign.state = CampaignState.OPEN
@@ -286,11 +298,11 @@ def _close(sweep: _Sweep, campaign_id: int) -> None:
         campaign.state = CampaignState.CLOSED
         campaign.closed_at = now
         campaign.save()
-        facts = {"deadline": stored(campaign.deadline), "counts": came_to}
-        _append(campaign, now, "closed", facts, actor=sweep.actor)
+        facts = {"deadline": stored(campaign.deadline), "counts": outcome_counts}
+        _append_entry(campaign, now, "closed", facts, actor=sweep.actor)
 
 
-def _append(
+def _append_entry(
     campaign: Campaign, now: datetime, event: str, facts: Mapping[str, Any], *, actor: str
 ) -> None:
     chain.append(

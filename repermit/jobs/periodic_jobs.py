@@ -19,7 +19,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from repermit.accounts import audit_log
 from repermit.answers import click_buffer, join
-from repermit.answers.click_buffer import Pending
+from repermit.answers.click_buffer import PendingOpenings
 from repermit.bounces import poll
 from repermit.bounces.bounce_results import Kind
 from repermit.campaigns import enqueue_asks, lifecycle, reminders
@@ -62,13 +62,13 @@ class Jobs:
         *,
         clock: Clock,
         stopping: threading.Event,
-        openings: Pending | None = None,
+        openings: PendingOpenings | None = None,
     ) -> None:
         self._present = Present(settings)
         self._database = database
         self._clock = clock
         self._stopping = stopping
-        self._openings = openings or click_buffer.Pending()
+        self._openings = openings or click_buffer.PendingOpenings()
         self._tried: Settings | None = None
         self._send_again_at: datetime | None = None
         self._rest = _FIRST_REST
@@ -303,7 +303,7 @@ class Jobs:
     def beat(self) -> None:
         """Note that the answer pages are up."""
         with self._connected():
-            downtime.beat(self._database, now=self._clock.now())
+            downtime.record_heartbeat(self._database, now=self._clock.now())
 
 
 def make_scheduler(jobs: Jobs, names: Collection[str] | None = None) -> BackgroundScheduler:

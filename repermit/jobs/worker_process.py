@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import IO, cast
 
-from repermit.answers.click_buffer import Pending
+from repermit.answers.click_buffer import PendingOpenings
 from repermit.clock import Clock
 from repermit.db.connection import Database
 from repermit.garbage_collection import heap_frozen
@@ -35,7 +35,7 @@ class Work:
         *,
         clock: Clock,
         names: Collection[str] | None = None,
-        openings: Pending | None = None,
+        openings: PendingOpenings | None = None,
     ) -> None:
         self._stopping = threading.Event()
         jobs = Jobs(settings, database, clock=clock, stopping=self._stopping, openings=openings)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
-from repermit.answers.click_buffer import Pending
+from repermit.answers.click_buffer import PendingOpenings
 from repermit.clock import Clock
 from repermit.db.connection import Database, connect
 from repermit.db.suppression_journal import journal_of
@@ -51,7 +51,7 @@ def create_app(
     *,
     clock: Clock,
     database: Database | None = None,
-    openings: Pending | None = None,
+    openings: PendingOpenings | None = None,
 ) -> Flask:
     """Return the application with all pages.
 
@@ -68,7 +68,7 @@ def create_app(
         clock=clock,
         database=database,
         links=Links(settings.public_url, settings.secret_keys),
-        openings=openings or Pending(),
+        openings=openings or PendingOpenings(),
     )
     app.extensions["repermit.present"] = Present(settings)
     app.extensions["repermit.turns"] = dispatcher.Turns(database)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from flask import current_app, g, request
 
-from repermit.answers.click_buffer import Pending
+from repermit.answers.click_buffer import PendingOpenings
 from repermit.answers.link_target import Trace
 from repermit.clock import Clock
 from repermit.db.connection import Database
@@ -40,7 +40,7 @@ class Site:
     clock: Clock
     database: Database
     links: Links
-    openings: Pending
+    openings: PendingOpenings
 
 
 def current_site() -> Site:

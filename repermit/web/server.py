@@ -21,7 +21,7 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask
 from waitress.utilities import RequestEntityTooLarge
 
-from repermit.answers.click_buffer import Pending
+from repermit.answers.click_buffer import PendingOpenings
 from repermit.clock import Clock
 from repermit.db.connection import Database
 from repermit.garbage_collection import heap_frozen
@@ -271,7 +271,7 @@ class Server:
     ) -> None:
         self._stopping = Stopping()
         self._closing = threading.Event()
-        openings = Pending()
+        openings = PendingOpenings()
         self._work = worker_process.Work(
             settings,
             database,

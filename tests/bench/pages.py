@@ -373,7 +373,7 @@ def _let_the_deadline_pass() -> None:
         Campaign.update(
             launched_at=long_ago, starts_at=long_ago, deadline=now, state=CampaignState.OPEN
         ).execute()
-    downtime.skip(database, to=now)
+    downtime.assume_up_until(database, moment=now)
 
 
 def _sent() -> int:

@@ -381,7 +381,7 @@ def answer(pages: Pages, mails: Sequence[Received]) -> None:
 def expire(pages: Pages) -> None:
     """Let the deadline pass, with the pages up all the time."""
     pages.clock.move_to(OVER)
-    downtime.skip(pages.database, to=OVER)
+    downtime.assume_up_until(pages.database, moment=OVER)
     gone = sweep.expire_due(pages.database, settings=pages.settings, clock=pages.clock)
     assert gone.removed == PEOPLE - ANSWERS - REPLIES
     assert Campaign.get().state == CampaignState.CLOSED

@@ -56,7 +56,7 @@ def pages(database: Database) -> Iterator[Pages]:
 
 
 def the_list() -> MailingList:
-    found = link_target.find_joinable("news", settings=make_settings())
+    found = link_target.find_joinable_list("news", settings=make_settings())
     assert found is not None
     return found
 
@@ -113,7 +113,9 @@ def every_link(pages: Pages) -> list[str]:
         mails.append(
             ask_to(pages, make_contact(database, mailing_list, status=status, basis=basis))
         )
-    join.sign_up(database, mailing_list, address="new@example.org", name="", language="", now=NOW)
+    join.request_sign_up(
+        database, mailing_list, address="new@example.org", name="", language="", now=NOW
+    )
     mails.append(confirm_of(pages, SignUp.get()))
     return sorted(set().union(*(links_in(mail, pages) for mail in mails)))
 

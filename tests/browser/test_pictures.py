@@ -137,7 +137,7 @@ def add_running(pages: Pages) -> Contact:
         for _ in range(69):
             make_asked(database, linde, campaign)
     # The pages were up all the time.
-    downtime.skip(database, to=NOW)
+    downtime.assume_up_until(database, moment=NOW)
     return silent
 
 

@@ -24,7 +24,7 @@ from unittest.mock import patch
 
 import dns.resolver
 
-from repermit.answers.click_buffer import Pending
+from repermit.answers.click_buffer import PendingOpenings
 from repermit.cli import cli, main
 from repermit.clock import ManualClock
 from repermit.db.connection import open_database
@@ -71,7 +71,7 @@ class System:
     def __init__(self, start: datetime) -> None:
         self.clock = ManualClock(start)
         self._log = BufferingHandler(1_000_000)
-        self._openings = Pending()
+        self._openings = PendingOpenings()
 
     @contextlib.contextmanager
     def keep_log(self) -> Iterator[None]:

@@ -146,7 +146,9 @@ def test_who_presses_yes_alone_in_haste_and_then_no_has_said_no(
 def test_no_program_confirms_a_sign_up_and_its_person_needs_one_press_more_at_most(
     pages: Pages, database: Database, mailing_list: MailingList, program: Program
 ) -> None:
-    join.sign_up(database, mailing_list, address="a@example.org", name="", language="nl", now=NOW)
+    join.request_sign_up(
+        database, mailing_list, address="a@example.org", name="", language="nl", now=NOW
+    )
     url = pages.links.url("confirm", SignUp.get().uid)
     for later in ({}, {"hours": 1}):
         pages.clock.advance(timedelta(**later))
@@ -228,7 +230,7 @@ def say_no(pages: Pages, contact: Contact, way: str) -> None:
     elif way == "one_click":
         visit.press(Button(link, {"List-Unsubscribe": "One-Click"}))
     else:
-        record_answer.answer_for(
+        record_answer.record_reported_answer(
             pages.database,
             contact.list,
             str(contact.address),

@@ -110,7 +110,7 @@ def _paths(
         yield f"{kind}what is held", (NOW, pages.path("me", contact.uid))
         removed = make_removed(database, mailing_list, Reason.NO)
         yield f"{kind}answer given before", (NOW, pages.path("no", removed.uid))
-        join = f"/join/{link_target.join_id(mailing_list, settings=pages.settings)}"
+        join = f"/join/{link_target.make_join_id(mailing_list, settings=pages.settings)}"
         yield f"{kind}sign-up", (NOW, join)
         pages.client.post(join, data={"address": f"{slug}@example.org"})
         made = SignUp.select().order_by(SignUp.id.desc()).get()

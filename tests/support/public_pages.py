@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from waitress import wasyncore
 
 from repermit.answers import join
-from repermit.answers.click_buffer import Pending
+from repermit.answers.click_buffer import PendingOpenings
 from repermit.clock import ManualClock
 from repermit.contacts import lookup
 from repermit.db.all_tables import ALL_TABLES
@@ -53,7 +53,7 @@ class Pages:
         self.links = Links(settings.public_url, settings.secret_keys)
         self.app = application.create_app(settings, clock=self.clock, database=database)
         self.client = self.app.test_client()
-        self.openings: Pending = self.app.extensions["repermit"].openings
+        self.openings: PendingOpenings = self.app.extensions["repermit"].openings
 
     def path(self, kind: Kind, uid: str) -> str:
         """Return the path of a contact's page, without that of `public_url`."""
@@ -84,7 +84,7 @@ class Pages:
         with self.database.connection_context():
             found = Contact.get_or_none(uid=uid)
             version = found.form_version if found else 0
-            sign_up = None if found else join.look_up_sign_up(uid, now=self.clock.now())
+            sign_up = None if found else join.find_sign_up(uid, now=self.clock.now())
         return self.links.form_number(uid, sign_up.form_version if sign_up else version)
 
 

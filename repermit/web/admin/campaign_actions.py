@@ -101,7 +101,7 @@ def count_silence(slug: str) -> AnyResponse:
 
     def act(mailing_list: MailingList) -> str:
         _require_sure()
-        sweep.count_silence(current_site().database, mailing_list, now=arrival(), actor=actor())
+        sweep.accept_silence(current_site().database, mailing_list, now=arrival(), actor=actor())
         return gettext("Decided. Whoever did not answer is taken off within seconds.")
 
     return _do(slug, act)
@@ -232,7 +232,7 @@ def _carry_out(mailing_list: MailingList, reply: WaitingReply, decision: str) ->
         flash_message(gettext("Set aside: it is no answer."))
         return
     note = gettext("a reply by mail of %(moment)s", moment=moment_in_words(reply.at))
-    record_answer.answer_for(
+    record_answer.record_reported_answer(
         site.database,
         mailing_list,
         reply.address,
@@ -267,9 +267,9 @@ def show_silent(slug: str) -> Response:
     campaign = latest_campaign(mailing_list)
     after = request.args.get("after", default=0, type=int)
     is_live = campaign is not None and CampaignState(campaign.state).is_live
-    found = forecast.Silent((), 0)
+    found = forecast.SilentPage((), 0)
     if campaign is not None and is_live:
-        found = forecast.silent(campaign, after=after, most=_PAGE)
+        found = forecast.list_silent(campaign, after=after, most=_PAGE)
     note_look("silent", mailing_list=mailing_list)
     return render_page(
         "campaign_page/not_answered.html",

@@ -165,7 +165,7 @@ def _numbers(mailing_list: MailingList) -> dict[str, Any]:
         "fault": server_faults.last_fault() if campaign.state == CampaignState.SENDING else None,
         "put_off": sum(server_faults.put_off_by_policy(mailing_list).values()),
         "replies": len(human_replies.waiting_replies(mailing_list)),
-        "was_down": expiry_waits(downtime.downtime(campaign, now)),
+        "was_down": expiry_waits(downtime.measure_downtime(campaign, now)),
         "reads_bounces": site.settings.bounces.protocol != "none",
     }
 

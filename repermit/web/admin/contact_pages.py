@@ -212,7 +212,7 @@ def answer(slug: str, number: int) -> AnyResponse:
         return _show_one(mailing_list, number, answering=form, status=422)
     site = current_site()
     try:
-        recorded = record_answer.answer_for(
+        recorded = record_answer.record_reported_answer(
             site.database,
             mailing_list,
             contact.address,

@@ -120,7 +120,7 @@ def _by_itself(standing: Standing) -> Iterator[tuple[str, str]]:
             gettext("It is paused, and its deadline has passed: extend or cancel it."),
             "campaign_page.show",
         )
-    if expiry_waits(downtime.downtime(campaign, arrival())):
+    if expiry_waits(downtime.measure_downtime(campaign, arrival())):
         yield (
             gettext("The answer pages were down for long, so nobody is removed until you decide."),
             "campaign_page.show",

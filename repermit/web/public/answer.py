@@ -47,10 +47,10 @@ _ANSWERED = {Answer.YES: Answer.NO, Answer.NO: Answer.YES}
 def show_question(word: str, token: str) -> Response:
     """Show the question; nothing is recorded by a GET (invariant 1)."""
     answer = Answer(word)
-    standing = link_target.look_up(current_site().links.read(answer.value, token))
+    standing = link_target.find_standing(current_site().links.read(answer.value, token))
     if standing is None or standing.is_gone:
         return show_gone(standing)
-    seen = click_buffer.Seen(answer.value, is_head=request.method == "HEAD", at=arrival())
+    seen = click_buffer.LinkRequest(answer.value, is_head=request.method == "HEAD", at=arrival())
     current_site().openings.note(standing.uid, seen)
     return _question(standing, answer, mark=request.args.get(ROUND, ""))
 
@@ -58,7 +58,7 @@ def show_question(word: str, token: str) -> Response:
 def _question(standing: Standing, answer: Answer, *, mark: str) -> Response:
     """Ask, or ask again where a round is under way; tell whoever has answered that they have."""
     reader = reader_of(standing)
-    outcome = link_target.foresee(standing, answer, arrived=arrival()).outcome
+    outcome = link_target.predict_decision(standing, answer, arrived=arrival()).outcome
     if outcome in {Outcome.NOTHING, Outcome.LATE}:
         return show_result(reader, standing, outcome)
     if answer is Answer.YES and standing.awaits(mark):
@@ -89,7 +89,7 @@ def take_answer(word: str, token: str) -> Response:
     is_again = choice == page_text.AGAIN
     page_of = partial(_page_shown, answer=answer, is_again=is_again)
     try:
-        with site.openings.taken(uid, patience=PATIENCE) as seen:
+        with site.openings.take_openings(uid, patience=PATIENCE) as seen:
             recorded = record_answer.record_answer(
                 site.database,
                 uid=uid,
@@ -109,7 +109,7 @@ def take_answer(word: str, token: str) -> Response:
     if is_one_click:
         return _unsubscribed(uid)
     if recorded is None:
-        return show_gone(link_target.look_up(uid))
+        return show_gone(link_target.find_standing(uid))
     if recorded.outcome is Outcome.HOLD:
         return _ask_again(recorded.standing, recorded.mark)
     if recorded.outcome is Outcome.ASK:
@@ -172,8 +172,8 @@ def _again_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
 def _disown(uid: str, mark: str) -> Response:
     """Take the word of whoever was asked again for it that a program pressed Yes."""
     site = current_site()
-    with site.openings.taken(uid, patience=PATIENCE) as seen:
-        noted = record_answer.disown(
+    with site.openings.take_openings(uid, patience=PATIENCE) as seen:
+        noted = record_answer.disown_yes(
             site.database,
             uid=uid,
             arrived=arrival(),
@@ -183,7 +183,7 @@ def _disown(uid: str, mark: str) -> Response:
             mark=mark,
         )
     if noted is None:
-        return show_gone(link_target.look_up(uid))
+        return show_gone(link_target.find_standing(uid))
     standing, reader = noted.standing, reader_of(noted.standing)
     may_answer = noted.outcome in _CHANGES and standing.is_in_time(arrival())
     if not may_answer:
@@ -222,7 +222,7 @@ def list_fields(about: MailingListFacts, reader: Reader) -> dict[str, Any]:
         "other_giver_url": other.here() or "?",
         "retention": site.settings.retention,
         "join_url": public_url(
-            f"/join/{link_target.join_id(about, settings=site.settings)}", reader
+            f"/join/{link_target.make_join_id(about, settings=site.settings)}", reader
         ),
     }
 

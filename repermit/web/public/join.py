@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, request
 
 from repermit.answers import join, link_target
-from repermit.answers.link_target import SignedUp, SignUpFacts
+from repermit.answers.link_target import SignUpFacts, SignUpResult
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError
@@ -35,7 +35,7 @@ _CLIENTS = 3
 @pages.get("/join/<name>")
 def show_form(name: str) -> Response:
     """Show the form with which somebody signs up."""
-    mailing_list = link_target.find_joinable(name, settings=current_site().settings)
+    mailing_list = link_target.find_joinable_list(name, settings=current_site().settings)
     if mailing_list is None:
         return error_pages.not_found()
     return _form(mailing_list)
@@ -45,7 +45,7 @@ def show_form(name: str) -> Response:
 def take_form(name: str) -> Response:
     """Owe the address a mail; the page is the same whoever is on the list."""
     site = current_site()
-    mailing_list = link_target.find_joinable(name, settings=site.settings)
+    mailing_list = link_target.find_joinable_list(name, settings=site.settings)
     if mailing_list is None:
         return error_pages.not_found()
     reader = _reader_of_list(mailing_list)
@@ -55,7 +55,7 @@ def take_form(name: str) -> Response:
         response.headers["Retry-After"] = str(wait)
         return response
     try:
-        join.sign_up(
+        join.request_sign_up(
             site.database,
             mailing_list,
             address=request.form.get("address", ""),
@@ -107,7 +107,7 @@ def _wait() -> int:
 def show_confirmation(token: str) -> Response:
     """Show what the press on the button will do; nothing is recorded by a GET."""
     uid = current_site().links.read("confirm", token)
-    signed_up = join.look_up_sign_up(uid, now=arrival())
+    signed_up = join.find_sign_up(uid, now=arrival())
     if signed_up is None or signed_up.outcome is not Outcome.CONFIRM:
         return _done(signed_up)
     return _ask(signed_up, token)
@@ -128,7 +128,7 @@ def take_confirmation(token: str) -> Response:
 def _confirm(uid: str, token: str) -> Response:
     """Put the holder of the address on the list."""
     site = current_site()
-    before = join.look_up_sign_up(uid, now=arrival())
+    before = join.find_sign_up(uid, now=arrival())
     wording = _wording(before, token) if before else ""
     if not rendering.is_as_now():
         return show_confirmation(token)
@@ -177,13 +177,13 @@ def _decline(uid: str, token: str) -> Response:
     )
 
 
-def _ask(signed_up: SignedUp, token: str) -> Response:
+def _ask(signed_up: SignUpResult, token: str) -> Response:
     """Ask whether to put them on the list; once more, and why, where a program may have pressed."""
     reader = _reader(signed_up.sign_up)
     return page("confirm_sign_up.html", reader, **_confirm_fields(signed_up, reader, token))
 
 
-def _done(signed_up: SignedUp | None) -> Response:
+def _done(signed_up: SignUpResult | None) -> Response:
     """Show what became of a sign-up."""
     if signed_up is not None and signed_up.outcome is Outcome.LATE:
         reader = _reader(signed_up.sign_up)
@@ -209,7 +209,7 @@ def _form(mailing_list: MailingList, *, status: int = 200) -> Response:
     )
 
 
-def _confirm_fields(signed_up: SignedUp, reader: Reader, token: str) -> dict[str, Any]:
+def _confirm_fields(signed_up: SignUpResult, reader: Reader, token: str) -> dict[str, Any]:
     about, voice = signed_up.sign_up.mailing_list, voice_of(reader)
     links = current_site().links
     return {
@@ -227,7 +227,7 @@ def _confirm_fields(signed_up: SignedUp, reader: Reader, token: str) -> dict[str
     }
 
 
-def _wording(signed_up: SignedUp, token: str) -> str:
+def _wording(signed_up: SignUpResult, token: str) -> str:
     """Return the text around the button as it was shown, with a mark for the address."""
     # The same text, whether or not its language had to be chosen.
     sign_up = signed_up.sign_up

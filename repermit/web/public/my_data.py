@@ -43,7 +43,7 @@ pages = Blueprint("my_data", __name__)
 @pages.get("/me/<token>")
 def show_in_part(token: str) -> Response:
     """Show what somebody to whom a mail was forwarded may see too."""
-    standing = link_target.look_up(current_site().links.read("me", token))
+    standing = link_target.find_standing(current_site().links.read("me", token))
     if standing is None or standing.is_gone:
         return show_gone(standing)
     return _show_in_part(standing)
@@ -62,7 +62,7 @@ def _show_in_part(standing: Standing) -> Response:
 @pages.post("/me/<token>")
 def take_wish(token: str) -> Response:
     """Send a link to the address itself, or take off who is not the person meant."""
-    standing = link_target.look_up(current_site().links.read("me", token))
+    standing = link_target.find_standing(current_site().links.read("me", token))
     if standing is None or standing.is_gone:
         return show_gone(standing)
     act = {"link": _send_link, "not_me": _take_off}.get(request.form.get("do", ""))

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 
-from repermit.answers.link_target import SignedUp, Standing
+from repermit.answers.link_target import SignUpResult, Standing
 from repermit.i18n import catalogues, dates
 from repermit.privacy.data_links import Held
 from repermit.rules.bot_detection import Sign
@@ -307,7 +307,7 @@ def sign_up_labels(voice: Voice, *, sensitive: bool, is_representative: bool) ->
     }
 
 
-def declined(signed_up: SignedUp, voice: Voice) -> Statement:
+def declined(signed_up: SignUpResult, voice: Voice) -> Statement:
     """Return what a page says to whoever does not want what was signed up for."""
     return Statement(
         heading=voice.gettext("No Yes is recorded"),

@@ -29,7 +29,7 @@ pages = Blueprint("receipt", __name__)
 def show_receipt(token: str) -> Response:
     """Show the receipt of what somebody answered (ISO/IEC TS 27560:2023 §6.4)."""
     site = current_site()
-    standing = link_target.look_up(site.links.read("receipt", token))
+    standing = link_target.find_standing(site.links.read("receipt", token))
     if standing is None or standing.is_gone:
         return show_gone(standing)
     made = _receipt(standing)
@@ -47,7 +47,7 @@ def show_receipt(token: str) -> Response:
 @pages.get("/receipt/<token>/receipt.json")
 def download_receipt(token: str) -> Response:
     """Hand out the same receipt, to keep."""
-    standing = link_target.look_up(current_site().links.read("receipt", token))
+    standing = link_target.find_standing(current_site().links.read("receipt", token))
     made = None if standing is None or standing.is_gone else _receipt(standing)
     if made is None:
         return error_pages.not_found()

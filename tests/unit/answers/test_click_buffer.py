@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from peewee import DatabaseError
 
-from repermit.answers.click_buffer import Pending, Seen
+from repermit.answers.click_buffer import LinkRequest, PendingOpenings
 from repermit.contacts import click_log, erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
@@ -15,8 +15,8 @@ from repermit.db.models.contacts import Contact, Opening
 from tests.support.builders import NOW, make_contact, make_list, make_settings
 
 A_SECOND = timedelta(seconds=1)
-GET = Seen("yes", is_head=False, at=NOW)
-HEAD = Seen("no", is_head=True, at=NOW + A_SECOND)
+GET = LinkRequest("yes", is_head=False, at=NOW)
+HEAD = LinkRequest("no", is_head=True, at=NOW + A_SECOND)
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def contact(database: Database) -> Contact:
 
 
 def test_what_was_opened_is_written_once(database: Database, contact: Contact) -> None:
-    pending = Pending()
+    pending = PendingOpenings()
     for seen in (GET, GET, HEAD):
         pending.note(contact.uid, seen)
     assert Opening.select().count() == 0
@@ -42,8 +42,8 @@ def test_the_row_grows_by_counts_alone_and_knows_its_oldest_moment(
     database: Database, contact: Contact
 ) -> None:
     for days in (3, 1, 2):
-        pending = Pending()
-        pending.note(contact.uid, Seen("no", is_head=False, at=NOW + timedelta(days=days)))
+        pending = PendingOpenings()
+        pending.note(contact.uid, LinkRequest("no", is_head=False, at=NOW + timedelta(days=days)))
         pending.write(database)
     row = Opening.get()
     assert (row.no_gets, row.no_first_at, row.no_last_at) == (
@@ -58,7 +58,7 @@ def test_a_flood_on_one_link_or_on_many_takes_no_more_than_its_room(
     database: Database, contact: Contact
 ) -> None:
     other = make_contact(database, contact.list)
-    pending = Pending(most=5, most_of_one=3)
+    pending = PendingOpenings(most=5, most_of_one=3)
     for _ in range(100):
         pending.note(contact.uid, GET)
     for _ in range(100):
@@ -74,7 +74,7 @@ def test_a_flood_on_one_link_or_on_many_takes_no_more_than_its_room(
 def test_of_nobody_and_of_who_was_erased_nothing_is_kept(
     database: Database, contact: Contact
 ) -> None:
-    pending = Pending()
+    pending = PendingOpenings()
     pending.note(contact.uid, GET)
     pending.note(new_id(), GET)
     with database.atomic():
@@ -90,19 +90,19 @@ def test_of_nobody_and_of_who_was_erased_nothing_is_kept(
 def test_what_a_press_takes_is_there_again_if_the_press_fails(
     database: Database, contact: Contact
 ) -> None:
-    pending = Pending()
+    pending = PendingOpenings()
     pending.note(contact.uid, GET)
-    with pytest.raises(LookupError), pending.taken(contact.uid):
+    with pytest.raises(LookupError), pending.take_openings(contact.uid):
         raise LookupError
-    with pending.taken(contact.uid) as seen:
+    with pending.take_openings(contact.uid) as seen:
         assert seen == (GET,)
-    with pending.taken(contact.uid) as seen:
+    with pending.take_openings(contact.uid) as seen:
         assert seen == ()
     assert pending.write(database) == 0
 
 
 def test_what_cannot_be_written_waits(database: Database, contact: Contact) -> None:
-    pending = Pending()
+    pending = PendingOpenings()
     pending.note(contact.uid, GET)
     Opening.drop_table()
     with pytest.raises(DatabaseError, match="opening"):
@@ -116,7 +116,7 @@ def test_erasing_takes_the_openings_along_and_so_does_deleting(
     database: Database, contact: Contact
 ) -> None:
     other = make_contact(database, contact.list)
-    pending = Pending()
+    pending = PendingOpenings()
     for one in (contact, other):
         pending.note(one.uid, GET)
     pending.write(database)

@@ -58,7 +58,7 @@ def mailing_list(database: Database) -> MailingList:
 
 def sign_up(database: Database, mailing_list: MailingList, address: str = ADDRESS) -> str:
     """Type the address into the form, in other letters and with another name; return the link."""
-    join.sign_up(
+    join.request_sign_up(
         database,
         mailing_list,
         address=address.upper(),
@@ -278,6 +278,6 @@ def test_a_second_yes_of_the_page_before_is_asked_again(
 
 def mark_on_page(uid: str, at: datetime) -> str:
     """Return what the buttons of a sign-up's page send along."""
-    found = join.look_up_sign_up(uid, now=at)
+    found = join.find_sign_up(uid, now=at)
     assert found is not None
     return found.mark

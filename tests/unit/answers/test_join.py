@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from repermit.answers import join, record_answer
-from repermit.answers.link_target import SignedUp, Trace
+from repermit.answers.link_target import SignUpResult, Trace
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
@@ -38,7 +38,7 @@ def sign_up(
 ) -> SignUp | None:
     """Sign up, and return the newest sign-up."""
     values: dict[str, Any] = {"name": "Anna", "language": "fr", "now": NOW}
-    join.sign_up(
+    join.request_sign_up(
         database, mailing_list, address=address or "anna@example.org", **{**values, **more}
     )
     newest: SignUp | None = SignUp.select().order_by(SignUp.id.desc()).first()
@@ -51,7 +51,7 @@ def signed_up(database: Database, mailing_list: MailingList, address: str = "") 
     return made
 
 
-def confirm(database: Database, uid: str, *, arrived: datetime = LATER) -> SignedUp | None:
+def confirm(database: Database, uid: str, *, arrived: datetime = LATER) -> SignUpResult | None:
     return join.confirm_sign_up(
         database,
         uid=uid,
@@ -62,7 +62,7 @@ def confirm(database: Database, uid: str, *, arrived: datetime = LATER) -> Signe
     )
 
 
-def confirmed(database: Database, made: SignUp, *, arrived: datetime = LATER) -> SignedUp:
+def confirmed(database: Database, made: SignUp, *, arrived: datetime = LATER) -> SignUpResult:
     done = confirm(database, made.uid, arrived=arrived)
     assert done is not None
     return done
@@ -305,7 +305,7 @@ def test_a_link_is_good_for_seven_days(
 ) -> None:
     made = signed_up(database, mailing_list)
     arrived = NOW + timedelta(days=7) + after
-    foreseen = join.look_up_sign_up(made.uid, now=arrived)
+    foreseen = join.find_sign_up(made.uid, now=arrived)
     assert foreseen is not None
     assert foreseen.outcome is outcome
     assert (foreseen.sign_up.address, foreseen.sign_up.language) == ("a…a@example.org", "fr")
@@ -316,7 +316,7 @@ def test_a_link_is_good_for_seven_days(
 
 def test_an_unknown_link_confirms_nothing(database: Database, mailing_list: MailingList) -> None:
     sign_up(database, mailing_list)
-    assert join.look_up_sign_up(new_id(), now=NOW) is None
+    assert join.find_sign_up(new_id(), now=NOW) is None
     assert confirm(database, new_id()) is None
 
 

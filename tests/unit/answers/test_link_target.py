@@ -29,14 +29,14 @@ from tests.support.public_pages import freeze_wording
 
 
 def standing_of(contact: Contact) -> link_target.Standing:
-    found = link_target.look_up(contact.uid)
+    found = link_target.find_standing(contact.uid)
     assert found is not None
     return found
 
 
 def test_an_unknown_uid_has_no_standing(database: Database) -> None:
     make_list(database)
-    assert link_target.look_up(new_id()) is None
+    assert link_target.find_standing(new_id()) is None
 
 
 def test_a_contact_never_asked_has_no_deadline(database: Database) -> None:
@@ -171,28 +171,35 @@ def test_foreseeing_an_answer_changes_nothing(database: Database) -> None:
     mailing_list = make_list(database)
     contact = make_asked(database, mailing_list, make_campaign(database, mailing_list))
     standing = standing_of(contact)
-    assert link_target.foresee(standing, Answer.YES, arrived=NOW).outcome is Outcome.CONFIRM
-    assert link_target.foresee(standing, Answer.YES, arrived=DEADLINE).outcome is Outcome.LATE
+    assert (
+        link_target.predict_decision(standing, Answer.YES, arrived=NOW).outcome is Outcome.CONFIRM
+    )
+    assert (
+        link_target.predict_decision(standing, Answer.YES, arrived=DEADLINE).outcome is Outcome.LATE
+    )
     confirmed = replace(standing, status=Status.CONFIRMED, basis=Basis.ANSWER)
-    assert link_target.foresee(confirmed, Answer.YES, arrived=DEADLINE).outcome is Outcome.NOTHING
+    assert (
+        link_target.predict_decision(confirmed, Answer.YES, arrived=DEADLINE).outcome
+        is Outcome.NOTHING
+    )
     assert standing_of(contact) == standing
 
 
 def test_a_list_is_joined_by_its_name(database: Database) -> None:
     mailing_list = make_list(database)
     settings = make_settings()
-    assert link_target.join_id(mailing_list, settings=settings) == "news"
-    assert link_target.find_joinable("news", settings=settings) == mailing_list
-    assert link_target.find_joinable("other", settings=settings) is None
+    assert link_target.make_join_id(mailing_list, settings=settings) == "news"
+    assert link_target.find_joinable_list("news", settings=settings) == mailing_list
+    assert link_target.find_joinable_list("other", settings=settings) is None
 
 
 def test_a_sensitive_list_is_joined_under_a_name_that_tells_nothing(database: Database) -> None:
     mailing_list = make_list(database, slug="hiv-group", sensitive=True)
     settings = make_settings()
-    name = link_target.join_id(mailing_list, settings=settings)
+    name = link_target.make_join_id(mailing_list, settings=settings)
     assert len(name) == 16
     assert int(name, 16)
-    assert link_target.find_joinable(name, settings=settings) == mailing_list
-    assert link_target.find_joinable("hiv-group", settings=settings) is None
+    assert link_target.find_joinable_list(name, settings=settings) == mailing_list
+    assert link_target.find_joinable_list("hiv-group", settings=settings) is None
     changed = replace(settings, secret_keys=(b"another-key-of-the-links",))
-    assert link_target.join_id(mailing_list, settings=changed) == name
+    assert link_target.make_join_id(mailing_list, settings=changed) == name

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from repermit.answers import link_target, record_answer
-from repermit.answers.link_target import Recorded, Trace
+from repermit.answers.link_target import RecordedAnswer, Trace
 from repermit.contacts import erasure, human_replies, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
@@ -48,7 +48,7 @@ def give(
     arrived: datetime = SOON,
     page_wording: str = "As on the page.",
     **more: Any,
-) -> Recorded | None:
+) -> RecordedAnswer | None:
     page = link_target.PageShown(wording=page_wording)
     values: dict[str, Any] = {"method": "page", "trace": TRACE, "page": lambda _: page}
     return record_answer.record_answer(
@@ -63,7 +63,7 @@ def give(
 
 def given(
     database: Database, contact: Contact, answer: Answer, *, arrived: datetime = SOON, **more: Any
-) -> Recorded:
+) -> RecordedAnswer:
     recorded = give(database, contact, answer, arrived=arrived, **more)
     assert recorded is not None
     return recorded
@@ -307,9 +307,9 @@ def test_one_answer_posted_by_eight_at_once_is_one_entry(
 
 def tell(
     database: Database, mailing_list: MailingList, address: str, answer: Answer, **more: Any
-) -> Recorded:
+) -> RecordedAnswer:
     values: dict[str, Any] = {"note": "by phone", "now": SOON, "actor": "admin@example.org"}
-    return record_answer.answer_for(
+    return record_answer.record_reported_answer(
         database, mailing_list, address, answer, settings=make_settings(), **{**values, **more}
     )
 

@@ -493,8 +493,8 @@ def test_a_no_in_a_reply_is_known_as_one_before_the_admin_decides(
 # --- Invariant 4: nobody is called silent whom the question did not reach.
 
 
-def expire(database: Database) -> decision.Expired:
-    downtime.skip(database, to=DEADLINE)
+def expire(database: Database) -> decision.ExpiryResult:
+    downtime.assume_up_until(database, moment=DEADLINE)
     return sweep.expire_due(database, settings=make_settings(), clock=ManualClock(DEADLINE))
 
 

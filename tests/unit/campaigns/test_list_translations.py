@@ -321,7 +321,7 @@ def preview(mailing_list: MailingList, language: str) -> mail_values.Mail:
 
 
 def standing_of(contact: Contact) -> link_target.Standing:
-    found = link_target.look_up(contact.uid)
+    found = link_target.find_standing(contact.uid)
     assert found is not None
     return found
 

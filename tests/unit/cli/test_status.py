@@ -278,7 +278,7 @@ def test_a_campaign_that_is_paused_says_why_nobody_is_removed(asked: Desk) -> No
 def test_at_the_deadline_who_did_not_answer_is_removed(asked: Desk) -> None:
     asked.clock.move_to(DEADLINE)
     with asked.database() as database:
-        downtime.skip(database, to=DEADLINE)
+        downtime.assume_up_until(database, moment=DEADLINE)
     told = "for no answer: 1\nCould not be asked in time, and stay apart: 0\n"
     assert asked.do("expire", "news", "--dry-run") == f"Would be removed, {told}"
     with asked.database():

@@ -156,7 +156,7 @@ class Life:
         address = person.address if person else None
         for one in filter(None, [address]):
             said = (Answer.YES, Answer.NO)[next(_numbers) % 2]
-            record_answer.answer_for(
+            record_answer.record_reported_answer(
                 self.database, self.mailing_list, one, said, note="by phone", **self.now
             )
 
@@ -183,7 +183,7 @@ class Life:
 
     def expire(self) -> None:
         self.clock.advance(timedelta(days=28))
-        downtime.skip(self.database, to=self.clock.now())
+        downtime.assume_up_until(self.database, moment=self.clock.now())
         sweep.expire_due(
             self.database,
             settings=SETTINGS,

@@ -81,7 +81,7 @@ def test_moving_the_clock_twice_moves_it_once_and_counts_as_no_downtime() -> Non
         there = stage.clock.now()
         stage.move_to_deadline()
         assert (stage.clock.now() - there).total_seconds() < 60
-        would = sweep.would_expire(
+        would = sweep.preview_expiry(
             stage.database, settings=stage.settings, clock=stage.clock, chunk=10
         )
         assert would.waiting == ()

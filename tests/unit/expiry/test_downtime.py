@@ -9,7 +9,7 @@ import pytest
 from repermit.db import migrations
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
-from repermit.expiry.downtime import beat, downtime, skip
+from repermit.expiry.downtime import assume_up_until, measure_downtime, record_heartbeat
 from repermit.rules.consent import CampaignState
 from tests.support.builders import NOW, make_campaign, make_list
 
@@ -22,13 +22,13 @@ def launch(database: Database, *, at: datetime = NOW) -> Campaign:
 
 
 def down(now: datetime) -> timedelta:
-    return downtime(Campaign.get(), now)
+    return measure_downtime(Campaign.get(), now)
 
 
 def test_pages_that_are_noted_every_minute_were_never_down(database: Database) -> None:
     launch(database)
     for minutes in range(10):
-        beat(database, now=NOW + minutes * MINUTE)
+        record_heartbeat(database, now=NOW + minutes * MINUTE)
     assert down(NOW + 10 * MINUTE) == timedelta()
 
 
@@ -44,10 +44,10 @@ def test_a_gap_counts_if_it_is_longer_than_five_minutes(
     database: Database, gap: timedelta, counted: timedelta
 ) -> None:
     launch(database)
-    beat(database, now=NOW)
+    record_heartbeat(database, now=NOW)
     # While it lasts, and once it is over.
     assert down(NOW + gap) == counted
-    beat(database, now=NOW + gap)
+    record_heartbeat(database, now=NOW + gap)
     assert down(NOW + gap) == counted
     assert Campaign.get().downtime == counted.total_seconds()
 
@@ -55,23 +55,23 @@ def test_a_gap_counts_if_it_is_longer_than_five_minutes(
 def test_gaps_add_up(database: Database) -> None:
     launch(database)
     for minutes in (0, 10, 11, 31):
-        beat(database, now=NOW + minutes * MINUTE)
+        record_heartbeat(database, now=NOW + minutes * MINUTE)
     assert down(NOW + 31 * MINUTE) == 30 * MINUTE
     assert down(NOW + 61 * MINUTE) == 60 * MINUTE
 
 
 def test_a_gap_counts_from_the_launch_on(database: Database) -> None:
-    beat(database, now=NOW - timedelta(days=3))
+    record_heartbeat(database, now=NOW - timedelta(days=3))
     launch(database)
     assert down(NOW + 7 * MINUTE) == 7 * MINUTE
-    beat(database, now=NOW + 7 * MINUTE)
+    record_heartbeat(database, now=NOW + 7 * MINUTE)
     assert down(NOW + 7 * MINUTE) == 7 * MINUTE
 
 
 def test_pages_that_were_never_noted_were_down_since_the_launch(database: Database) -> None:
     launch(database)
     assert down(NOW + timedelta(days=2)) == timedelta(days=2)
-    beat(database, now=NOW + timedelta(days=2))
+    record_heartbeat(database, now=NOW + timedelta(days=2))
     assert down(NOW + timedelta(days=2)) == timedelta(days=2)
 
 
@@ -80,10 +80,10 @@ def test_a_gap_before_the_asking_begins_does_not_count(database: Database, *, no
     begins = NOW + timedelta(days=7)
     make_campaign(database, make_list(database), launched_at=NOW, starts_at=begins)
     if noted:
-        beat(database, now=NOW)
+        record_heartbeat(database, now=NOW)
     assert down(begins - MINUTE) == down(begins) == timedelta()
     assert down(begins + 7 * MINUTE) == 7 * MINUTE
-    beat(database, now=begins + 7 * MINUTE)
+    record_heartbeat(database, now=begins + 7 * MINUTE)
     assert Campaign.get().downtime == 7 * 60
 
 
@@ -92,32 +92,32 @@ def test_each_campaign_counts_for_itself(database: Database) -> None:
     later = make_campaign(
         database, make_list(database, slug="other"), starts_at=NOW + timedelta(hours=1)
     )
-    beat(database, now=NOW + timedelta(hours=3))
+    record_heartbeat(database, now=NOW + timedelta(hours=3))
     assert down(NOW + timedelta(hours=3)) == timedelta(hours=3)
     assert Campaign.get_by_id(later.id).downtime == timedelta(hours=2).total_seconds()
 
 
 def test_a_note_touches_no_other_fact_about_the_database(database: Database) -> None:
-    beat(database, now=NOW)
-    skip(database, to=NOW + MINUTE)
+    record_heartbeat(database, now=NOW)
+    assume_up_until(database, moment=NOW + MINUTE)
     assert migrations.read_version(database) == migrations.NEWEST_VERSION
 
 
 def test_another_process_that_is_up_suffices(database: Database) -> None:
     launch(database)
-    beat(database, now=NOW)
-    beat(database, now=NOW + 4 * MINUTE)
+    record_heartbeat(database, now=NOW)
+    record_heartbeat(database, now=NOW + 4 * MINUTE)
     # A clock that is behind, on another machine, takes nothing back.
-    beat(database, now=NOW + 1 * MINUTE)
-    beat(database, now=NOW + 4 * MINUTE)
+    record_heartbeat(database, now=NOW + 1 * MINUTE)
+    record_heartbeat(database, now=NOW + 4 * MINUTE)
     assert down(NOW + 8 * MINUTE) == timedelta()
 
 
 @pytest.mark.parametrize("state", CampaignState)
 def test_a_gap_counts_for_campaigns_that_are_live(database: Database, state: CampaignState) -> None:
     make_campaign(database, make_list(database), state=state)
-    beat(database, now=NOW)
-    beat(database, now=NOW + timedelta(hours=1))
+    record_heartbeat(database, now=NOW)
+    record_heartbeat(database, now=NOW + timedelta(hours=1))
     assert Campaign.get().downtime == (3600 if state.is_live else 0)
 
 
@@ -125,8 +125,8 @@ def test_a_clock_that_jumps_by_hand_leaves_no_gap(database: Database) -> None:
     launch(database)
     later = NOW + timedelta(days=28)
     for moment in (NOW + MINUTE, later):
-        skip(database, to=moment)
+        assume_up_until(database, moment=moment)
         assert down(moment) == timedelta()
     # What comes after the jump counts as ever.
-    beat(database, now=later + timedelta(hours=1))
+    record_heartbeat(database, now=later + timedelta(hours=1))
     assert down(later + timedelta(hours=1)) == timedelta(hours=1)

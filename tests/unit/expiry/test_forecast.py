@@ -11,7 +11,7 @@ from repermit.db.models.base import new_id
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
-from repermit.expiry.forecast import Silent, Upcoming, silent, upcoming
+from repermit.expiry.forecast import SilentPage, UpcomingExpiry, list_silent, list_upcoming
 from repermit.rules.consent import CampaignState, MailKind, MailState, Status
 from tests.support.builders import (
     DEADLINE,
@@ -47,8 +47,8 @@ def test_what_a_deadline_would_do_is_told_before_it_passes(
     database: Database, mailing_list: MailingList
 ) -> None:
     ask_some(database, mailing_list, make_campaign(database, mailing_list))
-    (found,) = upcoming(now=NOW)
-    assert found == Upcoming(
+    (found,) = list_upcoming(now=NOW)
+    assert found == UpcomingExpiry(
         list="news", state=CampaignState.OPEN, deadline=DEADLINE, removed=2, unasked=2
     )
 
@@ -60,7 +60,7 @@ def test_a_deadline_that_has_passed_is_for_the_sweep(
     database: Database, mailing_list: MailingList, late: int, found: int
 ) -> None:
     make_campaign(database, mailing_list)
-    assert len(upcoming(now=DEADLINE + late * INSTANT)) == found
+    assert len(list_upcoming(now=DEADLINE + late * INSTANT)) == found
 
 
 @pytest.mark.parametrize("state", CampaignState)
@@ -70,15 +70,15 @@ def test_live_campaigns_alone_have_something_to_come_and_paused_ones_always(
 ) -> None:
     make_campaign(database, mailing_list, state=state)
     expected = state.is_live and (late < 0 or state is CampaignState.PAUSED)
-    assert bool(upcoming(now=DEADLINE + late * INSTANT)) is expected
+    assert bool(list_upcoming(now=DEADLINE + late * INSTANT)) is expected
 
 
 def test_one_list_can_be_asked_for(database: Database, mailing_list: MailingList) -> None:
     other = make_list(database, slug="other")
     for one in (mailing_list, other):
         make_campaign(database, one)
-    assert [one.list for one in upcoming(now=NOW)] == ["news", "other"]
-    assert [one.list for one in upcoming(now=NOW, mailing_list=other)] == ["other"]
+    assert [one.list for one in list_upcoming(now=NOW)] == ["news", "other"]
+    assert [one.list for one in list_upcoming(now=NOW, mailing_list=other)] == ["other"]
 
 
 def test_who_would_be_removed_comes_page_by_page(
@@ -89,12 +89,12 @@ def test_who_would_be_removed_comes_page_by_page(
     make_mail(database, campaign, make_contact(database, mailing_list), bounce="hard")
     third = make_asked(database, mailing_list, campaign)
     make_mail(database, campaign, third, kind=MailKind.REMINDER)
-    found = silent(campaign).contacts
-    assert len(found) == upcoming(now=NOW)[0].removed == 3
+    found = list_silent(campaign).contacts
+    assert len(found) == list_upcoming(now=NOW)[0].removed == 3
     assert found[-1].address == third.address
-    first = silent(campaign, most=2)
+    first = list_silent(campaign, most=2)
     assert [one.id for one in first.contacts] == [one.id for one in found[:2]]
-    rest = silent(campaign, after=first.after, most=2)
+    rest = list_silent(campaign, after=first.after, most=2)
     assert ([one.id for one in rest.contacts], rest.after) == ([third.id], 0)
 
 
@@ -103,7 +103,7 @@ def test_others_campaigns_have_their_own_silent(
 ) -> None:
     earlier = make_campaign(database, mailing_list, state=CampaignState.CLOSED)
     make_asked(database, mailing_list, earlier)
-    assert silent(make_campaign(database, mailing_list)) == Silent((), 0)
+    assert list_silent(make_campaign(database, mailing_list)) == SilentPage((), 0)
 
 
 @pytest.mark.counted_on_both
@@ -126,12 +126,12 @@ def test_no_page_of_the_silent_looks_at_everybody(
     with database.atomic():
         Contact.insert_many(rows).execute()
     last = make_asked(database, mailing_list, campaign)
-    first = silent(campaign, far=1)
+    first = list_silent(campaign, max_examined=1)
     assert [one.id for one in first.contacts] == [asked.id]
-    assert silent(campaign, after=first.after, far=1) == Silent((last,), 0)
-    assert silent(campaign).contacts == (asked, last)
-    (people,) = plans_of(database, lambda: silent(campaign, far=1))
-    (asks,) = plans_of(database, lambda: silent(campaign, far=1), having=" IN (")
+    assert list_silent(campaign, after=first.after, max_examined=1) == SilentPage((last,), 0)
+    assert list_silent(campaign).contacts == (asked, last)
+    (people,) = plans_of(database, lambda: list_silent(campaign, max_examined=1))
+    (asks,) = plans_of(database, lambda: list_silent(campaign, max_examined=1), having=" IN (")
     assert "contact_id" in asks
     if is_postgresql(database):
         assert "Sort" not in people

@@ -27,9 +27,9 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.evidence.chain import keep_wording
 from repermit.evidence.verify import chain
-from repermit.expiry.decision import Expired
-from repermit.expiry.downtime import skip
-from repermit.expiry.sweep import expire_due, would_expire
+from repermit.expiry.decision import ExpiryResult
+from repermit.expiry.downtime import assume_up_until
+from repermit.expiry.sweep import expire_due, preview_expiry
 from repermit.rules.consent import (
     Basis,
     BounceKind,
@@ -60,15 +60,15 @@ REMOVED, UNCONFIRMED = Status.REMOVED, Status.UNCONFIRMED
 @pytest.fixture
 def mailing_list(database: Database) -> MailingList:
     """Return a list whose answer pages have been up until just before the deadline."""
-    skip(database, to=DEADLINE - timedelta(minutes=1))
+    assume_up_until(database, moment=DEADLINE - timedelta(minutes=1))
     return make_list(database)
 
 
-def sweep(database: Database, *, now: datetime = DEADLINE, **options: Any) -> Expired:
+def sweep(database: Database, *, now: datetime = DEADLINE, **options: Any) -> ExpiryResult:
     """Sweep at `now`, after a look that must have foreseen the same and changed nothing."""
     settings, clock = make_settings(), ManualClock(now)
     before = states()
-    foreseen = would_expire(
+    foreseen = preview_expiry(
         database,
         settings=settings,
         clock=clock,
@@ -128,7 +128,7 @@ def test_silence_counts_from_the_local_deadline_on(
     asked = make_asked(
         database, mailing_list, make_campaign(database, mailing_list, deadline=deadline)
     )
-    skip(database, to=deadline)
+    assume_up_until(database, moment=deadline)
     assert sweep(database, now=deadline + beyond).removed == removed
     assert status_of(asked) == ((REMOVED, Reason.NO_RESPONSE) if removed else (UNCONFIRMED, ""))
 
@@ -136,13 +136,13 @@ def test_silence_counts_from_the_local_deadline_on(
 @pytest.mark.parametrize(
     ("beyond", "expected"),
     [
-        (-INSTANT, Expired(removed=1)),
-        (timedelta(), Expired(removed=1)),
-        (INSTANT, Expired(unasked=1)),
+        (-INSTANT, ExpiryResult(removed=1)),
+        (timedelta(), ExpiryResult(removed=1)),
+        (INSTANT, ExpiryResult(unasked=1)),
     ],
 )
 def test_invariant_4_an_ask_counts_if_accepted_the_minimum_of_days_before(
-    database: Database, mailing_list: MailingList, beyond: timedelta, expected: Expired
+    database: Database, mailing_list: MailingList, beyond: timedelta, expected: ExpiryResult
 ) -> None:
     campaign = make_campaign(database, mailing_list, minimum_days=3)
     sent_at = DEADLINE - timedelta(days=3) + beyond
@@ -158,7 +158,7 @@ def test_invariant_4_who_was_not_surely_asked_stays_unconfirmed(
     contact = make_contact(database, mailing_list)
     # A moment of sending is no proof of it: only the state is.
     make_mail(database, campaign, contact, state=state)
-    assert sweep(database) == Expired(unasked=1)
+    assert sweep(database) == ExpiryResult(unasked=1)
     assert status_of(contact) == (UNCONFIRMED, "")
 
 
@@ -169,7 +169,7 @@ def test_invariant_4_whose_ask_came_back_later_was_not_asked(
     campaign = make_campaign(database, mailing_list)
     contact = make_contact(database, mailing_list)
     make_mail(database, campaign, contact, bounce=bounce)
-    assert sweep(database) == Expired(unasked=1)
+    assert sweep(database) == ExpiryResult(unasked=1)
     assert status_of(contact) == (UNCONFIRMED, "")
 
 
@@ -190,7 +190,7 @@ def test_whoever_answered_or_was_not_in_the_audience_stays(
         make_mail(database, campaign, contact)
     confirm_only = make_contact(database, mailing_list)
     make_mail(database, campaign, confirm_only, kind=MailKind.CONFIRM)
-    assert sweep(database) == Expired()
+    assert sweep(database) == ExpiryResult()
     assert status_of(bystander) == status_of(confirm_only) == (UNCONFIRMED, "")
     assert Campaign.get().state == CampaignState.CLOSED
 
@@ -293,7 +293,7 @@ def test_an_ask_of_another_campaign_says_nothing_about_this_one(
     make_mail(database, campaign, contact, state=MailState.FAILED)
     make_mail(database, earlier, contact)
     make_mail(database, campaign, contact, kind=MailKind.CONFIRM)
-    assert sweep(database) == Expired(unasked=1)
+    assert sweep(database) == ExpiryResult(unasked=1)
 
 
 def test_who_expires_by_hand_is_named(database: Database, mailing_list: MailingList) -> None:
@@ -309,7 +309,7 @@ def test_chunks_of_any_size_come_to_the_same(
     campaign = make_campaign(database, mailing_list)
     for state in (MailState.SENT, MailState.FAILED) * 2:
         make_mail(database, campaign, make_contact(database, mailing_list), state=state)
-    assert sweep(database, chunk=chunk) == Expired(removed=2, unasked=2)
+    assert sweep(database, chunk=chunk) == ExpiryResult(removed=2, unasked=2)
     assert Campaign.get().state == CampaignState.CLOSED
 
 
@@ -322,7 +322,7 @@ def test_only_what_is_sending_or_open_expires(
 ) -> None:
     asked = make_asked(database, mailing_list, make_campaign(database, mailing_list, state=state))
     expires = state in {CampaignState.SENDING, CampaignState.OPEN}
-    assert sweep(database) == Expired(removed=int(expires))
+    assert sweep(database) == ExpiryResult(removed=int(expires))
     assert (status_of(asked)[0] == REMOVED) is expires
     assert Campaign.get().state == (CampaignState.CLOSED if expires else state)
 
@@ -368,7 +368,7 @@ def test_a_closed_campaign_says_what_became_of_its_audience(
     ]
     entry = Evidence.get(Evidence.event == "closed")
     assert (entry.at, entry.list, entry.campaign) == (DEADLINE, "news", campaign.id)
-    assert sweep(database) == Expired()
+    assert sweep(database) == ExpiryResult()
 
 
 def test_asks_that_never_left_are_dropped_as_too_late(
@@ -384,7 +384,7 @@ def test_asks_that_never_left_are_dropped_as_too_late(
         make_contact(database, elsewhere.list),
         state=MailState.QUEUED,
     )
-    assert sweep(database, mailing_list=mailing_list) == Expired(unasked=2)
+    assert sweep(database, mailing_list=mailing_list) == ExpiryResult(unasked=2)
     dropped = Mail.select().where(Mail.campaign == campaign)
     assert {(mail.state, mail.reason) for mail in dropped} == {
         (MailState.DROPPED, Dropped.TOO_LATE)
@@ -402,11 +402,11 @@ def test_a_campaign_with_a_mail_on_its_way_is_closed_when_that_is_settled(
     started = make_mail(
         database, campaign, make_contact(database, mailing_list), state=MailState.STARTED
     )
-    assert sweep(database) == Expired(removed=1, unasked=1)
+    assert sweep(database) == ExpiryResult(removed=1, unasked=1)
     assert Campaign.get().state == CampaignState.SENDING
     with database.atomic():
         Mail.update(state=MailState.IN_DOUBT).where(Mail.id == started.id).execute()
-    assert sweep(database) == Expired(unasked=1)
+    assert sweep(database) == ExpiryResult(unasked=1)
     assert Campaign.get().state == CampaignState.CLOSED
 
 
@@ -437,12 +437,12 @@ def test_nothing_waits_for_the_admin_before_the_deadline(
     database: Database, mailing_list: MailingList
 ) -> None:
     make_campaign(database, mailing_list, downtime=90_000)
-    assert sweep(database, now=DEADLINE - INSTANT) == Expired()
+    assert sweep(database, now=DEADLINE - INSTANT) == ExpiryResult()
 
 
 def test_a_day_in_all_is_not_too_long(database: Database, mailing_list: MailingList) -> None:
     make_asked(database, mailing_list, make_campaign(database, mailing_list, downtime=24 * 3600))
-    assert sweep(database, despite_downtime=True) == Expired(removed=1)
+    assert sweep(database, despite_downtime=True) == ExpiryResult(removed=1)
     assert kept("expired_despite_downtime") == []
 
 
@@ -509,7 +509,7 @@ def test_a_sweep_stops_where_the_admin_intervenes(
     swept = expire_due(database, settings=make_settings(), clock=clock, chunk=1)
     # It is read when the sweep looks for campaigns, when it begins, and before each step, the first
     # of which drops what never left.
-    assert swept == Expired(removed={2: 0, 3: 0, 4: 0, 5: 1, 6: 2}[nth])
+    assert swept == ExpiryResult(removed={2: 0, 3: 0, 4: 0, 5: 1, 6: 2}[nth])
     assert Campaign.get().state == (CampaignState.PAUSED if act == "pause" else CampaignState.OPEN)
 
 

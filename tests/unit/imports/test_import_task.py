@@ -133,7 +133,7 @@ def go_on(database: Database, steps: int | None = None) -> int:
 
 def say_no(database: Database, news: MailingList, address: str) -> None:
     """Record a No that somebody gave by phone."""
-    record_answer.answer_for(
+    record_answer.record_reported_answer(
         database,
         news,
         address,

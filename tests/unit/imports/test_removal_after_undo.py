@@ -94,7 +94,7 @@ def taken_off(
 
 def say_no(
     database: Database, contact: Contact, answer: Answer = Answer.NO, **more: Any
-) -> link_target.Recorded:
+) -> link_target.RecordedAnswer:
     page = link_target.PageShown(wording="De vraag")
     given: dict[str, Any] = {"method": "page", "page": lambda _: page, "arrived": SOON}
     recorded = record_answer.record_answer(
@@ -167,7 +167,7 @@ def test_a_no_by_phone_holds(
     database: Database, news: MailingList, anna: Contact, tmp_path: Path
 ) -> None:
     about: dict[str, Any] = {"note": "By phone", "now": SOON, **WHO}
-    recorded = record_answer.answer_for(database, news, ANNA, Answer.NO, **about)
+    recorded = record_answer.record_reported_answer(database, news, ANNA, Answer.NO, **about)
     assert recorded.outcome is Outcome.REMOVE
     stays_off(database, news, tmp_path, anna, Reason.NO)
 

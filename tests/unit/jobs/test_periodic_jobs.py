@@ -197,7 +197,7 @@ def test_who_did_not_answer_is_removed_once(desk: Desk, times: int) -> None:
         for _ in range(5):
             make_asked(database, news, campaign)
         desk.clock.move_to(DEADLINE)
-        downtime.skip(database, to=DEADLINE)
+        downtime.assume_up_until(database, moment=DEADLINE)
         at_once(*[jobs_of(desk, database).expire] * times)
         assert {one.reason for one in Contact.select()} == {Reason.NO_RESPONSE}
         assert Evidence.select().where(Evidence.event == "removed").count() == 5
@@ -211,12 +211,12 @@ def test_the_job_removes_nobody_while_the_command_does(
         campaign = make_campaign(database, news)
         for _ in range(5):
             make_asked(database, news, campaign)
-        downtime.skip(database, to=DEADLINE)
+        downtime.assume_up_until(database, moment=DEADLINE)
         desk.clock.move_to(DEADLINE)
     expire_due = expiry_sweep.expire_due
     counts: list[int] = []
 
-    def expire_beside_the_job(database: Database, **options: Any) -> decision.Expired:
+    def expire_beside_the_job(database: Database, **options: Any) -> decision.ExpiryResult:
         if options.get("actor", "job") != "job":
             at_once(jobs_of(desk, database).expire)
             counts.append(Contact.select().where(Contact.reason == Reason.NO_RESPONSE).count())
@@ -232,7 +232,7 @@ def test_the_job_goes_on_with_what_a_command_has_begun(desk: Desk) -> None:
         campaign = make_campaign(database, news)
         for _ in range(5):
             make_asked(database, news, campaign)
-        downtime.skip(database, to=DEADLINE)
+        downtime.assume_up_until(database, moment=DEADLINE)
         desk.clock.move_to(DEADLINE)
         steps = iter([False, False, False])
         expiry_sweep.expire_due(
@@ -294,10 +294,10 @@ def test_what_a_dead_worker_left_is_seen_also_while_sending_rests(desk: Desk, ti
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_which_links_were_opened_is_written_once(desk: Desk, times: int) -> None:
-    openings = click_buffer.Pending()
+    openings = click_buffer.PendingOpenings()
     with desk.news() as (database, news):
         contact = make_contact(database, news)
-        openings.note(contact.uid, click_buffer.Seen("yes", is_head=False, at=NOW))
+        openings.note(contact.uid, click_buffer.LinkRequest("yes", is_head=False, at=NOW))
         jobs = Jobs(
             desk.settings,
             database,
@@ -363,7 +363,7 @@ def test_a_beat_counts_the_pages_as_up(desk: Desk, times: int) -> None:
         desk.clock.advance(timedelta(minutes=1))
         beat()
         assert Campaign.get().downtime == 2 * 60 * 60
-        assert downtime.downtime(Campaign.get(), desk.clock.now()) == timedelta(hours=2)
+        assert downtime.measure_downtime(Campaign.get(), desk.clock.now()) == timedelta(hours=2)
 
 
 def test_sending_ends_between_two_mails_when_the_process_stops(desk: Desk, inbox: Inbox) -> None:

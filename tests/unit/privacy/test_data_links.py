@@ -68,7 +68,7 @@ def test_sign_ups_of_somebody_s_address_keep_no_link_from_them(
     database: Database, mailing_list: MailingList, anna: Contact
 ) -> None:
     def sign_up() -> None:
-        join.sign_up(
+        join.request_sign_up(
             database, mailing_list, address="anna@example.org", name="", language="", now=NOW
         )
 
@@ -83,7 +83,9 @@ def test_links_of_somebody_keep_nobody_from_signing_up(
 ) -> None:
     for _ in range(4):
         asked_for(database, anna)
-    join.sign_up(database, mailing_list, address="anna@example.org", name="", language="", now=NOW)
+    join.request_sign_up(
+        database, mailing_list, address="anna@example.org", name="", language="", now=NOW
+    )
     assert SignUp.select().count() == 1
 
 

@@ -59,7 +59,7 @@ def forget(database: Database, news: MailingList, at: datetime) -> privacy_forge
 
 def come_back(database: Database, news: MailingList, at: datetime) -> Contact:
     """Sign up and confirm it; whoever was erased goes on under the same subject."""
-    join.sign_up(database, news, address=JAN, name="", language="", now=at)
+    join.request_sign_up(database, news, address=JAN, name="", language="", now=at)
     join.confirm_sign_up(
         database,
         uid=SignUp.select().order_by(SignUp.id.desc()).get().uid,

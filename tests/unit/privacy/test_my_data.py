@@ -85,11 +85,11 @@ def furnish(database: Database, mailing_list: MailingList) -> Contact:
     make_mail(database, campaign, contact, kind="reminder", **bounce)
     contact = Contact.get_by_id(contact.id)
     human_replies.keep_reply(contact, digest="d" * 64, proposed="yes", at=NOW, decided_at=NOW)
-    join.sign_up(
+    join.request_sign_up(
         database, mailing_list, address="anna@example.org", name="A.", language="de", now=NOW
     )
-    pending = click_buffer.Pending()
-    pending.note(contact.uid, click_buffer.Seen("no", is_head=True, at=NOW))
+    pending = click_buffer.PendingOpenings()
+    pending.note(contact.uid, click_buffer.LinkRequest("no", is_head=True, at=NOW))
     pending.write(database)
     record_answer.record_answer(
         database,
@@ -171,7 +171,7 @@ def test_nothing_of_anybody_else_is_told_be_it_the_same_address_elsewhere(
                 event="secret", at=NOW, actor="user:1", list="other", subject=mine.subject
             )
         )
-    join.sign_up(
+    join.request_sign_up(
         database, elsewhere, address="anna@example.org", name="Secret", language="", now=NOW
     )
     held = held_of(database, mine)

@@ -180,7 +180,9 @@ def test_a_new_address_counts_only_once_it_is_confirmed(database: Database, anna
 def test_the_address_from_before_is_told_and_gone(
     database: Database, mailing_list: MailingList, anna: Contact
 ) -> None:
-    join.sign_up(database, mailing_list, address="anna@example.org", name="", language="", now=NOW)
+    join.request_sign_up(
+        database, mailing_list, address="anna@example.org", name="", language="", now=NOW
+    )
     asked_for(database, anna)
     assert move(database, anna, "new@example.org") == "moved"
     told = newest("changed")
@@ -246,7 +248,7 @@ def test_nobody_can_have_many_mailed(
         assert ask(database, authority, f"new{number}@example.org") is True
     assert FreshLink.select().where(FreshLink.purpose == "address").count() == 3
     for _ in range(4):
-        join.sign_up(
+        join.request_sign_up(
             database, mailing_list, address="full@example.org", name="", language="", now=NOW
         )
     bert = make_contact(database, mailing_list, "bert@example.org")
@@ -380,7 +382,7 @@ def test_the_links_of_earlier_mails_keep_working(database: Database, anna: Conta
 
 def sign_up(database: Database, mailing_list: MailingList, address: str) -> Contact:
     """Sign an address up and confirm it; return the contact that it is now."""
-    join.sign_up(database, mailing_list, address=address, name="", language="", now=LATER)
+    join.request_sign_up(database, mailing_list, address=address, name="", language="", now=LATER)
     join.confirm_sign_up(
         database,
         uid=SignUp.select().order_by(SignUp.id.desc()).get().uid,

@@ -52,8 +52,8 @@ def say_yes(database: Database, contact: Contact, at: datetime = NOW) -> None:
 
 
 def open_yes(database: Database, contact: Contact, at: datetime) -> None:
-    pending = click_buffer.Pending()
-    pending.note(contact.uid, click_buffer.Seen("yes", is_head=False, at=at))
+    pending = click_buffer.PendingOpenings()
+    pending.note(contact.uid, click_buffer.LinkRequest("yes", is_head=False, at=at))
     pending.write(database)
 
 

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from waitress import wasyncore
 
-from repermit.answers.click_buffer import Pending
+from repermit.answers.click_buffer import PendingOpenings
 from repermit.clock import Clock, ManualClock
 from repermit.db.connection import (
     Database,
@@ -272,7 +272,7 @@ def test_a_note_about_what_is_over_keeps_no_other_from_being_written(
 
 
 def test_whoever_looks_is_refused_once_too_much_is_to_be_noted() -> None:
-    pending = Pending(most=2)
+    pending = PendingOpenings(most=2)
     for _ in range(2):
         pending.postpone(int)
     with pytest.raises(DatabaseBusy):
@@ -320,10 +320,10 @@ def test_an_answer_waits_for_openings_no_longer_than_for_anything_else(
     with (
         pages.openings._writing,
         pytest.raises(DatabaseBusy),
-        pages.openings.taken(uid, patience=0.1),
+        pages.openings.take_openings(uid, patience=0.1),
     ):
         pass
-    with pages.openings.taken(uid, patience=0.1) as seen:
+    with pages.openings.take_openings(uid, patience=0.1) as seen:
         assert seen == ()
 
 

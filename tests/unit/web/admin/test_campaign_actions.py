@@ -92,7 +92,7 @@ def test_silence_counts_despite_downtime_once_an_admin_has_decided_so(
     silent = make_asked(database, mailing_list, campaign)
     assert "Let silence count" not in look(client)
     assert "there is nothing to decide" in press(client, "count-silence", sure="yes").lower()
-    downtime.beat(database, now=DEADLINE)
+    downtime.record_heartbeat(database, now=DEADLINE)
     pages.clock.move_to(DEADLINE)
     later = admin_client(pages)
 

@@ -93,7 +93,7 @@ def erase(pages: Pages, contact: Contact) -> None:
 def test_no_get_or_head_changes_anything(
     pages: Pages, mailing_list: MailingList, asked: Contact, method: str, when: datetime
 ) -> None:
-    join.sign_up(
+    join.request_sign_up(
         pages.database, mailing_list, address="new@example.org", name="", language="", now=NOW
     )
     everybody = [
@@ -317,7 +317,7 @@ def test_the_wording_that_is_kept_is_what_the_page_showed_but_for_what_is_person
     wording = without_spans(Wording.get_by_id(told["page_wording"]).content)
     assert wording.count("⟦address⟧") == wording.count("⟦reason⟧") == 1
     assert "a…a" not in wording
-    standing = link_target.look_up(asked.uid)
+    standing = link_target.find_standing(asked.uid)
     assert standing is not None
     reason = (
         "Uw adres staat op deze lijst. Wij weten niet sinds wanneer en ook niet hoe het daarop is "

@@ -467,7 +467,7 @@ def test_a_yes_of_a_later_page_or_by_other_means_is_not_taken_back_by_an_old_one
     page = held(pages, asked)
     press(pages, asked, "again", on=page)
     pages.post("no", asked.uid)
-    record_answer.answer_for(
+    record_answer.record_reported_answer(
         pages.database,
         asked.list,
         str(asked.address),
@@ -516,7 +516,7 @@ def test_at_the_deadline_a_held_yes_is_silence(
 ) -> None:
     held(pages, asked)
     pages.clock.move_to(DEADLINE)
-    downtime.skip(pages.database, to=DEADLINE)
+    downtime.assume_up_until(pages.database, moment=DEADLINE)
     sweep.expire_due(pages.database, settings=pages.settings, clock=pages.clock)
     assert Contact.get_by_id(asked.id).reason == Reason.NO_RESPONSE
     assert click_log.count_yes_held(mailing_list) == 0

@@ -169,7 +169,7 @@ def test_a_no_of_a_page_from_before_a_yes_by_phone_shows_the_question(
     pages: Pages, asked: Contact
 ) -> None:
     _, no = on(pages, "yes", asked)
-    record_answer.answer_for(
+    record_answer.record_reported_answer(
         pages.database,
         asked.list,
         str(asked.address),
@@ -210,7 +210,7 @@ def test_the_sweep_at_the_deadline_makes_no_form_stale(
     pages: Pages, asked: Contact, campaign: Campaign
 ) -> None:
     yes, no = on(pages, "yes", asked)
-    downtime.skip(pages.database, to=DEADLINE)
+    downtime.assume_up_until(pages.database, moment=DEADLINE)
     pages.clock.move_to(DEADLINE)
     sweep.expire_due(pages.database, settings=pages.settings, clock=pages.clock)
     assert Contact.get_by_id(asked.id).reason == Reason.NO_RESPONSE
@@ -284,7 +284,7 @@ def test_a_no_that_changed_nothing_was_a_no_all_the_same(
             fingerprint_key=pages.settings.fingerprint_key,
         )
     if way == "note":
-        record_answer.answer_for(
+        record_answer.record_reported_answer(
             database,
             campaign.list,
             str(bounced.address),
@@ -308,7 +308,7 @@ def test_a_no_that_changed_nothing_was_a_no_all_the_same(
 
 @pytest.fixture
 def signed_up(pages: Pages, mailing_list: MailingList) -> SignUp:
-    join.sign_up(
+    join.request_sign_up(
         pages.database, mailing_list, address="new@example.org", name="", language="nl", now=NOW
     )
     return SignUp.get()
@@ -352,7 +352,7 @@ def test_who_had_a_sign_up_undone_is_asked_once_more_by_the_mails_links(
     pages: Pages, database: Database, mailing_list: MailingList, campaign: Campaign
 ) -> None:
     contact = make_asked(database, mailing_list, campaign)
-    join.sign_up(
+    join.request_sign_up(
         database, mailing_list, address=str(contact.address), name="", language="nl", now=NOW
     )
     _, yes, no = buttons_in(pages.get("confirm", SignUp.get().uid).text)
@@ -384,14 +384,16 @@ def test_a_sign_up_page_that_was_open_before_a_no_does_not_count(
 def make_sign_up(pages: Pages, mailing_list: MailingList, contact: Contact) -> SignUp:
     address = contact.address or ""
     now = pages.clock.now()
-    join.sign_up(pages.database, mailing_list, address=address, name="", language="nl", now=now)
+    join.request_sign_up(
+        pages.database, mailing_list, address=address, name="", language="nl", now=now
+    )
     sign_up: SignUp = SignUp.get()
     return sign_up
 
 
 def refuse(pages: Pages, contact: Contact, way: str) -> None:
     if way == "by_phone":
-        record_answer.answer_for(
+        record_answer.record_reported_answer(
             pages.database,
             contact.list,
             contact.address or "",

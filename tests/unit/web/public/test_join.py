@@ -474,7 +474,7 @@ def test_a_used_link_of_somebody_who_is_no_longer_held_says_so(pages: Pages) -> 
 
 def test_a_sensitive_lists_form_tells_nothing_in_title_and_address(pages: Pages) -> None:
     sensitive = make_list(pages.database, slug="hiv-group", name="HIV group", sensitive=True)
-    name = link_target.join_id(sensitive, settings=pages.settings)
+    name = link_target.make_join_id(sensitive, settings=pages.settings)
     assert pages.client.get("/join/hiv-group").status_code == 404
     text = pages.client.get(f"/join/{name}").text
     head, _, body = text.partition("<body>")

@@ -248,8 +248,8 @@ def furnish(pages: Pages, anna: Contact) -> None:
             now=NOW, actor="user:1", act="contact", mailing_list=news, subject=anna.subject
         )
     human_replies.keep_reply(anna, digest="d" * 64, proposed="yes", at=NOW, decided_at=None)
-    join.sign_up(database, news, address="anna@example.org", name="", language="", now=NOW)
-    record_answer.answer_for(
+    join.request_sign_up(database, news, address="anna@example.org", name="", language="", now=NOW)
+    record_answer.record_reported_answer(
         database,
         news,
         "anna@example.org",

@@ -260,7 +260,7 @@ def test_a_receipt_that_is_true_no_more_is_not_sent(
 def test_a_yes_by_phone_owes_a_receipt_too(
     pages: Pages, asked: Contact, database: Database
 ) -> None:
-    record_answer.answer_for(
+    record_answer.record_reported_answer(
         database,
         asked.list,
         "anna@example.org",
@@ -297,7 +297,7 @@ def test_whose_yes_becomes_a_no_is_told_by_mail_with_the_link_to_the_question(
     assert sent_to(pages, inbox) == [YES_IS_TOLD]
     pages.clock.advance(timedelta(hours=1))
     if way == "note":
-        record_answer.answer_for(
+        record_answer.record_reported_answer(
             pages.database,
             asked.list,
             "anna@example.org",

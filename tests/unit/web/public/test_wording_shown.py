@@ -74,7 +74,7 @@ def link(pages: Pages, kind: Kind, asked: Contact) -> str:
     """Return what names the page of a kind: of the contact, or of a sign-up for the list."""
     if kind == "yes":
         return asked.uid
-    join.sign_up(
+    join.request_sign_up(
         pages.database, asked.list, address="a@example.org", name="", language="nl", now=NOW
     )
     uid: str = SignUp.get().uid
