@@ -141,7 +141,7 @@ def resolve(house: CommandContext, slug: str, *, decision: str | None) -> None:
     if decision is None:
         raise click.UsageError("say --resend or --leave")
     with house.mailing_list(slug) as (database, mailing_list):
-        decided = in_doubt.resolve(
+        decided = in_doubt.resolve_in_doubt(
             database,
             mailing_list,
             resend=decision == "resend",

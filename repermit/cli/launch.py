@@ -166,9 +166,9 @@ def launch(
     `repermit check` calls WRONG, unless --accept says why it may be so. With --wait, Ctrl-C stops
     the sending as in `repermit send`; the campaign stays launched.
     """
-    from repermit.sending.worker_lock import Stopping
+    from repermit.sending.worker_lock import StopRequest
 
-    stopping = Stopping()
+    stopping = StopRequest()
     until, starts_at = house.when_to_come(deadline), house.when_to_come(at) if at else None
     with house.mailing_list(slug) as (database, mailing_list):
         launched = _launch(

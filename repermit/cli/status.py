@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from repermit.db.connection import Database
     from repermit.db.models.lists import MailingList
     from repermit.expiry.forecast import UpcomingExpiry
-    from repermit.sending.in_doubt import Resolving
+    from repermit.sending.in_doubt import Resolution
     from repermit.sending.send_due import SendResult
-    from repermit.sending.server_faults import Fault
-    from repermit.sending.worker_lock import Stopping
+    from repermit.sending.server_faults import ServerFault
+    from repermit.sending.worker_lock import StopRequest
 
 
 @command(
@@ -54,12 +54,12 @@ def status(house: CommandContext, slug: str, *, watch: bool, as_json: bool) -> N
             _watch(house, mailing_list)
         found = progress.status(mailing_list, settings=house.settings, now=house.now)
         replies = human_replies.waiting_replies(mailing_list)
-        fault = server_faults.last_fault()
-        put_off = server_faults.put_off_by_policy(mailing_list)
+        fault = server_faults.read_last_fault()
+        put_off = server_faults.count_policy_refusals(mailing_list)
         erasures = tuple(due_in_words(house, mailing_list))
         otherwise = list_translations.read_otherwise(mailing_list)
         coming = undo.unfinished_import(mailing_list)
-        resolving = in_doubt.being_resolved(mailing_list)
+        resolving = in_doubt.find_resolution(mailing_list)
     if as_json:
         say_json(found.to_json())
     else:
@@ -83,10 +83,10 @@ _LOOK_SECONDS = 1.0
 
 def _watch(house: CommandContext, mailing_list: MailingList) -> None:
     from repermit.campaigns import progress
-    from repermit.sending.worker_lock import Stopping
+    from repermit.sending.worker_lock import StopRequest
 
     found = progress.progress(mailing_list)
-    stopping = Stopping()
+    stopping = StopRequest()
     with (
         stopping.on_signals(),
         progress_bar.shown(lambda: _standing(found), interval=house.settings.mail.interval),
@@ -114,7 +114,7 @@ def _standing(found: CampaignProgress | None) -> progress_bar.Standing:
     )
 
 
-def _say_status(house: CommandContext, found: CampaignStatus, fault: Fault | None) -> None:
+def _say_status(house: CommandContext, found: CampaignStatus, fault: ServerFault | None) -> None:
     if found.campaign is None:
         say(f"{found.list}: no campaign yet.")
     else:
@@ -166,7 +166,7 @@ def _in_doubt(found: CampaignStatus) -> str:
 
 
 def _say_campaign(
-    house: CommandContext, slug: str, campaign: CampaignFacts, fault: Fault | None
+    house: CommandContext, slug: str, campaign: CampaignFacts, fault: ServerFault | None
 ) -> None:
     say(f"{slug}: the campaign is {campaign.state}.")
     facts = {
@@ -185,7 +185,7 @@ def _say_campaign(
 
 
 def _what_stands_in_the_way(
-    house: CommandContext, campaign: CampaignFacts, fault: Fault | None
+    house: CommandContext, campaign: CampaignFacts, fault: ServerFault | None
 ) -> Iterator[str]:
     """Yield why the mails of a campaign that is sending wait."""
     from repermit.rules.consent import CampaignState
@@ -243,13 +243,14 @@ def _put_off(counts: Mapping[str, int]) -> Iterator[str]:
         )
 
 
-def _being_resolved(resolving: Resolving | None) -> Iterator[str]:
+def _being_resolved(resolving: Resolution | None) -> Iterator[str]:
     """Yield how far a decision on mails in doubt is."""
     if resolving is not None:
         became = "sent again" if resolving.resend else "counted as failed"
         yield ""
         yield (
-            f"It is decided that mails in doubt are {became}: {several(resolving.left, 'mail')} to "
+            f"It is decided that mails in doubt are {became}: "
+            f"{several(resolving.remaining, 'mail')} to "
             "go. `serve` and `worker` do so by themselves."
         )
 
@@ -294,9 +295,9 @@ def send(house: CommandContext, slug: str | None) -> int:
     queued, and the exit code is 130; a second one does not wait.
     """
     from repermit.db.models.lists import find_list
-    from repermit.sending.worker_lock import Stopping
+    from repermit.sending.worker_lock import StopRequest
 
-    stopping = Stopping()
+    stopping = StopRequest()
     with house.database() as database:
         result = send_now(house, database, find_list(slug) if slug else None, stopping=stopping)
     if result.server_fault and not result.sent:
@@ -310,7 +311,7 @@ def send_now(
     database: Database,
     mailing_list: MailingList | None,
     *,
-    stopping: Stopping,
+    stopping: StopRequest,
 ) -> SendResult:
     """Do what the jobs do that begin campaigns, remind and send, and show how far it is.
 
@@ -337,7 +338,7 @@ def send_now(
         )
 
 
-def say_sent(result: SendResult, *, stopping: Stopping, to: Tell = say) -> None:
+def say_sent(result: SendResult, *, stopping: StopRequest, to: Tell = say) -> None:
     """Tell what sending did; a server's fault, and that it was stopped, goes to stderr."""
     to(
         f"{result.sent:,} sent, {result.failed:,} failed, {result.dropped:,} dropped, "

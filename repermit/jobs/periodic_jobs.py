@@ -145,7 +145,7 @@ class Jobs:
         Also while sending rests.
         """
         with self._connected():
-            maintenance.look_after(self._database, now=self._clock.now())
+            maintenance.run_maintenance(self._database, now=self._clock.now())
 
     def send(self) -> None:
         """Send what is due.

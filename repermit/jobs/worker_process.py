@@ -18,7 +18,7 @@ from repermit.clock import Clock
 from repermit.db.connection import Database
 from repermit.garbage_collection import heap_frozen
 from repermit.jobs.periodic_jobs import OF_WORKERS, Jobs, make_scheduler
-from repermit.sending.worker_lock import Stopping
+from repermit.sending.worker_lock import StopRequest
 from repermit.settings.definitions import Settings
 
 
@@ -56,7 +56,7 @@ def work(settings: Settings, database: Database, *, clock: Clock, leash: int | N
 
     `leash` is where it hears from the process that looks after it, a file descriptor; see Child.
     """
-    stopping = Stopping()
+    stopping = StopRequest()
     everything = Work(settings, database, clock=clock, names=OF_WORKERS)
     with stopping.on_signals(), heap_frozen():
         if leash is not None:

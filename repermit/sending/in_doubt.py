@@ -30,7 +30,7 @@ from repermit.evidence.entries import Entry
 from repermit.rules.consent import CampaignState, MailKind, MailState
 
 
-def resolve(
+def resolve_in_doubt(
     database: Database,
     mailing_list: MailingList,
     *,
@@ -52,19 +52,19 @@ def resolve(
     What comes into doubt meanwhile stays so: only what was in doubt before is decided on. A
     decision that is under way ends, and this one is about what it has left.
     """
-    runs = _runs_in_doubt(mailing_list)
-    there = sum(last - first + 1 for first, last in runs)
-    if shown not in (None, there):
+    runs = _find_runs_in_doubt(mailing_list)
+    total = sum(last - first + 1 for first, last in runs)
+    if shown not in (None, total):
         raise Refused("other mails are in doubt than were shown; look again")
     with database.atomic():
-        _begin(mailing_list, runs, resend=resend, now=now, actor=actor)
-    work = _Work(most)
+        _start_resolution(mailing_list, runs, resend=resend, now=now, actor=actor)
+    work = _ResolutionRun(most)
     with foreground_work(database, TaskKind.RESOLVE):
-        for task in _tasks_on(mailing_list):
-            work.go_on(database, task.target)
+        for task in _list_tasks(mailing_list):
+            work.run_task(database, task.target)
     if work.refusal is not None:
         raise work.refusal
-    return there
+    return total
 
 
 def finish_resolutions(database: Database, *, should_stop: Callable[[], bool] = bool) -> None:
@@ -72,32 +72,34 @@ def finish_resolutions(database: Database, *, should_stop: Callable[[], bool] = 
 
     Nobody is disturbed who decides by hand.
     """
-    under_way = task_targets(TaskKind.RESOLVE)
+    task_ids = task_targets(TaskKind.RESOLVE)
     with background_work(database, TaskKind.RESOLVE, should_stop) as must_stop:
-        for number in under_way:
-            _Work().go_on(database, number, should_stop=must_stop)
+        for number in task_ids:
+            _ResolutionRun().run_task(database, number, should_stop=must_stop)
 
 
 def count_in_doubt(mailing_list: MailingList) -> int:
     """Count the mails of a list that are in doubt, by the counts that the database keeps."""
-    mails = counts.count_mails(mailing_list)
-    return counts.total(mails, lambda mails: mails.state is MailState.IN_DOUBT)
+    mail_counts = counts.count_mails(mailing_list)
+    return counts.total(mail_counts, lambda mail_counts: mail_counts.state is MailState.IN_DOUBT)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resolving:
+class Resolution:
     """A decision that is under way: so many mails are `left` that it is about."""
 
     resend: bool
-    left: int
+    remaining: int
 
 
-def being_resolved(mailing_list: MailingList) -> Resolving | None:
+def find_resolution(mailing_list: MailingList) -> Resolution | None:
     """Return how far the decision on a list's mails in doubt is, None if none is under way."""
-    found = [_Progress(**task.state) for task in _tasks_on(mailing_list)]
-    if not found:
+    tasks = [_Progress(**task.state) for task in _list_tasks(mailing_list)]
+    if not tasks:
         return None
-    return Resolving(resend=found[0].resend, left=sum(progress.left() for progress in found))
+    return Resolution(
+        resend=tasks[0].resend, remaining=sum(progress.count_remaining() for progress in tasks)
+    )
 
 
 @dataclass
@@ -108,24 +110,24 @@ class _Progress:
     runs: list[list[int]]
     reached: int = 0
 
-    def left(self) -> int:
+    def count_remaining(self) -> int:
         """Return how many mails it has not reached."""
         return sum(max(0, last - max(first - 1, self.reached)) for first, last in self.runs)
 
-    def is_about(self, number: int) -> bool:
+    def includes(self, number: int) -> bool:
         """Say whether a mail was in doubt when this was decided."""
         run = bisect_right(self.runs, number, key=itemgetter(0)) - 1
         return run >= 0 and number <= self.runs[run][1]
 
 
-def _runs_in_doubt(mailing_list: MailingList) -> list[list[int]]:
+def _find_runs_in_doubt(mailing_list: MailingList) -> list[list[int]]:
     """Return which mails of a list are in doubt, as first and last of each run of numbers.
 
     A launch is a few runs, and its million mails would fill the memory.
     """
     runs: list[list[int]] = []
-    own: Any = Mail.select(Mail.id).where(Mail.list == mailing_list, _IS_IN_DOUBT)
-    for (number,) in own.order_by(Mail.id).tuples().iterator():
+    query: Any = Mail.select(Mail.id).where(Mail.list == mailing_list, _IS_IN_DOUBT)
+    for (number,) in query.order_by(Mail.id).tuples().iterator():
         if runs and number == runs[-1][1] + 1:
             runs[-1][1] = number
         else:
@@ -133,49 +135,49 @@ def _runs_in_doubt(mailing_list: MailingList) -> list[list[int]]:
     return runs
 
 
-def _begin(
+def _start_resolution(
     mailing_list: MailingList, runs: list[list[int]], *, resend: bool, now: datetime, actor: str
 ) -> None:
     """Note, in the caller's transaction, that these mails are to be decided on."""
     # Whoever decides in the same moment locks it too.
     lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
-    mails = counts.count_mails(mailing_list)
-    if resend and counts.total(mails, _is_ask_in_doubt):
+    mail_counts = counts.count_mails(mailing_list)
+    if resend and counts.total(mail_counts, _is_ask_in_doubt):
         _require_live(latest_campaign(mailing_list))
-    BackgroundTask.delete().where(*_is_on(mailing_list)).execute()
-    for some in chunks(runs, _RUNS):
+    BackgroundTask.delete().where(*_task_conditions(mailing_list)).execute()
+    for chunk in chunks(runs, _RUNS_PER_TASK):
         start_task(
             TaskKind.RESOLVE,
-            some[0][0],
+            chunk[0][0],
             mailing_list=mailing_list,
             actor=actor,
             at=now,
-            state=vars(_Progress(resend, list(some))),
+            state=vars(_Progress(resend, list(chunk))),
         )
 
 
-_RUNS = 2_000
+_RUNS_PER_TASK = 2_000
 """Runs of a task: each of its steps writes them anew. Mails of which some had left are many."""
 
 
-def _tasks_on(mailing_list: MailingList) -> list[BackgroundTask]:
-    query = BackgroundTask.select().where(*_is_on(mailing_list))
+def _list_tasks(mailing_list: MailingList) -> list[BackgroundTask]:
+    query = BackgroundTask.select().where(*_task_conditions(mailing_list))
     return list(query.order_by(BackgroundTask.target))
 
 
-def _is_on(mailing_list: MailingList) -> tuple[Any, ...]:
+def _task_conditions(mailing_list: MailingList) -> tuple[Any, ...]:
     return BackgroundTask.kind == TaskKind.RESOLVE, BackgroundTask.list == mailing_list
 
 
 @dataclass
-class _Work:
+class _ResolutionRun:
     """What is done in one go, of about `most` mails; `refusal` is why a decision has ended."""
 
     most: int | None = None
     looked_at: int = 0
     refusal: Refused | None = None
 
-    def go_on(
+    def run_task(
         self, database: Database, number: int, *, should_stop: Callable[[], bool] = bool
     ) -> None:
         """Take the steps of a task until it is done, or enough is."""
@@ -188,33 +190,35 @@ class _Work:
     def _step(self, task: BackgroundTask, limit: int) -> bool:
         """Decide on the next mails, in the caller's transaction; False if none are left."""
         progress = _Progress(**task.state)
-        mails: Any = Mail.select(Mail.id, Mail.kind).where(
+        query: Any = Mail.select(Mail.id, Mail.kind).where(
             Mail.list == task.list_id,
             _IS_IN_DOUBT,
             Mail.id > progress.reached,
             Mail.id <= progress.runs[-1][1],
         )
-        found = list(mails.order_by(Mail.id).limit(limit).tuples())
-        meant = {number: kind for number, kind in found if progress.is_about(number)}
-        campaign = _locked_campaign(task.list)
-        if progress.resend and MailKind.ASK in meant.values():
+        mails = list(query.order_by(Mail.id).limit(limit).tuples())
+        kinds = {number: kind for number, kind in mails if progress.includes(number)}
+        campaign = _lock_latest_campaign(task.list)
+        if progress.resend and MailKind.ASK in kinds.values():
             try:
-                _send_on(campaign)
+                _reopen_campaign(campaign)
             except Refused as refusal:
                 self.refusal = refusal
                 return False
-        _decide(task, meant, campaign.id if campaign else 0, resend=progress.resend)
-        if found:
-            progress.reached = found[-1][0]
-        self.looked_at += len(found)
+        _decide_mails(task, kinds, campaign.id if campaign else 0, resend=progress.resend)
+        if mails:
+            progress.reached = mails[-1][0]
+        self.looked_at += len(mails)
         task.state = vars(progress)
-        return len(found) == limit
+        return len(mails) == limit
 
 
-def _decide(task: BackgroundTask, numbers: Iterable[int], campaign: int, *, resend: bool) -> None:
+def _decide_mails(
+    task: BackgroundTask, numbers: Iterable[int], campaign: int, *, resend: bool
+) -> None:
     """Decide on mails, if they are still in doubt, and append the entry of it."""
     decided: int = (
-        Mail.update(worker="", **_decision(resend=resend, now=task.at))
+        Mail.update(worker="", **_decision_values(resend=resend, now=task.at))
         .where(Mail.id.in_(literal(numbers)), _IS_IN_DOUBT)
         .execute()
     )
@@ -231,7 +235,7 @@ def _decide(task: BackgroundTask, numbers: Iterable[int], campaign: int, *, rese
         )
 
 
-def _locked_campaign(mailing_list: MailingList) -> Campaign | None:
+def _lock_latest_campaign(mailing_list: MailingList) -> Campaign | None:
     latest = latest_campaign(mailing_list)
     if latest is None:
         return None
@@ -247,13 +251,13 @@ def _is_ask_in_doubt(mails: counts.Mails) -> bool:
 _IS_IN_DOUBT: Any = Mail.state == SQL("'in_doubt'")
 
 
-def _send_on(campaign: Campaign | None) -> None:
+def _reopen_campaign(campaign: Campaign | None) -> None:
     """Let a campaign that was open send again; refuse if it is over."""
     campaign = _require_live(campaign)
     if campaign.state == CampaignState.OPEN:
-        _change(campaign, state=CampaignState.SENDING, opened_at=None)
+        _update_campaign(campaign, state=CampaignState.SENDING, opened_at=None)
     elif campaign.paused_from == CampaignState.OPEN:
-        _change(campaign, paused_from=CampaignState.SENDING, opened_at=None)
+        _update_campaign(campaign, paused_from=CampaignState.SENDING, opened_at=None)
 
 
 def _require_live(campaign: Campaign | None) -> Campaign:
@@ -266,11 +270,11 @@ def _require_live(campaign: Campaign | None) -> Campaign:
     return campaign
 
 
-def _change(campaign: Campaign, **values: Any) -> None:
+def _update_campaign(campaign: Campaign, **values: Any) -> None:
     Campaign.update(**values).where(Campaign.id == campaign.id).execute()
 
 
-def _decision(*, resend: bool, now: datetime) -> dict[str, Any]:
+def _decision_values(*, resend: bool, now: datetime) -> dict[str, Any]:
     if resend:
         return {"state": MailState.QUEUED, "reason": "", "due_at": now}
     return {"state": MailState.FAILED, "reason": MailState.IN_DOUBT}

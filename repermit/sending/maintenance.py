@@ -23,14 +23,14 @@ from repermit.settings.definitions import Settings
 
 
 @dataclass(frozen=True)
-class Recovered:
+class RecoveryResult:
     """How many mails went back to the queue, and how many are in doubt now."""
 
     requeued: int
     in_doubt: int
 
 
-def recover(database: Database, *, now: datetime) -> Recovered:
+def recover_mails(database: Database, *, now: datetime) -> RecoveryResult:
     """Look after mails that were claimed or started and not settled.
 
     1. Claimed, and the worker is dead or its lease is over: back to the queue. A living worker
@@ -38,44 +38,46 @@ def recover(database: Database, *, now: datetime) -> Recovered:
     2. Started, and the worker is dead: in doubt. Never by time alone, since a slow worker may
        still be waiting for its reply.
     """
-    dead = _dead_workers(database)
-    if not dead and not _expired(now).exists():
-        return Recovered(0, 0)
+    dead = _find_dead_workers(database)
+    if not dead and not _select_expired(now).exists():
+        return RecoveryResult(0, 0)
     with database.atomic():
-        left = _unlocked(database, _IS_CLAIMED, Mail.worker.in_(dead) | _is_over(now))
+        requeueable = _skip_locked(
+            database, _IS_CLAIMED, Mail.worker.in_(dead) | _is_lease_over(now)
+        )
         requeued = (
             Mail.update(state=MailState.QUEUED, worker="", lease_until=None)
-            .where(Mail.id.in_(left))
+            .where(Mail.id.in_(requeueable))
             .execute()
         )
-        unsettled = _unlocked(database, _IS_STARTED, Mail.worker.in_(dead))
+        unsettled = _skip_locked(database, _IS_STARTED, Mail.worker.in_(dead))
         in_doubt = (
             Mail.update(state=MailState.IN_DOUBT, lease_until=None)
             .where(Mail.id.in_(unsettled))
             .execute()
         )
-    return Recovered(int(requeued), int(in_doubt))
+    return RecoveryResult(int(requeued), int(in_doubt))
 
 
-def _dead_workers(database: Database) -> list[str]:
-    seen = Mail.select(Mail.worker).where(_IS_HELD).distinct()
-    return [mail.worker for mail in seen if not is_alive(database, mail.worker)]
+def _find_dead_workers(database: Database) -> list[str]:
+    holders = Mail.select(Mail.worker).where(_IS_HELD).distinct()
+    return [mail.worker for mail in holders if not is_alive(database, mail.worker)]
 
 
-def _expired(now: datetime) -> Any:
-    return Mail.select().where(_IS_CLAIMED, _is_over(now))
+def _select_expired(now: datetime) -> Any:
+    return Mail.select().where(_IS_CLAIMED, _is_lease_over(now))
 
 
-def _unlocked(database: Database, *conditions: Any) -> Any:
+def _skip_locked(database: Database, *conditions: Any) -> Any:
     """Find mails that nobody is changing right now.
 
     A worker may have fallen asleep over its change, and would hold everybody up.
     """
-    found = Mail.select(Mail.id).where(*conditions)
-    return found.for_update(skip_locked=True) if is_postgresql(database) else found
+    query = Mail.select(Mail.id).where(*conditions)
+    return query.for_update(skip_locked=True) if is_postgresql(database) else query
 
 
-def _is_over(now: datetime) -> Any:
+def _is_lease_over(now: datetime) -> Any:
     return Mail.lease_until < now
 
 
@@ -90,7 +92,7 @@ _IS_HELD: Any = _IS_LEASED & Mail.state.in_((MailState.CLAIMED, MailState.STARTE
 
 
 # How much longer than counting took it is left alone, so that it takes a tenth of the time at most.
-_REST = 9
+_REST_FACTOR = 9
 
 # So many one after the other, from a server that has taken nothing, say more of it than of them: a
 # relay that lost its list of recipients, or a filter, refuses everybody with 5.1.1.
@@ -103,7 +105,7 @@ KNOWS_NOBODY = Said(
 )
 
 
-class Brake:
+class BounceGuard:
     """Counts anew, soon after a mail was refused for good, whether its campaign must pause.
 
     `has_accepted` is set by who hears the server accept a mail.
@@ -113,43 +115,43 @@ class Brake:
         self._database = database
         self._percent = settings.campaign.pause_at_bounce_percent
         self._clock = clock
-        self._pressed: set[int] = set()
+        self._watched: set[int] = set()
         self._next_at = 0.0
-        self._unknown = 0
+        self._unknown_count = 0
         self.has_accepted = False
 
-    def doubts(self, campaign_id: int) -> bool:
+    def is_server_doubtful(self, campaign_id: int) -> bool:
         """Hear that a person of a campaign is said not to exist; say whether to doubt the server.
 
         Then the campaign has paused, and nobody is to be removed for what it says.
         """
         if self.has_accepted:
             return False
-        self._unknown += 1
-        if self._unknown < SUSPICIOUS:
+        self._unknown_count += 1
+        if self._unknown_count < SUSPICIOUS:
             return False
         with self._database.atomic():
             circuit_breaker.pause_by_itself(campaign_id, PauseReason.BOUNCES, now=self._clock.now())
         return True
 
-    def press(self, campaign_id: int) -> None:
+    def watch(self, campaign_id: int) -> None:
         """Have a campaign looked at."""
-        self._pressed.add(campaign_id)
+        self._watched.add(campaign_id)
 
-    def look(self, *, at_once: bool = False) -> None:
+    def pause_campaigns(self, *, at_once: bool = False) -> None:
         """Pause the campaigns that were pressed for, where the rule says so."""
         began = time.monotonic()
-        if not self._pressed or (began < self._next_at and not at_once):
+        if not self._watched or (began < self._next_at and not at_once):
             return
-        for campaign_id in sorted(self._pressed):
+        for campaign_id in sorted(self._watched):
             # By itself, since everybody locks a campaign before its contacts and mails.
             with self._database.atomic():
                 circuit_breaker.apply_brake(
                     campaign_id, percent=self._percent, now=self._clock.now()
                 )
-        self._pressed.clear()
+        self._watched.clear()
         now = time.monotonic()
-        self._next_at = now + _REST * (now - began)
+        self._next_at = now + _REST_FACTOR * (now - began)
 
 
 # --- What is looked after every few seconds, while mails leave and while none do. -----------------
@@ -157,10 +159,10 @@ class Brake:
 
 # Seconds between two rounds, and how much longer than a round took there is none: on a large
 # database it takes a tenth of the time at most.
-_PAUSE = 2.0
+_INTERVAL = 2.0
 
 
-def look_after(database: Database, *, now: datetime) -> None:
+def run_maintenance(database: Database, *, now: datetime) -> None:
     """Put right what is found; any number of processes may do so at once.
 
     1. What dead workers left behind goes back to the queue, or is in doubt.
@@ -169,7 +171,7 @@ def look_after(database: Database, *, now: datetime) -> None:
     4. What came back into the queue of a campaign that is over is dropped.
     5. Campaigns that have asked everybody become `open`.
     """
-    recover(database, now=now)
+    recover_mails(database, now=now)
     circuit_breaker.finish_pilots(database, now=now)
     circuit_breaker.release_pilots(database, now=now)
     smtp_outcomes.drop_leftovers(database)
@@ -187,19 +189,19 @@ class Maintenance:
         self._clock = clock
         self._count_sent = count_sent
         self._sent = 0
-        self._next_at = time.monotonic() + _PAUSE
+        self._next_at = time.monotonic() + _INTERVAL
 
-    def look(self) -> None:
+    def run_if_due(self) -> None:
         """Make a round if it is time for one; called all the time."""
         began = time.monotonic()
         if began < self._next_at:
             return
         now = self._clock.now()
-        look_after(self._database, now=now)
+        run_maintenance(self._database, now=now)
         sent = self._count_sent()
         if sent > self._sent:
             # Mails leave, so that nothing stands in their way any more.
             note_fault(self._database, "", now=now)
         self._sent = sent
         ended = time.monotonic()
-        self._next_at = ended + max(_PAUSE, _REST * (ended - began))
+        self._next_at = ended + max(_INTERVAL, _REST_FACTOR * (ended - began))

@@ -14,7 +14,7 @@ from repermit.smtp.mail_server import Mailer
 from repermit.smtp.time_limit import Cutter
 
 
-class Dialling:
+class Connector:
     """Dials lines beside the engine's loop, whose selector wakes up (with no data) for each.
 
     `count` is how many are being dialled.
@@ -25,12 +25,14 @@ class Dialling:
         self._lock = threading.Lock()
         self._cutters: set[Cutter] = set()
         self._is_closed = False
-        self._done: queue.SimpleQueue[Line | TransportError | BaseException] = queue.SimpleQueue()
-        self._bell, self._ear = socket.socketpair()
-        selector.register(self._ear, selectors.EVENT_READ, None)
+        self._results: queue.SimpleQueue[Line | TransportError | BaseException] = (
+            queue.SimpleQueue()
+        )
+        self._wake_sender, self._wake_receiver = socket.socketpair()
+        selector.register(self._wake_receiver, selectors.EVENT_READ, None)
         self.count = 0
 
-    def dial(self, count: int) -> None:
+    def open_connections(self, count: int) -> None:
         """Begin to dial so many lines more."""
         for _ in range(count):
             self.count += 1
@@ -38,45 +40,45 @@ class Dialling:
             with self._lock:
                 self._cutters.add(cutter)
             # Nobody waits for its end, also not the process: looking up a name cannot be cut off.
-            threading.Thread(target=self._dial, args=(cutter,), daemon=True).start()
+            threading.Thread(target=self._open_connection, args=(cutter,), daemon=True).start()
 
-    def take(self) -> Iterator[Line | TransportError]:
+    def take_results(self) -> Iterator[Line | TransportError]:
         """Yield what has come of it since: lines, and why others could not be made."""
-        self._ear.recv(64)
-        while not self._done.empty():
-            one = self._done.get()
+        self._wake_receiver.recv(64)
+        while not self._results.empty():
+            result = self._results.get()
             self.count -= 1
-            if not isinstance(one, Line | TransportError):
-                raise one
-            yield one
+            if not isinstance(result, Line | TransportError):
+                raise result
+            yield result
 
     def close(self) -> None:
         """End at once; lines that are still dialled, or that nobody has taken, are closed."""
         with self._lock:
             self._is_closed = True
-            self._bell.close()
-            self._ear.close()
+            self._wake_sender.close()
+            self._wake_receiver.close()
             cutters = list(self._cutters)
         for cutter in cutters:
             cutter.end(cut=True)
-        while not self._done.empty():
-            _close(self._done.get())
+        while not self._results.empty():
+            _close_connection(self._results.get())
 
-    def _dial(self, cutter: Cutter) -> None:
-        one: Line | BaseException
+    def _open_connection(self, cutter: Cutter) -> None:
+        result: Line | BaseException
         try:
-            one = self._mailer.dial(cutter)
+            result = self._mailer.dial(cutter)
         except BaseException as error:  # noqa: BLE001  raised again where it can be seen to
-            one = error
+            result = error
         with self._lock:
             self._cutters.remove(cutter)
             if not self._is_closed:
-                self._done.put(one)
-                self._bell.send(b"!")
+                self._results.put(result)
+                self._wake_sender.send(b"!")
                 return
-        _close(one)
+        _close_connection(result)
 
 
-def _close(one: Line | BaseException) -> None:
-    if isinstance(one, Line):
-        one.close()
+def _close_connection(result: Line | BaseException) -> None:
+    if isinstance(result, Line):
+        result.close()

@@ -17,8 +17,8 @@ from repermit.db.models.mails import Mail
 from repermit.db.work_steps import StepSize
 from repermit.rules.consent import CampaignState, Dropped, MailKind, MailState
 from repermit.sending import queued_mail, send_rate
-from repermit.sending.queued_mail import QueuedMail, wordings_of
-from repermit.sending.send_rate import Rates
+from repermit.sending.queued_mail import QueuedMail, choose_wordings
+from repermit.sending.send_rate import SendRates
 
 LEASE = timedelta(minutes=5)
 """How long a claim is left alone; after it the mail is claimed anew, also from a living worker."""
@@ -31,7 +31,7 @@ class Claim:
     `last_moment` is until when it may start.
     """
 
-    owed: QueuedMail
+    mail: QueuedMail
     wording_id: int | None
     fingerprint: str
     last_moment: datetime
@@ -40,7 +40,7 @@ class Claim:
 
 
 @dataclass
-class Claimed:
+class ClaimResult:
     """What one claim gave, oldest first; `dropped` are numbers of mails with the reason.
 
     `wait_until` is when the rates allow more, None if it is not they that hold anything back;
@@ -55,30 +55,30 @@ class Claimed:
 
 def is_due(*, now: datetime, mailing_list: MailingList | None = None) -> bool:
     """Say whether there is a mail to send now."""
-    return any(query.exists() for query in _due(now, mailing_list))
+    return any(query.exists() for query in _select_due(now, mailing_list))
 
 
 def count_due(*, now: datetime, mailing_list: MailingList | None = None) -> int:
     """Return how many mails there are to send now."""
-    return sum(query.count() for query in _due(now, mailing_list))
+    return sum(query.count() for query in _select_due(now, mailing_list))
 
 
-def waiting(*, mailing_list: MailingList | None = None) -> int:
+def count_queued(*, mailing_list: MailingList | None = None) -> int:
     """Return how many mails are queued, due or not."""
-    return int(Mail.select().where(QUEUED, *_of(mailing_list)).count())
+    return int(Mail.select().where(IS_QUEUED, *_on_list(mailing_list)).count())
 
 
-def claim(
+def claim_mails(
     database: Database,
     *,
     worker: str,
     fingerprint_key: bytes,
-    rates: Rates,
+    rates: SendRates,
     now: datetime,
     size: StepSize,
     mailing_list: MailingList | None = None,
     after: int = 0,
-) -> Claimed:
+) -> ClaimResult:
     """Take so many due mails in one transaction, and drop those that are not to be sent.
 
     Mails that somebody has just asked for go first. Campaigns come one after the other, beginning
@@ -86,125 +86,129 @@ def claim(
     leave.
     """
     with size.transaction(database) as most:
-        wait_until = send_rate.next_moment(rates, now=now)
+        wait_until = send_rate.find_next_time(rates, now=now)
         if wait_until is not None:
             # Only what is due has to wait.
             if not is_due(now=now, mailing_list=mailing_list):
-                wait_until = _when_put_off(rates, mailing_list, now)
-            return Claimed(wait_until=wait_until)
-        found = _take(database, now, mailing_list, rates.most_at_once(most), after)
-        if not found:
-            return Claimed(wait_until=_when_put_off(rates, mailing_list, now))
-        terms = queued_mail.terms_of(found)
-        fingerprints = queued_mail.fingerprints_of(found, fingerprint_key)
-        suppressed = queued_mail.suppressed_among(found, fingerprints)
-        claimed = Claimed()
-        wanted = []
+                wait_until = _find_retry_time(rates, mailing_list, now)
+            return ClaimResult(wait_until=wait_until)
+        due_mails = _read_due(database, now, mailing_list, rates.most_at_once(most), after)
+        if not due_mails:
+            return ClaimResult(wait_until=_find_retry_time(rates, mailing_list, now))
+        terms = queued_mail.read_terms(due_mails)
+        fingerprints = queued_mail.compute_fingerprints(due_mails, fingerprint_key)
+        suppressed = queued_mail.find_suppressed(due_mails, fingerprints)
+        claimed = ClaimResult()
+        sendable = []
         last_moments = {}
-        for one in found:
-            last = last_moments[one.id] = queued_mail.last_moment(one, terms)
-            why = queued_mail.obstacle(
-                one, terms, is_suppressed=one.id in suppressed, until=last, now=now
+        for mail in due_mails:
+            last_moment = last_moments[mail.id] = queued_mail.compute_last_moment(mail, terms)
+            reason = queued_mail.find_obstacle(
+                mail, terms, is_suppressed=mail.id in suppressed, until=last_moment, now=now
             )
-            if why is None:
-                wanted.append(one)
+            if reason is None:
+                sendable.append(mail)
             else:
-                claimed.dropped.append((one.id, why))
-        mine, later = send_rate.choose(database, rates, wanted, now=now)
-        claimed.put_off_until = _soon(later.values(), now)
+                claimed.dropped.append((mail.id, reason))
+        claimable, later = send_rate.choose_sendable(database, rates, sendable, now=now)
+        claimed.put_off_until = _limit_wait(later.values(), now)
         _mark_dropped(claimed.dropped)
-        wordings = wordings_of(mine, terms)
+        wordings = choose_wordings(claimable, terms)
         until = now + LEASE
-        _mark_claimed(mine, wordings, worker=worker, until=until)
+        _mark_claimed(claimable, wordings, worker=worker, until=until)
         claimed.claims = [
             Claim(
-                one,
-                wordings.get(one.id),
-                fingerprints.get(one.id, ""),
-                last_moments[one.id],
+                mail,
+                wordings.get(mail.id),
+                fingerprints.get(mail.id, ""),
+                last_moments[mail.id],
                 until,
             )
-            for one in mine
+            for mail in claimable
         ]
-        if mine:
-            send_rate.reserve(rates, now=now)
+        if claimable:
+            send_rate.reserve_time(rates, now=now)
     return claimed
 
 
-def _when_put_off(rates: Rates, mailing_list: MailingList | None, now: datetime) -> datetime | None:
+def _find_retry_time(
+    rates: SendRates, mailing_list: MailingList | None, now: datetime
+) -> datetime | None:
     """Return when to look again for mails whose domain has to be spared; None if there is none."""
-    last = send_rate.reach(rates, now=now)
+    last = send_rate.find_last_retry(rates, now=now)
     if last is None:
         return None
-    first = (query.first() for query in _due(last, mailing_list))
-    return _soon((mail.due_at for mail in first if mail), now)
+    first = (query.first() for query in _select_due(last, mailing_list))
+    return _limit_wait((mail.due_at for mail in first if mail), now)
 
 
-def _soon(moments: Iterable[datetime], now: datetime) -> datetime | None:
+def _limit_wait(moments: Iterable[datetime], now: datetime) -> datetime | None:
     """Return the first moment, or an earlier one: somebody may ask for a mail meanwhile."""
     first = min(moments, default=None)
-    return first and min(first, now + _LOOK_AGAIN)
+    return first and min(first, now + _LONGEST_WAIT)
 
 
-_LOOK_AGAIN = timedelta(seconds=1)
+_LONGEST_WAIT = timedelta(seconds=1)
 
 # Written out, so that SQLite uses the index for just these.
-QUEUED: Any = Mail.state == SQL("'queued'")
+IS_QUEUED: Any = Mail.state == SQL("'queued'")
 
-_PERSONAL = (MailKind.CONFIRM, MailKind.RECEIPT, MailKind.NOTICE)
+_PERSONAL_KINDS = (MailKind.CONFIRM, MailKind.RECEIPT, MailKind.NOTICE)
 
 
-def _due(now: datetime, mailing_list: MailingList | None, after: int = 0) -> Iterator[Any]:
+def _select_due(now: datetime, mailing_list: MailingList | None, after: int = 0) -> Iterator[Any]:
     """Yield queries for what is due, each the oldest first, in the order of their urgency."""
-    due = (QUEUED, Mail.due_at <= now, *_of(mailing_list))
+    due = (IS_QUEUED, Mail.due_at <= now, *_on_list(mailing_list))
     query = Mail.select(Mail.id, Mail.due_at).order_by(Mail.due_at, Mail.id)
-    for kind in _PERSONAL:
+    for kind in _PERSONAL_KINDS:
         # Which kinds these are is said in the words of their index, without which it is not used.
-        own = SQL("kind IN ('confirm', 'receipt', 'notice')")
-        yield query.where(*due, own, Mail.kind == kind)
+        personal_kinds = SQL("kind IN ('confirm', 'receipt', 'notice')")
+        yield query.where(*due, personal_kinds, Mail.kind == kind)
     live = Campaign.select(Campaign.id, Campaign.state).where(
         Campaign.state.in_((CampaignState.SENDING, CampaignState.OPEN)),
         *(() if mailing_list is None else (Campaign.list == mailing_list,)),
     )
-    for campaign in sorted(live, key=lambda one: (one.id <= after, one.id)):
+    for campaign in sorted(
+        live, key=lambda campaign_row: (campaign_row.id <= after, campaign_row.id)
+    ):
         if campaign.state == CampaignState.SENDING:
             yield query.where(*due, Mail.kind == MailKind.ASK, Mail.campaign == campaign)
         yield query.where(*due, Mail.kind == MailKind.REMINDER, Mail.campaign == campaign)
 
 
-def _of(mailing_list: MailingList | None) -> tuple[Any, ...]:
+def _on_list(mailing_list: MailingList | None) -> tuple[Any, ...]:
     return () if mailing_list is None else (Mail.list == mailing_list,)
 
 
-def _take(
+def _read_due(
     database: Database, now: datetime, mailing_list: MailingList | None, most: int, after: int
 ) -> list[QueuedMail]:
     """Return due mails that no other worker is claiming right now.
 
     On SQLite the transaction holds the one write lock already.
     """
-    found: list[QueuedMail] = []
-    for query in _due(now, mailing_list, after):
-        some = query.limit(most - len(found))
+    mails: list[QueuedMail] = []
+    for query in _select_due(now, mailing_list, after):
+        batch = query.limit(most - len(mails))
         if is_postgresql(database):
-            some = some.for_update(of=Mail, skip_locked=True)
-        found += queued_mail.read_whole(database, some)
-        if len(found) == most:
+            batch = batch.for_update(of=Mail, skip_locked=True)
+        mails += queued_mail.read_query(database, batch)
+        if len(mails) == most:
             break
-    return found
+    return mails
 
 
 def _mark_dropped(dropped: Sequence[tuple[int, Dropped]]) -> None:
-    for number, why in dropped:
-        Mail.update(state=MailState.DROPPED, reason=why).where(Mail.id == number).execute()
+    for number, reason in dropped:
+        Mail.update(state=MailState.DROPPED, reason=reason).where(Mail.id == number).execute()
 
 
 def _mark_claimed(
-    owed: Sequence[QueuedMail], wordings: Mapping[int, int | None], *, worker: str, until: datetime
+    mails: Sequence[QueuedMail], wordings: Mapping[int, int | None], *, worker: str, until: datetime
 ) -> None:
     groups = defaultdict(list)
-    for one in owed:
-        groups[wordings.get(one.id)].append(one.id)
+    for mail in mails:
+        groups[wordings.get(mail.id)].append(mail.id)
     for wording, ids in groups.items():
         Mail.update(
             state=MailState.CLAIMED, worker=worker, lease_until=until, wording=wording

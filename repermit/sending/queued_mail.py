@@ -30,7 +30,7 @@ from repermit.rules.consent import (
 )
 
 # The least that the database tells apart.
-_A_MOMENT = timedelta(microseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 
 CONFIRM_WITHIN = timedelta(days=3)
 """How long after a sign-up its mail is still worth sending; its link works for seven days."""
@@ -41,13 +41,13 @@ RECEIPT_WITHIN = timedelta(days=7)
 LINK_WITHIN = timedelta(hours=1)
 """How long a link for one use is good, counted from when it was asked for."""
 
-TOLD_WITHIN = timedelta(days=1)
+CHANGE_NOTICE_WITHIN = timedelta(days=1)
 """How long after a change the address from before is told of it; then it is forgotten."""
 
 NOTICE_WITHIN = timedelta(days=7)
 """How long after it came up a notice to the admin is still news."""
 
-ASKING = (MailKind.ASK, MailKind.REMINDER)
+ASKING_KINDS = (MailKind.ASK, MailKind.REMINDER)
 """Kinds that nobody has asked for, to whom invariant 3 applies."""
 
 
@@ -93,7 +93,7 @@ class QueuedMail(NamedTuple):
     @property
     def is_asking(self) -> bool:
         """Say whether its reader has not asked for it."""
-        return self.kind in ASKING
+        return self.kind in ASKING_KINDS
 
     @property
     def recipient(self) -> str:
@@ -137,22 +137,22 @@ _COLUMNS = (
 )
 
 
-_MOMENTS = tuple(
+_TIME_FIELDS = tuple(
     map(
         QueuedMail._fields.index,
         ("started_at", "since", "signed_up_at", "confirmed_at", "link_at", "link_used_at"),
     )
 )
-_read_moments = itemgetter(*_MOMENTS)
+_get_times = itemgetter(*_TIME_FIELDS)
 
 
-def read(database: Database, ids: Sequence[int]) -> list[QueuedMail]:
+def read_mails(database: Database, ids: Sequence[int]) -> list[QueuedMail]:
     """Return the mails with these numbers, the oldest first."""
-    found = Mail.select().where(Mail.id.in_(literal(ids))).order_by(Mail.due_at, Mail.id)
-    return read_whole(database, found)
+    query = Mail.select().where(Mail.id.in_(literal(ids))).order_by(Mail.due_at, Mail.id)
+    return read_query(database, query)
 
 
-def read_whole(database: Database, mails: Any) -> list[QueuedMail]:
+def read_query(database: Database, mails: Any) -> list[QueuedMail]:
     """Return the mails that a query finds, in its order."""
     query = (
         mails.select(*_COLUMNS)
@@ -162,13 +162,13 @@ def read_whole(database: Database, mails: Any) -> list[QueuedMail]:
     )
     statement, values = query.sql()
     # Past peewee, which would look at every field of every row.
-    return [_owed(row) for row in run_sql(database, statement, *values)]
+    return [_make_queued_mail(row) for row in run_sql(database, statement, *values)]
 
 
-def _owed(row: tuple[Any, ...]) -> QueuedMail:
-    if any(_read_moments(row)):
+def _make_queued_mail(row: tuple[Any, ...]) -> QueuedMail:
+    if any(_get_times(row)):
         values = list(row)
-        for place in _MOMENTS:
+        for place in _TIME_FIELDS:
             if values[place] is not None:
                 values[place] = read_moment(values[place])
         return QueuedMail._make(values)
@@ -176,7 +176,7 @@ def _owed(row: tuple[Any, ...]) -> QueuedMail:
 
 
 @dataclass(frozen=True)
-class Terms:
+class CampaignTerms:
     """What a campaign lays down for its mails: how it stands, and until when each kind may go."""
 
     state: CampaignState
@@ -185,32 +185,32 @@ class Terms:
     until: Mapping[str, datetime]
 
 
-def terms_of(owed: Iterable[QueuedMail]) -> dict[int, Terms]:
+def read_terms(mails: Iterable[QueuedMail]) -> dict[int, CampaignTerms]:
     """Return the terms of these mails' campaigns, as they are now."""
-    ids = {one.campaign_id for one in owed} - {None}
+    ids = {mail.campaign_id for mail in mails} - {None}
     query = Campaign.select(Campaign, MailingList).join(MailingList).where(Campaign.id.in_(ids))
     return {
-        campaign.id: Terms(
+        campaign.id: CampaignTerms(
             state=CampaignState(campaign.state),
             include_thin=campaign.include_thin,
             language=campaign.list.language,
             until={
                 MailKind.ASK: latest_ask(campaign.deadline, campaign.minimum_days),
-                MailKind.REMINDER: campaign.deadline - _A_MOMENT,
+                MailKind.REMINDER: campaign.deadline - _MICROSECOND,
             },
         )
         for campaign in query
     }
 
 
-def fingerprints_of(owed: Iterable[QueuedMail], key: bytes) -> dict[int, str]:
+def compute_fingerprints(mails: Iterable[QueuedMail], key: bytes) -> dict[int, str]:
     """Return the fingerprint of the address of each mail that nobody has asked for, by number."""
-    asks = [one for one in owed if one.is_asking]
-    prints = email_address.fingerprints(key, [one.address_key or "" for one in asks])
-    return {one.id: fingerprint for one, fingerprint in zip(asks, prints, strict=True)}
+    asks = [mail for mail in mails if mail.is_asking]
+    prints = email_address.fingerprints(key, [mail.address_key or "" for mail in asks])
+    return {mail.id: fingerprint for mail, fingerprint in zip(asks, prints, strict=True)}
 
 
-def suppressed_among(owed: Sequence[QueuedMail], fingerprints: Mapping[int, str]) -> set[int]:
+def find_suppressed(mails: Sequence[QueuedMail], fingerprints: Mapping[int, str]) -> set[int]:
     """Return the numbers of the mails whose address is suppressed, for their list or for all."""
     if not fingerprints:
         return set()
@@ -221,35 +221,35 @@ def suppressed_among(owed: Sequence[QueuedMail], fingerprints: Mapping[int, str]
         .where(Suppression.fingerprint.in_(list(fingerprints.values())))
         .tuples()
     )
-    found = set(query)
-    if not found:
+    suppressed = set(query)
+    if not suppressed:
         return set()
     return {
-        one.id
-        for one in owed
-        if (fingerprint := fingerprints.get(one.id))
-        and not found.isdisjoint({(fingerprint, one.list_id), (fingerprint, None)})
+        mail.id
+        for mail in mails
+        if (fingerprint := fingerprints.get(mail.id))
+        and not suppressed.isdisjoint({(fingerprint, mail.list_id), (fingerprint, None)})
     }
 
 
-def last_moment(owed: QueuedMail, terms: Mapping[int, Terms]) -> datetime:
+def compute_last_moment(mail: QueuedMail, terms: Mapping[int, CampaignTerms]) -> datetime:
     """Return until when a mail may be sent."""
-    if owed.is_asking:
-        return terms[owed.campaign_id or 0].until[owed.kind]
-    if owed.kind == MailKind.RECEIPT:
-        return enqueue_receipt.read_receipt(owed.topic)[1] + RECEIPT_WITHIN
-    if owed.kind == MailKind.NOTICE:
-        return read_moment(owed.due_at) + NOTICE_WITHIN
-    if owed.signed_up_at:
-        return owed.signed_up_at + CONFIRM_WITHIN
+    if mail.is_asking:
+        return terms[mail.campaign_id or 0].until[mail.kind]
+    if mail.kind == MailKind.RECEIPT:
+        return enqueue_receipt.read_receipt(mail.topic)[1] + RECEIPT_WITHIN
+    if mail.kind == MailKind.NOTICE:
+        return read_moment(mail.due_at) + NOTICE_WITHIN
+    if mail.signed_up_at:
+        return mail.signed_up_at + CONFIRM_WITHIN
     # What a link stands for is gone with its person, and then so is the reason to send it.
-    asked_at = owed.link_at or read_moment(owed.due_at)
-    return asked_at + (TOLD_WITHIN if owed.link_purpose == "changed" else LINK_WITHIN)
+    asked_at = mail.link_at or read_moment(mail.due_at)
+    return asked_at + (CHANGE_NOTICE_WITHIN if mail.link_purpose == "changed" else LINK_WITHIN)
 
 
-def obstacle(
-    owed: QueuedMail,
-    terms: Mapping[int, Terms],
+def find_obstacle(
+    mail: QueuedMail,
+    terms: Mapping[int, CampaignTerms],
     *,
     is_suppressed: bool,
     until: datetime,
@@ -257,80 +257,82 @@ def obstacle(
 ) -> Dropped | None:
     """Say why a mail is not to be sent any more, or None if it is; a pause is no obstacle.
 
-    `until` is its `last_moment`.
+    `until` is what `compute_last_moment` returned.
     """
-    why = None
-    if owed.is_asking:
-        asking = terms[owed.campaign_id or 0]
-        if asking.state is CampaignState.CANCELLED:
-            why = Dropped.CANCELLED
+    reason = None
+    if mail.is_asking:
+        campaign_terms = terms[mail.campaign_id or 0]
+        if campaign_terms.state is CampaignState.CANCELLED:
+            reason = Dropped.CANCELLED
         elif not is_undecided(
-            Status(owed.status or ""), owed.basis or "", include_thin=asking.include_thin
+            Status(mail.status or ""), mail.basis or "", include_thin=campaign_terms.include_thin
         ):
             # As `contacts.remove` tells them apart: a person's own word, or somebody else's.
-            by_word = owed.status != Status.REMOVED or owed.reason in _BY_ANSWER
-            why = Dropped.ANSWERED if by_word else Dropped.SUPPRESSED
+            by_word = mail.status != Status.REMOVED or mail.reason in _ANSWER_REASONS
+            reason = Dropped.ANSWERED if by_word else Dropped.SUPPRESSED
         elif is_suppressed:
-            why = Dropped.SUPPRESSED
+            reason = Dropped.SUPPRESSED
     elif (
-        owed.confirmed_at
-        or (owed.link_used_at and owed.link_purpose != "changed")
-        or (owed.kind == MailKind.RECEIPT and not _still_stands(owed))
+        mail.confirmed_at
+        or (mail.link_used_at and mail.link_purpose != "changed")
+        or (mail.kind == MailKind.RECEIPT and not _is_answer_current(mail))
     ):
-        why = Dropped.ANSWERED
-    elif owed.kind == MailKind.CONFIRM and not (owed.sign_up_uid or owed.link_uid):
+        reason = Dropped.ANSWERED
+    elif mail.kind == MailKind.CONFIRM and not (mail.sign_up_uid or mail.link_uid):
         # Its reader was erased meanwhile.
-        why = Dropped.SUPPRESSED
-    return why or (Dropped.TOO_LATE if now > until else None)
+        reason = Dropped.SUPPRESSED
+    return reason or (Dropped.TOO_LATE if now > until else None)
 
 
-def _still_stands(owed: QueuedMail) -> bool:
+def _is_answer_current(mail: QueuedMail) -> bool:
     """Say whether the answer stands that a receipt tells of, and its person is still held."""
-    answer, _ = enqueue_receipt.read_receipt(owed.topic)
-    stands = Status.CONFIRMED if answer is Answer.YES else Status.REMOVED
-    return owed.status == stands and owed.address is not None
+    answer, _ = enqueue_receipt.read_receipt(mail.topic)
+    status = Status.CONFIRMED if answer is Answer.YES else Status.REMOVED
+    return mail.status == status and mail.address is not None
 
 
-_BY_ANSWER = (Reason.NO, Reason.WITHDRAWN)
+_ANSWER_REASONS = (Reason.NO, Reason.WITHDRAWN)
 
 
 # --- Which of a campaign's frozen wordings a mail is made from. -----------------------------------
 
 
-def wordings_of(owed: Iterable[QueuedMail], terms: Mapping[int, Terms]) -> dict[int, int | None]:
+def choose_wordings(
+    mails: Iterable[QueuedMail], terms: Mapping[int, CampaignTerms]
+) -> dict[int, int | None]:
     """Return the wording of each mail that nobody has asked for, by its number; None if it lacks.
 
     In the contact's language, else the list's, else any, the newest revision. A mail that has been
     tried keeps its own, so that every attempt is the same mail.
     """
-    newest = _newest(terms)
+    newest = _read_newest_wordings(terms)
     chosen: dict[int, int | None] = {}
-    for one in owed:
-        if not one.is_asking:
+    for mail in mails:
+        if not mail.is_asking:
             continue
-        if one.started_at is not None and one.wording_id is not None:
-            chosen[one.id] = one.wording_id
+        if mail.started_at is not None and mail.wording_id is not None:
+            chosen[mail.id] = mail.wording_id
             continue
-        group = (one.campaign_id or 0, one.kind)
+        group = (mail.campaign_id or 0, mail.kind)
         by_language = newest.get(group, {})
-        chosen[one.id] = by_language.get(one.language) or _otherwise(
-            by_language, terms[one.campaign_id or 0].language
+        chosen[mail.id] = by_language.get(mail.language) or _choose_fallback(
+            by_language, terms[mail.campaign_id or 0].language
         )
     return chosen
 
 
-def _otherwise(by_language: Mapping[str | None, int], usual: str) -> int | None:
+def _choose_fallback(by_language: Mapping[str | None, int], usual: str) -> int | None:
     return by_language.get(usual) or next(iter(by_language.values()), None)
 
 
-def _newest(campaigns: Iterable[int]) -> dict[tuple[int, str], dict[str | None, int]]:
+def _read_newest_wordings(campaigns: Iterable[int]) -> dict[tuple[int, str], dict[str | None, int]]:
     """Return the newest wordings by campaign and kind, and then by language."""
-    found: dict[tuple[int, str], dict[str | None, int]] = {}
+    wordings: dict[tuple[int, str], dict[str | None, int]] = {}
     query = (
         CampaignWording.select()
         .where(CampaignWording.campaign.in_(list(campaigns)))
         .order_by(CampaignWording.revision, CampaignWording.id)
     )
     for row in query:
-        found.setdefault((row.campaign_id, row.kind), {})[row.language] = row.id
-    return found
+        wordings.setdefault((row.campaign_id, row.kind), {})[row.language] = row.id
+    return wordings

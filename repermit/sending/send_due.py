@@ -17,10 +17,10 @@ from repermit.db.models.lists import MailingList
 from repermit.rules.consent import MailState
 from repermit.sending import queue
 from repermit.sending.claim_buffer import ClaimBuffer
-from repermit.sending.mail_for_contact import Letters
-from repermit.sending.maintenance import Maintenance, look_after
-from repermit.sending.send_loop import Engine
-from repermit.sending.send_rate import Rates
+from repermit.sending.mail_for_contact import MailComposer
+from repermit.sending.maintenance import Maintenance, run_maintenance
+from repermit.sending.send_loop import SendLoop
+from repermit.sending.send_rate import SendRates
 from repermit.sending.server_faults import note_fault
 from repermit.sending.worker_lock import Worker
 from repermit.settings.definitions import Settings
@@ -35,45 +35,45 @@ def run_worker(
     settings: Settings,
     clock: Clock,
     mailing_list: MailingList | None,
-    tell: Callable[[int, MailState], None],
+    on_result: Callable[[int, MailState], None],
     should_stop: Callable[[], bool],
-    look_after: Callable[[], None],
+    maintain: Callable[[], None],
     worker: Worker | None = None,
     mailer: Mailer | None = None,
 ) -> str:
     """Send what is due, of one list or of all; return what ended it early, "" if nothing did.
 
-    `tell` hears what has become of each mail, by its number; `look_after` is called all the time,
-    for what else there is to do. Raises ConfigError for a mail server
-    that cannot even be tried.
+    `on_result` hears what has become of each mail, by its number; `maintain` is called all the
+    time, for what else there is to do. Raises ConfigError for a mail server that cannot even be
+    tried.
     """
-    with nullcontext(worker) if worker else Worker.enter(settings) as mine:
-        supply = ClaimBuffer(
+    with nullcontext(worker) if worker else Worker.register(settings) as own_worker:
+        claims = ClaimBuffer(
             database,
-            worker=mine.id,
+            worker=own_worker.id,
             fingerprint_key=settings.fingerprint_key,
-            rates=Rates.of(settings.mail),
+            rates=SendRates.from_settings(settings.mail),
             clock=clock,
             mailing_list=mailing_list,
             at_first=4 * settings.mail.connections,
-            on_drop=lambda number, _: tell(number, MailState.DROPPED),
+            on_drop=lambda number, _: on_result(number, MailState.DROPPED),
         )
-        engine = Engine(
+        loop = SendLoop(
             database,
             settings=settings,
             clock=clock,
-            worker=mine.id,
+            worker=own_worker.id,
             mailer=mailer or Mailer(settings.mail),
-            supply=supply,
-            letters=Letters(settings),
-            tell=tell,
+            claims=claims,
+            composer=MailComposer(settings),
+            on_result=on_result,
             should_stop=should_stop,
-            look_after=look_after,
+            maintain=maintain,
         )
         # What a server has accepted must be kept, whoever holds the database.
         with waiting_without_limit(database):
-            engine.run()
-        return engine.fault
+            loop.run()
+        return loop.fault
 
 
 # --- One run of sending. --------------------------------------------------------------------------
@@ -98,7 +98,7 @@ class SendResult:
 
 
 @dataclass(frozen=True)
-class Progress:
+class SendProgress:
     """What has just become of one mail; `done` counts the run's mails so far."""
 
     mail: int
@@ -114,7 +114,7 @@ def send_due(
     mailing_list: MailingList | None = None,
     worker: Worker | None = None,
     mailer: Mailer | None = None,
-    on_step: Callable[[Progress], None] | None = None,
+    on_step: Callable[[SendProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> SendResult:
     """Send what is due now, of one list or of all; may run in any number of processes at once.
@@ -128,9 +128,11 @@ def send_due(
     tried.
     """
     limit_idleness(database)
-    look_after(database, now=clock.now())
+    run_maintenance(database, now=clock.now())
     tally = _Tally(on_step)
-    rounds = Maintenance(database, clock=clock, count_sent=lambda: tally.counts[MailState.SENT])
+    maintenance = Maintenance(
+        database, clock=clock, count_sent=lambda: tally.counts[MailState.SENT]
+    )
     fault = ""
     if queue.is_due(now=clock.now(), mailing_list=mailing_list):
         fault = run_worker(
@@ -138,21 +140,21 @@ def send_due(
             settings=settings,
             clock=clock,
             mailing_list=mailing_list,
-            tell=tally.tell,
+            on_result=tally.count,
             should_stop=should_stop or (lambda: False),
-            look_after=rounds.look,
+            maintain=maintenance.run_if_due,
             worker=worker,
             mailer=mailer,
         )
         if fault or tally.counts[MailState.SENT]:
             note_fault(database, fault, now=clock.now())
-    look_after(database, now=clock.now())
+    run_maintenance(database, now=clock.now())
     return SendResult(
         sent=tally.counts[MailState.SENT],
         failed=tally.counts[MailState.FAILED],
         dropped=tally.counts[MailState.DROPPED],
         in_doubt=tally.counts[MailState.IN_DOUBT],
-        waiting=queue.waiting(mailing_list=mailing_list),
+        waiting=queue.count_queued(mailing_list=mailing_list),
         server_fault=fault,
     )
 
@@ -160,14 +162,14 @@ def send_due(
 class _Tally:
     """Counts what becomes of the mails, and passes it on."""
 
-    def __init__(self, on_step: Callable[[Progress], None] | None) -> None:
+    def __init__(self, on_step: Callable[[SendProgress], None] | None) -> None:
         self.counts: Counter[MailState] = Counter()
         self._on_step = on_step
         self._done = 0
 
-    def tell(self, number: int, state: MailState) -> None:
+    def count(self, number: int, state: MailState) -> None:
         self.counts[state] += 1
         self._done += 1
         _logger.debug("mail %d: %s", number, state)
         if self._on_step:
-            self._on_step(Progress(number, state, self._done))
+            self._on_step(SendProgress(number, state, self._done))

@@ -20,10 +20,10 @@ from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import MailState
 from repermit.sending import send_step, smtp_outcomes
 from repermit.sending.claim_buffer import ClaimBuffer
-from repermit.sending.mail_for_contact import NOT_MADE, Ahead, Letters, Prepared
-from repermit.sending.maintenance import KNOWS_NOBODY, Brake
-from repermit.sending.open_connections import Dialling
-from repermit.sending.server_faults import Policies
+from repermit.sending.mail_for_contact import COMPOSE_ERRORS, MailComposer, Prefetch, PreparedMail
+from repermit.sending.maintenance import KNOWS_NOBODY, BounceGuard
+from repermit.sending.open_connections import Connector
+from repermit.sending.server_faults import PolicyRefusals
 from repermit.settings.definitions import Settings
 from repermit.smtp.connection import Line
 from repermit.smtp.mail_server import Mailer
@@ -33,20 +33,20 @@ from repermit.smtp.reply_codes import ENDED, GARBLED, PERHAPS, SILENT, Reply
 _logger = logging.getLogger(__name__)
 
 # Seconds between two looks at what no line tells: whether to stop, and who is silent.
-_LOOK = 0.2
+_CHECK_INTERVAL = 0.2
 # How long a server that has refused a line is asked for no more of them than it has.
 _PATIENCE = timedelta(minutes=1)
 
 
-class _Talk:
+class _Session:
     """A line with the mail whose body is under way and the one that was offered behind it."""
 
     __slots__ = ("deadline", "is_ready", "line", "offered", "started", "wants_to_write")
 
     def __init__(self, line: Line) -> None:
         self.line = line
-        self.started: Prepared | None = None
-        self.offered: Prepared | None = None
+        self.started: PreparedMail | None = None
+        self.offered: PreparedMail | None = None
         self.is_ready = False
         self.wants_to_write = False
         self.deadline = 0.0
@@ -59,12 +59,12 @@ class _Talk:
         return not self.is_idle and now > self.deadline
 
 
-class Engine:
+class SendLoop:
     """Sends what `supply` gives until it is empty, or until something speaks against it.
 
     `tell` hears what has become of each mail. `fault` says why no more should be sent, "" if
     nothing does: a fault of the whole server, or a mail in doubt, since a server that does not say
-    what it did would put one after the other in doubt. `look_after` is called all the time.
+    what it did would put one after the other in doubt. `maintain` is called all the time.
     """
 
     def __init__(
@@ -75,242 +75,256 @@ class Engine:
         clock: Clock,
         worker: str,
         mailer: Mailer,
-        supply: ClaimBuffer,
-        letters: Letters,
-        tell: Callable[[int, MailState], None],
+        claims: ClaimBuffer,
+        composer: MailComposer,
+        on_result: Callable[[int, MailState], None],
         should_stop: Callable[[], bool],
-        look_after: Callable[[], None],
+        maintain: Callable[[], None],
     ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
         self._worker = worker
-        self._supply = supply
-        self._ahead = Ahead(letters)
-        self._tell = tell
+        self._claims = claims
+        self._prefetch = Prefetch(composer)
+        self._on_result = on_result
         self._should_stop = should_stop
-        self._look_after = look_after
-        self._most = settings.mail.connections
-        self._patient_for = settings.mail.reply_timeout
-        self._talks: dict[Line, _Talk] = {}
+        self._maintain = maintain
+        self._max_sessions = settings.mail.connections
+        self._reply_timeout = settings.mail.reply_timeout
+        self._sessions: dict[Line, _Session] = {}
         self._selector = selectors.DefaultSelector()
-        self._dialling = Dialling(mailer, self._selector)
+        self._connector = Connector(mailer, self._selector)
         self._accepted: list[tuple[int, Reply]] = []
-        self._brake = Brake(database, settings=settings, clock=clock)
-        self._policies = Policies(database, worker=worker, clock=clock)
-        self._troubles = 0
-        self._more_at: datetime | None = None
-        self._looked_at = 0.0
+        self._bounce_guard = BounceGuard(database, settings=settings, clock=clock)
+        self._policy_refusals = PolicyRefusals(database, worker=worker, clock=clock)
+        self._trouble_count = 0
+        self._raise_limit_at: datetime | None = None
+        self._checked_at = 0.0
         self._is_ending = False
         self.fault = ""
 
     def run(self) -> None:
         """Send; at the end every mail that has started is settled, and no other is kept."""
         try:
-            while self._goes_on():
-                self._hear()
-                self._step()
+            while self._should_continue():
+                self._read_replies()
+                self._commit_step()
         finally:
             self._close()
 
     # --- What is to be done next.
 
-    def _goes_on(self) -> bool:
+    def _should_continue(self) -> bool:
         self._is_ending = self._is_ending or self._should_stop()
-        self._look_around()
-        self._brake.look()
+        self._check_sessions()
+        self._bounce_guard.pause_campaigns()
         if not self._is_ending:
-            self._feed()
+            self._offer_mails()
         if self._is_ending:
-            self._drop_what_has_not_started()
-            return any(talk.started for talk in self._talks.values()) or bool(self._accepted)
+            self._drop_unstarted()
+            return any(session.started for session in self._sessions.values()) or bool(
+                self._accepted
+            )
         return (
-            bool(self._accepted or self._supply or self._dialling.count)
-            or any(not talk.is_idle for talk in self._talks.values())
-            or self._supply.wait_until is not None
+            bool(self._accepted or self._claims or self._connector.count)
+            or any(not session.is_idle for session in self._sessions.values())
+            or self._claims.wait_until is not None
         )
 
-    def _look_around(self) -> None:
+    def _check_sessions(self) -> None:
         """Give up lines that have not answered in time, and look after the rest of the house.
 
         A few times a second.
         """
         now = time.monotonic()
-        if now - self._looked_at < _LOOK:
+        if now - self._checked_at < _CHECK_INTERVAL:
             return
-        self._looked_at = now
-        self._look_after()
-        for talk in list(self._talks.values()):
-            if talk.is_overdue(now):
+        self._checked_at = now
+        self._maintain()
+        for session in list(self._sessions.values()):
+            if session.is_overdue(now):
                 # This process may have been asleep itself, with the reply come long ago.
-                self._hear_one(talk)
-                if talk.line in self._talks and talk.is_overdue(now):
-                    self._lose(talk, SILENT)
+                self._read_session(session)
+                if session.line in self._sessions and session.is_overdue(now):
+                    self._lose_session(session, SILENT)
 
-    def _feed(self) -> None:
+    def _offer_mails(self) -> None:
         """Offer mails on the lines that have none, and dial where more lines are of use."""
         now = self._clock.now()
-        for talk in list(self._talks.values()):
+        for session in list(self._sessions.values()):
             # More than once for a mail that cannot even be said.
-            while self._may_offer(talk):
-                prepared = self._prepare(now)
+            while self._can_offer(session):
+                prepared = self._prepare_next(now)
                 if prepared is None:
                     return
-                self._offer(talk, prepared)
-        self._dare_more(now)
-        if not self._is_ending and self._supply.has_more():
+                self._offer_mail(session, prepared)
+        self._raise_limit(now)
+        if not self._is_ending and self._claims.has_more():
             # One at first: a server that wants nobody says so to whoever comes first.
-            most = min(self._most, len(self._talks) + len(self._supply)) if self._talks else 1
-            self._dialling.dial(most - len(self._talks) - self._dialling.count)
+            most = (
+                min(self._max_sessions, len(self._sessions) + len(self._claims))
+                if self._sessions
+                else 1
+            )
+            self._connector.open_connections(most - len(self._sessions) - self._connector.count)
 
-    def _dare_more(self, now: datetime) -> None:
+    def _raise_limit(self, now: datetime) -> None:
         """Allow one more line for each while in which the server has refused none."""
-        if self._more_at is not None and now >= self._more_at:
-            self._most += 1
-            is_all = self._most >= self._settings.mail.connections
-            self._more_at = None if is_all else now + _PATIENCE
+        if self._raise_limit_at is not None and now >= self._raise_limit_at:
+            self._max_sessions += 1
+            is_all = self._max_sessions >= self._settings.mail.connections
+            self._raise_limit_at = None if is_all else now + _PATIENCE
 
-    def _may_offer(self, talk: _Talk) -> bool:
-        is_free = talk.offered is None and talk.started is None and talk.line in self._talks
+    def _can_offer(self, session: _Session) -> bool:
+        is_free = (
+            session.offered is None and session.started is None and session.line in self._sessions
+        )
         return is_free and not self._is_ending
 
-    def _prepare(self, now: datetime) -> Prepared | None:
+    def _prepare_next(self, now: datetime) -> PreparedMail | None:
         """Return the next mail with its letter; what cannot be written fails by itself."""
-        while (claim := self._supply.take(now)) is not None:
+        while (claim := self._claims.take_claim(now)) is not None:
             try:
-                return self._ahead.prepare(claim, self._supply.coming(), now=now)
-            except NOT_MADE:
-                _logger.warning("mail %d cannot be written", claim.owed.id)
-                number = claim.owed.id
-                state = smtp_outcomes.not_made(self._database, number, worker=self._worker)
-                self._tell_of(number, state)
+                return self._prefetch.prepare(claim, self._claims.iter_stock(), now=now)
+            except COMPOSE_ERRORS:
+                _logger.warning("mail %d cannot be written", claim.mail.id)
+                number = claim.mail.id
+                state = smtp_outcomes.mark_not_made(self._database, number, worker=self._worker)
+                self._report(number, state)
         return None
 
-    def _offer(self, talk: _Talk, prepared: Prepared) -> None:
-        talk.offered = prepared
-        self._say(talk, talk.line.offer, _envelope(prepared.letter))
+    def _offer_mail(self, session: _Session, prepared: PreparedMail) -> None:
+        session.offered = prepared
+        self._write_to(session, session.line.offer, _make_envelope(prepared.letter))
 
-    def _say(self, talk: _Talk, say: Callable[..., None], *what: bytes | Envelope | None) -> None:
+    def _write_to(
+        self, session: _Session, write: Callable[..., None], *arguments: bytes | Envelope | None
+    ) -> None:
         """Let a line say something, and see to what comes of it at once."""
-        talk.deadline = self._in_time()
+        session.deadline = self._compute_deadline()
         try:
-            say(*what)
+            write(*arguments)
         except TransportError as error:
             # It was not said at all; the mail alone, or the whole server, stands against it.
-            offered, talk.offered = talk.offered, None
+            offered, session.offered = session.offered, None
             assert offered is not None  # noqa: S101  only an offer raises this
-            self._refuse(offered, error, was_started=False)
+            self._record_refusal(offered, error, was_started=False)
         except OSError:
-            self._lose(talk, ENDED)
+            self._lose_session(session, ENDED)
             return
-        self._watch(talk)
+        self._update_events(session)
 
-    def _in_time(self) -> float:
-        return time.monotonic() + self._patient_for
+    def _compute_deadline(self) -> float:
+        return time.monotonic() + self._reply_timeout
 
-    def _watch(self, talk: _Talk) -> None:
-        has_more = talk.line.has_more_to_send
-        if talk.wants_to_write != has_more:
-            talk.wants_to_write = has_more
+    def _update_events(self, session: _Session) -> None:
+        has_more = session.line.has_more_to_send
+        if session.wants_to_write != has_more:
+            session.wants_to_write = has_more
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if has_more else 0)
-            self._selector.modify(talk.line, events, talk)
+            self._selector.modify(session.line, events, session)
 
     # --- What the server says.
 
-    def _hear(self) -> None:
-        for key, events in self._selector.select(self._patience()):
-            talk = key.data
-            if talk is None:
-                self._meet()
+    def _read_replies(self) -> None:
+        for key, events in self._selector.select(self._compute_timeout()):
+            session = key.data
+            if session is None:
+                self._add_connections()
             else:
                 if events & selectors.EVENT_WRITE:
-                    talk.deadline = self._in_time()
-                self._hear_one(talk)
+                    session.deadline = self._compute_deadline()
+                self._read_session(session)
 
-    def _patience(self) -> float:
+    def _compute_timeout(self) -> float:
         """Return how many seconds to wait for a line to say something."""
-        wait_until = self._supply.wait_until
-        if wait_until is None or self._supply:
-            return _LOOK
-        return min(_LOOK, max(0, (wait_until - self._clock.now()).total_seconds()))
+        wait_until = self._claims.wait_until
+        if wait_until is None or self._claims:
+            return _CHECK_INTERVAL
+        return min(_CHECK_INTERVAL, max(0, (wait_until - self._clock.now()).total_seconds()))
 
-    def _meet(self) -> None:
+    def _add_connections(self) -> None:
         """Take over lines that have been dialled, or learn why there are none."""
-        for line in self._dialling.take():
+        for line in self._connector.take_results():
             if isinstance(line, TransportError):
-                self._has_trouble(line.said, was_fresh=True)
+                self._note_trouble(line.said, was_fresh=True)
                 continue
-            talk = self._talks[line] = _Talk(line)
-            self._selector.register(line, selectors.EVENT_READ, talk)
+            session = self._sessions[line] = _Session(line)
+            self._selector.register(line, selectors.EVENT_READ, session)
 
-    def _hear_one(self, talk: _Talk) -> None:
-        line = talk.line
+    def _read_session(self, session: _Session) -> None:
+        line = session.line
         heard = line.heard
         try:
             # Before anything else is said: a server that goes may have told before what it did.
-            said = line.pull()
+            received = line.pull()
         except OSError:
-            self._lose(talk, ENDED)
+            self._lose_session(session, ENDED)
             return
         if line.heard != heard:
-            talk.deadline = self._in_time()
-        for event in said:
-            if line not in self._talks:
+            session.deadline = self._compute_deadline()
+        for event in received:
+            if line not in self._sessions:
                 return
-            self._understand(talk, event)
-        if line in self._talks:
-            self._watch(talk)
+            self._handle_event(session, event)
+        if line in self._sessions:
+            self._update_events(session)
 
-    def _understand(self, talk: _Talk, event: Event) -> None:
+    def _handle_event(self, session: _Session, event: Event) -> None:
         match event:
             case Accepted(reply):
-                started, talk.started = talk.started, None
+                started, session.started = session.started, None
                 assert started is not None  # noqa: S101  the dialogue counts
-                self._accepted.append((started.claim.owed.id, reply))
-                self._troubles = 0
-                self._policies.note_acceptance()
-                self._brake.has_accepted = True
+                self._accepted.append((started.claim.mail.id, reply))
+                self._trouble_count = 0
+                self._policy_refusals.note_acceptance()
+                self._bounce_guard.has_accepted = True
             case Ready():
-                talk.is_ready = True
+                session.is_ready = True
             case Rejected(error):
-                started, talk.started = talk.started, None
+                started, session.started = session.started, None
                 assert started is not None  # noqa: S101
-                self._refuse(started, error, was_started=True)
+                self._record_refusal(started, error, was_started=True)
             case Refused(error, at_once):
-                self._hear_refusal(talk, error, at_once=at_once)
+                self._handle_refusal(session, error, at_once=at_once)
             case Garbled():
-                self._lose(talk, GARBLED)
+                self._lose_session(session, GARBLED)
             case _:
-                self._lose(talk, event.error.said)
+                self._lose_session(session, event.error.said)
 
-    def _hear_refusal(self, talk: _Talk, error: TransportError, *, at_once: bool) -> None:
-        offered, talk.offered = talk.offered, None
+    def _handle_refusal(self, session: _Session, error: TransportError, *, at_once: bool) -> None:
+        offered, session.offered = session.offered, None
         assert offered is not None  # noqa: S101
-        if at_once and (talk.line.carried or len(self._talks) > 1):
+        if at_once and (session.line.carried or len(self._sessions) > 1):
             # Servers end a connection that was idle or has carried enough mails, and refuse one
             # too many; that says nothing of this mail.
-            self._drop(talk)
-            self._try_elsewhere(offered)
-            self._has_trouble(error.said, was_fresh=not talk.line.carried)
+            self._drop_session(session)
+            self._retry_elsewhere(offered)
+            self._note_trouble(error.said, was_fresh=not session.line.carried)
             return
-        self._refuse(offered, error, was_started=False)
+        self._record_refusal(offered, error, was_started=False)
 
-    def _refuse(self, prepared: Prepared, error: TransportError, *, was_started: bool) -> None:
+    def _record_refusal(
+        self, prepared: PreparedMail, error: TransportError, *, was_started: bool
+    ) -> None:
         """Write down that a mail was surely not accepted, and what follows from it."""
-        if self._is_unbelievable(prepared, error):
+        if self._is_implausible(prepared, error):
             error = TransportError(error.code, error.status, reason=KNOWS_NOBODY)
         if error.scope == "server":
-            self._end(error.said)
-            self._hold_up(prepared, was_started=was_started)
+            self._stop(error.said)
+            self._requeue(prepared, was_started=was_started)
             return
-        number = prepared.claim.owed.id
+        number = prepared.claim.mail.id
         if error.scope == "policy":
-            state, fault = self._policies.put_off(number, error, was_started=was_started)
-            self._tell_of(number, state)
+            state, fault = self._policy_refusals.postpone_mail(
+                number, error, was_started=was_started
+            )
+            self._report(number, state)
             if fault:
-                self._end(fault)
+                self._stop(fault)
             return
-        state = smtp_outcomes.refused(
+        state = smtp_outcomes.record_refusal(
             self._database,
             number,
             error,
@@ -320,33 +334,41 @@ class Engine:
             fingerprint_key=self._settings.fingerprint_key,
             now=self._clock.now(),
         )
-        self._tell_of(number, state)
-        if error.permanent and prepared.claim.owed.campaign_id:
-            self._brake.press(prepared.claim.owed.campaign_id)
+        self._report(number, state)
+        if error.permanent and prepared.claim.mail.campaign_id:
+            self._bounce_guard.watch(prepared.claim.mail.campaign_id)
 
-    def _is_unbelievable(self, prepared: Prepared, error: TransportError) -> bool:
+    def _is_implausible(self, prepared: PreparedMail, error: TransportError) -> bool:
         """Say whether a server that says that somebody does not exist says so of everybody."""
-        campaign_id = prepared.claim.owed.campaign_id
+        campaign_id = prepared.claim.mail.campaign_id
         is_unknown = error.permanent and error.scope == "recipient"
-        return is_unknown and bool(campaign_id) and self._brake.doubts(campaign_id or 0)
+        return (
+            is_unknown
+            and bool(campaign_id)
+            and self._bounce_guard.is_server_doubtful(campaign_id or 0)
+        )
 
     # --- The durable step.
 
-    def _step(self) -> None:
+    def _commit_step(self) -> None:
         """Write down what was accepted, start what is ready, and let its dots leave."""
-        ready = [] if self._is_ending else [talk for talk in self._talks.values() if talk.is_ready]
+        ready = (
+            []
+            if self._is_ending
+            else [session for session in self._sessions.values() if session.is_ready]
+        )
         now = self._clock.now()
         starts: dict[int, send_step.Start] = {}
-        for talk in ready:
-            offered = talk.offered
+        for session in ready:
+            offered = session.offered
             assert offered is not None  # noqa: S101  the dialogue counts
             if now <= offered.claim.last_moment:
                 start = send_step.Start(offered.claim, offered.letter.message_id, offered.made_at)
-                starts.setdefault(offered.claim.owed.id, start)
+                starts.setdefault(offered.claim.mail.id, start)
         if not ready and not self._accepted:
             return
         accepted, self._accepted = self._accepted, []
-        marked, started = send_step.step(
+        marked, started = send_step.record_step(
             self._database,
             worker=self._worker,
             accepted=accepted,
@@ -355,129 +377,129 @@ class Engine:
         )
         for number, _ in accepted:
             if number in marked:
-                self._tell(number, MailState.SENT)
-        for talk in ready:
-            self._go_on(talk, started, now)
+                self._on_result(number, MailState.SENT)
+        for session in ready:
+            self._send_body(session, started, now)
 
-    def _go_on(self, talk: _Talk, started: set[int], now: datetime) -> None:
-        prepared, talk.offered = talk.offered, None
-        talk.is_ready = False
+    def _send_body(self, session: _Session, started: set[int], now: datetime) -> None:
+        prepared, session.offered = session.offered, None
+        session.is_ready = False
         assert prepared is not None  # noqa: S101
-        number = prepared.claim.owed.id
+        number = prepared.claim.mail.id
         if number not in started:
             # The server waits for a body that must not come.
-            self._drop(talk)
-            self._supply.give_back(prepared.claim)
+            self._drop_session(session)
+            self._claims.return_claims(prepared.claim)
             # What has stopped it, such as a pause, may well stop the others.
-            self._supply.give_back_all()
+            self._claims.return_all()
             return
         # Whoever has slept past a lease may have claimed the mail anew, and have it on a second
         # line, whose claim is as good; one start is for one dot.
         started.discard(number)
-        talk.started = prepared
-        following = None if self._is_ending else self._prepare(now)
-        talk.offered = following
-        envelope = _envelope(following.letter) if following else None
-        self._say(talk, talk.line.send_body, prepared.letter.wire, envelope)
+        session.started = prepared
+        following = None if self._is_ending else self._prepare_next(now)
+        session.offered = following
+        envelope = _make_envelope(following.letter) if following else None
+        self._write_to(session, session.line.send_body, prepared.letter.wire, envelope)
 
     # --- Lines that are lost, and the end.
 
-    def _lose(self, talk: _Talk, why: Said) -> None:
+    def _lose_session(self, session: _Session, fault: Said) -> None:
         """Give up a line, and see to the mails that were on it."""
-        was_idle, may_have_left = talk.is_idle, talk.line.may_have_sent_dot
-        started, talk.started = talk.started, None
-        offered, talk.offered = talk.offered, None
-        carried = talk.line.carried - bool(started)
-        self._drop(talk)
+        was_idle, may_have_left = session.is_idle, session.line.may_have_sent_dot
+        started, session.started = session.started, None
+        offered, session.offered = session.offered, None
+        carried = session.line.carried - bool(started)
+        self._drop_session(session)
         if offered is not None:
-            self._try_elsewhere(offered)
+            self._retry_elsewhere(offered)
         if started is not None and may_have_left:
-            self._end(OutcomeUnknown(0, reason=PERHAPS).said)
-            number = started.claim.owed.id
-            state = smtp_outcomes.left_in_doubt(self._database, number, worker=self._worker)
-            self._tell_of(number, state)
+            self._stop(OutcomeUnknown(0, reason=PERHAPS).said)
+            number = started.claim.mail.id
+            state = smtp_outcomes.mark_in_doubt(self._database, number, worker=self._worker)
+            self._report(number, state)
             return
         if started is not None:
             # Without its dot a mail does not count (RFC 5321 §4.1.1.4).
-            self._hold_up(started, was_started=True)
+            self._requeue(started, was_started=True)
         if not was_idle:
-            self._has_trouble(why, was_fresh=not carried)
+            self._note_trouble(fault, was_fresh=not carried)
 
-    def _tell_of(self, number: int, state: MailState | None) -> None:
+    def _report(self, number: int, state: MailState | None) -> None:
         """Tell what has become of a mail, unless it was another worker's in the end."""
         if state is not None:
-            self._tell(number, state)
+            self._on_result(number, state)
 
-    def _try_elsewhere(self, offered: Prepared) -> None:
+    def _retry_elsewhere(self, offered: PreparedMail) -> None:
         """Offer a mail that has not started once more; twice it goes behind all others."""
         if not offered.claim.has_been_tried:
             offered.claim.has_been_tried = True
-            self._supply.put_back(offered.claim)
+            self._claims.put_back(offered.claim)
             return
-        self._hold_up(offered, was_started=False)
+        self._requeue(offered, was_started=False)
 
-    def _hold_up(self, prepared: Prepared, *, was_started: bool) -> None:
+    def _requeue(self, prepared: PreparedMail, *, was_started: bool) -> None:
         """Put a mail behind all others, for what is not its own fault."""
-        number = prepared.claim.owed.id
-        state = smtp_outcomes.held_up(
+        number = prepared.claim.mail.id
+        state = smtp_outcomes.requeue_mail(
             self._database,
             number,
             worker=self._worker,
             was_started=was_started,
             now=self._clock.now(),
         )
-        self._tell_of(number, state)
-        self._supply.look_again()
+        self._report(number, state)
+        self._claims.allow_claims()
 
-    def _has_trouble(self, why: Said, *, was_fresh: bool) -> None:
+    def _note_trouble(self, fault: Said, *, was_fresh: bool) -> None:
         """Decide what a line that failed says of the server.
 
         Others that work show that it wants fewer; one that has carried mails may be made anew.
         """
-        if was_fresh and self._talks:
-            self._most = len(self._talks)
-            self._more_at = self._clock.now() + _PATIENCE
+        if was_fresh and self._sessions:
+            self._max_sessions = len(self._sessions)
+            self._raise_limit_at = self._clock.now() + _PATIENCE
             return
-        self._troubles += 1
-        if was_fresh or self._troubles > self._most:
-            self._end(TransportError(0, reason=why).said if why in _OURS else why)
+        self._trouble_count += 1
+        if was_fresh or self._trouble_count > self._max_sessions:
+            self._stop(TransportError(0, reason=fault).said if fault in _LOCAL_FAULTS else fault)
 
-    def _end(self, fault: Said) -> None:
+    def _stop(self, fault: Said) -> None:
         # Of several lines each may have its own; the first is what the run ended for.
         _logger.warning("sending stops: %s", fault)
         self.fault = self.fault or fault
         self._is_ending = True
 
-    def _drop(self, talk: _Talk) -> None:
-        self._selector.unregister(talk.line)
-        talk.line.hang_up()
-        del self._talks[talk.line]
+    def _drop_session(self, session: _Session) -> None:
+        self._selector.unregister(session.line)
+        session.line.hang_up()
+        del self._sessions[session.line]
 
-    def _drop_what_has_not_started(self) -> None:
-        for talk in list(self._talks.values()):
-            if talk.offered is not None and talk.started is None:
-                self._supply.put_back(talk.offered.claim)
-                talk.offered = None
-                self._drop(talk)
+    def _drop_unstarted(self) -> None:
+        for session in list(self._sessions.values()):
+            if session.offered is not None and session.started is None:
+                self._claims.put_back(session.offered.claim)
+                session.offered = None
+                self._drop_session(session)
 
     def _close(self) -> None:
-        for talk in self._talks.values():
-            if talk.is_idle:
-                talk.line.close()
+        for session in self._sessions.values():
+            if session.is_idle:
+                session.line.close()
             else:
-                talk.line.hang_up()
-            if talk.offered is not None:
-                self._supply.put_back(talk.offered.claim)
-        self._dialling.close()
+                session.line.hang_up()
+            if session.offered is not None:
+                self._claims.put_back(session.offered.claim)
+        self._connector.close()
         self._selector.close()
-        self._supply.give_back_all()
-        if fault := self._policies.conclude():
-            self._end(fault)
-        self._brake.look(at_once=True)
+        self._claims.return_all()
+        if fault := self._policy_refusals.finish():
+            self._stop(fault)
+        self._bounce_guard.pause_campaigns(at_once=True)
 
 
-_OURS = (ENDED, SILENT, GARBLED)
+_LOCAL_FAULTS = (ENDED, SILENT, GARBLED)
 
 
-def _envelope(letter: Letter) -> Envelope:
+def _make_envelope(letter: Letter) -> Envelope:
     return Envelope(letter.envelope_from, letter.envelope_to, letter.size, letter.needs_smtputf8)

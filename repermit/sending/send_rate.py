@@ -20,26 +20,26 @@ from repermit.db.models.mails import Pace
 from repermit.sending.queued_mail import QueuedMail
 from repermit.settings.definitions import MailServer
 
-_EVERYTHING = ""
-_NONE = timedelta(0)
+_GLOBAL_SCOPE = ""
+_NO_INTERVAL = timedelta(0)
 # With a rate of domains, so many mails are looked at for so many that may leave now. More would lie
 # in stock for long, and have to be given another moment each.
-_CHOICE = 200
-_STOCK = 16
+_MAX_CANDIDATES = 200
+_MAX_DOMAINS = 16
 # The longest that a mail is put off beyond its domain's next moment. Those before it may never
 # leave, as when their campaign is cancelled, and so long at most a domain may then be idle.
-_HORIZON = timedelta(minutes=2)
+_LONGEST_DELAY = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
-class Rates:
+class SendRates:
     """The least time between two mails, of all and of one recipient domain; zero for no limit."""
 
-    interval: timedelta = _NONE
-    domain_interval: timedelta = _NONE
+    interval: timedelta = _NO_INTERVAL
+    domain_interval: timedelta = _NO_INTERVAL
 
     @classmethod
-    def of(cls, server: MailServer) -> Rates:
+    def from_settings(cls, server: MailServer) -> SendRates:
         """Return the rates of the settings."""
         return cls(server.interval, server.domain_interval)
 
@@ -48,49 +48,51 @@ class Rates:
         """Say whether anything is held back."""
         return bool(self.interval or self.domain_interval)
 
-    def most_at_once(self, wanted: int) -> int:
+    def most_at_once(self, requested: int) -> int:
         """Return among how many mails to choose at once."""
         if self.domain_interval:
-            return _CHOICE
-        return 1 if self.interval else wanted
+            return _MAX_CANDIDATES
+        return 1 if self.interval else requested
 
     @property
     def stock(self) -> int:
         """Return how many may leave at once, each to another domain."""
-        return 1 if self.interval else _STOCK
+        return 1 if self.interval else _MAX_DOMAINS
 
     @property
     def places(self) -> int:
         """Return over how many moments of their domain those who wait are spread."""
-        return max(1, min(_CHOICE, _HORIZON // self.domain_interval))
+        return max(1, min(_MAX_CANDIDATES, _LONGEST_DELAY // self.domain_interval))
 
 
-def next_moment(rates: Rates, *, now: datetime) -> datetime | None:
+def find_next_time(rates: SendRates, *, now: datetime) -> datetime | None:
     """Return from when on the next mail may be claimed, None if that is now.
 
     Must be called inside a transaction, which then holds the scope.
     """
     if not rates.interval:
         return None
-    Pace.insert(scope=_EVERYTHING, next_at=now).on_conflict_ignore().execute()
-    pace = lock_rows(Pace.select().where(Pace.scope == _EVERYTHING)).get()
+    Pace.insert(scope=_GLOBAL_SCOPE, next_at=now).on_conflict_ignore().execute()
+    pace = lock_rows(Pace.select().where(Pace.scope == _GLOBAL_SCOPE)).get()
     moment: datetime = pace.next_at
     return moment if moment > now else None
 
 
-def reserve(rates: Rates, *, now: datetime) -> None:
-    """Take the moment that `next_moment` has given, in the same transaction."""
+def reserve_time(rates: SendRates, *, now: datetime) -> None:
+    """Take the moment that `find_next_time` has given, in the same transaction."""
     if rates.interval:
-        Pace.update(next_at=now + rates.interval).where(Pace.scope == _EVERYTHING).execute()
+        Pace.update(next_at=now + rates.interval).where(Pace.scope == _GLOBAL_SCOPE).execute()
 
 
-def renew(rates: Rates, owed: QueuedMail, *, reserved_at: datetime, now: datetime) -> bool:
+def renew_reservation(
+    rates: SendRates, mail: QueuedMail, *, reserved_at: datetime, now: datetime
+) -> bool:
     """Take this moment for a mail that has missed its own; False if others have to go first.
 
     `reserved_at` is the moment that it was given. It may be moved, as long as nobody has taken the
     one after it. In one transaction.
     """
-    intervals = {_EVERYTHING: rates.interval, _domain(owed): rates.domain_interval}
+    intervals = {_GLOBAL_SCOPE: rates.interval, _get_domain(mail): rates.domain_interval}
     scopes = [scope for scope, interval in intervals.items() if interval]
     query = lock_rows(Pace.select().where(Pace.scope.in_(scopes)).order_by(Pace.scope))
     paces = list(query)
@@ -102,8 +104,8 @@ def renew(rates: Rates, owed: QueuedMail, *, reserved_at: datetime, now: datetim
     return True
 
 
-def choose(
-    database: Database, rates: Rates, owed: Sequence[QueuedMail], *, now: datetime
+def choose_sendable(
+    database: Database, rates: SendRates, mails: Sequence[QueuedMail], *, now: datetime
 ) -> tuple[Sequence[QueuedMail], dict[int, datetime]]:
     """Return which mails may leave now, and when others are looked at again, by number.
 
@@ -112,68 +114,68 @@ def choose(
     transaction.
     """
     if not rates.domain_interval:
-        return owed, {}
-    candidates = _up_to_the_last_free(owed, rates, now)
-    paces = _locked({_domain(one) for one in candidates}, now)
+        return mails, {}
+    candidates = _cut_after_last_free(mails, rates, now)
+    paces = _lock_paces({_get_domain(mail) for mail in candidates}, now)
     waiting: Counter[str] = Counter()
-    mine = []
+    sendable = []
     later = {}
-    for one in candidates:
-        pace = paces[_domain(one)]
+    for mail in candidates:
+        pace = paces[_get_domain(mail)]
         if pace.next_at <= now:
             pace.next_at = now + rates.domain_interval
-            mine.append(one)
+            sendable.append(mail)
             continue
         place = waiting[pace.scope] % rates.places
         waiting[pace.scope] += 1
-        later[one.id] = pace.next_at + rates.domain_interval * place
+        later[mail.id] = pace.next_at + rates.domain_interval * place
     for pace in paces.values():
         pace.save()
-    _put_off(database, later)
-    return mine, later
+    _postpone(database, later)
+    return sendable, later
 
 
-def _up_to_the_last_free(
-    owed: Sequence[QueuedMail], rates: Rates, now: datetime
+def _cut_after_last_free(
+    mails: Sequence[QueuedMail], rates: SendRates, now: datetime
 ) -> Sequence[QueuedMail]:
     """Return the mails up to the last that may leave now, so that no other domain is locked."""
-    names = {_domain(one) for one in owed}
+    names = {_get_domain(mail) for mail in mails}
     busy = Pace.select(Pace.scope).where(Pace.scope.in_(names), Pace.next_at > now)
     free = names - {pace.scope for pace in busy}
     most = len(free) - rates.stock
-    for number, one in enumerate(owed, 1):
-        free.discard(_domain(one))
+    for number, mail in enumerate(mails, 1):
+        free.discard(_get_domain(mail))
         if len(free) <= most:
-            return owed[:number]
-    return owed
+            return mails[:number]
+    return mails
 
 
-def _put_off(database: Database, later: Mapping[int, datetime]) -> None:
+def _postpone(database: Database, later: Mapping[int, datetime]) -> None:
     if not later:
         return
     row = f"({database.param}, {database.param})"
     moment = "CAST(later.due_at AS timestamptz)" if is_postgresql(database) else "later.due_at"
-    statement = _PUT_OFF.format(rows=", ".join([row] * len(later)), moment=moment)
+    statement = _POSTPONE_SQL.format(rows=", ".join([row] * len(later)), moment=moment)
     values = [value for number, at in later.items() for value in (number, stored(at))]
     run_sql(database, statement, *values)
 
 
-_PUT_OFF = """\
+_POSTPONE_SQL = """\
 WITH later (id, due_at) AS (VALUES {rows})
 UPDATE mail SET due_at = {moment} FROM later WHERE mail.id = later.id"""
 
 
-def reach(rates: Rates, *, now: datetime) -> datetime | None:
+def find_last_retry(rates: SendRates, *, now: datetime) -> datetime | None:
     """Return until when mails may be due that `choose` has put off, None if there are none."""
     if not rates.domain_interval:
         return None
     last: datetime | None = (
-        Pace.select(fn.MAX(Pace.next_at)).where(Pace.scope != _EVERYTHING).scalar()
+        Pace.select(fn.MAX(Pace.next_at)).where(Pace.scope != _GLOBAL_SCOPE).scalar()
     )
-    return last + _HORIZON if last and last > now - _HORIZON else None
+    return last + _LONGEST_DELAY if last and last > now - _LONGEST_DELAY else None
 
 
-def _locked(domains: Iterable[str], now: datetime) -> dict[str, Pace]:
+def _lock_paces(domains: Iterable[str], now: datetime) -> dict[str, Pace]:
     names = sorted(domains)
     fresh = [{"scope": name, "next_at": now} for name in names]
     Pace.insert_many(fresh).on_conflict_ignore().execute()
@@ -181,6 +183,6 @@ def _locked(domains: Iterable[str], now: datetime) -> dict[str, Pace]:
     return {pace.scope: pace for pace in query}
 
 
-def _domain(owed: QueuedMail) -> str:
-    address = owed.recipient
+def _get_domain(mail: QueuedMail) -> str:
+    address = mail.recipient
     return "@" + address.rpartition("@")[2].lower()

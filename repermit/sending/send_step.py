@@ -27,7 +27,7 @@ class Start(NamedTuple):
     made_at: datetime
 
 
-def step(
+def record_step(
     database: Database,
     *,
     worker: str,
@@ -44,11 +44,11 @@ def step(
     """
     with database.atomic():
         marked = _mark_accepted(database, worker, accepted, now) if accepted else set()
-        started = _start(database, worker, starts) if starts else set()
+        started = _start_mails(database, worker, starts) if starts else set()
     return marked, started
 
 
-def give_back(
+def return_claims(
     database: Database,
     numbers: Sequence[int],
     *,
@@ -61,21 +61,23 @@ def give_back(
     Returns those that are dropped now, whoever it was that did it.
     """
     with database.atomic():
-        mine = _still_claimed(numbers, worker)
-        owed = queued_mail.read(database, mine)
-        terms = queued_mail.terms_of(owed)
-        suppressed = queued_mail.suppressed_among(
-            owed, queued_mail.fingerprints_of(owed, fingerprint_key)
+        claimed_ids = _still_claimed(numbers, worker)
+        mails = queued_mail.read_mails(database, claimed_ids)
+        terms = queued_mail.read_terms(mails)
+        suppressed = queued_mail.find_suppressed(
+            mails, queued_mail.compute_fingerprints(mails, fingerprint_key)
         )
-        for one in owed:
-            until = queued_mail.last_moment(one, terms)
-            why = queued_mail.obstacle(
-                one, terms, is_suppressed=one.id in suppressed, until=until, now=now
+        for mail in mails:
+            until = queued_mail.compute_last_moment(mail, terms)
+            reason = queued_mail.find_obstacle(
+                mail, terms, is_suppressed=mail.id in suppressed, until=until, now=now
             )
-            if why is not None:
-                Mail.update(state=MailState.DROPPED, reason=why).where(Mail.id == one.id).execute()
+            if reason is not None:
+                Mail.update(state=MailState.DROPPED, reason=reason).where(
+                    Mail.id == mail.id
+                ).execute()
         Mail.update(state=MailState.QUEUED, worker="", lease_until=None).where(
-            Mail.id.in_(mine), Mail.state == MailState.CLAIMED
+            Mail.id.in_(claimed_ids), Mail.state == MailState.CLAIMED
         ).execute()
         dropped: Any = Mail.select(Mail.id, Mail.reason).where(
             Mail.id.in_(numbers), Mail.state == MailState.DROPPED
@@ -100,16 +102,16 @@ def _mark_accepted(
 ) -> set[int]:
     # A late outcome settles only its own unresolved doubt.
     values = [value for number, reply in accepted for value in (number, reply.code, reply.status)]
-    statement = _marking(database.param, len(accepted))
-    return _numbers(database, statement, *values, stored(now), worker)
+    statement = _make_mark_sql(database.param, len(accepted))
+    return _run_returning_ids(database, statement, *values, stored(now), worker)
 
 
 @cache
-def _marking(sign: str, count: int) -> str:
-    return _MARK.format(sign=sign, rows=_rows(sign, count, width=3))
+def _make_mark_sql(placeholder: str, count: int) -> str:
+    return _MARK_SQL.format(sign=placeholder, rows=_make_rows(placeholder, count, width=3))
 
 
-_MARK = """\
+_MARK_SQL = """\
 WITH outcome (id, code, status) AS (VALUES {rows})
 UPDATE mail
 SET state = 'sent', sent_at = {sign}, reply_code = outcome.code, reply_status = outcome.status,
@@ -119,7 +121,7 @@ WHERE mail.id = outcome.id AND mail.worker = {sign} AND mail.state IN ('started'
 RETURNING mail.id"""
 
 
-def _start(database: Database, worker: str, starts: Sequence[Start]) -> set[int]:
+def _start_mails(database: Database, worker: str, starts: Sequence[Start]) -> set[int]:
     """Start mails: everything that the claim rested on is looked at once more (invariant 3).
 
     A mail that has been in doubt keeps the moment of its first attempt, so that the second one is
@@ -128,16 +130,18 @@ def _start(database: Database, worker: str, starts: Sequence[Start]) -> set[int]
     values = [
         value
         for claim, message_id, made_at in starts
-        for value in (claim.owed.id, claim.fingerprint, message_id, _stored(made_at))
+        for value in (claim.mail.id, claim.fingerprint, message_id, _format_time(made_at))
     ]
     moment = _MADE_AT_POSTGRESQL if is_postgresql(database) else _MADE_AT
-    statement = _starting(database.param, len(starts), moment)
-    return _numbers(database, statement, *values, worker)
+    statement = _make_start_sql(database.param, len(starts), moment)
+    return _run_returning_ids(database, statement, *values, worker)
 
 
 @cache
-def _starting(sign: str, count: int, moment: str) -> str:
-    return _START.format(sign=sign, rows=_rows(sign, count, width=4), moment=moment)
+def _make_start_sql(placeholder: str, count: int, moment: str) -> str:
+    return _START_SQL.format(
+        sign=placeholder, rows=_make_rows(placeholder, count, width=4), moment=moment
+    )
 
 
 _MADE_AT = "starting.made_at"
@@ -145,7 +149,7 @@ _MADE_AT_POSTGRESQL = "CAST(starting.made_at AS timestamptz)"
 
 
 # The values in it are words of ours.
-_START = f"""\
+_START_SQL = f"""\
 WITH starting (id, fingerprint, message_id, made_at) AS (VALUES {{rows}})
 UPDATE mail
 SET state = '{MailState.STARTED}', attempts = mail.attempts + 1,
@@ -181,13 +185,13 @@ RETURNING mail.id"""  # noqa: S608
 
 
 # Mails that start together were made together.
-_stored = lru_cache(maxsize=64)(stored)
+_format_time = lru_cache(maxsize=64)(stored)
 
 
-def _rows(sign: str, count: int, *, width: int) -> str:
-    row = f"({', '.join([sign] * width)})"
+def _make_rows(placeholder: str, count: int, *, width: int) -> str:
+    row = f"({', '.join([placeholder] * width)})"
     return ", ".join([row] * count)
 
 
-def _numbers(database: Database, statement: str, *values: object) -> set[int]:
+def _run_returning_ids(database: Database, statement: str, *values: object) -> set[int]:
     return {number for (number,) in run_sql(database, statement, *values).fetchall()}

@@ -18,13 +18,13 @@ from repermit.errors import TransportError
 from repermit.i18n.lazy_text import Said, packed, unpacked
 from repermit.rules.consent import MailState
 from repermit.sending import smtp_outcomes
-from repermit.sending.queue import QUEUED
+from repermit.sending.queue import IS_QUEUED
 
 _KEY = "sending_fault"
 
 
 @dataclass(frozen=True)
-class Fault:
+class ServerFault:
     """Why nothing leaves, and since when (aware UTC); `last_at` is when it was seen last."""
 
     reason: Said
@@ -34,37 +34,39 @@ class Fault:
 
 def note_fault(database: Database, reason: str, *, now: datetime) -> None:
     """Keep why the last run ended early; with "" forget it, since mails leave again."""
-    known = last_fault()
-    if not reason and known is None:
+    last = read_last_fault()
+    if not reason and last is None:
         return
     with database.atomic():
         if not reason:
             Meta.delete().where(Meta.key == _KEY).execute()
             return
-        since = known.since if known else now
-        kept = {"reason": packed(reason), "since": stored(since), "last_at": stored(now)}
-        Meta.insert(key=_KEY, value=json.dumps(kept)).on_conflict(
+        since = last.since if last else now
+        content = {"reason": packed(reason), "since": stored(since), "last_at": stored(now)}
+        Meta.insert(key=_KEY, value=json.dumps(content)).on_conflict(
             conflict_target=[Meta.key], preserve=[Meta.value]
         ).execute()
 
 
-def last_fault() -> Fault | None:
+def read_last_fault() -> ServerFault | None:
     """Return what stood in the way of the last run that had something to send, None if nothing."""
     row = Meta.get_or_none(Meta.key == _KEY)
     if row is None:
         return None
-    kept = json.loads(row.value)
-    return Fault(unpacked(kept["reason"]), read_moment(kept["since"]), read_moment(kept["last_at"]))
+    content = json.loads(row.value)
+    return ServerFault(
+        unpacked(content["reason"]), read_moment(content["since"]), read_moment(content["last_at"])
+    )
 
 
 # --- Refusals for a policy, such as 550 5.7.1. ----------------------------------------------------
 
 
 # So many one after the other, with nothing accepted in between, are not a matter of recipients.
-_MANY = 3
+_MAX_IN_A_ROW = 3
 
 
-class Policies:
+class PolicyRefusals:
     """The refusals for a policy of one run of sending.
 
     Each is put off at first, and the others go on. Where nothing is accepted any more, it was the
@@ -75,23 +77,23 @@ class Policies:
         self._database = database
         self._worker = worker
         self._clock = clock
-        self._row: list[int] = []
-        self._last = Said()
+        self._refused_ids: list[int] = []
+        self._last_fault = Said()
         self._has_accepted = False
 
     def note_acceptance(self) -> None:
         """Hear that the server has accepted a mail: those before were its recipients' own."""
         self._has_accepted = True
-        self._row.clear()
+        self._refused_ids.clear()
 
-    def put_off(
+    def postpone_mail(
         self, number: int, error: TransportError, *, was_started: bool
     ) -> tuple[MailState | None, Said]:
         """Write down a refusal; return the mail's state, and what it says of the server, if that.
 
         One that was known to be the recipient's own says nothing.
         """
-        state, is_known = smtp_outcomes.put_off(
+        state, is_known = smtp_outcomes.postpone_mail(
             self._database,
             number,
             error,
@@ -100,25 +102,25 @@ class Policies:
             now=self._clock.now(),
         )
         if not is_known:
-            self._row.append(number)
-            self._last = error.said
-        return state, self._blame() if len(self._row) >= _MANY else Said()
+            self._refused_ids.append(number)
+            self._last_fault = error.said
+        return state, self._blame_server() if len(self._refused_ids) >= _MAX_IN_A_ROW else Said()
 
-    def conclude(self) -> Said:
+    def finish(self) -> Said:
         """Judge what is open at the end of the run: return what it says of the server, or ""."""
-        return self._blame() if self._row and not self._has_accepted else Said()
+        return self._blame_server() if self._refused_ids and not self._has_accepted else Said()
 
-    def _blame(self) -> Said:
-        smtp_outcomes.call_back(self._database, self._row, now=self._clock.now())
-        self._row.clear()
-        return self._last
+    def _blame_server(self) -> Said:
+        smtp_outcomes.resume_postponed(self._database, self._refused_ids, now=self._clock.now())
+        self._refused_ids.clear()
+        return self._last_fault
 
 
-def put_off_by_policy(mailing_list: MailingList) -> dict[str, int]:
+def count_policy_refusals(mailing_list: MailingList) -> dict[str, int]:
     """Count the mails that wait since a policy stands against their recipient, by codes."""
     query: Any = (
         Mail.select(Mail.reply_code, Mail.reply_status, fn.COUNT(Mail.id))
-        .where(Mail.list == mailing_list, QUEUED, smtp_outcomes.IS_PUT_OFF)
+        .where(Mail.list == mailing_list, IS_QUEUED, smtp_outcomes.IS_POSTPONED)
         .group_by(Mail.reply_code, Mail.reply_status)
         .order_by(Mail.reply_code, Mail.reply_status)
         .tuples()

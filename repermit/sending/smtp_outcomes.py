@@ -30,32 +30,32 @@ from repermit.rules.consent import (
     Status,
     is_undecided,
 )
-from repermit.sending.queue import QUEUED
-from repermit.sending.queued_mail import ASKING
+from repermit.sending.queue import IS_QUEUED
+from repermit.sending.queued_mail import ASKING_KINDS
 
 FIRST_WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=4)
-_GROWTH = 4
+_WAIT_FACTOR = 4
 
 
-def wait_after(attempts: int) -> timedelta:
+def compute_wait(attempts: int) -> timedelta:
     """Return how long to wait after so many attempts: 1, 4, 16, 64 minutes, then 4 hours."""
     # The power is cut off too: nobody waits longer for a number without end.
-    grown: timedelta = FIRST_WAIT * _GROWTH ** min(attempts - 1, _GROWTH)
+    grown: timedelta = FIRST_WAIT * _WAIT_FACTOR ** min(attempts - 1, _WAIT_FACTOR)
     return min(grown, LONGEST_WAIT)
 
 
-def left_in_doubt(database: Database, number: int, *, worker: str) -> MailState | None:
+def mark_in_doubt(database: Database, number: int, *, worker: str) -> MailState | None:
     """Mark a mail of which nobody knows whether the server has it."""
     with database.atomic():
-        is_ours = _settle(number, worker, state=MailState.IN_DOUBT)
+        is_ours = _settle_mail(number, worker, state=MailState.IN_DOUBT)
     return MailState.IN_DOUBT if is_ours else None
 
 
-def not_made(database: Database, number: int, *, worker: str) -> MailState | None:
+def mark_not_made(database: Database, number: int, *, worker: str) -> MailState | None:
     """Mark a mail that could not even be written."""
     with database.atomic():
-        is_ours = _settle(number, worker, state=MailState.FAILED, reason=NOT_MADE)
+        is_ours = _settle_mail(number, worker, state=MailState.FAILED, reason=NOT_MADE)
     return MailState.FAILED if is_ours else None
 
 
@@ -63,7 +63,7 @@ NOT_MADE = "not_made"
 """Reason of a mail that could not be written, for instance because its wording is missing."""
 
 
-def held_up(
+def requeue_mail(
     database: Database, number: int, *, worker: str, was_started: bool, now: datetime
 ) -> MailState | None:
     """Put a mail back behind all others for a fault of the server, without using an attempt.
@@ -72,16 +72,16 @@ def held_up(
     Returns its state, None if it is not this worker's any more.
     """
     with database.atomic():
-        is_ours = _settle(
+        is_ours = _settle_mail(
             number,
             worker,
-            **_back(now),
+            **_requeue_values(now),
             attempts=Mail.attempts - 1 if was_started else Mail.attempts,
         )
     return MailState.QUEUED if is_ours else None
 
 
-def put_off(
+def postpone_mail(
     database: Database,
     number: int,
     error: TransportError,
@@ -96,32 +96,32 @@ def put_off(
     before.
     """
     with database.atomic():
-        is_known = Mail.select().where(Mail.id == number, IS_PUT_OFF).exists()
-        is_ours = _settle(
+        was_postponed = Mail.select().where(Mail.id == number, IS_POSTPONED).exists()
+        is_ours = _settle_mail(
             number,
             worker,
-            **_back(now + LONGEST_WAIT),
+            **_requeue_values(now + LONGEST_WAIT),
             attempts=Mail.attempts - 1 if was_started else Mail.attempts,
             reply_code=error.code,
             reply_status=error.status,
         )
-    return MailState.QUEUED if is_ours else None, is_known
+    return MailState.QUEUED if is_ours else None, was_postponed
 
 
-def call_back(database: Database, numbers: Sequence[int], *, now: datetime) -> None:
+def resume_postponed(database: Database, numbers: Sequence[int], *, now: datetime) -> None:
     """Let mails that were put off wait no longer: it was not their recipients' fault."""
     with database.atomic():
         Mail.update(due_at=now, reply_code=0, reply_status="").where(
-            Mail.id.in_(numbers), QUEUED, IS_PUT_OFF
+            Mail.id.in_(numbers), IS_QUEUED, IS_POSTPONED
         ).execute()
 
 
 # What is refused for good (RFC 5321 §4.2.1) is not queued any more, but for this. Written out, so
 # that the index for just these mails is used.
-IS_PUT_OFF: Any = SQL("reply_code >= 500")
+IS_POSTPONED: Any = SQL("reply_code >= 500")
 
 
-def refused(
+def record_refusal(
     database: Database,
     number: int,
     error: TransportError,
@@ -144,12 +144,12 @@ def refused(
             return None
         # Its start has counted as an attempt already.
         attempts = mail.attempts if was_started else mail.attempts + 1
-        values = _after_refusal(attempts, error, now, last_moment)
-        is_asking = mail.kind in ASKING
+        values = _refusal_values(attempts, error, now, last_moment)
+        is_asking = mail.kind in ASKING_KINDS
         is_bounce = error.permanent and error.scope == "recipient" and is_asking
         # The contact before its mail, as everybody locks them.
         contact = lookup.lock(mail.contact_id or 0) if is_bounce else None
-        if not _settle(number, worker, **values):
+        if not _settle_mail(number, worker, **values):
             return None
         if contact is not None:
             _remove_for_bounce(contact, mail, error, fingerprint_key, now)
@@ -162,63 +162,65 @@ def drop_leftovers(database: Database) -> None:
     It was on its way at that moment, and was refused for now or held up afterwards; or there was
     more of it than is dropped while somebody waits.
     """
-    for state, why in _OVER.items():
+    for state, reason in _DROP_REASONS.items():
         for campaign in list(Campaign.select().where(Campaign.state == state)):
-            left = (QUEUED, Mail.kind.in_(ASKING), Mail.campaign == campaign)
-            if Mail.select().where(*left).exists():
+            leftovers = (IS_QUEUED, Mail.kind.in_(ASKING_KINDS), Mail.campaign == campaign)
+            if Mail.select().where(*leftovers).exists():
                 with background_work(database, Work.DROP_MAILS) as should_stop:
-                    run_steps(database, partial(_drop, campaign, why), should_stop=should_stop)
+                    run_steps(
+                        database, partial(_drop_step, campaign, reason), should_stop=should_stop
+                    )
 
 
-def _drop(campaign: Campaign, why: Dropped, limit: int) -> bool:
-    return status_changes.drop_queued(campaign, why, kinds=ASKING, most=limit) > 0
+def _drop_step(campaign: Campaign, reason: Dropped, limit: int) -> bool:
+    return status_changes.drop_queued(campaign, reason, kinds=ASKING_KINDS, most=limit) > 0
 
 
-_OVER = {CampaignState.CANCELLED: Dropped.CANCELLED, CampaignState.CLOSED: Dropped.TOO_LATE}
+_DROP_REASONS = {CampaignState.CANCELLED: Dropped.CANCELLED, CampaignState.CLOSED: Dropped.TOO_LATE}
 
 
 def open_campaigns(database: Database, *, now: datetime) -> int:
     """Let campaigns that have nothing more to send be `open`; return how many there were."""
-    if not Campaign.select().where(*_has_asked_all()).exists():
+    if not Campaign.select().where(*_asked_all_conditions()).exists():
         return 0
     with database.atomic():
         opened = (
             Campaign.update(state=CampaignState.OPEN, opened_at=now)
-            .where(*_has_asked_all())
+            .where(*_asked_all_conditions())
             .execute()
         )
     return int(opened)
 
 
-def _settle(number: int, owner: str, **values: Any) -> bool:
+def _settle_mail(number: int, owner: str, **values: Any) -> bool:
     """Change a mail that is this worker's, or whose doubt is about this worker's own attempt."""
     settled = (
         Mail.update(lease_until=None, **values)
-        .where(Mail.id == number, Mail.worker == owner, Mail.state.in_(_OURS))
+        .where(Mail.id == number, Mail.worker == owner, Mail.state.in_(_OWN_STATES))
         .execute()
     )
     return bool(settled)
 
 
-_OURS = (MailState.CLAIMED, MailState.STARTED, MailState.IN_DOUBT)
+_OWN_STATES = (MailState.CLAIMED, MailState.STARTED, MailState.IN_DOUBT)
 
 
-def _back(due_at: datetime) -> dict[str, Any]:
+def _requeue_values(due_at: datetime) -> dict[str, Any]:
     # Nobody has got it, so its next attempt may bear the date of that day.
     return {"state": MailState.QUEUED, "worker": "", "started_at": None, "due_at": due_at}
 
 
-def _after_refusal(
+def _refusal_values(
     attempts: int, error: TransportError, now: datetime, last_moment: datetime
 ) -> dict[str, Any]:
     values: dict[str, Any]
-    wait = wait_after(attempts)
+    wait = compute_wait(attempts)
     if error.permanent:
         values = {"state": MailState.FAILED, "reason": error.scope}
     elif now + wait > last_moment:
         values = {"state": MailState.DROPPED, "reason": Dropped.TOO_LATE}
     else:
-        values = _back(now + wait)
+        values = _requeue_values(now + wait)
     codes = {"reply_code": error.code, "reply_status": error.status}
     return {**values, **codes, "attempts": attempts}
 
@@ -235,11 +237,11 @@ def _remove_for_bounce(
     status_changes.remove([contact], reason=Reason.BOUNCE, act=act, fingerprint_key=fingerprint_key)
 
 
-def _has_asked_all() -> tuple[Any, ...]:
+def _asked_all_conditions() -> tuple[Any, ...]:
     unsettled = Mail.select(Mail.id).where(
-        Mail.campaign == Campaign.id, Mail.kind == MailKind.ASK, Mail.state.in_(_TO_SEND)
+        Mail.campaign == Campaign.id, Mail.kind == MailKind.ASK, Mail.state.in_(_UNSENT_STATES)
     )
     return (Campaign.state == CampaignState.SENDING, ~fn.EXISTS(unsettled))
 
 
-_TO_SEND = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
+_UNSENT_STATES = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)

@@ -32,14 +32,14 @@ class Worker:
 
     @classmethod
     @contextmanager
-    def enter(cls, settings: Settings) -> Iterator[Worker]:
+    def register(cls, settings: Settings) -> Iterator[Worker]:
         """Be a new worker, alive until the end of the block or of the process."""
         worker = cls(new_id())
         path = settings.sqlite_path
         lock = (
-            _session_lock(settings.database, worker.id)
+            _hold_session_lock(settings.database, worker.id)
             if path is None
-            else _file_lock(_folder(path), worker.id)
+            else _hold_file_lock(_lock_folder(path), worker.id)
         )
         with lock:
             yield worker
@@ -49,34 +49,34 @@ def is_alive(database: Database, worker_id: str) -> bool:
     """Say whether a worker's lock is held; works from any process, its own too."""
     if isinstance(database, peewee.PostgresqlDatabase):
         return not _is_session_lock_free(database, worker_id)
-    return _is_held(_folder(Path(database.database)) / worker_id)
+    return _is_held(_lock_folder(Path(database.database)) / worker_id)
 
 
-def _folder(database: Path) -> Path:
+def _lock_folder(database: Path) -> Path:
     return Path(f"{database}.workers")
 
 
 @contextmanager
-def _file_lock(folder: Path, name: str) -> Iterator[None]:
+def _hold_file_lock(folder: Path, name: str) -> Iterator[None]:
     # Who may open a worker's file may hold its lock, and so keep a dead one alive.
     folder.mkdir(mode=0o700, exist_ok=True)
-    _sweep(folder)
+    _remove_dead_files(folder)
     path = folder / name
-    with _locked_file(path):
+    with _make_locked_file(path):
         try:
             yield
         finally:
             path.unlink()
 
 
-def _locked_file(path: Path) -> IO[bytes]:
+def _make_locked_file(path: Path) -> IO[bytes]:
     """Make a file under its name only once it is locked: nobody sees it free while it is held."""
-    making = path.with_name(f".{path.name}")
+    temporary = path.with_name(f".{path.name}")
     while True:
-        file = making.open("wb")
+        file = temporary.open("wb")
         fcntl.flock(file, fcntl.LOCK_EX)
         try:
-            making.rename(path)
+            temporary.rename(path)
         except FileNotFoundError:
             # Somebody who swept came by before it was locked.
             file.close()
@@ -84,7 +84,7 @@ def _locked_file(path: Path) -> IO[bytes]:
             return file
 
 
-def _sweep(folder: Path) -> None:
+def _remove_dead_files(folder: Path) -> None:
     """Take away what workers that were killed have left, also before they had begun."""
     for path in folder.iterdir():
         if not _is_held(path):
@@ -104,23 +104,23 @@ def _is_held(path: Path) -> bool:
 
 
 @contextmanager
-def _session_lock(url: str, name: str) -> Iterator[None]:
+def _hold_session_lock(url: str, name: str) -> Iterator[None]:
     import psycopg  # noqa: PLC0415  an optional extra
 
     # A connection of its own: the lock must not end with the one that mails are marked on.
     with closing(psycopg.connect(url, autocommit=True)) as session:
-        session.execute("SELECT pg_advisory_lock(%s)", (_lock_key(name),))
+        session.execute("SELECT pg_advisory_lock(%s)", (_make_lock_key(name),))
         try:
             yield
         finally:
             # The server notices the end of a session a moment late. One that it has ended itself
             # holds nothing any more.
             with suppress(psycopg.Error):
-                session.execute("SELECT pg_advisory_unlock(%s)", (_lock_key(name),))
+                session.execute("SELECT pg_advisory_unlock(%s)", (_make_lock_key(name),))
 
 
 def _is_session_lock_free(database: Database, name: str) -> bool:
-    key = _lock_key(name)
+    key = _make_lock_key(name)
     cursor = run_sql(
         database,
         "SELECT CASE WHEN pg_try_advisory_lock_shared(%s)"
@@ -131,7 +131,7 @@ def _is_session_lock_free(database: Database, name: str) -> bool:
     return bool(cursor.fetchone()[0])
 
 
-def _lock_key(name: str) -> int:
+def _make_lock_key(name: str) -> int:
     """Return the 64 bits that PostgreSQL names an advisory lock by."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
 
@@ -139,11 +139,11 @@ def _lock_key(name: str) -> int:
 # --- How a process that sends is told to stop. ----------------------------------------------------
 
 
-_SIGNS = (signal.SIGTERM, signal.SIGINT)
-_SIGNALLED = 128
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNAL_EXIT_BASE = 128
 
 
-class Stopping:
+class StopRequest:
     """The wish that something stops, from any thread or from a signal; one thread waits for it.
 
     `is_asked` says whether it has come.
@@ -153,23 +153,23 @@ class Stopping:
         self.is_asked = False
         self._sign = 0
         # A signal may come while the same thread waits, where it must not take an Event's lock.
-        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     @property
     def exit_code(self) -> int:
         """Return what the process ends with: 130 for Ctrl-C, 143 for SIGTERM, 0 for neither."""
-        return _SIGNALLED + self._sign if self._sign else 0
+        return _SIGNAL_EXIT_BASE + self._sign if self._sign else 0
 
     def ask(self) -> None:
         """Wish it; more than once does no harm."""
         self.is_asked = True
-        self._bell.put(None)
+        self._wakeups.put(None)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is asked for, so many seconds at most; say whether it was."""
         if not self.is_asked:
             with suppress(queue.Empty):
-                self._bell.get(timeout=timeout)
+                self._wakeups.get(timeout=timeout)
         return self.is_asked
 
     @contextmanager
@@ -178,16 +178,16 @@ class Stopping:
 
         Must be entered in the main thread.
         """
-        before = {sign: signal.signal(sign, self._hear) for sign in _SIGNS}
+        handlers = {signum: signal.signal(signum, self._handle_signal) for signum in _STOP_SIGNALS}
         try:
             yield
         finally:
-            for sign, once in before.items():
-                signal.signal(sign, once)
+            for signum, handler in handlers.items():
+                signal.signal(signum, handler)
 
-    def _hear(self, sign: int, _frame: FrameType | None) -> None:
+    def _handle_signal(self, signum: int, _frame: FrameType | None) -> None:
         # Whoever asks again does not want to wait; killed at any instant, nothing is lost.
-        for one in _SIGNS:
-            signal.signal(one, signal.SIG_DFL)
-        self._sign = sign
+        for stop_signal in _STOP_SIGNALS:
+            signal.signal(stop_signal, signal.SIG_DFL)
+        self._sign = signum
         self.ask()

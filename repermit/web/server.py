@@ -28,7 +28,7 @@ from repermit.garbage_collection import heap_frozen
 from repermit.i18n import catalogues
 from repermit.imports import uploads
 from repermit.jobs import periodic_jobs, worker_process
-from repermit.sending.worker_lock import Stopping
+from repermit.sending.worker_lock import StopRequest
 from repermit.settings.definitions import Settings
 from repermit.web import error_pages
 from repermit.web.admin import evidence_check, suppressions
@@ -269,7 +269,7 @@ class Server:
         around: Callable[[WSGIApplication], WSGIApplication] = lambda public: public,
         worker: Sequence[str] = (),
     ) -> None:
-        self._stopping = Stopping()
+        self._stopping = StopRequest()
         self._closing = threading.Event()
         openings = PendingOpenings()
         self._work = worker_process.Work(

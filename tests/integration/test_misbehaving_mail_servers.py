@@ -24,7 +24,7 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
 from repermit.rules.consent import MailKind, MailState, Reason, Status
 from repermit.sending.send_due import SendResult
-from repermit.sending.server_faults import put_off_by_policy
+from repermit.sending.server_faults import count_policy_refusals
 from tests.support.builders import NOW
 from tests.support.inbox import HANG_UP, Inbox
 from tests.support.scripted_smtp_server import SILENCE, DrippingServer, ScriptedServer, slowly
@@ -756,7 +756,7 @@ def test_who_is_refused_for_a_policy_holds_up_nobody_and_is_not_asked_again_at_o
         assert story.send() == SendResult(sent=9, waiting=3)
         assert names_in(MailState.QUEUED) == ["person0", "person4", "person8"]
         assert set(results(story)) == {SENT, PUT_OFF}
-        assert put_off_by_policy(story.mailing_list) == {"550 5.7.1": 3}
+        assert count_policy_refusals(story.mailing_list) == {"550 5.7.1": 3}
         assert story.send() == SendResult(waiting=3)
 
 
@@ -774,7 +774,7 @@ def test_who_was_refused_for_a_policy_of_their_own_says_nothing_of_the_server_la
         inbox.reply_to_rcpt = refuse_for_policy()
         story.clock.advance(timedelta(hours=4))
         assert story.send() == SendResult(sent=6)
-        assert put_off_by_policy(story.mailing_list) == {}
+        assert count_policy_refusals(story.mailing_list) == {}
 
 
 @pytest.mark.parametrize(
@@ -802,7 +802,7 @@ def test_a_policy_that_nobody_is_accepted_beside_is_the_servers(
         story = make(server, ["anna"])
         assert re.search(REFUSES, story.send().server_fault)
         assert results(story) == [HELD]
-        assert put_off_by_policy(story.mailing_list) == {}
+        assert count_policy_refusals(story.mailing_list) == {}
         send_the_rest(story, server)
 
 

@@ -24,7 +24,7 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
 from repermit.db.row_counts import find_drift
 from repermit.rules.consent import CampaignState, MailState
-from repermit.sending.maintenance import recover
+from repermit.sending.maintenance import recover_mails
 from tests.support.desk import Desk
 from tests.support.send_processes import Sender, make_desk, owe_all
 from tests.support.smtp_sink import Sink, wait_until
@@ -203,4 +203,4 @@ def end_leases(desk: Desk) -> int:
             free = claimed.for_update(skip_locked=True)
             over = Mail.update(lease_until=now - timedelta(seconds=1)).where(Mail.id.in_(free))
             over.execute()
-        return recover(database, now=now).requeued
+        return recover_mails(database, now=now).requeued

@@ -116,7 +116,7 @@ def resolve(slug: str) -> AnyResponse:
     resend = decision == "resend"
 
     def act(mailing_list: MailingList) -> str:
-        decided = in_doubt.resolve(
+        decided = in_doubt.resolve_in_doubt(
             current_site().database,
             mailing_list,
             resend=resend,
@@ -256,7 +256,7 @@ def show_doubts(slug: str) -> Response:
         "campaign_page/in_doubt.html",
         mailing_list=mailing_list,
         doubts=doubts,
-        resolving=in_doubt.being_resolved(mailing_list),
+        resolving=in_doubt.find_resolution(mailing_list),
     )
 
 

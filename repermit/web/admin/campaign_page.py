@@ -148,7 +148,7 @@ def _numbers(mailing_list: MailingList) -> dict[str, Any]:
     found = statistics.figures(mailing_list, zone=site.settings.zone)
     assert found is not None  # noqa: S101  the list has a campaign
     sending = _sending(campaign, found)
-    resolving = in_doubt.being_resolved(mailing_list)
+    resolving = in_doubt.find_resolution(mailing_list)
     return {
         **fields,
         "found": found,
@@ -162,8 +162,10 @@ def _numbers(mailing_list: MailingList) -> dict[str, Any]:
         "sending": sending,
         "time_left": wait_in_words(sending.time_left),
         "in_words": in_words,
-        "fault": server_faults.last_fault() if campaign.state == CampaignState.SENDING else None,
-        "put_off": sum(server_faults.put_off_by_policy(mailing_list).values()),
+        "fault": server_faults.read_last_fault()
+        if campaign.state == CampaignState.SENDING
+        else None,
+        "put_off": sum(server_faults.count_policy_refusals(mailing_list).values()),
         "replies": len(human_replies.waiting_replies(mailing_list)),
         "was_down": expiry_waits(downtime.measure_downtime(campaign, now)),
         "reads_bounces": site.settings.bounces.protocol != "none",

@@ -71,7 +71,7 @@ def show() -> Response:
         standings=standings,
         waiting=[one for standing in standings for one in _waiting(standing)],
         in_words=in_words,
-        fault=server_faults.last_fault() if any(one.is_live for one in standings) else None,
+        fault=server_faults.read_last_fault() if any(one.is_live for one in standings) else None,
     )
 
 
@@ -141,7 +141,7 @@ def _paused_because(reason: PauseReason) -> str:
 def _piled_up(standing: Standing) -> Iterator[tuple[str, str]]:
     """Yield the replies to decide, and the mails in doubt."""
     replies = len(human_replies.waiting_replies(standing.mailing_list))
-    is_decided = in_doubt.being_resolved(standing.mailing_list) is not None
+    is_decided = in_doubt.find_resolution(standing.mailing_list) is not None
     doubts = 0 if is_decided else in_doubt.count_in_doubt(standing.mailing_list)
     if replies:
         said = ngettext("One reply to decide.", "%(count)s replies to decide.", replies)

@@ -118,7 +118,7 @@ def test_a_person_decides_whether_they_were_asked(
     take_up(database, noted(journal, "news"))
     start(database, news, now=LATER)
     said: dict[str, Any] = {"now": LATER, "actor": "anna"}
-    assert in_doubt.resolve(database, news, resend=resend, **said) == 1
+    assert in_doubt.resolve_in_doubt(database, news, resend=resend, **said) == 1
     assert Mail.get().state == (MailState.QUEUED if resend else MailState.FAILED)
     after = DEADLINE + timedelta(hours=1)
     done = sweep.expire_due(
@@ -191,11 +191,11 @@ def test_what_was_being_decided_about_mails_in_doubt_is_for_a_person_to_decide_a
     for _ in range(2):
         doubtful = make_contact(database, news)
         make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
-    in_doubt.resolve(database, news, resend=resend, now=NOW, actor="admin", most=0)
-    assert in_doubt.being_resolved(news) is not None
+    in_doubt.resolve_in_doubt(database, news, resend=resend, now=NOW, actor="admin", most=0)
+    assert in_doubt.find_resolution(news) is not None
     take_up(database, noted(journal))
     # Since the backup they may have been sent again.
-    assert in_doubt.being_resolved(news) is None
+    assert in_doubt.find_resolution(news) is None
     in_doubt.finish_resolutions(database)
     assert [mail.state for mail in Mail.select()] == [MailState.IN_DOUBT] * 2
 

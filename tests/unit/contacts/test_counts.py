@@ -104,11 +104,11 @@ class Life:
         )
 
     def claim(self) -> list[queue.Claim]:
-        claimed = queue.claim(
+        claimed = queue.claim_mails(
             self.database,
             worker="me",
             fingerprint_key=SETTINGS.fingerprint_key,
-            rates=send_rate.Rates(),
+            rates=send_rate.SendRates(),
             now=self.clock.now(),
             size=StepSize(first=1),
             mailing_list=self.mailing_list,
@@ -118,19 +118,21 @@ class Life:
     def start(self) -> list[int]:
         now = self.clock.now()
         starts = [send_step.Start(one, "<1@example.org>", now) for one in self.claim()]
-        _, started = send_step.step(self.database, worker="me", accepted=[], starts=starts, now=now)
+        _, started = send_step.record_step(
+            self.database, worker="me", accepted=[], starts=starts, now=now
+        )
         return sorted(started)
 
     def send(self) -> None:
         accepted = [(number, Told(250, "2.0.0")) for number in self.start()]
-        send_step.step(
+        send_step.record_step(
             self.database, worker="me", accepted=accepted, starts=[], now=self.clock.now()
         )
 
     def refuse(self) -> None:
         error = TransportError(550, "5.1.1", permanent=True, scope="recipient")
         for number in self.start():
-            smtp_outcomes.refused(
+            smtp_outcomes.record_refusal(
                 self.database,
                 number,
                 error,
@@ -143,11 +145,11 @@ class Life:
 
     def lose(self) -> None:
         for number in self.start():
-            smtp_outcomes.left_in_doubt(self.database, number, worker="me")
-        maintenance.look_after(self.database, now=self.clock.now())
+            smtp_outcomes.mark_in_doubt(self.database, number, worker="me")
+        maintenance.run_maintenance(self.database, now=self.clock.now())
 
     def resolve(self) -> None:
-        in_doubt.resolve(
+        in_doubt.resolve_in_doubt(
             self.database, self.mailing_list, resend=True, now=self.clock.now(), actor=ADMIN
         )
 

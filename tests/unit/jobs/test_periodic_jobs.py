@@ -137,7 +137,7 @@ def test_a_decision_on_mails_in_doubt_goes_on(desk: Desk, times: int) -> None:
         for _ in range(2):
             doubtful = make_contact(database, news)
             make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
-        in_doubt.resolve(database, news, resend=False, now=NOW, actor="cli:els", most=0)
+        in_doubt.resolve_in_doubt(database, news, resend=False, now=NOW, actor="cli:els", most=0)
         sweep = jobs_of(desk, database).resolve
         with foreground_work(database, TaskKind.RESOLVE):
             at_once(sweep)

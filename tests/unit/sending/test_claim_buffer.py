@@ -23,7 +23,7 @@ from repermit.rules.consent import CampaignState
 from repermit.sending import queued_mail, send_step
 from repermit.sending.claim_buffer import ClaimBuffer
 from repermit.sending.queued_mail import QueuedMail
-from repermit.sending.send_rate import Rates
+from repermit.sending.send_rate import SendRates
 from repermit.settings.definitions import MailServer, Settings
 from tests.support.builders import NOW, make_campaign, make_list
 from tests.support.sending_campaign import Story, make_story
@@ -60,7 +60,7 @@ class Worker:
             self.story.database,
             worker=self.name,
             fingerprint_key=self.story.settings.fingerprint_key,
-            rates=Rates.of(MailServer(**self.rates)),
+            rates=SendRates.from_settings(MailServer(**self.rates)),
             clock=self.clock,
             mailing_list=None,
             at_first=self.at_first,
@@ -75,12 +75,12 @@ class Worker:
         """Let mails leave, so many at most, until no more are to be waited for; return them."""
         before = len(self.left)
         while len(self.left) < before + most:
-            claim = self.supply.take(self.clock.now())
+            claim = self.supply.take_claim(self.clock.now())
             if claim is not None:
                 Mail.update(state="sent", lease_until=None).where(
-                    Mail.id == claim.owed.id
+                    Mail.id == claim.mail.id
                 ).execute()
-                owed = claim.owed
+                owed = claim.mail
                 address = owed.address or owed.sign_up_address or ""
                 self.left.append(Left(address, owed.campaign_id, self.clock.now()))
                 self.clock.advance(A_MOMENT)
@@ -114,7 +114,7 @@ def another_campaign(story: Story, slug: str, **overrides: Any) -> tuple[Mailing
 def claims_of(story: Story, monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[int]:
     """Let 200 mails leave, each claim of which takes so long at least; return how many each had."""
     sizes: list[int] = []
-    terms_of = queued_mail.terms_of
+    terms_of = queued_mail.read_terms
 
     def slow(owed: Sequence[QueuedMail]) -> Any:
         sizes.append(len(owed))
@@ -124,7 +124,7 @@ def claims_of(story: Story, monkeypatch: pytest.MonkeyPatch, seconds: float) -> 
     owe_many(story, "example.org", 200)
     worker = Worker(story, {}, at_first=64)
     with monkeypatch.context() as patch:
-        patch.setattr(queued_mail, "terms_of", slow)
+        patch.setattr(queued_mail, "read_terms", slow)
         assert len(worker.work()) == 200
     return sizes
 
@@ -144,17 +144,17 @@ def test_what_is_given_back_is_given_back_in_steps_of_that_size(
     owe_many(story, "example.org", 64)
     worker = Worker(story, {}, at_first=64)
     assert worker.supply.has_more()
-    worker.supply.put_back(worker.supply.take(story.clock.now()))  # type: ignore[arg-type]
+    worker.supply.put_back(worker.supply.take_claim(story.clock.now()))  # type: ignore[arg-type]
     steps: list[int] = []
-    give_back = send_step.give_back
+    give_back = send_step.return_claims
 
     def counted(database: Database, numbers: Sequence[int], **given: Any) -> Any:
         steps.append(len(numbers))
         return give_back(database, numbers, **given)
 
-    monkeypatch.setattr(send_step, "give_back", counted)
+    monkeypatch.setattr(send_step, "return_claims", counted)
     monkeypatch.setattr(worker.supply._size, "rows", 20)
-    worker.supply.give_back_all()
+    worker.supply.return_all()
     assert steps == [20, 20, 20, 4]
     assert Mail.select().where(Mail.state == "queued").count() == 64
 
@@ -267,8 +267,8 @@ def test_a_queue_of_spared_domains_is_looked_through_in_pieces(story: Story) -> 
         owe_many(story, "crowded.org", 1_500)
         owe_many(story, "other.org", 1)
     worker = Worker(story, {"domain_rate_per_minute": 1})
-    assert worker.supply.take(NOW)
-    assert worker.supply.take(NOW) is None
+    assert worker.supply.take_claim(NOW)
+    assert worker.supply.take_claim(NOW) is None
     assert worker.supply.wait_until == NOW
     (other,) = worker.work(1)
     assert domain_of(other) == "other.org"

@@ -9,7 +9,7 @@ import pytest
 
 from repermit.db.connection import Database, open_database, run_sql
 from repermit.rules.consent import MailState
-from repermit.sending.maintenance import Recovered, recover
+from repermit.sending.maintenance import RecoveryResult, recover_mails
 from repermit.sending.worker_lock import Worker
 from tests.support.builders import NOW
 from tests.support.sending_campaign import Story, again, mail_settings, make_story
@@ -26,12 +26,12 @@ def story(database: Database, database_url: str) -> Story:
 def test_a_dead_workers_claims_go_back_and_its_started_mails_are_in_doubt(story: Story) -> None:
     claimed = story.owe(state=MailState.CLAIMED, worker="dead", lease_until=LEASE)
     started = story.owe(state=MailState.STARTED, worker="dead", lease_until=LEASE)
-    assert recover(story.database, now=NOW) == Recovered(requeued=1, in_doubt=1)
+    assert recover_mails(story.database, now=NOW) == RecoveryResult(requeued=1, in_doubt=1)
     assert (again(claimed).state, again(claimed).worker) == ("queued", "")
     assert again(claimed).lease_until is None
     # Its worker still stands there: only that one's late outcome may settle the doubt.
     assert (again(started).state, again(started).worker) == ("in_doubt", "dead")
-    assert recover(story.database, now=NOW) == Recovered(0, 0)
+    assert recover_mails(story.database, now=NOW) == RecoveryResult(0, 0)
 
 
 @pytest.mark.parametrize(
@@ -40,17 +40,17 @@ def test_a_dead_workers_claims_go_back_and_its_started_mails_are_in_doubt(story:
 def test_a_living_workers_claim_ends_with_its_lease(
     story: Story, now: datetime, state: str
 ) -> None:
-    with Worker.enter(story.settings) as worker:
+    with Worker.register(story.settings) as worker:
         mail = story.owe(state=MailState.CLAIMED, worker=worker.id, lease_until=LEASE)
-        recover(story.database, now=now)
+        recover_mails(story.database, now=now)
         assert again(mail).state == state
 
 
 def test_a_living_workers_started_mail_is_never_in_doubt_by_time_alone(story: Story) -> None:
-    with Worker.enter(story.settings) as worker:
+    with Worker.register(story.settings) as worker:
         mail = story.owe(state=MailState.STARTED, worker=worker.id, lease_until=LEASE)
         much_later = NOW + timedelta(days=100)
-        assert recover(story.database, now=much_later) == Recovered(0, 0)
+        assert recover_mails(story.database, now=much_later) == RecoveryResult(0, 0)
         assert again(mail).state == "started"
 
 
@@ -65,13 +65,13 @@ def test_mails_that_a_sleeping_worker_is_about_to_start_are_not_waited_for(
         run_sql(database, "SET lock_timeout = '5s'")
         with psycopg.connect(postgresql_url) as asleep:
             asleep.execute("UPDATE mail SET state = 'started' WHERE id = %s", (about_to_start.id,))
-            recovered = recover(database, now=LEASE + TINY)
-        assert recovered == Recovered(requeued=1, in_doubt=0)
+            recovered = recover_mails(database, now=LEASE + TINY)
+        assert recovered == RecoveryResult(requeued=1, in_doubt=0)
         assert (again(about_to_start).state, again(claimed).state) == ("started", "queued")
 
 
 @pytest.mark.parametrize("state", [MailState.SENT, MailState.FAILED, MailState.DROPPED])
 def test_what_is_settled_stays_so(story: Story, state: MailState) -> None:
     mail = story.owe(state=state, worker="dead", lease_until=NOW)
-    assert recover(story.database, now=LEASE + TINY) == Recovered(0, 0)
+    assert recover_mails(story.database, now=LEASE + TINY) == RecoveryResult(0, 0)
     assert again(mail).state == state

@@ -19,7 +19,12 @@ from repermit.db.models.mails import Mail
 from repermit.errors import Refused
 from repermit.evidence.verify import chain
 from repermit.rules.consent import CampaignState, MailKind, MailState, Reason
-from repermit.sending.in_doubt import Resolving, being_resolved, finish_resolutions, resolve
+from repermit.sending.in_doubt import (
+    Resolution,
+    find_resolution,
+    finish_resolutions,
+    resolve_in_doubt,
+)
 from repermit.sending.send_due import SendResult
 from tests.support.builders import NOW, make_contact, make_list, make_removed, put_in
 from tests.support.inbox import Inbox
@@ -36,7 +41,7 @@ def story(database: Database, database_url: str, inbox: Inbox) -> Story:
 
 
 def decide(story: Story, *, resend: bool, shown: int | None = None, most: int | None = None) -> int:
-    return resolve(
+    return resolve_in_doubt(
         story.database,
         story.mailing_list,
         resend=resend,
@@ -102,7 +107,7 @@ def test_without_a_doubt_there_is_nothing_to_decide(story: Story) -> None:
 def test_other_lists_are_left_alone(story: Story) -> None:
     mail = in_doubt(story)
     other = make_list(story.database, slug="other")
-    assert resolve(story.database, other, resend=False, now=NOW, actor="admin") == 0
+    assert resolve_in_doubt(story.database, other, resend=False, now=NOW, actor="admin") == 0
     assert again(mail).state == "in_doubt"
 
 
@@ -218,16 +223,16 @@ def test_what_a_kill_left_in_doubt_is_decided_on_by_deciding_again(
 @pytest.mark.parametrize("resend", [True, False])
 def test_a_decision_on_many_is_only_begun_and_goes_on_by_itself(story: Story, resend: bool) -> None:
     make_many(story)
-    assert being_resolved(story.mailing_list) is None
+    assert find_resolution(story.mailing_list) is None
     assert decide(story, resend=resend, shown=150, most=100) == 150
     became = MailState.QUEUED if resend else MailState.FAILED
     assert (count(became), count(MailState.IN_DOUBT)) == (100, 50)
-    assert being_resolved(story.mailing_list) == Resolving(resend=resend, left=50)
+    assert find_resolution(story.mailing_list) == Resolution(resend=resend, remaining=50)
     at = story.clock.now()
     story.clock.advance(timedelta(hours=1))
     finish_resolutions(story.database)
     assert (count(became), count(MailState.IN_DOUBT)) == (150, 0)
-    assert being_resolved(story.mailing_list) is None
+    assert find_resolution(story.mailing_list) is None
     # As if one had waited for all of it.
     assert parts() == [100, 50]
     assert {(one.at, one.actor) for one in Evidence.select()} == {(at, "admin@example.org")}
@@ -261,14 +266,14 @@ def test_a_decision_that_was_killed_goes_on_with_what_it_was_about(
 def test_mails_in_doubt_among_which_some_have_left_are_several_tasks(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("repermit.sending.in_doubt._RUNS", 10)
+    monkeypatch.setattr("repermit.sending.in_doubt._RUNS_PER_TASK", 10)
     make_many(story)
     numbers = [mail.id for mail in Mail.select(Mail.id).order_by(Mail.id)]
     with story.database.atomic():
         Mail.update(state=MailState.SENT).where(Mail.id.in_(numbers[::3])).execute()
     assert decide(story, resend=False, most=20) == 100
     assert (count(MailState.FAILED), BackgroundTask.select().count()) == (20, 4)
-    assert being_resolved(story.mailing_list) == Resolving(resend=False, left=80)
+    assert find_resolution(story.mailing_list) == Resolution(resend=False, remaining=80)
     finish_resolutions(story.database)
     assert (count(MailState.FAILED), count(MailState.SENT)) == (100, 50)
     assert not BackgroundTask.select().exists()
@@ -281,7 +286,7 @@ def test_a_decision_that_goes_on_by_itself_ends_with_the_campaign(story: Story) 
     with story.database.atomic():
         Campaign.update(state=CampaignState.CANCELLED).execute()
     finish_resolutions(story.database)
-    assert being_resolved(story.mailing_list) is None
+    assert find_resolution(story.mailing_list) is None
     assert (count(MailState.QUEUED), state_of(ask)) == (100, ("in_doubt", ""))
     assert parts() == [100]
 

@@ -17,9 +17,9 @@ from repermit.emails.mime_encoding import Letter
 from repermit.errors import NotFound
 from repermit.rules.consent import MailKind
 from repermit.sending import queued_mail
-from repermit.sending.mail_for_contact import Letters
+from repermit.sending.mail_for_contact import MailComposer
 from repermit.sending.queue import Claim
-from repermit.sending.queued_mail import wordings_of
+from repermit.sending.queued_mail import choose_wordings
 from repermit.signed_links import Links
 from tests.support.builders import NOW, make_campaign, make_contact, make_list
 from tests.support.sending_campaign import Story, mail_settings, make_story, make_wording
@@ -32,13 +32,13 @@ def story(database: Database, database_url: str) -> Story:
 
 def make(story: Story, mail: Mail, **server: Any) -> Letter:
     settings = mail_settings(story.settings.database, 1, **server)
-    return Letters(settings).make(whole(story, mail), now=NOW)
+    return MailComposer(settings).compose(whole(story, mail), now=NOW)
 
 
 def whole(story: Story, mail: Mail) -> Claim:
     """Return a mail as whoever claims it has it."""
-    (one,) = queued_mail.read(story.database, [mail.id])
-    wording = wordings_of([one], queued_mail.terms_of([one])).get(one.id)
+    (one,) = queued_mail.read_mails(story.database, [mail.id])
+    wording = choose_wordings([one], queued_mail.read_terms([one])).get(one.id)
     return Claim(one, wording, fingerprint="", last_moment=NOW, lease_until=NOW)
 
 
@@ -81,7 +81,7 @@ def test_every_attempt_at_a_mail_in_doubt_gives_the_same_bytes(story: Story) -> 
     story.change(mail, started_at=NOW, message_id=first.message_id)
     later = NOW + timedelta(days=2)
     other_key = mail_settings(story.settings.database, 1)
-    assert Letters(other_key).make(whole(story, mail), now=later) == first
+    assert MailComposer(other_key).compose(whole(story, mail), now=later) == first
 
 
 def test_each_mail_has_a_message_id_of_its_own(story: Story) -> None:
@@ -137,9 +137,9 @@ def test_a_confirmation_is_in_the_language_of_its_form_or_else_the_lists(
 @pytest.mark.parametrize("kind", ["ask", "confirm"])
 def test_one_wording_serves_many_mails(story: Story, kind: str) -> None:
     owe = story.owe if kind == "ask" else story.owe_confirm
-    letters = Letters(story.settings)
+    letters = MailComposer(story.settings)
     addresses = ["jan@example.org", "piet@example.org"]
-    made = [letters.make(whole(story, owe(address)), now=NOW) for address in addresses]
+    made = [letters.compose(whole(story, owe(address)), now=NOW) for address in addresses]
     assert [letter.envelope_to for letter in made] == addresses
 
 

@@ -14,8 +14,8 @@ from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, MailState, PauseReason
-from repermit.sending.maintenance import look_after
-from repermit.sending.server_faults import last_fault, note_fault
+from repermit.sending.maintenance import run_maintenance
+from repermit.sending.server_faults import note_fault, read_last_fault
 from tests.support.builders import NOW, make_campaign, make_list
 from tests.support.inbox import Inbox
 from tests.support.sending_campaign import Story, again, mail_settings, make_story
@@ -101,7 +101,7 @@ def test_a_fault_is_forgotten_as_soon_as_mails_leave_again(story: Story) -> None
     note_fault(story.database, "the mail server cannot be reached", now=NOW)
     for _ in range(3):
         story.owe()
-    assert send_until(story, lambda: last_fault() is None)
+    assert send_until(story, lambda: read_last_fault() is None)
 
 
 @pytest.mark.exhaustive
@@ -112,7 +112,7 @@ def test_a_fault_stays_known_while_nothing_leaves(story: Story) -> None:
     noted: list[int] = []
 
     def note_it_late() -> bool:
-        if time.monotonic() > began + 3 and last_fault() is None:
+        if time.monotonic() > began + 3 and read_last_fault() is None:
             note_fault(story.database, "the mail server cannot be reached", now=NOW)
             noted.append(1)
         return time.monotonic() > began + 6
@@ -124,6 +124,6 @@ def test_a_fault_stays_known_while_nothing_leaves(story: Story) -> None:
 def test_looking_after_everything_twice_does_no_harm(story: Story) -> None:
     mail = story.owe(state=MailState.CLAIMED, worker="dead", lease_until=NOW)
     for _ in range(2):
-        look_after(story.database, now=NOW)
+        run_maintenance(story.database, now=NOW)
         assert again(mail).state == MailState.QUEUED
     assert state_now(story.campaign) == CampaignState.SENDING

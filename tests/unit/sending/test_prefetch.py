@@ -10,9 +10,9 @@ from repermit.db.connection import Database
 from repermit.db.work_steps import StepSize
 from repermit.emails.mime_encoding import Letter
 from repermit.errors import NotFound
-from repermit.sending.mail_for_contact import Ahead, Letters
-from repermit.sending.queue import Claim, claim
-from repermit.sending.send_rate import Rates
+from repermit.sending.mail_for_contact import MailComposer, Prefetch
+from repermit.sending.queue import Claim, claim_mails
+from repermit.sending.send_rate import SendRates
 from repermit.settings.definitions import Settings
 from tests.support.builders import NOW
 from tests.support.sending_campaign import Story, make_story
@@ -26,16 +26,16 @@ def story(database: Database, settings: Settings) -> Story:
     return make_story(database, settings)
 
 
-class Writing(Letters):
+class Writing(MailComposer):
     """Makes mails, and tells for which claims."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.made: list[int] = []
 
-    def make(self, claim: Claim, *, now: datetime) -> Letter:
-        self.made.append(claim.owed.id)
-        return super().make(claim, now=now)
+    def compose(self, claim: Claim, *, now: datetime) -> Letter:
+        self.made.append(claim.mail.id)
+        return super().compose(claim, now=now)
 
 
 def claims_of(story: Story, count: int) -> list[Claim]:
@@ -46,11 +46,11 @@ def claims_of(story: Story, count: int) -> list[Claim]:
 
 
 def claim_all(story: Story) -> list[Claim]:
-    return claim(
+    return claim_mails(
         story.database,
         worker="worker",
         fingerprint_key=story.settings.fingerprint_key,
-        rates=Rates(),
+        rates=SendRates(),
         now=story.clock.now(),
         size=StepSize(first=1_000),
     ).claims
@@ -59,15 +59,15 @@ def claim_all(story: Story) -> list[Claim]:
 def test_twice_as_many_mails_are_made_ahead_each_time(story: Story) -> None:
     claims = claims_of(story, 12)
     letters = Writing(story.settings)
-    ahead = Ahead(letters)
+    ahead = Prefetch(letters)
     made = []
     for place, one in enumerate(claims):
         prepared = ahead.prepare(one, claims[place + 1 :], now=NOW)
         assert prepared.claim is one
-        assert prepared.letter.envelope_to == one.owed.address
+        assert prepared.letter.envelope_to == one.mail.address
         made.append(len(letters.made))
     assert made == [2, 2, 6, 6, 6, 6, 12, 12, 12, 12, 12, 12]
-    assert letters.made == [one.owed.id for one in claims]
+    assert letters.made == [one.mail.id for one in claims]
 
 
 @pytest.mark.parametrize(("later", "made"), [(A_SECOND - A_MOMENT, 2), (A_SECOND, 3)])
@@ -76,7 +76,7 @@ def test_a_mail_that_waits_for_a_second_is_made_anew(
 ) -> None:
     first, second = claims_of(story, 2)
     letters = Writing(story.settings)
-    ahead = Ahead(letters)
+    ahead = Prefetch(letters)
     ahead.prepare(first, [second], now=NOW)
     prepared = ahead.prepare(second, [], now=NOW + later)
     assert len(letters.made) == made
@@ -86,7 +86,7 @@ def test_a_mail_that_waits_for_a_second_is_made_anew(
 def test_where_mails_leave_slowly_none_is_made_ahead(story: Story) -> None:
     claims = claims_of(story, 5)
     letters = Writing(story.settings)
-    ahead = Ahead(letters)
+    ahead = Prefetch(letters)
     made = []
     for place, one in enumerate(claims):
         ahead.prepare(one, claims[place + 1 :], now=NOW + place * A_SECOND)
@@ -98,17 +98,17 @@ def test_where_mails_leave_slowly_none_is_made_ahead(story: Story) -> None:
 def test_a_mail_that_was_claimed_anew_is_made_anew(story: Story) -> None:
     first, second = claims_of(story, 2)
     letters = Writing(story.settings)
-    ahead = Ahead(letters)
+    ahead = Prefetch(letters)
     ahead.prepare(first, [second], now=NOW)
-    anew = Claim(second.owed, second.wording_id, second.fingerprint, NOW, NOW)
+    anew = Claim(second.mail, second.wording_id, second.fingerprint, NOW, NOW)
     assert ahead.prepare(anew, [], now=NOW).claim is anew
-    assert letters.made == [first.owed.id, second.owed.id, second.owed.id]
+    assert letters.made == [first.mail.id, second.mail.id, second.mail.id]
 
 
 def test_what_cannot_be_made_says_so_in_its_own_turn(story: Story) -> None:
     first, second, third = claims_of(story, 3)
     second.wording_id = None
-    ahead = Ahead(Letters(story.settings))
+    ahead = Prefetch(MailComposer(story.settings))
     assert ahead.prepare(first, [second], now=NOW).claim is first
     with pytest.raises(NotFound):
         ahead.prepare(second, [third], now=NOW)
@@ -120,5 +120,5 @@ def test_a_mail_that_was_asked_for_is_made_in_its_own_turn(story: Story) -> None
     story.owe("q@example.org")
     confirm, ask = claim_all(story)
     letters = Writing(story.settings)
-    Ahead(letters).prepare(ask, [confirm], now=NOW)
-    assert letters.made == [ask.owed.id]
+    Prefetch(letters).prepare(ask, [confirm], now=NOW)
+    assert letters.made == [ask.mail.id]

@@ -9,8 +9,8 @@ import pytest
 from repermit.db.connection import Database
 from repermit.db.work_steps import StepSize
 from repermit.rules.consent import CampaignState
-from repermit.sending.queue import Claim, claim, count_due
-from repermit.sending.send_rate import Rates
+from repermit.sending.queue import Claim, claim_mails, count_due
+from repermit.sending.send_rate import SendRates
 from repermit.settings.definitions import Settings
 from tests.support.builders import NOW, make_list
 from tests.support.query_plans import plans_of
@@ -49,11 +49,11 @@ def test_the_first_of_many_mails_that_were_asked_for_is_found_at_once(
 
 
 def claimed(story: Story) -> list[Claim]:
-    return claim(
+    return claim_mails(
         story.database,
         worker="worker",
         fingerprint_key=story.settings.fingerprint_key,
-        rates=Rates(),
+        rates=SendRates(),
         now=NOW,
         size=StepSize(),
     ).claims

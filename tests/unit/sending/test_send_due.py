@@ -32,9 +32,9 @@ from repermit.rules.consent import (
     Status,
 )
 from repermit.sending import server_faults
-from repermit.sending.send_due import Progress, SendResult
-from repermit.sending.server_faults import Fault
-from repermit.sending.smtp_outcomes import wait_after
+from repermit.sending.send_due import SendProgress, SendResult
+from repermit.sending.server_faults import ServerFault
+from repermit.sending.smtp_outcomes import compute_wait
 from repermit.sending.worker_lock import Worker
 from tests.support.builders import DEADLINE, NOW, make_campaign, make_contact, make_list
 from tests.support.inbox import HANG_UP, Inbox
@@ -184,18 +184,18 @@ def test_a_run_tells_how_far_it_is(story: Story) -> None:
     sent, dropped = story.owe(), story.owe()
     remove(story, contact_of(dropped), Reason.NO)
     story.change(dropped, state=MailState.QUEUED)
-    told: list[Progress] = []
+    told: list[SendProgress] = []
     story.send(on_step=told.append)
     # What is dropped is so already when the mails are claimed.
     assert told == [
-        Progress(dropped.id, MailState.DROPPED, 1),
-        Progress(sent.id, MailState.SENT, 2),
+        SendProgress(dropped.id, MailState.DROPPED, 1),
+        SendProgress(sent.id, MailState.SENT, 2),
     ]
 
 
 def test_a_worker_that_is_given_claims_the_mails(story: Story) -> None:
     mail = story.owe()
-    with Worker.enter(story.settings) as worker:
+    with Worker.register(story.settings) as worker:
         story.send(worker=worker)
     assert again(mail).worker == worker.id
 
@@ -231,7 +231,7 @@ def test_a_campaign_that_has_asked_everybody_is_open(story: Story) -> None:
 
 @pytest.mark.parametrize("state", [MailState.QUEUED, MailState.CLAIMED, MailState.STARTED])
 def test_a_campaign_with_asks_on_their_way_is_still_sending(story: Story, state: MailState) -> None:
-    with Worker.enter(story.settings) as worker:
+    with Worker.register(story.settings) as worker:
         lease = NOW + timedelta(minutes=5)
         due = NOW + timedelta(hours=1)
         story.owe(state=state, worker=worker.id, lease_until=lease, due_at=due)
@@ -408,7 +408,7 @@ def test_after_a_mail_that_was_stopped_the_next_one_goes_on_a_new_connection(
     ("attempts", "minutes"), [(1, 1), (2, 4), (3, 16), (4, 64), (5, 240), (6, 240), (900, 240)]
 )
 def test_waits_grow_to_four_hours(attempts: int, minutes: int) -> None:
-    assert wait_after(attempts) == timedelta(minutes=minutes)
+    assert compute_wait(attempts) == timedelta(minutes=minutes)
 
 
 @pytest.mark.parametrize("where", ["rcpt", "data"])
@@ -512,17 +512,19 @@ def test_what_stands_in_the_way_is_told_until_a_mail_leaves_again(
     story: Story, inbox: Inbox
 ) -> None:
     story.owe()
-    assert server_faults.last_fault() is None
+    assert server_faults.read_last_fault() is None
     began = story.clock.now()
     refuse(inbox, "rcpt", "550 5.4.5 Daily limit exceeded")
     story.send()
     story.clock.advance(timedelta(hours=1))
     story.send()
     reason = Said("the mail server refuses mails (550 5.4.5)")
-    assert server_faults.last_fault() == Fault(reason, since=began, last_at=story.clock.now())
+    assert server_faults.read_last_fault() == ServerFault(
+        reason, since=began, last_at=story.clock.now()
+    )
     refuse(inbox, "rcpt", None)
     story.send()
-    assert server_faults.last_fault() is None
+    assert server_faults.read_last_fault() is None
 
 
 def test_a_server_that_is_not_there_is_a_wait(database: Database, database_url: str) -> None:

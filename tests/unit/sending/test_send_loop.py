@@ -20,11 +20,11 @@ from repermit.errors import TransportError
 from repermit.rules.consent import CampaignState, MailState
 from repermit.sending import smtp_outcomes
 from repermit.sending.claim_buffer import ClaimBuffer
-from repermit.sending.mail_for_contact import Letters
-from repermit.sending.queue import Claim, Claimed
+from repermit.sending.mail_for_contact import MailComposer
+from repermit.sending.queue import Claim, ClaimResult
 from repermit.sending.send_due import SendResult
-from repermit.sending.send_loop import Engine
-from repermit.sending.send_rate import Rates
+from repermit.sending.send_loop import SendLoop
+from repermit.sending.send_rate import SendRates
 from repermit.sending.worker_lock import Worker
 from repermit.settings.definitions import MailServer
 from repermit.smtp.connection import Connection
@@ -47,11 +47,11 @@ def make(database: Database, database_url: str) -> Callable[..., Story]:
     return make_it
 
 
-class LargeLetters(Letters):
+class LargeLetters(MailComposer):
     """Makes mails that no system takes at once."""
 
-    def make(self, claim: Claim, *, now: datetime) -> Letter:
-        letter = super().make(claim, now=now)
+    def compose(self, claim: Claim, *, now: datetime) -> Letter:
+        letter = super().compose(claim, now=now)
         return letter._replace(wire=letter.wire + LARGE)
 
 
@@ -63,33 +63,33 @@ def send_large(story: Story) -> str:
 def send_by(
     story: Story,
     supplying: type[ClaimBuffer],
-    writing: type[Letters],
+    writing: type[MailComposer],
     *,
     should_stop: Callable[[], bool],
 ) -> str:
     """Send what is due by such a supply and such letters; return what ended it."""
-    with Worker.enter(story.settings) as worker:
+    with Worker.register(story.settings) as worker:
         supply = supplying(
             story.database,
             worker=worker.id,
             fingerprint_key=story.settings.fingerprint_key,
-            rates=Rates.of(story.settings.mail),
+            rates=SendRates.from_settings(story.settings.mail),
             clock=story.clock,
             mailing_list=None,
             at_first=4,
             on_drop=lambda _number, _why: None,
         )
-        engine = Engine(
+        engine = SendLoop(
             story.database,
             settings=story.settings,
             clock=story.clock,
             worker=worker.id,
             mailer=Mailer(story.settings.mail),
-            supply=supply,
-            letters=writing(story.settings),
-            tell=lambda _number, _state: None,
+            claims=supply,
+            composer=writing(story.settings),
+            on_result=lambda _number, _state: None,
             should_stop=should_stop,
-            look_after=lambda: None,
+            maintain=lambda: None,
         )
         engine.run()
     return engine.fault
@@ -106,10 +106,10 @@ class Twice(ClaimBuffer):
     def has_more(self) -> bool:
         return self._again is not None or super().has_more()
 
-    def take(self, now: datetime) -> Claim | None:
+    def take_claim(self, now: datetime) -> Claim | None:
         claim, self._again = self._again, None
         if claim is None:
-            claim = self._again = super().take(now)
+            claim = self._again = super().take_claim(now)
         return claim
 
 
@@ -132,7 +132,7 @@ def test_a_mail_that_is_on_two_lines_leaves_on_one(make: Callable[..., Story]) -
     with ScriptedServer(EHLO=PIPELINING, DATA=go_on) as server:
         story = make(server, connections=2)
         mail = story.owe()
-        send_by(story, Twice, Letters, should_stop=let_both_be_ready)
+        send_by(story, Twice, MailComposer, should_stop=let_both_be_ready)
         assert asked == [1, 1]
         assert state_of(mail) == ("sent", "")
         assert len(server.accepted) == 1
@@ -284,16 +284,16 @@ def test_a_line_that_has_to_be_made_first_costs_no_moment(make: Callable[..., St
     claimed: list[int] = []
 
     class Noting(ClaimBuffer):
-        def _claim(self) -> Claimed:
-            found = super()._claim()
-            claimed.extend(claim.owed.id for claim in found.claims)
+        def _claim_batch(self) -> ClaimResult:
+            found = super()._claim_batch()
+            claimed.extend(claim.mail.id for claim in found.claims)
             return found
 
     with ScriptedServer(greeting=slow, dot=replies) as server:
         story = make(server, rate_per_minute=60, domain_rate_per_minute=60)
         story.clock = ManualClock(NOW, ticking=True)
         owed = [story.owe().id, story.owe().id]
-        assert send_by(story, Noting, Letters, should_stop=lambda: len(claimed) > 9) == ""
+        assert send_by(story, Noting, MailComposer, should_stop=lambda: len(claimed) > 9) == ""
         assert [state_of(Mail.get_by_id(number))[0] for number in owed] == ["sent", "sent"]
     # A moment that was missed would have been another one, with the mail claimed anew.
     assert claimed == owed
@@ -431,7 +431,7 @@ def test_a_mail_that_is_gone_needs_no_refusal(make: Callable[..., Story]) -> Non
     with ScriptedServer() as server:
         story = make(server)
         error = TransportError(550, scope="message", permanent=True)
-        state = smtp_outcomes.refused(
+        state = smtp_outcomes.record_refusal(
             story.database,
             12345,
             error,

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from repermit.sending.worker_lock import Stopping
+from repermit.sending.worker_lock import StopRequest
 
 SIGNS = (signal.SIGTERM, signal.SIGINT)
 
@@ -17,13 +17,13 @@ def handlers() -> list[object]:
 
 
 def test_nobody_has_asked_yet() -> None:
-    stopping = Stopping()
+    stopping = StopRequest()
     assert not stopping.wait(0.01)
     assert (stopping.is_asked, stopping.exit_code) == (False, 0)
 
 
 def test_a_wish_is_noticed_before_and_while_somebody_waits() -> None:
-    stopping = Stopping()
+    stopping = StopRequest()
     other = threading.Timer(0.05, stopping.ask)
     other.start()
     assert stopping.wait(10)
@@ -36,7 +36,7 @@ def test_a_wish_is_noticed_before_and_while_somebody_waits() -> None:
 @pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_asks_and_the_second_one_would_end(sign: signal.Signals, code: int) -> None:
     before = handlers()
-    stopping = Stopping()
+    stopping = StopRequest()
     with stopping.on_signals():
         signal.raise_signal(sign)
         assert stopping.wait(10)
@@ -49,7 +49,7 @@ def test_afterwards_signals_mean_what_they_did_before() -> None:
     before = handlers()
 
     def fail() -> None:
-        with Stopping().on_signals():
+        with StopRequest().on_signals():
             assert handlers() != before
             raise ZeroDivisionError
 

@@ -13,7 +13,7 @@ from tests.support.builders import make_settings
 
 
 def test_a_worker_lives_until_its_block_ends(database: Database, settings: Settings) -> None:
-    with Worker.enter(settings) as worker:
+    with Worker.register(settings) as worker:
         assert is_alive(database, worker.id)
         assert is_alive(database, worker.id), "to ask does not end it"
     assert not is_alive(database, worker.id)
@@ -21,8 +21,8 @@ def test_a_worker_lives_until_its_block_ends(database: Database, settings: Setti
 
 
 def test_workers_do_not_know_each_other(database: Database, settings: Settings) -> None:
-    with Worker.enter(settings) as one:
-        with Worker.enter(settings) as other:
+    with Worker.register(settings) as one:
+        with Worker.register(settings) as other:
             assert one.id != other.id
             assert is_alive(database, one.id)
             assert is_alive(database, other.id)
@@ -40,7 +40,7 @@ def test_what_killed_workers_left_is_taken_away(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "killed").touch()
     (folder / ".killed-before-it-was-locked").touch()
-    with Worker.enter(settings) as one, Worker.enter(settings) as other:
+    with Worker.register(settings) as one, Worker.register(settings) as other:
         assert {path.name for path in folder.iterdir()} == {one.id, other.id}
     assert not list(folder.iterdir())
 
@@ -52,7 +52,7 @@ def test_many_may_begin_at_once_and_sweep_while_others_do(tmp_path: Path) -> Non
     def live() -> None:
         begin.wait(10)
         for _ in range(100):
-            with Worker.enter(settings) as worker:
+            with Worker.register(settings) as worker:
                 assert (folder / worker.id).exists()
 
     folder = tmp_path / "repermit.db.workers"
@@ -64,13 +64,13 @@ def test_many_may_begin_at_once_and_sweep_while_others_do(tmp_path: Path) -> Non
 
 def test_nobody_else_may_look_at_the_workers(tmp_path: Path) -> None:
     settings = make_settings(database=f"sqlite:///{tmp_path / 'repermit.db'}")
-    with Worker.enter(settings):
+    with Worker.register(settings):
         assert (tmp_path / "repermit.db.workers").stat().st_mode & 0o077 == 0
 
 
 def test_a_worker_whose_session_the_server_ended_is_dead(postgresql_url: str) -> None:
     settings = make_settings(database=postgresql_url)
-    with open_database(postgresql_url) as database, Worker.enter(settings) as worker:
+    with open_database(postgresql_url) as database, Worker.register(settings) as worker:
         run_sql(
             database,
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"

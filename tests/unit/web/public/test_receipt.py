@@ -22,7 +22,7 @@ from repermit.evidence import stored_tree
 from repermit.exports import export
 from repermit.rules.consent import Answer, Basis, CampaignState, MailKind, MailState, Status
 from repermit.sending import queued_mail, send_due
-from repermit.sending.mail_for_contact import Letters
+from repermit.sending.mail_for_contact import MailComposer
 from repermit.sending.queue import Claim
 from repermit.settings.definitions import Settings
 from tests.support.builders import (
@@ -225,10 +225,10 @@ def test_every_attempt_at_a_receipt_is_the_same_mail_whatever_was_recorded_since
     settings = mail_settings(pages.settings.database, 1)
 
     def make() -> bytes:
-        (one,) = queued_mail.read(pages.database, [receipts_owed()[0].id])
+        (one,) = queued_mail.read_mails(pages.database, [receipts_owed()[0].id])
         one = one._replace(started_at=NOW, message_id="<one@example.org>")
         claim = Claim(one, None, fingerprint="", last_moment=NOW, lease_until=NOW)
-        return Letters(settings).make(claim, now=NOW).wire
+        return MailComposer(settings).compose(claim, now=NOW).wire
 
     first = make()
     contact = make_contact(pages.database, asked.list, status=Status.CONFIRMED)
