@@ -35,11 +35,11 @@ from repermit.rules.consent import (
     exclusion,
 )
 
-LOOKED_UP = 5_000
+MAX_SUPPRESSION_LOOKUPS = 5_000
 """How many may be looked up among the suppressed while somebody waits, some 50 milliseconds."""
 
-_CHUNK = 1000
-_ASKED = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
+_PAGE_SIZE = 1000
+_ASKED_STATES = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,37 +70,42 @@ def count_audience(
     and whoever comes is looked up as they come. Who is suppressed all the same, as by a line that
     somebody else wrote into the database, is found when the asks are made, and gets none.
     """
-    about = lookup.list_facts(mailing_list)
-    theirs: Counter[str] = Counter()
+    list_facts = lookup.list_facts(mailing_list)
+    languages: Counter[str] = Counter()
     excluded = Counter(dict.fromkeys(Exclusion, 0))
-    for group, count in _groups(mailing_list, include_thin=include_thin):
-        why = exclusion(
+    for group, count in _count_groups(mailing_list, include_thin=include_thin):
+        reason = exclusion(
             group.status,
             group.basis,
             suppressed=False,
             asked_before=group.asked_before,
             include_thin=include_thin,
         )
-        if why is None:
-            theirs[group.language] += count
+        if reason is None:
+            languages[group.language] += count
         else:
-            excluded[why] += count
-    if theirs.total() <= LOOKED_UP and contacts_counts.has_suppressions(mailing_list.id):
-        for language in _suppressed(mailing_list, include_thin, fingerprint_key):
-            theirs[language] -= 1
+            excluded[reason] += count
+    if languages.total() <= MAX_SUPPRESSION_LOOKUPS and contacts_counts.has_suppressions(
+        mailing_list.id
+    ):
+        for language in _iter_suppressed_languages(mailing_list, include_thin, fingerprint_key):
+            languages[language] -= 1
             excluded[Exclusion.SUPPRESSED] += 1
     return Audience(
-        languages=_summed((about.pick(one), n) for one, n in theirs.items()),
-        otherwise=_summed(
-            (read, n)
-            for one, n in theirs.items()
-            if (read := catalogues.pick_language(one, otherwise="")) not in {"", *about.languages}
+        languages=_sum_by_language(
+            (list_facts.pick(language), n) for language, n in languages.items()
+        ),
+        otherwise=_sum_by_language(
+            (picked, n)
+            for language, n in languages.items()
+            if (picked := catalogues.pick_language(language, otherwise=""))
+            not in {"", *list_facts.languages}
         ),
         excluded=dict(excluded),
     )
 
 
-def _summed(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
+def _sum_by_language(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
     """Return how many there are of each language of whom there are any, in their order."""
     sums: Counter[str] = Counter()
     for language, n in counts:
@@ -108,7 +113,7 @@ def _summed(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
     return {language: n for language, n in sorted(sums.items()) if n}
 
 
-def of_live_campaign(mailing_list: MailingList) -> Audience | None:
+def make_empty_audience(mailing_list: MailingList) -> Audience | None:
     """Return that nobody else is asked while a list's campaign is live, in its languages."""
     campaign = latest_campaign(mailing_list)
     if campaign is None or not CampaignState(campaign.state).is_live:
@@ -121,9 +126,9 @@ def of_live_campaign(mailing_list: MailingList) -> Audience | None:
     )
 
 
-def count_by_domain(mailing_list: MailingList, *, include_thin: bool) -> Mapping[str, int]:
+def count_askable_by_domain(mailing_list: MailingList, *, include_thin: bool) -> Mapping[str, int]:
     """Return how many of those who may be asked have their mailbox at each domain."""
-    return _by_domain(Contact.select().where(may_be_asked(mailing_list, include_thin)))
+    return _count_by_domain(Contact.select().where(may_be_asked(mailing_list, include_thin)))
 
 
 def count_asks(campaign: Campaign) -> int:
@@ -143,20 +148,20 @@ def count_unsent(campaign: Campaign) -> int:
 
 def count_unsent_by_domain(campaign: Campaign) -> Mapping[str, int]:
     """Return how many of them go to each domain."""
-    return _by_domain(Contact.select().join(Mail).where(*_unsent(campaign)))
+    return _count_by_domain(Contact.select().join(Mail).where(*_unsent_conditions(campaign)))
 
 
-def _unsent(campaign: Campaign) -> tuple[Any, ...]:
+def _unsent_conditions(campaign: Campaign) -> tuple[Any, ...]:
     return (Mail.campaign == campaign, Mail.kind == MailKind.ASK, Mail.state.in_(NOT_STARTED))
 
 
-def _by_domain(counted: Any) -> dict[str, int]:
-    counts = counted.select(place(), fn.COUNT(Contact.id)).group_by(SQL("place"))
+def _count_by_domain(contacts: Any) -> dict[str, int]:
+    counts = contacts.select(select_domain(), fn.COUNT(Contact.id)).group_by(SQL("place"))
     return dict(counts.tuples())
 
 
 @dataclass(frozen=True)
-class _Group:
+class _ContactGroup:
     """Contacts that the rules do not tell apart."""
 
     status: Status
@@ -165,13 +170,15 @@ class _Group:
     asked_before: bool
 
 
-def _groups(mailing_list: MailingList, *, include_thin: bool) -> Iterator[tuple[_Group, int]]:
+def _count_groups(
+    mailing_list: MailingList, *, include_thin: bool
+) -> Iterator[tuple[_ContactGroup, int]]:
     asked = _count_asked_before(mailing_list, include_thin=include_thin)
-    there = contacts_counts.count_people(mailing_list)
-    for (status, reason, basis, language), count in there.items():
+    people_counts = contacts_counts.count_people(mailing_list)
+    for (status, reason, basis, language), count in people_counts.items():
         before = 0 if reason else asked[status, basis, language]
-        yield _Group(status, basis, language, asked_before=True), before
-        yield _Group(status, basis, language, asked_before=False), count - before
+        yield _ContactGroup(status, basis, language, asked_before=True), before
+        yield _ContactGroup(status, basis, language, asked_before=False), count - before
 
 
 def _count_asked_before(
@@ -182,7 +189,7 @@ def _count_asked_before(
     Only those are looked at who were on the list when its last campaign began: after a deadline
     they are few, since whoever is silent is taken off.
     """
-    newest = _last_asked(mailing_list)
+    newest = _find_last_asked(mailing_list)
     if newest is None:
         return Counter()
     alike = (Contact.status, Contact.basis, Contact.language)
@@ -193,7 +200,7 @@ def _count_asked_before(
             _is_allowed(include_thin),
             Contact.reason == "",
             Contact.id <= newest,
-            _asked_before(),
+            _was_asked_before(),
         )
         .group_by(*alike)
         .tuples()
@@ -201,10 +208,14 @@ def _count_asked_before(
     return Counter({(Status(status), basis, language): n for status, basis, language, n in rows})
 
 
-def _last_asked(mailing_list: MailingList) -> int | None:
+def _find_last_asked(mailing_list: MailingList) -> int | None:
     """Return the highest number of a contact that may have got an ask, None if there is none."""
     mails = contacts_counts.count_mails(mailing_list)
-    campaigns = {one.campaign for one in mails if one.kind is MailKind.ASK and one.state in _ASKED}
+    campaigns = {
+        mail_counts.campaign
+        for mail_counts in mails
+        if mail_counts.kind is MailKind.ASK and mail_counts.state in _ASKED_STATES
+    }
     highest = (
         Mail.select(fn.MAX(Mail.contact)).where(
             # Written out, so that the index for just these mails is used.
@@ -216,10 +227,10 @@ def _last_asked(mailing_list: MailingList) -> int | None:
     return max((int(query.scalar() or 0) for query in highest), default=None)
 
 
-def _asked_before() -> Any:
+def _was_asked_before() -> Any:
     return fn.EXISTS(
         Mail.select(SQL("1")).where(
-            Mail.contact == Contact.id, Mail.kind == MailKind.ASK, Mail.state.in_(_ASKED)
+            Mail.contact == Contact.id, Mail.kind == MailKind.ASK, Mail.state.in_(_ASKED_STATES)
         )
     )
 
@@ -229,7 +240,7 @@ def may_be_asked(mailing_list: MailingList, include_thin: bool) -> Any:  # noqa:
     return (Contact.list == mailing_list) & _may_be_asked(include_thin)
 
 
-def may_be_asked_within(
+def may_be_asked_between(
     mailing_list: MailingList,
     include_thin: bool,  # noqa: FBT001
     numbers: tuple[int, int],
@@ -245,7 +256,7 @@ def may_be_asked_within(
 
 def _may_be_asked(include_thin: bool) -> Any:  # noqa: FBT001
     """Return the same for any list."""
-    return _is_allowed(include_thin) & ~_asked_before()
+    return _is_allowed(include_thin) & ~_was_asked_before()
 
 
 def _is_allowed(include_thin: bool) -> Any:  # noqa: FBT001
@@ -260,38 +271,38 @@ def _is_allowed(include_thin: bool) -> Any:  # noqa: FBT001
     return reduce(or_, allowed)
 
 
-def suppressed_of(
+def find_suppressed(
     mailing_list: MailingList, address_keys: Sequence[str], *, fingerprint_key: bytes
 ) -> set[str]:
     """Return which of some folded addresses are suppressed for a list."""
     prints = email_address.fingerprints(fingerprint_key, address_keys)
-    whose = dict(zip(prints, address_keys, strict=True))
-    found: set[str] = set()
-    for some in chunks(prints, _CHUNK):
+    address_keys_by_print = dict(zip(prints, address_keys, strict=True))
+    suppressed: set[str] = set()
+    for chunk in chunks(prints, _PAGE_SIZE):
         rows: Any = Suppression.select(Suppression.fingerprint).where(
-            Suppression.fingerprint.in_(some), _holds_for(mailing_list)
+            Suppression.fingerprint.in_(chunk), _applies_to(mailing_list)
         )
-        found.update(whose[fingerprint] for (fingerprint,) in rows.tuples())
-    return found
+        suppressed.update(address_keys_by_print[fingerprint] for (fingerprint,) in rows.tuples())
+    return suppressed
 
 
-def _holds_for(mailing_list: MailingList) -> Any:
+def _applies_to(mailing_list: MailingList) -> Any:
     return (Suppression.list == mailing_list) | Suppression.list.is_null()
 
 
-def _suppressed(
+def _iter_suppressed_languages(
     mailing_list: MailingList,
     include_thin: bool,  # noqa: FBT001
     key: bytes,
 ) -> Iterator[str]:
     """Yield the language of each contact that may be asked but for its suppression."""
-    for page in _pages(mailing_list, include_thin):
+    for page in _iter_pages(mailing_list, include_thin):
         languages = {address_key: language for _, address_key, language in page}
-        for address_key in suppressed_of(mailing_list, list(languages), fingerprint_key=key):
+        for address_key in find_suppressed(mailing_list, list(languages), fingerprint_key=key):
             yield languages[address_key]
 
 
-def _pages(
+def _iter_pages(
     mailing_list: MailingList,
     include_thin: bool,  # noqa: FBT001
 ) -> Iterator[list[tuple[int, str, str]]]:
@@ -305,7 +316,7 @@ def _pages(
             Contact.select(Contact.id, Contact.address_key, Contact.language)
             .where(may_be_asked(mailing_list, include_thin), Contact.address_key > after)
             .order_by(Contact.address_key)
-            .limit(_CHUNK)
+            .limit(_PAGE_SIZE)
             .tuples()
         )
         page = list(rows)
@@ -318,51 +329,51 @@ def _pages(
 # --- What other campaigns still owe. --------------------------------------------------------------
 
 
-_LIVE = tuple(state for state in CampaignState if state.is_live)
-_ASKING = (MailKind.ASK, MailKind.REMINDER)
+_LIVE_STATES = tuple(state for state in CampaignState if state.is_live)
+_ASKING_KINDS = (MailKind.ASK, MailKind.REMINDER)
 
 
-def with_others(mailing_list: MailingList, asks: int) -> int:
+def add_competing_mails(mailing_list: MailingList, asks: int) -> int:
     """Return how many mails leave until the last of a campaign's `asks` has, the others' too."""
-    owed = (
+    competing = (
         counts.total(
             counts.count_mails(campaign=campaign),
-            lambda mails: mails.kind in _ASKING and mails.state in NOT_STARTED,
+            lambda mails: mails.kind in _ASKING_KINDS and mails.state in NOT_STARTED,
         )
-        for campaign in _others(mailing_list)
+        for campaign in _select_competing(mailing_list)
     )
-    return asks + sum(min(asks, count) for count in owed)
+    return asks + sum(min(asks, count) for count in competing)
 
 
-def with_others_at_one_domain(mailing_list: MailingList, asks: Mapping[str, int]) -> int:
+def add_competing_at_busiest_domain(mailing_list: MailingList, asks: Mapping[str, int]) -> int:
     """Return the same of the domain where that is most; `asks` are by domain."""
-    owed: Any = (
-        _owed(mailing_list)
-        .select(place(), fn.COUNT(Mail.id))
+    competing: Any = (
+        _select_competing_mails(mailing_list)
+        .select(select_domain(), fn.COUNT(Mail.id))
         .join_from(Mail, Contact)
         .group_by(Mail.campaign, SQL("place"))
         .tuples()
     )
     others: dict[str, int] = defaultdict(int)
-    for domain, count in owed.iterator():
+    for domain, count in competing.iterator():
         if domain in asks:
             others[domain] += min(asks[domain], count)
     return max((count + others[domain] for domain, count in asks.items()), default=0)
 
 
-def place() -> Any:
+def select_domain() -> Any:
     """Return the SQL for a contact's domain, to be selected and grouped by as `place`."""
     # By that name, since PostgreSQL takes two placeholders for two values.
     domain = fn.SUBSTR(Contact.address_key, position(Contact.address_key, "@") + 1)
     return domain.alias("place")
 
 
-def _others(mailing_list: MailingList) -> Any:
-    return Campaign.select().where(Campaign.list != mailing_list, Campaign.state.in_(_LIVE))
+def _select_competing(mailing_list: MailingList) -> Any:
+    return Campaign.select().where(Campaign.list != mailing_list, Campaign.state.in_(_LIVE_STATES))
 
 
-def _owed(mailing_list: MailingList) -> Any:
-    others = _others(mailing_list).select(Campaign.id)
+def _select_competing_mails(mailing_list: MailingList) -> Any:
+    others = _select_competing(mailing_list).select(Campaign.id)
     return Mail.select().where(
-        Mail.campaign.in_(others), Mail.kind.in_(_ASKING), Mail.state.in_(NOT_STARTED)
+        Mail.campaign.in_(others), Mail.kind.in_(_ASKING_KINDS), Mail.state.in_(NOT_STARTED)
     )

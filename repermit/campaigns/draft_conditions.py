@@ -31,14 +31,14 @@ class Conditions:
     attest: str = ""
 
 
-def conditions_of(mailing_list: MailingList) -> Conditions | None:
+def read_conditions(mailing_list: MailingList) -> Conditions | None:
     """Return what has been kept of a list's next campaign, None if nothing has."""
-    kept = Draft.get_or_none(Draft.list == mailing_list)
-    if kept is None:
+    row = Draft.get_or_none(Draft.list == mailing_list)
+    if row is None:
         return None
-    answers = json.loads(kept.answers)
-    known = {field.name for field in fields(Conditions)}
-    return Conditions(**{name: value for name, value in answers.items() if name in known})
+    answers = json.loads(row.answers)
+    field_names = {field.name for field in fields(Conditions)}
+    return Conditions(**{name: value for name, value in answers.items() if name in field_names})
 
 
 def keep_conditions(
@@ -57,22 +57,24 @@ def keep_conditions(
     answers = json.dumps(vars(conditions), ensure_ascii=False)
     with database.atomic():
         # Two who save at once do so one after the other, each with what the other left.
-        found: MailingList = lock_rows(
+        locked_list: MailingList = lock_rows(
             MailingList.select().where(MailingList.id == mailing_list.id)
         ).get()
-        before = vars(conditions_of(found) or Conditions())
-        Draft.insert(list=found, answers=answers, updated_at=now).on_conflict(
+        previous = vars(read_conditions(locked_list) or Conditions())
+        Draft.insert(list=locked_list, answers=answers, updated_at=now).on_conflict(
             conflict_target=[Draft.list],
             update={Draft.answers: answers, Draft.updated_at: now},
         ).execute()
-        changed = {name: one for name, one in vars(conditions).items() if one != before[name]}
+        changed = {
+            name: value for name, value in vars(conditions).items() if value != previous[name]
+        }
         if changed:
             chain.append(
                 Entry(
                     event="conditions_changed",
                     at=now,
                     actor=actor,
-                    list=found.slug,
+                    list=locked_list.slug,
                     consent={"fields": changed},
                 )
             )
@@ -87,10 +89,10 @@ def drop_conditions(database: Database, mailing_list: MailingList) -> None:
 # --- What the admin must say who launches a campaign. ---------------------------------------------
 
 
-_LEAST_CHARACTERS = 40
-_LEAST_WORDS = 6
+_MIN_CHARACTERS = 40
+_MIN_WORDS = 6
 
-_LEAST_OF_A_REASON = 10
+_MIN_REASON_LENGTH = 10
 
 _WANTED = Said(
     "say with --attest who decided to ask, on what ground, where the addresses came from, and "
@@ -105,10 +107,10 @@ _EXAMPLE = (
 
 def is_reason(text: str) -> bool:
     """Say whether a text can be the reason for launching in spite of what a check found."""
-    return len(text.strip()) >= _LEAST_OF_A_REASON and any(map(str.isalpha, text))
+    return len(text.strip()) >= _MIN_REASON_LENGTH and any(map(str.isalpha, text))
 
 
-def attestation_lacks(attest: str) -> Said:
+def check_attestation(attest: str) -> Said:
     """Return what is to be said if `attest` cannot say it, or "".
 
     Four things cannot be said in fewer than six different words.
@@ -117,7 +119,7 @@ def attestation_lacks(attest: str) -> Said:
     if not words:
         return _WANTED
     different = {word.casefold() for word in words if any(map(str.isalnum, word))}
-    if len(" ".join(words)) < _LEAST_CHARACTERS or len(different) < _LEAST_WORDS:
+    if len(" ".join(words)) < _MIN_CHARACTERS or len(different) < _MIN_WORDS:
         return Said(
             "%(attest)s says too little: %(wanted)s. For example: %(example)s",
             code="attest_more",

@@ -13,7 +13,7 @@ from typing import Any
 
 from peewee import SQL, Value, fn
 
-from repermit.campaigns.audience import may_be_asked_within, suppressed_of
+from repermit.campaigns.audience import find_suppressed, may_be_asked_between
 from repermit.contacts import counts
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.background_tasks import (
@@ -60,7 +60,7 @@ class _Progress:
     suppressed: int = 0
 
 
-def begin(
+def start_launch_task(
     campaign: Campaign, audience: tuple[int, int], facts: Mapping[str, Any], *, actor: str
 ) -> None:
     """Note that a campaign's asks are to be made; in the transaction that launches it.
@@ -98,7 +98,7 @@ def make_asks(
         database,
         TaskKind.LAUNCH,
         campaign_id,
-        partial(_step, key=settings.fingerprint_key, now=now),
+        partial(_make_step, key=settings.fingerprint_key, now=now),
         should_stop=should_stop,
         most=most,
         most_a_step=step,
@@ -117,48 +117,52 @@ def finish_launches(
 
     Nobody is disturbed who launches by hand.
     """
-    under_way = task_targets(TaskKind.LAUNCH)
+    campaign_ids = task_targets(TaskKind.LAUNCH)
     with background_work(database, TaskKind.LAUNCH, should_stop) as must_stop:
-        for number in under_way:
+        for number in campaign_ids:
             make_asks(
                 database, number, settings=settings, now=now, step=step, should_stop=must_stop
             )
-    return len(under_way)
+    return len(campaign_ids)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Making:
+class MakingProgress:
     """How many asks of a campaign have been made, of how many that were to be."""
 
     made: int
     asked: int
 
 
-def making_of(campaign: Campaign) -> Making | None:
+def read_making_progress(campaign: Campaign) -> MakingProgress | None:
     """Return how far a campaign's asks have been made, None if all are."""
     task = find_task(TaskKind.LAUNCH, campaign.id)
     if task is None:
         return None
     progress = _Progress(**task.state)
-    return Making(made=progress.owed, asked=progress.facts["asked"])
+    return MakingProgress(made=progress.owed, asked=progress.facts["asked"])
 
 
-def span(mailing_list: MailingList) -> tuple[int, int]:
+def find_audience_range(mailing_list: MailingList) -> tuple[int, int]:
     """Return the lowest and the highest number of a list's contacts; (1, 0) if it has none.
 
     An index finds both among those of each status and reason.
     """
     ends: list[int] = []
-    for status, reason in {one[:2] for one in counts.count_people(mailing_list)}:
-        own = (Contact.list == mailing_list, Contact.status == status, Contact.reason == reason)
+    for status, reason in {people[:2] for people in counts.count_people(mailing_list)}:
+        conditions = (
+            Contact.list == mailing_list,
+            Contact.status == status,
+            Contact.reason == reason,
+        )
         ends += (
-            int(Contact.select(end(Contact.id)).where(*own).scalar() or 0)
+            int(Contact.select(end(Contact.id)).where(*conditions).scalar() or 0)
             for end in (fn.MIN, fn.MAX)
         )
     return (min(ends), max(ends)) if ends else (1, 0)
 
 
-def _step(task: BackgroundTask, limit: int, *, key: bytes, now: datetime) -> bool:
+def _make_step(task: BackgroundTask, limit: int, *, key: bytes, now: datetime) -> bool:
     """Make the next asks, in the caller's transaction; False if none are left to be made."""
     campaign: Campaign = lock_rows(Campaign.select().where(Campaign.id == task.target)).get()
     progress = _Progress(**task.state)
@@ -166,15 +170,15 @@ def _step(task: BackgroundTask, limit: int, *, key: bytes, now: datetime) -> boo
     after = (_find_next(campaign, progress.reached, 1) or newest) - 1
     # Many of another list may stand between those of this one.
     upto = min(_find_next(campaign, after, limit) or newest, after + LARGEST_STEP, newest)
-    lacking = _suppressed(campaign, after, upto, key)
-    owed = _owe(campaign, after, upto, lacking)
+    suppressed = _find_suppressed(campaign, after, upto, key)
+    enqueued = _enqueue_step(campaign, after, upto, suppressed)
     if progress.owed < campaign.pilot:
-        _let_the_pilot_go(campaign, after, campaign.pilot - progress.owed)
-    progress.owed += owed
-    progress.suppressed += len(lacking)
+        _release_pilot(campaign, after, campaign.pilot - progress.owed)
+    progress.owed += enqueued
+    progress.suppressed += len(suppressed)
     progress.reached = upto
     if upto >= newest:
-        _end(campaign, progress, now, actor=task.actor)
+        _finish_launch(campaign, progress, now, actor=task.actor)
         return False
     task.state = asdict(progress)
     return True
@@ -186,7 +190,7 @@ def _find_next(campaign: Campaign, after: int, nth: int) -> int | None:
     None if there are fewer of each. An index has those of a status in the order of their numbers.
     """
     statuses = [Status.UNCONFIRMED, *([Status.CONFIRMED] if campaign.include_thin else [])]
-    found = [
+    numbers = [
         Contact.select(Contact.id)
         .where(
             Contact.list == campaign.list_id,
@@ -200,23 +204,25 @@ def _find_next(campaign: Campaign, after: int, nth: int) -> int | None:
         .scalar()
         for status in statuses
     ]
-    return min((number for number in found if number is not None), default=None)
+    return min((number for number in numbers if number is not None), default=None)
 
 
-def _askable(campaign: Campaign, after: int, upto: int) -> Any:
-    return may_be_asked_within(campaign.list, campaign.include_thin, (after + 1, upto))
+def _askable_conditions(campaign: Campaign, after: int, upto: int) -> Any:
+    return may_be_asked_between(campaign.list, campaign.include_thin, (after + 1, upto))
 
 
-def _suppressed(campaign: Campaign, after: int, upto: int, key: bytes) -> list[str]:
+def _find_suppressed(campaign: Campaign, after: int, upto: int, key: bytes) -> list[str]:
     """Return the folded addresses of who may be asked but for their suppression."""
     if not counts.has_suppressions(campaign.list_id):
         return []
-    rows: Any = Contact.select(Contact.address_key).where(_askable(campaign, after, upto))
+    rows: Any = Contact.select(Contact.address_key).where(
+        _askable_conditions(campaign, after, upto)
+    )
     keys = [address_key for (address_key,) in rows.tuples()]
-    return sorted(suppressed_of(campaign.list, keys, fingerprint_key=key))
+    return sorted(find_suppressed(campaign.list, keys, fingerprint_key=key))
 
 
-def _owe(campaign: Campaign, after: int, upto: int, lacking: list[str]) -> int:
+def _enqueue_step(campaign: Campaign, after: int, upto: int, suppressed: list[str]) -> int:
     """Owe an ask to each from the campaign's start; return how many.
 
     Where there is a pilot the others' asks are owed too, but not due. Where a restored database
@@ -241,17 +247,17 @@ def _owe(campaign: Campaign, after: int, upto: int, lacking: list[str]) -> int:
         Mail.topic: Value(""),
         Mail.started_at: Value(stored(lost_at) if lost_at else None),
     }
-    asked = Contact.select(*values.values()).where(_askable(campaign, after, upto))
-    if lacking:
-        asked = asked.where(Contact.address_key.not_in(lacking))
+    asked = Contact.select(*values.values()).where(_askable_conditions(campaign, after, upto))
+    if suppressed:
+        asked = asked.where(Contact.address_key.not_in(suppressed))
     insert = Mail.insert_from(asked.order_by(Contact.id), fields=list(values))
     return int(insert.as_rowcount().execute())
 
 
-def _end(campaign: Campaign, progress: _Progress, now: datetime, *, actor: str) -> None:
+def _finish_launch(campaign: Campaign, progress: _Progress, now: datetime, *, actor: str) -> None:
     """Let a campaign begin whose asks have all been made, and append its entry."""
     if campaign.starts_at <= now:
-        _let_it_go(campaign)
+        _start_sending(campaign)
     MailingList.update(lost_launch_at=None).where(MailingList.id == campaign.list_id).execute()
     facts = progress.facts
     facts["asked"] = progress.owed
@@ -268,7 +274,7 @@ def _end(campaign: Campaign, progress: _Progress, now: datetime, *, actor: str) 
     )
 
 
-def _let_it_go(campaign: Campaign) -> None:
+def _start_sending(campaign: Campaign) -> None:
     """Let it send, or do so once it goes on, where it was restored halfway and stands."""
     if campaign.state == CampaignState.PAUSED:
         campaign.paused_from = CampaignState.SENDING
@@ -277,7 +283,7 @@ def _let_it_go(campaign: Campaign) -> None:
     campaign.save()
 
 
-def _let_the_pilot_go(campaign: Campaign, after: int, most: int) -> None:
+def _release_pilot(campaign: Campaign, after: int, most: int) -> None:
     """Make the first asks of a step due, of contacts beyond a number, so many at most.
 
     An import has put the contacts in a random order already.

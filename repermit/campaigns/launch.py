@@ -10,10 +10,15 @@ from typing import Any
 
 from repermit.campaigns.audience import count_asks, count_audience
 from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
-from repermit.campaigns.draft_conditions import attestation_lacks, is_reason
-from repermit.campaigns.enqueue_asks import begin, make_asks, making_of, span
-from repermit.campaigns.launch_plan import plan_for
-from repermit.campaigns.preview import draft, freeze
+from repermit.campaigns.draft_conditions import check_attestation, is_reason
+from repermit.campaigns.enqueue_asks import (
+    find_audience_range,
+    make_asks,
+    read_making_progress,
+    start_launch_task,
+)
+from repermit.campaigns.launch_plan import plan_launch_for
+from repermit.campaigns.preview import draft_wording, freeze_wording
 from repermit.contacts import lookup
 from repermit.db.background_tasks import BackgroundTask, TaskKind
 from repermit.db.connection import Database, lock_rows, steady_view
@@ -47,8 +52,8 @@ def launch(
     most: int | None = None,
     problems: Sequence[LaunchProblem] = (),
     accepted: Mapping[str, str] = MappingProxyType({}),
-    told_as: Callable[[Said], str] = str,
-    told_in: str = "en",
+    format_note: Callable[[Said], str] = str,
+    note_language: str = "en",
 ) -> Launched:
     """Launch a campaign that asks until `deadline`.
 
@@ -62,8 +67,9 @@ def launch(
 
     `reminder` is how many days before the deadline who has not answered is reminded, 0 for never.
     `problems` is what a check has found wrong; each stands in the way unless `accepted` has a
-    reason under its code, and those reasons are kept as evidence. `told_as` puts the plan's notes
-    into the words in which the admin has read them, of the language `told_in`; they are kept too.
+    reason under its code, and those reasons are kept as evidence. `format_note` puts the plan's
+    notes into the words in which the admin has read them, of the language `note_language`; they are
+    kept too.
     `expected` is how many the admin was told would be asked; another number is refused. Of more
     than about `most` contacts the asks are made by `finish_launches`, which goes on after a kill
     too; until then the campaign is scheduled, and all it can do is be cancelled.
@@ -71,7 +77,7 @@ def launch(
     suppressions.restore_lost_suppressions(database, settings=settings, now=now)
     while True:
         with steady_view(database):
-            prepared = _prepare(
+            prepared = _prepare_launch(
                 mailing_list.id,
                 settings=settings,
                 now=now,
@@ -80,18 +86,18 @@ def launch(
                 include_thin=include_thin,
                 reminder=reminder,
             )
-        planned = prepared.plan
-        _refuse(planned, attest, expected, _unaccepted(problems, accepted))
+        plan = prepared.plan
+        _refuse_launch(plan, attest, expected, _list_unaccepted(problems, accepted))
         with database.atomic():
-            found: MailingList = lock_rows(
+            locked_list: MailingList = lock_rows(
                 MailingList.select().where(MailingList.id == mailing_list.id)
             ).get()
-            if prepared.seen != _state_of(found):
+            if prepared.seen != _read_state(locked_list):
                 continue
-            is_in_doubt = found.lost_launch_at is not None
-            suppressions.note_launch(found, now)
+            is_in_doubt = locked_list.lost_launch_at is not None
+            suppressions.note_launch(locked_list, now)
             campaign = Campaign.create(
-                list=found,
+                list=locked_list,
                 state=CampaignState.SCHEDULED,
                 deadline=deadline,
                 launched_at=now,
@@ -99,22 +105,22 @@ def launch(
                 include_thin=include_thin,
                 minimum_days=settings.campaign.minimum_days,
                 # A pilot of everybody is none, and neither is one of whom nobody leaves yet.
-                pilot=pilot if pilot < planned.asked and not is_in_doubt else 0,
-                reminder_at=planned.reminder_at,
+                pilot=pilot if pilot < plan.asked and not is_in_doubt else 0,
+                reminder_at=plan.reminder_at,
             )
             wordings = _freeze_wordings(campaign, prepared.drafts)
-            facts = _facts(campaign, planned, wordings, attest=attest, told_as=told_as)
-            facts["told_in"] = told_in
-            facts["accepted"] = _accepted(problems, accepted)
-            begin(campaign, prepared.audience, facts, actor=actor)
+            facts = _make_facts(campaign, plan, wordings, attest=attest, format_note=format_note)
+            facts["told_in"] = note_language
+            facts["accepted"] = _describe_accepted(problems, accepted)
+            start_launch_task(campaign, prepared.audience, facts, actor=actor)
         break
     with foreground_work(database, TaskKind.LAUNCH):
         make_asks(database, campaign.id, settings=settings, now=now, most=most)
-    return _launched(campaign.id, planned, is_in_doubt=is_in_doubt)
+    return _make_result(campaign.id, plan, is_in_doubt=is_in_doubt)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Prepared:
+class _PreparedLaunch:
     """What a launch is made of, read and composed before anything is locked.
 
     `seen` is what has to be as it was once everything is locked; `audience` are the lowest and the
@@ -127,7 +133,7 @@ class _Prepared:
     drafts: tuple[Draft, ...]
 
 
-def _prepare(
+def _prepare_launch(
     number: int,
     *,
     settings: Settings,
@@ -136,11 +142,13 @@ def _prepare(
     starts_at: datetime | None,
     include_thin: bool,
     reminder: int,
-) -> _Prepared:
-    found: MailingList = MailingList.get_by_id(number)
-    planned = plan_for(
-        found,
-        count_audience(found, include_thin=include_thin, fingerprint_key=settings.fingerprint_key),
+) -> _PreparedLaunch:
+    mailing_list: MailingList = MailingList.get_by_id(number)
+    plan = plan_launch_for(
+        mailing_list,
+        count_audience(
+            mailing_list, include_thin=include_thin, fingerprint_key=settings.fingerprint_key
+        ),
         settings=settings,
         now=now,
         deadline=deadline,
@@ -148,21 +156,23 @@ def _prepare(
         include_thin=include_thin,
         reminder=reminder,
     )
-    kinds = (MailKind.ASK, *((MailKind.REMINDER,) if planned.reminder_at else ()))
+    kinds = (MailKind.ASK, *((MailKind.REMINDER,) if plan.reminder_at else ()))
     drafts = (
-        draft(found, settings=settings, deadline=deadline, language=language, kind=kind)
+        draft_wording(
+            mailing_list, settings=settings, deadline=deadline, language=language, kind=kind
+        )
         for kind in kinds
-        for language in sorted({found.language, *planned.languages})
+        for language in sorted({mailing_list.language, *plan.languages})
     )
-    return _Prepared(
-        seen=_state_of(found),
-        audience=span(found),
-        plan=planned,
-        drafts=() if planned.refusals else tuple(drafts),
+    return _PreparedLaunch(
+        seen=_read_state(mailing_list),
+        audience=find_audience_range(mailing_list),
+        plan=plan,
+        drafts=() if plan.refusals else tuple(drafts),
     )
 
 
-def _state_of(mailing_list: MailingList) -> tuple[Any, ...]:
+def _read_state(mailing_list: MailingList) -> tuple[Any, ...]:
     """Return what a launch rests on and others may change: the list, its campaign, its tasks."""
     campaign = latest_campaign(mailing_list)
     tasks = BackgroundTask.select().where(BackgroundTask.list == mailing_list)
@@ -170,53 +180,55 @@ def _state_of(mailing_list: MailingList) -> tuple[Any, ...]:
     return mailing_list.__data__, state, tasks.count()
 
 
-def _launched(number: int, planned: Plan, *, is_in_doubt: bool) -> Launched:
+def _make_result(number: int, plan: Plan, *, is_in_doubt: bool) -> Launched:
     """Return how a campaign stands; somebody may have answered while its asks were made."""
     campaign: Campaign = Campaign.get_by_id(number)
-    is_whole = making_of(campaign) is None
+    is_whole = read_making_progress(campaign) is None
     return Launched(
         campaign=number,
         state=CampaignState(campaign.state),
-        plan=replace(planned, asked=count_asks(campaign)) if is_whole else planned,
+        plan=replace(plan, asked=count_asks(campaign)) if is_whole else plan,
         pilot=campaign.pilot,
         is_whole=is_whole,
         is_in_doubt=is_in_doubt,
     )
 
 
-def _unaccepted(problems: Sequence[LaunchProblem], accepted: Mapping[str, str]) -> Iterator[Said]:
+def _list_unaccepted(
+    problems: Sequence[LaunchProblem], accepted: Mapping[str, str]
+) -> Iterator[Said]:
     """Yield what a check found wrong and nobody has accepted with a reason."""
-    for one in problems:
-        if not is_reason(accepted.get(one.code, "")):
+    for problem in problems:
+        if not is_reason(accepted.get(problem.code, "")):
             yield Said(
                 "the check found something wrong: %(found)s Mend it, or say why it may be so: "
                 "--accept %(name)s=REASON",
                 code="check_problem",
-                found=one.found,
-                name=one.code,
+                found=problem.found,
+                name=problem.code,
             )
 
 
-def _accepted(
+def _describe_accepted(
     problems: Sequence[LaunchProblem], accepted: Mapping[str, str]
 ) -> list[dict[str, str]]:
     """Return what was wrong and launched all the same, each with the reason, as evidence."""
     return [
-        {"code": one.code, "found": one.found, "reason": accepted[one.code].strip()}
-        for one in problems
+        {"code": problem.code, "found": problem.found, "reason": accepted[problem.code].strip()}
+        for problem in problems
     ]
 
 
-def _refuse(planned: Plan, attest: str, expected: int | None, found: Iterable[Said]) -> None:
-    reasons = [*planned.refusals, *found]
-    if lacks := attestation_lacks(attest):
-        reasons.append(lacks)
-    if expected is not None and expected != planned.asked:
+def _refuse_launch(plan: Plan, attest: str, expected: int | None, problems: Iterable[Said]) -> None:
+    reasons = [*plan.refusals, *problems]
+    if missing := check_attestation(attest):
+        reasons.append(missing)
+    if expected is not None and expected != plan.asked:
         reasons.append(
             Said(
                 "%(before)s were to be asked, and now there are %(now)s",
                 before=expected,
-                now=planned.asked,
+                now=plan.asked,
             )
         )
     if reasons:
@@ -226,28 +238,28 @@ def _refuse(planned: Plan, attest: str, expected: int | None, found: Iterable[Sa
 def _freeze_wordings(campaign: Campaign, drafts: Iterable[Draft]) -> dict[str, dict[str, str]]:
     """Store what the mails say in each language; return the digests, as the evidence has them."""
     wordings: dict[str, dict[str, str]] = {}
-    for one in drafts:
-        name = "wordings" if MailKind(one.kind) is MailKind.ASK else "reminder_wordings"
-        wordings.setdefault(name, {})[one.language] = freeze(campaign, one)
+    for draft in drafts:
+        name = "wordings" if MailKind(draft.kind) is MailKind.ASK else "reminder_wordings"
+        wordings.setdefault(name, {})[draft.language] = freeze_wording(campaign, draft)
     return wordings
 
 
-def _facts(
+def _make_facts(
     campaign: Campaign,
-    planned: Plan,
+    plan: Plan,
     wordings: dict[str, Any],
     *,
     attest: str,
-    told_as: Callable[[Said], str],
+    format_note: Callable[[Said], str],
 ) -> dict[str, Any]:
     """Return what the entry of the launch will say."""
     mailing_list = campaign.list
     return {
         "attest": attest.strip(),
-        "told": chain.keep_wording("\n\n".join(map(told_as, planned.notes))),
-        "asked": planned.asked,
-        "excluded": {str(why): count for why, count in planned.excluded.items()},
-        "left_out": {str(fate): count for fate, count in planned.left_out.items()},
+        "told": chain.keep_wording("\n\n".join(map(format_note, plan.notes))),
+        "asked": plan.asked,
+        "excluded": {str(reason): count for reason, count in plan.excluded.items()},
+        "left_out": {str(fate): count for fate, count in plan.left_out.items()},
         "deadline": stored(campaign.deadline),
         "starts_at": stored(campaign.starts_at),
         "minimum_days": campaign.minimum_days,
@@ -257,6 +269,6 @@ def _facts(
         "purpose": mailing_list.purpose,
         "frequency": mailing_list.frequency,
         "privacy_url": mailing_list.privacy_url,
-        "texts": [asdict(one) for one in lookup.list_facts(mailing_list).texts[1:]],
+        "texts": [asdict(text) for text in lookup.list_facts(mailing_list).texts[1:]],
         **wordings,
     }

@@ -11,12 +11,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from repermit import email_address
-from repermit.campaigns.audience import Audience, count_audience, of_live_campaign
+from repermit.campaigns.audience import Audience, count_audience, make_empty_audience
 from repermit.campaigns.campaign_results import Plan
-from repermit.campaigns.mailing_lists import says_how_often
-from repermit.campaigns.preview import check_own_wording, check_sizes, own_wording
-from repermit.campaigns.send_plan import Pace, about_the_pace, reminder_moment, time_needed
-from repermit.campaigns.sensitive_lists import shows_its_name, tell_tales
+from repermit.campaigns.mailing_lists import mentions_frequency
+from repermit.campaigns.preview import check_mail_sizes, check_own_wording, read_own_wording
+from repermit.campaigns.send_plan import (
+    SendPlan,
+    check_send_plan,
+    compute_reminder_time,
+    compute_send_time,
+)
+from repermit.campaigns.sensitive_lists import find_revealing_places, reveals_name
 from repermit.contacts import counts as contacts_counts
 from repermit.db import background_tasks
 from repermit.db.background_tasks import TaskKind, targets_of
@@ -33,7 +38,7 @@ from repermit.settings.definitions import MailServer, Organisation, Settings
 # --- Notes on readers of another language than the list's. ----------------------------------------
 
 
-def about_languages(mailing_list: MailingList, audience: Audience) -> Iterator[Said]:
+def note_languages(mailing_list: MailingList, audience: Audience) -> Iterator[Said]:
     """Yield who gets no mail in their language, and who does not get the own wording."""
     if audience.otherwise:
         yield Said(
@@ -41,24 +46,24 @@ def about_languages(mailing_list: MailingList, audience: Audience) -> Iterator[S
             "the mail in that of the list (%(languages)s): `repermit list set %(list)s --in …` "
             "gives them.",
             code="read_otherwise",
-            languages=_counted(audience.otherwise),
+            languages=_format_counts(audience.otherwise),
             list=mailing_list.slug,
         )
-    own = own_wording(mailing_list)
+    list_wording = read_own_wording(mailing_list)
     others = {
         language: n
         for language, n in audience.languages.items()
-        if n and own_wording(mailing_list, language) == OwnWording()
+        if n and read_own_wording(mailing_list, language) == OwnWording()
     }
-    if own != OwnWording() and others:
+    if list_wording != OwnWording() and others:
         yield Said(
             "Your own wording is in the language of the list; those who read another "
             "(%(languages)s) get the usual wording in theirs.",
-            languages=_counted(others),
+            languages=_format_counts(others),
         )
 
 
-def _counted(languages: Mapping[str, int]) -> Joined:
+def _format_counts(languages: Mapping[str, int]) -> Joined:
     return Joined(
         tuple(
             Said("%(count)s in %(language)s", count=n, language=language)
@@ -70,16 +75,19 @@ def _counted(languages: Mapping[str, int]) -> Joined:
 # --- Whom a list's imports left out, so that no campaign has them among those it does. ------------
 
 
-def count_leftovers(mailing_list: MailingList) -> Mapping[Fate, int]:
+def count_left_out(mailing_list: MailingList) -> Mapping[Fate, int]:
     """Count the rows of imports that stand which never became contacts, by their fate.
 
     Opted-out addresses count once. Of what is invalid nothing is kept: it counts once for a file
     that came in several times, and once for each of different files.
     """
-    return {Fate.OPTED_OUT: _opted_out(mailing_list), Fate.INVALID: _invalid(mailing_list)}
+    return {
+        Fate.OPTED_OUT: _count_opted_out(mailing_list),
+        Fate.INVALID: _count_invalid(mailing_list),
+    }
 
 
-def _opted_out(mailing_list: MailingList) -> int:
+def _count_opted_out(mailing_list: MailingList) -> int:
     # Those who were on the list before are contacts that were removed, and told as such: their
     # suppression has the reason of a removal, and not the mark that stood in the file.
     counts = contacts_counts.count_suppressions(mailing_list)
@@ -90,7 +98,7 @@ def _opted_out(mailing_list: MailingList) -> int:
     )
 
 
-def _invalid(mailing_list: MailingList) -> int:
+def _count_invalid(mailing_list: MailingList) -> int:
     rows: Any = (
         Import.select(Import.digest, Import.counts)
         .where(
@@ -145,7 +153,7 @@ LOST_LAUNCH_NOTE = Said(
 """What is to be read beside them where a restored database does not know whom it has asked."""
 
 
-def plan(
+def plan_launch(
     mailing_list: MailingList,
     *,
     settings: Settings,
@@ -162,10 +170,10 @@ def plan(
     answered is reminded, 0 for never. While a campaign is under way nobody is counted: another one
     is refused.
     """
-    audience = of_live_campaign(mailing_list) or count_audience(
+    audience = make_empty_audience(mailing_list) or count_audience(
         mailing_list, include_thin=include_thin, fingerprint_key=settings.fingerprint_key
     )
-    return plan_for(
+    return plan_launch_for(
         mailing_list,
         audience,
         settings=settings,
@@ -177,7 +185,7 @@ def plan(
     )
 
 
-def plan_for(
+def plan_launch_for(
     mailing_list: MailingList,
     audience: Audience,
     *,
@@ -189,59 +197,61 @@ def plan_for(
     reminder: int,
 ) -> Plan:
     """Return the plan for an audience that has been counted."""
-    pace = Pace(
+    pace = SendPlan(
         starts_at=max(now, starts_at or now),
-        takes=time_needed(mailing_list, audience, settings=settings, include_thin=include_thin),
-        reminder_at=reminder_moment(deadline, reminder, settings.zone) if reminder else None,
+        takes=compute_send_time(
+            mailing_list, audience, settings=settings, include_thin=include_thin
+        ),
+        reminder_at=compute_reminder_time(deadline, reminder, settings.zone) if reminder else None,
         deadline=deadline,
     )
     return Plan(
         asked=audience.asked,
         excluded=audience.excluded,
-        left_out=count_leftovers(mailing_list),
+        left_out=count_left_out(mailing_list),
         languages=audience.languages,
         last_ask_at=pace.last_ask_at,
         reminder_at=pace.reminder_at,
-        refusals=tuple(_refusals(mailing_list, audience, settings, pace, now=now)),
+        refusals=tuple(_list_refusals(mailing_list, audience, settings, pace, now=now)),
         notes=(
             *NOTES,
             *((REMINDER_NOTE,) if reminder else ()),
             *((LOST_LAUNCH_NOTE,) if mailing_list.lost_launch_at else ()),
-            *_about_the_account(mailing_list, settings.mail),
-            *tell_tales(mailing_list, settings),
-            *about_languages(mailing_list, audience),
+            *_check_account(mailing_list, settings.mail),
+            *find_revealing_places(mailing_list, settings),
+            *note_languages(mailing_list, audience),
         ),
     )
 
 
-def list_lacks(mailing_list: MailingList) -> tuple[Said, ...]:
+def list_missing_fields(mailing_list: MailingList) -> tuple[Said, ...]:
     """Return what stands against a launch in the description of a list itself."""
-    return tuple(_about_the_list(mailing_list))
+    return tuple(_check_list(mailing_list))
 
 
-def description_lacks(mailing_list: MailingList, settings: Settings) -> tuple[Said, ...]:
+def check_description(mailing_list: MailingList, settings: Settings) -> tuple[Said, ...]:
     """Return what a mail cannot say yet, of the organisation and of the list."""
-    return (*_about_the_organisation(settings.organisation), *list_lacks(mailing_list))
+    return (*_check_organisation(settings.organisation), *list_missing_fields(mailing_list))
 
 
-def _refusals(
+def _list_refusals(
     mailing_list: MailingList,
     audience: Audience,
     settings: Settings,
-    pace: Pace,
+    pace: SendPlan,
     *,
     now: datetime,
 ) -> Iterator[Said]:
     """Yield every reason why a campaign may not start, in the admin's words."""
-    yield from _about_the_organisation(settings.organisation)
-    yield from _about_the_list(mailing_list)
-    yield from _about_the_pages(settings.public_url)
-    yield from about_the_pace(pace, settings, now=now)
-    yield from _about_the_audience(mailing_list, audience)
-    yield from _about_the_wording(mailing_list, settings)
+    yield from _check_organisation(settings.organisation)
+    yield from _check_list(mailing_list)
+    yield from _check_public_url(settings.public_url)
+    yield from check_send_plan(pace, settings, now=now)
+    yield from _check_audience(mailing_list, audience)
+    yield from _check_wording(mailing_list, settings)
 
 
-def _about_the_organisation(organisation: Organisation) -> Iterator[Said]:
+def _check_organisation(organisation: Organisation) -> Iterator[Said]:
     # GDPR art. 13(1)(a) and (b): who asks, and how to reach them.
     if not organisation.name:
         yield Said(
@@ -267,7 +277,7 @@ def _about_the_organisation(organisation: Organisation) -> Iterator[Said]:
             "in config.toml",
             code="organisation_authority",
         )
-    if organisation.email and (reason := _against(organisation.email)):
+    if organisation.email and (reason := _explain_bad_address(organisation.email)):
         yield Said(
             "the organisation's email cannot be used: %(reason)s",
             code="organisation_email",
@@ -275,7 +285,7 @@ def _about_the_organisation(organisation: Organisation) -> Iterator[Said]:
         )
 
 
-def _about_the_list(mailing_list: MailingList) -> Iterator[Said]:
+def _check_list(mailing_list: MailingList) -> Iterator[Said]:
     slug = mailing_list.slug
     if not mailing_list.privacy_url:
         yield Said(
@@ -290,14 +300,14 @@ def _about_the_list(mailing_list: MailingList) -> Iterator[Said]:
             code="purpose",
             list=slug,
         )
-    if not mailing_list.frequency and not says_how_often(mailing_list.purpose):
+    if not mailing_list.frequency and not mentions_frequency(mailing_list.purpose):
         yield Said(
             "neither purpose nor frequency says how often mail comes: "
             "`repermit list set %(list)s --frequency …`, such as “four times a year”",
             code="frequency",
             list=slug,
         )
-    if shows_its_name(mailing_list):
+    if reveals_name(mailing_list):
         yield Said(
             "the list is sensitive, and a text that was corrected shows its name: take that back "
             "(`repermit text list %(language)s --corrected`)",
@@ -310,11 +320,11 @@ def _about_the_list(mailing_list: MailingList) -> Iterator[Said]:
             code="no_sender",
             list=slug,
         )
-    elif reason := _against(sender_identity.written_address(mailing_list.sender)):
+    elif reason := _explain_bad_address(sender_identity.written_address(mailing_list.sender)):
         yield Said("the sender cannot be used: %(reason)s", code="sender", reason=reason)
 
 
-def _about_the_account(mailing_list: MailingList, mail: MailServer) -> Iterator[Said]:
+def _check_account(mailing_list: MailingList, mail: MailServer) -> Iterator[Said]:
     """Yield what the mail account will say to the list's sender, unless it has been told of it."""
     if not mail.refuses_other_senders or not mail.username:
         return
@@ -324,7 +334,7 @@ def _about_the_account(mailing_list: MailingList, mail: MailServer) -> Iterator[
             yield OTHER_SENDER_NOTE
 
 
-def _against(address: str) -> str:
+def _explain_bad_address(address: str) -> str:
     """Return why an address cannot be used, "" if it can."""
     try:
         email_address.parse(address)
@@ -333,7 +343,7 @@ def _against(address: str) -> str:
     return ""
 
 
-def _about_the_pages(public_url: str) -> Iterator[Said]:
+def _check_public_url(public_url: str) -> Iterator[Said]:
     parts = urlsplit(public_url)
     if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
         yield Said(
@@ -350,7 +360,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _about_the_audience(mailing_list: MailingList, audience: Audience) -> Iterator[Said]:
+def _check_audience(mailing_list: MailingList, audience: Audience) -> Iterator[Said]:
     campaign = latest_campaign(mailing_list)
     if campaign is not None and CampaignState(campaign.state).is_live:
         yield Said(
@@ -365,7 +375,7 @@ def _about_the_audience(mailing_list: MailingList, audience: Audience) -> Iterat
         yield Said("there is nobody to ask", code="nobody")
 
 
-def _about_the_wording(mailing_list: MailingList, settings: Settings) -> Iterator[Said]:
+def _check_wording(mailing_list: MailingList, settings: Settings) -> Iterator[Said]:
     """Yield what stands against the admin's own wording, and else against the mail's size."""
     # What is wrong with an address is said above, of the address itself.
     with suppress(AddressError):
@@ -378,6 +388,6 @@ def _about_the_wording(mailing_list: MailingList, settings: Settings) -> Iterato
             )
             return
         try:
-            check_sizes(mailing_list, settings)
+            check_mail_sizes(mailing_list, settings)
         except WordingError as error:
             yield from error.reasons

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from repermit.campaigns.preview import freeze
-from repermit.campaigns.send_plan import LONGEST, in_zone, last_unsent_at
+from repermit.campaigns.preview import freeze_wording
+from repermit.campaigns.send_plan import LONGEST_PERIOD, predict_last_ask, to_local_time
 from repermit.contacts import circuit_breaker, counts, status_changes
 from repermit.db.background_tasks import TaskKind, lock_task, targets_of
 from repermit.db.connection import Database, lock_rows
@@ -39,7 +39,7 @@ from repermit.settings.definitions import Settings
 # --- What every act on a campaign begins and ends with. -------------------------------------------
 
 
-def locked(mailing_list: MailingList, act: str) -> Campaign:
+def lock_campaign(mailing_list: MailingList, act: str) -> Campaign:
     """Return the latest campaign, locked, if its state allows the act.
 
     While its asks are made there is one act, to cancel it; nothing is left to be made then.
@@ -60,7 +60,7 @@ def locked(mailing_list: MailingList, act: str) -> Campaign:
     return campaign
 
 
-def append(
+def append_entry(
     event: str,
     campaign: Campaign,
     mailing_list: MailingList,
@@ -86,7 +86,7 @@ def append(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resumed:
+class ResumeResult:
     """A campaign that goes on; `let_go` asks had waited for the end of its pilot.
 
     `last_ask_at` is when the rates let the last ask out, if nothing holds it up.
@@ -98,17 +98,19 @@ class Resumed:
     deadline: datetime
 
 
-def pause(database: Database, mailing_list: MailingList, *, now: datetime, actor: str) -> None:
+def pause_campaign(
+    database: Database, mailing_list: MailingList, *, now: datetime, actor: str
+) -> None:
     """Stop asks, reminders and expiry; answers and confirmations go on."""
     with database.atomic():
-        campaign = locked(mailing_list, "pause")
+        campaign = lock_campaign(mailing_list, "pause")
         campaign.paused_from = campaign.state
         campaign.state = CampaignState.PAUSED
         campaign.save()
-        append("paused", campaign, mailing_list, now=now, actor=actor)
+        append_entry("paused", campaign, mailing_list, now=now, actor=actor)
 
 
-def resume(
+def resume_campaign(
     database: Database,
     mailing_list: MailingList,
     *,
@@ -116,7 +118,7 @@ def resume(
     now: datetime,
     actor: str,
     most: int | None = None,
-) -> Resumed:
+) -> ResumeResult:
     """Go back to where the pause came from; raises Refused if the deadline has passed.
 
     After a pilot the others' asks are due from now on; refused too if, at the rates, the last of
@@ -128,9 +130,9 @@ def resume(
     long among many. Nothing of a campaign that is paused is sent meanwhile.
     """
     latest = latest_campaign(mailing_list)
-    last_ask_at = last_unsent_at(latest, settings=settings, now=now) if latest else now
+    last_ask_at = predict_last_ask(latest, settings=settings, now=now) if latest else now
     with database.atomic():
-        campaign = locked(mailing_list, "resume")
+        campaign = lock_campaign(mailing_list, "resume")
         if campaign.deadline <= now:
             raise Refused(
                 "the deadline has passed meanwhile; give people time to answer first: "
@@ -149,7 +151,7 @@ def resume(
         campaign.state = campaign.paused_from
         campaign.paused_from = campaign.pause_reason = ""
         campaign.save()
-        append("resumed", campaign, mailing_list, now=now, actor=actor, facts=facts)
+        append_entry("resumed", campaign, mailing_list, now=now, actor=actor, facts=facts)
     if let_go:
         with foreground_work(database, Work.END_PILOT):
             run_steps(
@@ -157,7 +159,7 @@ def resume(
                 lambda limit: circuit_breaker.let_go(campaign, now=now, most=limit) > 0,
                 most=most,
             )
-    return Resumed(
+    return ResumeResult(
         state=CampaignState(campaign.state),
         let_go=let_go,
         last_ask_at=last_ask_at,
@@ -186,14 +188,14 @@ def _refuse_too_late(
             "answer; the deadline must be later than %(earliest)s: "
             "`repermit extend %(list)s --deadline …`",
             code="pilot_too_slow",
-            last=in_zone(last_ask_at, settings),
+            last=to_local_time(last_ask_at, settings),
             days=campaign.minimum_days,
-            earliest=in_zone(earliest, settings),
+            earliest=to_local_time(earliest, settings),
             list=slug,
         )
 
 
-def cancel(
+def cancel_campaign(
     database: Database,
     mailing_list: MailingList,
     *,
@@ -208,7 +210,7 @@ def cancel(
     also by a kill, is dropped by the sweep that looks after campaigns.
     """
     with database.atomic():
-        campaign = locked(mailing_list, "cancel")
+        campaign = lock_campaign(mailing_list, "cancel")
         campaign.state = CampaignState.CANCELLED
         campaign.closed_at = now
         campaign.save()
@@ -216,7 +218,7 @@ def cancel(
             counts.count_mails(campaign=campaign), lambda mails: mails.state in NOT_STARTED
         )
         facts = {"dropped": unsent}
-        append("cancelled", campaign, mailing_list, now=now, actor=actor, facts=facts)
+        append_entry("cancelled", campaign, mailing_list, now=now, actor=actor, facts=facts)
     with foreground_work(database, Work.DROP_MAILS):
         run_steps(
             database,
@@ -246,13 +248,13 @@ def start_scheduled(database: Database, *, now: datetime) -> int:
 # --- Moving a campaign's deadline, and saying so in the mails that are still to leave. ------------
 
 
-_ASKING = (MailKind.ASK, MailKind.REMINDER)
+_ASKING_KINDS = (MailKind.ASK, MailKind.REMINDER)
 # A mail in doubt may have been read, and sent again it is the same mail.
-_MADE = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
+_MADE_STATES = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extended:
+class ExtendResult:
     """A deadline that was moved; `sent` mails name the earlier one, `until`."""
 
     deadline: datetime
@@ -261,7 +263,7 @@ class Extended:
     reminder_at: datetime | None
 
 
-def extend(
+def extend_campaign(
     database: Database,
     mailing_list: MailingList,
     *,
@@ -269,7 +271,7 @@ def extend(
     settings: Settings,
     now: datetime,
     actor: str,
-) -> Extended:
+) -> ExtendResult:
     """Move the deadline (aware) to later; raises Refused if it is not, or by more than LONGEST.
 
     Also after it has passed, as long as the campaign has not been closed. Mails that are made from
@@ -277,14 +279,14 @@ def extend(
     begun moves along.
     """
     with database.atomic():
-        campaign = locked(mailing_list, "extend")
+        campaign = lock_campaign(mailing_list, "extend")
         earlier = campaign.deadline
         if deadline <= max(earlier, now):
             raise Refused(
                 "a deadline only moves later: it is %(deadline)s",
                 deadline=earlier.astimezone(settings.zone),
             )
-        if deadline - LONGEST > max(earlier, now):
+        if deadline - LONGEST_PERIOD > max(earlier, now):
             raise Refused(
                 "a deadline moves by a year at most, and %(deadline)s is more: is its year right?",
                 deadline=deadline.astimezone(settings.zone),
@@ -295,37 +297,39 @@ def extend(
         campaign.save()
         sent = counts.total(
             counts.count_mails(campaign=campaign),
-            lambda mails: mails.kind in _ASKING and mails.state in _MADE,
+            lambda mails: mails.kind in _ASKING_KINDS and mails.state in _MADE_STATES,
         )
         facts = {
             "from": stored(earlier),
             "to": stored(deadline),
             "sent": sent,
             "reminder_at": stored(campaign.reminder_at) if campaign.reminder_at else "",
-            "wordings": _freeze_anew(campaign),
+            "wordings": _refreeze_wordings(campaign),
         }
-        append("extended", campaign, mailing_list, now=now, actor=actor, facts=facts)
-    return Extended(deadline=deadline, until=earlier, sent=sent, reminder_at=campaign.reminder_at)
+        append_entry("extended", campaign, mailing_list, now=now, actor=actor, facts=facts)
+    return ExtendResult(
+        deadline=deadline, until=earlier, sent=sent, reminder_at=campaign.reminder_at
+    )
 
 
 def _has_reminded(campaign: Campaign) -> bool:
-    owed = Mail.select().where(Mail.campaign == campaign, Mail.kind == MailKind.REMINDER)
-    return bool(campaign.reminded_at or owed.exists())
+    reminders = Mail.select().where(Mail.campaign == campaign, Mail.kind == MailKind.REMINDER)
+    return bool(campaign.reminded_at or reminders.exists())
 
 
-def _freeze_anew(campaign: Campaign) -> dict[str, dict[str, str]]:
+def _refreeze_wordings(campaign: Campaign) -> dict[str, dict[str, str]]:
     """Store the newest wordings with the new deadline; return the digests by kind and language."""
     digests: dict[str, dict[str, str]] = {}
-    for row in _newest(campaign):
+    for row in _list_newest_wordings(campaign):
         wording = make_draft.redated(
             frozen_draft.read_draft(row.wording.content), campaign.deadline
         )
-        digest = freeze(campaign, wording, revision=row.revision + 1)
+        digest = freeze_wording(campaign, wording, revision=row.revision + 1)
         digests.setdefault(row.kind, {})[row.language] = digest
     return digests
 
 
-def _newest(campaign: Campaign) -> list[CampaignWording]:
+def _list_newest_wordings(campaign: Campaign) -> list[CampaignWording]:
     rows = (
         CampaignWording.select(CampaignWording, Wording)
         .join(Wording)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TypedDict, Unpack
 
-from repermit.campaigns.mailing_lists import SETTLING, check_wording_of, keep_act
+from repermit.campaigns.mailing_lists import NORMALIZERS, check_list_wording, record_change
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import lookup
 from repermit.db.connection import Database, lock_rows
@@ -18,7 +18,7 @@ from repermit.rules.consent import Status
 from repermit.settings.definitions import Settings
 
 
-class TextFields(TypedDict, total=False):
+class TranslationFields(TypedDict, total=False):
     """What may be said of a list in one language more; "" takes it back."""
 
     name: str
@@ -30,10 +30,10 @@ class TextFields(TypedDict, total=False):
     own_html: str
 
 
-TEXT_FIELDS = tuple(TextFields.__annotations__)
+TRANSLATION_FIELDS = tuple(TranslationFields.__annotations__)
 
 
-def change_text(
+def change_translation(
     database: Database,
     mailing_list: MailingList,
     language: str,
@@ -41,7 +41,7 @@ def change_text(
     settings: Settings,
     now: datetime,
     actor: str,
-    **fields: Unpack[TextFields],
+    **fields: Unpack[TranslationFields],
 ) -> ListText:
     """Change what is given of a list in a language that is not its own, and leave the rest.
 
@@ -49,32 +49,34 @@ def change_text(
     which it was launched. Raises Refused.
     """
     with database.atomic():
-        found: MailingList = lock_rows(
+        locked_list: MailingList = lock_rows(
             MailingList.select().where(MailingList.id == mailing_list.id)
         ).get()
-        text = text_in(found, _further(found, language))
-        before = vars(text)["__data__"].copy()
+        text = find_translation(locked_list, _require_other_language(locked_list, language))
+        previous = vars(text)["__data__"].copy()
         for name, value in fields.items():
-            settle = SETTLING.get(name, str)
-            setattr(text, name, settle(str(value)))
-        changed = {name: getattr(text, name) for name in TEXT_FIELDS}
-        changed = {name: value for name, value in changed.items() if value != before.get(name)}
+            normalize = NORMALIZERS.get(name, str)
+            setattr(text, name, normalize(str(value)))
+        changed = {name: getattr(text, name) for name in TRANSLATION_FIELDS}
+        changed = {name: value for name, value in changed.items() if value != previous.get(name)}
         if changed:
-            _keep(text)
-            check_wording_of(found, settings)
-            keep_act("list_changed", found, changed, now=now, actor=actor, language=language)
+            _save_or_delete(text)
+            check_list_wording(locked_list, settings)
+            record_change(
+                "list_changed", locked_list, changed, now=now, actor=actor, language=language
+            )
     return text
 
 
-def text_in(mailing_list: MailingList, language: str) -> ListText:
+def find_translation(mailing_list: MailingList, language: str) -> ListText:
     """Return what is said of a list in a language; an empty one, not saved, if nothing is."""
-    found: ListText | None = ListText.get_or_none(
+    text: ListText | None = ListText.get_or_none(
         ListText.list == mailing_list, ListText.language == language
     )
-    return found or ListText(list=mailing_list, language=language)
+    return text or ListText(list=mailing_list, language=language)
 
 
-def texts_of(mailing_list: MailingList) -> list[ListText]:
+def list_translations(mailing_list: MailingList) -> list[ListText]:
     """Return what is said of a list in languages that are not its own, whole or not."""
     return list(
         ListText.select()
@@ -83,29 +85,33 @@ def texts_of(mailing_list: MailingList) -> list[ListText]:
     )
 
 
-def read_otherwise(mailing_list: MailingList) -> Mapping[str, int]:
+def count_untranslated(mailing_list: MailingList) -> Mapping[str, int]:
     """Return how many contacts get mail in the list's language though there are mails in theirs.
 
     By their language. Whoever has been taken off is not counted.
     """
-    about = lookup.list_facts(mailing_list)
+    list_facts = lookup.list_facts(mailing_list)
     counts: Counter[str] = Counter()
     for people, count in contacts_counts.count_people(mailing_list).items():
-        theirs = catalogues.pick_language(people.language, otherwise="")
-        if theirs and theirs not in about.languages and people.status is not Status.REMOVED:
-            counts[theirs] += count
+        language = catalogues.pick_language(people.language, otherwise="")
+        if (
+            language
+            and language not in list_facts.languages
+            and people.status is not Status.REMOVED
+        ):
+            counts[language] += count
     return {language: n for language, n in sorted(counts.items()) if n}
 
 
-def _keep(text: ListText) -> None:
-    if any(getattr(text, name) for name in TEXT_FIELDS):
+def _save_or_delete(text: ListText) -> None:
+    if any(getattr(text, name) for name in TRANSLATION_FIELDS):
         text.save()
     else:
         text.delete_instance()
 
 
-def _further(mailing_list: MailingList, language: str) -> str:
-    if SETTLING["language"](language) == mailing_list.language:
+def _require_other_language(mailing_list: MailingList, language: str) -> str:
+    if NORMALIZERS["language"](language) == mailing_list.language:
         raise Refused(
             "%(language)s is the list's own language: `repermit list set %(list)s` without --in "
             "changes its words",

@@ -11,7 +11,7 @@ from typing import Any, TypedDict, Unpack
 
 from repermit import email_address, package_files
 from repermit.campaigns.campaign_results import ListFacts
-from repermit.campaigns.preview import check_own_wording, check_sizes
+from repermit.campaigns.preview import check_mail_sizes, check_own_wording
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.lists import ListText, MailingList
@@ -29,13 +29,13 @@ from repermit.web_address import is_web_address
 # --- The short names of lists, in which addresses of pages and commands name them. ----------------
 
 
-_LONGEST = 63
+_MAX_SLUG_LENGTH = 63
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_OF_NOTHING = "list"
+_DEFAULT_SLUG = "list"
 
 # Greek as ISO 843 has it and Cyrillic as Bulgarian law does (2009), as near as one letter by itself
 # allows; and what of Latin is no letter of ASCII with a sign.
-_PLAIN = {
+_TRANSLITERATION = {
     **dict(zip("αβγδεζηικλμνξοπρστυφω", "avgdeziiklmnxoprstyfo", strict=True)),
     "θ": "th",
     "χ": "ch",
@@ -71,30 +71,30 @@ def is_slug(text: str) -> bool:
 
 def suggest_slug(name: str) -> str:
     """Return a slug for a list of that name, in Latin letters whatever the name is written in."""
-    composed = "".join(map(_plain, normalize("NFC", name.lower())))
+    composed = "".join(map(_transliterate, normalize("NFC", name.lower())))
     plain = composed.encode("ascii", "ignore").decode()
-    return "-".join(re.findall("[a-z0-9]+", plain))[:_LONGEST].strip("-") or _OF_NOTHING
+    return "-".join(re.findall("[a-z0-9]+", plain))[:_MAX_SLUG_LENGTH].strip("-") or _DEFAULT_SLUG
 
 
-def free_slug(name: str) -> str:
+def find_free_slug(name: str) -> str:
     """Return a slug for a list of that name that no list has yet: numbered from the second on."""
-    wanted = suggest_slug(name)
+    suggested = suggest_slug(name)
     ends = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
-    slugs = (wanted[: _LONGEST - len(end)].rstrip("-") + end for end in ends)
-    return next(one for one in slugs if not _is_taken(one))
+    slugs = (suggested[: _MAX_SLUG_LENGTH - len(end)].rstrip("-") + end for end in ends)
+    return next(slug for slug in slugs if not _is_slug_used(slug))
 
 
-def _is_taken(slug: str) -> bool:
+def _is_slug_used(slug: str) -> bool:
     return MailingList.get_or_none(MailingList.slug == slug) is not None
 
 
-def _plain(letter: str) -> str:
+def _transliterate(letter: str) -> str:
     """Return one letter in ASCII, itself if that is not known."""
-    if letter in _PLAIN:
-        return _PLAIN[letter]
+    if letter in _TRANSLITERATION:
+        return _TRANSLITERATION[letter]
     # Its signs are taken off; what is left may be Greek.
     decomposed = normalize("NFKD", letter)
-    return "".join(_PLAIN.get(one, one) for one in decomposed)
+    return "".join(_TRANSLITERATION.get(character, character) for character in decomposed)
 
 
 # --- Settling what a list is. ---------------------------------------------------------------------
@@ -140,9 +140,9 @@ def add_list(
                 list=slug,
             )
         added = MailingList(slug=slug, name=fields.get("name", ""), created_at=now)
-        changed = _settle(added, fields, settings)
+        changed = _set_fields(added, fields, settings)
         added.save(force_insert=True)
-        keep_act("list_added", added, changed, now=now, actor=actor)
+        record_change("list_added", added, changed, now=now, actor=actor)
     return added
 
 
@@ -157,53 +157,53 @@ def change_list(
 ) -> MailingList:
     """Change what is given and leave the rest; raises Refused.
 
-    A campaign that is live keeps the wording it was launched with (see `frozen_note`).
+    A campaign that is live keeps the wording it was launched with (see `explain_frozen_wording`).
     """
     with database.atomic():
-        found: MailingList = lock_rows(
+        locked_list: MailingList = lock_rows(
             MailingList.select().where(MailingList.id == mailing_list.id)
         ).get()
-        _refuse_turning(found, fields)
-        changed = _settle(found, fields, settings)
+        _refuse_sensitivity_change(locked_list, fields)
+        changed = _set_fields(locked_list, fields, settings)
         if changed:
-            found.save()
-            keep_act("list_changed", found, changed, now=now, actor=actor)
-    return found
+            locked_list.save()
+            record_change("list_changed", locked_list, changed, now=now, actor=actor)
+    return locked_list
 
 
-def frozen_note(mailing_list: MailingList) -> str:
+def explain_frozen_wording(mailing_list: MailingList) -> str:
     """Return what the admin should know who changes a list in the middle of a campaign, or ""."""
     if not _is_live(mailing_list):
         return ""
     return "the campaign that is under way keeps the wording with which it was launched"
 
 
-def wrong_fields(**fields: Unpack[ListFields]) -> dict[str, Said]:
+def find_wrong_fields(**fields: Unpack[ListFields]) -> dict[str, Said]:
     """Return by their names the fields that would be refused, each with the reason."""
     wrong = {}
-    given: dict[str, Any] = {**fields}
-    for name in given.keys() & SETTLING.keys():
+    values: dict[str, Any] = {**fields}
+    for name in values.keys() & NORMALIZERS.keys():
         try:
-            SETTLING[name](given[name])
+            NORMALIZERS[name](values[name])
         except Refused as refusal:
             wrong[name] = refusal.said
     return wrong
 
 
-def list_facts(mailing_list: MailingList) -> ListFacts:
+def make_list_facts(mailing_list: MailingList) -> ListFacts:
     """Return what is known of a list."""
     texts = {
-        one.language: {name: getattr(one, name) for name in _TEXTS}
-        for one in ListText.select()
+        row.language: {name: getattr(row, name) for name in _TEXTS}
+        for row in ListText.select()
         .where(ListText.list == mailing_list, ListText.language != mailing_list.language)
         .order_by(ListText.language)
     }
-    own = (one.name for one in fields_of(ListFacts) if one.name != "texts")
-    return ListFacts(texts=texts, **{name: getattr(mailing_list, name) for name in own})
+    names = (row.name for row in fields_of(ListFacts) if row.name != "texts")
+    return ListFacts(texts=texts, **{name: getattr(mailing_list, name) for name in names})
 
 
-_LONG = ("own_subject", "own_text", "own_html")
-_TEXTS = ("name", "purpose", "frequency", "privacy_url", *_LONG)
+_OWN_WORDING_FIELDS = ("own_subject", "own_text", "own_html")
+_TEXTS = ("name", "purpose", "frequency", "privacy_url", *_OWN_WORDING_FIELDS)
 
 
 def _is_live(mailing_list: MailingList) -> bool:
@@ -211,35 +211,35 @@ def _is_live(mailing_list: MailingList) -> bool:
     return campaign is not None and CampaignState(campaign.state).is_live
 
 
-def _refuse_turning(mailing_list: MailingList, fields: ListFields) -> None:
+def _refuse_sensitivity_change(mailing_list: MailingList, fields: ListFields) -> None:
     """Refuse another answer to whether a Yes must be explicit while people are asked for it."""
     turned = fields.get("sensitive", mailing_list.sensitive) != mailing_list.sensitive
     if turned and _is_live(mailing_list):
         raise Refused("a list cannot become sensitive, or cease to be, while a campaign is live")
 
 
-def _settle(
+def _set_fields(
     mailing_list: MailingList, fields: ListFields, settings: Settings
 ) -> dict[str, str | bool]:
     """Put the fields into the list; return those that were given another value."""
     changed: dict[str, str | bool] = {}
-    given: dict[str, Any] = {**fields}
-    for name, value in given.items():
-        settled = SETTLING[name](value) if name in SETTLING else value
-        if settled != getattr(mailing_list, name) or mailing_list.id is None:
-            changed[name] = settled
-        setattr(mailing_list, name, settled)
+    values: dict[str, Any] = {**fields}
+    for name, value in values.items():
+        normalized = NORMALIZERS[name](value) if name in NORMALIZERS else value
+        if normalized != getattr(mailing_list, name) or mailing_list.id is None:
+            changed[name] = normalized
+        setattr(mailing_list, name, normalized)
     if not mailing_list.name:
         raise Refused("a list needs a name, as its readers know it: --name", code="list_name")
-    check_wording_of(mailing_list, settings)
+    check_list_wording(mailing_list, settings)
     return changed
 
 
-def _one_line(text: str) -> str:
+def _join_lines(text: str) -> str:
     return " ".join(text.split())
 
 
-def _privacy_url(text: str) -> str:
+def _normalize_privacy_url(text: str) -> str:
     url = text.strip()
     if url and not is_web_address(url):
         raise Refused(
@@ -250,7 +250,7 @@ def _privacy_url(text: str) -> str:
     return url
 
 
-def _language(text: str) -> str:
+def _normalize_language(text: str) -> str:
     if text not in LANGUAGES:
         raise Refused(
             "there are no mails in %(language)s; there are %(languages)s",
@@ -260,8 +260,8 @@ def _language(text: str) -> str:
     return text
 
 
-def _sender(text: str) -> str:
-    sender = _one_line(text)
+def _normalize_sender(text: str) -> str:
+    sender = _join_lines(text)
     if sender:
         try:
             email_address.parse(sender_identity.written_address(sender))
@@ -273,25 +273,27 @@ def _sender(text: str) -> str:
     return sender
 
 
-SETTLING: Mapping[str, Callable[..., str]] = {
-    "name": _one_line,
-    "purpose": _one_line,
-    "frequency": _one_line,
-    "privacy_url": _privacy_url,
-    "language": _language,
-    "sender": _sender,
+NORMALIZERS: Mapping[str, Callable[..., str]] = {
+    "name": _join_lines,
+    "purpose": _join_lines,
+    "frequency": _join_lines,
+    "privacy_url": _normalize_privacy_url,
+    "language": _normalize_language,
+    "sender": _normalize_sender,
 }
 
 
-def check_wording_of(mailing_list: MailingList, settings: Settings) -> None:
+def check_list_wording(mailing_list: MailingList, settings: Settings) -> None:
     """Return if the admin's own templates can be used in each of its languages; raises Refused."""
-    if not any(getattr(one, name) for one in _with_texts(mailing_list) for name in _LONG):
+    if not any(
+        getattr(text, name) for text in _iter_texts(mailing_list) for name in _OWN_WORDING_FIELDS
+    ):
         return
     try:
         check_own_wording(mailing_list, settings)
         # Without a sender there is no mail yet; it is measured again when there is one.
         if mailing_list.sender:
-            check_sizes(mailing_list, settings)
+            check_mail_sizes(mailing_list, settings)
     except WordingError as error:
         raise Refused(
             "your own wording cannot be used:\n%(reasons)s",
@@ -306,13 +308,13 @@ def check_wording_of(mailing_list: MailingList, settings: Settings) -> None:
         ) from None
 
 
-def _with_texts(mailing_list: MailingList) -> Iterator[MailingList | ListText]:
+def _iter_texts(mailing_list: MailingList) -> Iterator[MailingList | ListText]:
     yield mailing_list
     if mailing_list.id is not None:
         yield from ListText.select().where(ListText.list == mailing_list)
 
 
-def keep_act(
+def record_change(
     event: str,
     mailing_list: MailingList,
     changed: Mapping[str, str | bool],
@@ -325,12 +327,12 @@ def keep_act(
 
     `language` is the one in which the list is described, "" for its own.
     """
-    kept = {
-        name: chain.keep_wording(str(value)) if name in _LONG else value
+    values = {
+        name: chain.keep_wording(str(value)) if name in _OWN_WORDING_FIELDS else value
         for name, value in changed.items()
     }
-    told = {"fields": kept, **({"in": language} if language else {})}
-    chain.append(Entry(event=event, at=now, actor=actor, list=mailing_list.slug, consent=told))
+    consent = {"fields": values, **({"in": language} if language else {})}
+    chain.append(Entry(event=event, at=now, actor=actor, list=mailing_list.slug, consent=consent))
 
 
 # --- Knowing a purpose that says how often mail comes. --------------------------------------------
@@ -375,9 +377,9 @@ _FREQUENCY = re.compile(
 )
 
 
-_FURTHER = re.compile("|".join(rf"\b(?:{one})(?!\w)" for one in INTERVALS), re.IGNORECASE)
+_FURTHER_FREQUENCY = re.compile("|".join(rf"\b(?:{one})(?!\w)" for one in INTERVALS), re.IGNORECASE)
 
 
-def says_how_often(text: str) -> bool:
+def mentions_frequency(text: str) -> bool:
     """Say whether a text tells how often mail comes; a help to the admin, not a proof."""
-    return bool(_FREQUENCY.search(text) or _FURTHER.search(text))
+    return bool(_FREQUENCY.search(text) or _FURTHER_FREQUENCY.search(text))

@@ -34,7 +34,7 @@ from repermit.signed_links import Links
 _USUAL_DAYS = 28
 
 
-def preview(
+def preview_mail(
     mailing_list: MailingList,
     *,
     settings: Settings,
@@ -57,13 +57,13 @@ def preview(
     _require_words(mailing_list, language)
     days = settings.campaign.minimum_days + _USUAL_DAYS // 2
     until = deadline or now + timedelta(days=max(days, _USUAL_DAYS))
-    if kind in _TO_ONE:
-        wording = _draft_to_one(kind, mailing_list, settings, now, language)
+    if kind in _PERSONAL_KINDS:
+        wording = _draft_personal_mail(kind, mailing_list, settings, now, language)
     else:
-        wording = draft(
+        wording = draft_wording(
             mailing_list, settings=settings, deadline=until, language=language, kind=kind
         )
-    return compose_mail.compose(wording, _values(kind, mailing_list, settings, now, to))
+    return compose_mail.compose(wording, _make_values(kind, mailing_list, settings, now, to))
 
 
 def _require_words(mailing_list: MailingList, language: str) -> None:
@@ -83,10 +83,10 @@ def _require_words(mailing_list: MailingList, language: str) -> None:
         )
 
 
-_TO_ONE = (MailKind.CONFIRM, MailKind.RECEIPT)
+_PERSONAL_KINDS = (MailKind.CONFIRM, MailKind.RECEIPT)
 
 
-def _draft_to_one(
+def _draft_personal_mail(
     kind: MailKind, mailing_list: MailingList, settings: Settings, now: datetime, language: str
 ) -> frozen_draft.Draft:
     """Return the wording of a mail that one person has asked for; a receipt is of nobody's Yes."""
@@ -112,7 +112,7 @@ def note_test_mail(
         chain.append(entry)
 
 
-def _values(
+def _make_values(
     kind: MailKind, mailing_list: MailingList, settings: Settings, now: datetime, to: str | None
 ) -> AskValues | ConfirmValues | ReceiptValues:
     links = Links(settings.public_url, settings.secret_keys)
@@ -122,23 +122,25 @@ def _values(
             no_url=links.url("no", NOBODY),
             me_url=links.url("me", NOBODY),
             receipt_url=links.url("receipt", NOBODY),
-            **_envelope(mailing_list, settings, now, to),
+            **_make_envelope(mailing_list, settings, now, to),
         )
     if kind is MailKind.CONFIRM:
         confirm_url = links.url("confirm", NOBODY)
-        return ConfirmValues(confirm_url=confirm_url, **_envelope(mailing_list, settings, now, to))
-    source, since = _origin(mailing_list)
+        return ConfirmValues(
+            confirm_url=confirm_url, **_make_envelope(mailing_list, settings, now, to)
+        )
+    source, since = _find_first_origin(mailing_list)
     return AskValues(
         source=source,
         since=since,
         yes_url=links.url("yes", NOBODY),
         no_url=links.url("no", NOBODY),
         me_url=links.url("me", NOBODY),
-        **_envelope(mailing_list, settings, now, to),
+        **_make_envelope(mailing_list, settings, now, to),
     )
 
 
-def _envelope(
+def _make_envelope(
     mailing_list: MailingList, settings: Settings, now: datetime, to: str | None
 ) -> dict[str, Any]:
     sender = email_address.parse(sender_identity.written_address(mailing_list.sender)).sending
@@ -156,7 +158,7 @@ def _envelope(
     }
 
 
-def _origin(mailing_list: MailingList) -> tuple[str, datetime | None]:
+def _find_first_origin(mailing_list: MailingList) -> tuple[str, datetime | None]:
     """Return `source` and `since` of the first contact to be asked, or "" and None."""
     first = (
         Contact.select(Contact.source, Contact.since)
@@ -179,22 +181,22 @@ NOBODY = "0" * 32
 """A uid in links that answer, and behind which nothing is held."""
 
 # In words it is as long as a day can be.
-_SOME_DAY = datetime(2026, 9, 30, 21, 59, tzinfo=UTC)
+_EXAMPLE_DAY = datetime(2026, 9, 30, 21, 59, tzinfo=UTC)
 
 
-def own_wording(mailing_list: MailingList, language: str = "") -> OwnWording:
+def read_own_wording(mailing_list: MailingList, language: str = "") -> OwnWording:
     """Return the admin's own templates for the list's asks, in its own language or another.
 
     Whoever reads another language gets repermit's wording, unless there are templates in it too.
     """
-    found: MailingList | ListText = mailing_list
+    source: MailingList | ListText = mailing_list
     if language not in {"", mailing_list.language}:
-        own = (ListText.list == mailing_list, ListText.language == language)
-        found = ListText.get_or_none(*own) or ListText()
-    return OwnWording(subject=found.own_subject, text=found.own_text, html=found.own_html)
+        conditions = (ListText.list == mailing_list, ListText.language == language)
+        source = ListText.get_or_none(*conditions) or ListText()
+    return OwnWording(subject=source.own_subject, text=source.own_text, html=source.own_html)
 
 
-def draft(
+def draft_wording(
     mailing_list: MailingList,
     *,
     settings: Settings,
@@ -206,7 +208,7 @@ def draft(
 
     The admin's own wording is that of the ask alone. Raises WordingError and AddressError.
     """
-    about: dict[str, Any] = {
+    values: dict[str, Any] = {
         "organisation": settings.organisation,
         "mailing_list": lookup.list_facts(mailing_list),
         "deadline": deadline,
@@ -214,15 +216,15 @@ def draft(
         "language": language,
     }
     if kind is MailKind.REMINDER:
-        wording = make_draft.draft_reminder(**about)
+        wording = make_draft.draft_reminder(**values)
     else:
-        wording = make_draft.draft_ask(**about, own=own_wording(mailing_list, language))
+        wording = make_draft.draft_ask(**values, own=read_own_wording(mailing_list, language))
     links = Links(settings.public_url, settings.secret_keys)
     wording_validation.require_size(wording, link=links.url("yes", NOBODY))
     return wording
 
 
-def freeze(campaign: Campaign, wording: frozen_draft.Draft, *, revision: int = 1) -> str:
+def freeze_wording(campaign: Campaign, wording: frozen_draft.Draft, *, revision: int = 1) -> str:
     """Store a wording as the one that the campaign uses from now on; return its digest."""
     digest = chain.keep_wording(wording.content)
     CampaignWording.create(
@@ -237,29 +239,29 @@ def freeze(campaign: Campaign, wording: frozen_draft.Draft, *, revision: int = 1
 
 def check_own_wording(mailing_list: MailingList, settings: Settings) -> None:
     """Return if the admin's own templates may be used; raises WordingError and AddressError."""
-    about = lookup.list_facts(mailing_list)
-    for language in about.languages:
+    list_facts = lookup.list_facts(mailing_list)
+    for language in list_facts.languages:
         wording_validation.check_wording(
-            own_wording(mailing_list, language),
+            read_own_wording(mailing_list, language),
             organisation=settings.organisation,
-            mailing_list=about.told_in(language),
+            mailing_list=list_facts.told_in(language),
         )
 
 
-def check_sizes(mailing_list: MailingList, settings: Settings) -> None:
+def check_mail_sizes(mailing_list: MailingList, settings: Settings) -> None:
     """Return if no mail of the list can be too large; raises WordingError and AddressError."""
     for language in lookup.list_facts(mailing_list).languages:
-        draft(mailing_list, settings=settings, deadline=_SOME_DAY, language=language)
+        draft_wording(mailing_list, settings=settings, deadline=_EXAMPLE_DAY, language=language)
 
 
-def wording_flaws(mailing_list: MailingList, settings: Settings) -> tuple[Said, ...]:
+def list_wording_flaws(mailing_list: MailingList, settings: Settings) -> tuple[Said, ...]:
     """Return everything that stands against the admin's own templates; () if there are none.
 
     They are those of `mailing_list` as it is in memory, saved or not. Raises AddressError.
     """
     try:
         check_own_wording(mailing_list, settings)
-        check_sizes(mailing_list, settings)
+        check_mail_sizes(mailing_list, settings)
     except WordingError as error:
         return error.reasons
     return ()

@@ -36,7 +36,7 @@ from repermit.rules.consent import (
 from repermit.settings.definitions import Settings
 
 
-def status(
+def read_status(
     mailing_list: MailingList,
     *,
     settings: Settings,  # noqa: ARG001  taken as every use case takes it
@@ -53,21 +53,21 @@ def status(
             removed[Reason(reason)] += count
     return CampaignStatus(
         list=mailing_list.slug,
-        campaign=_facts(campaign) if campaign else None,
+        campaign=_make_campaign_facts(campaign) if campaign else None,
         contacts=statuses,
         removed=removed,
-        mails=_mails(mailing_list, campaign),
+        mails=_count_mails(mailing_list, campaign),
         unasked=unasked.count(),
         held=click_log.count_yes_held(mailing_list),
         unasked_in_doubt=unasked.where(Mail.state == MailState.IN_DOUBT).count(),
         still_mailed=count_still_mailed(mailing_list),
-        in_doubt=doubts(mailing_list),
+        in_doubt=list_doubts(mailing_list),
         checkpoint=stored_tree.checkpoint(),
         lost_launch_at=mailing_list.lost_launch_at,
     )
 
 
-def progress(mailing_list: MailingList) -> CampaignProgress | None:
+def read_progress(mailing_list: MailingList) -> CampaignProgress | None:
     """Return how far the list's latest campaign is; None if it has none."""
     campaign = latest_campaign(mailing_list)
     if campaign is None:
@@ -79,13 +79,13 @@ def progress(mailing_list: MailingList) -> CampaignProgress | None:
     return CampaignProgress(state=CampaignState(campaign.state), mails=counts)
 
 
-def _mails(
+def _count_mails(
     mailing_list: MailingList, campaign: Campaign | None
 ) -> dict[MailKind, dict[MailState, int]]:
     counts = {kind: dict.fromkeys(MailState, 0) for kind in MailKind}
-    own = {0, campaign.id if campaign else 0}
+    campaigns = {0, campaign.id if campaign else 0}
     for mails, count in contacts_counts.count_mails(mailing_list).items():
-        if mails.campaign in own:
+        if mails.campaign in campaigns:
             counts[mails.kind][mails.state] += count
     return counts
 
@@ -106,7 +106,7 @@ def _count_noted(mailing_list: MailingList, condition: str) -> int:
     return int(noted.count())
 
 
-def _facts(campaign: Campaign) -> CampaignFacts:
+def _make_campaign_facts(campaign: Campaign) -> CampaignFacts:
     return CampaignFacts(
         number=campaign.id,
         state=CampaignState(campaign.state),
@@ -120,7 +120,7 @@ def _facts(campaign: Campaign) -> CampaignFacts:
         asked=contacts_counts.total(
             contacts_counts.count_mails(campaign=campaign), lambda mails: mails.kind is MailKind.ASK
         ),
-        languages=_languages(campaign),
+        languages=_list_languages(campaign),
         pilot=campaign.pilot,
         reminder_at=campaign.reminder_at,
         minimum_days=campaign.minimum_days,
@@ -129,14 +129,14 @@ def _facts(campaign: Campaign) -> CampaignFacts:
     )
 
 
-def _languages(campaign: Campaign) -> tuple[str, ...]:
+def _list_languages(campaign: Campaign) -> tuple[str, ...]:
     query = CampaignWording.select(CampaignWording.language).where(
         CampaignWording.campaign == campaign, CampaignWording.kind == MailKind.ASK
     )
     return tuple(sorted({row.language for row in query}))
 
 
-def doubts(mailing_list: MailingList) -> tuple[DoubtFacts, ...]:
+def list_doubts(mailing_list: MailingList) -> tuple[DoubtFacts, ...]:
     """Return the mails of a list that are in doubt, of whatever kind, with their addresses."""
     rows: Any = (
         Mail.select(

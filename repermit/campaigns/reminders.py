@@ -22,7 +22,7 @@ from repermit.db.work_steps import LARGEST_STEP, StepSize, run_steps
 from repermit.rules.consent import REST_BEFORE_REMINDER, CampaignState, MailKind, MailState
 from repermit.settings.definitions import Settings
 
-_RUNNING = (CampaignState.SENDING, CampaignState.OPEN)
+_RUNNING_STATES = (CampaignState.SENDING, CampaignState.OPEN)
 
 
 def enqueue_reminders(
@@ -40,15 +40,17 @@ def enqueue_reminders(
     run twice at once and as often as wanted: nobody is owed two of one campaign.
     """
     return sum(
-        _remind(database, campaign, chunk, settings=settings, now=now, should_stop=should_stop)
-        for campaign in _due(now)
+        _remind_campaign(
+            database, campaign, chunk, settings=settings, now=now, should_stop=should_stop
+        )
+        for campaign in _list_due(now)
         if not should_stop()
     )
 
 
-def _due(now: datetime) -> list[Campaign]:
+def _list_due(now: datetime) -> list[Campaign]:
     query = Campaign.select().where(
-        Campaign.state.in_(_RUNNING),
+        Campaign.state.in_(_RUNNING_STATES),
         Campaign.reminder_at <= now,
         Campaign.deadline > now,
         Campaign.reminded_at.is_null(),
@@ -56,7 +58,7 @@ def _due(now: datetime) -> list[Campaign]:
     return list(query.order_by(Campaign.id))
 
 
-def _remind(
+def _remind_campaign(
     database: Database,
     campaign: Campaign,
     chunk: int,
@@ -65,24 +67,26 @@ def _remind(
     now: datetime,
     should_stop: Callable[[], bool],
 ) -> int:
-    owed, silent = 0, list(_silent(campaign, now))
+    enqueued, silent = 0, list(_iter_silent(campaign, now))
 
     def step(limit: int) -> bool:
-        nonlocal owed
-        some, silent[:limit] = silent[:limit], []
-        found = _locked(campaign.id, now)
-        if found is None:
+        nonlocal enqueued
+        chunk, silent[:limit] = silent[:limit], []
+        locked = _lock_campaign(campaign.id, now)
+        if locked is None:
             silent.clear()
         else:
-            owed += _owe(found, _not_suppressed(found, some, settings.fingerprint_key), now)
+            enqueued += _enqueue_step(
+                locked, _drop_suppressed(locked, chunk, settings.fingerprint_key), now
+            )
         return bool(silent)
 
     if not silent or run_steps(database, step, should_stop=should_stop, size=StepSize(most=chunk)):
-        _finish(database, campaign, now)
-    return owed
+        _mark_reminded(database, campaign, now)
+    return enqueued
 
 
-def _silent(campaign: Campaign, now: datetime) -> Iterator[int]:
+def _iter_silent(campaign: Campaign, now: datetime) -> Iterator[int]:
     """Yield the ids of those who may be reminded by now, suppressed or not.
 
     All at once: page by page, a database would sort the whole audience anew for every page.
@@ -97,7 +101,7 @@ def _silent(campaign: Campaign, now: datetime) -> Iterator[int]:
             Mail.sent_at <= now - REST_BEFORE_REMINDER,
             Mail.bounce == "",
             lookup.is_undecided(campaign),
-            Contact.id.not_in(_reminded(campaign)),
+            Contact.id.not_in(_select_reminded(campaign)),
         )
         .tuples()
     )
@@ -105,26 +109,26 @@ def _silent(campaign: Campaign, now: datetime) -> Iterator[int]:
         yield contact_id
 
 
-def _reminded(campaign: Campaign) -> Any:
+def _select_reminded(campaign: Campaign) -> Any:
     return Mail.select(Mail.contact).where(
         Mail.campaign == campaign, Mail.kind == MailKind.REMINDER
     )
 
 
-def _locked(campaign_id: int, now: datetime) -> Campaign | None:
+def _lock_campaign(campaign_id: int, now: datetime) -> Campaign | None:
     """Return the campaign, locked, if nobody paused, extended or ended it meanwhile."""
-    found: Campaign | None = lock_rows(
+    campaign: Campaign | None = lock_rows(
         Campaign.select().where(
             Campaign.id == campaign_id,
-            Campaign.state.in_(_RUNNING),
+            Campaign.state.in_(_RUNNING_STATES),
             Campaign.reminder_at <= now,
             Campaign.deadline > now,
         )
     ).first()
-    return found
+    return campaign
 
 
-def _not_suppressed(campaign: Campaign, ids: Sequence[int], key: bytes) -> list[int]:
+def _drop_suppressed(campaign: Campaign, ids: Sequence[int], key: bytes) -> list[int]:
     """Return those of the contacts that nothing keeps from being mailed."""
     rows: Any = Contact.select(Contact.id, Contact.address_key).where(Contact.id.in_(ids)).tuples()
     prints = {email_address.fingerprint(key, address_key): number for number, address_key in rows}
@@ -137,7 +141,7 @@ def _not_suppressed(campaign: Campaign, ids: Sequence[int], key: bytes) -> list[
     return list(prints.values())
 
 
-def _owe(campaign: Campaign, ids: Sequence[int], now: datetime) -> int:
+def _enqueue_step(campaign: Campaign, ids: Sequence[int], now: datetime) -> int:
     values: dict[Any, Any] = {
         Mail.list: Contact.list,
         Mail.campaign: Value(campaign.id),
@@ -145,18 +149,18 @@ def _owe(campaign: Campaign, ids: Sequence[int], now: datetime) -> int:
         Mail.kind: Value(MailKind.REMINDER),
         Mail.due_at: Value(stored(now)),
         Mail.message_id: Value(""),
-        **{field: Value(field.default) for field in _PLAIN},
+        **{field: Value(field.default) for field in _DEFAULT_FIELDS},
     }
     silent = Contact.select(*values.values()).where(
         Contact.id.in_(ids), lookup.is_undecided(campaign)
     )
     # Another process may have been quicker with some.
-    owing = Mail.insert_from(silent, fields=list(values)).on_conflict_ignore().as_rowcount()
-    owed: int = owing.execute()
-    return owed
+    insert = Mail.insert_from(silent, fields=list(values)).on_conflict_ignore().as_rowcount()
+    count: int = insert.execute()
+    return count
 
 
-_PLAIN: tuple[Any, ...] = (
+_DEFAULT_FIELDS: tuple[Any, ...] = (
     Mail.state,
     Mail.reason,
     Mail.attempts,
@@ -170,21 +174,21 @@ _PLAIN: tuple[Any, ...] = (
 """What a new mail has at first, which an INSERT from a SELECT does not fill in by itself."""
 
 
-def _finish(database: Database, campaign: Campaign, now: datetime) -> None:
+def _mark_reminded(database: Database, campaign: Campaign, now: datetime) -> None:
     """Note that nobody is left to remind, once the last ask has had its day.
 
     Looks for a fresh ask before the transaction, which takes long among many. None has left since
     if the campaign is still open, and is so from the same moment on.
     """
-    seen = Campaign.get_by_id(campaign.id)
+    snapshot = Campaign.get_by_id(campaign.id)
     asks = Mail.select().where(Mail.campaign == campaign, Mail.kind == MailKind.ASK)
     late = asks.where(Mail.state == MailState.SENT, Mail.sent_at > now - REST_BEFORE_REMINDER)
-    if seen.state != CampaignState.OPEN or late.exists():
+    if snapshot.state != CampaignState.OPEN or late.exists():
         return
     with database.atomic():
         Campaign.update(reminded_at=now).where(
             Campaign.id == campaign.id,
             Campaign.state == CampaignState.OPEN,
-            Campaign.opened_at == seen.opened_at,
+            Campaign.opened_at == snapshot.opened_at,
             Campaign.reminder_at <= now,
         ).execute()

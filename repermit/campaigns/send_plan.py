@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 
 from repermit.campaigns.audience import (
     Audience,
-    count_by_domain,
+    add_competing_at_busiest_domain,
+    add_competing_mails,
+    count_askable_by_domain,
     count_unsent,
     count_unsent_by_domain,
-    with_others,
-    with_others_at_one_domain,
 )
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
@@ -25,12 +25,12 @@ MORNING = time(9)
 """When mails leave on a day for which no hour was chosen: nobody wants them in the night."""
 
 # Longer than any deadline, and short enough to be counted on from any moment.
-_AGES = timedelta(days=365_000)
+_LONGEST_DURATION = timedelta(days=365_000)
 _LAST_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
+class SendPlan:
     """The moments of a campaign, aware; `reminder_at` is None if nobody is to be reminded.
 
     `takes` is how long the rates spread a mail to everybody over, beside what others owe.
@@ -52,23 +52,23 @@ class Pace:
         return self.reminder_at and self.reminder_at + self.takes
 
 
-def time_needed(
+def compute_send_time(
     mailing_list: MailingList, audience: Audience, *, settings: Settings, include_thin: bool
 ) -> timedelta:
     """Return how long it takes at the rates from the first ask to the last; none without rates."""
     if not audience.asked:
         return timedelta(0)
-    return _span(
+    return _compute_duration(
         mailing_list,
         settings,
         lambda: audience.asked,
-        lambda: count_by_domain(mailing_list, include_thin=include_thin),
+        lambda: count_askable_by_domain(mailing_list, include_thin=include_thin),
     )
 
 
-def last_unsent_at(campaign: Campaign, *, settings: Settings, now: datetime) -> datetime:
+def predict_last_ask(campaign: Campaign, *, settings: Settings, now: datetime) -> datetime:
     """Return when the last ask leaves of a campaign that goes on now, with those not sent yet."""
-    return now + _span(
+    return now + _compute_duration(
         campaign.list,
         settings,
         lambda: count_unsent(campaign),
@@ -76,7 +76,7 @@ def last_unsent_at(campaign: Campaign, *, settings: Settings, now: datetime) -> 
     )
 
 
-def _span(
+def _compute_duration(
     mailing_list: MailingList,
     settings: Settings,
     asks: Callable[[], int],
@@ -86,19 +86,19 @@ def _span(
     server = settings.mail
     takes = timedelta(0)
     if server.interval:
-        takes = server.interval * max(0, with_others(mailing_list, asks()) - 1)
+        takes = server.interval * max(0, add_competing_mails(mailing_list, asks()) - 1)
     if server.domain_interval:
-        most = with_others_at_one_domain(mailing_list, asks_by_domain())
+        most = add_competing_at_busiest_domain(mailing_list, asks_by_domain())
         takes = max(takes, server.domain_interval * max(0, most - 1))
-    return min(takes, _AGES)
+    return min(takes, _LONGEST_DURATION)
 
 
-LONGEST = timedelta(days=366)
+LONGEST_PERIOD = timedelta(days=366)
 """How long after the last ask a deadline may be, and how far it may be moved at a time: whoever has
 not answered by then will not, and may not be mailed meanwhile. A later one is a slip."""
 
 
-def reminder_moment(deadline: datetime, days: int, zone: ZoneInfo) -> datetime:
+def compute_reminder_time(deadline: datetime, days: int, zone: ZoneInfo) -> datetime:
     """Return when to remind: so many days before the deadline by the calendar of `zone`.
 
     At the deadline's own time of day; but in the morning if that is the end of a day, since
@@ -112,24 +112,27 @@ def reminder_moment(deadline: datetime, days: int, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, clock, zone).astimezone(UTC)
 
 
-def about_the_pace(pace: Pace, settings: Settings, *, now: datetime) -> Iterator[Said]:
+def check_send_plan(send_plan: SendPlan, settings: Settings, *, now: datetime) -> Iterator[Said]:
     """Yield what stands against a campaign in its deadline, its rates and its reminder."""
     days = settings.campaign.minimum_days
-    latest = latest_ask(pace.deadline, days)
-    deadline, last = in_zone(pace.deadline, settings), in_zone(pace.last_ask_at, settings)
-    if pace.deadline <= now:
+    latest = latest_ask(send_plan.deadline, days)
+    deadline, last = (
+        to_local_time(send_plan.deadline, settings),
+        to_local_time(send_plan.last_ask_at, settings),
+    )
+    if send_plan.deadline <= now:
         yield Said(
             "the deadline, %(deadline)s, has passed", code="deadline_passed", deadline=deadline
         )
-    elif latest <= pace.starts_at:
+    elif latest <= send_plan.starts_at:
         yield Said(
             "the deadline is too near: people need %(days)s days to answer (minimum_days under "
             "[campaign]), so it must be later than %(earliest)s",
             code="too_near",
             days=days,
-            earliest=in_zone(pace.starts_at + timedelta(days=days), settings),
+            earliest=to_local_time(send_plan.starts_at + timedelta(days=days), settings),
         )
-    elif latest < pace.last_ask_at:
+    elif latest < send_plan.last_ask_at:
         yield Said(
             "the mails leave too slowly: at the rates under [mail], which all campaigns share, "
             "the last one leaves on %(last)s, and people need %(days)s days to answer "
@@ -137,34 +140,37 @@ def about_the_pace(pace: Pace, settings: Settings, *, now: datetime) -> Iterator
             code="too_slow",
             last=last,
             days=days,
-            earliest=in_zone(pace.last_ask_at + timedelta(days=days), settings),
+            earliest=to_local_time(send_plan.last_ask_at + timedelta(days=days), settings),
         )
-    elif pace.deadline - LONGEST > max(now, pace.last_ask_at):
+    elif send_plan.deadline - LONGEST_PERIOD > max(now, send_plan.last_ask_at):
         yield Said(
             "the deadline, %(deadline)s, is more than a year after the last mail has left: is its "
             "year right?",
             code="too_far",
             deadline=deadline,
         )
-    elif pace.reminder_at and pace.reminder_at < pace.last_ask_at + REST_BEFORE_REMINDER:
+    elif (
+        send_plan.reminder_at
+        and send_plan.reminder_at < send_plan.last_ask_at + REST_BEFORE_REMINDER
+    ):
         yield Said(
             "the reminder would leave on %(reminder)s, and the last ask on %(last)s: people need "
             "a day between the two, so remind them fewer days before the deadline",
             code="reminder_too_soon",
-            reminder=in_zone(pace.reminder_at, settings),
+            reminder=to_local_time(send_plan.reminder_at, settings),
             last=last,
         )
-    elif pace.last_reminder_at and pace.last_reminder_at >= pace.deadline:
+    elif send_plan.last_reminder_at and send_plan.last_reminder_at >= send_plan.deadline:
         yield Said(
             "the reminders leave too slowly: at the rates under [mail] the last one would leave "
             "on %(last)s, and the deadline is %(deadline)s: remind people more days before it, or "
             "nobody",
             code="reminders_too_slow",
-            last=in_zone(pace.last_reminder_at, settings),
+            last=to_local_time(send_plan.last_reminder_at, settings),
             deadline=deadline,
         )
 
 
-def in_zone(moment: datetime, settings: Settings) -> datetime:
+def to_local_time(moment: datetime, settings: Settings) -> datetime:
     """Return a moment in the organisation's zone, in which it is to be shown."""
     return moment.astimezone(settings.zone)

@@ -19,7 +19,7 @@ def pause(house: CommandContext, slug: str) -> None:
     from repermit.campaigns import lifecycle
 
     with house.mailing_list(slug) as (database, mailing_list):
-        lifecycle.pause(database, mailing_list, now=house.now, actor=house.actor)
+        lifecycle.pause_campaign(database, mailing_list, now=house.now, actor=house.actor)
     say(
         "Paused: nobody is asked or removed, answers still count. "
         f"`repermit resume {slug}` goes on."
@@ -37,7 +37,7 @@ def resume(house: CommandContext, slug: str) -> None:
     from repermit.campaigns import lifecycle
 
     with house.mailing_list(slug) as (database, mailing_list):
-        resumed = lifecycle.resume(
+        resumed = lifecycle.resume_campaign(
             database, mailing_list, settings=house.settings, now=house.now, actor=house.actor
         )
     say("Resumed.")
@@ -57,7 +57,7 @@ def cancel(house: CommandContext, slug: str) -> None:
     from repermit.campaigns import lifecycle
 
     with house.mailing_list(slug) as (database, mailing_list):
-        lifecycle.cancel(database, mailing_list, now=house.now, actor=house.actor)
+        lifecycle.cancel_campaign(database, mailing_list, now=house.now, actor=house.actor)
     say("Cancelled: nobody will be removed for silence; links in sent mails still answer.")
 
 
@@ -70,7 +70,7 @@ def extend(house: CommandContext, slug: str, *, deadline: str) -> None:
     from repermit.campaigns import lifecycle
 
     with house.mailing_list(slug) as (database, mailing_list):
-        extended = lifecycle.extend(
+        extended = lifecycle.extend_campaign(
             database,
             mailing_list,
             deadline=house.when(deadline),

@@ -75,7 +75,7 @@ def _recount(house: CommandContext) -> None:
 
 def _look(house: CommandContext, mail: Path | None, nameserver: str) -> Report:
     from repermit.bounces import poll
-    from repermit.campaigns.mailing_lists import says_how_often
+    from repermit.campaigns.mailing_lists import mentions_frequency
     from repermit.checks import run
     from repermit.db.connection import connect
     from repermit.db.suppression_journal import journal_of
@@ -90,7 +90,7 @@ def _look(house: CommandContext, mail: Path | None, nameserver: str) -> Report:
         settings,
         database=database,
         now=house.now,
-        says_how_often=says_how_often,
+        says_how_often=mentions_frequency,
         log_in=poll.log_in,
         config_path=Path(house.config),
         nameserver=nameserver,

@@ -56,7 +56,7 @@ def preview(
     from repermit.smtp import mail_server
 
     with house.mailing_list(slug) as (database, mailing_list):
-        mail = campaigns_preview.preview(
+        mail = campaigns_preview.preview_mail(
             mailing_list,
             settings=house.settings,
             now=house.now,
@@ -65,7 +65,7 @@ def preview(
             deadline=house.when_to_come(deadline) if deadline else None,
             to=to,
         )
-        lacks = launch_plan.description_lacks(mailing_list, house.settings)
+        lacks = launch_plan.check_description(mailing_list, house.settings)
         if to is not None:
             mail_server.send_one(house.settings.mail, mail)
             campaigns_preview.note_test_mail(
@@ -212,7 +212,7 @@ def _launch(
     from repermit.campaigns import draft_conditions, launch_plan
     from repermit.campaigns import launch as campaigns_launch
 
-    plan = launch_plan.plan(
+    plan = launch_plan.plan_launch(
         mailing_list,
         settings=house.settings,
         now=house.now,
@@ -223,7 +223,7 @@ def _launch(
     )
     problems = _problems(house, database, mailing_list)
     is_open = any(one.code not in accepted for one in problems)
-    is_refused = bool(plan.refusals or is_open or draft_conditions.attestation_lacks(attest))
+    is_refused = bool(plan.refusals or is_open or draft_conditions.check_attestation(attest))
     if is_refused or as_json:
         _tell_plan(house, plan, deadline, to=warn)
     launched = campaigns_launch.launch(
@@ -253,7 +253,7 @@ def _problems(
     """Return what `repermit check` finds wrong with a launch of this list."""
     from repermit.bounces import poll
     from repermit.campaigns import campaign_results
-    from repermit.campaigns.mailing_lists import says_how_often
+    from repermit.campaigns.mailing_lists import mentions_frequency
     from repermit.checks import run
 
     found = run.find_problems(
@@ -261,7 +261,7 @@ def _problems(
         mailing_list.slug,
         database=database,
         now=house.now,
-        says_how_often=says_how_often,
+        says_how_often=mentions_frequency,
         log_in=poll.log_in,
         config_path=Path(house.config),
     )
@@ -332,7 +332,7 @@ def _document(
 ) -> dict[str, object]:
     from repermit.campaigns import progress
 
-    found = progress.status(mailing_list, settings=house.settings, now=house.now)
+    found = progress.read_status(mailing_list, settings=house.settings, now=house.now)
     plan = launched.plan.to_json()
     of_plan = ("asked", "excluded", "last_ask_at")
     return {**found.to_json(), **{name: plan[name] for name in of_plan}}

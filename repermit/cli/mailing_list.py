@@ -93,7 +93,7 @@ def add(house: CommandContext, /, slug: str, **fields: Any) -> None:
             actor=house.actor,
             **_given(fields),
         )
-        lacks = launch_plan.list_lacks(added)
+        lacks = launch_plan.list_missing_fields(added)
     say(f"Added {slug}.")
     if lacks:
         say("Before a launch:", *(f"  - {lack}" for lack in lacks))
@@ -129,19 +129,19 @@ def set_(house: CommandContext, /, slug: str, *, further: str | None, **fields: 
     given = _given(fields)
     if not given:
         raise click.UsageError("say what to change; --help lists the options")
-    if further and (shared := given.keys() - {*list_translations.TEXT_FIELDS}):
+    if further and (shared := given.keys() - {*list_translations.TRANSLATION_FIELDS}):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(shared))
         raise click.UsageError(f"{names} is the same in all languages: give it without --in")
     with house.mailing_list(slug) as (database, mailing_list):
         change = partial(
-            mailing_lists.change_list if further is None else list_translations.change_text,
+            mailing_lists.change_list if further is None else list_translations.change_translation,
             database,
             mailing_list,
             *([] if further is None else [further]),
         )
         change(settings=house.settings, now=house.now, actor=house.actor, **given)
         lacks = _lacks_in(mailing_list, further)
-        note = mailing_lists.frozen_note(mailing_list)
+        note = mailing_lists.explain_frozen_wording(mailing_list)
     say(f"Changed {slug}.", *lacks, *([f"Mind: {note}."] if note else []))
 
 
@@ -152,7 +152,9 @@ def _lacks_in(mailing_list: MailingList, language: str | None) -> Iterator[str]:
 
     if language is None:
         return
-    lacks = lookup.text_lacks(list_translations.text_in(mailing_list, language), mailing_list)
+    lacks = lookup.text_lacks(
+        list_translations.find_translation(mailing_list, language), mailing_list
+    )
     if lacks:
         options = " and ".join(f"--{name.replace('_', '-')}" for name in lacks)
         yield f"Nobody gets a mail in {language} before it has {options} too."
@@ -168,8 +170,8 @@ def show(house: CommandContext, slug: str, *, as_json: bool) -> None:
     from repermit.campaigns import list_translations, mailing_lists
 
     with house.mailing_list(slug) as (_, mailing_list):
-        facts = mailing_lists.list_facts(mailing_list).to_json()
-        otherwise = list_translations.read_otherwise(mailing_list)
+        facts = mailing_lists.make_list_facts(mailing_list).to_json()
+        otherwise = list_translations.count_untranslated(mailing_list)
         name = link_target.make_join_id(mailing_list, settings=house.settings)
     facts["sign_up_url"] = f"{house.settings.public_url}/join/{name}"
     facts["read_otherwise"] = dict(otherwise)

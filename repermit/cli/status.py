@@ -52,12 +52,12 @@ def status(house: CommandContext, slug: str, *, watch: bool, as_json: bool) -> N
     with house.mailing_list(slug) as (_, mailing_list):
         if watch:
             _watch(house, mailing_list)
-        found = progress.status(mailing_list, settings=house.settings, now=house.now)
+        found = progress.read_status(mailing_list, settings=house.settings, now=house.now)
         replies = human_replies.waiting_replies(mailing_list)
         fault = server_faults.read_last_fault()
         put_off = server_faults.count_policy_refusals(mailing_list)
         erasures = tuple(due_in_words(house, mailing_list))
-        otherwise = list_translations.read_otherwise(mailing_list)
+        otherwise = list_translations.count_untranslated(mailing_list)
         coming = undo.unfinished_import(mailing_list)
         resolving = in_doubt.find_resolution(mailing_list)
     if as_json:
@@ -85,7 +85,7 @@ def _watch(house: CommandContext, mailing_list: MailingList) -> None:
     from repermit.campaigns import progress
     from repermit.sending.worker_lock import StopRequest
 
-    found = progress.progress(mailing_list)
+    found = progress.read_progress(mailing_list)
     stopping = StopRequest()
     with (
         stopping.on_signals(),
@@ -96,7 +96,7 @@ def _watch(house: CommandContext, mailing_list: MailingList) -> None:
             if stopping.wait(max(_LOOK_SECONDS, took / _LOOKING)):
                 break
             began = time.monotonic()
-            found = progress.progress(mailing_list)
+            found = progress.read_progress(mailing_list)
             took = time.monotonic() - began
 
 
@@ -250,8 +250,8 @@ def _being_resolved(resolving: Resolution | None) -> Iterator[str]:
         yield ""
         yield (
             f"It is decided that mails in doubt are {became}: "
-            f"{several(resolving.remaining, 'mail')} to "
-            "go. `serve` and `worker` do so by themselves."
+            f"{several(resolving.remaining, 'mail')} to go. `serve` and `worker` do so by "
+            "themselves."
         )
 
 

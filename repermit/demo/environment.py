@@ -62,7 +62,7 @@ class Stage:
 
     def move_to_deadline(self) -> None:
         """Move the clock to a minute past the deadline, as if the pages had been up all along."""
-        found = progress.status(
+        found = progress.read_status(
             self.mailing_list, settings=self.settings, now=self.clock.now()
         ).campaign
         if found is None or found.deadline < self.clock.now():
@@ -109,7 +109,7 @@ def _describe(
 ) -> None:
     """Say in the other languages of the sample what people get."""
     for language, text in sample_list.TEXTS.items():
-        list_translations.change_text(
+        list_translations.change_translation(
             database,
             mailing_list,
             language,

@@ -106,7 +106,9 @@ def make_pages(stage: Stage) -> Flask:
 def _standing(stage: Stage) -> dict[str, Any]:
     """Return how the campaign stands, and what has happened so far."""
     with stage.database.connection_context():
-        found = progress.status(stage.mailing_list, settings=stage.settings, now=stage.clock.now())
+        found = progress.read_status(
+            stage.mailing_list, settings=stage.settings, now=stage.clock.now()
+        )
         asks = found.mails[MailKind.ASK]
         moving = sum(asks[state] for state in _MOVING)
         return {"found": found, "asks": asks, "moving": moving, "story": tell_story(stage)}
@@ -128,7 +130,7 @@ def _scan(stage: Stage, *, presses: bool) -> None:
 def _answers(stage: Stage) -> tuple[int, int]:
     """Return how many may be mailed, and how many were taken off."""
     with stage.database.connection_context():
-        contacts = progress.status(
+        contacts = progress.read_status(
             stage.mailing_list, settings=stage.settings, now=stage.clock.now()
         ).contacts
     return contacts[Status.CONFIRMED], contacts[Status.REMOVED]

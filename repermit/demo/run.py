@@ -91,7 +91,7 @@ def expire_all(stage: Stage) -> None:
 
 
 def _status(stage: Stage) -> CampaignStatus:
-    return progress.status(stage.mailing_list, settings=stage.settings, now=stage.clock.now())
+    return progress.read_status(stage.mailing_list, settings=stage.settings, now=stage.clock.now())
 
 
 def _state(stage: Stage) -> CampaignState | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from repermit.campaigns.list_translations import TextFields
+from repermit.campaigns.list_translations import TranslationFields
 from repermit.campaigns.mailing_lists import ListFields
 from repermit.unicode_limits import normalize
 
@@ -19,7 +19,7 @@ LIST: ListFields = {
     "language": "en",
 }
 
-TEXTS: dict[str, TextFields] = {
+TEXTS: dict[str, TranslationFields] = {
     "nl": {
         "name": "Nieuws van De Linde",
         "purpose": "Nieuws over ons gezondheidscentrum, vier keer per jaar",

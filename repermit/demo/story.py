@@ -164,7 +164,7 @@ def _became(contact: Contact) -> str:
 
 
 def _tell_counts(stage: Stage) -> bool:
-    found = progress.status(stage.mailing_list, settings=stage.settings, now=stage.clock.now())
+    found = progress.read_status(stage.mailing_list, settings=stage.settings, now=stage.clock.now())
     fates = stage.imported.fates
     audience = found.campaign.asked if found.campaign else 0
     asked = found.mails[MailKind.ASK][MailState.SENT]

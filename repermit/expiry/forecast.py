@@ -72,9 +72,9 @@ def list_silent(
 ) -> SilentPage:
     """Return who would be removed if nobody answered any more, in the order of their numbers.
 
-    `after` is the number of the last one that was looked at. No more than about `max_examined`
-    are, so that
-    a page comes at once also where few of very many have been asked: then it holds fewer.
+    `after` is the number of the last one that was looked at. No more than about
+    `max_examined` are, so that a page comes at once also where few of very many have been asked:
+    then it holds fewer.
 
     People are gone through by an index, and the asks of some are read at a time. In one query
     PostgreSQL would sort a million of them as long as its statistics are older than the sending,

@@ -191,12 +191,12 @@ def _print_answers(folder: Path, options: argparse.Namespace) -> None:
         paths = answering.make_campaign(settings)
         with open_database(settings.database) as database:
             news = find_list("news")
-            lifecycle.pause(database, news, now=SystemClock().now(), actor="bench")
+            lifecycle.pause_campaign(database, news, now=SystemClock().now(), actor="bench")
             with answering.serving(path) as pages:
                 before = answering.answer_while(
                     lambda: time.sleep(_SECONDS_BEFORE), pages, paths, per_second=options.per_second
                 )
-                lifecycle.resume(
+                lifecycle.resume_campaign(
                     database, news, settings=settings, now=SystemClock().now(), actor="bench"
                 )
                 _wait_for_start(news, options.answers)
@@ -241,7 +241,7 @@ _TO_COME = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 
 
 def _left(news: MailingList) -> int:
-    found = progress.progress(news)
+    found = progress.read_progress(news)
     return sum(found.mails[state] for state in _TO_COME) if found else 0
 
 

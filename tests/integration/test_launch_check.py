@@ -467,7 +467,7 @@ def test_a_launch_needs_a_supervisory_authority(
     settings = replace(settings, organisation=replace(settings.organisation, authority=authority))
     news = make_list(database)
     make_contact(database, news)
-    planned = launch_plan.plan(news, settings=settings, now=NOW, deadline=DEADLINE)
+    planned = launch_plan.plan_launch(news, settings=settings, now=NOW, deadline=DEADLINE)
     found = [one for one in planned.refusals if one.code == "organisation_authority"]
     assert bool(found) is lacks
     if lacks:

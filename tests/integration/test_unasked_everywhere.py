@@ -92,7 +92,7 @@ def test_all_say_the_same_number(
         "page": on_the_page(database, settings, "/admin/lists/news/"),
         "figures": live.unasked,
         "export": len(list(export_rows.unasked(news))),
-        "status": progress.status(news, settings=settings, now=LATER).unasked,
+        "status": progress.read_status(news, settings=settings, now=LATER).unasked,
     }
     if state is CampaignState.CLOSED:
         assert closing_mail.enqueue_closing_mails(database, now=LATER) == 1

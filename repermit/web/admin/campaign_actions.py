@@ -9,7 +9,7 @@ from flask import Blueprint, Response, abort, request
 
 from repermit.answers import record_answer
 from repermit.campaigns import lifecycle, progress
-from repermit.campaigns.lifecycle import Extended
+from repermit.campaigns.lifecycle import ExtendResult
 from repermit.clock import parse_when
 from repermit.contacts import human_replies
 from repermit.contacts.human_replies import WaitingReply
@@ -47,7 +47,9 @@ def pause(slug: str) -> AnyResponse:
     """Pause the campaign."""
 
     def act(mailing_list: MailingList) -> str:
-        lifecycle.pause(current_site().database, mailing_list, now=arrival(), actor=actor())
+        lifecycle.pause_campaign(
+            current_site().database, mailing_list, now=arrival(), actor=actor()
+        )
         return gettext("Paused. Nobody is asked, reminded or removed; answers still count.")
 
     return _do(slug, act)
@@ -59,7 +61,7 @@ def resume(slug: str) -> AnyResponse:
 
     def act(mailing_list: MailingList) -> str:
         site = current_site()
-        resumed = lifecycle.resume(
+        resumed = lifecycle.resume_campaign(
             site.database,
             mailing_list,
             settings=site.settings,
@@ -84,7 +86,7 @@ def cancel(slug: str) -> AnyResponse:
 
     def act(mailing_list: MailingList) -> str:
         _require_sure()
-        lifecycle.cancel(
+        lifecycle.cancel_campaign(
             current_site().database, mailing_list, now=arrival(), actor=actor(), most=_AT_ONCE
         )
         return gettext(
@@ -143,7 +145,7 @@ def extend(slug: str) -> AnyResponse:
     until, at = request.form.get("until", "").strip(), request.form.get("at", "").strip()
     site = current_site()
     try:
-        extended = lifecycle.extend(
+        extended = lifecycle.extend_campaign(
             site.database,
             mailing_list,
             deadline=parse_when(f"{until}T{at}" if at else until, site.settings.zone),
@@ -157,7 +159,7 @@ def extend(slug: str) -> AnyResponse:
     return redirect_to("campaign_page.show", slug=slug)
 
 
-def _extended_in_words(extended: Extended) -> str:
+def _extended_in_words(extended: ExtendResult) -> str:
     told = gettext(
         "Answers count until %(deadline)s. Mails that are still to leave name that moment.",
         deadline=moment_in_words(extended.deadline),
@@ -251,7 +253,7 @@ def show_doubts(slug: str) -> Response:
     """Show which mails a server may or may not have taken."""
     mailing_list = find_list(slug)
     note_look("doubts", mailing_list=mailing_list)
-    doubts = progress.doubts(mailing_list)
+    doubts = progress.list_doubts(mailing_list)
     return render_page(
         "campaign_page/in_doubt.html",
         mailing_list=mailing_list,

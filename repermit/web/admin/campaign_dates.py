@@ -15,7 +15,7 @@ from repermit.bounces import poll
 from repermit.campaigns import draft_conditions, launch_plan, send_plan
 from repermit.campaigns.campaign_results import Plan
 from repermit.campaigns.draft_conditions import Conditions
-from repermit.campaigns.mailing_lists import says_how_often
+from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.campaigns.send_plan import MORNING
 from repermit.checks import run
 from repermit.checks.findings import Report
@@ -50,7 +50,7 @@ pages = Blueprint("campaign_dates", __name__, url_prefix="/admin/lists/<slug>/co
 def show_step(slug: str) -> Response:
     """Show the conditions as they are kept; those of a new campaign with what is usual."""
     mailing_list = find_list(slug)
-    kept = draft_conditions.conditions_of(mailing_list) or suggested()
+    kept = draft_conditions.read_conditions(mailing_list) or suggested()
     return _show(mailing_list, form_of(kept), kept)
 
 
@@ -79,7 +79,7 @@ def check(slug: str) -> AnyResponse:
         site.settings,
         database=site.database,
         now=arrival(),
-        says_how_often=says_how_often,
+        says_how_often=mentions_frequency,
         log_in=poll.log_in,
         config_path=site.settings.path,
     )
@@ -269,7 +269,7 @@ def suggested() -> Conditions:
 def outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
     """Return what a launch now would do, and what stands against it; writes nothing."""
     deadline, starts_at = deadline_of(conditions), _read(start, conditions.starts)
-    plan = launch_plan.plan(
+    plan = launch_plan.plan_launch(
         mailing_list,
         settings=current_site().settings,
         now=arrival(),
@@ -320,7 +320,7 @@ def _usual_deadline() -> datetime:
     server = current_site().settings
     days = max(timedelta(days=_USUAL_DAYS), timedelta(server.campaign.minimum_days) + _A_FORTNIGHT)
     # To the end of its day, and no later than a launch takes it.
-    days = min(days, send_plan.LONGEST - timedelta(days=1))
+    days = min(days, send_plan.LONGEST_PERIOD - timedelta(days=1))
     return (arrival() + days).astimezone(server.zone)
 
 
@@ -357,7 +357,7 @@ class Obstacle:
 
 def obstacles(plan: Plan, attest: str) -> list[Obstacle]:
     """Return everything that stands against a launch, in the order of the checks."""
-    lacks = draft_conditions.attestation_lacks(attest)
+    lacks = draft_conditions.check_attestation(attest)
     return [_obstacle(reason) for reason in (*plan.refusals, *((lacks,) if lacks else ()))]
 
 

@@ -152,7 +152,7 @@ def _numbers(mailing_list: MailingList) -> dict[str, Any]:
     return {
         **fields,
         "found": found,
-        "making": enqueue_asks.making_of(campaign),
+        "making": enqueue_asks.read_making_progress(campaign),
         "resolving": resolving,
         "doubts": 0 if resolving else in_doubt.count_in_doubt(mailing_list),
         "is_live": CampaignState(campaign.state).is_live,

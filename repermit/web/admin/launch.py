@@ -15,7 +15,7 @@ from repermit.campaigns import draft_conditions, mailing_lists
 from repermit.campaigns import launch as campaigns_launch
 from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
 from repermit.campaigns.draft_conditions import Conditions
-from repermit.campaigns.mailing_lists import says_how_often
+from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.checks import run as checks_run
 from repermit.checks.findings import Finding
 from repermit.contacts import lookup
@@ -97,8 +97,8 @@ def launch(slug: str) -> AnyResponse:
             most=_AT_ONCE,
             problems=[LaunchProblem(code=one.code, found=one.found) for one in problems],
             accepted=accepted,
-            told_as=sentence,
-            told_in=page_language(),
+            format_note=sentence,
+            note_language=page_language(),
         )
     except Refused:
         # The page says what stands against it; if nothing does by now, something has changed.
@@ -165,12 +165,18 @@ def _version(
     settings = current_site().settings
     asks = (settings.organisation, settings.public_url, settings.timezone)
     found = sorted((one.code, one.found) for one in problems or ())
-    frozen = (mailing_list.id, conditions, mailing_lists.list_facts(mailing_list), *asks, found)
+    frozen = (
+        mailing_list.id,
+        conditions,
+        mailing_lists.make_list_facts(mailing_list),
+        *asks,
+        found,
+    )
     return sha256(repr(frozen).encode()).hexdigest()
 
 
 def _outlook(mailing_list: MailingList) -> Outlook:
-    return outlook(mailing_list, draft_conditions.conditions_of(mailing_list) or Conditions())
+    return outlook(mailing_list, draft_conditions.read_conditions(mailing_list) or Conditions())
 
 
 def _show(
@@ -308,7 +314,7 @@ class _Check(threading.Thread):
 def problems_before_launch(mailing_list: MailingList) -> tuple[Finding, ...] | None:
     """Return what a check has found wrong; None while it runs, which this begins if need be."""
     site = current_site()
-    about = (site.settings, mailing_lists.list_facts(mailing_list))
+    about = (site.settings, mailing_lists.make_list_facts(mailing_list))
     with _turn:
         check = _checks().get(mailing_list.slug)
         if check is None or check.about != about or arrival() - check.at > _FRESH:
@@ -357,7 +363,7 @@ def _begin(slug: str, about: Any) -> _Check:
             slug,
             database=database,
             now=now,
-            says_how_often=says_how_often,
+            says_how_often=mentions_frequency,
             log_in=poll.log_in,
             config_path=settings.path,
         )

@@ -10,7 +10,7 @@ from wtforms.fields import SelectChoice
 from wtforms.validators import DataRequired
 
 from repermit.campaigns import mailing_lists, preview
-from repermit.campaigns.mailing_lists import says_how_often
+from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.db.models.lists import MailingList, find_list
 from repermit.emails.mail_values import Mail
 from repermit.errors import RepermitError
@@ -120,7 +120,7 @@ def save(slug: str) -> AnyResponse:
     except RepermitError as refusal:
         return _show(mailing_list, form, status=422, refusal=sentence(refusal.said))
     flash_message(gettext("Saved."))
-    if mailing_lists.frozen_note(changed):
+    if mailing_lists.explain_frozen_wording(changed):
         flash_message(
             gettext("The campaign that is under way keeps the words with which it was launched."),
             kind="warning",
@@ -143,7 +143,7 @@ def _given(form: ListForm) -> Any:
 def _is_good(form: ListForm) -> bool:
     """Say whether the form can be saved; what stands against it is put beside its field."""
     form.validate()
-    for name in mailing_lists.wrong_fields(**_given(form)):
+    for name in mailing_lists.find_wrong_fields(**_given(form)):
         form.refuse(name, _wrong_words(name))
     return not form.errors
 
@@ -162,7 +162,9 @@ def _slug_of(form: NewListForm) -> str:
     typed: str = (form.slug.data or "").strip()
     name: str = form.name.data or ""
     return (
-        mailing_lists.free_slug(name) if typed in {"", mailing_lists.suggest_slug(name)} else typed
+        mailing_lists.find_free_slug(name)
+        if typed in {"", mailing_lists.suggest_slug(name)}
+        else typed
     )
 
 
@@ -179,7 +181,7 @@ def _lacks(mailing_list: MailingList) -> list[str]:
     words = f"{mailing_list.purpose} {mailing_list.frequency}"
     lacks = (
         (mailing_list.purpose, gettext("what people will get")),
-        (mailing_list.frequency or says_how_often(words), gettext("how often mail will come")),
+        (mailing_list.frequency or mentions_frequency(words), gettext("how often mail will come")),
         (mailing_list.sender, gettext("who sends it")),
         (mailing_list.privacy_url, gettext("where your privacy statement is")),
     )
@@ -209,6 +211,6 @@ def _show(
 def _example(mailing_list: MailingList) -> Mail | None:
     """Return the mail as it would be now, or None if too little is known for one."""
     try:
-        return preview.preview(mailing_list, settings=current_site().settings, now=arrival())
+        return preview.preview_mail(mailing_list, settings=current_site().settings, now=arrival())
     except RepermitError:
         return None

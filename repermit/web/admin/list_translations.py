@@ -75,13 +75,13 @@ class Further:
 
 def further_languages(mailing_list: MailingList) -> list[Further]:
     """Return every language but the list's own, in the order of what they call themselves."""
-    begun = {one.language: one for one in list_translations.texts_of(mailing_list)}
-    read = list_translations.read_otherwise(mailing_list)
+    begun = {one.language: one for one in list_translations.list_translations(mailing_list)}
+    read = list_translations.count_untranslated(mailing_list)
     return [
         Further(
             code=one,
             name=language_name(one),
-            text=begun.get(one) or list_translations.text_in(mailing_list, one),
+            text=begun.get(one) or list_translations.find_translation(mailing_list, one),
             lacks=_lacks(begun[one], mailing_list) if one in begun else [],
             readers=read.get(one, 0),
         )
@@ -100,7 +100,8 @@ def show_text(slug: str) -> Response:
     """Show a list in the words of another language."""
     mailing_list = find_list(slug)
     return _show(
-        mailing_list, TextForm(obj=list_translations.text_in(mailing_list, _wanted(mailing_list)))
+        mailing_list,
+        TextForm(obj=list_translations.find_translation(mailing_list, _wanted(mailing_list))),
     )
 
 
@@ -109,11 +110,11 @@ def save(slug: str) -> AnyResponse:
     """Change what readers of another language are told; left empty, they get the list's own."""
     mailing_list, form, site = find_list(slug), TextForm(request.form), current_site()
     language, given = _wanted(mailing_list), _given(form)
-    if mailing_lists.wrong_fields(**given):
+    if mailing_lists.find_wrong_fields(**given):
         form.refuse("privacy_url", no_web_address())
         return _show(mailing_list, form, status=422)
     try:
-        text = list_translations.change_text(
+        text = list_translations.change_translation(
             site.database,
             mailing_list,
             language,
@@ -179,6 +180,6 @@ def _example(mailing_list: MailingList, language: str) -> Mail | None:
     """Return the mail as it would be now, or None if nobody would get one in this language."""
     settings, now = current_site().settings, arrival()
     try:
-        return preview.preview(mailing_list, settings=settings, now=now, language=language)
+        return preview.preview_mail(mailing_list, settings=settings, now=now, language=language)
     except RepermitError:
         return None

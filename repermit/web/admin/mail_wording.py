@@ -174,7 +174,7 @@ def save(slug: str) -> AnyResponse:
             form.refuse(name, reason)
         return _show(find_list(slug), form, status=422)
     flash_message(gettext("Saved."))
-    if mailing_lists.frozen_note(changed):
+    if mailing_lists.explain_frozen_wording(changed):
         flash_message(
             gettext("The campaign that is under way keeps the words with which it was launched."),
             kind="warning",
@@ -255,7 +255,7 @@ def _is_good(mailing_list: MailingList, form: WordingForm) -> bool:
 
 def _flaws(mailing_list: MailingList) -> list[tuple[str, str]]:
     try:
-        reasons = preview.wording_flaws(mailing_list, current_site().settings)
+        reasons = preview.list_wording_flaws(mailing_list, current_site().settings)
     except AddressError as error:
         return [("own_text", _no_sender(error))]
     return [_placed(reason) for reason in reasons]
@@ -273,13 +273,13 @@ def _no_sender(error: AddressError) -> str:
 
 
 def _mail(mailing_list: MailingList, form: WordingForm, *, to: str | None = None) -> Mail:
-    return preview.preview(
+    return preview.preview_mail(
         mailing_list,
         settings=current_site().settings,
         now=arrival(),
         kind=MailKind(form.kind.data),
         language=form.language.data,
-        deadline=deadline_of(draft_conditions.conditions_of(mailing_list) or suggested()),
+        deadline=deadline_of(draft_conditions.read_conditions(mailing_list) or suggested()),
         to=to,
     )
 

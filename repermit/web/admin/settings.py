@@ -14,7 +14,7 @@ from flask_login import current_user
 
 from repermit.bounces import poll
 from repermit.campaigns import preview
-from repermit.campaigns.mailing_lists import says_how_often
+from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.checks import run
 from repermit.checks.findings import Report
 from repermit.db.models.lists import MailingList, find_list
@@ -193,7 +193,7 @@ def send_test_mail() -> AnyResponse:
     site = current_site()
     try:
         mailing_list = find_list(request.form.get("list", ""))
-        mail = preview.preview(
+        mail = preview.preview_mail(
             mailing_list,
             settings=site.settings,
             now=arrival(),
@@ -227,7 +227,7 @@ def check() -> Response:
         site.settings,
         database=site.database,
         now=arrival(),
-        says_how_often=says_how_often,
+        says_how_often=mentions_frequency,
         log_in=poll.log_in,
         config_path=site.settings.path,
         mail=file.read() if file and file.filename else None,

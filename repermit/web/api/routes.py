@@ -57,7 +57,7 @@ def lists() -> Response:
 @needs("read:status")
 def status(slug: str) -> Response:
     """Return how a list and its campaign stand, as `status --json` does."""
-    found = progress.status(_list(slug), settings=current_site().settings, now=arrival())
+    found = progress.read_status(_list(slug), settings=current_site().settings, now=arrival())
     return jsonify(found.to_json())
 
 

@@ -99,12 +99,12 @@ def test_after_a_launch_that_is_lost_no_mail_leaves_until_somebody_has_decided(
     }
     clock, settings = ManualClock(LATER), make_settings()
     assert send_due.send_due(database, settings=settings, clock=clock).sent == 0
-    assert all(one.is_restored for one in progress.doubts(news))
+    assert all(one.is_restored for one in progress.list_doubts(news))
     # The next campaign is like any other, and asks nobody whose mail is in doubt.
     assert lost_on(news) is None
     assert LOST_LAUNCH_NOTE not in start(database, other, now=LATER).plan.notes
-    lifecycle.cancel(database, news, now=LATER, actor="anna")
-    planned = launch_plan.plan(news, settings=settings, now=LATER, deadline=DEADLINE)
+    lifecycle.cancel_campaign(database, news, now=LATER, actor="anna")
+    planned = launch_plan.plan_launch(news, settings=settings, now=LATER, deadline=DEADLINE)
     assert planned.asked == 0
     assert list(chain.verify()) == []
 
@@ -153,7 +153,7 @@ def test_a_list_that_the_backup_does_not_know_is_there_again_with_who_has_left_i
     assert taken.replayed.suppressed == 1
     assert taken.held.launched == ("asked", "later")
     later = MailingList.get(MailingList.slug == "later")
-    planned = launch_plan.plan(later, settings=make_settings(), now=LATER, deadline=DEADLINE)
+    planned = launch_plan.plan_launch(later, settings=make_settings(), now=LATER, deadline=DEADLINE)
     # Nobody is asked on it by accident: it has to be described anew.
     assert any("the list has no purpose" in reason for reason in planned.refusals)
     assert lost_on(later) == LAUNCHED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.campaigns.draft_conditions import attestation_lacks
+from repermit.campaigns.draft_conditions import check_attestation
 from repermit.demo import sample_list
 from tests.support import desk
 
@@ -14,12 +14,12 @@ SIX = f"{FIVE} een"
 
 @pytest.mark.parametrize("attest", [desk.ATTEST, sample_list.ATTEST, SIX, f"\n{SIX.upper()}\n"])
 def test_a_sentence_that_can_say_it_is_accepted(attest: str) -> None:
-    assert attestation_lacks(attest) == ""
+    assert check_attestation(attest) == ""
 
 
 @pytest.mark.parametrize("attest", ["", " \n\t"])
 def test_who_says_nothing_is_told_what_to_say(attest: str) -> None:
-    said = attestation_lacks(attest)
+    said = check_attestation(attest)
     assert said.startswith("say with --attest who decided to ask, on what ground, where the")
     assert "none of them opted out" in said
 
@@ -38,13 +38,13 @@ def test_who_says_nothing_is_told_what_to_say(attest: str) -> None:
     ],
 )
 def test_an_empty_phrase_is_told_what_is_wanted_with_an_example(attest: str) -> None:
-    said = attestation_lacks(attest)
+    said = check_attestation(attest)
     assert said.startswith(f"{attest.strip()!r} says too little: say with --attest who decided")
     example = said.partition("For example: ")[2].strip('"')
-    assert attestation_lacks(example) == ""
+    assert check_attestation(example) == ""
 
 
 @pytest.mark.parametrize(("length", "accepted"), [(39, False), (40, True), (41, True)])
 def test_the_minimum_of_characters(length: int, accepted: bool) -> None:
     attest = "a b c d e " + "f" * (length - 10)
-    assert (attestation_lacks(attest) == "") is accepted
+    assert (check_attestation(attest) == "") is accepted

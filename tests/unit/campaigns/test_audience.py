@@ -9,7 +9,7 @@ import pytest
 
 from repermit import email_address
 from repermit.campaigns.audience import Audience, count_audience
-from repermit.campaigns.enqueue_asks import begin, make_asks, span
+from repermit.campaigns.enqueue_asks import find_audience_range, make_asks, start_launch_task
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
@@ -45,7 +45,9 @@ def count(mailing_list: MailingList, *, include_thin: bool = False) -> Audience:
 def freeze(database: Database, campaign: Campaign) -> set[str]:
     """Make the asks and return the addresses that they are owed to."""
     with database.atomic():
-        begin(campaign, span(campaign.list), {"excluded": {}}, actor="anna@example.org")
+        start_launch_task(
+            campaign, find_audience_range(campaign.list), {"excluded": {}}, actor="anna@example.org"
+        )
     assert make_asks(database, campaign.id, settings=make_settings(), now=NOW, most=None)
     query = Contact.select().join(Mail).where(Mail.campaign == campaign)
     return {str(contact.address) for contact in query}

@@ -24,14 +24,14 @@ GIVEN = Conditions(
 
 
 def test_nothing_is_kept_at_first(database: Database) -> None:
-    assert draft_conditions.conditions_of(make_list(database)) is None
+    assert draft_conditions.read_conditions(make_list(database)) is None
 
 
 def test_conditions_come_back_as_they_were_given(database: Database) -> None:
     news, other = make_list(database), make_list(database, slug="other")
     draft_conditions.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
-    assert draft_conditions.conditions_of(news) == GIVEN
-    assert draft_conditions.conditions_of(other) is None
+    assert draft_conditions.read_conditions(news) == GIVEN
+    assert draft_conditions.read_conditions(other) is None
 
 
 def test_what_is_kept_later_takes_the_place_of_what_was_kept(database: Database) -> None:
@@ -40,7 +40,7 @@ def test_what_is_kept_later_takes_the_place_of_what_was_kept(database: Database)
     draft_conditions.keep_conditions(
         database, news, Conditions(reminder=3), now=later, actor="user:1"
     )
-    assert draft_conditions.conditions_of(news) == Conditions(reminder=3)
+    assert draft_conditions.read_conditions(news) == Conditions(reminder=3)
     assert Draft.select().count() == 1
     assert Draft.get().updated_at == later
 
@@ -50,8 +50,8 @@ def test_conditions_are_gone_once_dropped(database: Database) -> None:
     for one in (news, other):
         draft_conditions.keep_conditions(database, one, GIVEN, now=NOW, actor="user:1")
     draft_conditions.drop_conditions(database, news)
-    assert draft_conditions.conditions_of(news) is None
-    assert draft_conditions.conditions_of(other) == GIVEN
+    assert draft_conditions.read_conditions(news) is None
+    assert draft_conditions.read_conditions(other) == GIVEN
 
 
 def test_what_another_version_kept_besides_is_passed_over(database: Database) -> None:
@@ -59,7 +59,7 @@ def test_what_another_version_kept_besides_is_passed_over(database: Database) ->
     answers = json.dumps({"reminder": 5, "colour": "green"})
     with database.atomic():
         Draft.create(list=news, answers=answers, updated_at=NOW)
-    assert draft_conditions.conditions_of(news) == Conditions(reminder=5)
+    assert draft_conditions.read_conditions(news) == Conditions(reminder=5)
 
 
 # --- The evidence of who wrote what. --------------------------------------------------------------

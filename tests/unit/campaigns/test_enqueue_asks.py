@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from repermit.campaigns import enqueue_asks, lifecycle
-from repermit.campaigns.audience import LOOKED_UP, may_be_asked_within
+from repermit.campaigns.audience import MAX_SUPPRESSION_LOOKUPS, may_be_asked_between
 from repermit.campaigns.enqueue_asks import make_asks
 from repermit.clock import ManualClock
 from repermit.contacts import lookup, status_changes
@@ -65,13 +65,15 @@ def test_nothing_is_launched_until_all_asks_are_made(database: Database, news: M
     for steps, made in ((0, 0), (1, 1), (2, 2)):
         # Wherever it is cut off, another process goes on.
         assert go_on(database, min(steps, 1)) == 1
-        assert enqueue_asks.making_of(campaign) == enqueue_asks.Making(made=made, asked=3)
+        assert enqueue_asks.read_making_progress(campaign) == enqueue_asks.MakingProgress(
+            made=made, asked=3
+        )
         assert lifecycle.start_scheduled(database, now=NOW) == 0
         sent = send_due.send_due(database, settings=SETTINGS, clock=ManualClock(NOW))
         assert (sent.sent, Evidence.select().count()) == (0, 0)
         assert Campaign.get().state == CampaignState.SCHEDULED
     assert go_on(database) == 1
-    assert enqueue_asks.making_of(campaign) is None
+    assert enqueue_asks.read_making_progress(campaign) is None
     assert Campaign.get().state == CampaignState.SENDING
     assert asked() == {"0@example.org", "1@example.org", "2@example.org"}
     assert (Evidence.get().event, Evidence.select().count()) == ("launched", 1)
@@ -132,12 +134,12 @@ def test_while_asks_are_made_a_campaign_can_be_cancelled_and_nothing_else(
     start(database, news, most=1)
     said: dict[str, Any] = {"now": NOW, "actor": "anna@example.org"}
     with pytest.raises(Refused, match="are still being made ready"):
-        lifecycle.pause(database, news, **said)
+        lifecycle.pause_campaign(database, news, **said)
     with pytest.raises(Refused, match="are still being made ready"):
-        lifecycle.extend(
+        lifecycle.extend_campaign(
             database, news, deadline=DEADLINE + timedelta(days=1), settings=SETTINGS, **said
         )
-    lifecycle.cancel(database, news, **said)
+    lifecycle.cancel_campaign(database, news, **said)
     assert go_on(database) == 0
     assert [(mail.state, mail.reason) for mail in Mail.select()] == [("dropped", "cancelled")]
     assert [entry.event for entry in Evidence.select()] == ["cancelled"]
@@ -161,9 +163,9 @@ def test_a_step_is_of_so_many_contacts_whoever_of_another_list_stands_between(
 
     def watch(mailing_list: MailingList, include_thin: bool, numbers: tuple[int, int]) -> Any:
         looked_at.append(numbers[1] - numbers[0] + 1)
-        return may_be_asked_within(mailing_list, include_thin, numbers)
+        return may_be_asked_between(mailing_list, include_thin, numbers)
 
-    monkeypatch.setattr(enqueue_asks, "may_be_asked_within", watch)
+    monkeypatch.setattr(enqueue_asks, "may_be_asked_between", watch)
     monkeypatch.setattr(enqueue_asks, "LARGEST_STEP", 10)
     other = make_list(database, slug="other")
     for number in range(4, 54):
@@ -182,10 +184,10 @@ def test_a_step_is_of_so_many_contacts_whoever_of_another_list_stands_between(
 def test_two_who_go_on_at_once_make_each_ask_once(database: Database, news: MailingList) -> None:
     start(database, news, most=1)
     campaign = Campaign.get()
-    while enqueue_asks.making_of(campaign):
+    while enqueue_asks.read_making_progress(campaign):
         for _ in range(2):
             go_on(database, 1)
-    assert enqueue_asks.making_of(campaign) is None
+    assert enqueue_asks.read_making_progress(campaign) is None
     # Whoever comes late finds nothing to do.
     assert make_asks(database, campaign.id, settings=SETTINGS, now=NOW, most=None)
     assert Mail.select().count() == 3
@@ -205,7 +207,7 @@ def test_who_is_suppressed_on_a_large_list_is_found_when_the_asks_are_made(
             "status": Status.UNCONFIRMED,
             "status_at": NOW,
         }
-        for number in range(LOOKED_UP + 1)
+        for number in range(MAX_SUPPRESSION_LOOKUPS + 1)
     ]
     put_in(database, Contact, rows)
     with database.atomic():
@@ -221,8 +223,8 @@ def test_who_is_suppressed_on_a_large_list_is_found_when_the_asks_are_made(
                 )
             ],
         )
-    launched = start(database, news, expected=LOOKED_UP + 1)
-    assert launched.plan.asked == Mail.select().count() == LOOKED_UP
+    launched = start(database, news, expected=MAX_SUPPRESSION_LOOKUPS + 1)
+    assert launched.plan.asked == Mail.select().count() == MAX_SUPPRESSION_LOOKUPS
     assert not Mail.select().where(Mail.contact == suppressed).exists()
     said = json.loads(EvidencePart.get().json)
-    assert (said["asked"], said["excluded"][Exclusion.SUPPRESSED]) == (LOOKED_UP, 1)
+    assert (said["asked"], said["excluded"][Exclusion.SUPPRESSED]) == (MAX_SUPPRESSION_LOOKUPS, 1)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from repermit.campaigns.launch import launch
-from repermit.campaigns.lifecycle import Extended, extend
+from repermit.campaigns.lifecycle import ExtendResult, extend_campaign
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -41,8 +41,8 @@ def move(
     mailing_list: MailingList,
     deadline: datetime = LATER,
     now: datetime = NOW,
-) -> Extended:
-    return extend(
+) -> ExtendResult:
+    return extend_campaign(
         database, mailing_list, deadline=deadline, settings=make_settings(), now=now, actor=ANNA
     )
 

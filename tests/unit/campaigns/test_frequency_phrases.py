@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.campaigns.mailing_lists import says_how_often
+from repermit.campaigns.mailing_lists import mentions_frequency
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ from repermit.campaigns.mailing_lists import says_how_often
     ],
 )
 def test_a_purpose_that_says_how_often_is_known(text: str) -> None:
-    assert says_how_often(text)
+    assert mentions_frequency(text)
 
 
 @pytest.mark.parametrize(
@@ -93,4 +93,4 @@ def test_a_purpose_that_says_how_often_is_known(text: str) -> None:
     ],
 )
 def test_a_purpose_that_does_not_is_known_too(text: str) -> None:
-    assert not says_how_often(text)
+    assert not mentions_frequency(text)

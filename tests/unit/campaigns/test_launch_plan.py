@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from repermit.campaigns.launch_plan import description_lacks, plan
+from repermit.campaigns.launch_plan import check_description, plan_launch
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, Wording
 from repermit.db.models.evidence import Evidence
@@ -40,7 +40,7 @@ def refusals(
     mailing_list = make_list(database, **fields)
     for _ in range(contacts):
         make_contact(database, mailing_list)
-    planned = plan(
+    planned = plan_launch(
         mailing_list,
         settings=settings or make_settings(),
         now=NOW,
@@ -171,7 +171,7 @@ def test_a_list_has_one_live_campaign(database: Database, state: CampaignState) 
     mailing_list = make_list(database)
     make_contact(database, mailing_list)
     make_campaign(database, mailing_list, state=state)
-    planned = plan(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
+    planned = plan_launch(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
     expected = (f"a campaign is under way on news already: it is {state}",)
     assert planned.refusals == (expected if state.is_live else ())
 
@@ -190,7 +190,7 @@ def test_what_a_mail_cannot_say_yet_is_known_before_there_is_a_campaign(
     database: Database,
 ) -> None:
     settings = make_settings(organisation=make_organisation(name=""))
-    organisation, mailing_list = description_lacks(make_list(database, purpose=""), settings)[:2]
+    organisation, mailing_list = check_description(make_list(database, purpose=""), settings)[:2]
     assert organisation.startswith("the organisation has no name")
     assert mailing_list.startswith("the list has no purpose")
 
@@ -215,15 +215,15 @@ def test_a_plan_counts_who_is_asked_and_who_is_not(database: Database) -> None:
     make_contact(database, mailing_list)
     make_contact(database, mailing_list, status=Status.CONFIRMED, basis=Basis.THIN)
     options: dict[str, Any] = {"settings": make_settings(), "now": NOW, "deadline": DEADLINE}
-    planned = plan(mailing_list, **options)
+    planned = plan_launch(mailing_list, **options)
     assert (planned.asked, planned.languages) == (2, {"en": 1, "nl": 1})
     assert planned.excluded == {**dict.fromkeys(Exclusion, 0), Exclusion.CONFIRMED: 1}
-    assert plan(mailing_list, **options, include_thin=True).asked == 3
+    assert plan_launch(mailing_list, **options, include_thin=True).asked == 3
 
 
 def test_a_plan_tells_what_regulators_hold_and_what_holds_until_a_yes(database: Database) -> None:
     mailing_list = make_list(database)
-    planned = plan(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
+    planned = plan_launch(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
     told = "\n".join(planned.notes)
     for word in (
         "Honda (2017)",
@@ -241,21 +241,21 @@ def test_a_plan_tells_that_an_own_wording_is_not_translated(
 ) -> None:
     mailing_list = make_list(database, **own)
     make_contact(database, mailing_list, language=language)
-    planned = plan(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
+    planned = plan_launch(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
     told = "\n".join(planned.notes)
     assert ("another (1 in de)" in told) is (bool(own) and language == "de")
 
 
 def test_a_plan_writes_nothing(database: Database) -> None:
     mailing_list = make_list(database)
-    plan(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
+    plan_launch(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
     for table in (Campaign, Mail, Evidence, Wording):
         assert not table.select().exists()
 
 
 def test_a_plan_can_be_written_as_json(database: Database) -> None:
     mailing_list = make_list(database)
-    planned = plan(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
+    planned = plan_launch(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
     assert planned.to_json() == {
         "asked": 0,
         "excluded": dict.fromkeys(
@@ -307,7 +307,7 @@ def test_an_own_wording_whose_mail_would_be_clipped_is_refused(database: Databas
 def test_a_sender_that_is_not_the_mailbox_is_told_of_before_the_launch(
     database: Database, server: str, username: str, sender: str, is_told: bool
 ) -> None:
-    planned = plan(
+    planned = plan_launch(
         make_list(database, sender=sender),
         settings=make_settings(mail=MailServer(server=server, username=username)),
         now=NOW,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from repermit.campaigns.launch_plan import count_leftovers
+from repermit.campaigns.launch_plan import count_left_out
 from repermit.db.connection import Database
 from repermit.db.models.lists import MailingList
 from repermit.imports.import_file import import_file
@@ -39,7 +39,7 @@ def take_in(
 
 
 def counted(mailing_list: MailingList) -> tuple[int, int]:
-    found = count_leftovers(mailing_list)
+    found = count_left_out(mailing_list)
     assert list(found) == [Fate.OPTED_OUT, Fate.INVALID]
     return found[Fate.OPTED_OUT], found[Fate.INVALID]
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from repermit.campaigns.lifecycle import (
-    Extended,
-    Resumed,
-    cancel,
-    extend,
-    pause,
-    resume,
+    ExtendResult,
+    ResumeResult,
+    cancel_campaign,
+    extend_campaign,
+    pause_campaign,
+    resume_campaign,
     start_scheduled,
 )
 from repermit.contacts import circuit_breaker, status_changes
@@ -54,16 +54,18 @@ def move(
     mailing_list: MailingList,
     deadline: datetime = LATER,
     now: datetime = NOW,
-) -> Extended:
-    return extend(
+) -> ExtendResult:
+    return extend_campaign(
         database, mailing_list, deadline=deadline, settings=make_settings(), now=now, actor=ANNA
     )
 
 
-def go_on(database: Database, mailing_list: MailingList, now: datetime, **rates: Any) -> Resumed:
+def go_on(
+    database: Database, mailing_list: MailingList, now: datetime, **rates: Any
+) -> ResumeResult:
     """Resume, at these rates."""
     settings = make_settings(mail=MailServer(**rates))
-    return resume(database, mailing_list, settings=settings, now=now, actor=ANNA)
+    return resume_campaign(database, mailing_list, settings=settings, now=now, actor=ANNA)
 
 
 def newest() -> tuple[str, object]:
@@ -83,7 +85,7 @@ def test_resume_goes_back_to_where_pause_came_from(
 ) -> None:
     mailing_list = make_list(database)
     make_campaign(database, mailing_list, state=state)
-    pause(database, mailing_list, now=NOW, actor=ANNA)
+    pause_campaign(database, mailing_list, now=NOW, actor=ANNA)
     paused = Campaign.get()
     assert (paused.state, paused.paused_from) == (CampaignState.PAUSED, state)
     assert newest() == ("paused", None)
@@ -138,7 +140,7 @@ def test_resume_after_a_pilot_lets_the_others_go(database: Database) -> None:
         other = make_contact(database, mailing_list)
         make_mail(database, campaign, other, state=state, due_at=AFTER_PILOT)
     resumed = go_on(database, mailing_list, SOON)
-    assert resumed == Resumed(
+    assert resumed == ResumeResult(
         state=CampaignState.SENDING, let_go=1, last_ask_at=SOON, deadline=DEADLINE
     )
     found = Campaign.get()
@@ -212,7 +214,9 @@ def test_who_waits_for_a_pilot_is_let_go_in_steps_that_the_sweep_takes_too(
     for _ in range(2):
         other = make_contact(database, mailing_list)
         make_mail(database, campaign, other, state=MailState.QUEUED, due_at=AFTER_PILOT)
-    resumed = resume(database, mailing_list, settings=make_settings(), now=SOON, actor=ANNA, most=0)
+    resumed = resume_campaign(
+        database, mailing_list, settings=make_settings(), now=SOON, actor=ANNA, most=0
+    )
     # The act itself, which holds everybody's lock, changes none of them.
     waiting = Mail.select().where(Mail.due_at == AFTER_PILOT)
     assert (resumed.let_go, waiting.count()) == (3, 3)
@@ -277,7 +281,7 @@ def test_what_did_not_stop_a_campaign_still_counts_after_a_pause(database: Datab
     mailing_list = make_list(database)
     campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
     make_mail(database, campaign, make_contact(database, mailing_list), bounce=BounceKind.HARD)
-    pause(database, mailing_list, now=NOW, actor=ANNA)
+    pause_campaign(database, mailing_list, now=NOW, actor=ANNA)
     go_on(database, mailing_list, NOW)
     assert Campaign.get().brake_bounced == 0
 
@@ -287,7 +291,7 @@ def test_cancel_drops_what_is_unsent_and_removes_nobody(database: Database) -> N
     campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
     for state in MailState:
         make_mail(database, campaign, make_contact(database, mailing_list), state=state)
-    cancel(database, mailing_list, now=NOW, actor=ANNA)
+    cancel_campaign(database, mailing_list, now=NOW, actor=ANNA)
     found = Campaign.get()
     assert (found.state, found.closed_at) == (CampaignState.CANCELLED, NOW)
     cancelled = Mail.select().where(Mail.reason == Dropped.CANCELLED)
@@ -303,7 +307,7 @@ def test_no_worker_drops_what_a_cancel_is_dropping(database: Database) -> None:
     campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
     make_mail(database, campaign, make_contact(database, mailing_list), state=MailState.QUEUED)
     with asking_at_each_commit(database, Work.DROP_MAILS) as left_alone:
-        cancel(database, mailing_list, now=NOW, actor=ANNA)
+        cancel_campaign(database, mailing_list, now=NOW, actor=ANNA)
     # Of the act itself, which is no large work, and of the steps that follow it.
     assert (left_alone[0], left_alone[-1]) == (False, True)
 
@@ -319,8 +323,8 @@ def test_no_worker_lets_go_whom_a_resume_is_letting_go(database: Database) -> No
 def test_what_a_state_does_not_allow_is_refused_and_leaves_no_trace(database: Database) -> None:
     mailing_list = make_list(database)
     make_campaign(database, mailing_list, state=CampaignState.CLOSED)
-    for act in (pause, cancel):
-        with pytest.raises(TransitionRefused, match=f"that is closed cannot {act.__name__}"):
+    for name, act in (("pause", pause_campaign), ("cancel", cancel_campaign)):
+        with pytest.raises(TransitionRefused, match=f"that is closed cannot {name}"):
             act(database, mailing_list, now=NOW, actor=ANNA)
     with pytest.raises(TransitionRefused, match="that is closed cannot resume"):
         go_on(database, mailing_list, NOW)
@@ -332,7 +336,7 @@ def test_what_a_state_does_not_allow_is_refused_and_leaves_no_trace(database: Da
 def test_a_list_without_a_campaign_has_nothing_to_pause(database: Database) -> None:
     mailing_list = make_list(database)
     with pytest.raises(NotFound, match="there is no campaign on news"):
-        pause(database, mailing_list, now=NOW, actor=ANNA)
+        pause_campaign(database, mailing_list, now=NOW, actor=ANNA)
 
 
 @pytest.mark.parametrize(("beyond", "started"), [(-INSTANT, 0), (timedelta(), 1), (INSTANT, 1)])
@@ -359,7 +363,7 @@ def test_what_a_cancel_leaves_in_the_queue_is_dropped_by_the_next_sweep(
     for _ in range(3):
         queued = {"state": MailState.QUEUED, "sent_at": None}
         make_mail(database, campaign, make_contact(database, mailing_list), **queued)
-    cancel(database, mailing_list, now=NOW, actor=ANNA, most=0)
+    cancel_campaign(database, mailing_list, now=NOW, actor=ANNA, most=0)
     assert newest() == ("cancelled", {"dropped": 3})
     assert Mail.select().where(Mail.state == MailState.QUEUED).count() == 3
     with database.atomic():

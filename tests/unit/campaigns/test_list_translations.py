@@ -52,7 +52,7 @@ def news(database: Database) -> MailingList:
 
 
 def say(database: Database, mailing_list: MailingList, language: str = "de", **fields: Any) -> None:
-    list_translations.change_text(
+    list_translations.change_translation(
         database,
         mailing_list,
         language,
@@ -118,14 +118,14 @@ def test_a_list_that_changes_its_language_has_its_own_words_in_it(
         news.save()
     assert facts(news).languages == ("de",)
     assert facts(news).told_in("de").purpose == news.purpose
-    assert list_translations.texts_of(news) == []
+    assert list_translations.list_translations(news) == []
 
 
 def test_what_is_taken_back_is_forgotten(database: Database, news: MailingList) -> None:
     say(database, news, purpose="", name="")
     assert not EvidencePart.select().exists()
     say_german(database, news)
-    assert [text.language for text in list_translations.texts_of(news)] == ["de"]
+    assert [text.language for text in list_translations.list_translations(news)] == ["de"]
     say(database, news, purpose="", privacy_url="")
     assert not ListText.select().exists()
 
@@ -161,7 +161,7 @@ def test_what_is_said_is_kept_as_evidence_with_its_language(
     fields = {"purpose": PURPOSE, "privacy_url": URL, "own_subject": digest}
     assert told["fields"] == fields
     assert list(verify_chain.verify()) == []
-    assert mailing_lists.list_facts(news).texts["de"]["purpose"] == PURPOSE
+    assert mailing_lists.make_list_facts(news).texts["de"]["purpose"] == PURPOSE
 
 
 # --- Mails. ---------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_nobody_gets_half_a_translation(database: Database, news: MailingList) -
         make_contact(database, news, language=language)
     make_contact(database, news, language="fr", status=Status.REMOVED, reason="no")
     say_german(database, news)
-    assert list_translations.read_otherwise(news) == {"fr": 2}
+    assert list_translations.count_untranslated(news) == {"fr": 2}
     planned = plan_of(news)
     assert planned.languages == {"de": 1, "nl": 4}
     (note,) = (one for one in planned.notes if "a language in which this list has no" in one)
@@ -182,7 +182,7 @@ def test_nobody_gets_half_a_translation(database: Database, news: MailingList) -
         preview(news, "fr")
     assert PURPOSE in preview(news, "de").text
     say(database, news, "fr", purpose="Des nouvelles, chaque mois", privacy_url=f"{URL}/fr")
-    assert list_translations.read_otherwise(news) == {}
+    assert list_translations.count_untranslated(news) == {}
     assert not [one for one in plan_of(news).notes if "a language in which" in one]
 
 
@@ -311,11 +311,13 @@ def newest_told(event: str) -> Any:
 
 
 def plan_of(mailing_list: MailingList) -> campaign_results.Plan:
-    return launch_plan.plan(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
+    return launch_plan.plan_launch(
+        mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE
+    )
 
 
 def preview(mailing_list: MailingList, language: str) -> mail_values.Mail:
-    return campaigns_preview.preview(
+    return campaigns_preview.preview_mail(
         mailing_list, settings=make_settings(), now=NOW, kind=MailKind.ASK, language=language
     )
 

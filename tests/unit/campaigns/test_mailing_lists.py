@@ -11,8 +11,8 @@ from repermit.campaigns.mailing_lists import (
     ListFields,
     add_list,
     change_list,
-    frozen_note,
-    list_facts,
+    explain_frozen_wording,
+    make_list_facts,
 )
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Wording
@@ -83,7 +83,7 @@ def test_a_list_is_added_with_what_is_known_of_it(database: Database) -> None:
     )
     found = MailingList.get()
     assert found.created_at == NOW
-    assert list_facts(found).to_json() == {
+    assert make_list_facts(found).to_json() == {
         "slug": "news",
         "name": "News",
         "purpose": "News, four times a year",
@@ -254,7 +254,7 @@ def test_sensitivity_stays_while_a_campaign_is_live(
 
 def test_other_fields_may_change_meanwhile_and_the_admin_is_told(database: Database) -> None:
     mailing_list = make_list(database)
-    assert frozen_note(mailing_list) == ""
+    assert explain_frozen_wording(mailing_list) == ""
     make_campaign(database, mailing_list)
     change(database, mailing_list, purpose="Other news, monthly", sensitive=False)
-    assert "keeps the wording with which it was launched" in frozen_note(mailing_list)
+    assert "keeps the wording with which it was launched" in explain_frozen_wording(mailing_list)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from repermit.campaigns.preview import NOBODY, preview
+from repermit.campaigns.preview import NOBODY, preview_mail
 from repermit.db.connection import Database
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.mails import Mail
@@ -18,7 +18,7 @@ from tests.support.builders import NOW, make_contact, make_list, make_settings
 
 
 def test_a_preview_is_in_the_lists_language_and_to_its_sender(database: Database) -> None:
-    mail = preview(make_list(database), settings=make_settings(), now=NOW)
+    mail = preview_mail(make_list(database), settings=make_settings(), now=NOW)
     assert mail.envelope_to == mail.envelope_from == "praktijk@example.org"
     assert "Geachte lezer" in mail.text
     assert "30 maart 2026" in mail.text
@@ -29,7 +29,7 @@ def test_a_preview_is_in_the_lists_language_and_to_its_sender(database: Database
 def test_a_preview_can_be_in_another_language_until_another_day_to_somebody(
     database: Database,
 ) -> None:
-    mail = preview(
+    mail = preview_mail(
         make_list(database),
         settings=make_settings(),
         now=NOW,
@@ -46,7 +46,7 @@ def test_the_other_mails_can_be_seen_too(database: Database) -> None:
     links = Links(settings.public_url, settings.secret_keys)
     mailing_list = make_list(database, language="en", own_subject="Mogen wij u blijven mailen?")
     seen = {
-        kind: preview(mailing_list, settings=settings, now=NOW, kind=kind, language="en")
+        kind: preview_mail(mailing_list, settings=settings, now=NOW, kind=kind, language="en")
         for kind in (MailKind.ASK, MailKind.REMINDER, MailKind.CONFIRM, MailKind.RECEIPT)
     }
     assert seen[MailKind.ASK].subject == "Mogen wij u blijven mailen?"
@@ -61,13 +61,13 @@ def test_the_other_mails_can_be_seen_too(database: Database) -> None:
 
 def test_the_deadline_of_a_preview_is_one_that_could_be(database: Database) -> None:
     settings = make_settings(campaign=CampaignRules(minimum_days=30))
-    mail = preview(make_list(database), settings=settings, now=NOW, language="en")
+    mail = preview_mail(make_list(database), settings=settings, now=NOW, language="en")
     assert "15 April 2026" in mail.text
 
 
 def test_the_links_of_a_preview_are_real_and_nobodys(database: Database) -> None:
     settings = make_settings()
-    mail = preview(make_list(database), settings=settings, now=NOW)
+    mail = preview_mail(make_list(database), settings=settings, now=NOW)
     links = Links(settings.public_url, settings.secret_keys)
     for url in (links.url("yes", NOBODY), links.url("no", NOBODY), links.url("me", NOBODY)):
         assert url in mail.text
@@ -83,7 +83,7 @@ def test_a_preview_says_why_and_since_when_as_for_the_first_who_is_asked(
     make_contact(database, make_list(database, slug="other"), "c@example.org", **other)
     make_contact(database, mailing_list, "anna@example.org", name="Anna", **told)
     make_contact(database, mailing_list, "d@example.org", **other)
-    mail = preview(mailing_list, settings=make_settings(), now=NOW, language="en")
+    mail = preview_mail(mailing_list, settings=make_settings(), now=NOW, language="en")
     assert "the counter" in mail.text
     assert "26 January 2025" in mail.text
     assert "the fair" not in mail.text
@@ -91,21 +91,21 @@ def test_a_preview_says_why_and_since_when_as_for_the_first_who_is_asked(
 
 
 def test_a_preview_of_a_list_without_anybody_to_ask_does_not_know_why(database: Database) -> None:
-    mail = preview(make_list(database), settings=make_settings(), now=NOW, language="en")
+    mail = preview_mail(make_list(database), settings=make_settings(), now=NOW, language="en")
     assert "We do not know since when" in " ".join(mail.text.split())
 
 
 def test_a_preview_in_a_language_without_mails_is_refused(database: Database) -> None:
     with pytest.raises(Refused, match="no mails in 'xx'"):
-        preview(make_list(database), settings=make_settings(), now=NOW, language="xx")
+        preview_mail(make_list(database), settings=make_settings(), now=NOW, language="xx")
 
 
 def test_a_preview_needs_a_sender(database: Database) -> None:
     with pytest.raises(AddressError, match="no address"):
-        preview(make_list(database, sender=""), settings=make_settings(), now=NOW)
+        preview_mail(make_list(database, sender=""), settings=make_settings(), now=NOW)
 
 
 def test_a_mail_that_would_be_clipped_has_no_preview(database: Database) -> None:
     mailing_list = make_list(database, purpose="Nieuws" + " en meer" * 6_000)
     with pytest.raises(WordingError, match="beyond 102,000"):
-        preview(mailing_list, settings=make_settings(), now=NOW)
+        preview_mail(mailing_list, settings=make_settings(), now=NOW)

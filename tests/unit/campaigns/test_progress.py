@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from repermit.campaigns.audience import count_audience
 from repermit.campaigns.campaign_results import CampaignStatus, DoubtFacts
-from repermit.campaigns.progress import progress, status
+from repermit.campaigns.progress import read_progress, read_status
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import CampaignWording
 from repermit.db.models.contacts import Contact, SignUp
@@ -30,7 +30,7 @@ from tests.support.builders import (
 
 
 def look(mailing_list: MailingList) -> CampaignStatus:
-    return status(mailing_list, settings=make_settings(), now=NOW)
+    return read_status(mailing_list, settings=make_settings(), now=NOW)
 
 
 def test_a_list_without_a_campaign_has_every_key_with_zeros(database: Database) -> None:
@@ -231,7 +231,7 @@ def test_the_admin_learns_that_another_tool_still_mails_who_was_erased(database:
 
 def test_progress_counts_asks_and_reminders_of_the_latest_campaign(database: Database) -> None:
     mailing_list = make_list(database)
-    assert progress(mailing_list) is None
+    assert read_progress(mailing_list) is None
     before = make_campaign(database, mailing_list, state=CampaignState.CLOSED)
     make_mail(database, before, make_contact(database, mailing_list))
     campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
@@ -240,7 +240,7 @@ def test_progress_counts_asks_and_reminders_of_the_latest_campaign(database: Dat
     make_mail(database, campaign, contact, kind=MailKind.REMINDER)
     make_mail(database, campaign, contact, kind=MailKind.NOTICE, state=MailState.QUEUED)
     make_mail(database, campaign, make_contact(database, mailing_list), state=MailState.FAILED)
-    found = progress(mailing_list)
+    found = read_progress(mailing_list)
     assert found is not None
     assert found.state is CampaignState.SENDING
     assert {state: n for state, n in found.mails.items() if n} == {"sent": 2, "failed": 1}

@@ -10,8 +10,8 @@ import pytest
 
 from repermit.campaigns.audience import Audience
 from repermit.campaigns.campaign_results import Plan
-from repermit.campaigns.launch_plan import plan
-from repermit.campaigns.send_plan import reminder_moment, time_needed
+from repermit.campaigns.launch_plan import plan_launch
+from repermit.campaigns.send_plan import compute_reminder_time, compute_send_time
 from repermit.clock import parse_when
 from repermit.db.connection import Database
 from repermit.db.models.lists import MailingList
@@ -39,7 +39,7 @@ def make_plan(database: Database, *places: str, rates: dict[str, Any], **overrid
     days = overrides.pop("minimum_days", 14)
     settings = make_settings(mail=MailServer(**rates), campaign=CampaignRules(minimum_days=days))
     values: dict[str, Any] = {"settings": settings, "now": NOW, "deadline": DEADLINE}
-    return plan(mailing_list, **{**values, **overrides})
+    return plan_launch(mailing_list, **{**values, **overrides})
 
 
 # --- The last ask. ------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ def test_the_rates_say_when_the_last_ask_leaves(
 def test_rates_that_would_take_ages_are_counted_with_all_the_same(database: Database) -> None:
     news, many = make_list(database), Audience(languages={"nl": 10**7}, otherwise={}, excluded={})
     settings = make_settings(mail=MailServer(rate_per_day=1))
-    needed = time_needed(news, many, settings=settings, include_thin=False)
+    needed = compute_send_time(news, many, settings=settings, include_thin=False)
     assert NOW + needed > NOW + timedelta(days=300_000)
 
 
@@ -78,7 +78,7 @@ def test_nobody_and_one_person_are_asked_at_once(database: Database, rates: dict
     mailing_list = make_list(database)
     settings = make_settings(mail=MailServer(**rates))
     for _ in range(2):
-        planned = plan(mailing_list, settings=settings, now=NOW, deadline=DEADLINE)
+        planned = plan_launch(mailing_list, settings=settings, now=NOW, deadline=DEADLINE)
         assert planned.last_ask_at == NOW
         make_contact(database, mailing_list)
 
@@ -90,8 +90,8 @@ def test_only_who_is_asked_counts_at_a_domain(database: Database) -> None:
         make_contact(database, mailing_list, status=Status.CONFIRMED, basis=Basis.THIN)
     settings = make_settings(mail=MailServer(domain_rate_per_minute=1))
     options: dict[str, Any] = {"settings": settings, "now": NOW, "deadline": DEADLINE}
-    assert plan(mailing_list, **options).last_ask_at == NOW
-    thin = plan(mailing_list, **options, include_thin=True)
+    assert plan_launch(mailing_list, **options).last_ask_at == NOW
+    thin = plan_launch(mailing_list, **options, include_thin=True)
     assert thin.last_ask_at == NOW + timedelta(minutes=3)
 
 
@@ -167,7 +167,7 @@ def test_several_others_count_each_by_itself(database: Database) -> None:
     assert planned.last_ask_at == NOW + timedelta(minutes=2 + 2 + 1 - 1)
     places = make_settings(mail=MailServer(domain_rate_per_minute=1))
     mailing_list = MailingList.get(slug="news")
-    again = plan(mailing_list, settings=places, now=NOW, deadline=DEADLINE)
+    again = plan_launch(mailing_list, settings=places, now=NOW, deadline=DEADLINE)
     assert again.last_ask_at == NOW + timedelta(minutes=2 + 1 + 1 - 1)
 
 
@@ -219,14 +219,14 @@ def test_who_would_be_too_late_beside_another_campaign_is_refused(database: Data
 def test_people_are_reminded_days_before_by_the_calendar(
     deadline: str, days: int, expected: str
 ) -> None:
-    moment = reminder_moment(parse_when(deadline, AMSTERDAM), days, AMSTERDAM)
+    moment = compute_reminder_time(parse_when(deadline, AMSTERDAM), days, AMSTERDAM)
     assert moment == parse_when(expected, AMSTERDAM)
     assert moment.tzinfo is UTC
 
 
 def test_the_zone_is_the_organisations() -> None:
     deadline = datetime(2026, 12, 22, 15, 0, tzinfo=UTC)
-    moment = reminder_moment(deadline, 1, ZoneInfo("Asia/Tokyo"))
+    moment = compute_reminder_time(deadline, 1, ZoneInfo("Asia/Tokyo"))
     assert moment == datetime(2026, 12, 21, 0, 0, tzinfo=UTC)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from repermit.campaigns.launch_plan import NOTES, plan
+from repermit.campaigns.launch_plan import NOTES, plan_launch
 from repermit.db.connection import Database
 from repermit.db.models.lists import ListText
 from tests.support.builders import DEADLINE, NOW, make_list, make_organisation, make_settings
@@ -20,7 +20,7 @@ LIST: dict[str, Any] = {
 
 def told(database: Database, *, settings: dict[str, Any] | None = None, **fields: Any) -> str:
     """Return what is noted of a list beside what is noted of all."""
-    planned = plan(
+    planned = plan_launch(
         make_list(database, **{**LIST, **fields}),
         settings=make_settings(**settings or {}),
         now=NOW,
@@ -86,7 +86,7 @@ def test_what_tells_in_a_further_language_is_noted_too(
 ) -> None:
     about = make_list(database, **LIST)
     ListText.update(**fields).where(ListText.list == about, ListText.language == "de").execute()
-    planned = plan(about, settings=make_settings(), now=NOW, deadline=DEADLINE)
+    planned = plan_launch(about, settings=make_settings(), now=NOW, deadline=DEADLINE)
     assert where in "".join(planned.notes)
 
 

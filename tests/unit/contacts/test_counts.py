@@ -175,13 +175,17 @@ class Life:
         reminders.enqueue_reminders(self.database, settings=SETTINGS, now=self.clock.now())
 
     def pause(self) -> None:
-        lifecycle.pause(self.database, self.mailing_list, now=self.clock.now(), actor=ADMIN)
+        lifecycle.pause_campaign(
+            self.database, self.mailing_list, now=self.clock.now(), actor=ADMIN
+        )
 
     def resume(self) -> None:
-        lifecycle.resume(self.database, self.mailing_list, **self.now)
+        lifecycle.resume_campaign(self.database, self.mailing_list, **self.now)
 
     def cancel(self) -> None:
-        lifecycle.cancel(self.database, self.mailing_list, now=self.clock.now(), actor=ADMIN)
+        lifecycle.cancel_campaign(
+            self.database, self.mailing_list, now=self.clock.now(), actor=ADMIN
+        )
 
     def expire(self) -> None:
         self.clock.advance(timedelta(days=28))

@@ -375,7 +375,9 @@ def test_what_was_under_way_in_version_28_goes_on(empty_database_url: str) -> No
         assert launch
         assert undoing
         assert (launch.list, launch.actor, launch.at) == (news, "els", NOW)
-        assert enqueue_asks.making_of(campaign) == enqueue_asks.Making(made=2, asked=5)
+        assert enqueue_asks.read_making_progress(campaign) == enqueue_asks.MakingProgress(
+            made=2, asked=5
+        )
         assert (undoing.target, undoing.actor, undoing.at) == (record.id, "jan", NOW)
         assert undo.undo_progress(news) == undo.UndoProgress(file="a.csv", done=8, rows=9)
         assert not database.table_exists("launching")
@@ -478,7 +480,9 @@ def test_a_launch_under_way_in_version_31_lets_its_pilot_go(empty_database_url: 
         for _ in range(4):
             make_contact(database, news)
         start(database, news, pilot=2, most=3)
-        assert enqueue_asks.making_of(Campaign.get()) == enqueue_asks.Making(made=3, asked=4)
+        assert enqueue_asks.read_making_progress(Campaign.get()) == enqueue_asks.MakingProgress(
+            made=3, asked=4
+        )
         with database.atomic():
             Mail.update(due_at=AFTER_PILOT).execute()
             run_sql(database, "DROP INDEX mail_in_doubt")

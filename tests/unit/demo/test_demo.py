@@ -210,7 +210,9 @@ def test_a_scanner_that_presses_everything_gives_nobody_a_yes() -> None:
         send_all(stage)
         few = stage.inbox.mails[:3]
         looked, pressed = scan(few, presses=False), scan(few, presses=True)
-        status = progress.status(stage.mailing_list, settings=stage.settings, now=stage.clock.now())
+        status = progress.read_status(
+            stage.mailing_list, settings=stage.settings, now=stage.clock.now()
+        )
     assert looked.mails == pressed.mails == 3
     assert looked.pages >= 6
     assert looked.presses == 0

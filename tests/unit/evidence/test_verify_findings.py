@@ -14,7 +14,7 @@ from peewee import fn
 
 from repermit.answers import link_target, record_answer
 from repermit.campaigns.launch import launch
-from repermit.campaigns.lifecycle import cancel
+from repermit.campaigns.lifecycle import cancel_campaign
 from repermit.clock import ManualClock
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.db.connection import Database, run_sql
@@ -176,7 +176,7 @@ def test_a_large_file_has_the_time_at_which_its_reading_began(
     story: Database, tmp_path: Path
 ) -> None:
     news = at("ja").list
-    cancel(story, news, now=END, actor="cli:els")
+    cancel_campaign(story, news, now=END, actor="cli:els")
     began = END - timedelta(hours=5)
     file = mailchimp(tmp_path, {"email": "lang@example.org", **OPTED_IN}, name="large.csv")
     take_in(story, news, file, now=began)
@@ -245,7 +245,7 @@ def test_proofs_that_the_job_ends_in_their_time_are_no_finding(
     story: Database, tmp_path: Path
 ) -> None:
     news = at("ja").list
-    cancel(story, news, now=END, actor="cli:els")
+    cancel_campaign(story, news, now=END, actor="cli:els")
     first = mailchimp(tmp_path, {"email": "terug@example.org", **OPTED_IN}, name="first.csv")
     take_in(story, news, first, now=END)
     take_back(story, news, now=END)
@@ -334,11 +334,11 @@ def test_people_of_a_campaign_who_go_with_their_file_are_no_finding(
 ) -> None:
     """Nobody has been mailed of the campaign, which was cancelled."""
     news, moment = at("ja").list, END + SECOND
-    cancel(story, news, now=END, actor="cli:els")
+    cancel_campaign(story, news, now=END, actor="cli:els")
     people = (("kort@example.org", ""), ("krap@example.org", ""))
     take_in(story, news, plain(tmp_path, *people, name="short.csv"), now=END)
     launch(story, news, deadline=DEADLINE, now=moment, attest=ATTEST, include_thin=True, **WHO)
-    cancel(story, news, now=moment, actor="cli:els")
+    cancel_campaign(story, news, now=moment, actor="cli:els")
     asks = Mail.select().where(Mail.campaign == Campaign.select(fn.MAX(Campaign.id)))
     asked = asks.count()
     take_back(story, news, now=moment, most=0)
@@ -362,7 +362,7 @@ def test_an_erased_person_who_was_deleted_is_found(story: Database) -> None:
 
 def test_whom_taking_a_file_back_deletes_is_no_finding(story: Database, tmp_path: Path) -> None:
     news = at("ja").list
-    cancel(story, news, now=END, actor="cli:els")
+    cancel_campaign(story, news, now=END, actor="cli:els")
     file = mailchimp(tmp_path, {"email": "kort@example.org", **OPTED_IN}, name="short.csv")
     take_in(story, news, file, now=END)
     take_back(story, news, now=END)
@@ -420,7 +420,7 @@ def test_an_ask_that_may_have_left_is_no_finding(
 
 def test_who_was_put_back_may_be_asked(story: Database, tmp_path: Path) -> None:
     news = at("stil").list
-    cancel(story, news, now=END, actor="cli:els")
+    cancel_campaign(story, news, now=END, actor="cli:els")
     row = {"email": "stil@example.org"}
     take_in(story, news, mailchimp(tmp_path, row, name="unsubscribed_segment.csv"), now=END)
     assert at("stil").status == "removed"
@@ -570,7 +570,7 @@ def test_tallies_of_what_was_undone_or_has_ended_are_no_finding(
     story: Database, tmp_path: Path
 ) -> None:
     news = at("stil").list
-    cancel(story, news, now=END, actor="cli:els")
+    cancel_campaign(story, news, now=END, actor="cli:els")
     row = {"email": "stil@example.org"}
     take_in(story, news, mailchimp(tmp_path, row, name="unsubscribed_segment.csv"), now=END)
     tally(story)
@@ -691,7 +691,7 @@ def test_what_is_taken_back_in_another_time_zone_is_no_finding(
 ) -> None:
     news = at("stil").list
     at_night = datetime(2026, 3, 6, 23, 30, tzinfo=UTC)
-    cancel(story, news, now=at_night, actor="cli:els")
+    cancel_campaign(story, news, now=at_night, actor="cli:els")
     row = {"email": "stil@example.org"}
     segment = mailchimp(tmp_path, row, name="unsubscribed_segment.csv")
     take_in(story, news, segment, now=at_night)

@@ -13,7 +13,12 @@ import pytest
 from repermit import email_address
 from repermit.answers import link_target, record_answer
 from repermit.campaigns.launch import launch
-from repermit.campaigns.lifecycle import cancel, extend, pause, resume
+from repermit.campaigns.lifecycle import (
+    cancel_campaign,
+    extend_campaign,
+    pause_campaign,
+    resume_campaign,
+)
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts.admin_requests import ByHand
 from repermit.db.connection import Database, open_database, run_sql
@@ -97,9 +102,9 @@ def story(database: Database, tmp_path: Path) -> Database:
     admin_requests.remove_at_request(
         database, news, at("weg").id, note="by phone", now=LATER, **WHO
     )
-    pause(database, news, now=LATER, actor="cli:els")
-    resume(database, news, now=LATER, **WHO)
-    extend(database, news, deadline=DEADLINE + timedelta(days=7), now=LATER, **WHO)
+    pause_campaign(database, news, now=LATER, actor="cli:els")
+    resume_campaign(database, news, now=LATER, **WHO)
+    extend_campaign(database, news, deadline=DEADLINE + timedelta(days=7), now=LATER, **WHO)
     for is_done in (True, False, True):
         set_tick(
             database,
@@ -511,7 +516,7 @@ def test_a_launch_under_way_is_no_fault_and_one_that_is_given_up_neither(
         make_contact(database, news)
         launch(database, news, deadline=DEADLINE, now=NOW, attest=ATTEST, most=0, **WHO)
         if ways_out:
-            cancel(database, news, now=NOW, actor="cli:els")
+            cancel_campaign(database, news, now=NOW, actor="cli:els")
         assert CampaignWording.select().exists()
         assert verify_chain.verify_chain(database).fault is None
 

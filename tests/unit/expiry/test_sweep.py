@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from repermit.campaigns.lifecycle import extend, pause
+from repermit.campaigns.lifecycle import extend_campaign, pause_campaign
 from repermit.clock import ManualClock, parse_when
 from repermit.contacts import lookup, status_changes
 from repermit.contacts.status_changes import Act
@@ -500,10 +500,12 @@ def test_a_sweep_stops_where_the_admin_intervenes(
         # Inside the sweep's own transaction, as if it had come just before.
         options: dict[str, Any] = {"now": NOW, "actor": "anna@example.org"}
         if act == "pause":
-            pause(database, mailing_list, **options)
+            pause_campaign(database, mailing_list, **options)
         else:
             later = DEADLINE + timedelta(days=1)
-            extend(database, mailing_list, deadline=later, settings=make_settings(), **options)
+            extend_campaign(
+                database, mailing_list, deadline=later, settings=make_settings(), **options
+            )
 
     clock = SteppingClock(DEADLINE, nth=nth, act=intervene)
     swept = expire_due(database, settings=make_settings(), clock=clock, chunk=1)

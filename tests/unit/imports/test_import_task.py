@@ -24,8 +24,8 @@ import psycopg
 import pytest
 
 from repermit.answers import record_answer
-from repermit.campaigns.launch_plan import plan
-from repermit.campaigns.progress import status
+from repermit.campaigns.launch_plan import plan_launch
+from repermit.campaigns.progress import read_status
 from repermit.contacts import status_changes
 from repermit.db.background_tasks import (
     BackgroundTask,
@@ -146,7 +146,7 @@ def say_no(database: Database, news: MailingList, address: str) -> None:
 
 
 def counts_of(news: MailingList) -> dict[Status, int]:
-    found = status(news, settings=SETTINGS, now=NOW).contacts
+    found = read_status(news, settings=SETTINGS, now=NOW).contacts
     return {one: count for one, count in found.items() if count}
 
 
@@ -197,7 +197,7 @@ def test_nothing_of_a_file_is_launched_exported_or_counted_before_its_last_step(
                 act()
         with pytest.raises(LaunchRefused, match=WAIT):
             start(database, news)
-        assert WAIT in plan(news, settings=SETTINGS, now=NOW, deadline=DEADLINE).refusals
+        assert WAIT in plan_launch(news, settings=SETTINGS, now=NOW, deadline=DEADLINE).refusals
         assert sum(counts_of(news).values()) == 3
         assert undo.past_imports(news) == ()
         assert list(chain.verify()) == []

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from repermit.campaigns.launch_plan import plan
+from repermit.campaigns.launch_plan import plan_launch
 from repermit.contacts import status_changes
 from repermit.db.background_tasks import TaskKind, task_on
 from repermit.db.connection import Database, is_postgresql
@@ -91,7 +91,7 @@ def test_nothing_is_launched_or_taken_in_until_all_is_taken_back(
         assert undo_progress(news) == UndoProgress(file="export.csv", done=done, rows=4)
         with pytest.raises(LaunchRefused, match=WAIT):
             start(database, news)
-        assert WAIT in plan(news, settings=SETTINGS, now=NOW, deadline=DEADLINE).refusals
+        assert WAIT in plan_launch(news, settings=SETTINGS, now=NOW, deadline=DEADLINE).refusals
         with pytest.raises(Refused, match=WAIT):
             take_in(database, news, plain(tmp_path, ("new@example.org", "")))
         assert Import.get().undone_at is None

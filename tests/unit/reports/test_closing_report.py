@@ -162,9 +162,9 @@ def test_it_tells_who_decided_what_happened_on_the_way_and_what_was_handed_out(
     rich = make_rich(database)
     news, campaign = rich.mailing_list, rich.campaign
     given: dict[str, Any] = {"now": LATER, "actor": "user:1"}
-    lifecycle.pause(database, news, **given)
-    lifecycle.resume(database, news, settings=SETTINGS, **given)
-    lifecycle.extend(database, news, settings=SETTINGS, deadline=DEADLINE + DAY, **given)
+    lifecycle.pause_campaign(database, news, **given)
+    lifecycle.resume_campaign(database, news, settings=SETTINGS, **given)
+    lifecycle.extend_campaign(database, news, settings=SETTINGS, deadline=DEADLINE + DAY, **given)
     for step in ("keep-1", "removed-2"):
         handover_steps.set_tick(
             database, campaign, tool="laposta", step=step, is_done=True, **given

@@ -203,7 +203,9 @@ def test_a_domain_is_free_again_when_those_before_are_cancelled(story: Story) ->
     owe_many(story, "crowded.org", 50)
     worker = Worker(story, {"domain_rate_per_minute": 1})
     worker.work(2)
-    lifecycle.cancel(story.database, story.mailing_list, now=story.clock.now(), actor="cli:anna")
+    lifecycle.cancel_campaign(
+        story.database, story.mailing_list, now=story.clock.now(), actor="cli:anna"
+    )
     _, campaign = another_campaign(story, "second")
     owe_many(story, "crowded.org", 3, campaign)
     began = story.clock.now()
@@ -218,7 +220,9 @@ def test_who_stood_behind_those_that_are_cancelled_waits_a_little_at_most(story:
     owe_many(story, "crowded.org", 10, campaign)
     worker = Worker(story, {"domain_rate_per_minute": 60})
     worker.work(3)
-    lifecycle.cancel(story.database, story.mailing_list, now=story.clock.now(), actor="cli:anna")
+    lifecycle.cancel_campaign(
+        story.database, story.mailing_list, now=story.clock.now(), actor="cli:anna"
+    )
     began = story.clock.now()
     worker.work()
     assert worker.left[-1].at - began < timedelta(minutes=3)

@@ -105,7 +105,7 @@ def test_of_who_is_erased_nothing_leaves_any_more(
 def test_a_link_in_doubt_is_listed_with_the_address_it_goes_to(story: Story, anna: Contact) -> None:
     mail = ask_move(story, anna).mail
     story.change(mail, state="in_doubt", started_at=NOW)
-    (doubt,) = progress.doubts(story.mailing_list)
+    (doubt,) = progress.list_doubts(story.mailing_list)
     assert (doubt.mail, doubt.address) == (mail.id, "new@other.example")
 
 

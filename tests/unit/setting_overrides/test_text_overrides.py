@@ -7,7 +7,7 @@ import json
 import pytest
 
 from repermit.campaigns import launch_plan, preview
-from repermit.campaigns.sensitive_lists import tell_tales
+from repermit.campaigns.sensitive_lists import find_revealing_places
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -91,7 +91,7 @@ def test_pages_and_new_mails_say_so_at_once(
     assert f">{USUAL}</button>" in pages.get("yes", contact.uid).text
     correct(database, "Ja, graag")
     assert ">Ja, graag</button>" in pages.get("yes", contact.uid).text
-    shown = preview.preview(mailing_list, settings=pages.settings, now=NOW, language="nl")
+    shown = preview.preview_mail(mailing_list, settings=pages.settings, now=NOW, language="nl")
     assert "Ja, graag" in shown.text
     assert USUAL not in shown.html + shown.text
 
@@ -110,12 +110,12 @@ def test_a_list_that_became_sensitive_after_a_text_showed_it_is_not_launched(
     about = make_list(database, slug="beside", name="Leven met hiv", languages=())
     correct(database, "Ja, leven met hiv")
     current_settings.present(make_settings(), database)
-    assert not launch_plan.list_lacks(about)
+    assert not launch_plan.list_missing_fields(about)
     about.sensitive = True
-    (lack,) = launch_plan.list_lacks(about)
+    (lack,) = launch_plan.list_missing_fields(about)
     assert "a text that was corrected shows its name" in lack
     about.name = "Anders"
-    assert not launch_plan.list_lacks(about)
+    assert not launch_plan.list_missing_fields(about)
 
 
 def test_a_text_that_tells_what_a_sensitive_list_is_about_is_told(
@@ -126,5 +126,5 @@ def test_a_text_that_tells_what_a_sensitive_list_is_about_is_told(
     )
     correct(database, "Ja, over mijn diabetes")
     current_settings.present(make_settings(), database)
-    told = " ".join(tell_tales(about, make_settings()))
+    told = " ".join(find_revealing_places(about, make_settings()))
     assert "a text that was corrected (Ja, over mijn diabetes)" in told

@@ -88,7 +88,7 @@ def test_conditions_are_kept_and_the_launch_comes_next(
     )
     assert answer.status_code == 303
     assert answer.location == "/admin/lists/news/launch"
-    assert draft_conditions.conditions_of(mailing_list) == Conditions(
+    assert draft_conditions.read_conditions(mailing_list) == Conditions(
         deadline="2026-03-30T17:00",
         starts="2026-03-03T08:30",
         reminder=7,
@@ -179,7 +179,7 @@ def test_what_is_not_decided_yet_is_kept_as_such_and_said(
     admin: FlaskClient, mailing_list: MailingList
 ) -> None:
     assert save(admin, until="", attest="").status_code == 303
-    assert draft_conditions.conditions_of(mailing_list) == Conditions()
+    assert draft_conditions.read_conditions(mailing_list) == Conditions()
     said = words_of(admin.get(URL))
     assert "Say until when answers count." in said
     assert "Say who decided to ask, on what ground" in said
@@ -333,7 +333,7 @@ def test_a_deadline_that_has_passed_is_said_at_its_field_and_not_kept(
     error = page.text[page.text.index('id="until-wrong"') :].partition("</p>")[0]
     assert "This has passed already: choose a later day." in error
     assert f'value="{until}"' in page.text
-    assert draft_conditions.conditions_of(mailing_list) is None
+    assert draft_conditions.read_conditions(mailing_list) is None
     assert save(admin, until="2026-03-02", until_time="10:01").status_code == 303
 
 

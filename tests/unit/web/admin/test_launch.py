@@ -73,7 +73,7 @@ def launch(client: FlaskClient, typed: str) -> TestResponse:
 
 def describe(database: Database, mailing_list: MailingList, **fields: str) -> None:
     """Say in German what a list is, beside its own language."""
-    list_translations.change_text(
+    list_translations.change_translation(
         database,
         mailing_list,
         "de",
@@ -160,7 +160,7 @@ def test_what_stands_against_it_is_all_said_with_the_page_that_mends_it(
 
 def said_of(pages: Pages, conditions: Conditions, **more: Any) -> list[tuple[str, str]]:
     """Return what stands against a launch under these conditions, and where it is mended."""
-    plan = launch_plan.plan(
+    plan = launch_plan.plan_launch(
         find_list("news"), settings=pages.settings, now=NOW, **{"deadline": DEADLINE, **more}
     )
     with pages.app.test_request_context("/admin/"):
@@ -250,7 +250,7 @@ def test_what_must_be_read_has_a_translation_however_it_is_made(
         mailing_list.sensitive = True
         mailing_list.save()
     make_contact(database, mailing_list, language="de")
-    plan = launch_plan.plan(
+    plan = launch_plan.plan_launch(
         mailing_list, settings=pages.settings, now=NOW, deadline=DEADLINE, reminder=7
     )
     assert len(plan.notes) == 5
@@ -290,7 +290,7 @@ def test_a_launch_wants_the_number_typed_and_goes_to_the_campaign(
     assert Mail.select().count() == 3
     entry = Evidence.get(Evidence.event == "launched")
     assert entry.actor.startswith("user:")
-    assert draft_conditions.conditions_of(mailing_list) is None
+    assert draft_conditions.read_conditions(mailing_list) is None
     assert "Launched: 3 people will be asked." in words_of(admin.get("/admin/lists/news/"))
 
 

@@ -75,7 +75,7 @@ def test_a_language_is_described_beside_the_lists_own_words(
     answer = post(admin, IN, **GERMAN)
     assert answer.location == f"{DESCRIBE}#languages"
     assert lookup.list_facts(news).told_in("de").purpose == GERMAN["purpose"]
-    assert list_translations.read_otherwise(news) == {"fr": 2}
+    assert list_translations.count_untranslated(news) == {"fr": 2}
     said = words_at(admin, DESCRIBE)
     assert "Saved." in said
     assert "German" in said.partition("For readers of other languages")[2].partition("One lang")[0]
@@ -134,7 +134,7 @@ def test_the_mail_may_be_laid_out_in_it_too(admin: FlaskClient, news: MailingLis
     assert ListText.get().own_html == GOOD_HTML
     assert html.escape(GOOD_HTML.splitlines()[0]) in admin.get(f"{IN}?language=de").text
     for language, is_there in (("de", True), ("nl", False)):
-        mail = preview.preview(news, settings=make_settings(), now=NOW, language=language)
+        mail = preview.preview_mail(news, settings=make_settings(), now=NOW, language=language)
         assert (">Privacy</a></p>" in mail.html) is is_there
     post(admin, IN, **GERMAN, own_text=GOOD_TEXT, own_html=" \r\n")
     assert ListText.get().own_html == ""

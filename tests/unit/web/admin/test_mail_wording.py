@@ -333,10 +333,10 @@ def reasons_against(mailing_list: MailingList, settings: Settings) -> set[Said]:
     for texts in FLAWED:
         for part in ("subject", "text", "html"):
             setattr(mailing_list, f"own_{part}", texts.get(part, ""))
-        found |= set(preview.wording_flaws(mailing_list, settings))
+        found |= set(preview.list_wording_flaws(mailing_list, settings))
     mailing_list.sensitive, mailing_list.own_text = True, TEXT
     mailing_list.own_html, mailing_list.own_subject = "", "{{ purpose }} Nieuws van de praktijk"
-    return found | set(preview.wording_flaws(mailing_list, settings))
+    return found | set(preview.list_wording_flaws(mailing_list, settings))
 
 
 def test_whatever_messages_says_of_a_wording_has_a_translation(

@@ -108,7 +108,7 @@ def test_the_status_is_the_one_of_the_command(
     if with_campaign:
         make_campaign(tool.database, mailing_list)
     response = tool.get(STATUS)
-    expected = progress.status(mailing_list, settings=make_settings(), now=NOW).to_json()
+    expected = progress.read_status(mailing_list, settings=make_settings(), now=NOW).to_json()
     assert response.json == expected
     assert (response.json["campaign"] is not None) == with_campaign
 

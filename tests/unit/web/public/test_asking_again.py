@@ -506,7 +506,7 @@ def test_a_held_yes_is_counted_among_the_silent_for_the_admin(
     found = statistics.figures(mailing_list, zone=pages.settings.zone)
     assert found is not None
     assert (found.held, found.silent, found.yes) == (1, 1, 0)
-    status = progress.status(mailing_list, settings=pages.settings, now=NOW)
+    status = progress.read_status(mailing_list, settings=pages.settings, now=NOW)
     assert status.to_json()["held"] == status.held == 1
     assert of_whom(mailing_list).openings == 1
 
