@@ -111,7 +111,7 @@ def save_form_fields(sign_up: SignUp, contact: Contact) -> None:
 
 def _new_contact(sign_up: SignUp, arrived: datetime, settings: Settings) -> Contact:
     address = email_address.Address(sign_up.address, sign_up.address_key)
-    language = lookup.list_facts(sign_up.list).pick(sign_up.language)
+    language = lookup.list_facts(sign_up.list).pick_language(sign_up.language)
     contact = lookup.new_contact(
         sign_up.list,
         address,
@@ -361,7 +361,7 @@ def _make_facts(sign_up: SignUp) -> SignUpFacts:
     mailing_list = lookup.list_facts(sign_up.list)
     return SignUpFacts(
         address=email_address.in_part(sign_up.address),
-        language=mailing_list.pick(sign_up.language),
+        language=mailing_list.pick_language(sign_up.language),
         mailing_list=mailing_list,
     )
 
@@ -382,7 +382,7 @@ def _make_consent_record(sign_up: SignUp, arrived: datetime, language: str) -> d
         "signed_up_at": sign_up.at.isoformat(),
         "arrived_at": arrived.isoformat(),
         "language": language,
-        **lookup.list_told(lookup.list_facts(sign_up.list).told_in(language)),
+        **lookup.list_told(lookup.list_facts(sign_up.list).in_language(language)),
     }
 
 

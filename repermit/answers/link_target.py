@@ -172,7 +172,7 @@ def read_standing(contact: Contact, opening: Opening | None) -> Standing:
     list_facts = _read_list_facts(digest) if digest else lookup.list_facts(contact.list)
     return Standing(
         **_contact_fields(contact, opening),
-        language=list_facts.pick(contact.language),
+        language=list_facts.pick_language(contact.language),
         mailing_list=list_facts,
         campaign=ask.campaign if ask else 0,
         deadline=ask.deadline if ask else None,

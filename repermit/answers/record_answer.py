@@ -298,7 +298,7 @@ def _make_consent_record(
 
 def _describe_wording(standing: Standing, language: str) -> dict[str, str | bool]:
     """Return in which language somebody was asked for what, and in which words."""
-    list_facts = standing.mailing_list.told_in(language)
+    list_facts = standing.mailing_list.in_language(language)
     return {"language": language, **lookup.list_told(list_facts)}
 
 

@@ -191,7 +191,9 @@ def duties(mailing_list: MailingList, *, settings: Settings, language: str) -> t
 
 def reply_address(mailing_list: MailingList, *, settings: Settings) -> str:
     """Return where people can write to: the organisation, or else the list's sender."""
-    return sender_identity.reply_address(lookup.list_facts(mailing_list), settings.organisation)
+    return sender_identity.choose_reply_address(
+        lookup.list_facts(mailing_list), settings.organisation
+    )
 
 
 def _headed(title: str) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ def _page(mailing_list: MailingList, settings: Settings) -> str:
         "email": reply_address(mailing_list, settings=settings),
     }
     sections = [
-        (one, _section(one, {**known, "privacy_url": about.told_in(one).privacy_url}))
+        (one, _section(one, {**known, "privacy_url": about.in_language(one).privacy_url}))
         for one in about.languages
     ]
     return (
@@ -84,7 +84,7 @@ def _style() -> str:
 
 @cache
 def _environment(language: str) -> Environment:
-    environment = template_engine.environment("archives", language)
+    environment = template_engine.make_environment("archives", language)
     environment.filters["in_url"] = lambda text: quote(text, safe="@")
     return environment
 

@@ -171,7 +171,7 @@ def _keep_reply(contact: Contact, mail: Mail, reading: Reading, now: datetime) -
 
 def _proposed(contact: Contact, reading: Reading) -> str:
     """Return what a reply plainly says in the language they were asked in, or that they speak."""
-    asked_in = lookup.list_facts(contact.list).pick(contact.language)
+    asked_in = lookup.list_facts(contact.list).pick_language(contact.language)
     spoken = contact.language.partition("-")[0].lower()
     return meant(reading.line, {asked_in, spoken}, otherwise=reading.proposed)
 

@@ -93,7 +93,7 @@ def count_audience(
             excluded[Exclusion.SUPPRESSED] += 1
     return Audience(
         languages=_sum_by_language(
-            (list_facts.pick(language), n) for language, n in languages.items()
+            (list_facts.pick_language(language), n) for language, n in languages.items()
         ),
         otherwise=_sum_by_language(
             (picked, n)

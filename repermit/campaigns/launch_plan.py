@@ -320,7 +320,7 @@ def _check_list(mailing_list: MailingList) -> Iterator[Said]:
             code="no_sender",
             list=slug,
         )
-    elif reason := _explain_bad_address(sender_identity.written_address(mailing_list.sender)):
+    elif reason := _explain_bad_address(sender_identity.read_address(mailing_list.sender)):
         yield Said("the sender cannot be used: %(reason)s", code="sender", reason=reason)
 
 
@@ -329,7 +329,7 @@ def _check_account(mailing_list: MailingList, mail: MailServer) -> Iterator[Said
     if not mail.refuses_other_senders or not mail.username:
         return
     with suppress(AddressError):
-        sender = email_address.parse(sender_identity.written_address(mailing_list.sender))
+        sender = email_address.parse(sender_identity.read_address(mailing_list.sender))
         if sender.key != mail.username.strip().lower():
             yield OTHER_SENDER_NOTE
 

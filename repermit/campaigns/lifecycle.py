@@ -321,7 +321,7 @@ def _refreeze_wordings(campaign: Campaign) -> dict[str, dict[str, str]]:
     """Store the newest wordings with the new deadline; return the digests by kind and language."""
     digests: dict[str, dict[str, str]] = {}
     for row in _list_newest_wordings(campaign):
-        wording = make_draft.redated(
+        wording = make_draft.replace_deadline(
             frozen_draft.read_draft(row.wording.content), campaign.deadline
         )
         digest = freeze_wording(campaign, wording, revision=row.revision + 1)

@@ -264,7 +264,7 @@ def _normalize_sender(text: str) -> str:
     sender = _join_lines(text)
     if sender:
         try:
-            email_address.parse(sender_identity.written_address(sender))
+            email_address.parse(sender_identity.read_address(sender))
         except AddressError as error:
             raise Refused(
                 'the sender cannot be used: %(reason)s; write "The Practice <news@example.org>"',

@@ -63,7 +63,7 @@ def preview_mail(
         wording = draft_wording(
             mailing_list, settings=settings, deadline=until, language=language, kind=kind
         )
-    return compose_mail.compose(wording, _make_values(kind, mailing_list, settings, now, to))
+    return compose_mail.compose_mail(wording, _make_values(kind, mailing_list, settings, now, to))
 
 
 def _require_words(mailing_list: MailingList, language: str) -> None:
@@ -143,14 +143,14 @@ def _make_values(
 def _make_envelope(
     mailing_list: MailingList, settings: Settings, now: datetime, to: str | None
 ) -> dict[str, Any]:
-    sender = email_address.parse(sender_identity.written_address(mailing_list.sender)).sending
+    sender = email_address.parse(sender_identity.read_address(mailing_list.sender)).sending
     key = settings.secret_keys[-1]
     return {
         "address": email_address.parse(to).sending if to else sender,
-        "list_label": sender_identity.list_label(
+        "list_label": sender_identity.make_list_label(
             lookup.list_facts(mailing_list), key=settings.fingerprint_key
         ),
-        "message_id": message_id.unnumbered_message_id(
+        "message_id": message_id.make_unnumbered_message_id(
             f"preview {now.isoformat()}", sender_domain=sender.rpartition("@")[2], key=key
         ),
         "return_path": sender,
@@ -220,7 +220,7 @@ def draft_wording(
     else:
         wording = make_draft.draft_ask(**values, own=read_own_wording(mailing_list, language))
     links = Links(settings.public_url, settings.secret_keys)
-    wording_validation.require_size(wording, link=links.url("yes", NOBODY))
+    wording_validation.check_mail_size(wording, link=links.url("yes", NOBODY))
     return wording
 
 
@@ -244,7 +244,7 @@ def check_own_wording(mailing_list: MailingList, settings: Settings) -> None:
         wording_validation.check_wording(
             read_own_wording(mailing_list, language),
             organisation=settings.organisation,
-            mailing_list=list_facts.told_in(language),
+            mailing_list=list_facts.in_language(language),
         )
 
 

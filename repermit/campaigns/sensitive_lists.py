@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from repermit.campaigns.list_translations import list_translations
 from repermit.db.models.lists import ListText, MailingList
-from repermit.emails.sender_identity import plain_words, shows
+from repermit.emails.sender_identity import contains_name, split_plain_words
 from repermit.i18n.catalogues import corrected_texts
 from repermit.i18n.lazy_text import Joined, Said
 from repermit.settings.definitions import Settings
@@ -73,7 +73,7 @@ def reveals_name(mailing_list: MailingList) -> bool:
     sources: list[MailingList | ListText] = [mailing_list, *list_translations(mailing_list)]
     names = {source.name for source in sources if source.name}
     texts = [text for source in sources for text in corrected_texts(source.language)]
-    return any(shows(text, name) for text in texts for name in names)
+    return any(contains_name(text, name) for text in texts for name in names)
 
 
 def _iter_revealing_places(
@@ -82,8 +82,8 @@ def _iter_revealing_places(
     """Yield what tells, once each: of the list in any of its languages, and of the settings."""
     sources: list[MailingList | ListText] = [mailing_list, *list_translations(mailing_list)]
     words = _extract_names(f"{mailing_list.slug} {' '.join(source.name for source in sources)}")
-    organisation_words = set(plain_words(settings.organisation.name))
-    purposes = {word for source in sources for word in plain_words(source.purpose)}
+    organisation_words = set(split_plain_words(settings.organisation.name))
+    purposes = {word for source in sources for word in split_plain_words(source.purpose)}
     topics = {
         word
         for word in purposes - organisation_words - _COMMON_WORDS - _COMMON_TOPICS
@@ -101,16 +101,16 @@ def _iter_revealing_places(
 
 def _extract_names(text: str) -> set[str]:
     """Return the words that tell of names: each by itself, and "M.S." as "ms"."""
-    joined = ("".join(plain_words(part)) for part in text.split())
+    joined = ("".join(split_plain_words(part)) for part in text.split())
     return {
         word
-        for word in (*plain_words(text), *joined)
+        for word in (*split_plain_words(text), *joined)
         if len(word) >= _MIN_WORD_LENGTH and word not in _COMMON_WORDS
     }
 
 
 def _is_in(text: str, word: str) -> bool:
-    words = plain_words(text)
+    words = split_plain_words(text)
     if len(word) < _MIN_STEM_LENGTH:
         return word in words
     stem = word[:-_SUFFIX_LENGTH] if len(word) > _MIN_TOPIC_LENGTH else word

@@ -131,7 +131,7 @@ def look_at_dkim(
     """
     seen = mail if mail and mail.domain == domain else None
     if signer:
-        ours = Signature(signer.domain_of(domain), selector)
+        ours = Signature(signer.find_domain(domain), selector)
         about_ours = _about_our_own(names, ours, signer)
         if seen and about_ours.code not in _FAILING:
             yield from _about_the_mail(names, seen, ours)
@@ -181,7 +181,7 @@ def signers_of(
     if mail and mail.domain == domain:
         return tuple(one.domain for one in mail.signatures)
     if signer:
-        return (signer.domain_of(domain),)
+        return (signer.find_domain(domain),)
     if selector or _about_the_usual(names, domain, preset).code == "dkim_ok":
         return (domain,)
     return None
@@ -207,11 +207,15 @@ def _about_the_usual(names: Names, domain: str, preset: str) -> Finding:
 def _about_our_own(names: Names, signature: Signature, signer: Signer) -> Finding:
     """Return whether the record of the key that signs here is there, and is that key's."""
     found = _about_the_key(names, signature)
-    values = {"domain": signature.domain, "selector": signature.selector, "record": signer.record}
+    values = {
+        "domain": signature.domain,
+        "selector": signature.selector,
+        "record": signer.make_dns_record,
+    }
     if found.code == "dkim_no_key":
         return finding("dkim_own_missing", **values)
     texts = names.texts(_where(signature))
-    if tags_of(signer.record)["p"] not in {tags_of(text).get("p") for text in texts}:
+    if tags_of(signer.make_dns_record)["p"] not in {tags_of(text).get("p") for text in texts}:
         return finding("dkim_own_other", **values)
     return finding("dkim_own_ok", **values) if found.code == "dkim_ok" else found
 

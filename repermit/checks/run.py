@@ -32,7 +32,7 @@ from repermit.checks.spf import FAILING, look_at_spf
 from repermit.checks.website import look_at_pages, look_at_statement
 from repermit.db.connection import Database
 from repermit.db.models.lists import MailingList
-from repermit.emails.dkim_signature import signer_of
+from repermit.emails.dkim_signature import make_signer
 from repermit.errors import ConfigError
 from repermit.settings.definitions import MailServer, Settings
 
@@ -177,7 +177,7 @@ def _at_domains(
     signing: dict[str, Any] = {
         "preset": server.preset,
         "selector": server.dkim_selector,
-        "signer": signer_of(server),
+        "signer": make_signer(server),
     }
     for domain in domains:
         yield Area.DKIM, partial(look_at_dkim, names, domain, mail=mail, **signing)

@@ -49,7 +49,7 @@ def look_at_sender(mailing_list: MailingList, settings: Settings) -> Iterator[Fi
 
 def sender_of(mailing_list: MailingList) -> str:
     """Return the address that a list's mails come from, domain as an A-label; "" if none can be."""
-    return _sending(sender_identity.written_address(mailing_list.sender))
+    return _sending(sender_identity.read_address(mailing_list.sender))
 
 
 def domains_of(lists: Sequence[MailingList], settings: Settings) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from repermit.emails.mime_encoding import with_crlf
+from repermit.emails.mime_encoding import to_crlf
 
 if TYPE_CHECKING:
     PublicKey = RSAPublicKey | Ed25519PublicKey
@@ -68,7 +68,7 @@ def split_mail(raw: bytes) -> SplitMail:
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     if raw.startswith(b"From "):
         raw = raw.partition(b"\n")[2]
-    head, _, body = (b"\r\n" + with_crlf(raw)).partition(b"\r\n\r\n")
+    head, _, body = (b"\r\n" + to_crlf(raw)).partition(b"\r\n\r\n")
     return SplitMail(fields=tuple(_FIELD.findall(head)), body=body)
 
 

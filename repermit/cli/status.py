@@ -250,8 +250,8 @@ def _being_resolved(resolving: Resolution | None) -> Iterator[str]:
         yield ""
         yield (
             f"It is decided that mails in doubt are {became}: "
-            f"{several(resolving.remaining, 'mail')} to go. `serve` and `worker` do so by "
-            "themselves."
+            f"{several(resolving.remaining, 'mail')} to go. "
+            "`serve` and `worker` do so by themselves."
         )
 
 

@@ -142,6 +142,6 @@ def _words(digest: str, content: str) -> Mapping[str, Any]:
     told: dict[str, Any] = {"mail_wording": digest}
     with without(ValueError, TypeError, KeyError, AttributeError):
         draft = read_draft(content)
-        about = draft.mailing_list.told_in(draft.language)
+        about = draft.mailing_list.in_language(draft.language)
         told |= {"language": draft.language, **list_told(about)}
     return told

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from repermit import email_address
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import ClosingNews, DayNews, MailingListFacts
-from repermit.emails.make_draft import draft_from_templates, known_of, printable
-from repermit.emails.sentences import closing_sentences, daily_sentences, notice_sentences, preview
+from repermit.emails.make_draft import draft_from_templates, make_common_fields, make_printable
+from repermit.emails.sentences import word_closing_mail, word_daily_mail, word_notice, word_preview
 from repermit.i18n.dates import moment_in_words
 from repermit.settings.definitions import Organisation
 
@@ -32,10 +32,10 @@ def draft_notice(
     """
     language = mailing_list.language
     known: dict[str, Any] = {
-        **notice_sentences(topic, mailing_list.slug, language),
+        **word_notice(topic, mailing_list.slug, language),
         "deadline": moment_in_words(deadline, language=language, zone=zone),
     }
-    return _draft(
+    return _make_draft(
         "notice",
         known,
         organisation=organisation,
@@ -59,17 +59,17 @@ def draft_daily(
     used.
     """
     language = mailing_list.language
-    known: dict[str, Any] = {
-        **daily_sentences(news, language),
+    shared: dict[str, Any] = {
+        **word_daily_mail(news, language),
         "since": moment_in_words(news.since, language=language, zone=zone),
         "removed": news.removed,
         "campaign_url": f"{public_url}/admin/lists/{mailing_list.slug}/",
         "take_off_url": f"{public_url}/admin/lists/{mailing_list.slug}/handover",
         "take_off": f"repermit export {mailing_list.slug} removed",
     }
-    return _draft(
+    return _make_draft(
         "daily",
-        known,
+        shared,
         organisation=organisation,
         mailing_list=mailing_list,
         zone=zone,
@@ -92,7 +92,7 @@ def draft_closing(
     slug, language = mailing_list.slug, mailing_list.language
     checkpoint = {"seq": news.seq, "hash": news.hash, "root": news.root}
     known: dict[str, Any] = {
-        **closing_sentences(news, language),
+        **word_closing_mail(news, language),
         "take_off_url": f"{public_url}/admin/lists/{slug}/handover",
         "take_off": f"repermit export {slug} removed",
         "report_url": f"{public_url}/admin/lists/{slug}/papers/report",
@@ -100,7 +100,7 @@ def draft_closing(
         "check": "repermit verify --checkpoint checkpoint.json",
         "checkpoint": json.dumps(checkpoint),
     }
-    return _draft(
+    return _make_draft(
         "closing",
         known,
         organisation=organisation,
@@ -109,7 +109,7 @@ def draft_closing(
     )
 
 
-def not_the_person_topic(number: int) -> str:
+def make_not_the_person_topic(number: int) -> str:
     """Return the topic of the notice that the contact of this number is not the person meant."""
     return f"{_NOT_THE_PERSON}{number}"
 
@@ -131,7 +131,7 @@ def draft_not_the_person(
     It names nobody and links to the contact's page, since mailboxes are hard to erase from. Raises
     AddressError if the organisation has no address that can be used.
     """
-    return _draft(
+    return _make_draft(
         "not_the_person",
         {"contact_url": contact_url},
         organisation=organisation,
@@ -140,7 +140,7 @@ def draft_not_the_person(
     )
 
 
-def _draft(
+def _make_draft(
     folder: Literal["notice", "daily", "closing", "not_the_person"],
     known: dict[str, Any],
     *,
@@ -150,10 +150,10 @@ def _draft(
     deadline: datetime | None = None,
 ) -> Draft:
     language = mailing_list.language
-    organisation, mailing_list = printable(organisation), printable(mailing_list)
+    organisation, mailing_list = make_printable(organisation), make_printable(mailing_list)
     email_address.parse(organisation.email)
-    known = known_of(organisation, mailing_list, language) | known
-    known["preview"] = preview(folder, known, language)
+    known = make_common_fields(organisation, mailing_list, language) | known
+    known["preview"] = word_preview(folder, known, language)
     return draft_from_templates(
         folder,
         known,

@@ -97,12 +97,12 @@ _OFFER = re.compile(
 _STEP = 1_000
 
 
-def offers_in(text: str) -> tuple[str, ...]:
-    """Return the words of a text, as `as_read` gives it, that make an offer; each once."""
-    return tuple(dict.fromkeys(_found(" ".join(text.split()))))
+def find_offers(text: str) -> tuple[str, ...]:
+    """Return the words of a text, as `normalize_text` gives it, that make an offer; each once."""
+    return tuple(dict.fromkeys(_iter_offers(" ".join(text.split()))))
 
 
-def _found(text: str) -> Iterator[str]:
+def _iter_offers(text: str) -> Iterator[str]:
     done = 0
     for start in range(0, len(text), _STEP):
         # What begins in one step may end in the next one.

@@ -1,6 +1,6 @@
 """What mail programs make a link of by themselves, and what is glued to the links of fields.
 
-Texts come as `as_read` gives them, with fields as marks.
+Texts come as `normalize_text` gives them, with fields as marks.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv6Address
 
-from repermit.emails.html_markup import shown
+from repermit.emails.html_markup import unmark_fields
 from repermit.i18n.lazy_text import Said
 
 _ADDRESS = re.compile(r"[^\s@<>()\"',;:]+@[^\s@<>()\"',;:]*[\w⟧]")
@@ -50,7 +50,7 @@ _ABBREVIATIONS = frozenset("b.sc dr.ir dr.med i.tr m.sc mr.dr p.ex prof.dr tel.n
 _LONGEST_WORD = 200
 
 _OPENING, _CLOSING = "(\\[<\"'“”„‘’«‹", ")\\]>\"'“”‘’»›"  # noqa: RUF001 -- quotes in four languages
-_APART = {
+_SEPARATORS = {
     # A link's token is part of it, so all that may touch it are quotes and brackets.
     **dict.fromkeys(
         ("yes_url", "no_url", "me_url", "privacy_url"),
@@ -63,7 +63,7 @@ _APART = {
 }
 
 
-def endless_word(text: str) -> Said:
+def check_word_length(text: str) -> Said:
     """Return the reason against a word longer than any that is read, or "".
 
     Only a text without one may be searched for links and offers: that takes the square of the
@@ -75,16 +75,17 @@ def endless_word(text: str) -> Said:
     return Said(
         "a word of %(length)s characters: %(quoted)s…",
         length=len(longest),
-        quoted=shown(longest[:40]),
+        quoted=unmark_fields(longest[:40]),
     )
 
 
-def other_links(text: str, *, reply_to: str) -> Iterator[Said]:
+def find_other_links(text: str, *, reply_to: str) -> Iterator[Said]:
     """Yield a reason for each link or mail address in a text other than `reply_to`."""
     for address in _ADDRESS.findall(text):
         if address.lower() != reply_to.lower():
             yield Said(
-                "another mail address than the one for replies: %(quoted)s", quoted=shown(address)
+                "another mail address than the one for replies: %(quoted)s",
+                quoted=unmark_fields(address),
             )
     text = _ADDRESS.sub(" ", text)
     links = _LINK.findall(text)
@@ -93,9 +94,9 @@ def other_links(text: str, *, reply_to: str) -> Iterator[Said]:
     text = _IPV6.sub(lambda found: " " if _is_ipv6(found[0]) else found[0], text)
     links += _IPV4.findall(text)
     for link in links:
-        yield _a_link(link)
+        yield _describe_link(link)
     for found in _DOMAIN.finditer(text):
-        yield from _domain_reasons(found)
+        yield from _check_domain(found)
 
 
 def _is_ipv6(candidate: str) -> bool:
@@ -106,28 +107,28 @@ def _is_ipv6(candidate: str) -> bool:
     return True
 
 
-def _domain_reasons(found: re.Match[str]) -> Iterator[Said]:
-    name, ending = found["name"], found["ending"]
+def _check_domain(match: re.Match[str]) -> Iterator[Said]:
+    name, ending = match["name"], match["ending"]
     known = ending.lower() in _KNOWN_ENDINGS
-    if not found["path"] and (
-        f"{name}.{ending}".lower() in _ABBREVIATIONS or (not known and _begins_a_sentence(ending))
+    if not match["path"] and (
+        f"{name}.{ending}".lower() in _ABBREVIATIONS or (not known and _looks_like_sentence(ending))
     ):
         return
-    if (known and len(name) > 1) or found["path"] or "⟦" in name:
-        yield _a_link(found[0])
+    if (known and len(name) > 1) or match["path"] or "⟦" in name:
+        yield _describe_link(match[0])
     else:
         yield Said(
             "what mail programs make a link of: %(quoted)s (if it is none, put a blank after the "
             "full stop)",
-            quoted=found[0],
+            quoted=match[0],
         )
 
 
-def _a_link(written: str) -> Said:
-    return Said("a link that is not one of the fields: %(quoted)s", quoted=shown(written))
+def _describe_link(written: str) -> Said:
+    return Said("a link that is not one of the fields: %(quoted)s", quoted=unmark_fields(written))
 
 
-def _begins_a_sentence(ending: str) -> bool:
+def _looks_like_sentence(ending: str) -> bool:
     """Return whether it is a word with a capital, "ons.Wij", "J.Jansen"; countries have two."""
     return len(ending) > _LETTERS_OF_A_COUNTRY and ending.istitle()
 
@@ -135,13 +136,13 @@ def _begins_a_sentence(ending: str) -> bool:
 _LETTERS_OF_A_COUNTRY = 2
 
 
-def glued_fields(text: str) -> Iterator[Said]:
+def find_glued_fields(text: str) -> Iterator[Said]:
     """Yield a reason for each link or mail address of a field that something is glued to."""
     for token in text.split():
-        for field, apart in _APART.items():
+        for field, apart in _SEPARATORS.items():
             if f"⟦{field}⟧" in token and not re.fullmatch(apart, token):
                 yield Said(
                     "%(field)s must stand apart, a blank on both sides: %(quoted)s",
                     field=f"{{{{ {field} }}}}",
-                    quoted=shown(token),
+                    quoted=unmark_fields(token),
                 )

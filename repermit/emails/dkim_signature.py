@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from repermit.emails.mime_encoding import Letter, unstuffed
+from repermit.emails.mime_encoding import Letter, unstuff_dots
 from repermit.settings.definitions import MailServer
 from repermit.settings.validation import signing_key
 
@@ -44,64 +44,64 @@ class Signer:
         self.selector = selector
         self._domain = domain
 
-    def domain_of(self, sender_domain: str) -> str:
+    def find_domain(self, sender_domain: str) -> str:
         """Return the domain that mails of a sender of this one are signed as."""
         return self._domain or sender_domain
 
     @property
-    def record(self) -> str:
+    def make_dns_record(self) -> str:
         """Return the TXT record that the public key wants (RFC 6376 §3.6.1)."""
         public = self._key.public_key().public_bytes(
             Encoding.DER, PublicFormat.SubjectPublicKeyInfo
         )
         return f"v=DKIM1; k=rsa; p={base64.b64encode(public).decode()}"
 
-    def signed(self, letter: Letter) -> Letter:
+    def sign(self, letter: Letter) -> Letter:
         """Return the letter with a signature over all its headers and its whole body.
 
         Gmail wants both List headers signed (RFC 8058 §4) and counts complaints by a Feedback-ID
         that is. Nobody can add another From, Subject or the like.
         """
-        head, _, body = unstuffed(letter.wire).partition(b"\r\n\r\n")
-        headers = dict(map(_relaxed, _HEADER.findall(head)))
-        digest = base64.b64encode(hashlib.sha256(_relaxed_body(body)).digest()).decode()
-        domain = self.domain_of(_domain_in(headers[b"from"]))
-        beginning = _beginning(domain, self.selector, (*headers, *_OVERSIGNED), digest)
+        head, _, body = unstuff_dots(letter.wire).partition(b"\r\n\r\n")
+        headers = dict(map(_relax_header, _HEADER.findall(head)))
+        digest = base64.b64encode(hashlib.sha256(_relax_body(body)).digest()).decode()
+        domain = self.find_domain(_read_domain(headers[b"from"]))
+        beginning = _make_signature_start(domain, self.selector, (*headers, *_OVERSIGNED), digest)
         signed = b"".join(b"%b:%b\r\n" % header for header in headers.items())
         signature = self._key.sign(
-            signed + b"%b:%b" % _relaxed(beginning.encode()), PKCS1v15(), SHA256()
+            signed + b"%b:%b" % _relax_header(beginning.encode()), PKCS1v15(), SHA256()
         )
-        header = f"{beginning}{_folded(base64.b64encode(signature).decode())}\r\n".encode()
+        header = f"{beginning}{_fold(base64.b64encode(signature).decode())}\r\n".encode()
         return letter._replace(wire=header + letter.wire, size=letter.size + len(header))
 
 
-def signer_of(server: MailServer) -> Signer | None:
+def make_signer(server: MailServer) -> Signer | None:
     """Return what signs the mails of this account, None where nothing here does."""
     if not server.dkim_key:
         return None
     return Signer(server.dkim_key, selector=server.dkim_selector, domain=server.dkim_domain)
 
 
-def _relaxed(header: bytes) -> tuple[bytes, bytes]:
+def _relax_header(header: bytes) -> tuple[bytes, bytes]:
     """Return a header's name and value in the relaxed form (RFC 6376 §3.4.2)."""
     name, _, value = header.partition(b":")
     return name.lower(), b" ".join(value.split())
 
 
-def _relaxed_body(body: bytes) -> bytes:
+def _relax_body(body: bytes) -> bytes:
     """Return a body that ends in a line end in the relaxed form (RFC 6376 §3.4.4)."""
     # Tabs apart, since a pattern that looks for both takes fifteen times as long.
     lines = _BLANKS.sub(b" ", body.replace(b"\t", b" ")).replace(b" \r\n", b"\r\n")
     return lines.rstrip(b"\r\n") + b"\r\n"
 
 
-def _domain_in(sender: bytes) -> str:
+def _read_domain(sender: bytes) -> str:
     """Return the domain of a From header of ours, whose address comes last."""
     return sender.decode().rpartition("@")[2].rstrip(">")
 
 
 @lru_cache(maxsize=64)
-def _names(headers: tuple[bytes, ...]) -> str:
+def _join_names(headers: tuple[bytes, ...]) -> str:
     """Return names of headers with colons between, folded."""
     names = [name.decode() for name in headers]
     # Four of the longest are shorter than a line may be (RFC 5322 §2.1.1).
@@ -109,19 +109,21 @@ def _names(headers: tuple[bytes, ...]) -> str:
     return ":\r\n ".join(":".join(line) for line in lines)
 
 
-def _beginning(domain: str, selector: str, headers: tuple[bytes, ...], digest: str) -> str:
+def _make_signature_start(
+    domain: str, selector: str, headers: tuple[bytes, ...], digest: str
+) -> str:
     return (
         f"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d={domain};\r\n"
         f" s={selector};\r\n"
-        f" h={_names(headers)};\r\n"
+        f" h={_join_names(headers)};\r\n"
         f" bh={digest};\r\n"
         " b="
     )
 
 
-def _folded(value: str) -> str:
-    return "\r\n ".join(_chunks(value))
+def _fold(value: str) -> str:
+    return "\r\n ".join(_split_chunks(value))
 
 
-def _chunks(value: str) -> Iterator[str]:
+def _split_chunks(value: str) -> Iterator[str]:
     return (value[at : at + _WIDTH] for at in range(0, len(value), _WIDTH))

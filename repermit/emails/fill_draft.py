@@ -20,31 +20,31 @@ from markupsafe import escape
 
 from repermit import email_address
 from repermit.emails.compose_mail import (
-    body_frame,
-    escaped,
-    greeting_by,
-    header_lines,
-    own_addresses,
-    reason,
+    escape_fields,
+    find_sender_addresses,
+    format_greeting,
+    make_body_frame,
+    make_headers,
+    make_reason,
 )
-from repermit.emails.frozen_draft import Draft, fields_in, fill, mark, one_line
+from repermit.emails.frozen_draft import Draft, fill_fields, list_fields, mark_field, to_one_line
 from repermit.emails.mail_values import AskValues
-from repermit.emails.message_id import Marker, ReturnPath
+from repermit.emails.message_id import MailMarker, ReturnPath
 from repermit.emails.mime_encoding import (
     Letter,
-    header,
-    octets_of,
-    phrase_words,
-    quoted,
-    quoted_octets,
-    stuffed,
-    unfinished,
-    with_word,
+    append_word,
+    fold_header,
+    quote_octets,
+    quote_printable,
+    split_phrase,
+    start_header,
+    stuff_dots,
+    to_octets,
 )
-from repermit.emails.sender_identity import greeted_name
+from repermit.emails.sender_identity import clean_greeted_name
 
 # A list has many contacts of one source or of one large provider, and some of one name.
-_REMEMBERED = 1024
+_CACHE_SIZE = 1024
 
 
 class SignedLinks(Protocol):
@@ -59,7 +59,7 @@ class SignedLinks(Protocol):
         ...
 
 
-class _Known(NamedTuple):
+class _FieldLines(NamedTuple):
     """What one thing that is known of a contact comes to.
 
     `text` is the field's, `lines` are those in which nothing else of a contact stands, `dots` how
@@ -71,7 +71,7 @@ class _Known(NamedTuple):
     dots: int
 
 
-class Filler:
+class DraftFiller:
     """Makes the asks and reminders of one draft; may be used by several threads at once.
 
     `list_label` stands for the list in headers; `key` is the newest secret key; `return_path` and
@@ -91,19 +91,21 @@ class Filler:
     ) -> None:
         self._draft = draft
         self._tokens = links.tokens
-        self._marker = Marker(key)
-        own = own_addresses(draft)
-        self._sender = own[0]
+        self._marker = MailMarker(key)
+        addresses = find_sender_addresses(draft)
+        self._sender = addresses[0]
         self._domain = self._sender.rpartition("@")[2]
         self._is_verp = return_path == "verp"
         self._return_domain = return_domain or self._domain
-        self._is_ascii = "".join((*own, self._return_domain if self._is_verp else "")).isascii()
+        self._is_ascii = "".join(
+            (*addresses, self._return_domain if self._is_verp else "")
+        ).isascii()
         self._bases = tuple(links.base(kind) for kind in ("yes", "no", "me"))
         bases = dict(zip(URL_FIELDS, self._bases, strict=True))
         self._layout = Layout(draft, list_label=list_label, bases=bases)
-        self._greeted = lru_cache(_REMEMBERED)(self._greet)
-        self._shown = lru_cache(_REMEMBERED)(self._show)
-        self._explained = lru_cache(_REMEMBERED)(self._explain)
+        self._cached_greeting = lru_cache(_CACHE_SIZE)(self._make_greeting)
+        self._cached_address = lru_cache(_CACHE_SIZE)(self._make_address)
+        self._cached_reason = lru_cache(_CACHE_SIZE)(self._make_reason)
 
     def fill(
         self,
@@ -123,27 +125,35 @@ class Filler:
         as in AskValues. `message_id` is that of an earlier attempt, "" if there was none. Raises
         ValueError as `compose` does, and for a `uid` that is none.
         """
-        marks = self._marker.marks(mail_id)
+        marks = self._marker.make_marks(mail_id)
         tokens = self._tokens(uid)
-        to, greeted = self._greeted(name)
-        shown = self._shown(email_address.in_part(address))
-        explained = self._explained(source, since)
-        mixed = self._mixed(tokens, greeted.text, shown.text, explained.text)
+        to, greeting_lines = self._cached_greeting(name)
+        address_lines = self._cached_address(email_address.in_part(address))
+        reason_lines = self._cached_reason(source, since)
+        mixed_lines = self._fill_mixed_lines(
+            tokens, greeting_lines.text, address_lines.text, reason_lines.text
+        )
         if message_id:
-            message_id_line = header("Message-ID", message_id)
+            message_id_line = fold_header("Message-ID", message_id)
         else:
             message_id = marks.message_id(self._domain)
             message_id_line = f"Message-ID: {message_id}\r\n"
-        wire = self._layout.filled(
+        wire = self._layout.fill(
             b"".join(tokens),
             (
-                _date_line(date.timestamp() // 1, date.tzinfo),
-                _to_line(to, address),
+                _make_date_line(date.timestamp() // 1, date.tzinfo),
+                _make_to_line(to, address),
                 message_id_line.encode(),
             ),
-            (*greeted.lines, *shown.lines, *explained.lines, *mixed.lines),
+            (*greeting_lines.lines, *address_lines.lines, *reason_lines.lines, *mixed_lines.lines),
         )
-        dots = self._layout.dots + greeted.dots + shown.dots + explained.dots + mixed.dots
+        dots = (
+            self._layout.dots
+            + greeting_lines.dots
+            + address_lines.dots
+            + reason_lines.dots
+            + mixed_lines.dots
+        )
         return Letter(
             marks.return_path(self._return_domain) if self._is_verp else self._sender,
             address,
@@ -153,62 +163,66 @@ class Filler:
             not (self._is_ascii and address.isascii()),
         )
 
-    def _greet(self, name: str) -> tuple[str, _Known]:
+    def _make_greeting(self, name: str) -> tuple[str, _FieldLines]:
         """Return the beginning of the To of a contact of this name too, "" without a name."""
-        written = greeted_name(name)
-        to = unfinished("To", phrase_words(written)) if written else ""
-        return to, self._known("greeting", greeting_by(self._draft, written))
+        written = clean_greeted_name(name)
+        to = start_header("To", split_phrase(written)) if written else ""
+        return to, self._fill_lines("greeting", format_greeting(self._draft, written))
 
-    def _show(self, address_in_part: str) -> _Known:
-        return self._known("address", one_line(address_in_part))
+    def _make_address(self, address_in_part: str) -> _FieldLines:
+        return self._fill_lines("address", to_one_line(address_in_part))
 
-    def _explain(self, source: str, since: datetime | None) -> _Known:
-        return self._known("reason", reason(self._draft, source=source, since=since))
+    def _make_reason(self, source: str, since: datetime | None) -> _FieldLines:
+        return self._fill_lines("reason", make_reason(self._draft, source=source, since=since))
 
-    def _known(self, field: str, text: str) -> _Known:
+    def _fill_lines(self, field: str, text: str) -> _FieldLines:
         plain, html = text.encode(), escape(text).encode()
-        lines = [line.encoded(plain, html) for line in self._layout.of_one[field]]
-        return _doubled(text, lines)
+        lines = [line.encode(plain, html) for line in self._layout.single_lines[field]]
+        return _stuff_lines(text, lines)
 
-    def _mixed(self, tokens: tuple[bytes, ...], greeting: str, address: str, reason: str) -> _Known:
-        if not self._layout.mixed:
-            return _NOTHING
+    def _fill_mixed_lines(
+        self, tokens: tuple[bytes, ...], greeting: str, address: str, reason: str
+    ) -> _FieldLines:
+        if not self._layout.mixed_lines:
+            return _NO_LINES
         urls = (base + token.decode() for base, token in zip(self._bases, tokens, strict=True))
-        known = {"greeting": greeting, "address": address, "reason": reason}
-        known |= dict(zip(URL_FIELDS, urls, strict=True))
-        return _doubled("", [line.encoded(known) for line in self._layout.mixed])
+        fields = {"greeting": greeting, "address": address, "reason": reason}
+        fields |= dict(zip(URL_FIELDS, urls, strict=True))
+        return _stuff_lines("", [line.encode(fields) for line in self._layout.mixed_lines])
 
 
-_NOTHING = _Known("", [], 0)
+_NO_LINES = _FieldLines("", [], 0)
 
 
-def _doubled(text: str, lines: list[bytes]) -> _Known:
+def _stuff_lines(text: str, lines: list[bytes]) -> _FieldLines:
     """Return lines with their dots doubled."""
     if b"." not in b"".join(lines):
-        return _Known(text, lines, 0)
-    doubled = list(map(stuffed, lines))
-    return _Known(text, doubled, sum(map(len, doubled)) - sum(map(len, lines)))
+        return _FieldLines(text, lines, 0)
+    stuffed_lines = list(map(stuff_dots, lines))
+    return _FieldLines(text, stuffed_lines, sum(map(len, stuffed_lines)) - sum(map(len, lines)))
 
 
 @lru_cache(maxsize=64)
-def _date_line(second: float, zone: tzinfo | None) -> bytes:
+def _make_date_line(second: float, zone: tzinfo | None) -> bytes:
     date = datetime.fromtimestamp(second, zone)
-    return header("Date", *format_datetime(date).split()).encode()
+    return fold_header("Date", *format_datetime(date).split()).encode()
 
 
-def _to_line(beginning: str, address: str) -> bytes:
+def _make_to_line(beginning: str, address: str) -> bytes:
     if not address.isprintable():
         # Refuses what could end the line.
-        header("To", address)
-    return f"{with_word(beginning, f'<{address}>') if beginning else f'To: {address}'}\r\n".encode()
+        fold_header("To", address)
+    return (
+        f"{append_word(beginning, f'<{address}>') if beginning else f'To: {address}'}\r\n".encode()
+    )
 
 
 # --- Where in the octets of a draft's mails stands what differs from contact to contact. ----------
 
 
-Header = Literal["Date", "To", "Message-ID"]
+HeaderName = Literal["Date", "To", "Message-ID"]
 
-_HEADERS: dict[str, Header] = {"Date": "Date", "To": "To", "Message-ID": "Message-ID"}
+_HEADERS: dict[str, HeaderName] = {"Date": "Date", "To": "To", "Message-ID": "Message-ID"}
 
 URL_FIELDS = ("yes_url", "no_url", "me_url")
 _TOKEN_LENGTH = 66
@@ -225,28 +239,30 @@ class Line:
     @property
     def fields(self) -> list[str]:
         """Return what stands in it, in order; twice what stands in it twice."""
-        return fields_in(self.template)
+        return list_fields(self.template)
 
-    def encoded(self, fields: Mapping[str, str]) -> bytes:
+    def encode(self, fields: Mapping[str, str]) -> bytes:
         """Return it filled in, before dots are doubled."""
-        return quoted(fill(self.template, escaped(fields) if self.is_html else fields))
+        return quote_printable(
+            fill_fields(self.template, escape_fields(fields) if self.is_html else fields)
+        )
 
 
-class LineOfOne:
+class SingleFieldLine:
     """A line of a body in which one field stands, once; its octets around the field prepared."""
 
     def __init__(self, line: Line, field: str) -> None:
-        before, after = line.template.split(mark(field))
-        self._before, self._after = octets_of(f"\n{before}"), octets_of(after)
+        before, after = line.template.split(mark_field(field))
+        self._before, self._after = to_octets(f"\n{before}"), to_octets(after)
         self._is_html = line.is_html
 
-    def encoded(self, text: bytes, html: bytes) -> bytes:
+    def encode(self, text: bytes, html: bytes) -> bytes:
         """Return it with the field's value, given for text and for HTML; as Line.encoded."""
         value = html if self._is_html else text
-        return quoted_octets(b"%b%b%b" % (self._before, value, self._after))
+        return quote_octets(b"%b%b%b" % (self._before, value, self._after))
 
 
-Hole = slice | Header | Line
+Gap = slice | HeaderName | Line
 """A part of the three tokens (Yes, No, what is held) behind each other, a header, or a line."""
 
 _FIELDS = ("greeting", "address", "reason")
@@ -261,17 +277,17 @@ class Layout:
     """
 
     def __init__(self, draft: Draft, *, list_label: str, bases: Mapping[str, str]) -> None:
-        literals, holes = _sorted(_lay_out(draft, list_label, bases))
+        literals, holes = _split_pieces(_iter_pieces(draft, list_label, bases))
         slices = [hole for hole in holes if isinstance(hole, slice)]
         lines = [hole for hole in holes if isinstance(hole, Line)]
         of_one = {name: [line for line in lines if line.fields == [name]] for name in _FIELDS}
-        self.of_one = {
-            name: [LineOfOne(line, name) for line in lines] for name, lines in of_one.items()
+        self.single_lines = {
+            name: [SingleFieldLine(line, name) for line in lines] for name, lines in of_one.items()
         }
-        self.mixed = [line for line in lines if line not in chain(*of_one.values())]
+        self.mixed_lines = [line for line in lines if line not in chain(*of_one.values())]
         # The empty slice is there because itemgetter returns no tuple for a single one.
         slices.append(slice(0))
-        filling = [*slices, *_HEADERS, *chain(*of_one.values()), *self.mixed]
+        filling = [*slices, *_HEADERS, *chain(*of_one.values()), *self.mixed_lines]
         self._cut = itemgetter(*slices)
         self._in_order = itemgetter(*map(filling.index, holes))
         # What stays at even places, holes at odd ones.
@@ -280,7 +296,7 @@ class Layout:
         self._parts[1::2] = [b"x" if isinstance(hole, slice) else b"x\r\n" for hole in holes]
         self.dots = b"".join(self._parts).count(b"\r\n..")
 
-    def filled(self, tokens: bytes, headers: tuple[bytes, ...], lines: Iterable[bytes]) -> bytes:
+    def fill(self, tokens: bytes, headers: tuple[bytes, ...], lines: Iterable[bytes]) -> bytes:
         """Return a mail.
 
         `tokens` are the three behind each other, `headers` the lines Date, To and Message-ID,
@@ -291,10 +307,10 @@ class Layout:
         return b"".join(parts)
 
 
-def _sorted(pieces: Iterable[bytes | Hole]) -> tuple[list[bytes], list[Hole]]:
+def _split_pieces(pieces: Iterable[bytes | Gap]) -> tuple[list[bytes], list[Gap]]:
     """Return what stays, and the holes between, of which there is one fewer."""
     literals: list[bytes] = [b""]
-    holes: list[Hole] = []
+    holes: list[Gap] = []
     for piece in pieces:
         if isinstance(piece, bytes):
             literals[-1] += piece
@@ -304,24 +320,24 @@ def _sorted(pieces: Iterable[bytes | Hole]) -> tuple[list[bytes], list[Hole]]:
     return literals, holes
 
 
-def _lay_out(draft: Draft, list_label: str, bases: Mapping[str, str]) -> Iterator[bytes | Hole]:
+def _iter_pieces(draft: Draft, list_label: str, bases: Mapping[str, str]) -> Iterator[bytes | Gap]:
     """Yield a draft's mails from beginning to end.
 
     All tokens are 22 letters, a dot and 43 letters, which quoted-printable leaves as they are. So
     their letters stand on the same places in every mail, also where a line is broken inside one.
     """
-    samples = [_sample(list_label, bases, letters) for letters in ("AAA", "BCD")]
-    opening, between, closing = body_frame(draft)
-    for same in zip(*(header_lines(draft, sample) for sample in samples), strict=True):
-        yield from _header(*same)
+    samples = [_make_sample(list_label, bases, letters) for letters in ("AAA", "BCD")]
+    opening, between, closing = make_body_frame(draft)
+    for pair in zip(*(make_headers(draft, sample) for sample in samples), strict=True):
+        yield from _split_header(*pair)
     yield opening.encode()
-    yield from _body(draft.text, samples, is_html=False)
+    yield from _split_body(draft.text, samples, is_html=False)
     yield between.encode()
-    yield from _body(draft.html, samples, is_html=True)
+    yield from _split_body(draft.html, samples, is_html=True)
     yield closing.encode()
 
 
-def _sample(list_label: str, bases: Mapping[str, str], letters: str) -> AskValues:
+def _make_sample(list_label: str, bases: Mapping[str, str], letters: str) -> AskValues:
     """Return the values of a mail in which every token has one letter alone."""
     yes_url, no_url, me_url = (
         f"{bases[field]}{letter * 22}.{letter * 43}"
@@ -339,38 +355,38 @@ def _sample(list_label: str, bases: Mapping[str, str], letters: str) -> AskValue
     )
 
 
-def _header(first: str, second: str) -> Iterator[bytes | Hole]:
+def _split_header(first: str, second: str) -> Iterator[bytes | Gap]:
     name = _HEADERS.get(first.partition(":")[0])
     if name is None:
-        yield from _told_apart(first.encode(), second.encode())
+        yield from _split_at_tokens(first.encode(), second.encode())
     else:
         yield name
 
 
-def _body(body: str, samples: list[AskValues], *, is_html: bool) -> Iterator[bytes | Hole]:
+def _split_body(body: str, samples: list[AskValues], *, is_html: bool) -> Iterator[bytes | Gap]:
     lines = (Line(line, is_html) for line in re.findall(r"[^\n]*\n|[^\n]+", body))
     for is_even, group in groupby(lines, lambda line: set(URL_FIELDS).issuperset(line.fields)):
         if is_even:
             whole = Line("".join(line.template for line in group), is_html)
             first, second = (
-                stuffed(whole.encoded({field: getattr(sample, field) for field in URL_FIELDS}))
+                stuff_dots(whole.encode({field: getattr(sample, field) for field in URL_FIELDS}))
                 for sample in samples
             )
-            yield from _told_apart(first, second)
+            yield from _split_at_tokens(first, second)
         else:
             yield from group
 
 
-def _told_apart(first: bytes, second: bytes) -> Iterator[bytes | slice]:
+def _split_at_tokens(first: bytes, second: bytes) -> Iterator[bytes | slice]:
     """Yield what two samples have in common, and where in the three tokens the rest stands."""
     letters = bytes(
         new if old != new or new == _DOT else 0 for old, new in zip(first, second, strict=True)
     )
-    done = 0
+    position = 0
     places = dict.fromkeys(_LETTERS, 0)
     for run in _RUN.finditer(letters):
-        yield first[done : run.start()]
-        done = run.end()
+        yield first[position : run.start()]
+        position = run.end()
         start = places[run[1]]
         # A token's own dot at the end or the beginning of a line is in no run; it stays.
         start += start == _DOT_PLACE
@@ -378,7 +394,7 @@ def _told_apart(first: bytes, second: bytes) -> Iterator[bytes | slice]:
         places[run[1]] = stop % _TOKEN_LENGTH
         before = _LETTERS.index(run[1]) * _TOKEN_LENGTH
         yield slice(before + start, before + stop)
-    yield first[done:]
+    yield first[position:]
 
 
 _DOT = ord(".")

@@ -29,40 +29,40 @@ _UNPRINTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def mark(field: str) -> str:
+def mark_field(field: str) -> str:
     """Return the mark of a field."""
     return f"⟦{field}⟧"
 
 
-def unmarked(text: str) -> str:
+def strip_marks(text: str) -> str:
     """Return `text` so that nothing in it can be taken for a mark."""
     return text.translate(_BRACKETS)
 
 
-def one_line(text: str) -> str:
+def to_one_line(text: str) -> str:
     """Return `text` on one line: no control characters, no runs of white space, no marks."""
     printed = _SURROGATE.sub("\ufffd", _UNPRINTED.sub(" ", text))
-    return unmarked(" ".join(printed.split()))
+    return strip_marks(" ".join(printed.split()))
 
 
-def fields_in(template: str) -> list[str]:
+def list_fields(template: str) -> list[str]:
     """Return the fields that have a mark in `template`, in order; a field may come again."""
     return _MARK.findall(template)
 
 
-def fill(template: str, values: Mapping[str, str]) -> str:
+def fill_fields(template: str, values: Mapping[str, str]) -> str:
     """Return `template` with every mark replaced by its value.
 
     Values are not looked at again, so a mark inside a value stays text. Raises KeyError if a
     value is missing.
     """
-    pieces = list(_pieces(template))
+    pieces = list(_split_template(template))
     pieces[1::2] = [values[field] for field in pieces[1::2]]
     return "".join(pieces)
 
 
 @lru_cache(maxsize=128)
-def _pieces(template: str) -> tuple[str, ...]:
+def _split_template(template: str) -> tuple[str, ...]:
     """Return literal, field, literal, field, …, literal."""
     return tuple(_MARK.split(template))
 
@@ -138,12 +138,12 @@ def _read_list(texts: list[dict[str, str]] | None = None, **facts: Any) -> Maili
     about = MailingListFacts(**facts)
     if texts is None:
         own = (about.name, about.purpose, about.frequency, about.privacy_url)
-        texts = [dict(zip(_WORDS, (one, *own), strict=True)) for one in _languages_before(about)]
+        texts = [dict(zip(_WORDS, (one, *own), strict=True)) for one in _read_old_languages(about)]
     return replace(about, texts=tuple(ListWords(**one) for one in texts))
 
 
 _WORDS = ("language", "name", "purpose", "frequency", "privacy_url")
 
 
-def _languages_before(about: MailingListFacts) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((about.language, "nl", "en", "de", "fr")))
+def _read_old_languages(list_facts: MailingListFacts) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((list_facts.language, "nl", "en", "de", "fr")))

@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from html.parser import HTMLParser
 
-from repermit.emails.frozen_draft import mark
+from repermit.emails.frozen_draft import mark_field
 from repermit.i18n.lazy_text import Said
 from repermit.unicode_limits import normalize
 
@@ -34,7 +34,7 @@ _DEEPEST = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Markings:
+class MarkupContent:
     """The text that is seen, the targets of links that are seen, and the reasons against.
 
     Text and targets have fields as marks.
@@ -45,15 +45,15 @@ class Markings:
     reasons: tuple[Said, ...]
 
 
-def read_markup(markup: str, *, reply_to: str) -> Markings:
+def read_markup(markup: str, *, reply_to: str) -> MarkupContent:
     """Return what a template in HTML shows; a link may lead to a field or write to `reply_to`."""
     reader = _Reader(reply_to)
-    reader.feed(_plain(marked(markup), reader.reasons))
+    reader.feed(_strip_markup(mark_fields(markup), reader.reasons))
     reader.close()
     styles = {field: reader.styles.get(f"⟦{field}⟧") for field in ("yes_url", "no_url")}
     if None not in styles.values() and styles["yes_url"] != styles["no_url"]:
-        reader.reasons.append(_UNLIKE)
-    return Markings(
+        reader.reasons.append(_UNEQUAL_BUTTONS)
+    return MarkupContent(
         # One line end where blocks meet, which begin and end a line both.
         text=re.sub(r"\n+", "\n", "".join(reader.text)),
         targets=tuple(reader.targets),
@@ -61,12 +61,12 @@ def read_markup(markup: str, *, reply_to: str) -> Markings:
     )
 
 
-def _plain(markup: str, reasons: list[Said]) -> str:
+def _strip_markup(markup: str, reasons: list[Said]) -> str:
     """Return markup without comments, each other `<` that opens no plain tag made a letter."""
     reasons += (
         Said(
             "a comment, which mail programs may read as markup: %(quoted)s",
-            quoted=_quoted(comment),
+            quoted=_quote(comment),
         )
         for comment in _COMMENT.findall(markup)
     )
@@ -79,15 +79,15 @@ def _plain(markup: str, reasons: list[Said]) -> str:
                 Said(
                     "a < that opens no plain tag, with its values in quotes (for the sign itself "
                     "write &lt;): %(quoted)s",
-                    quoted=_quoted(f"<{piece}"),
+                    quoted=_quote(f"<{piece}"),
                 )
             )
             pieces[number] = f"&lt;{piece}"
     return "".join(pieces)
 
 
-def _quoted(markup: str) -> str:
-    line = " ".join(shown(markup).split())
+def _quote(markup: str) -> str:
+    line = " ".join(unmark_fields(markup).split())
     return line if len(line) <= _QUOTED else f"{line[:_QUOTED]}…"
 
 
@@ -115,27 +115,30 @@ class _Reader(HTMLParser):
                     Said(
                         "the attribute %(name)s stands twice in %(quoted)s",
                         name=name,
-                        quoted=_quoted(f"<{tag}>"),
+                        quoted=_quote(f"<{tag}>"),
                     )
                 )
             attributes[name] = value or ""
         if tag == "a":
             self._start_link(attributes.pop("href", ""), attributes.pop("class", ""))
-        elif tag not in _EMPTY and len(self._around) == _DEEPEST:
+        elif tag not in _VOID_ELEMENTS and len(self._around) == _DEEPEST:
             self._refuse(Said("more than %(most)s elements within one another", most=_DEEPEST))
-        elif tag not in _EMPTY:
+        elif tag not in _VOID_ELEMENTS:
             self._around.append(tag)
         language = attributes.pop("lang", "nl")
         if not _LANGUAGE.fullmatch(language):
             self._refuse(
-                Said("lang names a language, such as nl, not %(quoted)s", quoted=shown(language))
+                Said(
+                    "lang names a language, such as nl, not %(quoted)s",
+                    quoted=unmark_fields(language),
+                )
             )
         for name in attributes:
             self._refuse(
                 Said(
                     "the attribute %(name)s of %(quoted)s is not allowed",
                     name=name,
-                    quoted=_quoted(f"<{tag}>"),
+                    quoted=_quote(f"<{tag}>"),
                 )
             )
 
@@ -145,7 +148,7 @@ class _Reader(HTMLParser):
     def _start_link(self, target: str, style: str) -> None:
         bare = target.strip()
         if bare not in self._allowed:
-            written = shown(target) or Said("an empty one")
+            written = unmark_fields(target) or Said("an empty one")
             self._refuse(Said("a link that is not one of the fields: %(quoted)s", quoted=written))
         if style not in {"", "button"}:
             self._refuse(Said("a link's class may be button, not %(quoted)s", quoted=style))
@@ -188,21 +191,21 @@ class _Reader(HTMLParser):
 
     def _refuse_unlisted(self, tag: str) -> None:
         if tag not in _ELEMENTS:
-            what = _WHAT.get(tag, _UNLISTED)
-            self._refuse(Said("%(what)s: %(quoted)s", what=what, quoted=_quoted(f"<{tag}>")))
+            what = _ATTRIBUTE_NAMES.get(tag, _UNLISTED)
+            self._refuse(Said("%(what)s: %(quoted)s", what=what, quoted=_quote(f"<{tag}>")))
 
     def _refuse(self, reason: Said) -> None:
         self.reasons.append(reason)
 
 
 # Elements without an end (HTML Living Standard §13.1.2).
-_EMPTY = frozenset(("br", "hr"))
+_VOID_ELEMENTS = frozenset(("br", "hr"))
 
 _OTHER_LABEL = {"⟦yes_url⟧": "⟦no_label⟧", "⟦no_url⟧": "⟦yes_label⟧"}
 
-_UNLIKE = Said("Yes and No must look alike: make both a button, or neither")
+_UNEQUAL_BUTTONS = Said("Yes and No must look alike: make both a button, or neither")
 _UNLISTED = Said("an element that is not allowed")
-_WHAT = {
+_ATTRIBUTE_NAMES = {
     **dict.fromkeys(("img", "image", "picture", "svg"), Said("an image")),
     **dict.fromkeys(("form", "input", "button"), Said("a form")),
     **dict.fromkeys(("style", "link"), Said("a style sheet")),
@@ -228,34 +231,34 @@ _FILLERS = "\u115f\u1160\u3164\uffa0"
 _DOTS = {ord("。"): ".", **dict.fromkeys(map(ord, _FILLERS))}
 
 
-def marked(template: str) -> str:
+def mark_fields(template: str) -> str:
     """Return a template with every field as its mark, ⟦stop⟧, where the engine will put it."""
-    return FIELD.sub(lambda found: mark(found[1]), template)
+    return FIELD.sub(lambda found: mark_field(found[1]), template)
 
 
-def shown(text: str) -> str:
+def unmark_fields(text: str) -> str:
     """Return marked text with its fields as the admin wrote them, {{ stop }}."""
     return _MARK.sub(r"{{ \1 }}", text)
 
 
-def fields_in(text: str) -> set[str]:
+def find_fields(text: str) -> set[str]:
     """Return the names of the fields in marked text."""
     return set(_MARK.findall(text))
 
 
-def decoded(text: str) -> str:
+def decode_references(text: str) -> str:
     """Return text with its character references (&amp;) as characters."""
     return html.unescape(text)
 
 
-def as_read(text: str) -> str:
+def normalize_text(text: str) -> str:
     """Return text in plain shapes (NFKC), without what cannot be seen; blanks stay."""
     # Twice: what is composed only once the unseen is away.
     for _ in range(2):
-        text = normalize("NFKC", decoded(text)).translate(_DOTS)
-        text = "".join(letter for letter in text if letter.isspace() or _is_seen(letter))
+        text = normalize("NFKC", decode_references(text)).translate(_DOTS)
+        text = "".join(letter for letter in text if letter.isspace() or _is_visible(letter))
     return text
 
 
-def _is_seen(letter: str) -> bool:
+def _is_visible(letter: str) -> bool:
     return unicodedata.category(letter) not in _UNSEEN

@@ -48,7 +48,7 @@ class MailingListFacts:
         """Return the languages in which a reader is told everything, the list's own first."""
         return tuple(one.language for one in self.texts) or (self.language,)
 
-    def pick(self, wanted: str) -> str:
+    def pick_language(self, wanted: str) -> str:
         """Return `wanted` ("pl", "pl-PL") as one of these languages, or else the list's own.
 
         Nobody gets half a translation: mails and pages in a language around a purpose in another.
@@ -56,7 +56,7 @@ class MailingListFacts:
         language = pick_language(wanted, otherwise=self.language)
         return language if language in self.languages else self.language
 
-    def told_in(self, language: str) -> MailingListFacts:
+    def in_language(self, language: str) -> MailingListFacts:
         """Return the list in the words of one of these languages; in another, as it is."""
         for one in self.texts:
             if one.language == language:
@@ -88,7 +88,7 @@ class AskValues:
 
     The links are ASCII, as `Links.url` makes them. `source` and `since` say why the address is
     on the list; "" and None where nobody knows. `list_label` stands for the list in headers,
-    as `list_label` makes it. `date` is the Date header: the first attempt's,
+    as `make_list_label` makes it. `date` is the Date header: the first attempt's,
     so that every attempt is the same mail.
     """
 
@@ -172,7 +172,7 @@ class Mail:
 # --- What came of a campaign that has closed, as the mail to the admin tells it. ------------------
 
 
-_CLOSING = "closing"
+_CLOSING_TOPIC = "closing"
 _DIGESTS = ("hash", "root")
 
 
@@ -199,38 +199,39 @@ class ClosingNews:
         """Return the news as the topic of a mail, of 255 characters at most."""
         # A digest in 43 signs instead of 64, so that there is room for the rest.
         told = {
-            one.name: _short(getattr(self, one.name))
+            one.name: _encode_digest(getattr(self, one.name))
             if one.name in _DIGESTS
             else getattr(self, one.name)
             for one in fields(self)
         }
-        return f"{_CLOSING}?{urlencode(told)}"
+        return f"{_CLOSING_TOPIC}?{urlencode(told)}"
 
 
-def read_closing(topic: str) -> ClosingNews | None:
+def read_closing_news(topic: str) -> ClosingNews | None:
     """Return the news that a mail's topic holds; None if it is about something else."""
     kind, _, told = topic.partition("?")
-    if kind != _CLOSING:
+    if kind != _CLOSING_TOPIC:
         return None
     found = {name: values[0] for name, values in parse_qs(told).items()}
     values: dict[str, Any] = {
-        name: _long(text) if name in _DIGESTS else int(text) for name, text in found.items()
+        name: _decode_digest(text) if name in _DIGESTS else int(text)
+        for name, text in found.items()
     }
     return ClosingNews(**values)
 
 
-def _short(digest: str) -> str:
+def _encode_digest(digest: str) -> str:
     return base64.urlsafe_b64encode(bytes.fromhex(digest)).decode().rstrip("=")
 
 
-def _long(text: str) -> str:
+def _decode_digest(text: str) -> str:
     return base64.urlsafe_b64decode(f"{text}=").hex()
 
 
 # --- What a day has brought, as the admin's daily mail tells it. ----------------------------------
 
 
-_DAILY = "daily"
+_DAILY_TOPIC = "daily"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,13 +261,13 @@ class DayNews:
     def topic(self) -> str:
         """Return the news as the topic of a mail, of 200 characters at most."""
         told = {one.name: getattr(self, one.name) for one in fields(self)}
-        return f"{_DAILY}?{urlencode({**told, 'since': int(self.since.timestamp())})}"
+        return f"{_DAILY_TOPIC}?{urlencode({**told, 'since': int(self.since.timestamp())})}"
 
 
-def read_news(topic: str) -> DayNews | None:
+def read_daily_news(topic: str) -> DayNews | None:
     """Return the news that a mail's topic holds; None if it is about something else."""
     kind, _, told = topic.partition("?")
-    if kind != _DAILY:
+    if kind != _DAILY_TOPIC:
         return None
     found = {name: int(values[0]) for name, values in parse_qs(told).items()}
     since = datetime.fromtimestamp(found.pop("since"), UTC)

@@ -14,28 +14,28 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from repermit.emails.frozen_draft import Draft, Kind, mark, one_line
+from repermit.emails.frozen_draft import Draft, Kind, mark_field, to_one_line
 from repermit.emails.mail_values import ListWords, MailingListFacts, OwnWording
-from repermit.emails.sender_identity import reply_address
+from repermit.emails.sender_identity import choose_reply_address
 from repermit.emails.sentences import (
-    ask_phrases,
-    ask_sentences,
-    confirm_sentences,
-    explicit_consent,
-    preview,
+    word_ask,
+    word_confirmation,
+    word_explicit_consent,
+    word_phrases,
+    word_preview,
 )
-from repermit.emails.template_engine import inlined, render, render_own
-from repermit.emails.wording_validation import check_wording, html_of_text
+from repermit.emails.template_engine import inline_styles, render, render_own
+from repermit.emails.wording_validation import check_wording, text_to_html
 from repermit.i18n.catalogues import translations
 from repermit.i18n.dates import moment_in_words
 from repermit.settings.definitions import Organisation
 
 _Facts = TypeVar("_Facts", Organisation, MailingListFacts, ListWords)
 
-_ASKING = ("greeting", "reason", "address", "yes_url", "no_url", "me_url")
+_CONTACT_FIELDS = ("greeting", "reason", "address", "yes_url", "no_url", "me_url")
 _PER_CONTACT = {
-    "ask": _ASKING,
-    "reminder": _ASKING,
+    "ask": _CONTACT_FIELDS,
+    "reminder": _CONTACT_FIELDS,
     "confirm": ("address", "confirm_url"),
     "receipt": ("address", "no_url", "me_url", "receipt_url"),
     "no_receipt": ("address", "yes_url", "me_url"),
@@ -59,7 +59,10 @@ def draft_ask(
     `deadline` is aware UTC. Raises WordingError if `own` may not be used, AddressError if the
     sender or the organisation's address cannot be.
     """
-    organisation, mailing_list = printable(organisation), printable(mailing_list.told_in(language))
+    organisation, mailing_list = (
+        make_printable(organisation),
+        make_printable(mailing_list.in_language(language)),
+    )
     own = own or OwnWording()
     check_wording(own, organisation=organisation, mailing_list=mailing_list)
     return _draft_asking(
@@ -86,7 +89,10 @@ def draft_reminder(
     `deadline` is aware UTC. Raises AddressError if the sender or the organisation's address cannot
     be used.
     """
-    organisation, mailing_list = printable(organisation), printable(mailing_list.told_in(language))
+    organisation, mailing_list = (
+        make_printable(organisation),
+        make_printable(mailing_list.in_language(language)),
+    )
     return _draft_asking(
         "reminder",
         OwnWording(),
@@ -105,10 +111,13 @@ def draft_confirm(
 
     Raises AddressError if the sender or the organisation's address cannot be used.
     """
-    organisation, mailing_list = printable(organisation), printable(mailing_list.told_in(language))
-    known = known_of(organisation, mailing_list, language)
-    known |= confirm_sentences(mailing_list, language)
-    known["preview"] = preview("confirm", known, language)
+    organisation, mailing_list = (
+        make_printable(organisation),
+        make_printable(mailing_list.in_language(language)),
+    )
+    known = make_common_fields(organisation, mailing_list, language)
+    known |= word_confirmation(mailing_list, language)
+    known["preview"] = word_preview("confirm", known, language)
     return draft_from_templates(
         "confirm",
         known,
@@ -141,7 +150,7 @@ def draft_from_templates(
     - `phrases`: what differs from contact to contact, in this language.
     """
     own = own or OwnWording()
-    own_html = own.html or html_of_text(own.text)
+    own_html = own.html or text_to_html(own.text)
     return Draft(
         kind=kind,
         language=language,
@@ -149,26 +158,26 @@ def draft_from_templates(
         deadline=deadline,
         organisation=organisation,
         mailing_list=mailing_list,
-        subject=_subject(folder, known, language, own.subject),
-        text=_text(folder, known, language, own.text),
-        html=_html(folder, known, language, own_html, own.subject),
+        subject=_render_subject(folder, known, language, own.subject),
+        text=_render_text(folder, known, language, own.text),
+        html=_render_html(folder, known, language, own_html, own.subject),
         phrases=dict(phrases),
     )
 
 
-def redated(draft: Draft, deadline: datetime) -> Draft:
+def replace_deadline(draft: Draft, deadline: datetime) -> Draft:
     """Return the same wording with another deadline (aware UTC), all else as it was frozen."""
     before, after = (
         moment_in_words(moment, language=draft.language, zone=draft.zone_info)
         for moment in (draft.deadline or deadline, deadline)
     )
     subject, text, html = (
-        _reworded(words, before, after) for words in (draft.subject, draft.text, draft.html)
+        _replace_words(words, before, after) for words in (draft.subject, draft.text, draft.html)
     )
     return replace(draft, deadline=deadline, subject=subject, text=text, html=html)
 
 
-def _reworded(text: str, before: str, after: str) -> str:
+def _replace_words(text: str, before: str, after: str) -> str:
     """Return it with other words; a subject has plain spaces, and HTML names those that hold."""
     for space in ("\N{NO-BREAK SPACE}", "&nbsp;", " "):
         was, is_now = (words.replace("\N{NO-BREAK SPACE}", space) for words in (before, after))
@@ -186,9 +195,11 @@ def _draft_asking(
     zone: ZoneInfo,
     language: str,
 ) -> Draft:
-    known = known_of(organisation, mailing_list, language) | ask_sentences(mailing_list, language)
+    known = make_common_fields(organisation, mailing_list, language) | word_ask(
+        mailing_list, language
+    )
     known |= {"deadline": moment_in_words(deadline, language=language, zone=zone)}
-    known["preview"] = preview(kind, known, language)
+    known["preview"] = word_preview(kind, known, language)
     return draft_from_templates(
         kind,
         known,
@@ -199,23 +210,23 @@ def _draft_asking(
         language=language,
         deadline=deadline,
         own=own,
-        phrases=ask_phrases(language),
+        phrases=word_phrases(language),
     )
 
 
-def _subject(kind: str, known: dict[str, str], language: str, own: str) -> str:
+def _render_subject(kind: str, known: dict[str, str], language: str, own: str) -> str:
     """Return the subject from the folder `kind` of the templates, or from one of their own."""
     rendered = (
         render_own(own, known, html=False)
         if own
         else render(f"{kind}/subject.txt", known, language=language)
     )
-    return one_line(rendered)
+    return to_one_line(rendered)
 
 
-def _text(kind: str, known: dict[str, str], language: str, own: str) -> str:
+def _render_text(kind: str, known: dict[str, str], language: str, own: str) -> str:
     """Return the text body likewise."""
-    values = known | _marks(kind)
+    values = known | _make_marks(kind)
     return (
         render_own(own, values, html=False)
         if own
@@ -223,45 +234,47 @@ def _text(kind: str, known: dict[str, str], language: str, own: str) -> str:
     )
 
 
-def _html(kind: str, known: dict[str, str], language: str, own: str, own_subject: str) -> str:
+def _render_html(
+    kind: str, known: dict[str, str], language: str, own: str, own_subject: str
+) -> str:
     """Return the HTML body likewise."""
-    values = known | _marks(kind)
-    values["subject"] = _subject(kind, known, language, own_subject)
+    values = known | _make_marks(kind)
+    values["subject"] = _render_subject(kind, known, language, own_subject)
     values["organisation"] = Markup("<br>\n").join(known["organisation"].splitlines())
     if not own:
-        return inlined(render(f"{kind}/body.html", values, language=language))
+        return inline_styles(render(f"{kind}/body.html", values, language=language))
     # Rendered with escaping, from a template that may hold a short list of elements only.
     content = Markup(render_own(own, values, html=True))  # noqa: S704
-    return inlined(render("layout.html", values | {"content": content}, language=language))
+    return inline_styles(render("layout.html", values | {"content": content}, language=language))
 
 
-def printable(facts: _Facts) -> _Facts:
+def make_printable(facts: _Facts) -> _Facts:
     """Return facts with each text on one line, the postal address on its lines."""
     texts = {item.name: getattr(facts, item.name) for item in fields(facts)}
     cleaned: dict[str, Any] = {
-        name: "\n".join(one_line(line) for line in value.splitlines())
+        name: "\n".join(to_one_line(line) for line in value.splitlines())
         if name == "address"
-        else one_line(value)
+        else to_one_line(value)
         for name, value in texts.items()
         if isinstance(value, str)
     }
     if isinstance(facts, MailingListFacts):
-        cleaned["texts"] = tuple(printable(one) for one in facts.texts)
+        cleaned["texts"] = tuple(make_printable(one) for one in facts.texts)
     return replace(facts, **cleaned)
 
 
-def _marks(kind: str) -> dict[str, str]:
-    return {field: mark(field) for field in _PER_CONTACT.get(kind, ())}
+def _make_marks(kind: str) -> dict[str, str]:
+    return {field: mark_field(field) for field in _PER_CONTACT.get(kind, ())}
 
 
-def known_of(
+def make_common_fields(
     organisation: Organisation, mailing_list: MailingListFacts, language: str
 ) -> dict[str, str]:
     """Return the fields that hold the same for every contact."""
-    reply_to = reply_address(mailing_list, organisation)
+    reply_to = choose_reply_address(mailing_list, organisation)
     return {
         "language": language,
-        "organisation": _identity(organisation, reply_to, language),
+        "organisation": _format_identity(organisation, reply_to, language),
         "organisation_name": organisation.name,
         "reply_to": reply_to,
         "list_name": mailing_list.name,
@@ -269,11 +282,11 @@ def known_of(
         "frequency": mailing_list.frequency,
         "privacy_url": mailing_list.privacy_url,
         "sensitive": "yes" if mailing_list.sensitive else "",
-        "explicit_consent": explicit_consent(organisation, mailing_list, language),
+        "explicit_consent": word_explicit_consent(organisation, mailing_list, language),
     }
 
 
-def _identity(organisation: Organisation, reply_to: str, language: str) -> str:
+def _format_identity(organisation: Organisation, reply_to: str, language: str) -> str:
     """Return who asks and how to reach them, a line each (GDPR art. 13(1)(a))."""
     gettext = translations(language).gettext
     telephone = gettext("Telephone: %(telephone)s") % {"telephone": organisation.telephone}

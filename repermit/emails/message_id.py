@@ -28,7 +28,7 @@ _ID_LETTERS = 13
 _CODE_LETTERS = 16
 
 
-class Marks(NamedTuple):
+class MailMarks(NamedTuple):
     """What stands for one mail: 13 letters with its number, a hyphen, 16 letters of a code.
 
     Lower-case base32 letters throughout, since some servers fold case. The number can be read by
@@ -47,39 +47,39 @@ class Marks(NamedTuple):
         return f"<{self.of_message_id}@{domain}>"
 
 
-class Marker:
+class MailMarker:
     """Make the marks of mails under one key, prepared once for many of them."""
 
     def __init__(self, key: bytes) -> None:
         self._mac = Mac(key, beginning=b"mail\0")
 
-    def marks(self, mail_id: int) -> Marks:
+    def make_marks(self, mail_id: int) -> MailMarks:
         """Return the marks of a mail, whose number fits 64 bits."""
         digest = self._mac.of(mail_id.to_bytes(_ID_BYTES))
         # A base64 letter carries six bits of the digest, of which the translation leaves five.
         letters = binascii.b2a_base64(digest[:24], newline=False).translate(_FIVE_BITS)
         codes = letters.decode()
         # The last two letters carry nine bits; what stands before is shared by 512 neighbours.
-        number = _beginning(mail_id >> 9) + _ENDINGS[mail_id & 511]
-        return Marks(f"{number}-{codes[:_CODE_LETTERS]}", f"{number}-{codes[_CODE_LETTERS:]}")
+        number = _compute_prefix(mail_id >> 9) + _ENDINGS[mail_id & 511]
+        return MailMarks(f"{number}-{codes[:_CODE_LETTERS]}", f"{number}-{codes[_CODE_LETTERS:]}")
 
 
-def message_id(mail_id: int, *, sender_domain: str, key: bytes) -> str:
+def make_message_id(mail_id: int, *, sender_domain: str, key: bytes) -> str:
     """Return the Message-ID "<…@sender_domain>" of a mail, by which its bounces are known.
 
     The same for every attempt at it, so that a second copy is known as such (RFC 5322 §3.6.4).
     `sender_domain` is an A-label.
     """
-    return Marker(key).marks(mail_id).message_id(sender_domain)
+    return MailMarker(key).make_marks(mail_id).message_id(sender_domain)
 
 
-def unnumbered_message_id(name: str, *, sender_domain: str, key: bytes) -> str:
+def make_unnumbered_message_id(name: str, *, sender_domain: str, key: bytes) -> str:
     """Return the Message-ID of a mail that has no number, such as a preview; `name` names it."""
     code = hmac.digest(key, b"message-id\0" + name.encode(), hashlib.sha256)
-    return f"<{_base32(code[:16])}@{sender_domain}>"
+    return f"<{_encode_base32(code[:16])}@{sender_domain}>"
 
 
-def return_path(
+def make_return_path(
     mode: ReturnPath, *, sender: str, return_domain: str = "", mail_id: int, key: bytes
 ) -> str:
     """Return the envelope sender of one mail.
@@ -90,7 +90,9 @@ def return_path(
     """
     if mode == "fixed":
         return sender
-    return Marker(key).marks(mail_id).return_path(return_domain or sender.rpartition("@")[2])
+    return (
+        MailMarker(key).make_marks(mail_id).return_path(return_domain or sender.rpartition("@")[2])
+    )
 
 
 def read_return_path(address: str, keys: Sequence[bytes]) -> int:
@@ -99,7 +101,7 @@ def read_return_path(address: str, keys: Sequence[bytes]) -> int:
     `keys` are all secret keys of this installation, the newest last, since mails of years ago
     bounce too. Raises LinkError for any other address.
     """
-    return _read(_VERP, address, keys, lambda marks: marks.of_return_path)
+    return _read_mark(_VERP, address, keys, lambda marks: marks.of_return_path)
 
 
 def read_message_id(text: str, keys: Sequence[bytes]) -> int:
@@ -107,11 +109,11 @@ def read_message_id(text: str, keys: Sequence[bytes]) -> int:
 
     As `read_return_path`; raises LinkError for any other text.
     """
-    return _read(_MESSAGE_ID, text, keys, lambda marks: marks.of_message_id)
+    return _read_mark(_MESSAGE_ID, text, keys, lambda marks: marks.of_message_id)
 
 
-def _read(
-    shape: re.Pattern[str], text: str, keys: Sequence[bytes], pick: Callable[[Marks], str]
+def _read_mark(
+    shape: re.Pattern[str], text: str, keys: Sequence[bytes], pick: Callable[[MailMarks], str]
 ) -> int:
     text = text.strip()
     # Outside ASCII there are letters that become ours in lower case.
@@ -122,7 +124,7 @@ def _read(
     letters = given[:_ID_LETTERS].upper()
     mail_id = int.from_bytes(base64.b32decode(letters + "===")[:_ID_BYTES])
     # Made anew and compared: the last letter has spare bits, and decoding ignores them.
-    made = (pick(Marker(key).marks(mail_id)) for key in reversed(keys))
+    made = (pick(MailMarker(key).make_marks(mail_id)) for key in reversed(keys))
     if not any(hmac.compare_digest(given, mark) for mark in made):
         raise LinkError(_NOT_OURS)
     return mail_id
@@ -136,12 +138,12 @@ _FIVE_BITS = bytes.maketrans(_BASE64, _BASE32 * 2)
 
 
 @lru_cache(maxsize=4096)
-def _beginning(upper: int) -> str:
-    return _base32((upper << 9).to_bytes(_ID_BYTES))[:-2]
+def _compute_prefix(upper: int) -> str:
+    return _encode_base32((upper << 9).to_bytes(_ID_BYTES))[:-2]
 
 
-def _base32(octets: bytes) -> str:
+def _encode_base32(octets: bytes) -> str:
     return base64.b32encode(octets).decode().rstrip("=").lower()
 
 
-_ENDINGS = tuple(_base32(lower.to_bytes(_ID_BYTES))[-2:] for lower in range(512))
+_ENDINGS = tuple(_encode_base32(lower.to_bytes(_ID_BYTES))[-2:] for lower in range(512))

@@ -20,7 +20,7 @@ _LONGEST_WORD = 60
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
-def header(name: str, *words: str) -> str:
+def fold_header(name: str, *words: str) -> str:
     """Return one header with its CRLF, folded between words only, never inside one.
 
     The first word stays on the first line, however long: some readers take an empty first line
@@ -29,42 +29,42 @@ def header(name: str, *words: str) -> str:
     if any(_CONTROL.search(word) for word in words):
         message = f"a control character in {name}"
         raise ValueError(message)
-    return f"{unfinished(name, words)}\r\n"
+    return f"{start_header(name, words)}\r\n"
 
 
-def unfinished(name: str, words: tuple[str, ...]) -> str:
+def start_header(name: str, words: tuple[str, ...]) -> str:
     """Return a header of checked words, without its CRLF."""
     beginning = f"{name}: {words[0]}"
-    return reduce(with_word, words[1:], beginning) if len(words) > 1 else beginning
+    return reduce(append_word, words[1:], beginning) if len(words) > 1 else beginning
 
 
-def with_word(header: str, word: str) -> str:
+def append_word(header: str, word: str) -> str:
     """Return an unfinished header with one word more, folded before it if need be."""
     length = len(header) - header.rfind("\n") - 1
     fold = "" if length + 1 + len(word) <= _LINE else "\r\n"
     return f"{header}{fold} {word}"
 
 
-def text_words(text: str) -> tuple[str, ...]:
+def split_text(text: str) -> tuple[str, ...]:
     """Return a line of text as words for `header`, encoded where it must be (RFC 2047)."""
     words = text.split(" ")
     plain = text.isascii() and "=?" not in text and max(map(len, words)) <= _LONGEST_WORD
-    return tuple(words) if plain else _encoded(text)
+    return tuple(words) if plain else _encode_words(text)
 
 
-def mailbox_words(display_name: str, address: str) -> tuple[str, ...]:
+def split_mailbox(display_name: str, address: str) -> tuple[str, ...]:
     """Return "Name <address>" as words; the address alone if there is no name (RFC 5322 §3.4)."""
-    return (*phrase_words(display_name), f"<{address}>") if display_name else (address,)
+    return (*split_phrase(display_name), f"<{address}>") if display_name else (address,)
 
 
-def phrase_words(phrase: str) -> tuple[str, ...]:
+def split_phrase(phrase: str) -> tuple[str, ...]:
     """Return a display name as a quoted string, or encoded where that cannot carry it."""
     quoted = '"' + phrase.replace("\\", "\\\\").replace('"', '\\"') + '"'
     plain = phrase.isascii() and "=?" not in phrase and len(quoted) <= _LONGEST_WORD
-    return (quoted,) if plain else _encoded(phrase)
+    return (quoted,) if plain else _encode_words(phrase)
 
 
-def _encoded(text: str) -> tuple[str, ...]:
+def _encode_words(text: str) -> tuple[str, ...]:
     word = _UTF8.header_encode(text)
     # Header comes to the same for what fits on the first line, but tries it sign by sign.
     if len(word) <= _FIRST_LINE and text.splitlines() == [text]:
@@ -97,20 +97,20 @@ class Letter(NamedTuple):
     needs_smtputf8: bool
 
 
-def letter_of(mail: Mail) -> Letter:
+def make_letter(mail: Mail) -> Letter:
     """Return a mail that was composed by itself as it leaves."""
-    lines = with_crlf(mail.raw)
+    lines = to_crlf(mail.raw)
     return Letter(
         envelope_from=mail.envelope_from,
         envelope_to=mail.envelope_to,
-        wire=stuffed(lines),
+        wire=stuff_dots(lines),
         size=len(lines),
         message_id=mail.message_id,
         needs_smtputf8=mail.needs_smtputf8,
     )
 
 
-def with_crlf(raw: bytes) -> bytes:
+def to_crlf(raw: bytes) -> bytes:
     """Return a mail whose every line, the last too, ends in CRLF, however it ended before.
 
     A bare CR or LF before a dot could end the mail early for some servers ("SMTP smuggling").
@@ -118,12 +118,12 @@ def with_crlf(raw: bytes) -> bytes:
     return _LINE_ENDS.sub(b"\r\n", raw.rstrip(b"\r\n") + b"\r\n")
 
 
-def stuffed(lines: bytes) -> bytes:
+def stuff_dots(lines: bytes) -> bytes:
     """Return lines with the dots doubled that begin one."""
     return _LEADING_DOT.sub(b"..", lines) if b"." in lines else lines
 
 
-def unstuffed(lines: bytes) -> bytes:
+def unstuff_dots(lines: bytes) -> bytes:
     """Return lines that end in CRLF as they were before `stuffed`."""
     # A sixth of what the pattern above takes.
     return (b"\r\n" + lines).replace(b"\r\n.", b"\r\n")[2:]
@@ -133,15 +133,15 @@ _LINE_ENDS = re.compile(rb"\r\n|\r|\n")
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 
 
-def quoted(lines: str) -> bytes:
+def quote_printable(lines: str) -> bytes:
     """Return lines of a body with LF as quoted-printable with CRLF (RFC 2045 §6.7).
 
     Lines are encoded each for itself, so a body may be given in parts that begin with a line.
     """
-    return quoted_octets(octets_of(f"\n{lines}"))
+    return quote_octets(to_octets(f"\n{lines}"))
 
 
-def octets_of(text: str) -> bytes:
+def to_octets(text: str) -> bytes:
     """Return a part of a body in octets, with CRLF for LF.
 
     A CR would be no line end here and one to some readers; it is left out.
@@ -149,7 +149,7 @@ def octets_of(text: str) -> bytes:
     return text.replace("\r", "").replace("\n", "\r\n").encode()
 
 
-def quoted_octets(octets: bytes) -> bytes:
+def quote_octets(octets: bytes) -> bytes:
     """Return what follows a first CRLF as quoted-printable.
 
     Python takes the line end of its soft breaks from the first line end that it meets.

@@ -11,14 +11,14 @@ from zoneinfo import ZoneInfo
 
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import MailingListFacts
-from repermit.emails.make_draft import draft_from_templates, known_of, printable
-from repermit.emails.sentences import no_receipt_sentences, preview, receipt_sentences
+from repermit.emails.make_draft import draft_from_templates, make_common_fields, make_printable
+from repermit.emails.sentences import word_no_receipt, word_preview, word_receipt
 from repermit.i18n.catalogues import translations
 from repermit.i18n.dates import moment_in_words
 from repermit.settings.definitions import Organisation
 
 
-def draft_requested(
+def draft_requested_mail(
     purpose: str,
     *,
     organisation: Organisation,
@@ -31,8 +31,13 @@ def draft_requested(
     `purpose` is "see", "address" or "changed", as a fresh link has it; raises KeyError for another
     one, AddressError if the sender or the organisation's address cannot be used.
     """
-    organisation, mailing_list = printable(organisation), printable(mailing_list.told_in(language))
-    known = known_of(organisation, mailing_list, language) | _sentences(purpose, language)
+    organisation, mailing_list = (
+        make_printable(organisation),
+        make_printable(mailing_list.in_language(language)),
+    )
+    known = make_common_fields(organisation, mailing_list, language) | _make_sentences(
+        purpose, language
+    )
     return draft_from_templates(
         purpose,
         known,
@@ -44,7 +49,7 @@ def draft_requested(
     )
 
 
-def _sentences(purpose: str, language: str) -> dict[str, Any]:
+def _make_sentences(purpose: str, language: str) -> dict[str, Any]:
     """Return title, label and preview, which say nothing of the list."""
     gettext = translations(language).gettext
     title, label, preview = {
@@ -89,13 +94,16 @@ def draft_receipt(
     `answered_at` is aware UTC; `checkpoint` is the number of the Yes in the record, and hash and
     root there. Raises AddressError if the sender or the organisation's address cannot be used.
     """
-    organisation, mailing_list = printable(organisation), printable(mailing_list.told_in(language))
+    organisation, mailing_list = (
+        make_printable(organisation),
+        make_printable(mailing_list.in_language(language)),
+    )
     seq, digest, root = checkpoint
-    known = known_of(organisation, mailing_list, language) | receipt_sentences(language)
+    known = make_common_fields(organisation, mailing_list, language) | word_receipt(language)
     known |= {"moment": moment_in_words(answered_at, language=language, zone=zone)}
     # In capitals: SpamAssassin's MIXED_ES counts each small Latin "e" beside Cyrillic ones.
     known |= {"seq": str(seq), "hash": digest.upper(), "root": root.upper()}
-    known["preview"] = preview("receipt", known, language)
+    known["preview"] = word_preview("receipt", known, language)
     return draft_from_templates(
         "receipt",
         known,
@@ -120,11 +128,14 @@ def draft_no_receipt(
     Its link leads to the question, by which a No that was no person's is undone. `answered_at` is
     aware UTC. Raises AddressError if the sender or the organisation's address cannot be used.
     """
-    organisation, mailing_list = printable(organisation), printable(mailing_list.told_in(language))
-    known = known_of(organisation, mailing_list, language)
-    known |= no_receipt_sentences(mailing_list, language)
+    organisation, mailing_list = (
+        make_printable(organisation),
+        make_printable(mailing_list.in_language(language)),
+    )
+    known = make_common_fields(organisation, mailing_list, language)
+    known |= word_no_receipt(mailing_list, language)
     known |= {"moment": moment_in_words(answered_at, language=language, zone=zone)}
-    known["preview"] = preview("receipt", known, language)
+    known["preview"] = word_preview("receipt", known, language)
     return draft_from_templates(
         "no_receipt",
         known,

@@ -10,7 +10,7 @@ import re
 import unicodedata
 
 from repermit import email_address
-from repermit.emails.frozen_draft import one_line
+from repermit.emails.frozen_draft import to_one_line
 from repermit.emails.mail_values import MailingListFacts
 from repermit.settings.definitions import Organisation
 from repermit.unicode_limits import normalize
@@ -22,16 +22,16 @@ _SHORT = 4
 """A name of fewer letters is looked for as words of its own: "ms" stands in "items" too."""
 
 
-def plain_words(text: str) -> list[str]:
+def split_plain_words(text: str) -> list[str]:
     """Return the words of a text in small letters, without accents and punctuation."""
     folded = normalize("NFKD", text.casefold())
     seen = "".join(letter for letter in folded if not unicodedata.combining(letter))
     return re.findall(r"[^\W_]+", seen)
 
 
-def shows(text: str, name: str) -> bool:
+def contains_name(text: str, name: str) -> bool:
     """Say whether a name stands in a text, also with other hyphens, blanks, accents or capitals."""
-    words, seen = plain_words(name), plain_words(text)
+    words, seen = split_plain_words(name), split_plain_words(text)
     bare = "".join(words)
     if len(bare) < _SHORT:
         return bool(bare) and f" {' '.join(words)} " in f" {' '.join(seen)} "
@@ -50,7 +50,7 @@ _PLAIN_NAME = re.compile(
 _NOT_A_NAME = re.compile(r"[@/\\<>{}|]|www\.|https?:", re.IGNORECASE)
 
 
-def written_address(sender: str) -> str:
+def read_address(sender: str) -> str:
     """Return the address in "Name <address>", or what there is; it is not checked.
 
     A name may have commas without quotes, as organisations' names do.
@@ -59,15 +59,15 @@ def written_address(sender: str) -> str:
     return found["address"] if found else sender
 
 
-def sender_address(mailing_list: MailingListFacts) -> str:
+def read_sender_address(mailing_list: MailingListFacts) -> str:
     """Return the bare address that a list's mails come from, domain as an A-label.
 
     Raises AddressError if it cannot be used.
     """
-    return email_address.parse(written_address(mailing_list.sender)).sending
+    return email_address.parse(read_address(mailing_list.sender)).sending
 
 
-def sender_name(mailing_list: MailingListFacts, organisation: Organisation) -> str:
+def choose_sender_name(mailing_list: MailingListFacts, organisation: Organisation) -> str:
     """Return the display name for From: the sender's own, else the organisation's.
 
     It is "" for a sensitive list, where the name alone may tell what the list is about.
@@ -75,21 +75,21 @@ def sender_name(mailing_list: MailingListFacts, organisation: Organisation) -> s
     if mailing_list.sensitive:
         return ""
     found = _NAMED.fullmatch(mailing_list.sender.strip())
-    name = one_line(found["name"]).strip('" ') if found else ""
-    return name or one_line(organisation.name)
+    name = to_one_line(found["name"]).strip('" ') if found else ""
+    return name or to_one_line(organisation.name)
 
 
-def reply_address(mailing_list: MailingListFacts, organisation: Organisation) -> str:
+def choose_reply_address(mailing_list: MailingListFacts, organisation: Organisation) -> str:
     """Return where replies are read: the organisation's address if it gave one, else the sender's.
 
     Raises AddressError if it cannot be used.
     """
     if organisation.email:
         return email_address.parse(organisation.email).sending
-    return sender_address(mailing_list)
+    return read_sender_address(mailing_list)
 
 
-def list_label(mailing_list: MailingListFacts, *, key: bytes) -> str:
+def make_list_label(mailing_list: MailingListFacts, *, key: bytes) -> str:
     """Return the list's label for headers: its slug, or a code on a sensitive list.
 
     The code is made with `key`: whoever guessed a slug could check a mere digest of it.
@@ -100,16 +100,16 @@ def list_label(mailing_list: MailingListFacts, *, key: bytes) -> str:
     return re.sub("[^a-z0-9-]+", "-", mailing_list.slug.lower()).strip("-")
 
 
-def greeted_name(name: str) -> str:
+def clean_greeted_name(name: str) -> str:
     """Return a contact's name as it can stand in a greeting, or "" to greet namelessly.
 
     Exports put addresses, links and whole sentences where a name should be.
     """
-    return name if _PLAIN_NAME(name) else _checked_name(name)
+    return name if _PLAIN_NAME(name) else _check_name(name)
 
 
-def _checked_name(name: str) -> str:
-    name = one_line(name)
+def _check_name(name: str) -> str:
+    name = to_one_line(name)
     if len(name) > _LONGEST_NAME or _NOT_A_NAME.search(name):
         return ""
     return name

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from repermit.emails.frozen_draft import Kind, mark
+from repermit.emails.frozen_draft import Kind, mark_field
 from repermit.emails.mail_values import ClosingNews, DayNews, MailingListFacts
 from repermit.i18n.catalogues import translations
 from repermit.settings.definitions import Organisation
 
 
-def explicit_consent(
+def word_explicit_consent(
     organisation: Organisation, mailing_list: MailingListFacts, language: str
 ) -> str:
     """Return what a Yes means on a sensitive list (GDPR art. 9(2)(a)); "" on another."""
@@ -28,7 +28,7 @@ def explicit_consent(
     ) % {"organisation": organisation.name}
 
 
-def ask_sentences(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
+def word_ask(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
     """Return the labels of an ask's links, and how to stop."""
     gettext = translations(language).gettext
     return {
@@ -43,7 +43,7 @@ def ask_sentences(mailing_list: MailingListFacts, language: str) -> dict[str, st
     }
 
 
-def confirm_sentences(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
+def word_confirmation(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
     """Return what a mail that confirms a sign-up says beside its templates."""
     gettext = translations(language).gettext
     return {
@@ -55,7 +55,7 @@ def confirm_sentences(mailing_list: MailingListFacts, language: str) -> dict[str
     }
 
 
-def receipt_sentences(language: str) -> dict[str, str]:
+def word_receipt(language: str) -> dict[str, str]:
     """Return what the receipt of a Yes says beside its templates; nobody is named in it."""
     gettext = translations(language).gettext
     return {
@@ -68,16 +68,16 @@ def receipt_sentences(language: str) -> dict[str, str]:
     }
 
 
-def no_receipt_sentences(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
+def word_no_receipt(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
     """Return what the receipt of a No says beside its templates; nobody is named in it."""
     gettext = translations(language).gettext
     return {
         "greeting": gettext("Dear reader,"),
-        "yes_label": ask_sentences(mailing_list, language)["yes_label"],
+        "yes_label": word_ask(mailing_list, language)["yes_label"],
     }
 
 
-def preview(
+def word_preview(
     kind: Kind | Literal["daily", "closing", "not_the_person"],
     known: Mapping[str, str],
     language: str,
@@ -99,10 +99,10 @@ def preview(
     return gettext("Please answer Yes or No by %(deadline)s.") % known
 
 
-def ask_phrases(language: str) -> dict[str, str]:
+def word_phrases(language: str) -> dict[str, str]:
     """Return the sentences that depend on what is known of a contact, with marks."""
     gettext = translations(language).gettext
-    marks = {field: mark(field) for field in ("name", "source", "since")}
+    marks = {field: mark_field(field) for field in ("name", "source", "since")}
     sentences = {
         "greeting_named": gettext("Dear %(name)s,"),
         "greeting_nameless": gettext("Dear reader,"),
@@ -125,7 +125,7 @@ def ask_phrases(language: str) -> dict[str, str]:
     return {name: sentence % marks for name, sentence in sentences.items()}
 
 
-def notice_sentences(topic: str, slug: str, language: str) -> dict[str, str]:
+def word_notice(topic: str, slug: str, language: str) -> dict[str, str]:
     """Return what has happened, and what the admin may do; raises KeyError for another topic."""
     gettext = translations(language).gettext
     happened = {
@@ -149,7 +149,7 @@ def notice_sentences(topic: str, slug: str, language: str) -> dict[str, str]:
     }
 
 
-def daily_sentences(news: DayNews, language: str) -> dict[str, list[str]]:
+def word_daily_mail(news: DayNews, language: str) -> dict[str, list[str]]:
     """Return what a day brought, and how all stand, a line each; what did not happen has none."""
     gettext = translations(language).gettext
     today = (
@@ -175,7 +175,7 @@ def daily_sentences(news: DayNews, language: str) -> dict[str, list[str]]:
     }
 
 
-def closing_sentences(news: ClosingNews, language: str) -> dict[str, list[str]]:
+def word_closing_mail(news: ClosingNews, language: str) -> dict[str, list[str]]:
     """Return what became of everybody who was asked, a line each, whatever their number."""
     gettext = translations(language).gettext
     lines = (

@@ -19,15 +19,15 @@ from repermit.package_files import asset
 
 def render(name: str, fields: Mapping[str, Any], *, language: str) -> str:
     """Return one of the mail templates, such as "ask/body.txt", with one newline at its end."""
-    return _environment(language).get_template(name).render(fields).strip() + "\n"
+    return _make_environment(language).get_template(name).render(fields).strip() + "\n"
 
 
 def render_own(source: str, fields: Mapping[str, Any], *, html: bool) -> str:
     """Return a template of the admin's; the caller has checked it with `check_wording`."""
-    return own_environment(html=html).from_string(source).render(fields).strip() + "\n"
+    return make_own_environment(html=html).from_string(source).render(fields).strip() + "\n"
 
 
-def inlined(html: str) -> str:
+def inline_styles(html: str) -> str:
     """Return `html` with its styles at the elements, and its style sheet kept for dark mode."""
     # Gmail's app drops <style> for addresses of other providers; told nothing, css-inline drops it.
     return _INLINER.inline(html)
@@ -37,12 +37,12 @@ _INLINER = css_inline.CSSInliner(keep_style_tags=True, load_remote_stylesheets=F
 
 
 @cache
-def own_environment(*, html: bool) -> ImmutableSandboxedEnvironment:
+def make_own_environment(*, html: bool) -> ImmutableSandboxedEnvironment:
     """Return the sandbox for the admin's templates."""
     return ImmutableSandboxedEnvironment(autoescape=html, undefined=StrictUndefined)
 
 
-def environment(folder: str, language: str) -> Environment:
+def make_environment(folder: str, language: str) -> Environment:
     """Make the engine for the templates of one folder, whose texts it puts into a language.
 
     HTML is escaped; a field that is not given is an error.
@@ -63,5 +63,5 @@ def environment(folder: str, language: str) -> Environment:
 
 
 @cache
-def _environment(language: str) -> Environment:
-    return environment("mail", language)
+def _make_environment(language: str) -> Environment:
+    return make_environment("mail", language)

@@ -12,7 +12,7 @@ from repermit.i18n.dates import moment_in_words
 from repermit.settings.definitions import Organisation
 
 
-def website_notice(
+def word_website_notice(
     *,
     organisation: Organisation,
     mailing_list: MailingListFacts,
@@ -26,7 +26,7 @@ def website_notice(
     The name of a sensitive list does not stand in it: readers see it in their mails only.
     """
     gettext = translations(language).gettext
-    mailing_list = mailing_list.told_in(language)
+    mailing_list = mailing_list.in_language(language)
     names = {"organisation": organisation.name, "list": mailing_list.name}
     if mailing_list.sensitive:
         title = gettext("Did you get a mail from us with a question?")
@@ -40,12 +40,12 @@ def website_notice(
             "%(organisation)s is asking people on the mailing list “%(list)s” whether they want to "
             "stay on it. This mail is really from us. You can know it by this:"
         )
-    items = "\n".join(f"- {sign}" for sign in _signs(mailing_list, public_url, language))
-    closing = _closing(organisation, deadline, zone, language)
+    items = "\n".join(f"- {sign}" for sign in _word_signs(mailing_list, public_url, language))
+    closing = _word_closing(organisation, deadline, zone, language)
     return "\n\n".join([title % names, asks % names, items, *closing])
 
 
-def _signs(mailing_list: MailingListFacts, public_url: str, language: str) -> Iterator[str]:
+def _word_signs(mailing_list: MailingListFacts, public_url: str, language: str) -> Iterator[str]:
     gettext = translations(language).gettext
     if mailing_list.sender:
         yield gettext("It comes from %(sender)s.") % {"sender": mailing_list.sender}
@@ -56,7 +56,7 @@ def _signs(mailing_list: MailingListFacts, public_url: str, language: str) -> It
     )
 
 
-def _closing(
+def _word_closing(
     organisation: Organisation, deadline: datetime | None, zone: ZoneInfo, language: str
 ) -> Iterator[str]:
     gettext = translations(language).gettext

@@ -14,14 +14,21 @@ from datetime import UTC, datetime
 
 from jinja2 import TemplateSyntaxError, nodes
 
-from repermit.emails.advertising_words import offers_in
-from repermit.emails.autolinks import endless_word, glued_fields, other_links
-from repermit.emails.compose_mail import compose
+from repermit.emails.advertising_words import find_offers
+from repermit.emails.autolinks import check_word_length, find_glued_fields, find_other_links
+from repermit.emails.compose_mail import compose_mail
 from repermit.emails.frozen_draft import Draft
-from repermit.emails.html_markup import FIELD, as_read, decoded, fields_in, marked, read_markup
+from repermit.emails.html_markup import (
+    FIELD,
+    decode_references,
+    find_fields,
+    mark_fields,
+    normalize_text,
+    read_markup,
+)
 from repermit.emails.mail_values import AskValues, MailingListFacts, OwnWording
-from repermit.emails.sender_identity import reply_address, shows
-from repermit.emails.template_engine import own_environment, render
+from repermit.emails.sender_identity import choose_reply_address, contains_name
+from repermit.emails.template_engine import make_own_environment, render
 from repermit.errors import Refused, WordingError
 from repermit.i18n.catalogue_overrides import Text, as_typed, texts_in
 from repermit.i18n.lazy_text import Joined, Said
@@ -31,7 +38,7 @@ from repermit.unicode_limits import normalize
 # --- How large a mail becomes in the worst case, and how large it may. ----------------------------
 
 
-LARGEST = 102_000
+LARGEST_MAIL = 102_000
 """Octets of a mail beyond which Gmail clips it, and Yes and No may be what it leaves out."""
 
 # Letters of three octets, each of which takes nine in a mail.
@@ -40,24 +47,24 @@ _LONGEST_NAME = 70
 _LONGEST_SOURCE = 300
 
 
-def require_size(draft: Draft, *, link: str) -> None:
-    """Return if an ask of this draft stays below `LARGEST`, also with the longest values.
+def check_mail_size(draft: Draft, *, link: str) -> None:
+    """Return if an ask of this draft stays below `LARGEST_MAIL`, also with the longest values.
 
     `link` is one as long as those in the mails. Raises WordingError, and AddressError if the
     sender or the organisation's address cannot be used.
     """
-    octets = len(compose(draft, _longest_values(link)).raw)
-    if octets > LARGEST:
+    octets = len(compose_mail(draft, _make_longest_values(link)).raw)
+    if octets > LARGEST_MAIL:
         reason = Said(
             "the mail can grow to %(octets)s octets, with its text and its HTML, and Gmail cuts "
             "off what is beyond %(most)s: make it shorter",
             octets=octets,
-            most=LARGEST,
+            most=LARGEST_MAIL,
         )
         raise WordingError((reason,))
 
 
-def _longest_values(link: str) -> AskValues:
+def _make_longest_values(link: str) -> AskValues:
     long_ago = datetime(2009, 9, 30, 12, tzinfo=UTC)
     domain = ".".join(["d" * 60] * 3)
     return AskValues(
@@ -79,13 +86,13 @@ def _longest_values(link: str) -> AskValues:
 
 
 SUBJECT_FIELDS = frozenset({"organisation_name", "list_name", "purpose", "frequency", "deadline"})
-FIELDS = SUBJECT_FIELDS | {
+ALL_FIELDS = SUBJECT_FIELDS | {
     "address", "explicit_consent", "greeting", "me_url", "no_label", "no_url", "organisation",
     "privacy_url", "reason", "reply_to", "stop", "yes_label", "yes_url",
 }  # fmt: skip
 """The fields of an own wording; `organisation` is the name with all ways to reach it."""
 
-_MUST_HAVE = {
+_REQUIRED_FIELDS = {
     "yes_url": Said("the Yes"),
     "no_url": Said("the No"),
     "deadline": Said("the deadline"),
@@ -112,31 +119,33 @@ def check_wording(
 
     Raises WordingError with every reason found, each beginning with the part that it is about.
     """
-    reply_to = reply_address(mailing_list, organisation)
+    reply_to = choose_reply_address(mailing_list, organisation)
     reasons = [
-        *_about(Said("subject"), own.subject, _subject_reasons(own.subject, mailing_list)),
-        *_about(Said("text"), own.text, _text_reasons(own.text, mailing_list, reply_to)),
-        *_about(_HTML, own.html, _html_reasons(own.html, mailing_list, reply_to)),
+        *_check_part(Said("subject"), own.subject, _check_subject(own.subject, mailing_list)),
+        *_check_part(Said("text"), own.text, _check_text(own.text, mailing_list, reply_to)),
+        *_check_part(_HTML, own.html, _check_html(own.html, mailing_list, reply_to)),
     ]
     if own.html and not own.text:
         lacks = Said("there is no text of your own beside it, and both must say the same")
-        reasons.append(_of_part(_HTML, lacks))
+        reasons.append(_name_part(_HTML, lacks))
     if reasons:
         raise WordingError(tuple(dict.fromkeys(reasons)))
 
 
-def html_of_text(text: str) -> str:
+def text_to_html(text: str) -> str:
     """Return the HTML template that says what a checked text template says; "" for ""."""
     paragraphs = re.split(r"\n\s*\n", text.replace("\r\n", "\n").strip())
-    return "\n".join(f"<p>{_linked(paragraph)}</p>" for paragraph in paragraphs if paragraph)
+    return "\n".join(
+        f"<p>{_link_paragraph(paragraph)}</p>" for paragraph in paragraphs if paragraph
+    )
 
 
-def _linked(paragraph: str) -> str:
+def _link_paragraph(paragraph: str) -> str:
     escaped = html.escape(paragraph, quote=False).replace("\n", "<br>\n")
-    return FIELD.sub(lambda found: _LINKED.get(found[1], found[0]), escaped)
+    return FIELD.sub(lambda found: _LINK_HTML.get(found[1], found[0]), escaped)
 
 
-_LINKED = {
+_LINK_HTML = {
     "yes_url": '<a class="button" href="{{ yes_url }}">{{ yes_label }}</a>',
     "no_url": '<a class="button" href="{{ no_url }}">{{ no_label }}</a>',
     "privacy_url": '<a href="{{ privacy_url }}">{{ privacy_url }}</a>',
@@ -144,24 +153,24 @@ _LINKED = {
 }
 
 
-def _of_part(part: Said, reason: Said) -> Said:
+def _name_part(part: Said, reason: Said) -> Said:
     return Said("%(part)s: %(reason)s", part=part, reason=reason)
 
 
-def _about(part: Said, source: str, reasons: Iterator[Said]) -> Iterator[Said]:
+def _check_part(part: Said, source: str, reasons: Iterator[Said]) -> Iterator[Said]:
     """Yield the reasons against a template; if it cannot be read, that one alone."""
     if source:
-        yield from (_of_part(part, reason) for reason in _unreadable(source) or reasons)
+        yield from (_name_part(part, reason) for reason in _check_readable(source) or reasons)
 
 
-def _unreadable(source: str) -> tuple[Said, ...]:
+def _check_readable(source: str) -> tuple[Said, ...]:
     """Return why a template is not read at all, if it is not."""
-    if (octets := len(source.encode())) > LARGEST:
+    if (octets := len(source.encode())) > LARGEST_MAIL:
         # Before any search, since some of them would take very long.
         reason = Said(
             "it has %(octets)s octets, and a whole mail may have %(most)s: make it shorter",
             octets=octets,
-            most=LARGEST,
+            most=LARGEST_MAIL,
         )
         return (reason,)
     if found := _NO_CHARACTER.search(source):
@@ -169,77 +178,82 @@ def _unreadable(source: str) -> tuple[Said, ...]:
     return ()
 
 
-def _subject_reasons(subject: str, mailing_list: MailingListFacts) -> Iterator[Said]:
-    used, reasons = _used_fields(subject, SUBJECT_FIELDS)
+def _check_subject(subject: str, mailing_list: MailingListFacts) -> Iterator[Said]:
+    used, reasons = _read_fields(subject, SUBJECT_FIELDS)
     yield from reasons
-    yield from _forbidden(marked(subject), reply_to="")
+    yield from _check_forbidden(mark_fields(subject), reply_to="")
     if len(subject) > _LONGEST_SUBJECT or "\n" in subject.strip():
         yield Said("it must be one line of at most %(most)s characters", most=_LONGEST_SUBJECT)
     if mailing_list.sensitive:
-        yield from _told(subject, used, mailing_list)
+        yield from _check_sensitive_subject(subject, used, mailing_list)
 
 
-def _told(subject: str, used: set[str], mailing_list: MailingListFacts) -> Iterator[Said]:
+def _check_sensitive_subject(
+    subject: str, used: set[str], mailing_list: MailingListFacts
+) -> Iterator[Said]:
     """Yield what of a subject tells what a sensitive list is about."""
     for field in sorted(used - {"deadline"}):
         yield Said(
-            "the list is sensitive, so the subject may not show %(field)s", field=_written(field)
+            "the list is sensitive, so the subject may not show %(field)s",
+            field=_write_field(field),
         )
-    if shows(marked(subject), mailing_list.name):
+    if contains_name(mark_fields(subject), mailing_list.name):
         yield Said("the list is sensitive, so the subject may not show its name")
 
 
-def _text_reasons(text: str, mailing_list: MailingListFacts, reply_to: str) -> Iterator[Said]:
-    used, reasons = _used_fields(text, FIELDS)
+def _check_text(text: str, mailing_list: MailingListFacts, reply_to: str) -> Iterator[Said]:
+    used, reasons = _read_fields(text, ALL_FIELDS)
     yield from reasons
-    yield from _missing(used, mailing_list)
-    yield from _forbidden(marked(text), reply_to=reply_to)
+    yield from _check_required(used, mailing_list)
+    yield from _check_forbidden(mark_fields(text), reply_to=reply_to)
 
 
-def _html_reasons(markup: str, mailing_list: MailingListFacts, reply_to: str) -> Iterator[Said]:
-    _, reasons = _used_fields(markup, FIELDS)
+def _check_html(markup: str, mailing_list: MailingListFacts, reply_to: str) -> Iterator[Said]:
+    _, reasons = _read_fields(markup, ALL_FIELDS)
     yield from reasons
     found = read_markup(markup, reply_to=reply_to)
     yield from found.reasons
     # A field counts where it is seen: a link that leads there, or text; not in a comment.
-    seen = fields_in(found.text) - {"yes_url", "no_url", "privacy_url"}
-    yield from _missing(seen | fields_in("".join(found.targets)), mailing_list)
-    yield from _forbidden(found.text, reply_to=reply_to)
+    seen = find_fields(found.text) - {"yes_url", "no_url", "privacy_url"}
+    yield from _check_required(seen | find_fields("".join(found.targets)), mailing_list)
+    yield from _check_forbidden(found.text, reply_to=reply_to)
 
 
-def _missing(used: set[str], mailing_list: MailingListFacts) -> Iterator[Said]:
-    needed = _MUST_HAVE | (
+def _check_required(used: set[str], mailing_list: MailingListFacts) -> Iterator[Said]:
+    needed = _REQUIRED_FIELDS | (
         {"explicit_consent": Said("what a Yes means on a sensitive list")}
         if mailing_list.sensitive
         else {}
     )
     for field, what in needed.items():
         if field not in used:
-            yield Said("%(what)s is missing: put %(field)s in it", what=what, field=_written(field))
+            yield Said(
+                "%(what)s is missing: put %(field)s in it", what=what, field=_write_field(field)
+            )
 
 
-def _forbidden(text: str, *, reply_to: str) -> Iterator[Said]:
+def _check_forbidden(text: str, *, reply_to: str) -> Iterator[Said]:
     """Yield what may not stand in a text with marks."""
     # Statements are refused as such; what they stand beside is not their fault.
-    read = as_read(_STATEMENT.sub(" ", text))
-    if reason := endless_word(read):
+    read = normalize_text(_STATEMENT.sub(" ", text))
+    if reason := check_word_length(read):
         yield reason
         return
-    yield from other_links(read, reply_to=reply_to)
-    yield from glued_fields(read)
-    for offer in offers_in(read):
+    yield from find_other_links(read, reply_to=reply_to)
+    yield from find_glued_fields(read)
+    for offer in find_offers(read):
         yield Said("an offer, which makes the mail advertising: %(quoted)s", quoted=offer)
 
 
-def _used_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[Said]]:
+def _read_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[Said]]:
     """Return the fields in a template, and what else in it is not allowed."""
-    if _BRACKETS.search(decoded(source)):
+    if _BRACKETS.search(decode_references(source)):
         return set(FIELD.findall(source)), [Said("⟦ and ⟧ may not stand in it: write [ and ]")]
     if "{%" in source or "{#" in source:
         reason = Said("only fields such as {{ deadline }} may stand in it, no {% … %} or {# … #}")
         return set(FIELD.findall(source)), [reason]
     try:
-        found = list(own_environment(html=False).parse(source).find_all(nodes.Node))
+        found = list(make_own_environment(html=False).parse(source).find_all(nodes.Node))
     except TemplateSyntaxError as error:
         fault = Said(
             "line %(line)s: %(fault)s",
@@ -249,40 +263,40 @@ def _used_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[S
         )
         return set(), [fault]
     except RecursionError:
-        return set(FIELD.findall(source)), [_BARE]
+        return set(FIELD.findall(source)), [_BARE_FIELD]
     used = {node.name for node in found if isinstance(node, nodes.Name)}
     reasons = [
         Said(
             "there is no field %(field)s here; there are %(fields)s",
-            field=_written(name),
+            field=_write_field(name),
             fields=Joined(tuple(sorted(allowed))),
         )
         for name in sorted(used - allowed)
     ]
     # The parser sees no difference between a name and a name in parentheses.
-    if not all(isinstance(node, _PLAIN) for node in found) or "{{" in marked(source):
-        reasons.append(_BARE)
+    if not all(isinstance(node, _PLAIN) for node in found) or "{{" in mark_fields(source):
+        reasons.append(_BARE_FIELD)
     return used, reasons
 
 
-def _written(field: str) -> str:
+def _write_field(field: str) -> str:
     return f"{{{{ {field} }}}}"
 
 
 _HTML = Said("HTML")
-_BARE = Said("only the bare name of a field may stand between {{ and }}")
+_BARE_FIELD = Said("only the bare name of a field may stand between {{ and }}")
 _PLAIN = (nodes.Output, nodes.TemplateData, nodes.Name)
 
 
 # --- repermit's own wording of an ask as templates with fields. -----------------------------------
 
 
-def usual_wording(mailing_list: MailingListFacts, *, language: str) -> OwnWording:
+def make_usual_wording(mailing_list: MailingListFacts, *, language: str) -> OwnWording:
     """Return what `check_wording` takes and what says the same as repermit's own ask.
 
     Without HTML, which is made from the text.
     """
-    fields = {field: f"{{{{ {field} }}}}" for field in FIELDS}
+    fields = {field: f"{{{{ {field} }}}}" for field in ALL_FIELDS}
     # What the templates ask of a list, as they would find it.
     fields["sensitive"] = "yes" if mailing_list.sensitive else ""
     fields["frequency"] = fields["frequency"] if mailing_list.frequency else ""
@@ -301,7 +315,7 @@ _PLACEHOLDER = re.compile(r"%\(\w+\)s")
 _MARKUP = re.compile(r"[<>&\"%⟦⟧]")
 _BLANKS = re.compile(r"[ \t\r\n]+")
 
-_OF_A_LABEL = 120
+_LONGEST_LABEL = 120
 """How many characters the texts have that may stand on a button, in a title or in a subject."""
 
 _SHORT, _LONGEST_WORD = 40, 40
@@ -309,7 +323,7 @@ _YES, _NO = ("Yes, ",), ("No, ", "I did not ")
 """How the English begins of what stands on buttons."""
 
 
-def checked_correction(
+def check_correction(
     text: Text, forms: Sequence[str], *, corrected: Mapping[str, Sequence[str]]
 ) -> tuple[str, ...]:
     """Return a correction with single blanks; () for the usual text, which empty forms stand for.
@@ -331,7 +345,7 @@ def checked_correction(
 
 def _refuse_wrong(text: Text, form: str, usual: str) -> None:
     # As its reader sees it: some letters and blanks are not drawn.
-    if _has_words(usual) and not _has_words(as_read(form)):
+    if _has_words(usual) and not _has_words(normalize_text(form)):
         raise Refused("say it in every form, or in none to have the usual text")
     _refuse_unfilled(text, form, usual)
     plain, before = _PLACEHOLDER.sub("x", form), _PLACEHOLDER.sub("x", usual)
@@ -339,9 +353,9 @@ def _refuse_wrong(text: Text, form: str, usual: str) -> None:
         raise Refused("the sign %(sign)s cannot stand in a text", sign=wrong[0])
     if any(unicodedata.category(sign).startswith("C") for sign in plain):
         raise Refused("there is a sign in it that cannot be seen")
-    read = as_read(plain)
+    read = normalize_text(plain)
     _refuse_long(read, before)
-    _refuse_promotion(read, as_read(before))
+    _refuse_promotion(read, normalize_text(before))
 
 
 def _has_words(form: str) -> bool:
@@ -364,7 +378,7 @@ def _refuse_unfilled(text: Text, form: str, usual: str) -> None:
 def _refuse_long(form: str, usual: str) -> None:
     """Refuse what would not stand where it has to: on a button of a phone, say."""
     longest = 2 * len(usual)
-    if len(usual) <= _OF_A_LABEL:
+    if len(usual) <= _LONGEST_LABEL:
         longest = max(len(usual) * 5 // 4, len(usual) + 10, _SHORT)
     if len(form) > longest:
         raise Refused(
@@ -377,17 +391,17 @@ def _refuse_long(form: str, usual: str) -> None:
 
 def _refuse_promotion(form: str, usual: str) -> None:
     """Refuse what may not stand in a mail that asks, unless it always stood there."""
-    reason = _link_in(form, usual)
+    reason = _find_new_link(form, usual)
     if reason:
         raise Refused(reason)
-    if offers := sorted({*offers_in(form)} - {*offers_in(usual)}):
+    if offers := sorted({*find_offers(form)} - {*find_offers(usual)}):
         raise Refused("%(offer)s sounds like an offer, and asking is none", offer=offers[0])
 
 
-def _link_in(form: str, usual: str) -> Said:
+def _find_new_link(form: str, usual: str) -> Said:
     """Return the reason against a link that was not there before; no word of them is endless."""
-    known = set(other_links(usual, reply_to=""))
-    more = [reason for reason in other_links(form, reply_to="") if reason not in known]
+    known = set(find_other_links(usual, reply_to=""))
+    more = [reason for reason in find_other_links(form, reply_to="") if reason not in known]
     return more[0] if more else Said()
 
 
@@ -395,10 +409,10 @@ def _refuse_opposite(text: Text, form: str, corrected: Mapping[str, Sequence[str
     """Refuse a button for Yes that says what one for No says, and the other way round."""
     for own, other in ((_YES, _NO), (_NO, _YES)):
         if text.source[0].startswith(own):
-            _refuse_said_by(other, text, form, corrected)
+            _refuse_same_label(other, text, form, corrected)
 
 
-def _refuse_said_by(
+def _refuse_same_label(
     other: tuple[str, ...], text: Text, form: str, corrected: Mapping[str, Sequence[str]]
 ) -> None:
     typed = as_typed(form)

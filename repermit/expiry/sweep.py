@@ -172,9 +172,8 @@ def _explain_wait(campaign: Campaign, now: datetime) -> str:
         return ""
     return (
         f"{campaign.list.slug}: the answer pages were down for {_format_span(down)} in all since "
-        "the asking began, so some may have been unable to answer. Nobody is taken off. Give "
-        "them more "
-        "time (`repermit extend`), or decide that silence counts all the same "
+        "the asking began, so some may have been unable to answer. Nobody is taken off. Give them "
+        "more time (`repermit extend`), or decide that silence counts all the same "
         "(`repermit expire --despite-downtime`)"
     )
 

@@ -362,7 +362,7 @@ def find_opened(authority: str, *, now: datetime) -> Opened | None:
         authority=authority,
         contact=found.contact_id,
         uid=found.contact.uid,
-        language=mailing_list.pick(found.language),
+        language=mailing_list.pick_language(found.language),
         ends_at=found.at + HOUR,
         mailing_list=mailing_list,
     )
@@ -386,7 +386,7 @@ def link_of(found: FreshLink, *, now: datetime) -> Link:
         state=_state(found, now),
         address=email_address.in_part(found.address),
         is_own=found.address_key == found.contact.address_key,
-        language=mailing_list.pick(found.language),
+        language=mailing_list.pick_language(found.language),
         ends_at=found.at + HOUR,
         mailing_list=mailing_list,
     )

@@ -56,7 +56,7 @@ def say_not_the_person(
         Mail.create(
             list=contact.list_id,
             kind=MailKind.NOTICE,
-            topic=admin_notices.not_the_person_topic(contact.id),
+            topic=admin_notices.make_not_the_person_topic(contact.id),
             due_at=now,
             message_id="",
         )

@@ -127,8 +127,8 @@ def _filled(text: str, draft: Draft | None, person: Mapping[str, Any]) -> str:
     values = {"address": in_part}
     if draft is not None:
         since = person.get("since")
-        values["greeting"] = compose_mail.greeting(draft, person.get("name", ""))
-        values["reason"] = compose_mail.reason(
+        values["greeting"] = compose_mail.make_greeting(draft, person.get("name", ""))
+        values["reason"] = compose_mail.make_reason(
             draft,
             source=person.get("source", ""),
             since=datetime.fromisoformat(since) if since else None,
@@ -180,6 +180,6 @@ def _style() -> str:
 
 @cache
 def _environment(language: str) -> Environment:
-    environment = template_engine.environment("proofs", language)
+    environment = template_engine.make_environment("proofs", language)
     environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False, indent=1)
     return environment

@@ -184,7 +184,7 @@ def _render(report: Report, template: str, *, form: Literal["html", "txt"], **mo
 
 @cache
 def _environment(wording: ReportWording, form: Literal["html", "txt"]) -> Environment:
-    environment = template_engine.environment("reports", wording.language)
+    environment = template_engine.make_environment("reports", wording.language)
     environment.autoescape = form == "html"
     environment.add_extension("jinja2.ext.do")
     environment.filters.update(wrap=wrap, quote=quote)

@@ -25,8 +25,8 @@ from repermit.emails import (
     personal_mails,
     sender_identity,
 )
-from repermit.emails.dkim_signature import signer_of
-from repermit.emails.fill_draft import Filler
+from repermit.emails.dkim_signature import make_signer
+from repermit.emails.fill_draft import DraftFiller
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import ConfirmValues, NoticeValues, ReceiptValues
 from repermit.emails.mime_encoding import Letter
@@ -45,7 +45,7 @@ class MailComposer:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._links = Links(settings.public_url, settings.secret_keys)
-        self._signer = signer_of(settings.mail)
+        self._signer = make_signer(settings.mail)
         # One of each for a campaign and language, or a list and language.
         self._filler = cache(self._make_draft_filler)
         self._list = cache(MailingList.get_by_id)
@@ -57,7 +57,7 @@ class MailComposer:
         AddressError or ValueError if what would stand in it cannot.
         """
         letter = self._compose(claim, now)
-        return self._signer.signed(letter) if self._signer else letter
+        return self._signer.sign(letter) if self._signer else letter
 
     def _compose(self, claim: Claim, now: datetime) -> Letter:
         mail = claim.mail
@@ -81,7 +81,7 @@ class MailComposer:
             message_id=mail.message_id,
         )
 
-    def _make_draft_filler(self, wording_id: int) -> Filler:
+    def _make_draft_filler(self, wording_id: int) -> DraftFiller:
         row = (
             CampaignWording.select(CampaignWording, Wording)
             .join(Wording)
@@ -89,7 +89,7 @@ class MailComposer:
             .get()
         )
         draft = frozen_draft.read_draft(row.wording.content)
-        return Filler(
+        return DraftFiller(
             draft,
             list_label=self._make_list_label(draft),
             links=self._links,
@@ -104,7 +104,7 @@ class MailComposer:
             organisation=self._settings.organisation,
             mailing_list=list_facts,
             zone=self._settings.zone,
-            language=list_facts.pick(mail.sign_up_language or ""),
+            language=list_facts.pick_language(mail.sign_up_language or ""),
         )
         values = ConfirmValues(
             address=mail.sign_up_address or "",
@@ -114,7 +114,7 @@ class MailComposer:
             return_path=self._make_return_path(mail, draft),
             date=date,
         )
-        return mime_encoding.letter_of(compose_mail.compose(draft, values))
+        return mime_encoding.make_letter(compose_mail.compose_mail(draft, values))
 
     def _compose_receipt(self, mail: QueuedMail, date: datetime) -> Letter:
         draft = self._make_receipt_draft(mail)
@@ -130,7 +130,7 @@ class MailComposer:
             return_path=self._make_return_path(mail, draft),
             date=date,
         )
-        return mime_encoding.letter_of(compose_mail.compose(draft, values))
+        return mime_encoding.make_letter(compose_mail.compose_mail(draft, values))
 
     def _make_receipt_draft(self, mail: QueuedMail) -> Draft:
         list_facts = lookup.list_facts(self._list(mail.list_id))
@@ -140,7 +140,7 @@ class MailComposer:
             "mailing_list": list_facts,
             "answered_at": answered_at,
             "zone": self._settings.zone,
-            "language": list_facts.pick(mail.language or ""),
+            "language": list_facts.pick_language(mail.language or ""),
         }
         if answer is Answer.NO:
             return personal_mails.draft_no_receipt(**shared)
@@ -156,12 +156,12 @@ class MailComposer:
 
     def _compose_requested(self, mail: QueuedMail, date: datetime) -> Letter:
         list_facts = lookup.list_facts(self._list(mail.list_id))
-        draft = personal_mails.draft_requested(
+        draft = personal_mails.draft_requested_mail(
             mail.link_purpose or "",
             organisation=self._settings.organisation,
             mailing_list=list_facts,
             zone=self._settings.zone,
-            language=list_facts.pick(mail.link_language or ""),
+            language=list_facts.pick_language(mail.link_language or ""),
         )
         kind: Kind = "address" if mail.link_purpose == "address" else "fresh"
         values = ConfirmValues(
@@ -172,7 +172,7 @@ class MailComposer:
             return_path=self._make_return_path(mail, draft),
             date=date,
         )
-        return mime_encoding.letter_of(compose_mail.compose(draft, values))
+        return mime_encoding.make_letter(compose_mail.compose_mail(draft, values))
 
     def _compose_notice(self, mail: QueuedMail, date: datetime) -> Letter:
         draft = self._make_notice_draft(mail)
@@ -183,7 +183,7 @@ class MailComposer:
             return_path=self._make_return_path(mail, draft),
             date=date,
         )
-        return mime_encoding.letter_of(compose_mail.compose(draft, values))
+        return mime_encoding.make_letter(compose_mail.compose_mail(draft, values))
 
     def _make_notice_draft(self, mail: QueuedMail) -> Draft:
         settings = self._settings
@@ -193,9 +193,9 @@ class MailComposer:
             "mailing_list": list_facts,
             "zone": settings.zone,
         }
-        if news := mail_values.read_news(mail.topic):
+        if news := mail_values.read_daily_news(mail.topic):
             return admin_notices.draft_daily(news, public_url=settings.public_url, **shared)
-        if closing := mail_values.read_closing(mail.topic):
+        if closing := mail_values.read_closing_news(mail.topic):
             return admin_notices.draft_closing(closing, public_url=settings.public_url, **shared)
         number = admin_notices.read_not_the_person(mail.topic)
         if number is not None:
@@ -206,20 +206,22 @@ class MailComposer:
 
     def _make_list_label(self, draft: Draft) -> str:
         # Under the key that never changes, since mail programs file by List-Id.
-        return sender_identity.list_label(draft.mailing_list, key=self._settings.fingerprint_key)
+        return sender_identity.make_list_label(
+            draft.mailing_list, key=self._settings.fingerprint_key
+        )
 
     def _make_message_id(self, mail: QueuedMail, draft: Draft) -> str:
         """Return the Message-ID that the first attempt was given, or else the one to give."""
-        domain = sender_identity.sender_address(draft.mailing_list).rpartition("@")[2]
-        return mail.message_id or message_id.message_id(
+        domain = sender_identity.read_sender_address(draft.mailing_list).rpartition("@")[2]
+        return mail.message_id or message_id.make_message_id(
             mail.id, sender_domain=domain, key=self._key
         )
 
     def _make_return_path(self, mail: QueuedMail, draft: Draft) -> str:
         server = self._settings.mail
-        return message_id.return_path(
+        return message_id.make_return_path(
             "verp" if server.return_path == "verp" else "fixed",
-            sender=sender_identity.sender_address(draft.mailing_list),
+            sender=sender_identity.read_sender_address(draft.mailing_list),
             return_domain=server.return_domain,
             mail_id=mail.id,
             key=self._key,

@@ -35,7 +35,7 @@ def correct(
     with database.atomic():
         take_turn(TEXTS)
         there = corrections_in(text.language)
-        after = wording_validation.checked_correction(text, forms, corrected=there)
+        after = wording_validation.check_correction(text, forms, corrected=there)
         _refuse_sensitive(after)
         before = there.get(text.key, ())
         if after == before:
@@ -49,7 +49,7 @@ def correct(
 def _refuse_sensitive(forms: tuple[str, ...]) -> None:
     lists = list(MailingList.select().where(MailingList.sensitive))
     names = [one.name for one in (*lists, *ListText.select().where(ListText.list.in_(lists)))]
-    if any(sender_identity.shows(form, name) for form in forms for name in names if name):
+    if any(sender_identity.contains_name(form, name) for form in forms for name in names if name):
         raise Refused("it shows the name of a sensitive list, and others may see it")
 
 

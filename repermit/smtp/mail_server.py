@@ -10,8 +10,8 @@ import flask_mail
 from flask import Flask
 
 from repermit.clock import SystemClock
-from repermit.emails.dkim_signature import signer_of
-from repermit.emails.mime_encoding import letter_of
+from repermit.emails.dkim_signature import make_signer
+from repermit.emails.mime_encoding import make_letter
 from repermit.errors import ConfigError, OutcomeUnknown, TransportError
 from repermit.smtp.connection import Connection, Line
 from repermit.smtp.oauth import token_source
@@ -84,7 +84,7 @@ def send_one(server: MailServer, mail: Mail) -> Reply:
     Raises TransportError, and OutcomeUnknown if it may have gone.
     """
     with closing(Mailer(server).dial()) as line:
-        return hand_over(line, mail, patience=server.reply_timeout, signer=signer_of(server))
+        return hand_over(line, mail, patience=server.reply_timeout, signer=make_signer(server))
 
 
 def _host_name(name: str) -> str:
@@ -118,9 +118,9 @@ def hand_over(line: Line, mail: Mail, *, patience: float, signer: Signer | None 
     not accepted it, and OutcomeUnknown if the dot may have left but no reply could be read
     (RFC 5321 §4.5.3.2.6).
     """
-    letter = letter_of(mail)
+    letter = make_letter(mail)
     if signer is not None:
-        letter = signer.signed(letter)
+        letter = signer.sign(letter)
     try:
         return _converse(line, letter, patience)
     except TimeoutError:

@@ -96,7 +96,7 @@ def make_reader(
     return Reader(
         language=chosen,
         path=path,
-        mailing_list=mailing_list and mailing_list.told_in(chosen),
+        mailing_list=mailing_list and mailing_list.in_language(chosen),
         is_switched=chosen != language,
         is_representative=request.args.get("as") == REPRESENTATIVE,
     )
@@ -215,7 +215,7 @@ def _choices(reader: Reader) -> list[Choice]:
 
 @cache
 def _environment(language: str) -> Environment:
-    return template_engine.environment("public", language)
+    return template_engine.make_environment("public", language)
 
 
 # --- In which words a page was shown, known again when a Yes comes from it. -----------------------

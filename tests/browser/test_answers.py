@@ -92,7 +92,7 @@ def confirm_of(pages: Pages, made: SignUp) -> mail_values.Mail:
         zone=pages.settings.zone,
         language="nl",
     )
-    return compose_mail.compose(draft, values)
+    return compose_mail.compose_mail(draft, values)
 
 
 def links_in(mail: mail_values.Mail, pages: Pages) -> set[str]:

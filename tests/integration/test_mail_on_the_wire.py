@@ -17,7 +17,7 @@ from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
 from repermit.emails import message_id
-from repermit.emails.dkim_signature import signer_of
+from repermit.emails.dkim_signature import make_signer
 from repermit.signed_links import Links
 from repermit.smtp import mail_server
 from tests.support.builders import make_contact, make_organisation
@@ -228,14 +228,14 @@ def test_no_token_can_be_guessed_from_a_header(story: Story, open_inbox: Inbox) 
 def test_a_mail_is_signed_where_there_is_a_key(story: Story, open_inbox: Inbox) -> None:
     account = replace(story.settings.mail, dkim_selector="mail2026", dkim_key=make_key())
     story.settings = replace(story.settings, mail=account)
-    signer = signer_of(account)
+    signer = make_signer(account)
     assert signer is not None
     received, _ = ask(story, open_inbox)
     with NameServer() as server:
         assert not is_signed(received.raw, server)
-        server.text("mail2026._domainkey.xn--mller-kva.example.org", signer.record)
+        server.text("mail2026._domainkey.xn--mller-kva.example.org", signer.make_dns_record)
         assert is_signed(received.raw, server)
         # A mail that nothing is recorded of, such as a preview, is signed as all are.
         mail_server.send_one(account, make_mail("ask-nl"))
-        server.text("mail2026._domainkey.example.org", signer.record)
+        server.text("mail2026._domainkey.example.org", signer.make_dns_record)
         assert is_signed(open_inbox.to("jan.jansen@example.com")[0].raw, server)

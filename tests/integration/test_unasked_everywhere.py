@@ -96,7 +96,7 @@ def test_all_say_the_same_number(
     }
     if state is CampaignState.CLOSED:
         assert closing_mail.enqueue_closing_mails(database, now=LATER) == 1
-        mail = mail_values.read_closing(Mail.get(Mail.kind == "notice").topic)
+        mail = mail_values.read_closing_news(Mail.get(Mail.kind == "notice").topic)
         assert mail
         found["mail"] = mail.unasked
     assert found == dict.fromkeys(found, expected)

@@ -26,7 +26,7 @@ from repermit.emails.mail_values import (
     ReceiptValues,
 )
 from repermit.emails.make_draft import draft_ask, draft_confirm, draft_reminder
-from repermit.emails.personal_mails import draft_no_receipt, draft_receipt, draft_requested
+from repermit.emails.personal_mails import draft_no_receipt, draft_receipt, draft_requested_mail
 from repermit.settings.definitions import Organisation
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -213,7 +213,7 @@ def make_requested(purpose: str, **overrides: Any) -> Draft:
         "zone": AMSTERDAM,
         "language": "nl",
     }
-    return draft_requested(purpose, **(values | overrides))
+    return draft_requested_mail(purpose, **(values | overrides))
 
 
 def make_not_the_person(**overrides: Any) -> Draft:

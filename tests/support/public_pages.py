@@ -167,7 +167,7 @@ def ask_to(pages: Pages, contact: Contact) -> Mail:
         return_path="praktijk@example.org",
         date=NOW,
     )
-    return compose_mail.compose(draft, values)
+    return compose_mail.compose_mail(draft, values)
 
 
 @contextmanager

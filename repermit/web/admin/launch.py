@@ -396,7 +396,7 @@ def announcements(
         (
             language,
             language_name(language),
-            website_notice.website_notice(
+            website_notice.word_website_notice(
                 organisation=settings.organisation,
                 mailing_list=lookup.list_facts(mailing_list),
                 public_url=settings.public_url,

@@ -189,7 +189,7 @@ def begin(slug: str) -> Response:
     """Put repermit's own wording into what is empty, to be changed; nothing is saved by that."""
     mailing_list = find_list(slug)
     form = WordingForm(request.form, mailing_list=mailing_list)
-    usual = wording_validation.usual_wording(
+    usual = wording_validation.make_usual_wording(
         lookup.list_facts(mailing_list), language=mailing_list.language
     )
     form.own_subject.data = typed_in(form, "own_subject") or usual.subject

@@ -171,7 +171,7 @@ def number_in_words(value: int | Decimal) -> str:
 
 @cache
 def _environment(language: str) -> Environment:
-    environment = template_engine.environment("admin", language)
+    environment = template_engine.make_environment("admin", language)
     environment.filters.update(
         moment=moment_in_words,
         day=day_in_words,

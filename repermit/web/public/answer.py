@@ -208,7 +208,7 @@ def voice_of(reader: Reader) -> Voice:
 
 def list_fields(about: MailingListFacts, reader: Reader) -> dict[str, Any]:
     """Return what the templates say about a list and about what is kept."""
-    site, about = current_site(), about.told_in(reader.language)
+    site, about = current_site(), about.in_language(reader.language)
     organisation = site.settings.organisation
     other = replace(reader, is_representative=not reader.is_representative)
     return {
@@ -216,7 +216,7 @@ def list_fields(about: MailingListFacts, reader: Reader) -> dict[str, Any]:
         "purpose": about.purpose,
         "frequency": about.frequency,
         "sensitive": about.sensitive,
-        "sender": sender_identity.sender_name(about, organisation) or organisation.name,
+        "sender": sender_identity.choose_sender_name(about, organisation) or organisation.name,
         "is_representative": reader.is_representative,
         # On a page that has no query else, "?" alone leads to it without one.
         "other_giver_url": other.here() or "?",
@@ -316,7 +316,7 @@ def _wording(standing: Standing, *, is_again: bool) -> str:
         tuple(fields.pop("labels").items()),
         language=reader.language,
         organisation=current_site().settings.organisation,
-        privacy_url=standing.mailing_list.told_in(reader.language).privacy_url,
+        privacy_url=standing.mailing_list.in_language(reader.language).privacy_url,
         **fields,
     )
 

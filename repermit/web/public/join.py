@@ -237,7 +237,7 @@ def _wording(signed_up: SignUpResult, token: str) -> str:
         "sign_up_wording.html",
         language=reader.language,
         organisation=current_site().settings.organisation,
-        privacy_url=sign_up.mailing_list.told_in(reader.language).privacy_url,
+        privacy_url=sign_up.mailing_list.in_language(reader.language).privacy_url,
         **fields,
     )
 

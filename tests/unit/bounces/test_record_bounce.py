@@ -729,4 +729,4 @@ def test_no_address_and_no_mark_is_logged(
     came_back(database, name, ask)
     said = caplog.text.lower()
     assert "@" not in said
-    assert message_id.message_id(ask.id, sender_domain="x", key=b"x" * 16)[1:8] not in said
+    assert message_id.make_message_id(ask.id, sender_domain="x", key=b"x" * 16)[1:8] not in said

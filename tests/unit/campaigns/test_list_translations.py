@@ -94,19 +94,19 @@ def test_a_language_is_used_where_the_list_has_all_of_its_words_in_it(
     news = make_list(database, languages=(), **own)
     say(database, news, **said)
     assert facts(news).languages == (("nl", "de") if is_whole else ("nl",))
-    assert facts(news).pick("de-AT") == ("de" if is_whole else "nl")
-    assert facts(news).pick("") == facts(news).pick("xx") == "nl"
+    assert facts(news).pick_language("de-AT") == ("de" if is_whole else "nl")
+    assert facts(news).pick_language("") == facts(news).pick_language("xx") == "nl"
 
 
 def test_a_list_is_told_in_the_words_of_a_language_and_back(
     database: Database, news: MailingList
 ) -> None:
     say_german(database, news)
-    german = facts(news).told_in("de")
+    german = facts(news).in_language("de")
     assert (german.name, german.purpose, german.privacy_url) == (news.name, PURPOSE, URL)
-    assert german.told_in("nl") == facts(news) == facts(news).told_in("fr")
+    assert german.in_language("nl") == facts(news) == facts(news).in_language("fr")
     say_german(database, news, name="Neues")
-    assert facts(news).told_in("de").name == "Neues"
+    assert facts(news).in_language("de").name == "Neues"
 
 
 def test_a_list_that_changes_its_language_has_its_own_words_in_it(
@@ -117,7 +117,7 @@ def test_a_list_that_changes_its_language_has_its_own_words_in_it(
         news.language = "de"
         news.save()
     assert facts(news).languages == ("de",)
-    assert facts(news).told_in("de").purpose == news.purpose
+    assert facts(news).in_language("de").purpose == news.purpose
     assert list_translations.list_translations(news) == []
 
 
@@ -246,7 +246,7 @@ def test_a_launch_freezes_the_words_of_each_language(database: Database, news: M
     standing = standing_of(contact)
     # Both as they were, and the mail's own language first.
     assert (standing.language, standing.mailing_list.purpose) == ("de", PURPOSE)
-    assert standing.mailing_list.told_in("nl").purpose == news.purpose
+    assert standing.mailing_list.in_language("nl").purpose == news.purpose
     drafts = {row.language: frozen_draft.read_draft(row.wording.content) for row in wordings()}
     assert drafts["de"].mailing_list.purpose == PURPOSE
     assert PURPOSE in drafts["de"].text
@@ -289,7 +289,7 @@ def test_a_wording_from_before_lists_had_further_languages_is_read_as_it_was() -
     content = json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     read = frozen_draft.read_draft(content)
     assert read.mailing_list.languages == ("nl", "en", "de", "fr")
-    assert read.mailing_list.told_in("de") == read.mailing_list
+    assert read.mailing_list.in_language("de") == read.mailing_list
     # What it is known by is what was stored.
     assert read.content == content
     assert replace(read, text="x").content != content

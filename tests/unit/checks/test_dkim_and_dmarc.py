@@ -28,7 +28,7 @@ from repermit.checks.dmarc import Aligned, look_at_dmarc
 from repermit.checks.dns_lookup import Names
 from repermit.checks.findings import Finding
 from repermit.emails.dkim_signature import Signer
-from repermit.emails.mime_encoding import letter_of, unstuffed
+from repermit.emails.mime_encoding import make_letter, unstuff_dots
 from tests.support.builders import NOW
 from tests.support.dkim_keys import make_key
 from tests.support.dns_server import NameServer
@@ -234,10 +234,10 @@ OURS = Signer(make_key(), selector="repermit2026")
 @pytest.mark.parametrize(
     ("records", "code"),
     [
-        ([OURS.record], "dkim_own_ok"),
-        ([OURS.record.replace("k=rsa; ", "t=s; n=ours; ")], "dkim_own_ok"),
-        ([OURS.record.replace("k=rsa", "t=y")], "dkim_testing"),
-        ([OURS.record, OURS.record.replace("k=rsa", "k=RSA")], "dkim_broken"),
+        ([OURS.make_dns_record], "dkim_own_ok"),
+        ([OURS.make_dns_record.replace("k=rsa; ", "t=s; n=ours; ")], "dkim_own_ok"),
+        ([OURS.make_dns_record.replace("k=rsa", "t=y")], "dkim_testing"),
+        ([OURS.make_dns_record, OURS.make_dns_record.replace("k=rsa", "k=RSA")], "dkim_broken"),
         ([f"p={public_key(2049)}"], "dkim_own_other"),
         (["v=DKIM1; p="], "dkim_own_other"),
         ([], "dkim_own_missing"),
@@ -251,18 +251,18 @@ def test_the_record_of_a_key_that_signs_here_is_held_to_it(
     (one,) = dkim(server, selector="repermit2026", signer=OURS)
     assert one.code == code
     if one.verdict == "problem" and code.startswith("dkim_own"):
-        assert OURS.record in one.remedy
+        assert OURS.make_dns_record in one.remedy
         assert "repermit2026._domainkey.example.org" in one.remedy
 
 
 def test_a_mail_that_was_signed_here_is_verified_too(server: NameServer) -> None:
-    raw = unstuffed(OURS.signed(letter_of(make_mail("ask-nl"))).wire)
+    raw = unstuff_dots(OURS.sign(make_letter(make_mail("ask-nl"))).wire)
 
     def found(mail: bytes) -> list[str]:
         return codes(dkim(server, selector="repermit2026", signer=OURS, mail=mail))
 
     assert found(raw) == ["dkim_own_missing"]
-    server.text("repermit2026._domainkey.example.org", OURS.record)
+    server.text("repermit2026._domainkey.example.org", OURS.make_dns_record)
     server.text("mail2026._domainkey.example.org", KEY)
     # A new one each time remembers nothing of what the DNS had.
     assert found(raw) == ["dkim_holds"]
@@ -274,8 +274,8 @@ def test_a_mail_that_was_signed_here_is_verified_too(server: NameServer) -> None
 
 
 def test_what_signs_here_in_vain_does_not_count(server: NameServer) -> None:
-    server.text("repermit2026._domainkey.example.org", OURS.record)
-    raw = unstuffed(OURS.signed(letter_of(make_mail("ask-nl"))).wire)
+    server.text("repermit2026._domainkey.example.org", OURS.make_dns_record)
+    raw = unstuff_dots(OURS.sign(make_letter(make_mail("ask-nl"))).wire)
     own: dict[str, Any] = {"selector": "repermit2026", "signer": OURS}
     assert in_vain(dkim(server, **own)) == set()
     assert in_vain(dkim(server, **own, mail=raw)) == set()

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.emails.autolinks import endless_word, glued_fields, other_links
-from repermit.emails.html_markup import as_read, marked
+from repermit.emails.autolinks import check_word_length, find_glued_fields, find_other_links
+from repermit.emails.html_markup import mark_fields, normalize_text
 
 REPLIES = "praktijk@example.org"
 LETTERS = st.text("abcdefghijklmnopqrstuvwxyz", min_size=2, max_size=12)
 
 
 def against(text: str) -> list[str]:
-    return list(other_links(as_read(marked(text)), reply_to=REPLIES))
+    return list(find_other_links(normalize_text(mark_fields(text)), reply_to=REPLIES))
 
 
 @pytest.mark.parametrize(
@@ -147,20 +147,20 @@ def test_the_address_for_replies_is_no_other() -> None:
 )  # fmt: skip
 def test_a_link_that_something_is_glued_to_is_refused(field: str, form: str) -> None:
     text = f"Ja {form} nee".replace("{}", f"{{{{ {field} }}}}").replace("{0}", f"{{{{ {field} }}}}")
-    (reason,) = glued_fields(as_read(marked(text)))
+    (reason,) = find_glued_fields(normalize_text(mark_fields(text)))
     assert reason.startswith(f"{{{{ {field} }}}} must stand apart, a blank on both sides: ")
 
 
 def test_what_is_glued_is_quoted() -> None:
-    assert list(glued_fields("ja: x⟦no_url⟧&a, en")) == [
+    assert list(find_glued_fields("ja: x⟦no_url⟧&a, en")) == [
         "{{ no_url }} must stand apart, a blank on both sides: x{{ no_url }}&a,"
     ]
 
 
 def test_a_blank_that_the_engine_takes_away_is_none() -> None:
-    assert list(glued_fields(as_read(marked("x {{- no_url }} y"))))
-    assert list(glued_fields(as_read(marked("x {{ no_url -}} y"))))
-    assert not list(glued_fields(as_read(marked("x {{ no_url }} y"))))
+    assert list(find_glued_fields(normalize_text(mark_fields("x {{- no_url }} y"))))
+    assert list(find_glued_fields(normalize_text(mark_fields("x {{ no_url -}} y"))))
+    assert not list(find_glued_fields(normalize_text(mark_fields("x {{ no_url }} y"))))
 
 
 @pytest.mark.parametrize(
@@ -173,14 +173,16 @@ def test_a_blank_that_the_engine_takes_away_is_none() -> None:
 )  # fmt: skip
 def test_a_link_may_stand_between_blanks_quotes_and_brackets(form: str) -> None:
     for field in ("yes_url", "no_url", "me_url", "privacy_url"):
-        assert not list(glued_fields(as_read(marked(form.format(f"{{{{ {field} }}}}")))))
+        assert not list(
+            find_glued_fields(normalize_text(mark_fields(form.format(f"{{{{ {field} }}}}"))))
+        )
 
 
 @given(before=LETTERS, after=LETTERS)
 def test_any_letters_beside_a_link_are_refused(before: str, after: str) -> None:
-    assert list(glued_fields(f"{before}⟦yes_url⟧"))
-    assert list(glued_fields(f"⟦yes_url⟧{after}"))
-    assert not list(glued_fields(f"{before} ⟦yes_url⟧ {after}"))
+    assert list(find_glued_fields(f"{before}⟦yes_url⟧"))
+    assert list(find_glued_fields(f"⟦yes_url⟧{after}"))
+    assert not list(find_glued_fields(f"{before} ⟦yes_url⟧ {after}"))
 
 
 @pytest.mark.parametrize(
@@ -198,17 +200,17 @@ def test_any_letters_beside_a_link_are_refused(before: str, after: str) -> None:
     ],
 )  # fmt: skip
 def test_a_mail_address_cannot_be_made_another(form: str, refused: bool) -> None:
-    assert bool(list(glued_fields(as_read(marked(f"Mail {form} dan"))))) is refused
+    assert bool(list(find_glued_fields(normalize_text(mark_fields(f"Mail {form} dan"))))) is refused
 
 
 @pytest.mark.parametrize("letter", ["a", "a.", "a@", "www.", "1:", "⟦"])
 def test_a_word_without_end_is_named_by_its_beginning(letter: str) -> None:
-    reason = endless_word(f"a {letter * 50_000} b")
+    reason = check_word_length(f"a {letter * 50_000} b")
     assert reason.startswith(f"a word of {len(letter) * 50_000:,} characters: {letter}")
     assert len(reason) < 100
 
 
 @pytest.mark.parametrize(("length", "refused"), [(199, False), (200, False), (201, True)])
 def test_a_word_may_be_as_long_as_words_can_be(length: int, refused: bool) -> None:
-    assert bool(endless_word(f"a {'x' * length} b")) is refused
-    assert endless_word("") == ""
+    assert bool(check_word_length(f"a {'x' * length} b")) is refused
+    assert check_word_length("") == ""

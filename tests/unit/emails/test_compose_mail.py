@@ -16,11 +16,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.emails.compose_mail import compose, greeting, reason
+from repermit.emails.compose_mail import compose_mail, make_greeting, make_reason
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import AskValues, ConfirmValues
-from repermit.emails.message_id import message_id, return_path
-from repermit.emails.sender_identity import greeted_name, list_label, sender_address, sender_name
+from repermit.emails.message_id import make_message_id, make_return_path
+from repermit.emails.sender_identity import (
+    choose_sender_name,
+    clean_greeted_name,
+    make_list_label,
+    read_sender_address,
+)
 from repermit.i18n.catalogues import languages
 from repermit.signed_links import Links
 from tests.support.mail_builders import (
@@ -45,7 +50,7 @@ def read(raw: bytes) -> EmailMessage:
 
 def headers_of(draft: Draft, values: AskValues | ConfirmValues) -> dict[str, bytes]:
     """Return the raw header lines by name, folds included."""
-    head = compose(draft, values).raw.partition(b"\r\n\r\n")[0]
+    head = compose_mail(draft, values).raw.partition(b"\r\n\r\n")[0]
     lines = re.split(rb"\r\n(?![ \t])", head)
     return {line.partition(b": ")[0].decode(): line.partition(b": ")[2] for line in lines}
 
@@ -84,7 +89,7 @@ def test_a_confirm_has_no_list_headers() -> None:
 
 
 def test_the_envelope_is_the_return_path_and_the_address() -> None:
-    mail = compose(ASK, make_ask_values())
+    mail = compose_mail(ASK, make_ask_values())
     assert mail.envelope_from == "bounce+aaaaaaaaaaaby-abcdefghijklmnop@example.org"
     assert mail.envelope_to == "jan.jansen@example.com"
     assert mail.message_id == "<mwaxf3zq2i5wqk6ecz3ap6z4ui@example.org>"
@@ -96,7 +101,7 @@ def test_the_bodies_are_text_then_html_and_read_back_whole(language: str) -> Non
         (make_ask(language=language), make_ask_values()),
         (make_confirm(language=language), make_confirm_values()),
     ):
-        mail = compose(draft, values)
+        mail = compose_mail(draft, values)
         message = read(mail.raw)
         parts = list(message.iter_parts())
         assert [part.get_content_type() for part in parts] == ["text/plain", "text/html"]
@@ -111,7 +116,7 @@ def test_the_bodies_are_text_then_html_and_read_back_whole(language: str) -> Non
 
 @pytest.mark.parametrize("language", languages())
 def test_every_line_is_short_ascii_with_crlf(language: str) -> None:
-    raw = compose(make_ask(language=language), make_ask_values(name="Zoë")).raw
+    raw = compose_mail(make_ask(language=language), make_ask_values(name="Zoë")).raw
     assert raw.isascii()
     assert raw.endswith(b"--\r\n")
     lines = raw.split(b"\r\n")
@@ -122,28 +127,28 @@ def test_every_line_is_short_ascii_with_crlf(language: str) -> None:
 
 
 def test_the_same_values_make_the_same_bytes() -> None:
-    assert compose(ASK, make_ask_values()) == compose(make_ask(), make_ask_values())
+    assert compose_mail(ASK, make_ask_values()) == compose_mail(make_ask(), make_ask_values())
 
 
 def test_links_of_this_installation_stand_in_one_piece() -> None:
     """Of a realistic length, under a public_url that has a long path."""
     links = Links("https://formulieren.gemeente-voorbeeld.example/vraag" * 2, (b"k" * 32,))
     no_url = links.url("no", "ab" * 16)
-    raw = compose(ASK, make_ask_values(no_url=no_url)).raw
+    raw = compose_mail(ASK, make_ask_values(no_url=no_url)).raw
     assert f"\r\nList-Unsubscribe: <{no_url}>\r\n".encode() in raw
 
 
 @pytest.mark.parametrize("field", ["no_url", "message_id", "address"])
 def test_nothing_starts_a_header_of_its_own(field: str) -> None:
     with pytest.raises(ValueError, match="a control character"):
-        compose(ASK, make_ask_values(**{field: "<a@example.org>\r\nBcc: b@example.org"}))
+        compose_mail(ASK, make_ask_values(**{field: "<a@example.org>\r\nBcc: b@example.org"}))
 
 
 @given(name=st.text(), source=st.text())
 def test_no_name_and_no_source_breaks_the_mail(name: str, source: str) -> None:
-    mail = compose(ASK, make_ask_values(name=name, source=source))
+    mail = compose_mail(ASK, make_ask_values(name=name, source=source))
     message = read(mail.raw)
-    assert list(message.keys()) == list(read(compose(ASK, make_ask_values()).raw).keys())
+    assert list(message.keys()) == list(read(compose_mail(ASK, make_ask_values()).raw).keys())
     assert len(list(message.iter_parts())) == 2
     assert not message.defects
     (to,) = message["To"].addresses
@@ -160,12 +165,12 @@ addresses_of_lists = (
 
 
 def built_by_the_standard_library(draft: Draft, values: AskValues) -> EmailMessage:
-    mail = compose(draft, values)
+    mail = compose_mail(draft, values)
     message = EmailMessage(policy=email.policy.SMTPUTF8)
     message["Date"] = values.date
-    sender = sender_name(draft.mailing_list, draft.organisation)
-    message["From"] = Address(sender, *sender_address(draft.mailing_list).split("@"))
-    message["To"] = Address(greeted_name(values.name), *values.address.split("@"))
+    sender = choose_sender_name(draft.mailing_list, draft.organisation)
+    message["From"] = Address(sender, *read_sender_address(draft.mailing_list).split("@"))
+    message["To"] = Address(clean_greeted_name(values.name), *values.address.split("@"))
     message["Subject"] = draft.subject
     message["Message-ID"] = values.message_id
     message.set_content(mail.text, cte="quoted-printable")
@@ -188,7 +193,7 @@ def test_a_mail_reads_as_the_one_that_the_standard_library_builds(
     draft = ask_in(language, sender)
     values = make_ask_values(name=name, address=address, source=source)
     # By way of text, since Python's parser of octets does not read UTF-8 in a header.
-    raw = compose(draft, values).raw.decode()
+    raw = compose_mail(draft, values).raw.decode()
     ours = read_text(raw)
     theirs = built_by_the_standard_library(draft, values)
     assert ours["Date"].datetime == theirs["Date"].datetime
@@ -213,7 +218,7 @@ def test_why_a_list_unsubscribe_is_not_left_to_the_standard_library() -> None:
     message = EmailMessage(policy=email.policy.SMTP)
     message["List-Unsubscribe"] = f"<{no_url}>"
     assert no_url.encode() not in message.as_bytes()
-    assert no_url.encode() in compose(ASK, make_ask_values(no_url=no_url)).raw
+    assert no_url.encode() in compose_mail(ASK, make_ask_values(no_url=no_url)).raw
 
 
 @cache
@@ -241,7 +246,7 @@ def test_a_name_with_crlf_becomes_a_name_on_one_line() -> None:
     assert headers_of(ASK, values)["To"] == b"jan.jansen@example.com"
     values = make_ask_values(name="Jan\r\nBcc: boef")
     assert headers_of(ASK, values)["To"] == b'"Jan Bcc: boef" <jan.jansen@example.com>'
-    assert "Geachte Jan Bcc: boef,\n" in compose(ASK, values).text
+    assert "Geachte Jan Bcc: boef,\n" in compose_mail(ASK, values).text
 
 
 def test_names_outside_ascii_are_encoded_and_read_back() -> None:
@@ -268,8 +273,8 @@ def test_a_senders_domain_is_written_as_an_a_label() -> None:
 
 
 def test_only_a_local_part_outside_ascii_needs_smtputf8() -> None:
-    assert not compose(ASK, make_ask_values(name="Zoë")).needs_smtputf8
-    mail = compose(ASK, make_ask_values(address="zoë@example.org"))
+    assert not compose_mail(ASK, make_ask_values(name="Zoë")).needs_smtputf8
+    mail = compose_mail(ASK, make_ask_values(address="zoë@example.org"))
     assert mail.needs_smtputf8
     assert '\r\nTo: "Jan Jansen" <zoë@example.org>\r\n'.encode() in mail.raw
     assert mail.raw.replace("zoë@".encode(), b"").isascii()
@@ -277,7 +282,7 @@ def test_only_a_local_part_outside_ascii_needs_smtputf8() -> None:
 
 def test_a_senders_local_part_outside_ascii_needs_smtputf8() -> None:
     draft = make_ask(mailing_list=make_facts(sender="zoë@example.org"))
-    assert compose(draft, make_ask_values()).needs_smtputf8
+    assert compose_mail(draft, make_ask_values()).needs_smtputf8
 
 
 @pytest.mark.parametrize("language", languages())
@@ -294,7 +299,7 @@ def test_the_headers_of_a_sensitive_list_tell_nothing_of_it(language: str) -> No
         mailing_list=facts,
         language=language,
     )
-    label = list_label(facts, key=b"a key")
+    label = make_list_label(facts, key=b"a key")
     headers = headers_of(draft, make_ask_values(list_label=label))
     assert headers["From"] == b"post@example.org"
     assert re.fullmatch(rb"<[0-9a-f]{16}\.example\.org>", headers["List-Id"])
@@ -306,7 +311,7 @@ def test_the_headers_of_a_sensitive_list_tell_nothing_of_it(language: str) -> No
 
 
 def test_a_message_reveals_the_address_in_part_only() -> None:
-    mail = compose(ASK, make_ask_values())
+    mail = compose_mail(ASK, make_ask_values())
     assert "jan.jansen" not in mail.text + mail.html
     assert "Deze mail is gestuurd naar j…n@example.com." in mail.text
     feedback = headers_of(ASK, make_ask_values())["Feedback-ID"]
@@ -317,7 +322,7 @@ def test_a_message_reveals_the_address_in_part_only() -> None:
 
 
 def test_markup_in_a_name_or_a_source_is_text() -> None:
-    mail = compose(ASK, make_ask_values(name="Jan & Piet", source='<img src="x"> ⟦no_url⟧'))
+    mail = compose_mail(ASK, make_ask_values(name="Jan & Piet", source='<img src="x"> ⟦no_url⟧'))
     assert "Geachte Jan &amp; Piet," in mail.html
     assert "Geachte Jan & Piet," in mail.text
     assert "&lt;img src=&#34;x&#34;&gt; [no_url]" in mail.html
@@ -328,7 +333,7 @@ def test_markup_in_a_name_or_a_source_is_text() -> None:
     [("Jan", "Geachte Jan,"), ("", "Geachte lezer,"), ("a@b", "Geachte lezer,")],
 )
 def test_a_reader_is_greeted_by_a_name_that_is_one(name: str, expected: str) -> None:
-    assert greeting(ASK, name) == expected
+    assert make_greeting(ASK, name) == expected
 
 
 @pytest.mark.parametrize(
@@ -369,14 +374,14 @@ def test_a_mail_says_why_the_reader_is_on_the_list_and_since_when(
     source: str, since: datetime | None, expected: str
 ) -> None:
     values = make_ask_values(source=source, since=since)
-    assert reason(ASK, source=source, since=since) == expected
-    assert expected in compose(ASK, values).text
+    assert make_reason(ASK, source=source, since=since) == expected
+    assert expected in compose_mail(ASK, values).text
 
 
 def test_ids_and_return_paths_of_this_installation_fit_into_a_mail() -> None:
-    path = return_path("verp", sender="post@example.org", mail_id=2**64 - 1, key=b"k")
-    identity = message_id(2**64 - 1, sender_domain="example.org", key=b"k")
-    mail = compose(ASK, make_ask_values(return_path=path, message_id=identity))
+    path = make_return_path("verp", sender="post@example.org", mail_id=2**64 - 1, key=b"k")
+    identity = make_message_id(2**64 - 1, sender_domain="example.org", key=b"k")
+    mail = compose_mail(ASK, make_ask_values(return_path=path, message_id=identity))
     assert mail.envelope_from == path
     assert f"\r\nMessage-ID: {identity}\r\n".encode() in mail.raw
     assert path.encode() not in mail.raw

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from repermit.emails import make_draft
-from repermit.emails.wording_validation import check_wording, usual_wording
+from repermit.emails.wording_validation import check_wording, make_usual_wording
 from repermit.i18n.catalogues import languages
 from tests.support.builders import DEADLINE, make_organisation, make_settings
 from tests.support.mail_builders import make_facts
@@ -21,7 +21,7 @@ def test_it_may_be_used_and_says_what_repermit_says(
     language: str, *, sensitive: bool, frequency: str
 ) -> None:
     facts = replace(make_facts(), sensitive=sensitive, frequency=frequency)
-    wording = usual_wording(facts, language=language)
+    wording = make_usual_wording(facts, language=language)
     check_wording(wording, organisation=make_organisation(), mailing_list=facts)
     usual, own = (
         make_draft.draft_ask(

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from repermit.emails.compose_mail import compose
-from repermit.emails.dkim_signature import Signer, signer_of
+from repermit.emails.compose_mail import compose_mail
+from repermit.emails.dkim_signature import Signer, make_signer
 from repermit.emails.mail_values import OwnWording
-from repermit.emails.mime_encoding import Letter, letter_of, unstuffed
+from repermit.emails.mime_encoding import Letter, make_letter, unstuff_dots
 from repermit.errors import ConfigError
 from repermit.settings.definitions import MailServer
 from tests.support.dkim_keys import is_signed, make_key
@@ -38,17 +38,17 @@ OVERSIGNED = [
 @pytest.fixture
 def server() -> Iterator[NameServer]:
     with NameServer() as running:
-        running.text("mail2026._domainkey.example.org", SIGNER.record)
+        running.text("mail2026._domainkey.example.org", SIGNER.make_dns_record)
         yield running
 
 
 def signed(case: str = "ask-nl-sensitive") -> Letter:
-    return SIGNER.signed(letter_of(make_mail(case)))
+    return SIGNER.sign(make_letter(make_mail(case)))
 
 
 def as_read(letter: Letter) -> bytes:
     """Return a letter as its reader's server has it, without the doubled dots."""
-    return unstuffed(letter.wire)
+    return unstuff_dots(letter.wire)
 
 
 def test_every_kind_of_mail_bears_a_signature_that_holds(server: NameServer) -> None:
@@ -62,7 +62,7 @@ def test_every_kind_of_mail_bears_a_signature_that_holds(server: NameServer) -> 
 def test_the_signature_comes_first_and_names_every_header(server: NameServer) -> None:
     mail = as_read(signed())
     first, between, others = mail.partition(b"\r\nDate: ")
-    assert between[2:] + others == as_read(letter_of(make_mail("ask-nl-sensitive")))
+    assert between[2:] + others == as_read(make_letter(make_mail("ask-nl-sensitive")))
     assert max(map(len, first.split(b"\r\n"))) <= 78
     tags = dict(re.findall(r"(\w+)=([^;]+)", re.sub(r"\s", "", first.decode())))
     assert first.startswith(b"DKIM-Signature: v=1;")
@@ -127,7 +127,7 @@ def test_what_relays_do_leaves_it_whole(server: NameServer) -> None:
 
 def test_dots_and_blanks_are_signed_as_they_are_read(server: NameServer) -> None:
     own = OwnWording(text=f"{GOOD_TEXT}\n.one\n..two\n   three    \t four \n.\n\n\n")
-    letter = SIGNER.signed(letter_of(compose(make_ask(own=own), make_ask_values())))
+    letter = SIGNER.sign(make_letter(compose_mail(make_ask(own=own), make_ask_values())))
     assert b"\r\n..." in letter.wire
     assert letter.size < len(letter.wire)
     assert is_signed(as_read(letter), server)
@@ -135,27 +135,27 @@ def test_dots_and_blanks_are_signed_as_they_are_read(server: NameServer) -> None
 
 def test_an_address_outside_ascii_is_signed(server: NameServer) -> None:
     values = make_ask_values(address="zoë@example.com", name="Zoë")
-    letter = SIGNER.signed(letter_of(compose(make_ask(), values)))
+    letter = SIGNER.sign(make_letter(compose_mail(make_ask(), values)))
     assert "zoë@".encode() in letter.wire
     assert is_signed(as_read(letter), server)
 
 
 def test_another_domain_may_sign(server: NameServer) -> None:
     signer = Signer(make_key(), selector="a.b", domain="mail.example.net")
-    letter = signer.signed(letter_of(make_mail("receipt-en")))
+    letter = signer.sign(make_letter(make_mail("receipt-en")))
     assert not is_signed(as_read(letter), server)
-    server.text("a.b._domainkey.mail.example.net", signer.record)
+    server.text("a.b._domainkey.mail.example.net", signer.make_dns_record)
     assert is_signed(as_read(letter), server)
-    assert signer.domain_of("example.org") == "mail.example.net"
-    assert SIGNER.domain_of("example.org") == "example.org"
+    assert signer.find_domain("example.org") == "mail.example.net"
+    assert SIGNER.find_domain("example.org") == "example.org"
 
 
 def test_without_a_key_nothing_signs() -> None:
-    assert signer_of(MailServer(dkim_selector="mail2026")) is None
+    assert make_signer(MailServer(dkim_selector="mail2026")) is None
     server = MailServer(dkim_selector="mail2026", dkim_key=make_key(), dkim_domain="a.example")
-    signer = signer_of(server)
+    signer = make_signer(server)
     assert signer is not None
-    assert (signer.selector, signer.domain_of("b.example")) == ("mail2026", "a.example")
+    assert (signer.selector, signer.find_domain("b.example")) == ("mail2026", "a.example")
     assert make_key() not in repr(server)
 
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from repermit.emails.compose_mail import compose
-from repermit.emails.fill_draft import Filler
+from repermit.emails.compose_mail import compose_mail
+from repermit.emails.fill_draft import DraftFiller
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import AskValues, OwnWording
-from repermit.emails.message_id import message_id, return_path
-from repermit.emails.mime_encoding import Letter, letter_of
-from repermit.emails.sender_identity import sender_address
+from repermit.emails.message_id import make_message_id, make_return_path
+from repermit.emails.mime_encoding import Letter, make_letter
+from repermit.emails.sender_identity import read_sender_address
 from repermit.errors import AddressError
 from repermit.i18n.catalogues import languages
 from repermit.signed_links import Links
@@ -116,14 +116,14 @@ def make_row(**overrides: Any) -> dict[str, Any]:
     return row | overrides
 
 
-def make_filler(draft: Draft, url: str = URLS[0], **mode: Any) -> Filler:
-    return Filler(draft, list_label=LABEL, links=Links(url, (KEY,)), key=KEY, **mode)
+def make_filler(draft: Draft, url: str = URLS[0], **mode: Any) -> DraftFiller:
+    return DraftFiller(draft, list_label=LABEL, links=Links(url, (KEY,)), key=KEY, **mode)
 
 
 def composed(draft: Draft, row: dict[str, Any], url: str = URLS[0], **mode: Any) -> Letter:
     """Return the mail as it is made one by one."""
     links = Links(url, (KEY,))
-    sender = sender_address(draft.mailing_list)
+    sender = read_sender_address(draft.mailing_list)
     domain = sender.rpartition("@")[2]
     values = AskValues(
         address=row["address"],
@@ -134,8 +134,9 @@ def composed(draft: Draft, row: dict[str, Any], url: str = URLS[0], **mode: Any)
         no_url=links.url("no", row["uid"]),
         me_url=links.url("me", row["uid"]),
         list_label=LABEL,
-        message_id=row["message_id"] or message_id(row["mail_id"], sender_domain=domain, key=KEY),
-        return_path=return_path(
+        message_id=row["message_id"]
+        or make_message_id(row["mail_id"], sender_domain=domain, key=KEY),
+        return_path=make_return_path(
             mode.get("return_path", "fixed"),
             sender=sender,
             return_domain=mode.get("return_domain", ""),
@@ -144,7 +145,7 @@ def composed(draft: Draft, row: dict[str, Any], url: str = URLS[0], **mode: Any)
         ),
         date=row["date"],
     )
-    return letter_of(compose(draft, values))
+    return make_letter(compose_mail(draft, values))
 
 
 @given(

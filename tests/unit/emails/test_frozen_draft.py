@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from repermit.emails.compose_mail import compose
+from repermit.emails.compose_mail import compose_mail
 from repermit.emails.frozen_draft import read_draft
 from repermit.i18n.catalogues import languages
 from tests.support.mail_builders import (
@@ -27,8 +27,10 @@ def test_a_draft_is_read_back_and_makes_the_same_mail(language: str) -> None:
     ask, confirm = make_ask(language=language), make_confirm(language=language)
     assert read_draft(ask.content) == ask
     assert read_draft(confirm.content) == confirm
-    assert compose(read_draft(ask.content), make_ask_values()) == compose(ask, make_ask_values())
-    assert compose(read_draft(confirm.content), make_confirm_values()) == compose(
+    assert compose_mail(read_draft(ask.content), make_ask_values()) == compose_mail(
+        ask, make_ask_values()
+    )
+    assert compose_mail(read_draft(confirm.content), make_confirm_values()) == compose_mail(
         confirm, make_confirm_values()
     )
 

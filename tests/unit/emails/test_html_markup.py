@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.emails.html_markup import marked, read_markup
-from repermit.emails.template_engine import inlined
+from repermit.emails.html_markup import mark_fields, read_markup
+from repermit.emails.template_engine import inline_styles
 
 
 def against(markup: str) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ def test_what_is_on_the_list_is_let_through() -> None:
 def test_a_link_to_a_field_is_let_through(target: str) -> None:
     markings = read_markup(f'<a href="{target}">x</a>', reply_to="post@example.org")
     assert markings.reasons == ()
-    assert markings.targets == (marked(target),)
+    assert markings.targets == (mark_fields(target),)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ ALLOWED = re.compile(
 @given(st.lists(PIECES, max_size=12).map("".join))
 def test_what_is_let_through_is_harmless_to_a_browsers_parser_too(markup: str) -> None:
     if not against(markup):
-        made = inlined(f"<html><head></head><body>{marked(markup)}</body></html>")
+        made = inline_styles(f"<html><head></head><body>{mark_fields(markup)}</body></html>")
         body = made.removeprefix("<html><head></head><body>").removesuffix("</body></html>")
         assert set(re.findall("<[^>]*>?", body)) == set(ALLOWED.findall(body))
 

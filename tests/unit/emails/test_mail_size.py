@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.emails.compose_mail import compose
+from repermit.emails.compose_mail import compose_mail
 from repermit.emails.mail_values import OwnWording
-from repermit.emails.wording_validation import LARGEST, require_size
+from repermit.emails.wording_validation import LARGEST_MAIL, check_mail_size
 from repermit.errors import AddressError, WordingError
 from repermit.i18n.catalogues import languages
 from tests.support.mail_builders import LINK, make_ask, make_ask_values, make_facts
@@ -18,7 +18,7 @@ YES = LINK.format("yes", "Yes")
 def reason_against(*, text: str = "", html: str = "", link: str = YES) -> str:
     own = OwnWording(text=f"{GOOD_TEXT}\n{text}", html=f"{GOOD_HTML}\n{html}" if html else "")
     try:
-        require_size(make_ask(own=own), link=link)
+        check_mail_size(make_ask(own=own), link=link)
     except WordingError as error:
         (reason,) = error.reasons
         return reason
@@ -29,7 +29,7 @@ def reason_against(*, text: str = "", html: str = "", link: str = YES) -> str:
 @pytest.mark.parametrize("sensitive", [False, True])
 def test_repermits_own_wording_is_far_below_the_limit(language: str, sensitive: bool) -> None:
     draft = make_ask(language=language, mailing_list=make_facts(sensitive=sensitive))
-    require_size(draft, link=YES * 3)
+    check_mail_size(draft, link=YES * 3)
 
 
 @pytest.mark.exhaustive
@@ -58,19 +58,19 @@ def test_the_length_of_the_links_counts(link: str, refused: bool) -> None:
 def test_the_limit_is_met_to_the_octet(octets: int, refused: bool) -> None:
     # In HTML alone, in short lines of three octets; what is over makes the last word longer.
     at = int(reason_against(html="a\n" * 40_000 + "end").split()[5].replace(",", ""))
-    assert at > LARGEST
-    lines, over = divmod(LARGEST + octets - at, 3)
+    assert at > LARGEST_MAIL
+    lines, over = divmod(LARGEST_MAIL + octets - at, 3)
     assert bool(reason_against(html="a\n" * (40_000 + lines) + "end" + "d" * over)) is refused
 
 
 def test_no_mail_is_larger_than_the_one_that_is_measured() -> None:
     own = OwnWording(text=GOOD_TEXT + " {{ greeting }} {{ reason }}" + "\nwoord" * 4_000)
     draft = make_ask(own=own)
-    require_size(draft, link=YES)
+    check_mail_size(draft, link=YES)
     values = make_ask_values(name="Ж" * 70, source="é" * 300, address=f"{'l' * 64}@example.org")
-    assert len(compose(draft, values).raw) < LARGEST
+    assert len(compose_mail(draft, values).raw) < LARGEST_MAIL
 
 
 def test_without_a_sender_there_is_no_mail_to_measure() -> None:
     with pytest.raises(AddressError):
-        require_size(make_ask(mailing_list=make_facts(sender="")), link=YES)
+        check_mail_size(make_ask(mailing_list=make_facts(sender="")), link=YES)

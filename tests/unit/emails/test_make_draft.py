@@ -9,7 +9,7 @@ import pytest
 
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import OwnWording
-from repermit.emails.make_draft import redated
+from repermit.emails.make_draft import replace_deadline
 from repermit.errors import AddressError, WordingError
 from repermit.i18n.catalogues import languages, translations
 from repermit.package_files import asset
@@ -233,13 +233,13 @@ def test_another_deadline_changes_nothing_else(language: str, later: datetime) -
         every_draft(language, DEADLINE), every_draft(language, later), strict=True
     ):
         assert before != after
-        assert redated(before, later) == after
+        assert replace_deadline(before, later) == after
 
 
 def test_a_wording_without_a_deadline_gets_one_for_the_record_alone() -> None:
     draft = make_confirm()
-    assert redated(draft, LATER).deadline == LATER
-    assert redated(draft, LATER).text == draft.text
+    assert replace_deadline(draft, LATER).deadline == LATER
+    assert replace_deadline(draft, LATER).text == draft.text
 
 
 # --- Notices. -----------------------------------------------------------------------------------

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repermit.emails.message_id import (
-    message_id,
+    make_message_id,
+    make_return_path,
+    make_unnumbered_message_id,
     read_message_id,
     read_return_path,
-    return_path,
-    unnumbered_message_id,
 )
 from repermit.errors import LinkError
 
@@ -33,11 +33,13 @@ mail_ids = st.integers(0, 2**64 - 1) | st.integers(0, 2048) | st.integers(2**64 
 
 
 def verp(mail_id: int, *, key: bytes = KEY, return_domain: str = "") -> str:
-    return return_path("verp", sender=SENDER, return_domain=return_domain, mail_id=mail_id, key=key)
+    return make_return_path(
+        "verp", sender=SENDER, return_domain=return_domain, mail_id=mail_id, key=key
+    )
 
 
 def identity(mail_id: int, *, key: bytes = KEY) -> str:
-    return message_id(mail_id, sender_domain="example.org", key=key)
+    return make_message_id(mail_id, sender_domain="example.org", key=key)
 
 
 BOTH = pytest.mark.parametrize(
@@ -103,7 +105,9 @@ def test_every_letter_of_a_code_is_used() -> None:
 
 def test_a_fixed_return_path_is_the_senders_address() -> None:
     assert (
-        return_path("fixed", sender=SENDER, return_domain="bounce.example.org", mail_id=1, key=KEY)
+        make_return_path(
+            "fixed", sender=SENDER, return_domain="bounce.example.org", mail_id=1, key=KEY
+        )
         == SENDER
     )
 
@@ -166,7 +170,7 @@ def test_all_keys_are_tried_and_no_others(make: Make, read: Read) -> None:
 
 def test_a_mail_without_a_number_has_a_message_id_of_its_own() -> None:
     made = {
-        unnumbered_message_id(name, sender_domain="example.org", key=key)
+        make_unnumbered_message_id(name, sender_domain="example.org", key=key)
         for name in ("preview 1", "preview 2")
         for key in (KEY, OLD)
     }

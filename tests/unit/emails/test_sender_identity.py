@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from repermit.emails.sender_identity import (
     _PLAIN_NAME,
-    _checked_name,
-    greeted_name,
-    list_label,
-    reply_address,
-    sender_address,
-    sender_name,
+    _check_name,
+    choose_reply_address,
+    choose_sender_name,
+    clean_greeted_name,
+    make_list_label,
+    read_sender_address,
 )
 from repermit.errors import AddressError
 from tests.support.mail_builders import make_facts, make_practice
@@ -33,36 +33,36 @@ KEY = b"what fingerprints are made with"
 )
 def test_a_sender_is_a_name_and_an_address(sender: str, name: str, address: str) -> None:
     facts = make_facts(sender=sender)
-    assert sender_name(facts, make_practice()) == name
-    assert sender_address(facts) == address
+    assert choose_sender_name(facts, make_practice()) == name
+    assert read_sender_address(facts) == address
 
 
 def test_a_sensitive_list_shows_no_senders_name() -> None:
-    assert sender_name(make_facts(sensitive=True), make_practice()) == ""
+    assert choose_sender_name(make_facts(sensitive=True), make_practice()) == ""
 
 
 @pytest.mark.parametrize("sender", ["", "De Linde", "De Linde <post>", "a <b@c.nl> d"])
 def test_a_sender_without_an_address_is_refused(sender: str) -> None:
     with pytest.raises(AddressError):
-        sender_address(make_facts(sender=sender))
+        read_sender_address(make_facts(sender=sender))
 
 
 def test_replies_go_to_the_organisation_or_else_to_the_sender() -> None:
-    assert reply_address(make_facts(), make_practice()) == "praktijk@example.org"
-    assert reply_address(make_facts(), make_practice(email="")) == "post@example.org"
+    assert choose_reply_address(make_facts(), make_practice()) == "praktijk@example.org"
+    assert choose_reply_address(make_facts(), make_practice(email="")) == "post@example.org"
 
 
 def test_a_list_is_labelled_by_its_slug_in_the_letters_of_a_domain() -> None:
-    assert list_label(make_facts(slug="Linde_Post 2"), key=KEY) == "linde-post-2"
+    assert make_list_label(make_facts(slug="Linde_Post 2"), key=KEY) == "linde-post-2"
 
 
 def test_a_sensitive_list_is_labelled_by_what_tells_nothing() -> None:
     facts = make_facts(slug="hiv-support", sensitive=True)
-    label = list_label(facts, key=KEY)
+    label = make_list_label(facts, key=KEY)
     assert "hiv" not in label
-    assert label == list_label(facts, key=KEY)
-    assert label != list_label(make_facts(slug="another", sensitive=True), key=KEY)
-    assert label != list_label(facts, key=b"another"), "to guess the slug is not enough"
+    assert label == make_list_label(facts, key=KEY)
+    assert label != make_list_label(make_facts(slug="another", sensitive=True), key=KEY)
+    assert label != make_list_label(facts, key=b"another"), "to guess the slug is not enough"
     assert len(label) == 16
 
 
@@ -73,15 +73,15 @@ def test_a_sensitive_list_is_labelled_by_what_tells_nothing() -> None:
 @example(name="Jan\n")
 def test_the_quick_way_to_a_greeted_name_gives_the_same(name: str) -> None:
     if _PLAIN_NAME(name):
-        assert _checked_name(name) == name
-    assert greeted_name(name) == _checked_name(name)
+        assert _check_name(name) == name
+    assert clean_greeted_name(name) == _check_name(name)
 
 
 @pytest.mark.parametrize(
     "name", ["Jan Jansen", "Zoë d’Arc-O'Hara", "J. de Vries (Utrecht)", "N" * 70]
 )
 def test_a_name_is_greeted(name: str) -> None:
-    assert greeted_name(name) == name
+    assert clean_greeted_name(name) == name
 
 
 @pytest.mark.parametrize(
@@ -99,4 +99,4 @@ def test_a_name_is_greeted(name: str) -> None:
     ],
 )
 def test_what_is_no_name_is_greeted_namelessly(name: str) -> None:
-    assert greeted_name(name) == ""
+    assert clean_greeted_name(name) == ""

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from repermit.emails.compose_mail import compose
+from repermit.emails.compose_mail import compose_mail
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import Mail
-from repermit.emails.sender_identity import list_label
+from repermit.emails.sender_identity import make_list_label
 from tests.support.mail_builders import (
     BULGARIAN_LIST,
     BULGARIAN_PRACTICE,
@@ -65,13 +65,13 @@ def make_mail(case: str) -> Mail:
     kind, language, *sensitive = case.split("-")
     is_there = language == "bg"
     facts = make_facts(sensitive=bool(sensitive), **(BULGARIAN_LIST if is_there else {}))
-    label = list_label(facts, key=b"a key for tests only")
+    label = make_list_label(facts, key=b"a key for tests only")
     given: dict[str, Any] = {"mailing_list": facts}
     if is_there:
         given["organisation"] = make_practice(**BULGARIAN_PRACTICE)
     draft = _draft(kind, language, given)
     values = make_values(kind, list_label=label)
-    return compose(draft, made_bulgarian(values) if is_there else values)
+    return compose_mail(draft, made_bulgarian(values) if is_there else values)
 
 
 def _draft(kind: str, language: str, given: dict[str, Any]) -> Draft:

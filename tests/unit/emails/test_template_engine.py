@@ -6,7 +6,7 @@ import pytest
 from jinja2 import UndefinedError
 from jinja2.exceptions import SecurityError
 
-from repermit.emails.template_engine import inlined, render, render_own
+from repermit.emails.template_engine import inline_styles, render, render_own
 
 
 def test_a_field_that_is_not_given_is_an_error() -> None:
@@ -29,7 +29,7 @@ def test_the_admins_template_runs_in_a_sandbox() -> None:
 
 
 def test_inlining_keeps_the_style_sheet_and_the_marks() -> None:
-    html = inlined(
+    html = inline_styles(
         "<html><head><style>a { color: red } @media (prefers-color-scheme: dark) {"
         " a { color: blue !important } }</style></head>"
         '<body><a href="⟦no_url⟧">x</a></body></html>'

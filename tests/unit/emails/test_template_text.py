@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.emails.html_markup import as_read, marked, shown
-from repermit.emails.template_engine import own_environment
+from repermit.emails.html_markup import mark_fields, normalize_text, unmark_fields
+from repermit.emails.template_engine import make_own_environment
 
 
 @pytest.mark.parametrize(
@@ -33,12 +33,12 @@ from repermit.emails.template_engine import own_environment
     ],
 )
 def test_what_looks_alike_is_read_alike(written: str, read: str) -> None:
-    assert as_read(written) == read
+    assert normalize_text(written) == read
 
 
 @given(st.text())
 def test_nothing_that_is_not_seen_is_left(text: str) -> None:
-    seen = as_read(text).translate(dict.fromkeys(map(ord, "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85")))
+    seen = normalize_text(text).translate(dict.fromkeys(map(ord, "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85")))
     categories = {unicodedata.category(letter) for letter in seen}
     assert not categories & {"Cc", "Cf", "Mn", "Mc", "Me"}
 
@@ -55,10 +55,10 @@ def test_nothing_that_is_not_seen_is_left(text: str) -> None:
     ],
 )
 def test_fields_are_marked_where_the_engine_puts_them(template: str, read: str) -> None:
-    assert marked(template) == read
+    assert mark_fields(template) == read
     fields = {"stop": "⟦stop⟧", "deadline": "⟦deadline⟧"}
-    assert own_environment(html=False).from_string(template).render(fields) == read
+    assert make_own_environment(html=False).from_string(template).render(fields) == read
 
 
 def test_a_mark_is_shown_as_the_field_that_was_written() -> None:
-    assert shown("x⟦no_url⟧&a ⟦") == "x{{ no_url }}&a ⟦"
+    assert unmark_fields("x⟦no_url⟧&a ⟦") == "x{{ no_url }}&a ⟦"

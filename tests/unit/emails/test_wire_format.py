@@ -9,8 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.emails.compose_mail import compose
-from repermit.emails.mime_encoding import letter_of, quoted, stuffed, unstuffed, with_crlf
+from repermit.emails.compose_mail import compose_mail
+from repermit.emails.mime_encoding import (
+    make_letter,
+    quote_printable,
+    stuff_dots,
+    to_crlf,
+    unstuff_dots,
+)
 from tests.support.mail_builders import make_ask, make_ask_values, make_confirm, make_confirm_values
 
 bodies = st.lists(
@@ -31,13 +37,13 @@ bodies = st.lists(
     ],
 )
 def test_line_ends_are_crlf_and_leading_dots_are_doubled(raw: bytes, wire: bytes) -> None:
-    assert stuffed(with_crlf(raw)) == wire
+    assert stuff_dots(to_crlf(raw)) == wire
 
 
 @given(raw=st.binary() | st.lists(st.sampled_from([b".", b"\r", b"\n", b"a"])).map(b"".join))
 def test_nothing_in_a_mail_can_end_it(raw: bytes) -> None:
-    wire = stuffed(with_crlf(raw))
-    assert unstuffed(wire) == with_crlf(raw)
+    wire = stuff_dots(to_crlf(raw))
+    assert unstuff_dots(wire) == to_crlf(raw)
     assert wire.endswith(b"\r\n")
     lines = wire.split(b"\r\n")
     assert not any(b"\r" in line or b"\n" in line for line in lines)
@@ -45,21 +51,21 @@ def test_nothing_in_a_mail_can_end_it(raw: bytes) -> None:
 
 
 def test_a_composed_mail_keeps_its_envelope_and_is_measured_before_its_dots_are_doubled() -> None:
-    mail = compose(make_confirm(), make_confirm_values())
-    letter = letter_of(mail)
+    mail = compose_mail(make_confirm(), make_confirm_values())
+    letter = make_letter(mail)
     assert letter.envelope_from == mail.envelope_from
     assert letter.envelope_to == mail.envelope_to
     assert letter.message_id == mail.message_id
-    assert letter.wire == stuffed(with_crlf(mail.raw))
+    assert letter.wire == stuff_dots(to_crlf(mail.raw))
     assert letter.size == len(mail.raw)
     assert letter.needs_smtputf8 is False
-    foreign = compose(make_ask(), make_ask_values(address="zoë@example.org"))
-    assert letter_of(foreign).needs_smtputf8
+    foreign = compose_mail(make_ask(), make_ask_values(address="zoë@example.org"))
+    assert make_letter(foreign).needs_smtputf8
 
 
 @given(body=bodies)
 def test_a_body_reads_back_whole(body: str) -> None:
-    decoded = quopri.decodestring(quoted(body))
+    decoded = quopri.decodestring(quote_printable(body))
     assert decoded == body.replace("\n", "\r\n").encode()
 
 
@@ -67,15 +73,15 @@ def test_a_body_reads_back_whole(body: str) -> None:
 def test_a_body_is_encoded_as_the_standard_library_does(body: str) -> None:
     # A body of several lines, from the first of which Python takes the line end.
     octets = f"\n{body}".replace("\n", "\r\n").encode()
-    assert b"\r\n" + quoted(body) == binascii.b2a_qp(octets, istext=True)
-    assert all(len(line) <= 76 for line in quoted(body).split(b"\r\n"))
+    assert b"\r\n" + quote_printable(body) == binascii.b2a_qp(octets, istext=True)
+    assert all(len(line) <= 76 for line in quote_printable(body).split(b"\r\n"))
 
 
 @given(lines=st.lists(bodies))
 def test_a_body_may_be_encoded_line_by_line(lines: list[str]) -> None:
     parts = [f"{line}\n" for line in lines]
-    assert b"".join(map(quoted, parts)) == quoted("".join(parts))
+    assert b"".join(map(quote_printable, parts)) == quote_printable("".join(parts))
 
 
 def test_a_lone_cr_is_left_out() -> None:
-    assert quoted("a\rb\r\n.\r") == b"ab\r\n=2E"
+    assert quote_printable("a\rb\r\n.\r") == b"ab\r\n=2E"

@@ -11,7 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repermit.emails.mail_values import OwnWording
-from repermit.emails.wording_validation import FIELDS, SUBJECT_FIELDS, check_wording, html_of_text
+from repermit.emails.wording_validation import (
+    ALL_FIELDS,
+    SUBJECT_FIELDS,
+    check_wording,
+    text_to_html,
+)
 from repermit.errors import WordingError
 from tests.support.mail_builders import make_ask, make_ask_values, make_facts, make_practice
 
@@ -304,7 +309,7 @@ def test_every_reason_is_given_at_once() -> None:
 
 
 def test_every_field_there_is_can_be_used() -> None:
-    text = GOOD_TEXT + "".join(f"\n{{{{ {field} }}}}" for field in sorted(FIELDS))
+    text = GOOD_TEXT + "".join(f"\n{{{{ {field} }}}}" for field in sorted(ALL_FIELDS))
     draft = make_ask(own=OwnWording(text=text, subject="{{ purpose }} {{ frequency }}"))
     used = set(re.findall("⟦([a-z_]+)⟧", draft.text))
     assert used == {"greeting", "reason", "address", "yes_url", "no_url", "me_url"}
@@ -312,7 +317,7 @@ def test_every_field_there_is_can_be_used() -> None:
 
 
 def test_the_html_of_a_text_has_paragraphs_lines_and_links() -> None:
-    assert html_of_text(
+    assert text_to_html(
         "a <b>\r\nc & d\n \n{{ yes_url }}{{-no_url-}}\n\n{{ me_url }} {{ stop }}\n"
     ) == (
         "<p>a &lt;b&gt;<br>\nc &amp; d</p>\n"
@@ -320,13 +325,13 @@ def test_the_html_of_a_text_has_paragraphs_lines_and_links() -> None:
         '<a class="button" href="{{ no_url }}">{{ no_label }}</a></p>\n'
         '<p><a href="{{ me_url }}">{{ me_url }}</a> {{ stop }}</p>'
     )
-    assert html_of_text("") == ""
+    assert text_to_html("") == ""
 
 
 @given(words=st.text(st.characters(exclude_categories=["C"]), max_size=80))
 def test_the_html_of_an_accepted_text_is_accepted_itself(words: str) -> None:
     text = f"{GOOD_TEXT}\n\n{words}"
-    own = OwnWording(text=text, html=html_of_text(text))
+    own = OwnWording(text=text, html=text_to_html(text))
     if not reasons_against(OwnWording(text=text)):
         assert reasons_against(own) == ()
 

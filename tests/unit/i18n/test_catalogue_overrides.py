@@ -17,7 +17,7 @@ DAYS = "When one of us looked at your data: for one day."
 
 
 def checked(text: catalogue_overrides.Text, forms: tuple[str, ...]) -> tuple[str, ...]:
-    return wording_validation.checked_correction(text, forms, corrected={})
+    return wording_validation.check_correction(text, forms, corrected={})
 
 
 def text_of(language: str, source: str = YES) -> catalogue_overrides.Text:
@@ -160,7 +160,7 @@ def test_a_text_that_is_no_button_may_say_what_a_button_says() -> None:
 def test_an_opposite_is_what_it_was_corrected_to() -> None:
     no = catalogue_overrides.key_of("No, stop sending me these mails")
     with pytest.raises(Refused):
-        wording_validation.checked_correction(text_of("nl"), ("Klaar",), corrected={no: ("klaar",)})
+        wording_validation.check_correction(text_of("nl"), ("Klaar",), corrected={no: ("klaar",)})
 
 
 @pytest.mark.parametrize("wanted", ["VEUILLEZ  confirmer", "re\u0301pondu", "%(list)s : veuillez"])

@@ -27,7 +27,7 @@ def owe(database: Database, now: object = NOW + 28 * DAY) -> int:
 
 def told() -> list[ClosingNews | None]:
     rows = Mail.select().where(Mail.kind == "notice").order_by(Mail.id)
-    return [mail_values.read_closing(mail.topic) for mail in rows]
+    return [mail_values.read_closing_news(mail.topic) for mail in rows]
 
 
 def test_it_tells_counts_that_add_up_and_the_checkpoint(database: Database) -> None:

@@ -47,7 +47,7 @@ def owe(database: Database, now: datetime) -> int:
 
 
 def told() -> list[DayNews | None]:
-    return [mail_values.read_news(mail.topic) for mail in _notices()]
+    return [mail_values.read_daily_news(mail.topic) for mail in _notices()]
 
 
 def _notices() -> list[Mail]:

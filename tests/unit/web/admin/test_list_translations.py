@@ -74,7 +74,7 @@ def test_a_language_is_described_beside_the_lists_own_words(
     assert "There is an example here once somebody would get a mail in this language." in said
     answer = post(admin, IN, **GERMAN)
     assert answer.location == f"{DESCRIBE}#languages"
-    assert lookup.list_facts(news).told_in("de").purpose == GERMAN["purpose"]
+    assert lookup.list_facts(news).in_language("de").purpose == GERMAN["purpose"]
     assert list_translations.count_untranslated(news) == {"fr": 2}
     said = words_at(admin, DESCRIBE)
     assert "Saved." in said

@@ -12,7 +12,7 @@ from repermit.campaigns.draft_conditions import Conditions
 from repermit.db.connection import Database
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList, find_list
-from repermit.emails.wording_validation import FIELDS
+from repermit.emails.wording_validation import ALL_FIELDS
 from repermit.i18n.lazy_text import Said
 from repermit.settings.definitions import MailServer, Settings
 from repermit.web.admin.mail_wording import field_titles
@@ -75,7 +75,7 @@ def test_the_usual_wording_is_shown_until_there_is_one_of_their_own(admin: Flask
 
 def test_every_field_is_explained(pages: Pages) -> None:
     with pages.app.test_request_context("/admin/"):
-        assert set(field_titles()) == {f"{{{{ {field} }}}}" for field in FIELDS}
+        assert set(field_titles()) == {f"{{{{ {field} }}}}" for field in ALL_FIELDS}
 
 
 def test_an_own_wording_is_saved_and_the_conditions_come_next(
