@@ -25,7 +25,7 @@ from repermit.web import (
     security_headers,
 )
 from repermit.web.admin.install import register as register_admin
-from repermit.web.api.authentication import Allowances
+from repermit.web.api.authentication import RateLimits
 from repermit.web.api.routes import api
 from repermit.web.client_address import ReadClientAddress, StripPublicPath
 from repermit.web.public import answer, join, my_data, receipt
@@ -33,8 +33,8 @@ from repermit.web.public import answer, join, my_data, receipt
 if TYPE_CHECKING:
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
-_LARGEST_FORM = 16 * 1024
-_MOST_FIELDS = 20
+_MAX_FORM_SIZE = 16 * 1024
+_MAX_FORM_FIELDS = 20
 
 
 class Application(Flask):
@@ -71,24 +71,24 @@ def create_app(
         openings=openings or PendingOpenings(),
     )
     app.extensions["repermit.present"] = Present(settings)
-    app.extensions["repermit.turns"] = dispatcher.Turns(database)
-    app.extensions["repermit.counts"] = health.Counts()
-    app.extensions["repermit.allowances"] = Allowances()
+    app.extensions["repermit.turns"] = dispatcher.AnswerLocks(database)
+    app.extensions["repermit.counts"] = health.MetricsCache()
+    app.extensions["repermit.allowances"] = RateLimits()
     app.extensions["repermit.sign_ups"] = join.SignUpLimits()
-    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = _LARGEST_FORM
-    app.config["MAX_FORM_PARTS"] = _MOST_FIELDS
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = _MAX_FORM_SIZE
+    app.config["MAX_FORM_PARTS"] = _MAX_FORM_FIELDS
     # Werkzeug would redirect //yes to /yes at the address that the Host header names.
     app.url_map.merge_slashes = False
     app.before_request(request_context.stamp_arrival)
     app.before_request(database_connection.open_connection)
-    app.before_request(dispatcher.take_turn)
-    app.before_request(database_connection.limit_patience)
-    app.before_request(request_context.settle)
-    app.before_request(error_pages.refuse_too_much)
+    app.before_request(dispatcher.acquire_answer_lock)
+    app.before_request(database_connection.limit_wait)
+    app.before_request(request_context.load_settings)
+    app.before_request(error_pages.refuse_large_request)
     app.before_request(database_connection.refuse_late)
-    app.after_request(pack)
+    app.after_request(compress_response)
     app.after_request(security_headers.add_headers)
-    app.teardown_request(dispatcher.give_turn)
+    app.teardown_request(dispatcher.release_answer_lock)
     app.teardown_request(database_connection.close_connection)
     for pages in (
         answer.pages,
@@ -101,12 +101,12 @@ def create_app(
     ):
         app.register_blueprint(pages)
     register_admin(app, settings)
-    error_pages.register(app)
-    _stand_behind_proxies(app, settings)
+    error_pages.register_error_pages(app)
+    _trust_proxies(app, settings)
     return app
 
 
-def _stand_behind_proxies(app: Flask, settings: Settings) -> None:
+def _trust_proxies(app: Flask, settings: Settings) -> None:
     public_path = urlsplit(settings.public_url).path
     if public_path:
         inner = app.wsgi_app
@@ -125,7 +125,7 @@ def _stand_behind_proxies(app: Flask, settings: Settings) -> None:
 _COMPRESSED = frozenset({"answer", "join"})
 
 
-def pack(response: Response) -> Response:
+def compress_response(response: Response) -> Response:
     """Return the response, compressed if it is such a page and the browser takes that."""
     if request.blueprint not in _COMPRESSED or response.mimetype != "text/html":
         return response

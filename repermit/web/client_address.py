@@ -41,10 +41,10 @@ class StripPublicPath:
 # --- Whose request it is. -------------------------------------------------------------------------
 
 
-_HEADER = "HTTP_X_FORWARDED_FOR"
-_ROUTE = "repermit.route"
-_MOST_ENTRIES = 16
-_LONGEST_ENTRY = 100
+_FORWARDED_HEADER = "HTTP_X_FORWARDED_FOR"
+_ROUTE_KEY = "repermit.route"
+_MAX_ENTRIES = 16
+_MAX_ENTRY_LENGTH = 100
 _NETWORK_BITS = {4: 24, 6: 48}
 _OWN_NETWORKS = tuple(
     ipaddress.ip_network(network)
@@ -79,7 +79,7 @@ class Route:
         return tuple(
             relay
             for place, relay in enumerate(self.relays)
-            if place >= self.trusted or not is_of_own_network(relay)
+            if place >= self.trusted or not is_local_address(relay)
         )
 
 
@@ -95,20 +95,20 @@ class ReadClientAddress:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Pass the request on with the address of its client."""
-        peer, forwarded = environ.get("REMOTE_ADDR", ""), environ.get(_HEADER, "")
-        chain = _chain(peer, forwarded)
-        environ[_ROUTE] = _route(chain, trusted=self._trusted)
+        peer, forwarded = environ.get("REMOTE_ADDR", ""), environ.get(_FORWARDED_HEADER, "")
+        chain = _read_chain(peer, forwarded)
+        environ[_ROUTE_KEY] = _find_client(chain, trusted=self._trusted)
         environ["REMOTE_ADDR"] = chain[: self._trusted + 1][-1]
         return self._inner(environ, start_response)
 
 
-def route_of(environ: WSGIEnvironment) -> Route:
+def read_route(environ: WSGIEnvironment) -> Route:
     """Return from whom a request came, to limit how often they may ask."""
-    route: Route = environ[_ROUTE]
+    route: Route = environ[_ROUTE_KEY]
     return route
 
 
-def is_of_own_network(address: str) -> bool:
+def is_local_address(address: str) -> bool:
     """Say whether an IP address is this machine's or one of a local network.
 
     So may be a web server of one's own in front, as a client may that sits in the same building.
@@ -120,7 +120,7 @@ def is_of_own_network(address: str) -> bool:
     return any(found in network for network in _OWN_NETWORKS)
 
 
-def network_in_part(address: str) -> str:
+def mask_network(address: str) -> str:
     """Return the network of an IP address, /24 or /48, so that no household stands in it."""
     try:
         found = ipaddress.ip_address(address)
@@ -131,36 +131,36 @@ def network_in_part(address: str) -> str:
     return str(ipaddress.ip_network((found.packed, _NETWORK_BITS[found.version]), strict=False))
 
 
-def _route(chain: list[str], *, trusted: int) -> Route:
+def _find_client(chain: list[str], *, trusted: int) -> Route:
     """Return the route to the first address that is trusted and of the internet, or to the last.
 
     Behind a private address stands somebody else, also where the settings know of no web server:
     everybody would be one client otherwise.
     """
     end = next(
-        (place for place in range(trusted, len(chain)) if not is_of_own_network(chain[place])),
+        (place for place in range(trusted, len(chain)) if not is_local_address(chain[place])),
         len(chain) - 1,
     )
     return Route(client=chain[end], relays=tuple(chain[:end]), trusted=trusted)
 
 
-def _chain(peer: str, forwarded: str) -> list[str]:
+def _read_chain(peer: str, forwarded: str) -> list[str]:
     """Return who connected to us, who connected to that one and so on, as far as it can be read."""
-    return [_address(peer) or peer, *islice(_read(forwarded), _MOST_ENTRIES)]
+    return [_parse_address(peer) or peer, *islice(_split_forwarded(forwarded), _MAX_ENTRIES)]
 
 
-def _read(forwarded: str) -> Iterator[str]:
-    for entry in reversed(forwarded.rsplit(",", _MOST_ENTRIES)):
-        address = _address(entry)
+def _split_forwarded(forwarded: str) -> Iterator[str]:
+    for entry in reversed(forwarded.rsplit(",", _MAX_ENTRIES)):
+        address = _parse_address(entry)
         if not address:
             return
         yield address
 
 
-def _address(entry: str) -> str:
+def _parse_address(entry: str) -> str:
     """Return the IP address of an entry, without port, brackets, quotes and zone; "" for none."""
     text = entry.strip(' \t"')
-    if len(text) > _LONGEST_ENTRY:
+    if len(text) > _MAX_ENTRY_LENGTH:
         return ""
     if text.startswith("["):
         text = text[1:].partition("]")[0]

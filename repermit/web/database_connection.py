@@ -19,15 +19,15 @@ from repermit.db.connection import (
     waiting_at_most,
 )
 from repermit.errors import DatabaseBusy
-from repermit.web.request_context import KEEPS_CONNECTION, current_site, seconds_left
+from repermit.web.request_context import KEEPS_CONNECTION, get_seconds_left, get_site
 
 # For what a GET notes beside the page: as long as others hold the database for a step, or so.
-_NOTING_PATIENCE = 0.05
+_NOTE_TIMEOUT = 0.05
 # For reading the words that refuse a request whose seconds are over.
-_LEAST_PATIENCE = 0.1
+_MIN_TIMEOUT = 0.1
 
-_WITHOUT = ("health.healthz", "health.robots")
-_READ_ONLY = {
+_ENDPOINTS_WITHOUT_DATABASE = ("health.healthz", "health.robots")
+_READ_ONLY_SQL = {
     True: "SET default_transaction_read_only = {}",
     False: "PRAGMA query_only = {}",
 }
@@ -41,24 +41,24 @@ def open_connection() -> None:
     Mail scanners open every link, so that a GET that writes would answer for people. The
     database itself refuses it (invariant 1).
     """
-    if request.endpoint in _WITHOUT:
+    if request.endpoint in _ENDPOINTS_WITHOUT_DATABASE:
         return
-    database = current_site().database
-    g.opened = connect_anew(database)
+    database = get_site().database
+    g.opened = reconnect(database)
     if request.method != "POST":
         _set_read_only(database, "on")
 
 
-def limit_patience() -> None:
+def limit_wait() -> None:
     """Wait for what others hold in the database for no longer than is left."""
     if "opened" not in g:
         return
-    left = max(seconds_left(), _LEAST_PATIENCE)
+    left = max(get_seconds_left(), _MIN_TIMEOUT)
     g.patience = ExitStack()
-    g.patience.enter_context(waiting_at_most(current_site().database, left))
+    g.patience.enter_context(waiting_at_most(get_site().database, left))
 
 
-def connect_anew(database: Database) -> bool:
+def reconnect(database: Database) -> bool:
     """Open the database for this thread unless it is; False if it was, and can be used.
 
     A connection that was kept may be to a server that has been started anew since, or to a file
@@ -82,7 +82,7 @@ def _is_alive(database: Database) -> bool:
 
 def refuse_late() -> None:
     """Refuse to record what has waited for too long, or would; raises DatabaseBusy."""
-    if request.method == "POST" and seconds_left() <= 0:
+    if request.method == "POST" and get_seconds_left() <= 0:
         raise DatabaseBusy("more is sent than can be recorded")
 
 
@@ -91,9 +91,9 @@ def close_connection(_error: BaseException | None = None) -> None:
     opened = g.pop("opened", None)
     if opened is None:
         return
-    database = current_site().database
+    database = get_site().database
     try:
-        _end_patience()
+        _refuse_if_late()
         if request.method != "POST":
             _set_read_only(database, "off")
         if opened and not request.environ.get(KEEPS_CONNECTION):
@@ -120,27 +120,31 @@ def note_commit() -> None:
     """
     if has_request_context() and not g.get("is_noting"):
         g.may_be_recorded = True
-        _end_patience()
+        _refuse_if_late()
 
 
-def may_be_recorded() -> bool:
+def may_have_committed() -> bool:
     """Say whether something of this request may stand in the database."""
     return "may_be_recorded" in g
 
 
-def note_apart_from_request(write: Callable[[], object]) -> None:
+def write_note(write: Callable[[], object]) -> None:
     """Note that somebody looks, in a transaction of its own, in a GET too.
 
     For what tells of the looking alone: never for anything of a person, a list or a campaign. A GET
     waits for nobody who writes: what cannot be noted at once is noted once it can be.
     """
     if request.method == "POST":
-        with _noting():
+        with _short_transaction():
             write()
         return
-    site = current_site()
+    site = get_site()
     try:
-        with _writable(site.database), waiting_at_most(site.database, _NOTING_PATIENCE), _noting():
+        with (
+            _allow_writes(site.database),
+            waiting_at_most(site.database, _NOTE_TIMEOUT),
+            _short_transaction(),
+        ):
             write()
     except (DatabaseBusy, peewee.PeeweeException) as error:
         if not (is_busy(error) or is_away(error)):
@@ -149,17 +153,17 @@ def note_apart_from_request(write: Callable[[], object]) -> None:
 
 
 @contextmanager
-def _noting() -> Iterator[None]:
+def _short_transaction() -> Iterator[None]:
     g.is_noting = True
     try:
-        with current_site().database.atomic():
+        with get_site().database.atomic():
             yield
     finally:
         g.is_noting = False
 
 
 @contextmanager
-def _writable(database: Database) -> Iterator[None]:
+def _allow_writes(database: Database) -> Iterator[None]:
     _set_read_only(database, "off")
     try:
         yield
@@ -167,12 +171,12 @@ def _writable(database: Database) -> Iterator[None]:
         _set_read_only(database, "on")
 
 
-def _end_patience() -> None:
+def _refuse_if_late() -> None:
     patience: ExitStack | None = g.pop("patience", None)
     if patience:
         patience.close()
 
 
 def _set_read_only(database: Database, switch: str) -> None:
-    statement = _READ_ONLY[is_postgresql(database)].format(switch)
+    statement = _READ_ONLY_SQL[is_postgresql(database)].format(switch)
     run_sql(database, statement)

@@ -18,13 +18,13 @@ from repermit.errors import DatabaseBusy
 from repermit.web.request_context import (
     ARRIVED,
     KEEPS_CONNECTION,
-    PATIENCE,
+    LONGEST_WAIT,
     SECONDS_LEFT,
-    seconds_left,
+    get_seconds_left,
 )
 
 # What a thread records within the patience at the least, as long as nothing was measured.
-_AT_FIRST = 16
+_FIRST_QUEUE_LIMIT = 16
 
 
 class Dispatcher:
@@ -47,7 +47,7 @@ class Dispatcher:
         self._readers, self._writers = _Threads(close), _Threads(close)
         for group in (self._readers, self._writers):
             group.set_thread_count(threads)
-        self._at_first = threads * _AT_FIRST
+        self._at_first = threads * _FIRST_QUEUE_LIMIT
         self._now = now
         self._lock = threading.Lock()
         self._recorded_at: deque[float] = deque()
@@ -66,7 +66,7 @@ class Dispatcher:
             channel.refused_at = now
             self._readers.add_task(channel)
         else:
-            channel.refused_at = now + PATIENCE
+            channel.refused_at = now + LONGEST_WAIT
             self._writers.add_task(channel)
 
     def note_recorded(self) -> None:
@@ -89,13 +89,13 @@ class Dispatcher:
         """
         queued = len(self._writers.queue)
         with self._lock:
-            while self._recorded_at and self._recorded_at[0] < now - PATIENCE:
+            while self._recorded_at and self._recorded_at[0] < now - LONGEST_WAIT:
                 self._recorded_at.popleft()
             if not queued:
                 self._queued_since = None
                 return False
             self._queued_since = self._queued_since or now
-            is_measured = now - self._queued_since >= PATIENCE
+            is_measured = now - self._queued_since >= LONGEST_WAIT
             recorded = len(self._recorded_at)
         return queued >= (recorded if is_measured else max(recorded, self._at_first))
 
@@ -139,37 +139,37 @@ class Task(WSGITask):  # type: ignore[misc]
 
 
 _ANSWER_BLUEPRINT = "answer"
-_AT_ONCE_ON_POSTGRESQL = 2
+_ANSWERS_AT_ONCE_ON_POSTGRESQL = 2
 
 
-class Turns:
+class AnswerLocks:
     """The turns of one application: for POSTs, which may wait for the database, and for GETs.
 
     Other pages, such as the admin's, may take longer, and take none.
     """
 
     def __init__(self, database: Database) -> None:
-        at_once = _AT_ONCE_ON_POSTGRESQL if is_postgresql(database) else 1
+        at_once = _ANSWERS_AT_ONCE_ON_POSTGRESQL if is_postgresql(database) else 1
         self._recording, self._reading = threading.Semaphore(at_once), threading.Semaphore()
 
-    def of(self, method: str) -> threading.Semaphore:
+    def for_method(self, method: str) -> threading.Semaphore:
         """Return those of a request's method."""
         return self._recording if method == "POST" else self._reading
 
 
-def take_turn() -> None:
+def acquire_answer_lock() -> None:
     """Wait until this request's turn has come; raises DatabaseBusy."""
     if request.blueprint != _ANSWER_BLUEPRINT:
         return
-    turns: Turns = current_app.extensions["repermit.turns"]
-    turn = turns.of(request.method)
-    if not turn.acquire(timeout=seconds_left()):
+    locks: AnswerLocks = current_app.extensions["repermit.turns"]
+    lock = locks.for_method(request.method)
+    if not lock.acquire(timeout=get_seconds_left()):
         raise DatabaseBusy("more pages are asked for than can be made")
-    g.turn = turn
+    g.turn = lock
 
 
-def give_turn(_error: BaseException | None = None) -> None:
+def release_answer_lock(_error: BaseException | None = None) -> None:
     """Let the next one begin."""
-    turn: threading.Semaphore | None = g.pop("turn", None)
-    if turn:
-        turn.release()
+    lock: threading.Semaphore | None = g.pop("turn", None)
+    if lock:
+        lock.release()

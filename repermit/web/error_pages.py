@@ -24,10 +24,10 @@ from repermit.i18n import catalogues
 from repermit.package_files import LANGUAGES
 from repermit.signed_links import KINDS
 from repermit.web.admin import result_text
-from repermit.web.api.problems import is_asked_by_program, problem_for
-from repermit.web.database_connection import may_be_recorded
-from repermit.web.rendering import Reader, frame, render, wanted_languages
-from repermit.web.request_context import current_site
+from repermit.web.api.problems import is_api_request, make_http_problem
+from repermit.web.database_connection import may_have_committed
+from repermit.web.rendering import Reader, list_browser_languages, make_frame_fields, render
+from repermit.web.request_context import get_site
 
 _log = logging.getLogger(__name__)
 
@@ -42,36 +42,36 @@ _UNAVAILABLE = 503
 _RETRY_AFTER = 30
 
 
-def register(app: Flask) -> None:
+def register_error_pages(app: Flask) -> None:
     """Show these pages instead of Werkzeug's."""
-    app.register_error_handler(HTTPException, show_mistake)
-    app.register_error_handler(LinkError, lambda _error: not_found())
+    app.register_error_handler(HTTPException, show_request_error)
+    app.register_error_handler(LinkError, lambda _error: show_not_found())
     # An address of an admin's page that names a list or contact which is not there.
-    app.register_error_handler(errors.NotFound, lambda _error: not_found())
+    app.register_error_handler(errors.NotFound, lambda _error: show_not_found())
     app.register_error_handler(Exception, show_unavailable)
     app.register_error_handler(_FAILED, show_failure)
 
 
-def refuse_too_much() -> None:
+def refuse_large_request() -> None:
     """Refuse a request of which the server in front has not read the body."""
     if request.environ.get(TOO_MUCH):
         abort(_TOO_LARGE)
 
 
-def not_found() -> Response:
+def show_not_found() -> Response:
     """Return the one page for every link that is not ours, whatever is wrong with it."""
-    return show_mistake(NotFound())
+    return show_request_error(NotFound())
 
 
-def show_mistake(error: HTTPException) -> Response:
+def show_request_error(error: HTTPException) -> Response:
     """Return the page for a request that cannot be answered; programs get what they can read."""
-    if is_asked_by_program():
-        return problem_for(error)
+    if is_api_request():
+        return make_http_problem(error)
     code = error.code or _FAILED
     if result_text.is_for_admins():
         response = result_text.show_refusal(code)
     else:
-        response = _all_languages(code, **_shared_by_all_lists())
+        response = _make_page_in_all_languages(code, **_find_shared_facts())
     if code == _NOT_ALLOWED:
         # RFC 9110 §15.5.6: a 405 says what is allowed.
         response.headers.extend(
@@ -82,11 +82,11 @@ def show_mistake(error: HTTPException) -> Response:
 
 def show_failure(_error: Exception) -> Response:
     """Return the page for a failure of ours; the database may be what failed."""
-    if is_asked_by_program():
-        return problem_for()
+    if is_api_request():
+        return make_http_problem()
     if result_text.is_for_admins():
         return result_text.show_failure()
-    return _all_languages(_FAILED, privacy_url="", language="")
+    return _make_page_in_all_languages(_FAILED, privacy_url="", language="")
 
 
 def show_unavailable(error: Exception) -> Response:
@@ -100,19 +100,21 @@ def show_unavailable(error: Exception) -> Response:
     # The words of all other errors may quote an address.
     why = error if isinstance(error, errors.DatabaseBusy) else type(error).__name__
     _log.error("a page failed: %s: %s", request.endpoint, why)
-    response = _unavailable(is_recorded=may_be_recorded())
+    response = _make_unavailable_page(is_recorded=may_have_committed())
     # RFC 9110 §10.2.3, in seconds.
     response.headers["Retry-After"] = str(_RETRY_AFTER)
     return response
 
 
-def _unavailable(*, is_recorded: bool) -> Response:
+def _make_unavailable_page(*, is_recorded: bool) -> Response:
     """Return the page that asks to try again; `is_recorded` if something may be recorded."""
-    if is_asked_by_program():
-        return problem_for(ServiceUnavailable())
+    if is_api_request():
+        return make_http_problem(ServiceUnavailable())
     if result_text.is_for_admins():
         return result_text.show_unavailable(is_recorded=is_recorded)
-    response = _all_languages(_FAILED if is_recorded else _UNAVAILABLE, **_shared_if_readable())
+    response = _make_page_in_all_languages(
+        _FAILED if is_recorded else _UNAVAILABLE, **_read_shared_facts()
+    )
     response.status_code = _UNAVAILABLE
     return response
 
@@ -124,29 +126,29 @@ def log_failure(kind: type[BaseException] | None, trace: TracebackType | None) -
     _log.error("a page failed: %s (%s) at %s", request.endpoint, kind and kind.__name__, places)
 
 
-def _all_languages(code: int, *, privacy_url: str, language: str) -> Response:
+def _make_page_in_all_languages(code: int, *, privacy_url: str, language: str) -> Response:
     """Return a page in every language: first what was chosen on a page, or the browser wants.
 
     `language` comes first if that is none of ours.
     """
     chosen = catalogues.pick_language(request.args.get("lang", ""), otherwise="")
-    ordered = _ordered(first=(chosen, *wanted_languages(), language))
-    sections = [(one, *_words(code, catalogues.translations(one).gettext)) for one in ordered]
+    ordered = _order_languages(first=(chosen, *list_browser_languages(), language))
+    sections = [(one, *_get_words(code, catalogues.translations(one).gettext)) for one in ordered]
     reader = Reader(language=ordered[0], path="")
-    fields = {**frame(reader), "choices": (), "privacy_url": privacy_url}
+    fields = {**make_frame_fields(reader), "choices": (), "privacy_url": privacy_url}
     html = render("error.html", language=ordered[0], sections=sections, code=code, **fields)
     response = Response(html, status=code, content_type="text/html; charset=utf-8")
     response.vary.add("Accept-Language")
     return response
 
 
-def _ordered(*, first: tuple[str, ...]) -> list[str]:
+def _order_languages(*, first: tuple[str, ...]) -> list[str]:
     """Return all languages: the first of `first` that is one of them, then the usual order."""
     chosen = next((one for one in first if one), LANGUAGES[0])
     return sorted(catalogues.languages(), key=lambda one: (one != chosen, LANGUAGES.index(one)))
 
 
-def _words(code: int, gettext: Callable[[str], str]) -> tuple[str, str]:
+def _get_words(code: int, gettext: Callable[[str], str]) -> tuple[str, str]:
     if code == _NOT_FOUND:
         return gettext("This page does not exist"), gettext(
             "The link may have been cut off. Please copy the whole link from the mail, or simply "
@@ -174,40 +176,40 @@ def _words(code: int, gettext: Callable[[str], str]) -> tuple[str, str]:
     )
 
 
-class _Shared(TypedDict):
+class _SharedFacts(TypedDict):
     privacy_url: str
     language: str
 
 
-def _shared_if_readable() -> _Shared:
+def _read_shared_facts() -> _SharedFacts:
     """Return what all lists have in common, with the language of whoever a link is for.
 
     Nothing of it where the database cannot be read.
     """
-    database = current_site().database
+    database = get_site().database
     if not database.is_closed() and database.is_connection_usable():
         try:
-            shared = _shared_by_all_lists()
-            return {**shared, "language": _language_of_link() or shared["language"]}
+            shared = _find_shared_facts()
+            return {**shared, "language": _read_link_language() or shared["language"]}
         except peewee.PeeweeException as error:
             _log.warning("nothing is known of the reader: %s", type(error).__name__)
-    return _Shared(privacy_url="", language="")
+    return _SharedFacts(privacy_url="", language="")
 
 
-def _language_of_link() -> str:
+def _read_link_language() -> str:
     """Return the language of the contact whom a link names, "" for any other request."""
     kind, token = request.path.split("/")[1], (request.view_args or {}).get("token", "")
     if not token or kind not in KINDS:
         return ""
     try:
-        uid = current_site().links.read(kind, token)
+        uid = get_site().links.read(kind, token)
     except LinkError:
         return ""
     contact: Contact | None = Contact.get_or_none(Contact.uid == uid)
     return catalogues.pick_language(contact.language if contact else "", otherwise="")
 
 
-def _shared_by_all_lists() -> _Shared:
+def _find_shared_facts() -> _SharedFacts:
     """Return the privacy statement and the language that all lists have in common, or "".
 
     Anybody sees this page, and where the statement of a sensitive list stands may tell what it is
@@ -218,7 +220,7 @@ def _shared_by_all_lists() -> _Shared:
     urls = {(one.privacy_url, one.sensitive) for one in found}
     languages = {one.language for one in found}
     url, sensitive = urls.pop() if len(urls) == 1 else ("", False)
-    return _Shared(
+    return _SharedFacts(
         privacy_url="" if sensitive else url,
         language=languages.pop() if len(languages) == 1 else "",
     )

@@ -20,8 +20,8 @@ from repermit.contacts import counts as contacts_counts
 from repermit.db.connection import FairSqliteDatabase
 from repermit.db.models.base import Meta
 from repermit.rules.consent import MailKind, MailState, Status
-from repermit.web.database_connection import connect_anew
-from repermit.web.request_context import arrival, current_site
+from repermit.web.database_connection import reconnect
+from repermit.web.request_context import get_arrival, get_site
 
 pages = Blueprint("health", __name__)
 
@@ -29,17 +29,17 @@ _log = logging.getLogger(__name__)
 
 _FAILING = 503
 # Some hundred answers, with what SQLite writes beside them.
-_LEAST_ROOM = 1 << 20
-FRESH = timedelta(seconds=15)
+_MIN_DISK_SPACE = 1 << 20
+CACHE_TIME = timedelta(seconds=15)
 
 
 @pages.get("/healthz")
 def healthz() -> tuple[Response, int]:
     """Say whether the database can be read, and whether there is room to write."""
-    database = current_site().database
+    database = get_site().database
     opened = False
     try:
-        opened = connect_anew(database)
+        opened = reconnect(database)
         Meta.select().first()
     except peewee.PeeweeException as error:
         _log.error("the database cannot be read: %s", type(error).__name__)
@@ -48,14 +48,14 @@ def healthz() -> tuple[Response, int]:
         if opened:
             database.close()
     # Where PostgreSQL writes may be another machine.
-    if isinstance(database, FairSqliteDatabase) and not _has_room(database.path):
+    if isinstance(database, FairSqliteDatabase) and not _has_disk_space(database.path):
         _log.error("the disk of the database is full")
         return jsonify(status="failing"), _FAILING
     return jsonify(status="ok"), 200
 
 
-def _has_room(path: Path) -> bool:
-    return shutil.disk_usage(path.absolute().parent).free >= _LEAST_ROOM
+def _has_disk_space(path: Path) -> bool:
+    return shutil.disk_usage(path.absolute().parent).free >= _MIN_DISK_SPACE
 
 
 @pages.get("/robots.txt")
@@ -67,12 +67,12 @@ def robots() -> Response:
 @pages.get("/metrics")
 def metrics() -> Response:
     """Return counts in the text format of Prometheus."""
-    counts: Counts = current_app.extensions["repermit.counts"]
-    text = counts.text(arrival())
+    counts: MetricsCache = current_app.extensions["repermit.counts"]
+    text = counts.render(get_arrival())
     return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-class Counts:
+class MetricsCache:
     """The counts, made anew only after a while, so that asking often costs little."""
 
     def __init__(self) -> None:
@@ -80,16 +80,16 @@ class Counts:
         self._made_at: datetime | None = None
         self._text = ""
 
-    def text(self, now: datetime) -> str:
+    def render(self, now: datetime) -> str:
         """Return the lines of all counts, at most 15 seconds old."""
         with self._lock:
-            if self._made_at is None or not timedelta() <= now - self._made_at < FRESH:
-                self._text = "\n".join((*_contacts(), *_mails(), ""))
+            if self._made_at is None or not timedelta() <= now - self._made_at < CACHE_TIME:
+                self._text = "\n".join((*_iter_contact_counts(), *_iter_mail_counts(), ""))
                 self._made_at = now
             return self._text
 
 
-def _contacts() -> Iterator[str]:
+def _iter_contact_counts() -> Iterator[str]:
     found = dict.fromkeys(Status, 0)
     for people, count in contacts_counts.count_people().items():
         found[people.status] += count
@@ -99,7 +99,7 @@ def _contacts() -> Iterator[str]:
         yield f'repermit_contacts{{status="{status}"}} {found[status]}'
 
 
-def _mails() -> Iterator[str]:
+def _iter_mail_counts() -> Iterator[str]:
     found: Counter[tuple[MailKind, MailState]] = Counter()
     for mails, count in contacts_counts.count_mails().items():
         found[mails.kind, mails.state] += count

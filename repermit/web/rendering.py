@@ -22,7 +22,7 @@ from repermit.evidence.consent_receipt import REPRESENTATIVE
 from repermit.i18n import catalogues
 from repermit.package_files import asset
 from repermit.setting_overrides import current_settings
-from repermit.web.request_context import current_site
+from repermit.web.request_context import get_site
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -58,16 +58,16 @@ class Reader:
         """Return who gives an answer that is sent from their page."""
         return REPRESENTATIVE if self.is_representative else ""
 
-    def query(self, language: str = "") -> str:
+    def make_query(self, language: str = "") -> str:
         """Return what is added to addresses for what they have chosen, "" for nothing.
 
         `language` is another one that they may choose.
         """
-        return _query(self._chosen(language))
+        return _make_query(self._chosen(language))
 
-    def here(self, language: str = "") -> str:
+    def make_relative_url(self, language: str = "") -> str:
         """Return the relative address of the same page in another language, "" for it as it is."""
-        return _query({**self._chosen(language), ROUND: self.mark})
+        return _make_query({**self._chosen(language), ROUND: self.mark})
 
     def _chosen(self, language: str) -> dict[str, str]:
         own = self.language if self.is_switched else ""
@@ -75,7 +75,7 @@ class Reader:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class LanguageChoice:
     """One language that a page can be read in; `url` is relative, since it stands there often."""
 
     code: str
@@ -92,7 +92,7 @@ def make_reader(
     A list is read in a language that it can be told in, and in no other.
     """
     wanted = request.args.get("lang", "")
-    chosen = _choose(wanted, language, mailing_list)
+    chosen = _choose_language(wanted, language, mailing_list)
     return Reader(
         language=chosen,
         path=path,
@@ -102,11 +102,11 @@ def make_reader(
     )
 
 
-def page(template: str, reader: Reader, *, status: int = 200, **fields: Any) -> Response:
+def render_page(template: str, reader: Reader, *, status: int = 200, **fields: Any) -> Response:
     """Return the response with a page made of `template`."""
-    fields |= frame(reader)
+    fields |= make_frame_fields(reader)
     if request.method != "POST" and _CHOOSE in request.args and fields["choices"]:
-        template, fields = "languages.html", _choosing(fields)
+        template, fields = "languages.html", _make_choice_page_fields(fields)
     html = render(template, language=reader.language, **fields)
     response = Response(html, status=status, content_type="text/html; charset=utf-8")
     response.content_language.add(reader.language)
@@ -115,19 +115,19 @@ def page(template: str, reader: Reader, *, status: int = 200, **fields: Any) -> 
 
 def render(template: str, *, language: str, **fields: Any) -> str:
     """Return a template filled in; everything is escaped that is not Markup."""
-    return _environment(language).get_template(template).render(language=language, **fields)
+    return _make_environment(language).get_template(template).render(language=language, **fields)
 
 
-def public_url(path: str, reader: Reader | None = None) -> str:
+def make_public_url(path: str, reader: Reader | None = None) -> str:
     """Return the whole address of a page, never from the Host header.
 
     A reader who has chosen another language keeps it, and whom they speak for.
     """
-    url = current_site().settings.public_url + path
-    return url + reader.query() if reader else url
+    url = get_site().settings.public_url + path
+    return url + reader.make_query() if reader else url
 
 
-def language_names(about: MailingListFacts | None = None) -> dict[str, str]:
+def list_language_names(about: MailingListFacts | None = None) -> dict[str, str]:
     """Return what each language calls itself, by its code, in the order of these names.
 
     Of a list that is given, those that it can be told in; there may be but one.
@@ -138,7 +138,7 @@ def language_names(about: MailingListFacts | None = None) -> dict[str, str]:
     }
 
 
-def wanted_languages() -> Iterator[str]:
+def list_browser_languages() -> Iterator[str]:
     """Yield what the browser would rather read, of the languages there are, the best first."""
     for wanted, quality in request.accept_languages:
         if quality:
@@ -146,67 +146,69 @@ def wanted_languages() -> Iterator[str]:
 
 
 @cache
-def style(name: str = "public") -> str:
+def read_style(name: str = "public") -> str:
     """Return a style sheet that stands in pages: `public` in all, `public-more` in larger ones."""
-    return smaller((asset("static") / f"{name}.css").read_text("utf-8"))
+    return minify_css((asset("static") / f"{name}.css").read_text("utf-8"))
 
 
-def smaller(css: str) -> str:
+def minify_css(css: str) -> str:
     """Return a style sheet of ours without what only those need who read it."""
     text = re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)
     text = re.sub(r"\s+", " ", text)
     return re.sub(r" ?([{};,]) ?|(?<=:) ", r"\1", text).replace(";}", "}").strip()
 
 
-def frame(reader: Reader) -> dict[str, Any]:
+def make_frame_fields(reader: Reader) -> dict[str, Any]:
     """Return what stands around every page."""
     about = reader.mailing_list
-    choices = _choices(reader)
+    choices = _list_choices(reader)
     return {
-        "organisation": current_site().settings.organisation,
+        "organisation": get_site().settings.organisation,
         "privacy_url": about.privacy_url if about else "",
         "choices": choices,
-        "choose_url": f"?{_CHOOSE}{reader.here().replace('?', '&')}" if _are_many(choices) else "",
-        "texts": version(),
+        "choose_url": f"?{_CHOOSE}{reader.make_relative_url().replace('?', '&')}"
+        if _has_many_choices(choices)
+        else "",
+        "texts": get_texts_version(),
         "current_language": catalogues.language_name(reader.language),
-        "style": Markup(style()),  # noqa: S704  our own file
-        "more_style": Markup(style("public-more")),  # noqa: S704
+        "style": Markup(read_style()),  # noqa: S704  our own file
+        "more_style": Markup(read_style("public-more")),  # noqa: S704
     }
 
 
-def _query(fields: Mapping[str, str]) -> str:
+def _make_query(fields: Mapping[str, str]) -> str:
     found = urlencode({name: value for name, value in fields.items() if value})
     return f"?{found}" if found else ""
 
 
-def _choose(wanted: str, usual: str, about: MailingListFacts | None) -> str:
+def _choose_language(wanted: str, usual: str, about: MailingListFacts | None) -> str:
     chosen = catalogues.pick_language(wanted, otherwise=usual)
     return chosen if about is None or chosen in about.languages else usual
 
 
 _CHOOSE = "languages"
-_MOST_CHOICES = 8
+_MAX_CHOICES_INLINE = 8
 """How many languages stand above a page at most; else they have a page, which weighs less."""
 
 
-def _are_many(choices: list[Choice]) -> bool:
-    return len(choices) > _MOST_CHOICES
+def _has_many_choices(choices: list[LanguageChoice]) -> bool:
+    return len(choices) > _MAX_CHOICES_INLINE
 
 
-def _choosing(fields: dict[str, Any]) -> dict[str, Any]:
+def _make_choice_page_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """Return what the page says on which a language is chosen, for any other page."""
     return {**fields, "every_choice": fields["choices"], "choices": [], "choose_url": ""}
 
 
-def _choices(reader: Reader) -> list[Choice]:
-    names = language_names(reader.mailing_list)
+def _list_choices(reader: Reader) -> list[LanguageChoice]:
+    names = list_language_names(reader.mailing_list)
     if not reader.path or len(names) == 1:
         return []
     return [
-        Choice(
+        LanguageChoice(
             code=code,
             name=name,
-            url=reader.here(code),
+            url=reader.make_relative_url(code),
             is_current=code == reader.language,
         )
         for code, name in names.items()
@@ -214,7 +216,7 @@ def _choices(reader: Reader) -> list[Choice]:
 
 
 @cache
-def _environment(language: str) -> Environment:
+def _make_environment(language: str) -> Environment:
     return template_engine.make_environment("public", language)
 
 
@@ -225,7 +227,7 @@ TEXTS = "texts"
 """What the forms for a Yes send along: the version of the texts, if any was ever corrected."""
 
 
-def version() -> str:
+def get_texts_version() -> str:
     """Return the version of the texts on the page that is being made; "" if all are as they come.
 
     That of the beginning of the request: if a text is corrected while the page is made, its Yes is
@@ -235,7 +237,7 @@ def version() -> str:
     return known
 
 
-def is_as_now() -> bool:
+def is_current_version() -> bool:
     """Say whether the page that sent a Yes was in the words that hold at this moment.
 
     Asked once the text of the page is made that is kept, since no later correction is in that then.

@@ -15,9 +15,9 @@ from repermit.db.connection import Database
 from repermit.setting_overrides.current_settings import Present
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
-from repermit.web.client_address import network_in_part
+from repermit.web.client_address import mask_network
 
-PATIENCE = 2.0
+LONGEST_WAIT = 2.0
 """Seconds that somebody waits for an answer to be recorded before they are asked to press again."""
 
 SECONDS_LEFT = "repermit.seconds_left"
@@ -43,25 +43,25 @@ class Site:
     openings: PendingOpenings
 
 
-def current_site() -> Site:
+def get_site() -> Site:
     """Return the site of the request under way, with the settings that held when it began."""
     found: Site = g.get("site") or current_app.extensions["repermit"]
     return found
 
 
-def file_settings() -> Settings:
+def get_file_settings() -> Settings:
     """Return what the file says by itself, without what was chosen on the pages."""
-    return _present().file
+    return _get_current_settings().file
 
 
-def settle() -> None:
+def load_settings() -> None:
     """Take the settings as they are now, for the whole of a request that has the database open."""
     if "opened" in g:
-        g.site = replace(current_site(), settings=_present().settings())
-        g.texts = _present().texts
+        g.site = replace(get_site(), settings=_get_current_settings().settings())
+        g.texts = _get_current_settings().texts
 
 
-def _present() -> Present:
+def _get_current_settings() -> Present:
     found: Present = current_app.extensions["repermit.present"]
     return found
 
@@ -71,31 +71,31 @@ def stamp_arrival() -> None:
 
     The server in front knows it, before the request waits for a thread.
     """
-    g.arrived = request.environ.get(ARRIVED) or current_site().clock.now()
-    g.waits_until = time.monotonic() + request.environ.get(SECONDS_LEFT, PATIENCE)
+    g.arrived = request.environ.get(ARRIVED) or get_site().clock.now()
+    g.waits_until = time.monotonic() + request.environ.get(SECONDS_LEFT, LONGEST_WAIT)
 
 
-def seconds_left() -> float:
+def get_seconds_left() -> float:
     """Return how long the request under way may still wait for its turn to write; 0 if no more."""
     left: float = g.waits_until - time.monotonic()
     return max(left, 0.0)
 
 
-def arrival() -> datetime:
+def get_arrival() -> datetime:
     """Return when the request arrived, aware UTC."""
     arrived: datetime = g.arrived
     return arrived
 
 
-def request_trace() -> Trace:
+def make_trace() -> Trace:
     """Return what is kept of how an answer came: the network in part, and the browser's name."""
     return Trace(
-        network=network_in_part(request.remote_addr or ""),
+        network=mask_network(request.remote_addr or ""),
         browser=request.headers.get("User-Agent", "")[:_LONGEST_BROWSER],
     )
 
 
-def forwarded() -> int:
+def count_forwarded() -> int:
     """Return how many addresses X-Forwarded-For names: each web server on the way adds one."""
     named = request.headers.get("X-Forwarded-For", "").split(",")
     return sum(1 for one in named if one.strip())

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from repermit.settings.definitions import Settings
-from repermit.web.rendering import style
-from repermit.web.request_context import current_site
+from repermit.web.rendering import read_style
+from repermit.web.request_context import get_site
 
 if TYPE_CHECKING:
     from flask import Response
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _YEAR = 365 * 24 * 3600
 
 # What a page might ask of the browser; an empty list is nobody.
-_FEATURES = (
+_DISABLED_FEATURES = (
     "accelerometer",
     "autoplay",
     "camera",
@@ -42,7 +42,7 @@ _FEATURES = (
     "usb",
     "xr-spatial-tracking",
 )
-_PERMISSIONS = ", ".join(f"{feature}=()" for feature in _FEATURES)
+_PERMISSIONS = ", ".join(f"{feature}=()" for feature in _DISABLED_FEATURES)
 
 
 def add_headers(response: Response) -> Response:
@@ -50,19 +50,19 @@ def add_headers(response: Response) -> Response:
 
     What a page has said of itself stays: an admin's page has styles and a script in files.
     """
-    response.headers.setdefault("Content-Security-Policy", _policy())
-    for name, value in usual_headers(current_site().settings):
+    response.headers.setdefault("Content-Security-Policy", _make_content_policy())
+    for name, value in make_usual_headers(get_site().settings):
         response.headers.setdefault(name, value)
     return response
 
 
-def headers_of_plain_text(settings: Settings) -> Iterator[tuple[str, str]]:
+def make_plain_text_headers(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield the headers of a response that is no page, such as a refusal of the server in front."""
     yield "Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
-    yield from usual_headers(settings)
+    yield from make_usual_headers(settings)
 
 
-def usual_headers(settings: Settings) -> Iterator[tuple[str, str]]:
+def make_usual_headers(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield the headers of every response but for the policy of what it may load."""
     yield "Referrer-Policy", "same-origin"
     yield "X-Content-Type-Options", "nosniff"
@@ -73,10 +73,10 @@ def usual_headers(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "Cross-Origin-Resource-Policy", "same-origin"
     yield "Permissions-Policy", _PERMISSIONS
     if settings.public_url.startswith("https:"):
-        yield "Strict-Transport-Security", _transport(settings)
+        yield "Strict-Transport-Security", _make_transport_policy(settings)
 
 
-def _transport(settings: Settings) -> str:
+def _make_transport_policy(settings: Settings) -> str:
     """Return for how long the host, and what is below it, is reached by https alone (RFC 6797).
 
     Where the pages share the host of a website, what is below that host is not theirs to decide on.
@@ -85,13 +85,15 @@ def _transport(settings: Settings) -> str:
     return f"max-age={_YEAR}{below}"
 
 
-def _policy() -> str:
-    styles = " ".join(f"'sha256-{_digest(style(name))}'" for name in ("public", "public-more"))
+def _make_content_policy() -> str:
+    styles = " ".join(
+        f"'sha256-{_hash_source(read_style(name))}'" for name in ("public", "public-more")
+    )
     return (
         f"default-src 'none'; style-src {styles}; img-src data:; form-action 'self'; "
         "base-uri 'none'; frame-ancestors 'none'"
     )
 
 
-def _digest(text: str) -> str:
+def _hash_source(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -35,33 +35,33 @@ from repermit.web.admin import evidence_check, suppressions
 from repermit.web.admin.install import cookie_reader
 from repermit.web.application import create_app
 from repermit.web.dispatcher import Dispatcher, Task
-from repermit.web.security_headers import headers_of_plain_text
+from repermit.web.security_headers import make_plain_text_headers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-_LARGEST_BODY = 64 * 1024
+_MAX_BODY_SIZE = 64 * 1024
 # As much as nginx takes. Waitress reads a head in the one thread that serves everybody, and joins
 # the lines of one name in the square of their length.
-_LARGEST_HEAD = 32 * 1024
+_MAX_HEADER_SIZE = 32 * 1024
 # More than can wait to be recorded, so that whoever reads gets a connection beside them; a process
 # may have some 1,024 files open.
-_MOST_CONNECTIONS = 500
+_MAX_CONNECTIONS = 500
 # What is sent behind a request that was refused is read and dropped up to here: the largest file
 # that a page takes, and some.
-_MOST_DROPPED = 128 * 1024 * 1024
+_MAX_DROPPED_BYTES = 128 * 1024 * 1024
 # A little more than the pages take, so that it is they who say that it was too much.
-_LARGEST_BY_PATH = {
-    r"/admin/lists/[^/]+/file/upload": uploads.LARGEST + 2 * _LARGEST_BODY,
-    r"/admin/lists/[^/]+/handover/compare": 100 * 1024 * 1024 + _LARGEST_BODY,
-    r"/admin/lists/[^/]+/suppressions/(?:look|import)": suppressions.LARGEST + 2 * _LARGEST_BODY,
-    r"/admin/log/verify/proof": evidence_check.LARGEST + 6 * _LARGEST_BODY,
-    r"/admin/settings/check": 2 * 1024 * 1024 + _LARGEST_BODY,
-    r"/admin/.*": 256 * 1024 + _LARGEST_BODY,
+_MAX_BODY_SIZE_BY_PATH = {
+    r"/admin/lists/[^/]+/file/upload": uploads.LARGEST + 2 * _MAX_BODY_SIZE,
+    r"/admin/lists/[^/]+/handover/compare": 100 * 1024 * 1024 + _MAX_BODY_SIZE,
+    r"/admin/lists/[^/]+/suppressions/(?:look|import)": suppressions.LARGEST + 2 * _MAX_BODY_SIZE,
+    r"/admin/log/verify/proof": evidence_check.LARGEST + 6 * _MAX_BODY_SIZE,
+    r"/admin/settings/check": 2 * 1024 * 1024 + _MAX_BODY_SIZE,
+    r"/admin/.*": 256 * 1024 + _MAX_BODY_SIZE,
 }
 
 
-def _hide_path(record: logging.LogRecord) -> bool:
+def _redact_path(record: logging.LogRecord) -> bool:
     """Take from a line of waitress which path it was about, and any words of an error.
 
     A path holds a token, and an error may quote an address (invariant 13).
@@ -86,7 +86,7 @@ _ABOUT = {
 }
 
 
-logging.getLogger("waitress").addFilter(_hide_path)
+logging.getLogger("waitress").addFilter(_redact_path)
 # It would warn once for each request of a burst that has to wait for a thread.
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
@@ -120,15 +120,15 @@ def make_server(
         host=settings.web.host if host is None else host,
         port=settings.web.port if port is None else port,
         _dispatcher=dispatcher,
-        connection_limit=_MOST_CONNECTIONS,
-        max_request_body_size=_LARGEST_BODY,
-        max_request_header_size=_LARGEST_HEAD,
+        connection_limit=_MAX_CONNECTIONS,
+        max_request_body_size=_MAX_BODY_SIZE,
+        max_request_header_size=_MAX_HEADER_SIZE,
         # So that the name of the software, and its version, go to nobody.
         ident=None,
         # Which X-Forwarded-For entries are believed is decided by `web.trusted_proxies`.
         clear_untrusted_proxy_headers=False,
     )
-    channel = _channel(settings)
+    channel = _make_channel_class(settings)
     for one in listening.values():
         one.channel_class = channel
     return server
@@ -141,24 +141,24 @@ class BodyLimits:
         self._path = re.escape(urlsplit(settings.public_url).path)
         self._is_of_a_login = cookie_reader(settings)
 
-    def most(self, path: str, cookie: str) -> int:
+    def get_limit(self, path: str, cookie: str) -> int:
         """Return how many bytes a page takes from whoever has this cookie."""
         sizes = (
             size
-            for pattern, size in _LARGEST_BY_PATH.items()
+            for pattern, size in _MAX_BODY_SIZE_BY_PATH.items()
             if re.fullmatch(f"(?:{self._path})?{pattern}", path)
         )
-        size = next(sizes, _LARGEST_BODY)
-        return size if size > _LARGEST_BODY and self._is_of_a_login(cookie) else _LARGEST_BODY
+        size = next(sizes, _MAX_BODY_SIZE)
+        return size if size > _MAX_BODY_SIZE and self._is_of_a_login(cookie) else _MAX_BODY_SIZE
 
 
-def _channel(settings: Settings) -> type[HTTPChannel]:
+def _make_channel_class(settings: Settings) -> type[HTTPChannel]:
     """Return what reads from a connection, with as much room as a request may have.
 
     What it refuses by itself has the headers of all pages.
     """
     limits = BodyLimits(settings)
-    security_headers = tuple(headers_of_plain_text(settings))
+    security_headers = tuple(make_plain_text_headers(settings))
 
     class Parser(HTTPRequestParser):  # type: ignore[misc]
         adj: Any
@@ -171,7 +171,9 @@ def _channel(settings: Settings) -> type[HTTPChannel]:
                 message = "Content-Length is invalid"
                 raise ParsingError(message) from None
             self.adj = copy.copy(self.adj)
-            self.adj.max_request_body_size = limits.most(self.path, self.headers.get("COOKIE", ""))
+            self.adj.max_request_body_size = limits.get_limit(
+                self.path, self.headers.get("COOKIE", "")
+            )
 
     class Channel(_LingeringChannel):
         parser_class = Parser
@@ -179,9 +181,9 @@ def _channel(settings: Settings) -> type[HTTPChannel]:
 
         def error_task_class(
             self, channel: HTTPChannel, request: HTTPRequestParser
-        ) -> ErrorTask | _TooMuch:
+        ) -> ErrorTask | _TooLarge:
             self.lingers = True
-            return _refusal(channel, request, security_headers)
+            return _make_refusal(channel, request, security_headers)
 
     return Channel
 
@@ -210,12 +212,12 @@ class _LingeringChannel(HTTPChannel):  # type: ignore[misc]
         if self._dropped is None:
             return bool(super().received(data))
         self._dropped += len(data)
-        if self._dropped > _MOST_DROPPED:
+        if self._dropped > _MAX_DROPPED_BYTES:
             self.handle_close()
         return True
 
 
-class _TooMuch(Task):
+class _TooLarge(Task):
     """Lets the application say that a body is too large, in its words; none of it is read."""
 
     def execute(self) -> None:
@@ -229,12 +231,12 @@ class _TooMuch(Task):
         return environ
 
 
-def _refusal(
+def _make_refusal(
     channel: HTTPChannel, request: HTTPRequestParser, headers: Sequence[tuple[str, str]]
-) -> ErrorTask | _TooMuch:
+) -> ErrorTask | _TooLarge:
     """Return what answers a request that the server itself refuses, or fails at."""
     if isinstance(request.error, RequestEntityTooLarge):
-        return _TooMuch(channel, request)
+        return _TooLarge(channel, request)
     task = ErrorTask(channel, request)
     task.response_headers.extend(headers)
     return task
@@ -296,7 +298,7 @@ class Server:
             wasyncore.close_all(self._sockets)
             raise
         # A name such as localhost may stand for two addresses, each with a socket of its own.
-        self.host, self.port = _places(self._http)[0]
+        self.host, self.port = _list_addresses(self._http)[0]
 
     def run(self) -> None:
         """Serve until SIGTERM, SIGINT or `stop`; must be called in the main thread."""
@@ -338,7 +340,7 @@ class Server:
         wasyncore.close_all(self._sockets)
 
 
-def _places(http: Any) -> list[tuple[str, int]]:
+def _list_addresses(http: Any) -> list[tuple[str, int]]:
     """Return the (host, port) pairs of a waitress server with one socket or several."""
     one = [(http.effective_host, http.effective_port)] if hasattr(http, "effective_port") else []
     return [(host, int(port)) for host, port in one or http.effective_listen]

@@ -21,7 +21,7 @@ def recorded() -> dict[str, str]:
     """
     with pytest.MonkeyPatch.context() as patches:
         for module in (request_context, dispatcher):
-            patches.setattr(module, "PATIENCE", 60.0)
+            patches.setattr(module, "LONGEST_WAIT", 60.0)
         return record()
 
 

@@ -20,7 +20,7 @@ from repermit.web.admin.lock_screen import confirm_password, say_wait
 from repermit.web.admin.login import NewPasswordForm, hand_over, setup_fields
 from repermit.web.admin.page_permissions import for_viewers
 from repermit.web.admin.rendering import LANGUAGES, flash_message, gettext, redirect_to, render_page
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -83,7 +83,7 @@ def change_password() -> AnyResponse:
     if not tried.is_right:
         return say_wait(tried, _show(password_form=form, status=_WRONG))
     tried = login.change_password(
-        current_site().database, current_user.login, form.password.data, visit=visit()
+        get_site().database, current_user.login, form.password.data, visit=visit()
     )
     hand_over(tried.token)
     flash_message(
@@ -114,11 +114,11 @@ def set_up() -> AnyResponse:
     if not tried.is_right:
         return say_wait(tried, again())
     tried = login.set_up_second_step(
-        current_site().database,
+        get_site().database,
         current_user.login,
         secret=fields["secret"],
         code=form.code.data,
-        settings=current_site().settings,
+        settings=get_site().settings,
         visit=visit(),
     )
     if not tried.is_right:
@@ -138,7 +138,7 @@ def renew_codes() -> AnyResponse:
     tried = confirm_password(form)
     if not tried.is_right:
         return say_wait(tried, _show(codes_form=form, status=_WRONG))
-    codes = login.renew_recovery_codes(current_site().database, current_user.person, visit=visit())
+    codes = login.renew_recovery_codes(get_site().database, current_user.person, visit=visit())
     return render_page("login/recovery_codes.html", codes=codes)
 
 
@@ -147,7 +147,7 @@ def renew_codes() -> AnyResponse:
 def end_session(session_id: int) -> AnyResponse:
     """End one of one's own sessions."""
     users.end_own_session(
-        current_site().database, session_id, user_id=current_user.id, now=arrival()
+        get_site().database, session_id, user_id=current_user.id, now=get_arrival()
     )
     flash_message(gettext("That session has ended."))
     return redirect_to("account.show")
@@ -159,7 +159,7 @@ def choose_language() -> AnyResponse:
     """Keep in which language one reads these pages."""
     wanted = request.form.get("language", "")
     chosen = wanted if wanted in LANGUAGES else ""
-    users.choose_language(current_site().database, current_user.id, chosen)
+    users.choose_language(get_site().database, current_user.id, chosen)
     return redirect_to("account.show")
 
 
@@ -176,6 +176,6 @@ def _show(
         codes_form=codes_form or CodesForm(),
         language_form=LanguageForm(language=current_user.language),
         codes_left=two_factor.codes_left(current_user.id),
-        sessions=sessions.open_sessions(current_user.id, now=arrival()),
+        sessions=sessions.open_sessions(current_user.id, now=get_arrival()),
         browser_in_words=browser_in_words,
     )

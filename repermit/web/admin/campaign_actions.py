@@ -30,7 +30,7 @@ from repermit.web.admin.rendering import (
     render_page,
 )
 from repermit.web.admin.result_text import sentence
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -48,7 +48,7 @@ def pause(slug: str) -> AnyResponse:
 
     def act(mailing_list: MailingList) -> str:
         lifecycle.pause_campaign(
-            current_site().database, mailing_list, now=arrival(), actor=actor()
+            get_site().database, mailing_list, now=get_arrival(), actor=actor()
         )
         return gettext("Paused. Nobody is asked, reminded or removed; answers still count.")
 
@@ -60,12 +60,12 @@ def resume(slug: str) -> AnyResponse:
     """Let the campaign go on."""
 
     def act(mailing_list: MailingList) -> str:
-        site = current_site()
+        site = get_site()
         resumed = lifecycle.resume_campaign(
             site.database,
             mailing_list,
             settings=site.settings,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
             most=_AT_ONCE,
         )
@@ -87,7 +87,7 @@ def cancel(slug: str) -> AnyResponse:
     def act(mailing_list: MailingList) -> str:
         _require_sure()
         lifecycle.cancel_campaign(
-            current_site().database, mailing_list, now=arrival(), actor=actor(), most=_AT_ONCE
+            get_site().database, mailing_list, now=get_arrival(), actor=actor(), most=_AT_ONCE
         )
         return gettext(
             "Cancelled. Nobody is removed for silence, and links in mails that were sent still "
@@ -103,7 +103,7 @@ def count_silence(slug: str) -> AnyResponse:
 
     def act(mailing_list: MailingList) -> str:
         _require_sure()
-        sweep.accept_silence(current_site().database, mailing_list, now=arrival(), actor=actor())
+        sweep.accept_silence(get_site().database, mailing_list, now=get_arrival(), actor=actor())
         return gettext("Decided. Whoever did not answer is taken off within seconds.")
 
     return _do(slug, act)
@@ -119,11 +119,11 @@ def resolve(slug: str) -> AnyResponse:
 
     def act(mailing_list: MailingList) -> str:
         decided = in_doubt.resolve_in_doubt(
-            current_site().database,
+            get_site().database,
             mailing_list,
             resend=resend,
             shown=shown,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
             most=_AT_ONCE,
         )
@@ -143,14 +143,14 @@ def extend(slug: str) -> AnyResponse:
     """Move the deadline; the page again, with what was typed, if that cannot be."""
     mailing_list = find_list(slug)
     until, at = request.form.get("until", "").strip(), request.form.get("at", "").strip()
-    site = current_site()
+    site = get_site()
     try:
         extended = lifecycle.extend_campaign(
             site.database,
             mailing_list,
             deadline=parse_when(f"{until}T{at}" if at else until, site.settings.zone),
             settings=site.settings,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
         )
     except Refused as error:
@@ -226,10 +226,10 @@ def decide(slug: str, number: int) -> AnyResponse:
 
 
 def _carry_out(mailing_list: MailingList, reply: WaitingReply, decision: str) -> None:
-    site = current_site()
+    site = get_site()
     if decision == _NO_ANSWER:
         human_replies.set_aside(
-            site.database, mailing_list, reply.number, now=arrival(), actor=actor()
+            site.database, mailing_list, reply.number, now=get_arrival(), actor=actor()
         )
         flash_message(gettext("Set aside: it is no answer."))
         return
@@ -241,7 +241,7 @@ def _carry_out(mailing_list: MailingList, reply: WaitingReply, decision: str) ->
         Answer(decision),
         note=note,
         settings=site.settings,
-        now=arrival(),
+        now=get_arrival(),
         actor=actor(),
     )
     yes, no = gettext("Recorded as a Yes."), gettext("Recorded as a No.")

@@ -38,7 +38,7 @@ from repermit.web.admin.rendering import (
     steps_reached,
 )
 from repermit.web.admin.result_text import sentence
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -62,7 +62,7 @@ def save(slug: str) -> AnyResponse:
         return _show(mailing_list, form, None, status=422)
     conditions = given(form)
     draft_conditions.keep_conditions(
-        current_site().database, mailing_list, conditions, now=arrival(), actor=actor()
+        get_site().database, mailing_list, conditions, now=get_arrival(), actor=actor()
     )
     flash_message(gettext("Saved."))
     if "look" in request.form:
@@ -73,12 +73,12 @@ def save(slug: str) -> AnyResponse:
 @pages.post("/check")
 def check(slug: str) -> AnyResponse:
     """Look whether a campaign would work, and show it beside the form as it was typed."""
-    mailing_list, site, form = find_list(slug), current_site(), ConditionsForm(request.form)
+    mailing_list, site, form = find_list(slug), get_site(), ConditionsForm(request.form)
     is_good = form.validate()
     report = run.check(
         site.settings,
         database=site.database,
-        now=arrival(),
+        now=get_arrival(),
         says_how_often=mentions_frequency,
         log_in=poll.log_in,
         config_path=site.settings.path,
@@ -95,7 +95,7 @@ def _show(
     report: Report | None = None,
 ) -> Response:
     """Return the page; `conditions` is None where what was typed makes none."""
-    settings = current_site().settings
+    settings = get_site().settings
     seen = outlook(mailing_list, conditions or Conditions())
     campaign = latest_campaign(mailing_list)
     return render_page(
@@ -169,13 +169,13 @@ def when(form: Form, day: str, time: str) -> str:
 
 def moment(text: str) -> datetime | None:
     """Return WHEN as aware UTC, None for ""; raises Refused."""
-    return parse_when(text, current_site().settings.zone) if text else None
+    return parse_when(text, get_site().settings.zone) if text else None
 
 
 def _moment_to_come(text: str) -> datetime | None:
     """Return a deadline; raises Refused for one that has passed."""
     found = moment(text)
-    if found is not None and found <= arrival():
+    if found is not None and found <= get_arrival():
         raise Refused("this has passed already: choose a later day", code="deadline_typed")
     return found
 
@@ -248,7 +248,7 @@ class Outlook:
     @property
     def begins_at(self) -> datetime | None:
         """Return when the asking begins, None if as soon as it is launched."""
-        return self.starts_at if self.starts_at and self.starts_at > arrival() else None
+        return self.starts_at if self.starts_at and self.starts_at > get_arrival() else None
 
     @property
     def pilot(self) -> int:
@@ -271,8 +271,8 @@ def outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
     deadline, starts_at = deadline_of(conditions), _read(start, conditions.starts)
     plan = launch_plan.plan_launch(
         mailing_list,
-        settings=current_site().settings,
-        now=arrival(),
+        settings=get_site().settings,
+        now=get_arrival(),
         deadline=deadline or _usual_deadline(),
         starts_at=starts_at,
         include_thin=conditions.include_thin,
@@ -297,8 +297,8 @@ def deadline_of(conditions: Conditions) -> datetime | None:
 
 def deadline_in_words(deadline: datetime) -> str:
     """Return how far off a deadline is, and when that is."""
-    zone = current_site().settings.zone
-    days = (deadline.astimezone(zone).date() - arrival().astimezone(zone).date()).days
+    zone = get_site().settings.zone
+    days = (deadline.astimezone(zone).date() - get_arrival().astimezone(zone).date()).days
     if days < 1:
         return moment_in_words(deadline)
     return ngettext(
@@ -317,11 +317,11 @@ def _read(read: Callable[[str], datetime | None], when: str) -> datetime | None:
 
 
 def _usual_deadline() -> datetime:
-    server = current_site().settings
+    server = get_site().settings
     days = max(timedelta(days=_USUAL_DAYS), timedelta(server.campaign.minimum_days) + _A_FORTNIGHT)
     # To the end of its day, and no later than a launch takes it.
     days = min(days, send_plan.LONGEST_PERIOD - timedelta(days=1))
-    return (arrival() + days).astimezone(server.zone)
+    return (get_arrival() + days).astimezone(server.zone)
 
 
 # --- What stands against a launch. ----------------------------------------------------------------

@@ -29,7 +29,7 @@ from repermit.sending import in_doubt, server_faults
 from repermit.web.admin.page_permissions import for_viewers, in_the_background
 from repermit.web.admin.rendering import ngettext, render_page
 from repermit.web.admin.result_text import in_words
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 # --- How fast mails leave, as two looks at the page have it. --------------------------------------
 
@@ -103,7 +103,7 @@ def figures(slug: str) -> Response:
 
 def show_live(mailing_list: MailingList, *, status: int = 200, **typed: Any) -> Response:
     """Return the page; `typed` is what was given to extend the campaign, and what was wrong."""
-    site = current_site()
+    site = get_site()
     return render_page(
         "campaign_page/show.html",
         status=status,
@@ -118,7 +118,7 @@ def show_live(mailing_list: MailingList, *, status: int = 200, **typed: Any) -> 
 
 def erasures_due(mailing_list: MailingList) -> scheduled_erasure.Due:
     """Return who waits to be erased, and when."""
-    return scheduled_erasure.due(mailing_list, settings=current_site().settings, now=arrival())
+    return scheduled_erasure.due(mailing_list, settings=get_site().settings, now=get_arrival())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +140,7 @@ def _changing(mailing_list: MailingList) -> dict[str, Any]:
 
 
 def _numbers(mailing_list: MailingList) -> dict[str, Any]:
-    site, now = current_site(), arrival()
+    site, now = get_site(), get_arrival()
     campaign = latest_campaign(mailing_list)
     fields: dict[str, Any] = {"mailing_list": mailing_list, "campaign": campaign}
     if campaign is None:
@@ -186,15 +186,17 @@ def wait_in_words(wait: timedelta | None) -> str:
 
 def _is_too_late(campaign: Campaign) -> bool:
     """Say whether those who wait for the end of a pilot would have too little time."""
-    return bool(campaign.pilot) and arrival() > latest_ask(campaign.deadline, campaign.minimum_days)
+    return bool(campaign.pilot) and get_arrival() > latest_ask(
+        campaign.deadline, campaign.minimum_days
+    )
 
 
 def _sending(campaign: Campaign, found: Figures) -> Sending:
-    mail = current_site().settings.mail
+    mail = get_site().settings.mail
     speed: Speed = current_app.extensions.setdefault("repermit_speed", Speed())
     left = sum(found.mails[state] for state in _UNDER_WAY)
     sent = found.mails[MailState.SENT]
-    measured = speed.per_second(campaign.id, sent=sent, now=arrival())
+    measured = speed.per_second(campaign.id, sent=sent, now=get_arrival())
     return Sending(
         left=left,
         per_hour=round(measured * 3600) if measured else None,

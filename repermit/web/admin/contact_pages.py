@@ -41,7 +41,7 @@ from repermit.web.admin.rendering import (
     render_page,
 )
 from repermit.web.admin.result_text import sentence
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -210,7 +210,7 @@ def answer(slug: str, number: int) -> AnyResponse:
         abort(409)
     if not form.validate():
         return _show_one(mailing_list, number, answering=form, status=422)
-    site = current_site()
+    site = get_site()
     try:
         recorded = record_answer.record_reported_answer(
             site.database,
@@ -219,7 +219,7 @@ def answer(slug: str, number: int) -> AnyResponse:
             Answer(form.answer.data),
             note=form.note.data,
             settings=site.settings,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
             given_by="representative" if form.representative.data else "",
         )
@@ -244,7 +244,7 @@ def remove(slug: str, number: int) -> AnyResponse:
     mailing_list, form = find_list(slug), RequestForm(request.form)
     if not form.validate():
         return _show_one(mailing_list, number, requesting=form, status=422)
-    site = current_site()
+    site = get_site()
     try:
         admin_requests.remove_at_request(
             site.database,
@@ -252,7 +252,7 @@ def remove(slug: str, number: int) -> AnyResponse:
             number,
             note=form.reason.data,
             settings=site.settings,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
         )
     except Refused as error:
@@ -271,7 +271,7 @@ def prove(slug: str, number: int) -> AnyResponse:
     It shows whoever holds the checkpoint that is given that the record goes on from there. By POST,
     since that it was made is an entry of the record.
     """
-    mailing_list, site = find_list(slug), current_site()
+    mailing_list, site = find_list(slug), get_site()
     contact = admin_requests.find_contact(mailing_list, number)
     try:
         known = checkpoint_in(request.form.get("checkpoint", ""))
@@ -284,7 +284,7 @@ def prove(slug: str, number: int) -> AnyResponse:
             mailing_list,
             number,
             settings=site.settings,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
             known=known,
         )
@@ -328,14 +328,14 @@ def add(slug: str) -> AnyResponse:
 
 def _add(mailing_list: MailingList, form: AddForm) -> Contact | None:
     """Add whom a form names; None if that cannot be, and the form says why."""
-    site = current_site()
+    site = get_site()
     try:
         return admin_requests.add_by_hand(
             site.database,
             mailing_list,
             _person(form),
             settings=site.settings,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
         )
     except AddressError as error:
@@ -364,7 +364,7 @@ def _person(form: AddForm) -> ByHand:
 def _day(typed: str) -> datetime | None:
     if not typed.strip():
         return None
-    now, zone = arrival(), current_site().settings.zone
+    now, zone = get_arrival(), get_site().settings.zone
     try:
         # At noon, which is on that day in every zone that people live in.
         noon = parse_when(f"{typed.strip()}T12:00", zone)

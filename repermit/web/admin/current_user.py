@@ -12,9 +12,9 @@ from repermit.accounts.login import Visit
 from repermit.accounts.login_throttle import Origin
 from repermit.accounts.sessions import Login
 from repermit.db.models.lists import MailingList
-from repermit.web.client_address import network_in_part, route_of
-from repermit.web.database_connection import note_apart_from_request
-from repermit.web.request_context import arrival, current_site, request_trace
+from repermit.web.client_address import mask_network, read_route
+from repermit.web.database_connection import write_note
+from repermit.web.request_context import get_arrival, get_site, make_trace
 
 TOKEN = "token"  # noqa: S105  the name under which the cookie has it
 
@@ -35,19 +35,19 @@ class Visitor(UserMixin):  # type: ignore[misc]
 
 def find_user(_request: Request) -> Visitor | None:
     """Return who has the session that the cookie names, None if it names none that lasts."""
-    site = current_site()
-    login = sessions.find_login(session.get(TOKEN, ""), now=arrival(), settings=site.settings)
+    site = get_site()
+    login = sessions.find_login(session.get(TOKEN, ""), now=get_arrival(), settings=site.settings)
     return None if login is None else Visitor(login)
 
 
 def visit() -> Visit:
     """Return when and whence this request comes, as accounts takes it."""
-    trace, route = request_trace(), route_of(request.environ)
+    trace, route = make_trace(), read_route(request.environ)
     origin = Origin(
-        network_in_part(route.client),
-        tuple(dict.fromkeys(map(network_in_part, route.doubtful_relays))),
+        mask_network(route.client),
+        tuple(dict.fromkeys(map(mask_network, route.doubtful_relays))),
     )
-    return Visit(now=arrival(), network=trace.network, browser=trace.browser, origin=origin)
+    return Visit(now=get_arrival(), network=trace.network, browser=trace.browser, origin=origin)
 
 
 def actor() -> str:
@@ -59,17 +59,17 @@ def actor() -> str:
 def keep_awake() -> None:
     """Note that the session is in use, so that its screen does not lock."""
     login: Login = current_user.login
-    now = arrival()
+    now = get_arrival()
     if sessions.is_seen_to_note(login, now=now):
-        note_apart_from_request(lambda: sessions.note_seen(login, now=now))
+        write_note(lambda: sessions.note_seen(login, now=now))
 
 
 def note_look(act: str, *, mailing_list: MailingList | None = None, subject: str = "") -> None:
     """Note that whoever is logged in looks at personal data; also within a GET."""
-    note_apart_from_request(
+    write_note(
         partial(
             audit_log.note_access,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
             act=act,
             mailing_list=mailing_list,

@@ -25,7 +25,7 @@ from repermit.web.admin.campaign_page import wait_in_words
 from repermit.web.admin.page_permissions import for_viewers
 from repermit.web.admin.rendering import gettext, ngettext, render_page
 from repermit.web.admin.result_text import in_words
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 pages = Blueprint("dashboard", __name__, url_prefix="/admin")
 
@@ -82,11 +82,11 @@ def _lists() -> list[MailingList]:
 def _standing(mailing_list: MailingList) -> Standing:
     campaign = latest_campaign(mailing_list)
     is_live = campaign is not None and CampaignState(campaign.state).is_live
-    left = campaign.deadline - arrival() if campaign and is_live else None
+    left = campaign.deadline - get_arrival() if campaign and is_live else None
     return Standing(
         mailing_list=mailing_list,
         campaign=campaign,
-        found=statistics.figures(mailing_list, zone=current_site().settings.zone),
+        found=statistics.figures(mailing_list, zone=get_site().settings.zone),
         # A campaign's own numbers say more while it lasts.
         counts={} if is_live else _counts(mailing_list),
         time_left=wait_in_words(left) if left and left.total_seconds() > 0 else "",
@@ -120,7 +120,7 @@ def _by_itself(standing: Standing) -> Iterator[tuple[str, str]]:
             gettext("It is paused, and its deadline has passed: extend or cancel it."),
             "campaign_page.show",
         )
-    if expiry_waits(downtime.measure_downtime(campaign, arrival())):
+    if expiry_waits(downtime.measure_downtime(campaign, get_arrival())):
         yield (
             gettext("The answer pages were down for long, so nobody is removed until you decide."),
             "campaign_page.show",

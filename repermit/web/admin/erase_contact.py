@@ -26,7 +26,7 @@ from repermit.web.admin.contact_pages import zipped
 from repermit.web.admin.current_user import actor, note_look
 from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
 from repermit.web.admin.result_text import sentence
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -44,7 +44,7 @@ def show_forget(slug: str, number: int) -> Response:
 @pages.post("/<int:number>/forget")
 def forget(slug: str, number: int) -> AnyResponse:
     """Erase somebody, if the address that was typed is theirs."""
-    mailing_list, site = find_list(slug), current_site()
+    mailing_list, site = find_list(slug), get_site()
     contact = _held(mailing_list, number)
     if not _is_of(contact, request.form.get("confirm", "")):
         wrong = gettext("This is not the address above.")
@@ -56,7 +56,7 @@ def forget(slug: str, number: int) -> AnyResponse:
         mailing_list,
         number,
         settings=site.settings,
-        now=arrival(),
+        now=get_arrival(),
         actor=actor(),
     )
     uploads.forget_in_upload(mailing_list, contact.address_key, settings=site.settings)
@@ -69,14 +69,14 @@ def forget(slug: str, number: int) -> AnyResponse:
 
 
 def _forget_everywhere(mailing_list: MailingList, contact: Contact) -> AnyResponse:
-    site, key = current_site(), contact.address_key
+    site, key = get_site(), contact.address_key
     try:
         done = privacy_forget.forget(
             site.database,
             request.form["confirm"],
             mailing_list=None,
             settings=site.settings,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
         )
     except Refused as error:
@@ -92,7 +92,7 @@ def _forget_everywhere(mailing_list: MailingList, contact: Contact) -> AnyRespon
 
 def say_of_unfinished() -> None:
     """Name the files that are half written and still there, since the address may be in them."""
-    for one in temporary_files(current_site().settings).sweep():
+    for one in temporary_files(get_site().settings).sweep():
         said = gettext(
             "This file is being written now, or was left half written and cannot be deleted, and "
             "the address may be in it: %(file)s",
@@ -166,14 +166,14 @@ def show_form(slug: str) -> Response:
 @address_pages.post("/proof")
 def prove(slug: str) -> Response:
     """Hand out the proof of an address, also after its erasure; that it was made is recorded."""
-    mailing_list, site = find_list(slug), current_site()
+    mailing_list, site = find_list(slug), get_site()
     try:
         made = make_proof.prove(
             site.database,
             mailing_list,
             request.form.get("address", ""),
             settings=site.settings,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
         )
     except (AddressError, Refused) as error:
@@ -189,7 +189,7 @@ def prove(slug: str) -> Response:
 @address_pages.post("/forget", endpoint="forget")
 def forget_address(slug: str) -> Response:
     """Erase whatever is held of an address, on this list or on all; see `rights.forget`."""
-    mailing_list, site, given = find_list(slug), current_site(), request.form
+    mailing_list, site, given = find_list(slug), get_site(), request.form
     if not given.get("sure"):
         return _show_address(mailing_list, wrong=gettext("Say that you are sure."))
     try:
@@ -200,7 +200,7 @@ def forget_address(slug: str) -> Response:
             mailing_list=None if given.get("everywhere") else mailing_list,
             suppress=bool(given.get("suppress")),
             settings=site.settings,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
         )
     except (AddressError, Refused) as error:

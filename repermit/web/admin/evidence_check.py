@@ -29,7 +29,7 @@ from repermit.web.admin.rendering import (
     render_page,
 )
 from repermit.web.admin.result_text import in_words
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -151,14 +151,14 @@ def show_last() -> Response:
 @in_the_background
 def state() -> Response:
     """Say whether the record is being walked, for the page that waits for it."""
-    walk = chain.last_walk(current_site().settings)
+    walk = chain.last_walk(get_site().settings)
     return jsonify(is_busy=walk is not None and walk.is_busy)
 
 
 @pages.get("/result.json")
 def result() -> Response:
     """Send what the last walk found, as `verify --json` prints it."""
-    walk = chain.last_walk(current_site().settings)
+    walk = chain.last_walk(get_site().settings)
     if walk is None or walk.found is None:
         abort(404)
     response = Response(json.dumps(walk.found), content_type="application/json")
@@ -169,13 +169,13 @@ def result() -> Response:
 @pages.post("/chain")
 def walk_chain() -> AnyResponse:
     """Walk the record, against a checkpoint if one is given; a long one beside the pages."""
-    site = current_site()
+    site = get_site()
     try:
         known = _checkpoint_given()
     except ValueError:
         return _show(wrong_at="chain")
     begun = chain.verify_in_process(
-        site.database, known=known, settings=site.settings, now=arrival(), actor=actor()
+        site.database, known=known, settings=site.settings, now=get_arrival(), actor=actor()
     )
     if not begun:
         flash_message(gettext("The record is being checked already."), kind="warning")
@@ -209,7 +209,7 @@ def _checked(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
     if checked.faults:
         return {"faults": list(map(in_words, checked.faults))}
     document = checked.document
-    zone = current_site().settings.zone
+    zone = get_site().settings.zone
     return {
         "agreement": _agreement(document, known),
         "told": proof_text.telling(document, language=page_language(), zone=zone),
@@ -234,7 +234,7 @@ def _agreement(document: Mapping[str, Any], known: Checkpoint | None) -> tuple[s
 
 
 def _show(*, wrong: str = "", wrong_at: str = "") -> Response:
-    walk = chain.last_walk(current_site().settings)
+    walk = chain.last_walk(get_site().settings)
     return render_page(
         "evidence_check/show.html",
         status=422 if wrong or wrong_at else 200,

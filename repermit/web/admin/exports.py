@@ -23,7 +23,7 @@ from repermit.web.admin.current_user import actor, note_look
 from repermit.web.admin.page_permissions import takes_up_to
 from repermit.web.admin.rendering import gettext, redirect_to, render_page, stream
 from repermit.web.admin.result_text import in_words, sentence
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -89,7 +89,7 @@ def _file(
 @pages.post("/export")
 def export(slug: str) -> AnyResponse:
     """Send a file; that it was made is recorded in the evidence, and noted as a look."""
-    mailing_list, site, given = find_list(slug), current_site(), request.form
+    mailing_list, site, given = find_list(slug), get_site(), request.form
     try:
         what, form = What(given.get("what", "")), Format(given.get("format", ""))
         tool = Tool(given["tool"]) if given.get("tool") else None
@@ -108,7 +108,7 @@ def export(slug: str) -> AnyResponse:
         what,
         database=site.database,
         settings=site.settings,
-        now=arrival(),
+        now=get_arrival(),
         actor=actor(),
         format=form,
         tool=tool,
@@ -134,12 +134,12 @@ def tick(slug: str) -> AnyResponse:
     if campaign is None or tool not in tuple(Tool) or step not in _step_names(tool):
         abort(400)
     handover_steps.set_tick(
-        current_site().database,
+        get_site().database,
         campaign,
         tool=tool,
         step=step,
         is_done=given.get("done") == "yes",
-        now=arrival(),
+        now=get_arrival(),
         actor=actor(),
     )
     return redirect_to("exports.show", slug=slug, tool=tool, _anchor=step)
@@ -163,11 +163,11 @@ def compare(slug: str) -> Response:
         return _show(mailing_list, tool, status=422, wrong=gettext("Choose a file first."))
     note_look("compared", mailing_list=mailing_list)
     try:
-        with temporary_files(current_site().settings).folder_for("upload") as folder:
+        with temporary_files(get_site().settings).folder_for("upload") as folder:
             # Under its own name, whose ending says what it is, and in no other folder.
             path = folder / uploads.plain_name(file.filename)
             file.save(path)
-            result = reconcile.reconcile(mailing_list, path, settings=current_site().settings)
+            result = reconcile.reconcile(mailing_list, path, settings=get_site().settings)
     except ListFileError as error:
         return _show(mailing_list, tool, status=422, wrong=import_preview.refusal_in_words(error))
     return _show_result(mailing_list, result, tool)

@@ -40,7 +40,7 @@ from repermit.web.admin.rendering import (
     steps_reached,
 )
 from repermit.web.admin.require_permission import in_the_background, takes_up_to
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -58,7 +58,7 @@ _TAKEN_BACK_AT_ONCE = 2000
 def show_step(slug: str) -> Response:
     """Show the form for a file, or what would become of the rows of the one that waits."""
     mailing_list = find_list(slug)
-    kept = uploads.find_upload(mailing_list, settings=current_site().settings)
+    kept = uploads.find_upload(mailing_list, settings=get_site().settings)
     return _show(mailing_list) if kept is None else _show_kept(mailing_list, kept)
 
 
@@ -67,7 +67,7 @@ def show_step(slug: str) -> Response:
 def state(slug: str) -> Response:
     """Say whether a file is being worked with, for the page that waits for it."""
     mailing_list = find_list(slug)
-    kept = uploads.find_upload(mailing_list, settings=current_site().settings)
+    kept = uploads.find_upload(mailing_list, settings=get_site().settings)
     is_busy = kept is not None and kept.task.is_busy
     is_under_way = background_tasks.unfinished_file(mailing_list) is not None
     return jsonify(is_busy=is_busy or is_under_way)
@@ -77,7 +77,7 @@ def state(slug: str) -> Response:
 @takes_up_to(uploads.LARGEST + _AROUND_A_FILE)
 def upload(slug: str) -> AnyResponse:
     """Keep a file, and look at it."""
-    mailing_list, site, file = find_list(slug), current_site(), request.files.get("file")
+    mailing_list, site, file = find_list(slug), get_site(), request.files.get("file")
     if file is None or not file.filename:
         return _show(mailing_list, status=422, wrong=gettext("Choose a file first."))
     try:
@@ -88,11 +88,11 @@ def upload(slug: str) -> AnyResponse:
             name=file.filename,
             user_id=import_preview.user_id(),
             settings=site.settings,
-            now=arrival(),
+            now=get_arrival(),
         )
     except RepermitError as refusal:
         return _show(mailing_list, status=422, wrong=import_preview.refusal_in_words(refusal))
-    uploads.note_upload(site.database, mailing_list, "handed_in", now=arrival(), actor=actor())
+    uploads.note_upload(site.database, mailing_list, "handed_in", now=get_arrival(), actor=actor())
     return _look(mailing_list, uploads.Choices())
 
 
@@ -130,7 +130,7 @@ def take_in(slug: str) -> AnyResponse:
 def give_up(slug: str) -> AnyResponse:
     """Delete the file that waits."""
     mailing_list, kept = _shown(slug)
-    database = current_site().database
+    database = get_site().database
     try:
         uploads.give_up(database, kept)
     except RepermitError:
@@ -138,7 +138,7 @@ def give_up(slug: str) -> AnyResponse:
             gettext("The file is being worked with. Try again in a minute."), kind="problem"
         )
     else:
-        uploads.note_upload(database, mailing_list, "given_up", now=arrival(), actor=actor())
+        uploads.note_upload(database, mailing_list, "given_up", now=get_arrival(), actor=actor())
         flash_message(gettext("The file is deleted; nothing of it was taken in."))
     return redirect_to("imports.show", slug=slug)
 
@@ -146,13 +146,13 @@ def give_up(slug: str) -> AnyResponse:
 @pages.post("/undo")
 def undo(slug: str) -> AnyResponse:
     """Take the last file back."""
-    mailing_list, site = find_list(slug), current_site()
+    mailing_list, site = find_list(slug), get_site()
     try:
         done = imports_undo.undo_import(
             site.database,
             mailing_list,
             settings=site.settings,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
             most=_TAKEN_BACK_AT_ONCE,
         )
@@ -174,11 +174,11 @@ def refused(slug: str) -> Response:
         abort(404)
     note_look("exported", mailing_list=mailing_list)
     count = row_preview.count(kept.rows, _REFUSED)
-    with current_site().database.atomic():
+    with get_site().database.atomic():
         export.note_refused(
             mailing_list,
             count,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
         )
     rows = row_preview.read_all(kept.rows, _REFUSED)
@@ -219,7 +219,7 @@ def _taken_back_in_words(done: UndoResult) -> str:
 
 def _waiting(slug: str) -> tuple[MailingList, Kept]:
     mailing_list = find_list(slug)
-    kept = uploads.find_upload(mailing_list, settings=current_site().settings)
+    kept = uploads.find_upload(mailing_list, settings=get_site().settings)
     if kept is None:
         abort(404)
     return mailing_list, kept
@@ -238,26 +238,26 @@ def _shown(slug: str) -> tuple[MailingList, Kept]:
 
 
 def _look(mailing_list: MailingList, choices: Choices) -> AnyResponse:
-    site = current_site()
+    site = get_site()
     read_upload.look_at(
         site.database,
         mailing_list,
         choices=choices,
         settings=site.settings,
-        now=arrival(),
+        now=get_arrival(),
         actor=actor(),
     )
     return redirect_to("imports.show", slug=mailing_list.slug)
 
 
 def _take(mailing_list: MailingList, kept: Kept, choices: Choices) -> AnyResponse:
-    site = current_site()
+    site = get_site()
     read_upload.take_in(
         site.database,
         mailing_list,
         choices=choices,
         settings=site.settings,
-        now=arrival(),
+        now=get_arrival(),
         actor=actor(),
     )
     is_staged = uploads.find_upload(mailing_list, settings=site.settings) is None

@@ -17,7 +17,7 @@ from repermit.web.admin.current_user import actor
 from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
 from repermit.web.admin.result_text import in_words, sentence
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 from repermit.webhooks import deliver, endpoints
 from repermit.webhooks.events import WebhookFacts
 from repermit.webhooks.http_client import Reply
@@ -92,7 +92,7 @@ def _show(
         hooks=[(one, actor_in_words(one.created_by, known)) for one in endpoints.listed()],
         tokening=tokening or TokenForm(),
         hooking=hooking or WebhookForm(),
-        api_url=f"{current_site().settings.public_url}/api/v1",
+        api_url=f"{get_site().settings.public_url}/api/v1",
         in_words=in_words,
     )
 
@@ -112,10 +112,10 @@ def make_token() -> Response:
         return _show(tokening=form, status=_WRONG)
     try:
         made = api_tokens.make_token(
-            current_site().database,
+            get_site().database,
             form.name.data,
             scopes=form.scopes.data,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
         )
     except Refused:
@@ -128,7 +128,7 @@ def make_token() -> Response:
 @pages.post("/tokens/<int:token_id>/revoke")
 def revoke_token(token_id: int) -> AnyResponse:
     """End a token."""
-    api_tokens.revoke_token(current_site().database, token_id, now=arrival(), actor=actor())
+    api_tokens.revoke_token(get_site().database, token_id, now=get_arrival(), actor=actor())
     flash_message(gettext("Revoked. The program is refused from now on."))
     return redirect_to("integrations.show")
 
@@ -139,7 +139,7 @@ def revoke_token(token_id: int) -> AnyResponse:
 @pages.post("/webhooks")
 def add_webhook() -> Response:
     """Add a webhook, and show its secret this once."""
-    form, site = WebhookForm(request.form), current_site()
+    form, site = WebhookForm(request.form), get_site()
     if not form.validate():
         return _show(hooking=form, status=_WRONG)
     mailing_list = find_list(form.list.data) if form.list.data else None
@@ -149,7 +149,7 @@ def add_webhook() -> Response:
             form.url.data,
             mailing_list=mailing_list,
             settings=site.settings,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
         )
     except Refused as error:
@@ -161,7 +161,7 @@ def add_webhook() -> Response:
 @pages.post("/webhooks/<int:webhook_id>/remove")
 def remove_webhook(webhook_id: int) -> AnyResponse:
     """Tell a webhook nothing more."""
-    endpoints.remove(current_site().database, webhook_id, now=arrival(), actor=actor())
+    endpoints.remove(get_site().database, webhook_id, now=get_arrival(), actor=actor())
     flash_message(gettext("Removed. It is told nothing more."))
     return redirect_to("integrations.show")
 
@@ -169,9 +169,9 @@ def remove_webhook(webhook_id: int) -> AnyResponse:
 @pages.post("/webhooks/<int:webhook_id>/test")
 def test_webhook(webhook_id: int) -> AnyResponse:
     """Send a message that says nothing, and say what came of it."""
-    site = current_site()
+    site = get_site()
     reply = deliver.test(
-        site.database, webhook_id, settings=site.settings, now=arrival(), actor=actor()
+        site.database, webhook_id, settings=site.settings, now=get_arrival(), actor=actor()
     )
     _say_reply(reply)
     return redirect_to("integrations.show_deliveries", webhook_id=webhook_id)
@@ -209,7 +209,7 @@ def show_deliveries(webhook_id: int) -> Response:
 def redeliver(webhook_id: int, delivery_id: int) -> AnyResponse:
     """Have a webhook told once more."""
     try:
-        endpoints.redeliver(current_site().database, delivery_id, now=arrival(), actor=actor())
+        endpoints.redeliver(get_site().database, delivery_id, now=get_arrival(), actor=actor())
     except NotFound:
         raise
     except Refused as error:

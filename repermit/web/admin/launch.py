@@ -41,7 +41,7 @@ from repermit.web.admin.rendering import (
 )
 from repermit.web.admin.require_permission import in_the_background
 from repermit.web.admin.result_text import sentence
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -79,13 +79,13 @@ def launch(slug: str) -> AnyResponse:
         wrong = _changed()
     if wrong or problems is None or not all(map(draft_conditions.is_reason, accepted.values())):
         return _show(mailing_list, status=422, seen=seen, typed=typed, wrong=wrong, asks_why=True)
-    site, conditions = current_site(), seen.conditions
+    site, conditions = get_site(), seen.conditions
     try:
         launched = campaigns_launch.launch(
             site.database,
             mailing_list,
             settings=site.settings,
-            now=arrival(),
+            now=get_arrival(),
             deadline=seen.deadline,
             starts_at=seen.starts_at,
             attest=conditions.attest,
@@ -162,7 +162,7 @@ def _version(
     What they read is what the list says in each language, who asks, and where the answers go. What
     a check found wrong counts too, since each of it is accepted by itself.
     """
-    settings = current_site().settings
+    settings = get_site().settings
     asks = (settings.organisation, settings.public_url, settings.timezone)
     found = sorted((one.code, one.found) for one in problems or ())
     frozen = (
@@ -313,11 +313,11 @@ class _Check(threading.Thread):
 
 def problems_before_launch(mailing_list: MailingList) -> tuple[Finding, ...] | None:
     """Return what a check has found wrong; None while it runs, which this begins if need be."""
-    site = current_site()
+    site = get_site()
     about = (site.settings, mailing_lists.make_list_facts(mailing_list))
     with _turn:
         check = _checks().get(mailing_list.slug)
-        if check is None or check.about != about or arrival() - check.at > _FRESH:
+        if check is None or check.about != about or get_arrival() - check.at > _FRESH:
             check = _begin(mailing_list.slug, about)
     check.join(_PATIENCE)
     if check.error is not None:
@@ -354,8 +354,8 @@ def by_code(problems: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
 
 
 def _begin(slug: str, about: Any) -> _Check:
-    site = current_site()
-    settings, database, now = site.settings, site.database, arrival()
+    site = get_site()
+    settings, database, now = site.settings, site.database, get_arrival()
 
     def look() -> tuple[Finding, ...]:
         return checks_run.find_problems(
@@ -391,7 +391,7 @@ def announcements(
     mailing_list: MailingList, languages: Iterable[str], *, deadline: datetime | None
 ) -> list[tuple[str, str, str]]:
     """Return the notice as language, its name and the text; the list's own language first."""
-    settings, own = current_site().settings, mailing_list.language
+    settings, own = get_site().settings, mailing_list.language
     return [
         (
             language,

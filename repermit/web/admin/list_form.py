@@ -27,7 +27,7 @@ from repermit.web.admin.rendering import (
     steps_reached,
 )
 from repermit.web.admin.result_text import sentence
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -70,7 +70,7 @@ class NewListForm(ListForm):
 @pages.get("/new-list")
 def show_new() -> Response:
     """Show the form for a new list."""
-    organisation = current_site().settings.organisation
+    organisation = get_site().settings.organisation
     sender = f"{organisation.name} <{organisation.email}>" if organisation.email else ""
     return _show_new(NewListForm(sender=sender.strip()))
 
@@ -82,12 +82,12 @@ def add() -> AnyResponse:
     slug = _slug_of(form)
     if not _is_good(form) or not _is_free(form, slug):
         return _show_new(form, status=422)
-    site = current_site()
+    site = get_site()
     mailing_lists.add_list(
         site.database,
         slug,
         settings=site.settings,
-        now=arrival(),
+        now=get_arrival(),
         actor=actor(),
         **_given(form),
     )
@@ -105,7 +105,7 @@ def show_list(slug: str) -> Response:
 @pages.post("/lists/<slug>/describe")
 def save(slug: str) -> AnyResponse:
     """Change how a list is described."""
-    mailing_list, form, site = find_list(slug), ListForm(request.form), current_site()
+    mailing_list, form, site = find_list(slug), ListForm(request.form), get_site()
     if not _is_good(form):
         return _show(mailing_list, form, status=422)
     try:
@@ -113,7 +113,7 @@ def save(slug: str) -> AnyResponse:
             site.database,
             mailing_list,
             settings=site.settings,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
             **_given(form),
         )
@@ -211,6 +211,6 @@ def _show(
 def _example(mailing_list: MailingList) -> Mail | None:
     """Return the mail as it would be now, or None if too little is known for one."""
     try:
-        return preview.preview_mail(mailing_list, settings=current_site().settings, now=arrival())
+        return preview.preview_mail(mailing_list, settings=get_site().settings, now=get_arrival())
     except RepermitError:
         return None

@@ -28,7 +28,7 @@ from repermit.web.admin.rendering import (
     steps_reached,
 )
 from repermit.web.admin.result_text import sentence
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -108,7 +108,7 @@ def show_text(slug: str) -> Response:
 @pages.post("", endpoint="save")
 def save(slug: str) -> AnyResponse:
     """Change what readers of another language are told; left empty, they get the list's own."""
-    mailing_list, form, site = find_list(slug), TextForm(request.form), current_site()
+    mailing_list, form, site = find_list(slug), TextForm(request.form), get_site()
     language, given = _wanted(mailing_list), _given(form)
     if mailing_lists.find_wrong_fields(**given):
         form.refuse("privacy_url", no_web_address())
@@ -119,7 +119,7 @@ def save(slug: str) -> AnyResponse:
             mailing_list,
             language,
             settings=site.settings,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
             **given,
         )
@@ -178,7 +178,7 @@ def _show(mailing_list: MailingList, form: TextForm, *, status: int = 200) -> Re
 
 def _example(mailing_list: MailingList, language: str) -> Mail | None:
     """Return the mail as it would be now, or None if nobody would get one in this language."""
-    settings, now = current_site().settings, arrival()
+    settings, now = get_site().settings, get_arrival()
     try:
         return preview.preview_mail(mailing_list, settings=settings, now=now, language=language)
     except RepermitError:

@@ -32,7 +32,7 @@ from repermit.web.admin.rendering import (
     redirect_to,
     render_page,
 )
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -115,7 +115,7 @@ def unlock() -> AnyResponse:
 @for_viewers
 def lock_now() -> AnyResponse:
     """Lock the screen, before somebody walks away from it."""
-    sessions.lock(current_site().database, current_user.login.id)
+    sessions.lock(get_site().database, current_user.login.id)
     return redirect_to("lock_screen.show_lock")
 
 
@@ -124,7 +124,7 @@ def lock_now() -> AnyResponse:
 @in_the_background
 def state() -> Response:
     """Say whether the screen is locked, and in how many seconds it will be."""
-    left = current_user.login.locks_at - arrival()
+    left = current_user.login.locks_at - get_arrival()
     told = {"locked": current_user.is_locked, "seconds": max(seconds_of(left), 0)}
     if current_user.is_full and not current_user.is_locked:
         # So that what was typed before somebody logged in again can still be sent, by them alone.
@@ -144,7 +144,7 @@ def _try(form: UnlockForm) -> Tried | None:
     if not form.validate():
         return None
     tried = login.unlock(
-        current_site().database, current_user.login, form.lock_password.data, visit=visit()
+        get_site().database, current_user.login, form.lock_password.data, visit=visit()
     )
     if tried.is_right:
         # The forms of the page that was locked stay good: all but the token is as it was.
@@ -220,9 +220,7 @@ def confirm_password(form: Form, field: str = CONFIRMATION) -> Tried:
     if not typed:
         form.refuse(field, gettext("Please fill this in."))
         return login.Tried()
-    tried = login.confirm_password(
-        current_site().database, current_user.login, typed, visit=visit()
-    )
+    tried = login.confirm_password(get_site().database, current_user.login, typed, visit=visit())
     if tried.wait:
         form.refuse(field, wait_in_words(tried.wait))
     elif not tried.is_right:

@@ -31,7 +31,7 @@ from repermit.web.admin.rendering import (
     redirect_to,
     render_page,
 )
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 from repermit.web.security_log import note_refusal
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class NewPasswordForm(Form):
         """Say whether the password may be chosen by somebody; why not stands at its field."""
         if not self.validate():
             return False
-        organisation = current_site().settings.organisation.name
+        organisation = get_site().settings.organisation.name
         found = passwords.weaknesses(self.password.data, email=email, organisation=organisation)
         for weakness in found:
             self.refuse("password", weakness_in_words(weakness))
@@ -118,7 +118,7 @@ def show_login() -> AnyResponse:
 @for_everybody
 def log_in() -> AnyResponse:
     """Try address and password."""
-    form, site = LoginForm(request.form), current_site()
+    form, site = LoginForm(request.form), get_site()
     if not form.validate():
         return render_page("login/login.html", form=form, status=_WRONG)
     tried = accounts_login.log_in(
@@ -156,7 +156,7 @@ def take_second_step() -> AnyResponse:
         return (
             redirect_home()
         )  # a locked screen wants the password, which a code does not stand for
-    form, site = CodeForm(request.form), current_site()
+    form, site = CodeForm(request.form), get_site()
     if not form.validate() or not current_user.person.has_second_step:
         return _show_code_form(form, status=_WRONG)
     tried = accounts_login.take_second_step(
@@ -180,11 +180,11 @@ def set_up() -> AnyResponse:
     if not form.validate():
         return _show_code_form(form, status=_WRONG)
     tried = accounts_login.set_up_second_step(
-        current_site().database,
+        get_site().database,
         current_user.login,
         secret=session[_SECRET],
         code=form.code.data,
-        settings=current_site().settings,
+        settings=get_site().settings,
         visit=visit(),
     )
     if not tried.is_right:
@@ -206,7 +206,7 @@ def setup_fields() -> dict[str, Any]:
     It stands in the cookie, which is signed, and which only this person's browser has.
     """
     secret: str = session.setdefault(_SECRET, two_factor.new_secret())
-    organisation = current_site().settings.organisation.name
+    organisation = get_site().settings.organisation.name
     uri = two_factor.setup_uri(secret, email=current_user.email, organisation=organisation)
     return {"secret": secret, "uri": uri, "picture": _picture_of(uri)}
 
@@ -223,7 +223,7 @@ def _picture_of(uri: str) -> str:
 @for_everybody
 def show_welcome(token: str) -> Response:
     """Show where to choose a password; the link is not used up by a GET."""
-    person = users.find_invitation(token, now=arrival())
+    person = users.find_invitation(token, now=get_arrival())
     return _show_used_link() if person is None else _show_welcome(person, _welcome_form(person))
 
 
@@ -239,7 +239,7 @@ def welcome(token: str) -> AnyResponse:
 
 def _choose_password(token: str) -> AnyResponse:
     """Do so; raises NotFound for a link that works no longer, or not any more."""
-    person = users.find_invitation(token, now=arrival())
+    person = users.find_invitation(token, now=get_arrival())
     if person is None:
         raise NotFound
     form = _welcome_form(person, request.form)
@@ -248,7 +248,7 @@ def _choose_password(token: str) -> AnyResponse:
         return _show_welcome(person, form, status=_WRONG)
     try:
         tried = accounts_login.accept_invitation(
-            current_site().database, token, form.password.data, email=email, visit=visit()
+            get_site().database, token, form.password.data, email=email, visit=visit()
         )
     except NotFound:  # a Refused too, but one of the link
         raise
@@ -285,7 +285,7 @@ def leave() -> AnyResponse:
     """End the session, here and in the database."""
     if current_user.is_authenticated:
         login = current_user.login
-        users.log_out(current_site().database, login.id, user_id=login.person.id, now=arrival())
+        users.log_out(get_site().database, login.id, user_id=login.person.id, now=get_arrival())
     session.clear()
     response = redirect_to("login.show_login")
     # Not "cookies", which would end the logins of the organisation's other websites too: it holds
@@ -301,7 +301,7 @@ def _end_session() -> None:
     if current_user.is_authenticated:
         login = current_user.login
         sessions.end_session(
-            current_site().database, login.id, user_id=login.person.id, now=arrival()
+            get_site().database, login.id, user_id=login.person.id, now=get_arrival()
         )
 
 

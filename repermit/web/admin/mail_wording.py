@@ -42,7 +42,7 @@ from repermit.web.admin.rendering import (
     steps_reached,
 )
 from repermit.web.admin.result_text import in_words, sentence
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -155,14 +155,14 @@ def show_step(slug: str) -> Response:
 @pages.post("", endpoint="save")
 def save(slug: str) -> AnyResponse:
     """Save the own wording; left empty, repermit's own is used."""
-    mailing_list, site = find_list(slug), current_site()
+    mailing_list, site = find_list(slug), get_site()
     form = WordingForm(request.form, mailing_list=mailing_list)
     try:
         changed = mailing_lists.change_list(
             site.database,
             mailing_list,
             settings=site.settings,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
             own_subject=typed_in(form, "own_subject"),
             own_text=typed_in(form, "own_text"),
@@ -220,7 +220,7 @@ def send_test(slug: str) -> Response:
     form = WordingForm(request.form, mailing_list=mailing_list)
     if not _is_good(find_list(slug), form):
         return _show(mailing_list, form, status=422)
-    typed, site = find_list(slug), current_site()
+    typed, site = find_list(slug), get_site()
     put_into(typed, form)
     try:
         mail = _mail(typed, form, to=current_user.email)
@@ -228,7 +228,7 @@ def send_test(slug: str) -> Response:
     except RepermitError as error:
         note = ("problem", _failure_in_words(error))
         return _show(mailing_list, form, status=422, notes=[note])
-    preview.note_test_mail(site.database, mailing_list, now=arrival(), actor=actor())
+    preview.note_test_mail(site.database, mailing_list, now=get_arrival(), actor=actor())
     sent = gettext(
         "Sent to %(address)s, as it stands here. Its links belong to nobody: pressing them changes "
         "nothing.",
@@ -255,7 +255,7 @@ def _is_good(mailing_list: MailingList, form: WordingForm) -> bool:
 
 def _flaws(mailing_list: MailingList) -> list[tuple[str, str]]:
     try:
-        reasons = preview.list_wording_flaws(mailing_list, current_site().settings)
+        reasons = preview.list_wording_flaws(mailing_list, get_site().settings)
     except AddressError as error:
         return [("own_text", _no_sender(error))]
     return [_placed(reason) for reason in reasons]
@@ -275,8 +275,8 @@ def _no_sender(error: AddressError) -> str:
 def _mail(mailing_list: MailingList, form: WordingForm, *, to: str | None = None) -> Mail:
     return preview.preview_mail(
         mailing_list,
-        settings=current_site().settings,
-        now=arrival(),
+        settings=get_site().settings,
+        now=get_arrival(),
         kind=MailKind(form.kind.data),
         language=form.language.data,
         deadline=deadline_of(draft_conditions.read_conditions(mailing_list) or suggested()),

@@ -21,7 +21,7 @@ from repermit.web.admin.rendering import (
     redirect_to,
     render_page,
 )
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -36,7 +36,7 @@ _NO_LETTERS = re.compile(r"[^a-z0-9]+")
 def show(slug: str) -> Response:
     """Show what only the organisation knows, as it was filled in."""
     mailing_list = find_list(slug)
-    wording = ReportWording(page_language(), current_site().settings.zone)
+    wording = ReportWording(page_language(), get_site().settings.zone)
     countries = [(code, wording.country(code)) for code in register_notes.countries()]
     countries.sort(key=lambda country: country[1].casefold())
     return render_page(
@@ -53,7 +53,7 @@ def show(slug: str) -> Response:
 def _recipients(mailing_list: MailingList) -> tuple[Recipient, ...]:
     return data_recipients.list_recipients(
         mailing_list,
-        settings=current_site().settings,
+        settings=get_site().settings,
         notes=register_notes.read_notes(mailing_list),
     )
 
@@ -61,13 +61,13 @@ def _recipients(mailing_list: MailingList) -> tuple[Recipient, ...]:
 @pages.post("/")
 def keep(slug: str) -> AnyResponse:
     """Keep what was filled in; a field that was not sent stays as it is."""
-    mailing_list, site = find_list(slug), current_site()
+    mailing_list, site = find_list(slug), get_site()
     keys = [one.key for one in _recipients(mailing_list)]
     names = [*TEXTS, *_names(keys)]
     given = {name: request.form[name] for name in names if name in request.form}
     given |= {f"{key}.agreement": OWN for key in request.form.getlist("own") if key in keys}
     given |= _added(keys)
-    register_notes.set_notes(site.database, mailing_list, given, now=arrival(), actor=actor())
+    register_notes.set_notes(site.database, mailing_list, given, now=get_arrival(), actor=actor())
     flash_message(gettext("Saved."))
     return redirect_to("reports.show_register", slug=slug)
 

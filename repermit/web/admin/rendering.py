@@ -23,7 +23,7 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.emails import template_engine
 from repermit.i18n import catalogues, dates
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -67,13 +67,13 @@ def render_page(template: str, *, status: int = 200, **fields: Any) -> Response:
         .get_template(template)
         .render(
             language=language,
-            organisation=current_site().settings.organisation,
+            organisation=get_site().settings.organisation,
             user=current_user,
             csrf_token=generate_csrf,
             url_for=address_of,
             has_page=has_page,
             path=request.path,
-            now=arrival(),
+            now=get_arrival(),
             **fields,
         )
     )
@@ -118,7 +118,7 @@ def address_of(endpoint: str, **values: Any) -> str:
 
 def public_path() -> str:
     """Return the path of `public_url`, "" if it has none."""
-    return urlsplit(current_site().settings.public_url).path
+    return urlsplit(get_site().settings.public_url).path
 
 
 def has_page(endpoint: str) -> bool:
@@ -153,13 +153,13 @@ def ngettext(singular: str, plural: str, count: int, **values: object) -> str:
 
 def moment_in_words(at: datetime | None) -> str:
     """Return a day and time in words, in the organisation's zone; "" for None."""
-    zone = current_site().settings.zone
+    zone = get_site().settings.zone
     return dates.moment_in_words(at, language=page_language(), zone=zone) if at else ""
 
 
 def day_in_words(at: datetime | None) -> str:
     """Return a day in words, in the organisation's zone; "" for None."""
-    zone = current_site().settings.zone
+    zone = get_site().settings.zone
     return dates.day_in_words(at, language=page_language(), zone=zone) if at else ""
 
 

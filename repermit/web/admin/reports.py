@@ -32,7 +32,7 @@ from repermit.web.admin.rendering import (
     render_page,
     stream,
 )
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -67,7 +67,7 @@ def show(slug: str) -> Response:
         minutes=_minutes(mailing_list),
         lost=archive_readme.lost(page_language()),
         duties=archive_readme.duties(
-            mailing_list, settings=current_site().settings, language=page_language()
+            mailing_list, settings=get_site().settings, language=page_language()
         ),
     )
 
@@ -89,7 +89,7 @@ def _minutes(mailing_list: MailingList) -> int:
 @pages.post("/archive")
 def take_archive(slug: str) -> AnyResponse:
     """Send the archive of a list, however large, while it is made; that it was made is recorded."""
-    mailing_list, site = find_list(slug), current_site()
+    mailing_list, site = find_list(slug), get_site()
     if not _may_archive(mailing_list):
         flash_message(
             gettext("A campaign is under way: there is an archive once it is over."), kind="problem"
@@ -100,7 +100,7 @@ def take_archive(slug: str) -> AnyResponse:
         mailing_list,
         database=site.database,
         settings=site.settings,
-        now=arrival(),
+        now=get_arrival(),
         actor=actor(),
     )
     return Response(
@@ -167,7 +167,7 @@ def _send_report(mailing_list: MailingList, kind: ReportKind) -> Response:
         abort(400)
     report = _make_report(mailing_list, kind, discovered=_read_discovery(request.form).at)
     make_report.note_made(
-        current_site().database, mailing_list, report, form=form, now=arrival(), actor=actor()
+        get_site().database, mailing_list, report, form=form, now=get_arrival(), actor=actor()
     )
     content = make_report.render_page(report) if form == "html" else make_report.render_json(report)
     response = Response(content, content_type=_TYPES[form])
@@ -182,8 +182,8 @@ def _make_report(
     return make_report.make_report(
         mailing_list,
         kind,
-        settings=current_site().settings,
-        now=arrival(),
+        settings=get_site().settings,
+        now=get_arrival(),
         language=page_language(),
         discovered=discovered,
     )
@@ -198,6 +198,6 @@ def _read_discovery(given: Mapping[str, str]) -> Discovery:
             at = moment(f"{day}T{time or '00:00'}")
         except Refused:
             wrong = gettext("This is no day and time that there was.")
-        if at and at > arrival():
+        if at and at > get_arrival():
             at, wrong = None, gettext("This has not come yet.")
     return Discovery(day=day, time=time, at=at, wrong=wrong)

@@ -41,7 +41,7 @@ from repermit.web.admin.setting_fields import (
     read_typed,
     value_in_words,
 )
-from repermit.web.request_context import arrival, current_site, file_settings
+from repermit.web.request_context import get_arrival, get_file_settings, get_site
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -59,7 +59,7 @@ _LARGEST_MAIL = 2 * 1024 * 1024
 @pages.get("/")
 def show() -> Response:
     """Show what each page of settings says in a line or two; no key and no password."""
-    settings = current_site().settings
+    settings = get_site().settings
     chosen = {
         key: value_in_words(SETTINGS[key], SETTINGS[key].value_in(settings))
         for key in ("mail.preset", "bounces.protocol")
@@ -70,7 +70,7 @@ def show() -> Response:
 @pages.get("/installation")
 def installation() -> Response:
     """Show what stands in config.toml alone, and why it does."""
-    settings = current_site().settings
+    settings = get_site().settings
     return render_page(
         "settings/installation.html",
         groups=_titles(),
@@ -105,7 +105,7 @@ def show_group(group: str) -> Response:
 @pages.post(_ADDRESS)
 def save_group(group: str) -> AnyResponse:
     """Save a page of settings if all of it holds, and the server takes the login."""
-    file = file_settings()
+    file = get_file_settings()
     typed = read_typed(group, request.form, file)
     report = None
     try:
@@ -114,11 +114,11 @@ def save_group(group: str) -> AnyResponse:
         if report and not report.works:
             return _render_form(fill_in(_form(group), request.form), status=422, report=report)
         kept = change_settings.keep(
-            current_site().database,
+            get_site().database,
             file,
             typed,
             since=request.form.get("version", ""),
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
         )
     except ChoiceRefused as refused:
@@ -138,7 +138,7 @@ def save_group(group: str) -> AnyResponse:
 
 
 def _form(group: str, preset: str | None = None) -> Form:
-    return present_form(group, current_site().settings, file_settings(), preset)
+    return present_form(group, get_site().settings, get_file_settings(), preset)
 
 
 def _render_form(
@@ -175,7 +175,7 @@ def _flash_outcome(changed: tuple[str, ...], report: Report | None) -> None:
 def _try_login(group: str, settings: Settings) -> Report:
     if group == "mail":
         return run.check_mail_server(settings.mail.hurried(_PATIENCE))
-    return run.check_mailbox(settings, log_in=poll.log_in, now=arrival())
+    return run.check_mailbox(settings, log_in=poll.log_in, now=get_arrival())
 
 
 # --- What is tried with the settings that hold. ---------------------------------------------------
@@ -184,19 +184,19 @@ def _try_login(group: str, settings: Settings) -> Report:
 @pages.post("/mail-server")
 def try_mail_server() -> Response:
     """Log in to the mail server and leave again; nothing is sent."""
-    return show_report(run.check_mail_server(current_site().settings.mail.hurried(_PATIENCE)))
+    return show_report(run.check_mail_server(get_site().settings.mail.hurried(_PATIENCE)))
 
 
 @pages.post("/test-mail")
 def send_test_mail() -> AnyResponse:
     """Send whoever has logged in the mail that people on a list would get."""
-    site = current_site()
+    site = get_site()
     try:
         mailing_list = find_list(request.form.get("list", ""))
         mail = preview.preview_mail(
             mailing_list,
             settings=site.settings,
-            now=arrival(),
+            now=get_arrival(),
             to=current_user.email,
         )
         mail_server.send_one(site.settings.mail.hurried(_PATIENCE), mail)
@@ -212,7 +212,7 @@ def send_test_mail() -> AnyResponse:
             gettext("It was not sent: %(reason)s.", reason=in_words(error.said)), kind="problem"
         )
     else:
-        preview.note_test_mail(site.database, mailing_list, now=arrival(), actor=actor())
+        preview.note_test_mail(site.database, mailing_list, now=get_arrival(), actor=actor())
         said = gettext("Sent to %(email)s. Its links belong to nobody.", email=current_user.email)
         flash_message(said)
     return redirect_to("settings.show_group", group="mail")
@@ -222,11 +222,11 @@ def send_test_mail() -> AnyResponse:
 @takes_up_to(_LARGEST_MAIL)
 def check() -> Response:
     """Say whether a campaign would work. Sends nothing and changes nothing, and takes seconds."""
-    site, file = current_site(), request.files.get("mail")
+    site, file = get_site(), request.files.get("mail")
     report = run.check(
         site.settings,
         database=site.database,
-        now=arrival(),
+        now=get_arrival(),
         says_how_often=mentions_frequency,
         log_in=poll.log_in,
         config_path=site.settings.path,

@@ -22,7 +22,7 @@ from repermit.web.admin.current_user import actor
 from repermit.web.admin.page_permissions import takes_up_to
 from repermit.web.admin.rendering import gettext, render_page, stream
 from repermit.web.admin.result_text import sentence
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 pages = Blueprint("suppressions", __name__, url_prefix="/admin/lists/<slug>/suppressions")
 
@@ -55,14 +55,14 @@ def show_both(slug: str) -> Response:
 @pages.post("/export")
 def export(slug: str) -> Response:
     """Send the fingerprints as a file; that it was made is recorded."""
-    mailing_list, site, form = find_list(slug), current_site(), request.form.get("format", "")
+    mailing_list, site, form = find_list(slug), get_site(), request.form.get("format", "")
     if form not in _TYPES:
         abort(400)
     try:
         background_tasks.require_no_unfinished_file(mailing_list)
     except Refused as error:
         return _show(mailing_list, wrong=sentence(error.said))
-    now, who = arrival(), actor()
+    now, who = get_arrival(), actor()
 
     def write(out: BinaryIO) -> None:
         fingerprint_files.write_suppressions(
@@ -106,9 +106,9 @@ def _take_in(mailing_list: MailingList, *, is_only_looked_at: bool) -> Response:
     if file is None or not file.filename:
         return _show(mailing_list, wrong=gettext("Choose a file first."))
     name = uploads.plain_name(file.filename)
-    site = current_site()
+    site = get_site()
     try:
-        with temporary_files(current_site().settings).folder_for("upload") as folder:
+        with temporary_files(get_site().settings).folder_for("upload") as folder:
             # Under its own name, whose ending says what it is, and in no other folder.
             path = folder / name
             file.save(path)
@@ -119,7 +119,7 @@ def _take_in(mailing_list: MailingList, *, is_only_looked_at: bool) -> Response:
                 mapping={"address": column} if column else {},
                 dry_run=is_only_looked_at,
                 settings=site.settings,
-                now=arrival(),
+                now=get_arrival(),
                 actor=actor(),
             )
     except RepermitError as error:

@@ -24,7 +24,7 @@ from repermit.web.admin.rendering import (
     render_page,
 )
 from repermit.web.admin.result_text import sentence
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -82,7 +82,7 @@ def save(language: str, key: str) -> AnyResponse:
     if request.form.get("usual"):
         given = [""] * len(names)
     try:
-        text_overrides.correct(current_site().database, text, given, now=arrival(), actor=actor())
+        text_overrides.correct(get_site().database, text, given, now=get_arrival(), actor=actor())
     except Refused as refusal:
         form = _form(text, given)
         form.refuse(names[0], sentence(refusal.said))

@@ -30,7 +30,7 @@ from repermit.web.admin.rendering import (
     redirect_to,
     render_page,
 )
-from repermit.web.request_context import arrival, current_site
+from repermit.web.request_context import get_arrival, get_site
 from repermit.webhooks import endpoints
 
 if TYPE_CHECKING:
@@ -73,10 +73,10 @@ def add() -> AnyResponse:
             return say_wait(tried, _show(form, status=_WRONG))
     try:
         invited = users.add_user(
-            current_site().database,
+            get_site().database,
             form.email.data,
             role=Role(form.role.data),
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
         )
     except AddressError:
@@ -100,9 +100,9 @@ def invite(user_id: int) -> AnyResponse:
     if asked is not None:
         return asked
     invited = users.invite(
-        current_site().database,
+        get_site().database,
         person.id,
-        now=arrival(),
+        now=get_arrival(),
         actor=actor(),
         renews_second_step=bool(request.form.get("renews_second_step")),
     )
@@ -119,14 +119,14 @@ def change_role(user_id: int) -> AnyResponse:
     asked = _ask_password(person) if role is Role.ADMIN else None
     if asked is not None:
         return asked
-    database = current_site().database
+    database = get_site().database
     try:
         users.change_role(
             database,
             user_id,
             role=role,
             end_webhooks=endpoints.end_all,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
         )
     except Refused:
@@ -150,10 +150,10 @@ def remove(user_id: int) -> AnyResponse:
     person = _person(user_id)
     try:
         users.remove_user(
-            current_site().database,
+            get_site().database,
             user_id,
             end_webhooks=endpoints.end_all,
-            now=arrival(),
+            now=get_arrival(),
             actor=actor(),
         )
     except Refused:
@@ -167,7 +167,7 @@ def remove(user_id: int) -> AnyResponse:
 def end_sessions(user_id: int) -> AnyResponse:
     """Log somebody out everywhere."""
     person = _person(user_id)
-    users.end_sessions(current_site().database, user_id, now=arrival(), actor=actor())
+    users.end_sessions(get_site().database, user_id, now=get_arrival(), actor=actor())
     flash_message(gettext("%(email)s is logged out everywhere.", email=person.email))
     return redirect_to("users.show")
 
@@ -194,7 +194,7 @@ def _ask_password(person: Person) -> Response | None:
 
 def link_of(invited: Invited) -> str:
     """Return the address of a one-time link, below `public_url`."""
-    return f"{current_site().settings.public_url}/admin/welcome/{invited.token}"
+    return f"{get_site().settings.public_url}/admin/welcome/{invited.token}"
 
 
 def _show(form: PersonForm, *, status: int = 200) -> Response:

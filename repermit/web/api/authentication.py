@@ -18,10 +18,10 @@ from repermit.accounts import api_tokens, audit_log
 from repermit.accounts.api_tokens import TokenFacts
 from repermit.accounts.audit_log import SecurityEventKind
 from repermit.db.models.lists import MailingList
-from repermit.web.api.problems import Declined
-from repermit.web.client_address import network_in_part
-from repermit.web.database_connection import note_apart_from_request
-from repermit.web.request_context import arrival
+from repermit.web.api.problems import ApiError
+from repermit.web.client_address import mask_network
+from repermit.web.database_connection import write_note
+from repermit.web.request_context import get_arrival
 from repermit.web.security_log import note_refusal
 
 # --- How often a program may ask, or a network sign people up. ------------------------------------
@@ -30,23 +30,23 @@ from repermit.web.security_log import note_refusal
 PER_MINUTE = 120
 BURST = 60
 
-_EACH = timedelta(minutes=1) / PER_MINUTE
-_MOST_KEPT = 10_000
+_INTERVAL = timedelta(minutes=1) / PER_MINUTE
+_MAX_CLIENTS = 10_000
 
 
-class Allowances:
+class RateLimits:
     """What each asker has left; one for the whole application, used by many threads."""
 
-    def __init__(self, *, burst: int = BURST, each: timedelta = _EACH) -> None:
+    def __init__(self, *, burst: int = BURST, each: timedelta = _INTERVAL) -> None:
         self._each = each
         self._room = burst * each
         self._lock = threading.Lock()
         self._full_at: dict[str, datetime] = {}
 
-    def take(self, asker: str, *, now: datetime) -> int:
+    def take_request(self, asker: str, *, now: datetime) -> int:
         """Take one request; return 0, or how many seconds to wait if there is none left."""
         with self._lock:
-            if len(self._full_at) >= _MOST_KEPT:
+            if len(self._full_at) >= _MAX_CLIENTS:
                 self._full_at = {who: at for who, at in self._full_at.items() if at > now}
             full_at = max(self._full_at.get(asker, now), now) + self._each
             wait = full_at - now - self._room
@@ -65,13 +65,13 @@ R = TypeVar("R")
 _CHALLENGE = 'Bearer realm="repermit"'
 
 
-def needs(scope: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def require_scope(scope: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a view be seen with a token of this scope alone."""
 
     def guard(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
         def guarded(*arguments: P.args, **options: P.kwargs) -> R:
-            g.token = _admit(scope)
+            g.token = _authenticate(scope)
             return view(*arguments, **options)
 
         return guarded
@@ -84,7 +84,7 @@ def for_everybody(view: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(view)
     def guarded(*arguments: P.args, **options: P.kwargs) -> R:
-        _take(_network())
+        _take_request(_get_network())
         return view(*arguments, **options)
 
     return guarded
@@ -92,10 +92,10 @@ def for_everybody(view: Callable[P, R]) -> Callable[P, R]:
 
 def note_look(act: str, *, mailing_list: MailingList | None, subject: str = "") -> None:
     """Note that the program looks at personal data, before it gets to see it."""
-    note_apart_from_request(
+    write_note(
         partial(
             audit_log.note_access,
-            now=arrival(),
+            now=get_arrival(),
             actor=f"api:{g.token.name}",
             act=act,
             mailing_list=mailing_list,
@@ -104,56 +104,56 @@ def note_look(act: str, *, mailing_list: MailingList | None, subject: str = "") 
     )
 
 
-def _admit(scope: str) -> TokenFacts:
-    token = _shown()
-    _take(f"token {token.id}")
+def _authenticate(scope: str) -> TokenFacts:
+    token = _read_token()
+    _take_request(f"token {token.id}")
     if scope not in token.scopes:
         note_refusal(SecurityEventKind.TOKEN_REFUSED, actor=f"api:{token.name}")
-        raise Declined(
+        raise ApiError(
             403,
             f"This token is not for {scope}.",
-            headers=_challenge("insufficient_scope", scope=scope),
+            headers=_make_challenge("insufficient_scope", scope=scope),
         )
-    now = arrival()
+    now = get_arrival()
     if api_tokens.is_use_to_note(token, now=now):
-        note_apart_from_request(partial(api_tokens.note_token_use, token, now=now))
+        write_note(partial(api_tokens.note_token_use, token, now=now))
     return token
 
 
-def _shown() -> TokenFacts:
+def _read_token() -> TokenFacts:
     """Return the token of the request; whoever shows none, or a wrong one, has few tries."""
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
-        _take(_network())
+        _take_request(_get_network())
         # RFC 6750 §3.1: no error code for who did not know that a token is needed.
-        raise Declined(
+        raise ApiError(
             401,
             "Show a token: Authorization: Bearer rp_…",
             headers={"WWW-Authenticate": _CHALLENGE},
         )
     token = api_tokens.find_token(bearer.strip())
     if token is None:
-        _take(_network())
+        _take_request(_get_network())
         note_refusal(SecurityEventKind.TOKEN_REFUSED)
-        raise Declined(
-            401, "This token is unknown or was revoked.", headers=_challenge("invalid_token")
+        raise ApiError(
+            401, "This token is unknown or was revoked.", headers=_make_challenge("invalid_token")
         )
     return token
 
 
-def _challenge(error: str, **more: str) -> dict[str, str]:
+def _make_challenge(error: str, **more: str) -> dict[str, str]:
     parts = "".join(f', {name}="{value}"' for name, value in {"error": error, **more}.items())
     return {"WWW-Authenticate": _CHALLENGE + parts}
 
 
-def _network() -> str:
-    return f"network {network_in_part(request.remote_addr or '')}"
+def _get_network() -> str:
+    return f"network {mask_network(request.remote_addr or '')}"
 
 
-def _take(asker: str) -> None:
-    allowances: Allowances = current_app.extensions["repermit.allowances"]
-    wait = allowances.take(asker, now=arrival())
+def _take_request(asker: str) -> None:
+    allowances: RateLimits = current_app.extensions["repermit.allowances"]
+    wait = allowances.take_request(asker, now=get_arrival())
     if wait:
-        raise Declined(
+        raise ApiError(
             429, f"Too many requests; wait {wait} s.", headers={"Retry-After": str(wait)}
         )

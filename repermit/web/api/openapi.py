@@ -12,7 +12,7 @@ from repermit import package_files
 from repermit.web.api.problems import PREFIX
 
 
-def document(public_url: str) -> dict[str, Any]:
+def make_openapi_document(public_url: str) -> dict[str, Any]:
     """Return the description for the installation at this URL."""
     description = package_files.data("openapi.json")
     description["info"]["version"] = repermit.__version__

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 PREFIX = "/api/v1"
 
-_FAILED = 500
+_SERVER_ERROR = 500
 
 
-class Declined(Exception):
+class ApiError(Exception):
     """A request that is not answered, with its status and what to do about it."""
 
     def __init__(
@@ -32,7 +32,7 @@ class Declined(Exception):
         self.headers = headers or {}
 
 
-def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+def make_problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return a problem as a response."""
     told = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     response = Response(
@@ -44,23 +44,25 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     return response
 
 
-def declined(error: Declined) -> Response:
+def make_error_problem(error: ApiError) -> Response:
     """Return the problem of a request that is not answered."""
-    return problem(error.status, error.detail, error.headers)
+    return make_problem(error.status, error.detail, error.headers)
 
 
-def is_asked_by_program() -> bool:
+def is_api_request() -> bool:
     """Say whether the request is for the API, also for a part of it that there is not."""
     return request.path == PREFIX or request.path.startswith(PREFIX + "/")
 
 
-def problem_for(error: HTTPException | None = None) -> Response:
+def make_http_problem(error: HTTPException | None = None) -> Response:
     """Return the problem of a request that cannot be answered; without an error it is ours."""
-    code = (error.code if error else None) or _FAILED
+    code = (error.code if error else None) or _SERVER_ERROR
     allowed = (
         {name: value for name, value in error.get_headers() if name == "Allow"} if error else {}
     )
-    return problem(code, _DETAILS.get(code, HTTPStatus(code).description or "It failed."), allowed)
+    return make_problem(
+        code, _DETAILS.get(code, HTTPStatus(code).description or "It failed."), allowed
+    )
 
 
 _DETAILS = {

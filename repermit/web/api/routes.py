@@ -16,24 +16,24 @@ from repermit.contacts import lookup
 from repermit.db.models.base import stored
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import NotFound
-from repermit.web.api.authentication import for_everybody, needs, note_look
-from repermit.web.api.openapi import document
-from repermit.web.api.problems import PREFIX, Declined, declined
-from repermit.web.request_context import arrival, current_site
+from repermit.web.api.authentication import for_everybody, note_look, require_scope
+from repermit.web.api.openapi import make_openapi_document
+from repermit.web.api.problems import PREFIX, ApiError, make_error_problem
+from repermit.web.request_context import get_arrival, get_site
 from repermit.webhooks import events
 
 api = Blueprint("api", __name__, url_prefix=PREFIX)
-api.register_error_handler(Declined, declined)
+api.register_error_handler(ApiError, make_error_problem)
 
 SLUG = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 """What a list may be called."""
 
-LARGEST_CURSOR = 2**53 - 1
+MAX_CURSOR = 2**53 - 1
 """The largest number that every JSON reader takes exactly (RFC 8259 §6)."""
 
-MOST_ENTRIES = 1_000
-USUAL_ENTRIES = 100
-LONGEST_ADDRESS = 320
+MAX_ENTRIES = 1_000
+DEFAULT_ENTRIES = 100
+MAX_ADDRESS_LENGTH = 320
 
 _LIST_FIELDS = "slug name purpose frequency privacy_url language sender sensitive".split()
 
@@ -42,11 +42,11 @@ _LIST_FIELDS = "slug name purpose frequency privacy_url language sender sensitiv
 @for_everybody
 def openapi() -> Response:
     """Return the document that describes all this."""
-    return jsonify(document(current_site().settings.public_url))
+    return jsonify(make_openapi_document(get_site().settings.public_url))
 
 
 @api.get("/lists")
-@needs("read:status")
+@require_scope("read:status")
 def lists() -> Response:
     """Return all lists."""
     found = MailingList.select().order_by(MailingList.slug)
@@ -54,21 +54,21 @@ def lists() -> Response:
 
 
 @api.get("/lists/<slug>/status")
-@needs("read:status")
+@require_scope("read:status")
 def status(slug: str) -> Response:
     """Return how a list and its campaign stand, as `status --json` does."""
-    found = progress.read_status(_list(slug), settings=current_site().settings, now=arrival())
+    found = progress.read_status(_find_list(slug), settings=get_site().settings, now=get_arrival())
     return jsonify(found.to_json())
 
 
 @api.post("/lists/<slug>/contact")
-@needs("read:contacts")
+@require_scope("read:contacts")
 def contact(slug: str) -> Response:
     """Return how one address stands. A POST, so that it stands in no URL and so in no log."""
-    mailing_list = _list(slug)
-    address = _address()
+    mailing_list = _find_list(slug)
+    address = _read_address()
     found = lookup.address_standing(
-        mailing_list, address, fingerprint_key=current_site().settings.fingerprint_key
+        mailing_list, address, fingerprint_key=get_site().settings.fingerprint_key
     )
     note_look("contact", mailing_list=mailing_list, subject=found.subject)
     return jsonify(
@@ -84,13 +84,13 @@ def contact(slug: str) -> Response:
 
 
 @api.get("/answers")
-@needs("read:answers")
+@require_scope("read:answers")
 def answers() -> Response:
     """Return answers and removals since a cursor, in the order of their coming."""
-    cursor = _number("since", otherwise=0, least=0, most=LARGEST_CURSOR)
-    limit = _number("limit", otherwise=USUAL_ENTRIES, least=1, most=MOST_ENTRIES)
+    cursor = _read_number("since", otherwise=0, least=0, most=MAX_CURSOR)
+    limit = _read_number("limit", otherwise=DEFAULT_ENTRIES, least=1, most=MAX_ENTRIES)
     slug = request.args.get("list")
-    mailing_list = None if slug is None else _list(slug)
+    mailing_list = None if slug is None else _find_list(slug)
     found = events.news_since(cursor, limit=limit, slug=mailing_list.slug if mailing_list else "")
     note_look("answers", mailing_list=mailing_list)
     return jsonify(
@@ -98,35 +98,35 @@ def answers() -> Response:
     )
 
 
-def _list(slug: str) -> MailingList:
+def _find_list(slug: str) -> MailingList:
     try:
         # No list is called otherwise, and not every text may be asked of a database.
         return find_list(slug if re.fullmatch(SLUG, slug) else "")
     except NotFound:
-        raise Declined(404, "There is no such list.") from None
+        raise ApiError(404, "There is no such list.") from None
 
 
-def _number(name: str, *, otherwise: int, least: int, most: int) -> int:
+def _read_number(name: str, *, otherwise: int, least: int, most: int) -> int:
     text = request.args.get(name)
     if text is None:
         return otherwise
     is_number = text.isascii() and text.isdigit() and len(text) <= len(str(most))
     if not is_number or not least <= int(text) <= most:
-        raise Declined(400, f"{name} is a whole number from {least} to {most}.")
+        raise ApiError(400, f"{name} is a whole number from {least} to {most}.")
     return int(text)
 
 
-def _address() -> str:
+def _read_address() -> str:
     if request.mimetype != "application/json":
-        raise Declined(415, 'Send {"address": …} as application/json.')
-    told = _json(request.get_data())
+        raise ApiError(415, 'Send {"address": …} as application/json.')
+    told = _parse_json(request.get_data())
     address = told.get("address") if isinstance(told, dict) and set(told) == {"address"} else None
-    if not isinstance(address, str) or not 0 < len(address) <= LONGEST_ADDRESS:
-        raise Declined(400, 'Send {"address": "name@example.org"} and nothing else.')
+    if not isinstance(address, str) or not 0 < len(address) <= MAX_ADDRESS_LENGTH:
+        raise ApiError(400, 'Send {"address": "name@example.org"} and nothing else.')
     return address
 
 
-def _json(body: bytes) -> Any:
+def _parse_json(body: bytes) -> Any:
     """Return what a body says, None if it says nothing; a deep one exhausts Python's stack."""
     try:
         return json.loads(body)

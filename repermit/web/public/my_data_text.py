@@ -22,11 +22,11 @@ from repermit.privacy.data_links import (
 from repermit.privacy.retention import years_after
 from repermit.rules.consent import Basis
 from repermit.settings.definitions import Retention
-from repermit.web.public.page_text import Voice, removal_in_words
+from repermit.web.public.page_text import Voice, describe_removal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Happening:
+class HistoryEvent:
     """Something that happened: when, what, and further lines about it."""
 
     moment: str
@@ -34,33 +34,33 @@ class Happening:
     lines: tuple[str, ...] = ()
 
 
-def happenings(held: Held, voice: Voice) -> list[Happening]:
+def list_history(held: Held, voice: Voice) -> list[HistoryEvent]:
     """Return what was sent, answered, recorded and taken in, the oldest first."""
-    found = sorted(_happenings(held, voice), key=lambda one: one[0])
+    found = sorted(_iter_history(held, voice), key=lambda one: one[0])
     return [
-        Happening(moment=voice.moment(at), what=what, lines=tuple(filter(None, lines)))
+        HistoryEvent(moment=voice.format_time(at), what=what, lines=tuple(filter(None, lines)))
         for at, what, lines in found
     ]
 
 
-def _happenings(held: Held, voice: Voice) -> Iterator[tuple[datetime, str, tuple[str, ...]]]:
+def _iter_history(held: Held, voice: Voice) -> Iterator[tuple[datetime, str, tuple[str, ...]]]:
     gettext = voice.gettext
     for at, file in held.imports:
         yield at, gettext("Your address came with the file “%(file)s”") % {"file": file}, ()
     for sign_up in held.sign_ups:
         yield sign_up.at, gettext("Your address was entered into the sign-up form"), ()
     for letter in held.letters:
-        yield letter.at, _letter_in_words(letter, voice), _lines_of(letter, voice)
+        yield letter.at, _describe_letter(letter, voice), _describe_delivery(letter, voice)
     for at, _answer in held.replies:
         yield at, gettext("You wrote back to us by mail; of your words nothing is kept here"), ()
     for entry in held.entries:
         # What a backup had lost is told by when it was, not by when that was put back.
         left_at = entry.consent.get("left_at")
         at = datetime.fromisoformat(left_at) if left_at else entry.at
-        yield at, _entry_in_words(entry, voice), _details(entry, voice)
+        yield at, _describe_entry(entry, voice), _describe_details(entry, voice)
 
 
-def _letter_in_words(letter: Letter, voice: Voice) -> str:
+def _describe_letter(letter: Letter, voice: Voice) -> str:
     gettext = voice.gettext
     name = {
         "ask": gettext("the question whether we may mail you"),
@@ -80,12 +80,12 @@ def _letter_in_words(letter: Letter, voice: Voice) -> str:
     return text % {"mail": name}
 
 
-def _lines_of(letter: Letter, voice: Voice) -> tuple[str, ...]:
+def _describe_delivery(letter: Letter, voice: Voice) -> tuple[str, ...]:
     """Return where a mail went, if elsewhere, and what came back for it."""
-    return (*((letter.to,) if letter.to else ()), *_bounce_in_words(letter, voice))
+    return (*((letter.to,) if letter.to else ()), *_describe_bounce(letter, voice))
 
 
-def _bounce_in_words(letter: Letter, voice: Voice) -> tuple[str, ...]:
+def _describe_bounce(letter: Letter, voice: Voice) -> tuple[str, ...]:
     gettext = voice.gettext
     what = {
         "": "",
@@ -93,19 +93,19 @@ def _bounce_in_words(letter: Letter, voice: Voice) -> tuple[str, ...]:
         "soft": gettext("It came back on %(moment)s"),
         "complaint": gettext("It was reported as unwanted on %(moment)s"),
     }[letter.bounce]
-    return (what % {"moment": voice.moment(letter.bounced_at)},)
+    return (what % {"moment": voice.format_time(letter.bounced_at)},)
 
 
-def _entry_in_words(entry: Entry, voice: Voice) -> str:
+def _describe_entry(entry: Entry, voice: Voice) -> str:
     gettext = voice.gettext
     if entry.event == "removed" and entry.consent.get("method") == "not_the_person":
         return gettext("Taken off the list: somebody at this address was not the person meant")
     if entry.event == "removed" and "reason" in entry.consent:
-        return removal_in_words(entry.consent["reason"], voice)
+        return describe_removal(entry.consent["reason"], voice)
     if entry.event == "confirmed" and entry.consent.get("basis") in {Basis.IMPORTED, Basis.THIN}:
         return gettext("Your earlier sign-up was taken over")
     if entry.event == "erased" and entry.consent.get("why") == "retention":
-        return _ended_in_words(entry, voice)
+        return _describe_end(entry, voice)
     return {
         "confirmed": gettext("Your Yes was recorded"),
         "removed": gettext("You were taken off the list"),
@@ -123,7 +123,7 @@ def _entry_in_words(entry: Entry, voice: Voice) -> str:
     }.get(entry.event, entry.event.replace("_", " "))
 
 
-def _ended_in_words(entry: Entry, voice: Voice) -> str:
+def _describe_end(entry: Entry, voice: Voice) -> str:
     """Return what ended by itself, which is no deletion of all that is held."""
     if entry.consent.get("parts") == ["consent"]:
         return voice.gettext("The proof of what you answered was deleted: its time was over")
@@ -133,7 +133,7 @@ def _ended_in_words(entry: Entry, voice: Voice) -> str:
     )
 
 
-def _details(entry: Entry, voice: Voice) -> tuple[str, ...]:
+def _describe_details(entry: Entry, voice: Voice) -> tuple[str, ...]:
     gettext = voice.gettext
     by = {
         "person": gettext("By you, or with a link of yours"),
@@ -160,7 +160,7 @@ def _details(entry: Entry, voice: Voice) -> tuple[str, ...]:
     )
 
 
-def openings_in_words(openings: Openings, voice: Voice) -> list[str]:
+def describe_openings(openings: Openings, voice: Voice) -> list[str]:
     """Return what is kept of how the links were opened and pressed, a line each."""
     gettext = voice.gettext
     names = {"yes": gettext("The link for Yes"), "no": gettext("The link for No")}
@@ -174,8 +174,8 @@ def openings_in_words(openings: Openings, voice: Voice) -> list[str]:
             "link": names[one.link],
             "gets": one.gets,
             "heads": one.heads,
-            "first": voice.moment(one.first_at),
-            "last": voice.moment(one.last_at),
+            "first": voice.format_time(one.first_at),
+            "last": voice.format_time(one.last_at),
         }
         for one in openings.links
     ]
@@ -193,12 +193,12 @@ def openings_in_words(openings: Openings, voice: Voice) -> list[str]:
         ),
         (openings.held_at, gettext("The Yes of %(moment)s waits for one press more.")),
     )
-    told = [text % {"moment": voice.moment(at)} for at, text in moments if at]
+    told = [text % {"moment": voice.format_time(at)} for at, text in moments if at]
     suspect = [gettext("The last press looked like a program’s.")] if openings.signs else []
     return [*links, *told, *suspect]
 
 
-def suppression_in_words(one: Suppressed, voice: Voice) -> str:
+def describe_suppression(one: Suppressed, voice: Voice) -> str:
     """Return that an address is not asked again, and since when."""
     gettext = voice.gettext
     text = (
@@ -206,10 +206,10 @@ def suppression_in_words(one: Suppressed, voice: Voice) -> str:
         if one.is_for_all
         else gettext("This address gets no mail from this list, since %(moment)s.")
     )
-    return text % {"moment": voice.moment(one.at)}
+    return text % {"moment": voice.format_time(one.at)}
 
 
-def recipient_in_words(one: Recipient, voice: Voice) -> str:
+def describe_recipient(one: Recipient, voice: Voice) -> str:
     """Return who gets the data, what for, and in which country if that is known."""
     gettext = voice.gettext
     what = {
@@ -222,7 +222,9 @@ def recipient_in_words(one: Recipient, voice: Voice) -> str:
         "api": gettext("A program that may ask for addresses and answers"),
         "other": gettext("Another recipient"),
     }[one.role]
-    who = ", ".join(filter(None, (one.name or gettext("we ourselves"), voice.country(one.country))))
+    who = ", ".join(
+        filter(None, (one.name or gettext("we ourselves"), voice.name_country(one.country)))
+    )
     text = gettext("%(what)s: %(who)s.") % {"what": what, "who": who}
     if one.safeguard:
         protected = gettext("What protects the data outside the European Economic Area: %(how)s.")
@@ -230,7 +232,7 @@ def recipient_in_words(one: Recipient, voice: Voice) -> str:
     return text
 
 
-def handed_on_in_words(one: HandedOn, voice: Voice, names: Mapping[str, str]) -> str:
+def describe_disclosure(one: HandedOn, voice: Voice, names: Mapping[str, str]) -> str:
     """Return in which file the address was, or which program was told of it, and when."""
     gettext = voice.gettext
     what = {
@@ -242,30 +244,30 @@ def handed_on_in_words(one: HandedOn, voice: Voice, names: Mapping[str, str]) ->
         "archive": gettext("an archive of the list"),
         "told": gettext("word of your answer, or that you left"),
     }[one.what]
-    known = {"moment": voice.moment(one.at), "what": what, "to": names.get(one.to, one.to)}
+    known = {"moment": voice.format_time(one.at), "what": what, "to": names.get(one.to, one.to)}
     if one.to:
         return gettext("%(moment)s: %(what)s, for %(to)s.") % known
     return gettext("%(moment)s: %(what)s.") % known
 
 
-def source_in_words(held: Held, voice: Voice) -> str:
+def describe_source(held: Held, voice: Voice) -> str:
     """Return where the address came from: what is known of it, and the file, with its day."""
     gettext = voice.gettext
     files = (
         gettext("With the file “%(file)s”, which we took in on %(day)s.")
-        % {"file": file, "day": voice.day(at)}
+        % {"file": file, "day": voice.format_day(at)}
         for at, file in held.imports
     )
     said = " ".join((f"{held.source.rstrip('.')}." if held.source else "", *files)).strip()
     return said or gettext("We do not know.")
 
 
-def term_in_words(one: Term, voice: Voice, retention: Retention) -> str:
+def describe_retention(one: Term, voice: Voice, retention: Retention) -> str:
     """Return what is kept how long."""
     gettext = voice.gettext
     known = {
-        "moment": voice.moment(one.until),
-        "day": voice.day(one.until),
+        "moment": voice.format_time(one.until),
+        "day": voice.format_day(one.until),
         "years": retention.evidence_years,
         "days": retention.access_days,
     }
@@ -315,7 +317,9 @@ def term_in_words(one: Term, voice: Voice, retention: Retention) -> str:
     }[one.what] % known
 
 
-def kept_after_erasure(removed_at: datetime, voice: Voice, retention: Retention) -> tuple[str, ...]:
+def describe_kept_after_erasure(
+    removed_at: datetime, voice: Voice, retention: Retention
+) -> tuple[str, ...]:
     """Return what stays of somebody who is erased, and until when (GDPR art. 17(3))."""
     gettext, years = voice.gettext, retention.evidence_years
     code = gettext(
@@ -334,7 +338,5 @@ def kept_after_erasure(removed_at: datetime, voice: Voice, retention: Retention)
     )
     as_long = gettext("That code stays as long as there is this list.")
     until = gettext("The proof of what you answered: until %(day)s.")
-    return (
-        f"{code} {as_long}",
-        f"{record % {'years': years}} {until % {'day': voice.day(years_after(removed_at, years))}}",
-    )
+    last_day = voice.format_day(years_after(removed_at, years))
+    return (f"{code} {as_long}", f"{record % {'years': years}} {until % {'day': last_day}}")

@@ -48,23 +48,26 @@ class Voice:
         """Return the translation in the form that a number takes."""
         return catalogues.translations(self.language).ngettext(one, many, count)
 
-    def moment(self, at: datetime | None) -> str:
+    def format_time(self, at: datetime | None) -> str:
         """Return a day and time in words, "" for None."""
         return dates.moment_in_words(at, language=self.language, zone=self.zone) if at else ""
 
-    def day(self, at: datetime | None) -> str:
+    def format_day(self, at: datetime | None) -> str:
         """Return a day in words, "" for None."""
         return dates.day_in_words(at, language=self.language, zone=self.zone) if at else ""
 
-    def country(self, code: str) -> str:
+    def name_country(self, code: str) -> str:
         """Return what a country is called, by its two letters (ISO 3166); "" for ""."""
         return str(Locale(self.language).territories[code]) if code else ""
 
 
-def why_listed(standing: Stands, voice: Voice) -> str:
+def explain_listing(standing: Stands, voice: Voice) -> str:
     """Return why an address is on the list, and since when (GDPR art. 14(2)(f)), in a sentence."""
     gettext = voice.gettext
-    known = {"source": standing.source.strip().rstrip("."), "since": voice.day(standing.since)}
+    known = {
+        "source": standing.source.strip().rstrip("."),
+        "since": voice.format_day(standing.since),
+    }
     if known["source"] and known["since"]:
         sentence = gettext(
             "Your address has been on this list since %(since)s. Where we have it from: %(source)s."
@@ -87,7 +90,7 @@ def why_listed(standing: Stands, voice: Voice) -> str:
     return sentence % known
 
 
-def yes_label(
+def make_yes_label(
     voice: Voice, *, sensitive: bool, is_new: bool = False, is_representative: bool = False
 ) -> str:
     """Return what stands on the button that says Yes; `is_new` for somebody who signs up."""
@@ -103,16 +106,16 @@ def yes_label(
     return gettext("Yes, keep sending me these mails")
 
 
-def no_label(voice: Voice, *, is_representative: bool = False) -> str:
+def make_no_label(voice: Voice, *, is_representative: bool = False) -> str:
     """Return what stands on the button that says No."""
     if is_representative:
         return voice.gettext("No, stop sending these mails")
     return voice.gettext("No, stop sending me these mails")
 
 
-def recorded_now(standing: Standing, voice: Voice) -> Statement:
+def word_recorded_now(standing: Standing, voice: Voice) -> Statement:
     """Return what a page says after an answer that changed something."""
-    gettext, at = voice.gettext, {"moment": voice.moment(standing.status_at)}
+    gettext, at = voice.gettext, {"moment": voice.format_time(standing.status_at)}
     if standing.status is Status.REMOVED:
         return Statement(
             heading=gettext("Your No is recorded"),
@@ -131,9 +134,9 @@ def recorded_now(standing: Standing, voice: Voice) -> Statement:
     )
 
 
-def recorded_earlier(standing: Standing, voice: Voice) -> str:
+def word_recorded_earlier(standing: Standing, voice: Voice) -> str:
     """Return what had been recorded of a contact when it opens a question, "" if nothing was."""
-    gettext, at = voice.gettext, {"moment": voice.moment(standing.status_at)}
+    gettext, at = voice.gettext, {"moment": voice.format_time(standing.status_at)}
     if standing.status is Status.REMOVED:
         if standing.reason in _NOES:
             return gettext("Your No was recorded on %(moment)s") % at
@@ -143,7 +146,7 @@ def recorded_earlier(standing: Standing, voice: Voice) -> str:
     return ""
 
 
-def not_recorded_yet(answer: Answer, voice: Voice) -> str:
+def word_not_recorded(answer: Answer, voice: Voice) -> str:
     """Return what a page says of an answer that has to be pressed, where another one stands."""
     gettext = voice.gettext
     return {
@@ -152,9 +155,9 @@ def not_recorded_yet(answer: Answer, voice: Voice) -> str:
     }[answer]
 
 
-def recorded_before(standing: Standing, voice: Voice) -> Statement:
+def word_recorded_before(standing: Standing, voice: Voice) -> Statement:
     """Return what a page says to an answer that had been given already."""
-    gettext, at = voice.gettext, {"moment": voice.moment(standing.status_at)}
+    gettext, at = voice.gettext, {"moment": voice.format_time(standing.status_at)}
     if standing.status is not Status.REMOVED:
         return Statement(
             heading=gettext("Your Yes had been recorded already"),
@@ -171,7 +174,7 @@ def recorded_before(standing: Standing, voice: Voice) -> Statement:
     )
 
 
-def too_late(standing: Standing, voice: Voice) -> Statement:
+def word_too_late(standing: Standing, voice: Voice) -> Statement:
     """Return what a page says to a Yes that no open question waits for."""
     gettext = voice.gettext
     if standing.deadline is None:
@@ -179,15 +182,15 @@ def too_late(standing: Standing, voice: Voice) -> Statement:
     else:
         text = gettext(
             "This question could be answered until %(deadline)s. Nothing was recorded."
-        ) % {"deadline": voice.moment(standing.deadline)}
+        ) % {"deadline": voice.format_time(standing.deadline)}
     return Statement(heading=gettext("The time for this answer is over"), text=text)
 
 
-def status_in_words(standing: Stands, voice: Voice) -> str:
+def describe_status(standing: Stands, voice: Voice) -> str:
     """Return where a contact stands, in a few words."""
     gettext = voice.gettext
     if standing.status is Status.REMOVED:
-        return removal_in_words(standing.reason, voice)
+        return describe_removal(standing.reason, voice)
     return {
         Status.UNCONFIRMED: gettext("On the list, not answered yet"),
         Status.CONFIRMED: gettext("On the list"),
@@ -195,7 +198,7 @@ def status_in_words(standing: Stands, voice: Voice) -> str:
     }[standing.status]
 
 
-def removal_in_words(reason: str, voice: Voice) -> str:
+def describe_removal(reason: str, voice: Voice) -> str:
     """Return why a contact was taken off, in a few words."""
     gettext = voice.gettext
     return {
@@ -208,7 +211,7 @@ def removal_in_words(reason: str, voice: Voice) -> str:
     }[Reason(reason)]
 
 
-def basis_in_words(standing: Stands, voice: Voice) -> str:
+def describe_basis(standing: Stands, voice: Voice) -> str:
     """Return on what ground a contact may be mailed, in a few words."""
     gettext = voice.gettext
     return {
@@ -223,7 +226,7 @@ def basis_in_words(standing: Stands, voice: Voice) -> str:
     }[standing.basis]
 
 
-def consent_in_words(state: str, voice: Voice, *, is_represented: bool = False) -> str:
+def describe_consent(state: str, voice: Voice, *, is_represented: bool = False) -> str:
     """Return a state of a consent (dpv:ConsentStatus) in a few words."""
     gettext = voice.gettext
     words = {
@@ -247,7 +250,7 @@ NOT_ME, AGAIN, YES, NO = "not_me", "again", "yes", "no"
 """What buttons say in the field `choice`: of whoever is asked again, and of who has signed up."""
 
 
-def why_again(signs: Collection[Sign], voice: Voice) -> str:
+def explain_asking_again(signs: Collection[Sign], voice: Voice) -> str:
     """Return why somebody is asked once more, by the sign that says most."""
     gettext = voice.gettext
     reasons = {
@@ -268,7 +271,7 @@ def why_again(signs: Collection[Sign], voice: Voice) -> str:
     return next((text for sign, text in reasons.items() if sign in signs), otherwise)
 
 
-def labels(voice: Voice, *, sensitive: bool, is_representative: bool) -> dict[str, str]:
+def make_labels(voice: Voice, *, sensitive: bool, is_representative: bool) -> dict[str, str]:
     """Return what stands on the three buttons, in their order.
 
     None of them stands out, and the Yes is neither the first nor the last, so that no program
@@ -276,12 +279,12 @@ def labels(voice: Voice, *, sensitive: bool, is_representative: bool) -> dict[st
     """
     return {
         NOT_ME: voice.gettext("I did not press Yes"),
-        AGAIN: _again(voice, sensitive=sensitive, is_representative=is_representative),
-        "no": no_label(voice, is_representative=is_representative),
+        AGAIN: _make_again_label(voice, sensitive=sensitive, is_representative=is_representative),
+        "no": make_no_label(voice, is_representative=is_representative),
     }
 
 
-def _again(voice: Voice, *, sensitive: bool, is_representative: bool) -> str:
+def _make_again_label(voice: Voice, *, sensitive: bool, is_representative: bool) -> str:
     """Return the Yes of whoever is asked again, in the words of whoever answers."""
     gettext = voice.gettext
     if is_representative and sensitive:
@@ -293,13 +296,17 @@ def _again(voice: Voice, *, sensitive: bool, is_representative: bool) -> str:
     return gettext("Yes, it was me: keep sending me these mails")
 
 
-def sign_up_labels(voice: Voice, *, sensitive: bool, is_representative: bool) -> dict[str, str]:
+def make_sign_up_labels(
+    voice: Voice, *, sensitive: bool, is_representative: bool
+) -> dict[str, str]:
     """Return what stands on the three buttons of a sign-up, in their order.
 
     The mail that leads to it has no other link of ours, so that nothing but what is pressed can
     tell a program: here too the Yes is neither the first nor the last, and does not stand out.
     """
-    yes = yes_label(voice, sensitive=sensitive, is_new=True, is_representative=is_representative)
+    yes = make_yes_label(
+        voice, sensitive=sensitive, is_new=True, is_representative=is_representative
+    )
     return {
         NOT_ME: voice.gettext("I did not sign up for this"),
         YES: yes,
@@ -307,7 +314,7 @@ def sign_up_labels(voice: Voice, *, sensitive: bool, is_representative: bool) ->
     }
 
 
-def declined(signed_up: SignUpResult, voice: Voice) -> Statement:
+def word_declined(signed_up: SignUpResult, voice: Voice) -> Statement:
     """Return what a page says to whoever does not want what was signed up for."""
     return Statement(
         heading=voice.gettext("No Yes is recorded"),
@@ -315,11 +322,11 @@ def declined(signed_up: SignUpResult, voice: Voice) -> Statement:
             "You are not put on the list. If you do want these mails after all, the link in our "
             "mail works until %(moment)s."
         )
-        % {"moment": voice.moment(signed_up.ends_at)},
+        % {"moment": voice.format_time(signed_up.ends_at)},
     )
 
 
-def disowned(standing: Standing, voice: Voice) -> Statement:
+def word_disowned(standing: Standing, voice: Voice) -> Statement:
     """Return what a page says to whoever did not press Yes."""
     gettext = voice.gettext
     return Statement(
@@ -328,5 +335,5 @@ def disowned(standing: Standing, voice: Voice) -> Statement:
             "Thank you. Then a program pressed, as some mail services let theirs do. Until "
             "%(deadline)s you can still answer with the links in our mail."
         )
-        % {"deadline": voice.moment(standing.deadline)},
+        % {"deadline": voice.format_time(standing.deadline)},
     )

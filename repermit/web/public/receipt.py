@@ -18,9 +18,15 @@ from repermit.db.models.contacts import Contact
 from repermit.evidence.consent_receipt import REPRESENTATIVE
 from repermit.web import error_pages
 from repermit.web.public import page_text
-from repermit.web.public.answer import contact_fields, reader_of, receipt_path, show_gone, voice_of
-from repermit.web.rendering import Reader, page, public_url
-from repermit.web.request_context import current_site
+from repermit.web.public.answer import (
+    make_contact_fields,
+    make_contact_reader,
+    make_receipt_path,
+    make_voice,
+    show_gone,
+)
+from repermit.web.rendering import Reader, make_public_url, render_page
+from repermit.web.request_context import get_site
 
 pages = Blueprint("receipt", __name__)
 
@@ -28,51 +34,53 @@ pages = Blueprint("receipt", __name__)
 @pages.get("/receipt/<token>")
 def show_receipt(token: str) -> Response:
     """Show the receipt of what somebody answered (ISO/IEC TS 27560:2023 §6.4)."""
-    site = current_site()
+    site = get_site()
     standing = link_target.find_standing(site.links.read("receipt", token))
     if standing is None or standing.is_gone:
         return show_gone(standing)
-    made = _receipt(standing)
+    made = _read_receipt(standing)
     if made is None:
-        return error_pages.not_found()
-    reader = reader_of(standing)
-    return page(
+        return error_pages.show_not_found()
+    reader = make_contact_reader(standing)
+    return render_page(
         "receipt.html",
         reader,
-        **_receipt_fields(made, standing, reader),
-        **contact_fields(standing, reader),
+        **_make_receipt_fields(made, standing, reader),
+        **make_contact_fields(standing, reader),
     )
 
 
 @pages.get("/receipt/<token>/receipt.json")
 def download_receipt(token: str) -> Response:
     """Hand out the same receipt, to keep."""
-    standing = link_target.find_standing(current_site().links.read("receipt", token))
-    made = None if standing is None or standing.is_gone else _receipt(standing)
+    standing = link_target.find_standing(get_site().links.read("receipt", token))
+    made = None if standing is None or standing.is_gone else _read_receipt(standing)
     if made is None:
-        return error_pages.not_found()
+        return error_pages.show_not_found()
     text = json.dumps(made, ensure_ascii=False, indent=1) + "\n"
     response = Response(text, content_type="application/json; charset=utf-8")
     response.headers.set("Content-Disposition", "attachment", filename="receipt.json")
     return response
 
 
-def _receipt(standing: Standing) -> dict[str, Any] | None:
-    site = current_site()
+def _read_receipt(standing: Standing) -> dict[str, Any] | None:
+    site = get_site()
     contact = Contact.get(Contact.uid == standing.uid)
     return enqueue_receipt.receipt_of(contact, settings=site.settings, links=site.links)
 
 
-def _receipt_fields(made: dict[str, Any], standing: Standing, reader: Reader) -> dict[str, Any]:
-    voice, record = voice_of(reader), made["consent_record"]
+def _make_receipt_fields(
+    made: dict[str, Any], standing: Standing, reader: Reader
+) -> dict[str, Any]:
+    voice, record = make_voice(reader), made["consent_record"]
     notice = record["processing"]["privacy_notice"]
-    path = receipt_path(standing)
+    path = make_receipt_path(standing)
     return {
         "number": made["header"]["receipt_id"],
         "events": [
             (
-                voice.moment(datetime.fromisoformat(one["event_time"])),
-                page_text.consent_in_words(
+                voice.format_time(datetime.fromisoformat(one["event_time"])),
+                page_text.describe_consent(
                     one["event_state"], voice, is_represented=one["entity_id"] == REPRESENTATIVE
                 ),
             )
@@ -80,5 +88,5 @@ def _receipt_fields(made: dict[str, Any], standing: Standing, reader: Reader) ->
         ],
         "wordings": [notice[name] for name in ("mail", "page", "form") if name in notice],
         "checkpoint": made["checkpoint"],
-        "json_url": public_url(f"{path}/receipt.json"),
+        "json_url": make_public_url(f"{path}/receipt.json"),
     }

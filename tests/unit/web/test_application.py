@@ -24,8 +24,8 @@ from repermit.rules.consent import MailKind, MailState, Status
 from repermit.settings.definitions import Organisation, Web
 from repermit.signed_links import Kind
 from repermit.web import application
-from repermit.web.client_address import network_in_part
-from repermit.web.health import FRESH
+from repermit.web.client_address import mask_network
+from repermit.web.health import CACHE_TIME
 from tests.support.builders import (
     NOW,
     make_asked,
@@ -202,7 +202,7 @@ def test_the_path_may_be_called_like_a_page(
     ],
 )
 def test_a_network_is_kept_in_part(address: str, network: str) -> None:
-    assert network_in_part(address) == network
+    assert mask_network(address) == network
 
 
 @pytest.mark.parametrize(
@@ -367,7 +367,7 @@ def test_metrics_are_counted_anew_only_after_a_while(
     first = pages.client.get("/metrics").text
     make_contact(database, mailing_list)
     assert pages.client.get("/metrics").text == first
-    pages.clock.advance(FRESH)
+    pages.clock.advance(CACHE_TIME)
     assert pages.client.get("/metrics").text != first
 
 

@@ -155,7 +155,7 @@ def test_a_refusal_reaches_whoever_still_sends(site: Pages) -> None:
 def test_who_goes_on_sending_after_a_refusal_is_cut_off(
     site: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "_MOST_DROPPED", 1_000_000)
+    monkeypatch.setattr(server, "_MAX_DROPPED_BYTES", 1_000_000)
     with connected(site) as plain:
         plain.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n")
         with pytest.raises(ConnectionError):
@@ -185,8 +185,8 @@ def test_a_file_comes_in_with_and_without_the_path_of_the_public_url(site: Pages
         server.BodyLimits(make_settings(public_url="https://example.org/a.b")),
         login_cookie(site).replace("repermit=", "__Host-repermit-a-b="),
     )
-    assert rooms.most("/a.b" + UPLOAD, cookie) == rooms.most(UPLOAD, cookie) > LARGEST
-    assert rooms.most("/axb" + UPLOAD, cookie) < 70_000
+    assert rooms.get_limit("/a.b" + UPLOAD, cookie) == rooms.get_limit(UPLOAD, cookie) > LARGEST
+    assert rooms.get_limit("/axb" + UPLOAD, cookie) < 70_000
 
 
 def test_the_server_lets_through_what_every_page_takes(site: Pages) -> None:
@@ -197,5 +197,5 @@ def test_the_server_lets_through_what_every_page_takes(site: Pages) -> None:
             values = {one: "mail" if one == "group" else "1" for one in rule.arguments}
             path = pages.build(rule.endpoint, values, "POST")
             takes = marks_of(site.app.view_functions[rule.endpoint]).takes_bytes
-            assert rooms.most(path, cookie) >= takes, path
-            assert rooms.most("/ask" + path, cookie) < 70_000
+            assert rooms.get_limit(path, cookie) >= takes, path
+            assert rooms.get_limit("/ask" + path, cookie) < 70_000

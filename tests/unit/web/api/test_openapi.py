@@ -20,7 +20,7 @@ from repermit.evidence.consent_receipt import REPRESENTATIVE
 from repermit.rules.consent import Basis, CampaignState, MailKind, MailState, Reason
 from repermit.rules.consent import Status as ContactStatus
 from repermit.web.api import routes
-from repermit.web.api.openapi import document
+from repermit.web.api.openapi import make_openapi_document
 from repermit.webhooks import events as webhooks_events
 from tests.support.builders import (
     NOW,
@@ -32,7 +32,7 @@ from tests.support.builders import (
 )
 from tests.support.public_pages import Pages, served
 
-DOCUMENT = document("https://ask.example.org")
+DOCUMENT = make_openapi_document("https://ask.example.org")
 SCHEMAS = DOCUMENT["components"]["schemas"]
 
 
@@ -141,13 +141,13 @@ def test_the_limits_of_a_question_are_those_of_the_code() -> None:
     limits = {
         one["name"]: one["schema"] for one in DOCUMENT["paths"]["/answers"]["get"]["parameters"]
     }
-    assert limits["since"]["maximum"] == routes.LARGEST_CURSOR
+    assert limits["since"]["maximum"] == routes.MAX_CURSOR
     assert (limits["limit"]["maximum"], limits["limit"]["default"]) == (
-        routes.MOST_ENTRIES,
-        routes.USUAL_ENTRIES,
+        routes.MAX_ENTRIES,
+        routes.DEFAULT_ENTRIES,
     )
     assert limits["list"]["pattern"] == f"^{routes.SLUG}$"
-    assert SCHEMAS["Question"]["properties"]["address"]["maxLength"] == routes.LONGEST_ADDRESS
+    assert SCHEMAS["Question"]["properties"]["address"]["maxLength"] == routes.MAX_ADDRESS_LENGTH
 
 
 def checks_of(recorder: ScenarioRecorder) -> Iterator[tuple[str, str]]:

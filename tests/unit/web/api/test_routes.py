@@ -16,7 +16,7 @@ from repermit.db.connection import Database, open_database
 from repermit.db.models.accounts import Access, ApiToken
 from repermit.db.models.lists import MailingList
 from repermit.rules.consent import Basis, Reason, Status
-from repermit.web.api.authentication import BURST, PER_MINUTE, Allowances
+from repermit.web.api.authentication import BURST, PER_MINUTE, RateLimits
 from tests.support.builders import (
     NOW,
     make_campaign,
@@ -484,18 +484,18 @@ def test_who_shows_no_token_may_ask_no_more_often(tool: Tool) -> None:
 
 
 def test_who_has_not_asked_for_a_while_is_forgotten() -> None:
-    allowances = Allowances()
+    allowances = RateLimits()
     for number in range(10_000):
-        assert allowances.take(f"network {number}", now=NOW) == 0
+        assert allowances.take_request(f"network {number}", now=NOW) == 0
     for _ in range(BURST - 1):
-        allowances.take("network 0", now=NOW)
+        allowances.take_request("network 0", now=NOW)
     # Full, with one that is remembered since it has asked a lot.
     later = NOW + timedelta(seconds=1)
-    assert allowances.take("new", now=later) == 0
+    assert allowances.take_request("new", now=later) == 0
     assert len(allowances._full_at) == 2
-    assert allowances.take("network 0", now=later) == 0
-    assert allowances.take("network 0", now=later) == 0
-    assert allowances.take("network 0", now=later) == 1
+    assert allowances.take_request("network 0", now=later) == 0
+    assert allowances.take_request("network 0", now=later) == 0
+    assert allowances.take_request("network 0", now=later) == 1
 
 
 def test_no_cookie_is_set_and_no_other_website_may_read(

@@ -619,10 +619,10 @@ def test_a_press_that_changes_nothing_is_never_asked_about(
 def test_each_sign_is_told_in_words_of_each_language(settings: Settings) -> None:
     for language in catalogues.languages():
         voice = Voice(language=language, zone=settings.zone)
-        told = {sign: page_text.why_again([sign], voice) for sign in Sign}
+        told = {sign: page_text.explain_asking_again([sign], voice) for sign in Sign}
         assert len(set(told.values())) == 5, language
         # What says most comes first, whatever else there is.
-        assert page_text.why_again(list(Sign), voice) == told[Sign.BOTH_OPENED]
+        assert page_text.explain_asking_again(list(Sign), voice) == told[Sign.BOTH_OPENED]
 
 
 # --- A No that only a file tells of.

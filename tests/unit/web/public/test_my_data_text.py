@@ -11,11 +11,11 @@ import pytest
 from repermit.privacy.data_links import Entry, HandedOn, Held, LinkOpened, Openings, Recipient
 from repermit.reports.data_recipients import ROLES
 from repermit.web.public.my_data_text import (
-    handed_on_in_words,
-    happenings,
-    openings_in_words,
-    recipient_in_words,
-    source_in_words,
+    describe_disclosure,
+    describe_openings,
+    describe_recipient,
+    describe_source,
+    list_history,
 )
 from repermit.web.public.page_text import Voice
 from tests.support.builders import NOW
@@ -40,13 +40,13 @@ VOICE = Voice(language="en", zone=ZoneInfo("Europe/Amsterdam"))
 )
 def test_who_gets_the_data_is_named_with_what_for(about: Mapping[str, str], said: str) -> None:
     usual = {"role": "mail", "name": "Microsoft 365", "country": "IE", "safeguard": ""}
-    assert recipient_in_words(Recipient(**{**usual, **about}), VOICE) == said
+    assert describe_recipient(Recipient(**{**usual, **about}), VOICE) == said
 
 
 def test_every_role_of_the_record_has_words() -> None:
     for role in ROLES:
         one = Recipient(role=role, name="Somebody", country="", safeguard="")
-        assert recipient_in_words(one, VOICE).endswith(": Somebody.")
+        assert describe_recipient(one, VOICE).endswith(": Somebody.")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_every_role_of_the_record_has_words() -> None:
 )
 def test_what_was_handed_on_is_told_with_its_day(what: str, to: str, said: str) -> None:
     one = HandedOn(at=NOW, what=what, to=to)
-    told = handed_on_in_words(one, VOICE, {"mailchimp": "Mailchimp"})
+    told = describe_disclosure(one, VOICE, {"mailchimp": "Mailchimp"})
     assert told == f"Monday 2 March 2026, 10:00: {said}"
 
 
@@ -85,7 +85,7 @@ def test_where_the_address_came_from_is_told_with_file_and_day(
 ) -> None:
     values: dict[str, Any] = dict.fromkeys(Held.__annotations__)
     held = Held(**{**values, "source": source, "imports": imports})
-    assert source_in_words(held, VOICE) == said
+    assert describe_source(held, VOICE) == said
 
 
 def test_what_is_kept_of_openings_is_told_line_by_line() -> None:
@@ -102,7 +102,7 @@ def test_what_is_kept_of_openings_is_told_line_by_line() -> None:
         began_at=NOW,
     )
     at, looks = "Monday 2 March 2026, 10:00", "opened: 3; looked up without being opened: 1"
-    assert openings_in_words(openings, VOICE) == [
+    assert describe_openings(openings, VOICE) == [
         f"The link for Yes – {looks}; first on {at}, last on {at}.",
         f"Both were opened within a minute of each other, last on {at}.",
         f"Yes was pressed last on {at}.",
@@ -125,7 +125,7 @@ def test_where_nothing_is_kept_of_a_press_there_is_no_line() -> None:
         signs=(),
         began_at=NOW,
     )
-    assert openings_in_words(none, VOICE) == []
+    assert describe_openings(none, VOICE) == []
 
 
 @pytest.mark.parametrize(
@@ -160,5 +160,5 @@ def test_what_ended_by_time_is_not_told_as_everything_deleted(
     )
     nothing: dict[str, Any] = {**dict.fromkeys(Held.__annotations__), "imports": ()}
     nothing.update(sign_ups=(), letters=(), replies=(), entries=(entry,))
-    (found,) = happenings(Held(**nothing), VOICE)
+    (found,) = list_history(Held(**nothing), VOICE)
     assert found.what == said

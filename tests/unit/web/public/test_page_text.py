@@ -60,7 +60,7 @@ def test_why_somebody_is_on_the_list_is_told_as_far_as_it_is_known(
     source: str, since: datetime | None, said: str
 ) -> None:
     standing = replace(STANDING, source=source, since=since)
-    assert said in page_text.why_listed(standing, ENGLISH)
+    assert said in page_text.explain_listing(standing, ENGLISH)
 
 
 @LANGUAGES
@@ -69,7 +69,7 @@ def test_every_status_and_reason_has_its_own_words(language: str) -> None:
         *(replace(STANDING, status=status) for status in Status if status is not Status.REMOVED),
         *(replace(STANDING, status=Status.REMOVED, reason=reason) for reason in Reason),
     ]
-    said = {page_text.status_in_words(one, voice(language)) for one in standings}
+    said = {page_text.describe_status(one, voice(language)) for one in standings}
     assert len(said) == len(standings)
 
 
@@ -77,7 +77,7 @@ def test_every_status_and_reason_has_its_own_words(language: str) -> None:
 def test_every_basis_has_its_own_words(language: str) -> None:
     bases = ["", *Basis]
     said = {
-        page_text.basis_in_words(replace(STANDING, basis=one), voice(language)) for one in bases
+        page_text.describe_basis(replace(STANDING, basis=one), voice(language)) for one in bases
     }
     assert len(said) == len(bases)
 
@@ -86,19 +86,19 @@ def test_every_basis_has_its_own_words(language: str) -> None:
 def test_every_button_says_what_it_does(language: str) -> None:
     told = voice(language)
     labels = {
-        page_text.yes_label(told, sensitive=False),
-        page_text.yes_label(told, sensitive=False, is_new=True),
-        page_text.yes_label(told, sensitive=True),
-        page_text.no_label(told),
+        page_text.make_yes_label(told, sensitive=False),
+        page_text.make_yes_label(told, sensitive=False, is_new=True),
+        page_text.make_yes_label(told, sensitive=True),
+        page_text.make_no_label(told),
     }
     assert len(labels) == 4
 
 
 def test_moments_are_told_in_the_organisations_zone() -> None:
     summer = NOW + timedelta(days=60)
-    assert ENGLISH.moment(NOW) == "Monday 2 March 2026, 10:00"
-    assert ENGLISH.moment(summer) == "Friday 1 May 2026, 11:00"
-    assert ENGLISH.moment(None) == ENGLISH.day(None) == ""
+    assert ENGLISH.format_time(NOW) == "Monday 2 March 2026, 10:00"
+    assert ENGLISH.format_time(summer) == "Friday 1 May 2026, 11:00"
+    assert ENGLISH.format_time(None) == ENGLISH.format_day(None) == ""
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_second_answer_is_told_what_the_first_one_did(
     status: Status, reason: str, heading: str
 ) -> None:
     standing = replace(STANDING, status=status, reason=reason)
-    said = page_text.recorded_before(standing, ENGLISH)
+    said = page_text.word_recorded_before(standing, ENGLISH)
     assert said.heading == heading
     assert "Monday 2 March 2026, 10:00" in said.text
 
@@ -139,4 +139,4 @@ def test_what_was_recorded_earlier_is_told_before_the_question(
 ) -> None:
     standing = replace(STANDING, status=status, reason=reason, basis=basis)
     expected = f"{said} Monday 2 March 2026, 10:00" if said else ""
-    assert page_text.recorded_earlier(standing, ENGLISH) == expected
+    assert page_text.word_recorded_earlier(standing, ENGLISH) == expected
