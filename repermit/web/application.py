@@ -24,7 +24,7 @@ from repermit.web import (
     request_context,
     security_headers,
 )
-from repermit.web.admin.install import register as register_admin
+from repermit.web.admin.install import register_admin_pages as register_admin
 from repermit.web.api.authentication import RateLimits
 from repermit.web.api.routes import api
 from repermit.web.client_address import ReadClientAddress, StripPublicPath

@@ -68,8 +68,8 @@ def show_request_error(error: HTTPException) -> Response:
     if is_api_request():
         return make_http_problem(error)
     code = error.code or _FAILED
-    if result_text.is_for_admins():
-        response = result_text.show_refusal(code)
+    if result_text.is_admin_request():
+        response = result_text.show_error_page(code)
     else:
         response = _make_page_in_all_languages(code, **_find_shared_facts())
     if code == _NOT_ALLOWED:
@@ -84,7 +84,7 @@ def show_failure(_error: Exception) -> Response:
     """Return the page for a failure of ours; the database may be what failed."""
     if is_api_request():
         return make_http_problem()
-    if result_text.is_for_admins():
+    if result_text.is_admin_request():
         return result_text.show_failure()
     return _make_page_in_all_languages(_FAILED, privacy_url="", language="")
 
@@ -110,7 +110,7 @@ def _make_unavailable_page(*, is_recorded: bool) -> Response:
     """Return the page that asks to try again; `is_recorded` if something may be recorded."""
     if is_api_request():
         return make_http_problem(ServiceUnavailable())
-    if result_text.is_for_admins():
+    if result_text.is_admin_request():
         return result_text.show_unavailable(is_recorded=is_recorded)
     response = _make_page_in_all_languages(
         _FAILED if is_recorded else _UNAVAILABLE, **_read_shared_facts()

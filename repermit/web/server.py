@@ -32,7 +32,7 @@ from repermit.sending.worker_lock import StopRequest
 from repermit.settings.definitions import Settings
 from repermit.web import error_pages
 from repermit.web.admin import evidence_check, suppressions
-from repermit.web.admin.install import cookie_reader
+from repermit.web.admin.install import make_cookie_reader
 from repermit.web.application import create_app
 from repermit.web.dispatcher import Dispatcher, Task
 from repermit.web.security_headers import make_plain_text_headers
@@ -54,8 +54,9 @@ _MAX_DROPPED_BYTES = 128 * 1024 * 1024
 _MAX_BODY_SIZE_BY_PATH = {
     r"/admin/lists/[^/]+/file/upload": uploads.LARGEST + 2 * _MAX_BODY_SIZE,
     r"/admin/lists/[^/]+/handover/compare": 100 * 1024 * 1024 + _MAX_BODY_SIZE,
-    r"/admin/lists/[^/]+/suppressions/(?:look|import)": suppressions.LARGEST + 2 * _MAX_BODY_SIZE,
-    r"/admin/log/verify/proof": evidence_check.LARGEST + 6 * _MAX_BODY_SIZE,
+    r"/admin/lists/[^/]+/suppressions/(?:look|import)": suppressions.MAX_FILE_SIZE
+    + 2 * _MAX_BODY_SIZE,
+    r"/admin/log/verify/proof": evidence_check.MAX_FILE_SIZE + 6 * _MAX_BODY_SIZE,
     r"/admin/settings/check": 2 * 1024 * 1024 + _MAX_BODY_SIZE,
     r"/admin/.*": 256 * 1024 + _MAX_BODY_SIZE,
 }
@@ -139,7 +140,7 @@ class BodyLimits:
 
     def __init__(self, settings: Settings) -> None:
         self._path = re.escape(urlsplit(settings.public_url).path)
-        self._is_of_a_login = cookie_reader(settings)
+        self._is_of_a_login = make_cookie_reader(settings)
 
     def get_limit(self, path: str, cookie: str) -> int:
         """Return how many bytes a page takes from whoever has this cookie."""

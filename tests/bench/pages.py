@@ -75,10 +75,10 @@ _SKIPPED = {
     "login.show_second_step": "for who is half logged in",
     "login.show_welcome": "for who has never logged in",
     "lock_screen.show_lock": "for who was away",
-    "static_files.file": "a file",
-    "evidence_check.result": "what a walk found, for who has asked for one",
+    "static_files.serve_static_file": "a file",
+    "evidence_check.download_result": "what a walk found, for who has asked for one",
 }
-_OF_A_CAMPAIGN = ("campaign_page.figures", "reports.show_report")
+_OF_A_CAMPAIGN = ("campaign_page.show_figures", "reports.show_report")
 _SECONDS = 10  # of the phases in which nothing happens
 _FEW = 2
 

@@ -531,7 +531,7 @@ def test_a_viewer_who_tries_every_page_sees_counts_and_no_address(page: Page, pa
     assert Campaign.get().state == CampaignState.OPEN
 
 
-LEAVING = {"login.leave", "lock_screen.lock_now", "account.end_session"}
+LEAVING = {"login.log_out", "lock_screen.lock_screen", "account.end_session"}
 
 
 @pytest.mark.exhaustive

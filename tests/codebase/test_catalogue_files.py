@@ -15,7 +15,7 @@ from babel.messages.pofile import read_po
 
 from repermit.i18n.catalogues import languages
 from repermit.web.admin.rendering import LANGUAGES
-from repermit.web.admin.result_text import OWN
+from repermit.web.admin.result_text import OWN_TEXTS
 from tests.catalogues import (
     LOCALE,
     OF_ADMINS,
@@ -65,7 +65,7 @@ def test_whatever_a_room_says_can_be_translated() -> None:
 
 
 def test_pages_have_words_of_their_own_for_each_code_and_for_no_other() -> None:
-    assert codes() == OWN.keys()
+    assert codes() == OWN_TEXTS.keys()
 
 
 def test_each_language_that_there_is_has_a_catalogue() -> None:

@@ -199,7 +199,11 @@ def _add_connections(pages: Pages) -> None:
 # --- Every page there is. ------------------------------------------------------------------------
 
 # What is no page of its own, or leads away from where one has logged in.
-NO_PAGES = {"campaign_page.figures", "static_files.file", "mail_wording.frame"}
+NO_PAGES = {
+    "campaign_page.show_figures",
+    "static_files.serve_static_file",
+    "mail_wording.show_saved_mail",
+}
 # These are looked at in test_browser_entering, on the way in.
 ON_THE_WAY_IN = {
     "login.show_login",

@@ -330,7 +330,7 @@ def test_reasons_stay_where_the_check_had_become_too_old_when_they_were_sent(
     assert f'name="accept-pages_here_alone" value="{WHY}"' in admin.get(URL).text
     assert launch(admin, **{"accept-pages_here_alone": WHY}).status_code == 303
     with admin.application.app_context():
-        assert not any(admin_launch._reasons().values())
+        assert not any(admin_launch._get_reasons().values())
 
 
 def test_what_has_gone_wrong_meanwhile_is_shown_first(
@@ -383,7 +383,7 @@ def test_a_check_holds_for_a_while_and_is_made_again_when_asked(
     MailingList.update(purpose="Iets anders, vier keer per jaar").execute()
     admin.get(URL)
     assert looked == ["news"] * 3
-    pages.clock.move_to(NOW + admin_launch._FRESH * 1.1)
+    pages.clock.move_to(NOW + admin_launch._CHECK_VALIDITY * 1.1)
     admin_client(pages).get(URL)
     assert looked == ["news"] * 4
 

@@ -14,10 +14,10 @@ from wtforms.validators import InputRequired
 
 from repermit.accounts import login, sessions, two_factor, users
 from repermit.i18n.lazy_text import N_
-from repermit.web.admin.current_user import visit
-from repermit.web.admin.forms import Form, browser_in_words
-from repermit.web.admin.lock_screen import confirm_password, say_wait
-from repermit.web.admin.login import NewPasswordForm, hand_over, setup_fields
+from repermit.web.admin.current_user import make_visit
+from repermit.web.admin.forms import Form, describe_browser
+from repermit.web.admin.lock_screen import add_retry_after, confirm_password
+from repermit.web.admin.login import NewPasswordForm, make_setup_fields, set_session_cookie
 from repermit.web.admin.page_permissions import for_viewers
 from repermit.web.admin.rendering import LANGUAGES, flash_message, gettext, redirect_to, render_page
 from repermit.web.request_context import get_arrival, get_site
@@ -30,19 +30,19 @@ pages = Blueprint("account", __name__, url_prefix="/admin/own")
 
 _WRONG = 422
 _NEEDED = InputRequired(N_("Please fill this in."))
-_CURRENT = {"autocomplete": "current-password"}
+_PASSWORD_ATTRIBUTES = {"autocomplete": "current-password"}
 
 
 class PasswordForm(NewPasswordForm):
     """The password as it is, and as it shall be."""
 
-    current = PasswordField(N_("Password as it is now"), [_NEEDED], render_kw=_CURRENT)
+    current = PasswordField(N_("Password as it is now"), [_NEEDED], render_kw=_PASSWORD_ATTRIBUTES)
 
 
 class CodesForm(Form):
     """The password, before there are new recovery codes."""
 
-    confirmation = PasswordField(N_("Password"), [_NEEDED], render_kw=_CURRENT)
+    confirmation = PasswordField(N_("Password"), [_NEEDED], render_kw=_PASSWORD_ATTRIBUTES)
 
 
 class AppForm(CodesForm):
@@ -67,9 +67,9 @@ class LanguageForm(Form):
 
 @pages.get("/", endpoint="show")
 @for_viewers
-def show_own() -> Response:
+def show_account() -> Response:
     """Show one's own account."""
-    return _show()
+    return _show_page()
 
 
 @pages.post("/password")
@@ -78,14 +78,14 @@ def change_password() -> AnyResponse:
     """Change one's password; all other sessions end."""
     form = PasswordForm(request.form)
     if not form.is_fit(current_user.email):
-        return _show(password_form=form, status=_WRONG)
+        return _show_page(password_form=form, status=_WRONG)
     tried = confirm_password(form, "current")
     if not tried.is_right:
-        return say_wait(tried, _show(password_form=form, status=_WRONG))
+        return add_retry_after(tried, _show_page(password_form=form, status=_WRONG))
     tried = login.change_password(
-        get_site().database, current_user.login, form.password.data, visit=visit()
+        get_site().database, current_user.login, form.password.data, visit=make_visit()
     )
-    hand_over(tried.token)
+    set_session_cookie(tried.token)
     flash_message(
         gettext("Your password is changed. Wherever else you were logged in, you are no more.")
     )
@@ -96,14 +96,14 @@ def change_password() -> AnyResponse:
 @for_viewers
 def show_second_step() -> Response:
     """Show how another app takes the place of the one in use."""
-    return render_page("account/second_step.html", form=AppForm(), **setup_fields())
+    return render_page("account/second_step.html", form=AppForm(), **make_setup_fields())
 
 
 @pages.post("/second-step")
 @for_viewers
-def set_up() -> AnyResponse:
+def replace_app() -> AnyResponse:
     """Take another app into use; show fresh recovery codes."""
-    form, fields = AppForm(request.form), setup_fields()
+    form, fields = AppForm(request.form), make_setup_fields()
 
     def again(status: int = _WRONG) -> Response:
         return render_page("account/second_step.html", form=form, status=status, **fields)
@@ -112,19 +112,19 @@ def set_up() -> AnyResponse:
         return again()
     tried = confirm_password(form)
     if not tried.is_right:
-        return say_wait(tried, again())
+        return add_retry_after(tried, again())
     tried = login.set_up_second_step(
         get_site().database,
         current_user.login,
         secret=fields["secret"],
         code=form.code.data,
         settings=get_site().settings,
-        visit=visit(),
+        visit=make_visit(),
     )
     if not tried.is_right:
         form.refuse("code", gettext("This is not the code that the app shows now."))
         return again()
-    hand_over(tried.token)
+    set_session_cookie(tried.token)
     return render_page("login/recovery_codes.html", codes=tried.codes)
 
 
@@ -134,11 +134,11 @@ def renew_codes() -> AnyResponse:
     """Make fresh recovery codes, and show them this once."""
     form = CodesForm(request.form)
     if not form.validate():
-        return _show(codes_form=form, status=_WRONG)
+        return _show_page(codes_form=form, status=_WRONG)
     tried = confirm_password(form)
     if not tried.is_right:
-        return say_wait(tried, _show(codes_form=form, status=_WRONG))
-    codes = login.renew_recovery_codes(get_site().database, current_user.person, visit=visit())
+        return add_retry_after(tried, _show_page(codes_form=form, status=_WRONG))
+    codes = login.renew_recovery_codes(get_site().database, current_user.person, visit=make_visit())
     return render_page("login/recovery_codes.html", codes=codes)
 
 
@@ -163,7 +163,7 @@ def choose_language() -> AnyResponse:
     return redirect_to("account.show")
 
 
-def _show(
+def _show_page(
     *,
     password_form: PasswordForm | None = None,
     codes_form: CodesForm | None = None,
@@ -177,5 +177,5 @@ def _show(
         language_form=LanguageForm(language=current_user.language),
         codes_left=two_factor.codes_left(current_user.id),
         sessions=sessions.open_sessions(current_user.id, now=get_arrival()),
-        browser_in_words=browser_in_words,
+        browser_in_words=describe_browser,
     )

@@ -18,7 +18,7 @@ from repermit.db.models.lists import MailingList
 from repermit.evidence.entries import login_name
 from repermit.i18n.lazy_text import N_
 from repermit.settings.definitions import PAGES, SETTINGS
-from repermit.web.admin.rendering import gettext, language_name, moment_in_words, render_page
+from repermit.web.admin.rendering import format_time, gettext, name_language, render_page
 
 pages = Blueprint("audit_log", __name__, url_prefix="/admin/log")
 
@@ -29,33 +29,33 @@ _DIGITS = 18  # of the largest number that both databases take, and more than th
 @pages.get("/")
 def show() -> Response:
     """Show what was done, the newest first."""
-    return _show("show", audit_log.acts, ACTS, act_in_words)
+    return _show_page("show", audit_log.acts, ACTS, describe_act)
 
 
 @pages.get("/looks")
 def show_looks() -> Response:
     """Show who looked at personal data, the newest first."""
-    return _show("show_looks", audit_log.looks, LOOKS, look_in_words)
+    return _show_page("show_looks", audit_log.looks, ACCESSES, describe_access)
 
 
 @pages.get("/security")
 def show_security() -> Response:
     """Show what was refused to whoever tried to get in, the newest first."""
     wanted = {name: request.args.get(name, "") for name in ("what", "actor")}
-    before = number_typed(request.args.get("before", ""))
+    before = parse_number(request.args.get("before", ""))
     found = audit_log.list_security_events(
         before=before, what=wanted["what"], actor=wanted["actor"]
     )
-    known = emails()
-    whats = ((kind, security_event_in_words(kind)) for kind in SECURITY_EVENTS)
+    known = list_emails()
+    whats = ((kind, describe_security_event(kind)) for kind in SECURITY_EVENTS)
     return render_page(
         "audit_log/security.html",
         rows=[
             {
                 **one.said,
                 "at": one.at,
-                "who": actor_in_words(one.actor, known) if one.actor else "",
-                "what": security_event_in_words(one.what),
+                "who": describe_actor(one.actor, known) if one.actor else "",
+                "what": describe_security_event(one.what),
             }
             for one in found.records
         ],
@@ -68,42 +68,42 @@ def show_security() -> Response:
     )
 
 
-def _show(
+def _show_page(
     page: str,
-    find: Callable[..., Records],
+    find_rows: Callable[..., Records],
     kinds: Mapping[str, str],
-    in_words: Callable[..., str],
+    describe: Callable[..., str],
 ) -> Response:
     wanted = {name: request.args.get(name, "") for name in _FILTERS}
-    before = number_typed(request.args.get("before", ""))
-    found = find(before=before, **wanted)
-    known = emails()
+    before = parse_number(request.args.get("before", ""))
+    found = find_rows(before=before, **wanted)
+    known = list_emails()
     return render_page(
         "audit_log/show.html",
         here=f"audit_log.{page}",
-        rows=[_row(one, known, in_words) for one in found.records],
+        rows=[_make_row(one, known, describe) for one in found.records],
         wanted=wanted,
         filters={name: value for name, value in wanted.items() if value},
         is_further_back=before > 0,
         before=found.before,
-        whats=sorted(((kind, in_words(kind)) for kind in kinds), key=lambda pair: pair[1].lower()),
+        whats=sorted(((kind, describe(kind)) for kind in kinds), key=lambda pair: pair[1].lower()),
         actors=[*known.items(), *((kind, gettext(text)) for kind, text in KINDS.items())],
         slugs=[(one.slug, one.name) for one in MailingList.select().order_by(MailingList.name)],
-        language_name=language_name,
-        **IN_DETAIL,
+        language_name=name_language,
+        **DETAIL_FORMATTERS,
     )
 
 
-def _row(one: Any, known: Mapping[str, str], in_words: Callable[..., str]) -> dict[str, Any]:
+def _make_row(entry: Any, known: Mapping[str, str], describe: Callable[..., str]) -> dict[str, Any]:
     # Of a contact the beginning of the random name, by which two rows can be seen to be of one.
-    about = known.get(one.subject) or one.subject[:8]
-    who = actor_in_words(one.actor, known)
-    what = in_words(one.what, one.actor)
-    shown = {"at": one.at, "who": who, "what": what, "list": one.list, "about": about}
-    return {**shown, "event": one.what, "said": one.said}
+    about = known.get(entry.subject) or entry.subject[:8]
+    who = describe_actor(entry.actor, known)
+    what = describe(entry.what, entry.actor)
+    shown = {"at": entry.at, "who": who, "what": what, "list": entry.list, "about": about}
+    return {**shown, "event": entry.what, "said": entry.said}
 
 
-def number_typed(typed: str) -> int:
+def parse_number(typed: str) -> int:
     """Return the number that an address names a page by, 0 if it is none."""
     is_one = typed.isascii() and typed.isdigit() and len(typed) <= _DIGITS
     return int(typed) if is_one else 0
@@ -142,7 +142,7 @@ _SCOPES: Mapping[str, str] = {
 }
 
 
-def fields_in_words(names: Iterable[str]) -> str:
+def describe_fields(names: Iterable[str]) -> str:
     """Return the names of what was changed of a list, of conditions, of a person or a paper."""
     # Of whoever works for the organisation there are several fields each: it is named once.
     own = {name if name in _FIELDS else name.partition(".")[0] for name in names}
@@ -150,33 +150,33 @@ def fields_in_words(names: Iterable[str]) -> str:
     return ", ".join([*known, *sorted(own - _FIELDS.keys())])
 
 
-def settings_in_words(keys: Iterable[str]) -> str:
+def describe_settings(keys: Iterable[str]) -> str:
     """Return the names of settings, each with that of its page."""
-    return ", ".join(map(_setting, keys))
+    return ", ".join(map(_describe_setting, keys))
 
 
-def _setting(key: str) -> str:
+def _describe_setting(key: str) -> str:
     setting = SETTINGS.get(key)
     if not setting or not setting.section:
         return key
     return f"{gettext(PAGES[setting.section.page])}: {gettext(setting.label)}"
 
 
-def scope_in_words(scope: str) -> str:
+def describe_scope(scope: str) -> str:
     """Return what a token may be used for."""
     return gettext(_SCOPES[scope]) if scope in _SCOPES else scope
 
 
-def moment_kept(text: str) -> str:
+def format_kept_time(text: str) -> str:
     """Return a moment as evidence keeps it in words, "" for none."""
-    return moment_in_words(datetime.fromisoformat(text)) if text else ""
+    return format_time(datetime.fromisoformat(text)) if text else ""
 
 
-IN_DETAIL: Mapping[str, Any] = {
-    "fields_in_words": fields_in_words,
-    "settings_in_words": settings_in_words,
-    "scope_in_words": scope_in_words,
-    "moment_kept": moment_kept,
+DETAIL_FORMATTERS: Mapping[str, Any] = {
+    "fields_in_words": describe_fields,
+    "settings_in_words": describe_settings,
+    "scope_in_words": describe_scope,
+    "moment_kept": format_kept_time,
 }
 """What the page puts details into words by."""
 
@@ -246,7 +246,7 @@ ACTS: Mapping[str, str] = {
 }
 """Every event of the record, as what its actor did."""
 
-ACTS_OF_THEIR_OWN: Mapping[str, str] = {
+CONTACT_ACTS: Mapping[str, str] = {
     "confirmed": N_("answered Yes"),
     "removed": N_("left the list"),
     "corrected": N_("corrected what is held about them"),
@@ -254,7 +254,7 @@ ACTS_OF_THEIR_OWN: Mapping[str, str] = {
 }
 """Events that read otherwise when whom they are about did them: nobody confirms somebody else."""
 
-LOOKS: Mapping[str, str] = {
+ACCESSES: Mapping[str, str] = {
     "contacts": N_("looked at the contacts"),
     "searched": N_("searched the contacts"),
     "contact": N_("looked at one contact"),
@@ -299,33 +299,33 @@ KINDS: Mapping[str, str] = {
 """Actors that are no users, as the filter has them; one that ends in ":" is all of that kind."""
 
 
-def act_in_words(what: str, actor: str = "") -> str:
+def describe_act(what: str, actor: str = "") -> str:
     """Return what was done, by the actor if one is given; one that is not known as it is kept."""
-    words = {**ACTS, **ACTS_OF_THEIR_OWN} if actor == "person" else ACTS
+    words = {**ACTS, **CONTACT_ACTS} if actor == "person" else ACTS
     return gettext(words[what]) if what in words else what.replace("_", " ")
 
 
-def look_in_words(what: str, _actor: str = "") -> str:
+def describe_access(what: str, _actor: str = "") -> str:
     """Return what was looked at; one that is not known as it is kept."""
-    return gettext(LOOKS[what]) if what in LOOKS else what.replace("_", " ")
+    return gettext(ACCESSES[what]) if what in ACCESSES else what.replace("_", " ")
 
 
-def security_event_in_words(what: str, _actor: str = "") -> str:
+def describe_security_event(what: str, _actor: str = "") -> str:
     """Return what was refused."""
     return gettext(SECURITY_EVENTS[what])
 
 
-def emails() -> dict[str, str]:
+def list_emails() -> dict[str, str]:
     """Return the users by the name that evidence has for them."""
     return {one.actor: one.email for one in users.people() if one.email}
 
 
-def who_acted() -> Callable[[str], str]:
+def make_actor_formatter() -> Callable[[str], str]:
     """Return what puts actors into words, for a page that has several."""
-    return partial(actor_in_words, known=emails())
+    return partial(describe_actor, known=list_emails())
 
 
-def actor_in_words(actor: str, known: Mapping[str, str]) -> str:
+def describe_actor(actor: str, known: Mapping[str, str]) -> str:
     """Return who acted: an address for a user who is still there."""
     kind, _, name = actor.partition(":")
     if actor in known:

@@ -19,17 +19,17 @@ from repermit.errors import Refused
 from repermit.expiry import forecast, sweep
 from repermit.rules.consent import Answer, CampaignState
 from repermit.sending import in_doubt
-from repermit.web.admin.campaign_page import show_live
-from repermit.web.admin.current_user import actor, note_look
+from repermit.web.admin.campaign_page import render_campaign
+from repermit.web.admin.current_user import get_actor, note_access
 from repermit.web.admin.rendering import (
     flash_message,
+    format_time,
     gettext,
-    moment_in_words,
     ngettext,
     redirect_to,
     render_page,
 )
-from repermit.web.admin.result_text import sentence
+from repermit.web.admin.result_text import make_sentence
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -37,26 +37,26 @@ if TYPE_CHECKING:
 
 # So many mails are dropped, let go or decided on while somebody waits for the page; the others
 # within seconds.
-_AT_ONCE = 5000
+_MAX_MAILS_AT_ONCE = 5000
 
 pages = Blueprint("campaign_actions", __name__, url_prefix="/admin/lists/<slug>")
 
 
 @pages.post("/pause")
-def pause(slug: str) -> AnyResponse:
+def pause_campaign(slug: str) -> AnyResponse:
     """Pause the campaign."""
 
     def act(mailing_list: MailingList) -> str:
         lifecycle.pause_campaign(
-            get_site().database, mailing_list, now=get_arrival(), actor=actor()
+            get_site().database, mailing_list, now=get_arrival(), actor=get_actor()
         )
         return gettext("Paused. Nobody is asked, reminded or removed; answers still count.")
 
-    return _do(slug, act)
+    return _run_act(slug, act)
 
 
 @pages.post("/resume")
-def resume(slug: str) -> AnyResponse:
+def resume_campaign(slug: str) -> AnyResponse:
     """Let the campaign go on."""
 
     def act(mailing_list: MailingList) -> str:
@@ -66,8 +66,8 @@ def resume(slug: str) -> AnyResponse:
             mailing_list,
             settings=site.settings,
             now=get_arrival(),
-            actor=actor(),
-            most=_AT_ONCE,
+            actor=get_actor(),
+            most=_MAX_MAILS_AT_ONCE,
         )
         if not resumed.let_go:
             return gettext("The campaign goes on.")
@@ -77,40 +77,46 @@ def resume(slug: str) -> AnyResponse:
             resumed.let_go,
         )
 
-    return _do(slug, act)
+    return _run_act(slug, act)
 
 
 @pages.post("/cancel")
-def cancel(slug: str) -> AnyResponse:
+def cancel_campaign(slug: str) -> AnyResponse:
     """End the campaign, if that was ticked as well as pressed."""
 
     def act(mailing_list: MailingList) -> str:
-        _require_sure()
+        _require_confirmation()
         lifecycle.cancel_campaign(
-            get_site().database, mailing_list, now=get_arrival(), actor=actor(), most=_AT_ONCE
+            get_site().database,
+            mailing_list,
+            now=get_arrival(),
+            actor=get_actor(),
+            most=_MAX_MAILS_AT_ONCE,
         )
         return gettext(
             "Cancelled. Nobody is removed for silence, and links in mails that were sent still "
             "answer."
         )
 
-    return _do(slug, act)
+    return _run_act(slug, act)
 
 
 @pages.post("/count-silence")
-def count_silence(slug: str) -> AnyResponse:
+def accept_silence(slug: str) -> AnyResponse:
     """Decide that silence counts although the pages were down, if that was ticked as well."""
 
     def act(mailing_list: MailingList) -> str:
-        _require_sure()
-        sweep.accept_silence(get_site().database, mailing_list, now=get_arrival(), actor=actor())
+        _require_confirmation()
+        sweep.accept_silence(
+            get_site().database, mailing_list, now=get_arrival(), actor=get_actor()
+        )
         return gettext("Decided. Whoever did not answer is taken off within seconds.")
 
-    return _do(slug, act)
+    return _run_act(slug, act)
 
 
 @pages.post("/resolve")
-def resolve(slug: str) -> AnyResponse:
+def resolve_in_doubt(slug: str) -> AnyResponse:
     """Decide on the mails in doubt."""
     decision, shown = request.form.get("decision"), request.form.get("shown", type=int)
     if decision not in {"resend", "leave"} or shown is None:
@@ -124,8 +130,8 @@ def resolve(slug: str) -> AnyResponse:
             resend=resend,
             shown=shown,
             now=get_arrival(),
-            actor=actor(),
-            most=_AT_ONCE,
+            actor=get_actor(),
+            most=_MAX_MAILS_AT_ONCE,
         )
         if resend:
             return ngettext("One mail is sent again.", "%(count)s mails are sent again.", decided)
@@ -135,11 +141,11 @@ def resolve(slug: str) -> AnyResponse:
             decided,
         )
 
-    return _do(slug, act)
+    return _run_act(slug, act)
 
 
 @pages.post("/extend")
-def extend(slug: str) -> AnyResponse:
+def extend_campaign(slug: str) -> AnyResponse:
     """Move the deadline; the page again, with what was typed, if that cannot be."""
     mailing_list = find_list(slug)
     until, at = request.form.get("until", "").strip(), request.form.get("at", "").strip()
@@ -151,18 +157,20 @@ def extend(slug: str) -> AnyResponse:
             deadline=parse_when(f"{until}T{at}" if at else until, site.settings.zone),
             settings=site.settings,
             now=get_arrival(),
-            actor=actor(),
+            actor=get_actor(),
         )
     except Refused as error:
-        return show_live(mailing_list, status=422, until=until, at=at, wrong=sentence(error.said))
-    flash_message(_extended_in_words(extended))
+        return render_campaign(
+            mailing_list, status=422, until=until, at=at, wrong=make_sentence(error.said)
+        )
+    flash_message(_describe_extension(extended))
     return redirect_to("campaign_page.show", slug=slug)
 
 
-def _extended_in_words(extended: ExtendResult) -> str:
+def _describe_extension(extended: ExtendResult) -> str:
     told = gettext(
         "Answers count until %(deadline)s. Mails that are still to leave name that moment.",
-        deadline=moment_in_words(extended.deadline),
+        deadline=format_time(extended.deadline),
     )
     if extended.sent:
         told += " " + ngettext(
@@ -173,17 +181,17 @@ def _extended_in_words(extended: ExtendResult) -> str:
     return told
 
 
-def _require_sure() -> None:
+def _require_confirmation() -> None:
     if not request.form.get("sure"):
         raise Refused("Nothing was changed: tick that you are sure, then press.")
 
 
-def _do(slug: str, act: Callable[[MailingList], str]) -> AnyResponse:
+def _run_act(slug: str, act: Callable[[MailingList], str]) -> AnyResponse:
     """Do something to a list's campaign, and say on its page what was done, or why not."""
     try:
         flash_message(act(find_list(slug)))
     except Refused as error:
-        flash_message(sentence(error.said), kind="problem")
+        flash_message(make_sentence(error.said), kind="problem")
     return redirect_to("campaign_page.show", slug=slug)
 
 
@@ -200,13 +208,13 @@ _NO_ANSWER = "none"
 def show_replies(slug: str) -> Response:
     """Show what people wrote back, for somebody to decide what it says."""
     mailing_list = find_list(slug)
-    note_look("replies", mailing_list=mailing_list)
+    note_access("replies", mailing_list=mailing_list)
     waiting = human_replies.waiting_replies(mailing_list)
     return render_page("campaign_page/replies.html", mailing_list=mailing_list, replies=waiting)
 
 
 @open_question_pages.post("/replies/<int:number>")
-def decide(slug: str, number: int) -> AnyResponse:
+def decide_reply(slug: str, number: int) -> AnyResponse:
     """Take a reply for a Yes, for a No, or for no answer at all."""
     mailing_list = find_list(slug)
     decision = request.form.get("decision", "")
@@ -219,21 +227,21 @@ def decide(slug: str, number: int) -> AnyResponse:
         flash_message(gettext("Somebody has decided on that reply already."), kind="warning")
         return redirect_to("open_questions.show_replies", slug=slug)
     try:
-        _carry_out(mailing_list, reply, decision)
+        _apply_decision(mailing_list, reply, decision)
     except Refused as error:
-        flash_message(sentence(error.said), kind="problem")
+        flash_message(make_sentence(error.said), kind="problem")
     return redirect_to("open_questions.show_replies", slug=slug)
 
 
-def _carry_out(mailing_list: MailingList, reply: WaitingReply, decision: str) -> None:
+def _apply_decision(mailing_list: MailingList, reply: WaitingReply, decision: str) -> None:
     site = get_site()
     if decision == _NO_ANSWER:
         human_replies.set_aside(
-            site.database, mailing_list, reply.number, now=get_arrival(), actor=actor()
+            site.database, mailing_list, reply.number, now=get_arrival(), actor=get_actor()
         )
         flash_message(gettext("Set aside: it is no answer."))
         return
-    note = gettext("a reply by mail of %(moment)s", moment=moment_in_words(reply.at))
+    note = gettext("a reply by mail of %(moment)s", moment=format_time(reply.at))
     record_answer.record_reported_answer(
         site.database,
         mailing_list,
@@ -242,17 +250,17 @@ def _carry_out(mailing_list: MailingList, reply: WaitingReply, decision: str) ->
         note=note,
         settings=site.settings,
         now=get_arrival(),
-        actor=actor(),
+        actor=get_actor(),
     )
     yes, no = gettext("Recorded as a Yes."), gettext("Recorded as a No.")
     flash_message(yes if decision == Answer.YES else no)
 
 
 @open_question_pages.get("/doubts")
-def show_doubts(slug: str) -> Response:
+def show_in_doubt(slug: str) -> Response:
     """Show which mails a server may or may not have taken."""
     mailing_list = find_list(slug)
-    note_look("doubts", mailing_list=mailing_list)
+    note_access("doubts", mailing_list=mailing_list)
     doubts = progress.list_doubts(mailing_list)
     return render_page(
         "campaign_page/in_doubt.html",
@@ -272,7 +280,7 @@ def show_silent(slug: str) -> Response:
     found = forecast.SilentPage((), 0)
     if campaign is not None and is_live:
         found = forecast.list_silent(campaign, after=after, most=_PAGE)
-    note_look("silent", mailing_list=mailing_list)
+    note_access("silent", mailing_list=mailing_list)
     return render_page(
         "campaign_page/not_answered.html",
         mailing_list=mailing_list,

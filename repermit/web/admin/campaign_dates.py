@@ -25,19 +25,19 @@ from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import Refused
 from repermit.i18n.lazy_text import N_, Said
 from repermit.rules.consent import CampaignState
-from repermit.web.admin.check_findings import findings_of
-from repermit.web.admin.current_user import actor
+from repermit.web.admin.check_findings import list_findings
+from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import (
+    count_open_steps,
     flash_message,
+    format_time,
     gettext,
-    moment_in_words,
     ngettext,
     redirect_to,
     render_page,
-    steps_reached,
 )
-from repermit.web.admin.result_text import sentence
+from repermit.web.admin.result_text import make_sentence
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -47,22 +47,22 @@ pages = Blueprint("campaign_dates", __name__, url_prefix="/admin/lists/<slug>/co
 
 
 @pages.get("", endpoint="show")
-def show_step(slug: str) -> Response:
+def show_form(slug: str) -> Response:
     """Show the conditions as they are kept; those of a new campaign with what is usual."""
     mailing_list = find_list(slug)
-    kept = draft_conditions.read_conditions(mailing_list) or suggested()
-    return _show(mailing_list, form_of(kept), kept)
+    kept = draft_conditions.read_conditions(mailing_list) or suggest_conditions()
+    return _show_page(mailing_list, make_form(kept), kept)
 
 
 @pages.post("", endpoint="save")
-def save(slug: str) -> AnyResponse:
+def save_dates(slug: str) -> AnyResponse:
     """Keep the conditions; nothing begins by that."""
     mailing_list, form = find_list(slug), ConditionsForm(request.form)
     if not form.validate():
-        return _show(mailing_list, form, None, status=422)
-    conditions = given(form)
+        return _show_page(mailing_list, form, None, status=422)
+    conditions = read_conditions(form)
     draft_conditions.keep_conditions(
-        get_site().database, mailing_list, conditions, now=get_arrival(), actor=actor()
+        get_site().database, mailing_list, conditions, now=get_arrival(), actor=get_actor()
     )
     flash_message(gettext("Saved."))
     if "look" in request.form:
@@ -71,7 +71,7 @@ def save(slug: str) -> AnyResponse:
 
 
 @pages.post("/check")
-def check(slug: str) -> AnyResponse:
+def check_campaign(slug: str) -> AnyResponse:
     """Look whether a campaign would work, and show it beside the form as it was typed."""
     mailing_list, site, form = find_list(slug), get_site(), ConditionsForm(request.form)
     is_good = form.validate()
@@ -83,10 +83,10 @@ def check(slug: str) -> AnyResponse:
         log_in=poll.log_in,
         config_path=site.settings.path,
     )
-    return _show(mailing_list, form, given(form) if is_good else None, report=report)
+    return _show_page(mailing_list, form, read_conditions(form) if is_good else None, report=report)
 
 
-def _show(
+def _show_page(
     mailing_list: MailingList,
     form: ConditionsForm,
     conditions: Conditions | None,
@@ -96,33 +96,33 @@ def _show(
 ) -> Response:
     """Return the page; `conditions` is None where what was typed makes none."""
     settings = get_site().settings
-    seen = outlook(mailing_list, conditions or Conditions())
+    seen = make_outlook(mailing_list, conditions or Conditions())
     campaign = latest_campaign(mailing_list)
     return render_page(
         "campaign_dates/show.html",
         status=status,
         mailing_list=mailing_list,
-        reached=steps_reached(mailing_list),
+        reached=count_open_steps(mailing_list),
         form=form,
         zone=settings.zone.key.replace("_", " "),
         minimum_days=settings.campaign.minimum_days,
         is_limited=bool(settings.mail.interval or settings.mail.domain_interval),
         is_live=campaign is not None and CampaignState(campaign.state).is_live,
         outlook=seen if conditions and seen.deadline else None,
-        deadline_in_words=deadline_in_words,
+        deadline_in_words=describe_deadline,
         lacks=[one.text for one in seen.against if one.endpoint == "campaign_dates.show"]
         if conditions
         else [],
-        told=[sentence(note) for note in seen.plan.notes],
-        findings=report and findings_of(report, mailing_list.slug),
+        told=[make_sentence(note) for note in seen.plan.notes],
+        findings=report and list_findings(report, mailing_list.slug),
     )
 
 
 # --- The form of a campaign's conditions. ---------------------------------------------------------
 
 
-_MOST_DAYS = 365
-_MOST_PEOPLE = 10**9 - 1
+_MAX_DAYS = 365
+_MAX_PEOPLE = 10**9 - 1
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
@@ -143,67 +143,67 @@ class ConditionsForm(Form):
     def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
         """Say whether conditions can be made of it; what is still missing is no mistake."""
         super().validate(extra_validators)
-        self._check_moment("until", "until_time", _moment_to_come)
-        self._check_moment("starts", "starts_time", _start_to_come)
-        self._check_number("reminder", most=_MOST_DAYS, lacks=N_("A number from 0 to 365."))
-        self._check_number("pilot", most=_MOST_PEOPLE, lacks=N_("A whole number."))
+        self._check_moment("until", "until_time", _parse_future_time)
+        self._check_moment("starts", "starts_time", _parse_future_start)
+        self._check_number("reminder", most=_MAX_DAYS, lacks=N_("A number from 0 to 365."))
+        self._check_number("pilot", most=_MAX_PEOPLE, lacks=N_("A whole number."))
         return not self.errors
 
     def _check_moment(self, day: str, time: str, read: Callable[[str], object]) -> None:
         try:
-            read(when(self, day, time))
+            read(join_date_time(self, day, time))
         except Refused as error:
-            self.refuse(day, sentence(error.said))
+            self.refuse(day, make_sentence(error.said))
 
     def _check_number(self, name: str, *, most: int, lacks: str) -> None:
-        typed = _typed(self, name)
+        typed = _get_text(self, name)
         if typed and not (_NUMBER.fullmatch(typed) and int(typed) <= most):
             self.refuse(name, gettext(lacks))
 
 
-def when(form: Form, day: str, time: str) -> str:
+def join_date_time(form: Form, day: str, time: str) -> str:
     """Return a day and its time as the command line takes them, "" if neither is given."""
-    typed_time = _typed(form, time)
-    return f"{_typed(form, day)}T{typed_time}" if typed_time else _typed(form, day)
+    typed_time = _get_text(form, time)
+    return f"{_get_text(form, day)}T{typed_time}" if typed_time else _get_text(form, day)
 
 
-def moment(text: str) -> datetime | None:
+def parse_time(text: str) -> datetime | None:
     """Return WHEN as aware UTC, None for ""; raises Refused."""
     return parse_when(text, get_site().settings.zone) if text else None
 
 
-def _moment_to_come(text: str) -> datetime | None:
+def _parse_future_time(text: str) -> datetime | None:
     """Return a deadline; raises Refused for one that has passed."""
-    found = moment(text)
+    found = parse_time(text)
     if found is not None and found <= get_arrival():
         raise Refused("this has passed already: choose a later day", code="deadline_typed")
     return found
 
 
-def _start_to_come(text: str) -> datetime | None:
+def _parse_future_start(text: str) -> datetime | None:
     """Return a start; raises Refused for one that has passed, of a day once it is over."""
-    _moment_to_come(text)
-    return start(text)
+    _parse_future_time(text)
+    return parse_start(text)
 
 
-def start(text: str) -> datetime | None:
+def parse_start(text: str) -> datetime | None:
     """Return WHEN as aware UTC, of a day its morning, None for ""; raises Refused."""
-    return moment(text if "T" in text or not text else f"{text}T{MORNING:%H:%M}")
+    return parse_time(text if "T" in text or not text else f"{text}T{MORNING:%H:%M}")
 
 
-def given(form: ConditionsForm) -> Conditions:
+def read_conditions(form: ConditionsForm) -> Conditions:
     """Return what a form that has been found good says."""
     return Conditions(
-        deadline=when(form, "until", "until_time"),
-        starts=when(form, "starts", "starts_time"),
-        reminder=int(_typed(form, "reminder") or 0),
-        pilot=int(_typed(form, "pilot") or 0),
+        deadline=join_date_time(form, "until", "until_time"),
+        starts=join_date_time(form, "starts", "starts_time"),
+        reminder=int(_get_text(form, "reminder") or 0),
+        pilot=int(_get_text(form, "pilot") or 0),
         include_thin=bool(form.include_thin.data),
-        attest=_typed(form, "attest").replace("\r\n", "\n"),
+        attest=_get_text(form, "attest").replace("\r\n", "\n"),
     )
 
 
-def form_of(conditions: Conditions) -> ConditionsForm:
+def make_form(conditions: Conditions) -> ConditionsForm:
     """Return the form that says these conditions."""
     until, _, until_time = conditions.deadline.partition("T")
     starts, _, starts_time = conditions.starts.partition("T")
@@ -221,15 +221,15 @@ def form_of(conditions: Conditions) -> ConditionsForm:
     )
 
 
-def _typed(form: Form, name: str) -> str:
+def _get_text(form: Form, name: str) -> str:
     return (form[name].data or "").strip()
 
 
 # --- What would come of a campaign's conditions: the plan, and its moments in words. --------------
 
 
-_USUAL_DAYS = 28
-_A_FORTNIGHT = timedelta(days=14)
+_DEFAULT_DAYS = 28
+_TWO_WEEKS = timedelta(days=14)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,24 +261,24 @@ class Outlook:
         return (self.deadline - self.plan.last_ask_at).days if self.deadline else 0
 
 
-def suggested() -> Conditions:
+def suggest_conditions() -> Conditions:
     """Return what is usual: four weeks, or longer where the settings want long to answer."""
-    return Conditions(deadline=_usual_deadline().date().isoformat())
+    return Conditions(deadline=_compute_default_deadline().date().isoformat())
 
 
-def outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
+def make_outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
     """Return what a launch now would do, and what stands against it; writes nothing."""
-    deadline, starts_at = deadline_of(conditions), _read(start, conditions.starts)
+    deadline, starts_at = read_deadline(conditions), _parse_or_none(parse_start, conditions.starts)
     plan = launch_plan.plan_launch(
         mailing_list,
         settings=get_site().settings,
         now=get_arrival(),
-        deadline=deadline or _usual_deadline(),
+        deadline=deadline or _compute_default_deadline(),
         starts_at=starts_at,
         include_thin=conditions.include_thin,
         reminder=conditions.reminder,
     )
-    against = obstacles(plan, conditions.attest)
+    against = list_obstacles(plan, conditions.attest)
     if conditions.starts and starts_at is None:
         wanted = gettext("Say anew when the asking begins.")
         against.insert(0, Obstacle(text=wanted, endpoint="campaign_dates.show"))
@@ -290,35 +290,35 @@ def outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
     )
 
 
-def deadline_of(conditions: Conditions) -> datetime | None:
+def read_deadline(conditions: Conditions) -> datetime | None:
     """Return the deadline that was chosen, None if none was or it cannot be read any more."""
-    return _read(moment, conditions.deadline)
+    return _parse_or_none(parse_time, conditions.deadline)
 
 
-def deadline_in_words(deadline: datetime) -> str:
+def describe_deadline(deadline: datetime) -> str:
     """Return how far off a deadline is, and when that is."""
     zone = get_site().settings.zone
     days = (deadline.astimezone(zone).date() - get_arrival().astimezone(zone).date()).days
     if days < 1:
-        return moment_in_words(deadline)
+        return format_time(deadline)
     return ngettext(
         "in one day, on %(moment)s",
         "in %(count)s days, on %(moment)s",
         days,
-        moment=moment_in_words(deadline),
+        moment=format_time(deadline),
     )
 
 
-def _read(read: Callable[[str], datetime | None], when: str) -> datetime | None:
+def _parse_or_none(read: Callable[[str], datetime | None], when: str) -> datetime | None:
     try:
         return read(when)
     except Refused:  # The clocks change, in the zone that the settings have now.
         return None
 
 
-def _usual_deadline() -> datetime:
+def _compute_default_deadline() -> datetime:
     server = get_site().settings
-    days = max(timedelta(days=_USUAL_DAYS), timedelta(server.campaign.minimum_days) + _A_FORTNIGHT)
+    days = max(timedelta(days=_DEFAULT_DAYS), timedelta(server.campaign.minimum_days) + _TWO_WEEKS)
     # To the end of its day, and no later than a launch takes it.
     days = min(days, send_plan.LONGEST_PERIOD - timedelta(days=1))
     return (get_arrival() + days).astimezone(server.zone)
@@ -328,7 +328,7 @@ def _usual_deadline() -> datetime:
 
 
 _CONDITIONS = "campaign_dates.show"
-_MENDED = {
+_CODES_BY_ENDPOINT = {
     "settings.show": (
         "organisation_name", "organisation_address", "organisation_contact", "organisation_email",
         "organisation_authority", "unprotected",
@@ -342,7 +342,7 @@ _MENDED = {
     "campaign_page.show": ("under_way",),
     "imports.show": ("nobody", "taken_back"),
 }  # fmt: skip
-_ENDPOINTS = {code: endpoint for endpoint, codes in _MENDED.items() for code in codes}
+_ENDPOINTS = {code: endpoint for endpoint, codes in _CODES_BY_ENDPOINT.items() for code in codes}
 # What has no code is about the mail: the admin's own wording, or its size.
 _MAIL = "mail_wording.show"
 
@@ -355,11 +355,11 @@ class Obstacle:
     endpoint: str
 
 
-def obstacles(plan: Plan, attest: str) -> list[Obstacle]:
+def list_obstacles(plan: Plan, attest: str) -> list[Obstacle]:
     """Return everything that stands against a launch, in the order of the checks."""
     lacks = draft_conditions.check_attestation(attest)
-    return [_obstacle(reason) for reason in (*plan.refusals, *((lacks,) if lacks else ()))]
+    return [_make_obstacle(reason) for reason in (*plan.refusals, *((lacks,) if lacks else ()))]
 
 
-def _obstacle(reason: Said) -> Obstacle:
-    return Obstacle(text=sentence(reason), endpoint=_ENDPOINTS.get(reason.code, _MAIL))
+def _make_obstacle(reason: Said) -> Obstacle:
+    return Obstacle(text=make_sentence(reason), endpoint=_ENDPOINTS.get(reason.code, _MAIL))

@@ -28,7 +28,7 @@ from repermit.rules.consent import CampaignState, MailState, expiry_waits, lates
 from repermit.sending import in_doubt, server_faults
 from repermit.web.admin.page_permissions import for_viewers, in_the_background
 from repermit.web.admin.rendering import ngettext, render_page
-from repermit.web.admin.result_text import in_words
+from repermit.web.admin.result_text import translate_said
 from repermit.web.request_context import get_arrival, get_site
 
 # --- How fast mails leave, as two looks at the page have it. --------------------------------------
@@ -39,31 +39,33 @@ _SHORTEST = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
-class _Look:
+class _SpeedSample:
     at: datetime
     sent: int
 
 
-class Speed:
+class SendSpeed:
     """Remembers, for each campaign, how many mails had left at earlier looks."""
 
     def __init__(self) -> None:
-        self._looks: dict[int, list[_Look]] = {}
+        self._looks: dict[int, list[_SpeedSample]] = {}
         self._lock = threading.Lock()
 
-    def per_second(self, campaign: int, *, sent: int, now: datetime) -> float | None:
+    def measure(self, campaign: int, *, sent: int, now: datetime) -> float | None:
         """Return how many leave in a second by now; None for a first look, or a standstill."""
         with self._lock:
             looks = [one for one in self._looks.get(campaign, []) if one.at >= now - _LONGEST]
             if not looks or now - looks[-1].at >= _SHORTEST:
-                looks.append(_Look(now, sent))
+                looks.append(_SpeedSample(now, sent))
             self._looks[campaign] = looks
         first = looks[0]
         took = (now - first.at).total_seconds()
         return (sent - first.sent) / took if took and sent > first.sent else None
 
 
-def time_left(left: int, *, interval: timedelta, per_second: float | None) -> timedelta | None:
+def estimate_time_left(
+    left: int, *, interval: timedelta, per_second: float | None
+) -> timedelta | None:
     """Return how long `left` mails take: by the rates of the settings, else as measured."""
     if interval:
         return left * interval
@@ -76,47 +78,47 @@ def time_left(left: int, *, interval: timedelta, per_second: float | None) -> ti
 pages = Blueprint("campaign_page", __name__, url_prefix="/admin/lists/<slug>")
 
 _TWO_HOURS, _TWO_DAYS = 120, 48 * 60
-_NOT_EXTENDING = {"until": "", "at": "", "wrong": ""}
-_UNDER_WAY = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
+_NO_EXTENSION = {"until": "", "at": "", "wrong": ""}
+_UNSENT_STATES = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 
 
 @pages.get("/")
 @for_viewers
 def show(slug: str) -> Response:
     """Show how the list's latest campaign stands."""
-    return show_live(find_list(slug))
+    return render_campaign(find_list(slug))
 
 
 @pages.get("/figures")
 @for_viewers
 @in_the_background
-def figures(slug: str) -> Response:
+def show_figures(slug: str) -> Response:
     """Return what of the page changes by itself: numbers, notes, decisions and buttons."""
     mailing_list = find_list(slug)
     if latest_campaign(mailing_list) is None:
         abort(404)
-    fields = _changing(mailing_list)
+    fields = _make_changing_fields(mailing_list)
     return render_page(
-        "campaign_page/show.html", notes=(), is_part=True, extending=_NOT_EXTENDING, **fields
+        "campaign_page/show.html", notes=(), is_part=True, extending=_NO_EXTENSION, **fields
     )
 
 
-def show_live(mailing_list: MailingList, *, status: int = 200, **typed: Any) -> Response:
+def render_campaign(mailing_list: MailingList, *, status: int = 200, **typed: Any) -> Response:
     """Return the page; `typed` is what was given to extend the campaign, and what was wrong."""
     site = get_site()
     return render_page(
         "campaign_page/show.html",
         status=status,
         is_part=False,
-        extending={**_NOT_EXTENDING, **typed},
+        extending={**_NO_EXTENSION, **typed},
         retention=site.settings.retention,
-        due=erasures_due(mailing_list),
+        due=list_due_erasures(mailing_list),
         checkpoint=stored_tree.checkpoint(),
-        **_changing(mailing_list),
+        **_make_changing_fields(mailing_list),
     )
 
 
-def erasures_due(mailing_list: MailingList) -> scheduled_erasure.Due:
+def list_due_erasures(mailing_list: MailingList) -> scheduled_erasure.Due:
     """Return who waits to be erased, and when."""
     return scheduled_erasure.due(mailing_list, settings=get_site().settings, now=get_arrival())
 
@@ -131,15 +133,15 @@ class Sending:
     is_limited: bool
 
 
-def _changing(mailing_list: MailingList) -> dict[str, Any]:
+def _make_changing_fields(mailing_list: MailingList) -> dict[str, Any]:
     return {
-        **_numbers(mailing_list),
+        **_make_figures(mailing_list),
         "still_mailed": progress.count_still_mailed(mailing_list),
         "not_the_person": progress.count_not_the_person(mailing_list),
     }
 
 
-def _numbers(mailing_list: MailingList) -> dict[str, Any]:
+def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
     site, now = get_site(), get_arrival()
     campaign = latest_campaign(mailing_list)
     fields: dict[str, Any] = {"mailing_list": mailing_list, "campaign": campaign}
@@ -147,7 +149,7 @@ def _numbers(mailing_list: MailingList) -> dict[str, Any]:
         return fields
     found = statistics.figures(mailing_list, zone=site.settings.zone)
     assert found is not None  # noqa: S101  the list has a campaign
-    sending = _sending(campaign, found)
+    sending = _measure_sending(campaign, found)
     resolving = in_doubt.find_resolution(mailing_list)
     return {
         **fields,
@@ -157,11 +159,11 @@ def _numbers(mailing_list: MailingList) -> dict[str, Any]:
         "doubts": 0 if resolving else in_doubt.count_in_doubt(mailing_list),
         "is_live": CampaignState(campaign.state).is_live,
         "is_over": campaign.deadline <= now,
-        "is_too_late": _is_too_late(campaign),
-        "chart": draw(found.days, now=now, zone=site.settings.zone),
+        "is_too_late": _is_pilot_too_late(campaign),
+        "chart": draw_chart(found.days, now=now, zone=site.settings.zone),
         "sending": sending,
-        "time_left": wait_in_words(sending.time_left),
-        "in_words": in_words,
+        "time_left": format_wait(sending.time_left),
+        "in_words": translate_said,
         "fault": server_faults.read_last_fault()
         if campaign.state == CampaignState.SENDING
         else None,
@@ -172,7 +174,7 @@ def _numbers(mailing_list: MailingList) -> dict[str, Any]:
     }
 
 
-def wait_in_words(wait: timedelta | None) -> str:
+def format_wait(wait: timedelta | None) -> str:
     """Return a time in the unit that fits it, rounded up; "" for None."""
     if wait is None:
         return ""
@@ -184,23 +186,23 @@ def wait_in_words(wait: timedelta | None) -> str:
     return ngettext("one day", "%(count)s days", math.ceil(minutes / 1440))
 
 
-def _is_too_late(campaign: Campaign) -> bool:
+def _is_pilot_too_late(campaign: Campaign) -> bool:
     """Say whether those who wait for the end of a pilot would have too little time."""
     return bool(campaign.pilot) and get_arrival() > latest_ask(
         campaign.deadline, campaign.minimum_days
     )
 
 
-def _sending(campaign: Campaign, found: Figures) -> Sending:
+def _measure_sending(campaign: Campaign, found: Figures) -> Sending:
     mail = get_site().settings.mail
-    speed: Speed = current_app.extensions.setdefault("repermit_speed", Speed())
-    left = sum(found.mails[state] for state in _UNDER_WAY)
+    speed: SendSpeed = current_app.extensions.setdefault("repermit_speed", SendSpeed())
+    left = sum(found.mails[state] for state in _UNSENT_STATES)
     sent = found.mails[MailState.SENT]
-    measured = speed.per_second(campaign.id, sent=sent, now=get_arrival())
+    measured = speed.measure(campaign.id, sent=sent, now=get_arrival())
     return Sending(
         left=left,
         per_hour=round(measured * 3600) if measured else None,
-        time_left=time_left(left, interval=mail.interval, per_second=measured),
+        time_left=estimate_time_left(left, interval=mail.interval, per_second=measured),
         is_limited=bool(mail.interval),
     )
 
@@ -247,17 +249,17 @@ class Chart:
     today: float | None
 
 
-def draw(days: Sequence[Day], *, now: datetime, zone: ZoneInfo) -> Chart:
+def draw_chart(days: Sequence[Day], *, now: datetime, zone: ZoneInfo) -> Chart:
     """Return the chart of these days, by the calendar of `zone`."""
     most = max((one.yes + one.no for one in days), default=0)
     step = _WHOLE / max(1, len(days))
-    columns = tuple(_column(one, n, step, most, zone) for n, one in enumerate(days))
+    columns = tuple(_draw_column(one, n, step, most, zone) for n, one in enumerate(days))
     date = now.astimezone(zone).date()
     today = next((one.x for one in columns if one.day.day == date), None)
     return Chart(columns=columns, most=most, today=today)
 
 
-def _column(day: Day, n: int, step: float, most: int, zone: ZoneInfo) -> Column:
+def _draw_column(day: Day, n: int, step: float, most: int, zone: ZoneInfo) -> Column:
     scale = _WHOLE / max(1, most)
     return Column(
         day=day,

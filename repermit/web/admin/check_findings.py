@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from repermit.checks.findings import Area, Finding, Report, Verdict
 from repermit.i18n.lazy_text import Said
 from repermit.settings.definitions import SETTINGS
-from repermit.web.admin.rendering import address_of, gettext
-from repermit.web.admin.result_text import in_words
+from repermit.web.admin.rendering import gettext, make_url
+from repermit.web.admin.result_text import translate_said
 
 # The settings in which something is mended, by what is wrong or by what it is about.
 _GROUPS = {
@@ -22,11 +22,11 @@ _GROUPS = {
     Area.PACE: "mail",
     Area.BOUNCES: "bounces",
 }
-_ORDER = (Verdict.PROBLEM, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK)
+_VERDICT_ORDER = (Verdict.PROBLEM, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class FindingText:
     """One finding in words; `verdict` is what a campaign makes of it.
 
     `place` is the address of the page on which it is mended, "" if there is none.
@@ -40,68 +40,68 @@ class Found:
     place: str
 
 
-def findings_of(report: Report, slug: str) -> list[Found]:
+def list_findings(report: Report, slug: str) -> list[FindingText]:
     """Return all findings but those of other lists, the worst first, by area within them."""
-    ordered = _worst_first(report)
-    return [_in_words(one) for one in ordered if one.values.get("list", slug) == slug]
+    ordered = _sort_findings(report)
+    return [_describe_finding(one) for one in ordered if one.values.get("list", slug) == slug]
 
 
-def findings_in_words(findings: Iterable[Finding]) -> list[Found]:
+def describe_findings(findings: Iterable[Finding]) -> list[FindingText]:
     """Return findings as the pages say them, in their order."""
-    return list(map(_in_words, findings))
+    return list(map(_describe_finding, findings))
 
 
-def findings_by_area(report: Report) -> Iterator[tuple[str, list[Found]]]:
+def group_findings(report: Report) -> Iterator[tuple[str, list[FindingText]]]:
     """Yield all findings by the title of their area, the worst first within one."""
-    found = [_in_words(one) for one in _worst_first(report)]
-    for title in map(area_in_words, Area):
+    found = [_describe_finding(one) for one in _sort_findings(report)]
+    for title in map(describe_area, Area):
         if own := [one for one in found if one.area == title]:
             yield title, own
 
 
-def _worst_first(report: Report) -> list[Finding]:
-    return sorted(report.findings, key=lambda one: _ORDER.index(one.verdict))
+def _sort_findings(report: Report) -> list[Finding]:
+    return sorted(report.findings, key=lambda one: _VERDICT_ORDER.index(one.verdict))
 
 
-def _in_words(finding: Finding) -> Found:
-    found, remedy = said_of(finding)
-    return Found(
+def _describe_finding(finding: Finding) -> FindingText:
+    found, remedy = word_finding(finding)
+    return FindingText(
         verdict=finding.verdict,
-        title=verdict_in_words(finding.verdict),
-        area=area_in_words(finding.area),
+        title=describe_verdict(finding.verdict),
+        area=describe_area(finding.area),
         found=found,
         remedy=remedy,
-        place=_place(finding),
+        place=_find_remedy_page(finding),
     )
 
 
-def said_of(finding: Finding) -> tuple[str, str]:
+def word_finding(finding: Finding) -> tuple[str, str]:
     """Return what was seen and what to do, as the pages say it."""
     if finding.code == "config_organisation":
         keys = (f"organisation.{key}" for key in finding.values["keys"].split(", "))
         labels = ", ".join(gettext(SETTINGS[key].label) for key in keys)
         finding = replace(finding, values={"keys": labels})
-    return finding.on_page(gettext, _value_in_words)
+    return finding.on_page(gettext, _describe_value)
 
 
-def _value_in_words(value: str) -> str:
+def _describe_value(value: str) -> str:
     # All but what was said is a name or a value of its own, such as the policy "none".
-    return in_words(value) if isinstance(value, Said) else value
+    return translate_said(value) if isinstance(value, Said) else value
 
 
-def _place(finding: Finding) -> str:
+def _find_remedy_page(finding: Finding) -> str:
     if finding.verdict == Verdict.OK:
         return ""
     if finding.code == "lists_none":
-        return address_of("list_form.show_new")
+        return make_url("list_form.show_new")
     # The sender is the list's, also where the mail server takes no other than its own.
     if finding.area in {Area.LISTS, Area.SMTP} and "list" in finding.values:
-        return address_of("list_form.show", slug=finding.values["list"])
+        return make_url("list_form.show", slug=finding.values["list"])
     group = _GROUPS.get(finding.code) or _GROUPS.get(finding.area)
-    return address_of("settings.show_group", group=group) if group else ""
+    return make_url("settings.show_group", group=group) if group else ""
 
 
-def verdict_in_words(verdict: Verdict) -> str:
+def describe_verdict(verdict: Verdict) -> str:
     """Return the few words for a verdict."""
     return {
         Verdict.OK: gettext("Good"),
@@ -111,7 +111,7 @@ def verdict_in_words(verdict: Verdict) -> str:
     }[verdict]
 
 
-def area_in_words(area: Area) -> str:
+def describe_area(area: Area) -> str:
     """Return what a finding is about."""
     return {
         Area.CONFIG: gettext("Settings"),

@@ -29,18 +29,18 @@ from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_
 from repermit.privacy import external_copies, make_proof, printable_proof
 from repermit.rules.consent import Answer, Basis, Outcome, Reason, Status
-from repermit.web.admin.audit_log import who_acted
-from repermit.web.admin.current_user import actor, note_look
-from repermit.web.admin.evidence_check import checkpoint_in
+from repermit.web.admin.audit_log import make_actor_formatter
+from repermit.web.admin.current_user import get_actor, note_access
+from repermit.web.admin.evidence_check import read_checkpoint
 from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import (
     flash_message,
     gettext,
-    language_name,
+    name_language,
     redirect_to,
     render_page,
 )
-from repermit.web.admin.result_text import sentence
+from repermit.web.admin.result_text import make_sentence
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 # --- The forms for one person on a list. ----------------------------------------------------------
 
 
-_given = DataRequired(N_("Please fill this in."))
+_require_text = DataRequired(N_("Please fill this in."))
 
 
 class _Form(Form):
@@ -75,20 +75,20 @@ class AnswerForm(_Form):
             SelectChoice("no", N_("No, no more mail")),
         ],
     )
-    note = StringField(N_("How, when and to whom?"), [_given])
+    note = StringField(N_("How, when and to whom?"), [_require_text])
     representative = BooleanField(N_("The legal representative answered, such as a parent"))
 
 
 class RequestForm(_Form):
     """A request to be taken off."""
 
-    reason = StringField(N_("How did they ask for it?"), [_given])
+    reason = StringField(N_("How did they ask for it?"), [_require_text])
 
 
 class AddForm(_Form):
     """Somebody to be added by hand."""
 
-    address = StringField(N_("E-mail address"), [_given])
+    address = StringField(N_("E-mail address"), [_require_text])
     name = StringField(N_("Name"))
     language = SelectField(
         N_("Language"),
@@ -98,7 +98,7 @@ class AddForm(_Form):
         ],
         default="",
     )
-    source = StringField(N_("Where is the address from? The person reads this."), [_given])
+    source = StringField(N_("Where is the address from? The person reads this."), [_require_text])
     basis = RadioField(
         N_("On what ground may this person be mailed?"),
         choices=[
@@ -127,39 +127,39 @@ pages = Blueprint("contact_pages", __name__, url_prefix="/admin/lists/<slug>/con
 @pages.get("/")
 def show(slug: str) -> Response:
     """Show the people of a list, a page at a time; what is searched for comes by POST alone."""
-    return _show_found(find_list(slug), {**request.args.to_dict(), "search": ""})
+    return _show_results(find_list(slug), {**request.args.to_dict(), "search": ""})
 
 
 @pages.post("/search")
-def search(slug: str) -> Response:
+def search_contacts(slug: str) -> Response:
     """Find people by address or name.
 
     By POST, since an address in a link would come into logs and into the browser's history. It
     changes nothing.
     """
-    return _show_found(find_list(slug), request.form.to_dict())
+    return _show_results(find_list(slug), request.form.to_dict())
 
 
-def _show_found(mailing_list: MailingList, wanted: dict[str, str]) -> Response:
+def _show_results(mailing_list: MailingList, wanted: dict[str, str]) -> Response:
     search, status, reason, after = (
         wanted.get(name, "") for name in ("search", "status", "reason", "after")
     )
     found = contacts_search.find_contacts(
         mailing_list, search=search, status=status, reason=reason, after=after
     )
-    note_look("searched" if search else "contacts", mailing_list=mailing_list)
+    note_access("searched" if search else "contacts", mailing_list=mailing_list)
     return render_page(
         "contact_pages/list.html",
         mailing_list=mailing_list,
         found=found,
-        counts=_filters(mailing_list),
+        counts=_list_filters(mailing_list),
         search=search,
         only=(status, reason),
         after=after,
     )
 
 
-def _filters(mailing_list: MailingList) -> list[tuple[str, str, int]]:
+def _list_filters(mailing_list: MailingList) -> list[tuple[str, str, int]]:
     """Return what can be filtered by: status, reason ("" for all of them), how many there are."""
     counts = contacts_counts.count_contacts(mailing_list)
     filters = []
@@ -171,12 +171,12 @@ def _filters(mailing_list: MailingList) -> list[tuple[str, str, int]]:
 
 
 @pages.get("/<int:number>")
-def show_one(slug: str, number: int) -> Response:
+def show_contact(slug: str, number: int) -> Response:
     """Show one person's whole history."""
-    return _show_one(find_list(slug), number)
+    return _render_contact(find_list(slug), number)
 
 
-def _show_one(
+def _render_contact(
     mailing_list: MailingList,
     number: int,
     *,
@@ -185,7 +185,7 @@ def _show_one(
     status: int = 200,
 ) -> Response:
     contact = admin_requests.find_contact(mailing_list, number)
-    note_look("contact", mailing_list=mailing_list, subject=contact.subject)
+    note_access("contact", mailing_list=mailing_list, subject=contact.subject)
     return render_page(
         "contact_pages/contact.html",
         status=status,
@@ -193,15 +193,15 @@ def _show_one(
         contact=contact,
         moments=history.timeline(contact),
         beyond=external_copies.beyond(mailing_list, contact) if contact.address is None else None,
-        who=who_acted(),
-        language_name=language_name,
+        who=make_actor_formatter(),
+        language_name=name_language,
         answering=answering or AnswerForm(),
         requesting=requesting or RequestForm(),
     )
 
 
 @pages.post("/<int:number>/answer")
-def answer(slug: str, number: int) -> AnyResponse:
+def record_spoken_answer(slug: str, number: int) -> AnyResponse:
     """Record what somebody said."""
     mailing_list, form = find_list(slug), AnswerForm(request.form)
     contact = admin_requests.find_contact(mailing_list, number)
@@ -209,7 +209,7 @@ def answer(slug: str, number: int) -> AnyResponse:
         # Nobody is known any more of whom that could be said.
         abort(409)
     if not form.validate():
-        return _show_one(mailing_list, number, answering=form, status=422)
+        return _render_contact(mailing_list, number, answering=form, status=422)
     site = get_site()
     try:
         recorded = record_answer.record_reported_answer(
@@ -220,7 +220,7 @@ def answer(slug: str, number: int) -> AnyResponse:
             note=form.note.data,
             settings=site.settings,
             now=get_arrival(),
-            actor=actor(),
+            actor=get_actor(),
             given_by="representative" if form.representative.data else "",
         )
     except Refused:
@@ -232,18 +232,18 @@ def answer(slug: str, number: int) -> AnyResponse:
                 "can sign up anew on the list’s sign-up page."
             ),
         )
-        return _show_one(mailing_list, number, answering=form, status=422)
+        return _render_contact(mailing_list, number, answering=form, status=422)
     nothing, done = gettext("Nothing changed: that is how it stood."), gettext("Recorded.")
     flash_message(nothing if recorded.outcome is Outcome.NOTHING else done)
-    return redirect_to("contact_pages.show_one", slug=slug, number=number)
+    return redirect_to("contact_pages.show_contact", slug=slug, number=number)
 
 
 @pages.post("/<int:number>/remove")
-def remove(slug: str, number: int) -> AnyResponse:
+def remove_contact(slug: str, number: int) -> AnyResponse:
     """Take somebody off who has asked for it."""
     mailing_list, form = find_list(slug), RequestForm(request.form)
     if not form.validate():
-        return _show_one(mailing_list, number, requesting=form, status=422)
+        return _render_contact(mailing_list, number, requesting=form, status=422)
     site = get_site()
     try:
         admin_requests.remove_at_request(
@@ -253,19 +253,19 @@ def remove(slug: str, number: int) -> AnyResponse:
             note=form.reason.data,
             settings=site.settings,
             now=get_arrival(),
-            actor=actor(),
+            actor=get_actor(),
         )
     except Refused as error:
-        flash_message(sentence(error.said), kind="problem")
+        flash_message(make_sentence(error.said), kind="problem")
     else:
         flash_message(
             gettext("Taken off. Take them off too in every tool that sends this newsletter.")
         )
-    return redirect_to("contact_pages.show_one", slug=slug, number=number)
+    return redirect_to("contact_pages.show_contact", slug=slug, number=number)
 
 
 @pages.post("/<int:number>/proof")
-def prove(slug: str, number: int) -> AnyResponse:
+def download_proof(slug: str, number: int) -> AnyResponse:
     """Hand out the proof of what one person said: the file to check, and the page to print.
 
     It shows whoever holds the checkpoint that is given that the record goes on from there. By POST,
@@ -274,10 +274,10 @@ def prove(slug: str, number: int) -> AnyResponse:
     mailing_list, site = find_list(slug), get_site()
     contact = admin_requests.find_contact(mailing_list, number)
     try:
-        known = checkpoint_in(request.form.get("checkpoint", ""))
+        known = read_checkpoint(request.form.get("checkpoint", ""))
     except ValueError:
         flash_message(gettext("There is no checkpoint in this."), kind="problem")
-        return redirect_to("contact_pages.show_one", slug=slug, number=number)
+        return redirect_to("contact_pages.show_contact", slug=slug, number=number)
     try:
         made = make_proof.prove_contact(
             site.database,
@@ -285,20 +285,20 @@ def prove(slug: str, number: int) -> AnyResponse:
             number,
             settings=site.settings,
             now=get_arrival(),
-            actor=actor(),
+            actor=get_actor(),
             known=known,
         )
     except NotFound:
         abort(409)
-    note_look("proved", mailing_list=mailing_list, subject=contact.subject)
+    note_access("proved", mailing_list=mailing_list, subject=contact.subject)
     page = printable_proof.proof_page(
         made.document, language=mailing_list.language, zone=site.settings.zone
     )
     name = f"proof-{slug}-{number}"
-    return zipped(name, {f"{name}.json": made.text, f"{name}.html": page})
+    return make_zip_response(name, {f"{name}.json": made.text, f"{name}.html": page})
 
 
-def zipped(name: str, files: Mapping[str, str]) -> Response:
+def make_zip_response(name: str, files: Mapping[str, str]) -> Response:
     """Return several files as one, to be downloaded."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -316,52 +316,55 @@ def show_add(slug: str) -> Response:
 
 
 @pages.post("/add")
-def add(slug: str) -> AnyResponse:
+def add_contact(slug: str) -> AnyResponse:
     """Put one more person on the list."""
     mailing_list, form = find_list(slug), AddForm(request.form)
-    made = _add(mailing_list, form) if form.validate() else None
+    made = _add_contact(mailing_list, form) if form.validate() else None
     if made is None:
         return _show_add(mailing_list, form, status=422)
     flash_message(gettext("Added."))
-    return redirect_to("contact_pages.show_one", slug=slug, number=made.id)
+    return redirect_to("contact_pages.show_contact", slug=slug, number=made.id)
 
 
-def _add(mailing_list: MailingList, form: AddForm) -> Contact | None:
+def _add_contact(mailing_list: MailingList, form: AddForm) -> Contact | None:
     """Add whom a form names; None if that cannot be, and the form says why."""
     site = get_site()
     try:
         return admin_requests.add_by_hand(
             site.database,
             mailing_list,
-            _person(form),
+            _read_person(form),
             settings=site.settings,
             now=get_arrival(),
-            actor=actor(),
+            actor=get_actor(),
         )
     except AddressError as error:
-        form.refuse("address", sentence(error.reason))
-    except _WrongDayError as error:
+        form.refuse("address", make_sentence(error.reason))
+    except _InvalidDayError as error:
         form.refuse("basis_at", str(error))
     except Refused as error:
-        form.refuse("basis", sentence(error.said))
+        form.refuse("basis", make_sentence(error.said))
     return None
 
 
-class _WrongDayError(Exception):
+class _InvalidDayError(Exception):
     """What was typed is no day that has been."""
 
 
-def _person(form: AddForm) -> ByHand:
+def _read_person(form: AddForm) -> ByHand:
     given: dict[str, Any] = {
         name: form[name].data or "" for name in ("address", "name", "source", "proof", "wording")
     }
     basis = Basis(form.basis.data) if form.basis.data else None
     return ByHand(
-        **given, language=form.language.data, basis=basis, basis_at=_day(form.basis_at.data or "")
+        **given,
+        language=form.language.data,
+        basis=basis,
+        basis_at=_parse_day(form.basis_at.data or ""),
     )
 
 
-def _day(typed: str) -> datetime | None:
+def _parse_day(typed: str) -> datetime | None:
     if not typed.strip():
         return None
     now, zone = get_arrival(), get_site().settings.zone
@@ -369,9 +372,9 @@ def _day(typed: str) -> datetime | None:
         # At noon, which is on that day in every zone that people live in.
         noon = parse_when(f"{typed.strip()}T12:00", zone)
     except Refused:
-        raise _WrongDayError(gettext("Choose a day.")) from None
+        raise _InvalidDayError(gettext("Choose a day.")) from None
     if noon.astimezone(zone).date() > now.astimezone(zone).date():
-        raise _WrongDayError(gettext("That day is still to come."))
+        raise _InvalidDayError(gettext("That day is still to come."))
     return min(noon, now)
 
 

@@ -16,7 +16,7 @@ from repermit.web.client_address import mask_network, read_route
 from repermit.web.database_connection import write_note
 from repermit.web.request_context import get_arrival, get_site, make_trace
 
-TOKEN = "token"  # noqa: S105  the name under which the cookie has it
+TOKEN_KEY = "token"  # noqa: S105  the name under which the cookie has it
 
 
 class Visitor(UserMixin):  # type: ignore[misc]
@@ -36,11 +36,13 @@ class Visitor(UserMixin):  # type: ignore[misc]
 def find_user(_request: Request) -> Visitor | None:
     """Return who has the session that the cookie names, None if it names none that lasts."""
     site = get_site()
-    login = sessions.find_login(session.get(TOKEN, ""), now=get_arrival(), settings=site.settings)
+    login = sessions.find_login(
+        session.get(TOKEN_KEY, ""), now=get_arrival(), settings=site.settings
+    )
     return None if login is None else Visitor(login)
 
 
-def visit() -> Visit:
+def make_visit() -> Visit:
     """Return when and whence this request comes, as accounts takes it."""
     trace, route = make_trace(), read_route(request.environ)
     origin = Origin(
@@ -50,13 +52,13 @@ def visit() -> Visit:
     return Visit(now=get_arrival(), network=trace.network, browser=trace.browser, origin=origin)
 
 
-def actor() -> str:
+def get_actor() -> str:
     """Return how evidence names whoever acts in this request; it may hold no address."""
     name: str = current_user.person.actor
     return name
 
 
-def keep_awake() -> None:
+def note_activity() -> None:
     """Note that the session is in use, so that its screen does not lock."""
     login: Login = current_user.login
     now = get_arrival()
@@ -64,13 +66,13 @@ def keep_awake() -> None:
         write_note(lambda: sessions.note_seen(login, now=now))
 
 
-def note_look(act: str, *, mailing_list: MailingList | None = None, subject: str = "") -> None:
+def note_access(act: str, *, mailing_list: MailingList | None = None, subject: str = "") -> None:
     """Note that whoever is logged in looks at personal data; also within a GET."""
     write_note(
         partial(
             audit_log.note_access,
             now=get_arrival(),
-            actor=actor(),
+            actor=get_actor(),
             act=act,
             mailing_list=mailing_list,
             subject=subject,

@@ -21,17 +21,17 @@ from repermit.reports import statistics
 from repermit.reports.statistics import Figures
 from repermit.rules.consent import CampaignState, PauseReason, Status, expiry_waits
 from repermit.sending import in_doubt, server_faults
-from repermit.web.admin.campaign_page import wait_in_words
+from repermit.web.admin.campaign_page import format_wait
 from repermit.web.admin.page_permissions import for_viewers
 from repermit.web.admin.rendering import gettext, ngettext, render_page
-from repermit.web.admin.result_text import in_words
+from repermit.web.admin.result_text import translate_said
 from repermit.web.request_context import get_arrival, get_site
 
 pages = Blueprint("dashboard", __name__, url_prefix="/admin")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class ListSummary:
     """How one list stands; `counts` are its people by status, `time_left` until the deadline."""
 
     mailing_list: MailingList
@@ -53,7 +53,7 @@ class Standing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Waiting:
+class PendingDecision:
     """Something that nobody but an admin can decide, and the page where they do."""
 
     mailing_list: MailingList
@@ -65,56 +65,60 @@ class Waiting:
 @for_viewers
 def show() -> Response:
     """Show all lists, those with a campaign under way first."""
-    standings = sorted(map(_standing, _lists()), key=lambda one: not one.is_live)
+    standings = sorted(map(_summarise_list, _list_mailing_lists()), key=lambda one: not one.is_live)
     return render_page(
         "dashboard/show.html",
         standings=standings,
-        waiting=[one for standing in standings for one in _waiting(standing)],
-        in_words=in_words,
+        waiting=[one for standing in standings for one in _list_pending(standing)],
+        in_words=translate_said,
         fault=server_faults.read_last_fault() if any(one.is_live for one in standings) else None,
     )
 
 
-def _lists() -> list[MailingList]:
+def _list_mailing_lists() -> list[MailingList]:
     return list(MailingList.select().order_by(fn.LOWER(MailingList.name), MailingList.id))
 
 
-def _standing(mailing_list: MailingList) -> Standing:
+def _summarise_list(mailing_list: MailingList) -> ListSummary:
     campaign = latest_campaign(mailing_list)
     is_live = campaign is not None and CampaignState(campaign.state).is_live
     left = campaign.deadline - get_arrival() if campaign and is_live else None
-    return Standing(
+    return ListSummary(
         mailing_list=mailing_list,
         campaign=campaign,
         found=statistics.figures(mailing_list, zone=get_site().settings.zone),
         # A campaign's own numbers say more while it lasts.
-        counts={} if is_live else _counts(mailing_list),
-        time_left=wait_in_words(left) if left and left.total_seconds() > 0 else "",
+        counts={} if is_live else _count_people(mailing_list),
+        time_left=format_wait(left) if left and left.total_seconds() > 0 else "",
         is_prepared=Draft.select().where(Draft.list == mailing_list).exists(),
     )
 
 
-def _counts(mailing_list: MailingList) -> dict[Status, int]:
+def _count_people(mailing_list: MailingList) -> dict[Status, int]:
     counts = dict.fromkeys(Status, 0)
     for (status, _), number in contacts_counts.count_contacts(mailing_list).items():
         counts[status] += number
     return counts
 
 
-def _waiting(standing: Standing) -> Iterator[Waiting]:
+def _list_pending(standing: ListSummary) -> Iterator[PendingDecision]:
     """Yield what waits on one list, the most urgent first."""
-    found = [*_by_itself(standing), *_piled_up(standing), *_unfinished(standing)]
+    found = [
+        *_list_standstills(standing),
+        *_list_open_questions(standing),
+        *_list_unfinished(standing),
+    ]
     for text, endpoint in found:
-        yield Waiting(mailing_list=standing.mailing_list, text=text, endpoint=endpoint)
+        yield PendingDecision(mailing_list=standing.mailing_list, text=text, endpoint=endpoint)
 
 
-def _by_itself(standing: Standing) -> Iterator[tuple[str, str]]:
+def _list_standstills(standing: ListSummary) -> Iterator[tuple[str, str]]:
     """Yield why a campaign stands still until somebody decides."""
     campaign = standing.campaign
     if campaign is None or not standing.is_live:
         return
     if campaign.pause_reason:
-        yield _paused_because(PauseReason(campaign.pause_reason)), "campaign_page.show"
+        yield _explain_pause(PauseReason(campaign.pause_reason)), "campaign_page.show"
     elif campaign.state == CampaignState.PAUSED and not standing.time_left:
         yield (
             gettext("It is paused, and its deadline has passed: extend or cancel it."),
@@ -127,7 +131,7 @@ def _by_itself(standing: Standing) -> Iterator[tuple[str, str]]:
         )
 
 
-def _paused_because(reason: PauseReason) -> str:
+def _explain_pause(reason: PauseReason) -> str:
     return {
         PauseReason.PILOT: gettext("The pilot has been asked; the others wait for you."),
         PauseReason.BOUNCES: gettext("It paused by itself: too many mails came back."),
@@ -138,7 +142,7 @@ def _paused_because(reason: PauseReason) -> str:
     }[reason]
 
 
-def _piled_up(standing: Standing) -> Iterator[tuple[str, str]]:
+def _list_open_questions(standing: ListSummary) -> Iterator[tuple[str, str]]:
     """Yield the replies to decide, and the mails in doubt."""
     replies = len(human_replies.waiting_replies(standing.mailing_list))
     is_decided = in_doubt.find_resolution(standing.mailing_list) is not None
@@ -148,10 +152,10 @@ def _piled_up(standing: Standing) -> Iterator[tuple[str, str]]:
         yield said, "open_questions.show_replies"
     if doubts:
         said = ngettext("One mail in doubt.", "%(count)s mails in doubt.", doubts)
-        yield said, "open_questions.show_doubts"
+        yield said, "open_questions.show_in_doubt"
 
 
-def _unfinished(standing: Standing) -> Iterator[tuple[str, str]]:
+def _list_unfinished(standing: ListSummary) -> Iterator[tuple[str, str]]:
     """Yield what was begun and not brought to its end."""
     files = Upload.select().where(Upload.list == standing.mailing_list).count()
     if files:
@@ -159,10 +163,10 @@ def _unfinished(standing: Standing) -> Iterator[tuple[str, str]]:
     if standing.is_prepared and not standing.is_live:
         yield gettext("A campaign is prepared and not launched yet."), "campaign_dates.show"
     elif standing.campaign is None and not files:
-        yield _how_far(standing)
+        yield _describe_preparation(standing)
 
 
-def _how_far(standing: Standing) -> tuple[str, str]:
+def _describe_preparation(standing: ListSummary) -> tuple[str, str]:
     people = standing.counts[Status.UNCONFIRMED]
     if not standing.total:
         return gettext("Nobody is on it yet: hand in a file."), "imports.show"

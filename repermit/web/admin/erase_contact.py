@@ -21,11 +21,11 @@ from repermit.imports import uploads
 from repermit.privacy import external_copies, make_proof, printable_proof
 from repermit.privacy import forget as privacy_forget
 from repermit.privacy.forget import Forgetting, Forgotten, Found
-from repermit.web.admin.audit_log import who_acted
-from repermit.web.admin.contact_pages import zipped
-from repermit.web.admin.current_user import actor, note_look
+from repermit.web.admin.audit_log import make_actor_formatter
+from repermit.web.admin.contact_pages import make_zip_response
+from repermit.web.admin.current_user import get_actor, note_access
 from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
-from repermit.web.admin.result_text import sentence
+from repermit.web.admin.result_text import make_sentence
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -38,37 +38,37 @@ pages = Blueprint("erase_contact", __name__, url_prefix="/admin/lists/<slug>/con
 def show_forget(slug: str, number: int) -> Response:
     """Ask whether somebody is really to be erased, and say what that does and cannot do."""
     mailing_list = find_list(slug)
-    return _show(mailing_list, _held(mailing_list, number))
+    return _show_page(mailing_list, _find_contact(mailing_list, number))
 
 
 @pages.post("/<int:number>/forget")
-def forget(slug: str, number: int) -> AnyResponse:
+def erase_contact(slug: str, number: int) -> AnyResponse:
     """Erase somebody, if the address that was typed is theirs."""
     mailing_list, site = find_list(slug), get_site()
-    contact = _held(mailing_list, number)
-    if not _is_of(contact, request.form.get("confirm", "")):
+    contact = _find_contact(mailing_list, number)
+    if not _matches_address(contact, request.form.get("confirm", "")):
         wrong = gettext("This is not the address above.")
-        return _show(mailing_list, contact, status=422, wrong=wrong)
+        return _show_page(mailing_list, contact, status=422, wrong=wrong)
     if request.form.get("everywhere"):
-        return _forget_everywhere(mailing_list, contact)
+        return _erase_everywhere(mailing_list, contact)
     privacy_forget.forget_contact(
         site.database,
         mailing_list,
         number,
         settings=site.settings,
         now=get_arrival(),
-        actor=actor(),
+        actor=get_actor(),
     )
     uploads.forget_in_upload(mailing_list, contact.address_key, settings=site.settings)
     flash_message(
         gettext("Erased. Within a minute the files of the database hold nothing of it either.")
     )
-    say_of_unfinished()
-    _say_of_user(contact.address_key)
-    return redirect_to("contact_pages.show_one", slug=slug, number=number)
+    flash_unfinished_files()
+    _flash_user(contact.address_key)
+    return redirect_to("contact_pages.show_contact", slug=slug, number=number)
 
 
-def _forget_everywhere(mailing_list: MailingList, contact: Contact) -> AnyResponse:
+def _erase_everywhere(mailing_list: MailingList, contact: Contact) -> AnyResponse:
     site, key = get_site(), contact.address_key
     try:
         done = privacy_forget.forget(
@@ -77,20 +77,20 @@ def _forget_everywhere(mailing_list: MailingList, contact: Contact) -> AnyRespon
             mailing_list=None,
             settings=site.settings,
             now=get_arrival(),
-            actor=actor(),
+            actor=get_actor(),
         )
     except Refused as error:
-        return _show(mailing_list, contact, status=422, wrong=sentence(error.said))
+        return _show_page(mailing_list, contact, status=422, wrong=make_sentence(error.said))
     for one in done.lists:
         uploads.forget_in_upload(find_list(one.list), key, settings=site.settings)
     names = ", ".join(one.list for one in done.lists if one.found is privacy_forget.Found.CONTACT)
     flash_message(gettext("Erased on every list. It was held on: %(lists)s.", lists=names))
-    say_of_unfinished()
-    _say_of_user(key)
-    return redirect_to("contact_pages.show_one", slug=mailing_list.slug, number=contact.id)
+    flash_unfinished_files()
+    _flash_user(key)
+    return redirect_to("contact_pages.show_contact", slug=mailing_list.slug, number=contact.id)
 
 
-def say_of_unfinished() -> None:
+def flash_unfinished_files() -> None:
     """Name the files that are half written and still there, since the address may be in them."""
     for one in temporary_files(get_site().settings).sweep():
         said = gettext(
@@ -101,7 +101,7 @@ def say_of_unfinished() -> None:
         flash_message(said, kind="warning")
 
 
-def _say_of_user(key: str) -> None:
+def _flash_user(key: str) -> None:
     """Say where else here the address stands, if somebody logs in with it."""
     if privacy_forget.is_user(key):
         said = gettext(
@@ -111,7 +111,7 @@ def _say_of_user(key: str) -> None:
         flash_message(said, kind="warning")
 
 
-def _held(mailing_list: MailingList, number: int) -> Contact:
+def _find_contact(mailing_list: MailingList, number: int) -> Contact:
     contact = admin_requests.find_contact(mailing_list, number)
     if contact.address is None:
         # It is done already.
@@ -119,24 +119,24 @@ def _held(mailing_list: MailingList, number: int) -> Contact:
     return contact
 
 
-def _is_of(contact: Contact, typed: str) -> bool:
+def _matches_address(contact: Contact, typed: str) -> bool:
     try:
         return email_address.parse(typed).key == contact.address_key
     except AddressError:
         return False
 
 
-def _show(
+def _show_page(
     mailing_list: MailingList, contact: Contact, *, status: int = 200, wrong: str = ""
 ) -> Response:
-    note_look("contact", mailing_list=mailing_list, subject=contact.subject)
+    note_access("contact", mailing_list=mailing_list, subject=contact.subject)
     return render_page(
         "contact_pages/forget.html",
         status=status,
         mailing_list=mailing_list,
         contact=contact,
         beyond=external_copies.beyond(mailing_list, contact),
-        who=who_acted(),
+        who=make_actor_formatter(),
         is_user=privacy_forget.is_user(contact.address_key),
         wrong=wrong,
         has_others=MailingList.select().where(MailingList.id != mailing_list.id).exists(),
@@ -158,13 +158,13 @@ _FOUND: Mapping[Found, str] = {
 
 
 @address_pages.get("", endpoint="show")
-def show_form(slug: str) -> Response:
+def show_address_form(slug: str) -> Response:
     """Show the form."""
-    return _show_address(find_list(slug))
+    return _show_address_page(find_list(slug))
 
 
 @address_pages.post("/proof")
-def prove(slug: str) -> Response:
+def download_proof(slug: str) -> Response:
     """Hand out the proof of an address, also after its erasure; that it was made is recorded."""
     mailing_list, site = find_list(slug), get_site()
     try:
@@ -174,24 +174,24 @@ def prove(slug: str) -> Response:
             request.form.get("address", ""),
             settings=site.settings,
             now=get_arrival(),
-            actor=actor(),
+            actor=get_actor(),
         )
     except (AddressError, Refused) as error:
-        return _show_address(mailing_list, wrong=sentence(error.said))
-    note_look("proved", mailing_list=mailing_list, subject=made.subject)
+        return _show_address_page(mailing_list, wrong=make_sentence(error.said))
+    note_access("proved", mailing_list=mailing_list, subject=made.subject)
     page = printable_proof.proof_page(
         made.document, language=mailing_list.language, zone=site.settings.zone
     )
     name = f"proof-{slug}"
-    return zipped(name, {f"{name}.json": made.text, f"{name}.html": page})
+    return make_zip_response(name, {f"{name}.json": made.text, f"{name}.html": page})
 
 
 @address_pages.post("/forget", endpoint="forget")
-def forget_address(slug: str) -> Response:
+def erase_address(slug: str) -> Response:
     """Erase whatever is held of an address, on this list or on all; see `rights.forget`."""
     mailing_list, site, given = find_list(slug), get_site(), request.form
     if not given.get("sure"):
-        return _show_address(mailing_list, wrong=gettext("Say that you are sure."))
+        return _show_address_page(mailing_list, wrong=gettext("Say that you are sure."))
     try:
         key = email_address.parse(given.get("address", "")).key
         done = privacy_forget.forget(
@@ -201,17 +201,17 @@ def forget_address(slug: str) -> Response:
             suppress=bool(given.get("suppress")),
             settings=site.settings,
             now=get_arrival(),
-            actor=actor(),
+            actor=get_actor(),
         )
     except (AddressError, Refused) as error:
-        return _show_address(mailing_list, wrong=sentence(error.said))
+        return _show_address_page(mailing_list, wrong=make_sentence(error.said))
     for one in done.lists:
         uploads.forget_in_upload(find_list(one.list), key, settings=site.settings)
-    say_of_unfinished()
-    return _show_address(mailing_list, done=done)
+    flash_unfinished_files()
+    return _show_address_page(mailing_list, done=done)
 
 
-def _show_address(
+def _show_address_page(
     mailing_list: MailingList, *, wrong: str = "", done: Forgetting | None = None
 ) -> Response:
     return render_page(
@@ -221,13 +221,13 @@ def _show_address(
         wrong=wrong,
         typed=request.form if wrong else {},
         done=done,
-        lists=[_told(one) for one in done.lists] if done else [],
-        who=who_acted(),
+        lists=[_make_result_fields(one) for one in done.lists] if done else [],
+        who=make_actor_formatter(),
         has_others=MailingList.select().where(MailingList.id != mailing_list.id).exists(),
     )
 
 
-def _told(one: Forgotten) -> dict[str, Any]:
+def _make_result_fields(one: Forgotten) -> dict[str, Any]:
     """Return what the page shows of one list."""
     held = one.found is Found.CONTACT
     is_kept = one.found in {Found.NOTHING, Found.SIGN_UP} and one.suppressed

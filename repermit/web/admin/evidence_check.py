@@ -18,17 +18,17 @@ from repermit.evidence.verify.diagnosis import How
 from repermit.evidence.verify.proof import Agreement
 from repermit.i18n.lazy_text import N_
 from repermit.privacy import proof_text
-from repermit.web.admin.audit_log import actor_in_words, emails
-from repermit.web.admin.current_user import actor
+from repermit.web.admin.audit_log import describe_actor, list_emails
+from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.page_permissions import in_the_background, takes_up_to
 from repermit.web.admin.rendering import (
     flash_message,
+    get_page_language,
     gettext,
-    page_language,
     redirect_to,
     render_page,
 )
-from repermit.web.admin.result_text import in_words
+from repermit.web.admin.result_text import translate_said
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # --- A checkpoint that somebody pasted into a form. -----------------------------------------------
 
 
-def checkpoint_in(text: str) -> Checkpoint | None:
+def read_checkpoint(text: str) -> Checkpoint | None:
     """Return the checkpoint in what was pasted, None for nothing; raises ValueError for others."""
     try:
         # Whoever types what stands in a receipt by mail types capitals.
@@ -84,7 +84,7 @@ WORDS: Mapping[How, str] = {
 }
 
 
-def fault_in_words(found: Mapping[str, Any]) -> str:
+def describe_fault(found: Mapping[str, Any]) -> str:
     """Return a fault, as it is kept in JSON, as a sentence."""
     return gettext(WORDS[How(found["how"])], seq=found["seq"])
 
@@ -94,10 +94,10 @@ def fault_in_words(found: Mapping[str, Any]) -> str:
 
 pages = Blueprint("evidence_check", __name__, url_prefix="/admin/log/verify")
 
-LARGEST = 5_000_000
+MAX_FILE_SIZE = 5_000_000
 """Bytes of a proof; one of a person who answered ten times has some 200,000."""
 
-_AROUND_A_FILE = 300 * 1024
+_FORM_OVERHEAD = 300 * 1024
 _AGREEMENTS: Mapping[Agreement | None, tuple[str, str]] = {
     None: (
         "warning",
@@ -131,7 +131,7 @@ _AGREEMENTS: Mapping[Agreement | None, tuple[str, str]] = {
     ),
 }
 
-_NOTHING = {
+_NO_RESULT = {
     "faults": (),
     "agreement": None,
     "told": (),
@@ -142,21 +142,21 @@ _NOTHING = {
 
 
 @pages.get("", endpoint="show")
-def show_last() -> Response:
+def show_last_check() -> Response:
     """Show what came of the last walk, and the forms."""
-    return _show()
+    return _show_page()
 
 
 @pages.get("/state.json")
 @in_the_background
-def state() -> Response:
+def show_state() -> Response:
     """Say whether the record is being walked, for the page that waits for it."""
     walk = chain.last_walk(get_site().settings)
     return jsonify(is_busy=walk is not None and walk.is_busy)
 
 
 @pages.get("/result.json")
-def result() -> Response:
+def download_result() -> Response:
     """Send what the last walk found, as `verify --json` prints it."""
     walk = chain.last_walk(get_site().settings)
     if walk is None or walk.found is None:
@@ -167,15 +167,15 @@ def result() -> Response:
 
 
 @pages.post("/chain")
-def walk_chain() -> AnyResponse:
+def verify_chain() -> AnyResponse:
     """Walk the record, against a checkpoint if one is given; a long one beside the pages."""
     site = get_site()
     try:
-        known = _checkpoint_given()
+        known = _read_given_checkpoint()
     except ValueError:
-        return _show(wrong_at="chain")
+        return _show_page(wrong_at="chain")
     begun = chain.verify_in_process(
-        site.database, known=known, settings=site.settings, now=get_arrival(), actor=actor()
+        site.database, known=known, settings=site.settings, now=get_arrival(), actor=get_actor()
     )
     if not begun:
         flash_message(gettext("The record is being checked already."), kind="warning")
@@ -183,70 +183,70 @@ def walk_chain() -> AnyResponse:
 
 
 @pages.post("/proof")
-@takes_up_to(LARGEST + _AROUND_A_FILE)
+@takes_up_to(MAX_FILE_SIZE + _FORM_OVERHEAD)
 def check_proof() -> Response:
     """Check a proof by itself, and against a checkpoint if one is given."""
     file = request.files.get("file")
     if file is None or not file.filename:
-        return _show(wrong=gettext("Choose a file first."))
+        return _show_page(wrong=gettext("Choose a file first."))
     try:
-        known = _checkpoint_given()
+        known = _read_given_checkpoint()
     except ValueError:
-        return _show(wrong_at="proof")
-    shown = {**_NOTHING, **_checked(file.read(), known)}
+        return _show_page(wrong_at="proof")
+    shown = {**_NO_RESULT, **_check_file(file.read(), known)}
     return render_page("evidence_check/proof.html", name=file.filename, **shown)
 
 
-def _checkpoint_given() -> Checkpoint | None:
-    return checkpoint_in(request.form.get("checkpoint", ""))
+def _read_given_checkpoint() -> Checkpoint | None:
+    return read_checkpoint(request.form.get("checkpoint", ""))
 
 
-def _checked(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
+def _check_file(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
     """Return what the page shows of a file: what is wrong with it, or what it proves."""
     if shown := proof.shown_to_go_on(octets):
-        return _consistency(shown, known)
-    checked = proof.check_proof(octets, most=LARGEST)
+        return _check_consistency(shown, known)
+    checked = proof.check_proof(octets, most=MAX_FILE_SIZE)
     if checked.faults:
-        return {"faults": list(map(in_words, checked.faults))}
+        return {"faults": list(map(translate_said, checked.faults))}
     document = checked.document
     zone = get_site().settings.zone
     return {
-        "agreement": _agreement(document, known),
-        "told": proof_text.telling(document, language=page_language(), zone=zone),
+        "agreement": _describe_agreement(document, known),
+        "told": proof_text.telling(document, language=get_page_language(), zone=zone),
         "gone": checked.gone,
         "statement": document["statement"],
         "seal": document["seal"]["entry"],
     }
 
 
-def _consistency(shown: Mapping[str, Any], known: Checkpoint | None) -> dict[str, Any]:
+def _check_consistency(shown: Mapping[str, Any], known: Checkpoint | None) -> dict[str, Any]:
     try:
-        faults = tuple(map(in_words, proof.faults_of_consistency(shown)))
+        faults = tuple(map(translate_said, proof.faults_of_consistency(shown)))
     except (ValueError, LookupError, TypeError, AttributeError):
         faults = (gettext("it does not show that a record goes on from an earlier checkpoint"),)
-    return {"faults": faults} if faults else {"agreement": _agreement(shown, known)}
+    return {"faults": faults} if faults else {"agreement": _describe_agreement(shown, known)}
 
 
-def _agreement(document: Mapping[str, Any], known: Checkpoint | None) -> tuple[str, str]:
+def _describe_agreement(document: Mapping[str, Any], known: Checkpoint | None) -> tuple[str, str]:
     """Return how a file stands to a checkpoint: the kind of note, and its words."""
     kind, words = _AGREEMENTS[proof.agreement(document, known) if known else None]
     return kind, gettext(words)
 
 
-def _show(*, wrong: str = "", wrong_at: str = "") -> Response:
+def _show_page(*, wrong: str = "", wrong_at: str = "") -> Response:
     walk = chain.last_walk(get_site().settings)
     return render_page(
         "evidence_check/show.html",
         status=422 if wrong or wrong_at else 200,
         walk=walk,
-        who=actor_in_words(walk.actor, emails()) if walk else "",
-        fault=_fault(walk),
+        who=describe_actor(walk.actor, list_emails()) if walk else "",
+        fault=_describe_last_fault(walk),
         wrong=wrong,
         wrong_at=wrong_at,
         typed=request.form.get("checkpoint", ""),
     )
 
 
-def _fault(walk: Walk | None) -> str:
+def _describe_last_fault(walk: Walk | None) -> str:
     found = walk.found["fault"] if walk and walk.found else None
-    return fault_in_words(found) if found else ""
+    return describe_fault(found) if found else ""

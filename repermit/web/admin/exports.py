@@ -18,11 +18,11 @@ from repermit.exports.export_rows import Format, Tool, What
 from repermit.exports.reconcile import Reconciled
 from repermit.imports import uploads
 from repermit.web.admin import import_preview
-from repermit.web.admin.campaign_page import erasures_due
-from repermit.web.admin.current_user import actor, note_look
+from repermit.web.admin.campaign_page import list_due_erasures
+from repermit.web.admin.current_user import get_actor, note_access
 from repermit.web.admin.page_permissions import takes_up_to
-from repermit.web.admin.rendering import gettext, redirect_to, render_page, stream
-from repermit.web.admin.result_text import in_words, sentence
+from repermit.web.admin.rendering import gettext, redirect_to, render_page, stream_output
+from repermit.web.admin.result_text import make_sentence, translate_said
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 pages = Blueprint("exports", __name__, url_prefix="/admin/lists/<slug>/handover")
 
-_LARGEST_FILE = 100 * 1024 * 1024
+_MAX_FILE_SIZE = 100 * 1024 * 1024
 _FINDINGS = ("should_not_be_there", "not_yet", "unknown", "opted_out_there", "missing", "invalid")
 # What a page can hold; the file itself has the rest.
-_MOST_SHOWN = 200
+_MAX_SHOWN = 200
 _TYPES = {
     Format.CSV: "text/csv; charset=utf-8",
     Format.JSON: "application/json",
@@ -44,15 +44,17 @@ _TYPES = {
 @pages.get("/")
 def show(slug: str) -> Response:
     """Show the files and the steps, for one tool or for none."""
-    return _show(find_list(slug), request.args.get("tool", ""))
+    return _show_page(find_list(slug), request.args.get("tool", ""))
 
 
-def _show(mailing_list: MailingList, name: str, *, status: int = 200, wrong: str = "") -> Response:
+def _show_page(
+    mailing_list: MailingList, name: str, *, status: int = 200, wrong: str = ""
+) -> Response:
     tool = Tool(name) if name in tuple(Tool) else None
     campaign = latest_campaign(mailing_list)
-    files = [_file(mailing_list, campaign, what, tool) for what in What]
+    files = [_make_export_fields(mailing_list, campaign, what, tool) for what in What]
     if any(file["by_hand"] for file in files):
-        note_look("by_hand", mailing_list=mailing_list)
+        note_access("by_hand", mailing_list=mailing_list)
     return render_page(
         "exports/show.html",
         status=status,
@@ -61,12 +63,12 @@ def _show(mailing_list: MailingList, name: str, *, status: int = 200, wrong: str
         tools=list(Tool),
         files=files,
         campaign=campaign,
-        due=erasures_due(mailing_list),
+        due=list_due_erasures(mailing_list),
         wrong=wrong,
     )
 
 
-def _file(
+def _make_export_fields(
     mailing_list: MailingList, campaign: Campaign | None, what: What, tool: Tool | None
 ) -> dict[str, Any]:
     """Return what the page shows of one export: its formats, and its steps with their ticks."""
@@ -87,7 +89,7 @@ def _file(
 
 
 @pages.post("/export")
-def export(slug: str) -> AnyResponse:
+def download_export(slug: str) -> AnyResponse:
     """Send a file; that it was made is recorded in the evidence, and noted as a look."""
     mailing_list, site, given = find_list(slug), get_site(), request.form
     try:
@@ -100,8 +102,10 @@ def export(slug: str) -> AnyResponse:
         background_tasks.require_no_unfinished_file(mailing_list)
         exports_export.require_fitting(what, form, tool, with_links=with_links)
     except Refused as error:
-        return _show(mailing_list, given.get("tool", ""), status=422, wrong=sentence(error.said))
-    note_look(f"exported_{what}", mailing_list=mailing_list)
+        return _show_page(
+            mailing_list, given.get("tool", ""), status=422, wrong=make_sentence(error.said)
+        )
+    note_access(f"exported_{what}", mailing_list=mailing_list)
     write = partial(
         exports_export.export,
         mailing_list,
@@ -109,21 +113,21 @@ def export(slug: str) -> AnyResponse:
         database=site.database,
         settings=site.settings,
         now=get_arrival(),
-        actor=actor(),
+        actor=get_actor(),
         format=form,
         tool=tool,
         with_links=with_links,
     )
     name = "-".join(filter(None, (slug, what, tool))) + f".{form}"
     return Response(
-        stream(lambda out: write(out=out), database=site.database),
+        stream_output(lambda out: write(out=out), database=site.database),
         content_type=_TYPES[form],
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 
 @pages.post("/tick")
-def tick(slug: str) -> AnyResponse:
+def mark_step_done(slug: str) -> AnyResponse:
     """Note that a step is done, or is not."""
     mailing_list, given = find_list(slug), request.form
     campaign, tool, step = (
@@ -131,7 +135,7 @@ def tick(slug: str) -> AnyResponse:
         given.get("tool", ""),
         given.get("step", ""),
     )
-    if campaign is None or tool not in tuple(Tool) or step not in _step_names(tool):
+    if campaign is None or tool not in tuple(Tool) or step not in _list_step_names(tool):
         abort(400)
     handover_steps.set_tick(
         get_site().database,
@@ -140,12 +144,12 @@ def tick(slug: str) -> AnyResponse:
         step=step,
         is_done=given.get("done") == "yes",
         now=get_arrival(),
-        actor=actor(),
+        actor=get_actor(),
     )
     return redirect_to("exports.show", slug=slug, tool=tool, _anchor=step)
 
 
-def _step_names(tool: str) -> set[str]:
+def _list_step_names(tool: str) -> set[str]:
     return {
         f"{what}-{n}"
         for what in What
@@ -154,14 +158,14 @@ def _step_names(tool: str) -> set[str]:
 
 
 @pages.post("/compare")
-@takes_up_to(_LARGEST_FILE)
-def compare(slug: str) -> Response:
+@takes_up_to(_MAX_FILE_SIZE)
+def compare_export(slug: str) -> Response:
     """Show how a fresh export from a tool differs from what may be mailed; changes nothing."""
     mailing_list, tool = find_list(slug), request.form.get("tool", "")
     file = request.files.get("file")
     if file is None or not file.filename:
-        return _show(mailing_list, tool, status=422, wrong=gettext("Choose a file first."))
-    note_look("compared", mailing_list=mailing_list)
+        return _show_page(mailing_list, tool, status=422, wrong=gettext("Choose a file first."))
+    note_access("compared", mailing_list=mailing_list)
     try:
         with temporary_files(get_site().settings).folder_for("upload") as folder:
             # Under its own name, whose ending says what it is, and in no other folder.
@@ -169,17 +173,19 @@ def compare(slug: str) -> Response:
             file.save(path)
             result = reconcile.reconcile(mailing_list, path, settings=get_site().settings)
     except ListFileError as error:
-        return _show(mailing_list, tool, status=422, wrong=import_preview.refusal_in_words(error))
-    return _show_result(mailing_list, result, tool)
+        return _show_page(
+            mailing_list, tool, status=422, wrong=import_preview.describe_refusal(error)
+        )
+    return _show_comparison(mailing_list, result, tool)
 
 
-def _show_result(mailing_list: MailingList, result: Reconciled, tool: str) -> Response:
+def _show_comparison(mailing_list: MailingList, result: Reconciled, tool: str) -> Response:
     return render_page(
         "exports/reconcile.html",
         mailing_list=mailing_list,
         result=result,
         tool=tool,
         findings=[(kind, getattr(result, kind)) for kind in _FINDINGS if getattr(result, kind)],
-        most=_MOST_SHOWN,
-        in_words=in_words,
+        most=_MAX_SHOWN,
+        in_words=translate_said,
     )

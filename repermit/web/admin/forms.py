@@ -18,7 +18,7 @@ from repermit.accounts.passwords import Weakness
 from repermit.accounts.user_info import Role
 from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_
-from repermit.web.admin.rendering import gettext, ngettext, page_language
+from repermit.web.admin.rendering import get_page_language, gettext, ngettext
 
 # What wtforms itself says of a choice that it did not offer, so that catalogues know it.
 N_("Not a valid choice.")
@@ -32,7 +32,7 @@ class _Texts:
 
     def ngettext(self, singular: str, plural: str, count: int) -> str:
         # Not the one of `showing`, which fills in: wtforms does so itself, with names of its own.
-        catalogue = catalogues.translations(page_language())
+        catalogue = catalogues.translations(get_page_language())
         return catalogue.ngettext(singular, plural, count)
 
 
@@ -70,7 +70,7 @@ class Form(wtforms.Form):  # type: ignore[misc]
 _MINUTE = 60
 
 
-def weakness_in_words(weakness: Weakness) -> str:
+def describe_weakness(weakness: Weakness) -> str:
     """Return why a password may not be chosen."""
     return {
         Weakness.SHORT: gettext(
@@ -84,9 +84,9 @@ def weakness_in_words(weakness: Weakness) -> str:
     }[weakness]
 
 
-def wait_in_words(wait: timedelta) -> str:
+def describe_wait(wait: timedelta) -> str:
     """Return how long to wait, after too many tries that were wrong."""
-    seconds = seconds_of(wait)
+    seconds = to_seconds(wait)
     if seconds < _MINUTE:
         return ngettext(
             "Too many tries went wrong. Please wait one second, then try again.",
@@ -100,17 +100,17 @@ def wait_in_words(wait: timedelta) -> str:
     )
 
 
-def seconds_of(wait: timedelta) -> int:
+def to_seconds(wait: timedelta) -> int:
     """Return a wait in whole seconds, rounded up."""
     return math.ceil(wait.total_seconds())
 
 
-def role_in_words(role: Role) -> str:
+def describe_role(role: Role) -> str:
     """Return what somebody may do."""
     return {Role.ADMIN: gettext("Admin"), Role.VIEWER: gettext("Viewer")}[role]
 
 
-def browser_in_words(said: str) -> str:
+def describe_browser(user_agent: str) -> str:
     """Return a browser's name and its system's, of what it says of itself; "" for none known.
 
     Each says that it is several others too, so the order counts.
@@ -119,9 +119,9 @@ def browser_in_words(said: str) -> str:
     names |= {"Chrome": "Chrome", "CriOS": "Chrome", "Safari": "Safari"}
     systems = {"Windows": "Windows", "iPhone": "iPhone", "iPad": "iPad", "Android": "Android"}
     systems |= {"Mac OS": "macOS", "Linux": "Linux"}
-    found = (_first(said, names), _first(said, systems))
+    found = (_find_first(user_agent, names), _find_first(user_agent, systems))
     return ", ".join(name for name in found if name)
 
 
-def _first(said: str, names: dict[str, str]) -> str:
-    return next((name for sign, name in names.items() if sign in said), "")
+def _find_first(user_agent: str, names: dict[str, str]) -> str:
+    return next((name for sign, name in names.items() if sign in user_agent), "")

@@ -12,7 +12,7 @@ from repermit.imports.readers import open_file, rows
 from repermit.imports.readers.rows import FilePreview
 from repermit.web.admin.rendering import gettext
 
-MOST_COLUMNS = 200
+MAX_COLUMNS = 200
 """How many columns are shown; what could be of use stands within them."""
 
 _EXAMPLES = 3
@@ -41,7 +41,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownColumn:
     """A column: the name by which a mapping calls it, its part, its title ("" if it has none).
 
     `field` is what it is taken for, "" for nothing; `examples` are cells of its first rows.
@@ -54,27 +54,27 @@ class Shown:
     examples: tuple[str, ...]
 
 
-def columns_of(path: Path, mapping: Mapping[str, str]) -> list[Shown]:
+def read_columns(path: Path, mapping: Mapping[str, str]) -> list[ShownColumn]:
     """Return the columns of a file, each title once; raises ListFileError for what is no list."""
-    return columns_in(open_file.preview_file(path, mapping=mapping))
+    return list_columns(open_file.preview_file(path, mapping=mapping))
 
 
-def columns_in(glimpses: Sequence[FilePreview]) -> list[Shown]:
+def list_columns(glimpses: Sequence[FilePreview]) -> list[ShownColumn]:
     """Return the columns of the tables of a file, each title once."""
     with_addresses = [one for one in glimpses if any(c.field == "address" for c in one.columns)]
-    found: dict[str, Shown] = {}
+    found: dict[str, ShownColumn] = {}
     for one in with_addresses or glimpses:
-        for column in _columns_in(one):
+        for column in _iter_columns(one):
             found.setdefault(column.name, column)
-    return list(found.values())[:MOST_COLUMNS]
+    return list(found.values())[:MAX_COLUMNS]
 
 
-def _columns_in(preview_file: FilePreview) -> Iterator[Shown]:
+def _iter_columns(preview_file: FilePreview) -> Iterator[ShownColumn]:
     titles = Counter(column.title for column in preview_file.columns)
     for column in preview_file.columns:
         is_known_by_title = column.title and titles[column.title] == 1
         cells = [row[column.index] for row in preview_file.rows if column.index < len(row)]
-        yield Shown(
+        yield ShownColumn(
             name=column.title if is_known_by_title else str(column.index + 1),
             part=preview_file.name,
             title=column.title,
@@ -83,16 +83,16 @@ def _columns_in(preview_file: FilePreview) -> Iterator[Shown]:
         )
 
 
-def choose(columns: Sequence[Shown], fields: Mapping[str, str]) -> list[Shown]:
+def apply_choices(columns: Sequence[ShownColumn], fields: Mapping[str, str]) -> list[ShownColumn]:
     """Return the columns with what is chosen for them, by their names; others stay as they are."""
     known = {"", *rows.FIELDS}
     chosen = [replace(one, field=fields.get(one.name, one.field)) for one in columns]
     return [now if now.field in known else was for was, now in zip(columns, chosen, strict=True)]
 
 
-def mapping_of(path: Path, chosen: Sequence[Shown]) -> dict[str, str]:
+def make_mapping(path: Path, chosen: Sequence[ShownColumn]) -> dict[str, str]:
     """Return the mapping that says what is chosen, as far as it is not recognised by itself."""
-    own = {column.name: column.field for column in columns_of(path, {})}
+    own = {column.name: column.field for column in read_columns(path, {})}
     mapping = {}
     for field in rows.FIELDS:
         names = [column.name for column in chosen if column.field == field]
@@ -101,7 +101,7 @@ def mapping_of(path: Path, chosen: Sequence[Shown]) -> dict[str, str]:
     return mapping
 
 
-def wrong_choices(chosen: Sequence[Shown]) -> list[str]:
+def find_wrong_choices(chosen: Sequence[ShownColumn]) -> list[str]:
     """Return what cannot be chosen so, in the page's language."""
     wrong = []
     if not any(column.field == "address" for column in chosen):
@@ -114,7 +114,7 @@ def wrong_choices(chosen: Sequence[Shown]) -> list[str]:
     return wrong
 
 
-def field_titles() -> dict[str, str]:
+def list_field_titles() -> dict[str, str]:
     """Return what a column may be taken for, with its words; "" is nothing."""
     words = {name: gettext(text) for name, text in _WORDS.items()}
     return {"": gettext("not read"), **words}

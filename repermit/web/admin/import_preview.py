@@ -18,8 +18,8 @@ from repermit.imports.uploads import Choices, Kept
 from repermit.rules.consent import Fate
 from repermit.web.admin import import_columns
 from repermit.web.admin.forms import Form
-from repermit.web.admin.rendering import address_of, gettext, ngettext
-from repermit.web.admin.result_text import in_words, sentence
+from repermit.web.admin.rendering import gettext, make_url, ngettext
+from repermit.web.admin.result_text import make_sentence, translate_said
 
 # --- Why a row has its fate, in the page's language. ----------------------------------------------
 
@@ -55,65 +55,65 @@ _MERGED = N_("There it has another name: the mail greets without a name.")
 _IN_DOUBT = N_("Have a look: the file may say that this person wants no mail.")
 
 
-def fate_title(fate: Fate) -> str:
+def word_fate(fate: Fate) -> str:
     """Return the few words for a fate."""
     return gettext(_TITLES[fate])
 
 
-def fate_reason(fate: Fate) -> str:
+def explain_fate(fate: Fate) -> str:
     """Return what a fate means."""
     return gettext(_REASONS[fate])
 
 
-def why(sight: Sight, decided: Collection[str] = ()) -> str:
+def explain_row(sight: Sight, decided: Collection[str] = ()) -> str:
     """Return why a row has its fate, in one or more sentences.
 
     `decided` are the places that the admin leaves out, which no file says of them.
     """
     fate = Fate(sight.fate)
     if fate is Fate.OPTED_OUT and sight.place in decided:
-        return _quoted(fate_reason(fate), sight.said)
-    return " ".join(filter(None, _sentences(sight, fate)))
+        return _add_quote(explain_fate(fate), sight.said)
+    return " ".join(filter(None, _list_sentences(sight, fate)))
 
 
-def apart_from_doubt(sight: Sight) -> str:
+def explain_doubtful_row(sight: Sight) -> str:
     """Return why a row in doubt has its fate, "" where it is simply asked or left out."""
     fate = Fate(sight.fate)
     if fate in (Fate.ASK, Fate.OPTED_OUT):
         return ""
-    return " ".join(filter(None, _reasons(sight, fate)))
+    return " ".join(filter(None, _list_reasons(sight, fate)))
 
 
-def _sentences(sight: Sight, fate: Fate) -> tuple[str, ...]:
+def _list_sentences(sight: Sight, fate: Fate) -> tuple[str, ...]:
     is_in_doubt = sight.said and not sight.mark and fate is not Fate.INVALID
-    doubt = _quoted(gettext(_IN_DOUBT), sight.said) if is_in_doubt else ""
-    return (*_reasons(sight, fate), doubt)
+    doubt = _add_quote(gettext(_IN_DOUBT), sight.said) if is_in_doubt else ""
+    return (*_list_reasons(sight, fate), doubt)
 
 
-def _reasons(sight: Sight, fate: Fate) -> tuple[str, ...]:
+def _list_reasons(sight: Sight, fate: Fate) -> tuple[str, ...]:
     if fate is Fate.INVALID:
-        return (sentence(unpacked(sight.said)),)
+        return (make_sentence(unpacked(sight.said)),)
     if sight.other:
-        return _again(sight.other), gettext(_MERGED) if sight.merged else ""
+        return _word_duplicate(sight.other), gettext(_MERGED) if sight.merged else ""
     if fate is Fate.OPTED_OUT and sight.mark:
-        return (_quoted(gettext(_MARKS[sight.mark]), sight.said),)
-    return (fate_reason(fate),)
+        return (_add_quote(gettext(_MARKS[sight.mark]), sight.said),)
+    return (explain_fate(fate),)
 
 
-def _again(other: str) -> str:
+def _word_duplicate(other: str) -> str:
     part, _, line = other.rpartition(":")
     return gettext(_AGAIN_IN_PART, line=line, part=part) if part else gettext(_AGAIN, line=line)
 
 
-def _quoted(sentence: str, said: str) -> str:
+def _add_quote(sentence: str, said: str) -> str:
     return f"{sentence} ({said})" if said else sentence
 
 
 # --- What the page of a file shows of it, and what its form says. ---------------------------------
 
 
-_ROWS = 50
-_DOUBTFUL = 200
+_ROWS_PER_PAGE = 50
+_MAX_DOUBTFUL = 200
 # In the order of a bar: who comes onto the list, then who does not.
 _ORDER = (
     Fate.ASK,
@@ -137,19 +137,19 @@ class ReadingForm(Form):
     looked = BooleanField(N_("I have looked at these rows"))
 
 
-def user_id() -> int:
+def get_user_id() -> int:
     """Return who is logged in."""
     found: int = current_user.id
     return found
 
 
-def choices_in(form: ReadingForm, kept: Kept) -> tuple[Choices, list[str]]:
+def read_choices(form: ReadingForm, kept: Kept) -> tuple[Choices, list[str]]:
     """Return what the form and its columns say, and what cannot be so."""
     mapping, wrong = kept.choices.mapping, []
-    if chosen := _chosen(kept):
+    if chosen := _read_chosen_columns(kept):
         mapping, wrong = (
-            import_columns.mapping_of(kept.path, chosen),
-            import_columns.wrong_choices(chosen),
+            import_columns.make_mapping(kept.path, chosen),
+            import_columns.find_wrong_choices(chosen),
         )
     choices = uploads.Choices(
         mapping=mapping,
@@ -157,31 +157,33 @@ def choices_in(form: ReadingForm, kept: Kept) -> tuple[Choices, list[str]]:
         customers=bool(form.customers.data),
         attest=(form.attest.data or "").strip(),
         consent_text=(form.consent_text.data or "").strip(),
-        opted_out=decided_in_form(kept),
+        opted_out=read_decisions(kept),
     )
     return choices, wrong
 
 
-def decided_in_form(kept: Kept) -> tuple[str, ...]:
+def read_decisions(kept: Kept) -> tuple[str, ...]:
     """Return the lines that are not to be asked: as ticked, and as before where not shown."""
     shown, ticked = set(request.form.getlist("doubt")), set(request.form.getlist("opt_out"))
     before = [line for line in kept.choices.opted_out if line not in shown]
     return (*before, *sorted(ticked & shown))
 
 
-def _chosen(kept: Kept) -> list[import_columns.Shown]:
+def _read_chosen_columns(kept: Kept) -> list[import_columns.ShownColumn]:
     """Return the columns as the form has them, or none where the file shows none."""
     names = request.form.getlist("column")
     fields = dict(zip(names, request.form.getlist("field"), strict=False))
-    return import_columns.choose(_columns(kept), fields)
+    return import_columns.apply_choices(_read_columns(kept), fields)
 
 
-def _columns(kept: Kept) -> list[import_columns.Shown]:
+def _read_columns(kept: Kept) -> list[import_columns.ShownColumn]:
     outcome = kept.task.result
-    return import_columns.columns_in(read_upload.previews_of(outcome)) if outcome else []
+    return import_columns.list_columns(read_upload.previews_of(outcome)) if outcome else []
 
 
-def is_complete(form: ReadingForm, choices: Choices, kept: Kept, mailing_list: MailingList) -> bool:
+def validate_choices(
+    form: ReadingForm, choices: Choices, kept: Kept, mailing_list: MailingList
+) -> bool:
     """Say whether the file can be taken in; what stands against it is an error of its field."""
     outcome = kept.task.result or {}
     if choices.customers and mailing_list.sensitive:
@@ -202,87 +204,87 @@ def is_complete(form: ReadingForm, choices: Choices, kept: Kept, mailing_list: M
     return not form.errors
 
 
-def reading_fields(kept: Kept, form: ReadingForm | None) -> dict[str, Any]:
+def make_form_fields(kept: Kept, form: ReadingForm | None) -> dict[str, Any]:
     """Return what the template needs for the form: as it was sent, or as it is kept."""
-    shown = _columns(kept) if form is None else _chosen(kept)
+    shown = _read_columns(kept) if form is None else _read_chosen_columns(kept)
     parts = {column.part for column in shown}
     return {
         "form": form or ReadingForm(data=vars(kept.choices)),
         "columns": shown,
         "has_parts": len(parts) > 1,
-        "field_titles": import_columns.field_titles(),
+        "field_titles": import_columns.list_field_titles(),
     }
 
 
-def seen_fields(
+def make_preview_fields(
     slug: str, kept: Kept, outcome: Mapping[str, Any], *, decided: Sequence[str]
 ) -> dict[str, Any]:
     """Return what the template needs for what was seen: counts, notes, one page of rows.
 
     `decided` are the places that are ticked, as the form has them or as they are kept.
     """
-    fate = _fate_asked_for()
-    rows = row_preview.read(kept.rows, fate=fate, after=_after(), limit=_ROWS + 1)
-    last = rows[_ROWS - 1].number if len(rows) > _ROWS else 0
+    fate = _read_fate()
+    rows = row_preview.read(kept.rows, fate=fate, after=_read_after(), limit=_ROWS_PER_PAGE + 1)
+    last = rows[_ROWS_PER_PAGE - 1].number if len(rows) > _ROWS_PER_PAGE else 0
     return {
         "outcome": outcome,
-        "parts": bar_of({Fate(name): count for name, count in outcome["fates"].items()}),
-        "notes_on_parts": [_note_in_words(note) for note in outcome["notes"]],
+        "parts": make_bar({Fate(name): count for name, count in outcome["fates"].items()}),
+        "notes_on_parts": [_describe_note(note) for note in outcome["notes"]],
         "fate": fate,
         "rows": [
             (
                 row,
-                fate_title(Fate(row.fate)),
-                why(row, kept.choices.opted_out),
+                word_fate(Fate(row.fate)),
+                explain_row(row, kept.choices.opted_out),
             )
-            for row in rows[:_ROWS]
+            for row in rows[:_ROWS_PER_PAGE]
         ],
-        "next_url": _url_of_rows(slug, fate, after=last) if last else None,
-        "previous_url": _url_of_rows(slug, fate) if _after() else None,
-        **_doubts(slug, kept, decided=decided),
+        "next_url": _make_rows_url(slug, fate, after=last) if last else None,
+        "previous_url": _make_rows_url(slug, fate) if _read_after() else None,
+        **_make_doubt_fields(slug, kept, decided=decided),
         "taken": sum(outcome["fates"][name] for name in _ORDER[:4]),
     }
 
 
-def _doubts(slug: str, kept: Kept, *, decided: Sequence[str]) -> dict[str, Any]:
+def _make_doubt_fields(slug: str, kept: Kept, *, decided: Sequence[str]) -> dict[str, Any]:
     """Return the rows that the admin has to decide on, those decided on among them."""
     after = max(request.args.get("doubts", 0, type=int), 0)
     known = kept.choices.opted_out
-    rows = row_preview.read_doubtful(kept.rows, decided=known, after=after, limit=_DOUBTFUL + 1)
-    last = rows[_DOUBTFUL - 1].number if len(rows) > _DOUBTFUL else 0
+    rows = row_preview.read_doubtful(kept.rows, decided=known, after=after, limit=_MAX_DOUBTFUL + 1)
+    last = rows[_MAX_DOUBTFUL - 1].number if len(rows) > _MAX_DOUBTFUL else 0
     return {
-        "doubtful": [(row, apart_from_doubt(row)) for row in rows[:_DOUBTFUL]],
+        "doubtful": [(row, explain_doubtful_row(row)) for row in rows[:_MAX_DOUBTFUL]],
         "doubtful_count": row_preview.count_doubtful(kept.rows),
         "opted_out": set(decided),
-        "more_doubts": address_of("imports.show", slug=slug, doubts=last, _anchor="doubts")
+        "more_doubts": make_url("imports.show", slug=slug, doubts=last, _anchor="doubts")
         if last
         else "",
     }
 
 
-def _url_of_rows(slug: str, fate: Fate | None, *, after: int | None = None) -> str:
-    return address_of("imports.show", slug=slug, fate=fate, after=after, _anchor="rows")
+def _make_rows_url(slug: str, fate: Fate | None, *, after: int | None = None) -> str:
+    return make_url("imports.show", slug=slug, fate=fate, after=after, _anchor="rows")
 
 
-def bar_of(fates: Mapping[Fate, int]) -> list[tuple[str, str, int]]:
+def make_bar(fates: Mapping[Fate, int]) -> list[tuple[str, str, int]]:
     """Return the parts of a bar of fates: key, words, count."""
-    return [(str(fate), fate_title(fate), fates[fate]) for fate in _ORDER]
+    return [(str(fate), word_fate(fate), fates[fate]) for fate in _ORDER]
 
 
-def _fate_asked_for() -> Fate | None:
+def _read_fate() -> Fate | None:
     name = request.args.get("fate", "")
     return Fate(name) if name in set(Fate) else None
 
 
-def _after() -> int:
+def _read_after() -> int:
     return max(request.args.get("after", 0, type=int), 0)
 
 
-def _note_in_words(note: Mapping[str, Any]) -> str:
+def _describe_note(note: Mapping[str, Any]) -> str:
     part = f"{note['part']}: " if note["part"] else ""
     # What was looked at before these were counted tells of none.
     if note.get("numbers") or note.get("unread"):
-        return part + " ".join(_dates_in_words(note))
+        return part + " ".join(_describe_dates(note))
     if note["column"]:
         return part + gettext(
             "The column “%(column)s” says Yes and No, and it is not known to what. If a No means "
@@ -295,7 +297,7 @@ def _note_in_words(note: Mapping[str, Any]) -> str:
     )
 
 
-def _dates_in_words(note: Mapping[str, Any]) -> Iterator[str]:
+def _describe_dates(note: Mapping[str, Any]) -> Iterator[str]:
     if note["numbers"]:
         yield ngettext(
             "In the column “%(column)s”, 1 cell is a number of days, as spreadsheets keep dates "
@@ -316,22 +318,22 @@ def _dates_in_words(note: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def refusal_in_words(refusal: RepermitError) -> str:
+def describe_refusal(refusal: RepermitError) -> str:
     """Return why something was refused, in the page's language."""
     if not isinstance(refusal, ListFileError):
-        return sentence(refusal.said)
-    return _placed(refusal.reason, refusal.line, refusal.expected)
+        return make_sentence(refusal.said)
+    return _word_place(refusal.reason, refusal.line, refusal.expected)
 
 
-def place_in_words(outcome: Mapping[str, Any]) -> str:
+def describe_place(outcome: Mapping[str, Any]) -> str:
     """Return why a file was refused, where in it, and what was expected instead."""
-    return _placed(unpacked(outcome["refused"]), outcome["line"], unpacked(outcome["expected"]))
+    return _word_place(unpacked(outcome["refused"]), outcome["line"], unpacked(outcome["expected"]))
 
 
-def _placed(reason: Said, line: int, expected: Said) -> str:
-    text = sentence(reason)
+def _word_place(reason: Said, line: int, expected: Said) -> str:
+    text = make_sentence(reason)
     if line:
         text = gettext("Line %(line)s: %(reason)s", line=line, reason=text)
     if expected:
-        text += " " + gettext("Expected: %(expected)s.", expected=in_words(expected))
+        text += " " + gettext("Expected: %(expected)s.", expected=translate_said(expected))
     return text

@@ -29,17 +29,17 @@ from repermit.imports.row_preview import Sight
 from repermit.imports.uploads import Choices, Kept
 from repermit.rules.consent import Fate
 from repermit.web.admin import import_preview
-from repermit.web.admin.current_user import actor, note_look
+from repermit.web.admin.current_user import get_actor, note_access
+from repermit.web.admin.page_permissions import in_the_background, takes_up_to
 from repermit.web.admin.rendering import (
+    count_open_steps,
     flash_message,
+    format_number,
     gettext,
     ngettext,
-    number_in_words,
     redirect_to,
     render_page,
-    steps_reached,
 )
-from repermit.web.admin.require_permission import in_the_background, takes_up_to
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -47,24 +47,24 @@ if TYPE_CHECKING:
 
 pages = Blueprint("imports", __name__, url_prefix="/admin/lists/<slug>/file")
 
-_AROUND_A_FILE = 64 * 1024
+_FORM_OVERHEAD = 64 * 1024
 _REFUSED = (Fate.INVALID, Fate.OPTED_OUT, Fate.SUPPRESSED, Fate.DUPLICATE)
-_ROWS_AT_ONCE = 500
+_MAX_ROWS_AT_ONCE = 500
 # A file of so many rows is taken back while somebody waits for the page, a larger one beside it.
-_TAKEN_BACK_AT_ONCE = 2000
+_MAX_UNDONE_AT_ONCE = 2000
 
 
 @pages.get("", endpoint="show")
-def show_step(slug: str) -> Response:
+def show_import(slug: str) -> Response:
     """Show the form for a file, or what would become of the rows of the one that waits."""
     mailing_list = find_list(slug)
     kept = uploads.find_upload(mailing_list, settings=get_site().settings)
-    return _show(mailing_list) if kept is None else _show_kept(mailing_list, kept)
+    return _show_page(mailing_list) if kept is None else _show_waiting_file(mailing_list, kept)
 
 
 @pages.get("/state.json")
 @in_the_background
-def state(slug: str) -> Response:
+def show_state(slug: str) -> Response:
     """Say whether a file is being worked with, for the page that waits for it."""
     mailing_list = find_list(slug)
     kept = uploads.find_upload(mailing_list, settings=get_site().settings)
@@ -74,62 +74,68 @@ def state(slug: str) -> Response:
 
 
 @pages.post("/upload")
-@takes_up_to(uploads.LARGEST + _AROUND_A_FILE)
-def upload(slug: str) -> AnyResponse:
+@takes_up_to(uploads.LARGEST + _FORM_OVERHEAD)
+def upload_file(slug: str) -> AnyResponse:
     """Keep a file, and look at it."""
     mailing_list, site, file = find_list(slug), get_site(), request.files.get("file")
     if file is None or not file.filename:
-        return _show(mailing_list, status=422, wrong=gettext("Choose a file first."))
+        return _show_page(mailing_list, status=422, wrong=gettext("Choose a file first."))
     try:
         uploads.keep_upload(
             site.database,
             mailing_list,
             file.stream,
             name=file.filename,
-            user_id=import_preview.user_id(),
+            user_id=import_preview.get_user_id(),
             settings=site.settings,
             now=get_arrival(),
         )
     except RepermitError as refusal:
-        return _show(mailing_list, status=422, wrong=import_preview.refusal_in_words(refusal))
-    uploads.note_upload(site.database, mailing_list, "handed_in", now=get_arrival(), actor=actor())
-    return _look(mailing_list, uploads.Choices())
+        return _show_page(mailing_list, status=422, wrong=import_preview.describe_refusal(refusal))
+    uploads.note_upload(
+        site.database, mailing_list, "handed_in", now=get_arrival(), actor=get_actor()
+    )
+    return _preview_file(mailing_list, uploads.Choices())
 
 
 @pages.post("/look")
-def save(slug: str) -> AnyResponse:
+def save_reading(slug: str) -> AnyResponse:
     """Look at the file again, read as the form says."""
-    mailing_list, kept = _shown(slug)
+    mailing_list, kept = _find_shown(slug)
     form = import_preview.ReadingForm(request.form)
-    choices, wrong = import_preview.choices_in(form, kept)
+    choices, wrong = import_preview.read_choices(form, kept)
     if wrong:
-        return _show_kept(mailing_list, kept, status=422, form=form, wrong=wrong)
-    return _look(mailing_list, choices)
+        return _show_waiting_file(mailing_list, kept, status=422, form=form, wrong=wrong)
+    return _preview_file(mailing_list, choices)
 
 
 @pages.post("/take-in")
-def take_in(slug: str) -> AnyResponse:
+def import_file(slug: str) -> AnyResponse:
     """Take the file in, if what would become of its rows has been shown as it will be."""
-    mailing_list, kept = _shown(slug)
+    mailing_list, kept = _find_shown(slug)
     outcome, form = kept.task.result, import_preview.ReadingForm(request.form)
-    choices, wrong = import_preview.choices_in(form, kept)
+    choices, wrong = import_preview.read_choices(form, kept)
     if outcome is None or "refused" in outcome:
-        return _look(mailing_list, choices) if not wrong else redirect_to("imports.show", slug=slug)
-    if wrong or not import_preview.is_complete(form, choices, kept, mailing_list):
-        return _show_kept(mailing_list, kept, status=422, form=form, wrong=wrong)
+        return (
+            _preview_file(mailing_list, choices)
+            if not wrong
+            else redirect_to("imports.show", slug=slug)
+        )
+    if wrong or not import_preview.validate_choices(form, choices, kept, mailing_list):
+        return _show_waiting_file(mailing_list, kept, status=422, form=form, wrong=wrong)
     if not choices.reads_as(read_upload.choices_of(outcome)):
         flash_message(
             gettext("You changed how the file is read. Look at what becomes of it now."),
             kind="warning",
         )
-        return _look(mailing_list, choices)
-    return _take(mailing_list, kept, choices)
+        return _preview_file(mailing_list, choices)
+    return _start_import(mailing_list, kept, choices)
 
 
 @pages.post("/give-up")
-def give_up(slug: str) -> AnyResponse:
+def discard_file(slug: str) -> AnyResponse:
     """Delete the file that waits."""
-    mailing_list, kept = _shown(slug)
+    mailing_list, kept = _find_shown(slug)
     database = get_site().database
     try:
         uploads.give_up(database, kept)
@@ -138,13 +144,15 @@ def give_up(slug: str) -> AnyResponse:
             gettext("The file is being worked with. Try again in a minute."), kind="problem"
         )
     else:
-        uploads.note_upload(database, mailing_list, "given_up", now=get_arrival(), actor=actor())
+        uploads.note_upload(
+            database, mailing_list, "given_up", now=get_arrival(), actor=get_actor()
+        )
         flash_message(gettext("The file is deleted; nothing of it was taken in."))
     return redirect_to("imports.show", slug=slug)
 
 
 @pages.post("/undo")
-def undo(slug: str) -> AnyResponse:
+def undo_import(slug: str) -> AnyResponse:
     """Take the last file back."""
     mailing_list, site = find_list(slug), get_site()
     try:
@@ -153,71 +161,71 @@ def undo(slug: str) -> AnyResponse:
             mailing_list,
             settings=site.settings,
             now=get_arrival(),
-            actor=actor(),
-            most=_TAKEN_BACK_AT_ONCE,
+            actor=get_actor(),
+            most=_MAX_UNDONE_AT_ONCE,
         )
     except RepermitError as refusal:
-        return _show(mailing_list, status=422, wrong=import_preview.refusal_in_words(refusal))
+        return _show_page(mailing_list, status=422, wrong=import_preview.describe_refusal(refusal))
     if done.is_whole:
-        flash_message(_taken_back_in_words(done))
+        flash_message(_describe_undo(done))
     return redirect_to("imports.show", slug=slug)
 
 
 @pages.post("/refused.csv")
-def refused(slug: str) -> Response:
+def download_refused(slug: str) -> Response:
     """Return the rows that are not taken in, each with the reason, as CSV.
 
     That is an entry of the evidence, and so no GET, which any website could have a browser do.
     """
-    mailing_list, kept = _waiting(slug)
+    mailing_list, kept = _find_waiting(slug)
     if not kept.rows.exists():
         abort(404)
-    note_look("exported", mailing_list=mailing_list)
+    note_access("exported", mailing_list=mailing_list)
     count = row_preview.count(kept.rows, _REFUSED)
     with get_site().database.atomic():
         export.note_refused(
             mailing_list,
             count,
             now=get_arrival(),
-            actor=actor(),
+            actor=get_actor(),
         )
     rows = row_preview.read_all(kept.rows, _REFUSED)
     return Response(
-        stream_with_context(_csv(rows, kept.choices.opted_out)),
+        stream_with_context(_iter_csv(rows, kept.choices.opted_out)),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="refused-{slug}.csv"'},
     )
 
 
-def _csv(rows: Iterable[Sight], decided: Collection[str]) -> Iterator[str]:
+def _iter_csv(rows: Iterable[Sight], decided: Collection[str]) -> Iterator[str]:
     """Yield a table in pieces; without a byte order mark Excel would take it for another code."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     buffer.write("\ufeff")
     writer.writerow(("part", "line", "address", "name", "fate", "reason"))
     for row in rows:
-        reason = import_preview.why(row, decided)
+        reason = import_preview.explain_row(row, decided)
         cells = (row.part, str(row.line), row.address, row.name, row.fate, reason)
         writer.writerow(map(guard, cells))
-        if buffer.tell() > _ROWS_AT_ONCE * 100:
+        if buffer.tell() > _MAX_ROWS_AT_ONCE * 100:
             yield buffer.getvalue()
             buffer.seek(0)
             buffer.truncate()
     yield buffer.getvalue()
 
 
-def _taken_back_in_words(done: UndoResult) -> str:
+def _describe_undo(done: UndoResult) -> str:
     return gettext(
         "Took back %(file)s. Contacts taken back: %(contacts)s; put back as they were: "
         "%(restored)s; suppressions taken back: %(suppressions)s.",
         file=done.file,
-        contacts=number_in_words(done.contacts_taken_back),
-        restored=number_in_words(done.restored),
-        suppressions=number_in_words(done.suppressions_taken_back),
+        contacts=format_number(done.contacts_taken_back),
+        restored=format_number(done.restored),
+        suppressions=format_number(done.suppressions_taken_back),
     )
 
 
-def _waiting(slug: str) -> tuple[MailingList, Kept]:
+def _find_waiting(slug: str) -> tuple[MailingList, Kept]:
     mailing_list = find_list(slug)
     kept = uploads.find_upload(mailing_list, settings=get_site().settings)
     if kept is None:
@@ -225,9 +233,9 @@ def _waiting(slug: str) -> tuple[MailingList, Kept]:
     return mailing_list, kept
 
 
-def _shown(slug: str) -> tuple[MailingList, Kept]:
+def _find_shown(slug: str) -> tuple[MailingList, Kept]:
     """Return the file that waits; if the form was about an earlier one, the page comes first."""
-    mailing_list, kept = _waiting(slug)
+    mailing_list, kept = _find_waiting(slug)
     if request.form.get("upload") != kept.upload.token:
         flash_message(
             gettext("Another file was handed in meanwhile. Nothing was done: look at it first."),
@@ -237,7 +245,7 @@ def _shown(slug: str) -> tuple[MailingList, Kept]:
     return mailing_list, kept
 
 
-def _look(mailing_list: MailingList, choices: Choices) -> AnyResponse:
+def _preview_file(mailing_list: MailingList, choices: Choices) -> AnyResponse:
     site = get_site()
     read_upload.look_at(
         site.database,
@@ -245,12 +253,12 @@ def _look(mailing_list: MailingList, choices: Choices) -> AnyResponse:
         choices=choices,
         settings=site.settings,
         now=get_arrival(),
-        actor=actor(),
+        actor=get_actor(),
     )
     return redirect_to("imports.show", slug=mailing_list.slug)
 
 
-def _take(mailing_list: MailingList, kept: Kept, choices: Choices) -> AnyResponse:
+def _start_import(mailing_list: MailingList, kept: Kept, choices: Choices) -> AnyResponse:
     site = get_site()
     read_upload.take_in(
         site.database,
@@ -258,7 +266,7 @@ def _take(mailing_list: MailingList, kept: Kept, choices: Choices) -> AnyRespons
         choices=choices,
         settings=site.settings,
         now=get_arrival(),
-        actor=actor(),
+        actor=get_actor(),
     )
     is_staged = uploads.find_upload(mailing_list, settings=site.settings) is None
     if is_staged and background_tasks.unfinished_file(mailing_list) is None:
@@ -274,22 +282,22 @@ def _take(mailing_list: MailingList, kept: Kept, choices: Choices) -> AnyRespons
     return redirect_to("imports.show", slug=mailing_list.slug)
 
 
-def _show(mailing_list: MailingList, *, status: int = 200, wrong: str = "") -> Response:
+def _show_page(mailing_list: MailingList, *, status: int = 200, wrong: str = "") -> Response:
     return render_page(
         "imports/upload.html",
         status=status,
         mailing_list=mailing_list,
-        reached=steps_reached(mailing_list),
+        reached=count_open_steps(mailing_list),
         wrong=wrong,
         imports=imports_undo.past_imports(mailing_list),
         taking_back=imports_undo.undo_progress(mailing_list),
         taking_in=imports_undo.unfinished_import(mailing_list),
-        bars=import_preview.bar_of,
+        bars=import_preview.make_bar,
         largest=uploads.LARGEST // 1_000_000,
     )
 
 
-def _show_kept(
+def _show_waiting_file(
     mailing_list: MailingList,
     kept: Kept,
     *,
@@ -299,28 +307,28 @@ def _show_kept(
 ) -> Response:
     is_busy, outcome, decided = kept.task.is_busy, kept.task.result, kept.choices.opted_out
     if form is not None:
-        decided = import_preview.decided_in_form(kept)
+        decided = import_preview.read_decisions(kept)
     shared: dict[str, Any] = {
         "mailing_list": mailing_list,
-        "reached": steps_reached(mailing_list),
+        "reached": count_open_steps(mailing_list),
         "file": kept.upload.name,
         "token": kept.upload.token,
         "wrong": list(wrong),
     }
     if outcome is None:
         return render_page(
-            "imports/progress.html", is_busy=is_busy, notes=_notes_meanwhile(), **shared
+            "imports/progress.html", is_busy=is_busy, notes=_list_notes(), **shared
         )
-    note_look("looked", mailing_list=mailing_list)
-    fields = import_preview.reading_fields(kept, form)
+    note_access("looked", mailing_list=mailing_list)
+    fields = import_preview.make_form_fields(kept, form)
     if "refused" in outcome:
-        reason = import_preview.place_in_words(outcome)
+        reason = import_preview.describe_place(outcome)
         return render_page("imports/refused.html", status=status, reason=reason, **fields, **shared)
-    seen = import_preview.seen_fields(mailing_list.slug, kept, outcome, decided=decided)
+    seen = import_preview.make_preview_fields(mailing_list.slug, kept, outcome, decided=decided)
     return render_page("imports/preview.html", status=status, **seen, **fields, **shared)
 
 
-def _notes_meanwhile() -> list[tuple[str, str]]:
+def _list_notes() -> list[tuple[str, str]]:
     """Return what a page says that waits for a file; warnings are about the page after it."""
     notes: Any = get_flashed_messages(with_categories=True)
     for kind, text in notes:

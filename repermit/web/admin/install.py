@@ -45,23 +45,23 @@ from repermit.web.admin import (
     text_corrections,
     users,
 )
-from repermit.web.admin.current_user import TOKEN
+from repermit.web.admin.current_user import TOKEN_KEY
 from repermit.web.admin.page_permissions import for_everybody
 
 pages = Blueprint("static_files", __name__, url_prefix="/admin/static")
 
-_A_DAY = 24 * 3600
+_DAY_SECONDS = 24 * 3600
 
 
 @pages.get("/<path:name>")
 @for_everybody
-def file(name: str) -> Response:
+def serve_static_file(name: str) -> Response:
     """Return a file of `static/`; they are small and read whole."""
     found = safe_join(str(asset("static")), name)
     if found is None or not Path(found).is_file():
         abort(404)
     response = Response(Path(found).read_bytes(), mimetype=mimetypes.guess_type(name)[0])
-    response.cache_control.max_age = _A_DAY
+    response.cache_control.max_age = _DAY_SECONDS
     response.add_etag()
     response.make_conditional(request)
     return response
@@ -105,7 +105,7 @@ class _Number(IntegerConverter):
     regex = r"\d{1,18}"
 
 
-def register(app: Flask, settings: Settings) -> None:
+def register_admin_pages(app: Flask, settings: Settings) -> None:
     """Add the pages below /admin/, with the cookie and the keys that only they use."""
     _set_up_cookie(app, settings)
     app.config.update(
@@ -114,9 +114,9 @@ def register(app: Flask, settings: Settings) -> None:
         WTF_CSRF_TIME_LIMIT=None,
         WTF_CSRF_SSL_STRICT=False,
     )
-    require_permission.prepare(app)
-    require_permission.guard(app)
-    app.register_error_handler(Refused, result_text.show_reason)
+    require_permission.set_up_login(app)
+    require_permission.install_guard(app)
+    app.register_error_handler(Refused, result_text.show_refused_page)
     app.url_map.converters["int"] = _Number
     # Werkzeug would redirect /admin/people to /admin/people/ at the host that the request names.
     app.url_map.strict_slashes = False
@@ -125,7 +125,7 @@ def register(app: Flask, settings: Settings) -> None:
     app.url_map.strict_slashes = True
 
 
-def cookie_reader(settings: Settings) -> Callable[[str], bool]:
+def make_cookie_reader(settings: Settings) -> Callable[[str], bool]:
     """Return what says of a Cookie header whether somebody got it who gave a password.
 
     It looks at the signature alone, not into the database, where the session may have ended.
@@ -135,7 +135,7 @@ def cookie_reader(settings: Settings) -> Callable[[str], bool]:
 
     def is_of_a_login(header: str) -> bool:
         request = app.request_class({"HTTP_COOKIE": header})
-        return TOKEN in (app.session_interface.open_session(app, request) or ())
+        return TOKEN_KEY in (app.session_interface.open_session(app, request) or ())
 
     return is_of_a_login
 
@@ -144,9 +144,9 @@ def _set_up_cookie(app: Flask, settings: Settings) -> None:
     path = urlsplit(settings.public_url).path
     is_secure = settings.public_url.startswith("https:")
     app.config.update(
-        SECRET_KEY=_own_key(settings.secret_keys[-1]),
-        SECRET_KEY_FALLBACKS=[_own_key(key) for key in settings.secret_keys[:-1]],
-        SESSION_COOKIE_NAME=cookie_name(settings),
+        SECRET_KEY=_derive_key(settings.secret_keys[-1]),
+        SECRET_KEY_FALLBACKS=[_derive_key(key) for key in settings.secret_keys[:-1]],
+        SESSION_COOKIE_NAME=make_cookie_name(settings),
         # The prefix wants "/", by which everything on the host is sent it.
         SESSION_COOKIE_PATH="/" if is_secure else f"{path}/admin/",
         SESSION_COOKIE_HTTPONLY=True,
@@ -155,7 +155,7 @@ def _set_up_cookie(app: Flask, settings: Settings) -> None:
     )
 
 
-def cookie_name(settings: Settings) -> str:
+def make_cookie_name(settings: Settings) -> str:
     """Return the name of the cookie, with the prefix that lets no other host set it (RFC 6265bis).
 
     Browsers take that prefix by https alone. Two installations on one host have two names.
@@ -166,6 +166,6 @@ def cookie_name(settings: Settings) -> str:
     return f"__Host-repermit{path}"
 
 
-def _own_key(key: bytes) -> bytes:
+def _derive_key(key: bytes) -> bytes:
     """Return Flask's key: made from a link key, but another one, so that neither signs for both."""
     return hmac.digest(key, b"repermit admin cookie", hashlib.sha256)

@@ -12,11 +12,11 @@ from repermit.accounts import api_tokens
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import NotFound, Refused
 from repermit.i18n.lazy_text import N_
-from repermit.web.admin.audit_log import actor_in_words, emails, number_typed, scope_in_words
-from repermit.web.admin.current_user import actor
+from repermit.web.admin.audit_log import describe_actor, describe_scope, list_emails, parse_number
+from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
-from repermit.web.admin.result_text import in_words, sentence
+from repermit.web.admin.result_text import make_sentence, translate_said
 from repermit.web.request_context import get_arrival, get_site
 from repermit.webhooks import deliver, endpoints
 from repermit.webhooks.events import WebhookFacts
@@ -29,7 +29,7 @@ pages = Blueprint("integrations", __name__, url_prefix="/admin/connecting")
 
 _WRONG = 422
 _LONGEST_NAME = 60
-_PAGE = 50
+_PAGE_SIZE = 50
 
 
 class TokenForm(Form):
@@ -73,32 +73,32 @@ class WebhookForm(Form):
 @pages.get("/")
 def show() -> Response:
     """Show the tokens that hold, and the webhooks."""
-    return _show()
+    return _show_page()
 
 
-def _show(
+def _show_page(
     *, tokening: TokenForm | None = None, hooking: WebhookForm | None = None, status: int = 200
 ) -> Response:
-    known = emails()
+    known = list_emails()
     return render_page(
         "integrations/show.html",
         status=status,
         tokens=[
-            (one, actor_in_words(one.created_by, known))
+            (one, describe_actor(one.created_by, known))
             for one in api_tokens.tokens()
             if one.revoked_at is None
         ],
-        scopes=_scopes(),
-        hooks=[(one, actor_in_words(one.created_by, known)) for one in endpoints.listed()],
+        scopes=_list_scopes(),
+        hooks=[(one, describe_actor(one.created_by, known)) for one in endpoints.listed()],
         tokening=tokening or TokenForm(),
         hooking=hooking or WebhookForm(),
         api_url=f"{get_site().settings.public_url}/api/v1",
-        in_words=in_words,
+        in_words=translate_said,
     )
 
 
-def _scopes() -> list[tuple[str, str]]:
-    return [(scope, scope_in_words(scope)) for scope in api_tokens.SCOPES]
+def _list_scopes() -> list[tuple[str, str]]:
+    return [(scope, describe_scope(scope)) for scope in api_tokens.SCOPES]
 
 
 # --- Tokens.
@@ -109,26 +109,26 @@ def make_token() -> Response:
     """Make a token, and show it this once."""
     form = TokenForm(request.form)
     if not form.validate():
-        return _show(tokening=form, status=_WRONG)
+        return _show_page(tokening=form, status=_WRONG)
     try:
         made = api_tokens.make_token(
             get_site().database,
             form.name.data,
             scopes=form.scopes.data,
             now=get_arrival(),
-            actor=actor(),
+            actor=get_actor(),
         )
     except Refused:
         # The form has seen to all else that a page can send.
         form.refuse("name", gettext("This name cannot be used, or there is a token of it already."))
-        return _show(tokening=form, status=_WRONG)
+        return _show_page(tokening=form, status=_WRONG)
     return render_page("integrations/secret.html", kind="token", secret=made.bearer)
 
 
 @pages.post("/tokens/<int:token_id>/revoke")
 def revoke_token(token_id: int) -> AnyResponse:
     """End a token."""
-    api_tokens.revoke_token(get_site().database, token_id, now=get_arrival(), actor=actor())
+    api_tokens.revoke_token(get_site().database, token_id, now=get_arrival(), actor=get_actor())
     flash_message(gettext("Revoked. The program is refused from now on."))
     return redirect_to("integrations.show")
 
@@ -141,7 +141,7 @@ def add_webhook() -> Response:
     """Add a webhook, and show its secret this once."""
     form, site = WebhookForm(request.form), get_site()
     if not form.validate():
-        return _show(hooking=form, status=_WRONG)
+        return _show_page(hooking=form, status=_WRONG)
     mailing_list = find_list(form.list.data) if form.list.data else None
     try:
         added = endpoints.add(
@@ -150,18 +150,18 @@ def add_webhook() -> Response:
             mailing_list=mailing_list,
             settings=site.settings,
             now=get_arrival(),
-            actor=actor(),
+            actor=get_actor(),
         )
     except Refused as error:
-        form.refuse("url", sentence(error.said))
-        return _show(hooking=form, status=_WRONG)
+        form.refuse("url", make_sentence(error.said))
+        return _show_page(hooking=form, status=_WRONG)
     return render_page("integrations/secret.html", kind="webhook", secret=added.secret)
 
 
 @pages.post("/webhooks/<int:webhook_id>/remove")
 def remove_webhook(webhook_id: int) -> AnyResponse:
     """Tell a webhook nothing more."""
-    endpoints.remove(get_site().database, webhook_id, now=get_arrival(), actor=actor())
+    endpoints.remove(get_site().database, webhook_id, now=get_arrival(), actor=get_actor())
     flash_message(gettext("Removed. It is told nothing more."))
     return redirect_to("integrations.show")
 
@@ -171,20 +171,20 @@ def test_webhook(webhook_id: int) -> AnyResponse:
     """Send a message that says nothing, and say what came of it."""
     site = get_site()
     reply = deliver.test(
-        site.database, webhook_id, settings=site.settings, now=get_arrival(), actor=actor()
+        site.database, webhook_id, settings=site.settings, now=get_arrival(), actor=get_actor()
     )
-    _say_reply(reply)
+    _flash_reply(reply)
     return redirect_to("integrations.show_deliveries", webhook_id=webhook_id)
 
 
-def _say_reply(reply: Reply) -> None:
+def _flash_reply(reply: Reply) -> None:
     if reply.is_taken:
         said = gettext(
             "The test message has arrived: it was answered with %(code)s.", code=reply.code
         )
         flash_message(said)
         return
-    said = in_words(reply.problem)
+    said = translate_said(reply.problem)
     flash_message(
         gettext("The test message has not arrived: %(problem)s.", problem=said), kind="problem"
     )
@@ -193,33 +193,33 @@ def _say_reply(reply: Reply) -> None:
 @pages.get("/webhooks/<int:webhook_id>/")
 def show_deliveries(webhook_id: int) -> Response:
     """Show what a webhook was told, the newest first."""
-    hook, before = _hook(webhook_id), number_typed(request.args.get("before", ""))
-    found = endpoints.log(webhook_id, before=before or None, limit=_PAGE + 1)
+    hook, before = _find_webhook(webhook_id), parse_number(request.args.get("before", ""))
+    found = endpoints.log(webhook_id, before=before or None, limit=_PAGE_SIZE + 1)
     return render_page(
         "integrations/deliveries.html",
         hook=hook,
-        deliveries=found[:_PAGE],
+        deliveries=found[:_PAGE_SIZE],
         is_further_back=bool(before),
-        before=found[_PAGE - 1].seq if len(found) > _PAGE else 0,
-        in_words=in_words,
+        before=found[_PAGE_SIZE - 1].seq if len(found) > _PAGE_SIZE else 0,
+        in_words=translate_said,
     )
 
 
 @pages.post("/webhooks/<int:webhook_id>/deliveries/<int:delivery_id>/again")
-def redeliver(webhook_id: int, delivery_id: int) -> AnyResponse:
+def redeliver_event(webhook_id: int, delivery_id: int) -> AnyResponse:
     """Have a webhook told once more."""
     try:
-        endpoints.redeliver(get_site().database, delivery_id, now=get_arrival(), actor=actor())
+        endpoints.redeliver(get_site().database, delivery_id, now=get_arrival(), actor=get_actor())
     except NotFound:
         raise
     except Refused as error:
-        flash_message(sentence(error.said), kind="warning")
+        flash_message(make_sentence(error.said), kind="warning")
     else:
         flash_message(gettext("It is told again in a moment."))
     return redirect_to("integrations.show_deliveries", webhook_id=webhook_id)
 
 
-def _hook(webhook_id: int) -> WebhookFacts:
+def _find_webhook(webhook_id: int) -> WebhookFacts:
     found = [one for one in endpoints.listed() if one.id == webhook_id]
     if not found:
         raise NotFound("there is no such webhook")

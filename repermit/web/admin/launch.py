@@ -24,23 +24,23 @@ from repermit.db.models.lists import MailingList, find_list
 from repermit.emails import website_notice
 from repermit.errors import Refused
 from repermit.rules.consent import CampaignState, Exclusion, Fate
-from repermit.web.admin.campaign_dates import Outlook, deadline_in_words, outlook
-from repermit.web.admin.check_findings import findings_in_words
-from repermit.web.admin.current_user import actor
+from repermit.web.admin.campaign_dates import Outlook, describe_deadline, make_outlook
+from repermit.web.admin.check_findings import describe_findings
+from repermit.web.admin.current_user import get_actor
+from repermit.web.admin.page_permissions import in_the_background
 from repermit.web.admin.rendering import (
+    count_open_steps,
     flash_message,
+    get_page_language,
     gettext,
     has_page,
-    language_name,
+    name_language,
     ngettext,
-    page_language,
     redirect_home,
     redirect_to,
     render_page,
-    steps_reached,
 )
-from repermit.web.admin.require_permission import in_the_background
-from repermit.web.admin.result_text import sentence
+from repermit.web.admin.result_text import make_sentence
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -49,36 +49,38 @@ if TYPE_CHECKING:
 pages = Blueprint("launch", __name__, url_prefix="/admin/lists/<slug>/launch")
 
 # Asks for so many contacts are made while somebody waits for the page, the others beside it.
-_AT_ONCE = 5_000
+_MAX_ASKS_AT_ONCE = 5_000
 _ACCEPT = "accept-"
 _SEPARATORS = str.maketrans("", "", "., \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}'’")
 
 
 @pages.get("", endpoint="show")
-def show_step(slug: str) -> Response:
+def show_launch(slug: str) -> Response:
     """Show what a launch would do; with a campaign under way, that it is."""
-    return _show(find_list(slug))
+    return _show_page(find_list(slug))
 
 
 @pages.post("", endpoint="launch")
-def launch(slug: str) -> AnyResponse:
+def launch_campaign(slug: str) -> AnyResponse:
     """Launch what was seen, if the number of people that was typed is the one there is."""
     mailing_list = find_list(slug)
-    seen, typed = _outlook(mailing_list), request.form.get("confirm", "").strip()
+    seen, typed = _make_outlook(mailing_list), request.form.get("confirm", "").strip()
     if seen.deadline is None:
-        return _show(mailing_list, status=422, seen=seen, typed=typed)
+        return _show_page(mailing_list, status=422, seen=seen, typed=typed)
     _keep_reasons(mailing_list)
-    problems = _problems(mailing_list, seen)
-    accepted = _accepted(mailing_list, problems or ())
+    problems = _find_problems(mailing_list, seen)
+    accepted = _read_accepted(mailing_list, problems or ())
     wrong = ""
     if typed.translate(_SEPARATORS) != str(seen.plan.asked):
         wrong = gettext("Type how many people will be asked, as it stands above.")
-    elif problems is None or request.form.get("version") != _version(
+    elif problems is None or request.form.get("version") != _make_version(
         mailing_list, seen.conditions, problems
     ):
-        wrong = _changed()
+        wrong = _word_changed()
     if wrong or problems is None or not all(map(draft_conditions.is_reason, accepted.values())):
-        return _show(mailing_list, status=422, seen=seen, typed=typed, wrong=wrong, asks_why=True)
+        return _show_page(
+            mailing_list, status=422, seen=seen, typed=typed, wrong=wrong, asks_why=True
+        )
     site, conditions = get_site(), seen.conditions
     try:
         launched = campaigns_launch.launch(
@@ -92,21 +94,21 @@ def launch(slug: str) -> AnyResponse:
             include_thin=conditions.include_thin,
             pilot=conditions.pilot,
             reminder=conditions.reminder,
-            actor=actor(),
+            actor=get_actor(),
             expected=seen.plan.asked,
-            most=_AT_ONCE,
+            most=_MAX_ASKS_AT_ONCE,
             problems=[LaunchProblem(code=one.code, found=one.found) for one in problems],
             accepted=accepted,
-            format_note=sentence,
-            note_language=page_language(),
+            format_note=make_sentence,
+            note_language=get_page_language(),
         )
     except Refused:
         # The page says what stands against it; if nothing does by now, something has changed.
-        return _show(mailing_list, status=422, typed=typed, wrong=_changed())
+        return _show_page(mailing_list, status=422, typed=typed, wrong=_word_changed())
     draft_conditions.drop_conditions(site.database, mailing_list)
     forget_check(mailing_list)
-    keep_reasons(mailing_list, actor(), {})
-    flash_message(_launched_in_words(launched))
+    keep_reasons(mailing_list, get_actor(), {})
+    flash_message(_describe_launch(launched))
     return (
         redirect_to("campaign_page.show", slug=slug)
         if has_page("campaign_page.show")
@@ -130,9 +132,9 @@ def check_state(slug: str) -> Response:
     return jsonify(is_busy=is_checking(find_list(slug)))
 
 
-def _problems(mailing_list: MailingList, seen: Outlook) -> tuple[Finding, ...] | None:
+def _find_problems(mailing_list: MailingList, seen: Outlook) -> tuple[Finding, ...] | None:
     """Return what a check found wrong, None while it runs; none where more stands in the way."""
-    return () if seen.against else problems_before_launch(mailing_list)
+    return () if seen.against else find_launch_problems(mailing_list)
 
 
 def _keep_reasons(mailing_list: MailingList) -> None:
@@ -142,19 +144,19 @@ def _keep_reasons(mailing_list: MailingList) -> None:
         for name, text in request.form.items()
         if name.startswith(_ACCEPT)
     }
-    keep_reasons(mailing_list, actor(), given)
+    keep_reasons(mailing_list, get_actor(), given)
 
 
-def _accepted(mailing_list: MailingList, problems: tuple[Finding, ...]) -> dict[str, str]:
-    given = reasons_of(mailing_list, actor())
+def _read_accepted(mailing_list: MailingList, problems: tuple[Finding, ...]) -> dict[str, str]:
+    given = read_reasons(mailing_list, get_actor())
     return {one.code: given.get(one.code, "") for one in problems}
 
 
-def _changed() -> str:
+def _word_changed() -> str:
     return gettext("Something has changed meanwhile: please look again.")
 
 
-def _version(
+def _make_version(
     mailing_list: MailingList, conditions: Conditions, problems: tuple[Finding, ...] | None
 ) -> str:
     """Return what is another as soon as the conditions, or anything that people read, are others.
@@ -175,11 +177,13 @@ def _version(
     return sha256(repr(frozen).encode()).hexdigest()
 
 
-def _outlook(mailing_list: MailingList) -> Outlook:
-    return outlook(mailing_list, draft_conditions.read_conditions(mailing_list) or Conditions())
+def _make_outlook(mailing_list: MailingList) -> Outlook:
+    return make_outlook(
+        mailing_list, draft_conditions.read_conditions(mailing_list) or Conditions()
+    )
 
 
-def _show(
+def _show_page(
     mailing_list: MailingList,
     *,
     status: int = 200,
@@ -188,25 +192,25 @@ def _show(
     wrong: str = "",
     asks_why: bool = False,
 ) -> Response:
-    seen = seen or _outlook(mailing_list)
+    seen = seen or _make_outlook(mailing_list)
     campaign = latest_campaign(mailing_list)
     is_live = campaign is not None and CampaignState(campaign.state).is_live
     deadline = campaign.deadline if campaign is not None and is_live else seen.deadline
-    problems = () if is_live else _problems(mailing_list, seen)
-    accepted = _accepted(mailing_list, problems or ())
+    problems = () if is_live else _find_problems(mailing_list, seen)
+    accepted = _read_accepted(mailing_list, problems or ())
     return render_page(
         "launch/show.html",
         status=status,
         mailing_list=mailing_list,
-        reached=steps_reached(mailing_list),
+        reached=count_open_steps(mailing_list),
         is_live=is_live,
         outlook=seen,
-        deadline_in_words=deadline_in_words,
-        told=[sentence(note) for note in seen.plan.notes],
-        not_asked=_not_asked(seen.plan),
+        deadline_in_words=describe_deadline,
+        told=[make_sentence(note) for note in seen.plan.notes],
+        not_asked=_list_not_asked(seen.plan),
         typed=typed,
         wrong=wrong,
-        version=_version(mailing_list, seen.conditions, problems),
+        version=_make_version(mailing_list, seen.conditions, problems),
         is_checking=problems is None,
         to_accept=[
             (
@@ -215,14 +219,14 @@ def _show(
                 accepted[code],
                 asks_why and not draft_conditions.is_reason(accepted[code]),
             )
-            for code, found in by_code(problems or ())
+            for code, found in group_by_code(problems or ())
         ],
-        in_words=findings_in_words,
-        announcements=announcements(mailing_list, seen.plan.languages, deadline=deadline),
+        in_words=describe_findings,
+        announcements=list_announcements(mailing_list, seen.plan.languages, deadline=deadline),
     )
 
 
-def _not_asked(plan: Plan) -> list[tuple[str, str, int]]:
+def _list_not_asked(plan: Plan) -> list[tuple[str, str, int]]:
     """Return who will not be asked: what they are called, why, how many; nobody is left out."""
     why = {
         Exclusion.CONFIRMED: (
@@ -263,7 +267,7 @@ def _not_asked(plan: Plan) -> list[tuple[str, str, int]]:
     return [row for row in rows if row[2]]
 
 
-def _launched_in_words(launched: Launched) -> str:
+def _describe_launch(launched: Launched) -> str:
     if launched.is_in_doubt:
         return gettext(
             "Launched, but no mail leaves yet: all are in doubt until you have decided on them."
@@ -288,7 +292,7 @@ def _launched_in_words(launched: Launched) -> str:
 # --- The check before a launch, run beside the pages: mail server and DNS take seconds. -----------
 
 
-_FRESH = timedelta(minutes=15)
+_CHECK_VALIDITY = timedelta(minutes=15)
 _PATIENCE = 1.0
 """How many seconds a page waits for a check that is nearly done."""
 
@@ -311,14 +315,14 @@ class _Check(threading.Thread):
             self.error = error
 
 
-def problems_before_launch(mailing_list: MailingList) -> tuple[Finding, ...] | None:
+def find_launch_problems(mailing_list: MailingList) -> tuple[Finding, ...] | None:
     """Return what a check has found wrong; None while it runs, which this begins if need be."""
     site = get_site()
     about = (site.settings, mailing_lists.make_list_facts(mailing_list))
     with _turn:
-        check = _checks().get(mailing_list.slug)
-        if check is None or check.about != about or get_arrival() - check.at > _FRESH:
-            check = _begin(mailing_list.slug, about)
+        check = _get_checks().get(mailing_list.slug)
+        if check is None or check.about != about or get_arrival() - check.at > _CHECK_VALIDITY:
+            check = _start_check(mailing_list.slug, about)
     check.join(_PATIENCE)
     if check.error is not None:
         forget_check(mailing_list)
@@ -328,32 +332,32 @@ def problems_before_launch(mailing_list: MailingList) -> tuple[Finding, ...] | N
 
 def is_checking(mailing_list: MailingList) -> bool:
     """Say whether a check of a list is under way."""
-    check = _checks().get(mailing_list.slug)
+    check = _get_checks().get(mailing_list.slug)
     return check is not None and check.is_alive()
 
 
 def forget_check(mailing_list: MailingList) -> None:
     """Have the next page check anew."""
-    _checks().pop(mailing_list.slug, None)
+    _get_checks().pop(mailing_list.slug, None)
 
 
 def keep_reasons(mailing_list: MailingList, actor: str, reasons: Mapping[str, str]) -> None:
     """Keep why somebody would launch all the same, by code, for the page after a check."""
-    _reasons()[mailing_list.slug, actor] = dict(reasons)
+    _get_reasons()[mailing_list.slug, actor] = dict(reasons)
 
 
-def reasons_of(mailing_list: MailingList, actor: str) -> Mapping[str, str]:
+def read_reasons(mailing_list: MailingList, actor: str) -> Mapping[str, str]:
     """Return why somebody would launch all the same, by code, as they typed it last."""
-    return _reasons().get((mailing_list.slug, actor), {})
+    return _get_reasons().get((mailing_list.slug, actor), {})
 
 
-def by_code(problems: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
+def group_by_code(problems: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
     """Return what is wrong by its code, under which one reason is given for all of it."""
     codes = dict.fromkeys(one.code for one in problems)
     return [(code, [one for one in problems if one.code == code]) for code in codes]
 
 
-def _begin(slug: str, about: Any) -> _Check:
+def _start_check(slug: str, about: Any) -> _Check:
     site = get_site()
     settings, database, now = site.settings, site.database, get_arrival()
 
@@ -368,18 +372,18 @@ def _begin(slug: str, about: Any) -> _Check:
             config_path=settings.path,
         )
 
-    check = _checks()[slug] = _Check(look, about, now)
+    check = _get_checks()[slug] = _Check(look, about, now)
     check.start()
     return check
 
 
-def _reasons() -> dict[tuple[str, str], dict[str, str]]:
+def _get_reasons() -> dict[tuple[str, str], dict[str, str]]:
     found: dict[tuple[str, str], dict[str, str]]
     found = current_app.extensions.setdefault("repermit.launch_reasons", {})
     return found
 
 
-def _checks() -> dict[str, _Check]:
+def _get_checks() -> dict[str, _Check]:
     found: dict[str, _Check] = current_app.extensions.setdefault("repermit.launch_checks", {})
     return found
 
@@ -387,7 +391,7 @@ def _checks() -> dict[str, _Check]:
 # --- The notice for the sender's own website, in each language that people are asked in. ----------
 
 
-def announcements(
+def list_announcements(
     mailing_list: MailingList, languages: Iterable[str], *, deadline: datetime | None
 ) -> list[tuple[str, str, str]]:
     """Return the notice as language, its name and the text; the list's own language first."""
@@ -395,7 +399,7 @@ def announcements(
     return [
         (
             language,
-            language_name(language),
+            name_language(language),
             website_notice.word_website_notice(
                 organisation=settings.organisation,
                 mailing_list=lookup.list_facts(mailing_list),

@@ -16,17 +16,17 @@ from repermit.emails.mail_values import Mail
 from repermit.errors import RepermitError
 from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_
-from repermit.web.admin.current_user import actor
+from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.forms import Form
-from repermit.web.admin.list_translations import further_languages, no_web_address
+from repermit.web.admin.list_translations import list_further_languages, word_no_web_address
 from repermit.web.admin.rendering import (
+    count_open_steps,
     flash_message,
     gettext,
     redirect_to,
     render_page,
-    steps_reached,
 )
-from repermit.web.admin.result_text import sentence
+from repermit.web.admin.result_text import make_sentence
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -72,92 +72,92 @@ def show_new() -> Response:
     """Show the form for a new list."""
     organisation = get_site().settings.organisation
     sender = f"{organisation.name} <{organisation.email}>" if organisation.email else ""
-    return _show_new(NewListForm(sender=sender.strip()))
+    return _show_new_page(NewListForm(sender=sender.strip()))
 
 
 @pages.post("/new-list")
-def add() -> AnyResponse:
+def add_list() -> AnyResponse:
     """Add a list."""
     form = NewListForm(request.form)
-    slug = _slug_of(form)
-    if not _is_good(form) or not _is_free(form, slug):
-        return _show_new(form, status=422)
+    slug = _read_slug(form)
+    if not _validate(form) or not _check_slug_free(form, slug):
+        return _show_new_page(form, status=422)
     site = get_site()
     mailing_lists.add_list(
         site.database,
         slug,
         settings=site.settings,
         now=get_arrival(),
-        actor=actor(),
-        **_given(form),
+        actor=get_actor(),
+        **_read_fields(form),
     )
     flash_message(gettext("The list is added."))
-    return _go_on(slug)
+    return _redirect_onward(slug)
 
 
 @pages.get("/lists/<slug>/describe", endpoint="show")
 def show_list(slug: str) -> Response:
     """Show how a list is described, and how its readers will read it."""
     mailing_list = find_list(slug)
-    return _show(mailing_list, ListForm(obj=mailing_list))
+    return _show_page(mailing_list, ListForm(obj=mailing_list))
 
 
 @pages.post("/lists/<slug>/describe")
-def save(slug: str) -> AnyResponse:
+def save_list(slug: str) -> AnyResponse:
     """Change how a list is described."""
     mailing_list, form, site = find_list(slug), ListForm(request.form), get_site()
-    if not _is_good(form):
-        return _show(mailing_list, form, status=422)
+    if not _validate(form):
+        return _show_page(mailing_list, form, status=422)
     try:
         changed = mailing_lists.change_list(
             site.database,
             mailing_list,
             settings=site.settings,
             now=get_arrival(),
-            actor=actor(),
-            **_given(form),
+            actor=get_actor(),
+            **_read_fields(form),
         )
     except RepermitError as refusal:
-        return _show(mailing_list, form, status=422, refusal=sentence(refusal.said))
+        return _show_page(mailing_list, form, status=422, refusal=make_sentence(refusal.said))
     flash_message(gettext("Saved."))
     if mailing_lists.explain_frozen_wording(changed):
         flash_message(
             gettext("The campaign that is under way keeps the words with which it was launched."),
             kind="warning",
         )
-    return _go_on(slug)
+    return _redirect_onward(slug)
 
 
-def _go_on(slug: str) -> AnyResponse:
+def _redirect_onward(slug: str) -> AnyResponse:
     if "look" in request.form:
         return redirect_to("list_form.show", slug=slug, _anchor="reads")
     return redirect_to("imports.show", slug=slug)
 
 
-def _given(form: ListForm) -> Any:
+def _read_fields(form: ListForm) -> Any:
     """Return what the form says of a list; a field that was not sent is empty."""
     texts = {name: form[name].data or "" for name in _TEXTS}
     return texts | {"sensitive": form.sensitive.data, "receipts": form.receipts.data}
 
 
-def _is_good(form: ListForm) -> bool:
+def _validate(form: ListForm) -> bool:
     """Say whether the form can be saved; what stands against it is put beside its field."""
     form.validate()
-    for name in mailing_lists.find_wrong_fields(**_given(form)):
-        form.refuse(name, _wrong_words(name))
+    for name in mailing_lists.find_wrong_fields(**_read_fields(form)):
+        form.refuse(name, _word_error(name))
     return not form.errors
 
 
-def _wrong_words(name: str) -> str:
+def _word_error(name: str) -> str:
     return {
-        "privacy_url": no_web_address(),
+        "privacy_url": word_no_web_address(),
         "sender": gettext(
             "No mail can come from this; write it as: The Practice <news@example.org>"
         ),
     }.get(name, gettext("This cannot be used."))
 
 
-def _slug_of(form: NewListForm) -> str:
+def _read_slug(form: NewListForm) -> str:
     """Return what was typed, or what is made from the name, on the page or here."""
     typed: str = (form.slug.data or "").strip()
     name: str = form.name.data or ""
@@ -168,7 +168,7 @@ def _slug_of(form: NewListForm) -> str:
     )
 
 
-def _is_free(form: NewListForm, slug: str) -> bool:
+def _check_slug_free(form: NewListForm, slug: str) -> bool:
     if not mailing_lists.is_slug(slug):
         form.refuse("slug", gettext("Take small letters, digits and dashes, such as: news"))
     elif MailingList.get_or_none(MailingList.slug == slug) is not None:
@@ -176,7 +176,7 @@ def _is_free(form: NewListForm, slug: str) -> bool:
     return not form.slug.errors
 
 
-def _lacks(mailing_list: MailingList) -> list[str]:
+def _list_missing(mailing_list: MailingList) -> list[str]:
     """Return what is still to be said of a list before a campaign can start."""
     words = f"{mailing_list.purpose} {mailing_list.frequency}"
     lacks = (
@@ -188,11 +188,11 @@ def _lacks(mailing_list: MailingList) -> list[str]:
     return [words for is_there, words in lacks if not is_there]
 
 
-def _show_new(form: NewListForm, *, status: int = 200) -> Response:
+def _show_new_page(form: NewListForm, *, status: int = 200) -> Response:
     return render_page("list_form/new.html", status=status, form=form)
 
 
-def _show(
+def _show_page(
     mailing_list: MailingList, form: ListForm, *, status: int = 200, refusal: str = ""
 ) -> Response:
     return render_page(
@@ -200,15 +200,15 @@ def _show(
         status=status,
         form=form,
         mailing_list=mailing_list,
-        reached=steps_reached(mailing_list),
+        reached=count_open_steps(mailing_list),
         refusal=refusal,
-        lacks=_lacks(mailing_list),
-        example=_example(mailing_list),
-        further=further_languages(mailing_list),
+        lacks=_list_missing(mailing_list),
+        example=_make_example(mailing_list),
+        further=list_further_languages(mailing_list),
     )
 
 
-def _example(mailing_list: MailingList) -> Mail | None:
+def _make_example(mailing_list: MailingList) -> Mail | None:
     """Return the mail as it would be now, or None if too little is known for one."""
     try:
         return preview.preview_mail(mailing_list, settings=get_site().settings, now=get_arrival())

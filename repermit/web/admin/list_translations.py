@@ -15,19 +15,19 @@ from repermit.emails.mail_values import Mail
 from repermit.errors import RepermitError
 from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_
-from repermit.web.admin.current_user import actor
+from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.forms import Form
-from repermit.web.admin.mail_wording import typed_in
+from repermit.web.admin.mail_wording import read_text
 from repermit.web.admin.rendering import (
+    count_open_steps,
     flash_message,
     gettext,
-    language_name,
+    name_language,
     ngettext,
     redirect_to,
     render_page,
-    steps_reached,
 )
-from repermit.web.admin.result_text import sentence
+from repermit.web.admin.result_text import make_sentence
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class TextForm(Form):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Further:
+class FurtherLanguage:
     """A language that a list can be described in, and whether somebody waits for that.
 
     `readers` is how many read it and get no mail in it for now.
@@ -73,16 +73,16 @@ class Further:
         return self.text.id is not None
 
 
-def further_languages(mailing_list: MailingList) -> list[Further]:
+def list_further_languages(mailing_list: MailingList) -> list[FurtherLanguage]:
     """Return every language but the list's own, in the order of what they call themselves."""
     begun = {one.language: one for one in list_translations.list_translations(mailing_list)}
     read = list_translations.count_untranslated(mailing_list)
     return [
-        Further(
+        FurtherLanguage(
             code=one,
-            name=language_name(one),
+            name=name_language(one),
             text=begun.get(one) or list_translations.find_translation(mailing_list, one),
-            lacks=_lacks(begun[one], mailing_list) if one in begun else [],
+            lacks=_list_missing(begun[one], mailing_list) if one in begun else [],
             readers=read.get(one, 0),
         )
         for one in catalogues.languages()
@@ -90,29 +90,31 @@ def further_languages(mailing_list: MailingList) -> list[Further]:
     ]
 
 
-def no_web_address() -> str:
+def word_no_web_address() -> str:
     """Return what is said of an address that none is."""
     return gettext("This is no web address; one looks like https://www.example.org/privacy")
 
 
 @pages.get("", endpoint="show")
-def show_text(slug: str) -> Response:
+def show_translation(slug: str) -> Response:
     """Show a list in the words of another language."""
     mailing_list = find_list(slug)
-    return _show(
+    return _show_page(
         mailing_list,
-        TextForm(obj=list_translations.find_translation(mailing_list, _wanted(mailing_list))),
+        TextForm(
+            obj=list_translations.find_translation(mailing_list, _read_language(mailing_list))
+        ),
     )
 
 
 @pages.post("", endpoint="save")
-def save(slug: str) -> AnyResponse:
+def save_translation(slug: str) -> AnyResponse:
     """Change what readers of another language are told; left empty, they get the list's own."""
     mailing_list, form, site = find_list(slug), TextForm(request.form), get_site()
-    language, given = _wanted(mailing_list), _given(form)
+    language, given = _read_language(mailing_list), _read_fields(form)
     if mailing_lists.find_wrong_fields(**given):
-        form.refuse("privacy_url", no_web_address())
-        return _show(mailing_list, form, status=422)
+        form.refuse("privacy_url", word_no_web_address())
+        return _show_page(mailing_list, form, status=422)
     try:
         text = list_translations.change_translation(
             site.database,
@@ -120,13 +122,13 @@ def save(slug: str) -> AnyResponse:
             language,
             settings=site.settings,
             now=get_arrival(),
-            actor=actor(),
+            actor=get_actor(),
             **given,
         )
     except RepermitError as refusal:
-        form.refuse(_refused(given), sentence(refusal.said))
-        return _show(mailing_list, form, status=422)
-    lacks = _lacks(text, mailing_list)
+        form.refuse(_find_refused_field(given), make_sentence(refusal.said))
+        return _show_page(mailing_list, form, status=422)
+    lacks = _list_missing(text, mailing_list)
     if any(given.values()) and lacks:
         wanted = gettext("Until this is said too, nobody gets a mail in this language:")
         flash_message(f"{wanted} {', '.join(lacks)}", kind="warning")
@@ -135,24 +137,24 @@ def save(slug: str) -> AnyResponse:
     return redirect_to("list_form.show", slug=slug, _anchor="languages")
 
 
-def _wanted(mailing_list: MailingList) -> str:
+def _read_language(mailing_list: MailingList) -> str:
     """Return the language that is asked for, or else the first that is not the list's own."""
     others = [one for one in catalogues.languages() if one != mailing_list.language]
     wanted = request.values.get("language", "")
     return wanted if wanted in others else others[0]
 
 
-def _given(form: TextForm) -> Any:
+def _read_fields(form: TextForm) -> Any:
     given = {field.short_name: field.data or "" for field in form}
-    return given | {name: typed_in(form, name) for name in ("own_text", "own_html")}
+    return given | {name: read_text(form, name) for name in ("own_text", "own_html")}
 
 
-def _refused(given: Any) -> str:
+def _find_refused_field(given: Any) -> str:
     """Return the field to tell a refusal at; the HTML only where it is all that there is."""
     return "own_html" if given["own_html"] and not given["own_text"] else "own_text"
 
 
-def _lacks(text: ListText, mailing_list: MailingList) -> list[str]:
+def _list_missing(text: ListText, mailing_list: MailingList) -> list[str]:
     words = {
         "purpose": gettext("what people will get"),
         "privacy_url": gettext("where your privacy statement is"),
@@ -161,22 +163,22 @@ def _lacks(text: ListText, mailing_list: MailingList) -> list[str]:
     return [words[name] for name in lookup.text_lacks(text, mailing_list)]
 
 
-def _show(mailing_list: MailingList, form: TextForm, *, status: int = 200) -> Response:
-    language = _wanted(mailing_list)
+def _show_page(mailing_list: MailingList, form: TextForm, *, status: int = 200) -> Response:
+    language = _read_language(mailing_list)
     return render_page(
         "list_translations/show.html",
         status=status,
         form=form,
         mailing_list=mailing_list,
-        reached=steps_reached(mailing_list),
+        reached=count_open_steps(mailing_list),
         language_code=language,
-        language_name=language_name(language),
-        own_language=language_name(mailing_list.language),
-        example=_example(mailing_list, language),
+        language_name=name_language(language),
+        own_language=name_language(mailing_list.language),
+        example=_make_example(mailing_list, language),
     )
 
 
-def _example(mailing_list: MailingList, language: str) -> Mail | None:
+def _make_example(mailing_list: MailingList, language: str) -> Mail | None:
     """Return the mail as it would be now, or None if nobody would get one in this language."""
     settings, now = get_site().settings, get_arrival()
     try:

@@ -17,17 +17,17 @@ from wtforms.validators import InputRequired
 from repermit.accounts import login, sessions
 from repermit.accounts.login import Tried
 from repermit.i18n.lazy_text import N_
-from repermit.web.admin.current_user import TOKEN, visit
-from repermit.web.admin.forms import Form, seconds_of, wait_in_words
+from repermit.web.admin.current_user import TOKEN_KEY, make_visit
+from repermit.web.admin.forms import Form, describe_wait, to_seconds
 from repermit.web.admin.page_permissions import (
     for_the_half_logged_in,
     for_viewers,
     in_the_background,
 )
 from repermit.web.admin.rendering import (
-    address_of,
+    get_public_path,
     gettext,
-    public_path,
+    make_url,
     redirect_home,
     redirect_to,
     render_page,
@@ -54,7 +54,7 @@ class UnlockForm(Form):
     )
 
 
-def hold_up() -> AnyResponse | None:
+def require_unlock() -> AnyResponse | None:
     """Answer a request into a locked session: None if it brings the right password along.
 
     A GET goes to the page that asks. A POST is answered with one that keeps its fields, and comes
@@ -67,22 +67,24 @@ def hold_up() -> AnyResponse | None:
         return redirect_to("lock_screen.show_lock", next=url_for("account.show"))
     form = UnlockForm(request.form)
     if PASSWORD not in request.form:
-        return _ask(form, status=_LOCKED)
-    tried = _try(form)
+        return _ask_password(form, status=_LOCKED)
+    tried = _try_password(form)
     if tried and tried.is_right:
         return None
-    return _ask(form, tried=tried)
+    return _ask_password(form, tried=tried)
 
 
-def _ask(form: UnlockForm, *, status: int = _WRONG, tried: Tried | None = None) -> Response:
+def _ask_password(
+    form: UnlockForm, *, status: int = _WRONG, tried: Tried | None = None
+) -> Response:
     kept = [
         (name, value)
         for name, value in request.form.items(multi=True)
         if name not in {PASSWORD, CONFIRMATION, "csrf_token"}
     ]
-    action = public_path() + request.full_path.rstrip("?")
+    action = get_public_path() + request.full_path.rstrip("?")
     fields = {"action": action, "kept": kept, "has_files": bool(request.files)}
-    return _answer(form, status=status, tried=tried, **fields)
+    return _respond(form, status=status, tried=tried, **fields)
 
 
 @pages.get("/lock")
@@ -92,8 +94,8 @@ def show_lock() -> AnyResponse:
     if not current_user.is_full:
         return redirect_to("login.show_second_step")
     if not current_user.is_locked:
-        return _go_back()
-    return _show_lock(UnlockForm())
+        return _redirect_back()
+    return _show_lock_page(UnlockForm())
 
 
 @pages.post("/lock")
@@ -103,17 +105,17 @@ def unlock() -> AnyResponse:
     if not current_user.is_full:
         return redirect_to("login.show_second_step")
     form = UnlockForm(request.form)
-    tried = _try(form)
+    tried = _try_password(form)
     if request.accept_mimetypes.best == "application/json":
-        return _tell(form, tried)
+        return _respond_json(form, tried)
     if tried and tried.is_right:
-        return _go_back()
-    return _show_lock(form, status=_WRONG, tried=tried)
+        return _redirect_back()
+    return _show_lock_page(form, status=_WRONG, tried=tried)
 
 
 @pages.post("/lock/now")
 @for_viewers
-def lock_now() -> AnyResponse:
+def lock_screen() -> AnyResponse:
     """Lock the screen, before somebody walks away from it."""
     sessions.lock(get_site().database, current_user.login.id)
     return redirect_to("lock_screen.show_lock")
@@ -122,10 +124,10 @@ def lock_now() -> AnyResponse:
 @pages.get("/lock/state.json")
 @for_the_half_logged_in
 @in_the_background
-def state() -> Response:
+def show_state() -> Response:
     """Say whether the screen is locked, and in how many seconds it will be."""
     left = current_user.login.locks_at - get_arrival()
-    told = {"locked": current_user.is_locked, "seconds": max(seconds_of(left), 0)}
+    told = {"locked": current_user.is_locked, "seconds": max(to_seconds(left), 0)}
     if current_user.is_full and not current_user.is_locked:
         # So that what was typed before somebody logged in again can still be sent, by them alone.
         told |= {"user": current_user.id, "csrf_token": generate_csrf()}
@@ -139,42 +141,42 @@ def stay_awake() -> Response:
     return Response(status=204)
 
 
-def _try(form: UnlockForm) -> Tried | None:
+def _try_password(form: UnlockForm) -> Tried | None:
     """Try the password that was typed; None if none was. What speaks against it stands there."""
     if not form.validate():
         return None
     tried = login.unlock(
-        get_site().database, current_user.login, form.lock_password.data, visit=visit()
+        get_site().database, current_user.login, form.lock_password.data, visit=make_visit()
     )
     if tried.is_right:
         # The forms of the page that was locked stay good: all but the token is as it was.
-        session[TOKEN] = tried.token
+        session[TOKEN_KEY] = tried.token
         note_password_given()
         current_user.is_locked = False
     elif tried.wait:
-        form.refuse(PASSWORD, wait_in_words(tried.wait))
+        form.refuse(PASSWORD, describe_wait(tried.wait))
     else:
         form.refuse(PASSWORD, gettext("This password is not right."))
     return tried
 
 
-def _show_lock(form: UnlockForm, *, status: int = 200, tried: Tried | None = None) -> Response:
-    action = address_of("lock_screen.unlock")
+def _show_lock_page(form: UnlockForm, *, status: int = 200, tried: Tried | None = None) -> Response:
+    action = make_url("lock_screen.unlock")
     kept = [("next", request.values.get("next", ""))]
-    return _answer(form, status=status, tried=tried, action=action, kept=kept, has_files=False)
+    return _respond(form, status=status, tried=tried, action=action, kept=kept, has_files=False)
 
 
-def _answer(form: UnlockForm, *, status: int, tried: Tried | None, **fields: object) -> Response:
+def _respond(form: UnlockForm, *, status: int, tried: Tried | None, **fields: object) -> Response:
     wait = tried.wait if tried else None
     response = render_page(
         "login/lock.html", form=form, status=_TOO_SOON if wait else status, **fields
     )
     if wait:
-        response.headers["Retry-After"] = str(seconds_of(wait))
+        response.headers["Retry-After"] = str(to_seconds(wait))
     return response
 
 
-def _tell(form: UnlockForm, tried: Tried | None) -> Response:
+def _respond_json(form: UnlockForm, tried: Tried | None) -> Response:
     if tried and tried.is_right:
         return Response(status=204)
     response = jsonify(problem=" ".join(form.lock_password.errors))
@@ -182,14 +184,14 @@ def _tell(form: UnlockForm, tried: Tried | None) -> Response:
     return response
 
 
-def _go_back() -> AnyResponse:
+def _redirect_back() -> AnyResponse:
     """Go where somebody wanted to go; only ever to a page of ours, whatever the address says."""
     wanted = request.values.get("next", "")
     # Browsers take a backslash for a slash, and drop what is no visible sign.
     is_ours = wanted.startswith("/admin/") and wanted.isascii() and wanted.isprintable()
     if not is_ours or "\\" in wanted or wanted.startswith("/admin/lock"):
         return redirect_home()
-    return redirect(public_path() + wanted, 303)
+    return redirect(get_public_path() + wanted, 303)
 
 
 # --- The password asked for again, before an act that gives somebody a way in. --------------------
@@ -214,15 +216,17 @@ def confirm_password(form: Form, field: str = CONFIRMATION) -> Tried:
 
     A request that has just unlocked the screen has brought the password along already.
     """
-    if has_given_password():
+    if was_password_given():
         return login.Tried(is_right=True)
     typed = form[field].data
     if not typed:
         form.refuse(field, gettext("Please fill this in."))
         return login.Tried()
-    tried = login.confirm_password(get_site().database, current_user.login, typed, visit=visit())
+    tried = login.confirm_password(
+        get_site().database, current_user.login, typed, visit=make_visit()
+    )
     if tried.wait:
-        form.refuse(field, wait_in_words(tried.wait))
+        form.refuse(field, describe_wait(tried.wait))
     elif not tried.is_right:
         form.refuse(field, gettext("This password is not right."))
     return tried
@@ -233,14 +237,14 @@ def note_password_given() -> None:
     g.has_given_password = True
 
 
-def has_given_password() -> bool:
+def was_password_given() -> bool:
     """Say whether this very request has brought the right password already."""
     return bool(g.get("has_given_password"))
 
 
-def say_wait(tried: Tried, response: Response) -> Response:
+def add_retry_after(tried: Tried, response: Response) -> Response:
     """Say how long to wait, if a try came too soon (RFC 6585 §4)."""
     if tried.wait:
         response.status_code = _TOO_SOON
-        response.headers["Retry-After"] = str(seconds_of(tried.wait))
+        response.headers["Retry-After"] = str(to_seconds(tried.wait))
     return response

@@ -21,12 +21,12 @@ from repermit.accounts.login import Tried
 from repermit.accounts.user_info import Person
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.i18n.lazy_text import N_
-from repermit.web.admin.current_user import TOKEN, actor, find_user, note_look, visit
-from repermit.web.admin.forms import Form, seconds_of, wait_in_words, weakness_in_words
+from repermit.web.admin.current_user import TOKEN_KEY, make_visit
+from repermit.web.admin.forms import Form, describe_wait, describe_weakness, to_seconds
 from repermit.web.admin.page_permissions import for_everybody, for_the_half_logged_in
 from repermit.web.admin.rendering import (
+    get_public_path,
     gettext,
-    public_path,
     redirect_home,
     redirect_to,
     render_page,
@@ -36,8 +36,6 @@ from repermit.web.security_log import note_refusal
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
-
-__all__ = ["actor", "find_user", "note_look", "pages"]
 
 pages = Blueprint("login", __name__, url_prefix="/admin")
 
@@ -88,7 +86,7 @@ class NewPasswordForm(Form):
         organisation = get_site().settings.organisation.name
         found = passwords.weaknesses(self.password.data, email=email, organisation=organisation)
         for weakness in found:
-            self.refuse("password", weakness_in_words(weakness))
+            self.refuse("password", describe_weakness(weakness))
         if self.password.data != self.again.data:
             self.refuse("again", gettext("The two are not the same."))
         return not self.errors
@@ -126,13 +124,13 @@ def log_in() -> AnyResponse:
         email=form.email.data,
         password=form.password.data,
         settings=site.settings,
-        visit=visit(),
+        visit=make_visit(),
     )
     if not tried.is_right:
         wrong = gettext("Address or password is not right.")
-        return refuse(tried, form, "password", wrong, template="login/login.html")
+        return show_refused_try(tried, form, "password", wrong, template="login/login.html")
     _end_session()
-    hand_over(tried.token)
+    set_session_cookie(tried.token)
     return redirect_to("login.show_second_step")
 
 
@@ -150,7 +148,7 @@ def show_second_step() -> AnyResponse:
 
 @pages.post("/second-step")
 @for_the_half_logged_in
-def take_second_step() -> AnyResponse:
+def check_second_step() -> AnyResponse:
     """Try a code of the app or a recovery code."""
     if current_user.is_full:
         return (
@@ -160,18 +158,22 @@ def take_second_step() -> AnyResponse:
     if not form.validate() or not current_user.person.has_second_step:
         return _show_code_form(form, status=_WRONG)
     tried = accounts_login.take_second_step(
-        site.database, current_user.login, form.code.data, settings=site.settings, visit=visit()
+        site.database,
+        current_user.login,
+        form.code.data,
+        settings=site.settings,
+        visit=make_visit(),
     )
     if not tried.is_right:
         wrong = gettext("This code is not right, or was used already.")
-        return refuse(tried, form, "code", wrong, template="login/second_step.html")
-    hand_over(tried.token)
+        return show_refused_try(tried, form, "code", wrong, template="login/second_step.html")
+    set_session_cookie(tried.token)
     return redirect_home()
 
 
 @pages.post("/second-step/set-up")
 @for_the_half_logged_in
-def set_up() -> AnyResponse:
+def set_up_app() -> AnyResponse:
     """Take the app into use that has just been given its secret; show the recovery codes."""
     form = CodeForm(request.form)
     # Whoever has the password alone must not put an app of their own in place of the user's.
@@ -185,22 +187,24 @@ def set_up() -> AnyResponse:
         secret=session[_SECRET],
         code=form.code.data,
         settings=get_site().settings,
-        visit=visit(),
+        visit=make_visit(),
     )
     if not tried.is_right:
         form.refuse("code", gettext("This is not the code that the app shows now."))
         return _show_code_form(form, status=_WRONG)
-    hand_over(tried.token)
+    set_session_cookie(tried.token)
     return render_page("login/recovery_codes.html", codes=tried.codes)
 
 
 def _show_code_form(form: CodeForm, *, status: int = 200) -> Response:
     if current_user.person.has_second_step:
         return render_page("login/second_step.html", form=form, status=status)
-    return render_page("login/two_factor_setup.html", form=form, status=status, **setup_fields())
+    return render_page(
+        "login/two_factor_setup.html", form=form, status=status, **make_setup_fields()
+    )
 
 
-def setup_fields() -> dict[str, Any]:
+def make_setup_fields() -> dict[str, Any]:
     """Return what a page shows of the secret for the app; it stays the same until it is in use.
 
     It stands in the cookie, which is signed, and which only this person's browser has.
@@ -208,10 +212,10 @@ def setup_fields() -> dict[str, Any]:
     secret: str = session.setdefault(_SECRET, two_factor.new_secret())
     organisation = get_site().settings.organisation.name
     uri = two_factor.setup_uri(secret, email=current_user.email, organisation=organisation)
-    return {"secret": secret, "uri": uri, "picture": _picture_of(uri)}
+    return {"secret": secret, "uri": uri, "picture": _make_qr_code(uri)}
 
 
-def _picture_of(uri: str) -> str:
+def _make_qr_code(uri: str) -> str:
     """Return the QR code as a data: address, the one kind of picture that the pages may show."""
     return str(segno.make(uri, error="m").svg_data_uri(scale=5, border=4, light="#fff"))
 
@@ -224,12 +228,14 @@ def _picture_of(uri: str) -> str:
 def show_welcome(token: str) -> Response:
     """Show where to choose a password; the link is not used up by a GET."""
     person = users.find_invitation(token, now=get_arrival())
-    return _show_used_link() if person is None else _show_welcome(person, _welcome_form(person))
+    return (
+        _show_used_link() if person is None else _show_welcome(person, _make_welcome_form(person))
+    )
 
 
 @pages.post("/welcome/<token>")
 @for_everybody
-def welcome(token: str) -> AnyResponse:
+def choose_first_password(token: str) -> AnyResponse:
     """Keep the password that somebody chose by a one-time link, and let them in by half."""
     try:
         return _choose_password(token)
@@ -242,13 +248,13 @@ def _choose_password(token: str) -> AnyResponse:
     person = users.find_invitation(token, now=get_arrival())
     if person is None:
         raise NotFound
-    form = _welcome_form(person, request.form)
+    form = _make_welcome_form(person, request.form)
     email = person.email or request.form.get("email", "")
     if not form.is_fit(email):
         return _show_welcome(person, form, status=_WRONG)
     try:
         tried = accounts_login.accept_invitation(
-            get_site().database, token, form.password.data, email=email, visit=visit()
+            get_site().database, token, form.password.data, email=email, visit=make_visit()
         )
     except NotFound:  # a Refused too, but one of the link
         raise
@@ -258,12 +264,12 @@ def _choose_password(token: str) -> AnyResponse:
         form.refuse("email", gettext("Somebody may log in with this address already."))
     else:
         _end_session()
-        hand_over(tried.token)
+        set_session_cookie(tried.token)
         return redirect_to("login.show_second_step")
     return _show_welcome(person, form, status=_WRONG)
 
 
-def _welcome_form(person: Person, *given: Any) -> NewPasswordForm:
+def _make_welcome_form(person: Person, *given: Any) -> NewPasswordForm:
     return NewPasswordForm(*given) if person.email else FirstForm(*given)
 
 
@@ -281,7 +287,7 @@ def _show_used_link() -> Response:
 
 @pages.post("/leave")
 @for_everybody
-def leave() -> AnyResponse:
+def log_out() -> AnyResponse:
     """End the session, here and in the database."""
     if current_user.is_authenticated:
         login = current_user.login
@@ -291,7 +297,7 @@ def leave() -> AnyResponse:
     # Not "cookies", which would end the logins of the organisation's other websites too: it holds
     # for all of a domain (W3C Clear Site Data §3.1). Ours goes with the session. Nor the storage of
     # a website whose host the pages share.
-    is_shared = bool(public_path())
+    is_shared = bool(get_public_path())
     response.headers["Clear-Site-Data"] = '"cache"' if is_shared else '"cache", "storage"'
     return response
 
@@ -305,18 +311,20 @@ def _end_session() -> None:
         )
 
 
-def hand_over(token: str) -> None:
+def set_session_cookie(token: str) -> None:
     """Give the browser a new token, and take all else from it that it may have had before."""
     session.clear()
-    session[TOKEN] = token
+    session[TOKEN_KEY] = token
 
 
-def refuse(tried: Tried, form: Form, field: str, wrong: str, *, template: str) -> Response:
+def show_refused_try(
+    tried: Tried, form: Form, field: str, wrong: str, *, template: str
+) -> Response:
     """Show a form again after a try that was wrong, or that came too soon (RFC 6585 §4)."""
     if not tried.wait:
         form.refuse(field, wrong)
         return render_page(template, form=form, status=_WRONG)
-    form.refuse(field, wait_in_words(tried.wait))
+    form.refuse(field, describe_wait(tried.wait))
     response = render_page(template, form=form, status=_TOO_SOON)
-    response.headers["Retry-After"] = str(seconds_of(tried.wait))
+    response.headers["Retry-After"] = str(to_seconds(tried.wait))
     return response

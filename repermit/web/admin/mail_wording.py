@@ -28,20 +28,20 @@ from repermit.errors import (
 from repermit.i18n.lazy_text import N_, Said
 from repermit.rules.consent import MailKind
 from repermit.smtp import mail_server
-from repermit.web.admin.campaign_dates import deadline_of, suggested
-from repermit.web.admin.current_user import actor
+from repermit.web.admin.campaign_dates import read_deadline, suggest_conditions
+from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import (
-    address_of,
+    count_open_steps,
     flash_message,
     gettext,
-    language_name,
+    make_url,
+    name_language,
     ngettext,
     redirect_to,
     render_page,
-    steps_reached,
 )
-from repermit.web.admin.result_text import in_words, sentence
+from repermit.web.admin.result_text import make_sentence, translate_said
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 PARTS = ("own_subject", "own_text", "own_html")
 """The fields of the form that are the wording, as a list has them."""
 
-LOOKED = ("language", "kind", "shape", "shade")
+PREVIEW_FIELDS = ("language", "kind", "shape", "shade")
 """Those that say what of it is to be looked at."""
 
 
@@ -89,7 +89,7 @@ class WordingForm(Form):
     def __init__(self, *args: Any, mailing_list: MailingList, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         spoken = lookup.list_facts(mailing_list).languages
-        self.language.choices = [SelectChoice(one, language_name(one)) for one in spoken]
+        self.language.choices = [SelectChoice(one, name_language(one)) for one in spoken]
         if self.language.data not in spoken:
             self.language.data = mailing_list.language
         for field in (self.kind, self.shape, self.shade):
@@ -98,20 +98,20 @@ class WordingForm(Form):
             field.data = field.data if field.data in known else known[0]
 
 
-def typed_in(form: Form, name: str) -> str:
+def read_text(form: Form, name: str) -> str:
     """Return a text with plain line ends, "" for one of blanks alone."""
     typed = (form[name].data or "").replace("\r\n", "\n")
     return typed if typed.strip() else ""
 
 
-def put_into(mailing_list: MailingList, form: WordingForm) -> MailingList:
+def fill_list(mailing_list: MailingList, form: WordingForm) -> MailingList:
     """Put what is typed into a list in memory, which nobody saves; return it."""
     for name in PARTS:
-        setattr(mailing_list, name, typed_in(form, name))
+        setattr(mailing_list, name, read_text(form, name))
     return mailing_list
 
 
-def field_titles() -> dict[str, tuple[str, ...]]:
+def list_field_titles() -> dict[str, tuple[str, ...]]:
     """Return what each field stands for; those without which there is no mail first."""
     needed, more = gettext("Needed"), gettext("As you like")
     titles = {
@@ -146,14 +146,14 @@ _PATIENCE = 10  # seconds, as long as somebody waits for a page
 
 
 @pages.get("", endpoint="show")
-def show_step(slug: str) -> Response:
+def show_wording(slug: str) -> Response:
     """Show the wording as it is saved."""
     mailing_list = find_list(slug)
-    return _show(mailing_list, _form_of(mailing_list))
+    return _show_page(mailing_list, _make_form(mailing_list))
 
 
 @pages.post("", endpoint="save")
-def save(slug: str) -> AnyResponse:
+def save_wording(slug: str) -> AnyResponse:
     """Save the own wording; left empty, repermit's own is used."""
     mailing_list, site = find_list(slug), get_site()
     form = WordingForm(request.form, mailing_list=mailing_list)
@@ -163,16 +163,16 @@ def save(slug: str) -> AnyResponse:
             mailing_list,
             settings=site.settings,
             now=get_arrival(),
-            actor=actor(),
-            own_subject=typed_in(form, "own_subject"),
-            own_text=typed_in(form, "own_text"),
-            own_html=typed_in(form, "own_html"),
+            actor=get_actor(),
+            own_subject=read_text(form, "own_subject"),
+            own_text=read_text(form, "own_text"),
+            own_html=read_text(form, "own_html"),
         )
     except RepermitError as refusal:
-        typed = put_into(find_list(slug), form)
-        for name, reason in _flaws(typed) or [("own_text", sentence(refusal.said))]:
+        typed = fill_list(find_list(slug), form)
+        for name, reason in _list_flaws(typed) or [("own_text", make_sentence(refusal.said))]:
             form.refuse(name, reason)
-        return _show(find_list(slug), form, status=422)
+        return _show_page(find_list(slug), form, status=422)
     flash_message(gettext("Saved."))
     if mailing_lists.explain_frozen_wording(changed):
         flash_message(
@@ -185,129 +185,133 @@ def save(slug: str) -> AnyResponse:
 
 
 @pages.post("/begin")
-def begin(slug: str) -> Response:
+def insert_default(slug: str) -> Response:
     """Put repermit's own wording into what is empty, to be changed; nothing is saved by that."""
     mailing_list = find_list(slug)
     form = WordingForm(request.form, mailing_list=mailing_list)
     usual = wording_validation.make_usual_wording(
         lookup.list_facts(mailing_list), language=mailing_list.language
     )
-    form.own_subject.data = typed_in(form, "own_subject") or usual.subject
-    form.own_text.data = typed_in(form, "own_text") or usual.text
-    return _show(mailing_list, form)
+    form.own_subject.data = read_text(form, "own_subject") or usual.subject
+    form.own_text.data = read_text(form, "own_text") or usual.text
+    return _show_page(mailing_list, form)
 
 
 @pages.get("/look")
-def frame(slug: str) -> Response:
+def show_saved_mail(slug: str) -> Response:
     """Return the mail as it is saved, to be looked at within a frame."""
     mailing_list = find_list(slug)
-    return _framed(mailing_list, _form_of(mailing_list))
+    return _render_framed(mailing_list, _make_form(mailing_list))
 
 
 @pages.post("/look")
-def look(slug: str) -> Response:
+def preview_typed_mail(slug: str) -> Response:
     """Return the mail as it is typed; nothing is saved by that."""
     mailing_list = find_list(slug)
     form = WordingForm(request.form, mailing_list=mailing_list)
-    put_into(mailing_list, form)
-    return _framed(mailing_list, form)
+    fill_list(mailing_list, form)
+    return _render_framed(mailing_list, form)
 
 
 @pages.post("/test")
-def send_test(slug: str) -> Response:
+def send_test_mail(slug: str) -> Response:
     """Send the mail as it is typed to whoever asks for it, and to nobody else."""
     mailing_list = find_list(slug)
     form = WordingForm(request.form, mailing_list=mailing_list)
-    if not _is_good(find_list(slug), form):
-        return _show(mailing_list, form, status=422)
+    if not _validate(find_list(slug), form):
+        return _show_page(mailing_list, form, status=422)
     typed, site = find_list(slug), get_site()
-    put_into(typed, form)
+    fill_list(typed, form)
     try:
-        mail = _mail(typed, form, to=current_user.email)
+        mail = _make_mail(typed, form, to=current_user.email)
         mail_server.send_one(site.settings.mail.hurried(_PATIENCE), mail)
     except RepermitError as error:
-        note = ("problem", _failure_in_words(error))
-        return _show(mailing_list, form, status=422, notes=[note])
-    preview.note_test_mail(site.database, mailing_list, now=get_arrival(), actor=actor())
+        note = ("problem", _describe_failure(error))
+        return _show_page(mailing_list, form, status=422, notes=[note])
+    preview.note_test_mail(site.database, mailing_list, now=get_arrival(), actor=get_actor())
     sent = gettext(
         "Sent to %(address)s, as it stands here. Its links belong to nobody: pressing them changes "
         "nothing.",
         address=current_user.email,
     )
-    return _show(mailing_list, form, notes=[("done", sent)])
+    return _show_page(mailing_list, form, notes=[("done", sent)])
 
 
-def _form_of(mailing_list: MailingList) -> WordingForm:
-    chosen = {name: request.args.get(name) for name in LOOKED}
+def _make_form(mailing_list: MailingList) -> WordingForm:
+    chosen = {name: request.args.get(name) for name in PREVIEW_FIELDS}
     own = {name: getattr(mailing_list, name) for name in PARTS}
     return WordingForm(data={**chosen, **own}, mailing_list=mailing_list)
 
 
-def _is_good(mailing_list: MailingList, form: WordingForm) -> bool:
+def _validate(mailing_list: MailingList, form: WordingForm) -> bool:
     """Say whether the wording may be used; what stands against it is put beside its field."""
-    put_into(mailing_list, form)
+    fill_list(mailing_list, form)
     if not any(getattr(mailing_list, name) for name in PARTS):
         return True
-    for name, reason in _flaws(mailing_list):
+    for name, reason in _list_flaws(mailing_list):
         form.refuse(name, reason)
     return not form.errors
 
 
-def _flaws(mailing_list: MailingList) -> list[tuple[str, str]]:
+def _list_flaws(mailing_list: MailingList) -> list[tuple[str, str]]:
     try:
         reasons = preview.list_wording_flaws(mailing_list, get_site().settings)
     except AddressError as error:
-        return [("own_text", _no_sender(error))]
-    return [_placed(reason) for reason in reasons]
+        return [("own_text", _word_no_sender(error))]
+    return [_find_field(reason) for reason in reasons]
 
 
-def _placed(reason: Said) -> tuple[str, str]:
+def _find_field(reason: Said) -> tuple[str, str]:
     """Return the field that a reason is about, that of the text if it names none, and the rest."""
     field, rest = f"own_{reason.values.get('part', '')}".lower(), reason.values.get("reason")
     told = rest if field in PARTS and isinstance(rest, Said) else None
-    return ("own_text", sentence(reason)) if told is None else (field, sentence(told))
+    return ("own_text", make_sentence(reason)) if told is None else (field, make_sentence(told))
 
 
-def _no_sender(error: AddressError) -> str:
-    return gettext("First say in step 1 who sends it: %(reason)s.", reason=in_words(error.reason))
+def _word_no_sender(error: AddressError) -> str:
+    return gettext(
+        "First say in step 1 who sends it: %(reason)s.", reason=translate_said(error.reason)
+    )
 
 
-def _mail(mailing_list: MailingList, form: WordingForm, *, to: str | None = None) -> Mail:
+def _make_mail(mailing_list: MailingList, form: WordingForm, *, to: str | None = None) -> Mail:
     return preview.preview_mail(
         mailing_list,
         settings=get_site().settings,
         now=get_arrival(),
         kind=MailKind(form.kind.data),
         language=form.language.data,
-        deadline=deadline_of(draft_conditions.read_conditions(mailing_list) or suggested()),
+        deadline=read_deadline(
+            draft_conditions.read_conditions(mailing_list) or suggest_conditions()
+        ),
         to=to,
     )
 
 
-def _framed(mailing_list: MailingList, form: WordingForm) -> Response:
+def _render_framed(mailing_list: MailingList, form: WordingForm) -> Response:
     shade = form.shade.data
     try:
-        mail = _mail(mailing_list, form)
+        mail = _make_mail(mailing_list, form)
     except WordingError as error:
-        return framed_flaws(map(sentence, error.reasons), shade=shade)
+        return frame_flaws(map(make_sentence, error.reasons), shade=shade)
     except AddressError as error:
-        return framed_flaws([_no_sender(error)], shade=shade)
-    return framed(mail, shade=shade, as_text=form.shape.data == "text")
+        return frame_flaws([_word_no_sender(error)], shade=shade)
+    return frame_mail(mail, shade=shade, as_text=form.shape.data == "text")
 
 
-def _failure_in_words(error: RepermitError) -> str:
+def _describe_failure(error: RepermitError) -> str:
     if isinstance(error, OutcomeUnknown):
         return gettext("The mail server took the mail and said no more: look whether it came.")
     if isinstance(error, TransportError):
         return gettext(
             "Nothing was sent: the mail server did not take it (%(reason)s). The check in step 4 "
             "tells more.",
-            reason=in_words(error.said),
+            reason=translate_said(error.said),
         )
-    return gettext("Nothing was sent: %(reason)s", reason=in_words(error.said))
+    return gettext("Nothing was sent: %(reason)s", reason=translate_said(error.said))
 
 
-def _show(
+def _show_page(
     mailing_list: MailingList,
     form: WordingForm,
     *,
@@ -317,7 +321,7 @@ def _show(
     """Return the page; the lengths are those of the mail as it is saved."""
     slug = mailing_list.slug
     try:
-        mail = _mail(mailing_list, _form_of(mailing_list))
+        mail = _make_mail(mailing_list, _make_form(mailing_list))
     except RepermitError:
         mail = None
     return render_page(
@@ -325,15 +329,17 @@ def _show(
         status=status,
         notes=notes,
         mailing_list=mailing_list,
-        reached=steps_reached(mailing_list),
+        reached=count_open_steps(mailing_list),
         form=form,
-        fields=field_titles(),
-        is_own=any(typed_in(form, name) for name in PARTS),
+        fields=list_field_titles(),
+        is_own=any(read_text(form, name) for name in PARTS),
         mail=mail,
-        preheader=preheader_of(mail) if mail else "",
-        signs_in_words=signs_in_words,
-        frame_url=address_of(
-            "mail_wording.frame", slug=slug, **{one: form[one].data for one in LOOKED}
+        preheader=read_preheader(mail) if mail else "",
+        signs_in_words=describe_length,
+        frame_url=make_url(
+            "mail_wording.show_saved_mail",
+            slug=slug,
+            **{one: form[one].data for one in PREVIEW_FIELDS},
         ),
     )
 
@@ -352,53 +358,57 @@ _HEAD = re.compile(r"<head>")
 # Behind it stand signs that nobody sees, which keep what follows out of the overview.
 _PREHEADER = re.compile(r'<div class="preview"[^>]*>([^\u034f<]*)')
 
-_AS_IT_IS = Markup('<pre style="white-space:pre-wrap;overflow-wrap:anywhere;font:inherit">{}</pre>')
+_PLAIN_TEXT = Markup(
+    '<pre style="white-space:pre-wrap;overflow-wrap:anywhere;font:inherit">{}</pre>'
+)
 _COLOURS = {"light": ("#ffffff", "#1d2329", "#c9ced6"), "dark": ("#15181c", "#e6e9ed", "#444c57")}
 
 
-def framed(mail: Mail, *, shade: str, as_text: bool) -> Response:
+def frame_mail(mail: Mail, *, shade: str, as_text: bool) -> Response:
     """Return the mail below what an overview of mails shows of it."""
-    above = _overview(mail, shade)
+    above = _make_overview(mail, shade)
     if as_text:
-        return _response(_page(above + _AS_IT_IS.format(mail.text), shade))
+        return _make_frame_response(_make_frame_page(above + _PLAIN_TEXT.format(mail.text), shade))
     shown = mail.html.replace(_IN_THE_DARK, "@media all" if shade == "dark" else "@media not all")
     shown = shown.replace("color-scheme: light dark", f"color-scheme: {shade}")
     # A link that wants a window of its own opens none in a sandbox.
     shown = _HEAD.sub('<head><base target="_blank">', shown, count=1)
-    return _response(_BODY.sub(lambda body: f"{body[0]}{above}", shown, count=1))
+    return _make_frame_response(_BODY.sub(lambda body: f"{body[0]}{above}", shown, count=1))
 
 
-def framed_flaws(reasons: Iterable[str], *, shade: str) -> Response:
+def frame_flaws(reasons: Iterable[str], *, shade: str) -> Response:
     """Return why there is nothing to look at yet."""
     items = Markup("").join(Markup("<li>{}</li>").format(reason) for reason in reasons)
     title = gettext("There is no mail to look at yet:")
-    return _response(_page(Markup("<p><b>{}</b></p><ul>{}</ul>").format(title, items), shade))
+    return _make_frame_response(
+        _make_frame_page(Markup("<p><b>{}</b></p><ul>{}</ul>").format(title, items), shade)
+    )
 
 
-def preheader_of(mail: Mail) -> str:
+def read_preheader(mail: Mail) -> str:
     """Return the line that mail programs show beside the subject."""
     found = _PREHEADER.search(mail.html)
     return html.unescape(found[1]).strip() if found else ""
 
 
-def signs_in_words(text: str) -> str:
+def describe_length(text: str) -> str:
     """Return how long a line is."""
     return ngettext("one character", "%(count)s characters", len(text))
 
 
-def _overview(mail: Mail, shade: str) -> Markup:
+def _make_overview(mail: Mail, shade: str) -> Markup:
     paper, ink, line = _COLOURS[shade]
     style = (
         f"background:{paper};color:{ink};border-bottom:1px solid {line};padding:10px 20px;"
         "font:15px/1.45 system-ui,sans-serif;overflow-wrap:anywhere"
     )
-    preheader = preheader_of(mail)
+    preheader = read_preheader(mail)
     return Markup('<div style="{}"><b>{}</b> ({})<br>{} ({})</div>').format(
-        style, mail.subject, signs_in_words(mail.subject), preheader, signs_in_words(preheader)
+        style, mail.subject, describe_length(mail.subject), preheader, describe_length(preheader)
     )
 
 
-def _page(body: Markup, shade: str) -> str:
+def _make_frame_page(body: Markup, shade: str) -> str:
     paper, ink, _ = _COLOURS[shade]
     style = f"margin:0;padding:0 20px 20px;background:{paper};color:{ink}"
     return (
@@ -409,7 +419,7 @@ def _page(body: Markup, shade: str) -> str:
     )
 
 
-def _response(page: str) -> Response:
+def _make_frame_response(page: str) -> Response:
     response = Response(page, content_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["X-Frame-Options"] = "SAMEORIGIN"

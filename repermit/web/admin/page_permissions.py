@@ -8,52 +8,52 @@ from typing import TypeVar
 
 _View = TypeVar("_View", bound="Callable[..., object]")
 
-_NAME = "_repermit_marks"
-LARGEST_FORM = 256 * 1024
+_ATTRIBUTE = "_repermit_marks"
+MAX_FORM_SIZE = 256 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Marks:
+class PagePermissions:
     """Whom a page is for (nothing said: for admins who have logged in), and what it takes."""
 
     for_everybody: bool = False
     for_the_half_logged_in: bool = False
     for_viewers: bool = False
     in_the_background: bool = False
-    takes_bytes: int = LARGEST_FORM
+    takes_bytes: int = MAX_FORM_SIZE
 
 
-def marks_of(view: Callable[..., object]) -> Marks:
+def get_permissions(view: Callable[..., object]) -> PagePermissions:
     """Return what is written at a page."""
-    marks: Marks = getattr(view, _NAME, Marks())
+    marks: PagePermissions = getattr(view, _ATTRIBUTE, PagePermissions())
     return marks
 
 
 def for_everybody(view: _View) -> _View:
     """Let a page be seen without a login."""
-    return _marked(view, for_everybody=True)
+    return _mark(view, for_everybody=True)
 
 
 def for_the_half_logged_in(view: _View) -> _View:
     """Let a page be seen by whoever has a session that is locked or wants its second step."""
-    return _marked(view, for_the_half_logged_in=True)
+    return _mark(view, for_the_half_logged_in=True)
 
 
 def for_viewers(view: _View) -> _View:
     """Let a page be seen by viewers too: it shows counts, never an address."""
-    return _marked(view, for_viewers=True)
+    return _mark(view, for_viewers=True)
 
 
 def in_the_background(view: _View) -> _View:
     """Say that pages ask for this by themselves, so that it keeps no screen from locking."""
-    return _marked(view, in_the_background=True)
+    return _mark(view, in_the_background=True)
 
 
 def takes_up_to(size: int) -> Callable[[_View], _View]:
     """Let a page take a body of so many bytes, such as a file; others take a form."""
-    return lambda view: _marked(view, takes_bytes=size)
+    return lambda view: _mark(view, takes_bytes=size)
 
 
-def _marked(view: _View, **more: bool | int) -> _View:
-    setattr(view, _NAME, replace(marks_of(view), **more))  # type: ignore[arg-type]
+def _mark(view: _View, **more: bool | int) -> _View:
+    setattr(view, _ATTRIBUTE, replace(get_permissions(view), **more))  # type: ignore[arg-type]
     return view

@@ -13,11 +13,11 @@ from repermit.reports import data_recipients, register_notes
 from repermit.reports.data_recipients import EEA, Recipient
 from repermit.reports.register_notes import FIELDS, OWN, TEXTS
 from repermit.reports.report_wording import ReportWording
-from repermit.web.admin.current_user import actor
+from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.rendering import (
     flash_message,
+    get_page_language,
     gettext,
-    page_language,
     redirect_to,
     render_page,
 )
@@ -36,7 +36,7 @@ _NO_LETTERS = re.compile(r"[^a-z0-9]+")
 def show(slug: str) -> Response:
     """Show what only the organisation knows, as it was filled in."""
     mailing_list = find_list(slug)
-    wording = ReportWording(page_language(), get_site().settings.zone)
+    wording = ReportWording(get_page_language(), get_site().settings.zone)
     countries = [(code, wording.country(code)) for code in register_notes.countries()]
     countries.sort(key=lambda country: country[1].casefold())
     return render_page(
@@ -59,24 +59,26 @@ def _recipients(mailing_list: MailingList) -> tuple[Recipient, ...]:
 
 
 @pages.post("/")
-def keep(slug: str) -> AnyResponse:
+def save_notes(slug: str) -> AnyResponse:
     """Keep what was filled in; a field that was not sent stays as it is."""
     mailing_list, site = find_list(slug), get_site()
     keys = [one.key for one in _recipients(mailing_list)]
-    names = [*TEXTS, *_names(keys)]
+    names = [*TEXTS, *_list_field_names(keys)]
     given = {name: request.form[name] for name in names if name in request.form}
     given |= {f"{key}.agreement": OWN for key in request.form.getlist("own") if key in keys}
-    given |= _added(keys)
-    register_notes.set_notes(site.database, mailing_list, given, now=get_arrival(), actor=actor())
+    given |= _read_added(keys)
+    register_notes.set_notes(
+        site.database, mailing_list, given, now=get_arrival(), actor=get_actor()
+    )
     flash_message(gettext("Saved."))
     return redirect_to("reports.show_register", slug=slug)
 
 
-def _names(keys: Iterable[str]) -> Iterable[str]:
+def _list_field_names(keys: Iterable[str]) -> Iterable[str]:
     return (f"{key}.{name}" for key in keys for name in FIELDS)
 
 
-def _added(keys: Iterable[str]) -> dict[str, str]:
+def _read_added(keys: Iterable[str]) -> dict[str, str]:
     """Return what was typed of one more recipient, under a key made of their name."""
     typed = {name: request.form.get(f"{_NEW}.{name}", "").strip() for name in FIELDS}
     if not typed["name"]:

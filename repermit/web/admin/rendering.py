@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
 
-def language_name(language: str) -> str:
+def name_language(language: str) -> str:
     """Return what the page calls a language; its code for one that has no name there."""
-    return str(Locale(page_language()).languages.get(language, language))
+    return str(Locale(get_page_language()).languages.get(language, language))
 
 
 LANGUAGES = ("en", "nl")
@@ -47,7 +47,7 @@ _POLICY = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class NavigationEntry:
     """One entry of the navigation."""
 
     endpoint: str
@@ -57,37 +57,37 @@ class Place:
 
 def render_page(template: str, *, status: int = 200, **fields: Any) -> Response:
     """Return a page made of `templates/admin/<template>`; everything not Markup is escaped."""
-    language = page_language()
+    language = get_page_language()
     # A part that a page asks for by itself gives its own, so that it takes away no sentence.
     fields.setdefault("notes", None)
     if fields["notes"] is None:
         fields["notes"] = get_flashed_messages(with_categories=True)
     html = (
-        _environment(language)
+        _make_environment(language)
         .get_template(template)
         .render(
             language=language,
             organisation=get_site().settings.organisation,
             user=current_user,
             csrf_token=generate_csrf,
-            url_for=address_of,
+            url_for=make_url,
             has_page=has_page,
             path=request.path,
             now=get_arrival(),
             **fields,
         )
     )
-    return _page(html, status)
+    return _make_response(html, status)
 
 
-def show_bare(template: str, *, status: int, **fields: Any) -> Response:
+def render_bare_page(template: str, *, status: int, **fields: Any) -> Response:
     """Return a page for which nothing is asked of the database, nor who has logged in."""
-    language = browser_language()
-    found = _environment(language).get_template(template)
-    return _page(found.render(language=language, url_for=address_of, **fields), status)
+    language = get_browser_language()
+    found = _make_environment(language).get_template(template)
+    return _make_response(found.render(language=language, url_for=make_url, **fields), status)
 
 
-def _page(html: str, status: int) -> Response:
+def _make_response(html: str, status: int) -> Response:
     response = Response(html, status=status, content_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = _POLICY
     return response
@@ -100,7 +100,7 @@ def flash_message(text: str, *, kind: str = "done") -> None:
 
 def redirect_to(endpoint: str, **values: Any) -> AnyResponse:
     """Redirect to a page after a POST; never to an address that the request names."""
-    return redirect(address_of(endpoint, **values), 303)
+    return redirect(make_url(endpoint, **values), 303)
 
 
 def redirect_home() -> AnyResponse:
@@ -108,15 +108,15 @@ def redirect_home() -> AnyResponse:
     return redirect_to("dashboard.show" if has_page("dashboard.show") else "account.show")
 
 
-def address_of(endpoint: str, **values: Any) -> str:
+def make_url(endpoint: str, **values: Any) -> str:
     """Return the path of a page, with that of `public_url`; nothing of it is the Host header's.
 
     Without a host it also holds where the pages are looked at before their name leads anywhere.
     """
-    return public_path() + url_for(endpoint, **values)
+    return get_public_path() + url_for(endpoint, **values)
 
 
-def public_path() -> str:
+def get_public_path() -> str:
     """Return the path of `public_url`, "" if it has none."""
     return urlsplit(get_site().settings.public_url).path
 
@@ -126,13 +126,13 @@ def has_page(endpoint: str) -> bool:
     return endpoint in current_app.view_functions
 
 
-def page_language() -> str:
+def get_page_language() -> str:
     """Return the language of the page: the user's choice, or else what the browser would read."""
     chosen: str = getattr(current_user, "language", "")
-    return chosen if chosen in LANGUAGES else browser_language()
+    return chosen if chosen in LANGUAGES else get_browser_language()
 
 
-def browser_language() -> str:
+def get_browser_language() -> str:
     """Return the language that the browser would read, of those of the admin's pages."""
     # Not `best_match`, for which "nl-NL, en;q=0.5" would rather have English than Dutch.
     wanted = (catalogues.pick_language(one, otherwise="") for one, _ in request.accept_languages)
@@ -141,41 +141,41 @@ def browser_language() -> str:
 
 def gettext(text: str, **values: object) -> str:
     """Return a text in the page's language, its %(names)s filled in."""
-    translated = catalogues.translations(page_language()).gettext(text)
+    translated = catalogues.translations(get_page_language()).gettext(text)
     return translated % values if values else translated
 
 
 def ngettext(singular: str, plural: str, count: int, **values: object) -> str:
     """Return a text for a count in the page's language; `count` may stand in it too."""
-    found = catalogues.translations(page_language()).ngettext(singular, plural, count)
-    return found % {"count": number_in_words(count), **values}
+    found = catalogues.translations(get_page_language()).ngettext(singular, plural, count)
+    return found % {"count": format_number(count), **values}
 
 
-def moment_in_words(at: datetime | None) -> str:
+def format_time(at: datetime | None) -> str:
     """Return a day and time in words, in the organisation's zone; "" for None."""
     zone = get_site().settings.zone
-    return dates.moment_in_words(at, language=page_language(), zone=zone) if at else ""
+    return dates.moment_in_words(at, language=get_page_language(), zone=zone) if at else ""
 
 
-def day_in_words(at: datetime | None) -> str:
+def format_day(at: datetime | None) -> str:
     """Return a day in words, in the organisation's zone; "" for None."""
     zone = get_site().settings.zone
-    return dates.day_in_words(at, language=page_language(), zone=zone) if at else ""
+    return dates.day_in_words(at, language=get_page_language(), zone=zone) if at else ""
 
 
-def number_in_words(value: int | Decimal) -> str:
+def format_number(value: int | Decimal) -> str:
     """Return a number with the language's separators, as in 1,234 or 1.234."""
     text = f"{value:,}"
-    return text.replace(",", ".") if page_language() == "nl" else text
+    return text.replace(",", ".") if get_page_language() == "nl" else text
 
 
 @cache
-def _environment(language: str) -> Environment:
+def _make_environment(language: str) -> Environment:
     environment = template_engine.make_environment("admin", language)
     environment.filters.update(
-        moment=moment_in_words,
-        day=day_in_words,
-        number=number_in_words,
+        moment=format_time,
+        day=format_day,
+        number=format_number,
         readable=email_address.as_people_write,
         translated=gettext,
     )
@@ -188,7 +188,7 @@ def _environment(language: str) -> Environment:
 _FILE, _LAUNCH = 2, 5
 
 
-def steps_reached(mailing_list: MailingList) -> int:
+def count_open_steps(mailing_list: MailingList) -> int:
     """Return the furthest of the five steps that can be opened: beyond the file, all of them."""
     has_contacts = Contact.select().where(Contact.list == mailing_list).exists()
     return _LAUNCH if has_contacts else _FILE
@@ -197,10 +197,10 @@ def steps_reached(mailing_list: MailingList) -> int:
 # --- A file that is sent while it is being written, however long it is. ---------------------------
 
 
-_PIECE = 64 * 1024
+_CHUNK_SIZE = 64 * 1024
 
 
-def stream(write: Callable[[BinaryIO], object], *, database: Database) -> Generator[bytes]:
+def stream_output(write: Callable[[BinaryIO], object], *, database: Database) -> Generator[bytes]:
     """Yield what `write` writes, which runs in a thread with a connection of its own.
 
     If it fails, so does the download, which the browser then does not take for a whole file. If
@@ -222,7 +222,7 @@ def stream(write: Callable[[BinaryIO], object], *, database: Database) -> Genera
     thread.start()
     try:
         with os.fdopen(reading, "rb", buffering=0) as source:
-            while piece := source.read(_PIECE):
+            while piece := source.read(_CHUNK_SIZE):
                 yield piece
     finally:
         thread.join()

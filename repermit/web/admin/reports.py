@@ -22,15 +22,15 @@ from repermit.errors import Refused
 from repermit.reports import make_report
 from repermit.reports.make_report import Report, ReportKind
 from repermit.rules.consent import Status
-from repermit.web.admin.campaign_dates import moment
-from repermit.web.admin.current_user import actor
+from repermit.web.admin.campaign_dates import parse_time
+from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.rendering import (
     flash_message,
+    get_page_language,
     gettext,
-    page_language,
     redirect_to,
     render_page,
-    stream,
+    stream_output,
 )
 from repermit.web.request_context import get_arrival, get_site
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 pages = Blueprint("reports", __name__, url_prefix="/admin/lists/<slug>/papers")
 
-_ARCHIVED_A_MINUTE = 300 * 60
+_CONTACTS_PER_MINUTE = 300 * 60
 _TYPES = {"html": "text/html; charset=utf-8", "json": "application/json"}
 
 
@@ -64,10 +64,10 @@ def show(slug: str) -> Response:
         missing=len(record.gaps),
         has_campaign=latest_campaign(mailing_list) is not None,
         may_archive=_may_archive(mailing_list),
-        minutes=_minutes(mailing_list),
-        lost=archive_readme.lost(page_language()),
+        minutes=_estimate_minutes(mailing_list),
+        lost=archive_readme.lost(get_page_language()),
         duties=archive_readme.duties(
-            mailing_list, settings=get_site().settings, language=page_language()
+            mailing_list, settings=get_site().settings, language=get_page_language()
         ),
     )
 
@@ -79,15 +79,15 @@ def _may_archive(mailing_list: MailingList) -> bool:
     return False
 
 
-def _minutes(mailing_list: MailingList) -> int:
+def _estimate_minutes(mailing_list: MailingList) -> int:
     """Return how long an archive takes, at its measured pace; 0 for less than a minute."""
     counts = contacts_counts.count_contacts(mailing_list).items()
     people = sum(count for (status, _), count in counts if status != Status.REMOVED)
-    return people // _ARCHIVED_A_MINUTE
+    return people // _CONTACTS_PER_MINUTE
 
 
 @pages.post("/archive")
-def take_archive(slug: str) -> AnyResponse:
+def download_archive(slug: str) -> AnyResponse:
     """Send the archive of a list, however large, while it is made; that it was made is recorded."""
     mailing_list, site = find_list(slug), get_site()
     if not _may_archive(mailing_list):
@@ -101,10 +101,10 @@ def take_archive(slug: str) -> AnyResponse:
         database=site.database,
         settings=site.settings,
         now=get_arrival(),
-        actor=actor(),
+        actor=get_actor(),
     )
     return Response(
-        stream(lambda out: write(out=out), database=site.database),
+        stream_output(lambda out: write(out=out), database=site.database),
         content_type="application/zip",
         headers={"Content-Disposition": f'attachment; filename="{slug}.zip"'},
     )
@@ -129,19 +129,19 @@ def show_breach(slug: str) -> Response:
 
 
 @pages.post("/register")
-def take_register(slug: str) -> Response:
+def download_register(slug: str) -> Response:
     """Send the record as a file."""
     return _send_report(find_list(slug), ReportKind.REGISTER)
 
 
 @pages.post("/report")
-def take_report(slug: str) -> Response:
+def download_report(slug: str) -> Response:
     """Send the report as a file."""
     return _send_report(find_list(slug), ReportKind.REPORT)
 
 
 @pages.post("/breach")
-def take_breach(slug: str) -> Response:
+def download_breach(slug: str) -> Response:
     """Send what to do about a breach as a file."""
     return _send_report(find_list(slug), ReportKind.BREACH)
 
@@ -167,7 +167,7 @@ def _send_report(mailing_list: MailingList, kind: ReportKind) -> Response:
         abort(400)
     report = _make_report(mailing_list, kind, discovered=_read_discovery(request.form).at)
     make_report.note_made(
-        get_site().database, mailing_list, report, form=form, now=get_arrival(), actor=actor()
+        get_site().database, mailing_list, report, form=form, now=get_arrival(), actor=get_actor()
     )
     content = make_report.render_page(report) if form == "html" else make_report.render_json(report)
     response = Response(content, content_type=_TYPES[form])
@@ -184,7 +184,7 @@ def _make_report(
         kind,
         settings=get_site().settings,
         now=get_arrival(),
-        language=page_language(),
+        language=get_page_language(),
         discovered=discovered,
     )
 
@@ -195,7 +195,7 @@ def _read_discovery(given: Mapping[str, str]) -> Discovery:
     at, wrong = None, ""
     if day:
         try:
-            at = moment(f"{day}T{time or '00:00'}")
+            at = parse_time(f"{day}T{time or '00:00'}")
         except Refused:
             wrong = gettext("This is no day and time that there was.")
         if at and at > get_arrival():

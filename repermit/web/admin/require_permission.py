@@ -16,14 +16,9 @@ from repermit.accounts.audit_log import SecurityEventKind
 from repermit.web.admin import current_user as admin_current_user
 from repermit.web.admin import lock_screen
 from repermit.web.admin.page_permissions import (
-    LARGEST_FORM,
-    Marks,
-    for_everybody,
-    for_the_half_logged_in,
-    for_viewers,
-    in_the_background,
-    marks_of,
-    takes_up_to,
+    MAX_FORM_SIZE,
+    PagePermissions,
+    get_permissions,
 )
 from repermit.web.admin.rendering import redirect_to
 from repermit.web.security_log import note_refusal
@@ -31,23 +26,13 @@ from repermit.web.security_log import note_refusal
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response
 
-__all__ = [
-    "for_everybody",
-    "for_the_half_logged_in",
-    "for_viewers",
-    "guard",
-    "in_the_background",
-    "prepare",
-    "takes_up_to",
-]
-
-_READING = ("GET", "HEAD", "OPTIONS")
-_MOST_FIELDS = 1000
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_MAX_FIELDS = 1000
 
 _csrf = CSRFProtect()
 
 
-def prepare(app: Flask) -> None:
+def set_up_login(app: Flask) -> None:
     """Teach the application who is logged in, and how forms prove that they are ours."""
     login = LoginManager()
     login.session_protection = None  # our sessions stand in the database and can be ended there
@@ -57,27 +42,27 @@ def prepare(app: Flask) -> None:
     _csrf.init_app(app)
 
 
-def guard(app: Flask) -> None:
+def install_guard(app: Flask) -> None:
     """Let nobody see a page below /admin/ but whom it is for, in whichever module it stands."""
-    app.before_request(_refuse)
+    app.before_request(_check_request)
 
 
-def _refuse() -> Response | None:
+def _check_request() -> Response | None:
     if request.url_rule is None or not request.url_rule.rule.startswith("/admin"):
         return None
-    marks = marks_of(current_app.view_functions[request.url_rule.endpoint])
-    _make_room(marks)
+    marks = get_permissions(current_app.view_functions[request.url_rule.endpoint])
+    _set_body_limit(marks)
     # Before the form is read: whoever is not in sends no file of 100 MB to be taken apart.
-    turned_away = None if marks.for_everybody else _turn_away(marks)
+    turned_away = None if marks.for_everybody else _refuse_anonymous(marks)
     if turned_away is not None:
         return turned_away
-    if request.method not in _READING:
-        _protect()
-    _refuse_what_cannot_be_kept()
+    if request.method not in _SAFE_METHODS:
+        _check_csrf()
+    _refuse_null_bytes()
     return None if marks.for_everybody or marks.for_the_half_logged_in else _refuse_visitor(marks)
 
 
-def _protect() -> None:
+def _check_csrf() -> None:
     """Refuse a form that is not ours; raises CSRFError."""
     try:
         _csrf.protect()
@@ -87,14 +72,14 @@ def _protect() -> None:
         raise
 
 
-def _make_room(marks: Marks) -> None:
+def _set_body_limit(marks: PagePermissions) -> None:
     # The public pages take far less; a file is written to disk, not kept in memory.
     request.max_content_length = marks.takes_bytes
-    request.max_form_memory_size = LARGEST_FORM
-    request.max_form_parts = _MOST_FIELDS
+    request.max_form_memory_size = MAX_FORM_SIZE
+    request.max_form_parts = _MAX_FIELDS
 
 
-def _refuse_what_cannot_be_kept() -> None:
+def _refuse_null_bytes() -> None:
     """Refuse a NUL, which PostgreSQL keeps in no text, and which nobody types."""
     files = ((one.name or "", one.filename or "") for one in request.files.values())
     fields = (*request.args.items(multi=True), *request.form.items(multi=True), *files)
@@ -102,7 +87,7 @@ def _refuse_what_cannot_be_kept() -> None:
         abort(400)
 
 
-def _turn_away(marks: Marks) -> Response | None:
+def _refuse_anonymous(marks: PagePermissions) -> Response | None:
     if not current_user.is_authenticated:
         return redirect_to("login.show_login")
     if marks.for_the_half_logged_in:
@@ -112,19 +97,19 @@ def _turn_away(marks: Marks) -> Response | None:
     return None
 
 
-def _refuse_visitor(marks: Marks) -> Response | None:
-    held_up = _hold_up(marks) if current_user.is_locked else None
+def _refuse_visitor(marks: PagePermissions) -> Response | None:
+    held_up = _refuse_locked(marks) if current_user.is_locked else None
     if held_up is not None:
         return held_up
     if current_user.role != "admin" and not marks.for_viewers:
         note_refusal(SecurityEventKind.PAGE_REFUSED, actor=current_user.person.actor)
         abort(403)
     if not marks.in_the_background:
-        admin_current_user.keep_awake()
+        admin_current_user.note_activity()
     return None
 
 
-def _hold_up(marks: Marks) -> Response | None:
+def _refuse_locked(marks: PagePermissions) -> Response | None:
     if marks.in_the_background:
         abort(423)
-    return lock_screen.hold_up()
+    return lock_screen.require_unlock()

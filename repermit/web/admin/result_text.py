@@ -17,15 +17,15 @@ from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_, Joined, Said, Value
 from repermit.rules.consent import CampaignState
 from repermit.web.admin.rendering import (
+    format_number,
+    format_time,
+    get_page_language,
     gettext,
-    moment_in_words,
-    number_in_words,
-    page_language,
+    render_bare_page,
     render_page,
-    show_bare,
 )
 
-OWN: Mapping[str, str] = {
+OWN_TEXTS: Mapping[str, str] = {
     # What stands against a launch.
     "organisation_name": N_("The settings do not say what your organisation is called."),
     "organisation_address": N_("The settings do not give your organisation’s postal address."),
@@ -185,41 +185,41 @@ _STATES = {
 }
 
 
-def in_words(said: str) -> str:
+def translate_said(said: str) -> str:
     """Return what was said in the page's language, to stand within a sentence."""
     # A catalogue has its own head for what is empty.
     if not said:
         return ""
     if not isinstance(said, Said):
         return gettext(said)
-    return said.in_words(partial(_translated, said.code), _shown)
+    return said.in_words(partial(_translate, said.code), _format_value)
 
 
-def sentence(said: str) -> str:
+def make_sentence(said: str) -> str:
     """Return what was said in the page's language, as a sentence of its own."""
-    text = in_words(said)
+    text = translate_said(said)
     is_ended = text.endswith((".", "!", "?", ":", "…", "/"))
     return f"{text[:1].upper()}{text[1:]}" + ("" if is_ended or not text else ".")
 
 
-def _translated(code: str, singular: str, plural: str, count: int) -> str:
-    catalogue = catalogues.translations(page_language())
+def _translate(code: str, singular: str, plural: str, count: int) -> str:
+    catalogue = catalogues.translations(get_page_language())
     if plural:
         return catalogue.ngettext(singular, plural, count)
-    return catalogue.gettext(OWN.get(code, singular))
+    return catalogue.gettext(OWN_TEXTS.get(code, singular))
 
 
-def _shown(value: Value) -> str:
+def _format_value(value: Value) -> str:
     """Return a value as it stands in a sentence of the page."""
     if isinstance(value, Joined):
-        return value.by.join(map(_shown, value.parts))
+        return value.by.join(map(_format_value, value.parts))
     if isinstance(value, datetime):
-        return moment_in_words(value)
+        return format_time(value)
     if isinstance(value, int):
-        return number_in_words(value)
+        return format_number(value)
     if isinstance(value, CampaignState):
         return gettext(_STATES[value])
-    return in_words(value) if isinstance(value, Said) else value
+    return translate_said(value) if isinstance(value, Said) else value
 
 
 # --- What the admin's pages say when something cannot be shown or done. ---------------------------
@@ -230,12 +230,12 @@ _FAILED = 500
 _UNAVAILABLE = 503
 
 
-def is_for_admins() -> bool:
+def is_admin_request() -> bool:
     """Say whether a page of the admin's was asked for, also one that there is not."""
     return request.path.startswith("/admin/")
 
 
-def show_refusal(code: int) -> Response:
+def show_error_page(code: int) -> Response:
     """Return the page for a request that cannot be answered, with a way on."""
     words = {
         400: (
@@ -268,17 +268,21 @@ def show_refusal(code: int) -> Response:
 
 def show_unavailable(*, is_recorded: bool) -> Response:
     """Return the page for a database that is busy or away; `is_recorded` if something may be."""
-    return show_bare("server_error.html", status=_UNAVAILABLE, is_unavailable=not is_recorded)
+    return render_bare_page(
+        "server_error.html", status=_UNAVAILABLE, is_unavailable=not is_recorded
+    )
 
 
 def show_failure() -> Response:
     """Return the page for a failure of ours; the database may be what failed."""
-    return show_bare("server_error.html", status=_FAILED, is_unavailable=False)
+    return render_bare_page("server_error.html", status=_FAILED, is_unavailable=False)
 
 
-def show_reason(error: Refused) -> Response:
+def show_refused_page(error: Refused) -> Response:
     """Return the page for what a rule forbids, where the page itself has no better place for it."""
-    if not is_for_admins():
+    if not is_admin_request():
         raise error
     heading = gettext("This cannot be done now")
-    return render_page("refused.html", heading=heading, text=sentence(error.said), status=_CONFLICT)
+    return render_page(
+        "refused.html", heading=heading, text=make_sentence(error.said), status=_CONFLICT
+    )

@@ -18,16 +18,16 @@ from repermit.settings.admin_overrides import EDITABLE, locked_keys, usual_value
 from repermit.settings.definitions import SETTINGS, Origin, Settings, sections_of
 from repermit.settings.setting_type import Section, Setting
 from repermit.settings.smtp_presets import Preset
-from repermit.web.admin.audit_log import actor_in_words, emails
+from repermit.web.admin.audit_log import describe_actor, list_emails
 from repermit.web.admin.rendering import gettext
-from repermit.web.admin.result_text import sentence
+from repermit.web.admin.result_text import make_sentence
 
 # Stands before a secret's key in the name of the box that removes it.
 _REMOVE = "remove."
 _NUMBER = re.compile(r"-?\d{1,9}")
 
 
-def value_in_words(setting: Setting, value: Any) -> str:
+def describe_value(setting: Setting, value: Any) -> str:
     """Return a value as it is shown; of a secret, whether there is one."""
     if setting.is_secret:
         return gettext("set; not shown") if value else ""
@@ -37,10 +37,10 @@ def value_in_words(setting: Setting, value: Any) -> str:
         return gettext(setting.choices[value])
     # Settings that came from no file may name no journal.
     text = "" if value is None else str(value)
-    return _without_password(text) if setting.key == "database" else text
+    return _hide_password(text) if setting.key == "database" else text
 
 
-def _without_password(url: str) -> str:
+def _hide_password(url: str) -> str:
     """Return where the database is, without what stands before or behind its name."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
@@ -59,7 +59,7 @@ class KeptSecret:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Form:
+class SettingsForm:
     """What stands in the form of a page: `texts` by keys, and what was refused.
 
     `settings` are those that hold, `file` those of config.toml alone.
@@ -85,9 +85,9 @@ class Form:
     @cached_property
     def kept_secrets(self) -> dict[str, KeptSecret]:
         """Return the secrets that are kept and may be changed here."""
-        known = emails()
+        known = list_emails()
         return {
-            key: KeptSecret(at=at, who=actor_in_words(by, known), opens=opens)
+            key: KeptSecret(at=at, who=describe_actor(by, known), opens=opens)
             for key, (at, by, opens) in change_settings.kept_secrets(self.file).items()
             if key not in self.locked
         }
@@ -107,14 +107,14 @@ class Form:
     def errors_elsewhere(self) -> list[str]:
         """Return what speaks against a choice that is about no field of this page."""
         return [
-            f"{gettext(SETTINGS[one.key].label)}: {sentence(one.said)}"
+            f"{gettext(SETTINGS[one.key].label)}: {make_sentence(one.said)}"
             for one in self.errors
             if one.key not in self.texts
         ]
 
     def error_at(self, setting: Setting) -> str:
         """Return what speaks against a value, "" if nothing does."""
-        return " ".join(sentence(one.said) for one in self.errors if one.key == setting.key)
+        return " ".join(make_sentence(one.said) for one in self.errors if one.key == setting.key)
 
     def is_open(self, settings: Iterable[Setting]) -> bool:
         """Say whether somebody has to see what is in a section."""
@@ -127,7 +127,7 @@ class Form:
 
     def value(self, setting: Setting) -> str:
         """Return what holds, in words."""
-        return value_in_words(setting, setting.value_in(self.settings))
+        return describe_value(setting, setting.value_in(self.settings))
 
     def other_usual(self, setting: Setting) -> str:
         """Return what is usual with what is chosen, "" if there is nothing, or that is it."""
@@ -138,69 +138,73 @@ class Form:
 
     @cached_property
     def _usual(self) -> Mapping[str, Any]:
-        return usual_values(self.file, _choices(self.texts))
+        return usual_values(self.file, _read_choices(self.texts))
 
     def options(self, setting: Setting) -> list[tuple[str, str]]:
         """Return what may be chosen, with what it is called."""
         if setting.kind == "timezone":
-            return [(one, one.replace("_", " ")) for one in _zones(self.texts[setting.key])]
+            return [(one, one.replace("_", " ")) for one in _list_zones(self.texts[setting.key])]
         return [(value, gettext(title)) for value, title in setting.choices.items()]
 
 
-def _zones(at_present: str) -> list[str]:
+def _list_zones(at_present: str) -> list[str]:
     places = (zone for zone in zoneinfo.available_timezones() if "/" in zone)
     others = ("Etc/", "SystemV/", "posix/", "right/")
     return sorted({at_present, *(zone for zone in places if not zone.startswith(others))})
 
 
-def keys_of(page: str) -> list[str]:
+def list_keys(page: str) -> list[str]:
     """Return the keys of a page, in the order in which they are shown."""
     return [one.key for settings in sections_of(page).values() for one in settings]
 
 
-def present_form(page: str, settings: Settings, file: Settings, preset: str | None = None) -> Form:
+def make_form(
+    page: str, settings: Settings, file: Settings, preset: str | None = None
+) -> SettingsForm:
     """Return the form with what holds now, or with what a preset would fill in."""
-    texts = {key: str(EDITABLE[key].value_in(settings)) for key in keys_of(page)}
+    texts = {key: str(EDITABLE[key].value_in(settings)) for key in list_keys(page)}
     locked = locked_keys(file)
     if preset is not None and "mail.preset" not in locked:
         usual = usual_values(file, {"mail.preset": preset})
         filled = {key: str(usual[key]) for key in _PRESET_KEYS if key not in locked}
         texts.update({**filled, "mail.preset": preset})
-    return Form(page=page, settings=settings, file=file, texts=texts)
+    return SettingsForm(page=page, settings=settings, file=file, texts=texts)
 
 
 _PRESET_KEYS = tuple(f"mail.{one.name}" for one in fields(Preset))
 
 
-def fill_in(form: Form, typed: Mapping[str, str]) -> Form:
+def fill_form(form: SettingsForm, typed: Mapping[str, str]) -> SettingsForm:
     """Return a form with what was typed; no secret is shown again."""
     texts = {
         key: typed[key]
-        for key in keys_of(form.page)
+        for key in list_keys(form.page)
         if key in typed and key not in form.locked and not EDITABLE[key].is_secret
     }
     return replace(form, texts={**form.texts, **texts})
 
 
-def read_typed(page: str, form: Mapping[str, str], file: Settings) -> Typed:
+def read_form(page: str, form: Mapping[str, str], file: Settings) -> Typed:
     """Return what was typed into a page; an empty field stands for what is usual."""
     locked = locked_keys(file)
-    typed = {key: form[key] for key in keys_of(page) if key in form and key not in locked}
-    usual = usual_values(file, _choices(typed))
+    typed = {key: form[key] for key in list_keys(page) if key in form and key not in locked}
+    usual = usual_values(file, _read_choices(typed))
     secrets = {key: text for key, text in typed.items() if EDITABLE[key].is_secret}
     return Typed(
-        values={key: _value(key, text, usual) for key, text in typed.items() if key not in secrets},
+        values={
+            key: _parse_value(key, text, usual) for key, text in typed.items() if key not in secrets
+        },
         secrets={key: text for key, text in secrets.items() if text},
         removed=frozenset(key for key in typed if _REMOVE + key in form),
     )
 
 
-def _choices(texts: Mapping[str, str]) -> dict[str, str]:
+def _read_choices(texts: Mapping[str, str]) -> dict[str, str]:
     """Return what is chosen among few, by which the usual values of others go."""
     return {key: text for key, text in texts.items() if EDITABLE[key].choices}
 
 
-def _value(key: str, text: str, usual: Mapping[str, Any]) -> Any:
+def _parse_value(key: str, text: str, usual: Mapping[str, Any]) -> Any:
     """Return what a field's text stands for; what is no number stays text, and is refused."""
     tidy = "\n".join(line.strip() for line in text.strip().splitlines())
     if not tidy:

@@ -29,17 +29,17 @@ from repermit.setting_overrides import change_settings, current_settings
 from repermit.settings.definitions import PAGES, SETTINGS, Settings
 from repermit.settings.smtp_presets import PRESETS
 from repermit.smtp import mail_server
-from repermit.web.admin.check_findings import findings_by_area, said_of
-from repermit.web.admin.current_user import actor
+from repermit.web.admin.check_findings import group_findings, word_finding
+from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.page_permissions import takes_up_to
 from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
-from repermit.web.admin.result_text import in_words
+from repermit.web.admin.result_text import translate_said
 from repermit.web.admin.setting_fields import (
-    Form,
-    fill_in,
-    present_form,
-    read_typed,
-    value_in_words,
+    SettingsForm,
+    describe_value,
+    fill_form,
+    make_form,
+    read_form,
 )
 from repermit.web.request_context import get_arrival, get_file_settings, get_site
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 pages = Blueprint("settings", __name__, url_prefix="/admin/settings")
 
 # Seconds. Somebody waits for it before a page, not a campaign.
-_PATIENCE = 20
+_CHECK_TIMEOUT = 20
 # A mail of this product's own is a fraction of it; one with pictures may come close.
 _LARGEST_MAIL = 2 * 1024 * 1024
 
@@ -61,22 +61,24 @@ def show() -> Response:
     """Show what each page of settings says in a line or two; no key and no password."""
     settings = get_site().settings
     chosen = {
-        key: value_in_words(SETTINGS[key], SETTINGS[key].value_in(settings))
+        key: describe_value(SETTINGS[key], SETTINGS[key].value_in(settings))
         for key in ("mail.preset", "bounces.protocol")
     }
-    return render_page("settings/show.html", groups=_titles(), settings=settings, chosen=chosen)
+    return render_page(
+        "settings/show.html", groups=_list_titles(), settings=settings, chosen=chosen
+    )
 
 
 @pages.get("/installation")
-def installation() -> Response:
+def show_installation() -> Response:
     """Show what stands in config.toml alone, and why it does."""
     settings = get_site().settings
     return render_page(
         "settings/installation.html",
-        groups=_titles(),
+        groups=_list_titles(),
         settings=settings,
         values=[
-            (one, value_in_words(one, one.value_in(settings)))
+            (one, describe_value(one, one.value_in(settings)))
             for one in SETTINGS.values()
             if not one.section
         ],
@@ -84,7 +86,7 @@ def installation() -> Response:
     )
 
 
-def _titles() -> list[tuple[str, str]]:
+def _list_titles() -> list[tuple[str, str]]:
     """Return the pages on which settings are chosen, with what they are called."""
     return [(page, gettext(title)) for page, title in PAGES.items()]
 
@@ -99,30 +101,32 @@ def show_group(group: str) -> Response:
     """Show a page of settings, of the mail server also with what a preset would fill in."""
     preset = request.args.get("preset") if group == "mail" else None
     is_known = preset == "" or preset in PRESETS
-    return _render_form(_form(group, preset if is_known else None), is_filled_in=is_known)
+    return _render_form(_make_form(group, preset if is_known else None), is_filled_in=is_known)
 
 
 @pages.post(_ADDRESS)
 def save_group(group: str) -> AnyResponse:
     """Save a page of settings if all of it holds, and the server takes the login."""
     file = get_file_settings()
-    typed = read_typed(group, request.form, file)
+    typed = read_form(group, request.form, file)
     report = None
     try:
         if request.form.get("act") == "test":
             report = _try_login(group, change_settings.propose(file, typed).settings)
         if report and not report.works:
-            return _render_form(fill_in(_form(group), request.form), status=422, report=report)
+            return _render_form(
+                fill_form(_make_form(group), request.form), status=422, report=report
+            )
         kept = change_settings.keep(
             get_site().database,
             file,
             typed,
             since=request.form.get("version", ""),
             now=get_arrival(),
-            actor=actor(),
+            actor=get_actor(),
         )
     except ChoiceRefused as refused:
-        form = replace(fill_in(_form(group), request.form), errors=refused.errors)
+        form = replace(fill_form(_make_form(group), request.form), errors=refused.errors)
         return _render_form(form, status=422)
     except ChangedMeanwhile:
         flash_message(
@@ -137,12 +141,16 @@ def save_group(group: str) -> AnyResponse:
     return redirect_to("settings.show_group", group=group)
 
 
-def _form(group: str, preset: str | None = None) -> Form:
-    return present_form(group, get_site().settings, get_file_settings(), preset)
+def _make_form(group: str, preset: str | None = None) -> SettingsForm:
+    return make_form(group, get_site().settings, get_file_settings(), preset)
 
 
 def _render_form(
-    form: Form, *, status: int = 200, report: Report | None = None, is_filled_in: bool = False
+    form: SettingsForm,
+    *,
+    status: int = 200,
+    report: Report | None = None,
+    is_filled_in: bool = False,
 ) -> Response:
     is_mail = form.page == "mail"
     return render_page(
@@ -150,12 +158,12 @@ def _render_form(
         status=status,
         group=form.page,
         title=gettext(PAGES[form.page]),
-        groups=_titles(),
+        groups=_list_titles(),
         form=form,
         preset=SETTINGS["mail.preset"] if is_mail else None,
         is_filled_in=is_filled_in,
         version=request.form.get("version", current_settings.version()),
-        areas=list(findings_by_area(report)) if report else [],
+        areas=list(group_findings(report)) if report else [],
         has_test=form.page in {"mail", "bounces"},
         lists=list(MailingList.select().order_by(MailingList.name)) if is_mail else [],
     )
@@ -167,14 +175,14 @@ def _flash_outcome(changed: tuple[str, ...], report: Report | None) -> None:
     elif report is None:
         flash_message(gettext("Nothing was to be changed."))
     for one in report.findings if report else ():
-        found, remedy = said_of(one)
+        found, remedy = word_finding(one)
         said = f"{found} {remedy}".strip().replace("`", "")
         flash_message(said, kind="done" if one.verdict == "ok" else "warning")
 
 
 def _try_login(group: str, settings: Settings) -> Report:
     if group == "mail":
-        return run.check_mail_server(settings.mail.hurried(_PATIENCE))
+        return run.check_mail_server(settings.mail.hurried(_CHECK_TIMEOUT))
     return run.check_mailbox(settings, log_in=poll.log_in, now=get_arrival())
 
 
@@ -184,7 +192,7 @@ def _try_login(group: str, settings: Settings) -> Report:
 @pages.post("/mail-server")
 def try_mail_server() -> Response:
     """Log in to the mail server and leave again; nothing is sent."""
-    return show_report(run.check_mail_server(get_site().settings.mail.hurried(_PATIENCE)))
+    return show_report(run.check_mail_server(get_site().settings.mail.hurried(_CHECK_TIMEOUT)))
 
 
 @pages.post("/test-mail")
@@ -199,20 +207,21 @@ def send_test_mail() -> AnyResponse:
             now=get_arrival(),
             to=current_user.email,
         )
-        mail_server.send_one(site.settings.mail.hurried(_PATIENCE), mail)
+        mail_server.send_one(site.settings.mail.hurried(_CHECK_TIMEOUT), mail)
     except NotFound:
         flash_message(gettext("Choose a list first."), kind="problem")
     except OutcomeUnknown as error:
         flash_message(
-            gettext("It may have gone, or not: %(reason)s.", reason=in_words(error.said)),
+            gettext("It may have gone, or not: %(reason)s.", reason=translate_said(error.said)),
             kind="warning",
         )
     except RepermitError as error:
         flash_message(
-            gettext("It was not sent: %(reason)s.", reason=in_words(error.said)), kind="problem"
+            gettext("It was not sent: %(reason)s.", reason=translate_said(error.said)),
+            kind="problem",
         )
     else:
-        preview.note_test_mail(site.database, mailing_list, now=get_arrival(), actor=actor())
+        preview.note_test_mail(site.database, mailing_list, now=get_arrival(), actor=get_actor())
         said = gettext("Sent to %(email)s. Its links belong to nobody.", email=current_user.email)
         flash_message(said)
     return redirect_to("settings.show_group", group="mail")
@@ -220,7 +229,7 @@ def send_test_mail() -> AnyResponse:
 
 @pages.post("/check")
 @takes_up_to(_LARGEST_MAIL)
-def check() -> Response:
+def run_checks() -> Response:
     """Say whether a campaign would work. Sends nothing and changes nothing, and takes seconds."""
     site, file = get_site(), request.files.get("mail")
     report = run.check(
@@ -242,5 +251,5 @@ def show_report(report: Report, *, is_whole: bool = False) -> Response:
         counts=report.counts,
         works=report.works,
         is_whole=is_whole,
-        areas=list(findings_by_area(report)),
+        areas=list(group_findings(report)),
     )

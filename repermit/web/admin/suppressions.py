@@ -18,18 +18,18 @@ from repermit.imports import suppression_import, uploads
 from repermit.imports.suppression_import import SuppressionImportResult
 from repermit.suppression import fingerprint_files
 from repermit.web.admin import import_preview
-from repermit.web.admin.current_user import actor
+from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.page_permissions import takes_up_to
-from repermit.web.admin.rendering import gettext, render_page, stream
-from repermit.web.admin.result_text import sentence
+from repermit.web.admin.rendering import gettext, render_page, stream_output
+from repermit.web.admin.result_text import make_sentence
 from repermit.web.request_context import get_arrival, get_site
 
 pages = Blueprint("suppressions", __name__, url_prefix="/admin/lists/<slug>/suppressions")
 
-LARGEST = 5_000_000
+MAX_FILE_SIZE = 5_000_000
 """Bytes of a file: whoever hands it in waits for the page until all of it is taken in."""
 
-_AROUND_A_FILE = 64 * 1024
+_FORM_OVERHEAD = 64 * 1024
 _TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 _COUNTS = {
     "added": N_("Not to be asked from now on"),
@@ -47,13 +47,13 @@ _KINDS = {
 
 
 @pages.get("", endpoint="show")
-def show_both(slug: str) -> Response:
+def show_suppressions(slug: str) -> Response:
     """Show what can be handed over and taken in."""
-    return _show(find_list(slug))
+    return _show_page(find_list(slug))
 
 
 @pages.post("/export")
-def export(slug: str) -> Response:
+def download_suppressions(slug: str) -> Response:
     """Send the fingerprints as a file; that it was made is recorded."""
     mailing_list, site, form = find_list(slug), get_site(), request.form.get("format", "")
     if form not in _TYPES:
@@ -61,8 +61,8 @@ def export(slug: str) -> Response:
     try:
         background_tasks.require_no_unfinished_file(mailing_list)
     except Refused as error:
-        return _show(mailing_list, wrong=sentence(error.said))
-    now, who = get_arrival(), actor()
+        return _show_page(mailing_list, wrong=make_sentence(error.said))
+    now, who = get_arrival(), get_actor()
 
     def write(out: BinaryIO) -> None:
         fingerprint_files.write_suppressions(
@@ -77,34 +77,34 @@ def export(slug: str) -> Response:
 
     name = f"{slug}-suppressions.{form}"
     return Response(
-        stream(write, database=site.database),
+        stream_output(write, database=site.database),
         content_type=_TYPES[form],
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 
 @pages.post("/look")
-@takes_up_to(LARGEST + _AROUND_A_FILE)
-def look(slug: str) -> Response:
+@takes_up_to(MAX_FILE_SIZE + _FORM_OVERHEAD)
+def preview_import(slug: str) -> Response:
     """Show what would come of a file; nothing is written."""
-    return _take_in(find_list(slug), is_only_looked_at=True)
+    return _import_file(find_list(slug), is_only_looked_at=True)
 
 
 @pages.post("/import")
-@takes_up_to(LARGEST + _AROUND_A_FILE)
-def take_in(slug: str) -> Response:
+@takes_up_to(MAX_FILE_SIZE + _FORM_OVERHEAD)
+def import_suppressions(slug: str) -> Response:
     """Suppress for the list whom a file names, and take them off it."""
     mailing_list = find_list(slug)
     if not request.form.get("sure"):
         wrong = gettext("Look at the file first, or say that you are sure.")
-        return _show(mailing_list, wrong=wrong)
-    return _take_in(mailing_list, is_only_looked_at=False)
+        return _show_page(mailing_list, wrong=wrong)
+    return _import_file(mailing_list, is_only_looked_at=False)
 
 
-def _take_in(mailing_list: MailingList, *, is_only_looked_at: bool) -> Response:
+def _import_file(mailing_list: MailingList, *, is_only_looked_at: bool) -> Response:
     file, column = request.files.get("file"), request.form.get("column", "").strip()
     if file is None or not file.filename:
-        return _show(mailing_list, wrong=gettext("Choose a file first."))
+        return _show_page(mailing_list, wrong=gettext("Choose a file first."))
     name = uploads.plain_name(file.filename)
     site = get_site()
     try:
@@ -120,14 +120,14 @@ def _take_in(mailing_list: MailingList, *, is_only_looked_at: bool) -> Response:
                 dry_run=is_only_looked_at,
                 settings=site.settings,
                 now=get_arrival(),
-                actor=actor(),
+                actor=get_actor(),
             )
     except RepermitError as error:
-        return _show(mailing_list, wrong=import_preview.refusal_in_words(error))
-    return _show(mailing_list, name=name, result=result, is_only_looked_at=is_only_looked_at)
+        return _show_page(mailing_list, wrong=import_preview.describe_refusal(error))
+    return _show_page(mailing_list, name=name, result=result, is_only_looked_at=is_only_looked_at)
 
 
-def _show(
+def _show_page(
     mailing_list: MailingList,
     *,
     wrong: str = "",
@@ -143,14 +143,14 @@ def _show(
         name=name,
         result=result,
         kind=gettext(_KINDS[result.kind]) if result else "",
-        counts=_counts(result) if result else [],
+        counts=_list_counts(result) if result else [],
         is_only_looked_at=is_only_looked_at,
         column=request.form.get("column", ""),
-        largest=LARGEST // 1_000_000,
+        largest=MAX_FILE_SIZE // 1_000_000,
     )
 
 
-def _counts(result: SuppressionImportResult) -> list[tuple[str, int]]:
+def _list_counts(result: SuppressionImportResult) -> list[tuple[str, int]]:
     """Return what came of the rows, in words, as far as there is anything of a kind."""
     found = [(gettext(title), getattr(result, name)) for name, title in _COUNTS.items()]
     return [(title, count) for title, count in found if count]

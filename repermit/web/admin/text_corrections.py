@@ -12,18 +12,18 @@ from repermit.errors import Refused
 from repermit.i18n import catalogue_overrides, catalogues
 from repermit.i18n.catalogue_overrides import Text
 from repermit.setting_overrides import text_overrides
-from repermit.web.admin.current_user import actor
+from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import (
     flash_message,
+    format_number,
+    get_page_language,
     gettext,
-    language_name,
-    number_in_words,
-    page_language,
+    name_language,
     redirect_to,
     render_page,
 )
-from repermit.web.admin.result_text import sentence
+from repermit.web.admin.result_text import make_sentence
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 pages = Blueprint("text_corrections", __name__, url_prefix="/admin/texts")
 
-AT_ONCE = 40
+PAGE_SIZE = 40
 """How many texts stand on a page."""
 
 _WRONG = 422
@@ -40,7 +40,9 @@ _WRONG = 422
 @pages.get("/", endpoint="show")
 def show_texts() -> Response:
     """Show what mails and pages say in a language: what was looked for, or all."""
-    language = catalogues.pick_language(request.args.get("language", ""), otherwise=page_language())
+    language = catalogues.pick_language(
+        request.args.get("language", ""), otherwise=get_page_language()
+    )
     wanted = request.args.get("wanted", "").strip()
     only_corrected = bool(request.args.get("corrected"))
     changed = text_overrides.corrections_in(language)
@@ -50,83 +52,86 @@ def show_texts() -> Response:
         if text.has(wanted, changed.get(text.key, ()))
         and (not only_corrected or text.key in changed)
     ]
-    begins = _place(found, request.args.get("after", ""))
+    begins = _find_position(found, request.args.get("after", ""))
     return render_page(
         "text_corrections/show.html",
         language_code=language,
-        languages=[(code, language_name(code)) for code in catalogues.languages()],
+        languages=[(code, name_language(code)) for code in catalogues.languages()],
         wanted=wanted,
         only_corrected=only_corrected,
         count=len(found),
-        texts=found[begins : begins + AT_ONCE],
+        texts=found[begins : begins + PAGE_SIZE],
         changed=changed,
         begins=begins,
-        last_key=found[begins + AT_ONCE - 1].key if len(found) > begins + AT_ONCE else "",
+        last_key=found[begins + PAGE_SIZE - 1].key if len(found) > begins + PAGE_SIZE else "",
     )
 
 
 @pages.get("/<language>/<key>")
 def show_text(language: str, key: str) -> Response:
     """Show one text, to be said better."""
-    text = _text(language, key)
+    text = _find_text(language, key)
     corrected = text_overrides.corrections_in(language).get(key)
-    return _show(text, _form(text, corrected or text.usual), is_corrected=bool(corrected))
+    return _show_page(text, _make_form(text, corrected or text.usual), is_corrected=bool(corrected))
 
 
 @pages.post("/<language>/<key>")
-def save(language: str, key: str) -> AnyResponse:
+def save_text(language: str, key: str) -> AnyResponse:
     """Say a text otherwise from now on, or as it came."""
-    text = _text(language, key)
-    names = _names(text)
+    text = _find_text(language, key)
+    names = _list_field_names(text)
     given = [request.form.get(name, "") for name in names]
     if request.form.get("usual"):
         given = [""] * len(names)
     try:
-        text_overrides.correct(get_site().database, text, given, now=get_arrival(), actor=actor())
+        text_overrides.correct(
+            get_site().database, text, given, now=get_arrival(), actor=get_actor()
+        )
     except Refused as refusal:
-        form = _form(text, given)
-        form.refuse(names[0], sentence(refusal.said))
+        form = _make_form(text, given)
+        form.refuse(names[0], make_sentence(refusal.said))
         is_corrected = key in text_overrides.corrections_in(language)
-        return _show(text, form, status=_WRONG, is_corrected=is_corrected)
+        return _show_page(text, form, status=_WRONG, is_corrected=is_corrected)
     flash_message(gettext("Saved. Mails and pages say so from now on."))
     return redirect_to("text_corrections.show", language=language, corrected="yes")
 
 
-def _text(language: str, key: str) -> Text:
+def _find_text(language: str, key: str) -> Text:
     if language not in catalogues.languages():
         abort(404)
     return catalogue_overrides.texts_in(language).get(key) or abort(404)
 
 
-def _place(found: Sequence[Text], after: str) -> int:
+def _find_position(found: Sequence[Text], after: str) -> int:
     """Return where the texts begin that come after one; 0 if there is no such one."""
     keys = [text.key for text in found]
     return keys.index(after) + 1 if after in keys else 0
 
 
-def _names(text: Text) -> list[str]:
+def _list_field_names(text: Text) -> list[str]:
     return [f"form_{number}" for number in range(len(text.usual))]
 
 
-def _form(text: Text, forms: Sequence[str]) -> Form:
+def _make_form(text: Text, forms: Sequence[str]) -> Form:
     """Return the form with a field for each form of a text."""
     labels = [
-        gettext("What it says for %(number)s", number=number_in_words(number))
+        gettext("What it says for %(number)s", number=format_number(number))
         for number in text.numbers
     ] or [gettext("What it says")]
     fields: dict[str, Any] = {
-        name: TextAreaField(label) for name, label in zip(_names(text), labels, strict=True)
+        name: TextAreaField(label)
+        for name, label in zip(_list_field_names(text), labels, strict=True)
     }
     made: type[Form] = type("TextForm", (Form,), fields)
     return made(data=dict(zip(fields, forms, strict=True)))
 
 
-def _show(text: Text, form: Form, *, is_corrected: bool, status: int = 200) -> Response:
+def _show_page(text: Text, form: Form, *, is_corrected: bool, status: int = 200) -> Response:
     return render_page(
         "text_corrections/text.html",
         status=status,
         form=form,
         text=text,
         is_corrected=is_corrected,
-        language_name=language_name(text.language),
+        language_name=name_language(text.language),
     )

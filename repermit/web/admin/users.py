@@ -14,19 +14,19 @@ from repermit.accounts.user_info import Person, Role
 from repermit.accounts.users import Invited
 from repermit.errors import AddressError, Refused
 from repermit.i18n.lazy_text import N_
-from repermit.web.admin.current_user import actor
-from repermit.web.admin.forms import role_in_words
+from repermit.web.admin.current_user import get_actor
+from repermit.web.admin.forms import describe_role
 from repermit.web.admin.lock_screen import (
     CONFIRMATION,
     ConfirmationForm,
+    add_retry_after,
     confirm_password,
-    has_given_password,
-    say_wait,
+    was_password_given,
 )
 from repermit.web.admin.rendering import (
     flash_message,
+    get_public_path,
     gettext,
-    public_path,
     redirect_to,
     render_page,
 )
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 pages = Blueprint("users", __name__, url_prefix="/admin/people")
 
 _WRONG = 422
-_KEPT = ("role", "renews_second_step")
+_KEPT_FIELDS = ("role", "renews_second_step")
 
 
-class PersonForm(ConfirmationForm):
+class UserForm(ConfirmationForm):
     """Whom to add, and as what; for an admin the password is asked for."""
 
     email = EmailField(
@@ -56,28 +56,28 @@ class PersonForm(ConfirmationForm):
 
 
 @pages.get("/", endpoint="show")
-def show_people() -> Response:
+def show_users() -> Response:
     """Show everybody who may log in."""
-    return _show(PersonForm(role=Role.VIEWER))
+    return _show_page(UserForm(role=Role.VIEWER))
 
 
 @pages.post("/")
-def add() -> AnyResponse:
+def add_user() -> AnyResponse:
     """Add somebody, and show their one-time link this once."""
-    form = PersonForm(request.form)
+    form = UserForm(request.form)
     if not form.validate():
-        return _show(form, status=_WRONG)
+        return _show_page(form, status=_WRONG)
     if form.role.data == Role.ADMIN:
         tried = confirm_password(form)
         if not tried.is_right:
-            return say_wait(tried, _show(form, status=_WRONG))
+            return add_retry_after(tried, _show_page(form, status=_WRONG))
     try:
         invited = users.add_user(
             get_site().database,
             form.email.data,
             role=Role(form.role.data),
             now=get_arrival(),
-            actor=actor(),
+            actor=get_actor(),
         )
     except AddressError:
         form.refuse("email", gettext("This is no e-mail address that mail can reach."))
@@ -85,17 +85,17 @@ def add() -> AnyResponse:
         form.refuse("email", gettext("This person may log in already; see above."))
     else:
         return _show_link(invited)
-    return _show(form, status=_WRONG)
+    return _show_page(form, status=_WRONG)
 
 
 @pages.post("/<int:user_id>/link")
-def invite(user_id: int) -> AnyResponse:
+def invite_user(user_id: int) -> AnyResponse:
     """Make a fresh one-time link for somebody who forgot their password, or lost their phone."""
     if user_id == current_user.id:
         # It would change the password without asking for it, from a screen left open.
         flash_message(gettext("You change your own password and second step here."), kind="problem")
         return redirect_to("account.show")
-    person = _person(user_id)
+    person = _find_user(user_id)
     asked = _ask_password(person)
     if asked is not None:
         return asked
@@ -103,7 +103,7 @@ def invite(user_id: int) -> AnyResponse:
         get_site().database,
         person.id,
         now=get_arrival(),
-        actor=actor(),
+        actor=get_actor(),
         renews_second_step=bool(request.form.get("renews_second_step")),
     )
     return _show_link(invited)
@@ -112,7 +112,7 @@ def invite(user_id: int) -> AnyResponse:
 @pages.post("/<int:user_id>/role")
 def change_role(user_id: int) -> AnyResponse:
     """Make somebody an admin or a viewer."""
-    person, wanted = _person(user_id), request.form.get("role", "")
+    person, wanted = _find_user(user_id), request.form.get("role", "")
     if wanted not in list(Role):
         abort(400)
     role = Role(wanted)
@@ -127,37 +127,39 @@ def change_role(user_id: int) -> AnyResponse:
             role=role,
             end_webhooks=endpoints.end_all,
             now=get_arrival(),
-            actor=actor(),
+            actor=get_actor(),
         )
     except Refused:
-        _say_last_admin()
+        _flash_last_admin()
     else:
-        said = gettext("%(email)s is now: %(role)s.", email=person.email, role=role_in_words(role))
+        said = gettext("%(email)s is now: %(role)s.", email=person.email, role=describe_role(role))
         flash_message(said)
     return redirect_to("users.show") if user_id != current_user.id else redirect_to("account.show")
 
 
 @pages.get("/<int:user_id>/remove")
-def show_remove(user_id: int) -> Response:
+def show_removal(user_id: int) -> Response:
     """Ask whether somebody is really to be removed."""
-    person = _person(user_id)
-    return render_page("users/remove.html", person=person, granted=_granted().get(person.actor))
+    person = _find_user(user_id)
+    return render_page(
+        "users/remove.html", person=person, granted=_list_granted().get(person.actor)
+    )
 
 
 @pages.post("/<int:user_id>/remove")
-def remove(user_id: int) -> AnyResponse:
+def remove_user(user_id: int) -> AnyResponse:
     """Remove somebody, and erase their address."""
-    person = _person(user_id)
+    person = _find_user(user_id)
     try:
         users.remove_user(
             get_site().database,
             user_id,
             end_webhooks=endpoints.end_all,
             now=get_arrival(),
-            actor=actor(),
+            actor=get_actor(),
         )
     except Refused:
-        _say_last_admin()
+        _flash_last_admin()
     else:
         flash_message(gettext("%(email)s may not log in any more.", email=person.email))
     return redirect_to("users.show")
@@ -166,8 +168,8 @@ def remove(user_id: int) -> AnyResponse:
 @pages.post("/<int:user_id>/sessions/end")
 def end_sessions(user_id: int) -> AnyResponse:
     """Log somebody out everywhere."""
-    person = _person(user_id)
-    users.end_sessions(get_site().database, user_id, now=get_arrival(), actor=actor())
+    person = _find_user(user_id)
+    users.end_sessions(get_site().database, user_id, now=get_arrival(), actor=get_actor())
     flash_message(gettext("%(email)s is logged out everywhere.", email=person.email))
     return redirect_to("users.show")
 
@@ -178,54 +180,56 @@ def _ask_password(person: Person) -> Response | None:
     A screen that was left open is not enough to let somebody else in (ASVS 5.0 V7.5.1).
     """
     form = ConfirmationForm(request.form)
-    kept = [(name, request.form[name]) for name in _KEPT if name in request.form]
+    kept = [(name, request.form[name]) for name in _KEPT_FIELDS if name in request.form]
     fields: dict[str, Any] = {
         "person": person,
-        "action": public_path() + request.path,
+        "action": get_public_path() + request.path,
         "kept": kept,
     }
-    if CONFIRMATION not in request.form and not has_given_password():
+    if CONFIRMATION not in request.form and not was_password_given():
         return render_page("users/confirm.html", form=form, **fields)
     tried = confirm_password(form)
     if tried.is_right:
         return None
-    return say_wait(tried, render_page("users/confirm.html", form=form, status=_WRONG, **fields))
+    return add_retry_after(
+        tried, render_page("users/confirm.html", form=form, status=_WRONG, **fields)
+    )
 
 
-def link_of(invited: Invited) -> str:
+def make_link(invited: Invited) -> str:
     """Return the address of a one-time link, below `public_url`."""
     return f"{get_site().settings.public_url}/admin/welcome/{invited.token}"
 
 
-def _show(form: PersonForm, *, status: int = 200) -> Response:
+def _show_page(form: UserForm, *, status: int = 200) -> Response:
     roles: list[tuple[Role, str, str]] = [
-        (Role.VIEWER, role_in_words(Role.VIEWER), gettext("sees counts, never an address")),
-        (Role.ADMIN, role_in_words(Role.ADMIN), gettext("may do everything")),
+        (Role.VIEWER, describe_role(Role.VIEWER), gettext("sees counts, never an address")),
+        (Role.ADMIN, describe_role(Role.ADMIN), gettext("may do everything")),
     ]
-    fields: dict[str, Any] = {"people": users.people(), "roles": roles, "granted": _granted()}
+    fields: dict[str, Any] = {"people": users.people(), "roles": roles, "granted": _list_granted()}
     return render_page("users/show.html", form=form, status=status, **fields)
 
 
 def _show_link(invited: Invited) -> Response:
-    return render_page("users/link.html", invited=invited, link=link_of(invited))
+    return render_page("users/link.html", invited=invited, link=make_link(invited))
 
 
-def _granted() -> dict[str, dict[str, list[str]]]:
+def _list_granted() -> dict[str, dict[str, list[str]]]:
     """Return the tokens and webhooks that end with who made them, by the name evidence has."""
     found: dict[str, dict[str, list[str]]] = {}
     for token in api_tokens.tokens():
         if token.revoked_at is None:
-            _of(found, token.created_by)["tokens"].append(token.name)
+            _take_names(found, token.created_by)["tokens"].append(token.name)
     for hook in endpoints.listed():
-        _of(found, hook.created_by)["hooks"].append(hook.url)
+        _take_names(found, hook.created_by)["hooks"].append(hook.url)
     return found
 
 
-def _of(found: dict[str, dict[str, list[str]]], maker: str) -> dict[str, list[str]]:
+def _take_names(found: dict[str, dict[str, list[str]]], maker: str) -> dict[str, list[str]]:
     return found.setdefault(maker, {"tokens": [], "hooks": []})
 
 
-def _person(user_id: int) -> Person:
+def _find_user(user_id: int) -> Person:
     """Return a user; the page that does not exist if there is none."""
     found = [one for one in users.people() if one.id == user_id]
     if not found:
@@ -233,6 +237,6 @@ def _person(user_id: int) -> Person:
     return found[0]
 
 
-def _say_last_admin() -> None:
+def _flash_last_admin() -> None:
     said = gettext("This is the last admin: make somebody else one first, who then logs in.")
     flash_message(said, kind="problem")

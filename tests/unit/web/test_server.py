@@ -14,7 +14,7 @@ import pytest
 from repermit.db.connection import Database
 from repermit.imports.uploads import LARGEST
 from repermit.web import server
-from repermit.web.admin.page_permissions import marks_of
+from repermit.web.admin.page_permissions import get_permissions
 from tests.support.admin_pages import admin_client, csrf_token
 from tests.support.builders import make_settings
 from tests.support.public_pages import Pages, served
@@ -196,6 +196,6 @@ def test_the_server_lets_through_what_every_page_takes(site: Pages) -> None:
         if rule.rule.startswith("/admin") and "POST" in (rule.methods or ()):
             values = {one: "mail" if one == "group" else "1" for one in rule.arguments}
             path = pages.build(rule.endpoint, values, "POST")
-            takes = marks_of(site.app.view_functions[rule.endpoint]).takes_bytes
+            takes = get_permissions(site.app.view_functions[rule.endpoint]).takes_bytes
             assert rooms.get_limit(path, cookie) >= takes, path
             assert rooms.get_limit("/ask" + path, cookie) < 70_000

@@ -10,7 +10,7 @@ import pytest
 from repermit.accounts import sessions, two_factor
 from repermit.db.models.accounts import User
 from repermit.settings.sealed_secrets import Seal
-from repermit.web.admin.forms import browser_in_words
+from repermit.web.admin.forms import describe_browser
 from tests.support.admin_pages import (
     PASSWORD,
     admin_client,
@@ -53,7 +53,7 @@ def test_an_account_shows_its_sessions_and_what_is_left_of_the_codes(pages: Page
     ],
 )
 def test_a_browser_is_told_by_its_name(said: str, words: str) -> None:
-    assert browser_in_words(said) == words
+    assert describe_browser(said) == words
 
 
 def test_a_viewer_has_an_account_too(pages: Pages) -> None:

@@ -19,7 +19,7 @@ from repermit.evidence.entries import Entry
 from repermit.i18n import catalogues
 from repermit.reports.make_report import ReportKind, make_report
 from repermit.rules.consent import Reason
-from repermit.web.admin.audit_log import ACTS, LOOKS, SECURITY_EVENTS
+from repermit.web.admin.audit_log import ACCESSES, ACTS, SECURITY_EVENTS
 from tests.support.admin_pages import (
     client_of,
     log_in,
@@ -473,7 +473,7 @@ def test_every_refusal_has_words() -> None:
 
 
 _EVENT = re.compile(r'(?:event=|(?:_append|_entry|append|\.entry)\(\s*)f?"([a-z_]+)"')
-_LOOK = re.compile(r'note_look\(\s*"([a-z_]+)"')
+_LOOK = re.compile(r'note_(?:look|access)\(\s*"([a-z_]+)"')
 
 
 def written(pattern: re.Pattern[str]) -> set[str]:
@@ -490,15 +490,15 @@ def test_every_event_of_the_record_has_words() -> None:
 
 def test_every_look_has_words() -> None:
     assert {"contact", "compared", "answers"} <= written(_LOOK)
-    assert written(_LOOK) - set(LOOKS) == set()
+    assert written(_LOOK) - set(ACCESSES) == set()
 
 
 def test_the_breach_report_calls_every_look_as_the_log_does(database: Database) -> None:
     news = make_list(database)
     with database.atomic():
-        for look in LOOKS:
+        for look in ACCESSES:
             audit_log.note_access(now=NOW, actor="cli:root", act=look, mailing_list=news)
     made = make_report(news, ReportKind.BREACH, settings=make_settings(), now=NOW, language="nl")
     (table,) = (one for one in read_tables(made) if one.titles[1] == "Door")
     gettext = catalogues.translations("nl").gettext
-    assert sorted(row[0] for row in table.rows) == sorted(map(gettext, LOOKS.values()))
+    assert sorted(row[0] for row in table.rows) == sorted(map(gettext, ACCESSES.values()))

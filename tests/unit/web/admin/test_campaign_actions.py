@@ -254,7 +254,7 @@ def test_a_decision_on_many_is_told_while_it_goes_on(
     monkeypatch: pytest.MonkeyPatch,
     decision: str,
 ) -> None:
-    monkeypatch.setattr(campaign_actions, "_AT_ONCE", 100)
+    monkeypatch.setattr(campaign_actions, "_MAX_MAILS_AT_ONCE", 100)
     for _ in range(150):
         doubtful = make_contact(database, campaign.list)
         make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)

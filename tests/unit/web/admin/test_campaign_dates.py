@@ -293,8 +293,8 @@ def test_a_check_is_no_reason_to_lose_what_cannot_be(offline: FlaskClient) -> No
 
 def test_every_verdict_and_every_area_has_words(pages: Pages) -> None:
     with pages.app.test_request_context("/admin/"):
-        assert len({check_findings.verdict_in_words(one) for one in Verdict}) == len(Verdict)
-        assert len({check_findings.area_in_words(one) for one in Area}) == len(Area)
+        assert len({check_findings.describe_verdict(one) for one in Verdict}) == len(Verdict)
+        assert len({check_findings.describe_area(one) for one in Area}) == len(Area)
 
 
 # --- Who, and in which language. ------------------------------------------------------------------

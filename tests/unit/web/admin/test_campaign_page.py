@@ -20,7 +20,7 @@ from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import BounceKind, CampaignState, MailState
 from repermit.settings.definitions import Bounces, MailServer, Settings
-from repermit.web.admin.campaign_page import wait_in_words
+from repermit.web.admin.campaign_page import format_wait
 from tests.support.admin_pages import ENGLISH, admin_client, post, viewer_client, words_at
 from tests.support.builders import (
     DEADLINE,
@@ -341,8 +341,8 @@ def test_with_a_rate_it_is_known_how_long_sending_takes(
 )
 def test_a_time_is_told_in_the_unit_that_fits(pages: Pages, minutes: float, said: str) -> None:
     with pages.app.test_request_context(headers=ENGLISH):
-        assert wait_in_words(timedelta(minutes=minutes)) == said
-        assert wait_in_words(None) == ""
+        assert format_wait(timedelta(minutes=minutes)) == said
+        assert format_wait(None) == ""
 
 
 def test_it_tells_of_tools_that_still_mail(

@@ -214,7 +214,7 @@ def test_the_zip_that_a_contacts_page_hands_out_is_taken(
 def bomb() -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a.json", bytes(evidence_check.LARGEST + 1))
+        archive.writestr("a.json", bytes(evidence_check.MAX_FILE_SIZE + 1))
     return made.getvalue()
 
 

@@ -18,7 +18,7 @@ from repermit.errors import Refused
 from repermit.exports.export_rows import Tool
 from repermit.rules.consent import Reason, Status
 from repermit.settings.definitions import Settings
-from repermit.web.admin.rendering import stream
+from repermit.web.admin.rendering import stream_output
 from tests.support.admin_pages import ENGLISH, admin_client, csrf_token
 from tests.support.builders import make_campaign, make_contact, make_removed
 from tests.support.public_pages import Pages, words_of
@@ -168,7 +168,7 @@ def test_a_download_that_fails_breaks_off(database: Database) -> None:
         out.write(b"a line\n")
         raise Refused("too much")
 
-    pieces = stream(write, database=database)
+    pieces = stream_output(write, database=database)
     assert next(pieces) == b"a line\n"
     with pytest.raises(Refused):
         next(pieces)
@@ -183,7 +183,7 @@ def test_a_download_that_nobody_reads_on_ends(database: Database) -> None:
         finally:
             ended.append("early")
 
-    pieces = stream(write, database=database)
+    pieces = stream_output(write, database=database)
     next(pieces)
     pieces.close()
     assert ended == ["early"]

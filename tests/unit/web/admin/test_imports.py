@@ -30,7 +30,7 @@ from repermit.imports.uploads import folder_of
 from repermit.rules.consent import Fate, Reason
 from repermit.settings.definitions import Settings
 from repermit.web.admin import import_columns, import_preview
-from repermit.web.admin.page_permissions import marks_of
+from repermit.web.admin.page_permissions import get_permissions
 from tests.support import translatable_texts as sayings
 from tests.support.admin_pages import admin_client, csrf_token, post, viewer_client
 from tests.support.builders import NOW, make_campaign, make_contact, make_list, make_removed
@@ -260,8 +260,8 @@ def test_a_field_that_there_is_none_of_changes_nothing(admin: FlaskClient) -> No
 
 def mapping_after(path: Path, **changed: str) -> dict[str, str]:
     """Return the mapping after other fields were chosen for the columns of these titles."""
-    return import_columns.mapping_of(
-        path, import_columns.choose(import_columns.columns_of(path, {}), changed)
+    return import_columns.make_mapping(
+        path, import_columns.apply_choices(import_columns.read_columns(path, {}), changed)
     )
 
 
@@ -287,8 +287,8 @@ def test_whatever_is_chosen_for_the_columns_is_how_they_are_read(
         "a@example.org,Anna,Berg,subscribed,ja,12,a2@example.org\n",
         "utf-8",
     )
-    before = {column.name: column.field for column in import_columns.columns_of(path, {})}
-    after = import_columns.columns_of(path, mapping_after(path, **changed))
+    before = {column.name: column.field for column in import_columns.read_columns(path, {})}
+    after = import_columns.read_columns(path, mapping_after(path, **changed))
     assert {column.name: column.field for column in after} == {**before, **changed}
 
 
@@ -297,10 +297,10 @@ def test_columns_without_a_title_or_with_the_same_are_called_by_their_number(
 ) -> None:
     path = tmp_path / "list.csv"
     path.write_text("email,naam,naam,\na@example.org,Anna,Berg,x\n", "utf-8")
-    names = [column.name for column in import_columns.columns_of(path, {})]
+    names = [column.name for column in import_columns.read_columns(path, {})]
     assert names[:3] == ["email", "2", "3"]
     mapping = mapping_after(path, **{"2": "", "3": "last_name"})
-    fields = [column.field for column in import_columns.columns_of(path, mapping)]
+    fields = [column.field for column in import_columns.read_columns(path, mapping)]
     assert fields[:3] == ["address", "", "last_name"]
 
 
@@ -309,15 +309,15 @@ def test_sheets_without_addresses_are_not_shown(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("one.csv", "email,naam\na@example.org,Anna\n")
         archive.writestr("two.csv", "E-mail adres,naam\nb@example.org,Bert\n")
-    shown = import_columns.columns_of(path, {})
+    shown = import_columns.read_columns(path, {})
     assert [(one.part, one.title) for one in shown] == [
         ("one.csv", "email"),
         ("one.csv", "naam"),
         ("two.csv", "E-mail adres"),
     ]
-    assert not import_columns.wrong_choices(shown)
-    mapping = import_columns.mapping_of(path, import_columns.choose(shown, {"naam": ""}))
-    assert {one.title: one.field for one in import_columns.columns_of(path, mapping)} == {
+    assert not import_columns.find_wrong_choices(shown)
+    mapping = import_columns.make_mapping(path, import_columns.apply_choices(shown, {"naam": ""}))
+    assert {one.title: one.field for one in import_columns.read_columns(path, mapping)} == {
         "email": "address",
         "naam": "",
         "E-mail adres": "address",
@@ -520,8 +520,8 @@ def test_waiting_for_a_file_is_asked_for_in_the_background(
     with closing(kept.task.lock()):  # type: ignore[type-var]
         assert admin.get(f"{FILE}/state.json").json == {"is_busy": True}
         assert f'data-again="{FILE}/state.json"' in admin.get(FILE).text
-    state = admin.application.view_functions["imports.state"]
-    assert marks_of(state).in_the_background
+    state = admin.application.view_functions["imports.show_state"]
+    assert get_permissions(state).in_the_background
 
 
 def test_without_a_file_there_is_nothing_to_do(admin: FlaskClient) -> None:
@@ -823,7 +823,7 @@ def test_who_is_ticked_is_not_asked_and_can_be_unticked(admin: FlaskClient) -> N
 def test_what_was_decided_of_rows_that_are_not_shown_stays(
     admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("repermit.web.admin.import_preview._DOUBTFUL", 1)
+    monkeypatch.setattr("repermit.web.admin.import_preview._MAX_DOUBTFUL", 1)
     hand_in(admin, DOUBTS)
     page = admin.get(FILE)
     assert re.findall(r'name="opt_out" value="(\d+)"', page.text) == ["2"]

@@ -17,7 +17,7 @@ from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings, Web
 from repermit.settings.sealed_secrets import Seal
-from repermit.web.admin.result_text import in_words
+from repermit.web.admin.result_text import translate_said
 from repermit.webhooks import endpoints
 from repermit.webhooks import events as webhooks_events
 from repermit.webhooks.events import problem_of
@@ -275,8 +275,8 @@ def test_the_log_of_a_webhook_goes_back_a_page_at_a_time(client: FlaskClient, pa
 def test_what_went_wrong_is_told_in_the_page_s_language(pages: Pages, admin: User) -> None:
     with pages.app.test_request_context(URL, headers={"Accept-Language": "nl"}):
         pages.app.preprocess_request()
-        assert in_words(problem_of(500)) == "het antwoordde 500"
-        assert in_words(Said("it cannot be reached")) == "het is niet te bereiken"
+        assert translate_said(problem_of(500)) == "het antwoordde 500"
+        assert translate_said(Said("it cannot be reached")) == "het is niet te bereiken"
     assert admin.email
 
 

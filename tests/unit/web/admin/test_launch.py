@@ -23,8 +23,8 @@ from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, Reason, Status
 from repermit.settings.definitions import MailServer, Organisation, Settings
 from repermit.web.admin import launch as admin_launch
-from repermit.web.admin.campaign_dates import obstacles
-from repermit.web.admin.result_text import sentence
+from repermit.web.admin.campaign_dates import list_obstacles
+from repermit.web.admin.result_text import make_sentence
 from tests.support.admin_pages import admin_client, post, viewer_client
 from tests.support.builders import (
     DEADLINE,
@@ -164,7 +164,7 @@ def said_of(pages: Pages, conditions: Conditions, **more: Any) -> list[tuple[str
         find_list("news"), settings=pages.settings, now=NOW, **{"deadline": DEADLINE, **more}
     )
     with pages.app.test_request_context("/admin/"):
-        found = obstacles(plan, conditions.attest)
+        found = list_obstacles(plan, conditions.attest)
     return [(one.text, one.endpoint) for one in found]
 
 
@@ -255,10 +255,10 @@ def test_what_must_be_read_has_a_translation_however_it_is_made(
     )
     assert len(plan.notes) == 5
     with pages.app.test_request_context("/admin/", headers={"Accept-Language": "nl"}):
-        notes = [sentence(note) for note in plan.notes]
+        notes = [make_sentence(note) for note in plan.notes]
     assert not set(notes) & set(plan.notes)
     with pages.app.test_request_context("/admin/", headers={"Accept-Language": "en"}):
-        notes = [sentence(note) for note in plan.notes]
+        notes = [make_sentence(note) for note in plan.notes]
     assert notes[:3] == list(plan.notes[:3])
     assert "(1 in de)" in notes[4]
 
@@ -468,7 +468,7 @@ def test_a_large_launch_goes_on_beside_the_page(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(admin_launch, "_AT_ONCE", 3)
+    monkeypatch.setattr(admin_launch, "_MAX_ASKS_AT_ONCE", 3)
     make_contact(database, mailing_list)
     launch(admin, "4")
     said = words_of(admin.get("/admin/lists/news/"))

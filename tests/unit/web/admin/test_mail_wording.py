@@ -15,8 +15,8 @@ from repermit.db.models.lists import MailingList, find_list
 from repermit.emails.wording_validation import ALL_FIELDS
 from repermit.i18n.lazy_text import Said
 from repermit.settings.definitions import MailServer, Settings
-from repermit.web.admin.mail_wording import field_titles
-from repermit.web.admin.result_text import in_words
+from repermit.web.admin.mail_wording import list_field_titles
+from repermit.web.admin.result_text import translate_said
 from tests.support.admin_pages import admin_client, client_of, make_admin, post
 from tests.support.builders import NOW, make_campaign, make_list
 from tests.support.inbox import HANG_UP, Inbox
@@ -75,7 +75,7 @@ def test_the_usual_wording_is_shown_until_there_is_one_of_their_own(admin: Flask
 
 def test_every_field_is_explained(pages: Pages) -> None:
     with pages.app.test_request_context("/admin/"):
-        assert set(field_titles()) == {f"{{{{ {field} }}}}" for field in ALL_FIELDS}
+        assert set(list_field_titles()) == {f"{{{{ {field} }}}}" for field in ALL_FIELDS}
 
 
 def test_an_own_wording_is_saved_and_the_conditions_come_next(
@@ -347,5 +347,5 @@ def test_whatever_messages_says_of_a_wording_has_a_translation(
     said = []
     for language in ("en", "nl"):
         with pages.app.test_request_context("/admin/", headers={"Accept-Language": language}):
-            said.append({in_words(reason).partition(": ")[2] for reason in reasons})
+            said.append({translate_said(reason).partition(": ")[2] for reason in reasons})
     assert not said[0] & said[1]

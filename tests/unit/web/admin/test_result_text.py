@@ -60,6 +60,6 @@ def test_a_page_says_it_in_its_language(database: Database, settings: Settings) 
     app = Pages(database, settings).app
     for language, column in (("en", 1), ("nl", 2)):
         with app.test_request_context("/admin/", headers={"Accept-Language": language}):
-            assert [result_text.sentence(one[0]) for one in SAID] == [
+            assert [result_text.make_sentence(one[0]) for one in SAID] == [
                 str(one[column]) for one in SAID
             ]

@@ -25,7 +25,7 @@ from repermit.i18n.catalogue_overrides import key_of
 from repermit.rules.consent import MailState, Status
 from repermit.settings.definitions import Settings
 from repermit.web import application
-from repermit.web.admin.page_permissions import marks_of
+from repermit.web.admin.page_permissions import get_permissions
 from tests.support.admin_pages import admin_client, client_of, csrf_token, make_user, viewer_client
 from tests.support.builders import (
     NOW,
@@ -44,32 +44,32 @@ if TYPE_CHECKING:
 
 # Whoever adds a page for others than admins names it here too, and so has thought of it twice.
 FOR_EVERYBODY = {
-    "login.leave",
+    "login.log_out",
     "login.log_in",
     "login.show_login",
     "login.show_welcome",
-    "login.welcome",
-    "static_files.file",
+    "login.choose_first_password",
+    "static_files.serve_static_file",
 }
 FOR_THE_HALF_LOGGED_IN = {
-    "login.set_up",
+    "login.set_up_app",
     "login.show_second_step",
-    "login.take_second_step",
+    "login.check_second_step",
     "lock_screen.show_lock",
-    "lock_screen.state",
+    "lock_screen.show_state",
     "lock_screen.unlock",
 }
 FOR_VIEWERS = {
     "dashboard.show",
-    "campaign_page.figures",
+    "campaign_page.show_figures",
     "campaign_page.show",
-    "lock_screen.lock_now",
+    "lock_screen.lock_screen",
     "lock_screen.stay_awake",
     "account.change_password",
     "account.choose_language",
     "account.end_session",
     "account.renew_codes",
-    "account.set_up",
+    "account.replace_app",
     "account.show",
     "account.show_second_step",
 }
@@ -195,7 +195,7 @@ def test_there_are_pages() -> None:
 
 def test_a_page_is_for_whom_the_list_here_says(world: World) -> None:
     views = world.pages.app.view_functions
-    marked = {route.endpoint: marks_of(views[route.endpoint]) for route in ADMINS}
+    marked = {route.endpoint: get_permissions(views[route.endpoint]) for route in ADMINS}
     there = set(marked)
     assert {name for name, one in marked.items() if one.for_everybody} == FOR_EVERYBODY
     half = {name for name, one in marked.items() if one.for_the_half_logged_in}
@@ -278,8 +278,8 @@ def test_a_viewer_sees_no_address_and_no_name(world: World) -> None:
 
 SHOW_ADDRESSES = {
     "contact_pages.show",
-    "contact_pages.show_one",
-    "open_questions.show_doubts",
+    "contact_pages.show_contact",
+    "open_questions.show_in_doubt",
     "open_questions.show_replies",
     "open_questions.show_silent",
     "erase_contact.show_forget",

@@ -15,7 +15,7 @@ from repermit.db.connection import Database
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.settings import Chosen
 from repermit.setting_overrides import current_settings
-from repermit.web.admin.result_text import OWN
+from repermit.web.admin.result_text import OWN_TEXTS
 from tests.support.admin_pages import ENGLISH, admin_client, post, words_at
 from tests.support.config_documents import KEY, parse
 from tests.support.inbox import Inbox
@@ -166,7 +166,7 @@ def test_every_fault_of_a_choice_has_words() -> None:
     package = Path(settings.__file__).parent
     text = "".join(one.read_text("utf-8") for one in package.glob("*.py"))
     kept = Path(setting_overrides.__file__).with_name("change_settings.py").read_text("utf-8")
-    assert set(re.findall(r'code="(\w+)"', text + kept)) <= set(OWN)
+    assert set(re.findall(r'code="(\w+)"', text + kept)) <= set(OWN_TEXTS)
 
 
 def test_a_mail_server_is_tried_before_it_is_saved(

@@ -24,7 +24,7 @@ from repermit.settings.definitions import (
     Origin,
     Settings,
 )
-from repermit.web.admin.check_findings import findings_by_area
+from repermit.web.admin.check_findings import group_findings
 from repermit.web.admin.settings import show_report
 from tests.support.admin_pages import (
     ENGLISH,
@@ -347,7 +347,7 @@ def test_a_finding_leads_to_where_it_is_mended(
     report = Report(findings=(Finding(code=code, words=WORDS[code], values=values),))
     with pages.app.test_request_context(URL):
         pages.app.preprocess_request()
-        ((_, (found,)),) = findings_by_area(report)
+        ((_, (found,)),) = group_findings(report)
         assert found.place == place
         html = show_report(report, is_whole=True).get_data(as_text=True)
     assert (f'<a href="{place}">Mend this' in html) == bool(place)
@@ -362,7 +362,7 @@ def test_what_the_organisation_lacks_is_named_as_its_page_names_it(
     one = Finding(code="config_organisation", words=WORDS["config_organisation"], values=values)
     with pages.app.test_request_context(URL):
         pages.app.preprocess_request()
-        ((_, (found,)),) = findings_by_area(Report(findings=(one,)))
+        ((_, (found,)),) = group_findings(Report(findings=(one,)))
     assert found.found == "Of the organisation something is missing: Name, Postal address."
 
 

@@ -55,9 +55,9 @@ def test_all_texts_are_there_page_after_page(admin: FlaskClient) -> None:
         pages.append(admin.get(unescape(found[1])).text)
     seen = re.findall(r"/admin/texts/de/(\w+)", "".join(pages))
     assert seen == list(catalogue_overrides.texts_in("de"))
-    assert len(pages) == -(-len(seen) // text_corrections.AT_ONCE)
+    assert len(pages) == -(-len(seen) // text_corrections.PAGE_SIZE)
     assert [html.count('rel="prev"') for html in pages] == [0] + [1] * (len(pages) - 1)
-    assert shown(admin, language="de", after="gone") == seen[: text_corrections.AT_ONCE]
+    assert shown(admin, language="de", after="gone") == seen[: text_corrections.PAGE_SIZE]
 
 
 def test_a_text_is_corrected_and_taken_back(admin: FlaskClient, pages: Pages) -> None:
