@@ -105,20 +105,20 @@ def main(arguments: Sequence[str] | None = None, *, clock: Clock | None = None) 
         error.show()
         sys.exit(error.exit_code)
     except click.Abort:
-        _refuse("stopped")
+        _print_refusal("stopped")
     except RepermitError as error:
-        _refuse(_reasons(error))
+        _print_refusal(_list_reasons(error))
     except OSError as error:
-        _refuse(f"{error.filename or 'the system refuses'}: {error.strerror or error}")
+        _print_refusal(f"{error.filename or 'the system refuses'}: {error.strerror or error}")
     sys.exit(result if isinstance(result, int) else 0)
 
 
-def _refuse(reason: str) -> NoReturn:
+def _print_refusal(reason: str) -> NoReturn:
     click.echo(f"repermit: {reason}", err=True)
     sys.exit(1)
 
 
-def _reasons(error: RepermitError) -> str:
+def _list_reasons(error: RepermitError) -> str:
     """Return why something is refused; several reasons stand below one another."""
     reasons = error.reasons if isinstance(error, LaunchRefused | WordingError) else ()
     if len(reasons) > 1:

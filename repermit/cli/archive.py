@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from repermit.cli.command import command, slug_argument
-from repermit.cli.context import CommandContext, pass_house
-from repermit.cli.output import private_file, say, several
+from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.output import count_noun, open_private_file, print_lines
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     metavar="FILE.zip",
     help="A file that is not there yet; you alone can read it.",
 )
-@pass_house
-def archive(house: CommandContext, slug: str, *, output: Path) -> None:
+@pass_command_context
+def archive(context: CommandContext, slug: str, *, output: Path) -> None:
     """Put all that is to outlast the server into one file, also a page for old links.
 
     Who may be mailed and who not, the proofs, the papers, the record. It prints what no longer
@@ -41,23 +41,23 @@ def archive(house: CommandContext, slug: str, *, output: Path) -> None:
         raise click.UsageError(f"an archive is a ZIP: -o {output.with_suffix('.zip')}")
     if output.exists():
         raise Refused(f"{output} exists already, and nothing is written over: give another name")
-    house.give_way()
-    with house.mailing_list(slug) as (database, mailing_list):
-        with private_file(house, output) as file:
+    context.lower_priority()
+    with context.mailing_list(slug) as (database, mailing_list):
+        with open_private_file(context, output) as file:
             made = make_archive.archive(
                 mailing_list,
                 database=database,
-                settings=house.settings,
-                now=house.now,
-                actor=house.actor,
+                settings=context.settings,
+                now=context.now,
+                actor=context.actor,
                 out=file,
             )
-        say(f"{output}: {output.stat().st_size / 1e6:,.1f} MB, SHA-256 {made.digest}.")
-        say(*_held(made))
-        say(*_left(house, mailing_list))
+        print_lines(f"{output}: {output.stat().st_size / 1e6:,.1f} MB, SHA-256 {made.digest}.")
+        print_lines(*_describe_held(made))
+        print_lines(*_describe_left_out(context, mailing_list))
 
 
-def _held(made: Archived) -> Iterator[str]:
+def _describe_held(made: Archived) -> Iterator[str]:
     """Yield what is in it."""
     from repermit.exports.export_rows import What
 
@@ -66,8 +66,8 @@ def _held(made: Archived) -> Iterator[str]:
         f"  {rows[What.KEEP]:,} who may be mailed, {rows[What.REMOVED]:,} who were removed, "
         f"{rows[What.UNASKED]:,} who could not be asked"
     )
-    yield f"  {several(made.suppressions, 'suppression')}, as fingerprints"
-    yield f"  {several(made.proofs, 'proof')}, up to entry {made.checkpoint.seq:,} of the record"
+    yield f"  {count_noun(made.suppressions, 'suppression')}, as fingerprints"
+    yield f"  {count_noun(made.proofs, 'proof')}, up to entry {made.checkpoint.seq:,} of the record"
     if made.unproved:
         yield f"  No proof, since the record says nothing of them: {made.unproved:,}"
     if made.erased:
@@ -77,16 +77,16 @@ def _held(made: Archived) -> Iterator[str]:
     yield "README.txt in it says what each file is and who may see it. Keep it encrypted."
 
 
-def _left(house: CommandContext, mailing_list: MailingList) -> Iterator[str]:
+def _describe_left_out(context: CommandContext, mailing_list: MailingList) -> Iterator[str]:
     """Yield what no longer works without the server, and what is then left to people."""
     from repermit.archives import archive_readme
     from repermit.db.models.lists import MailingList
 
     yield from ("", "Once the server is switched off, these no longer work:")
-    yield from _numbered(archive_readme.lost("en"))
+    yield from _number_texts(archive_readme.lost("en"))
     yield from ("", "Then this has to be done by hand:")
-    yield from _numbered(
-        archive_readme.duties(mailing_list, settings=house.settings, language="en")
+    yield from _number_texts(
+        archive_readme.duties(mailing_list, settings=context.settings, language="en")
     )
     others = [one.slug for one in MailingList.select().order_by(MailingList.slug)]
     others.remove(mailing_list.slug)
@@ -94,7 +94,7 @@ def _left(house: CommandContext, mailing_list: MailingList) -> Iterator[str]:
         yield from ("", f"It serves other lists too, which end with it: {', '.join(others)}.")
 
 
-def _numbered(texts: tuple[str, ...]) -> Iterator[str]:
+def _number_texts(texts: tuple[str, ...]) -> Iterator[str]:
     for number, text in enumerate(texts, start=1):
         yield f"  {number}. {text}"
 

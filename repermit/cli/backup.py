@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from repermit.cli.command import command, json_option
-from repermit.cli.context import CommandContext, pass_house
-from repermit.cli.output import say, say_json, several, tell_counts
+from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.output import count_noun, print_counts, print_json, print_lines
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
@@ -24,20 +24,20 @@ _KEEP_APART = (
 
 @command(examples=("repermit backup /var/backups/repermit.db",))
 @click.argument("file", type=click.Path(path_type=Path))
-@pass_house
-def backup(house: CommandContext, file: Path) -> None:
+@pass_command_context
+def backup(context: CommandContext, file: Path) -> None:
     """Copy the database to FILE while it runs, and check the copy.
 
     FILE must not be there yet, and you alone can read it. Nobody waits for it.
     """
     from repermit.backups import backup as backups_backup
 
-    house.give_way()
-    with house.database() as database:
+    context.lower_priority()
+    with context.database() as database:
         made = backups_backup.back_up(
-            database, file, settings=house.file, now=house.now, actor=house.actor
+            database, file, settings=context.file, now=context.now, actor=context.actor
         )
-    say(
+    print_lines(
         f"{made.path}: {made.size / 1e6:,.1f} MB, checked.",
         f"It ends with entry {made.checkpoint.seq:,} of the evidence, {made.checkpoint.hash}.",
         *_KEEP_APART,
@@ -64,9 +64,9 @@ def backup(house: CommandContext, file: Path) -> None:
 @click.option("--replace", is_flag=True, help="Put the database that is there aside.")
 @click.option("--already-there", is_flag=True, help="PostgreSQL: pg_restore has put it back.")
 @json_option
-@pass_house
+@pass_command_context
 def restore(
-    house: CommandContext,
+    context: CommandContext,
     file: Path | None,
     *,
     journals: tuple[Path, ...],
@@ -86,42 +86,44 @@ def restore(
 
     if (file is None) != already_there:
         raise click.UsageError("say the FILE of the backup, or --already-there")
-    heard = _journals(house.file.journal, journals, without=without_journal)
+    heard = _find_journals(context.file.journal, journals, without=without_journal)
     if file is None:
-        done = _take_up(house, heard, is_journal_lost=without_journal)
+        done = _read_journals(context, heard, is_journal_lost=without_journal)
     else:
         done = backups_restore.restore(
             file,
-            settings=house.file,
+            settings=context.file,
             journals=heard,
             is_journal_lost=without_journal,
             replaces=replace,
-            now=house.now,
-            actor=house.actor,
+            now=context.now,
+            actor=context.actor,
         )
     if as_json:
-        say_json(done.to_json())
+        print_json(done.to_json())
     else:
-        _say_restored(house, done)
+        _print_restored(context, done)
 
 
-def _take_up(house: CommandContext, journals: Sequence[Path], *, is_journal_lost: bool) -> Restored:
+def _read_journals(
+    context: CommandContext, journals: Sequence[Path], *, is_journal_lost: bool
+) -> Restored:
     from repermit.backups import restore as backups_restore
 
-    if house.file.sqlite_path is not None:
+    if context.file.sqlite_path is not None:
         raise click.UsageError("--already-there is for PostgreSQL; say the FILE of the backup")
-    with house.database() as database:
+    with context.database() as database:
         return backups_restore.take_up(
             database,
-            settings=house.file,
+            settings=context.file,
             journals=journals,
             is_journal_lost=is_journal_lost,
-            now=house.now,
-            actor=house.actor,
+            now=context.now,
+            actor=context.actor,
         )
 
 
-def _journals(own: Path | None, given: Sequence[Path], *, without: bool) -> list[Path]:
+def _find_journals(own: Path | None, given: Sequence[Path], *, without: bool) -> list[Path]:
     """Return which journals there are; raises Refused for none, unless that is said."""
     found = [one for one in (own,) if one is not None and one.exists()]
     found += [one for one in given if not any(one.exists() and one.samefile(it) for it in found)]
@@ -134,43 +136,45 @@ def _journals(own: Path | None, given: Sequence[Path], *, without: bool) -> list
     return found
 
 
-def _say_restored(house: CommandContext, done: Restored) -> None:
-    made = house.in_words(done.made_at) if done.made_at else "a moment that it does not tell"
-    say(
+def _print_restored(context: CommandContext, done: Restored) -> None:
+    made = context.format_time(done.made_at) if done.made_at else "a moment that it does not tell"
+    print_lines(
         f"Restored: the backup of {made}, with {done.checkpoint.seq:,} entries of the evidence.",
         f"Taken off again, as the journal says: {sum(done.replayed.removed.values()):,}.",
     )
-    tell_counts(done.replayed.removed)
+    print_counts(done.replayed.removed)
     if done.replayed.moved:
-        say(
+        print_lines(
             "Corrected their address since, and are off the list under the former one: "
             f"{len(done.replayed.moved):,}."
         )
-        say(*(f"  {one.list}: {one.address}" for one in done.replayed.moved))
-    say(
+        print_lines(*(f"  {one.list}: {one.address}" for one in done.replayed.moved))
+    print_lines(
         f"Suppressed besides: {done.replayed.suppressed:,}. Erased again: {done.replayed.erased:,}."
     )
     if done.replayed.remade:
-        say(
+        print_lines(
             f"Lists that the backup does not know, made anew with who is not to be asked on them: "
             f"{', '.join(done.replayed.remade)}. Describe them again (`repermit list set`), and "
             "bring in their files."
         )
     if done.replayed.unreadable:
-        say(f"The journal has {several(done.replayed.unreadable, 'line')} that were cut off.")
-    _say_what_to_do(house, done)
+        print_lines(
+            f"The journal has {count_noun(done.replayed.unreadable, 'line')} that were cut off."
+        )
+    _print_next_steps(context, done)
 
 
-def _say_what_to_do(house: CommandContext, done: Restored) -> None:
-    say("", "What you have to know:")
-    since = house.in_words(done.made_at or house.now)
-    for line in _lost(done, since):
-        say(f"  - {line}")
+def _print_next_steps(context: CommandContext, done: Restored) -> None:
+    print_lines("", "What you have to know:")
+    since = context.format_time(done.made_at or context.now)
+    for line in _describe_lost(done, since):
+        print_lines(f"  - {line}")
     if done.aside:
-        say("", f"The former database is {done.aside}; delete it once you need it no more.")
+        print_lines("", f"The former database is {done.aside}; delete it once you need it no more.")
 
 
-def _lost(done: Restored, since: str) -> Iterator[str]:
+def _describe_lost(done: Restored, since: str) -> Iterator[str]:
     yield (
         f"What came after {since} is lost but for who has left: each Yes, files, campaigns, logins "
         "that were changed, tokens that were revoked."
@@ -199,7 +203,7 @@ def _lost(done: Restored, since: str) -> Iterator[str]:
     if done.held.in_doubt:
         yield (
             "In doubt, as it may have left since the backup: "
-            f"{several(done.held.in_doubt, 'mail')}. None leaves by itself. Look at the mail "
+            f"{count_noun(done.held.in_doubt, 'mail')}. None leaves by itself. Look at the mail "
             "server's log, then `repermit resolve`."
         )
     if done.held.reminders:

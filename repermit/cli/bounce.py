@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from repermit.cli.command import command
-from repermit.cli.context import CommandContext, pass_house
-from repermit.cli.output import say, warn
+from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.output import print_lines, print_warnings
 from repermit.errors import RepermitError
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from repermit.contacts.human_replies import WaitingReply
 
 _TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h, which Postfix and Sieve know
-_MOST_SHOWN = 20
+_MAX_SHOWN = 20
 
 
 @command(examples=("repermit bounce returned.eml",))
 @click.argument("file", default="-", metavar="[FILE]")
-@pass_house
-def bounce(house: CommandContext, file: str) -> int:
+@pass_command_context
+def bounce(context: CommandContext, file: str) -> int:
     """Take one message that came back: a bounce, a complaint, a reply.
 
     From stdin if there is no FILE, for a pipe of Postfix or Sieve. What is none of ours is left
@@ -39,32 +39,32 @@ def bounce(house: CommandContext, file: str) -> int:
         while stream.read(parse.LONGEST):
             pass
     try:
-        with house.database() as database, mailbox.MessageReader() as reader:
+        with context.database() as database, mailbox.MessageReader() as reader:
             taken = record_bounce.take(
-                database, raw, settings=house.settings, now=house.now, read=reader.read
+                database, raw, settings=context.settings, now=context.now, read=reader.read
             )
     except (RepermitError, OSError) as error:
         # Anything else than this code would make a mail server give up.
-        warn(f"repermit: {error}")
+        print_warnings(f"repermit: {error}")
         return _TRY_AGAIN
-    _say_taken(taken)
+    _print_bounce_result(taken)
     return 0
 
 
-def _say_taken(taken: Taken) -> None:
+def _print_bounce_result(taken: Taken) -> None:
     status = f" ({taken.status})" if taken.status else ""
-    about = _OF_A_COPY if taken.is_about_others else _WHAT[taken.kind]
+    about = _COPY_TEXTS if taken.is_about_others else _KIND_TEXTS[taken.kind]
     what = f"{about}{status}"
     if not taken.list:
-        say(f"{what}, about no mail of ours.")
+        print_lines(f"{what}, about no mail of ours.")
         return
     see = f"; see `repermit status {taken.list}`" if taken.effect == "waiting" else ""
-    say(f"{taken.list}: {what}. {_DONE[taken.effect]}{see}.")
+    print_lines(f"{taken.list}: {what}. {_RESULT_TEXTS[taken.effect]}{see}.")
     if taken.paused:
-        say(f"The campaign has paused; see `repermit status {taken.list}`.")
+        print_lines(f"The campaign has paused; see `repermit status {taken.list}`.")
 
 
-_WHAT = {
+_KIND_TEXTS = {
     "hard": "A bounce: there is no such mailbox",
     "soft": "A bounce or a delay",
     "complaint": "A complaint",
@@ -72,8 +72,8 @@ _WHAT = {
     "reply": "A reply by a person",
     "nothing": "Neither a bounce nor a reply",
 }
-_OF_A_COPY = "A bounce of a copy that went on to another address"
-_DONE = {
+_COPY_TEXTS = "A bounce of a copy that went on to another address"
+_RESULT_TEXTS = {
     "none": "Nothing was to be done",
     "known": "It says nothing new",
     "noted": "It was noted",
@@ -82,21 +82,25 @@ _DONE = {
 }
 
 
-def say_replies(house: CommandContext, slug: str, replies: Sequence[WaitingReply]) -> None:
+def print_replies(context: CommandContext, slug: str, replies: Sequence[WaitingReply]) -> None:
     """Print the replies that wait for the admin, and what to type for each."""
     if not replies:
         return
-    say("", f"Replies by mail that wait for you: {len(replies):,}. Read them in the mailbox first.")
-    for reply in replies[:_MOST_SHOWN]:
-        day = house.in_words(reply.at).rpartition(",")[0]
+    print_lines(
+        "", f"Replies by mail that wait for you: {len(replies):,}. Read them in the mailbox first."
+    )
+    for reply in replies[:_MAX_SHOWN]:
+        day = context.format_time(reply.at).rpartition(",")[0]
         note = shlex.quote(f"reply by mail of {day}")
         typed = f"repermit answer {slug} {shlex.quote(reply.address)}"
         if reply.proposed:
-            say(f"  {typed} {reply.proposed} --note {note}")
+            print_lines(f"  {typed} {reply.proposed} --note {note}")
         else:
-            say(f"  {typed} … --note {note}    # no plain Yes or No, or from another address")
-    if len(replies) > _MOST_SHOWN:
-        say(f"  … and {len(replies) - _MOST_SHOWN:,} more")
+            print_lines(
+                f"  {typed} … --note {note}    # no plain Yes or No, or from another address"
+            )
+    if len(replies) > _MAX_SHOWN:
+        print_lines(f"  … and {len(replies) - _MAX_SHOWN:,} more")
 
 
 COMMANDS = (bounce,)

@@ -5,22 +5,22 @@ from __future__ import annotations
 import click
 
 from repermit.cli.command import command, slug_argument
-from repermit.cli.context import CommandContext, pass_house
-from repermit.cli.launch import tell_pace
-from repermit.cli.output import say, several
+from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.launch import print_pace
+from repermit.cli.output import count_noun, print_lines
 from repermit.errors import Refused
 
 
 @command(examples=("repermit pause news",))
 @slug_argument
-@pass_house
-def pause(house: CommandContext, slug: str) -> None:
+@pass_command_context
+def pause(context: CommandContext, slug: str) -> None:
     """Pause asking and removing; answers go on."""
     from repermit.campaigns import lifecycle
 
-    with house.mailing_list(slug) as (database, mailing_list):
-        lifecycle.pause_campaign(database, mailing_list, now=house.now, actor=house.actor)
-    say(
+    with context.mailing_list(slug) as (database, mailing_list):
+        lifecycle.pause_campaign(database, mailing_list, now=context.now, actor=context.actor)
+    print_lines(
         "Paused: nobody is asked or removed, answers still count. "
         f"`repermit resume {slug}` goes on."
     )
@@ -28,65 +28,67 @@ def pause(house: CommandContext, slug: str) -> None:
 
 @command(examples=("repermit resume news",))
 @slug_argument
-@pass_house
-def resume(house: CommandContext, slug: str) -> None:
+@pass_command_context
+def resume(context: CommandContext, slug: str) -> None:
     """Go on after a pause, also one that the campaign made by itself.
 
     After a pilot the others are asked from now on.
     """
     from repermit.campaigns import lifecycle
 
-    with house.mailing_list(slug) as (database, mailing_list):
+    with context.mailing_list(slug) as (database, mailing_list):
         resumed = lifecycle.resume_campaign(
-            database, mailing_list, settings=house.settings, now=house.now, actor=house.actor
+            database, mailing_list, settings=context.settings, now=context.now, actor=context.actor
         )
-    say("Resumed.")
+    print_lines("Resumed.")
     if resumed.let_go:
-        say(f"The pilot is over: {several(resumed.let_go, 'mail')} more may leave now.")
-        tell_pace(house, resumed.last_ask_at, resumed.deadline, to=say)
+        print_lines(f"The pilot is over: {count_noun(resumed.let_go, 'mail')} more may leave now.")
+        print_pace(context, resumed.last_ask_at, resumed.deadline, to=print_lines)
 
 
 @command(examples=("repermit cancel news",))
 @slug_argument
-@pass_house
-def cancel(house: CommandContext, slug: str) -> None:
+@pass_command_context
+def cancel(context: CommandContext, slug: str) -> None:
     """End a campaign: nobody is removed for silence.
 
     What is unsent is dropped; links in mails that were sent still answer.
     """
     from repermit.campaigns import lifecycle
 
-    with house.mailing_list(slug) as (database, mailing_list):
-        lifecycle.cancel_campaign(database, mailing_list, now=house.now, actor=house.actor)
-    say("Cancelled: nobody will be removed for silence; links in sent mails still answer.")
+    with context.mailing_list(slug) as (database, mailing_list):
+        lifecycle.cancel_campaign(database, mailing_list, now=context.now, actor=context.actor)
+    print_lines("Cancelled: nobody will be removed for silence; links in sent mails still answer.")
 
 
 @command(examples=("repermit extend news --deadline 2027-01-05",))
 @slug_argument
 @click.option("--deadline", required=True, metavar="WHEN", help="The later deadline.")
-@pass_house
-def extend(house: CommandContext, slug: str, *, deadline: str) -> None:
+@pass_command_context
+def extend(context: CommandContext, slug: str, *, deadline: str) -> None:
     """Move the deadline, to later only."""
     from repermit.campaigns import lifecycle
 
-    with house.mailing_list(slug) as (database, mailing_list):
+    with context.mailing_list(slug) as (database, mailing_list):
         extended = lifecycle.extend_campaign(
             database,
             mailing_list,
-            deadline=house.when(deadline),
-            now=house.now,
-            actor=house.actor,
-            settings=house.settings,
+            deadline=context.parse_time(deadline),
+            now=context.now,
+            actor=context.actor,
+            settings=context.settings,
         )
-    say(f"Answers count until {house.in_words(extended.deadline)}.")
-    say("Mails that are still to leave name that moment.")
+    print_lines(f"Answers count until {context.format_time(extended.deadline)}.")
+    print_lines("Mails that are still to leave name that moment.")
     if extended.sent:
-        say(
-            f"Sent already, and naming the earlier one, {house.in_words(extended.until)}: "
-            f"{several(extended.sent, 'mail')}."
+        print_lines(
+            f"Sent already, and naming the earlier one, {context.format_time(extended.until)}: "
+            f"{count_noun(extended.sent, 'mail')}."
         )
-    if extended.reminder_at and extended.reminder_at > house.now:
-        say(f"Who has not answered is reminded on {house.in_words(extended.reminder_at)}.")
+    if extended.reminder_at and extended.reminder_at > context.now:
+        print_lines(
+            f"Who has not answered is reminded on {context.format_time(extended.reminder_at)}."
+        )
 
 
 @command(
@@ -99,39 +101,45 @@ def extend(house: CommandContext, slug: str, *, deadline: str) -> None:
 @click.option(
     "--representative", is_flag=True, help="The legal representative gave it, such as a parent."
 )
-@pass_house
+@pass_command_context
 def answer(
-    house: CommandContext, slug: str, address: str, answer: str, *, note: str, representative: bool
+    context: CommandContext,
+    slug: str,
+    address: str,
+    answer: str,
+    *,
+    note: str,
+    representative: bool,
 ) -> None:
     """Record an answer given by phone, letter or reply."""
     from repermit.answers import record_answer
     from repermit.rules.consent import Answer, Outcome
 
-    with house.mailing_list(slug) as (database, mailing_list):
+    with context.mailing_list(slug) as (database, mailing_list):
         recorded = record_answer.record_reported_answer(
             database,
             mailing_list,
             address,
             Answer(answer),
             note=note,
-            settings=house.settings,
-            now=house.now,
-            actor=house.actor,
+            settings=context.settings,
+            now=context.now,
+            actor=context.actor,
             given_by="representative" if representative else "",
         )
     stands = f"{recorded.status} ({recorded.reason})" if recorded.reason else recorded.status
     if recorded.outcome is Outcome.NOTHING:
-        say(f"Nothing changed: the contact was {stands} already.")
+        print_lines(f"Nothing changed: the contact was {stands} already.")
     else:
-        say(f"Recorded: the contact is {stands} now.")
+        print_lines(f"Recorded: the contact is {stands} now.")
 
 
 @command(examples=("repermit resolve news --leave", "repermit resolve news --resend"))
 @slug_argument
 @click.option("--resend", "decision", flag_value="resend", help="Send them again.")
 @click.option("--leave", "decision", flag_value="leave", help="Count them as failed.")
-@pass_house
-def resolve(house: CommandContext, slug: str, *, decision: str | None) -> None:
+@pass_command_context
+def resolve(context: CommandContext, slug: str, *, decision: str | None) -> None:
     """Decide on the mails in doubt, which a server may or may not have taken.
 
     Sent again, a mail may come twice; left, the person counts as not asked.
@@ -140,18 +148,18 @@ def resolve(house: CommandContext, slug: str, *, decision: str | None) -> None:
 
     if decision is None:
         raise click.UsageError("say --resend or --leave")
-    with house.mailing_list(slug) as (database, mailing_list):
+    with context.mailing_list(slug) as (database, mailing_list):
         decided = in_doubt.resolve_in_doubt(
             database,
             mailing_list,
             resend=decision == "resend",
-            now=house.now,
-            actor=house.actor,
+            now=context.now,
+            actor=context.actor,
         )
     if not decided:
         raise Refused("no mail of this list is in doubt")
     became = "to be sent again" if decision == "resend" else "counted as failed"
-    say(f"{several(decided, 'mail')} {became}.")
+    print_lines(f"{count_noun(decided, 'mail')} {became}.")
 
 
 COMMANDS = (pause, resume, cancel, extend, answer, resolve)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from repermit.cli.command import command, json_option
-from repermit.cli.context import CommandContext, pass_house
-from repermit.cli.output import say, say_json, several, warn
+from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.output import count_noun, print_json, print_lines, print_warnings
 from repermit.errors import ConfigError, NotFound, Refused
 
 if TYPE_CHECKING:
     from repermit.checks.findings import Finding, Report
     from repermit.settings.definitions import Settings
 
-_MARKS = {"ok": "ok", "warning": "mind", "problem": "WRONG", "unknown": "?"}
-_WIDTH = max(map(len, _MARKS.values()))
+_VERDICT_MARKS = {"ok": "ok", "warning": "mind", "problem": "WRONG", "unknown": "?"}
+_WIDTH = max(map(len, _VERDICT_MARKS.values()))
 
 
 @command(
@@ -47,9 +47,9 @@ _WIDTH = max(map(len, _MARKS.values()))
     help="First count contacts and mails anew, for the counts that pages show.",
 )
 @json_option
-@pass_house
+@pass_command_context
 def check(
-    house: CommandContext, mail: Path | None, nameserver: str, *, recount: bool, as_json: bool
+    context: CommandContext, mail: Path | None, nameserver: str, *, recount: bool, as_json: bool
 ) -> int:
     """Say whether a campaign would work, and what to mend, in words to pass on.
 
@@ -57,88 +57,88 @@ def check(
     sender. Sends nothing and changes nothing. The exit code is 1 if something is wrong.
     """
     if recount:
-        _recount(house)
-    report = _look(house, mail, nameserver)
+        _print_recount(context)
+    report = _run_checks(context, mail, nameserver)
     if as_json:
-        say_json(report.to_json())
+        print_json(report.to_json())
     else:
-        _tell(report)
+        _print_report(report)
     return 0 if report.works else 1
 
 
-def _recount(house: CommandContext) -> None:
+def _print_recount(context: CommandContext) -> None:
     from repermit.db.row_counts import correct_counts
 
-    with house.database() as database:
+    with context.database() as database:
         correct_counts(database)
 
 
-def _look(house: CommandContext, mail: Path | None, nameserver: str) -> Report:
+def _run_checks(context: CommandContext, mail: Path | None, nameserver: str) -> Report:
     from repermit.bounces import poll
     from repermit.campaigns.mailing_lists import mentions_frequency
     from repermit.checks import run
     from repermit.db.connection import connect
     from repermit.db.suppression_journal import journal_of
 
-    received = None if mail is None else _read(mail)
+    received = None if mail is None else _read_mail(mail)
     try:
-        settings = _settings(house)
+        settings = _read_settings(context)
         database = connect(settings.database, journal=journal_of(settings))
     except ConfigError as error:
         return run.refused_settings(error)
     return run.check(
         settings,
         database=database,
-        now=house.now,
+        now=context.now,
         says_how_often=mentions_frequency,
         log_in=poll.log_in,
-        config_path=Path(house.config),
+        config_path=Path(context.config),
         nameserver=nameserver,
         mail=received,
     )
 
 
-def _settings(house: CommandContext) -> Settings:
+def _read_settings(context: CommandContext) -> Settings:
     """Return the settings, or the file's alone from a database that cannot be read, or not soon."""
     from repermit.checks import dns_lookup, run
 
     try:
-        (found,) = dns_lookup.together([lambda: house.settings], seconds=run.SECONDS)
+        (found,) = dns_lookup.together([lambda: context.settings], seconds=run.SECONDS)
     except ConfigError:
         raise
     except Refused:
         found = None
-    return found or house.file
+    return found or context.file
 
 
-def _read(path: Path) -> bytes:
+def _read_mail(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise NotFound(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _tell(report: Report) -> None:
+def _print_report(report: Report) -> None:
     area = ""
     for one in report.findings:
         if one.area != area:
-            say(*([""] if area else []), one.area.upper())
+            print_lines(*([""] if area else []), one.area.upper())
             area = one.area
-        _tell_one(one)
-    say("")
+        _print_finding(one)
+    print_lines("")
     if report.works:
-        say("A campaign would work, as far as this can be seen.")
+        print_lines("A campaign would work, as far as this can be seen.")
     else:
-        problems = several(sum(one.verdict == "problem" for one in report.findings), "problem")
-        warn(f"repermit: a campaign would not work yet: {problems}")
+        problems = count_noun(sum(one.verdict == "problem" for one in report.findings), "problem")
+        print_warnings(f"repermit: a campaign would not work yet: {problems}")
 
 
-def _tell_one(one: Finding) -> None:
+def _print_finding(finding: Finding) -> None:
     indent = " " * (_WIDTH + 4)
-    for text, mark in ((one.found, _MARKS[one.verdict]), (one.remedy, "")):
+    for text, mark in ((finding.found, _VERDICT_MARKS[finding.verdict]), (finding.remedy, "")):
         if text:
             first, *others = textwrap.wrap(text, 92, break_long_words=False, break_on_hyphens=False)
-            say(f"  {mark:<{_WIDTH}}  {first}", *(f"{indent}{line}" for line in others))
+            print_lines(f"  {mark:<{_WIDTH}}  {first}", *(f"{indent}{line}" for line in others))
 
 
 COMMANDS = (check,)

@@ -37,7 +37,7 @@ def command(
     return click.command(name, cls=Command, examples=examples)
 
 
-def _no_file(context: click.Context, _: click.Parameter, slug: str | None) -> str | None:
+def _refuse_file_name(context: click.Context, _: click.Parameter, slug: str | None) -> str | None:
     """Refuse what no list can be called, but a file can: LIST and FILE are easily swapped."""
     if slug is None or not set(slug) & set("./\\"):
         return slug
@@ -47,8 +47,10 @@ def _no_file(context: click.Context, _: click.Parameter, slug: str | None) -> st
     raise click.BadParameter(message)
 
 
-slug_argument = click.argument("slug", metavar="LIST", callback=_no_file)
-any_slug_argument = click.argument("slug", metavar="[LIST]", required=False, callback=_no_file)
+slug_argument = click.argument("slug", metavar="LIST", callback=_refuse_file_name)
+any_slug_argument = click.argument(
+    "slug", metavar="[LIST]", required=False, callback=_refuse_file_name
+)
 output_option = click.option(
     "-o",
     "--output",

@@ -57,7 +57,7 @@ class CommandContext:
         if path is not None and not path.exists():
             return self.file
         journal = journal_of(self.file)
-        with in_our_words(path), open_database(self.file.database, journal=journal) as opened:
+        with translate_os_error(path), open_database(self.file.database, journal=journal) as opened:
             return current_settings.present(self.file, opened)
 
     @property
@@ -84,12 +84,15 @@ class CommandContext:
 
         stop_between_turns()
         path = self.file.sqlite_path
-        with self.presence():
+        with self.hold_presence():
             # What a killed command or server had half written may hold everybody on a list.
             temporary_files(self.file).sweep()
             _make_private(path)
             journal = journal_of(self.file)
-            with in_our_words(path), open_database(self.file.database, journal=journal) as opened:
+            with (
+                translate_os_error(path),
+                open_database(self.file.database, journal=journal) as opened,
+            ):
                 migrations.upgrade_database(opened)
                 suppressions.recognise_key(opened, self.file)
                 self._opened = opened
@@ -99,7 +102,7 @@ class CommandContext:
                 finally:
                     self._opened = None
 
-    def give_way(self) -> None:
+    def lower_priority(self) -> None:
         """Let who answers go first on a busy machine: this command reads, and writes little.
 
         Whoever writes must not, since they would hold everybody up for longer while they have the
@@ -109,14 +112,14 @@ class CommandContext:
         os.setpriority(os.PRIO_PROCESS, 0, lower)
 
     @contextmanager
-    def presence(self) -> Iterator[None]:
+    def hold_presence(self) -> Iterator[None]:
         """Let nobody restore the database meanwhile; raises Refused while somebody does."""
         from repermit.db.write_lock import present
 
         with present(self.file.sqlite_path):
             yield
 
-    def try_journal(self) -> None:
+    def check_journal(self) -> None:
         """Find out before anybody answers whether the journal can be written; JournalRefused."""
         from repermit.db.suppression_journal import journal_of
 
@@ -132,25 +135,25 @@ class CommandContext:
         with self.database() as opened:
             yield opened, find_list(slug)
 
-    def when(self, text: str) -> datetime:
+    def parse_time(self, text: str) -> datetime:
         """Read WHEN in the organisation's time zone; raises Refused."""
         from repermit.clock import parse_when
 
         return parse_when(text, self.settings.zone)
 
-    def when_to_come(self, text: str) -> datetime:
+    def parse_future_time(self, text: str) -> datetime:
         """Read WHEN, which must be still to come; raises Refused."""
-        found = self.when(text)
-        if found <= self.now:
-            raise Refused(f"{text} has passed: it was {self.in_words(found)}")
-        return found
+        time = self.parse_time(text)
+        if time <= self.now:
+            raise Refused(f"{text} has passed: it was {self.format_time(time)}")
+        return time
 
-    def in_words(self, moment: datetime) -> str:
+    def format_time(self, moment: datetime) -> str:
         """Return a moment as the admin reads it, in the organisation's time zone."""
         return moment.astimezone(self.settings.zone).strftime("%A %-d %B %Y, %H:%M")
 
 
-pass_house = click.make_pass_decorator(CommandContext)
+pass_command_context = click.make_pass_decorator(CommandContext)
 
 
 def _make_private(database: Path | None) -> None:
@@ -166,7 +169,7 @@ def _make_private(database: Path | None) -> None:
 
 
 @contextmanager
-def in_our_words(path: Path | None) -> Iterator[None]:
+def translate_os_error(path: Path | None) -> Iterator[None]:
     """Translate what the database refuses: locked, not writable, not there, no database."""
     import peewee
 
@@ -175,5 +178,5 @@ def in_our_words(path: Path | None) -> Iterator[None]:
     except peewee.PeeweeException as error:
         # The first line alone: PostgreSQL quotes values below it.
         words = str(error).strip().partition("\n")[0]
-        which = f"the database {path}" if path else "the database"
-        raise Refused(f"{which} cannot be used: {words}") from error
+        database = f"the database {path}" if path else "the database"
+        raise Refused(f"{database} cannot be used: {words}") from error

@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from repermit.cli.command import command, json_option, output_option, slug_argument
-from repermit.cli.context import CommandContext, pass_house
+from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.import_file import mapping_option
-from repermit.cli.output import file_or_stdout, say, say_json, several, tell_counts, warn
+from repermit.cli.output import (
+    count_noun,
+    open_output,
+    print_counts,
+    print_json,
+    print_lines,
+    print_warnings,
+)
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
@@ -42,9 +49,9 @@ _TOOLS = ("mailchimp", "laposta", "brevo", "mailerlite", "outlook")
 @click.option("--for", "tool", type=click.Choice(_TOOLS), help="In the form that this tool takes.")
 @click.option("--with-links", is_flag=True, help="With a permanent unsubscribe_url for each.")
 @output_option
-@pass_house
+@pass_command_context
 def export(
-    house: CommandContext,
+    context: CommandContext,
     slug: str,
     what: str,
     *,
@@ -57,48 +64,53 @@ def export(
     from repermit.exports import export as exports_export
     from repermit.exports import handover_steps
 
-    form = _settled(form, output)
+    form = _choose_format(form, output)
     if form == "xlsx" and output is None and sys.stdout.isatty():
         raise Refused("a spreadsheet is not for the screen: add -o FILE.xlsx")
-    house.give_way()
-    with house.mailing_list(slug) as (database, mailing_list), file_or_stdout(house, output) as out:
+    context.lower_priority()
+    with (
+        context.mailing_list(slug) as (database, mailing_list),
+        open_output(context, output) as out,
+    ):
         result = exports_export.export(
             mailing_list,
             what,
-            settings=house.settings,
+            settings=context.settings,
             format=form,
             out=out,
             tool=tool,
             with_links=with_links,
-            now=house.now,
-            actor=house.actor,
+            now=context.now,
+            actor=context.actor,
             database=database,
         )
-    tell: Tell = say if output else warn
+    tell: Tell = print_lines if output else print_warnings
     if output is not None:
-        say(f"{several(result.rows, 'row')} in {output}.")
+        print_lines(f"{count_noun(result.rows, 'row')} in {output}.")
     if result.erased:
         tell(f"Erased, so that the address is held no longer: {result.erased:,} more.")
     if result.twice:
         tell(f"In two rows, since tools hold one form of the domain or the other: {result.twice:,}")
     for address in result.by_hand:
-        warn(f"Not in the file, since a spreadsheet would take it for a formula: {address}")
+        print_warnings(
+            f"Not in the file, since a spreadsheet would take it for a formula: {address}"
+        )
     told = handover_steps.steps(tool, what, slug=slug) if tool else ()
     for number, step in enumerate(told, start=1):
         tell(f"{number}. {step}")
 
 
-def _settled(form: str | None, output: Path | None) -> str:
+def _choose_format(form: str | None, output: Path | None) -> str:
     """Return the format that was asked for, by name or by the ending of the file."""
     ending = output.suffix.lower().removeprefix(".") if output else ""
-    if form is None and ending in _OTHER_SPREADSHEETS:
+    if form is None and ending in _SPREADSHEET_SUFFIXES:
         raise click.UsageError(f"a spreadsheet is written as .xlsx, not as .{ending}")
-    if form and ending in {*_FORMATS, *_OTHER_SPREADSHEETS} - {form}:
+    if form and ending in {*_FORMATS, *_SPREADSHEET_SUFFIXES} - {form}:
         raise click.UsageError(f"--format {form} does not go with a file called {output}")
     return form or (ending if ending in _FORMATS else "csv")
 
 
-_OTHER_SPREADSHEETS = ("xls", "xlsm", "xlsb", "ods")
+_SPREADSHEET_SUFFIXES = ("xls", "xlsm", "xlsb", "ods")
 
 
 @command(examples=("repermit reconcile news mailchimp-today.zip",))
@@ -106,9 +118,9 @@ _OTHER_SPREADSHEETS = ("xls", "xlsm", "xlsb", "ods")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @mapping_option
 @json_option
-@pass_house
+@pass_command_context
 def reconcile(
-    house: CommandContext, slug: str, file: Path, *, mapping: dict[str, str], as_json: bool
+    context: CommandContext, slug: str, file: Path, *, mapping: dict[str, str], as_json: bool
 ) -> None:
     """Compare a fresh export from your newsletter tool with what may be mailed.
 
@@ -116,16 +128,16 @@ def reconcile(
     """
     from repermit.exports import reconcile as exports_reconcile
 
-    with house.mailing_list(slug) as (_, mailing_list):
+    with context.mailing_list(slug) as (_, mailing_list):
         result = exports_reconcile.reconcile(
-            mailing_list, file, settings=house.settings, mapping=mapping
+            mailing_list, file, settings=context.settings, mapping=mapping
         )
     if as_json:
-        say_json(exports_reconcile.as_document(result))
+        print_json(exports_reconcile.as_document(result))
         return
-    tell_counts(exports_reconcile.counts(result), zeros=True)
-    say(*(f"  {line}" for line in exports_reconcile.lines(result)))
-    say(
+    print_counts(exports_reconcile.counts(result), zeros=True)
+    print_lines(*(f"  {line}" for line in exports_reconcile.lines(result)))
+    print_lines(
         "",
         *(f"{n}. {step}" for n, step in enumerate(exports_reconcile.next_steps(result), start=1)),
     )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from repermit.cli.command import command
-from repermit.cli.context import CommandContext, pass_house
-from repermit.cli.output import say, several
+from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.output import count_noun, print_lines
 
 if TYPE_CHECKING:
     from repermit.db.models.lists import MailingList
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     help="Keep the fingerprint also of an address that was not held, so that no file brings it.",
 )
 @click.argument("words", metavar="[LIST] ADDRESS", nargs=-1, required=True)
-@pass_house
+@pass_command_context
 def forget(
-    house: CommandContext, words: tuple[str, ...], *, all_lists: bool, suppress: bool
+    context: CommandContext, words: tuple[str, ...], *, all_lists: bool, suppress: bool
 ) -> None:
     """Erase what is held of somebody who asks for it.
 
@@ -47,72 +47,81 @@ def forget(
     from repermit.imports import uploads
     from repermit.privacy import forget as privacy_forget
 
-    slug, address = _meant(words, all_lists=all_lists)
-    with house.database() as database:
+    slug, address = _parse_words(words, all_lists=all_lists)
+    with context.database() as database:
         done = privacy_forget.forget(
             database,
             address,
             mailing_list=find_list(slug) if slug else None,
             suppress=suppress,
-            settings=house.settings,
-            now=house.now,
-            actor=house.actor,
+            settings=context.settings,
+            now=context.now,
+            actor=context.actor,
         )
         key = email_address.parse(address).key
         waiting = {
-            one.list: uploads.forget_in_upload(find_list(one.list), key, settings=house.settings)
-            for one in done.lists
+            forgotten.list: uploads.forget_in_upload(
+                find_list(forgotten.list), key, settings=context.settings
+            )
+            for forgotten in done.lists
         }
-    for one in done.lists:
-        say(*_in_words(one))
-    say(*_also(done), *_files(waiting))
-    say("", "Out of reach; see to these yourself:")
-    for number, line in enumerate(_out_of_reach(house, done), start=1):
-        say(f"  {number}. {line}")
+    for forgotten in done.lists:
+        print_lines(*_describe_forgotten(forgotten))
+    print_lines(*_list_elsewhere(done), *_describe_files(waiting))
+    print_lines("", "Out of reach; see to these yourself:")
+    for number, line in enumerate(_list_out_of_reach(context, done), start=1):
+        print_lines(f"  {number}. {line}")
 
 
-def _meant(words: tuple[str, ...], *, all_lists: bool) -> tuple[str, str]:
+def _parse_words(words: tuple[str, ...], *, all_lists: bool) -> tuple[str, str]:
     """Return the list, "" for all, and the address."""
     if len(words) != (1 if all_lists else 2):
         raise click.UsageError("give LIST and ADDRESS, or --all-lists and ADDRESS")
     return ("", words[0]) if all_lists else (words[0], words[1])
 
 
-def _in_words(one: Forgotten) -> Iterator[str]:
+def _describe_forgotten(forgotten: Forgotten) -> Iterator[str]:
     """Yield what was done on a list."""
     from repermit.privacy.forget import Found
 
-    erased = one.erased
-    if one.found is Found.CONTACT:
-        was = f"removed for {one.reason}" if one.reason else str(one.status)
-        yield f"{one.list}: erased. It was {was.replace('_', ' ')}; address and name are gone."
+    erased = forgotten.erased
+    if forgotten.found is Found.CONTACT:
+        was = f"removed for {forgotten.reason}" if forgotten.reason else str(forgotten.status)
         yield (
-            f"  Dropped: {several(erased.unsent, 'unsent mail')}. Deleted: "
-            f"{several(erased.sign_ups, 'sign-up')}, {_replies(erased.replies)}, and who it was "
-            f"from {_entries(erased.entries)} of the record."
+            f"{forgotten.list}: erased. It was {was.replace('_', ' ')}; address and name are gone."
+        )
+        yield (
+            f"  Dropped: {count_noun(erased.unsent, 'unsent mail')}. Deleted: "
+            f"{count_noun(erased.sign_ups, 'sign-up')}, {_count_replies(erased.replies)}, and "
+            "who it was "
+            f"from {_count_entries(erased.entries)} of the record."
         )
         yield "  Kept: a fingerprint, so that nobody asks this address again, and the record."
-    elif one.found is Found.SIGN_UP:
-        yield f"{one.list}: not on the list; deleted: {several(erased.sign_ups, 'sign-up')}."
-    elif one.found is Found.FINGERPRINT:
-        why = one.reason.replace("_", " ")
-        yield f"{one.list}: nothing is held but a fingerprint, since it was taken off ({why})."
+    elif forgotten.found is Found.SIGN_UP:
+        yield (
+            f"{forgotten.list}: not on the list; deleted: {count_noun(erased.sign_ups, 'sign-up')}."
+        )
+    elif forgotten.found is Found.FINGERPRINT:
+        why = forgotten.reason.replace("_", " ")
+        yield (
+            f"{forgotten.list}: nothing is held but a fingerprint, since it was taken off ({why})."
+        )
     else:
-        yield f"{one.list}: nothing is held of this address."
-    if one.found is not Found.CONTACT:
-        yield _known_again(one)
+        yield f"{forgotten.list}: nothing is held of this address."
+    if forgotten.found is not Found.CONTACT:
+        yield _describe_fingerprint(forgotten)
 
 
-def _replies(count: int) -> str:
+def _count_replies(count: int) -> str:
     return f"{count:,} {'reply' if count == 1 else 'replies'}"
 
 
-def _entries(count: int) -> str:
+def _count_entries(count: int) -> str:
     return f"{count:,} {'entry' if count == 1 else 'entries'}"
 
 
-def _known_again(one: Forgotten) -> str:
-    if one.suppressed:
+def _describe_fingerprint(forgotten: Forgotten) -> str:
+    if forgotten.suppressed:
         return "  By that fingerprint no file brings it back."
     return (
         "  Nothing is kept either: a later file may bring it. With --suppress its fingerprint is "
@@ -120,7 +129,7 @@ def _known_again(one: Forgotten) -> str:
     )
 
 
-def _also(done: Forgetting) -> Iterator[str]:
+def _list_elsewhere(done: Forgetting) -> Iterator[str]:
     """Yield where else here the address stands."""
     if done.elsewhere:
         others = ", ".join(done.elsewhere)
@@ -134,7 +143,7 @@ def _also(done: Forgetting) -> Iterator[str]:
         )
 
 
-def _files(waiting: Mapping[str, Waiting]) -> Iterator[str]:
+def _describe_files(waiting: Mapping[str, Waiting]) -> Iterator[str]:
     """Yield what became of the files that wait to be taken in."""
     for slug, became in waiting.items():
         if became == "deleted":
@@ -146,11 +155,11 @@ def _files(waiting: Mapping[str, Waiting]) -> Iterator[str]:
             yield f"{slug}: a file handed in at /admin/ waits to be taken in; it goes within a day."
 
 
-def _out_of_reach(house: CommandContext, done: Forgetting) -> Iterator[str]:
+def _list_out_of_reach(context: CommandContext, done: Forgetting) -> Iterator[str]:
     """Yield where the address may stand that repermit cannot erase, as a list to act on."""
-    for one in done.lists:
-        yield from _of_list(house, one.list, one.beyond)
-    yield from map(_unfinished, done.unfinished)
+    for forgotten in done.lists:
+        yield from _list_copies(context, forgotten.list, forgotten.beyond)
+    yield from map(_describe_unfinished, done.unfinished)
     yield (
         "The tool that sends the newsletter: unsubscribe the address there, and have its data "
         "erased by that tool's own function for it."
@@ -162,7 +171,7 @@ def _out_of_reach(house: CommandContext, done: Forgetting) -> Iterator[str]:
     )
 
 
-def _unfinished(file: UnfinishedFile) -> str:
+def _describe_unfinished(file: UnfinishedFile) -> str:
     if file.is_in_use:
         return (
             f"{file.path}: a program is writing this file now, and the address may be in it. Once "
@@ -174,41 +183,44 @@ def _unfinished(file: UnfinishedFile) -> str:
     )
 
 
-def _of_list(house: CommandContext, slug: str, found: Beyond) -> Iterator[str]:
-    if found.mails and found.last_mail_at:
-        wire = f" ({found.on_the_wire} on its way in this moment)" if found.on_the_wire else ""
+def _list_copies(context: CommandContext, slug: str, copies: Beyond) -> Iterator[str]:
+    if copies.mails and copies.last_mail_at:
+        wire = f" ({copies.on_the_wire} on its way in this moment)" if copies.on_the_wire else ""
         yield (
-            f"{slug}: {several(found.mails, 'mail')}{wire}, the last on "
-            f"{house.in_words(found.last_mail_at)}: in the reader's mailbox, in the logs of the "
+            f"{slug}: {count_noun(copies.mails, 'mail')}{wire}, the last on "
+            f"{context.format_time(copies.last_mail_at)}: in the reader's mailbox, in the logs "
+            "of the "
             "mail servers between, and in the sender's mailbox if they replied or it came back."
         )
-    if found.source:
-        yield f"{slug}: the file that it came from, {found.source}, and the tool that wrote it."
-    for taken in found.exports:
-        yield f"{slug}: {_export(house, taken)}. Have whoever got it delete this address."
+    if copies.source:
+        yield f"{slug}: the file that it came from, {copies.source}, and the tool that wrote it."
+    for export in copies.exports:
+        yield (
+            f"{slug}: {_describe_export(context, export)}. Have whoever got it delete this address."
+        )
 
 
-def _export(house: CommandContext, taken: TakenFile) -> str:
+def _describe_export(context: CommandContext, export: TakenFile) -> str:
     from repermit.evidence.entries import login_name
 
-    tool = f" for {taken.tool}" if taken.tool else ""
+    tool = f" for {export.tool}" if export.tool else ""
     return (
-        f"the export `{taken.what}` of {house.in_words(taken.at)}, {taken.format}{tool}, "
-        f"{several(taken.rows, 'row')}, taken by {login_name(taken.actor)}"
+        f"the export `{export.what}` of {context.format_time(export.at)}, {export.format}{tool}, "
+        f"{count_noun(export.rows, 'row')}, taken by {login_name(export.actor)}"
     )
 
 
-def due_in_words(house: CommandContext, mailing_list: MailingList) -> Iterator[str]:
+def describe_due_erasures(context: CommandContext, mailing_list: MailingList) -> Iterator[str]:
     """Yield who of a list waits to be erased, and when."""
     from repermit.privacy import scheduled_erasure
 
-    found = scheduled_erasure.due(mailing_list, settings=house.settings, now=house.now)
-    if found.first_at is None:
+    due = scheduled_erasure.due(mailing_list, settings=context.settings, now=context.now)
+    if due.first_at is None:
         return
     yield ""
     yield (
-        f"To be erased on {house.in_words(found.first_at)} or soon after: {found.first:,} of the "
-        f"{found.waiting:,} removed whose address is still held."
+        f"To be erased on {context.format_time(due.first_at)} or soon after: {due.first:,} of the "
+        f"{due.waiting:,} removed whose address is still held."
     )
     yield f"Hand the removals over before: `repermit export {mailing_list.slug} removed`."
 

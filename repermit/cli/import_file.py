@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from repermit.cli.command import command, json_option, read_consent_text, slug_argument
-from repermit.cli.context import CommandContext, pass_house
-from repermit.cli.output import say, say_json, several, tell_counts, warn
+from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.output import count_noun, print_counts, print_json, print_lines, print_warnings
 
 if TYPE_CHECKING:
     from repermit.cli.output import Tell
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from repermit.imports.readers.rows import Part
 
 
-def _mapping(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+def _parse_mapping(
+    _: click.Context, __: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
     pairs = {}
     for value in values:
         field, equals, column = value.partition("=")
@@ -35,7 +37,7 @@ mapping_option = click.option(
     "mapping",
     multiple=True,
     metavar="FIELD=COLUMN",
-    callback=_mapping,
+    callback=_parse_mapping,
     help="What a column is, by its title, letter or number; FIELD= alone says that none is it. "
     "May be given several times.",
 )
@@ -81,9 +83,9 @@ mapping_option = click.option(
 )
 @click.option("--undo", is_flag=True, help="Take the last import back.")
 @json_option
-@pass_house
+@pass_command_context
 def import_(
-    house: CommandContext, /, slug: str, file: Path | None, *, undo: bool, **options: Any
+    context: CommandContext, /, slug: str, file: Path | None, *, undo: bool, **options: Any
 ) -> None:
     """Import a file of addresses: CSV, Excel, ODS, or Mailchimp's ZIP.
 
@@ -94,27 +96,27 @@ def import_(
     if file is None:
         if any(options.values()):
             raise click.UsageError("--undo takes no other option")
-        _undo(house, slug)
+        _undo_import(context, slug)
     else:
-        _import(house, slug, file, **options)
+        _import_file(context, slug, file, **options)
 
 
-def _undo(house: CommandContext, slug: str) -> None:
+def _undo_import(context: CommandContext, slug: str) -> None:
     from repermit.imports import undo as imports_undo
 
-    with house.mailing_list(slug) as (database, mailing_list):
+    with context.mailing_list(slug) as (database, mailing_list):
         result = imports_undo.undo_import(
-            database, mailing_list, settings=house.settings, now=house.now, actor=house.actor
+            database, mailing_list, settings=context.settings, now=context.now, actor=context.actor
         )
-    say(
-        f"Took back {result.file}: {several(result.contacts_taken_back, 'contact')} and "
-        f"{several(result.suppressions_taken_back, 'suppression')}; put back as they were: "
-        f"{several(result.restored, 'contact')}."
+    print_lines(
+        f"Took back {result.file}: {count_noun(result.contacts_taken_back, 'contact')} and "
+        f"{count_noun(result.suppressions_taken_back, 'suppression')}; put back as they were: "
+        f"{count_noun(result.restored, 'contact')}."
     )
 
 
-def _import(
-    house: CommandContext,
+def _import_file(
+    context: CommandContext,
     slug: str,
     file: Path,
     *,
@@ -124,24 +126,24 @@ def _import(
 ) -> None:
     from repermit.imports import import_file
 
-    with house.mailing_list(slug) as (database, mailing_list):
+    with context.mailing_list(slug) as (database, mailing_list):
         result = import_file.import_file(
             database,
             mailing_list,
             file,
-            settings=house.settings,
-            now=house.now,
-            actor=house.actor,
+            settings=context.settings,
+            now=context.now,
+            actor=context.actor,
             consent_text=None if consent_text is None else read_consent_text(consent_text),
-            tell=_Progress(file.name).tell,
+            tell=_Progress(file.name).print_progress,
             **options,
         )
     if as_json:
-        say_json(result.to_json())
+        print_json(result.to_json())
     else:
-        _say_import(result)
+        _print_import(result)
     if result.unattested:
-        _tell_unattested(to=warn if as_json else say)
+        _warn_unattested(to=print_warnings if as_json else print_lines)
 
 
 class _Progress:
@@ -151,17 +153,17 @@ class _Progress:
         self._name = name
         self._told_at = time.monotonic()
 
-    def tell(self, done: int, addresses: int) -> None:
+    def print_progress(self, done: int, addresses: int) -> None:
         """Say it if it is time to."""
         if time.monotonic() - self._told_at >= _SECONDS_BETWEEN:
             self._told_at = time.monotonic()
-            warn(f"{self._name}: {done:,} of {addresses:,} addresses are taken in")
+            print_warnings(f"{self._name}: {done:,} of {addresses:,} addresses are taken in")
 
 
 _SECONDS_BETWEEN = 10.0
 
 
-def _tell_unattested(*, to: Tell) -> None:
+def _warn_unattested(*, to: Tell) -> None:
     from repermit.rules.consent import UNATTESTED
 
     to("")
@@ -172,70 +174,73 @@ _SHOWN_PROBLEMS = 20
 _SHOWN_DOUBTFUL = 500
 
 
-def _say_import(result: ImportResult) -> None:
+def _print_import(result: ImportResult) -> None:
     for part in result.parts:
-        _say_part(part)
+        _print_part(part)
     verb = "would be imported; nothing was written" if result.dry_run else "imported"
-    say("", f"{several(result.rows, 'row')} {verb}:")
-    tell_counts(result.fates, zeros=True)
+    print_lines("", f"{count_noun(result.rows, 'row')} {verb}:")
+    print_counts(result.fates, zeros=True)
     if result.additional:
-        say(
+        print_lines(
             "Lines with several addresses make a row of each: "
-            f"{several(result.additional, 'row')} more than lines."
+            f"{count_noun(result.additional, 'row')} more than lines."
         )
     if result.improved:
-        say(f"Of people who are on the list already, with a better basis now: {result.improved:,}")
+        print_lines(
+            f"Of people who are on the list already, with a better basis now: {result.improved:,}"
+        )
     if result.merged:
-        say(f"Addresses under different names, greeted without a name: {result.merged:,}")
+        print_lines(f"Addresses under different names, greeted without a name: {result.merged:,}")
     if result.thin:
-        say(
+        print_lines(
             f"Opt-ins without a wording, kept as thin: {result.thin:,}. Add --consent-text "
             "FILE, or ask those too with `repermit launch --include-thin`."
         )
-    _say_problems(result.problems)
+    _print_problems(result.problems)
 
 
-def _say_part(part: Part) -> None:
+def _print_part(part: Part) -> None:
     known = [
         f"{column.title or f'column {column.index + 1}'} = {column.field}"
         for column in part.columns
         if column.field
     ]
     tool = f" from {part.tool}" if part.tool != "generic" else ""
-    say(f"{part.name} ({part.format}{tool}): {'; '.join(known)}")
+    print_lines(f"{part.name} ({part.format}{tool}): {'; '.join(known)}")
     # One that holds a No, under a title that is not known, would otherwise go unseen.
     unread = [column.title for column in part.columns if column.title and not column.field]
     if unread:
-        say(f"  not read: {'; '.join(unread)}")
+        print_lines(f"  not read: {'; '.join(unread)}")
 
 
-def _say_problems(problems: tuple[Problem, ...]) -> None:
+def _print_problems(problems: tuple[Problem, ...]) -> None:
     notes = list(takewhile(lambda problem: not problem.line, problems))
     if notes:
-        say("", *(note.reason for note in notes))
+        print_lines("", *(note.reason for note in notes))
     rows = problems[len(notes) :]
     if rows:
-        say("", "Rows to look at:")
-    ordered = sorted(rows, key=_weight)
+        print_lines("", "Rows to look at:")
+    ordered = sorted(rows, key=_rank_problem)
     doubtful = sum(problem.doubtful for problem in ordered)
     # Whoever may want no mail is shown, however many others there are.
     shown = max(_SHOWN_PROBLEMS, min(doubtful, _SHOWN_DOUBTFUL))
     for problem in ordered[:shown]:
         part = f"{problem.part}, " if problem.part else ""
-        say(f"  {part}line {problem.line}, {problem.column}: {problem.reason}")
+        print_lines(f"  {part}line {problem.line}, {problem.column}: {problem.reason}")
     if doubtful:
-        say(
-            f"{several(doubtful, 'row')} may say that somebody wants no mail. Leave out whoever is "
+        print_lines(
+            f"{count_noun(doubtful, 'row')} may say that somebody wants no mail. Leave out "
+            "whoever is "
             "not to be asked: --opt-out LINE."
         )
     if more := ordered[shown:]:
-        say("Not shown here; --json lists them:")
+        print_lines("Not shown here; --json lists them:")
         # Of a long list the last one is no row, but says how many more there are.
-        tell_counts(Counter(_kind(problem) for problem in more if problem.line))
-        say(*(f"  {problem.reason}" for problem in more if not problem.line))
+        print_counts(Counter(_name_kind(problem) for problem in more if problem.line))
+        print_lines(*(f"  {problem.reason}" for problem in more if not problem.line))
 
 
-def _weight(problem: Problem) -> int:
+def _rank_problem(problem: Problem) -> int:
     """Return the place of a problem: who may want no mail, what can be mended, duplicates last."""
     from repermit.rules.consent import Fate
 
@@ -246,7 +251,7 @@ def _weight(problem: Problem) -> int:
     return -1 if problem.doubtful else order.index(problem.fate)
 
 
-def _kind(problem: Problem) -> str:
+def _name_kind(problem: Problem) -> str:
     # The reason of a duplicate names its other line, and others the words of their row.
     return "duplicate" if problem.fate == "duplicate" else problem.reason.partition(" (")[0]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from repermit.cli.command import command, json_option, slug_argument
-from repermit.cli.context import CommandContext, pass_house
-from repermit.cli.output import say, say_json, several, tell_counts, warn
-from repermit.cli.status import say_sent, send_now
+from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.output import count_noun, print_counts, print_json, print_lines, print_warnings
+from repermit.cli.status import print_sent, send_due_mails
 
 if TYPE_CHECKING:
     from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     help="The ask, its reminder, the mail that confirms a sign-up, or the receipt of a Yes."
     "  [default: ask]",
 )
-@pass_house
+@pass_command_context
 def preview(
-    house: CommandContext,
+    context: CommandContext,
     slug: str,
     *,
     to: str | None,
@@ -55,31 +55,33 @@ def preview(
     from repermit.rules.consent import MailKind
     from repermit.smtp import mail_server
 
-    with house.mailing_list(slug) as (database, mailing_list):
+    with context.mailing_list(slug) as (database, mailing_list):
         mail = campaigns_preview.preview_mail(
             mailing_list,
-            settings=house.settings,
-            now=house.now,
+            settings=context.settings,
+            now=context.now,
             kind=MailKind(kind),
             language=language,
-            deadline=house.when_to_come(deadline) if deadline else None,
+            deadline=context.parse_future_time(deadline) if deadline else None,
             to=to,
         )
-        lacks = launch_plan.check_description(mailing_list, house.settings)
+        lacks = launch_plan.check_description(mailing_list, context.settings)
         if to is not None:
-            mail_server.send_one(house.settings.mail, mail)
+            mail_server.send_one(context.settings.mail, mail)
             campaigns_preview.note_test_mail(
-                database, mailing_list, now=house.now, actor=house.actor
+                database, mailing_list, now=context.now, actor=context.actor
             )
     if to is None:
-        say(f"Subject: {mail.subject}", "", mail.text.rstrip())
+        print_lines(f"Subject: {mail.subject}", "", mail.text.rstrip())
     else:
-        say(f"Sent to {to}. Its links belong to nobody: pressing them changes nothing.")
+        print_lines(f"Sent to {to}. Its links belong to nobody: pressing them changes nothing.")
     if lacks:
-        warn("", "Before a launch:", *(f"  - {lack}" for lack in lacks))
+        print_warnings("", "Before a launch:", *(f"  - {lack}" for lack in lacks))
 
 
-def _accepted(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+def _parse_accepted(
+    _: click.Context, __: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
     from repermit.campaigns import draft_conditions
     from repermit.checks import findings
 
@@ -137,15 +139,15 @@ def _accepted(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
     "accepted",
     multiple=True,
     metavar="CODE=REASON",
-    callback=_accepted,
+    callback=_parse_accepted,
     help="Launch although the check finds this wrong, since …; kept as evidence. May be given "
     "several times.",
 )
 @click.option("--wait", is_flag=True, help="Also send what is due now, then return.")
 @json_option
-@pass_house
+@pass_command_context
 def launch(
-    house: CommandContext,
+    context: CommandContext,
     slug: str,
     *,
     deadline: str,
@@ -169,10 +171,13 @@ def launch(
     from repermit.sending.worker_lock import StopRequest
 
     stopping = StopRequest()
-    until, starts_at = house.when_to_come(deadline), house.when_to_come(at) if at else None
-    with house.mailing_list(slug) as (database, mailing_list):
-        launched = _launch(
-            house,
+    until, starts_at = (
+        context.parse_future_time(deadline),
+        context.parse_future_time(at) if at else None,
+    )
+    with context.mailing_list(slug) as (database, mailing_list):
+        launched = _launch_campaign(
+            context,
             database,
             mailing_list,
             deadline=until,
@@ -185,17 +190,17 @@ def launch(
             as_json=as_json,
         )
         if not as_json:
-            _say_launched(house, slug, launched, until, starts_at)
+            _print_launched(context, slug, launched, until, starts_at)
         if wait:
-            sent = send_now(house, database, mailing_list, stopping=stopping)
-            say_sent(sent, stopping=stopping, to=warn if as_json else say)
+            sent = send_due_mails(context, database, mailing_list, stop_request=stopping)
+            print_sent(sent, stop_request=stopping, to=print_warnings if as_json else print_lines)
         if as_json:
-            say_json(_document(house, mailing_list, launched))
+            print_json(_make_document(context, mailing_list, launched))
     return stopping.exit_code
 
 
-def _launch(
-    house: CommandContext,
+def _launch_campaign(
+    context: CommandContext,
     database: Database,
     mailing_list: MailingList,
     *,
@@ -214,41 +219,41 @@ def _launch(
 
     plan = launch_plan.plan_launch(
         mailing_list,
-        settings=house.settings,
-        now=house.now,
+        settings=context.settings,
+        now=context.now,
         deadline=deadline,
         starts_at=starts_at,
         include_thin=include_thin,
         reminder=reminder,
     )
-    problems = _problems(house, database, mailing_list)
+    problems = _find_problems(context, database, mailing_list)
     is_open = any(one.code not in accepted for one in problems)
     is_refused = bool(plan.refusals or is_open or draft_conditions.check_attestation(attest))
     if is_refused or as_json:
-        _tell_plan(house, plan, deadline, to=warn)
+        _print_plan(context, plan, deadline, to=print_warnings)
     launched = campaigns_launch.launch(
         database,
         mailing_list,
-        settings=house.settings,
-        now=house.now,
+        settings=context.settings,
+        now=context.now,
         deadline=deadline,
         starts_at=starts_at,
         attest=attest,
         include_thin=include_thin,
         pilot=pilot,
         reminder=reminder,
-        actor=house.actor,
+        actor=context.actor,
         problems=problems,
         accepted=accepted,
     )
     # Not before: nothing stands on stdout if the database fails, as when the disk is full.
     if not as_json:
-        _tell_plan(house, plan, deadline, to=say)
+        _print_plan(context, plan, deadline, to=print_lines)
     return launched
 
 
-def _problems(
-    house: CommandContext, database: Database, mailing_list: MailingList
+def _find_problems(
+    context: CommandContext, database: Database, mailing_list: MailingList
 ) -> list[LaunchProblem]:
     """Return what `repermit check` finds wrong with a launch of this list."""
     from repermit.bounces import poll
@@ -257,58 +262,58 @@ def _problems(
     from repermit.checks import run
 
     found = run.find_problems(
-        house.settings,
+        context.settings,
         mailing_list.slug,
         database=database,
-        now=house.now,
+        now=context.now,
         says_how_often=mentions_frequency,
         log_in=poll.log_in,
-        config_path=Path(house.config),
+        config_path=Path(context.config),
     )
     return [campaign_results.LaunchProblem(code=one.code, found=one.found) for one in found]
 
 
-def _tell_plan(house: CommandContext, plan: Plan, deadline: datetime, *, to: Tell) -> None:
+def _print_plan(context: CommandContext, plan: Plan, deadline: datetime, *, to: Tell) -> None:
     languages = ", ".join(f"{n:,} in {language}" for language, n in plan.languages.items())
     to(f"To be asked: {plan.asked:,}{f' ({languages})' if languages else ''}")
     if any(plan.excluded.values()):
         to("Not asked:")
-        tell_counts(plan.excluded, to=to)
+        print_counts(plan.excluded, to=to)
     if any(plan.left_out.values()):
         fates = (f"{n:,} {fate.replace('_', ' ')}" for fate, n in plan.left_out.items())
         to(f"Left out at import: {', '.join(fates)}")
     if plan.asked and not plan.refusals:
-        tell_pace(house, plan.last_ask_at, deadline, to=to)
+        print_pace(context, plan.last_ask_at, deadline, to=to)
         if plan.reminder_at:
-            to(f"Who has not answered is reminded on {house.in_words(plan.reminder_at)}.")
+            to(f"Who has not answered is reminded on {context.format_time(plan.reminder_at)}.")
     for note in plan.notes:
         to(f"\nMind: {note}")
     to("")
 
 
-def tell_pace(
-    house: CommandContext, last_ask_at: datetime, deadline: datetime, *, to: Tell
+def print_pace(
+    context: CommandContext, last_ask_at: datetime, deadline: datetime, *, to: Tell
 ) -> None:
     """Tell when the last mail leaves, and how long that leaves people to answer."""
-    server = house.settings.mail
+    server = context.settings.mail
     has_rates = server.interval or server.domain_interval
     how = "at the rates under [mail]" if has_rates else "or as soon as the mail server takes it"
     left = deadline - last_ask_at
-    span = several(left.days, "day") if left.days else several(left.seconds // 3600, "hour")
-    to(f"The last mail leaves on {house.in_words(last_ask_at)}, {how}; {span} to answer.")
+    span = count_noun(left.days, "day") if left.days else count_noun(left.seconds // 3600, "hour")
+    to(f"The last mail leaves on {context.format_time(last_ask_at)}, {how}; {span} to answer.")
 
 
-def _say_launched(
-    house: CommandContext,
+def _print_launched(
+    context: CommandContext,
     slug: str,
     launched: Launched,
     deadline: datetime,
     starts_at: datetime | None,
 ) -> None:
-    until = f"answers count until {house.in_words(deadline)}"
+    until = f"answers count until {context.format_time(deadline)}"
     if launched.is_in_doubt:
-        say(
-            f"Launched, but none of the {several(launched.plan.asked, 'mail')} leaves yet; "
+        print_lines(
+            f"Launched, but none of the {count_noun(launched.plan.asked, 'mail')} leaves yet; "
             f"{until}.",
             "Whoever is on this list may have been asked before the database was restored, so that "
             "all are in doubt.",
@@ -316,23 +321,23 @@ def _say_launched(
             "`--resend` if not.",
         )
         return
-    say(f"Launched: {launched.plan.asked:,} will be asked; {until}.")
+    print_lines(f"Launched: {launched.plan.asked:,} will be asked; {until}.")
     if starts_at:
-        say(f"The asking begins on {house.in_words(starts_at)}.")
+        print_lines(f"The asking begins on {context.format_time(starts_at)}.")
     if launched.pilot:
-        say(
+        print_lines(
             f"{launched.pilot:,} are asked first; then the others wait until you give "
             f"`repermit resume {slug}`."
         )
-    say("`repermit serve` sends, answers and removes by itself.")
+    print_lines("`repermit serve` sends, answers and removes by itself.")
 
 
-def _document(
-    house: CommandContext, mailing_list: MailingList, launched: Launched
+def _make_document(
+    context: CommandContext, mailing_list: MailingList, launched: Launched
 ) -> dict[str, object]:
     from repermit.campaigns import progress
 
-    found = progress.read_status(mailing_list, settings=house.settings, now=house.now)
+    found = progress.read_status(mailing_list, settings=context.settings, now=context.now)
     plan = launched.plan.to_json()
     of_plan = ("asked", "excluded", "last_ask_at")
     return {**found.to_json(), **{name: plan[name] for name in of_plan}}

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from repermit.cli.command import Group, command, json_option, read_text, slug_argument
-from repermit.cli.context import CommandContext, pass_house
-from repermit.cli.output import say, say_json
+from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.output import print_json, print_lines
 
 if TYPE_CHECKING:
     from repermit.db.models.lists import MailingList
@@ -32,7 +32,7 @@ _FIELDS: tuple[tuple[str, str], ...] = (
 )
 
 
-def _with_fields(command: Callable[..., Any]) -> Callable[..., Any]:
+def _add_field_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that describe a list."""
     for file in ("subject", "text", "html"):
         command = click.option(
@@ -57,7 +57,7 @@ def _with_fields(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _given(fields: dict[str, Any]) -> dict[str, Any]:
+def _read_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """Return what was given, with the files among it read."""
     given = {name: value for name, value in fields.items() if value is not None}
     return {
@@ -78,25 +78,25 @@ def _given(fields: dict[str, Any]) -> dict[str, Any]:
     ),
 )
 @click.argument("slug", metavar="SLUG")
-@_with_fields
-@pass_house
-def add(house: CommandContext, /, slug: str, **fields: Any) -> None:
+@_add_field_options
+@pass_command_context
+def add(context: CommandContext, /, slug: str, **fields: Any) -> None:
     """Add a list."""
     from repermit.campaigns import launch_plan, mailing_lists
 
-    with house.database() as database:
+    with context.database() as database:
         added = mailing_lists.add_list(
             database,
             slug,
-            settings=house.settings,
-            now=house.now,
-            actor=house.actor,
-            **_given(fields),
+            settings=context.settings,
+            now=context.now,
+            actor=context.actor,
+            **_read_fields(fields),
         )
         lacks = launch_plan.list_missing_fields(added)
-    say(f"Added {slug}.")
+    print_lines(f"Added {slug}.")
     if lacks:
-        say("Before a launch:", *(f"  - {lack}" for lack in lacks))
+        print_lines("Before a launch:", *(f"  - {lack}" for lack in lacks))
 
 
 @command(
@@ -110,15 +110,15 @@ def add(house: CommandContext, /, slug: str, **fields: Any) -> None:
     ),
 )
 @slug_argument
-@_with_fields
+@_add_field_options
 @click.option(
     "--in",
     "further",
     metavar="LANGUAGE",
     help="For its readers in another language; they get mails and pages in it then.",
 )
-@pass_house
-def set_(house: CommandContext, /, slug: str, *, further: str | None, **fields: Any) -> None:
+@pass_command_context
+def set_(context: CommandContext, /, slug: str, *, further: str | None, **fields: Any) -> None:
     """Change a list; what is not given stays as it is.
 
     With --in, say purpose and privacy statement in a further language (and how often, if the list
@@ -126,26 +126,26 @@ def set_(house: CommandContext, /, slug: str, *, further: str | None, **fields: 
     """
     from repermit.campaigns import list_translations, mailing_lists
 
-    given = _given(fields)
+    given = _read_fields(fields)
     if not given:
         raise click.UsageError("say what to change; --help lists the options")
     if further and (shared := given.keys() - {*list_translations.TRANSLATION_FIELDS}):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(shared))
         raise click.UsageError(f"{names} is the same in all languages: give it without --in")
-    with house.mailing_list(slug) as (database, mailing_list):
+    with context.mailing_list(slug) as (database, mailing_list):
         change = partial(
             mailing_lists.change_list if further is None else list_translations.change_translation,
             database,
             mailing_list,
             *([] if further is None else [further]),
         )
-        change(settings=house.settings, now=house.now, actor=house.actor, **given)
-        lacks = _lacks_in(mailing_list, further)
+        change(settings=context.settings, now=context.now, actor=context.actor, **given)
+        lacks = _list_missing(mailing_list, further)
         note = mailing_lists.explain_frozen_wording(mailing_list)
-    say(f"Changed {slug}.", *lacks, *([f"Mind: {note}."] if note else []))
+    print_lines(f"Changed {slug}.", *lacks, *([f"Mind: {note}."] if note else []))
 
 
-def _lacks_in(mailing_list: MailingList, language: str | None) -> Iterator[str]:
+def _list_missing(mailing_list: MailingList, language: str | None) -> Iterator[str]:
     """Yield what is still to be said before somebody gets a mail in a further language."""
     from repermit.campaigns import list_translations
     from repermit.contacts import lookup
@@ -163,39 +163,39 @@ def _lacks_in(mailing_list: MailingList, language: str | None) -> Iterator[str]:
 @command("show", examples=("repermit list show news", "repermit list show news --json"))
 @slug_argument
 @json_option
-@pass_house
-def show(house: CommandContext, slug: str, *, as_json: bool) -> None:
+@pass_command_context
+def show(context: CommandContext, slug: str, *, as_json: bool) -> None:
     """Show how a list is described, and where people can sign up."""
     from repermit.answers import link_target
     from repermit.campaigns import list_translations, mailing_lists
 
-    with house.mailing_list(slug) as (_, mailing_list):
+    with context.mailing_list(slug) as (_, mailing_list):
         facts = mailing_lists.make_list_facts(mailing_list).to_json()
         otherwise = list_translations.count_untranslated(mailing_list)
-        name = link_target.make_join_id(mailing_list, settings=house.settings)
-    facts["sign_up_url"] = f"{house.settings.public_url}/join/{name}"
+        name = link_target.make_join_id(mailing_list, settings=context.settings)
+    facts["sign_up_url"] = f"{context.settings.public_url}/join/{name}"
     facts["read_otherwise"] = dict(otherwise)
     if as_json:
-        say_json(facts)
+        print_json(facts)
         return
     del facts["read_otherwise"]
     texts = facts.pop("texts")
-    _say_facts(facts)
+    _print_facts(facts)
     for language, text in texts.items():
-        say("", f"In {language}:")
-        _say_facts({name: value for name, value in text.items() if value})
-    say(*otherwise_in_words(otherwise, slug))
+        print_lines("", f"In {language}:")
+        _print_facts({name: value for name, value in text.items() if value})
+    print_lines(*describe_untranslated(otherwise, slug))
 
 
-def _say_facts(facts: dict[str, Any]) -> None:
+def _print_facts(facts: dict[str, Any]) -> None:
     for name, value in facts.items():
         text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
         lines = text.splitlines() or [""]
-        say(f"{name.replace('_', ' ') + ':':<13} {lines[0]}".rstrip())
-        say(*(f"{'':<13} {line}".rstrip() for line in lines[1:]))
+        print_lines(f"{name.replace('_', ' ') + ':':<13} {lines[0]}".rstrip())
+        print_lines(*(f"{'':<13} {line}".rstrip() for line in lines[1:]))
 
 
-def otherwise_in_words(otherwise: Mapping[str, int], slug: str) -> Iterator[str]:
+def describe_untranslated(otherwise: Mapping[str, int], slug: str) -> Iterator[str]:
     """Yield who gets no mail in their own language, and what would change that."""
     if otherwise:
         told = ", ".join(f"{count:,} in {language}" for language, count in otherwise.items())

@@ -1,6 +1,6 @@
 """How results look: tables of counts for people, one JSON document for programs.
 
-Whatever may go to stdout or stderr takes `to`: `say` or `warn`.
+Whatever may go to stdout or stderr takes `to`: `print_lines` or `print_warnings`.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
     from repermit.cli.context import CommandContext
 
 
-def say(*lines: str) -> None:
+def print_lines(*lines: str) -> None:
     """Print lines on stdout."""
     for line in lines:
         click.echo(line)
 
 
-def warn(*lines: str) -> None:
+def print_warnings(*lines: str) -> None:
     """Print lines on stderr."""
     for line in lines:
         click.echo(line, err=True)
 
 
-def several(n: int, one: str) -> str:
+def count_noun(count: int, noun: str) -> str:
     """Return a number with its noun: 1 row, 2,300 rows."""
-    return f"{n:,} {one}" if n == 1 else f"{n:,} {one}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def say_json(document: Any) -> None:
+def print_json(document: Any) -> None:
     """Print one JSON document on stdout."""
     click.echo(json.dumps(document, ensure_ascii=False, indent=2))
 
 
-def tell_counts(counts: Mapping[Any, int], *, to: Tell = say, zeros: bool = False) -> None:
+def print_counts(counts: Mapping[Any, int], *, to: Tell = print_lines, zeros: bool = False) -> None:
     """Print counts one below another, right-aligned; those that are zero only if asked for."""
     shown = {str(key): f"{n:,}" for key, n in counts.items() if n or zeros}
     width = max(map(len, shown.values()), default=0)
@@ -53,23 +53,23 @@ def tell_counts(counts: Mapping[Any, int], *, to: Tell = say, zeros: bool = Fals
         to(f"  {n:>{width}}  {key.replace('_', ' ')}")
 
 
-def say_table(titles: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+def print_table(titles: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """Print a small table with aligned columns."""
     table = [tuple(titles), *(tuple(str(cell) for cell in row) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        say(f"  {line.rstrip()}")
+        print_lines(f"  {line.rstrip()}")
 
 
 # --- Files that a command writes. -----------------------------------------------------------------
 
 
 @contextmanager
-def file_or_stdout(house: CommandContext, output: Path | None) -> Iterator[BinaryIO]:
+def open_output(context: CommandContext, output: Path | None) -> Iterator[BinaryIO]:
     """Open a file, or stdout without one; nothing is in it unless all of it is."""
     if output is not None:
-        with private_file(house, output) as file:
+        with open_private_file(context, output) as file:
             yield file
         return
     # It never has a name, so that nothing of it is left if this is killed.
@@ -81,12 +81,12 @@ def file_or_stdout(house: CommandContext, output: Path | None) -> Iterator[Binar
 
 
 @contextmanager
-def private_file(house: CommandContext, output: Path) -> Iterator[BinaryIO]:
+def open_private_file(context: CommandContext, output: Path) -> Iterator[BinaryIO]:
     """Open a file that appears whole or not at all and is readable by you alone."""
     from repermit.db.temporary_files import temporary_files
 
     try:
-        with temporary_files(house.file).file_for(output) as part, part.open("wb") as file:
+        with temporary_files(context.file).file_for(output) as part, part.open("wb") as file:
             yield file
     except OSError as error:
         raise Refused(f"{output} cannot be written: {error.strerror}") from None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from repermit.cli.output import warn
+from repermit.cli.output import print_warnings
 from repermit.rules.consent import MailState
 
 _MINUTE = 60.0
@@ -25,7 +25,7 @@ _FEW = 10
 
 
 @dataclass(frozen=True)
-class Standing:
+class ProgressState:
     """How far it is: so many of `total` are sent, have failed, or are done with otherwise.
 
     `word` says what else there is to know, such as "paused".
@@ -43,7 +43,7 @@ class Standing:
         return self.sent + self.failed + self.otherwise
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         """Return how many there are still to come."""
         return max(0, self.total - self.done)
 
@@ -55,22 +55,22 @@ class Tally:
         self._total = total
         self._counts: Counter[MailState] = Counter()
 
-    def note(self, state: MailState) -> None:
+    def count(self, state: MailState) -> None:
         """Count a mail; one that is put off is still to come."""
         self._counts[state] += 1
 
     @property
-    def standing(self) -> Standing:
+    def state(self) -> ProgressState:
         """Return how far it is by now."""
         counts = self._counts
         otherwise = counts[MailState.DROPPED] + counts[MailState.IN_DOUBT]
         sent, failed = counts[MailState.SENT], counts[MailState.FAILED]
         # What came due meanwhile is sent too.
         total = max(self._total, sent + failed + otherwise)
-        return Standing(total, sent=sent, failed=failed, otherwise=otherwise)
+        return ProgressState(total, sent=sent, failed=failed, otherwise=otherwise)
 
 
-class Pace:
+class RateEstimate:
     """How fast it goes, as the last minute has it, or the last mails where they are rare.
 
     `interval` is the time between two mails that the rates allow, zero if there are none.
@@ -105,53 +105,53 @@ class Pace:
 
 
 @contextmanager
-def shown(
-    look: Callable[[], Standing], *, interval: timedelta, every: float = 10.0
+def show_progress(
+    look: Callable[[], ProgressState], *, interval: timedelta, every: float = 10.0
 ) -> Iterator[None]:
     """Show on stderr what `look` returns, for as long as the block lasts.
 
     It is called from another thread. `every` is how many seconds lie between two lines where there
     is no terminal; one that would say what the last one did is left out.
     """
-    view = _View(look, Pace(interval))
-    with _bar(view) if sys.stderr.isatty() else _lines(view, every):
+    view = _ProgressView(look, RateEstimate(interval))
+    with _draw_bar(view) if sys.stderr.isatty() else _print_lines(view, every):
         yield
 
 
-class _View:
-    def __init__(self, look: Callable[[], Standing], pace: Pace) -> None:
+class _ProgressView:
+    def __init__(self, look: Callable[[], ProgressState], pace: RateEstimate) -> None:
         self._look = look
         self._pace = pace
 
-    def see(self) -> tuple[Standing, str]:
+    def update(self) -> tuple[ProgressState, str]:
         """Return how far it is, also in words."""
         standing = self._look()
         self._pace.note(standing.done, time.monotonic())
-        return standing, in_words(standing, self._pace)
+        return standing, describe_progress(standing, self._pace)
 
 
-def in_words(standing: Standing, pace: Pace) -> str:
+def describe_progress(standing: ProgressState, pace: RateEstimate) -> str:
     """Return one line: sent, how fast, time left, failures."""
     parts = [f"{standing.sent:,} of {standing.total:,} sent"]
-    if standing.left and pace.per_second:
-        parts.append(_rate(pace.per_second))
-    seconds = pace.seconds_for(standing.left)
-    if standing.left and seconds is not None:
-        parts.append(f"{_span(seconds)} left")
+    if standing.remaining and pace.per_second:
+        parts.append(_format_rate(pace.per_second))
+    seconds = pace.seconds_for(standing.remaining)
+    if standing.remaining and seconds is not None:
+        parts.append(f"{_format_span(seconds)} left")
     parts.append(f"{standing.failed:,} failed")
     if standing.otherwise:
         parts.append(f"{standing.otherwise:,} dropped or in doubt")
     return ", ".join((*parts, standing.word) if standing.word else parts)
 
 
-def _rate(per_second: float) -> str:
+def _format_rate(per_second: float) -> str:
     for unit, seconds in (("second", 1.0), ("minute", _MINUTE)):
         if per_second * seconds >= 1:
             return f"{per_second * seconds:,.0f} a {unit}"
     return f"{per_second * _HOUR:,.0f} an hour"
 
 
-def _span(seconds: float) -> str:
+def _format_span(seconds: float) -> str:
     """Return a length of time in its two largest units: 12 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
     for large, small, length, part in (
         ("d", "h", _DAY, _HOUR),
@@ -165,19 +165,19 @@ def _span(seconds: float) -> str:
 
 
 @contextmanager
-def _lines(view: _View, every: float) -> Iterator[None]:
+def _print_lines(view: _ProgressView, every: float) -> Iterator[None]:
     over = threading.Event()
 
     def tell() -> None:
         said = ""
         while not over.wait(every):
-            _, words = view.see()
+            _, words = view.update()
             if words != said:
-                warn(words)
+                print_warnings(words)
             said = words
 
     thread = threading.Thread(target=tell, name="progress", daemon=True)
-    view.see()
+    view.update()
     thread.start()
     try:
         yield
@@ -187,7 +187,7 @@ def _lines(view: _View, every: float) -> Iterator[None]:
 
 
 @contextmanager
-def _bar(view: _View) -> Iterator[None]:
+def _draw_bar(view: _ProgressView) -> Iterator[None]:
     from rich.console import Console
     from rich.live import Live
     from rich.progress_bar import ProgressBar
@@ -200,7 +200,7 @@ def _bar(view: _View) -> Iterator[None]:
             return False
 
     def render() -> Any:
-        standing, words = view.see()
+        standing, words = view.update()
         row = Table.grid(padding=(0, 1))
         bar = ProgressBar(total=max(1, standing.total), completed=standing.done, width=_WIDTH)
         row.add_row(bar, Text(words))

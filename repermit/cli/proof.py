@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import click
 
 from repermit.cli.command import command, slug_argument
-from repermit.cli.context import CommandContext, pass_house
-from repermit.cli.output import private_file, say, several
+from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.output import count_noun, open_private_file, print_lines
 from repermit.errors import NotFound, Refused
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     help="A checkpoint that whoever asks holds, such as a receipt: the proof shows them that the "
     "record goes on from there.",
 )
-@pass_house
+@pass_command_context
 def proof(
-    house: CommandContext, slug: str, address: str, *, output: Path | None, kept: Path | None
+    context: CommandContext, slug: str, address: str, *, output: Path | None, kept: Path | None
 ) -> None:
     """Prove what one person said: a file that anybody can check without this system.
 
@@ -56,27 +56,27 @@ def proof(
     from repermit.accounts import audit_log
     from repermit.privacy import make_proof, printable_proof
 
-    page = _page_beside(output)
+    page = _make_page_path(output)
     known = None if kept is None else read_checkpoint(kept)
-    with house.mailing_list(slug) as (database, mailing_list):
+    with context.mailing_list(slug) as (database, mailing_list):
         made = make_proof.prove(
             database,
             mailing_list,
             address,
-            settings=house.settings,
-            now=house.now,
-            actor=house.actor,
+            settings=context.settings,
+            now=context.now,
+            actor=context.actor,
             known=known,
         )
         with database.atomic():
             audit_log.note_access(
-                now=house.now,
-                actor=house.actor,
+                now=context.now,
+                actor=context.actor,
                 act="proved",
                 mailing_list=mailing_list,
                 subject=made.subject,
             )
-        language, zone = mailing_list.language, house.settings.zone
+        language, zone = mailing_list.language, context.settings.zone
     if output is None or page is None:
         click.echo(made.text, nl=False)
         return
@@ -84,13 +84,13 @@ def proof(
         (output, made.text),
         (page, printable_proof.proof_page(made.document, language=language, zone=zone)),
     ):
-        with private_file(house, path) as file:
+        with open_private_file(context, path) as file:
             file.write(text.encode())
-    say(f"The proof is in {output}; {page} is for reading and printing.")
-    say(f"Anybody can check it: repermit verify {output}")
+    print_lines(f"The proof is in {output}; {page} is for reading and printing.")
+    print_lines(f"Anybody can check it: repermit verify {output}")
 
 
-def _page_beside(output: Path | None) -> Path | None:
+def _make_page_path(output: Path | None) -> Path | None:
     """Return where the page of a proof goes, None if it all goes to stdout."""
     if output is None or str(output) == "-":
         return None
@@ -109,44 +109,50 @@ def verify_file(file: Path, *, known: Checkpoint | None) -> None:
     from repermit.evidence.verify import proof as verify_proof
     from repermit.privacy import proof_text
 
-    octets = _read(file)
+    octets = _read_proof(file)
     if shown := verify_proof.shown_to_go_on(octets):
         verify_consistency(file, shown, known)
         return
     checked = verify_proof.check_proof(octets)
     if checked.faults:
-        raise Refused("\n".join((f"{file} proves nothing:", *_listed(checked.faults))))
-    told = agreement(checked.document, known) if known else _WITHOUT
+        raise Refused("\n".join((f"{file} proves nothing:", *_list_faults(checked.faults))))
+    told = describe_agreement(checked.document, known) if known else _WITHOUT_CHECKPOINT
     statement, seal = checked.document["statement"], checked.document["seal"]["entry"]
     purpose = statement["record"]["processing"]["purposes"][0]
-    say(f"{file} holds. It shows of one person on the list {statement['list']}:", "")
+    print_lines(f"{file} holds. It shows of one person on the list {statement['list']}:", "")
     for one in proof_text.telling(checked.document, language="en", zone=ZoneInfo("UTC")):
-        say(f"  {one.at}: {one.text}", *(f"      {line}" for line in one.more))
+        print_lines(f"  {one.at}: {one.text}", *(f"      {line}" for line in one.more))
     holds = proof_text.standing(checked.document, language="en", zone=ZoneInfo("UTC"))
-    say("", f"What held when this proof was made: {holds}")
-    say(*_gone(checked), "", f"For: {purpose['service']}. Who keeps the list: {_keeper(statement)}")
-    say(f"Made {seal['at']} by {seal['actor']}, as entry {seal['seq']} of the record.", "", told)
+    print_lines("", f"What held when this proof was made: {holds}")
+    print_lines(
+        *_describe_erased(checked),
+        "",
+        f"For: {purpose['service']}. Who keeps the list: {_describe_keeper(statement)}",
+    )
+    print_lines(
+        f"Made {seal['at']} by {seal['actor']}, as entry {seal['seq']} of the record.", "", told
+    )
 
 
-_WITHOUT = (
+_WITHOUT_CHECKPOINT = (
     "Nothing in it was changed since it was made. Whether its entries were written afterwards can "
     "only be told by a checkpoint that somebody else kept: --checkpoint FILE"
 )
 
 
-def _keeper(statement: dict[str, dict[str, str]]) -> str:
+def _describe_keeper(statement: dict[str, dict[str, str]]) -> str:
     return statement["controller"].get("name", "not said")
 
 
-def _gone(checked: Checked) -> list[str]:
+def _describe_erased(checked: Checked) -> list[str]:
     """Say which parts are held no longer, of which nothing is claimed."""
     if not checked.gone:
         return []
     parts = ", ".join(f"{part} of entry {seq}" for seq, part in checked.gone)
-    return ["", f"Held no longer, {several(len(checked.gone), 'part')}: {parts}"]
+    return ["", f"Held no longer, {count_noun(len(checked.gone), 'part')}: {parts}"]
 
 
-def _read(path: Path) -> bytes:
+def _read_proof(path: Path) -> bytes:
     """Return what a file holds, of a larger one than a proof can be its beginning."""
     from repermit.evidence.proof_file import LARGEST as LARGEST_PROOF
 
@@ -157,7 +163,7 @@ def _read(path: Path) -> bytes:
         raise Refused(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _listed(faults: tuple[str, ...]) -> list[str]:
+def _list_faults(faults: tuple[str, ...]) -> list[str]:
     return [f"  - {fault}" for fault in faults]
 
 
@@ -180,9 +186,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise Refused(f"{path} holds no checkpoint: seq, hash and root, as JSON") from None
 
 
-def say_checkpoint(checkpoint: Checkpoint) -> None:
+def print_checkpoint(checkpoint: Checkpoint) -> None:
     """Print a checkpoint as `--checkpoint` reads it."""
-    say(json.dumps(checkpoint.to_json()))
+    print_lines(json.dumps(checkpoint.to_json()))
 
 
 def verify_consistency(path: Path, shown: Mapping[str, Any], known: Checkpoint | None) -> None:
@@ -203,10 +209,10 @@ def verify_consistency(path: Path, shown: Mapping[str, Any], known: Checkpoint |
         raise Refused("\n".join((f"{path} proves nothing:", *(f"  - {one}" for one in faults))))
     if known is None:
         raise Refused("say which checkpoint you know: --checkpoint FILE")
-    say(agreement(shown, known))
+    print_lines(describe_agreement(shown, known))
 
 
-def agreement(document: Mapping[str, Any], known: Checkpoint) -> str:
+def describe_agreement(document: Mapping[str, Any], known: Checkpoint) -> str:
     """Return in words how a document agrees with a checkpoint that was kept elsewhere.
 
     The document's own checkpoint, and how that goes on from an earlier one, hold by themselves.

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from repermit.cli.command import command, json_option, slug_argument
-from repermit.cli.context import CommandContext, pass_house
-from repermit.cli.output import private_file, say, several, warn
+from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.output import count_noun, open_private_file, print_lines, print_warnings
 
 if TYPE_CHECKING:
     from repermit.db.connection import Database
@@ -30,7 +30,7 @@ def _check_suffix(context: click.Context, _: click.Parameter, output: Path | Non
     raise click.BadParameter("the file ends in .html, to be read and printed, or in .json")
 
 
-def _with_output(command: Callable[..., Any]) -> Callable[..., Any]:
+def _add_output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that all reports have."""
     command = click.option(
         "-o",
@@ -67,7 +67,7 @@ def _read_pairs(
         "repermit register news --set mail.agreement=2025-05-02 --set joint-controllers=none",
     )
 )
-@_with_output
+@_add_output_options
 @click.option(
     "--set",
     "given",
@@ -76,9 +76,9 @@ def _read_pairs(
     metavar="KEY=VALUE",
     help="Fill in what only you know; an empty VALUE takes it back. Can be given several times.",
 )
-@pass_house
+@pass_command_context
 def register(
-    house: CommandContext,
+    context: CommandContext,
     slug: str,
     *,
     given: dict[str, str],
@@ -93,25 +93,27 @@ def register(
     from repermit.reports import register_notes
     from repermit.reports.make_report import ReportKind
 
-    with house.mailing_list(slug) as (database, mailing_list):
+    with context.mailing_list(slug) as (database, mailing_list):
         if given:
             register_notes.set_notes(
-                database, mailing_list, given, now=house.now, actor=house.actor
+                database, mailing_list, given, now=context.now, actor=context.actor
             )
-        made = _make_report(house, mailing_list, ReportKind.REGISTER, language)
+        made = _make_report(context, mailing_list, ReportKind.REGISTER, language)
         is_wanted = not given or output is not None or as_json
         if is_wanted:
-            _hand_out(house, database, mailing_list, made, output=output, as_json=as_json)
+            _write_report(context, database, mailing_list, made, output=output, as_json=as_json)
     if not is_wanted:
-        say("Kept.")
-    _warn_of_gaps(made.gaps)
+        print_lines("Kept.")
+    _warn_about_gaps(made.gaps)
 
 
-def _warn_of_gaps(gaps: dict[str, str]) -> None:
+def _warn_about_gaps(gaps: dict[str, str]) -> None:
     if gaps:
-        warn(f"To be filled in: {several(len(gaps), 'thing')}, with --set or in its place:")
+        print_warnings(
+            f"To be filled in: {count_noun(len(gaps), 'thing')}, with --set or in its place:"
+        )
         width = max(map(len, gaps))
-        warn(*(f"  {key:<{width}}  {question}" for key, question in gaps.items()))
+        print_warnings(*(f"  {key:<{width}}  {question}" for key, question in gaps.items()))
 
 
 @command(
@@ -121,10 +123,10 @@ def _warn_of_gaps(gaps: dict[str, str]) -> None:
         "repermit report news --json",
     )
 )
-@_with_output
-@pass_house
+@_add_output_options
+@pass_command_context
 def report(
-    house: CommandContext, slug: str, *, output: Path | None, language: str | None, as_json: bool
+    context: CommandContext, slug: str, *, output: Path | None, language: str | None, as_json: bool
 ) -> None:
     """Print the report of a list's latest campaign: what was asked, answered and carried out.
 
@@ -132,9 +134,9 @@ def report(
     """
     from repermit.reports.make_report import ReportKind
 
-    with house.mailing_list(slug) as (database, mailing_list):
-        made = _make_report(house, mailing_list, ReportKind.REPORT, language)
-        _hand_out(house, database, mailing_list, made, output=output, as_json=as_json)
+    with context.mailing_list(slug) as (database, mailing_list):
+        made = _make_report(context, mailing_list, ReportKind.REPORT, language)
+        _write_report(context, database, mailing_list, made, output=output, as_json=as_json)
 
 
 @command(
@@ -143,15 +145,15 @@ def report(
         "repermit breach news --discovered 2026-03-02T14:30 -o breach.html",
     )
 )
-@_with_output
+@_add_output_options
 @click.option(
     "--discovered",
     metavar="WHEN",
     help="When you became aware of it; the 72 hours run from then.",
 )
-@pass_house
+@pass_command_context
 def breach(
-    house: CommandContext,
+    context: CommandContext,
     slug: str,
     *,
     discovered: str | None,
@@ -165,24 +167,24 @@ def breach(
     """
     from repermit.reports.make_report import ReportKind
 
-    when = _read_discovered(house, discovered)
-    with house.mailing_list(slug) as (database, mailing_list):
-        made = _make_report(house, mailing_list, ReportKind.BREACH, language, discovered=when)
-        _hand_out(house, database, mailing_list, made, output=output, as_json=as_json)
+    when = _parse_discovered(context, discovered)
+    with context.mailing_list(slug) as (database, mailing_list):
+        made = _make_report(context, mailing_list, ReportKind.BREACH, language, discovered=when)
+        _write_report(context, database, mailing_list, made, output=output, as_json=as_json)
 
 
-def _read_discovered(house: CommandContext, text: str | None) -> datetime | None:
+def _parse_discovered(context: CommandContext, text: str | None) -> datetime | None:
     """Read when a breach was noticed, which has been."""
     if text is None:
         return None
-    when = house.when(text)
-    if when > house.now:
+    when = context.parse_time(text)
+    if when > context.now:
         raise click.UsageError(f"--discovered {text} has not come yet; give the time of day too")
     return when
 
 
 def _make_report(
-    house: CommandContext,
+    context: CommandContext,
     mailing_list: MailingList,
     kind: ReportKind,
     language: str | None,
@@ -191,12 +193,17 @@ def _make_report(
     from repermit.reports import make_report
 
     return make_report.make_report(
-        mailing_list, kind, settings=house.settings, now=house.now, language=language or "", **more
+        mailing_list,
+        kind,
+        settings=context.settings,
+        now=context.now,
+        language=language or "",
+        **more,
     )
 
 
-def _hand_out(
-    house: CommandContext,
+def _write_report(
+    context: CommandContext,
     database: Database,
     mailing_list: MailingList,
     made: Report,
@@ -215,13 +222,15 @@ def _hand_out(
         "json": make_report.render_json,
     }[form]
     content = render(made)
-    make_report.note_made(database, mailing_list, made, form=form, now=house.now, actor=house.actor)
+    make_report.note_made(
+        database, mailing_list, made, form=form, now=context.now, actor=context.actor
+    )
     if output is None:
         click.echo(content, nl=False)
         return
-    with private_file(house, output) as file:
+    with open_private_file(context, output) as file:
         file.write(content.encode())
-    say(f"{made.title}: {output}")
+    print_lines(f"{made.title}: {output}")
 
 
 COMMANDS = (register, report, breach)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from repermit.cli.command import command
-from repermit.cli.context import CommandContext, pass_house
-from repermit.cli.output import say
+from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.output import print_lines
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     "--public-url", metavar="URL", help="Where people will reach the pages; see config.toml."
 )
 @click.option("--admin", metavar="EMAIL", help="The first admin, who then need not say who it is.")
-@pass_house
-def init(house: CommandContext, public_url: str | None, admin: str | None) -> None:
+@pass_command_context
+def init(context: CommandContext, public_url: str | None, admin: str | None) -> None:
     """Make config.toml with fresh keys, the database, and the first admin's link."""
     from repermit import email_address, package_files
     from repermit.settings import validation
@@ -39,23 +39,23 @@ def init(house: CommandContext, public_url: str | None, admin: str | None) -> No
         email_address.parse(admin)
     if public_url is not None:
         public_url = validation.public_url({"public_url": public_url})
-    path = Path(house.config)
+    path = Path(context.config)
     example = package_files.asset("config.example.toml").read_text("utf-8")
     text = package_files.fresh_config(example, public_url or "")
-    _write_new(path, text)
-    with house.database() as database:
-        invited = _first_link(house, database, admin)
-    say(
+    _write_new_file(path, text)
+    with context.database() as database:
+        invited = _make_first_link(context, database, admin)
+    print_lines(
         f"Made {path} with fresh keys, readable by you alone, and the database.",
         "",
         "Next:",
         "  1. Keep a copy of it in a safe place: without its keys old links stop working.",
-        *_about_the_url(path, public_url),
+        *_check_url(path, public_url),
         "  3. repermit serve",
     )
     if invited:
-        say(
-            f"  4. The first admin opens this, until {house.in_words(invited.ends_at)}:",
+        print_lines(
+            f"  4. The first admin opens this, until {context.format_time(invited.ends_at)}:",
             f"     {public_url or ''}/admin/welcome/{invited.token}",
             "     Organisation, supervisory authority, mail server and the rest are filled in",
             "     there, under Settings.",
@@ -63,7 +63,7 @@ def init(house: CommandContext, public_url: str | None, admin: str | None) -> No
         )
 
 
-def _about_the_url(path: Path, public_url: str | None) -> tuple[str, ...]:
+def _check_url(path: Path, public_url: str | None) -> tuple[str, ...]:
     if public_url is None:
         return (f"  2. Open {path} and fill in public_url, where people will reach the pages.",)
     return (
@@ -72,16 +72,18 @@ def _about_the_url(path: Path, public_url: str | None) -> tuple[str, ...]:
     )
 
 
-def _first_link(house: CommandContext, database: Database, admin: str | None) -> Invited | None:
+def _make_first_link(
+    context: CommandContext, database: Database, admin: str | None
+) -> Invited | None:
     from repermit.accounts import users
     from repermit.accounts.user_info import Role
 
     if admin is None:
-        return users.invite_first_admin(database, now=house.now, actor=house.actor)
-    return users.add_user(database, admin, role=Role.ADMIN, now=house.now, actor=house.actor)
+        return users.invite_first_admin(database, now=context.now, actor=context.actor)
+    return users.add_user(database, admin, role=Role.ADMIN, now=context.now, actor=context.actor)
 
 
-def _write_new(path: Path, text: str) -> None:
+def _write_new_file(path: Path, text: str) -> None:
     try:
         path.touch(mode=0o600, exist_ok=False)
         path.write_text(text, "utf-8")
@@ -94,32 +96,32 @@ def _write_new(path: Path, text: str) -> None:
 @command(examples=("repermit serve", "repermit serve --host 127.0.0.1 --port 8080"))
 @click.option("--host", metavar="H", help="Address to listen on.  [default: web.host]")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="P", help="[default: web.port]")
-@pass_house
-def serve(house: CommandContext, host: str | None, port: int | None) -> None:
+@pass_command_context
+def serve(context: CommandContext, host: str | None, port: int | None) -> None:
     """Serve the pages, run the jobs, send what is due.
 
     Until Ctrl-C or SIGTERM; a second one does not wait for what is under way. Jobs and sending run
     in a process of their own, which starts and ends with this one.
     """
-    _keep_log()
-    house.try_journal()
+    _set_up_log()
+    context.check_journal()
     # From the first look at the database to the last mail nobody may put another in its place.
-    with house.presence():
-        _serve(house, host, port)
+    with context.hold_presence():
+        _run_server(context, host, port)
 
 
-def _serve(house: CommandContext, host: str | None, port: int | None) -> None:
+def _run_server(context: CommandContext, host: str | None, port: int | None) -> None:
     from repermit.accounts import users
     from repermit.setting_overrides import change_settings
     from repermit.suppression import suppressions
     from repermit.web.server import Server
 
-    settings = house.file
-    with house.database() as database:
+    settings = context.file
+    with context.database() as database:
         # Which refuses what does not go together, before anybody relies on it.
-        change_settings.reseal(database, house.settings.secret_keys)
-        suppressions.restore_lost_suppressions(database, settings=settings, now=house.now)
-        invited = users.invite_first_admin(database, now=house.now, actor=house.actor)
+        change_settings.reseal(database, context.settings.secret_keys)
+        suppressions.restore_lost_suppressions(database, settings=settings, now=context.now)
+        invited = users.invite_first_admin(database, now=context.now, actor=context.actor)
     place = (
         (settings.web.host if host is None else host),
         (settings.web.port if port is None else port),
@@ -128,20 +130,20 @@ def _serve(house: CommandContext, host: str | None, port: int | None) -> None:
         server = Server(
             settings,
             database=database,
-            clock=house.clock,
+            clock=context.clock,
             host=place[0],
             port=place[1],
-            worker=_worker_beside(house),
+            worker=_start_worker(context),
         )
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "there is no such address on this machine"
         raise Refused(f"cannot listen on {place[0]}, port {place[1]}: {why}") from None
-    say(
+    print_lines(
         f"Serving {settings.public_url} at http://{server.host}:{server.port}/",
         "Jobs and sending run beside it. Ctrl-C stops both.",
     )
     if invited:
-        say(
+        print_lines(
             "There is no admin yet. Whoever is the first opens this link:",
             f"  {settings.public_url}/admin/welcome/{invited.token}",
         )
@@ -158,48 +160,48 @@ class RedactingFormatter(logging.Formatter):
         return redact(super().format(record))
 
 
-def _keep_log() -> None:
+def _set_up_log() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=(handler,))
 
 
-def _worker_beside(house: CommandContext) -> tuple[str, ...]:
+def _start_worker(context: CommandContext) -> tuple[str, ...]:
     """Return the command of a worker that lives as long as this process at most."""
     # -P: not from a folder of the name repermit that happens to be here.
     python = (sys.executable, "-P", "-m", "repermit")
-    return (*python, "--config", str(Path(house.config).absolute()), "worker", "--child")
+    return (*python, "--config", str(Path(context.config).absolute()), "worker", "--child")
 
 
 @command(examples=("repermit worker",))
 @click.option("--child", is_flag=True, hidden=True, help="Be the child of `serve`.")
-@pass_house
-def worker(house: CommandContext, *, child: bool) -> None:
+@pass_command_context
+def worker(context: CommandContext, *, child: bool) -> None:
     """Run the jobs and send what is due, without the pages.
 
     `serve` has one already; more of them share the work, on PostgreSQL also on other machines.
     Until Ctrl-C or SIGTERM; a second one does not wait for what is under way.
     """
-    _keep_log()
-    house.try_journal()
-    with house.presence():
-        _work(house, child=child)
+    _set_up_log()
+    context.check_journal()
+    with context.hold_presence():
+        _run_worker(context, child=child)
 
 
-def _work(house: CommandContext, *, child: bool) -> None:
+def _run_worker(context: CommandContext, *, child: bool) -> None:
     from repermit.jobs import worker_process
     from repermit.suppression import suppressions
 
-    with house.database() as database:
-        settings = house.settings
+    with context.database() as database:
+        settings = context.settings
         if not child:
-            suppressions.restore_lost_suppressions(database, settings=settings, now=house.now)
+            suppressions.restore_lost_suppressions(database, settings=settings, now=context.now)
     if not child:
-        say(f"Working for {settings.public_url}. Ctrl-C stops.")
+        print_lines(f"Working for {settings.public_url}. Ctrl-C stops.")
     worker_process.work(
-        house.file,
+        context.file,
         database,
-        clock=house.clock,
+        clock=context.clock,
         # Where `serve` is heard.
         leash=sys.stdin.fileno() if child else None,
     )

@@ -11,13 +11,20 @@ from typing import TYPE_CHECKING
 import click
 
 from repermit.cli import progress_bar
-from repermit.cli.bounce import say_replies
+from repermit.cli.bounce import print_replies
 from repermit.cli.command import any_slug_argument, command, json_option, slug_argument
-from repermit.cli.context import CommandContext, pass_house
-from repermit.cli.forget import due_in_words
-from repermit.cli.mailing_list import otherwise_in_words
-from repermit.cli.output import say, say_json, say_table, several, tell_counts, warn
-from repermit.cli.proof import say_checkpoint
+from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.forget import describe_due_erasures
+from repermit.cli.mailing_list import describe_untranslated
+from repermit.cli.output import (
+    count_noun,
+    print_counts,
+    print_json,
+    print_lines,
+    print_table,
+    print_warnings,
+)
+from repermit.cli.proof import print_checkpoint
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
@@ -38,8 +45,8 @@ if TYPE_CHECKING:
 @slug_argument
 @click.option("--watch", is_flag=True, help="First follow it until it is over, or until Ctrl-C.")
 @json_option
-@pass_house
-def status(house: CommandContext, slug: str, *, watch: bool, as_json: bool) -> None:
+@pass_command_context
+def status(context: CommandContext, slug: str, *, watch: bool, as_json: bool) -> None:
     """Show how a list and its campaign stand.
 
     --watch shows on stderr how far the mails are, and at its end what this command shows anyhow.
@@ -49,172 +56,184 @@ def status(house: CommandContext, slug: str, *, watch: bool, as_json: bool) -> N
     from repermit.imports import undo
     from repermit.sending import in_doubt, server_faults
 
-    with house.mailing_list(slug) as (_, mailing_list):
+    with context.mailing_list(slug) as (_, mailing_list):
         if watch:
-            _watch(house, mailing_list)
-        found = progress.read_status(mailing_list, settings=house.settings, now=house.now)
+            _watch_campaign(context, mailing_list)
+        overview = progress.read_status(mailing_list, settings=context.settings, now=context.now)
         replies = human_replies.waiting_replies(mailing_list)
         fault = server_faults.read_last_fault()
-        put_off = server_faults.count_policy_refusals(mailing_list)
-        erasures = tuple(due_in_words(house, mailing_list))
-        otherwise = list_translations.count_untranslated(mailing_list)
-        coming = undo.unfinished_import(mailing_list)
-        resolving = in_doubt.find_resolution(mailing_list)
+        postponed = server_faults.count_policy_refusals(mailing_list)
+        erasures = tuple(describe_due_erasures(context, mailing_list))
+        untranslated = list_translations.count_untranslated(mailing_list)
+        unfinished = undo.unfinished_import(mailing_list)
+        resolution = in_doubt.find_resolution(mailing_list)
     if as_json:
-        say_json(found.to_json())
+        print_json(overview.to_json())
     else:
-        _say_status(house, found, fault)
-        if coming is not None:
-            say(
-                f"{coming.file} is being taken in: {coming.done:,} of {coming.addresses:,} "
+        _print_status(context, overview, fault)
+        if unfinished is not None:
+            print_lines(
+                f"{unfinished.file} is being taken in: {unfinished.done:,} of "
+                f"{unfinished.addresses:,} "
                 "addresses so far. Nobody whom it brings is counted here, or asked, before all are."
             )
-        say(*_being_resolved(resolving))
-        say(*otherwise_in_words(otherwise, slug))
-        say(*_put_off(put_off))
-        say_replies(house, slug, replies)
-        say(*erasures)
+        print_lines(*_describe_resolution(resolution))
+        print_lines(*describe_untranslated(untranslated, slug))
+        print_lines(*_describe_postponed(postponed))
+        print_replies(context, slug, replies)
+        print_lines(*erasures)
 
 
 # At most so much of the time goes into looking, however many mails there are.
-_LOOKING = 0.05
+_LOOK_SHARE = 0.05
 _LOOK_SECONDS = 1.0
 
 
-def _watch(house: CommandContext, mailing_list: MailingList) -> None:
+def _watch_campaign(context: CommandContext, mailing_list: MailingList) -> None:
     from repermit.campaigns import progress
     from repermit.sending.worker_lock import StopRequest
 
-    found = progress.read_progress(mailing_list)
-    stopping = StopRequest()
+    progress_state = progress.read_progress(mailing_list)
+    stop_request = StopRequest()
     with (
-        stopping.on_signals(),
-        progress_bar.shown(lambda: _standing(found), interval=house.settings.mail.interval),
+        stop_request.on_signals(),
+        progress_bar.show_progress(
+            lambda: _make_progress_state(progress_state), interval=context.settings.mail.interval
+        ),
     ):
-        took = 0.0
-        while found and found.state.is_live:
-            if stopping.wait(max(_LOOK_SECONDS, took / _LOOKING)):
+        duration = 0.0
+        while progress_state and progress_state.state.is_live:
+            if stop_request.wait(max(_LOOK_SECONDS, duration / _LOOK_SHARE)):
                 break
             began = time.monotonic()
-            found = progress.read_progress(mailing_list)
-            took = time.monotonic() - began
+            progress_state = progress.read_progress(mailing_list)
+            duration = time.monotonic() - began
 
 
-def _standing(found: CampaignProgress | None) -> progress_bar.Standing:
+def _make_progress_state(progress_state: CampaignProgress | None) -> progress_bar.ProgressState:
     from repermit.rules.consent import CampaignState, MailState
 
-    if found is None:
-        return progress_bar.Standing(0, word="no campaign yet")
-    return progress_bar.Standing(
-        sum(found.mails.values()),
-        sent=found.mails[MailState.SENT],
-        failed=found.mails[MailState.FAILED],
-        otherwise=found.mails[MailState.DROPPED] + found.mails[MailState.IN_DOUBT],
-        word="" if found.state is CampaignState.SENDING else str(found.state),
+    if progress_state is None:
+        return progress_bar.ProgressState(0, word="no campaign yet")
+    return progress_bar.ProgressState(
+        sum(progress_state.mails.values()),
+        sent=progress_state.mails[MailState.SENT],
+        failed=progress_state.mails[MailState.FAILED],
+        otherwise=progress_state.mails[MailState.DROPPED]
+        + progress_state.mails[MailState.IN_DOUBT],
+        word="" if progress_state.state is CampaignState.SENDING else str(progress_state.state),
     )
 
 
-def _say_status(house: CommandContext, found: CampaignStatus, fault: ServerFault | None) -> None:
-    if found.campaign is None:
-        say(f"{found.list}: no campaign yet.")
+def _print_status(
+    context: CommandContext, overview: CampaignStatus, fault: ServerFault | None
+) -> None:
+    if overview.campaign is None:
+        print_lines(f"{overview.list}: no campaign yet.")
     else:
-        _say_campaign(house, found.list, found.campaign, fault)
-    say("", "Contacts:")
-    tell_counts(found.contacts, zeros=True)
-    if any(found.removed.values()):
-        say("", "Removed, by reason:")
-        tell_counts(found.removed)
-    for kind, states in found.mails.items():
+        _print_campaign(context, overview.list, overview.campaign, fault)
+    print_lines("", "Contacts:")
+    print_counts(overview.contacts, zeros=True)
+    if any(overview.removed.values()):
+        print_lines("", "Removed, by reason:")
+        print_counts(overview.removed)
+    for kind, states in overview.mails.items():
         if any(states.values()):
-            say("", f"Mails of kind {kind}:")
-            tell_counts(states)
-    say("", "Checkpoint of the record, for `repermit verify --checkpoint`; keep it elsewhere:")
-    say_checkpoint(found.checkpoint)
-    if found.unasked:
-        see = f"`repermit export {found.list} unasked`"
-        say("", f"Could not be asked{_in_doubt(found)}; see {see}.")
-    if found.held:
-        say(
+            print_lines("", f"Mails of kind {kind}:")
+            print_counts(states)
+    print_lines(
+        "", "Checkpoint of the record, for `repermit verify --checkpoint`; keep it elsewhere:"
+    )
+    print_checkpoint(overview.checkpoint)
+    if overview.unasked:
+        see = f"`repermit export {overview.list} unasked`"
+        print_lines("", f"Could not be asked{_describe_in_doubt(overview)}; see {see}.")
+    if overview.held:
+        print_lines(
             "",
-            f"Held: {found.held:,}. Their Yes looks like a program's and waits for one press more;",
+            f"Held: {overview.held:,}. Their Yes looks like a program's and waits for one press "
+            "more;",
             "at the deadline they count as silent.",
         )
-    if found.still_mailed:
-        say(
+    if overview.still_mailed:
+        print_lines(
             "",
-            f"Still mailed: {found.still_mailed:,}. People of whom nothing is held here pressed",
+            f"Still mailed: {overview.still_mailed:,}. People of whom nothing is held here pressed",
             "unsubscribe in a mail. If it came from another tool, `repermit reconcile` finds them.",
         )
-    if found.in_doubt:
-        _say_doubts(house, found)
-    if found.lost_launch_at:
-        say(
+    if overview.in_doubt:
+        _print_doubts(context, overview)
+    if overview.lost_launch_at:
+        print_lines(
             "",
             f"A campaign was launched on this list, or may have been, "
-            f"on {house.in_words(found.lost_launch_at)}.",
+            f"on {context.format_time(overview.lost_launch_at)}.",
             "The database knows nothing of it since it was restored; the mails of the next one are",
             "all in doubt at first.",
         )
 
 
-def _in_doubt(found: CampaignStatus) -> str:
+def _describe_in_doubt(overview: CampaignStatus) -> str:
     """Return how many were not asked, and how many of them may have been."""
-    if not (doubts := found.unasked_in_doubt):
-        return f": {found.unasked:,}"
-    told = "1 is in doubt" if doubts == 1 else f"{doubts:,} are in doubt"
-    return f", as far as is known: {found.unasked:,}, of whom {told} and may have been"
+    if not (doubts := overview.unasked_in_doubt):
+        return f": {overview.unasked:,}"
+    clause = "1 is in doubt" if doubts == 1 else f"{doubts:,} are in doubt"
+    return f", as far as is known: {overview.unasked:,}, of whom {clause} and may have been"
 
 
-def _say_campaign(
-    house: CommandContext, slug: str, campaign: CampaignFacts, fault: ServerFault | None
+def _print_campaign(
+    context: CommandContext, slug: str, campaign: CampaignFacts, fault: ServerFault | None
 ) -> None:
-    say(f"{slug}: the campaign is {campaign.state}.")
+    print_lines(f"{slug}: the campaign is {campaign.state}.")
     facts = {
         "asked": f"{campaign.asked:,}, in {', '.join(campaign.languages)}",
-        "launched": house.in_words(campaign.launched_at),
-        "deadline": house.in_words(campaign.deadline),
+        "launched": context.format_time(campaign.launched_at),
+        "deadline": context.format_time(campaign.deadline),
     }
     if campaign.pilot:
         facts["pilot"] = f"{campaign.pilot:,} first, the others wait for `repermit resume {slug}`"
     if campaign.reminder_at:
-        facts["reminder"] = house.in_words(campaign.reminder_at)
+        facts["reminder"] = context.format_time(campaign.reminder_at)
     width = max(map(len, facts))
     for name, value in facts.items():
-        say(f"  {name:<{width}}  {value}")
-    say(*_next_steps(house, slug, campaign), *_what_stands_in_the_way(house, campaign, fault))
+        print_lines(f"  {name:<{width}}  {value}")
+    print_lines(
+        *_list_next_steps(context, slug, campaign), *_list_obstacles(context, campaign, fault)
+    )
 
 
-def _what_stands_in_the_way(
-    house: CommandContext, campaign: CampaignFacts, fault: ServerFault | None
+def _list_obstacles(
+    context: CommandContext, campaign: CampaignFacts, fault: ServerFault | None
 ) -> Iterator[str]:
     """Yield why the mails of a campaign that is sending wait."""
     from repermit.rules.consent import CampaignState
 
     if fault and campaign.state is CampaignState.SENDING:
         yield (
-            f"Sending waits since {house.in_words(fault.since)}: {fault.reason}. It is tried again "
+            f"Sending waits since {context.format_time(fault.since)}: {fault.reason}. It is "
+            "tried again "
             "by itself, and nobody is taken off for it."
         )
 
 
-def _next_steps(house: CommandContext, slug: str, campaign: CampaignFacts) -> Iterator[str]:
+def _list_next_steps(context: CommandContext, slug: str, campaign: CampaignFacts) -> Iterator[str]:
     """Yield what the admin may be waiting for, or has to do."""
     from repermit.rules.consent import CampaignState
 
     if campaign.state is CampaignState.SCHEDULED:
-        yield f"The asking begins on {house.in_words(campaign.starts_at)}."
+        yield f"The asking begins on {context.format_time(campaign.starts_at)}."
     if campaign.pause_reason:
-        yield _PAUSED_FOR[campaign.pause_reason]
+        yield _PAUSE_TEXTS[campaign.pause_reason]
     if campaign.state is CampaignState.PAUSED:
         yield f"Nobody is asked or removed until `repermit resume {slug}`; answers still count."
-    if campaign.state.is_live and campaign.deadline <= house.now:
+    if campaign.state.is_live and campaign.deadline <= context.now:
         yield (
             f"The deadline has passed: `repermit expire {slug}`, which `serve` does by itself, "
             "takes off who did not answer."
         )
 
 
-_PAUSED_FOR = {
+_PAUSE_TEXTS = {
     "pilot": "It paused by itself: the pilot has been asked. Look at what comes of it, then go on.",
     "bounces": (
         "It paused by itself: too many mails were refused or came back. Look at where these "
@@ -231,55 +250,58 @@ _PAUSED_FOR = {
 }
 
 
-def _put_off(counts: Mapping[str, int]) -> Iterator[str]:
+def _describe_postponed(counts: Mapping[str, int]) -> Iterator[str]:
     """Yield what is to be known of mails that a policy stands against."""
     if counts:
         codes = ", ".join(counts)
         yield ""
         yield (
             f"Refused for a policy, of the mail server's or of the recipients': "
-            f"{several(sum(counts.values()), 'mail')} ({codes}). They are offered again every four "
+            f"{count_noun(sum(counts.values()), 'mail')} ({codes}). They are offered again every "
+            "four "
             "hours, as long as there is time; nobody is taken off for it."
         )
 
 
-def _being_resolved(resolving: Resolution | None) -> Iterator[str]:
+def _describe_resolution(resolution: Resolution | None) -> Iterator[str]:
     """Yield how far a decision on mails in doubt is."""
-    if resolving is not None:
-        became = "sent again" if resolving.resend else "counted as failed"
+    if resolution is not None:
+        outcome = "sent again" if resolution.resend else "counted as failed"
         yield ""
         yield (
-            f"It is decided that mails in doubt are {became}: "
-            f"{several(resolving.remaining, 'mail')} to go. "
+            f"It is decided that mails in doubt are {outcome}: "
+            f"{count_noun(resolution.remaining, 'mail')} to go. "
             "`serve` and `worker` do so by themselves."
         )
 
 
-def _say_doubts(house: CommandContext, found: CampaignStatus) -> None:
-    say("", "In doubt: the mail server may or may not have taken these. Look at its log, then:")
-    say(f"`repermit resolve {found.list} --resend` or `--leave`.")
-    restored = [doubt for doubt in found.in_doubt if doubt.is_restored]
+def _print_doubts(context: CommandContext, overview: CampaignStatus) -> None:
+    print_lines(
+        "", "In doubt: the mail server may or may not have taken these. Look at its log, then:"
+    )
+    print_lines(f"`repermit resolve {overview.list} --resend` or `--leave`.")
+    restored = [doubt for doubt in overview.in_doubt if doubt.is_restored]
     if restored:
-        say(
-            f"Of {several(len(restored), 'mail')} the database was restored to before they may "
-            f"have left, after {house.in_words(restored[0].started_at)}."
+        print_lines(
+            f"Of {count_noun(len(restored), 'mail')} the database was restored to before they may "
+            f"have left, after {context.format_time(restored[0].started_at)}."
         )
-    if len(restored) < len(found.in_doubt):
-        _say_broken_off(house, found)
+    if len(restored) < len(overview.in_doubt):
+        _print_broken_off(context, overview)
 
 
-def _say_broken_off(house: CommandContext, found: CampaignStatus) -> None:
-    say_table(
+def _print_broken_off(context: CommandContext, overview: CampaignStatus) -> None:
+    print_table(
         ("mail", "kind", "address", "started", "attempts"),
         (
             (
                 doubt.mail,
                 str(doubt.kind),
                 doubt.address,
-                house.in_words(doubt.started_at),
+                context.format_time(doubt.started_at),
                 doubt.attempts,
             )
-            for doubt in found.in_doubt
+            for doubt in overview.in_doubt
             if not doubt.is_restored
         ),
     )
@@ -287,8 +309,8 @@ def _say_broken_off(house: CommandContext, found: CampaignStatus) -> None:
 
 @command(examples=("repermit send", "repermit send news"))
 @any_slug_argument
-@pass_house
-def send(house: CommandContext, slug: str | None) -> int:
+@pass_command_context
+def send(context: CommandContext, slug: str | None) -> int:
     """Send what is due now, then return.
 
     `serve` does this by itself. With Ctrl-C the mails on the wire are finished, the rest stays
@@ -297,57 +319,61 @@ def send(house: CommandContext, slug: str | None) -> int:
     from repermit.db.models.lists import find_list
     from repermit.sending.worker_lock import StopRequest
 
-    stopping = StopRequest()
-    with house.database() as database:
-        result = send_now(house, database, find_list(slug) if slug else None, stopping=stopping)
+    stop_request = StopRequest()
+    with context.database() as database:
+        result = send_due_mails(
+            context, database, find_list(slug) if slug else None, stop_request=stop_request
+        )
     if result.server_fault and not result.sent:
-        raise Refused(f"{result.server_fault}; {several(result.waiting, 'mail')} waiting")
-    say_sent(result, stopping=stopping)
-    return stopping.exit_code
+        raise Refused(f"{result.server_fault}; {count_noun(result.waiting, 'mail')} waiting")
+    print_sent(result, stop_request=stop_request)
+    return stop_request.exit_code
 
 
-def send_now(
-    house: CommandContext,
+def send_due_mails(
+    context: CommandContext,
     database: Database,
     mailing_list: MailingList | None,
     *,
-    stopping: StopRequest,
+    stop_request: StopRequest,
 ) -> SendResult:
     """Do what the jobs do that begin campaigns, remind and send, and show how far it is.
 
-    Until a signal comes, of which `stopping` then tells.
+    Until a signal comes, of which `stop_request` then tells.
     """
     from repermit.campaigns import enqueue_asks, lifecycle, reminders
     from repermit.sending import queue, send_due
 
-    enqueue_asks.finish_launches(database, settings=house.settings, now=house.now)
-    lifecycle.start_scheduled(database, now=house.now)
-    reminders.enqueue_reminders(database, settings=house.settings, now=house.now)
-    tally = progress_bar.Tally(queue.count_due(now=house.now, mailing_list=mailing_list))
+    enqueue_asks.finish_launches(database, settings=context.settings, now=context.now)
+    lifecycle.start_scheduled(database, now=context.now)
+    reminders.enqueue_reminders(database, settings=context.settings, now=context.now)
+    tally = progress_bar.Tally(queue.count_due(now=context.now, mailing_list=mailing_list))
     with (
-        stopping.on_signals(),
-        progress_bar.shown(lambda: tally.standing, interval=house.settings.mail.interval),
+        stop_request.on_signals(),
+        progress_bar.show_progress(lambda: tally.state, interval=context.settings.mail.interval),
     ):
         return send_due.send_due(
             database,
-            settings=house.settings,
-            clock=house.clock,
+            settings=context.settings,
+            clock=context.clock,
             mailing_list=mailing_list,
-            on_step=lambda step: tally.note(step.state),
-            should_stop=lambda: stopping.is_asked,
+            on_step=lambda step: tally.count(step.state),
+            should_stop=lambda: stop_request.is_asked,
         )
 
 
-def say_sent(result: SendResult, *, stopping: StopRequest, to: Tell = say) -> None:
+def print_sent(result: SendResult, *, stop_request: StopRequest, to: Tell = print_lines) -> None:
     """Tell what sending did; a server's fault, and that it was stopped, goes to stderr."""
     to(
         f"{result.sent:,} sent, {result.failed:,} failed, {result.dropped:,} dropped, "
         f"{result.in_doubt:,} in doubt, {result.waiting:,} waiting."
     )
     if result.server_fault:
-        warn(f"The mail server would not go on ({result.server_fault}); the rest waits.")
-    if stopping.is_asked:
-        warn("Stopped. What was on the wire has been finished and marked, the rest stays queued.")
+        print_warnings(f"The mail server would not go on ({result.server_fault}); the rest waits.")
+    if stop_request.is_asked:
+        print_warnings(
+            "Stopped. What was on the wire has been finished and marked, the rest stays queued."
+        )
 
 
 @command(
@@ -365,9 +391,14 @@ def say_sent(result: SendResult, *, stopping: StopRequest, to: Tell = say) -> No
     help="Remove although the answer pages were down for more than a day in all.",
 )
 @json_option
-@pass_house
+@pass_command_context
 def expire(
-    house: CommandContext, slug: str | None, *, dry_run: bool, despite_downtime: bool, as_json: bool
+    context: CommandContext,
+    slug: str | None,
+    *,
+    dry_run: bool,
+    despite_downtime: bool,
+    as_json: bool,
 ) -> None:
     """Remove who did not answer, where the deadline has passed.
 
@@ -378,42 +409,50 @@ def expire(
     from repermit.expiry import forecast
     from repermit.expiry import sweep as expiry_sweep
 
-    with house.database() as database:
+    with context.database() as database:
         mailing_list = find_list(slug) if slug else None
         sweep = (
             expiry_sweep.preview_expiry
             if dry_run
-            else partial(expiry_sweep.expire_due, actor=house.actor)
+            else partial(expiry_sweep.expire_due, actor=context.actor)
         )
         # Looking alone keeps nobody from it.
         with nullcontext() if dry_run else foreground_work(database, Work.EXPIRE):
             result = sweep(
                 database,
-                settings=house.settings,
-                clock=house.clock,
+                settings=context.settings,
+                clock=context.clock,
                 mailing_list=mailing_list,
                 despite_downtime=despite_downtime,
             )
-        coming = () if as_json else forecast.list_upcoming(now=house.now, mailing_list=mailing_list)
+        upcoming = (
+            () if as_json else forecast.list_upcoming(now=context.now, mailing_list=mailing_list)
+        )
     if as_json:
-        say_json(result.to_json())
+        print_json(result.to_json())
     else:
-        say(f"{'Would be removed' if dry_run else 'Removed'}, for no answer: {result.removed:,}")
-        say(f"Could not be asked in time, and stay apart: {result.unasked:,}")
-        say(*(_why_not_yet(house, one) for one in coming))
-    warn(*result.waiting)
+        print_lines(
+            f"{'Would be removed' if dry_run else 'Removed'}, for no answer: {result.removed:,}"
+        )
+        print_lines(f"Could not be asked in time, and stay apart: {result.unasked:,}")
+        print_lines(*(_describe_upcoming(context, campaign) for campaign in upcoming))
+    print_warnings(*result.waiting)
 
 
-def _why_not_yet(house: CommandContext, one: UpcomingExpiry) -> str:
+def _describe_upcoming(context: CommandContext, upcoming: UpcomingExpiry) -> str:
     """Say why a campaign's contacts are left alone, and how many the deadline is going to take."""
     from repermit.rules.consent import CampaignState
 
-    if one.state is CampaignState.PAUSED:
-        return f"{one.list}: paused, so nobody is removed until `repermit resume {one.list}`."
-    unasked = f" Not asked yet, or too late: {one.unasked:,}." if one.unasked else ""
+    if upcoming.state is CampaignState.PAUSED:
+        return (
+            f"{upcoming.list}: paused, so nobody is removed until `repermit resume "
+            f"{upcoming.list}`."
+        )
+    unasked = f" Not asked yet, or too late: {upcoming.unasked:,}." if upcoming.unasked else ""
     return (
-        f"{one.list}: the deadline is at {house.in_words(one.deadline)}; nobody is removed before. "
-        f"Would be removed then, if no more answers come: {one.removed:,}.{unasked}"
+        f"{upcoming.list}: the deadline is at {context.format_time(upcoming.deadline)}; nobody "
+        "is removed before. "
+        f"Would be removed then, if no more answers come: {upcoming.removed:,}.{unasked}"
     )
 
 

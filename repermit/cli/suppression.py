@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from repermit.cli.command import Group, command, output_option, slug_argument
-from repermit.cli.context import CommandContext, pass_house
+from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.import_file import mapping_option
-from repermit.cli.output import file_or_stdout, say, several, tell_counts
+from repermit.cli.output import count_noun, open_output, print_counts, print_lines
 
 if TYPE_CHECKING:
     from repermit.imports.suppression_import import SuppressionImportResult
@@ -42,8 +42,8 @@ def suppression() -> None:
     help="[default: csv]",
 )
 @output_option
-@pass_house
-def export(house: CommandContext, slug: str, *, form: str, output: Path | None) -> None:
+@pass_command_context
+def export(context: CommandContext, slug: str, *, form: str, output: Path | None) -> None:
     """Export the fingerprints of who is not to be asked, for a system with the same key.
 
     No address stands in it.
@@ -51,20 +51,20 @@ def export(house: CommandContext, slug: str, *, form: str, output: Path | None) 
     from repermit.suppression import fingerprint_files
 
     with (
-        house.mailing_list(slug) as (database, mailing_list),
-        file_or_stdout(house, output) as file,
+        context.mailing_list(slug) as (database, mailing_list),
+        open_output(context, output) as file,
     ):
         rows = fingerprint_files.write_suppressions(
             database,
             mailing_list,
             out=file,
             form=form,
-            settings=house.settings,
-            now=house.now,
-            actor=house.actor,
+            settings=context.settings,
+            now=context.now,
+            actor=context.actor,
         )
     if output is not None:
-        say(f"{several(rows, 'suppression')} in {output}.")
+        print_lines(f"{count_noun(rows, 'suppression')} in {output}.")
 
 
 @command(
@@ -78,9 +78,9 @@ def export(house: CommandContext, slug: str, *, form: str, output: Path | None) 
 @click.argument("file", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @mapping_option
 @click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
-@pass_house
+@pass_command_context
 def import_(
-    house: CommandContext,
+    context: CommandContext,
     slug: str,
     file: tuple[Path, ...],
     *,
@@ -94,7 +94,7 @@ def import_(
     """
     from repermit.imports import suppression_import
 
-    with house.mailing_list(slug) as (database, mailing_list):
+    with context.mailing_list(slug) as (database, mailing_list):
         for one in file:
             result = suppression_import.import_suppressions(
                 database,
@@ -102,17 +102,17 @@ def import_(
                 one,
                 mapping=mapping,
                 dry_run=dry_run,
-                settings=house.settings,
-                now=house.now,
-                actor=house.actor,
+                settings=context.settings,
+                now=context.now,
+                actor=context.actor,
             )
-            _say(one, result, dry_run=dry_run)
+            _print_result(one, result, dry_run=dry_run)
 
 
-def _say(file: Path, result: SuppressionImportResult, *, dry_run: bool) -> None:
+def _print_result(file: Path, result: SuppressionImportResult, *, dry_run: bool) -> None:
     verb = "would be taken in; nothing was written" if dry_run else "taken in"
-    say(f"{file.name}: {several(result.rows, 'row')} of {result.kind} {verb}:")
-    tell_counts(
+    print_lines(f"{file.name}: {count_noun(result.rows, 'row')} of {result.kind} {verb}:")
+    print_counts(
         {
             "suppressed now": result.added,
             "suppressed before": result.known,
@@ -124,9 +124,9 @@ def _say(file: Path, result: SuppressionImportResult, *, dry_run: bool) -> None:
     )
     if result.removed:
         verb = "would go" if dry_run else "are off"
-        say(f"Of them were on the list, and {verb}: {result.removed:,}")
+        print_lines(f"Of them were on the list, and {verb}: {result.removed:,}")
     if result.not_placed:
-        say(
+        print_lines(
             "A hash does not tell its address: who comes onto the list later is not recognised by "
             "it. Take this file in again after each import, or ask for the addresses."
         )

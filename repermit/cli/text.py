@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from repermit.cli.command import Group, command, json_option
-from repermit.cli.context import CommandContext, pass_house
-from repermit.cli.output import say, say_json
+from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.output import print_json, print_lines
 from repermit.errors import NotFound, Refused
 
 if TYPE_CHECKING:
@@ -25,28 +25,28 @@ def text() -> None:
 @click.argument("language")
 @click.option("--corrected", is_flag=True, help="Only what was corrected.")
 @json_option
-@pass_house
-def list_(house: CommandContext, language: str, *, corrected: bool, as_json: bool) -> None:
+@pass_command_context
+def list_(context: CommandContext, language: str, *, corrected: bool, as_json: bool) -> None:
     """Show every text that recipients read in LANGUAGE, each with its key and its English.
 
     What is in %(brackets)s is filled in. Where a number changes the words there are several forms.
     """
     from repermit.setting_overrides import text_overrides
 
-    texts = _texts_in(language)
-    with house.database():
+    texts = _list_texts(language)
+    with context.database():
         changed = text_overrides.corrections_in(language)
     shown = [one for key, one in texts.items() if key in changed or not corrected]
     if as_json:
-        say_json({"language": language, "texts": [_told(one, changed) for one in shown]})
+        print_json({"language": language, "texts": [_describe_text(one, changed) for one in shown]})
         return
     for one in shown:
-        say(f"{one.key}  {one.source[0]}")
+        print_lines(f"{one.key}  {one.source[0]}")
         for form in changed.get(one.key, one.usual):
-            say(f"{'corrected to' if one.key in changed else '':>16}  {form}")
+            print_lines(f"{'corrected to' if one.key in changed else '':>16}  {form}")
 
 
-def _told(one: Text, changed: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def _describe_text(one: Text, changed: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     return {
         "key": one.key,
         "english": list(one.source),
@@ -63,8 +63,8 @@ def _told(one: Text, changed: Mapping[str, Sequence[str]]) -> dict[str, Any]:
 @click.argument("language")
 @click.argument("which", metavar="TEXT")
 @click.argument("forms", metavar="CORRECTION…", nargs=-1, required=True)
-@pass_house
-def set_(house: CommandContext, language: str, which: str, forms: tuple[str, ...]) -> None:
+@pass_command_context
+def set_(context: CommandContext, language: str, which: str, forms: tuple[str, ...]) -> None:
     """Correct a text of mails and pages in LANGUAGE.
 
     TEXT is what it says now, its English, or its key. Where a number changes the words, give each
@@ -73,32 +73,32 @@ def set_(house: CommandContext, language: str, which: str, forms: tuple[str, ...
     """
     if not any(map(str.strip, forms)):
         raise click.UsageError("say what the text is to be; `repermit text reset` takes it back")
-    _correct(house, language, which, forms)
-    say("Corrected: preview a mail, and open a page, before many people read it.")
+    _correct_text(context, language, which, forms)
+    print_lines("Corrected: preview a mail, and open a page, before many people read it.")
 
 
 @command("reset", examples=('repermit text reset nl "Yes, keep sending me these mails"',))
 @click.argument("language")
 @click.argument("which", metavar="TEXT")
-@pass_house
-def reset(house: CommandContext, language: str, which: str) -> None:
+@pass_command_context
+def reset(context: CommandContext, language: str, which: str) -> None:
     """Take the correction of a text in LANGUAGE back."""
-    _correct(house, language, which, ())
-    say("It is as it was.")
+    _correct_text(context, language, which, ())
+    print_lines("It is as it was.")
 
 
-def _correct(house: CommandContext, language: str, which: str, forms: Sequence[str]) -> None:
+def _correct_text(context: CommandContext, language: str, which: str, forms: Sequence[str]) -> None:
     from repermit.setting_overrides import text_overrides
 
-    texts = _texts_in(language)
-    with house.database() as database:
-        found = _find(texts, which, text_overrides.corrections_in(language))
+    texts = _list_texts(language)
+    with context.database() as database:
+        found = _find_texts(texts, which, text_overrides.corrections_in(language))
         given = forms or ("",) * len(found.usual)
-        if not text_overrides.correct(database, found, given, now=house.now, actor=house.actor):
+        if not text_overrides.correct(database, found, given, now=context.now, actor=context.actor):
             raise Refused("it says so already")
 
 
-def _texts_in(language: str) -> Mapping[str, Text]:
+def _list_texts(language: str) -> Mapping[str, Text]:
     from repermit.i18n import catalogue_overrides, catalogues
 
     if language not in catalogues.languages():
@@ -107,7 +107,9 @@ def _texts_in(language: str) -> Mapping[str, Text]:
     return catalogue_overrides.texts_in(language)
 
 
-def _find(texts: Mapping[str, Text], which: str, changed: Mapping[str, Sequence[str]]) -> Text:
+def _find_texts(
+    texts: Mapping[str, Text], which: str, changed: Mapping[str, Sequence[str]]
+) -> Text:
     """Return the text that is meant; raises NotFound, and Refused for several."""
     from repermit.i18n import catalogue_overrides
 

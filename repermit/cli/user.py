@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from repermit.cli.command import Group, command
-from repermit.cli.context import CommandContext, pass_house
-from repermit.cli.output import say, say_table
+from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.output import print_lines, print_table
 
 if TYPE_CHECKING:
     from repermit.accounts.user_info import Person
@@ -28,8 +28,8 @@ def user() -> None:
 @click.option(
     "--new-second-step", is_flag=True, help="For whoever has lost phone and recovery codes."
 )
-@pass_house
-def add(house: CommandContext, email: str, *, viewer: bool, new_second_step: bool) -> None:
+@pass_command_context
+def add(context: CommandContext, email: str, *, viewer: bool, new_second_step: bool) -> None:
     """Add an admin, and print a one-time link with which they choose a password.
 
     Somebody who is there already gets a new link, as after a forgotten password.
@@ -38,42 +38,45 @@ def add(house: CommandContext, email: str, *, viewer: bool, new_second_step: boo
     from repermit.accounts.user_info import Role
     from repermit.errors import NotFound
 
-    with house.database() as database:
+    with context.database() as database:
         try:
             found = users.find_person(email)
         except NotFound:
             role = Role.VIEWER if viewer else Role.ADMIN
-            invited = users.add_user(database, email, role=role, now=house.now, actor=house.actor)
+            invited = users.add_user(
+                database, email, role=role, now=context.now, actor=context.actor
+            )
             done = f"Added as {role}."
         else:
             invited = users.invite(
                 database,
                 found.id,
-                now=house.now,
-                actor=house.actor,
+                now=context.now,
+                actor=context.actor,
                 renews_second_step=new_second_step,
             )
             done = f"They are there already, as {found.role}, and get a new link."
-    say(
+    print_lines(
         done,
-        f"  {house.settings.public_url}/admin/welcome/{invited.token}",
-        f"It works once, until {house.in_words(invited.ends_at)}. Whoever opens it first gets in.",
+        f"  {context.settings.public_url}/admin/welcome/{invited.token}",
+        f"It works once, until {context.format_time(invited.ends_at)}. Whoever opens it first "
+        "gets in.",
     )
 
 
 @command("list", examples=("repermit user list",))
-@pass_house
-def list_(house: CommandContext) -> None:
+@pass_command_context
+def list_(context: CommandContext) -> None:
     """List everybody who may log in."""
     from repermit.accounts import users
 
-    with house.database():
+    with context.database():
         people = users.people()
-    rows = [(one.email or "(the first admin)", one.role, _state(one)) for one in people]
-    say_table(("address", "role", ""), rows)
+    rows = [(one.email or "(the first admin)", one.role, _describe_state(one)) for one in people]
+    print_table(("address", "role", ""), rows)
 
 
-def _state(person: Person) -> str:
+def _describe_state(person: Person) -> str:
     if not person.has_password:
         return "has not chosen a password yet"
     return "" if person.has_second_step else "has not set up the second step yet"
@@ -81,8 +84,8 @@ def _state(person: Person) -> str:
 
 @command("remove", examples=("repermit user remove anna@example.org",))
 @click.argument("email")
-@pass_house
-def remove(house: CommandContext, email: str) -> None:
+@pass_command_context
+def remove(context: CommandContext, email: str) -> None:
     """Remove somebody, and erase their address; what they did stays in the evidence.
 
     Their tokens and webhooks end too.
@@ -90,20 +93,22 @@ def remove(house: CommandContext, email: str) -> None:
     from repermit.accounts import users
     from repermit.webhooks import endpoints
 
-    with house.database() as database:
+    with context.database() as database:
         found = users.find_person(email)
         hooks = [one.url for one in endpoints.listed() if one.created_by == found.actor]
         users.remove_user(
             database,
             found.id,
             end_webhooks=endpoints.end_all,
-            now=house.now,
-            actor=house.actor,
+            now=context.now,
+            actor=context.actor,
         )
-    say("Removed. They are logged out, and cannot log in any more.")
+    print_lines("Removed. They are logged out, and cannot log in any more.")
     if hooks:
-        say("The webhooks that they added are told nothing more; another admin can add them:")
-        say(*(f"  {url}" for url in hooks))
+        print_lines(
+            "The webhooks that they added are told nothing more; another admin can add them:"
+        )
+        print_lines(*(f"  {url}" for url in hooks))
 
 
 for subcommand in (add, list_, remove):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from repermit.cli.command import command, json_option
-from repermit.cli.context import CommandContext, pass_house
-from repermit.cli.output import say, say_json, several
-from repermit.cli.proof import read_checkpoint, say_checkpoint, verify_file
+from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.output import count_noun, print_json, print_lines
+from repermit.cli.proof import print_checkpoint, read_checkpoint, verify_file
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     help="A checkpoint that you kept elsewhere: what this command or `status --json` printed then.",
 )
 @json_option
-@pass_house
-def verify(house: CommandContext, file: Path | None, kept: Path | None, *, as_json: bool) -> int:
+@pass_command_context
+def verify(context: CommandContext, file: Path | None, kept: Path | None, *, as_json: bool) -> int:
     """Walk the chain of evidence, and name the first entry that does not hold; or check a proof.
 
     Prints a checkpoint: keep it where nobody who can write to the database can reach it. Given
@@ -56,32 +56,36 @@ def verify(house: CommandContext, file: Path | None, kept: Path | None, *, as_js
     if file is not None:
         verify_file(file, known=known)
         return 0
-    house.give_way()
-    with house.database() as database:
+    context.lower_priority()
+    with context.database() as database:
         found = chain.verify_chain(
-            database, known=known, fingerprint_key=house.file.fingerprint_key, now=house.now
+            database, known=known, fingerprint_key=context.file.fingerprint_key, now=context.now
         )
     if as_json:
-        say_json(found.to_json())
+        print_json(found.to_json())
         return 0 if found.fault is None else 1
     if found.checkpoint is None:
         raise Refused(f"the chain does not hold: {found.fault}")
-    _tell(found, found.checkpoint, known)
+    _print_result(found, found.checkpoint, known)
     return 0
 
 
-def _tell(found: Verified, checkpoint: Checkpoint, known: Checkpoint | None) -> None:
-    parts = several(found.parts, "part")
+def _print_result(found: Verified, checkpoint: Checkpoint, known: Checkpoint | None) -> None:
+    parts = count_noun(found.parts, "part")
     erased = f" ({found.erased:,} more were erased)" if found.erased else ""
-    counts = f"{_entries(found.entries)}, {parts}{erased}, {several(found.wordings, 'wording')}"
-    say(f"The chain holds: {counts}.")
+    counts = (
+        f"{_count_entries(found.entries)}, {parts}{erased}, {count_noun(found.wordings, 'wording')}"
+    )
+    print_lines(f"The chain holds: {counts}.")
     if known is not None:
-        say(f"It goes on from your checkpoint at entry {known.seq:,}.")
-    say("", "Checkpoint, for `--checkpoint`; keep it where nobody who can write here can reach it:")
-    say_checkpoint(checkpoint)
+        print_lines(f"It goes on from your checkpoint at entry {known.seq:,}.")
+    print_lines(
+        "", "Checkpoint, for `--checkpoint`; keep it where nobody who can write here can reach it:"
+    )
+    print_checkpoint(checkpoint)
 
 
-def _entries(count: int) -> str:
+def _count_entries(count: int) -> str:
     return "1 entry" if count == 1 else f"{count:,} entries"
 
 

@@ -58,9 +58,9 @@ def test_a_database_that_is_there_keeps_its_permissions(desk: Desk, house: Comma
 
 
 def test_moments_are_read_and_shown_in_the_organisations_zone(house: CommandContext) -> None:
-    moment = house.when("2026-07-01T17:00")
+    moment = house.parse_time("2026-07-01T17:00")
     assert moment == datetime(2026, 7, 1, 15, 0, tzinfo=UTC)
-    assert house.in_words(moment) == "Wednesday 1 July 2026, 17:00"
+    assert house.format_time(moment) == "Wednesday 1 July 2026, 17:00"
 
 
 def test_a_command_knows_what_was_chosen_on_the_pages(desk: Desk, house: CommandContext) -> None:
@@ -73,7 +73,7 @@ def test_a_command_knows_what_was_chosen_on_the_pages(desk: Desk, house: Command
         choose(database, desk.settings, timezone="America/New_York")
     before, within = (CommandContext(config=str(desk.config), clock=desk.clock) for _ in range(2))
     assert before.settings.timezone == "America/New_York"
-    assert before.when("2026-07-01T17:00") == datetime(2026, 7, 1, 21, 0, tzinfo=UTC)
+    assert before.parse_time("2026-07-01T17:00") == datetime(2026, 7, 1, 21, 0, tzinfo=UTC)
     with within.database():
         assert within.settings.timezone == "America/New_York"
     # Keys of the file's own win again once they are there.
@@ -88,7 +88,7 @@ def test_a_command_knows_what_was_chosen_on_the_pages(desk: Desk, house: Command
 @pytest.mark.parametrize("when", ["tomorrow", "2026-03-29T02:30", "2026-10-25T02:30"])
 def test_what_is_no_moment_or_two_is_refused(house: CommandContext, when: str) -> None:
     with pytest.raises(Refused):
-        house.when(when)
+        house.parse_time(when)
 
 
 def test_commands_that_only_read_give_way_to_whoever_answers(

@@ -7,14 +7,20 @@ from datetime import timedelta
 
 import pytest
 
-from repermit.cli.progress_bar import Pace, Standing, Tally, in_words, shown
+from repermit.cli.progress_bar import (
+    ProgressState,
+    RateEstimate,
+    Tally,
+    describe_progress,
+    show_progress,
+)
 from repermit.rules.consent import MailState
 
 AT_ONCE = timedelta(0)
 
 
-def pace_of(*seen: tuple[float, int], interval: timedelta = AT_ONCE) -> Pace:
-    pace = Pace(interval)
+def pace_of(*seen: tuple[float, int], interval: timedelta = AT_ONCE) -> RateEstimate:
+    pace = RateEstimate(interval)
     for at, done in seen:
         pace.note(done, at)
     return pace
@@ -24,20 +30,20 @@ def pace_of(*seen: tuple[float, int], interval: timedelta = AT_ONCE) -> Pace:
 
 
 def test_a_line_tells_sent_rate_time_left_and_failures() -> None:
-    standing = Standing(20_000, sent=12_300, failed=3)
-    assert in_words(standing, pace_of((0, 0), (10, 12_303))) == (
+    standing = ProgressState(20_000, sent=12_300, failed=3)
+    assert describe_progress(standing, pace_of((0, 0), (10, 12_303))) == (
         "12,300 of 20,000 sent, 1,230 a second, 6 s left, 3 failed"
     )
 
 
 def test_before_anything_moves_nobody_can_tell_how_long_it_takes() -> None:
-    assert in_words(Standing(5), pace_of((0, 0))) == "0 of 5 sent, 0 failed"
-    assert in_words(Standing(5), pace_of((0, 0), (5, 0))) == "0 of 5 sent, 0 failed"
+    assert describe_progress(ProgressState(5), pace_of((0, 0))) == "0 of 5 sent, 0 failed"
+    assert describe_progress(ProgressState(5), pace_of((0, 0), (5, 0))) == "0 of 5 sent, 0 failed"
 
 
 def test_what_is_done_takes_no_more_time() -> None:
-    done = Standing(5, sent=3, otherwise=2, word="open")
-    assert in_words(done, pace_of((0, 0), (1, 5))) == (
+    done = ProgressState(5, sent=3, otherwise=2, word="open")
+    assert describe_progress(done, pace_of((0, 0), (1, 5))) == (
         "3 of 5 sent, 0 failed, 2 dropped or in doubt, open"
     )
 
@@ -52,12 +58,12 @@ def test_what_is_done_takes_no_more_time() -> None:
     ],
 )
 def test_the_time_left_respects_the_rates(interval: timedelta, words: str) -> None:
-    standing = Standing(101, sent=1)
-    assert words in in_words(standing, pace_of((0, 0), (0.1, 1), interval=interval))
+    standing = ProgressState(101, sent=1)
+    assert words in describe_progress(standing, pace_of((0, 0), (0.1, 1), interval=interval))
 
 
 def test_the_rates_alone_tell_before_anything_moves() -> None:
-    words = in_words(Standing(10), pace_of((0, 0), interval=timedelta(hours=1)))
+    words = describe_progress(ProgressState(10), pace_of((0, 0), interval=timedelta(hours=1)))
     assert words == "0 of 10 sent, 10 h 0 min left, 0 failed"
 
 
@@ -74,7 +80,7 @@ def test_the_rates_alone_tell_before_anything_moves() -> None:
 )
 def test_a_time_is_told_in_two_units(seconds: int, words: str) -> None:
     pace = pace_of((0, 0), interval=timedelta(seconds=seconds))
-    assert f", {words} left" in in_words(Standing(1), pace)
+    assert f", {words} left" in describe_progress(ProgressState(1), pace)
 
 
 @pytest.mark.parametrize(
@@ -86,12 +92,12 @@ def test_a_time_is_told_in_two_units(seconds: int, words: str) -> None:
     ],
 )
 def test_a_rate_is_told_in_the_unit_that_fits(seen: tuple[float, int], words: str) -> None:
-    assert f", {words}, " in in_words(Standing(9), pace_of((0, 0), seen))
+    assert f", {words}, " in describe_progress(ProgressState(9), pace_of((0, 0), seen))
 
 
 def test_a_rate_of_less_than_one_a_minute_is_told_by_the_hour() -> None:
     pace = pace_of((0, 0), (120, 1), (240, 2), interval=timedelta(minutes=2))
-    assert in_words(Standing(9, sent=2), pace) == (
+    assert describe_progress(ProgressState(9, sent=2), pace) == (
         "2 of 9 sent, 30 an hour, 14 min 0 s left, 0 failed"
     )
 
@@ -120,17 +126,17 @@ def test_what_becomes_of_mails_is_counted_but_for_those_put_off() -> None:
         MailState.IN_DOUBT,
         MailState.QUEUED,
     ):
-        tally.note(state)
-    standing = tally.standing
-    assert standing == Standing(6, sent=2, failed=1, otherwise=2)
-    assert (standing.done, standing.left) == (5, 1)
+        tally.count(state)
+    standing = tally.state
+    assert standing == ProgressState(6, sent=2, failed=1, otherwise=2)
+    assert (standing.done, standing.remaining) == (5, 1)
 
 
 def test_what_comes_due_meanwhile_counts_too() -> None:
     tally = Tally(1)
-    tally.note(MailState.SENT)
-    tally.note(MailState.SENT)
-    assert tally.standing == Standing(2, sent=2)
+    tally.count(MailState.SENT)
+    tally.count(MailState.SENT)
+    assert tally.state == ProgressState(2, sent=2)
 
 
 # --- Shown.
@@ -141,12 +147,12 @@ def test_without_a_terminal_a_line_appears_when_there_is_news(
 ) -> None:
     looked = 0
 
-    def look() -> Standing:
+    def look() -> ProgressState:
         nonlocal looked
         looked += 1
-        return Standing(2, sent=2 if looked > 3 else 0)
+        return ProgressState(2, sent=2 if looked > 3 else 0)
 
-    with shown(look, interval=AT_ONCE, every=0.02):
+    with show_progress(look, interval=AT_ONCE, every=0.02):
         while looked < 8:
             time.sleep(0.01)
     out, err = capsys.readouterr()
@@ -155,6 +161,6 @@ def test_without_a_terminal_a_line_appears_when_there_is_news(
 
 
 def test_what_is_over_sooner_shows_no_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with shown(lambda: Standing(2), interval=AT_ONCE):
+    with show_progress(lambda: ProgressState(2), interval=AT_ONCE):
         pass
     assert capsys.readouterr() == ("", "")
