@@ -125,8 +125,10 @@ def _read_journals(
 
 def _find_journals(own: Path | None, given: Sequence[Path], *, without: bool) -> list[Path]:
     """Return which journals there are; raises Refused for none, unless that is said."""
-    found = [one for one in (own,) if one is not None and one.exists()]
-    found += [one for one in given if not any(one.exists() and one.samefile(it) for it in found)]
+    found = [path for path in (own,) if path is not None and path.exists()]
+    found += [
+        path for path in given if not any(path.exists() and path.samefile(it) for it in found)
+    ]
     if not found and not without:
         raise Refused(
             f"there is no journal of suppressions at {own}, so that whoever left since the backup "
@@ -148,7 +150,7 @@ def _print_restored(context: CommandContext, done: Restored) -> None:
             "Corrected their address since, and are off the list under the former one: "
             f"{len(done.replayed.moved):,}."
         )
-        print_lines(*(f"  {one.list}: {one.address}" for one in done.replayed.moved))
+        print_lines(*(f"  {moved.list}: {moved.address}" for moved in done.replayed.moved))
     print_lines(
         f"Suppressed besides: {done.replayed.suppressed:,}. Erased again: {done.replayed.erased:,}."
     )

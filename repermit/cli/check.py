@@ -120,16 +120,18 @@ def _read_mail(path: Path) -> bytes:
 
 def _print_report(report: Report) -> None:
     area = ""
-    for one in report.findings:
-        if one.area != area:
-            print_lines(*([""] if area else []), one.area.upper())
-            area = one.area
-        _print_finding(one)
+    for finding in report.findings:
+        if finding.area != area:
+            print_lines(*([""] if area else []), finding.area.upper())
+            area = finding.area
+        _print_finding(finding)
     print_lines("")
     if report.works:
         print_lines("A campaign would work, as far as this can be seen.")
     else:
-        problems = count_noun(sum(one.verdict == "problem" for one in report.findings), "problem")
+        problems = count_noun(
+            sum(finding.verdict == "problem" for finding in report.findings), "problem"
+        )
         print_warnings(f"repermit: a campaign would not work yet: {problems}")
 
 

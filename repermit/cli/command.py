@@ -42,7 +42,7 @@ def _refuse_file_name(context: click.Context, _: click.Parameter, slug: str | No
     if slug is None or not set(slug) & set("./\\"):
         return slug
     message = f"{slug} looks like a file, not like a list such as news"
-    if any(one.name == "file" for one in context.command.params):
+    if any(parameter.name == "file" for parameter in context.command.params):
         message += f"; the list comes first: {context.command_path} LIST FILE"
     raise click.BadParameter(message)
 

@@ -227,7 +227,7 @@ def _launch_campaign(
         reminder=reminder,
     )
     problems = _find_problems(context, database, mailing_list)
-    is_open = any(one.code not in accepted for one in problems)
+    is_open = any(problem.code not in accepted for problem in problems)
     is_refused = bool(plan.refusals or is_open or draft_conditions.check_attestation(attest))
     if is_refused or as_json:
         _print_plan(context, plan, deadline, to=print_warnings)
@@ -261,7 +261,7 @@ def _find_problems(
     from repermit.campaigns.mailing_lists import mentions_frequency
     from repermit.checks import run
 
-    found = run.find_problems(
+    findings = run.find_problems(
         context.settings,
         mailing_list.slug,
         database=database,
@@ -270,7 +270,10 @@ def _find_problems(
         log_in=poll.log_in,
         config_path=Path(context.config),
     )
-    return [campaign_results.LaunchProblem(code=one.code, found=one.found) for one in found]
+    return [
+        campaign_results.LaunchProblem(code=finding.code, found=finding.found)
+        for finding in findings
+    ]
 
 
 def _print_plan(context: CommandContext, plan: Plan, deadline: datetime, *, to: Tell) -> None:

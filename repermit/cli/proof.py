@@ -120,8 +120,8 @@ def verify_file(file: Path, *, known: Checkpoint | None) -> None:
     statement, seal = checked.document["statement"], checked.document["seal"]["entry"]
     purpose = statement["record"]["processing"]["purposes"][0]
     print_lines(f"{file} holds. It shows of one person on the list {statement['list']}:", "")
-    for one in proof_text.telling(checked.document, language="en", zone=ZoneInfo("UTC")):
-        print_lines(f"  {one.at}: {one.text}", *(f"      {line}" for line in one.more))
+    for event in proof_text.telling(checked.document, language="en", zone=ZoneInfo("UTC")):
+        print_lines(f"  {event.at}: {event.text}", *(f"      {line}" for line in event.more))
     holds = proof_text.standing(checked.document, language="en", zone=ZoneInfo("UTC"))
     print_lines("", f"What held when this proof was made: {holds}")
     print_lines(
@@ -206,7 +206,7 @@ def verify_consistency(path: Path, shown: Mapping[str, Any], known: Checkpoint |
             "`repermit verify --checkpoint FILE --json`"
         ) from None
     if faults:
-        raise Refused("\n".join((f"{path} proves nothing:", *(f"  - {one}" for one in faults))))
+        raise Refused("\n".join((f"{path} proves nothing:", *(f"  - {fault}" for fault in faults))))
     if known is None:
         raise Refused("say which checkpoint you know: --checkpoint FILE")
     print_lines(describe_agreement(shown, known))

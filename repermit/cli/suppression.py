@@ -95,18 +95,18 @@ def import_(
     from repermit.imports import suppression_import
 
     with context.mailing_list(slug) as (database, mailing_list):
-        for one in file:
+        for row in file:
             result = suppression_import.import_suppressions(
                 database,
                 mailing_list,
-                one,
+                row,
                 mapping=mapping,
                 dry_run=dry_run,
                 settings=context.settings,
                 now=context.now,
                 actor=context.actor,
             )
-            _print_result(one, result, dry_run=dry_run)
+            _print_result(row, result, dry_run=dry_run)
 
 
 def _print_result(file: Path, result: SuppressionImportResult, *, dry_run: bool) -> None:

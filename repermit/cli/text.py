@@ -46,13 +46,13 @@ def list_(context: CommandContext, language: str, *, corrected: bool, as_json: b
             print_lines(f"{'corrected to' if one.key in changed else '':>16}  {form}")
 
 
-def _describe_text(one: Text, changed: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def _describe_text(text: Text, changed: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     return {
-        "key": one.key,
-        "english": list(one.source),
-        "numbers": list(one.numbers),
-        "usual": list(one.usual),
-        "corrected": list(changed.get(one.key, ())),
+        "key": text.key,
+        "english": list(text.source),
+        "numbers": list(text.numbers),
+        "usual": list(text.usual),
+        "corrected": list(changed.get(text.key, ())),
     }
 
 
@@ -115,11 +115,11 @@ def _find_texts(
 
     wanted = catalogue_overrides.as_typed(which)
     found = {
-        key: one
-        for key, one in texts.items()
+        key: text
+        for key, text in texts.items()
         if which == key
         or wanted
-        in map(catalogue_overrides.as_typed, (*one.source, *one.usual, *changed.get(key, ())))
+        in map(catalogue_overrides.as_typed, (*text.source, *text.usual, *changed.get(key, ())))
     }
     if not found:
         raise NotFound("no text says that; `repermit text list` shows each, with its key")

@@ -72,7 +72,10 @@ def list_(context: CommandContext) -> None:
 
     with context.database():
         people = users.people()
-    rows = [(one.email or "(the first admin)", one.role, _describe_state(one)) for one in people]
+    rows = [
+        (person.email or "(the first admin)", person.role, _describe_state(person))
+        for person in people
+    ]
     print_table(("address", "role", ""), rows)
 
 

@@ -70,12 +70,11 @@ def verify(context: CommandContext, file: Path | None, kept: Path | None, *, as_
     return 0
 
 
-def _print_result(found: Verified, checkpoint: Checkpoint, known: Checkpoint | None) -> None:
-    parts = count_noun(found.parts, "part")
-    erased = f" ({found.erased:,} more were erased)" if found.erased else ""
-    counts = (
-        f"{_count_entries(found.entries)}, {parts}{erased}, {count_noun(found.wordings, 'wording')}"
-    )
+def _print_result(result: Verified, checkpoint: Checkpoint, known: Checkpoint | None) -> None:
+    parts = count_noun(result.parts, "part")
+    erased = f" ({result.erased:,} more were erased)" if result.erased else ""
+    wordings = count_noun(result.wordings, "wording")
+    counts = f"{_count_entries(result.entries)}, {parts}{erased}, {wordings}"
     print_lines(f"The chain holds: {counts}.")
     if known is not None:
         print_lines(f"It goes on from your checkpoint at entry {known.seq:,}.")

@@ -138,8 +138,10 @@ def _read_list(texts: list[dict[str, str]] | None = None, **facts: Any) -> Maili
     about = MailingListFacts(**facts)
     if texts is None:
         own = (about.name, about.purpose, about.frequency, about.privacy_url)
-        texts = [dict(zip(_WORDS, (one, *own), strict=True)) for one in _read_old_languages(about)]
-    return replace(about, texts=tuple(ListWords(**one) for one in texts))
+        texts = [
+            dict(zip(_WORDS, (text, *own), strict=True)) for text in _read_old_languages(about)
+        ]
+    return replace(about, texts=tuple(ListWords(**text) for text in texts))
 
 
 _WORDS = ("language", "name", "purpose", "frequency", "privacy_url")

@@ -46,7 +46,7 @@ class MailingListFacts:
     @property
     def languages(self) -> tuple[str, ...]:
         """Return the languages in which a reader is told everything, the list's own first."""
-        return tuple(one.language for one in self.texts) or (self.language,)
+        return tuple(text.language for text in self.texts) or (self.language,)
 
     def pick_language(self, wanted: str) -> str:
         """Return `wanted` ("pl", "pl-PL") as one of these languages, or else the list's own.
@@ -58,14 +58,14 @@ class MailingListFacts:
 
     def in_language(self, language: str) -> MailingListFacts:
         """Return the list in the words of one of these languages; in another, as it is."""
-        for one in self.texts:
-            if one.language == language:
+        for text in self.texts:
+            if text.language == language:
                 return replace(
                     self,
-                    name=one.name,
-                    purpose=one.purpose,
-                    frequency=one.frequency,
-                    privacy_url=one.privacy_url,
+                    name=text.name,
+                    purpose=text.purpose,
+                    frequency=text.frequency,
+                    privacy_url=text.privacy_url,
                 )
         return self
 
@@ -199,10 +199,10 @@ class ClosingNews:
         """Return the news as the topic of a mail, of 255 characters at most."""
         # A digest in 43 signs instead of 64, so that there is room for the rest.
         told = {
-            one.name: _encode_digest(getattr(self, one.name))
-            if one.name in _DIGESTS
-            else getattr(self, one.name)
-            for one in fields(self)
+            field.name: _encode_digest(getattr(self, field.name))
+            if field.name in _DIGESTS
+            else getattr(self, field.name)
+            for field in fields(self)
         }
         return f"{_CLOSING_TOPIC}?{urlencode(told)}"
 
@@ -260,7 +260,7 @@ class DayNews:
     @property
     def topic(self) -> str:
         """Return the news as the topic of a mail, of 200 characters at most."""
-        told = {one.name: getattr(self, one.name) for one in fields(self)}
+        told = {field.name: getattr(self, field.name) for field in fields(self)}
         return f"{_DAILY_TOPIC}?{urlencode({**told, 'since': int(self.since.timestamp())})}"
 
 

@@ -259,7 +259,7 @@ def make_printable(facts: _Facts) -> _Facts:
         if isinstance(value, str)
     }
     if isinstance(facts, MailingListFacts):
-        cleaned["texts"] = tuple(make_printable(one) for one in facts.texts)
+        cleaned["texts"] = tuple(make_printable(text) for text in facts.texts)
     return replace(facts, **cleaned)
 
 

@@ -416,7 +416,9 @@ def _refuse_same_label(
     other: tuple[str, ...], text: Text, form: str, corrected: Mapping[str, Sequence[str]]
 ) -> None:
     typed = as_typed(form)
-    for one in texts_in(text.language).values():
-        said = corrected.get(one.key, one.usual)[0]
-        if one.source[0].startswith(other) and as_typed(said) == typed:
-            raise Refused("a button for the opposite says so: %(other)s", other=one.source[0])
+    for other_text in texts_in(text.language).values():
+        said = corrected.get(other_text.key, other_text.usual)[0]
+        if other_text.source[0].startswith(other) and as_typed(said) == typed:
+            raise Refused(
+                "a button for the opposite says so: %(other)s", other=other_text.source[0]
+            )

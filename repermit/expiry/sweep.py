@@ -109,7 +109,7 @@ def accept_silence(
     down until then is told by the evidence, and counts no more.
     """
     with database.atomic():
-        due = [one.id for one in _list_due(now, mailing_list)]
+        due = [due_campaign.id for due_campaign in _list_due(now, mailing_list)]
         campaign = _lock_due(due[0], now) if due else None
         if campaign is None or not expiry_waits(measure_downtime(campaign, now)):
             raise Refused("there is nothing to decide: nobody waits to be taken off for silence")

@@ -122,7 +122,7 @@ def _make_unavailable_page(*, is_recorded: bool) -> Response:
 def log_failure(kind: type[BaseException] | None, trace: TracebackType | None) -> None:
     """Note what failed and where, without the words of the error: they may quote an address."""
     frames = traceback.extract_tb(trace)
-    places = " < ".join(f"{one.filename}:{one.lineno}" for one in reversed(frames))
+    places = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
     _log.error("a page failed: %s (%s) at %s", request.endpoint, kind and kind.__name__, places)
 
 
@@ -144,8 +144,10 @@ def _make_page_in_all_languages(code: int, *, privacy_url: str, language: str) -
 
 def _order_languages(*, first: tuple[str, ...]) -> list[str]:
     """Return all languages: the first of `first` that is one of them, then the usual order."""
-    chosen = next((one for one in first if one), LANGUAGES[0])
-    return sorted(catalogues.languages(), key=lambda one: (one != chosen, LANGUAGES.index(one)))
+    chosen = next((language for language in first if language), LANGUAGES[0])
+    return sorted(
+        catalogues.languages(), key=lambda language: (language != chosen, LANGUAGES.index(language))
+    )
 
 
 def _get_words(code: int, gettext: Callable[[str], str]) -> tuple[str, str]:
@@ -215,10 +217,10 @@ def _find_shared_facts() -> _SharedFacts:
     Anybody sees this page, and where the statement of a sensitive list stands may tell what it is
     about.
     """
-    lists = MailingList.select(MailingList.privacy_url, MailingList.sensitive, MailingList.language)
-    found = list(lists.distinct())
-    urls = {(one.privacy_url, one.sensitive) for one in found}
-    languages = {one.language for one in found}
+    query = MailingList.select(MailingList.privacy_url, MailingList.sensitive, MailingList.language)
+    lists = list(query.distinct())
+    urls = {(mailing_list.privacy_url, mailing_list.sensitive) for mailing_list in lists}
+    languages = {mailing_list.language for mailing_list in lists}
     url, sensitive = urls.pop() if len(urls) == 1 else ("", False)
     return _SharedFacts(
         privacy_url="" if sensitive else url,

@@ -43,7 +43,7 @@ def show_security() -> Response:
     """Show what was refused to whoever tried to get in, the newest first."""
     wanted = {name: request.args.get(name, "") for name in ("what", "actor")}
     before = parse_number(request.args.get("before", ""))
-    found = audit_log.list_security_events(
+    log_page = audit_log.list_security_events(
         before=before, what=wanted["what"], actor=wanted["actor"]
     )
     known = list_emails()
@@ -52,17 +52,17 @@ def show_security() -> Response:
         "audit_log/security.html",
         rows=[
             {
-                **one.said,
-                "at": one.at,
-                "who": describe_actor(one.actor, known) if one.actor else "",
-                "what": describe_security_event(one.what),
+                **event.said,
+                "at": event.at,
+                "who": describe_actor(event.actor, known) if event.actor else "",
+                "what": describe_security_event(event.what),
             }
-            for one in found.records
+            for event in log_page.records
         ],
         wanted=wanted,
         filters={name: value for name, value in wanted.items() if value},
         is_further_back=before > 0,
-        before=found.before,
+        before=log_page.before,
         whats=sorted(whats, key=lambda pair: pair[1].lower()),
         actors=[*known.items(), ("api:", gettext(KINDS["api:"]))],
     )
@@ -76,19 +76,21 @@ def _show_page(
 ) -> Response:
     wanted = {name: request.args.get(name, "") for name in _FILTERS}
     before = parse_number(request.args.get("before", ""))
-    found = find_rows(before=before, **wanted)
+    log_page = find_rows(before=before, **wanted)
     known = list_emails()
     return render_page(
         "audit_log/show.html",
         here=f"audit_log.{page}",
-        rows=[_make_row(one, known, describe) for one in found.records],
+        rows=[_make_row(entry, known, describe) for entry in log_page.records],
         wanted=wanted,
         filters={name: value for name, value in wanted.items() if value},
         is_further_back=before > 0,
-        before=found.before,
+        before=log_page.before,
         whats=sorted(((kind, describe(kind)) for kind in kinds), key=lambda pair: pair[1].lower()),
         actors=[*known.items(), *((kind, gettext(text)) for kind, text in KINDS.items())],
-        slugs=[(one.slug, one.name) for one in MailingList.select().order_by(MailingList.name)],
+        slugs=[
+            (entry.slug, entry.name) for entry in MailingList.select().order_by(MailingList.name)
+        ],
         language_name=name_language,
         **DETAIL_FORMATTERS,
     )
@@ -317,7 +319,7 @@ def describe_security_event(what: str, _actor: str = "") -> str:
 
 def list_emails() -> dict[str, str]:
     """Return the users by the name that evidence has for them."""
-    return {one.actor: one.email for one in users.people() if one.email}
+    return {user.actor: user.email for user in users.people() if user.email}
 
 
 def make_actor_formatter() -> Callable[[str], str]:

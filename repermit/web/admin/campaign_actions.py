@@ -221,7 +221,8 @@ def decide_reply(slug: str, number: int) -> AnyResponse:
     if decision not in {*Answer, _NO_ANSWER}:
         abort(400)
     reply = next(
-        (one for one in human_replies.waiting_replies(mailing_list) if one.number == number), None
+        (reply for reply in human_replies.waiting_replies(mailing_list) if reply.number == number),
+        None,
     )
     if reply is None:
         flash_message(gettext("Somebody has decided on that reply already."), kind="warning")

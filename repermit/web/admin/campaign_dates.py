@@ -110,7 +110,9 @@ def _show_page(
         is_live=campaign is not None and CampaignState(campaign.state).is_live,
         outlook=seen if conditions and seen.deadline else None,
         deadline_in_words=describe_deadline,
-        lacks=[one.text for one in seen.against if one.endpoint == "campaign_dates.show"]
+        lacks=[
+            obstacle.text for obstacle in seen.against if obstacle.endpoint == "campaign_dates.show"
+        ]
         if conditions
         else [],
         told=[make_sentence(note) for note in seen.plan.notes],

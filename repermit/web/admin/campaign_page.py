@@ -54,7 +54,9 @@ class SendSpeed:
     def measure(self, campaign: int, *, sent: int, now: datetime) -> float | None:
         """Return how many leave in a second by now; None for a first look, or a standstill."""
         with self._lock:
-            looks = [one for one in self._looks.get(campaign, []) if one.at >= now - _LONGEST]
+            looks = [
+                sample for sample in self._looks.get(campaign, []) if sample.at >= now - _LONGEST
+            ]
             if not looks or now - looks[-1].at >= _SHORTEST:
                 looks.append(_SpeedSample(now, sent))
             self._looks[campaign] = looks
@@ -64,12 +66,12 @@ class SendSpeed:
 
 
 def estimate_time_left(
-    left: int, *, interval: timedelta, per_second: float | None
+    count: int, *, interval: timedelta, per_second: float | None
 ) -> timedelta | None:
-    """Return how long `left` mails take: by the rates of the settings, else as measured."""
+    """Return how long `count` mails take: by the rates of the settings, else as measured."""
     if interval:
-        return left * interval
-    return timedelta(seconds=left / per_second) if per_second else None
+        return count * interval
+    return timedelta(seconds=count / per_second) if per_second else None
 
 
 # --- One page a campaign. -------------------------------------------------------------------------
@@ -193,11 +195,11 @@ def _is_pilot_too_late(campaign: Campaign) -> bool:
     )
 
 
-def _measure_sending(campaign: Campaign, found: Figures) -> Sending:
+def _measure_sending(campaign: Campaign, figures: Figures) -> Sending:
     mail = get_site().settings.mail
     speed: SendSpeed = current_app.extensions.setdefault("repermit_speed", SendSpeed())
-    left = sum(found.mails[state] for state in _UNSENT_STATES)
-    sent = found.mails[MailState.SENT]
+    left = sum(figures.mails[state] for state in _UNSENT_STATES)
+    sent = figures.mails[MailState.SENT]
     measured = speed.measure(campaign.id, sent=sent, now=get_arrival())
     return Sending(
         left=left,
@@ -251,11 +253,11 @@ class Chart:
 
 def draw_chart(days: Sequence[Day], *, now: datetime, zone: ZoneInfo) -> Chart:
     """Return the chart of these days, by the calendar of `zone`."""
-    most = max((one.yes + one.no for one in days), default=0)
+    most = max((day.yes + day.no for day in days), default=0)
     step = _WHOLE / max(1, len(days))
-    columns = tuple(_draw_column(one, n, step, most, zone) for n, one in enumerate(days))
+    columns = tuple(_draw_column(day, n, step, most, zone) for n, day in enumerate(days))
     date = now.astimezone(zone).date()
-    today = next((one.x for one in columns if one.day.day == date), None)
+    today = next((day.x for day in columns if day.day.day == date), None)
     return Chart(columns=columns, most=most, today=today)
 
 

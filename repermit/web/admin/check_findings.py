@@ -43,7 +43,11 @@ class FindingText:
 def list_findings(report: Report, slug: str) -> list[FindingText]:
     """Return all findings but those of other lists, the worst first, by area within them."""
     ordered = _sort_findings(report)
-    return [_describe_finding(one) for one in ordered if one.values.get("list", slug) == slug]
+    return [
+        _describe_finding(finding)
+        for finding in ordered
+        if finding.values.get("list", slug) == slug
+    ]
 
 
 def describe_findings(findings: Iterable[Finding]) -> list[FindingText]:
@@ -53,14 +57,14 @@ def describe_findings(findings: Iterable[Finding]) -> list[FindingText]:
 
 def group_findings(report: Report) -> Iterator[tuple[str, list[FindingText]]]:
     """Yield all findings by the title of their area, the worst first within one."""
-    found = [_describe_finding(one) for one in _sort_findings(report)]
+    group = [_describe_finding(finding) for finding in _sort_findings(report)]
     for title in map(describe_area, Area):
-        if own := [one for one in found if one.area == title]:
+        if own := [finding for finding in group if finding.area == title]:
             yield title, own
 
 
 def _sort_findings(report: Report) -> list[Finding]:
-    return sorted(report.findings, key=lambda one: _VERDICT_ORDER.index(one.verdict))
+    return sorted(report.findings, key=lambda finding: _VERDICT_ORDER.index(finding.verdict))
 
 
 def _describe_finding(finding: Finding) -> FindingText:

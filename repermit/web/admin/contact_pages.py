@@ -60,7 +60,7 @@ class _Form(Form):
         for field in self:
             if isinstance(field, SelectField):  # which a RadioField is too
                 field.choices = [
-                    SelectChoice(one.value, gettext(one.label)) for one in field.choices
+                    SelectChoice(choice.value, gettext(choice.label)) for choice in field.choices
                 ]
 
 

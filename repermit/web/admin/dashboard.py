@@ -65,13 +65,17 @@ class PendingDecision:
 @for_viewers
 def show() -> Response:
     """Show all lists, those with a campaign under way first."""
-    standings = sorted(map(_summarise_list, _list_mailing_lists()), key=lambda one: not one.is_live)
+    standings = sorted(
+        map(_summarise_list, _list_mailing_lists()), key=lambda summary: not summary.is_live
+    )
     return render_page(
         "dashboard/show.html",
         standings=standings,
-        waiting=[one for standing in standings for one in _list_pending(standing)],
+        waiting=[summary for standing in standings for summary in _list_pending(standing)],
         in_words=translate_said,
-        fault=server_faults.read_last_fault() if any(one.is_live for one in standings) else None,
+        fault=server_faults.read_last_fault()
+        if any(summary.is_live for summary in standings)
+        else None,
     )
 
 

@@ -81,9 +81,13 @@ def _erase_everywhere(mailing_list: MailingList, contact: Contact) -> AnyRespons
         )
     except Refused as error:
         return _show_page(mailing_list, contact, status=422, wrong=make_sentence(error.said))
-    for one in done.lists:
-        uploads.forget_in_upload(find_list(one.list), key, settings=site.settings)
-    names = ", ".join(one.list for one in done.lists if one.found is privacy_forget.Found.CONTACT)
+    for forgotten in done.lists:
+        uploads.forget_in_upload(find_list(forgotten.list), key, settings=site.settings)
+    names = ", ".join(
+        forgotten.list
+        for forgotten in done.lists
+        if forgotten.found is privacy_forget.Found.CONTACT
+    )
     flash_message(gettext("Erased on every list. It was held on: %(lists)s.", lists=names))
     flash_unfinished_files()
     _flash_user(key)
@@ -92,11 +96,11 @@ def _erase_everywhere(mailing_list: MailingList, contact: Contact) -> AnyRespons
 
 def flash_unfinished_files() -> None:
     """Name the files that are half written and still there, since the address may be in them."""
-    for one in temporary_files(get_site().settings).sweep():
+    for file in temporary_files(get_site().settings).sweep():
         said = gettext(
             "This file is being written now, or was left half written and cannot be deleted, and "
             "the address may be in it: %(file)s",
-            file=str(one.path),
+            file=str(file.path),
         )
         flash_message(said, kind="warning")
 
@@ -205,8 +209,8 @@ def erase_address(slug: str) -> Response:
         )
     except (AddressError, Refused) as error:
         return _show_address_page(mailing_list, wrong=make_sentence(error.said))
-    for one in done.lists:
-        uploads.forget_in_upload(find_list(one.list), key, settings=site.settings)
+    for forgotten in done.lists:
+        uploads.forget_in_upload(find_list(forgotten.list), key, settings=site.settings)
     flash_unfinished_files()
     return _show_address_page(mailing_list, done=done)
 
@@ -221,19 +225,19 @@ def _show_address_page(
         wrong=wrong,
         typed=request.form if wrong else {},
         done=done,
-        lists=[_make_result_fields(one) for one in done.lists] if done else [],
+        lists=[_make_result_fields(forgotten) for forgotten in done.lists] if done else [],
         who=make_actor_formatter(),
         has_others=MailingList.select().where(MailingList.id != mailing_list.id).exists(),
     )
 
 
-def _make_result_fields(one: Forgotten) -> dict[str, Any]:
+def _make_result_fields(forgotten: Forgotten) -> dict[str, Any]:
     """Return what the page shows of one list."""
-    held = one.found is Found.CONTACT
-    is_kept = one.found in {Found.NOTHING, Found.SIGN_UP} and one.suppressed
+    held = forgotten.found is Found.CONTACT
+    is_kept = forgotten.found in {Found.NOTHING, Found.SIGN_UP} and forgotten.suppressed
     return {
-        "slug": one.list,
-        "text": gettext(_FOUND[one.found]),
+        "slug": forgotten.list,
+        "text": gettext(_FOUND[forgotten.found]),
         "is_kept": is_kept,
-        "beyond": one.beyond if held else None,
+        "beyond": forgotten.beyond if held else None,
     }

@@ -84,9 +84,9 @@ WORDS: Mapping[How, str] = {
 }
 
 
-def describe_fault(found: Mapping[str, Any]) -> str:
+def describe_fault(fault: Mapping[str, Any]) -> str:
     """Return a fault, as it is kept in JSON, as a sentence."""
-    return gettext(WORDS[How(found["how"])], seq=found["seq"])
+    return gettext(WORDS[How(fault["how"])], seq=fault["seq"])
 
 
 # --- Whether the record holds. --------------------------------------------------------------------

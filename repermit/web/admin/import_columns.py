@@ -61,10 +61,12 @@ def read_columns(path: Path, mapping: Mapping[str, str]) -> list[ShownColumn]:
 
 def list_columns(glimpses: Sequence[FilePreview]) -> list[ShownColumn]:
     """Return the columns of the tables of a file, each title once."""
-    with_addresses = [one for one in glimpses if any(c.field == "address" for c in one.columns)]
+    with_addresses = [
+        table for table in glimpses if any(c.field == "address" for c in table.columns)
+    ]
     found: dict[str, ShownColumn] = {}
-    for one in with_addresses or glimpses:
-        for column in _iter_columns(one):
+    for table in with_addresses or glimpses:
+        for column in _iter_columns(table):
             found.setdefault(column.name, column)
     return list(found.values())[:MAX_COLUMNS]
 
@@ -86,7 +88,7 @@ def _iter_columns(preview_file: FilePreview) -> Iterator[ShownColumn]:
 def apply_choices(columns: Sequence[ShownColumn], fields: Mapping[str, str]) -> list[ShownColumn]:
     """Return the columns with what is chosen for them, by their names; others stay as they are."""
     known = {"", *rows.FIELDS}
-    chosen = [replace(one, field=fields.get(one.name, one.field)) for one in columns]
+    chosen = [replace(column, field=fields.get(column.name, column.field)) for column in columns]
     return [now if now.field in known else was for was, now in zip(columns, chosen, strict=True)]
 
 

@@ -66,7 +66,7 @@ class WebhookForm(Form):
         lists = MailingList.select().order_by(MailingList.name)
         self.list.choices = [
             ("", gettext("all lists")),
-            *((one.slug, one.name) for one in lists),
+            *((mailing_list.slug, mailing_list.name) for mailing_list in lists),
         ]
 
 
@@ -220,7 +220,7 @@ def redeliver_event(webhook_id: int, delivery_id: int) -> AnyResponse:
 
 
 def _find_webhook(webhook_id: int) -> WebhookFacts:
-    found = [one for one in endpoints.listed() if one.id == webhook_id]
-    if not found:
+    webhooks = [webhook for webhook in endpoints.listed() if webhook.id == webhook_id]
+    if not webhooks:
         raise NotFound("there is no such webhook")
-    return found[0]
+    return webhooks[0]

@@ -97,7 +97,9 @@ def launch_campaign(slug: str) -> AnyResponse:
             actor=get_actor(),
             expected=seen.plan.asked,
             most=_MAX_ASKS_AT_ONCE,
-            problems=[LaunchProblem(code=one.code, found=one.found) for one in problems],
+            problems=[
+                LaunchProblem(code=problem.code, found=problem.found) for problem in problems
+            ],
             accepted=accepted,
             format_note=make_sentence,
             note_language=get_page_language(),
@@ -149,7 +151,7 @@ def _keep_reasons(mailing_list: MailingList) -> None:
 
 def _read_accepted(mailing_list: MailingList, problems: tuple[Finding, ...]) -> dict[str, str]:
     given = read_reasons(mailing_list, get_actor())
-    return {one.code: given.get(one.code, "") for one in problems}
+    return {problem.code: given.get(problem.code, "") for problem in problems}
 
 
 def _word_changed() -> str:
@@ -166,7 +168,7 @@ def _make_version(
     """
     settings = get_site().settings
     asks = (settings.organisation, settings.public_url, settings.timezone)
-    found = sorted((one.code, one.found) for one in problems or ())
+    found = sorted((problem.code, problem.found) for problem in problems or ())
     frozen = (
         mailing_list.id,
         conditions,
@@ -261,8 +263,8 @@ def _list_not_asked(plan: Plan) -> list[tuple[str, str, int]]:
         ),
     }
     rows = [
-        *((*why[one], count) for one, count in plan.excluded.items()),
-        *((*left_out[one], count) for one, count in plan.left_out.items()),
+        *((*why[exclusion], count) for exclusion, count in plan.excluded.items()),
+        *((*left_out[exclusion], count) for exclusion, count in plan.left_out.items()),
     ]
     return [row for row in rows if row[2]]
 
@@ -353,8 +355,8 @@ def read_reasons(mailing_list: MailingList, actor: str) -> Mapping[str, str]:
 
 def group_by_code(problems: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
     """Return what is wrong by its code, under which one reason is given for all of it."""
-    codes = dict.fromkeys(one.code for one in problems)
-    return [(code, [one for one in problems if one.code == code]) for code in codes]
+    codes = dict.fromkeys(problem.code for problem in problems)
+    return [(code, [problem for problem in problems if problem.code == code]) for code in codes]
 
 
 def _start_check(slug: str, about: Any) -> _Check:

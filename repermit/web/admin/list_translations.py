@@ -139,7 +139,7 @@ def save_translation(slug: str) -> AnyResponse:
 
 def _read_language(mailing_list: MailingList) -> str:
     """Return the language that is asked for, or else the first that is not the list's own."""
-    others = [one for one in catalogues.languages() if one != mailing_list.language]
+    others = [code for code in catalogues.languages() if code != mailing_list.language]
     wanted = request.values.get("language", "")
     return wanted if wanted in others else others[0]
 

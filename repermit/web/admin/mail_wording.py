@@ -89,12 +89,14 @@ class WordingForm(Form):
     def __init__(self, *args: Any, mailing_list: MailingList, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         spoken = lookup.list_facts(mailing_list).languages
-        self.language.choices = [SelectChoice(one, name_language(one)) for one in spoken]
+        self.language.choices = [SelectChoice(choice, name_language(choice)) for choice in spoken]
         if self.language.data not in spoken:
             self.language.data = mailing_list.language
         for field in (self.kind, self.shape, self.shade):
-            field.choices = [SelectChoice(one.value, gettext(one.label)) for one in field.choices]
-            known = [one.value for one in field.choices]
+            field.choices = [
+                SelectChoice(choice.value, gettext(choice.label)) for choice in field.choices
+            ]
+            known = [choice.value for choice in field.choices]
             field.data = field.data if field.data in known else known[0]
 
 
@@ -339,7 +341,7 @@ def _show_page(
         frame_url=make_url(
             "mail_wording.show_saved_mail",
             slug=slug,
-            **{one: form[one].data for one in PREVIEW_FIELDS},
+            **{name: form[name].data for name in PREVIEW_FIELDS},
         ),
     )
 

@@ -43,7 +43,10 @@ def show(slug: str) -> Response:
         "processing_record_form/show.html",
         mailing_list=mailing_list,
         texts=register_notes.read_notes(mailing_list).texts,
-        recipients=[(one, wording.role_name(one.role)) for one in _recipients(mailing_list)],
+        recipients=[
+            (recipient, wording.role_name(recipient.role))
+            for recipient in _recipients(mailing_list)
+        ],
         near=[country for country in countries if country[0] in EEA],
         far=[country for country in countries if country[0] not in EEA],
         new=_NEW,
@@ -62,7 +65,7 @@ def _recipients(mailing_list: MailingList) -> tuple[Recipient, ...]:
 def save_notes(slug: str) -> AnyResponse:
     """Keep what was filled in; a field that was not sent stays as it is."""
     mailing_list, site = find_list(slug), get_site()
-    keys = [one.key for one in _recipients(mailing_list)]
+    keys = [recipient.key for recipient in _recipients(mailing_list)]
     names = [*TEXTS, *_list_field_names(keys)]
     given = {name: request.form[name] for name in names if name in request.form}
     given |= {f"{key}.agreement": OWN for key in request.form.getlist("own") if key in keys}

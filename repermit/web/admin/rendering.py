@@ -135,8 +135,10 @@ def get_page_language() -> str:
 def get_browser_language() -> str:
     """Return the language that the browser would read, of those of the admin's pages."""
     # Not `best_match`, for which "nl-NL, en;q=0.5" would rather have English than Dutch.
-    wanted = (catalogues.pick_language(one, otherwise="") for one, _ in request.accept_languages)
-    return next((one for one in wanted if one in LANGUAGES), LANGUAGES[0])
+    languages = (
+        catalogues.pick_language(language, otherwise="") for language, _ in request.accept_languages
+    )
+    return next((language for language in languages if language in LANGUAGES), LANGUAGES[0])
 
 
 def gettext(text: str, **values: object) -> str:

@@ -81,7 +81,7 @@ def _set_body_limit(marks: PagePermissions) -> None:
 
 def _refuse_null_bytes() -> None:
     """Refuse a NUL, which PostgreSQL keeps in no text, and which nobody types."""
-    files = ((one.name or "", one.filename or "") for one in request.files.values())
+    files = ((file.name or "", file.filename or "") for file in request.files.values())
     fields = (*request.args.items(multi=True), *request.form.items(multi=True), *files)
     if any("\0" in text for text in (request.path, *chain.from_iterable(fields))):
         abort(400)

@@ -75,7 +75,9 @@ class SettingsForm:
     def sections(self) -> dict[Section, list[Setting]]:
         """Return the sections with their settings; the kind of account has a form of its own."""
         found = sections_of(self.page).items()
-        return {one: settings for one, settings in found if settings[0].key != "mail.preset"}
+        return {
+            section: settings for section, settings in found if settings[0].key != "mail.preset"
+        }
 
     @cached_property
     def locked(self) -> frozenset[str]:
@@ -95,34 +97,38 @@ class SettingsForm:
     @property
     def can_change(self) -> bool:
         """Say whether anything may be changed here."""
-        return any(one.key not in self.locked for found in self.sections.values() for one in found)
+        return any(
+            setting.key not in self.locked for found in self.sections.values() for setting in found
+        )
 
     @property
     def errors_here(self) -> list[tuple[Setting, str]]:
         """Return the settings of the form that something speaks against, and what."""
-        shown = (one for settings in self.sections.values() for one in settings)
-        return [(one, error) for one in shown if (error := self.error_at(one))]
+        shown = (setting for settings in self.sections.values() for setting in settings)
+        return [(setting, error) for setting in shown if (error := self.error_at(setting))]
 
     @property
     def errors_elsewhere(self) -> list[str]:
         """Return what speaks against a choice that is about no field of this page."""
         return [
-            f"{gettext(SETTINGS[one.key].label)}: {make_sentence(one.said)}"
-            for one in self.errors
-            if one.key not in self.texts
+            f"{gettext(SETTINGS[error.key].label)}: {make_sentence(error.said)}"
+            for error in self.errors
+            if error.key not in self.texts
         ]
 
     def error_at(self, setting: Setting) -> str:
         """Return what speaks against a value, "" if nothing does."""
-        return " ".join(make_sentence(one.said) for one in self.errors if one.key == setting.key)
+        return " ".join(
+            make_sentence(error.said) for error in self.errors if error.key == setting.key
+        )
 
     def is_open(self, settings: Iterable[Setting]) -> bool:
         """Say whether somebody has to see what is in a section."""
         return any(
-            self.settings.origins.get(one.key) is Origin.CHOSEN
-            or one.key in self.kept_secrets
-            or self.error_at(one)
-            for one in settings
+            self.settings.origins.get(setting.key) is Origin.CHOSEN
+            or setting.key in self.kept_secrets
+            or self.error_at(setting)
+            for setting in settings
         )
 
     def value(self, setting: Setting) -> str:
@@ -143,7 +149,7 @@ class SettingsForm:
     def options(self, setting: Setting) -> list[tuple[str, str]]:
         """Return what may be chosen, with what it is called."""
         if setting.kind == "timezone":
-            return [(one, one.replace("_", " ")) for one in _list_zones(self.texts[setting.key])]
+            return [(zone, zone.replace("_", " ")) for zone in _list_zones(self.texts[setting.key])]
         return [(value, gettext(title)) for value, title in setting.choices.items()]
 
 
@@ -155,7 +161,7 @@ def _list_zones(at_present: str) -> list[str]:
 
 def list_keys(page: str) -> list[str]:
     """Return the keys of a page, in the order in which they are shown."""
-    return [one.key for settings in sections_of(page).values() for one in settings]
+    return [setting.key for settings in sections_of(page).values() for setting in settings]
 
 
 def make_form(

@@ -78,9 +78,9 @@ def show_installation() -> Response:
         groups=_list_titles(),
         settings=settings,
         values=[
-            (one, describe_value(one, one.value_in(settings)))
-            for one in SETTINGS.values()
-            if not one.section
+            (setting, describe_value(setting, setting.value_in(settings)))
+            for setting in SETTINGS.values()
+            if not setting.section
         ],
         pages=PAGES,
     )
@@ -174,10 +174,10 @@ def _flash_outcome(changed: tuple[str, ...], report: Report | None) -> None:
         flash_message(gettext("Saved. It holds from now on, without a restart."))
     elif report is None:
         flash_message(gettext("Nothing was to be changed."))
-    for one in report.findings if report else ():
-        found, remedy = word_finding(one)
+    for finding in report.findings if report else ():
+        found, remedy = word_finding(finding)
         said = f"{found} {remedy}".strip().replace("`", "")
-        flash_message(said, kind="done" if one.verdict == "ok" else "warning")
+        flash_message(said, kind="done" if finding.verdict == "ok" else "warning")
 
 
 def _try_login(group: str, settings: Settings) -> Report:

@@ -102,9 +102,9 @@ def _find_text(language: str, key: str) -> Text:
     return catalogue_overrides.texts_in(language).get(key) or abort(404)
 
 
-def _find_position(found: Sequence[Text], after: str) -> int:
+def _find_position(texts: Sequence[Text], after: str) -> int:
     """Return where the texts begin that come after one; 0 if there is no such one."""
-    keys = [text.key for text in found]
+    keys = [text.key for text in texts]
     return keys.index(after) + 1 if after in keys else 0
 
 

@@ -225,13 +225,15 @@ def _list_granted() -> dict[str, dict[str, list[str]]]:
     return found
 
 
-def _take_names(found: dict[str, dict[str, list[str]]], maker: str) -> dict[str, list[str]]:
-    return found.setdefault(maker, {"tokens": [], "hooks": []})
+def _take_names(
+    names_by_maker: dict[str, dict[str, list[str]]], maker: str
+) -> dict[str, list[str]]:
+    return names_by_maker.setdefault(maker, {"tokens": [], "hooks": []})
 
 
 def _find_user(user_id: int) -> Person:
     """Return a user; the page that does not exist if there is none."""
-    found = [one for one in users.people() if one.id == user_id]
+    found = [person for person in users.people() if person.id == user_id]
     if not found:
         abort(404)
     return found[0]

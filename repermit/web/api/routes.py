@@ -49,8 +49,8 @@ def openapi() -> Response:
 @require_scope("read:status")
 def lists() -> Response:
     """Return all lists."""
-    found = MailingList.select().order_by(MailingList.slug)
-    return jsonify(lists=[{name: getattr(one, name) for name in _LIST_FIELDS} for one in found])
+    rows = MailingList.select().order_by(MailingList.slug)
+    return jsonify(lists=[{name: getattr(row, name) for name in _LIST_FIELDS} for row in rows])
 
 
 @api.get("/lists/<slug>/status")

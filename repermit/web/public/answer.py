@@ -365,7 +365,9 @@ def choose_unknown_language(about: MailingListFacts | None = None) -> str:
     about = about or _find_only_list()
     offered = list_language_names(about)
     otherwise = about.language if about else "en"
-    return next((one for one in list_browser_languages() if one in offered), otherwise)
+    return next(
+        (language for language in list_browser_languages() if language in offered), otherwise
+    )
 
 
 def _find_only_list() -> MailingListFacts | None:

@@ -96,8 +96,8 @@ class SignUpLimits:
         waits = (
             self._clients.take_request(_get_network(route.client), now=now),
             *(
-                self._relays.take_request(_get_network(one), now=now)
-                for one in route.doubtful_relays
+                self._relays.take_request(_get_network(relay), now=now)
+                for relay in route.doubtful_relays
             ),
         )
         return max(waits)

@@ -283,7 +283,7 @@ def _download_data(opened: Opened) -> Response:
     document = my_data.document(
         _read_held_data(opened),
         organisation=get_site().settings.organisation,
-        recipients=[one for _, one in _list_recipients(opened)],
+        recipients=[recipient for _, recipient in _list_recipients(opened)],
         now=get_arrival(),
     )
     response = Response(
@@ -322,11 +322,11 @@ def _show_expired(_error: _ExpiredError) -> Response:
     )
 
 
-def _require_current(found: _Found | None) -> _Found:
+def _require_current(current: _Found | None) -> _Found:
     """Return what was found, or end the request with the page that says that time is over."""
-    if found is None:
+    if current is None:
         raise _ExpiredError
-    return found
+    return current
 
 
 def _read_held_data(opened: Opened) -> Held:
@@ -343,22 +343,22 @@ def _list_recipients(opened: Opened) -> list[tuple[str, Recipient]]:
     Who the organisation is itself has no name.
     """
     mailing_list = find_list(opened.mailing_list.slug)
-    known = data_recipients.list_recipients(
+    recipients = data_recipients.list_recipients(
         mailing_list,
         settings=get_site().settings,
         notes=register_notes.read_notes(mailing_list),
     )
     return [
         (
-            one.key,
+            recipient.key,
             Recipient(
-                role=one.role,
-                name="" if one.is_own else one.name or one.server,
-                country=one.country,
-                safeguard=one.safeguard if one.is_abroad else "",
+                role=recipient.role,
+                name="" if recipient.is_own else recipient.name or recipient.server,
+                country=recipient.country,
+                safeguard=recipient.safeguard if recipient.is_abroad else "",
             ),
         )
-        for one in known
+        for recipient in recipients
     ]
 
 
@@ -389,7 +389,7 @@ def _make_held_fields(
     held: Held, reader: Reader, recipients: list[tuple[str, Recipient]]
 ) -> dict[str, Any]:
     voice, retention = make_voice(reader), get_site().settings.retention
-    names = {key: one.name for key, one in recipients}
+    names = {key: item.name for key, item in recipients}
     return {
         "held": held,
         "language_name": list_language_names().get(held.language, held.language),
@@ -404,13 +404,13 @@ def _make_held_fields(
         if held.openings
         else [],
         "suppressions": [
-            my_data_text.describe_suppression(one, voice) for one in held.suppressions
+            my_data_text.describe_suppression(item, voice) for item in held.suppressions
         ],
         "looks": [voice.format_time(at) for at, _what in held.looks],
         "source": my_data_text.describe_source(held, voice),
-        "recipients": [my_data_text.describe_recipient(one, voice) for _, one in recipients],
+        "recipients": [my_data_text.describe_recipient(item, voice) for _, item in recipients],
         "handed_on": [
-            my_data_text.describe_disclosure(one, voice, names) for one in held.handed_on
+            my_data_text.describe_disclosure(item, voice, names) for item in held.handed_on
         ],
-        "terms": [my_data_text.describe_retention(one, voice, retention) for one in held.terms],
+        "terms": [my_data_text.describe_retention(item, voice, retention) for item in held.terms],
     }

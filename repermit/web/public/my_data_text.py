@@ -36,7 +36,7 @@ class HistoryEvent:
 
 def list_history(held: Held, voice: Voice) -> list[HistoryEvent]:
     """Return what was sent, answered, recorded and taken in, the oldest first."""
-    found = sorted(_iter_history(held, voice), key=lambda one: one[0])
+    found = sorted(_iter_history(held, voice), key=lambda event: event[0])
     return [
         HistoryEvent(moment=voice.format_time(at), what=what, lines=tuple(filter(None, lines)))
         for at, what, lines in found
@@ -171,13 +171,13 @@ def describe_openings(openings: Openings, voice: Voice) -> list[str]:
     links = [
         of_a_link
         % {
-            "link": names[one.link],
-            "gets": one.gets,
-            "heads": one.heads,
-            "first": voice.format_time(one.first_at),
-            "last": voice.format_time(one.last_at),
+            "link": names[opening.link],
+            "gets": opening.gets,
+            "heads": opening.heads,
+            "first": voice.format_time(opening.first_at),
+            "last": voice.format_time(opening.last_at),
         }
-        for one in openings.links
+        for opening in openings.links
     ]
     moments = (
         (
@@ -198,18 +198,18 @@ def describe_openings(openings: Openings, voice: Voice) -> list[str]:
     return [*links, *told, *suspect]
 
 
-def describe_suppression(one: Suppressed, voice: Voice) -> str:
+def describe_suppression(suppression: Suppressed, voice: Voice) -> str:
     """Return that an address is not asked again, and since when."""
     gettext = voice.gettext
     text = (
         gettext("This address gets no mail from any of our lists, since %(moment)s.")
-        if one.is_for_all
+        if suppression.is_for_all
         else gettext("This address gets no mail from this list, since %(moment)s.")
     )
-    return text % {"moment": voice.format_time(one.at)}
+    return text % {"moment": voice.format_time(suppression.at)}
 
 
-def describe_recipient(one: Recipient, voice: Voice) -> str:
+def describe_recipient(recipient: Recipient, voice: Voice) -> str:
     """Return who gets the data, what for, and in which country if that is known."""
     gettext = voice.gettext
     what = {
@@ -221,18 +221,20 @@ def describe_recipient(one: Recipient, voice: Voice) -> str:
         "webhook": gettext("A program that is told of answers and of who leaves"),
         "api": gettext("A program that may ask for addresses and answers"),
         "other": gettext("Another recipient"),
-    }[one.role]
+    }[recipient.role]
     who = ", ".join(
-        filter(None, (one.name or gettext("we ourselves"), voice.name_country(one.country)))
+        filter(
+            None, (recipient.name or gettext("we ourselves"), voice.name_country(recipient.country))
+        )
     )
     text = gettext("%(what)s: %(who)s.") % {"what": what, "who": who}
-    if one.safeguard:
+    if recipient.safeguard:
         protected = gettext("What protects the data outside the European Economic Area: %(how)s.")
-        text += " " + protected % {"how": one.safeguard.rstrip(".")}
+        text += " " + protected % {"how": recipient.safeguard.rstrip(".")}
     return text
 
 
-def describe_disclosure(one: HandedOn, voice: Voice, names: Mapping[str, str]) -> str:
+def describe_disclosure(disclosure: HandedOn, voice: Voice, names: Mapping[str, str]) -> str:
     """Return in which file the address was, or which program was told of it, and when."""
     gettext = voice.gettext
     what = {
@@ -243,9 +245,13 @@ def describe_disclosure(one: HandedOn, voice: Voice, names: Mapping[str, str]) -
         "evidence": gettext("a file of the record"),
         "archive": gettext("an archive of the list"),
         "told": gettext("word of your answer, or that you left"),
-    }[one.what]
-    known = {"moment": voice.format_time(one.at), "what": what, "to": names.get(one.to, one.to)}
-    if one.to:
+    }[disclosure.what]
+    known = {
+        "moment": voice.format_time(disclosure.at),
+        "what": what,
+        "to": names.get(disclosure.to, disclosure.to),
+    }
+    if disclosure.to:
         return gettext("%(moment)s: %(what)s, for %(to)s.") % known
     return gettext("%(moment)s: %(what)s.") % known
 
@@ -262,18 +268,18 @@ def describe_source(held: Held, voice: Voice) -> str:
     return said or gettext("We do not know.")
 
 
-def describe_retention(one: Term, voice: Voice, retention: Retention) -> str:
+def describe_retention(term: Term, voice: Voice, retention: Retention) -> str:
     """Return what is kept how long."""
     gettext = voice.gettext
     known = {
-        "moment": voice.format_time(one.until),
-        "day": voice.format_day(one.until),
+        "moment": voice.format_time(term.until),
+        "day": voice.format_day(term.until),
         "years": retention.evidence_years,
         "days": retention.access_days,
     }
     proof = (
         gettext("The proof of what you answered: until %(day)s.")
-        if one.until
+        if term.until
         else voice.ngettext(
             "The proof of what you answered: for one year after you have left the list.",
             "The proof of what you answered: for %(years)s years after you have left the list.",
@@ -285,7 +291,7 @@ def describe_retention(one: Term, voice: Voice, retention: Retention) -> str:
             "Your address, name and language: until %(day)s, when they are deleted by themselves, "
             "or until you have them deleted here."
         )
-        if one.until
+        if term.until
         else gettext(
             "Your address, name and language: as long as you want these mails, or until you have "
             "them deleted here."
@@ -314,7 +320,7 @@ def describe_retention(one: Term, voice: Voice, retention: Retention) -> str:
             "address once that is deleted."
         ),
         "links": gettext("The links that were asked for here: for one day."),
-    }[one.what] % known
+    }[term.what] % known
 
 
 def describe_kept_after_erasure(

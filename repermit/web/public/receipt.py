@@ -79,12 +79,12 @@ def _make_receipt_fields(
         "number": made["header"]["receipt_id"],
         "events": [
             (
-                voice.format_time(datetime.fromisoformat(one["event_time"])),
+                voice.format_time(datetime.fromisoformat(event["event_time"])),
                 page_text.describe_consent(
-                    one["event_state"], voice, is_represented=one["entity_id"] == REPRESENTATIVE
+                    event["event_state"], voice, is_represented=event["entity_id"] == REPRESENTATIVE
                 ),
             )
-            for one in record["event"]
+            for event in record["event"]
         ],
         "wordings": [notice[name] for name in ("mail", "page", "form") if name in notice],
         "checkpoint": made["checkpoint"],
