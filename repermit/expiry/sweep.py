@@ -20,7 +20,8 @@ from repermit.db.work_steps import LARGEST_STEP, StepSize, run_steps
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.expiry.decision import (
+from repermit.expiry.downtime import measure_downtime, save_heartbeat
+from repermit.expiry.forecast import (
     ExpiryResult,
     collect_proofs,
     count_outcomes,
@@ -30,7 +31,6 @@ from repermit.expiry.decision import (
     list_undecided,
     predict_verdicts,
 )
-from repermit.expiry.downtime import measure_downtime, save_heartbeat
 from repermit.rules.consent import (
     CampaignState,
     Dropped,

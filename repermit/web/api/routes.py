@@ -11,13 +11,14 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
+import repermit
+from repermit import package_files
 from repermit.campaigns import progress
 from repermit.contacts import lookup
 from repermit.db.models.base import stored
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import NotFound
 from repermit.web.api.authentication import for_everybody, note_look, require_scope
-from repermit.web.api.openapi import make_openapi_document
 from repermit.web.api.problems import PREFIX, ApiError, make_error_problem
 from repermit.web.request_context import get_arrival, get_site
 from repermit.webhooks import events
@@ -36,6 +37,17 @@ DEFAULT_ENTRIES = 100
 MAX_ADDRESS_LENGTH = 320
 
 _LIST_FIELDS = "slug name purpose frequency privacy_url language sender sensitive".split()
+
+
+def make_openapi_document(public_url: str) -> dict[str, Any]:
+    """Return the description of the API (OpenAPI 3.1) for the installation at this URL.
+
+    It is `repermit/data/openapi.json`, which tests hold against the routes and their answers.
+    """
+    description = package_files.data("openapi.json")
+    description["info"]["version"] = repermit.__version__
+    description["servers"] = [{"url": public_url + PREFIX}]
+    return description
 
 
 @api.get("/openapi.json")

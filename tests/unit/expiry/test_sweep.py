@@ -27,8 +27,8 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.evidence.chain import keep_wording
 from repermit.evidence.verify import chain
-from repermit.expiry.decision import ExpiryResult
 from repermit.expiry.downtime import assume_up_until
+from repermit.expiry.forecast import ExpiryResult
 from repermit.expiry.sweep import expire_due, preview_expiry
 from repermit.rules.consent import (
     Basis,

@@ -20,7 +20,7 @@ from repermit.evidence.consent_receipt import REPRESENTATIVE
 from repermit.rules.consent import Basis, CampaignState, MailKind, MailState, Reason
 from repermit.rules.consent import Status as ContactStatus
 from repermit.web.api import routes
-from repermit.web.api.openapi import make_openapi_document
+from repermit.web.api.routes import make_openapi_document
 from repermit.webhooks import events as webhooks_events
 from tests.support.builders import (
     NOW,
