@@ -52,7 +52,7 @@ class PendingOpenings:
         # Whoever holds `_writing` may wait for the database, whoever holds `_mutex` for nothing.
         self._writing, self._mutex = threading.Lock(), threading.Lock()
 
-    def note(self, uid: str, request: LinkRequest) -> None:
+    def add(self, uid: str, request: LinkRequest) -> None:
         """Note that a link of the contact with this uid was opened."""
         with self._mutex:
             requests = self._by_uid.get(uid, [])
@@ -93,9 +93,9 @@ class PendingOpenings:
         with self._mutex:
             uids = sorted(self._by_uid)
         size, reached = StepSize(most=_MAX_PER_STEP), 0
-        while some := uids[reached : reached + size.rows]:
-            reached += len(some)
-            self._write_step(database, some, size)
+        while chunk := uids[reached : reached + size.rows]:
+            reached += len(chunk)
+            self._write_step(database, chunk, size)
         self._write_postponed(database)
         return len(uids)
 
@@ -126,7 +126,7 @@ class PendingOpenings:
     def _restore(self, requests: dict[str, list[LinkRequest]]) -> None:
         for uid, contact_requests in requests.items():
             for request in contact_requests:
-                self.note(uid, request)
+                self.add(uid, request)
 
     def _pop_requests(self, uids: Sequence[str]) -> dict[str, list[LinkRequest]]:
         with self._mutex:

@@ -1,4 +1,4 @@
-"""Weighing a press: what speaks for a program in it, and whether a Yes is held for that.
+"""Assessing a press: whether a program may have made it, and whether its Yes is held.
 
 Must be called inside the caller's transaction, with the contact locked.
 """
@@ -22,7 +22,7 @@ from repermit.signed_links import Form
 
 @dataclass(frozen=True, kw_only=True)
 class Press:
-    """What a press is worth, and what its trace tells.
+    """The assessment of a press, with its trace.
 
     `mark` is that of the round in which a Yes is held, "" if it is not. `takes_back` says that a No
     undoes the Yes of its own page, which was no person's. `is_spent` says that its form does not
@@ -49,7 +49,7 @@ def assess_press(
     mark: str,
     form: Form | None,
 ) -> Press:
-    """Say what a press is worth, and keep what the next one is weighed by.
+    """Assess a press, and save what the next assessment needs.
 
     `mark` is what the button of a page that asked again sent along, "" from any other; `form` is
     None where no page is needed, as for a mail program's No (RFC 8058).
@@ -58,7 +58,8 @@ def assess_press(
     signs = bot_detection.signs(answer.value, past, arrived=arrived, mailed_at=standing.mailed_at)
     is_beside_yes = answer is Answer.NO and _is_no_beside_yes(contact, past, form)
     takes_back = answer is Answer.NO and (
-        is_taken_back(contact, past, mark) or (is_beside_yes and _stands_by_press(contact, past))
+        is_taken_back(contact, past, mark)
+        or (is_beside_yes and _is_confirmed_by_press(contact, past))
     )
     outcome = predict_decision(standing, answer, arrived=arrived).outcome
     is_current = form is None or form.version == contact.form_version
@@ -93,10 +94,10 @@ def assess_press(
 
 def is_taken_back(contact: Contact, past: Past, mark: str) -> bool:
     """Say whether another press of a round undoes the Yes by which a contact is confirmed."""
-    return _stands_by_press(contact, past) and bot_detection.takes_back(past, mark)
+    return _is_confirmed_by_press(contact, past) and bot_detection.takes_back(past, mark)
 
 
-def _stands_by_press(contact: Contact, past: Past) -> bool:
+def _is_confirmed_by_press(contact: Contact, past: Past) -> bool:
     """Say whether a contact is confirmed by the Yes that was pressed last."""
     return contact.basis == Basis.ANSWER and contact.basis_at == past.yes_at
 
@@ -107,7 +108,7 @@ def _is_no_beside_yes(contact: Contact, past: Past, form: Form | None) -> bool:
     It is of the same page, or of one that was open with it: nothing was pressed in between.
     """
     is_next = form is not None and form.version == contact.form_version - 1
-    return is_next and (_stands_by_press(contact, past) or bot_detection.is_awaited(past))
+    return is_next and (_is_confirmed_by_press(contact, past) or bot_detection.is_awaited(past))
 
 
 def _is_asked_again(past: Past, signs: tuple[Sign, ...], form: Form | None) -> bool:
@@ -139,7 +140,7 @@ def _is_open(contact: Contact) -> bool:
 def _make_trace(
     past: Past, signs: Iterable[Sign], *, asked_again_at: datetime | None = None
 ) -> dict[str, Any]:
-    """Return what speaks for and against a person, for the trace of the answer."""
+    """Return the trace of an answer: its openings and the signs of a program."""
     trace = {
         "openings": click_log.openings_told(past.openings),
         "signs": [str(sign) for sign in signs],

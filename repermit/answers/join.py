@@ -45,7 +45,7 @@ def request_sign_up(
     language: str,
     now: datetime,
 ) -> None:
-    """Owe the holder of an address a mail with a link, three a day at most.
+    """Enqueue a mail with a link to the holder of an address, three a day at most.
 
     It does the same whether or not the address is on the list, and says nothing about it. Raises
     AddressError for what is no address.
@@ -97,19 +97,19 @@ def find_or_make_contact(sign_up: SignUp, arrived: datetime, settings: Settings)
     conditions = (Contact.list == sign_up.list_id, Contact.address_key == sign_up.address_key)
     contact: Contact | None = lock_rows(Contact.select().where(*conditions)).first()
     if contact is None:
-        return _new_contact(sign_up, arrived, settings)
+        return _make_contact(sign_up, arrived, settings)
     return contact
 
 
 def save_form_fields(sign_up: SignUp, contact: Contact) -> None:
-    """Save a contact as it has called itself in the form."""
+    """Save the name, address and language from the form in a contact."""
     contact.address = sign_up.address
     contact.name = sign_up.name or contact.name
     contact.language = sign_up.language or contact.language
     contact.save()
 
 
-def _new_contact(sign_up: SignUp, arrived: datetime, settings: Settings) -> Contact:
+def _make_contact(sign_up: SignUp, arrived: datetime, settings: Settings) -> Contact:
     address = email_address.Address(sign_up.address, sign_up.address_key)
     language = lookup.list_facts(sign_up.list).pick_language(sign_up.language)
     contact = lookup.new_contact(
@@ -178,7 +178,7 @@ def confirm_sign_up(
     mark: str = "",
     form: Form | None = None,
 ) -> SignUpResult | None:
-    """Put the person whom a sign-up's link names on its list, with the evidence.
+    """Confirm a sign-up: put its person on the list, with the evidence.
 
     `arrived` is when the press reached us; `language` is that of the page, `mark` what its
     button sent along, "" unless it asked again, and `form` the form that it stood in. The outcome
@@ -193,7 +193,7 @@ def confirm_sign_up(
         predicted = _predict_outcome(sign_up, arrived)
         if predicted is not Outcome.CONFIRM:
             return _make_result(sign_up, predicted)
-        if form and form.version != _current_form_version(sign_up):
+        if form and form.version != _get_form_version(sign_up):
             return _make_result(sign_up, Outcome.ASK)
         past = _read_past(sign_up)
         sign_up.form_version += 1
@@ -245,7 +245,7 @@ def decline_sign_up(
     trace: Trace,
     form: Form | None = None,
 ) -> SignUpResult | None:
-    """Note that whoever has the mail does not want what was signed up for.
+    """Decline a sign-up at the request of the mail's reader.
 
     `form` is the form of the page, as for the Yes; what was pressed after a Yes counts if it stood
     beside that. Whom this link has put on the list it takes off again; nothing else changes. Within
@@ -260,13 +260,13 @@ def decline_sign_up(
             return None
         predicted = _predict_outcome(sign_up, arrived)
         if predicted is Outcome.CONFIRM:
-            if form and form.version != _current_form_version(sign_up):
+            if form and form.version != _get_form_version(sign_up):
                 return _make_result(sign_up, Outcome.ASK)
             sign_up.declined_at = arrived
             sign_up.form_version += 1
             sign_up.save()
             return _make_result(sign_up, predicted)
-        if form and form.version not in _form_versions_beside_yes(sign_up):
+        if form and form.version not in _get_versions_beside_yes(sign_up):
             return _make_result(sign_up, predicted)
         conditions = (Contact.list == sign_up.list_id, Contact.address_key == sign_up.address_key)
         contact: Contact | None = Contact.get_or_none(
@@ -296,7 +296,7 @@ def decline_sign_up(
 
 
 def _undo_yes(contact: Contact, trace: Trace, settings: Settings, *, at: datetime) -> None:
-    """Let whoever stood somewhere before the Yes of a sign-up stand there; take off anybody new."""
+    """Undo a sign-up's Yes: restore the former standing, or remove a new contact."""
     method, key = consent_receipt.BOTH_PRESSED, settings.fingerprint_key
     trace_fields = {"network": trace.network, "browser": trace.browser}
     act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=trace_fields)
@@ -307,7 +307,7 @@ def _undo_yes(contact: Contact, trace: Trace, settings: Settings, *, at: datetim
 
 
 def _read_past(sign_up: SignUp) -> Past:
-    """Return what a sign-up's page has been through, as the rules read it."""
+    """Return the past presses on a sign-up's page, as the rules read them."""
     return Past(
         no_at=sign_up.declined_at,
         doubted_at=sign_up.doubted_at,
@@ -316,7 +316,7 @@ def _read_past(sign_up: SignUp) -> Past:
 
 
 def _describe_doubts(past: Past, signs: Iterable[Sign]) -> dict[str, Any]:
-    """Return what spoke against a Yes that was settled by a further press."""
+    """Describe the doubts about a Yes that a further press settled."""
     if past.doubted_at is None:
         return {}
     return {
@@ -331,7 +331,7 @@ def _predict_outcome(sign_up: SignUp, moment: datetime) -> Outcome:
     return Outcome.CONFIRM if moment < sign_up.at + _LINK_VALIDITY else Outcome.LATE
 
 
-def _current_form_version(sign_up: SignUp) -> int:
+def _get_form_version(sign_up: SignUp) -> int:
     """Return the version of the forms that count now.
 
     It grows with each press on the page of the sign-up and with each of the person's elsewhere, so
@@ -341,12 +341,12 @@ def _current_form_version(sign_up: SignUp) -> int:
     return sign_up.form_version + (contact.form_version if contact else 0)
 
 
-def _form_versions_beside_yes(sign_up: SignUp) -> tuple[int, int]:
+def _get_versions_beside_yes(sign_up: SignUp) -> tuple[int, int]:
     """Return the versions of forms whose No counts after a Yes: now, and on the page of that Yes.
 
     That Yes was a press on the page, and an answer of the contact's.
     """
-    version = _current_form_version(sign_up)
+    version = _get_form_version(sign_up)
     return version, version - 2
 
 
@@ -395,6 +395,6 @@ def _make_result(sign_up: SignUp, outcome: Outcome, signs: tuple[Sign, ...] = ()
         standing=standing,
         ends_at=sign_up.at + _LINK_VALIDITY,
         mark=bot_detection.awaited_mark(_read_past(sign_up)),
-        form_version=_current_form_version(sign_up),
+        form_version=_get_form_version(sign_up),
         signs=signs,
     )

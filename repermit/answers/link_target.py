@@ -59,7 +59,7 @@ class PageShown:
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """Where a contact stands, and what it was told.
+    """The present state of a contact, and what it was told.
 
     `address` is in part and "" after erasure, `is_gone` says that nothing is held any more.
     `mailing_list` is as the mail of the latest campaign told it, if there was one. `deadline` is
@@ -171,7 +171,7 @@ def read_standing(contact: Contact, opening: Opening | None) -> Standing:
     digest = (ask.wording or _find_newest_wording(ask, contact)) if ask else ""
     list_facts = _read_list_facts(digest) if digest else lookup.list_facts(contact.list)
     return Standing(
-        **_contact_fields(contact, opening),
+        **_read_contact_fields(contact, opening),
         language=list_facts.pick_language(contact.language),
         mailing_list=list_facts,
         campaign=ask.campaign if ask else 0,
@@ -184,10 +184,10 @@ def read_standing(contact: Contact, opening: Opening | None) -> Standing:
 
 def update_standing(standing: Standing, contact: Contact, opening: Opening | None) -> Standing:
     """Return where a contact stands after an act on it alone, in the transaction of that act."""
-    return replace(standing, **_contact_fields(contact, opening))
+    return replace(standing, **_read_contact_fields(contact, opening))
 
 
-def _contact_fields(contact: Contact, opening: Opening | None) -> dict[str, Any]:
+def _read_contact_fields(contact: Contact, opening: Opening | None) -> dict[str, Any]:
     return {
         "uid": contact.uid,
         "address": email_address.in_part(contact.address) if contact.address else "",
@@ -220,7 +220,7 @@ def predict_decision(standing: Standing, answer: Answer, *, arrived: datetime) -
 
 
 def make_join_id(mailing_list: MailingListFacts | MailingList, *, settings: Settings) -> str:
-    """Return what names a list in the address of its sign-up page.
+    """Return the name of a list in the address of its sign-up page.
 
     It is the slug, or on a sensitive list 16 hexadecimal digits that tell nothing and do not
     change when the keys of the links do.
@@ -308,6 +308,6 @@ _WORDINGS_QUERY = PreparedQuery(
 
 @lru_cache(maxsize=64)
 def _read_list_facts(digest: str) -> MailingListFacts:
-    """Return what a wording told of its list; a digest stands for one text, in any database."""
+    """Return the list's facts from a frozen wording, by its digest."""
     content = Wording.select(Wording.content).where(Wording.digest == digest).get().content
     return frozen_draft.read_draft(content).mailing_list

@@ -53,7 +53,7 @@ def record_answer(
     mark: str = "",
     form: Form | None = None,
 ) -> RecordedAnswer | None:
-    """Record the answer of the person whom a link names.
+    """Record the answer of a link's person.
 
     `arrived` is when the answer reached us, stamped before any lock; `page` returns what somebody
     who stands so was shown, if there was a page, and what it raises leaves everything as it was;
@@ -135,7 +135,7 @@ def disown_yes(
     seen: Iterable[LinkRequest] = (),
     mark: str = "",
 ) -> RecordedAnswer | None:
-    """Note that whoever was asked again says not to have pressed Yes.
+    """Record that a contact who was asked again did not press Yes.
 
     The Yes of the same page, whose buttons send `mark` along, is taken back: the outcome is
     `remove`. Otherwise nothing else changes, and it is what a Yes would do now. Returns None if
@@ -164,7 +164,7 @@ def disown_yes(
 def retract_yes(
     contact: Contact, method: str, trace_fields: dict[str, Any], settings: Settings, *, at: datetime
 ) -> RecordedAnswer:
-    """Take off whom a Yes has put on the list that was no person's, as `method` says.
+    """Remove a contact whose Yes came from a program; `method` says how that was found.
 
     The contact is locked, and the reason is `request`: it is no No of the person's, nor a
     withdrawal, who may never have consented (GDPR art. 4(11)). What would tell them of a Yes is not
@@ -283,7 +283,7 @@ def _apply_decision(
 def _make_consent_record(
     standing: Standing, answer: Answer, arrived: datetime, method: Method
 ) -> dict[str, Any]:
-    """Return what is kept of an answer as its proof (GDPR art. 7(1), EDPB 05/2020 §108)."""
+    """Return the consent record of an answer (GDPR art. 7(1), EDPB 05/2020 §108)."""
     return {
         "answer": str(answer),
         "method": method,
@@ -297,13 +297,13 @@ def _make_consent_record(
 
 
 def _describe_wording(standing: Standing, language: str) -> dict[str, str | bool]:
-    """Return in which language somebody was asked for what, and in which words."""
+    """Return the language of the question, and the list's words in it."""
     list_facts = standing.mailing_list.in_language(language)
     return {"language": language, **lookup.list_told(list_facts)}
 
 
 def describe_giver(given_by: Giver) -> dict[str, str]:
-    """Return what the proof says of who gave an answer, if it was not the person themselves.
+    """Return the consent record's fields about a representative who gave the answer.
 
     Under 16, or under guardianship, consent is the representative's (GDPR art. 8(1), UAVG art. 5).
     """
@@ -311,7 +311,7 @@ def describe_giver(given_by: Giver) -> dict[str, str]:
 
 
 def _note_still_mailed(contact: Contact | None, arrived: datetime) -> None:
-    """Note that a tool elsewhere still mails somebody of whom nothing is held, once a day."""
+    """Note, once a day, that another tool still mails somebody who is erased here."""
     subject = contact.subject if contact else ""
     is_noted = (
         Evidence.select()

@@ -1,4 +1,4 @@
-"""Whom a campaign asks: who may be, counting them, and what other campaigns still owe.
+"""The audience of a campaign: who may be asked, their counts, and competing campaigns.
 
 What can be told from kept counts is; only what is suppressed is looked up address by address, where
 the list is not too large.
@@ -106,7 +106,7 @@ def count_audience(
 
 
 def _sum_by_language(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Return how many there are of each language of whom there are any, in their order."""
+    """Add up counts by language, without zeros and in the order of the languages."""
     sums: Counter[str] = Counter()
     for language, n in counts:
         sums[language] += n
@@ -114,7 +114,7 @@ def _sum_by_language(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
 
 
 def make_empty_audience(mailing_list: MailingList) -> Audience | None:
-    """Return that nobody else is asked while a list's campaign is live, in its languages."""
+    """Return an empty audience in a live campaign's languages; None if none is live."""
     campaign = latest_campaign(mailing_list)
     if campaign is None or not CampaignState(campaign.state).is_live:
         return None
@@ -148,10 +148,10 @@ def count_unsent(campaign: Campaign) -> int:
 
 def count_unsent_by_domain(campaign: Campaign) -> Mapping[str, int]:
     """Return how many of them go to each domain."""
-    return _count_by_domain(Contact.select().join(Mail).where(*_unsent_conditions(campaign)))
+    return _count_by_domain(Contact.select().join(Mail).where(*_make_unsent_conditions(campaign)))
 
 
-def _unsent_conditions(campaign: Campaign) -> tuple[Any, ...]:
+def _make_unsent_conditions(campaign: Campaign) -> tuple[Any, ...]:
     return (Mail.campaign == campaign, Mail.kind == MailKind.ASK, Mail.state.in_(NOT_STARTED))
 
 
@@ -245,7 +245,7 @@ def may_be_asked_between(
     include_thin: bool,  # noqa: FBT001
     numbers: tuple[int, int],
 ) -> Any:
-    """Return the same for those whose numbers lie between two, both included.
+    """Return `may_be_asked` for contacts between two numbers, both included.
 
     The list is worked out, so that SQLite finds them by number: without statistics it would look
     through the whole list for each few.
@@ -255,12 +255,12 @@ def may_be_asked_between(
 
 
 def _may_be_asked(include_thin: bool) -> Any:  # noqa: FBT001
-    """Return the same for any list."""
+    """Return `may_be_asked` for any list."""
     return _is_allowed(include_thin) & ~_was_asked_before()
 
 
 def _is_allowed(include_thin: bool) -> Any:  # noqa: FBT001
-    """Return the same for any list, whether or not they have been asked before."""
+    """Return the condition on status and basis under which a contact may be asked."""
     allowed = [
         (Contact.status == status) & (Contact.basis == basis)
         for status in Status
@@ -280,13 +280,13 @@ def find_suppressed(
     suppressed: set[str] = set()
     for chunk in chunks(prints, _PAGE_SIZE):
         rows: Any = Suppression.select(Suppression.fingerprint).where(
-            Suppression.fingerprint.in_(chunk), _applies_to(mailing_list)
+            Suppression.fingerprint.in_(chunk), _make_list_condition(mailing_list)
         )
         suppressed.update(address_keys_by_print[fingerprint] for (fingerprint,) in rows.tuples())
     return suppressed
 
 
-def _applies_to(mailing_list: MailingList) -> Any:
+def _make_list_condition(mailing_list: MailingList) -> Any:
     return (Suppression.list == mailing_list) | Suppression.list.is_null()
 
 
@@ -295,7 +295,7 @@ def _iter_suppressed_languages(
     include_thin: bool,  # noqa: FBT001
     key: bytes,
 ) -> Iterator[str]:
-    """Yield the language of each contact that may be asked but for its suppression."""
+    """Yield the language of each contact that only its suppression keeps from being asked."""
     for page in _iter_pages(mailing_list, include_thin):
         languages = {address_key: language for _, address_key, language in page}
         for address_key in find_suppressed(mailing_list, list(languages), fingerprint_key=key):
@@ -346,7 +346,7 @@ def add_competing_mails(mailing_list: MailingList, asks: int) -> int:
 
 
 def add_competing_at_busiest_domain(mailing_list: MailingList, asks: Mapping[str, int]) -> int:
-    """Return the same of the domain where that is most; `asks` are by domain."""
+    """Return that number for the domain with the most mails; `asks` are by domain."""
     competing: Any = (
         _select_competing_mails(mailing_list)
         .select(select_domain(), fn.COUNT(Mail.id))

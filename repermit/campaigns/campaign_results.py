@@ -73,8 +73,8 @@ class Plan:
             "excluded": {str(why): count for why, count in self.excluded.items()},
             "left_out": {str(fate): count for fate, count in self.left_out.items()},
             "languages": dict(self.languages),
-            "last_ask_at": _moment(self.last_ask_at),
-            "reminder_at": _moment(self.reminder_at),
+            "last_ask_at": _format_time(self.last_ask_at),
+            "reminder_at": _format_time(self.reminder_at),
             "refusals": list(self.refusals),
             "notes": list(self.notes),
         }
@@ -145,7 +145,7 @@ class CampaignFacts:
             **vars(self),
             "state": str(self.state),
             "languages": list(self.languages),
-            **{name: _moment(getattr(self, name)) for name in moments},
+            **{name: _format_time(getattr(self, name)) for name in moments},
         }
 
 
@@ -159,7 +159,7 @@ class CampaignProgress:
 
 @dataclass(frozen=True, kw_only=True)
 class DoubtFacts:
-    """A mail of which nobody knows whether the server took it; a person must decide.
+    """A mail that the server may or may not have accepted; a person must decide.
 
     `address` is "" for a notice to the admin, and for who has been erased. With `is_restored` it
     is the database that does not know: it was put back to what it was at `started_at`.
@@ -216,5 +216,5 @@ class CampaignStatus:
         }
 
 
-def _moment(moment: datetime | None) -> str | None:
+def _format_time(moment: datetime | None) -> str | None:
     return stored(moment) if moment else None

@@ -32,7 +32,7 @@ class Conditions:
 
 
 def read_conditions(mailing_list: MailingList) -> Conditions | None:
-    """Return what has been kept of a list's next campaign, None if nothing has."""
+    """Return the kept conditions of a list's next campaign, None if there are none."""
     row = Draft.get_or_none(Draft.list == mailing_list)
     if row is None:
         return None
@@ -111,7 +111,7 @@ def is_reason(text: str) -> bool:
 
 
 def check_attestation(attest: str) -> Said:
-    """Return what is to be said if `attest` cannot say it, or "".
+    """Return the error of an attestation that says too little, or "".
 
     Four things cannot be said in fewer than six different words.
     """

@@ -207,16 +207,16 @@ def _find_next(campaign: Campaign, after: int, nth: int) -> int | None:
     return min((number for number in numbers if number is not None), default=None)
 
 
-def _askable_conditions(campaign: Campaign, after: int, upto: int) -> Any:
+def _make_askable_condition(campaign: Campaign, after: int, upto: int) -> Any:
     return may_be_asked_between(campaign.list, campaign.include_thin, (after + 1, upto))
 
 
 def _find_suppressed(campaign: Campaign, after: int, upto: int, key: bytes) -> list[str]:
-    """Return the folded addresses of who may be asked but for their suppression."""
+    """Return the folded addresses that only a suppression keeps from being asked."""
     if not counts.has_suppressions(campaign.list_id):
         return []
     rows: Any = Contact.select(Contact.address_key).where(
-        _askable_conditions(campaign, after, upto)
+        _make_askable_condition(campaign, after, upto)
     )
     keys = [address_key for (address_key,) in rows.tuples()]
     return sorted(find_suppressed(campaign.list, keys, fingerprint_key=key))
@@ -247,7 +247,7 @@ def _enqueue_step(campaign: Campaign, after: int, upto: int, suppressed: list[st
         Mail.topic: Value(""),
         Mail.started_at: Value(stored(lost_at) if lost_at else None),
     }
-    asked = Contact.select(*values.values()).where(_askable_conditions(campaign, after, upto))
+    asked = Contact.select(*values.values()).where(_make_askable_condition(campaign, after, upto))
     if suppressed:
         asked = asked.where(Contact.address_key.not_in(suppressed))
     insert = Mail.insert_from(asked.order_by(Contact.id), fields=list(values))

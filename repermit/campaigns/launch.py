@@ -1,4 +1,4 @@
-"""Launching a campaign: wording and audience are frozen, and each ask is owed from then on."""
+"""Launching a campaign: its wording and audience are frozen, and its asks enqueued."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def _prepare_launch(
 
 
 def _read_state(mailing_list: MailingList) -> tuple[Any, ...]:
-    """Return what a launch rests on and others may change: the list, its campaign, its tasks."""
+    """Return the state that a launch rests on: the list, its campaign and its tasks."""
     campaign = latest_campaign(mailing_list)
     tasks = BackgroundTask.select().where(BackgroundTask.list == mailing_list)
     state = (campaign.id, campaign.state) if campaign else None
@@ -212,7 +212,7 @@ def _list_unaccepted(
 def _describe_accepted(
     problems: Sequence[LaunchProblem], accepted: Mapping[str, str]
 ) -> list[dict[str, str]]:
-    """Return what was wrong and launched all the same, each with the reason, as evidence."""
+    """Return the accepted problems, each with the reason, as evidence."""
     return [
         {"code": problem.code, "found": problem.found, "reason": accepted[problem.code].strip()}
         for problem in problems
@@ -252,7 +252,7 @@ def _make_facts(
     attest: str,
     format_note: Callable[[Said], str],
 ) -> dict[str, Any]:
-    """Return what the entry of the launch will say."""
+    """Return the facts for the launch's entry in the evidence."""
     mailing_list = campaign.list
     return {
         "attest": attest.strip(),

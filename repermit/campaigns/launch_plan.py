@@ -1,4 +1,4 @@
-"""Planning a campaign: whom it would ask, and everything that stands against its start."""
+"""Planning a campaign: its audience, and everything that forbids its launch."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def plan_launch(
     include_thin: bool = False,
     reminder: int = 0,
 ) -> Plan:
-    """Return what a launch at `now` would do; writes nothing. Moments are aware.
+    """Return the plan of a launch at `now`; writes nothing. Times are aware.
 
     `starts_at` is when the asking begins if later than now; `include_thin` asks those too whose
     imported proof shows no wording; `reminder` is how many days before the deadline who has not
@@ -225,12 +225,12 @@ def plan_launch_for(
 
 
 def list_missing_fields(mailing_list: MailingList) -> tuple[Said, ...]:
-    """Return what stands against a launch in the description of a list itself."""
+    """Return what a list's own description lacks for a launch."""
     return tuple(_check_list(mailing_list))
 
 
 def check_description(mailing_list: MailingList, settings: Settings) -> tuple[Said, ...]:
-    """Return what a mail cannot say yet, of the organisation and of the list."""
+    """Return what the descriptions of organisation and list lack for a mail."""
     return (*_check_organisation(settings.organisation), *list_missing_fields(mailing_list))
 
 

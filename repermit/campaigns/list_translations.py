@@ -1,4 +1,4 @@
-"""A list in further languages: what its readers are told there."""
+"""The texts of a list in further languages."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def change_translation(
 
 
 def find_translation(mailing_list: MailingList, language: str) -> ListText:
-    """Return what is said of a list in a language; an empty one, not saved, if nothing is."""
+    """Return a list's texts in a language; an empty row, not saved, if there are none."""
     text: ListText | None = ListText.get_or_none(
         ListText.list == mailing_list, ListText.language == language
     )
@@ -77,7 +77,7 @@ def find_translation(mailing_list: MailingList, language: str) -> ListText:
 
 
 def list_translations(mailing_list: MailingList) -> list[ListText]:
-    """Return what is said of a list in languages that are not its own, whole or not."""
+    """Return a list's texts in all languages but its own, complete or not."""
     return list(
         ListText.select()
         .where(ListText.list == mailing_list, ListText.language != mailing_list.language)

@@ -172,7 +172,7 @@ def change_list(
 
 
 def explain_frozen_wording(mailing_list: MailingList) -> str:
-    """Return what the admin should know who changes a list in the middle of a campaign, or ""."""
+    """Return the note that a live campaign keeps its wording, or ""."""
     if not _is_live(mailing_list):
         return ""
     return "the campaign that is under way keeps the wording with which it was launched"
@@ -191,7 +191,7 @@ def find_wrong_fields(**fields: Unpack[ListFields]) -> dict[str, Said]:
 
 
 def make_list_facts(mailing_list: MailingList) -> ListFacts:
-    """Return what is known of a list."""
+    """Return the facts of a list."""
     texts = {
         row.language: {name: getattr(row, name) for name in _TEXTS}
         for row in ListText.select()

@@ -98,15 +98,15 @@ def _draft_personal_mail(
     }
     if kind is MailKind.CONFIRM:
         return make_draft.draft_confirm(**shared)
-    found = stored_tree.checkpoint()
-    checkpoint = (found.seq, found.hash, found.root)
+    head = stored_tree.checkpoint()
+    checkpoint = (head.seq, head.hash, head.root)
     return personal_mails.draft_receipt(answered_at=now, checkpoint=checkpoint, **shared)
 
 
 def note_test_mail(
     database: Database, mailing_list: MailingList, *, now: datetime, actor: str
 ) -> None:
-    """Append that a mail of a list was sent to whoever asked for it, to be looked at."""
+    """Append to the evidence that a test mail was sent."""
     entry = Entry(event="test_mail_sent", at=now, actor=actor, list=mailing_list.slug)
     with database.atomic():
         chain.append(entry)

@@ -91,7 +91,7 @@ def _count_mails(
 
 
 def count_still_mailed(mailing_list: MailingList) -> int:
-    """Count how often somebody of whom nothing is held got rid of a mail from elsewhere."""
+    """Count the unsubscribes from other tools' mails by people who are erased here."""
     return _count_noted(mailing_list, "event = 'still_mailed'")
 
 

@@ -1,4 +1,4 @@
-"""Owing reminders: once, to those who were asked and have not answered.
+"""Enqueuing reminders: one, for contacts who were asked and have not answered.
 
 Each step is one transaction.
 """
@@ -33,7 +33,7 @@ def enqueue_reminders(
     chunk: int = LARGEST_STEP,
     should_stop: Callable[[], bool] = bool,
 ) -> int:
-    """Owe a reminder to whom it is due, in all campaigns that are sending or open; count them.
+    """Enqueue the reminders that are due, in all campaigns that are sending or open; count them.
 
     To each contact whose ask a server has accepted at least a day ago and that has not come back,
     who has not answered and is not suppressed. In steps, each in a transaction of its own. Safe to
@@ -129,7 +129,7 @@ def _lock_campaign(campaign_id: int, now: datetime) -> Campaign | None:
 
 
 def _drop_suppressed(campaign: Campaign, ids: Sequence[int], key: bytes) -> list[int]:
-    """Return those of the contacts that nothing keeps from being mailed."""
+    """Return the contacts that are not suppressed."""
     rows: Any = Contact.select(Contact.id, Contact.address_key).where(Contact.id.in_(ids)).tuples()
     prints = {email_address.fingerprint(key, address_key): number for number, address_key in rows}
     suppressed = Suppression.select(Suppression.fingerprint).where(

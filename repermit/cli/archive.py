@@ -83,9 +83,9 @@ def _describe_left_out(context: CommandContext, mailing_list: MailingList) -> It
     from repermit.db.models.lists import MailingList
 
     yield from ("", "Once the server is switched off, these no longer work:")
-    yield from _number_texts(archive_readme.lost("en"))
+    yield from _format_numbers(archive_readme.lost("en"))
     yield from ("", "Then this has to be done by hand:")
-    yield from _number_texts(
+    yield from _format_numbers(
         archive_readme.duties(mailing_list, settings=context.settings, language="en")
     )
     others = [one.slug for one in MailingList.select().order_by(MailingList.slug)]
@@ -94,7 +94,7 @@ def _describe_left_out(context: CommandContext, mailing_list: MailingList) -> It
         yield from ("", f"It serves other lists too, which end with it: {', '.join(others)}.")
 
 
-def _number_texts(texts: tuple[str, ...]) -> Iterator[str]:
+def _format_numbers(texts: tuple[str, ...]) -> Iterator[str]:
     for number, text in enumerate(texts, start=1):
         yield f"  {number}. {text}"
 

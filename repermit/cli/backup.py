@@ -125,17 +125,17 @@ def _read_journals(
 
 def _find_journals(own: Path | None, given: Sequence[Path], *, without: bool) -> list[Path]:
     """Return which journals there are; raises Refused for none, unless that is said."""
-    found = [path for path in (own,) if path is not None and path.exists()]
-    found += [
-        path for path in given if not any(path.exists() and path.samefile(it) for it in found)
+    journals = [path for path in (own,) if path is not None and path.exists()]
+    journals += [
+        path for path in given if not any(path.exists() and path.samefile(it) for it in journals)
     ]
-    if not found and not without:
+    if not journals and not without:
         raise Refused(
             f"there is no journal of suppressions at {own}, so that whoever left since the backup "
             "would be asked again: put it back, name it with --journal, or say --without-journal "
             "if it is lost for good"
         )
-    return found
+    return journals
 
 
 def _print_restored(context: CommandContext, done: Restored) -> None:

@@ -103,12 +103,12 @@ def _read_settings(context: CommandContext) -> Settings:
     from repermit.checks import dns_lookup, run
 
     try:
-        (found,) = dns_lookup.together([lambda: context.settings], seconds=run.SECONDS)
+        (outcome,) = dns_lookup.together([lambda: context.settings], seconds=run.SECONDS)
     except ConfigError:
         raise
     except Refused:
-        found = None
-    return found or context.file
+        outcome = None
+    return outcome or context.file
 
 
 def _read_mail(path: Path) -> bytes:

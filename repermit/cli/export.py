@@ -95,8 +95,8 @@ def export(
         print_warnings(
             f"Not in the file, since a spreadsheet would take it for a formula: {address}"
         )
-    told = handover_steps.steps(tool, what, slug=slug) if tool else ()
-    for number, step in enumerate(told, start=1):
+    steps = handover_steps.steps(tool, what, slug=slug) if tool else ()
+    for number, step in enumerate(steps, start=1):
         tell(f"{number}. {step}")
 
 

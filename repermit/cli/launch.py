@@ -301,8 +301,12 @@ def print_pace(
     server = context.settings.mail
     has_rates = server.interval or server.domain_interval
     how = "at the rates under [mail]" if has_rates else "or as soon as the mail server takes it"
-    left = deadline - last_ask_at
-    span = count_noun(left.days, "day") if left.days else count_noun(left.seconds // 3600, "hour")
+    time_to_answer = deadline - last_ask_at
+    span = (
+        count_noun(time_to_answer.days, "day")
+        if time_to_answer.days
+        else count_noun(time_to_answer.seconds // 3600, "hour")
+    )
     to(f"The last mail leaves on {context.format_time(last_ask_at)}, {how}; {span} to answer.")
 
 
@@ -340,10 +344,10 @@ def _make_document(
 ) -> dict[str, object]:
     from repermit.campaigns import progress
 
-    found = progress.read_status(mailing_list, settings=context.settings, now=context.now)
+    overview = progress.read_status(mailing_list, settings=context.settings, now=context.now)
     plan = launched.plan.to_json()
     of_plan = ("asked", "excluded", "last_ask_at")
-    return {**found.to_json(), **{name: plan[name] for name in of_plan}}
+    return {**overview.to_json(), **{name: plan[name] for name in of_plan}}
 
 
 COMMANDS = (preview, launch)

@@ -198,9 +198,9 @@ def _print_facts(facts: dict[str, Any]) -> None:
 def describe_untranslated(otherwise: Mapping[str, int], slug: str) -> Iterator[str]:
     """Yield who gets no mail in their own language, and what would change that."""
     if otherwise:
-        told = ", ".join(f"{count:,} in {language}" for language, count in otherwise.items())
+        counts_text = ", ".join(f"{count:,} in {language}" for language, count in otherwise.items())
         yield ""
-        yield f"Who reads another language gets the list's own: {told}."
+        yield f"Who reads another language gets the list's own: {counts_text}."
         yield f"`repermit list set {slug} --in … --purpose … --privacy-url …` gives them theirs."
 
 

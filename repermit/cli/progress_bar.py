@@ -81,7 +81,7 @@ class RateEstimate:
         self._window = max(_MINUTE, _FEW * self._allowed)
         self._seen: deque[tuple[float, int]] = deque()
 
-    def note(self, done: int, at: float) -> None:
+    def add_sample(self, done: int, at: float) -> None:
         """Take note of how many were settled at a moment, in seconds of any clock."""
         if len(self._seen) > 1 and self._seen[-2][1] == done:
             # However long nothing moves, little has to be remembered.
@@ -96,7 +96,7 @@ class RateEstimate:
         (began, before), (at, now) = self._seen[0], self._seen[-1]
         return (now - before) / (at - began) if at > began else 0.0
 
-    def seconds_for(self, count: int) -> float | None:
+    def estimate_seconds(self, count: int) -> float | None:
         """Return how long so many will take, None if nobody can tell."""
         rate = self.per_second
         if not rate and not self._allowed:
@@ -126,7 +126,7 @@ class _ProgressView:
     def update(self) -> tuple[ProgressState, str]:
         """Return how far it is, also in words."""
         standing = self._look()
-        self._pace.note(standing.done, time.monotonic())
+        self._pace.add_sample(standing.done, time.monotonic())
         return standing, describe_progress(standing, self._pace)
 
 
@@ -135,7 +135,7 @@ def describe_progress(standing: ProgressState, pace: RateEstimate) -> str:
     parts = [f"{standing.sent:,} of {standing.total:,} sent"]
     if standing.remaining and pace.per_second:
         parts.append(_format_rate(pace.per_second))
-    seconds = pace.seconds_for(standing.remaining)
+    seconds = pace.estimate_seconds(standing.remaining)
     if standing.remaining and seconds is not None:
         parts.append(f"{_format_span(seconds)} left")
     parts.append(f"{standing.failed:,} failed")

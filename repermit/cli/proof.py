@@ -116,7 +116,7 @@ def verify_file(file: Path, *, known: Checkpoint | None) -> None:
     checked = verify_proof.check_proof(octets)
     if checked.faults:
         raise Refused("\n".join((f"{file} proves nothing:", *_list_faults(checked.faults))))
-    told = describe_agreement(checked.document, known) if known else _WITHOUT_CHECKPOINT
+    agreement_text = describe_agreement(checked.document, known) if known else _WITHOUT_CHECKPOINT
     statement, seal = checked.document["statement"], checked.document["seal"]["entry"]
     purpose = statement["record"]["processing"]["purposes"][0]
     print_lines(f"{file} holds. It shows of one person on the list {statement['list']}:", "")
@@ -130,7 +130,9 @@ def verify_file(file: Path, *, known: Checkpoint | None) -> None:
         f"For: {purpose['service']}. Who keeps the list: {_describe_keeper(statement)}",
     )
     print_lines(
-        f"Made {seal['at']} by {seal['actor']}, as entry {seal['seq']} of the record.", "", told
+        f"Made {seal['at']} by {seal['actor']}, as entry {seal['seq']} of the record.",
+        "",
+        agreement_text,
     )
 
 

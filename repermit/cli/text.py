@@ -92,9 +92,11 @@ def _correct_text(context: CommandContext, language: str, which: str, forms: Seq
 
     texts = _list_texts(language)
     with context.database() as database:
-        found = _find_texts(texts, which, text_overrides.corrections_in(language))
-        given = forms or ("",) * len(found.usual)
-        if not text_overrides.correct(database, found, given, now=context.now, actor=context.actor):
+        matches = _find_texts(texts, which, text_overrides.corrections_in(language))
+        given = forms or ("",) * len(matches.usual)
+        if not text_overrides.correct(
+            database, matches, given, now=context.now, actor=context.actor
+        ):
             raise Refused("it says so already")
 
 
@@ -114,19 +116,19 @@ def _find_texts(
     from repermit.i18n import catalogue_overrides
 
     wanted = catalogue_overrides.as_typed(which)
-    found = {
+    matches = {
         key: text
         for key, text in texts.items()
         if which == key
         or wanted
         in map(catalogue_overrides.as_typed, (*text.source, *text.usual, *changed.get(key, ())))
     }
-    if not found:
+    if not matches:
         raise NotFound("no text says that; `repermit text list` shows each, with its key")
-    if len(found) > 1:
-        keys = ", ".join(found)
+    if len(matches) > 1:
+        keys = ", ".join(matches)
         raise Refused(f"several texts say that: name one by its key ({keys})")
-    return next(iter(found.values()))
+    return next(iter(matches.values()))
 
 
 for subcommand in (list_, set_, reset):

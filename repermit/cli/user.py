@@ -40,7 +40,7 @@ def add(context: CommandContext, email: str, *, viewer: bool, new_second_step: b
 
     with context.database() as database:
         try:
-            found = users.find_person(email)
+            person = users.find_person(email)
         except NotFound:
             role = Role.VIEWER if viewer else Role.ADMIN
             invited = users.add_user(
@@ -50,12 +50,12 @@ def add(context: CommandContext, email: str, *, viewer: bool, new_second_step: b
         else:
             invited = users.invite(
                 database,
-                found.id,
+                person.id,
                 now=context.now,
                 actor=context.actor,
                 renews_second_step=new_second_step,
             )
-            done = f"They are there already, as {found.role}, and get a new link."
+            done = f"They are there already, as {person.role}, and get a new link."
     print_lines(
         done,
         f"  {context.settings.public_url}/admin/welcome/{invited.token}",
@@ -97,11 +97,13 @@ def remove(context: CommandContext, email: str) -> None:
     from repermit.webhooks import endpoints
 
     with context.database() as database:
-        found = users.find_person(email)
-        hooks = [one.url for one in endpoints.listed() if one.created_by == found.actor]
+        person = users.find_person(email)
+        hooks = [
+            webhook.url for webhook in endpoints.listed() if webhook.created_by == person.actor
+        ]
         users.remove_user(
             database,
-            found.id,
+            person.id,
             end_webhooks=endpoints.end_all,
             now=context.now,
             actor=context.actor,

@@ -58,15 +58,15 @@ def verify(context: CommandContext, file: Path | None, kept: Path | None, *, as_
         return 0
     context.lower_priority()
     with context.database() as database:
-        found = chain.verify_chain(
+        result = chain.verify_chain(
             database, known=known, fingerprint_key=context.file.fingerprint_key, now=context.now
         )
     if as_json:
-        print_json(found.to_json())
-        return 0 if found.fault is None else 1
-    if found.checkpoint is None:
-        raise Refused(f"the chain does not hold: {found.fault}")
-    _print_result(found, found.checkpoint, known)
+        print_json(result.to_json())
+        return 0 if result.fault is None else 1
+    if result.checkpoint is None:
+        raise Refused(f"the chain does not hold: {result.fault}")
+    _print_result(result, result.checkpoint, known)
     return 0
 
 

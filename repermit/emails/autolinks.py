@@ -91,12 +91,12 @@ def find_other_links(text: str, *, reply_to: str) -> Iterator[Said]:
     links = _LINK.findall(text)
     text = _LINK.sub(" ", text)
     links += filter(_is_ipv6, _IPV6.findall(text))
-    text = _IPV6.sub(lambda found: " " if _is_ipv6(found[0]) else found[0], text)
+    text = _IPV6.sub(lambda match: " " if _is_ipv6(match[0]) else match[0], text)
     links += _IPV4.findall(text)
     for link in links:
         yield _describe_link(link)
-    for found in _DOMAIN.finditer(text):
-        yield from _check_domain(found)
+    for match in _DOMAIN.finditer(text):
+        yield from _check_domain(match)
 
 
 def _is_ipv6(candidate: str) -> bool:

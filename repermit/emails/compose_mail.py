@@ -172,7 +172,7 @@ def _make_feedback_id(draft: Draft, label: str, sender: str) -> str:
 
 
 def make_body_frame(draft: Draft) -> tuple[str, str, str]:
-    """Return what stands before the text, between text and HTML, and behind the HTML.
+    """Return the MIME parts before the text, between text and HTML, and behind the HTML.
 
     The best alternative comes last (RFC 2046 §5.1.4).
     """

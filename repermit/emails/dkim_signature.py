@@ -45,7 +45,7 @@ class Signer:
         self._domain = domain
 
     def find_domain(self, sender_domain: str) -> str:
-        """Return the domain that mails of a sender of this one are signed as."""
+        """Return the signing domain for mails of a sender's domain."""
         return self._domain or sender_domain
 
     @property
@@ -76,7 +76,7 @@ class Signer:
 
 
 def make_signer(server: MailServer) -> Signer | None:
-    """Return what signs the mails of this account, None where nothing here does."""
+    """Return the signer of this account's mails, None if they are not signed here."""
     if not server.dkim_key:
         return None
     return Signer(server.dkim_key, selector=server.dkim_selector, domain=server.dkim_domain)

@@ -238,7 +238,7 @@ class Line:
 
     @property
     def fields(self) -> list[str]:
-        """Return what stands in it, in order; twice what stands in it twice."""
+        """Return the line's fields in order, with repetitions."""
         return list_fields(self.template)
 
     def encode(self, fields: Mapping[str, str]) -> bytes:
@@ -308,7 +308,7 @@ class Layout:
 
 
 def _split_pieces(pieces: Iterable[bytes | Gap]) -> tuple[list[bytes], list[Gap]]:
-    """Return what stays, and the holes between, of which there is one fewer."""
+    """Return the literals and the gaps between them, of which there is one fewer."""
     literals: list[bytes] = [b""]
     holes: list[Gap] = []
     for piece in pieces:

@@ -35,7 +35,7 @@ _DEEPEST = 100
 
 @dataclass(frozen=True, kw_only=True)
 class MarkupContent:
-    """The text that is seen, the targets of links that are seen, and the reasons against.
+    """The visible text, the targets of visible links, and the reasons against the markup.
 
     Text and targets have fields as marks.
     """
@@ -46,7 +46,7 @@ class MarkupContent:
 
 
 def read_markup(markup: str, *, reply_to: str) -> MarkupContent:
-    """Return what a template in HTML shows; a link may lead to a field or write to `reply_to`."""
+    """Read an HTML template; a link may lead to a field or write to `reply_to`."""
     reader = _Reader(reply_to)
     reader.feed(_strip_markup(mark_fields(markup), reader.reasons))
     reader.close()
@@ -233,7 +233,7 @@ _DOTS = {ord("。"): ".", **dict.fromkeys(map(ord, _FILLERS))}
 
 def mark_fields(template: str) -> str:
     """Return a template with every field as its mark, ⟦stop⟧, where the engine will put it."""
-    return FIELD.sub(lambda found: mark_field(found[1]), template)
+    return FIELD.sub(lambda match: mark_field(match[1]), template)
 
 
 def unmark_fields(text: str) -> str:

@@ -198,24 +198,24 @@ class ClosingNews:
     def topic(self) -> str:
         """Return the news as the topic of a mail, of 255 characters at most."""
         # A digest in 43 signs instead of 64, so that there is room for the rest.
-        told = {
+        query_fields = {
             field.name: _encode_digest(getattr(self, field.name))
             if field.name in _DIGESTS
             else getattr(self, field.name)
             for field in fields(self)
         }
-        return f"{_CLOSING_TOPIC}?{urlencode(told)}"
+        return f"{_CLOSING_TOPIC}?{urlencode(query_fields)}"
 
 
 def read_closing_news(topic: str) -> ClosingNews | None:
     """Return the news that a mail's topic holds; None if it is about something else."""
-    kind, _, told = topic.partition("?")
+    kind, _, query = topic.partition("?")
     if kind != _CLOSING_TOPIC:
         return None
-    found = {name: values[0] for name, values in parse_qs(told).items()}
+    values_by_name = {name: values[0] for name, values in parse_qs(query).items()}
     values: dict[str, Any] = {
         name: _decode_digest(text) if name in _DIGESTS else int(text)
-        for name, text in found.items()
+        for name, text in values_by_name.items()
     }
     return ClosingNews(**values)
 
@@ -260,15 +260,15 @@ class DayNews:
     @property
     def topic(self) -> str:
         """Return the news as the topic of a mail, of 200 characters at most."""
-        told = {field.name: getattr(self, field.name) for field in fields(self)}
-        return f"{_DAILY_TOPIC}?{urlencode({**told, 'since': int(self.since.timestamp())})}"
+        query_fields = {field.name: getattr(self, field.name) for field in fields(self)}
+        return f"{_DAILY_TOPIC}?{urlencode({**query_fields, 'since': int(self.since.timestamp())})}"
 
 
 def read_daily_news(topic: str) -> DayNews | None:
     """Return the news that a mail's topic holds; None if it is about something else."""
-    kind, _, told = topic.partition("?")
+    kind, _, query = topic.partition("?")
     if kind != _DAILY_TOPIC:
         return None
-    found = {name: int(values[0]) for name, values in parse_qs(told).items()}
-    since = datetime.fromtimestamp(found.pop("since"), UTC)
-    return DayNews(since=since, **found)
+    values_by_name = {name: int(values[0]) for name, values in parse_qs(query).items()}
+    since = datetime.fromtimestamp(values_by_name.pop("since"), UTC)
+    return DayNews(since=since, **values_by_name)

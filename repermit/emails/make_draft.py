@@ -1,4 +1,4 @@
-"""Making drafts: everything that is the same for all contacts is rendered here, once.
+"""Making drafts: everything that all contacts share is rendered once.
 
 Marks stand for what differs from contact to contact.
 """
@@ -166,7 +166,7 @@ def draft_from_templates(
 
 
 def replace_deadline(draft: Draft, deadline: datetime) -> Draft:
-    """Return the same wording with another deadline (aware UTC), all else as it was frozen."""
+    """Replace the deadline (aware UTC) of a frozen wording, and leave all else."""
     before, after = (
         moment_in_words(moment, language=draft.language, zone=draft.zone_info)
         for moment in (draft.deadline or deadline, deadline)
@@ -225,7 +225,7 @@ def _render_subject(kind: str, known: dict[str, str], language: str, own: str) -
 
 
 def _render_text(kind: str, known: dict[str, str], language: str, own: str) -> str:
-    """Return the text body likewise."""
+    """Return the text body from the folder `kind` of the templates, or from one of their own."""
     values = known | _make_marks(kind)
     return (
         render_own(own, values, html=False)
@@ -237,7 +237,7 @@ def _render_text(kind: str, known: dict[str, str], language: str, own: str) -> s
 def _render_html(
     kind: str, known: dict[str, str], language: str, own: str, own_subject: str
 ) -> str:
-    """Return the HTML body likewise."""
+    """Return the HTML body from the folder `kind` of the templates, or from one of their own."""
     values = known | _make_marks(kind)
     values["subject"] = _render_subject(kind, known, language, own_subject)
     values["organisation"] = Markup("<br>\n").join(known["organisation"].splitlines())
@@ -270,7 +270,7 @@ def _make_marks(kind: str) -> dict[str, str]:
 def make_common_fields(
     organisation: Organisation, mailing_list: MailingListFacts, language: str
 ) -> dict[str, str]:
-    """Return the fields that hold the same for every contact."""
+    """Return the fields that all contacts share."""
     reply_to = choose_reply_address(mailing_list, organisation)
     return {
         "language": language,

@@ -117,10 +117,10 @@ def _read_mark(
 ) -> int:
     text = text.strip()
     # Outside ASCII there are letters that become ours in lower case.
-    found = shape.fullmatch(text.lower()) if text.isascii() else None
-    if found is None:
+    match = shape.fullmatch(text.lower()) if text.isascii() else None
+    if match is None:
         raise LinkError(_NOT_OURS)
-    given = found[1]
+    given = match[1]
     letters = given[:_ID_LETTERS].upper()
     mail_id = int.from_bytes(base64.b32decode(letters + "===")[:_ID_BYTES])
     # Made anew and compared: the last letter has spare bits, and decoding ignores them.

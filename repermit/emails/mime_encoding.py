@@ -150,7 +150,7 @@ def to_octets(text: str) -> bytes:
 
 
 def quote_octets(octets: bytes) -> bytes:
-    """Return what follows a first CRLF as quoted-printable.
+    """Encode octets behind a first CRLF as quoted-printable.
 
     Python takes the line end of its soft breaks from the first line end that it meets.
     """

@@ -55,8 +55,8 @@ def read_address(sender: str) -> str:
 
     A name may have commas without quotes, as organisations' names do.
     """
-    found = _NAMED.fullmatch(sender.strip())
-    return found["address"] if found else sender
+    match = _NAMED.fullmatch(sender.strip())
+    return match["address"] if match else sender
 
 
 def read_sender_address(mailing_list: MailingListFacts) -> str:
@@ -74,8 +74,8 @@ def choose_sender_name(mailing_list: MailingListFacts, organisation: Organisatio
     """
     if mailing_list.sensitive:
         return ""
-    found = _NAMED.fullmatch(mailing_list.sender.strip())
-    name = to_one_line(found["name"]).strip('" ') if found else ""
+    match = _NAMED.fullmatch(mailing_list.sender.strip())
+    name = to_one_line(match["name"]).strip('" ') if match else ""
     return name or to_one_line(organisation.name)
 
 

@@ -44,7 +44,7 @@ def word_ask(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
 
 
 def word_confirmation(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
-    """Return what a mail that confirms a sign-up says beside its templates."""
+    """Return the sentences of a sign-up's confirmation mail."""
     gettext = translations(language).gettext
     return {
         "greeting": gettext("Dear reader,"),
@@ -56,7 +56,7 @@ def word_confirmation(mailing_list: MailingListFacts, language: str) -> dict[str
 
 
 def word_receipt(language: str) -> dict[str, str]:
-    """Return what the receipt of a Yes says beside its templates; nobody is named in it."""
+    """Return the sentences of a Yes's receipt; nobody is named in it."""
     gettext = translations(language).gettext
     return {
         "greeting": gettext("Dear reader,"),
@@ -69,7 +69,7 @@ def word_receipt(language: str) -> dict[str, str]:
 
 
 def word_no_receipt(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
-    """Return what the receipt of a No says beside its templates; nobody is named in it."""
+    """Return the sentences of a No's receipt; nobody is named in it."""
     gettext = translations(language).gettext
     return {
         "greeting": gettext("Dear reader,"),
@@ -126,7 +126,7 @@ def word_phrases(language: str) -> dict[str, str]:
 
 
 def word_notice(topic: str, slug: str, language: str) -> dict[str, str]:
-    """Return what has happened, and what the admin may do; raises KeyError for another topic."""
+    """Return a notice's sentences for the admin; raises KeyError for another topic."""
     gettext = translations(language).gettext
     happened = {
         "paused_pilot": gettext(
@@ -150,7 +150,7 @@ def word_notice(topic: str, slug: str, language: str) -> dict[str, str]:
 
 
 def word_daily_mail(news: DayNews, language: str) -> dict[str, list[str]]:
-    """Return what a day brought, and how all stand, a line each; what did not happen has none."""
+    """Return the daily mail's figures, a line each; a zero has no line."""
     gettext = translations(language).gettext
     today = (
         (news.yes, gettext("Yes: %(count)s")),
@@ -176,7 +176,7 @@ def word_daily_mail(news: DayNews, language: str) -> dict[str, list[str]]:
 
 
 def word_closing_mail(news: ClosingNews, language: str) -> dict[str, list[str]]:
-    """Return what became of everybody who was asked, a line each, whatever their number."""
+    """Return the closing mail's figures, a line each, zeros included."""
     gettext = translations(language).gettext
     lines = (
         (news.asked, gettext("in this campaign: %(count)s")),

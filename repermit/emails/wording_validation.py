@@ -142,7 +142,7 @@ def text_to_html(text: str) -> str:
 
 def _link_paragraph(paragraph: str) -> str:
     escaped = html.escape(paragraph, quote=False).replace("\n", "<br>\n")
-    return FIELD.sub(lambda found: _LINK_HTML.get(found[1], found[0]), escaped)
+    return FIELD.sub(lambda match: _LINK_HTML.get(match[1], match[0]), escaped)
 
 
 _LINK_HTML = {
@@ -173,8 +173,8 @@ def _check_readable(source: str) -> tuple[Said, ...]:
             most=LARGEST_MAIL,
         )
         return (reason,)
-    if found := _NO_CHARACTER.search(source):
-        return (Said("%(sign)s is no character", sign=found[0][:_QUOTED]),)
+    if match := _NO_CHARACTER.search(source):
+        return (Said("%(sign)s is no character", sign=match[0][:_QUOTED]),)
     return ()
 
 
@@ -211,12 +211,12 @@ def _check_text(text: str, mailing_list: MailingListFacts, reply_to: str) -> Ite
 def _check_html(markup: str, mailing_list: MailingListFacts, reply_to: str) -> Iterator[Said]:
     _, reasons = _read_fields(markup, ALL_FIELDS)
     yield from reasons
-    found = read_markup(markup, reply_to=reply_to)
-    yield from found.reasons
+    content = read_markup(markup, reply_to=reply_to)
+    yield from content.reasons
     # A field counts where it is seen: a link that leads there, or text; not in a comment.
-    seen = find_fields(found.text) - {"yes_url", "no_url", "privacy_url"}
-    yield from _check_required(seen | find_fields("".join(found.targets)), mailing_list)
-    yield from _check_forbidden(found.text, reply_to=reply_to)
+    seen = find_fields(content.text) - {"yes_url", "no_url", "privacy_url"}
+    yield from _check_required(seen | find_fields("".join(content.targets)), mailing_list)
+    yield from _check_forbidden(content.text, reply_to=reply_to)
 
 
 def _check_required(used: set[str], mailing_list: MailingListFacts) -> Iterator[Said]:
@@ -253,7 +253,7 @@ def _read_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[S
         reason = Said("only fields such as {{ deadline }} may stand in it, no {% … %} or {# … #}")
         return set(FIELD.findall(source)), [reason]
     try:
-        found = list(make_own_environment(html=False).parse(source).find_all(nodes.Node))
+        nodes_found = list(make_own_environment(html=False).parse(source).find_all(nodes.Node))
     except TemplateSyntaxError as error:
         fault = Said(
             "line %(line)s: %(fault)s",
@@ -264,7 +264,7 @@ def _read_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[S
         return set(), [fault]
     except RecursionError:
         return set(FIELD.findall(source)), [_BARE_FIELD]
-    used = {node.name for node in found if isinstance(node, nodes.Name)}
+    used = {node.name for node in nodes_found if isinstance(node, nodes.Name)}
     reasons = [
         Said(
             "there is no field %(field)s here; there are %(fields)s",
@@ -274,7 +274,7 @@ def _read_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[S
         for name in sorted(used - allowed)
     ]
     # The parser sees no difference between a name and a name in parentheses.
-    if not all(isinstance(node, _PLAIN) for node in found) or "{{" in mark_fields(source):
+    if not all(isinstance(node, _PLAIN) for node in nodes_found) or "{{" in mark_fields(source):
         reasons.append(_BARE_FIELD)
     return used, reasons
 
@@ -292,7 +292,7 @@ _PLAIN = (nodes.Output, nodes.TemplateData, nodes.Name)
 
 
 def make_usual_wording(mailing_list: MailingListFacts, *, language: str) -> OwnWording:
-    """Return what `check_wording` takes and what says the same as repermit's own ask.
+    """Return templates, valid for `check_wording`, that say the same as repermit's own ask.
 
     Without HTML, which is made from the text.
     """

@@ -95,7 +95,7 @@ def index_asks(campaign: Campaign, mails: Iterable[CampaignMail]) -> dict[int, C
 def decide_verdict(
     contact: Contact, ask: CampaignMail, campaign: Campaign, now: datetime
 ) -> Verdict:
-    """Return what the deadline does to one contact at `now`."""
+    """Decide what the deadline does to one contact at `now`."""
     return expiry(
         Status(contact.status),
         basis=contact.basis,
@@ -111,7 +111,7 @@ def decide_verdict(
 def collect_proofs(
     campaign: Campaign, silent: list[Contact], asks: Mapping[int, CampaignMail]
 ) -> dict[int, dict[str, Any]]:
-    """Return, by contact id, what shows that each could have answered (GDPR art. 5(2))."""
+    """Return, by contact id, the proof that each could have answered (GDPR art. 5(2))."""
     used, newest = _read_wordings(campaign)
     usual = newest.get(campaign.list.language, "")
     deadline = stored(campaign.deadline)

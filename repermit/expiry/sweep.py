@@ -129,7 +129,7 @@ def preview_expiry(
     chunk: int = 500,
     despite_downtime: bool = False,
 ) -> ExpiryResult:
-    """Return what `expire_due` would return now, and change nothing."""
+    """Return the result that `expire_due` would have now, and change nothing."""
     now = clock.now()
     return _add_up(
         _preview_campaign(campaign, chunk, now, despite_downtime=despite_downtime)
@@ -277,7 +277,7 @@ def _expire_contacts(
 
 
 def _close_campaign(sweep: _Sweep, campaign_id: int) -> None:
-    """Close a campaign of which nobody is left to decide; a mail on its way is waited for.
+    """Close a campaign that has decided on everybody, unless a mail is on its way.
 
     What became of the asked is counted before it is locked, which takes long for many.
     """

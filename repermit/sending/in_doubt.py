@@ -86,7 +86,7 @@ def count_in_doubt(mailing_list: MailingList) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Resolution:
-    """A decision that is under way: so many mails are `left` that it is about."""
+    """A decision that is under way; `remaining` mails are still to be decided on."""
 
     resend: bool
     remaining: int
@@ -144,7 +144,7 @@ def _start_resolution(
     mail_counts = counts.count_mails(mailing_list)
     if resend and counts.total(mail_counts, _is_ask_in_doubt):
         _require_live(latest_campaign(mailing_list))
-    BackgroundTask.delete().where(*_task_conditions(mailing_list)).execute()
+    BackgroundTask.delete().where(*_make_task_conditions(mailing_list)).execute()
     for chunk in chunks(runs, _RUNS_PER_TASK):
         start_task(
             TaskKind.RESOLVE,
@@ -161,11 +161,11 @@ _RUNS_PER_TASK = 2_000
 
 
 def _list_tasks(mailing_list: MailingList) -> list[BackgroundTask]:
-    query = BackgroundTask.select().where(*_task_conditions(mailing_list))
+    query = BackgroundTask.select().where(*_make_task_conditions(mailing_list))
     return list(query.order_by(BackgroundTask.target))
 
 
-def _task_conditions(mailing_list: MailingList) -> tuple[Any, ...]:
+def _make_task_conditions(mailing_list: MailingList) -> tuple[Any, ...]:
     return BackgroundTask.kind == TaskKind.RESOLVE, BackgroundTask.list == mailing_list
 
 
@@ -218,7 +218,7 @@ def _decide_mails(
 ) -> None:
     """Decide on mails, if they are still in doubt, and append the entry of it."""
     decided: int = (
-        Mail.update(worker="", **_decision_values(resend=resend, now=task.at))
+        Mail.update(worker="", **_make_decision_values(resend=resend, now=task.at))
         .where(Mail.id.in_(literal(numbers)), _IS_IN_DOUBT)
         .execute()
     )
@@ -274,7 +274,7 @@ def _update_campaign(campaign: Campaign, **values: Any) -> None:
     Campaign.update(**values).where(Campaign.id == campaign.id).execute()
 
 
-def _decision_values(*, resend: bool, now: datetime) -> dict[str, Any]:
+def _make_decision_values(*, resend: bool, now: datetime) -> dict[str, Any]:
     if resend:
         return {"state": MailState.QUEUED, "reason": "", "due_at": now}
     return {"state": MailState.FAILED, "reason": MailState.IN_DOUBT}

@@ -51,7 +51,7 @@ class MailComposer:
         self._list = cache(MailingList.get_by_id)
 
     def compose(self, claim: Claim, *, now: datetime) -> Letter:
-        """Return the mail that was claimed; a second attempt at one in doubt gives the same bytes.
+        """Compose a claimed mail; a second attempt at one in doubt gives the same bytes.
 
         It is signed if there is a key to sign with. Raises NotFound if its wording is missing, and
         AddressError or ValueError if what would stand in it cannot.

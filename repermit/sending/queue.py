@@ -1,4 +1,4 @@
-"""Taking mails from the queue: whoever claims one looks after it."""
+"""Claiming mails from the queue, for one worker each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEASE = timedelta(minutes=5)
 
 @dataclass(slots=True)
 class Claim:
-    """A mail that is this worker's, and the wording that it is made from.
+    """A mail that this worker has claimed, and the wording that it is made from.
 
     `last_moment` is until when it may start.
     """
@@ -65,7 +65,7 @@ def count_due(*, now: datetime, mailing_list: MailingList | None = None) -> int:
 
 def count_queued(*, mailing_list: MailingList | None = None) -> int:
     """Return how many mails are queued, due or not."""
-    return int(Mail.select().where(IS_QUEUED, *_on_list(mailing_list)).count())
+    return int(Mail.select().where(IS_QUEUED, *_make_list_condition(mailing_list)).count())
 
 
 def claim_mails(
@@ -158,7 +158,7 @@ _PERSONAL_KINDS = (MailKind.CONFIRM, MailKind.RECEIPT, MailKind.NOTICE)
 
 def _select_due(now: datetime, mailing_list: MailingList | None, after: int = 0) -> Iterator[Any]:
     """Yield queries for what is due, each the oldest first, in the order of their urgency."""
-    due = (IS_QUEUED, Mail.due_at <= now, *_on_list(mailing_list))
+    due = (IS_QUEUED, Mail.due_at <= now, *_make_list_condition(mailing_list))
     query = Mail.select(Mail.id, Mail.due_at).order_by(Mail.due_at, Mail.id)
     for kind in _PERSONAL_KINDS:
         # Which kinds these are is said in the words of their index, without which it is not used.
@@ -176,7 +176,7 @@ def _select_due(now: datetime, mailing_list: MailingList | None, after: int = 0)
         yield query.where(*due, Mail.kind == MailKind.REMINDER, Mail.campaign == campaign)
 
 
-def _on_list(mailing_list: MailingList | None) -> tuple[Any, ...]:
+def _make_list_condition(mailing_list: MailingList | None) -> tuple[Any, ...]:
     return () if mailing_list is None else (Mail.list == mailing_list,)
 
 

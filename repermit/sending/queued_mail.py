@@ -1,4 +1,4 @@
-"""What is owed: a mail with all that making it and judging it takes, read at once for many."""
+"""A queued mail with everything that composing and checking it takes, read for many at once."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def find_next_time(rates: SendRates, *, now: datetime) -> datetime | None:
 
 
 def reserve_time(rates: SendRates, *, now: datetime) -> None:
-    """Take the moment that `find_next_time` has given, in the same transaction."""
+    """Reserve the time that `find_next_time` has returned, in the same transaction."""
     if rates.interval:
         Pace.update(next_at=now + rates.interval).where(Pace.scope == _GLOBAL_SCOPE).execute()
 

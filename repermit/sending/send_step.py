@@ -61,7 +61,7 @@ def return_claims(
     Returns those that are dropped now, whoever it was that did it.
     """
     with database.atomic():
-        claimed_ids = _still_claimed(numbers, worker)
+        claimed_ids = _lock_claimed(numbers, worker)
         mails = queued_mail.read_mails(database, claimed_ids)
         terms = queued_mail.read_terms(mails)
         suppressed = queued_mail.find_suppressed(
@@ -85,7 +85,7 @@ def return_claims(
         return [(row.id, Dropped(row.reason)) for row in dropped]
 
 
-def _still_claimed(numbers: Sequence[int], worker: str) -> list[int]:
+def _lock_claimed(numbers: Sequence[int], worker: str) -> list[int]:
     """Touch the mails that are still ours, which locks them until the transaction ends."""
     touched: Any = (
         Mail.update(worker=worker)

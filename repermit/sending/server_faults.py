@@ -1,4 +1,4 @@
-"""What the mail server stands in the way of: told by `status` until something leaves again."""
+"""Faults of the mail server, which `status` shows until a mail leaves again."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def note_fault(database: Database, reason: str, *, now: datetime) -> None:
 
 
 def read_last_fault() -> ServerFault | None:
-    """Return what stood in the way of the last run that had something to send, None if nothing."""
+    """Return the fault of the last run that had something to send, None if it had none."""
     row = Meta.get_or_none(Meta.key == _KEY)
     if row is None:
         return None

@@ -46,7 +46,7 @@ def compute_wait(attempts: int) -> timedelta:
 
 
 def mark_in_doubt(database: Database, number: int, *, worker: str) -> MailState | None:
-    """Mark a mail of which nobody knows whether the server has it."""
+    """Mark a mail as in doubt: the server may or may not have it."""
     with database.atomic():
         is_ours = _settle_mail(number, worker, state=MailState.IN_DOUBT)
     return MailState.IN_DOUBT if is_ours else None
@@ -75,7 +75,7 @@ def requeue_mail(
         is_ours = _settle_mail(
             number,
             worker,
-            **_requeue_values(now),
+            **_make_requeue_values(now),
             attempts=Mail.attempts - 1 if was_started else Mail.attempts,
         )
     return MailState.QUEUED if is_ours else None
@@ -100,7 +100,7 @@ def postpone_mail(
         is_ours = _settle_mail(
             number,
             worker,
-            **_requeue_values(now + LONGEST_WAIT),
+            **_make_requeue_values(now + LONGEST_WAIT),
             attempts=Mail.attempts - 1 if was_started else Mail.attempts,
             reply_code=error.code,
             reply_status=error.status,
@@ -144,7 +144,7 @@ def record_refusal(
             return None
         # Its start has counted as an attempt already.
         attempts = mail.attempts if was_started else mail.attempts + 1
-        values = _refusal_values(attempts, error, now, last_moment)
+        values = _make_refusal_values(attempts, error, now, last_moment)
         is_asking = mail.kind in ASKING_KINDS
         is_bounce = error.permanent and error.scope == "recipient" and is_asking
         # The contact before its mail, as everybody locks them.
@@ -181,12 +181,12 @@ _DROP_REASONS = {CampaignState.CANCELLED: Dropped.CANCELLED, CampaignState.CLOSE
 
 def open_campaigns(database: Database, *, now: datetime) -> int:
     """Let campaigns that have nothing more to send be `open`; return how many there were."""
-    if not Campaign.select().where(*_asked_all_conditions()).exists():
+    if not Campaign.select().where(*_make_asked_all_conditions()).exists():
         return 0
     with database.atomic():
         opened = (
             Campaign.update(state=CampaignState.OPEN, opened_at=now)
-            .where(*_asked_all_conditions())
+            .where(*_make_asked_all_conditions())
             .execute()
         )
     return int(opened)
@@ -205,12 +205,12 @@ def _settle_mail(number: int, owner: str, **values: Any) -> bool:
 _OWN_STATES = (MailState.CLAIMED, MailState.STARTED, MailState.IN_DOUBT)
 
 
-def _requeue_values(due_at: datetime) -> dict[str, Any]:
+def _make_requeue_values(due_at: datetime) -> dict[str, Any]:
     # Nobody has got it, so its next attempt may bear the date of that day.
     return {"state": MailState.QUEUED, "worker": "", "started_at": None, "due_at": due_at}
 
 
-def _refusal_values(
+def _make_refusal_values(
     attempts: int, error: TransportError, now: datetime, last_moment: datetime
 ) -> dict[str, Any]:
     values: dict[str, Any]
@@ -220,7 +220,7 @@ def _refusal_values(
     elif now + wait > last_moment:
         values = {"state": MailState.DROPPED, "reason": Dropped.TOO_LATE}
     else:
-        values = _requeue_values(now + wait)
+        values = _make_requeue_values(now + wait)
     codes = {"reply_code": error.code, "reply_status": error.status}
     return {**values, **codes, "attempts": attempts}
 
@@ -237,7 +237,7 @@ def _remove_for_bounce(
     status_changes.remove([contact], reason=Reason.BOUNCE, act=act, fingerprint_key=fingerprint_key)
 
 
-def _asked_all_conditions() -> tuple[Any, ...]:
+def _make_asked_all_conditions() -> tuple[Any, ...]:
     unsettled = Mail.select(Mail.id).where(
         Mail.campaign == Campaign.id, Mail.kind == MailKind.ASK, Mail.state.in_(_UNSENT_STATES)
     )

@@ -1,4 +1,4 @@
-"""Who sends: each worker holds a lock for as long as it lives, and is told when to stop.
+"""The lock that each sending worker holds while it lives, and the request to stop.
 
 The system gives the lock back however the process ends; a clock could not tell a dead worker from a
 slow one.
@@ -157,7 +157,7 @@ class StopRequest:
 
     @property
     def exit_code(self) -> int:
-        """Return what the process ends with: 130 for Ctrl-C, 143 for SIGTERM, 0 for neither."""
+        """Return the exit code of the process: 130 for Ctrl-C, 143 for SIGTERM, 0 for neither."""
         return _SIGNAL_EXIT_BASE + self._sign if self._sign else 0
 
     def ask(self) -> None:

@@ -38,7 +38,7 @@ _MAX_FORM_FIELDS = 20
 
 
 class Application(Flask):
-    """Flask, but for what it would write into the log."""
+    """Flask with a log that holds no request path."""
 
     def log_exception(self, exc_info: ExcInfo | tuple[None, None, None]) -> None:
         """Note a failure without the request's path, which holds a token (invariant 13)."""

@@ -60,7 +60,7 @@ _OWN_NETWORKS = tuple(
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """From whom a request came: `client`, and the `relays` between, the nearest first.
+    """The client of a request, and the `relays` between, the nearest first.
 
     `trusted` is how many of the relays the settings vouch for.
     """
@@ -103,7 +103,7 @@ class ReadClientAddress:
 
 
 def read_route(environ: WSGIEnvironment) -> Route:
-    """Return from whom a request came, to limit how often they may ask."""
+    """Return the route of a request, by which its client's rate is limited."""
     route: Route = environ[_ROUTE_KEY]
     return route
 
@@ -114,21 +114,21 @@ def is_local_address(address: str) -> bool:
     So may be a web server of one's own in front, as a client may that sits in the same building.
     """
     try:
-        found = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return True  # a socket in the file system
-    return any(found in network for network in _OWN_NETWORKS)
+    return any(parsed in network for network in _OWN_NETWORKS)
 
 
 def mask_network(address: str) -> str:
     """Return the network of an IP address, /24 or /48, so that no household stands in it."""
     try:
-        found = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return ""
-    if isinstance(found, ipaddress.IPv6Address):
-        found = found.ipv4_mapped or found
-    return str(ipaddress.ip_network((found.packed, _NETWORK_BITS[found.version]), strict=False))
+    if isinstance(parsed, ipaddress.IPv6Address):
+        parsed = parsed.ipv4_mapped or parsed
+    return str(ipaddress.ip_network((parsed.packed, _NETWORK_BITS[parsed.version]), strict=False))
 
 
 def _find_client(chain: list[str], *, trusted: int) -> Route:
@@ -167,7 +167,7 @@ def _parse_address(entry: str) -> str:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        found = ipaddress.ip_address(text.partition("%")[0])
+        parsed = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return ""
-    return str(getattr(found, "ipv4_mapped", None) or found)
+    return str(getattr(parsed, "ipv4_mapped", None) or parsed)

@@ -53,9 +53,9 @@ def limit_wait() -> None:
     """Wait for what others hold in the database for no longer than is left."""
     if "opened" not in g:
         return
-    left = max(get_seconds_left(), _MIN_TIMEOUT)
+    seconds = max(get_seconds_left(), _MIN_TIMEOUT)
     g.patience = ExitStack()
-    g.patience.enter_context(waiting_at_most(get_site().database, left))
+    g.patience.enter_context(waiting_at_most(get_site().database, seconds))
 
 
 def reconnect(database: Database) -> bool:
@@ -135,7 +135,7 @@ def write_note(write: Callable[[], object]) -> None:
     waits for nobody who writes: what cannot be noted at once is noted once it can be.
     """
     if request.method == "POST":
-        with _short_transaction():
+        with _open_short_transaction():
             write()
         return
     site = get_site()
@@ -143,7 +143,7 @@ def write_note(write: Callable[[], object]) -> None:
         with (
             _allow_writes(site.database),
             waiting_at_most(site.database, _NOTE_TIMEOUT),
-            _short_transaction(),
+            _open_short_transaction(),
         ):
             write()
     except (DatabaseBusy, peewee.PeeweeException) as error:
@@ -153,7 +153,7 @@ def write_note(write: Callable[[], object]) -> None:
 
 
 @contextmanager
-def _short_transaction() -> Iterator[None]:
+def _open_short_transaction() -> Iterator[None]:
     g.is_noting = True
     try:
         with get_site().database.atomic():

@@ -126,7 +126,7 @@ class Task(WSGITask):  # type: ignore[misc]
             self.channel.server.task_dispatcher.note_recorded()
 
     def get_environment(self) -> dict[str, Any]:
-        """Return what the application is told of the request."""
+        """Return the WSGI environment, with the request's arrival and the seconds that are left."""
         environ: dict[str, Any] = super().get_environment()
         environ[ARRIVED] = self.channel.arrived
         environ[KEEPS_CONNECTION] = self.channel.server.task_dispatcher.keeps_connections
@@ -153,7 +153,7 @@ class AnswerLocks:
         self._recording, self._reading = threading.Semaphore(at_once), threading.Semaphore()
 
     def for_method(self, method: str) -> threading.Semaphore:
-        """Return those of a request's method."""
+        """Return the lock for a request's method."""
         return self._recording if method == "POST" else self._reading
 
 

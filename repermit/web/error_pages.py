@@ -53,7 +53,7 @@ def register_error_pages(app: Flask) -> None:
 
 
 def refuse_large_request() -> None:
-    """Refuse a request of which the server in front has not read the body."""
+    """Refuse a request whose body the server in front has not read, since it is too large."""
     if request.environ.get(TOO_MUCH):
         abort(_TOO_LARGE)
 
@@ -184,7 +184,7 @@ class _SharedFacts(TypedDict):
 
 
 def _read_shared_facts() -> _SharedFacts:
-    """Return what all lists have in common, with the language of whoever a link is for.
+    """Return the facts that all lists share, with the language of the link's contact.
 
     Nothing of it where the database cannot be read.
     """
@@ -199,7 +199,7 @@ def _read_shared_facts() -> _SharedFacts:
 
 
 def _read_link_language() -> str:
-    """Return the language of the contact whom a link names, "" for any other request."""
+    """Return the language of a link's contact, "" for any other request."""
     kind, token = request.path.split("/")[1], (request.view_args or {}).get("token", "")
     if not token or kind not in KINDS:
         return ""

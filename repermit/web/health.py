@@ -1,4 +1,4 @@
-"""What whoever keeps the server asks: does it run, and how far is it.
+"""Health check and metrics, for the operator of the server.
 
 Counts alone, nothing of any person or list.
 """
@@ -90,22 +90,22 @@ class MetricsCache:
 
 
 def _iter_contact_counts() -> Iterator[str]:
-    found = dict.fromkeys(Status, 0)
+    counts = dict.fromkeys(Status, 0)
     for people, count in contacts_counts.count_people().items():
-        found[people.status] += count
+        counts[people.status] += count
     yield "# HELP repermit_contacts Contacts of all lists by status."
     yield "# TYPE repermit_contacts gauge"
     for status in Status:
-        yield f'repermit_contacts{{status="{status}"}} {found[status]}'
+        yield f'repermit_contacts{{status="{status}"}} {counts[status]}'
 
 
 def _iter_mail_counts() -> Iterator[str]:
-    found: Counter[tuple[MailKind, MailState]] = Counter()
+    counts: Counter[tuple[MailKind, MailState]] = Counter()
     for mails, count in contacts_counts.count_mails().items():
-        found[mails.kind, mails.state] += count
+        counts[mails.kind, mails.state] += count
     yield "# HELP repermit_mails Mails of all lists by kind and state."
     yield "# TYPE repermit_mails gauge"
     for kind in MailKind:
         for state in MailState:
-            count = found[kind, state]
+            count = counts[kind, state]
             yield f'repermit_mails{{kind="{kind}",state="{state}"}} {count}'

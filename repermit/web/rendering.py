@@ -59,7 +59,7 @@ class Reader:
         return REPRESENTATIVE if self.is_representative else ""
 
     def make_query(self, language: str = "") -> str:
-        """Return what is added to addresses for what they have chosen, "" for nothing.
+        """Return the query string that keeps the reader's choices, "" for none.
 
         `language` is another one that they may choose.
         """
@@ -128,7 +128,7 @@ def make_public_url(path: str, reader: Reader | None = None) -> str:
 
 
 def list_language_names(about: MailingListFacts | None = None) -> dict[str, str]:
-    """Return what each language calls itself, by its code, in the order of these names.
+    """Return each language's own name by its code, in the order of these names.
 
     Of a list that is given, those that it can be told in; there may be but one.
     """
@@ -159,7 +159,7 @@ def minify_css(css: str) -> str:
 
 
 def make_frame_fields(reader: Reader) -> dict[str, Any]:
-    """Return what stands around every page."""
+    """Return the template's fields for the frame of every page."""
     about = reader.mailing_list
     choices = _list_choices(reader)
     return {
@@ -177,8 +177,8 @@ def make_frame_fields(reader: Reader) -> dict[str, Any]:
 
 
 def _make_query(fields: Mapping[str, str]) -> str:
-    found = urlencode({name: value for name, value in fields.items() if value})
-    return f"?{found}" if found else ""
+    query = urlencode({name: value for name, value in fields.items() if value})
+    return f"?{query}" if query else ""
 
 
 def _choose_language(wanted: str, usual: str, about: MailingListFacts | None) -> str:
@@ -196,7 +196,7 @@ def _has_many_choices(choices: list[LanguageChoice]) -> bool:
 
 
 def _make_choice_page_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return what the page says on which a language is chosen, for any other page."""
+    """Return the template's fields for the page on which a language is chosen."""
     return {**fields, "every_choice": fields["choices"], "choices": [], "choose_url": ""}
 
 

@@ -45,12 +45,12 @@ class Site:
 
 def get_site() -> Site:
     """Return the site of the request under way, with the settings that held when it began."""
-    found: Site = g.get("site") or current_app.extensions["repermit"]
-    return found
+    site: Site = g.get("site") or current_app.extensions["repermit"]
+    return site
 
 
 def get_file_settings() -> Settings:
-    """Return what the file says by itself, without what was chosen on the pages."""
+    """Return the settings of config.toml alone, without the overrides from the pages."""
     return _get_current_settings().file
 
 
@@ -62,8 +62,8 @@ def load_settings() -> None:
 
 
 def _get_current_settings() -> Present:
-    found: Present = current_app.extensions["repermit.present"]
-    return found
+    present: Present = current_app.extensions["repermit.present"]
+    return present
 
 
 def stamp_arrival() -> None:
@@ -77,8 +77,8 @@ def stamp_arrival() -> None:
 
 def get_seconds_left() -> float:
     """Return how long the request under way may still wait for its turn to write; 0 if no more."""
-    left: float = g.waits_until - time.monotonic()
-    return max(left, 0.0)
+    seconds: float = g.waits_until - time.monotonic()
+    return max(seconds, 0.0)
 
 
 def get_arrival() -> datetime:
@@ -88,7 +88,7 @@ def get_arrival() -> datetime:
 
 
 def make_trace() -> Trace:
-    """Return what is kept of how an answer came: the network in part, and the browser's name."""
+    """Return the trace of the request: its network in part, and the browser's name."""
     return Trace(
         network=mask_network(request.remote_addr or ""),
         browser=request.headers.get("User-Agent", "")[:_LONGEST_BROWSER],
@@ -98,4 +98,4 @@ def make_trace() -> Trace:
 def count_forwarded() -> int:
     """Return how many addresses X-Forwarded-For names: each web server on the way adds one."""
     named = request.headers.get("X-Forwarded-For", "").split(",")
-    return sum(1 for one in named if one.strip())
+    return sum(1 for address in named if address.strip())

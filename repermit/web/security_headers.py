@@ -63,7 +63,7 @@ def make_plain_text_headers(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def make_usual_headers(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield the headers of every response but for the policy of what it may load."""
+    """Yield the headers of every response, except the content security policy."""
     yield "Referrer-Policy", "same-origin"
     yield "X-Content-Type-Options", "nosniff"
     yield "X-Frame-Options", "DENY"

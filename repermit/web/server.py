@@ -69,8 +69,8 @@ def _redact_path(record: logging.LogRecord) -> bool:
     """
     message, about = record.getMessage(), ""
     for before, instead in _ABOUT.items():
-        start, found, _ = message.partition(before)
-        about = about or (start + instead if found else "")
+        start, separator, _ = message.partition(before)
+        about = about or (start + instead if separator else "")
     if about or record.exc_info:
         # As "closing channel" has it, the error is being handled and not in the record.
         kind = (record.exc_info or sys.exc_info())[0]
@@ -130,8 +130,8 @@ def make_server(
         clear_untrusted_proxy_headers=False,
     )
     channel = _make_channel_class(settings)
-    for one in listening.values():
-        one.channel_class = channel
+    for channel_map in listening.values():
+        channel_map.channel_class = channel
     return server
 
 
@@ -143,7 +143,7 @@ class BodyLimits:
         self._is_of_a_login = make_cookie_reader(settings)
 
     def get_limit(self, path: str, cookie: str) -> int:
-        """Return how many bytes a page takes from whoever has this cookie."""
+        """Return how many bytes a page takes from a client with this cookie."""
         sizes = (
             size
             for pattern, size in _MAX_BODY_SIZE_BY_PATH.items()
@@ -154,7 +154,7 @@ class BodyLimits:
 
 
 def _make_channel_class(settings: Settings) -> type[HTTPChannel]:
-    """Return what reads from a connection, with as much room as a request may have.
+    """Return the channel class, which reads requests up to the size that is allowed.
 
     What it refuses by itself has the headers of all pages.
     """
@@ -235,7 +235,7 @@ class _TooLarge(Task):
 def _make_refusal(
     channel: HTTPChannel, request: HTTPRequestParser, headers: Sequence[tuple[str, str]]
 ) -> ErrorTask | _TooLarge:
-    """Return what answers a request that the server itself refuses, or fails at."""
+    """Return the task that answers a request which the server itself refuses or fails at."""
     if isinstance(request.error, RequestEntityTooLarge):
         return _TooLarge(channel, request)
     task = ErrorTask(channel, request)

@@ -40,7 +40,7 @@ def show_looks() -> Response:
 
 @pages.get("/security")
 def show_security() -> Response:
-    """Show what was refused to whoever tried to get in, the newest first."""
+    """Show the refused attempts to get in, the newest first."""
     wanted = {name: request.args.get(name, "") for name in ("what", "actor")}
     before = parse_number(request.args.get("before", ""))
     log_page = audit_log.list_security_events(
@@ -165,7 +165,7 @@ def _describe_setting(key: str) -> str:
 
 
 def describe_scope(scope: str) -> str:
-    """Return what a token may be used for."""
+    """Describe what a token may be used for."""
     return gettext(_SCOPES[scope]) if scope in _SCOPES else scope
 
 
@@ -302,18 +302,18 @@ KINDS: Mapping[str, str] = {
 
 
 def describe_act(what: str, actor: str = "") -> str:
-    """Return what was done, by the actor if one is given; one that is not known as it is kept."""
+    """Describe an act, by its actor if one is given; an unknown act stays as it is kept."""
     words = {**ACTS, **CONTACT_ACTS} if actor == "person" else ACTS
     return gettext(words[what]) if what in words else what.replace("_", " ")
 
 
 def describe_access(what: str, _actor: str = "") -> str:
-    """Return what was looked at; one that is not known as it is kept."""
+    """Describe an access; an unknown one stays as it is kept."""
     return gettext(ACCESSES[what]) if what in ACCESSES else what.replace("_", " ")
 
 
 def describe_security_event(what: str, _actor: str = "") -> str:
-    """Return what was refused."""
+    """Describe a refused attempt."""
     return gettext(SECURITY_EVENTS[what])
 
 
@@ -323,7 +323,7 @@ def list_emails() -> dict[str, str]:
 
 
 def make_actor_formatter() -> Callable[[str], str]:
-    """Return what puts actors into words, for a page that has several."""
+    """Return a function that describes actors, for a page with several of them."""
     return partial(describe_actor, known=list_emails())
 
 

@@ -168,17 +168,17 @@ def extend_campaign(slug: str) -> AnyResponse:
 
 
 def _describe_extension(extended: ExtendResult) -> str:
-    told = gettext(
+    text = gettext(
         "Answers count until %(deadline)s. Mails that are still to leave name that moment.",
         deadline=format_time(extended.deadline),
     )
     if extended.sent:
-        told += " " + ngettext(
+        text += " " + ngettext(
             "One mail that was sent names the earlier one.",
             "%(count)s mails that were sent name the earlier one.",
             extended.sent,
         )
-    return told
+    return text
 
 
 def _require_confirmation() -> None:
@@ -187,7 +187,7 @@ def _require_confirmation() -> None:
 
 
 def _run_act(slug: str, act: Callable[[MailingList], str]) -> AnyResponse:
-    """Do something to a list's campaign, and say on its page what was done, or why not."""
+    """Run an act on a list's campaign, and flash its result or the reason against it."""
     try:
         flash_message(act(find_list(slug)))
     except Refused as error:
@@ -278,16 +278,16 @@ def show_silent(slug: str) -> Response:
     campaign = latest_campaign(mailing_list)
     after = request.args.get("after", default=0, type=int)
     is_live = campaign is not None and CampaignState(campaign.state).is_live
-    found = forecast.SilentPage((), 0)
+    silent_page = forecast.SilentPage((), 0)
     if campaign is not None and is_live:
-        found = forecast.list_silent(campaign, after=after, most=_PAGE)
+        silent_page = forecast.list_silent(campaign, after=after, most=_PAGE)
     note_access("silent", mailing_list=mailing_list)
     return render_page(
         "campaign_page/not_answered.html",
         mailing_list=mailing_list,
         campaign=campaign,
         is_live=is_live,
-        contacts=found.contacts,
+        contacts=silent_page.contacts,
         after=after,
-        next_after=found.after,
+        next_after=silent_page.after,
     )

@@ -176,10 +176,10 @@ def parse_time(text: str) -> datetime | None:
 
 def _parse_future_time(text: str) -> datetime | None:
     """Return a deadline; raises Refused for one that has passed."""
-    found = parse_time(text)
-    if found is not None and found <= get_arrival():
+    parsed = parse_time(text)
+    if parsed is not None and parsed <= get_arrival():
         raise Refused("this has passed already: choose a later day", code="deadline_typed")
-    return found
+    return parsed
 
 
 def _parse_future_start(text: str) -> datetime | None:
@@ -194,7 +194,7 @@ def parse_start(text: str) -> datetime | None:
 
 
 def read_conditions(form: ConditionsForm) -> Conditions:
-    """Return what a form that has been found good says."""
+    """Return the conditions of a valid form."""
     return Conditions(
         deadline=join_date_time(form, "until", "until_time"),
         starts=join_date_time(form, "starts", "starts_time"),
@@ -264,12 +264,12 @@ class Outlook:
 
 
 def suggest_conditions() -> Conditions:
-    """Return what is usual: four weeks, or longer where the settings want long to answer."""
+    """Return the default conditions: four weeks, or more if `minimum_days` is long."""
     return Conditions(deadline=_compute_default_deadline().date().isoformat())
 
 
 def make_outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
-    """Return what a launch now would do, and what stands against it; writes nothing."""
+    """Return the plan of a launch at this moment and the obstacles to it; writes nothing."""
     deadline, starts_at = read_deadline(conditions), _parse_or_none(parse_start, conditions.starts)
     plan = launch_plan.plan_launch(
         mailing_list,

@@ -95,7 +95,7 @@ def show(slug: str) -> Response:
 @for_viewers
 @in_the_background
 def show_figures(slug: str) -> Response:
-    """Return what of the page changes by itself: numbers, notes, decisions and buttons."""
+    """Return the part of the page that is reloaded: numbers, notes, decisions and buttons."""
     mailing_list = find_list(slug)
     if latest_campaign(mailing_list) is None:
         abort(404)
@@ -149,20 +149,20 @@ def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
     fields: dict[str, Any] = {"mailing_list": mailing_list, "campaign": campaign}
     if campaign is None:
         return fields
-    found = statistics.figures(mailing_list, zone=site.settings.zone)
-    assert found is not None  # noqa: S101  the list has a campaign
-    sending = _measure_sending(campaign, found)
+    figures = statistics.figures(mailing_list, zone=site.settings.zone)
+    assert figures is not None  # noqa: S101  the list has a campaign
+    sending = _measure_sending(campaign, figures)
     resolving = in_doubt.find_resolution(mailing_list)
     return {
         **fields,
-        "found": found,
+        "found": figures,
         "making": enqueue_asks.read_making_progress(campaign),
         "resolving": resolving,
         "doubts": 0 if resolving else in_doubt.count_in_doubt(mailing_list),
         "is_live": CampaignState(campaign.state).is_live,
         "is_over": campaign.deadline <= now,
         "is_too_late": _is_pilot_too_late(campaign),
-        "chart": draw_chart(found.days, now=now, zone=site.settings.zone),
+        "chart": draw_chart(figures.days, now=now, zone=site.settings.zone),
         "sending": sending,
         "time_left": format_wait(sending.time_left),
         "in_words": translate_said,
@@ -198,13 +198,13 @@ def _is_pilot_too_late(campaign: Campaign) -> bool:
 def _measure_sending(campaign: Campaign, figures: Figures) -> Sending:
     mail = get_site().settings.mail
     speed: SendSpeed = current_app.extensions.setdefault("repermit_speed", SendSpeed())
-    left = sum(figures.mails[state] for state in _UNSENT_STATES)
+    unsent = sum(figures.mails[state] for state in _UNSENT_STATES)
     sent = figures.mails[MailState.SENT]
     measured = speed.measure(campaign.id, sent=sent, now=get_arrival())
     return Sending(
-        left=left,
+        left=unsent,
         per_hour=round(measured * 3600) if measured else None,
-        time_left=estimate_time_left(left, interval=mail.interval, per_second=measured),
+        time_left=estimate_time_left(unsent, interval=mail.interval, per_second=measured),
         is_limited=bool(mail.interval),
     )
 

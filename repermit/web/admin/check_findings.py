@@ -68,19 +68,19 @@ def _sort_findings(report: Report) -> list[Finding]:
 
 
 def _describe_finding(finding: Finding) -> FindingText:
-    found, remedy = word_finding(finding)
+    seen, remedy = word_finding(finding)
     return FindingText(
         verdict=finding.verdict,
         title=describe_verdict(finding.verdict),
         area=describe_area(finding.area),
-        found=found,
+        found=seen,
         remedy=remedy,
         place=_find_remedy_page(finding),
     )
 
 
 def word_finding(finding: Finding) -> tuple[str, str]:
-    """Return what was seen and what to do, as the pages say it."""
+    """Return a finding and its remedy, each as a sentence."""
     if finding.code == "config_organisation":
         keys = (f"organisation.{key}" for key in finding.values["keys"].split(", "))
         labels = ", ".join(gettext(SETTINGS[key].label) for key in keys)
@@ -116,7 +116,7 @@ def describe_verdict(verdict: Verdict) -> str:
 
 
 def describe_area(area: Area) -> str:
-    """Return what a finding is about."""
+    """Return the title of an area of findings."""
     return {
         Area.CONFIG: gettext("Settings"),
         Area.KEYS: gettext("Keys"),

@@ -1,4 +1,4 @@
-"""The people on a list: finding them, one person's history, and what is done for them by hand.
+"""The contacts of a list: search, one contact's history, and acts by hand.
 
 That a person was looked at is noted.
 """
@@ -144,14 +144,14 @@ def _show_results(mailing_list: MailingList, wanted: dict[str, str]) -> Response
     search, status, reason, after = (
         wanted.get(name, "") for name in ("search", "status", "reason", "after")
     )
-    found = contacts_search.find_contacts(
+    results = contacts_search.find_contacts(
         mailing_list, search=search, status=status, reason=reason, after=after
     )
     note_access("searched" if search else "contacts", mailing_list=mailing_list)
     return render_page(
         "contact_pages/list.html",
         mailing_list=mailing_list,
-        found=found,
+        found=results,
         counts=_list_filters(mailing_list),
         search=search,
         only=(status, reason),
@@ -160,7 +160,7 @@ def _show_results(mailing_list: MailingList, wanted: dict[str, str]) -> Response
 
 
 def _list_filters(mailing_list: MailingList) -> list[tuple[str, str, int]]:
-    """Return what can be filtered by: status, reason ("" for all of them), how many there are."""
+    """Return the filters: status, reason ("" for all reasons) and the number of contacts."""
     counts = contacts_counts.count_contacts(mailing_list)
     filters = []
     for status in Status:
@@ -327,7 +327,7 @@ def add_contact(slug: str) -> AnyResponse:
 
 
 def _add_contact(mailing_list: MailingList, form: AddForm) -> Contact | None:
-    """Add whom a form names; None if that cannot be, and the form says why."""
+    """Add the person of a form; returns None after an error, which the form then shows."""
     site = get_site()
     try:
         return admin_requests.add_by_hand(

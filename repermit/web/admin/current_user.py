@@ -53,7 +53,7 @@ def make_visit() -> Visit:
 
 
 def get_actor() -> str:
-    """Return how evidence names whoever acts in this request; it may hold no address."""
+    """Return the logged-in user's name in the evidence, which may hold no address."""
     name: str = current_user.person.actor
     return name
 
@@ -67,7 +67,7 @@ def note_activity() -> None:
 
 
 def note_access(act: str, *, mailing_list: MailingList | None = None, subject: str = "") -> None:
-    """Note that whoever is logged in looks at personal data; also within a GET."""
+    """Note that the logged-in user looks at personal data; also within a GET."""
     write_note(
         partial(
             audit_log.note_access,

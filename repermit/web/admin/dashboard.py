@@ -86,14 +86,14 @@ def _list_mailing_lists() -> list[MailingList]:
 def _summarise_list(mailing_list: MailingList) -> ListSummary:
     campaign = latest_campaign(mailing_list)
     is_live = campaign is not None and CampaignState(campaign.state).is_live
-    left = campaign.deadline - get_arrival() if campaign and is_live else None
+    remaining = campaign.deadline - get_arrival() if campaign and is_live else None
     return ListSummary(
         mailing_list=mailing_list,
         campaign=campaign,
         found=statistics.figures(mailing_list, zone=get_site().settings.zone),
         # A campaign's own numbers say more while it lasts.
         counts={} if is_live else _count_people(mailing_list),
-        time_left=format_wait(left) if left and left.total_seconds() > 0 else "",
+        time_left=format_wait(remaining) if remaining and remaining.total_seconds() > 0 else "",
         is_prepared=Draft.select().where(Draft.list == mailing_list).exists(),
     )
 
@@ -107,12 +107,12 @@ def _count_people(mailing_list: MailingList) -> dict[Status, int]:
 
 def _list_pending(standing: ListSummary) -> Iterator[PendingDecision]:
     """Yield what waits on one list, the most urgent first."""
-    found = [
+    pending = [
         *_list_standstills(standing),
         *_list_open_questions(standing),
         *_list_unfinished(standing),
     ]
-    for text, endpoint in found:
+    for text, endpoint in pending:
         yield PendingDecision(mailing_list=standing.mailing_list, text=text, endpoint=endpoint)
 
 

@@ -1,4 +1,4 @@
-"""Erasing one person, or whoever an address names: what it means, and how it is confirmed.
+"""Erasing a contact, or everything held of an address, after confirmation.
 
 That a person was looked at is noted.
 """
@@ -232,7 +232,7 @@ def _show_address_page(
 
 
 def _make_result_fields(forgotten: Forgotten) -> dict[str, Any]:
-    """Return what the page shows of one list."""
+    """Return the template's fields for the result on one list."""
     held = forgotten.found is Found.CONTACT
     is_kept = forgotten.found in {Found.NOTHING, Found.SIGN_UP} and forgotten.suppressed
     return {

@@ -202,7 +202,7 @@ def _read_given_checkpoint() -> Checkpoint | None:
 
 
 def _check_file(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
-    """Return what the page shows of a file: what is wrong with it, or what it proves."""
+    """Return the template's fields for a proof file: its faults, or what it proves."""
     if shown := proof.shown_to_go_on(octets):
         return _check_consistency(shown, known)
     checked = proof.check_proof(octets, most=MAX_FILE_SIZE)
@@ -248,5 +248,5 @@ def _show_page(*, wrong: str = "", wrong_at: str = "") -> Response:
 
 
 def _describe_last_fault(walk: Walk | None) -> str:
-    found = walk.found["fault"] if walk and walk.found else None
-    return describe_fault(found) if found else ""
+    fault = walk.found["fault"] if walk and walk.found else None
+    return describe_fault(fault) if fault else ""

@@ -71,7 +71,7 @@ def _show_page(
 def _make_export_fields(
     mailing_list: MailingList, campaign: Campaign | None, what: What, tool: Tool | None
 ) -> dict[str, Any]:
-    """Return what the page shows of one export: its formats, and its steps with their ticks."""
+    """Return the template's fields for one export: its formats, and its steps with their ticks."""
     formats = export_rows.formats_for(what, tool)
     done = handover_steps.ticks(campaign, tool or "") if campaign else {}
     steps = handover_steps.steps_on_page(tool, what) if tool else ()

@@ -106,7 +106,7 @@ def to_seconds(wait: timedelta) -> int:
 
 
 def describe_role(role: Role) -> str:
-    """Return what somebody may do."""
+    """Return the title of a role."""
     return {Role.ADMIN: gettext("Admin"), Role.VIEWER: gettext("Viewer")}[role]
 
 
@@ -119,8 +119,8 @@ def describe_browser(user_agent: str) -> str:
     names |= {"Chrome": "Chrome", "CriOS": "Chrome", "Safari": "Safari"}
     systems = {"Windows": "Windows", "iPhone": "iPhone", "iPad": "iPad", "Android": "Android"}
     systems |= {"Mac OS": "macOS", "Linux": "Linux"}
-    found = (_find_first(user_agent, names), _find_first(user_agent, systems))
-    return ", ".join(name for name in found if name)
+    parts = (_find_first(user_agent, names), _find_first(user_agent, systems))
+    return ", ".join(name for name in parts if name)
 
 
 def _find_first(user_agent: str, names: dict[str, str]) -> str:

@@ -64,11 +64,11 @@ def list_columns(glimpses: Sequence[FilePreview]) -> list[ShownColumn]:
     with_addresses = [
         table for table in glimpses if any(c.field == "address" for c in table.columns)
     ]
-    found: dict[str, ShownColumn] = {}
+    columns: dict[str, ShownColumn] = {}
     for table in with_addresses or glimpses:
         for column in _iter_columns(table):
-            found.setdefault(column.name, column)
-    return list(found.values())[:MAX_COLUMNS]
+            columns.setdefault(column.name, column)
+    return list(columns.values())[:MAX_COLUMNS]
 
 
 def _iter_columns(preview_file: FilePreview) -> Iterator[ShownColumn]:
@@ -104,7 +104,7 @@ def make_mapping(path: Path, chosen: Sequence[ShownColumn]) -> dict[str, str]:
 
 
 def find_wrong_choices(chosen: Sequence[ShownColumn]) -> list[str]:
-    """Return what cannot be chosen so, in the page's language."""
+    """Return the errors of the chosen columns, in the page's language."""
     wrong = []
     if not any(column.field == "address" for column in chosen):
         wrong.append(gettext("Say which column holds the e-mail addresses."))
@@ -117,6 +117,6 @@ def find_wrong_choices(chosen: Sequence[ShownColumn]) -> list[str]:
 
 
 def list_field_titles() -> dict[str, str]:
-    """Return what a column may be taken for, with its words; "" is nothing."""
+    """Return the titles of the fields that a column may hold; "" is none."""
     words = {name: gettext(text) for name, text in _WORDS.items()}
     return {"": gettext("not read"), **words}

@@ -61,7 +61,7 @@ def word_fate(fate: Fate) -> str:
 
 
 def explain_fate(fate: Fate) -> str:
-    """Return what a fate means."""
+    """Return the meaning of a fate in a sentence."""
     return gettext(_REASONS[fate])
 
 
@@ -128,7 +128,7 @@ _ORDER = (
 
 
 class ReadingForm(Form):
-    """How a file is to be read, but for its columns."""
+    """How a file is to be read, apart from its columns."""
 
     source = StringField(N_("Where do these addresses come from?"))
     customers = BooleanField(N_("Everybody in this file is a customer"))
@@ -139,12 +139,12 @@ class ReadingForm(Form):
 
 def get_user_id() -> int:
     """Return who is logged in."""
-    found: int = current_user.id
-    return found
+    user_id: int = current_user.id
+    return user_id
 
 
 def read_choices(form: ReadingForm, kept: Kept) -> tuple[Choices, list[str]]:
-    """Return what the form and its columns say, and what cannot be so."""
+    """Return the choices of the form and its columns, and the errors in them."""
     mapping, wrong = kept.choices.mapping, []
     if chosen := _read_chosen_columns(kept):
         mapping, wrong = (
@@ -205,7 +205,7 @@ def validate_choices(
 
 
 def make_form_fields(kept: Kept, form: ReadingForm | None) -> dict[str, Any]:
-    """Return what the template needs for the form: as it was sent, or as it is kept."""
+    """Return the template's fields for the form, as it was sent or as it is kept."""
     shown = _read_columns(kept) if form is None else _read_chosen_columns(kept)
     parts = {column.part for column in shown}
     return {
@@ -219,7 +219,7 @@ def make_form_fields(kept: Kept, form: ReadingForm | None) -> dict[str, Any]:
 def make_preview_fields(
     slug: str, kept: Kept, outcome: Mapping[str, Any], *, decided: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what the template needs for what was seen: counts, notes, one page of rows.
+    """Return the template's fields for the preview: counts, notes, one page of rows.
 
     `decided` are the places that are ticked, as the form has them or as they are kept.
     """

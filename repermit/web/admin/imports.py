@@ -329,7 +329,7 @@ def _show_waiting_file(
 
 
 def _list_notes() -> list[tuple[str, str]]:
-    """Return what a page says that waits for a file; warnings are about the page after it."""
+    """Return the notes for a page that waits for a file; warnings are about the next page."""
     notes: Any = get_flashed_messages(with_categories=True)
     for kind, text in notes:
         if kind == "warning":

@@ -57,10 +57,10 @@ _DAY_SECONDS = 24 * 3600
 @for_everybody
 def serve_static_file(name: str) -> Response:
     """Return a file of `static/`; they are small and read whole."""
-    found = safe_join(str(asset("static")), name)
-    if found is None or not Path(found).is_file():
+    path = safe_join(str(asset("static")), name)
+    if path is None or not Path(path).is_file():
         abort(404)
-    response = Response(Path(found).read_bytes(), mimetype=mimetypes.guess_type(name)[0])
+    response = Response(Path(path).read_bytes(), mimetype=mimetypes.guess_type(name)[0])
     response.cache_control.max_age = _DAY_SECONDS
     response.add_etag()
     response.make_conditional(request)
@@ -126,7 +126,7 @@ def register_admin_pages(app: Flask, settings: Settings) -> None:
 
 
 def make_cookie_reader(settings: Settings) -> Callable[[str], bool]:
-    """Return what says of a Cookie header whether somebody got it who gave a password.
+    """Return a function that says whether a Cookie header belongs to a login.
 
     It looks at the signature alone, not into the database, where the session may have ended.
     """

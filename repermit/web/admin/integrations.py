@@ -194,13 +194,13 @@ def _flash_reply(reply: Reply) -> None:
 def show_deliveries(webhook_id: int) -> Response:
     """Show what a webhook was told, the newest first."""
     hook, before = _find_webhook(webhook_id), parse_number(request.args.get("before", ""))
-    found = endpoints.log(webhook_id, before=before or None, limit=_PAGE_SIZE + 1)
+    deliveries = endpoints.log(webhook_id, before=before or None, limit=_PAGE_SIZE + 1)
     return render_page(
         "integrations/deliveries.html",
         hook=hook,
-        deliveries=found[:_PAGE_SIZE],
+        deliveries=deliveries[:_PAGE_SIZE],
         is_further_back=bool(before),
-        before=found[_PAGE_SIZE - 1].seq if len(found) > _PAGE_SIZE else 0,
+        before=deliveries[_PAGE_SIZE - 1].seq if len(deliveries) > _PAGE_SIZE else 0,
         in_words=translate_said,
     )
 

@@ -135,7 +135,7 @@ def check_state(slug: str) -> Response:
 
 
 def _find_problems(mailing_list: MailingList, seen: Outlook) -> tuple[Finding, ...] | None:
-    """Return what a check found wrong, None while it runs; none where more stands in the way."""
+    """Return the problems of a check, None while it runs; () where other obstacles stand."""
     return () if seen.against else find_launch_problems(mailing_list)
 
 
@@ -161,20 +161,20 @@ def _word_changed() -> str:
 def _make_version(
     mailing_list: MailingList, conditions: Conditions, problems: tuple[Finding, ...] | None
 ) -> str:
-    """Return what is another as soon as the conditions, or anything that people read, are others.
+    """Return a digest that changes with the conditions and with all that people read.
 
     What they read is what the list says in each language, who asks, and where the answers go. What
     a check found wrong counts too, since each of it is accepted by itself.
     """
     settings = get_site().settings
     asks = (settings.organisation, settings.public_url, settings.timezone)
-    found = sorted((problem.code, problem.found) for problem in problems or ())
+    problem_keys = sorted((problem.code, problem.found) for problem in problems or ())
     frozen = (
         mailing_list.id,
         conditions,
         mailing_lists.make_list_facts(mailing_list),
         *asks,
-        found,
+        problem_keys,
     )
     return sha256(repr(frozen).encode()).hexdigest()
 
@@ -217,11 +217,11 @@ def _show_page(
         to_accept=[
             (
                 code,
-                found,
+                group,
                 accepted[code],
                 asks_why and not draft_conditions.is_reason(accepted[code]),
             )
-            for code, found in group_by_code(problems or ())
+            for code, group in group_by_code(problems or ())
         ],
         in_words=describe_findings,
         announcements=list_announcements(mailing_list, seen.plan.languages, deadline=deadline),
@@ -318,7 +318,7 @@ class _Check(threading.Thread):
 
 
 def find_launch_problems(mailing_list: MailingList) -> tuple[Finding, ...] | None:
-    """Return what a check has found wrong; None while it runs, which this begins if need be."""
+    """Return the problems of a check, None while it runs; starts one if there is none."""
     site = get_site()
     about = (site.settings, mailing_lists.make_list_facts(mailing_list))
     with _turn:
@@ -344,17 +344,17 @@ def forget_check(mailing_list: MailingList) -> None:
 
 
 def keep_reasons(mailing_list: MailingList, actor: str, reasons: Mapping[str, str]) -> None:
-    """Keep why somebody would launch all the same, by code, for the page after a check."""
+    """Keep the reasons for accepting problems, by code, for the page after a check."""
     _get_reasons()[mailing_list.slug, actor] = dict(reasons)
 
 
 def read_reasons(mailing_list: MailingList, actor: str) -> Mapping[str, str]:
-    """Return why somebody would launch all the same, by code, as they typed it last."""
+    """Return the reasons for accepting problems, by code, as they were typed last."""
     return _get_reasons().get((mailing_list.slug, actor), {})
 
 
 def group_by_code(problems: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
-    """Return what is wrong by its code, under which one reason is given for all of it."""
+    """Group problems by their code, since one reason is given for each code."""
     codes = dict.fromkeys(problem.code for problem in problems)
     return [(code, [problem for problem in problems if problem.code == code]) for code in codes]
 
@@ -380,14 +380,14 @@ def _start_check(slug: str, about: Any) -> _Check:
 
 
 def _get_reasons() -> dict[tuple[str, str], dict[str, str]]:
-    found: dict[tuple[str, str], dict[str, str]]
-    found = current_app.extensions.setdefault("repermit.launch_reasons", {})
-    return found
+    reasons: dict[tuple[str, str], dict[str, str]]
+    reasons = current_app.extensions.setdefault("repermit.launch_reasons", {})
+    return reasons
 
 
 def _get_checks() -> dict[str, _Check]:
-    found: dict[str, _Check] = current_app.extensions.setdefault("repermit.launch_checks", {})
-    return found
+    checks: dict[str, _Check] = current_app.extensions.setdefault("repermit.launch_checks", {})
+    return checks
 
 
 # --- The notice for the sender's own website, in each language that people are asked in. ----------

@@ -135,7 +135,7 @@ def _redirect_onward(slug: str) -> AnyResponse:
 
 
 def _read_fields(form: ListForm) -> Any:
-    """Return what the form says of a list; a field that was not sent is empty."""
+    """Return the list's fields from the form; a field that was not sent is empty."""
     texts = {name: form[name].data or "" for name in _TEXTS}
     return texts | {"sensitive": form.sensitive.data, "receipts": form.receipts.data}
 
@@ -158,7 +158,7 @@ def _word_error(name: str) -> str:
 
 
 def _read_slug(form: NewListForm) -> str:
-    """Return what was typed, or what is made from the name, on the page or here."""
+    """Return the slug as typed, or one made from the name."""
     typed: str = (form.slug.data or "").strip()
     name: str = form.name.data or ""
     return (
@@ -177,7 +177,7 @@ def _check_slug_free(form: NewListForm, slug: str) -> bool:
 
 
 def _list_missing(mailing_list: MailingList) -> list[str]:
-    """Return what is still to be said of a list before a campaign can start."""
+    """Return what the list's description still lacks for a campaign."""
     words = f"{mailing_list.purpose} {mailing_list.frequency}"
     lacks = (
         (mailing_list.purpose, gettext("what people will get")),

@@ -64,8 +64,8 @@ class FurtherLanguage:
     @property
     def read(self) -> str:
         """Say how many read it, "" for nobody."""
-        found = ngettext("one person reads it", "%(count)s people read it", self.readers)
-        return found if self.readers else ""
+        count_text = ngettext("one person reads it", "%(count)s people read it", self.readers)
+        return count_text if self.readers else ""
 
     @property
     def is_begun(self) -> bool:
@@ -91,7 +91,7 @@ def list_further_languages(mailing_list: MailingList) -> list[FurtherLanguage]:
 
 
 def word_no_web_address() -> str:
-    """Return what is said of an address that none is."""
+    """Return the error for a text that is no web address."""
     return gettext("This is no web address; one looks like https://www.example.org/privacy")
 
 
@@ -138,7 +138,7 @@ def save_translation(slug: str) -> AnyResponse:
 
 
 def _read_language(mailing_list: MailingList) -> str:
-    """Return the language that is asked for, or else the first that is not the list's own."""
+    """Return the requested language, or else the first that is not the list's own."""
     others = [code for code in catalogues.languages() if code != mailing_list.language]
     wanted = request.values.get("language", "")
     return wanted if wanted in others else others[0]

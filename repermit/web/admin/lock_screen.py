@@ -126,12 +126,12 @@ def lock_screen() -> AnyResponse:
 @in_the_background
 def show_state() -> Response:
     """Say whether the screen is locked, and in how many seconds it will be."""
-    left = current_user.login.locks_at - get_arrival()
-    told = {"locked": current_user.is_locked, "seconds": max(to_seconds(left), 0)}
+    remaining = current_user.login.locks_at - get_arrival()
+    state = {"locked": current_user.is_locked, "seconds": max(to_seconds(remaining), 0)}
     if current_user.is_full and not current_user.is_locked:
         # So that what was typed before somebody logged in again can still be sent, by them alone.
-        told |= {"user": current_user.id, "csrf_token": generate_csrf()}
-    return jsonify(told)
+        state |= {"user": current_user.id, "csrf_token": generate_csrf()}
+    return jsonify(state)
 
 
 @pages.post("/lock/awake")
@@ -204,7 +204,7 @@ _TOO_SOON = 429
 
 
 class ConfirmationForm(Form):
-    """The password of whoever is logged in."""
+    """The password of the logged-in user."""
 
     confirmation = PasswordField(
         N_("Your password"), render_kw={"autocomplete": "current-password"}

@@ -84,8 +84,10 @@ class NewPasswordForm(Form):
         if not self.validate():
             return False
         organisation = get_site().settings.organisation.name
-        found = passwords.weaknesses(self.password.data, email=email, organisation=organisation)
-        for weakness in found:
+        weaknesses = passwords.weaknesses(
+            self.password.data, email=email, organisation=organisation
+        )
+        for weakness in weaknesses:
             self.refuse("password", describe_weakness(weakness))
         if self.password.data != self.again.data:
             self.refuse("again", gettext("The two are not the same."))
@@ -106,7 +108,7 @@ class FirstForm(NewPasswordForm):
 @pages.get("/login")
 @for_everybody
 def show_login() -> AnyResponse:
-    """Ask for address and password; send on whoever has logged in already."""
+    """Ask for address and password; redirect a user who is logged in already."""
     if current_user.is_authenticated:
         return redirect_home() if current_user.is_full else redirect_to("login.show_second_step")
     return render_page("login/login.html", form=LoginForm())
@@ -140,7 +142,7 @@ def log_in() -> AnyResponse:
 @pages.get("/second-step")
 @for_the_half_logged_in
 def show_second_step() -> AnyResponse:
-    """Ask for a code; whoever has no app yet is shown how to get one."""
+    """Ask for a code; a user without an app is shown how to set one up."""
     if current_user.is_full:
         return redirect_home()
     return _show_code_form(CodeForm())
@@ -205,7 +207,7 @@ def _show_code_form(form: CodeForm, *, status: int = 200) -> Response:
 
 
 def make_setup_fields() -> dict[str, Any]:
-    """Return what a page shows of the secret for the app; it stays the same until it is in use.
+    """Return the template's fields for the app's secret, which stays the same until it is in use.
 
     It stands in the cookie, which is signed, and which only this person's browser has.
     """
@@ -244,7 +246,7 @@ def choose_first_password(token: str) -> AnyResponse:
 
 
 def _choose_password(token: str) -> AnyResponse:
-    """Do so; raises NotFound for a link that works no longer, or not any more."""
+    """Keep the first password of a user; raises NotFound for a used or expired link."""
     person = users.find_invitation(token, now=get_arrival())
     if person is None:
         raise NotFound

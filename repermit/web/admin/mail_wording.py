@@ -114,7 +114,7 @@ def fill_list(mailing_list: MailingList, form: WordingForm) -> MailingList:
 
 
 def list_field_titles() -> dict[str, tuple[str, ...]]:
-    """Return what each field stands for; those without which there is no mail first."""
+    """Return the title of each placeholder; required ones come first."""
     needed, more = gettext("Needed"), gettext("As you like")
     titles = {
         "yes_url": (needed, gettext("Link for Yes")),
@@ -217,7 +217,7 @@ def preview_typed_mail(slug: str) -> Response:
 
 @pages.post("/test")
 def send_test_mail(slug: str) -> Response:
-    """Send the mail as it is typed to whoever asks for it, and to nobody else."""
+    """Send the mail as it is typed to the logged-in user alone."""
     mailing_list = find_list(slug)
     form = WordingForm(request.form, mailing_list=mailing_list)
     if not _validate(find_list(slug), form):
@@ -266,8 +266,10 @@ def _list_flaws(mailing_list: MailingList) -> list[tuple[str, str]]:
 def _find_field(reason: Said) -> tuple[str, str]:
     """Return the field that a reason is about, that of the text if it names none, and the rest."""
     field, rest = f"own_{reason.values.get('part', '')}".lower(), reason.values.get("reason")
-    told = rest if field in PARTS and isinstance(rest, Said) else None
-    return ("own_text", make_sentence(reason)) if told is None else (field, make_sentence(told))
+    message = rest if field in PARTS and isinstance(rest, Said) else None
+    return (
+        ("own_text", make_sentence(reason)) if message is None else (field, make_sentence(message))
+    )
 
 
 def _word_no_sender(error: AddressError) -> str:
@@ -389,8 +391,8 @@ def frame_flaws(reasons: Iterable[str], *, shade: str) -> Response:
 
 def read_preheader(mail: Mail) -> str:
     """Return the line that mail programs show beside the subject."""
-    found = _PREHEADER.search(mail.html)
-    return html.unescape(found[1]).strip() if found else ""
+    match = _PREHEADER.search(mail.html)
+    return html.unescape(match[1]).strip() if match else ""
 
 
 def describe_length(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What is written at a page to say whom it is for, and what it takes."""
+"""Decorators that say who may see a page, and how large a form it takes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PagePermissions:
 
 
 def get_permissions(view: Callable[..., object]) -> PagePermissions:
-    """Return what is written at a page."""
+    """Return the permissions that a page's decorators set."""
     marks: PagePermissions = getattr(view, _ATTRIBUTE, PagePermissions())
     return marks
 
@@ -35,7 +35,7 @@ def for_everybody(view: _View) -> _View:
 
 
 def for_the_half_logged_in(view: _View) -> _View:
-    """Let a page be seen by whoever has a session that is locked or wants its second step."""
+    """Let a page be seen from a session that is locked or lacks its second step."""
     return _mark(view, for_the_half_logged_in=True)
 
 

@@ -45,7 +45,7 @@ def show(slug: str) -> Response:
         texts=register_notes.read_notes(mailing_list).texts,
         recipients=[
             (recipient, wording.role_name(recipient.role))
-            for recipient in _recipients(mailing_list)
+            for recipient in _list_recipients(mailing_list)
         ],
         near=[country for country in countries if country[0] in EEA],
         far=[country for country in countries if country[0] not in EEA],
@@ -53,7 +53,7 @@ def show(slug: str) -> Response:
     )
 
 
-def _recipients(mailing_list: MailingList) -> tuple[Recipient, ...]:
+def _list_recipients(mailing_list: MailingList) -> tuple[Recipient, ...]:
     return data_recipients.list_recipients(
         mailing_list,
         settings=get_site().settings,
@@ -65,7 +65,7 @@ def _recipients(mailing_list: MailingList) -> tuple[Recipient, ...]:
 def save_notes(slug: str) -> AnyResponse:
     """Keep what was filled in; a field that was not sent stays as it is."""
     mailing_list, site = find_list(slug), get_site()
-    keys = [recipient.key for recipient in _recipients(mailing_list)]
+    keys = [recipient.key for recipient in _list_recipients(mailing_list)]
     names = [*TEXTS, *_list_field_names(keys)]
     given = {name: request.form[name] for name in names if name in request.form}
     given |= {f"{key}.agreement": OWN for key in request.form.getlist("own") if key in keys}
@@ -82,7 +82,7 @@ def _list_field_names(keys: Iterable[str]) -> Iterable[str]:
 
 
 def _read_added(keys: Iterable[str]) -> dict[str, str]:
-    """Return what was typed of one more recipient, under a key made of their name."""
+    """Return the fields of an added recipient, under a key made of their name."""
     typed = {name: request.form.get(f"{_NEW}.{name}", "").strip() for name in FIELDS}
     if not typed["name"]:
         return {}

@@ -1,4 +1,4 @@
-"""Making an admin page of a template, in the language of whoever has logged in."""
+"""Rendering an admin page from a template, in the logged-in user's language."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def name_language(language: str) -> str:
-    """Return what the page calls a language; its code for one that has no name there."""
+    """Return the name of a language on the page; its code where it has no name."""
     return str(Locale(get_page_language()).languages.get(language, language))
 
 
@@ -83,8 +83,8 @@ def render_page(template: str, *, status: int = 200, **fields: Any) -> Response:
 def render_bare_page(template: str, *, status: int, **fields: Any) -> Response:
     """Return a page for which nothing is asked of the database, nor who has logged in."""
     language = get_browser_language()
-    found = _make_environment(language).get_template(template)
-    return _make_response(found.render(language=language, url_for=make_url, **fields), status)
+    loaded = _make_environment(language).get_template(template)
+    return _make_response(loaded.render(language=language, url_for=make_url, **fields), status)
 
 
 def _make_response(html: str, status: int) -> Response:
@@ -149,8 +149,8 @@ def gettext(text: str, **values: object) -> str:
 
 def ngettext(singular: str, plural: str, count: int, **values: object) -> str:
     """Return a text for a count in the page's language; `count` may stand in it too."""
-    found = catalogues.translations(get_page_language()).ngettext(singular, plural, count)
-    return found % {"count": format_number(count), **values}
+    translation = catalogues.translations(get_page_language()).ngettext(singular, plural, count)
+    return translation % {"count": format_number(count), **values}
 
 
 def format_time(at: datetime | None) -> str:

@@ -186,7 +186,7 @@ _STATES = {
 
 
 def translate_said(said: str) -> str:
-    """Return what was said in the page's language, to stand within a sentence."""
+    """Translate a text into the page's language, to stand within a sentence."""
     # A catalogue has its own head for what is empty.
     if not said:
         return ""
@@ -196,7 +196,7 @@ def translate_said(said: str) -> str:
 
 
 def make_sentence(said: str) -> str:
-    """Return what was said in the page's language, as a sentence of its own."""
+    """Translate a text into the page's language, as a sentence of its own."""
     text = translate_said(said)
     is_ended = text.endswith((".", "!", "?", ":", "…", "/"))
     return f"{text[:1].upper()}{text[1:]}" + ("" if is_ended or not text else ".")

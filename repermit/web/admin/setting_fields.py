@@ -74,9 +74,11 @@ class SettingsForm:
     @cached_property
     def sections(self) -> dict[Section, list[Setting]]:
         """Return the sections with their settings; the kind of account has a form of its own."""
-        found = sections_of(self.page).items()
+        page_sections = sections_of(self.page).items()
         return {
-            section: settings for section, settings in found if settings[0].key != "mail.preset"
+            section: settings
+            for section, settings in page_sections
+            if settings[0].key != "mail.preset"
         }
 
     @cached_property
@@ -98,7 +100,9 @@ class SettingsForm:
     def can_change(self) -> bool:
         """Say whether anything may be changed here."""
         return any(
-            setting.key not in self.locked for found in self.sections.values() for setting in found
+            setting.key not in self.locked
+            for settings in self.sections.values()
+            for setting in settings
         )
 
     @property
@@ -109,7 +113,7 @@ class SettingsForm:
 
     @property
     def errors_elsewhere(self) -> list[str]:
-        """Return what speaks against a choice that is about no field of this page."""
+        """Return the errors that belong to no field of this page."""
         return [
             f"{gettext(SETTINGS[error.key].label)}: {make_sentence(error.said)}"
             for error in self.errors
@@ -117,7 +121,7 @@ class SettingsForm:
         ]
 
     def error_at(self, setting: Setting) -> str:
-        """Return what speaks against a value, "" if nothing does."""
+        """Return the error of a setting, "" if there is none."""
         return " ".join(
             make_sentence(error.said) for error in self.errors if error.key == setting.key
         )
@@ -132,11 +136,11 @@ class SettingsForm:
         )
 
     def value(self, setting: Setting) -> str:
-        """Return what holds, in words."""
+        """Return a setting's present value in words."""
         return describe_value(setting, setting.value_in(self.settings))
 
     def other_usual(self, setting: Setting) -> str:
-        """Return what is usual with what is chosen, "" if there is nothing, or that is it."""
+        """Return the default of a setting, "" if it has none or if it holds already."""
         if setting.kind in {"choice", "timezone"}:
             return ""
         usual = str(self._usual[setting.key])
@@ -147,7 +151,7 @@ class SettingsForm:
         return usual_values(self.file, _read_choices(self.texts))
 
     def options(self, setting: Setting) -> list[tuple[str, str]]:
-        """Return what may be chosen, with what it is called."""
+        """Return the values that may be chosen, each with its title."""
         if setting.kind == "timezone":
             return [(zone, zone.replace("_", " ")) for zone in _list_zones(self.texts[setting.key])]
         return [(value, gettext(title)) for value, title in setting.choices.items()]
@@ -191,7 +195,7 @@ def fill_form(form: SettingsForm, typed: Mapping[str, str]) -> SettingsForm:
 
 
 def read_form(page: str, form: Mapping[str, str], file: Settings) -> Typed:
-    """Return what was typed into a page; an empty field stands for what is usual."""
+    """Return the typed values of a page; an empty field stands for the default."""
     locked = locked_keys(file)
     typed = {key: form[key] for key in list_keys(page) if key in form and key not in locked}
     usual = usual_values(file, _read_choices(typed))
@@ -206,12 +210,12 @@ def read_form(page: str, form: Mapping[str, str], file: Settings) -> Typed:
 
 
 def _read_choices(texts: Mapping[str, str]) -> dict[str, str]:
-    """Return what is chosen among few, by which the usual values of others go."""
+    """Return the typed values of choices, on which other settings' defaults depend."""
     return {key: text for key, text in texts.items() if EDITABLE[key].choices}
 
 
 def _parse_value(key: str, text: str, usual: Mapping[str, Any]) -> Any:
-    """Return what a field's text stands for; what is no number stays text, and is refused."""
+    """Parse a field's text; text in a number's place stays text, and is refused later."""
     tidy = "\n".join(line.strip() for line in text.strip().splitlines())
     if not tidy:
         return usual[key]

@@ -175,8 +175,8 @@ def _flash_outcome(changed: tuple[str, ...], report: Report | None) -> None:
     elif report is None:
         flash_message(gettext("Nothing was to be changed."))
     for finding in report.findings if report else ():
-        found, remedy = word_finding(finding)
-        said = f"{found} {remedy}".strip().replace("`", "")
+        seen, remedy = word_finding(finding)
+        said = f"{seen} {remedy}".strip().replace("`", "")
         flash_message(said, kind="done" if finding.verdict == "ok" else "warning")
 
 
@@ -197,7 +197,7 @@ def try_mail_server() -> Response:
 
 @pages.post("/test-mail")
 def send_test_mail() -> AnyResponse:
-    """Send whoever has logged in the mail that people on a list would get."""
+    """Send the logged-in user the mail that people on a list would get."""
     site = get_site()
     try:
         mailing_list = find_list(request.form.get("list", ""))

@@ -93,7 +93,7 @@ def preview_import(slug: str) -> Response:
 @pages.post("/import")
 @takes_up_to(MAX_FILE_SIZE + _FORM_OVERHEAD)
 def import_suppressions(slug: str) -> Response:
-    """Suppress for the list whom a file names, and take them off it."""
+    """Suppress the contacts that a file names, and remove them from the list."""
     mailing_list = find_list(slug)
     if not request.form.get("sure"):
         wrong = gettext("Look at the file first, or say that you are sure.")
@@ -151,6 +151,6 @@ def _show_page(
 
 
 def _list_counts(result: SuppressionImportResult) -> list[tuple[str, int]]:
-    """Return what came of the rows, in words, as far as there is anything of a kind."""
-    found = [(gettext(title), getattr(result, name)) for name, title in _COUNTS.items()]
-    return [(title, count) for title, count in found if count]
+    """Return the counts of rows by result, in words; zeros are left out."""
+    counts = [(gettext(title), getattr(result, name)) for name, title in _COUNTS.items()]
+    return [(title, count) for title, count in counts if count]

@@ -1,4 +1,4 @@
-"""What mails and pages say, one text after another, for whoever knows the language better."""
+"""Corrections of the texts of mails and pages, one text at a time."""
 
 from __future__ import annotations
 
@@ -46,24 +46,24 @@ def show_texts() -> Response:
     wanted = request.args.get("wanted", "").strip()
     only_corrected = bool(request.args.get("corrected"))
     changed = text_overrides.corrections_in(language)
-    found = [
+    texts = [
         text
         for text in catalogue_overrides.texts_in(language).values()
         if text.has(wanted, changed.get(text.key, ()))
         and (not only_corrected or text.key in changed)
     ]
-    begins = _find_position(found, request.args.get("after", ""))
+    begins = _find_position(texts, request.args.get("after", ""))
     return render_page(
         "text_corrections/show.html",
         language_code=language,
         languages=[(code, name_language(code)) for code in catalogues.languages()],
         wanted=wanted,
         only_corrected=only_corrected,
-        count=len(found),
-        texts=found[begins : begins + PAGE_SIZE],
+        count=len(texts),
+        texts=texts[begins : begins + PAGE_SIZE],
         changed=changed,
         begins=begins,
-        last_key=found[begins + PAGE_SIZE - 1].key if len(found) > begins + PAGE_SIZE else "",
+        last_key=texts[begins + PAGE_SIZE - 1].key if len(texts) > begins + PAGE_SIZE else "",
     )
 
 
@@ -103,7 +103,7 @@ def _find_text(language: str, key: str) -> Text:
 
 
 def _find_position(texts: Sequence[Text], after: str) -> int:
-    """Return where the texts begin that come after one; 0 if there is no such one."""
+    """Return the position behind the text with the key `after`; 0 if it is not there."""
     keys = [text.key for text in texts]
     return keys.index(after) + 1 if after in keys else 0
 

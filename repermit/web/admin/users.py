@@ -216,13 +216,13 @@ def _show_link(invited: Invited) -> Response:
 
 def _list_granted() -> dict[str, dict[str, list[str]]]:
     """Return the tokens and webhooks that end with who made them, by the name evidence has."""
-    found: dict[str, dict[str, list[str]]] = {}
+    names_by_maker: dict[str, dict[str, list[str]]] = {}
     for token in api_tokens.tokens():
         if token.revoked_at is None:
-            _take_names(found, token.created_by)["tokens"].append(token.name)
+            _take_names(names_by_maker, token.created_by)["tokens"].append(token.name)
     for hook in endpoints.listed():
-        _take_names(found, hook.created_by)["hooks"].append(hook.url)
-    return found
+        _take_names(names_by_maker, hook.created_by)["hooks"].append(hook.url)
+    return names_by_maker
 
 
 def _take_names(
@@ -233,10 +233,10 @@ def _take_names(
 
 def _find_user(user_id: int) -> Person:
     """Return a user; the page that does not exist if there is none."""
-    found = [person for person in users.people() if person.id == user_id]
-    if not found:
+    matches = [person for person in users.people() if person.id == user_id]
+    if not matches:
         abort(404)
-    return found[0]
+    return matches[0]
 
 
 def _flash_last_admin() -> None:

@@ -90,7 +90,7 @@ def for_everybody(view: Callable[P, R]) -> Callable[P, R]:
     return guarded
 
 
-def note_look(act: str, *, mailing_list: MailingList | None, subject: str = "") -> None:
+def note_access(act: str, *, mailing_list: MailingList | None, subject: str = "") -> None:
     """Note that the program looks at personal data, before it gets to see it."""
     write_note(
         partial(
@@ -121,7 +121,7 @@ def _authenticate(scope: str) -> TokenFacts:
 
 
 def _read_token() -> TokenFacts:
-    """Return the token of the request; whoever shows none, or a wrong one, has few tries."""
+    """Return the token of the request; a missing or wrong one uses up a try."""
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         _take_request(_get_network())

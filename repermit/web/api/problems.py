@@ -34,9 +34,9 @@ class ApiError(Exception):
 
 def make_problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return a problem as a response."""
-    told = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     response = Response(
-        json.dumps({**told, "detail": detail}),
+        json.dumps({**body, "detail": detail}),
         status=status,
         content_type="application/problem+json",
     )

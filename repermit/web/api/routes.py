@@ -18,7 +18,7 @@ from repermit.contacts import lookup
 from repermit.db.models.base import stored
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import NotFound
-from repermit.web.api.authentication import for_everybody, note_look, require_scope
+from repermit.web.api.authentication import for_everybody, note_access, require_scope
 from repermit.web.api.problems import PREFIX, ApiError, make_error_problem
 from repermit.web.request_context import get_arrival, get_site
 from repermit.webhooks import events
@@ -69,8 +69,10 @@ def lists() -> Response:
 @require_scope("read:status")
 def status(slug: str) -> Response:
     """Return how a list and its campaign stand, as `status --json` does."""
-    found = progress.read_status(_find_list(slug), settings=get_site().settings, now=get_arrival())
-    return jsonify(found.to_json())
+    campaign_status = progress.read_status(
+        _find_list(slug), settings=get_site().settings, now=get_arrival()
+    )
+    return jsonify(campaign_status.to_json())
 
 
 @api.post("/lists/<slug>/contact")
@@ -79,19 +81,19 @@ def contact(slug: str) -> Response:
     """Return how one address stands. A POST, so that it stands in no URL and so in no log."""
     mailing_list = _find_list(slug)
     address = _read_address()
-    found = lookup.address_standing(
+    standing = lookup.address_standing(
         mailing_list, address, fingerprint_key=get_site().settings.fingerprint_key
     )
-    note_look("contact", mailing_list=mailing_list, subject=found.subject)
+    note_access("contact", mailing_list=mailing_list, subject=standing.subject)
     return jsonify(
         list=mailing_list.slug,
         address=address,
-        status=found.status,
-        reason=found.reason or None,
-        basis=found.basis or None,
-        since=stored(found.since) if found.since else None,
-        suppressed=found.is_suppressed,
-        may_be_mailed=found.may_be_mailed,
+        status=standing.status,
+        reason=standing.reason or None,
+        basis=standing.basis or None,
+        since=stored(standing.since) if standing.since else None,
+        suppressed=standing.is_suppressed,
+        may_be_mailed=standing.may_be_mailed,
     )
 
 
@@ -103,10 +105,10 @@ def answers() -> Response:
     limit = _read_number("limit", otherwise=DEFAULT_ENTRIES, least=1, most=MAX_ENTRIES)
     slug = request.args.get("list")
     mailing_list = None if slug is None else _find_list(slug)
-    found = events.news_since(cursor, limit=limit, slug=mailing_list.slug if mailing_list else "")
-    note_look("answers", mailing_list=mailing_list)
+    batch = events.news_since(cursor, limit=limit, slug=mailing_list.slug if mailing_list else "")
+    note_access("answers", mailing_list=mailing_list)
     return jsonify(
-        entries=[news.to_json() for news in found.news], next=found.next, more=found.more
+        entries=[news.to_json() for news in batch.news], next=batch.next, more=batch.more
     )
 
 
@@ -131,8 +133,8 @@ def _read_number(name: str, *, otherwise: int, least: int, most: int) -> int:
 def _read_address() -> str:
     if request.mimetype != "application/json":
         raise ApiError(415, 'Send {"address": …} as application/json.')
-    told = _parse_json(request.get_data())
-    address = told.get("address") if isinstance(told, dict) and set(told) == {"address"} else None
+    body = _parse_json(request.get_data())
+    address = body.get("address") if isinstance(body, dict) and set(body) == {"address"} else None
     if not isinstance(address, str) or not 0 < len(address) <= MAX_ADDRESS_LENGTH:
         raise ApiError(400, 'Send {"address": "name@example.org"} and nothing else.')
     return address

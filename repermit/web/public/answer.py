@@ -59,12 +59,12 @@ def show_question(word: str, token: str) -> Response:
     seen = click_buffer.LinkRequest(
         answer.value, is_head=request.method == "HEAD", at=get_arrival()
     )
-    get_site().openings.note(standing.uid, seen)
+    get_site().openings.add(standing.uid, seen)
     return _show_question_page(standing, answer, mark=request.args.get(ROUND, ""))
 
 
 def _show_question_page(standing: Standing, answer: Answer, *, mark: str) -> Response:
-    """Ask, or ask again where a round is under way; tell whoever has answered that they have."""
+    """Show the question, or the page that asks again, or the recorded answer."""
     reader = make_contact_reader(standing)
     outcome = link_target.predict_decision(standing, answer, arrived=get_arrival()).outcome
     if outcome in {Outcome.NOTHING, Outcome.LATE}:
@@ -134,7 +134,7 @@ class _WordsChanged(Exception):
 
 
 def _describe_page(standing: Standing, *, answer: Answer, is_again: bool) -> PageShown:
-    """Return what somebody who stands so was shown; raises _WordsChanged."""
+    """Return the page that a contact of this standing was shown; raises _WordsChanged."""
     reader = make_contact_reader(standing)
     wording = _make_wording(standing, is_again=is_again)
     if answer is Answer.YES and not rendering.is_current_version():
@@ -167,7 +167,7 @@ def _show_ask_again(standing: Standing, mark: str) -> Response:
 
 
 def _make_ask_again_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
-    """Return what the page that asks again says instead of the question's own words."""
+    """Return the fields of the page that asks again, in place of the question's."""
     voice, sensitive = make_voice(reader), standing.mailing_list.sensitive
     return {
         "labels": page_text.make_labels(
@@ -178,7 +178,7 @@ def _make_ask_again_fields(standing: Standing, reader: Reader) -> dict[str, Any]
 
 
 def _take_disowned(uid: str, mark: str) -> Response:
-    """Take the word of whoever was asked again for it that a program pressed Yes."""
+    """Record the answer "I did not press Yes" of a contact who was asked again."""
     site = get_site()
     with site.openings.take_openings(uid, patience=LONGEST_WAIT) as seen:
         noted = record_answer.disown_yes(
@@ -215,7 +215,7 @@ def make_voice(reader: Reader) -> Voice:
 
 
 def make_list_fields(about: MailingListFacts, reader: Reader) -> dict[str, Any]:
-    """Return what the templates say about a list and about what is kept."""
+    """Return the template's fields about a list and about what is kept."""
     site, about = get_site(), about.in_language(reader.language)
     organisation = site.settings.organisation
     other = replace(reader, is_representative=not reader.is_representative)
@@ -236,7 +236,7 @@ def make_list_fields(about: MailingListFacts, reader: Reader) -> dict[str, Any]:
 
 
 def make_contact_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
-    """Return what the templates say about a contact and its list."""
+    """Return the template's fields about a contact and its list."""
     links = get_site().links
     return {
         **_make_common_fields(standing, reader),
@@ -252,7 +252,7 @@ def make_contact_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
 
 
 def _make_common_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
-    """Return of that what is the same for many."""
+    """Return the template's fields that many contacts share."""
     voice, sensitive = make_voice(reader), standing.mailing_list.sensitive
     is_open = standing.is_in_time(get_arrival())
     return {
@@ -372,5 +372,5 @@ def choose_unknown_language(about: MailingListFacts | None = None) -> str:
 
 def _find_only_list() -> MailingListFacts | None:
     """Return the list, if there is but one: which one a vanished contact was on, nobody knows."""
-    found = list(MailingList.select().limit(2))
-    return contacts_lookup.list_facts(found[0]) if len(found) == 1 else None
+    lists = list(MailingList.select().limit(2))
+    return contacts_lookup.list_facts(lists[0]) if len(lists) == 1 else None

@@ -49,7 +49,7 @@ def show_form(name: str) -> Response:
 
 @pages.post("/join/<name>")
 def take_form(name: str) -> Response:
-    """Owe the address a mail; the page is the same whoever is on the list."""
+    """Enqueue a mail to the address; the page does not tell who is on the list."""
     site = get_site()
     mailing_list = link_target.find_joinable_list(name, settings=site.settings)
     if mailing_list is None:
@@ -164,7 +164,7 @@ _ASKING_OUTCOMES = frozenset({Outcome.HOLD, Outcome.ASK})
 
 
 def _decline_sign_up(uid: str, token: str) -> Response:
-    """Leave the holder of the address off the list, or take off whom this link has put there."""
+    """Decline a sign-up, or remove the contact that this link has put on the list."""
     site = get_site()
     signed_up = join.decline_sign_up(
         site.database,

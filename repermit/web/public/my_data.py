@@ -48,7 +48,7 @@ pages = Blueprint("my_data", __name__)
 
 @pages.get("/me/<token>")
 def show_in_part(token: str) -> Response:
-    """Show what somebody to whom a mail was forwarded may see too."""
+    """Show the data that a reader of a forwarded mail may see too."""
     standing = link_target.find_standing(get_site().links.read("me", token))
     if standing is None or standing.is_gone:
         return show_gone(standing)
@@ -323,7 +323,7 @@ def _show_expired(_error: _ExpiredError) -> Response:
 
 
 def _require_current(current: _Found | None) -> _Found:
-    """Return what was found, or end the request with the page that says that time is over."""
+    """Return a value that is there, or end the request with the page of an expired link."""
     if current is None:
         raise _ExpiredError
     return current
@@ -367,7 +367,7 @@ def _make_reader(opened: Opened) -> Reader:
 
 
 def _make_opened_fields(opened: Opened, reader: Reader) -> dict[str, Any]:
-    """Return what every page that a link has opened needs."""
+    """Return the template's fields of every page behind an opened link."""
     links = get_site().links
     return {
         **make_list_fields(opened.mailing_list, reader),

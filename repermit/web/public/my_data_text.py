@@ -35,11 +35,11 @@ class HistoryEvent:
 
 
 def list_history(held: Held, voice: Voice) -> list[HistoryEvent]:
-    """Return what was sent, answered, recorded and taken in, the oldest first."""
-    found = sorted(_iter_history(held, voice), key=lambda event: event[0])
+    """Return a contact's history, the oldest event first."""
+    events = sorted(_iter_history(held, voice), key=lambda event: event[0])
     return [
         HistoryEvent(moment=voice.format_time(at), what=what, lines=tuple(filter(None, lines)))
-        for at, what, lines in found
+        for at, what, lines in events
     ]
 
 
@@ -124,7 +124,7 @@ def _describe_entry(entry: Entry, voice: Voice) -> str:
 
 
 def _describe_end(entry: Entry, voice: Voice) -> str:
-    """Return what ended by itself, which is no deletion of all that is held."""
+    """Describe data whose retention ended, which is no erasure of everything."""
     if entry.consent.get("parts") == ["consent"]:
         return voice.gettext("The proof of what you answered was deleted: its time was over")
     return voice.gettext(
@@ -161,7 +161,7 @@ def _describe_details(entry: Entry, voice: Voice) -> tuple[str, ...]:
 
 
 def describe_openings(openings: Openings, voice: Voice) -> list[str]:
-    """Return what is kept of how the links were opened and pressed, a line each."""
+    """Describe the kept openings and presses of the links, a line each."""
     gettext = voice.gettext
     names = {"yes": gettext("The link for Yes"), "no": gettext("The link for No")}
     of_a_link = gettext(
@@ -193,13 +193,13 @@ def describe_openings(openings: Openings, voice: Voice) -> list[str]:
         ),
         (openings.held_at, gettext("The Yes of %(moment)s waits for one press more.")),
     )
-    told = [text % {"moment": voice.format_time(at)} for at, text in moments if at]
+    sentences = [text % {"moment": voice.format_time(at)} for at, text in moments if at]
     suspect = [gettext("The last press looked like a program’s.")] if openings.signs else []
-    return [*links, *told, *suspect]
+    return [*links, *sentences, *suspect]
 
 
 def describe_suppression(suppression: Suppressed, voice: Voice) -> str:
-    """Return that an address is not asked again, and since when."""
+    """Describe a suppression, and since when it holds."""
     gettext = voice.gettext
     text = (
         gettext("This address gets no mail from any of our lists, since %(moment)s.")
@@ -269,7 +269,7 @@ def describe_source(held: Held, voice: Voice) -> str:
 
 
 def describe_retention(term: Term, voice: Voice, retention: Retention) -> str:
-    """Return what is kept how long."""
+    """Describe how long a kind of data is kept."""
     gettext = voice.gettext
     known = {
         "moment": voice.format_time(term.until),
@@ -326,7 +326,7 @@ def describe_retention(term: Term, voice: Voice, retention: Retention) -> str:
 def describe_kept_after_erasure(
     removed_at: datetime, voice: Voice, retention: Retention
 ) -> tuple[str, ...]:
-    """Return what stays of somebody who is erased, and until when (GDPR art. 17(3))."""
+    """Describe what is kept after an erasure, and until when (GDPR art. 17(3))."""
     gettext, years = voice.gettext, retention.evidence_years
     code = gettext(
         "A code made from your address with a secret key, with the reason and the day, so that "

@@ -57,7 +57,7 @@ class Voice:
         return dates.day_in_words(at, language=self.language, zone=self.zone) if at else ""
 
     def name_country(self, code: str) -> str:
-        """Return what a country is called, by its two letters (ISO 3166); "" for ""."""
+        """Return the name of a country by its two letters (ISO 3166); "" for ""."""
         return str(Locale(self.language).territories[code]) if code else ""
 
 
@@ -93,7 +93,7 @@ def explain_listing(standing: Stands, voice: Voice) -> str:
 def make_yes_label(
     voice: Voice, *, sensitive: bool, is_new: bool = False, is_representative: bool = False
 ) -> str:
-    """Return what stands on the button that says Yes; `is_new` for somebody who signs up."""
+    """Return the label of the Yes button; `is_new` for somebody who signs up."""
     gettext = voice.gettext
     if is_representative and sensitive:
         return gettext("Yes, as representative I explicitly consent")
@@ -107,14 +107,14 @@ def make_yes_label(
 
 
 def make_no_label(voice: Voice, *, is_representative: bool = False) -> str:
-    """Return what stands on the button that says No."""
+    """Return the label of the No button."""
     if is_representative:
         return voice.gettext("No, stop sending these mails")
     return voice.gettext("No, stop sending me these mails")
 
 
 def word_recorded_now(standing: Standing, voice: Voice) -> Statement:
-    """Return what a page says after an answer that changed something."""
+    """Return the statement after an answer that changed something."""
     gettext, at = voice.gettext, {"moment": voice.format_time(standing.status_at)}
     if standing.status is Status.REMOVED:
         return Statement(
@@ -135,7 +135,7 @@ def word_recorded_now(standing: Standing, voice: Voice) -> Statement:
 
 
 def word_recorded_earlier(standing: Standing, voice: Voice) -> str:
-    """Return what had been recorded of a contact when it opens a question, "" if nothing was."""
+    """Return the sentence on an earlier answer, "" if there was none."""
     gettext, at = voice.gettext, {"moment": voice.format_time(standing.status_at)}
     if standing.status is Status.REMOVED:
         if standing.reason in _NOES:
@@ -147,7 +147,7 @@ def word_recorded_earlier(standing: Standing, voice: Voice) -> str:
 
 
 def word_not_recorded(answer: Answer, voice: Voice) -> str:
-    """Return what a page says of an answer that has to be pressed, where another one stands."""
+    """Return the sentence on an answer that is not recorded until it is pressed."""
     gettext = voice.gettext
     return {
         Answer.YES: gettext("Your Yes is not recorded yet: press once more."),
@@ -156,7 +156,7 @@ def word_not_recorded(answer: Answer, voice: Voice) -> str:
 
 
 def word_recorded_before(standing: Standing, voice: Voice) -> Statement:
-    """Return what a page says to an answer that had been given already."""
+    """Return the statement after an answer that was recorded before."""
     gettext, at = voice.gettext, {"moment": voice.format_time(standing.status_at)}
     if standing.status is not Status.REMOVED:
         return Statement(
@@ -175,7 +175,7 @@ def word_recorded_before(standing: Standing, voice: Voice) -> Statement:
 
 
 def word_too_late(standing: Standing, voice: Voice) -> Statement:
-    """Return what a page says to a Yes that no open question waits for."""
+    """Return the statement after a Yes that came too late."""
     gettext = voice.gettext
     if standing.deadline is None:
         text = gettext("This link does not put you on the list any more. Nothing was recorded.")
@@ -272,7 +272,7 @@ def explain_asking_again(signs: Collection[Sign], voice: Voice) -> str:
 
 
 def make_labels(voice: Voice, *, sensitive: bool, is_representative: bool) -> dict[str, str]:
-    """Return what stands on the three buttons, in their order.
+    """Return the labels of the three buttons, in their order.
 
     None of them stands out, and the Yes is neither the first nor the last, so that no program
     which presses the first, the last, the one in colour or all of them gets through.
@@ -285,7 +285,7 @@ def make_labels(voice: Voice, *, sensitive: bool, is_representative: bool) -> di
 
 
 def _make_again_label(voice: Voice, *, sensitive: bool, is_representative: bool) -> str:
-    """Return the Yes of whoever is asked again, in the words of whoever answers."""
+    """Return the label of the Yes button on the page that asks again."""
     gettext = voice.gettext
     if is_representative and sensitive:
         return gettext("Yes, it was me: as representative I explicitly consent")
@@ -299,7 +299,7 @@ def _make_again_label(voice: Voice, *, sensitive: bool, is_representative: bool)
 def make_sign_up_labels(
     voice: Voice, *, sensitive: bool, is_representative: bool
 ) -> dict[str, str]:
-    """Return what stands on the three buttons of a sign-up, in their order.
+    """Return the labels of a sign-up's three buttons, in their order.
 
     The mail that leads to it has no other link of ours, so that nothing but what is pressed can
     tell a program: here too the Yes is neither the first nor the last, and does not stand out.
@@ -315,7 +315,7 @@ def make_sign_up_labels(
 
 
 def word_declined(signed_up: SignUpResult, voice: Voice) -> Statement:
-    """Return what a page says to whoever does not want what was signed up for."""
+    """Return the statement after a declined sign-up."""
     return Statement(
         heading=voice.gettext("No Yes is recorded"),
         text=voice.gettext(
@@ -327,7 +327,7 @@ def word_declined(signed_up: SignUpResult, voice: Voice) -> Statement:
 
 
 def word_disowned(standing: Standing, voice: Voice) -> Statement:
-    """Return what a page says to whoever did not press Yes."""
+    """Return the statement after the answer "I did not press Yes"."""
     gettext = voice.gettext
     return Statement(
         heading=gettext("No Yes is recorded"),

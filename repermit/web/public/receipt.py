@@ -1,4 +1,4 @@
-"""The receipt of what somebody answered: its page, and the same as JSON to keep.
+"""The receipt of an answer: its page, and the same as JSON to keep.
 
 The link is the authority, and nothing is written.
 """
@@ -52,7 +52,7 @@ def show_receipt(token: str) -> Response:
 
 @pages.get("/receipt/<token>/receipt.json")
 def download_receipt(token: str) -> Response:
-    """Hand out the same receipt, to keep."""
+    """Send the receipt as a file."""
     standing = link_target.find_standing(get_site().links.read("receipt", token))
     made = None if standing is None or standing.is_gone else _read_receipt(standing)
     if made is None:

@@ -27,7 +27,7 @@ def contact(database: Database) -> Contact:
 def test_what_was_opened_is_written_once(database: Database, contact: Contact) -> None:
     pending = PendingOpenings()
     for seen in (GET, GET, HEAD):
-        pending.note(contact.uid, seen)
+        pending.add(contact.uid, seen)
     assert Opening.select().count() == 0
     assert pending.write(database) == 1
     assert pending.write(database) == 0
@@ -43,7 +43,7 @@ def test_the_row_grows_by_counts_alone_and_knows_its_oldest_moment(
 ) -> None:
     for days in (3, 1, 2):
         pending = PendingOpenings()
-        pending.note(contact.uid, LinkRequest("no", is_head=False, at=NOW + timedelta(days=days)))
+        pending.add(contact.uid, LinkRequest("no", is_head=False, at=NOW + timedelta(days=days)))
         pending.write(database)
     row = Opening.get()
     assert (row.no_gets, row.no_first_at, row.no_last_at) == (
@@ -60,13 +60,13 @@ def test_a_flood_on_one_link_or_on_many_takes_no_more_than_its_room(
     other = make_contact(database, contact.list)
     pending = PendingOpenings(most=5, most_of_one=3)
     for _ in range(100):
-        pending.note(contact.uid, GET)
+        pending.add(contact.uid, GET)
     for _ in range(100):
-        pending.note(other.uid, GET)
+        pending.add(other.uid, GET)
     assert pending.write(database) == 2
     assert [row.yes_gets for row in Opening.select().order_by(Opening.contact)] == [3, 2]
     # Then there is room again.
-    pending.note(contact.uid, GET)
+    pending.add(contact.uid, GET)
     assert pending.write(database) == 1
     assert Opening.get(Opening.contact == contact).yes_gets == 4
 
@@ -75,8 +75,8 @@ def test_of_nobody_and_of_who_was_erased_nothing_is_kept(
     database: Database, contact: Contact
 ) -> None:
     pending = PendingOpenings()
-    pending.note(contact.uid, GET)
-    pending.note(new_id(), GET)
+    pending.add(contact.uid, GET)
+    pending.add(new_id(), GET)
     with database.atomic():
         erasure.erase(
             contact,
@@ -91,7 +91,7 @@ def test_what_a_press_takes_is_there_again_if_the_press_fails(
     database: Database, contact: Contact
 ) -> None:
     pending = PendingOpenings()
-    pending.note(contact.uid, GET)
+    pending.add(contact.uid, GET)
     with pytest.raises(LookupError), pending.take_openings(contact.uid):
         raise LookupError
     with pending.take_openings(contact.uid) as seen:
@@ -103,7 +103,7 @@ def test_what_a_press_takes_is_there_again_if_the_press_fails(
 
 def test_what_cannot_be_written_waits(database: Database, contact: Contact) -> None:
     pending = PendingOpenings()
-    pending.note(contact.uid, GET)
+    pending.add(contact.uid, GET)
     Opening.drop_table()
     with pytest.raises(DatabaseError, match="opening"):
         pending.write(database)
@@ -118,7 +118,7 @@ def test_erasing_takes_the_openings_along_and_so_does_deleting(
     other = make_contact(database, contact.list)
     pending = PendingOpenings()
     for one in (contact, other):
-        pending.note(one.uid, GET)
+        pending.add(one.uid, GET)
     pending.write(database)
     with database.atomic():
         erasure.erase(

@@ -22,7 +22,7 @@ AT_ONCE = timedelta(0)
 def pace_of(*seen: tuple[float, int], interval: timedelta = AT_ONCE) -> RateEstimate:
     pace = RateEstimate(interval)
     for at, done in seen:
-        pace.note(done, at)
+        pace.add_sample(done, at)
     return pace
 
 

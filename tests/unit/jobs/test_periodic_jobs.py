@@ -297,7 +297,7 @@ def test_which_links_were_opened_is_written_once(desk: Desk, times: int) -> None
     openings = click_buffer.PendingOpenings()
     with desk.news() as (database, news):
         contact = make_contact(database, news)
-        openings.note(contact.uid, click_buffer.LinkRequest("yes", is_head=False, at=NOW))
+        openings.add(contact.uid, click_buffer.LinkRequest("yes", is_head=False, at=NOW))
         jobs = Jobs(
             desk.settings,
             database,

@@ -89,7 +89,7 @@ def furnish(database: Database, mailing_list: MailingList) -> Contact:
         database, mailing_list, address="anna@example.org", name="A.", language="de", now=NOW
     )
     pending = click_buffer.PendingOpenings()
-    pending.note(contact.uid, click_buffer.LinkRequest("no", is_head=True, at=NOW))
+    pending.add(contact.uid, click_buffer.LinkRequest("no", is_head=True, at=NOW))
     pending.write(database)
     record_answer.record_answer(
         database,

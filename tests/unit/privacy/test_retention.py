@@ -53,7 +53,7 @@ def say_yes(database: Database, contact: Contact, at: datetime = NOW) -> None:
 
 def open_yes(database: Database, contact: Contact, at: datetime) -> None:
     pending = click_buffer.PendingOpenings()
-    pending.note(contact.uid, click_buffer.LinkRequest("yes", is_head=False, at=at))
+    pending.add(contact.uid, click_buffer.LinkRequest("yes", is_head=False, at=at))
     pending.write(database)
 
 
