@@ -62,8 +62,7 @@ def keep_conditions(
         ).get()
         previous = vars(read_conditions(locked_list) or Conditions())
         Draft.insert(list=locked_list, answers=answers, updated_at=now).on_conflict(
-            conflict_target=[Draft.list],
-            update={Draft.answers: answers, Draft.updated_at: now},
+            conflict_target=[Draft.list], update={Draft.answers: answers, Draft.updated_at: now}
         ).execute()
         changed = {
             name: value for name, value in vars(conditions).items() if value != previous[name]

@@ -296,8 +296,7 @@ def check_list_wording(mailing_list: MailingList, settings: Settings) -> None:
             check_mail_sizes(mailing_list, settings)
     except WordingError as error:
         raise Refused(
-            "your own wording cannot be used:\n%(reasons)s",
-            reasons=Joined(error.reasons, by="\n"),
+            "your own wording cannot be used:\n%(reasons)s", reasons=Joined(error.reasons, by="\n")
         ) from None
     except AddressError as error:
         raise Refused(

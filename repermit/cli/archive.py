@@ -10,7 +10,7 @@ import click
 
 from repermit.cli.command import command, slug_argument
 from repermit.cli.context import CommandContext, pass_command_context
-from repermit.cli.output import count_noun, open_private_file, print_lines
+from repermit.cli.output import echo, open_private_file, pluralize
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def archive(context: CommandContext, slug: str, *, output: Path) -> None:
                 actor=context.actor,
                 out=file,
             )
-        print_lines(f"{output}: {output.stat().st_size / 1e6:,.1f} MB, SHA-256 {made.digest}.")
-        print_lines(*_describe_held(made))
-        print_lines(*_describe_left_out(context, mailing_list))
+        echo(f"{output}: {output.stat().st_size / 1e6:,.1f} MB, SHA-256 {made.digest}.")
+        echo(*_describe_held(made))
+        echo(*_describe_left_out(context, mailing_list))
 
 
 def _describe_held(made: Archived) -> Iterator[str]:
@@ -66,8 +66,8 @@ def _describe_held(made: Archived) -> Iterator[str]:
         f"  {rows[What.KEEP]:,} who may be mailed, {rows[What.REMOVED]:,} who were removed, "
         f"{rows[What.UNASKED]:,} who could not be asked"
     )
-    yield f"  {count_noun(made.suppressions, 'suppression')}, as fingerprints"
-    yield f"  {count_noun(made.proofs, 'proof')}, up to entry {made.checkpoint.seq:,} of the record"
+    yield f"  {pluralize(made.suppressions, 'suppression')}, as fingerprints"
+    yield f"  {pluralize(made.proofs, 'proof')}, up to entry {made.checkpoint.seq:,} of the record"
     if made.unproved:
         yield f"  No proof, since the record says nothing of them: {made.unproved:,}"
     if made.erased:

@@ -10,7 +10,7 @@ import click
 
 from repermit.cli.command import command, json_option
 from repermit.cli.context import CommandContext, pass_command_context
-from repermit.cli.output import count_noun, print_counts, print_json, print_lines
+from repermit.cli.output import echo, echo_counts, echo_json, pluralize
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def backup(context: CommandContext, file: Path) -> None:
         made = backups_backup.back_up(
             database, file, settings=context.file, now=context.now, actor=context.actor
         )
-    print_lines(
+    echo(
         f"{made.path}: {made.size / 1e6:,.1f} MB, checked.",
         f"It ends with entry {made.checkpoint.seq:,} of the evidence, {made.checkpoint.hash}.",
         *_KEEP_APART,
@@ -100,7 +100,7 @@ def restore(
             actor=context.actor,
         )
     if as_json:
-        print_json(done.to_json())
+        echo_json(done.to_json())
     else:
         _print_restored(context, done)
 
@@ -140,40 +140,38 @@ def _find_journals(own: Path | None, given: Sequence[Path], *, without: bool) ->
 
 def _print_restored(context: CommandContext, done: Restored) -> None:
     made = context.format_time(done.made_at) if done.made_at else "a moment that it does not tell"
-    print_lines(
+    echo(
         f"Restored: the backup of {made}, with {done.checkpoint.seq:,} entries of the evidence.",
         f"Taken off again, as the journal says: {sum(done.replayed.removed.values()):,}.",
     )
-    print_counts(done.replayed.removed)
+    echo_counts(done.replayed.removed)
     if done.replayed.moved:
-        print_lines(
+        echo(
             "Corrected their address since, and are off the list under the former one: "
             f"{len(done.replayed.moved):,}."
         )
-        print_lines(*(f"  {moved.list}: {moved.address}" for moved in done.replayed.moved))
-    print_lines(
+        echo(*(f"  {moved.list}: {moved.address}" for moved in done.replayed.moved))
+    echo(
         f"Suppressed besides: {done.replayed.suppressed:,}. Erased again: {done.replayed.erased:,}."
     )
     if done.replayed.remade:
-        print_lines(
+        echo(
             f"Lists that the backup does not know, made anew with who is not to be asked on them: "
             f"{', '.join(done.replayed.remade)}. Describe them again (`repermit list set`), and "
             "bring in their files."
         )
     if done.replayed.unreadable:
-        print_lines(
-            f"The journal has {count_noun(done.replayed.unreadable, 'line')} that were cut off."
-        )
+        echo(f"The journal has {pluralize(done.replayed.unreadable, 'line')} that were cut off.")
     _print_next_steps(context, done)
 
 
 def _print_next_steps(context: CommandContext, done: Restored) -> None:
-    print_lines("", "What you have to know:")
+    echo("", "What you have to know:")
     since = context.format_time(done.made_at or context.now)
     for line in _describe_lost(done, since):
-        print_lines(f"  - {line}")
+        echo(f"  - {line}")
     if done.aside:
-        print_lines("", f"The former database is {done.aside}; delete it once you need it no more.")
+        echo("", f"The former database is {done.aside}; delete it once you need it no more.")
 
 
 def _describe_lost(done: Restored, since: str) -> Iterator[str]:
@@ -205,7 +203,7 @@ def _describe_lost(done: Restored, since: str) -> Iterator[str]:
     if done.held.in_doubt:
         yield (
             "In doubt, as it may have left since the backup: "
-            f"{count_noun(done.held.in_doubt, 'mail')}. None leaves by itself. Look at the mail "
+            f"{pluralize(done.held.in_doubt, 'mail')}. None leaves by itself. Look at the mail "
             "server's log, then `repermit resolve`."
         )
     if done.held.reminders:

@@ -10,7 +10,7 @@ import click
 
 from repermit.cli.command import command
 from repermit.cli.context import CommandContext, pass_command_context
-from repermit.cli.output import print_lines, print_warnings
+from repermit.cli.output import echo, warn
 from repermit.errors import RepermitError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def bounce(context: CommandContext, file: str) -> int:
             )
     except (RepermitError, OSError) as error:
         # Anything else than this code would make a mail server give up.
-        print_warnings(f"repermit: {error}")
+        warn(f"repermit: {error}")
         return _TRY_AGAIN
     _print_bounce_result(taken)
     return 0
@@ -56,12 +56,12 @@ def _print_bounce_result(taken: Taken) -> None:
     about = _COPY_TEXTS if taken.is_about_others else _KIND_TEXTS[taken.kind]
     what = f"{about}{status}"
     if not taken.list:
-        print_lines(f"{what}, about no mail of ours.")
+        echo(f"{what}, about no mail of ours.")
         return
     see = f"; see `repermit status {taken.list}`" if taken.effect == "waiting" else ""
-    print_lines(f"{taken.list}: {what}. {_RESULT_TEXTS[taken.effect]}{see}.")
+    echo(f"{taken.list}: {what}. {_RESULT_TEXTS[taken.effect]}{see}.")
     if taken.paused:
-        print_lines(f"The campaign has paused; see `repermit status {taken.list}`.")
+        echo(f"The campaign has paused; see `repermit status {taken.list}`.")
 
 
 _KIND_TEXTS = {
@@ -86,7 +86,7 @@ def print_replies(context: CommandContext, slug: str, replies: Sequence[WaitingR
     """Print the replies that wait for the admin, and what to type for each."""
     if not replies:
         return
-    print_lines(
+    echo(
         "", f"Replies by mail that wait for you: {len(replies):,}. Read them in the mailbox first."
     )
     for reply in replies[:_MAX_SHOWN]:
@@ -94,13 +94,11 @@ def print_replies(context: CommandContext, slug: str, replies: Sequence[WaitingR
         note = shlex.quote(f"reply by mail of {day}")
         typed = f"repermit answer {slug} {shlex.quote(reply.address)}"
         if reply.proposed:
-            print_lines(f"  {typed} {reply.proposed} --note {note}")
+            echo(f"  {typed} {reply.proposed} --note {note}")
         else:
-            print_lines(
-                f"  {typed} … --note {note}    # no plain Yes or No, or from another address"
-            )
+            echo(f"  {typed} … --note {note}    # no plain Yes or No, or from another address")
     if len(replies) > _MAX_SHOWN:
-        print_lines(f"  … and {len(replies) - _MAX_SHOWN:,} more")
+        echo(f"  … and {len(replies) - _MAX_SHOWN:,} more")
 
 
 COMMANDS = (bounce,)

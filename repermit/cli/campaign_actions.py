@@ -7,7 +7,7 @@ import click
 from repermit.cli.command import command, slug_argument
 from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.launch import print_pace
-from repermit.cli.output import count_noun, print_lines
+from repermit.cli.output import echo, pluralize
 from repermit.errors import Refused
 
 
@@ -20,7 +20,7 @@ def pause(context: CommandContext, slug: str) -> None:
 
     with context.mailing_list(slug) as (database, mailing_list):
         lifecycle.pause_campaign(database, mailing_list, now=context.now, actor=context.actor)
-    print_lines(
+    echo(
         "Paused: nobody is asked or removed, answers still count. "
         f"`repermit resume {slug}` goes on."
     )
@@ -40,10 +40,10 @@ def resume(context: CommandContext, slug: str) -> None:
         resumed = lifecycle.resume_campaign(
             database, mailing_list, settings=context.settings, now=context.now, actor=context.actor
         )
-    print_lines("Resumed.")
+    echo("Resumed.")
     if resumed.let_go:
-        print_lines(f"The pilot is over: {count_noun(resumed.let_go, 'mail')} more may leave now.")
-        print_pace(context, resumed.last_ask_at, resumed.deadline, to=print_lines)
+        echo(f"The pilot is over: {pluralize(resumed.let_go, 'mail')} more may leave now.")
+        print_pace(context, resumed.last_ask_at, resumed.deadline, to=echo)
 
 
 @command(examples=("repermit cancel news",))
@@ -58,7 +58,7 @@ def cancel(context: CommandContext, slug: str) -> None:
 
     with context.mailing_list(slug) as (database, mailing_list):
         lifecycle.cancel_campaign(database, mailing_list, now=context.now, actor=context.actor)
-    print_lines("Cancelled: nobody will be removed for silence; links in sent mails still answer.")
+    echo("Cancelled: nobody will be removed for silence; links in sent mails still answer.")
 
 
 @command(examples=("repermit extend news --deadline 2027-01-05",))
@@ -78,17 +78,15 @@ def extend(context: CommandContext, slug: str, *, deadline: str) -> None:
             actor=context.actor,
             settings=context.settings,
         )
-    print_lines(f"Answers count until {context.format_time(extended.deadline)}.")
-    print_lines("Mails that are still to leave name that moment.")
+    echo(f"Answers count until {context.format_time(extended.deadline)}.")
+    echo("Mails that are still to leave name that moment.")
     if extended.sent:
-        print_lines(
+        echo(
             f"Sent already, and naming the earlier one, {context.format_time(extended.until)}: "
-            f"{count_noun(extended.sent, 'mail')}."
+            f"{pluralize(extended.sent, 'mail')}."
         )
     if extended.reminder_at and extended.reminder_at > context.now:
-        print_lines(
-            f"Who has not answered is reminded on {context.format_time(extended.reminder_at)}."
-        )
+        echo(f"Who has not answered is reminded on {context.format_time(extended.reminder_at)}.")
 
 
 @command(
@@ -129,9 +127,9 @@ def answer(
         )
     stands = f"{recorded.status} ({recorded.reason})" if recorded.reason else recorded.status
     if recorded.outcome is Outcome.NOTHING:
-        print_lines(f"Nothing changed: the contact was {stands} already.")
+        echo(f"Nothing changed: the contact was {stands} already.")
     else:
-        print_lines(f"Recorded: the contact is {stands} now.")
+        echo(f"Recorded: the contact is {stands} now.")
 
 
 @command(examples=("repermit resolve news --leave", "repermit resolve news --resend"))
@@ -159,7 +157,7 @@ def resolve(context: CommandContext, slug: str, *, decision: str | None) -> None
     if not decided:
         raise Refused("no mail of this list is in doubt")
     became = "to be sent again" if decision == "resend" else "counted as failed"
-    print_lines(f"{count_noun(decided, 'mail')} {became}.")
+    echo(f"{pluralize(decided, 'mail')} {became}.")
 
 
 COMMANDS = (pause, resume, cancel, extend, answer, resolve)

@@ -10,7 +10,7 @@ import click
 
 from repermit.cli.command import command, json_option
 from repermit.cli.context import CommandContext, pass_command_context
-from repermit.cli.output import count_noun, print_json, print_lines, print_warnings
+from repermit.cli.output import echo, echo_json, pluralize, warn
 from repermit.errors import ConfigError, NotFound, Refused
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def check(
         _print_recount(context)
     report = _run_checks(context, mail, nameserver)
     if as_json:
-        print_json(report.to_json())
+        echo_json(report.to_json())
     else:
         _print_report(report)
     return 0 if report.works else 1
@@ -122,17 +122,17 @@ def _print_report(report: Report) -> None:
     area = ""
     for finding in report.findings:
         if finding.area != area:
-            print_lines(*([""] if area else []), finding.area.upper())
+            echo(*([""] if area else []), finding.area.upper())
             area = finding.area
         _print_finding(finding)
-    print_lines("")
+    echo("")
     if report.works:
-        print_lines("A campaign would work, as far as this can be seen.")
+        echo("A campaign would work, as far as this can be seen.")
     else:
-        problems = count_noun(
+        problems = pluralize(
             sum(finding.verdict == "problem" for finding in report.findings), "problem"
         )
-        print_warnings(f"repermit: a campaign would not work yet: {problems}")
+        warn(f"repermit: a campaign would not work yet: {problems}")
 
 
 def _print_finding(finding: Finding) -> None:
@@ -140,7 +140,7 @@ def _print_finding(finding: Finding) -> None:
     for text, mark in ((finding.found, _VERDICT_MARKS[finding.verdict]), (finding.remedy, "")):
         if text:
             first, *others = textwrap.wrap(text, 92, break_long_words=False, break_on_hyphens=False)
-            print_lines(f"  {mark:<{_WIDTH}}  {first}", *(f"{indent}{line}" for line in others))
+            echo(f"  {mark:<{_WIDTH}}  {first}", *(f"{indent}{line}" for line in others))
 
 
 COMMANDS = (check,)

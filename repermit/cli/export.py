@@ -12,12 +12,12 @@ from repermit.cli.command import command, json_option, output_option, slug_argum
 from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.import_file import mapping_option
 from repermit.cli.output import (
-    count_noun,
+    echo,
+    echo_counts,
+    echo_json,
     open_output,
-    print_counts,
-    print_json,
-    print_lines,
-    print_warnings,
+    pluralize,
+    warn,
 )
 from repermit.errors import Refused
 
@@ -84,17 +84,15 @@ def export(
             actor=context.actor,
             database=database,
         )
-    tell: Tell = print_lines if output else print_warnings
+    tell: Tell = echo if output else warn
     if output is not None:
-        print_lines(f"{count_noun(result.rows, 'row')} in {output}.")
+        echo(f"{pluralize(result.rows, 'row')} in {output}.")
     if result.erased:
         tell(f"Erased, so that the address is held no longer: {result.erased:,} more.")
     if result.twice:
         tell(f"In two rows, since tools hold one form of the domain or the other: {result.twice:,}")
     for address in result.by_hand:
-        print_warnings(
-            f"Not in the file, since a spreadsheet would take it for a formula: {address}"
-        )
+        warn(f"Not in the file, since a spreadsheet would take it for a formula: {address}")
     steps = handover_steps.steps(tool, what, slug=slug) if tool else ()
     for number, step in enumerate(steps, start=1):
         tell(f"{number}. {step}")
@@ -133,11 +131,11 @@ def reconcile(
             mailing_list, file, settings=context.settings, mapping=mapping
         )
     if as_json:
-        print_json(exports_reconcile.as_document(result))
+        echo_json(exports_reconcile.as_document(result))
         return
-    print_counts(exports_reconcile.counts(result), zeros=True)
-    print_lines(*(f"  {line}" for line in exports_reconcile.lines(result)))
-    print_lines(
+    echo_counts(exports_reconcile.counts(result), zeros=True)
+    echo(*(f"  {line}" for line in exports_reconcile.lines(result)))
+    echo(
         "",
         *(f"{n}. {step}" for n, step in enumerate(exports_reconcile.next_steps(result), start=1)),
     )

@@ -9,7 +9,7 @@ import click
 
 from repermit.cli.command import command
 from repermit.cli.context import CommandContext, pass_command_context
-from repermit.cli.output import count_noun, print_lines
+from repermit.cli.output import echo, pluralize
 
 if TYPE_CHECKING:
     from repermit.db.models.lists import MailingList
@@ -66,11 +66,11 @@ def forget(
             for forgotten in done.lists
         }
     for forgotten in done.lists:
-        print_lines(*_describe_forgotten(forgotten))
-    print_lines(*_list_elsewhere(done), *_describe_files(waiting))
-    print_lines("", "Out of reach; see to these yourself:")
+        echo(*_describe_forgotten(forgotten))
+    echo(*_list_elsewhere(done), *_describe_files(waiting))
+    echo("", "Out of reach; see to these yourself:")
     for number, line in enumerate(_list_out_of_reach(context, done), start=1):
-        print_lines(f"  {number}. {line}")
+        echo(f"  {number}. {line}")
 
 
 def _parse_words(words: tuple[str, ...], *, all_lists: bool) -> tuple[str, str]:
@@ -91,15 +91,15 @@ def _describe_forgotten(forgotten: Forgotten) -> Iterator[str]:
             f"{forgotten.list}: erased. It was {was.replace('_', ' ')}; address and name are gone."
         )
         yield (
-            f"  Dropped: {count_noun(erased.unsent, 'unsent mail')}. Deleted: "
-            f"{count_noun(erased.sign_ups, 'sign-up')}, {_count_replies(erased.replies)}, and "
+            f"  Dropped: {pluralize(erased.unsent, 'unsent mail')}. Deleted: "
+            f"{pluralize(erased.sign_ups, 'sign-up')}, {_count_replies(erased.replies)}, and "
             "who it was "
             f"from {_count_entries(erased.entries)} of the record."
         )
         yield "  Kept: a fingerprint, so that nobody asks this address again, and the record."
     elif forgotten.found is Found.SIGN_UP:
         yield (
-            f"{forgotten.list}: not on the list; deleted: {count_noun(erased.sign_ups, 'sign-up')}."
+            f"{forgotten.list}: not on the list; deleted: {pluralize(erased.sign_ups, 'sign-up')}."
         )
     elif forgotten.found is Found.FINGERPRINT:
         why = forgotten.reason.replace("_", " ")
@@ -187,7 +187,7 @@ def _list_copies(context: CommandContext, slug: str, copies: Beyond) -> Iterator
     if copies.mails and copies.last_mail_at:
         wire = f" ({copies.on_the_wire} on its way in this moment)" if copies.on_the_wire else ""
         yield (
-            f"{slug}: {count_noun(copies.mails, 'mail')}{wire}, the last on "
+            f"{slug}: {pluralize(copies.mails, 'mail')}{wire}, the last on "
             f"{context.format_time(copies.last_mail_at)}: in the reader's mailbox, in the logs "
             "of the "
             "mail servers between, and in the sender's mailbox if they replied or it came back."
@@ -206,7 +206,7 @@ def _describe_export(context: CommandContext, export: TakenFile) -> str:
     tool = f" for {export.tool}" if export.tool else ""
     return (
         f"the export `{export.what}` of {context.format_time(export.at)}, {export.format}{tool}, "
-        f"{count_noun(export.rows, 'row')}, taken by {login_name(export.actor)}"
+        f"{pluralize(export.rows, 'row')}, taken by {login_name(export.actor)}"
     )
 
 

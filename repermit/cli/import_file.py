@@ -12,7 +12,7 @@ import click
 
 from repermit.cli.command import command, json_option, read_consent_text, slug_argument
 from repermit.cli.context import CommandContext, pass_command_context
-from repermit.cli.output import count_noun, print_counts, print_json, print_lines, print_warnings
+from repermit.cli.output import echo, echo_counts, echo_json, pluralize, warn
 
 if TYPE_CHECKING:
     from repermit.cli.output import Tell
@@ -108,10 +108,10 @@ def _undo_import(context: CommandContext, slug: str) -> None:
         result = imports_undo.undo_import(
             database, mailing_list, settings=context.settings, now=context.now, actor=context.actor
         )
-    print_lines(
-        f"Took back {result.file}: {count_noun(result.contacts_taken_back, 'contact')} and "
-        f"{count_noun(result.suppressions_taken_back, 'suppression')}; put back as they were: "
-        f"{count_noun(result.restored, 'contact')}."
+    echo(
+        f"Took back {result.file}: {pluralize(result.contacts_taken_back, 'contact')} and "
+        f"{pluralize(result.suppressions_taken_back, 'suppression')}; put back as they were: "
+        f"{pluralize(result.restored, 'contact')}."
     )
 
 
@@ -139,11 +139,11 @@ def _import_file(
             **options,
         )
     if as_json:
-        print_json(result.to_json())
+        echo_json(result.to_json())
     else:
         _print_import(result)
     if result.unattested:
-        _warn_unattested(to=print_warnings if as_json else print_lines)
+        _warn_unattested(to=warn if as_json else echo)
 
 
 class _Progress:
@@ -157,7 +157,7 @@ class _Progress:
         """Say it if it is time to."""
         if time.monotonic() - self._told_at >= _SECONDS_BETWEEN:
             self._told_at = time.monotonic()
-            print_warnings(f"{self._name}: {done:,} of {addresses:,} addresses are taken in")
+            warn(f"{self._name}: {done:,} of {addresses:,} addresses are taken in")
 
 
 _SECONDS_BETWEEN = 10.0
@@ -178,21 +178,19 @@ def _print_import(result: ImportResult) -> None:
     for part in result.parts:
         _print_part(part)
     verb = "would be imported; nothing was written" if result.dry_run else "imported"
-    print_lines("", f"{count_noun(result.rows, 'row')} {verb}:")
-    print_counts(result.fates, zeros=True)
+    echo("", f"{pluralize(result.rows, 'row')} {verb}:")
+    echo_counts(result.fates, zeros=True)
     if result.additional:
-        print_lines(
+        echo(
             "Lines with several addresses make a row of each: "
-            f"{count_noun(result.additional, 'row')} more than lines."
+            f"{pluralize(result.additional, 'row')} more than lines."
         )
     if result.improved:
-        print_lines(
-            f"Of people who are on the list already, with a better basis now: {result.improved:,}"
-        )
+        echo(f"Of people who are on the list already, with a better basis now: {result.improved:,}")
     if result.merged:
-        print_lines(f"Addresses under different names, greeted without a name: {result.merged:,}")
+        echo(f"Addresses under different names, greeted without a name: {result.merged:,}")
     if result.thin:
-        print_lines(
+        echo(
             f"Opt-ins without a wording, kept as thin: {result.thin:,}. Add --consent-text "
             "FILE, or ask those too with `repermit launch --include-thin`."
         )
@@ -206,38 +204,38 @@ def _print_part(part: Part) -> None:
         if column.field
     ]
     tool = f" from {part.tool}" if part.tool != "generic" else ""
-    print_lines(f"{part.name} ({part.format}{tool}): {'; '.join(known)}")
+    echo(f"{part.name} ({part.format}{tool}): {'; '.join(known)}")
     # One that holds a No, under a title that is not known, would otherwise go unseen.
     unread = [column.title for column in part.columns if column.title and not column.field]
     if unread:
-        print_lines(f"  not read: {'; '.join(unread)}")
+        echo(f"  not read: {'; '.join(unread)}")
 
 
 def _print_problems(problems: tuple[Problem, ...]) -> None:
     notes = list(takewhile(lambda problem: not problem.line, problems))
     if notes:
-        print_lines("", *(note.reason for note in notes))
+        echo("", *(note.reason for note in notes))
     rows = problems[len(notes) :]
     if rows:
-        print_lines("", "Rows to look at:")
+        echo("", "Rows to look at:")
     ordered = sorted(rows, key=_rank_problem)
     doubtful = sum(problem.doubtful for problem in ordered)
     # Whoever may want no mail is shown, however many others there are.
     shown = max(_SHOWN_PROBLEMS, min(doubtful, _SHOWN_DOUBTFUL))
     for problem in ordered[:shown]:
         part = f"{problem.part}, " if problem.part else ""
-        print_lines(f"  {part}line {problem.line}, {problem.column}: {problem.reason}")
+        echo(f"  {part}line {problem.line}, {problem.column}: {problem.reason}")
     if doubtful:
-        print_lines(
-            f"{count_noun(doubtful, 'row')} may say that somebody wants no mail. Leave out "
+        echo(
+            f"{pluralize(doubtful, 'row')} may say that somebody wants no mail. Leave out "
             "whoever is "
             "not to be asked: --opt-out LINE."
         )
     if more := ordered[shown:]:
-        print_lines("Not shown here; --json lists them:")
+        echo("Not shown here; --json lists them:")
         # Of a long list the last one is no row, but says how many more there are.
-        print_counts(Counter(_name_kind(problem) for problem in more if problem.line))
-        print_lines(*(f"  {problem.reason}" for problem in more if not problem.line))
+        echo_counts(Counter(_name_kind(problem) for problem in more if problem.line))
+        echo(*(f"  {problem.reason}" for problem in more if not problem.line))
 
 
 def _rank_problem(problem: Problem) -> int:

@@ -10,7 +10,7 @@ import click
 
 from repermit.cli.command import command, json_option, slug_argument
 from repermit.cli.context import CommandContext, pass_command_context
-from repermit.cli.output import count_noun, print_counts, print_json, print_lines, print_warnings
+from repermit.cli.output import echo, echo_counts, echo_json, pluralize, warn
 from repermit.cli.status import print_sent, send_due_mails
 
 if TYPE_CHECKING:
@@ -72,11 +72,11 @@ def preview(
                 database, mailing_list, now=context.now, actor=context.actor
             )
     if to is None:
-        print_lines(f"Subject: {mail.subject}", "", mail.text.rstrip())
+        echo(f"Subject: {mail.subject}", "", mail.text.rstrip())
     else:
-        print_lines(f"Sent to {to}. Its links belong to nobody: pressing them changes nothing.")
+        echo(f"Sent to {to}. Its links belong to nobody: pressing them changes nothing.")
     if lacks:
-        print_warnings("", "Before a launch:", *(f"  - {lack}" for lack in lacks))
+        warn("", "Before a launch:", *(f"  - {lack}" for lack in lacks))
 
 
 def _parse_accepted(
@@ -193,9 +193,9 @@ def launch(
             _print_launched(context, slug, launched, until, starts_at)
         if wait:
             sent = send_due_mails(context, database, mailing_list, stop_request=stopping)
-            print_sent(sent, stop_request=stopping, to=print_warnings if as_json else print_lines)
+            print_sent(sent, stop_request=stopping, to=warn if as_json else echo)
         if as_json:
-            print_json(_make_document(context, mailing_list, launched))
+            echo_json(_make_document(context, mailing_list, launched))
     return stopping.exit_code
 
 
@@ -230,7 +230,7 @@ def _launch_campaign(
     is_open = any(problem.code not in accepted for problem in problems)
     is_refused = bool(plan.refusals or is_open or draft_conditions.check_attestation(attest))
     if is_refused or as_json:
-        _print_plan(context, plan, deadline, to=print_warnings)
+        _print_plan(context, plan, deadline, to=warn)
     launched = campaigns_launch.launch(
         database,
         mailing_list,
@@ -248,7 +248,7 @@ def _launch_campaign(
     )
     # Not before: nothing stands on stdout if the database fails, as when the disk is full.
     if not as_json:
-        _print_plan(context, plan, deadline, to=print_lines)
+        _print_plan(context, plan, deadline, to=echo)
     return launched
 
 
@@ -281,7 +281,7 @@ def _print_plan(context: CommandContext, plan: Plan, deadline: datetime, *, to: 
     to(f"To be asked: {plan.asked:,}{f' ({languages})' if languages else ''}")
     if any(plan.excluded.values()):
         to("Not asked:")
-        print_counts(plan.excluded, to=to)
+        echo_counts(plan.excluded, to=to)
     if any(plan.left_out.values()):
         fates = (f"{n:,} {fate.replace('_', ' ')}" for fate, n in plan.left_out.items())
         to(f"Left out at import: {', '.join(fates)}")
@@ -303,9 +303,9 @@ def print_pace(
     how = "at the rates under [mail]" if has_rates else "or as soon as the mail server takes it"
     time_to_answer = deadline - last_ask_at
     span = (
-        count_noun(time_to_answer.days, "day")
+        pluralize(time_to_answer.days, "day")
         if time_to_answer.days
-        else count_noun(time_to_answer.seconds // 3600, "hour")
+        else pluralize(time_to_answer.seconds // 3600, "hour")
     )
     to(f"The last mail leaves on {context.format_time(last_ask_at)}, {how}; {span} to answer.")
 
@@ -319,8 +319,8 @@ def _print_launched(
 ) -> None:
     until = f"answers count until {context.format_time(deadline)}"
     if launched.is_in_doubt:
-        print_lines(
-            f"Launched, but none of the {count_noun(launched.plan.asked, 'mail')} leaves yet; "
+        echo(
+            f"Launched, but none of the {pluralize(launched.plan.asked, 'mail')} leaves yet; "
             f"{until}.",
             "Whoever is on this list may have been asked before the database was restored, so that "
             "all are in doubt.",
@@ -328,15 +328,15 @@ def _print_launched(
             "`--resend` if not.",
         )
         return
-    print_lines(f"Launched: {launched.plan.asked:,} will be asked; {until}.")
+    echo(f"Launched: {launched.plan.asked:,} will be asked; {until}.")
     if starts_at:
-        print_lines(f"The asking begins on {context.format_time(starts_at)}.")
+        echo(f"The asking begins on {context.format_time(starts_at)}.")
     if launched.pilot:
-        print_lines(
+        echo(
             f"{launched.pilot:,} are asked first; then the others wait until you give "
             f"`repermit resume {slug}`."
         )
-    print_lines("`repermit serve` sends, answers and removes by itself.")
+    echo("`repermit serve` sends, answers and removes by itself.")
 
 
 def _make_document(

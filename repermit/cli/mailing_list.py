@@ -11,7 +11,7 @@ import click
 
 from repermit.cli.command import Group, command, json_option, read_text, slug_argument
 from repermit.cli.context import CommandContext, pass_command_context
-from repermit.cli.output import print_json, print_lines
+from repermit.cli.output import echo, echo_json
 
 if TYPE_CHECKING:
     from repermit.db.models.lists import MailingList
@@ -94,9 +94,9 @@ def add(context: CommandContext, /, slug: str, **fields: Any) -> None:
             **_read_fields(fields),
         )
         lacks = launch_plan.list_missing_fields(added)
-    print_lines(f"Added {slug}.")
+    echo(f"Added {slug}.")
     if lacks:
-        print_lines("Before a launch:", *(f"  - {lack}" for lack in lacks))
+        echo("Before a launch:", *(f"  - {lack}" for lack in lacks))
 
 
 @command(
@@ -142,7 +142,7 @@ def set_(context: CommandContext, /, slug: str, *, further: str | None, **fields
         change(settings=context.settings, now=context.now, actor=context.actor, **given)
         lacks = _list_missing(mailing_list, further)
         note = mailing_lists.explain_frozen_wording(mailing_list)
-    print_lines(f"Changed {slug}.", *lacks, *([f"Mind: {note}."] if note else []))
+    echo(f"Changed {slug}.", *lacks, *([f"Mind: {note}."] if note else []))
 
 
 def _list_missing(mailing_list: MailingList, language: str | None) -> Iterator[str]:
@@ -176,23 +176,23 @@ def show(context: CommandContext, slug: str, *, as_json: bool) -> None:
     facts["sign_up_url"] = f"{context.settings.public_url}/join/{name}"
     facts["read_otherwise"] = dict(otherwise)
     if as_json:
-        print_json(facts)
+        echo_json(facts)
         return
     del facts["read_otherwise"]
     texts = facts.pop("texts")
     _print_facts(facts)
     for language, text in texts.items():
-        print_lines("", f"In {language}:")
+        echo("", f"In {language}:")
         _print_facts({name: value for name, value in text.items() if value})
-    print_lines(*describe_untranslated(otherwise, slug))
+    echo(*describe_untranslated(otherwise, slug))
 
 
 def _print_facts(facts: dict[str, Any]) -> None:
     for name, value in facts.items():
         text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
         lines = text.splitlines() or [""]
-        print_lines(f"{name.replace('_', ' ') + ':':<13} {lines[0]}".rstrip())
-        print_lines(*(f"{'':<13} {line}".rstrip() for line in lines[1:]))
+        echo(f"{name.replace('_', ' ') + ':':<13} {lines[0]}".rstrip())
+        echo(*(f"{'':<13} {line}".rstrip() for line in lines[1:]))
 
 
 def describe_untranslated(otherwise: Mapping[str, int], slug: str) -> Iterator[str]:

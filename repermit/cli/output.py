@@ -1,6 +1,6 @@
 """How results look: tables of counts for people, one JSON document for programs.
 
-Whatever may go to stdout or stderr takes `to`: `print_lines` or `print_warnings`.
+Whatever may go to stdout or stderr takes `to`: `echo` or `warn`.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
     from repermit.cli.context import CommandContext
 
 
-def print_lines(*lines: str) -> None:
+def echo(*lines: str) -> None:
     """Print lines on stdout."""
     for line in lines:
         click.echo(line)
 
 
-def print_warnings(*lines: str) -> None:
+def warn(*lines: str) -> None:
     """Print lines on stderr."""
     for line in lines:
         click.echo(line, err=True)
 
 
-def count_noun(count: int, noun: str) -> str:
+def pluralize(count: int, noun: str) -> str:
     """Return a number with its noun: 1 row, 2,300 rows."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def print_json(document: Any) -> None:
+def echo_json(document: Any) -> None:
     """Print one JSON document on stdout."""
     click.echo(json.dumps(document, ensure_ascii=False, indent=2))
 
 
-def print_counts(counts: Mapping[Any, int], *, to: Tell = print_lines, zeros: bool = False) -> None:
+def echo_counts(counts: Mapping[Any, int], *, to: Tell = echo, zeros: bool = False) -> None:
     """Print counts one below another, right-aligned; those that are zero only if asked for."""
     shown = {str(key): f"{n:,}" for key, n in counts.items() if n or zeros}
     width = max(map(len, shown.values()), default=0)
@@ -53,13 +53,13 @@ def print_counts(counts: Mapping[Any, int], *, to: Tell = print_lines, zeros: bo
         to(f"  {n:>{width}}  {key.replace('_', ' ')}")
 
 
-def print_table(titles: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+def echo_table(titles: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """Print a small table with aligned columns."""
     table = [tuple(titles), *(tuple(str(cell) for cell in row) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print_lines(f"  {line.rstrip()}")
+        echo(f"  {line.rstrip()}")
 
 
 # --- Files that a command writes. -----------------------------------------------------------------

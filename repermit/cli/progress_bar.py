@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from repermit.cli.output import print_warnings
+from repermit.cli.output import warn
 from repermit.rules.consent import MailState
 
 _MINUTE = 60.0
@@ -173,7 +173,7 @@ def _print_lines(view: _ProgressView, every: float) -> Iterator[None]:
         while not over.wait(every):
             _, words = view.update()
             if words != said:
-                print_warnings(words)
+                warn(words)
             said = words
 
     thread = threading.Thread(target=tell, name="progress", daemon=True)

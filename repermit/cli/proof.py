@@ -12,7 +12,7 @@ import click
 
 from repermit.cli.command import command, slug_argument
 from repermit.cli.context import CommandContext, pass_command_context
-from repermit.cli.output import count_noun, open_private_file, print_lines
+from repermit.cli.output import echo, open_private_file, pluralize
 from repermit.errors import NotFound, Refused
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def proof(
     ):
         with open_private_file(context, path) as file:
             file.write(text.encode())
-    print_lines(f"The proof is in {output}; {page} is for reading and printing.")
-    print_lines(f"Anybody can check it: repermit verify {output}")
+    echo(f"The proof is in {output}; {page} is for reading and printing.")
+    echo(f"Anybody can check it: repermit verify {output}")
 
 
 def _make_page_path(output: Path | None) -> Path | None:
@@ -119,17 +119,17 @@ def verify_file(file: Path, *, known: Checkpoint | None) -> None:
     agreement_text = describe_agreement(checked.document, known) if known else _WITHOUT_CHECKPOINT
     statement, seal = checked.document["statement"], checked.document["seal"]["entry"]
     purpose = statement["record"]["processing"]["purposes"][0]
-    print_lines(f"{file} holds. It shows of one person on the list {statement['list']}:", "")
+    echo(f"{file} holds. It shows of one person on the list {statement['list']}:", "")
     for event in proof_text.telling(checked.document, language="en", zone=ZoneInfo("UTC")):
-        print_lines(f"  {event.at}: {event.text}", *(f"      {line}" for line in event.more))
+        echo(f"  {event.at}: {event.text}", *(f"      {line}" for line in event.more))
     holds = proof_text.standing(checked.document, language="en", zone=ZoneInfo("UTC"))
-    print_lines("", f"What held when this proof was made: {holds}")
-    print_lines(
+    echo("", f"What held when this proof was made: {holds}")
+    echo(
         *_describe_erased(checked),
         "",
         f"For: {purpose['service']}. Who keeps the list: {_describe_keeper(statement)}",
     )
-    print_lines(
+    echo(
         f"Made {seal['at']} by {seal['actor']}, as entry {seal['seq']} of the record.",
         "",
         agreement_text,
@@ -151,7 +151,7 @@ def _describe_erased(checked: Checked) -> list[str]:
     if not checked.gone:
         return []
     parts = ", ".join(f"{part} of entry {seq}" for seq, part in checked.gone)
-    return ["", f"Held no longer, {count_noun(len(checked.gone), 'part')}: {parts}"]
+    return ["", f"Held no longer, {pluralize(len(checked.gone), 'part')}: {parts}"]
 
 
 def _read_proof(path: Path) -> bytes:
@@ -190,7 +190,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def print_checkpoint(checkpoint: Checkpoint) -> None:
     """Print a checkpoint as `--checkpoint` reads it."""
-    print_lines(json.dumps(checkpoint.to_json()))
+    echo(json.dumps(checkpoint.to_json()))
 
 
 def verify_consistency(path: Path, shown: Mapping[str, Any], known: Checkpoint | None) -> None:
@@ -211,7 +211,7 @@ def verify_consistency(path: Path, shown: Mapping[str, Any], known: Checkpoint |
         raise Refused("\n".join((f"{path} proves nothing:", *(f"  - {fault}" for fault in faults))))
     if known is None:
         raise Refused("say which checkpoint you know: --checkpoint FILE")
-    print_lines(describe_agreement(shown, known))
+    echo(describe_agreement(shown, known))
 
 
 def describe_agreement(document: Mapping[str, Any], known: Checkpoint) -> str:

@@ -11,7 +11,7 @@ import click
 
 from repermit.cli.command import command, json_option, slug_argument
 from repermit.cli.context import CommandContext, pass_command_context
-from repermit.cli.output import count_noun, open_private_file, print_lines, print_warnings
+from repermit.cli.output import echo, open_private_file, pluralize, warn
 
 if TYPE_CHECKING:
     from repermit.db.connection import Database
@@ -103,17 +103,15 @@ def register(
         if is_wanted:
             _write_report(context, database, mailing_list, made, output=output, as_json=as_json)
     if not is_wanted:
-        print_lines("Kept.")
+        echo("Kept.")
     _warn_about_gaps(made.gaps)
 
 
 def _warn_about_gaps(gaps: dict[str, str]) -> None:
     if gaps:
-        print_warnings(
-            f"To be filled in: {count_noun(len(gaps), 'thing')}, with --set or in its place:"
-        )
+        warn(f"To be filled in: {pluralize(len(gaps), 'thing')}, with --set or in its place:")
         width = max(map(len, gaps))
-        print_warnings(*(f"  {key:<{width}}  {question}" for key, question in gaps.items()))
+        warn(*(f"  {key:<{width}}  {question}" for key, question in gaps.items()))
 
 
 @command(
@@ -230,7 +228,7 @@ def _write_report(
         return
     with open_private_file(context, output) as file:
         file.write(content.encode())
-    print_lines(f"{made.title}: {output}")
+    echo(f"{made.title}: {output}")
 
 
 COMMANDS = (register, report, breach)

@@ -11,7 +11,7 @@ import click
 
 from repermit.cli.command import command
 from repermit.cli.context import CommandContext, pass_command_context
-from repermit.cli.output import print_lines
+from repermit.cli.output import echo
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def init(context: CommandContext, public_url: str | None, admin: str | None) -> 
     _write_new_file(path, text)
     with context.database() as database:
         invited = _make_first_link(context, database, admin)
-    print_lines(
+    echo(
         f"Made {path} with fresh keys, readable by you alone, and the database.",
         "",
         "Next:",
@@ -54,7 +54,7 @@ def init(context: CommandContext, public_url: str | None, admin: str | None) -> 
         "  3. repermit serve",
     )
     if invited:
-        print_lines(
+        echo(
             f"  4. The first admin opens this, until {context.format_time(invited.ends_at)}:",
             f"     {public_url or ''}/admin/welcome/{invited.token}",
             "     Organisation, supervisory authority, mail server and the rest are filled in",
@@ -138,12 +138,12 @@ def _run_server(context: CommandContext, host: str | None, port: int | None) -> 
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "there is no such address on this machine"
         raise Refused(f"cannot listen on {place[0]}, port {place[1]}: {why}") from None
-    print_lines(
+    echo(
         f"Serving {settings.public_url} at http://{server.host}:{server.port}/",
         "Jobs and sending run beside it. Ctrl-C stops both.",
     )
     if invited:
-        print_lines(
+        echo(
             "There is no admin yet. Whoever is the first opens this link:",
             f"  {settings.public_url}/admin/welcome/{invited.token}",
         )
@@ -197,7 +197,7 @@ def _run_worker(context: CommandContext, *, child: bool) -> None:
         if not child:
             suppressions.restore_lost_suppressions(database, settings=settings, now=context.now)
     if not child:
-        print_lines(f"Working for {settings.public_url}. Ctrl-C stops.")
+        echo(f"Working for {settings.public_url}. Ctrl-C stops.")
     worker_process.work(
         context.file,
         database,

@@ -17,12 +17,12 @@ from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.forget import describe_due_erasures
 from repermit.cli.mailing_list import describe_untranslated
 from repermit.cli.output import (
-    count_noun,
-    print_counts,
-    print_json,
-    print_lines,
-    print_table,
-    print_warnings,
+    echo,
+    echo_counts,
+    echo_json,
+    echo_table,
+    pluralize,
+    warn,
 )
 from repermit.cli.proof import print_checkpoint
 from repermit.errors import Refused
@@ -68,20 +68,20 @@ def status(context: CommandContext, slug: str, *, watch: bool, as_json: bool) ->
         unfinished = undo.unfinished_import(mailing_list)
         resolution = in_doubt.find_resolution(mailing_list)
     if as_json:
-        print_json(overview.to_json())
+        echo_json(overview.to_json())
     else:
         _print_status(context, overview, fault)
         if unfinished is not None:
-            print_lines(
+            echo(
                 f"{unfinished.file} is being taken in: {unfinished.done:,} of "
                 f"{unfinished.addresses:,} "
                 "addresses so far. Nobody whom it brings is counted here, or asked, before all are."
             )
-        print_lines(*_describe_resolution(resolution))
-        print_lines(*describe_untranslated(untranslated, slug))
-        print_lines(*_describe_postponed(postponed))
+        echo(*_describe_resolution(resolution))
+        echo(*describe_untranslated(untranslated, slug))
+        echo(*_describe_postponed(postponed))
         print_replies(context, slug, replies)
-        print_lines(*erasures)
+        echo(*erasures)
 
 
 # At most so much of the time goes into looking, however many mails there are.
@@ -129,34 +129,32 @@ def _print_status(
     context: CommandContext, overview: CampaignStatus, fault: ServerFault | None
 ) -> None:
     if overview.campaign is None:
-        print_lines(f"{overview.list}: no campaign yet.")
+        echo(f"{overview.list}: no campaign yet.")
     else:
         _print_campaign(context, overview.list, overview.campaign, fault)
-    print_lines("", "Contacts:")
-    print_counts(overview.contacts, zeros=True)
+    echo("", "Contacts:")
+    echo_counts(overview.contacts, zeros=True)
     if any(overview.removed.values()):
-        print_lines("", "Removed, by reason:")
-        print_counts(overview.removed)
+        echo("", "Removed, by reason:")
+        echo_counts(overview.removed)
     for kind, states in overview.mails.items():
         if any(states.values()):
-            print_lines("", f"Mails of kind {kind}:")
-            print_counts(states)
-    print_lines(
-        "", "Checkpoint of the record, for `repermit verify --checkpoint`; keep it elsewhere:"
-    )
+            echo("", f"Mails of kind {kind}:")
+            echo_counts(states)
+    echo("", "Checkpoint of the record, for `repermit verify --checkpoint`; keep it elsewhere:")
     print_checkpoint(overview.checkpoint)
     if overview.unasked:
         see = f"`repermit export {overview.list} unasked`"
-        print_lines("", f"Could not be asked{_describe_in_doubt(overview)}; see {see}.")
+        echo("", f"Could not be asked{_describe_in_doubt(overview)}; see {see}.")
     if overview.held:
-        print_lines(
+        echo(
             "",
             f"Held: {overview.held:,}. Their Yes looks like a program's and waits for one press "
             "more;",
             "at the deadline they count as silent.",
         )
     if overview.still_mailed:
-        print_lines(
+        echo(
             "",
             f"Still mailed: {overview.still_mailed:,}. People of whom nothing is held here pressed",
             "unsubscribe in a mail. If it came from another tool, `repermit reconcile` finds them.",
@@ -164,7 +162,7 @@ def _print_status(
     if overview.in_doubt:
         _print_doubts(context, overview)
     if overview.lost_launch_at:
-        print_lines(
+        echo(
             "",
             f"A campaign was launched on this list, or may have been, "
             f"on {context.format_time(overview.lost_launch_at)}.",
@@ -184,7 +182,7 @@ def _describe_in_doubt(overview: CampaignStatus) -> str:
 def _print_campaign(
     context: CommandContext, slug: str, campaign: CampaignFacts, fault: ServerFault | None
 ) -> None:
-    print_lines(f"{slug}: the campaign is {campaign.state}.")
+    echo(f"{slug}: the campaign is {campaign.state}.")
     facts = {
         "asked": f"{campaign.asked:,}, in {', '.join(campaign.languages)}",
         "launched": context.format_time(campaign.launched_at),
@@ -196,10 +194,8 @@ def _print_campaign(
         facts["reminder"] = context.format_time(campaign.reminder_at)
     width = max(map(len, facts))
     for name, value in facts.items():
-        print_lines(f"  {name:<{width}}  {value}")
-    print_lines(
-        *_list_next_steps(context, slug, campaign), *_list_obstacles(context, campaign, fault)
-    )
+        echo(f"  {name:<{width}}  {value}")
+    echo(*_list_next_steps(context, slug, campaign), *_list_obstacles(context, campaign, fault))
 
 
 def _list_obstacles(
@@ -257,7 +253,7 @@ def _describe_postponed(counts: Mapping[str, int]) -> Iterator[str]:
         yield ""
         yield (
             f"Refused for a policy, of the mail server's or of the recipients': "
-            f"{count_noun(sum(counts.values()), 'mail')} ({codes}). They are offered again every "
+            f"{pluralize(sum(counts.values()), 'mail')} ({codes}). They are offered again every "
             "four "
             "hours, as long as there is time; nobody is taken off for it."
         )
@@ -270,20 +266,18 @@ def _describe_resolution(resolution: Resolution | None) -> Iterator[str]:
         yield ""
         yield (
             f"It is decided that mails in doubt are {outcome}: "
-            f"{count_noun(resolution.remaining, 'mail')} to go. "
+            f"{pluralize(resolution.remaining, 'mail')} to go. "
             "`serve` and `worker` do so by themselves."
         )
 
 
 def _print_doubts(context: CommandContext, overview: CampaignStatus) -> None:
-    print_lines(
-        "", "In doubt: the mail server may or may not have taken these. Look at its log, then:"
-    )
-    print_lines(f"`repermit resolve {overview.list} --resend` or `--leave`.")
+    echo("", "In doubt: the mail server may or may not have taken these. Look at its log, then:")
+    echo(f"`repermit resolve {overview.list} --resend` or `--leave`.")
     restored = [doubt for doubt in overview.in_doubt if doubt.is_restored]
     if restored:
-        print_lines(
-            f"Of {count_noun(len(restored), 'mail')} the database was restored to before they may "
+        echo(
+            f"Of {pluralize(len(restored), 'mail')} the database was restored to before they may "
             f"have left, after {context.format_time(restored[0].started_at)}."
         )
     if len(restored) < len(overview.in_doubt):
@@ -291,7 +285,7 @@ def _print_doubts(context: CommandContext, overview: CampaignStatus) -> None:
 
 
 def _print_broken_off(context: CommandContext, overview: CampaignStatus) -> None:
-    print_table(
+    echo_table(
         ("mail", "kind", "address", "started", "attempts"),
         (
             (
@@ -325,7 +319,7 @@ def send(context: CommandContext, slug: str | None) -> int:
             context, database, find_list(slug) if slug else None, stop_request=stop_request
         )
     if result.server_fault and not result.sent:
-        raise Refused(f"{result.server_fault}; {count_noun(result.waiting, 'mail')} waiting")
+        raise Refused(f"{result.server_fault}; {pluralize(result.waiting, 'mail')} waiting")
     print_sent(result, stop_request=stop_request)
     return stop_request.exit_code
 
@@ -362,18 +356,16 @@ def send_due_mails(
         )
 
 
-def print_sent(result: SendResult, *, stop_request: StopRequest, to: Tell = print_lines) -> None:
+def print_sent(result: SendResult, *, stop_request: StopRequest, to: Tell = echo) -> None:
     """Tell what sending did; a server's fault, and that it was stopped, goes to stderr."""
     to(
         f"{result.sent:,} sent, {result.failed:,} failed, {result.dropped:,} dropped, "
         f"{result.in_doubt:,} in doubt, {result.waiting:,} waiting."
     )
     if result.server_fault:
-        print_warnings(f"The mail server would not go on ({result.server_fault}); the rest waits.")
+        warn(f"The mail server would not go on ({result.server_fault}); the rest waits.")
     if stop_request.is_asked:
-        print_warnings(
-            "Stopped. What was on the wire has been finished and marked, the rest stays queued."
-        )
+        warn("Stopped. What was on the wire has been finished and marked, the rest stays queued.")
 
 
 @command(
@@ -429,14 +421,12 @@ def expire(
             () if as_json else forecast.list_upcoming(now=context.now, mailing_list=mailing_list)
         )
     if as_json:
-        print_json(result.to_json())
+        echo_json(result.to_json())
     else:
-        print_lines(
-            f"{'Would be removed' if dry_run else 'Removed'}, for no answer: {result.removed:,}"
-        )
-        print_lines(f"Could not be asked in time, and stay apart: {result.unasked:,}")
-        print_lines(*(_describe_upcoming(context, campaign) for campaign in upcoming))
-    print_warnings(*result.waiting)
+        echo(f"{'Would be removed' if dry_run else 'Removed'}, for no answer: {result.removed:,}")
+        echo(f"Could not be asked in time, and stay apart: {result.unasked:,}")
+        echo(*(_describe_upcoming(context, campaign) for campaign in upcoming))
+    warn(*result.waiting)
 
 
 def _describe_upcoming(context: CommandContext, upcoming: UpcomingExpiry) -> str:

@@ -10,7 +10,7 @@ import click
 from repermit.cli.command import Group, command, output_option, slug_argument
 from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.import_file import mapping_option
-from repermit.cli.output import count_noun, open_output, print_counts, print_lines
+from repermit.cli.output import echo, echo_counts, open_output, pluralize
 
 if TYPE_CHECKING:
     from repermit.imports.suppression_import import SuppressionImportResult
@@ -64,7 +64,7 @@ def export(context: CommandContext, slug: str, *, form: str, output: Path | None
             actor=context.actor,
         )
     if output is not None:
-        print_lines(f"{count_noun(rows, 'suppression')} in {output}.")
+        echo(f"{pluralize(rows, 'suppression')} in {output}.")
 
 
 @command(
@@ -111,8 +111,8 @@ def import_(
 
 def _print_result(file: Path, result: SuppressionImportResult, *, dry_run: bool) -> None:
     verb = "would be taken in; nothing was written" if dry_run else "taken in"
-    print_lines(f"{file.name}: {count_noun(result.rows, 'row')} of {result.kind} {verb}:")
-    print_counts(
+    echo(f"{file.name}: {pluralize(result.rows, 'row')} of {result.kind} {verb}:")
+    echo_counts(
         {
             "suppressed now": result.added,
             "suppressed before": result.known,
@@ -124,9 +124,9 @@ def _print_result(file: Path, result: SuppressionImportResult, *, dry_run: bool)
     )
     if result.removed:
         verb = "would go" if dry_run else "are off"
-        print_lines(f"Of them were on the list, and {verb}: {result.removed:,}")
+        echo(f"Of them were on the list, and {verb}: {result.removed:,}")
     if result.not_placed:
-        print_lines(
+        echo(
             "A hash does not tell its address: who comes onto the list later is not recognised by "
             "it. Take this file in again after each import, or ask for the addresses."
         )

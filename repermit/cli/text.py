@@ -9,7 +9,7 @@ import click
 
 from repermit.cli.command import Group, command, json_option
 from repermit.cli.context import CommandContext, pass_command_context
-from repermit.cli.output import print_json, print_lines
+from repermit.cli.output import echo, echo_json
 from repermit.errors import NotFound, Refused
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ def list_(context: CommandContext, language: str, *, corrected: bool, as_json: b
         changed = text_overrides.corrections_in(language)
     shown = [one for key, one in texts.items() if key in changed or not corrected]
     if as_json:
-        print_json({"language": language, "texts": [_describe_text(one, changed) for one in shown]})
+        echo_json({"language": language, "texts": [_describe_text(one, changed) for one in shown]})
         return
     for one in shown:
-        print_lines(f"{one.key}  {one.source[0]}")
+        echo(f"{one.key}  {one.source[0]}")
         for form in changed.get(one.key, one.usual):
-            print_lines(f"{'corrected to' if one.key in changed else '':>16}  {form}")
+            echo(f"{'corrected to' if one.key in changed else '':>16}  {form}")
 
 
 def _describe_text(text: Text, changed: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def set_(context: CommandContext, language: str, which: str, forms: tuple[str, .
     if not any(map(str.strip, forms)):
         raise click.UsageError("say what the text is to be; `repermit text reset` takes it back")
     _correct_text(context, language, which, forms)
-    print_lines("Corrected: preview a mail, and open a page, before many people read it.")
+    echo("Corrected: preview a mail, and open a page, before many people read it.")
 
 
 @command("reset", examples=('repermit text reset nl "Yes, keep sending me these mails"',))
@@ -84,7 +84,7 @@ def set_(context: CommandContext, language: str, which: str, forms: tuple[str, .
 def reset(context: CommandContext, language: str, which: str) -> None:
     """Take the correction of a text in LANGUAGE back."""
     _correct_text(context, language, which, ())
-    print_lines("It is as it was.")
+    echo("It is as it was.")
 
 
 def _correct_text(context: CommandContext, language: str, which: str, forms: Sequence[str]) -> None:

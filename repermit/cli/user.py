@@ -8,7 +8,7 @@ import click
 
 from repermit.cli.command import Group, command
 from repermit.cli.context import CommandContext, pass_command_context
-from repermit.cli.output import print_lines, print_table
+from repermit.cli.output import echo, echo_table
 
 if TYPE_CHECKING:
     from repermit.accounts.user_info import Person
@@ -56,7 +56,7 @@ def add(context: CommandContext, email: str, *, viewer: bool, new_second_step: b
                 renews_second_step=new_second_step,
             )
             done = f"They are there already, as {person.role}, and get a new link."
-    print_lines(
+    echo(
         done,
         f"  {context.settings.public_url}/admin/welcome/{invited.token}",
         f"It works once, until {context.format_time(invited.ends_at)}. Whoever opens it first "
@@ -76,7 +76,7 @@ def list_(context: CommandContext) -> None:
         (person.email or "(the first admin)", person.role, _describe_state(person))
         for person in people
     ]
-    print_table(("address", "role", ""), rows)
+    echo_table(("address", "role", ""), rows)
 
 
 def _describe_state(person: Person) -> str:
@@ -108,12 +108,10 @@ def remove(context: CommandContext, email: str) -> None:
             now=context.now,
             actor=context.actor,
         )
-    print_lines("Removed. They are logged out, and cannot log in any more.")
+    echo("Removed. They are logged out, and cannot log in any more.")
     if hooks:
-        print_lines(
-            "The webhooks that they added are told nothing more; another admin can add them:"
-        )
-        print_lines(*(f"  {url}" for url in hooks))
+        echo("The webhooks that they added are told nothing more; another admin can add them:")
+        echo(*(f"  {url}" for url in hooks))
 
 
 for subcommand in (add, list_, remove):

@@ -9,7 +9,7 @@ import click
 
 from repermit.cli.command import command, json_option
 from repermit.cli.context import CommandContext, pass_command_context
-from repermit.cli.output import count_noun, print_json, print_lines
+from repermit.cli.output import echo, echo_json, pluralize
 from repermit.cli.proof import print_checkpoint, read_checkpoint, verify_file
 from repermit.errors import Refused
 
@@ -62,7 +62,7 @@ def verify(context: CommandContext, file: Path | None, kept: Path | None, *, as_
             database, known=known, fingerprint_key=context.file.fingerprint_key, now=context.now
         )
     if as_json:
-        print_json(result.to_json())
+        echo_json(result.to_json())
         return 0 if result.fault is None else 1
     if result.checkpoint is None:
         raise Refused(f"the chain does not hold: {result.fault}")
@@ -71,14 +71,14 @@ def verify(context: CommandContext, file: Path | None, kept: Path | None, *, as_
 
 
 def _print_result(result: Verified, checkpoint: Checkpoint, known: Checkpoint | None) -> None:
-    parts = count_noun(result.parts, "part")
+    parts = pluralize(result.parts, "part")
     erased = f" ({result.erased:,} more were erased)" if result.erased else ""
-    wordings = count_noun(result.wordings, "wording")
+    wordings = pluralize(result.wordings, "wording")
     counts = f"{_count_entries(result.entries)}, {parts}{erased}, {wordings}"
-    print_lines(f"The chain holds: {counts}.")
+    echo(f"The chain holds: {counts}.")
     if known is not None:
-        print_lines(f"It goes on from your checkpoint at entry {known.seq:,}.")
-    print_lines(
+        echo(f"It goes on from your checkpoint at entry {known.seq:,}.")
+    echo(
         "", "Checkpoint, for `--checkpoint`; keep it where nobody who can write here can reach it:"
     )
     print_checkpoint(checkpoint)

@@ -202,10 +202,7 @@ def send_test_mail() -> AnyResponse:
     try:
         mailing_list = find_list(request.form.get("list", ""))
         mail = preview.preview_mail(
-            mailing_list,
-            settings=site.settings,
-            now=get_arrival(),
-            to=current_user.email,
+            mailing_list, settings=site.settings, now=get_arrival(), to=current_user.email
         )
         mail_server.send_one(site.settings.mail.hurried(_CHECK_TIMEOUT), mail)
     except NotFound:
