@@ -316,9 +316,7 @@ def _show_waiting_file(
         "wrong": list(wrong),
     }
     if outcome is None:
-        return render_page(
-            "imports/progress.html", is_busy=is_busy, notes=_list_notes(), **shared
-        )
+        return render_page("imports/progress.html", is_busy=is_busy, notes=_list_notes(), **shared)
     note_access("looked", mailing_list=mailing_list)
     fields = import_preview.make_form_fields(kept, form)
     if "refused" in outcome:
