@@ -43,7 +43,7 @@ def main(folder: Path) -> None:
     from repermit.errors import ConfigError  # noqa: PLC0415
     from repermit.setting_overrides import current_settings  # noqa: PLC0415
     from repermit.settings import config_file  # noqa: PLC0415
-    from tests import settings_reference  # noqa: PLC0415
+    from tests import reference  # noqa: PLC0415
     from tests.support.admin_pages import admin_client, post, words_at  # noqa: PLC0415
     from tests.support.config_documents import parse  # noqa: PLC0415
     from tests.support.public_pages import Pages, words_of  # noqa: PLC0415
@@ -68,7 +68,7 @@ def main(folder: Path) -> None:
         "wrong": wrong,
         "days": vars(now.campaign)["pilot_days"],
         "evidence": [part.get("values") for part in evidence],
-        "reference": settings_reference.written(),
+        "reference": reference.settings(),
     }
     sys.stdout.write(json.dumps(known))
 
