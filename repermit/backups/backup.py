@@ -134,7 +134,7 @@ def back_up(
     if source is None:
         raise Refused(
             "with PostgreSQL, its own tool makes the copy: `pg_dump --format=custom "
-            "--file=repermit.dump DATABASE`; see the README"
+            "--file=repermit.dump DATABASE`; see docs/how-to/backup-and-restore.md"
         )
     with _new_file(path, settings) as part:
         checkpoint = _begin(database, path, now, actor)

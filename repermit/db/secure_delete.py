@@ -1,6 +1,6 @@
 """Wiping what SQLite still holds of deleted rows: in its pages, and in its write-ahead log.
 
-PostgreSQL has its own ways; see the README.
+PostgreSQL has its own ways; see docs/explanation/erasing.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The README against the code, both ways."""
+"""README and docs/ against the code, both ways; and how they read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
 from repermit import package_files
@@ -18,24 +17,50 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.emails import wording_validation
+from repermit.evidence.verify.diagnosis import How
 from repermit.exports import handover_steps
-from repermit.rules.consent import Fate, Reason, Status
+from repermit.rules.consent import Reason, Status
 from repermit.settings import config_file
-from repermit.settings.smtp_presets import PRESETS, Preset
+from repermit.settings.smtp_presets import PRESETS
+from tests import reference
 from tests.support.builders import NOW, make_contact, make_removed
 from tests.support.command_tree import COMMANDS, parse
 from tests.support.desk import ATTEST, Desk
 from tests.support.dns_server import NameServer
 from tests.unit.privacy.test_rectification import move
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-PROSE = re.sub(r"^```.*?^```|^ {4}.*?$", "", README, flags=re.MULTILINE | re.DOTALL)
-SPANS = re.findall(r"`([^`\n]+)`", PROSE)
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text("utf-8")
+    for path in (
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+        *sorted(DOCS.rglob("*.md")),
+    )
+}
+README = PAGES["README.md"]
+WRITTEN = {f"docs/reference/{name}.md" for name in reference.PAGES_WRITTEN}
+"""The pages that the code writes: what stands there needs no second look."""
+BY_HAND = {name: text for name, text in PAGES.items() if name not in WRITTEN}
 
 
-def table(title: str) -> dict[str, str]:
+def prose_of(text: str) -> str:
+    """Return a page without its blocks of code."""
+    fenced = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^ {4}.*?$", "", fenced, flags=re.MULTILINE)
+
+
+SPANS = [
+    (name, span)
+    for name, text in BY_HAND.items()
+    for span in re.findall(r"`([^`\n]+)`", prose_of(text))
+]
+
+
+def table(page: str, title: str) -> dict[str, str]:
     """Return the rows of the table whose first column has this title: first cell to the rest."""
-    found = re.search(rf"^\| {title} \|.*\n\|[-|]+\n((?:\|.*\n)+)", README, re.MULTILINE)
+    text = PAGES[f"docs/reference/{page}.md"]
+    found = re.search(rf"^\| {title} \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
     assert found, title
     rows = [tuple(line.strip("| \n").split(" | ", 1)) for line in found[1].splitlines()]
     return dict(rows)
@@ -45,11 +70,19 @@ def code(text: str) -> list[str]:
     return re.findall(r"`([^`]+)`", text)
 
 
+def blocks_of(text: str) -> str:
+    """Return the lines of a page's blocks of code, indented or fenced, a blank one between two."""
+    found = re.findall(
+        r"^( *)```(?:sh|ini)\n(.*?)^ *```$|^ {4}([^\n]*)$", text, re.MULTILINE | re.DOTALL
+    )
+    return "\n\n".join(fenced or line for _, fenced, line in found)
+
+
 def typed_commands(text: str) -> Iterator[list[str]]:
-    """Yield the arguments of each repermit command in the indented blocks of a page."""
+    """Yield the arguments of each repermit command in the blocks of code of a page."""
     pending = ""
-    for line in re.findall(r"^ {4}(.*)$", text, re.MULTILINE):
-        pending += line.removesuffix("\\")
+    for line in filter(None, blocks_of(text).splitlines()):
+        pending += line.strip().removesuffix("\\") + " "
         try:
             parts = shlex.split(pending.removeprefix("ExecStart="), comments=True)
         except ValueError:  # a quoted text goes on in the next line
@@ -58,6 +91,7 @@ def typed_commands(text: str) -> Iterator[list[str]]:
             continue
         pending = ""
         yield from _commands_among(parts)
+    assert not pending, pending
 
 
 def _commands_among(parts: list[str]) -> Iterator[list[str]]:
@@ -65,42 +99,42 @@ def _commands_among(parts: list[str]) -> Iterator[list[str]]:
         end = parts.index("&&") if "&&" in parts else len(parts)
         if Path(parts[0]).name == "repermit" and "=" not in parts[0]:
             yield parts[1:end]
+        elif parts[0] in {"sh", "sudo", "/bin/sh"} and "-c" in parts:
+            inner = parts[parts.index("-c") + 1]
+            yield from _commands_among(shlex.split(re.sub(r"\$\(.*?\)", "", inner)))
         parts = parts[end + 1 :]
 
 
-TYPED = list(typed_commands(README))
+TYPED = sorted({shlex.join(one) for text in BY_HAND.values() for one in typed_commands(text)})
 
 
 def test_commands_are_found_in_a_page() -> None:
     page = (
-        "Do:\n\n    x && venv/bin/repermit demo\n    repermit list add \\\n      news  # now\n"
-        '    ExecStart=/a/repermit serve\n    repermit answer "a\n      b" && ls\n'
+        "Do:\n\n    x && venv/bin/repermit demo\n    repermit list add \\\n      news  # now\n\n"
+        "```ini\nExecStart=/a/repermit serve\n"
+        "ExecStart=/bin/sh -c '/a/repermit backup b-$(date +%F)'\n```\n"
+        '\n1. Or:\n\n   ```sh\n   repermit answer "a\n      b" && ls\n   ```\n'
     )
     assert list(typed_commands(page)) == [
         ["demo"],
         ["list", "add", "news"],
         ["serve"],
-        ["answer", "a  b"],
+        ["backup", "b-"],
+        ["answer", "a b"],
     ]
 
 
 # --- Commands and options.
 
 
-def test_the_table_has_every_command_and_no_other() -> None:
-    documented = {
-        f"repermit {name.partition(' [')[0]}" for names in table("command") for name in code(names)
-    }
-    groups = {name for name, found in COMMANDS.items() if isinstance(found, click.Group)}
-    assert documented == set(COMMANDS) - groups
+@pytest.mark.parametrize("command", TYPED)
+def test_every_command_of_the_documentation_can_be_typed(command: str) -> None:
+    parse(shlex.split(command))
 
 
-@pytest.mark.parametrize("arguments", TYPED, ids=" ".join)
-def test_every_command_of_the_readme_can_be_typed(arguments: list[str]) -> None:
-    parse(arguments)
-
-
-@pytest.mark.parametrize("span", [span for span in SPANS if span.startswith("repermit ")])
+@pytest.mark.parametrize(
+    "span", sorted({span for _, span in SPANS if span.startswith("repermit ")})
+)
 def test_every_command_in_the_text_can_be_typed(span: str) -> None:
     parse(shlex.split(span)[1:])
 
@@ -113,7 +147,8 @@ def test_every_option_in_the_text_is_one() -> None:
         for one in found.params
         for option in one.secondary_opts
     } | {"--help"}
-    ours = [span for span in SPANS if not span.startswith(("pip ", "pytest", "sqlite3 "))]
+    others = ("pip ", "pytest", "sqlite3 ", "pg_dump ")
+    ours = [span for _, span in SPANS if not span.startswith(others)]
     named = {option for span in ours for option in re.findall(r"(?<!\S)--[a-z-]+", span)}
     assert named - known == set()
     assert named
@@ -186,31 +221,33 @@ def tick(database: Database, news: MailingList) -> None:
     )
 
 
-def test_the_keys_of_every_document_are_those_of_the_readme(desk: Desk) -> None:
+def test_the_keys_of_every_document_are_those_of_the_reference(desk: Desk) -> None:
     desk.add_news()
-    documented = {code(name)[0]: set(code(keys)) for name, keys in table("document").items()}
+    rows = table("json-documents", "document")
+    documented = {code(name)[0]: set(code(keys)) for name, keys in rows.items()}
     assert dict(printed(desk)) == {
         name: {key.partition(" ")[0] for key in keys} for name, keys in documented.items()
     }
 
 
-def test_every_command_with_a_document_is_in_the_readme() -> None:
+def test_every_command_with_a_document_is_in_the_reference() -> None:
     with_json = {
         name.removeprefix("repermit ")
         for name, found in COMMANDS.items()
         if any("--json" in one.opts for one in found.params)
     }
-    assert with_json == {code(name)[0] for name in table("document")}
-    (sentence,) = re.findall(r"`--json` on (.*?) prints one document", README)
+    assert with_json == {code(name)[0] for name in table("json-documents", "document")}
+    page = PAGES["docs/reference/json-documents.md"]
+    (sentence,) = re.findall(r"`--json` on (.*?) prints one document", page)
     assert with_json == set(code(sentence))
 
 
-def test_the_columns_of_every_export_are_those_of_the_readme(desk: Desk) -> None:
+def test_the_columns_of_every_export_are_those_of_the_reference(desk: Desk) -> None:
     desk.add_news()
     with desk.news() as (database, news):
         make_contact(database, news, status=Status.CONFIRMED, basis="answer")
         make_removed(database, news, Reason.NO)
-    for name, columns in table("export").items():
+    for name, columns in table("exports", "export").items():
         (what,) = code(name)
         links = ["--with-links"] if "--with-links" in columns else []
         titles = desk.do("export", "news", what, *links).splitlines()[0].split(",")
@@ -220,45 +257,141 @@ def test_the_columns_of_every_export_are_those_of_the_readme(desk: Desk) -> None
 # --- Words.
 
 
-def test_every_fate_is_explained() -> None:
-    assert {name for cell in table("fate") for name in code(cell)} == set(Fate)
+def test_every_fault_of_verify_is_explained() -> None:
+    faults = table("verify-faults", "`how`")
+    assert {name for cell in faults for name in code(cell)} == set(How)
 
 
 def test_every_field_of_an_own_wording_is_one() -> None:
-    named = set(re.findall(r"\{\{ (\w+) \}\}", README))
+    named = {one for text in BY_HAND.values() for one in re.findall(r"\{\{ (\w+) \}\}", text)}
     assert named
     assert named <= wording_validation.ALL_FIELDS
 
 
 def test_every_setting_in_the_text_is_one() -> None:
     known = {key.rpartition(".")[2] for key in config_file.known_keys()}
-    named = {match[1] for span in SPANS if (match := re.match(r"(\w+) = ", span))}
+    named = {match[1] for _, span in SPANS if (match := re.match(r"(\w+) = ", span))}
+    named |= {
+        key
+        for text in BY_HAND.values()
+        for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+        for key in re.findall(r"^ *(\w+) = ", block, re.MULTILINE)
+    }
     assert named
     assert named <= known
-
-
-def paces(preset: Preset) -> str:
-    """Return the rates of a preset as the table of the README words them."""
-    rates = {
-        "a minute": preset.rate_per_minute,
-        "an hour": preset.rate_per_hour,
-        "a day": preset.rate_per_day,
-    }
-    return ", ".join(f"{rate:,} {period}" for period, rate in rates.items() if rate)
-
-
-def test_the_table_has_what_every_preset_sets() -> None:
-    expected = {
-        f"`{name}`": (
-            f"{f'`{one.server}`' if one.server else 'yours'} | {one.port}, {one.tls}"
-            f" | {one.connections} | {paces(one)}"
-        )
-        for name, one in PRESETS.items()
-    }
-    assert table("preset") == expected
 
 
 def test_the_example_names_every_preset() -> None:
     example = package_files.asset("config.example.toml").read_text("utf-8")
     (named,) = re.findall(r"what you give below holds instead\.(.*?)The README", example, re.DOTALL)
     assert set(PRESETS) <= set(re.split(r"[\s,;]+", named))
+
+
+# --- How it is laid out.
+
+
+def anchors_of(text: str) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose_of(text), re.MULTILINE)
+    kept = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {one.strip().replace(" ", "-") for one in kept}
+
+
+def links_of(text: str) -> list[str]:
+    """Return where the links and pictures of a page lead to."""
+    return re.findall(r"\]\(([^)\s]+)\)", prose_of(text))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_leads_somewhere(name: str) -> None:
+    for link in links_of(PAGES[name]):
+        if link.startswith("https://"):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (ROOT / name).parent / file if file else ROOT / name
+        assert target.is_file(), link
+        if anchor:
+            assert anchor in anchors_of(target.read_text("utf-8")), link
+
+
+def test_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 180
+    assert len(README.encode()) <= 9000
+
+
+def test_readme_says_how_to_run_the_tests_and_what_it_promises() -> None:
+    assert ".venv/bin/pip install -q -e '.[test]' && .venv/bin/pytest\n" in README
+    promised = README.partition("## Five guarantees")[2].partition("\n## ")[0]
+    rows = [line for line in promised.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == 5
+    assert all("](tests/" in row for row in rows)
+
+
+def test_the_index_lists_every_page() -> None:
+    listed = {
+        (DOCS / link.partition("#")[0]).resolve() for link in links_of(PAGES["docs/README.md"])
+    }
+    there = {path.resolve() for path in DOCS.rglob("*.md")} - {DOCS / "README.md"}
+    assert there - listed == set()
+
+
+def test_every_page_of_the_office_manager_is_there_in_dutch() -> None:
+    """The index pairs them; what a pair has in commands and fields is the same."""
+    pairs = re.findall(r"^\| \[.*?\]\((\S+)\) \| \[.*?\]\((\S+\.nl\.md)\) \|$",
+                       PAGES["docs/README.md"], re.MULTILINE)  # fmt: skip
+    assert {dutch for _, dutch in pairs} == {
+        str(path.relative_to(DOCS)) for path in DOCS.rglob("*.nl.md")
+    }
+    for english, dutch in pairs:
+        assert dutch == english.removesuffix(".md") + ".nl.md"
+        texts = [PAGES[f"docs/{name}"] for name in (english, dutch)]
+        counts = [len(re.findall(r"^#+ ", text, re.MULTILINE)) for text in texts]
+        assert counts[0] == counts[1], dutch
+        commands = [[one[0] for one in typed_commands(text)] for text in texts]
+        assert commands[0] == commands[1], dutch
+
+
+# --- How it reads.
+
+MOST_WORDS = 40
+MOST_ON_AVERAGE = 20
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?])[\"”)*]* +(?=[\"“(*`]*(?:[A-Z0-9`]|repermit\b))")
+
+
+def sentences_of(text: str) -> list[str]:
+    """Return the sentences of a page: of its paragraphs, items and cells, without its code."""
+    found: list[str] = []
+    for paragraph in re.split(r"\n\s*\n|\n(?=\s*(?:[-*|]|\d+\.) ?)", prose_of(text)):
+        plain = re.sub(r"!\[[^\]]*\]\([^)]*\)|<!--.*?-->", "", paragraph, flags=re.DOTALL)
+        plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", plain)
+        plain = re.sub(r"^\s*(?:[-*]|\d+\.|#+) ", "", plain)
+        for cell in plain.split("|") if plain.lstrip().startswith("|") else [plain]:
+            found += _SENTENCE_ENDS.split(" ".join(cell.split()))
+    return [one for one in found if re.search(r"\w", one)]
+
+
+def words_in(sentence: str) -> int:
+    """Count the words of a sentence; a piece of code is one."""
+    return len(re.findall(r"\S*\w\S*", re.sub(r"`[^`]*`", "code", sentence)))
+
+
+READ_BY_PEOPLE = [
+    name for name in BY_HAND if not name.startswith(("docs/reference/", "docs/develop/arch"))
+]
+"""All but what is looked up: tables of keys, and the tree of modules with its invariants."""
+
+
+def test_sentences_are_counted() -> None:
+    text = "# A title\n\nOne. Two `a b c`, RFC 7! *Three.*\n\n- Four\n- Five. Six\n\n| a | b |\n"
+    assert sentences_of(text) == [
+        "A title", "One.", "Two `a b c`, RFC 7!", "*Three.*", "Four", "Five.", "Six", "a", "b",
+    ]  # fmt: skip
+    assert [words_in(one) for one in sentences_of(text)] == [2, 1, 4, 1, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("name", READ_BY_PEOPLE)
+def test_sentences_are_short(name: str) -> None:
+    found = sentences_of(BY_HAND[name])
+    assert [one for one in found if words_in(one) > MOST_WORDS] == []
+    whole = [words_in(one) for one in found if one.rstrip('*`)"”').endswith((".", "!", "?", ":"))]
+    assert sum(whole) <= MOST_ON_AVERAGE * len(whole)

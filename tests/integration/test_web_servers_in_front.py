@@ -298,14 +298,14 @@ def test_where_nobody_answers_the_headers_are_there_and_no_link_stands_in_a_log(
     assert TOKEN not in front.logged()
 
 
-def test_the_readme_names_each_file_and_says_what_is_hidden() -> None:
-    readme = (DEPLOY.parent / "README.md").read_text("utf-8")
+def test_the_documentation_names_each_file_and_says_what_is_hidden() -> None:
+    page = (DEPLOY.parent / "docs/how-to/proxy-and-tls.md").read_text("utf-8")
     for file in FILES:
-        assert f"deploy/{file.parent.name}/{file.name}" in readme
+        assert f"deploy/{file.parent.name}/{file.name}" in page
         text = file.read_text("utf-8")
         assert re.search(r"healthz\b.*metrics\b", text, re.DOTALL)
         assert "trusted_proxies = 1" in text
     # What it quotes is what is there.
     lines = [one for one in (DEPLOY / "nginx" / "path.conf").read_text("utf-8").splitlines() if one]
-    quoted = [f"    {one}" for one in lines if not one.startswith("#")]
-    assert "\n".join(quoted) in readme
+    quoted = [one for one in lines if not one.startswith("#")]
+    assert "\n".join(quoted) in page

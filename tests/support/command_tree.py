@@ -1,4 +1,4 @@
-"""The tree of commands, for tests that hold it to its help and to the README."""
+"""The tree of commands, for tests that hold it to its help and to the documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks a proof with Python's standard library alone, by what README says of its format."""
+"""Checks a proof with the standard library alone, by docs/reference/proof-format.md."""
 
 import json
 from hashlib import sha256

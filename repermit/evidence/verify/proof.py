@@ -1,6 +1,6 @@
 """A proof of what one person said: how it is checked. Pure.
 
-README's "Checking a proof" tells third parties the same; a test has a verifier of their kind.
+docs/reference/proof-format.md tells third parties the same; a test has a verifier of their kind.
 """
 
 from __future__ import annotations

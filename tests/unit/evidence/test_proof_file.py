@@ -229,7 +229,7 @@ def forged(
     """Change a proof as whoever writes a chain of their own could: nothing but the words is wrong.
 
     Returns what our check finds, and the independent verifier has to find, too, if it is
-    `by_the_rules` that README tells.
+    `by_the_rules` that docs/reference/proof-format.md tells.
     """
     document = json.loads(octets)
     statement, seal = document["statement"], document["seal"]

@@ -461,7 +461,7 @@ def test_nothing_is_told_once_the_hour_is_over(
     assert my_data.everything_held(authority=opened.authority, settings=SETTINGS, now=over) is None
 
 
-def test_the_keys_of_the_document_are_those_of_the_readme(
+def test_the_keys_of_the_document_are_those_of_the_reference(
     database: Database, mailing_list: MailingList
 ) -> None:
     contact = furnish(database, mailing_list)
@@ -481,7 +481,9 @@ def test_the_keys_of_the_document_are_those_of_the_readme(
         for name, value in document.items()
         if isinstance(value, (list, dict))
     }
-    documented = {part: re.sub(r"\(.*?\)", "", keys) for part, keys in table("part").items()}
+    documented = {
+        part: re.sub(r"\(.*?\)", "", keys) for part, keys in table("data-held", "part").items()
+    }
     assert {part: list(keys) for part, keys in parts.items()} == {
         part: code(keys) for part, keys in documented.items()
     }
