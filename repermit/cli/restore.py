@@ -1,0 +1,194 @@
+"""The command that puts a backup in the place of the database: restore."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from repermit.cli.command import command, json_option
+from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.output import echo, echo_counts, echo_json, pluralize
+from repermit.errors import Refused
+
+if TYPE_CHECKING:
+    from repermit.backups.backup import Restored
+
+
+@command(
+    examples=(
+        "repermit restore /var/backups/repermit.db --replace",
+        "repermit restore copy.db --replace --journal other-machine.journal",
+        "repermit restore --already-there --json",
+    )
+)
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--journal",
+    "journals",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="A further journal of suppressions, such as another machine's; may be repeated.",
+)
+@click.option("--without-journal", is_flag=True, help="The one of then is lost for good.")
+@click.option("--replace", is_flag=True, help="Put the database that is there aside.")
+@click.option("--already-there", is_flag=True, help="PostgreSQL: pg_restore has put it back.")
+@json_option
+@pass_command_context
+def restore(
+    context: CommandContext,
+    file: Path | None,
+    *,
+    journals: tuple[Path, ...],
+    without_journal: bool,
+    replace: bool,
+    already_there: bool,
+    as_json: bool,
+) -> None:
+    """Put the backup FILE in the place of the database; nobody is mailed twice.
+
+    Who has left since the backup is taken off again, by the journal of suppressions, and who has
+    only corrected their address is named, since the journal does not tell the new one. Live
+    campaigns pause, and mails that may have been sent since are in doubt until you decide. Stop
+    `serve` and workers first.
+    """
+    from repermit.backups import restore as backups_restore
+
+    if (file is None) != already_there:
+        raise click.UsageError("say the FILE of the backup, or --already-there")
+    heard = _find_journals(context.file.journal, journals, without=without_journal)
+    if file is None:
+        done = _read_journals(context, heard, is_journal_lost=without_journal)
+    else:
+        done = backups_restore.restore(
+            file,
+            settings=context.file,
+            journals=heard,
+            is_journal_lost=without_journal,
+            replaces=replace,
+            now=context.now,
+            actor=context.actor,
+        )
+    if as_json:
+        echo_json(done.to_json())
+    else:
+        _print_restored(context, done)
+
+
+def _read_journals(
+    context: CommandContext, journals: Sequence[Path], *, is_journal_lost: bool
+) -> Restored:
+    from repermit.backups import restore as backups_restore
+
+    if context.file.sqlite_path is not None:
+        raise click.UsageError("--already-there is for PostgreSQL; say the FILE of the backup")
+    with context.database() as database:
+        return backups_restore.take_up(
+            database,
+            settings=context.file,
+            journals=journals,
+            is_journal_lost=is_journal_lost,
+            now=context.now,
+            actor=context.actor,
+        )
+
+
+def _find_journals(own: Path | None, given: Sequence[Path], *, without: bool) -> list[Path]:
+    """Return which journals there are; raises Refused for none, unless that is said."""
+    journals = [path for path in (own,) if path is not None and path.exists()]
+    journals += [
+        path for path in given if not any(path.exists() and path.samefile(it) for it in journals)
+    ]
+    if not journals and not without:
+        raise Refused(
+            f"there is no journal of suppressions at {own}, so that whoever left since the backup "
+            "would be asked again: put it back, name it with --journal, or say --without-journal "
+            "if it is lost for good"
+        )
+    return journals
+
+
+def _print_restored(context: CommandContext, done: Restored) -> None:
+    made = context.format_time(done.made_at) if done.made_at else "a moment that it does not tell"
+    echo(
+        f"Restored: the backup of {made}, with {done.checkpoint.seq:,} entries of the evidence.",
+        f"Taken off again, as the journal says: {sum(done.replayed.removed.values()):,}.",
+    )
+    echo_counts(done.replayed.removed)
+    if done.replayed.moved:
+        echo(
+            "Corrected their address since, and are off the list under the former one: "
+            f"{len(done.replayed.moved):,}."
+        )
+        echo(*(f"  {moved.list}: {moved.address}" for moved in done.replayed.moved))
+    echo(
+        f"Suppressed besides: {done.replayed.suppressed:,}. Erased again: {done.replayed.erased:,}."
+    )
+    if done.replayed.remade:
+        echo(
+            f"Lists that the backup does not know, made anew with who is not to be asked on them: "
+            f"{', '.join(done.replayed.remade)}. Describe them again (`repermit list set`), and "
+            "bring in their files."
+        )
+    if done.replayed.unreadable:
+        echo(f"The journal has {pluralize(done.replayed.unreadable, 'line')} that were cut off.")
+    _print_next_steps(context, done)
+
+
+def _print_next_steps(context: CommandContext, done: Restored) -> None:
+    echo("", "What you have to know:")
+    since = context.format_time(done.made_at or context.now)
+    for line in _describe_lost(done, since):
+        echo(f"  - {line}")
+    if done.aside:
+        echo("", f"The former database is {done.aside}; delete it once you need it no more.")
+
+
+def _describe_lost(done: Restored, since: str) -> Iterator[str]:
+    yield (
+        f"What came after {since} is lost but for who has left: each Yes, files, campaigns, logins "
+        "that were changed, tokens that were revoked."
+    )
+    if done.replayed.moved:
+        yield (
+            "Who has corrected their address has not left, but the new one is lost: no journal "
+            "holds an address. The former one gets no mail. Look for the new one where it has gone "
+            "since: in the newsletter tool, in the mailbox for replies. Then enter it (Contacts, "
+            "Add one by hand), or bring it in with `repermit import`; else let them sign up anew."
+        )
+    if done.held.launched:
+        yield (
+            "A campaign was launched since, or may have been, on: "
+            f"{', '.join(done.held.launched)}. Nobody there is asked twice: when you launch "
+            "it again, all its mails are in doubt until you have looked at the mail server's log "
+            "and given `repermit resolve`. Do so soon: until then the links of its mails take "
+            "a No, and no Yes."
+        )
+    if done.held.paused:
+        yield (
+            f"Paused: {', '.join(done.held.paused)}. Who said Yes since has no answer here: read "
+            "the mailbox for replies (`repermit answer`), and give people time to answer again "
+            "(`repermit extend`) before `repermit resume`."
+        )
+    if done.held.in_doubt:
+        yield (
+            "In doubt, as it may have left since the backup: "
+            f"{pluralize(done.held.in_doubt, 'mail')}. None leaves by itself. Look at the mail "
+            "server's log, then `repermit resolve`."
+        )
+    if done.held.reminders:
+        yield (
+            "Reminders may have begun since, and are not begun again: "
+            f"{', '.join(done.held.reminders)}."
+        )
+    yield (
+        f"The evidence goes on behind entry {done.checkpoint.seq:,}: a later checkpoint kept "
+        "elsewhere tells that entries are missing, and the entry `restored` why. A tool that "
+        f"reads the API goes on with since={done.checkpoint.seq}."
+    )
+
+
+COMMANDS = (restore,)
