@@ -65,6 +65,11 @@ def add_user(database: Database, email: str, *, role: Role, now: datetime, actor
         return _link(_create(key, role=role, now=now, actor=actor), now=now)
 
 
+def has_admin() -> bool:
+    """Say whether there is an admin who has chosen a password."""
+    return bool(User.select().where(User.role == Role.ADMIN, User.password != "").exists())
+
+
 def invite_first_admin(database: Database, *, now: datetime, actor: str) -> Invited | None:
     """Make a one-time link for the first admin, None if there is an admin who can log in.
 
@@ -73,10 +78,9 @@ def invite_first_admin(database: Database, *, now: datetime, actor: str) -> Invi
     """
     with database.atomic():
         _turn()
-        admins = User.select().where(User.role == Role.ADMIN)
-        if admins.where(User.password != "").exists():
+        if has_admin():
             return None
-        user: User | None = admins.order_by(User.id).first()
+        user: User | None = User.select().where(User.role == Role.ADMIN).order_by(User.id).first()
         if user is None:
             user = _create("", role=Role.ADMIN, now=now, actor=actor)
         return _link(user, now=now)

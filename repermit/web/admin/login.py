@@ -111,7 +111,7 @@ def show_login() -> AnyResponse:
     """Ask for address and password; redirect a user who is logged in already."""
     if current_user.is_authenticated:
         return redirect_home() if current_user.is_full else redirect_to("login.show_second_step")
-    return render_page("login/login.html", form=LoginForm())
+    return render_page("login/login.html", form=LoginForm(), has_admin=users.has_admin())
 
 
 @pages.post("/login")

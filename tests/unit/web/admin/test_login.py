@@ -67,6 +67,13 @@ def test_a_guest_is_sent_to_the_login(pages: Pages) -> None:
     assert heading_of(pages.client.get("/admin/login")) == "Log in"
 
 
+def test_before_the_first_admin_the_login_says_where_the_link_is(pages: Pages) -> None:
+    said = "whoever opens it becomes the first admin"
+    assert said in words_of(pages.client.get("/admin/login"))
+    make_admin(pages.database)
+    assert said not in words_of(pages.client.get("/admin/login"))
+
+
 def test_password_and_code_let_somebody_in(pages: Pages) -> None:
     user = make_admin(pages.database)
     answer = log_in(pages.client, user.email)
