@@ -7,6 +7,7 @@ COPY pyproject.toml README.md LICENSE config.example.toml ./
 COPY repermit repermit
 COPY templates templates
 COPY static static
+COPY docs docs
 RUN python -m build --wheel --outdir /wheels
 
 FROM python:3.13-slim

@@ -33,6 +33,7 @@ from repermit.cli import (
     user,
     verify,
 )
+from repermit.cli import help as help_command
 from repermit.cli.command import Group
 from repermit.cli.context import CommandContext
 from repermit.clock import SystemClock
@@ -86,6 +87,7 @@ for module in (
     suppression,
     user,
     verify,
+    help_command,
 ):
     for command in module.COMMANDS:
         cli.add_command(command)

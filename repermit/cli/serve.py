@@ -68,7 +68,7 @@ def _check_url(path: Path, public_url: str | None) -> tuple[str, ...]:
         return (f"  2. Open {path} and fill in public_url, where people will reach the pages.",)
     return (
         f"  2. Let {public_url} lead to this machine, through a web server that does https;",
-        "     the README has the lines for it.",
+        "     `repermit help proxy-and-tls` has the lines for it.",
     )
 
 

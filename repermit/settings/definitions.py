@@ -123,7 +123,7 @@ _LOGIN = Section(page="mail", title=N_("Logging in"))
 _OAUTH = Section(
     page="mail",
     title=N_("Without a password: Microsoft 365 and Google"),
-    hint=N_("An administrator registers an application for it; the README has the steps."),
+    hint=N_("An administrator registers an application for it; the help has the steps."),
     is_folded=True,
 )
 _RATES = Section(

@@ -45,6 +45,7 @@ from repermit.web.admin import (
     text_corrections,
     users,
 )
+from repermit.web.admin import help as help_pages
 from repermit.web.admin.current_user import TOKEN_KEY
 from repermit.web.admin.page_permissions import for_everybody
 
@@ -96,6 +97,7 @@ PAGES: tuple[Blueprint, ...] = (
     campaign_dates.pages,
     launch.pages,
     mail_wording.pages,
+    help_pages.pages,
 )
 
 

@@ -26,7 +26,9 @@ from repermit.web.request_context import get_arrival, get_site
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-pages = Blueprint("register_form", __name__, url_prefix="/admin/lists/<slug>/papers/answers")
+pages = Blueprint(
+    "processing_record_form", __name__, url_prefix="/admin/lists/<slug>/papers/answers"
+)
 
 _NEW = "new"
 _NO_LETTERS = re.compile(r"[^a-z0-9]+")

@@ -17,7 +17,7 @@ from flask import Response, current_app, flash, get_flashed_messages, redirect, 
 from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
 
-from repermit import email_address
+from repermit import documentation, email_address
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -37,6 +37,31 @@ def name_language(language: str) -> str:
 
 LANGUAGES = ("en", "nl")
 """The languages of the admin's pages."""
+
+HELP_TOPICS = {
+    "list_form": "tutorial/first-campaign",
+    "list_translations": "tutorial/first-campaign",
+    "imports": "how-to/your-excel-file",
+    "mail_wording": "how-to/your-words",
+    "text_corrections": "how-to/your-words",
+    "campaign_dates": "tutorial/first-campaign",
+    "launch": "how-to/may-we-ask",
+    "campaign_page": "how-to/while-it-runs",
+    "campaign_actions": "how-to/while-it-runs",
+    "open_questions": "how-to/while-it-runs",
+    "exports": "how-to/handing-over",
+    "contact_pages": "how-to/phone-calls-and-erasure",
+    "erase_contact": "how-to/phone-calls-and-erasure",
+    "suppressions": "how-to/suppression-files",
+    "reports": "how-to/papers",
+    "processing_record_form": "how-to/papers",
+    "evidence_check": "explanation/the-record",
+    "settings": "how-to/settings",
+    "users": "how-to/users-and-login",
+    "account": "how-to/users-and-login",
+    "integrations": "how-to/newsletter-tools",
+}
+"""The page of the help about the pages of a blueprint; others lead to its index."""
 
 # Without script and frames a page does no harm, whatever stands in a name that an import brought.
 _POLICY = (
@@ -73,6 +98,7 @@ def render_page(template: str, *, status: int = 200, **fields: Any) -> Response:
             url_for=make_url,
             has_page=has_page,
             path=request.path,
+            help_url=make_help_url(HELP_TOPICS.get(request.blueprint or "", documentation.INDEX)),
             now=get_arrival(),
             **fields,
         )
@@ -114,6 +140,13 @@ def make_url(endpoint: str, **values: Any) -> str:
     Without a host it also holds where the pages are looked at before their name leads anywhere.
     """
     return get_public_path() + url_for(endpoint, **values)
+
+
+def make_help_url(name: str) -> str:
+    """Return the address of a page of the help."""
+    if name == documentation.INDEX:
+        return make_url("help.show_index")
+    return make_url("help.show_page", page_name=name)
 
 
 def get_public_path() -> str:

@@ -36,7 +36,7 @@ ENTRIES = {
     "login.check_second_step": "logged_in",
     "login.choose_first_password": "password_chosen",
     "erase_contact.erase_contact": "erased",
-    "register_form.save_notes": "register_changed",
+    "processing_record_form.save_notes": "register_changed",
     "imports.discard_file": "given_up",
     "imports.download_refused": "exported",
     "imports.import_file": "imported",

@@ -60,6 +60,8 @@ FOR_THE_HALF_LOGGED_IN = {
     "lock_screen.unlock",
 }
 FOR_VIEWERS = {
+    "help.show_index",
+    "help.show_page",
     "dashboard.show",
     "campaign_page.show_figures",
     "campaign_page.show",
@@ -136,6 +138,7 @@ class World:
             "session_id": 1,
             "token": invited.token,
             "name": "admin.css",
+            "page_name": "how-to/check",
             "word": "yes",
             "group": "mail",
             "act": "delete",

@@ -1,0 +1,34 @@
+"""The help: pages of docs/ in the reader's language."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, abort
+from markupsafe import Markup
+
+from repermit import documentation
+from repermit.web.admin.page_permissions import for_viewers
+from repermit.web.admin.rendering import get_page_language, make_help_url, render_page
+
+pages = Blueprint("help", __name__, url_prefix="/admin/help")
+
+
+@pages.get("/")
+@for_viewers
+def show_index() -> Response:
+    """Show all pages of the help."""
+    return _show(documentation.INDEX)
+
+
+@pages.get("/<path:page_name>")
+@for_viewers
+def show_page(page_name: str) -> Response:
+    """Show one page of the help."""
+    return _show(page_name)
+
+
+def _show(name: str) -> Response:
+    page = documentation.find_page(name, language=get_page_language())
+    if page is None:
+        abort(404)
+    html = documentation.render_html(page, url_of=make_help_url)
+    return render_page("help/show.html", page=page, text=Markup(html))  # noqa: S704  our own text

@@ -1,0 +1,86 @@
+"""The help on the admin's pages: the pages of docs/, in the reader's language, offline."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit import documentation
+from repermit.db.connection import Database
+from repermit.settings.definitions import Settings
+from repermit.web.admin.install import PAGES
+from repermit.web.admin.rendering import HELP_TOPICS
+from tests.support.admin_pages import admin_client, viewer_client
+from tests.support.desk import Desk
+from tests.support.public_pages import Pages
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+MOST_BYTES = 100_000
+
+
+@pytest.fixture
+def client(database: Database, settings: Settings) -> FlaskClient:
+    return admin_client(Pages(database, settings))
+
+
+def links_in(html: str) -> set[str]:
+    return set(re.findall(r'href="(/admin/help/[^"]*)"', html))
+
+
+def test_every_link_of_the_help_leads_to_a_page_and_its_heading(client: FlaskClient) -> None:
+    seen: set[str] = set()
+    pending = {"/admin/help/"}
+    while pending:
+        path = pending.pop()
+        seen.add(path)
+        shown = client.get(path)
+        assert shown.status_code == 200, path
+        assert len(shown.data) < MOST_BYTES, path
+        for link in links_in(shown.text):
+            address, _, heading = link.partition("#")
+            if address not in seen:
+                pending.add(address)
+            if heading:
+                assert f'id="{heading}"' in client.get(address).text, link
+    names = {path.removeprefix("/admin/help/") for path in seen} - {""}
+    assert names == set(documentation.list_names())
+
+
+def test_who_reads_dutch_gets_dutch_where_there_is_some(client: FlaskClient) -> None:
+    dutch = {"Accept-Language": "nl"}
+    shown = client.get("/admin/help/how-to/your-excel-file", headers=dutch).text
+    assert '<article class="prose" lang="nl">' in shown
+    assert "Uw Excel-bestand" in shown
+    assert 'lang="en"' in client.get("/admin/help/how-to/keys", headers=dutch).text
+    assert "Uw eerste campagne" in client.get("/admin/help/", headers=dutch).text
+
+
+def test_each_page_links_to_the_help_that_is_about_it(client: FlaskClient) -> None:
+    assert HELP_TOPICS.keys() <= {blueprint.name for blueprint in PAGES}
+    assert set(HELP_TOPICS.values()) <= set(documentation.list_names())
+    assert 'href="/admin/help/how-to/settings"' in client.get("/admin/settings/").text
+    assert 'href="/admin/help/"' in client.get("/admin/").text
+
+
+def test_a_viewer_may_read_it(database: Database, settings: Settings) -> None:
+    assert viewer_client(Pages(database, settings)).get("/admin/help/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["no-such-page", "how-to/nothing", "develop/architecture", "../pyproject", "how-to/../README"],
+)
+def test_what_is_no_page_is_not_found(client: FlaskClient, name: str) -> None:
+    assert client.get(f"/admin/help/{name}").status_code == 404
+
+
+def test_the_command_prints_a_page_and_lists_all(desk: Desk) -> None:
+    listed = desk.do("help")
+    assert all(name in listed for name in documentation.list_names())
+    assert "Check" in desk.do("help", "how-to/check")
+    assert "Uw Excel-bestand" in desk.do("help", "your-excel-file", "--language", "nl")
+    assert "there is no page nothing" in desk.run("help", "nothing").err
