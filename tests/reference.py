@@ -17,6 +17,7 @@ import click
 
 from repermit import package_files
 from repermit.checks.findings import WORDS, Area, Words
+from repermit.cli import cli
 from repermit.exports import handover_steps
 from repermit.exports.export_rows import FORMS, Tool, What
 from repermit.imports.uploads import LIFETIME
@@ -128,7 +129,10 @@ def commands() -> str:
 
 
 def _command(name: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=name)
+    # The names of the help option are kept with the command: as whoever runs it has them.
+    context = click.Context(
+        command, info_name=name, help_option_names=cli.context_settings["help_option_names"]
+    )
     usage = " ".join([name, *command.collect_usage_pieces(context)])
     records = (one.get_help_record(context) for one in command.params)
     options = [(f"`{record[0]}`", record[1]) for record in records if record]
