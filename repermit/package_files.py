@@ -49,7 +49,11 @@ def fresh_config(example: str, public_url: str = "") -> str:
     """
     with_keys = example.replace(
         'secret_keys = ["CHANGE-ME"]', f'secret_keys = ["{secrets.token_urlsafe(32)}"]'
-    ).replace('fingerprint_key = "CHANGE-ME"', f'fingerprint_key = "{secrets.token_urlsafe(32)}"')
+    )
+    for name in ("fingerprint_key", "evidence_key"):
+        with_keys = with_keys.replace(
+            f'{name} = "CHANGE-ME"', f'{name} = "{secrets.token_urlsafe(32)}"'
+        )
     if not public_url:
         return with_keys
     # A basic string of JSON's is one of TOML's.

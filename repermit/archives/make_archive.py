@@ -21,7 +21,7 @@ from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.lists import MailingList
 from repermit.email_address import as_people_write
 from repermit.errors import Refused
-from repermit.evidence import chain, stored_tree
+from repermit.evidence import chain, signed_checkpoint
 from repermit.evidence.entries import Checkpoint, Entry
 from repermit.exports import export
 from repermit.exports.export_rows import Format, What
@@ -250,7 +250,7 @@ def _note(mailing_list: MailingList, proofs: int, asked: _Asked) -> tuple[int, C
     with asked.database.atomic():
         audit_log.note_access(now=now, actor=actor, act="archived", mailing_list=mailing_list)
         seq = chain.append(entry)
-        return seq, stored_tree.checkpoint()
+        return seq, signed_checkpoint.take(asked.settings)
 
 
 def _add_papers(bundle: Bundle, mailing_list: MailingList, asked: _Asked) -> bool:

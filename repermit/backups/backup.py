@@ -15,7 +15,7 @@ from repermit.db.connection import Database
 from repermit.db.models.base import Meta, new_id, stored
 from repermit.db.temporary_files import temporary_files
 from repermit.errors import Refused
-from repermit.evidence import chain, stored_tree
+from repermit.evidence import chain, signed_checkpoint, stored_tree
 from repermit.evidence.entries import Checkpoint, Entry
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings
@@ -137,7 +137,7 @@ def back_up(
             "--file=repermit.dump DATABASE`; see docs/how-to/backup-and-restore.md"
         )
     with _new_file(path, settings) as part:
-        checkpoint = _begin(database, path, now, actor)
+        checkpoint = signed_checkpoint.sign(_begin(database, path, now, actor), settings)
         try:
             copy(source, part)
             check(part, checkpoint)

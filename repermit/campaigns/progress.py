@@ -23,7 +23,7 @@ from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import FreshLink, Mail
-from repermit.evidence import stored_tree
+from repermit.evidence import signed_checkpoint
 from repermit.rules.consent import (
     CampaignState,
     MailKind,
@@ -39,8 +39,8 @@ from repermit.settings.definitions import Settings
 def read_status(
     mailing_list: MailingList,
     *,
-    settings: Settings,  # noqa: ARG001  taken as every use case takes it
-    now: datetime,  # noqa: ARG001
+    settings: Settings,
+    now: datetime,  # noqa: ARG001  taken as every use case takes it
 ) -> CampaignStatus:
     """Return how a list and its latest campaign stand."""
     campaign = latest_campaign(mailing_list)
@@ -62,7 +62,7 @@ def read_status(
         unasked_in_doubt=unasked.where(Mail.state == MailState.IN_DOUBT).count(),
         still_mailed=count_still_mailed(mailing_list),
         in_doubt=list_doubts(mailing_list),
-        checkpoint=stored_tree.checkpoint(),
+        checkpoint=signed_checkpoint.take(settings),
         lost_launch_at=mailing_list.lost_launch_at,
     )
 

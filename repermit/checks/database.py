@@ -20,6 +20,7 @@ from repermit.db.models.base import Meta
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail, Reply
 from repermit.db.row_counts import find_drift
+from repermit.evidence import timestamps
 from repermit.suppression import suppressions
 
 _MEGABYTE = 1_000_000
@@ -69,10 +70,18 @@ def _look(database: Database, path: Path | None, key: bytes) -> Stored:
         return Stored(findings=findings)
     other = [finding("database_other_key")] if key and suppressions.is_other_key(key) else []
     return Stored(
-        findings=(*findings, *other, *_about_the_counts(database)),
+        findings=(*findings, *other, *_about_the_counts(database), *_about_timestamps()),
         lists=tuple(MailingList.select().order_by(MailingList.slug)),
         has_returned=_has_returned(),
     )
+
+
+def _about_timestamps() -> Iterator[Finding]:
+    """Yield a warning where the authority has not given what it was asked for."""
+    failed = [one for one in timestamps.waiting() if one.problem]
+    if failed:
+        count, since = f"{len(failed):,}", f"{failed[0].due_at:%Y-%m-%d %H:%M}Z"
+        yield finding("database_timestamps", count=count, since=since, reason=failed[0].problem)
 
 
 def _about_the_counts(database: Database) -> Iterator[Finding]:

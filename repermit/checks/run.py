@@ -20,6 +20,7 @@ from repermit.checks.settings import (
     look_at_list,
     look_at_pace,
     look_at_sender,
+    look_at_signing,
 )
 from repermit.checks.smtp import (
     look_at_bounces,
@@ -92,6 +93,7 @@ def check(
     found = [
         *look_at_config(settings),
         *look_at_keys(settings, config_path),
+        *look_at_signing(settings),
         *stored.findings,
         *_about_the_lists(stored, settings, says_how_often),
         *look_at_pace(settings.mail),

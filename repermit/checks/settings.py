@@ -104,6 +104,12 @@ def look_at_keys(settings: Settings, path: Path | None) -> Iterator[Finding]:
         yield from _about_the_journal(settings.journal)
 
 
+def look_at_signing(settings: Settings) -> Iterator[Finding]:
+    """Yield a warning where nothing signs the checkpoints of the record."""
+    if settings.evidence_key is None:
+        yield finding("keys_unsigned")
+
+
 def _about_the_journal(path: Path) -> Iterator[Finding]:
     """Yield what stands in the way of the journal of suppressions; it is not written."""
     where = path if path.exists() else path.parent
@@ -134,7 +140,9 @@ def _secret_files(path: Path) -> Iterator[Path]:
 
 def _named(values: Mapping[str, Any]) -> Iterator[str]:
     # What an authority's certificate says is no secret.
-    return (value for key, value in values.items() if key.endswith("_file") and key != "ca_file")
+    return (
+        value for key, value in values.items() if key.endswith("_file") and "ca_file" not in key
+    )
 
 
 def _weak_keys(settings: Settings) -> Iterator[Finding]:

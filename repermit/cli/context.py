@@ -80,6 +80,7 @@ class CommandContext:
         from repermit.db.suppression_journal import journal_of
         from repermit.db.temporary_files import temporary_files
         from repermit.db.write_lock import stop_between_turns
+        from repermit.evidence import evidence_key
         from repermit.suppression import suppressions
 
         stop_between_turns()
@@ -95,6 +96,7 @@ class CommandContext:
             ):
                 migrations.upgrade_database(opened)
                 suppressions.recognise_key(opened, self.file)
+                evidence_key.note_key(opened, self.file, now=self.now, actor=self.actor)
                 self._opened = opened
                 try:
                     with heap_frozen():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,8 +62,10 @@ def export(
     output: Path | None,
 ) -> None:
     """Export who stays, who was removed, who could not be asked, or the evidence."""
+    from repermit.evidence import signed_checkpoint
     from repermit.exports import export as exports_export
     from repermit.exports import handover_steps
+    from repermit.exports.export_rows import What
 
     form = _choose_format(form, output)
     if form == "xlsx" and output is None and sys.stdout.isatty():
@@ -84,9 +87,15 @@ def export(
             actor=context.actor,
             database=database,
         )
+        checkpoint = signed_checkpoint.take(context.settings)
     tell: Tell = echo if output else warn
     if output is not None:
         echo(f"{pluralize(result.rows, 'row')} in {output}.")
+        if what == What.EVIDENCE:
+            echo(
+                "The record's checkpoint with it; keep it where nobody who can write here reaches:"
+            )
+            echo(json.dumps(checkpoint.to_json()))
     if result.erased:
         tell(f"Erased, so that the address is held no longer: {result.erased:,} more.")
     if result.twice:

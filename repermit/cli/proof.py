@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import click
@@ -16,7 +16,10 @@ from repermit.cli.output import echo, open_private_file, pluralize
 from repermit.errors import NotFound, Refused
 
 if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
     from repermit.evidence.entries import Checkpoint
+    from repermit.evidence.signed_note import PublicKey
     from repermit.evidence.verify.proof import Checked
 
 
@@ -100,23 +103,28 @@ def _make_page_path(output: Path | None) -> Path | None:
     return page
 
 
-def verify_file(file: Path, *, known: Checkpoint | None) -> None:
+def verify_file(
+    file: Path, *, kept: Sequence[Kept], keys: Sequence[PublicKey], ca: Path | None
+) -> None:
     """Check the proof in a file and say what it shows; raises Refused with all that is wrong.
 
-    `known` is a checkpoint that was kept elsewhere. What shows that the record goes on from that is
-    checked likewise.
+    `kept` are checkpoints from elsewhere, and `keys` those that the file must be signed with one
+    of; `ca` is a file with who vouches for timestamps. What shows that the record goes on from a
+    checkpoint is checked likewise.
     """
     from repermit.evidence.verify import proof as verify_proof
     from repermit.privacy import proof_text
 
     octets = _read_proof(file)
     if shown := verify_proof.shown_to_go_on(octets):
-        verify_consistency(file, shown, known)
+        verify_consistency(file, shown, kept, keys)
         return
     checked = verify_proof.check_proof(octets)
     if checked.faults:
         raise Refused("\n".join((f"{file} proves nothing:", *_list_faults(checked.faults))))
-    agreement_text = describe_agreement(checked.document, known) if known else _WITHOUT_CHECKPOINT
+    signed = _signature(checked.document, keys)
+    stamped = _timestamps(checked.document, ca)
+    told = agreements(checked.document, kept) if kept else [_WITHOUT_CHECKPOINT]
     statement, seal = checked.document["statement"], checked.document["seal"]["entry"]
     purpose = statement["record"]["processing"]["purposes"][0]
     echo(f"{file} holds. It shows of one person on the list {statement['list']}:", "")
@@ -129,17 +137,56 @@ def verify_file(file: Path, *, known: Checkpoint | None) -> None:
         "",
         f"For: {purpose['service']}. Who keeps the list: {_describe_keeper(statement)}",
     )
-    echo(
-        f"Made {seal['at']} by {seal['actor']}, as entry {seal['seq']} of the record.",
-        "",
-        agreement_text,
-    )
+    echo(f"Made {seal['at']} by {seal['actor']}, as entry {seal['seq']} of the record.", "")
+    echo(signed, *stamped, *told)
 
 
 _WITHOUT_CHECKPOINT = (
     "Nothing in it was changed since it was made. Whether its entries were written afterwards can "
     "only be told by a checkpoint that somebody else kept: --checkpoint FILE"
 )
+
+
+def _signature(document: Mapping[str, Any], keys: Sequence[PublicKey]) -> str:
+    """Return who signed a document that holds; raises Refused unless it was one of these keys.
+
+    Without keys, whoever signed is told.
+    """
+    from repermit.evidence.verify import signatures
+
+    if keys:
+        found = signatures.signers(document, keys)
+        if not found:
+            raise Refused("it has no valid signature of a key that you know")
+        return f"It is signed with a key that you know: {found[0]}"
+    if "key" not in document:
+        return "It is not signed: whoever wrote it may have made all of it."
+    return (
+        f"It is signed with the key {document['key']}\n"
+        "Whether that is the organisation's can only be told by its key from elsewhere, as its "
+        "site shows it at /.well-known/repermit-evidence-keys: --key FILE"
+    )
+
+
+def _timestamps(document: Mapping[str, Any], ca: Path | None) -> list[str]:
+    """Return what the timestamps of a proof show; raises Refused for one that `ca` is not of.
+
+    And for a proof without any, where they are to be checked.
+    """
+    from repermit.evidence.verify import timestamps
+
+    try:
+        found = timestamps.stamps_of(document, read_authorities(ca) if ca else ())
+    except ValueError as error:
+        raise Refused(f"a timestamp of it does not hold: {error}") from None
+    if ca and not found:
+        raise Refused("it has no timestamp")
+    told = [
+        f"Entries up to {one.seq} lay in the record before {one.at.isoformat()}, says {one.by}"
+        for one in found
+    ]
+    unchecked = "Whether that authority really said so was not checked: --timestamp-ca FILE"
+    return [*told, unchecked] if found and not ca else told
 
 
 def _describe_keeper(statement: dict[str, dict[str, str]]) -> str:
@@ -172,20 +219,56 @@ def _list_faults(faults: tuple[str, ...]) -> list[str]:
 COMMANDS = (proof,)
 
 
-# --- Checkpoints that were kept elsewhere. --------------------------------------------------------
+# --- Checkpoints and keys that were kept elsewhere. -----------------------------------------------
+
+
+class Kept(NamedTuple):
+    """A checkpoint that was kept elsewhere, and the file that it is read from."""
+
+    path: Path
+    checkpoint: Checkpoint
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint from a file of ours that holds one; raises Refused."""
-    from repermit.evidence.entries import Checkpoint
+    """Read a checkpoint from a signed note or a file of ours that holds one; raises Refused."""
+    from repermit.evidence import signed_checkpoint
 
     try:
-        # Whoever types what stands in a receipt by mail types capitals.
-        return Checkpoint.from_json(json.loads(path.read_text("utf-8-sig").lower()))
+        return signed_checkpoint.read_kept(path.read_text("utf-8-sig"))
     except OSError as error:
         raise NotFound(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):  # no UTF-8, no JSON, nested without end, or another one
-        raise Refused(f"{path} holds no checkpoint: seq, hash and root, as JSON") from None
+    except ValueError:  # no UTF-8, no JSON, nested without end, or another one
+        raise Refused(
+            f"{path} holds no checkpoint: a signed note, or seq, hash and root as JSON"
+        ) from None
+
+
+def read_authorities(path: Path) -> tuple[Certificate, ...]:
+    """Read the certificates of those who vouch for timestamps; raises Refused."""
+    from repermit.evidence import timestamp_token
+
+    try:
+        return timestamp_token.read_authorities(str(path))
+    except (ValueError, OSError):
+        raise Refused(f"{path} holds no certificate as PEM") from None
+
+
+def read_keys(texts: Sequence[str]) -> list[PublicKey]:
+    """Read keys, each given by itself or in a file with one a line; raises Refused."""
+    from repermit.evidence.signed_note import PublicKey
+
+    found: list[PublicKey] = []
+    for text in texts:
+        try:
+            is_file = Path(text).is_file()
+            written = Path(text).read_text("utf-8-sig") if is_file else text
+            found += [PublicKey.read(one) for one in written.split("\n") if one.strip()]
+        except (OSError, ValueError):
+            raise Refused(
+                f"{text} is no key, nor a file of keys, as /.well-known/repermit-evidence-keys "
+                "shows them"
+            ) from None
+    return found
 
 
 def print_checkpoint(checkpoint: Checkpoint) -> None:
@@ -193,8 +276,10 @@ def print_checkpoint(checkpoint: Checkpoint) -> None:
     echo(json.dumps(checkpoint.to_json()))
 
 
-def verify_consistency(path: Path, shown: Mapping[str, Any], known: Checkpoint | None) -> None:
-    """Say whether a checkpoint goes on from the one that is known; raises Refused if not.
+def verify_consistency(
+    path: Path, shown: Mapping[str, Any], kept: Sequence[Kept], keys: Sequence[PublicKey]
+) -> None:
+    """Say whether a checkpoint goes on from those that are known; raises Refused if not.
 
     Neither database nor network is asked.
     """
@@ -208,10 +293,38 @@ def verify_consistency(path: Path, shown: Mapping[str, Any], known: Checkpoint |
             "`repermit verify --checkpoint FILE --json`"
         ) from None
     if faults:
-        raise Refused("\n".join((f"{path} proves nothing:", *(f"  - {fault}" for fault in faults))))
-    if known is None:
+        raise Refused("\n".join((f"{path} proves nothing:", *(f"  - {one}" for one in faults))))
+    if not kept:
         raise Refused("say which checkpoint you know: --checkpoint FILE")
-    echo(describe_agreement(shown, known))
+    if keys:
+        echo(_signature(shown, keys))
+    echo(*agreements(shown, kept))
+
+
+def agreements(document: Mapping[str, Any], kept: Sequence[Kept]) -> list[str]:
+    """Return in words how a document agrees with checkpoints that were kept elsewhere.
+
+    Raises Refused if it differs from one of them, or is seen to agree with none.
+    """
+    from repermit.evidence.verify import proof as verify_proof
+    from repermit.evidence.verify.proof import Agreement
+
+    if len(kept) == 1:
+        return [describe_agreement(document, kept[0].checkpoint)]
+    ways = {one: verify_proof.agreement(document, one.checkpoint) for one in kept}
+    for one, how in ways.items():
+        if how is Agreement.DIFFERS:
+            raise Refused(f"{one.path}: {_differing(one.checkpoint)}")
+    seen = [one for one, how in ways.items() if how is not Agreement.UNTOLD]
+    if not seen:
+        describe_agreement(document, kept[0].checkpoint)
+    told = [f"{one.path}: {describe_agreement(document, one.checkpoint)}" for one in seen]
+    untold = [
+        f"{one.path}: whether it agrees cannot be told from this file"
+        for one in kept
+        if one not in seen
+    ]
+    return told + untold
 
 
 def describe_agreement(document: Mapping[str, Any], known: Checkpoint) -> str:
@@ -238,7 +351,11 @@ def describe_agreement(document: Mapping[str, Any], known: Checkpoint) -> str:
             f"It goes on from your checkpoint at entry {known.seq:,}: up to there nothing was "
             "changed, left out or put in since; what has a higher number came later."
         )
-    raise Refused(
+    raise Refused(_differing(known))
+
+
+def _differing(known: Checkpoint) -> str:
+    return (
         f"this does not agree with your checkpoint: at the same entry {known.seq:,} that knows "
         "another record"
     )

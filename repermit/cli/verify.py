@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +12,22 @@ import click
 from repermit.cli.command import command, json_option
 from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.output import echo, echo_json, pluralize
-from repermit.cli.proof import print_checkpoint, read_checkpoint, verify_file
+from repermit.cli.proof import (
+    Kept,
+    print_checkpoint,
+    read_authorities,
+    read_checkpoint,
+    read_keys,
+    verify_file,
+)
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
     from repermit.evidence.entries import Checkpoint
+    from repermit.evidence.signed_note import PublicKey
     from repermit.evidence.verify.chain import Verified
+    from repermit.evidence.verify.diagnosis import Fault
+    from repermit.settings.definitions import Settings
 
 
 @command(
@@ -26,19 +38,45 @@ if TYPE_CHECKING:
         "repermit verify --checkpoint checkpoint.json --json",
         "repermit verify jan.json",
         "repermit verify jan.json --checkpoint checkpoint.json",
+        "repermit verify jan.json --key keys.txt",
     )
 )
 @click.argument("file", metavar="[FILE]", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--checkpoint",
-    "kept",
+    "paths",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A checkpoint that you kept elsewhere: what this command or `status --json` printed then.",
+    multiple=True,
+    help="A checkpoint that you kept elsewhere: what this command or `status --json` printed then, "
+    "or its signed note. May be given several times.",
+)
+@click.option(
+    "--key",
+    "keys",
+    metavar="FILE|KEY",
+    multiple=True,
+    help="A key that you know: what is checked must be signed with one of these.",
+)
+@click.option(
+    "--timestamp-ca",
+    "ca",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The certificate of an authority that you trust, as PEM, by which the timestamps of a "
+    "proof are checked.",
 )
 @json_option
 @pass_command_context
-def verify(context: CommandContext, file: Path | None, kept: Path | None, *, as_json: bool) -> int:
+def verify(
+    context: CommandContext,
+    file: Path | None,
+    paths: tuple[Path, ...],
+    keys: tuple[str, ...],
+    ca: Path | None,
+    *,
+    as_json: bool,
+) -> int:
     """Walk the chain of evidence, and name the first entry that does not hold; or check a proof.
 
     Prints a checkpoint: keep it where nobody who can write to the database can reach it. Given
@@ -48,40 +86,119 @@ def verify(context: CommandContext, file: Path | None, kept: Path | None, *, as_
     FILE is a proof, as `repermit proof` writes it or in the ZIP of a page, or what --checkpoint and
     --json printed: it is checked without settings, database or network, and told in words.
     """
+    from repermit.evidence.timestamp_token import authorities_of
     from repermit.evidence.verify import chain
 
     if file is not None and as_json:
         raise click.UsageError("--json is for the chain: a proof is JSON itself")
-    known = None if kept is None else read_checkpoint(kept)
+    kept = [Kept(path, read_checkpoint(path)) for path in paths]
+    known_keys = read_keys(keys)
     if file is not None:
-        verify_file(file, known=known)
+        verify_file(file, kept=kept, keys=known_keys, ca=ca)
         return 0
     context.lower_priority()
+    kept.sort(key=lambda one: one.checkpoint.seq)
+    checkpoints = [one.checkpoint for one in kept]
     with context.database() as database:
-        result = chain.verify_chain(
-            database, known=known, fingerprint_key=context.file.fingerprint_key, now=context.now
-        )
+        signed = [_signer(one, known_keys, context.settings) for one in kept]
+        found = chain.verify_chain(
+            database,
+            known=checkpoints[0] if kept else None,
+            others=checkpoints[1:],
+            authorities=read_authorities(ca) if ca else authorities_of(context.settings),
+            fingerprint_key=context.file.fingerprint_key,
+            now=context.now,
+        ).signed(context.file)
+        stamped = _about_timestamps()
     if as_json:
-        echo_json(result.to_json())
-        return 0 if result.fault is None else 1
-    if result.checkpoint is None:
-        raise Refused(f"the chain does not hold: {result.fault}")
-    _print_result(result, result.checkpoint, known)
+        echo_json(found.to_json())
+        return 0 if found.fault is None else 1
+    if found.checkpoint is None:
+        raise Refused(f"the chain does not hold: {found.fault}{_file_of(found.fault, kept)}")
+    _print_result(found, found.checkpoint, list(zip(kept, signed, strict=True)), stamped)
     return 0
 
 
-def _print_result(result: Verified, checkpoint: Checkpoint, known: Checkpoint | None) -> None:
-    parts = pluralize(result.parts, "part")
-    erased = f" ({result.erased:,} more were erased)" if result.erased else ""
-    wordings = pluralize(result.wordings, "wording")
-    counts = f"{_count_entries(result.entries)}, {parts}{erased}, {wordings}"
+def _about_timestamps() -> list[str]:
+    """Return how many timestamps there are, and which have been waited for."""
+    from repermit.evidence import timestamps
+
+    told, came, waiting = [], timestamps.kept(), timestamps.waiting()
+    if came:
+        last = max(one.stamped_at for one in came if one.stamped_at)
+        told.append(
+            f"{pluralize(len(came), 'timestamp')} hold, the last of {last:%Y-%m-%d %H:%M}Z."
+        )
+    if waiting:
+        first = waiting[0]
+        why = f": {first.problem}" if first.problem else ""
+        since = f"{first.due_at:%Y-%m-%d %H:%M}Z"
+        told.append(f"{pluralize(len(waiting), 'timestamp')} waited for, since {since}{why}.")
+    return told
+
+
+def _signer(kept: Kept, keys: Sequence[PublicKey], settings: Settings) -> str:
+    """Return who signed a checkpoint that was kept, in words; "" for one that is not signed.
+
+    Raises Refused where keys are known and it is by none of them, or its signature is wrong.
+    """
+    from repermit.evidence import evidence_key, signed_checkpoint
+
+    try:
+        found = signed_checkpoint.signers(
+            kept.checkpoint, keys or evidence_key.known_keys(settings)
+        )
+    except ValueError as error:
+        raise Refused(f"{kept.path}: {error}") from None
+    if keys and not found:
+        raise Refused(f"{kept.path} has no valid signature of a key that you know")
+    if not kept.checkpoint.note:
+        return ""
+    return f", signed with {found[0]}" if found else ", signed with a key that is not known here"
+
+
+def _file_of(fault: Fault | None, kept: Sequence[Kept]) -> str:
+    """Return which of pluralize checkpoints does not agree, "" if that is not the fault."""
+    from repermit.evidence.verify.diagnosis import How
+
+    if fault is None or len(kept) == 1:
+        return ""
+    seqs: Container[int] = ()
+    if fault.how is How.REWRITTEN:
+        seqs = (fault.seq,)
+    elif fault.how is How.CUT:
+        seqs = range(fault.seq, sys.maxsize)
+    first = next((one for one in kept if one.checkpoint.seq in seqs), None)
+    return f": {first.path}" if first else ""
+
+
+def _print_result(
+    found: Verified,
+    checkpoint: Checkpoint,
+    kept: Sequence[tuple[Kept, str]],
+    stamped: Sequence[str],
+) -> None:
+    parts = pluralize(found.parts, "part")
+    erased = f" ({found.erased:,} more were erased)" if found.erased else ""
+    counts = (
+        f"{_count_entries(found.entries)}, {parts}{erased}, {pluralize(found.wordings, 'wording')}"
+    )
     echo(f"The chain holds: {counts}.")
-    if known is not None:
-        echo(f"It goes on from your checkpoint at entry {known.seq:,}.")
+    for one, signed in kept:
+        echo(f"It goes on from your checkpoint at entry {one.checkpoint.seq:,}{signed}.")
+    echo(*stamped)
+    if not checkpoint.note:
+        echo(_UNSIGNED)
     echo(
         "", "Checkpoint, for `--checkpoint`; keep it where nobody who can write here can reach it:"
     )
     print_checkpoint(checkpoint)
+
+
+_UNSIGNED = (
+    "Checkpoints are not signed: put evidence_key into config.toml, in quotes, as "
+    "`openssl rand -base64 32` makes it."
+)
 
 
 def _count_entries(count: int) -> str:

@@ -13,7 +13,7 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.evidence import chain_reader, consent_receipt, proof_file, stored_tree
+from repermit.evidence import chain_reader, consent_receipt, proof_file, signed_checkpoint
 from repermit.evidence.consent_receipt import Account
 from repermit.rules import consent
 from repermit.rules.consent import NOT_STARTED, Answer, Basis, Dropped, MailKind, MailState, Status
@@ -148,5 +148,5 @@ def receipt_of(contact: Contact, *, settings: Settings, links: Links) -> dict[st
     return consent_receipt.receipt(
         account,
         withdrawal_url=links.url("no", contact.uid),
-        checkpoint=stored_tree.checkpoint().to_json(),
+        checkpoint=signed_checkpoint.take(settings).to_json(),
     )

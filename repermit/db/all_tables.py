@@ -14,7 +14,13 @@ from repermit.db.models.accounts import (
 from repermit.db.models.base import Meta, Table
 from repermit.db.models.campaigns import Campaign, CampaignWording, Draft, HandedOver, Wording
 from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
-from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode, EvidencePart
+from repermit.db.models.evidence import (
+    Evidence,
+    EvidenceHead,
+    EvidenceNode,
+    EvidencePart,
+    EvidenceTimestamp,
+)
 from repermit.db.models.imports import Import, ImportChange, Upload
 from repermit.db.models.lists import ListText, MailingList, RegisterNotes
 from repermit.db.models.mails import FreshLink, Mail, Pace, Reply
@@ -42,6 +48,7 @@ ALL_TABLES: tuple[type[Table], ...] = (
     Evidence,
     EvidenceNode,
     EvidencePart,
+    EvidenceTimestamp,
     User,
     RecoveryCode,
     Invitation,

@@ -15,7 +15,7 @@ from repermit.db.models.accounts import SecurityEvent
 from repermit.db.models.base import Meta, read_moment
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, SignUp
-from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
+from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart, EvidenceTimestamp
 from repermit.db.models.imports import ImportChange
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
@@ -199,6 +199,11 @@ def _index_personal_mails(database: Database) -> None:
     database.create_tables([Mail])
 
 
+def _make_timestamps(database: Database) -> None:
+    """Version 35: timestamps over checkpoints, from whoever the settings name."""
+    database.create_tables([EvidenceTimestamp])
+
+
 def _add_columns(database: Database, table: str, columns: Mapping[str, str]) -> None:
     there = {column.name for column in database.get_columns(table)}
     for name, kind in columns.items():
@@ -217,6 +222,7 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     _release_pilots,
     _index_subjects,
     _index_personal_mails,
+    _make_timestamps,
 )
 """The first turns OLDEST_VERSION into the next, and so on; they are only ever added at the end.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -14,6 +15,8 @@ from repermit.emails.make_draft import draft_from_templates, make_common_fields,
 from repermit.emails.sentences import word_closing_mail, word_daily_mail, word_notice, word_preview
 from repermit.i18n.dates import moment_in_words
 from repermit.settings.definitions import Organisation
+
+_CHECK = "repermit verify --checkpoint checkpoint.json"
 
 
 def draft_notice(
@@ -52,11 +55,13 @@ def draft_daily(
     mailing_list: MailingListFacts,
     zone: ZoneInfo,
     public_url: str,
+    checkpoint: Mapping[str, Any] | None,
 ) -> Draft:
     """Return the wording of the admin's daily mail, in the list's language.
 
-    It says how many, never who. Raises AddressError if the organisation has no address that can be
-    used.
+    It says how many, never who. `checkpoint` is the evidence's when the mail was owed, as JSON has
+    it; None for a mail that was owed before there was one in it. Raises AddressError if the
+    organisation has no address that can be used.
     """
     language = mailing_list.language
     shared: dict[str, Any] = {
@@ -66,6 +71,8 @@ def draft_daily(
         "campaign_url": f"{public_url}/admin/lists/{mailing_list.slug}/",
         "take_off_url": f"{public_url}/admin/lists/{mailing_list.slug}/handover",
         "take_off": f"repermit export {mailing_list.slug} removed",
+        "check": _CHECK,
+        "checkpoint": checkpoint and json.dumps(checkpoint),
     }
     return _make_draft(
         "daily",
@@ -83,21 +90,21 @@ def draft_closing(
     mailing_list: MailingListFacts,
     zone: ZoneInfo,
     public_url: str,
+    checkpoint: Mapping[str, Any],
 ) -> Draft:
     """Return the wording of the mail about a campaign that has closed, in the list's language.
 
-    It says how many, never who. Raises AddressError if the organisation has no address that can be
-    used.
+    It says how many, never who. `checkpoint` is the evidence's then, as JSON has it. Raises
+    AddressError if the organisation has no address that can be used.
     """
     slug, language = mailing_list.slug, mailing_list.language
-    checkpoint = {"seq": news.seq, "hash": news.hash, "root": news.root}
     known: dict[str, Any] = {
         **word_closing_mail(news, language),
         "take_off_url": f"{public_url}/admin/lists/{slug}/handover",
         "take_off": f"repermit export {slug} removed",
         "report_url": f"{public_url}/admin/lists/{slug}/papers/report",
         "report": f"repermit report {slug} -o report.html",
-        "check": "repermit verify --checkpoint checkpoint.json",
+        "check": _CHECK,
         "checkpoint": json.dumps(checkpoint),
     }
     return _make_draft(

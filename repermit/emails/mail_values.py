@@ -239,7 +239,8 @@ class DayNews:
     """How many said or were what since `since` (aware UTC), and how all of them stand now.
 
     `withdrawn` had said Yes before, or were customers; `others` were taken off for another reason
-    than their own No: a bounce, a complaint, a request, or no answer.
+    than their own No: a bounce, a complaint, a request, or no answer. `seq` is how many entries the
+    record had, 0 where that is not known.
     """
 
     since: datetime
@@ -251,6 +252,7 @@ class DayNews:
     all_yes: int
     all_no: int
     silent: int
+    seq: int = 0
 
     @property
     def removed(self) -> int:

@@ -38,16 +38,18 @@ class Checkpoint:
     """What fixes the whole chain up to an entry; kept elsewhere, it shows a cut or rewritten tail.
 
     `seq` is the entry's number, which is how many there are; `hash` is its hash, and `root` that of
-    the RFC 9162 Merkle tree over all leaves up to it, both in hex.
+    the RFC 9162 Merkle tree over all leaves up to it, both in hex. `note` is the same as a signed
+    note, "" for one that is not signed; two are equal whoever signed them.
     """
 
     seq: int
     hash: str
     root: str
+    note: str = field(default="", compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON holds it."""
-        return asdict(self)
+        """Return it as JSON holds it; there is a `note` only if it is signed."""
+        return {name: value for name, value in asdict(self).items() if name != "note" or value}
 
     @classmethod
     def from_json(cls, document: Any) -> Checkpoint:
@@ -184,6 +186,7 @@ EVENTS = frozenset(
         # The installation.
         "backed_up",
         "restored",
+        "evidence_key",
         "settings_changed",
         "text_corrected",
         "webhook_added",

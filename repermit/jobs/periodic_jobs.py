@@ -31,6 +31,7 @@ from repermit.db.secure_delete import wipe
 from repermit.db.task_ownership import Work, background_work
 from repermit.db.temporary_files import temporary_files
 from repermit.errors import TransportError
+from repermit.evidence import timestamp_request, timestamps
 from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
 from repermit.imports import import_task, suppression_import, undo, uploads
@@ -255,6 +256,17 @@ class Jobs:
             daily_mail.enqueue_daily_mails(self._database, settings=settings, now=self._clock.now())
             closing_mail.enqueue_closing_mails(self._database, now=self._clock.now())
 
+    def stamp(self) -> None:
+        """Owe the timestamps whose occasion has come, and ask the authority for them."""
+        with self._connected() as settings:
+            timestamps.owe_timestamps(self._database, settings=settings, now=self._clock.now())
+            timestamp_request.request_timestamps(
+                self._database,
+                settings=settings,
+                clock=self._clock,
+                should_stop=self._stopping.is_set,
+            )
+
     def tidy(self) -> None:
         """Forget who looked at what long ago, and sessions, logins, links and files that are over.
 
@@ -347,6 +359,7 @@ SECONDS = {
     "tally": 3,
     "count_people": 10,
     "tell_daily": 60,
+    "stamp": 60,
 }
 """Seconds between two runs of each sweep."""
 

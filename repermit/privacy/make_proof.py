@@ -21,9 +21,17 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.db.work_steps import run_steps
 from repermit.errors import NotFound, Refused
-from repermit.evidence import chain, chain_reader, consent_receipt, proof_file, stored_tree
+from repermit.evidence import (
+    chain,
+    chain_reader,
+    consent_receipt,
+    proof_file,
+    signed_checkpoint,
+    stored_tree,
+)
 from repermit.evidence.entries import Checkpoint, Entry
 from repermit.evidence.stored_tree import Paths
+from repermit.evidence.timestamps import Timestamps
 from repermit.rules.consent import Status
 from repermit.settings.definitions import Settings
 
@@ -146,13 +154,16 @@ def _prove(
     wordings = chain_reader.wordings_of(entries)
     statement = statement_for(slug, subject, named, settings, entries=entries, wordings=wordings)
     own = chain.append(seal_of(statement, now=now, actor=actor))
-    checkpoint = stored_tree.checkpoint()
+    checkpoint = signed_checkpoint.take(settings)
+    paths = stored_tree.Paths(checkpoint)
     document = document_of(
         statement,
         chain_reader.entry_at(own),
         checkpoint=checkpoint,
-        paths=stored_tree.Paths(checkpoint),
+        paths=paths,
+        timestamps=Timestamps(checkpoint, paths),
         previous=chain_reader.hash_before(own),
+        settings=settings,
     )
     if known is not None:
         document["consistency"] = stored_tree.consistency(known, checkpoint)
@@ -230,25 +241,39 @@ def document_of(
     *,
     checkpoint: Checkpoint,
     paths: Paths,
+    timestamps: Timestamps,
     previous: str,
+    settings: Settings,
     last: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the proof: a statement, its seal, and how they lead to a checkpoint by its `paths`.
+
+    The checkpoint must be signed if the settings have a key.
 
     `last` is the entry before the checkpoint where that is not the seal; `previous` is the chain's
     hash before it.
     """
     further = () if last is None else (last,)
+    stamped = timestamps.of(statement["entries"])
     seqs = [one["entry"]["seq"] for one in (*statement["entries"], seal, *further)]
     return {
-        "format": proof_file.FORMAT,
+        **_format_of(settings, has_timestamps=bool(stamped)),
         "statement": statement,
         "seal": seal,
         **({} if last is None else {"last": last}),
         "paths": {str(seq): list(paths.path(seq)) for seq in seqs},
         "previous": previous,
         "checkpoint": checkpoint.to_json(),
+        **({"timestamps": stamped} if stamped else {}),
     }
+
+
+def _format_of(settings: Settings, *, has_timestamps: bool) -> dict[str, str]:
+    """Return a proof's format, and the public half of the key that signed its checkpoint."""
+    key = signed_checkpoint.own_key(settings)
+    if key is None:
+        return {"format": proof_file.SIGNED_FORMAT if has_timestamps else proof_file.FORMAT}
+    return {"format": proof_file.SIGNED_FORMAT, "key": str(key)}
 
 
 def name_contact(contact: Contact) -> Mapping[str, str]:
@@ -271,8 +296,9 @@ class Proofs:
     `unproved` is of how many the record says nothing.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, settings: Settings) -> None:
         self._file = file
+        self._settings = settings
         self.count = 0
         self.unproved = 0
 
@@ -295,6 +321,7 @@ class Proofs:
         last = {"entry": chain_reader.entry_at(seq)["entry"], "parts": {}}
         previous = chain_reader.hash_before(seq)
         paths = stored_tree.Paths(checkpoint)
+        timestamps = Timestamps(checkpoint, paths)
         self._file.seek(0)
         while length := self._file.read(_LENGTH_BYTES):
             packed = self._file.read(int.from_bytes(length))
@@ -304,7 +331,9 @@ class Proofs:
                 record["seal"],
                 checkpoint=checkpoint,
                 paths=paths,
+                timestamps=timestamps,
                 previous=previous,
+                settings=self._settings,
                 last=last,
             )
             subject = record["statement"]["subject"]
@@ -329,7 +358,7 @@ def proving_all(
     nothing that is recorded meanwhile can come between a statement and its seal.
     """
     with tempfile.TemporaryFile() as file:
-        sealed = Proofs(file)
+        sealed = Proofs(file, settings)
         decided, after = _all_decided(mailing_list), 0
 
         def step(limit: int) -> bool:

@@ -23,6 +23,7 @@ from repermit.emails import compose_mail, frozen_draft, template_engine
 from repermit.emails.frozen_draft import Draft
 from repermit.evidence.consent_receipt import state_of
 from repermit.evidence.entries import PARTS
+from repermit.evidence.verify.timestamps import stamps_of
 from repermit.package_files import asset
 from repermit.privacy.proof_text import LANGUAGES, content_of, moment, standing, telling
 
@@ -66,6 +67,10 @@ def proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) ->
             made_at=moment(seal["at"], language=language, zone=zone),
             made_by=seal["actor"],
             checkpoint=document["checkpoint"],
+            stamps=[
+                (one.seq, moment(one.at.isoformat(), language=language, zone=zone), one.by)
+                for one in stamps_of(document)
+            ],
             style=Markup(style),  # noqa: S704  a file of ours
             digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         )

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from repermit.contacts import counts as contacts_counts
 from repermit.db.models.campaigns import (
@@ -22,12 +21,13 @@ from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.emails import frozen_draft
 from repermit.errors import NotFound
+from repermit.evidence import signed_checkpoint
 from repermit.evidence.entries import Checkpoint
-from repermit.evidence.stored_tree import checkpoint
 from repermit.reports.asked_people import People, read_people
 from repermit.reports.outcome_counts import AdminAct, Turn, read_acts
 from repermit.reports.statistics import read_tallies
 from repermit.rules.consent import BounceKind, CampaignState, Exclusion, Fate, MailKind, MailState
+from repermit.settings.definitions import Settings
 
 # --- What the closing report holds, as plain values. ----------------------------------------------
 
@@ -168,7 +168,7 @@ _EVENTS = ("launched", "imported", "import_undone", "exported", "extended", *_PA
 
 
 def gather_closing_report(
-    mailing_list: MailingList, *, now: datetime, zone: ZoneInfo
+    mailing_list: MailingList, *, settings: Settings, now: datetime
 ) -> ClosingReport:
     """Return what came of the list's latest campaign, up to now; raises NotFound if it has none."""
     campaign = latest_campaign(mailing_list)
@@ -176,7 +176,7 @@ def gather_closing_report(
         raise NotFound("there was no campaign on %(list)s yet to report on", list=mailing_list.slug)
     acts = read_acts(mailing_list.slug, _EVENTS)
     own = [one for one in acts if one.campaign == campaign.id]
-    counts, is_whole = read_tallies(mailing_list.slug, campaign.id, zone=zone)
+    counts, is_whole = read_tallies(mailing_list.slug, campaign.id, zone=settings.zone)
     by_day: dict[str, dict[Turn, int]] = {}
     for key, count in counts.items():
         if key.day and count:
@@ -206,7 +206,7 @@ def gather_closing_report(
         exports=tuple(_exports(acts, since=campaign.launched_at)),
         still_mailed=_still_mailed(mailing_list),
         wordings=_wordings(campaign),
-        checkpoint=checkpoint(),
+        checkpoint=signed_checkpoint.take(settings),
     )
 
 

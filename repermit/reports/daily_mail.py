@@ -105,6 +105,7 @@ def _news(
         all_yes=found.yes,
         all_no=found.no,
         silent=found.silent,
+        seq=head(),
     )
 
 

@@ -23,7 +23,7 @@ from repermit.db.models.base import read_moment, stored
 from repermit.db.models.lists import MailingList
 from repermit.emails import template_engine
 from repermit.evidence import chain
-from repermit.evidence.entries import Entry
+from repermit.evidence.entries import Checkpoint, Entry
 from repermit.package_files import asset
 from repermit.reports.breach import BreachReport, gather_breach_report, read_user_emails
 from repermit.reports.closing_report import ClosingReport, gather_closing_report
@@ -97,7 +97,7 @@ def make_report(
         record = gather_processing_record(mailing_list, settings=settings, now=now)
         return Report(kind=kind, facts=record, wording=wording)
     if kind is ReportKind.REPORT:
-        closing = gather_closing_report(mailing_list, now=now, zone=settings.zone)
+        closing = gather_closing_report(mailing_list, settings=settings, now=now)
         return Report(kind=kind, facts=closing, wording=wording)
     breach = gather_breach_report(mailing_list, settings=settings, now=now, discovered=discovered)
     return Report(kind=kind, facts=breach, wording=wording, emails=read_user_emails())
@@ -167,6 +167,8 @@ def render_json(report: Report) -> str:
 
 def as_document(value: Any) -> Any:
     """Return a value in JSON's own types: keys are names of fields, moments RFC 3339 in UTC."""
+    if isinstance(value, Checkpoint):
+        return value.to_json()
     if is_dataclass(value):
         return {one.name: as_document(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, Mapping):

@@ -11,6 +11,7 @@ from repermit.contacts import lookup
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.lists import MailingList
 from repermit.emails.mail_values import ListWords
+from repermit.evidence.signed_checkpoint import own_key
 from repermit.reports.data_recipients import Recipient, list_recipients
 from repermit.reports.held_data import HeldData, count_held_data
 from repermit.reports.outcome_counts import read_acts
@@ -32,6 +33,8 @@ class Term:
 @dataclass(frozen=True, kw_only=True)
 class ProcessingRecord:
     """The record; `texts` is what a reader of each language is told, none if there is but one.
+
+    `evidence_key` is the public half of what signs checkpoints (C2SP), "" if nothing does.
 
     `missing` are the keys of what only the organisation knows and has not said yet.
     """
@@ -56,6 +59,7 @@ class ProcessingRecord:
     retention: tuple[Term, ...]
     measures: tuple[Measure, ...]
     other_measures: str
+    evidence_key: str
     missing: tuple[str, ...] = ()
 
 
@@ -86,6 +90,7 @@ def gather_processing_record(
         retention=_retention(settings),
         measures=list_measures(mailing_list, settings),
         other_measures=notes.texts.get("measures", ""),
+        evidence_key=str(own_key(settings) or ""),
     )
     return replace(record, missing=tuple(dict.fromkeys(_missing_keys(record))))
 

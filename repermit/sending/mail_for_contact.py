@@ -30,8 +30,9 @@ from repermit.emails.fill_draft import DraftFiller
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import ConfirmValues, NoticeValues, ReceiptValues
 from repermit.emails.mime_encoding import Letter
-from repermit.errors import NotFound, RepermitError
-from repermit.evidence import stored_tree
+from repermit.errors import NotFound, Refused, RepermitError
+from repermit.evidence import signed_checkpoint, stored_tree
+from repermit.evidence.entries import Checkpoint
 from repermit.rules.consent import Answer, MailKind
 from repermit.sending.queue import Claim
 from repermit.sending.queued_mail import QueuedMail
@@ -194,8 +195,11 @@ class MailComposer:
             "zone": settings.zone,
         }
         if news := mail_values.read_daily_news(mail.topic):
+            shared["checkpoint"] = self._read_checkpoint(news.seq)
             return admin_notices.draft_daily(news, public_url=settings.public_url, **shared)
         if closing := mail_values.read_closing_news(mail.topic):
+            point = Checkpoint(seq=closing.seq, hash=closing.hash, root=closing.root)
+            shared["checkpoint"] = signed_checkpoint.sign(point, settings).to_json()
             return admin_notices.draft_closing(closing, public_url=settings.public_url, **shared)
         number = admin_notices.read_not_the_person(mail.topic)
         if number is not None:
@@ -203,6 +207,15 @@ class MailComposer:
             return admin_notices.draft_not_the_person(contact_url=contact_url, **shared)
         deadline = Campaign.get_by_id(mail.campaign_id).deadline
         return admin_notices.draft_notice(topic=mail.topic, deadline=deadline, **shared)
+
+    def _read_checkpoint(self, seq: int) -> dict[str, Any] | None:
+        """Return the checkpoint when a mail was owed, None for a mail or a chain without one."""
+        try:
+            # The same at every attempt.
+            found = stored_tree.checkpoint_at(seq) if seq else None
+        except Refused:
+            return None
+        return signed_checkpoint.sign(found, self._settings).to_json() if found else None
 
     def _make_list_label(self, draft: Draft) -> str:
         # Under the key that never changes, since mail programs file by List-Id.

@@ -48,8 +48,8 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Settings:
     """
     _refuse_unknown(document)
     values = _inline_files(document, folder)
-    for table in ("mail", "bounces"):
-        _find_ca_file(table, values.get(table, {}), folder)
+    for key in ("mail.ca_file", "bounces.ca_file", "evidence.timestamp_ca_file"):
+        _find_ca_file(key, values, folder)
     given = _flatten(values)
     mail_account.fill_in(values.get("mail", {}))
     mail_account.choose_port(values.get("bounces", {}))
@@ -59,11 +59,13 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Settings:
         timezone=validation.timezone(values),
         secret_keys=validation.secret_keys(values),
         fingerprint_key=validation.random_key(values.get("fingerprint_key"), "fingerprint_key"),
+        evidence_key=validation.evidence_key(values),
         journal=validation.journal(document, folder),
         **{name: validation.build_table(name, values.get(name, {})) for name in TABLES},
         origins=_origins(document, values),
         given=given,
     )
+    validation.check_timestamps(settings.evidence)
     mail_account.check_mail(settings.mail)
     mail_account.check_bounces(settings.bounces)
     return settings
@@ -137,12 +139,13 @@ def _read_secret(folder: Path, name: object, key: str, kind: str) -> str | list[
     return text.split() if kind == "secret_keys" else text.strip()
 
 
-def _find_ca_file(table: str, values: dict[str, Any], folder: Path) -> None:
-    """Make `ca_file` absolute; what is no text is refused with the rest of its table."""
-    name = values.get("ca_file")
+def _find_ca_file(key: str, values: Mapping[str, Any], folder: Path) -> None:
+    """Make the path of an authority's file absolute; what is no text is refused with its table."""
+    table, _, setting = key.partition(".")
+    name = values.get(table, {}).get(setting)
     if not isinstance(name, str) or not name:
         return
     path = (folder / name).absolute()
     if not path.is_file():
-        raise ConfigError(f"{table}.ca_file: there is no {path}", key=f"{table}.ca_file")
-    values["ca_file"] = str(path)
+        raise ConfigError(f"{key}: there is no {path}", key=key)
+    values[table][setting] = str(path)

@@ -459,6 +459,18 @@ class Web:
     )
 
 
+# --- Who says when a checkpoint was there. --------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceRules:
+    """Who puts timestamps (RFC 3161) over checkpoints; nobody by itself."""
+
+    timestamp_url: str = setting("", N_("Where timestamps come from"), kind="url")
+    # A page that took any path would tell which files there are.
+    timestamp_ca_file: str = setting("", N_("Authority of the timestamps"))
+
+
 # --- All settings. --------------------------------------------------------------------------------
 
 _TIME = Section(page="organisation", title=N_("Time"))
@@ -483,6 +495,8 @@ class Origin(StrEnum):
 class Settings:
     """All settings. Keys are bytes; `secret_keys` has the newest last.
 
+    `evidence_key` is the seed of an Ed25519 key (RFC 8032 §5.1.5), None where nothing is signed.
+
     `journal` is where suppressions are journalled, None for settings that came from no file.
     `path` is the file that they were read from, and `origins` says where those that have not their
     default come from. `given` is what the file itself says of what may be chosen on the pages too,
@@ -505,6 +519,11 @@ class Settings:
     fingerprint_key: bytes = field(
         repr=False, metadata=declare(N_("What fingerprints are made with"), is_secret=True)
     )
+    evidence_key: bytes | None = field(
+        default=None,
+        repr=False,
+        metadata=declare(N_("What checkpoints of the record are signed with"), is_secret=True),
+    )
     journal: Path | None = field(
         default=None, metadata=declare(N_("Where suppressions are journalled"))
     )
@@ -513,6 +532,7 @@ class Settings:
     bounces: Bounces = Bounces()
     campaign: CampaignRules = CampaignRules()
     retention: Retention = Retention()
+    evidence: EvidenceRules = EvidenceRules()
     web: Web = Web()
     path: Path | None = field(default=None, repr=False, compare=False)
     origins: Mapping[str, Origin] = field(default_factory=dict, repr=False, compare=False)
@@ -540,6 +560,7 @@ TABLES: Mapping[str, type] = {
     "bounces": Bounces,
     "campaign": CampaignRules,
     "retention": Retention,
+    "evidence": EvidenceRules,
     "web": Web,
 }
 """The tables of config.toml, in the order of the example."""

@@ -5,6 +5,7 @@ Each refusal is a ConfigError, whose `.key` names the setting.
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import unicodedata
 from collections.abc import Mapping
@@ -17,10 +18,11 @@ from zoneinfo import ZoneInfo
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificates
 
 from repermit.errors import ConfigError
 from repermit.i18n.lazy_text import Joined
-from repermit.settings.definitions import SETTINGS, TABLES
+from repermit.settings.definitions import SETTINGS, TABLES, EvidenceRules
 from repermit.settings.setting_type import Limits, Setting
 from repermit.web_address import is_web_address
 
@@ -133,6 +135,7 @@ def _check_timezone(name: str) -> None:
 
 
 _MINIMUM_KEY_BYTES = 16
+_SEED_BYTES = 32
 _JOURNAL = "suppressions.journal"
 
 
@@ -235,3 +238,37 @@ def random_key(value: object, key: str) -> bytes:
             key=key,
         )
     return value.encode()
+
+
+def check_timestamps(rules: EvidenceRules) -> None:
+    """Refuse an authority whose timestamps could not be checked, or a file without certificate."""
+    key = "evidence.timestamp_ca_file"
+    if rules.timestamp_url and not rules.timestamp_ca_file:
+        raise ConfigError(
+            "%(key)s is missing: the certificate, as PEM, by which timestamps are checked", key=key
+        )
+    if not rules.timestamp_ca_file:
+        return
+    try:
+        load_pem_x509_certificates(Path(rules.timestamp_ca_file).read_bytes())
+    except (ValueError, OSError):
+        raise ConfigError("%(key)s holds no certificate as PEM", key=key) from None
+
+
+def evidence_key(values: Mapping[str, Any]) -> bytes | None:
+    """Return the 32 octets that checkpoints are signed with, None if nothing signs them."""
+    if "evidence_key" not in values:
+        return None
+    given = values["evidence_key"]
+    try:
+        # Both alphabets of base64, as `init` and as `openssl rand -base64 32` write it.
+        plain = str(given).rstrip("=").replace("-", "+").replace("_", "/")
+        octets = base64.b64decode(f"{plain}=", validate=True)
+    except ValueError:
+        octets = b""
+    if not isinstance(given, str) or len(octets) != _SEED_BYTES:
+        raise ConfigError(
+            "evidence_key must be 32 random octets in base64; `openssl rand -base64 32` makes it",
+            key="evidence_key",
+        )
+    return octets

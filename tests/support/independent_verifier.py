@@ -1,13 +1,43 @@
-"""Checks a proof with the standard library alone, by docs/reference/proof-format.md."""
+"""Checks a proof with Python's standard library alone, by docs/reference/proof-format.md."""
 
 import json
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from re import fullmatch as match
+from typing import Any, NamedTuple
+
+from tests.support import independent_record, independent_signatures
 
 FIELDS = set("seq at event list campaign subject actor consent person trace".split())
 CLAIM = set("list subject named controller retention entries wordings record".split())
+NAMES = {"format", *"statement seal paths previous checkpoint".split()}
+FORMATS = {
+    "repermit-proof/1": {"last", "consistency"},
+    "repermit-proof/2": {"last", "consistency", "key", "timestamps"},
+}
+PARTS = ("consent", "person", "trace")
+AT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00"
+SAID = {
+    "confirmed": {"answer": {"yes"}, "basis": {"answer", "sign_up", "imported", "thin"}},
+    "customer": {"basis": {"customer"}},
+    "removed": {"answer": {"no"}},
+}
+TEXTS = (
+    "answer method reason basis by file purpose note proof given_by arrived_at left_at at basis_at "
+    "asked_at asked_again_at reminded_at deadline requested_at confirmed_at address name source "
+    "since mail_wording page_wording wording attest"
+).split()
 WORDS = "mail_wording page_wording wording attest".split()
 text_of = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
+
+class Checked(NamedTuple):
+    """What a proof says: its record, which known keys signed it, and what its timestamps tell."""
+
+    record: dict[str, Any]
+    signers: list[str]
+    stamps: list[tuple[int, datetime]]
 
 
 def need(holds: object, what: str) -> None:
@@ -49,19 +79,71 @@ def lead(seq: int, top: dict[str, Any], path: list[str], older: bytes, leaf: byt
     need(not steps and now == unhex(top["root"]) and (leaf or was == older), "a path")
 
 
-def check(octets: bytes) -> dict[str, Any]:
-    """Return the consent record of a proof that holds; raise ValueError or the like if not."""
+def shaped(proof: dict[str, Any]) -> None:
+    said, seal = proof["statement"], proof["seal"]
+    named, retention, wordings = said["named"], said["retention"], said["wordings"]
+    need(match("[0-9a-f]{32}", said["subject"]) and type(said["list"]) is str, "the statement")
+    need(set(named) == {"salt", "digest"} and set(retention) == {"pii", "proof", "trace"}, "names")
+    is_named = match("[0-9a-f]{32}", named["salt"]) and match("[0-9a-f]{64}", named["digest"])
+    need(is_named or named == {"salt": "", "digest": ""}, "named")
+    texts = [*said["controller"].values(), *retention.values(), *wordings.values()]
+    need(all(type(one) is str for one in texts) and said["entries"], "texts")
+    need(type(said["entries"]) is list and "parts" in seal, "entries")
+    heads = [one["entry"] for one in [*said["entries"], seal]]
+    if "last" in proof:
+        need(proof["last"]["parts"] == {}, "parts of the last entry")
+        heads.append(proof["last"]["entry"])
+    for head in heads:
+        need(type(head["seq"]) is type(head["campaign"]) is int, "numbers")
+        need(head["seq"] > 0 <= head["campaign"] and match(AT, head["at"]), "an entry")
+        is_last = "last" in proof and head is proof["last"]["entry"]
+        need(match("[0-9a-f]{32}", head["subject"]) or (is_last and head["subject"] == ""), "whose")
+        need(all(match("|[0-9a-f]{64}", head[one]) for one in PARTS), "digests")
+        need(all(type(head[one]) is str for one in ("event", "list", "actor")), "texts")
+    need(set(seal["parts"]) == {"consent"}, "the seal's one part")
+    need(seal["entry"]["person"] == seal["entry"]["trace"] == "", "the seal's one part")
+    latest = datetime.fromisoformat(seal["entry"]["at"]) + timedelta(days=1)
+    last_seq = 0
+    for one in said["entries"]:
+        head, told = one["entry"], one["parts"].get("consent", {}).get("content", {})
+        need(datetime.fromisoformat(head["at"]) <= latest, "an entry later than the seal")
+        need(last_seq < head["seq"] < seal["entry"]["seq"], "order")
+        last_seq = head["seq"]
+        for name, values in SAID.get(head["event"], {}).items():
+            need(told.get(name) in {None, "", *values}, "what an event cannot say")
+    for part in [part for one in [*said["entries"], seal] for part in one["parts"].values()]:
+        told = part["content"]
+        need(type(told) is dict and type(told.get("unseen", {})) is dict, "a part")
+        need(all(told.get(one) is None or type(told[one]) is str for one in TEXTS), "texts")
+
+
+def number(text: str) -> int:
+    need(match("0|-?[1-9][0-9]{0,15}", text) and abs(int(text)) < 2**53, "a number")
+    return int(text)
+
+
+def check(octets: bytes, *, keys: Iterable[str] = (), ca_file: str = "") -> Checked:
+    """Return what a proof that holds says; raise ValueError or the like if it does not hold.
+
+    With `keys`, one of them must have signed it; with `ca_file`, that must vouch for timestamps.
+    """
     proof = json.loads(
         octets.decode(),
         object_pairs_hook=lambda two: dict(zip(dict(two), [one[1] for one in two], strict=True)),
+        parse_int=number,
+        parse_float=number,
+        parse_constant=number,
     )
-    need(proof.pop("format") == "repermit-proof/1", "another format")
+    need(proof["format"] in FORMATS and set(proof) - FORMATS[proof["format"]] == NAMES, "names")
     said, seal, paths, top = (proof[one] for one in ("statement", "seal", "paths", "checkpoint"))
-    need(len(proof.keys() - {"last", "consistency"}) == 5 and set(said) == CLAIM, "names")
+    note = top.pop("note") if "key" in proof else ""
+    need(set(said) == CLAIM and set(top) == {"seq", "hash", "root"}, "names")
     words, own, last = said["wordings"], [*said["entries"], seal], proof.get("last", seal)
     need(set(paths) == {str(one["entry"]["seq"]) for one in [*own, last]}, "paths")
     for one in [*own, last]:
+        need(type(paths[str(one["entry"]["seq"])]) is list, "a path")
         lead(one["entry"]["seq"], top, paths[str(one["entry"]["seq"])], b"", leaf_of(one))
+    shaped(proof)
     for shown in [proof["consistency"]] if "consistency" in proof else []:
         need((set(shown), set(shown["earlier"])) == ({"earlier", "path"}, {"seq", "root"}), "names")
         lead(shown["earlier"]["seq"], top, shown["path"], unhex(shown["earlier"]["root"]), b"")
@@ -72,8 +154,47 @@ def check(octets: bytes) -> dict[str, Any]:
     need({part.get(one) for part in told for one in WORDS} - {None, ""} == set(words), "wordings")
     need(all(sha256(words[one].encode()).hexdigest() == one for one in words), "a wording")
     need(told[-1] == {"statement": sha256(text_of(said).encode()).hexdigest()}, "seal")
-    need(seal["entry"]["event"] == "proved", "the seal")
+    need(seal["entry"]["event"] == "proved" and seal["entry"]["list"] == said["list"], "the seal")
     link = sha256(unhex(proof["previous"]) + leaf_of(last)).hexdigest()
     need(top == {"seq": last["entry"]["seq"], "hash": link, "root": top["root"]}, "the checkpoint")
-    need(said["record"]["header"]["pii_principal_id"] == said["subject"], "the record")
-    return dict(said["record"])
+    need(said["record"] == independent_record.record_of(said), "the record")
+    if "key" in proof:
+        independent_signatures.verify_note(note, top, proof["key"])
+    signers = [one for one in keys if signed_by(note, top, one)]
+    need(signers or not list(keys), "no signature of a key that is known")
+    return Checked(dict(said["record"]), signers, stamps_in(proof, top, ca_file))
+
+
+def signed_by(note: str, top: dict[str, Any], key: str) -> bool:
+    try:
+        independent_signatures.verify_note(note, top, key)
+    except ValueError:
+        return False
+    return True
+
+
+def stamps_in(
+    proof: dict[str, Any], top: dict[str, Any], ca_file: str
+) -> list[tuple[int, datetime]]:
+    """Return up to which entry the record was there at which moment."""
+    found = []
+    shown = proof.get("timestamps", [])
+    need("timestamps" not in proof or (type(shown) is list and shown), "timestamps")
+    for one in shown:
+        need(set(one) == {"note", "path", "reply"} and type(one["path"]) is list, "names")
+        point = independent_signatures.read_stamped(one["note"])
+        lead(point["seq"], top, one["path"], unhex(point["root"]), b"")
+        if "key" in proof and names_key(one["note"], proof["key"]):
+            independent_signatures.verify_note(one["note"], point, proof["key"])
+        reply = independent_signatures.base64_of(one["reply"])
+        at = independent_signatures.verify_timestamp(one["note"], reply, ca_file)
+        found.append((point["seq"], at))
+    return found
+
+
+def names_key(note: str, key: str) -> bool:
+    """Say whether a note has a signature that names a key."""
+    name, key_id, _ = key.split("+", 2)
+    text, blank, lines = note.rpartition("\n\n")
+    signed = independent_signatures.signatures_in(lines) if text and blank else []
+    return (name, bytes.fromhex(key_id)) in [(signer, made[:4]) for signer, made in signed]

@@ -134,6 +134,14 @@ def make_news(**overrides: Any) -> DayNews:
     return DayNews(**(values | overrides))
 
 
+CHECKPOINT = {
+    "seq": 1234,
+    "hash": "0123456789abcdef" * 4,
+    "root": "ab" * 32,
+    "note": "a\n\n— b c\n",
+}
+
+
 def make_daily(**overrides: Any) -> Draft:
     values: dict[str, Any] = {
         "news": make_news(),
@@ -142,7 +150,7 @@ def make_daily(**overrides: Any) -> Draft:
         "zone": AMSTERDAM,
         "public_url": "https://ask.example.org/vraag",
     }
-    values |= overrides
+    values |= {"checkpoint": CHECKPOINT} | overrides
     return draft_daily(values.pop("news"), **values)
 
 
@@ -170,7 +178,9 @@ def make_closing(**overrides: Any) -> Draft:
         "public_url": "https://ask.example.org/vraag",
     }
     values |= overrides
-    return draft_closing(values.pop("news"), **values)
+    news = values.pop("news")
+    checkpoint = {"seq": news.seq, "hash": news.hash, "root": news.root}
+    return draft_closing(news, **{"checkpoint": checkpoint, **values})
 
 
 def make_confirm(**overrides: Any) -> Draft:

@@ -13,7 +13,7 @@ from peewee import (
     TextField,
 )
 
-from repermit.db.models.base import Table, moment
+from repermit.db.models.base import Table, moment, moment_or_none
 
 
 class EvidenceHead(Table):
@@ -63,6 +63,28 @@ class EvidenceNode(Table):
         """Found by where it stands."""
 
         primary_key = CompositeKey("level", "place")
+
+
+class EvidenceTimestamp(Table):
+    """A timestamp (RFC 3161) over a checkpoint, from when it is owed.
+
+    `occasion` is why it is owed: "launch 7", "daily 2026-03-02", "deadline 7 …", "closing 7".
+    `note` is the text that is stamped, of the checkpoint at entry `seq`; `reply` the authority's
+    reply (DER) in base64, "" until it has come; `stamped_at` the moment that it tells. `problem` is
+    why the last of `attempts` failed.
+    """
+
+    id = BigAutoField()
+    occasion = CharField(unique=True)
+    due_at = moment()
+    seq = BigIntegerField()
+    note = TextField()
+    reply = TextField(default="")
+    stamped_at = moment_or_none()
+    authority = CharField(default="")
+    attempts = IntegerField(default=0)
+    next_at = moment()
+    problem = CharField(default="")
 
 
 class EvidencePart(Table):

@@ -6,14 +6,15 @@ alone unless something is wrong with it.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from cryptography.x509 import Certificate
 from peewee import fn
 
 from repermit.db.connection import Database, steady_view
@@ -29,14 +30,18 @@ from repermit.evidence.erasable_parts import (
     parts_of_nobody,
     wrongly_erased_proofs,
 )
+from repermit.evidence.signed_checkpoint import sign
 from repermit.evidence.stored_tree import KeptTree, consistency
+from repermit.evidence.timestamp_token import authorities_of
 from repermit.evidence.verify.contacts import check_contacts, deleted_contacts
 from repermit.evidence.verify.counts import check_counts, start_replay
 from repermit.evidence.verify.diagnosis import Fault, How, diagnose
 from repermit.evidence.verify.mails import check_mails
+from repermit.evidence.verify.signatures import first_disagreement
 from repermit.evidence.verify.suppressions import check_journal, check_suppressions
 from repermit.evidence.verify.tables import check_tables
 from repermit.evidence.verify.times import EntryTimes
+from repermit.evidence.verify.timestamps import kept_timestamp_faults
 from repermit.evidence.wordings_shown import Wordings
 from repermit.settings.definitions import Settings
 
@@ -58,6 +63,10 @@ class Verified:
     fault: Fault | None
     consistency: Mapping[str, Any] | None = None
 
+    def signed(self, settings: Settings) -> Verified:
+        """Return the same, its checkpoint signed if the settings have a key."""
+        return replace(self, checkpoint=self.checkpoint and sign(self.checkpoint, settings))
+
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
         return {
@@ -76,6 +85,8 @@ def verify_chain(
     database: Database,
     *,
     known: Checkpoint | None = None,
+    others: Sequence[Checkpoint] = (),
+    authorities: Sequence[Certificate] = (),
     fingerprint_key: bytes | None = None,
     now: datetime | None = None,
 ) -> Verified:
@@ -88,12 +99,15 @@ def verify_chain(
     - `known`: a checkpoint kept elsewhere, which shows a tail that was cut off or rewritten since.
     - `fingerprint_key`: with it, fingerprints of addresses are checked too.
     - `now`: with it, no entry may be of a later time.
+    - `others`: further checkpoints kept elsewhere; `authorities` vouch for timestamps.
     """
     # What comes into it from now on, the database as it is seen below does not have.
     journal_size = database.journal.size() if database.journal else 0
     with steady_view(database):
         walk = _Walk(known, now)
-        fault = next(chain(walk.faults(), walk.table_faults(fingerprint_key, journal_size)), None)
+        beside = walk.table_faults(fingerprint_key, journal_size)
+        stamped = kept_timestamp_faults(authorities)
+        fault = next(chain(walk.faults(), first_disagreement(others), stamped, beside), None)
         earlier = known if known and known.seq and fault is None else None
         shown = consistency(earlier, walk.checkpoint()) if earlier else None
     return Verified(
@@ -311,6 +325,12 @@ def _walk(
     begun: Mapping[str, Any],
 ) -> None:
     key = settings.fingerprint_key
-    found = verify_chain(database, known=known, fingerprint_key=key, now=now)
+    found = verify_chain(
+        database,
+        known=known,
+        authorities=authorities_of(settings),
+        fingerprint_key=key,
+        now=now,
+    )
     task = _task(private_folder(settings, _KIND), settings)
-    task.save_result({**begun, "found": found.to_json()})
+    task.save_result({**begun, "found": found.signed(settings).to_json()})

@@ -25,6 +25,14 @@ from repermit.evidence.proof_file import (
     statement_of,
 )
 from repermit.evidence.stored_tree import check_consistency, check_inclusion
+from repermit.evidence.verify.proof_shape import read_number, shape_faults
+from repermit.evidence.verify.signatures import (
+    FORMATS,
+    checkpoint_names,
+    optional_names,
+    signature_faults,
+)
+from repermit.evidence.verify.timestamps import timestamp_faults
 from repermit.i18n.lazy_text import Joined, Said
 
 # --- Whether a checkpoint agrees with one that was kept elsewhere. --------------------------------
@@ -47,7 +55,7 @@ def agreement(document: Mapping[str, Any], known: Checkpoint) -> Agreement:
     own, earlier = document["checkpoint"], (document.get("consistency") or {}).get("earlier", {})
     if known.seq not in {own["seq"], earlier.get("seq")}:
         return Agreement.UNTOLD
-    if known.to_json() == own:
+    if known == Checkpoint.from_json(own):
         return Agreement.SAME
     goes_on = {"seq": known.seq, "root": known.root} == earlier
     return Agreement.GOES_ON if goes_on else Agreement.DIFFERS
@@ -132,9 +140,13 @@ def _read_document(octets: bytes, most: int) -> dict[str, Any]:
         raise Refused("it has more than %(most)s octets", most=most)
     try:
         document: dict[str, Any] = json.loads(
-            octets.decode(), object_pairs_hook=_make_object, parse_constant=_refuse_constant
+            octets.decode(),
+            object_pairs_hook=_make_object,
+            parse_constant=_refuse_constant,
+            parse_int=read_number,
+            parse_float=read_number,
         )
-    except _OtherForm:
+    except (_OtherForm, Refused):
         raise
     except ValueError:
         raise _OtherForm(Said("it is no JSON")) from None
@@ -155,8 +167,9 @@ def _refuse_constant(constant: str) -> None:
 def _faults(document: dict[str, Any]) -> Iterator[Said]:
     """Yield what does not hold, in the order in which a reader would look."""
     # Of proofs that were sealed one after the other, all but the newest name a later last entry.
-    _require_names(document, _DOCUMENT | (_WHERE_ASKED & document.keys()))
-    if document["format"] != FORMAT:
+    may = _WHERE_ASKED | optional_names(document)
+    _require_names(document, _DOCUMENT | (may & document.keys()))
+    if document["format"] not in FORMATS:
         its_format = repr(document["format"])
         yield Said("its format is %(found)s, not %(format)s", found=its_format, format=FORMAT)
         return
@@ -169,8 +182,11 @@ def _faults(document: dict[str, Any]) -> Iterator[Said]:
     ):
         yield Said("the consent record does not say what the entries say")
     last = document.get("last", seal)
+    yield from shape_faults(document)
     yield from _faults_of_seal(statement, seal)
     yield from _faults_of_last(document, last)
+    yield from signature_faults(document)
+    yield from timestamp_faults(document)
     yield from _faults_of_paths(document, [*statement["entries"], seal, last])
     if "consistency" in document:
         yield from faults_of_consistency(document)
@@ -237,7 +253,7 @@ def _faults_of_last(document: dict[str, Any], last: dict[str, Any]) -> Iterator[
     if "last" in document:
         yield from _faults_of_entry(last)
     entry, checkpoint, previous = last["entry"], document["checkpoint"], document["previous"]
-    _require_names(checkpoint, {"seq", "hash", "root"})
+    _require_names(checkpoint, checkpoint_names(document))
     if entry["seq"] != checkpoint["seq"]:
         yield Said("entry %(seq)s is not the last one before the checkpoint", seq=_number(entry))
     if not _HASH.fullmatch(previous) or link(previous, _leaf(entry)) != checkpoint["hash"]:

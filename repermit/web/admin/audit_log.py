@@ -237,6 +237,7 @@ ACTS: Mapping[str, str] = {
     "user_removed": N_("removed a user"),
     "backed_up": N_("backed the database up"),
     "restored": N_("restored the database"),
+    "evidence_key": N_("changed the key that signs checkpoints"),
     "settings_changed": N_("changed the settings"),
     "text_corrected": N_("corrected what mails and pages say"),
     "token_made": N_("made a token"),

@@ -19,7 +19,7 @@ from repermit.campaigns import enqueue_asks, progress
 from repermit.contacts import human_replies
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList, find_list
-from repermit.evidence import stored_tree
+from repermit.evidence import signed_checkpoint
 from repermit.expiry import downtime
 from repermit.privacy import scheduled_erasure
 from repermit.reports import statistics
@@ -115,7 +115,7 @@ def render_campaign(mailing_list: MailingList, *, status: int = 200, **typed: An
         extending={**_NO_EXTENSION, **typed},
         retention=site.settings.retention,
         due=list_due_erasures(mailing_list),
-        checkpoint=stored_tree.checkpoint(),
+        checkpoint=signed_checkpoint.take(site.settings),
         **_make_changing_fields(mailing_list),
     )
 

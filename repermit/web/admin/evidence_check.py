@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, jsonify, request
 
+from repermit.evidence import evidence_key, signed_checkpoint
 from repermit.evidence.entries import Checkpoint
-from repermit.evidence.verify import chain, proof
+from repermit.evidence.timestamp_token import authorities_of
+from repermit.evidence.verify import chain, proof, signatures
 from repermit.evidence.verify.chain import Walk
 from repermit.evidence.verify.diagnosis import How
 from repermit.evidence.verify.proof import Agreement
+from repermit.evidence.verify.timestamps import stamps_of
 from repermit.i18n.lazy_text import N_
 from repermit.privacy import proof_text
 from repermit.web.admin.audit_log import describe_actor, list_emails
@@ -39,11 +42,7 @@ if TYPE_CHECKING:
 
 def read_checkpoint(text: str) -> Checkpoint | None:
     """Return the checkpoint in what was pasted, None for nothing; raises ValueError for others."""
-    try:
-        # Whoever types what stands in a receipt by mail types capitals.
-        return Checkpoint.from_json(json.loads(text.lower())) if text.strip() else None
-    except RecursionError:
-        raise ValueError from None
+    return signed_checkpoint.read_kept(text) if text.strip() else None
 
 
 # --- How the record fails, in the page's language. ------------------------------------------------
@@ -133,6 +132,8 @@ _AGREEMENTS: Mapping[Agreement | None, tuple[str, str]] = {
 
 _NO_RESULT = {
     "faults": (),
+    "signature": None,
+    "stamps": (),
     "agreement": None,
     "told": (),
     "gone": (),
@@ -211,6 +212,8 @@ def _check_file(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
     document = checked.document
     zone = get_site().settings.zone
     return {
+        "signature": _describe_signature(document),
+        "stamps": _describe_timestamps(document),
         "agreement": _describe_agreement(document, known),
         "told": proof_text.telling(document, language=get_page_language(), zone=zone),
         "gone": checked.gone,
@@ -225,6 +228,39 @@ def _check_consistency(shown: Mapping[str, Any], known: Checkpoint | None) -> di
     except (ValueError, LookupError, TypeError, AttributeError):
         faults = (gettext("it does not show that a record goes on from an earlier checkpoint"),)
     return {"faults": faults} if faults else {"agreement": _describe_agreement(shown, known)}
+
+
+def _describe_timestamps(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what each timestamp of a proof shows: the kind of note, and its words."""
+    zone = get_site().settings.zone
+    try:
+        found = stamps_of(document, authorities_of(get_site().settings))
+    except ValueError:
+        text = gettext("Its timestamps are not of the authority that the settings name.")
+        return [("warning", text)]
+    return [
+        (
+            "done" if one.is_checked else "warning",
+            gettext(
+                "Entries up to %(seq)s lay in the record before %(moment)s, says %(who)s.",
+                seq=one.seq,
+                moment=proof_text.moment(
+                    one.at.isoformat(), language=get_page_language(), zone=zone
+                ),
+                who=one.by,
+            ),
+        )
+        for one in found
+    ]
+
+
+def _describe_signature(document: Mapping[str, Any]) -> tuple[str, str]:
+    """Return whether a proof is signed with a key of this record: the kind of note, its words."""
+    if signatures.signers(document, evidence_key.known_keys(get_site().settings)):
+        return "done", gettext("It is signed with a key of this record.")
+    if "key" in document:
+        return "warning", gettext("It is signed, with a key that this record does not know.")
+    return "warning", gettext("It is not signed: whoever wrote it may have made all of it.")
 
 
 def _describe_agreement(document: Mapping[str, Any], known: Checkpoint | None) -> tuple[str, str]:

@@ -112,6 +112,7 @@ def test_what_is_right_works(checking: Checking) -> None:
     assert [code for code in codes(report) if not code.startswith("database_room")] == [
         "config_ok",
         "keys_ok",
+        "keys_unsigned",
         "database_ok",
         "list_ok",
         "smtp_open",
@@ -260,7 +261,7 @@ def test_files_are_looked_at_where_they_are_known(checking: Checking, tmp_path: 
         config_path=path,
         nameserver=checking.server.address,
     )
-    assert codes(report, "keys") == ["keys_readable"]
+    assert codes(report, "keys") == ["keys_readable", "keys_unsigned"]
 
 
 def test_a_bad_nameserver_is_refused(checking: Checking) -> None:

@@ -60,7 +60,7 @@ def test_a_proof_is_one_private_file_and_a_page_beside_it(asked: Desk) -> None:
     path, page = asked.folder / "anna.json", asked.folder / "anna.html"
     assert f"The proof is in {path}; {page} is for reading and printing." in told
     assert all(stat.S_IMODE(one.stat().st_mode) == 0o600 for one in (path, page))
-    record = independent_verifier.check(path.read_bytes())
+    record = independent_verifier.check(path.read_bytes()).record
     assert record["event"][-1]["event_state"] == "dpv:ConsentGiven"
     text = page.read_text("utf-8")
     for word in (ANNA, "by phone, to Els", record["header"]["pii_principal_id"], "Nieuws van"):

@@ -10,6 +10,7 @@ from repermit.emails.mail_values import read_closing_news, read_daily_news
 from repermit.errors import AddressError
 from repermit.i18n.catalogues import languages
 from tests.support.mail_builders import (
+    CHECKPOINT,
     make_closing,
     make_closing_news,
     make_daily,
@@ -47,6 +48,13 @@ def test_the_daily_mail_of_a_sensitive_list_shows_nothing_outside_its_body() -> 
 def test_the_daily_mail_needs_somebody_to_go_to() -> None:
     with pytest.raises(AddressError):
         make_daily(organisation=make_practice(email=""))
+
+
+def test_the_daily_mail_holds_the_checkpoint_where_there_is_one() -> None:
+    draft = make_daily()
+    assert json.dumps(CHECKPOINT) in draft.text
+    assert str(CHECKPOINT["hash"]) in draft.html
+    assert "verify --checkpoint" not in make_daily(checkpoint=None).text
 
 
 @pytest.mark.parametrize("language", languages())

@@ -13,6 +13,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.emails import mail_values
 from repermit.emails.mail_values import DayNews
+from repermit.evidence import stored_tree
 from repermit.reports import daily_mail
 from repermit.rules.consent import CampaignState, Reason
 from tests.support.builders import (
@@ -76,7 +77,16 @@ def test_it_tells_what_came_and_how_all_stand(
     assert owe(database, FOUR) == 1
     assert told() == [
         mail_values.DayNews(
-            since=NOW, yes=2, no=1, withdrawn=1, others=2, asked=5, all_yes=1, all_no=3, silent=1
+            since=NOW,
+            yes=2,
+            no=1,
+            withdrawn=1,
+            others=2,
+            asked=5,
+            all_yes=1,
+            all_no=3,
+            silent=1,
+            seq=stored_tree.checkpoint().seq,
         )
     ]
 

@@ -307,6 +307,7 @@ DETAILS: list[tuple[str, dict[str, Any], str]] = [
 ]
 # Of these who did it, on which list and about whom says all that is known.
 ALL_SAID = {
+    "evidence_key",
     "given_up",
     "handed_in",
     "logged_out",

@@ -445,7 +445,7 @@ def test_the_proof_is_downloaded_as_the_file_to_check_and_the_page_to_print(
     assert "A proof about this person was made" in look(client, page_of(contact))
     with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
         assert archive.namelist() == [f"{name}.json", f"{name}.html"]
-        record = independent_verifier.check(archive.read(f"{name}.json"))
+        record = independent_verifier.check(archive.read(f"{name}.json")).record
         assert "De persoon zei Nee" in archive.read(f"{name}.html").decode()
     assert record["event"][-1]["event_state"] == "dpv:ConsentRefused"
     last = Evidence.select().order_by(Evidence.seq.desc()).get()

@@ -6,6 +6,7 @@ import fcntl
 import io
 import json
 import zipfile
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -171,6 +172,21 @@ def test_a_proof_is_told_in_words_and_held_against_a_checkpoint(
     assert "It does not agree with your checkpoint" in check(client, octets, other)
     elsewhere = {**own, "seq": own["seq"] + 5}
     assert "cannot be told from this file" in check(client, octets, elsewhere)
+
+
+def test_it_is_told_who_signed_a_proof(
+    database: Database, mailing_list: MailingList, settings: Settings, admin: User
+) -> None:
+    signing = client_of(Pages(database, replace(settings, evidence_key=bytes(range(32)))), admin)
+    unsigned = client_of(Pages(database, settings), admin)
+    octets = prove(database, mailing_list, signing)
+    assert "It is signed with a key of this record." in check(signing, octets)
+    assert "with a key that this record does not know" in check(unsigned, octets)
+    note = json.loads(octets)["checkpoint"]["note"]
+    data = {"checkpoint": note, "csrf_token": csrf_token(signing)}
+    file = (io.BytesIO(octets), "proof.json")
+    answer = signing.post(f"{URL}/proof", data={**data, "file": file}, headers=ENGLISH)
+    assert "It agrees with your checkpoint" in words_of(answer)
 
 
 def test_parts_that_are_gone_are_counted(

@@ -46,7 +46,7 @@ class HurriedClock(ManualClock):
 
 @pytest.fixture
 def pages(database: Database) -> Pages:
-    return Pages(database, make_settings())
+    return Pages(database, make_settings(evidence_key=bytes(range(32))))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -18,7 +19,7 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.errors import NotFound
-from repermit.evidence import stored_tree
+from repermit.evidence import signed_checkpoint, stored_tree
 from repermit.exports import export
 from repermit.rules.consent import Answer, Basis, CampaignState, MailKind, MailState, Status
 from repermit.sending import queued_mail, send_due
@@ -114,6 +115,22 @@ def test_a_receipt_says_later_that_the_consent_was_withdrawn_and_keeps_its_times
         ("dpv:ConsentGiven", NOW.isoformat()),
         ("dpv:ConsentWithdrawn", YEARS_LATER.isoformat()),
     ]
+
+
+def test_a_receipt_as_json_holds_the_signed_note(
+    pages: Pages, asked: Contact, database: Database
+) -> None:
+    settings = replace(pages.settings, evidence_key=bytes(range(32)))
+    signing = Pages(database, settings, clock=pages.clock)
+    signing.post("yes", asked.uid)
+    receipt = json.loads(
+        signing.client.get(f"{signing.path('receipt', asked.uid)}/receipt.json").text
+    )
+    assert not problems_of(receipt, "consent-receipt")
+    point = signed_checkpoint.read_kept(json.dumps(receipt))
+    key = signed_checkpoint.own_key(settings)
+    assert key
+    assert signed_checkpoint.signers(point, [key]) == [key]
 
 
 def test_a_receipt_is_of_whoever_answered_and_is_held(

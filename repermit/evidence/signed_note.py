@@ -1,0 +1,132 @@
+"""Signed notes: a text with Ed25519 signatures below it (https://c2sp.org/signed-note). Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+_ED25519 = b"\x01"
+_ID_BYTES = 4
+_KEY_BYTES = 32
+_MARK = "— "
+_VERIFIER_KEY = re.compile(r"([^+\s]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+={0,2})")
+
+LARGEST = 100_000
+"""Characters that a note may have: a few hundred without its signatures, 200 for each of those."""
+
+
+def key_id(name: str, public: bytes) -> bytes:
+    """Return the first four octets of SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key)."""
+    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:_ID_BYTES]
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """The public half of a key, `public` in 32 octets, with the name under which it signs."""
+
+    name: str
+    public: bytes
+
+    def __str__(self) -> str:
+        """Return it as a C2SP verifier key: name+id+base64(0x01 ‖ public key)."""
+        told = base64.b64encode(_ED25519 + self.public).decode()
+        return f"{self.name}+{self.id.hex()}+{told}"
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Read a verifier key; raises ValueError for another text."""
+        found = _VERIFIER_KEY.fullmatch(text)
+        if not found:
+            raise ValueError("no verifier key: name+id+base64")
+        name, its_id, told = found.groups()
+        octets = base64.b64decode(told, validate=True)
+        key = cls(name, octets[1:])
+        # Of several base64 texts that mean the same octets only one is right.
+        is_whole = len(key.public) == _KEY_BYTES and octets[:1] == _ED25519
+        if not is_whole or key.id.hex() != its_id or str(key) != text:
+            raise ValueError("a verifier key whose parts do not belong together")
+        return key
+
+    @property
+    def id(self) -> bytes:
+        """Return the four octets by which a signature names its key."""
+        return key_id(self.name, self.public)
+
+
+def public_key(name: str, seed: bytes) -> PublicKey:
+    """Return the public half of the key whose private half is `seed` (RFC 8032 §5.1.5)."""
+    public = Ed25519PrivateKey.from_private_bytes(seed).public_key()
+    return PublicKey(name, public.public_bytes_raw())
+
+
+def sign_note(text: str, *, name: str, seed: bytes) -> str:
+    """Return a text, whose last line must end, as a note under one signature.
+
+    Ed25519 is deterministic: the same text gives the same note.
+    """
+    signature = Ed25519PrivateKey.from_private_bytes(seed).sign(text.encode())
+    told = base64.b64encode(public_key(name, seed).id + signature).decode()
+    return f"{text}\n{_MARK}{name} {told}\n"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One signature line: the name and the id of its key, and what that made."""
+
+    name: str
+    id: bytes
+    octets: bytes
+
+
+@dataclass(frozen=True)
+class Note:
+    """A note: its text, with the line break at its end, and the signatures below."""
+
+    text: str
+    signatures: tuple[Signature, ...]
+
+    @classmethod
+    def read(cls, note: str) -> Self:
+        """Read a note, whose signatures are not checked yet; raises ValueError for another text."""
+        text, separator, lines = note.rpartition("\n\n")
+        is_plain = not any(sign < " " for sign in note.replace("\n", ""))
+        if not (separator and lines.endswith("\n") and is_plain and len(note) <= LARGEST):
+            raise ValueError("no signed note")
+        return cls(f"{text}\n", tuple(map(_signature, lines[:-1].split("\n"))))
+
+    def signers(self, keys: Sequence[PublicKey]) -> list[PublicKey]:
+        """Return those of some keys that signed this; others' signatures are left alone.
+
+        Raises ValueError where a signature names one of these keys and is not by it.
+        """
+        return [key for key in keys if self._is_signed_by(key)]
+
+    def _is_signed_by(self, key: PublicKey) -> bool:
+        own = [one for one in self.signatures if (one.name, one.id) == (key.name, key.id)]
+        try:
+            for one in own:
+                Ed25519PublicKey.from_public_bytes(key.public).verify(
+                    one.octets, self.text.encode()
+                )
+        except InvalidSignature:
+            raise ValueError("a signature is not by the key that it names") from None
+        return bool(own)
+
+
+def _signature(line: str) -> Signature:
+    name, _, told = line.removeprefix(_MARK).partition(" ")
+    try:
+        octets = base64.b64decode(told, validate=True)
+    except ValueError:
+        octets = b""
+    is_whole = len(octets) > _ID_BYTES and base64.b64encode(octets).decode() == told
+    if not line.startswith(_MARK) or not name or "+" in name or not is_whole:
+        raise ValueError("no signature line")
+    return Signature(name, octets[:_ID_BYTES], octets[_ID_BYTES:])

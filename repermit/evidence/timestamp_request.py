@@ -1,0 +1,137 @@
+"""Asking an authority for the timestamps that are owed (RFC 3161 §3.4, by HTTP)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import requests
+from cryptography import x509
+
+from repermit.clock import Clock
+from repermit.db.connection import Database
+from repermit.db.models.evidence import EvidenceTimestamp
+from repermit.evidence import timestamp_token, timestamps
+from repermit.settings.definitions import Settings
+
+_SECONDS = 15.0
+_FIRST_REST = timedelta(minutes=1)
+_LONGEST_REST = timedelta(hours=1)
+_MOST_DOUBLED = 6
+_LONGEST_PROBLEM = 200
+_HEADERS = {
+    "Content-Type": "application/timestamp-query",
+    "Accept": "application/timestamp-reply",
+    "User-Agent": "repermit",
+}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Requested:
+    """How many timestamps came, and how many are tried again later."""
+
+    came: int = 0
+    failed: int = 0
+
+
+def request_timestamps(
+    database: Database,
+    *,
+    settings: Settings,
+    clock: Clock,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Requested:
+    """Ask for each timestamp that is owed and whose time has come; what fails is tried again.
+
+    After a minute at first, after an hour at most. Any number of processes may do this at once.
+    """
+    if not settings.evidence.timestamp_url:
+        return Requested()
+    try:
+        authorities = timestamp_token.read_authorities(settings.evidence.timestamp_ca_file)
+    except (ValueError, OSError):
+        _log.warning("no timestamps: evidence.timestamp_ca_file cannot be read")
+        return Requested()
+    came = failed = 0
+    for row in timestamps.waiting():
+        if should_stop():
+            break
+        now = clock.now()
+        if row.next_at > now or not _claim(database, row, now):
+            continue
+        is_there = _request(database, row, settings.evidence.timestamp_url, authorities)
+        came, failed = came + is_there, failed + (not is_there)
+    return Requested(came, failed)
+
+
+def _claim(database: Database, row: EvidenceTimestamp, now: datetime) -> bool:
+    """Put the next try off, so that nobody else asks meanwhile; say whether that was ours to do."""
+    rest = min(_FIRST_REST * 2 ** min(row.attempts, _MOST_DOUBLED), _LONGEST_REST)
+    with database.atomic():
+        return bool(
+            EvidenceTimestamp.update(next_at=now + rest, attempts=row.attempts + 1)
+            .where(
+                EvidenceTimestamp.id == row.id,
+                EvidenceTimestamp.reply == "",
+                EvidenceTimestamp.attempts == row.attempts,
+            )
+            .execute()
+        )
+
+
+def _request(
+    database: Database, row: EvidenceTimestamp, url: str, authorities: Sequence[x509.Certificate]
+) -> bool:
+    asked = timestamp_token.make_request(row.note)
+    try:
+        reply = _post(url, asked.octets)
+        token = timestamp_token.read_token(
+            reply, row.note, authorities=authorities, nonce=asked.nonce
+        )
+    except (requests.RequestException, ValueError) as error:
+        # Of requests' own words the address is all that is not said by the kind.
+        told = type(error).__name__ if isinstance(error, requests.RequestException) else str(error)
+        _log.warning("no timestamp (%s): %s", row.occasion.partition(" ")[0], told)
+        _keep(database, row, problem=told[:_LONGEST_PROBLEM])
+        return False
+    _keep(
+        database,
+        row,
+        reply=timestamps.encode(reply),
+        stamped_at=token.at,
+        authority=token.by[:_LONGEST_PROBLEM],
+        problem="",
+    )
+    return True
+
+
+def _keep(database: Database, row: EvidenceTimestamp, **values: object) -> None:
+    with database.atomic():
+        EvidenceTimestamp.update(**values).where(
+            EvidenceTimestamp.id == row.id, EvidenceTimestamp.reply == ""
+        ).execute()
+
+
+def _post(url: str, octets: bytes) -> bytes:
+    with requests.Session() as session:
+        # A proxy of the environment, or a login in a file of its user, is nobody's wish here.
+        session.trust_env = False
+        with closing(
+            session.post(
+                url,
+                data=octets,
+                headers=_HEADERS,
+                timeout=_SECONDS,
+                allow_redirects=False,
+                stream=True,
+            )
+        ) as response:
+            if response.status_code != requests.codes.ok:
+                raise ValueError(f"the authority answers {response.status_code}")
+            found = response.raw.read(timestamp_token.LARGEST + 1, decode_content=True)
+            return bytes(found)

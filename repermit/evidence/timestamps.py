@@ -1,0 +1,151 @@
+"""Timestamps over checkpoints: when one is owed, what was kept, and which of them a proof shows."""
+
+from __future__ import annotations
+
+import base64
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from repermit.db.connection import Database
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.evidence import EvidenceTimestamp
+from repermit.errors import Refused
+from repermit.evidence import signed_checkpoint
+from repermit.evidence.entries import Checkpoint
+from repermit.evidence.signed_checkpoint import read_stamped
+from repermit.evidence.stored_tree import Paths
+from repermit.rules.consent import CampaignState
+from repermit.settings.definitions import Settings
+
+# --- When one is owed. ----------------------------------------------------------------------------
+
+# What is older than the installation's timestamps, or came with a restored database, is left alone.
+_STILL_OWED = timedelta(days=7)
+_RUNNING = (CampaignState.SENDING, CampaignState.PAUSED, CampaignState.OPEN)
+
+
+def owe_timestamps(database: Database, *, settings: Settings, now: datetime) -> int:
+    """Owe a timestamp for each occasion that has come; return how many there were.
+
+    At launch, on each day while a campaign runs, at its deadline and its closing. The checkpoint is
+    that of now. Nothing is owed twice, however many processes do this at once.
+    """
+    if not settings.evidence.timestamp_url:
+        return 0
+    new = sorted(set(_occasions(settings, now)) - _owed_since(now))
+    return sum(_owe(database, occasion, settings, now) for occasion in new)
+
+
+def _occasions(settings: Settings, now: datetime) -> Iterator[str]:
+    since = now - _STILL_OWED
+    campaigns = Campaign.select().where(
+        Campaign.state.in_(_RUNNING) | (Campaign.launched_at > since) | (Campaign.closed_at > since)
+    )
+    for campaign in campaigns:
+        if since < campaign.launched_at <= now:
+            yield f"launch {campaign.id}"
+        if campaign.state == CampaignState.CANCELLED:
+            continue
+        if campaign.state in _RUNNING:
+            yield f"daily {now.astimezone(settings.zone).date()}"
+        if since < campaign.deadline <= now:
+            yield f"deadline {campaign.id} {campaign.deadline.isoformat()}"
+        if campaign.closed_at and since < campaign.closed_at <= now:
+            yield f"closing {campaign.id}"
+
+
+def _owed_since(now: datetime) -> set[str]:
+    query = EvidenceTimestamp.select(EvidenceTimestamp.occasion)
+    recent = query.where(EvidenceTimestamp.due_at > now - 2 * _STILL_OWED)
+    return {row.occasion for row in recent}
+
+
+def _owe(database: Database, occasion: str, settings: Settings, now: datetime) -> bool:
+    with database.atomic():
+        point = signed_checkpoint.take(settings)
+        values = {
+            "occasion": occasion,
+            "due_at": now,
+            "next_at": now,
+            "seq": point.seq,
+            "note": signed_checkpoint.note_text(point, settings),
+        }
+        own = EvidenceTimestamp.select().where(EvidenceTimestamp.occasion == occasion)
+        if own.exists():
+            return False
+        # On PostgreSQL another process may be quicker still.
+        EvidenceTimestamp.insert(**values).on_conflict_ignore().execute()
+        return True
+
+
+# --- What was kept. -------------------------------------------------------------------------------
+
+
+def waiting() -> list[EvidenceTimestamp]:
+    """Return the timestamps that are owed and have not come yet, the oldest first."""
+    query = EvidenceTimestamp.select().where(EvidenceTimestamp.reply == "")
+    return list(query.order_by(EvidenceTimestamp.id))
+
+
+def kept() -> list[EvidenceTimestamp]:
+    """Return the timestamps that have come, by the entry of their checkpoint, without texts."""
+    model = EvidenceTimestamp
+    query = model.select(model.id, model.seq, model.stamped_at).where(model.reply != "")
+    return list(query.order_by(model.seq, model.id))
+
+
+# --- Which of them a proof shows. -----------------------------------------------------------------
+
+
+class Timestamps:
+    """The timestamps that have come, for the proofs under one checkpoint."""
+
+    def __init__(self, checkpoint: Checkpoint, paths: Paths) -> None:
+        self._checkpoint = checkpoint
+        self._paths = paths
+        # Of several over one checkpoint the first that came.
+        found = {row.seq: row.id for row in reversed(kept()) if row.seq <= checkpoint.seq}
+        self._seqs = sorted(found)
+        self._numbers = found
+        self._shown: dict[int, dict[str, Any] | None] = {}
+
+    def of(self, entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return, for each entry of a proof, the first timestamp over a checkpoint that has it.
+
+        Each is {"note": the text that is stamped, "path": how the proof's checkpoint goes on from
+        that, "reply": the authority's reply (DER) in base64}, by its entry and none twice.
+        """
+        places = {bisect_left(self._seqs, one["entry"]["seq"]) for one in entries}
+        seqs = [self._seqs[place] for place in sorted(places) if place < len(self._seqs)]
+        return [shown for seq in seqs if (shown := self._show(seq))]
+
+    def _show(self, seq: int) -> dict[str, Any] | None:
+        if seq not in self._shown:
+            self._shown[seq] = self._made(seq)
+        return self._shown[seq]
+
+    def _made(self, seq: int) -> dict[str, Any] | None:
+        """Return what a proof shows of a timestamp, None if the record does not go on from it."""
+        row = EvidenceTimestamp.get_by_id(self._numbers[seq])
+        try:
+            path = self._paths.from_earlier(read_stamped(row.note))
+        except (Refused, ValueError):
+            return None
+        return {"note": row.note, "path": list(path), "reply": row.reply}
+
+
+def encode(reply: bytes) -> str:
+    """Return an authority's reply as it is kept."""
+    return base64.b64encode(reply).decode()
+
+
+def decode(kept_reply: Any) -> bytes:
+    """Return the octets of a reply; raises ValueError for what is no base64."""
+    if not isinstance(kept_reply, str):
+        raise ValueError("no text")  # noqa: TRY004  as for any other that is no reply
+    octets = base64.b64decode(kept_reply, validate=True)
+    if encode(octets) != kept_reply:
+        raise ValueError("base64 in another form")
+    return octets

@@ -1,0 +1,89 @@
+"""Whether proofs and checkpoints are signed, and by whom. Pure, but for `first_disagreement`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from repermit.errors import Refused
+from repermit.evidence import signed_checkpoint, stored_tree
+from repermit.evidence.entries import Checkpoint
+from repermit.evidence.proof_file import FORMAT, SIGNED_FORMAT
+from repermit.evidence.signed_note import PublicKey
+from repermit.evidence.verify.diagnosis import Fault, How
+from repermit.i18n.lazy_text import Said
+
+# --- Proofs. --------------------------------------------------------------------------------------
+
+FORMATS = (FORMAT, SIGNED_FORMAT)
+_OPTIONAL: Mapping[str, frozenset[str]] = {SIGNED_FORMAT: frozenset({"key", "timestamps"})}
+
+
+def optional_names(document: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names that a proof may have because of its format."""
+    return _OPTIONAL.get(str(document.get("format")), frozenset())
+
+
+def checkpoint_names(document: Mapping[str, Any]) -> set[str]:
+    """Return the names that a proof's checkpoint must have."""
+    return {"seq", "hash", "root"} | ({"note"} if "key" in document else set())
+
+
+def signature_faults(document: Mapping[str, Any]) -> Iterator[Said]:
+    """Yield what is wrong with the signature of a proof that has one, by the key that it names.
+
+    Raises TypeError for a document of another form.
+    """
+    if "key" not in document:
+        return
+    note = document["checkpoint"]["note"]
+    if not isinstance(document["key"], str) or not isinstance(note, str):
+        raise TypeError
+    try:
+        key = PublicKey.read(document["key"])
+        is_signed = bool(signed_checkpoint.signers(_checkpoint(document), [key]))
+    except ValueError:
+        is_signed = False
+    if not is_signed:
+        yield Said("the checkpoint is not signed by the key that the proof names")
+
+
+def signers(document: Mapping[str, Any], keys: Sequence[PublicKey]) -> list[PublicKey]:
+    """Return those of some keys that signed the checkpoint of a document that holds."""
+    try:
+        return signed_checkpoint.signers(_checkpoint(document), keys)
+    except ValueError:
+        return []
+
+
+def _checkpoint(document: Mapping[str, Any]) -> Checkpoint:
+    found = document["checkpoint"]
+    return Checkpoint(found["seq"], found["hash"], found["root"], found.get("note", ""))
+
+
+# --- Several checkpoints that were kept elsewhere. ------------------------------------------------
+
+
+def first_disagreement(kept: Sequence[Checkpoint]) -> Iterator[Fault]:
+    """Yield a fault for the first checkpoint, by its entry, with which a chain does not agree.
+
+    The chain must hold by itself, so that its tree is that of its entries.
+    """
+    last = stored_tree.checkpoint().seq
+    for known in sorted(kept, key=lambda one: one.seq):
+        if known.seq > last:
+            yield Fault(last + 1, How.CUT, f"the checkpoint knows {known.seq}")
+            return
+        if not _agrees(known):
+            what = f"at {known.seq} or before: the checkpoint says otherwise"
+            yield Fault(known.seq, How.REWRITTEN, what)
+            return
+
+
+def _agrees(known: Checkpoint) -> bool:
+    if known.seq == 0:
+        return True
+    try:
+        return stored_tree.checkpoint_at(known.seq) == known
+    except Refused:
+        return False

@@ -1,0 +1,126 @@
+"""Whether the timestamps in a proof, and those that are kept beside the record, hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography import x509
+
+from repermit.db.models.evidence import EvidenceTimestamp
+from repermit.errors import Refused
+from repermit.evidence import signed_checkpoint, stored_tree, timestamp_token, timestamps
+from repermit.evidence.entries import Checkpoint
+from repermit.evidence.signed_note import PublicKey
+from repermit.evidence.verify.diagnosis import Fault, How
+from repermit.i18n.lazy_text import Said
+
+# --- Those in a proof. ----------------------------------------------------------------------------
+
+_NAMES = {"note", "path", "reply"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stamp:
+    """That the entries up to `seq` lay in the record before `at`, as `by` says.
+
+    `is_checked` says that the authority's signature was verified.
+    """
+
+    seq: int
+    at: datetime
+    by: str
+    is_checked: bool
+
+
+def timestamp_faults(document: Mapping[str, Any]) -> Iterator[Said]:
+    """Yield what is wrong with the timestamps of a proof, but for who vouches for them.
+
+    Raises ValueError, LookupError, TypeError or AttributeError for a document of another form.
+    """
+    if "timestamps" not in document:
+        return
+    point, shown = Checkpoint.from_json(document["checkpoint"]), document["timestamps"]
+    if not isinstance(shown, list) or not shown:
+        raise TypeError
+    key = PublicKey.read(document["key"]) if "key" in document else None
+    for one in shown:
+        if one.keys() != _NAMES:
+            raise TypeError
+        stamped = signed_checkpoint.read_stamped(one["note"])
+        path = {"earlier": {"seq": stamped.seq, "root": stamped.root}, "path": one["path"]}
+        if not stored_tree.check_consistency(path, point):
+            yield Said(
+                "the checkpoint does not go on from the one that has a timestamp, at %(seq)s",
+                seq=str(stamped.seq),
+            )
+        elif stamped.note and key and not _is_in_order(stamped, key):
+            yield Said("a timestamp is of a checkpoint with a wrong signature")
+        elif not _is_of(one):
+            yield Said("the timestamp at %(seq)s is of another checkpoint", seq=str(stamped.seq))
+
+
+def _is_in_order(stamped: Checkpoint, key: PublicKey) -> bool:
+    """Say whether a stamped note is not wrongly signed in the name of a proof's key."""
+    try:
+        signed_checkpoint.signers(stamped, [key])
+    except ValueError:
+        return False
+    return True
+
+
+def _is_of(one: Mapping[str, Any]) -> bool:
+    try:
+        timestamp_token.read_token(timestamps.decode(one["reply"]), one["note"])
+    except ValueError:
+        return False
+    return True
+
+
+def stamps_of(
+    document: Mapping[str, Any], authorities: Sequence[x509.Certificate] = ()
+) -> list[Stamp]:
+    """Return what the timestamps of a proof that holds show, the earliest checkpoint first.
+
+    Raises ValueError where none of `authorities`, if there are any, vouches for one.
+    """
+    return [_stamp(one, authorities) for one in document.get("timestamps", ())]
+
+
+def _stamp(one: Mapping[str, Any], authorities: Sequence[x509.Certificate]) -> Stamp:
+    token = timestamp_token.read_token(
+        timestamps.decode(one["reply"]), one["note"], authorities=authorities
+    )
+    seq = signed_checkpoint.read_stamped(one["note"]).seq
+    return Stamp(seq=seq, at=token.at, by=token.by, is_checked=token.is_checked)
+
+
+# --- Those that are kept beside the record. -------------------------------------------------------
+
+
+def kept_timestamp_faults(authorities: Sequence[x509.Certificate]) -> Iterator[Fault]:
+    """Yield a fault for each timestamp that is not of this record, or that nobody vouches for.
+
+    The chain must hold by itself. Without `authorities` their signatures are not verified.
+    """
+    for one in timestamps.kept():
+        row = EvidenceTimestamp.get_by_id(one.id)
+        try:
+            point = signed_checkpoint.read_stamped(row.note)
+            timestamp_token.read_token(
+                timestamps.decode(row.reply), row.note, authorities=authorities
+            )
+        except ValueError as error:
+            yield Fault(row.seq, How.CONTRADICTED, f"its timestamp: {error}")
+            continue
+        if point.seq and not _is_of_record(point):
+            yield Fault(point.seq, How.REWRITTEN, f"at {point.seq} or before: a timestamp tells")
+
+
+def _is_of_record(point: Checkpoint) -> bool:
+    try:
+        return stored_tree.checkpoint_at(point.seq) == point
+    except Refused:
+        return False

@@ -1,0 +1,183 @@
+"""Checks signed notes and timestamps by docs/reference/proof-format.md alone.
+
+With Python's standard library, and OpenSSL's command for the signatures of timestamps. Ed25519 is
+written out from RFC 8032 §5.1, slowly, so that nothing is shared with what is tested.
+"""
+
+import re
+import subprocess
+import tempfile
+from base64 import b64decode, b64encode
+from datetime import UTC, datetime
+from hashlib import sha256, sha512
+from pathlib import Path
+from typing import Any
+
+P = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, -1, P) % P
+Point = tuple[int, int]
+
+
+def need(holds: object, what: str) -> None:
+    if not holds:
+        raise ValueError(what)
+
+
+def add(one: Point, other: Point) -> Point:
+    (x, y), (u, v) = one, other
+    both = D * x * y * u * v % P
+    return (
+        (x * v + u * y) * pow(1 + both, -1, P) % P,
+        (y * v + x * u) * pow(1 - both, -1, P) % P,
+    )
+
+
+def times(number: int, point: Point) -> Point:
+    total = (0, 1)
+    while number:
+        total = add(total, point) if number & 1 else total
+        point, number = add(point, point), number >> 1
+    return total
+
+
+def point_of(octets: bytes) -> Point:
+    """Return the point that 32 octets stand for (RFC 8032 §5.1.3)."""
+    number = int.from_bytes(octets, "little")
+    y, odd = number & (2**255 - 1), number >> 255
+    square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    x = x if x * x % P == square else x * pow(2, (P - 1) // 4, P) % P
+    need(y < P and x * x % P == square and (x or not odd), "no point")
+    return (P - x if x % 2 != odd else x), y
+
+
+BASE = point_of((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
+
+
+def verify_ed25519(public: bytes, message: bytes, signature: bytes) -> None:
+    """Return if a signature is a message's under a public key (RFC 8032 §5.1.7)."""
+    need(len(public) == 32 and len(signature) == 64, "a key or signature of another length")
+    number = int.from_bytes(signature[32:], "little")
+    digest = sha512(signature[:32] + public + message).digest()
+    right = times(int.from_bytes(digest, "little") % ORDER, point_of(public))
+    need(number < ORDER, "a signature in another form")
+    need(times(number, BASE) == add(point_of(signature[:32]), right), "a signature")
+
+
+def base64_of(text: str) -> bytes:
+    octets = b64decode(text, validate=True)
+    need(b64encode(octets).decode() == text, "base64 in another form")
+    return octets
+
+
+def verify_note(note: str, top: dict[str, Any], key: str) -> None:
+    """Return if a note is that of a checkpoint, and signed by a verifier key."""
+    text, lines = split_note(note)
+    name, key_id, encoded = key.split("+", 2)
+    public = base64_of(encoded)
+    own_id = sha256(f"{name}\n".encode() + public).digest()[:4]
+    need(public[:1] == b"\x01" and own_id.hex() == key_id and name, "the key")
+    need(read_text(f"{text}\n") == top, "a note of another checkpoint")
+    signed = signatures_in(lines)
+    own = [made[4:] for signer, made in signed if (signer, made[:4]) == (name, own_id)]
+    need(own, "no signature of the key")
+    for one in own:
+        verify_ed25519(public[1:], f"{text}\n".encode(), one)
+
+
+def split_note(note: str) -> tuple[str, str]:
+    text, blank, lines = note.rpartition("\n\n")
+    need(blank and not any(sign < " " for sign in note.replace("\n", "")), "no note")
+    return text, lines
+
+
+def signatures_in(lines: str) -> list[tuple[str, bytes]]:
+    need(lines.endswith("\n"), "the end of the note")
+    found = [one.split(" ") for one in lines[:-1].split("\n")]
+    need(all(len(one) == 3 and one[0] == "—" and one[1] for one in found), "a signature line")
+    signed = [(one[1], base64_of(one[2])) for one in found]
+    need(all(len(made) > 4 and "+" not in name for name, made in signed), "a signature line")
+    return signed
+
+
+def read_text(text: str) -> dict[str, Any]:
+    """Return the checkpoint in the text of a note."""
+    origin, size, root, chain, end = text.split("\n")
+    need(origin and not end and re.fullmatch("0|[1-9][0-9]{0,17}", size), "no checkpoint")
+    need(len(base64_of(root)) == 32, "no root")
+    digest = chain.removeprefix("repermit-chain-hash ")
+    need(chain != digest and re.fullmatch("[0-9a-f]{64}", digest), "no hash of the chain")
+    return {"seq": int(size), "hash": digest, "root": base64_of(root).hex()}
+
+
+def read_stamped(note: str) -> dict[str, Any]:
+    """Return the checkpoint in what a timestamp is of, signed or not."""
+    if "\n\n" not in note:
+        need(not any(sign < " " for sign in note.replace("\n", "")), "a control sign")
+        return read_text(note)
+    text, lines = split_note(note)
+    signatures_in(lines)
+    return read_text(f"{text}\n")
+
+
+# --- Timestamps (RFC 3161 §2.4.2). ----------------------------------------------------------------
+
+
+def values_in(octets: bytes) -> list[tuple[int, bytes]]:
+    """Return the values that stand one behind the other, as (tag, content); DER (X.690)."""
+    found = []
+    while octets:
+        tag, length, start = octets[0], octets[1], 2
+        if length & 0x80:
+            start += length & 0x7F
+            length = int.from_bytes(octets[2:start])
+        need(start + length <= len(octets), "a value that is cut off")
+        found.append((tag, octets[start : start + length]))
+        octets = octets[start + length :]
+    return found
+
+
+def inside(value: tuple[int, bytes], tag: int) -> list[tuple[int, bytes]]:
+    need(value[0] == tag, "a value of another kind")
+    return values_in(value[1])
+
+
+def read_reply(reply: bytes) -> tuple[bytes, datetime]:
+    """Return the digest that a reply is of, and the time that it tells."""
+    (response,) = values_in(reply)
+    status, token = inside(response, 0x30)
+    need(inside(status, 0x30)[0] == (2, b"\x00"), "refused")
+    _, content = inside(token, 0x30)
+    (signed,) = inside(content, 0xA0)
+    encapsulated = inside(signed, 0x30)[2]
+    _, wrapped = inside(encapsulated, 0x30)
+    ((tag, info),) = inside(wrapped, 0xA0)
+    need(tag == 4, "no content")
+    (whole,) = values_in(info)
+    _, _, imprint, _, moment, *_ = inside(whole, 0x30)
+    algorithm, digest = inside(imprint, 0x30)
+    need(inside(algorithm, 0x30)[0] == (6, bytes.fromhex("608648016503040201")), "not SHA-256")
+    text, _, fraction = moment[1].decode().removesuffix("Z").partition(".")
+    at = datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    return digest[1], at.replace(microsecond=int(fraction.ljust(6, "0")[:6] or 0))
+
+
+def verify_timestamp(note: str, reply: bytes, ca_file: str) -> datetime:
+    """Return the time that a reply tells of a note; `ca_file` vouches for it, "" for nobody."""
+    digest, at = read_reply(reply)
+    need(digest == sha256(note.encode()).digest(), "a timestamp of another note")
+    if ca_file:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "reply.tsr"
+            path.write_bytes(reply)
+            ran = subprocess.run(
+                [
+                    *("openssl", "ts", "-verify", "-digest", digest.hex(), "-in", str(path)),
+                    *("-CAfile", ca_file, "-attime", str(int(at.timestamp()))),
+                ],
+                capture_output=True,
+                check=False,
+            )
+        need(ran.returncode == 0, "a timestamp that nobody vouches for")
+    return at

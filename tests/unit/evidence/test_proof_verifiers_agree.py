@@ -1,0 +1,287 @@
+"""`verify` and the independent verifier, written from the document alone, agree on any proof."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from repermit.answers import link_target, record_answer
+from repermit.answers.link_target import Trace
+from repermit.contacts import admin_requests
+from repermit.contacts.admin_requests import ByHand
+from repermit.db.connection import Database, open_database
+from repermit.db.models.evidence import EvidenceTimestamp
+from repermit.evidence import proof_file, signed_checkpoint, timestamps
+from repermit.evidence.entries import Checkpoint, canonical, link, part_digest
+from repermit.evidence.merkle import root_of, siblings
+from repermit.evidence.timestamp_token import read_authorities
+from repermit.evidence.verify import proof, signatures
+from repermit.evidence.verify.timestamps import stamps_of
+from repermit.privacy import make_proof
+from repermit.rules.consent import Answer, Basis
+from tests.support import independent_verifier
+from tests.support.builders import NOW, make_asked, make_campaign, make_list, make_settings
+from tests.support.public_pages import freeze_wording
+from tests.support.timestamp_authority import Authority
+
+SIGNING = make_settings(evidence_key=bytes(range(32)))
+KEY = signed_checkpoint.own_key(SIGNING)
+LATER = NOW + timedelta(days=30)
+SCHEMA = Path(__file__).parents[3] / "docs/reference/proof.schema.json"
+Document = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def made(ready_sqlite: Path, authority: Authority) -> list[Document]:
+    """Return true proofs with timestamps: of a Yes that was withdrawn, and of one by hand."""
+    path = ready_sqlite.with_name("agreeing.db")
+    path.write_bytes(ready_sqlite.read_bytes())
+    with open_database(f"sqlite:///{path}") as database:
+        mailing_list = make_list(database)
+        campaign = make_campaign(database, mailing_list)
+        freeze_wording(database, campaign, mailing_list, "nl")
+        anna = make_asked(database, mailing_list, campaign, "anna@example.org")
+        answer(database, anna.uid, Answer.YES)
+        keep(database, authority, "daily 1")
+        answer(database, anna.uid, Answer.NO)
+        hetty = ByHand(
+            address="hetty@example.org",
+            source="the desk",
+            basis=Basis.IMPORTED,
+            proof="a card of 2019",
+            wording="Ja, ik wil nieuws.",
+        )
+        admin_requests.add_by_hand(
+            database, mailing_list, hetty, settings=SIGNING, now=NOW, actor="cli:1000"
+        )
+        keep(database, authority, "daily 2")
+        return [
+            json.loads(
+                make_proof.prove(
+                    database, mailing_list, one, settings=SIGNING, now=LATER, actor="cli:1000"
+                ).text
+            )
+            for one in ("anna@example.org", "hetty@example.org")
+        ]
+
+
+def answer(database: Database, uid: str, what: Answer) -> None:
+    record_answer.record_answer(
+        database,
+        uid=uid,
+        answer=what,
+        arrived=NOW + timedelta(days=1),
+        settings=SIGNING,
+        method="page",
+        trace=Trace(network="198.51.100.0/24", browser="Firefox"),
+        page=lambda _: link_target.PageShown(wording="<p>Zouden wij u mogen blijven mailen?</p>"),
+    )
+
+
+def keep(database: Database, authority: Authority, occasion: str) -> None:
+    """Keep a timestamp over the record as it is."""
+    point = signed_checkpoint.take(SIGNING)
+    with database.atomic():
+        EvidenceTimestamp.create(
+            occasion=occasion,
+            due_at=NOW,
+            next_at=NOW,
+            seq=point.seq,
+            note=point.note,
+            reply=timestamps.encode(authority.reply_over(point.note)),
+            stamped_at=NOW,
+        )
+
+
+def own_check(document: Document) -> bool:
+    return not proof.check_proof(json.dumps(document).encode()).faults
+
+
+def independent_check(document: Document, **known: Any) -> bool:
+    try:
+        independent_verifier.check(json.dumps(document).encode(), **known)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return False
+    return True
+
+
+def test_true_proofs_hold_with_their_key_and_authority(
+    made: list[Document], authority: Authority
+) -> None:
+    for document in made:
+        assert own_check(document)
+        found = independent_verifier.check(
+            json.dumps(document).encode(), keys=[str(KEY)], ca_file=str(authority.ca_file)
+        )
+        assert found.signers == [str(KEY)]
+        own = stamps_of(document, read_authorities(str(authority.ca_file)))
+        assert found.stamps == [(one.seq, one.at) for one in own]
+    assert [len(one["timestamps"]) for one in made] == [2, 1]
+
+
+def test_another_key_and_another_authority_are_refused(
+    made: list[Document], tmp_path: Path
+) -> None:
+    other = Authority(tmp_path / "other")
+    stranger = signed_checkpoint.own_key(replace(SIGNING, evidence_key=bytes(32)))
+    assert stranger
+    for document in made:
+        assert not independent_check(document, keys=[str(stranger)])
+        assert not signatures.signers(document, [stranger])
+        assert not independent_check(document, ca_file=str(other.ca_file))
+        with pytest.raises(ValueError, match="unable to get local issuer"):
+            stamps_of(document, read_authorities(str(other.ca_file)))
+
+
+def test_a_token_over_another_checkpoint_is_refused(
+    made: list[Document], authority: Authority
+) -> None:
+    first, second = made[0]["timestamps"]
+    for reply in (second["reply"], timestamps.encode(authority.reply_over(second["note"]))):
+        document = json.loads(json.dumps(made[0]))
+        document["timestamps"][0] = {**first, "reply": reply}
+        assert (own_check(document), independent_check(document)) == (False, False)
+
+
+def test_a_fabricated_proof_holds_by_itself_and_under_no_known_key(made: list[Document]) -> None:
+    forger = replace(SIGNING, evidence_key=bytes(32))
+    document = sealed_anew(json.loads(json.dumps(made[0])), forger)
+    assert (own_check(document), independent_check(document)) == (True, True)
+    assert KEY
+    assert not independent_check(document, keys=[str(KEY)])
+    assert not signatures.signers(document, [KEY])
+
+
+# --- Mutants. -------------------------------------------------------------------------------------
+
+VALUES: tuple[Any, ...] = (
+    *("", "x", "no", "yes", "customer", "imported", "confirmed", "removed", "page", "not_pressed"),
+    *(None, True, False, 0, 1, -1, 2**53, 1.5, [], {}, "2031-01-01T00:00:00.000000+00:00"),
+    *("2019-01-01T00:00:00.000000+00:00", "2026-03-02T09:00:00+00:00", "0" * 64, "0" * 32),
+)
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield where each value stands: what holds it, and its name or number there."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        yield value, key
+        if isinstance(inner, dict | list):
+            yield from places(inner)
+
+
+def mutate(document: Document, rng: random.Random) -> None:
+    """Change one value of a proof: into another, away, or one more beside it.
+
+    But for timestamps' replies, of which each reads what it needs (see proof-format.md).
+    """
+    holder, key = rng.choice([one for one in places(document) if one[1] != "reply"])
+    what = rng.randrange(5)
+    if what == 0:
+        del holder[key]
+    elif what == 1 and isinstance(holder, dict):
+        name = rng.choice(["more", "note", "unseen", "purpose", "basis", "by"])
+        holder[name] = rng.choice(VALUES)
+    elif what == 2 and isinstance(holder[key], str) and holder[key]:
+        place = rng.randrange(len(holder[key]))
+        text = holder[key]
+        holder[key] = text[:place] + chr(ord(text[place]) ^ 1) + text[place + 1 :]
+    elif what == 3 and isinstance(holder, list):
+        holder.append(json.loads(json.dumps(holder[key])))
+    else:
+        holder[key] = rng.choice(VALUES)
+
+
+def sealed_anew(document: Document, settings: Any, *, remake: bool = True) -> Document:
+    """Make all digests, the tree, the record and the signature anew, as whoever has the key can."""
+    document.pop("timestamps", None)
+    document.pop("consistency", None)
+    document.pop("last", None)
+    statement, seal = document["statement"], document["seal"]
+    entries = [*statement["entries"], seal]
+    for number, one in enumerate(entries, start=1):
+        one["entry"]["seq"] = number
+    for one in statement["entries"]:
+        digest_parts(one)
+    if remake:
+        given = {name: statement[name] for name in statement.keys() - {"list", "record"}}
+        statement["record"] = proof_file.statement_of(slug=statement["list"], **given)["record"]
+    if "statement" in seal["parts"]["consent"]["content"]:
+        seal["parts"]["consent"]["content"] = {"statement": proof_file.digest_of(statement)}
+    digest_parts(seal)
+    leaves = [hashlib.sha256(canonical(one["entry"]).encode()).digest() for one in entries]
+    document["paths"] = {
+        str(number): path(number - 1, leaves) for number in range(1, len(leaves) + 1)
+    }
+    its_hash = link(document["previous"], leaves[-1].hex())
+    point = Checkpoint(seq=len(leaves), hash=its_hash, root=root_of(leaves).hex())
+    document["checkpoint"] = signed_checkpoint.sign(point, settings).to_json()
+    document["key"] = str(signed_checkpoint.own_key(settings))
+    return document
+
+
+def digest_parts(one: Document) -> None:
+    for name, part in one["parts"].items():
+        one["entry"][name] = part_digest(part["salt"], canonical(part["content"]))
+
+
+def path(place: int, leaves: list[bytes]) -> list[str]:
+    return [root_of(leaves[one.start : one.end]).hex() for one in siblings(place, len(leaves))]
+
+
+def disagreements(made: list[Document], count: int, seed: int) -> list[str]:
+    """Return on which of so many mutants the two differ, half of them sealed anew."""
+    rng, found, held = random.Random(seed), [], 0  # noqa: S311  the same mutants each time
+    for number in range(count):
+        document = json.loads(json.dumps(rng.choice(made)))
+        if number % 2:
+            mutate(document["statement"]["entries"], rng)
+            with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
+                document = sealed_anew(document, SIGNING, remake=bool(rng.randrange(4)))
+        else:
+            mutate(document, rng)
+        own, other = own_check(document), independent_check(document)
+        held += own
+        if own is not other:
+            faults = proof.check_proof(json.dumps(document).encode()).faults
+            found.append(f"{number}: {own} {faults}")
+    # Some must hold: a mutant that claims less, or one whose words nobody can tell from true ones.
+    assert 0 < held < count
+    return found
+
+
+def test_both_agree_on_mutants(made: list[Document]) -> None:
+    assert disagreements(made, 150, seed=19) == []
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(4))
+def test_both_agree_on_a_thousand_mutants_and_more(made: list[Document], seed: int) -> None:
+    assert disagreements(made, 1000, seed=seed) == []
+
+
+# --- The schema that is published with the document. ----------------------------------------------
+
+
+def test_true_proofs_are_of_the_schema(made: list[Document]) -> None:
+    schema = jsonschema_rs.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))
+    for document in made:
+        assert [error.message for error in schema.iter_errors(document)] == []
+    for alter in ("key", "seal", "paths"):
+        document = {name: value for name, value in made[0].items() if name != alter}
+        assert not schema.is_valid(document)
+    assert not schema.is_valid({**made[0], "more": 1})

@@ -1,0 +1,418 @@
+"""Timestamps over checkpoints, from a real authority on loopback (RFC 3161, `openssl ts`)."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repermit.checks.database import look_at_database
+from repermit.clock import ManualClock, SystemClock
+from repermit.contacts import status_changes
+from repermit.db.connection import Database
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import EvidenceTimestamp
+from repermit.db.models.lists import MailingList
+from repermit.evidence import (
+    chain,
+    signed_checkpoint,
+    stored_tree,
+    timestamp_request,
+    timestamp_token,
+    timestamps,
+)
+from repermit.evidence.entries import Entry
+from repermit.evidence.verify import chain as verify_chain
+from repermit.evidence.verify import proof
+from repermit.evidence.verify.diagnosis import Fault, How
+from repermit.evidence.verify.timestamps import kept_timestamp_faults, stamps_of
+from repermit.jobs.periodic_jobs import Jobs
+from repermit.privacy import make_proof
+from repermit.rules.consent import CampaignState, Reason
+from repermit.settings.definitions import EvidenceRules, Settings
+from tests.support.builders import DEADLINE, NOW, make_campaign, make_contact, make_list
+from tests.support.builders import make_settings as plain_settings
+from tests.support.timestamp_authority import Authority, serving
+
+DAY = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
+    with serving(Authority(tmp_path_factory.mktemp("authority"))) as found:
+        yield found
+
+
+@pytest.fixture
+def authority(made: Authority) -> Authority:
+    made.answers = "well"
+    made.asked.clear()
+    return made
+
+
+def settings_of(authority: Authority, **overrides: Any) -> Settings:
+    rules = EvidenceRules(timestamp_url=authority.url, timestamp_ca_file=str(authority.ca_file))
+    return plain_settings(**{"evidence_key": bytes(range(32)), "evidence": rules, **overrides})
+
+
+class Stamping:
+    """A campaign whose checkpoints get timestamps: `pass_time` lets the job do what it would."""
+
+    def __init__(self, database: Database, authority: Authority) -> None:
+        self.database, self.authority = database, authority
+        self.settings = settings_of(authority)
+        self.clock = ManualClock(NOW)
+        self.list: MailingList = make_list(database)
+        self.campaign: Campaign = make_campaign(database, self.list, state=CampaignState.OPEN)
+
+    def run(self) -> timestamp_request.Requested:
+        timestamps.owe_timestamps(self.database, settings=self.settings, now=self.clock.now())
+        return timestamp_request.request_timestamps(
+            self.database, settings=self.settings, clock=self.clock
+        )
+
+    def pass_time(self, until: datetime, step: timedelta = timedelta(hours=6)) -> None:
+        while self.clock.now() < until:
+            self.clock.advance(step)
+            self.run()
+
+    def take_off(self, address: str) -> Contact:
+        contact = make_contact(self.database, self.list, address)
+        with self.database.atomic():
+            act = status_changes.Act(at=self.clock.now(), actor="person")
+            status_changes.remove(
+                [contact],
+                reason=Reason.NO,
+                act=act,
+                fingerprint_key=self.settings.fingerprint_key,
+            )
+        return contact
+
+    def prove(self, address: str) -> dict[str, Any]:
+        found = make_proof.prove(
+            self.database,
+            self.list,
+            address,
+            settings=self.settings,
+            now=self.clock.now(),
+            actor="cli:1000",
+        )
+        return dict(json.loads(found.text))
+
+    def fault(self) -> Fault | None:
+        return verify_chain.verify_chain(
+            self.database, authorities=timestamp_token.authorities_of(self.settings)
+        ).fault
+
+
+@pytest.fixture
+def stamping(database: Database, authority: Authority) -> Stamping:
+    return Stamping(database, authority)
+
+
+def occasions() -> list[str]:
+    return [row.occasion for row in EvidenceTimestamp.select().order_by(EvidenceTimestamp.id)]
+
+
+def check(document: dict[str, Any]) -> proof.Checked:
+    return proof.check_proof(json.dumps(document).encode())
+
+
+# --- When. ----------------------------------------------------------------------------------------
+
+
+def test_launch_each_day_deadline_and_closing_get_one(stamping: Stamping) -> None:
+    stamping.run()
+    assert occasions() == ["daily 2026-03-02", "launch 1"]
+    stamping.pass_time(NOW + 2 * DAY)
+    assert occasions()[2:] == ["daily 2026-03-03", "daily 2026-03-04"]
+    stamping.clock.advance(DEADLINE - stamping.clock.now())
+    stamping.run()
+    assert occasions()[-1].startswith("deadline 1 ")
+    with stamping.database.atomic():
+        Campaign.update(state=CampaignState.CLOSED, closed_at=DEADLINE + MINUTE).execute()
+    stamping.pass_time(DEADLINE + 3 * DAY)
+    assert occasions()[-1] == "closing 1"
+    assert len(occasions()) == len(set(occasions())) == len(timestamps.kept())
+    assert timestamps.waiting() == []
+
+
+def test_a_job_owes_and_asks(stamping: Stamping) -> None:
+    jobs = Jobs(
+        stamping.settings, stamping.database, clock=stamping.clock, stopping=threading.Event()
+    )
+    for _ in range(2):
+        jobs.stamp()
+    assert len(timestamps.kept()) == len(stamping.authority.asked) == 2
+
+
+def test_without_an_authority_nothing_is_owed(stamping: Stamping) -> None:
+    stamping.settings = replace(stamping.settings, evidence=EvidenceRules())
+    assert stamping.run() == timestamp_request.Requested()
+    assert occasions() == []
+
+
+def test_what_was_over_before_is_left_alone(stamping: Stamping) -> None:
+    with stamping.database.atomic():
+        Campaign.update(state=CampaignState.CLOSED, closed_at=DEADLINE).execute()
+    stamping.clock.advance(DEADLINE + 30 * DAY - NOW)
+    stamping.run()
+    assert occasions() == []
+
+
+def test_only_a_digest_leaves(stamping: Stamping) -> None:
+    stamping.run()
+    for query in stamping.authority.asked:
+        assert len(query) < 100
+        assert b"ask.example.org" not in query
+
+
+def test_nothing_is_owed_or_asked_twice_however_many_processes_do_it(stamping: Stamping) -> None:
+    def do(_: int) -> None:
+        with stamping.database.connection_context():
+            stamping.run()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(do, range(4)))
+    assert sorted(occasions()) == ["daily 2026-03-02", "launch 1"]
+    assert len(stamping.authority.asked) == 2
+
+
+# --- What fails. ----------------------------------------------------------------------------------
+
+
+def test_an_authority_that_is_down_for_two_days_is_asked_again(stamping: Stamping) -> None:
+    stamping.authority.answers = "down"
+    stamping.pass_time(NOW + 2 * DAY)
+    assert timestamps.kept() == []
+    waiting = timestamps.waiting()
+    assert [row.occasion for row in waiting][:2] == ["daily 2026-03-02", "launch 1"]
+    assert waiting[0].problem == "the authority answers 503"
+    assert waiting[0].attempts == 8
+    first = stored_tree.checkpoint()
+    stamping.authority.answers = "well"
+    stamping.clock.advance(timedelta(hours=1))
+    assert stamping.run().came == len(waiting)
+    assert (timestamps.waiting(), stored_tree.checkpoint()) == ([], first)
+
+
+def test_a_check_tells_of_what_does_not_come(stamping: Stamping) -> None:
+    stamping.authority.answers = "down"
+    stamping.run()
+    found = look_at_database(stamping.database, None).findings
+    (told,) = [one for one in found if one.code == "database_timestamps"]
+    assert dict(told.values) == {
+        "count": "2",
+        "since": "2026-03-02 09:00Z",
+        "reason": "the authority answers 503",
+    }
+
+
+def test_it_is_tried_after_a_minute_and_then_ever_more_rarely(stamping: Stamping) -> None:
+    stamping.authority.answers = "down"
+    stamping.run()
+    for rest in (1, 2, 4, 8, 16, 32, 60, 60):
+        stamping.authority.asked.clear()
+        stamping.clock.advance(rest * MINUTE - timedelta(seconds=1))
+        stamping.run()
+        assert len(stamping.authority.asked) == 0
+        stamping.clock.advance(timedelta(seconds=1))
+        stamping.run()
+        assert len(stamping.authority.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("answers", "problem"),
+    [
+        ("nonce", "Nonce mismatch"),
+        ("other", "it is of another checkpoint"),
+        ("rubbish", "it is no timestamp"),
+        ("refused", ""),
+    ],
+)
+def test_a_reply_that_does_not_hold_is_not_kept(
+    stamping: Stamping, answers: str, problem: str
+) -> None:
+    stamping.authority.answers = answers
+    assert stamping.run().failed == 2
+    assert timestamps.kept() == []
+    assert all(problem in row.problem for row in timestamps.waiting())
+    assert all(row.problem for row in timestamps.waiting())
+
+
+@pytest.mark.parametrize(
+    ("expired", "problem"), [(True, "certificate has expired"), (False, "unable to get local")]
+)
+def test_an_expired_or_another_certificate_is_refused(
+    stamping: Stamping, tmp_path: Path, expired: bool, problem: str
+) -> None:
+    with serving(Authority(tmp_path / "other", expired=expired)) as other:
+        rules = EvidenceRules(
+            timestamp_url=other.url,
+            timestamp_ca_file=str((other if expired else stamping.authority).ca_file),
+        )
+        stamping.settings = replace(stamping.settings, evidence=rules)
+        assert stamping.run().failed == 2
+    assert all(problem in row.problem for row in timestamps.waiting())
+
+
+def test_an_authority_that_cannot_be_reached_stops_nothing(stamping: Stamping) -> None:
+    rules = replace(stamping.settings.evidence, timestamp_url="http://127.0.0.1:9/")
+    stamping.settings = replace(stamping.settings, evidence=rules)
+    assert stamping.run().failed == 2
+    assert timestamps.waiting()[0].problem == "ConnectionError"
+
+
+# --- What a proof shows. --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def proved(stamping: Stamping) -> dict[str, Any]:
+    """Return a proof of somebody of whose entries timestamps are kept."""
+    stamping.run()
+    stamping.take_off("anna@example.org")
+    for _ in range(3):
+        stamping.pass_time(stamping.clock.now() + DAY)
+        stamping.take_off(f"{stamping.clock.now():%d}@example.org")
+    return stamping.prove("anna@example.org")
+
+
+def test_a_proof_has_the_first_timestamp_over_each_of_its_entries(
+    stamping: Stamping, proved: dict[str, Any]
+) -> None:
+    (shown,) = proved["timestamps"]
+    own = proved["statement"]["entries"][-1]["entry"]["seq"]
+    point = signed_checkpoint.read_stamped(shown["note"])
+    assert own <= point.seq < proved["checkpoint"]["seq"]
+    assert check(proved).faults == ()
+    authorities = timestamp_token.authorities_of(stamping.settings)
+    (stamp,) = stamps_of(proved, authorities)
+    assert (stamp.seq, stamp.by, stamp.is_checked) == (point.seq, "CN=Test Authority", True)
+    assert abs(stamp.at - SystemClock().now()) < 10 * MINUTE
+    assert [one.is_checked for one in stamps_of(proved)] == [False]
+
+
+def test_a_proof_from_before_the_first_timestamp_has_none(stamping: Stamping) -> None:
+    stamping.take_off("anna@example.org")
+    assert "timestamps" not in stamping.prove("anna@example.org")
+
+
+def test_an_unsigned_proof_may_have_timestamps(stamping: Stamping) -> None:
+    stamping.settings = replace(stamping.settings, evidence_key=None)
+    stamping.take_off("anna@example.org")
+    stamping.run()
+    document = stamping.prove("anna@example.org")
+    assert (document["format"], "key" in document) == ("repermit-proof/2", False)
+    assert document["timestamps"][0]["note"].startswith("ask.example.org\n1\n")
+    assert check(document).faults == ()
+
+
+def test_a_timestamp_of_another_authority_is_refused(
+    stamping: Stamping, proved: dict[str, Any], tmp_path: Path
+) -> None:
+    other = Authority(tmp_path / "other")
+    proved["timestamps"][0]["reply"] = timestamps.encode(
+        other.reply_over(proved["timestamps"][0]["note"])
+    )
+    assert check(proved).faults == ()
+    with pytest.raises(ValueError, match="unable to get local issuer certificate"):
+        stamps_of(proved, timestamp_token.authorities_of(stamping.settings))
+
+
+CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "no list": lambda one: one.update(timestamps={}),
+    "an empty list": lambda one: one.update(timestamps=[]),
+    "no path": lambda one: one["timestamps"][0].update(path=[]),
+    "another path": lambda one: one["timestamps"][0]["path"].reverse(),
+    "another name": lambda one: one["timestamps"][0].update(more=1),
+    "another note": lambda one: one["timestamps"][0].update(note=one["checkpoint"]["note"]),
+    "a changed note": lambda one: one["timestamps"][0].update(
+        note=one["timestamps"][0]["note"].replace("ask.", "tsk.")
+    ),
+    "a note cut off": lambda one: one["timestamps"][0].update(
+        note=one["timestamps"][0]["note"].partition("\n\n")[0] + "\n"
+    ),
+    "rubbish": lambda one: one["timestamps"][0].update(reply="AAAA"),
+    "no base64": lambda one: one["timestamps"][0].update(reply="é"),
+    "a number": lambda one: one["timestamps"][0].update(reply=7),
+    "the older form": lambda one: one.update(format="repermit-proof/1"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_proof_whose_timestamp_was_touched_is_refused(
+    proved: dict[str, Any], change: Callable[[dict[str, Any]], Any]
+) -> None:
+    assert len(proved["timestamps"][0]["path"]) > 1
+    change(proved)
+    assert check(proved).faults != ()
+
+
+# --- What verify finds. ---------------------------------------------------------------------------
+
+
+def test_timestamps_that_are_of_the_record_hold(stamping: Stamping, proved: dict[str, Any]) -> None:
+    assert proved
+    authorities = timestamp_token.authorities_of(stamping.settings)
+    assert list(kept_timestamp_faults(authorities)) == []
+
+
+def test_a_record_that_was_made_anew_is_found_by_its_timestamps(stamping: Stamping) -> None:
+    with stamping.database.atomic():
+        chain.append(Entry(event="exported", at=NOW, actor="job", consent={"n": 1}))
+    point = stored_tree.checkpoint()
+    other = replace(point, hash="0" * 64)
+    text = signed_checkpoint.note_text(other, stamping.settings)
+    keep(stamping, text, stamping.authority.reply_over(text))
+    fault = stamping.fault()
+    assert fault
+    assert (fault.seq, fault.how) == (1, How.REWRITTEN)
+
+
+def test_a_kept_timestamp_that_was_altered_is_found(stamping: Stamping, tmp_path: Path) -> None:
+    with stamping.database.atomic():
+        chain.append(Entry(event="exported", at=NOW, actor="job", consent={"n": 1}))
+    text = signed_checkpoint.note_text(stored_tree.checkpoint(), stamping.settings)
+    keep(stamping, text, Authority(tmp_path / "other").reply_over(text))
+    fault = stamping.fault()
+    assert fault
+    assert fault.how is How.CONTRADICTED
+    assert "its timestamp: unable to get local issuer certificate" in str(fault)
+
+
+def keep(stamping: Stamping, text: str, reply: bytes) -> None:
+    with stamping.database.atomic():
+        EvidenceTimestamp.create(
+            occasion="daily 2026-03-02",
+            due_at=NOW,
+            next_at=NOW,
+            seq=1,
+            note=text,
+            reply=timestamps.encode(reply),
+            stamped_at=NOW,
+        )
+
+
+def test_no_reply_whatever_it_is_ends_in_anything_but_a_refusal(authority: Authority) -> None:
+    reply = authority.reply_over("text\n")
+    authorities = timestamp_token.read_authorities(str(authority.ca_file))
+    true = timestamp_token.read_token(reply, "text\n", authorities=authorities)
+    for place in range(0, len(reply), 3):
+        altered = bytearray(reply)
+        altered[place] ^= 1 << place % 8
+        for given in ((), authorities):
+            try:
+                found = timestamp_token.read_token(bytes(altered), "text\n", authorities=given)
+            except ValueError:
+                continue
+            # What an authority does not sign says nothing: who may have changed it changes nothing.
+            assert (found.at, found.serial) == (true.at, true.serial) or not given
