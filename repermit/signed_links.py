@@ -88,8 +88,10 @@ class Links:
     def read(self, kind: Kind, token: str) -> str:
         """Return the uid in a token of this kind.
 
-        Raises LinkError for anything that `token` would not have returned, to the letter.
+        Raises LinkError for anything that `token` would not have returned, to the letter, but for
+        what a mail program has taken for a part of the link.
         """
+        token = token.rstrip(_GLUED)
         shape = _TOKEN.fullmatch(token)
         if shape is None:
             raise LinkError(_NOT_OURS)
@@ -145,6 +147,9 @@ def _base64url(octets: bytes) -> bytes:
 
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+# What ends a sentence, a bracket or a quotation around a link; no token ends in any of them.
+_GLUED = ".,;:!?)]}>\"'»”’…"
 
 _NOT_OURS = "this link is not one of ours, or a part of it is missing"
 

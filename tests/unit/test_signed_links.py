@@ -114,8 +114,16 @@ def test_any_other_text_is_refused(token: str) -> None:
         make_links().read("yes", token)
 
 
-@pytest.mark.parametrize("junk", [".", ">", ")", "=", "\n", " ", "%20", "?", "A"])
-def test_what_mail_programs_glue_on_is_refused(junk: str) -> None:
+@pytest.mark.parametrize("glued", [".", ",", ">", ")", "]", "?", "»", "”", ").", '">'])
+def test_a_sign_that_a_mail_program_took_for_a_part_of_the_link_does_no_harm(glued: str) -> None:
+    links = make_links()
+    assert links.read("no", links.token("no", UID) + glued) == UID
+    with pytest.raises(LinkError):
+        links.read("no", glued + links.token("no", UID))
+
+
+@pytest.mark.parametrize("junk", ["=", "\n", " ", "%20", "A", ".A"])
+def test_what_is_glued_on_else_is_refused(junk: str) -> None:
     links = make_links()
     with pytest.raises(LinkError):
         links.read("no", links.token("no", UID) + junk)
