@@ -225,6 +225,11 @@ def _usual(language: str, context: str | None) -> str | None:
         # Midnight is shown as 24:00, so there are 24 hours everywhere.
         pattern = str(known.time_formats["short"].pattern)
         return re.sub(r"[\s\u202f]*a", "", pattern).replace("h", "H")
+    if context == "pattern of a short day":
+        return str(known.datetime_skeletons["MMMd"].pattern)
+    if context and "without year" in context:
+        # There is one with the day of the week abbreviated in every language.
+        return re.sub("E+|c+", "EEEE", str(known.datetime_skeletons["MMMMEd"].pattern))
     return str(known.date_formats["full"].pattern) if context else None
 
 
@@ -270,6 +275,9 @@ _NEEDED = {
     "pattern of a day": ("d", "MMMM|LLLL", "y"),
     # French writes this day as "1er", which no field does.
     "pattern of a first day of a month": ("MMMM|LLLL", "y"),
+    "pattern of a day without year": ("EEEE", "d", "MMMM|LLLL"),
+    "pattern of a first day without year": ("EEEE", "MMMM|LLLL"),
+    "pattern of a short day": ("d", "M"),
 }
 
 

@@ -27,7 +27,12 @@ from repermit.emails.sentences import (
 from repermit.emails.template_engine import inline_styles, render, render_own
 from repermit.emails.wording_validation import check_wording, text_to_html
 from repermit.i18n.catalogues import translations
-from repermit.i18n.dates import moment_in_words
+from repermit.i18n.dates import (
+    longest_short_day,
+    moment_in_words,
+    short_day_in_words,
+    short_moment_in_words,
+)
 from repermit.settings.definitions import Organisation
 
 _Facts = TypeVar("_Facts", Organisation, MailingListFacts, ListWords)
@@ -167,13 +172,26 @@ def draft_from_templates(
 
 def replace_deadline(draft: Draft, deadline: datetime) -> Draft:
     """Replace the deadline (aware UTC) of a frozen wording, and leave all else."""
+    subject, text, html = draft.subject, draft.text, draft.html
+    # The whole moment first, since the short one may stand within it.
+    for in_words in (moment_in_words, short_moment_in_words):
+        before, after = (
+            in_words(moment, language=draft.language, zone=draft.zone_info)
+            for moment in (draft.deadline or deadline, deadline)
+        )
+        subject, text, html = (
+            _replace_words(words, before, after) for words in (subject, text, html)
+        )
     before, after = (
-        moment_in_words(moment, language=draft.language, zone=draft.zone_info)
+        to_one_line(short_day_in_words(moment, language=draft.language, zone=draft.zone_info))
         for moment in (draft.deadline or deadline, deadline)
     )
-    subject, text, html = (
-        _replace_words(words, before, after) for words in (draft.subject, draft.text, draft.html)
-    )
+    # A list may be named for a day; that of the deadline stands behind its name.
+    if subject.count(before) > draft.mailing_list.name.count(before):
+        head, _, rest = subject.rpartition(before)
+        subject = f"{head}{after}{rest}"
+        for end in ("</title>", '"'):
+            html = html.replace(f"{before}{rest}{end}", f"{after}{rest}{end}")
     return replace(draft, deadline=deadline, subject=subject, text=text, html=html)
 
 
@@ -198,7 +216,12 @@ def _draft_asking(
     known = make_common_fields(organisation, mailing_list, language) | word_ask(
         mailing_list, language
     )
-    known |= {"deadline": moment_in_words(deadline, language=language, zone=zone)}
+    known |= {
+        "deadline": moment_in_words(deadline, language=language, zone=zone),
+        "short_deadline": short_moment_in_words(deadline, language=language, zone=zone),
+        "day": short_day_in_words(deadline, language=language, zone=zone),
+        "longest_day": longest_short_day(language),
+    }
     known["preview"] = word_preview(kind, known, language)
     return draft_from_templates(
         kind,
@@ -276,9 +299,11 @@ def make_common_fields(
         "language": language,
         "organisation": _format_identity(organisation, reply_to, language),
         "organisation_name": organisation.name,
+        "telephone": organisation.telephone,
         "reply_to": reply_to,
         "list_name": mailing_list.name,
-        "purpose": mailing_list.purpose,
+        # Within sentences too, which end themselves.
+        "purpose": mailing_list.purpose.rstrip(" ."),
         "frequency": mailing_list.frequency,
         "privacy_url": mailing_list.privacy_url,
         "sensitive": "yes" if mailing_list.sensitive else "",

@@ -47,7 +47,6 @@ def word_confirmation(mailing_list: MailingListFacts, language: str) -> dict[str
     """Return the sentences of a sign-up's confirmation mail."""
     gettext = translations(language).gettext
     return {
-        "greeting": gettext("Dear reader,"),
         "yes_label": gettext("Yes, I explicitly consent to these mails")
         if mailing_list.sensitive
         else gettext("Yes, send me these mails"),

@@ -88,7 +88,8 @@ def _make_longest_values(link: str) -> AskValues:
 SUBJECT_FIELDS = frozenset({"organisation_name", "list_name", "purpose", "frequency", "deadline"})
 ALL_FIELDS = SUBJECT_FIELDS | {
     "address", "explicit_consent", "greeting", "me_url", "no_label", "no_url", "organisation",
-    "privacy_url", "reason", "reply_to", "stop", "yes_label", "yes_url",
+    "privacy_url", "reason", "reply_to", "short_deadline", "stop", "telephone", "yes_label",
+    "yes_url",
 }  # fmt: skip
 """The fields of an own wording; `organisation` is the name with all ways to reach it."""
 
@@ -291,15 +292,20 @@ _PLAIN = (nodes.Output, nodes.TemplateData, nodes.Name)
 # --- repermit's own wording of an ask as templates with fields. -----------------------------------
 
 
-def make_usual_wording(mailing_list: MailingListFacts, *, language: str) -> OwnWording:
+def make_usual_wording(
+    mailing_list: MailingListFacts, *, language: str, has_telephone: bool = False
+) -> OwnWording:
     """Return templates, valid for `check_wording`, that say the same as repermit's own ask.
 
-    Without HTML, which is made from the text.
+    Without HTML, which is made from the text; without the day in the subject, which has room for it
+    or not.
     """
     fields = {field: f"{{{{ {field} }}}}" for field in ALL_FIELDS}
     # What the templates ask of a list, as they would find it.
     fields["sensitive"] = "yes" if mailing_list.sensitive else ""
     fields["frequency"] = fields["frequency"] if mailing_list.frequency else ""
+    fields["telephone"] = fields["telephone"] if has_telephone else ""
+    fields["day"] = ""
     return OwnWording(
         subject=render("ask/subject.txt", fields, language=language).strip(),
         text=render("ask/body.txt", fields, language=language),

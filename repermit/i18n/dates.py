@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
@@ -26,12 +26,49 @@ def moment_in_words(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
     # Translators: Unicode date pattern (CLDR) of a time of day.
     clock = translations(language).pgettext("pattern of a time", "HH:mm")
     if local.time() == time():
-        local -= timedelta(days=1)
         clock = clock.replace("H", "k")
+    local = _ending_day(local)
     # Translators: {day} is a date in words, {time} a time of day.
     joined = translations(language).pgettext("a day and a time", "{day}, {time}")
     day = _written(local, _day_pattern(local, language), language)
     return joined.format(day=day, time=_written(local, clock, language))
+
+
+def short_moment_in_words(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
+    """Return "dinsdag 22 december" for a moment that ends a day; the whole moment for another."""
+    local = moment.astimezone(zone)
+    # The last minute of a day is written as its end by whoever gives no midnight.
+    if local.time() != time() and (local.hour, local.minute) != _LAST_MINUTE:
+        return moment_in_words(moment, language=language, zone=zone)
+    catalogue, ending = translations(language), _ending_day(local)
+    if ending.day == 1:
+        # Translators: Unicode date pattern (CLDR) for the first day of a month, without the year.
+        pattern = catalogue.pgettext("pattern of a first day without year", "EEEE d MMMM")
+    else:
+        # Translators: Unicode date pattern (CLDR) of a day without its year.
+        pattern = catalogue.pgettext("pattern of a day without year", "EEEE d MMMM")
+    return _written(ending, pattern, language)
+
+
+_LAST_MINUTE = (23, 59)
+
+
+def short_day_in_words(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
+    """Return "22 dec" for the day on which a time ends; at midnight that is the day before."""
+    # Translators: Unicode date pattern (CLDR) of a day without its year, as short as can be.
+    pattern = translations(language).pgettext("pattern of a short day", "d MMM")
+    return _written(_ending_day(moment.astimezone(zone)), pattern, language)
+
+
+def longest_short_day(language: str) -> str:
+    """Return the longest of the short days of a year."""
+    year = (datetime(2026, month, 28, 12, tzinfo=UTC) for month in range(1, 13))
+    zone = ZoneInfo("UTC")
+    return max((short_day_in_words(day, language=language, zone=zone) for day in year), key=len)
+
+
+def _ending_day(local: datetime) -> datetime:
+    return local - timedelta(days=1) if local.time() == time() else local
 
 
 def _day_pattern(local: datetime, language: str) -> str:

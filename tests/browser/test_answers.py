@@ -38,7 +38,7 @@ from tests.support.public_pages import Pages, ask_to, everything_in, served
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
-NOT_YET = "Nog niet vastgelegd: druk nog één keer"
+QUESTION = "Mogen wij u ‘Nieuws van de praktijk’ blijven sturen?"
 PHONE: dict[str, Any] = {"viewport": {"width": 320, "height": 640}, "java_script_enabled": False}
 
 
@@ -192,7 +192,7 @@ def test_a_person_with_a_small_phone_answers_and_changes_their_mind(
 ) -> None:
     page = phone.new_page()
     page.goto(pages.links.url("no", asked.uid))
-    assert page.get_by_role("heading", level=1).inner_text() == NOT_YET
+    assert page.get_by_role("heading", level=1).inner_text() == QUESTION
     page.get_by_role("button", name="Nee, stuur mij deze mails niet meer").click()
     assert page.get_by_role("heading", level=1).inner_text() == "Uw Nee is vastgelegd"
     assert Contact.get().status == Status.REMOVED

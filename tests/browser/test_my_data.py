@@ -150,10 +150,10 @@ def test_somebody_sees_corrects_takes_along_and_deletes(town: Town, phone: Brows
     press(page, "Verder naar het wissen")
     assert heading(page) == "Alles laten wissen"
     press(page, "Ja, wis alles")
-    assert heading(page) == "Alles is gewist"
+    assert heading(page) == "Uw adres is gewist"
     page.goto(old_link)
     # Whose language was theirs is not known any more: it is the browser's.
-    assert heading(page) == "Everything is deleted"
+    assert heading(page) == "Your address is deleted"
     left = repr([list(table.select().tuples()) for table in ALL_TABLES])
     assert "anna@" not in left
     assert "Anna" not in left

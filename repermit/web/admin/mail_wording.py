@@ -135,6 +135,8 @@ def list_field_titles() -> dict[str, tuple[str, ...]]:
         "me_url": (more, gettext("Link to what is held about the reader")),
         "address": (more, gettext("The reader’s own address")),
         "reply_to": (more, gettext("Address for replies")),
+        "short_deadline": (more, gettext("The same without the year")),
+        "telephone": (more, gettext("Your telephone number")),
     }
     return {f"{{{{ {name} }}}}": title for name, title in titles.items()}
 
@@ -192,7 +194,9 @@ def insert_default(slug: str) -> Response:
     mailing_list = find_list(slug)
     form = WordingForm(request.form, mailing_list=mailing_list)
     usual = wording_validation.make_usual_wording(
-        lookup.list_facts(mailing_list), language=mailing_list.language
+        lookup.list_facts(mailing_list),
+        language=mailing_list.language,
+        has_telephone=bool(get_site().settings.organisation.telephone),
     )
     form.own_subject.data = read_text(form, "own_subject") or usual.subject
     form.own_text.data = read_text(form, "own_text") or usual.text

@@ -258,6 +258,7 @@ def _make_common_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     return {
         **make_list_fields(standing.mailing_list, reader),
         "deadline": voice.format_time(standing.deadline) if is_open else "",
+        "short_deadline": voice.format_short_time(standing.deadline) if is_open else "",
         "earlier": page_text.word_recorded_earlier(standing, voice),
         "is_removed": standing.status is Status.REMOVED,
         "labels": {
@@ -280,7 +281,8 @@ def _make_result_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     other = Answer.YES if may_return else Answer.NO if may_leave else None
     has_receipt = standing.basis in _WITH_RECEIPT
     receipt_url = make_public_url(make_receipt_path(standing), reader) if has_receipt else ""
-    return {**fields, "other": other, "receipt_url": receipt_url}
+    link = get_site().links.token("yes", standing.uid) if standing.address else ""
+    return {**fields, "other": other, "receipt_url": receipt_url, "link": link}
 
 
 _CHANGING_OUTCOMES = frozenset({Outcome.CONFIRM, Outcome.REMOVE})

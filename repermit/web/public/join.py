@@ -11,8 +11,9 @@ from flask import Blueprint, Response, current_app, request
 from repermit.answers import join, link_target
 from repermit.answers.link_target import SignUpFacts, SignUpResult
 from repermit.contacts import lookup as contacts_lookup
+from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
-from repermit.errors import AddressError
+from repermit.errors import AddressError, LinkError
 from repermit.rules.consent import Outcome
 from repermit.web import error_pages, rendering
 from repermit.web.api.authentication import RateLimits
@@ -64,7 +65,7 @@ def take_form(name: str) -> Response:
         join.request_sign_up(
             site.database,
             mailing_list,
-            address=request.form.get("address", ""),
+            address=request.form.get("address", "") or _find_known_address(mailing_list),
             name=clean_name(request.form.get("name", "")),
             language=reader.language,
             now=get_arrival(),
@@ -76,6 +77,16 @@ def take_form(name: str) -> Response:
         reader,
         **make_list_fields(contacts_lookup.list_facts(mailing_list), reader),
     )
+
+
+def _find_known_address(mailing_list: MailingList) -> str:
+    """Return the address of whoever signs up from the page of a link of theirs; "" for others."""
+    try:
+        uid = get_site().links.read("yes", request.form.get("link", ""))
+    except LinkError:
+        return ""
+    contact = Contact.get_or_none(uid=uid, list=mailing_list)
+    return (contact.address or "") if contact else ""
 
 
 class SignUpLimits:

@@ -52,6 +52,11 @@ class Voice:
         """Return a day and time in words, "" for None."""
         return dates.moment_in_words(at, language=self.language, zone=self.zone) if at else ""
 
+    def format_short_time(self, at: datetime | None) -> str:
+        """Return a day in words without its year, with the time unless it ends the day."""
+        zone, language = self.zone, self.language
+        return dates.short_moment_in_words(at, language=language, zone=zone) if at else ""
+
     def format_day(self, at: datetime | None) -> str:
         """Return a day in words, "" for None."""
         return dates.day_in_words(at, language=self.language, zone=self.zone) if at else ""
@@ -175,15 +180,16 @@ def word_recorded_before(standing: Standing, voice: Voice) -> Statement:
 
 
 def word_too_late(standing: Standing, voice: Voice) -> Statement:
-    """Return the statement after a Yes that came too late."""
+    """Return the statement after a Yes that came too late, and what stands instead."""
     gettext = voice.gettext
     if standing.deadline is None:
-        text = gettext("This link does not put you on the list any more. Nothing was recorded.")
+        over = gettext("This link does not put you on the list any more.")
     else:
-        text = gettext(
-            "This question could be answered until %(deadline)s. Nothing was recorded."
-        ) % {"deadline": voice.format_time(standing.deadline)}
-    return Statement(heading=gettext("The time for this answer is over"), text=text)
+        until = {"deadline": voice.format_time(standing.deadline)}
+        over = gettext("This question could be answered until %(deadline)s.") % until
+    earlier = word_recorded_earlier(standing, voice)
+    stands = f"{earlier}." if earlier else gettext("Nothing was recorded.")
+    return Statement(heading=gettext("The time for this answer is over"), text=f"{over} {stands}")
 
 
 def describe_status(standing: Stands, voice: Voice) -> str:

@@ -39,18 +39,43 @@ def test_an_ask_says_above_its_buttons_what_the_reader_must_know(language: str) 
         above = body[: body.index(end)]
         for said in (
             "Praktijk De Linde",
+            "De Lindepost",
+            "Nieuws over onze praktijk",
+            "vier keer per jaar",
+            "22",
+        ):
+            assert said in above
+
+
+@pytest.mark.parametrize("language", languages())
+def test_an_ask_says_below_its_buttons_what_the_reader_may_want_to_know(language: str) -> None:
+    draft = make_ask(language=language)
+    for body, begin in ((draft.text, "⟦no_url⟧"), (draft.html, 'href="⟦no_url⟧"')):
+        below = body[body.index(begin) :]
+        for said in (
+            "Praktijk De Linde",
             "Lindelaan 1",
             "1234 AB Utrecht",
             "030 123 45 67",
             "praktijk@example.org",
             "De Lindepost",
-            "Nieuws over onze praktijk",
-            "vier keer per jaar",
             "⟦reason⟧",
             "2026",
             "23",
         ):
-            assert said in above
+            assert said in below
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_purpose_too_long_for_a_phone_stands_below_the_buttons(language: str) -> None:
+    purpose = "Nieuws over onze praktijk en alles wat daarbij komt kijken, " * 3
+    for length, is_above in ((100, True), (101, False)):
+        facts = make_facts(purpose=purpose[:length])
+        text = make_ask(language=language, mailing_list=facts).text
+        above, below = text.split("⟦yes_url⟧")
+        assert (purpose[:length] in above) is is_above
+        assert "vier keer per jaar" not in above
+        assert f"{purpose[:length]}\n" in below
 
 
 @pytest.mark.parametrize("kind", ["ask", "confirm"])
@@ -234,6 +259,22 @@ def test_another_deadline_changes_nothing_else(language: str, later: datetime) -
     ):
         assert before != after
         assert replace_deadline(before, later) == after
+
+
+def test_the_day_in_a_subject_changes_with_the_deadline_and_no_name_does() -> None:
+    named = make_facts(name="22 dec", frequency="elke 22 dec")
+    draft = make_ask(mailing_list=named)
+    assert draft.subject == "22 dec: mogen wij u blijven mailen? T/m 22 dec"
+    later = replace_deadline(draft, LATER)
+    assert later == make_ask(mailing_list=named, deadline=LATER)
+    assert later.subject == "22 dec: mogen wij u blijven mailen? T/m 5 feb"
+
+
+@pytest.mark.parametrize("length", [18, 19, 20])
+def test_a_subject_has_the_last_day_where_there_is_room(length: int) -> None:
+    subject = make_ask(mailing_list=make_facts(name="x" * length)).subject
+    assert len(subject) < 60
+    assert subject.endswith("? T/m 22 dec") is (length < 20)
 
 
 def test_a_wording_without_a_deadline_gets_one_for_the_record_alone() -> None:

@@ -6,7 +6,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from repermit.i18n.dates import day_in_words, moment_in_words
+from repermit.i18n.catalogues import languages
+from repermit.i18n.dates import (
+    day_in_words,
+    longest_short_day,
+    moment_in_words,
+    short_day_in_words,
+    short_moment_in_words,
+)
 from tests.support.mail_builders import AMSTERDAM, DEADLINE
 
 
@@ -69,3 +76,39 @@ def test_midnight_in_french_and_at_the_end_of_a_month() -> None:
 )
 def test_the_hour_follows_summer_time(moment: datetime, expected: str) -> None:
     assert moment_in_words(moment, language="en", zone=AMSTERDAM).endswith(f", {expected}")
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected", "short"),
+    [
+        (datetime(2026, 12, 22, 22, 59, tzinfo=UTC), "dinsdag 22 december", "22 dec"),
+        (datetime(2026, 12, 22, 23, 0, tzinfo=UTC), "dinsdag 22 december", "22 dec"),
+        (
+            datetime(2026, 12, 22, 22, 58, tzinfo=UTC),
+            "dinsdag 22 december 2026, 23:58 uur",
+            "22 dec",
+        ),
+        (
+            datetime(2026, 12, 22, 23, 0, 1, tzinfo=UTC),
+            "woensdag 23 december 2026, 00:00 uur",
+            "23 dec",
+        ),
+        (datetime(2026, 5, 1, 22, 0, tzinfo=UTC), "vrijdag 1 mei", "1 mei"),
+    ],
+)
+def test_a_deadline_that_ends_a_day_is_that_day(
+    moment: datetime, expected: str, short: str
+) -> None:
+    assert short_moment_in_words(moment, language="nl", zone=AMSTERDAM) == expected
+    assert short_day_in_words(moment, language="nl", zone=AMSTERDAM) == short
+
+
+def test_a_first_of_a_month_without_its_year_in_french() -> None:
+    moment = datetime(2026, 5, 1, 22, 0, tzinfo=UTC)
+    assert short_moment_in_words(moment, language="fr", zone=AMSTERDAM) == "vendredi 1er mai"
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_short_day_is_short_and_has_no_year(language: str) -> None:
+    assert 4 <= len(longest_short_day(language)) <= 16
+    assert "2026" not in short_moment_in_words(DEADLINE, language=language, zone=AMSTERDAM)

@@ -8,6 +8,7 @@ import re
 import threading
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -36,6 +37,7 @@ from tests.support.builders import (
     make_removed,
     make_settings,
 )
+from tests.support.program_zoo import buttons_in
 from tests.support.public_pages import (
     Pages,
     everything_in,
@@ -135,15 +137,17 @@ def test_the_question_comes_before_its_buttons_and_the_rest_after_them(
     in_order = [
         "Nog niet vastgelegd: druk nog één keer",
         "Mogen wij u ‘Nieuws van de praktijk’ blijven sturen?",
-        "Ook programma’s die mail controleren openen links",
-        "Het gaat om de mail van Praktijk De Linde aan a…a@example.org. Eén antwoord geldt voor",
-        "Lindelaan 1",
+        "Voor a…a@example.org.",
         "Nieuws over onze praktijk, vier keer per jaar",
-        "Wij weten niet sinds wanneer",
         "maandag 30 maart 2026, 11:00 uur",
+        "altijd nog stoppen",
         YES,
         NO,
+        "Ook programma’s die mail controleren openen links",
+        "Het gaat om de mail van Praktijk De Linde aan a…a@example.org. Eén antwoord geldt voor",
         "Wat wij van u bewaren",
+        "Wij weten niet sinds wanneer",
+        "Lindelaan 1",
         "90 dagen",
         "AVG, artikel 7, lid 1",
         "5 jaar",
@@ -278,9 +282,8 @@ def test_who_opens_the_other_link_is_told_first_what_was_answered(
     assert "geen antwoord" in before
     pages.post(kind, asked.uid)
     response = pages.get(other, asked.uid)
-    recorded = f"Uw {word[kind]} is vastgelegd op maandag 2 maart 2026, 10:00 uur"
-    assert heading_of(response) == recorded
-    assert not_yet in words_of(response)
+    recorded = f"Uw {word[kind]} is vastgelegd op maandag 2 maart 2026, 10:00 uur."
+    assert words_of(response).index(recorded) < words_of(response).index(not_yet)
     assert f'class="chosen">{button}</button>' in response.text
     # Silence has no effect any more, so the page threatens nothing.
     assert "geen antwoord" not in words_of(response)
@@ -315,7 +318,7 @@ def test_the_wording_that_is_kept_is_what_the_page_showed_but_for_what_is_person
     pages.post("yes", asked.uid)
     told = json.loads(EvidencePart.get(EvidencePart.part == "consent").json)
     wording = without_spans(Wording.get_by_id(told["page_wording"]).content)
-    assert wording.count("⟦address⟧") == wording.count("⟦reason⟧") == 1
+    assert (wording.count("⟦address⟧"), wording.count("⟦reason⟧")) == (2, 1)
     assert "a…a" not in wording
     standing = link_target.find_standing(asked.uid)
     assert standing is not None
@@ -325,9 +328,10 @@ def test_the_wording_that_is_kept_is_what_the_page_showed_but_for_what_is_person
     )
     filled = wording.replace("⟦address⟧", standing.address).replace("⟦reason⟧", reason)
     question, _, rest = filled.partition("<ul>\n<li>Ja, blijf")
-    details = rest[rest.index('<section class="details">') :]
+    below, fold, folded = rest.partition("</ul>\n")[2].partition("<details>")
     assert question.strip() in page
-    assert details.strip() in page
+    assert below.strip() in page
+    assert (fold + folded).strip() in page
     assert told["mail_wording"] == standing.mail_wording != ""
 
 
@@ -369,8 +373,58 @@ def test_a_late_yes_is_offered_a_fresh_sign_up(pages: Pages, asked: Contact) -> 
         assert pages.links.url("no", asked.uid) in response.text
         assert "Wat wij van uw antwoord vastleggen" not in words_of(response)
         assert "bezwaar" in words_of(response)
+        assert "Er is niets vastgelegd" in words_of(response)
     assert status_of(asked) == Status.UNCONFIRMED
     assert "Wat wij van uw antwoord vastleggen" in words_of(pages.post("no", asked.uid))
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        (True, "Uw Nee is vastgelegd op maandag 2 maart 2026, 10:00 uur."),
+        (False, "U bent op maandag 30 maart 2026, 12:00 uur van deze lijst gehaald."),
+    ],
+)
+def test_a_late_yes_is_told_what_stands_and_signs_up_without_typing(
+    pages: Pages, asked: Contact, told: str, *, answers: bool
+) -> None:
+    if answers:
+        pages.post("no", asked.uid)
+    pages.clock.move_to(DEADLINE + timedelta(hours=1))
+    if not answers:
+        act = status_changes.Act(at=pages.clock.now(), actor="job")
+        with pages.database.atomic():
+            status_changes.remove(
+                [Contact.get_by_id(asked.id)],
+                reason=Reason.NO_RESPONSE,
+                act=act,
+                fingerprint_key=pages.settings.fingerprint_key,
+            )
+    response = pages.get("yes", asked.uid)
+    assert told in words_of(response)
+    assert "niets vastgelegd" not in words_of(response)
+    assert "De mail gaat naar a…a@example.org." in words_of(response)
+    (button,) = buttons_in(response.text)
+    assert button.sends.keys() == {"link"}
+    sent = pages.client.post(urlsplit(button.action).path, data=button.sends)
+    assert heading_of(sent) == "Kijk in uw mail"
+    assert SignUp.get().address == "anna@example.org"
+
+
+@pytest.mark.parametrize("glued", [".", ")", "%3E", "%5D,"])
+def test_a_link_with_a_sign_behind_it_works(pages: Pages, asked: Contact, glued: str) -> None:
+    opened = pages.client.get(pages.path("yes", asked.uid) + glued)
+    assert opened.status_code == 200
+    (yes, _) = buttons_in(opened.text)
+    assert heading_of(pages.client.post(urlsplit(yes.action).path, data=yes.sends)) == (
+        "Uw Ja is vastgelegd"
+    )
+
+
+def test_a_link_of_nobody_signs_nobody_up(pages: Pages, asked: Contact) -> None:
+    for link in ("", "x", pages.links.token("no", asked.uid), pages.links.token("yes", new_id())):
+        assert pages.client.post("/join/news", data={"link": link}).status_code == 422
+    assert SignUp.select().count() == 0
 
 
 def test_a_late_yes_without_a_question_is_offered_a_sign_up_too(
@@ -393,7 +447,7 @@ def test_who_was_erased_comes_back_by_a_late_link_as_the_same_person(
     erase(pages, Contact.get_by_id(asked.id))
     pages.clock.move_to(DEADLINE + timedelta(days=400))
     offered = pages.get("yes", asked.uid)
-    assert heading_of(offered) == "Alles is gewist"
+    assert heading_of(offered) == "Uw adres is gewist"
     (action,) = forms_in(offered)
     for address in ("else@example.org", "Anna@Example.org"):
         sent = pages.client.post(action, data={"address": address})
@@ -544,7 +598,7 @@ def test_somebody_erased_is_told_that_all_is_deleted(
 ) -> None:
     erase(pages, asked)
     response = pages.get(kind, asked.uid)
-    assert (response.status_code, heading_of(response)) == (200, "Alles is gewist")
+    assert (response.status_code, heading_of(response)) == (200, "Uw adres is gewist")
     assert "/join/news" in response.text
 
 
@@ -555,7 +609,7 @@ def test_a_press_by_somebody_erased_changes_nothing(
     erase(pages, asked)
     before = everything_in(pages.database)
     response = pages.post(kind, asked.uid)
-    assert (response.status_code, heading_of(response)) == (200, "Alles is gewist")
+    assert (response.status_code, heading_of(response)) == (200, "Uw adres is gewist")
     assert everything_in(pages.database) == before
 
 
@@ -578,11 +632,11 @@ def test_somebody_erased_is_told_what_is_kept_and_until_when(
 @pytest.mark.parametrize(
     ("wanted", "language", "heading"),
     [
-        ("en", "en", "Everything is deleted"),
-        ("de-AT,en;q=0.5", "de", "Alles ist gelöscht"),
-        ("fr,de;q=0.8,nl;q=0.7", "de", "Alles ist gelöscht"),
-        ("nl", "nl", "Alles is gewist"),
-        ("fr, en;q=0", "nl", "Alles is gewist"),
+        ("en", "en", "Your address is deleted"),
+        ("de-AT,en;q=0.5", "de", "Ihre Adresse ist gelöscht"),
+        ("fr,de;q=0.8,nl;q=0.7", "de", "Ihre Adresse ist gelöscht"),
+        ("nl", "nl", "Uw adres is gewist"),
+        ("fr, en;q=0", "nl", "Uw adres is gewist"),
     ],
 )
 def test_somebody_erased_reads_the_page_in_the_language_of_their_browser(
@@ -600,7 +654,7 @@ def test_somebody_erased_reads_the_page_in_the_language_of_their_browser(
     chosen = pages.client.get(
         f"{pages.path(kind, asked.uid)}?lang=nl", headers={"Accept-Language": wanted}
     )
-    assert heading_of(chosen) == "Alles is gewist"
+    assert heading_of(chosen) == "Uw adres is gewist"
 
 
 @pytest.mark.usefixtures("mailing_list")

@@ -25,7 +25,8 @@ from tests.support.public_pages import Pages, everything_in, heading_of, words_o
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
-QUESTION = "Nog niet vastgelegd: druk nog één keer"
+QUESTION = "Mogen wij u ‘Nieuws van de praktijk’ blijven sturen?"
+SIGN_UP = "Mogen wij u ‘Nieuws van de praktijk’ sturen?"
 RECORDED = "Uw Ja is vastgelegd"
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
@@ -320,7 +321,7 @@ def test_a_sign_up_is_pressed_on_its_page(pages: Pages, signed_up: SignUp, choic
     for number in ({}, {"number": "0"}, {"number": pages.links.form_number(signed_up.uid, 1)}):
         data = {"choice": choice, **number}
         response = pages.client.post(pages.path("confirm", signed_up.uid), data=data)
-        assert (response.status_code, heading_of(response)) == (200, QUESTION)
+        assert (response.status_code, heading_of(response)) == (200, SIGN_UP)
         assert len(buttons_in(response.text)) == 3
     assert everything_in(pages.database) == before
 
@@ -332,7 +333,7 @@ def test_a_yes_of_a_sign_up_that_is_sent_again_after_a_no_is_none(
     assert heading_of(send(pages, not_me)) == "Er is geen Ja vastgelegd"
     pages.clock.advance(timedelta(hours=1))
     shown = send(pages, yes)
-    assert heading_of(shown) == QUESTION
+    assert heading_of(shown) == SIGN_UP
     assert Contact.select().count() == 0
     _, yes, _ = buttons_in(shown.text)
     held = send(pages, yes)
@@ -374,7 +375,7 @@ def test_a_sign_up_page_that_was_open_before_a_no_does_not_count(
     assert status_of(asked) == Status.REMOVED
     pages.clock.advance(timedelta(days=2))
     asked_again = send(pages, yes)
-    assert heading_of(asked_again) == QUESTION
+    assert heading_of(asked_again) == SIGN_UP
     assert status_of(asked) == Status.REMOVED
     # What that page shows counts.
     assert heading_of(send(pages, buttons_in(asked_again.text)[1])) == RECORDED

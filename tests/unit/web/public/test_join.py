@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
 FORM = {"address": "anna@example.org", "name": "Anna"}
-NOT_YET = "Nog niet vastgelegd: druk nog één keer"
+QUESTION = "Mogen wij u ‘Nieuws van de praktijk’ sturen?"
 WAS_IT_YOU = "Hebt u zelf op Ja gedrukt?"
 YES, NO, NOT_ME = ({"choice": choice} for choice in ("yes", "no", "not_me"))
 
@@ -313,7 +313,7 @@ def test_looking_at_the_link_confirms_nothing(pages: Pages) -> None:
     made = signed_up(pages)
     before = everything_in(pages.database)
     response = pages.get("confirm", made.uid)
-    assert heading_of(response) == NOT_YET
+    assert heading_of(response) == QUESTION
     assert "Ja, stuur mij deze mails" in words_of(response)
     assert everything_in(pages.database) == before
 
@@ -382,7 +382,7 @@ def test_a_program_that_presses_yes_and_then_no_uses_up_no_link_and_is_no_withdr
     told = json.loads(consent.order_by(EvidencePart.seq.desc()).get().json)
     assert told["method"] == "both_pressed"
     pages.clock.advance(timedelta(hours=1))
-    assert heading_of(pages.get("confirm", made.uid)) == NOT_YET
+    assert heading_of(pages.get("confirm", made.uid)) == QUESTION
     again = pages.post("confirm", made.uid, data=YES)
     data = {**YES, "round": buttons_in(again.text)[0].sends["round"]}
     assert heading_of(pages.post("confirm", made.uid, data=data)) == "Uw Ja is vastgelegd"
@@ -409,7 +409,7 @@ def test_a_press_without_the_words_of_a_button_confirms_nothing(pages: Pages) ->
     """As a script sends it, or a mail program that unsubscribes (RFC 8058)."""
     made = signed_up(pages)
     for data in ({}, {"List-Unsubscribe": "One-Click"}):
-        assert heading_of(pages.post("confirm", made.uid, data=data)) == NOT_YET
+        assert heading_of(pages.post("confirm", made.uid, data=data)) == QUESTION
     assert Contact.select().count() == 0
 
 
@@ -429,7 +429,7 @@ def test_the_wording_that_is_kept_is_what_the_page_showed(pages: Pages) -> None:
     page = without_spans(pages.get("confirm", made.uid).text)
     pages.post("confirm", made.uid, data=YES)
     wording = without_spans(Wording.get().content)
-    assert wording.count("⟦address⟧") == 1
+    assert wording.count("⟦address⟧") == 2
     filled = wording.replace("⟦address⟧", "a…a@example.org")
     question, rest = re.split(r"<ul>\n<li>Ik heb mij hier niet.*?</ul>", filled, flags=re.DOTALL)
     assert question.strip() in page

@@ -42,7 +42,7 @@ from tests.support.public_pages import Pages, everything_in, heading_of, words_o
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
-GONE = "Alles is gewist"
+GONE = "Uw adres is gewist"
 OVER = "Deze link is niet meer geldig"
 
 
@@ -511,7 +511,7 @@ def test_deleting_says_first_what_it_means(pages: Pages, anna: Contact) -> None:
         now=NOW,
     )
     deleted = act(pages, token, "delete")
-    assert heading_of(deleted) == "Alles is gewist"
+    assert heading_of(deleted) == "Uw adres is gewist"
     assert waiting.path.read_bytes() == b""
     uploads.give_up(pages.database, waiting)
     assert "/join/news" in deleted.text

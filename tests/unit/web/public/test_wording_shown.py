@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("usual_texts")
 
 CORRECTED = "Ja, graag nog meer mails van u"
+QUESTION = {
+    "yes": "Mogen wij u ‘Nieuws van de praktijk’ blijven sturen?",
+    "confirm": "Mogen wij u ‘Nieuws van de praktijk’ sturen?",
+}
 SOURCE = {
     "yes": "Yes, keep sending me these mails",
     "confirm": "Yes, send me these mails",
@@ -98,13 +102,10 @@ def test_a_yes_of_a_page_whose_words_were_corrected_since_is_asked_again(
         correct(database, SOURCE[kind], form)
         before = everything_in(database, but={Opening})
         shown = press(pages, yes_on(opened))
-        assert (shown.status_code, heading_of(shown)) == (
-            200,
-            "Nog niet vastgelegd: druk nog één keer",
-        )
+        assert (shown.status_code, heading_of(shown)) == (200, QUESTION[kind])
         assert form in shown.text
         assert everything_in(database, but={Opening}) == before
-    assert heading_of(press(pages, yes_on(usual))) == "Nog niet vastgelegd: druk nog één keer"
+    assert heading_of(press(pages, yes_on(usual))) == QUESTION[kind]
     assert confirmed() == 0
     assert heading_of(press(pages, yes_on(shown))) == "Uw Ja is vastgelegd"
     part = EvidencePart.select().where(EvidencePart.part == "consent")
@@ -151,7 +152,7 @@ def test_whoever_is_not_held_any_more_is_told_so(
             act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
-    assert heading_of(press(pages, yes_on(opened))) == "Alles is gewist"
+    assert heading_of(press(pages, yes_on(opened))) == "Uw adres is gewist"
     for kind in ("yes", "confirm"):
         gone = pages.post(kind, new_id(), data={"choice": "yes"})
         assert heading_of(gone) == "Wij bewaren niets van u"
