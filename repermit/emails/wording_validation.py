@@ -142,10 +142,13 @@ def text_to_html(text: str) -> str:
 
 
 def _link_paragraph(paragraph: str) -> str:
+    # The button says it; above an address the text has to say what it is for.
+    paragraph = _LABEL_ABOVE.sub("", paragraph)
     escaped = html.escape(paragraph, quote=False).replace("\n", "<br>\n")
     return FIELD.sub(lambda match: _LINK_HTML.get(match[1], match[0]), escaped)
 
 
+_LABEL_ABOVE = re.compile(r"\{\{ *(yes|no)_label *\}\} *\n(?=\{\{ *\1_url *\}\})")
 _LINK_HTML = {
     "yes_url": '<a class="button" href="{{ yes_url }}">{{ yes_label }}</a>',
     "no_url": '<a class="button" href="{{ no_url }}">{{ no_label }}</a>',

@@ -74,3 +74,26 @@ def test_the_mail_is_as_wide_as_what_is_chosen(writing: Page) -> None:
     assert frame.evaluate("one => one.offsetWidth") == 392
     writing.get_by_label("Computer").check()
     assert frame.evaluate("one => one.offsetWidth") > 900
+
+
+def test_the_end_of_a_phones_first_screen_is_seen_and_a_long_mail_is_warned_of(
+    writing: Page,
+) -> None:
+    seen = writing.frame_locator("iframe")
+    fold = seen.get_by_text("A phone’s first screen ends here")
+    fold.wait_for()
+    answer = seen.get_by_text("Nee, stuur mij deze mails niet meer").bounding_box()
+    line = fold.bounding_box()
+    assert answer
+    assert line
+    assert answer["y"] + answer["height"] < line["y"]
+    assert not seen.get_by_text("On a phone an answer is not seen at first").is_visible()
+    writing.get_by_role("button", name="Begin with the usual words").click()
+    text = writing.get_by_label("Text", exact=True)
+    before = text.input_value()
+    text.fill("Wat vooraf gaat. " * 30 + "\n\n" + before)
+    seen.get_by_text("On a phone an answer is not seen at first").wait_for()
+    text.fill(before)
+    seen.get_by_text("On a phone an answer is not seen at first").wait_for(state="detached")
+    writing.get_by_label("Computer").check()
+    assert not fold.is_visible()

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.db.connection import Database
+from repermit.emails.first_screen import MOST_PIXELS, MOST_WORDS
 from repermit.i18n import catalogues
 from tests.support.first_screen import (
-    MOST_PIXELS,
-    MOST_WORDS,
     NAMES,
     WIDTH,
     WIDTHS,

@@ -12,6 +12,7 @@ from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import SignUp
 from repermit.emails.compose_mail import compose_mail
+from repermit.emails.first_screen import MOST_PIXELS, FirstScreen
 from repermit.emails.frozen_draft import Draft
 from repermit.i18n import catalogues
 from tests.support.builders import (
@@ -34,12 +35,6 @@ from tests.support.public_pages import Pages
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-MOST_PIXELS = 640
-"""Where the first screen of a small phone ends, below the bars of its browser."""
-
-MOST_WORDS = 60
-"""How many words somebody reads who looks at a mail for some fifteen seconds."""
 
 WIDTH = 360
 WIDTHS = (320, 360, 390, 600)
@@ -74,14 +69,6 @@ LONG = Names(
     reader="Johanna van den Berg-Hendriksen",
 )
 NAMES: Mapping[str, Names] = {"usual": USUAL, "long": LONG}
-
-
-@dataclass(frozen=True, kw_only=True)
-class FirstScreen:
-    """Where the last answer of a mail or page ends, and the words before its first answer."""
-
-    pixels: int
-    words: int
 
 
 def mails(language: str, names: Names) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ from wtforms.fields import SelectChoice
 from repermit.campaigns import draft_conditions, mailing_lists, preview
 from repermit.contacts import lookup
 from repermit.db.models.lists import MailingList, find_list
-from repermit.emails import wording_validation
+from repermit.emails import first_screen, wording_validation
 from repermit.emails.mail_values import Mail
 from repermit.errors import (
     AddressError,
@@ -369,19 +369,28 @@ _PREHEADER = re.compile(r'<div class="preview"[^>]*>([^\u034f<]*)')
 _PLAIN_TEXT = Markup(
     '<pre style="white-space:pre-wrap;overflow-wrap:anywhere;font:inherit">{}</pre>'
 )
+# It takes no room; on what is wider than a phone it is not drawn.
+_FOLD = Markup(
+    "<style>@media (min-width:600px) {{ .fold {{ display:none }} }}</style>"
+    '<div class="fold" style="position:relative;height:0"><div style="position:absolute;top:{}px;'
+    "left:0;right:0;border-top:2px dashed #c2410c;font:13px/1.4 system-ui,sans-serif;"
+    'text-align:right;pointer-events:none"><span style="background:#c2410c;color:#fff;'
+    'padding:1px 6px">{}</span></div></div>'
+)
 _COLOURS = {"light": ("#ffffff", "#1d2329", "#c9ced6"), "dark": ("#15181c", "#e6e9ed", "#444c57")}
 
 
 def frame_mail(mail: Mail, *, shade: str, as_text: bool) -> Response:
     """Return the mail below what an overview of mails shows of it."""
-    above = _make_overview(mail, shade)
+    above = _make_overview(mail, shade) + _make_first_screen_warning(mail, shade)
     if as_text:
         return _make_frame_response(_make_frame_page(above + _PLAIN_TEXT.format(mail.text), shade))
     shown = mail.html.replace(_IN_THE_DARK, "@media all" if shade == "dark" else "@media not all")
     shown = shown.replace("color-scheme: light dark", f"color-scheme: {shade}")
     # A link that wants a window of its own opens none in a sandbox.
     shown = _HEAD.sub('<head><base target="_blank">', shown, count=1)
-    return _make_frame_response(_BODY.sub(lambda body: f"{body[0]}{above}", shown, count=1))
+    fold = _FOLD.format(first_screen.MOST_PIXELS, gettext("A phone’s first screen ends here"))
+    return _make_frame_response(_BODY.sub(lambda body: f"{body[0]}{above}{fold}", shown, count=1))
 
 
 def frame_flaws(reasons: Iterable[str], *, shade: str) -> Response:
@@ -402,6 +411,28 @@ def read_preheader(mail: Mail) -> str:
 def describe_length(text: str) -> str:
     """Return how long a line is."""
     return ngettext("one character", "%(count)s characters", len(text))
+
+
+def _make_first_screen_warning(mail: Mail, shade: str) -> Markup:
+    """Return a warning if an answer is not seen at first on a phone; nothing if both are."""
+    seen = first_screen.estimate_first_screen(mail.text)
+    if seen is None or seen.is_enough:
+        return Markup()
+    paper, ink, _ = _COLOURS[shade]
+    warning = gettext(
+        "On a phone an answer is not seen at first: it ends some %(pixels)s pixels down, after "
+        "%(words)s words, where %(most_pixels)s pixels and %(most_words)s words are seen. Put "
+        "below the answers what need not stand above them.",
+        pixels=seen.pixels,
+        words=seen.words,
+        most_pixels=first_screen.MOST_PIXELS,
+        most_words=first_screen.MOST_WORDS,
+    )
+    style = (
+        f"background:{paper};color:{ink};border-left:4px solid #c2410c;margin:10px 20px;"
+        "padding:0 10px;font:15px/1.45 system-ui,sans-serif"
+    )
+    return Markup('<p role="status" style="{}">{}</p>').format(style, warning)
 
 
 def _make_overview(mail: Mail, shade: str) -> Markup:
