@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import CDPSession, Page
 
 ROOT = Path(__file__).parents[2]
-MOST = 60 << 10
+MOST = 64 << 10
 """Octets of one picture."""
 
 YES = (34, 21, 12, 9, 6, 5, 3, 2, 2)
