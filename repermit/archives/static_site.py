@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -17,7 +15,7 @@ from repermit.contacts import lookup
 from repermit.db.models.lists import MailingList
 from repermit.emails import template_engine
 from repermit.i18n import catalogues
-from repermit.package_files import asset
+from repermit.package_files import embed_style
 from repermit.settings.definitions import Settings
 from repermit.signed_links import KINDS
 
@@ -46,8 +44,6 @@ def files(mailing_list: MailingList, *, settings: Settings) -> Iterator[tuple[st
 
 
 def _page(mailing_list: MailingList, settings: Settings) -> str:
-    style = _style()
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     first = mailing_list.language
     about = lookup.list_facts(mailing_list)
     known = {
@@ -66,8 +62,7 @@ def _page(mailing_list: MailingList, settings: Settings) -> str:
             language=first,
             names={one: catalogues.language_name(one) for one in about.languages},
             sections=sections,
-            style=Markup(style),  # noqa: S704  a file of ours
-            digest=digest,
+            **embed_style("public.css"),
         )
     )
 
@@ -75,11 +70,6 @@ def _page(mailing_list: MailingList, settings: Settings) -> str:
 def _section(language: str, known: dict[str, object]) -> Markup:
     text = _environment(language).get_template("section.html").render(**known, language=language)
     return Markup(text)  # noqa: S704  everything in it was escaped
-
-
-@cache
-def _style() -> str:
-    return (asset("static") / "public.css").read_text("utf-8").strip()
 
 
 @cache

@@ -5,8 +5,6 @@ Nothing of a wording goes into the page but its text.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +14,13 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from markupsafe import Markup
-
 from repermit import email_address
 from repermit.emails import compose_mail, frozen_draft, template_engine
 from repermit.emails.frozen_draft import Draft
 from repermit.evidence.consent_receipt import state_of
 from repermit.evidence.entries import PARTS
 from repermit.evidence.verify.timestamps import stamps_of
-from repermit.package_files import asset
+from repermit.package_files import embed_style
 from repermit.privacy.proof_text import LANGUAGES, content_of, moment, standing, telling
 
 if TYPE_CHECKING:
@@ -45,7 +41,6 @@ def proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) ->
     language = language if language in LANGUAGES else "en"
     statement = document["statement"]
     seal = document["seal"]["entry"]
-    style = _style()
     return (
         _environment(language)
         .get_template("proof.html")
@@ -71,8 +66,7 @@ def proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) ->
                 (one.seq, moment(one.at.isoformat(), language=language, zone=zone), one.by)
                 for one in stamps_of(document)
             ],
-            style=Markup(style),  # noqa: S704  a file of ours
-            digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+            **embed_style("proof.css"),
         )
     )
 
@@ -176,11 +170,6 @@ def text_of(html: str) -> str:
     reader.close()
     lines = (" ".join(line.split()) for line in reader.lines)
     return "\n".join(line for line in lines if line).replace(_BLANK, "").strip()
-
-
-@cache
-def _style() -> str:
-    return (asset("static") / "proof.css").read_text("utf-8").strip()
 
 
 @cache

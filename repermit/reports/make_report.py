@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import textwrap
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -24,7 +22,7 @@ from repermit.db.models.lists import MailingList
 from repermit.emails import template_engine
 from repermit.evidence import chain
 from repermit.evidence.entries import Checkpoint, Entry
-from repermit.package_files import asset
+from repermit.package_files import embed_style
 from repermit.reports.breach import BreachReport, gather_breach_report, read_user_emails
 from repermit.reports.closing_report import ClosingReport, gather_closing_report
 from repermit.reports.processing_record import ProcessingRecord, gather_processing_record
@@ -148,15 +146,12 @@ def render_article(report: Report) -> Markup:
 
 def render_page(report: Report) -> str:
     """Return the report as a whole page, which prints well on A4 and needs nothing but itself."""
-    style = (asset("static") / "papers.css").read_text("utf-8").strip()
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return _render(
         report,
         "page.html",
         form="html",
         article=render_article(report),
-        style=Markup(style),  # noqa: S704  a file of ours
-        digest=digest,
+        **embed_style("papers.css"),
     )
 
 
