@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 from repermit.checks.dns_lookup import Names, is_address, is_this_machine
 from repermit.checks.findings import Finding, finding
@@ -16,14 +16,23 @@ from repermit.smtp.mail_server import Mailer
 
 _SECONDS = 5
 
-# What the mailer says of each step that fails, and what that step was about.
-_FAULTS = (
-    ("certificate that cannot be trusted", "smtp_certificate"),
-    ("does not offer STARTTLS", "smtp_no_starttls"),
-    ("the sign-in service", "smtp_sign_in"),
-    ("does not take the login", "smtp_login"),
-    ("offers no login", "smtp_login"),
-)
+# What the mailer and the package `bounces` say of each step that fails, and its finding.
+_FAULTS = {
+    "smtp": (
+        ("certificate that cannot be trusted", "smtp_certificate"),
+        ("does not offer STARTTLS", "smtp_no_starttls"),
+        ("the sign-in service", "smtp_sign_in"),
+        ("does not take the login", "smtp_login"),
+        ("offers no login", "smtp_login"),
+    ),
+    "bounces": (
+        ("certificate that cannot be trusted", "bounces_certificate"),
+        ("does not begin TLS", "bounces_no_starttls"),
+        ("the sign-in service", "bounces_sign_in"),
+        ("does not take the login", "bounces_login"),
+        ("has no mailbox of the name", "bounces_no_folder"),
+    ),
+}
 
 # It may know a customer by the address that mails come from.
 _WITHOUT_LOGIN = frozenset({"google-relay"})
@@ -48,7 +57,7 @@ def _connected(names: Names, mail: MailServer, *, has_login: bool) -> Finding:
     except ConfigError as error:
         return finding("smtp_settings", reason=error.said)
     except TransportError as error:
-        return _fault(names, mail, error.said)
+        return _explain_failure(names, mail.server, "smtp", error.said)
     return finding("smtp_ok" if has_login else "smtp_open", server=mail.server)
 
 
@@ -62,30 +71,24 @@ def _come_and_go(mail: MailServer) -> None:
     host.close()
 
 
-def _fault(names: Names, mail: MailServer, reason: str) -> Finding:
-    for said, code in _FAULTS:
+def _explain_failure(
+    names: Names, server: str, area: Literal["smtp", "bounces"], reason: str
+) -> Finding:
+    """Return the finding for the step that failed, or for a server that is not reached."""
+    for said, code in _FAULTS[area]:
         if said in reason:
             return finding(code, reason=reason)
     # A name without a dot is of this network alone.
-    is_public_name = "." in mail.server and not is_address(mail.server)
-    if is_public_name and not names.addresses(mail.server):
-        return finding("smtp_no_server", server=mail.server)
-    return finding("smtp_unreachable", reason=reason)
+    is_public_name = "." in server and not is_address(server)
+    if is_public_name and not names.addresses(server):
+        return finding(f"{area}_no_server", server=server)
+    return finding(f"{area}_unreachable", reason=reason)
 
 
 # --- Whether mail reaches the sender's domain, and what comes back is read. -----------------------
 
 
 _MAILBOX_SECONDS = 5.0
-
-# What the package `bounces` says of each step that fails, and what that step was about.
-_MAILBOX_FAULTS = (
-    ("certificate that cannot be trusted", "bounces_certificate"),
-    ("does not begin TLS", "bounces_no_starttls"),
-    ("the sign-in service", "bounces_sign_in"),
-    ("does not take the login", "bounces_login"),
-    ("has no mailbox of the name", "bounces_no_folder"),
-)
 
 
 class LogIn(Protocol):
@@ -129,22 +132,11 @@ def look_at_mailbox(names: Names, account: Bounces, log_in: LogIn) -> Iterator[F
     except ConfigError as error:
         yield finding("bounces_settings", reason=error.said)
     except TransportError as error:
-        yield _mailbox_fault(names, account, error.said)
+        yield _explain_failure(names, account.server, "bounces", error.said)
     else:
         yield finding("bounces_mailbox", server=account.server)
     if account.tls == "none" and not is_this_machine(account.server):
         yield finding("bounces_plain", server=account.server)
-
-
-def _mailbox_fault(names: Names, account: Bounces, reason: str) -> Finding:
-    for said, code in _MAILBOX_FAULTS:
-        if said in reason:
-            return finding(code, reason=reason)
-    # A name without a dot is of this network alone.
-    is_public_name = "." in account.server and not is_address(account.server)
-    if is_public_name and not names.addresses(account.server):
-        return finding("bounces_no_server", server=account.server)
-    return finding("bounces_unreachable", reason=reason)
 
 
 def _takes_mail(names: Names, domain: str) -> bool:
