@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, request
 from wtforms import BooleanField, StringField, TextAreaField
 
-from repermit.bounces import poll
 from repermit.campaigns import draft_conditions, launch_plan, send_plan
 from repermit.campaigns.campaign_results import Plan
 from repermit.campaigns.draft_conditions import Conditions
-from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.campaigns.send_plan import MORNING
-from repermit.checks import run
 from repermit.checks.findings import Report
 from repermit.clock import parse_when
 from repermit.db.models.campaigns import latest_campaign
@@ -25,7 +22,7 @@ from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import Refused
 from repermit.i18n.lazy_text import N_, Said
 from repermit.rules.consent import CampaignState
-from repermit.web.admin.check_findings import list_findings
+from repermit.web.admin.check_findings import check_everything, list_findings
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import (
@@ -73,17 +70,10 @@ def save_dates(slug: str) -> AnyResponse:
 @pages.post("/check")
 def check_campaign(slug: str) -> AnyResponse:
     """Look whether a campaign would work, and show it beside the form as it was typed."""
-    mailing_list, site, form = find_list(slug), get_site(), ConditionsForm(request.form)
+    mailing_list, form = find_list(slug), ConditionsForm(request.form)
     is_good = form.validate()
-    report = run.check(
-        site.settings,
-        database=site.database,
-        now=get_arrival(),
-        says_how_often=mentions_frequency,
-        log_in=poll.log_in,
-        config_path=site.settings.path,
-    )
-    return _show_page(mailing_list, form, read_conditions(form) if is_good else None, report=report)
+    conditions = read_conditions(form) if is_good else None
+    return _show_page(mailing_list, form, conditions, report=check_everything())
 
 
 def _show_page(

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from repermit.bounces import poll
+from repermit.campaigns.mailing_lists import mentions_frequency
+from repermit.checks import run
 from repermit.checks.findings import Area, Finding, Report, Verdict
 from repermit.i18n.lazy_text import Said
 from repermit.settings.definitions import SETTINGS
 from repermit.web.admin.rendering import gettext, make_url
 from repermit.web.admin.result_text import translate_said
+from repermit.web.request_context import get_arrival, get_site
 
 # The settings in which something is mended, by what is wrong or by what it is about.
 _GROUPS = {
@@ -38,6 +42,20 @@ class FindingText:
     found: str
     remedy: str
     place: str
+
+
+def check_everything(mail: bytes | None = None) -> Report:
+    """Look whether a campaign would work; `mail` is a test mail as it was received."""
+    site = get_site()
+    return run.check(
+        site.settings,
+        database=site.database,
+        now=get_arrival(),
+        says_how_often=mentions_frequency,
+        log_in=poll.log_in,
+        config_path=site.settings.path,
+        mail=mail,
+    )
 
 
 def list_findings(report: Report, slug: str) -> list[FindingText]:

@@ -14,7 +14,6 @@ from flask_login import current_user
 
 from repermit.bounces import poll
 from repermit.campaigns import preview
-from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.checks import run
 from repermit.checks.findings import Report
 from repermit.db.models.lists import MailingList, find_list
@@ -29,7 +28,7 @@ from repermit.setting_overrides import change_settings, current_settings
 from repermit.settings.definitions import PAGES, SETTINGS, Settings
 from repermit.settings.smtp_presets import PRESETS
 from repermit.smtp import mail_server
-from repermit.web.admin.check_findings import group_findings, word_finding
+from repermit.web.admin.check_findings import check_everything, group_findings, word_finding
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.page_permissions import takes_up_to
 from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
@@ -228,17 +227,9 @@ def send_test_mail() -> AnyResponse:
 @takes_up_to(_LARGEST_MAIL)
 def run_checks() -> Response:
     """Say whether a campaign would work. Sends nothing and changes nothing, and takes seconds."""
-    site, file = get_site(), request.files.get("mail")
-    report = run.check(
-        site.settings,
-        database=site.database,
-        now=get_arrival(),
-        says_how_often=mentions_frequency,
-        log_in=poll.log_in,
-        config_path=site.settings.path,
-        mail=file.read() if file and file.filename else None,
-    )
-    return show_report(report, is_whole=True)
+    file = request.files.get("mail")
+    mail = file.read() if file and file.filename else None
+    return show_report(check_everything(mail), is_whole=True)
 
 
 def show_report(report: Report, *, is_whole: bool = False) -> Response:
