@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress as without
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from repermit import email_address
@@ -14,7 +15,7 @@ from repermit.backups.backup import MovedAway, Replayed
 from repermit.backups.journal_reader import Heard, Left
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.contacts.status_changes import Act
-from repermit.db.connection import chunks, literal
+from repermit.db.connection import chunks, iter_pages, literal
 from repermit.db.models.base import stored
 from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.lists import MailingList
@@ -140,20 +141,12 @@ def _matched(one: _List) -> Iterator[list[tuple[Contact, str]]]:
 
 
 def _pages(mailing_list: MailingList) -> Iterator[list[tuple[int, str, str]]]:
-    last = 0
-    while True:
-        query: Any = (
-            Contact.select(Contact.id, Contact.address_key, Contact.subject)
-            .where(Contact.list == mailing_list, Contact.erased_at.is_null(), Contact.id > last)
-            .order_by(Contact.id)
-            .limit(_CHUNK)
-            .tuples()
-        )
-        rows = list(query)
-        if not rows:
-            return
-        yield rows
-        last = rows[-1][0]
+    query: Any = (
+        Contact.select(Contact.id, Contact.address_key, Contact.subject)
+        .where(Contact.list == mailing_list, Contact.erased_at.is_null())
+        .tuples()
+    )
+    return iter_pages(query, Contact.id, size=_CHUNK, read_key=itemgetter(0))
 
 
 def _note_predecessors(one: _List, found: Sequence[tuple[Contact, str]]) -> None:

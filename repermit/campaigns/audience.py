@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from operator import or_
+from operator import itemgetter, or_
 from typing import Any
 
 from peewee import SQL, fn
@@ -18,7 +18,7 @@ from peewee import SQL, fn
 from repermit import email_address
 from repermit.contacts import counts, lookup
 from repermit.contacts import counts as contacts_counts
-from repermit.db.connection import chunks, position
+from repermit.db.connection import chunks, iter_pages, position
 from repermit.db.models.campaigns import Campaign, CampaignWording, latest_campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
@@ -310,20 +310,12 @@ def _iter_pages(
 
     In the order of the address, for which each list has an index.
     """
-    after = ""
-    while True:
-        rows: Any = (
-            Contact.select(Contact.id, Contact.address_key, Contact.language)
-            .where(may_be_asked(mailing_list, include_thin), Contact.address_key > after)
-            .order_by(Contact.address_key)
-            .limit(_PAGE_SIZE)
-            .tuples()
-        )
-        page = list(rows)
-        if not page:
-            return
-        yield page
-        after = page[-1][1]
+    rows: Any = (
+        Contact.select(Contact.id, Contact.address_key, Contact.language)
+        .where(may_be_asked(mailing_list, include_thin))
+        .tuples()
+    )
+    return iter_pages(rows, Contact.address_key, size=_PAGE_SIZE, read_key=itemgetter(1), after="")
 
 
 # --- What other campaigns still owe. --------------------------------------------------------------

@@ -425,6 +425,19 @@ def bound(values: Iterable[Any]) -> peewee.SQL:
     return peewee.SQL(f"({', '.join([proxy.obj.param] * len(known))})", known)
 
 
+def iter_pages(
+    query: Any, key: Any, *, size: int, read_key: Callable[[Any], Any], after: object = 0
+) -> Iterator[list[Any]]:
+    """Yield the rows of a query a page at a time, in the order of a key; none is held open.
+
+    - `key` is a column that no two of the rows share; `read_key` reads it from a row.
+    - `after` is what comes before the first key.
+    """
+    while page := list(query.where(key > after).order_by(key).limit(size)):
+        yield page
+        after = read_key(page[-1])
+
+
 def chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
     """Cut a sequence into pieces of `size` at most, since a statement has a limited length."""
     for start in range(0, len(items), size):

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from repermit import email_address, package_files
 from repermit.contacts import lookup, search
+from repermit.db.connection import iter_pages
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
@@ -144,7 +146,7 @@ def keep(mailing_list: MailingList) -> Iterator[Record]:
     agreed; None for customers, who were not asked to, and where that moment is not known.
     """
     found = _people(mailing_list).where(Contact.status.in_((Status.CONFIRMED, Status.CUSTOMER)))
-    for row in _paged(found, Contact.address_key):
+    for row in _paged(found):
         yield {
             "uid": row["uid"],
             "key": row["address_key"],
@@ -165,7 +167,7 @@ def removed(mailing_list: MailingList) -> Iterator[Record]:
     found = _people(mailing_list).where(
         Contact.status == Status.REMOVED, Contact.address.is_null(is_null=False)
     )
-    for row in _paged(found, Contact.address_key):
+    for row in _paged(found):
         yield {
             "address": email_address.as_people_write(row["address"]),
             "a_label": row["address"],
@@ -207,29 +209,21 @@ def evidence(mailing_list: MailingList) -> Iterator[Record]:
     A part that was erased, or that an entry never had, is None; its digest tells which.
     """
     found = Evidence.select().where(Evidence.list == mailing_list.slug)
-    for page in _pages(found.order_by(Evidence.seq).dicts(), Evidence.seq, 0):
+    read_key = itemgetter("seq")
+    for page in iter_pages(found.dicts(), Evidence.seq, size=_PAGE, read_key=read_key):
         kept = _parts_of(row["seq"] for row in page)
         for row in page:
             yield {**_entry(row), **kept.get(row["seq"], {})}
 
 
 def _people(mailing_list: MailingList) -> Any:
-    return (
-        Contact.select().where(Contact.list == mailing_list).order_by(Contact.address_key).dicts()
-    )
+    return Contact.select().where(Contact.list == mailing_list).dicts()
 
 
-def _paged(query: Any, key: Any) -> Iterator[Mapping[str, Any]]:
-    for page in _pages(query, key, ""):
+def _paged(query: Any) -> Iterator[Mapping[str, Any]]:
+    key, read_key = Contact.address_key, itemgetter("address_key")
+    for page in iter_pages(query, key, size=_PAGE, read_key=read_key, after=""):
         yield from page
-
-
-def _pages(query: Any, key: Any, start: object) -> Iterator[list[Mapping[str, Any]]]:
-    """Yield the rows of a query in pages; it must be ordered by `key`, which is unique in it."""
-    after = start
-    while page := list(query.where(key > after).limit(_PAGE)):
-        yield page
-        after = page[-1][key.name]
 
 
 def _entry(row: Mapping[str, Any]) -> Record:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from peewee import Case, Value, fn
 
 from repermit import email_address
 from repermit.contacts import counts
-from repermit.db.connection import Database, chunks, is_postgresql, proxy, run_sql
+from repermit.db.connection import Database, chunks, is_postgresql, iter_pages, proxy, run_sql
 from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.imports.staging import Picked
 from repermit.rules.consent import Basis, Fate, Status, improves
@@ -154,10 +155,7 @@ def in_batches(query: Any) -> Iterator[list[Any]]:
     The contacts have `picked`, `said`, `mark` and `proof` of their row beside what
     is their own.
     """
-    last = 0
-    while some := list(query.where(Picked.id > last).limit(_BATCH).objects()):
-        yield some
-        last = some[-1].picked
+    return iter_pages(query.objects(), Picked.id, size=_BATCH, read_key=attrgetter("picked"))
 
 
 def _staged_contacts(on: Any) -> Any:

@@ -10,12 +10,14 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from peewee import JOIN, fn
 
 from repermit import email_address
+from repermit.db.connection import iter_pages
 from repermit.db.temporary_files import TemporaryFiles
 from repermit.imports.readers.rows import Part
 from repermit.imports.staging import Picked, Staged
@@ -152,32 +154,27 @@ def _sight(row: Sequence[Any]) -> Sight:
 
 def _staged(names: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
     """Yield what is staged in the file's order, some thousands at a time."""
-    last = 0
-    while some := list(_query_of_staged().where(Staged.number > last).limit(_CHUNK).tuples()):
-        yield [_values(_Found(*row), names) for row in some]
-        last = some[-1][0]
+    query = _query_of_staged().tuples()
+    for page in iter_pages(query, Staged.number, size=_CHUNK, read_key=itemgetter(0)):
+        yield [_values(_Found(*row), names) for row in page]
 
 
 def _query_of_staged() -> Any:
-    return (
-        Staged.select(
-            Staged.number,
-            Staged.part,
-            Staged.line,
-            fn.COALESCE(Staged.sending, Staged.key),
-            Staged.name,
-            Staged.said,
-            Staged.mark,
-            Staged.reason,
-            Picked.number,
-            Picked.part,
-            Picked.line,
-            Picked.fate,
-            Picked.merged,
-        )
-        .join(Picked, JOIN.LEFT_OUTER, on=(Picked.ids == Staged.ids))
-        .order_by(Staged.number)
-    )
+    return Staged.select(
+        Staged.number,
+        Staged.part,
+        Staged.line,
+        fn.COALESCE(Staged.sending, Staged.key),
+        Staged.name,
+        Staged.said,
+        Staged.mark,
+        Staged.reason,
+        Picked.number,
+        Picked.part,
+        Picked.line,
+        Picked.fate,
+        Picked.merged,
+    ).join(Picked, JOIN.LEFT_OUTER, on=(Picked.ids == Staged.ids))
 
 
 class _Found(NamedTuple):

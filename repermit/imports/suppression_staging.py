@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
 from repermit import email_address
-from repermit.db.connection import Database, FairSqliteDatabase, chunks, run_sql
+from repermit.db.connection import Database, FairSqliteDatabase, chunks, iter_pages, run_sql
 from repermit.db.models.base import new_id, stored
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -405,21 +406,13 @@ def opted_out(fingerprint: str, at: datetime) -> Suppressed:
 
 def _contacts_after(number: int, list_id: int) -> Iterator[tuple[int, list[tuple[int, str]]]]:
     """Yield pages of contacts after a number: the last number seen, and who is on the list."""
-    while True:
-        # By number alone, which leads to who is new at once; by their list it would be all of it.
-        query: Any = (
-            Contact.select(Contact.id, Contact.list, Contact.address_key, Contact.address.is_null())
-            .where(Contact.id > number)
-            .order_by(Contact.id)
-            .limit(_PAGE)
-            .tuples()
-        )
-        page = list(query)
-        if not page:
-            return
-        number = page[-1][0]
+    # By number alone, which leads to who is new at once; by their list it would be all of it.
+    query: Any = Contact.select(
+        Contact.id, Contact.list, Contact.address_key, Contact.address.is_null()
+    ).tuples()
+    for page in iter_pages(query, Contact.id, size=_PAGE, read_key=itemgetter(0), after=number):
         yield (
-            number,
+            page[-1][0],
             [
                 (one, key)
                 for one, its_list, key, is_erased in page

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from repermit import email_address
 from repermit.db import background_tasks
-from repermit.db.connection import Database, steady_view
+from repermit.db.connection import Database, iter_pages, steady_view
 from repermit.db.models.base import stored
 from repermit.db.models.contacts import Suppression
 from repermit.db.models.lists import MailingList
@@ -120,8 +121,7 @@ def _shared(mailing_list: MailingList, check: str) -> Iterator[SharedSuppression
     query: Any = Suppression.select(*columns).where(
         (Suppression.list == mailing_list) | Suppression.list.is_null()
     )
-    after = 0
-    while page := list(query.where(Suppression.id > after).order_by(Suppression.id).limit(_PAGE)):
+    for page in iter_pages(query, Suppression.id, size=_PAGE, read_key=attrgetter("id")):
         for one in page:
             yield SharedSuppression(
                 key=check,
@@ -130,7 +130,6 @@ def _shared(mailing_list: MailingList, check: str) -> Iterator[SharedSuppression
                 at=stored(one.at),
                 subject=one.subject,
             )
-        after = page[-1].id
 
 
 def _write_json(rows: Iterable[SharedSuppression], out: StreamWriter) -> None:
