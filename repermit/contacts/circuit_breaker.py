@@ -12,7 +12,7 @@ from peewee import SQL
 from repermit.contacts.counts import count_mails, total
 from repermit.db.connection import Database, literal, lock_rows
 from repermit.db.models.campaigns import Campaign
-from repermit.db.models.mails import Mail
+from repermit.db.models.mails import Mail, enqueue_notice
 from repermit.db.task_ownership import Work, background_work
 from repermit.db.work_steps import run_steps
 from repermit.evidence import chain
@@ -188,14 +188,7 @@ def _pause(campaign: Campaign, reason: PauseReason, now: datetime, counts: dict[
         return False
     campaign.pause_reason = reason
     campaign.save()
-    Mail.create(
-        list=campaign.list_id,
-        campaign=campaign,
-        kind=MailKind.NOTICE,
-        topic=f"paused_{reason}",
-        due_at=now,
-        message_id="",
-    )
+    enqueue_notice(f"paused_{reason}", list_id=campaign.list_id, due_at=now, campaign=campaign)
     chain.append(
         Entry(
             event="paused",

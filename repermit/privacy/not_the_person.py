@@ -9,12 +9,12 @@ from repermit.contacts import enqueue_receipt, human_replies, lookup, status_cha
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
-from repermit.db.models.mails import Mail
+from repermit.db.models.mails import enqueue_notice
 from repermit.emails import admin_notices
 from repermit.evidence import chain, consent_receipt, entries
 from repermit.privacy.data_links import find_opened, lock_opened
 from repermit.privacy.forget import erasure
-from repermit.rules.consent import MailKind, Reason, Status, may_leave
+from repermit.rules.consent import Reason, Status, may_leave
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Form
 
@@ -53,13 +53,8 @@ def say_not_the_person(
         if form and form.version != contact.form_version:
             return False
         human_replies.settle_replies(contact, at=now)
-        Mail.create(
-            list=contact.list_id,
-            kind=MailKind.NOTICE,
-            topic=admin_notices.make_not_the_person_topic(contact.id),
-            due_at=now,
-            message_id="",
-        )
+        topic = admin_notices.make_not_the_person_topic(contact.id)
+        enqueue_notice(topic, list_id=contact.list_id, due_at=now)
         status_changes.note_press(contact, is_no=True)
         _take_off(contact, settings.fingerprint_key, trace, now)
         return True

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.base import Meta, stored
 from repermit.db.models.campaigns import Campaign
-from repermit.db.models.mails import Mail
+from repermit.db.models.mails import enqueue_notice
 from repermit.emails.mail_values import ClosingNews
 from repermit.evidence import stored_tree
 from repermit.reports.asked_people import count_people
-from repermit.rules.consent import CampaignState, MailKind, Reason
+from repermit.rules.consent import CampaignState, Reason
 
 # What closed before this was told, or before a restored database ran again, is no news any more.
 _NEWS_FOR = timedelta(days=7)
@@ -42,14 +42,7 @@ def _owe(database: Database, number: int, now: datetime) -> bool:
 
 
 def _tell(campaign: Campaign, topic: str, now: datetime) -> bool:
-    Mail.create(
-        list=campaign.list_id,
-        campaign=campaign,
-        kind=MailKind.NOTICE,
-        topic=topic,
-        due_at=now,
-        message_id="",
-    )
+    enqueue_notice(topic, list_id=campaign.list_id, due_at=now, campaign=campaign)
     Meta.create(key=_key(campaign.id), value=stored(now))
     return True
 

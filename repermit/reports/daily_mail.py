@@ -16,11 +16,11 @@ from repermit.db.connection import Database, lock_rows
 from repermit.db.models.base import Meta, read_moment, stored
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence
-from repermit.db.models.mails import Mail
+from repermit.db.models.mails import enqueue_notice
 from repermit.emails.mail_values import DayNews
 from repermit.reports.outcome_counts import Turn, head, turns
 from repermit.reports.statistics import figures
-from repermit.rules.consent import CampaignState, MailKind
+from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
 
 _AT = time(16)
@@ -79,14 +79,7 @@ def _owe(database: Database, number: int, moment: datetime, settings: Settings) 
         _note(number, _Told(upto, moment))
         if not counts:
             return False
-        Mail.create(
-            list=campaign.list_id,
-            campaign=campaign,
-            kind=MailKind.NOTICE,
-            topic=topic,
-            due_at=moment,
-            message_id="",
-        )
+        enqueue_notice(topic, list_id=campaign.list_id, due_at=moment, campaign=campaign)
     return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from peewee import (
@@ -98,6 +99,15 @@ Mail.add_index(
     name="mail_asked_once",
     where=SQL("kind IN ('ask', 'reminder')"),
 )
+
+
+def enqueue_notice(
+    topic: str, *, list_id: int, due_at: datetime, campaign: Campaign | None = None
+) -> None:
+    """Owe the admin a mail about a list or a campaign, in the caller's transaction."""
+    Mail.create(
+        list=list_id, campaign=campaign, kind="notice", topic=topic, due_at=due_at, message_id=""
+    )
 
 
 class Pace(Table):
