@@ -12,6 +12,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -436,6 +437,19 @@ def iter_pages(
     while page := list(query.where(key > after).order_by(key).limit(size)):
         yield page
         after = read_key(page[-1])
+
+
+@dataclass
+class RowCounter:
+    """How many rows have been handed on so far, which may end at any of them."""
+
+    rows: int = 0
+
+    def count(self, found: Iterable[_T]) -> Iterator[_T]:
+        """Yield the rows, and count each before it is handed on."""
+        for row in found:
+            self.rows += 1
+            yield row
 
 
 def chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:

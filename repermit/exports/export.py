@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from repermit.db import background_tasks
-from repermit.db.connection import Database, steady_view
+from repermit.db.connection import Database, RowCounter, steady_view
 from repermit.db.models.lists import MailingList
 from repermit.db.temporary_files import temporary_files
 from repermit.errors import Refused
@@ -41,18 +41,6 @@ class Exported:
     erased: int
     by_hand: tuple[str, ...]
     twice: int
-
-
-@dataclass
-class _Written:
-    """How many rows have been handed to the file so far, which may end at any of them."""
-
-    rows: int = 0
-
-    def counting(self, found: Iterable[Record]) -> Iterator[Record]:
-        for row in found:
-            self.rows += 1
-            yield row
 
 
 _COLUMNS = {
@@ -114,13 +102,13 @@ def export(
         if form is Format.CSV:
             found = _set_apart(found, by_hand)
     columns = _columns(what, its_tool, with_links=with_links)
-    written, erased, is_whole = _Written(), 0, False
+    written, erased, is_whole = RowCounter(), 0, False
     try:
         # A file of the list may begin to be taken in while a slow reader takes the rows.
         with steady_view(database):
             background_tasks.require_no_unfinished_file(mailing_list)
             with _writer(form, its_tool, created=now, settings=settings) as write:
-                write(written.counting(found), columns, out)
+                write(written.count(found), columns, out)
             erased = export_rows.count_erased(mailing_list) if what is What.REMOVED else 0
         is_whole = True
     finally:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, TextIO
 
 from repermit import email_address
 from repermit.db import background_tasks
-from repermit.db.connection import Database, iter_pages, steady_view
+from repermit.db.connection import Database, RowCounter, iter_pages, steady_view
 from repermit.db.models.base import stored
 from repermit.db.models.contacts import Suppression
 from repermit.db.models.lists import MailingList
@@ -74,11 +74,11 @@ def write_suppressions(
     with `whole` false and the rows that were written. Raises Refused while a file of the list is
     under way.
     """
-    written, is_whole = _Written(), False
+    written, is_whole = RowCounter(), False
     facts = {"what": "suppressions", "format": form, "tool": "", "with_links": False}
     made = Entry(event="exported", at=now, actor=actor, list=mailing_list.slug)
     text = codecs.getwriter("utf-8")(out)
-    rows = written.counting(_shared(mailing_list, key_check(settings.fingerprint_key)))
+    rows = written.count(_shared(mailing_list, key_check(settings.fingerprint_key)))
     try:
         # A file of the list may begin to be taken in while a slow reader takes the rows.
         with steady_view(database):
@@ -90,18 +90,6 @@ def write_suppressions(
             told = {**facts, "rows": written.rows}
             _record(database, made, told if is_whole else {**told, "whole": False})
     return written.rows
-
-
-@dataclass
-class _Written:
-    """How many rows have been handed on so far."""
-
-    rows: int = 0
-
-    def counting(self, found: Iterable[SharedSuppression]) -> Iterator[SharedSuppression]:
-        for row in found:
-            self.rows += 1
-            yield row
 
 
 def _record(database: Database, made: Entry, told: dict[str, Any]) -> None:
