@@ -110,10 +110,7 @@ class MailComposer:
         values = ConfirmValues(
             address=mail.sign_up_address or "",
             confirm_url=self._links.url("confirm", mail.sign_up_uid or ""),
-            list_label=self._make_list_label(draft),
-            message_id=self._make_message_id(mail, draft),
-            return_path=self._make_return_path(mail, draft),
-            date=date,
+            **self._make_headers(mail, draft, date),
         )
         return mime_encoding.make_letter(compose_mail.compose_mail(draft, values))
 
@@ -126,10 +123,7 @@ class MailComposer:
             no_url=self._links.url("no", uid),
             me_url=self._links.url("me", uid),
             receipt_url=self._links.url("receipt", uid),
-            list_label=self._make_list_label(draft),
-            message_id=self._make_message_id(mail, draft),
-            return_path=self._make_return_path(mail, draft),
-            date=date,
+            **self._make_headers(mail, draft, date),
         )
         return mime_encoding.make_letter(compose_mail.compose_mail(draft, values))
 
@@ -168,21 +162,14 @@ class MailComposer:
         values = ConfirmValues(
             address=mail.link_address or "",
             confirm_url=self._links.url(kind, mail.link_uid or ""),
-            list_label=self._make_list_label(draft),
-            message_id=self._make_message_id(mail, draft),
-            return_path=self._make_return_path(mail, draft),
-            date=date,
+            **self._make_headers(mail, draft, date),
         )
         return mime_encoding.make_letter(compose_mail.compose_mail(draft, values))
 
     def _compose_notice(self, mail: QueuedMail, date: datetime) -> Letter:
         draft = self._make_notice_draft(mail)
         values = NoticeValues(
-            address=self._settings.organisation.email,
-            list_label=self._make_list_label(draft),
-            message_id=self._make_message_id(mail, draft),
-            return_path=self._make_return_path(mail, draft),
-            date=date,
+            address=self._settings.organisation.email, **self._make_headers(mail, draft, date)
         )
         return mime_encoding.make_letter(compose_mail.compose_mail(draft, values))
 
@@ -216,6 +203,15 @@ class MailComposer:
         except Refused:
             return None
         return signed_checkpoint.sign(found, self._settings).to_json() if found else None
+
+    def _make_headers(self, mail: QueuedMail, draft: Draft, date: datetime) -> dict[str, Any]:
+        """Return the values that every mail has beside those of its kind."""
+        return {
+            "list_label": self._make_list_label(draft),
+            "message_id": self._make_message_id(mail, draft),
+            "return_path": self._make_return_path(mail, draft),
+            "date": date,
+        }
 
     def _make_list_label(self, draft: Draft) -> str:
         # Under the key that never changes, since mail programs file by List-Id.
