@@ -32,7 +32,7 @@ A thousand rows are fewer; of the slowest, one letter and no address, they are s
 """
 
 
-def look_at(
+def start_reading(
     database: Database,
     mailing_list: MailingList,
     *,
@@ -40,31 +40,15 @@ def look_at(
     settings: Settings,
     now: datetime,
     actor: str,
+    takes_in: bool = False,
 ) -> bool:
     """Find out what would become of the rows of the file, which is the result of `Kept.task`.
 
     Of most files that is still under way when this returns. False: it is being worked with
     already, or there is none.
+
+    - `takes_in`: the file is taken in, and deleted once it is staged.
     """
-    return _begin(database, mailing_list, settings, choices, takes_in=False, now=now, actor=actor)
-
-
-def take_in(
-    database: Database,
-    mailing_list: MailingList,
-    *,
-    choices: Choices,
-    settings: Settings,
-    now: datetime,
-    actor: str,
-) -> bool:
-    """Take the file in, and delete it once it is staged; as `look_at` otherwise."""
-    return _begin(database, mailing_list, settings, choices, takes_in=True, now=now, actor=actor)
-
-
-def _begin(
-    database: Database, mailing_list: MailingList, settings: Settings, choices: Choices, **job: Any
-) -> bool:
     kept = find_upload(mailing_list, settings=settings)
     lock = None if kept is None else kept.task.lock()
     if kept is None or lock is None:
@@ -74,9 +58,8 @@ def _begin(
         with database.atomic():
             kept.choose(choices)
         is_long = kept.path.stat().st_size >= LARGE or container.is_packed(kept.path)
-        kept.task.start(
-            _read, lock=lock, database=database, is_long=is_long, slug=mailing_list.slug, **job
-        )
+        job = {"slug": mailing_list.slug, "takes_in": takes_in, "now": now, "actor": actor}
+        kept.task.start(_read, lock=lock, database=database, is_long=is_long, **job)
     return True
 
 

@@ -159,7 +159,7 @@ def add_prepared(pages: Pages) -> None:
     uploads.keep_upload(
         pages.database, courses, file, name="customers-2026.csv", user_id=1, **given
     )
-    assert read_upload.look_at(
+    assert read_upload.start_reading(
         pages.database, courses, actor="user:1", choices=uploads.Choices(), **given
     )
 

@@ -148,18 +148,18 @@ def _add_prepared(pages: Pages) -> None:
     club = make_list(pages.database, slug="club", name="De leden van de wandelclub")
     make_removed(pages.database, club, Reason.NO, "gone@example.org")
     _hand_in(pages, club, "email\n" + "".join(f"lid{one}@example.org\n" for one in range(30)))
-    _deal_with(pages, read_upload.take_in, club)
+    _read_upload(pages, club, takes_in=True)
     conditions = Conditions(deadline="2026-03-30", reminder=7, pilot=10, attest="By the board.")
     draft_conditions.keep_conditions(pages.database, club, conditions, now=NOW, actor="user:1")
     _hand_in(pages, club, FILE)
-    _deal_with(pages, read_upload.look_at, club)
+    _read_upload(pages, club)
 
 
 def _add_refused(pages: Pages) -> None:
     """Add `odd`, whose file cannot be read as it is, and `bare`, of which nothing is known."""
     odd = make_list(pages.database, slug="odd", name="Odd")
     _hand_in(pages, odd, "one,two\nthree,four\n")
-    _deal_with(pages, read_upload.look_at, odd)
+    _read_upload(pages, odd)
     make_list(pages.database, slug="bare", name="Bare", purpose="", privacy_url="", sender="")
 
 
@@ -175,10 +175,16 @@ def _hand_in(pages: Pages, mailing_list: MailingList, text: str) -> None:
     )
 
 
-def _deal_with(pages: Pages, act: Any, mailing_list: MailingList) -> None:
-    choices = uploads.Choices()
-    given = {"settings": pages.settings, "now": NOW, "actor": "user:1", "choices": choices}
-    assert act(pages.database, mailing_list, **given)
+def _read_upload(pages: Pages, mailing_list: MailingList, *, takes_in: bool = False) -> None:
+    assert read_upload.start_reading(
+        pages.database,
+        mailing_list,
+        choices=uploads.Choices(),
+        settings=pages.settings,
+        now=NOW,
+        actor="user:1",
+        takes_in=takes_in,
+    )
 
 
 def _add_connections(pages: Pages) -> None:

@@ -209,7 +209,7 @@ def hand_in(desk: Desk, numbers: Sequence[int]) -> None:
         uploads.keep_upload(
             database, news, file, name="list.csv", user_id=admin.id, settings=settings, now=now
         )
-        read_upload.look_at(
+        read_upload.start_reading(
             database, news, choices=Choices(), settings=settings, now=now, actor="user 1"
         )
         kept = uploads.find_upload(news, settings=settings)

@@ -74,7 +74,7 @@ from repermit.db.connection import open_database
 from repermit.db.models.lists import find_list
 settings = config_file.load(Path(sys.argv[1]))
 with open_database(settings.database) as database:
-    read_upload.look_at(database, find_list("news"), choices=Choices(), settings=settings,
+    read_upload.start_reading(database, find_list("news"), choices=Choices(), settings=settings,
         now=SystemClock().now(), actor="user:1")
 """
 

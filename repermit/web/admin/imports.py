@@ -245,30 +245,27 @@ def _find_shown(slug: str) -> tuple[MailingList, Kept]:
     return mailing_list, kept
 
 
-def _preview_file(mailing_list: MailingList, choices: Choices) -> AnyResponse:
+def _start_reading(mailing_list: MailingList, choices: Choices, *, takes_in: bool) -> None:
     site = get_site()
-    read_upload.look_at(
+    read_upload.start_reading(
         site.database,
         mailing_list,
         choices=choices,
         settings=site.settings,
         now=get_arrival(),
         actor=get_actor(),
+        takes_in=takes_in,
     )
+
+
+def _preview_file(mailing_list: MailingList, choices: Choices) -> AnyResponse:
+    _start_reading(mailing_list, choices, takes_in=False)
     return redirect_to("imports.show", slug=mailing_list.slug)
 
 
 def _start_import(mailing_list: MailingList, kept: Kept, choices: Choices) -> AnyResponse:
-    site = get_site()
-    read_upload.take_in(
-        site.database,
-        mailing_list,
-        choices=choices,
-        settings=site.settings,
-        now=get_arrival(),
-        actor=get_actor(),
-    )
-    is_staged = uploads.find_upload(mailing_list, settings=site.settings) is None
+    _start_reading(mailing_list, choices, takes_in=True)
+    is_staged = uploads.find_upload(mailing_list, settings=get_site().settings) is None
     if is_staged and background_tasks.unfinished_file(mailing_list) is None:
         rows = imports_undo.past_imports(mailing_list)[0].rows
         flash_message(

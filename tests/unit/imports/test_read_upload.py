@@ -22,7 +22,7 @@ from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.i18n.lazy_text import unpacked
 from repermit.imports import read_upload
-from repermit.imports.read_upload import choices_of, look_at, take_in
+from repermit.imports.read_upload import choices_of, start_reading
 from repermit.imports.row_preview import read as read_sights
 from repermit.imports.row_preview import read_all as read_all_sights
 from repermit.imports.undo import past_imports, unfinished_import
@@ -84,9 +84,14 @@ def work(
     takes_in: bool = False,
     **choices: Any,
 ) -> bool:
-    act = take_in if takes_in else look_at
-    return act(
-        database, news, choices=Choices(**choices), settings=settings, now=NOW, actor="user:1"
+    return start_reading(
+        database,
+        news,
+        choices=Choices(**choices),
+        settings=settings,
+        now=NOW,
+        actor="user:1",
+        takes_in=takes_in,
     )
 
 

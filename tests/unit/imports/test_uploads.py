@@ -20,7 +20,7 @@ from repermit.db.connection import Database
 from repermit.db.models.imports import Upload
 from repermit.db.models.lists import MailingList
 from repermit.errors import ListFileError, Refused
-from repermit.imports.read_upload import look_at
+from repermit.imports.read_upload import start_reading
 from repermit.imports.uploads import (
     LARGEST,
     Choices,
@@ -289,7 +289,7 @@ def test_a_file_goes_with_an_address_in_it_that_is_erased(
     became: Waiting,
 ) -> None:
     kept = keep(database, news, settings, THREE)
-    look_at(database, news, choices=Choices(), settings=settings, now=NOW, actor="user:1")
+    start_reading(database, news, choices=Choices(), settings=settings, now=NOW, actor="user:1")
     assert forget_in_upload(news, address_key, settings=settings) is became
     is_there = became is Waiting.NOTHING
     assert kept.path.read_bytes() == (THREE if is_there else b"")
