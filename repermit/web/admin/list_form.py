@@ -19,6 +19,7 @@ from repermit.i18n.lazy_text import N_
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.forms import Form
 from repermit.web.admin.list_translations import list_further_languages, word_no_web_address
+from repermit.web.admin.mail_wording import flash_saved_list
 from repermit.web.admin.rendering import (
     count_open_steps,
     flash_message,
@@ -119,12 +120,7 @@ def save_list(slug: str) -> AnyResponse:
         )
     except RepermitError as refusal:
         return _show_page(mailing_list, form, status=422, refusal=make_sentence(refusal.said))
-    flash_message(gettext("Saved."))
-    if mailing_lists.explain_frozen_wording(changed):
-        flash_message(
-            gettext("The campaign that is under way keeps the words with which it was launched."),
-            kind="warning",
-        )
+    flash_saved_list(changed)
     return _redirect_onward(slug)
 
 

@@ -177,15 +177,20 @@ def save_wording(slug: str) -> AnyResponse:
         for name, reason in _list_flaws(typed) or [("own_text", make_sentence(refusal.said))]:
             form.refuse(name, reason)
         return _show_page(find_list(slug), form, status=422)
+    flash_saved_list(changed)
+    return redirect_to(
+        "mail_wording.show" if "look" in request.form else "campaign_dates.show", slug=slug
+    )
+
+
+def flash_saved_list(mailing_list: MailingList) -> None:
+    """Say that a list is saved, and whether a campaign keeps its own words."""
     flash_message(gettext("Saved."))
-    if mailing_lists.explain_frozen_wording(changed):
+    if mailing_lists.explain_frozen_wording(mailing_list):
         flash_message(
             gettext("The campaign that is under way keeps the words with which it was launched."),
             kind="warning",
         )
-    return redirect_to(
-        "mail_wording.show" if "look" in request.form else "campaign_dates.show", slug=slug
-    )
 
 
 @pages.post("/begin")
