@@ -129,10 +129,8 @@ def commands() -> str:
 
 
 def _command(name: str, command: click.Command) -> str:
-    # The names of the help option are kept with the command: as whoever runs it has them.
-    context = click.Context(
-        command, info_name=name, help_option_names=cli.context_settings["help_option_names"]
-    )
+    # Click keeps the help option that it makes first, also for those who ask for help later.
+    context = click.Context(command, info_name=name, **cli.context_settings)
     usage = " ".join([name, *command.collect_usage_pieces(context)])
     records = (one.get_help_record(context) for one in command.params)
     options = [(f"`{record[0]}`", record[1]) for record in records if record]

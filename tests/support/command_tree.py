@@ -39,5 +39,5 @@ def parse(arguments: list[str]) -> None:
         context = (
             found.make_context(found.name, rest, parent=context)
             if "--help" not in rest
-            else (click.Context(found))
+            else click.Context(found, parent=context)
         )
