@@ -246,7 +246,7 @@ def places(pages: Pages) -> Iterator[tuple[str, str]]:
         "webhook_id": 1,
     }
     values |= {"language": "nl", "key": key_of("Yes, keep sending me these mails")}
-    values["page_name"] = "how-to/check"
+    values["page_name"] = "how-to/your-excel-file"
     for route in ADMINS:
         is_data = route.method != "GET" or route.rule.endswith(".json")
         if is_data or route.endpoint in NO_PAGES | ON_THE_WAY_IN:
