@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime
@@ -165,13 +166,24 @@ _NOT_ITS_OWN = (
 def _refuse_others(database: Database) -> None:
     if not is_postgresql(database):
         return
-    others = "SELECT COUNT(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = "
-    (count,) = run_sql(database, f"{others}current_database()").fetchone()
+    deadline = time.monotonic() + _LONGEST_END
+    while (count := _count_others(database)) and time.monotonic() < deadline:
+        time.sleep(0.05)
     if count:
         raise Refused(
             f"other programs ({count}) are connected to the database: stop `repermit serve` and "
             "every `repermit worker` first, on each machine"
         )
+
+
+_LONGEST_END = 1.0
+"""Seconds for which PostgreSQL may still show a connection whose program has just ended."""
+
+
+def _count_others(database: Database) -> int:
+    others = "SELECT COUNT(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = "
+    (count,) = run_sql(database, f"{others}current_database()").fetchone()
+    return int(count)
 
 
 def _look_at(path: Path, place: Path, *, replaces: bool) -> None:
