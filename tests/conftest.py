@@ -355,7 +355,7 @@ def browser_type_launch_args(
 _TRIED_ON_BOTH = ("unit/answers/", "unit/db/", "unit/expiry/", "web/public/test_answer.py")
 
 # Of a test with more examples than that, these are in the everyday set.
-_FEW = 3
+_FEW = 6
 
 
 def _choose_everyday(config: pytest.Config) -> None:
