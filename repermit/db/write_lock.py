@@ -84,7 +84,11 @@ class WriteLock:
             if not (self._queue and self._may_go_on()):
                 self._end_turn()
             if self._queue:
-                self._queue.popleft().release()
+                handed_on = self._queue.popleft()
+                if self._turn_began is not None:
+                    # Before this thread is out: in between, the process would stop with the lock.
+                    _nap.inside.add(handed_on)
+                handed_on.release()
             else:
                 self._is_taken = False
             self._mine.is_in = False
@@ -141,12 +145,14 @@ class WriteLock:
             if self._gave_up(handed_on):
                 raise
             self._mine.is_in = True
+            _nap.inside.discard(handed_on)
             self.leave()
             raise
         if not has_come and self._gave_up(handed_on):
             raise DatabaseBusy(who_holds(self._paths, self._own_patience))
         self._mine.is_in = True
         _nap.inside.add(threading.get_ident())
+        _nap.inside.discard(handed_on)
 
     def _gave_up(self, handed_on: threading.Semaphore) -> bool:
         """Leave the queue; False if the turn has come in this very instant."""
@@ -200,13 +206,14 @@ def privately(path: str, flags: int) -> int:
 class _Nap:
     """The wish that this process stops, as by Ctrl-Z; it does when no thread has its turn.
 
-    `inside` are the threads that have their turn, or wait for it. Adding to a set and taking from
-    it need no lock, which a signal could find taken.
+    `inside` are the threads that have their turn, or wait for it, and the semaphore of one to which
+    a turn is handed on just now. Adding to a set and taking from it need no lock, which a signal
+    could find taken.
     """
 
     def __init__(self) -> None:
         self.is_asked = False
-        self.inside: set[int] = set()
+        self.inside: set[object] = set()
 
     def ask(self, _sign: int, _frame: FrameType | None) -> None:
         """Hear the signal."""

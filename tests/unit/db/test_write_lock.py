@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from repermit.db import write_lock as write_lock_module
 from repermit.db.connection import FairSqliteDatabase, open_database
 from repermit.db.write_lock import WriteLock, stop_between_turns, who_holds
 from repermit.errors import DatabaseBusy
@@ -264,6 +265,37 @@ def test_ctrl_z_stops_several_threads_together(tmp_path: Path) -> None:
             mine.leave()
             busy.send_signal(signal.SIGCONT)
     mine.close()
+
+
+def test_a_turn_that_is_handed_on_is_never_without_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal in that instant would stop the process while it holds the lock."""
+    mine = WriteLock(tmp_path / "db")
+    seen: list[bool] = []
+
+    class Watched(set[object]):
+        def discard(self, element: object) -> None:
+            super().discard(element)
+            if mine._turn_began is not None:
+                seen.append(bool(self))
+
+    monkeypatch.setattr(write_lock_module._nap, "inside", Watched())
+
+    def write() -> None:
+        for _ in range(20):
+            mine.enter()
+            time.sleep(0.001)
+            mine.leave()
+
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    mine.close()
+    assert seen
+    assert all(seen)
 
 
 def test_ctrl_z_stops_at_once_who_writes_nothing(tmp_path: Path) -> None:
