@@ -15,7 +15,7 @@ from repermit.evidence.signed_note import PublicKey
 from repermit.settings.definitions import Settings
 
 EVENT = "evidence_key"
-_NAME = "evidence_key"
+"""Name of the entries, and of the row of `meta` that holds the key that was noted last."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def note_key(database: Database, settings: Settings, *, now: datetime, actor: st
         before = _last_told()
         if before == told:
             return
-        Meta.insert(key=_NAME, value=told).on_conflict(
+        Meta.insert(key=EVENT, value=told).on_conflict(
             conflict_target=[Meta.key], preserve=[Meta.value]
         ).execute()
         said = {"key": told, "before": before}
@@ -50,7 +50,7 @@ def note_key(database: Database, settings: Settings, *, now: datetime, actor: st
 
 
 def _last_told() -> str:
-    row: Meta | None = Meta.get_or_none(Meta.key == _NAME)
+    row: Meta | None = Meta.get_or_none(Meta.key == EVENT)
     return row.value if row else ""
 
 
@@ -64,7 +64,7 @@ def noted_keys() -> list[NotedKey]:
 
 def _was_ever_noted() -> bool:
     # So that a record without any is not read to its end.
-    return bool(Meta.select().where(Meta.key == _NAME).exists())
+    return bool(Meta.select().where(Meta.key == EVENT).exists())
 
 
 def _key_in(seq: int) -> PublicKey | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -69,15 +68,6 @@ _POLICY = (
     "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class NavigationEntry:
-    """One entry of the navigation."""
-
-    endpoint: str
-    title: str
-    is_current: bool
 
 
 def render_page(template: str, *, status: int = 200, **fields: Any) -> Response:
