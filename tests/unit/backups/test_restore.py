@@ -585,6 +585,22 @@ def test_postgresql_is_copied_and_put_back_by_its_own_tools_and_brought_up_here(
         assert status["mails"]["ask"]["in_doubt"] == 2
 
 
+def test_a_connection_whose_program_has_just_ended_keeps_nothing_from_being_restored(
+    tmp_path: Path,
+    cluster: Cluster,
+    ready_postgresql: str,
+    inbox: Inbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """PostgreSQL shows it for moments more."""
+    with cluster.fresh_database(like=ready_postgresql) as url, psycopg.connect(url) as ending:
+        desk = Desk(tmp_path, database_url=url, inbox=inbox)
+        desk.add_news()
+        monkeypatch.setattr("repermit.backups.restore._LONGEST_END", 60.0)
+        monkeypatch.setattr("repermit.backups.restore.time.sleep", lambda _seconds: ending.close())
+        desk.do("restore", "--already-there", "--without-journal")
+
+
 def test_what_is_restored_has_to_be_said(desk: Desk) -> None:
     assert "say the FILE of the backup, or --already-there" in desk.misused("restore")
     assert "is for PostgreSQL" in desk.misused("restore", "--already-there", "--without-journal")
