@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import math
 import queue
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -141,6 +143,7 @@ def _make_lock_key(name: str) -> int:
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _SIGNAL_EXIT_BASE = 128
+_LOOK_SECONDS = 1.0
 
 
 class StopRequest:
@@ -167,9 +170,11 @@ class StopRequest:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is asked for, so many seconds at most; say whether it was."""
-        if not self.is_asked:
+        ends_at = math.inf if timeout is None else time.monotonic() + timeout
+        while not self.is_asked and (left := ends_at - time.monotonic()) > 0:
+            # A signal wakes no wait that begins at that very instant: its handler runs after it.
             with suppress(queue.Empty):
-                self._wakeups.get(timeout=timeout)
+                self._wakeups.get(timeout=min(left, _LOOK_SECONDS))
         return self.is_asked
 
     @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 
 import pytest
 
@@ -43,6 +44,23 @@ def test_a_signal_asks_and_the_second_one_would_end(sign: signal.Signals, code: 
         assert handlers() == [signal.SIG_DFL] * 2
     assert stopping.exit_code == code
     assert handlers() == before
+
+
+def test_a_signal_that_wakes_no_wait_is_noticed_too() -> None:
+    # As one does that comes just before the wait, or is delivered to another thread.
+    stopping = StopRequest()
+    other = threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM))
+    # Without it a lost signal would keep this test for ever.
+    rescue = threading.Timer(60, lambda: stopping._wakeups.put(None))
+    began = time.monotonic()
+    with stopping.on_signals():
+        other.start()
+        rescue.start()
+        assert stopping.wait()
+    rescue.cancel()
+    other.join()
+    assert time.monotonic() - began < 30
+    assert stopping.exit_code == 143
 
 
 def test_afterwards_signals_mean_what_they_did_before() -> None:
