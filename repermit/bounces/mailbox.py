@@ -95,8 +95,6 @@ _SECONDS = 10
 # The first process may have been ended for something else, as where the machine has no memory left.
 _TRIES = 2
 
-_log = logging.getLogger(__name__)
-
 
 class MessageReader:
     """Reads one message after the other in one process, which starts with the first of them."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from peewee import BigIntegerField, CharField, ForeignKeyField, TextField
 
 from repermit.db.connection import Database, lock_rows
-from repermit.db.models.base import Table, moment
+from repermit.db.models.base import PreparedQuery, Table, moment
 from repermit.db.models.imports import Upload
 from repermit.db.models.lists import MailingList
 from repermit.db.work_steps import LARGEST_STEP, SMALLEST_STEP, StepSize, run_steps
@@ -96,7 +96,17 @@ def find_task(kind: TaskKind, target: int) -> BackgroundTask | None:
 
 def lock_task(kind: TaskKind, target: int) -> BackgroundTask | None:
     """Return a work that is under way, locked until the caller's transaction ends."""
-    return _first(BackgroundTask.kind == kind, BackgroundTask.target == target, locks=True)
+    found: BackgroundTask | None = _LOCK.first(kind, target)
+    return found
+
+
+# Each step of a large work does so.
+_LOCK = PreparedQuery(
+    lambda kind, target: lock_rows(
+        BackgroundTask.select().where(BackgroundTask.kind == kind, BackgroundTask.target == target)
+    ),
+    2,
+)
 
 
 def task_on(kind: TaskKind, mailing_list: MailingList) -> BackgroundTask | None:
@@ -157,7 +167,7 @@ def run_task(
             kinds.pop(0)
             is_more = kinds[0](task, size.restart())
         if is_more:
-            task.save()
+            task.write_changes()
         else:
             task.delete_instance()
         return is_more

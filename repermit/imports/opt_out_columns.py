@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -115,25 +116,14 @@ def _by_name(text: str) -> str:
     return DOUBTFUL if may_be_remark(text) and refusal_in(text) else ""
 
 
-_NO_NAME = frozenset("([†*/:;=!?0123456789")
-_NO_NAMES = (
-    " - ",
-    " overl",
-    "geen ",
-    " gn ",
-    " kein",
-    " niet ",
-    " nicht ",
-    " not ",
-    " no ",
-    " dcd",
+_NO_NAME = re.compile(
+    r"[(\[†*/:;=!?0-9]|geen | (?:- |overl|gn |kein|niet |nicht |not? |dcd)", re.IGNORECASE
 )
 
 
 def may_be_remark(name: str) -> bool:
     """Say whether there is something in a name that no name has; quick, for a million of them."""
-    small = name.lower()
-    return not _NO_NAME.isdisjoint(small) or any(map(small.__contains__, _NO_NAMES))
+    return bool(_NO_NAME.search(name))
 
 
 _JUDGES: dict[str | None, Callable[[str], str]] = {

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -198,6 +199,36 @@ def test_who_wishes_it_is_erased_in_one_place_which_sees_to_half_taken_in_files_
         for node in nodes_of(path.read_text("utf-8"))
         if isinstance(node, ast.Attribute) and ast.unparse(node) == "contacts_erasure.erase"
     ] == ["repermit.privacy.forget"]
+
+
+def names_of(statement: ast.stmt) -> list[str]:
+    """Return what a statement of a module gives a name to, for good."""
+    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+        # One with a decorator may be registered, or overloaded, under the name of another.
+        return [] if statement.decorator_list else [statement.name]
+    targets: list[ast.expr] = []
+    if isinstance(statement, ast.Assign):
+        targets = statement.targets
+    if isinstance(statement, ast.AnnAssign):
+        targets = [statement.target]
+    stored = [node for target in targets for node in ast.walk(target)]
+    return [node.id for node in stored if isinstance(node, ast.Name)]
+
+
+def twice_named(source: str) -> list[str]:
+    """Return the names that a module gives twice, of which only the last one holds."""
+    given = [name for statement in ast.parse(source).body for name in names_of(statement)]
+    return [name for name, count in Counter(given).items() if count > 1]
+
+
+def test_no_module_gives_a_name_twice() -> None:
+    found = {name_of(path): twice_named(path.read_text("utf-8")) for path in MODULES}
+    assert {module: names for module, names in found.items() if names} == {}
+
+
+def test_a_name_that_is_given_twice_is_noticed() -> None:
+    source = "_FILE, _MEMORY = 1, 2\n\ndef f(): ...\n\n_MEMORY: int = 1 << 30\ndef f(): ...\n"
+    assert twice_named(source) == ["_MEMORY", "f"]
 
 
 def test_every_module_says_what_lives_there() -> None:

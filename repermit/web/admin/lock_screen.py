@@ -200,8 +200,6 @@ def _redirect_back() -> AnyResponse:
 CONFIRMATION = "confirmation"
 """The field's name, in every form that has one."""
 
-_TOO_SOON = 429
-
 
 class ConfirmationForm(Form):
     """The password of the logged-in user."""

@@ -104,7 +104,7 @@ def test_a_reading_that_is_cut_off_is_refused_and_never_taken_for_the_whole(
     before = everything()
     with monkeypatch.context() as patch:
         # Less than the process has before it reads anything.
-        patch.setattr("repermit.imports.staging._MEMORY", 1 << 20)
+        patch.setattr("repermit.imports.staging._MOST_MEMORY", 1 << 20)
         with pytest.raises(Refused, match="cut off"):
             take_in(database, news, many(tmp_path))
     assert everything() == before
@@ -132,7 +132,7 @@ def test_a_small_file_that_is_large_once_unpacked_is_read_under_limits(
     # What is small unpacked too is read at once.
     small = write_zip(tmp_path / "small.zip", {"list.csv": "email\na@example.org\n"})
     with monkeypatch.context() as patch:
-        patch.setattr("repermit.imports.staging._MEMORY", 1 << 20)
+        patch.setattr("repermit.imports.staging._MOST_MEMORY", 1 << 20)
         assert take_in(database, news, small).rows == 1
 
 
