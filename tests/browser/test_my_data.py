@@ -179,8 +179,8 @@ def test_the_receipt_of_a_yes_is_read_kept_printed_and_found_again(
     contact = town.ask("anna@example.org", name="Anna")
     page.goto(town.link("anna@example.org", "yes"))
     press(page, "Ja, blijf mij deze mails sturen")
-    page.get_by_role("link", name="Naar het bewijs").click()
-    assert heading(page) == "Uw bewijs"
+    page.get_by_role("link", name="Naar het ontvangstbewijs").click()
+    assert heading(page) == "Uw ontvangstbewijs"
     eye = Beholder(page, tmp_path)
     eye.look("receipt")
     assert not eye.found
@@ -200,8 +200,8 @@ def test_the_receipt_of_a_yes_is_read_kept_printed_and_found_again(
     page.emulate_media(media="screen")
     # Whoever has closed that page finds it again among everything that is held.
     open_everything(town, page, "anna@example.org")
-    page.get_by_role("link", name="Naar het bewijs").click()
-    assert heading(page) == "Uw bewijs"
+    page.get_by_role("link", name="Naar het ontvangstbewijs").click()
+    assert heading(page) == "Uw ontvangstbewijs"
     page.get_by_role("link", name="Nee, stuur mij deze mails niet meer", exact=True).click()
     press(page, "Nee, stuur mij deze mails niet meer")
     assert Contact.get_by_id(contact.id).reason == Reason.WITHDRAWN
@@ -348,7 +348,7 @@ def test_no_page_about_what_is_held_keeps_anybody_out(
     press(page, "Terug naar wat bewaard wordt")
     _hand_on(town)
     press(page, "Naam en taal verbeteren")
-    assert "een bestand van de vastlegging." in page.inner_text("main")
+    assert "een bestand uit het bewijsregister." in page.inner_text("main")
     eye.look("held_moved")
     held.goto(ask_link)
     press(held, "Ik ben niet de bedoelde persoon")

@@ -147,7 +147,7 @@ def _describe_details(entry: Entry, voice: Voice) -> tuple[str, ...]:
     typed = [who.get(name) for name in ("note", "proof", "ip")]
     return (
         by,
-        *(f"“{text}”" for text in typed if text),
+        *(gettext("“%(text)s”") % {"text": text} for text in typed if text),
         gettext("Kept with it: the address %(address)s, the name “%(name)s”")
         % {"address": who.get("address") or "–", "name": who.get("name") or "–"}
         if who

@@ -357,7 +357,7 @@ def test_a_reader_is_greeted_by_a_name_that_is_one(name: str, expected: str) -> 
             datetime(2019, 5, 3, tzinfo=UTC),
             (
                 "Uw adres staat sinds vrijdag 3 mei 2019 op deze lijst. "
-                "Wij weten niet hoe het daarop is gekomen. Daarom vragen wij het u."
+                "Wij weten niet hoe het erop is gekomen. Daarom vragen wij het u."
             ),
         ),
         (
@@ -365,7 +365,7 @@ def test_a_reader_is_greeted_by_a_name_that_is_one(name: str, expected: str) -> 
             None,
             (
                 "Uw adres staat op deze lijst. Wij weten niet sinds wanneer en ook niet hoe het "
-                "daarop is gekomen. Daarom vragen wij het u."
+                "erop is gekomen. Daarom vragen wij het u."
             ),
         ),
     ],

@@ -82,10 +82,11 @@ def test_it_is_told_as_no_word_of_the_person_meant(
     assert said == [
         "De persoon zei Ja, door op een knop op een pagina te drukken.",
         (
-            "De persoon werd van de lijst gehaald, omdat iemand die de mail leest zei niet degene "
-            "te zijn die bedoeld is. Dat is geen Nee van de persoon zelf en geen intrekking."
+            "De persoon werd van de lijst gehaald, omdat iemand die de mail op het adres leest zei "
+            "niet de bedoelde persoon te zijn. Dat is geen Nee en geen intrekking van de persoon "
+            "zelf."
         ),
-        "Iemand die de mail aan dit adres leest, zei niet degene te zijn die bedoeld is.",
+        "Iemand die de mail op dit adres leest, zei niet de bedoelde persoon te zijn.",
     ]
 
 

@@ -251,7 +251,7 @@ def test_what_was_asked_and_who_it_was_stands_below() -> None:
 
 @pytest.mark.parametrize(
     ("language", "words"),
-    [("en", "nothing shows that the person was told"), ("nl", "niets laat zien dat dat aan de")],
+    [("en", "nothing shows that the person was told"), ("nl", "nergens blijkt uit dat dit aan de")],
 )
 def test_what_nobody_had_seen_is_not_told_as_what_they_agreed_to(language: str, words: str) -> None:
     one = entry("confirmed", basis="thin", unseen={"purpose": "Nieuws over onze praktijk"})

@@ -220,7 +220,7 @@ def test_who_has_confirmed_a_sign_up_is_counted_once(database: Database, news: M
             SignUp.create(list=news, uid=new_id(), address=address, address_key=address, at=NOW)
     for kind in (ReportKind.BREACH, ReportKind.REGISTER):
         made = make_report.make_report(news, kind, settings=SETTINGS, now=NOW, language="en")
-        (rows,) = [table.rows for table in read_tables(made) if table.titles[0] == "People"]
+        (rows,) = [table.rows for table in read_tables(made) if table.titles[0] == "Who"]
         assert sum(int(row[1]) for row in rows) == 2
         assert ["who signed up and has not confirmed it", "1"] in rows
 
@@ -315,7 +315,7 @@ def test_it_tells_where_to_look(database: Database, news: MailingList) -> None:
     ("language", "sentences"),
     [
         ("en", ("backed the database up", "restored the database", "changed the settings")),
-        ("nl", ("heeft een back-up van de database gemaakt", "heeft de database teruggezet")),
+        ("nl", ("maakte een back-up van de database", "zette de database terug")),
     ],
 )
 def test_a_copy_of_the_whole_database_and_mail_led_elsewhere_are_among_the_acts(

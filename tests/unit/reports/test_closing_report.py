@@ -56,9 +56,11 @@ WHY_PAUSED = {
         PauseReason.RESTORED: "paused when the database was restored",
     },
     "nl": {
-        PauseReason.PILOT: "pauzeerde vanzelf: de proefgroep was gevraagd",
-        PauseReason.BOUNCES: "pauzeerde vanzelf: te veel mails werden geweigerd of kwamen terug",
-        PauseReason.COMPLAINT: "pauzeerde vanzelf: iemand meldde een mail als ongewenst",
+        PauseReason.PILOT: "automatisch gepauzeerd: de proefgroep had de vraag gekregen",
+        PauseReason.BOUNCES: (
+            "automatisch gepauzeerd: te veel mails werden geweigerd of kwamen terug"
+        ),
+        PauseReason.COMPLAINT: "automatisch gepauzeerd: iemand meldde een mail als ongewenst",
         PauseReason.RESTORED: "gepauzeerd toen de database werd teruggezet",
     },
 }

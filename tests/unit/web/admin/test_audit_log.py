@@ -370,7 +370,7 @@ def test_details_are_dutch_for_whoever_reads_dutch(database: Database, client: F
     act(database, "list_changed", "job", list="news", consent={"fields": {"purpose": "x"}})
     said = words_of(client.get(URL, headers={"Accept-Language": "nl"}))
     assert "Kijker" in said
-    assert "veranderde de lijst doel" in said
+    assert "wijzigde de lijst doel" in said
 
 
 # --- Who was refused.

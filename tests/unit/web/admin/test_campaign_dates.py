@@ -359,7 +359,7 @@ def test_a_first_day_that_has_passed_is_said_in_the_language_of_the_page(
 ) -> None:
     fields = {**FIELDS, "starts": "2026-03-01", "csrf_token": csrf_token(admin)}
     answer = admin.post(URL, data=fields, headers={"Accept-Language": "nl"})
-    assert "Eerste dag van het vragen: Dit is al voorbij: kies een latere dag." in words_of(answer)
+    assert "Eerste verzenddag: Dit is al voorbij: kies een latere dag." in words_of(answer)
 
 
 def test_a_first_day_may_be_today_or_a_minute_from_now(admin: FlaskClient) -> None:

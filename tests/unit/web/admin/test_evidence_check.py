@@ -242,9 +242,9 @@ def bomb() -> bytes:
         (b"\xff\xfe", "het is geen JSON"),
         (b"[]", "iets erin is van een andere soort"),
         (b'{"format": 1}', "er staat format waar checkpoint, format"),
-        (bomb(), "uitgepakt heeft het meer dan 5.000.000 bytes"),
-        (b"PK\x03\x04", "de ZIP is kapot"),
-        (b'{"consistency": null}', "er blijkt niet uit dat een vastlegging verdergaat"),
+        (bomb(), "uitgepakt is het groter dan 5.000.000 bytes"),
+        (b"PK\x03\x04", "de ZIP is beschadigd"),
+        (b'{"consistency": null}', "er blijkt niet uit dat een bewijsregister verdergaat"),
     ],
 )
 def test_what_is_no_proof_is_told_in_our_words_in_dutch_too(

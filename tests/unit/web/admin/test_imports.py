@@ -634,7 +634,7 @@ def test_a_viewer_sees_no_file(
 def test_the_page_is_dutch_for_whoever_reads_dutch(admin: FlaskClient) -> None:
     hand_in(admin, MIXED)
     said = words_of(admin.get(FILE, headers={"Accept-Language": "nl"}))
-    assert "Wat er van elke rij zou worden" in said
+    assert "Wat er met elke rij zou gebeuren" in said
     assert "Geen @ in het adres." in said
     assert "6 rijen" in said
 
@@ -694,7 +694,7 @@ def test_an_address_in_another_part_is_said_to_stand_in_that_part(
         (("40271", "mrt"), "en", "no date can be read in 1 cell. It counts as empty."),
         (("40271", "40272"), "en", "2 cells are numbers of days"),
         (("maart", "mrt"), "en", "no date can be read in 2 cells. They count as empty."),
-        (("40271", "mrt"), "nl", "is 1 cel een dagnummer"),
+        (("40271", "mrt"), "nl", "staat in 1 cel een dagnummer"),
         (("40271", "mrt"), "nl", "is in 1 cel geen datum te lezen."),
     ],
 )

@@ -275,8 +275,8 @@ def test_the_log_of_a_webhook_goes_back_a_page_at_a_time(client: FlaskClient, pa
 def test_what_went_wrong_is_told_in_the_page_s_language(pages: Pages, admin: User) -> None:
     with pages.app.test_request_context(URL, headers={"Accept-Language": "nl"}):
         pages.app.preprocess_request()
-        assert translate_said(problem_of(500)) == "het antwoordde 500"
-        assert translate_said(Said("it cannot be reached")) == "het is niet te bereiken"
+        assert translate_said(problem_of(500)) == "het antwoord was 500"
+        assert translate_said(Said("it cannot be reached")) == "het is niet bereikbaar"
     assert admin.email
 
 

@@ -449,7 +449,7 @@ def test_a_notice_is_offered_in_each_language_that_people_are_asked_in(
     make_contact(database, mailing_list, language="de")
     page = admin.get(URL)
     said = words_of(page)
-    assert "Kreeg u een mail van ons over “Nieuws van de praktijk”?" in said
+    assert "Kreeg u een mail van ons over ‘Nieuws van de praktijk’?" in said
     assert "Haben Sie von uns eine E-Mail" in said
     assert "https://ask.example.org/" in said
     assert '<textarea class="notice" readonly rows="14" lang="nl"' in page.text
@@ -458,7 +458,7 @@ def test_a_notice_is_offered_in_each_language_that_people_are_asked_in(
 
 def test_the_page_is_dutch_for_whoever_reads_dutch(admin: FlaskClient) -> None:
     said = words_of(admin.get(URL, headers={"Accept-Language": "nl"}))
-    assert "Mag het beginnen?" in said
+    assert "Mag de campagne beginnen?" in said
 
 
 def test_a_large_launch_goes_on_beside_the_page(

@@ -21,7 +21,10 @@ SAID = (
     (
         Said("a deadline only moves later: it is %(deadline)s", deadline=AT),
         "A deadline only moves later: it is Tuesday 22 December 2026, 17:00.",
-        "Een uiterste dag gaat alleen naar later: nu is het dinsdag 22 december 2026, 17:00 uur.",
+        (
+            "Een uiterste dag kan alleen naar later worden verzet; de huidige uiterste dag is "
+            "dinsdag 22 december 2026, 17:00 uur."
+        ),
     ),
     (
         Said("a word of %(length)s characters: %(quoted)s…", length=1234, quoted="aaa"),
@@ -46,12 +49,12 @@ SAID = (
     (
         said_of("One mail is sent again.", "%(count)s mails are sent again.", 1),
         "One mail is sent again.",
-        "Eén mail wordt opnieuw verzonden.",
+        "Eén mail wordt opnieuw verstuurd.",
     ),
     (
         said_of("One mail is sent again.", "%(count)s mails are sent again.", 2000),
         "2,000 mails are sent again.",
-        "2.000 mails worden opnieuw verzonden.",
+        "2.000 mails worden opnieuw verstuurd.",
     ),
 )
 

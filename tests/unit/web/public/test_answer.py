@@ -323,7 +323,7 @@ def test_the_wording_that_is_kept_is_what_the_page_showed_but_for_what_is_person
     standing = link_target.find_standing(asked.uid)
     assert standing is not None
     reason = (
-        "Uw adres staat op deze lijst. Wij weten niet sinds wanneer en ook niet hoe het daarop is "
+        "Uw adres staat op deze lijst. Wij weten niet sinds wanneer en ook niet hoe het erop is "
         "gekomen. Daarom vragen wij het u."
     )
     filled = wording.replace("⟦address⟧", standing.address).replace("⟦reason⟧", reason)
@@ -754,9 +754,9 @@ def test_that_a_representative_answered_is_recorded_and_shown_to_the_person(
     pages: Pages, asked: Contact
 ) -> None:
     given = pages.post("yes", asked.uid, query_string=FOR_OTHER)
-    assert "Vastgelegd is dat de wettelijk vertegenwoordiger" in words_of(given)
+    assert "Er is vastgelegd dat de wettelijk vertegenwoordiger" in words_of(given)
     again = pages.post("yes", asked.uid, query_string=FOR_OTHER)
-    assert "Vastgelegd is dat de wettelijk vertegenwoordiger" not in words_of(again)
+    assert "Er is vastgelegd dat de wettelijk vertegenwoordiger" not in words_of(again)
     pages.clock.advance(timedelta(hours=1))
     pages.post("no", asked.uid, query_string=FOR_OTHER)
     pages.clock.advance(timedelta(hours=1))

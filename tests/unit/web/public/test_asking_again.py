@@ -550,7 +550,7 @@ def test_a_suspect_no_is_recorded_and_offers_to_be_undone(pages: Pages, asked: C
     assert trace()["signs"] == [Sign.BOTH_OPENED, Sign.SOON]
     pages.clock.advance(LATER)
     for one in (response, pages.get("no", asked.uid)):
-        assert "Als u het niet was" in words_of(one)
+        assert "Als u het niet zelf was" in words_of(one)
         assert "Tot maandag 30 maart 2026, 11:00 uur kunt u het ongedaan maken" in words_of(one)
         assert f'href="{pages.links.url("yes", asked.uid)}"' in one.text
         assert "<form" not in one.text
@@ -565,7 +565,7 @@ def test_a_no_that_nothing_speaks_against_offers_what_it_always_did(
     pages.get("no", asked.uid)
     response = pages.post("no", asked.uid)
     assert "Als u van gedachten verandert" in words_of(response)
-    assert "Als u het niet was" not in words_of(response)
+    assert "Als u het niet zelf was" not in words_of(response)
 
 
 def test_after_the_deadline_a_suspect_no_is_undone_by_signing_up(
@@ -575,7 +575,7 @@ def test_after_the_deadline_a_suspect_no_is_undone_by_signing_up(
     pages.post("no", asked.uid)
     pages.clock.move_to(DEADLINE)
     response = pages.get("no", asked.uid)
-    assert "Als u het niet was" not in words_of(response)
+    assert "Als u het niet zelf was" not in words_of(response)
     assert "/join/news" in response.text
 
 
@@ -585,7 +585,7 @@ def test_a_one_click_no_is_immediate_whatever_speaks_against_it(
     look_at_both(pages, asked)
     pages.post("no", asked.uid, data={"List-Unsubscribe": "One-Click"})
     assert Contact.get_by_id(asked.id).reason == Reason.NO
-    assert "Als u het niet was" in words_of(pages.get("no", asked.uid))
+    assert "Als u het niet zelf was" in words_of(pages.get("no", asked.uid))
 
 
 def test_a_no_ends_the_waiting_for_a_yes_and_so_does_being_removed(

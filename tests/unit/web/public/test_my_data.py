@@ -136,8 +136,8 @@ def test_who_is_not_the_person_meant_needs_one_press(pages: Pages, anna: Contact
     again = pages.post("me", anna.uid, data={"do": "not_me"})
     assert heading_of(again) == "Bedankt voor het melden"
     said = words_of(opened(pages, anna))
-    assert "iemand op dit adres was niet degene die bedoeld was" in said
-    assert "Door iemand die de mail aan dit adres leest" in said
+    assert "iemand op dit adres was niet de bedoelde persoon" in said
+    assert "Door iemand die de mail op dit adres leest" in said
     for text in (said, words_of(pages.get("me", anna.uid))):
         assert "Van de lijst gehaald: daarom is gevraagd" in text
         assert "u heeft erom gevraagd" not in text
@@ -200,7 +200,7 @@ def test_a_link_that_was_used_or_is_late_offers_a_fresh_one(pages: Pages, anna: 
     used = newest().uid
     pages.post("me", anna.uid, data={"do": "link"})
     late = newest().uid
-    for uid, reason in ((used, "is gebruikt"), (late, "een uur geldig")):
+    for uid, reason in ((used, "is al gebruikt"), (late, "één uur geldig")):
         if uid == late:
             pages.clock.advance(timedelta(hours=1))
         for response in (pages.get("fresh", uid), pages.post("fresh", uid)):
@@ -276,10 +276,10 @@ def test_everything_is_shown_to_whoever_has_the_link(pages: Pages, anna: Contact
         "Misschien verstuurd: het ontvangstbewijs van uw Ja",
         "Wordt nog verstuurd: de mail waarmee u uw aanmelding bevestigt",
         "Wordt nog verstuurd: de link naar wat wij van u bewaren",
-        "deze mailbox bestaat niet",
+        "dit postvak bestaat niet",
         "Als ongewenst gemeld op",
         "U schreef ons een mail terug",
-        "Uw Ja is vastgelegd Door ons “by phone” Erbij bewaard: het adres anna@example.org",
+        "Uw Ja is vastgelegd Door ons ‘by phone’ Erbij bewaard: het adres anna@example.org",
         "Wanneer iemand van ons uw gegevens bekeek maandag 2 maart 2026, 10:00 uur",
         "De server waarop dit staat: ask.example.org.",
         "tot 5 jaar nadat u van de lijst bent gegaan",
@@ -324,13 +324,13 @@ def test_what_was_recorded_is_told_in_words(pages: Pages, mailing_list: MailingL
         assert words in said
     for text in (
         "u antwoordde Nee",
-        "Dit adres krijgt geen mail van deze lijst",
-        "van geen van onze lijsten mail",
-        "Vanzelf",
+        "geen mail meer van deze lijst",
+        "geen mail meer van onze lijsten",
+        "Automatisch",
         "tot zondag 2 maart 2031",
         "tot woensdag 1 april 2026; dan worden ze vanzelf gewist",
         "het netwerk 198.51.100.0/24, de browser ‘–’",
-        "Nooit, voor zover het genoteerd is.",
+        "Nooit, voor zover dat is genoteerd.",
     ):
         assert text in said, text
     assert "/join/news" in opened(pages, left).text
@@ -461,7 +461,7 @@ def test_who_gets_the_data_is_told_as_the_record_of_processing_names_them(
     assert "De server waarop dit staat: wijzelf." in told
     assert "Mailchimp, Verenigde Staten. Wat de gegevens buiten de Europese" in told
     assert "de drukker" in told.lower()
-    assert "een bestand van wie gemaild mag worden, voor Mailchimp." in told
+    assert "een bestand van wie mail mag krijgen, voor Mailchimp." in told
     document = json.loads(act(pages, authority_in(page), "download").text)
     recipients = {one["role"]: one for one in document["recipients"]}
     assert recipients["hosting"]["name"] == ""
@@ -497,7 +497,7 @@ def test_deleting_says_first_what_it_means(pages: Pages, anna: Contact) -> None:
         "Er is nog niets gewist",
         "artikel 17, lid 3, onder b",
         "5 jaar",
-        "reservekopieën",
+        "back-ups",
     ):
         assert text in said
     assert everything_in(pages.database) == before

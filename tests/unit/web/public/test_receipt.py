@@ -73,7 +73,7 @@ def test_after_a_yes_the_receipt_is_offered_and_can_be_read_and_kept(
     assert path == pages.path("receipt", asked.uid)
     before = everything_in(pages.database)
     read = pages.client.get(path)
-    assert (read.status_code, heading_of(read)) == (200, "Uw bewijs")
+    assert (read.status_code, heading_of(read)) == (200, "Uw ontvangstbewijs")
     words = words_of(read)
     for expected in (
         "Wij vroegen het u per mail",
