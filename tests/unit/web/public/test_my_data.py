@@ -328,7 +328,7 @@ def test_what_was_recorded_is_told_in_words(pages: Pages, mailing_list: MailingL
         "geen mail meer van onze lijsten",
         "Automatisch",
         "tot zondag 2 maart 2031",
-        "tot woensdag 1 april 2026; dan worden ze vanzelf gewist",
+        "tot woensdag 1 april 2026; dan worden ze automatisch gewist",
         "het netwerk 198.51.100.0/24, de browser ‘–’",
         "Nooit, voor zover dat is genoteerd.",
     ):
