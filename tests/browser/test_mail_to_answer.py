@@ -30,9 +30,10 @@ from tests.support.public_pages import Pages, ask_to, served
 from tests.support.web_server import WebSite
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Page, Route
 
 YES = "Ja, blijf mij deze mails sturen"
+NO = "Nee, stuur mij deze mails niet meer"
 RECORDED = "Uw Ja is vastgelegd"
 SMALL: Any = {"width": 320, "height": 640}
 
@@ -123,6 +124,72 @@ def test_two_presses_with_letters_of_twice_the_size(pages: Pages, browser: Brows
     )
     answer(page, pages)
     context.close()
+
+
+@pytest.mark.parametrize(
+    ("how", "width", "height"),
+    [
+        pytest.param({"forced_colors": "active"}, 360, 640, id="in forced colours"),
+        pytest.param({"reduced_motion": "reduce"}, 640, 320, id="in landscape"),
+        # WCAG 2.2, 1.4.10: 1280 by 1024 pixels at 400%.
+        pytest.param({}, 320, 256, id="at 400%"),
+        pytest.param({"styles": False}, 360, 640, id="without styles"),
+    ],
+)
+def test_two_presses_however_the_page_is_seen(
+    pages: Pages, browser: Browser, how: dict[str, Any], width: int, height: int
+) -> None:
+    styles = how.pop("styles", True)
+    context = browser.new_context(viewport={"width": width, "height": height}, **how)
+    if not styles:
+        context.route("**/*", without_styles)
+    page = context.new_page()
+    contact = ask(pages)
+    for kind in ("no", "yes"):
+        page.goto(pages.links.url(kind, contact.uid))
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        labels = [button.inner_text() for button in page.get_by_role("button").all()]
+        assert sorted(labels) == sorted([YES, NO])
+        assert page.evaluate(_LEAST_BORDER) > 0
+    # Pressed on both links: asked once more, with three answers.
+    page.get_by_role("button", name=YES).click()
+    see(page, "Hebt u zelf op Ja gedrukt?")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert len(page.get_by_role("button").all()) == 3
+    answer(page, pages)
+    context.close()
+
+
+# Where colours are forced, a button without one is not told from text.
+_LEAST_BORDER = """() => Math.min(...[...document.querySelectorAll('.answers button')]
+    .map(one => parseFloat(getComputedStyle(one).borderTopWidth)))"""
+
+
+def without_styles(route: Route) -> None:
+    """Answer with a page without its styles."""
+    answered = route.fetch()
+    body = re.sub(
+        "<style.*?</style>|<link[^>]*stylesheet[^>]*>", "", answered.text(), flags=re.DOTALL
+    )
+    route.fulfill(response=answered, body=body)
+
+
+def test_what_is_read_aloud_begins_with_the_question_and_both_answers(
+    pages: Pages, page: Page
+) -> None:
+    page.goto(pages.links.url("yes", ask(pages).uid))
+    tree = page.get_by_role("main").aria_snapshot()
+    told = [
+        'heading "Mogen wij u ‘Nieuws van de praktijk’ blijven sturen?" [level=1]',
+        "Antwoord uiterlijk",
+        f'button "{YES}"',
+        f'button "{NO}"',
+    ]
+    places = [tree.find(part) for part in told]
+    assert places == sorted(places)
+    assert min(places) >= 0
+    # What is folded comes after both answers, under headings.
+    assert "heading" not in tree[places[0] + 8 : places[-1]]
 
 
 def test_two_presses_with_the_keyboard_alone_and_no_focus_out_of_sight(
