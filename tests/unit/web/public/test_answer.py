@@ -143,7 +143,7 @@ def test_the_question_comes_before_its_buttons_and_the_rest_after_them(
         "altijd nog stoppen",
         YES,
         NO,
-        "Ook programma’s die mail controleren openen links",
+        "ook programma’s die mail controleren, openen links",
         "Het gaat om de mail van Praktijk De Linde aan a…a@example.org. Eén antwoord geldt voor",
         "Wat wij van u bewaren",
         "Wij weten niet sinds wanneer",
@@ -720,7 +720,7 @@ def test_a_representative_is_asked_as_such(pages: Pages, asked: Contact) -> None
     assert "Unter 16" in words_of(ordinary)
     shown = pages.get("yes", asked.uid, query_string=FOR_OTHER)
     said = words_of(shown)
-    first, then = "U antwoordt als wettelijk vertegenwoordiger", "Ook programma’s"
+    first, then = "U antwoordt als wettelijk vertegenwoordiger", "Uw antwoord telt pas"
     assert 0 < said.index("Mogen wij u") < said.index(first) < said.index(then)
     assert "Jonger dan 16" not in said
     for label in ("Ja, ik stem namens deze persoon toe", "Nee, stuur deze mails niet"):
