@@ -7,7 +7,6 @@ is kept, on SQLite in a file of its own, until the last of it is merged.
 from __future__ import annotations
 
 import marshal
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,17 +18,14 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from peewee import (
-    SQL,
     BigAutoField,
     BigIntegerField,
     BooleanField,
-    Case,
     CharField,
     IntegerField,
     SmallIntegerField,
     SqliteDatabase,
     TextField,
-    Value,
     fn,
 )
 
@@ -54,12 +50,6 @@ _PRAGMAS_OF_FILE = {
     "cache_size": -(_CACHE_OF_STAGING // 2),
 }
 _PRAGMAS = {"cache_size": -16_000, "threads": 1, "wal_autocheckpoint": 0}
-
-# About so many rows a step of the merge takes, where nobody else uses the database. Into fewer
-# ranges of addresses a file is not worth parting, whose ends are guessed by so many rows of each.
-_ROWS_OF_A_STEP = 2_000
-_FEWEST_RANGES = 3
-_LOOKED_AT = 40
 
 # https://sqlite.org/pragma.html#pragma_temp_store
 _IN_FILE, _IN_MEMORY = 1, 2
@@ -102,7 +92,7 @@ class Picked(_Temporary):
     """Every address of the file once, by its strongest row.
 
     `fate` is what becomes of it, `contact` its contact if it is on the list already, and `merged`
-    is true if it stands under different names. `key_range` is where it stands among all of them.
+    is true if it stands under different names.
     """
 
     id = BigAutoField()
@@ -110,15 +100,12 @@ class Picked(_Temporary):
     fate = CharField()
     contact = BigIntegerField(null=True)
     merged = BooleanField(null=True)
-    key_range = SmallIntegerField(null=True)
 
 
 _COPIED = (
     "number part line ids said key sending name language source since mark mark_at basis_at proof "
     "fingerprint"
 ).split()
-# Files that were staged before there were ranges are merged too.
-_MERGED = ", ".join(("id", *_COPIED, "fate", "contact", "merged"))
 
 
 @contextmanager
@@ -135,7 +122,7 @@ def staging_area(database: Database, *, file: Path | None = None) -> Iterator[No
                 yield
             return
         database.create_tables([Staged, Picked])
-        run_sql(database, "CREATE UNIQUE INDEX picked_ids ON picked (key_range, ids)")
+        run_sql(database, "CREATE UNIQUE INDEX picked_ids ON picked (ids)")
         try:
             yield
         finally:
@@ -152,7 +139,7 @@ def _move_picked(database: FairSqliteDatabase) -> None:
     (statement,) = run_sql(database, query).fetchone()
     database.drop_tables([Picked])
     run_sql(database, statement.replace('"picked"', 'staging."picked"', 1))
-    run_sql(database, "CREATE UNIQUE INDEX staging.picked_ids ON picked (key_range, ids)")
+    run_sql(database, "CREATE UNIQUE INDEX staging.picked_ids ON picked (ids)")
 
 
 @contextmanager
@@ -181,7 +168,7 @@ def pick_step(database: Database, source: str, *, after: int, limit: int) -> tup
     sign = database.param
     picked = run_sql(
         database,
-        f"INSERT INTO picked ({_MERGED}) SELECT {_MERGED} FROM {source} "  # noqa: S608  our own
+        f"INSERT INTO picked SELECT * FROM {source} "  # noqa: S608  our own words
         f"WHERE id > {sign} ORDER BY id LIMIT {sign}",
         after,
         limit,
@@ -261,52 +248,18 @@ def pick(database: Database) -> int:
     The first row of an address to arrive is the strongest, and the others are then ignored.
     """
     copied = [getattr(Staged, name) for name in _COPIED]
-    key_range = _range_of_keys().alias("key_range")
     strongest_first = (
-        Staged.select(*copied, Staged.said, key_range)
+        Staged.select(*copied, Staged.said)
         .where(~Staged.ids.is_null())
-        .order_by(
-            SQL("key_range"), Staged.ids, Staged.strength, Staged.mark_at.desc(), Staged.number
-        )
+        .order_by(Staged.ids, Staged.strength, Staged.mark_at.desc(), Staged.number)
     )
-    fields = [*(getattr(Picked, name) for name in _COPIED), Picked.fate, Picked.key_range]
+    fields = [*(getattr(Picked, name) for name in _COPIED), Picked.fate]
     insert = Picked.insert_from(strongest_first, fields).on_conflict_ignore()
     count = int(insert.as_rowcount().execute())
     if is_postgresql(database):
         # Nobody else counts what a temporary table holds, and the planner would take it for small.
         run_sql(database, "ANALYZE picked")
     return count
-
-
-def _range_of_keys() -> Any:
-    """Return the SQL for the range that an address is in, of some with about as many rows each.
-
-    A step of a large import adds to two indexes: of addresses, and of random uids. In the order of
-    either alone, each of its rows changes another page of the other index, which SQLite then writes
-    whole; range by range, and by uid within, the rows of a step share the pages of both.
-    """
-    rows = Staged.select(fn.MAX(Staged.number)).scalar() or 0
-    ranges = math.isqrt(rows // _ROWS_OF_A_STEP)
-    if ranges < _FEWEST_RANGES:
-        return Value(0)
-    some = range(1, rows + 1, max(1, rows // (ranges * _LOOKED_AT)))
-    query = Staged.select(Staged.key).where(Staged.number.in_(some), ~Staged.key.is_null())
-    keys = [key for (key,) in query.order_by(Staged.key).tuples()]
-    return _range_between(keys[:: max(1, len(keys) // ranges)][1:])
-
-
-def _range_between(ends: Sequence[str], first: int = 0) -> Any:
-    """Return the SQL for the number of the range, counted from `first`, of those with these ends.
-
-    It halves them, as a million addresses are compared with the ends.
-    """
-    if not ends:
-        return Value(first)
-    half = len(ends) // 2
-    below = _range_between(ends[:half], first)
-    return Case(
-        None, [(Staged.key < ends[half], below)], _range_between(ends[half + 1 :], first + half + 1)
-    )
 
 
 def merge_names() -> int:

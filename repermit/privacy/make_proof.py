@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, BinaryIO
 
 from peewee import fn
@@ -19,7 +20,7 @@ from repermit.contacts import admin_requests, lookup
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
-from repermit.db.work_steps import run_steps
+from repermit.db.work_steps import LARGEST_STEP, run_steps
 from repermit.errors import NotFound, Refused
 from repermit.evidence import (
     chain,
@@ -359,22 +360,36 @@ def proving_all(
     """
     with tempfile.TemporaryFile() as file:
         sealed = Proofs(file, settings)
-        decided, after = _all_decided(mailing_list), 0
+        conditions = _is_decided(mailing_list)
+        numbers: list[int] = []
+        after = 0
+
+        def look_ahead() -> None:
+            # In no transaction: they may be few among a million of other lists.
+            nonlocal after
+            if not numbers:
+                query = Contact.select(Contact.id).where(*conditions, Contact.id > after)
+                rows = query.order_by(Contact.id).limit(LARGEST_STEP).tuples()
+                numbers.extend(number for (number,) in rows)
+                after = numbers[-1] if numbers else after
 
         def step(limit: int) -> bool:
-            nonlocal after
-            some = list(decided.where(Contact.id > after).limit(limit))
+            if not numbers:
+                return False
+            some = list(Contact.select().where(Contact.id.in_(numbers[:limit]), *conditions))
+            del numbers[:limit]
             if some:
+                some.sort(key=attrgetter("id"))
                 _seal(sealed, mailing_list, some, settings=settings, now=now, actor=actor)
-                after = some[-1].id
-            return bool(some)
+            return True
 
-        run_steps(database, step)
+        look_ahead()
+        run_steps(database, step, between=look_ahead)
         yield sealed
 
 
-def _all_decided(mailing_list: MailingList) -> Any:
-    """Return the query for who may be mailed or was removed, by number, each person once.
+def _is_decided(mailing_list: MailingList) -> tuple[Any, ...]:
+    """Return the conditions of who may be mailed or was removed, each person once.
 
     Whoever was erased and has come back goes on with the record from before, in a later row.
     """
@@ -388,14 +403,13 @@ def _all_decided(mailing_list: MailingList) -> Any:
             later.status.in_(_DECIDED),
         )
     )
-    query = Contact.select().where(
+    return (
         # From contact to contact by number: `+ 0` keeps an index of the list from being used, whose
-        # rows would be sorted anew for each step.
+        # rows would be sorted anew each time.
         Contact.list + 0 == mailing_list.id,
         Contact.status.in_(_DECIDED),
         Contact.erased_at.is_null() | ~has_come_back,
     )
-    return query.order_by(Contact.id)
 
 
 def _seal(

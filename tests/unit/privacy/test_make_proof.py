@@ -243,3 +243,41 @@ def test_a_proof_is_readable_json_with_a_name_for_each_thing(
 ) -> None:
     document = json.loads(prove(database, mailing_list).text)
     assert sorted(document) == ["checkpoint", "format", "paths", "previous", "seal", "statement"]
+
+
+# --- Of everybody on a list. ----------------------------------------------------------------------
+
+
+def test_those_of_a_list_are_found_among_others_and_never_looked_for_in_a_transaction(
+    database: Database, mailing_list: MailingList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(make_proof, "LARGEST_STEP", 3)
+    other = make_list(database, slug="other")
+    wanted = []
+    for n in range(20):
+        make_contact(database, other, f"o{n}@example.org", status="removed", reason="no")
+        kind = {"status": "removed", "reason": "no"} if n % 3 else {}
+        wanted += [make_contact(database, mailing_list, f"p{n}@example.org", **kind).id] * (
+            n % 3 > 0
+        )
+    seen: list[int] = []
+    held_up: list[str] = []
+
+    def seal(_sealed: object, _list: object, some: list[Contact], **_: object) -> None:
+        seen.extend(one.id for one in some)
+
+    in_transaction: Any = database.in_transaction
+
+    def watch(statement: str, values: Any = None, *rest: Any) -> Any:
+        if in_transaction() and '"contact"' in statement and '"t1"."id" >' in statement:
+            held_up.append(statement)
+        return run(statement, values, *rest)
+
+    run: Any = database.execute_sql
+    monkeypatch.setattr(database, "execute_sql", watch)
+    monkeypatch.setattr(make_proof, "_seal", seal)
+    act: dict[str, Any] = {"settings": make_settings(), "now": LATER, "actor": "cli:els"}
+    with make_proof.proving_all(database, mailing_list, **act):
+        pass
+    assert seen == wanted
+    assert held_up == []
