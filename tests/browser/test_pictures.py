@@ -224,7 +224,7 @@ def captured(page: Page, browser: CDPSession, tries: int = 10) -> bytes:
     """Return what the browser shows, which a busy one has not always drawn at the first asking."""
     page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     try:
-        taken = browser.send("Page.captureScreenshot", {"format": "webp", "quality": 82})
+        taken = browser.send("Page.captureScreenshot", {"format": "webp", "quality": 78})
     except Error as error:
         if tries == 1 or "Unable to capture screenshot" not in error.message:
             raise
