@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, BinaryIO
 
 from peewee import fn
 
 from repermit import email_address
 from repermit.contacts import admin_requests, lookup
-from repermit.db.connection import Database
+from repermit.db.connection import Database, iter_pages
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.db.work_steps import LARGEST_STEP, run_steps
@@ -361,17 +361,14 @@ def proving_all(
     with tempfile.TemporaryFile() as file:
         sealed = Proofs(file, settings)
         conditions = _is_decided(mailing_list)
+        found: Any = Contact.select(Contact.id).where(*conditions).tuples()
+        pages = iter_pages(found, Contact.id, size=LARGEST_STEP, read_key=itemgetter(0))
         numbers: list[int] = []
-        after = 0
 
         def look_ahead() -> None:
             # In no transaction: they may be few among a million of other lists.
-            nonlocal after
             if not numbers:
-                query = Contact.select(Contact.id).where(*conditions, Contact.id > after)
-                rows = query.order_by(Contact.id).limit(LARGEST_STEP).tuples()
-                numbers.extend(number for (number,) in rows)
-                after = numbers[-1] if numbers else after
+                numbers.extend(number for (number,) in next(pages, []))
 
         def step(limit: int) -> bool:
             if not numbers:

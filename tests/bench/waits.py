@@ -13,10 +13,9 @@ its command on a list of `--people`; the suppression import and the purge are of
 A line tells the seconds of the work; and of answers and of GETs, those that were due while it ran:
 median, 99th percentile and longest in milliseconds, and how many failed. An answer failed if it
 came to anything but 200, or if the record does not hold it. A command that fails tells why at the
-end of its line; `check` finds fault with any such machine, as `verify` does
-with mails that are said to be sent by SQL, and a command that takes longer than
-`--most` seconds is killed. `--alone` runs each work once more
-while nobody asks anything, and tells its seconds.
+end of its line; `check` finds fault with any such machine, as `verify` does with mails that were
+marked as sent by SQL, and a command that takes longer than `--most` seconds is killed. `--alone`
+runs each work once more while nobody asks anything, and tells its seconds.
 
 `--tree` names a checkout to measure; several, to compare before and after, take turns with each
 work. Its own .venv/bin/python is used, if it has one. What is measured goes through the command

@@ -2,7 +2,7 @@
 
 The command is killed, or the server with its worker, or the worker alone; what was killed is
 started again, and then nothing may be lost, and the work comes to its end. Two kills of each kind
-of work, one on each kind of database, are part of every run. Thirty, which take an hour or more:
+of work, one on each kind of database, are part of every run. Thirty, which take half an hour:
 
     REPERMIT_KILLS=30 pytest -n2 -o faulthandler_timeout=7200 tests/exhaustive/test_work_kills.py
 

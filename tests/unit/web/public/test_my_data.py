@@ -324,8 +324,8 @@ def test_what_was_recorded_is_told_in_words(pages: Pages, mailing_list: MailingL
         assert words in said
     for text in (
         "u antwoordde Nee",
-        "geen mail meer van deze lijst",
-        "geen mail meer van onze lijsten",
+        "Dit adres krijgt sinds maandag 2 maart 2026, 10:00 uur geen mail meer van deze lijst",
+        "Dit adres krijgt sinds maandag 2 maart 2026, 10:00 uur geen mail meer van onze lijsten",
         "Automatisch",
         "tot zondag 2 maart 2031",
         "tot woensdag 1 april 2026; dan worden ze automatisch gewist",
