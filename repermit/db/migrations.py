@@ -204,6 +204,11 @@ def _make_timestamps(database: Database) -> None:
     database.create_tables([EvidenceTimestamp])
 
 
+def _count_files_by_step(database: Database) -> None:
+    """Version 36: whom a file brings is counted once a step, not by a trigger for each row."""
+    keep_counts(database)
+
+
 def _add_columns(database: Database, table: str, columns: Mapping[str, str]) -> None:
     there = {column.name for column in database.get_columns(table)}
     for name, kind in columns.items():
@@ -223,6 +228,7 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     _index_subjects,
     _index_personal_mails,
     _make_timestamps,
+    _count_files_by_step,
 )
 """The first turns OLDEST_VERSION into the next, and so on; they are only ever added at the end.
 

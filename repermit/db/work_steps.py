@@ -21,7 +21,7 @@ from repermit.db.connection import (
 _MOST_SECONDS = 0.025
 """Of a step; no transaction may hold the write lock for more than 0.05 s, on a busy machine too."""
 
-_MOST_SECONDS_ALONE = 0.03
+_MOST_SECONDS_ALONE = 0.04
 """Of a step while nobody else uses the database: fewer steps write fewer pages."""
 
 FIRST_STEP = 100

@@ -12,6 +12,7 @@ from typing import Any
 from peewee import Case, Value, fn
 
 from repermit.contacts import status_changes
+from repermit.db import row_counts
 from repermit.db.connection import is_postgresql, lock_rows, proxy, run_sql
 from repermit.db.models.base import stored
 from repermit.db.models.contacts import Contact, Suppression
@@ -103,7 +104,9 @@ def _add_contacts(taking: Taking) -> None:
         stored(taking.now),
         is_postgresql(database),
     )
+    last = row_counts.last_contact(database)
     run_sql(database, statement, *values)
+    row_counts.count_newcomers(database, after=last)
 
 
 @lru_cache(maxsize=8)

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from repermit.backups import schema_check
-from repermit.db import migrations, write_lock
+from repermit.db import migrations, row_counts, write_lock
 from repermit.db.models.contacts import Contact
 from repermit.db.row_counts import find_drift
 from repermit.evidence.verify import chain as verify_chain
@@ -226,6 +226,28 @@ def test_a_backup_of_version_28_with_work_under_way_is_taken(
         assert "the table undoing" in desk.refused(*restore)
     else:
         desk.do(*restore)
+
+
+def test_a_backup_of_version_35_counts_whom_a_file_brings_by_row(
+    desk: Desk, tmp_path: Path
+) -> None:
+    desk.add_news()
+    desk.do("backup", str(tmp_path / "old.db"))
+    with closing(sqlite3.connect(tmp_path / "old.db")) as opened:
+        for name, columns in (("contact", "status"), ("held", "addressed")):
+            made = next(
+                statement
+                for statement in row_counts.former_triggers()
+                if f" {name}_comes " in statement and columns in statement
+            )
+            opened.executescript(f"DROP TRIGGER {name}_comes; {made};")
+        opened.execute("UPDATE meta SET value = '35' WHERE key = 'schema_version'")
+        opened.commit()
+    desk.do("restore", str(tmp_path / "old.db"), "--replace")
+    desk.do("import", "news", desk.file("anna@example.org", "bert@example.org"))
+    with desk.database() as database:
+        assert Contact.select().count() == 2
+        assert find_drift(database) == 0
 
 
 # --- PostgreSQL.
