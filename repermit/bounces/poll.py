@@ -74,7 +74,7 @@ def poll(
         return token_source(account).token(clock.now(), refused=refused)
 
     key = _key(account)
-    memory = _recall(key)
+    memory = json.loads(Meta.read(key) or "[]")
     with _kept(database, key) as kept, MessageReader() as reader:
         if account.protocol == "imap":
             read_imap(
@@ -106,22 +106,11 @@ def _kept(database: Database, key: str) -> Iterator[deque[list[Any]]]:
         yield kept
     finally:
         if kept:
-            _remember(database, key, kept[0])
+            with database.atomic():
+                Meta.write(key, json.dumps(kept[0]))
 
 
 def _key(account: Bounces) -> str:
     """Return what a mailbox is remembered under, without its user's name."""
     named = f"{account.protocol}\0{account.server}\0{account.username}\0{account.mailbox}"
     return f"mailbox:{hashlib.sha256(named.encode()).hexdigest()[:16]}"
-
-
-def _recall(key: str) -> list[Any]:
-    noted = Meta.get_or_none(Meta.key == key)
-    return list(json.loads(noted.value)) if noted else []
-
-
-def _remember(database: Database, key: str, memory: list[Any]) -> None:
-    with database.atomic():
-        Meta.insert(key=key, value=json.dumps(memory)).on_conflict(
-            conflict_target=[Meta.key], preserve=[Meta.value]
-        ).execute()

@@ -243,8 +243,7 @@ def read_version(database: Database) -> int:
     """Return the version of the open database, 0 if it is empty."""
     if not database.table_exists(Meta._meta.table_name):  # noqa: SLF001  peewee's own way
         return 0
-    row = Meta.get_or_none(Meta.key == _KEY)
-    return int(row.value) if row else 0
+    return int(Meta.read(_KEY) or 0)
 
 
 def upgrade_database(database: Database) -> int:
@@ -263,9 +262,7 @@ def upgrade_database(database: Database) -> int:
                 migrate(database)
         else:
             _create(database)
-        Meta.insert(key=_KEY, value=str(NEWEST_VERSION)).on_conflict(
-            conflict_target=[Meta.key], preserve=[Meta.value]
-        ).execute()
+        Meta.write(_KEY, str(NEWEST_VERSION))
     return had
 
 

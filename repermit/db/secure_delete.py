@@ -87,9 +87,7 @@ def request_wiping() -> None:
     the pages, see `scrubbing`.
     """
     if isinstance(proxy.obj, FairSqliteDatabase):
-        Meta.insert(key=_KEY, value=new_id()).on_conflict(
-            conflict_target=[Meta.key], preserve=[Meta.value]
-        ).execute()
+        Meta.write(_KEY, new_id())
 
 
 def delete_in_steps(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from repermit.db.connection import Database, lock_rows
+from repermit.db.connection import Database
 from repermit.db.models.base import Meta, stored
 from repermit.db.models.campaigns import Campaign
 from repermit.rules.consent import CampaignState
@@ -25,9 +25,8 @@ def record_heartbeat(database: Database, *, now: datetime) -> None:
     Called every minute by each process that serves the pages; one that is up suffices.
     """
     with database.atomic():
-        Meta.insert(key=_HEARTBEAT_KEY, value="").on_conflict_ignore().execute()
-        row = lock_rows(Meta.select().where(Meta.key == _HEARTBEAT_KEY)).get()
-        last_beat = datetime.fromisoformat(row.value) if row.value else None
+        value = Meta.lock(_HEARTBEAT_KEY, default="")
+        last_beat = datetime.fromisoformat(value) if value else None
         if last_beat is not None and now <= last_beat:
             return
         for campaign in list(Campaign.select().where(Campaign.state.in_(_LIVE_STATES))):
@@ -35,7 +34,7 @@ def record_heartbeat(database: Database, *, now: datetime) -> None:
             Campaign.update(downtime=Campaign.downtime + gap).where(
                 Campaign.id == campaign.id
             ).execute()
-        Meta.update(value=stored(now)).where(Meta.key == _HEARTBEAT_KEY).execute()
+        Meta.write(_HEARTBEAT_KEY, stored(now))
 
 
 def assume_up_until(database: Database, *, moment: datetime) -> None:
@@ -46,15 +45,13 @@ def assume_up_until(database: Database, *, moment: datetime) -> None:
 
 def save_heartbeat(moment: datetime) -> None:
     """Note that the pages were up at a moment, in the caller's transaction."""
-    Meta.insert(key=_HEARTBEAT_KEY, value=stored(moment)).on_conflict(
-        conflict_target=[Meta.key], preserve=[Meta.value]
-    ).execute()
+    Meta.write(_HEARTBEAT_KEY, stored(moment))
 
 
 def measure_downtime(campaign: Campaign, now: datetime) -> timedelta:
     """Return how long the answer pages were down in all since it began, up to `now`."""
-    row = Meta.get_or_none(Meta.key == _HEARTBEAT_KEY)
-    last_beat = datetime.fromisoformat(row.value) if row else None
+    value = Meta.read(_HEARTBEAT_KEY)
+    last_beat = None if value is None else datetime.fromisoformat(value)
     return timedelta(seconds=campaign.downtime) + _measure_gap(campaign, last_beat, now)
 
 

@@ -77,14 +77,11 @@ def next_claims(latest: datetime, chunk: int) -> Claims | None:
 
 def keep_place(claims: Claims) -> None:
     """Keep that these have been seen to, inside the caller's transaction."""
-    Meta.insert(key=_CLAIMS_KEY, value=json.dumps(claims.place)).on_conflict(
-        conflict_target=[Meta.key], update={Meta.value: json.dumps(claims.place)}
-    ).execute()
+    Meta.write(_CLAIMS_KEY, json.dumps(claims.place))
 
 
 def _reached() -> _Place:
-    kept = Meta.get_or_none(Meta.key == _CLAIMS_KEY)
-    return _Place(*json.loads(kept.value)) if kept else _Place()
+    return _Place(*json.loads(Meta.read(_CLAIMS_KEY) or "[]"))
 
 
 def _next_file(place: _Place, latest: datetime) -> Any:
@@ -259,13 +256,12 @@ def _end_proofs(latest: datetime, now: datetime, years: int, chunk: int) -> tupl
 
     How far this has come is kept: who was taken off earlier has been seen to.
     """
-    Meta.insert(key=_KEY, value="[]").on_conflict_ignore().execute()
-    upto = json.loads(lock_rows(Meta.select().where(Meta.key == _KEY)).get().value)
+    upto = json.loads(Meta.lock(_KEY, default="[]"))
     found = _removed_after(upto, latest, chunk)
     if not found:
         return False, 0
     reached = json.dumps([stored(found[-1][0]), found[-1][1]])
-    Meta.update(value=reached).where(Meta.key == _KEY).execute()
+    Meta.write(_KEY, reached)
     ids = _proofs_of(_ended({(subject, slug) for _, _, subject, slug in found}, latest))
     return len(found) == chunk, _end(ids, "consent", now, years=years) if ids else 0
 

@@ -187,9 +187,7 @@ def keep_people(
             break
         said = {"mark": mark, "at": stored(now), "people": asdict(count_people(campaign))}
         with database.atomic():
-            Meta.insert(key=_key(campaign), value=json.dumps(said)).on_conflict(
-                conflict_target=[Meta.key], preserve=[Meta.value]
-            ).execute()
+            Meta.write(_key(campaign), json.dumps(said))
         counted += 1
     return counted
 
@@ -214,10 +212,10 @@ class _Kept(Counted):
 
 
 def _kept(campaign: Campaign) -> _Kept | None:
-    row = Meta.get_or_none(Meta.key == _key(campaign))
-    if row is None:
+    value = Meta.read(_key(campaign))
+    if value is None:
         return None
-    said: dict[str, Any] = json.loads(row.value)
+    said: dict[str, Any] = json.loads(value)
     removed = {Reason(reason): count for reason, count in said["people"].pop("removed").items()}
     return _Kept(
         people=People(removed=removed, **said["people"]),

@@ -123,18 +123,15 @@ def _is_told(number: int, moment: datetime) -> bool:
 
 
 def _told(number: int) -> _Told | None:
-    row = Meta.get_or_none(Meta.key == _key(number))
-    if row is None:
+    value = Meta.read(_key(number))
+    if value is None:
         return None
-    kept: dict[str, Any] = json.loads(row.value)
+    kept: dict[str, Any] = json.loads(value)
     return _Told(kept["upto"], read_moment(kept["at"]))
 
 
 def _note(number: int, told: _Told) -> None:
-    kept = json.dumps({"upto": told.upto, "at": stored(told.at)})
-    Meta.insert(key=_key(number), value=kept).on_conflict(
-        conflict_target=[Meta.key], preserve=[Meta.value]
-    ).execute()
+    Meta.write(_key(number), json.dumps({"upto": told.upto, "at": stored(told.at)}))
 
 
 def _key(number: int) -> str:

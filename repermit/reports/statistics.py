@@ -18,7 +18,7 @@ from peewee import EXCLUDED
 from repermit.contacts import click_log, lookup
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts.counts import Mails
-from repermit.db.connection import Database, lock_rows
+from repermit.db.connection import Database
 from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList
@@ -191,12 +191,10 @@ def tally_up(
         # With nothing locked: entries do not change, and what is counted again is not added.
         changes = count(after, upto, settings.zone)
         with database.atomic():
-            Meta.insert(key=_KEY, value="0").on_conflict_ignore().execute()
-            row = lock_rows(Meta.select().where(Meta.key == _KEY)).get()
-            if int(row.value) != after:
+            if int(Meta.lock(_KEY, default="0")) != after:
                 continue
             _add(changes)
-            Meta.update(value=str(upto)).where(Meta.key == _KEY).execute()
+            Meta.write(_KEY, str(upto))
             if after == 0:
                 _keep_zone(after, settings.timezone)
             if changes and (entries := list(_zone_changes(after, settings.timezone, now))):
@@ -231,8 +229,7 @@ def read_tallies(slug: str, campaign: int, *, zone: ZoneInfo) -> tuple[Counter[K
 
 
 def _tallied_upto() -> int:
-    row = Meta.get_or_none(Meta.key == _KEY)
-    return int(row.value) if row else 0
+    return int(Meta.read(_KEY) or 0)
 
 
 def _zone_changes(after: int, zone: str, now: datetime) -> Iterator[Entry]:
@@ -249,10 +246,7 @@ def _zone_changes(after: int, zone: str, now: datetime) -> Iterator[Entry]:
 
 
 def _keep_zone(after: int, zone: str) -> None:
-    value = json.dumps({"after": after, "zone": zone})
-    Meta.insert(key=verify_counts.TALLIED_IN, value=value).on_conflict(
-        conflict_target=[Meta.key], preserve=[Meta.value]
-    ).execute()
+    Meta.write(verify_counts.TALLIED_IN, json.dumps({"after": after, "zone": zone}))
 
 
 def _zone_changed(before: str, zone: str, *, after: int, now: datetime) -> Entry:

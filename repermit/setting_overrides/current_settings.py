@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from repermit.db.connection import Database, lock_rows
+from repermit.db.connection import Database
 from repermit.db.models.base import Meta, PreparedQuery, new_id
 from repermit.db.models.settings import Chosen, Correction
 from repermit.errors import ConfigError
@@ -30,8 +30,7 @@ _log = logging.getLogger(__name__)
 
 def version() -> str:
     """Return what names the state of what was chosen; "" if nothing ever was."""
-    row = Meta.get_or_none(Meta.key == VERSION)
-    return row.value if row else ""
+    return Meta.read(VERSION) or ""
 
 
 def version_of_texts() -> str:
@@ -49,13 +48,12 @@ _VERSIONS = PreparedQuery(lambda: Meta.select().where(Meta.key.in_([VERSION, TEX
 
 def take_turn(key: str) -> None:
     """Let one change what `key` names the state of; two that each hold may not hold together."""
-    Meta.insert(key=key, value="").on_conflict_ignore().execute()
-    lock_rows(Meta.select().where(Meta.key == key)).get()
+    Meta.lock(key, default="")
 
 
 def renew(key: str) -> None:
     """Have every process know that what `key` names the state of is another; after `take_turn`."""
-    Meta.update(value=new_id()).where(Meta.key == key).execute()
+    Meta.write(key, new_id())
 
 
 def correct_texts() -> None:

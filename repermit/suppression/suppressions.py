@@ -321,9 +321,7 @@ def recognise_key(database: Database, settings: Settings) -> None:
             key="fingerprint_key",
         )
     with database.atomic():
-        Meta.insert(key=_NAME, value=email_address.key_check(settings.fingerprint_key)).on_conflict(
-            conflict_target=[Meta.key], preserve=[Meta.value]
-        ).execute()
+        Meta.write(_NAME, email_address.key_check(settings.fingerprint_key))
 
 
 def is_other_key(key: bytes) -> bool:

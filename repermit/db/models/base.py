@@ -25,7 +25,7 @@ from peewee import (
     TextField,
 )
 
-from repermit.db.connection import chunks, proxy, run_sql
+from repermit.db.connection import chunks, lock_rows, proxy, run_sql
 
 _ID_BYTES = 16
 
@@ -239,6 +239,26 @@ class Meta(Table):
 
     key = CharField(primary_key=True)
     value = TextField()
+
+    @classmethod
+    def read(cls, key: str) -> str | None:
+        """Return the value of a key, None if it has none."""
+        row = cls.get_or_none(cls.key == key)
+        return None if row is None else row.value
+
+    @classmethod
+    def write(cls, key: str, value: str) -> None:
+        """Set the value of a key, whether or not it had one."""
+        cls.insert(key=key, value=value).on_conflict(
+            conflict_target=[cls.key], preserve=[cls.value]
+        ).execute()
+
+    @classmethod
+    def lock(cls, key: str, default: str) -> str:
+        """Lock a key until the transaction ends, and return its value; it is set if it had none."""
+        cls.insert(key=key, value=default).on_conflict_ignore().execute()
+        row: Meta = lock_rows(cls.select().where(cls.key == key)).get()
+        return row.value
 
 
 # --- Queries that peewee composes once, and that run many times with other values. ----------------
