@@ -24,6 +24,7 @@ from repermit.checks.verify_dkim_signature import (
 )
 from repermit.emails.dkim_signature import Signer
 from repermit.limited_process import LimitedProcess, ProcessDied
+from repermit.settings.smtp_presets import PRESETS
 
 # Nobody takes a signature by a shorter RSA key, and who signs should have a longer one than the
 # second (RFC 8301 §3.2).
@@ -36,20 +37,6 @@ _SECONDS = 10
 
 # So many signatures of one mail are looked at (RFC 6376 §6.1 lets a verifier set a limit).
 _MOST_SIGNATURES = 8
-
-# Under which names providers put their customers' keys, where they do not choose them each time.
-# https://learn.microsoft.com/en-us/defender-office-365/email-authentication-dkim-configure
-# https://support.google.com/a/answer/174124
-# The others as they stand in the records of customers that are public.
-_SELECTORS: Mapping[str, tuple[str, ...]] = {
-    "office365": ("selector1", "selector2"),
-    "google-workspace": ("google",),
-    "google-relay": ("google",),
-    "transip": ("transip-A", "transip-B", "transip-C"),
-    "gandi": ("gm1", "gm2"),
-    "ionos": ("s1-ionos", "s2-ionos"),
-    "hostinger": ("hostingermail-a", "hostingermail-b", "hostingermail-c"),
-}
 
 _FAILING = (
     "dkim_no_key", "dkim_revoked", "dkim_broken", "dkim_short", "dkim_own_missing",
@@ -197,7 +184,7 @@ def in_vain(findings: Iterable[Finding]) -> frozenset[str]:
 
 def _about_the_usual(names: Names, domain: str, preset: str) -> Finding:
     """Return the first key that can be used under the names that the provider gives its keys."""
-    for selector in _SELECTORS.get(preset, ()):
+    for selector in PRESETS[preset].dkim_selectors if preset in PRESETS else ():
         found = _about_the_key(names, Signature(domain, selector))
         if found.code == "dkim_ok":
             return found

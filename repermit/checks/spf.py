@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
 from repermit.checks.dns_lookup import Names, is_this_machine
 from repermit.checks.findings import Finding, finding
 from repermit.settings.definitions import MailServer
+from repermit.settings.smtp_presets import PRESETS
 
 MOST_LOOKUPS = 10  # RFC 7208 §4.6.4
 _MOST_MAIL_SERVERS = 10
@@ -143,31 +144,6 @@ class Policy:
 # --- Whether the domain that mails come from lets the servers send that they leave by. ------------
 
 
-# What providers tell their customers to include; the first is the one to add.
-# https://learn.microsoft.com/en-us/defender-office-365/email-authentication-spf-configure
-# https://support.google.com/a/answer/10684623
-# https://helpdesk.gandi.net/hc/en-us/articles/14001808469404-What-is-an-SPF-record
-# https://www.infomaniak.com/en/support/faq/2199/manage-spf-records
-# https://github.com/ovh/docs: "v=spf1 include:mx.ovh.com ~all"
-# The others as they stand in the records of customers that are public. Of domainfactory and
-# Hetzner none is known for certain, and with cpanel, plesk and directadmin each host has its own.
-_GOOGLE = ("_spf.google.com",)
-INCLUDES: Mapping[str, tuple[str, ...]] = {
-    "office365": ("spf.protection.outlook.com",),
-    "gmail": _GOOGLE,
-    "google-workspace": _GOOGLE,
-    "google-relay": _GOOGLE,
-    "transip": ("_spf.transip.email",),
-    "hostnet": ("_spf.hostnet.nl",),
-    "strato": ("_spf.strato.com", "_spf.strato.de"),
-    "one.com": ("_custspf.one.com",),
-    "ovh": ("mx.ovh.com",),
-    "gandi": ("_mailcust.gandi.net",),
-    "ionos": ("_spf-eu.ionos.com", "_spf-us.ionos.com", "_spf.perfora.net"),
-    "infomaniak": ("spf.infomaniak.ch",),
-    "hostinger": ("_spf.mail.hostinger.com",),
-}
-
 FAILING = frozenset(
     {"spf_none", "spf_several", "spf_broken", "spf_lookups", "spf_nobody", "spf_lacks_provider"}
 )
@@ -185,8 +161,12 @@ def look_at_spf(names: Names, domain: str, mail: MailServer) -> Iterator[Finding
         yield _judged(names, domain, Policy(names, domain, records[0]), mail)
 
 
+def _known_includes(mail: MailServer) -> Sequence[str]:
+    return PRESETS[mail.preset].spf_includes if mail.preset in PRESETS else ()
+
+
 def _proposed(mail: MailServer) -> str:
-    known = INCLUDES.get(mail.preset)
+    known = _known_includes(mail)
     return f"v=spf1 include:{known[0]} ~all" if known else "v=spf1 a mx ~all"
 
 
@@ -202,7 +182,7 @@ def _judged(names: Names, domain: str, policy: Policy, mail: MailServer) -> Find
 
 def _allowing(names: Names, domain: str, policy: Policy, mail: MailServer) -> Finding:
     """Return whether a record that can be used lets the mail server send."""
-    known = INCLUDES.get(mail.preset, ())
+    known = _known_includes(mail)
     if policy.allows_nobody and not known:
         return finding("spf_nobody", domain=domain, record=_proposed(mail))
     if known:

@@ -10,9 +10,11 @@ from repermit.db.models.accounts import ApiToken
 from repermit.db.models.campaigns import Campaign, HandedOver
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Webhook
+from repermit.package_files import newsletter_tool
 from repermit.reports.outcome_counts import read_acts
 from repermit.reports.register_notes import OWN, Notes
 from repermit.settings.definitions import Settings
+from repermit.settings.smtp_presets import PRESETS
 
 EEA = frozenset(
     (
@@ -32,30 +34,6 @@ ROLES = ("hosting", "mail", "mailbox", "database", "tool", "webhook", "api", "ot
 
 _PERSONAL = frozenset(("read:contacts", "read:answers"))
 _LOCAL = frozenset(("localhost", "127.0.0.1", "::1", ""))
-_PROVIDERS = {
-    "office365": "Microsoft 365",
-    "gmail": "Gmail (Google)",
-    "google-workspace": "Google Workspace",
-    "google-relay": "Google Workspace",
-    "transip": "TransIP",
-    "hostnet": "Hostnet",
-    "strato": "Strato",
-    "one.com": "one.com",
-    "ovh": "OVHcloud",
-    "hetzner": "Hetzner",
-    "domainfactory": "DomainFactory",
-    "gandi": "Gandi",
-    "ionos": "IONOS",
-    "infomaniak": "Infomaniak",
-    "hostinger": "Hostinger",
-}
-_TOOLS = {
-    "mailchimp": "Mailchimp",
-    "laposta": "Laposta",
-    "brevo": "Brevo",
-    "mailerlite": "MailerLite",
-    "outlook": "Outlook",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +95,8 @@ def _known(mailing_list: MailingList, settings: Settings) -> Iterator[tuple[str,
     yield "hosting", "hosting", urlsplit(settings.public_url).hostname or "", ""
     mail, bounces = settings.mail, settings.bounces
     if mail.server not in _LOCAL:
-        yield "mail", "mail", mail.server, _PROVIDERS.get(mail.preset) or _domain(mail.server)
+        provider = PRESETS[mail.preset].provider if mail.preset in PRESETS else ""
+        yield "mail", "mail", mail.server, provider or _domain(mail.server)
     is_elsewhere = _domain(bounces.server) != _domain(mail.server)
     if bounces.protocol != "none" and bounces.server not in _LOCAL and is_elsewhere:
         yield "mailbox", "mailbox", bounces.server, _domain(bounces.server)
@@ -125,12 +104,20 @@ def _known(mailing_list: MailingList, settings: Settings) -> Iterator[tuple[str,
     if database not in _LOCAL:
         yield "database", "database", database, _domain(database)
     for tool in sorted(_tools(mailing_list)):
-        yield tool, "tool", "", _TOOLS.get(tool, tool)
+        yield tool, "tool", "", _tool_label(tool)
     for host in sorted(_hosts(mailing_list)):
         yield host, "webhook", host, _domain(host)
     for token in list(ApiToken.select().where(ApiToken.revoked_at.is_null()).order_by(ApiToken.id)):
         if _PERSONAL & set(token.scopes.split()):
             yield f"token-{token.id}", "api", "", token.name
+
+
+def _tool_label(tool: str) -> str:
+    """Return what a newsletter tool is called; one that is unknown here by its own name."""
+    try:
+        return str(newsletter_tool(tool)["label"])
+    except (OSError, KeyError):
+        return tool
 
 
 def _domain(host: str) -> str:

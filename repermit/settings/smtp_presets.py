@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from repermit import package_files
 from repermit.i18n.lazy_text import N_
@@ -10,10 +11,17 @@ from repermit.i18n.lazy_text import N_
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """What a provider's accounts have in common; the fields are those of `[mail]`.
+    """What a provider's accounts have in common.
 
-    An empty `server` is one that only the customer knows. Rates: 0 is none.
+    - `server` and what follows it are the keys of `[mail]`. An empty `server` is one that only the
+      customer knows; a rate of 0 is none.
+    - `spf_includes`: what a customer's SPF record has to include; the first is the one to add.
+    - `dkim_selectors`: the names under which the provider publishes its customers' keys.
     """
+
+    provider: str = ""
+    spf_includes: Sequence[str] = ()
+    dkim_selectors: Sequence[str] = ()
 
     server: str
     port: int
@@ -26,7 +34,12 @@ class Preset:
 
     def values(self) -> dict[str, str | int]:
         """Return what it says under `[mail]`."""
-        return {key: value for key, value in asdict(self).items() if value}
+        return {
+            key: value for key, value in vars(self).items() if value and key not in _NOT_IN_MAIL
+        }
+
+
+_NOT_IN_MAIL = ("provider", "spf_includes", "dkim_selectors")
 
 
 PRESETS = {

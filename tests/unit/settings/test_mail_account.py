@@ -9,6 +9,7 @@ import pytest
 
 from repermit.errors import ConfigError
 from repermit.settings import config_file
+from repermit.settings.definitions import MailServer
 from repermit.settings.smtp_presets import PRESETS
 from tests.support.config_documents import make_document, parse
 from tests.support.dkim_keys import make_key
@@ -61,6 +62,11 @@ def test_a_preset_is_kept_below_the_limits_that_are_published() -> None:
     assert PRESETS["google-workspace"].rate_per_day < 2000
     assert PRESETS["google-relay"].rate_per_day < 10_000
     assert PRESETS["ionos"].rate_per_hour < 500
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_a_provider_publishes_is_no_key_of_mail(name: str) -> None:
+    assert PRESETS[name].values().keys() <= vars(MailServer()).keys()
 
 
 @pytest.mark.parametrize("name", PRESETS)
