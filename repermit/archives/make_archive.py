@@ -9,12 +9,12 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, BinaryIO, Self, cast
+from typing import BinaryIO, Self, cast
 
 from repermit.accounts import audit_log
-from repermit.archives import archive_readme, static_site
+from repermit.archives import archive_documents
 from repermit.db import background_tasks
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import latest_campaign
@@ -34,14 +34,14 @@ from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
 from repermit.suppression import fingerprint_files
 
-# --- A ZIP that is written as it comes, to a file or down a line, with its digest. ----------------
+# --- A ZIP that is written as a stream, with its digest. ------------------------------------------
 
 
-_FOR_ITS_OWNER_ALONE = 0o100600
+_OWNER_ONLY = 0o100600
 
 
-class _Line:
-    """Passes on what is written, and takes its digest; it cannot be gone back in."""
+class _HashingWriter:
+    """Passes on what is written and hashes it; it has no `seek`, so that ZipFile streams."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out: BinaryIO | None = out
@@ -55,25 +55,25 @@ class _Line:
         return self._out.write(octets)
 
     def flush(self) -> None:
-        """Have nothing wait to be written."""
+        """Flush the output."""
         if self._out is not None:
             self._out.flush()
 
     def cut(self) -> None:
-        """Pass on nothing more."""
+        """Drop whatever is written from now on."""
         self._out = None
 
 
-class Bundle:
-    """A ZIP under way, from `with` to its end; where that is an error, the ZIP gets no end.
+class ZipStream:
+    """A ZIP that is written as a stream; an error in its `with` leaves it without its end.
 
-    Its files are dated `now`, and are unpacked for their owner alone.
+    Its files are dated `now`, and only their owner may read them when they are unpacked.
     """
 
     def __init__(self, out: BinaryIO, *, now: datetime) -> None:
-        self._line = _Line(out)
-        # Nothing is gone back to: sizes stand behind each file. So it can be sent as it is made.
-        self._zip = zipfile.ZipFile(cast("BinaryIO", self._line), "w", zipfile.ZIP_DEFLATED)
+        self._writer = _HashingWriter(out)
+        # Without `seek` the sizes stand behind each file, so that it can be sent as it is made.
+        self._zip = zipfile.ZipFile(cast("BinaryIO", self._writer), "w", zipfile.ZIP_DEFLATED)
         self._now = now
 
     def __enter__(self) -> Self:
@@ -81,44 +81,46 @@ class Bundle:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            # Python would write the end once nobody holds the ZIP any more, though it is not whole.
-            self._line.cut()
+            # ZipFile writes the central directory when it is closed, though the ZIP is not whole.
+            self._writer.cut()
         self._zip.close()
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
-        """Begin a file of the ZIP, which is whole when this is left."""
+        """Open a new file of the ZIP for writing."""
         info = zipfile.ZipInfo(name, self._now.timetuple()[:6])
         info.compress_type = zipfile.ZIP_DEFLATED
-        info.external_attr = _FOR_ITS_OWNER_ALONE << 16
+        info.external_attr = _OWNER_ONLY << 16
         with self._zip.open(info, "w", force_zip64=True) as file:
             yield cast("BinaryIO", file)
 
     def add(self, name: str, text: str) -> None:
-        """Put a text in."""
+        """Add a file with this text."""
         with self.open(name) as file:
             file.write(text.encode())
 
     def close(self) -> str:
-        """Write the end, and return the SHA-256 of the whole in hex."""
+        """Write the central directory, and return the SHA-256 of the whole in hex."""
         self._zip.close()
-        return self._line.digest.hexdigest()
+        return self._writer.digest.hexdigest()
 
 
 # --- Making an archive. ---------------------------------------------------------------------------
 
 
-_PEOPLE = (What.KEEP, What.REMOVED, What.UNASKED)
-_WHOSE = {"address": "address", "folder": "folder"}
+_EXPORTS = (What.KEEP, What.REMOVED, What.UNASKED)
+_INDEX_COLUMNS = {"address": "address", "folder": "folder"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Archived:
+class ArchiveSummary:
     """What an archive holds.
 
-    `rows` are those of its lists of people, `erased` how many more were removed whose address is
-    held no longer, `unproved` of how many in all the record says nothing. `digest` is
-    the SHA-256 of the whole file. `checkpoint` is the one in it, under which all proofs stand.
+    - `rows`: how many people each of its lists has.
+    - `erased`: how many more were removed, but have no address any more.
+    - `unproved`: of how many people the record says nothing.
+    - `digest`: the SHA-256 of the whole file.
+    - `checkpoint`: the one that all its proofs lead to.
     """
 
     rows: dict[What, int]
@@ -132,23 +134,17 @@ class Archived:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Asked:
-    """What everything in an archive is made with."""
+class _Context:
+    """What every part of an archive is made with."""
 
     database: Database
     settings: Settings
     now: datetime
     actor: str
 
-    def options(self) -> dict[str, Any]:
-        return {one.name: getattr(self, one.name) for one in fields(self)}
 
-
-def require_over(mailing_list: MailingList) -> None:
-    """Raise Refused while a campaign is live: what is to outlast it has not come about yet.
-
-    And while a file of the list is half taken in, or half taken back.
-    """
+def require_archivable(mailing_list: MailingList) -> None:
+    """Raise Refused while a campaign is live, or an import of the list is unfinished."""
     background_tasks.require_no_unfinished_file(mailing_list)
     campaign = latest_campaign(mailing_list)
     if campaign is not None and CampaignState(campaign.state).is_live:
@@ -167,97 +163,99 @@ def archive(
     now: datetime,
     actor: str,
     out: BinaryIO,
-) -> Archived:
+) -> ArchiveSummary:
     """Write the archive of a list to `out`, a ZIP, while everything runs; memory stays flat.
 
     1. The lists of people and the suppressions, as the exports make and record them.
-    2. A seal for each proof, some at a time; then the entry `archived`, by which the checkpoint
-       follows that all of them share.
-    3. The proofs, up to that checkpoint; the papers; the record; what old links will show.
+    2. A seal for each proof; then the entry `archived`, and the checkpoint behind it.
+    3. The proofs, up to that checkpoint; the reports; the record; the page of old links.
 
     Raises Refused while a campaign is live.
     """
-    require_over(mailing_list)
-    asked = _Asked(database=database, settings=settings, now=now, actor=actor)
-    with Bundle(out, now=now) as bundle:
+    require_archivable(mailing_list)
+    context = _Context(database=database, settings=settings, now=now, actor=actor)
+    with ZipStream(out, now=now) as archive_zip:
         lists = {
-            what: _add_export(bundle, mailing_list, what, Format.CSV, asked) for what in _PEOPLE
+            what: _add_export(archive_zip, mailing_list, what, Format.CSV, context)
+            for what in _EXPORTS
         }
-        with bundle.open("suppressions.csv") as file:
+        with archive_zip.open("suppressions.csv") as file:
             suppressions = fingerprint_files.write_suppressions(
-                mailing_list=mailing_list, out=file, form="csv", **asked.options()
+                mailing_list=mailing_list, out=file, form="csv", **vars(context)
             )
-        with make_proof.proving_all(mailing_list=mailing_list, **asked.options()) as sealed:
-            checkpoint = _add_proofs(bundle, mailing_list, sealed, asked)
-        has_report = _add_papers(bundle, mailing_list, asked)
-        _add_export(bundle, mailing_list, What.EVIDENCE, Format.JSON, asked)
-        bundle.add("checkpoint.json", json.dumps(checkpoint.to_json(), indent=1) + "\n")
-        for name, content in static_site.files(mailing_list, settings=settings):
-            bundle.add(f"site/{name}", content)
-        bundle.add("README.txt", archive_readme.text(mailing_list, settings=settings, now=now))
-        return Archived(
+        with make_proof.proving_all(mailing_list=mailing_list, **vars(context)) as proofs:
+            checkpoint = _add_proofs(archive_zip, mailing_list, proofs, context)
+        has_report = _add_reports(archive_zip, mailing_list, context)
+        _add_export(archive_zip, mailing_list, What.EVIDENCE, Format.JSON, context)
+        archive_zip.add("checkpoint.json", json.dumps(checkpoint.to_json(), indent=1) + "\n")
+        for name, content in archive_documents.make_static_site(mailing_list, settings=settings):
+            archive_zip.add(f"site/{name}", content)
+        readme = archive_documents.render_readme(mailing_list, settings=settings, now=now)
+        archive_zip.add("README.txt", readme)
+        return ArchiveSummary(
             rows={what: one.rows for what, one in lists.items()},
             erased=lists[What.REMOVED].erased,
             suppressions=suppressions,
-            proofs=sealed.count,
-            unproved=sealed.unproved,
+            proofs=proofs.count,
+            unproved=proofs.unproved,
             has_report=has_report,
             checkpoint=checkpoint,
-            digest=bundle.close(),
+            digest=archive_zip.close(),
         )
 
 
 def _add_export(
-    bundle: Bundle, mailing_list: MailingList, what: What, form: Format, asked: _Asked
+    archive_zip: ZipStream, mailing_list: MailingList, what: What, form: Format, context: _Context
 ) -> export.Exported:
-    with bundle.open(f"{what}.{form}") as file:
-        return export.export(mailing_list, what, format=form, out=file, **asked.options())
+    with archive_zip.open(f"{what}.{form}") as file:
+        return export.export(mailing_list, what, format=form, out=file, **vars(context))
 
 
 def _add_proofs(
-    bundle: Bundle, mailing_list: MailingList, sealed: Proofs, asked: _Asked
+    archive_zip: ZipStream, mailing_list: MailingList, proofs: Proofs, context: _Context
 ) -> Checkpoint:
-    """Put the proofs in, and a list of whose each is; return the checkpoint that all share.
+    """Add the proofs and an index of whose they are; return the checkpoint that they share.
 
-    Whose the folders are that the list lacks, since those were erased, stands by fingerprint among
-    the suppressions.
+    The index leaves out erased people; suppressions.csv has their fingerprints.
     """
-    seq, checkpoint = _note(mailing_list, sealed.count, asked)
-    language, zone = mailing_list.language, asked.settings.zone
+    seq, checkpoint = _append_entry(mailing_list, proofs.count, context)
+    language, zone = mailing_list.language, context.settings.zone
 
-    def added() -> Iterator[dict[str, str]]:
-        for address, proof in sealed.closed_by(seq, checkpoint):
-            bundle.add(f"proofs/{proof.subject}/proof.json", proof.text)
+    def add_each() -> Iterator[dict[str, str]]:
+        for address, proof in proofs.closed_by(seq, checkpoint):
+            archive_zip.add(f"proofs/{proof.subject}/proof.json", proof.text)
             page = printable_proof.proof_page(proof.document, language=language, zone=zone)
-            bundle.add(f"proofs/{proof.subject}/proof.html", page)
+            archive_zip.add(f"proofs/{proof.subject}/proof.html", page)
             if address:
                 yield {"address": as_people_write(address), "folder": proof.subject}
 
     # A ZIP takes one file after the other.
-    with tempfile.TemporaryFile() as whose:
-        write_csv(added(), _WHOSE, whose)
-        whose.seek(0)
-        with bundle.open("proofs/index.csv") as file:
-            shutil.copyfileobj(whose, file)
+    with tempfile.TemporaryFile() as index:
+        write_csv(add_each(), _INDEX_COLUMNS, index)
+        index.seek(0)
+        with archive_zip.open("proofs/index.csv") as file:
+            shutil.copyfileobj(index, file)
     return checkpoint
 
 
-def _note(mailing_list: MailingList, proofs: int, asked: _Asked) -> tuple[int, Checkpoint]:
-    """Append that an archive is made; return the entry's number and the checkpoint behind it."""
+def _append_entry(
+    mailing_list: MailingList, proofs: int, context: _Context
+) -> tuple[int, Checkpoint]:
+    """Append the entry `archived`; return its number and the checkpoint after it."""
     facts = {"what": "archive", "format": "zip", "tool": "", "rows": proofs}
-    actor, now = asked.actor, asked.now
+    actor, now = context.actor, context.now
     entry = Entry(event="archived", at=now, actor=actor, list=mailing_list.slug, consent=facts)
-    with asked.database.atomic():
+    with context.database.atomic():
         audit_log.note_access(now=now, actor=actor, act="archived", mailing_list=mailing_list)
         seq = chain.append(entry)
-        return seq, signed_checkpoint.take(asked.settings)
+        return seq, signed_checkpoint.take(context.settings)
 
 
-def _add_papers(bundle: Bundle, mailing_list: MailingList, asked: _Asked) -> bool:
-    """Put the papers in; return whether there was a campaign to report on."""
+def _add_reports(archive_zip: ZipStream, mailing_list: MailingList, context: _Context) -> bool:
+    """Add the reports; return whether there was a campaign to report on."""
     has_report = latest_campaign(mailing_list) is not None
     for kind in (ReportKind.REGISTER, *((ReportKind.REPORT,) if has_report else ())):
-        report = make_report(mailing_list, kind, settings=asked.settings, now=asked.now)
-        bundle.add(f"{kind}.html", reports_make_report.render_page(report))
-        bundle.add(f"{kind}.json", reports_make_report.render_json(report))
+        report = make_report(mailing_list, kind, settings=context.settings, now=context.now)
+        archive_zip.add(f"{kind}.html", reports_make_report.render_page(report))
+        archive_zip.add(f"{kind}.json", reports_make_report.render_json(report))
     return has_report

@@ -14,7 +14,7 @@ from repermit.cli.output import echo, open_private_file, pluralize
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
-    from repermit.archives.make_archive import Archived
+    from repermit.archives.make_archive import ArchiveSummary
     from repermit.db.models.lists import MailingList
 
 
@@ -57,7 +57,7 @@ def archive(context: CommandContext, slug: str, *, output: Path) -> None:
         echo(*_describe_left_out(context, mailing_list))
 
 
-def _describe_held(made: Archived) -> Iterator[str]:
+def _describe_held(made: ArchiveSummary) -> Iterator[str]:
     """Yield what is in it."""
     from repermit.exports.export_rows import What
 
@@ -79,14 +79,14 @@ def _describe_held(made: Archived) -> Iterator[str]:
 
 def _describe_left_out(context: CommandContext, mailing_list: MailingList) -> Iterator[str]:
     """Yield what no longer works without the server, and what is then left to people."""
-    from repermit.archives import archive_readme
+    from repermit.archives import archive_documents
     from repermit.db.models.lists import MailingList
 
     yield from ("", "Once the server is switched off, these no longer work:")
-    yield from _format_numbers(archive_readme.lost("en"))
+    yield from _format_numbers(archive_documents.list_lost_functions("en"))
     yield from ("", "Then this has to be done by hand:")
     yield from _format_numbers(
-        archive_readme.duties(mailing_list, settings=context.settings, language="en")
+        archive_documents.list_duties(mailing_list, settings=context.settings, language="en")
     )
     others = [one.slug for one in MailingList.select().order_by(MailingList.slug)]
     others.remove(mailing_list.slug)
@@ -94,7 +94,7 @@ def _describe_left_out(context: CommandContext, mailing_list: MailingList) -> It
         yield from ("", f"It serves other lists too, which end with it: {', '.join(others)}.")
 
 
-def _format_numbers(texts: tuple[str, ...]) -> Iterator[str]:
+def _format_numbers(texts: list[str]) -> Iterator[str]:
     for number, text in enumerate(texts, start=1):
         yield f"  {number}. {text}"
 
