@@ -357,7 +357,7 @@ def test_the_message_to_people_is_in_the_language_of_the_list(
 
 def test_an_organisation_that_names_nobody_has_a_gap_in_the_message() -> None:
     nobody = make_organisation(officer="", email="", telephone="", authority="")
-    message = reports_breach.breach_message(
+    message = reports_breach.draft_breach_mail(
         organisation=nobody, list_name="x", data=("address",), language="en", sensitive=False
     )
     assert "Your questions go to: […]" in message
