@@ -1,4 +1,4 @@
-"""The stage of the demonstration: a folder, settings, a clock, an inbox, the pages."""
+"""The environment of the demonstration: sample list, folder, settings, clock and inbox."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from repermit.campaigns import launch, list_translations, mailing_lists, progress
-from repermit.campaigns.campaign_results import LaunchProblem
+from repermit.campaigns.campaign_results import CampaignStatus, LaunchProblem
 from repermit.checks.website import look_at_reach
 from repermit.clock import ManualClock, SystemClock
 from repermit.db import migrations
@@ -21,20 +21,23 @@ from repermit.db.connection import Database, open_database
 from repermit.db.models.lists import MailingList
 from repermit.db.suppression_journal import journal_of
 from repermit.db.temporary_files import TemporaryFiles
-from repermit.demo import sample_list
 from repermit.demo.inbox import Inbox
 from repermit.expiry import downtime
 from repermit.imports import import_file
 from repermit.imports.import_report import ImportResult
+from repermit.package_files import asset, data
 from repermit.settings.definitions import MailServer, Organisation, Settings, Web
 
 SLUG = "linde"
 DAYS = 28
 _ACTOR = "demo"
 
+SAMPLE = data("demo/sample.toml")
+"""The sample list, its translations, and what its readers do."""
+
 
 @dataclass(frozen=True)
-class Chapter:
+class StoryEvent:
     """One thing that happened, at a moment (aware UTC)."""
 
     at: datetime
@@ -42,10 +45,10 @@ class Chapter:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Everything that plays a part; times on it are told by `clock`.
+class Demo:
+    """A running demonstration; `clock` tells its time.
 
-    `noted` is what happened and left nothing in the database.
+    `noted`: what happened without a trace in the database.
     """
 
     settings: Settings
@@ -54,20 +57,22 @@ class Stage:
     database: Database
     mailing_list: MailingList
     imported: ImportResult
-    noted: list[Chapter] = field(default_factory=list)
+    noted: list[StoryEvent] = field(default_factory=list)
 
     def note(self, text: str) -> None:
         """Note what has just happened."""
-        self.noted.append(Chapter(self.clock.now(), text))
+        self.noted.append(StoryEvent(self.clock.now(), text))
+
+    def read_status(self) -> CampaignStatus:
+        """Return how the list and its campaign stand; the database has to be open."""
+        return progress.read_status(self.mailing_list, settings=self.settings, now=self.clock.now())
 
     def move_to_deadline(self) -> None:
         """Move the clock to a minute past the deadline, as if the pages had been up all along."""
-        found = progress.read_status(
-            self.mailing_list, settings=self.settings, now=self.clock.now()
-        ).campaign
-        if found is None or found.deadline < self.clock.now():
+        campaign = self.read_status().campaign
+        if campaign is None or campaign.deadline < self.clock.now():
             return
-        after = found.deadline + timedelta(minutes=1)
+        after = campaign.deadline + timedelta(minutes=1)
         downtime.record_heartbeat(self.database, now=self.clock.now())
         downtime.assume_up_until(self.database, moment=after)
         self.note(f"The clock of the demo was moved {DAYS} days on, past the deadline.")
@@ -75,11 +80,11 @@ class Stage:
 
 
 @contextmanager
-def set_stage() -> Iterator[Stage]:
-    """Build the stage in a temporary folder, launch a campaign on it, take it down at the end."""
+def start_demo() -> Iterator[Demo]:
+    """Set everything up in a temporary folder, launch a campaign, and delete it all at the end."""
     with ExitStack() as stack:
-        files = _temporary_files()
-        # What an earlier demo left that was killed.
+        files = TemporaryFiles(Path(tempfile.gettempdir()) / f"repermit-demo-{os.geteuid()}")
+        # What a demo left behind that was killed.
         files.sweep()
         folder = stack.enter_context(files.folder_for("demo"))
         clock = ManualClock(SystemClock().now(), ticking=True)
@@ -91,24 +96,18 @@ def set_stage() -> Iterator[Stage]:
         database = stack.enter_context(open_database(settings.database, journal=journal))
         migrations.upgrade_database(database)
         mailing_list = mailing_lists.add_list(
-            database, SLUG, settings=settings, now=clock.now(), actor=_ACTOR, **sample_list.LIST
+            database, SLUG, settings=settings, now=clock.now(), actor=_ACTOR, **SAMPLE["list"]
         )
-        _describe(database, mailing_list, settings, clock)
-        imported = _import(database, mailing_list, settings, clock, folder)
+        _add_translations(database, mailing_list, settings, clock)
+        imported = _import(database, mailing_list, settings, clock)
         _launch(database, mailing_list, settings, clock)
-        yield Stage(settings, clock, inbox, database, mailing_list, imported)
+        yield Demo(settings, clock, inbox, database, mailing_list, imported)
 
 
-def _temporary_files() -> TemporaryFiles:
-    """Return where the folders of this user's demos are."""
-    return TemporaryFiles(Path(tempfile.gettempdir()) / f"repermit-demo-{os.geteuid()}")
-
-
-def _describe(
+def _add_translations(
     database: Database, mailing_list: MailingList, settings: Settings, clock: ManualClock
 ) -> None:
-    """Say in the other languages of the sample what people get."""
-    for language, text in sample_list.TEXTS.items():
+    for language, text in SAMPLE["translations"].items():
         list_translations.change_translation(
             database,
             mailing_list,
@@ -150,27 +149,25 @@ def _free_port() -> int:
 
 
 def _import(
-    database: Database,
-    mailing_list: MailingList,
-    settings: Settings,
-    clock: ManualClock,
-    folder: Path,
+    database: Database, mailing_list: MailingList, settings: Settings, clock: ManualClock
 ) -> ImportResult:
-    older, newer = folder / "unsubscribed-before.csv", folder / "list.csv"
-    older.write_text(sample_list.older_csv(), "utf-8")
-    newer.write_text(sample_list.as_csv(), "utf-8")
     import_file.import_file(
-        database, mailing_list, older, settings=settings, now=clock.now(), actor=_ACTOR
+        database,
+        mailing_list,
+        asset("data/demo/unsubscribed-before.csv"),
+        settings=settings,
+        now=clock.now(),
+        actor=_ACTOR,
     )
     return import_file.import_file(
         database,
         mailing_list,
-        newer,
+        asset("data/demo/list.csv"),
         settings=settings,
         now=clock.now(),
         actor=_ACTOR,
         source="our own forms",
-        attest=sample_list.CUSTOMERS,
+        attest=SAMPLE["customers"],
     )
 
 
@@ -183,8 +180,8 @@ def _launch(
         settings=settings,
         now=clock.now(),
         deadline=clock.now() + timedelta(days=DAYS),
-        attest=sample_list.ATTEST,
+        attest=SAMPLE["attest"],
         actor=_ACTOR,
         problems=[LaunchProblem(code=one.code, found=one.found) for one in look_at_reach(settings)],
-        accepted={"pages_here_alone": sample_list.ACCEPTED},
+        accepted={"pages_here_alone": SAMPLE["accepted"]},
     )

@@ -17,18 +17,15 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from repermit.demo.sample_list import BOUNCING, REFUSED
+from repermit.package_files import data
 
-_REPLIES = {
-    BOUNCING: "550 5.1.1 there is no such mailbox here",
-    REFUSED: "550 5.2.1 this mailbox is disabled",
-}
+_REFUSALS: dict[str, str] = data("demo/sample.toml")["refusals"]
 _LINK = re.compile(r"https?://\S+/(yes|no|me)/[\w.~-]+")
 
 
 @dataclass(frozen=True)
-class Received:
-    """One mail as it came in; `number` counts from 1."""
+class ReceivedMail:
+    """One mail as it was received; `number` counts from 1."""
 
     number: int
     sender: str
@@ -59,38 +56,38 @@ class Received:
 
 
 class Inbox:
-    """An SMTP server on 127.0.0.1 and a free `port`, that keeps what it accepts."""
+    """An SMTP server on 127.0.0.1 and a free `port` that keeps what it accepts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._mails: list[Received] = []
+        self._mails: list[ReceivedMail] = []
         self._server = _Server(self)
 
     @property
-    def mails(self) -> tuple[Received, ...]:
+    def mails(self) -> tuple[ReceivedMail, ...]:
         """Return what has come in so far, oldest first."""
         with self._lock:
             return tuple(self._mails)
 
     @property
     def port(self) -> int:
-        """Return where it listens."""
+        """Return the port that it listens on."""
         port: int = self._server.port
         return port
 
     def start(self) -> None:
-        """Take mails from here on."""
+        """Start the server."""
         self._server.start()
 
     def stop(self) -> None:
-        """Take no more mails."""
+        """Stop the server."""
         self._server.stop()
 
     async def handle_RCPT(  # noqa: N802  aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: Any
     ) -> str:
-        """Take everybody but the two whose mailboxes are gone."""
-        if reply := _REPLIES.get(address):
+        """Accept every recipient that the sample does not have refused."""
+        if reply := _REFUSALS.get(address):
             return reply
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 fine"
@@ -103,7 +100,7 @@ class Inbox:
         with self._lock:
             number = len(self._mails) + 1
             to = envelope.rcpt_tos[0]
-            self._mails.append(Received(number, envelope.mail_from or "", to, raw))
+            self._mails.append(ReceivedMail(number, envelope.mail_from or "", to, raw))
         return "250 2.0.0 kept"
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +17,11 @@ from flask import Flask, Response, abort, redirect, request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from repermit.campaigns import progress
-from repermit.demo.environment import Stage
-from repermit.demo.inbox import Received
-from repermit.demo.mail_clients import CLIENTS, as_shown, count_images, find_client
+from repermit.demo.environment import Demo
+from repermit.demo.inbox import ReceivedMail
 from repermit.demo.simulated_people import scan
-from repermit.demo.story import tell_story
-from repermit.package_files import asset
+from repermit.demo.story import list_story_events
+from repermit.package_files import asset, embed_style
 from repermit.rules.consent import MailKind, MailState, Status
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ _POLICY = (
 )
 
 
-def beside(public: WSGIApplication, stage: Stage) -> WSGIApplication:
+def add_demo_pages(public: WSGIApplication, demo: Demo) -> WSGIApplication:
     """Return an application that answers the demonstration's own pages, all else as `public`."""
-    own = make_pages(stage)
+    own = make_pages(demo)
 
     def choose(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         first = environ.get("PATH_INFO", "/").split("/")[1]
@@ -47,99 +47,95 @@ def beside(public: WSGIApplication, stage: Stage) -> WSGIApplication:
 _OWN = ("", "inbox", "story", "scan", "clock")
 
 
-def make_pages(stage: Stage) -> Flask:
+def make_pages(demo: Demo) -> Flask:
     """Return the application with the demonstration's own pages."""
     app = Flask("repermit.demo", static_folder=None, template_folder=None)
 
     @app.get("/")
     def home() -> Response:
-        return _page("home.html", stage, **_standing(stage))
+        return _page("home.html", demo, **_read_progress(demo))
 
     @app.get("/story")
     def story() -> Response:
-        return _page("story.html", stage, **_standing(stage))
+        return _page("story.html", demo, **_read_progress(demo))
 
     @app.get("/inbox")
     def inbox() -> Response:
-        return _page("inbox.html", stage, mails=stage.inbox.mails)
+        return _page("inbox.html", demo, mails=demo.inbox.mails)
 
     @app.get("/inbox/<int:number>")
     def mail(number: int) -> Response:
-        found = _find(stage, number)
+        found = _find(demo, number)
         text = found.part("plain")
         client = find_client(request.args.get("client", ""))
         return _page(
             "mail.html",
-            stage,
+            demo,
             mail=found,
-            text=_linked(text),
+            text=_link_urls(text),
             letters=len(_LINK.sub("", text)),
-            shown=_SHOWN,
+            shown=_SHOWN_HEADERS,
             clients=CLIENTS,
             client=client,
             pictures=count_images(found.part("html")),
-            **_way_of_looking(),
+            **_read_view_options(),
         )
 
     @app.get("/inbox/<int:number>/html")
     def mail_html(number: int) -> Response:
-        html = _find(stage, number).part("html")
+        html = _find(demo, number).part("html")
         if key := request.args.get("client"):
-            html = as_shown(html, find_client(key), **_way_of_looking())
+            html = show_in_client(html, find_client(key), **_read_view_options())
         # Its links open in a page of their own, since the real pages refuse to be framed.
         return _respond(html.replace("<head>", '<head><base target="_blank">', 1))
 
     @app.post("/scan")
     def run_scanner() -> Any:
-        _scan(stage, presses="presses" in request.form)
-        return redirect(f"{stage.settings.public_url}/", code=303)
+        _scan(demo, presses="presses" in request.form)
+        return redirect(f"{demo.settings.public_url}/", code=303)
 
     @app.post("/clock")
     def move_clock() -> Any:
-        with stage.database.connection_context():
-            stage.move_to_deadline()
-        return redirect(f"{stage.settings.public_url}/", code=303)
+        with demo.database.connection_context():
+            demo.move_to_deadline()
+        return redirect(f"{demo.settings.public_url}/", code=303)
 
     return app
 
 
-def _standing(stage: Stage) -> dict[str, Any]:
+def _read_progress(demo: Demo) -> dict[str, Any]:
     """Return how the campaign stands, and what has happened so far."""
-    with stage.database.connection_context():
-        found = progress.read_status(
-            stage.mailing_list, settings=stage.settings, now=stage.clock.now()
-        )
+    with demo.database.connection_context():
+        found = demo.read_status()
         asks = found.mails[MailKind.ASK]
         moving = sum(asks[state] for state in _MOVING)
-        return {"found": found, "asks": asks, "moving": moving, "story": tell_story(stage)}
+        return {"found": found, "asks": asks, "moving": moving, "story": list_story_events(demo)}
 
 
-def _way_of_looking() -> dict[str, bool]:
-    """Return whether it is dark, and whether images are shown."""
+def _read_view_options() -> dict[str, bool]:
+    """Return whether dark mode is on, and whether images are shown."""
     return {"dark": request.args.get("dark") == "yes", "images": request.args.get("images") != "no"}
 
 
-def _scan(stage: Stage, *, presses: bool) -> None:
-    """Let a scanner loose on all mails, and note what came of it."""
-    before = _answers(stage)
-    did = scan(stage.inbox.mails, presses=presses)
-    yes, no = (now - then for now, then in zip(_answers(stage), before, strict=True))
-    stage.note(did.in_words(yes=yes, no=no))
+def _scan(demo: Demo, *, presses: bool) -> None:
+    """Have a link scanner visit all mails, and note what came of it."""
+    before = _answers(demo)
+    did = scan(demo.inbox.mails, presses=presses)
+    yes, no = (now - then for now, then in zip(_answers(demo), before, strict=True))
+    demo.note(did.describe(yes=yes, no=no))
 
 
-def _answers(stage: Stage) -> tuple[int, int]:
+def _answers(demo: Demo) -> tuple[int, int]:
     """Return how many may be mailed, and how many were taken off."""
-    with stage.database.connection_context():
-        contacts = progress.read_status(
-            stage.mailing_list, settings=stage.settings, now=stage.clock.now()
-        ).contacts
+    with demo.database.connection_context():
+        contacts = demo.read_status().contacts
     return contacts[Status.CONFIRMED], contacts[Status.REMOVED]
 
 
 _LINK = re.compile(r"(https?://\S+)")
 
 
-def _linked(text: str) -> Markup:
+def _link_urls(text: str) -> Markup:
     """Return a text with its links, and no more: l…r@example.com is a part of an address."""
     link = Markup('<a href="{0}" target="_blank" rel="noopener">{0}</a>')
     pieces = enumerate(_LINK.split(text))
@@ -147,7 +143,7 @@ def _linked(text: str) -> Markup:
 
 
 _MOVING = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
-_SHOWN = (
+_SHOWN_HEADERS = (
     "From",
     "To",
     "Subject",
@@ -163,19 +159,19 @@ _SHOWN = (
 )
 
 
-def _find(stage: Stage, number: int) -> Received:
-    mails = stage.inbox.mails
+def _find(demo: Demo, number: int) -> ReceivedMail:
+    mails = demo.inbox.mails
     if not 1 <= number <= len(mails):
         abort(404)
     return mails[number - 1]
 
 
-def _page(template: str, stage: Stage, **fields: Any) -> Response:
-    now = stage.clock.now().astimezone(stage.settings.zone)
+def _page(template: str, demo: Demo, **fields: Any) -> Response:
+    now = demo.clock.now().astimezone(demo.settings.zone)
     return _respond(
         _environment()
         .get_template(template)
-        .render(now=now, zone=stage.settings.zone, style=Markup(_style()), **fields)  # noqa: S704
+        .render(now=now, zone=demo.settings.zone, style=embed_style("demo.css")["style"], **fields)
     )
 
 
@@ -187,11 +183,6 @@ def _respond(html: str) -> Response:
 
 
 @cache
-def _style() -> str:
-    return (asset("static") / "demo.css").read_text("utf-8")
-
-
-@cache
 def _environment() -> Environment:
     return Environment(
         loader=FileSystemLoader(asset("templates") / "demo"),
@@ -200,3 +191,92 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+# --- How the main mail programs show a mail: width, dark mode, without images. --------------------
+
+# An approximation by rewriting the mail; what each program keeps of it is as caniemail.com has it
+# (features `@media (prefers-color-scheme)`, `<style>`, `max-width`, `border-radius`).
+
+
+class DarkMode(StrEnum):
+    """What becomes of a mail in dark mode."""
+
+    ITS_OWN = "its own dark colours"
+    INVERTED = "its colours turned round by the program"
+    UNCHANGED = "as by day: this program leaves mails alone"
+
+
+@dataclass(frozen=True)
+class MailClient:
+    """A mail program: `width` of its column in pixels; `is_word` if Word draws the mail."""
+
+    key: str
+    name: str
+    width: int
+    dark: DarkMode
+    is_word: bool = False
+
+
+CLIENTS = (
+    MailClient("apple-phone", "Apple Mail, phone", 375, DarkMode.ITS_OWN),
+    MailClient("gmail-phone", "Gmail, phone", 360, DarkMode.INVERTED),
+    MailClient("apple", "Apple Mail, desk", 720, DarkMode.ITS_OWN),
+    MailClient("gmail", "Gmail, browser", 680, DarkMode.UNCHANGED),
+    MailClient("outlook", "Outlook, Windows", 640, DarkMode.INVERTED, is_word=True),
+)
+
+
+def find_client(key: str) -> MailClient:
+    """Return the program of this key, or the first."""
+    return next((client for client in CLIENTS if client.key == key), CLIENTS[0])
+
+
+def show_in_client(html: str, client: MailClient, *, dark: bool, images: bool) -> str:
+    """Return the HTML of a mail as this program would have it drawn."""
+    if client.is_word:
+        html = _reduce_to_word(html)
+    is_own = dark and client.dark is DarkMode.ITS_OWN
+    html = _DARK_MEDIA_QUERY.sub("@media all" if is_own else "@media not all", html)
+    html = _SCHEME.sub(rf"\1{'dark' if is_own else 'light'}", html)
+    if not images:
+        html = _IMAGE.sub(_replace_image, html)
+    if dark and client.dark is DarkMode.INVERTED:
+        html = html.replace("</head>", f"<style>{_INVERTED_STYLE}</style></head>", 1)
+    return html
+
+
+_DARK_MEDIA_QUERY = re.compile(r"@media\s*\(prefers-color-scheme:\s*dark\)", re.IGNORECASE)
+_SCHEME = re.compile(r"""(color-schemes?(?:\s*:\s*|" content="))light dark""")
+_INVERTED_STYLE = "html { filter: invert(1) hue-rotate(180deg); background: #ffffff; }"
+_IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
+_ALT = re.compile(r"""\balt=(["'])(.*?)\1""", re.IGNORECASE | re.DOTALL)
+
+
+def count_images(html: str) -> int:
+    """Return how many images the HTML of a mail has."""
+    return len(_IMAGE.findall(html))
+
+
+def _replace_image(image: re.Match[str]) -> str:
+    """Return what stands where an image is not shown: its words."""
+    alt = _ALT.search(image[0])
+    return f"<span>{alt[2]}</span>" if alt else ""
+
+
+def _reduce_to_word(html: str) -> str:
+    """Return what Word makes of it: its own conditional parts, and few properties of style."""
+    html = _NOT_FOR_WORD.sub("", html)
+    html = _FOR_WORD.sub(r"\1", html)
+    html = _MEDIA.sub("", html)
+    return _UNKNOWN_TO_WORD.sub("", html)
+
+
+# <!--[if mso]> … <![endif]--> is a comment to all but Word; <!--[if !mso]><!--> … <!--<![endif]-->
+# is one to Word alone.
+_NOT_FOR_WORD = re.compile(r"<!--\[if !mso\]><!-->.*?<!--<!\[endif\]-->", re.DOTALL)
+_FOR_WORD = re.compile(r"<!--\[if (?:gte )?mso[^\]]*\]>(.*?)<!\[endif\]-->", re.DOTALL)
+_MEDIA = re.compile(r"@media[^{]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}")
+_UNKNOWN_TO_WORD = re.compile(
+    r"(?<![\w-])(?:max-width|border-radius|box-shadow|overflow)\s*:[^;\"'}]*;?"
+)

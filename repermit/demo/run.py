@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
-from repermit.campaigns import progress
-from repermit.campaigns.campaign_results import CampaignStatus
-from repermit.demo import pages, story
-from repermit.demo.environment import DAYS, Stage, set_stage
+from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
+from repermit.demo import pages
+from repermit.demo.environment import DAYS, Demo, start_demo
 from repermit.demo.simulated_people import play
+from repermit.evidence.verify import chain
 from repermit.expiry import sweep
-from repermit.rules.consent import CampaignState
+from repermit.rules.consent import (
+    Basis,
+    CampaignState,
+    Fate,
+    MailKind,
+    MailState,
+    Reason,
+    Status,
+)
 from repermit.sending import send_due
 from repermit.web.server import Server
 
@@ -23,9 +35,9 @@ from repermit.web.server import Server
 def run_demo() -> int:
     """Serve the demonstration until Ctrl-C; return the exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
-    with set_stage() as stage:
-        server = _server(stage)
-        base = stage.settings.public_url
+    with start_demo() as demo:
+        server = _server(demo)
+        base = demo.settings.public_url
         click.echo(
             f"A campaign is running on this machine, for {DAYS} days of its own clock.\n\n"
             f"  Look at it, and move its clock:  {base}/\n"
@@ -42,31 +54,31 @@ def run_once() -> int:
     Return 0 if all numbers add up, 1 if not.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
-    with set_stage() as stage, served(stage):
-        send_all(stage)
-        asked = stage.inbox.mails
+    with start_demo() as demo, served(demo):
+        send_all_asks(demo)
+        asked = demo.inbox.mails
         play(asked, late=False)
-        stage.move_to_deadline()
-        expire_all(stage)
+        demo.move_to_deadline()
+        expire_all(demo)
         play(asked, late=True)
-        return 0 if story.tell(stage) else 1
+        return 0 if print_result(demo) else 1
 
 
-def _server(stage: Stage) -> Server:
+def _server(demo: Demo) -> Server:
     return Server(
-        stage.settings,
-        database=stage.database,
-        clock=stage.clock,
+        demo.settings,
+        database=demo.database,
+        clock=demo.clock,
         host="127.0.0.1",
-        port=stage.settings.web.port,
-        around=lambda public: pages.beside(public, stage),
+        port=demo.settings.web.port,
+        around=lambda public: pages.add_demo_pages(public, demo),
     )
 
 
 @contextmanager
-def served(stage: Stage) -> Iterator[None]:
+def served(demo: Demo) -> Iterator[None]:
     """Serve the pages and run the jobs in a thread of their own."""
-    server = _server(stage)
+    server = _server(demo)
     thread = threading.Thread(target=server.run_here, name="stage")
     thread.start()
     try:
@@ -76,28 +88,124 @@ def served(stage: Stage) -> Iterator[None]:
         thread.join()
 
 
-def send_all(stage: Stage) -> None:
+def send_all_asks(demo: Demo) -> None:
     """Send until no ask is under way; the job beside it may be sending too."""
-    while _state(stage) is CampaignState.SENDING:
-        send_due.send_due(stage.database, settings=stage.settings, clock=stage.clock)
+    while _state(demo) is CampaignState.SENDING:
+        send_due.send_due(demo.database, settings=demo.settings, clock=demo.clock)
         _breath.wait(_BREATH_SECONDS)
 
 
-def expire_all(stage: Stage) -> None:
+def expire_all(demo: Demo) -> None:
     """Expire until the campaign is closed; the job beside it may be expiring too."""
-    while _state(stage) is not CampaignState.CLOSED:
-        sweep.expire_due(stage.database, settings=stage.settings, clock=stage.clock)
+    while _state(demo) is not CampaignState.CLOSED:
+        sweep.expire_due(demo.database, settings=demo.settings, clock=demo.clock)
         _breath.wait(_BREATH_SECONDS)
 
 
-def _status(stage: Stage) -> CampaignStatus:
-    return progress.read_status(stage.mailing_list, settings=stage.settings, now=stage.clock.now())
-
-
-def _state(stage: Stage) -> CampaignState | None:
-    campaign = _status(stage).campaign
+def _state(demo: Demo) -> CampaignState | None:
+    campaign = demo.read_status().campaign
     return campaign.state if campaign else None
 
 
 _breath = threading.Event()
 _BREATH_SECONDS = 0.05
+
+
+# --- The result that --once prints: who was asked, what they said, who stays. ---------------------
+
+
+_KEPT_TEXTS = {
+    Basis.ANSWER: "stays: said yes",
+    Basis.THIN: "stays: had opted in before",
+    Basis.CUSTOMER: "stays: customer",
+}
+_REMOVED_TEXTS = {
+    Reason.NO: "taken off: said no",
+    Reason.NO_RESPONSE: "taken off: did not answer",
+    Reason.BOUNCE: "taken off: no such mailbox",
+}
+
+
+def print_result(demo: Demo) -> bool:
+    """Print what became of each person and all counts; return whether every number adds up."""
+    for line in _list_outcomes(demo.mailing_list):
+        click.echo(line)
+    click.echo()
+    return _print_sums(demo)
+
+
+def _list_outcomes(mailing_list: MailingList) -> Iterator[str]:
+    """Yield a line for each contact: whether it was asked, and what became of it."""
+    asks = Mail.select(Mail.contact).where(
+        Mail.list == mailing_list, Mail.kind == MailKind.ASK, Mail.state == MailState.SENT
+    )
+    asked = {mail.contact_id for mail in asks}
+    everybody = Contact.select().where(Contact.list == mailing_list).order_by(Contact.address)
+    for contact in everybody:
+        how = "asked" if contact.id in asked else "not asked"
+        yield f"{contact.address:<38}  {how:<9}  {_describe_outcome(contact)}"
+
+
+def _describe_outcome(contact: Contact) -> str:
+    if contact.status == Status.REMOVED:
+        return _REMOVED_TEXTS[Reason(contact.reason)]
+    if contact.status == Status.UNCONFIRMED:
+        return "kept apart: could not be asked"
+    return _KEPT_TEXTS[Basis(contact.basis)]
+
+
+def _print_sums(demo: Demo) -> bool:
+    found = demo.read_status()
+    fates = demo.imported.fates
+    audience = found.campaign.asked if found.campaign else 0
+    asked = found.mails[MailKind.ASK][MailState.SENT]
+    bases = _count_bases(demo.mailing_list)
+    answered = {
+        "said yes": bases[Basis.ANSWER],
+        "said no": found.removed[Reason.NO],
+        "did not answer": found.removed[Reason.NO_RESPONSE],
+    }
+    not_reached = {
+        "no such mailbox: taken off": found.removed[Reason.BOUNCE],
+        "mailbox closed: kept apart": found.unasked,
+    }
+    stay = {
+        "said yes": bases[Basis.ANSWER],
+        "had opted in before, wording not shown": bases[Basis.THIN],
+        "customers": bases[Basis.CUSTOMER],
+    }
+    removed = {reason: n for reason, n in found.removed.items() if n}
+    _print_counts(f"The file: {demo.imported.rows} rows, each with one fate", fates)
+    _print_counts(f"The campaign: {asked} of {audience} asked, each once", answered)
+    _print_counts(f"Could not be asked: {audience - asked}", not_reached)
+    _print_counts(f"Taken off: {found.contacts[Status.REMOVED]}, by reason", removed)
+    kept = found.contacts[Status.CONFIRMED] + found.contacts[Status.CUSTOMER]
+    _print_counts(f"Who stays: {kept}", stay)
+    sums = (
+        (demo.imported.rows, sum(fates.values())),
+        (fates[Fate.ASK] + fates[Fate.ROLE], audience),
+        (asked, sum(answered.values())),
+        (audience - asked, sum(not_reached.values())),
+        (found.contacts[Status.REMOVED], sum(removed.values())),
+        (kept, sum(stay.values())),
+    )
+    holds = chain.verify_chain(demo.database).fault is None
+    adds_up = all(whole == parts for whole, parts in sums) and holds
+    verdict = "yes" if adds_up else "no"
+    click.echo(f"The chain of evidence holds and every number adds up: {verdict}.")
+    return adds_up
+
+
+def _count_bases(mailing_list: MailingList) -> Counter[str]:
+    """Return how many of the list may be mailed on which ground."""
+    found = Contact.select(Contact.basis).where(
+        Contact.list == mailing_list, Contact.status.in_((Status.CONFIRMED, Status.CUSTOMER))
+    )
+    return Counter(contact.basis for contact in found)
+
+
+def _print_counts(title: str, counts: Mapping[Any, int]) -> None:
+    click.echo(title)
+    for name, n in counts.items():
+        click.echo(f"  {n:>4}  {str(name).replace('_', ' ')}")
+    click.echo()

@@ -12,21 +12,21 @@ from html.parser import HTMLParser
 from itertools import islice
 from urllib.parse import urljoin, urlsplit
 
-from repermit.demo import sample_list
-from repermit.demo.inbox import Received
+from repermit.demo.environment import SAMPLE
+from repermit.demo.inbox import ReceivedMail
 
 _ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 
-def play(mails: Iterable[Received], *, late: bool) -> int:
-    """Let each reader do what the sample says of them; return how many did anything.
+def play(mails: Iterable[ReceivedMail], *, late: bool) -> int:
+    """Have each reader do what the sample says of them; return how many did anything.
 
-    The late ones come after the deadline, all others before it.
+    - `late`: those who come after the deadline, or else all others.
     """
-    does = {person.address.lower(): person.does for person in sample_list.people()}
+    acts = {address: act for act, readers in SAMPLE["readers"].items() for address in readers}
     acted = 0
     for mail in mails:
-        act = does.get(mail.to.lower(), "")
+        act = acts.get(mail.to.lower(), "")
         if act and (act == "late") == late:
             _act(act, mail.links)
             acted += 1
@@ -45,7 +45,7 @@ def _act(act: str, links: dict[str, str]) -> None:
     elif act == "changes_mind":
         _answer(links["no"])
         # A Yes so soon after a No is asked for once more, since programs press both.
-        _say_again(_answer(links["yes"]), links["yes"])
+        _confirm_yes(_answer(links["yes"]), links["yes"])
     else:
         _answer(links["yes"])
 
@@ -57,29 +57,29 @@ def _answer(link: str) -> str:
     page that one then sees.
     """
     page = get(link)
-    buttons = {button.action: button for button in look_through(page, link).buttons}
-    return post(link, buttons[link].sends) if link in buttons else page
+    buttons = {button.action: button for button in read_page(page, link).buttons}
+    return post(link, buttons[link].fields) if link in buttons else page
 
 
-def _say_again(page: str, link: str) -> None:
-    """Press Yes on the page that asks once more, if it is that."""
-    for button in look_through(page, link).buttons:
-        if button.sends.get("choice") == "again":
-            post(button.action, button.sends)
+def _confirm_yes(page: str, link: str) -> None:
+    """Press Yes once more, if the page asks for it."""
+    for button in read_page(page, link).buttons:
+        if button.fields.get("choice") == "again":
+            post(button.action, button.fields)
 
 
 # --- A link scanner of the demonstration. ---------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Scanned:
+class ScanResult:
     """What a scanner did: mails it read, pages it asked for, buttons it pressed."""
 
     mails: int
     pages: int
     presses: int
 
-    def in_words(self, *, yes: int, no: int) -> str:
+    def describe(self, *, yes: int, no: int) -> str:
         """Return a sentence on it, and one on how many said Yes and No by it."""
         pressed = f", pressed {self.presses} buttons" if self.presses else ""
         came = (
@@ -90,7 +90,7 @@ class Scanned:
         return f"A scanner read {self.mails} mails, opened {self.pages} pages{pressed}. {came}"
 
 
-def scan(mails: Iterable[Received], *, presses: bool) -> Scanned:
+def scan(mails: Iterable[ReceivedMail], *, presses: bool) -> ScanResult:
     """Ask for what the mails link to, and what those pages link to; press, if it is of that kind.
 
     All buttons of all pages of a mail are pressed at once, after the last page was asked for. After
@@ -104,12 +104,12 @@ def scan(mails: Iterable[Received], *, presses: bool) -> Scanned:
             asked += 1
             buttons += found.buttons
         for button in buttons if presses else ():
-            post(button.action, button.sends)
+            post(button.action, button.fields)
             pressed += 1
-    return Scanned(read, asked, pressed)
+    return ScanResult(read, asked, pressed)
 
 
-def _visit(links: Collection[str]) -> Iterator[Found]:
+def _visit(links: Collection[str]) -> Iterator[Page]:
     """Ask for pages of where the links lead, each once, by HEAD and by GET; yield what is there."""
     ahead = deque(links)
     hosts, seen = {urlsplit(url).netloc for url in links}, set[str]()
@@ -118,7 +118,7 @@ def _visit(links: Collection[str]) -> Iterator[Found]:
         if url not in seen and urlsplit(url).netloc in hosts:
             seen.add(url)
             head(url)
-            found = look_through(get(url), url)
+            found = read_page(get(url), url)
             ahead.extend(found.links)
             yield found
 
@@ -164,28 +164,28 @@ def _ask(request: urllib.request.Request) -> str:
 
 @dataclass(frozen=True)
 class Button:
-    """A button of a form that is posted: to where, and what it sends along."""
+    """A button of a form that is posted: to which address, with which fields."""
 
     action: str
-    sends: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Found:
+class Page:
     """The links and buttons of a page, whole addresses, in the order in which they stand."""
 
     links: tuple[str, ...]
     buttons: tuple[Button, ...]
 
 
-def look_through(html: str, url: str) -> Found:
-    """Return what is on the page of this address."""
-    reader = _Reader(url)
-    reader.feed(html)
-    return Found(tuple(reader.links), tuple(reader.buttons))
+def read_page(html: str, url: str) -> Page:
+    """Return the links and buttons of the page at this address."""
+    parser = _PageParser(url)
+    parser.feed(html)
+    return Page(tuple(parser.links), tuple(parser.buttons))
 
 
-class _Reader(HTMLParser):
+class _PageParser(HTMLParser):
     def __init__(self, url: str) -> None:
         super().__init__()
         self.links: list[str] = []

@@ -22,9 +22,10 @@ from repermit.campaigns import draft_conditions
 from repermit.campaigns.draft_conditions import Conditions
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
-from repermit.demo import sample_list
+from repermit.demo.environment import SAMPLE
 from repermit.expiry import downtime
 from repermit.imports import read_upload, uploads
+from repermit.package_files import asset
 from repermit.rules.consent import CampaignState, Reason
 from tests.exhaustive.test_browser_admin_looks import let_in
 from tests.support.admin_pages import make_admin
@@ -112,7 +113,7 @@ def pages(database: Database, sqlite_url: str) -> Iterator[Pages]:
 def add_running(pages: Pages) -> Contact:
     """Add a list in the middle of its campaign; return one whom it has asked."""
     database, began = pages.database, NOW - timedelta(days=len(YES) - 1, hours=1)
-    linde = make_list(database, slug="linde", **sample_list.LIST)
+    linde = make_list(database, slug="linde", **SAMPLE["list"])
     campaign = make_campaign(
         database,
         linde,
@@ -143,7 +144,7 @@ def add_running(pages: Pages) -> Contact:
 
 def add_prepared(pages: Pages) -> None:
     """Add a list whose file, the sample of the demo, waits to be taken in."""
-    about: dict[str, Any] = {**sample_list.LIST, "name": "Courses at De Linde"}
+    about: dict[str, Any] = {**SAMPLE["list"], "name": "Courses at De Linde"}
     courses = make_list(
         pages.database,
         slug="courses",
@@ -155,7 +156,7 @@ def add_prepared(pages: Pages) -> None:
         pages.database, courses, Conditions(deadline="2026-03-30"), now=NOW, actor="user:1"
     )
     given: dict[str, Any] = {"settings": pages.settings, "now": NOW}
-    file = io.BytesIO(sample_list.as_csv().encode())
+    file = io.BytesIO(asset("data/demo/list.csv").read_bytes())
     uploads.keep_upload(
         pages.database, courses, file, name="customers-2026.csv", user_id=1, **given
     )
@@ -167,7 +168,7 @@ def add_prepared(pages: Pages) -> None:
 def add_over(pages: Pages) -> None:
     """Add a list whose campaign is over."""
     database, began, ended = pages.database, NOW - timedelta(days=40), NOW - timedelta(days=12)
-    about: dict[str, Any] = {**sample_list.LIST, "name": "Invitations to open days"}
+    about: dict[str, Any] = {**SAMPLE["list"], "name": "Invitations to open days"}
     over = make_list(database, slug="open", **about)
     campaign = make_campaign(
         database,

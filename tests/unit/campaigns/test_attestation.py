@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from repermit.campaigns.draft_conditions import check_attestation
-from repermit.demo import sample_list
+from repermit.demo.environment import SAMPLE
 from tests.support import desk
 
 FIVE = "Bestuur adressen grondslag formulieren afgemeld"
 SIX = f"{FIVE} een"
 
 
-@pytest.mark.parametrize("attest", [desk.ATTEST, sample_list.ATTEST, SIX, f"\n{SIX.upper()}\n"])
+@pytest.mark.parametrize("attest", [desk.ATTEST, SAMPLE["attest"], SIX, f"\n{SIX.upper()}\n"])
 def test_a_sentence_that_can_say_it_is_accepted(attest: str) -> None:
     assert check_attestation(attest) == ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import signal
@@ -19,15 +20,16 @@ from werkzeug.serving import make_server
 
 from repermit.campaigns import progress
 from repermit.cli import main
-from repermit.demo import mail_clients, pages, sample_list, simulated_people, story
-from repermit.demo.environment import Stage, set_stage
-from repermit.demo.inbox import Received
-from repermit.demo.run import expire_all, send_all, served
-from repermit.demo.simulated_people import Button, Scanned, look_through, play, scan
-from repermit.demo.story import tell_story
+from repermit.demo import pages, run, simulated_people
+from repermit.demo.environment import SAMPLE, Demo, start_demo
+from repermit.demo.inbox import ReceivedMail
+from repermit.demo.run import expire_all, send_all_asks, served
+from repermit.demo.simulated_people import Button, ScanResult, play, read_page, scan
+from repermit.demo.story import list_story_events
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.expiry import sweep
+from repermit.package_files import asset
 from repermit.rules.consent import Fate, Reason, Status
 from repermit.sending import send_due
 
@@ -59,30 +61,31 @@ def _sum_below(title: str, said: str) -> int:
 
 
 def test_the_demo_says_so_if_a_number_does_not_add_up(capsys: pytest.CaptureFixture[str]) -> None:
-    with set_stage() as stage:
+    with start_demo() as demo:
         # Nothing has been sent or answered here, so that what was asked is not accounted for.
-        assert not story.tell(stage)
+        assert not run.print_result(demo)
         assert "every number adds up: no" in capsys.readouterr().out
 
 
 def test_the_sample_has_about_sixty_people_in_ten_languages_and_every_fate() -> None:
-    people = sample_list.people()
+    with asset("data/demo/list.csv").open(encoding="utf-8") as file:
+        people = list(csv.DictReader(file, delimiter=";"))
     assert 55 <= len(people) <= 65
-    assert {person.language for person in people} == {"en", *sample_list.TEXTS}
-    assert len(sample_list.TEXTS) == 9
-    with set_stage() as stage:
-        assert stage.imported.rows == len(people)
-        assert all(stage.imported.fates[fate] for fate in Fate)
+    assert {person["Language"] for person in people} == {"en", *SAMPLE["translations"]}
+    assert len(SAMPLE["translations"]) == 9
+    with start_demo() as demo:
+        assert demo.imported.rows == len(people)
+        assert all(demo.imported.fates[fate] for fate in Fate)
 
 
 def test_moving_the_clock_twice_moves_it_once_and_counts_as_no_downtime() -> None:
-    with set_stage() as stage:
-        stage.move_to_deadline()
-        there = stage.clock.now()
-        stage.move_to_deadline()
-        assert (stage.clock.now() - there).total_seconds() < 60
+    with start_demo() as demo:
+        demo.move_to_deadline()
+        there = demo.clock.now()
+        demo.move_to_deadline()
+        assert (demo.clock.now() - there).total_seconds() < 60
         would = sweep.preview_expiry(
-            stage.database, settings=stage.settings, clock=stage.clock, chunk=10
+            demo.database, settings=demo.settings, clock=demo.clock, chunk=10
         )
         assert would.waiting == ()
 
@@ -158,20 +161,20 @@ def test_a_mail_is_shown_from_top_to_bottom_without_scrolling_inside_it(
 @pytest.fixture(scope="module")
 def all_mails() -> Iterator[dict[str, str]]:
     """Serve the demo's pages; return where one mail of each language is."""
-    with set_stage() as stage:
-        send_due.send_due(stage.database, settings=stage.settings, clock=stage.clock)
+    with start_demo() as demo:
+        send_due.send_due(demo.database, settings=demo.settings, clock=demo.clock)
         first: dict[str, str] = {}
-        with _serving(stage) as url:
-            for mail in stage.inbox.mails:
+        with _serving(demo) as url:
+            for mail in demo.inbox.mails:
                 language = _found('<html lang="(..)"', mail.part("html"))
                 first.setdefault(language, f"{url}/inbox/{mail.number}")
-            assert set(first) == {"en", *sample_list.TEXTS}
+            assert set(first) == {"en", *SAMPLE["translations"]}
             yield first
 
 
 @contextmanager
-def _serving(stage: Stage) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, pages.make_pages(stage), threaded=True)
+def _serving(demo: Demo) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, pages.make_pages(demo), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -181,12 +184,12 @@ def _serving(stage: Stage) -> Iterator[str]:
 
 @pytest.mark.exhaustive
 def test_the_story_tells_a_campaign_in_the_order_of_time() -> None:
-    with set_stage() as stage, served(stage):
-        send_all(stage)
-        play(stage.inbox.mails, late=False)
-        stage.move_to_deadline()
-        expire_all(stage)
-        told = [chapter.text for chapter in tell_story(stage)]
+    with start_demo() as demo, served(demo):
+        send_all_asks(demo)
+        play(demo.inbox.mails, late=False)
+        demo.move_to_deadline()
+        expire_all(demo)
+        told = [event.text for event in list_story_events(demo)]
     assert [text.partition(" ")[0] for text in told] == ("The The 48 One 18 The 21 The".split()), (
         told
     )
@@ -196,22 +199,22 @@ def test_the_story_tells_a_campaign_in_the_order_of_time() -> None:
 
 
 def test_what_people_do_with_their_data_is_in_the_story_too() -> None:
-    with set_stage() as stage:
-        with stage.database.atomic():
+    with start_demo() as demo:
+        with demo.database.atomic():
             for event in ("corrected", "corrected", "still_mailed"):
-                chain.append(Entry(event=event, at=stage.clock.now(), actor="person", list="linde"))
-        told = [chapter.text for chapter in tell_story(stage)]
+                chain.append(Entry(event=event, at=demo.clock.now(), actor="person", list="linde"))
+        told = [event.text for event in list_story_events(demo)]
     assert told[-2:] == ["Somebody corrected what is held about them.", "Still mailed."]
 
 
 @pytest.mark.exhaustive
 def test_a_scanner_that_presses_everything_gives_nobody_a_yes() -> None:
-    with set_stage() as stage, served(stage):
-        send_all(stage)
-        few = stage.inbox.mails[:3]
+    with start_demo() as demo, served(demo):
+        send_all_asks(demo)
+        few = demo.inbox.mails[:3]
         looked, pressed = scan(few, presses=False), scan(few, presses=True)
         status = progress.read_status(
-            stage.mailing_list, settings=stage.settings, now=stage.clock.now()
+            demo.mailing_list, settings=demo.settings, now=demo.clock.now()
         )
     assert looked.mails == pressed.mails == 3
     assert looked.pages >= 6
@@ -223,38 +226,38 @@ def test_a_scanner_that_presses_everything_gives_nobody_a_yes() -> None:
 
 
 def test_a_scanner_follows_what_a_page_links_to_on_its_own_host_alone() -> None:
-    with set_stage() as stage, served(stage):
-        send_all(stage)
-        link = stage.inbox.mails[0].links["yes"]
-        mail = Received(1, "", "jan@example.org", f"Subject: x\r\n\r\n{link}\r\n".encode())
+    with start_demo() as demo, served(demo):
+        send_all_asks(demo)
+        link = demo.inbox.mails[0].links["yes"]
+        mail = ReceivedMail(1, "", "jan@example.org", f"Subject: x\r\n\r\n{link}\r\n".encode())
         did = scan([mail], presses=False)
-        missing = simulated_people.get(f"{stage.settings.public_url}/nothing-is-here")
+        missing = simulated_people.get(f"{demo.settings.public_url}/nothing-is-here")
     assert 1 < did.pages <= 4
     assert "<h1" in missing
 
 
 def test_a_mail_without_links_leads_a_scanner_nowhere() -> None:
-    mail = Received(1, "", "jan@example.org", b"Subject: Your receipt\r\n\r\nThank you.\r\n")
-    assert scan([mail], presses=True) == Scanned(1, 0, 0)
+    mail = ReceivedMail(1, "", "jan@example.org", b"Subject: Your receipt\r\n\r\nThank you.\r\n")
+    assert scan([mail], presses=True) == ScanResult(1, 0, 0)
 
 
 def test_what_came_of_a_scanner_is_told() -> None:
-    with set_stage() as stage:
-        own = pages.make_pages(stage).test_client()
+    with start_demo() as demo:
+        own = pages.make_pages(demo).test_client()
         assert own.post("/scan", data={"presses": "yes"}).status_code == 303
         assert "A scanner read 0 mails" in own.get("/story").text
-    assert Scanned(3, 9, 0).in_words(yes=0, no=0) == (
+    assert ScanResult(3, 9, 0).describe(yes=0, no=0) == (
         "A scanner read 3 mails, opened 9 pages. "
         "Nothing came of it: no Yes, no No, nobody taken off."
     )
-    assert Scanned(3, 9, 6).in_words(yes=0, no=3) == (
+    assert ScanResult(3, 9, 6).describe(yes=0, no=3) == (
         "A scanner read 3 mails, opened 9 pages, pressed 6 buttons. "
         "0 Yes and 3 No came of it; each No can be taken back by its reader."
     )
 
 
 def test_a_program_finds_the_links_and_the_buttons_of_a_page() -> None:
-    found = look_through(
+    found = read_page(
         """<a href="/no/x">No</a><a name="here"></a><form method="get"><button>Look</button></form>
         <form method="post" action="/yes/x"><input type="hidden" name="a" value="1"><input name="b">
         <button>Yes</button><button name="c" value="2">Yes, again</button></form>""",
@@ -278,7 +281,7 @@ MAIL = """<html style="color-scheme: light dark"><head>
 
 
 def shown(key: str, *, dark: bool = False, images: bool = True) -> str:
-    return mail_clients.as_shown(MAIL, mail_clients.find_client(key), dark=dark, images=images)
+    return pages.show_in_client(MAIL, pages.find_client(key), dark=dark, images=images)
 
 
 def test_a_mail_has_its_own_dark_colours_only_where_a_program_knows_of_them() -> None:
@@ -307,22 +310,22 @@ def test_word_reads_its_own_part_and_knows_few_properties() -> None:
 
 
 def test_without_images_their_words_stand_in_their_place() -> None:
-    assert mail_clients.count_images(MAIL) == 2
-    assert mail_clients.count_images(shown("gmail", images=False)) == 0
+    assert pages.count_images(MAIL) == 2
+    assert pages.count_images(shown("gmail", images=False)) == 0
     assert "<span>De Linde</span></body>" in shown("gmail", images=False)
 
 
 @pytest.mark.exhaustive
 def test_the_page_of_a_mail_offers_each_program_and_shows_the_mail_as_it_does() -> None:
-    with set_stage() as stage:
-        send_due.send_due(stage.database, settings=stage.settings, clock=stage.clock)
-        own = pages.make_pages(stage).test_client()
+    with start_demo() as demo:
+        send_due.send_due(demo.database, settings=demo.settings, clock=demo.clock)
+        own = pages.make_pages(demo).test_client()
         text = own.get("/inbox/1?client=outlook&dark=yes&images=no").text
         framed = _found('<iframe[^>]* src="([^"]+)"', text).replace("&amp;", "&")
         assert framed == "/inbox/1/html?client=outlook&dark=yes&images=no"
         assert "invert(1)" in own.get(framed).text
         assert "invert(1)" not in own.get("/inbox/1/html").text
-        for client in mail_clients.CLIENTS:
+        for client in pages.CLIENTS:
             assert client.name in text
         assert "?client=outlook&amp;images=no" in text
         assert "The mail has no images" in text
@@ -330,10 +333,10 @@ def test_the_page_of_a_mail_offers_each_program_and_shows_the_mail_as_it_does() 
 
 
 def test_the_text_of_a_mail_has_its_links_and_does_not_write_to_part_of_an_address() -> None:
-    with set_stage() as stage:
-        send_due.send_due(stage.database, settings=stage.settings, clock=stage.clock)
-        text = pages.make_pages(stage).test_client().get("/inbox/1").text
-        mail = stage.inbox.mails[0]
+    with start_demo() as demo:
+        send_due.send_due(demo.database, settings=demo.settings, clock=demo.clock)
+        text = pages.make_pages(demo).test_client().get("/inbox/1").text
+        mail = demo.inbox.mails[0]
     assert "…" in mail.part("plain")
     shown = _found("(?s)<pre>(.*)</pre>", text)
     assert "mailto:" not in shown
@@ -343,8 +346,8 @@ def test_the_text_of_a_mail_has_its_links_and_does_not_write_to_part_of_an_addre
 
 
 def test_the_pages_before_anything_has_come_in_and_for_what_is_not_there() -> None:
-    with set_stage() as stage:
-        client = pages.make_pages(stage).test_client()
+    with start_demo() as demo:
+        client = pages.make_pages(demo).test_client()
         assert "Nothing yet" in client.get("/inbox").text
         assert "still on their way" in client.get("/").text
         assert client.get("/inbox/1").status_code == 404
