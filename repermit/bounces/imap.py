@@ -24,8 +24,8 @@ from repermit.bounces.mailbox import (
 )
 from repermit.bounces.parse import LONGEST
 from repermit.i18n.lazy_text import Said
+from repermit.smtp.connection import checking_context
 from repermit.smtp.oauth import xoauth2
-from repermit.smtp.tls import checking_context
 
 if TYPE_CHECKING:
     from repermit.bounces.mailbox import Take, Token

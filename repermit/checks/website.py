@@ -12,14 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote, urlsplit
 
 from repermit.checks.dns_lookup import Names, is_private, is_this_machine
 from repermit.checks.findings import Finding, finding
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, PROXIES, Links
+from repermit.smtp.connection import Cutter
 from repermit.web_address import is_public
 
 # --- One request over HTTP. -----------------------------------------------------------------------
@@ -69,15 +68,19 @@ def visit(
     if not open_ones:
         raise ClosedNetwork
     ends_at = time.monotonic() + seconds
-    with _dial(open_ones, port_of(url), ends_at) as plain, _Watch(plain, ends_at) as watch:
+    with _dial(open_ones, port_of(url), ends_at) as plain:
+        cutter = Cutter()
+        cutter.watch(plain)
+        left = max(ends_at - time.monotonic(), 0)
+        timer = threading.Timer(left, cutter.end, kwargs={"cut": True})
+        timer.start()
         try:
-            seen = _visit(url, plain, form)
-        except (OSError, ValueError, http.client.HTTPException):
-            watch.check()
-            raise
-        # Broken off, its headers look as if they had come to their end.
-        watch.check()
-        return seen
+            return _visit(url, plain, form)
+        finally:
+            timer.cancel()
+            if not cutter.end(cut=False):
+                # The headers of an answer that was cut off look as if they were whole.
+                raise TooSlow
 
 
 class ClosedNetwork(OSError):
@@ -86,40 +89,6 @@ class ClosedNetwork(OSError):
 
 class TooSlow(OSError):
     """A server took the connection, and did not answer in time."""
-
-
-class _Watch:
-    """Breaks a connection off at a moment, also while something waits for it."""
-
-    def __init__(self, connection: socket.socket, ends_at: float) -> None:
-        # TLS takes the socket over; its twin still reaches the connection.
-        self._twin = connection.dup()
-        self._is_late = False
-        self._timer = threading.Timer(max(ends_at - time.monotonic(), 0), self._break_off)
-
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self._timer.cancel()
-        self._timer.join()
-        self._twin.close()
-
-    def check(self) -> None:
-        """Raise TooSlow if the connection was broken off."""
-        if self._is_late:
-            raise TooSlow
-
-    def _break_off(self) -> None:
-        self._is_late = True
-        with suppress(OSError):
-            self._twin.shutdown(socket.SHUT_RDWR)
 
 
 def _visit(url: str, plain: socket.socket, form: bytes | None) -> Visit:

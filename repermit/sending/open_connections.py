@@ -9,9 +9,8 @@ import threading
 from collections.abc import Iterator
 
 from repermit.errors import TransportError
-from repermit.smtp.connection import Line
+from repermit.smtp.connection import Cutter, Line
 from repermit.smtp.mail_server import Mailer
-from repermit.smtp.time_limit import Cutter
 
 
 class Connector:

@@ -1,169 +1,131 @@
-"""A connection to the mail server: dialled, secured and logged in, then a line that never blocks.
-
-Flask-Mail's own connection has no timeout, checks no certificate and cannot tell "refused" from
-"perhaps accepted"; its configuration and its Mail object stay.
-"""
+"""Connections to servers: trusted certificates, a time limit, and an open SMTP connection."""
 
 from __future__ import annotations
 
 import contextlib
+import queue
 import smtplib
 import socket
 import ssl
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import flask_mail
-
-from repermit.errors import TransportError
-from repermit.i18n.lazy_text import Said
-from repermit.smtp import oauth
+from repermit.errors import ConfigError
 from repermit.smtp.protocol import Dialogue
-from repermit.smtp.reply_codes import Reply, read_reply
-from repermit.smtp.time_limit import Cutter, in_time
 
 if TYPE_CHECKING:
-    from repermit.smtp.mail_server import Mailer
     from repermit.smtp.protocol import Envelope, Event
 
 
-class Connection(flask_mail.Connection):
-    """The beginning of a conversation; every fault says in its text what to look at."""
+def checking_context(ca_file: str, *, key: str = "mail.ca_file") -> ssl.SSLContext:
+    """Return a context that checks certificate and name; `ca_file` adds an authority, "" none.
 
-    mail: Mailer
-    # What is wrong if the step that is under way takes too long.
-    _trouble = Said()
+    Raises ConfigError, for the setting `key`, if that file cannot be used.
+    """
+    context = ssl.create_default_context()
+    try:
+        if ca_file:
+            context.load_verify_locations(ca_file)
+    except OSError as error:
+        raise ConfigError(
+            "%(key)s holds no certificate that can be read: %(reason)s",
+            key=key,
+            reason=str(error.strerror),
+        ) from None
+    return context
 
-    def send(
-        self,
-        message: flask_mail.Message,
-        envelope_from: str | tuple[str, str] | None = None,
-    ) -> None:
-        """Send a message of Flask-Mail's over this connection, within `with`.
 
-        Raises BadHeaderError also for a line end in an extra header, and smtplib's errors, which
-        cannot tell a mail that was refused from one that may have gone: `hand_over` can.
+# --- A time limit on what a server may take, whatever it does. ------------------------------------
+
+# A timeout of a socket begins anew with each octet that comes, and looking up a name has none.
+
+
+class _SupportsClose(Protocol):
+    def close(self) -> None: ...
+
+
+_Result = TypeVar("_Result", bound=_SupportsClose)
+
+
+class Cutter:
+    """Cuts connections off from another thread, also in the middle of a reply."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._handles: list[socket.socket] = []
+        self._is_over = False
+
+    def watch(self, sock: socket.socket) -> None:
+        """Watch a socket; closes it and raises TimeoutError if the end has come already.
+
+        It keeps a handle of its own, since TLS takes over the first one.
         """
-        extra = (message.extra_headers or {}).items()
-        if any(end in text for header in extra for text in header for end in "\r\n"):
-            raise flask_mail.BadHeaderError
-        with self.mail.app.app_context():
-            super().send(message, envelope_from)
+        with self._lock:
+            if not self._is_over:
+                self._handles.append(sock.dup())
+                return
+        sock.close()
+        raise TimeoutError
 
-    def configure_host(self, cutter: Cutter | None = None) -> smtplib.SMTP:
-        """Connect, with every step checked; raises TransportError that says which one failed.
+    def end(self, *, cut: bool) -> bool:
+        """Stop watching, and cut the sockets off if `cut`; return False if it had ended before."""
+        with self._lock:
+            was_over, self._is_over = self._is_over, True
+            handles, self._handles = self._handles, []
+        for handle in handles:
+            if cut:
+                with contextlib.suppress(OSError):
+                    handle.shutdown(socket.SHUT_RDWR)
+            handle.close()
+        return not was_over
 
-        All of it may take `connect_timeout` seconds, and `cutter` ends it before.
-        """
+
+def in_time(work: Callable[[Cutter], _Result], seconds: float, cutter: Cutter) -> _Result:
+    """Return what `work` returns; raises what it raises, and TimeoutError after so many seconds.
+
+    - `work` runs in a thread of its own, and is given `cutter` to watch its sockets. What it
+      returns too late is closed.
+    - `cutter` may be ended by any thread; whoever waits here may be interrupted.
+    """
+    done: queue.SimpleQueue[_Result | BaseException] = queue.SimpleQueue()
+
+    def run() -> None:
         try:
-            return in_time(self._connect, self.mail.connect_timeout, cutter or Cutter())
-        except TimeoutError as error:
-            raise self._fault(self._trouble, error) from None
+            found = work(cutter)
+        except BaseException as error:  # noqa: BLE001  raised again where somebody waits
+            cutter.end(cut=False)
+            done.put(error)
+            return
+        if cutter.end(cut=False):
+            done.put(found)
+        else:
+            found.close()
+            done.put(TimeoutError())
 
-    def _connect(self, cutter: Cutter) -> smtplib.SMTP:
-        self._trouble = _NOT_REACHED
-        host = self._dial(cutter)
-        try:
-            self._trouble = _NOT_TALKED_TO
-            self._secure(host)
-            self._trouble = _NO_LOGIN
-            self._log_in(host)
-        except BaseException:
-            host.close()
-            raise
-        # What is said goes out at once.
-        assert host.sock is not None  # noqa: S101  it has just spoken
-        host.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return host
-
-    def _dial(self, cutter: Cutter) -> smtplib.SMTP:
-        mail = self.mail
-        try:
-            return _TLSHost(mail, cutter) if mail.use_ssl else _Host(mail, cutter)
-        except OSError as error:
-            raise self._fault(_NOT_REACHED, error) from None
-
-    def _secure(self, host: smtplib.SMTP) -> None:
-        try:
-            # Raises if STARTTLS is not offered, as when somebody in between has taken it out.
-            if self.mail.use_tls:
-                host.starttls(context=self.mail.tls_context)
-            host.ehlo_or_helo_if_needed()
-        except smtplib.SMTPNotSupportedError as error:
-            raise self._fault(Said("does not offer STARTTLS"), error) from None
-        except OSError as error:
-            raise self._fault(_NOT_TALKED_TO, error) from None
-
-    def _log_in(self, host: smtplib.SMTP) -> None:
-        mail = self.mail
-        try:
-            if mail.tokens is not None:
-                oauth.log_in(host, mail.username, mail.tokens, mail.clock)
-            elif mail.username and mail.password:
-                host.login(mail.username, mail.password)
-        except OSError as error:
-            raise self._fault(self._about_the_login(error), error) from None
-
-    def _about_the_login(self, error: OSError) -> Said:
-        """Say whether the server has refused the login, or has no way for it to be given."""
-        has_spoken = isinstance(
-            error, smtplib.SMTPResponseException | smtplib.SMTPServerDisconnected
-        )
-        if has_spoken or not isinstance(error, smtplib.SMTPException):
-            return _NO_LOGIN
-        return _NO_TOKEN if self.mail.tokens is not None else _NO_PASSWORD
-
-    def _fault(self, what: Said, error: Exception) -> TransportError:
-        """Return a fault of the server in words of ours, with its codes alone."""
-        if isinstance(error, ssl.SSLCertVerificationError):
-            what = Said(
-                "has a certificate that cannot be trusted (%(reason)s)", reason=error.verify_message
-            )
-        reply = Reply(0, "")
-        if isinstance(error, smtplib.SMTPResponseException):
-            words = error.smtp_error
-            reply = read_reply(
-                error.smtp_code, words if isinstance(words, bytes) else words.encode()
-            )
-        reason = Said(
-            "the mail server %(server)s, port %(port)s, %(what)s",
-            server=self.mail.server,
-            port=str(self.mail.port),
-            what=what,
-        )
-        return TransportError(max(reply.code, 0), reply.status, reason=reason)
+    thread = threading.Thread(target=run, name="dialling", daemon=True)
+    try:
+        thread.start()
+        found = _await(done, seconds, cutter)
+    except BaseException:
+        cutter.end(cut=True)
+        raise
+    if isinstance(found, BaseException):
+        raise found
+    return found
 
 
-_NOT_REACHED = Said("cannot be reached")
-_NOT_TALKED_TO = Said("cannot be talked to")
-_NO_LOGIN = Said("does not take the login")
-_NO_TOKEN = Said('offers no login with auth = "xoauth2"')
-_NO_PASSWORD = Said("offers no login with a password")
+def _await(
+    done: queue.SimpleQueue[_Result | BaseException], seconds: float, cutter: Cutter
+) -> _Result | BaseException:
+    try:
+        return done.get(timeout=seconds)
+    except queue.Empty:
+        # In the same moment it may have come to its end.
+        return TimeoutError() if cutter.end(cut=True) else done.get()
 
 
-class _Host(smtplib.SMTP):
-    """A conversation that can be cut off, also while its greeting is still to come."""
-
-    def __init__(self, mail: Mailer, cutter: Cutter) -> None:
-        self._cutter = cutter
-        super().__init__(mail.server, mail.port, timeout=mail.connect_timeout)
-
-    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        found: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
-        self._cutter.watch(found)
-        return found
-
-
-class _TLSHost(smtplib.SMTP_SSL, _Host):
-    """The same in TLS, whose handshake begins once the socket is watched."""
-
-    def __init__(self, mail: Mailer, cutter: Cutter) -> None:
-        self._cutter = cutter
-        smtplib.SMTP_SSL.__init__(
-            self, mail.server, mail.port, timeout=mail.connect_timeout, context=mail.tls_context
-        )
-
-
-# --- One open connection to the mail server that never blocks: a socket and its dialogue. ---------
+# --- An open SMTP connection that never blocks: a socket and its dialogue. ------------------------
 
 
 # More than a TLS record holds (RFC 8446 §5.1), since no selector would see what is decrypted and

@@ -1,8 +1,15 @@
-"""The mail server that the settings name, through Flask-Mail's configuration and Mail object."""
+"""The mail server that the settings name, through Flask-Mail's configuration and Mail object.
+
+Flask-Mail's own connection has no timeout, checks no certificate and cannot tell "refused" from
+"perhaps accepted"; its configuration and its Mail object stay.
+"""
 
 from __future__ import annotations
 
 import selectors
+import smtplib
+import socket
+import ssl
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -13,23 +20,19 @@ from repermit.clock import SystemClock
 from repermit.emails.dkim_signature import make_signer
 from repermit.emails.mime_encoding import make_letter
 from repermit.errors import ConfigError, OutcomeUnknown, TransportError
-from repermit.smtp.connection import Connection, Line
-from repermit.smtp.oauth import token_source
+from repermit.i18n.lazy_text import Said
+from repermit.smtp import oauth
+from repermit.smtp.connection import Cutter, Line, checking_context, in_time
 from repermit.smtp.protocol import Accepted, Envelope, Garbled, Ready
-from repermit.smtp.reply_codes import ENDED, GARBLED, PERHAPS, SILENT
-from repermit.smtp.tls import checking_context
+from repermit.smtp.reply_codes import ENDED, GARBLED, PERHAPS, SILENT, Reply, read_reply
 
 if TYPE_CHECKING:
     from repermit.clock import Clock
     from repermit.emails.dkim_signature import Signer
     from repermit.emails.mail_values import Mail
     from repermit.emails.mime_encoding import Letter
-    from repermit.i18n.lazy_text import Said
     from repermit.settings.definitions import MailServer
-    from repermit.smtp.connection import Line
     from repermit.smtp.protocol import Event
-    from repermit.smtp.reply_codes import Reply
-    from repermit.smtp.time_limit import Cutter
 
 _LONGEST_NAME = 253
 
@@ -59,7 +62,7 @@ class Mailer(flask_mail.Mail):
         self.connect_timeout = server.connect_timeout
         self.tls_context = checking_context(server.ca_file)
         self.clock = clock or SystemClock()
-        self.tokens = token_source(server) if server.auth == "xoauth2" else None
+        self.tokens = oauth.token_source(server) if server.auth == "xoauth2" else None
 
     def connect(self) -> Connection:
         """Return a connection that has not been dialled yet."""
@@ -76,15 +79,6 @@ class Mailer(flask_mail.Mail):
         `cutter` ends it before its time.
         """
         return Line(self.connect().configure_host(cutter))
-
-
-def send_one(server: MailServer, mail: Mail) -> Reply:
-    """Send a single mail that nothing is recorded of, such as a preview; signed as all are.
-
-    Raises TransportError, and OutcomeUnknown if it may have gone.
-    """
-    with closing(Mailer(server).dial()) as line:
-        return hand_over(line, mail, patience=server.reply_timeout, signer=make_signer(server))
 
 
 def _host_name(name: str) -> str:
@@ -108,7 +102,156 @@ def _plain_ascii(password: str) -> str:
     return password
 
 
-# --- One mail over a line, and wait for what becomes of it. ---------------------------------------
+# --- Dialling: each step is checked, and its fault says what to look at. --------------------------
+
+
+class Connection(flask_mail.Connection):
+    """Flask-Mail's connection; each step is checked, and a fault says which one failed."""
+
+    mail: Mailer
+    # What is wrong if the step that is under way takes too long.
+    _trouble = Said()
+
+    def send(
+        self,
+        message: flask_mail.Message,
+        envelope_from: str | tuple[str, str] | None = None,
+    ) -> None:
+        """Send a message of Flask-Mail's over this connection, within `with`.
+
+        Raises BadHeaderError also for a line end in an extra header, and smtplib's errors, which
+        cannot tell a mail that was refused from one that may have gone: `hand_over` can.
+        """
+        extra = (message.extra_headers or {}).items()
+        if any(end in text for header in extra for text in header for end in "\r\n"):
+            raise flask_mail.BadHeaderError
+        with self.mail.app.app_context():
+            super().send(message, envelope_from)
+
+    def configure_host(self, cutter: Cutter | None = None) -> smtplib.SMTP:
+        """Connect, with every step checked; raises TransportError that says which one failed.
+
+        All of it may take `connect_timeout` seconds, and `cutter` ends it before.
+        """
+        try:
+            return in_time(self._connect, self.mail.connect_timeout, cutter or Cutter())
+        except TimeoutError as error:
+            raise self._fault(self._trouble, error) from None
+
+    def _connect(self, cutter: Cutter) -> smtplib.SMTP:
+        self._trouble = _NOT_REACHED
+        host = self._dial(cutter)
+        try:
+            self._trouble = _NOT_TALKED_TO
+            self._secure(host)
+            self._trouble = _NO_LOGIN
+            self._log_in(host)
+        except BaseException:
+            host.close()
+            raise
+        # What is said goes out at once.
+        assert host.sock is not None  # noqa: S101  it has just spoken
+        host.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return host
+
+    def _dial(self, cutter: Cutter) -> smtplib.SMTP:
+        mail = self.mail
+        try:
+            return _TLSClient(mail, cutter) if mail.use_ssl else _Client(mail, cutter)
+        except OSError as error:
+            raise self._fault(_NOT_REACHED, error) from None
+
+    def _secure(self, host: smtplib.SMTP) -> None:
+        try:
+            # Raises if STARTTLS is not offered, as when somebody in between has taken it out.
+            if self.mail.use_tls:
+                host.starttls(context=self.mail.tls_context)
+            host.ehlo_or_helo_if_needed()
+        except smtplib.SMTPNotSupportedError as error:
+            raise self._fault(Said("does not offer STARTTLS"), error) from None
+        except OSError as error:
+            raise self._fault(_NOT_TALKED_TO, error) from None
+
+    def _log_in(self, host: smtplib.SMTP) -> None:
+        mail = self.mail
+        try:
+            if mail.tokens is not None:
+                oauth.log_in(host, mail.username, mail.tokens, mail.clock)
+            elif mail.username and mail.password:
+                host.login(mail.username, mail.password)
+        except OSError as error:
+            raise self._fault(self._explain_login_fault(error), error) from None
+
+    def _explain_login_fault(self, error: OSError) -> Said:
+        """Return whether the server refused the login, or offers no login of this kind."""
+        has_spoken = isinstance(
+            error, smtplib.SMTPResponseException | smtplib.SMTPServerDisconnected
+        )
+        if has_spoken or not isinstance(error, smtplib.SMTPException):
+            return _NO_LOGIN
+        return _NO_TOKEN if self.mail.tokens is not None else _NO_PASSWORD
+
+    def _fault(self, what: Said, error: Exception) -> TransportError:
+        """Return the error for a failed step; of the server's reply it has the codes alone."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            what = Said(
+                "has a certificate that cannot be trusted (%(reason)s)", reason=error.verify_message
+            )
+        reply = Reply(0, "")
+        if isinstance(error, smtplib.SMTPResponseException):
+            words = error.smtp_error
+            reply = read_reply(
+                error.smtp_code, words if isinstance(words, bytes) else words.encode()
+            )
+        reason = Said(
+            "the mail server %(server)s, port %(port)s, %(what)s",
+            server=self.mail.server,
+            port=str(self.mail.port),
+            what=what,
+        )
+        return TransportError(max(reply.code, 0), reply.status, reason=reason)
+
+
+_NOT_REACHED = Said("cannot be reached")
+_NOT_TALKED_TO = Said("cannot be talked to")
+_NO_LOGIN = Said("does not take the login")
+_NO_TOKEN = Said('offers no login with auth = "xoauth2"')
+_NO_PASSWORD = Said("offers no login with a password")
+
+
+class _Client(smtplib.SMTP):
+    """A client that can be cut off, also while it waits for the greeting."""
+
+    def __init__(self, mail: Mailer, cutter: Cutter) -> None:
+        self._cutter = cutter
+        super().__init__(mail.server, mail.port, timeout=mail.connect_timeout)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        found: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        self._cutter.watch(found)
+        return found
+
+
+class _TLSClient(smtplib.SMTP_SSL, _Client):
+    """The same in TLS, whose handshake begins once the socket is watched."""
+
+    def __init__(self, mail: Mailer, cutter: Cutter) -> None:
+        self._cutter = cutter
+        smtplib.SMTP_SSL.__init__(
+            self, mail.server, mail.port, timeout=mail.connect_timeout, context=mail.tls_context
+        )
+
+
+# --- One mail over an open line. ------------------------------------------------------------------
+
+
+def send_one(server: MailServer, mail: Mail) -> Reply:
+    """Send a single mail that nothing is recorded of, such as a preview; signed as all are.
+
+    Raises TransportError, and OutcomeUnknown if it may have gone.
+    """
+    with closing(Mailer(server).dial()) as line:
+        return hand_over(line, mail, patience=server.reply_timeout, signer=make_signer(server))
 
 
 def hand_over(line: Line, mail: Mail, *, patience: float, signer: Signer | None = None) -> Reply:

@@ -16,15 +16,18 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from repermit.errors import TransportError
 from repermit.i18n.lazy_text import Said
-from repermit.smtp.tls import checking_context
+from repermit.smtp.connection import checking_context
 
 if TYPE_CHECKING:
     from repermit.clock import Clock
+    from repermit.settings.definitions import Bounces, MailServer
+
+    Account = MailServer | Bounces
 
 _EARLY = timedelta(minutes=5)
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -137,34 +140,6 @@ _REFUSALS = {
     "temporarily_unavailable": Said("is out of order"),
 }
 _NO_TOKEN = Said("gives no token")
-
-
-class Account(Protocol):
-    """What of an account's settings a token takes; `[mail]` and `[bounces]` both have it."""
-
-    @property
-    def oauth_tenant(self) -> str:
-        """Whose directory of Microsoft's; "" is another service."""
-
-    @property
-    def oauth_client_id(self) -> str:
-        """Which application asks."""
-
-    @property
-    def oauth_client_secret(self) -> str:
-        """How it shows that it is that application."""
-
-    @property
-    def oauth_refresh_token(self) -> str:
-        """What a person has given it for their mailbox."""
-
-    @property
-    def oauth_authority(self) -> str:
-        """Where tokens come from; "" is Microsoft's or Google's own."""
-
-    @property
-    def ca_file(self) -> str:
-        """An authority of one's own for certificates."""
 
 
 @dataclass(frozen=True)
@@ -364,8 +339,8 @@ class SignInService:
         return _opener(urllib.request.ProxyHandler({}))
 
 
-class _AsItComes(urllib.request.HTTPErrorProcessor):
-    """Hands over every answer; a redirect is not followed, since what follows holds secrets."""
+class _AnyStatus(urllib.request.HTTPErrorProcessor):
+    """Returns the answer of any status; a redirect would carry secrets elsewhere."""
 
     def http_response(
         self, request: urllib.request.Request, response: http.client.HTTPResponse
@@ -377,4 +352,4 @@ class _AsItComes(urllib.request.HTTPErrorProcessor):
 
 
 def _opener(handler: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(handler, _AsItComes)
+    return urllib.request.build_opener(handler, _AnyStatus)

@@ -27,8 +27,7 @@ from repermit.sending.send_loop import SendLoop
 from repermit.sending.send_rate import SendRates
 from repermit.sending.worker_lock import Worker
 from repermit.settings.definitions import MailServer
-from repermit.smtp.connection import Connection
-from repermit.smtp.mail_server import Mailer
+from repermit.smtp.mail_server import Connection, Mailer
 from tests.support.builders import NOW
 from tests.support.inbox import HANG_UP, Inbox
 from tests.support.scripted_smtp_server import SILENCE, ScriptedServer, slowly

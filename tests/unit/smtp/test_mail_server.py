@@ -21,9 +21,9 @@ from repermit.emails.mail_values import Mail
 from repermit.errors import ConfigError, OutcomeUnknown, TransportError
 from repermit.settings.definitions import MailServer
 from repermit.smtp import mail_server
+from repermit.smtp.connection import Cutter
 from repermit.smtp.mail_server import Mailer, send_one
 from repermit.smtp.reply_codes import Reply
-from repermit.smtp.time_limit import Cutter
 from tests.support.certificates import server_context
 from tests.support.inbox import HANG_UP, Inbox
 from tests.support.scripted_smtp_server import SILENCE, DrippingServer, ScriptedServer, slowly

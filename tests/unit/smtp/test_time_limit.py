@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from repermit.smtp.time_limit import Cutter, in_time
+from repermit.smtp.connection import Cutter, in_time
 
 
 class Thing:
