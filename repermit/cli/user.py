@@ -99,12 +99,14 @@ def remove(context: CommandContext, email: str) -> None:
     with context.database() as database:
         person = users.find_person(email)
         hooks = [
-            webhook.url for webhook in endpoints.listed() if webhook.created_by == person.actor
+            webhook.url
+            for webhook in endpoints.list_webhooks()
+            if webhook.created_by == person.actor
         ]
         users.remove_user(
             database,
             person.id,
-            end_webhooks=endpoints.end_all,
+            end_webhooks=endpoints.remove_all_of,
             now=context.now,
             actor=context.actor,
         )

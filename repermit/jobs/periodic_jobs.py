@@ -222,7 +222,7 @@ class Jobs:
     def webhooks(self) -> None:
         """Tell other programs of answers and removals."""
         with self._connected() as settings:
-            events.owe(self._database, now=self._clock.now())
+            events.enqueue_deliveries(self._database, now=self._clock.now())
             sent = deliver.deliver_due(
                 self._database,
                 settings=settings,

@@ -1,4 +1,4 @@
-"""Delivering what is due: claimed, posted, settled, tried again after growing waits."""
+"""Delivering due events: claimed, signed, posted, settled, and retried after growing waits."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from repermit.i18n.lazy_text import Said
 from repermit.settings.definitions import Settings
 from repermit.webhooks.endpoints import (
     SEALED,
-    end,
     fail_removed,
     find,
+    find_active,
     lock,
+    mark_removed,
     note_test,
     open_secret,
 )
-from repermit.webhooks.events import News, is_overtaken, news_of, slug_of
-from repermit.webhooks.http_client import Line, Reply
-from repermit.webhooks.signature import signed_headers
+from repermit.webhooks.events import find_event, find_list_slug, is_overtaken
+from repermit.webhooks.http_client import HttpClient, Reply, sign_message
 
 WAITS = tuple(
     timedelta(seconds=seconds)
@@ -41,19 +41,16 @@ WAITS = tuple(
 """How long after each failed attempt the next is made; after the last there is none."""
 
 LEASE = timedelta(minutes=10)
-"""How long whoever claimed a delivery has for it: far longer than a line lets it take."""
+"""How long a claim holds: far longer than an attempt can take."""
 
-_LINES = 8
-# A receiver that takes its time holds up what is new for no longer.
-_LONGEST_RUN = 20.0
+_MAX_PARALLEL = 8
+# In seconds: no slow receiver holds up new events for longer.
+_MAX_RUN = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sent:
-    """What a run did: how many deliveries are done, how many failed this time.
-
-    Done is also what need not be told any more.
-    """
+class DeliveryCounts:
+    """How many deliveries a run has settled for good (`done`), and how many attempts failed."""
 
     done: int
     failed: int
@@ -65,25 +62,26 @@ def deliver_due(
     settings: Settings,
     clock: Clock,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Sent:
-    """Deliver what is due, to each webhook in the order of the entries and on a line of its own.
+) -> DeliveryCounts:
+    """Deliver what is due, to each webhook in the order of the entries and in its own thread.
 
     A webhook that fails is left alone for the rest of the run, and one that was removed for good.
     Safe to run in several processes at once: each delivery is claimed by a conditional UPDATE.
     """
-    shift = _Shift(database, settings, clock, should_stop)
-    waiting = [webhook.id for webhook in _with_due(clock.now())]
-    with ThreadPoolExecutor(max_workers=_LINES, thread_name_prefix="webhook") as pool:
-        outcomes = list(pool.map(shift.serve, waiting))
+    run = _DeliveryRun(database, settings, clock, should_stop)
+    now = clock.now()
+    waiting = [one.id for one in find_active() if _due(one.id, now).exists()]
+    with ThreadPoolExecutor(max_workers=_MAX_PARALLEL, thread_name_prefix="webhook") as pool:
+        outcomes = list(pool.map(run.deliver_to, waiting))
     fail_removed(database, should_stop=should_stop)
-    return Sent(
+    return DeliveryCounts(
         done=sum(one.done for one in outcomes),
         failed=sum(one.failed for one in outcomes),
     )
 
 
-class _Shift:
-    """One run over all webhooks."""
+class _DeliveryRun:
+    """One run over all webhooks, with a time limit."""
 
     def __init__(
         self,
@@ -95,83 +93,88 @@ class _Shift:
         self._database = database
         self._clock = clock
         self._settings = settings
-        self._to_private = settings.web.webhooks_to_private
         self._should_stop = should_stop
-        self._ends_at = time.monotonic() + _LONGEST_RUN
+        self._ends_at = time.monotonic() + _MAX_RUN
 
-    def serve(self, webhook_id: int) -> Sent:
+    def deliver_to(self, webhook_id: int) -> DeliveryCounts:
         """Deliver what is due to one webhook, on a connection to the database of this thread."""
         done = failed = 0
-        with self._database.connection_context(), Line(to_private=self._to_private) as line:
+        to_private = self._settings.web.webhooks_to_private
+        with self._database.connection_context(), HttpClient(to_private=to_private) as client:
             limit_idleness(self._database)
-            while not failed and not self._is_over():
+            while not (failed or self._should_stop() or time.monotonic() >= self._ends_at):
                 claimed = self._claim(webhook_id)
                 if claimed is None:
                     break
-                is_done = self._attempt(line, claimed)
+                is_done = self._attempt(client, claimed)
                 done += is_done
                 failed += not is_done
-        return Sent(done=done, failed=failed)
-
-    def _is_over(self) -> bool:
-        return self._should_stop() or time.monotonic() >= self._ends_at
+        return DeliveryCounts(done=done, failed=failed)
 
     def _claim(self, webhook_id: int) -> Delivery | None:
         """Claim the next delivery that nobody else holds; its attempts count this one already."""
         now = self._clock.now()
-        # Read to its end: see `owe`.
-        some: list[Delivery] = list(_due(webhook_id, now).limit(_LINES))
-        found = next((one for one in some if self._take(one, now)), None)
-        if found is not None:
-            found.attempts += 1
-        return found
+        # Read to its end: see `enqueue_deliveries`.
+        candidates: list[Delivery] = list(_due(webhook_id, now).limit(_MAX_PARALLEL))
+        delivery = next((one for one in candidates if self._try_claim(one, now)), None)
+        if delivery is not None:
+            delivery.attempts += 1
+        return delivery
 
-    def _take(self, found: Delivery, now: datetime) -> bool:
-        """Say whether it is ours now: nobody was quicker, nor removed its webhook."""
+    def _try_claim(self, delivery: Delivery, now: datetime) -> bool:
+        """Claim a delivery; False if somebody was quicker, or has removed its webhook."""
         there = Webhook.select(Webhook.id).where(Webhook.removed_at.is_null())
         with self._database.atomic():
             taken = (
-                Delivery.update(attempts=found.attempts + 1, lease_until=now + LEASE)
+                Delivery.update(attempts=delivery.attempts + 1, lease_until=now + LEASE)
                 .where(
-                    Delivery.id == found.id,
-                    Delivery.attempts == found.attempts,
+                    Delivery.id == delivery.id,
+                    Delivery.attempts == delivery.attempts,
                     Delivery.webhook.in_(there),
-                    *_free(now),
+                    *_is_claimable(now),
                 )
                 .execute()
             )
         return bool(taken)
 
-    def _attempt(self, line: Line, claimed: Delivery) -> bool:
+    def _attempt(self, client: HttpClient, claimed: Delivery) -> bool:
         webhook = claimed.webhook
-        news = news_of(claimed.seq)
-        if news is None:
+        event = find_event(claimed.seq)
+        if event is None:
             return self._give_up(claimed, Said("the record holds no more what there was to tell"))
-        if claimed.attempts > 1 and is_overtaken(news):
-            # Told late, a Yes would undo the No that the receiver knows already.
+        if claimed.attempts > 1 and is_overtaken(event):
+            # A late Yes would undo the No that the receiver has already.
             return self._give_up(claimed, Said("overtaken by what this person did later"))
         secret = open_secret(webhook, self._settings)
         if secret is None:
             return self._settle(claimed, Reply(code=0, problem=SEALED))
-        message = _message(webhook, news, secret=secret, now=self._clock.now())
-        return self._settle(claimed, line.post(webhook.url, **message))
+        message_id = f"msg_{webhook.id}_{event.seq}"
+        reply = _post(
+            client,
+            webhook.url,
+            event.to_json(),
+            secret=secret,
+            message_id=message_id,
+            now=self._clock.now(),
+        )
+        return self._settle(claimed, reply)
 
     def _give_up(self, claimed: Delivery, problem: Said) -> bool:
-        """Settle what is not to be sent; the webhook itself is not at fault."""
+        """Settle a delivery that is not to be sent, through no fault of the webhook."""
         with self._database.atomic():
             _update(claimed, state="failed", problem=problem, at=self._clock.now())
         return True
 
     def _settle(self, claimed: Delivery, reply: Reply) -> bool:
-        """Note what came of an attempt; a late outcome of a lease that has ended is not noted."""
+        """Record the outcome of an attempt, unless its lease has ended."""
         now = self._clock.now()
         facts: dict[str, Any] = {"at": now, "reply_code": reply.code, "problem": reply.problem}
-        wait = _wait(claimed.attempts, reply)
+        wait = _choose_wait(claimed.attempts, reply)
         with self._database.atomic():
             if reply.is_taken:
                 _update(claimed, state="delivered", **facts)
             elif reply.is_gone:
-                _end(claimed, facts, now=now)
+                _remove_webhook(claimed, facts, now=now)
             elif wait is None:
                 _update(claimed, state="failed", **facts)
             else:
@@ -179,32 +182,39 @@ class _Shift:
         return reply.is_taken
 
 
-def _end(claimed: Delivery, facts: dict[str, Any], *, now: datetime) -> None:
-    """Remove the webhook that wants no more, unless somebody did so meanwhile."""
-    # Locked first, as by whoever removes it by hand: else the two could wait for each other.
+def _remove_webhook(claimed: Delivery, facts: dict[str, Any], *, now: datetime) -> None:
+    """Remove a webhook that answered 410 Gone, unless somebody has removed it meanwhile."""
+    # Locked first, as a removal by hand does: else the two could wait for each other.
     with suppress(NotFound):
         webhook = lock(claimed.webhook_id)
         _update(claimed, state="failed", **facts)
-        chain.append(end(webhook, now=now, actor="job", why="410 Gone"))
+        chain.append(mark_removed(webhook, now=now, actor="job", why="410 Gone"))
 
 
-def _wait(attempts: int, reply: Reply) -> timedelta | None:
-    """Return how long to wait after so many attempts, None if there is none to come."""
+def _choose_wait(attempts: int, reply: Reply) -> timedelta | None:
+    """Return the wait after so many attempts; None after the last."""
     if attempts > len(WAITS):
         return None
     asked = min(timedelta(seconds=reply.retry_after), WAITS[-1])
     return max(WAITS[attempts - 1], asked)
 
 
-def _message(webhook: Webhook, news: News, *, secret: str, now: datetime) -> dict[str, Any]:
-    body = entries.canonical(news.to_json()).encode()
-    message_id = f"msg_{webhook.id}_{news.seq}"
-    headers = signed_headers(secret, message_id=message_id, at=now, body=body)
-    return {"body": body, "headers": {"Content-Type": "application/json", **headers}}
+def _post(
+    client: HttpClient,
+    url: str,
+    message: dict[str, Any],
+    *,
+    secret: str,
+    message_id: str,
+    now: datetime,
+) -> Reply:
+    body = entries.canonical(message).encode()
+    headers = sign_message(secret, message_id=message_id, at=now, body=body)
+    return client.post(url, body=body, headers={"Content-Type": "application/json", **headers})
 
 
-def _free(now: datetime) -> tuple[Any, ...]:
-    """Return when a delivery may be claimed, as conditions."""
+def _is_claimable(now: datetime) -> tuple[Any, ...]:
+    """Return the conditions under which a delivery may be claimed."""
     return (
         # Written out, so that the index for just these is used.
         SQL("state = 'waiting'"),
@@ -214,13 +224,8 @@ def _free(now: datetime) -> tuple[Any, ...]:
 
 
 def _due(webhook_id: int, now: datetime) -> Any:
-    own = Delivery.select().where(Delivery.webhook == webhook_id, *_free(now))
+    own = Delivery.select().where(Delivery.webhook == webhook_id, *_is_claimable(now))
     return own.order_by(Delivery.due_at, Delivery.seq)
-
-
-def _with_due(now: datetime) -> list[Webhook]:
-    there = Webhook.select().where(Webhook.removed_at.is_null()).order_by(Webhook.id)
-    return [webhook for webhook in there if _due(webhook.id, now).exists()]
 
 
 def _update(claimed: Delivery, **fields: Any) -> None:
@@ -238,19 +243,17 @@ def _update(claimed: Delivery, **fields: Any) -> None:
 def test(
     database: Database, webhook_id: int, *, settings: Settings, now: datetime, actor: str
 ) -> Reply:
-    """Post a message of type "test" at once and return what came of it; raises NotFound.
+    """Post a message of type "test" at once and return the reply; raises NotFound.
 
-    It takes up to a line's time, so no transaction may be open.
+    It may take as long as an attempt does, so no transaction may be open.
     """
     webhook = find(webhook_id)
     note_test(database, webhook, now=now, actor=actor)
     secret = open_secret(webhook, settings)
     if secret is None:
         return Reply(code=0, problem=SEALED)
-    told = {"type": "test", "timestamp": stored(now), "data": {"list": slug_of(webhook) or None}}
-    body = entries.canonical(told).encode()
-    headers = signed_headers(secret, message_id=f"msg_{new_id()}", at=now, body=body)
-    with Line(to_private=settings.web.webhooks_to_private) as line:
-        return line.post(
-            webhook.url, body=body, headers={"Content-Type": "application/json", **headers}
-        )
+    data = {"list": find_list_slug(webhook) or None}
+    message = {"type": "test", "timestamp": stored(now), "data": data}
+    with HttpClient(to_private=settings.web.webhooks_to_private) as client:
+        message_id = f"msg_{new_id()}"
+        return _post(client, webhook.url, message, secret=secret, message_id=message_id, now=now)

@@ -1,4 +1,4 @@
-"""What an admin does with webhooks: add, remove, look, deliver again.
+"""The webhooks that admins have added: add, remove, list, deliver again.
 
 Each act is one transaction with its evidence.
 """
@@ -23,15 +23,20 @@ from repermit.evidence.entries import Entry
 from repermit.i18n.lazy_text import Said
 from repermit.settings.definitions import Settings
 from repermit.settings.sealed_secrets import Seal, webhook_name
-from repermit.webhooks.events import Added, DeliveryFacts, WebhookFacts, problem_of, slug_of
-from repermit.webhooks.http_client import check_url, host_of
-from repermit.webhooks.signature import new_secret
+from repermit.webhooks.events import (
+    AddedWebhook,
+    DeliveryFacts,
+    WebhookFacts,
+    describe_status,
+    find_list_slug,
+)
+from repermit.webhooks.http_client import check_url, new_secret, read_host
 
 WITH_ITS_MAKER = "with whoever added it"
 """Why a webhook was removed whose maker is an admin no more, as evidence has it."""
 
-_MOST_COUNTED = 1_000
-_MOST_SHOWN = 100
+_MAX_COUNTED = 1_000
+_MAX_SHOWN = 100
 
 
 def add(
@@ -42,15 +47,15 @@ def add(
     settings: Settings,
     now: datetime,
     actor: str,
-) -> Added:
-    """Add a webhook that hears of what comes from now on, on one list or on all.
+) -> AddedWebhook:
+    """Add a webhook that gets the events from now on, of one list or of all.
 
     Raises Refused for a URL that cannot be used, and for one that is there already.
     """
     tidy = check_url(url, to_private=settings.web.webhooks_to_private)
     secret = new_secret()
     with database.atomic():
-        same = (Webhook.url == tidy, _is_of(mailing_list), Webhook.removed_at.is_null())
+        same = (Webhook.url == tidy, _match_list(mailing_list), Webhook.removed_at.is_null())
         if Webhook.select().where(*same).exists():
             raise Refused("there is a webhook with this URL already")
         added = Webhook.create(
@@ -64,7 +69,7 @@ def add(
         sealed = Seal(settings.secret_keys).close(webhook_name(added.id), secret)
         Webhook.update(secret=sealed).where(Webhook.id == added.id).execute()
         chain.append(_entry("webhook_added", added, now=now, actor=actor))
-    return Added(id=added.id, secret=secret)
+    return AddedWebhook(id=added.id, secret=secret)
 
 
 def open_secret(webhook: Webhook, settings: Settings) -> str | None:
@@ -73,29 +78,33 @@ def open_secret(webhook: Webhook, settings: Settings) -> str | None:
 
 
 def remove(database: Database, webhook_id: int, *, now: datetime, actor: str) -> None:
-    """Tell a webhook nothing more, not even what was waiting; raises NotFound."""
+    """Remove a webhook with whatever was waiting for it; raises NotFound."""
     with database.atomic():
-        chain.append(end(lock(webhook_id), now=now, actor=actor))
+        chain.append(mark_removed(lock(webhook_id), now=now, actor=actor))
 
 
-def end_all(maker: str, *, now: datetime, actor: str) -> list[Entry]:
+def remove_all_of(maker: str, *, now: datetime, actor: str) -> list[Entry]:
     """Remove all webhooks that somebody added, in the caller's transaction; return what to append.
 
     They would go on telling addresses to where somebody chose who may see none any more.
     """
     own = Webhook.select().where(Webhook.created_by == maker, Webhook.removed_at.is_null())
     there = list(lock_rows(own.order_by(Webhook.id)))
-    return [end(one, now=now, actor=actor, why=WITH_ITS_MAKER) for one in there]
+    return [mark_removed(one, now=now, actor=actor, why=WITH_ITS_MAKER) for one in there]
 
 
-def listed() -> tuple[WebhookFacts, ...]:
-    """Return the webhooks that there are, in the order of their coming."""
-    there = Webhook.select().where(Webhook.removed_at.is_null()).order_by(Webhook.id)
-    return tuple(map(_facts, there))
+def list_webhooks() -> tuple[WebhookFacts, ...]:
+    """Return what is known of each webhook, in the order of their coming."""
+    return tuple(map(_read_facts, find_active()))
 
 
-def log(
-    webhook_id: int, *, before: int | None = None, limit: int = _MOST_SHOWN
+def find_active() -> Any:
+    """Return the webhooks that have not been removed, in the order of their coming."""
+    return Webhook.select().where(Webhook.removed_at.is_null()).order_by(Webhook.id)
+
+
+def list_deliveries(
+    webhook_id: int, *, before: int | None = None, limit: int = _MAX_SHOWN
 ) -> tuple[DeliveryFacts, ...]:
     """Return a webhook's deliveries, the newest entry first; those before the entry `before`.
 
@@ -105,7 +114,7 @@ def log(
     if before is not None:
         own.append(Delivery.seq < before)
     found = Delivery.select().where(*own).order_by(Delivery.seq.desc()).limit(limit)
-    return tuple(map(_delivery_facts, found))
+    return tuple(map(_read_delivery, found))
 
 
 def redeliver(database: Database, delivery_id: int, *, now: datetime, actor: str) -> None:
@@ -130,26 +139,26 @@ def redeliver(database: Database, delivery_id: int, *, now: datetime, actor: str
 
 def find(webhook_id: int) -> Webhook:
     """Return a webhook that has not been removed; raises NotFound."""
-    return _found(_there(webhook_id))
+    return _require_found(_select_active(webhook_id))
 
 
 def lock(webhook_id: int) -> Webhook:
     """Return the same, locked until the transaction ends."""
-    return _found(lock_rows(_there(webhook_id)))
+    return _require_found(lock_rows(_select_active(webhook_id)))
 
 
-def _there(webhook_id: int) -> Any:
+def _select_active(webhook_id: int) -> Any:
     return Webhook.select().where(Webhook.id == webhook_id, Webhook.removed_at.is_null())
 
 
-def _found(query: Any) -> Webhook:
+def _require_found(query: Any) -> Webhook:
     found: Webhook | None = query.first()
     if found is None:
         raise NotFound("there is no such webhook")
     return found
 
 
-def end(locked: Webhook, *, now: datetime, actor: str, why: str = "") -> Entry:
+def mark_removed(locked: Webhook, *, now: datetime, actor: str, why: str = "") -> Entry:
     """Remove a webhook within the caller's transaction, and return the entry to append last.
 
     Nothing more is claimed of what it was still to be told, which `fail_removed` settles in steps.
@@ -160,14 +169,14 @@ def end(locked: Webhook, *, now: datetime, actor: str, why: str = "") -> Entry:
 
 
 def fail_removed(database: Database, *, should_stop: Callable[[], bool]) -> None:
-    """Fail what webhooks were still to be told that have been removed, in steps."""
+    """Fail the waiting deliveries of removed webhooks, in steps."""
     for webhook in list(Webhook.select().where(~Webhook.removed_at.is_null())):
         # Nothing is locked where nothing waits, as almost always.
         if _waiting(webhook).exists():
-            run_steps(database, partial(_fail_some, webhook), should_stop=should_stop)
+            run_steps(database, partial(_fail_step, webhook), should_stop=should_stop)
 
 
-def _fail_some(webhook: Webhook, limit: int) -> bool:
+def _fail_step(webhook: Webhook, limit: int) -> bool:
     found = [number for (number,) in _waiting(webhook).select(Delivery.id).limit(limit).tuples()]
     Delivery.update(state="failed", problem=_REMOVED, lease_until=None).where(
         Delivery.id.in_(literal(found)), Delivery.state == "waiting"
@@ -185,12 +194,12 @@ def _waiting(webhook: Webhook) -> Any:
 
 
 def note_test(database: Database, webhook: Webhook, *, now: datetime, actor: str) -> None:
-    """Keep that somebody had a webhook tried."""
+    """Record that somebody tested a webhook."""
     with database.atomic():
         chain.append(_entry("webhook_tested", webhook, now=now, actor=actor))
 
 
-def _is_of(mailing_list: MailingList | None) -> Any:
+def _match_list(mailing_list: MailingList | None) -> Any:
     if mailing_list is None:
         return Webhook.list.is_null()
     return Webhook.list == mailing_list
@@ -198,21 +207,21 @@ def _is_of(mailing_list: MailingList | None) -> Any:
 
 def _entry(event: str, webhook: Webhook, *, now: datetime, actor: str, **more: Any) -> Entry:
     """Return the entry of an act; it has the URL's host alone, since the rest may be secret."""
-    facts = {"webhook": webhook.id, "host": host_of(webhook.url), **more}
-    return Entry(event=event, at=now, actor=actor, list=slug_of(webhook), consent=facts)
+    facts = {"webhook": webhook.id, "host": read_host(webhook.url), **more}
+    return Entry(event=event, at=now, actor=actor, list=find_list_slug(webhook), consent=facts)
 
 
-def _facts(webhook: Webhook) -> WebhookFacts:
+def _read_facts(webhook: Webhook) -> WebhookFacts:
     own = Delivery.select().where(Delivery.webhook == webhook)
     tried: Delivery | None = own.where(SQL("at IS NOT NULL")).order_by(Delivery.at.desc()).first()
     return WebhookFacts(
         id=webhook.id,
         url=webhook.url,
-        list=slug_of(webhook),
+        list=find_list_slug(webhook),
         created_by=webhook.created_by,
         created_at=webhook.created_at,
-        waiting=_waiting(webhook).limit(_MOST_COUNTED).count(),
-        last=_delivery_facts(tried) if tried else None,
+        waiting=_waiting(webhook).limit(_MAX_COUNTED).count(),
+        last=_read_delivery(tried) if tried else None,
     )
 
 
@@ -222,13 +231,13 @@ SEALED = Said("its secret is sealed under a key that is no longer among secret_k
 """Why nothing can be sent to a webhook; one that is added anew has a secret of its own."""
 
 
-def _said(found: Delivery) -> str:
+def _describe_problem(found: Delivery) -> str:
     """Return what went wrong: what the receiver answered, or a sentence that has no values."""
-    answered = problem_of(found.reply_code)
+    answered = describe_status(found.reply_code)
     return answered if answered == found.problem else found.problem
 
 
-def _delivery_facts(found: Delivery) -> DeliveryFacts:
+def _read_delivery(found: Delivery) -> DeliveryFacts:
     return DeliveryFacts(
         id=found.id,
         seq=found.seq,
@@ -237,5 +246,5 @@ def _delivery_facts(found: Delivery) -> DeliveryFacts:
         due_at=found.due_at,
         at=found.at,
         reply_code=found.reply_code,
-        problem=_said(found),
+        problem=_describe_problem(found),
     )

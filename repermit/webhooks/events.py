@@ -1,7 +1,4 @@
-"""What in the evidence is news for other programs: answers and removals.
-
-Nothing is written.
-"""
+"""The events that webhooks and the API tell: answers and removals, read from the evidence."""
 
 from __future__ import annotations
 
@@ -21,9 +18,9 @@ from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import Basis, Reason, Status
 
 EVENTS = ("answer.yes", "answer.no", "removed")
-"""What is told: a person's Yes or sign-up, a person's No, and every other removal."""
+"""A person's Yes or sign-up, a person's No, and every other removal."""
 
-SELF = "self"
+GIVEN_BY_PERSON = "self"
 """Who gave an answer, unless the entry names a representative."""
 
 _YES = frozenset({Basis.ANSWER, Basis.SIGN_UP})
@@ -32,43 +29,51 @@ _NO = frozenset({Reason.NO, Reason.WITHDRAWN})
 _WINDOW = 5_000
 
 
-def news_since(cursor: int, *, limit: int, slug: str = "") -> NewsPage:
-    """Return the news of a list, or of all, that came after the entry `cursor`; `limit` at most."""
+def read_events(cursor: int, *, limit: int, slug: str = "") -> EventPage:
+    """Return the events after the entry `cursor`, of one list or of all; `limit` at most."""
     head: int = EvidenceHead.get().seq
     upto = max(cursor, min(head, cursor + _WINDOW))
-    rows = _rows(Evidence.seq > cursor, Evidence.seq <= upto, *_of_list(slug), limit=limit)
+    rows = _read_rows(Evidence.seq > cursor, Evidence.seq <= upto, *_filter_list(slug), limit=limit)
     if len(rows) == limit:
         upto = rows[-1]["seq"]
-    return NewsPage(news=tuple(filter(None, map(_news, rows))), next=upto, more=upto < head)
+    return EventPage(
+        events=tuple(filter(None, map(_read_event, rows))), next=upto, more=upto < head
+    )
 
 
-def news_of(seq: int) -> News | None:
-    """Return the news of one entry as it can be told now, None if there is none any more."""
-    return next(map(_news, _rows(Evidence.seq == seq, limit=1)), None)
+def find_event(seq: int) -> Event | None:
+    """Return the event of one entry as it can be told now, None if there is none any more."""
+    return next(map(_read_event, _read_rows(Evidence.seq == seq, limit=1)), None)
 
 
-def is_overtaken(news: News) -> bool:
+def is_overtaken(event: Event) -> bool:
     """Say whether the same person has answered or been removed again since."""
-    later = (Evidence.seq > news.seq, Evidence.event.in_(_TELLING), *_of_list(news.list))
-    return bool(Evidence.select().where(Evidence.subject == news.subject, *later).exists())
+    later = (
+        Evidence.seq > event.seq,
+        Evidence.event.in_(_EVENT_ENTRIES),
+        *_filter_list(event.list),
+    )
+    return bool(Evidence.select().where(Evidence.subject == event.subject, *later).exists())
 
 
 _UNDONE = "sign_up_undone"
-_TELLING = ("confirmed", "removed", _UNDONE)
+_EVENT_ENTRIES = ("confirmed", "removed", _UNDONE)
 
 
-def _of_list(slug: str) -> tuple[Any, ...]:
+def _filter_list(slug: str) -> tuple[Any, ...]:
     return (Evidence.list == slug,) if slug else ()
 
 
-def _rows(*conditions: Any, limit: int) -> list[dict[str, Any]]:
+def _read_rows(*conditions: Any, limit: int) -> list[dict[str, Any]]:
     consent, person = EvidencePart.alias(), EvidencePart.alias()
     rows: Any = (
-        Evidence.select(Evidence, consent.json.alias("told"), person.json.alias("who"))
+        Evidence.select(
+            Evidence, consent.json.alias("consent_json"), person.json.alias("person_json")
+        )
         .join(consent, JOIN.LEFT_OUTER, on=_is_part(consent, "consent"))
         .switch(Evidence)
         .join(person, JOIN.LEFT_OUTER, on=_is_part(person, "person"))
-        .where(Evidence.event.in_(_TELLING), *conditions)
+        .where(Evidence.event.in_(_EVENT_ENTRIES), *conditions)
         .order_by(Evidence.seq)
         .limit(limit)
     )
@@ -79,82 +84,82 @@ def _is_part(part: Any, name: str) -> Any:
     return (part.seq == Evidence.seq) & (part.part == name)
 
 
-def _news(row: dict[str, Any]) -> News | None:
-    """Return what an entry tells; None for a status that an import brought along."""
-    told = json.loads(row["told"] or "{}")
-    who = json.loads(row["who"] or "{}")
-    reason = told.get("reason", "")
-    if row["event"] == _UNDONE and told.get("status") == Status.REMOVED:
+def _read_event(row: dict[str, Any]) -> Event | None:
+    """Return the event of an entry; None for a status that an import brought along."""
+    consent = json.loads(row["consent_json"] or "{}")
+    person = json.loads(row["person_json"] or "{}")
+    reason = consent.get("reason", "")
+    if row["event"] == _UNDONE and consent.get("status") == Status.REMOVED:
         # As they were before, by nothing that they did now.
         event, status = "removed", Status.REMOVED
     elif row["event"] == "removed":
         event, status = "answer.no" if reason in _NO else "removed", Status.REMOVED
-    elif told.get("basis") in _YES:
+    elif consent.get("basis") in _YES:
         event, status = "answer.yes", Status.CONFIRMED
     else:
         return None
-    return News(
+    return Event(
         seq=row["seq"],
         event=event,
         at=row["at"],
         list=row["list"],
-        address=who.get("address"),
+        address=person.get("address"),
         status=status,
         reason=reason,
-        given_by="" if event == "removed" else told.get("given_by", SELF),
+        given_by="" if event == "removed" else consent.get("given_by", GIVEN_BY_PERSON),
         subject=row["subject"],
     )
 
 
-# --- Which webhook is still to be told what. ------------------------------------------------------
+# --- Making the deliveries of new events. ---------------------------------------------------------
 
 
 _BATCH = 500
 
 
-def owe(database: Database, *, now: datetime) -> int:
-    """Make the deliveries that are not made yet, due at once; return how many there were.
+def enqueue_deliveries(database: Database, *, now: datetime) -> int:
+    """Make the deliveries of new events, due at once; return how many there were.
 
     Safe to run in several processes at once: whoever moves a webhook's cursor makes its deliveries.
     """
-    # Read to its end: on SQLite, nothing can be written from within a reading that others outran.
-    there = list(Webhook.select().where(_is_there()))
-    return sum(_owe(database, webhook, now) for webhook in there)
+    # Read to its end: on SQLite nothing can be written within a read that is behind.
+    webhooks = list(Webhook.select().where(_is_active()))
+    return sum(_enqueue_for(database, webhook, now) for webhook in webhooks)
 
 
-def slug_of(webhook: Webhook) -> str:
-    """Return the list that a webhook hears of, "" for all."""
+def find_list_slug(webhook: Webhook) -> str:
+    """Return the list whose events a webhook gets, "" for all."""
     if webhook.list_id is None:
         return ""
     slug: str = MailingList.get_by_id(webhook.list_id).slug
     return slug
 
 
-def _is_there() -> Any:
+def _is_active() -> Any:
     return Webhook.removed_at.is_null()
 
 
-def _owe(database: Database, webhook: Webhook, now: datetime) -> int:
-    made, slug, is_ours, more = 0, slug_of(webhook), True, True
+def _enqueue_for(database: Database, webhook: Webhook, now: datetime) -> int:
+    made, slug, is_ours, more = 0, find_list_slug(webhook), True, True
     while is_ours and more:
-        page = news_since(webhook.cursor, limit=_BATCH, slug=slug)
+        page = read_events(webhook.cursor, limit=_BATCH, slug=slug)
         # Nothing is written where there is nothing new, every few seconds for years.
-        is_ours = page.next != webhook.cursor and _move(database, webhook, page, now)
-        made += len(page.news) if is_ours else 0
+        is_ours = page.next != webhook.cursor and _advance_cursor(database, webhook, page, now)
+        made += len(page.events) if is_ours else 0
         more = page.more
     return made
 
 
-def _move(database: Database, webhook: Webhook, page: NewsPage, now: datetime) -> bool:
-    """Move the cursor and owe what it passes, together; False if another process was first."""
+def _advance_cursor(database: Database, webhook: Webhook, page: EventPage, now: datetime) -> bool:
+    """Move the cursor and make the deliveries that it passes; False if another was first."""
     with database.atomic():
         moved = (
             Webhook.update(cursor=page.next)
-            .where(Webhook.id == webhook.id, Webhook.cursor == webhook.cursor, _is_there())
+            .where(Webhook.id == webhook.id, Webhook.cursor == webhook.cursor, _is_active())
             .execute()
         )
-        if moved and page.news:
-            rows = [{"webhook": webhook.id, "seq": news.seq, "due_at": now} for news in page.news]
+        if moved and page.events:
+            rows = [{"webhook": webhook.id, "seq": one.seq, "due_at": now} for one in page.events]
             Delivery.insert_many(rows).execute()
     webhook.cursor = page.next
     return bool(moved)
@@ -164,8 +169,8 @@ def _move(database: Database, webhook: Webhook, page: NewsPage, now: datetime) -
 
 
 @dataclass(frozen=True, kw_only=True)
-class News:
-    """An answer or a removal, as other programs are told of it.
+class Event:
+    """An answer or a removal, as other programs get it.
 
     `address` is None after erasure; `status` is what the contact became; `reason` is "" for a Yes,
     and for a removal whose reason is no longer kept. `given_by` is "self" or "representative" (of
@@ -184,7 +189,7 @@ class News:
     subject: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return the news as one JSON object, in the form of the Standard Webhooks scheme."""
+        """Return it as one JSON object, in the form of the Standard Webhooks scheme."""
         return {
             "type": self.event,
             "timestamp": stored(self.at),
@@ -200,20 +205,20 @@ class News:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewsPage:
-    """Some news in the order of their coming; `next` is the cursor to go on from.
+class EventPage:
+    """Some events in the order of their entries; `next` is the cursor of the next page.
 
-    `more` is true if the evidence goes on behind that, even if there were no news on the way.
+    `more`: whether the evidence goes on behind that, even if it holds no event.
     """
 
-    news: tuple[News, ...]
+    events: tuple[Event, ...]
     next: int
     more: bool
 
 
 @dataclass(frozen=True, kw_only=True)
-class Added:
-    """A webhook that was added; its secret ("whsec_…") is shown now and never again."""
+class AddedWebhook:
+    """A webhook that was added; its secret ("whsec_…") is shown once and never again."""
 
     id: int
     secret: str = field(repr=False)
@@ -254,7 +259,7 @@ class DeliveryFacts:
     problem: str
 
 
-def problem_of(code: int) -> Said:
+def describe_status(code: int) -> Said:
     """Return what is wrong with an HTTP status, "" for nothing."""
     if 200 <= code < 300:  # noqa: PLR2004
         return Said()

@@ -1,4 +1,4 @@
-"""The way out to a webhook: HTTP that goes to checked addresses alone and ends in time.
+"""The HTTP client of webhooks: it connects to checked addresses alone, ends in time, and signs.
 
 A name is looked up once, each address that comes of it is checked, and that very address is
 connected to: a second look-up could give another one (DNS rebinding).
@@ -6,12 +6,17 @@ connected to: a second look-up could give another one (DNS rebinding).
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import logging
+import secrets
 import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
@@ -27,23 +32,23 @@ from repermit.errors import NotAllowed, Refused
 from repermit.i18n.lazy_text import Said
 from repermit.unicode_limits import split_url
 from repermit.web_address import ip_address_of, is_private_name, is_public
-from repermit.webhooks.events import problem_of
+from repermit.webhooks.events import describe_status
 
 # At DEBUG it writes the path of every request, in which some tools have their secret.
 logging.getLogger("urllib3").setLevel(logging.INFO)
 
 _SECONDS = 15.0
 # So many addresses of a name are tried, so that one that has many takes no longer.
-_MOST_ADDRESSES = 3
+_MAX_ADDRESSES = 3
 # What is read of a reply, so that the connection may be used again; nobody looks at it.
-_MOST_READ = 64 * 1024
+_MAX_READ = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What came of a message: the HTTP status, 0 if there was none, and what went wrong.
+    """The reply to a message: the HTTP status, 0 if there was none, and what went wrong.
 
-    `retry_after` is how many seconds the server asks to be left alone, 0 if it does not say.
+    `retry_after`: in how many seconds the server wants the next attempt, 0 if it does not say.
     """
 
     code: int
@@ -61,11 +66,12 @@ class Reply:
         return self.code == 410  # noqa: PLR2004
 
 
-class Line:
-    """Posts messages, one after the other, from `with` to its end; used by one thread.
+class HttpClient:
+    """Posts messages, one after the other, within `with`; used by one thread.
 
-    No message takes longer than `seconds`, however slowly the receiver answers, but for the
-    look-up of its name. `verify` is as requests takes it.
+    - `seconds`: how long a message may take, however slowly the receiver answers; the look-up of
+      its name is not counted.
+    - `verify`: as requests takes it.
     """
 
     def __init__(
@@ -105,7 +111,7 @@ class Line:
         except NotAllowed as error:
             return Reply(code=0, problem=error.said)
         except requests.RequestException as error:
-            return Reply(code=0, problem=self._said(error))
+            return Reply(code=0, problem=self._describe(error))
         finally:
             watch.cancel()
             watch.join()
@@ -116,7 +122,7 @@ class Line:
         addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
         for address in addresses:
             check_address(address, encrypted=encrypted, to_private=self._to_private)
-        opened = self._first_of(addresses[:_MOST_ADDRESSES], port)
+        opened = self._first_of(addresses[:_MAX_ADDRESSES], port)
         self._drop_twin()
         # TLS takes the socket over; its twin still reaches the connection.
         self._twin = opened.dup()
@@ -133,7 +139,7 @@ class Line:
         return self._connect(last, port)
 
     def _connect(self, address: str, port: int) -> socket.socket:
-        each = self._seconds / _MOST_ADDRESSES
+        each = self._seconds / _MAX_ADDRESSES
         opened = socket.create_connection((address, port), timeout=each)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return opened
@@ -152,15 +158,15 @@ class Line:
             raise requests.Timeout
         # What a receiver says is not kept, and its status holds whatever becomes of the rest.
         with response, suppress(HTTPError):
-            response.raw.read(_MOST_READ)
+            response.raw.read(_MAX_READ)
         return Reply(
             code=response.status_code,
-            problem=problem_of(response.status_code),
-            retry_after=_seconds_in(response.headers.get("Retry-After", "")),
+            problem=describe_status(response.status_code),
+            retry_after=_read_retry_after(response.headers.get("Retry-After", "")),
         )
 
-    def _said(self, error: requests.RequestException) -> Said:
-        """Say what went wrong in words of ours: the library's hold the whole URL."""
+    def _describe(self, error: requests.RequestException) -> Said:
+        """Return what went wrong in our words: those of the library hold the whole URL."""
         if self._is_late or isinstance(error, requests.Timeout):
             return Said("no answer in time")
         if isinstance(error, requests.exceptions.SSLError):
@@ -180,52 +186,52 @@ class Line:
             twin.close()
 
 
-def _seconds_in(text: str) -> int:
+def _read_retry_after(text: str) -> int:
     # RFC 9110 §10.2.3 has a date too, which few send.
     return int(text) if text.isascii() and text.isdigit() and len(text) < len("1000000") else 0
 
 
-class _Plain(HTTPConnection):
-    """A connection that is opened by a line."""
+class _PlainConnection(HTTPConnection):
+    """A connection whose socket the client opens."""
 
-    def __init__(self, *arguments: Any, line: Line, **options: Any) -> None:
+    def __init__(self, *arguments: Any, client: HttpClient, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._line = line
+        self._client = client
 
     def _new_conn(self) -> socket.socket:
-        return self._line.open(self.host, self.port, encrypted=False)
+        return self._client.open(self.host, self.port, encrypted=False)
 
 
-class _Encrypted(HTTPSConnection):
+class _TlsConnection(HTTPSConnection):
     """The same with TLS, whose certificate is for the name, not the address."""
 
-    def __init__(self, *arguments: Any, line: Line, **options: Any) -> None:
+    def __init__(self, *arguments: Any, client: HttpClient, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._line = line
+        self._client = client
 
     def _new_conn(self) -> socket.socket:
-        return self._line.open(self.host, self.port, encrypted=True)
+        return self._client.open(self.host, self.port, encrypted=True)
 
 
 class _Adapter(HTTPAdapter):
-    """Puts connections of a line in the place of the library's own."""
+    """Makes requests open their connections through the client."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, client: HttpClient) -> None:
         super().__init__(max_retries=0)
-        self._line = line
+        self._client = client
 
     def get_connection_with_tls_context(self, *arguments: Any, **options: Any) -> Any:
-        """Return the pool for a request; its connections are opened by the line."""
+        """Return the pool for a request; the client opens its connections."""
         pool: Any = super().get_connection_with_tls_context(*arguments, **options)
-        kind = _Encrypted if pool.scheme == "https" else _Plain
-        pool.ConnectionCls = partial(kind, line=self._line)
+        kind = _TlsConnection if pool.scheme == "https" else _PlainConnection
+        pool.ConnectionCls = partial(kind, client=self._client)
         return pool
 
 
 # --- Where webhooks may go: which URLs can be added, which addresses may be connected to. ---------
 
 
-_LONGEST = 2_000
+_MAX_URL_LENGTH = 2_000
 
 
 def check_url(url: str, *, to_private: bool) -> str:
@@ -239,11 +245,11 @@ def check_url(url: str, *, to_private: bool) -> str:
     if address := ip_address_of(host):
         check_address(address, encrypted=parts.scheme == "https", to_private=to_private)
     elif is_private_name(host) and not to_private:
-        raise _closed()
+        raise _refuse_private()
     return parts.geturl()
 
 
-def host_of(url: str) -> str:
+def read_host(url: str) -> str:
     """Return the host alone: what stands behind it may be secret."""
     return urlsplit(url).hostname or ""
 
@@ -252,7 +258,7 @@ def check_address(text: str, *, encrypted: bool, to_private: bool) -> None:
     """Raise NotAllowed for an IP address that may not be connected to."""
     is_of_the_internet = is_public(text)
     if not is_of_the_internet and not to_private:
-        raise _closed()
+        raise _refuse_private()
     if is_of_the_internet and not encrypted:
         raise NotAllowed("to the internet a webhook needs https")
 
@@ -266,13 +272,41 @@ def _split(url: str) -> SplitResult:
         is_whole, parts = False, urlsplit("")
     plain = url.isascii() and url.isprintable() and not set(url) & set(' "<>\\^`{|}')
     is_web = parts.scheme in {"http", "https"}
-    if not (is_whole and is_web and plain and len(url) <= _LONGEST):
+    if not (is_whole and is_web and plain and len(url) <= _MAX_URL_LENGTH):
         raise Refused("a webhook's URL looks like https://tool.example.org/hooks/news")
     return parts
 
 
-def _closed() -> NotAllowed:
+def _refuse_private() -> NotAllowed:
     return NotAllowed(
         "a webhook may not go to this machine or to a private network; "
         "webhooks_to_private = true under [web] would allow it"
     )
+
+
+# --- Signatures of the Standard Webhooks scheme. --------------------------------------------------
+
+# https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+
+
+_PREFIX = "whsec_"
+# The scheme asks for 24 to 64 bytes.
+_BYTES = 32
+
+
+def new_secret() -> str:
+    """Return a new signing secret."""
+    return _PREFIX + base64.b64encode(secrets.token_bytes(_BYTES)).decode()
+
+
+def sign_message(secret: str, *, message_id: str, at: datetime, body: bytes) -> dict[str, str]:
+    """Return the three headers that sign a message which is sent at this moment."""
+    timestamp = str(int(at.timestamp()))
+    signed = b".".join((message_id.encode(), timestamp.encode(), body))
+    key = base64.b64decode(secret.removeprefix(_PREFIX))
+    signature = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": f"v1,{signature}",
+    }

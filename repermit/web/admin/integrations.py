@@ -89,7 +89,7 @@ def _show_page(
             if one.revoked_at is None
         ],
         scopes=_list_scopes(),
-        hooks=[(one, describe_actor(one.created_by, known)) for one in endpoints.listed()],
+        hooks=[(one, describe_actor(one.created_by, known)) for one in endpoints.list_webhooks()],
         tokening=tokening or TokenForm(),
         hooking=hooking or WebhookForm(),
         api_url=f"{get_site().settings.public_url}/api/v1",
@@ -194,7 +194,7 @@ def _flash_reply(reply: Reply) -> None:
 def show_deliveries(webhook_id: int) -> Response:
     """Show what a webhook was told, the newest first."""
     hook, before = _find_webhook(webhook_id), parse_number(request.args.get("before", ""))
-    deliveries = endpoints.log(webhook_id, before=before or None, limit=_PAGE_SIZE + 1)
+    deliveries = endpoints.list_deliveries(webhook_id, before=before or None, limit=_PAGE_SIZE + 1)
     return render_page(
         "integrations/deliveries.html",
         hook=hook,
@@ -220,7 +220,7 @@ def redeliver_event(webhook_id: int, delivery_id: int) -> AnyResponse:
 
 
 def _find_webhook(webhook_id: int) -> WebhookFacts:
-    webhooks = [webhook for webhook in endpoints.listed() if webhook.id == webhook_id]
+    webhooks = [webhook for webhook in endpoints.list_webhooks() if webhook.id == webhook_id]
     if not webhooks:
         raise NotFound("there is no such webhook")
     return webhooks[0]

@@ -125,7 +125,7 @@ def change_role(user_id: int) -> AnyResponse:
             database,
             user_id,
             role=role,
-            end_webhooks=endpoints.end_all,
+            end_webhooks=endpoints.remove_all_of,
             now=get_arrival(),
             actor=get_actor(),
         )
@@ -154,7 +154,7 @@ def remove_user(user_id: int) -> AnyResponse:
         users.remove_user(
             get_site().database,
             user_id,
-            end_webhooks=endpoints.end_all,
+            end_webhooks=endpoints.remove_all_of,
             now=get_arrival(),
             actor=get_actor(),
         )
@@ -220,7 +220,7 @@ def _list_granted() -> dict[str, dict[str, list[str]]]:
     for token in api_tokens.tokens():
         if token.revoked_at is None:
             _take_names(names_by_maker, token.created_by)["tokens"].append(token.name)
-    for hook in endpoints.listed():
+    for hook in endpoints.list_webhooks():
         _take_names(names_by_maker, hook.created_by)["hooks"].append(hook.url)
     return names_by_maker
 

@@ -105,10 +105,10 @@ def answers() -> Response:
     limit = _read_number("limit", otherwise=DEFAULT_ENTRIES, least=1, most=MAX_ENTRIES)
     slug = request.args.get("list")
     mailing_list = None if slug is None else _find_list(slug)
-    batch = events.news_since(cursor, limit=limit, slug=mailing_list.slug if mailing_list else "")
+    batch = events.read_events(cursor, limit=limit, slug=mailing_list.slug if mailing_list else "")
     note_access("answers", mailing_list=mailing_list)
     return jsonify(
-        entries=[news.to_json() for news in batch.news], next=batch.next, more=batch.more
+        entries=[event.to_json() for event in batch.events], next=batch.next, more=batch.more
     )
 
 

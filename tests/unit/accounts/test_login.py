@@ -335,7 +335,7 @@ def test_the_first_admin_says_who_they_are(database: Database) -> None:
     users.remove_user(
         database,
         find(tried.token).person.id,
-        end_webhooks=endpoints.end_all,
+        end_webhooks=endpoints.remove_all_of,
         now=NOW,
         actor="cli:keeper",
     )

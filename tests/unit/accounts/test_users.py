@@ -116,7 +116,12 @@ def test_a_role_is_changed_and_noted_once(database: Database) -> None:
     user = make_user(database)
     for _ in range(2):
         changed = users.change_role(
-            database, user.id, role=Role.ADMIN, end_webhooks=endpoints.end_all, now=NOW, actor=ACTOR
+            database,
+            user.id,
+            role=Role.ADMIN,
+            end_webhooks=endpoints.remove_all_of,
+            now=NOW,
+            actor=ACTOR,
         )
         assert changed.role is Role.ADMIN
     assert events() == [("user_role_changed", ACTOR, f"user:{user.id}")]
@@ -126,13 +131,15 @@ def test_the_last_admin_can_be_neither_removed_nor_demoted(database: Database) -
     admin = make_admin(database)
     make_user(database)
     with pytest.raises(Refused, match="last admin"):
-        users.remove_user(database, admin.id, end_webhooks=endpoints.end_all, now=NOW, actor=ACTOR)
+        users.remove_user(
+            database, admin.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR
+        )
     with pytest.raises(Refused, match="last admin"):
         users.change_role(
             database,
             admin.id,
             role=Role.VIEWER,
-            end_webhooks=endpoints.end_all,
+            end_webhooks=endpoints.remove_all_of,
             now=NOW,
             actor=ACTOR,
         )
@@ -143,17 +150,26 @@ def test_an_admin_who_cannot_log_in_yet_does_not_count(database: Database) -> No
     admin = make_admin(database)
     invited = make_admin(database, password="")
     with pytest.raises(Refused, match="last admin"):
-        users.remove_user(database, admin.id, end_webhooks=endpoints.end_all, now=NOW, actor=ACTOR)
-    users.remove_user(database, invited.id, end_webhooks=endpoints.end_all, now=NOW, actor=ACTOR)
+        users.remove_user(
+            database, admin.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR
+        )
+    users.remove_user(
+        database, invited.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR
+    )
 
 
 def test_a_viewer_can_be_removed_and_stay_a_viewer(database: Database) -> None:
     make_admin(database)
     user = make_user(database)
     users.change_role(
-        database, user.id, role=Role.VIEWER, end_webhooks=endpoints.end_all, now=NOW, actor=ACTOR
+        database,
+        user.id,
+        role=Role.VIEWER,
+        end_webhooks=endpoints.remove_all_of,
+        now=NOW,
+        actor=ACTOR,
     )
-    users.remove_user(database, user.id, end_webhooks=endpoints.end_all, now=NOW, actor=ACTOR)
+    users.remove_user(database, user.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR)
     assert len(users.people()) == 1
 
 
@@ -164,7 +180,7 @@ def test_of_two_admins_who_remove_each_other_at_once_one_stays(database: Databas
         with database.connection_context():
             try:
                 users.remove_user(
-                    database, user.id, end_webhooks=endpoints.end_all, now=NOW, actor=ACTOR
+                    database, user.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR
                 )
             except Refused:
                 return False
@@ -180,7 +196,9 @@ def test_evidence_holds_no_address_once_somebody_is_removed(database: Database) 
     entry = Evidence.get(Evidence.event == "user_added")
     assert (entry.actor, entry.subject) == (ACTOR, person.actor)
     assert "anna" in all_parts()
-    users.remove_user(database, person.id, end_webhooks=endpoints.end_all, now=NOW, actor=ACTOR)
+    users.remove_user(
+        database, person.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR
+    )
     assert "anna" not in all_parts()
     assert not User.select().where(User.email.contains("anna")).exists()
     assert list(chain.verify()) == []
@@ -190,7 +208,9 @@ def test_evidence_holds_no_address_once_somebody_is_removed(database: Database) 
 def test_a_number_is_never_given_twice(database: Database) -> None:
     make_admin(database)
     first = add(database).person
-    users.remove_user(database, first.id, end_webhooks=endpoints.end_all, now=NOW, actor=ACTOR)
+    users.remove_user(
+        database, first.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR
+    )
     assert add(database).person.id > first.id
 
 
@@ -198,7 +218,7 @@ def test_removing_somebody_ends_their_sessions(database: Database) -> None:
     make_admin(database)
     user = make_user(database)
     make_session(database, user)
-    users.remove_user(database, user.id, end_webhooks=endpoints.end_all, now=NOW, actor=ACTOR)
+    users.remove_user(database, user.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR)
     assert not Session.select().exists()
 
 
@@ -210,11 +230,21 @@ def test_who_becomes_a_viewer_keeps_no_token_that_tells_addresses(database: Data
         for name, maker in (("theirs", f"user:{user.id}"), ("other", "user:1"))
     ]
     users.change_role(
-        database, user.id, role=Role.VIEWER, end_webhooks=endpoints.end_all, now=NOW, actor=ACTOR
+        database,
+        user.id,
+        role=Role.VIEWER,
+        end_webhooks=endpoints.remove_all_of,
+        now=NOW,
+        actor=ACTOR,
     )
     assert [api_tokens.find_token(one.bearer) is None for one in made] == [True, False]
     users.change_role(
-        database, user.id, role=Role.ADMIN, end_webhooks=endpoints.end_all, now=NOW, actor=ACTOR
+        database,
+        user.id,
+        role=Role.ADMIN,
+        end_webhooks=endpoints.remove_all_of,
+        now=NOW,
+        actor=ACTOR,
     )
     assert api_tokens.find_token(made[0].bearer) is None
     told = [one[0] for one in events()]
@@ -232,7 +262,7 @@ def test_removing_somebody_revokes_the_tokens_that_they_made_and_no_others(
         for name, maker in makers.items()
     }
     api_tokens.revoke_token(database, made["Gone"].id, now=NOW - HOUR, actor=ACTOR)
-    users.remove_user(database, user.id, end_webhooks=endpoints.end_all, now=NOW, actor=ACTOR)
+    users.remove_user(database, user.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR)
     revoked = {one.name: one.revoked_at for one in api_tokens.tokens()}
     assert revoked == {"Theirs": NOW, "Gone": NOW - HOUR, "Other": None}
     assert api_tokens.find_token(made["Theirs"].bearer) is None
@@ -254,15 +284,15 @@ def test_no_webhook_goes_on_telling_addresses_where_a_former_admin_chose(
         endpoints.add(database, f"https://{host}/", settings=settings, now=NOW, actor=maker)
         for host, maker in (("a.example.org", f"user:{user.id}"), ("b.example.org", "user:1"))
     )
-    end: dict[str, Any] = {"end_webhooks": endpoints.end_all, "now": NOW, "actor": ACTOR}
+    end: dict[str, Any] = {"end_webhooks": endpoints.remove_all_of, "now": NOW, "actor": ACTOR}
     if how == "removed":
         users.remove_user(database, user.id, **end)
     else:
         users.change_role(database, user.id, role=Role.ADMIN, **end)
-        assert len(endpoints.listed()) == 2
+        assert len(endpoints.list_webhooks()) == 2
         users.change_role(database, user.id, role=Role.VIEWER, **end)
     assert theirs.id != others.id
-    assert [one.id for one in endpoints.listed()] == [others.id]
+    assert [one.id for one in endpoints.list_webhooks()] == [others.id]
     assert ("webhook_removed", ACTOR) in [one[:2] for one in events()]
     assert list(chain.verify()) == []
 

@@ -106,7 +106,7 @@ def test_the_webhooks_of_who_is_removed_end_and_are_named(desk: Desk) -> None:
     assert "told nothing more" in said
     assert "https://tool.example.org/a" in said
     with desk.database():
-        assert endpoints.listed() == ()
+        assert endpoints.list_webhooks() == ()
 
 
 def test_the_last_admin_is_not_removed_nor_who_is_not_there(desk: Desk) -> None:

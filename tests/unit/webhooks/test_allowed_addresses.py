@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from repermit.errors import NotAllowed, Refused
-from repermit.webhooks.http_client import check_address, check_url, host_of
+from repermit.webhooks.http_client import check_address, check_url, read_host
 
 PRIVATE = [
     "127.0.0.1",
@@ -178,4 +178,4 @@ def test_what_only_looks_like_it_is_of_the_internet(host: str) -> None:
 
 
 def test_of_a_url_the_host_may_be_told() -> None:
-    assert host_of("https://tool.example.org:8443/s3cret?key=1") == "tool.example.org"
+    assert read_host("https://tool.example.org:8443/s3cret?key=1") == "tool.example.org"

@@ -51,14 +51,18 @@ def receiver() -> Iterator[Receiver]:
         yield listening
 
 
-def add(database: Database, receiver: Receiver, path: str = "/hooks?key=s3cret") -> events.Added:
+def add(
+    database: Database, receiver: Receiver, path: str = "/hooks?key=s3cret"
+) -> events.AddedWebhook:
     url = receiver.url(path=path)
     return endpoints.add(database, url, settings=SETTINGS, now=NOW, actor="me@example.org")
 
 
-def run(database: Database, clock: ManualClock | SystemClock, **more: Any) -> deliver.Sent:
+def run(
+    database: Database, clock: ManualClock | SystemClock, **more: Any
+) -> deliver.DeliveryCounts:
     """Do what the sweep does, once."""
-    events.owe(database, now=clock.now())
+    events.enqueue_deliveries(database, now=clock.now())
     return deliver.deliver_due(database, settings=SETTINGS, clock=clock, **more)
 
 
@@ -91,10 +95,10 @@ def test_without_the_key_of_its_secret_a_delivery_waits(
 ) -> None:
     add(database, receiver)
     say_yes(database, make_contact(database, mailing_list, "anna@example.org"))
-    events.owe(database, now=clock.now())
+    events.enqueue_deliveries(database, now=clock.now())
     other = replace(SETTINGS, secret_keys=(b"another key, of many bits",))
     sent = deliver.deliver_due(database, settings=other, clock=clock)
-    assert sent == deliver.Sent(done=0, failed=1)
+    assert sent == deliver.DeliveryCounts(done=0, failed=1)
     assert "sealed under a key" in Delivery.get().problem
     assert (Delivery.get().state, receiver.told) == ("waiting", [])
 
@@ -104,7 +108,7 @@ def test_an_answer_arrives_signed(
 ) -> None:
     added = add(database, receiver)
     say_yes(database, make_contact(database, mailing_list, "anna@example.org"))
-    assert run(database, SystemClock()) == deliver.Sent(done=1, failed=0)
+    assert run(database, SystemClock()) == deliver.DeliveryCounts(done=1, failed=0)
     (told,) = receiver.told
     said = standardwebhooks.Webhook(added.secret).verify(told.body, told.headers)
     assert said == {
@@ -169,7 +173,7 @@ def test_of_who_was_erased_meanwhile_no_address_is_told(
 ) -> None:
     add(database, receiver)
     contact = make_removed(database, mailing_list, Reason.NO, "anna@example.org")
-    events.owe(database, now=NOW)
+    events.enqueue_deliveries(database, now=NOW)
     with database.atomic():
         erasure.erase(contact, act=status_changes.Act(at=NOW, actor="me"), fingerprint_key=KEY)
     run(database, clock)
@@ -184,11 +188,11 @@ def test_of_what_the_record_holds_no_more_nothing_is_told(
     add(database, receiver)
     contact = make_contact(database, mailing_list)
     say_yes(database, contact)
-    events.owe(database, now=NOW)
+    events.enqueue_deliveries(database, now=NOW)
     with database.atomic():
         chain.erase_parts(contact.subject, ["consent"])
     make_removed(database, mailing_list, Reason.NO)
-    assert run(database, clock) == deliver.Sent(done=2, failed=0)
+    assert run(database, clock) == deliver.DeliveryCounts(done=2, failed=0)
     assert [body["type"] for body in bodies(receiver)] == ["answer.no"]
     assert Delivery.get().problem == "the record holds no more what there was to tell"
 
@@ -201,7 +205,7 @@ def test_nothing_new_writes_nothing(
     run(database, clock)
     with database.atomic():
         before = Webhook.get().cursor
-    assert run(database, clock) == deliver.Sent(done=0, failed=0)
+    assert run(database, clock) == deliver.DeliveryCounts(done=0, failed=0)
     assert Webhook.get().cursor == before == Evidence.select().count()
 
 
@@ -213,7 +217,7 @@ def test_a_large_removal_is_owed_in_steps(
     act = status_changes.Act(at=NOW, actor="job")
     with database.atomic():
         status_changes.remove(gone, reason=Reason.NO_RESPONSE, act=act, fingerprint_key=KEY)
-    assert events.owe(database, now=NOW) == 501
+    assert events.enqueue_deliveries(database, now=NOW) == 501
     assert Delivery.select().count() == 501
 
 
@@ -266,10 +270,10 @@ def test_what_failed_arrives_once_it_is_taken(
     with Receiver(Answer(status=500)) as receiver:
         add(database, receiver)
         make_removed(database, mailing_list, Reason.NO)
-        assert run(database, clock) == deliver.Sent(done=0, failed=1)
+        assert run(database, clock) == deliver.DeliveryCounts(done=0, failed=1)
         assert (Delivery.get().state, Delivery.get().problem) == ("waiting", "it answered 500")
         clock.advance(WAITS[0])
-        assert run(database, clock) == deliver.Sent(done=1, failed=0)
+        assert run(database, clock) == deliver.DeliveryCounts(done=1, failed=0)
     assert standing() == [("delivered", 2, 204)]
     assert Delivery.get().problem == ""
 
@@ -282,9 +286,9 @@ def test_who_fails_is_left_alone_for_the_rest_of_the_run(
         add(database, other)
         for _ in range(3):
             make_removed(database, mailing_list, Reason.NO)
-        assert run(database, clock) == deliver.Sent(done=3, failed=1)
+        assert run(database, clock) == deliver.DeliveryCounts(done=3, failed=1)
         assert len(failing.told) == 1
-        assert run(database, clock) == deliver.Sent(done=2, failed=0)
+        assert run(database, clock) == deliver.DeliveryCounts(done=2, failed=0)
 
 
 def test_a_webhook_that_is_gone_is_told_nothing_more(
@@ -299,7 +303,7 @@ def test_a_webhook_that_is_gone_is_told_nothing_more(
         run(database, clock)
         assert len(receiver.told) == 1
     assert standing() == [("failed", 1, 410), ("failed", 0, 0)]
-    assert endpoints.listed() == ()
+    assert endpoints.list_webhooks() == ()
     entry = Evidence.get(Evidence.event == "webhook_removed")
     part = EvidencePart.get(EvidencePart.seq == entry.seq)
     assert (entry.actor, json.loads(part.json)["why"]) == ("job", "410 Gone")
@@ -349,7 +353,7 @@ def test_a_yes_that_is_late_does_not_undo_a_later_no(
         say_no(database, contact)
         run(database, clock)
         clock.advance(WAITS[0])
-        assert run(database, clock) == deliver.Sent(done=1, failed=0)
+        assert run(database, clock) == deliver.DeliveryCounts(done=1, failed=0)
     assert [body["type"] for body in bodies(receiver)] == ["answer.yes", "answer.no"]
     first = Delivery.get(Delivery.seq == 2)
     assert (first.state, first.problem) == ("failed", "overtaken by what this person did later")
@@ -370,7 +374,7 @@ def test_a_slow_receiver_holds_up_nobody_else(
         add(database, second)
         make_removed(database, mailing_list, Reason.NO)
         began = time.monotonic()
-        assert run(database, clock) == deliver.Sent(done=2, failed=0)
+        assert run(database, clock) == deliver.DeliveryCounts(done=2, failed=0)
         assert time.monotonic() - began < 8
 
 
@@ -379,7 +383,7 @@ def test_without_the_setting_nothing_goes_inside(
 ) -> None:
     add(database, receiver)
     make_removed(database, mailing_list, Reason.NO)
-    events.owe(database, now=NOW)
+    events.enqueue_deliveries(database, now=NOW)
     deliver.deliver_due(database, settings=make_settings(), clock=clock)
     assert receiver.told == []
     assert standing() == [("waiting", 1, 0)]
@@ -433,7 +437,7 @@ def test_what_another_process_holds_is_left_to_it_until_its_lease_ends(
 ) -> None:
     add(database, receiver)
     make_removed(database, mailing_list, Reason.NO)
-    events.owe(database, now=NOW)
+    events.enqueue_deliveries(database, now=NOW)
     # As it is left by a process that was killed in the middle of an attempt.
     Delivery.update(attempts=1, lease_until=NOW + LEASE).execute()
     clock.advance(LEASE - timedelta(microseconds=1))
@@ -467,14 +471,14 @@ def test_the_cursor_is_moved_by_one_process_alone(
             chain.append(entries.Entry(event="removed", at=NOW, actor="job", list="news"))
     together = threading.Barrier(4)
 
-    def owe() -> int:
+    def enqueue_deliveries() -> int:
         with database.connection_context():
             together.wait(10)
-            return events.owe(database, now=NOW)
+            return events.enqueue_deliveries(database, now=NOW)
 
     with ThreadPoolExecutor(4) as pool:
-        made = [done.result() for done in [pool.submit(owe) for _ in range(4)]]
-    made.append(events.owe(database, now=NOW))
+        made = [done.result() for done in [pool.submit(enqueue_deliveries) for _ in range(4)]]
+    made.append(events.enqueue_deliveries(database, now=NOW))
     assert sum(made) == Delivery.select().count() == 600
     assert mailing_list.slug == "news"
 

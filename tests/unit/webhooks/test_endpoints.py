@@ -37,11 +37,11 @@ def mailing_list(database: Database) -> MailingList:
     return make_list(database)
 
 
-def add(database: Database, url: str = URL, **more: Any) -> events.Added:
+def add(database: Database, url: str = URL, **more: Any) -> events.AddedWebhook:
     return endpoints.add(database, url, **{"settings": make_settings(), **BY_ME, **more})
 
 
-def deliver(database: Database) -> webhooks_deliver.Sent:
+def deliver(database: Database) -> webhooks_deliver.DeliveryCounts:
     return webhooks_deliver.deliver_due(
         database, settings=make_settings(), clock=ManualClock(BEFORE)
     )
@@ -63,7 +63,7 @@ def test_a_webhook_is_added_and_its_secret_told_once(
     added = add(database)
     assert added.secret.startswith("whsec_")
     assert added.secret not in repr(added)
-    (found,) = endpoints.listed()
+    (found,) = endpoints.list_webhooks()
     assert found == events.WebhookFacts(
         id=added.id,
         url=URL,
@@ -74,7 +74,7 @@ def test_a_webhook_is_added_and_its_secret_told_once(
         last=None,
     )
     # It hears of what comes from now on, not of what was.
-    events.owe(database, now=NOW)
+    events.enqueue_deliveries(database, now=NOW)
     assert Delivery.select().count() == 0
     assert add(database, URL + "2").secret != added.secret
 
@@ -83,11 +83,11 @@ def test_a_webhook_may_be_for_one_list(database: Database, mailing_list: Mailing
     other = make_list(database, slug="other")
     add(database, mailing_list=mailing_list)
     make_removed(database, other, Reason.NO)
-    assert events.owe(database, now=NOW) == 0
+    assert events.enqueue_deliveries(database, now=NOW) == 0
     make_removed(database, mailing_list, Reason.NO)
-    assert events.owe(database, now=NOW) == 1
-    assert endpoints.listed()[0].list == "news"
-    assert endpoints.listed()[0].waiting == 1
+    assert events.enqueue_deliveries(database, now=NOW) == 1
+    assert endpoints.list_webhooks()[0].list == "news"
+    assert endpoints.list_webhooks()[0].waiting == 1
 
 
 def test_the_same_webhook_is_added_once(database: Database, mailing_list: MailingList) -> None:
@@ -99,14 +99,14 @@ def test_the_same_webhook_is_added_once(database: Database, mailing_list: Mailin
         add(database, mailing_list=mailing_list)
     endpoints.remove(database, first.id, **BY_ME)
     add(database)
-    assert len(endpoints.listed()) == 2
+    assert len(endpoints.list_webhooks()) == 2
 
 
 def test_a_url_that_cannot_be_used_is_refused(database: Database) -> None:
     with pytest.raises(Refused, match="private network"):
         add(database, "https://192.168.1.1/")
     add(database, "http://192.168.1.1/", settings=INSIDE)
-    assert [one.url for one in endpoints.listed()] == ["http://192.168.1.1/"]
+    assert [one.url for one in endpoints.list_webhooks()] == ["http://192.168.1.1/"]
 
 
 def test_every_act_is_kept_with_its_actor_and_without_what_is_secret(
@@ -114,7 +114,7 @@ def test_every_act_is_kept_with_its_actor_and_without_what_is_secret(
 ) -> None:
     added = add(database, mailing_list=mailing_list)
     make_removed(database, mailing_list, Reason.NO)
-    events.owe(database, now=NOW)
+    events.enqueue_deliveries(database, now=NOW)
     Delivery.update(state="failed").execute()
     endpoints.redeliver(database, Delivery.get().id, **BY_ME)
     endpoints.remove(database, added.id, **BY_ME)
@@ -132,16 +132,16 @@ def test_a_removed_webhook_is_told_nothing_more(
 ) -> None:
     added = add(database)
     make_removed(database, mailing_list, Reason.NO)
-    events.owe(database, now=NOW)
+    events.enqueue_deliveries(database, now=NOW)
     endpoints.remove(database, added.id, **BY_ME)
-    assert endpoints.listed() == ()
+    assert endpoints.list_webhooks() == ()
     deliver(database)
     assert (Delivery.get().state, Delivery.get().problem) == ("failed", "the webhook was removed")
     make_removed(database, mailing_list, Reason.NO)
-    assert events.owe(database, now=NOW) == 0
+    assert events.enqueue_deliveries(database, now=NOW) == 0
     for act in (
         lambda: endpoints.remove(database, added.id, **BY_ME),
-        lambda: endpoints.log(added.id),
+        lambda: endpoints.list_deliveries(added.id),
         lambda: webhooks_deliver.test(database, added.id, settings=make_settings(), **BY_ME),
         lambda: endpoints.redeliver(database, Delivery.get().id, **BY_ME),
         lambda: endpoints.redeliver(database, 999, **BY_ME),
@@ -156,10 +156,10 @@ def test_the_log_has_the_newest_first_and_goes_back(
     added = add(database)
     for _ in range(5):
         make_removed(database, mailing_list, Reason.NO)
-    assert events.owe(database, now=NOW) == 5
-    assert [one.seq for one in endpoints.log(added.id)] == [6, 5, 4, 3, 2]
-    assert [one.seq for one in endpoints.log(added.id, limit=2)] == [6, 5]
-    older = endpoints.log(added.id, before=5, limit=2)
+    assert events.enqueue_deliveries(database, now=NOW) == 5
+    assert [one.seq for one in endpoints.list_deliveries(added.id)] == [6, 5, 4, 3, 2]
+    assert [one.seq for one in endpoints.list_deliveries(added.id, limit=2)] == [6, 5]
+    older = endpoints.list_deliveries(added.id, before=5, limit=2)
     assert [one.seq for one in older] == [4, 3]
     assert older[0] == events.DeliveryFacts(
         id=older[0].id,
@@ -177,11 +177,11 @@ def test_what_was_tried_last_is_told(database: Database, mailing_list: MailingLi
     add(database)
     for _ in range(3):
         make_removed(database, mailing_list, Reason.NO)
-    events.owe(database, now=NOW)
+    events.enqueue_deliveries(database, now=NOW)
     later = NOW + timedelta(minutes=1)
     Delivery.update(at=NOW, reply_code=204).where(Delivery.seq != 3).execute()
     Delivery.update(at=later, reply_code=500).where(Delivery.seq == 3).execute()
-    (found,) = endpoints.listed()
+    (found,) = endpoints.list_webhooks()
     assert found.last
     assert (found.last.seq, found.last.at, found.last.reply_code) == (3, later, 500)
 
@@ -191,13 +191,13 @@ def test_a_delivery_is_made_again_from_the_first_attempt_on(
 ) -> None:
     added = add(database)
     make_removed(database, mailing_list, Reason.NO)
-    events.owe(database, now=NOW)
+    events.enqueue_deliveries(database, now=NOW)
     with pytest.raises(Refused, match="waiting already"):
         endpoints.redeliver(database, Delivery.get().id, **BY_ME)
     Delivery.update(state="failed", attempts=10, reply_code=500, problem="no").execute()
     later = NOW + timedelta(days=4)
     endpoints.redeliver(database, Delivery.get().id, now=later, actor="me@example.org")
-    (one,) = endpoints.log(added.id)
+    (one,) = endpoints.list_deliveries(added.id)
     assert (one.state, one.attempts, one.due_at) == ("waiting", 0, later)
     assert (one.reply_code, one.problem) == (0, "")
 
@@ -266,7 +266,7 @@ def test_what_a_removed_webhook_waits_for_is_failed_in_steps(
     added = add(database)
     for _ in range(3):
         make_removed(database, mailing_list, Reason.NO)
-    events.owe(database, now=NOW)
+    events.enqueue_deliveries(database, now=NOW)
     within = statements_in_transactions(
         database, lambda: endpoints.remove(database, added.id, **BY_ME)
     )
@@ -287,15 +287,15 @@ def test_all_of_somebody_end_at_once_with_what_they_were_still_to_be_told(
     kept = add(database)
     endpoints.remove(database, theirs.pop(), **BY_ME)
     make_removed(database, mailing_list, Reason.NO)
-    events.owe(database, now=NOW)
+    events.enqueue_deliveries(database, now=NOW)
     with database.atomic():
-        entries = endpoints.end_all("user:2", now=NOW, actor="user:1")
+        entries = endpoints.remove_all_of("user:2", now=NOW, actor="user:1")
     assert [(one.event, one.actor, one.consent["why"]) for one in entries] == [
         ("webhook_removed", "user:1", "with whoever added it")
     ]
-    assert [one.id for one in endpoints.listed()] == [kept.id]
+    assert [one.id for one in endpoints.list_webhooks()] == [kept.id]
     deliver(database)
     states = {one.webhook_id: one.state for one in Delivery.select()}
     assert states == {theirs[0]: "failed", kept.id: "waiting"}
     with database.atomic():
-        assert endpoints.end_all("user:2", now=NOW, actor="user:1") == []
+        assert endpoints.remove_all_of("user:2", now=NOW, actor="user:1") == []

@@ -15,7 +15,7 @@ from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import Basis, Reason, Status
 from repermit.webhooks import events
-from repermit.webhooks.events import News, is_overtaken, news_of
+from repermit.webhooks.events import Event, find_event, is_overtaken
 from tests.support.builders import NOW, make_contact, make_list, make_removed, make_settings
 
 KEY = make_settings().fingerprint_key
@@ -35,16 +35,16 @@ def say_yes(database: Database, contact: Contact, basis: Basis = Basis.ANSWER) -
         status_changes.confirm(contact, basis=basis, act=act(), fingerprint_key=KEY)
 
 
-def all_news(slug: str = "") -> tuple[News, ...]:
-    return events.news_since(0, limit=100, slug=slug).news
+def all_news(slug: str = "") -> tuple[Event, ...]:
+    return events.read_events(0, limit=100, slug=slug).events
 
 
 @pytest.mark.parametrize("basis", [Basis.ANSWER, Basis.SIGN_UP])
 def test_a_yes_is_news(database: Database, mailing_list: MailingList, basis: Basis) -> None:
     contact = make_contact(database, mailing_list, "anna@example.org")
     say_yes(database, contact, basis)
-    (news,) = all_news()
-    assert news.to_json() == {
+    (events,) = all_news()
+    assert events.to_json() == {
         "type": "answer.yes",
         "timestamp": "2026-03-02T09:00:00.000000+00:00",
         "data": {
@@ -56,7 +56,7 @@ def test_a_yes_is_news(database: Database, mailing_list: MailingList, basis: Bas
             "seq": 1,
         },
     }
-    assert news.subject == contact.subject
+    assert events.subject == contact.subject
 
 
 @pytest.mark.parametrize("answer", ["yes", "no"])
@@ -70,9 +70,9 @@ def test_an_answer_tells_if_a_representative_gave_it(
             status_changes.confirm(contact, basis=Basis.ANSWER, act=given, fingerprint_key=KEY)
         else:
             status_changes.remove([contact], reason=Reason.NO, act=given, fingerprint_key=KEY)
-    (news,) = all_news()
-    assert (news.event, news.given_by) == (f"answer.{answer}", "representative")
-    assert news.to_json()["data"]["given_by"] == "representative"
+    (events,) = all_news()
+    assert (events.event, events.given_by) == (f"answer.{answer}", "representative")
+    assert events.to_json()["data"]["given_by"] == "representative"
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -80,11 +80,11 @@ def test_a_removal_is_news_and_a_no_is_an_answer(
     database: Database, mailing_list: MailingList, reason: Reason
 ) -> None:
     make_removed(database, mailing_list, reason, "anna@example.org")
-    (news,) = all_news()
+    (events,) = all_news()
     is_answer = reason in {Reason.NO, Reason.WITHDRAWN}
-    assert news.event == ("answer.no" if is_answer else "removed")
-    assert (news.status, news.reason, news.address) == ("removed", reason, "anna@example.org")
-    assert news.to_json()["data"]["given_by"] == ("self" if is_answer else None)
+    assert events.event == ("answer.no" if is_answer else "removed")
+    assert (events.status, events.reason, events.address) == ("removed", reason, "anna@example.org")
+    assert events.to_json()["data"]["given_by"] == ("self" if is_answer else None)
 
 
 @pytest.mark.parametrize("basis", [Basis.IMPORTED, Basis.THIN, None])
@@ -105,13 +105,13 @@ def test_what_an_import_brought_along_is_no_news(
             )
         )
     assert all_news() == ()
-    assert news_of(1) is None
+    assert find_event(1) is None
 
 
 def test_an_admins_act_is_no_news(database: Database) -> None:
     with database.atomic():
         chain.append(Entry(event="paused", at=NOW, actor="me", list="news"))
-    assert events.news_since(0, limit=10) == events.NewsPage(news=(), next=1, more=False)
+    assert events.read_events(0, limit=10) == events.EventPage(events=(), next=1, more=False)
 
 
 def test_of_the_erased_no_address_is_told(database: Database, mailing_list: MailingList) -> None:
@@ -130,8 +130,8 @@ def test_of_a_removal_whose_proof_has_ended_the_reason_is_not_known(
     contact = make_removed(database, mailing_list, Reason.NO)
     with database.atomic():
         chain.erase_parts(contact.subject, ["consent"])
-    (news,) = all_news()
-    assert (news.event, news.to_json()["data"]["reason"]) == ("removed", None)
+    (events,) = all_news()
+    assert (events.event, events.to_json()["data"]["reason"]) == ("removed", None)
 
 
 def test_news_come_by_cursor_in_order(database: Database, mailing_list: MailingList) -> None:
@@ -140,13 +140,13 @@ def test_news_come_by_cursor_in_order(database: Database, mailing_list: MailingL
     seen: list[int] = []
     cursor, more = 0, True
     while more:
-        page = events.news_since(cursor, limit=2)
-        assert len(page.news) <= 2
-        seen += [news.seq for news in page.news]
+        page = events.read_events(cursor, limit=2)
+        assert len(page.events) <= 2
+        seen += [events.seq for events in page.events]
         cursor, more = page.next, page.more
     assert seen == [1, 2, 3, 4, 5]
-    assert events.news_since(cursor, limit=2).next == 5
-    assert events.news_since(99, limit=2) == events.NewsPage(news=(), next=99, more=False)
+    assert events.read_events(cursor, limit=2).next == 5
+    assert events.read_events(99, limit=2) == events.EventPage(events=(), next=99, more=False)
 
 
 def test_a_long_way_without_news_is_gone_in_steps(
@@ -156,10 +156,10 @@ def test_a_long_way_without_news_is_gone_in_steps(
     with database.atomic():
         chain.append(*[other] * 5_000)
     make_removed(database, mailing_list, Reason.NO)
-    first = events.news_since(0, limit=10)
-    assert first == events.NewsPage(news=(), next=5_000, more=True)
-    second = events.news_since(first.next, limit=10)
-    assert [news.seq for news in second.news] == [5_001]
+    first = events.read_events(0, limit=10)
+    assert first == events.EventPage(events=(), next=5_000, more=True)
+    second = events.read_events(first.next, limit=10)
+    assert [events.seq for events in second.events] == [5_001]
     assert not second.more
 
 
@@ -167,9 +167,9 @@ def test_news_may_be_those_of_one_list(database: Database, mailing_list: Mailing
     other = make_list(database, slug="other")
     make_removed(database, mailing_list, Reason.NO)
     make_removed(database, other, Reason.NO)
-    assert [news.list for news in all_news()] == ["news", "other"]
-    assert [news.list for news in all_news("other")] == ["other"]
-    assert events.news_since(0, limit=9, slug="news").next == EvidenceHead.get().seq
+    assert [events.list for events in all_news()] == ["news", "other"]
+    assert [events.list for events in all_news("other")] == ["other"]
+    assert events.read_events(0, limit=9, slug="news").next == EvidenceHead.get().seq
 
 
 def test_news_are_overtaken_by_what_the_same_person_does_later(
@@ -177,13 +177,13 @@ def test_news_are_overtaken_by_what_the_same_person_does_later(
 ) -> None:
     contact = make_contact(database, mailing_list)
     say_yes(database, contact)
-    yes = news_of(1)
+    yes = find_event(1)
     assert yes
     make_removed(database, mailing_list, Reason.NO)
     assert not is_overtaken(yes)
     with database.atomic():
         status_changes.remove([contact], reason=Reason.WITHDRAWN, act=act(), fingerprint_key=KEY)
     assert is_overtaken(yes)
-    no = news_of(3)
+    no = find_event(3)
     assert no
     assert not is_overtaken(no)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.webhooks.http_client import Line, Reply
+from repermit.webhooks.http_client import HttpClient, Reply
 from tests.support.certificates import server_context
 from tests.support.loopback import LoopbackOnly
 from tests.support.webhook_receiver import Answer, Receiver
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def line() -> Iterator[Line]:
-    with Line(to_private=True) as opened:
+def line() -> Iterator[HttpClient]:
+    with HttpClient(to_private=True) as opened:
         yield opened
 
 
-def post(line: Line, url: str) -> Reply:
+def post(line: HttpClient, url: str) -> Reply:
     return line.post(url, body=b'{"a": 1}', headers={"Content-Type": "application/json"})
 
 
 @pytest.mark.parametrize("status", [200, 202, 204, 299])
-def test_a_message_that_is_taken_arrives_as_it_is(line: Line, status: int) -> None:
+def test_a_message_that_is_taken_arrives_as_it_is(line: HttpClient, status: int) -> None:
     with Receiver(Answer(status=status)) as receiver:
         reply = post(line, receiver.url())
     assert reply == Reply(code=status)
@@ -45,7 +45,7 @@ def test_a_message_that_is_taken_arrives_as_it_is(line: Line, status: int) -> No
     assert told.headers["content-type"] == "application/json"
 
 
-def test_a_name_is_connected_to_at_the_address_that_was_checked(line: Line) -> None:
+def test_a_name_is_connected_to_at_the_address_that_was_checked(line: HttpClient) -> None:
     with Receiver() as receiver:
         assert post(line, receiver.url("localhost")).is_taken
     assert receiver.told[0].headers["host"] == f"localhost:{receiver.port}"
@@ -53,7 +53,7 @@ def test_a_name_is_connected_to_at_the_address_that_was_checked(line: Line) -> N
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_nothing_goes_to_a_private_address(host: str) -> None:
-    with Receiver() as receiver, Line(to_private=False) as line:
+    with Receiver() as receiver, HttpClient(to_private=False) as line:
         reply = post(line, receiver.url(host))
     assert reply.code == 0
     assert "private network" in reply.problem
@@ -61,7 +61,7 @@ def test_nothing_goes_to_a_private_address(host: str) -> None:
 
 
 def test_a_proxy_of_the_environment_is_not_asked(
-    line: Line, monkeypatch: pytest.MonkeyPatch
+    line: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Receiver() as receiver, Receiver() as proxy:
         monkeypatch.setenv("http_proxy", proxy.url(path=""))
@@ -71,7 +71,7 @@ def test_a_proxy_of_the_environment_is_not_asked(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(line: Line, status: int) -> None:
+def test_a_redirect_is_not_followed(line: HttpClient, status: int) -> None:
     with Receiver() as other:
         answer = Answer(status=status, headers={"Location": other.url()})
         with Receiver(answer) as receiver:
@@ -82,7 +82,7 @@ def test_a_redirect_is_not_followed(line: Line, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 410, 429, 500, 503])
-def test_a_refusal_is_told_by_its_status_alone(line: Line, status: int) -> None:
+def test_a_refusal_is_told_by_its_status_alone(line: HttpClient, status: int) -> None:
     with Receiver(Answer(status=status, body=b"anna@example.org is not known")) as receiver:
         reply = post(line, receiver.url())
     assert reply == Reply(code=status, problem=f"it answered {status}")
@@ -102,26 +102,26 @@ def test_a_refusal_is_told_by_its_status_alone(line: Line, status: int) -> None:
         ("1000000", 0),
     ],
 )
-def test_what_a_receiver_asks_for_is_read(line: Line, header: str, seconds: int) -> None:
+def test_what_a_receiver_asks_for_is_read(line: HttpClient, header: str, seconds: int) -> None:
     with Receiver(Answer(status=503, headers={"Retry-After": header})) as receiver:
         assert post(line, receiver.url()).retry_after == seconds
 
 
-def test_cookies_are_not_kept(line: Line) -> None:
+def test_cookies_are_not_kept(line: HttpClient) -> None:
     with Receiver(Answer(headers={"Set-Cookie": "who=me; Path=/"})) as receiver:
         for _ in range(2):
             post(line, receiver.url())
     assert "cookie" not in receiver.told[1].headers
 
 
-def test_a_connection_serves_for_several_messages(line: Line) -> None:
+def test_a_connection_serves_for_several_messages(line: HttpClient) -> None:
     with Receiver(Answer(status=200, body=b"thanks"), Answer(status=500, body=b"no")) as receiver:
         for _ in range(3):
             post(line, receiver.url())
     assert len({told.peer for told in receiver.told}) == 1
 
 
-def test_an_endless_answer_is_not_read_to_its_end(line: Line) -> None:
+def test_an_endless_answer_is_not_read_to_its_end(line: HttpClient) -> None:
     lengthy = Answer(status=200, headers={"Content-Length": "999999999"}, body=b"x" * 200_000)
     with Receiver(lengthy) as receiver:
         began = time.monotonic()
@@ -131,7 +131,7 @@ def test_an_endless_answer_is_not_read_to_its_end(line: Line) -> None:
     assert len({told.peer for told in receiver.told}) == 2
 
 
-def test_an_answer_that_breaks_off_has_been_given(line: Line) -> None:
+def test_an_answer_that_breaks_off_has_been_given(line: HttpClient) -> None:
     cut = Answer(status=200, headers={"Content-Length": "10", "Connection": "close"}, body=b"x")
     with Receiver(cut) as receiver:
         assert post(line, receiver.url()) == Reply(code=200)
@@ -141,7 +141,7 @@ def test_a_slow_receiver_is_not_waited_for() -> None:
     go_on = threading.Event()
     with (
         Receiver(Answer(before=go_on.wait)) as receiver,
-        Line(to_private=True, seconds=0.3) as line,
+        HttpClient(to_private=True, seconds=0.3) as line,
     ):
         began = time.monotonic()
         reply = post(line, receiver.url())
@@ -176,7 +176,7 @@ def test_a_receiver_that_never_ends_is_not_waited_for(said: bytes, expected: Rep
         thread = threading.Thread(target=dripping, args=(listening, said, stop))
         thread.start()
         began = time.monotonic()
-        with Line(to_private=True, seconds=0.5) as line:
+        with HttpClient(to_private=True, seconds=0.5) as line:
             reply = post(line, f"http://127.0.0.1:{listening.getsockname()[1]}/")
         took = time.monotonic() - began
         stop.set()
@@ -185,7 +185,7 @@ def test_a_receiver_that_never_ends_is_not_waited_for(said: bytes, expected: Rep
     assert took < 5
 
 
-def test_an_answer_that_comes_when_time_is_over_counts_no_more(line: Line) -> None:
+def test_an_answer_that_comes_when_time_is_over_counts_no_more(line: HttpClient) -> None:
     def be_late() -> None:
         line._is_late = True
 
@@ -193,7 +193,7 @@ def test_an_answer_that_comes_when_time_is_over_counts_no_more(line: Line) -> No
         assert post(line, receiver.url()) == Reply(code=0, problem="no answer in time")
 
 
-def test_who_is_connected_too_late_is_told_nothing(line: Line) -> None:
+def test_who_is_connected_too_late_is_told_nothing(line: HttpClient) -> None:
     with Receiver() as receiver:
         line._break_off()
         with pytest.raises(TimeoutError):
@@ -202,13 +202,13 @@ def test_who_is_connected_too_late_is_told_nothing(line: Line) -> None:
 
 @pytest.mark.parametrize("addresses", [["127.0.0.2", "127.0.0.1"], ["127.0.0.1", "127.0.0.2"]])
 def test_another_address_of_the_name_is_tried_if_one_does_not_answer(
-    line: Line, addresses: list[str]
+    line: HttpClient, addresses: list[str]
 ) -> None:
     with Receiver() as receiver, line._first_of(addresses, receiver.port) as opened:
         assert opened.getpeername() == ("127.0.0.1", receiver.port)
 
 
-def test_where_nobody_listens_cannot_be_reached(line: Line) -> None:
+def test_where_nobody_listens_cannot_be_reached(line: HttpClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     for host in ("127.0.0.1", "localhost"):
@@ -217,7 +217,7 @@ def test_where_nobody_listens_cannot_be_reached(line: Line) -> None:
 
 
 def test_a_name_that_leads_nowhere_cannot_be_reached(
-    line: Line, loopback_only: LoopbackOnly
+    line: HttpClient, loopback_only: LoopbackOnly
 ) -> None:
     assert post(line, "https://tool.example.org/") == Reply(code=0, problem="it cannot be reached")
     assert loopback_only.tried == ["tool.example.org"]
@@ -250,7 +250,7 @@ def test_a_name_with_one_private_address_among_others_is_not_connected_to(
     monkeypatch: pytest.MonkeyPatch, loopback_only: LoopbackOnly, addresses: list[str]
 ) -> None:
     Resolver(monkeypatch, addresses)
-    with Receiver() as receiver, Line(to_private=False) as line:
+    with Receiver() as receiver, HttpClient(to_private=False) as line:
         reply = post(line, f"https://tool.example.org:{receiver.port}/")
     assert reply.code == 0
     assert "private network" in reply.problem
@@ -264,7 +264,7 @@ def test_a_name_is_looked_up_once_so_that_what_was_checked_is_connected_to(
 ) -> None:
     # As whoever keeps the name would have it, in order to get at this machine (DNS rebinding).
     resolver = Resolver(monkeypatch, ["93.184.215.14"], ["127.0.0.1"])
-    with Receiver() as receiver, Line(to_private=False) as line:
+    with Receiver() as receiver, HttpClient(to_private=False) as line:
         reply = post(line, f"https://tool.example.org:{receiver.port}/")
     assert reply == Reply(code=0, problem="it cannot be reached")
     assert resolver.asked == ["tool.example.org"]
@@ -273,7 +273,7 @@ def test_a_name_is_looked_up_once_so_that_what_was_checked_is_connected_to(
     loopback_only.tried.clear()
 
 
-def test_no_path_stands_in_the_log(line: Line, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_path_stands_in_the_log(line: HttpClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with Receiver(Answer(status=500)) as receiver:
         post(line, receiver.url())
@@ -290,7 +290,7 @@ def test_a_certificate_is_checked_for_the_name_not_the_address(
     authority.cert_pem.write_to_path(trusted)
     with (
         Receiver(tls=server_context(authority, "localhost")) as receiver,
-        Line(to_private=True, verify=str(trusted)) as line,
+        HttpClient(to_private=True, verify=str(trusted)) as line,
     ):
         assert post(line, receiver.url("localhost")).is_taken
         reply = post(line, receiver.url("127.0.0.1"))
@@ -299,7 +299,7 @@ def test_a_certificate_is_checked_for_the_name_not_the_address(
 
 
 def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
-    line: Line, authority: trustme.CA
+    line: HttpClient, authority: trustme.CA
 ) -> None:
     with Receiver(tls=server_context(authority, "localhost")) as receiver:
         reply = post(line, receiver.url("localhost"))

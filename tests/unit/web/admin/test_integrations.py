@@ -20,7 +20,7 @@ from repermit.settings.sealed_secrets import Seal
 from repermit.web.admin.result_text import translate_said
 from repermit.webhooks import endpoints
 from repermit.webhooks import events as webhooks_events
-from repermit.webhooks.events import problem_of
+from repermit.webhooks.events import describe_status
 from tests.support.admin_pages import (
     ENGLISH,
     client_of,
@@ -220,7 +220,7 @@ def test_what_a_webhook_was_told_is_listed_and_told_again(
     news = make_list(pages.database)
     for _ in range(3):
         make_removed(pages.database, news, Reason.NO)
-    webhooks_events.owe(pages.database, now=NOW)
+    webhooks_events.enqueue_deliveries(pages.database, now=NOW)
     good, bad, _ = Delivery.select().order_by(Delivery.seq)
     with pages.database.atomic():
         for one, facts in (
@@ -251,7 +251,7 @@ def test_how_the_last_message_fared_is_said_at_a_glance(
 ) -> None:
     add_webhook(pages)
     make_removed(pages.database, make_list(pages.database), Reason.NO)
-    webhooks_events.owe(pages.database, now=NOW)
+    webhooks_events.enqueue_deliveries(pages.database, now=NOW)
     with pages.database.atomic():
         Delivery.update(at=NOW, attempts=1, problem=problem).execute()
     assert said in look(client)
@@ -275,7 +275,7 @@ def test_the_log_of_a_webhook_goes_back_a_page_at_a_time(client: FlaskClient, pa
 def test_what_went_wrong_is_told_in_the_page_s_language(pages: Pages, admin: User) -> None:
     with pages.app.test_request_context(URL, headers={"Accept-Language": "nl"}):
         pages.app.preprocess_request()
-        assert translate_said(problem_of(500)) == "het antwoord was 500"
+        assert translate_said(describe_status(500)) == "het antwoord was 500"
         assert translate_said(Said("it cannot be reached")) == "het is niet bereikbaar"
     assert admin.email
 

@@ -225,7 +225,7 @@ def test_what_ends_with_an_admin_is_said_before_and_ends(
     assert "It ends when who added it is an admin no more" in said
     post(client, f"/admin/people/{user.id}/{how}", role="viewer")
     assert api_tokens.find_token(made.bearer) is None
-    assert endpoints.listed() == ()
+    assert endpoints.list_webhooks() == ()
 
 
 def test_of_who_made_nothing_nothing_is_said_to_end(pages: Pages, client: FlaskClient) -> None:

@@ -122,7 +122,11 @@ def test_the_words_of_a_field_are_those_of_the_code(
 def test_the_words_of_an_entry_are_those_of_the_code() -> None:
     fields = SCHEMAS["Entry"]["properties"]["data"]["properties"]
     assert set(fields["reason"]["enum"]) == words(Reason, or_null=True)
-    assert set(fields["given_by"]["enum"]) == {webhooks_events.SELF, REPRESENTATIVE, None}
+    assert set(fields["given_by"]["enum"]) == {
+        webhooks_events.GIVEN_BY_PERSON,
+        REPRESENTATIVE,
+        None,
+    }
     assert set(fields["status"]["enum"]) == {ContactStatus.CONFIRMED, ContactStatus.REMOVED}
 
 
