@@ -88,16 +88,15 @@ class Links:
     def read(self, kind: Kind, token: str) -> str:
         """Return the uid in a token of this kind.
 
-        Raises LinkError for anything that `token` would not have returned, to the letter, but for
-        what a mail program has taken for a part of the link.
+        Raises LinkError for anything that `token` would not have returned, to the letter. What a
+        mail program has taken for a part of the link behind it is not looked at.
         """
-        token = token.rstrip(_GLUED)
-        shape = _TOKEN.fullmatch(token)
-        if shape is None:
+        shape = _TOKEN.match(token)
+        if shape is None or _LETTER.match(token, shape.end()):
             raise LinkError(_NOT_OURS)
         # Signed anew and compared as text, not decoded and verified: the last character of a
         # base64 text has spare bits, so that decoding would accept other spellings as well.
-        given, payload = token.encode(), shape[1].encode()
+        given, payload = shape[0].encode(), shape[1].encode()
         if not any(
             hmac.compare_digest(given, signer.sign(payload)) for signer in self._signers[kind]
         ):
@@ -148,8 +147,9 @@ def _base64url(octets: bytes) -> bytes:
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
-# What ends a sentence, a bracket or a quotation around a link; no token ends in any of them.
-_GLUED = ".,;:!?)]}>\"'»”’…"
+# A mail program glues a sign to a link (the end of a sentence, a bracket, an asterisk), and where a
+# token ends is known by its length. With a letter behind it, it is another text.
+_LETTER = re.compile(r"[^\W_]")
 
 _NOT_OURS = "this link is not one of ours, or a part of it is missing"
 

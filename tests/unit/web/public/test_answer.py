@@ -411,7 +411,24 @@ def test_a_late_yes_is_told_what_stands_and_signs_up_without_typing(
     assert SignUp.get().address == "anna@example.org"
 
 
-@pytest.mark.parametrize("glued", [".", ")", "%3E", "%5D,"])
+# Encoded as browsers send them.
+_GLUED = (
+    *(".", ")", "%3E", "%5D,", "*", "_", "-", "/", "=", "&", "%7C", "%20", "%C2%A0", "%E2%80%BA"),
+    *("%C2%BB", "%22", "'", ",", ";", "!", "?", "%2520", "&lang=nl"),
+)
+
+
+@pytest.mark.parametrize("kind", ["no", "me"])
+@pytest.mark.parametrize("glued", _GLUED)
+def test_every_link_of_a_mail_works_with_a_sign_behind_it(
+    pages: Pages, asked: Contact, glued: str, kind: Kind
+) -> None:
+    plain = pages.get(kind, asked.uid)
+    opened = pages.client.get(pages.path(kind, asked.uid) + glued)
+    assert (opened.status_code, heading_of(opened)) == (200, heading_of(plain))
+
+
+@pytest.mark.parametrize("glued", _GLUED)
 def test_a_link_with_a_sign_behind_it_works(pages: Pages, asked: Contact, glued: str) -> None:
     opened = pages.client.get(pages.path("yes", asked.uid) + glued)
     assert opened.status_code == 200
