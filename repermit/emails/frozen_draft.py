@@ -79,7 +79,8 @@ _FORMAT = 1
 class Draft:
     """A mail's wording with marks (⟦yes_url⟧) where contacts differ; enough to make the mail.
 
-    `phrases` are the variants of its sentences that depend on the contact, by name.
+    `phrases` are the variants of its sentences that depend on the contact, by name, and how it says
+    its deadline.
     `deadline` is aware UTC, None for a `confirm` or `receipt`.
     """
 

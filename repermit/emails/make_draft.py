@@ -28,6 +28,7 @@ from repermit.emails.template_engine import inline_styles, render, render_own
 from repermit.emails.wording_validation import check_wording, text_to_html
 from repermit.i18n.catalogues import translations
 from repermit.i18n.dates import (
+    earlier_moments_in_words,
     longest_short_day,
     moment_in_words,
     short_day_in_words,
@@ -172,27 +173,48 @@ def draft_from_templates(
 
 def replace_deadline(draft: Draft, deadline: datetime) -> Draft:
     """Replace the deadline (aware UTC) of a frozen wording, and leave all else."""
+    if draft.deadline is None:
+        return replace(draft, deadline=deadline)
+    language, zone = draft.language, draft.zone_info
+    after = _word_deadline(deadline, language, zone)
+    earlier = _list_deadline_words(draft, draft.deadline)
     subject, text, html = draft.subject, draft.text, draft.html
     # The whole moment first, since the short one may stand within it.
-    for in_words in (moment_in_words, short_moment_in_words):
-        before, after = (
-            in_words(moment, language=draft.language, zone=draft.zone_info)
-            for moment in (draft.deadline or deadline, deadline)
-        )
-        subject, text, html = (
-            _replace_words(words, before, after) for words in (subject, text, html)
-        )
-    before, after = (
-        to_one_line(short_day_in_words(moment, language=draft.language, zone=draft.zone_info))
-        for moment in (draft.deadline or deadline, deadline)
-    )
+    for name in ("deadline", "short_deadline"):
+        for before in earlier:
+            subject, text, html = (
+                _replace_words(words, before[name], after[name]) for words in (subject, text, html)
+            )
+    day_before, day_after = (to_one_line(words["day"]) for words in (earlier[0], after))
     # A list may be named for a day; that of the deadline stands behind its name.
-    if subject.count(before) > draft.mailing_list.name.count(before):
-        head, _, rest = subject.rpartition(before)
-        subject = f"{head}{after}{rest}"
+    if subject.count(day_before) > draft.mailing_list.name.count(day_before):
+        head, _, rest = subject.rpartition(day_before)
+        subject = f"{head}{day_after}{rest}"
         for end in ("</title>", '"'):
-            html = html.replace(f"{before}{rest}{end}", f"{after}{rest}{end}")
-    return replace(draft, deadline=deadline, subject=subject, text=text, html=html)
+            html = html.replace(f"{day_before}{rest}{end}", f"{day_after}{rest}{end}")
+    phrases = {**draft.phrases, **after}
+    return replace(draft, deadline=deadline, subject=subject, text=text, html=html, phrases=phrases)
+
+
+def _word_deadline(deadline: datetime, language: str, zone: ZoneInfo) -> dict[str, str]:
+    return {
+        "deadline": moment_in_words(deadline, language=language, zone=zone),
+        "short_deadline": short_moment_in_words(deadline, language=language, zone=zone),
+        "day": short_day_in_words(deadline, language=language, zone=zone),
+    }
+
+
+def _list_deadline_words(draft: Draft, deadline: datetime) -> list[dict[str, str]]:
+    """Return how a wording may say its deadline: as it was frozen, whatever dates look like now.
+
+    Wordings of before November 2026 do not say how.
+    """
+    language, zone = draft.language, draft.zone_info
+    now = _word_deadline(deadline, language, zone)
+    if now.keys() <= draft.phrases.keys():
+        return [{name: draft.phrases[name] for name in now}]
+    whole, short = earlier_moments_in_words(deadline, language=language, zone=zone)
+    return [now, now | {"deadline": whole, "short_deadline": short}]
 
 
 def _replace_words(text: str, before: str, after: str) -> str:
@@ -216,12 +238,8 @@ def _draft_asking(
     known = make_common_fields(organisation, mailing_list, language) | word_ask(
         mailing_list, language
     )
-    known |= {
-        "deadline": moment_in_words(deadline, language=language, zone=zone),
-        "short_deadline": short_moment_in_words(deadline, language=language, zone=zone),
-        "day": short_day_in_words(deadline, language=language, zone=zone),
-        "longest_day": longest_short_day(language),
-    }
+    deadline_words = _word_deadline(deadline, language, zone)
+    known |= deadline_words | {"longest_day": longest_short_day(language)}
     known["preview"] = word_preview(kind, known, language)
     return draft_from_templates(
         kind,
@@ -233,7 +251,7 @@ def _draft_asking(
         language=language,
         deadline=deadline,
         own=own,
-        phrases=word_phrases(language),
+        phrases=word_phrases(language) | deadline_words,
     )
 
 

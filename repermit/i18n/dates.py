@@ -67,6 +67,31 @@ def longest_short_day(language: str) -> str:
     return max((short_day_in_words(day, language=language, zone=zone) for day in year), key=len)
 
 
+def earlier_moments_in_words(moment: datetime, *, language: str, zone: ZoneInfo) -> tuple[str, str]:
+    """Return the whole moment and the short one, as mails had them in earlier patterns."""
+    whole = moment_in_words(moment, language=language, zone=zone)
+    short = short_moment_in_words(moment, language=language, zone=zone)
+    if language not in _EARLIER_PATTERNS:
+        return whole, short
+    local = moment.astimezone(zone)
+    clock = f"{local:%H:%M}" if local.time() != time() else "24:00"
+    day, year = _EARLIER_PATTERNS[language]
+    earlier = f"{_written(_ending_day(local), day + year, language)}, {clock}"
+    return earlier, earlier if short == whole else _written(_ending_day(local), day, language)
+
+
+# Until November 2026: of a day without its year, and what the year added. A time stood behind a
+# comma.
+_EARLIER_PATTERNS = {
+    "el": ("EEEE d MMMM", " y"),
+    "es": ("EEEE, d 'de' MMMM", " 'de' y"),
+    "hr": ("EEEE, d. MMMM", " y."),
+    "it": ("EEEE d MMMM", " y"),
+    "pt": ("EEEE, d 'de' MMMM", " 'de' y"),
+    "ro": ("EEEE, d MMMM", " y"),
+}
+
+
 def _ending_day(local: datetime) -> datetime:
     return local - timedelta(days=1) if local.time() == time() else local
 

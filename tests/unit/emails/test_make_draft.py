@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,6 +14,7 @@ from repermit.emails.mail_values import OwnWording
 from repermit.emails.make_draft import replace_deadline
 from repermit.errors import AddressError, WordingError
 from repermit.i18n.catalogues import languages, translations
+from repermit.i18n.dates import earlier_moments_in_words
 from repermit.package_files import asset
 from tests.support.mail_builders import (
     DEADLINE,
@@ -275,6 +278,89 @@ def test_a_subject_has_the_last_day_where_there_is_room(length: int) -> None:
     subject = make_ask(mailing_list=make_facts(name="x" * length)).subject
     assert len(subject) < 60
     assert subject.endswith("? T/m 22 dec") is (length < 20)
+
+
+def _freeze_earlier(draft: Draft, patterns: Mapping[str, tuple[str, str]]) -> Draft:
+    """Return a draft as an earlier version froze it, which did not keep how it says its deadline.
+
+    `patterns` give, by the name of a field, what stands there now and what stood there then.
+    """
+    names = ("deadline", "short_deadline", "day")
+    phrases = {name: words for name, words in draft.phrases.items() if name not in names}
+    text, html = draft.text, draft.html
+    for now, earlier in patterns.values():
+        text, html = (words.replace(now, earlier) for words in (text, html))
+    return replace(draft, text=text, html=html, phrases=phrases)
+
+
+@pytest.mark.parametrize(
+    ("deadline", "whole", "short"),
+    [
+        (
+            datetime(2026, 12, 27, 23, tzinfo=UTC),
+            "nedjelja, 27. prosinca 2026., 24:00",
+            "nedjelja, 27. prosinca",
+        ),
+        (
+            datetime(2026, 12, 27, 22, 59, tzinfo=UTC),
+            "nedjelja, 27. prosinca 2026., 23:59",
+            "nedjelja, 27. prosinca",
+        ),
+        (
+            datetime(2026, 12, 27, 11, tzinfo=UTC),
+            "nedjelja, 27. prosinca 2026., 12:00",
+            "nedjelja, 27. prosinca 2026., 12:00",
+        ),
+    ],
+)
+def test_a_deadline_in_the_words_of_an_earlier_version_is_replaced_too(
+    deadline: datetime, whole: str, short: str
+) -> None:
+    draft = make_ask(language="hr", deadline=deadline)
+    known = draft.phrases
+    earlier = _freeze_earlier(
+        draft,
+        {
+            "deadline": (known["deadline"], whole),
+            "short_deadline": (known["short_deadline"], short),
+        },
+    )
+    assert whole in earlier.text
+    assert f"do {short}" in earlier.text
+    later = deadline + timedelta(days=45)
+    assert replace_deadline(earlier, later) == make_ask(language="hr", deadline=later)
+
+
+@pytest.mark.everyday("[hr]", "[pt]")
+@pytest.mark.parametrize("language", languages())
+def test_a_wording_of_an_earlier_version_is_replaced_in_every_language(language: str) -> None:
+    deadline = datetime(2026, 6, 30, 22, tzinfo=UTC)
+    first = deadline + timedelta(days=1)
+    for earlier_deadline in (deadline, first, first + timedelta(hours=11)):
+        draft = make_ask(language=language, deadline=earlier_deadline)
+        words = earlier_moments_in_words(earlier_deadline, language=language, zone=draft.zone_info)
+        names = ("deadline", "short_deadline")
+        patterns = {
+            name: (draft.phrases[name], earlier) for name, earlier in zip(names, words, strict=True)
+        }
+        later = earlier_deadline + timedelta(days=40)
+        replaced = replace_deadline(_freeze_earlier(draft, patterns), later)
+        assert replaced == make_ask(language=language, deadline=later)
+
+
+def test_a_deadline_is_replaced_as_it_was_frozen_whatever_dates_look_like_now() -> None:
+    """A pattern may change with a catalogue, or with the data of the Unicode consortium."""
+    draft = make_ask()
+    frozen = {"deadline": "22-12-2026 te 24:00", "short_deadline": "22-12-2026", "day": "22/12"}
+    text, html, subject = draft.text, draft.html, draft.subject
+    for name, words in frozen.items():
+        now = draft.phrases[name]
+        text, html, subject = (one.replace(now, words) for one in (text, html, subject))
+    earlier = replace(
+        draft, text=text, html=html, subject=subject, phrases={**draft.phrases, **frozen}
+    )
+    assert "22/12" in earlier.subject
+    assert replace_deadline(earlier, LATER) == make_ask(deadline=LATER)
 
 
 def test_a_wording_without_a_deadline_gets_one_for_the_record_alone() -> None:
