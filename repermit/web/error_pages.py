@@ -71,7 +71,7 @@ def show_request_error(error: HTTPException) -> Response:
     if result_text.is_admin_request():
         response = result_text.show_error_page(code)
     else:
-        response = _make_page_in_all_languages(code, **_find_shared_facts())
+        response = _make_page_in_all_languages(code, **find_shared_facts())
     if code == _NOT_ALLOWED:
         # RFC 9110 §15.5.6: a 405 says what is allowed.
         response.headers.extend(
@@ -191,7 +191,7 @@ def _read_shared_facts() -> _SharedFacts:
     database = get_site().database
     if not database.is_closed() and database.is_connection_usable():
         try:
-            shared = _find_shared_facts()
+            shared = find_shared_facts()
             return {**shared, "language": _read_link_language() or shared["language"]}
         except peewee.PeeweeException as error:
             _log.warning("nothing is known of the reader: %s", type(error).__name__)
@@ -211,7 +211,7 @@ def _read_link_language() -> str:
     return catalogues.pick_language(contact.language if contact else "", otherwise="")
 
 
-def _find_shared_facts() -> _SharedFacts:
+def find_shared_facts() -> _SharedFacts:
     """Return the privacy statement and the language that all lists have in common, or "".
 
     Anybody sees this page, and where the statement of a sensitive list stands may tell what it is

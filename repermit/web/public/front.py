@@ -1,0 +1,25 @@
+"""The page at the root of this server: whose it is, for whoever types its address."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from repermit.package_files import LANGUAGES
+from repermit.web import error_pages
+from repermit.web.rendering import list_browser_languages, make_reader, render_page
+from repermit.web.request_context import get_site
+
+pages = Blueprint("front", __name__)
+
+
+@pages.get("/")
+def show() -> Response:
+    """Show who asks people here; it names no list, which may be a sensitive one."""
+    if not get_site().settings.organisation.name:
+        return error_pages.show_not_found()
+    shared = error_pages.find_shared_facts()
+    wanted = (*list_browser_languages(), shared["language"], LANGUAGES[0])
+    reader = make_reader(request.path, language=next(filter(None, wanted)))
+    response = render_page("front.html", reader, shared_privacy_url=shared["privacy_url"])
+    response.vary.add("Accept-Language")
+    return response
