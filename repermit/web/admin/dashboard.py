@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from flask import Blueprint, Response
+from flask_login import current_user
 from peewee import fn
 
+from repermit.accounts.user_info import Role
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import human_replies
 from repermit.db.models.campaigns import Campaign, Draft, latest_campaign
@@ -25,6 +27,7 @@ from repermit.web.admin.campaign_page import format_wait
 from repermit.web.admin.page_permissions import for_viewers
 from repermit.web.admin.rendering import gettext, ngettext, render_page
 from repermit.web.admin.result_text import translate_said
+from repermit.web.admin.setup_steps import list_setup_steps
 from repermit.web.request_context import get_arrival, get_site
 
 pages = Blueprint("dashboard", __name__, url_prefix="/admin")
@@ -72,6 +75,7 @@ def show() -> Response:
         "dashboard/show.html",
         standings=standings,
         waiting=[summary for standing in standings for summary in _list_pending(standing)],
+        setup=list_setup_steps() if current_user.role == Role.ADMIN else [],
         in_words=translate_said,
         fault=server_faults.read_last_fault()
         if any(summary.is_live for summary in standings)

@@ -28,6 +28,7 @@ from repermit.web.admin.rendering import (
     render_page,
 )
 from repermit.web.admin.result_text import make_sentence
+from repermit.web.admin.setup_steps import list_setup_steps
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def _list_missing(mailing_list: MailingList) -> list[str]:
 
 
 def _show_new_page(form: NewListForm, *, status: int = 200) -> Response:
-    return render_page("list_form/new.html", status=status, form=form)
+    return render_page("list_form/new.html", status=status, form=form, setup=list_setup_steps())
 
 
 def _show_page(

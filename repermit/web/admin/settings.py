@@ -40,6 +40,7 @@ from repermit.web.admin.setting_fields import (
     make_form,
     read_form,
 )
+from repermit.web.admin.setup_steps import find_next_step, list_setup_steps
 from repermit.web.request_context import get_arrival, get_file_settings, get_site
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ def _render_form(
         is_filled_in=is_filled_in,
         version=request.form.get("version", current_settings.version()),
         areas=list(group_findings(report)) if report else [],
+        next_step=None if form.errors or report else find_next_step(list_setup_steps(), form.page),
         has_test=form.page in {"mail", "bounces"},
         lists=list(MailingList.select().order_by(MailingList.name)) if is_mail else [],
     )

@@ -1,0 +1,78 @@
+"""What an installation needs before its first list: who asks, and through which mail server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from repermit.checks.settings import look_at_config
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.lists import MailingList
+from repermit.settings.definitions import PAGES, Origin
+from repermit.web.admin.check_findings import FindingText, describe_findings
+from repermit.web.admin.rendering import gettext, make_url
+from repermit.web.request_context import get_site
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetupStep:
+    """One page of settings: its name in addresses, its title, what it says or still lacks."""
+
+    page: str
+    title: str
+    text: str
+    is_done: bool
+
+    @property
+    def url(self) -> str:
+        """Return the address of its page."""
+        return make_url("settings.show_group", group=self.page)
+
+
+def list_setup_steps() -> list[SetupStep]:
+    """Return the steps, the done among them; none once a campaign has been launched."""
+    if Campaign.select().exists():
+        return []
+    settings = get_site().settings
+    (organisation,) = describe_findings(look_at_config(settings))
+    mail = settings.mail
+    is_chosen = settings.origins.get("mail.server", Origin.DEFAULT) is not Origin.DEFAULT
+    server = gettext("%(server)s, port %(port)s", server=mail.server, port=mail.port)
+    return [
+        SetupStep(
+            page="organisation",
+            title=gettext(PAGES["organisation"]),
+            text=_describe_organisation(organisation),
+            is_done=not organisation.place,
+        ),
+        SetupStep(
+            page="mail",
+            title=gettext(PAGES["mail"]),
+            text=server
+            if is_chosen
+            else gettext(
+                "None is chosen yet: mails would leave through this machine itself (%(server)s).",
+                server=server,
+            ),
+            is_done=is_chosen,
+        ),
+    ]
+
+
+def _describe_organisation(finding: FindingText) -> str:
+    return finding.found if finding.place else get_site().settings.organisation.name
+
+
+def find_next_step(steps: Sequence[SetupStep], page: str) -> tuple[str, str] | None:
+    """Return title and address of what comes after a page of settings while setting up.
+
+    None for a page that is no step or is not done, and where lists are there and nothing lacks.
+    """
+    missing = [step for step in steps if not step.is_done]
+    if page not in {step.page for step in steps} or page in {step.page for step in missing}:
+        return None
+    if missing:
+        return missing[0].title, missing[0].url
+    if MailingList.select().exists():
+        return None
+    return gettext("The first list"), make_url("list_form.show_new")
