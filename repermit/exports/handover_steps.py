@@ -7,15 +7,19 @@ help is named where it was found; for what has none, no page was.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 from repermit import package_files
+from repermit.contacts.counts import count_contacts
 from repermit.db.connection import Database
-from repermit.db.models.campaigns import Campaign, HandedOver
+from repermit.db.models.campaigns import Campaign, HandedOver, latest_campaign
+from repermit.db.models.lists import MailingList
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.exports.export_rows import Tool, What
+from repermit.exports.export_rows import Tool, What, count_erased
+from repermit.rules.consent import CampaignState, Status
 
 
 def steps(tool: str, what: str, *, slug: str = "LIST") -> tuple[str, ...]:
@@ -58,6 +62,52 @@ _NOT_DELETE = "{not_delete}"
 
 
 # --- Which steps of handing a campaign over are done. ---------------------------------------------
+
+
+ALL_REMOVED = "removed-all"
+"""The step that stands for all others of the removals, whichever tool it was; of no tool."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PendingHandover:
+    """How many people stay on a list, and how many are still to be taken off elsewhere."""
+
+    staying: int
+    removed: int
+
+
+def find_pending_handover(mailing_list: MailingList) -> PendingHandover | None:
+    """Return what is to be handed over once a list's latest campaign is over; None for nothing."""
+    campaign = latest_campaign(mailing_list)
+    if campaign is None or campaign.state not in _OVER or is_handed_over(campaign):
+        return None
+    counts = dict.fromkeys(Status, 0)
+    for (status, _), count in count_contacts(mailing_list).items():
+        counts[status] += count
+    removed = counts[Status.REMOVED] - count_erased(mailing_list)
+    if removed <= 0:
+        return None
+    staying = counts[Status.CONFIRMED] + counts[Status.CUSTOMER]
+    return PendingHandover(staying=staying, removed=removed)
+
+
+_OVER = (CampaignState.CLOSED, CampaignState.CANCELLED)
+
+
+def is_handed_over(campaign: Campaign) -> bool:
+    """Say whether the removals are ticked as a whole, or by every step of one tool."""
+    rows = HandedOver.select(HandedOver.tool, HandedOver.step).where(
+        HandedOver.campaign == campaign
+    )
+    done = {(row.tool, row.step) for row in rows}
+    return ("", ALL_REMOVED) in done or any(
+        steps <= done for steps in map(_removal_steps, Tool) if steps
+    )
+
+
+def _removal_steps(tool: Tool) -> set[tuple[str, str]]:
+    count = len(steps_on_page(tool, What.REMOVED))
+    return {(tool, f"{What.REMOVED}-{number}") for number in range(1, count + 1)}
 
 
 def ticks(campaign: Campaign, tool: str) -> Mapping[str, datetime]:

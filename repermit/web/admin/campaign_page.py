@@ -21,6 +21,7 @@ from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList, find_list
 from repermit.evidence import signed_checkpoint
 from repermit.expiry import downtime
+from repermit.exports.handover_steps import find_pending_handover
 from repermit.privacy import scheduled_erasure
 from repermit.reports import statistics
 from repermit.reports.statistics import Day, Figures
@@ -169,6 +170,7 @@ def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
         "fault": server_faults.read_last_fault()
         if campaign.state == CampaignState.SENDING
         else None,
+        "handover": find_pending_handover(mailing_list),
         "put_off": sum(server_faults.count_policy_refusals(mailing_list).values()),
         "replies": len(human_replies.waiting_replies(mailing_list)),
         "was_down": expiry_waits(downtime.measure_downtime(campaign, now)),

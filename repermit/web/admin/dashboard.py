@@ -19,13 +19,14 @@ from repermit.db.models.campaigns import Campaign, Draft, latest_campaign
 from repermit.db.models.imports import Upload
 from repermit.db.models.lists import MailingList
 from repermit.expiry import downtime
+from repermit.exports.handover_steps import find_pending_handover
 from repermit.reports import statistics
 from repermit.reports.statistics import Figures
 from repermit.rules.consent import CampaignState, PauseReason, Status, expiry_waits
 from repermit.sending import in_doubt, server_faults
 from repermit.web.admin.campaign_page import format_wait
 from repermit.web.admin.page_permissions import for_viewers
-from repermit.web.admin.rendering import gettext, ngettext, render_page
+from repermit.web.admin.rendering import format_number, gettext, ngettext, render_page
 from repermit.web.admin.result_text import translate_said
 from repermit.web.admin.setup_steps import list_setup_steps
 from repermit.web.request_context import get_arrival, get_site
@@ -165,6 +166,14 @@ def _list_open_questions(standing: ListSummary) -> Iterator[tuple[str, str]]:
 
 def _list_unfinished(standing: ListSummary) -> Iterator[tuple[str, str]]:
     """Yield what was begun and not brought to its end."""
+    if handover := find_pending_handover(standing.mailing_list):
+        said = ngettext(
+            "%(staying)s stay, one is to be taken off elsewhere: hand over now.",
+            "%(staying)s stay, %(count)s are to be taken off elsewhere: hand over now.",
+            handover.removed,
+            staying=format_number(handover.staying),
+        )
+        yield said, "exports.show"
     files = Upload.select().where(Upload.list == standing.mailing_list).count()
     if files:
         yield gettext("A file was handed in and not taken in yet."), "imports.show"

@@ -17,6 +17,7 @@ from repermit.exports import export_rows, handover_steps, reconcile
 from repermit.exports.export_rows import Format, Tool, What
 from repermit.exports.reconcile import Reconciled
 from repermit.imports import uploads
+from repermit.rules.consent import CampaignState
 from repermit.web.admin import import_preview
 from repermit.web.admin.campaign_page import list_due_erasures
 from repermit.web.admin.current_user import get_actor, note_access
@@ -64,8 +65,17 @@ def _show_page(
         files=files,
         campaign=campaign,
         due=list_due_erasures(mailing_list),
+        whole=_make_whole_step(campaign),
         wrong=wrong,
     )
+
+
+def _make_whole_step(campaign: Campaign | None) -> dict[str, Any]:
+    """Return the step that stands for all of the removals; {} while nothing is over."""
+    if campaign is None or CampaignState(campaign.state).is_live:
+        return {}
+    step = handover_steps.ALL_REMOVED
+    return {"step": step, "at": handover_steps.ticks(campaign, "").get(step)}
 
 
 def _make_export_fields(
@@ -135,7 +145,7 @@ def mark_step_done(slug: str) -> AnyResponse:
         given.get("tool", ""),
         given.get("step", ""),
     )
-    if campaign is None or tool not in tuple(Tool) or step not in _list_step_names(tool):
+    if campaign is None or step not in _list_step_names(tool):
         abort(400)
     handover_steps.set_tick(
         get_site().database,
@@ -146,10 +156,13 @@ def mark_step_done(slug: str) -> AnyResponse:
         now=get_arrival(),
         actor=get_actor(),
     )
-    return redirect_to("exports.show", slug=slug, tool=tool, _anchor=step)
+    return redirect_to("exports.show", slug=slug, tool=tool or None, _anchor=step)
 
 
 def _list_step_names(tool: str) -> set[str]:
+    """Return the steps of a tool, of none the one that stands for all; none of an unknown one."""
+    if tool not in tuple(Tool):
+        return set() if tool else {handover_steps.ALL_REMOVED}
     return {
         f"{what}-{n}"
         for what in What

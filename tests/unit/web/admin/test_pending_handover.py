@@ -1,0 +1,103 @@
+"""After the deadline: what is to be handed over is said until it is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.db.connection import Database
+from repermit.db.models.campaigns import HandedOver
+from repermit.db.models.lists import MailingList
+from repermit.exports import handover_steps
+from repermit.exports.export_rows import Tool, What
+from repermit.rules.consent import CampaignState, Reason, Status
+from tests.support.admin_pages import admin_client, post, viewer_client, words_at
+from tests.support.builders import NOW, make_campaign, make_contact, make_removed
+from tests.support.public_pages import Pages
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+LIST, FILES = "/admin/lists/news/", "/admin/lists/news/handover/"
+ON_PAGE = "Hand over now 1 stay, 2 are to be taken off elsewhere."
+ON_DASHBOARD = "1 stay, 2 are to be taken off elsewhere: hand over now."
+
+
+@pytest.fixture
+def over(database: Database, mailing_list: MailingList) -> None:
+    """Let a campaign be closed with one who stays and two who were taken off."""
+    make_campaign(database, mailing_list, state=CampaignState.CLOSED, closed_at=NOW)
+    make_contact(database, mailing_list, status=Status.CONFIRMED)
+    make_removed(database, mailing_list, reason=Reason.NO)
+    make_removed(database, mailing_list, reason=Reason.NO_RESPONSE)
+
+
+@pytest.fixture
+def client(pages: Pages) -> FlaskClient:
+    return admin_client(pages)
+
+
+@pytest.mark.usefixtures("over")
+def test_it_is_said_on_the_campaigns_page_and_under_what_waits(client: FlaskClient) -> None:
+    assert ON_PAGE in words_at(client, LIST)
+    assert ON_DASHBOARD in words_at(client, "/admin/")
+    assert f'<a class="button" href="{FILES}">' in client.get(LIST).text
+
+
+@pytest.mark.usefixtures("over")
+def test_once_done_it_is_said_no_more_and_can_be_taken_back(
+    client: FlaskClient, database: Database
+) -> None:
+    step = {"tool": "", "step": handover_steps.ALL_REMOVED}
+    assert "All of them are taken off elsewhere" in words_at(client, FILES)
+    assert post(client, f"{FILES}tick", **step, done="yes").status_code == 303
+    assert "All of them were taken off elsewhere: " in words_at(client, FILES)
+    assert "whom to take off" in words_at(client, "/admin/lists/news/papers/report")
+    assert "Hand over now" not in words_at(client, LIST)
+    assert ON_DASHBOARD not in words_at(client, "/admin/")
+    assert post(client, f"{FILES}tick", **step, done="no").status_code == 303
+    assert ON_PAGE in words_at(client, LIST)
+    assert not HandedOver.select().exists()
+
+
+@pytest.mark.usefixtures("over")
+def test_all_steps_of_one_tool_are_the_whole(client: FlaskClient) -> None:
+    count = len(handover_steps.steps_on_page(Tool.LAPOSTA, What.REMOVED))
+    for number in range(1, count + 1):
+        assert ON_PAGE in words_at(client, LIST)
+        post(client, f"{FILES}tick", tool="laposta", step=f"removed-{number}", done="yes")
+    assert "Hand over now" not in words_at(client, LIST)
+
+
+@pytest.mark.usefixtures("over")
+def test_a_viewer_reads_it_without_a_way_to_the_files(pages: Pages) -> None:
+    viewer = viewer_client(pages)
+    assert ON_PAGE in words_at(viewer, LIST)
+    assert FILES not in viewer.get(LIST).text
+
+
+def test_while_a_campaign_is_under_way_it_is_not_said(
+    client: FlaskClient, database: Database, mailing_list: MailingList
+) -> None:
+    make_campaign(database, mailing_list)
+    make_removed(database, mailing_list, reason=Reason.NO)
+    assert "Hand over now" not in words_at(client, LIST)
+    assert "All of them are taken off elsewhere" not in words_at(client, FILES)
+
+
+def test_with_nobody_to_take_off_it_is_not_said(
+    client: FlaskClient, database: Database, mailing_list: MailingList
+) -> None:
+    make_campaign(database, mailing_list, state=CampaignState.CLOSED, closed_at=NOW)
+    make_contact(database, mailing_list, status=Status.CONFIRMED)
+    assert "Hand over now" not in words_at(client, LIST)
+
+
+def test_a_step_of_no_tool_is_refused(
+    client: FlaskClient, database: Database, mailing_list: MailingList
+) -> None:
+    make_campaign(database, mailing_list, state=CampaignState.CLOSED, closed_at=NOW)
+    for tool, step in (("", "removed-1"), ("laposta", "removed-all"), ("other", "removed-all")):
+        answer = post(client, f"{FILES}tick", tool=tool, step=step, done="yes")
+        assert answer.status_code == 400
