@@ -78,10 +78,18 @@ def told_by(entries: Iterable[Mapping[str, Any]]) -> tuple[Said, ...]:
         Said(
             at=one["entry"]["at"],
             event=one["entry"]["event"],
-            told=one["parts"].get("consent", {}).get("content", {}),
+            told=_without_nulls(one["parts"].get("consent", {}).get("content", {})),
         )
         for one in entries
     )
+
+
+def _without_nulls(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a content in which what is null is absent, and under `unseen` too."""
+    told = {name: value for name, value in content.items() if value is not None}
+    if isinstance(unseen := told.get("unseen"), dict):
+        told["unseen"] = _without_nulls(unseen)
+    return told
 
 
 def digests_named(entries: Iterable[Mapping[str, Any]]) -> set[str]:

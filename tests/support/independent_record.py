@@ -30,7 +30,11 @@ def record_of(said: Told) -> Told:
 
 
 def told(one: Told, part: str) -> Told:
-    return dict(one["parts"].get(part, {}).get("content", {}))
+    return without_nulls(one["parts"].get(part, {}).get("content", {}))
+
+
+def without_nulls(content: Told) -> Told:
+    return {name: value for name, value in content.items() if value is not None}
 
 
 def terms_of(entries: list[tuple[str, str, Told]]) -> Told:
@@ -41,7 +45,7 @@ def terms_of(entries: list[tuple[str, str, Told]]) -> Told:
 
 
 def processing_of(said: Told, terms: Told) -> Told:
-    about, sensitive = terms.get("unseen", terms), bool(terms.get("sensitive"))
+    about, sensitive = without_nulls(terms.get("unseen", terms)), bool(terms.get("sensitive"))
     notice: Told = {"uri": about.get("privacy_url", "")}
     notice |= {"shown": False} if "unseen" in terms else {}
     for name, key in (("mail", "mail_wording"), ("page", "page_wording"), ("form", "wording")):

@@ -17,7 +17,7 @@ FORMATS = {
     "repermit-proof/2": {"last", "consistency", "key", "timestamps"},
 }
 PARTS = ("consent", "person", "trace")
-AT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00"
+AT = r"(?a)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00"
 SAID = {
     "confirmed": {"answer": {"yes"}, "basis": {"answer", "sign_up", "imported", "thin"}},
     "customer": {"basis": {"customer"}},
@@ -26,8 +26,10 @@ SAID = {
 TEXTS = (
     "answer method reason basis by file purpose note proof given_by arrived_at left_at at basis_at "
     "asked_at asked_again_at reminded_at deadline requested_at confirmed_at address name source "
-    "since mail_wording page_wording wording attest"
+    "since list_name frequency privacy_url language status imported_at "
+    "mail_wording page_wording wording attest"
 ).split()
+UNSEEN = ("frequency", "privacy_url", "language")
 WORDS = "mail_wording page_wording wording attest".split()
 text_of = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
@@ -102,19 +104,23 @@ def shaped(proof: dict[str, Any]) -> None:
         need(all(type(head[one]) is str for one in ("event", "list", "actor")), "texts")
     need(set(seal["parts"]) == {"consent"}, "the seal's one part")
     need(seal["entry"]["person"] == seal["entry"]["trace"] == "", "the seal's one part")
-    latest = datetime.fromisoformat(seal["entry"]["at"]) + timedelta(days=1)
+    sealed = datetime.fromisoformat(seal["entry"]["at"])
     last_seq = 0
     for one in said["entries"]:
         head, told = one["entry"], one["parts"].get("consent", {}).get("content", {})
-        need(datetime.fromisoformat(head["at"]) <= latest, "an entry later than the seal")
+        after = datetime.fromisoformat(head["at"]) - sealed
+        need(after <= timedelta(days=1), "an entry later than the seal")
         need(last_seq < head["seq"] < seal["entry"]["seq"], "order")
         last_seq = head["seq"]
         for name, values in SAID.get(head["event"], {}).items():
             need(told.get(name) in {None, "", *values}, "what an event cannot say")
     for part in [part for one in [*said["entries"], seal] for part in one["parts"].values()]:
         told = part["content"]
-        need(type(told) is dict and type(told.get("unseen", {})) is dict, "a part")
+        need(type(told) is dict and type(told.get("sensitive")) in {bool, type(None)}, "a part")
         need(all(told.get(one) is None or type(told[one]) is str for one in TEXTS), "texts")
+        unseen = told.get("unseen", {"purpose": ""})
+        need(type(unseen["purpose"]) is str, "what the list was for")
+        need(all(type(unseen.get(one, "")) in {str, type(None)} for one in UNSEEN), "texts")
 
 
 def number(text: str) -> int:
@@ -157,7 +163,7 @@ def check(octets: bytes, *, keys: Iterable[str] = (), ca_file: str = "") -> Chec
     need(seal["entry"]["event"] == "proved" and seal["entry"]["list"] == said["list"], "the seal")
     link = sha256(unhex(proof["previous"]) + leaf_of(last)).hexdigest()
     need(top == {"seq": last["entry"]["seq"], "hash": link, "root": top["root"]}, "the checkpoint")
-    need(said["record"] == independent_record.record_of(said), "the record")
+    need(text_of(said["record"]) == text_of(independent_record.record_of(said)), "the record")
     if "key" in proof:
         independent_signatures.verify_note(note, top, proof["key"])
     signers = [one for one in keys if signed_by(note, top, one)]

@@ -9,11 +9,12 @@ from typing import Any
 
 from repermit.errors import Refused
 from repermit.evidence.entries import PARTS
+from repermit.evidence.proof_file import WORDINGS
 from repermit.i18n.lazy_text import Said
 
 _SUBJECT = re.compile(r"[0-9a-f]{32}")
 _HASH = re.compile(r"[0-9a-f]{64}")
-_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
+_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,15}")
 _LARGEST = 2**53 - 1
 _SHOWN = 40
@@ -25,6 +26,17 @@ _SAID = {
     "removed": {"answer": {"no"}},
 }
 """What the part `consent` may say of an event, where it says it."""
+
+_TEXTS = (
+    *("answer", "method", "reason", "basis", "by", "file", "purpose", "note", "proof", "given_by"),
+    *("arrived_at", "left_at", "at", "basis_at", "asked_at", "asked_again_at", "reminded_at"),
+    *("deadline", "requested_at", "confirmed_at", "imported_at", "address", "name", "source"),
+    *("since", "list_name", "frequency", "privacy_url", "language", "status"),
+    *WORDINGS,
+)
+"""The names in a part that the record is made from or that are shown in words: texts, if there."""
+
+_OF_UNSEEN = ("frequency", "privacy_url", "language")
 
 
 def shape_faults(document: Mapping[str, Any]) -> Iterator[Said]:
@@ -44,10 +56,10 @@ def shape_faults(document: Mapping[str, Any]) -> Iterator[Said]:
     _require(seal["entry"]["person"] == seal["entry"]["trace"] == "")
     for path in document["paths"].values():
         _require(isinstance(path, list))
-    latest = _moment(seal["entry"]) + _AFTER_SEAL
+    sealed = _moment(seal["entry"])
     for one in statement["entries"]:
         seq = str(one["entry"]["seq"])
-        if _moment(one["entry"]) > latest:
+        if _moment(one["entry"]) - sealed > _AFTER_SEAL:
             yield Said("entry %(seq)s has a later time than the proof's own", seq=seq)
         if not _fits(one):
             yield Said("entry %(seq)s says what its event cannot", seq=seq)
@@ -61,6 +73,18 @@ def read_number(text: str) -> int:
     if not _NUMBER.fullmatch(text) or abs(int(text)) > _LARGEST:
         raise Refused("%(number)s is no number that a proof may have", number=text[:_SHOWN])
     return int(text)
+
+
+def require_content(content: Any) -> None:
+    """Raise TypeError or AttributeError unless a part is an object with texts where there must be.
+
+    `null` says what absence says.
+    """
+    _require(all(isinstance(content.get(name), str | None) for name in _TEXTS))
+    _require(isinstance(content.get("sensitive"), bool | None))
+    if "unseen" in content:
+        _require(isinstance(content["unseen"]["purpose"], str))
+        _require(all(isinstance(content["unseen"].get(name), str | None) for name in _OF_UNSEEN))
 
 
 def _require(holds: object) -> None:

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import io
 import json
+import re
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from repermit.privacy import make_proof
 from repermit.rules.consent import Answer, Basis
 from tests.support import independent_record, independent_signatures, independent_verifier
 from tests.support.builders import NOW, make_asked, make_campaign, make_list, make_settings
+from tests.support.javascript_verifier import SCRIPT
 from tests.support.public_pages import freeze_wording
 from tests.support.published_schemas import problems_of
 
@@ -142,6 +144,17 @@ def test_the_independent_verifier_is_short_and_knows_nothing_of_us() -> None:
         )
     }
     assert imported - {"tests"} <= sys.stdlib_module_names
+
+
+def test_the_verifier_in_javascript_imports_nothing_but_node() -> None:
+    scripts = [SCRIPT, SCRIPT.with_name("independent_record.mjs")]
+    imported = {
+        name
+        for script in scripts
+        for name in re.findall(r'^import .* from "(.*)";$', script.read_text("utf-8"), re.MULTILINE)
+    }
+    own = {name for name in imported if not name.startswith("node:")}
+    assert (own, len(imported) > 3) == ({"./independent_record.mjs"}, True)
 
 
 def says_the_same(octets: bytes, changed: bytes) -> bool:

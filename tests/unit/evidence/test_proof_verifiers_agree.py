@@ -1,4 +1,4 @@
-"""`verify` and the independent verifier, written from the document alone, agree on any proof."""
+"""`verify` and two independent verifiers, written from the document alone, agree on any proof."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from repermit.privacy import make_proof
 from repermit.rules.consent import Answer, Basis
 from tests.support import independent_verifier
 from tests.support.builders import NOW, make_asked, make_campaign, make_list, make_settings
+from tests.support.javascript_verifier import JavaScriptVerifier, running_verifier
 from tests.support.public_pages import freeze_wording
 from tests.support.timestamp_authority import Authority
 
@@ -44,6 +45,12 @@ Document = dict[str, Any]
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def javascript() -> Iterator[JavaScriptVerifier]:
+    with running_verifier() as verifier:
+        yield verifier
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +119,7 @@ def own_check(document: Document) -> bool:
     return not proof.check_proof(json.dumps(document).encode()).faults
 
 
-def independent_check(document: Document, **known: Any) -> bool:
+def python_check(document: Document, **known: Any) -> bool:
     try:
         independent_verifier.check(json.dumps(document).encode(), **known)
     except (ValueError, LookupError, TypeError, AttributeError):
@@ -120,59 +127,186 @@ def independent_check(document: Document, **known: Any) -> bool:
     return True
 
 
+def verdicts(document: Document, javascript: JavaScriptVerifier, **known: Any) -> tuple[bool, bool]:
+    """Return what the verifiers in Python and in JavaScript say."""
+    other = javascript.check(json.dumps(document).encode(), **known)
+    return python_check(document, **known), other["holds"]
+
+
 def test_true_proofs_hold_with_their_key_and_authority(
-    made: list[Document], authority: Authority
+    made: list[Document], authority: Authority, javascript: JavaScriptVerifier
 ) -> None:
     for document in made:
         assert own_check(document)
-        found = independent_verifier.check(
-            json.dumps(document).encode(), keys=[str(KEY)], ca_file=str(authority.ca_file)
-        )
+        octets, ca_file = json.dumps(document).encode(), str(authority.ca_file)
+        found = independent_verifier.check(octets, keys=[str(KEY)], ca_file=ca_file)
         assert found.signers == [str(KEY)]
-        own = stamps_of(document, read_authorities(str(authority.ca_file)))
+        own = stamps_of(document, read_authorities(ca_file))
         assert found.stamps == [(one.seq, one.at) for one in own]
+        assert javascript.check(octets, keys=[str(KEY)], ca_file=ca_file) == {
+            "holds": True,
+            "signers": [str(KEY)],
+            "stamps": [[one.seq, one.at.isoformat(timespec="microseconds")] for one in own],
+        }
     assert [len(one["timestamps"]) for one in made] == [2, 1]
 
 
 def test_another_key_and_another_authority_are_refused(
-    made: list[Document], tmp_path: Path
+    made: list[Document], tmp_path: Path, javascript: JavaScriptVerifier
 ) -> None:
     other = Authority(tmp_path / "other")
     stranger = signed_checkpoint.own_key(replace(SIGNING, evidence_key=bytes(32)))
     assert stranger
     for document in made:
-        assert not independent_check(document, keys=[str(stranger)])
+        assert verdicts(document, javascript, keys=[str(stranger)]) == (False, False)
         assert not signatures.signers(document, [stranger])
-        assert not independent_check(document, ca_file=str(other.ca_file))
+        assert verdicts(document, javascript, ca_file=str(other.ca_file)) == (False, False)
         with pytest.raises(ValueError, match="unable to get local issuer"):
             stamps_of(document, read_authorities(str(other.ca_file)))
 
 
 def test_a_token_over_another_checkpoint_is_refused(
-    made: list[Document], authority: Authority
+    made: list[Document], authority: Authority, javascript: JavaScriptVerifier
 ) -> None:
     first, second = made[0]["timestamps"]
     for reply in (second["reply"], timestamps.encode(authority.reply_over(second["note"]))):
         document = json.loads(json.dumps(made[0]))
         document["timestamps"][0] = {**first, "reply": reply}
-        assert (own_check(document), independent_check(document)) == (False, False)
+        assert not own_check(document)
+        assert verdicts(document, javascript) == (False, False)
 
 
-def test_a_fabricated_proof_holds_by_itself_and_under_no_known_key(made: list[Document]) -> None:
+def test_a_fabricated_proof_holds_by_itself_and_under_no_known_key(
+    made: list[Document], javascript: JavaScriptVerifier
+) -> None:
     forger = replace(SIGNING, evidence_key=bytes(32))
     document = sealed_anew(json.loads(json.dumps(made[0])), forger)
-    assert (own_check(document), independent_check(document)) == (True, True)
+    assert own_check(document)
+    assert verdicts(document, javascript) == (True, True)
     assert KEY
-    assert not independent_check(document, keys=[str(KEY)])
+    assert verdicts(document, javascript, keys=[str(KEY)]) == (False, False)
     assert not signatures.signers(document, [KEY])
+
+
+# --- What only whoever seals anew can write, and no verifier may take. ----------------------------
+
+
+def _contradict(statement: Document) -> None:
+    first_consent(statement)["basis"] = "customer"
+
+
+def _say_no(statement: Document) -> None:
+    first_consent(statement)["answer"] = "no"
+
+
+def _come_later(statement: Document) -> None:
+    statement["entries"][0]["entry"]["at"] = "2031-01-01T00:00:00.000000+00:00"
+
+
+def _come_never(statement: Document) -> None:
+    statement["entries"][0]["entry"]["at"] = "2026-02-30T00:00:00.000000+00:00"
+
+
+def _say_twice(statement: Document) -> None:
+    first_consent(statement)["sensitive"] = "yes"
+
+
+def _speak_no_language(statement: Document) -> None:
+    first_consent(statement)["language"] = 7
+
+
+def _tell_no_purpose(statement: Document) -> None:
+    first_consent(statement)["unseen"] = {}
+
+
+def first_consent(statement: Document) -> Document:
+    confirmed = next(one for one in statement["entries"] if one["entry"]["event"] == "confirmed")
+    content: Document = confirmed["parts"]["consent"]["content"]
+    return content
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _contradict,
+        _say_no,
+        _come_later,
+        _come_never,
+        _say_twice,
+        _speak_no_language,
+        _tell_no_purpose,
+    ],
+)
+def test_what_contradicts_itself_is_refused_though_it_is_sealed(
+    made: list[Document], javascript: JavaScriptVerifier, change: Any
+) -> None:
+    document = json.loads(json.dumps(made[0]))
+    change(document["statement"])
+    sealed_anew(document, SIGNING)
+    assert not own_check(document)
+    assert verdicts(document, javascript) == (False, False)
+
+
+def test_a_number_in_the_place_of_a_truth_value_is_refused(
+    made: list[Document], javascript: JavaScriptVerifier
+) -> None:
+    document = json.loads(json.dumps(made[0]))
+    purposes = document["statement"]["record"]["processing"]["purposes"]
+    purposes[0]["pii_information"][0]["pii_optional"] = 0
+    sealed_anew(document, SIGNING, remake=False)
+    assert not own_check(document)
+    assert verdicts(document, javascript) == (False, False)
+
+
+def test_a_seal_at_the_end_of_all_times_is_no_error(
+    made: list[Document], javascript: JavaScriptVerifier
+) -> None:
+    document = json.loads(json.dumps(made[0]))
+    document["seal"]["entry"]["at"] = "9999-12-31T23:59:59.999999+00:00"
+    sealed_anew(document, SIGNING)
+    assert own_check(document)
+    assert verdicts(document, javascript) == (True, True)
+
+
+def test_null_says_what_absence_says(made: list[Document], javascript: JavaScriptVerifier) -> None:
+    document = json.loads(json.dumps(made[0]))
+    before = document["statement"]["record"]
+    first_consent(document["statement"]).update(
+        dict.fromkeys(("by", "imported_at", "status", "note"))
+    )
+    sealed_anew(document, SIGNING)
+    assert document["statement"]["record"] == before
+    first_consent(document["statement"]).update(dict.fromkeys(("list_name", "method")))
+    sealed_anew(document, SIGNING)
+    assert document["statement"]["record"] != before
+    assert own_check(document)
+    assert verdicts(document, javascript) == (True, True)
 
 
 # --- Mutants. -------------------------------------------------------------------------------------
 
 VALUES: tuple[Any, ...] = (
+    *("2026-02-30T00:00:00.000000+00:00", "9999-12-31T23:59:59.999999+00:00", {"purpose": "x"}),
     *("", "x", "no", "yes", "customer", "imported", "confirmed", "removed", "page", "not_pressed"),
     *(None, True, False, 0, 1, -1, 2**53, 1.5, [], {}, "2031-01-01T00:00:00.000000+00:00"),
     *("2019-01-01T00:00:00.000000+00:00", "2026-03-02T09:00:00+00:00", "0" * 64, "0" * 32),
+)
+
+
+NAMES = (
+    *(
+        "more",
+        "note",
+        "unseen",
+        "purpose",
+        "basis",
+        "by",
+        "sensitive",
+        "status",
+        "method",
+        "reason",
+    ),
+    *("list_name", "frequency", "imported_at", "given_by", "asked_at", "deadline", "language"),
 )
 
 
@@ -194,8 +328,7 @@ def mutate(document: Document, rng: random.Random) -> None:
     if what == 0:
         del holder[key]
     elif what == 1 and isinstance(holder, dict):
-        name = rng.choice(["more", "note", "unseen", "purpose", "basis", "by"])
-        holder[name] = rng.choice(VALUES)
+        holder[rng.choice(NAMES)] = rng.choice(VALUES)
     elif what == 2 and isinstance(holder[key], str) and holder[key]:
         place = rng.randrange(len(holder[key]))
         text = holder[key]
@@ -243,8 +376,10 @@ def path(place: int, leaves: list[bytes]) -> list[str]:
     return [root_of(leaves[one.start : one.end]).hex() for one in siblings(place, len(leaves))]
 
 
-def disagreements(made: list[Document], count: int, seed: int) -> list[str]:
-    """Return on which of so many mutants the two differ, half of them sealed anew."""
+def disagreements(
+    made: list[Document], javascript: JavaScriptVerifier, count: int, seed: int
+) -> list[str]:
+    """Return on which of so many mutants the three differ, half of them sealed anew."""
     rng, found, held = random.Random(seed), [], 0  # noqa: S311  the same mutants each time
     for number in range(count):
         document = json.loads(json.dumps(rng.choice(made)))
@@ -254,24 +389,46 @@ def disagreements(made: list[Document], count: int, seed: int) -> list[str]:
                 document = sealed_anew(document, SIGNING, remake=bool(rng.randrange(4)))
         else:
             mutate(document, rng)
-        own, other = own_check(document), independent_check(document)
+        own, others = own_check(document), verdicts(document, javascript)
         held += own
-        if own is not other:
+        if others != (own, own):
             faults = proof.check_proof(json.dumps(document).encode()).faults
-            found.append(f"{number}: {own} {faults}")
+            found.append(f"{number}: {own} {faults}, the others {others}")
     # Some must hold: a mutant that claims less, or one whose words nobody can tell from true ones.
     assert 0 < held < count
     return found
 
 
-def test_both_agree_on_mutants(made: list[Document]) -> None:
-    assert disagreements(made, 150, seed=19) == []
+def test_all_three_agree_on_mutants(made: list[Document], javascript: JavaScriptVerifier) -> None:
+    assert disagreements(made, javascript, 150, seed=19) == []
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(4))
-def test_both_agree_on_a_thousand_mutants_and_more(made: list[Document], seed: int) -> None:
-    assert disagreements(made, 1000, seed=seed) == []
+def test_all_three_agree_on_a_thousand_mutants_and_more(
+    made: list[Document], javascript: JavaScriptVerifier, seed: int
+) -> None:
+    assert disagreements(made, javascript, 1000, seed=seed) == []
+
+
+def test_no_byte_of_consequence_can_be_changed_for_javascript(
+    made: list[Document], javascript: JavaScriptVerifier
+) -> None:
+    octets, rng = proof_file.as_text(made[1]).encode(), random.Random(19)  # noqa: S311  as above
+    stamps = octets.index(b'"timestamps"')
+    for _ in range(300):
+        # The octets of a reply that its signature does not cover say nothing.
+        place, bit = rng.randrange(stamps), 1 << rng.randrange(8)
+        changed = octets[:place] + bytes([octets[place] ^ bit]) + octets[place + 1 :]
+        assert javascript.check(changed)["holds"] == says_the_same(octets, changed)
+
+
+def says_the_same(octets: bytes, changed: bytes) -> bool:
+    """Return whether only blanks between what is said were changed."""
+    try:
+        return canonical(json.loads(octets)) == canonical(json.loads(changed))
+    except ValueError:
+        return False
 
 
 # --- The schema that is published with the document. ----------------------------------------------
