@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from repermit.db import background_tasks
@@ -31,6 +31,7 @@ from repermit.db.connection import (
     lock_rows,
     version_seen,
 )
+from repermit.db.models.base import read_moment
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.staged_rows import drop_staged, has_staged, open_staged, staged_table, sweep_staged
@@ -45,6 +46,7 @@ from repermit.rules.consent import Basis, Fate
 from repermit.settings.definitions import Settings
 
 _log = logging.getLogger(__name__)
+_MICROSECOND = timedelta(microseconds=1)
 
 # So many newcomers take less time than all that a step does once: however slow the machine is in
 # this moment, fewer would make the whole import slower and no step much shorter. So many who are
@@ -141,12 +143,13 @@ def begin_import(
     # Who stands in a file that waits is not counted anew before this one is taken in.
     background_tasks.forget_file_counts(mailing_list.id)
     tally = file.tally
+    at = _find_free_moment(mailing_list, now)
     record = Import.create(
         list=mailing_list,
         file=file.name,
         digest=file.digest,
         counts=json.dumps(asdict(tally)),
-        at=now,
+        at=at,
     )
     # What is not picked is counted already.
     invalid = tally.fates[Fate.INVALID]
@@ -169,10 +172,22 @@ def begin_import(
         record.id,
         mailing_list=mailing_list,
         actor=actor,
-        at=now,
+        at=at,
         state=asdict(progress),
     )
     return int(record.id)
+
+
+def _find_free_moment(mailing_list: MailingList, now: datetime) -> datetime:
+    """Return the first microsecond from `now` on at which no file of the list was taken in.
+
+    Entries and the journal name a file by its list and moment.
+    """
+    later: Any = Import.select(Import.at).where(Import.list == mailing_list, Import.at >= now)
+    taken = {read_moment(at) for (at,) in later.tuples()}
+    while now in taken:
+        now += _MICROSECOND
+    return now
 
 
 def merge_import(

@@ -235,6 +235,19 @@ def test_imports_are_taken_back_one_by_one_the_last_first(
         take_back(database, news)
 
 
+def test_files_of_one_instant_are_told_apart(
+    database: Database, news: MailingList, mixed: Path
+) -> None:
+    for _ in range(2):
+        take_in(database, news, mixed)
+        assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
+        take_back(database, news)
+        assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
+    take_in(database, news, mixed)
+    assert chain.verify_chain(database, fingerprint_key=KEY).fault is None
+    assert len({row.at for row in Import.select()}) == Import.select().count()
+
+
 def test_an_import_into_another_list_is_not_touched(
     database: Database, news: MailingList, tmp_path: Path
 ) -> None:
