@@ -36,6 +36,8 @@ class ProcessingRecord:
 
     `evidence_key` is the public half of what signs checkpoints (C2SP), "" if nothing does.
 
+    `dpia` is what was said of the impact assessment (art. 35), "" for nothing.
+
     `missing` are the keys of what only the organisation knows and has not said yet.
     """
 
@@ -47,6 +49,7 @@ class ProcessingRecord:
     language: str
     texts: tuple[ListWords, ...]
     sensitive: bool
+    dpia: str
     made_at: datetime
     controller: Mapping[str, str]
     joint_controllers: str
@@ -78,6 +81,7 @@ def gather_processing_record(
         language=mailing_list.language,
         texts=lookup.list_facts(mailing_list).texts,
         sensitive=mailing_list.sensitive,
+        dpia=notes.texts.get("dpia", ""),
         made_at=now,
         controller=dict(vars(settings.organisation)),
         joint_controllers=notes.texts.get("joint-controllers", ""),
@@ -105,6 +109,7 @@ def _missing_keys(record: ProcessingRecord) -> Iterator[str]:
         ("joint-controllers", record.joint_controllers),
         ("list.purpose", record.purpose),
         ("list.privacy_url", record.privacy_url),
+        ("dpia", record.dpia or not record.sensitive),
     ):
         if not value:
             yield key

@@ -20,7 +20,7 @@ from repermit.i18n.lazy_text import Joined
 FIELDS = ("name", "country", "agreement", "safeguard")
 """What is kept of a processor."""
 
-TEXTS = ("joint-controllers", "representative", "measures")
+TEXTS = ("joint-controllers", "representative", "dpia", "measures")
 """What is kept of the processing itself."""
 
 OWN = "own"

@@ -113,6 +113,9 @@ class ReportWording:
             "list.purpose": self.gettext("purpose, of the list"),
             "list.privacy_url": self.gettext("address, of the list"),
             "joint-controllers": self.gettext("who else decides on this list, or “none”"),
+            "dpia": self.gettext(
+                "when the impact was assessed and who keeps that, or why it need not be (art. 35)"
+            ),
             "measures": self.gettext("what you do besides, or “none”"),
         }
         about_recipient = {

@@ -436,8 +436,9 @@ UNATTESTED = Said(
 def require_customer_basis(*, sensitive: bool, attested: bool) -> None:
     """Refuse the customer basis where its conditions do not hold.
 
-    Directive 2002/58/EC art. 13(2) and Telecommunicatiewet 11.7(3): sold to, by this
-    organisation, told and offered a way out at collection, similar products. Raises Refused.
+    Directive 2002/58/EC art. 13(2) and Telecommunicatiewet 11.7(4): sold to, by this
+    organisation, told and offered a way out at collection, similar products. GDPR art. 6 is not
+    asked for beside them (CJEU C-654/23, Inteligo Media). Raises Refused.
     """
     if sensitive:
         raise Refused(

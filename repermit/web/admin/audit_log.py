@@ -135,6 +135,7 @@ _FIELDS: Mapping[str, str] = {
     "address": N_("address"),
     "joint-controllers": N_("joint controllers"),
     "representative": N_("representative"),
+    "dpia": N_("impact assessment"),
     "measures": N_("security measures"),
 }
 _SCOPES: Mapping[str, str] = {

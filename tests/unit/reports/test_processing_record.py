@@ -237,6 +237,39 @@ def test_it_counts_whose_data_and_which_are_really_held(
     assert "also the IP address of that sign-up" in " ".join(text.split())
 
 
+def test_customers_are_mailed_on_the_rule_for_customers_alone(
+    database: Database, news: MailingList
+) -> None:
+    # CJEU C-654/23 (Inteligo Media): where Directive 2002/58/EC art. 13(2) is met, the conditions
+    # of GDPR art. 6(1) do not apply beside it.
+    make_contact(database, news, "shop@b.example", status=Status.CUSTOMER, basis="customer")
+    text = " ".join(make_report.render_text(record(news)).split())
+    assert "Directive 2002/58/EC art. 13(2) (in the Netherlands Telecommunicatiewet" in text
+    assert "legitimate interest" not in text
+    assert "6(1)(f)" not in text
+
+
+def test_a_sensitive_list_has_to_say_how_its_impact_was_assessed(database: Database) -> None:
+    mailing_list = make_list(database, slug="health", sensitive=True)
+    made = record(mailing_list)
+    assert "dpia" in keys(made)
+    assert "art. 35" in make_report.render_text(made)
+    fill_in(database, mailing_list, dpia="Made on 2 May 2026, kept by the officer")
+    made = record(mailing_list)
+    assert "dpia" not in keys(made)
+    assert read_document(made)["dpia"] == "Made on 2 May 2026, kept by the officer"
+    assert "Made on 2 May 2026, kept by the officer" in make_report.render_text(made)
+
+
+def test_another_list_may_say_how_its_impact_was_assessed_and_need_not(
+    database: Database, news: MailingList
+) -> None:
+    assert "dpia" not in keys(record(news))
+    assert "Impact assessment" not in make_report.render_text(record(news))
+    fill_in(database, news, dpia="Not needed: nothing sensitive")
+    assert "Not needed: nothing sensitive" in make_report.render_text(record(news))
+
+
 def test_a_sensitive_list_says_so(database: Database) -> None:
     news = make_list(database, sensitive=True, frequency="monthly")
     made = record(news)
