@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from repermit.db.models.lists import MailingList
     from repermit.db.temporary_files import UnfinishedFile
     from repermit.imports.uploads import Waiting
-    from repermit.privacy.external_copies import Beyond, TakenFile
+    from repermit.privacy.external_copies import Beyond, ProofMade, TakenFile
     from repermit.privacy.forget import Forgetting, Forgotten
 
 
@@ -198,6 +198,18 @@ def _list_copies(context: CommandContext, slug: str, copies: Beyond) -> Iterator
         yield (
             f"{slug}: {_describe_export(context, export)}. Have whoever got it delete this address."
         )
+    for proof in copies.proofs:
+        yield f"{slug}: {_describe_proof(context, proof)}"
+
+
+def _describe_proof(context: CommandContext, proof: ProofMade) -> str:
+    from repermit.evidence.entries import login_name
+
+    return (
+        f"a proof of this person, made on {context.format_time(proof.at)} by "
+        f"{login_name(proof.actor)}: its file and the page beside it hold the address. Delete "
+        "them, unless a claim needs them (GDPR art. 17(3)(e))."
+    )
 
 
 def _describe_export(context: CommandContext, export: TakenFile) -> str:

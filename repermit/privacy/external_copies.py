@@ -99,6 +99,14 @@ class TakenFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProofMade:
+    """A proof of one person that was made while their address was held, and so holds it."""
+
+    at: datetime
+    actor: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Beyond:
     """Where somebody's address may stand out of reach.
 
@@ -114,6 +122,7 @@ class Beyond:
     last_mail_at: datetime | None
     source: str
     exports: tuple[TakenFile, ...]
+    proofs: tuple[ProofMade, ...]
     is_file_waiting: bool
 
 
@@ -128,6 +137,7 @@ def beyond(mailing_list: MailingList, contact: Contact | None) -> Beyond:
         **_mails(rows),
         source=_source(rows),
         exports=tuple(files_with(rows, _turns(contact), _asked(rows))) if contact else (),
+        proofs=tuple(_proofs(rows)) if rows else (),
         is_file_waiting=Upload.select().where(Upload.list == mailing_list).exists(),
     )
 
@@ -155,6 +165,29 @@ def held_since(rows: Sequence[Contact]) -> datetime:
 def _source(rows: Sequence[Contact]) -> str:
     files = (Import.get_or_none(Import.id == one.imported_by_id) for one in rows)
     return next((file.file for file in files if file), "")
+
+
+def _proofs(rows: Sequence[Contact]) -> Iterator[ProofMade]:
+    """Yield the proofs that were made of somebody alone; those of an archive are in that file."""
+    archived = Evidence.alias("archived")
+    is_in_archive = fn.EXISTS(
+        archived.select(archived.seq).where(
+            archived.subject == "",
+            archived.event == "archived",
+            archived.list == Evidence.list,
+            archived.at == Evidence.at,
+            archived.actor == Evidence.actor,
+        )
+    )
+    sealed = Evidence.select(Evidence.at, Evidence.actor).where(
+        Evidence.subject == rows[0].subject,
+        Evidence.list == rows[0].list.slug,
+        Evidence.event == "proved",
+        ~is_in_archive,
+    )
+    for row in sealed.order_by(Evidence.seq):
+        if any(one.erased_at is None or row.at <= one.erased_at for one in rows):
+            yield ProofMade(at=row.at, actor=row.actor)
 
 
 def _mails(rows: Sequence[Contact]) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
 from repermit.exports import export
 from repermit.exports.export_rows import Format
 from repermit.privacy import forget as privacy_forget
@@ -145,13 +147,41 @@ def test_an_export_had_whoever_a_file_had_taken_off_that_was_taken_back_before(
     assert [one.what for one in taken] == ["keep"]
 
 
+def proofs(forgotten: privacy_forget.Forgotten) -> list[tuple[datetime, str]]:
+    return [(one.at, one.actor) for one in forgotten.beyond.proofs]
+
+
+def test_a_proof_that_was_made_of_them_is_named_since_it_holds_the_address(
+    database: Database, news: MailingList
+) -> None:
+    come_back(database, news, NOW)
+    prove(database, news, NOW + DAY)
+    assert proofs(forget(database, news, NOW + 2 * DAY)) == [(NOW + DAY, "cli:els")]
+    # A proof of nobody named holds no address; the one from before is told of as long as it is.
+    prove(database, news, NOW + 3 * DAY)
+    assert proofs(forget(database, news, NOW + 4 * DAY)) == [(NOW + DAY, "cli:els")]
+
+
+def test_proofs_in_an_archive_are_named_once_with_the_archive(
+    database: Database, news: MailingList
+) -> None:
+    come_back(database, news, NOW)
+    act: dict[str, Any] = {"settings": SETTINGS, "now": NOW + DAY, "actor": "user:1"}
+    with make_proof.proving_all(database, news, **act), database.atomic():
+        facts = {"what": "archive", "format": "zip", "tool": "", "rows": 1}
+        chain.append(
+            Entry(event="archived", at=NOW + DAY, actor="user:1", list="news", consent=facts)
+        )
+    found = forget(database, news, NOW + 2 * DAY)
+    assert proofs(found) == []
+    assert [one.what for one in found.beyond.exports] == ["archive"]
+
+
 # --- In time that does not grow with the list. ---------------------------------------------------
 
 
-def prove(database: Database, news: MailingList) -> object:
-    return make_proof.prove(
-        database, news, JAN, settings=SETTINGS, now=NOW + 2 * DAY, actor="cli:els"
-    )
+def prove(database: Database, news: MailingList, at: datetime = NOW + 2 * DAY) -> object:
+    return make_proof.prove(database, news, JAN, settings=SETTINGS, now=at, actor="cli:els")
 
 
 def prove_all(database: Database, news: MailingList) -> None:
