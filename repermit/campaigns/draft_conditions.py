@@ -12,6 +12,7 @@ from repermit.db.models.lists import MailingList
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.i18n.lazy_text import Said
+from repermit.rules.legal_grounds import Grounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,13 @@ class Conditions:
     pilot: int = 0
     include_thin: bool = False
     attest: str = ""
+    asking_ground: str = ""
+    special_ground: str = ""
+
+    @property
+    def grounds(self) -> Grounds:
+        """Return on what ground of the law people are asked, as attested."""
+        return Grounds(asking_ground=self.asking_ground, special_ground=self.special_ground)
 
 
 def read_conditions(mailing_list: MailingList) -> Conditions | None:

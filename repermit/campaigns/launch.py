@@ -31,6 +31,7 @@ from repermit.errors import LaunchRefused
 from repermit.evidence import chain
 from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import CampaignState, MailKind
+from repermit.rules.legal_grounds import NO_GROUNDS, Grounds
 from repermit.settings.definitions import Settings
 from repermit.suppression import suppressions
 
@@ -43,6 +44,7 @@ def launch(
     now: datetime,
     deadline: datetime,
     attest: str,
+    grounds: Grounds = NO_GROUNDS,
     actor: str,
     starts_at: datetime | None = None,
     include_thin: bool = False,
@@ -62,8 +64,8 @@ def launch(
        in one transaction, unless what the plan rests on has changed: then plan anew.
     3. Make everybody's ask, owed from `starts_at` (now if None or past), in steps that let others
        write in between; with a `pilot`, so many are due at first, and the others wait for `resume`.
-    4. In the last step keep who decided (`attest`), and what they had been told, as evidence, and
-       let the campaign begin: nothing of it is sent before.
+    4. In the last step keep who decided (`attest`, `grounds`), and what they had been told, as
+       evidence, and let the campaign begin: nothing of it is sent before.
 
     `reminder` is how many days before the deadline who has not answered is reminded, 0 for never.
     `problems` is what a check has found wrong; each stands in the way unless `accepted` has a
@@ -85,6 +87,7 @@ def launch(
                 starts_at=starts_at,
                 include_thin=include_thin,
                 reminder=reminder,
+                grounds=grounds,
             )
         plan = prepared.plan
         _refuse_launch(plan, attest, expected, _list_unaccepted(problems, accepted))
@@ -110,6 +113,7 @@ def launch(
             )
             wordings = _freeze_wordings(campaign, prepared.drafts)
             facts = _make_facts(campaign, plan, wordings, attest=attest, format_note=format_note)
+            facts |= vars(grounds)
             facts["told_in"] = note_language
             facts["accepted"] = _describe_accepted(problems, accepted)
             start_launch_task(campaign, prepared.audience, facts, actor=actor)
@@ -142,6 +146,7 @@ def _prepare_launch(
     starts_at: datetime | None,
     include_thin: bool,
     reminder: int,
+    grounds: Grounds,
 ) -> _PreparedLaunch:
     mailing_list: MailingList = MailingList.get_by_id(number)
     plan = plan_launch_for(
@@ -159,7 +164,12 @@ def _prepare_launch(
     kinds = (MailKind.ASK, *((MailKind.REMINDER,) if plan.reminder_at else ()))
     drafts = (
         draft_wording(
-            mailing_list, settings=settings, deadline=deadline, language=language, kind=kind
+            mailing_list,
+            settings=settings,
+            deadline=deadline,
+            language=language,
+            kind=kind,
+            grounds=grounds,
         )
         for kind in kinds
         for language in sorted({mailing_list.language, *plan.languages})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,6 +29,7 @@ from repermit.evidence.entries import Entry
 from repermit.i18n.lazy_text import Joined, Said
 from repermit.package_files import LANGUAGES
 from repermit.rules.consent import MailKind, Status
+from repermit.rules.legal_grounds import NO_GROUNDS, Grounds
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
 
@@ -203,14 +205,16 @@ def draft_wording(
     deadline: datetime,
     language: str,
     kind: MailKind = MailKind.ASK,
+    grounds: Grounds = NO_GROUNDS,
 ) -> frozen_draft.Draft:
     """Return the ask or the reminder as it would be worded now.
 
-    The admin's own wording is that of the ask alone. Raises WordingError and AddressError.
+    `grounds` are frozen with it, for the pages to say. The admin's own wording is that of the ask
+    alone. Raises WordingError and AddressError.
     """
     values: dict[str, Any] = {
         "organisation": settings.organisation,
-        "mailing_list": lookup.list_facts(mailing_list),
+        "mailing_list": replace(lookup.list_facts(mailing_list), **vars(grounds)),
         "deadline": deadline,
         "zone": settings.zone,
         "language": language,

@@ -12,6 +12,7 @@ from repermit.cli.command import command, json_option, slug_argument
 from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.output import echo, echo_counts, echo_json, pluralize, warn
 from repermit.cli.status import print_sent, send_due_mails
+from repermit.rules.legal_grounds import AskingGround, Grounds, SpecialGround
 
 if TYPE_CHECKING:
     from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
@@ -118,6 +119,17 @@ def _parse_accepted(
 @click.option(
     "--attest", default="", metavar="TEXT", help="Who decided, and on what ground: a sentence."
 )
+@click.option(
+    "--ground",
+    type=click.Choice([one.replace("_", "-") for one in AskingGround]),
+    help="The ground of the law on which you ask (GDPR art. 6(1)(f), (e), (a)), as the answer page "
+    "says it.",
+)
+@click.option(
+    "--special-ground",
+    type=click.Choice([one.replace("_", "-") for one in SpecialGround]),
+    help="What allows asking a sensitive list (GDPR art. 9(2)(a), (d)); it stands there too.",
+)
 @click.option("--at", metavar="WHEN", help="Begin then.  [default: now]")
 @click.option("--include-thin", is_flag=True, help="Ask those too whose proof shows no wording.")
 @click.option(
@@ -152,6 +164,8 @@ def launch(
     *,
     deadline: str,
     attest: str,
+    ground: str | None,
+    special_ground: str | None,
     at: str | None,
     include_thin: bool,
     pilot: int,
@@ -183,6 +197,10 @@ def launch(
             deadline=until,
             starts_at=starts_at,
             attest=attest,
+            grounds=Grounds(
+                asking_ground=(ground or "").replace("-", "_"),
+                special_ground=(special_ground or "").replace("-", "_"),
+            ),
             include_thin=include_thin,
             pilot=pilot,
             reminder=reminder or 0,
@@ -207,6 +225,7 @@ def _launch_campaign(
     deadline: datetime,
     starts_at: datetime | None,
     attest: str,
+    grounds: Grounds,
     include_thin: bool,
     pilot: int,
     reminder: int,
@@ -239,6 +258,7 @@ def _launch_campaign(
         deadline=deadline,
         starts_at=starts_at,
         attest=attest,
+        grounds=grounds,
         include_thin=include_thin,
         pilot=pilot,
         reminder=reminder,
@@ -246,6 +266,10 @@ def _launch_campaign(
         problems=problems,
         accepted=accepted,
     )
+    if not grounds.asking_ground:
+        warn("The answer page will not say on what ground of the law you ask: --ground says it.")
+    if mailing_list.sensitive and not grounds.special_ground:
+        warn("Nor what allows asking a sensitive list (GDPR art. 9): --special-ground says it.")
     # Not before: nothing stands on stdout if the database fails, as when the disk is full.
     if not as_json:
         _print_plan(context, plan, deadline, to=echo)

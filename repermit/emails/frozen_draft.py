@@ -73,6 +73,7 @@ def _split_template(template: str) -> tuple[str, ...]:
 Kind = Literal["ask", "reminder", "confirm", "receipt", "notice"]
 
 _FORMAT = 1
+_GROUNDS = ("asking_ground", "special_ground")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +100,11 @@ class Draft:
     def content(self) -> str:
         """Return all of it as canonical JSON: sorted keys, no spaces, no escapes, UTF-8."""
         document = asdict(self) | {"format": _FORMAT, "phrases": dict(self.phrases)}
+        about = document["mailing_list"]
+        # What says nothing is left out, so that a mail without it is what it was before.
+        document["mailing_list"] = {
+            name: value for name, value in about.items() if value or name not in _GROUNDS
+        }
         document["deadline"] = self.deadline.isoformat() if self.deadline else None
         return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 

@@ -30,7 +30,8 @@ class MailingListFacts:
     """What the reader is told about a list; `sender` is "Name <address>" or an address.
 
     `language` is the list's own, and `texts` are its words in each language that it can be told in,
-    its own first; none if there is no other.
+    its own first; none if there is no other. `asking_ground` and `special_ground` are what was
+    attested at launch (rules.legal_grounds), "" for nothing.
     """
 
     slug: str
@@ -42,6 +43,8 @@ class MailingListFacts:
     sender: str
     sensitive: bool = False
     texts: tuple[ListWords, ...] = ()
+    asking_ground: str = ""
+    special_ground: str = ""
 
     @property
     def languages(self) -> tuple[str, ...]:

@@ -57,6 +57,8 @@ class Conditions:
     reminder_at: datetime | None
     downtime: int
     attest: str
+    asking_ground: str
+    special_ground: str
     told: str
     told_in: str
     accepted: Sequence[Mapping[str, str]]
@@ -231,6 +233,8 @@ def _conditions(campaign: Campaign, acts: Sequence[AdminAct]) -> Conditions:
         reminder_at=campaign.reminder_at,
         downtime=campaign.downtime,
         attest=said.get("attest", ""),
+        asking_ground=said.get("asking_ground", ""),
+        special_ground=said.get("special_ground", ""),
         told=told.content if told else "",
         # Before it was kept, everybody was told in English.
         told_in=said.get("told_in", "en") if told else "",

@@ -57,6 +57,8 @@ class ProcessingRecord:
     held: HeldData
     legal_bases: tuple[str, ...]
     attest: str
+    asking_ground: str
+    special_ground: str
     recipients: tuple[Recipient, ...]
     trace_days: int
     retention: tuple[Term, ...]
@@ -72,6 +74,7 @@ def gather_processing_record(
     """Return the record of a list's processing, as it is now."""
     notes: Notes = read_notes(mailing_list)
     held = count_held_data(mailing_list)
+    attested = _read_attested(mailing_list)
     record = ProcessingRecord(
         list=mailing_list.slug,
         name=mailing_list.name,
@@ -88,7 +91,9 @@ def gather_processing_record(
         representative=notes.texts.get("representative", ""),
         held=held,
         legal_bases=_legal_bases(mailing_list, held),
-        attest=_attest(mailing_list),
+        attest=str(attested.get("attest", "")),
+        asking_ground=str(attested.get("asking_ground", "")),
+        special_ground=str(attested.get("special_ground", "")),
         recipients=list_recipients(mailing_list, settings=settings, notes=notes),
         trace_days=settings.retention.trace_days,
         retention=_retention(settings),
@@ -132,12 +137,11 @@ def _legal_bases(mailing_list: MailingList, held: HeldData) -> tuple[str, ...]:
     return (consent, *customers, "asking", "proof", "suppression")
 
 
-def _attest(mailing_list: MailingList) -> str:
-    """Return what was attested when people were last asked, "" if nobody was."""
+def _read_attested(mailing_list: MailingList) -> Mapping[str, Any]:
+    """Return what was attested when people were last asked, nothing if nobody was."""
     campaign = latest_campaign(mailing_list)
     launched = read_acts(mailing_list.slug, ("launched",)) if campaign else ()
-    said: Mapping[str, Any] = launched[-1].said if launched else {}
-    return str(said.get("attest", ""))
+    return launched[-1].said if launched else {}
 
 
 def _retention(settings: Settings) -> tuple[Term, ...]:

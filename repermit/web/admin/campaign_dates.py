@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
-from wtforms import BooleanField, StringField, TextAreaField
+from wtforms import BooleanField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
 
 from repermit.campaigns import draft_conditions, launch_plan, send_plan
 from repermit.campaigns.campaign_results import Plan
@@ -34,7 +35,7 @@ from repermit.web.admin.rendering import (
     redirect_to,
     render_page,
 )
-from repermit.web.admin.result_text import make_sentence
+from repermit.web.admin.result_text import ASKING_GROUNDS, SPECIAL_GROUNDS, make_sentence
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -131,6 +132,19 @@ class ConditionsForm(Form):
         N_("Also ask those whose sign-up was imported without the words they agreed to")
     )
     attest = TextAreaField(N_("Who decided to ask, and on what ground?"))
+    asking_ground = SelectField(N_("The ground of the law on which you ask"), default="")
+    special_ground = SelectField(N_("What allows it on a sensitive list (GDPR art. 9)"), default="")
+
+    def __init__(self, *arguments: Any, **values: Any) -> None:
+        super().__init__(*arguments, **values)
+        for field, words in (
+            (self.asking_ground, ASKING_GROUNDS),
+            (self.special_ground, SPECIAL_GROUNDS),
+        ):
+            field.choices = [
+                SelectChoice("", gettext("not said")),
+                *(SelectChoice(ground, gettext(text)) for ground, text in words.items()),
+            ]
 
     def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
         """Say whether conditions can be made of it; what is still missing is no mistake."""
@@ -192,6 +206,8 @@ def read_conditions(form: ConditionsForm) -> Conditions:
         pilot=int(_get_text(form, "pilot") or 0),
         include_thin=bool(form.include_thin.data),
         attest=_get_text(form, "attest").replace("\r\n", "\n"),
+        asking_ground=_get_text(form, "asking_ground"),
+        special_ground=_get_text(form, "special_ground"),
     )
 
 
@@ -209,6 +225,8 @@ def make_form(conditions: Conditions) -> ConditionsForm:
             "pilot": str(conditions.pilot or ""),
             "include_thin": conditions.include_thin,
             "attest": conditions.attest,
+            "asking_ground": conditions.asking_ground,
+            "special_ground": conditions.special_ground,
         }
     )
 

@@ -40,7 +40,7 @@ from repermit.web.admin.rendering import (
     redirect_to,
     render_page,
 )
-from repermit.web.admin.result_text import make_sentence
+from repermit.web.admin.result_text import ASKING_GROUNDS, SPECIAL_GROUNDS, make_sentence
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def launch_campaign(slug: str) -> AnyResponse:
             deadline=seen.deadline,
             starts_at=seen.starts_at,
             attest=conditions.attest,
+            grounds=conditions.grounds,
             include_thin=conditions.include_thin,
             pilot=conditions.pilot,
             reminder=conditions.reminder,
@@ -207,6 +208,14 @@ def _show_page(
         reached=count_open_steps(mailing_list),
         is_live=is_live,
         outlook=seen,
+        grounds=[
+            gettext(words[ground])
+            for words, ground in (
+                (ASKING_GROUNDS, seen.conditions.asking_ground),
+                (SPECIAL_GROUNDS, seen.conditions.special_ground),
+            )
+            if ground in words
+        ],
         deadline_in_words=describe_deadline,
         told=[make_sentence(note) for note in seen.plan.notes],
         not_asked=_list_not_asked(seen.plan),

@@ -286,3 +286,20 @@ def show_refused_page(error: Refused) -> Response:
     return render_page(
         "refused.html", heading=heading, text=make_sentence(error.said), status=_CONFLICT
     )
+
+
+ASKING_GROUNDS: Mapping[str, str] = {
+    "legitimate_interest": N_("Our legitimate interest (GDPR art. 6(1)(f))"),
+    "public_task": N_("A task in the public interest (GDPR art. 6(1)(e))"),
+    "earlier_consent": N_("The consent that they gave before (GDPR art. 6(1)(a))"),
+}
+"""What an AskingGround is called, which one chooses by."""
+
+SPECIAL_GROUNDS: Mapping[str, str] = {
+    "explicit_consent": N_("The explicit consent that they gave before (GDPR art. 9(2)(a))"),
+    "members": N_(
+        "They are or were members of our association, or regularly in touch with it "
+        "(GDPR art. 9(2)(d))"
+    ),
+}
+"""What a SpecialGround is called."""

@@ -22,6 +22,7 @@ from repermit.rules.consent import Answer, Basis, Outcome, Status
 from repermit.signed_links import NOBODY, PROXIES, Form
 from repermit.web import rendering
 from repermit.web.public import page_text
+from repermit.web.public.data_recipients import describe_recipients
 from repermit.web.public.my_data_text import describe_kept_after_erasure
 from repermit.web.public.page_text import Statement, Voice
 from repermit.web.rendering import (
@@ -224,6 +225,9 @@ def make_list_fields(about: MailingListFacts, reader: Reader) -> dict[str, Any]:
         "purpose": about.purpose,
         "frequency": about.frequency,
         "sensitive": about.sensitive,
+        "asking_ground": about.asking_ground,
+        "special_ground": about.special_ground,
+        "data_recipients": describe_recipients(about.slug, make_voice(reader)),
         "sender": sender_identity.choose_sender_name(about, organisation) or organisation.name,
         "is_representative": reader.is_representative,
         # On a page that has no query else, "?" alone leads to it without one.

@@ -22,7 +22,6 @@ from repermit.i18n import catalogues
 from repermit.imports import uploads
 from repermit.privacy import data_links, my_data, not_the_person, rectification
 from repermit.privacy.data_links import Held, Link, Opened, Recipient
-from repermit.reports import data_recipients, register_notes
 from repermit.web.public import my_data_text, page_text
 from repermit.web.public.answer import (
     choose_unknown_language,
@@ -33,6 +32,7 @@ from repermit.web.public.answer import (
     read_pressed_form,
     show_gone,
 )
+from repermit.web.public.data_recipients import list_recipients
 from repermit.web.public.join import clean_name
 from repermit.web.rendering import (
     Reader,
@@ -338,28 +338,7 @@ def _read_held_data(opened: Opened) -> Held:
 
 
 def _list_recipients(opened: Opened) -> list[tuple[str, Recipient]]:
-    """Return who gets the data as the record of processing names them, each with their key.
-
-    Who the organisation is itself has no name.
-    """
-    mailing_list = find_list(opened.mailing_list.slug)
-    recipients = data_recipients.list_recipients(
-        mailing_list,
-        settings=get_site().settings,
-        notes=register_notes.read_notes(mailing_list),
-    )
-    return [
-        (
-            recipient.key,
-            Recipient(
-                role=recipient.role,
-                name="" if recipient.is_own else recipient.name or recipient.server,
-                country=recipient.country,
-                safeguard=recipient.safeguard if recipient.is_abroad else "",
-            ),
-        )
-        for recipient in recipients
-    ]
+    return list_recipients(find_list(opened.mailing_list.slug))
 
 
 def _make_reader(opened: Opened) -> Reader:

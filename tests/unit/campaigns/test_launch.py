@@ -23,7 +23,9 @@ from repermit.db.models.mails import Mail
 from repermit.emails import frozen_draft
 from repermit.errors import LaunchRefused
 from repermit.evidence.verify import chain
+from repermit.reports.outcome_counts import read_acts
 from repermit.rules.consent import CampaignState, Exclusion, MailKind, MailState, Reason
+from repermit.rules.legal_grounds import Grounds
 from repermit.settings.definitions import CampaignRules
 from tests.support.builders import (
     DEADLINE,
@@ -90,6 +92,24 @@ def test_the_minimum_of_days_is_that_of_the_launch(database: Database) -> None:
     start(database, mailing_list, settings=make_settings(campaign=rules), include_thin=True)
     campaign = Campaign.get()
     assert (campaign.minimum_days, campaign.include_thin) == (3, True)
+
+
+def test_the_attested_grounds_are_kept_as_evidence_and_frozen_for_the_pages(
+    database: Database,
+) -> None:
+    mailing_list = make_list(database)
+    make_contact(database, mailing_list)
+    start(
+        database,
+        mailing_list,
+        grounds=Grounds(asking_ground="public_task", special_ground="members"),
+    )
+    (launched,) = read_acts(mailing_list.slug, ("launched",))
+    told = (launched.said["asking_ground"], launched.said["special_ground"])
+    assert told == ("public_task", "members")
+    (row,) = CampaignWording.select()
+    about = frozen_draft.read_draft(row.wording.content).mailing_list
+    assert (about.asking_ground, about.special_ground) == told
 
 
 def test_the_wording_is_frozen_in_each_language_that_is_needed(database: Database) -> None:

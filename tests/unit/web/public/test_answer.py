@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from repermit.answers import join, link_target
+from repermit.campaigns import launch
 from repermit.clock import ManualClock
 from repermit.contacts import erasure, status_changes
 from repermit.contacts import lookup as contacts_lookup
@@ -23,7 +24,9 @@ from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import ListText, MailingList
 from repermit.i18n import catalogues
+from repermit.reports import register_notes
 from repermit.rules.consent import Answer, Reason, Status
+from repermit.rules.legal_grounds import Grounds
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, Kind
 from repermit.web.request_context import ARRIVED
@@ -37,6 +40,7 @@ from tests.support.builders import (
     make_removed,
     make_settings,
 )
+from tests.support.import_helpers import ATTEST
 from tests.support.program_zoo import buttons_in
 from tests.support.public_pages import (
     Pages,
@@ -71,6 +75,23 @@ def asked(database: Database, mailing_list: MailingList) -> Contact:
     campaign = make_campaign(database, mailing_list)
     freeze_wording(database, campaign, mailing_list, "nl")
     return make_asked(database, mailing_list, campaign, "anna@example.org")
+
+
+def asked_on(database: Database, *, sensitive: bool = False, **grounds: str) -> Contact:
+    """Return a contact of a campaign that was launched on these grounds."""
+    mailing_list = make_list(database, sensitive=sensitive, language="en")
+    contact = make_contact(database, mailing_list, "anna@example.org")
+    launch.launch(
+        database,
+        mailing_list,
+        settings=make_settings(),
+        now=NOW,
+        deadline=DEADLINE,
+        attest=ATTEST,
+        actor="user:1",
+        grounds=Grounds(**grounds),
+    )
+    return contact
 
 
 def status_of(contact: Contact) -> str:
@@ -145,13 +166,14 @@ def test_the_question_comes_before_its_buttons_and_the_rest_after_them(
         NO,
         "ook programma’s die mail controleren, openen links",
         "Het gaat om de mail van Praktijk De Linde aan a…a@example.org. Eén antwoord geldt voor",
+        "Uw recht van bezwaar",
         "Wat wij van u bewaren",
         "Wij weten niet sinds wanneer",
         "Lindelaan 1",
         "90 dagen",
         "AVG, artikel 7, lid 1",
         "5 jaar",
-        "bezwaar",
+        "U kunt ook bezwaar maken",
         "privacy@example.org",
         "Autoriteit Persoonsgegevens",
         "privacyverklaring",
@@ -160,6 +182,86 @@ def test_the_question_comes_before_its_buttons_and_the_rest_after_them(
     assert -1 not in places
     assert places == sorted(places)
     assert "anna@example.org" not in said
+
+
+@pytest.mark.parametrize(
+    ("ground", "said"),
+    [
+        ("legitimate_interest", "that is our legitimate interest (article 6(1)(f))."),
+        ("public_task", "is our task in the public interest (article 6(1)(e))."),
+        ("earlier_consent", "the consent that you gave us before (article 6(1)(a))."),
+    ],
+)
+def test_the_page_names_the_ground_of_asking_that_was_attested(
+    pages: Pages, database: Database, ground: str, said: str
+) -> None:
+    text = words_of(pages.get("yes", asked_on(database, asking_ground=ground).uid))
+    assert said in text
+    assert "After a Yes, your consent is the ground" in text
+    assert ("legitimate interest" in text) == (ground == "legitimate_interest")
+
+
+def test_the_page_claims_no_ground_of_asking_that_nobody_attested(
+    pages: Pages, asked: Contact
+) -> None:
+    text = words_of(pages.get("yes", asked.uid, query_string={"lang": "en"}))
+    for claimed in ("legitimate interest", "6(1)(f)", "6(1)(e)", "gerechtvaardigd"):
+        assert claimed not in text
+
+
+@pytest.mark.parametrize(
+    ("ground", "said"),
+    [
+        ("explicit_consent", "you explicitly consented to it before (article 9(2)(a))"),
+        ("members", "you are or were a member of ours"),
+        ("", "After a Yes, your explicit consent"),
+    ],
+)
+def test_on_a_sensitive_list_it_names_what_lifts_the_prohibition(
+    pages: Pages, database: Database, ground: str, said: str
+) -> None:
+    contact = asked_on(
+        database, sensitive=True, asking_ground="legitimate_interest", special_ground=ground
+    )
+    text = words_of(pages.get("yes", contact.uid))
+    assert said in text
+    assert "(articles 6(1)(a) and 9(2)(a))" in text
+    assert ("something private about you" in text) == bool(ground)
+
+
+def test_the_right_to_object_stands_apart_under_its_own_heading(
+    pages: Pages, database: Database
+) -> None:
+    html = pages.get("no", asked_on(database).uid).text
+    heading = html.index("<h2>Your right to object</h2>")
+    # GDPR art. 21(4): explicitly, clearly, apart; so not in what has to be unfolded first.
+    assert html.rfind("<details>", 0, heading) <= html.rfind("</details>", 0, heading)
+    assert html[heading:].startswith(
+        "<h2>Your right to object</h2>\n<p>You can object at any time, without a reason"
+    )
+
+
+def test_the_page_names_who_gets_the_data_and_in_which_country(
+    pages: Pages, database: Database
+) -> None:
+    contact = asked_on(database)
+    register_notes.set_notes(
+        database,
+        contact.list,
+        {
+            "hosting.name": "A Host",
+            "hosting.country": "NL",
+            "printer.name": "A Printer",
+            "printer.country": "US",
+            "printer.safeguard": "standard clauses",
+        },
+        now=NOW,
+        actor="user:1",
+    )
+    text = words_of(pages.get("yes", contact.uid))
+    assert "A Host, Netherlands." in text
+    assert "A Printer, United States." in text
+    assert "outside the European Economic Area: standard clauses." in text
 
 
 @pytest.mark.parametrize(("kind", "first", "second"), [("yes", YES, NO), ("no", NO, YES)])
