@@ -24,7 +24,7 @@ from repermit.checks.verify_dkim_signature import (
 )
 from repermit.emails.dkim_signature import Signer
 from repermit.limited_process import LimitedProcess, ProcessDied
-from repermit.settings.smtp_presets import PRESETS
+from repermit.settings.smtp_presets import find_provider
 
 # Nobody takes a signature by a shorter RSA key, and who signs should have a longer one than the
 # second (RFC 8301 §3.2).
@@ -184,7 +184,7 @@ def in_vain(findings: Iterable[Finding]) -> frozenset[str]:
 
 def _about_the_usual(names: Names, domain: str, preset: str) -> Finding:
     """Return the first key that can be used under the names that the provider gives its keys."""
-    for selector in PRESETS[preset].dkim_selectors if preset in PRESETS else ():
+    for selector in find_provider(preset).dkim_selectors:
         found = _about_the_key(names, Signature(domain, selector))
         if found.code == "dkim_ok":
             return found

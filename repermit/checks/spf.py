@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from repermit.checks.dns_lookup import Names, is_this_machine
 from repermit.checks.findings import Finding, finding
 from repermit.settings.definitions import MailServer
-from repermit.settings.smtp_presets import PRESETS
+from repermit.settings.smtp_presets import find_provider
 
 MOST_LOOKUPS = 10  # RFC 7208 §4.6.4
 _MOST_MAIL_SERVERS = 10
@@ -161,12 +161,8 @@ def look_at_spf(names: Names, domain: str, mail: MailServer) -> Iterator[Finding
         yield _judged(names, domain, Policy(names, domain, records[0]), mail)
 
 
-def _known_includes(mail: MailServer) -> Sequence[str]:
-    return PRESETS[mail.preset].spf_includes if mail.preset in PRESETS else ()
-
-
 def _proposed(mail: MailServer) -> str:
-    known = _known_includes(mail)
+    known = find_provider(mail.preset).spf_includes
     return f"v=spf1 include:{known[0]} ~all" if known else "v=spf1 a mx ~all"
 
 
@@ -182,7 +178,7 @@ def _judged(names: Names, domain: str, policy: Policy, mail: MailServer) -> Find
 
 def _allowing(names: Names, domain: str, policy: Policy, mail: MailServer) -> Finding:
     """Return whether a record that can be used lets the mail server send."""
-    known = _known_includes(mail)
+    known = find_provider(mail.preset).spf_includes
     if policy.allows_nobody and not known:
         return finding("spf_nobody", domain=domain, record=_proposed(mail))
     if known:

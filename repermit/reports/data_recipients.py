@@ -14,7 +14,7 @@ from repermit.package_files import newsletter_tool
 from repermit.reports.outcome_counts import read_acts
 from repermit.reports.register_notes import OWN, Notes
 from repermit.settings.definitions import Settings
-from repermit.settings.smtp_presets import PRESETS
+from repermit.settings.smtp_presets import find_provider
 
 EEA = frozenset(
     (
@@ -95,7 +95,7 @@ def _known(mailing_list: MailingList, settings: Settings) -> Iterator[tuple[str,
     yield "hosting", "hosting", urlsplit(settings.public_url).hostname or "", ""
     mail, bounces = settings.mail, settings.bounces
     if mail.server not in _LOCAL:
-        provider = PRESETS[mail.preset].provider if mail.preset in PRESETS else ""
+        provider = find_provider(mail.preset).provider
         yield "mail", "mail", mail.server, provider or _domain(mail.server)
     is_elsewhere = _domain(bounces.server) != _domain(mail.server)
     if bounces.protocol != "none" and bounces.server not in _LOCAL and is_elsewhere:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from repermit import package_files
 from repermit.i18n.lazy_text import N_
@@ -11,17 +12,10 @@ from repermit.i18n.lazy_text import N_
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """What a provider's accounts have in common.
+    """What a provider's accounts have in common; the fields are those of `[mail]`.
 
-    - `server` and what follows it are the keys of `[mail]`. An empty `server` is one that only the
-      customer knows; a rate of 0 is none.
-    - `spf_includes`: what a customer's SPF record has to include; the first is the one to add.
-    - `dkim_selectors`: the names under which the provider publishes its customers' keys.
+    An empty `server` is one that only the customer knows. Rates: 0 is none.
     """
-
-    provider: str = ""
-    spf_includes: Sequence[str] = ()
-    dkim_selectors: Sequence[str] = ()
 
     server: str
     port: int
@@ -34,18 +28,40 @@ class Preset:
 
     def values(self) -> dict[str, str | int]:
         """Return what it says under `[mail]`."""
-        return {
-            key: value for key, value in vars(self).items() if value and key not in _NOT_IN_MAIL
-        }
+        return {key: value for key, value in asdict(self).items() if value}
 
 
-_NOT_IN_MAIL = ("provider", "spf_includes", "dkim_selectors")
+@dataclass(frozen=True, kw_only=True)
+class Provider:
+    """What a provider publishes for its customers; all empty where nothing is known.
+
+    - `provider`: its name.
+    - `spf_includes`: what a customer's SPF record has to include; the first is the one to add.
+    - `dkim_selectors`: the names under which it publishes its customers' keys.
+    """
+
+    provider: str = ""
+    spf_includes: Sequence[str] = ()
+    dkim_selectors: Sequence[str] = ()
 
 
-PRESETS = {
-    name: Preset(**values) for name, values in package_files.data("smtp_presets.toml").items()
-}
-"""What is known of each provider, by the name that `[mail] preset` takes."""
+_DATA = package_files.data("smtp_presets.toml")
+
+
+def _select_fields(values: Mapping[str, Any], kind: type[Preset | Provider]) -> dict[str, Any]:
+    return {one.name: values[one.name] for one in fields(kind) if one.name in values}
+
+
+PRESETS = {name: Preset(**_select_fields(values, Preset)) for name, values in _DATA.items()}
+"""What is known of each provider's accounts, by the name that `[mail] preset` takes."""
+
+_PROVIDERS = {name: Provider(**_select_fields(values, Provider)) for name, values in _DATA.items()}
+
+
+def find_provider(preset: str) -> Provider:
+    """Return what the provider of a preset publishes; nothing for one that is not known."""
+    return _PROVIDERS.get(preset, Provider())
+
 
 PRESET_LABELS = {
     "": N_("Another one"),
