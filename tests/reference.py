@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from repermit import package_files
-from repermit.checks.findings import WORDS, Area, Words
+from repermit.checks.findings import FINDING_TYPES, Area, FindingType
 from repermit.cli import cli
 from repermit.exports import handover_steps
 from repermit.exports.export_rows import FORMS, Tool, What
@@ -188,7 +188,7 @@ def check_findings() -> str:
     """Return the page of what `repermit check` may find."""
     parts = []
     for area in Area:
-        rows = (_finding(code, one) for code, one in WORDS.items() if one.area == area)
+        rows = (_finding(code, one) for code, one in FINDING_TYPES.items() if one.area == area)
         titles = ("code", "verdict", "what was found", "what to do")
         parts.append(f"## `{area}`\n\n{_table(titles, rows)}")
     return _page(
@@ -202,7 +202,7 @@ def check_findings() -> str:
     )
 
 
-def _finding(code: str, words: Words) -> Row:
+def _finding(code: str, words: FindingType) -> Row:
     return (f"`{code}`", _MARKS[words.verdict], words.found, words.remedy)
 
 

@@ -1,4 +1,4 @@
-"""Whether the database opens, is of this version, can be written and has room; and its lists.
+"""Checks of the database: it opens, has this version, can be written and has free space.
 
 Nothing is changed, not even its version.
 """
@@ -29,54 +29,55 @@ _TRIAL = "check"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stored:
-    """What was found, and what else is looked at: the lists (None: unreadable), any bounce."""
+class DatabaseFindings:
+    """What was found: findings, the lists (None: unreadable), whether a bounce ever came."""
 
     findings: tuple[Finding, ...]
     lists: tuple[MailingList, ...] | None = None
     has_returned: bool = False
 
 
-def look_at_database(database: Database, path: Path | None, *, key: bytes = b"") -> Stored:
-    """Look into the database over a connection of its own; `path` is the file of an SQLite one.
+def check_database(database: Database, path: Path | None, *, key: bytes = b"") -> DatabaseFindings:
+    """Check the database over a connection of its own.
 
-    `key` is the fingerprint key, if it is to be held against what the database remembers.
+    - `path`: the file of an SQLite database.
+    - `key`: the fingerprint key, which the database must have been used with.
     """
     if path is not None and not path.exists():
-        # SQLite would make it, and then it would be there.
-        return Stored(findings=(finding("database_missing"),))
+        # SQLite would create it.
+        return DatabaseFindings(findings=(finding("database_missing"),))
     try:
         with database.connection_context():
-            return _look(database, path, key)
+            return _check_open_database(database, path, key)
     except (peewee.PeeweeException, OSError) as error:
         # The first line alone: PostgreSQL quotes values below it.
         reason = str(error).strip().partition("\n")[0].rstrip(".")
-        return Stored(findings=(finding("database_refused", reason=reason),))
+        return DatabaseFindings(findings=(finding("database_refused", reason=reason),))
 
 
-def _look(database: Database, path: Path | None, key: bytes) -> Stored:
+def _check_open_database(database: Database, path: Path | None, key: bytes) -> DatabaseFindings:
     version, newest = migrations.read_version(database), migrations.NEWEST_VERSION
     values = {"version": str(version), "newest": str(newest)}
     if not version:
-        return Stored(findings=(finding("database_missing"),))
+        return DatabaseFindings(findings=(finding("database_missing"),))
     if version > newest:
-        return Stored(findings=(finding("database_new", **values),))
+        return DatabaseFindings(findings=(finding("database_new", **values),))
     if version < migrations.OLDEST_VERSION:
-        return Stored(findings=(finding("database_too_old", **values),))
-    _write(database)
+        return DatabaseFindings(findings=(finding("database_too_old", **values),))
+    _try_to_write(database)
     what = finding("database_ok") if version == newest else finding("database_old", **values)
-    findings = (what, *_about_the_file(path))
+    findings = (what, *_check_database_file(path))
     if version < newest:
-        return Stored(findings=findings)
+        return DatabaseFindings(findings=findings)
     other = [finding("database_other_key")] if key and suppressions.is_other_key(key) else []
-    return Stored(
-        findings=(*findings, *other, *_about_the_counts(database), *_about_timestamps()),
+    return DatabaseFindings(
+        findings=(*findings, *other, *_check_counts(database), *_check_timestamps()),
         lists=tuple(MailingList.select().order_by(MailingList.slug)),
-        has_returned=_has_returned(),
+        has_returned=_has_bounces(),
     )
 
 
-def _about_timestamps() -> Iterator[Finding]:
+def _check_timestamps() -> Iterator[Finding]:
     """Yield a warning where the authority has not given what it was asked for."""
     failed = [one for one in timestamps.waiting() if one.problem]
     if failed:
@@ -84,34 +85,34 @@ def _about_timestamps() -> Iterator[Finding]:
         yield finding("database_timestamps", count=count, since=since, reason=failed[0].problem)
 
 
-def _about_the_counts(database: Database) -> Iterator[Finding]:
+def _check_counts(database: Database) -> Iterator[Finding]:
     if wrong := find_drift(database):
         yield finding("database_miscounted", counts=f"{wrong:,}")
 
 
-def _write(database: Database) -> None:
-    """Write a row and take it back."""
+def _try_to_write(database: Database) -> None:
+    """Write a row and roll it back."""
     with database.atomic() as transaction:
         Meta.insert(key=_TRIAL, value="").execute()
         transaction.rollback()
 
 
-def _has_returned() -> bool:
+def _has_bounces() -> bool:
     """Say whether a bounce or a reply has ever come in."""
     return bool(Reply.select().exists() or Mail.select().where(Mail.bounce != "").exists())
 
 
-def _about_the_file(path: Path | None) -> Iterator[Finding]:
+def _check_database_file(path: Path | None) -> Iterator[Finding]:
     if path is None:
         yield finding("database_room_elsewhere")
         return
     if is_open_to_others(path):
         yield finding("database_readable", file=str(path))
-    yield about_room(shutil.disk_usage(path.parent).free)
+    yield judge_free_space(shutil.disk_usage(path.parent).free)
 
 
-def about_room(free: int) -> Finding:
-    """Return what so many free octets mean."""
+def judge_free_space(free: int) -> Finding:
+    """Return the finding for so many free octets."""
     megabytes = free // _MEGABYTE
     code = "database_room"
     if megabytes < _LITTLE:

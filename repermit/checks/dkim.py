@@ -1,4 +1,4 @@
-"""Whether mails are signed, and the signatures' keys can be had (DKIM, RFC 6376)."""
+"""Checks of DKIM (RFC 6376): mails are signed, and their keys are in the DNS."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from email.parser import BytesHeaderParser
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from repermit.checks.dns_lookup import Names
+from repermit.checks.dns_lookup import DnsResolver
 from repermit.checks.findings import Finding, finding
 from repermit.checks.verify_dkim_signature import (
     LONGEST_NAME,
     Outcome,
     ReadSignature,
+    parse_tags,
     read_public_key,
     read_signature,
     split_mail,
-    tags_of,
     verify_signature,
 )
 from repermit.emails.dkim_signature import Signer
@@ -38,11 +38,11 @@ _SECONDS = 10
 # So many signatures of one mail are looked at (RFC 6376 §6.1 lets a verifier set a limit).
 _MOST_SIGNATURES = 8
 
-_FAILING = (
+_FAILING_CODES = (
     "dkim_no_key", "dkim_revoked", "dkim_broken", "dkim_short", "dkim_own_missing",
     "dkim_own_other", "dkim_own_unsigned", "dkim_changed", "dkim_fails",
 )  # fmt: skip
-_OF_OUTCOMES = {
+_OUTCOME_CODES = {
     Outcome.HOLDS: "dkim_holds",
     Outcome.CHANGED: "dkim_changed",
     Outcome.FAILS: "dkim_fails",
@@ -52,7 +52,7 @@ _OF_OUTCOMES = {
 
 @dataclass(frozen=True)
 class Signature:
-    """Who signed a mail, under which selector the key is, and the rest that the mail says of it."""
+    """A signature: who signed, under which selector the key is, and what else the mail says."""
 
     domain: str
     selector: str
@@ -61,19 +61,19 @@ class Signature:
 
 @dataclass(frozen=True, kw_only=True)
 class ReceivedMail:
-    """A mail that was received: whose it is, who signed it, and when it is looked at."""
+    """A mail as it was received: its sender's domain, its signatures, and the time of the check."""
 
     domain: str
     signatures: tuple[Signature, ...]
     now: datetime
 
 
-def read_apart(raw: bytes, *, now: datetime) -> ReceivedMail:
+def read_in_subprocess(raw: bytes, *, now: datetime) -> ReceivedMail:
     """Read a mail as `read_received` does, in a process under limits.
 
     What such a process dies of holds no mail that anybody sent.
     """
-    with LimitedProcess(readings, memory=_MEMORY, seconds=_SECONDS) as process:
+    with LimitedProcess(yield_received_mail, memory=_MEMORY, seconds=_SECONDS) as process:
         try:
             (mail,) = process.ask((raw, now))
         except (ProcessDied, OSError):
@@ -82,7 +82,7 @@ def read_apart(raw: bytes, *, now: datetime) -> ReceivedMail:
     return found
 
 
-def readings(request: tuple[bytes, datetime]) -> Iterator[ReceivedMail]:
+def yield_received_mail(request: tuple[bytes, datetime]) -> Iterator[ReceivedMail]:
     """Yield what one mail says, for a process under limits."""
     raw, now = request
     yield read_received(raw, now=now)
@@ -103,8 +103,8 @@ def read_received(raw: bytes, *, now: datetime) -> ReceivedMail:
     )
 
 
-def look_at_dkim(
-    names: Names,
+def check_dkim(
+    resolver: DnsResolver,
     domain: str,
     *,
     preset: str,
@@ -119,44 +119,44 @@ def look_at_dkim(
     seen = mail if mail and mail.domain == domain else None
     if signer:
         ours = Signature(signer.find_domain(domain), selector)
-        about_ours = _about_our_own(names, ours, signer)
-        if seen and about_ours.code not in _FAILING:
-            yield from _about_the_mail(names, seen, ours)
+        about_ours = _check_own_key(resolver, ours, signer)
+        if seen and about_ours.code not in _FAILING_CODES:
+            yield from _check_signatures(resolver, seen, ours)
         else:
             yield about_ours
         return
     if seen and not seen.signatures:
         yield finding("dkim_unsigned", domain=domain)
     elif seen:
-        yield from _about_the_mail(names, seen)
+        yield from _check_signatures(resolver, seen)
     elif selector:
-        yield _about_the_key(names, Signature(domain, selector))
+        yield _check_key(resolver, Signature(domain, selector))
     else:
-        yield _about_the_usual(names, domain, preset)
+        yield _check_usual_keys(resolver, domain, preset)
 
 
-def _about_the_mail(
-    names: Names, mail: ReceivedMail, ours: Signature | None = None
+def _check_signatures(
+    resolver: DnsResolver, mail: ReceivedMail, ours: Signature | None = None
 ) -> Iterator[Finding]:
     """Yield what each signature of a mail is worth; `ours` has to be among them."""
     if ours and ours not in mail.signatures:
         yield finding("dkim_own_unsigned", domain=ours.domain, selector=ours.selector)
     for signature in mail.signatures:
-        about_key = _about_the_key(names, signature)
-        if about_key.code in _FAILING:
+        about_key = _check_key(resolver, signature)
+        if about_key.code in _FAILING_CODES:
             yield about_key
             continue
-        (record,) = _records(names, signature)
+        (record,) = _records(resolver, signature)
         outcome = verify_signature(signature.read, record, now=mail.now)
         if outcome is Outcome.HOLDS and about_key.code != "dkim_ok":
             yield about_key
         else:
             values = {"domain": signature.domain, "selector": signature.selector}
-            yield finding(_OF_OUTCOMES[outcome], **values)
+            yield finding(_OUTCOME_CODES[outcome], **values)
 
 
-def signers_of(
-    names: Names,
+def list_signing_domains(
+    resolver: DnsResolver,
     domain: str,
     *,
     preset: str,
@@ -169,31 +169,31 @@ def signers_of(
         return tuple(one.domain for one in mail.signatures)
     if signer:
         return (signer.find_domain(domain),)
-    if selector or _about_the_usual(names, domain, preset).code == "dkim_ok":
+    if selector or _check_usual_keys(resolver, domain, preset).code == "dkim_ok":
         return (domain,)
     return None
 
 
-def in_vain(findings: Iterable[Finding]) -> frozenset[str]:
+def find_failing_domains(findings: Iterable[Finding]) -> frozenset[str]:
     """Return the domains of which no signature passes, by what was found of their keys."""
     domains: dict[bool, set[str]] = {True: set(), False: set()}
     for one in findings:
-        domains[one.code in _FAILING].add(one.values["domain"])
+        domains[one.code in _FAILING_CODES].add(one.values["domain"])
     return frozenset(domains[True] - domains[False])
 
 
-def _about_the_usual(names: Names, domain: str, preset: str) -> Finding:
+def _check_usual_keys(resolver: DnsResolver, domain: str, preset: str) -> Finding:
     """Return the first key that can be used under the names that the provider gives its keys."""
     for selector in find_provider(preset).dkim_selectors:
-        found = _about_the_key(names, Signature(domain, selector))
+        found = _check_key(resolver, Signature(domain, selector))
         if found.code == "dkim_ok":
             return found
     return finding("dkim_unknown", domain=domain)
 
 
-def _about_our_own(names: Names, signature: Signature, signer: Signer) -> Finding:
+def _check_own_key(resolver: DnsResolver, signature: Signature, signer: Signer) -> Finding:
     """Return whether the record of the key that signs here is there, and is that key's."""
-    found = _about_the_key(names, signature)
+    found = _check_key(resolver, signature)
     values = {
         "domain": signature.domain,
         "selector": signature.selector,
@@ -201,29 +201,31 @@ def _about_our_own(names: Names, signature: Signature, signer: Signer) -> Findin
     }
     if found.code == "dkim_no_key":
         return finding("dkim_own_missing", **values)
-    texts = names.texts(_where(signature))
-    if tags_of(signer.make_dns_record)["p"] not in {tags_of(text).get("p") for text in texts}:
+    texts = resolver.texts(_name_key_record(signature))
+    if parse_tags(signer.make_dns_record)["p"] not in {parse_tags(text).get("p") for text in texts}:
         return finding("dkim_own_other", **values)
     return finding("dkim_own_ok", **values) if found.code == "dkim_ok" else found
 
 
-def _where(signature: Signature) -> str:
+def _name_key_record(signature: Signature) -> str:
     return f"{signature.selector}._domainkey.{signature.domain}"
 
 
-def _about_the_key(names: Names, signature: Signature) -> Finding:
-    keys = _records(names, signature)
+def _check_key(resolver: DnsResolver, signature: Signature) -> Finding:
+    keys = _records(resolver, signature)
     code = "dkim_no_key"
     if len(keys) == 1:
         code = _judge(keys[0])
-    elif names.texts(_where(signature)):
+    elif resolver.texts(_name_key_record(signature)):
         code = "dkim_broken"
     return finding(code, domain=signature.domain, selector=signature.selector)
 
 
-def _records(names: Names, signature: Signature) -> list[dict[str, str]]:
+def _records(resolver: DnsResolver, signature: Signature) -> list[dict[str, str]]:
     """Return the tags of each record that holds a key."""
-    return [tags for tags in map(tags_of, names.texts(_where(signature))) if "p" in tags]
+    return [
+        tags for tags in map(parse_tags, resolver.texts(_name_key_record(signature))) if "p" in tags
+    ]
 
 
 def _judge(record: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""What a domain wants done with mail that is not of it, and whether ours is (DMARC, RFC 7489).
+"""Checks of DMARC (RFC 7489): a domain's policy, and whether our mails are aligned with it.
 
 Which domains belong together is told by walking up the tree of the DNS (draft-ietf-dmarc-dmarcbis
 §4.10), so that no list of public suffixes has to be kept.
@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from repermit.checks.dns_lookup import Names
+from repermit.checks.dns_lookup import DnsResolver
 from repermit.checks.findings import Finding, finding
-from repermit.checks.verify_dkim_signature import tags_of
+from repermit.checks.verify_dkim_signature import parse_tags
 
 _RECORD = re.compile(r"v\s*=\s*DMARC1\s*(?:;|$)")
 _POLICIES = ("none", "quarantine", "reject")
@@ -22,25 +22,27 @@ _DEEPEST = 8  # dmarcbis §4.10: so many questions at most
 
 
 @dataclass(frozen=True, kw_only=True)
-class Aligned:
+class DmarcIdentifiers:
     """What of a mail DMARC compares with its sender: return path and signers (None: unknown).
 
     It counts only what passes (RFC 7489 §3.1): `return_passes` unless SPF is sure to fail, and
-    signers but for those `in_vain`.
+    signers but for those `failing_domains`.
     """
 
     return_domain: str
     signers: tuple[str, ...] | None
     return_passes: bool = True
-    in_vain: frozenset[str] = frozenset()
+    failing_domains: frozenset[str] = frozenset()
 
 
-def look_at_dmarc(names: Names, domain: str, look: Callable[[], Aligned]) -> Iterator[Finding]:
-    """Yield what DMARC makes of mails from a sender's domain; `look` is called if need be."""
-    if len(_records(names, domain)) > 1:
+def check_dmarc(
+    resolver: DnsResolver, domain: str, check_one: Callable[[], DmarcIdentifiers]
+) -> Iterator[Finding]:
+    """Yield what DMARC makes of mails from a sender's domain; `check_one` is called if need be."""
+    if len(_records(resolver, domain)) > 1:
         yield finding("dmarc_several", domain=domain)
         return
-    walked = _walk(names, domain)
+    walked = _walk_up_tree(resolver, domain)
     if not walked:
         yield finding("dmarc_none", domain=domain)
         return
@@ -51,19 +53,19 @@ def look_at_dmarc(names: Names, domain: str, look: Callable[[], Aligned]) -> Ite
     if policy not in _POLICIES:
         yield finding("dmarc_broken", domain=domain, policy=policy)
         return
-    yield _judged(names, domain, tags, policy, look())
+    yield _judge_record(resolver, domain, tags, policy, check_one())
 
 
-def _judged(
-    names: Names, domain: str, tags: Mapping[str, str], policy: str, seen: Aligned
+def _judge_record(
+    resolver: DnsResolver, domain: str, tags: Mapping[str, str], policy: str, seen: DmarcIdentifiers
 ) -> Finding:
     # Whether each that is of the domain passes.
     passing = [
-        one not in seen.in_vain
+        one not in seen.failing_domains
         for one in seen.signers or ()
-        if _is_aligned(names, domain, one, tags.get("adkim"))
+        if _is_aligned(resolver, domain, one, tags.get("adkim"))
     ]
-    is_returned = _is_aligned(names, domain, seen.return_domain, tags.get("aspf"))
+    is_returned = _is_aligned(resolver, domain, seen.return_domain, tags.get("aspf"))
     if any(passing) or (is_returned and seen.return_passes):
         return finding("dmarc_ok", domain=domain, policy=policy)
     values = {"domain": domain, "return_domain": seen.return_domain, "policy": policy}
@@ -74,16 +76,16 @@ def _judged(
     return finding(codes[policy == "none"], **values, signer=", ".join(seen.signers) or "–")
 
 
-def _is_aligned(names: Names, domain: str, other: str, mode: str | None) -> bool:
+def _is_aligned(resolver: DnsResolver, domain: str, other: str, mode: str | None) -> bool:
     """Say whether `other` counts as the same; `mode` is "s" where nothing but itself does."""
     if domain == other:
         return True
-    return mode != "s" and _organisation(names, domain) == _organisation(names, other)
+    return mode != "s" and _organisation(resolver, domain) == _organisation(resolver, other)
 
 
-def _organisation(names: Names, domain: str) -> str:
+def _organisation(resolver: DnsResolver, domain: str) -> str:
     """Return the domain of the organisation that a domain is of; itself if nothing tells."""
-    walked = _walk(names, domain)
+    walked = _walk_up_tree(resolver, domain)
     if not walked:
         return domain
     holder, tags = walked[-1]
@@ -94,11 +96,11 @@ def _organisation(names: Names, domain: str) -> str:
     return holder
 
 
-def _walk(names: Names, domain: str) -> list[tuple[str, dict[str, str]]]:
+def _walk_up_tree(resolver: DnsResolver, domain: str) -> list[tuple[str, dict[str, str]]]:
     """Return the domains with one record each, from `domain` upwards, and its tags."""
     walked = []
-    for name in _upwards(domain):
-        records = _records(names, name)
+    for name in _list_parent_domains(domain):
+        records = _records(resolver, name)
         if len(records) != 1:
             continue
         walked.append((name, records[0]))
@@ -107,13 +109,13 @@ def _walk(names: Names, domain: str) -> list[tuple[str, dict[str, str]]]:
     return walked
 
 
-def _upwards(domain: str) -> Iterator[str]:
+def _list_parent_domains(domain: str) -> Iterator[str]:
     labels = domain.split(".")
     yield domain
     for start in range(max(1, len(labels) - _DEEPEST + 1), len(labels)):
         yield ".".join(labels[start:])
 
 
-def _records(names: Names, domain: str) -> list[dict[str, str]]:
-    texts = names.texts(f"_dmarc.{domain}")
-    return [tags_of(text) for text in texts if _RECORD.match(text)]
+def _records(resolver: DnsResolver, domain: str) -> list[dict[str, str]]:
+    texts = resolver.texts(f"_dmarc.{domain}")
+    return [parse_tags(text) for text in texts if _RECORD.match(text)]

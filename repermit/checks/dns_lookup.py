@@ -1,7 +1,4 @@
-"""Asking the DNS, for a few seconds at most, and looking at several things at once.
-
-Nothing is asked of it but names that the settings and the lists hold.
-"""
+"""DNS look-ups with a time limit, and running several checks in parallel."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ _TRIES = 3
 _DNS_PORT = 53
 
 
-class Unanswered(Exception):
+class DnsNoAnswer(Exception):
     """The DNS gave no answer for `name`, neither a record nor that there is none."""
 
     def __init__(self, name: str) -> None:
@@ -33,7 +30,7 @@ class Unanswered(Exception):
         self.name = name
 
 
-class Names:
+class DnsResolver:
     """The DNS as this machine sees it, or as `nameserver` (an IP address, with a port) does.
 
     For several threads at once. What there is none of is empty; every question raises Unanswered
@@ -70,7 +67,7 @@ class Names:
                 )
             )
         except (dns.exception.Timeout, dns.resolver.NoNameservers):
-            raise Unanswered(name) from None
+            raise DnsNoAnswer(name) from None
         except dns.exception.DNSException:
             # There is no such name, or it cannot be one.
             return iter(())
@@ -134,14 +131,14 @@ def _parsed(nameserver: str) -> tuple[str, int]:
     return host, port
 
 
-# --- Looking at several things at once, for a limited time. ---------------------------------------
+# --- Calls in parallel, for a limited time. -------------------------------------------------------
 
 
 _T = TypeVar("_T")
 
 
-class _Look(threading.Thread, Generic[_T]):
-    """One look; a daemon, since what hangs in the system's resolver cannot be ended."""
+class _CheckThread(threading.Thread, Generic[_T]):
+    """One call; a daemon, since what hangs in the system's resolver cannot be ended."""
 
     def __init__(self, call: Callable[[], _T]) -> None:
         super().__init__(daemon=True)
@@ -156,18 +153,18 @@ class _Look(threading.Thread, Generic[_T]):
             self.error = error
 
 
-def together(calls: Sequence[Callable[[], _T]], *, seconds: float) -> list[_T | None]:
-    """Do all calls at once, each in a thread; return their results in order.
+def run_in_parallel(calls: Sequence[Callable[[], _T]], *, seconds: float) -> list[_T | None]:
+    """Run all calls in parallel, each in a thread; return their results in order.
 
-    None stands for what was not done within `seconds`. What a call raises is raised.
+    None stands for what did not end within `seconds`. What a call raises is raised.
     """
     end = time.monotonic() + seconds
-    looks = [_Look(call) for call in calls]
-    for look in looks:
-        look.start()
-    for look in looks:
-        look.join(max(0.0, end - time.monotonic()))
-    for look in looks:
-        if look.error is not None:
-            raise look.error
-    return [look.result for look in looks]
+    threads = [_CheckThread(call) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    for thread in threads:
+        if thread.error is not None:
+            raise thread.error
+    return [thread.result for thread in threads]

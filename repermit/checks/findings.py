@@ -1,4 +1,4 @@
-"""What a check finds: an area, a verdict, what was seen, what to do about it, and its texts."""
+"""The findings of `check`: their kinds, read from data, and the report that they make."""
 
 from __future__ import annotations
 
@@ -37,73 +37,58 @@ class Area(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnPage:
-    """What the admin's pages say instead, as message ids; "" for what is the same there."""
+class FindingType:
+    """What a code means; its texts are English message ids with `%(name)s` in them.
 
-    found: str = ""
-    remedy: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Words:
-    """What a code means: `found` and `remedy` are English message ids with `%(name)s` in them."""
+    - `found` and `remedy`: what was seen, and what to do about it ("" for nothing).
+    - `page_found` and `page_remedy`: the same for the admin's pages, where nobody gives commands.
+    """
 
     area: Area
     verdict: Verdict
     found: str
     remedy: str = ""
-    on_page: OnPage = OnPage()
+    page_found: str
+    page_remedy: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was looked at; `code` keeps its meaning, `values` fill in the words."""
+    """One thing that was checked; `values` fill in the texts of its code."""
 
     code: str
-    words: Words
     values: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def area(self) -> Area:
         """Return what it is about."""
-        return self.words.area
+        return FINDING_TYPES[self.code].area
 
     @property
     def verdict(self) -> Verdict:
         """Return what it means for a campaign."""
-        return self.words.verdict
+        return FINDING_TYPES[self.code].verdict
 
     @property
     def found(self) -> str:
         """Return what was seen, in English."""
-        return self.in_words(str)[0]
+        return FINDING_TYPES[self.code].found % self.values
 
     @property
     def remedy(self) -> str:
         """Return what to do about it, in English; "" if nothing."""
-        return self.in_words(str)[1]
-
-    def in_words(
-        self, gettext: Callable[[str], str], say: Callable[[str], str] = str
-    ) -> tuple[str, str]:
-        """Return what was seen and what to do, in the language of `gettext`.
-
-        `say` puts each value into that language: a reason may be something said itself.
-        """
-        return self._filled(self.words.found, self.words.remedy, gettext, say)
+        return FINDING_TYPES[self.code].remedy % self.values
 
     def on_page(self, gettext: Callable[[str], str], say: Callable[[str], str]) -> tuple[str, str]:
-        """Return the same as the admin's pages say it, where nobody gives commands."""
-        words = self.words.on_page
-        found, remedy = words.found or self.words.found, words.remedy or self.words.remedy
-        return self._filled(found, remedy, gettext, say)
+        """Return what was seen and what to do, as the admin's pages say it.
 
-    def _filled(
-        self, found: str, remedy: str, gettext: Callable[[str], str], say: Callable[[str], str]
-    ) -> tuple[str, str]:
+        - `say` puts a value into the page's language: a reason may be a sentence itself.
+        """
+        texts = FINDING_TYPES[self.code]
         values = {name: say(value) for name, value in self.values.items()}
         # An empty message id is the head of a catalogue.
-        return gettext(found) % values, (remedy and gettext(remedy)) % values
+        remedy = texts.page_remedy and gettext(texts.page_remedy)
+        return gettext(texts.page_found) % values, remedy % values
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as a document's part."""
@@ -143,32 +128,32 @@ class Report:
         }
 
 
-# --- What each code of a finding means, read from `data/check_findings.toml`. ---------------------
+# --- What each code means, read from `data/check_findings.toml`. ----------------------------------
 
 
-def _read() -> Iterator[tuple[str, Words]]:
+def _read_types() -> Iterator[tuple[str, FindingType]]:
     entry: dict[str, Any]
     for name, entry in package_files.data("check_findings.toml").items():
         areas = entry.get("areas", [])
         codes = {f"{area}_{name}": area for area in areas} if areas else {name: entry["area"]}
+        remedy = entry.get("remedy", "")
         for code, area in codes.items():
             yield (
                 code,
-                Words(
+                FindingType(
                     area=Area(area),
                     verdict=Verdict(entry["verdict"]),
                     found=entry["found"],
-                    remedy=entry.get("remedy", ""),
-                    on_page=OnPage(
-                        found=entry.get("page_found", ""), remedy=entry.get("page_remedy", "")
-                    ),
+                    remedy=remedy,
+                    page_found=entry.get("page_found", entry["found"]),
+                    page_remedy=entry.get("page_remedy", remedy),
                 ),
             )
 
 
-WORDS: Mapping[str, Words] = dict(_read())
+FINDING_TYPES: Mapping[str, FindingType] = dict(_read_types())
 
 
 def finding(code: str, **values: str) -> Finding:
-    """Return the finding that a code stands for."""
-    return Finding(code=code, words=WORDS[code], values=values)
+    """Return the finding of this code."""
+    return Finding(code=code, values=values)

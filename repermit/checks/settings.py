@@ -1,4 +1,4 @@
-"""What the settings lack, who else may read them, whether keys can be guessed, and the pace."""
+"""Checks of settings and lists: what is missing, who may read them, weak keys, the rate limit."""
 
 from __future__ import annotations
 
@@ -20,52 +20,56 @@ from repermit.errors import AddressError
 from repermit.settings.definitions import MailServer, Organisation, Settings
 from repermit.settings.smtp_presets import PRESETS, Preset
 
-# --- What each list lacks, and which domains its mails come from. ---------------------------------
+# --- What each list lacks, and the domains of its senders. ----------------------------------------
 
 
-def look_at_list(
-    mailing_list: MailingList, *, says_how_often: Callable[[str], bool]
+def check_list(
+    mailing_list: MailingList, *, mentions_frequency: Callable[[str], bool]
 ) -> Iterator[Finding]:
     """Yield what a list does not say yet, though its readers must know it."""
     slug = mailing_list.slug
     lacking = {
         "list_no_purpose": not mailing_list.purpose,
-        "list_no_frequency": not (mailing_list.frequency or says_how_often(mailing_list.purpose)),
+        "list_no_frequency": not (
+            mailing_list.frequency or mentions_frequency(mailing_list.purpose)
+        ),
         "list_no_privacy": not mailing_list.privacy_url,
-        "list_no_sender": not sender_of(mailing_list),
+        "list_no_sender": not find_sender_address(mailing_list),
     }
     yield from (finding(code, list=slug) for code, is_lacking in lacking.items() if is_lacking)
     if not any(lacking.values()):
         yield finding("list_ok", list=slug)
 
 
-def look_at_sender(mailing_list: MailingList, settings: Settings) -> Iterator[Finding]:
+def check_sender(mailing_list: MailingList, settings: Settings) -> Iterator[Finding]:
     """Yield a warning if the mail server may refuse a list's sender."""
-    sender, mailbox = sender_of(mailing_list), settings.mail.username
+    sender, mailbox = find_sender_address(mailing_list), settings.mail.username
     is_another = sender.lower() != mailbox.lower()
     if settings.mail.preset == "office365" and sender and mailbox and is_another:
         yield finding("smtp_other_sender", list=mailing_list.slug)
 
 
-def sender_of(mailing_list: MailingList) -> str:
+def find_sender_address(mailing_list: MailingList) -> str:
     """Return the address that a list's mails come from, domain as an A-label; "" if none can be."""
-    return _sending(sender_identity.read_address(mailing_list.sender))
+    return _to_sending_form(sender_identity.read_address(mailing_list.sender))
 
 
-def domains_of(lists: Sequence[MailingList], settings: Settings) -> tuple[str, ...]:
+def list_sender_domains(lists: Sequence[MailingList], settings: Settings) -> tuple[str, ...]:
     """Return the domains of the senders; without a list, that of the organisation's address."""
-    senders = [sender_of(one) for one in lists] or [_sending(settings.organisation.email)]
+    senders = [find_sender_address(one) for one in lists] or [
+        _to_sending_form(settings.organisation.email)
+    ]
     return tuple(sorted({one.rpartition("@")[2] for one in senders if one}))
 
 
-def _sending(text: str) -> str:
+def _to_sending_form(text: str) -> str:
     try:
         return email_address.parse(text).sending
     except AddressError:
         return ""
 
 
-# --- What the settings lack, who else may read them, whether keys can be guessed, and. ------------
+# --- What the settings lack, who may read them, weak keys, and the rate limit. --------------------
 
 
 _OTHERS = stat.S_IROTH | stat.S_IWOTH
@@ -76,7 +80,7 @@ _SHORTEST_KEY = 22
 _FEWEST_LETTERS = 10
 
 
-def look_at_config(settings: Settings) -> Iterator[Finding]:
+def check_organisation(settings: Settings) -> Iterator[Finding]:
     """Yield what the settings lack before anybody may be asked (GDPR art. 13(1) and (2)(d))."""
     lacking = ", ".join(_lacking(settings.organisation))
     yield finding("config_organisation", keys=lacking) if lacking else finding("config_ok")
@@ -93,24 +97,24 @@ def _lacking(organisation: Organisation) -> Iterator[str]:
         yield "authority"
 
 
-def look_at_keys(settings: Settings, path: Path | None) -> Iterator[Finding]:
+def check_keys(settings: Settings, path: Path | None) -> Iterator[Finding]:
     """Yield what is wrong with the keys, and with the files in which secrets stand.
 
     `path` is the file that the settings came from, None if it cannot be known.
     """
-    found = [*_open_files(path), *_weak_keys(settings)]
+    found = [*_check_secret_files(path), *_check_key_strength(settings)]
     yield from found or [finding("keys_ok")]
     if settings.journal is not None:
-        yield from _about_the_journal(settings.journal)
+        yield from _check_journal(settings.journal)
 
 
-def look_at_signing(settings: Settings) -> Iterator[Finding]:
+def check_evidence_key(settings: Settings) -> Iterator[Finding]:
     """Yield a warning where nothing signs the checkpoints of the record."""
     if settings.evidence_key is None:
         yield finding("keys_unsigned")
 
 
-def _about_the_journal(path: Path) -> Iterator[Finding]:
+def _check_journal(path: Path) -> Iterator[Finding]:
     """Yield what stands in the way of the journal of suppressions; it is not written."""
     where = path if path.exists() else path.parent
     if path.is_dir() or not os.access(where, os.R_OK | os.W_OK):
@@ -124,7 +128,7 @@ def is_open_to_others(path: Path) -> bool:
     return bool(path.stat().st_mode & _OTHERS)
 
 
-def _open_files(path: Path | None) -> Iterator[Finding]:
+def _check_secret_files(path: Path | None) -> Iterator[Finding]:
     for one in _secret_files(path) if path else ():
         if is_open_to_others(one):
             yield finding("keys_readable", file=str(one))
@@ -145,7 +149,7 @@ def _named(values: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def _weak_keys(settings: Settings) -> Iterator[Finding]:
+def _check_key_strength(settings: Settings) -> Iterator[Finding]:
     keys = {"secret_keys": settings.secret_keys, "fingerprint_key": (settings.fingerprint_key,)}
     for name, values in keys.items():
         if any(_is_weak(value) for value in values):
@@ -156,10 +160,10 @@ def _is_weak(key: bytes) -> bool:
     return len(key) < _SHORTEST_KEY or len(set(key)) < _FEWEST_LETTERS
 
 
-def look_at_pace(mail: MailServer) -> Iterator[Finding]:
+def check_rate_limit(mail: MailServer) -> Iterator[Finding]:
     """Yield how fast mails leave, and whether the provider bears it."""
     preset = PRESETS.get(mail.preset)
-    beyond = list(_beyond(mail, preset)) if preset else []
+    beyond = list(_compare_with_preset(mail, preset)) if preset else []
     if beyond:
         yield from beyond
     elif mail.interval:
@@ -170,7 +174,7 @@ def look_at_pace(mail: MailServer) -> Iterator[Finding]:
         yield finding("pace_none", server=mail.server)
 
 
-def _beyond(mail: MailServer, preset: Preset) -> Iterator[Finding]:
+def _compare_with_preset(mail: MailServer, preset: Preset) -> Iterator[Finding]:
     """Yield in what the settings ask more of a provider than its preset does."""
     usual = replace(
         mail,

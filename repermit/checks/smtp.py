@@ -1,4 +1,4 @@
-"""Whether mail leaves and comes back: the mail server's login, the domain's mail, the mailbox."""
+"""Checks of mail: the mail server's login, the domain's MX, the mailbox for bounces."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal, Protocol
 
-from repermit.checks.dns_lookup import Names, is_address, is_this_machine
+from repermit.checks.dns_lookup import DnsResolver, is_address, is_this_machine
 from repermit.checks.findings import Finding, finding
 from repermit.errors import ConfigError, TransportError
 from repermit.settings.definitions import Bounces, MailServer, Settings
@@ -38,7 +38,7 @@ _FAULTS = {
 _WITHOUT_LOGIN = frozenset({"google-relay"})
 
 
-def look_at_smtp(names: Names, mail: MailServer) -> Iterator[Finding]:
+def check_mail_login(resolver: DnsResolver, mail: MailServer) -> Iterator[Finding]:
     """Yield what stands against the mail server; it is connected to, and left again."""
     has_login = bool(mail.username and (mail.password or mail.auth == "xoauth2"))
     if not has_login and (mail.username or mail.password):
@@ -46,22 +46,22 @@ def look_at_smtp(names: Names, mail: MailServer) -> Iterator[Finding]:
     elif not has_login and mail.preset in PRESETS.keys() - _WITHOUT_LOGIN:
         yield finding("smtp_no_login", preset=mail.preset)
     else:
-        yield _connected(names, mail, has_login=has_login)
+        yield _connected(resolver, mail, has_login=has_login)
     if mail.tls == "none" and not is_this_machine(mail.server):
         yield finding("smtp_plain", server=mail.server)
 
 
-def _connected(names: Names, mail: MailServer, *, has_login: bool) -> Finding:
+def _connected(resolver: DnsResolver, mail: MailServer, *, has_login: bool) -> Finding:
     try:
-        _come_and_go(replace(mail, connect_timeout=min(_SECONDS, mail.connect_timeout)))
+        _connect_and_quit(replace(mail, connect_timeout=min(_SECONDS, mail.connect_timeout)))
     except ConfigError as error:
         return finding("smtp_settings", reason=error.said)
     except TransportError as error:
-        return _explain_failure(names, mail.server, "smtp", error.said)
+        return _explain_failure(resolver, mail.server, "smtp", error.said)
     return finding("smtp_ok" if has_login else "smtp_open", server=mail.server)
 
 
-def _come_and_go(mail: MailServer) -> None:
+def _connect_and_quit(mail: MailServer) -> None:
     host = Mailer(mail).connect().configure_host()
     # What the server says to the farewell may take as long as its reply to a mail.
     assert host.sock is not None  # noqa: S101  it has just spoken
@@ -72,7 +72,7 @@ def _come_and_go(mail: MailServer) -> None:
 
 
 def _explain_failure(
-    names: Names, server: str, area: Literal["smtp", "bounces"], reason: str
+    resolver: DnsResolver, server: str, area: Literal["smtp", "bounces"], reason: str
 ) -> Finding:
     """Return the finding for the step that failed, or for a server that is not reached."""
     for said, code in _FAULTS[area]:
@@ -80,7 +80,7 @@ def _explain_failure(
             return finding(code, reason=reason)
     # A name without a dot is of this network alone.
     is_public_name = "." in server and not is_address(server)
-    if is_public_name and not names.addresses(server):
+    if is_public_name and not resolver.addresses(server):
         return finding(f"{area}_no_server", server=server)
     return finding(f"{area}_unreachable", reason=reason)
 
@@ -98,24 +98,24 @@ class LogIn(Protocol):
         """Let each answer take so many seconds at most."""
 
 
-def look_at_mx(names: Names, domain: str) -> Iterator[Finding]:
+def check_mx(resolver: DnsResolver, domain: str) -> Iterator[Finding]:
     """Yield whether a domain takes mail."""
-    if _takes_mail(names, domain):
+    if _accepts_mail(resolver, domain):
         yield finding("mx_ok", domain=domain)
-    elif names.mail_servers(domain) or not names.addresses(domain):
+    elif resolver.mail_servers(domain) or not resolver.addresses(domain):
         yield finding("mx_none", domain=domain)
     else:
         # RFC 5321 §5.1: then the domain's own address counts.
         yield finding("mx_address_alone", domain=domain)
 
 
-def look_at_return_domain(names: Names, domain: str) -> Iterator[Finding]:
+def check_return_domain(resolver: DnsResolver, domain: str) -> Iterator[Finding]:
     """Yield a problem if bounces to a domain of their own can arrive nowhere."""
-    if not _takes_mail(names, domain):
+    if not _accepts_mail(resolver, domain):
         yield finding("bounces_nowhere", domain=domain)
 
 
-def look_at_bounces(settings: Settings, *, has_returned: bool) -> Iterator[Finding]:
+def check_bounce_reader(settings: Settings, *, has_returned: bool) -> Iterator[Finding]:
     """Yield who reads what comes back, where that is no mailbox of the settings."""
     if settings.bounces.protocol != "none":
         return
@@ -125,20 +125,22 @@ def look_at_bounces(settings: Settings, *, has_returned: bool) -> Iterator[Findi
         yield finding("bounces_none")
 
 
-def look_at_mailbox(names: Names, account: Bounces, log_in: LogIn) -> Iterator[Finding]:
+def check_mailbox_login(
+    resolver: DnsResolver, account: Bounces, log_in: LogIn
+) -> Iterator[Finding]:
     """Yield whether the mailbox takes the login; `log_in` is told what it may take, in seconds."""
     try:
         log_in(account, seconds=_MAILBOX_SECONDS)
     except ConfigError as error:
         yield finding("bounces_settings", reason=error.said)
     except TransportError as error:
-        yield _explain_failure(names, account.server, "bounces", error.said)
+        yield _explain_failure(resolver, account.server, "bounces", error.said)
     else:
         yield finding("bounces_mailbox", server=account.server)
     if account.tls == "none" and not is_this_machine(account.server):
         yield finding("bounces_plain", server=account.server)
 
 
-def _takes_mail(names: Names, domain: str) -> bool:
+def _accepts_mail(resolver: DnsResolver, domain: str) -> bool:
     # A lone "." says that it takes none (RFC 7505).
-    return any(names.mail_servers(domain))
+    return any(resolver.mail_servers(domain))

@@ -1,4 +1,4 @@
-"""Who may send for a domain (SPF, RFC 7208), as far as that can be told before a mail is sent."""
+"""Checks of SPF (RFC 7208): whether a domain lets our mail server send."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from repermit.checks.dns_lookup import Names, is_this_machine
+from repermit.checks.dns_lookup import DnsResolver, is_this_machine
 from repermit.checks.findings import Finding, finding
 from repermit.settings.definitions import MailServer
 from repermit.settings.smtp_presets import find_provider
@@ -24,9 +24,9 @@ _TERM = re.compile(
 _NETWORK = re.compile(r"([+\-~?]?)(ip4|ip6):(.+)", re.IGNORECASE)
 
 
-def spf_records(names: Names, domain: str) -> tuple[str, ...]:
+def spf_records(resolver: DnsResolver, domain: str) -> tuple[str, ...]:
     """Return the SPF records of a domain, of which there may be one."""
-    return tuple(text for text in names.texts(domain) if _VERSION.match(text))
+    return tuple(text for text in resolver.texts(domain) if _VERSION.match(text))
 
 
 class Policy:
@@ -37,8 +37,8 @@ class Policy:
     `allows_everyone` and `allows_by_macro` what their names say. Raises Unanswered.
     """
 
-    def __init__(self, names: Names, domain: str, record: str) -> None:
-        self._names = names
+    def __init__(self, resolver: DnsResolver, domain: str, record: str) -> None:
+        self._resolver = resolver
         self.lookups = 0
         self.included: set[str] = set()
         self.broken = ""
@@ -106,11 +106,11 @@ class Policy:
     def _hosts(self, what: str, name: str) -> tuple[str, ...]:
         if what == "a":
             return (name,)
-        return self._names.mail_servers(name)[:_MOST_MAIL_SERVERS]
+        return self._resolver.mail_servers(name)[:_MOST_MAIL_SERVERS]
 
     def _add_host(self, host: str, size: str, *, passes: bool) -> None:
         of_4, _, of_6 = size.partition("//")
-        for address in self._names.addresses(host):
+        for address in self._resolver.addresses(host):
             bits = of_6 if ":" in address else of_4.removeprefix("/")
             network = f"{address}/{bits}" if bits else address
             self._add_network(network, f"{host}{size}", passes=passes)
@@ -131,7 +131,7 @@ class Policy:
             return
         if self.is_too_long:
             return
-        records = spf_records(self._names, name)
+        records = spf_records(self._resolver, name)
         # §5.2 and §6.1: what is taken in has to have a record, and a single one.
         if len(records) != 1:
             self.broken = term
@@ -150,15 +150,15 @@ FAILING = frozenset(
 """The findings by which no mail passes SPF."""
 
 
-def look_at_spf(names: Names, domain: str, mail: MailServer) -> Iterator[Finding]:
+def check_spf(resolver: DnsResolver, domain: str, mail: MailServer) -> Iterator[Finding]:
     """Yield what the SPF record of a return path's domain means for the mail server."""
-    records = spf_records(names, domain)
+    records = spf_records(resolver, domain)
     if not records:
         yield finding("spf_none", domain=domain, record=_proposed(mail))
     elif len(records) > 1:
         yield finding("spf_several", domain=domain, count=str(len(records)))
     else:
-        yield _judged(names, domain, Policy(names, domain, records[0]), mail)
+        yield _judge_record(resolver, domain, Policy(resolver, domain, records[0]), mail)
 
 
 def _proposed(mail: MailServer) -> str:
@@ -166,17 +166,17 @@ def _proposed(mail: MailServer) -> str:
     return f"v=spf1 include:{known[0]} ~all" if known else "v=spf1 a mx ~all"
 
 
-def _judged(names: Names, domain: str, policy: Policy, mail: MailServer) -> Finding:
+def _judge_record(resolver: DnsResolver, domain: str, policy: Policy, mail: MailServer) -> Finding:
     if policy.is_too_long:
         return finding("spf_lookups", domain=domain)
     if policy.broken:
         return finding("spf_broken", domain=domain, part=policy.broken)
     if policy.allows_everyone:
         return finding("spf_everyone", domain=domain)
-    return _allowing(names, domain, policy, mail)
+    return _judge_servers(resolver, domain, policy, mail)
 
 
-def _allowing(names: Names, domain: str, policy: Policy, mail: MailServer) -> Finding:
+def _judge_servers(resolver: DnsResolver, domain: str, policy: Policy, mail: MailServer) -> Finding:
     """Return whether a record that can be used lets the mail server send."""
     known = find_provider(mail.preset).spf_includes
     if policy.allows_nobody and not known:
@@ -187,7 +187,7 @@ def _allowing(names: Names, domain: str, policy: Policy, mail: MailServer) -> Fi
         # Nobody knows what it is on the internet.
         if is_this_machine(mail.server):
             return finding("spf_own_server", domain=domain)
-        is_allowed = any(policy.allows(one) for one in names.addresses(mail.server))
+        is_allowed = any(policy.allows(one) for one in resolver.addresses(mail.server))
     if is_allowed:
         return finding("spf_ok", domain=domain)
     if policy.allows_by_macro:

@@ -72,7 +72,7 @@ def split_mail(raw: bytes) -> SplitMail:
     return SplitMail(fields=tuple(_FIELD.findall(head)), body=body)
 
 
-def tags_of(text: str) -> dict[str, str]:
+def parse_tags(text: str) -> dict[str, str]:
     """Return a list of tags such as "v=DKIM1; p=…" (RFC 6376 §3.2), without any blanks."""
     pairs = ("".join(part.split()).partition("=") for part in text.split(";"))
     return {name.lower(): value for name, _, value in pairs if name}
@@ -113,7 +113,7 @@ class ReadSignature:
 
 def read_signature(mail: SplitMail, signature: bytes) -> ReadSignature | None:
     """Read one DKIM-Signature field of a mail; None if it does not say where its key is."""
-    tags = tags_of(signature.partition(b":")[2].decode("utf-8", "replace"))
+    tags = parse_tags(signature.partition(b":")[2].decode("utf-8", "replace"))
     domain, selector = tags.get("d", "").lower(), tags.get("s", "")
     if not domain or not selector or max(len(domain), len(selector)) > LONGEST_NAME:
         return None

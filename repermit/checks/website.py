@@ -1,4 +1,4 @@
-"""Whether people and mail programs reach the answer pages."""
+"""Checks of the answer pages and privacy statements: people and mail programs reach them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
-from repermit.checks.dns_lookup import Names, is_private, is_this_machine
+from repermit.checks.dns_lookup import DnsResolver, is_private, is_this_machine
 from repermit.checks.findings import Finding, finding
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, PROXIES, Links
@@ -31,10 +31,11 @@ _PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Visit:
-    """What a web server answered; `certificate_ends` is aware UTC, None without TLS.
+class FetchedPage:
+    """The answer of a web server.
 
-    `headers` are by their names in lower case.
+    - `headers`: by their names in lower case.
+    - `certificate_ends`: aware UTC, None without TLS.
     """
 
     status: int
@@ -49,14 +50,14 @@ def port_of(url: str) -> int:
     return parts.port or _PORTS[parts.scheme]
 
 
-def visit(
+def fetch(
     url: str,
     addresses: Sequence[str],
     *,
     to_private: bool,
     form: bytes | None = None,
     seconds: float = _SECONDS,
-) -> Visit:
+) -> FetchedPage:
     """Ask for `url` at the first of `addresses` that takes a connection; a `form` makes it a POST.
 
     It ends after `seconds` in all, however slowly the server writes. What stands on this machine or
@@ -75,7 +76,7 @@ def visit(
         timer = threading.Timer(left, cutter.end, kwargs={"cut": True})
         timer.start()
         try:
-            return _visit(url, plain, form)
+            return _fetch(url, plain, form)
         finally:
             timer.cancel()
             if not cutter.end(cut=False):
@@ -91,22 +92,22 @@ class TooSlow(OSError):
     """A server took the connection, and did not answer in time."""
 
 
-def _visit(url: str, plain: socket.socket, form: bytes | None) -> Visit:
+def _fetch(url: str, plain: socket.socket, form: bytes | None) -> FetchedPage:
     parts = urlsplit(url)
     host = str(parts.hostname)
     line = plain
     ends = None
     if parts.scheme == "https":
         line = secured = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
-        ends = _end_of(secured)
+        ends = _read_certificate_end(secured)
     with line:
         asking = http.client.HTTPConnection(host, parts.port or None)
         asking.sock = line
-        _ask(asking, _path_of(url), form)
+        _ask(asking, _encode_path(url), form)
         with asking.getresponse() as response:
             beginning = response.read(_READ)
         headers = {name.lower(): value for name, value in response.getheaders()}
-        return Visit(
+        return FetchedPage(
             status=response.status, headers=headers, beginning=beginning, certificate_ends=ends
         )
 
@@ -127,7 +128,7 @@ def _connect(address: str, port: int, ends_at: float) -> socket.socket:
     return opened
 
 
-def _path_of(url: str) -> str:
+def _encode_path(url: str) -> str:
     parts = urlsplit(url)
     query = f"?{parts.query}" if parts.query else ""
     return quote((parts.path or "/") + query, safe="/%:@!$&'()*+,;=~-._?")
@@ -142,67 +143,69 @@ def _ask(asking: http.client.HTTPConnection, path: str, form: bytes | None) -> N
     asking.request("POST", path, body=form, headers=headers)
 
 
-def _end_of(line: ssl.SSLSocket) -> datetime:
+def _read_certificate_end(line: ssl.SSLSocket) -> datetime:
     certificate = line.getpeercert() or {}
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
 
 
-# --- Whether people and mail programs reach the answer pages. -------------------------------------
+# --- The answer pages and the privacy statements. -------------------------------------------------
 
 
 _FEW_DAYS = 14
 
 _ONE_CLICK = b"List-Unsubscribe=One-Click"  # RFC 8058 §3.2
-_ANSWER = b"Unsubscribed."
+_CONFIRMATION = b"Unsubscribed."
 
-_TOLD = re.compile(r"([0-9]{1,4}) ([0-9]{1,4})")
+_PROXY_COUNTS = re.compile(r"([0-9]{1,4}) ([0-9]{1,4})")
 _GONE = frozenset({404, 410})
 
 
-def look_at_pages(names: Names, settings: Settings, *, now: datetime) -> Iterator[Finding]:
+def check_pages(resolver: DnsResolver, settings: Settings, *, now: datetime) -> Iterator[Finding]:
     """Yield what stands against the pages at `public_url`.
 
     What a mail program would post is posted, with a link of nobody, of which nothing is noted.
     """
     url = settings.public_url
     host = str(urlsplit(url).hostname)
-    addresses = addresses_of(names, host)
+    addresses = find_addresses(resolver, host)
     if not url.startswith("https:") and not is_this_machine(host):
         yield finding("pages_plain", url=url)
     if not addresses:
-        yield from look_at_reach(settings) or [finding("pages_no_name", host=host)]
+        yield from check_public_url(settings) or [finding("pages_no_name", host=host)]
         return
     if all(map(is_private, addresses)):
         yield finding("pages_here_alone", host=host)
     else:
-        yield from look_at_reach(settings)
-    yield from _visited(settings, host, addresses, now)
+        yield from check_public_url(settings)
+    yield from _check_one_click(settings, host, addresses, now)
 
 
-def look_at_reach(settings: Settings) -> list[Finding]:
+def check_public_url(settings: Settings) -> list[Finding]:
     """Return what is wrong if `public_url` by itself leads to this machine or a private network."""
     host = str(urlsplit(settings.public_url).hostname)
     return [finding("pages_here_alone", host=host)] if is_private(host) else []
 
 
-def addresses_of(names: Names, host: str) -> tuple[str, ...]:
+def find_addresses(resolver: DnsResolver, host: str) -> tuple[str, ...]:
     """Return the addresses of a web server; this machine's own name is not in the DNS."""
-    return ("127.0.0.1", "::1") if host == "localhost" else names.addresses(host)
+    return ("127.0.0.1", "::1") if host == "localhost" else resolver.addresses(host)
 
 
-def look_at_statement(names: Names, slug: str, url: str, *, to_private: bool) -> Iterator[Finding]:
+def check_privacy_statement(
+    resolver: DnsResolver, slug: str, url: str, *, to_private: bool
+) -> Iterator[Finding]:
     """Yield a warning if a list's privacy statement is not there for people out on the internet.
 
     On this machine or a private network it is not looked for, unless `to_private`.
     """
     gone = finding("list_privacy_gone", list=slug, url=url)
-    addresses = addresses_of(names, str(urlsplit(url).hostname))
+    addresses = find_addresses(resolver, str(urlsplit(url).hostname))
     if not addresses:
         yield gone
         return
     try:
         # Who asks for no more than people do may be refused all the same; that says nothing.
-        is_gone = visit(url, addresses, to_private=to_private).status in _GONE
+        is_gone = fetch(url, addresses, to_private=to_private).status in _GONE
     except TooSlow:
         yield finding("lists_too_slow")
         return
@@ -212,14 +215,14 @@ def look_at_statement(names: Names, slug: str, url: str, *, to_private: bool) ->
         yield gone
 
 
-def _visited(
+def _check_one_click(
     settings: Settings, host: str, addresses: tuple[str, ...], now: datetime
 ) -> Iterator[Finding]:
     url = settings.public_url
     one_click = Links(url, settings.secret_keys).url("no", NOBODY)
     try:
         to_private = settings.web.checks_to_private
-        seen = visit(one_click, addresses, form=_ONE_CLICK, to_private=to_private)
+        seen = fetch(one_click, addresses, form=_ONE_CLICK, to_private=to_private)
     except ClosedNetwork:
         yield finding("pages_not_visited", host=host)
     except TooSlow:
@@ -231,14 +234,14 @@ def _visited(
     except OSError:
         yield finding("pages_unreachable", url=url, port=str(port_of(url)))
     else:
-        yield _judged(seen, url)
-        yield from _about_the_way(seen)
-        yield from _about_the_end(seen, host, now)
+        yield _judge_record(seen, url)
+        yield from _check_proxies(seen)
+        yield from _check_certificate_end(seen, host, now)
 
 
-def _judged(seen: Visit, url: str) -> Finding:
+def _judge_record(seen: FetchedPage, url: str) -> Finding:
     status = str(seen.status)
-    if seen.status == http.HTTPStatus.OK and seen.beginning.startswith(_ANSWER):
+    if seen.status == http.HTTPStatus.OK and seen.beginning.startswith(_CONFIRMATION):
         return finding("pages_ok", url=url)
     if seen.status in _GONE or seen.status < http.HTTPStatus.MULTIPLE_CHOICES:
         return finding("pages_not_ours", url=url)
@@ -249,18 +252,18 @@ def _judged(seen: Visit, url: str) -> Finding:
     return finding("pages_out_of_order", url=url, status=status)
 
 
-def _about_the_way(seen: Visit) -> Iterator[Finding]:
+def _check_proxies(seen: FetchedPage) -> Iterator[Finding]:
     """Yield a warning if more web servers stand in front than the pages believe.
 
     This request named no address, so that each that arrived was added on the way. Of fewer nothing
     is said: this machine's way may be shorter than everybody else's, or none of them may add one.
     """
-    told = _TOLD.fullmatch(seen.headers.get(PROXIES.lower(), ""))
+    told = _PROXY_COUNTS.fullmatch(seen.headers.get(PROXIES.lower(), ""))
     if told and int(told[1]) > int(told[2]):
         yield finding("pages_proxies", seen=told[1], trusted=told[2])
 
 
-def _about_the_end(seen: Visit, host: str, now: datetime) -> Iterator[Finding]:
+def _check_certificate_end(seen: FetchedPage, host: str, now: datetime) -> Iterator[Finding]:
     if seen.certificate_ends is None:
         return
     days = (seen.certificate_ends - now).days

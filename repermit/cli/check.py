@@ -85,12 +85,12 @@ def _run_checks(context: CommandContext, mail: Path | None, nameserver: str) -> 
         settings = _read_settings(context)
         database = connect(settings.database, journal=journal_of(settings))
     except ConfigError as error:
-        return run.refused_settings(error)
+        return run.report_refused_settings(error)
     return run.check(
         settings,
         database=database,
         now=context.now,
-        says_how_often=mentions_frequency,
+        mentions_frequency=mentions_frequency,
         log_in=poll.log_in,
         config_path=Path(context.config),
         nameserver=nameserver,
@@ -103,7 +103,7 @@ def _read_settings(context: CommandContext) -> Settings:
     from repermit.checks import dns_lookup, run
 
     try:
-        (outcome,) = dns_lookup.together([lambda: context.settings], seconds=run.SECONDS)
+        (outcome,) = dns_lookup.run_in_parallel([lambda: context.settings], seconds=run.SECONDS)
     except ConfigError:
         raise
     except Refused:

@@ -93,7 +93,7 @@ def _parse_accepted(
             raise click.BadParameter(
                 f"{value!r} is not CODE=REASON, such as pages_here_alone='a trial in our office'"
             )
-        if code not in findings.WORDS:
+        if code not in findings.FINDING_TYPES:
             raise click.BadParameter(f"a check finds nothing that is called {code!r}")
         reasons[code] = reason
     return reasons
@@ -290,7 +290,7 @@ def _find_problems(
         mailing_list.slug,
         database=database,
         now=context.now,
-        says_how_often=mentions_frequency,
+        mentions_frequency=mentions_frequency,
         log_in=poll.log_in,
         config_path=Path(context.config),
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from repermit.campaigns import launch, list_translations, mailing_lists, progress
 from repermit.campaigns.campaign_results import CampaignStatus, LaunchProblem
-from repermit.checks.website import look_at_reach
+from repermit.checks.website import check_public_url
 from repermit.clock import ManualClock, SystemClock
 from repermit.db import migrations
 from repermit.db.connection import Database, open_database
@@ -182,6 +182,8 @@ def _launch(
         deadline=clock.now() + timedelta(days=DAYS),
         attest=SAMPLE["attest"],
         actor=_ACTOR,
-        problems=[LaunchProblem(code=one.code, found=one.found) for one in look_at_reach(settings)],
+        problems=[
+            LaunchProblem(code=one.code, found=one.found) for one in check_public_url(settings)
+        ],
         accepted={"pages_here_alone": SAMPLE["accepted"]},
     )

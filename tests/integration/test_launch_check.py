@@ -19,7 +19,7 @@ from repermit.campaigns import launch as campaigns_launch
 from repermit.campaigns.campaign_results import LaunchProblem
 from repermit.campaigns.draft_conditions import Conditions
 from repermit.checks import run
-from repermit.checks.dns_lookup import Names
+from repermit.checks.dns_lookup import DnsResolver
 from repermit.checks.findings import Finding, finding
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
@@ -51,7 +51,7 @@ CLOSED = finding("smtp_login", reason="it does not take the login")
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
     """Run a DNS server on this machine, and have it asked."""
     with NameServer() as running:
-        monkeypatch.setattr(run, "Names", lambda _: Names(running.address))
+        monkeypatch.setattr(run, "DnsResolver", lambda _: DnsResolver(running.address))
         yield running
 
 
@@ -155,7 +155,7 @@ def test_what_is_wrong_with_another_list_stands_in_nobodys_way(desk: Desk) -> No
         given: dict[str, Any] = {
             "database": database,
             "now": NOW,
-            "says_how_often": bool,
+            "mentions_frequency": bool,
             "log_in": lambda *_, **__: None,
         }
         mine = run.find_problems(desk.settings, "news", **given)
@@ -217,11 +217,11 @@ def find(monkeypatch: pytest.MonkeyPatch, *problems: Finding) -> list[str]:
     """Let every check find this; return the list to which each check adds its list's slug."""
     looked: list[str] = []
 
-    def look(_: Settings, slug: str, **__: Any) -> tuple[Finding, ...]:
+    def check_one(_: Settings, slug: str, **__: Any) -> tuple[Finding, ...]:
         looked.append(slug)
         return problems
 
-    monkeypatch.setattr(run, "find_problems", look)
+    monkeypatch.setattr(run, "find_problems", check_one)
     return looked
 
 
@@ -317,11 +317,11 @@ def test_reasons_stay_where_the_check_had_become_too_old_when_they_were_sent(
 ) -> None:
     may_end = threading.Event()
 
-    def look(*_: Any, **__: Any) -> tuple[Finding, ...]:
+    def check_one(*_: Any, **__: Any) -> tuple[Finding, ...]:
         assert may_end.wait(60)
         return (HERE,)
 
-    monkeypatch.setattr(run, "find_problems", look)
+    monkeypatch.setattr(run, "find_problems", check_one)
     monkeypatch.setattr(admin_launch, "_PATIENCE", 0.0)
     page = launch(admin, **{"accept-pages_here_alone": WHY})
     assert 'name="confirm"' not in page.text
@@ -350,11 +350,11 @@ def test_nobody_waits_for_a_check_and_the_page_goes_on_by_itself(
 ) -> None:
     may_end = threading.Event()
 
-    def look(*_: Any, **__: Any) -> tuple[Finding, ...]:
+    def check_one(*_: Any, **__: Any) -> tuple[Finding, ...]:
         assert may_end.wait(60)
         return (HERE,)
 
-    monkeypatch.setattr(run, "find_problems", look)
+    monkeypatch.setattr(run, "find_problems", check_one)
     monkeypatch.setattr(admin_launch, "_PATIENCE", 0.0)
     assert admin.get(f"{URL}/check.json").json == {"is_busy": False}
     page = admin.get(URL)
@@ -400,10 +400,10 @@ def test_nothing_is_checked_as_long_as_something_else_stands_in_the_way(
 def test_a_check_that_breaks_is_no_check(
     admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look(*_: Any, **__: Any) -> tuple[Finding, ...]:
+    def check_one(*_: Any, **__: Any) -> tuple[Finding, ...]:
         raise ValueError("broken")
 
-    monkeypatch.setattr(run, "find_problems", look)
+    monkeypatch.setattr(run, "find_problems", check_one)
     assert admin.get(URL).status_code == 500
     find(monkeypatch)
     assert launch(admin).status_code == 303

@@ -8,7 +8,7 @@ import dkim
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from repermit.checks.dns_lookup import Names
+from repermit.checks.dns_lookup import DnsResolver
 from tests.support.dns_server import NameServer
 
 
@@ -26,7 +26,7 @@ def _made(bits: int) -> str:
 
 def is_signed(raw: bytes, server: NameServer) -> bool:
     """Say whether a mail bears a signature that holds, by the keys that the DNS server has."""
-    names = Names(server.address)
+    names = DnsResolver(server.address)
 
     def look_up(name: bytes, timeout: int = 5) -> bytes | None:  # noqa: ARG001  dkimpy gives it
         texts = names.texts(name.decode().rstrip("."))

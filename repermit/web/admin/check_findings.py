@@ -51,7 +51,7 @@ def check_everything(mail: bytes | None = None) -> Report:
         site.settings,
         database=site.database,
         now=get_arrival(),
-        says_how_often=mentions_frequency,
+        mentions_frequency=mentions_frequency,
         log_in=poll.log_in,
         config_path=site.settings.path,
         mail=mail,

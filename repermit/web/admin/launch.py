@@ -378,7 +378,7 @@ def _start_check(slug: str, about: Any) -> _Check:
             slug,
             database=database,
             now=now,
-            says_how_often=mentions_frequency,
+            mentions_frequency=mentions_frequency,
             log_in=poll.log_in,
             config_path=settings.path,
         )

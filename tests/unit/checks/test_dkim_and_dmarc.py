@@ -17,15 +17,15 @@ from cryptography.hazmat.primitives.serialization import (
 
 from repermit.checks.dkim import (
     Signature,
-    in_vain,
-    look_at_dkim,
-    read_apart,
+    check_dkim,
+    find_failing_domains,
+    list_signing_domains,
+    read_in_subprocess,
     read_received,
-    readings,
-    signers_of,
+    yield_received_mail,
 )
-from repermit.checks.dmarc import Aligned, look_at_dmarc
-from repermit.checks.dns_lookup import Names
+from repermit.checks.dmarc import DmarcIdentifiers, check_dmarc
+from repermit.checks.dns_lookup import DnsResolver
 from repermit.checks.findings import Finding
 from repermit.emails.dkim_signature import Signer
 from repermit.emails.mime_encoding import make_letter, unstuff_dots
@@ -86,7 +86,7 @@ def dkim(
 ) -> list[Finding]:
     received = None if mail is None else read_received(mail, now=NOW)
     signing: dict[str, Any] = {"preset": preset, "selector": selector, "signer": signer}
-    return list(look_at_dkim(Names(server.address), domain, mail=received, **signing))
+    return list(check_dkim(DnsResolver(server.address), domain, mail=received, **signing))
 
 
 def codes(findings: list[Finding]) -> list[str]:
@@ -98,8 +98,8 @@ def codes(findings: list[Finding]) -> list[str]:
 
 def test_a_mail_says_the_same_in_another_process() -> None:
     mail = read_received(SIGNED, now=NOW)
-    assert read_apart(SIGNED, now=NOW) == mail
-    assert list(readings((SIGNED, NOW))) == [mail]
+    assert read_in_subprocess(SIGNED, now=NOW) == mail
+    assert list(yield_received_mail((SIGNED, NOW))) == [mail]
 
 
 def test_who_signed_a_mail_is_read_from_it() -> None:
@@ -213,9 +213,11 @@ def test_who_signs_is_known_from_a_mail_a_setting_or_a_key(server: NameServer) -
 
     def signers(preset: str = "", selector: str = "", mail: bytes | None = None) -> object:
         # A new one each time: it would remember that a key was not there.
-        names = Names(server.address)
+        names = DnsResolver(server.address)
         received = read_received(mail, now=NOW) if mail else None
-        return signers_of(names, "example.org", preset=preset, selector=selector, mail=received)
+        return list_signing_domains(
+            names, "example.org", preset=preset, selector=selector, mail=received
+        )
 
     assert signers() is None
     assert signers(preset="google-relay") is None
@@ -277,11 +279,18 @@ def test_what_signs_here_in_vain_does_not_count(server: NameServer) -> None:
     server.text("repermit2026._domainkey.example.org", OURS.make_dns_record)
     raw = unstuff_dots(OURS.sign(make_letter(make_mail("ask-nl"))).wire)
     own: dict[str, Any] = {"selector": "repermit2026", "signer": OURS}
-    assert in_vain(dkim(server, **own)) == set()
-    assert in_vain(dkim(server, **own, mail=raw)) == set()
-    assert in_vain(dkim(server, **own, mail=raw.replace(b"Linde", b"Lende"))) == {"example.org"}
+    assert find_failing_domains(dkim(server, **own)) == set()
+    assert find_failing_domains(dkim(server, **own, mail=raw)) == set()
+    assert find_failing_domains(dkim(server, **own, mail=raw.replace(b"Linde", b"Lende"))) == {
+        "example.org"
+    }
     received = read_received(UNSIGNED, now=NOW)
-    assert signers_of(Names(server.address), "example.org", **own, preset="", mail=received) == ()
+    assert (
+        list_signing_domains(
+            DnsResolver(server.address), "example.org", **own, preset="", mail=received
+        )
+        == ()
+    )
 
 
 def test_a_key_of_another_domain_signs_as_that_one(server: NameServer) -> None:
@@ -289,7 +298,9 @@ def test_a_key_of_another_domain_signs_as_that_one(server: NameServer) -> None:
     (one,) = dkim(server, selector="a", signer=signer)
     assert (one.code, one.values["domain"]) == ("dkim_own_missing", "mail.example.org")
     signing: dict[str, Any] = {"preset": "", "selector": "a", "mail": None, "signer": signer}
-    assert signers_of(Names(server.address), "example.org", **signing) == ("mail.example.org",)
+    assert list_signing_domains(DnsResolver(server.address), "example.org", **signing) == (
+        "mail.example.org",
+    )
 
 
 # --- DMARC.
@@ -303,8 +314,8 @@ def dmarc(
     signers: tuple[str, ...] | None = None,
     **seen: Any,
 ) -> Finding:
-    aligned = Aligned(return_domain=returns, signers=signers, **seen)
-    (one,) = look_at_dmarc(Names(server.address), domain, lambda: aligned)
+    aligned = DmarcIdentifiers(return_domain=returns, signers=signers, **seen)
+    (one,) = check_dmarc(DnsResolver(server.address), domain, lambda: aligned)
     return one
 
 
@@ -337,7 +348,7 @@ def test_what_does_not_pass_counts_for_nothing(
 ) -> None:
     server.text("_dmarc.example.org", f"v=DMARC1; p={policy}")
     passes, signers, keyless = seen
-    given: dict[str, Any] = {"return_passes": passes, "in_vain": frozenset(keyless)}
+    given: dict[str, Any] = {"return_passes": passes, "failing_domains": frozenset(keyless)}
     one = dmarc(server, returns=returns, signers=signers, **given)
     assert one.code == code
     assert bool(one.remedy) is (code != "dmarc_ok")
@@ -345,11 +356,13 @@ def test_what_does_not_pass_counts_for_nothing(
 
 def test_a_domain_signs_in_vain_if_none_of_its_keys_is_there(server: NameServer) -> None:
     second = signature("new") + SIGNED
-    assert in_vain(dkim(server, mail=second)) == {"example.org"}
+    assert find_failing_domains(dkim(server, mail=second)) == {"example.org"}
     server.text("new._domainkey.example.org", KEY)
-    assert in_vain(dkim(server, mail=second)) == set()
-    assert in_vain(dkim(server)) == set()
-    assert in_vain(dkim(server, mail=second.replace(b"hello", b"hallo"))) == {"example.org"}
+    assert find_failing_domains(dkim(server, mail=second)) == set()
+    assert find_failing_domains(dkim(server)) == set()
+    assert find_failing_domains(dkim(server, mail=second.replace(b"hello", b"hallo"))) == {
+        "example.org"
+    }
 
 
 @pytest.mark.parametrize("policy", ["none", "quarantine", "reject"])

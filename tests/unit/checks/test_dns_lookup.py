@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import dns.resolver
 import pytest
 
-from repermit.checks.dns_lookup import Names, Unanswered, is_private, is_this_machine
+from repermit.checks.dns_lookup import DnsNoAnswer, DnsResolver, is_private, is_this_machine
 from repermit.errors import Refused
 from tests.support.dns_server import FAILURE, SILENCE, NameServer
 
@@ -20,43 +20,43 @@ def server() -> Iterator[NameServer]:
 
 
 @pytest.fixture
-def names(server: NameServer) -> Names:
-    return Names(server.address)
+def names(server: NameServer) -> DnsResolver:
+    return DnsResolver(server.address)
 
 
-def test_the_pieces_of_a_text_are_put_together(server: NameServer, names: Names) -> None:
+def test_the_pieces_of_a_text_are_put_together(server: NameServer, names: DnsResolver) -> None:
     server.text("example.org", "x" * 450)
     assert names.texts("example.org") == ("x" * 450,)
 
 
-def test_addresses_of_both_versions_are_found(server: NameServer, names: Names) -> None:
+def test_addresses_of_both_versions_are_found(server: NameServer, names: DnsResolver) -> None:
     server.records |= {"a.example A": ["192.0.2.1"], "a.example AAAA": ["2001:db8::1"]}
     assert names.addresses("a.example") == ("192.0.2.1", "2001:db8::1")
 
 
-def test_an_address_is_its_own_and_asks_nobody(server: NameServer, names: Names) -> None:
+def test_an_address_is_its_own_and_asks_nobody(server: NameServer, names: DnsResolver) -> None:
     assert names.addresses("192.0.2.7") == ("192.0.2.7",)
     assert not server.asked
 
 
-def test_mail_servers_come_in_their_order(server: NameServer, names: Names) -> None:
+def test_mail_servers_come_in_their_order(server: NameServer, names: DnsResolver) -> None:
     server.records["example.org MX"] = ["20 b.example.", "10 a.example."]
     assert names.mail_servers("example.org") == ("a.example", "b.example")
 
 
 @pytest.mark.parametrize("name", ["nowhere.example", "", "a..b", f"{'a' * 64}.org", "a b.org"])
-def test_what_there_is_not_is_empty(names: Names, name: str) -> None:
+def test_what_there_is_not_is_empty(names: DnsResolver, name: str) -> None:
     assert names.texts(name) == ()
 
 
-def test_a_name_without_the_record_is_empty(server: NameServer, names: Names) -> None:
+def test_a_name_without_the_record_is_empty(server: NameServer, names: DnsResolver) -> None:
     server.records["example.org MX"] = ["10 a.example."]
     assert names.texts("example.org") == ()
 
 
-def test_a_server_that_fails_is_no_answer(server: NameServer, names: Names) -> None:
+def test_a_server_that_fails_is_no_answer(server: NameServer, names: DnsResolver) -> None:
     server.records["example.org TXT"] = [FAILURE]
-    with pytest.raises(Unanswered) as raised:
+    with pytest.raises(DnsNoAnswer) as raised:
         names.texts("example.org")
     assert raised.value.name == "example.org"
 
@@ -64,12 +64,12 @@ def test_a_server_that_fails_is_no_answer(server: NameServer, names: Names) -> N
 def test_a_server_that_says_nothing_is_waited_for_no_longer_than_told(server: NameServer) -> None:
     server.records["example.org TXT"] = [SILENCE]
     began = time.monotonic()
-    with pytest.raises(Unanswered):
-        Names(server.address, seconds=0.3).texts("example.org")
+    with pytest.raises(DnsNoAnswer):
+        DnsResolver(server.address, seconds=0.3).texts("example.org")
     assert time.monotonic() - began < 3
 
 
-def test_a_name_is_asked_for_once(server: NameServer, names: Names) -> None:
+def test_a_name_is_asked_for_once(server: NameServer, names: DnsResolver) -> None:
     for _ in range(2):
         names.mail_servers("example.org")
     assert server.asked == ["example.org MX"]
@@ -85,14 +85,14 @@ def test_a_name_is_asked_for_once(server: NameServer, names: Names) -> None:
     ],
 )
 def test_a_nameserver_may_have_a_port(given: str, asked: tuple[str, int]) -> None:
-    resolver = Names(given)._resolver
+    resolver = DnsResolver(given)._resolver
     assert (resolver.nameservers[0], resolver.port) == asked
 
 
 @pytest.mark.parametrize("given", ["dns.example.org", "127.0.0.1:port", "9.9.9.9:99999", "["])
 def test_a_nameserver_that_is_none_is_refused(given: str) -> None:
     with pytest.raises(Refused, match=r"is no DNS server; one looks like 9\.9\.9\.9"):
-        Names(given)
+        DnsResolver(given)
 
 
 def test_without_one_the_machines_own_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ def test_without_one_the_machines_own_is_asked(monkeypatch: pytest.MonkeyPatch) 
         resolver.nameservers = ["192.0.2.53"]
 
     monkeypatch.setattr(dns.resolver.Resolver, "read_resolv_conf", read)
-    assert Names()._resolver.nameservers == ["192.0.2.53"]
+    assert DnsResolver()._resolver.nameservers == ["192.0.2.53"]
 
 
 def test_a_machine_without_any_gets_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,8 +108,8 @@ def test_a_machine_without_any_gets_no_answer(monkeypatch: pytest.MonkeyPatch) -
         raise dns.resolver.NoResolverConfiguration
 
     monkeypatch.setattr(dns.resolver.Resolver, "read_resolv_conf", none)
-    with pytest.raises(Unanswered):
-        Names().texts("example.org")
+    with pytest.raises(DnsNoAnswer):
+        DnsResolver().texts("example.org")
 
 
 @pytest.mark.parametrize(

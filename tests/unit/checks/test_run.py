@@ -14,9 +14,9 @@ import pytest
 from repermit import checks, package_files
 from repermit.bounces import poll
 from repermit.checks import run as checks_run
-from repermit.checks.dns_lookup import Unanswered, together
-from repermit.checks.findings import WORDS, Area, Finding, Report, Verdict, finding
-from repermit.checks.run import _answered
+from repermit.checks.dns_lookup import DnsNoAnswer, run_in_parallel
+from repermit.checks.findings import FINDING_TYPES, Area, Finding, Report, Verdict, finding
+from repermit.checks.run import _run_check
 from repermit.db.connection import Database, connect
 from repermit.emails.dkim_signature import Signer
 from repermit.errors import ConfigError, Refused
@@ -77,7 +77,7 @@ class Checking:
             settings,
             database=connect(settings.database),
             now=NOW,
-            says_how_often=lambda text: "keer per jaar" in text,
+            mentions_frequency=lambda text: "keer per jaar" in text,
             log_in=poll.log_in,
             nameserver=self.server.address,
             mail=mail,
@@ -256,7 +256,7 @@ def test_files_are_looked_at_where_they_are_known(checking: Checking, tmp_path: 
         settings,
         database=connect(settings.database),
         now=NOW,
-        says_how_often=bool,
+        mentions_frequency=bool,
         log_in=poll.log_in,
         config_path=path,
         nameserver=checking.server.address,
@@ -271,14 +271,14 @@ def test_a_bad_nameserver_is_refused(checking: Checking) -> None:
             settings,
             database=connect(settings.database),
             now=NOW,
-            says_how_often=bool,
+            mentions_frequency=bool,
             log_in=poll.log_in,
             nameserver="nine",
         )
 
 
 def test_settings_that_cannot_be_used_are_a_finding() -> None:
-    report = checks_run.refused_settings(ConfigError("mail.port must be a whole number"))
+    report = checks_run.report_refused_settings(ConfigError("mail.port must be a whole number"))
     (one,) = report.findings
     assert not report.works
     assert one.found == "The settings cannot be used: mail.port must be a whole number."
@@ -333,11 +333,14 @@ def test_a_database_that_does_not_answer_is_not_waited_for(checking: Checking) -
 
 
 def test_what_was_found_before_the_dns_fell_silent_is_kept() -> None:
-    def look() -> Iterator[Finding]:
+    def check_one() -> Iterator[Finding]:
         yield finding("pages_plain", url="http://a.example")
-        raise Unanswered("a.example")
+        raise DnsNoAnswer("a.example")
 
-    assert [one.code for one in _answered(Area.PAGES, look)] == ["pages_plain", "pages_unanswered"]
+    assert [one.code for one in _run_check(Area.PAGES, check_one)] == [
+        "pages_plain",
+        "pages_unanswered",
+    ]
 
 
 def test_an_error_of_ours_is_not_swallowed() -> None:
@@ -345,15 +348,15 @@ def test_an_error_of_ours_is_not_swallowed() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        together([fail], seconds=5)
+        run_in_parallel([fail], seconds=5)
 
 
 # --- The words.
 
 
-@pytest.mark.parametrize("code", sorted(WORDS))
+@pytest.mark.parametrize("code", sorted(FINDING_TYPES))
 def test_a_code_belongs_to_its_area_and_says_what_to_do(code: str) -> None:
-    words = WORDS[code]
+    words = FINDING_TYPES[code]
     area = code.partition("_")[0].replace("list", "lists").replace("listss", "lists")
     assert words.area == area
     assert bool(words.remedy) is (words.verdict is not Verdict.OK)
@@ -372,9 +375,9 @@ _NOT_ON_PAGES = re.compile(
 )
 
 
-@pytest.mark.parametrize("code", sorted(WORDS))
+@pytest.mark.parametrize("code", sorted(FINDING_TYPES))
 def test_a_page_names_what_is_the_servers_only_to_be_passed_on(code: str) -> None:
-    words = WORDS[code]
+    words = FINDING_TYPES[code]
     values = dict.fromkeys(re.findall(r"%\((\w+)\)s", words.found + words.remedy), "x")
     found, remedy = finding(code, **values).on_page(str, str)
     assert "%(" not in found + remedy
@@ -384,9 +387,9 @@ def test_a_page_names_what_is_the_servers_only_to_be_passed_on(code: str) -> Non
 
 
 def test_what_a_page_says_otherwise_differs() -> None:
-    for words in WORDS.values():
-        assert words.on_page.found != words.found
-        assert not words.on_page.remedy or words.on_page.remedy != words.remedy
+    for entry in package_files.data("check_findings.toml").values():
+        assert entry.get("page_found") != entry["found"]
+        assert "page_remedy" not in entry or entry["page_remedy"] != entry["remedy"]
 
 
 def test_a_finding_has_the_keys_that_are_read_and_no_other() -> None:
@@ -401,7 +404,9 @@ def test_every_code_is_given_somewhere() -> None:
     sources = "".join(path.read_text("utf-8") for path in package.glob("*.py"))
     # These are put together with the area.
     ending = ("_unanswered", "_too_slow", "_no_server", "_unreachable")
-    missing = [code for code in WORDS if f'"{code}"' not in sources and not code.endswith(ending)]
+    missing = [
+        code for code in FINDING_TYPES if f'"{code}"' not in sources and not code.endswith(ending)
+    ]
     assert missing == []
 
 
@@ -411,11 +416,11 @@ def test_a_finding_speaks_the_language_that_it_is_given() -> None:
         "": "the head of the catalogue",
     }
     one = finding("mx_ok", domain="example.org")
-    assert one.in_words(lambda text: words[text]) == ("example.org ontvangt post.", "")
+    assert one.on_page(lambda text: words[text], str) == ("example.org ontvangt post.", "")
 
 
 def test_a_report_names_every_verdict() -> None:
-    report = checks_run.refused_settings(ConfigError("no"))
+    report = checks_run.report_refused_settings(ConfigError("no"))
     assert report.to_json() == {
         "works": False,
         "counts": {"ok": 0, "warning": 0, "problem": 1, "unknown": 0},

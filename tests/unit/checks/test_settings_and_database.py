@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from repermit import package_files
-from repermit.checks.database import about_room, look_at_database
+from repermit.checks.database import check_database, judge_free_space
 from repermit.checks.findings import Finding
 from repermit.checks.settings import (
-    domains_of,
-    look_at_config,
-    look_at_keys,
-    look_at_list,
-    look_at_pace,
-    look_at_sender,
+    check_keys,
+    check_list,
+    check_organisation,
+    check_rate_limit,
+    check_sender,
+    list_sender_domains,
 )
 from repermit.db import migrations
 from repermit.db.connection import Database, connect, is_postgresql, open_database
@@ -55,7 +55,7 @@ def verdicts(findings: Iterable[Finding]) -> dict[str, str]:
 
 
 def test_settings_with_all_that_a_mail_must_name_are_right() -> None:
-    assert codes(look_at_config(make_settings())) == ["config_ok"]
+    assert codes(check_organisation(make_settings())) == ["config_ok"]
 
 
 @pytest.mark.parametrize(
@@ -69,14 +69,14 @@ def test_settings_with_all_that_a_mail_must_name_are_right() -> None:
 )
 def test_an_organisation_that_cannot_be_named_is_told(lacking: dict[str, str], keys: str) -> None:
     organisation = make_organisation(**lacking)
-    (one,) = look_at_config(make_settings(organisation=organisation))
+    (one,) = check_organisation(make_settings(organisation=organisation))
     assert (one.code, one.verdict) == ("config_organisation", "problem")
     assert f"lack {keys} under" in one.found
 
 
 def test_a_telephone_alone_reaches_somebody() -> None:
     organisation = make_organisation(email="")
-    assert codes(look_at_config(make_settings(organisation=organisation))) == ["config_ok"]
+    assert codes(check_organisation(make_settings(organisation=organisation))) == ["config_ok"]
 
 
 # --- The keys.
@@ -94,7 +94,7 @@ def written(folder: Path, text: str = "") -> Path:
 
 
 def about_keys(path: Path) -> list[Finding]:
-    return list(look_at_keys(config_file.load(path), path))
+    return list(check_keys(config_file.load(path), path))
 
 
 def test_keys_that_nobody_else_can_read_or_guess_are_right(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_journal_that_cannot_be_written_or_that_everybody_can_is_told(tmp_path
     ],
 )
 def test_keys_that_could_be_guessed_are_told(overrides: dict[str, Any], weak: list[str]) -> None:
-    found = list(look_at_keys(make_settings(**overrides), None))
+    found = list(check_keys(make_settings(**overrides), None))
     assert [one.values.get("key", "") for one in found] == (weak or [""])
     assert {one.code for one in found} == {"keys_weak" if weak else "keys_ok"}
 
@@ -164,7 +164,7 @@ def test_keys_that_could_be_guessed_are_told(overrides: dict[str, Any], weak: li
 def test_fresh_keys_are_right() -> None:
     example = package_files.asset("config.example.toml").read_text("utf-8")
     fresh = config_file.parse(tomllib.loads(package_files.fresh_config(example)), folder=Path())
-    assert codes(look_at_keys(fresh, None)) == ["keys_ok"]
+    assert codes(check_keys(fresh, None)) == ["keys_ok"]
 
 
 # --- The pace.
@@ -202,15 +202,15 @@ def mail(**values: Any) -> MailServer:
 def test_a_pace_is_held_to_what_the_provider_bears(
     values: dict[str, Any], expected: dict[str, str]
 ) -> None:
-    assert verdicts(look_at_pace(mail(**values))) == expected
+    assert verdicts(check_rate_limit(mail(**values))) == expected
 
 
 def test_a_pace_is_told_by_the_day() -> None:
-    (one,) = look_at_pace(mail(preset="transip"))
+    (one,) = check_rate_limit(mail(preset="transip"))
     assert one.found == "At most 1,920 mails leave in a day, evenly."
-    (one,) = look_at_pace(mail(preset="office365", rate_per_day=9000))
+    (one,) = check_rate_limit(mail(preset="office365", rate_per_day=9000))
     assert "let 9,000 mails leave in a day, more than the 8,000" in one.found
-    (one,) = look_at_pace(mail(preset="office365", rate_per_day=0, rate_per_minute=0))
+    (one,) = check_rate_limit(mail(preset="office365", rate_per_day=0, rate_per_minute=0))
     assert "let ∞ mails leave" in one.found
 
 
@@ -223,7 +223,7 @@ def test_a_database_of_this_version_is_right(settings: Settings, database: Datab
     path = settings.sqlite_path
     if path:
         path.chmod(0o600)
-    stored = look_at_database(database, path)
+    stored = check_database(database, path)
     room = "database_room_elsewhere" if is_postgresql(database) else "database_room"
     assert codes(stored.findings) == ["database_ok", room]
     assert (stored.lists, stored.has_returned) == ((), False)
@@ -235,9 +235,9 @@ def test_fingerprints_of_another_key_are_told(settings: Settings, database: Data
     make_removed(database, make_list(database), Reason.NO)
     key = settings.fingerprint_key
     assert "database_other_key" not in verdicts(
-        look_at_database(database, settings.sqlite_path, key=key).findings
+        check_database(database, settings.sqlite_path, key=key).findings
     )
-    stored = look_at_database(database, settings.sqlite_path, key=b"another key")
+    stored = check_database(database, settings.sqlite_path, key=b"another key")
     assert verdicts(stored.findings)["database_other_key"] == "problem"
 
 
@@ -246,13 +246,13 @@ def test_its_lists_are_found_and_what_came_back(settings: Settings, database: Da
     make_list(database, slug="agenda")
     campaign = make_campaign(database, news)
     make_asked(database, news, campaign)
-    stored = look_at_database(database, settings.sqlite_path)
+    stored = check_database(database, settings.sqlite_path)
     assert stored.lists is not None
     assert [one.slug for one in stored.lists] == ["agenda", "news"]
     assert not stored.has_returned
     with database.atomic():
         Mail.update(bounce="soft").execute()
-    assert look_at_database(database, settings.sqlite_path).has_returned
+    assert check_database(database, settings.sqlite_path).has_returned
 
 
 def test_counts_that_are_not_what_is_there_are_told(settings: Settings, database: Database) -> None:
@@ -260,7 +260,7 @@ def test_counts_that_are_not_what_is_there_are_told(settings: Settings, database
     with database.atomic():
         nobody = {"status": "", "reason": "", "basis": "", "language": "", "import_id": 0}
         ContactCount.create(list_id=1, count=2, **nobody)
-    stored = look_at_database(database, settings.sqlite_path)
+    stored = check_database(database, settings.sqlite_path)
     assert verdicts(stored.findings)["database_miscounted"] == "warning"
 
 
@@ -270,14 +270,14 @@ def test_a_database_without_tables_is_none_yet(empty_database_url: str) -> None:
     path = settings.sqlite_path
     if path:
         path.touch()
-    stored = look_at_database(connect(empty_database_url), path)
+    stored = check_database(connect(empty_database_url), path)
     assert verdicts(stored.findings) == {"database_missing": "problem"}
     assert stored.lists is None
 
 
 def test_a_file_that_is_not_there_is_not_made(empty_sqlite_url: str) -> None:
     path = make_settings(database=empty_sqlite_url).sqlite_path
-    stored = look_at_database(connect(empty_sqlite_url), path)
+    stored = check_database(connect(empty_sqlite_url), path)
     assert verdicts(stored.findings) == {"database_missing": "problem"}
     assert path is not None
     assert not path.exists()
@@ -290,7 +290,7 @@ def set_version(database: Database, version: int) -> None:
 
 def test_an_older_database_is_told_and_not_upgraded(settings: Settings, database: Database) -> None:
     set_version(database, migrations.OLDEST_VERSION)
-    stored = look_at_database(database, settings.sqlite_path)
+    stored = check_database(database, settings.sqlite_path)
     assert verdicts(stored.findings)["database_old"] == "ok"
     assert stored.lists is None
     assert migrations.read_version(database) == migrations.OLDEST_VERSION
@@ -298,14 +298,14 @@ def test_an_older_database_is_told_and_not_upgraded(settings: Settings, database
 
 def test_a_database_that_is_too_old_is_told(settings: Settings, database: Database) -> None:
     set_version(database, migrations.OLDEST_VERSION - 1)
-    (one,) = look_at_database(database, settings.sqlite_path).findings
+    (one,) = check_database(database, settings.sqlite_path).findings
     assert (one.code, one.verdict) == ("database_too_old", "problem")
     assert "version 23" in one.found
 
 
 def test_a_newer_database_is_told(settings: Settings, database: Database) -> None:
     set_version(database, 99)
-    (one,) = look_at_database(database, settings.sqlite_path).findings
+    (one,) = check_database(database, settings.sqlite_path).findings
     assert (one.code, one.verdict) == ("database_new", "problem")
     assert f"version 99, not {migrations.NEWEST_VERSION}" in one.found
 
@@ -313,7 +313,7 @@ def test_a_newer_database_is_told(settings: Settings, database: Database) -> Non
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     path = tmp_path / "repermit.db"
     path.write_text("no database at all, but long enough to be looked at", "utf-8")
-    (one,) = look_at_database(connect(f"sqlite:///{path}"), path).findings
+    (one,) = check_database(connect(f"sqlite:///{path}"), path).findings
     assert (one.code, one.verdict) == ("database_refused", "problem")
     assert "file is not a database" in one.found
 
@@ -327,13 +327,13 @@ def test_a_database_that_cannot_be_written_is_told(sqlite_url: str) -> None:
             "CREATE TRIGGER no BEFORE INSERT ON meta BEGIN SELECT RAISE(ABORT, 'disk full'); END"
         )
     opened.close()
-    (one,) = look_at_database(connect(sqlite_url), path).findings
+    (one,) = check_database(connect(sqlite_url), path).findings
     assert one.found == "The database cannot be used: disk full."
 
 
 def test_a_server_that_is_away_is_told() -> None:
     database = connect("postgresql://127.0.0.1:1/lists")
-    assert codes(look_at_database(database, None).findings) == ["database_refused"]
+    assert codes(check_database(database, None).findings) == ["database_refused"]
 
 
 def test_a_database_that_everybody_can_read_is_told(sqlite_url: str) -> None:
@@ -341,7 +341,7 @@ def test_a_database_that_everybody_can_read_is_told(sqlite_url: str) -> None:
     assert path is not None
     path.chmod(0o644)
     with open_database(sqlite_url) as opened:
-        found = look_at_database(opened, path).findings
+        found = check_database(opened, path).findings
     assert verdicts(found)["database_readable"] == "problem"
 
 
@@ -355,7 +355,7 @@ def test_a_database_that_everybody_can_read_is_told(sqlite_url: str) -> None:
     ],
 )
 def test_room_is_judged(free: int, code: str, verdict: str) -> None:
-    one = about_room(free)
+    one = judge_free_space(free)
     assert (one.code, one.verdict) == (code, verdict)
 
 
@@ -378,7 +378,7 @@ def test_a_list_lacks_what_its_readers_must_know(
     database: Database, overrides: dict[str, str], expected: list[str]
 ) -> None:
     news = make_list(database, **overrides)
-    found = list(look_at_list(news, says_how_often=lambda text: "vier keer" in text))
+    found = list(check_list(news, mentions_frequency=lambda text: "vier keer" in text))
     assert codes(found) == expected
     assert all("news" in one.found for one in found)
 
@@ -396,7 +396,7 @@ def test_microsoft_takes_the_mailbox_alone_as_sender(
     database: Database, values: dict[str, Any], expected: list[str]
 ) -> None:
     settings = make_settings(mail=MailServer(**values))
-    assert codes(look_at_sender(make_list(database), settings)) == expected
+    assert codes(check_sender(make_list(database), settings)) == expected
 
 
 def test_the_domains_of_the_senders_are_looked_at(database: Database) -> None:
@@ -406,6 +406,6 @@ def test_the_domains_of_the_senders_are_looked_at(database: Database) -> None:
         make_list(database, slug="c", sender="c@Example.org"),
         make_list(database, slug="d", sender=""),
     ]
-    assert domains_of(lists, make_settings()) == ("example.org", "xn--bcher-kva.example")
-    assert domains_of([], make_settings()) == ("example.org",)
-    assert domains_of([], make_settings(organisation=make_organisation(email=""))) == ()
+    assert list_sender_domains(lists, make_settings()) == ("example.org", "xn--bcher-kva.example")
+    assert list_sender_domains([], make_settings()) == ("example.org",)
+    assert list_sender_domains([], make_settings(organisation=make_organisation(email=""))) == ()

@@ -16,16 +16,16 @@ from aiosmtpd.smtp import AuthResult
 
 from repermit.bounces import poll
 from repermit.checks import run, website
-from repermit.checks.dns_lookup import Names, Unanswered
+from repermit.checks.dns_lookup import DnsNoAnswer, DnsResolver
 from repermit.checks.findings import Finding
 from repermit.checks.smtp import (
-    look_at_bounces,
-    look_at_mailbox,
-    look_at_mx,
-    look_at_return_domain,
-    look_at_smtp,
+    check_bounce_reader,
+    check_mail_login,
+    check_mailbox_login,
+    check_mx,
+    check_return_domain,
 )
-from repermit.checks.website import TooSlow, look_at_pages, look_at_statement, visit
+from repermit.checks.website import TooSlow, check_pages, check_privacy_statement, fetch
 from repermit.clock import SystemClock
 from repermit.db.connection import Database
 from repermit.errors import TransportError
@@ -54,8 +54,8 @@ def server() -> Iterator[NameServer]:
 
 
 @pytest.fixture
-def names(server: NameServer) -> Names:
-    return Names(server.address)
+def names(server: NameServer) -> DnsResolver:
+    return DnsResolver(server.address)
 
 
 def codes(findings: list[Finding]) -> list[str]:
@@ -72,9 +72,9 @@ def free_port() -> int:
 # --- The mail server.
 
 
-def smtp(names: Names, port: int = 1, **overrides: Any) -> list[Finding]:
+def smtp(names: DnsResolver, port: int = 1, **overrides: Any) -> list[Finding]:
     values = {"server": "localhost", "port": port, "tls": "none"}
-    return list(look_at_smtp(names, MailServer(**{**values, **overrides})))
+    return list(check_mail_login(names, MailServer(**{**values, **overrides})))
 
 
 class Authenticator:
@@ -97,7 +97,7 @@ def closed_inbox(authority: trustme.CA) -> Iterator[Inbox]:
 
 
 def test_a_login_over_checked_tls_is_given_and_nothing_is_sent(
-    names: Names, closed_inbox: Inbox, ca_file: str
+    names: DnsResolver, closed_inbox: Inbox, ca_file: str
 ) -> None:
     login = {"username": "jan", "password": "mellon"}
     (one,) = smtp(names, closed_inbox.port, tls="starttls", ca_file=ca_file, **login)
@@ -107,17 +107,19 @@ def test_a_login_over_checked_tls_is_given_and_nothing_is_sent(
 
 def test_the_server_is_taken_leave_of() -> None:
     with ScriptedServer() as scripted, NameServer() as server:
-        assert codes(smtp(Names(server.address), scripted.port)) == ["smtp_open"]
+        assert codes(smtp(DnsResolver(server.address), scripted.port)) == ["smtp_open"]
         assert scripted.said[-1] == "quit"
         assert not [line for line in scripted.said if line.startswith("mail")]
 
 
-def test_a_server_that_goes_without_farewell_is_no_trouble(names: Names) -> None:
+def test_a_server_that_goes_without_farewell_is_no_trouble(names: DnsResolver) -> None:
     with ScriptedServer(QUIT=HANG_UP) as scripted:
         assert codes(smtp(names, scripted.port)) == ["smtp_open"]
 
 
-def test_a_login_that_is_not_taken_is_told(names: Names, closed_inbox: Inbox, ca_file: str) -> None:
+def test_a_login_that_is_not_taken_is_told(
+    names: DnsResolver, closed_inbox: Inbox, ca_file: str
+) -> None:
     login = {"username": "jan", "password": "friend"}
     (one,) = smtp(names, closed_inbox.port, tls="starttls", ca_file=ca_file, **login)
     assert (one.code, one.verdict) == ("smtp_login", "problem")
@@ -126,19 +128,23 @@ def test_a_login_that_is_not_taken_is_told(names: Names, closed_inbox: Inbox, ca
     assert "app password" in one.remedy
 
 
-def test_a_server_that_offers_no_login_is_told(names: Names) -> None:
+def test_a_server_that_offers_no_login_is_told(names: DnsResolver) -> None:
     with ScriptedServer() as scripted:
         (one,) = smtp(names, scripted.port, username="jan", password="mellon")
     assert (one.code, one.verdict) == ("smtp_login", "problem")
     assert "offers no login with a password" in one.found
 
 
-def test_a_certificate_of_an_unknown_authority_is_told(names: Names, closed_inbox: Inbox) -> None:
+def test_a_certificate_of_an_unknown_authority_is_told(
+    names: DnsResolver, closed_inbox: Inbox
+) -> None:
     (one,) = smtp(names, closed_inbox.port, tls="starttls")
     assert (one.code, one.verdict) == ("smtp_certificate", "problem")
 
 
-def test_a_certificate_of_another_name_is_told(names: Names, ca_file: str, authority: Any) -> None:
+def test_a_certificate_of_another_name_is_told(
+    names: DnsResolver, ca_file: str, authority: Any
+) -> None:
     context = server_context(authority, "mail.example.org")
     with Inbox(tls_context=context, require_starttls=True) as inbox:
         (one,) = smtp(names, inbox.port, tls="starttls", ca_file=ca_file)
@@ -146,24 +152,24 @@ def test_a_certificate_of_another_name_is_told(names: Names, ca_file: str, autho
     assert "not valid for 'localhost'" in one.found
 
 
-def test_a_server_without_starttls_is_told(names: Names) -> None:
+def test_a_server_without_starttls_is_told(names: DnsResolver) -> None:
     with ScriptedServer() as scripted:
         (one,) = smtp(names, scripted.port, tls="starttls")
     assert (one.code, one.verdict) == ("smtp_no_starttls", "problem")
 
 
-def test_a_server_that_is_not_there_is_told(names: Names) -> None:
+def test_a_server_that_is_not_there_is_told(names: DnsResolver) -> None:
     (one,) = smtp(names, free_port())
     assert (one.code, one.verdict) == ("smtp_unreachable", "problem")
     assert "many hosts close 25, 465 and 587" in one.remedy
 
 
-def test_a_server_that_slams_the_door_is_told(names: Names) -> None:
+def test_a_server_that_slams_the_door_is_told(names: DnsResolver) -> None:
     with ScriptedServer(greeting="554 5.7.1 no") as scripted:
         assert codes(smtp(names, scripted.port)) == ["smtp_unreachable"]
 
 
-def test_a_sign_in_service_that_refuses_is_told(names: Names) -> None:
+def test_a_sign_in_service_that_refuses_is_told(names: DnsResolver) -> None:
     offers = {"EHLO": "250-mail.example.org\r\n250 AUTH XOAUTH2"}
     with TokenEndpoint(refused("invalid_client")) as service, ScriptedServer(**offers) as scripted:
         account = {
@@ -178,21 +184,21 @@ def test_a_sign_in_service_that_refuses_is_told(names: Names) -> None:
 
 
 @pytest.mark.parametrize("half", [{"username": "jan"}, {"password": "mellon"}])
-def test_half_a_login_is_none(names: Names, half: dict[str, Any]) -> None:
+def test_half_a_login_is_none(names: DnsResolver, half: dict[str, Any]) -> None:
     assert codes(smtp(names, **half)) == ["smtp_half_a_login"]
 
 
-def test_a_provider_wants_a_login(names: Names) -> None:
+def test_a_provider_wants_a_login(names: DnsResolver) -> None:
     (one,) = smtp(names, preset="office365")
     assert (one.code, one.verdict) == ("smtp_no_login", "problem")
 
 
-def test_googles_relay_may_know_who_comes(names: Names) -> None:
+def test_googles_relay_may_know_who_comes(names: DnsResolver) -> None:
     with ScriptedServer() as scripted:
         assert codes(smtp(names, scripted.port, preset="google-relay")) == ["smtp_open"]
 
 
-def test_settings_that_cannot_be_used_are_told(names: Names) -> None:
+def test_settings_that_cannot_be_used_are_told(names: DnsResolver) -> None:
     (one,) = smtp(names, username="jan", password="mellön")
     assert one.code == "smtp_settings"
     assert "letters outside ASCII" in one.found
@@ -202,7 +208,7 @@ def test_settings_that_cannot_be_used_are_told(names: Names) -> None:
     ("record", "code"), [("192.0.2.25", "smtp_unreachable"), ("", "smtp_no_server")]
 )
 def test_a_server_of_no_name_is_told_from_one_that_is_away(
-    server: NameServer, names: Names, loopback_only: LoopbackOnly, record: str, code: str
+    server: NameServer, names: DnsResolver, loopback_only: LoopbackOnly, record: str, code: str
 ) -> None:
     server.records |= {"smtp.example.net A": [record]} if record else {}
     (one,) = smtp(names, server="smtp.example.net", tls="starttls")
@@ -213,15 +219,15 @@ def test_a_server_of_no_name_is_told_from_one_that_is_away(
 
 
 def test_a_server_that_is_away_with_the_dns_is_no_verdict(
-    server: NameServer, names: Names, loopback_only: LoopbackOnly
+    server: NameServer, names: DnsResolver, loopback_only: LoopbackOnly
 ) -> None:
     server.records["smtp.example.net A"] = [FAILURE]
-    with pytest.raises(Unanswered):
+    with pytest.raises(DnsNoAnswer):
         smtp(names, server="smtp.example.net", tls="starttls")
     loopback_only.tried.clear()
 
 
-def test_mail_that_travels_unprotected_is_told(names: Names) -> None:
+def test_mail_that_travels_unprotected_is_told(names: DnsResolver) -> None:
     # Half a login keeps it from going there.
     found = smtp(names, server="192.0.2.25", username="jan")
     assert codes(found) == ["smtp_half_a_login", "smtp_plain"]
@@ -236,7 +242,7 @@ LOOKING_INSIDE = Web(checks_to_private=True)
 
 def pages(server: NameServer, url: str, *, now: datetime = NOW, **overrides: Any) -> list[Finding]:
     settings = make_settings(**{"public_url": url, "web": LOOKING_INSIDE, **overrides})
-    return list(look_at_pages(Names(server.address), settings, now=now))
+    return list(check_pages(DnsResolver(server.address), settings, now=now))
 
 
 def verdicts(findings: list[Finding]) -> dict[str, str]:
@@ -371,7 +377,7 @@ def test_a_name_that_nobody_knows_is_told(server: NameServer) -> None:
 
 def test_a_dns_that_is_silent_is_no_verdict(server: NameServer) -> None:
     server.records["ask.example.org A"] = [FAILURE]
-    with pytest.raises(Unanswered):
+    with pytest.raises(DnsNoAnswer):
         pages(server, "https://ask.example.org")
 
 
@@ -525,20 +531,20 @@ def dripping(beginning: bytes) -> Iterator[int]:
 def test_a_server_that_drips_is_left_after_seconds_in_all(beginning: bytes) -> None:
     # It would go on for ever: that the visit ends at all is what is tried.
     with dripping(beginning) as port, pytest.raises(TooSlow):
-        visit(f"http://localhost:{port}/", ["127.0.0.1"], to_private=True, seconds=0.3)
+        fetch(f"http://localhost:{port}/", ["127.0.0.1"], to_private=True, seconds=0.3)
 
 
 def test_a_server_that_says_nothing_is_left_in_the_middle_of_tls_too() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         with pytest.raises(TooSlow):
-            visit(f"https://localhost:{port}/", ["127.0.0.1"], to_private=True, seconds=0.3)
+            fetch(f"https://localhost:{port}/", ["127.0.0.1"], to_private=True, seconds=0.3)
 
 
 def test_pages_and_statements_that_drip_could_not_be_checked(
-    server: NameServer, names: Names, monkeypatch: pytest.MonkeyPatch
+    server: NameServer, names: DnsResolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(website, "visit", partial(visit, seconds=0.3))
+    monkeypatch.setattr(website, "fetch", partial(fetch, seconds=0.3))
     beginning = b"HTTP/1.1 200 OK\r\nX-Long: "
     with dripping(beginning) as port:
         assert codes(pages(server, f"http://localhost:{port}"))[-1] == "pages_too_slow"
@@ -549,8 +555,8 @@ def test_pages_and_statements_that_drip_could_not_be_checked(
 # --- A list's privacy statement.
 
 
-def statement(names: Names, url: str, *, to_private: bool = True) -> list[str]:
-    return codes(list(look_at_statement(names, "news", url, to_private=to_private)))
+def statement(names: DnsResolver, url: str, *, to_private: bool = True) -> list[str]:
+    return codes(list(check_privacy_statement(names, "news", url, to_private=to_private)))
 
 
 @pytest.mark.parametrize(
@@ -558,14 +564,14 @@ def statement(names: Names, url: str, *, to_private: bool = True) -> list[str]:
     [(200, []), (301, []), (403, []), (404, ["list_privacy_gone"]), (410, ["list_privacy_gone"])],
 )
 def test_a_privacy_statement_is_there_or_not(
-    names: Names, status: int, expected: list[str]
+    names: DnsResolver, status: int, expected: list[str]
 ) -> None:
     with WebSite(status) as site:
         assert statement(names, f"http://localhost:{site.port}/privacyverklaring-é?a=b") == expected
     assert site.asked == [("GET", "/privacyverklaring-%C3%A9?a=b", b"")]
 
 
-def test_a_page_without_a_path_is_its_first(names: Names) -> None:
+def test_a_page_without_a_path_is_its_first(names: DnsResolver) -> None:
     with WebSite() as site:
         assert statement(names, f"http://localhost:{site.port}") == []
     assert site.asked == [("GET", "/", b"")]
@@ -573,7 +579,7 @@ def test_a_page_without_a_path_is_its_first(names: Names) -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "www.example.org"])
 def test_a_privacy_statement_on_a_private_network_is_not_fetched(
-    server: NameServer, names: Names, host: str
+    server: NameServer, names: DnsResolver, host: str
 ) -> None:
     server.records["www.example.org A"] = ["127.0.0.1"]
     with WebSite() as site:
@@ -585,7 +591,7 @@ def test_a_privacy_statement_on_a_private_network_is_not_fetched(
 @pytest.mark.parametrize(
     "url", ["https://nowhere.example/privacy", "http://127.0.0.1:1/", "http://127.0.0.1:99999/"]
 )
-def test_a_privacy_statement_that_cannot_be_reached_is_gone(names: Names, url: str) -> None:
+def test_a_privacy_statement_that_cannot_be_reached_is_gone(names: DnsResolver, url: str) -> None:
     assert statement(names, url) == ["list_privacy_gone"]
 
 
@@ -603,17 +609,17 @@ def test_a_privacy_statement_that_cannot_be_reached_is_gone(names: Names, url: s
     ],
 )
 def test_whether_a_domain_takes_mail(
-    server: NameServer, names: Names, records: dict[str, list[str]], code: str, verdict: str
+    server: NameServer, names: DnsResolver, records: dict[str, list[str]], code: str, verdict: str
 ) -> None:
     server.records |= records
-    (one,) = look_at_mx(names, "example.org")
+    (one,) = check_mx(names, "example.org")
     assert (one.code, one.verdict) == (code, verdict)
 
 
-def test_a_domain_for_bounces_takes_mail_or_not(server: NameServer, names: Names) -> None:
+def test_a_domain_for_bounces_takes_mail_or_not(server: NameServer, names: DnsResolver) -> None:
     server.records["in.example.org MX"] = ["10 mail.example.org."]
-    assert list(look_at_return_domain(names, "in.example.org")) == []
-    (one,) = look_at_return_domain(names, "out.example.org")
+    assert list(check_return_domain(names, "in.example.org")) == []
+    (one,) = check_return_domain(names, "out.example.org")
     assert (one.code, one.verdict) == ("bounces_nowhere", "problem")
     assert 'return_path = "fixed"' in one.remedy
 
@@ -627,9 +633,9 @@ def test_what_comes_back_is_read_by_somebody(
     code: str,
     verdict: str,
 ) -> None:
-    (one,) = look_at_bounces(make_settings(), has_returned=has_returned)
+    (one,) = check_bounce_reader(make_settings(), has_returned=has_returned)
     assert (one.code, one.verdict) == (code, verdict)
-    assert not list(look_at_bounces(with_mailbox(Bounces(protocol="imap")), has_returned=True))
+    assert not list(check_bounce_reader(with_mailbox(Bounces(protocol="imap")), has_returned=True))
 
 
 # --- The mailbox.
@@ -692,20 +698,20 @@ def test_each_fault_of_a_mailbox_has_its_code(authority: trustme.CA, ca_file: st
 
 
 def test_a_mailbox_server_that_nobody_knows_is_told_from_one_that_is_away(
-    server: NameServer, names: Names
+    server: NameServer, names: DnsResolver
 ) -> None:
     def away(_account: Bounces, *, seconds: float) -> None:
         assert seconds == 5
         raise TransportError(0, reason="the mailbox server cannot be reached")
 
-    def look(host: str) -> list[str]:
+    def check_one(host: str) -> list[str]:
         account = Bounces(protocol="imap", server=host, tls="none")
-        return [one.code for one in look_at_mailbox(names, account, away)]
+        return [one.code for one in check_mailbox_login(names, account, away)]
 
     server.records["imap.example.org A"] = ["192.0.2.1"]
-    assert look("imap.example.org") == ["bounces_unreachable", "bounces_plain"]
-    assert look("nowhere.example.org") == ["bounces_no_server", "bounces_plain"]
-    assert look("192.0.2.1") == ["bounces_unreachable", "bounces_plain"]
+    assert check_one("imap.example.org") == ["bounces_unreachable", "bounces_plain"]
+    assert check_one("nowhere.example.org") == ["bounces_no_server", "bounces_plain"]
+    assert check_one("192.0.2.1") == ["bounces_unreachable", "bounces_plain"]
 
 
 @pytest.mark.parametrize("host", ["nas.local", "server", "ask.internal", "pc.lan"])

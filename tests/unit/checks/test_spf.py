@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from repermit.checks.dns_lookup import Names, Unanswered
+from repermit.checks.dns_lookup import DnsNoAnswer, DnsResolver
 from repermit.checks.findings import Finding
-from repermit.checks.spf import Policy, look_at_spf
+from repermit.checks.spf import Policy, check_spf
 from repermit.settings.definitions import MailServer
 from tests.support.dns_server import FAILURE, NameServer
 
@@ -29,13 +29,13 @@ def server() -> Iterator[NameServer]:
 
 
 def policy_of(server: NameServer, record: str) -> Policy:
-    return Policy(Names(server.address), "example.org", record)
+    return Policy(DnsResolver(server.address), "example.org", record)
 
 
 def found(server: NameServer, mail: MailServer, *records: str) -> Finding:
     if records:
         server.text("example.org", *records)
-    (only,) = look_at_spf(Names(server.address), "example.org", mail)
+    (only,) = check_spf(DnsResolver(server.address), "example.org", mail)
     return only
 
 
@@ -188,5 +188,5 @@ def test_the_missing_include_is_named(server: NameServer) -> None:
 def test_an_include_that_is_silent_is_no_verdict(server: NameServer) -> None:
     server.records["away.example TXT"] = [FAILURE]
     server.text("example.org", "v=spf1 include:away.example -all")
-    with pytest.raises(Unanswered, match=r"away\.example"):
-        list(look_at_spf(Names(server.address), "example.org", OFFICE))
+    with pytest.raises(DnsNoAnswer, match=r"away\.example"):
+        list(check_spf(DnsResolver(server.address), "example.org", OFFICE))

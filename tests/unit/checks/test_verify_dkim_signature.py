@@ -20,10 +20,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from repermit.checks.verify_dkim_signature import (
     Outcome,
+    parse_tags,
     read_public_key,
     read_signature,
     split_mail,
-    tags_of,
     verify_signature,
 )
 from repermit.emails.dkim_signature import Signer
@@ -92,7 +92,7 @@ we ask  you once.
 def outcome(raw: bytes, record: str = RECORD, *, number: int = 0) -> Outcome:
     mail = split_mail(raw)
     field = mail.named(b"dkim-signature")[number]
-    return verify_signature(read_signature(mail, field), tags_of(record), now=NOW)
+    return verify_signature(read_signature(mail, field), parse_tags(record), now=NOW)
 
 
 def signed(
@@ -109,7 +109,7 @@ def resigned(raw: bytes, before: bytes, after: bytes) -> bytes:
     """Return a mail whose signature says something else, signed anew in the relaxed form."""
     field, _, rest = raw.partition(b"\r\nReceived: ")
     head, _, _ = field.replace(before, after, 1).rpartition(b" b=")
-    names = tags_of(head.decode().partition(":")[2])["h"].split(":")
+    names = parse_tags(head.decode().partition(":")[2])["h"].split(":")
     lines = {
         name.lower(): b" ".join(value.split())
         for name, value in re.findall(rb"(?m)^([\w-]+):((?:.*\r\n(?:[ \t].*\r\n)*))", PLAIN)
@@ -240,7 +240,7 @@ def test_a_record_may_bind_a_signature_to_its_domain_alone() -> None:
 
 
 def test_a_key_is_read_with_and_without_its_frame() -> None:
-    framed = read_public_key(tags_of(RECORD))
+    framed = read_public_key(parse_tags(RECORD))
     assert framed is not None
     bare = framed.public_bytes(Encoding.DER, PublicFormat.PKCS1)
     assert read_public_key({"p": base64.b64encode(bare).decode()}) == framed

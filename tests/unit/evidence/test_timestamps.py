@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from repermit.checks.database import look_at_database
+from repermit.checks.database import check_database
 from repermit.clock import ManualClock, SystemClock
 from repermit.contacts import status_changes
 from repermit.db.connection import Database
@@ -208,7 +208,7 @@ def test_an_authority_that_is_down_for_two_days_is_asked_again(stamping: Stampin
 def test_a_check_tells_of_what_does_not_come(stamping: Stamping) -> None:
     stamping.authority.answers = "down"
     stamping.run()
-    found = look_at_database(stamping.database, None).findings
+    found = check_database(stamping.database, None).findings
     (told,) = [one for one in found if one.code == "database_timestamps"]
     assert dict(told.values) == {
         "count": "2",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.checks.findings import WORDS, Finding, Report
+from repermit.checks.findings import Finding, Report
 from repermit.db.connection import Database
 from repermit.db.models.accounts import User
 from repermit.db.models.evidence import Evidence
@@ -344,7 +344,7 @@ def test_a_finding_leads_to_where_it_is_mended(
     database: Database, at_home: Settings, code: str, values: dict[str, str], place: str
 ) -> None:
     pages = Pages(database, at_home)
-    report = Report(findings=(Finding(code=code, words=WORDS[code], values=values),))
+    report = Report(findings=(Finding(code=code, values=values),))
     with pages.app.test_request_context(URL):
         pages.app.preprocess_request()
         ((_, (found,)),) = group_findings(report)
@@ -359,7 +359,7 @@ def test_what_the_organisation_lacks_is_named_as_its_page_names_it(
 ) -> None:
     pages = Pages(database, at_home)
     values = {"keys": "name, address"}
-    one = Finding(code="config_organisation", words=WORDS["config_organisation"], values=values)
+    one = Finding(code="config_organisation", values=values)
     with pages.app.test_request_context(URL):
         pages.app.preprocess_request()
         ((_, (found,)),) = group_findings(Report(findings=(one,)))
@@ -368,9 +368,7 @@ def test_what_the_organisation_lacks_is_named_as_its_page_names_it(
 
 def test_where_nothing_is_wrong_it_says_so(database: Database, at_home: Settings) -> None:
     pages = Pages(database, at_home)
-    good = Report(
-        findings=(Finding(code="smtp_ok", words=WORDS["smtp_ok"], values={"server": "a"}),)
-    )
+    good = Report(findings=(Finding(code="smtp_ok", values={"server": "a"}),))
     with pages.app.test_request_context(URL):
         pages.app.preprocess_request()
         assert "A campaign would work" in show_report(good, is_whole=True).get_data(as_text=True)
