@@ -1,6 +1,6 @@
-"""What a message says, and what came of taking it, as plain values.
+"""What a message says, and what recording it did, as plain values.
 
-Neither holds a word of the message beyond its codes and the marks by which it is matched.
+They hold nothing of the message's text but codes, and marks that match it with a mail.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 
-class Kind(StrEnum):
+class MessageKind(StrEnum):
     """What a message is.
 
     `hard` is "no such mailbox or domain" alone; every other failure and every delay is `soft`.
@@ -27,10 +27,10 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Traces:
-    """The marks by which a message may be matched with a mail of ours; none is believed unsigned.
+class MailReferences:
+    """The marks that may match a message with a mail of ours; none is believed unsigned.
 
-    `return_paths` are addresses and `message_ids` Message-IDs, the likeliest first.
+    - `return_paths` and `message_ids`: the likeliest first.
     """
 
     return_paths: tuple[str, ...] = ()
@@ -38,20 +38,24 @@ class Traces:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class ParsedMessage:
     """What a message says by itself, before anything is looked up.
 
-    `status` is like "5.1.1", or "" if none was given. `failed` are the addresses that a bounce says
-    it could not reach, as they stand there; none if it does not say. Of a reply: `proposed` is the
-    answer that it plainly gives to whoever knows nothing of its writer, "yes", "no" or "" for
-    neither, `line` all that it says if that is one short line, `sender` the address in From, and
-    `arrived` when the server that keeps the mailbox took it (aware UTC; None if it does not say).
-    `digest` names the message, so that it counts once.
+    - `status`: like "5.1.1", "" if none was given.
+    - `failed`: the addresses that a bounce could not reach, as it writes them.
+
+    Of a reply:
+
+    - `proposed`: the answer that it plainly gives in the commonest languages, "yes", "no" or "".
+    - `line`: all that it says, if that is one short line.
+    - `sender`: the address in From.
+    - `arrived`: when the mailbox's server received it, aware UTC; None if it does not say.
+    - `digest`: names the message, so that it counts once.
     """
 
-    kind: Kind
+    kind: MessageKind
     status: str = ""
-    traces: Traces = Traces()
+    traces: MailReferences = MailReferences()
     failed: tuple[str, ...] = ()
     proposed: str = ""
     line: str = field(default="", repr=False)
@@ -60,24 +64,26 @@ class Reading:
     digest: str = ""
 
 
-class Verdict(NamedTuple):
+class BounceVerdict(NamedTuple):
     """What a bounce says: its kind, its status, and whom it could not reach, if it says."""
 
-    kind: Kind
+    kind: MessageKind
     status: str = ""
     failed: tuple[str, ...] = ()
 
 
-NONE = Reading(kind=Kind.NOTHING)
-"""What is said by a message that cannot be read, or has nothing to do with bounces and replies."""
+NOTHING = ParsedMessage(kind=MessageKind.NOTHING)
+"""Any message that cannot be read, or is no bounce and no reply."""
 
 
 class Effect(StrEnum):
-    """What taking a message did.
+    """What recording a message did.
 
-    `known` was taken before or tells nothing new, `noted` stands with the mail, `removed` took the
-    contact off, `waiting` is a reply that the admin decides on. `none` is about no mail of ours,
-    or is a mail program's answer, which changes nothing.
+    - `none`: it is about no mail of ours, or is a mail program's answer, which changes nothing.
+    - `known`: it was recorded before, or says nothing new.
+    - `noted`: it was recorded on its mail.
+    - `removed`: its contact was removed.
+    - `waiting`: it is a reply that the admin decides on.
     """
 
     NONE = "none"
@@ -88,14 +94,16 @@ class Effect(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taken:
-    """What a message was and did; `list` is the slug of the mail's list, "" if it is none of ours.
+class BounceResult:
+    """What a message was and did.
 
-    `paused` says that it made the campaign pause. `is_about_others` says that there is no such
-    mailbox elsewhere, where our reader's mail was forwarded to; then it is noted as soft.
+    - `list`: the slug of its mail's list, "" if it is about no mail of ours.
+    - `paused`: whether it made the campaign pause.
+    - `is_about_others`: whether it is about an address that our reader's mail is forwarded to; it
+      is then noted as soft.
     """
 
-    kind: Kind
+    kind: MessageKind
     effect: Effect = Effect.NONE
     status: str = ""
     list: str = ""

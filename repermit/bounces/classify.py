@@ -1,4 +1,4 @@
-"""What a server's words and numbers say: whether there is no such mailbox or domain."""
+"""Classifying a failure by a server's words and codes: is there a mailbox and a domain."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from repermit.bounces.bounce_results import Kind
+from repermit.bounces.bounce_results import MessageKind
 from repermit.smtp.refusal_words import Cause, names_another_domain, names_somebody_gone, plain
 from repermit.smtp.reply_codes import (
     Reply,
@@ -27,23 +27,23 @@ _NO_MAILBOX_FOR_NOW = "450"
 _LONGEST = 4000
 
 
-class Judgement(NamedTuple):
+class FailureVerdict(NamedTuple):
     """What a refusal means: its kind and the status that decided.
 
     `is_clear` is False where nothing in it says why, so that more of the bounce may be asked.
     """
 
-    kind: Kind
+    kind: MessageKind
     status: str
     is_clear: bool = True
 
 
-def has_code(text: str) -> bool:
+def has_refusal_code(text: str) -> bool:
     """Say whether a server's refusal stands in a text, as a status or as a code of three digits."""
     return bool(re.search(r"[45]", find_status(text)[:1]) or _CODE.search(text))
 
 
-def judge(
+def judge_failure(
     words: str,
     *,
     status: str = "",
@@ -51,7 +51,7 @@ def judge(
     address: str = "",
     around: str = "",
     is_lasting: bool = False,
-) -> Judgement:
+) -> FailureVerdict:
     """Return hard or soft for a failure, and the status that decided.
 
     - `words` are the server's and `status` is what the reporter made of them. What the server gave
@@ -72,7 +72,7 @@ def judge(
     code = _CODE.search(words)
     is_for_now = shown[:1] in {"2", "4"} or bool(code and code[1].startswith("4"))
     if is_for_now and not (is_lasting and _is_unknown_for_now(code, own, words)):
-        return Judgement(Kind.SOFT, shown)
+        return FailureVerdict(MessageKind.SOFT, shown)
     if is_quoted and telling != own and _says_anything(words) and not _OF_SIZE.fullmatch(telling):
         # Then the words alone count where they say it, and where the status alone would.
         by_words = _cause(code, "", words)
@@ -80,14 +80,16 @@ def judge(
             shown, telling = own, ""
     cause = _cause(code, telling or own, words)
     if cause is not Cause.GONE:
-        return Judgement(Kind.SOFT, shown, is_clear=cause is not Cause.UNCLEAR or bool(telling))
+        return FailureVerdict(
+            MessageKind.SOFT, shown, is_clear=cause is not Cause.UNCLEAR or bool(telling)
+        )
     is_believed = bool(own and not is_vague(own) and not is_for_now) or bool(
         _NO_ACCOUNT.search(words)
     )
     is_wrong = names_another_domain(words, address) or _is_at_another_step(
         f"{words} {around}", is_believed=is_believed
     )
-    return Judgement(Kind.SOFT if is_wrong else Kind.HARD, shown)
+    return FailureVerdict(MessageKind.SOFT if is_wrong else MessageKind.HARD, shown)
 
 
 def _is_unknown_for_now(code: re.Match[str] | None, status: str, words: str) -> bool:
@@ -111,7 +113,7 @@ def _says_anything(words: str) -> bool:
 _POLITENESS = re.compile(r"\b(sorry|error|smtp)\b")
 
 
-def names_somebody_else(words: str, names: Collection[str]) -> bool:
+def names_another_address(words: str, names: Collection[str]) -> bool:
     """Say whether words name an address that is none of `names`, to which a copy was passed on.
 
     Where `words` name no address but a postmaster's, they are about whoever the report names.
@@ -163,12 +165,12 @@ _READ = 32_000
 _MOST_PARAGRAPHS = 100
 
 
-def without_copy(text: str) -> str:
+def strip_returned_mail(text: str) -> str:
     """Return a bounce's text up to the copy of the mail that it is about."""
     return _COPY.split(text, maxsplit=1)[0]
 
 
-def paragraphs_of(text: str) -> list[str]:
+def split_paragraphs(text: str) -> list[str]:
     """Return the paragraphs of a text, which empty lines divide."""
     return _EMPTY_LINE.split(text[:_READ], maxsplit=_MOST_PARAGRAPHS)[:_MOST_PARAGRAPHS]
 
@@ -188,7 +190,7 @@ _COPY = re.compile(
 )
 
 
-def returns_an_envelope(text: str, *, to: Collection[str]) -> bool:
+def is_returned_envelope(text: str, *, to: Collection[str]) -> bool:
     """Say whether a text gives a mail back to its envelope's sender, and says nothing else.
 
     - It names both sides of the envelope (RFC 5321 §4.1.1) and a server's refusal, and all of its
@@ -208,7 +210,7 @@ def returns_an_envelope(text: str, *, to: Collection[str]) -> bool:
     )
 
 
-def without_repeated_fields(text: str) -> str:
+def strip_repeated_fields(text: str) -> str:
     """Return a text without the subject and the envelope's sender that it repeats of the mail."""
     return _SUBJECT.sub("", _ENVELOPE_SENDER.sub("", text))
 
@@ -227,18 +229,18 @@ _FIELD_OR_REPLY = re.compile(
 )
 
 
-def about(address: str, text: str) -> list[str]:
+def find_paragraphs_about(address: str, text: str) -> list[str]:
     """Return what is said about an address: each paragraph that names it and the one below.
 
     The last comes first. Around them mail servers write about "your message" and "the sender",
     which says nothing.
     """
-    paragraphs = paragraphs_of(text)
+    paragraphs = split_paragraphs(text)
     named = [n for n, one in enumerate(paragraphs) if address and address.lower() in one.lower()]
     return ["\n".join(paragraphs[n : n + 2]) for n in reversed(named)]
 
 
-def replies_in(text: str) -> list[str]:
+def find_quoted_replies(text: str) -> list[str]:
     """Return the replies of other servers that stand in a transcript, one text each.
 
     - Sendmail writes "<<<" before each line of a reply; what it makes of them stands below.
@@ -265,22 +267,24 @@ _NOBODY_LEFT = re.compile(r"^503\b|\bneed rcpt\b|\bno valid recipients\b", re.IG
 _REJECTED = re.compile(r"\bwas automatically rejected:\s*\n?(.{1,500})", re.IGNORECASE)
 
 
-def judge_text(text: str, *, address: str, status: str = "") -> Judgement | None:
+def judge_text(text: str, *, address: str, status: str = "") -> FailureVerdict | None:
     """Return what a server's own text says of an address; None if it says nothing.
 
     Other servers' replies in it outrank what the writer made of them; of several the mildest
     counts.
     """
-    replies = replies_in(text)
+    replies = find_quoted_replies(text)
     if replies:
-        return mildest(judge(one, address=address) for one in replies)
-    told = about(address, text) if address else [text]
-    found = [judge(one, status=status, address=address) for one in told if one.strip()]
+        return pick_mildest(judge_failure(one, address=address) for one in replies)
+    paragraphs = find_paragraphs_about(address, text) if address else [text]
+    found = [
+        judge_failure(one, status=status, address=address) for one in paragraphs if one.strip()
+    ]
     return next((one for one in found if one.is_clear), next(iter(found), None))
 
 
-def mildest(judgements: Iterable[Judgement]) -> Judgement:
+def pick_mildest(judgements: Iterable[FailureVerdict]) -> FailureVerdict:
     """Return the first that is soft and says why, or that is soft, or the first of all."""
     found = list(judgements)
-    soft = [one for one in found if one.kind is Kind.SOFT]
+    soft = [one for one in found if one.kind is MessageKind.SOFT]
     return next((one for one in soft if one.is_clear), next(iter(soft), found[0]))

@@ -1,4 +1,4 @@
-"""Reports made for programs: of delivery (RFC 3464, RFC 6533), complaints (RFC 5965), and receipts.
+"""Standard reports: delivery status (RFC 3464, RFC 6533), complaints (RFC 5965), and receipts.
 
 A message attached to a mail is never taken for its own report, so a person may forward a bounce.
 """
@@ -10,26 +10,26 @@ from collections.abc import Collection, Iterator
 from datetime import timedelta
 from email.message import Message
 
-from repermit.bounces.bounce_results import Kind, Verdict
+from repermit.bounces.bounce_results import BounceVerdict, MessageKind
 from repermit.bounces.classify import (
-    Judgement,
-    about,
-    has_code,
-    judge,
+    FailureVerdict,
+    find_paragraphs_about,
+    find_quoted_replies,
+    has_refusal_code,
+    judge_failure,
     judge_text,
-    mildest,
-    names_somebody_else,
-    paragraphs_of,
-    replies_in,
-    without_copy,
+    names_another_address,
+    pick_mildest,
+    split_paragraphs,
+    strip_returned_mail,
 )
-from repermit.bounces.nonstandard_bounces import SnsNotification, sns_notification
+from repermit.bounces.nonstandard_bounces import SnsNotification, read_sns_notification
 from repermit.bounces.parse import (
-    addresses_in,
     children,
     header,
     own_parts,
     parse_date,
+    read_addresses,
     report_fields,
     text_of,
 )
@@ -44,36 +44,36 @@ _RECEIPT = ("message/disposition-notification", "message/global-disposition-noti
 _NO_COMPLAINT = ("not-spam", "virus", "auth-failure")
 
 
-def find_report(message: Message, *, is_machine: bool) -> Verdict | None:
+def read_report(message: Message, *, is_machine: bool) -> BounceVerdict | None:
     """Return what a message that is a report says; None if it is none.
 
     A report is what it calls itself (RFC 6522), or such a part in what a program sent
     (`is_machine`): some gateways pack it into a multipart/mixed.
     """
     if _is_outlooks_complaint(message):
-        return Verdict(Kind.COMPLAINT)
-    notification = sns_notification(message)
+        return BounceVerdict(MessageKind.COMPLAINT)
+    notification = read_sns_notification(message)
     if notification:
-        return _of_notification(notification)
+        return _read_notification(notification)
     if not is_machine and message.get_content_type() != "multipart/report":
         return None
     said: list[str] = []
     for part in own_parts(message):
         kind = part.get_content_type()
         if kind in _DELIVERY:
-            own = {one.lower() for name in _OWN for one in addresses_in(message, name)}
-            blocks = _with_dates(report_fields(part), header(message, "Date"))
-            return _delivery(blocks, without_copy("\n\n".join(said)), own)
+            own = {one.lower() for name in _OWN for one in read_addresses(message, name)}
+            blocks = _add_dates(report_fields(part), header(message, "Date"))
+            return _read_delivery_status(blocks, strip_returned_mail("\n\n".join(said)), own)
         if kind in _FEEDBACK:
-            return _complaint(report_fields(part))
+            return _read_complaint(report_fields(part))
         if kind in _RECEIPT:
-            return Verdict(Kind.AUTO_REPLY)
+            return BounceVerdict(MessageKind.AUTO_REPLY)
         if kind == "text/plain":
             said.append(text_of(part))
     return None
 
 
-def feedback_senders(message: Message) -> list[str]:
+def find_feedback_senders(message: Message) -> list[str]:
     """Return the envelope senders of the mails that a complaint is about (RFC 5965 §3.2)."""
     return [
         block["original-mail-from"].strip("<>")
@@ -84,15 +84,15 @@ def feedback_senders(message: Message) -> list[str]:
     ]
 
 
-def _of_notification(notification: SnsNotification) -> Verdict:
+def _read_notification(notification: SnsNotification) -> BounceVerdict:
     if notification.kind == "Complaint":
-        return Verdict(Kind.COMPLAINT)
+        return BounceVerdict(MessageKind.COMPLAINT)
     if notification.kind != "Bounce":
-        return Verdict(Kind.NOTHING)
-    return _delivery(notification.recipients, "", ())
+        return BounceVerdict(MessageKind.NOTHING)
+    return _read_delivery_status(notification.recipients, "", ())
 
 
-def _with_dates(blocks: list[dict[str, str]], written: str) -> list[dict[str, str]]:
+def _add_dates(blocks: list[dict[str, str]], written: str) -> list[dict[str, str]]:
     """Return the blocks of a report, each with the dates from which its relay tried and till when.
 
     The first block has the former (RFC 3464 §2.2.5). Where a recipient's has none of the latter
@@ -108,28 +108,30 @@ def _with_dates(blocks: list[dict[str, str]], written: str) -> list[dict[str, st
 _MOST_RECIPIENTS = 20
 
 
-def _delivery(blocks: list[dict[str, str]], text: str, own: Collection[str]) -> Verdict:
+def _read_delivery_status(
+    blocks: list[dict[str, str]], text: str, own: Collection[str]
+) -> BounceVerdict:
     """Return what a report says of all its recipients: a failure counts as the mildest of them.
 
     `text` is what stands for people above the report, `own` whom it was sent to.
     """
     blocks = [block for block in blocks if "action" in block or "status" in block]
     if len(blocks) > _MOST_RECIPIENTS:
-        return Verdict(Kind.SOFT)
+        return BounceVerdict(MessageKind.SOFT)
     reported = {name for block in blocks for name in _named(block)} | set(own)
-    found = [_recipient(block, text, own, reported) for block in blocks]
+    found = [_read_recipient(block, text, own, reported) for block in blocks]
     failed = tuple(name for one in found for name in one.failed)
-    for kind in (Kind.SOFT, Kind.HARD):
+    for kind in (MessageKind.SOFT, MessageKind.HARD):
         first = next((one for one in found if one.kind is kind), None)
         if first:
-            reached = any(one.kind is Kind.NOTHING for one in found)
-            return Verdict(Kind.SOFT if reached else kind, first.status, failed)
-    return Verdict(Kind.NOTHING)
+            reached = any(one.kind is MessageKind.NOTHING for one in found)
+            return BounceVerdict(MessageKind.SOFT if reached else kind, first.status, failed)
+    return BounceVerdict(MessageKind.NOTHING)
 
 
-def _recipient(
+def _read_recipient(
     block: dict[str, str], text: str, own: Collection[str], reported: Collection[str]
-) -> Verdict:
+) -> BounceVerdict:
     """Return what a report says of one recipient; `reported` are all addresses of its fields.
 
     `expanded` and `relayed` mean that another server has it, `delayed` that one goes on trying.
@@ -138,21 +140,21 @@ def _recipient(
     status = find_status(block.get("status", ""))
     said = action[0] if action else ""
     if said == "delayed":
-        return Verdict(Kind.SOFT, status, _named(block))
+        return BounceVerdict(MessageKind.SOFT, status, _named(block))
     # OpenSMTPD writes "error"; and some leave the word out.
     if said in {"failed", "fail", "error"} or (not said and status[:1] in {"4", "5"}):
-        judged = _judge_failure(block, status, text, own, reported)
-        return Verdict(judged.kind, judged.status, _named(block))
-    return Verdict(Kind.NOTHING)
+        judged = _judge_reported_failure(block, status, text, own, reported)
+        return BounceVerdict(judged.kind, judged.status, _named(block))
+    return BounceVerdict(MessageKind.NOTHING)
 
 
-def _judge_failure(
+def _judge_reported_failure(
     block: dict[str, str],
     status: str,
     text: str,
     own: Collection[str],
     reported: Collection[str],
-) -> Judgement:
+) -> FailureVerdict:
     """Return what a failure means, by the fields of its report and by the text above them.
 
     Who says "user unknown" of the address that the report was sent to means the sender.
@@ -166,10 +168,14 @@ def _judge_failure(
     comment = _comment(block)
     found = _DIAGNOSTIC.fullmatch(block.get("diagnostic-code", ""))
     kind, given = (found["kind"] or "", found["words"]) if found else ("", "")
-    around = "\n".join(about(address, text)[:1])
-    quoted = [given] if given else replies_in(text) or ([around] if has_code(around) else [])
-    judged = mildest(
-        judge(
+    around = "\n".join(find_paragraphs_about(address, text)[:1])
+    quoted = (
+        [given]
+        if given
+        else find_quoted_replies(text) or ([around] if has_refusal_code(around) else [])
+    )
+    judged = pick_mildest(
+        judge_failure(
             words,
             status=status,
             is_quoted=bool(quoted) and kind.lower() in {"", "smtp"},
@@ -180,18 +186,18 @@ def _judge_failure(
         for words in quoted or [comment]
     )
     if any(one in words.lower() for words in quoted for one in own):
-        return Judgement(Kind.SOFT, judged.status)
+        return FailureVerdict(MessageKind.SOFT, judged.status)
     # Whoever was written to has got it where another's copy failed, as of somebody who forwards.
-    if any(names_somebody_else(words, names) for words in quoted):
-        return Judgement(Kind.SOFT, judged.status)
-    if not given and names_somebody_else(around or text, reported if names else ()):
-        return Judgement(Kind.SOFT, judged.status)
-    told = None if judged.is_clear else judge_text(text, address=address)
-    if told:
-        judged = told._replace(status=judged.status or told.status)
-    if judged.kind is Kind.SOFT:
+    if any(names_another_address(words, names) for words in quoted):
+        return FailureVerdict(MessageKind.SOFT, judged.status)
+    if not given and names_another_address(around or text, reported if names else ()):
+        return FailureVerdict(MessageKind.SOFT, judged.status)
+    by_text = None if judged.is_clear else judge_text(text, address=address)
+    if by_text:
+        judged = by_text._replace(status=judged.status or by_text.status)
+    if judged.kind is MessageKind.SOFT:
         return judged
-    return mildest([judged, *_objections(given, comment, text, is_lasting=is_lasting)])
+    return pick_mildest([judged, *_find_objections(given, comment, text, is_lasting=is_lasting)])
 
 
 def _has_given_up(block: dict[str, str]) -> bool:
@@ -207,7 +213,9 @@ def _has_given_up(block: dict[str, str]) -> bool:
 _LONG = timedelta(days=3)
 
 
-def _objections(words: str, comment: str, text: str, *, is_lasting: bool) -> Iterator[Judgement]:
+def _find_objections(
+    words: str, comment: str, text: str, *, is_lasting: bool
+) -> Iterator[FailureVerdict]:
     """Yield what is said against a report that somebody is unknown, if it says why.
 
     That stands in the comment on the status, in the whole of a reply of several lines whose code
@@ -215,13 +223,13 @@ def _objections(words: str, comment: str, text: str, *, is_lasting: bool) -> Ite
     """
     replies = (
         one
-        for one in replies_in(text)
+        for one in find_quoted_replies(text)
         if not one[:3].isdigit() or one[:3] == words[:3] or not words
     )
-    paragraphs = paragraphs_of(text) if not words else []
+    paragraphs = split_paragraphs(text) if not words else []
     for one in (comment, *replies, *paragraphs):
-        judged = judge(one, is_lasting=is_lasting)
-        if judged.kind is Kind.SOFT and judged.is_clear:
+        judged = judge_failure(one, is_lasting=is_lasting)
+        if judged.kind is MessageKind.SOFT and judged.is_clear:
             yield judged
 
 
@@ -249,27 +257,33 @@ def _named(block: dict[str, str]) -> tuple[str, ...]:
     if plain.startswith("@"):
         # Sendmail names a host alone where it has none for a domain.
         return ()
-    return tuple(dict.fromkeys(way(plain) for way in (str, _of_xtext, _of_utf8))) if plain else ()
+    return (
+        tuple(dict.fromkeys(way(plain) for way in (str, _decode_xtext, _decode_utf8_address)))
+        if plain
+        else ()
+    )
 
 
-def _of_xtext(text: str) -> str:
+def _decode_xtext(text: str) -> str:
     """Undo what RFC 3461 §4 does to an address; some leave it in."""
     return re.sub(r"\+([0-9A-F]{2})", lambda found: chr(int(found[1], 16)), text)
 
 
-def _of_utf8(text: str) -> str:
+def _decode_utf8_address(text: str) -> str:
     """Undo what RFC 6533 §3 does to what is not ASCII in an address."""
     return re.sub(r"\\x\{(10[0-9A-F]{4}|[0-9A-F]{2,5})\}", lambda f: chr(int(f[1], 16)), text)
 
 
-def _complaint(blocks: list[dict[str, str]]) -> Verdict:
+def _read_complaint(blocks: list[dict[str, str]]) -> BounceVerdict:
     kinds = [block["feedback-type"].lower() for block in blocks if "feedback-type" in block]
-    return Verdict(Kind.NOTHING if not kinds or kinds[0] in _NO_COMPLAINT else Kind.COMPLAINT)
+    return BounceVerdict(
+        MessageKind.NOTHING if not kinds or kinds[0] in _NO_COMPLAINT else MessageKind.COMPLAINT
+    )
 
 
 def _is_outlooks_complaint(message: Message) -> bool:
     """Say whether this is a complaint as Outlook.com sends it, which follows no standard."""
-    sender = addresses_in(message, "From")
+    sender = read_addresses(message, "From")
     return sender == ["staff@hotmail.com"] and any(
         header(child, "X-HmXmrOriginalRecipient")
         for part in own_parts(message)

@@ -1,4 +1,4 @@
-"""Bounces and replies in a mailbox that is read by IMAP (RFC 3501).
+"""Reading a mailbox by IMAP (RFC 3501).
 
 Messages stay where they are, and those of people unread.
 """
@@ -14,28 +14,28 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from repermit.bounces.mailbox import (
-    MOST,
+    MAX_MESSAGES,
+    MAX_TRIES,
     TIMEOUT,
-    TRIES,
-    fault,
-    is_for_nobody,
-    tell_of_passing_over,
-    with_token,
+    log_in_with_token,
+    log_skipped_message,
+    make_fault,
+    may_mark_read,
 )
-from repermit.bounces.parse import LONGEST
+from repermit.bounces.parse import MAX_SIZE
 from repermit.i18n.lazy_text import Said
 from repermit.smtp.connection import checking_context
 from repermit.smtp.oauth import xoauth2
 
 if TYPE_CHECKING:
-    from repermit.bounces.mailbox import Take, Token
+    from repermit.bounces.mailbox import RecordMessage, Token
     from repermit.settings.definitions import Bounces
 
-_CUT_OFF = (OSError, imaplib.IMAP4.error)
+_CONNECTION_ERRORS = (OSError, imaplib.IMAP4.error)
 
 
 @dataclass(frozen=True)
-class Place:
+class ImapPosition:
     """How far a mailbox has been read: its UIDVALIDITY, and the last UID (RFC 3501 §2.3.1.1).
 
     Whether a message is marked as read says nothing: a person may have looked at it first. Of the
@@ -51,21 +51,23 @@ class Place:
 def read_imap(
     bounces: Bounces,
     *,
-    place: Place,
+    position: ImapPosition,
     since: date,
     token: Token,
-    take: Take,
-    keep: Callable[[Place], None],
+    record_message: RecordMessage,
+    save: Callable[[ImapPosition], None],
     should_stop: Callable[[], bool],
 ) -> None:
-    """Take what has come since `place`; `keep` is given each new one, also before a fault.
+    """Take what has come since `position`; `save` is given each new one, also before a fault.
 
     A mailbox that is new, or was made anew, is read from the day `since` on. Bounces and answers
     of programs that are about our mails are marked as read; everything else is left untouched.
     Raises TransportError in words of ours.
     """
-    with _conversation(bounces, token, TIMEOUT) as imap:
-        _read(imap, place, since, take=take, keep=keep, should_stop=should_stop)
+    with _open_session(bounces, token, TIMEOUT) as imap:
+        _read(
+            imap, position, since, record_message=record_message, save=save, should_stop=should_stop
+        )
 
 
 def try_imap(bounces: Bounces, *, token: Token, seconds: float) -> None:
@@ -73,22 +75,22 @@ def try_imap(bounces: Bounces, *, token: Token, seconds: float) -> None:
 
     Nothing is read or marked. Raises TransportError in words of ours.
     """
-    with _conversation(bounces, token, seconds):
+    with _open_session(bounces, token, seconds):
         pass
 
 
 @contextlib.contextmanager
-def _conversation(bounces: Bounces, token: Token, seconds: float) -> Iterator[imaplib.IMAP4]:
+def _open_session(bounces: Bounces, token: Token, seconds: float) -> Iterator[imaplib.IMAP4]:
     """Log in and open the mailbox; leave at the end, whatever happens."""
     imap = _connect(bounces, seconds)
     try:
         _log_in(imap, bounces, token)
         _select(imap, bounces)
         yield imap
-    except _CUT_OFF as error:
-        raise fault(bounces, Said("ends the conversation"), error) from None
+    except _CONNECTION_ERRORS as error:
+        raise make_fault(bounces, Said("ends the conversation"), error) from None
     finally:
-        with contextlib.suppress(*_CUT_OFF):
+        with contextlib.suppress(*_CONNECTION_ERRORS):
             imap.logout()
         _drop(imap)
 
@@ -107,26 +109,28 @@ def _connect(bounces: Bounces, seconds: float) -> imaplib.IMAP4:
                 bounces.server, bounces.port, ssl_context=context, timeout=seconds
             )
         imap = imaplib.IMAP4(bounces.server, bounces.port, timeout=seconds)
-    except _CUT_OFF as error:
-        raise fault(bounces, Said("cannot be reached"), error) from None
+    except _CONNECTION_ERRORS as error:
+        raise make_fault(bounces, Said("cannot be reached"), error) from None
     if bounces.tls == "starttls":
         try:
             # Raises if STARTTLS is not offered, as when somebody in between has taken it out.
             imap.starttls(ssl_context=context)
-        except _CUT_OFF as error:
+        except _CONNECTION_ERRORS as error:
             _drop(imap)
-            raise fault(bounces, Said("does not begin TLS"), error) from None
+            raise make_fault(bounces, Said("does not begin TLS"), error) from None
     return imap
 
 
 def _log_in(imap: imaplib.IMAP4, bounces: Bounces, token: Token) -> None:
     try:
         if bounces.auth == "xoauth2":
-            with_token(lambda one: _authenticate(imap, bounces.username, one), token, _CUT_OFF)
+            log_in_with_token(
+                lambda one: _authenticate(imap, bounces.username, one), token, _CONNECTION_ERRORS
+            )
         else:
             imap.login(bounces.username, bounces.password)
-    except (*_CUT_OFF, UnicodeError) as error:
-        raise fault(bounces, Said("does not take the login"), error) from None
+    except (*_CONNECTION_ERRORS, UnicodeError) as error:
+        raise make_fault(bounces, Said("does not take the login"), error) from None
 
 
 def _authenticate(imap: imaplib.IMAP4, username: str, token: str) -> None:
@@ -137,42 +141,42 @@ def _authenticate(imap: imaplib.IMAP4, username: str, token: str) -> None:
 
 def _read(
     imap: imaplib.IMAP4,
-    place: Place,
+    position: ImapPosition,
     since: date,
     *,
-    take: Take,
-    keep: Callable[[Place], None],
+    record_message: RecordMessage,
+    save: Callable[[ImapPosition], None],
     should_stop: Callable[[], bool],
 ) -> None:
     validity = _number(imap.response("UIDVALIDITY")[1])
-    if validity != place.validity:
-        place = Place(validity)
-    keep(place)
-    uid = place.uid
+    if validity != position.validity:
+        position = ImapPosition(validity)
+    save(position)
+    uid = position.uid
     wanted = f"UID {uid + 1}:*" if uid else f"SINCE {since:%d}-{_MONTHS[since.month]}-{since:%Y}"
-    for number in _search(imap, wanted, after=uid)[:MOST]:
+    for number in _search(imap, wanted, after=uid)[:MAX_MESSAGES]:
         if should_stop():
             break
-        raw = _fetch_once_more(imap, number, place, keep)
-        is_done = raw and is_for_nobody(take(raw))
-        place = Place(validity, number)
-        keep(place)
+        raw = _fetch_or_skip(imap, number, position, save)
+        is_done = raw and may_mark_read(record_message(raw))
+        position = ImapPosition(validity, number)
+        save(position)
         if is_done:
             imap.uid("STORE", str(number), "+FLAGS.SILENT", r"(\Seen)")
 
 
-def _fetch_once_more(
-    imap: imaplib.IMAP4, number: int, place: Place, keep: Callable[[Place], None]
+def _fetch_or_skip(
+    imap: imaplib.IMAP4, number: int, position: ImapPosition, save: Callable[[ImapPosition], None]
 ) -> bytes:
     """Return a message; b"" for one that has cut off too many looks already."""
-    tries = place.tries if place.stuck_at == number else 0
-    if tries >= TRIES:
-        tell_of_passing_over()
+    tries = position.tries if position.stuck_at == number else 0
+    if tries >= MAX_TRIES:
+        log_skipped_message()
         return b""
     try:
         return _fetch(imap, number)
-    except _CUT_OFF:
-        keep(replace(place, stuck_at=number, tries=tries + 1))
+    except _CONNECTION_ERRORS:
+        save(replace(position, stuck_at=number, tries=tries + 1))
         raise
 
 
@@ -187,7 +191,7 @@ def _select(imap: imaplib.IMAP4, bounces: Bounces) -> None:
     except UnicodeError:
         kind = "BAD"
     if kind != "OK":
-        raise fault(bounces, Said("has no mailbox of the name in bounces.mailbox"))
+        raise make_fault(bounces, Said("has no mailbox of the name in bounces.mailbox"))
 
 
 def _number(data: list[Any]) -> int:
@@ -203,7 +207,7 @@ def _search(imap: imaplib.IMAP4, wanted: str, *, after: int) -> list[int]:
 
 def _fetch(imap: imaplib.IMAP4, uid: int) -> bytes:
     """Return a message's beginning without marking it as read; b"" if it is gone meanwhile."""
-    _, data = imap.uid("FETCH", str(uid), f"(BODY.PEEK[]<0.{LONGEST}>)")
+    _, data = imap.uid("FETCH", str(uid), f"(BODY.PEEK[]<0.{MAX_SIZE}>)")
     for part in data:
         if isinstance(part, tuple) and re.search(rb"BODY\[\]", part[0]):
             return bytes(part[1])

@@ -1,74 +1,74 @@
-"""Reading a message: bounce, complaint, a mail program's answer, a person's reply, or nothing.
-
-Whatever is in the message, reading it ends, and with a Reading.
-"""
+"""Telling what a message is: bounce, complaint, automatic answer, a person's reply, or nothing."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from email.message import Message
+from typing import Self
 
-from repermit.bounces.bounce_results import NONE, Kind, Reading
-from repermit.bounces.classify import has_code, returns_an_envelope
-from repermit.bounces.delivery_reports import find_report
-from repermit.bounces.match import traces_of_answer, traces_of_bounce
-from repermit.bounces.nonstandard_bounces import UNDELIVERED, read_odd
+from repermit.bounces.bounce_results import NOTHING, MessageKind, ParsedMessage
+from repermit.bounces.classify import has_refusal_code, is_returned_envelope
+from repermit.bounces.delivery_reports import read_report
+from repermit.bounces.match import find_bounce_references, find_reply_references
+from repermit.bounces.nonstandard_bounces import UNDELIVERED, read_nonstandard_bounce
 from repermit.bounces.parse import (
-    LONGEST,
-    addresses_in,
+    MAX_SIZE,
     children,
     header,
     headers,
     own_parts,
     parse,
     parse_date,
+    read_addresses,
     text_without_parts,
     texts,
 )
-from repermit.bounces.reply_text import only_line, proposed_answer
+from repermit.bounces.reply_text import proposed_answer, read_only_line
+from repermit.limited_process import LimitedProcess, ProcessDied
 
 _log = logging.getLogger(__name__)
 
 
-def read(raw: bytes) -> Reading:
+def read(raw: bytes) -> ParsedMessage:
     """Return what a message says; pure, and for any bytes.
 
     In this order: a report for programs; what a mail server wrote in its own words; the answer of
     a mail program; and the rest, if it answers something, is written by a person.
     """
     try:
-        return read_message(raw[:LONGEST])
+        return interpret_message(raw[:MAX_SIZE])
     except Exception as error:  # noqa: BLE001  the package raises whatever a message makes it
         _log.warning("a message cannot be read: %s", type(error).__name__)
-        return NONE
+        return NOTHING
 
 
-def read_message(raw: bytes) -> Reading:
-    """Return what a message says; for a process that may die of it, see `message_reader`."""
+def interpret_message(raw: bytes) -> ParsedMessage:
+    """Return what a message says; may raise anything, or take for ever: see MessageReader."""
     message = parse(raw)
     is_machine = _is_from_a_server(message)
-    report = find_report(message, is_machine=is_machine)
-    inner = _repacked(message) if report is None and is_machine else None
+    report = read_report(message, is_machine=is_machine)
+    inner = _unpack_report(message) if report is None and is_machine else None
     if inner is not None:
-        message, report = inner, find_report(inner, is_machine=True)
+        message, report = inner, read_report(inner, is_machine=True)
     if report is None and is_machine:
-        report = read_odd(message, raw)
+        report = read_nonstandard_bounce(message, raw)
     if report is not None:
-        return Reading(
+        return ParsedMessage(
             kind=report.kind,
             status=report.status,
             failed=report.failed,
-            traces=traces_of_bounce(message),
+            traces=find_bounce_references(message),
         )
     if _is_automatic(message):
-        return Reading(kind=Kind.AUTO_REPLY, traces=traces_of_bounce(message))
-    return _reply(message, raw)
+        return ParsedMessage(kind=MessageKind.AUTO_REPLY, traces=find_bounce_references(message))
+    return _read_reply(message, raw)
 
 
-def _repacked(message: Message) -> Message | None:
+def _unpack_report(message: Message) -> Message | None:
     """Return the report that a filter on its way has put into a bounce of its own (Trend Micro).
 
     Where the outer one says by itself why it failed, it is about the inner one.
@@ -79,22 +79,22 @@ def _repacked(message: Message) -> Message | None:
         if part.get_content_type() == "message/rfc822"
         for child in children(part)
     ]
-    if len(inner) != 1 or any(has_code(text) for text in texts(message)):
+    if len(inner) != 1 or any(has_refusal_code(text) for text in texts(message)):
         return None
     is_report = inner[0].get_content_type() == "multipart/report" and _is_from_a_server(inner[0])
     return inner[0] if is_report else None
 
 
-def _reply(message: Message, raw: bytes) -> Reading:
-    traces = traces_of_answer(message)
+def _read_reply(message: Message, raw: bytes) -> ParsedMessage:
+    traces = find_reply_references(message)
     if not traces.message_ids:
-        return NONE
-    senders = addresses_in(message, "From")
-    return Reading(
-        kind=Kind.REPLY,
+        return NOTHING
+    senders = read_addresses(message, "From")
+    return ParsedMessage(
+        kind=MessageKind.REPLY,
         traces=traces,
         proposed=proposed_answer(message),
-        line=only_line(message),
+        line=read_only_line(message),
         sender=senders[0] if len(senders) == 1 else "",
         arrived=_arrived(message),
         digest=_digest(message, raw),
@@ -109,7 +109,7 @@ def _is_from_a_server(message: Message) -> bool:
     §3.3): there the subject must say so as well, or the text as no person writes it.
     """
     paths = headers(message, "Return-Path")[:1]
-    names = [_local_part(address) for address in addresses_in(message, "From")]
+    names = [_local_part(address) for address in read_addresses(message, "From")]
     is_returned = bool(UNDELIVERED.match(header(message, "Subject")))
     is_null = any(map(_is_null_sender, paths))
     is_postmaster = any(_POSTMASTERS.fullmatch(_local_part(path)) for path in paths)
@@ -125,7 +125,7 @@ def _is_from_a_server(message: Message) -> bool:
 
 def _returns_an_envelope(message: Message) -> bool:
     text = "\n".join(texts(message)) or text_without_parts(message)
-    return returns_an_envelope(text, to=addresses_in(message, "To"))
+    return is_returned_envelope(text, to=read_addresses(message, "To"))
 
 
 def _is_null_sender(path: str) -> bool:
@@ -218,3 +218,51 @@ def _digest(message: Message, raw: bytes) -> str:
     """Return what names a message, whichever servers have added their lines to it."""
     name = header(message, "Message-ID")
     return hashlib.sha256(name.encode() if name else raw).hexdigest()
+
+
+# --- Reading messages in a process under limits, as they come from a mailbox or a pipe. -----------
+
+
+# A bounce takes some milliseconds; the package's parser alone takes minutes for some that are made
+# for it.
+_MEMORY = 1 << 30
+_SECONDS = 10
+# The first process may have been ended for something else, as where the machine has no memory left.
+_TRIES = 2
+
+
+class MessageReader:
+    """Reads messages in a process under limits, which starts with the first of them."""
+
+    def __init__(self) -> None:
+        self._process = LimitedProcess(yield_parsed_message, memory=_MEMORY, seconds=_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.close()
+
+    def read(self, raw: bytes) -> ParsedMessage:
+        """Return what a message says; of one that two processes have died of, nothing.
+
+        That is logged. Raises OSError if no process can be started.
+        """
+        how = ""
+        for _ in range(_TRIES):
+            try:
+                return self._read(raw[:MAX_SIZE])
+            except ProcessDied as death:
+                how = str(death)
+        _log.warning("a message cannot be read (%s); it is left where it is", how)
+        return NOTHING
+
+    def _read(self, raw: bytes) -> ParsedMessage:
+        reading: ParsedMessage
+        (reading,) = self._process.ask(raw)
+        return reading
+
+
+def yield_parsed_message(raw: bytes) -> Iterator[ParsedMessage]:
+    """Yield what one message says; for a process under limits."""
+    yield interpret_message(raw)

@@ -1,4 +1,4 @@
-"""Finding the mail of ours that a message is about, by marks that only we can have made."""
+"""Matching a message with the mail it is about, by marks that only we can have made."""
 
 from __future__ import annotations
 
@@ -7,38 +7,46 @@ from collections.abc import Callable, Iterator, Sequence
 from email.message import Message
 from typing import TYPE_CHECKING
 
-from repermit.bounces.bounce_results import Traces
-from repermit.bounces.delivery_reports import feedback_senders
-from repermit.bounces.nonstandard_bounces import sns_notification
-from repermit.bounces.parse import addresses_in, children, fields, header, own_parts, text_of, texts
+from repermit.bounces.bounce_results import MailReferences
+from repermit.bounces.delivery_reports import find_feedback_senders
+from repermit.bounces.nonstandard_bounces import read_sns_notification
+from repermit.bounces.parse import (
+    children,
+    fields,
+    header,
+    own_parts,
+    read_addresses,
+    text_of,
+    texts,
+)
 from repermit.db.models.mails import Mail
 from repermit.emails import message_id
 from repermit.errors import LinkError
 
 if TYPE_CHECKING:
-    from repermit.bounces.bounce_results import Traces
+    from repermit.bounces.bounce_results import MailReferences
 
 
-def find_mail(traces: Traces, keys: Sequence[bytes]) -> Mail | None:
+def find_mail(traces: MailReferences, keys: Sequence[bytes]) -> Mail | None:
     """Return the mail that the first good mark names, or None.
 
     `keys` are all secret keys. A mark whose signature does not hold is passed over, and so is one
     of a mail that is gone. Whom a report calls its recipient is not looked at: anybody can write
     that, and a forwarded mail fails elsewhere than we sent it.
     """
-    for number in _numbers(traces, keys):
+    for number in _find_mail_ids(traces, keys):
         found: Mail | None = Mail.get_or_none(Mail.id == number)
         if found is not None:
             return found
     return None
 
 
-def _numbers(traces: Traces, keys: Sequence[bytes]) -> Iterator[int]:
-    yield from _signed(traces.return_paths, message_id.read_return_path, keys)
-    yield from _signed(traces.message_ids, message_id.read_message_id, keys)
+def _find_mail_ids(traces: MailReferences, keys: Sequence[bytes]) -> Iterator[int]:
+    yield from _read_signed(traces.return_paths, message_id.read_return_path, keys)
+    yield from _read_signed(traces.message_ids, message_id.read_message_id, keys)
 
 
-def _signed(
+def _read_signed(
     marks: Sequence[str], read: Callable[[str, Sequence[bytes]], int], keys: Sequence[bytes]
 ) -> Iterator[int]:
     for mark in marks:
@@ -67,25 +75,25 @@ _ANSWERED = ("In-Reply-To", "References")
 _COPIES = ("text/rfc822-headers", "message/rfc822-headers", "message/global-headers")
 
 
-def traces_of_bounce(message: Message) -> Traces:
+def find_bounce_references(message: Message) -> MailReferences:
     """Return the marks of a report: whom it was sent to, then what it says came back."""
     copies = list(_copies(message))
-    paths = [address for name in _ENVELOPE for address in addresses_in(message, name)]
-    paths += feedback_senders(message)
-    notification = sns_notification(message)
+    paths = [address for name in _ENVELOPE for address in read_addresses(message, name)]
+    paths += find_feedback_senders(message)
+    notification = read_sns_notification(message)
     if notification:
         paths.append(notification.source)
     paths += [copy["return-path"].strip("<> ") for copy in copies if "return-path" in copy]
     ids = [one for copy in copies for one in _ids(copy.get("message-id", ""))]
     ids += _ids(notification.message_id) if notification else []
-    return Traces(
+    return MailReferences(
         return_paths=tuple(paths[:_MOST]), message_ids=tuple([*ids, *_answered(message)][:_MOST])
     )
 
 
-def traces_of_answer(message: Message) -> Traces:
+def find_reply_references(message: Message) -> MailReferences:
     """Return the marks of an answer: what it says that it answers, the nearest first."""
-    return Traces(message_ids=tuple(_answered(message)[:_MOST]))
+    return MailReferences(message_ids=tuple(_answered(message)[:_MOST]))
 
 
 def _answered(message: Message) -> list[str]:

@@ -1,4 +1,4 @@
-"""Bounces that follow no standard: whom they name, through flufl.bounce, and what is said of them.
+"""Bounces that follow no standard: which addresses failed (by flufl.bounce), and why.
 
 Only for what a mail server itself has sent.
 """
@@ -14,21 +14,21 @@ from typing import Any, NamedTuple
 
 from flufl.bounce import all_failures
 
-from repermit.bounces.bounce_results import Kind, Verdict
+from repermit.bounces.bounce_results import BounceVerdict, MessageKind
 from repermit.bounces.classify import (
     SERVICE_ADDRESS,
     WRITTEN_ADDRESS,
-    Judgement,
-    about,
-    has_code,
-    judge,
+    FailureVerdict,
+    find_paragraphs_about,
+    has_refusal_code,
+    judge_failure,
     judge_text,
-    mildest,
-    names_somebody_else,
-    without_copy,
-    without_repeated_fields,
+    names_another_address,
+    pick_mildest,
+    strip_repeated_fields,
+    strip_returned_mail,
 )
-from repermit.bounces.parse import addresses_in, header, parse, text_of, text_without_parts, texts
+from repermit.bounces.parse import header, parse, read_addresses, text_of, text_without_parts, texts
 
 # It writes what it stumbles over into the log, addresses among it.
 logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL + 1)
@@ -40,9 +40,9 @@ _SCANNED = 32_000
 _LONGEST_LINE = 2000
 
 
-def read_odd(message: Message, raw: bytes) -> Verdict:
+def read_nonstandard_bounce(message: Message, raw: bytes) -> BounceVerdict:
     """Return what a mail server's own words say; soft where it only says that it failed."""
-    whole = without_copy("\n\n".join(texts(message)) or text_without_parts(message))
+    whole = strip_returned_mail("\n\n".join(texts(message)) or text_without_parts(message))
     said = _MADE_FROM.sub("", whole)
     temporary, permanent = _named(parse(raw[:_SCANNED]))
     is_child = said != whole
@@ -50,20 +50,24 @@ def read_odd(message: Message, raw: bytes) -> Verdict:
         listed = sorted(one.decode("utf-8", "replace") for one in permanent)
         names = tuple(name for name in listed if name.lower() in said.lower())
         # Only a header has them, which names whoever was written to where Exim hides the rest.
-        found = mildest(_judge_about(name, said) for name in names or listed)
-        is_unsure = (is_child and not names) or _tells_of_others(said, listed, message)
-        return Verdict(_unless(is_unsure, found), found.status, names or (*listed,))
+        found = pick_mildest(_judge_address(name, said) for name in names or listed)
+        is_unsure = (is_child and not names) or _is_about_another_address(said, listed, message)
+        return BounceVerdict(_unless(is_unsure, found), found.status, names or (*listed,))
     has_failed = UNDELIVERED.search(header(message, "Subject"))
-    if has_code(said) or (has_failed and not temporary):
-        names = _written_in(said, message)
-        found = judge_text(without_repeated_fields(said), address="") or Judgement(Kind.SOFT, "")
-        is_unsure = bool(temporary) or (is_child and not names) or _are_not_each_gone(names, said)
-        return Verdict(_unless(is_unsure, found), "" if temporary else found.status, names)
-    return Verdict(Kind.SOFT if temporary or has_failed else Kind.NOTHING)
+    if has_refusal_code(said) or (has_failed and not temporary):
+        names = _find_addresses(said, message)
+        found = judge_text(strip_repeated_fields(said), address="") or FailureVerdict(
+            MessageKind.SOFT, ""
+        )
+        is_unsure = (
+            bool(temporary) or (is_child and not names) or _is_some_address_unclear(names, said)
+        )
+        return BounceVerdict(_unless(is_unsure, found), "" if temporary else found.status, names)
+    return BounceVerdict(MessageKind.SOFT if temporary or has_failed else MessageKind.NOTHING)
 
 
-def _unless(is_unsure: bool, found: Judgement) -> Kind:  # noqa: FBT001
-    return Kind.SOFT if is_unsure else found.kind
+def _unless(is_unsure: bool, found: FailureVerdict) -> MessageKind:  # noqa: FBT001
+    return MessageKind.SOFT if is_unsure else found.kind
 
 
 # What an alias has made of an address, as Exim, Postfix and Sendmail tell it: the copy of whoever
@@ -71,21 +75,21 @@ def _unless(is_unsure: bool, found: Judgement) -> Kind:  # noqa: FBT001
 _MADE_FROM = re.compile(r"\((?:generated|expanded) from:?\s[^()]{1,500}\)")
 
 
-def _written_in(said: str, message: Message) -> tuple[str, ...]:
+def _find_addresses(said: str, message: Message) -> tuple[str, ...]:
     """Return the addresses that a text names, without those of the bounce itself."""
-    own = {one.lower() for one in _own(message)}
+    own = {one.lower() for one in _list_own_addresses(message)}
     found = dict.fromkeys(WRITTEN_ADDRESS.findall(said[:_SCANNED]))
     return tuple(one for one in found if one.lower() not in own and not SERVICE_ADDRESS.match(one))
 
 
-def _own(message: Message) -> list[str]:
-    return [one for name in _OWN for one in addresses_in(message, name)]
+def _list_own_addresses(message: Message) -> list[str]:
+    return [one for name in _OWN for one in read_addresses(message, name)]
 
 
 _OWN = ("From", "To", "Delivered-To", "X-Original-To", "Envelope-To", "Return-Path", "Reply-To")
 
 
-def _are_not_each_gone(names: Collection[str], said: str) -> bool:
+def _is_some_address_unclear(names: Collection[str], said: str) -> bool:
     """Say whether of several addresses one has no line that alone says that it is gone.
 
     A text that names two tells as likely of one and of where its mail is passed on to.
@@ -94,15 +98,19 @@ def _are_not_each_gone(names: Collection[str], said: str) -> bool:
     about_each = [[line for line in lines if name in line] for name in names]
     about_each = [some for some in about_each if some]
     return len(about_each) > 1 and not all(
-        any(judge(line).kind is Kind.HARD for line in some) for some in about_each
+        any(judge_failure(line).kind is MessageKind.HARD for line in some) for some in about_each
     )
 
 
-def _tells_of_others(said: str, failed: Collection[str], message: Message) -> bool:
+def _is_about_another_address(said: str, failed: Collection[str], message: Message) -> bool:
     """Say whether what stands about failed addresses names another, to which a copy went."""
-    known = {*failed, *_own(message)}
+    known = {*failed, *_list_own_addresses(message)}
     text = _SENDER_FIELD.sub("", said)
-    return any(names_somebody_else(one, known) for name in failed for one in about(name, text))
+    return any(
+        names_another_address(one, known)
+        for name in failed
+        for one in find_paragraphs_about(name, text)
+    )
 
 
 # What some repeat of the mail that came back.
@@ -111,8 +119,8 @@ _SENDER_FIELD = re.compile(
 )
 
 
-def _judge_about(address: str, said: str) -> Judgement:
-    return judge_text(said, address=address) or judge("")
+def _judge_address(address: str, said: str) -> FailureVerdict:
+    return judge_text(said, address=address) or judge_failure("")
 
 
 def _named(beginning: Message) -> tuple[Collection[bytes], Collection[bytes]]:
@@ -157,9 +165,9 @@ class SnsNotification(NamedTuple):
     message_id: str
 
 
-def sns_notification(message: Message) -> SnsNotification | None:
+def read_sns_notification(message: Message) -> SnsNotification | None:
     """Return a notification; None for any other mail."""
-    if addresses_in(message, "From") != ["no-reply@sns.amazonaws.com"]:
+    if read_addresses(message, "From") != ["no-reply@sns.amazonaws.com"]:
         return None
     # Sendmail breaks long lines with "!".
     text = "\n".join(texts(message)).replace("!\n ", "").lstrip()

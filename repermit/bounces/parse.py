@@ -1,4 +1,4 @@
-"""From bytes to a message, its headers and its texts, whatever somebody put into them.
+"""Parsing bytes to a message, its headers and texts, whatever they contain.
 
 The email package's older policy is used on purpose: it reads what the newer one raises errors
 about.
@@ -19,7 +19,7 @@ from email.message import Message
 from email.utils import getaddresses, parsedate_to_datetime
 from typing import Any, cast
 
-LONGEST = 1_000_000
+MAX_SIZE = 1_000_000
 """How much of a message is read, in octets; what bounces, replies and we write is far smaller."""
 
 _MOST_PARTS = 100
@@ -30,7 +30,7 @@ _LONGEST_HEADER = 8000
 
 def parse(raw: bytes) -> Message:
     """Return a message, cut off after LONGEST."""
-    return email.message_from_bytes(raw[:LONGEST])
+    return email.message_from_bytes(raw[:MAX_SIZE])
 
 
 def header(message: Message, name: str) -> str:
@@ -50,7 +50,7 @@ def _decoded(value: Any) -> str:
     return " ".join(text.split())
 
 
-def addresses_in(message: Message, name: str) -> list[str]:
+def read_addresses(message: Message, name: str) -> list[str]:
     """Return the bare addresses in all headers of this name."""
     values = "\n".join(map(str, message.get_all(name, [])))[:_LONGEST_HEADER].split("\n")
     return [address for _, address in getaddresses(values) if address]

@@ -1,6 +1,6 @@
-"""Looking into the mailbox of the settings, and remembering how far it has been read.
+"""Polling the mailbox of the settings, and saving how far it has been read.
 
-Two may look at once: a message may be taken twice.
+Two may poll at once: a message may be recorded twice.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from dataclasses import astuple
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from repermit.bounces.imap import Place, read_imap, try_imap
-from repermit.bounces.mailbox import MessageReader
+from repermit.bounces.imap import ImapPosition, read_imap, try_imap
+from repermit.bounces.interpret_message import MessageReader
 from repermit.bounces.pop3 import read_pop3, try_pop3
-from repermit.bounces.record_bounce import take
+from repermit.bounces.record_bounce import record_message
 from repermit.db.models.base import Meta
 from repermit.smtp.oauth import token_source
 
 if TYPE_CHECKING:
-    from repermit.bounces.bounce_results import Kind, Taken
+    from repermit.bounces.bounce_results import BounceResult, MessageKind
     from repermit.clock import Clock
     from repermit.db.connection import Database
     from repermit.settings.definitions import Bounces, Settings
 
-# --- Whether the mailbox of the settings can be read, tried without reading it. -------------------
+# --- A trial login. -------------------------------------------------------------------------------
 
 
 def log_in(account: Bounces, *, now: datetime, seconds: float) -> None:
@@ -43,7 +43,7 @@ def log_in(account: Bounces, *, now: datetime, seconds: float) -> None:
     attempt(account, token=token, seconds=seconds)
 
 
-# --- Looking into the mailbox of the settings, and remembering how far it has been read. ----------
+# --- Polling. -------------------------------------------------------------------------------------
 
 
 _FIRST_LOOK = timedelta(days=90)
@@ -55,18 +55,18 @@ def poll(
     settings: Settings,
     clock: Clock,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Mapping[Kind, int]:
-    """Take what has come into the mailbox since the last look, some hundred messages at most.
+) -> Mapping[MessageKind, int]:
+    """Record what has come into the mailbox since the last poll, some hundred messages at most.
 
     Returns how many were about our mails, by kind. Raises TransportError for a fault of the
     server, and ConfigError. How far it has read is noted also of a look that was cut off; one that
-    died begins anew, and `take` does nothing twice.
+    died begins anew, and `record_message` does nothing twice.
     """
-    ours: Counter[Kind] = Counter()
+    ours: Counter[MessageKind] = Counter()
     account = settings.bounces
 
-    def take_one(raw: bytes) -> Taken:
-        taken = take(database, raw, settings=settings, now=clock.now(), read=reader.read)
+    def take_one(raw: bytes) -> BounceResult:
+        taken = record_message(database, reader.read(raw), settings=settings, now=clock.now())
         ours.update([taken.kind] if taken.list else [])
         return taken
 
@@ -75,15 +75,15 @@ def poll(
 
     key = _key(account)
     memory = json.loads(Meta.read(key) or "[]")
-    with _kept(database, key) as kept, MessageReader() as reader:
+    with _save_at_end(database, key) as kept, MessageReader() as reader:
         if account.protocol == "imap":
             read_imap(
                 account,
-                place=Place(*memory),
+                position=ImapPosition(*memory),
                 since=(clock.now() - _FIRST_LOOK).date(),
                 token=token,
-                take=take_one,
-                keep=lambda place: kept.append(list(astuple(place))),
+                record_message=take_one,
+                save=lambda position: kept.append(list(astuple(position))),
                 should_stop=should_stop,
             )
         if account.protocol == "pop3":
@@ -91,16 +91,16 @@ def poll(
                 account,
                 known=set(memory),
                 token=token,
-                take=take_one,
-                keep=lambda known: kept.append(sorted(known)),
+                record_message=take_one,
+                save=lambda known: kept.append(sorted(known)),
                 should_stop=should_stop,
             )
     return ours
 
 
 @contextmanager
-def _kept(database: Database, key: str) -> Iterator[deque[list[Any]]]:
-    """Remember the last that is put in, whatever the block ends with."""
+def _save_at_end(database: Database, key: str) -> Iterator[deque[list[Any]]]:
+    """Save the last value that is appended, whatever the block ends with."""
     kept: deque[list[Any]] = deque(maxlen=1)
     try:
         yield kept
@@ -111,6 +111,6 @@ def _kept(database: Database, key: str) -> Iterator[deque[list[Any]]]:
 
 
 def _key(account: Bounces) -> str:
-    """Return what a mailbox is remembered under, without its user's name."""
+    """Return the key in Meta of a mailbox, without its user's name."""
     named = f"{account.protocol}\0{account.server}\0{account.username}\0{account.mailbox}"
     return f"mailbox:{hashlib.sha256(named.encode()).hexdigest()[:16]}"

@@ -1,17 +1,15 @@
-"""Taking a message: what it says of a mail of ours, and what follows, in one transaction."""
+"""Recording a bounce, complaint or reply: what it says of a mail of ours, and what follows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from repermit import email_address
-from repermit.bounces.bounce_results import Effect, Kind, Taken
-from repermit.bounces.interpret_message import read
+from repermit.bounces.bounce_results import BounceResult, Effect, MessageKind
 from repermit.bounces.match import find_mail
-from repermit.bounces.reply_text import meant
+from repermit.bounces.reply_text import interpret_line
 from repermit.contacts import circuit_breaker, human_replies, lookup, status_changes
 from repermit.db.models.base import stored
 from repermit.db.models.contacts import Contact
@@ -21,7 +19,7 @@ from repermit.rules import consent
 from repermit.rules.consent import Answer, BounceKind, Outcome, Reason, Status
 
 if TYPE_CHECKING:
-    from repermit.bounces.bounce_results import Reading
+    from repermit.bounces.bounce_results import ParsedMessage
     from repermit.db.connection import Database
     from repermit.settings.definitions import Settings
 
@@ -29,81 +27,75 @@ if TYPE_CHECKING:
 # whoever complains has read it. So a message that is taken twice changes nothing.
 _WEIGHT = {"": 0, BounceKind.SOFT: 1, BounceKind.HARD: 2, BounceKind.COMPLAINT: 3}
 _CAME_BACK = {
-    Kind.HARD: BounceKind.HARD,
-    Kind.SOFT: BounceKind.SOFT,
-    Kind.COMPLAINT: BounceKind.COMPLAINT,
+    MessageKind.HARD: BounceKind.HARD,
+    MessageKind.SOFT: BounceKind.SOFT,
+    MessageKind.COMPLAINT: BounceKind.COMPLAINT,
 }
 
 
-def take(
-    database: Database,
-    raw: bytes,
-    *,
-    settings: Settings,
-    now: datetime,
-    read: Callable[[bytes], Reading] = read,
-) -> Taken:
-    """Take one message that came back; whatever it is, it may be taken any number of times.
+def record_message(
+    database: Database, reading: ParsedMessage, *, settings: Settings, now: datetime
+) -> BounceResult:
+    """Record one message that came back; the same one may be recorded any number of times.
 
-    Where anybody can have written it, `read` is a MessageReader's.
-
-    1. Read it, and find the mail that it is about by a mark that only we can have made.
+    1. Find the mail that it is about by a mark that only we can have made.
     2. In one transaction: note it with the mail, and take the contact off if there is no such
        mailbox or if they complained; a person's reply is put before the admin. What failed at
        another address only, where somebody forwards their mail to, is noted and no more.
     3. In another one, which locks the campaign: pause the campaign if it has had enough.
     """
-    reading = read(raw)
     mail = find_mail(reading.traces, settings.secret_keys)
     if mail is None:
-        return Taken(kind=reading.kind, status=reading.status)
+        return BounceResult(kind=reading.kind, status=reading.status)
     with database.atomic():
         # The contact before its mail, as everybody locks them.
         contact = lookup.lock(mail.contact_id) if mail.contact_id is not None else None
-        is_about_others = reading.kind is Kind.HARD and _names_others(reading, contact)
+        is_about_others = reading.kind is MessageKind.HARD and _names_another_address(
+            reading, contact
+        )
         if is_about_others:
-            reading = replace(reading, kind=Kind.SOFT)
-        effect = _carry_out(mail, contact, reading, settings, now)
-    return Taken(
+            reading = replace(reading, kind=MessageKind.SOFT)
+        effect = _apply_message(mail, contact, reading, settings, now)
+    return BounceResult(
         kind=reading.kind,
         effect=effect,
         status=reading.status,
         list=mail.list.slug,
-        paused=_brake(database, mail, reading.kind, settings, now),
+        paused=_pause_if_too_many(database, mail, reading.kind, settings, now),
         is_about_others=is_about_others,
     )
 
 
-def _names_others(reading: Reading, contact: Contact | None) -> bool:
+def _names_another_address(reading: ParsedMessage, contact: Contact | None) -> bool:
     """Say whether a bounce names whom it is about, and that is not who was asked.
 
     Whose address was erased cannot be told from others any more, and has gone anyhow.
     """
     if contact is None or contact.erased_at is not None or not reading.failed:
         return False
-    return contact.address_key not in map(_key_of, reading.failed)
+    return contact.address_key not in map(_fold_address, reading.failed)
 
 
-def _carry_out(
-    mail: Mail, contact: Contact | None, reading: Reading, settings: Settings, now: datetime
+def _apply_message(
+    mail: Mail, contact: Contact | None, reading: ParsedMessage, settings: Settings, now: datetime
 ) -> Effect:
     if reading.kind in _CAME_BACK:
         bounce = _CAME_BACK[reading.kind]
-        if not _note(mail, bounce, reading.status, now):
+        if not _record_on_mail(mail, bounce, reading.status, now):
             return Effect.KNOWN
-        if contact is None or not _must_go(contact, mail, bounce):
+        if contact is None or not _must_be_removed(contact, mail, bounce):
             if bounce is BounceKind.COMPLAINT and contact and contact.erased_at is None:
                 status_changes.note_refusal(contact)
             return Effect.NOTED
         _remove(contact, mail, reading, fingerprint_key=settings.fingerprint_key, now=now)
         return Effect.REMOVED
-    if reading.kind is Kind.REPLY and contact is not None and contact.erased_at is None:
+    if reading.kind is MessageKind.REPLY and contact is not None and contact.erased_at is None:
         return _keep_reply(contact, mail, reading, now)
     return Effect.NONE
 
 
-def _note(mail: Mail, bounce: BounceKind, status: str, now: datetime) -> bool:
-    """Note with a mail that it came back; False if as much or more was known."""
+def _record_on_mail(mail: Mail, bounce: BounceKind, status: str, now: datetime) -> bool:
+    """Record on a mail that it came back; False if as much or more was known."""
     lighter = [one for one, weight in _WEIGHT.items() if weight < _WEIGHT[bounce]]
     noted = (
         Mail.update(bounce=bounce, bounce_status=status, bounced_at=now)
@@ -113,7 +105,7 @@ def _note(mail: Mail, bounce: BounceKind, status: str, now: datetime) -> bool:
     return bool(noted)
 
 
-def _must_go(contact: Contact, mail: Mail, bounce: BounceKind) -> bool:
+def _must_be_removed(contact: Contact, mail: Mail, bounce: BounceKind) -> bool:
     """Say whether what came back takes the contact off; an erased one has gone already."""
     if contact.erased_at is not None or bounce is BounceKind.SOFT:
         return False
@@ -127,9 +119,9 @@ def _must_go(contact: Contact, mail: Mail, bounce: BounceKind) -> bool:
 
 
 def _remove(
-    contact: Contact, mail: Mail, reading: Reading, *, fingerprint_key: bytes, now: datetime
+    contact: Contact, mail: Mail, reading: ParsedMessage, *, fingerprint_key: bytes, now: datetime
 ) -> None:
-    told: dict[str, Any] = {
+    consent_record: dict[str, Any] = {
         "came_back": str(reading.kind),
         "status": reading.status,
         "mail": mail.kind,
@@ -137,24 +129,26 @@ def _remove(
     }
     if contact.reason:
         # It was no silence, since the question never reached them, or more than a file's word.
-        told["was_removed_for"] = contact.reason
-    is_complaint = reading.kind is Kind.COMPLAINT
+        consent_record["was_removed_for"] = contact.reason
+    is_complaint = reading.kind is MessageKind.COMPLAINT
     status_changes.remove(
         [contact],
         reason=Reason.COMPLAINT if is_complaint else Reason.BOUNCE,
-        act=status_changes.Act(at=now, actor="job", campaign=mail.campaign_id or 0, consent=told),
+        act=status_changes.Act(
+            at=now, actor="job", campaign=mail.campaign_id or 0, consent=consent_record
+        ),
         fingerprint_key=fingerprint_key,
     )
 
 
-def _keep_reply(contact: Contact, mail: Mail, reading: Reading, now: datetime) -> Effect:
+def _keep_reply(contact: Contact, mail: Mail, reading: ParsedMessage, now: datetime) -> Effect:
     """Put a person's reply before the admin.
 
     What it proposes counts only from the very address that was asked: a mail that was forwarded
     must not bring one person's answer for another.
     """
     arrived = min(reading.arrived or now, now)
-    proposed = _proposed(contact, reading) if _is_from(reading.sender, contact) else ""
+    proposed = _interpret_reply(contact, reading) if _is_from(reading.sender, contact) else ""
     says_nothing_new = bool(proposed) and _changes_nothing(contact, mail, Answer(proposed), arrived)
     is_new = human_replies.keep_reply(
         contact,
@@ -169,18 +163,18 @@ def _keep_reply(contact: Contact, mail: Mail, reading: Reading, now: datetime) -
     return Effect.WAITING if is_new and not says_nothing_new else Effect.KNOWN
 
 
-def _proposed(contact: Contact, reading: Reading) -> str:
+def _interpret_reply(contact: Contact, reading: ParsedMessage) -> str:
     """Return what a reply plainly says in the language they were asked in, or that they speak."""
     asked_in = lookup.list_facts(contact.list).pick_language(contact.language)
     spoken = contact.language.partition("-")[0].lower()
-    return meant(reading.line, {asked_in, spoken}, otherwise=reading.proposed)
+    return interpret_line(reading.line, {asked_in, spoken}, otherwise=reading.proposed)
 
 
 def _is_from(sender: str, contact: Contact) -> bool:
-    return _key_of(sender) == contact.address_key
+    return _fold_address(sender) == contact.address_key
 
 
-def _key_of(address: str) -> str | None:
+def _fold_address(address: str) -> str | None:
     """Return an address folded for comparing; None for what is none."""
     try:
         return email_address.parse(address).key
@@ -202,12 +196,14 @@ def _changes_nothing(contact: Contact, mail: Mail, answer: Answer, arrived: date
     return decision.outcome is Outcome.NOTHING
 
 
-def _brake(database: Database, mail: Mail, kind: Kind, settings: Settings, now: datetime) -> bool:
+def _pause_if_too_many(
+    database: Database, mail: Mail, kind: MessageKind, settings: Settings, now: datetime
+) -> bool:
     """Pause the mail's campaign if it has had enough bounces or a complaint.
 
     Also where the bounce was known: whoever took it first may have died before this.
     """
-    if mail.campaign_id is None or kind not in {Kind.HARD, Kind.COMPLAINT}:
+    if mail.campaign_id is None or kind not in {MessageKind.HARD, MessageKind.COMPLAINT}:
         return False
     with database.atomic():
         why = circuit_breaker.apply_brake(

@@ -1,7 +1,4 @@
-"""What a person wrote above the quotation, and whether it is a plain Yes or No.
-
-Nothing of the text is kept.
-"""
+"""The text of a reply above the quotation, and whether it is a plain Yes or No."""
 
 from __future__ import annotations
 
@@ -10,52 +7,25 @@ import re
 from collections.abc import Collection
 from email.message import Message
 
+from repermit import package_files
 from repermit.bounces.parse import header, texts
 from repermit.unicode_limits import normalize
 
 # --- A plain Yes or No in every official language of the Union, judged by who writes it. ----------
 
 
-# Yes, No, and what may stand behind either: please, thank you.
-_WORDS = {
-    "bg": ("да", "не", "моля благодаря"),
-    "cs": ("ano", "ne", "prosím děkuji díky"),
-    "da": ("ja", "nej", "tak"),
-    "de": ("ja", "nein", "bitte danke"),
-    "el": ("ναι", "όχι οχι", "παρακαλώ ευχαριστώ"),  # noqa: RUF001  Greek
-    "en": ("yes", "no", "please thanks"),
-    "es": ("sí si", "no", "gracias"),
-    "et": ("jah", "ei", "palun aitäh tänan"),
-    "fi": ("kyllä joo", "ei", "kiitos"),
-    "fr": ("oui", "non", "merci svp"),
-    "ga": ("tá", "níl", ""),
-    "hr": ("da", "ne", "molim hvala"),
-    "hu": ("igen", "nem", "kérem köszönöm"),
-    "it": ("sì si", "no", "grazie"),
-    "lt": ("taip", "ne", "prašau ačiū"),
-    "lv": ("jā", "nē", "lūdzu paldies"),
-    "mt": ("iva", "le", "grazzi"),
-    "nl": ("ja", "nee neen", "graag bedankt"),
-    "pl": ("tak", "nie", "proszę dziękuję"),
-    "pt": ("sim", "não nao", "obrigado obrigada"),
-    "ro": ("da", "nu", "mulțumesc multumesc"),
-    "sk": ("áno", "nie", "prosím ďakujem"),
-    "sl": ("da", "ne", "prosim hvala"),
-    "sv": ("ja", "nej", "tack"),
-}
+_WORDS = package_files.data("reply_words.toml")
 
-PLAIN = {
+ANSWER_WORDS = {
     language: {
-        **dict.fromkeys(yes.split(), "yes"),
-        **dict.fromkeys(no.split(), "no"),
+        **dict.fromkeys(words["yes"].split(), "yes"),
+        **dict.fromkeys(words["no"].split(), "no"),
     }
-    for language, (yes, no, _) in _WORDS.items()
+    for language, words in _WORDS.items()
 }
 """What each word means, by language."""
 
-_THANKS_BY_LANGUAGE = {
-    language: frozenset(thanks.split()) for language, (_, _, thanks) in _WORDS.items()
-}
+_COURTESIES = {language: frozenset(words["courtesy"].split()) for language, words in _WORDS.items()}
 
 # "No" begins an agreement in Polish, Czech and Slovak, and is "but" in Bulgarian and the languages
 # of its neighbours; "ja" is "I" and "and".
@@ -65,24 +35,24 @@ _OTHERWISE = {
 }
 
 
-def meant(line: str, languages: Collection[str], *, otherwise: str) -> str:
+def interpret_line(line: str, languages: Collection[str], *, otherwise: str) -> str:
     """Return "yes" or "no" if a line plainly says so in one of these languages, or else "".
 
     `otherwise` is what it says to whoever knows nothing of its writer, which holds unless a word
     means something else in one of them. What two of them read in opposite ways means nothing.
     """
     words = line.split()
-    found = {answer for one in languages if (answer := _in(words, one))}
+    found = {answer for one in languages if (answer := _find_answer(words, one))}
     if len(found) == 1:
         return found.pop()
     is_doubtful = bool(_OTHERWISE.get(line, frozenset()).intersection(languages))
     return "" if found or is_doubtful else otherwise
 
 
-def _in(words: list[str], language: str) -> str:
-    if not words or not _THANKS_BY_LANGUAGE.get(language, frozenset()).issuperset(words[1:]):
+def _find_answer(words: list[str], language: str) -> str:
+    if not words or not _COURTESIES.get(language, frozenset()).issuperset(words[1:]):
         return ""
-    return PLAIN.get(language, {}).get(words[0], "")
+    return ANSWER_WORDS.get(language, {}).get(words[0], "")
 
 
 # --- What a person wrote above the quotation, and whether it is a plain Yes or No. ----------------
@@ -98,11 +68,11 @@ _MOST_WORDS_IN_A_NAME = 6
 def proposed_answer(message: Message) -> str:
     """Return "yes" or "no" if a person plainly says so in Dutch, English, German or French.
 
-    Whoever knows which language they speak asks `tongues.meant` as well.
+    Whoever knows which language they speak asks `interpret_line` as well.
     The first own line decides, and below it nothing but a name, a greeting or a signature may
     stand: "Ja, maar…" is no plain answer, and "" is returned.
     """
-    lines = own_lines(_text(message))
+    lines = list_own_lines(_text(message))
     if lines and _is_salutation(_folded(lines[0])):
         del lines[0]
     if not lines:
@@ -116,7 +86,7 @@ def proposed_answer(message: Message) -> str:
     return "no" if _NO.fullmatch(first) else ""
 
 
-def only_line(message: Message) -> str:
+def read_only_line(message: Message) -> str:
     """Return what a message says if that is one line, in small letters and without signs; else "".
 
     Its writer's name may stand below, and a quotation, whatever language introduces it.
@@ -131,7 +101,7 @@ def only_line(message: Message) -> str:
 def _above_quotation(text: str) -> list[str]:
     """Return the own lines without what introduces a quotation, with a day or an address in it."""
     head = re.split(r"^[^\S\n]*>", text, maxsplit=1, flags=re.MULTILINE)[0]
-    lines = own_lines(head)
+    lines = list_own_lines(head)
     if head == text or not lines or not lines[-1].endswith(":"):
         return lines
     for first in (len(lines) - 1, len(lines) - 2):
@@ -148,7 +118,7 @@ def _is_the_writer(line: str, names: Collection[str]) -> bool:
     )
 
 
-def own_lines(text: str) -> list[str]:
+def list_own_lines(text: str) -> list[str]:
     """Return the lines that stand above the quotation and the greeting, without the empty ones."""
     lines = []
     for line in text.split("\n"):
@@ -165,10 +135,10 @@ def _text(message: Message) -> str:
     if plain:
         return plain[:_READ]
     source = next(iter(texts(message, "html")), "")
-    return text_of_html(source[:_READ_OF_HTML])[:_READ]
+    return html_to_text(source[:_READ_OF_HTML])[:_READ]
 
 
-def text_of_html(source: str) -> str:
+def html_to_text(source: str) -> str:
     """Return what a page of HTML says above its first quotation, a line for each block.
 
     Goes through it once from left to right, whatever is in it.

@@ -14,7 +14,7 @@ from repermit.cli.output import echo, warn
 from repermit.errors import RepermitError
 
 if TYPE_CHECKING:
-    from repermit.bounces.bounce_results import Taken
+    from repermit.bounces.bounce_results import BounceResult
     from repermit.contacts.human_replies import WaitingReply
 
 _TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h, which Postfix and Sieve know
@@ -31,17 +31,17 @@ def bounce(context: CommandContext, file: str) -> int:
     alone. The exit code is 75 if the message should be given again later, as when the database
     cannot be reached.
     """
-    from repermit.bounces import mailbox, parse, record_bounce
+    from repermit.bounces import interpret_message, parse, record_bounce
 
     with click.open_file(file, "rb") as stream:
-        raw = stream.read(parse.LONGEST)
+        raw = stream.read(parse.MAX_SIZE)
         # A mail server that cannot write all of it may take that for a failure.
-        while stream.read(parse.LONGEST):
+        while stream.read(parse.MAX_SIZE):
             pass
     try:
-        with context.database() as database, mailbox.MessageReader() as reader:
-            taken = record_bounce.take(
-                database, raw, settings=context.settings, now=context.now, read=reader.read
+        with context.database() as database, interpret_message.MessageReader() as reader:
+            taken = record_bounce.record_message(
+                database, reader.read(raw), settings=context.settings, now=context.now
             )
     except (RepermitError, OSError) as error:
         # Anything else than this code would make a mail server give up.
@@ -51,10 +51,10 @@ def bounce(context: CommandContext, file: str) -> int:
     return 0
 
 
-def _print_bounce_result(taken: Taken) -> None:
+def _print_bounce_result(taken: BounceResult) -> None:
     status = f" ({taken.status})" if taken.status else ""
-    about = _COPY_TEXTS if taken.is_about_others else _KIND_TEXTS[taken.kind]
-    what = f"{about}{status}"
+    text = _COPY_TEXTS if taken.is_about_others else _KIND_TEXTS[taken.kind]
+    what = f"{text}{status}"
     if not taken.list:
         echo(f"{what}, about no mail of ours.")
         return

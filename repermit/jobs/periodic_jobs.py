@@ -21,7 +21,7 @@ from repermit.accounts import audit_log
 from repermit.answers import click_buffer, join
 from repermit.answers.click_buffer import PendingOpenings
 from repermit.bounces import poll
-from repermit.bounces.bounce_results import Kind
+from repermit.bounces.bounce_results import MessageKind
 from repermit.campaigns import enqueue_asks, lifecycle, reminders
 from repermit.clock import Clock
 from repermit.contacts import requested_mail_limit
@@ -202,7 +202,7 @@ class Jobs:
             told = ", ".join(f"{count} {kind}" for kind, count in sorted(taken.items()))
             _log.info("taken from the mailbox: %s", told)
 
-    def _poll(self, settings: Settings, now: datetime) -> Mapping[Kind, int]:
+    def _poll(self, settings: Settings, now: datetime) -> Mapping[MessageKind, int]:
         usual = timedelta(minutes=settings.bounces.every_minutes)
         self._poll_again_at = now + max(usual, _REST_OF_POLLING)
         try:

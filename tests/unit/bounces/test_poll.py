@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit.bounces import poll as bounces_poll
-from repermit.bounces.bounce_results import Kind
+from repermit.bounces.bounce_results import MessageKind
 from repermit.clock import ManualClock
 from repermit.db.connection import Database
 from repermit.db.models.base import Meta
@@ -70,14 +70,14 @@ def poll(
     *,
     should_stop: Callable[[], bool] = lambda: False,
     **overrides: Any,
-) -> Mapping[Kind, int]:
+) -> Mapping[MessageKind, int]:
     settings = settings_for(mailbox.protocol, mailbox.port, **overrides)
     return bounces_poll.poll(
         database, settings=settings, clock=ManualClock(NOW), should_stop=should_stop
     )
 
 
-def fault(database: Database, mailbox: Mailbox, **overrides: Any) -> str:
+def poll_and_fail(database: Database, mailbox: Mailbox, **overrides: Any) -> str:
     with pytest.raises(TransportError) as raised:
         poll(database, mailbox, **overrides)
     assert "example" not in str(raised.value)
@@ -97,7 +97,11 @@ def test_what_came_back_is_taken_from_the_mailbox(
         OTHERS,
     )
     with SERVERS[protocol](*raws) as mailbox:
-        assert poll(database, mailbox) == {Kind.HARD: 1, Kind.SOFT: 1, Kind.REPLY: 1}
+        assert poll(database, mailbox) == {
+            MessageKind.HARD: 1,
+            MessageKind.SOFT: 1,
+            MessageKind.REPLY: 1,
+        }
     assert [one.reason for one in Contact.select().order_by(Contact.id)] == ["bounce", "", ""]
     assert [one.bounce for one in Mail.select().order_by(Mail.id)] == ["hard", "soft", ""]
     assert Reply.get().proposed == "yes"
@@ -124,11 +128,11 @@ def test_the_next_look_begins_where_the_last_one_ended(
     database: Database, asks: list[Mail], protocol: str
 ) -> None:
     with SERVERS[protocol](OTHERS, reply_to(asks[0], "nee", sender="jan@example.net")) as mailbox:
-        assert poll(database, mailbox) == {Kind.REPLY: 1}
+        assert poll(database, mailbox) == {MessageKind.REPLY: 1}
         assert poll(database, mailbox) == {}
         mailbox.add(returned_for("postfix_unknown_user", asks[1]))
         mailbox.said.clear()
-        assert poll(database, mailbox) == {Kind.HARD: 1}
+        assert poll(database, mailbox) == {MessageKind.HARD: 1}
         looked_at = [word for word in mailbox.said if word.startswith(("FETCH", "RETR"))]
         assert len(looked_at) == 1
         assert poll(database, mailbox) == {}
@@ -153,7 +157,7 @@ def test_some_hundred_messages_are_looked_at_in_one_go(
     answer = reply_to(asks[0], "nee", sender="jan@example.net")
     with SERVERS[protocol](*[OTHERS] * 500, answer) as mailbox:
         assert poll(database, mailbox) == {}
-        assert poll(database, mailbox) == {Kind.REPLY: 1}
+        assert poll(database, mailbox) == {MessageKind.REPLY: 1}
 
 
 def test_a_look_ends_between_two_messages_when_the_process_stops(
@@ -162,8 +166,8 @@ def test_a_look_ends_between_two_messages_when_the_process_stops(
     stops = iter([False, True])
     answers = [reply_to(asks[0], "nee", sender="jan@example.net", number=n) for n in range(3)]
     with SERVERS[protocol](*answers) as mailbox:
-        assert poll(database, mailbox, should_stop=lambda: next(stops)) == {Kind.REPLY: 1}
-        assert poll(database, mailbox) == {Kind.REPLY: 2}
+        assert poll(database, mailbox, should_stop=lambda: next(stops)) == {MessageKind.REPLY: 1}
+        assert poll(database, mailbox) == {MessageKind.REPLY: 2}
 
 
 def test_two_that_look_at_once_take_everything_once(
@@ -191,7 +195,7 @@ def test_of_a_large_message_the_beginning_is_read(
     answer = reply_to(asks[0], "nee\n> " + "x" * 70 + "\n> " * 600_000, sender="jan@example.net")
     long_line = reply_to(asks[0], "nee\n> " + "x" * 9000, sender="jan@example.net", number=2)
     with SERVERS[protocol](answer, long_line) as mailbox:
-        assert poll(database, mailbox) == {Kind.REPLY: 2}
+        assert poll(database, mailbox) == {MessageKind.REPLY: 2}
         assert ("TOP" in mailbox.said) is (protocol == "pop3")
     assert [one.proposed for one in Reply.select()] == ["no", "no"]
 
@@ -207,7 +211,7 @@ def test_a_mailbox_that_was_made_anew_is_read_from_its_beginning(
         mailbox.messages.clear()
         mailbox.validity += 1
         mailbox.add(returned_for("postfix_unknown_user", asks[0]))
-        assert poll(database, mailbox) == {Kind.HARD: 1}
+        assert poll(database, mailbox) == {MessageKind.HARD: 1}
         assert "SEARCH SINCE 02-Dec-2025" in mailbox.said
 
 
@@ -217,7 +221,7 @@ def test_a_message_that_is_gone_meanwhile_is_passed_over(
     gone = returned_for("postfix_unknown_user", asks[0])
     with ImapMailbox(gone, gone, returned_for("postfix_unknown_user", asks[1])) as mailbox:
         mailbox.messages[1].raw = b""
-        assert poll(database, mailbox) == {Kind.HARD: 2}
+        assert poll(database, mailbox) == {MessageKind.HARD: 2}
         assert mailbox.seen == [1, 3]
 
 
@@ -248,10 +252,10 @@ def test_without_a_good_end_nothing_is_deleted_and_all_is_looked_at_again(
 ) -> None:
     raw = returned_for("postfix_unknown_user", asks[0])
     with Pop3Mailbox(raw, lines={"QUIT": HANG_UP}) as mailbox:
-        assert "ends the conversation" in fault(database, mailbox)
+        assert "ends the conversation" in poll_and_fail(database, mailbox)
         assert mailbox.numbers == [1]
         mailbox.lines.clear()
-        assert poll(database, mailbox) == {Kind.HARD: 1}
+        assert poll(database, mailbox) == {MessageKind.HARD: 1}
         assert mailbox.numbers == []
 
 
@@ -264,11 +268,11 @@ def test_a_look_that_was_cut_off_goes_on_where_it_ended(
     raws = [returned_for("postfix_unknown_user", ask) for ask in asks]
     with ImapMailbox(*raws) as mailbox:
         mailbox.deadly = {3}
-        assert "ends the conversation" in fault(database, mailbox)
+        assert "ends the conversation" in poll_and_fail(database, mailbox)
         assert mailbox.seen == [1, 2]
         mailbox.deadly = set()
         mailbox.said.clear()
-        assert poll(database, mailbox) == {Kind.HARD: 1}
+        assert poll(database, mailbox) == {MessageKind.HARD: 1}
         assert [word for word in mailbox.said if word.startswith("SEARCH")] == ["SEARCH UID 3:*"]
 
 
@@ -280,10 +284,10 @@ def test_a_message_that_ends_every_look_is_passed_over_in_the_end(
     with SERVERS[protocol](*raws) as mailbox:
         mailbox.deadly = {2}
         for _ in range(3):
-            assert "ends the conversation" in fault(database, mailbox)
+            assert "ends the conversation" in poll_and_fail(database, mailbox)
         assert not caplog.records
         found = poll(database, mailbox)
-        assert found[Kind.HARD] == {"imap": 1, "pop3": 2}[protocol]
+        assert found[MessageKind.HARD] == {"imap": 1, "pop3": 2}[protocol]
         (record,) = caplog.records
         assert record.getMessage() == "a message in the mailbox cannot be fetched; it is left there"
         # And from then on nobody asks for it again.
@@ -300,9 +304,9 @@ def test_a_message_that_came_in_the_end_is_not_held_against_the_next_one(
     with SERVERS[protocol](*raws) as mailbox:
         for deadly in (2, 2, 3, 3):
             mailbox.deadly = {deadly}
-            fault(database, mailbox)
+            poll_and_fail(database, mailbox)
         mailbox.deadly = set()
-        assert poll(database, mailbox)[Kind.HARD] >= 1
+        assert poll(database, mailbox)[MessageKind.HARD] >= 1
     assert {one.reason for one in Contact.select()} == {Reason.BOUNCE}
 
 
@@ -313,9 +317,9 @@ def test_a_server_that_is_down_holds_nothing_against_a_message(
         for word in ("SELECT", "LIST"):
             mailbox.lines[word] = HANG_UP
         for _ in range(4):
-            fault(database, mailbox)
+            poll_and_fail(database, mailbox)
         mailbox.lines.clear()
-        assert poll(database, mailbox) == {Kind.HARD: 1}
+        assert poll(database, mailbox) == {MessageKind.HARD: 1}
 
 
 @pytest.mark.parametrize(
@@ -334,21 +338,21 @@ def test_a_fault_of_the_server_is_told_in_words_of_ours(
     database: Database, protocol: str, words: str, lines: dict[str, str]
 ) -> None:
     with SERVERS[protocol](OTHERS, lines=lines) as mailbox:
-        assert words in fault(database, mailbox)
+        assert words in poll_and_fail(database, mailbox)
 
 
 def test_a_server_that_is_not_there_is_a_fault(database: Database, protocol: str) -> None:
     with SERVERS[protocol]() as mailbox:
         pass
     for tls in ("none", "tls"):
-        assert "cannot be reached" in fault(database, mailbox, tls=tls)
+        assert "cannot be reached" in poll_and_fail(database, mailbox, tls=tls)
 
 
 def test_a_password_that_the_protocol_cannot_carry_is_a_fault(
     database: Database, protocol: str
 ) -> None:
     with SERVERS[protocol]() as mailbox:
-        assert "does not take the login" in fault(database, mailbox, password="gehëim")
+        assert "does not take the login" in poll_and_fail(database, mailbox, password="gehëim")
 
 
 # --- TLS.
@@ -368,7 +372,7 @@ def test_a_certificate_that_cannot_be_trusted_is_refused(
     database: Database, protocol: str, tls: str, authority: trustme.CA
 ) -> None:
     with SERVERS[protocol](tls=tls, context=server_context(authority)) as mailbox:
-        said = fault(database, mailbox, tls=tls)
+        said = poll_and_fail(database, mailbox, tls=tls)
         assert "has a certificate that cannot be trusted" in said
         assert {"LOGIN", "USER"} & set(mailbox.said) == set()
 
@@ -376,7 +380,7 @@ def test_a_certificate_that_cannot_be_trusted_is_refused(
 def test_a_connection_whose_tls_was_taken_out_is_refused(database: Database, protocol: str) -> None:
     lines = {"STARTTLS": "BAD", "CAPA": "-ERR"}
     with SERVERS[protocol](lines=lines) as mailbox:
-        assert "does not begin TLS" in fault(database, mailbox, tls="starttls")
+        assert "does not begin TLS" in poll_and_fail(database, mailbox, tls="starttls")
         assert {"LOGIN", "USER"} & set(mailbox.said) == set()
 
 
@@ -406,12 +410,12 @@ def test_a_mailbox_is_read_with_a_token_and_a_refused_one_is_renewed(
 ) -> None:
     raw = returned_for("postfix_unknown_user", asks[0])
     with TokenEndpoint() as endpoint, SERVERS[protocol](raw, tokens=(good,)) as mailbox:
-        assert poll(database, mailbox, **oauth(endpoint)) == {Kind.HARD: 1}
+        assert poll(database, mailbox, **oauth(endpoint)) == {MessageKind.HARD: 1}
 
 
 def test_a_server_that_takes_no_token_is_a_fault(database: Database, protocol: str) -> None:
     with TokenEndpoint() as endpoint, SERVERS[protocol]() as mailbox:
-        said = fault(database, mailbox, **oauth(endpoint))
+        said = poll_and_fail(database, mailbox, **oauth(endpoint))
         assert "does not take the login" in said
         assert "token" not in said
         assert len(endpoint.asked) == 2
@@ -440,12 +444,12 @@ def test_a_message_that_its_reader_dies_of_is_left_there_and_the_others_are_take
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     # A second of the processor, however busy the machine is.
-    monkeypatch.setattr("repermit.bounces.mailbox._SECONDS", 1)
+    monkeypatch.setattr("repermit.bounces.interpret_message._SECONDS", 1)
     monkeypatch.setattr("repermit.limited_process._PATIENCE", 600)
     bounces_of = [returned_for("postfix_unknown_user", ask) for ask in asks[:2]]
     with SERVERS[protocol](bounces_of[0], hostile.ENDLESS, bounces_of[1]) as mailbox:
         with caplog.at_level(logging.WARNING):
-            assert poll(database, mailbox) == {Kind.HARD: 2}
+            assert poll(database, mailbox) == {MessageKind.HARD: 2}
         assert 2 in mailbox.numbers
         assert 2 not in mailbox.seen
         mailbox.said.clear()

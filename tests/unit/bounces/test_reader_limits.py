@@ -6,9 +6,8 @@ import logging
 
 import pytest
 
-from repermit.bounces.bounce_results import NONE, Kind
-from repermit.bounces.interpret_message import read
-from repermit.bounces.mailbox import MessageReader, readings
+from repermit.bounces.bounce_results import NOTHING, MessageKind
+from repermit.bounces.interpret_message import MessageReader, read, yield_parsed_message
 from tests.support import hostile_files as hostile
 from tests.support.returned_mails import returned
 
@@ -16,7 +15,7 @@ from tests.support.returned_mails import returned
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a process have a second for a message, however busy the machine is."""
-    monkeypatch.setattr("repermit.bounces.mailbox._SECONDS", 1)
+    monkeypatch.setattr("repermit.bounces.interpret_message._SECONDS", 1)
     monkeypatch.setattr("repermit.limited_process._PATIENCE", 600)
 
 
@@ -26,12 +25,12 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_message_says_the_same_in_the_other_process(name: str) -> None:
     with MessageReader() as reader:
         assert reader.read(returned(name)) == read(returned(name))
-    assert list(readings(returned(name))) == [read(returned(name))]
+    assert list(yield_parsed_message(returned(name))) == [read(returned(name))]
 
 
 @pytest.mark.parametrize("name", hostile.MAILS)
 def test_a_hostile_mail_is_read_to_its_end(name: str) -> None:
-    assert read(hostile.MAILS[name]).kind in {Kind.REPLY, Kind.NOTHING}
+    assert read(hostile.MAILS[name]).kind in {MessageKind.REPLY, MessageKind.NOTHING}
 
 
 @pytest.mark.exhaustive
@@ -41,8 +40,8 @@ def test_a_mail_that_a_process_dies_of_says_nothing_and_the_next_is_read(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with MessageReader() as reader, caplog.at_level(logging.WARNING):
-        assert reader.read(hostile.SLOW_MAILS[name]) == NONE
-        assert reader.read(returned("reply_ja")).kind is Kind.REPLY
+        assert reader.read(hostile.SLOW_MAILS[name]) == NOTHING
+        assert reader.read(returned("reply_ja")).kind is MessageKind.REPLY
     assert caplog.messages == ["a message cannot be read (SIGXCPU); it is left where it is"]
 
 
@@ -51,23 +50,23 @@ def test_a_mail_that_breaks_the_parser_says_nothing_and_is_told(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with MessageReader() as reader, caplog.at_level(logging.WARNING):
-        assert reader.read(hostile.MAILS["parts in parts without end"]) == NONE
+        assert reader.read(hostile.MAILS["parts in parts without end"]) == NOTHING
     assert "(RecursionError)" in caplog.text
 
 
 def test_a_process_that_was_ended_by_something_else_is_no_fault_of_the_mail() -> None:
     with MessageReader() as reader:
-        assert reader.read(returned("reply_ja")).kind is Kind.REPLY
+        assert reader.read(returned("reply_ja")).kind is MessageKind.REPLY
         process = reader._process._process
         assert process is not None
         process.kill()
-        assert reader.read(returned("postfix_unknown_user")).kind is Kind.HARD
+        assert reader.read(returned("postfix_unknown_user")).kind is MessageKind.HARD
 
 
 def test_a_mail_of_any_size_is_read_as_far_as_is_looked_at() -> None:
     raw = returned("reply_ja") + b"x" * 50_000_000
     with MessageReader() as reader:
-        assert reader.read(raw).kind is Kind.REPLY
+        assert reader.read(raw).kind is MessageKind.REPLY
 
 
 def test_no_process_starts_where_no_mail_came() -> None:

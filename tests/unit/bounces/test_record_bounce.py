@@ -11,7 +11,8 @@ import pytest
 
 from repermit import email_address
 from repermit.bounces import record_bounce
-from repermit.bounces.bounce_results import Effect, Kind, Taken
+from repermit.bounces.bounce_results import BounceResult, Effect, MessageKind
+from repermit.bounces.interpret_message import read
 from repermit.clock import ManualClock
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.db.connection import Database
@@ -76,12 +77,16 @@ def make_ask(database: Database, campaign: Campaign, **overrides: Any) -> Mail:
     return make_mail(database, campaign, contact)
 
 
-def take(database: Database, raw: bytes, *, now: datetime = SOON, **settings: Any) -> Taken:
-    return record_bounce.take(database, raw, settings=make_settings(**settings), now=now)
+def record_message(
+    database: Database, raw: bytes, *, now: datetime = SOON, **settings: Any
+) -> BounceResult:
+    return record_bounce.record_message(
+        database, read(raw), settings=make_settings(**settings), now=now
+    )
 
 
 def came_back(database: Database, name: str, mail: Mail, *, now: datetime = SOON) -> Effect:
-    return take(database, returned_for(name, mail), now=now).effect
+    return record_message(database, returned_for(name, mail), now=now).effect
 
 
 def standing(mail: Mail) -> tuple[str, str]:
@@ -94,7 +99,7 @@ def noted(mail: Mail) -> tuple[str, str, datetime | None]:
     return row.bounce, row.bounce_status, row.bounced_at
 
 
-def told() -> list[dict[str, Any]]:
+def consent_records() -> list[dict[str, Any]]:
     parts = EvidencePart.select().where(EvidencePart.part == "consent").order_by(EvidencePart.seq)
     return [json.loads(part.json) for part in parts]
 
@@ -107,12 +112,12 @@ def change(database: Database, row: Any, **values: Any) -> None:
 # --- Each format, by each of its marks.
 
 _EFFECTS = {
-    Kind.HARD: Effect.REMOVED,
-    Kind.SOFT: Effect.NOTED,
-    Kind.COMPLAINT: Effect.REMOVED,
-    Kind.AUTO_REPLY: Effect.NONE,
-    Kind.REPLY: Effect.WAITING,
-    Kind.NOTHING: Effect.NONE,
+    MessageKind.HARD: Effect.REMOVED,
+    MessageKind.SOFT: Effect.NOTED,
+    MessageKind.COMPLAINT: Effect.REMOVED,
+    MessageKind.AUTO_REPLY: Effect.NONE,
+    MessageKind.REPLY: Effect.WAITING,
+    MessageKind.NOTHING: Effect.NONE,
 }
 # What was sent to the sender's own address, or came from a server that hides our Message-ID.
 _WITHOUT_VERP = {name for name in NAMES if "@VERP@" not in returned(name, verp="@VERP@").decode()}
@@ -131,11 +136,13 @@ def test_a_message_has_the_effect_of_its_kind(database: Database, ask: Mail, nam
     if name in _OTHERS:
         address, key = _OTHERS[name]
         change(database, ask.contact, address=address, address_key=key)
-    taken = take(database, returned_for(name, ask))
+    taken = record_message(database, returned_for(name, ask))
     kind, status, _ = TABLE[name]
     found = "" if name == "newsletter_of_others" else "news"
-    paused = kind is Kind.COMPLAINT
-    expected = Taken(kind=kind, effect=_EFFECTS[kind], status=status, list=found, paused=paused)
+    paused = kind is MessageKind.COMPLAINT
+    expected = BounceResult(
+        kind=kind, effect=_EFFECTS[kind], status=status, list=found, paused=paused
+    )
     assert taken == expected
 
 
@@ -143,14 +150,14 @@ def test_a_message_has_the_effect_of_its_kind(database: Database, ask: Mail, nam
 def test_a_message_is_matched_by_the_return_path_alone(
     database: Database, ask: Mail, name: str
 ) -> None:
-    assert take(database, returned(name, verp=verp_of(ask))).list == "news"
+    assert record_message(database, returned(name, verp=verp_of(ask))).list == "news"
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - _WITHOUT_ID))
 def test_a_message_is_matched_by_the_message_id_alone(
     database: Database, ask: Mail, name: str
 ) -> None:
-    assert take(database, returned(name, message_id=message_id_of(ask))).list == "news"
+    assert record_message(database, returned(name, message_id=message_id_of(ask))).list == "news"
 
 
 # --- Only what carries our signature.
@@ -178,7 +185,7 @@ def test_nothing_without_our_signature_changes_anything(
         for name, how in marks.items()
     }
     for name in (HARD, COMPLAINT, "reply_ja"):
-        taken = take(database, returned(name, **forged))
+        taken = record_message(database, returned(name, **forged))
         assert (taken.list, taken.effect) == ("", Effect.NONE)
     assert standing(ask) == (Status.UNCONFIRMED, "")
     assert noted(ask) == ("", "", None)
@@ -187,7 +194,7 @@ def test_nothing_without_our_signature_changes_anything(
 
 def test_whom_a_report_names_is_not_believed(database: Database, ask: Mail) -> None:
     # The file names jan@example.net as its recipient.
-    assert take(database, returned(HARD)).list == ""
+    assert record_message(database, returned(HARD)).list == ""
     assert standing(ask) == (Status.UNCONFIRMED, "")
 
 
@@ -196,13 +203,13 @@ def test_mails_that_were_signed_with_an_older_key_come_back_too(
 ) -> None:
     raw = returned(HARD, verp=verp_of(ask))
     keys = (*make_settings().secret_keys, b"a-newer-secret-key-for-tests")
-    assert take(database, raw, secret_keys=keys).effect is Effect.REMOVED
+    assert record_message(database, raw, secret_keys=keys).effect is Effect.REMOVED
 
 
 def test_a_mark_of_a_mail_that_is_gone_is_passed_over(database: Database, ask: Mail) -> None:
     gone = verp_of(Mail(id=ask.id + 1))
     raw = returned(HARD, verp=gone, message_id=message_id_of(ask))
-    assert take(database, raw).effect is Effect.REMOVED
+    assert record_message(database, raw).effect is Effect.REMOVED
 
 
 # --- No such mailbox.
@@ -217,7 +224,7 @@ def test_no_such_mailbox_removes_with_evidence_and_suppression(
     entry = Evidence.get()
     assert (entry.event, entry.actor, entry.at) == ("removed", "job", SOON)
     assert entry.campaign == ask.campaign_id
-    assert told() == [
+    assert consent_records() == [
         {
             "reason": "bounce",
             "came_back": "hard",
@@ -274,9 +281,13 @@ def report_on(mail: Mail, *named: str, kind: str = "message/delivery-status") ->
 def test_a_report_about_a_forwarded_copy_removes_nobody(
     database: Database, ask: Mail, named: tuple[str, ...]
 ) -> None:
-    taken = take(database, report_on(ask, *named))
-    assert taken == Taken(
-        kind=Kind.SOFT, effect=Effect.NOTED, status="5.1.1", list="news", is_about_others=True
+    taken = record_message(database, report_on(ask, *named))
+    assert taken == BounceResult(
+        kind=MessageKind.SOFT,
+        effect=Effect.NOTED,
+        status="5.1.1",
+        list="news",
+        is_about_others=True,
     )
     assert standing(ask) == (Status.UNCONFIRMED, "")
     assert noted(ask) == ("soft", "5.1.1", SOON)
@@ -309,15 +320,19 @@ def test_a_report_about_the_address_itself_removes_it(
     database: Database, ask: Mail, address: str, named: tuple[str, ...]
 ) -> None:
     change(database, ask.contact, address=address, address_key=address)
-    taken = take(database, report_on(ask, *named, kind="message/global-delivery-status"))
-    assert (taken.kind, taken.effect, taken.is_about_others) == (Kind.HARD, Effect.REMOVED, False)
+    taken = record_message(database, report_on(ask, *named, kind="message/global-delivery-status"))
+    assert (taken.kind, taken.effect, taken.is_about_others) == (
+        MessageKind.HARD,
+        Effect.REMOVED,
+        False,
+    )
 
 
 def test_a_server_that_names_somebody_else_in_its_own_words_removes_nobody(
     database: Database, ask: Mail
 ) -> None:
     raw = returned_for("qmail_no_mailbox", ask).replace(b"jan@example.net", b"piet@example.com")
-    assert take(database, raw).is_about_others
+    assert record_message(database, raw).is_about_others
     assert standing(ask) == (Status.UNCONFIRMED, "")
 
 
@@ -349,8 +364,8 @@ def test_a_text_about_what_an_alias_made_of_the_address_removes_nobody(
     database: Database, ask: Mail, text: str, header: str
 ) -> None:
     head = f"From: MAILER-DAEMON@example.net\nReturn-Path: <>\nTo: {verp_of(ask)}\n{header}"
-    taken = take(database, f"{head}Subject: Mail delivery failed\n\n{text}".encode())
-    assert (taken.kind, taken.list) == (Kind.SOFT, "news")
+    taken = record_message(database, f"{head}Subject: Mail delivery failed\n\n{text}".encode())
+    assert (taken.kind, taken.list) == (MessageKind.SOFT, "news")
     assert standing(ask) == (Status.UNCONFIRMED, "")
 
 
@@ -368,7 +383,7 @@ def test_a_text_about_the_address_itself_or_nobody_removes_it(
 ) -> None:
     head = f"From: MAILER-DAEMON@example.net\nReturn-Path: <MAILER-DAEMON>\nTo: {verp_of(ask)}\n"
     raw = f"{head}Subject: Mail delivery failed\n\n{text}"
-    assert take(database, raw.encode()).effect is Effect.REMOVED
+    assert record_message(database, raw.encode()).effect is Effect.REMOVED
 
 
 def test_a_gateway_that_returns_a_copy_passed_on_removes_nobody(
@@ -377,9 +392,9 @@ def test_a_gateway_that_returns_a_copy_passed_on_removes_nobody(
     raw = returned_for("gateway_no_such_user", ask)
     elsewhere = raw.replace(b"RCPT TO: jan@example.net", b"RCPT TO: p@example.com")
     assert elsewhere != raw
-    assert take(database, elsewhere).is_about_others
+    assert record_message(database, elsewhere).is_about_others
     assert standing(ask) == (Status.UNCONFIRMED, "")
-    assert take(database, raw).effect is Effect.REMOVED
+    assert record_message(database, raw).effect is Effect.REMOVED
 
 
 @pytest.mark.parametrize("action", ["delayed", "relayed", "delivered", "expanded"])
@@ -388,7 +403,7 @@ def test_a_report_of_anything_but_a_failure_removes_nobody(
 ) -> None:
     raw = report_on(ask, "Final-Recipient: rfc822; jan@example.net")
     raw = raw.replace(b"failed", action.encode())
-    assert take(database, raw).kind in {Kind.SOFT, Kind.NOTHING}
+    assert record_message(database, raw).kind in {MessageKind.SOFT, MessageKind.NOTHING}
     assert standing(ask) == (Status.UNCONFIRMED, "")
 
 
@@ -437,7 +452,7 @@ def test_a_bounce_of_a_reminder_removes_too(database: Database, ask: Mail) -> No
     reminder = make_mail(database, campaign, contact, kind=MailKind.REMINDER)
     assert came_back(database, HARD, reminder) is Effect.REMOVED
     assert noted(ask)[0] == ""
-    assert told()[0]["mail"] == "reminder"
+    assert consent_records()[0]["mail"] == "reminder"
 
 
 def test_a_mail_in_doubt_that_came_back_was_taken_by_somebody(
@@ -445,7 +460,7 @@ def test_a_mail_in_doubt_that_came_back_was_taken_by_somebody(
 ) -> None:
     change(database, ask, state=MailState.IN_DOUBT, sent_at=None)
     assert came_back(database, HARD, ask) is Effect.REMOVED
-    assert told()[0]["sent_at"] == ""
+    assert consent_records()[0]["sent_at"] == ""
 
 
 def test_a_contact_that_was_erased_is_left_alone(database: Database, ask: Mail) -> None:
@@ -519,7 +534,7 @@ def test_a_bounce_after_the_removal_for_silence_makes_it_unreached(
     assert came_back(database, HARD, ask, now=late) is Effect.REMOVED
     assert standing(ask) == (Status.REMOVED, Reason.BOUNCE)
     assert Contact.get().status_at == late
-    assert told()[-1]["was_removed_for"] == "no_response"
+    assert consent_records()[-1]["was_removed_for"] == "no_response"
     assert Suppression.get().reason == Reason.BOUNCE
     assert Suppression.select().count() == 1
     assert list(chain.verify()) == []
@@ -557,11 +572,11 @@ def test_a_complaint_removes_whatever_the_contact_was(
     ask = make_ask(database, make_campaign(database, mailing_list), status=status)
     assert came_back(database, COMPLAINT, ask) is Effect.REMOVED
     assert standing(ask) == (Status.REMOVED, Reason.COMPLAINT)
-    assert told()[0]["came_back"] == "complaint"
+    assert consent_records()[0]["came_back"] == "complaint"
 
 
 def test_a_complaint_pauses_the_campaign_and_tells_the_admin(database: Database, ask: Mail) -> None:
-    assert take(database, returned_for(COMPLAINT, ask)).paused
+    assert record_message(database, returned_for(COMPLAINT, ask)).paused
     campaign = Campaign.get()
     assert (campaign.state, campaign.pause_reason) == ("paused", PauseReason.COMPLAINT)
     assert Mail.select().where(Mail.kind == MailKind.NOTICE).count() == 1
@@ -569,7 +584,7 @@ def test_a_complaint_pauses_the_campaign_and_tells_the_admin(database: Database,
 
 def test_whoever_died_before_the_brake_leaves_it_to_the_next(database: Database, ask: Mail) -> None:
     change(database, ask, bounce="complaint")
-    taken = take(database, returned_for(COMPLAINT, ask))
+    taken = record_message(database, returned_for(COMPLAINT, ask))
     assert (taken.effect, taken.paused) == (Effect.KNOWN, True)
 
 
@@ -582,7 +597,7 @@ def test_too_many_bounces_pause_the_campaign(
         make_mail(database, campaign, make_contact(database, mailing_list))
     raw = returned_for(HARD, make_ask(database, campaign))
     rules = CampaignRules(pause_at_bounce_percent=percent)
-    assert take(database, raw, campaign=rules).paused is paused
+    assert record_message(database, raw, campaign=rules).paused is paused
 
 
 # --- Mails that belong to no contact.
@@ -616,7 +631,7 @@ def confirm(database: Database, mailing_list: MailingList) -> Mail:
 def test_a_mail_to_no_contact_only_takes_the_note(
     database: Database, confirm: Mail, name: str, effect: Effect
 ) -> None:
-    taken = take(database, returned_for(name, confirm))
+    taken = record_message(database, returned_for(name, confirm))
     assert (taken.effect, taken.paused) == (effect, False)
 
 
@@ -636,7 +651,7 @@ def test_a_contacts_mail_outside_a_campaign_takes_the_contact_off_too(
         )
     assert came_back(database, HARD, mail) is Effect.REMOVED
     assert Evidence.get().campaign == 0
-    assert take(database, reply_to(mail, "ja")).effect is Effect.WAITING
+    assert record_message(database, reply_to(mail, "ja")).effect is Effect.WAITING
 
 
 # --- Replies by people.
@@ -663,7 +678,7 @@ def test_a_reply_from_the_asked_address_waits_for_the_admin(
 def test_a_mail_that_was_forwarded_brings_nobody_elses_answer(
     database: Database, ask: Mail, sender: str
 ) -> None:
-    assert take(database, reply_to(ask, "nee", sender=sender)).effect is Effect.WAITING
+    assert record_message(database, reply_to(ask, "nee", sender=sender)).effect is Effect.WAITING
     assert [proposed for proposed, _, _ in replies()] == [""]
 
 
@@ -682,7 +697,7 @@ def test_a_reply_is_read_in_the_language_of_who_writes_it(
     database: Database, ask: Mail, language: str, text: str, proposed: str
 ) -> None:
     change(database, ask.contact, language=language)
-    take(database, reply_to(ask, text))
+    record_message(database, reply_to(ask, text))
     assert [one for one, _, _ in replies()] == [proposed]
 
 
@@ -706,13 +721,13 @@ def test_a_reply_that_says_what_is_known_does_not_wait(
 ) -> None:
     known = {"basis": Basis.ANSWER} if status is Status.CONFIRMED else {"reason": Reason.NO}
     change(database, ask.contact, status=status, **known)
-    effect = take(database, reply_to(ask, text)).effect
+    effect = record_message(database, reply_to(ask, text)).effect
     assert effect is (Effect.WAITING if waits else Effect.KNOWN)
     assert [decided is None for _, _, decided in replies()] == [waits]
 
 
 def test_nothing_of_a_reply_is_kept(database: Database, ask: Mail) -> None:
-    take(database, reply_to(ask, "Ik ben ziek geweest"))
+    record_message(database, reply_to(ask, "Ik ben ziek geweest"))
     kept = json.dumps(list(Reply.select().dicts()), default=str)
     assert "ziek" not in kept
     assert "example.net" not in kept

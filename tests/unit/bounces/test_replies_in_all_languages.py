@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from repermit.bounces.interpret_message import read
-from repermit.bounces.reply_text import PLAIN, meant
+from repermit.bounces.reply_text import ANSWER_WORDS, interpret_line
 from repermit.i18n.catalogues import languages
 
 HEAD = (
@@ -22,22 +22,24 @@ def line_of(text: str) -> str:
 
 
 def test_there_is_a_plain_yes_and_no_for_every_language() -> None:
-    assert PLAIN.keys() == set(languages())
-    assert {frozenset(words.values()) for words in PLAIN.values()} == {frozenset({"yes", "no"})}
+    assert ANSWER_WORDS.keys() == set(languages())
+    assert {frozenset(words.values()) for words in ANSWER_WORDS.values()} == {
+        frozenset({"yes", "no"})
+    }
 
 
 @pytest.mark.parametrize(
     ("language", "word", "answer"),
-    [(one, word, said) for one, words in PLAIN.items() for word, said in words.items()],
+    [(one, word, said) for one, words in ANSWER_WORDS.items() for word, said in words.items()],
 )
 def test_a_word_counts_in_its_language_and_never_as_its_opposite(
     language: str, word: str, answer: str
 ) -> None:
-    assert meant(word, {language}, otherwise="") == answer
+    assert interpret_line(word, {language}, otherwise="") == answer
     # Nobody else is taken at its word, unless it is one of theirs.
     for other in languages():
-        assert meant(word, {other}, otherwise="") == PLAIN[other].get(word, "")
-        assert PLAIN[other].get(word, answer) == answer
+        assert interpret_line(word, {other}, otherwise="") == ANSWER_WORDS[other].get(word, "")
+        assert ANSWER_WORDS[other].get(word, answer) == answer
 
 
 @pytest.mark.parametrize(
@@ -52,24 +54,24 @@ def test_a_word_counts_in_its_language_and_never_as_its_opposite(
 def test_a_word_that_means_something_else_to_its_writer_is_for_the_admin(
     word: str, language: str, otherwise: str
 ) -> None:
-    assert meant(word, {language}, otherwise=otherwise) == ""
-    assert meant(word, {language, "en"}, otherwise=otherwise) in {"", "no"}
+    assert interpret_line(word, {language}, otherwise=otherwise) == ""
+    assert interpret_line(word, {language, "en"}, otherwise=otherwise) in {"", "no"}
 
 
 @pytest.mark.parametrize(
     ("word", "language"), [("ne", "el"), ("nai", "el"), ("le", "it"), ("tak", "da"), ("nu", "nl")]
 )
 def test_what_is_an_answer_elsewhere_is_none_here(word: str, language: str) -> None:
-    assert meant(word, {language}, otherwise="") == ""
+    assert interpret_line(word, {language}, otherwise="") == ""
 
 
 def test_what_two_languages_of_one_person_would_read_otherwise_is_for_the_admin() -> None:
-    assert meant("ja", {"pl", "nl"}, otherwise="yes") == "yes"
-    assert meant("no", {"pl", "nl"}, otherwise="no") == ""
-    assert meant("no thanks", {"pl"}, otherwise="no") == "no"
-    assert meant("oui", {"pl", "nl"}, otherwise="yes") == "yes"
-    assert meant("", {"pl"}, otherwise="") == ""
-    assert meant("ano", {"xx", ""}, otherwise="") == ""
+    assert interpret_line("ja", {"pl", "nl"}, otherwise="yes") == "yes"
+    assert interpret_line("no", {"pl", "nl"}, otherwise="no") == ""
+    assert interpret_line("no thanks", {"pl"}, otherwise="no") == "no"
+    assert interpret_line("oui", {"pl", "nl"}, otherwise="yes") == "yes"
+    assert interpret_line("", {"pl"}, otherwise="") == ""
+    assert interpret_line("ano", {"xx", ""}, otherwise="") == ""
 
 
 @pytest.mark.parametrize(

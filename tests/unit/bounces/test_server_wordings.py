@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.bounces.bounce_results import Kind
+from repermit.bounces.bounce_results import MessageKind
 from repermit.bounces.interpret_message import read
 from tests.support.returned_mails import NAMES, returned
 
@@ -138,8 +138,8 @@ NOT_GONE = [
 ]
 
 OPPOSITE = {
-    Kind.HARD: "Dit is spam, your mailbox is full, 552 5.2.2 over quota",
-    Kind.SOFT: "<jan@example.net>: 550 5.1.1 User unknown",
+    MessageKind.HARD: "Dit is spam, your mailbox is full, 552 5.2.2 over quota",
+    MessageKind.SOFT: "<jan@example.net>: 550 5.1.1 User unknown",
 }
 
 REPORT = """From: MAILER-DAEMON@mail.example.org (Mail Delivery System)
@@ -267,30 +267,30 @@ places = pytest.mark.parametrize("place", PLACES, ids=lambda one: one.__name__)
 @places
 @pytest.mark.parametrize("words", GONE)
 def test_words_of_a_mailbox_or_domain_that_is_not_there_are_seen_everywhere(
-    words: str, place: Callable[[str, str, str], str]
+    words: str, position: Callable[[str, str, str], str]
 ) -> None:
     for status in ("5.0.0", "5.5.0"):
-        raw = place(words, status, OPPOSITE[Kind.HARD]).encode()
-        assert read(raw).kind is Kind.HARD
+        raw = position(words, status, OPPOSITE[MessageKind.HARD]).encode()
+        assert read(raw).kind is MessageKind.HARD
 
 
 @places
 @pytest.mark.parametrize("words", NOT_GONE)
 def test_words_of_anything_else_outrank_a_status_that_a_relay_made_up(
-    words: str, place: Callable[[str, str, str], str]
+    words: str, position: Callable[[str, str, str], str]
 ) -> None:
     for status in ("5.1.1", "5.1.3", "5.0.0"):
-        raw = place(words, status, OPPOSITE[Kind.SOFT]).encode()
-        assert read(raw).kind is Kind.SOFT
+        raw = position(words, status, OPPOSITE[MessageKind.SOFT]).encode()
+        assert read(raw).kind is MessageKind.SOFT
 
 
 @pytest.mark.parametrize("place", [as_report, folded_over_lines, in_capitals])
 @pytest.mark.parametrize("words", ["", "550", "550 sorry", "550 5.0.0 Sorry."])
 def test_a_status_counts_where_there_are_no_words(
-    words: str, place: Callable[[str, str, str], str]
+    words: str, position: Callable[[str, str, str], str]
 ) -> None:
-    assert read(place(words, "5.1.1", "").encode()).kind is Kind.HARD
-    assert read(place(words, "5.0.0", "").encode()).kind is Kind.SOFT
+    assert read(position(words, "5.1.1", "").encode()).kind is MessageKind.HARD
+    assert read(position(words, "5.0.0", "").encode()).kind is MessageKind.SOFT
 
 
 # --- Where a refusal came, and of whom.
@@ -299,15 +299,15 @@ def test_a_status_counts_where_there_are_no_words(
 @pytest.mark.parametrize(
     ("step", "kind"),
     [
-        ("(in reply to RCPT TO command)", Kind.HARD),
-        ("(in reply to MAIL FROM command)", Kind.SOFT),
-        ("(in reply to EHLO command)", Kind.SOFT),
-        ("(in reply to end of DATA command)", Kind.SOFT),
-        ("(in reply to DATA command)", Kind.SOFT),
+        ("(in reply to RCPT TO command)", MessageKind.HARD),
+        ("(in reply to MAIL FROM command)", MessageKind.SOFT),
+        ("(in reply to EHLO command)", MessageKind.SOFT),
+        ("(in reply to end of DATA command)", MessageKind.SOFT),
+        ("(in reply to DATA command)", MessageKind.SOFT),
     ],
 )
 def test_who_refuses_another_step_than_the_recipient_says_nothing_of_a_mailbox(
-    step: str, kind: Kind
+    step: str, kind: MessageKind
 ) -> None:
     words = "550 User unknown"
     text = f"<jan@example.net>: host mx.example.net[192.0.2.1] said: {words} {step}"
@@ -319,7 +319,7 @@ def test_who_refuses_another_step_than_the_recipient_says_nothing_of_a_mailbox(
 
 def test_outlook_says_of_a_mail_that_it_took_nothing_of_its_recipient() -> None:
     words = "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302)"
-    for step, kind in (("RCPT TO", Kind.HARD), ("end of DATA", Kind.SOFT)):
+    for step, kind in (("RCPT TO", MessageKind.HARD), ("end of DATA", MessageKind.SOFT)):
         text = f"<jan@example.net>: host mx said: {words} (in reply to {step} command)"
         diagnostic = f"\nDiagnostic-Code: smtp; {words}"
         raw = REPORT.format(text=text, status="5.5.0", diagnostic=diagnostic, copy="")
@@ -341,7 +341,7 @@ def test_outlook_says_of_a_mail_that_it_took_nothing_of_its_recipient() -> None:
     ],
 )
 def test_exim_and_qmail_name_the_step_in_their_own_words(words: str, kind: int) -> None:
-    expected = Kind.HARD if kind else Kind.SOFT
+    expected = MessageKind.HARD if kind else MessageKind.SOFT
     assert read(by_exim(words, "", "").encode()).kind is expected
     assert read(above_a_copy_without_a_mark(words, "", "").encode()).kind is expected
 
@@ -365,23 +365,23 @@ DOMAIN_NOT_THERE = [
 @pytest.mark.parametrize(
     ("words", "kind"),
     [
-        ("Name service error for name=example.net type=MX: Host not found", Kind.HARD),
-        ("Name service error for name=EXAMPLE.NET. type=AAAA: Host not found", Kind.HARD),
+        ("Name service error for name=example.net type=MX: Host not found", MessageKind.HARD),
+        ("Name service error for name=EXAMPLE.NET. type=AAAA: Host not found", MessageKind.HARD),
         # A smarthost that does not exist, or a host that the domain's MX names.
-        ("Name service error for name=smarthost.example type=A: Host not found", Kind.SOFT),
-        ("Name service error for name=mx.example.net type=A: Host not found", Kind.SOFT),
-        ("DNS lookup failure: host smarthost.example.org not found", Kind.SOFT),
-        ("DNS lookup failure: host example.net not found", Kind.HARD),
-        ("Sorry, I couldn't find any host named relay.example. (#5.1.2)", Kind.SOFT),
-        ("Name service error for domain example.net: Host not found, try again", Kind.SOFT),
+        ("Name service error for name=smarthost.example type=A: Host not found", MessageKind.SOFT),
+        ("Name service error for name=mx.example.net type=A: Host not found", MessageKind.SOFT),
+        ("DNS lookup failure: host smarthost.example.org not found", MessageKind.SOFT),
+        ("DNS lookup failure: host example.net not found", MessageKind.HARD),
+        ("Sorry, I couldn't find any host named relay.example. (#5.1.2)", MessageKind.SOFT),
+        ("Name service error for domain example.net: Host not found, try again", MessageKind.SOFT),
         # The sender's domain; Courier gives no other code for it than for the recipient's.
-        *((words.format("example.org"), Kind.SOFT) for words in DOMAIN_NOT_THERE),
-        ("550 domain of nieuws@example.org does not exist", Kind.SOFT),
-        *((words.format("example.net"), Kind.HARD) for words in DOMAIN_NOT_THERE),
+        *((words.format("example.org"), MessageKind.SOFT) for words in DOMAIN_NOT_THERE),
+        ("550 domain of nieuws@example.org does not exist", MessageKind.SOFT),
+        *((words.format("example.net"), MessageKind.HARD) for words in DOMAIN_NOT_THERE),
     ],
 )
 def test_a_host_that_is_not_found_counts_only_if_it_is_the_addresss_domain(
-    words: str, kind: Kind
+    words: str, kind: MessageKind
 ) -> None:
     local = as_report(f"Host or domain name not found. {words}", "5.4.4", "")
     assert read(local.replace("smtp;", "X-Postfix;").encode()).kind is kind
@@ -392,7 +392,7 @@ def test_a_host_that_is_not_found_counts_only_if_it_is_the_addresss_domain(
 def test_a_domain_that_gmail_does_not_find_for_now_removes_nobody(answer: str) -> None:
     """Its status says so (4.0.0), though it tries no more."""
     words = f"DNS Error: DNS type 'mx' lookup of example.net responded with code {answer}"
-    assert read(as_report(words, "4.0.0", "").encode()).kind is Kind.SOFT
+    assert read(as_report(words, "4.0.0", "").encode()).kind is MessageKind.SOFT
 
 
 # --- Somebody unknown behind a code for now, for as long as the relay tried.
@@ -437,16 +437,16 @@ def given_up(
     ],
 )
 def test_who_was_unknown_at_every_try_for_days_is_gone(words: str, status: str) -> None:
-    assert read(given_up(words, status=status)).kind is Kind.HARD
+    assert read(given_up(words, status=status)).kind is MessageKind.HARD
     text = f"<jan@example.net>: host mx.example.net[192.0.2.1] said: {words}"
-    assert read(given_up(words, status=status, text=text)).kind is Kind.HARD
-    assert read(given_up("", status=status, text=text)).kind is Kind.HARD
+    assert read(given_up(words, status=status, text=text)).kind is MessageKind.HARD
+    assert read(given_up("", status=status, text=text)).kind is MessageKind.HARD
 
 
 def test_sendmail_gives_up_with_the_reply_that_it_heard_last() -> None:
     text = TRANSCRIPT.format(replies="<<< 450 4.1.1 User unknown").replace("permanent fatal ", "")
     found = read(given_up("450 4.1.1 User unknown", status="4.4.7", text=text))
-    assert (found.kind, found.status) == (Kind.HARD, "4.1.1")
+    assert (found.kind, found.status) == (MessageKind.HARD, "4.1.1")
 
 
 @pytest.mark.parametrize(
@@ -482,27 +482,27 @@ def test_sendmail_gives_up_with_the_reply_that_it_heard_last() -> None:
 )
 def test_what_a_code_for_now_says_otherwise_is_soft_for_ever(words: str) -> None:
     for status in ("4.1.1", "4.4.7", "4.0.0"):
-        assert read(given_up(words, status=status)).kind is Kind.SOFT
+        assert read(given_up(words, status=status)).kind is MessageKind.SOFT
 
 
 @pytest.mark.parametrize("action", ["delayed", "relayed", "expanded", ""])
 def test_a_relay_that_goes_on_trying_removes_nobody(action: str) -> None:
-    assert read(given_up(action=action)).kind is not Kind.HARD
+    assert read(given_up(action=action)).kind is not MessageKind.HARD
 
 
 @pytest.mark.parametrize(
     ("last", "kind"),
     [
-        ("Mon, 2 Mar 2026 10:00:00 +0100", Kind.SOFT),
+        ("Mon, 2 Mar 2026 10:00:00 +0100", MessageKind.SOFT),
         # A weekend.
-        ("Thu, 5 Mar 2026 09:59:59 +0100", Kind.SOFT),
-        ("Thu, 5 Mar 2026 10:00:00 +0100", Kind.HARD),
-        ("Thu, 5 Mar 2026 09:00:00 -0000", Kind.SOFT),
-        ("yesterday", Kind.SOFT),
-        ("Sun, 1 Mar 2026 10:00:00 +0100", Kind.SOFT),
+        ("Thu, 5 Mar 2026 09:59:59 +0100", MessageKind.SOFT),
+        ("Thu, 5 Mar 2026 10:00:00 +0100", MessageKind.HARD),
+        ("Thu, 5 Mar 2026 09:00:00 -0000", MessageKind.SOFT),
+        ("yesterday", MessageKind.SOFT),
+        ("Sun, 1 Mar 2026 10:00:00 +0100", MessageKind.SOFT),
     ],
 )
-def test_less_than_three_days_of_a_code_for_now_prove_nothing(last: str, kind: Kind) -> None:
+def test_less_than_three_days_of_a_code_for_now_prove_nothing(last: str, kind: MessageKind) -> None:
     assert read(given_up(last=last)).kind is kind
     assert read(given_up(written=last)).kind is kind
     # When it was last tried counts, and not when that was written.
@@ -511,13 +511,13 @@ def test_less_than_three_days_of_a_code_for_now_prove_nothing(last: str, kind: K
 
 @pytest.mark.parametrize("arrived", ["", "\nArrival-Date: on Monday", f"\nArrived: {ARRIVED}"])
 def test_a_report_that_does_not_say_since_when_it_tried_removes_nobody(arrived: str) -> None:
-    assert read(given_up(arrived=arrived)).kind is Kind.SOFT
+    assert read(given_up(arrived=arrived)).kind is MessageKind.SOFT
 
 
 @pytest.mark.parametrize("step", ["EHLO", "MAIL FROM", "end of DATA"])
 def test_days_of_a_refusal_at_another_step_say_nothing_of_a_recipient(step: str) -> None:
     text = f"<jan@example.net>: host mx said: {UNKNOWN_FOR_NOW} (in reply to {step} command)"
-    assert read(given_up(text=text)).kind is Kind.SOFT
+    assert read(given_up(text=text)).kind is MessageKind.SOFT
 
 
 TRANSCRIPT = """The original message was received at Mon, 2 Mar 2026 10:00:00 +0100
@@ -536,18 +536,18 @@ TRANSCRIPT = """The original message was received at Mon, 2 Mar 2026 10:00:00 +0
 @pytest.mark.parametrize(
     ("replies", "kind"),
     [
-        ("<<< 550 5.1.1 User unknown", Kind.HARD),
-        ("<<< 550 5.1.1 User unknown\n<<< 503 5.0.0 Need RCPT (recipient)", Kind.HARD),
-        ("<<< 550 5.1.1 User unknown\n<<< 554 5.5.1 Error: no valid recipients", Kind.HARD),
-        ("<<< 550-5.1.1 The account does\n<<< 550 5.1.1 not exist", Kind.HARD),
-        ("<<< 550 Message rejected, listed at bl.example", Kind.SOFT),
-        ("<<< 550 Denied", Kind.SOFT),
-        ("<<< 550 User unknown\n<<< 550 Denied", Kind.SOFT),
-        ("<<< 550-5.1.1 Sorry,\n<<< 550 5.1.1 your mail is spam", Kind.SOFT),
-        ("<<< 421 closing", Kind.SOFT),
+        ("<<< 550 5.1.1 User unknown", MessageKind.HARD),
+        ("<<< 550 5.1.1 User unknown\n<<< 503 5.0.0 Need RCPT (recipient)", MessageKind.HARD),
+        ("<<< 550 5.1.1 User unknown\n<<< 554 5.5.1 Error: no valid recipients", MessageKind.HARD),
+        ("<<< 550-5.1.1 The account does\n<<< 550 5.1.1 not exist", MessageKind.HARD),
+        ("<<< 550 Message rejected, listed at bl.example", MessageKind.SOFT),
+        ("<<< 550 Denied", MessageKind.SOFT),
+        ("<<< 550 User unknown\n<<< 550 Denied", MessageKind.SOFT),
+        ("<<< 550-5.1.1 Sorry,\n<<< 550 5.1.1 your mail is spam", MessageKind.SOFT),
+        ("<<< 421 closing", MessageKind.SOFT),
     ],
 )
-def test_what_sendmail_heard_outranks_what_it_makes_of_it(replies: str, kind: Kind) -> None:
+def test_what_sendmail_heard_outranks_what_it_makes_of_it(replies: str, kind: MessageKind) -> None:
     text = TRANSCRIPT.format(replies=replies)
     head = "From: MAILER-DAEMON@mail.example.org\nSubject: Returned mail: User unknown\n\n"
     assert read(f"{head}{text}".encode()).kind is kind
@@ -558,12 +558,14 @@ def test_what_sendmail_heard_outranks_what_it_makes_of_it(replies: str, kind: Ki
 @pytest.mark.parametrize(
     ("replies", "kind"),
     [
-        ("<<< 550 User unknown\n<<< 503 5.0.0 Need RCPT (recipient)", Kind.HARD),
-        ("<<< 550-User unknown,\n<<< 550 your mail is spam", Kind.SOFT),
-        ("<<< 550-Message rejected,\n<<< 550 listed at bl.example", Kind.SOFT),
+        ("<<< 550 User unknown\n<<< 503 5.0.0 Need RCPT (recipient)", MessageKind.HARD),
+        ("<<< 550-User unknown,\n<<< 550 your mail is spam", MessageKind.SOFT),
+        ("<<< 550-Message rejected,\n<<< 550 listed at bl.example", MessageKind.SOFT),
     ],
 )
-def test_of_a_longer_reply_a_report_gives_a_line_and_the_text_all(replies: str, kind: Kind) -> None:
+def test_of_a_longer_reply_a_report_gives_a_line_and_the_text_all(
+    replies: str, kind: MessageKind
+) -> None:
     text = TRANSCRIPT.format(replies=replies)
     diagnostic = f"\nDiagnostic-Code: SMTP; {replies.splitlines()[0].removeprefix('<<< ')}"
     raw = REPORT.format(text=text, status="5.1.1", diagnostic=diagnostic, copy="")
@@ -574,7 +576,7 @@ def test_another_host_that_was_busy_before_says_nothing_of_the_mailbox() -> None
     text = TRANSCRIPT.format(replies="<<< 450 busy\n<<< 550 User unknown")
     diagnostic = "\nDiagnostic-Code: SMTP; 550 User unknown"
     raw = REPORT.format(text=text, status="5.1.1", diagnostic=diagnostic, copy="")
-    assert read(raw.encode()).kind is Kind.HARD
+    assert read(raw.encode()).kind is MessageKind.HARD
 
 
 @pytest.mark.parametrize(
@@ -587,7 +589,7 @@ def test_another_host_that_was_busy_before_says_nothing_of_the_mailbox() -> None
 def test_a_reason_that_stands_elsewhere_in_a_report_is_heard(status: str, text: str) -> None:
     diagnostic = "\nDiagnostic-Code: smtp; 550 User unknown"
     raw = REPORT.format(text=text, status=status, diagnostic=diagnostic, copy="")
-    assert read(raw.encode()).kind is Kind.SOFT
+    assert read(raw.encode()).kind is MessageKind.SOFT
 
 
 @pytest.mark.parametrize(
@@ -597,40 +599,43 @@ def test_a_report_without_words_is_judged_by_the_whole_text(text: str) -> None:
     named = "<jan@example.net>: 550 user unknown"
     for status in ("5.0.0", "5.1.1"):
         raw = REPORT.format(text=f"{text}\n\n{named}", status=status, diagnostic="", copy="")
-        assert read(raw.encode()).kind is Kind.SOFT
+        assert read(raw.encode()).kind is MessageKind.SOFT
 
 
 def test_the_comment_on_a_status_is_read_where_there_are_no_other_words() -> None:
     status = "5.4.4 (Illegal host/domain name found)"
     raw = REPORT.format(text="", status=status, diagnostic="", copy="")
-    assert read(raw.encode()).kind is Kind.HARD
+    assert read(raw.encode()).kind is MessageKind.HARD
 
 
 def test_a_bounce_whose_parts_cannot_be_told_from_each_other_is_read_as_a_text() -> None:
     raw = as_report("550 5.1.1 User unknown", "5.1.1", "").replace("boundary=b", "boundary=other")
-    assert read(raw.encode()).kind is Kind.HARD
+    assert read(raw.encode()).kind is MessageKind.HARD
 
 
 @pytest.mark.parametrize("field", ["To", "Delivered-To"])
 @pytest.mark.parametrize("place", [as_report, without_type, in_capitals])
 def test_who_does_not_know_the_sender_says_nothing_of_the_recipient(
-    place: Callable[[str, str, str], str], field: str
+    position: Callable[[str, str, str], str], field: str
 ) -> None:
     words = "550 5.1.1 <{}>: User unknown"
-    for name, kind in (("praktijk@example.org", Kind.SOFT), ("jan@example.net", Kind.HARD)):
-        raw = place(words.format(name), "5.1.1", "")
+    for name, kind in (
+        ("praktijk@example.org", MessageKind.SOFT),
+        ("jan@example.net", MessageKind.HARD),
+    ):
+        raw = position(words.format(name), "5.1.1", "")
         assert read(f"{field}: <praktijk@example.org>\n{raw}".encode()).kind is kind
 
 
 def test_a_bounce_without_a_text_says_only_that_it_failed() -> None:
     head = "From: MAILER-DAEMON@a.example\nSubject: failure notice\nContent-Type: text/html"
-    assert read(f"{head}\n\n<p>550 5.1.1 user unknown".encode()).kind is Kind.SOFT
+    assert read(f"{head}\n\n<p>550 5.1.1 user unknown".encode()).kind is MessageKind.SOFT
 
 
 @pytest.mark.parametrize("code", ["421", "521", "530", "535"])
 def test_a_code_of_the_server_itself_says_nothing_of_a_mailbox(code: str) -> None:
     raw = as_report(f"{code} 5.1.1 User unknown", "5.1.1", "")
-    assert read(raw.encode()).kind is Kind.SOFT
+    assert read(raw.encode()).kind is MessageKind.SOFT
 
 
 # --- What somebody wrote in the mail that came back.
@@ -639,7 +644,8 @@ WITHOUT_COPY = {"gateway_no_such_user"}
 BOUNCES = [
     name
     for name in NAMES
-    if read(returned(name)).kind in {Kind.HARD, Kind.SOFT} and name not in WITHOUT_COPY
+    if read(returned(name)).kind in {MessageKind.HARD, MessageKind.SOFT}
+    and name not in WITHOUT_COPY
 ]
 lines = st.lists(st.sampled_from([*GONE, *NOT_GONE, "<jan@example.net>:", "", "<<< 550 no"]))
 
@@ -661,7 +667,7 @@ def test_words_of_anything_else_outrank_words_of_nobody_beside_them(
 ) -> None:
     said = words + "".join(between)
     for text in (said, said.swapcase(), said.title()):
-        assert read(as_report(text.strip(), "5.1.1", "").encode()).kind is Kind.SOFT
+        assert read(as_report(text.strip(), "5.1.1", "").encode()).kind is MessageKind.SOFT
 
 
 # --- Copies that were passed on: whoever was written to has got the mail.
@@ -680,11 +686,11 @@ ELSEWHERE = "p@example.com"
 )
 @pytest.mark.parametrize("place", [as_report, without_type, by_exim, in_the_text_alone])
 def test_words_that_name_another_address_are_about_a_copy(
-    place: Callable[[str, str, str], str], words: str
+    position: Callable[[str, str, str], str], words: str
 ) -> None:
-    assert read(place(words, "5.1.1", "").encode()).kind is Kind.SOFT
+    assert read(position(words, "5.1.1", "").encode()).kind is MessageKind.SOFT
     about_them = words.replace(ELSEWHERE, "JAN@example.net")
-    assert read(place(about_them, "5.1.1", "").encode()).kind is Kind.HARD
+    assert read(position(about_them, "5.1.1", "").encode()).kind is MessageKind.HARD
 
 
 @pytest.mark.parametrize(
@@ -703,9 +709,9 @@ def test_words_that_name_another_address_are_about_a_copy(
 )
 def test_a_text_that_tells_of_a_copy_passed_on_removes_nobody(text: str) -> None:
     head = "From: MAILER-DAEMON@mail.example.org\nReturn-Path: <>\nSubject: Undeliverable: news\n\n"
-    assert read(f"{head}{text}\n".encode()).kind is Kind.SOFT
+    assert read(f"{head}{text}\n".encode()).kind is MessageKind.SOFT
     alone = text.replace("p@example.com", "jan@example.net")
-    assert read(f"{head}{alone}\n".encode()).kind is Kind.HARD
+    assert read(f"{head}{alone}\n".encode()).kind is MessageKind.HARD
 
 
 @pytest.mark.parametrize(
@@ -717,46 +723,48 @@ def test_a_text_that_tells_of_a_copy_passed_on_removes_nobody(text: str) -> None
 )
 def test_where_a_report_has_no_words_its_text_may_tell_of_a_copy(text: str) -> None:
     raw = REPORT.format(text=text, status="5.1.1", diagnostic="", copy="")
-    assert read(raw.encode()).kind is Kind.SOFT
+    assert read(raw.encode()).kind is MessageKind.SOFT
     alone = raw.replace("p@example.com", "jan@example.net")
-    assert read(alone.encode()).kind is Kind.HARD
+    assert read(alone.encode()).kind is MessageKind.HARD
 
 
 def test_each_of_several_that_is_gone_by_a_line_of_its_own_is_gone() -> None:
     head = "From: MAILER-DAEMON@mail.example.org\nReturn-Path: <>\nSubject: Returned mail\n\n"
     line = "554 <{}>... 550 Host unknown (Authoritative answer from name server)\n"
     text = line.format("jan@example.net") + line.format("p@example.com")
-    assert read(f"{head}{text}".encode()).kind is Kind.HARD
+    assert read(f"{head}{text}".encode()).kind is MessageKind.HARD
 
 
 @pytest.mark.parametrize(
     ("transcript", "kind"),
     [
         # The mail itself was refused.
-        ("<<< 550 : User unknown\n554 5.0.0 Service unavailable", Kind.SOFT),
-        ("<<< 550 Unknown user jan@example.net\n554 Service unavailable", Kind.SOFT),
+        ("<<< 550 : User unknown\n554 5.0.0 Service unavailable", MessageKind.SOFT),
+        ("<<< 550 Unknown user jan@example.net\n554 Service unavailable", MessageKind.SOFT),
         # The recipient was; DATA was on its way already.
         (
             (
                 "<<< 550 : User unknown\n550 5.1.1 <jan@example.net>... User unknown\n"
                 "<<< 503 5.0.0 Need RCPT (recipient)"
             ),
-            Kind.HARD,
+            MessageKind.HARD,
         ),
         (
             "<<< 550 : User unknown\n554 5.0.0 Service unavailable\n<<< 503 5.0.0 Need RCPT",
-            Kind.HARD,
+            MessageKind.HARD,
         ),
         (
             (
                 "<<< 554 dd This user doesn't have a yahoo.com account (jan@example.net)\n"
                 "554 5.0.0 Service unavailable"
             ),
-            Kind.HARD,
+            MessageKind.HARD,
         ),
     ],
 )
-def test_sendmail_shows_at_which_step_somebody_was_unknown(transcript: str, kind: Kind) -> None:
+def test_sendmail_shows_at_which_step_somebody_was_unknown(
+    transcript: str, kind: MessageKind
+) -> None:
     words = re.sub("^<<< ", "", transcript.split("\n", maxsplit=1)[0])
     text = (
         "   ----- The following addresses had permanent fatal errors -----\n<jan@example.net>\n"
@@ -776,4 +784,4 @@ def test_a_host_alone_is_nobodys_name() -> None:
         copy="",
     )
     found = read(raw.replace("rfc822; jan@example.net", "rfc822; @mx.example.org").encode())
-    assert (found.kind, found.failed) == (Kind.HARD, ())
+    assert (found.kind, found.failed) == (MessageKind.HARD, ())

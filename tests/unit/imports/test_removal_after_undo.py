@@ -16,6 +16,7 @@ from repermit.answers import link_target, record_answer
 from repermit.backups import backup, restore
 from repermit.bounces import record_bounce
 from repermit.bounces.bounce_results import Effect
+from repermit.bounces.interpret_message import read
 from repermit.contacts import admin_requests
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
@@ -202,7 +203,7 @@ def test_a_complaint_holds(
 ) -> None:
     campaign = make_campaign(database, news, state=CampaignState.CLOSED)
     complaint = returned_for("arf_abuse", make_mail(database, campaign, anna))
-    taken = [record_bounce.take(database, complaint, settings=SETTINGS, now=SOON) for _ in range(2)]
+    taken = [record_bounce.record_message(database, read(complaint), settings=SETTINGS, now=SOON) for _ in range(2)]
     assert [one.effect for one in taken] == [Effect.REMOVED, Effect.KNOWN]
     assert told()["was_removed_for"] == Reason.REQUEST
     stays_off(database, news, tmp_path, anna, Reason.COMPLAINT)
@@ -212,8 +213,8 @@ def test_a_no_by_mail_waits_for_the_admin(
     database: Database, news: MailingList, anna: Contact
 ) -> None:
     ask = make_mail(database, make_campaign(database, news, state=CampaignState.CLOSED), anna)
-    taken = record_bounce.take(
-        database, reply_to(ask, "Nee", sender=ANNA), settings=SETTINGS, now=SOON
+    taken = record_bounce.record_message(
+        database, read(reply_to(ask, "Nee", sender=ANNA)), settings=SETTINGS, now=SOON
     )
     assert taken.effect is Effect.WAITING
     say_no(database, anna, arrived=LATER)
