@@ -1,4 +1,4 @@
-"""Reading journals: who has left, by all that is known, since a backup was made."""
+"""Reading the suppression journals: who has left since a backup was made."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from repermit.db.models.base import read_moment
 from repermit.errors import Refused
 
 
-class Whose(NamedTuple):
+class ListAddress(NamedTuple):
     """An address on a list, as a journal names it."""
 
     list: str
     fingerprint: str
 
 
-class Mover(NamedTuple):
+class ListPerson(NamedTuple):
     """A person on a list, as a journal names them."""
 
     list: str
@@ -28,7 +28,7 @@ class Mover(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Left:
+class Departure:
     """Somebody who was suppressed, when and why; `subject` is as in the evidence of then.
 
     `is_later` says that this came after the backup for certain, by the line that it left in the
@@ -44,32 +44,37 @@ class Left:
 
 
 @dataclass
-class Heard:
-    """What journals say: who has left and not come back, and whose data were erased, by subject.
+class JournalContents:
+    """What the journals say of the time since the backup.
 
-    `moves` are by which address somebody moved last, whatever became of it: it may be another's
-    since. And which sign-ups were deleted at somebody's request, and when campaigns were launched,
-    by their list. `is_of_backup` says that one of them was there when the backup was made, as far
-    as can be told: it has the backup's mark or, of a backup without one, anything to say at all.
+    - `left`: who was suppressed last, when and why.
+    - `moves`: the address that each person moved away from last, which may be another's since.
+    - `erased`: the subjects whose data were erased.
+    - `lifted`: until when suppressions were lifted.
+    - `sign_ups`: the sign-ups that were deleted at somebody's request.
+    - `launched`: when campaigns were launched, by list.
+    - `unreadable`: how many lines were cut off.
+    - `is_of_backup`: whether one of the journals has the backup's mark, or for a backup without
+      one, any line at all.
     """
 
-    left: dict[Whose, Left] = field(default_factory=dict)
-    moves: dict[Mover, tuple[str, Left]] = field(default_factory=dict)
-    erased: dict[Whose, str] = field(default_factory=dict)
-    lifted: dict[Whose, datetime] = field(default_factory=dict)
+    left: dict[ListAddress, Departure] = field(default_factory=dict)
+    moves: dict[ListPerson, tuple[str, Departure]] = field(default_factory=dict)
+    erased: dict[ListAddress, str] = field(default_factory=dict)
+    lifted: dict[ListAddress, datetime] = field(default_factory=dict)
     sign_ups: set[str] = field(default_factory=set)
     launched: dict[str, set[datetime]] = field(default_factory=dict)
     unreadable: int = 0
     is_of_backup: bool = False
 
-    def add(self, other: Heard) -> None:
-        """Take in what another machine's journal says."""
-        for whose, one in other.left.items():
-            self.note_left(whose, one)
-        for mover, (fingerprint, one) in other.moves.items():
-            self.note_move(Whose(mover.list, fingerprint), one)
-        for whose, until in other.lifted.items():
-            self.note_lifted(whose, until)
+    def add(self, other: JournalContents) -> None:
+        """Merge what another machine's journal says."""
+        for address, one in other.left.items():
+            self.add_departure(address, one)
+        for person, (fingerprint, one) in other.moves.items():
+            self.add_move(ListAddress(person.list, fingerprint), one)
+        for address, until in other.lifted.items():
+            self.add_lifted(address, until)
         for slug, moments in other.launched.items():
             self.launched.setdefault(slug, set()).update(moments)
         self.erased |= other.erased
@@ -77,90 +82,90 @@ class Heard:
         self.unreadable += other.unreadable
         self.is_of_backup |= other.is_of_backup
 
-    def note_left(self, whose: Whose, one: Left) -> None:
-        """Note a suppression; the latest one counts."""
-        before = self.left.get(whose)
+    def add_departure(self, address: ListAddress, one: Departure) -> None:
+        """Add a suppression; the latest one counts."""
+        before = self.left.get(address)
         if before is None or before.at <= one.at:
-            self.left[whose] = one
+            self.left[address] = one
 
-    def note_move(self, whose: Whose, one: Left) -> None:
-        """Note that somebody moved away from an address; their latest move counts."""
-        mover = Mover(whose.list, one.subject)
-        if mover not in self.moves or self.moves[mover][1].at <= one.at:
-            self.moves[mover] = (whose.fingerprint, one)
+    def add_move(self, address: ListAddress, one: Departure) -> None:
+        """Add a move away from an address; the person's latest move counts."""
+        person = ListPerson(address.list, one.subject)
+        if person not in self.moves or self.moves[person][1].at <= one.at:
+            self.moves[person] = (address.fingerprint, one)
 
-    def note_lifted(self, whose: Whose, until: datetime) -> None:
-        """Note that the suppression of that moment was lifted, and what was before it."""
-        self.lifted[whose] = max(until, self.lifted.get(whose, until))
+    def add_lifted(self, address: ListAddress, until: datetime) -> None:
+        """Add that the suppressions up to that moment were lifted."""
+        self.lifted[address] = max(until, self.lifted.get(address, until))
 
-    def settle(self) -> Heard:
-        """Leave out whose last suppression was lifted.
+    def without_lifted(self) -> JournalContents:
+        """Return the contents without those whose last suppression was lifted.
 
         By the moment at which that very suppression was made, not by the order of the lines: a No
         that came while a Yes was being written may stand before it, or in another machine's file.
         """
         kept = {
-            whose: one
-            for whose, one in self.left.items()
-            if whose not in self.lifted or self.lifted[whose] < one.at
+            address: one
+            for address, one in self.left.items()
+            if address not in self.lifted or self.lifted[address] < one.at
         }
         return replace(self, left=kept, lifted={})
 
     @property
     def lists(self) -> set[str]:
-        """Return which lists there is anything to say of."""
-        return {whose.list for whose in (*self.left, *self.erased)} | set(self.launched)
+        """Return the lists that the journals name."""
+        return {address.list for address in (*self.left, *self.erased)} | set(self.launched)
 
 
-def hear(paths: Sequence[Path], *, mark: str, key_check: str) -> Heard:
+def read_journals(paths: Sequence[Path], *, mark: str, key_check: str) -> JournalContents:
     """Read journals; `mark` is what the backup left in the one of the machine it was made on.
 
     Behind that line stands what the backup does not know, and only that counts. A journal without
     it, of another machine, counts whole. Raises Refused for what is no journal, and for one whose
     fingerprints were made with another key.
     """
-    heard = Heard()
+    journal = JournalContents()
     for path in paths:
-        heard.add(_hear(path, mark, key_check))
-    return heard.settle()
+        journal.add(_read_journal(path, mark, key_check))
+    return journal.without_lifted()
 
 
-def _hear(path: Path, mark: str, key_check: str) -> Heard:
-    heard, is_later = Heard(), False
+def _read_journal(path: Path, mark: str, key_check: str) -> JournalContents:
+    journal, is_later = JournalContents(), False
     for line in _lines(path, key_check):
         if line is None:
-            heard.unreadable += 1
+            journal.unreadable += 1
         elif line["do"] == "backup":
             if mark and line["mark"] == mark:
-                heard, is_later = Heard(is_of_backup=True), True
+                journal, is_later = JournalContents(is_of_backup=True), True
         elif line["do"] == "launch":
-            heard.launched.setdefault(line["list"], set()).add(read_moment(line["at"]))
+            journal.launched.setdefault(line["list"], set()).add(read_moment(line["at"]))
         elif line["do"] == "forget":
-            heard.sign_ups.add(line["sign_up"])
+            journal.sign_ups.add(line["sign_up"])
         elif line["do"] not in {"key", "kept"}:
-            _note(heard, line, is_later=is_later)
+            _add_line(journal, line, is_later=is_later)
         if not mark and line and line["do"] != "key":
-            heard.is_of_backup = True
-    return heard
+            journal.is_of_backup = True
+    return journal
 
 
-def _note(heard: Heard, line: dict[str, Any], *, is_later: bool) -> None:
-    whose = Whose(line["list"], line["fingerprint"])
+def _add_line(journal: JournalContents, line: dict[str, Any], *, is_later: bool) -> None:
+    address = ListAddress(line["list"], line["fingerprint"])
     if line["do"] == "lift":
-        heard.note_lifted(whose, read_moment(line["until"]))
+        journal.add_lifted(address, read_moment(line["until"]))
     elif line["do"] == "erase":
-        heard.erased[whose] = line["subject"]
+        journal.erased[address] = line["subject"]
     else:
-        left = Left(
+        left = Departure(
             at=read_moment(line["at"]),
             subject=line["subject"],
             reason=line["reason"],
             is_later=is_later,
             has_moved=line.get("by") == "move",
         )
-        heard.note_left(whose, left)
+        journal.add_departure(address, left)
         if left.has_moved:
-            heard.note_move(whose, left)
+            journal.add_move(address, left)
 
 
 def _lines(path: Path, key_check: str) -> Iterator[dict[str, Any] | None]:

@@ -1,9 +1,9 @@
-"""Bringing to a restored database who has left since its backup was made."""
+"""Replaying the journals on a restored database: who has left since the backup was made."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress as without
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +11,7 @@ from operator import itemgetter
 from typing import Any
 
 from repermit import email_address
-from repermit.backups.backup import MovedAway, Replayed
-from repermit.backups.journal_reader import Heard, Left
+from repermit.backups.journal_reader import Departure, JournalContents
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import chunks, iter_pages, literal
@@ -30,7 +29,35 @@ _CHUNK = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class _List:
+class MovedContact:
+    """A contact whose address has changed since the backup: its list, and the former address."""
+
+    list: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayResult:
+    """What the journals brought to a restored database.
+
+    - `removed`: how many contacts were removed again, by reason.
+    - `moved`: contacts that were removed under an address that they have corrected since.
+    - `suppressed`: how many addresses of no contact were suppressed again.
+    - `erased`: how many people's data were deleted again.
+    - `remade`: the lists that the backup does not know.
+    - `unreadable`: how many lines were cut off.
+    """
+
+    removed: Mapping[Reason, int]
+    moved: tuple[MovedContact, ...]
+    suppressed: int
+    erased: int
+    remade: tuple[str, ...]
+    unreadable: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ListReplay:
     """Who has left one list, and who was erased there, by fingerprint and by subject.
 
     By both, since an address may have been corrected after the backup was made. That it was, is
@@ -39,15 +66,15 @@ class _List:
     """
 
     mailing_list: MailingList
-    left: dict[str, Left]
-    left_subjects: dict[str, Left]
-    moves: dict[str, tuple[str, Left]]
+    left: dict[str, Departure]
+    left_subjects: dict[str, Departure]
+    moves: dict[str, tuple[str, Departure]]
     erased: set[str]
     at: datetime
     actor: str
     key: bytes
 
-    def left_of(self, contact: Contact, fingerprint: str) -> Left | None:
+    def left_of(self, contact: Contact, fingerprint: str) -> Departure | None:
         """Return what the journal says of a contact, if it has left the list, or its address."""
         here = self.left.get(fingerprint)
         away_from, move = self.moves.get(contact.subject, ("", None))
@@ -59,7 +86,7 @@ class _List:
         return here
 
 
-def replay(heard: Heard, *, key: bytes, now: datetime, actor: str) -> Replayed:
+def replay(journal: JournalContents, *, key: bytes, now: datetime, actor: str) -> ReplayResult:
     """Take off who has left, suppress the others of whom the journals speak, erase anew.
 
     In the caller's transaction. Nobody is put back on a list: a Yes that was given since is lost
@@ -67,38 +94,38 @@ def replay(heard: Heard, *, key: bytes, now: datetime, actor: str) -> Replayed:
     off the list with the former one, to which nothing may go, and is told of. A list that the
     database does not know is made anew, without anything but who is not to be asked on it.
     """
-    remade = _remake_lists(heard, now=now, actor=actor)
+    remade = _remake_lists(journal, now=now, actor=actor)
     removed: Counter[Reason] = Counter()
-    moved: list[MovedAway] = []
+    moved: list[MovedContact] = []
     suppressed = erased = 0
     for mailing_list in list(MailingList.select()):
-        one = _of_list(mailing_list, heard, now=now, actor=actor, key=key)
-        for found in _matched(one):
+        one = _prepare_list(mailing_list, journal, now=now, actor=actor, key=key)
+        for found in _find_matches(one):
             _note_predecessors(one, found)
-            _leave_alone(one, found)
-            moved += _moved(one, found)
+            _skip_later_yes(one, found)
+            moved += _list_moved(one, found)
             removed.update(_remove(one, found))
             erased += _erase(one, found)
         suppressed += _suppress(one)
-        erased += _forget_sign_ups(one, heard.sign_ups)
-    return Replayed(
+        erased += _forget_sign_ups(one, journal.sign_ups)
+    return ReplayResult(
         removed={reason: removed[reason] for reason in Reason},
         moved=tuple(moved),
         suppressed=suppressed,
         erased=erased,
         remade=remade,
-        unreadable=heard.unreadable,
+        unreadable=journal.unreadable,
     )
 
 
-def _remake_lists(heard: Heard, *, now: datetime, actor: str) -> tuple[str, ...]:
+def _remake_lists(journal: JournalContents, *, now: datetime, actor: str) -> tuple[str, ...]:
     """Make the lists that the journals alone know; return their names.
 
     Who has left one has to be kept somewhere: somebody will describe it again and bring in its
     file. Until it has been described nobody can be asked on it.
     """
     known = {one.slug for one in MailingList.select(MailingList.slug)}
-    remade = tuple(sorted(heard.lists - known))
+    remade = tuple(sorted(journal.lists - known))
     for slug in remade:
         MailingList.create(slug=slug, name=slug, created_at=now)
         about = {"name": slug, "by": "restored"}
@@ -106,25 +133,34 @@ def _remake_lists(heard: Heard, *, now: datetime, actor: str) -> tuple[str, ...]
     return remade
 
 
-def _of_list(
-    mailing_list: MailingList, heard: Heard, *, now: datetime, actor: str, key: bytes
-) -> _List:
+def _prepare_list(
+    mailing_list: MailingList,
+    journal: JournalContents,
+    *,
+    now: datetime,
+    actor: str,
+    key: bytes,
+) -> _ListReplay:
     slug = mailing_list.slug
-    left = {whose.fingerprint: one for whose, one in heard.left.items() if whose.list == slug}
-    erased = {whose: subject for whose, subject in heard.erased.items() if whose.list == slug}
-    return _List(
+    left = {
+        address.fingerprint: one for address, one in journal.left.items() if address.list == slug
+    }
+    erased = {
+        address: subject for address, subject in journal.erased.items() if address.list == slug
+    }
+    return _ListReplay(
         mailing_list=mailing_list,
         left=left,
-        moves={mover.subject: one for mover, one in heard.moves.items() if mover.list == slug},
+        moves={person.subject: one for person, one in journal.moves.items() if person.list == slug},
         left_subjects={one.subject: one for one in left.values() if not one.has_moved},
-        erased={*(whose.fingerprint for whose in erased), *erased.values()},
+        erased={*(address.fingerprint for address in erased), *erased.values()},
         at=now,
         actor=actor,
         key=key,
     )
 
 
-def _matched(one: _List) -> Iterator[list[tuple[Contact, str]]]:
+def _find_matches(one: _ListReplay) -> Iterator[list[tuple[Contact, str]]]:
     """Yield the contacts of whom the journals speak, with their fingerprints, some at a time."""
     spoken = {*one.left, *one.left_subjects, *one.moves, *one.erased}
     if not spoken:
@@ -149,7 +185,7 @@ def _pages(mailing_list: MailingList) -> Iterator[list[tuple[int, str, str]]]:
     return iter_pages(query, Contact.id, size=_CHUNK, read_key=itemgetter(0))
 
 
-def _note_predecessors(one: _List, found: Sequence[tuple[Contact, str]]) -> None:
+def _note_predecessors(one: _ListReplay, found: Sequence[tuple[Contact, str]]) -> None:
     """Let those be found by their subject who have left another address than the backup has."""
     ids = [
         contact.id
@@ -159,8 +195,8 @@ def _note_predecessors(one: _List, found: Sequence[tuple[Contact, str]]) -> None
     Contact.update(has_predecessor=True).where(Contact.id.in_(literal(ids))).execute()
 
 
-def _leave_alone(one: _List, found: Sequence[tuple[Contact, str]]) -> None:
-    """Pass over who the backup knows to have said Yes later."""
+def _skip_later_yes(one: _ListReplay, found: Sequence[tuple[Contact, str]]) -> None:
+    """Leave out whoever said Yes later, as the backup knows."""
     for contact, fingerprint in found:
         left = one.left_of(contact, fingerprint)
         if left is not None and _said_yes_later(contact, left):
@@ -169,7 +205,7 @@ def _leave_alone(one: _List, found: Sequence[tuple[Contact, str]]) -> None:
             one.moves.pop(contact.subject, None)
 
 
-def _said_yes_later(contact: Contact, one: Left) -> bool:
+def _said_yes_later(contact: Contact, one: Departure) -> bool:
     """Say whether the backup knows a Yes by the person that came after they left.
 
     Only of a line that may be older than the backup: its transaction may have failed, or its
@@ -179,10 +215,10 @@ def _said_yes_later(contact: Contact, one: Left) -> bool:
     return bool(not one.is_later and own and contact.status_at > one.at)
 
 
-def _moved(one: _List, found: Sequence[tuple[Contact, str]]) -> list[MovedAway]:
+def _list_moved(one: _ListReplay, found: Sequence[tuple[Contact, str]]) -> list[MovedContact]:
     """Return who is still on the list under an address that they have corrected since."""
     return [
-        MovedAway(list=one.mailing_list.slug, address=contact.address or "")
+        MovedContact(list=one.mailing_list.slug, address=contact.address or "")
         for contact, fingerprint in found
         if (left := one.left_of(contact, fingerprint))
         and left.has_moved
@@ -190,12 +226,12 @@ def _moved(one: _List, found: Sequence[tuple[Contact, str]]) -> list[MovedAway]:
     ]
 
 
-def _remove(one: _List, found: Sequence[tuple[Contact, str]]) -> Counter[Reason]:
-    """Take off who has left, as of the moment at which they did; count whom `_moved` does not."""
+def _remove(one: _ListReplay, found: Sequence[tuple[Contact, str]]) -> Counter[Reason]:
+    """Remove who has left, as of that moment; count those that `_list_moved` leaves out."""
     facts: dict[int, dict[str, Any]] = {}
     moved: set[int] = set()
     moments: dict[int, datetime] = {}
-    whose: dict[Reason, list[Contact]] = {}
+    by_reason: dict[Reason, list[Contact]] = {}
     for contact, fingerprint in found:
         left = one.left_of(contact, fingerprint)
         if left is None or not _is_to_leave(contact, left):
@@ -205,8 +241,8 @@ def _remove(one: _List, found: Sequence[tuple[Contact, str]]) -> Counter[Reason]
             facts[contact.id]["moved"] = True
             moved.add(contact.id)
         moments[contact.id] = left.at
-        whose.setdefault(_reason(contact, left.reason), []).append(contact)
-    for reason, these in whose.items():
+        by_reason.setdefault(_reason(contact, left.reason), []).append(contact)
+    for reason, these in by_reason.items():
         act = Act(at=one.at, actor=one.actor, consent={"by": "restored"})
         status_changes.remove(
             these,
@@ -218,11 +254,14 @@ def _remove(one: _List, found: Sequence[tuple[Contact, str]]) -> Counter[Reason]
             moved=moved,
         )
     return Counter(
-        reason for reason, these in whose.items() for contact in these if contact.id not in moved
+        reason
+        for reason, these in by_reason.items()
+        for contact in these
+        if contact.id not in moved
     )
 
 
-def _is_to_leave(contact: Contact, left: Left) -> bool:
+def _is_to_leave(contact: Contact, left: Departure) -> bool:
     """Say whether a contact is on the list, or off it by a file alone before they left themselves.
 
     That file may be taken back, and must not put them back.
@@ -252,7 +291,7 @@ def _reason(contact: Contact, noted: str) -> Reason:
 _OTHERWISE: dict[str, str] = {Reason.NO: Reason.WITHDRAWN, Reason.WITHDRAWN: Reason.NO}
 
 
-def _erase(one: _List, found: Sequence[tuple[Contact, str]]) -> int:
+def _erase(one: _ListReplay, found: Sequence[tuple[Contact, str]]) -> int:
     """Erase anew who was erased since, unless they have come back."""
     ids = [
         contact.id
@@ -267,7 +306,7 @@ def _erase(one: _List, found: Sequence[tuple[Contact, str]]) -> int:
     return len(these)
 
 
-def _forget_sign_ups(one: _List, uids: Collection[str]) -> int:
+def _forget_sign_ups(one: _ListReplay, uids: Collection[str]) -> int:
     """Delete anew what was deleted of who had only signed up; return of how many addresses."""
     own: Any = SignUp.select(SignUp.uid, SignUp.address_key).where(SignUp.list == one.mailing_list)
     found = {uid: key for uid, key in own.tuples().iterator() if uid in uids}
@@ -287,7 +326,7 @@ def _forget_sign_ups(one: _List, uids: Collection[str]) -> int:
     return len(set(found.values()))
 
 
-def _suppress(one: _List) -> int:
+def _suppress(one: _ListReplay) -> int:
     """Suppress who is in no contact of this list, or is suppressed no more; return how many."""
     made = 0
     for prints in chunks(list(one.left), _CHUNK):

@@ -1,4 +1,4 @@
-"""Putting a backup in the place of the database, and what it does not do by itself from then on."""
+"""Restoring a backup, and holding back what may have happened since it was made."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ from typing import Any
 from peewee import fn
 
 from repermit import email_address
-from repermit.backups.backup import MADE_AT, MARK, Held, Restored, check, copy, sync
-from repermit.backups.journal_reader import hear
-from repermit.backups.journal_replay import replay
+from repermit.backups.backup import MADE_AT, MARK, check_copy, copy_database, fsync_path
+from repermit.backups.journal_reader import read_journals
+from repermit.backups.journal_replay import ReplayResult, replay
 from repermit.backups.schema_check import (
     Schema,
     fresh_schema,
@@ -38,13 +39,63 @@ from repermit.db.suppression_journal import journal_of
 from repermit.db.write_lock import RESTORING, alone, privately
 from repermit.errors import Refused
 from repermit.evidence import chain, stored_tree
-from repermit.evidence.entries import Entry
+from repermit.evidence.entries import Checkpoint, Entry
 from repermit.rules.consent import CampaignState, MailState, PauseReason
 from repermit.settings.definitions import Settings
 from repermit.suppression import suppressions
 
 _BESIDE = ("-wal", "-shm", "-journal", ".turn-a", ".turn-b")
 _BEGINNING = b"SQLite format 3\0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldBack:
+    """What a restored database holds back.
+
+    - `paused`: the lists whose campaign was live.
+    - `in_doubt`: how many mails may have been sent since.
+    - `reminders`: the lists whose reminders may have been sent.
+    - `launched`: the lists on which a campaign was launched since, or may have been.
+    """
+
+    paused: tuple[str, ...]
+    in_doubt: int
+    reminders: tuple[str, ...]
+    launched: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreResult:
+    """A database that was put back.
+
+    `made_at` is when its backup was made, None for a copy that says nothing of it; `checkpoint` the
+    newest entry that it came with; `aside` where the database is that stood in its place.
+    """
+
+    made_at: datetime | None
+    checkpoint: Checkpoint
+    replayed: ReplayResult
+    held: HeldBack
+    aside: Path | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        replayed, held = self.replayed, self.held
+        return {
+            "made_at": self.made_at.isoformat() if self.made_at else None,
+            "checkpoint": self.checkpoint.to_json(),
+            "removed": {str(reason): count for reason, count in replayed.removed.items()},
+            "moved": [vars(one) for one in replayed.moved],
+            "suppressed": replayed.suppressed,
+            "erased": replayed.erased,
+            "remade": list(replayed.remade),
+            "unreadable": replayed.unreadable,
+            "paused": list(held.paused),
+            "in_doubt": held.in_doubt,
+            "reminders": list(held.reminders),
+            "launched": list(held.launched),
+            "aside": str(self.aside) if self.aside else None,
+        }
 
 
 def restore(
@@ -56,16 +107,16 @@ def restore(
     replaces: bool,
     now: datetime,
     actor: str,
-) -> Restored:
-    """Put the backup at `path` in the place of the SQLite database.
+) -> RestoreResult:
+    """Replace the SQLite database by the backup at `path`.
 
-    1. A copy of it beside the database, which is there as it was until the last step. 2. In the
-    copy, all that `take_up` does. 3. The former database goes aside, and the copy into its place.
-    Killed at any instant it can be given again, and until then no other command works.
+    1. Copy it beside the database, which stays as it was until the last step.
+    2. Bring the copy up to date.
+    3. Put the former database aside, and the copy in its place.
 
-    Raises Refused, and then nothing was changed: while anybody works with the database, if there is
-    one and not `replaces`, and for a file that is no sound backup of this repermit, or has more in
-    it than repermit makes.
+    Killed at any instant it can be run again; until then no other command works. Raises Refused,
+    and then nothing was changed: while anybody works with the database, if there is one and not
+    `replaces`, and for a file that is no sound backup, or holds more than repermit makes.
     """
     place = settings.sqlite_path
     if place is None:
@@ -73,14 +124,14 @@ def restore(
             "with PostgreSQL, its own tool puts the copy back: `pg_restore`; then give `repermit "
             "restore --already-there`"
         )
-    _look_at(path, place, replaces=replaces)
+    _check_backup_file(path, place, replaces=replaces)
     with alone(place):
         ready = Path(f"{place}{RESTORING}")
         fresh = fresh_schema(settings)
         try:
             _copy_to(ready, path, fresh)
             with open_database(f"sqlite:///{ready}", journal=journal_of(settings)) as database:
-                taken_up = take_up(
+                updated = bring_up_to_date(
                     database,
                     fresh=fresh,
                     settings=settings,
@@ -89,15 +140,15 @@ def restore(
                     now=now,
                     actor=actor,
                 )
-            _make_one_file(ready)
+            _merge_into_one_file(ready)
         except BaseException:
             _delete(ready)
             raise
-        aside = _change_places(ready, place)
-    return Restored(**{**vars(taken_up), "aside": aside})
+        aside = _swap_databases(ready, place)
+    return replace(updated, aside=aside)
 
 
-def take_up(
+def bring_up_to_date(
     database: Database,
     *,
     settings: Settings,
@@ -106,16 +157,18 @@ def take_up(
     now: datetime,
     actor: str,
     fresh: Schema | None = None,
-) -> Restored:
-    """Bring a database that is older than what has happened up to it, as far as that is known.
+) -> RestoreResult:
+    """Bring a restored database up to date, as far as the journals tell.
 
-    In one transaction: who has left since is taken off again (see `replay`), nothing that may have
-    been sent or decided since is sent or decided by itself (see `hold`), and the evidence tells it.
-    `fresh` is what an SQLite database has to be made of. Raises Refused while others work with a
-    PostgreSQL database, for one that is not made as ours are, for a journal that cannot be used,
-    and unless `is_journal_lost` where none is the one of the backup; nothing was changed then.
+    In one transaction: who has left since is removed again (`replay`), what may have been sent or
+    decided since is held back (`hold_back`), and the evidence records it.
+
+    - `fresh`: the schema that an SQLite database must have.
+    - Raises Refused, and then nothing was changed: while others work with a PostgreSQL database,
+      for a schema that is not ours, for a journal that cannot be used, and unless
+      `is_journal_lost` where none is the journal of the backup.
     """
-    _refuse_others(database)
+    _require_no_others(database)
     require_known_on_postgresql(database)
     migrations.upgrade_database(database)
     if fresh is not None:
@@ -124,8 +177,8 @@ def take_up(
     key = settings.fingerprint_key
     facts = {row.key: row.value for row in Meta.select().where(Meta.key.in_((MARK, MADE_AT)))}
     check_of_key = email_address.key_check(key)
-    heard = hear(journals, mark=facts.get(MARK, ""), key_check=check_of_key)
-    is_known = heard.is_of_backup or not (MARK in facts or Suppression.select().exists())
+    journal = read_journals(journals, mark=facts.get(MARK, ""), key_check=check_of_key)
+    is_known = journal.is_of_backup or not (MARK in facts or Suppression.select().exists())
     if journals and not is_known and not is_journal_lost:
         raise Refused(_NOT_ITS_OWN)
     made_at = read_moment(facts[MADE_AT]) if MADE_AT in facts else None
@@ -133,9 +186,9 @@ def take_up(
     with database.atomic():
         # The journal that is there now counts from here on.
         forget_seals()
-        replayed = replay(heard, key=key, now=now, actor=actor)
-        held = hold(
-            launched=heard.launched if journals and is_known else None,
+        replayed = replay(journal, key=key, now=now, actor=actor)
+        held = hold_back(
+            launched=journal.launched if journals and is_known else None,
             made_at=made_at or now,
             now=now,
             actor=actor,
@@ -153,7 +206,9 @@ def take_up(
             "in_doubt": held.in_doubt,
         }
         chain.append(Entry(event="restored", at=now, actor=actor, consent=told))
-    return Restored(made_at=made_at, checkpoint=before, replayed=replayed, held=held, aside=None)
+    return RestoreResult(
+        made_at=made_at, checkpoint=before, replayed=replayed, held=held, aside=None
+    )
 
 
 _NOT_ITS_OWN = (
@@ -163,7 +218,7 @@ _NOT_ITS_OWN = (
 )
 
 
-def _refuse_others(database: Database) -> None:
+def _require_no_others(database: Database) -> None:
     if not is_postgresql(database):
         return
     deadline = time.monotonic() + _LONGEST_END
@@ -186,7 +241,7 @@ def _count_others(database: Database) -> int:
     return int(count)
 
 
-def _look_at(path: Path, place: Path, *, replaces: bool) -> None:
+def _check_backup_file(path: Path, place: Path, *, replaces: bool) -> None:
     try:
         with path.open("rb") as file:
             beginning = file.read(len(_BEGINNING))
@@ -205,13 +260,13 @@ def _look_at(path: Path, place: Path, *, replaces: bool) -> None:
 
 
 def _copy_to(ready: Path, path: Path, fresh: Schema) -> None:
-    """Copy the backup to where it is made ready; what a killed process left there goes first."""
+    """Copy the backup to where it is prepared; what a killed process left there is deleted."""
     _delete(ready)
     with open(ready, "xb", opener=privately):
         pass
     try:
-        copy(path, ready)
-        check(ready)
+        copy_database(path, ready)
+        check_copy(ready)
         with closing(sqlite3.connect(ready)) as opened:
             names = "SELECT COUNT(*) FROM sqlite_master WHERE name IN ('meta', 'evidence_head')"
             if opened.execute(names).fetchone() != (2,):
@@ -221,17 +276,17 @@ def _copy_to(ready: Path, path: Path, fresh: Schema) -> None:
         raise Refused(f"{path} cannot be used: {error}") from None
 
 
-def _make_one_file(database: Path) -> None:
-    """Write all of a database into its own file, which needs no other one beside it then."""
+def _merge_into_one_file(database: Path) -> None:
+    """Write all of a database into one file, and delete those beside it."""
     with closing(sqlite3.connect(database, isolation_level=None)) as opened:
         opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         opened.execute("PRAGMA journal_mode = DELETE")
     for ending in _BESIDE:
         _unlink(f"{database}{ending}")
-    sync(database)
+    fsync_path(database)
 
 
-def _change_places(ready: Path, place: Path) -> Path | None:
+def _swap_databases(ready: Path, place: Path) -> Path | None:
     """Put the former database aside and the one that is made ready in its place.
 
     Between the two nobody makes an empty one, since the one that is made ready is still there. The
@@ -240,18 +295,18 @@ def _change_places(ready: Path, place: Path) -> Path | None:
     """
     aside = None
     if place.exists():
-        aside = _aside(place)
+        aside = _find_free_name(place)
         with suppress(FileNotFoundError):
             Path(f"{place}-wal").rename(f"{aside}-wal")
         place.rename(aside)
     for ending in _BESIDE[:3]:
         _unlink(f"{place}{ending}")
     ready.rename(place)
-    sync(place.parent)
+    fsync_path(place.parent)
     return aside
 
 
-def _aside(place: Path) -> Path:
+def _find_free_name(place: Path) -> Path:
     names = (Path(f"{place}.replaced-{number}") for number in itertools.count(1))
     return next(name for name in names if not name.exists())
 
@@ -266,21 +321,21 @@ def _unlink(name: str) -> None:
         Path(name).unlink()
 
 
-# --- What a restored database does not know, and therefore does not do by itself. -----------------
+# --- Holding back what may have happened since the backup. ----------------------------------------
 
 
 _LIVE = [state for state in CampaignState if state.is_live]
 _UNSENT = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 
 
-def hold(
+def hold_back(
     *,
     launched: Mapping[str, Iterable[datetime]] | None,
     made_at: datetime,
     now: datetime,
     actor: str,
-) -> Held:
-    """Let nothing go on that may have gone on already since `made_at`, in the caller's transaction.
+) -> HeldBack:
+    """Hold back whatever may have happened since `made_at`, in the caller's transaction.
 
     1. Campaigns that were live pause, so that nobody is asked, and nobody removed for a silence
     that may have been broken since. 2. Whatever mail had not been sent may have been: it is in
@@ -298,11 +353,11 @@ def hold(
     Session.delete().execute()
     Invitation.delete().execute()
     FreshLink.update(used_at=now, authority="").execute()
-    return Held(
+    return HeldBack(
         paused=tuple(one.list.slug for one in live),
-        in_doubt=_doubt(made_at),
+        in_doubt=_mark_in_doubt(made_at),
         reminders=reminders,
-        launched=_remember(_lost_launches(launched, made_at)),
+        launched=_mark_lost_launches(_lost_launches(launched, made_at)),
     )
 
 
@@ -323,13 +378,13 @@ def _lost_launches(
     return {one.list.slug: one.launched_at for one in halfway} | lost
 
 
-def _remember(lost: Mapping[str, datetime]) -> tuple[str, ...]:
+def _mark_lost_launches(lost: Mapping[str, datetime]) -> tuple[str, ...]:
     for slug, at in lost.items():
         MailingList.update(lost_launch_at=at).where(MailingList.slug == slug).execute()
     return tuple(sorted(lost))
 
 
-def _doubt(made_at: datetime) -> int:
+def _mark_in_doubt(made_at: datetime) -> int:
     # When a mail that was under way began is known; all others begin with the backup.
     values: dict[str, Any] = {
         "state": MailState.IN_DOUBT,

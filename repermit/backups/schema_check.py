@@ -56,7 +56,7 @@ _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|\w+|\S"
 _HARMLESS = re.compile(r"[(),]|\d{1,9}|''")
 
 
-class _Object(NamedTuple):
+class _SchemaObject(NamedTuple):
     kind: str
     name: str
     sql: str
@@ -71,7 +71,7 @@ class Schema:
     what a deletion there does.
     """
 
-    objects: frozenset[_Object]
+    objects: frozenset[_SchemaObject]
     columns: dict[str, frozenset[tuple[object, ...]]]
     references: dict[str, frozenset[tuple[object, ...]]]
 
@@ -104,13 +104,13 @@ def require_known(opened: sqlite3.Connection, fresh: Schema) -> None:
         version = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'schema_version'"
         for (number,) in opened.execute(version):
             migrations.require_supported(number)
-    _refuse(_strangers(found, fresh))
+    _require_none(_find_unknown_objects(found, fresh))
 
 
 def require_whole(database: Database, fresh: Schema) -> None:
     """Refuse a database of this version that is not made as a new one is."""
     found = _read(lambda statement: run_sql(database, statement).fetchall())
-    _refuse((*_strangers(found, fresh), *_differences(found, fresh)))
+    _require_none((*_find_unknown_objects(found, fresh), *_find_differences(found, fresh)))
 
 
 def require_known_on_postgresql(database: Database) -> None:
@@ -123,13 +123,13 @@ def require_known_on_postgresql(database: Database) -> None:
     tables = {table._meta.table_name for table in ALL_TABLES}  # noqa: SLF001  peewee's own way
     tables |= {"launching", "undoing"}
     found = run_sql(database, _POSTGRESQL).fetchall()
-    strangers = (
+    unknown = (
         f"the {kind} {name}"
         for kind, name, table in found
         if not (kind == "table" and (name in tables or _STAGED.fullmatch(name)))
         and not (kind == "trigger" and (name, table) in _OUR_TRIGGERS)
     )
-    _refuse(strangers)
+    _require_none(unknown)
     # An older database gets these tables, and with them the functions, by its upgrade.
     if all(database.table_exists(table) for table in COUNTS):
         with database.atomic():
@@ -167,7 +167,7 @@ ORDER BY 1, 2"""
 
 def _read(query: Query) -> Schema:
     found = frozenset(
-        _Object(str(kind), str(name), _normal(str(sql or "")))
+        _SchemaObject(str(kind), str(name), _normalize_sql(str(sql or "")))
         for kind, name, sql in query("SELECT type, name, sql FROM sqlite_master")
     )
     tables = [one.name for one in found if one.kind == "table"]
@@ -191,12 +191,12 @@ def _read(query: Query) -> Schema:
     )
 
 
-def _strangers(found: Schema, fresh: Schema) -> Iterator[str]:
+def _find_unknown_objects(found: Schema, fresh: Schema) -> Iterator[str]:
     """Yield what no version makes, in words."""
     tables = fresh.named("table")
     indexes = {*fresh.named("index"), *_FORMER_INDEXES}
     triggers = fresh.named("trigger")
-    former = {_normal(statement) for statement in _FORMER_TABLES}
+    former = {_normalize_sql(statement) for statement in _FORMER_TABLES}
     names = {
         *tables,
         *_FORMER_COLUMNS,
@@ -214,16 +214,16 @@ def _strangers(found: Schema, fresh: Schema) -> Iterator[str]:
         elif one.kind == "trigger" and one.sql not in {triggers[one.name], *_former_triggers()}:
             yield f"the trigger {one.name}, which is not as repermit makes it"
         elif one.kind == "table" and one.name in tables:
-            yield from _strange_in_table(one, found, fresh, names)
+            yield from _find_unknown_in_table(one, found, fresh, names)
 
 
 def _former_triggers() -> Iterator[str]:
     for statement in former_triggers():
-        yield _normal(statement.replace(" IF NOT EXISTS", ""))
+        yield _normalize_sql(statement.replace(" IF NOT EXISTS", ""))
 
 
-def _strange_in_table(
-    table: _Object, found: Schema, fresh: Schema, names: set[str]
+def _find_unknown_in_table(
+    table: _SchemaObject, found: Schema, fresh: Schema, names: set[str]
 ) -> Iterator[str]:
     known = {*_FORMER_COLUMNS, *(str(one[0]) for one in fresh.columns[table.name])}
     for name, _, _, hidden in sorted(found.columns[table.name], key=str):
@@ -239,7 +239,7 @@ def _strange_in_table(
         yield f"the table {table.name}, which is not as repermit makes it ({min(strange)})"
 
 
-def _differences(found: Schema, fresh: Schema) -> Iterator[str]:
+def _find_differences(found: Schema, fresh: Schema) -> Iterator[str]:
     """Yield in what a database of this version differs from a new one, in words."""
     for kind in ("table", "index", "trigger"):
         there, made = found.named(kind), fresh.named(kind)
@@ -259,8 +259,8 @@ def _differences(found: Schema, fresh: Schema) -> Iterator[str]:
             yield f"the table {table}, which is not as repermit makes it"
 
 
-def _refuse(strangers: Iterable[str]) -> None:
-    found = list(dict.fromkeys(strangers))
+def _require_none(unknown: Iterable[str]) -> None:
+    found = list(dict.fromkeys(unknown))
     if found:
         more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
         raise Refused(
@@ -269,7 +269,7 @@ def _refuse(strangers: Iterable[str]) -> None:
         )
 
 
-def _normal(sql: str) -> str:
+def _normalize_sql(sql: str) -> str:
     """Return a wording without what does not matter: blanks, quotes of names, capitals."""
     return " ".join(
         token if token.startswith("'") else token.strip('"`[]').lower()

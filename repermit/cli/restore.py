@@ -14,7 +14,7 @@ from repermit.cli.output import echo, echo_counts, echo_json, pluralize
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
-    from repermit.backups.backup import Restored
+    from repermit.backups.restore import RestoreResult
 
 
 @command(
@@ -59,14 +59,14 @@ def restore(
 
     if (file is None) != already_there:
         raise click.UsageError("say the FILE of the backup, or --already-there")
-    heard = _find_journals(context.file.journal, journals, without=without_journal)
+    journal_paths = _find_journals(context.file.journal, journals, without=without_journal)
     if file is None:
-        done = _read_journals(context, heard, is_journal_lost=without_journal)
+        done = _read_journals(context, journal_paths, is_journal_lost=without_journal)
     else:
         done = backups_restore.restore(
             file,
             settings=context.file,
-            journals=heard,
+            journals=journal_paths,
             is_journal_lost=without_journal,
             replaces=replace,
             now=context.now,
@@ -80,13 +80,13 @@ def restore(
 
 def _read_journals(
     context: CommandContext, journals: Sequence[Path], *, is_journal_lost: bool
-) -> Restored:
+) -> RestoreResult:
     from repermit.backups import restore as backups_restore
 
     if context.file.sqlite_path is not None:
         raise click.UsageError("--already-there is for PostgreSQL; say the FILE of the backup")
     with context.database() as database:
-        return backups_restore.take_up(
+        return backups_restore.bring_up_to_date(
             database,
             settings=context.file,
             journals=journals,
@@ -111,7 +111,7 @@ def _find_journals(own: Path | None, given: Sequence[Path], *, without: bool) ->
     return journals
 
 
-def _print_restored(context: CommandContext, done: Restored) -> None:
+def _print_restored(context: CommandContext, done: RestoreResult) -> None:
     made = context.format_time(done.made_at) if done.made_at else "a moment that it does not tell"
     echo(
         f"Restored: the backup of {made}, with {done.checkpoint.seq:,} entries of the evidence.",
@@ -138,7 +138,7 @@ def _print_restored(context: CommandContext, done: Restored) -> None:
     _print_next_steps(context, done)
 
 
-def _print_next_steps(context: CommandContext, done: Restored) -> None:
+def _print_next_steps(context: CommandContext, done: RestoreResult) -> None:
     echo("", "What you have to know:")
     since = context.format_time(done.made_at or context.now)
     for line in _describe_lost(done, since):
@@ -147,7 +147,7 @@ def _print_next_steps(context: CommandContext, done: Restored) -> None:
         echo("", f"The former database is {done.aside}; delete it once you need it no more.")
 
 
-def _describe_lost(done: Restored, since: str) -> Iterator[str]:
+def _describe_lost(done: RestoreResult, since: str) -> Iterator[str]:
     yield (
         f"What came after {since} is lost but for who has left: each Yes, files, campaigns, logins "
         "that were changed, tokens that were revoked."

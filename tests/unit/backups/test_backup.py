@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from repermit.backups.backup import check
+from repermit.backups.backup import check_copy
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.errors import Refused
 from repermit.evidence.entries import Checkpoint
@@ -106,14 +106,14 @@ def test_a_copy_that_is_damaged_or_lacks_its_entry_is_refused(desk: Desk, tmp_pa
     desk.add_news()
     path = desk.folder / "backup.db"
     desk.do("backup", str(path))
-    check(path)
+    check_copy(path)
     missing = Checkpoint(seq=1, hash="0" * 64, root="0" * 64)
     with pytest.raises(Refused, match="lacks the newest entry"):
-        check(path, missing)
+        check_copy(path, missing)
     whole = path.read_bytes()
     (tmp_path / "cut.db").write_bytes(whole[: len(whole) // 2])
     with pytest.raises((Refused, sqlite3.Error)):
-        check(tmp_path / "cut.db")
+        check_copy(tmp_path / "cut.db")
     damaged = tmp_path / "damaged.db"
     with closing(sqlite3.connect(damaged)) as opened:
         opened.executescript("CREATE TABLE t (x TEXT); INSERT INTO t VALUES (NULL);")
@@ -121,4 +121,4 @@ def test_a_copy_that_is_damaged_or_lacks_its_entry_is_refused(desk: Desk, tmp_pa
         opened.execute("UPDATE sqlite_master SET sql = 'CREATE TABLE t (x TEXT NOT NULL)'")
         opened.commit()
     with pytest.raises(Refused, match=r"is damaged: NULL value in t\.x"):
-        check(damaged)
+        check_copy(damaged)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from repermit.backups.journal_reader import Heard, Whose, hear
+from repermit.backups.journal_reader import JournalContents, ListAddress, read_journals
 from repermit.db.models.base import stored
 from repermit.errors import Refused
 from tests.support.builders import NOW
 from tests.unit.db.test_suppression_journal import CHECK
 
-JAN = Whose("news", "f" * 64)
+JAN = ListAddress("news", "f" * 64)
 KEY_LINE = {"do": "key", "check": CHECK}
 
 
@@ -40,13 +40,13 @@ def backup(mark: str = "mark") -> dict[str, str]:
     return {"do": "backup", "mark": mark}
 
 
-def heard(folder: Path, *files: list[dict[str, Any]], mark: str = "mark") -> Heard:
+def journal(folder: Path, *files: list[dict[str, Any]], mark: str = "mark") -> JournalContents:
     paths = []
     for number, lines in enumerate(files):
         path = folder / f"{number}.journal"
         path.write_text("".join(json.dumps(line) + "\n" for line in (KEY_LINE, *lines)))
         paths.append(path)
-    return hear(paths, mark=mark, key_check=CHECK)
+    return read_journals(paths, mark=mark, key_check=CHECK)
 
 
 @pytest.mark.parametrize(
@@ -69,20 +69,20 @@ def heard(folder: Path, *files: list[dict[str, Any]], mark: str = "mark") -> Hea
 def test_who_has_left_is_told_by_moments_and_not_by_lines(
     tmp_path: Path, lines: list[dict[str, Any]], *, has_left: bool
 ) -> None:
-    assert (JAN in heard(tmp_path, lines).left) is has_left
+    assert (JAN in journal(tmp_path, lines).left) is has_left
     # As well when the lines are spread over two machines.
-    assert (JAN in heard(tmp_path, lines[::2], lines[1::2]).left) is has_left
+    assert (JAN in journal(tmp_path, lines[::2], lines[1::2]).left) is has_left
 
 
 def test_only_what_stands_behind_the_mark_of_the_backup_counts(tmp_path: Path) -> None:
     # The first line comes again where somebody has put two files together.
     before = [left(1), erased(), {"do": "forget", "sign_up": "u" * 32}, KEY_LINE, backup()]
-    assert heard(tmp_path, before) == Heard(is_of_backup=True)
-    assert JAN in heard(tmp_path, [*before, left(2)]).left
-    assert heard(tmp_path, [*before, left(2)]).left[JAN].is_later
+    assert journal(tmp_path, before) == JournalContents(is_of_backup=True)
+    assert JAN in journal(tmp_path, [*before, left(2)]).left
+    assert journal(tmp_path, [*before, left(2)]).left[JAN].is_later
     # Of a copy that has no mark, and of another machine's journal, everything.
     for mark in ("", "another"):
-        whole = heard(tmp_path, before, mark=mark)
+        whole = journal(tmp_path, before, mark=mark)
         assert not whole.left[JAN].is_later
         assert whole.erased == {JAN: "s" * 32}
         assert whole.sign_ups == {"u" * 32}
@@ -91,8 +91,8 @@ def test_only_what_stands_behind_the_mark_of_the_backup_counts(tmp_path: Path) -
 
 
 def test_the_same_backup_knows_what_another_one_behind_it_does_not_change(tmp_path: Path) -> None:
-    assert JAN in heard(tmp_path, [backup(), left(1), backup("later")]).left
-    assert JAN not in heard(tmp_path, [backup(), left(1), backup("later")], mark="later").left
+    assert JAN in journal(tmp_path, [backup(), left(1), backup("later")]).left
+    assert JAN not in journal(tmp_path, [backup(), left(1), backup("later")], mark="later").left
 
 
 def test_lines_that_were_cut_off_are_counted_and_left_out(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_lines_that_were_cut_off_are_counted_and_left_out(tmp_path: Path) -> Non
         "[" * 100_000,
     ]
     path.write_text("\n".join([json.dumps(KEY_LINE), *broken, whole, ""]), "utf-8")
-    found = hear([path], mark="", key_check=CHECK)
+    found = read_journals([path], mark="", key_check=CHECK)
     assert found.unreadable == len(broken)
     assert JAN in found.left
 
@@ -126,4 +126,4 @@ def test_what_is_no_journal_of_this_key_is_refused(tmp_path: Path, text: str, wo
     path = tmp_path / "other.journal"
     path.write_text(text, "utf-8")
     with pytest.raises(Refused, match=words):
-        hear([path], mark="", key_check=CHECK)
+        read_journals([path], mark="", key_check=CHECK)

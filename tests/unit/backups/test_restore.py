@@ -572,11 +572,11 @@ def test_postgresql_is_copied_and_put_back_by_its_own_tools_and_brought_up_here(
         assert "`pg_dump --format=custom" in desk.refused("backup", backup)
         assert "`pg_restore`; then give" in desk.refused("restore", backup, "--without-journal")
         name = url.rpartition("/")[2].partition("?")[0]
-        copy = cluster.add_database(f"{name}_copy", like=name)
+        copy_database = cluster.add_database(f"{name}_copy", like=name)
         answer(desk, inbox, "said-no", "no")
         there = ("restore", "--already-there")
-        desk.config.write_text(desk.config.read_text("utf-8").replace(url, copy), "utf-8")
-        with psycopg.connect(copy):
+        desk.config.write_text(desk.config.read_text("utf-8").replace(url, copy_database), "utf-8")
+        with psycopg.connect(copy_database):
             assert "other programs (1) are connected" in desk.refused(*there)
         said = desk.do(*there)
         assert "as the journal says: 1." in said

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from repermit.backups import restore
-from repermit.backups.backup import Restored
+from repermit.backups.restore import RestoreResult
 from repermit.campaigns import enqueue_asks, launch_plan, lifecycle, progress
 from repermit.campaigns.launch_plan import LOST_LAUNCH_NOTE
 from repermit.clock import ManualClock
@@ -61,9 +61,9 @@ def noted(journal: Journal, *slugs: str) -> list[Path]:
     return [journal.path]
 
 
-def take_up(database: Database, journals: list[Path]) -> Restored:
+def bring_up_to_date(database: Database, journals: list[Path]) -> RestoreResult:
     said: dict[str, Any] = {"now": LATER, "actor": "command line"}
-    return restore.take_up(database, settings=make_settings(), journals=journals, **said)
+    return restore.bring_up_to_date(database, settings=make_settings(), journals=journals, **said)
 
 
 def lost_on(news: MailingList) -> object:
@@ -86,7 +86,7 @@ def test_after_a_launch_that_is_lost_no_mail_leaves_until_somebody_has_decided(
     news, other = make_list(database), make_list(database, slug="other")
     make_contact(database, news, "jan@example.org")
     make_contact(database, other, "anna@example.org")
-    taken = take_up(database, noted(journal, "news"))
+    taken = bring_up_to_date(database, noted(journal, "news"))
     assert taken.held.launched == ("news",)
     assert (lost_on(news), lost_on(other)) == (LAUNCHED, None)
     # Whoever is brought in later may have been asked all the same.
@@ -115,7 +115,7 @@ def test_a_person_decides_whether_they_were_asked(
 ) -> None:
     news = make_list(database)
     make_contact(database, news)
-    take_up(database, noted(journal, "news"))
+    bring_up_to_date(database, noted(journal, "news"))
     start(database, news, now=LATER)
     said: dict[str, Any] = {"now": LATER, "actor": "anna"}
     assert in_doubt.resolve_in_doubt(database, news, resend=resend, **said) == 1
@@ -132,23 +132,23 @@ def test_a_launch_that_the_backup_knows_is_not_lost(database: Database, journal:
     news = make_list(database)
     make_campaign(database, news, launched_at=LAUNCHED, state="closed")
     # A journal without the mark of the backup counts whole, as on PostgreSQL.
-    taken = take_up(database, noted(journal, "news"))
+    taken = bring_up_to_date(database, noted(journal, "news"))
     assert (taken.held.launched, lost_on(news)) == ((), None)
 
 
 def test_without_a_journal_any_list_may_have_been_asked_since(database: Database) -> None:
     news, other = make_list(database), make_list(database, slug="other")
-    assert take_up(database, []).held.launched == ("news", "other")
+    assert bring_up_to_date(database, []).held.launched == ("news", "other")
     assert lost_on(news) == lost_on(other) == LATER
 
 
 def test_a_list_that_the_backup_does_not_know_is_there_again_with_who_has_left_it(
     database: Database, journal: Journal
 ) -> None:
-    whose = {"list": "later", "fingerprint": "f" * 64}
+    key = {"list": "later", "fingerprint": "f" * 64}
     left = {"at": stored(LAUNCHED), "subject": "s" * 32, "reason": "no"}
-    journal.note({"do": "suppress", **whose, **left}, {"do": "erase", "list": "gone", **_erased()})
-    taken = take_up(database, noted(journal, "later", "asked"))
+    journal.note({"do": "suppress", **key, **left}, {"do": "erase", "list": "gone", **_erased()})
+    taken = bring_up_to_date(database, noted(journal, "later", "asked"))
     assert taken.replayed.remade == ("asked", "gone", "later")
     assert taken.replayed.suppressed == 1
     assert taken.held.launched == ("asked", "later")
@@ -158,7 +158,7 @@ def test_a_list_that_the_backup_does_not_know_is_there_again_with_who_has_left_i
     assert any("the list has no purpose" in reason for reason in planned.refusals)
     assert lost_on(later) == LAUNCHED
     assert list(chain.verify()) == []
-    assert take_up(database, [journal.path]).replayed.remade == ()
+    assert bring_up_to_date(database, [journal.path]).replayed.remade == ()
 
 
 def _erased() -> dict[str, str]:
@@ -173,7 +173,7 @@ def test_a_launch_that_was_under_way_is_made_ready_in_doubt_and_stays_paused(
     make_contact(database, news, "second@example.org", id=2)
     start(database, news, most=1)
     assert (BackgroundTask.select().count(), Mail.select().count()) == (1, 1)
-    taken = take_up(database, noted(journal))
+    taken = bring_up_to_date(database, noted(journal))
     assert (taken.held.launched, taken.held.paused) == (("news",), ("news",))
     enqueue_asks.finish_launches(database, settings=make_settings(), now=LATER)
     assert [mail.state for mail in Mail.select()] == [MailState.IN_DOUBT] * 2
@@ -193,7 +193,7 @@ def test_what_was_being_decided_about_mails_in_doubt_is_for_a_person_to_decide_a
         make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
     in_doubt.resolve_in_doubt(database, news, resend=resend, now=NOW, actor="admin", most=0)
     assert in_doubt.find_resolution(news) is not None
-    take_up(database, noted(journal))
+    bring_up_to_date(database, noted(journal))
     # Since the backup they may have been sent again.
     assert in_doubt.find_resolution(news) is None
     in_doubt.finish_resolutions(database)
@@ -206,7 +206,7 @@ def test_a_link_for_one_use_that_may_have_been_used_opens_nothing_more(
     contact = make_contact(database, make_list(database))
     opened = opened_for(database, contact, now=LATER)
     unused = asked_for(database, contact, now=LATER)
-    take_up(database, noted(journal))
+    bring_up_to_date(database, noted(journal))
     assert data_links.find_opened(opened.authority, now=LATER) is None
     assert data_links.open_link(database, uid=unused.uid, now=LATER) is None
 

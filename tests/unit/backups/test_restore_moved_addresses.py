@@ -12,7 +12,8 @@ import pytest
 
 from repermit import email_address
 from repermit.backups import restore as backups_restore
-from repermit.backups.backup import MovedAway, Restored
+from repermit.backups.journal_replay import MovedContact
+from repermit.backups.restore import RestoreResult
 from repermit.db.connection import Database
 from repermit.db.models.base import stored
 from repermit.db.models.contacts import Contact, Suppression
@@ -67,12 +68,12 @@ def anna(database: Database) -> Contact:
     return make_contact(database, make_list(database), address("anna"), status=Status.CONFIRMED)
 
 
-def take_up(database: Database, folder: Path, *lines: dict[str, str]) -> Restored:
+def bring_up_to_date(database: Database, folder: Path, *lines: dict[str, str]) -> RestoreResult:
     journal = Journal(folder / "suppressions.journal", key_check=CHECK)
     journal.note({"do": "backup", "mark": "another"}, *lines)
     journal.before_commit()
     said: dict[str, Any] = {"settings": make_settings(), "now": LATER, "actor": "cli:els"}
-    return backups_restore.take_up(database, journals=[journal.path], **said)
+    return backups_restore.bring_up_to_date(database, journals=[journal.path], **said)
 
 
 def told_of(event: str) -> dict[str, Any]:
@@ -99,8 +100,8 @@ def test_who_moved_since_is_off_the_list_with_their_former_address_and_named(
     database: Database, anna: Contact, tmp_path: Path
 ) -> None:
     make_contact(database, anna.list, address("bert"))
-    done = take_up(database, tmp_path, moved(anna, "anna"))
-    assert done.replayed.moved == (MovedAway(list="news", address=address("anna")),)
+    done = bring_up_to_date(database, tmp_path, moved(anna, "anna"))
+    assert done.replayed.moved == (MovedContact(list="news", address=address("anna")),)
     assert sum(done.replayed.removed.values()) == done.replayed.suppressed == 0
     assert (contact("anna").status, contact("anna").reason) == (Status.REMOVED, Reason.REQUEST)
     assert contact("anna").status_at == MOVED_AT
@@ -110,14 +111,14 @@ def test_who_moved_since_is_off_the_list_with_their_former_address_and_named(
     assert told_of("left_at")["moved"] is True
     assert told_of("mark")["moved"] == 1
     assert chain.verify_chain(database).fault is None
-    assert take_up(database, tmp_path).replayed.moved == ()
+    assert bring_up_to_date(database, tmp_path).replayed.moved == ()
 
 
 def test_who_left_after_they_had_moved_has_left(
     database: Database, anna: Contact, tmp_path: Path
 ) -> None:
     lines = (moved(anna, "anna"), moved(anna, "new", 1), left(anna, "newer", 2))
-    done = take_up(database, tmp_path, *lines)
+    done = bring_up_to_date(database, tmp_path, *lines)
     assert done.replayed.moved == ()
     assert done.replayed.removed[Reason.WITHDRAWN] == 1
     assert contact("anna").status_at == MOVED_AT + timedelta(minutes=2)
@@ -134,7 +135,7 @@ def test_of_who_moved_since_the_backup_a_later_address_is_neither_proved_nor_for
 ) -> None:
     lines = (moved(anna, "anna"), moved(anna, "new", 1), left(anna, "newer", 2))
     if is_replayed:
-        take_up(database, tmp_path, *lines)
+        bring_up_to_date(database, tmp_path, *lines)
     else:
         database.journal = Journal(tmp_path / "suppressions.journal", key_check=CHECK)
         database.journal.note(*lines)
@@ -151,7 +152,7 @@ def test_who_left_after_a_move_and_said_yes_again_has_only_moved(
     database: Database, anna: Contact, tmp_path: Path
 ) -> None:
     lines = (moved(anna, "anna"), left(anna, "new", 1), lifted(anna, "new", 1))
-    done = take_up(database, tmp_path, *lines)
+    done = bring_up_to_date(database, tmp_path, *lines)
     assert [one.address for one in done.replayed.moved] == [address("anna")]
 
 
@@ -162,7 +163,7 @@ def test_who_moved_is_named_though_somebody_else_has_come_with_their_former_addr
     lines = [moved(anna, "anna"), lifted(anna, "anna", 0)]
     if said_no:
         lines.append({**left(anna, "anna", 5), "subject": "f" * 32})
-    done = take_up(database, tmp_path, *lines)
+    done = bring_up_to_date(database, tmp_path, *lines)
     assert [one.address for one in done.replayed.moved] == [address("anna")]
     assert sum(done.replayed.removed.values()) == 0
     assert told_of("left_at")["moved"] is True
@@ -174,7 +175,7 @@ def test_who_moved_is_named_though_somebody_else_has_come_with_their_former_addr
 def test_a_proof_tells_of_who_moved_since_a_backup(
     database: Database, anna: Contact, tmp_path: Path
 ) -> None:
-    take_up(database, tmp_path, moved(anna, "anna"))
+    bring_up_to_date(database, tmp_path, moved(anna, "anna"))
     made = make_proof.prove(
         database, anna.list, address("anna"), settings=make_settings(), now=LATER, actor="cli:els"
     )
@@ -186,13 +187,13 @@ def test_the_latest_move_counts_in_whatever_order_it_was_written(
     database: Database, anna: Contact, tmp_path: Path
 ) -> None:
     lines = (moved(anna, "new", 1), lifted(anna, "anna", 0), moved(anna, "anna"))
-    assert take_up(database, tmp_path, *lines).replayed.moved == ()
+    assert bring_up_to_date(database, tmp_path, *lines).replayed.moved == ()
     assert Contact.get_by_id(anna.id).status == Status.CONFIRMED
 
 
 def test_who_moved_back_stays(database: Database, anna: Contact, tmp_path: Path) -> None:
     lines = (moved(anna, "anna"), lifted(anna, "anna", 0), moved(anna, "new", 1))
-    done = take_up(database, tmp_path, *lines)
+    done = bring_up_to_date(database, tmp_path, *lines)
     assert (done.replayed.moved, done.replayed.suppressed) == ((), 1)
     assert contact("anna").status == Status.CONFIRMED
     assert Suppression.get().fingerprint == print_of("new")
@@ -202,7 +203,7 @@ def test_who_had_moved_before_the_copy_was_made_stays(
     database: Database, anna: Contact, tmp_path: Path
 ) -> None:
     """As after pg_dump, which leaves no mark in the journal: it counts whole."""
-    done = take_up(database, tmp_path, moved(anna, "former"))
+    done = bring_up_to_date(database, tmp_path, moved(anna, "former"))
     assert (done.replayed.moved, done.replayed.suppressed) == ((), 1)
     assert contact("anna").status == Status.CONFIRMED
 
@@ -211,7 +212,7 @@ def test_who_had_left_before_they_moved_is_not_told_of(
     database: Database, anna: Contact, tmp_path: Path
 ) -> None:
     say(database, "anna", Answer.NO)
-    assert take_up(database, tmp_path, moved(anna, "anna")).replayed.moved == ()
+    assert bring_up_to_date(database, tmp_path, moved(anna, "anna")).replayed.moved == ()
 
 
 def corrected(desk: Desk) -> None:
@@ -250,10 +251,10 @@ def test_restore_names_who_moved_on_postgresql(
         desk = Desk(tmp_path, database_url=url, inbox=inbox)
         add_list(desk, "news", ("jan", "anna"))
         name = url.rpartition("/")[2].partition("?")[0]
-        copy = cluster.add_database(f"{name}_moved", like=name)
+        copy_database = cluster.add_database(f"{name}_moved", like=name)
         corrected(desk)
-        desk.config.write_text(desk.config.read_text("utf-8").replace(url, copy), "utf-8")
-        with psycopg.connect(copy) as opened:
+        desk.config.write_text(desk.config.read_text("utf-8").replace(url, copy_database), "utf-8")
+        with psycopg.connect(copy_database) as opened:
             assert opened.execute("SELECT COUNT(*) FROM contact").fetchone() == (2,)
         document = desk.run("restore", "--already-there", "--json").document
         assert document["moved"] == [{"list": "news", "address": address("jan")}]

@@ -13,7 +13,7 @@ import pytest
 
 from repermit import email_address
 from repermit.answers import link_target, record_answer
-from repermit.backups import backup, restore
+from repermit.backups import restore
 from repermit.bounces import record_bounce
 from repermit.bounces.bounce_results import Effect
 from repermit.bounces.interpret_message import read
@@ -203,7 +203,10 @@ def test_a_complaint_holds(
 ) -> None:
     campaign = make_campaign(database, news, state=CampaignState.CLOSED)
     complaint = returned_for("arf_abuse", make_mail(database, campaign, anna))
-    taken = [record_bounce.record_message(database, read(complaint), settings=SETTINGS, now=SOON) for _ in range(2)]
+    taken = [
+        record_bounce.record_message(database, read(complaint), settings=SETTINGS, now=SOON)
+        for _ in range(2)
+    ]
     assert [one.effect for one in taken] == [Effect.REMOVED, Effect.KNOWN]
     assert told()["was_removed_for"] == Reason.REQUEST
     stays_off(database, news, tmp_path, anna, Reason.COMPLAINT)
@@ -361,7 +364,7 @@ def test_whom_files_took_off_are_found_by_their_subjects_among_those_of_all_list
 
 def restored(
     database: Database, folder: Path, contact: Contact, reason: str, at: datetime
-) -> backup.Restored:
+) -> restore.RestoreResult:
     """Take up what a journal notes of a contact that has left."""
     journal = Journal(folder / "suppressions.journal", key_check=CHECK)
     line = {
@@ -374,7 +377,7 @@ def restored(
     }
     journal.note({"do": "backup", "mark": "another"}, line)
     journal.before_commit()
-    return restore.take_up(database, journals=[journal.path], now=LATER, **WHO)
+    return restore.bring_up_to_date(database, journals=[journal.path], now=LATER, **WHO)
 
 
 @pytest.mark.parametrize("noted", ["no", "withdrawn", "request"])
