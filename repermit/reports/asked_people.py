@@ -1,7 +1,4 @@
-"""What became of the people whom a campaign asked: parts that add up to all of them.
-
-Nothing here writes, and nobody is named.
-"""
+"""The outcome of a campaign for the people it asked: counts that add up to all of them."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from repermit.db.models.base import Meta, stored
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
-from repermit.reports.outcome_counts import head
+from repermit.reports.outcome_counts import read_newest_seq
 from repermit.rules.consent import (
     Basis,
     CampaignState,
@@ -54,8 +51,8 @@ class People:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Group:
-    """So many people whose status and whose ask look alike."""
+class _PeopleGroup:
+    """How many people have the same status and the same state of their ask."""
 
     status: Status
     reason: str
@@ -67,7 +64,7 @@ class _Group:
 
 
 def count_people(campaign: Campaign) -> People:
-    """Count a campaign's people in one look, so that the parts belong together."""
+    """Count a campaign's people in one query, so that the parts add up."""
     yes = otherwise = silent = waiting = asked = 0
     removed = dict.fromkeys(Reason, 0)
     unasked = {str(why): 0 for why in lookup.WHY_UNASKED}
@@ -101,7 +98,7 @@ def count_people(campaign: Campaign) -> People:
     )
 
 
-def _why_unasked(group: _Group, campaign: Campaign) -> str:
+def _why_unasked(group: _PeopleGroup, campaign: Campaign) -> str:
     """Return why they could not be asked, "" if they were; as contacts.unasked has it."""
     was_sent = group.mail == MailState.SENT and not group.bounce
     if was_sent and campaign.state != CampaignState.CLOSED:
@@ -109,7 +106,7 @@ def _why_unasked(group: _Group, campaign: Campaign) -> str:
     return lookup.why_unasked(group.mail, group.mail_reason, group.bounce)
 
 
-def _groups(campaign: Campaign) -> Iterable[_Group]:
+def _groups(campaign: Campaign) -> Iterable[_PeopleGroup]:
     columns = (
         Contact.status,
         Contact.reason,
@@ -126,7 +123,7 @@ def _groups(campaign: Campaign) -> Iterable[_Group]:
         .tuples()
     )
     for status, reason, basis, state, mail_reason, bounce, count in rows:
-        yield _Group(
+        yield _PeopleGroup(
             status=Status(status),
             reason=reason,
             basis=basis,
@@ -137,11 +134,11 @@ def _groups(campaign: Campaign) -> Iterable[_Group]:
         )
 
 
-# --- Outcomes of a large campaign, counted now and then. ------------------------------------------
+# --- The counts of a large campaign, stored from time to time. ------------------------------------
 
 
 FEW = 10_000
-"""So many people are counted while somebody waits."""
+"""Up to how many people are counted at once; larger counts are stored."""
 
 # How long a count is left alone while things change, and how old one may be that is shown.
 _REST = timedelta(minutes=5)
@@ -149,24 +146,24 @@ _LONGEST = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counted:
+class PeopleCount:
     """The people of a campaign, as they stood at a moment."""
 
     people: People
     at: datetime
 
 
-def read_people(campaign: Campaign, *, now: datetime, few: int = FEW) -> Counted:
+def read_people(campaign: Campaign, *, now: datetime, few: int = FEW) -> PeopleCount:
     """Return what became of a campaign's people: as of now, or as last counted if they are many."""
-    kept = None if _count(campaign) <= few else _kept(campaign)
-    if kept is not None and kept.mark == _mark(campaign):
-        return Counted(people=kept.people, at=now)
+    kept = None if _count_asks(campaign) <= few else _read_stored(campaign)
+    if kept is not None and kept.mark == _make_mark(campaign):
+        return PeopleCount(people=kept.people, at=now)
     if kept is not None and kept.at > now - _LONGEST:
-        return Counted(people=kept.people, at=kept.at)
-    return Counted(people=count_people(campaign), at=now)
+        return PeopleCount(people=kept.people, at=kept.at)
+    return PeopleCount(people=count_people(campaign), at=now)
 
 
-def keep_people(
+def store_people_counts(
     database: Database,
     *,
     now: datetime,
@@ -179,8 +176,8 @@ def keep_people(
     may do so at once; nothing is locked meanwhile.
     """
     counted = 0
-    for campaign in _large(few):
-        kept, mark = _kept(campaign), _mark(campaign)
+    for campaign in _find_large(few):
+        kept, mark = _read_stored(campaign), _make_mark(campaign)
         if kept is not None and (kept.mark == mark or kept.at > now - _REST):
             continue
         if should_stop():
@@ -192,45 +189,47 @@ def keep_people(
     return counted
 
 
-def _large(few: int) -> Iterator[Campaign]:
+def _find_large(few: int) -> Iterator[Campaign]:
     newest = Campaign.select(fn.MAX(Campaign.id)).group_by(Campaign.list)
     for campaign in list(Campaign.select().where(Campaign.id.in_(newest)).order_by(Campaign.id)):
-        if _count(campaign) > few:
+        if _count_asks(campaign) > few:
             yield campaign
 
 
-def _count(campaign: Campaign) -> int:
+def _count_asks(campaign: Campaign) -> int:
     counts = contacts_counts.count_mails(campaign=campaign)
     return contacts_counts.total(counts, lambda mails: mails.kind is MailKind.ASK)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Kept(Counted):
+class _StoredCount(PeopleCount):
     """What was counted; `mark` is what it stood at, which changes with anything that counts."""
 
     mark: str
 
 
-def _kept(campaign: Campaign) -> _Kept | None:
+def _read_stored(campaign: Campaign) -> _StoredCount | None:
     value = Meta.read(_key(campaign))
     if value is None:
         return None
     said: dict[str, Any] = json.loads(value)
     removed = {Reason(reason): count for reason, count in said["people"].pop("removed").items()}
-    return _Kept(
+    return _StoredCount(
         people=People(removed=removed, **said["people"]),
         at=datetime.fromisoformat(said["at"]),
         mark=said["mark"],
     )
 
 
-def _mark(campaign: Campaign) -> str:
+def _make_mark(campaign: Campaign) -> str:
     """Return what changes whenever anybody comes to stand elsewhere, or any mail does.
 
     Read before the counting, so that what comes meanwhile makes it old.
     """
     mails = sorted(contacts_counts.count_mails(campaign=campaign).items())
-    return f"{head()} {campaign.state} {[(*map(str, one), count) for one, count in mails]}"
+    return (
+        f"{read_newest_seq()} {campaign.state} {[(*map(str, one), count) for one, count in mails]}"
+    )
 
 
 def _key(campaign: Campaign) -> str:

@@ -1,4 +1,4 @@
-"""What a breach may have disclosed, and by when to report it (GDPR art. 33, 34)."""
+"""The breach report: what may have leaked, where to look, and by when to notify (GDPR art. 33)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from repermit.reports.held_data import HeldData, count_held_data, count_held_par
 from repermit.reports.security_measures import Measure, list_measures
 from repermit.settings.definitions import Organisation, Settings
 
-# --- Where to look after a breach. ----------------------------------------------------------------
+# --- Traces: where to look after a breach. --------------------------------------------------------
 
 
-REACH = timedelta(days=90)
-"""How far back one looks."""
+LOOK_BACK = timedelta(days=90)
+"""How far back traces are gathered."""
 
 _ACTS = (
     "exported",
@@ -44,14 +44,14 @@ _ACTS = (
     "webhook_tested",
     "settings_changed",
 )
-"""The acts that open or hand out something, or lead mail elsewhere."""
+"""The acts that give access to data, hand them out, or redirect mail."""
 
 _NETWORK = "network:"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """Something that somebody did so many times; `what` is an event or a look, `last_at` aware."""
+    """An act or an access, with who did it and how often; `last_at` is aware UTC."""
 
     what: str
     actor: str
@@ -93,7 +93,7 @@ class Traces:
 
 def gather_traces(mailing_list: MailingList, *, now: datetime) -> Traces:
     """Return what to look at, about a list and about no list in particular."""
-    since, slugs = now - REACH, ("", mailing_list.slug)
+    since, slugs = now - LOOK_BACK, ("", mailing_list.slug)
     acts = Evidence.select(Evidence.event, Evidence.actor, fn.COUNT(Evidence.seq), _last(Evidence))
     looks = Access.select(Access.act, Access.actor, fn.COUNT(Access.id), _last(Access))
     return Traces(
@@ -171,7 +171,7 @@ def _wrong_logins() -> tuple[tuple[str, int], ...]:
 # --- What a breach may have disclosed, and by when to report it (GDPR art. 33, 34). ---------------
 
 
-HOURS = timedelta(hours=72)
+NOTIFY_WITHIN = timedelta(hours=72)
 """How long there is to notify the authority after becoming aware (GDPR art. 33(1)).
 
 Counted to the minute: Regulation 1182/71 art. 3 leaves out the hour that has begun, so that this is
@@ -240,7 +240,7 @@ def gather_breach_report(
         language=mailing_list.language,
         made_at=now,
         discovered_at=discovered,
-        notify_by=discovered + HOURS if discovered else None,
+        notify_by=discovered + NOTIFY_WITHIN if discovered else None,
         people=held.addresses + held.only_in_files,
         held=held,
         parts=count_held_parts(mailing_list),

@@ -24,7 +24,7 @@ from repermit.errors import NotFound
 from repermit.evidence import signed_checkpoint
 from repermit.evidence.entries import Checkpoint
 from repermit.reports.asked_people import People, read_people
-from repermit.reports.outcome_counts import AdminAct, Turn, read_acts
+from repermit.reports.outcome_counts import AdminAct, Outcome, read_acts
 from repermit.reports.statistics import read_tallies
 from repermit.rules.consent import BounceKind, CampaignState, Exclusion, Fate, MailKind, MailState
 from repermit.settings.definitions import Settings
@@ -96,7 +96,7 @@ class DayCounts:
     """What was recorded on a day of the organisation's zone, by what."""
 
     day: str
-    counts: Mapping[Turn, int]
+    counts: Mapping[Outcome, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +147,7 @@ class ClosingReport:
     counted_at: datetime
     campaign: Conditions
     people: People
-    turns: Mapping[Turn, int]
+    turns: Mapping[Outcome, int]
     days: tuple[DayCounts, ...]
     is_whole: bool
     mails: Mapping[MailKind, Mapping[MailState, int]]
@@ -179,10 +179,10 @@ def gather_closing_report(
     acts = read_acts(mailing_list.slug, _EVENTS)
     own = [one for one in acts if one.campaign == campaign.id]
     counts, is_whole = read_tallies(mailing_list.slug, campaign.id, zone=settings.zone)
-    by_day: dict[str, dict[Turn, int]] = {}
+    by_day: dict[str, dict[Outcome, int]] = {}
     for key, count in counts.items():
         if key.day and count:
-            by_day.setdefault(key.day, dict.fromkeys(Turn, 0))[key.what] = count
+            by_day.setdefault(key.day, dict.fromkeys(Outcome, 0))[key.what] = count
     imports = _imports(mailing_list)
     counted = read_people(campaign, now=now)
     return ClosingReport(
@@ -194,7 +194,7 @@ def gather_closing_report(
         counted_at=counted.at,
         campaign=_conditions(campaign, own),
         people=counted.people,
-        turns={what: sum(day[what] for day in by_day.values()) for what in Turn},
+        turns={what: sum(day[what] for day in by_day.values()) for what in Outcome},
         days=tuple(DayCounts(day=day, counts=by_day[day]) for day in sorted(by_day)),
         is_whole=is_whole,
         mails=_mails(campaign),

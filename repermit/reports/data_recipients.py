@@ -1,4 +1,4 @@
-"""Who gets data of a list, by settings and evidence, with what the organisation says of them."""
+"""The recipients of a list's data, by settings and evidence, with the organisation's notes."""
 
 from __future__ import annotations
 

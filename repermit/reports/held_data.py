@@ -1,7 +1,4 @@
-"""What is really held about the people on a list: which data, of how many.
-
-Nothing here writes.
-"""
+"""What is held about the people on a list: which data, of how many."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What the entries of the record say of where people came to stand, counted.
-
-Nothing here writes.
-"""
+"""Outcomes (a Yes, or the reason of a removal) read from the evidence, and their counts per day."""
 
 from __future__ import annotations
 
@@ -23,8 +20,8 @@ _EVENTS = ("confirmed", "removed")
 _UNDOING = ("import_undone", "sign_up_undone")
 
 
-class Turn(StrEnum):
-    """Where somebody came to stand: `yes`, or the reason for which they were taken off."""
+class Outcome(StrEnum):
+    """What came of asking somebody: `yes`, or the reason of their removal."""
 
     YES = "yes"
     NO = "no"
@@ -35,21 +32,20 @@ class Turn(StrEnum):
     REQUEST = "request"
 
 
-class Key(NamedTuple):
-    """What is counted: people of a list's campaign (0: of none) on a day, or now if that is ""."""
+class CountKey(NamedTuple):
+    """What is counted: an outcome in a campaign (0: none) on a day, or as of now if that is ""."""
 
     list: str
     campaign: int
     day: str
-    what: Turn
+    what: Outcome
 
 
 @dataclass(frozen=True)
-class Taken:
-    """A turn of one person, as an entry of the record has it.
+class OutcomeEntry:
+    """The outcome of one person, as an entry of the evidence has it.
 
-    `may_be_undone` says that a file that was taken in said so, or the page of a sign-up: what they
-    did may be taken back.
+    `may_be_undone`: it came from an imported file or a sign-up, which may be undone.
     """
 
     seq: int
@@ -57,18 +53,18 @@ class Taken:
     list: str
     campaign: int
     subject: str
-    what: Turn
+    what: Outcome
     may_be_undone: bool
 
 
-def head() -> int:
+def read_newest_seq() -> int:
     """Return the number of the newest entry."""
     newest: int = EvidenceHead.get().seq
     return newest
 
 
-def turns(*, after: int, upto: int, slug: str = "") -> Iterator[Taken]:
-    """Yield the turns among these entries, in their order; of one list, or of all.
+def read_outcomes(*, after: int, upto: int, slug: str = "") -> Iterator[OutcomeEntry]:
+    """Yield the outcomes among these entries, in their order; of one list, or of all.
 
     What no longer says what it was, since its part has been erased, is left out; so is a sign-up
     that an import brought, which answered nothing here, and what a file or the Yes of a sign-up did
@@ -78,68 +74,65 @@ def turns(*, after: int, upto: int, slug: str = "") -> Iterator[Taken]:
     rows = Evidence.select().where(
         Evidence.seq > after, Evidence.seq <= upto, Evidence.event.in_(_EVENTS), *own
     )
-    yield from _standing(_read(list(rows.order_by(Evidence.seq))), upto=upto)
+    yield from _drop_undone(_read_entries(list(rows.order_by(Evidence.seq))), upto=upto)
 
 
-def count(after: int, upto: int, zone: ZoneInfo) -> Counter[Key]:
+def count_changes(after: int, upto: int, zone: ZoneInfo) -> Counter[CountKey]:
     """Return by how much each count changes through these entries.
 
     Who turns for the second time in a campaign stands where they did before no more. What a file or
     a sign-up did that was then taken back is as if it had never been.
     """
-    changes: Counter[Key] = Counter()
-    found, undone = list(turns(after=after, upto=upto)), _taken_back(after, upto)
-    stood = _stood({one.subject for one in (*found, *undone) if one.campaign}, upto=after)
+    changes: Counter[CountKey] = Counter()
+    found, undone = list(read_outcomes(after=after, upto=upto)), _find_undone(after, upto)
+    stood = _read_standing({one.subject for one in (*found, *undone) if one.campaign}, upto=after)
     for one in undone:
-        changes[Key(one.list, one.campaign, _day(one.at, zone), one.what)] -= 1
+        changes[CountKey(one.list, one.campaign, _day(one.at, zone), one.what)] -= 1
         if not one.campaign:
             continue
         person = (one.campaign, one.subject)
-        changes[Key(one.list, one.campaign, "", one.what)] -= 1
-        before = _stood({one.subject}, upto=one.seq - 1).get(person)
+        changes[CountKey(one.list, one.campaign, "", one.what)] -= 1
+        before = _read_standing({one.subject}, upto=one.seq - 1).get(person)
         stood.pop(person, None)
         if before is not None:
-            changes[Key(one.list, one.campaign, "", before)] += 1
+            changes[CountKey(one.list, one.campaign, "", before)] += 1
             stood[person] = before
     for one in found:
-        changes[Key(one.list, one.campaign, _day(one.at, zone), one.what)] += 1
+        changes[CountKey(one.list, one.campaign, _day(one.at, zone), one.what)] += 1
         if not one.campaign:
             continue
         person = (one.campaign, one.subject)
         if person in stood:
-            changes[Key(one.list, one.campaign, "", stood[person])] -= 1
-        changes[Key(one.list, one.campaign, "", one.what)] += 1
+            changes[CountKey(one.list, one.campaign, "", stood[person])] -= 1
+        changes[CountKey(one.list, one.campaign, "", one.what)] += 1
         stood[person] = one.what
     return changes
 
 
-def _stood(subjects: Iterable[str], *, upto: int) -> dict[tuple[int, str], Turn]:
-    """Return where these people stood in each campaign after the entry `upto`."""
+def _read_standing(subjects: Iterable[str], *, upto: int) -> dict[tuple[int, str], Outcome]:
+    """Return the outcome of these people in each campaign as of the entry `upto`."""
     stood = {}
     for some in chunks(sorted(subjects), _CHUNK):
         rows = Evidence.select().where(Evidence.subject.in_(some), Evidence.event.in_(_EVENTS))
         before = sorted((row for row in rows if row.seq <= upto), key=lambda row: int(row.seq))
-        found = _standing(_read(before), upto=upto)
+        found = _drop_undone(_read_entries(before), upto=upto)
         stood.update({(one.campaign, one.subject): one.what for one in found})
     return stood
 
 
-def _standing(found: Iterable[Taken], *, upto: int) -> Iterator[Taken]:
-    """Yield turns but for those that were taken back, with what brought them, by `upto`."""
+def _drop_undone(found: Iterable[OutcomeEntry], *, upto: int) -> Iterator[OutcomeEntry]:
+    """Yield the outcomes that were not undone by the entry `upto`."""
     known = list(found)
-    gone = _undone(Evidence.subject.in_(some) for some in chunks(_undoable(known), _CHUNK))
+    subjects = sorted({one.subject for one in known if one.may_be_undone})
+    gone = _undone(Evidence.subject.in_(some) for some in chunks(subjects, _CHUNK))
     for one in known:
-        seq = gone.get(_whose(one.list, one.subject, stored(one.at)), upto + 1)
+        seq = gone.get((one.list, one.subject, stored(one.at)), upto + 1)
         if not one.may_be_undone or seq > upto:
             yield one
 
 
-def _undoable(found: Iterable[Taken]) -> list[str]:
-    return sorted({one.subject for one in found if one.may_be_undone})
-
-
-def _taken_back(after: int, upto: int) -> list[Taken]:
-    """Return the turns up to the entry `after` that were taken back since then."""
+def _find_undone(after: int, upto: int) -> list[OutcomeEntry]:
+    """Return the outcomes up to the entry `after` that were undone since then."""
     gone = _undone([(Evidence.seq > after) & (Evidence.seq <= upto) & (Evidence.subject != "")])
     rows: list[Evidence] = []
     for some in chunks(sorted({subject for _, subject, _ in gone}), _CHUNK):
@@ -147,66 +140,58 @@ def _taken_back(after: int, upto: int) -> list[Taken]:
         rows += [row for row in own if row.seq <= after]
     return [
         one
-        for one in _read(sorted(rows, key=lambda row: int(row.seq)))
-        if one.may_be_undone and _whose(one.list, one.subject, stored(one.at)) in gone
+        for one in _read_entries(sorted(rows, key=lambda row: int(row.seq)))
+        if one.may_be_undone and (one.list, one.subject, stored(one.at)) in gone
     ]
 
 
 def _undone(wanted: Iterable[Any]) -> dict[tuple[str, str, str], int]:
-    """Return which entries took back what had been done to somebody; see `_whose`."""
+    """Return the entries that undid an outcome, by its list, subject and moment."""
     rows: list[Evidence] = []
     for some in wanted:
         rows.extend(Evidence.select().where(some, Evidence.event.in_(_UNDOING)))
     found: dict[tuple[str, str, str], int] = {}
     for part in chunks(rows, _CHUNK):
-        said = _said([row.seq for row in part])
+        said = _read_contents([row.seq for row in part])
         for row in part:
             told = said.get(row.seq, {})
             at = told.get("imported_at") or told.get("confirmed_at", "")
-            found[_whose(row.list, row.subject, at)] = row.seq
+            found[row.list, row.subject, at] = row.seq
     return found
 
 
-def _whose(slug: str, subject: str, at: str) -> tuple[str, str, str]:
-    """Return what is the same of a turn that may be taken back and of its being so."""
-    return slug, subject, at
-
-
-def _read(rows: Sequence[Evidence]) -> Iterator[Taken]:
+def _read_entries(rows: Sequence[Evidence]) -> Iterator[OutcomeEntry]:
     for some in chunks(rows, _CHUNK):
-        said = _said([row.seq for row in some])
+        said = _read_contents([row.seq for row in some])
         for row in some:
             its = said.get(row.seq, {})
-            what, may_be_undone = _turn(its), "file" in its or "signed_up_at" in its
+            what, may_be_undone = _classify_entry(its), "file" in its or "signed_up_at" in its
             if what is not None:
                 known = (row.seq, row.at, row.list, row.campaign, row.subject)
-                yield Taken(*known, what, may_be_undone)
+                yield OutcomeEntry(*known, what, may_be_undone)
 
 
-def _said(seqs: Sequence[int]) -> dict[int, dict[str, Any]]:
+def _read_contents(seqs: Sequence[int]) -> dict[int, dict[str, Any]]:
     parts = EvidencePart.select().where(EvidencePart.seq.in_(seqs), EvidencePart.part == "consent")
     return {part.seq: json.loads(part.json) for part in parts}
 
 
-def _turn(said: dict[str, Any]) -> Turn | None:
+def _classify_entry(said: dict[str, Any]) -> Outcome | None:
     if "reason" in said:
-        return Turn(said["reason"])
-    return Turn.YES if said.get("answer") == Turn.YES else None
+        return Outcome(said["reason"])
+    return Outcome.YES if said.get("answer") == Outcome.YES else None
 
 
 def _day(at: datetime, zone: ZoneInfo) -> str:
     return at.astimezone(zone).date().isoformat()
 
 
-# --- What admins did about a list, read from the evidence. ----------------------------------------
-
-
-_ACTS_CHUNK = 500
+# --- The acts of admins, read from the evidence. --------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdminAct:
-    """An act; `said` is what its entry keeps of it, and `list` "" where it was about none."""
+    """An act of an admin; `said` is what its entry keeps, `list` is "" if it is about none."""
 
     seq: int
     at: datetime
@@ -228,16 +213,9 @@ def read_acts(
         .where(Evidence.subject == "", Evidence.list == slug, Evidence.event.in_(events), *recent)
         .order_by(Evidence.seq)
     )
-    return _read_acts(rows)
-
-
-def _read_acts(rows: Sequence[Evidence]) -> tuple[AdminAct, ...]:
-    said: dict[int, dict[str, Any]] = {}
-    for some in chunks([row.seq for row in rows], _ACTS_CHUNK):
-        parts = EvidencePart.select().where(
-            EvidencePart.seq.in_(some), EvidencePart.part == "consent"
-        )
-        said.update({part.seq: json.loads(part.json) for part in parts})
+    contents: dict[int, dict[str, Any]] = {}
+    for some in chunks([row.seq for row in rows], _CHUNK):
+        contents.update(_read_contents(some))
     return tuple(
         AdminAct(
             seq=row.seq,
@@ -246,7 +224,7 @@ def _read_acts(rows: Sequence[Evidence]) -> tuple[AdminAct, ...]:
             actor=row.actor,
             list=row.list,
             campaign=row.campaign,
-            said=said.get(row.seq, {}),
+            said=contents.get(row.seq, {}),
         )
         for row in rows
     )

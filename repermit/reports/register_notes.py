@@ -1,4 +1,4 @@
-"""What only the organisation knows for its record: read, checked and kept."""
+"""The organisation's own notes for its record of processing: read, checked and stored."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""How a campaign stands: its people in parts that add up, and the counts of what came each day.
-
-Nothing but the keeping of the counts writes.
-"""
+"""The figures of a running campaign: its people in parts that add up, and the answers per day."""
 
 from __future__ import annotations
 
@@ -26,14 +23,14 @@ from repermit.db.row_counts import Tally
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.evidence.verify import counts as verify_counts
-from repermit.reports.outcome_counts import Key, Turn, count, head
+from repermit.reports.outcome_counts import CountKey, Outcome, count_changes, read_newest_seq
 from repermit.rules.consent import BounceKind, CampaignState, MailKind, MailState
 from repermit.settings.definitions import Settings
 
 _OWED = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 _MOST_SHOWN = timedelta(days=400)
 """So many days ahead are drawn, and as many as anybody has answered on."""
-_NOS = (Turn.NO, Turn.WITHDRAWN, Turn.COMPLAINT, Turn.REQUEST, Turn.BOUNCE)
+_NOS = (Outcome.NO, Outcome.WITHDRAWN, Outcome.COMPLAINT, Outcome.REQUEST, Outcome.BOUNCE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +86,7 @@ def figures(
     bounces = dict.fromkeys(BounceKind, 0) | _bounces(own)
     asked = own.total()
     now = {key.what: number for key, number in counts.items() if not key.day}
-    yes, no = now.get(Turn.YES, 0), sum(now.get(what, 0) for what in _NOS)
+    yes, no = now.get(Outcome.YES, 0), sum(now.get(what, 0) for what in _NOS)
     # When it closes nothing is owed any more.
     is_closed = campaign.state == CampaignState.CLOSED
     waiting = 0 if is_closed else sum(asks[state] for state in _OWED)
@@ -99,7 +96,7 @@ def figures(
     silent = max(0, asked - yes - no - waiting - unasked - otherwise)
     if is_closed and is_whole:
         # Whoever was silent is taken off by now; the others have come to stand here by a file.
-        taken_off = min(silent, now.get(Turn.NO_RESPONSE, 0))
+        taken_off = min(silent, now.get(Outcome.NO_RESPONSE, 0))
         silent, otherwise = taken_off, otherwise + silent - taken_off
     return Figures(
         campaign=campaign.id,
@@ -135,8 +132,8 @@ def _bounces(asks: Counter[Mails]) -> Counter[BounceKind]:
     return counts
 
 
-def _days(campaign: Campaign, counts: Mapping[Key, int], zone: ZoneInfo) -> tuple[Day, ...]:
-    by_day: dict[str, dict[Turn, int]] = {}
+def _days(campaign: Campaign, counts: Mapping[CountKey, int], zone: ZoneInfo) -> tuple[Day, ...]:
+    by_day: dict[str, dict[Outcome, int]] = {}
     for key, number in counts.items():
         by_day.setdefault(key.day, {})[key.what] = number
     first, last = _local_day(campaign.starts_at, zone), _local_day(_end(campaign), zone)
@@ -153,16 +150,16 @@ def _end(campaign: Campaign) -> datetime:
     return max(ended - timedelta(microseconds=1), campaign.starts_at)
 
 
-def _on(day: date, counts: Mapping[Turn, int]) -> Day:
-    no = counts.get(Turn.NO, 0) + counts.get(Turn.WITHDRAWN, 0)
-    return Day(day=day, yes=counts.get(Turn.YES, 0), no=no)
+def _on(day: date, counts: Mapping[Outcome, int]) -> Day:
+    no = counts.get(Outcome.NO, 0) + counts.get(Outcome.WITHDRAWN, 0)
+    return Day(day=day, yes=counts.get(Outcome.YES, 0), no=no)
 
 
 def _local_day(at: datetime, zone: ZoneInfo) -> date:
     return at.astimezone(zone).date()
 
 
-# --- Keeping the counts of answers and removals. --------------------------------------------------
+# --- Updating the stored counts of answers and removals. ------------------------------------------
 
 
 _KEY = verify_counts.TALLIED_UPTO
@@ -171,7 +168,7 @@ _STEP = 2000
 _MOST_MEANWHILE = 2000
 
 
-def tally_up(
+def update_tallies(
     database: Database,
     *,
     settings: Settings,
@@ -185,11 +182,11 @@ def tally_up(
     another time zone.
     """
     counted = 0
-    while not should_stop() and _tallied_upto() < head():
+    while not should_stop() and _tallied_upto() < read_newest_seq():
         after = _tallied_upto()
-        upto = min(after + _STEP, head())
+        upto = min(after + _STEP, read_newest_seq())
         # With nothing locked: entries do not change, and what is counted again is not added.
-        changes = count(after, upto, settings.zone)
+        changes = count_changes(after, upto, settings.zone)
         with database.atomic():
             if int(Meta.lock(_KEY, default="0")) != after:
                 continue
@@ -203,17 +200,17 @@ def tally_up(
     return counted
 
 
-def read_tallies(slug: str, campaign: int, *, zone: ZoneInfo) -> tuple[Counter[Key], bool]:
+def read_tallies(slug: str, campaign: int, *, zone: ZoneInfo) -> tuple[Counter[CountKey], bool]:
     """Return the counts of a list's campaign, and whether they are up to this moment.
 
     What was appended since the last sweep is counted here, unless that is too much.
     """
-    after, newest = _tallied_upto(), head()
+    after, newest = _tallied_upto(), read_newest_seq()
     is_whole = newest - after <= _MOST_MEANWHILE
     own = (Tally.list == slug, Tally.campaign == campaign)
     found = Counter(
         {
-            Key(row.list, row.campaign, row.day, Turn(row.what)): row.count
+            CountKey(row.list, row.campaign, row.day, Outcome(row.what)): row.count
             for row in Tally.select().where(*own)
         }
     )
@@ -221,7 +218,7 @@ def read_tallies(slug: str, campaign: int, *, zone: ZoneInfo) -> tuple[Counter[K
         found.update(
             {
                 key: change
-                for key, change in count(after, newest, zone).items()
+                for key, change in count_changes(after, newest, zone).items()
                 if (key.list, key.campaign) == (slug, campaign)
             }
         )
@@ -255,7 +252,7 @@ def _zone_changed(before: str, zone: str, *, after: int, now: datetime) -> Entry
     return Entry(event="settings_changed", at=now, actor="job", consent=consent)
 
 
-def _add(changes: Counter[Key]) -> None:
+def _add(changes: Counter[CountKey]) -> None:
     rows: list[dict[str, Any]] = [
         {**key._asdict(), "count": change} for key, change in sorted(changes.items()) if change
     ]

@@ -15,7 +15,7 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
 from repermit.emails import mail_values
 from repermit.exports import export_rows
-from repermit.reports import closing_mail, make_report, statistics
+from repermit.reports import admin_mails, make_report, statistics
 from repermit.reports.make_report import ReportKind
 from repermit.rules.consent import (
     Basis,
@@ -95,7 +95,7 @@ def test_all_say_the_same_number(
         "status": progress.read_status(news, settings=settings, now=LATER).unasked,
     }
     if state is CampaignState.CLOSED:
-        assert closing_mail.enqueue_closing_mails(database, now=LATER) == 1
+        assert admin_mails.enqueue_closing_mails(database, now=LATER) == 1
         mail = mail_values.read_closing_news(Mail.get(Mail.kind == "notice").topic)
         assert mail
         found["mail"] = mail.unasked

@@ -190,7 +190,7 @@ def test_the_record_tells_that_the_yes_was_none(
     assert receipts_of(contact) != before
     say_no(database, uid, at=LATER + SECOND)
     assert receipts_of(contact) == before
-    counted = outcome_counts.count(0, outcome_counts.head(), SETTINGS.zone)
+    counted = outcome_counts.count_changes(0, outcome_counts.read_newest_seq(), SETTINGS.zone)
     assert {key.what: number for key, number in counted.items() if number} == {"no": 1}
     page = webhooks_events.read_events(0, limit=9)
     assert [(one.event, one.reason) for one in page.events] == [

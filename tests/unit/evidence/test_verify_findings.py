@@ -109,7 +109,7 @@ def found(database: Database, now: datetime = END) -> tuple[How, str] | None:
 
 def tally(database: Database, zone: str = SETTINGS.timezone, **more: Any) -> int:
     settings = make_settings(timezone=zone)
-    return statistics.tally_up(database, **{"settings": settings, "now": END, **more})
+    return statistics.update_tallies(database, **{"settings": settings, "now": END, **more})
 
 
 def append(database: Database, **values: Any) -> None:

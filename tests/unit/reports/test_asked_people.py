@@ -23,12 +23,12 @@ HOUR = timedelta(hours=1)
 
 
 def keep(database: Database, *, after: timedelta = timedelta(), few: int = 0) -> int:
-    return asked_people.keep_people(database, now=NOW + after, few=few)
+    return asked_people.store_people_counts(database, now=NOW + after, few=few)
 
 
 def test_few_are_counted_while_somebody_waits(database: Database) -> None:
     campaign = make_rich(database).campaign
-    assert asked_people.keep_people(database, now=NOW) == 0
+    assert asked_people.store_people_counts(database, now=NOW) == 0
     found = read_people(campaign, now=NOW)
     assert (found.people, found.at) == (count_people(campaign), NOW)
     assert not Meta.select().where(Meta.key.startswith("people_")).exists()
@@ -38,7 +38,7 @@ def test_many_are_read_as_they_were_counted(database: Database) -> None:
     campaign = make_rich(database).campaign
     # Before the first time they are counted at once.
     assert read_people(campaign, now=NOW, few=0).people == count_people(campaign)
-    assert asked_people.keep_people(database, now=NOW, should_stop=lambda: True, few=0) == 0
+    assert asked_people.store_people_counts(database, now=NOW, should_stop=lambda: True, few=0) == 0
     assert keep(database) == 1
     assert keep(database, after=HOUR) == 0
     # As long as nothing changes, that is how it stands.

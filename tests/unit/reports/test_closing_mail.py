@@ -13,7 +13,7 @@ from repermit.db.models.mails import Mail
 from repermit.emails import mail_values
 from repermit.emails.mail_values import ClosingNews
 from repermit.evidence import stored_tree
-from repermit.reports import closing_mail
+from repermit.reports import admin_mails
 from repermit.rules.consent import CampaignState
 from tests.support.builders import NOW, make_asked, make_campaign, make_list
 from tests.support.report_campaign import ASKED, DAY, OTHERWISE, REMOVED, SECRET, YES, make_rich
@@ -22,7 +22,7 @@ INSTANT = timedelta(microseconds=1)
 
 
 def owe(database: Database, now: object = NOW + 28 * DAY) -> int:
-    return closing_mail.enqueue_closing_mails(database, now=now)  # type: ignore[arg-type]
+    return admin_mails.enqueue_closing_mails(database, now=now)  # type: ignore[arg-type]
 
 
 def told() -> list[ClosingNews | None]:

@@ -20,7 +20,7 @@ from repermit.evidence import chain, entries, stored_tree
 from repermit.exports import handover_steps
 from repermit.reports import make_report, statistics
 from repermit.reports.make_report import Report, ReportKind
-from repermit.reports.outcome_counts import Turn
+from repermit.reports.outcome_counts import Outcome
 from repermit.rules.consent import CampaignState, MailKind, PauseReason, Reason, Status
 from tests.support.builders import (
     DEADLINE,
@@ -95,7 +95,7 @@ def test_its_numbers_add_up_and_are_those_of_the_database(database: Database) ->
     assert found["turns"]["yes"] == YES + REMOVED["withdrawn"]
     turned = Evidence.select().where(Evidence.campaign == rich.campaign.id, Evidence.subject != "")
     assert sum(found["turns"].values()) == turned.count()
-    for what in Turn:
+    for what in Outcome:
         assert found["turns"][what] == sum(day["counts"][what] for day in found["days"])
     asks = Mail.select().where(Mail.kind == MailKind.ASK)
     assert sum(found["mails"]["ask"].values()) == asks.count() == ASKED

@@ -14,7 +14,7 @@ from repermit.db.models.mails import Mail
 from repermit.emails import mail_values
 from repermit.emails.mail_values import DayNews
 from repermit.evidence import stored_tree
-from repermit.reports import daily_mail
+from repermit.reports import admin_mails
 from repermit.rules.consent import CampaignState, Reason
 from tests.support.builders import (
     NOW,
@@ -44,7 +44,7 @@ def campaign(database: Database, mailing_list: MailingList) -> Campaign:
 
 
 def owe(database: Database, now: datetime) -> int:
-    return daily_mail.enqueue_daily_mails(database, settings=make_settings(), now=now)
+    return admin_mails.enqueue_daily_mails(database, settings=make_settings(), now=now)
 
 
 def told() -> list[DayNews | None]:

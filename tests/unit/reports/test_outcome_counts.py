@@ -20,7 +20,7 @@ from repermit.db.row_counts import Tally
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.reports import statistics
-from repermit.reports.outcome_counts import Turn
+from repermit.reports.outcome_counts import Outcome
 from repermit.reports.statistics import Day, Figures
 from repermit.rules.consent import (
     Basis,
@@ -99,7 +99,7 @@ def parts(found: Figures) -> dict[str, int]:
 
 
 def tally(database: Database, **more: Any) -> int:
-    return statistics.tally_up(database, settings=make_settings(), now=NOW, **more)
+    return statistics.update_tallies(database, settings=make_settings(), now=NOW, **more)
 
 
 def test_a_list_without_a_campaign_has_no_figures(mailing_list: MailingList) -> None:
@@ -289,7 +289,7 @@ def test_two_processes_count_each_entry_once(
         list(pool.map(count_them, range(4)))
     assert look(mailing_list).yes == 20
     counts = Counter({(row.day, row.what): row.count for row in Tally.select()})
-    assert counts == {("", Turn.YES): 20, ("2026-03-02", Turn.YES): 20}
+    assert counts == {("", Outcome.YES): 20, ("2026-03-02", Outcome.YES): 20}
 
 
 def test_a_change_of_a_change_leaves_no_trace_in_how_it_stands(
@@ -302,8 +302,8 @@ def test_a_change_of_a_change_leaves_no_trace_in_how_it_stands(
     tally(database)
     assert settings.timezone
     standing = {row.what: row.count for row in Tally.select().where(Tally.day == "")}
-    assert standing[Turn.YES] == 1
-    assert not standing.get(Turn.WITHDRAWN)
+    assert standing[Outcome.YES] == 1
+    assert not standing.get(Outcome.WITHDRAWN)
     assert Contact.get_by_id(contact.id).status == Status.CONFIRMED
 
 
@@ -333,13 +333,13 @@ def test_who_was_taken_off_by_a_file_that_is_taken_back_counts_as_before(
     assert parts(look(mailing_list))["no"] == 0
     tally(database)
     counts = {(row.day, row.what): row.count for row in Tally.select() if row.count}
-    assert counts == {("", Turn.YES): 1, ("2026-03-02", Turn.YES): 1}
+    assert counts == {("", Outcome.YES): 1, ("2026-03-02", Outcome.YES): 1}
     # What comes after it counts from where they stand again.
     take_off(database, silent, campaign.id, at=NOW + timedelta(days=5))
     take_off(database, yes, campaign.id, Reason.WITHDRAWN, at=NOW + timedelta(days=5))
     tally(database)
     now = {row.what: row.count for row in Tally.select().where(Tally.day == "") if row.count}
-    assert now == {Turn.NO: 1, Turn.WITHDRAWN: 1}
+    assert now == {Outcome.NO: 1, Outcome.WITHDRAWN: 1}
 
 
 def test_a_removal_by_a_file_of_nobody_asked_is_taken_back_too(

@@ -1,0 +1,201 @@
+"""The admin's mails about a campaign: one a day while it runs, and one once it has closed.
+
+They hold counts alone: a mailbox is out of reach once somebody wants to be erased (GDPR art.
+5(1)(c)). The daily mail is there since a No cannot wait for the deadline.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import datetime, time, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from repermit.db.connection import Database, lock_rows
+from repermit.db.models.base import Meta, read_moment, stored
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.evidence import Evidence
+from repermit.db.models.mails import enqueue_notice
+from repermit.emails.mail_values import ClosingNews, DayNews
+from repermit.evidence import stored_tree
+from repermit.reports.asked_people import count_people
+from repermit.reports.outcome_counts import Outcome, read_newest_seq, read_outcomes
+from repermit.reports.statistics import figures
+from repermit.rules.consent import CampaignState, Reason
+from repermit.settings.definitions import Settings
+
+_DAILY_AT = time(16)
+_LIVE = [state for state in CampaignState if state.is_live]
+# The last hours of a campaign are reported after its end.
+_REPORTED_AFTER_END = timedelta(days=2)
+_OTHERS = (Outcome.BOUNCE, Outcome.COMPLAINT, Outcome.REQUEST, Outcome.NO_RESPONSE)
+
+
+class _LastMail(NamedTuple):
+    """The last daily mail: up to which entry it reported, and when that was."""
+
+    upto: int
+    at: datetime
+
+
+def enqueue_daily_mails(database: Database, *, settings: Settings, now: datetime) -> int:
+    """Enqueue the admin's daily mail about each campaign with news; return how many there were.
+
+    At four in the afternoon, in the organisation's zone, while there is time left to take people
+    off elsewhere. It reports what was recorded since the last one. Safe to run in several
+    processes at once.
+    """
+    moment = _find_last_time(now, settings.zone)
+    campaigns = Campaign.select(Campaign.id).where(
+        Campaign.launched_at < moment,
+        Campaign.state.in_(_LIVE) | (Campaign.closed_at > moment - _REPORTED_AFTER_END),
+    )
+    return sum(
+        _enqueue_daily_mail(database, campaign.id, moment, settings)
+        for campaign in campaigns
+        if not _has_daily_mail(campaign.id, moment)
+    )
+
+
+def _find_last_time(now: datetime, zone: ZoneInfo) -> datetime:
+    """Return the last time that it was four in the afternoon."""
+    local = now.astimezone(zone)
+    today = datetime.combine(local.date(), _DAILY_AT, zone)
+    if today <= local:
+        return today
+    return datetime.combine(local.date() - timedelta(days=1), _DAILY_AT, zone)
+
+
+def _enqueue_daily_mail(
+    database: Database, number: int, moment: datetime, settings: Settings
+) -> bool:
+    campaign, last = Campaign.get_by_id(number), _read_last_mail(number)
+    before = last or _LastMail(_find_entry_before(campaign.launched_at), campaign.launched_at)
+    # With nothing locked, since a day may have a million entries, which do not change.
+    upto = _find_entry_before(moment, after=before.upto)
+    counts = Counter(
+        one.what for one in read_outcomes(after=before.upto, upto=upto, slug=campaign.list.slug)
+    )
+    topic = _read_daily_counts(campaign, counts, before.at, settings).topic if counts else ""
+    with database.atomic():
+        lock_rows(Campaign.select().where(Campaign.id == number)).get()
+        if _read_last_mail(number) != last:
+            return False
+        Meta.write(_daily_key(number), json.dumps({"upto": upto, "at": stored(moment)}))
+        if not counts:
+            return False
+        enqueue_notice(topic, list_id=campaign.list_id, due_at=moment, campaign=campaign)
+    return True
+
+
+def _read_daily_counts(
+    campaign: Campaign, counts: Counter[Outcome], since: datetime, settings: Settings
+) -> DayNews:
+    found = figures(campaign.list, zone=settings.zone)
+    assert found is not None  # noqa: S101  its list has this campaign
+    return DayNews(
+        since=since,
+        yes=counts[Outcome.YES],
+        no=counts[Outcome.NO],
+        withdrawn=counts[Outcome.WITHDRAWN],
+        others=sum(counts[what] for what in _OTHERS),
+        asked=found.asked,
+        all_yes=found.yes,
+        all_no=found.no,
+        silent=found.silent,
+        seq=read_newest_seq(),
+    )
+
+
+def _find_entry_before(moment: datetime, *, after: int | None = None) -> int:
+    """Return the last entry before the first one that is not earlier than `moment`.
+
+    Answers are stamped before they are recorded, so moments are only nearly in the order of the
+    entries; what is left out this time is told the next. Without `after` it looks backwards.
+    """
+    if after is None:
+        earlier = Evidence.select(Evidence.seq).where(Evidence.at < moment)
+        found = earlier.order_by(Evidence.seq.desc()).first()
+        return found.seq if found else 0
+    later = Evidence.select(Evidence.seq).where(Evidence.seq > after, Evidence.at >= moment)
+    first = later.order_by(Evidence.seq).first()
+    return first.seq - 1 if first else read_newest_seq()
+
+
+def _has_daily_mail(number: int, moment: datetime) -> bool:
+    last = _read_last_mail(number)
+    return last is not None and last.at >= moment
+
+
+def _read_last_mail(number: int) -> _LastMail | None:
+    value = Meta.read(_daily_key(number))
+    if value is None:
+        return None
+    kept: dict[str, Any] = json.loads(value)
+    return _LastMail(kept["upto"], read_moment(kept["at"]))
+
+
+def _daily_key(number: int) -> str:
+    return f"daily_{number}"
+
+
+# --- The mail about a campaign that has closed: its counts, and the checkpoint to keep. -----------
+
+
+# A campaign that closed longer ago is no news, as after a restore.
+_ENQUEUED_WITHIN = timedelta(days=7)
+
+
+def enqueue_closing_mails(database: Database, *, now: datetime) -> int:
+    """Enqueue the admin's mail about each campaign that has closed; return how many there were.
+
+    Safe to run in several processes at once.
+    """
+    closed = Campaign.select(Campaign.id).where(
+        Campaign.state == CampaignState.CLOSED, Campaign.closed_at > now - _ENQUEUED_WITHIN
+    )
+    return sum(
+        _enqueue_closing_mail(database, campaign.id, now)
+        for campaign in closed
+        if not _has_closing_mail(campaign.id)
+    )
+
+
+def _enqueue_closing_mail(database: Database, number: int, now: datetime) -> bool:
+    # Before any lock is taken: counting the people of a large campaign takes seconds.
+    topic = _read_closing_counts(Campaign.get_by_id(number)).topic
+    with database.atomic():
+        campaign = lock_rows(Campaign.select().where(Campaign.id == number)).get()
+        # Another process may have been quicker.
+        if _has_closing_mail(number):
+            return False
+        enqueue_notice(topic, list_id=campaign.list_id, due_at=now, campaign=campaign)
+        Meta.create(key=_closing_key(number), value=stored(now))
+    return True
+
+
+def _read_closing_counts(campaign: Campaign) -> ClosingNews:
+    people, point = count_people(campaign), stored_tree.checkpoint()
+    removed = people.removed
+    by_others = (Reason.BOUNCE, Reason.COMPLAINT, Reason.REQUEST)
+    return ClosingNews(
+        asked=people.asked,
+        yes=people.yes,
+        no=removed[Reason.NO] + removed[Reason.WITHDRAWN],
+        no_response=removed[Reason.NO_RESPONSE],
+        others=people.otherwise + sum(removed[reason] for reason in by_others),
+        # Of a campaign that has closed nobody is silent or waits any more.
+        unasked=people.silent + people.waiting + sum(people.unasked.values()),
+        seq=point.seq,
+        hash=point.hash,
+        root=point.root,
+    )
+
+
+def _has_closing_mail(number: int) -> bool:
+    return Meta.read(_closing_key(number)) is not None
+
+
+def _closing_key(number: int) -> str:
+    return f"closing_{number}"
