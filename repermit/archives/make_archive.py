@@ -27,7 +27,7 @@ from repermit.exports import export
 from repermit.exports.export_rows import Format, What
 from repermit.exports.file_formats import write_csv
 from repermit.privacy import make_proof, printable_proof
-from repermit.privacy.make_proof import Proofs
+from repermit.privacy.make_proof import SealedProofs
 from repermit.reports import make_report as reports_make_report
 from repermit.reports.make_report import ReportKind, make_report
 from repermit.rules.consent import CampaignState
@@ -183,7 +183,7 @@ def archive(
             suppressions = fingerprint_files.write_suppressions(
                 mailing_list=mailing_list, out=file, form="csv", **vars(context)
             )
-        with make_proof.proving_all(mailing_list=mailing_list, **vars(context)) as proofs:
+        with make_proof.seal_proofs(mailing_list=mailing_list, **vars(context)) as proofs:
             checkpoint = _add_proofs(archive_zip, mailing_list, proofs, context)
         has_report = _add_reports(archive_zip, mailing_list, context)
         _add_export(archive_zip, mailing_list, What.EVIDENCE, Format.JSON, context)
@@ -212,7 +212,7 @@ def _add_export(
 
 
 def _add_proofs(
-    archive_zip: ZipStream, mailing_list: MailingList, proofs: Proofs, context: _Context
+    archive_zip: ZipStream, mailing_list: MailingList, proofs: SealedProofs, context: _Context
 ) -> Checkpoint:
     """Add the proofs and an index of whose they are; return the checkpoint that they share.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from repermit.db.models.lists import MailingList
     from repermit.db.temporary_files import UnfinishedFile
     from repermit.imports.uploads import Waiting
-    from repermit.privacy.external_copies import Beyond, ProofMade, TakenFile
+    from repermit.privacy.external_copies import ExternalCopies, ProofMade, TakenFile
     from repermit.privacy.forget import Forgetting, Forgotten
 
 
@@ -183,7 +183,7 @@ def _describe_unfinished(file: UnfinishedFile) -> str:
     )
 
 
-def _list_copies(context: CommandContext, slug: str, copies: Beyond) -> Iterator[str]:
+def _list_copies(context: CommandContext, slug: str, copies: ExternalCopies) -> Iterator[str]:
     if copies.mails and copies.last_mail_at:
         wire = f" ({copies.on_the_wire} on its way in this moment)" if copies.on_the_wire else ""
         yield (
@@ -226,7 +226,7 @@ def describe_due_erasures(context: CommandContext, mailing_list: MailingList) ->
     """Yield who of a list waits to be erased, and when."""
     from repermit.privacy import scheduled_erasure
 
-    due = scheduled_erasure.due(mailing_list, settings=context.settings, now=context.now)
+    due = scheduled_erasure.count_due(mailing_list, settings=context.settings, now=context.now)
     if due.first_at is None:
         return
     yield ""

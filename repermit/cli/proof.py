@@ -128,9 +128,9 @@ def verify_file(
     statement, seal = checked.document["statement"], checked.document["seal"]["entry"]
     purpose = statement["record"]["processing"]["purposes"][0]
     echo(f"{file} holds. It shows of one person on the list {statement['list']}:", "")
-    for event in proof_text.telling(checked.document, language="en", zone=ZoneInfo("UTC")):
+    for event in proof_text.describe_entries(checked.document, language="en", zone=ZoneInfo("UTC")):
         echo(f"  {event.at}: {event.text}", *(f"      {line}" for line in event.more))
-    holds = proof_text.standing(checked.document, language="en", zone=ZoneInfo("UTC"))
+    holds = proof_text.describe_status(checked.document, language="en", zone=ZoneInfo("UTC"))
     echo("", f"What held when this proof was made: {holds}")
     echo(
         *_describe_erased(checked),

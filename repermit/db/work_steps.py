@@ -44,6 +44,29 @@ _MOST_GROWTH = 1.5
 _MOST_SHRINKING = 0.1
 
 
+def run_counted_steps(
+    database: Database,
+    step: Callable[[int], tuple[bool, int]],
+    *,
+    should_stop: Callable[[], bool],
+    size: StepSize,
+) -> int:
+    """Run steps as `run_steps` does, and return the sum of what they did.
+
+    - `step` returns whether there is more, and how much it did.
+    """
+    total = 0
+
+    def run(limit: int) -> bool:
+        nonlocal total
+        is_more, count = step(limit)
+        total += count
+        return is_more
+
+    run_steps(database, run, should_stop=should_stop, size=size)
+    return total
+
+
 def run_steps(
     database: Database,
     step: Callable[[int], bool],

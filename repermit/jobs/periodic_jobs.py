@@ -294,7 +294,7 @@ class Jobs:
             erased = scheduled_erasure.purge_due(
                 self._database, settings=settings, now=now, should_stop=should_stop
             )
-            ended = retention.end_parts(
+            ended = retention.delete_expired_parts(
                 self._database, settings=settings, now=now, should_stop=should_stop
             )
             wipe(self._database, should_stop=should_stop)

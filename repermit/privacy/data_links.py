@@ -285,10 +285,10 @@ def enqueue_link(
     )
     if not waiting.exists():
         at = requested_mail_limit.next_link_at(address.key, purpose, now=now)
-        owe(contact, purpose, address, language=language, now=at)
+        create_link(contact, purpose, address, language=language, now=at)
 
 
-def owe(
+def create_link(
     contact: Contact, purpose: str, address: email_address.Address, *, language: str, now: datetime
 ) -> None:
     """Owe a mail with a fresh link to an address, in the caller's transaction.
@@ -320,7 +320,7 @@ def find_link(uid: str, purpose: str, *, now: datetime) -> Link | None:
     found: FreshLink | None = FreshLink.get_or_none(
         FreshLink.uid == uid, FreshLink.purpose == purpose
     )
-    return None if found is None else link_of(found, now=now)
+    return None if found is None else describe_link(found, now=now)
 
 
 def open_link(database: Database, *, uid: str, now: datetime) -> Opened | None:
@@ -378,7 +378,7 @@ def lock_opened(authority: str, *, now: datetime) -> Contact | None:
     return contact if contact.erased_at is None else None
 
 
-def link_of(found: FreshLink, *, now: datetime) -> Link:
+def describe_link(found: FreshLink, *, now: datetime) -> Link:
     """Return a link as its page shows it."""
     mailing_list = lookup.list_facts(found.contact.list)
     return Link(

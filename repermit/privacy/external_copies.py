@@ -1,7 +1,4 @@
-"""What an erasure cannot reach: where else somebody's address may stand, as the record knows it.
-
-Nothing here writes.
-"""
+"""Copies out of reach of an erasure: mails, exports and programs that have somebody's address."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.privacy.data_links import Entry, HandedOn, Letter
 from repermit.rules.consent import MailKind, MailState, Status
 
-# --- To which files and programs a person's address went, as far as the record knows. -------------
+# --- The files and programs that had a person's address. ------------------------------------------
 
 
 _CHUNK = 500
@@ -69,7 +66,7 @@ def _told(entries: Sequence[Entry]) -> Iterator[HandedOn]:
             yield HandedOn(at=at, what="told", to=urlsplit(url).hostname or "")
 
 
-# --- What an erasure cannot reach. ----------------------------------------------------------------
+# --- The copies that an erasure cannot reach. -----------------------------------------------------
 
 
 _GONE = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
@@ -107,13 +104,15 @@ class ProofMade:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beyond:
-    """Where somebody's address may stand out of reach.
+class ExternalCopies:
+    """The copies of somebody's address that an erasure cannot reach.
 
-    `mails` went to them, the last at `last_mail_at`; `on_the_wire` of these are under way in this
-    moment. `source` is the file that they came from, "" if from none. `is_file_waiting`: a file was
-    handed in that nobody has taken in yet; it goes by itself, within a day. Backups, and the tool
-    that sends the newsletter, are out of reach of any record.
+    - `mails`: how many went to them, the last at `last_mail_at`; `on_the_wire` of these are being
+      sent now.
+    - `source`: the file that they came from, "" if from none.
+    - `is_file_waiting`: an uploaded file is not imported yet; it is deleted within a day.
+
+    Backups, and the tool that sends the newsletter, are not known here.
     """
 
     since: datetime | None
@@ -126,13 +125,13 @@ class Beyond:
     is_file_waiting: bool
 
 
-def beyond(mailing_list: MailingList, contact: Contact | None) -> Beyond:
+def find_external_copies(mailing_list: MailingList, contact: Contact | None) -> ExternalCopies:
     """Return where a contact's address may stand; without one, that of somebody not held.
 
     Of who was erased and came back, what went out each time is out of reach.
     """
     rows = rows_of(contact) if contact else []
-    return Beyond(
+    return ExternalCopies(
         since=held_since(rows) if rows else None,
         **_mails(rows),
         source=_source(rows),

@@ -26,7 +26,7 @@ from repermit.db.temporary_files import UnfinishedFile, temporary_files
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.privacy.external_copies import Beyond, beyond
+from repermit.privacy.external_copies import ExternalCopies, find_external_copies
 from repermit.rules.consent import Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.suppression import suppressions
@@ -85,7 +85,7 @@ class Forgotten:
     reason: str
     erased: Erased
     suppressed: bool
-    beyond: Beyond
+    beyond: ExternalCopies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +216,7 @@ def _forget(
         reason=found.reason,
         erased=erased,
         suppressed=True,
-        beyond=beyond(mailing_list, contact),
+        beyond=find_external_copies(mailing_list, contact),
     )
 
 
@@ -226,7 +226,7 @@ def _forget_stranger(
     """Delete what an address has left that is no contact: sign-ups that nobody confirmed."""
     fingerprint = email_address.fingerprint(settings.fingerprint_key, key)
     known = _suppression(mailing_list, fingerprint)
-    once = _once(mailing_list, known)
+    once = _find_former_contact(mailing_list, known)
     if once and once.erased_at is None:
         raise Refused(
             "this was the earlier address of somebody whom %(list)s holds under another one, and "
@@ -253,7 +253,7 @@ def _forget_stranger(
         reason=known.reason if known else "",
         erased=Erased(contacts=0, removed=0, unsent=0, sign_ups=sign_ups, replies=0, entries=0),
         suppressed=known is not None,
-        beyond=beyond(mailing_list, once),
+        beyond=find_external_copies(mailing_list, once),
     )
 
 
@@ -293,7 +293,7 @@ def _entry(
     )
 
 
-def _once(mailing_list: MailingList, known: Suppression | None) -> Contact | None:
+def _find_former_contact(mailing_list: MailingList, known: Suppression | None) -> Contact | None:
     """Return the contact that an address once was, by the subject of its suppression.
 
     Who came back after an erasure has a row of each time: the one that is still held, under another

@@ -1,4 +1,4 @@
-"""Making proofs: what one person said, or all who have decided, as files that stand without us."""
+"""Making proofs: what one person said, or all who have decided, as files that need no server."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def prove(
     """
     key = email_address.parse(address).key
     with database.atomic():
-        subject = _subject_of(mailing_list, key, settings)
+        subject = _find_subject(mailing_list, key, settings)
         named = proof_file.name_address(key, secrets.token_hex(_SALT_BYTES))
         return _prove(
             mailing_list, subject, key, named, settings, now=now, actor=actor, known=known
@@ -99,7 +99,7 @@ def prove_contact(
         )
 
 
-def _subject_of(mailing_list: MailingList, address_key: str, settings: Settings) -> str:
+def _find_subject(mailing_list: MailingList, address_key: str, settings: Settings) -> str:
     found: Contact | None = Contact.get_or_none(
         Contact.list == mailing_list, Contact.address_key == address_key
     )
@@ -143,7 +143,7 @@ def _prove(
     """
     slug = mailing_list.slug
     entries = chain_reader.entries_about(subject, slug) if subject else []
-    if not is_recorded(entries, slug):
+    if not has_entries(entries, slug):
         raise NotFound(
             "nothing is recorded of this address on the list %(list)s: nobody of it has answered, "
             "signed up or been taken off there, as far as this system and its fingerprint key can "
@@ -151,13 +151,13 @@ def _prove(
             list=slug,
         )
     if key is not None:
-        require_own(entries, key, settings)
+        require_same_address(entries, key, settings)
     wordings = chain_reader.wordings_of(entries)
-    statement = statement_for(slug, subject, named, settings, entries=entries, wordings=wordings)
-    own = chain.append(seal_of(statement, now=now, actor=actor))
+    statement = make_statement(slug, subject, named, settings, entries=entries, wordings=wordings)
+    own = chain.append(make_seal(statement, now=now, actor=actor))
     checkpoint = signed_checkpoint.take(settings)
     paths = stored_tree.Paths(checkpoint)
-    document = document_of(
+    document = assemble_proof(
         statement,
         chain_reader.entry_at(own),
         checkpoint=checkpoint,
@@ -171,7 +171,9 @@ def _prove(
     return Proof(document=document, subject=subject)
 
 
-def require_own(entries: Sequence[Mapping[str, Any]], address_key: str, settings: Settings) -> None:
+def require_same_address(
+    entries: Sequence[Mapping[str, Any]], address_key: str, settings: Settings
+) -> None:
     """Return if entries are of whoever has an address, as far as they tell; else raise Refused.
 
     Which entries are whose stands in a row beside the chain, of the contact or the suppression. The
@@ -198,12 +200,12 @@ def _names_address(one: Mapping[str, Any], address_key: str, key: bytes) -> bool
     return None
 
 
-def is_recorded(entries: Sequence[Mapping[str, Any]], slug: str) -> bool:
+def has_entries(entries: Sequence[Mapping[str, Any]], slug: str) -> bool:
     """Say whether there is anything of this list to prove."""
     return any(one["entry"]["list"] == slug for one in entries)
 
 
-def statement_for(
+def make_statement(
     slug: str,
     subject: str,
     named: Mapping[str, str],
@@ -224,7 +226,7 @@ def statement_for(
     )
 
 
-def seal_of(statement: Mapping[str, Any], *, now: datetime, actor: str) -> Entry:
+def make_seal(statement: Mapping[str, Any], *, now: datetime, actor: str) -> Entry:
     """Return the entry that holds the digest of what a proof claims."""
     return Entry(
         event="proved",
@@ -236,7 +238,7 @@ def seal_of(statement: Mapping[str, Any], *, now: datetime, actor: str) -> Entry
     )
 
 
-def document_of(
+def assemble_proof(
     statement: Mapping[str, Any],
     seal: Mapping[str, Any],
     *,
@@ -258,7 +260,7 @@ def document_of(
     stamped = timestamps.of(statement["entries"])
     seqs = [one["entry"]["seq"] for one in (*statement["entries"], seal, *further)]
     return {
-        **_format_of(settings, has_timestamps=bool(stamped)),
+        **_describe_format(settings, has_timestamps=bool(stamped)),
         "statement": statement,
         "seal": seal,
         **({} if last is None else {"last": last}),
@@ -269,7 +271,7 @@ def document_of(
     }
 
 
-def _format_of(settings: Settings, *, has_timestamps: bool) -> dict[str, str]:
+def _describe_format(settings: Settings, *, has_timestamps: bool) -> dict[str, str]:
     """Return a proof's format, and the public half of the key that signed its checkpoint."""
     key = signed_checkpoint.own_key(settings)
     if key is None:
@@ -284,17 +286,18 @@ def name_contact(contact: Contact) -> Mapping[str, str]:
     return proof_file.name_address(contact.address_key, secrets.token_hex(_SALT_BYTES))
 
 
-# --- Making the proofs of everybody on a list who has decided, under one checkpoint. --------------
+# --- The proofs of everybody on a list who has decided, under one checkpoint. ---------------------
 
 
 _LENGTH_BYTES = 8
 _DECIDED = (Status.CONFIRMED, Status.CUSTOMER, Status.REMOVED)
 
 
-class Proofs:
-    """Proofs that are sealed and wait to be closed: `count` of them.
+class SealedProofs:
+    """Statements of proofs that are sealed, and wait for the checkpoint that they lead to.
 
-    `unproved` is of how many the record says nothing.
+    - `count`: how many there are.
+    - `unproved`: of how many people the record says nothing.
     """
 
     def __init__(self, file: BinaryIO, settings: Settings) -> None:
@@ -304,7 +307,7 @@ class Proofs:
         self.unproved = 0
 
     def add(self, statement: Mapping[str, Any], seal: Mapping[str, Any], address: str) -> None:
-        """Put aside what one proof claims, and its seal."""
+        """Add the statement of one proof, and its seal."""
         record = {"statement": statement, "seal": seal, "address": address}
         # The wordings are the same in most, and long.
         packed = zlib.compress(json.dumps(record).encode(), level=1)
@@ -313,10 +316,10 @@ class Proofs:
         self.count += 1
 
     def closed_by(self, seq: int, checkpoint: Checkpoint) -> Iterator[tuple[str, Proof]]:
-        """Yield each as (address, proof), up to a checkpoint whose last entry is that of `seq`.
+        """Yield each as (address, proof), under a checkpoint whose last entry is that of `seq`.
 
-        The address of whom it is held no longer is "".
-        It must have been appended after all that is here.
+        - `seq`: an entry that was appended after all seals.
+        - The address of an erased person is "".
         """
         # What that entry says is nothing of a person's, and not for them to show.
         last = {"entry": chain_reader.entry_at(seq)["entry"], "parts": {}}
@@ -327,7 +330,7 @@ class Proofs:
         while length := self._file.read(_LENGTH_BYTES):
             packed = self._file.read(int.from_bytes(length))
             record = json.loads(zlib.decompress(packed))
-            document = document_of(
+            document = assemble_proof(
                 record["statement"],
                 record["seal"],
                 checkpoint=checkpoint,
@@ -342,14 +345,14 @@ class Proofs:
 
 
 @contextmanager
-def proving_all(
+def seal_proofs(
     database: Database,
     mailing_list: MailingList,
     *,
     settings: Settings,
     now: datetime,
     actor: str,
-) -> Iterator[Proofs]:
+) -> Iterator[SealedProofs]:
     """Seal the proofs of all who may be mailed or were removed; they are there while entered.
 
     1. In steps, each a transaction: what is claimed of some people, and a seal for each of them.
@@ -359,7 +362,7 @@ def proving_all(
     nothing that is recorded meanwhile can come between a statement and its seal.
     """
     with tempfile.TemporaryFile() as file:
-        sealed = Proofs(file, settings)
+        sealed = SealedProofs(file, settings)
         conditions = _is_decided(mailing_list)
         found: Any = Contact.select(Contact.id).where(*conditions).tuples()
         pages = iter_pages(found, Contact.id, size=LARGEST_STEP, read_key=itemgetter(0))
@@ -377,7 +380,7 @@ def proving_all(
             del numbers[:limit]
             if some:
                 some.sort(key=attrgetter("id"))
-                _seal(sealed, mailing_list, some, settings=settings, now=now, actor=actor)
+                _seal_some(sealed, mailing_list, some, settings=settings, now=now, actor=actor)
             return True
 
         look_ahead()
@@ -409,8 +412,8 @@ def _is_decided(mailing_list: MailingList) -> tuple[Any, ...]:
     )
 
 
-def _seal(
-    sealed: Proofs,
+def _seal_some(
+    sealed: SealedProofs,
     mailing_list: MailingList,
     some: Sequence[Contact],
     *,
@@ -421,35 +424,37 @@ def _seal(
     """Seal the proofs of some contacts in the caller's transaction."""
     slug = mailing_list.slug
     told = chain_reader.entries_about_each([one.subject for one in some], slug)
-    proved = [one for one in some if is_recorded(told[one.subject], slug)]
+    proved = [one for one in some if has_entries(told[one.subject], slug)]
     sealed.unproved += len(some) - len(proved)
     for one in proved:
         if one.address is not None:
-            require_own(told[one.subject], one.address_key, settings)
+            require_same_address(told[one.subject], one.address_key, settings)
     wordings = chain_reader.wordings_of(entry for one in proved for entry in told[one.subject])
     statements = [
-        statement_for(
+        make_statement(
             slug,
             one.subject,
             name_contact(one),
             settings,
             entries=told[one.subject],
-            wordings=_named(told[one.subject], wordings),
+            wordings=_select_wordings(told[one.subject], wordings),
         )
         for one in proved
     ]
-    seals = [seal_of(one, now=now, actor=actor) for one in statements]
-    for one, statement, seal in zip(proved, statements, _appended(seals), strict=True):
+    seals = [make_seal(one, now=now, actor=actor) for one in statements]
+    for one, statement, seal in zip(proved, statements, _append_seals(seals), strict=True):
         sealed.add(statement, seal, one.address or "")
 
 
-def _named(entries: Sequence[Mapping[str, Any]], wordings: Mapping[str, str]) -> dict[str, str]:
+def _select_wordings(
+    entries: Sequence[Mapping[str, Any]], wordings: Mapping[str, str]
+) -> dict[str, str]:
     """Return those of some wordings that these entries name."""
     named = proof_file.digests_named(entries)
     return {digest: text for digest, text in wordings.items() if digest in named}
 
 
-def _appended(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+def _append_seals(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Append entries and return them as a proof has them."""
     last = chain.append(*entries)
     return chain_reader.entries_between(last - len(entries) + 1, last)

@@ -1,25 +1,27 @@
-"""Everything that is held about one contact, gathered for the person, also as one document.
+"""Everything that is held about one contact, for the person, also as one JSON document.
 
-Nothing here writes, and nothing of another contact is read, be it of the same address on another
-list: who may see that gets a link from there.
+Nothing of another contact is read, not even of the same address on another list: whoever may see
+that gets a link from there.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from dataclasses import fields, is_dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from repermit.contacts import click_log, enqueue_receipt, lookup, requested_mail_limit
 from repermit.db.models.accounts import Access
-from repermit.db.models.campaigns import Campaign, latest_campaign
+from repermit.db.models.base import stored
+from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.contacts import SignUp as SignUpRow
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import
 from repermit.db.models.mails import FreshLink, Mail, Reply
-from repermit.emails.mail_values import MailingListFacts
 from repermit.privacy.data_links import (
     Begins,
     Entry,
@@ -234,7 +236,7 @@ def _terms(
     removed_for = f"P{retention.removed_days}D"
     yield Term(what="address", until=goes_at, duration=removed_for, begins="removal")
     campaign = latest_campaign(contact.list)
-    if contact.status == Status.UNCONFIRMED and campaign and _is_live(campaign):
+    if contact.status == Status.UNCONFIRMED and campaign and CampaignState(campaign.state).is_live:
         yield Term(what="answer", until=campaign.deadline)
     years = retention.evidence_years
     proof_ends = years_after(left_at, years) if left_at else None
@@ -261,15 +263,36 @@ def _days(*, what: Any, days: int, begins: Begins, moments: Sequence[datetime]) 
     return Term(what=what, until=until, duration=f"P{days}D", begins=begins)
 
 
-def _is_live(campaign: Campaign) -> bool:
-    return CampaignState(campaign.state).is_live
-
-
 # --- Everything held, as a document that programs read (GDPR art. 20). ----------------------------
 
 
 FORMAT = "repermit-held-1"
 """What the document says it is; it becomes another one when a key changes its meaning."""
+
+
+_CONTROLLER = ("name", "address", "email", "telephone", "officer", "authority")
+_LIST = ("slug", "name", "purpose", "frequency", "privacy_url", "sensitive")
+_CONTACT = (
+    "address",
+    "name",
+    "language",
+    "status",
+    "status_at",
+    "reason",
+    "basis",
+    "basis_at",
+    "source",
+    "since",
+)
+_OPENINGS = (
+    "together_at",
+    "yes_at",
+    "no_at",
+    "disowned_at",
+    "asked_again_at",
+    "held_at",
+    "signs",
+)
 
 
 def document(
@@ -278,132 +301,59 @@ def document(
     """Return everything held as what JSON can hold; times are RFC 3339 in UTC."""
     return {
         "format": FORMAT,
-        "made_at": _time(now),
-        "controller": _controller(organisation),
-        "list": _list(held.mailing_list),
-        "contact": _contact(held),
-        "mails": [_letter_document(one) for one in held.letters],
-        "sign_ups": [
-            {
-                "at": _time(one.at),
-                "confirmed_at": _time(one.confirmed_at),
-                "declined_at": _time(one.declined_at),
-                "asked_again_at": _time(one.asked_again_at),
-                "name": one.name,
-                "language": one.language,
-            }
-            for one in held.sign_ups
-        ],
-        "imports": [{"at": _time(at), "file": file} for at, file in held.imports],
-        "replies": [{"at": _time(at), "answer": answer} for at, answer in held.replies],
-        "evidence": [_entry(one) for one in held.entries],
-        "openings": _openings(held.openings) if held.openings else None,
+        "made_at": stored(now),
+        "controller": _select_fields(organisation, _CONTROLLER),
+        "list": _select_fields(held.mailing_list, _LIST),
+        "contact": _select_fields(held, _CONTACT),
+        "mails": [{**_to_json(one), "to": one.to or None} for one in held.letters],
+        "sign_ups": _to_json(held.sign_ups),
+        "imports": [{"at": stored(at), "file": file} for at, file in held.imports],
+        "replies": [{"at": stored(at), "answer": answer} for at, answer in held.replies],
+        "evidence": _to_json(held.entries),
+        "openings": _describe_openings(held.openings) if held.openings else None,
         "suppressions": [
-            {"at": _time(one.at), "reason": one.reason, "all_lists": one.is_for_all}
+            {"at": stored(one.at), "reason": one.reason, "all_lists": one.is_for_all}
             for one in held.suppressions
         ],
-        "looks": [{"at": _time(at), "what": what} for at, what in held.looks],
+        "looks": [{"at": stored(at), "what": what} for at, what in held.looks],
         "recipients": [dict(vars(one)) for one in recipients],
-        "handed_on": [
-            {"at": _time(one.at), "what": one.what, "to": one.to} for one in held.handed_on
-        ],
+        "handed_on": _to_json(held.handed_on),
         "kept": [
             {
                 "what": one.what,
                 "duration": one.duration or None,
                 "counts_from": one.begins or None,
-                "until": _time(one.until),
+                "until": _to_json(one.until),
             }
             for one in held.terms
         ],
     }
 
 
-def _controller(organisation: Organisation) -> dict[str, str]:
-    return {
-        "name": organisation.name,
-        "address": organisation.address,
-        "email": organisation.email,
-        "telephone": organisation.telephone,
-        "officer": organisation.officer,
-        "authority": organisation.authority,
-    }
+def _describe_openings(openings: Openings) -> dict[str, Any]:
+    links = [
+        {
+            "link": one.link,
+            "get": one.gets,
+            "head": one.heads,
+            "first_at": stored(one.first_at),
+            "last_at": stored(one.last_at),
+        }
+        for one in openings.links
+    ]
+    return {"links": links, **_select_fields(openings, _OPENINGS)}
 
 
-def _list(about: MailingListFacts) -> dict[str, Any]:
-    return {
-        "slug": about.slug,
-        "name": about.name,
-        "purpose": about.purpose,
-        "frequency": about.frequency,
-        "privacy_url": about.privacy_url,
-        "sensitive": about.sensitive,
-    }
+def _select_fields(value: Any, names: Sequence[str]) -> dict[str, Any]:
+    return {name: _to_json(getattr(value, name)) for name in names}
 
 
-def _contact(held: Held) -> dict[str, str | None]:
-    return {
-        "address": held.address,
-        "name": held.name,
-        "language": held.language,
-        "status": str(held.status),
-        "status_at": _time(held.status_at),
-        "reason": held.reason,
-        "basis": held.basis,
-        "basis_at": _time(held.basis_at),
-        "source": held.source,
-        "since": _time(held.since),
-    }
-
-
-def _letter_document(one: Letter) -> dict[str, str | None]:
-    return {
-        "kind": one.kind,
-        "purpose": one.purpose,
-        "to": one.to or None,
-        "state": one.state,
-        "at": _time(one.at),
-        "reply": one.reply,
-        "bounce": one.bounce,
-        "bounce_status": one.bounce_status,
-        "bounced_at": _time(one.bounced_at),
-    }
-
-
-def _entry(one: Entry) -> dict[str, Any]:
-    return {
-        "seq": one.seq,
-        "at": _time(one.at),
-        "event": one.event,
-        "by": one.by,
-        "hash": one.hash,
-        "consent": dict(one.consent),
-        "person": dict(one.person),
-        "trace": dict(one.trace),
-    }
-
-
-def _openings(one: Openings) -> dict[str, Any]:
-    return {
-        "links": [
-            {
-                "link": opened.link,
-                "get": opened.gets,
-                "head": opened.heads,
-                "first_at": _time(opened.first_at),
-                "last_at": _time(opened.last_at),
-            }
-            for opened in one.links
-        ],
-        "together_at": _time(one.together_at),
-        "yes_at": _time(one.yes_at),
-        "no_at": _time(one.no_at),
-        "disowned_at": _time(one.disowned_at),
-        "asked_again_at": _time(one.asked_again_at),
-        "held_at": _time(one.held_at),
-        "signs": list(one.signs),
-    }
-
-
-def _time(at: datetime | None) -> str | None:
-    return at.astimezone(UTC).isoformat(timespec="microseconds") if at else None
+def _to_json(value: Any) -> Any:
+    """Return a value in JSON's own types; the keys of a dataclass are its fields."""
+    if is_dataclass(value):
+        return _select_fields(value, [one.name for one in fields(value)])
+    if isinstance(value, tuple):
+        return [_to_json(one) for one in value]
+    if isinstance(value, datetime):
+        return stored(value)
+    return str(value) if isinstance(value, StrEnum) else value

@@ -21,14 +21,20 @@ from repermit.evidence.consent_receipt import state_of
 from repermit.evidence.entries import PARTS
 from repermit.evidence.verify.timestamps import stamps_of
 from repermit.package_files import embed_style
-from repermit.privacy.proof_text import LANGUAGES, content_of, moment, standing, telling
+from repermit.privacy.proof_text import (
+    LANGUAGES,
+    content_of,
+    describe_entries,
+    describe_status,
+    moment,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class ShownWording:
     """A wording as the person saw it: of which kind, under which digest, and its text."""
 
     kind: str
@@ -49,9 +55,11 @@ def proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) ->
             statement=statement,
             record=statement["record"],
             state=state_of(statement["record"]["event"]),
-            told=telling(document, language=language, zone=zone),
-            standing=standing(document, language=language, zone=zone),
-            shown=[one for entry in statement["entries"] for one in _shown(entry, statement)],
+            told=describe_entries(document, language=language, zone=zone),
+            standing=describe_status(document, language=language, zone=zone),
+            shown=[
+                one for entry in statement["entries"] for one in _list_wordings(entry, statement)
+            ],
             entries=[*statement["entries"], document["seal"]],
             gone=[
                 (one["entry"]["seq"], part)
@@ -71,24 +79,26 @@ def proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) ->
     )
 
 
-def _shown(one: Mapping[str, Any], statement: Mapping[str, Any]) -> Iterator[Shown]:
+def _list_wordings(one: Mapping[str, Any], statement: Mapping[str, Any]) -> Iterator[ShownWording]:
     """Yield the wordings that an entry names, filled in with what is held of the person."""
     told, wordings = content_of(one, "consent"), statement["wordings"]
     person = content_of(one, "person")
     mail = told.get("mail_wording")
     draft = _draft(wordings[mail]) if mail else None
     if mail:
-        asked = {**person, **_as_asked(one, statement["entries"])}
+        asked = {**person, **_find_values_as_asked(one, statement["entries"])}
         text = wordings[mail] if draft is None else _mail_text(draft, asked)
-        yield Shown(kind="mail", digest=mail, text=text)
+        yield ShownWording(kind="mail", digest=mail, text=text)
     if page := told.get("page_wording"):
-        text = _filled(text_of(wordings[page]), draft, person)
-        yield Shown(kind="page", digest=page, text=text)
+        text = _fill_in(html_to_text(wordings[page]), draft, person)
+        yield ShownWording(kind="page", digest=page, text=text)
     if form := told.get("wording"):
-        yield Shown(kind="form", digest=form, text=wordings[form])
+        yield ShownWording(kind="form", digest=form, text=wordings[form])
 
 
-def _as_asked(one: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _find_values_as_asked(
+    one: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
     """Return what the mail said of the person otherwise than the entry of their answer does.
 
     What they corrected between the two; the earliest correction knows what was there before.
@@ -115,10 +125,10 @@ def _draft(content: str) -> Draft | None:
 
 
 def _mail_text(draft: Draft, person: Mapping[str, Any]) -> str:
-    return f"{draft.subject}\n\n{_filled(draft.text, draft, person)}"
+    return f"{draft.subject}\n\n{_fill_in(draft.text, draft, person)}"
 
 
-def _filled(text: str, draft: Draft | None, person: Mapping[str, Any]) -> str:
+def _fill_in(text: str, draft: Draft | None, person: Mapping[str, Any]) -> str:
     """Put in what is held of the person; marks stay where nothing is, and for their own links."""
     if not person.get("address"):
         return text
@@ -145,7 +155,7 @@ _HEADINGS = frozenset({"h1", "h2", "h3"})
 _BLANK = "\0"
 
 
-class _Text(HTMLParser):
+class _TextParser(HTMLParser):
     """Takes the text out of HTML, a line for each block and a blank one before each heading."""
 
     def __init__(self) -> None:
@@ -163,9 +173,9 @@ class _Text(HTMLParser):
 
 
 @lru_cache(maxsize=16)
-def text_of(html: str) -> str:
+def html_to_text(html: str) -> str:
     """Return what a page's HTML says, a line for each block and a blank one before headings."""
-    reader = _Text()
+    reader = _TextParser()
     reader.feed(html)
     reader.close()
     lines = (" ".join(line.split()) for line in reader.lines)

@@ -1,7 +1,4 @@
-"""What a proof shows, in plain words: who said what, when, and to which wording.
-
-English and Dutch, as whoever keeps the list reads.
-"""
+"""A proof in plain words: who said what, when, and to which wording; in English and Dutch."""
 
 from __future__ import annotations
 
@@ -16,14 +13,14 @@ from repermit.evidence.proof_file import told_by
 from repermit.i18n import catalogues, dates
 from repermit.rules.consent import Reason
 
-# --- What a proof shows to hold of a person, and since when, in a sentence. -----------------------
+# --- The person's status by a proof, in a sentence. -----------------------------------------------
 
 
 _PUTTING = ("added", "customer", "confirmed", "removed", "suppressed")
 _TAKING_BACK = ("import_undone", "sign_up_undone", "erased")
 
 
-def standing(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) -> str:
+def describe_status(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) -> str:
     """Return what held of the person when a proof was made, by its entries.
 
     By the last of them rather than by the latest moment: what is put on record late, such as a Yes
@@ -61,15 +58,15 @@ def _last(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     return found[-1] if found else None
 
 
-# --- What a proof shows, in plain words. ----------------------------------------------------------
+# --- The entries of a proof, in sentences. --------------------------------------------------------
 
 
 LANGUAGES = ("en", "nl")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """One entry in words: its number, when it was, what it says, and more about it, a line each."""
+class EntryText:
+    """One entry in words: its number and time, a sentence, and further lines about it."""
 
     seq: int
     at: str
@@ -77,14 +74,16 @@ class Told:
     more: tuple[str, ...]
 
 
-def telling(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) -> tuple[Told, ...]:
+def describe_entries(
+    document: Mapping[str, Any], *, language: str, zone: ZoneInfo
+) -> tuple[EntryText, ...]:
     """Return what a proof that holds shows, in the order of time, in one of `LANGUAGES`."""
     gettext = catalogues.translations(language).gettext
     entries = document["statement"]["entries"]
     said, moments = told_by(entries), _moments(entries)
     order = sorted(range(len(entries)), key=moments.__getitem__)
     return tuple(
-        Told(
+        EntryText(
             seq=one["entry"]["seq"],
             at=moment(when(one), language=language, zone=zone),
             text=_text(
@@ -148,7 +147,7 @@ def _text(one: Mapping[str, Any], gettext: Callable[[str], str], *, is_taken_bac
     if event == "removed":
         return _removed(told, gettext)
     if event == "erased" and told.get("why") == "retention":
-        return _ended(told, gettext)
+        return _find_ended(told, gettext)
     known = {
         "corrected": gettext("The person corrected what is held about them."),
         "not_the_person": gettext(
@@ -182,7 +181,7 @@ def _confirmed(told: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
     return gettext("An opt-in of the person was recorded; how is held no longer.")
 
 
-def _ended(told: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
+def _find_ended(told: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
     """Return what ended by itself, which is no erasure of all that was held."""
     if told.get("parts") == ["consent"]:
         return gettext("The proof was erased: its time was over.")

@@ -21,10 +21,10 @@ from repermit.evidence import chain, entries
 from repermit.privacy.data_links import (
     Moved,
     MoveOutcome,
+    create_link,
+    describe_link,
     enqueue_link,
-    link_of,
     lock_opened,
-    owe,
     use_up,
 )
 from repermit.rules.consent import MOST_ON_REQUEST, MailKind, Reason, Status
@@ -56,7 +56,7 @@ def correct(
         if changed:
             Contact.update(**changed).where(Contact.id == contact.id).execute()
             before = {"name": contact.name} if "name" in changed else {}
-            _note(contact.id, {"fields": sorted(changed)}, before, trace, now=now)
+            _record_correction(contact.id, {"fields": sorted(changed)}, before, trace, now=now)
         return bool(changed)
 
 
@@ -103,7 +103,7 @@ def confirm_new_address(
         if found is None:
             return None
         contact = lookup.lock(found.contact_id)
-        link = link_of(found, now=now)
+        link = describe_link(found, now=now)
         if not use_up(uid, "address", now=now):
             outcome: MoveOutcome = "late" if link.state == "late" else "used"
             return Moved(outcome=outcome, link=link)
@@ -151,17 +151,19 @@ def _move(
     ).execute()
     erasure.forget_sign_ups(contact.list_id, [before.key])
     if before.key != found.address_key:
-        _suppress_rightly(contact, before.key, found.address_key, fingerprint_key, now)
-    owe(contact, "changed", before, language=found.language, now=now)
+        _move_suppression(contact, before.key, found.address_key, fingerprint_key, now)
+    create_link(contact, "changed", before, language=found.language, now=now)
     told = {
         "fields": ["address"],
         "requested_at": found.at.isoformat(),
         "confirmed_at": now.isoformat(),
     }
-    _note(contact.id, told, {"address": email_address.in_part(before.sending)}, trace, now=now)
+    _record_correction(
+        contact.id, told, {"address": email_address.in_part(before.sending)}, trace, now=now
+    )
 
 
-def _suppress_rightly(
+def _move_suppression(
     contact: Contact, before: str, after: str, fingerprint_key: bytes, now: datetime
 ) -> None:
     """Suppress the new address as far as its person has left, else the one from before.
@@ -200,7 +202,7 @@ def _suppressed(
     )
 
 
-def _note(
+def _record_correction(
     number: int,
     told: Mapping[str, Any],
     before: Mapping[str, str],

@@ -1,4 +1,4 @@
-"""Ending parts of the evidence when their time is over; the chain holds without them.
+"""Deleting parts of the evidence when their retention ends; the chain holds without them.
 
 What ends when: `trace` (network in part, browser, openings) `trace_days` after its entry, and
 what is kept of openings beside the evidence `trace_days` after its first moment. `consent`, the
@@ -27,13 +27,13 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.secure_delete import request_wiping
-from repermit.db.work_steps import LARGEST_STEP, StepSize, run_steps
+from repermit.db.work_steps import LARGEST_STEP, StepSize, run_counted_steps
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import Status
 from repermit.settings.definitions import Settings
 
-# --- What undone imports claimed, found when the term of its proof is over. -----------------------
+# --- What undone imports claimed, whose proofs have a term of their own. --------------------------
 
 
 _CLAIMS_KEY = "claims_ended"
@@ -42,8 +42,8 @@ _GONE = "erased"
 _RESTORED = "import_undone"
 
 
-class _Place(NamedTuple):
-    """How far this has come: the file that was seen to last, and the entry reached of the next."""
+class _Position(NamedTuple):
+    """How far this has come: the last file that is done, and the entry reached in the next one."""
 
     undone_at: str = ""
     number: int = 0
@@ -51,40 +51,40 @@ class _Place(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claims:
-    """Some of what a file claimed: the numbers of the parts that say so, and how far that is."""
+class ImportClaims:
+    """Some claims of a file: the numbers of the parts that hold them, and how far that is."""
 
     parts: Sequence[int]
-    place: _Place
+    place: _Position
 
 
-def next_claims(latest: datetime, chunk: int) -> Claims | None:
+def next_claims(latest: datetime, chunk: int) -> ImportClaims | None:
     """Return what a file that was taken back by then claimed of the next people; None: no more.
 
     Needs no lock: an entry is never changed, and whoever deletes finds out what is still there.
     """
-    place = _reached()
+    place = _read_position()
     record = _next_file(place, latest)
     if record is None:
         return None
-    said = _taken_back(record, place.seq, chunk)
+    said = _read_undone_entries(record, place.seq, chunk)
     if len(said) == chunk:
         reached = place._replace(seq=said[-1][0])
     else:
-        reached = _Place(stored(record.undone_at), record.id)
-    return Claims(parts=_claimed(record, said), place=reached)
+        reached = _Position(stored(record.undone_at), record.id)
+    return ImportClaims(parts=_find_claim_parts(record, said), place=reached)
 
 
-def keep_place(claims: Claims) -> None:
-    """Keep that these have been seen to, inside the caller's transaction."""
+def save_position(claims: ImportClaims) -> None:
+    """Save how far the claims are done, in the caller's transaction."""
     Meta.write(_CLAIMS_KEY, json.dumps(claims.place))
 
 
-def _reached() -> _Place:
-    return _Place(*json.loads(Meta.read(_CLAIMS_KEY) or "[]"))
+def _read_position() -> _Position:
+    return _Position(*json.loads(Meta.read(_CLAIMS_KEY) or "[]"))
 
 
-def _next_file(place: _Place, latest: datetime) -> Any:
+def _next_file(place: _Position, latest: datetime) -> Any:
     query: Any = (
         Import.select(Import.id, Import.at, Import.undone_at, MailingList.slug)
         .join(MailingList)
@@ -97,7 +97,7 @@ def _next_file(place: _Place, latest: datetime) -> Any:
     return query.order_by(Import.undone_at, Import.id).objects().first()
 
 
-def _taken_back(record: Any, seq: int, chunk: int) -> list[tuple[int, str, str]]:
+def _read_undone_entries(record: Any, seq: int, chunk: int) -> list[tuple[int, str, str]]:
     """Return number, subject and event of the next entries by which a file was taken back."""
     query: Any = Evidence.select(Evidence.seq, Evidence.subject, Evidence.event).where(
         Evidence.seq > seq,
@@ -109,7 +109,7 @@ def _taken_back(record: Any, seq: int, chunk: int) -> list[tuple[int, str, str]]
     return list(query.order_by(Evidence.seq).limit(chunk).tuples())
 
 
-def _claimed(record: Any, said: Sequence[tuple[int, str, str]]) -> list[int]:
+def _find_claim_parts(record: Any, said: Sequence[tuple[int, str, str]]) -> list[int]:
     """Return the parts by which the file claimed something; of whom it brought, all before that.
 
     Somebody who is known again by an earlier address goes on under the same subject.
@@ -133,7 +133,7 @@ def _claimed(record: Any, said: Sequence[tuple[int, str, str]]) -> list[int]:
     ]
 
 
-# --- Ending parts of the evidence when their time is over. ----------------------------------------
+# --- Deleting the parts whose time is over. -------------------------------------------------------
 
 
 _KEY = "proofs_ended"
@@ -144,22 +144,22 @@ _OnList = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
-    """How many parts were deleted, and of how many contacts what was kept of openings."""
+class DeletedParts:
+    """How many traces and proofs were deleted, and the openings of how many contacts."""
 
     traces: int = 0
     proofs: int = 0
     openings: int = 0
 
 
-def end_parts(
+def delete_expired_parts(
     database: Database,
     *,
     settings: Settings,
     now: datetime,
     chunk: int = LARGEST_STEP,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Ended:
+) -> DeletedParts:
     """Delete the parts whose time is over, in steps of a transaction each.
 
     Each step appends an entry `erased` for each person, which names what it deleted of theirs. Safe
@@ -167,36 +167,20 @@ def end_parts(
     """
 
     def take(step: Callable[..., tuple[bool, int]], *known: Any) -> int:
-        return _in_steps(database, partial(step, *known), chunk, should_stop)
+        size = StepSize(most=chunk)
+        return run_counted_steps(
+            database, partial(step, *known), should_stop=should_stop, size=size
+        )
 
     traced = now - timedelta(days=settings.retention.trace_days)
     years = settings.retention.evidence_years
     proven = years_before(now, years)
-    return Ended(
-        traces=take(_end_traces, traced, now),
-        openings=take(_end_openings, traced),
-        proofs=take(_end_proofs, proven, now, years)
-        + _end_claims(database, now, years, chunk, should_stop),
+    return DeletedParts(
+        traces=take(_delete_traces, traced, now),
+        openings=take(_delete_openings, traced),
+        proofs=take(_delete_proofs, proven, now, years)
+        + _delete_claims(database, now, years, chunk, should_stop),
     )
-
-
-def _in_steps(
-    database: Database,
-    step: Callable[[int], tuple[bool, int]],
-    chunk: int,
-    should_stop: Callable[[], bool],
-) -> int:
-    """Take steps until there is no more to do; return how many parts that were in all."""
-    total = 0
-
-    def take(limit: int) -> bool:
-        nonlocal total
-        more, count = step(limit)
-        total += count
-        return more
-
-    run_steps(database, take, should_stop=should_stop, size=StepSize(most=chunk))
-    return total
 
 
 def years_after(moment: datetime, years: int) -> datetime:
@@ -207,7 +191,7 @@ def years_after(moment: datetime, years: int) -> datetime:
         return moment.replace(year=moment.year + years, month=3, day=1)
 
 
-def _end_traces(latest: datetime, now: datetime, chunk: int) -> tuple[bool, int]:
+def _delete_traces(latest: datetime, now: datetime, chunk: int) -> tuple[bool, int]:
     """Delete the oldest traces that are due; return whether there may be more, and how many.
 
     Entries are in the order of their moments but for seconds, so that the oldest ones tell.
@@ -223,10 +207,10 @@ def _end_traces(latest: datetime, now: datetime, chunk: int) -> tuple[bool, int]
     )
     found = list(oldest)
     ids = [number for number, at in found if at <= latest]
-    return len(ids) == chunk, _end(ids, "trace", now) if ids else 0
+    return len(ids) == chunk, _delete_parts(ids, "trace", now) if ids else 0
 
 
-def _end_openings(latest: datetime, chunk: int) -> tuple[bool, int]:
+def _delete_openings(latest: datetime, chunk: int) -> tuple[bool, int]:
     """Delete the oldest rows of openings that are due; as _end_traces does.
 
     Nothing excuses the gap, since they are no part of the evidence. A Yes that waited for a further
@@ -251,7 +235,7 @@ def _end_openings(latest: datetime, chunk: int) -> tuple[bool, int]:
     return len(ids) == chunk, int(count)
 
 
-def _end_proofs(latest: datetime, now: datetime, years: int, chunk: int) -> tuple[bool, int]:
+def _delete_proofs(latest: datetime, now: datetime, years: int, chunk: int) -> tuple[bool, int]:
     """Delete the proofs of the next who were taken off long enough ago; as _end_traces does.
 
     How far this has come is kept: who was taken off earlier has been seen to.
@@ -262,8 +246,8 @@ def _end_proofs(latest: datetime, now: datetime, years: int, chunk: int) -> tupl
         return False, 0
     reached = json.dumps([stored(found[-1][0]), found[-1][1]])
     Meta.write(_KEY, reached)
-    ids = _proofs_of(_ended({(subject, slug) for _, _, subject, slug in found}, latest))
-    return len(found) == chunk, _end(ids, "consent", now, years=years) if ids else 0
+    ids = _proofs_of(_find_ended({(subject, slug) for _, _, subject, slug in found}, latest))
+    return len(found) == chunk, _delete_parts(ids, "consent", now, years=years) if ids else 0
 
 
 def _removed_after(
@@ -286,7 +270,7 @@ def _removed_after(
     return found + list(query.where(Contact.status_at > moment).limit(most - len(found)))
 
 
-def _end_claims(
+def _delete_claims(
     database: Database,
     now: datetime,
     years: int,
@@ -301,12 +285,12 @@ def _end_claims(
     while not should_stop() and (claims := next_claims(latest, size.rows)) is not None:
         with size.step(database):
             if claims.parts:
-                total += _end(claims.parts, "consent", now, years=years)
-            keep_place(claims)
+                total += _delete_parts(claims.parts, "consent", now, years=years)
+            save_position(claims)
     return total
 
 
-def _ended(people: Collection[_OnList], latest: datetime) -> set[_OnList]:
+def _find_ended(people: Collection[_OnList], latest: datetime) -> set[_OnList]:
     """Return who was taken off a list last, and not later than that: some have come back since.
 
     So has whoever stands on the list again since the file was taken back that had taken them off.
@@ -354,7 +338,7 @@ def _proofs_of(people: Collection[_OnList]) -> list[int]:
     return [number for number, subject, slug in rows if (subject, slug) in people]
 
 
-def _end(ids: Sequence[int], part: str, now: datetime, **term: int) -> int:
+def _delete_parts(ids: Sequence[int], part: str, now: datetime, **term: int) -> int:
     """Delete these parts, all of one kind; append for each person the entry that names theirs.
 
     Each has one of their own, which is what excuses the gap, and stands in their proof. `term` is

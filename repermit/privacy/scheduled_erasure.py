@@ -1,4 +1,4 @@
-"""Erasing who was taken off, once there was the time to take them off elsewhere too."""
+"""Erasing removed contacts after a time, which leaves room to remove them elsewhere too."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from repermit.db.connection import Database, literal, lock_rows
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
-from repermit.db.work_steps import LARGEST_STEP, StepSize, run_steps
+from repermit.db.work_steps import LARGEST_STEP, StepSize, run_counted_steps
 from repermit.rules.consent import CampaignState, Status
 from repermit.settings.definitions import Settings
 
@@ -31,10 +31,11 @@ it can be handed over in one go; less, if `removed_days` is less."""
 
 @dataclass(frozen=True, kw_only=True)
 class Due:
-    """Who of a list waits to be erased.
+    """How many of a list wait to be erased.
 
-    `waiting` are all of them. `first` are erased by the end of the day of `first_at`, unless a
-    campaign is extended or waits; both are 0 and None if nobody waits.
+    - `waiting`: all of them.
+    - `first`: those who are erased by the end of the day of `first_at`, unless a campaign is
+      extended or waits; 0 and None if nobody waits.
     """
 
     waiting: int
@@ -56,26 +57,20 @@ def purge_due(
     Whoever was taken off since the launch of a campaign of their list waits for its end, and
     HAND_OVER longer.
     """
-    sweep = _Sweep(settings=settings, now=now)
+    erased = 0
     for mailing_list in list(MailingList.select().order_by(MailingList.id)):
         latest = _latest_removal(mailing_list, settings, now)
-        step = partial(_take_step, sweep, mailing_list, latest)
         # Nothing is locked where nobody is due, as almost always.
         if _due(mailing_list, latest).exists():
-            run_steps(database, step, should_stop=should_stop, size=StepSize(most=chunk))
-    return sweep.erased
+            step = partial(_erase_some, mailing_list, latest, settings, now)
+            size = StepSize(most=chunk)
+            erased += run_counted_steps(database, step, should_stop=should_stop, size=size)
+    return erased
 
 
-@dataclass(kw_only=True)
-class _Sweep:
-    """What a sweep takes along, and how many it has erased."""
-
-    settings: Settings
-    now: datetime
-    erased: int = 0
-
-
-def due(mailing_list: MailingList, *, settings: Settings, now: datetime, few: int = _FEW) -> Due:
+def count_due(
+    mailing_list: MailingList, *, settings: Settings, now: datetime, few: int = _FEW
+) -> Due:
     """Return who waits, and when the next of them are erased.
 
     In time that does not grow with the list, unless more than `few` wait for a later day.
@@ -110,22 +105,23 @@ def _count_waiting(mailing_list: MailingList) -> int:
     return removed - erased
 
 
-def _take_step(sweep: _Sweep, mailing_list: MailingList, latest: datetime, limit: int) -> bool:
-    """Erase some, in the caller's transaction; return whether there were any to look at."""
+def _erase_some(
+    mailing_list: MailingList, latest: datetime, settings: Settings, now: datetime, limit: int
+) -> tuple[bool, int]:
+    """Erase some in the caller's transaction; return whether any were due, and the number."""
     oldest = _due(mailing_list, latest).order_by(Contact.status_at, Contact.id).limit(limit)
     ids = [number for (number,) in oldest.tuples()]
     if not ids:
-        return False
+        return False, 0
     held = Contact.select().where(
         Contact.id.in_(literal(ids)), Contact.status == Status.REMOVED, Contact.erased_at.is_null()
     )
     # Another sweep, or the person, may have been quicker.
     found = list(lock_rows(held.order_by(Contact.id)))
     if found:
-        key = sweep.settings.fingerprint_key
-        erasure.erase_all(found, act=Act(at=sweep.now, actor="job"), fingerprint_key=key)
-    sweep.erased += len(found)
-    return True
+        act = Act(at=now, actor="job")
+        erasure.erase_all(found, act=act, fingerprint_key=settings.fingerprint_key)
+    return True, len(found)
 
 
 def _due(mailing_list: MailingList, latest: datetime) -> Any:

@@ -294,7 +294,7 @@ def test_the_proof_of_a_yes_that_is_in_use_outlives_a_withdrawal_on_the_other_li
     confirmed(shared, signed_up(shared, news, ANNA), arrived=LATER + 2 * DAY)
     left = LATER + 3 * DAY
     say_no(shared, on(news), left)
-    ended = retention.end_parts(
+    ended = retention.delete_expired_parts(
         shared, settings=make_settings(), now=left.replace(year=left.year + 5)
     )
     assert ended.proofs == 3
@@ -307,7 +307,7 @@ def test_a_removal_counts_for_the_term_of_its_own_list(
     shared: Database, news: MailingList, agenda: MailingList
 ) -> None:
     """The newer Yes on the other list keeps nothing of it."""
-    ended = retention.end_parts(
+    ended = retention.delete_expired_parts(
         shared, settings=make_settings(), now=LATER.replace(year=LATER.year + 5)
     )
     assert ended.proofs == 1
@@ -325,7 +325,9 @@ def test_a_file_that_is_taken_back_ends_nothing_on_the_other_list(
     assert not Contact.select().where(Contact.list == news).exists()
     assert parts_on(news, "confirmed") == ("consent",)
     assert parts_on(agenda, "confirmed") == PARTS
-    retention.end_parts(database, settings=make_settings(), now=LATER.replace(year=LATER.year + 5))
+    retention.delete_expired_parts(
+        database, settings=make_settings(), now=LATER.replace(year=LATER.year + 5)
+    )
     assert parts_on(news, "confirmed") == ()
     assert parts_on(agenda, "confirmed") == ("consent", "person")
     assert not fault(database)

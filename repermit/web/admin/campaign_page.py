@@ -123,7 +123,9 @@ def render_campaign(mailing_list: MailingList, *, status: int = 200, **typed: An
 
 def list_due_erasures(mailing_list: MailingList) -> scheduled_erasure.Due:
     """Return who waits to be erased, and when."""
-    return scheduled_erasure.due(mailing_list, settings=get_site().settings, now=get_arrival())
+    return scheduled_erasure.count_due(
+        mailing_list, settings=get_site().settings, now=get_arrival()
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -192,7 +192,9 @@ def _render_contact(
         mailing_list=mailing_list,
         contact=contact,
         moments=history.timeline(contact),
-        beyond=external_copies.beyond(mailing_list, contact) if contact.address is None else None,
+        beyond=external_copies.find_external_copies(mailing_list, contact)
+        if contact.address is None
+        else None,
         who=make_actor_formatter(),
         language_name=name_language,
         answering=answering or AnswerForm(),

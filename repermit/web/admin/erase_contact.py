@@ -139,7 +139,7 @@ def _show_page(
         status=status,
         mailing_list=mailing_list,
         contact=contact,
-        beyond=external_copies.beyond(mailing_list, contact),
+        beyond=external_copies.find_external_copies(mailing_list, contact),
         who=make_actor_formatter(),
         is_user=privacy_forget.is_user(contact.address_key),
         wrong=wrong,

@@ -215,7 +215,7 @@ def _check_file(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
         "signature": _describe_signature(document),
         "stamps": _describe_timestamps(document),
         "agreement": _describe_agreement(document, known),
-        "told": proof_text.telling(document, language=get_page_language(), zone=zone),
+        "told": proof_text.describe_entries(document, language=get_page_language(), zone=zone),
         "gone": checked.gone,
         "statement": document["statement"],
         "seal": document["seal"]["entry"],

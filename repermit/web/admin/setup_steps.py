@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from repermit.checks.settings import look_at_config
+from repermit.checks.settings import check_organisation
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
 from repermit.settings.definitions import PAGES, Origin
@@ -34,7 +34,7 @@ def list_setup_steps() -> list[SetupStep]:
     if Campaign.select().exists():
         return []
     settings = get_site().settings
-    (organisation,) = describe_findings(look_at_config(settings))
+    (organisation,) = describe_findings(check_organisation(settings))
     mail = settings.mail
     is_chosen = settings.origins.get("mail.server", Origin.DEFAULT) is not Origin.DEFAULT
     server = gettext("%(server)s, port %(port)s", server=mail.server, port=mail.port)

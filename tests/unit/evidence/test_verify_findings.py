@@ -265,7 +265,7 @@ def test_proofs_that_the_job_ends_in_their_time_are_no_finding(
         chain.append(Entry(event="restored", at=END, actor="cli:els"))
     for days in (1826 - 150, 1827):
         later = END + timedelta(days=days)
-        ended = retention.end_parts(story, settings=SETTINGS, now=later)
+        ended = retention.delete_expired_parts(story, settings=SETTINGS, now=later)
         assert ended.proofs
         assert found(story, now=later) is None
 
@@ -580,7 +580,7 @@ def test_tallies_of_what_was_undone_or_has_ended_are_no_finding(
     tally(story)
     assert found(story) is None
     later = END + timedelta(days=1830)
-    assert retention.end_parts(story, settings=SETTINGS, now=later).proofs
+    assert retention.delete_expired_parts(story, settings=SETTINGS, now=later).proofs
     assert found(story, now=later) is None
 
 

@@ -186,7 +186,7 @@ def prove(database: Database, news: MailingList, at: datetime = NOW + 2 * DAY) -
 
 def prove_all(database: Database, news: MailingList) -> None:
     act: dict[str, Any] = {"settings": SETTINGS, "now": NOW + 2 * DAY, "actor": "cli:els"}
-    with make_proof.proving_all(database, news, **act):
+    with make_proof.seal_proofs(database, news, **act):
         pass
 
 

@@ -274,9 +274,9 @@ def test_those_of_a_list_are_found_among_others_and_never_looked_for_in_a_transa
 
     run: Any = database.execute_sql
     monkeypatch.setattr(database, "execute_sql", watch)
-    monkeypatch.setattr(make_proof, "_seal", seal)
+    monkeypatch.setattr(make_proof, "_seal_some", seal)
     act: dict[str, Any] = {"settings": make_settings(), "now": LATER, "actor": "cli:els"}
-    with make_proof.proving_all(database, mailing_list, **act):
+    with make_proof.seal_proofs(database, mailing_list, **act):
         pass
     assert seen == wanted
     assert held_up == []

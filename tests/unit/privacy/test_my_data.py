@@ -63,7 +63,7 @@ def held_of(database: Database, contact: Contact, **more: Any) -> Held:
     return held
 
 
-def document_of(held: Held) -> dict[str, Any]:
+def assemble_proof(held: Held) -> dict[str, Any]:
     recipient = Recipient(role="mail", name="Microsoft 365", country="IE", safeguard="")
     return my_data.document(
         held, organisation=SETTINGS.organisation, recipients=[recipient], now=LATER
@@ -175,7 +175,7 @@ def test_nothing_of_anybody_else_is_told_be_it_the_same_address_elsewhere(
         database, elsewhere, address="anna@example.org", name="Secret", language="", now=NOW
     )
     held = held_of(database, mine)
-    document = document_of(held)
+    document = assemble_proof(held)
     assert (held.entries, held.replies, held.sign_ups, held.suppressions) == ((), (), (), ())
     assert "secret" not in json.dumps(document).lower()
     assert "Other" not in json.dumps(document)
@@ -280,7 +280,10 @@ def test_in_which_files_the_address_was_and_who_was_told_of_it_is_told(
         for seq, state in ((removal.seq, "delivered"), (1, "failed")):
             Delivery.create(webhook=hook, seq=seq, state=state, due_at=hours[9], at=hours[9])
     # Whoever erases is told of the same files.
-    assert [(one.at, one.what) for one in external_copies.beyond(mailing_list, anna).exports] == [
+    assert [
+        (one.at, one.what)
+        for one in external_copies.find_external_copies(mailing_list, anna).exports
+    ] == [
         (hours[3], "keep"),
         (hours[3], "evidence"),
         (hours[4], "keep"),
@@ -326,7 +329,7 @@ def test_the_document_holds_all_of_it_in_one_format(
     database: Database, mailing_list: MailingList
 ) -> None:
     held = held_of(database, furnish(database, mailing_list))
-    document = json.loads(json.dumps(document_of(held)))
+    document = json.loads(json.dumps(assemble_proof(held)))
     assert (document["format"], document["made_at"]) == (
         FORMAT,
         "2026-03-05T09:00:00.000000+00:00",
@@ -431,7 +434,7 @@ def test_no_value_about_somebody_is_left_out_of_the_document(
     )
     held = my_data.everything_held(authority=opened.authority, settings=SETTINGS, now=LATER)
     assert held
-    text = json.dumps(document_of(held))
+    text = json.dumps(assemble_proof(held))
     seen = set()
     for row in rows_about(contact):
         seen.add(type(row))
@@ -450,7 +453,7 @@ def test_of_whoever_opened_nothing_no_openings_are_told(
 ) -> None:
     held = held_of(database, make_contact(database, mailing_list))
     assert held.openings is None
-    assert document_of(held)["openings"] is None
+    assert assemble_proof(held)["openings"] is None
 
 
 def test_nothing_is_told_once_the_hour_is_over(
@@ -475,7 +478,7 @@ def test_the_keys_of_the_document_are_those_of_the_reference(
         )
     take(database, mailing_list, "keep", LATER)
     held = held_of(database, contact)
-    document = document_of(held)
+    document = assemble_proof(held)
     parts = {"the document": document} | {
         f"`{name}`": value[0] if isinstance(value, list) else value
         for name, value in document.items()

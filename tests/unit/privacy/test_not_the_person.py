@@ -77,7 +77,8 @@ def test_it_is_told_as_no_word_of_the_person_meant(
     last = proof.document["statement"]["record"]["event"][-1]
     assert (last["event_state"], last["entity_id"]) == ("dpv:ConsentRevoked", "controller")
     said = [
-        one.text for one in proof_text.telling(proof.document, language="nl", zone=ZoneInfo("UTC"))
+        one.text
+        for one in proof_text.describe_entries(proof.document, language="nl", zone=ZoneInfo("UTC"))
     ]
     assert said == [
         "De persoon zei Ja, door op een knop op een pagina te drukken.",

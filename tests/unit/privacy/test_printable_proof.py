@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from repermit.privacy import printable_proof, proof_text
-from repermit.privacy.printable_proof import text_of
+from repermit.privacy.printable_proof import html_to_text
 from tests.support.builders import NOW
 from tests.support.mail_builders import make_ask
 from tests.unit.evidence.test_consent_receipt import TOLD
@@ -53,7 +53,7 @@ def document(*entries: dict[str, Any], **wordings: str) -> dict[str, Any]:
 
 
 def told(*entries: dict[str, Any], language: str = "en") -> list[str]:
-    found = proof_text.telling(document(*entries), language=language, zone=UTC)
+    found = proof_text.describe_entries(document(*entries), language=language, zone=UTC)
     return [one.text for one in found]
 
 
@@ -119,8 +119,8 @@ def moment_of(day: int) -> str:
     return (NOW + timedelta(days=day)).isoformat(timespec="microseconds")
 
 
-def standing(*entries: dict[str, Any], language: str = "en") -> str:
-    return proof_text.standing(document(*entries), language=language, zone=UTC)
+def describe_status(*entries: dict[str, Any], language: str = "en") -> str:
+    return proof_text.describe_status(document(*entries), language=language, zone=UTC)
 
 
 YES: dict[str, Any] = {"answer": "yes", "method": "page"}
@@ -141,13 +141,13 @@ def test_what_happened_is_told_in_the_order_of_time() -> None:
 def test_a_yes_that_was_put_on_record_after_a_removal_says_so() -> None:
     swept = at(28, "removed", reason="no_response")
     late = at(28, "confirmed", on=29, arrived_at=moment_of(27), **YES)
-    yes, no = proof_text.telling(document(swept, late), language="en", zone=UTC)
+    yes, no = proof_text.describe_entries(document(swept, late), language="en", zone=UTC)
     assert "said Yes" in yes.text
     assert "no answer had come in time" in no.text
     on_record = "Tuesday 31 March 2026, 09:00 (09:00:00 UTC)"
     assert yes.more == (f"Put on record after what follows: {on_record}",)
     assert no.more == ()
-    assert "may be mailed" in standing(swept, late)
+    assert "may be mailed" in describe_status(swept, late)
 
 
 def test_a_time_that_is_none_stays_where_its_entry_stands() -> None:
@@ -170,7 +170,7 @@ def test_a_yes_that_was_taken_back_is_not_told_as_what_the_person_said(method: s
     assert first == "Yes was pressed on a page. It was taken back since, as stands below."
     assert "whose is not known" in second
     assert told(yes, back, language="nl")[0].startswith("Op een pagina werd op Ja gedrukt.")
-    assert "not asked" in standing(yes, back)
+    assert "not asked" in describe_status(yes, back)
     # Whoever says Yes again after that has said so.
     assert "The person said Yes" in told(yes, back, at(2, "confirmed", **YES))[2]
 
@@ -209,11 +209,11 @@ def test_a_yes_that_was_taken_back_is_not_told_as_what_the_person_said(method: s
 def test_at_the_end_stands_what_holds_now_and_since_when(
     entries: list[dict[str, Any]], words: str, day: int
 ) -> None:
-    found = standing(*entries)
+    found = describe_status(*entries)
     assert words in found
     weekday = ("", "Tuesday 3 March 2026", "Wednesday 4 March 2026")[day]
     assert weekday in found
-    assert standing(*entries, language="nl") != found
+    assert describe_status(*entries, language="nl") != found
     page = printable_proof.proof_page(document(*entries), language="en", zone=UTC)
     assert page.index("What happened") < page.index(found) < page.index("How it can be checked")
 
@@ -221,7 +221,7 @@ def test_at_the_end_stands_what_holds_now_and_since_when(
 @pytest.mark.parametrize("last", ["erased", "import_undone"])
 def test_what_only_a_file_said_that_was_taken_back_holds_no_more(last: str) -> None:
     claim = at(1, "confirmed", file="d" * 64)
-    found = standing(claim, at(3, last, imported_at=moment_of(1)))
+    found = describe_status(claim, at(3, last, imported_at=moment_of(1)))
     assert found == "By these entries nothing holds of this person: neither a Yes nor a No."
     assert told(claim, at(3, "import_undone", imported_at=moment_of(1)))[1] == (
         "The file that had said so was taken back."
@@ -232,7 +232,7 @@ def test_what_was_asked_and_who_it_was_stands_below() -> None:
     person = {"address": "jan@example.org", "name": "Jan", "note": "by phone", "proof": "a card"}
     said = {**TOLD, "reminded_at": AT, "wording": "c" * 64, "given_by": "representative"}
     one = entry("confirmed", person=person, **said)
-    (found,) = proof_text.telling(document(one), language="en", zone=UTC)
+    (found,) = proof_text.describe_entries(document(one), language="en", zone=UTC)
     assert found.at == "Tuesday 3 March 2026, 09:00 (09:00:00 UTC)"
     assert found.more == (
         "Who: Jan <jan@example.org>",
@@ -255,7 +255,7 @@ def test_what_was_asked_and_who_it_was_stands_below() -> None:
 )
 def test_what_nobody_had_seen_is_not_told_as_what_they_agreed_to(language: str, words: str) -> None:
     one = entry("confirmed", basis="thin", unseen={"purpose": "Nieuws over onze praktijk"})
-    (found,) = proof_text.telling(document(one), language=language, zone=UTC)
+    (found,) = proof_text.describe_entries(document(one), language=language, zone=UTC)
     (line,) = found.more
     assert words in line
     assert line.endswith(": Nieuws over onze praktijk")
@@ -270,13 +270,13 @@ def test_what_nobody_had_seen_is_not_told_as_what_they_agreed_to(language: str, 
 def test_when_somebody_had_signed_up_elsewhere_is_told(name: str) -> None:
     said: dict[str, Any] = {"method": "web form", name: AT}
     one = entry("confirmed", **said)
-    (found,) = proof_text.telling(document(one), language="en", zone=UTC)
+    (found,) = proof_text.describe_entries(document(one), language="en", zone=UTC)
     assert found.more == ("Signed up: Monday 2 March 2026, 09:00 (09:00:00 UTC)",)
 
 
 def test_a_new_address_is_told_with_its_moments_and_is_no_asking() -> None:
     one = entry("corrected", fields=["address"], asked_at=AT, requested_at=AT, confirmed_at=AT)
-    (found,) = proof_text.telling(document(one), language="en", zone=UTC)
+    (found,) = proof_text.describe_entries(document(one), language="en", zone=UTC)
     assert found.more == (
         "The new address was given: Monday 2 March 2026, 09:00 (09:00:00 UTC)",
         "The new address was confirmed from there: Monday 2 March 2026, 09:00 (09:00:00 UTC)",
@@ -286,14 +286,14 @@ def test_a_new_address_is_told_with_its_moments_and_is_no_asking() -> None:
 def test_a_removal_that_a_backup_had_lost_is_told_by_when_it_was() -> None:
     left = (NOW - timedelta(days=1)).isoformat()
     one = entry("removed", reason="no", by="restored", left_at=left, left_for="no")
-    (found,) = proof_text.telling(document(one), language="en", zone=UTC)
+    (found,) = proof_text.describe_entries(document(one), language="en", zone=UTC)
     assert found.at == "Sunday 1 March 2026, 09:00 (09:00:00 UTC)"
     assert found.more == ("Recorded anew from a backup: Monday 2 March 2026, 09:00 (09:00:00 UTC)",)
 
 
 def test_a_time_that_is_none_is_told_as_it_is() -> None:
     one = entry("confirmed", arrived_at="long ago")
-    assert proof_text.telling(document(one), language="en", zone=UTC)[0].at == "long ago"
+    assert proof_text.describe_entries(document(one), language="en", zone=UTC)[0].at == "long ago"
 
 
 def page(person: dict[str, Any], mail: str, page_text: str = "") -> str:
@@ -371,7 +371,7 @@ def test_nothing_of_a_wording_becomes_markup() -> None:
 
 def test_the_text_of_a_page_has_a_line_for_each_block() -> None:
     html = "<h2>Why</h2>\n<p>One\n two<br>three</p><h3>How</h3><ul><li>four</li></ul>"
-    assert text_of(html) == "Why\nOne two\nthree\n\nHow\n- four"
+    assert html_to_text(html) == "Why\nOne two\nthree\n\nHow\n- four"
 
 
 def test_a_proof_loads_nothing_and_its_style_is_the_one_that_it_allows() -> None:

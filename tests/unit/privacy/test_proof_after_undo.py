@@ -47,7 +47,7 @@ def proven(folder: Path, *names: str, file: str = "export.csv") -> Path:
 
 
 def end(database: Database, at: datetime, **more: Any) -> int:
-    ended = retention.end_parts(database, settings=make_settings(), now=at, **more)
+    ended = retention.delete_expired_parts(database, settings=make_settings(), now=at, **more)
     assert list(chain.verify()) == []
     return ended.proofs
 

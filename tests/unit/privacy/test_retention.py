@@ -36,7 +36,7 @@ def news(database: Database) -> MailingList:
 
 
 def end(database: Database, at: datetime, **more: Any) -> tuple[int, int]:
-    ended = retention.end_parts(database, settings=make_settings(), now=at, **more)
+    ended = retention.delete_expired_parts(database, settings=make_settings(), now=at, **more)
     assert list(chain.verify()) == []
     return ended.traces, ended.proofs
 
@@ -98,8 +98,10 @@ def test_what_is_kept_of_openings_ends_trace_days_after_its_first_moment(
     contact = make_contact(database, news)
     open_yes(database, contact, NOW)
     open_yes(database, contact, NOW + 60 * DAY)
-    found = retention.end_parts(database, settings=make_settings(), now=NOW + 90 * DAY - early)
-    assert found == retention.Ended(openings=ended)
+    found = retention.delete_expired_parts(
+        database, settings=make_settings(), now=NOW + 90 * DAY - early
+    )
+    assert found == retention.DeletedParts(openings=ended)
     assert Opening.select().count() == 1 - ended
     assert Evidence.select().count() == 0
 
@@ -109,9 +111,9 @@ def test_openings_of_many_end_in_steps(database: Database, news: MailingList) ->
         open_yes(database, make_contact(database, news), NOW + day * DAY)
     stops = iter([True, False, True, True])
     some: dict[str, Any] = {"settings": make_settings(), "now": NOW + 93 * DAY, "chunk": 2}
-    first = retention.end_parts(database, **some, should_stop=lambda: next(stops, True))
+    first = retention.delete_expired_parts(database, **some, should_stop=lambda: next(stops, True))
     assert (first.openings, Opening.select().count()) == (2, 3)
-    assert retention.end_parts(database, **some).openings == 2
+    assert retention.delete_expired_parts(database, **some).openings == 2
     assert Opening.select().count() == 1
 
 

@@ -45,7 +45,7 @@ def due(
     news: MailingList, at: datetime, *, days: int = 30, **more: Any
 ) -> tuple[int, int, datetime | None]:
     settings = make_settings(retention=Retention(removed_days=days))
-    found = scheduled_erasure.due(news, settings=settings, now=at, **more)
+    found = scheduled_erasure.count_due(news, settings=settings, now=at, **more)
     return found.waiting, found.first, found.first_at
 
 

@@ -23,7 +23,7 @@ from repermit.db.models.mails import FreshLink, Mail
 from repermit.evidence.verify import chain
 from repermit.expiry import downtime, sweep
 from repermit.i18n import catalogues
-from repermit.privacy.printable_proof import text_of
+from repermit.privacy.printable_proof import html_to_text
 from repermit.reports import statistics
 from repermit.reports.held_data import count_held_data as of_whom
 from repermit.rules import bot_detection
@@ -197,7 +197,7 @@ def test_the_wording_that_is_kept_is_that_of_the_page_that_asked_again(
     told = json.loads(EvidencePart.get(EvidencePart.part == "consent").json)
     wording = Wording.get_by_id(told["page_wording"]).content
     before, _, _ = wording.partition("<ul>")
-    title, essentials = text_of(before).splitlines()
+    title, essentials = html_to_text(before).splitlines()
     assert title == ASKED_AGAIN
     assert all(half in page for half in essentials.split("⟦address⟧"))
     assert BOTH_OPENED in wording
