@@ -1,4 +1,4 @@
-"""The file in which suppressions go to another system that has the same fingerprint key."""
+"""Files of suppressions for another system with the same fingerprint key: written and read."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _COLUMNS = [one.name for one in fields(SharedSuppression)]
 
 
 def key_check(key: bytes) -> str:
-    """Return what tells one fingerprint key from another: the code of words that no address is."""
+    """Return a value that tells one fingerprint key from another, without telling the key."""
     return email_address.fingerprint(key, "which key is this")[:16]
 
 
@@ -69,16 +69,20 @@ def write_suppressions(
 ) -> int:
     """Write the suppressions of a list and of all lists as "csv" or "json"; return how many.
 
-    As all were at one moment: memory stays flat, and nothing is locked meanwhile. No address stands
-    in it. That it was made is recorded, also if the writing ends early after the first row, then
-    with `whole` false and the rows that were written. Raises Refused while a file of the list is
-    under way.
+    The file shows one moment, memory stays flat, and nothing is locked. It holds no address. The
+    export is recorded; if the writing ends early, with `whole` false and the rows that were
+    written. Raises Refused while a file of the list is under way.
     """
     written, is_whole = RowCounter(), False
-    facts = {"what": "suppressions", "format": form, "tool": "", "with_links": False}
+    facts: dict[str, Any] = {
+        "what": "suppressions",
+        "format": form,
+        "tool": "",
+        "with_links": False,
+    }
     made = Entry(event="exported", at=now, actor=actor, list=mailing_list.slug)
     text = codecs.getwriter("utf-8")(out)
-    rows = written.count(_shared(mailing_list, key_check(settings.fingerprint_key)))
+    rows = written.count(_read_rows(mailing_list, key_check(settings.fingerprint_key)))
     try:
         # A file of the list may begin to be taken in while a slow reader takes the rows.
         with steady_view(database):
@@ -87,18 +91,16 @@ def write_suppressions(
         is_whole = True
     finally:
         if is_whole or written.rows:
-            told = {**facts, "rows": written.rows}
-            _record(database, made, told if is_whole else {**told, "whole": False})
+            facts["rows"] = written.rows
+            if not is_whole:
+                facts["whole"] = False
+            with database.atomic():
+                chain.append(replace(made, consent=facts))
     return written.rows
 
 
-def _record(database: Database, made: Entry, told: dict[str, Any]) -> None:
-    with database.atomic():
-        chain.append(replace(made, consent=told))
-
-
-def _shared(mailing_list: MailingList, check: str) -> Iterator[SharedSuppression]:
-    """Yield the rows of a file, some thousands read at a time."""
+def _read_rows(mailing_list: MailingList, check: str) -> Iterator[SharedSuppression]:
+    """Yield the rows of the file, read some thousands at a time."""
     columns = (
         Suppression.id,
         Suppression.fingerprint,
@@ -135,12 +137,12 @@ def _write_csv(rows: Iterable[SharedSuppression], out: StreamWriter) -> None:
 
 
 def read_shared(path: Path, *, settings: Settings) -> Iterator[SharedSuppression] | None:
-    """Return the rows of such a file, read as they are asked for; None if it is something else.
+    """Return the rows of such a file as an iterator; None if it is something else.
 
     They raise Refused for a file that was made under another key, or that is broken.
     """
-    rows = _rows(path)
-    return None if rows is None else _checked(rows, key_check(settings.fingerprint_key))
+    rows = _open_rows(path)
+    return None if rows is None else _check_key(rows, key_check(settings.fingerprint_key))
 
 
 @contextmanager
@@ -150,9 +152,9 @@ def opened(path: Path) -> Iterator[TextIO]:
         yield file
 
 
-def _checked(rows: Iterator[Any], check: str) -> Iterator[SharedSuppression]:
+def _check_key(rows: Iterator[Any], check: str) -> Iterator[SharedSuppression]:
     for number, row in enumerate(rows, start=1):
-        found = _row(number, row)
+        found = _check_row(number, row)
         if found.key != check:
             raise Refused(
                 "these fingerprints were made under another fingerprint_key: they say nothing of "
@@ -162,7 +164,7 @@ def _checked(rows: Iterator[Any], check: str) -> Iterator[SharedSuppression]:
         yield found
 
 
-def _rows(path: Path) -> Iterator[Any] | None:
+def _open_rows(path: Path) -> Iterator[Any] | None:
     """Return the rows of a text that looks like such a file."""
     with opened(path) as file:
         beginning = file.read(_PIECE)
@@ -211,7 +213,7 @@ def _no_json() -> Refused:
     return Refused("this file is cut off or broken: it is no JSON")
 
 
-def _row(number: int, row: Any) -> SharedSuppression:
+def _check_row(number: int, row: Any) -> SharedSuppression:
     try:
         found = SharedSuppression(**{name: row[name] for name in _COLUMNS})
         # Only in small letters does it fit the fingerprint that is made of an address later.

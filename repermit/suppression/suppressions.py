@@ -70,7 +70,7 @@ def suppress(mailing_list: MailingList, these: Sequence[Suppressed]) -> None:
         unique=(Suppression.fingerprint, Suppression.list),
         replace=(Suppression.reason, Suppression.at, Suppression.imported_by),
     )
-    _note(_line(mailing_list.slug, one) for one in these)
+    _write_lines(_make_line(mailing_list.slug, one) for one in these)
 
 
 _ROW = (
@@ -99,7 +99,7 @@ def suppress_selected(mailing_list: MailingList, query: Any, columns: Sequence[A
                 reason=found["reason"],
                 at=read_moment(found["at"]),
             )
-            _note([_line(mailing_list.slug, one)])
+            _write_lines([_make_line(mailing_list.slug, one)])
     insert = Suppression.insert_from(query, list(columns))
     # SQLite would ignore every other mistake as well, and lets nobody else write meanwhile.
     (insert.on_conflict_ignore() if is_postgresql(proxy.obj) else insert).execute()
@@ -147,12 +147,12 @@ _OWN = PreparedQuery(
 
 def detach_from_import(record: Import, subjects: Sequence[str]) -> None:
     """Keep the suppressions of these, whatever becomes of the import that they came with."""
-    _keep(Suppression.imported_by == record, Suppression.subject.in_(bound(subjects)))
+    _detach(Suppression.imported_by == record, Suppression.subject.in_(bound(subjects)))
 
 
 def keep_suppressions_of_subjects(mailing_list: MailingList, subjects: Sequence[str]) -> None:
     """Keep a list's suppressions of these subjects, whatever file they came with."""
-    _keep(
+    _detach(
         Suppression.imported_by.in_(_files(mailing_list)), Suppression.subject.in_(bound(subjects))
     )
 
@@ -160,13 +160,13 @@ def keep_suppressions_of_subjects(mailing_list: MailingList, subjects: Sequence[
 def keep_suppressions_of_addresses(mailing_list: MailingList, prints: Sequence[str]) -> None:
     """Keep a list's suppressions of these fingerprints, whatever file they came with."""
     # Found by the fingerprints: a file may have brought most of all suppressions.
-    _keep(
+    _detach(
         (Suppression.imported_by + 0).in_(_files(mailing_list)),
         Suppression.fingerprint.in_(bound(prints)),
     )
 
 
-def _keep(*conditions: Any) -> None:
+def _detach(*conditions: Any) -> None:
     Suppression.update(imported_by=None).where(*conditions).execute()
 
 
@@ -175,8 +175,8 @@ def _files(mailing_list: MailingList) -> Any:
 
 
 def note_erasure(mailing_list: MailingList, these: Sequence[tuple[str, str]], at: datetime) -> None:
-    """Have the journal know whose data were erased, each by fingerprint and subject."""
-    _note(
+    """Write to the journal whose data were erased, each by fingerprint and subject."""
+    _write_lines(
         {
             "do": "erase",
             "at": stored(at),
@@ -189,17 +189,17 @@ def note_erasure(mailing_list: MailingList, these: Sequence[tuple[str, str]], at
 
 
 def note_sign_ups_forgotten(uids: Sequence[str]) -> None:
-    """Have the journal know which sign-ups were deleted.
+    """Write to the journal which sign-ups were deleted.
 
     By their random name alone: whoever has only signed up and asks to be forgotten has not asked
     for a fingerprint to be kept.
     """
-    _note({"do": "forget", "sign_up": uid} for uid in uids)
+    _write_lines({"do": "forget", "sign_up": uid} for uid in uids)
 
 
 def note_launch(mailing_list: MailingList, at: datetime) -> None:
-    """Have the journal know that a campaign was launched: a database that is restored does not."""
-    _note([{"do": "launch", "list": mailing_list.slug, "at": stored(at)}])
+    """Write to the journal that a campaign was launched, which a restored database may not know."""
+    _write_lines([{"do": "launch", "list": mailing_list.slug, "at": stored(at)}])
 
 
 def mark_backup(mark: str) -> None:
@@ -207,10 +207,10 @@ def mark_backup(mark: str) -> None:
 
     Everything before has been committed on SQLite, where one transaction follows the other.
     """
-    _note([{"do": "backup", "mark": mark}])
+    _write_lines([{"do": "backup", "mark": mark}])
 
 
-def _line(slug: str, one: Suppressed) -> dict[str, str]:
+def _make_line(slug: str, one: Suppressed) -> dict[str, str]:
     return {
         "do": "suppress",
         "at": stored(one.at),
@@ -222,7 +222,7 @@ def _line(slug: str, one: Suppressed) -> dict[str, str]:
     }
 
 
-def _note(lines: Any) -> None:
+def _write_lines(lines: Any) -> None:
     journal = _journal()
     if journal is not None:
         journal.note(*lines)
@@ -233,25 +233,25 @@ def _journal() -> Journal | None:
     return journal
 
 
-# --- Putting back suppressions that only the journal knows. ---------------------------------------
+# --- Restoring suppressions that only the journal has. --------------------------------------------
 
 
 def restore_lost_suppressions(database: Database, *, settings: Settings, now: datetime) -> int:
-    """Keep off again whom the journal alone still knows; return how many.
+    """Restore the suppressions that the journal alone still has; return how many.
 
     Each list's entry of the evidence says how many. The journal is sealed as it is.
     """
     if database.journal is None:
         return 0
     lost = lost_suppressions(key=settings.fingerprint_key)
-    held = _held({one.subject for one in lost}) if lost else {}
+    held = _find_held_contacts({one.subject for one in lost}) if lost else {}
     rest = list(lost)
 
     def step(limit: int) -> bool:
         some, rest[:limit] = rest[:limit], []
         ids = literal(held[one.subject] for one in some if one.subject in held)
         Contact.update(has_predecessor=True).where(Contact.id.in_(ids)).execute()
-        _put_back(some, now)
+        _suppress_again(some, now)
         return bool(rest)
 
     if lost:
@@ -262,14 +262,14 @@ def restore_lost_suppressions(database: Database, *, settings: Settings, now: da
     return len(lost)
 
 
-def _held(subjects: Collection[str]) -> dict[str, int]:
-    """Return the contacts of these subjects, who may be held under another address."""
+def _find_held_contacts(subjects: Collection[str]) -> dict[str, int]:
+    """Return the contacts of these subjects by subject; they may be held under another address."""
     own: Any = Contact.select(Contact.subject, Contact.id).where(Contact.erased_at.is_null())
     rows = own.tuples().iterator()
     return {subject: number for subject, number in rows if subject in subjects}
 
 
-def _put_back(lost: Sequence[LostSuppression], now: datetime) -> None:
+def _suppress_again(lost: Sequence[LostSuppression], now: datetime) -> None:
     counts = Counter(one.list for one in lost)
     for slug in sorted(counts):
         these = [
@@ -301,7 +301,7 @@ def _put_back(lost: Sequence[LostSuppression], now: datetime) -> None:
 # --- Whether the fingerprint key is the one that a database was used with. ------------------------
 
 
-_NAME = "fingerprint_key_check"
+_KEY_CHECK = "fingerprint_key_check"
 
 
 def recognise_key(database: Database, settings: Settings) -> None:
@@ -321,15 +321,15 @@ def recognise_key(database: Database, settings: Settings) -> None:
             key="fingerprint_key",
         )
     with database.atomic():
-        Meta.write(_NAME, email_address.key_check(settings.fingerprint_key))
+        Meta.write(_KEY_CHECK, email_address.key_check(settings.fingerprint_key))
 
 
 def is_other_key(key: bytes) -> bool:
     """Say whether there are fingerprints, made with another key than this."""
-    is_known = Meta.select().where(Meta.key == _NAME).exists()
+    is_known = Meta.select().where(Meta.key == _KEY_CHECK).exists()
     return bool(is_known and not _is_remembered(key) and Suppression.select().exists())
 
 
 def _is_remembered(key: bytes) -> bool:
     check = email_address.key_check(key)
-    return bool(Meta.select().where(Meta.key == _NAME, Meta.value == check).exists())
+    return bool(Meta.select().where(Meta.key == _KEY_CHECK, Meta.value == check).exists())
