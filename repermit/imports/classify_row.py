@@ -15,6 +15,7 @@ from repermit import email_address
 from repermit.db.models.base import stored
 from repermit.errors import AddressError
 from repermit.i18n.lazy_text import packed
+from repermit.imports.domain_slips import suggest_address
 from repermit.imports.readers.cells import clean
 from repermit.imports.readers.open_file import ListFile
 from repermit.imports.readers.rows import Proof, Row
@@ -90,8 +91,8 @@ class Interpreter:
 
     `secret` (32 bytes) makes the ids and is thrown away afterwards. `known_at` is since when a
     mark without a date of its own is known. `opted_out` holds the lines that opt out by decision
-    of the admin, by the place of their part. With `fingerprint_all` every address gets its
-    fingerprint, otherwise only those that opted out.
+    of the admin, by the place of their part; `corrected` those whose domain the admin mends. With
+    `fingerprint_all` every address gets its fingerprint, otherwise only those that opted out.
     """
 
     secret: bytes = field(repr=False)
@@ -104,6 +105,7 @@ class Interpreter:
     fingerprint_key: bytes = field(repr=False)
     fingerprint_all: bool
     opted_out: frozenset[tuple[int, int]] = frozenset()
+    corrected: frozenset[tuple[int, int]] = frozenset()
 
     def read(self, file: ListFile) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a file as they are staged: the plain tuples of StagedRows.
@@ -143,6 +145,8 @@ class Interpreter:
             sending, key = email_address.parse(address)
         except AddressError as error:
             return _invalid(number, part, row, error.reason)
+        if self.corrected and (part, line) in self.corrected:
+            sending, key = email_address.parse(suggest_address(sending) or sending)
         ids = self._keyed.copy()
         ids.update(key.encode())
         written = None if sending == key else sending

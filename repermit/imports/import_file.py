@@ -61,6 +61,7 @@ def import_file(
     attest: str = "",
     consent_text: str | None = None,
     opted_out: Collection[str] = (),
+    corrected: Collection[str] = (),
     dry_run: bool = False,
     rows_to: Path | None = None,
     staged: Callable[[], None] = lambda: None,
@@ -76,7 +77,8 @@ def import_file(
     many. `source` tells where addresses come from whose row does not say so;
     `customers` holds for every row, and needs `attest` unless nothing is written; `consent_text` is
     the form by which the proven signed up. `opted_out` names lines ("12", or "Sheet1:12" where the
-    file has several parts) that the admin has decided not to ask. `rows_to` is a file of this
+    file has several parts) that the admin has decided not to ask,
+    `corrected` those whose domain has a slip that the admin has mended. `rows_to` is a file of this
     process's alone to which a dry run writes what would become of each row, see `row_preview`.
 
     Raises ListFileError for a file that cannot be read, Refused where the customer basis does
@@ -91,6 +93,7 @@ def import_file(
         consent_text=(consent_text or "").strip(),
         fingerprint_key=settings.fingerprint_key,
         opted_out=len(set(opted_out)),
+        corrected=len(set(corrected)),
         dry_run=dry_run,
     )
     under_way = None if dry_run else task_on(TaskKind.IMPORT, mailing_list)
@@ -107,12 +110,12 @@ def import_file(
     lost = lost_suppressions(key=options.fingerprint_key, slug=mailing_list.slug)
     options = replace(options, kept_off=tuple(one.fingerprint for one in lost))
     file = open_list(path, mapping=mapping, zone=settings.zone)
-    decided = places_of(opted_out, file.parts)
+    decided, mended = (places_of(lines, file.parts) for lines in (opted_out, corrected))
     request = Request(
         path=path,
         mapping=mapping or {},
         zone=settings.zone,
-        interpreter=_interpreter(mailing_list, file, options, decided),
+        interpreter=_interpreter(mailing_list, file, options, decided, mended),
     )
     token = secrets.token_hex(_TOKEN_BYTES)
     with ExitStack() as until_kept:
@@ -122,7 +125,7 @@ def import_file(
             kept_in = until_kept.enter_context(temporary_files(settings).file_for(target))
         with staging.staging_area(database, file=kept_in):
             rows, lines = staging.stage(database, read(request, file))
-            _refuse_missing(decided)
+            _refuse_missing(decided | mended)
             questions, date_notes = file.questions(), file.date_notes()
             addresses = staging.pick(database)
             merged = staging.merge_names() if addresses < rows else 0
@@ -236,6 +239,7 @@ class _Options:
     consent_text: str
     fingerprint_key: bytes = field(repr=False)
     opted_out: int
+    corrected: int
     dry_run: bool
     kept_off: tuple[str, ...] = ()
 
@@ -288,6 +292,7 @@ def _interpreter(
     file: ListFile,
     options: _Options,
     decided: frozenset[tuple[int, int]],
+    mended: frozenset[tuple[int, int]],
 ) -> Interpreter:
     return Interpreter(
         secret=secrets.token_bytes(_SECRET_BYTES),
@@ -300,6 +305,7 @@ def _interpreter(
         fingerprint_key=options.fingerprint_key,
         fingerprint_all=bool(options.kept_off) or contacts_counts.has_suppressions(mailing_list.id),
         opted_out=decided,
+        corrected=mended,
     )
 
 
@@ -339,6 +345,7 @@ def _staged_file(
             "source": options.source,
             "customers": options.customers,
             **({"opted_out_by_hand": options.opted_out} if options.opted_out else {}),
+            **({"corrected_by_hand": options.corrected} if options.corrected else {}),
             "columns": columns,
         },
         shared=_shared(mailing_list, file, options),

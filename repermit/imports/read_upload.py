@@ -87,7 +87,7 @@ def _read(
             dry_run=not takes_in,
             rows_to=None if takes_in else kept.rows,
             staged=lambda: delete(database, kept),
-            **vars(kept.choices),
+            **kept.choices.options(),
         )
     except RepermitError as error:
         if not kept.path.exists():
@@ -144,7 +144,7 @@ def previews_of(outcome: Mapping[str, Any]) -> tuple[FilePreview, ...]:
         FilePreview(
             name=one["name"],
             columns=tuple(Column(**column) for column in one["columns"]),
-            rows=tuple(map(tuple, one["rows"])),
+            samples=tuple(map(tuple, one["samples"])),
         )
         for one in outcome["glimpses"]
     )

@@ -7,9 +7,11 @@ for nor memory should hold.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +21,7 @@ from peewee import JOIN, fn
 from repermit import email_address
 from repermit.db.connection import iter_pages
 from repermit.db.temporary_files import TemporaryFiles
+from repermit.imports.domain_slips import suggest_address
 from repermit.imports.readers.rows import Part
 from repermit.imports.staging import Picked, Staged
 from repermit.rules.consent import Fate
@@ -27,13 +30,18 @@ _CHUNK = 5_000
 _TABLE = """\
 CREATE TABLE sight (
     number INTEGER PRIMARY KEY, part TEXT, line INTEGER, address TEXT, name TEXT, fate TEXT,
-    mark TEXT, said TEXT, other TEXT, merged INTEGER
+    mark TEXT, said TEXT, other TEXT, merged INTEGER, hint TEXT
 )"""
-_PUT = "INSERT INTO sight VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT = "INSERT INTO sight VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _GET = "SELECT * FROM sight WHERE number > ?"
-# Not off, although something in them may mean that the person wants no mail.
-_DOUBTFUL = "said <> '' AND mark = '' AND fate NOT IN ('invalid', 'suppressed', 'opted_out')"
-_DECIDED = "IIF(part = '', '', part || ':') || line IN (SELECT value FROM json_each(?))"
+# Not off, although something in them may mean that the person wants no mail, or that the address
+# is another one.
+_DOUBTFUL = (
+    "(said <> '' AND mark = '' AND fate NOT IN ('invalid', 'suppressed', 'opted_out')"
+    " OR hint <> '')"
+)
+_PLACE = "IIF(part = '', '', part || ':') || line"
+_DECIDED = f"{_PLACE} IN (SELECT value FROM json_each(?))"  # noqa: S608  constants
 
 
 class Sight(NamedTuple):
@@ -43,7 +51,8 @@ class Sight(NamedTuple):
     is the only one. `mark` is why a row opted out ("unsubscribed", "cleaned", "complained"); `said`
     is why it is invalid, of others the words in the file that speak against mailing. `other` is
     the line of the stronger row of the same address ("12", or "Sheet1:12" in another part), "" if
-    there is none; `merged` says that its rows have different names.
+    there is none; `merged` says that its rows have different names. `hint` is the address that is
+    probably meant, "" where nothing looks like a slip.
     """
 
     number: int
@@ -56,6 +65,7 @@ class Sight(NamedTuple):
     said: str
     other: str
     merged: bool
+    hint: str
 
     @property
     def place(self) -> str:
@@ -86,10 +96,65 @@ def _write(path: Path, parts: Sequence[Part]) -> None:
         file.commit()
 
 
-def read(path: Path, *, fate: Fate | None = None, after: int = 0, limit: int = 50) -> list[Sight]:
-    """Return the rows behind number `after` in the file's order, of one fate or of all."""
+@dataclass(frozen=True, kw_only=True)
+class RowFilter:
+    """Which rows are wanted: of a fate, with a reason, to be looked at, with a text in them.
+
+    `reason` is one that `count_reasons` returned; None and "" are no condition.
+    """
+
+    fate: Fate | None = None
+    reason: str | None = None
+    to_look_at: bool = False
+    text: str = ""
+
+    def conditions(self) -> tuple[str, list[Any]]:
+        """Return what follows a WHERE clause, and its values."""
+        like = "%" + re.sub(r"([\\%_])", r"\\\1", self.text) + "%"
+        found: list[tuple[str, list[Any]]] = [
+            (" AND fate = ?", [str(self.fate)]) if self.fate else ("", []),
+            (f" AND {_REASON} = ?", [self.reason]) if self.reason is not None else ("", []),
+            (f" AND ({_DOUBTFUL} OR fate = 'role')", []) if self.to_look_at else ("", []),
+            (r" AND (address LIKE ? ESCAPE '\' OR name LIKE ? ESCAPE '\')", [like, like])
+            if self.text
+            else ("", []),
+        ]
+        return "".join(sql for sql, _ in found), [one for _, values in found for one in values]
+
+
+# By what the rows of one fate differ: the mark of who is off, why an address cannot be used, and
+# whether a duplicate stands twice in the file ("1") or on the list already ("0").
+_REASON = (
+    "CASE fate WHEN 'opted_out' THEN mark WHEN 'invalid' THEN said"
+    " WHEN 'duplicate' THEN CAST(other <> '' AS TEXT) ELSE '' END"
+)
+_EVERY = RowFilter()
+
+
+def read(path: Path, wanted: RowFilter = _EVERY, *, after: int = 0, limit: int = 50) -> list[Sight]:
+    """Return the rows behind number `after` in the file's order, those that are wanted."""
+    sql, values = wanted.conditions()
+    query = f"{_GET}{sql} ORDER BY number LIMIT ?"
     with closing(_open(path)) as file:
-        return [_sight(row) for row in file.execute(*_query(fate, after, limit))]
+        return [_sight(row) for row in file.execute(query, (after, *values, limit))]
+
+
+def count_wanted(path: Path, wanted: RowFilter) -> int:
+    """Count the rows that are wanted."""
+    sql, values = wanted.conditions()
+    query = f"SELECT COUNT(*) FROM sight WHERE 1{sql}"  # noqa: S608  values are parameters
+    with closing(_open(path)) as file:
+        return int(file.execute(query, values).fetchone()[0])
+
+
+def count_reasons(path: Path, fate: Fate, *, limit: int = 12) -> dict[str, int]:
+    """Count the rows of a fate by their reason, the most frequent first; `limit` at most."""
+    query = (
+        f"SELECT {_REASON}, COUNT(*) FROM sight WHERE fate = ?"  # noqa: S608  a constant
+        " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?"
+    )
+    with closing(_open(path)) as file:
+        return dict(file.execute(query, (str(fate), limit)).fetchall())
 
 
 def read_doubtful(
@@ -101,18 +166,24 @@ def read_doubtful(
         return [_sight(row) for row in file.execute(query, (after, json.dumps(decided), limit))]
 
 
-def count_doubtful(path: Path) -> int:
-    """Count the rows that an admin has to look at and that are not off."""
+def count_doubtful(path: Path, *, decided: Sequence[str] = ()) -> tuple[int, int]:
+    """Count the rows that an admin has to look at, but for those in the lines that are decided on.
+
+    Return how many may say that somebody wants no mail, and how many addresses look mistyped.
+    """
+    counts = "COUNT(*) - COALESCE(SUM(hint <> ''), 0), COALESCE(SUM(hint <> ''), 0)"
+    query = f"SELECT {counts} FROM sight WHERE {_DOUBTFUL} AND NOT {_DECIDED}"  # noqa: S608
     with closing(_open(path)) as file:
-        query = f"SELECT COUNT(*) FROM sight WHERE {_DOUBTFUL}"  # noqa: S608  a constant
-        return int(file.execute(query).fetchone()[0])
+        wanting, mistyped = file.execute(query, (json.dumps(decided),)).fetchone()
+    return int(wanting), int(mistyped)
 
 
 def read_all(path: Path, fates: Sequence[Fate]) -> Iterator[Sight]:
     """Yield all rows of some fates, one fate after the other, without holding them in memory."""
     with closing(_open(path)) as file:
         for fate in fates:
-            yield from map(_sight, file.execute(*_query(fate, 0, -1)))
+            query = f"{_GET} AND fate = ? ORDER BY number"
+            yield from map(_sight, file.execute(query, (0, str(fate))))
 
 
 def count(path: Path, fates: Sequence[Fate]) -> int:
@@ -138,12 +209,6 @@ def holds(path: Path, address_key: str) -> bool:
 
 def _open(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
-
-
-def _query(fate: Fate | None, after: int, limit: int) -> tuple[str, list[Any]]:
-    if fate is None:
-        return f"{_GET} ORDER BY number LIMIT ?", [after, limit]
-    return f"{_GET} AND fate = ? ORDER BY number LIMIT ?", [after, str(fate), limit]
 
 
 def _sight(row: Sequence[Any]) -> Sight:
@@ -197,18 +262,24 @@ class _Found(NamedTuple):
 
 def _values(found: _Found, names: Sequence[str]) -> tuple[Any, ...]:
     is_again = found.strongest not in (None, found.number)
+    fate = Fate.DUPLICATE if is_again else found.fate or found.said
     return (
         found.number,
         names[found.part],
         found.line,
         found.address or "",
         found.name,
-        Fate.DUPLICATE if is_again else found.fate or found.said,
+        fate,
         found.mark or "",
         found.reason or "",
         _place_of_strongest(found, names) if is_again else "",
         bool(found.merged),
+        suggest_address(found.address or "") if fate in _MAILED else "",
     )
+
+
+# Whom a mail goes to, sooner or later.
+_MAILED = (Fate.ASK, Fate.ROLE, Fate.CONFIRMED, Fate.CUSTOMER)
 
 
 def _place_of_strongest(found: _Found, names: Sequence[str]) -> str:

@@ -38,11 +38,15 @@ _PIECE = 1 << 20
 _LONGEST_NAME = 200  # bytes; file systems allow 255
 
 
+_DECISIONS = ("opted_out", "asked", "corrected")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Choices:
     """How a file is to be read and taken in; as the options of `import_file`.
 
-    `opted_out` are the lines that the admin has decided not to ask.
+    `opted_out` are the lines that the admin has decided not to ask, `asked` those to ask all the
+    same, `corrected` those to ask at the address that is probably meant.
     """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
@@ -51,15 +55,30 @@ class Choices:
     attest: str = ""
     consent_text: str = ""
     opted_out: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    corrected: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Take the lines as they come from a document, in which they are a list."""
-        object.__setattr__(self, "opted_out", tuple(self.opted_out))
+        for name in _DECISIONS:
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    @property
+    def decided(self) -> tuple[str, ...]:
+        """Return the lines that the admin has decided on."""
+        return (*self.opted_out, *self.asked, *self.corrected)
+
+    def options(self) -> dict[str, Any]:
+        """Return the options of `import_file`; whom to ask all the same changes nothing there."""
+        return {name: value for name, value in vars(self).items() if name != "asked"}
 
     def reads_as(self, other: Choices) -> bool:
         """Say whether both give every row the same fate."""
-        mine, its = set(self.opted_out), set(other.opted_out)
-        return (self.mapping, self.customers, mine) == (other.mapping, other.customers, its)
+        mine, its = (
+            (one.mapping, one.customers, set(one.opted_out), set(one.corrected))
+            for one in (self, other)
+        )
+        return mine == its
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +238,7 @@ def _kept_of(mailing_list: MailingList, settings: Settings) -> Iterator[Kept]:
 
 def _kept(upload: Upload, settings: Settings) -> Kept:
     folder = folder_of(settings) / upload.token
-    task = DetachedTask(folder=folder, result_name="outcome.json", settings=settings)
+    task = DetachedTask(folder=folder, result_name="outcome-2.json", settings=settings)
     return Kept(upload=upload, folder=folder, task=task)
 
 

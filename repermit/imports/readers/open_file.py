@@ -27,7 +27,7 @@ from repermit.imports.readers.rows import (
 )
 
 _SAMPLE = 200
-_GLIMPSED = 5
+_GLIMPSED = 20
 
 
 @dataclass(frozen=True)
@@ -111,14 +111,30 @@ def _glimpse(table: Table, sample: Sequence[Record], mapping: Mapping[str, str])
         return FilePreview(
             clean(table.name),
             tuple(map(Column, range(width), [""] * width, [None] * width)),
-            _first(sample),
+            _gather_samples(table, width, first_line=table.first_line),
         )
-    data = [record for record in sample if record[0] >= found.first_line]
-    return FilePreview(clean(table.name), found.columns, _first(data))
+    width = max((column.index for column in found.columns), default=-1) + 1
+    samples = _gather_samples(table, width, first_line=found.first_line)
+    return FilePreview(clean(table.name), found.columns, samples)
 
 
-def _first(records: Sequence[Record]) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(map(clean, cells)) for _, cells in records[:_GLIMPSED])
+def _gather_samples(table: Table, width: int, *, first_line: int) -> tuple[tuple[str, ...], ...]:
+    """Return some cells of each column: of the first rows, else of the first that has one.
+
+    Whoever says what a column is needs to see what stands in it, be it in row 2,000.
+    """
+    samples: list[dict[str, None]] = [{} for _ in range(width)]
+    empty: Sequence[int] = range(width)
+    records = (cells for line, cells in table.records(None) if line >= first_line)
+    for number, cells in enumerate(records):
+        for place in empty:
+            if place < len(cells) and (text := clean(cells[place])):
+                samples[place].setdefault(text)
+        if number >= _GLIMPSED:
+            empty = [place for place in empty if not samples[place]]
+            if not empty:
+                break
+    return tuple(tuple(one)[:_GLIMPSED] for one in samples)
 
 
 def _sample_of(table: Table) -> list[Record]:

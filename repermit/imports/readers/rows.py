@@ -117,11 +117,14 @@ class Part:
 
 @dataclass(frozen=True)
 class FilePreview:
-    """How a table begins: its columns, and the cells of its first rows as text on one line each."""
+    """How a table looks: its columns, and for each of them its first cells that hold something.
+
+    Cells are text on one line; `samples` are in the order of the columns' indexes.
+    """
 
     name: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
+    samples: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)

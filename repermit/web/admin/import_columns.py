@@ -44,7 +44,8 @@ _WORDS = {
 class ShownColumn:
     """A column: the name by which a mapping calls it, its part, its title ("" if it has none).
 
-    `field` is what it is taken for, "" for nothing; `examples` are cells of its first rows.
+    `field` is what it is taken for, "" for nothing; `examples` are its first cells that hold
+    something.
     """
 
     name: str
@@ -75,13 +76,12 @@ def _iter_columns(preview_file: FilePreview) -> Iterator[ShownColumn]:
     titles = Counter(column.title for column in preview_file.columns)
     for column in preview_file.columns:
         is_known_by_title = column.title and titles[column.title] == 1
-        cells = [row[column.index] for row in preview_file.rows if column.index < len(row)]
         yield ShownColumn(
             name=column.title if is_known_by_title else str(column.index + 1),
             part=preview_file.name,
             title=column.title,
             field=column.field or "",
-            examples=tuple(dict.fromkeys(filter(None, cells)))[:_EXAMPLES],
+            examples=preview_file.samples[column.index][:_EXAMPLES],
         )
 
 

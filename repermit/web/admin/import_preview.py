@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, cast
 
 from flask import request
 from flask_login import current_user
 from wtforms import BooleanField, StringField, TextAreaField
 
 from repermit.db.models.lists import MailingList
+from repermit.email_address import as_people_write
 from repermit.errors import ListFileError, RepermitError
 from repermit.i18n.lazy_text import N_, Said, unpacked
 from repermit.imports import read_upload, row_preview, uploads
-from repermit.imports.row_preview import Sight
+from repermit.imports.row_preview import RowFilter, Sight
 from repermit.imports.uploads import Choices, Kept
 from repermit.rules.consent import Fate
 from repermit.web.admin import import_columns
@@ -52,6 +54,7 @@ _MARKS = {
 _AGAIN = N_("This address stands in line %(line)s too.")
 _AGAIN_IN_PART = N_("This address stands in line %(line)s of %(part)s too.")
 _MERGED = N_("There it has another name: the mail greets without a name.")
+_MISTYPED = N_("Did you mean %(address)s?")
 _IN_DOUBT = N_("Have a look: the file may say that this person wants no mail.")
 
 
@@ -79,7 +82,7 @@ def explain_row(sight: Sight, decided: Collection[str] = ()) -> str:
 def explain_doubtful_row(sight: Sight) -> str:
     """Return why a row in doubt has its fate, "" where it is simply asked or left out."""
     fate = Fate(sight.fate)
-    if fate in (Fate.ASK, Fate.OPTED_OUT):
+    if fate in (Fate.ASK, Fate.OPTED_OUT) or not sight.said:
         return ""
     return " ".join(filter(None, _list_reasons(sight, fate)))
 
@@ -87,7 +90,12 @@ def explain_doubtful_row(sight: Sight) -> str:
 def _list_sentences(sight: Sight, fate: Fate) -> tuple[str, ...]:
     is_in_doubt = sight.said and not sight.mark and fate is not Fate.INVALID
     doubt = _add_quote(gettext(_IN_DOUBT), sight.said) if is_in_doubt else ""
-    return (*_list_reasons(sight, fate), doubt)
+    return (*_list_reasons(sight, fate), doubt, ask_what_is_meant(sight))
+
+
+def ask_what_is_meant(sight: Sight) -> str:
+    """Return the question about an address that looks mistyped, "" for any other."""
+    return gettext(_MISTYPED, address=as_people_write(sight.hint)) if sight.hint else ""
 
 
 def _list_reasons(sight: Sight, fate: Fate) -> tuple[str, ...]:
@@ -114,6 +122,7 @@ def _add_quote(sentence: str, said: str) -> str:
 
 _ROWS_PER_PAGE = 50
 _MAX_DOUBTFUL = 200
+_LONGEST_TEXT = 100
 # In the order of a bar: who comes onto the list, then who does not.
 _ORDER = (
     Fate.ASK,
@@ -157,16 +166,25 @@ def read_choices(form: ReadingForm, kept: Kept) -> tuple[Choices, list[str]]:
         customers=bool(form.customers.data),
         attest=(form.attest.data or "").strip(),
         consent_text=(form.consent_text.data or "").strip(),
-        opted_out=read_decisions(kept),
+        **read_decisions(kept),
     )
     return choices, wrong
 
 
-def read_decisions(kept: Kept) -> tuple[str, ...]:
-    """Return the lines that are not to be asked: as ticked, and as before where not shown."""
-    shown, ticked = set(request.form.getlist("doubt")), set(request.form.getlist("opt_out"))
-    before = [line for line in kept.choices.opted_out if line not in shown]
-    return (*before, *sorted(ticked & shown))
+_DECISIONS = {"no": "opted_out", "ask": "asked", "mend": "corrected"}
+
+
+def read_decisions(kept: Kept) -> dict[str, tuple[str, ...]]:
+    """Return the lines by what was decided: as chosen, and as before where not shown."""
+    shown = set(request.form.getlist("doubt"))
+    chosen = {line: request.form.get(f"decide-{line}") for line in sorted(shown)}
+    return {
+        name: (
+            *(line for line in getattr(kept.choices, name) if line not in shown),
+            *(line for line, decision in chosen.items() if decision == value),
+        )
+        for value, name in _DECISIONS.items()
+    }
 
 
 def _read_chosen_columns(kept: Kept) -> list[import_columns.ShownColumn]:
@@ -196,10 +214,13 @@ def validate_choices(
             "attest",
             gettext("There are customers in this file: say on what ground they may be mailed."),
         )
-    if not form.looked.data and row_preview.count_doubtful(kept.rows):
+    wanting, mistyped = row_preview.count_doubtful(kept.rows, decided=choices.decided)
+    if not form.looked.data and wanting + mistyped:
         form.refuse(
             "looked",
-            gettext("Some people in this file may want no mail: look at their rows first."),
+            gettext("Some people in this file may want no mail: look at their rows first.")
+            if wanting
+            else gettext("Some addresses look mistyped: look at their rows first."),
         )
     return not form.errors
 
@@ -217,53 +238,118 @@ def make_form_fields(kept: Kept, form: ReadingForm | None) -> dict[str, Any]:
 
 
 def make_preview_fields(
-    slug: str, kept: Kept, outcome: Mapping[str, Any], *, decided: Sequence[str]
+    slug: str, kept: Kept, outcome: Mapping[str, Any], *, decided: Mapping[str, Collection[str]]
 ) -> dict[str, Any]:
     """Return the template's fields for the preview: counts, notes, one page of rows.
 
-    `decided` are the places that are ticked, as the form has them or as they are kept.
+    `decided` are the places that are decided on, as the form has them or as they are kept.
     """
-    fate = _read_fate()
-    rows = row_preview.read(kept.rows, fate=fate, after=_read_after(), limit=_ROWS_PER_PAGE + 1)
+    wanted = _read_filter()
+    rows = row_preview.read(kept.rows, wanted, after=_read_after(), limit=_ROWS_PER_PAGE + 1)
     last = rows[_ROWS_PER_PAGE - 1].number if len(rows) > _ROWS_PER_PAGE else 0
     return {
         "outcome": outcome,
         "parts": make_bar({Fate(name): count for name, count in outcome["fates"].items()}),
         "notes_on_parts": [_describe_note(note) for note in outcome["notes"]],
-        "fate": fate,
+        "wanted": wanted,
+        "chips": list(_list_chips(slug, kept, outcome, wanted)),
+        "reasons": list(_list_reason_chips(slug, kept, wanted)),
         "rows": [
             (
                 row,
                 word_fate(Fate(row.fate)),
                 explain_row(row, kept.choices.opted_out),
+                _can_be_left_out(row, kept.choices),
             )
             for row in rows[:_ROWS_PER_PAGE]
         ],
-        "next_url": _make_rows_url(slug, fate, after=last) if last else None,
-        "previous_url": _make_rows_url(slug, fate) if _read_after() else None,
+        "next_url": _make_rows_url(slug, wanted, after=last) if last else None,
+        "previous_url": _make_rows_url(slug, wanted) if _read_after() else None,
         **_make_doubt_fields(slug, kept, decided=decided),
         "taken": sum(outcome["fates"][name] for name in _ORDER[:4]),
     }
 
 
-def _make_doubt_fields(slug: str, kept: Kept, *, decided: Sequence[str]) -> dict[str, Any]:
+def _can_be_left_out(row: Sight, choices: Choices) -> bool:
+    """Say whether a row of the table has a box: it comes onto the list, or was left out by it."""
+    is_shown_above = row.place in choices.decided or row.hint or (row.said and not row.mark)
+    return Fate(row.fate) in _ORDER[:4] and not is_shown_above
+
+
+def _list_chips(
+    slug: str, kept: Kept, outcome: Mapping[str, Any], wanted: RowFilter
+) -> Iterator[tuple[str, int, str, bool]]:
+    """Yield title, count, address and whether it is chosen, of each way to filter the rows."""
+    look = RowFilter(to_look_at=True)
+    filters = [(gettext("Have a look"), row_preview.count_wanted(kept.rows, look), look)]
+    filters += [(gettext("All"), outcome["rows"], RowFilter())]
+    filters += [(word_fate(fate), outcome["fates"][fate], RowFilter(fate=fate)) for fate in _ORDER]
+    for title, count, one in filters:
+        if count or one == RowFilter():
+            is_chosen = (one.fate, one.to_look_at) == (wanted.fate, wanted.to_look_at)
+            yield title, count, _make_rows_url(slug, replace(one, text=wanted.text)), is_chosen
+
+
+def _list_reason_chips(
+    slug: str, kept: Kept, wanted: RowFilter
+) -> Iterator[tuple[str, int, str, bool]]:
+    """Yield the same of each reason for the fate that is shown; nothing where there is but one."""
+    counts = row_preview.count_reasons(kept.rows, wanted.fate) if wanted.fate else {}
+    if len(counts) > 1:
+        for reason, count in counts.items():
+            one = replace(wanted, reason=None if reason == wanted.reason else reason)
+            title = _word_reason(cast("Fate", wanted.fate), reason)
+            yield title, count, _make_rows_url(slug, one), reason == wanted.reason
+
+
+def _word_reason(fate: Fate, reason: str) -> str:
+    if fate is Fate.INVALID:
+        return make_sentence(unpacked(reason))
+    return gettext(_SHORT_REASONS[reason])
+
+
+_SHORT_REASONS = {
+    "unsubscribed": N_("Unsubscribed, or no mail"),
+    "cleaned": N_("Came back"),
+    "complained": N_("Reported as spam"),
+    "0": N_("On the list already"),
+    "1": N_("Twice in the file"),
+}
+
+
+def _make_doubt_fields(
+    slug: str, kept: Kept, *, decided: Mapping[str, Collection[str]]
+) -> dict[str, Any]:
     """Return the rows that the admin has to decide on, those decided on among them."""
     after = max(request.args.get("doubts", 0, type=int), 0)
-    known = kept.choices.opted_out
+    known = kept.choices.decided
+    wanting, mistyped = row_preview.count_doubtful(kept.rows, decided=kept.choices.asked)
     rows = row_preview.read_doubtful(kept.rows, decided=known, after=after, limit=_MAX_DOUBTFUL + 1)
     last = rows[_MAX_DOUBTFUL - 1].number if len(rows) > _MAX_DOUBTFUL else 0
     return {
-        "doubtful": [(row, explain_doubtful_row(row)) for row in rows[:_MAX_DOUBTFUL]],
-        "doubtful_count": row_preview.count_doubtful(kept.rows),
-        "opted_out": set(decided),
+        "doubtful": [
+            (row, explain_doubtful_row(row), ask_what_is_meant(row)) for row in rows[:_MAX_DOUBTFUL]
+        ],
+        "wanting": wanting,
+        "mistyped": mistyped,
+        "decisions": {line: value for value, name in _DECISIONS.items() for line in decided[name]},
         "more_doubts": make_url("imports.show", slug=slug, doubts=last, _anchor="doubts")
         if last
         else "",
     }
 
 
-def _make_rows_url(slug: str, fate: Fate | None, *, after: int | None = None) -> str:
-    return make_url("imports.show", slug=slug, fate=fate, after=after, _anchor="rows")
+def _make_rows_url(slug: str, wanted: RowFilter, *, after: int | None = None) -> str:
+    return make_url(
+        "imports.show",
+        slug=slug,
+        fate=wanted.fate,
+        reason=wanted.reason,
+        look="yes" if wanted.to_look_at else None,
+        text=wanted.text or None,
+        after=after,
+        _anchor="rows",
+    )
 
 
 def make_bar(fates: Mapping[Fate, int]) -> list[tuple[str, str, int]]:
@@ -271,9 +357,15 @@ def make_bar(fates: Mapping[Fate, int]) -> list[tuple[str, str, int]]:
     return [(str(fate), word_fate(fate), fates[fate]) for fate in _ORDER]
 
 
-def _read_fate() -> Fate | None:
+def _read_filter() -> RowFilter:
     name = request.args.get("fate", "")
-    return Fate(name) if name in set(Fate) else None
+    fate = Fate(name) if name in set(Fate) else None
+    return RowFilter(
+        fate=fate,
+        reason=request.args.get("reason") if fate else None,
+        to_look_at=request.args.get("look") == "yes",
+        text=request.args.get("text", "").strip()[:_LONGEST_TEXT],
+    )
 
 
 def _read_after() -> int:

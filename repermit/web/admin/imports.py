@@ -302,9 +302,8 @@ def _show_waiting_file(
     form: import_preview.ReadingForm | None = None,
     wrong: Iterable[str] = (),
 ) -> Response:
-    is_busy, outcome, decided = kept.task.is_busy, kept.task.result, kept.choices.opted_out
-    if form is not None:
-        decided = import_preview.read_decisions(kept)
+    is_busy, outcome = kept.task.is_busy, kept.task.result
+    decided = vars(kept.choices) if form is None else import_preview.read_decisions(kept)
     shared: dict[str, Any] = {
         "mailing_list": mailing_list,
         "reached": count_open_steps(mailing_list),

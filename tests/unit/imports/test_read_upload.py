@@ -23,6 +23,7 @@ from repermit.errors import Refused
 from repermit.i18n.lazy_text import unpacked
 from repermit.imports import read_upload
 from repermit.imports.read_upload import choices_of, start_reading
+from repermit.imports.row_preview import RowFilter
 from repermit.imports.row_preview import read as read_sights
 from repermit.imports.row_preview import read_all as read_all_sights
 from repermit.imports.undo import past_imports, unfinished_import
@@ -256,8 +257,8 @@ def test_rows_are_read_a_page_at_a_time_of_one_fate_or_all(
     text = "email\n" + "".join(f"p{n}@example.org\nbad{n}\n" for n in range(60))
     kept = keep(database, news, settings, text)
     work(database, news, settings)
-    first = read_sights(kept.rows, fate=Fate.INVALID, limit=50)
-    rest = read_sights(kept.rows, fate=Fate.INVALID, after=first[-1].number, limit=50)
+    first = read_sights(kept.rows, RowFilter(fate=Fate.INVALID), limit=50)
+    rest = read_sights(kept.rows, RowFilter(fate=Fate.INVALID), after=first[-1].number, limit=50)
     assert [len(first), len(rest)] == [50, 10]
     assert {row.fate for row in (*first, *rest)} == {"invalid"}
     assert [row.number for row in read_sights(kept.rows, limit=3)] == [1, 2, 3]

@@ -210,6 +210,14 @@ def test_the_columns_are_shown_as_recognised_with_their_first_cells(admin: Flask
     assert "Anna · Bert · Cees" in words_of(page)
 
 
+def test_a_column_is_shown_with_what_only_later_rows_have(admin: FlaskClient) -> None:
+    rows = "".join(f"p{n}@example.org,\n" for n in range(2000))
+    hand_in(admin, f"email,opmerking\n{rows}late@example.org,bel eerst\n")
+    _wait_while_it_works(admin)
+    table = words_of(admin.get(FILE)).partition("Is it read rightly?")[2]
+    assert "opmerking bel eerst" in table.partition("Where do these addresses")[0]
+
+
 def test_a_column_can_be_left_unread(admin: FlaskClient) -> None:
     hand_in(admin, MIXED)
     send(admin, "look", field=["address", "name", ""])
@@ -724,8 +732,8 @@ def test_rows_that_may_say_no_stand_at_the_top_with_line_and_reason(admin: Flask
     said = words_of(admin.get(FILE))
     top = said[said.index("Have a look at these rows") : said.index("Is it read rightly?")]
     assert "2 people will be asked although the file may say that they want no mail." in top
-    assert "2 a@example.org (Anna) opmerking: geen post, wel mail Do not ask" in top
-    assert "3 b@example.org (Bert (overl. 2021)) naam: Bert (overl. 2021) Do not ask" in top
+    assert "opmerking: geen post, wel mail a@example.org Do not ask Ask all the same" in top
+    assert "naam: Bert (overl. 2021) b@example.org Do not ask Ask all the same" in top
     assert "No registered opt-in" not in top
     assert "c@example.org" not in top
     assert "d@example.org" not in top
@@ -753,13 +761,14 @@ def test_nothing_is_taken_in_before_they_were_looked_at(admin: FlaskClient) -> N
 def test_what_was_ticked_stays_ticked_where_the_file_is_not_taken_in(admin: FlaskClient) -> None:
     """Whoever was ticked would be asked after all, once the page is sent as it then is."""
     hand_in(admin, DOUBTS)
-    page = send(admin, "take-in", doubt=["2", "3"], opt_out=["3"])
+    page = send(admin, "take-in", doubt=["2", "3"], **{"decide-3": "no"})
     assert page.status_code == 422
-    assert re.findall(r'name="opt_out" value="(\d+)" checked', page.text) == ["3"]
-    send(admin, "look", doubt=["2", "3"], opt_out=["2"])
-    page = send(admin, "take-in", doubt=["2", "3"], opt_out=["3"])
+    assert re.findall(r'name="decide-(\d+)" value="no" checked', page.text) == ["3"]
+    send(admin, "look", doubt=["2", "3"], **{"decide-2": "no"})
+    send(admin, "take-in", doubt=["2", "3"], **{"decide-3": "no"})
+    page = send(admin, "take-in")
     assert page.status_code == 422
-    assert re.findall(r'name="opt_out" value="(\d+)" checked', page.text) == ["3"]
+    assert re.findall(r'name="decide-(\d+)" value="no" checked', page.text) == ["3"]
 
 
 @pytest.mark.parametrize("fields", [{}, {"looked": "y", "customers": "y"}])
@@ -776,7 +785,7 @@ def test_a_row_that_the_admin_leaves_out_is_not_said_to_be_off_by_the_file(
     admin: FlaskClient,
 ) -> None:
     hand_in(admin, DOUBTS)
-    send(admin, "look", doubt=["2", "3"], opt_out=["3"])
+    send(admin, "look", doubt=["2", "3"], **{"decide-3": "no"})
     said = words_of(admin.get(FILE))
     row = said[said.index("3 b@example.org Bert (overl. 2021) Opted out") :].partition("4 c@")[0]
     assert "Opted out: will never be asked. (naam: Bert (overl. 2021))" in row
@@ -792,7 +801,7 @@ def test_that_the_file_is_to_be_looked_at_anew_is_said_on_the_page_that_shows_it
 ) -> None:
     """Not on the page that waits for it, which goes on by itself and would take it away."""
     hand_in(admin, DOUBTS)
-    send(admin, "take-in", looked="y", doubt=["2", "3"], opt_out=["3"])
+    send(admin, "take-in", looked="y", doubt=["2", "3"], **{"decide-3": "no"})
     kept = uploads.find_upload(news, settings=settings)
     assert kept is not None
     outcome = kept.task.result
@@ -809,14 +818,14 @@ def test_that_the_file_is_to_be_looked_at_anew_is_said_on_the_page_that_shows_it
 
 def test_who_is_ticked_is_not_asked_and_can_be_unticked(admin: FlaskClient) -> None:
     hand_in(admin, DOUBTS)
-    send(admin, "take-in", looked="y", doubt=["2", "3"], opt_out=["3"])
+    send(admin, "take-in", looked="y", doubt=["2", "3"], **{"decide-3": "no"})
     assert statuses() == {}
     page = admin.get(FILE)
     assert "One person will be asked although" in words_of(page)
-    assert re.findall(r'name="opt_out" value="(\d+)" checked', page.text) == ["3"]
-    send(admin, "look", doubt=["2", "3"], opt_out=["2"])
-    assert re.findall(r'name="opt_out" value="(\d+)" checked', admin.get(FILE).text) == ["2"]
-    send(admin, "take-in", looked="y", doubt=["2", "3"], opt_out=["2"])
+    assert re.findall(r'name="decide-(\d+)" value="no" checked', page.text) == ["3"]
+    send(admin, "look", doubt=["2", "3"], **{"decide-2": "no"})
+    assert re.findall(r'name="decide-(\d+)" value="no" checked', admin.get(FILE).text) == ["2"]
+    send(admin, "take-in", looked="y", doubt=["2", "3"], **{"decide-2": "no"})
     assert statuses().keys() == {"b@example.org", "d@example.org"}
 
 
@@ -826,13 +835,147 @@ def test_what_was_decided_of_rows_that_are_not_shown_stays(
     monkeypatch.setattr("repermit.web.admin.import_preview._MAX_DOUBTFUL", 1)
     hand_in(admin, DOUBTS)
     page = admin.get(FILE)
-    assert re.findall(r'name="opt_out" value="(\d+)"', page.text) == ["2"]
-    send(admin, "look", doubt=["2"], opt_out=["2"])
+    assert re.findall(r'type="radio" name="decide-(\d+)" value="no"', page.text) == ["2"]
+    send(admin, "look", doubt=["2"], **{"decide-2": "no"})
     further = re.findall(r'href="([^"]*doubts=[^"]*)"', admin.get(FILE).text)[0]
-    assert re.findall(r'name="opt_out" value="(\d+)"', admin.get(further).text) == ["3"]
-    send(admin, "look", doubt=["3"], opt_out=["3"])
+    assert re.findall(r'type="radio" name="decide-(\d+)" value="no"', admin.get(further).text) == [
+        "3"
+    ]
+    send(admin, "look", doubt=["3"], **{"decide-3": "no"})
     send(admin, "take-in")
     assert statuses().keys() == {"d@example.org"}
+
+
+def test_whoever_is_to_be_asked_all_the_same_is_decided_on_too(admin: FlaskClient) -> None:
+    hand_in(admin, DOUBTS)
+    send(admin, "look", doubt=["2", "3"], **{"decide-2": "ask"})
+    page = admin.get(FILE)
+    assert re.findall(r'name="decide-(\d+)" value="ask" checked', page.text) == ["2"]
+    assert "One person will be asked although" in words_of(page)
+    # With a decision for each, nothing has to be ticked besides.
+    send(admin, "take-in", doubt=["2", "3"], **{"decide-2": "ask", "decide-3": "ask"})
+    assert statuses().keys() == {"a@example.org", "b@example.org", "d@example.org"}
+
+
+# --- Slips in the domain of an address.
+
+SLIPS = "email,naam\nAnna@gmial.com,Anna\nb@hotmial.com,Bert\nc@example.org,Cees\n"
+
+
+def test_a_mistyped_domain_is_put_before_the_admin_with_what_may_be_meant(
+    admin: FlaskClient,
+) -> None:
+    hand_in(admin, SLIPS)
+    said = words_of(admin.get(FILE))
+    top = said[said.index("Have a look at these rows") : said.index("Is it read rightly?")]
+    assert "2 addresses look mistyped" in top
+    assert "Did you mean Anna@gmail.com?" in top
+    assert "Did you mean b@hotmail.com?" in top
+    assert "c@example.org" not in top
+    page = send(admin, "take-in")
+    assert page.status_code == 422
+    assert "Some addresses look mistyped: look at their rows first." in words_of(page)
+
+
+def test_a_slip_can_be_mended_left_out_or_asked_as_it_is(admin: FlaskClient) -> None:
+    hand_in(admin, SLIPS)
+    decided = {"doubt": ["2", "3"], "decide-2": "mend", "decide-3": "no"}
+    send(admin, "look", **decided)
+    page = admin.get(FILE)
+    assert "Anna@gmail.com" in rows_in(page)
+    assert re.findall(r'value="(\w+)" checked> <span>', page.text) == ["no", "mend"][::-1]
+    send(admin, "take-in", **decided)
+    assert statuses() == {"Anna@gmail.com": "unconfirmed", "c@example.org": "unconfirmed"}
+    parts = EvidencePart.select().where(EvidencePart.part == "consent")
+    facts = [json.loads(one.json) for one in parts]
+    assert [one["corrected_by_hand"] for one in facts if "corrected_by_hand" in one] == [1]
+
+
+def test_a_mended_address_that_stands_in_the_file_already_is_asked_once(
+    admin: FlaskClient,
+) -> None:
+    hand_in(admin, "email\nanna@gmial.com\nanna@gmail.com\n")
+    send(admin, "look", doubt=["2"], **{"decide-2": "mend"})
+    send(admin, "take-in", doubt=["2"], **{"decide-2": "mend"})
+    assert statuses() == {"anna@gmail.com": "unconfirmed"}
+
+
+# --- Finding rows, and leaving one out.
+
+
+def addresses_in(page: TestResponse) -> list[str]:
+    """Return the addresses that the page's table of rows shows, without names."""
+    return [cell for cell in rows_in(page) if "@" in cell]
+
+
+def chips_in(page: TestResponse) -> list[str]:
+    """Return the filters of the page, without their counts those of fates."""
+    return re.findall(r"<li><a href=[^>]*>([^<]*\(\d+\))</a></li>", page.text)
+
+
+def test_the_first_filter_is_of_the_rows_to_look_at(admin: FlaskClient) -> None:
+    hand_in(admin, DOUBTS + "info@example.org,,\n")
+    page = admin.get(FILE)
+    assert chips_in(page)[:2] == ["Have a look (3)", "All (5)"]
+    assert addresses_in(admin.get(f"{FILE}?look=yes")) == [
+        "a@example.org", "b@example.org", "info@example.org",
+    ]  # fmt: skip
+
+
+def test_without_such_rows_the_first_filter_is_all(admin: FlaskClient) -> None:
+    hand_in(admin, "email\na@example.org\n")
+    assert chips_in(admin.get(FILE)) == ["All (1)", "Will be asked (1)"]
+
+
+def test_rows_of_a_fate_are_filtered_by_their_reason(admin: FlaskClient) -> None:
+    hand_in(admin, "email\nbad\na@b@example.org\nworse\na@example.org\n")
+    page = admin.get(f"{FILE}?fate=invalid")
+    finer = chips_in(page)[len(chips_in(admin.get(FILE))) :]
+    assert sorted(chip.rpartition(" ")[2] for chip in finer) == ["(1)", "(2)"]
+    links = re.findall(r'href="([^"]*reason=[^"]*)"', page.text)
+    found = [rows_in(admin.get(link.replace("&amp;", "&"))) for link in links]
+    assert sorted(found) == [["a@b@example.org"], ["bad", "worse"]]
+
+
+def test_a_duplicate_on_the_list_is_told_from_one_in_the_file(
+    database: Database, news: MailingList, admin: FlaskClient
+) -> None:
+    make_contact(database, news, "here@example.org")
+    hand_in(admin, "email\nhere@example.org\na@example.org\na@example.org\n")
+    chips = chips_in(admin.get(f"{FILE}?fate=duplicate"))
+    assert chips[-2:] == ["On the list already (1)", "Twice in the file (1)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("cees", ["c@example.org"]),
+        ("B@EX", ["b@example.org"]),
+        ("example", ["a@example.org", "b@example.org", "c@example.org", "d@example.org"]),
+        ("%", []),
+        ("_", []),
+        ("\\", []),
+    ],
+)
+def test_rows_are_found_by_a_part_of_address_or_name(
+    admin: FlaskClient, text: str, found: list[str]
+) -> None:
+    hand_in(admin, DOUBTS)
+    page = admin.get(FILE, query_string={"text": text})
+    assert addresses_in(page) == found
+    assert f'name="text" value="{text}"' in page.text
+
+
+def test_one_row_can_be_left_out(admin: FlaskClient) -> None:
+    hand_in(admin, "email,naam\na@example.org,Anna\nb@example.org,Bert\n")
+    page = admin.get(f"{FILE}?text=bert")
+    (place,) = re.findall(r'name="doubt" value="(\d+)" form="reading-form"', page.text)
+    send(admin, "look", doubt=[place], **{f"decide-{place}": "no"})
+    page = admin.get(FILE)
+    assert "Opted out (1)" in chips_in(page)
+    assert re.findall(r'name="decide-(\d+)" value="no" checked', page.text) == ["3"]
+    send(admin, "take-in")
+    assert statuses() == {"a@example.org": "unconfirmed"}
 
 
 # --- Half taken in. -------------------------------------------------------------------------------

@@ -45,8 +45,10 @@ def test_it_is_said_on_the_campaigns_page_and_under_what_waits(client: FlaskClie
     assert f'<a class="button" href="{FILES}">' in client.get(LIST).text
 
 
-@pytest.mark.usefixtures("over", "database")
-def test_once_done_it_is_said_no_more_and_can_be_taken_back(client: FlaskClient) -> None:
+@pytest.mark.usefixtures("over")
+def test_once_done_it_is_said_no_more_and_can_be_taken_back(
+    client: FlaskClient,
+) -> None:
     step = {"tool": "", "step": handover_steps.ALL_REMOVED}
     assert "All of them are taken off elsewhere" in words_at(client, FILES)
     assert post(client, f"{FILES}tick", **step, done="yes").status_code == 303

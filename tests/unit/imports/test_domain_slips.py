@@ -1,0 +1,37 @@
+"""Slips in the domains of addresses, by which a mail would go to a stranger or nowhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from repermit.imports.domain_slips import suggest_address
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("Anna@gmial.com", "Anna@gmail.com"),
+        ("a@hotmial.com", "a@hotmail.com"),
+        ("a@gmal.com", "a@gmail.com"),
+        ("a@gmaill.com", "a@gmail.com"),
+        ("a@gnail.com", "a@gmail.com"),
+        ("a@gmail.con", "a@gmail.com"),
+        ("a@gmail.co", "a@gmail.com"),
+        ("a@GMIAL.COM", "a@gmail.com"),
+        ("a@hotmial.nl", "a@hotmail.nl"),
+        ("a@zigo.nl", "a@ziggo.nl"),
+    ],
+)
+def test_one_slip_in_a_domain_that_many_have_is_seen(typed: str, meant: str) -> None:
+    assert suggest_address(typed) == meant
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "a@gmail.com", "a@hotmail.nl", "a@hotmail.es", "a@yahoo.it", "a@mail.com", "a@ymail.com",
+        "a@example.org", "a@gmx.de", "a@gmx.net", "a@gmail.org", "a@praktijk.nl", "a@gmlai.com.au",
+    ],
+)  # fmt: skip
+def test_what_is_no_slip_is_left_alone(address: str) -> None:
+    assert suggest_address(address) == ""
