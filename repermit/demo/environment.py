@@ -30,7 +30,9 @@ from repermit.settings.definitions import MailServer, Organisation, Settings, We
 
 SLUG = "linde"
 DAYS = 28
-_ACTOR = "demo"
+# Nobody who looks at the demonstration has a password with which to unlock its screen.
+_IDLE_MINUTES = 12 * 60
+ACTOR = "demo"
 
 SAMPLE = data("demo/sample.toml")
 """The sample list, its translations, and what its readers do."""
@@ -96,7 +98,7 @@ def start_demo() -> Iterator[Demo]:
         database = stack.enter_context(open_database(settings.database, journal=journal))
         migrations.upgrade_database(database)
         mailing_list = mailing_lists.add_list(
-            database, SLUG, settings=settings, now=clock.now(), actor=_ACTOR, **SAMPLE["list"]
+            database, SLUG, settings=settings, now=clock.now(), actor=ACTOR, **SAMPLE["list"]
         )
         _add_translations(database, mailing_list, settings, clock)
         imported = _import(database, mailing_list, settings, clock)
@@ -114,7 +116,7 @@ def _add_translations(
             language,
             settings=settings,
             now=clock.now(),
-            actor=_ACTOR,
+            actor=ACTOR,
             **text,
         )
 
@@ -137,7 +139,7 @@ def _settings(folder: Path, *, smtp_port: int, http_port: int) -> Settings:
             authority_url="https://www.autoriteitpersoonsgegevens.nl",
         ),
         mail=MailServer(server="127.0.0.1", port=smtp_port, tls="none"),
-        web=Web(port=http_port, checks_to_private=True),
+        web=Web(port=http_port, checks_to_private=True, idle_minutes=_IDLE_MINUTES),
     )
 
 
@@ -157,7 +159,7 @@ def _import(
         asset("data/demo/unsubscribed-before.csv"),
         settings=settings,
         now=clock.now(),
-        actor=_ACTOR,
+        actor=ACTOR,
     )
     return import_file.import_file(
         database,
@@ -165,7 +167,7 @@ def _import(
         asset("data/demo/list.csv"),
         settings=settings,
         now=clock.now(),
-        actor=_ACTOR,
+        actor=ACTOR,
         source="our own forms",
         attest=SAMPLE["customers"],
     )
@@ -181,7 +183,7 @@ def _launch(
         now=clock.now(),
         deadline=clock.now() + timedelta(days=DAYS),
         attest=SAMPLE["attest"],
-        actor=_ACTOR,
+        actor=ACTOR,
         problems=[
             LaunchProblem(code=one.code, found=one.found) for one in check_public_url(settings)
         ],

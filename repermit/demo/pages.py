@@ -17,12 +17,16 @@ from flask import Flask, Response, abort, redirect, request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from repermit.demo.environment import Demo
+from repermit.accounts import sessions, users
+from repermit.accounts.user_info import Role
+from repermit.demo.environment import ACTOR, Demo
 from repermit.demo.inbox import ReceivedMail
 from repermit.demo.simulated_people import scan
 from repermit.demo.story import list_story_events
+from repermit.errors import NotFound
 from repermit.package_files import asset, embed_style
 from repermit.rules.consent import MailKind, MailState, Status
+from repermit.web.admin.install import make_login_cookie
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -44,7 +48,7 @@ def add_demo_pages(public: WSGIApplication, demo: Demo) -> WSGIApplication:
     return choose
 
 
-_OWN = ("", "inbox", "story", "scan", "clock")
+_OWN = ("", "inbox", "story", "scan", "clock", "enter")
 
 
 def make_pages(demo: Demo) -> Flask:
@@ -100,7 +104,33 @@ def make_pages(demo: Demo) -> Flask:
             demo.move_to_deadline()
         return redirect(f"{demo.settings.public_url}/", code=303)
 
+    @app.post("/enter")
+    def enter_as_admin() -> Any:
+        response = redirect(f"{demo.settings.public_url}/admin/", code=303)
+        with demo.database.connection_context():
+            token = begin_admin_session(demo)
+        response.set_cookie(**make_login_cookie(demo.settings, token))
+        return response
+
     return app
+
+
+def begin_admin_session(demo: Demo) -> str:
+    """Begin a full session of the demonstration's admin; return what its cookie holds."""
+    now = demo.clock.now()
+    try:
+        admin = users.find_person(_ADMIN)
+    except NotFound:
+        admin = users.add_user(demo.database, _ADMIN, role=Role.ADMIN, now=now, actor=ACTOR).person
+    with demo.database.atomic():
+        token = sessions.begin(admin.id, now=now, network="", browser="")
+        login = sessions.find_login(token, now=now, settings=demo.settings)
+        assert login is not None  # noqa: S101  it has just begun
+        return sessions.complete(login.id, now=now)
+
+
+# Of a domain that nobody has: its notices come to the demonstration's own inbox.
+_ADMIN = "admin@example.org"
 
 
 def _read_progress(demo: Demo) -> dict[str, Any]:

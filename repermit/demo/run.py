@@ -41,7 +41,8 @@ def run_demo() -> int:
         click.echo(
             f"A campaign is running on this machine, for {DAYS} days of its own clock.\n\n"
             f"  Look at it, and move its clock:  {base}/\n"
-            f"  The inbox of everybody asked:    {base}/inbox\n\n"
+            f"  The inbox of everybody asked:    {base}/inbox\n"
+            f"  The admin's pages, logged in:    press the button on the first page\n\n"
             "Nothing leaves this machine, and nothing stays on it. Ctrl-C ends it."
         )
         server.run()

@@ -8,9 +8,11 @@ import mimetypes
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, Response, abort, request
+from flask.sessions import SecureCookieSessionInterface
 from werkzeug.routing import IntegerConverter
 from werkzeug.security import safe_join
 
@@ -137,6 +139,22 @@ def make_cookie_reader(settings: Settings) -> Callable[[str], bool]:
         return TOKEN_KEY in (app.session_interface.open_session(app, request) or ())
 
     return is_of_a_login
+
+
+def make_login_cookie(settings: Settings, token: str) -> dict[str, Any]:
+    """Return the cookie of a session, as the arguments of `set_cookie`."""
+    app = Flask(__name__, static_folder=None)
+    _set_up_cookie(app, settings)
+    signer = SecureCookieSessionInterface().get_signing_serializer(app)
+    assert signer is not None  # noqa: S101  the application has a key
+    return {
+        "key": make_cookie_name(settings),
+        "value": signer.dumps({TOKEN_KEY: token}),
+        "path": app.config["SESSION_COOKIE_PATH"],
+        "secure": app.config["SESSION_COOKIE_SECURE"],
+        "httponly": True,
+        "samesite": "Lax",
+    }
 
 
 def _set_up_cookie(app: Flask, settings: Settings) -> None:

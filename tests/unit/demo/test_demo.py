@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 from markupsafe import escape
 from werkzeug.serving import make_server
 
@@ -358,3 +359,20 @@ def _found(pattern: str, text: str) -> str:
     match = re.search(pattern, text)
     assert match, text
     return match[1]
+
+
+def test_a_button_opens_the_admins_pages_already_logged_in() -> None:
+    with set_stage() as stage, served(stage):
+        base = stage.settings.public_url
+        with requests.Session() as visitor:
+            assert "Open the admin’s pages" in visitor.get(f"{base}/", timeout=10).text
+            assert visitor.get(f"{base}/admin/", timeout=10).url == f"{base}/admin/login"
+            page = visitor.post(f"{base}/enter", timeout=10)
+            assert page.url == f"{base}/admin/"
+            assert "De Linde health centre" in page.text
+            assert 'href="/admin/new-list"' in page.text
+            # A second press finds the same admin.
+            visitor.post(f"{base}/enter", timeout=10).raise_for_status()
+            people = visitor.get(f"{base}/admin/people", timeout=10)
+            assert people.text.count("admin@example.org") >= 1
+            assert visitor.get(f"{base}/enter", timeout=10).status_code == 405
