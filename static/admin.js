@@ -222,6 +222,41 @@
   setTimeout(look, EVERY);
 })();
 
+// --- A form keeps what was typed while somebody looks at another page, until it is sent.
+(() => {
+  document.querySelector("form.leave")?.addEventListener("submit", () => sessionStorage.clear());
+  const form = document.querySelector("form[data-keep]");
+  if (!form) return;
+  const key = `kept ${form.getAttribute("action")}`;
+  const fields = [...form.elements].filter(
+    (one) => one.name && !["hidden", "password", "file"].includes(one.type),
+  );
+  const read = () => JSON.stringify(fields.map((one) => [one.name, one.value, one.checked === true]));
+  const served = read();
+  const isSaved = form.dataset.keep === "saved";
+  const kept = JSON.parse(sessionStorage.getItem(key) || "null");
+  sessionStorage.removeItem(key);
+  // What was changed elsewhere meanwhile comes first, and so does what is served to be mended.
+  if (isSaved && kept && (kept.over === null || kept.over === served)) {
+    const typed = JSON.parse(kept.typed);
+    fields.forEach((one, place) => {
+      const [, value, checked] = typed[place];
+      if (one.value === value && one.checked === checked) return;
+      [one.value, one.checked] = [value, checked];
+      one.closest("details")?.setAttribute("open", "");
+    });
+    document.getElementById("kept").hidden = false;
+  }
+  let isSent = false;
+  form.addEventListener("submit", (event) => {
+    if (!event.submitter?.hasAttribute("formtarget")) isSent = true;
+  });
+  addEventListener("pagehide", () => {
+    if (isSent || (isSaved && read() === served)) return;
+    sessionStorage.setItem(key, JSON.stringify({ over: isSaved ? served : null, typed: read() }));
+  });
+})();
+
 // --- Step 3: the mail is seen while it is written.
 (() => {
   const form = document.querySelector("form[data-live]");

@@ -224,16 +224,17 @@ def _check_html(markup: str, mailing_list: MailingListFacts, reply_to: str) -> I
 
 
 def _check_required(used: set[str], mailing_list: MailingListFacts) -> Iterator[Said]:
-    needed = _REQUIRED_FIELDS | (
-        {"explicit_consent": Said("what a Yes means on a sensitive list")}
-        if mailing_list.sensitive
-        else {}
-    )
-    for field, what in needed.items():
+    for field, what in _list_required(mailing_list).items():
         if field not in used:
             yield Said(
                 "%(what)s is missing: put %(field)s in it", what=what, field=_write_field(field)
             )
+
+
+def _list_required(mailing_list: MailingListFacts) -> Mapping[str, Said]:
+    if not mailing_list.sensitive:
+        return _REQUIRED_FIELDS
+    return {**_REQUIRED_FIELDS, "explicit_consent": Said("what a Yes means on a sensitive list")}
 
 
 def _check_forbidden(text: str, *, reply_to: str) -> Iterator[Said]:
@@ -313,6 +314,26 @@ def make_usual_wording(
         subject=render("ask/subject.txt", fields, language=language).strip(),
         text=render("ask/body.txt", fields, language=language),
     )
+
+
+def find_missing_fields(text: str, mailing_list: MailingListFacts) -> set[str]:
+    """Return the fields that a text of one's own must have and has not."""
+    used, _ = _read_fields(text, ALL_FIELDS)
+    return set(_list_required(mailing_list)) - used
+
+
+def complete_text(text: str, usual: str, mailing_list: MailingListFacts) -> str:
+    """Return a text with the paragraphs of the usual one behind it that have what it lacks.
+
+    They stand in the order of the usual text; one that lacks nothing comes back as it is.
+    """
+    missing = find_missing_fields(text, mailing_list)
+    paragraphs = [text.rstrip()]
+    for paragraph in re.split(r"\n\s*\n", usual.strip()):
+        if found := missing & _read_fields(paragraph, ALL_FIELDS)[0]:
+            paragraphs.append(paragraph)
+            missing -= found
+    return "\n\n".join(filter(None, paragraphs)) + "\n" if len(paragraphs) > 1 else text
 
 
 # --- What a correction of a text may not do. ------------------------------------------------------

@@ -17,7 +17,7 @@ from repermit.campaigns import draft_conditions, mailing_lists, preview
 from repermit.contacts import lookup
 from repermit.db.models.lists import MailingList, find_list
 from repermit.emails import first_screen, wording_validation
-from repermit.emails.mail_values import Mail
+from repermit.emails.mail_values import Mail, OwnWording
 from repermit.errors import (
     AddressError,
     OutcomeUnknown,
@@ -198,14 +198,40 @@ def insert_default(slug: str) -> Response:
     """Put repermit's own wording into what is empty, to be changed; nothing is saved by that."""
     mailing_list = find_list(slug)
     form = WordingForm(request.form, mailing_list=mailing_list)
-    usual = wording_validation.make_usual_wording(
+    usual = _make_usual_wording(mailing_list)
+    form.own_subject.data = read_text(form, "own_subject") or usual.subject
+    form.own_text.data = read_text(form, "own_text") or usual.text
+    return _show_page(mailing_list, form)
+
+
+def _make_usual_wording(mailing_list: MailingList) -> OwnWording:
+    return wording_validation.make_usual_wording(
         lookup.list_facts(mailing_list),
         language=mailing_list.language,
         has_telephone=bool(get_site().settings.organisation.telephone),
     )
-    form.own_subject.data = read_text(form, "own_subject") or usual.subject
-    form.own_text.data = read_text(form, "own_text") or usual.text
-    return _show_page(mailing_list, form)
+
+
+@pages.post("/complete")
+def insert_missing(slug: str) -> Response:
+    """Put what a text must have and lacks behind it, in the usual words; nothing is saved."""
+    mailing_list = find_list(slug)
+    form = WordingForm(request.form, mailing_list=mailing_list)
+    form.own_text.data = wording_validation.complete_text(
+        read_text(form, "own_text"),
+        _make_usual_wording(mailing_list).text,
+        lookup.list_facts(mailing_list),
+    )
+    put_in = gettext("Put in at the end, in the usual words: look where it should stand.")
+    return _show_page(mailing_list, form, notes=[("done", put_in)])
+
+
+def _lacks_fields(mailing_list: MailingList, form: WordingForm) -> bool:
+    """Say whether a text of one's own lacks what it must have."""
+    text = read_text(form, "own_text")
+    return bool(text) and bool(
+        wording_validation.find_missing_fields(text, lookup.list_facts(mailing_list))
+    )
 
 
 @pages.get("/look")
@@ -345,6 +371,7 @@ def _show_page(
         reached=count_open_steps(mailing_list),
         form=form,
         fields=list_field_titles(),
+        lacks_fields=_lacks_fields(mailing_list, form),
         is_own=any(read_text(form, name) for name in PARTS),
         mail=mail,
         preheader=read_preheader(mail) if mail else "",

@@ -88,6 +88,7 @@ def render_page(template: str, *, status: int = 200, **fields: Any) -> Response:
             url_for=make_url,
             has_page=has_page,
             path=request.path,
+            is_saved=request.method != "POST",
             help_url=make_help_url(HELP_TOPICS.get(request.blueprint or "", documentation.INDEX)),
             now=get_arrival(),
             **fields,

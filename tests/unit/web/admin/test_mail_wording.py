@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from html import unescape
 from typing import TYPE_CHECKING
 
 import pytest
@@ -349,3 +351,41 @@ def test_whatever_messages_says_of_a_wording_has_a_translation(
         with pages.app.test_request_context("/admin/", headers={"Accept-Language": language}):
             said.append({translate_said(reason).partition(": ")[2] for reason in reasons})
     assert not said[0] & said[1]
+
+
+# --- What a text must have, put in by a button. ---------------------------------------------------
+
+
+def test_what_is_missing_is_put_in_by_a_button_and_can_then_be_saved(admin: FlaskClient) -> None:
+    refused = save(admin, own_text="Mogen wij u blijven mailen?")
+    assert refused.status_code == 422
+    assert 'formaction="/admin/lists/news/mail/complete"' in refused.text
+    page = post(admin, f"{URL}/complete", own_subject="", own_text="Mogen wij u mailen?")
+    assert page.status_code == 200
+    text = unescape(
+        re.findall(r'(?s)<textarea[^>]* name="own_text"[^>]*>(.*?)</textarea>', page.text)[0]
+    )
+    assert text.strip().startswith("Mogen wij u mailen?")
+    # Both answers stand under the words of their buttons, as in the usual text.
+    assert "{{ yes_label }}\n{{ yes_url }}" in text.replace("\r", "")
+    assert "/complete" not in page.text
+    assert find_list("news").own_text == ""
+    assert save(admin, own_text=text).status_code == 303
+
+
+def test_a_text_that_lacks_nothing_has_no_such_button_and_stays_as_it_is(
+    admin: FlaskClient,
+) -> None:
+    assert "/complete" not in admin.get(URL).text
+    page = post(admin, f"{URL}/complete", own_text=TEXT)
+    assert unescape(page.text).count("{{ yes_url }}") == 2  # with the list of fields
+    assert "/complete" not in page.text
+
+
+def test_on_a_sensitive_list_what_a_yes_means_is_put_in_too(
+    admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    mailing_list.sensitive = True
+    mailing_list.save()
+    page = post(admin, f"{URL}/complete", own_text=TEXT)
+    assert "{{ explicit_consent }}" in page.text.partition("</textarea>")[0]

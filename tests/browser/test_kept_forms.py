@@ -1,0 +1,97 @@
+"""Nothing typed is lost by looking at a check or a page of settings, and coming back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.checks.findings import Report
+from repermit.db.connection import Database
+from repermit.db.models.lists import MailingList
+from repermit.settings.definitions import Settings
+from tests.support.admin_pages import admin_client
+from tests.support.builders import make_contact, make_list
+from tests.support.public_pages import Pages, served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+CONDITIONS, SETTINGS = "/admin/lists/news/conditions", "/admin/settings/organisation"
+WHO = "Who decided to ask, and on what ground?"
+TYPED = "Decided by the board; the addresses are from our own forms."
+SAID = "What you typed here before is filled in again"
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
+
+
+@pytest.fixture
+def typing(database: Database, settings: Settings, page: Page) -> Iterator[tuple[Page, str]]:
+    """Return a browser of an admin, and where the pages are."""
+    make_contact(database, make_list(database))
+    with served(lambda url: Pages(database, replace(settings, public_url=url))) as pages:
+        cookie = admin_client(pages).get_cookie("repermit", path="/admin/")
+        assert cookie
+        url = pages.settings.public_url
+        page.context.add_cookies(
+            [{"name": "repermit", "value": cookie.value, "url": f"{url}/admin/"}]
+        )
+        yield page, url
+
+
+def test_what_was_typed_is_there_again_after_a_page_of_settings(typing: tuple[Page, str]) -> None:
+    page, url = typing
+    page.goto(url + CONDITIONS)
+    page.get_by_label(WHO).fill(TYPED)
+    page.goto(url + SETTINGS)
+    page.goto(url + CONDITIONS)
+    assert page.get_by_label(WHO).input_value() == TYPED
+    page.get_by_text(SAID).wait_for()
+
+
+def test_what_was_typed_is_there_again_after_a_check_and_a_page_of_settings(
+    typing: tuple[Page, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The check itself would ask the DNS.
+    found = Report(findings=())
+    monkeypatch.setattr("repermit.web.admin.campaign_dates.check_everything", lambda: found)
+    page, url = typing
+    page.goto(url + CONDITIONS)
+    page.get_by_label(WHO).fill(TYPED)
+    page.get_by_role("button", name="Check now whether it would work").click()
+    page.get_by_role("heading", name="Would a campaign work?").wait_for(timeout=60_000)
+    assert page.get_by_label(WHO).input_value() == TYPED
+    page.goto(url + SETTINGS)
+    page.goto(url + CONDITIONS)
+    assert page.get_by_label(WHO).input_value() == TYPED
+
+
+def test_what_is_saved_meanwhile_comes_before_what_was_typed(
+    database: Database, typing: tuple[Page, str]
+) -> None:
+    page, url = typing
+    page.goto(f"{url}/admin/lists/news/describe")
+    page.get_by_label("How often?").fill("daily")
+    page.goto(url + SETTINGS)
+    with database.atomic():
+        MailingList.update(frequency="monthly").execute()
+    page.goto(f"{url}/admin/lists/news/describe")
+    assert page.get_by_label("How often?").input_value() == "monthly"
+    assert page.get_by_text(SAID).is_hidden()
+
+
+def test_once_it_is_saved_nothing_is_kept(typing: tuple[Page, str]) -> None:
+    page, url = typing
+    page.goto(url + CONDITIONS)
+    page.get_by_label(WHO).fill(TYPED)
+    page.get_by_role("button", name="Save and see what comes of it").click()
+    page.get_by_text("Saved.").wait_for()
+    page.goto(url + SETTINGS)
+    page.goto(url + CONDITIONS)
+    assert page.get_by_text(SAID).is_hidden()
+    assert page.evaluate("sessionStorage.length") == 0
