@@ -24,6 +24,19 @@ from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
 
 
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How a table looks that people open in a spreadsheet, if it is for no tool.
+
+    `headings` are the titles of its columns, by the names that programs know them by; those that
+    are not in it keep their names. A CSV is divided by `delimiter` and begins with a byte order
+    mark, without which Excel takes its letters for others.
+    """
+
+    headings: Mapping[str, str]
+    delimiter: str
+
+
 @dataclass(frozen=True)
 class Exported:
     """What was written.
@@ -69,6 +82,7 @@ def export(
     format: str = Format.CSV,  # noqa: A002  the word of the command line
     tool: str | None = None,
     with_links: bool = False,
+    layout: Layout | None = None,
 ) -> Exported:
     """Write an export to `out`, and record in the evidence that it was made.
 
@@ -84,6 +98,8 @@ def export(
     Addresses are written as people write them, bücher.example. Some tools hold the A-label
     (xn--bcher-kva.example) and find that alone, and whoever is not found is not taken off: a
     tool's file of removals has both, a row each.
+
+    `layout` is how people open it, in place of what programs read; JSON and the record have none.
 
     Raises Refused for what does not go together, and while a file of the list is under way, before
     anything is written, and for what a spreadsheet cannot hold.
@@ -102,12 +118,15 @@ def export(
         if form is Format.CSV:
             found = _set_apart(found, by_hand)
     columns = _columns(what, its_tool, with_links=with_links)
+    layout = None if its_tool or form is Format.JSON or what is What.EVIDENCE else layout
+    if layout:
+        columns = {field: layout.headings.get(title, title) for field, title in columns.items()}
     written, erased, is_whole = RowCounter(), 0, False
     try:
         # A file of the list may begin to be taken in while a slow reader takes the rows.
         with steady_view(database):
             background_tasks.require_no_unfinished_file(mailing_list)
-            with _writer(form, its_tool, created=now, settings=settings) as write:
+            with _writer(form, its_tool, layout, created=now, settings=settings) as write:
                 write(written.count(found), columns, out)
             erased = export_rows.count_erased(mailing_list) if what is What.REMOVED else 0
         is_whole = True
@@ -165,13 +184,20 @@ def _columns(what: What, tool: Tool | None, *, with_links: bool) -> Mapping[str,
 
 @contextmanager
 def _writer(
-    form: Format, tool: Tool | None, *, created: datetime, settings: Settings
+    form: Format,
+    tool: Tool | None,
+    layout: Layout | None,
+    *,
+    created: datetime,
+    settings: Settings,
 ) -> Iterator[Write]:
     if form is Format.JSON:
         yield write_json
     elif form is Format.XLSX:
         with temporary_files(settings).folder_for("export") as folder:
             yield partial(write_xlsx, created=created, folder=folder)
+    elif layout is not None:
+        yield partial(write_csv, delimiter=layout.delimiter, bom=True)
     elif tool is None:
         yield write_csv
     else:

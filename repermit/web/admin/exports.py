@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, request
 
+from repermit.contacts import counts as contacts_counts
+from repermit.contacts import lookup
 from repermit.db import background_tasks
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList, find_list
@@ -14,15 +16,23 @@ from repermit.db.temporary_files import temporary_files
 from repermit.errors import ListFileError, Refused
 from repermit.exports import export as exports_export
 from repermit.exports import export_rows, handover_steps, reconcile
+from repermit.exports.export import Layout
 from repermit.exports.export_rows import Format, Tool, What
 from repermit.exports.reconcile import Reconciled
+from repermit.i18n.lazy_text import N_
 from repermit.imports import uploads
-from repermit.rules.consent import CampaignState
+from repermit.rules.consent import CampaignState, Status
 from repermit.web.admin import import_preview
 from repermit.web.admin.campaign_page import list_due_erasures
 from repermit.web.admin.current_user import get_actor, note_access
 from repermit.web.admin.page_permissions import takes_up_to
-from repermit.web.admin.rendering import gettext, redirect_to, render_page, stream_output
+from repermit.web.admin.rendering import (
+    get_page_language,
+    gettext,
+    redirect_to,
+    render_page,
+    stream_output,
+)
 from repermit.web.admin.result_text import make_sentence, translate_said
 from repermit.web.request_context import get_arrival, get_site
 
@@ -53,7 +63,11 @@ def _show_page(
 ) -> Response:
     tool = Tool(name) if name in tuple(Tool) else None
     campaign = latest_campaign(mailing_list)
-    files = [_make_export_fields(mailing_list, campaign, what, tool) for what in What]
+    counts = _count_rows(mailing_list)
+    files = [
+        {**_make_export_fields(mailing_list, campaign, what, tool), "count": counts.get(what)}
+        for what in What
+    ]
     if any(file["by_hand"] for file in files):
         note_access("by_hand", mailing_list=mailing_list)
     return render_page(
@@ -70,6 +84,46 @@ def _show_page(
     )
 
 
+def _list_plain_formats(what: What) -> tuple[Format, ...]:
+    """Return the formats of what is for no tool: for people Excel first, of the record JSON."""
+    first = Format.JSON if what is What.EVIDENCE else Format.XLSX
+    return (first, *(one for one in export_rows.formats_for(what, None) if one is not first))
+
+
+def _count_rows(mailing_list: MailingList) -> dict[What, int]:
+    """Return how many people each file has; the record is counted nowhere."""
+    counts = dict.fromkeys(Status, 0)
+    for (status, _), count in contacts_counts.count_contacts(mailing_list).items():
+        counts[status] += count
+    return {
+        What.KEEP: counts[Status.CONFIRMED] + counts[Status.CUSTOMER],
+        What.REMOVED: counts[Status.REMOVED] - export_rows.count_erased(mailing_list),
+        What.UNASKED: lookup.unasked(mailing_list).count(),
+    }
+
+
+def _make_layout() -> Layout:
+    """Return how the page's reader opens a table: in their language, divided as Excel wants it."""
+    return Layout(
+        headings={name: gettext(title) for name, title in _HEADINGS.items()},
+        delimiter=_DELIMITERS.get(get_page_language(), ","),
+    )
+
+
+# A Dutch Excel divides the lines of a file at semicolons alone.
+_DELIMITERS = {"nl": ";"}
+_HEADINGS = {
+    "address": N_("E-mail address"),
+    "name": N_("Name"),
+    "language": N_("Language"),
+    "basis": N_("Ground"),
+    "since": N_("Since"),
+    "reason": N_("Reason"),
+    "removed_at": N_("Taken off on"),
+    "unsubscribe_url": N_("Link to unsubscribe"),
+}
+
+
 def _make_whole_step(campaign: Campaign | None) -> dict[str, Any]:
     """Return the step that stands for all of the removals; {} while nothing is over."""
     if campaign is None or CampaignState(campaign.state).is_live:
@@ -82,14 +136,14 @@ def _make_export_fields(
     mailing_list: MailingList, campaign: Campaign | None, what: What, tool: Tool | None
 ) -> dict[str, Any]:
     """Return the template's fields for one export: its formats, and its steps with their ticks."""
-    formats = export_rows.formats_for(what, tool)
+    formats = export_rows.formats_for(what, tool) if tool else ()
     done = handover_steps.ticks(campaign, tool or "") if campaign else {}
     steps = handover_steps.steps_on_page(tool, what) if tool else ()
     is_for_csv = tool is not None and Format.CSV in formats
     return {
         "what": what,
-        "formats": formats or export_rows.formats_for(what, None),
-        "is_for_tool": bool(formats) and tool is not None,
+        "formats": formats or _list_plain_formats(what),
+        "is_for_tool": bool(formats),
         "steps": [
             (f"{what}-{n}", gettext(text), done.get(f"{what}-{n}"))
             for n, text in enumerate(steps, start=1)
@@ -127,6 +181,7 @@ def download_export(slug: str) -> AnyResponse:
         format=form,
         tool=tool,
         with_links=with_links,
+        layout=_make_layout(),
     )
     name = "-".join(filter(None, (slug, what, tool))) + f".{form}"
     return Response(

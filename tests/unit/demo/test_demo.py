@@ -362,8 +362,8 @@ def _found(pattern: str, text: str) -> str:
 
 
 def test_a_button_opens_the_admins_pages_already_logged_in() -> None:
-    with set_stage() as stage, served(stage):
-        base = stage.settings.public_url
+    with start_demo() as demo, _serving(demo):
+        base = demo.settings.public_url
         with requests.Session() as visitor:
             assert "Open the admin’s pages" in visitor.get(f"{base}/", timeout=10).text
             assert visitor.get(f"{base}/admin/", timeout=10).url == f"{base}/admin/login"

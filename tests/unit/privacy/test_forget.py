@@ -167,7 +167,7 @@ def test_proofs_in_an_archive_are_named_once_with_the_archive(
 ) -> None:
     come_back(database, news, NOW)
     act: dict[str, Any] = {"settings": SETTINGS, "now": NOW + DAY, "actor": "user:1"}
-    with make_proof.proving_all(database, news, **act), database.atomic():
+    with make_proof.seal_proofs(database, news, **act), database.atomic():
         facts = {"what": "archive", "format": "zip", "tool": "", "rows": 1}
         chain.append(
             Entry(event="archived", at=NOW + DAY, actor="user:1", list="news", consent=facts)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
+import re
 import zipfile
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -128,6 +130,54 @@ def test_each_export_can_be_had_in_each_format(
         assert isinstance(response.json, list)
     else:
         assert "," in response.text
+
+
+@pytest.mark.parametrize(
+    ("language", "head"),
+    [
+        ("nl", "E-mailadres;Naam;Taal;Grond;Sinds;Link om zich af te melden"),
+        ("en", "E-mail address,Name,Language,Ground,Since,Link to unsubscribe"),
+    ],
+)
+def test_a_table_for_people_has_headings_and_divider_of_their_language(
+    database: Database, mailing_list: MailingList, client: FlaskClient, language: str, head: str
+) -> None:
+    make_contact(database, mailing_list, "a@example.net", status=Status.CONFIRMED, basis="answer")
+    fields = {"what": "keep", "with_links": "yes", "csrf_token": csrf_token(client)}
+    headers = {"Accept-Language": language}
+    table = client.post(f"{URL}export", data={**fields, "format": "csv"}, headers=headers)
+    # Without the mark Excel takes its letters for others.
+    assert table.data.startswith(codecs.BOM_UTF8)
+    assert table.data.decode("utf-8-sig").splitlines()[0] == head
+    book = client.post(f"{URL}export", data={**fields, "format": "xlsx"}, headers=headers)
+    strings = zipfile.ZipFile(io.BytesIO(book.data)).read("xl/worksheets/sheet1.xml").decode()
+    for title in head.replace(";", ",").split(","):
+        assert f">{title}<" in strings
+
+
+def test_programs_and_tools_find_the_titles_that_they_know(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    make_contact(database, mailing_list, "a@example.net", status=Status.CONFIRMED, basis="answer")
+    record = send(client, "export", what="evidence", format="csv")
+    assert record.text.startswith("seq,at,event,")
+    (row,) = json.loads(send(client, "export", what="keep", format="json").text)
+    assert row["address"] == "a@example.net"
+    assert send(client, "export", what="keep", format="csv", tool="mailchimp").text.startswith(
+        "Email Address,"
+    )
+
+
+def test_excel_is_offered_first_and_the_buttons_say_how_many(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    for address in ("a@example.net", "b@example.net"):
+        make_contact(database, mailing_list, address, status=Status.CONFIRMED, basis="answer")
+    make_removed(database, mailing_list, Reason.NO)
+    html = client.get(URL, headers=ENGLISH).text
+    first = re.findall(r'<select[^>]*name="format">\s*<option value="(\w+)"', html)
+    assert first == ["xlsx", "xlsx", "xlsx", "json"]
+    assert re.findall(r"Download \((\d+)\)</button>", html) == ["2", "1", "0"]
 
 
 @pytest.mark.parametrize(
