@@ -112,10 +112,14 @@ def verify_file(
     of; `ca` is a file with who vouches for timestamps. What shows that the record goes on from a
     checkpoint is checked likewise.
     """
+    from repermit.evidence.verify import evidence_export as verify_export
     from repermit.evidence.verify import proof as verify_proof
     from repermit.privacy import proof_text
 
     octets = _read_proof(file)
+    if verify_export.is_export(octets):
+        _verify_export(file, octets, kept=kept, keys=keys, ca=ca)
+        return
     if shown := verify_proof.shown_to_go_on(octets):
         verify_consistency(file, shown, kept, keys)
         return
@@ -139,6 +143,58 @@ def verify_file(
     )
     echo(f"Made {seal['at']} by {seal['actor']}, as entry {seal['seq']} of the record.", "")
     echo(signed, *stamped, *told)
+
+
+def _verify_export(
+    file: Path,
+    octets: bytes,
+    *,
+    kept: Sequence[Kept],
+    keys: Sequence[PublicKey],
+    ca: Path | None,
+) -> None:
+    """Check an export of the evidence and say what it holds; raises Refused as `verify_file`."""
+    from repermit.evidence.verify import evidence_export as verify_export
+
+    checked = verify_export.check_export(octets)
+    if checked.faults:
+        raise Refused("\n".join((f"{file} does not hold:", *_list_faults(checked.faults))))
+    document, count = checked.document, len(checked.document["entries"])
+    signed, stamped = _signature(document, keys), _timestamps(document, ca)
+    told = _agreements_of_export(document, kept) if kept else [_EXPORT_WITHOUT_CHECKPOINT]
+    erased = f" {pluralize(checked.erased, 'part')} of them were erased." if checked.erased else ""
+    echo(
+        f"{file} holds. Of the {document['checkpoint']['seq']:,} entries of the record it has "
+        f"{count:,}: those about the list {document['list']}, and who its users and keys are."
+        f"{erased}",
+        *(signed, *stamped, *told),
+    )
+
+
+_EXPORT_WITHOUT_CHECKPOINT = (
+    "Whether all of it was written afterwards can only be told by a checkpoint that somebody else "
+    "kept: --checkpoint FILE"
+)
+
+
+def _agreements_of_export(document: Mapping[str, Any], kept: Sequence[Kept]) -> list[str]:
+    """Return in words how an export agrees with checkpoints; raises Refused for the first not."""
+    from repermit.evidence.verify import evidence_export as verify_export
+
+    in_order = sorted(kept, key=lambda one: one.checkpoint.seq)
+    points = verify_export.points_at(document, {one.checkpoint.seq for one in kept})
+    told = []
+    for one in in_order:
+        seq = one.checkpoint.seq
+        if seq > document["checkpoint"]["seq"]:
+            told.append(f"{one.path}: it was made later than the export, at entry {seq:,}")
+            continue
+        if seq and points[seq] != one.checkpoint:
+            raise Refused(f"{one.path}: {_differing(one.checkpoint)}")
+        told.append(f"{one.path}: it agrees, at entry {seq:,}")
+    if all(one.checkpoint.seq > document["checkpoint"]["seq"] for one in kept):
+        raise Refused("\n".join(told))
+    return told
 
 
 _WITHOUT_CHECKPOINT = (
@@ -202,12 +258,18 @@ def _describe_erased(checked: Checked) -> list[str]:
 
 
 def _read_proof(path: Path) -> bytes:
-    """Return what a file holds, of a larger one than a proof can be its beginning."""
+    """Return what a file holds, of a larger one than a proof can be its beginning.
+
+    Of an export, which may be larger, all of it.
+    """
     from repermit.evidence.proof_file import LARGEST as LARGEST_PROOF
+    from repermit.evidence.verify import evidence_export as verify_export
 
     try:
         with path.open("rb") as file:
-            return file.read(LARGEST_PROOF + 1)
+            octets = file.read(LARGEST_PROOF + 1)
+            is_large = len(octets) > LARGEST_PROOF and verify_export.is_export(octets)
+            return octets + file.read(verify_export.LARGEST) if is_large else octets
     except OSError as error:
         raise Refused(f"{path} cannot be read: {error.strerror}") from None
 

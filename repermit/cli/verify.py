@@ -83,8 +83,9 @@ def verify(
     again, it also shows a tail that was cut off or rewritten since. The exit code is 1 if something
     does not hold, or cannot be told.
 
-    FILE is a proof, as `repermit proof` writes it or in the ZIP of a page, or what --checkpoint and
-    --json printed: it is checked without settings, database or network, and told in words.
+    FILE is a proof, as `repermit proof` writes it or in the ZIP of a page, an export of the
+    evidence as JSON, or what --checkpoint and --json printed: it is checked without settings,
+    database or network, and told in words.
     """
     from repermit.evidence.timestamp_token import authorities_of
     from repermit.evidence.verify import chain

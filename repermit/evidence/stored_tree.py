@@ -111,12 +111,12 @@ def checkpoint_at(seq: int) -> Checkpoint:
     known = _hashes_of(parts)
     row: Evidence | None = Evidence.get_or_none(Evidence.seq == seq)
     if row is None or len(known) != len(parts):
-        raise Refused(_GAPS)
+        raise Refused(GAPS)
     root = join([known[part] for part in parts])
     return Checkpoint(seq=seq, hash=row.hash, root=root.hex())
 
 
-_GAPS = Said(
+GAPS = Said(
     "the chain has gaps, so nothing can be proved by it; see `repermit verify`", code="gaps"
 )
 
@@ -182,7 +182,7 @@ class Paths:
             read = [one for one in leaves if one]
             found = root_of(read) if len(read) == part.end - part.start else None
         if found is None:
-            raise Refused(_GAPS)
+            raise Refused(GAPS)
         return found
 
     def _read_leaves(self, run: int) -> list[bytes | None]:

@@ -18,7 +18,7 @@ from repermit.evidence.verify.diagnosis import Fault, How
 _CHUNK = 500
 
 # In what an entry says, a digest under one of these names, or further down, is a wording's.
-_NAMES = r"\w*wordings?|told|attest|own_subject|own_text|own_html"
+_NAMES = r"[^\"]*wordings?|told|attest|own_subject|own_text|own_html"
 _DIGEST = re.compile(r'":"([0-9a-f]{64})"')
 _FURTHER_DOWN = re.compile(rf'"(?:{_NAMES})":\{{')
 _IS_NAME = re.compile(_NAMES)
@@ -92,7 +92,7 @@ def named_by(part: Part) -> set[str]:
     found = {one[1] for one in _DIGEST.finditer(text) if _is_name(text, one.start())}
     if '":{' in text and _FURTHER_DOWN.search(text):
         with suppress(ValueError):
-            found.update(_below(json.loads(text), is_named=False))
+            found.update(wordings_in(json.loads(text)))
     return found
 
 
@@ -101,10 +101,11 @@ def _is_name(text: str, end: int) -> bool:
     return _IS_NAME.fullmatch(text, text.rfind('"', 0, end) + 1, end) is not None
 
 
-def _below(value: Any, *, is_named: bool) -> Iterator[str]:
+def wordings_in(value: Any, *, is_named: bool = False) -> Iterator[str]:
+    """Yield the digests of wordings that a content names, at whatever depth."""
     if isinstance(value, dict):
         for name, one in value.items():
-            yield from _below(one, is_named=is_named or _IS_NAME.fullmatch(name) is not None)
+            yield from wordings_in(one, is_named=is_named or _IS_NAME.fullmatch(name) is not None)
     elif is_named and is_hash(value):
         yield value
 

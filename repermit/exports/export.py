@@ -16,7 +16,7 @@ from repermit.db.temporary_files import temporary_files
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.exports import export_rows
+from repermit.exports import evidence_export, export_rows
 from repermit.exports.export_rows import FORMS, Format, Record, Tool, What
 from repermit.exports.file_formats import Write, guard, write_csv, write_json, write_xlsx
 from repermit.i18n.lazy_text import Joined
@@ -60,13 +60,13 @@ _COLUMNS = {
     What.KEEP: export_rows.KEEP,
     What.REMOVED: export_rows.REMOVED,
     What.UNASKED: export_rows.UNASKED,
-    What.EVIDENCE: export_rows.EVIDENCE,
+    What.EVIDENCE: evidence_export.COLUMNS,
 }
 _ROWS = {
     What.KEEP: export_rows.keep,
     What.REMOVED: export_rows.removed,
     What.UNASKED: export_rows.unasked,
-    What.EVIDENCE: export_rows.evidence,
+    What.EVIDENCE: evidence_export.rows,
 }
 
 
@@ -91,7 +91,8 @@ def export(
        early after the first row, then with `whole` false and the rows that were written.
 
     A CSV has an apostrophe before what a spreadsheet could take for a formula, also before an
-    address such as =a@example.org; JSON and XLSX hold it as it is. A tool would take that
+    address such as =a@example.org; JSON and XLSX hold it as it is. The evidence as JSON
+    is one object, which is checked offline (see evidence_export). A tool would take that
     apostrophe for a part of the address and so mail, or take off, somebody else: from a tool's
     CSV such addresses are left out and handed back in `by_hand`.
 
@@ -126,7 +127,8 @@ def export(
         # A file of the list may begin to be taken in while a slow reader takes the rows.
         with steady_view(database):
             background_tasks.require_no_unfinished_file(mailing_list)
-            with _writer(form, its_tool, layout, created=now, settings=settings) as write:
+            its = (mailing_list, what, form, its_tool, layout)
+            with _writer(*its, created=now, settings=settings) as write:
                 write(written.count(found), columns, out)
             erased = export_rows.count_erased(mailing_list) if what is What.REMOVED else 0
         is_whole = True
@@ -184,6 +186,8 @@ def _columns(what: What, tool: Tool | None, *, with_links: bool) -> Mapping[str,
 
 @contextmanager
 def _writer(
+    mailing_list: MailingList,
+    what: What,
     form: Format,
     tool: Tool | None,
     layout: Layout | None,
@@ -191,7 +195,9 @@ def _writer(
     created: datetime,
     settings: Settings,
 ) -> Iterator[Write]:
-    if form is Format.JSON:
+    if form is Format.JSON and what is What.EVIDENCE:
+        yield partial(evidence_export.write, slug=mailing_list.slug, settings=settings)
+    elif form is Format.JSON:
         yield write_json
     elif form is Format.XLSX:
         with temporary_files(settings).folder_for("export") as folder:

@@ -6,7 +6,7 @@ addresses, and memory stays flat.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -18,7 +18,6 @@ from repermit import email_address, package_files
 from repermit.contacts import lookup, search
 from repermit.db.connection import iter_pages
 from repermit.db.models.contacts import Contact
-from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.email_address import as_people_write
 from repermit.rules.consent import Status
@@ -109,19 +108,6 @@ _PAGE = 1000
 KEEP = ("address", "name", "language", "basis", "since")
 REMOVED = ("address", "name", "reason", "removed_at")
 UNASKED = ("address", "name", "reason")
-PARTS = ("consent", "person", "trace")
-EVIDENCE = (
-    "seq",
-    "at",
-    "event",
-    "list",
-    "campaign",
-    "subject",
-    "actor",
-    *(f"{part}_digest" for part in PARTS),
-    "hash",
-    *(name for part in PARTS for name in (f"{part}_salt", part)),
-)
 
 
 class StoredJson(str):
@@ -203,19 +189,6 @@ def unasked(mailing_list: MailingList) -> Iterator[Record]:
         }
 
 
-def evidence(mailing_list: MailingList) -> Iterator[Record]:
-    """Yield the entries about a list, oldest first, with the columns EVIDENCE.
-
-    A part that was erased, or that an entry never had, is None; its digest tells which.
-    """
-    found = Evidence.select().where(Evidence.list == mailing_list.slug)
-    read_key = itemgetter("seq")
-    for page in iter_pages(found.dicts(), Evidence.seq, size=_PAGE, read_key=read_key):
-        kept = _parts_of(row["seq"] for row in page)
-        for row in page:
-            yield {**_entry(row), **kept.get(row["seq"], {})}
-
-
 def _people(mailing_list: MailingList) -> Any:
     return Contact.select().where(Contact.list == mailing_list).dicts()
 
@@ -224,21 +197,6 @@ def _paged(query: Any) -> Iterator[Mapping[str, Any]]:
     key, read_key = Contact.address_key, itemgetter("address_key")
     for page in iter_pages(query, key, size=_PAGE, read_key=read_key, after=""):
         yield from page
-
-
-def _entry(row: Mapping[str, Any]) -> Record:
-    digests = {f"{part}_digest": row[part] for part in PARTS}
-    empty = {name: None for part in PARTS for name in (f"{part}_salt", part)}
-    return {**row, **digests, **empty}
-
-
-def _parts_of(seqs: Iterable[int]) -> dict[int, Record]:
-    found: dict[int, Record] = {}
-    for part in list(EvidencePart.select().where(EvidencePart.seq.in_(list(seqs)))):
-        kept = found.setdefault(part.seq, {})
-        kept[f"{part.part}_salt"] = part.salt
-        kept[part.part] = StoredJson(part.json)
-    return found
 
 
 # --- Addresses that no tool's CSV can have, since a spreadsheet would take them for a. ------------

@@ -320,10 +320,10 @@ function isSignedBy(note, key) {
 }
 
 /** Return the checkpoint of a document, its note and key checked, and who of some keys signed it. */
-function checkpointOf(document, keys, least) {
+function checkpointOf(document, keys) {
   const value = document.checkpoint;
   const point = fields(value, "key" in document ? "seq hash root note" : "seq hash root");
-  need(isCount(point.seq, least) && isHex(point.hash, 32) && isHex(point.root, 32), "the checkpoint");
+  need(isCount(point.seq, 1) && isHex(point.hash, 32) && isHex(point.root, 32), "the checkpoint");
   if ("key" in document) {
     need(isSame(readText(readNote(point.note).text), point), "a note of another checkpoint");
     need(isSignedBy(point.note, readKey(document.key)), "no signature of the key");
@@ -422,7 +422,7 @@ function checkProof(value, keys, ca) {
   const said = statementOf(document.statement);
   const seal = held(document.seal, isPerson);
   const last = "last" in document ? held(document.last, (one) => one === "" || isPerson(one)) : seal;
-  const { point, signers } = checkpointOf(document, keys, 1);
+  const { point, signers } = checkpointOf(document, keys);
   const root = unhex(point.root);
   checkSeal(said, document.statement, seal);
   need(last === seal || Object.keys(last.parts).length === 0, "parts of the last entry");
@@ -490,7 +490,7 @@ function checkPaths(paths, entries, point) {
 function checkExport(value, keys, ca) {
   need(value.get("format") === "repermit-evidence/1", "another format");
   const document = fields(value, "format list checkpoint entries wordings leaves", "key timestamps");
-  const { point, signers } = checkpointOf(document, keys, 0);
+  const { point, signers } = checkpointOf(document, keys);
   need(isText(document.list) && list(document.leaves).length === point.seq, "leaves");
   const entries = list(document.entries).map((one) => held(one, () => true));
   checkExported(entries, document.list, document.leaves);
@@ -513,12 +513,12 @@ function pointsOver(leaves) {
       tree.add(leaf);
       hash = sha256(hash, leaf);
     }
-    const root = seq ? tree.root() : sha256();
-    return { seq, hash: hash.toString("hex"), root: root.toString("hex") };
+    need(seq > 0, "a checkpoint before the first entry");
+    return { seq, hash: hash.toString("hex"), root: tree.root().toString("hex") };
   };
 }
 
-const BESIDE = ["user_added", "user_role_changed", "user_removed", "erased", "evidence_key"];
+const BESIDE = ["user_added", "user_role_changed", "user_removed", "evidence_key"];
 
 function checkExported(entries, slug, leaves) {
   let before = 0;
@@ -526,7 +526,7 @@ function checkExported(entries, slug, leaves) {
     need(one.head.seq > before, "order");
     before = one.head.seq;
     need(one.leaf.toString("hex") === leaves[one.head.seq - 1], "an entry that has another leaf");
-    const isBeside = one.head.list === "" && BESIDE.includes(one.head.event);
+    const isBeside = one.head.event === "erased" || (one.head.list === "" && BESIDE.includes(one.head.event));
     need(one.head.list === slug || isBeside, "an entry of another list");
   }
   const gone = erasedBy(entries.filter((one) => one.head.event === "erased"));
@@ -555,7 +555,7 @@ function erasedBy(erasures) {
   return gone;
 }
 
-const IS_WORDING = /wordings?$|^(told|attest|own_subject|own_text|own_html)$/;
+const IS_WORDING = /^[^"]*wordings?$|^(told|attest|own_subject|own_text|own_html)$/;
 
 /** Yield the digests of wordings that a content names, at whatever depth. */
 function* wordingsIn(value, isNamed) {

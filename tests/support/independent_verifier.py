@@ -81,6 +81,14 @@ def lead(seq: int, top: dict[str, Any], path: list[str], older: bytes, leaf: byt
     need(not steps and now == unhex(top["root"]) and (leaf or was == older), "a path")
 
 
+def check_head(head: dict[str, Any]) -> None:
+    need(type(head["seq"]) is type(head["campaign"]) is int, "numbers")
+    need(head["seq"] > 0 <= head["campaign"] and match(AT, head["at"]), "an entry")
+    need(datetime.fromisoformat(head["at"]), "no moment")
+    need(all(match("|[0-9a-f]{64}", head[one]) for one in PARTS), "digests")
+    need(all(type(head[one]) is str for one in ("event", "list", "actor", "subject")), "texts")
+
+
 def shaped(proof: dict[str, Any]) -> None:
     said, seal = proof["statement"], proof["seal"]
     named, retention, wordings = said["named"], said["retention"], said["wordings"]
@@ -96,12 +104,9 @@ def shaped(proof: dict[str, Any]) -> None:
         need(proof["last"]["parts"] == {}, "parts of the last entry")
         heads.append(proof["last"]["entry"])
     for head in heads:
-        need(type(head["seq"]) is type(head["campaign"]) is int, "numbers")
-        need(head["seq"] > 0 <= head["campaign"] and match(AT, head["at"]), "an entry")
+        check_head(head)
         is_last = "last" in proof and head is proof["last"]["entry"]
         need(match("[0-9a-f]{32}", head["subject"]) or (is_last and head["subject"] == ""), "whose")
-        need(all(match("|[0-9a-f]{64}", head[one]) for one in PARTS), "digests")
-        need(all(type(head[one]) is str for one in ("event", "list", "actor")), "texts")
     need(set(seal["parts"]) == {"consent"}, "the seal's one part")
     need(seal["entry"]["person"] == seal["entry"]["trace"] == "", "the seal's one part")
     sealed = datetime.fromisoformat(seal["entry"]["at"])
@@ -128,18 +133,25 @@ def number(text: str) -> int:
     return int(text)
 
 
-def check(octets: bytes, *, keys: Iterable[str] = (), ca_file: str = "") -> Checked:
-    """Return what a proof that holds says; raise ValueError or the like if it does not hold.
-
-    With `keys`, one of them must have signed it; with `ca_file`, that must vouch for timestamps.
-    """
-    proof = json.loads(
+def read(octets: bytes) -> dict[str, Any]:
+    """Return a document; raise ValueError for JSON in another form."""
+    found = json.loads(
         octets.decode(),
         object_pairs_hook=lambda two: dict(zip(dict(two), [one[1] for one in two], strict=True)),
         parse_int=number,
         parse_float=number,
         parse_constant=number,
     )
+    need(type(found) is dict, "no object")
+    return dict(found)
+
+
+def check(octets: bytes, *, keys: Iterable[str] = (), ca_file: str = "") -> Checked:
+    """Return what a proof that holds says; raise ValueError or the like if it does not hold.
+
+    With `keys`, one of them must have signed it; with `ca_file`, that must vouch for timestamps.
+    """
+    proof = read(octets)
     need(proof["format"] in FORMATS and set(proof) - FORMATS[proof["format"]] == NAMES, "names")
     said, seal, paths, top = (proof[one] for one in ("statement", "seal", "paths", "checkpoint"))
     note = top.pop("note") if "key" in proof else ""

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from repermit.errors import Refused
-from repermit.evidence.entries import PARTS, Checkpoint, canonical, link, part_digest
+from repermit.evidence.entries import Checkpoint, canonical, link
 from repermit.evidence.proof_file import (
     FORMAT,
     LARGEST,
@@ -24,7 +23,16 @@ from repermit.evidence.proof_file import (
     statement_of,
 )
 from repermit.evidence.stored_tree import check_consistency, check_inclusion
-from repermit.evidence.verify.proof_shape import read_number, require_content, shape_faults
+from repermit.evidence.verify.held_entry import (
+    HASH,
+    held_faults,
+    leaf_of,
+    missing_parts,
+    number_of,
+    read_with_faults,
+    require_names,
+)
+from repermit.evidence.verify.proof_shape import require_content, shape_faults
 from repermit.evidence.verify.signatures import (
     FORMATS,
     checkpoint_names,
@@ -32,7 +40,7 @@ from repermit.evidence.verify.signatures import (
     signature_faults,
 )
 from repermit.evidence.verify.timestamps import timestamp_faults
-from repermit.i18n.lazy_text import Joined, Said
+from repermit.i18n.lazy_text import Said
 
 # --- Whether a checkpoint agrees with one that was kept elsewhere. --------------------------------
 
@@ -73,11 +81,8 @@ def shown_to_go_on(octets: bytes) -> Mapping[str, Any] | None:
 # --- A proof of what one person said. -------------------------------------------------------------
 
 
-_SALT = re.compile(r"[0-9a-f]{32}")
-_HASH = re.compile(r"[0-9a-f]{64}")
 _DOCUMENT = {"format", "statement", "seal", "paths", "previous", "checkpoint"}
 _WHERE_ASKED = {"last", "consistency"}
-_ENTRY = {"seq", "at", "event", "list", "campaign", "subject", "actor", *PARTS}
 
 
 @dataclass(frozen=True)
@@ -92,14 +97,6 @@ class Checked:
     gone: tuple[tuple[int, str], ...] = ()
 
 
-class _OtherForm(ValueError):
-    """A file has another form than a proof has; `said` is where, in words."""
-
-    def __init__(self, said: Said) -> None:
-        super().__init__(said)
-        self.said = said
-
-
 def check_proof(octets: bytes, *, most: int = LARGEST) -> Checked:
     """Check a proof's file by itself, or in a ZIP: every digest, path and claim of it.
 
@@ -107,60 +104,20 @@ def check_proof(octets: bytes, *, most: int = LARGEST) -> Checked:
     - `most`: the number of octets above which it is a fault.
     """
     try:
-        document = _read_document(proof_in(octets, most=most), most)
-        faults = tuple(_faults(document))
-        gone = () if faults else tuple(_missing_parts(document["statement"]["entries"]))
+        unpacked = proof_in(octets, most=most)
     except Refused as refusal:
         return Checked((refusal.said,), {})
-    except RecursionError:
-        return Checked((Said("it is nested too deeply"),), {})
-    except _OtherForm as error:
-        return Checked((_other_form(error.said),), {})
-    except (ValueError, LookupError, TypeError, AttributeError):
-        # Nobody could mend it by what Python says of it.
-        reason = Said("something in it is of another kind than there should be")
-        return Checked((_other_form(reason),), {})
-    return Checked(faults, document, gone)
-
-
-def _other_form(reason: Said) -> Said:
-    return Said("it is not of the form %(format)s: %(reason)s", format=FORMAT, reason=reason)
-
-
-def _read_document(octets: bytes, most: int) -> dict[str, Any]:
-    if len(octets) > most:
-        raise Refused("it has more than %(most)s octets", most=most)
-    try:
-        document: dict[str, Any] = json.loads(
-            octets.decode(),
-            object_pairs_hook=_make_object,
-            parse_constant=_refuse_constant,
-            parse_int=read_number,
-            parse_float=read_number,
-        )
-    except (_OtherForm, Refused):
-        raise
-    except ValueError:
-        raise _OtherForm(Said("it is no JSON")) from None
-    return document
-
-
-def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise _OtherForm(Said("a name stands twice in one object"))
-    return members
-
-
-def _refuse_constant(constant: str) -> None:
-    raise _OtherForm(Said("%(constant)s is no JSON", constant=constant))
+    document, faults = read_with_faults(unpacked, _faults, form=FORMAT, most=most)
+    if not document or faults:
+        return Checked(faults, document)
+    return Checked((), document, tuple(missing_parts(document["statement"]["entries"])))
 
 
 def _faults(document: dict[str, Any]) -> Iterator[Said]:
     """Yield what does not hold, in the order in which a reader would look."""
     # Of proofs that were sealed one after the other, all but the newest name a later last entry.
     may = _WHERE_ASKED | optional_names(document)
-    _require_names(document, _DOCUMENT | (may & document.keys()))
+    require_names(document, _DOCUMENT | (may & document.keys()))
     if document["format"] not in FORMATS:
         its_format = repr(document["format"])
         yield Said("its format is %(found)s, not %(format)s", found=its_format, format=FORMAT)
@@ -189,29 +146,20 @@ def _faults(document: dict[str, Any]) -> Iterator[Said]:
 def _faults_of_entries(statement: dict[str, Any]) -> Iterator[Said]:
     last = 0
     for record in statement["entries"]:
-        yield from _faults_of_entry(record)
+        yield from _person_faults(record)
         entry = record["entry"]
         if entry["seq"] <= last:
-            yield Said("entry %(seq)s is out of order", seq=_number(entry))
+            yield Said("entry %(seq)s is out of order", seq=number_of(entry))
         last = entry["seq"]
         is_own = entry["list"] == statement["list"] or entry["event"] == "erased"
         if entry["subject"] != statement["subject"] or not is_own:
-            yield Said("entry %(seq)s is not about this person and list", seq=_number(entry))
+            yield Said("entry %(seq)s is not about this person and list", seq=number_of(entry))
 
 
-def _faults_of_entry(record: dict[str, Any]) -> Iterator[Said]:
-    _require_names(record, {"entry", "parts"})
-    entry, parts = record["entry"], record["parts"]
-    _require_names(entry, _ENTRY)
-    for name, part in parts.items():
-        _require_names(part, {"salt", "content"})
-        is_salt = _SALT.fullmatch(part["salt"])
-        if not is_salt or part_digest(part["salt"], canonical(part["content"])) != entry[name]:
-            yield Said(
-                "entry %(seq)s: the part %(name)s does not have the digest that it holds",
-                seq=_number(entry),
-                name=name,
-            )
+def _person_faults(record: dict[str, Any]) -> Iterator[Said]:
+    """Yield what is wrong with an entry of a proof: one about a person."""
+    yield from held_faults(record)
+    for part in record["parts"].values():
         require_content(part["content"])
 
 
@@ -229,15 +177,17 @@ def _faults_of_wordings(statement: dict[str, Any]) -> Iterator[Said]:
 
 def _faults_of_seal(statement: dict[str, Any], seal: dict[str, Any]) -> Iterator[Said]:
     """Yield what is wrong with the entry that was made when the proof was, and covers all of it."""
-    yield from _faults_of_entry(seal)
-    entry = seal["entry"]
+    yield from _person_faults(seal)
+    entry, seq = seal["entry"], number_of(seal["entry"])
     about = (entry["event"], entry["list"], entry["subject"])
     if about != ("proved", statement["list"], statement["subject"]):
-        yield Said("entry %(seq)s does not say that this proof was made", seq=_number(entry))
+        yield Said("entry %(seq)s does not say that this proof was made", seq=seq)
     if seal["parts"].keys() != {"consent"} or seal["parts"]["consent"]["content"] != {
         "statement": digest_of(statement)
     }:
-        yield Said("entry %(seq)s was made for another statement than this one", seq=_number(entry))
+        yield Said(
+            "entry %(seq)s was made for another statement than this one", seq=number_of(entry)
+        )
     if any(record["entry"]["seq"] >= entry["seq"] for record in statement["entries"]):
         yield Said("the proof's own entry does not stand behind those that it proves")
 
@@ -245,24 +195,24 @@ def _faults_of_seal(statement: dict[str, Any], seal: dict[str, Any]) -> Iterator
 def _faults_of_last(document: dict[str, Any], last: dict[str, Any]) -> Iterator[Said]:
     """Yield what is wrong with the entry from which the checkpoint follows, often the seal."""
     if "last" in document:
-        yield from _faults_of_entry(last)
+        yield from _person_faults(last)
     entry, checkpoint, previous = last["entry"], document["checkpoint"], document["previous"]
-    _require_names(checkpoint, checkpoint_names(document))
+    require_names(checkpoint, checkpoint_names(document))
     if entry["seq"] != checkpoint["seq"]:
-        yield Said("entry %(seq)s is not the last one before the checkpoint", seq=_number(entry))
-    if not _HASH.fullmatch(previous) or link(previous, _leaf(entry)) != checkpoint["hash"]:
-        yield Said("the checkpoint's hash does not follow from entry %(seq)s", seq=_number(entry))
+        yield Said("entry %(seq)s is not the last one before the checkpoint", seq=number_of(entry))
+    if not HASH.fullmatch(previous) or link(previous, leaf_of(entry)) != checkpoint["hash"]:
+        yield Said("the checkpoint's hash does not follow from entry %(seq)s", seq=number_of(entry))
 
 
 def _faults_of_paths(document: dict[str, Any], entries: Sequence[dict[str, Any]]) -> Iterator[Said]:
     paths, checkpoint = document["paths"], Checkpoint.from_json(document["checkpoint"])
-    _require_names(paths, {str(record["entry"]["seq"]) for record in entries})
+    require_names(paths, {str(record["entry"]["seq"]) for record in entries})
     for record in entries:
         entry = record["entry"]
         path = paths[str(entry["seq"])]
-        if not check_inclusion(_leaf(entry), entry["seq"], path, checkpoint):
+        if not check_inclusion(leaf_of(entry), entry["seq"], path, checkpoint):
             yield Said(
-                "entry %(seq)s does not stand under the checkpoint's root", seq=_number(entry)
+                "entry %(seq)s does not stand under the checkpoint's root", seq=number_of(entry)
             )
 
 
@@ -272,36 +222,10 @@ def faults_of_consistency(document: Mapping[str, Any]) -> Iterator[Said]:
     Raises ValueError, LookupError, TypeError or AttributeError for what has another form.
     """
     consistency = document["consistency"]
-    _require_names(consistency, {"earlier", "path"})
-    _require_names(consistency["earlier"], {"seq", "root"})
+    require_names(consistency, {"earlier", "path"})
+    require_names(consistency["earlier"], {"seq", "root"})
     if not check_consistency(consistency, Checkpoint.from_json(document["checkpoint"])):
         yield Said(
             "the checkpoint does not go on from the earlier one, at %(seq)s",
-            seq=_number(consistency["earlier"]),
+            seq=number_of(consistency["earlier"]),
         )
-
-
-def _missing_parts(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[int, str]]:
-    for record in entries:
-        for name in PARTS:
-            if record["entry"][name] and name not in record["parts"]:
-                yield record["entry"]["seq"], name
-
-
-def _leaf(entry: Mapping[str, Any]) -> str:
-    """Return the leaf of an entry whose time is text, as it stands in a proof."""
-    return hashlib.sha256(canonical(entry).encode()).hexdigest()
-
-
-def _require_names(value: dict[str, Any], names: set[str]) -> None:
-    """Raise _OtherForm unless an object has just these names, so that nothing stands unchecked."""
-    if value.keys() != names:
-        found, expected = Joined(tuple(sorted(value))), Joined(tuple(sorted(names)))
-        raise _OtherForm(
-            Said("it has %(found)s where %(expected)s should stand", found=found, expected=expected)
-        )
-
-
-def _number(entry: Mapping[str, Any]) -> str:
-    """Return the number of an entry as it stands, which may be anything."""
-    return str(entry["seq"])

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from repermit.errors import Refused
-from repermit.evidence.entries import PARTS
 from repermit.evidence.proof_file import WORDINGS
+from repermit.evidence.verify.held_entry import HASH, SUBJECT, require, require_entry
 from repermit.i18n.lazy_text import Said
 
-_SUBJECT = re.compile(r"[0-9a-f]{32}")
-_HASH = re.compile(r"[0-9a-f]{64}")
-_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
-_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,15}")
-_LARGEST = 2**53 - 1
-_SHOWN = 40
 # The seals of an archive have the time at which that began.
 _AFTER_SEAL = timedelta(days=1)
 _SAID = {
@@ -48,14 +40,14 @@ def shape_faults(document: Mapping[str, Any]) -> Iterator[Said]:
     _require_statement(statement)
     entries = [*statement["entries"], seal]
     for one in entries:
-        _require_entry(one["entry"], with_subject=True)
+        require_entry(one["entry"], is_subject=SUBJECT.fullmatch)
     if "last" in document:
-        _require_entry(document["last"]["entry"], with_subject=False)
-        _require(document["last"]["parts"] == {})
-    _require(seal["parts"].keys() == {"consent"})
-    _require(seal["entry"]["person"] == seal["entry"]["trace"] == "")
+        require_entry(document["last"]["entry"], is_subject=_is_subject_or_none)
+        require(document["last"]["parts"] == {})
+    require(seal["parts"].keys() == {"consent"})
+    require(seal["entry"]["person"] == seal["entry"]["trace"] == "")
     for path in document["paths"].values():
-        _require(isinstance(path, list))
+        require(isinstance(path, list))
     sealed = _moment(seal["entry"])
     for one in statement["entries"]:
         seq = str(one["entry"]["seq"])
@@ -65,53 +57,33 @@ def shape_faults(document: Mapping[str, Any]) -> Iterator[Said]:
             yield Said("entry %(seq)s says what its event cannot", seq=seq)
 
 
-def read_number(text: str) -> int:
-    """Return a number as a proof may have it: an integer up to 2^53 - 1, in its one form.
-
-    Raises Refused.
-    """
-    if not _NUMBER.fullmatch(text) or abs(int(text)) > _LARGEST:
-        raise Refused("%(number)s is no number that a proof may have", number=text[:_SHOWN])
-    return int(text)
-
-
 def require_content(content: Any) -> None:
     """Raise TypeError or AttributeError unless a part is an object with texts where there must be.
 
     `null` says what absence says.
     """
-    _require(all(isinstance(content.get(name), str | None) for name in _TEXTS))
-    _require(isinstance(content.get("sensitive"), bool | None))
+    require(all(isinstance(content.get(name), str | None) for name in _TEXTS))
+    require(isinstance(content.get("sensitive"), bool | None))
     if "unseen" in content:
-        _require(isinstance(content["unseen"]["purpose"], str))
-        _require(all(isinstance(content["unseen"].get(name), str | None) for name in _OF_UNSEEN))
-
-
-def _require(holds: object) -> None:
-    if not holds:
-        raise TypeError
+        require(isinstance(content["unseen"]["purpose"], str))
+        require(all(isinstance(content["unseen"].get(name), str | None) for name in _OF_UNSEEN))
 
 
 def _require_statement(statement: Mapping[str, Any]) -> None:
     named = statement["named"]
-    _require(isinstance(statement["list"], str))
-    _require(_SUBJECT.fullmatch(statement["subject"]))
-    _require(named.keys() == {"salt", "digest"})
-    is_named = _SUBJECT.fullmatch(named["salt"]) and _HASH.fullmatch(named["digest"])
-    _require(is_named or named["salt"] == named["digest"] == "")
-    _require(statement["retention"].keys() == {"pii", "proof", "trace"})
-    _require(isinstance(statement["entries"], list) and statement["entries"])
+    require(isinstance(statement["list"], str))
+    require(SUBJECT.fullmatch(statement["subject"]))
+    require(named.keys() == {"salt", "digest"})
+    is_named = SUBJECT.fullmatch(named["salt"]) and HASH.fullmatch(named["digest"])
+    require(is_named or named["salt"] == named["digest"] == "")
+    require(statement["retention"].keys() == {"pii", "proof", "trace"})
+    require(isinstance(statement["entries"], list) and statement["entries"])
     for name in ("controller", "retention", "wordings"):
-        _require(all(isinstance(text, str) for text in statement[name].values()))
+        require(all(isinstance(text, str) for text in statement[name].values()))
 
 
-def _require_entry(entry: Mapping[str, Any], *, with_subject: bool) -> None:
-    _require(type(entry["seq"]) is type(entry["campaign"]) is int)
-    _require(entry["seq"] > 0 and entry["campaign"] >= 0)
-    _require(_AT.fullmatch(entry["at"]))
-    _require(_SUBJECT.fullmatch(entry["subject"]) or not (entry["subject"] or with_subject))
-    _require(all(entry[name] == "" or _HASH.fullmatch(entry[name]) for name in PARTS))
-    _require(all(isinstance(entry[name], str) for name in ("event", "list", "actor")))
+def _is_subject_or_none(subject: str) -> bool:
+    return subject == "" or SUBJECT.fullmatch(subject) is not None
 
 
 def _moment(entry: Mapping[str, Any]) -> datetime:

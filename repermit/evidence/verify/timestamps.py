@@ -56,10 +56,18 @@ def timestamp_faults(document: Mapping[str, Any]) -> Iterator[Said]:
                 "the checkpoint does not go on from the one that has a timestamp, at %(seq)s",
                 seq=str(stamped.seq),
             )
-        elif stamped.note and key and not _is_in_order(stamped, key):
-            yield Said("a timestamp is of a checkpoint with a wrong signature")
-        elif not _is_of(one):
-            yield Said("the timestamp at %(seq)s is of another checkpoint", seq=str(stamped.seq))
+        else:
+            yield from stamp_faults(one, stamped, key)
+
+
+def stamp_faults(
+    one: Mapping[str, Any], stamped: Checkpoint, key: PublicKey | None
+) -> Iterator[Said]:
+    """Yield what is wrong with a timestamp itself; `stamped` is the checkpoint in its note."""
+    if stamped.note and key and not _is_in_order(stamped, key):
+        yield Said("a timestamp is of a checkpoint with a wrong signature")
+    elif not _is_of(one):
+        yield Said("the timestamp at %(seq)s is of another checkpoint", seq=str(stamped.seq))
 
 
 def _is_in_order(stamped: Checkpoint, key: PublicKey) -> bool:

@@ -26,7 +26,7 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
-from repermit.evidence.verify import chain
+from repermit.evidence.verify import chain, evidence_export
 from repermit.evidence.verify import proof as verify_proof
 from repermit.rules.consent import Reason, Status
 from repermit.signed_links import KINDS, Links
@@ -109,10 +109,12 @@ def test_an_archive_holds_all_that_is_to_outlast_the_server(closed: Desk) -> Non
     # Whoever was erased stands in none of it, and no name of a file is an address.
     assert not any("gone@" in text for text in found.values())
     assert not any("@" in name for name in found)
-    entries = json.loads(found["evidence.json"])
+    evidence = json.loads(found["evidence.json"])
     checkpoint = json.loads(found["checkpoint.json"])
-    assert (entries[-1]["event"], entries[-1]["seq"]) == ("archived", checkpoint["seq"])
-    assert entries[-1]["hash"] == checkpoint["hash"]
+    last = evidence["entries"][-1]["entry"]
+    assert (last["event"], last["seq"]) == ("archived", checkpoint["seq"])
+    assert evidence["checkpoint"] == checkpoint
+    assert not evidence_export.check_export(found["evidence.json"].encode()).faults
     with closed.database():
         entry = Evidence.get(Evidence.event == "archived")
         assert entry.actor.startswith("cli:")

@@ -62,8 +62,8 @@ def test_an_export_has_the_columns_that_scripts_rely_on(settled: Desk, what: str
 
 
 def test_the_evidence_is_exported_too(settled: Desk) -> None:
-    rows = json.loads(settled.do("export", "news", "evidence", "--format", "json"))
-    assert {"removed"} <= {row["event"] for row in rows}
+    document = json.loads(settled.do("export", "news", "evidence", "--format", "json"))
+    assert {"removed"} <= {one["entry"]["event"] for one in document["entries"]}
 
 
 def test_links_are_added_to_those_who_stay(settled: Desk) -> None:

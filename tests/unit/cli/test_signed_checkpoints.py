@@ -94,6 +94,60 @@ def test_an_export_of_the_evidence_tells_the_checkpoint(signing: Desk) -> None:
     assert "checkpoint at entry 3, signed" in signing.do("verify", "--checkpoint", kept)
 
 
+def test_an_export_is_checked_offline_under_known_keys_and_checkpoints(signing: Desk) -> None:
+    first = keep(signing, "first.note")
+    append(signing)
+    second = keep(signing, "second.note")
+    path = signing.folder / "evidence.json"
+    signing.do("export", "news", "evidence", "-o", str(path))
+    kept = ("--checkpoint", str(second), "--checkpoint", str(first))
+    told = signing.do("verify", str(path), *kept, "--key", key_of(signing))
+    assert "holds. Of the 3 entries of the record it has 2: those about the list news" in told
+    assert f"It is signed with a key that you know: {key_of(signing)}\n" in told
+    assert f"{first}: it agrees, at entry 2\n{second}: it agrees, at entry 3\n" in told
+    reason = signing.refused("verify", str(path), "--key", str(forged_key()))
+    assert "it has no valid signature of a key that you know" in reason
+    later = keep(signing, "later.note")
+    reason = signing.refused("verify", str(path), "--checkpoint", str(later))
+    assert f"{later}: it was made later than the export, at entry 4" in reason
+
+
+def forged_key() -> signed_note.PublicKey:
+    return signed_note.public_key("ask.example.org", bytes(32))
+
+
+def test_an_export_names_the_first_checkpoint_that_does_not_agree(signing: Desk) -> None:
+    kept = []
+    for number in range(2):
+        append(signing)
+        kept.append(keep(signing, f"{number}.note"))
+    rewrite_last(signing)
+    path = signing.folder / "evidence.json"
+    signing.do("export", "news", "evidence", "-o", str(path))
+    options = [text for one in reversed(kept) for text in ("--checkpoint", str(one))]
+    reason = signing.refused("verify", str(path), *options)
+    assert f"{kept[1]}: this does not agree with your checkpoint" in reason
+
+
+def test_an_export_that_was_altered_or_that_nobody_signed_says_so(
+    signing: Desk, desk: Desk
+) -> None:
+    path = signing.folder / "evidence.json"
+    signing.do("export", "news", "evidence", "-o", str(path))
+    text = path.read_text("utf-8")
+    path.write_text(text.replace('"removed"', '"confirmed"'), "utf-8")
+    reason = signing.refused("verify", str(path))
+    assert "evidence.json does not hold:" in reason
+    assert "entry 2 does not have the leaf that the export says" in reason
+    lines = desk.config.read_text("utf-8").splitlines()
+    unsigned = [line for line in lines if not line.startswith("evidence_key")]
+    desk.config.write_text("\n".join(unsigned), "utf-8")
+    desk.do("export", "news", "evidence", "-o", str(path))
+    assert "It is not signed: whoever wrote it may have made all of it." in desk.do(
+        "verify", str(path)
+    )
+
+
 def test_an_installation_without_a_key_is_told_how_to_add_one(desk: Desk) -> None:
     append(desk)
     assert "Checkpoints are not signed: put evidence_key into config.toml" in desk.do("verify")

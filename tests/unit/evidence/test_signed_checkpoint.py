@@ -6,7 +6,9 @@ import base64
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
+import jsonschema_rs
 import pytest
 
 from repermit.evidence import signed_checkpoint, signed_note
@@ -32,6 +34,7 @@ CHECKPOINT = Checkpoint(
     seq=12, hash=hashlib.sha256(b"hash").hexdigest(), root=hashlib.sha256(b"root").hexdigest()
 )
 SIGNED = signed_checkpoint.sign(CHECKPOINT, SIGNING)
+SCHEMA = Path(__file__).parents[3] / "docs/reference/checkpoint.schema.json"
 
 
 def test_it_signs_as_the_reference_of_signed_notes_does() -> None:
@@ -160,3 +163,12 @@ def test_a_witness_may_have_signed_below() -> None:
 def test_what_is_no_key_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         PublicKey.read(text)
+
+
+def test_a_checkpoint_is_of_the_published_schema() -> None:
+    schema = jsonschema_rs.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))
+    for point in (CHECKPOINT.to_json(), SIGNED.to_json()):
+        assert schema.is_valid(point)
+        assert schema.is_valid({"checkpoint": point, "list": "news"})
+        assert not schema.is_valid({**point, "hash": "x"})
+    assert not schema.is_valid({**SIGNED.to_json(), "note": SIGNED.note.replace("\n\n", "\n")})

@@ -156,10 +156,11 @@ def test_evidence_holds_the_parts_as_objects_in_json(database: Database) -> None
 
     _, data = run(database, mailing_list, "evidence", format="json")
 
-    (entry,) = json.loads(data)
-    assert entry["consent"]["reason"] == "no"
-    assert entry["person"]["address"] == "no@example.org"
-    assert entry["trace"] is None
+    (record,) = json.loads(data)["entries"]
+    parts = record["parts"]
+    assert parts["consent"]["content"]["reason"] == "no"
+    assert parts["person"]["content"]["address"] == "no@example.org"
+    assert "trace" not in parts
 
 
 # --- For a tool. --------------------------------------------------------------------------------

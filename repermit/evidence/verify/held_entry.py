@@ -1,0 +1,161 @@
+"""Held entries, and the JSON of files that have them: numbers, names, types and digests. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from repermit.errors import Refused
+from repermit.evidence.entries import PARTS, canonical, part_digest
+from repermit.i18n.lazy_text import Joined, Said
+
+# --- JSON. ----------------------------------------------------------------------------------------
+
+_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,15}")
+_LARGEST = 2**53 - 1
+_SHOWN = 40
+
+
+def read_with_faults(
+    octets: bytes, faults: Callable[[dict[str, Any]], Iterator[Said]], *, form: str, most: int
+) -> tuple[dict[str, Any], tuple[Said, ...]]:
+    """Return a document, and what is wrong with it; what is no document of a form is a fault.
+
+    - `faults`: yields what does not hold; it may raise what a document of another form raises.
+    - `most`: the number of octets above which it is a fault.
+    """
+    try:
+        document = _read_document(octets, most)
+        return document, tuple(faults(document))
+    except Refused as refusal:
+        return {}, (refusal.said,)
+    except RecursionError:
+        return {}, (Said("it is nested too deeply"),)
+    except _OtherForm as error:
+        reason = error.said
+    except (ValueError, LookupError, TypeError, AttributeError):
+        # Nobody could mend it by what Python says of it.
+        reason = Said("something in it is of another kind than there should be")
+    return {}, (Said("it is not of the form %(format)s: %(reason)s", format=form, reason=reason),)
+
+
+class _OtherForm(ValueError):
+    """A file has another form than it should have; `said` is where, in words."""
+
+    def __init__(self, said: Said) -> None:
+        super().__init__(said)
+        self.said = said
+
+
+def _read_document(octets: bytes, most: int) -> dict[str, Any]:
+    if len(octets) > most:
+        raise Refused("it has more than %(most)s octets", most=most)
+    try:
+        document: dict[str, Any] = json.loads(
+            octets.decode(),
+            object_pairs_hook=_make_object,
+            parse_constant=_refuse_constant,
+            parse_int=read_number,
+            parse_float=read_number,
+        )
+    except (_OtherForm, Refused):
+        raise
+    except ValueError:
+        raise _OtherForm(Said("it is no JSON")) from None
+    return document
+
+
+def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _OtherForm(Said("a name stands twice in one object"))
+    return members
+
+
+def _refuse_constant(constant: str) -> None:
+    raise _OtherForm(Said("%(constant)s is no JSON", constant=constant))
+
+
+def read_number(text: str) -> int:
+    """Return a number as a proof may have it: an integer up to 2^53 - 1, in its one form.
+
+    Raises Refused.
+    """
+    if not _NUMBER.fullmatch(text) or abs(int(text)) > _LARGEST:
+        raise Refused("%(number)s is no number that a proof may have", number=text[:_SHOWN])
+    return int(text)
+
+
+def require(holds: object) -> None:
+    """Raise TypeError, for a document of another form, unless something holds."""
+    if not holds:
+        raise TypeError
+
+
+def require_names(value: dict[str, Any], names: set[str]) -> None:
+    """Raise _OtherForm unless an object has just these names, so that nothing stands unchecked."""
+    if value.keys() != names:
+        found, expected = Joined(tuple(sorted(value))), Joined(tuple(sorted(names)))
+        raise _OtherForm(
+            Said("it has %(found)s where %(expected)s should stand", found=found, expected=expected)
+        )
+
+
+# --- Entries. -------------------------------------------------------------------------------------
+
+SUBJECT = re.compile(r"[0-9a-f]{32}")
+"""The number of a person; a salt has the same form."""
+
+HASH = re.compile(r"[0-9a-f]{64}")
+
+_ENTRY = {"seq", "at", "event", "list", "campaign", "subject", "actor", *PARTS}
+_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
+
+
+def held_faults(record: dict[str, Any]) -> Iterator[Said]:
+    """Yield what is wrong with a held entry's parts; raises for one of another form."""
+    require_names(record, {"entry", "parts"})
+    entry, parts = record["entry"], record["parts"]
+    require_names(entry, _ENTRY)
+    for name, part in parts.items():
+        require_names(part, {"salt", "content"})
+        is_salt = SUBJECT.fullmatch(part["salt"])
+        if not is_salt or part_digest(part["salt"], canonical(part["content"])) != entry[name]:
+            yield Said(
+                "entry %(seq)s: the part %(name)s does not have the digest that it holds",
+                seq=number_of(entry),
+                name=name,
+            )
+        require(isinstance(part["content"], dict))
+
+
+def require_entry(entry: Mapping[str, Any], *, is_subject: Callable[[str], object]) -> None:
+    """Raise TypeError unless the ten values of an entry are of their types."""
+    require(type(entry["seq"]) is type(entry["campaign"]) is int)
+    require(entry["seq"] > 0 and entry["campaign"] >= 0)
+    require(_AT.fullmatch(entry["at"]) and datetime.fromisoformat(entry["at"]))
+    require(is_subject(entry["subject"]))
+    require(all(entry[name] == "" or HASH.fullmatch(entry[name]) for name in PARTS))
+    require(all(isinstance(entry[name], str) for name in ("event", "list", "actor")))
+
+
+def missing_parts(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[int, str]]:
+    """Yield which parts some held entries had and have no longer, as (entry, part)."""
+    for record in entries:
+        for name in PARTS:
+            if record["entry"][name] and name not in record["parts"]:
+                yield record["entry"]["seq"], name
+
+
+def leaf_of(entry: Mapping[str, Any]) -> str:
+    """Return the leaf of an entry whose time is text, as it stands in a proof."""
+    return hashlib.sha256(canonical(entry).encode()).hexdigest()
+
+
+def number_of(entry: Mapping[str, Any]) -> str:
+    """Return the number of an entry as it stands, which may be anything."""
+    return str(entry["seq"])

@@ -1,0 +1,191 @@
+"""The evidence about a list: its entries for a table, and as a file that is checked offline.
+
+docs/reference/proof-format.md says what that file has.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC
+from heapq import merge
+from itertools import chain
+from operator import itemgetter
+from typing import Any, BinaryIO
+
+from repermit.db.connection import chunks, iter_pages
+from repermit.db.models.campaigns import Wording
+from repermit.db.models.evidence import Evidence, EvidencePart, EvidenceTimestamp
+from repermit.db.models.lists import MailingList
+from repermit.errors import Refused
+from repermit.evidence import chain_reader, evidence_key, signed_checkpoint
+from repermit.evidence.entries import PARTS
+from repermit.evidence.stored_tree import GAPS
+from repermit.evidence.verify.evidence_export import FORMAT, USER_EVENTS
+from repermit.evidence.wordings_shown import wordings_in
+from repermit.exports.export_rows import Record, StoredJson
+from repermit.settings.definitions import Settings
+
+_PAGE = 1000
+_CHUNK = 500
+_FIELDS = ("seq", "at", "event", "list", "campaign", "subject", "actor")
+
+COLUMNS = (
+    *_FIELDS,
+    *(f"{part}_digest" for part in PARTS),
+    "hash",
+    *(name for part in PARTS for name in (f"{part}_salt", part)),
+)
+
+# --- Which entries there are. ---------------------------------------------------------------------
+
+
+def rows(mailing_list: MailingList) -> Iterator[Record]:
+    """Yield the entries about a list, oldest first, with the columns COLUMNS.
+
+    With those that say who its users are, which keys signed, and what erased a part elsewhere.
+    `at` is text as it is hashed. A part that was erased, or that an entry never had, is None; its
+    digest tells which.
+    """
+    own = Evidence.select().where(Evidence.list == mailing_list.slug)
+    beside = sorted(_beside(mailing_list.slug))
+    others = (
+        Evidence.select().where(Evidence.seq.in_(some)).order_by(Evidence.seq).dicts()
+        for some in chunks(beside, _CHUNK)
+    )
+    read_seq = itemgetter("seq")
+    pages = iter_pages(own.dicts(), Evidence.seq, size=_PAGE, read_key=read_seq)
+    found = merge(
+        chain.from_iterable(map(_with_parts, pages)),
+        chain.from_iterable(map(_with_parts, map(list, others))),
+        key=read_seq,
+    )
+    yield from found
+
+
+def _beside(slug: str) -> set[int]:
+    """Return the numbers of the entries that go with a list's own."""
+    elsewhere = Evidence.select(Evidence.seq).where(Evidence.list != slug)
+    keys = elsewhere.where(Evidence.event == evidence_key.EVENT)
+    subjects = Evidence.select(Evidence.subject).where(Evidence.list == slug)
+    erasures = _erasing(elsewhere.where(Evidence.subject.in_(subjects)), slug)
+    acting = Evidence.select(Evidence.actor).where(
+        (Evidence.list == slug) | Evidence.seq.in_(list(erasures)),
+        Evidence.actor.startswith("user:"),
+    )
+    users = elsewhere.where(Evidence.event.in_(USER_EVENTS), Evidence.subject.in_(acting))
+    return {row.seq for row in chain(keys, users)} | erasures
+
+
+def _erasing(query: Any, slug: str) -> set[int]:
+    """Return the erasures among some entries that name one of a list."""
+    found = set()
+    for row in list(query.where(Evidence.event == "erased")):
+        told = chain_reader.entry_at(row.seq)["parts"].get("consent", {}).get("content", {})
+        for seqs in chunks(list(told.get("seqs", ())), _CHUNK):
+            own = Evidence.select().where(Evidence.seq.in_(list(seqs)), Evidence.list == slug)
+            if own.exists():
+                found.add(row.seq)
+                break
+    return found
+
+
+def _with_parts(page: list[Mapping[str, Any]]) -> Iterator[Record]:
+    kept = _parts_of(row["seq"] for row in page)
+    for row in page:
+        at = row["at"].astimezone(UTC).isoformat(timespec="microseconds")
+        digests = {f"{part}_digest": row[part] for part in PARTS}
+        empty = {name: None for part in PARTS for name in (f"{part}_salt", part)}
+        yield {**row, "at": at, **digests, **empty, **kept.get(row["seq"], {})}
+
+
+def _parts_of(seqs: Iterable[int]) -> dict[int, Record]:
+    found: dict[int, Record] = {}
+    for part in list(EvidencePart.select().where(EvidencePart.seq.in_(list(seqs)))):
+        kept = found.setdefault(part.seq, {})
+        kept[f"{part.part}_salt"] = part.salt
+        kept[part.part] = StoredJson(part.json)
+    return found
+
+
+# --- The file that is checked offline. ------------------------------------------------------------
+
+
+def write(
+    entries: Iterable[Record],
+    _: Mapping[str, str],
+    out: BinaryIO,
+    /,
+    *,
+    slug: str,
+    settings: Settings,
+) -> int:
+    """Write entries with all that it takes to check them, as one JSON object; return how many.
+
+    Everything is written as it is read, so that a million entries need no memory; the caller holds
+    the view of the database steady. Raises Refused where the record has gaps.
+    """
+    point, key = signed_checkpoint.take(settings), signed_checkpoint.own_key(settings)
+    head: dict[str, Any] = {"format": FORMAT, "list": slug, "checkpoint": point.to_json()}
+    head |= {"key": str(key)} if key else {}
+    stamps = _timestamps_until(point.seq)
+    head |= {"timestamps": stamps} if stamps else {}
+    named: set[str] = set()
+    out.write(_json(head)[:-1] + b',\n"entries": [')
+    count = _write_values(out, (_held(row, named) for row in entries))
+    out.write(b'],\n"wordings": ' + _json(_wordings(named)) + b',\n"leaves": [')
+    _write_values(out, _leaves(point.seq))
+    out.write(b"]}\n")
+    return count
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def _write_values(out: BinaryIO, values: Iterable[Any]) -> int:
+    """Write the values of an array, one a line; return how many."""
+    count = 0
+    for count, value in enumerate(values, start=1):
+        out.write((b"\n" if count == 1 else b",\n") + _json(value))
+    out.write(b"\n")
+    return count
+
+
+def _held(row: Record, named: set[str]) -> dict[str, Any]:
+    """Return a row as a held entry, and add the wordings that it names to `named`."""
+    parts = {
+        part: {"salt": row[f"{part}_salt"], "content": json.loads(row[part])}
+        for part in PARTS
+        if row[part] is not None
+    }
+    named.update(wordings_in(parts.get("consent", {}).get("content", {})))
+    digests = {part: row[f"{part}_digest"] for part in PARTS}
+    return {"entry": {name: row[name] for name in _FIELDS} | digests, "parts": parts}
+
+
+def _wordings(named: Iterable[str]) -> dict[str, str]:
+    digests = sorted(named)
+    found: dict[str, str] = {}
+    for some in chunks(digests, _CHUNK):
+        found |= {one.digest: one.content for one in Wording.select().where(Wording.digest << some)}
+    return found
+
+
+def _timestamps_until(seq: int) -> list[dict[str, str]]:
+    """Return the timestamps over checkpoints up to an entry."""
+    model = EvidenceTimestamp
+    rows = model.select().where(model.reply != "", model.seq <= seq).order_by(model.seq, model.id)
+    return [{"note": row.note, "reply": row.reply} for row in rows]
+
+
+def _leaves(last: int) -> Iterator[str]:
+    """Yield the leaves of all entries up to one."""
+    for run in chain_reader.runs_of_rows():
+        for row in run:
+            if row["seq"] > last:
+                return
+            its_leaf = chain_reader.leaf_of(row)
+            if its_leaf is None:
+                raise Refused(GAPS)
+            yield its_leaf

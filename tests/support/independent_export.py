@@ -1,0 +1,118 @@
+"""Checks an export of the evidence by docs/reference/proof-format.md alone."""
+
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from re import fullmatch as match
+from typing import Any, NamedTuple
+
+from tests.support import independent_signatures, independent_verifier
+from tests.support.independent_verifier import PARTS, leaf_of, need, unhex
+
+NAMES = {"format", "list", "checkpoint", "entries", "wordings", "leaves"}
+BESIDE = {"user_added", "user_role_changed", "user_removed", "evidence_key"}
+WORDS = r'[^"]*wordings?|told|attest|own_subject|own_text|own_html'
+
+
+class Checked(NamedTuple):
+    """Which known keys signed an export, and what its timestamps tell."""
+
+    signers: list[str]
+    stamps: list[tuple[int, Any]]
+
+
+def check(octets: bytes, *, keys: Iterable[str] = (), ca_file: str = "") -> Checked:
+    """Return what an export that holds says; raise ValueError or the like if it does not."""
+    export = independent_verifier.read(octets)
+    need(export["format"] == "repermit-evidence/1", "another format")
+    need(set(export) - {"key", "timestamps"} == NAMES and type(export["list"]) is str, "names")
+    top, entries, leaves = export["checkpoint"], export["entries"], export["leaves"]
+    note = top.pop("note") if "key" in export else ""
+    need(set(top) == {"seq", "hash", "root"} and type(top["seq"]) is int, "names")
+    need(type(entries) is type(leaves) is list and 0 < top["seq"] == len(leaves), "leaves")
+    check_entries(entries, export["list"], leaves)
+    check_erasures(entries)
+    check_wordings(entries, export["wordings"])
+    points = list(points_over(leaves))
+    need(points[-1] == top, "a checkpoint of other leaves")
+    if "key" in export:
+        independent_signatures.verify_note(note, top, export["key"])
+    signers = [one for one in keys if independent_verifier.signed_by(note, top, one)]
+    need(signers or not list(keys), "no signature of a key that is known")
+    stamps = export.get("timestamps", [])
+    need(type(stamps) is list and (stamps or "timestamps" not in export), "timestamps")
+    return Checked(signers, [stamp(one, points, export.get("key"), ca_file) for one in stamps])
+
+
+def check_entries(entries: list[Any], slug: str, leaves: list[str]) -> None:
+    last = 0
+    for one in entries:
+        leaf, head = leaf_of(one), one["entry"]
+        independent_verifier.check_head(head)
+        need(last < head["seq"] <= len(leaves) and leaf.hex() == leaves[head["seq"] - 1], "a leaf")
+        need(all(type(part["content"]) is dict for part in one["parts"].values()), "a part")
+        is_beside = head["event"] == "erased" or (head["list"] == "" and head["event"] in BESIDE)
+        need(head["list"] == slug or is_beside, "an entry of another list")
+        last = head["seq"]
+
+
+def check_erasures(entries: list[Any]) -> None:
+    erased = set()
+    for one in entries:
+        head, told = one["entry"], one["parts"].get("consent", {}).get("content", {})
+        seqs, parts = told.get("seqs"), told.get("parts")
+        whose = head["subject"] or ("job" if head["actor"] == "job" else None)
+        if head["event"] == "erased" and type(seqs) is type(parts) is list:
+            numbers = [seq for seq in seqs if type(seq) is int and seq < head["seq"]]
+            names = [name for name in parts if type(name) is str]
+            erased |= {(whose, name, seq) for name in names for seq in numbers}
+    for one in entries:
+        head = one["entry"]
+        for name in PARTS:
+            if head[name] and name not in one["parts"]:
+                may = {(head["subject"], name, head["seq"])}
+                may |= {("job", name, head["seq"])} if name != "person" else set()
+                need(may & erased, "a part that is gone, and no erasure names it")
+
+
+def check_wordings(entries: list[Any], wordings: dict[str, str]) -> None:
+    told = [one["parts"].get("consent", {}).get("content", {}) for one in entries]
+    need(
+        {digest for one in told for digest in named_in(one, named=False)} == set(wordings), "named"
+    )
+    for digest, text in wordings.items():
+        need(sha256(text.encode()).hexdigest() == digest, "a wording")
+
+
+def named_in(value: Any, *, named: bool) -> Iterator[str]:
+    if type(value) is dict:
+        for name, inner in value.items():
+            yield from named_in(inner, named=bool(named or match(WORDS, name)))
+    elif named and type(value) is str and match("[0-9a-f]{64}", value):
+        yield value
+
+
+def points_over(leaves: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield the checkpoint after each leaf (RFC 9162 §2.1.1)."""
+    trees: list[tuple[int, bytes]] = []
+    link = bytes(32)
+    for seq, text in enumerate(leaves, start=1):
+        leaf = unhex(text)
+        link = sha256(link + leaf).digest()
+        trees.append((1, sha256(b"\x00" + leaf).digest()))
+        while len(trees) > 1 and trees[-1][0] == trees[-2][0]:
+            (size, left), (_, right) = trees[-2:]
+            trees[-2:] = [(2 * size, sha256(b"\x01" + left + right).digest())]
+        root = trees[-1][1]
+        for _, left in reversed(trees[:-1]):
+            root = sha256(b"\x01" + left + root).digest()
+        yield {"seq": seq, "hash": link.hex(), "root": root.hex()}
+
+
+def stamp(one: Any, points: list[dict[str, Any]], key: str | None, ca_file: str) -> tuple[int, Any]:
+    need(set(one) == {"note", "reply"}, "names")
+    point = independent_signatures.read_stamped(one["note"])
+    need(0 < point["seq"] <= len(points) and points[point["seq"] - 1] == point, "another record")
+    if key and independent_verifier.names_key(one["note"], key):
+        independent_signatures.verify_note(one["note"], point, key)
+    reply = independent_signatures.base64_of(one["reply"])
+    return point["seq"], independent_signatures.verify_timestamp(one["note"], reply, ca_file)

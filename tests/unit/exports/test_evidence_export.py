@@ -1,0 +1,403 @@
+"""An export of the evidence is checked offline: by `verify` and by two independent verifiers."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from repermit.accounts import users
+from repermit.accounts.user_info import Role
+from repermit.answers import link_target, record_answer
+from repermit.answers.link_target import Trace
+from repermit.contacts import erasure, lookup, status_changes
+from repermit.db.connection import Database, open_database
+from repermit.db.models.evidence import EvidenceTimestamp
+from repermit.evidence import chain, evidence_key, signed_checkpoint, timestamps
+from repermit.evidence.entries import Checkpoint, Entry, canonical, part_digest
+from repermit.evidence.verify import evidence_export, signatures
+from repermit.exports.export import export
+from repermit.rules.consent import Answer
+from tests.support import independent_export
+from tests.support.builders import NOW, make_asked, make_campaign, make_list, make_settings
+from tests.support.javascript_verifier import JavaScriptVerifier, running_verifier
+from tests.support.public_pages import freeze_wording
+from tests.support.timestamp_authority import Authority
+
+SIGNING = make_settings(evidence_key=bytes(range(32)))
+KEY = signed_checkpoint.own_key(SIGNING)
+SCHEMA = Path(__file__).parents[3] / "docs/reference/evidence.schema.json"
+Document = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def javascript() -> Iterator[JavaScriptVerifier]:
+    with running_verifier() as verifier:
+        yield verifier
+
+
+@pytest.fixture(scope="module")
+def octets(ready_sqlite: Path, authority: Authority) -> bytes:
+    """Return an export of a list with a key, two users, timestamps, and erasures of each kind."""
+    path = ready_sqlite.with_name("exported.db")
+    path.write_bytes(ready_sqlite.read_bytes())
+    with open_database(f"sqlite:///{path}") as database:
+        evidence_key.note_key(database, SIGNING, now=NOW, actor="cli:1000")
+        for name in ("els", "otto"):
+            address = f"{name}@example.org"
+            users.add_user(database, address, role=Role.ADMIN, now=NOW, actor="cli:1000")
+        mailing_list, _ = make_list(database), make_list(database, slug="other")
+        campaign = make_campaign(database, mailing_list)
+        freeze_wording(database, campaign, mailing_list, "nl")
+        append(database, Entry(event="launched", at=NOW, actor="user:1", list="news"))
+        append(database, Entry(event="exported", at=NOW, actor="user:2", list="other"))
+        anna = make_asked(database, mailing_list, campaign, "anna@example.org")
+        answer(database, anna.uid, Answer.YES)
+        keep(database, authority)
+        answer(database, anna.uid, Answer.NO)
+        with database.atomic():
+            act = status_changes.Act(at=NOW + timedelta(days=40), actor="person")
+            erasure.erase(lookup.lock(anna.id), act=act, fingerprint_key=SIGNING.fingerprint_key)
+        return exported(database, mailing_list)
+
+
+def append(database: Database, entry: Entry) -> None:
+    with database.atomic():
+        chain.append(entry)
+
+
+def answer(database: Database, uid: str, what: Answer) -> None:
+    record_answer.record_answer(
+        database,
+        uid=uid,
+        answer=what,
+        arrived=NOW + timedelta(days=1),
+        settings=SIGNING,
+        method="page",
+        trace=Trace(network="198.51.100.0/24", browser="Firefox"),
+        page=lambda _: link_target.PageShown(wording="<p>Zouden wij u mogen blijven mailen?</p>"),
+    )
+
+
+def keep(database: Database, authority: Authority) -> None:
+    """Keep a timestamp over the record as it is."""
+    point = signed_checkpoint.take(SIGNING)
+    with database.atomic():
+        EvidenceTimestamp.create(
+            occasion="daily 1",
+            due_at=NOW,
+            next_at=NOW,
+            seq=point.seq,
+            note=point.note,
+            reply=timestamps.encode(authority.reply_over(point.note)),
+            stamped_at=NOW,
+        )
+
+
+def exported(database: Database, mailing_list: Any, **options: Any) -> bytes:
+    out = io.BytesIO()
+    given = {"settings": SIGNING, "format": "json", **options}
+    export(mailing_list, "evidence", database=database, now=NOW, actor="cli:1000", out=out, **given)
+    return out.getvalue()
+
+
+@pytest.fixture
+def document(octets: bytes) -> Document:
+    found: Document = json.loads(octets)
+    return found
+
+
+def own_check(document: Document) -> bool:
+    return not evidence_export.check_export(json.dumps(document).encode()).faults
+
+
+def verdicts(document: Document, javascript: JavaScriptVerifier, **known: Any) -> tuple[bool, bool]:
+    """Return what the verifiers in Python and in JavaScript say."""
+    octets = json.dumps(document).encode()
+    try:
+        independent_export.check(octets, **known)
+        is_held = True
+    except (ValueError, LookupError, TypeError, AttributeError):
+        is_held = False
+    return is_held, javascript.check(octets, **known)["holds"]
+
+
+# --- What it has. ---------------------------------------------------------------------------------
+
+
+def test_it_has_all_leaves_and_the_entries_about_the_list_alone(document: Document) -> None:
+    entries = [one["entry"] for one in document["entries"]]
+    assert len(document["leaves"]) == document["checkpoint"]["seq"] > len(entries)
+    assert {one["list"] for one in entries} == {"news", ""}
+    assert {one["event"] for one in entries if not one["list"]} == {"evidence_key", "user_added"}
+
+
+def test_it_names_the_users_who_acted_on_the_list_and_no_others(document: Document) -> None:
+    added = [one for one in document["entries"] if one["entry"]["event"] == "user_added"]
+    (address,) = [one["parts"]["person"]["content"]["address"] for one in added]
+    assert address == "els@example.org"
+    assert "otto@example.org" not in json.dumps(document)
+
+
+def test_its_times_are_printed_as_they_are_hashed(document: Document) -> None:
+    for one in document["entries"]:
+        leaf = hashlib.sha256(canonical(one["entry"]).encode()).hexdigest()
+        assert leaf == document["leaves"][one["entry"]["seq"] - 1]
+
+
+def test_it_has_the_words_that_its_entries_name(document: Document) -> None:
+    assert "Zouden wij u mogen" in "".join(document["wordings"].values())
+
+
+def test_a_table_has_the_same_entries_and_times(database: Database) -> None:
+    mailing_list = make_list(database)
+    append(database, Entry(event="launched", at=NOW, actor="cli:1000", list="news"))
+    rows = exported(database, mailing_list, format="csv").decode().splitlines()
+    assert rows[1].startswith("1,2026-03-02T09:00:00.000000+00:00,launched,news,")
+
+
+# --- Whether it holds. ----------------------------------------------------------------------------
+
+
+def test_a_true_export_holds_with_its_key_and_authority(
+    octets: bytes, authority: Authority, javascript: JavaScriptVerifier
+) -> None:
+    known: dict[str, Any] = {"keys": [str(KEY)], "ca_file": str(authority.ca_file)}
+    checked = evidence_export.check_export(octets)
+    assert (checked.faults, checked.erased) == ((), 4)
+    found = independent_export.check(octets, **known)
+    (stamp,) = found.stamps
+    assert found.signers == [str(KEY)]
+    assert javascript.check(octets, **known) == {
+        "holds": True,
+        "signers": [str(KEY)],
+        "stamps": [[stamp[0], stamp[1].isoformat(timespec="microseconds")]],
+    }
+
+
+def test_another_key_another_authority_and_another_token_are_refused(
+    document: Document, authority: Authority, tmp_path: Path, javascript: JavaScriptVerifier
+) -> None:
+    stranger = signed_checkpoint.own_key(replace(SIGNING, evidence_key=bytes(32)))
+    assert stranger
+    assert not signatures.signers(document, [stranger])
+    assert verdicts(document, javascript, keys=[str(stranger)]) == (False, False)
+    other = Authority(tmp_path / "other")
+    assert verdicts(document, javascript, ca_file=str(other.ca_file)) == (False, False)
+    reply = authority.reply_over(document["checkpoint"]["note"])
+    document["timestamps"][0]["reply"] = timestamps.encode(reply)
+    assert not own_check(document)
+    assert verdicts(document, javascript) == (False, False)
+
+
+def _leave_one_out(document: Document) -> None:
+    document["leaves"].pop()
+
+
+def _swap_leaves(document: Document) -> None:
+    document["leaves"][:2] = reversed(document["leaves"][:2])
+
+
+def _say_another_name(document: Document) -> None:
+    document["list"] = "other"
+
+
+def _take_a_part_away(document: Document) -> None:
+    del document["entries"][0]["parts"]["consent"]
+
+
+def _hide_the_erasure(document: Document) -> None:
+    document["entries"] = [one for one in document["entries"] if one["entry"]["event"] != "erased"]
+
+
+def _change_a_word(document: Document) -> None:
+    digest = next(iter(document["wordings"]))
+    document["wordings"][digest] += "!"
+
+
+def _forget_a_word(document: Document) -> None:
+    document["wordings"].popitem()
+
+
+def _drop_the_key(document: Document) -> None:
+    del document["key"]
+
+
+def _count_on(document: Document) -> None:
+    document["entries"][0]["entry"]["campaign"] += 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(_leave_one_out, _swap_leaves, _say_another_name, _take_a_part_away, _hide_the_erasure),
+        *(_change_a_word, _forget_a_word, _drop_the_key, _count_on),
+    ],
+)
+def test_whatever_is_changed_is_found_by_all_three(
+    document: Document, javascript: JavaScriptVerifier, change: Any
+) -> None:
+    change(document)
+    assert not own_check(document)
+    assert verdicts(document, javascript) == (False, False)
+
+
+def test_no_byte_of_consequence_can_be_changed(
+    octets: bytes, javascript: JavaScriptVerifier
+) -> None:
+    rng = random.Random(19)  # noqa: S311  the same places each time
+    start = octets.index(b'"entries"')
+    for _ in range(150):
+        # The octets of a reply, before that, which its signature does not cover say nothing.
+        place, bit = rng.randrange(start, len(octets)), 1 << rng.randrange(8)
+        changed = octets[:place] + bytes([octets[place] ^ bit]) + octets[place + 1 :]
+        holds = says_the_same(octets, changed)
+        assert (not evidence_export.check_export(changed).faults) == holds
+        assert javascript.check(changed)["holds"] == holds
+
+
+def says_the_same(octets: bytes, changed: bytes) -> bool:
+    """Return whether only blanks between what is said were changed."""
+    try:
+        return canonical(json.loads(octets)) == canonical(json.loads(changed))
+    except ValueError:
+        return False
+
+
+# --- Mutants. -------------------------------------------------------------------------------------
+
+VALUES: tuple[Any, ...] = (
+    *("", "x", "news", "job", "erased", "user_added", None, True, 0, 1, -1, 2**53, 1.5, [], {}),
+    *("2026-03-02T09:00:00+00:00", "2026-02-30T00:00:00.000000+00:00", "0" * 64, "0" * 32),
+)
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        yield value, key
+        if isinstance(inner, dict | list):
+            yield from places(inner)
+
+
+def mutate(value: Any, rng: random.Random) -> None:
+    holder, key = rng.choice([one for one in places(value) if one[1] != "reply"])
+    what = rng.randrange(4)
+    if what == 0:
+        del holder[key]
+    elif what == 1 and isinstance(holder, dict):
+        holder[rng.choice(["more", "told", "wording", "parts", "seqs"])] = rng.choice(VALUES)
+    elif what == 2 and isinstance(holder, list):
+        holder.append(json.loads(json.dumps(holder[key])))
+    else:
+        holder[key] = rng.choice(VALUES)
+
+
+def sealed_anew(document: Document) -> None:
+    """Make all digests, leaves and the signature anew, as whoever has the key can."""
+    document.pop("timestamps", None)
+    for one in document["entries"]:
+        for name, part in one["parts"].items():
+            one["entry"][name] = part_digest(part["salt"], canonical(part["content"]))
+        leaf = hashlib.sha256(canonical(one["entry"]).encode()).hexdigest()
+        document["leaves"][one["entry"]["seq"] - 1] = leaf
+    seq = len(document["leaves"])
+    point: Checkpoint = evidence_export.points_at(document, {seq})[seq]
+    document["checkpoint"] = signed_checkpoint.sign(point, SIGNING).to_json()
+
+
+def disagreements(
+    octets: bytes, javascript: JavaScriptVerifier, count: int, seed: int
+) -> list[str]:
+    rng, found, held = random.Random(seed), [], 0  # noqa: S311  the same mutants each time
+    for number in range(count):
+        document = json.loads(octets)
+        mutate(document["entries"] if number % 2 else document, rng)
+        if number % 2:
+            with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
+                sealed_anew(document)
+        own, others = own_check(document), verdicts(document, javascript)
+        held += own
+        if others != (own, own):
+            faults = evidence_export.check_export(json.dumps(document).encode()).faults
+            found.append(f"{number}: {own} {faults}, the others {others}")
+    assert 0 < held < count
+    return found
+
+
+def test_all_three_agree_on_mutants(octets: bytes, javascript: JavaScriptVerifier) -> None:
+    assert disagreements(octets, javascript, 200, seed=19) == []
+
+
+@pytest.mark.exhaustive
+def test_all_three_agree_on_a_thousand_mutants(
+    octets: bytes, javascript: JavaScriptVerifier
+) -> None:
+    assert disagreements(octets, javascript, 1000, seed=20) == []
+
+
+# --- The schema that is published with the document. ----------------------------------------------
+
+
+def test_a_true_export_is_of_the_schema(document: Document) -> None:
+    schema = jsonschema_rs.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))
+    assert [error.message for error in schema.iter_errors(document)] == []
+    for name in ("key", "leaves", "entries"):
+        assert not schema.is_valid({key: one for key, one in document.items() if key != name})
+    assert not schema.is_valid({**document, "more": 1})
+
+
+# --- Entries of no list that it has. --------------------------------------------------------------
+
+
+def test_it_has_what_was_erased_on_all_lists_if_that_names_an_entry_of_it(
+    database: Database,
+) -> None:
+    mailing_list, subject = make_list(database), "ab" * 16
+    told = {"seqs": [1], "parts": ["person"]}
+    append(database, Entry(event="added", at=NOW, actor="job", list="news", subject=subject))
+    for seqs in ([1], [99]):
+        erased = {**told, "seqs": seqs}
+        append(
+            database, Entry(event="erased", at=NOW, actor="job", subject=subject, consent=erased)
+        )
+    entries = json.loads(exported(database, mailing_list))["entries"]
+    assert [one["entry"]["seq"] for one in entries] == [1, 2]
+
+
+def test_of_a_removed_user_it_has_that_and_what_was_erased(database: Database) -> None:
+    mailing_list = make_list(database)
+    for name in ("els", "otto"):
+        users.add_user(database, f"{name}@example.org", role=Role.ADMIN, now=NOW, actor="cli:1000")
+    append(database, Entry(event="launched", at=NOW, actor="user:2", list="news"))
+    users.remove_user(database, 2, end_webhooks=lambda *_, **__: (), now=NOW, actor="user:1")
+    octets = exported(database, mailing_list)
+    events = [one["entry"]["event"] for one in json.loads(octets)["entries"]]
+    assert events == ["user_added", "launched", "user_removed", "erased"]
+    assert evidence_export.check_export(octets).faults == ()
+    assert b"otto@example.org" not in octets
+
+
+def test_without_a_key_it_holds_and_has_no_signature(
+    database: Database, javascript: JavaScriptVerifier
+) -> None:
+    mailing_list = make_list(database)
+    append(database, Entry(event="launched", at=NOW, actor="cli:1000", list="news"))
+    document = json.loads(exported(database, mailing_list, settings=make_settings()))
+    assert "key" not in document
+    assert own_check(document)
+    assert verdicts(document, javascript) == (True, True)
