@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,7 +25,7 @@ from repermit.emails import (
 )
 from repermit.emails.mail_values import AskValues, ConfirmValues, OwnWording, ReceiptValues
 from repermit.errors import Refused, WordingError
-from repermit.evidence import chain, stored_tree
+from repermit.evidence import chain, signed_checkpoint
 from repermit.evidence.entries import Entry
 from repermit.i18n.lazy_text import Joined, Said
 from repermit.package_files import LANGUAGES
@@ -100,8 +101,7 @@ def _draft_personal_mail(
     }
     if kind is MailKind.CONFIRM:
         return make_draft.draft_confirm(**shared)
-    head = stored_tree.checkpoint()
-    checkpoint = (head.seq, head.hash, head.root)
+    checkpoint = signed_checkpoint.take(settings).to_json()
     return personal_mails.draft_receipt(answered_at=now, checkpoint=checkpoint, **shared)
 
 
@@ -119,11 +119,13 @@ def _make_values(
 ) -> AskValues | ConfirmValues | ReceiptValues:
     links = Links(settings.public_url, settings.secret_keys)
     if kind is MailKind.RECEIPT:
+        point = signed_checkpoint.take(settings)
         return ReceiptValues(
             yes_url=links.url("yes", NOBODY),
             no_url=links.url("no", NOBODY),
             me_url=links.url("me", NOBODY),
             receipt_url=links.url("receipt", NOBODY),
+            checkpoint=json.dumps(point.to_json()) if point.note else "",
             **_make_envelope(mailing_list, settings, now, to),
         )
     if kind is MailKind.CONFIRM:

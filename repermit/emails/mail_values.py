@@ -125,13 +125,17 @@ class ConfirmValues:
 
 @dataclass(frozen=True, kw_only=True)
 class ReceiptValues:
-    """What differs in the receipt of an answer; as in a confirmation there is no name."""
+    """What differs in the receipt of an answer; as in a confirmation there is no name.
+
+    `checkpoint` is the signed one behind a Yes, as JSON, which is attached; "" for none.
+    """
 
     address: str
     yes_url: str
     no_url: str
     me_url: str
     receipt_url: str
+    checkpoint: str = ""
     list_label: str
     message_id: str
     return_path: str

@@ -5,6 +5,7 @@ And the one that tells the address from before.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -85,24 +86,28 @@ def draft_receipt(
     organisation: Organisation,
     mailing_list: MailingListFacts,
     answered_at: datetime,
-    checkpoint: tuple[int, str, str],
+    checkpoint: Mapping[str, Any],
     zone: ZoneInfo,
     language: str,
 ) -> Draft:
     """Return the wording of the mail that tells somebody that their Yes is recorded.
 
-    `answered_at` is aware UTC; `checkpoint` is the number of the Yes in the record, and hash and
-    root there. Raises AddressError if the sender or the organisation's address cannot be used.
+    `answered_at` is aware UTC; `checkpoint` is the record's behind the entry of the Yes, as JSON
+    has it: with its signed note if there is a key, which is then attached. Raises AddressError if
+    the sender or the organisation's address cannot be used.
     """
     organisation, mailing_list = (
         make_printable(organisation),
         make_printable(mailing_list.in_language(language)),
     )
-    seq, digest, root = checkpoint
-    known = make_common_fields(organisation, mailing_list, language) | word_receipt(language)
+    known: dict[str, Any] = {
+        **make_common_fields(organisation, mailing_list, language),
+        **word_receipt(language),
+    }
     known |= {"moment": moment_in_words(answered_at, language=language, zone=zone)}
     # In capitals: SpamAssassin's MIXED_ES counts each small Latin "e" beside Cyrillic ones.
-    known |= {"seq": str(seq), "hash": digest.upper(), "root": root.upper()}
+    known |= {name: str(checkpoint[name]).upper() for name in ("seq", "hash", "root")}
+    known["is_signed"] = "note" in checkpoint
     known["preview"] = word_preview("receipt", known, language)
     return draft_from_templates(
         "receipt",

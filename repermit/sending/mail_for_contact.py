@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -115,7 +116,7 @@ class MailComposer:
         return mime_encoding.make_letter(compose_mail.compose_mail(draft, values))
 
     def _compose_receipt(self, mail: QueuedMail, date: datetime) -> Letter:
-        draft = self._make_receipt_draft(mail)
+        draft, checkpoint = self._make_receipt_draft(mail)
         uid = mail.uid or ""
         values = ReceiptValues(
             address=mail.address or "",
@@ -123,11 +124,13 @@ class MailComposer:
             no_url=self._links.url("no", uid),
             me_url=self._links.url("me", uid),
             receipt_url=self._links.url("receipt", uid),
+            checkpoint=checkpoint,
             **self._make_headers(mail, draft, date),
         )
         return mime_encoding.make_letter(compose_mail.compose_mail(draft, values))
 
-    def _make_receipt_draft(self, mail: QueuedMail) -> Draft:
+    def _make_receipt_draft(self, mail: QueuedMail) -> tuple[Draft, str]:
+        """Return the wording of a receipt, and the signed checkpoint to attach, "" for none."""
         list_facts = lookup.list_facts(self._list(mail.list_id))
         answer, answered_at = enqueue_receipt.read_receipt(mail.topic)
         shared: dict[str, Any] = {
@@ -138,16 +141,15 @@ class MailComposer:
             "language": list_facts.pick_language(mail.language or ""),
         }
         if answer is Answer.NO:
-            return personal_mails.draft_no_receipt(**shared)
+            return personal_mails.draft_no_receipt(**shared), ""
         subject = Contact.get_by_id(mail.contact_id).subject
         seq = enqueue_receipt.receipt_entry(subject, list_facts.slug, answered_at)
         if seq is None:
             raise NotFound("the record has no entry of this Yes")
         # As it was right after the Yes, so that every attempt is the same mail.
-        checkpoint = stored_tree.checkpoint_at(seq)
-        return personal_mails.draft_receipt(
-            checkpoint=(checkpoint.seq, checkpoint.hash, checkpoint.root), **shared
-        )
+        point = signed_checkpoint.sign(stored_tree.checkpoint_at(seq), self._settings)
+        draft = personal_mails.draft_receipt(checkpoint=point.to_json(), **shared)
+        return draft, json.dumps(point.to_json()) if point.note else ""
 
     def _compose_requested(self, mail: QueuedMail, date: datetime) -> Letter:
         list_facts = lookup.list_facts(self._list(mail.list_id))

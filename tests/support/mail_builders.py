@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -27,12 +28,21 @@ from repermit.emails.mail_values import (
 )
 from repermit.emails.make_draft import draft_ask, draft_confirm, draft_reminder
 from repermit.emails.personal_mails import draft_no_receipt, draft_receipt, draft_requested_mail
+from repermit.evidence import signed_checkpoint
+from repermit.evidence.entries import Checkpoint
 from repermit.settings.definitions import Organisation
+from tests.support.builders import make_settings
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 SENT = datetime(2026, 12, 1, 8, 30, tzinfo=UTC)
 DEADLINE = datetime(2026, 12, 22, 22, 59, 59, 999999, tzinfo=UTC)
 LINK = "https://ask.example.org/vraag/{}/ASNFZ4mrze8BI0VniavN7w.{:A<43}"
+
+# The record's behind the entry of a Yes.
+SIGNED = signed_checkpoint.sign(
+    Checkpoint(seq=4711, hash="0123456789abcdef" * 4, root="fedcba9876543210" * 4),
+    make_settings(evidence_key=bytes(range(32))),
+)
 
 _Values = TypeVar("_Values", AskValues, ConfirmValues, NoticeValues, ReceiptValues)
 
@@ -198,7 +208,7 @@ def make_receipt(**overrides: Any) -> Draft:
         "organisation": make_practice(),
         "mailing_list": make_facts(),
         "answered_at": SENT,
-        "checkpoint": (4711, "0123456789abcdef" * 4, "fedcba9876543210" * 4),
+        "checkpoint": SIGNED.to_json(),
         "zone": AMSTERDAM,
         "language": "nl",
     }
@@ -272,6 +282,7 @@ def make_receipt_values(**overrides: Any) -> ReceiptValues:
         "no_url": LINK.format("no", "No"),
         "me_url": LINK.format("me", "Me"),
         "receipt_url": LINK.format("receipt", "Receipt"),
+        "checkpoint": json.dumps(SIGNED.to_json()),
         "list_label": "lindepost",
         "message_id": "<mwaxf3zq2i5wqk6ecz3ap6z4ui@example.org>",
         "return_path": "post@example.org",

@@ -16,10 +16,14 @@ from repermit.contacts import enqueue_receipt, erasure, lookup, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.errors import NotFound
-from repermit.evidence import signed_checkpoint, stored_tree
+from repermit.evidence import chain, signed_checkpoint, stored_tree
+from repermit.evidence.entries import NOTHING_BEFORE, Entry
+from repermit.evidence.verify.chain import verify
+from repermit.evidence.verify.diagnosis import How
 from repermit.exports import export
 from repermit.rules.consent import Answer, Basis, CampaignState, MailKind, MailState, Status
 from repermit.sending import queued_mail, send_due
@@ -197,6 +201,47 @@ def test_the_receipt_goes_by_mail_if_the_list_says_so(
     yes = stored_tree.checkpoint_at(1)
     assert yes.root.upper() in text
     assert yes.hash.upper() in text
+
+
+def test_the_mail_has_the_signed_note_by_which_the_record_is_checked(
+    pages: Pages, asked: Contact, inbox: Inbox
+) -> None:
+    pages.post("yes", asked.uid)
+    settings = replace(
+        mail_settings(pages.settings.database, inbox.port), evidence_key=bytes(range(32))
+    )
+    send_due.send_due(pages.database, settings=settings, clock=ManualClock(NOW))
+    (attached,) = inbox.mails[0].message.iter_attachments()
+    assert attached.get_filename() == "checkpoint.json"
+    kept = signed_checkpoint.read_kept(attached.get_content().decode())
+    assert kept == stored_tree.checkpoint_at(1)
+    key = signed_checkpoint.own_key(settings)
+    assert key
+    assert signed_checkpoint.signers(kept, [key]) == [key]
+    assert list(verify(kept)) == []
+    with pages.database.atomic():
+        # Whoever holds the database puts another entry in the place of the Yes.
+        EvidencePart.delete().execute()
+        Evidence.delete().execute()
+        EvidenceHead.update(seq=0, hash=NOTHING_BEFORE, root="", frontier="").execute()
+        chain.append(Entry(event="exported", at=NOW, actor="job", list="news"))
+    assert list(verify()) == []
+    (fault,) = verify(kept)
+    assert (fault.seq, fault.how) == (1, How.REWRITTEN)
+
+
+def test_without_a_key_nothing_is_attached_nor_told_of(
+    pages: Pages, asked: Contact, inbox: Inbox
+) -> None:
+    pages.post("yes", asked.uid)
+    send_due.send_due(
+        pages.database,
+        settings=mail_settings(pages.settings.database, inbox.port),
+        clock=ManualClock(NOW),
+    )
+    message = inbox.mails[0].message
+    assert list(message.iter_attachments()) == []
+    assert "bijgevoegde" not in message.as_string()
 
 
 def test_a_list_that_does_not_say_so_owes_none(pages: Pages, asked: Contact) -> None:
