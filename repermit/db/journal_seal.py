@@ -68,6 +68,12 @@ def forget_seals() -> None:
     Meta.delete().where(Meta.key.startswith(_KEY)).execute()
 
 
+def is_the_only_one(journal: Journal) -> bool:
+    """Say whether the database has sealed this journal, and no other."""
+    sealed = [row.key for row in Meta.select(Meta.key).where(Meta.key.startswith(_KEY))]
+    return sealed == [_KEY + _name_of(journal)]
+
+
 def what_is_cut(journal: Journal, *, noted: int) -> str:
     """Return what is missing or changed in a journal since it was sealed last, "" for nothing.
 

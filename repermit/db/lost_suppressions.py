@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -152,6 +153,35 @@ _PLAIN = re.compile(
     rb'{"do":"suppress","at":"[^"]*","list":"([^"\\]*)","fingerprint":"([0-9a-f]{32})'
 )
 _KEPT = b'{"do":"kept"'
+
+
+def noted_suppressions(journal: Journal, size: int) -> array[int]:
+    """Return the marks of all suppressions that stand in a journal's first octets, sorted."""
+    marks = array("q")
+    for _, offset, text in _lines(journal):
+        if offset >= size:
+            break
+        line = _WHOLE.match(text)
+        if line:
+            marks.append(mark_suppression(*(one.decode(errors="replace") for one in line.groups())))
+        elif text.startswith(b'{"do":"suppress"'):
+            told = _read(text)
+            with suppress(KeyError, TypeError):
+                marks.append(mark_suppression(*(told[name] for name in _MARKED)))
+    return array("q", sorted(marks))
+
+
+def mark_suppression(at: str, slug: str, fingerprint: str, reason: str) -> int:
+    """Return a number of 64 bits for a suppression, the same in this process alone."""
+    return hash((at, slug, fingerprint, reason))
+
+
+_MARKED = ("at", "list", "fingerprint", "reason")
+# In memory each line is eight octets: a million may be there.
+_WHOLE = re.compile(
+    rb'{"do":"suppress","at":"([^"\\]*)","list":"([^"\\]*)","fingerprint":"([0-9a-f]{64})"'
+    rb',"subject":"[0-9a-f]{32}","reason":"([^"\\]*)"'
+)
 
 
 def _is_held(slug: bytes, half: bytes, held: Mapping[str, set[bytes]], for_all: set[bytes]) -> bool:

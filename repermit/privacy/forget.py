@@ -243,7 +243,8 @@ def _forget_stranger(
     may_end = once is None and known is not None and known.imported_by_id is not None
     if suppress and (known is None or may_end):
         known = _suppress(mailing_list, fingerprint, act)
-        entries.append(_entry("suppressed", mailing_list, act, {"reason": Reason.REQUEST}, known))
+        told = {"reason": Reason.REQUEST, "whose": fingerprint}
+        entries.append(_entry("suppressed", mailing_list, act, told, known))
     chain.append(*entries)
     found = Found.FINGERPRINT if known and not suppress else Found.NOTHING
     return Forgotten(

@@ -135,6 +135,7 @@ def _contact(number: int, news: MailingList, *, is_erased: bool) -> dict[str, An
         "status": "removed" if number % 2 else "confirmed",
         "status_at": _AT,
         "reason": "no" if number % 2 else "",
+        "has_refused": number % 2 == 1,
         "basis": "" if number % 2 else "answer",
     }
 

@@ -261,6 +261,15 @@ class Meta(Table):
         return row.value
 
 
+def read_number_fact(key: str) -> int | None:
+    """Return the number that is kept under a key; None if none is kept, 0 for what is no number."""
+    row = Meta.get_or_none(Meta.key == key)
+    try:
+        return None if row is None else int(row.value)
+    except ValueError:
+        return 0
+
+
 # --- Queries that peewee composes once, and that run many times with other values. ----------------
 
 

@@ -40,7 +40,7 @@ from repermit.evidence.verify.mails import check_mails
 from repermit.evidence.verify.signatures import first_disagreement
 from repermit.evidence.verify.suppressions import check_journal, check_suppressions
 from repermit.evidence.verify.tables import check_tables
-from repermit.evidence.verify.times import EntryTimes
+from repermit.evidence.verify.times import EntryTimes, moments_to_come
 from repermit.evidence.verify.timestamps import kept_timestamp_faults
 from repermit.evidence.wordings_shown import Wordings
 from repermit.settings.definitions import Settings
@@ -137,6 +137,7 @@ class _Walk:
         self.wordings = Wordings()
         self._erasures = Erasures()
         self._times = EntryTimes(now)
+        self._now = now
         self._replay = start_replay()
         self._known = known
         # One that was deleted matches nothing.
@@ -167,6 +168,7 @@ class _Walk:
         yield from check_suppressions(fingerprint_key)
         yield from deleted_contacts()
         yield from check_mails(self._replay)
+        yield from moments_to_come(self._now)
         yield from check_counts(self._replay)
         yield from check_journal(fingerprint_key, journal_size)
 

@@ -22,6 +22,7 @@ from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError
 from repermit.evidence.chain_reader import fetch_rows, select_parts
 from repermit.evidence.verify.diagnosis import Fault, How, mismatch
+from repermit.rules.consent import REFUSALS
 
 _STATUSES = ("confirmed", "customer", "removed")
 _UNDONE = ("import_undone", "sign_up_undone")
@@ -37,6 +38,7 @@ class _Doubtful(NamedTuple):
 
     - `is_contradicted`: its status, or why it has that, is another one.
     - `is_named`: the entry has its address just as it is written.
+    - `has_lost_no`: the entry is of a No, which the contact does not know any more.
     - `is_elsewhere`: the entry is about another list than `slug`, the contact's.
     """
 
@@ -55,6 +57,7 @@ class _Doubtful(NamedTuple):
     is_contradicted: int
     is_named: int
     has_other_link: int
+    has_lost_no: int
     is_elsewhere: int
 
 
@@ -166,6 +169,7 @@ def _wrongly_erased() -> Iterator[Fault]:
 def _doubtful_contacts(newest: Any, *conditions: Any) -> Iterator[_Doubtful]:
     """Yield the contacts that are not plainly as their newest entries say."""
     contradicted, named, other_link = _is_contradicted(), _is_plainly_named(), _has_other_link()
+    lost_no = _has_lost_no()
     elsewhere = Evidence.list != fn.COALESCE(MailingList.slug, "")
     query: Any = (
         Contact.select(
@@ -184,6 +188,7 @@ def _doubtful_contacts(newest: Any, *conditions: Any) -> Iterator[_Doubtful]:
             _flag(contradicted),
             _flag(named),
             _flag(other_link),
+            _flag(lost_no),
             _flag(elsewhere),
         )
         .join(MailingList, JOIN.LEFT_OUTER)
@@ -192,7 +197,7 @@ def _doubtful_contacts(newest: Any, *conditions: Any) -> Iterator[_Doubtful]:
         .join(Evidence, JOIN.LEFT_OUTER, on=(Evidence.seq == newest.c.newest))
         .join(_CONSENT, JOIN.LEFT_OUTER, on=_is_part(_CONSENT, "consent"))
         .join(_PERSON, JOIN.LEFT_OUTER, on=_is_part(_PERSON, "person"))
-        .where(contradicted | other_link | elsewhere | _is_doubtful(named), *conditions)
+        .where(contradicted | other_link | lost_no | elsewhere | _is_doubtful(named), *conditions)
         .order_by(Contact.id)
     )
     return map(_Doubtful._make, proxy.obj.execute(query))
@@ -255,6 +260,20 @@ def _has_other_link() -> Any:
     return Contact.address.is_null(is_null=False) & names_link & ~names_own
 
 
+def _has_lost_no() -> Any:
+    """Say whether the entry is of a No of somebody who is not known to have said one.
+
+    After a No each Yes is asked for twice. What a file says against somebody may be taken back.
+    """
+    is_own = position(_CONSENT.json, Value('"file":"')) == 0
+    return (
+        ~Contact.has_refused
+        & (Evidence.event == "removed")
+        & Contact.reason.in_(list(REFUSALS))
+        & is_own
+    )
+
+
 def _is_doubtful(named: Any) -> Any:
     """Say whether a contact's address or times are not just so in its entry.
 
@@ -306,6 +325,8 @@ def _find_difference(contact: _Doubtful) -> str:
     """Return what of a contact its entries do not say, "" if they say it all."""
     if contact.has_other_link:
         return "the number in its links"
+    if contact.has_lost_no:
+        return "that they have said No"
     if not contact.is_named and not _is_named(contact):
         return "its address"
     consent: Mapping[str, Any] = json.loads(contact.consent) if contact.consent else {}

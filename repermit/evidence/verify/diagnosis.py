@@ -98,6 +98,8 @@ class Fault:
 
     def __str__(self) -> str:
         sentence = _SENTENCES[self.how].format(seq=self.seq)
+        if not self.seq and self.how is How.IN_THE_FUTURE:
+            sentence = "the database tells of something that has not happened yet"
         if self.seq and self.how in (How.WORDING_ALTERED, How.WORDING_MISSING):
             sentence = f"entry {self.seq}: {sentence}"
         return f"{sentence} ({self.what})" if self.what else sentence

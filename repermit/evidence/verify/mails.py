@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from peewee import Value, fn
@@ -21,7 +22,7 @@ from repermit.db.models.mails import Mail
 from repermit.evidence.chain_reader import select_parts
 from repermit.evidence.verify.contacts import STATUS_EVENTS
 from repermit.evidence.verify.diagnosis import Fault, How
-from repermit.evidence.verify.replay import Launch, Replay, UndoneImport
+from repermit.evidence.verify.replay import Launch, Replay, UndoneImport, moment_text
 from repermit.evidence.verify.times import AHEAD, BEHIND, tolerance
 from repermit.rules.consent import latest_ask
 
@@ -39,6 +40,7 @@ def check_mails(replay: Replay) -> Iterator[Fault]:
     """Yield the mails that contradict entries or their own columns."""
     yield from _asks_after_removal()
     yield from _wrong_numbers_of_asks(replay)
+    yield from _wrong_deadlines(replay)
     yield from _mails_contradicting_themselves()
     yield from _mails_contradicting_entries()
     yield from _silences_too_short()
@@ -138,6 +140,20 @@ def _imports_being_undone() -> Iterable[UndoneImport]:
         record = Import.select(Import.at).where(Import.id == task.target).get()
         contacts = task.state["contacts"]
         yield UndoneImport(None, task.list.slug, stored(record.at), contacts)
+
+
+# --- Whether answers and removals tell a deadline that there was. ---------------------------------
+
+
+def _wrong_deadlines(replay: Replay) -> Iterator[Fault]:
+    """Yield the first answer or removal that tells a deadline which no campaign of its list had."""
+    rows: Any = Campaign.select(MailingList.slug, Campaign.deadline).join(MailingList)
+    # Of a launch that is under way the entry is still to come.
+    under_way = {(slug, stored(deadline)) for slug, deadline in rows.tuples()}
+    for (slug, told), seq in sorted(replay.told_deadlines.items(), key=itemgetter(1)):
+        known, deadline = replay.deadlines[slug], moment_text(told)
+        if known is not None and deadline not in known and (slug, deadline) not in under_way:
+            yield Fault(seq, How.CONTRADICTED, "until when they could answer")
 
 
 # --- Whether mails were sent when their rows and entries say. -------------------------------------

@@ -26,6 +26,8 @@ TAKEN_BACK = "whether it was taken back"
 
 _FROZEN = ("deadline", "starts_at", "reminder_at", "minimum_days", "include_thin")
 
+_DEADLINE = '"deadline":"'
+
 _Row = Mapping[str, Any]
 _Consent = Mapping[str, Any]
 
@@ -83,6 +85,8 @@ class Replay:
 
     - `parts`: how many parts there are, by list, name, and whether they are about somebody.
     - `imports`: by list and time of the import; `steps`: by campaign, tool and step.
+    - `deadlines`: those that campaigns of each list have had, None where not all are known.
+    - `told_deadlines`: those that answers and removals tell, by list, with the first to do so.
     """
 
     def __init__(self, *, tallied_upto: int, zones: Iterable[tuple[int, str]]) -> None:
@@ -94,12 +98,16 @@ class Replay:
         self.steps: dict[tuple[int, str, str], ExpectedRow] = {}
         self.launches: dict[int, Launch] = {}
         self.undone_imports: list[UndoneImport] = []
+        self.deadlines: dict[str, set[str] | None] = defaultdict(set)
+        self.told_deadlines: dict[tuple[str, str], int] = {}
 
     def apply_entry(self, row: _Row, parts: Mapping[str, Part]) -> None:
         """Apply the next entry with its parts, by their names."""
         for name in parts:
             self.parts[row["list"], name, row["subject"] != ""] += 1
         self.tallies.apply_entry(row, parts)
+        if row["event"] in TURN_EVENTS and "consent" in parts:
+            self._note_told_deadline(row, parts["consent"].json)
         if apply := _APPLY.get(row["event"]):
             apply(self, row, read_consent(parts) or {})
 
@@ -109,6 +117,7 @@ class Replay:
         campaign.seq = seq
         frozen = {name: consent[name] for name in _FROZEN if name in consent}
         frozen |= {"launched_at": at, "list": row["list"]}
+        self._note_deadline(row, consent.get("deadline"))
         campaign.columns |= {name: Expected(seq, value) for name, value in frozen.items()}
         wordings = {
             "ask": consent.get("wordings", {}),
@@ -121,6 +130,7 @@ class Replay:
     def extend_campaign(self, row: _Row, consent: _Consent) -> None:
         """Expect a campaign's later deadline, with the wordings that tell it."""
         names = {"deadline": "to", "reminder_at": "reminder_at"}
+        self._note_deadline(row, consent.get("to"))
         self.campaigns[row["campaign"]].columns |= {
             name: Expected(row["seq"], consent[key])
             for name, key in names.items()
@@ -156,6 +166,19 @@ class Replay:
         if row["event"] == "handed_over":
             ticked = Expected(row["seq"], (row["actor"], moment_text(row["at"])))
             self.steps[key] = ExpectedRow(row["seq"], {"": ticked})
+
+    def _note_deadline(self, row: _Row, deadline: Any) -> None:
+        known = self.deadlines[row["list"]]
+        if not isinstance(deadline, str):
+            self.deadlines[row["list"]] = None
+        elif known is not None:
+            known.add(moment_text(deadline))
+
+    def _note_told_deadline(self, row: _Row, text: str) -> None:
+        # Found in the text: reading the JSON of a million takes many times as long.
+        _, _, rest = text.partition(_DEADLINE)
+        if told := rest.partition('"')[0]:
+            self.told_deadlines.setdefault((row["list"], told), row["seq"])
 
     def _add_wordings(self, row: _Row, wordings: Mapping[str, Mapping[str, str]]) -> None:
         for kind, by_language in wordings.items():

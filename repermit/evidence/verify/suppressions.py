@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from array import array
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from peewee import JOIN, Case, Value, fn
 
-from repermit.db.connection import position, proxy, streamed
-from repermit.db.journal_seal import JOURNAL_SEALED_SINCE, what_is_cut
-from repermit.db.lost_suppressions import lost_suppressions
-from repermit.db.models.base import Meta
+from repermit.db.connection import chunks, position, proxy, streamed
+from repermit.db.journal_seal import JOURNAL_SEALED_SINCE, is_the_only_one, what_is_cut
+from repermit.db.lost_suppressions import lost_suppressions, mark_suppression, noted_suppressions
+from repermit.db.models.base import read_moment, read_number_fact, stored
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.lists import MailingList
+from repermit.db.suppression_journal import Journal
 from repermit.evidence.chain_reader import fetch_rows, select_parts
 from repermit.evidence.verify.contacts import (
     contact_fault,
@@ -25,21 +31,27 @@ from repermit.evidence.verify.contacts import (
 from repermit.evidence.verify.diagnosis import Fault, How
 from repermit.keyed_hash import Mac
 
+_CHUNK = 500
+
 
 class _Removed(NamedTuple):
-    """A contact that was removed, with one of its suppressions, if there is any.
+    """A contact that was removed, or is suppressed, with one of its suppressions, if there is any.
 
-    `kept_for` is why that is kept, and `is_named` says that it may be the one that an erasure
-    names.
+    `kept_for` is why that is kept, `kept_at` since when, and `is_named` says that it may be the one
+    that an erasure names. `status_at` is when the contact was removed.
     """
 
     number: int
+    list: str
     subject: str
+    status: str
     address: str | None
     address_key: str
     reason: str
+    status_at: Any
     fingerprint: str | None
     kept_for: str | None
+    kept_at: Any
     is_named: int
 
 
@@ -54,13 +66,23 @@ def check_suppressions(key: bytes | None) -> Iterator[Fault]:
     - `key`: that of the fingerprints; None leaves them unchecked.
     """
     mac = Mac(key) if key else None
+    # Whom the journal alone knew is suppressed and has the status of before.
+    entries = Evidence.select(Evidence.list).where(Evidence.event == "suppressions_put_back")
+    put_back = {slug for (slug,) in fetch_rows(entries)}
     rows = map(_Removed._make, streamed(_removed_contacts()))
     for number, group in groupby(rows, attrgetter("number")):
         suppressions = list(group)
-        contact, what = suppressions[0], _find_difference(suppressions, mac)
+        contact = suppressions[0]
+        if contact.status != "removed":
+            if mac and contact.list not in put_back and _is_suppressed(suppressions, mac):
+                yield contact_fault(number, contact.subject, "that it was not taken off")
+            continue
+        what = _find_difference(suppressions, mac)
         if what and not has_later_contact(number, contact.subject, contact.address):
             yield contact_fault(number, contact.subject, what, Evidence.event == "removed")
     yield from _changed_without_contact()
+    if mac:
+        yield from _deleted_without_contact(mac)
 
 
 def _removed_contacts() -> Any:
@@ -72,12 +94,16 @@ def _removed_contacts() -> Any:
     return (
         Contact.select(
             Contact.id,
+            MailingList.slug,
             Contact.subject,
+            Contact.status,
             Contact.address,
             Contact.address_key,
             Contact.reason,
+            Contact.status_at,
             Suppression.fingerprint,
             Suppression.reason,
+            Suppression.at,
             Case(None, ((is_named, 1),), 0),
         )
         .join(
@@ -85,7 +111,8 @@ def _removed_contacts() -> Any:
             JOIN.LEFT_OUTER,
             on=(Suppression.subject == Contact.subject) & (Suppression.list == Contact.list),
         )
-        .where(Contact.status == "removed")
+        .join_from(Contact, MailingList, JOIN.LEFT_OUTER)
+        .where((Contact.status == "removed") | Suppression.id.is_null(is_null=False))
         .order_by(Contact.id)
     )
 
@@ -94,6 +121,12 @@ def _erasure_says(text: Any) -> Any:
     """Say whether an erasure of a contact says this, as SQL."""
     own = Evidence.subject == Contact.subject, Evidence.event == "erased"
     return fn.EXISTS(select_parts(Value(1), text=text).where(*own))
+
+
+def _is_suppressed(suppressions: Sequence[_Removed], mac: Mac) -> bool:
+    """Say whether a contact is suppressed by its present address: its own Yes would lift that."""
+    fingerprint = mac.of(suppressions[0].address_key.encode()).hex()
+    return any(row.fingerprint == fingerprint for row in suppressions)
 
 
 def _find_difference(suppressions: Sequence[_Removed], mac: Mac | None) -> str:
@@ -110,8 +143,11 @@ def _find_difference(suppressions: Sequence[_Removed], mac: Mac | None) -> str:
         own = [row for row in own if row.fingerprint == fingerprint]
         if not own:
             return "the fingerprint by which it is not asked again"
-    is_for_reason = any(row.kept_for == row.reason for row in own)
-    return "" if is_for_reason else "why it is not to be asked again"
+    own = [row for row in own if row.kept_for == row.reason]
+    if not own:
+        return "why it is not to be asked again"
+    is_since = any(row.kept_at == row.status_at for row in own)
+    return "" if is_since else "since when it is not to be asked again"
 
 
 def _changed_without_contact() -> Iterator[Fault]:
@@ -138,6 +174,39 @@ def _changed_without_contact() -> Iterator[Fault]:
         yield Fault(seq, How.CONTRADICTED, f"suppression {number}: why it is kept")
 
 
+def _deleted_without_contact(mac: Mac) -> Iterator[Fault]:
+    """Yield the suppressions of addresses never on the list that are gone without their Yes."""
+    told: Any = select_parts(
+        Evidence.seq, Evidence.list, EvidencePart.json, text=Value('"whose":"')
+    ).where(Evidence.event == "suppressed")
+    for slug, rows in groupby(sorted(told.tuples(), key=itemgetter(1)), itemgetter(1)):
+        whose = {json.loads(text)["whose"]: seq for seq, _, text in rows}
+        kept: Any = Suppression.select(Suppression.fingerprint).join(MailingList)
+        for some in chunks(sorted(whose), _CHUNK):
+            own = kept.where(MailingList.slug == slug, Suppression.fingerprint.in_(list(some)))
+            for (fingerprint,) in own.tuples():
+                whose.pop(fingerprint, None)
+        for fingerprint in _agreed_since(mac, slug, whose) if whose else ():
+            whose.pop(fingerprint, None)
+        for seq in sorted(whose.values()):
+            yield Fault(seq, How.CONTRADICTED, "that an address is not to be asked again")
+
+
+def _agreed_since(mac: Mac, slug: str, whose: Collection[str]) -> list[str]:
+    """Return those of some fingerprints whose address is on a list by its holder's own Yes."""
+    query: Any = (
+        Contact.select(Contact.address_key)
+        .join(MailingList)
+        .where(
+            MailingList.slug == slug,
+            Contact.status == "confirmed",
+            Contact.basis.in_(("answer", "sign_up")),
+        )
+    )
+    prints = (mac.of(key.encode()).hex() for (key,) in streamed(query))
+    return [one for one in prints if one in whose]
+
+
 # --- Whether the journal of suppressions is whole. ------------------------------------------------
 
 
@@ -151,6 +220,7 @@ def check_journal(key: bytes | None, size: int) -> Iterator[Fault]:
         return
     if what := what_is_cut(journal, noted=_count_journalled()):
         yield Fault(0, How.JOURNAL_CUT, what)
+    yield from _suppressions_not_journalled(journal, size)
     if key is None:
         return
     for lost in lost_suppressions(key=key, size=size):
@@ -165,11 +235,50 @@ def _count_journalled() -> int:
     Those since the database was restored, or came from a version that sealed nothing, of which also
     a launch may have been under way.
     """
-    row = Meta.get_or_none(Meta.key == JOURNAL_SEALED_SINCE)
-    since = [Evidence.seq > int(row.value)] if row else []
+    sealed_since = read_number_fact(JOURNAL_SEALED_SINCE)
+    since = [] if sealed_since is None else [Evidence.seq > sealed_since]
     restored = Evidence.select().where(Evidence.event == "restored").order_by(Evidence.seq.desc())
     if last := restored.first():
         since += [Evidence.seq > last.seq, Evidence.at > last.at]
-    events = ("removed",) if row else ("removed", "launched")
+    events = ("removed", "launched") if sealed_since is None else ("removed",)
     count: int = Evidence.select().where(Evidence.event.in_(events), *since).count()
     return count
+
+
+def _suppressions_not_journalled(journal: Journal, size: int) -> Iterator[Fault]:
+    """Yield the first suppression that does not stand in the journal as the database has it.
+
+    Only where this journal is the one that the database has had since it began, or since it was
+    upgraded or restored last.
+    """
+    if not is_the_only_one(journal):
+        return
+    since = _journalled_since()
+    query: Any = Suppression.select(
+        Suppression.id,
+        MailingList.slug,
+        Suppression.fingerprint,
+        Suppression.reason,
+        Suppression.at,
+    ).join(MailingList, JOIN.LEFT_OUTER)
+    if since is not None:
+        query = query.where(Suppression.at > since)
+    noted: array[int] | None = None
+    for number, slug, fingerprint, reason, at in streamed(query):
+        if noted is None:
+            noted = noted_suppressions(journal, size)
+        mark = mark_suppression(stored(read_moment(at)), slug or "", fingerprint, reason)
+        place = bisect_left(noted, mark)
+        if place == len(noted) or noted[place] != mark:
+            yield Fault(0, How.JOURNAL_CUT, f"suppression {number} does not stand in it")
+            return
+
+
+def _journalled_since() -> datetime | None:
+    """Return until when suppressions may stand in another journal, or in none; None for never."""
+    entries = Evidence.select(fn.MAX(Evidence.at)).where(Evidence.event == "restored")
+    moments = [entries.scalar()]
+    if seq := read_number_fact(JOURNAL_SEALED_SINCE):
+        upgraded = Evidence.select(fn.MAX(Evidence.at)).where(Evidence.seq <= seq)
+        moments.append(upgraded.scalar())
+    return max((read_moment(at) for at in moments if at), default=None)

@@ -12,9 +12,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from repermit.db.background_tasks import TaskKind, targets_of
 from repermit.db.models.campaigns import Campaign, CampaignWording, HandedOver
+from repermit.db.models.evidence import Evidence
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.evidence.chain_reader import fetch_rows
+from repermit.evidence.verify.contacts import newest_seq
 from repermit.evidence.verify.diagnosis import Fault, mismatch
 from repermit.evidence.verify.replay import (
     CAMPAIGN_ENDS,
@@ -49,6 +51,7 @@ def check_tables(replay: Replay) -> Iterator[Fault]:
     launched = {number: row for number, row in replay.campaigns.items() if row.seq}
     # One that was cancelled while its launch was under way was never launched.
     ended = {number for number, row in replay.campaigns.items() if row.columns["state"].seq}
+    yield from _wrongly_opened()
     yield from _diff_rows(launched, _campaigns(launching | ended), lambda key: f"campaign {key}")
     worded = {key.campaign for key in replay.wordings}
     yield from _diff_rows(replay.wordings, _wordings(worded - launching), _wording_name)
@@ -91,6 +94,19 @@ def _agree(expected: Any, found: Any) -> bool:
     if isinstance(expected, dict) and isinstance(found, dict):
         return expected | found == expected
     return bool(expected == found)
+
+
+def _wrongly_opened() -> Iterator[Fault]:
+    """Yield the campaigns whose asks or reminders were all sent before they began, or after all."""
+    for name in ("opened_at", "reminded_at"):
+        at = getattr(Campaign, name)
+        is_wrong = (at < Campaign.launched_at) | (at > Campaign.closed_at)
+        for (number,) in fetch_rows(Campaign.select(Campaign.id).where(is_wrong)):
+            seq = newest_seq(Evidence.campaign == number, Evidence.event.in_(_MARKS))
+            yield mismatch(seq, f"campaign {number}: {name}")
+
+
+_MARKS = ("launched", *CAMPAIGN_ENDS)
 
 
 # --- The rows that the tables have. ---------------------------------------------------------------

@@ -1,15 +1,21 @@
-"""Whether the times of entries have come, and follow one another."""
+"""Whether the times of entries and rows have come, and those of entries follow one another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from repermit.db.background_tasks import BackgroundTask
 from repermit.db.connection import is_postgresql, proxy
-from repermit.db.models.base import read_moment, stored
-from repermit.db.models.evidence import Evidence
+from repermit.db.models.base import Table, read_moment, stored
+from repermit.db.models.campaigns import Campaign, HandedOver
+from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
+from repermit.db.models.evidence import Evidence, EvidenceTimestamp
+from repermit.db.models.imports import Import
+from repermit.db.models.mails import Mail
 from repermit.evidence.verify.diagnosis import Fault, How
 
 AHEAD = timedelta(minutes=5)
@@ -63,6 +69,36 @@ class EntryTimes:
             at = stored(read_moment(row["at"]))
             if (row["list"], at) not in long_acts:
                 yield Fault(row["seq"], How.OUT_OF_ORDER, at)
+
+
+_PAST: Mapping[type[Table], tuple[str, ...]] = {
+    Contact: ("status_at", "erased_at"),
+    Suppression: ("at",),
+    SignUp: ("at", "confirmed_at", "declined_at", "doubted_at"),
+    Opening: ("yes_last_at", "no_last_at", "yes_at", "no_at", "held_at", "began_at"),
+    Campaign: ("launched_at", "opened_at", "closed_at", "reminded_at"),
+    Mail: ("started_at", "sent_at", "bounced_at"),
+    Import: ("at", "undone_at"),
+    HandedOver: ("at",),
+    EvidenceTimestamp: ("stamped_at",),
+}
+"""The columns that tell when something happened."""
+
+
+def moments_to_come(now: datetime | None) -> Iterator[Fault]:
+    """Yield the columns of tables that tell of something later than the present time."""
+    if now is None:
+        return
+    for table, names in _PAST.items():
+        columns = [getattr(table, name) for name in names]
+        for row in table.select(*columns).where(_any_after(columns, now + AHEAD)).limit(1).dicts():
+            name = next(name for name, at in row.items() if at and read_moment(at) > now + AHEAD)
+            what = f"{table._meta.table_name}: {name}"  # noqa: SLF001  peewee's own way
+            yield Fault(0, How.IN_THE_FUTURE, what)
+
+
+def _any_after(columns: Sequence[Any], latest: datetime) -> Any:
+    return reduce(or_, (column > latest for column in columns))
 
 
 def _database_value(at: datetime) -> Any:

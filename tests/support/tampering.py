@@ -1,0 +1,552 @@
+"""Ways to change a database by SQL, with the record sealed anew or not, and what finds each."""
+
+# ruff: noqa: S608  whoever tampers writes SQL; nothing comes from outside
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from repermit.accounts import users
+from repermit.accounts.user_info import Role
+from repermit.answers import link_target, record_answer
+from repermit.campaigns.launch import launch
+from repermit.campaigns.lifecycle import extend_campaign
+from repermit.clock import ManualClock
+from repermit.contacts import admin_requests, erasure, status_changes
+from repermit.contacts.admin_requests import ByHand
+from repermit.db import row_counts
+from repermit.db.connection import Database
+from repermit.db.journal_seal import forget_seals, seal_journal
+from repermit.db.models.base import Meta, stored
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode, EvidencePart
+from repermit.db.models.mails import Mail
+from repermit.evidence import chain, entries
+from repermit.evidence.entries import NOTHING_BEFORE, PARTS, Entry, part_digest
+from repermit.expiry.sweep import expire_due
+from repermit.exports.handover_steps import set_tick
+from repermit.privacy import forget
+from repermit.reports import statistics
+from repermit.rules.consent import Answer, Basis
+from repermit.settings.definitions import Settings
+from tests.support.builders import DEADLINE, NOW, make_list
+from tests.support.desk import ATTEST
+from tests.support.grown_tree import grow_tree
+from tests.support.import_helpers import OPTED_IN, mailchimp, plain, take_back, take_in
+from tests.unit.answers.test_join import confirmed, signed_up
+
+LAUNCHED = NOW + timedelta(hours=1)
+SENT = NOW + timedelta(hours=2)
+ANSWERED = NOW + timedelta(days=1)
+LATER = DEADLINE + timedelta(days=7)
+END = LATER + timedelta(days=1)
+
+
+def tell_story(database: Database, folder: Path, settings: Settings) -> None:
+    """Take files in and back, ask, answer, remove, extend, hand over, erase, count."""
+    who: dict[str, Any] = {"settings": settings, "actor": "cli:els"}
+    news = make_list(database)
+    names = ("ja", "nee", "stil", "weg", "om", "thuis", "eigen", "beter")
+    take_in(database, news, plain(folder, *((f"{one}@example.org", one) for one in names)))
+    gone = mailchimp(
+        folder,
+        {"email": "uit@example.org", "UNSUB_TIME": "2020-01-01 00:00:00"},
+        {"email": "zelf@example.org", **OPTED_IN},
+        {"email": "beter@example.org", **OPTED_IN},
+        more=("UNSUB_TIME",),
+    )
+    take_in(database, news, gone, now=NOW + timedelta(minutes=1))
+    back = plain(folder, ("terug@example.org", ""), name="back.csv")
+    take_in(database, news, back, now=NOW + timedelta(minutes=2))
+    take_back(database, news, now=NOW + timedelta(minutes=3))
+    by_hand = ByHand(
+        address="klant@example.org", source="the till", proof="7", basis=Basis.CUSTOMER
+    )
+    admin_requests.add_by_hand(database, news, by_hand, now=NOW + timedelta(minutes=4), **who)
+    launch(
+        database,
+        news,
+        deadline=DEADLINE,
+        now=LAUNCHED,
+        attest=ATTEST,
+        include_thin=True,
+        reminder=7,
+        **who,
+    )
+    with database.atomic():
+        for mail in Mail.select().where(Mail.kind == "ask"):
+            mail.state, mail.started_at, mail.sent_at = "sent", SENT, SENT + timedelta(seconds=1)
+            mail.message_id, mail.reply_code = f"<{mail.id}@example.org>", 250
+            mail.save()
+        Campaign.update(state="open", opened_at=SENT + timedelta(seconds=2)).execute()
+    for name, answer in (("ja", Answer.YES), ("nee", Answer.NO), ("om", Answer.NO)):
+        say(database, name, answer, settings)
+    say(database, "om", Answer.YES, settings, ANSWERED + timedelta(hours=3))
+    moment = ANSWERED + timedelta(hours=4)
+    for name in ("weg", "eigen"):
+        admin_requests.remove_at_request(
+            database, news, contact_at(name).id, note="by phone", now=moment, **who
+        )
+    with database.atomic():
+        act = status_changes.Act(at=moment, actor="job")
+        erasure.erase(contact_at("weg"), act=act, fingerprint_key=settings.fingerprint_key)
+    forget.forget(
+        database, "nooit@example.org", mailing_list=news, suppress=True, now=moment, **who
+    )
+    confirmed(database, signed_up(database, news, "nieuw@example.org"))
+    extend_campaign(database, news, deadline=LATER, now=moment, **who)
+    users.add_user(database, "els@example.org", role=Role.ADMIN, now=moment, actor="cli:els")
+    clock = ManualClock(LATER + timedelta(hours=1))
+    expire_due(database, settings=settings, clock=clock, despite_downtime=True)
+    campaign, moment = Campaign.get(), clock.now()
+    set_tick(
+        database,
+        campaign,
+        tool="mailchimp",
+        step="removed",
+        is_done=True,
+        now=moment,
+        actor="user:1",
+    )
+    statistics.tally_up(database, settings=settings, now=END)
+
+
+def contact_at(name: str) -> Contact:
+    """Return somebody of the story."""
+    found: Contact = Contact.get(Contact.address_key == f"{name}@example.org")
+    return found
+
+
+def say(
+    database: Database, name: str, answer: Answer, settings: Settings, moment: Any = ANSWERED
+) -> None:
+    """Let somebody answer, and press once more where the page asks for it."""
+    told: dict[str, Any] = {
+        "uid": contact_at(name).uid,
+        "answer": answer,
+        "arrived": moment,
+        "settings": settings,
+        "method": "page",
+        "trace": link_target.Trace(network="192.0.2.0/24", browser="Firefox"),
+        "page": lambda _: link_target.PageShown(wording="De vraag"),
+    }
+    first = record_answer.record_answer(database, **told)
+    assert first
+    if first.mark:
+        record_answer.record_answer(database, **told, is_again=True, mark=first.mark)
+
+
+# --- Sealing anew, as whoever has the database and all keys can. ----------------------------------
+
+
+def seal_anew(database: Database, settings: Settings) -> None:
+    """Make anew what is made of rows: digests, chain, tree, counts, tallies, seals."""
+    with database.atomic():
+        _number_entries()
+        _digest_parts()
+        _link_entries()
+        EvidenceNode.delete().execute()
+        grow_tree()
+        row_counts.recount(database)
+        row_counts.Tally.delete().execute()
+        Meta.delete().where(Meta.key == "tallied_upto").execute()
+    statistics.tally_up(database, settings=settings, now=END)
+    with database.atomic():
+        journal = database.journal
+        if journal is not None and journal.path.exists():
+            forget_seals()
+            seal_journal(journal, journal.size())
+
+
+def _number_entries() -> None:
+    """Give the entries numbers from 1 on, with their parts and what erasures say of them."""
+    rows = Evidence.select(Evidence.seq).order_by(Evidence.seq).tuples()
+    places = {seq: place for place, (seq,) in enumerate(list(rows), start=1)}
+    for seq, place in places.items():
+        if seq != place:
+            EvidencePart.update(seq=place).where(EvidencePart.seq == seq).execute()
+            Evidence.update(seq=place).where(Evidence.seq == seq).execute()
+    for part in list(EvidencePart.select().where(EvidencePart.json.contains('"seqs":['))):
+        told = json.loads(part.json)
+        told["seqs"] = [places[seq] for seq in told["seqs"] if seq in places]
+        part.json = entries.canonical(told)
+        part.save()
+
+
+def _digest_parts() -> None:
+    for part in list(EvidencePart.select()):
+        column = getattr(Evidence, part.part, None) if part.part in PARTS else None
+        if column is not None:
+            digest = part_digest(part.salt, part.json)
+            Evidence.update({column: digest}).where(Evidence.seq == part.seq).execute()
+
+
+def _link_entries() -> None:
+    previous, rows = NOTHING_BEFORE, list(Evidence.select().order_by(Evidence.seq).dicts())
+    for row in rows:
+        both = bytes.fromhex(previous + entries.leaf(row))
+        previous = hashlib.sha256(both).hexdigest()
+        Evidence.update(hash=previous).where(Evidence.seq == row["seq"]).execute()
+    EvidenceHead.update(seq=len(rows), hash=previous).execute()
+
+
+# --- The ways. ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """What is done: SQL, what becomes of the journal's octets, and whether all is sealed anew.
+
+    `append` is what is appended by the code's own means.
+    """
+
+    sql: tuple[str, ...] = ()
+    journal: Callable[[bytes], bytes] = bytes
+    append: Entry | None = None
+    is_sealed: bool = True
+
+
+def _of(name: str) -> str:
+    return f"(SELECT subject FROM contact WHERE address_key = '{name}@example.org')"
+
+
+def _contact(name: str) -> str:
+    return f"(SELECT id FROM contact WHERE address_key = '{name}@example.org')"
+
+
+def _entry(name: str, event: str = "removed") -> str:
+    return f"(SELECT max(seq) FROM evidence WHERE event = '{event}' AND subject = {_of(name)})"
+
+
+def _delete_entry(seq: str) -> tuple[str, ...]:
+    return (
+        f"CREATE TEMP TABLE gone AS SELECT {seq} AS seq",
+        "DELETE FROM evidence_part WHERE seq IN (SELECT seq FROM gone)",
+        "DELETE FROM evidence WHERE seq IN (SELECT seq FROM gone)",
+        "DROP TABLE gone",
+    )
+
+
+def _say(name: str, old: str, new: str, event: str = "removed", part: str = "consent") -> str:
+    return (
+        f"UPDATE evidence_part SET json = replace(json, '{old}', '{new}')"
+        f" WHERE part = '{part}' AND seq = {_entry(name, event)}"
+    )
+
+
+def _without(*words: bytes) -> Callable[[bytes], bytes]:
+    """Return what takes the journal's lines out in which one of these stands."""
+    return lambda text: b"".join(
+        line for line in text.splitlines(keepends=True) if not any(one in line for one in words)
+    )
+
+
+def _first(text: bytes, lines: int) -> bytes:
+    return b"".join(text.splitlines(keepends=True)[:lines])
+
+
+def _with_line(text: bytes, line: bytes) -> bytes:
+    """Return the journal with a line more, which counts."""
+    kept = {"do": "kept", "from": len(text), "to": len(text) + len(line)}
+    return text + line + json.dumps(kept, separators=(",", ":")).encode() + b"\n"
+
+
+def _append(event: str, at: datetime = END, **values: Any) -> Entry:
+    told: dict[str, Any] = {"actor": "job", "list": "news", "campaign": 1}
+    return Entry(event=event, at=at, **{**told, **values})
+
+
+_VANISHED = (
+    *_delete_entry(_entry("nee")),
+    f"DELETE FROM suppression WHERE subject = {_of('nee')}",
+    f"DELETE FROM opening WHERE contact_id = {_contact('nee')}",
+    (
+        "UPDATE contact SET status = 'unconfirmed', status_at = (SELECT at FROM import LIMIT 1),"
+        " reason = '', has_refused = 0 WHERE address_key = 'nee@example.org'"
+    ),
+)
+_DAY_BEFORE = "'2026-03-02T12:00:00.000000+00:00'"
+_SOON_AFTER = f"'{stored(ANSWERED + timedelta(minutes=5))}'"
+_MIDDLE = "seq = (SELECT max(seq) / 2 FROM evidence)"
+_LAST = "(SELECT max(seq) FROM evidence)"
+_OTHER_WORDING = "(SELECT min(digest) FROM wording)"
+_X = hashlib.sha256(b"x").hexdigest()
+_ERASING = (f"DELETE FROM evidence_part WHERE seq = {_entry('nee')} AND part = 'consent'",)
+
+
+def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[str, Way]:
+    """Return the ways by what the documentation calls them.
+
+    - `prints`, `subjects`: of the people of the story, by name.
+    """
+    nee, klant = prints["nee"].encode(), prints["klant"].encode()
+    erased = {"parts": ["consent"], "why": "retention"}
+    return {
+        # Answers.
+        "a No vanishes, with its suppression and its line of the journal": Way(
+            sql=_VANISHED, journal=_without(nee)
+        ),
+        "a No vanishes, but not from the journal": Way(sql=_VANISHED),
+        "a No vanishes, and its suppression stays": Way(
+            sql=tuple(one for one in _VANISHED if "FROM suppression" not in one)
+        ),
+        "a No is made a Yes, everywhere": Way(
+            sql=(
+                _say("nee", '"answer":"no"', '"answer":"yes"'),
+                _say("nee", '"reason":"no"', '"basis":"answer"'),
+                f"UPDATE evidence SET event = 'confirmed' WHERE seq = {_entry('nee')}",
+                f"DELETE FROM suppression WHERE subject = {_of('nee')}",
+                (
+                    "UPDATE contact SET status = 'confirmed', basis = 'answer', reason = '',"
+                    " basis_at = status_at WHERE address_key = 'nee@example.org'"
+                ),
+            ),
+            journal=_without(nee),
+        ),
+        "a Yes is forged and appended": Way(
+            append=_append(
+                "confirmed",
+                subject=subjects["klant"],
+                actor="person",
+                consent={"answer": "yes", "basis": "answer", "method": "page"},
+                person={"address": "klant@example.org", "name": ""},
+            ),
+            sql=(
+                (
+                    f"UPDATE contact SET status = 'confirmed', basis = 'answer',"
+                    f" status_at = '{stored(END)}', basis_at = '{stored(END)}'"
+                    " WHERE address_key = 'klant@example.org'"
+                ),
+            ),
+        ),
+        "an answer is dated a day earlier, everywhere": Way(
+            sql=(
+                f"UPDATE suppression SET at = {_DAY_BEFORE} WHERE subject = {_of('nee')}",
+                f"UPDATE evidence SET at = {_DAY_BEFORE} WHERE seq = {_entry('nee')}",
+                f"UPDATE contact SET status_at = {_DAY_BEFORE} WHERE id = {_contact('nee')}",
+            ),
+            journal=lambda text: text.replace(
+                stored(ANSWERED).encode(), _DAY_BEFORE.strip("'").encode()
+            ),
+        ),
+        "an answer is dated five minutes later, everywhere": Way(
+            sql=(
+                f"UPDATE suppression SET at = {_SOON_AFTER} WHERE subject = {_of('nee')}",
+                f"UPDATE evidence SET at = {_SOON_AFTER} WHERE seq = {_entry('nee')}",
+                f"UPDATE contact SET status_at = {_SOON_AFTER} WHERE id = {_contact('nee')}",
+            ),
+            journal=lambda text: text.replace(
+                stored(ANSWERED).encode(), _SOON_AFTER.strip("'").encode()
+            ),
+        ),
+        "what a page said is exchanged for another text of the record": Way(
+            sql=(
+                (
+                    "UPDATE evidence_part SET json = json_set(json, '$.page_wording',"
+                    f" {_OTHER_WORDING}) WHERE part = 'consent' AND seq = {_entry('nee')}"
+                ),
+            )
+        ),
+        "who acted is exchanged": Way(
+            sql=(f"UPDATE evidence SET actor = 'user:1' WHERE seq = {_entry('nee')}",)
+        ),
+        "a browser or a network is exchanged": Way(
+            sql=(_say("nee", "192.0.2.0/24", "198.51.100.0/24", part="trace"),)
+        ),
+        "when somebody was asked is changed in an answer": Way(
+            sql=(_say("nee", '"asked_at":"2026-03-02', '"asked_at":"2026-03-01'),)
+        ),
+        "the deadline is changed in an answer": Way(
+            sql=(_say("nee", '"deadline":"2026-03-', '"deadline":"2026-02-'),)
+        ),
+        "the reason is changed in a removal": Way(
+            sql=(_say("nee", '"reason":"no"', '"reason":"bounce"'),)
+        ),
+        # People.
+        "somebody is deleted with all that tells of them": Way(
+            sql=(
+                *_delete_entry(_entry("nee")),
+                f"DELETE FROM suppression WHERE subject = {_of('nee')}",
+                f"DELETE FROM opening WHERE contact_id = {_contact('nee')}",
+                f"DELETE FROM mail WHERE contact_id = {_contact('nee')}",
+                "DELETE FROM contact WHERE address_key = 'nee@example.org'",
+            ),
+            journal=_without(nee),
+        ),
+        "somebody is deleted, and the launch tells one fewer": Way(
+            sql=(
+                *_delete_entry(_entry("nee")),
+                f"DELETE FROM suppression WHERE subject = {_of('nee')}",
+                f"DELETE FROM opening WHERE contact_id = {_contact('nee')}",
+                f"DELETE FROM mail WHERE contact_id = {_contact('nee')}",
+                "DELETE FROM contact WHERE address_key = 'nee@example.org'",
+                (
+                    "UPDATE evidence_part SET json = json_set(json, '$.asked',"
+                    " json_extract(json, '$.asked') - 1) WHERE part = 'consent'"
+                    " AND seq = (SELECT seq FROM evidence WHERE event = 'launched')"
+                ),
+            ),
+            journal=_without(nee),
+        ),
+        "a suppression of somebody who was never on the list is deleted": Way(
+            sql=("DELETE FROM suppression WHERE subject NOT IN (SELECT subject FROM contact)",),
+            journal=_without(prints["nooit"].encode()),
+        ),
+        "somebody is asked after their No": Way(
+            sql=(
+                (
+                    "UPDATE mail SET started_at = '2026-03-05T09:00:00.000000+00:00',"
+                    " sent_at = '2026-03-05T09:00:00.000000+00:00'"
+                    f" WHERE kind = 'ask' AND contact_id = {_contact('nee')}"
+                ),
+            )
+        ),
+        # Entries.
+        "an entry in the middle is dated 2019": Way(
+            sql=(f"UPDATE evidence SET at = '2019-01-01T00:00:00.000000+00:00' WHERE {_MIDDLE}",)
+        ),
+        "an entry is dated 2031": Way(
+            sql=(f"UPDATE evidence SET at = '2031-01-01T00:00:00.000000+00:00' WHERE {_MIDDLE}",)
+        ),
+        "an entry is appended that is dated 2031": Way(
+            append=_append("exported", datetime(2031, 1, 1, tzinfo=UTC))
+        ),
+        "an event that there is not": Way(append=_append("granted")),
+        "the last entry is cut off": Way(sql=_delete_entry(_LAST)),
+        "the last entry is cut off, with the row that it tells of": Way(
+            sql=(*_delete_entry(_LAST), "DELETE FROM handed_over")
+        ),
+        "the reason for the launch is exchanged": Way(
+            sql=(
+                (
+                    "UPDATE evidence_part SET json = json_set(json, '$.attest', 'x') WHERE"
+                    " part = 'consent' AND seq IN (SELECT seq FROM evidence WHERE event ="
+                    " 'launched')"
+                ),
+            )
+        ),
+        "the text of a mail is changed, and its digest wherever it stands": Way(
+            sql=(
+                "CREATE TEMP TABLE one AS SELECT min(digest) AS digest FROM wording",
+                f"UPDATE evidence_part SET json = replace(json, (SELECT digest FROM one), '{_X}')",
+                (
+                    f"UPDATE campaign_wording SET wording_id = '{_X}'"
+                    " WHERE wording_id = (SELECT digest FROM one)"
+                ),
+                (
+                    f"UPDATE wording SET digest = '{_X}', content = 'x'"
+                    " WHERE digest = (SELECT digest FROM one)"
+                ),
+            )
+        ),
+        # Erasures.
+        "a proof is erased before its time": Way(
+            append=_append("erased", subject=subjects["nee"], consent=erased | {"years": 5}),
+            sql=_ERASING,
+        ),
+        "a proof is erased by another than the job": Way(
+            append=_append(
+                "erased", subject=subjects["nee"], actor="cli:1", consent=erased | {"years": 0}
+            ),
+            sql=_ERASING,
+        ),
+        "a proof is erased before its time, and the erasure tells a shorter one": Way(
+            append=_append("erased", subject=subjects["nee"], consent=erased | {"years": 0}),
+            sql=_ERASING,
+        ),
+        "a proof is deleted": Way(
+            sql=(f"DELETE FROM evidence_part WHERE seq = {_entry('nee')} AND part = 'consent'",)
+        ),
+        # The journal.
+        "the journal is cut": Way(journal=lambda text: _first(text, 4), is_sealed=False),
+        "the journal is cut, and sealed anew": Way(journal=lambda text: _first(text, 4)),
+        "the journal is emptied, and sealed anew": Way(journal=lambda text: _first(text, 1)),
+        "a line of the journal names another, and is sealed anew": Way(
+            journal=lambda text: text.replace(nee, b"f" * 64)
+        ),
+        "a reason in the journal is changed, and sealed anew": Way(
+            journal=lambda text: text.replace(b'"reason":"no"', b'"reason":"bounce"')
+        ),
+        "a time in the journal is changed, and sealed anew": Way(
+            journal=lambda text: text.replace(b'"at":"2026-03-03', b'"at":"2026-03-01')
+        ),
+        "a line is put into the journal, and sealed anew": Way(
+            journal=lambda text: _with_line(
+                text,
+                b'{"do":"suppress","at":"2026-03-05T09:00:00.000000+00:00","list":"news",'
+                b'"fingerprint":"%s","subject":"%s","reason":"no"}\n' % (klant, b"f" * 32),
+            )
+        ),
+        # Counts.
+        "a tally is changed": Way(
+            sql=("UPDATE tally SET count = count + 1 WHERE what = 'yes'",), is_sealed=False
+        ),
+        "a tally is moved to another day": Way(
+            sql=("UPDATE tally SET day = '2026-03-05' WHERE day <> '' AND what = 'yes'",),
+            is_sealed=False,
+        ),
+        "a count is changed": Way(
+            sql=("UPDATE contact_count SET count = count + 1",), is_sealed=False
+        ),
+        # Campaigns.
+        "a campaign is put in": Way(
+            sql=(
+                (
+                    "INSERT INTO campaign (list_id, state, paused_from, pause_reason, deadline,"
+                    " launched_at, starts_at, include_thin, minimum_days, downtime, pilot,"
+                    " brake_sent, brake_bounced, brake_complaints) SELECT list_id, 'cancelled', '',"
+                    " '', deadline, launched_at, starts_at, include_thin, minimum_days, 0, 0, 0, 0,"
+                    " 0 FROM campaign"
+                ),
+            )
+        ),
+        "a campaign's asks were all sent before it began": Way(
+            sql=("UPDATE campaign SET opened_at = '2026-03-01T00:00:00.000000+00:00'",)
+        ),
+        "a mail was sent in 2031": Way(
+            sql=(
+                (
+                    "UPDATE mail SET sent_at = '2031-01-01T00:00:00.000000+00:00',"
+                    " state = 'sent' WHERE kind = 'receipt'"
+                ),
+            )
+        ),
+        "a suppression is dated otherwise": Way(
+            sql=(f"UPDATE suppression SET at = {_DAY_BEFORE} WHERE subject = {_of('nee')}",)
+        ),
+        "a No is forgotten, after which a Yes would be asked for twice": Way(
+            sql=("UPDATE contact SET has_refused = 0 WHERE address_key = 'nee@example.org'",)
+        ),
+    }
+
+
+def do_it(way: Way, *, path: Path, database: Callable[[], Any], settings: Settings) -> None:
+    """Do to a SQLite database, and the journal beside it, what a way says."""
+    if way.append is not None:
+        with database() as opened, opened.atomic():
+            told = dict(way.append.consent)
+            if way.append.event == "erased":
+                told["seqs"] = [
+                    row.seq
+                    for row in Evidence.select().where(Evidence.subject == way.append.subject)
+                ]
+            chain.append(replace(way.append, consent=told))
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("PRAGMA foreign_keys = 0")
+        for statement in way.sql:
+            raw.execute(statement)
+    journal = settings.journal
+    assert journal is not None
+    journal.write_bytes(way.journal(journal.read_bytes()))
+    if way.is_sealed:
+        with database() as opened:
+            seal_anew(opened, settings)
