@@ -6,7 +6,8 @@ Nothing here writes.
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -15,6 +16,7 @@ from peewee import JOIN
 
 from repermit import email_address
 from repermit.contacts import click_log, lookup
+from repermit.contacts.last_ask import describe_delivery
 from repermit.db.models.base import PreparedQuery
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
 from repermit.db.models.contacts import Contact, Opening
@@ -49,12 +51,14 @@ class Trace:
 class PageShown:
     """The page that an answer comes from: the text around its button, and the language of it.
 
-    `given_by` is who gives the answer, by what the page was opened with.
+    `given_by` is who gives the answer, by what the page was opened with. Where a mail program
+    answered, `was_shown` is false: it is the page behind the link that was not opened.
     """
 
     wording: str = ""
     language: str = ""
     given_by: Giver = ""
+    was_shown: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +68,8 @@ class Standing:
     `address` is in part and "" after erasure, `is_gone` says that nothing is held any more.
     `mailing_list` is as the mail of the latest campaign told it, if there was one. `deadline` is
     that campaign's, `asked_at` when a server took its ask and `reminded_at` the reminder,
-    `mail_wording` the ask's digest. `signs` are why the last press was suspect, if it was;
+    `mail_wording` the ask's digest; `delivery` is what the evidence keeps of how it was delivered.
+    `signs` are why the last press was suspect, if it was;
     `awaited` is the mark of the round in which a Yes is asked for again, "" if none is.
     `is_off_by_file` says that a file alone has taken them off, which may be taken back. Of
     `form_version` are the forms that count now.
@@ -91,6 +96,7 @@ class Standing:
     awaited: str = ""
     is_off_by_file: bool = False
     form_version: int = 0
+    delivery: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def mailed_at(self) -> datetime | None:
@@ -179,6 +185,7 @@ def read_standing(contact: Contact, opening: Opening | None) -> Standing:
         asked_at=ask.sent_at if ask and ask.state == MailState.SENT else None,
         reminded_at=reminded_at,
         mail_wording=digest,
+        delivery=describe_delivery(*ask.delivery) if ask and ask.state == MailState.SENT else {},
     )
 
 
@@ -253,6 +260,14 @@ class _CampaignAsk(NamedTuple):
     state: str
     sent_at: datetime | None
     wording: str | None
+    message_id: str
+    reply_code: int
+    reply_status: str
+
+    @property
+    def delivery(self) -> tuple[str, int, str]:
+        """Return the Message-ID, and the codes of the server's reply."""
+        return self.message_id, self.reply_code, self.reply_status
 
 
 def _find_latest_ask(contact: Contact) -> tuple[_CampaignAsk | None, datetime | None]:
@@ -276,6 +291,7 @@ _MAILS_QUERY = PreparedQuery(
         Mail.select(
             *(Mail.campaign, Campaign.deadline, Mail.kind, Mail.state, Mail.sent_at),
             CampaignWording.wording,
+            *(Mail.message_id, Mail.reply_code, Mail.reply_status),
         )
         .join(Campaign)
         .join_from(Mail, CampaignWording, JOIN.LEFT_OUTER)

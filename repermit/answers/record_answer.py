@@ -111,8 +111,10 @@ def record_answer(
             shown.wording
             and predict_decision(standing, answer, arrived=arrived).outcome in _CHANGING_OUTCOMES
         ):
-            consent_record["page_wording"] = chain.keep_wording(shown.wording)
-            consent_record |= _describe_wording(standing, shown.language or standing.language)
+            name = "page_wording" if shown.was_shown else "link_page_wording"
+            consent_record[name] = chain.keep_wording(shown.wording)
+            if shown.was_shown:
+                consent_record |= _describe_wording(standing, shown.language or standing.language)
         act = status_changes.Act(
             at=arrived,
             actor="person",
@@ -195,12 +197,15 @@ def record_reported_answer(
     now: datetime,
     actor: str,
     given_by: Giver = "",
+    given_at: datetime | None = None,
+    taken_by: str = "",
 ) -> RecordedAnswer:
     """Record an answer that the admin was given by phone, letter or reply.
 
-    `note` says how. If the person wrote back by mail, the answer arrived when that mail did, and
-    may still reverse a `no_response`. Raises AddressError, NotFound, and Refused for an empty note
-    and for a Yes to a question that is not open.
+    `note` says how, and `taken_by` who took it, if that was not the `actor`. The answer arrived at
+    `given_at`, or when the person's reply by mail did, and may still reverse a `no_response`.
+    Raises AddressError, NotFound, and Refused for an empty note, for a time that is still to
+    come, and for a Yes to a question that was not open then.
     """
     if not note.strip():
         raise Refused(
@@ -211,7 +216,9 @@ def record_reported_answer(
         contact = _lock_contact_by_address(mailing_list, address)
         opening = click_log.opening_of(contact)
         standing = read_standing(contact, opening)
-        arrived = human_replies.replied_at(contact, answer) or now
+        arrived = given_at or human_replies.replied_at(contact, answer) or now
+        if given_at is not None:
+            _require_possible(given_at, answer, standing, now=now)
         consent_record = {
             **_make_consent_record(standing, answer, arrived, "note"),
             **describe_giver(given_by),
@@ -221,7 +228,7 @@ def record_reported_answer(
             actor=actor,
             campaign=standing.campaign,
             consent=consent_record,
-            person={"note": note.strip()},
+            person={"note": note.strip(), **({"taken_by": taken_by} if taken_by else {})},
         )
         recorded = _apply_decision(
             contact, opening, standing, answer, act=act, settings=settings, arrived=arrived
@@ -232,6 +239,16 @@ def record_reported_answer(
             "sign up anew on the list's sign-up page"
         )
     return recorded
+
+
+def _require_possible(
+    given_at: datetime, answer: Answer, standing: Standing, *, now: datetime
+) -> None:
+    """Refuse a time at which nobody can have answered; No may be said before one is asked."""
+    if given_at > now:
+        raise Refused("an answer cannot have been given later than now", code="given_later")
+    if answer is Answer.YES and standing.asked_at and given_at < standing.asked_at:
+        raise Refused("this person was asked only later than that", code="given_before")
 
 
 def _lock_contact(uid: str) -> Contact | None:
@@ -292,6 +309,7 @@ def _make_consent_record(
         "reminded_at": standing.reminded_at.isoformat() if standing.reminded_at else "",
         "deadline": standing.deadline.isoformat() if standing.deadline else "",
         "mail_wording": standing.mail_wording,
+        **standing.delivery,
         **_describe_wording(standing, standing.language),
     }
 

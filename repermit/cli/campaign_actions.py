@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from repermit.cli.command import command, slug_argument
@@ -9,6 +11,9 @@ from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.launch import print_pace
 from repermit.cli.output import echo, pluralize
 from repermit.errors import Refused
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 @command(examples=("repermit pause news",))
@@ -90,7 +95,10 @@ def extend(context: CommandContext, slug: str, *, deadline: str) -> None:
 
 
 @command(
-    examples=('repermit answer news jan@example.org yes --note "by phone on 3 March, to Anna"',)
+    examples=(
+        'repermit answer news jan@example.org yes --note "by phone, to Anna"',
+        'repermit answer news jan@example.org no --note "a call" --given 2026-03-03 --taken-by An',
+    )
 )
 @slug_argument
 @click.argument("address", metavar="ADDRESS")
@@ -99,6 +107,12 @@ def extend(context: CommandContext, slug: str, *, deadline: str) -> None:
 @click.option(
     "--representative", is_flag=True, help="The legal representative gave it, such as a parent."
 )
+@click.option(
+    "--given",
+    metavar="WHEN",
+    help="When it was given, if not now; before the deadline it counts.",
+)
+@click.option("--taken-by", metavar="NAME", default="", help="Who took it, if not you.")
 @pass_command_context
 def answer(
     context: CommandContext,
@@ -108,6 +122,8 @@ def answer(
     *,
     note: str,
     representative: bool,
+    given: str | None,
+    taken_by: str,
 ) -> None:
     """Record an answer given by phone, letter or reply."""
     from repermit.answers import record_answer
@@ -124,12 +140,21 @@ def answer(
             now=context.now,
             actor=context.actor,
             given_by="representative" if representative else "",
+            given_at=_read_past(given, context) if given else None,
+            taken_by=taken_by.strip(),
         )
     stands = f"{recorded.status} ({recorded.reason})" if recorded.reason else recorded.status
     if recorded.outcome is Outcome.NOTHING:
         echo(f"Nothing changed: the contact was {stands} already.")
     else:
         echo(f"Recorded: the contact is {stands} now.")
+
+
+def _read_past(text: str, context: CommandContext) -> datetime:
+    """Return a time that was; today, whose end is still to come, stands for now."""
+    moment = context.parse_time(text)
+    is_today = text == context.now.astimezone(context.settings.zone).date().isoformat()
+    return context.now if is_today else moment
 
 
 @command(examples=("repermit resolve news --leave", "repermit resolve news --resend"))

@@ -36,11 +36,15 @@ class CampaignMail(NamedTuple):
     bounce: str
     sent_at: datetime | None
     wording_id: int | None
+    message_id: str = ""
+    reply_code: int = 0
+    reply_status: str = ""
 
 
 _COLUMNS = (
     *(Mail.campaign, Mail.id, Mail.contact, Mail.kind),
     *(Mail.state, Mail.bounce, Mail.sent_at, Mail.wording),
+    *(Mail.message_id, Mail.reply_code, Mail.reply_status),
 )
 
 
@@ -74,6 +78,22 @@ class Asked:
         mail = self.mails.get(kind)
         is_sent = mail is not None and mail.state == MailState.SENT
         return stored(mail.sent_at) if mail and is_sent and mail.sent_at else ""
+
+    @property
+    def delivery(self) -> Mapping[str, str]:
+        """Return how the ask was delivered; nothing if no server took it."""
+        ask = self.ask if self.sent_at(MailKind.ASK) else None
+        return describe_delivery(ask.message_id, ask.reply_code, ask.reply_status) if ask else {}
+
+
+def describe_delivery(message_id: str, code: int, status: str) -> dict[str, str]:
+    """Return what the evidence keeps of an ask that a server took, by which its log can be asked.
+
+    The server's words quote addresses, so that of its reply the codes alone are kept.
+    """
+    reply = " ".join(filter(None, (str(code or ""), status)))
+    told = {"ask_message_id": message_id, "ask_reply": reply}
+    return {name: value for name, value in told.items() if value}
 
 
 def asked_last(mails: Iterable[CampaignMail]) -> dict[int, Asked]:
@@ -109,7 +129,7 @@ def told_last(
                 "asked_at": one.sent_at(MailKind.ASK),
                 "reminded_at": one.sent_at(MailKind.REMINDER),
             }
-            told[contact.id] = {**words, **sent}
+            told[contact.id] = {**words, **sent, **one.delivery}
         elif contact.basis not in _THEIR_OWN and not (one and one.sent_at(MailKind.ASK)):
             unseen = unseen or list_unseen(list_facts(contact.list))
             told[contact.id] = unseen

@@ -123,9 +123,14 @@ def collect_proofs(
             "minimum_days": campaign.minimum_days,
             "mail_wording": used.get(asks[contact.id].wording_id)
             or newest.get(contact.language, usual),
+            **_describe_delivery(asks[contact.id]),
         }
         for contact in silent
     }
+
+
+def _describe_delivery(ask: CampaignMail) -> dict[str, str]:
+    return last_ask.describe_delivery(ask.message_id, ask.reply_code, ask.reply_status)
 
 
 def _read_wordings(campaign: Campaign) -> tuple[dict[int | None, str], dict[str, str]]:

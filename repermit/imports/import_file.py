@@ -342,6 +342,7 @@ def _staged_file(
         lines=lines,
         facts={
             "name": name,
+            "size": file.path.stat().st_size,
             "source": options.source,
             "customers": options.customers,
             **({"opted_out_by_hand": options.opted_out} if options.opted_out else {}),

@@ -368,6 +368,12 @@ def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[st
         "the deadline is changed in an answer": Way(
             sql=(_say("nee", '"deadline":"2026-03-', '"deadline":"2026-02-'),)
         ),
+        "the Message-ID of an ask is changed in an answer": Way(
+            sql=(_say("nee", '"ask_message_id":"<', '"ask_message_id":"<x'),)
+        ),
+        "the server's reply is changed in an answer": Way(
+            sql=(_say("nee", '"ask_reply":"250', '"ask_reply":"251'),)
+        ),
         "the reason is changed in a removal": Way(
             sql=(_say("nee", '"reason":"no"', '"reason":"bounce"'),)
         ),

@@ -20,7 +20,7 @@ from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.evidence.chain_reader import select_parts
-from repermit.evidence.verify.contacts import STATUS_EVENTS
+from repermit.evidence.verify.contacts import STATUS_EVENTS, quote_member
 from repermit.evidence.verify.diagnosis import Fault, How
 from repermit.evidence.verify.replay import Launch, Replay, UndoneImport, moment_text
 from repermit.evidence.verify.times import AHEAD, BEHIND, tolerance
@@ -43,6 +43,7 @@ def check_mails(replay: Replay) -> Iterator[Fault]:
     yield from _wrong_deadlines(replay)
     yield from _mails_contradicting_themselves()
     yield from _mails_contradicting_entries()
+    yield from _asks_of_another_number()
     yield from _silences_too_short()
 
 
@@ -216,6 +217,42 @@ def _mails_contradicting_entries() -> Iterator[Fault]:
         for number, subject, seq, text in list(streamed(query)):
             if not _is_sent_at(subject, kind, json.loads(text)[name]):
                 yield Fault(seq, How.CONTRADICTED, f"mail {number}: when it was sent")
+
+
+def _asks_of_another_number() -> Iterator[Fault]:
+    """Yield the asks of which answers and removals tell another Message-ID, or another reply."""
+    tells_reply = position(EvidencePart.json, Value(_REPLY)) > 0
+    has_reply = position(EvidencePart.json, Value(_REPLY).concat(Mail.reply_code)) > 0
+    has_number = position(EvidencePart.json, quote_member(_NUMBER, Mail.message_id)) > 0
+    query: Any = (
+        select_parts(
+            Mail.id, Contact.id, Evidence.seq, EvidencePart.json, text=Value(f'"{_NUMBER}":"')
+        )
+        .join_from(Evidence, Contact, on=(Contact.subject == Evidence.subject))
+        .join(Mail, on=(Mail.contact == Contact.id) & (Mail.campaign == Evidence.campaign))
+        .where(
+            Mail.kind == "ask",
+            Evidence.event.in_(_ANSWERS),
+            ~has_number | (tells_reply & ~has_reply),
+        )
+        .order_by(Evidence.seq)
+    )
+    for number, contact, seq, text in list(streamed(query)):
+        told = json.loads(text)
+        code = int(told.get("ask_reply", "0")[:3])
+        asks = Mail.select().where(
+            Mail.contact == contact,
+            Mail.kind == "ask",
+            Mail.message_id == told[_NUMBER],
+            Mail.reply_code == code,
+        )
+        # A removal may tell of an ask of a later campaign than its own.
+        if not asks.exists():
+            yield Fault(seq, How.CONTRADICTED, f"mail {number}: its Message-ID, or the reply")
+
+
+_NUMBER = "ask_message_id"
+_REPLY = '"ask_reply":"'
 
 
 def _sent_second() -> Any:

@@ -76,6 +76,8 @@ class AnswerForm(_Form):
         ],
     )
     note = StringField(N_("How, when and to whom?"), [_require_text])
+    given_on = StringField(N_("On which day, if not now?"))
+    taken_by = StringField(N_("Who took it, if not you?"))
     representative = BooleanField(N_("The legal representative answered, such as a parent"))
 
 
@@ -214,6 +216,11 @@ def record_spoken_answer(slug: str, number: int) -> AnyResponse:
         return _render_contact(mailing_list, number, answering=form, status=422)
     site = get_site()
     try:
+        given_at = _parse_end_of_day(form.given_on.data or "")
+    except _InvalidDayError as error:
+        form.refuse("given_on", str(error))
+        return _render_contact(mailing_list, number, answering=form, status=422)
+    try:
         recorded = record_answer.record_reported_answer(
             site.database,
             mailing_list,
@@ -224,8 +231,13 @@ def record_spoken_answer(slug: str, number: int) -> AnyResponse:
             now=get_arrival(),
             actor=get_actor(),
             given_by="representative" if form.representative.data else "",
+            given_at=given_at,
+            taken_by=(form.taken_by.data or "").strip(),
         )
-    except Refused:
+    except Refused as refusal:
+        if refusal.said.code == "given_before":
+            form.refuse("given_on", gettext("This person was asked only after that day."))
+            return _render_contact(mailing_list, number, answering=form, status=422)
         # The form has seen to all else that is refused.
         form.refuse(
             "answer",
@@ -378,6 +390,12 @@ def _parse_day(typed: str) -> datetime | None:
     if noon.astimezone(zone).date() > now.astimezone(zone).date():
         raise _InvalidDayError(gettext("That day is still to come."))
     return min(noon, now)
+
+
+def _parse_end_of_day(typed: str) -> datetime | None:
+    if _parse_day(typed) is None:
+        return None
+    return min(get_arrival(), parse_when(typed.strip(), get_site().settings.zone))
 
 
 def _show_add(mailing_list: MailingList, form: AddForm, *, status: int = 200) -> Response:

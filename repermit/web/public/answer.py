@@ -96,7 +96,7 @@ def take_answer(word: str, token: str) -> Response:
     if choice == page_text.NOT_ME:
         return _take_disowned(uid, mark)
     is_again = choice == page_text.AGAIN
-    page_of = partial(_describe_page, answer=answer, is_again=is_again)
+    page_of = partial(_describe_page, answer=answer, is_again=is_again, was_shown=not is_one_click)
     try:
         with site.openings.take_openings(uid, patience=LONGEST_WAIT) as seen:
             recorded = record_answer.record_answer(
@@ -107,7 +107,7 @@ def take_answer(word: str, token: str) -> Response:
                 settings=site.settings,
                 method="one_click" if is_one_click else "page",
                 trace=make_trace(),
-                page=None if is_one_click else page_of,
+                page=page_of,
                 seen=seen,
                 is_again=is_again,
                 mark=mark,
@@ -134,13 +134,24 @@ class _WordsChanged(Exception):
         self.standing = standing
 
 
-def _describe_page(standing: Standing, *, answer: Answer, is_again: bool) -> PageShown:
-    """Return the page that a contact of this standing was shown; raises _WordsChanged."""
+def _describe_page(
+    standing: Standing, *, answer: Answer, is_again: bool, was_shown: bool
+) -> PageShown:
+    """Return the page that a contact of this standing was shown, or would have been.
+
+    Raises _WordsChanged.
+    """
     reader = make_contact_reader(standing)
     wording = _make_wording(standing, is_again=is_again)
     if answer is Answer.YES and not rendering.is_current_version():
         raise _WordsChanged(standing)
-    return PageShown(wording=wording, language=reader.language, given_by=reader.given_by)
+    return PageShown(
+        wording=wording,
+        language=reader.language,
+        # A mail program speaks for the person alone, whatever its address says.
+        given_by=reader.given_by if was_shown else "",
+        was_shown=was_shown,
+    )
 
 
 def read_pressed_form(uid: str) -> Form:

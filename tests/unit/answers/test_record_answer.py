@@ -18,6 +18,7 @@ from repermit.db.models.campaigns import Wording
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.evidence import entries
 from repermit.evidence.verify import chain
@@ -126,6 +127,7 @@ def test_the_evidence_of_a_yes_shows_what_was_asked_and_answered(
         "reminded_at": "",
         "deadline": DEADLINE.isoformat(),
         "mail_wording": digest,
+        "ask_message_id": f"<{asked.uid}@example.org>",
         "list_name": "Nieuws van de praktijk",
         "purpose": "Nieuws over onze praktijk, vier keer per jaar",
         "frequency": "",
@@ -325,6 +327,64 @@ def test_an_answer_by_phone_is_recorded_with_how_it_was_given(
     assert "note" not in consent
     assert (person["address"], person["note"], trace) == (asked.address, "by phone", {})
     assert Evidence.get().actor == "admin@example.org"
+
+
+def test_who_took_an_answer_and_when_it_was_given_is_recorded(
+    database: Database, mailing_list: MailingList, asked: Contact
+) -> None:
+    given_at = SOON - timedelta(hours=1)
+    told = {"given_at": given_at, "taken_by": "Anna at the desk"}
+    tell(database, mailing_list, "anna@example.org", Answer.YES, **told)
+    consent, person, _ = parts()
+    assert consent["arrived_at"] == given_at.isoformat()
+    # Who it was goes with the person, as the note does.
+    assert person["taken_by"] == "Anna at the desk"
+    assert "Anna" not in repr(consent)
+    entry = Evidence.get()
+    assert (entry.at, entry.actor) == (SOON, "admin@example.org")
+    assert Contact.get_by_id(asked.id).basis_at == SOON
+
+
+def test_an_answer_by_phone_before_the_deadline_counts_also_after_the_sweep(
+    database: Database, mailing_list: MailingList, asked: Contact
+) -> None:
+    with database.atomic():
+        status_changes.remove(
+            [asked],
+            reason=Reason.NO_RESPONSE,
+            act=status_changes.Act(at=DEADLINE, actor="job"),
+            fingerprint_key=make_settings().fingerprint_key,
+        )
+    given = DEADLINE - MICROSECOND
+    later = {"now": DEADLINE + timedelta(days=3)}
+    with pytest.raises(Refused, match="until its deadline"):
+        tell(database, mailing_list, "anna@example.org", Answer.YES, given_at=DEADLINE, **later)
+    tell(database, mailing_list, "anna@example.org", Answer.YES, given_at=given, **later)
+    assert Contact.get_by_id(asked.id).status == Status.CONFIRMED
+
+
+@pytest.mark.parametrize(
+    ("given_at", "why"),
+    [(SOON + MICROSECOND, "later than now"), (NOW, "asked only later")],
+)
+def test_a_time_at_which_nobody_can_have_answered_is_refused(
+    database: Database, mailing_list: MailingList, asked: Contact, given_at: datetime, why: str
+) -> None:
+    with pytest.raises(Refused, match=why):
+        tell(database, mailing_list, "anna@example.org", Answer.YES, given_at=given_at)
+    assert Contact.get_by_id(asked.id).status == Status.UNCONFIRMED
+
+
+@pytest.mark.usefixtures("asked")
+def test_the_evidence_names_the_mail_and_the_reply_of_its_server(
+    database: Database, mailing_list: MailingList
+) -> None:
+    with database.atomic():
+        Mail.update(message_id="<a-b@example.org>", reply_code=250, reply_status="2.1.5").execute()
+    tell(database, mailing_list, "anna@example.org", Answer.NO)
+    consent, _, _ = parts()
+    assert consent["ask_message_id"] == "<a-b@example.org>"
+    assert consent["ask_reply"] == "250 2.1.5"
 
 
 def test_a_no_by_letter_removes(

@@ -105,6 +105,16 @@ def test_an_answer_by_phone_is_recorded_once(running: Desk) -> None:
         assert Contact.get().status == Status.CONFIRMED
 
 
+def test_when_an_answer_was_given_and_who_took_it_is_recorded(running: Desk) -> None:
+    said = ("answer", "news", "jan@example.org", "no", "--note", "by phone")
+    assert "later than now" in running.refused(*said, "--given", "2026-03-02T10:30")
+    running.do(*said, "--given", "2026-03-01", "--taken-by", "Anna")
+    with running.database():
+        parts = {row.part: json.loads(row.json) for row in EvidencePart.select()}
+    assert parts["consent"]["arrived_at"].startswith("2026-03-01T22:59:59")
+    assert parts["person"]["taken_by"] == "Anna"
+
+
 def test_an_answer_of_a_representative_is_recorded_as_such(running: Desk) -> None:
     note = ("--note", "by phone, the mother", "--representative")
     running.do("answer", "news", "jan@example.org", "yes", *note)

@@ -238,8 +238,8 @@ def test_a_removal_for_silence_is_kept_with_what_shows_that_there_was_time(
         "minimum_days": 14,
     }
     assert kept("removed") == [
-        {**facts, "mail_wording": digests["de"]},
-        {**facts, "mail_wording": digests["nl"]},
+        {**facts, "mail_wording": digests[language], "ask_message_id": mail.message_id}
+        for language, mail in zip(("de", "nl"), Mail.select().order_by(Mail.id), strict=True)
     ]
     entry = Evidence.get(Evidence.event == "removed")
     assert (entry.at, entry.actor, entry.campaign) == (DEADLINE, "job", campaign.id)

@@ -105,6 +105,7 @@ def test_an_import_is_an_entry_after_those_of_its_contacts(
     (parts,) = parts_of("imported")
     consent = parts["consent"]
     assert (consent["rows"], consent["name"], consent["source"]) == (2, "export.csv", "Mailchimp")
+    assert consent["size"] == path.stat().st_size
     assert consent["fates"]["confirmed"] == consent["fates"]["ask"] == 1
     assert {"part": "export.csv", "column": "Email Address", "field": "address"} in consent[
         "columns"

@@ -13,7 +13,7 @@ import pytest
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Access
 from repermit.db.models.contacts import Contact
-from repermit.db.models.evidence import Evidence
+from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
@@ -278,6 +278,30 @@ def test_an_answer_by_phone_is_recorded_with_its_note(
     other = {"yes": "no", "no": "yes"}[answer]
     send(client, url, answer=other, note="by phone, the mother", representative="y")
     assert "legal representative, as they said" in look(client, page_of(contact))
+
+
+def test_on_which_day_an_answer_was_given_and_who_took_it_is_recorded(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    contact = make_asked(database, mailing_list, make_campaign(database, mailing_list))
+    url = page_of(contact) + "/answer"
+    told = {"answer": "no", "note": "by phone", "taken_by": "Anna"}
+    refused = send(client, url, **told, given_on="2031-01-01")
+    assert "That day is still to come." in refused.text
+    assert send(client, url, **told, given_on="2026-02-27").status_code == 303
+    parts = {row.part: json.loads(row.json) for row in EvidencePart.select()}
+    assert parts["consent"]["arrived_at"].startswith("2026-02-27T22:59:59")
+    assert parts["person"]["taken_by"] == "Anna"
+
+
+def test_a_yes_of_a_day_before_the_ask_is_refused(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    contact = make_asked(database, mailing_list, make_campaign(database, mailing_list))
+    told = {"answer": "yes", "note": "by phone", "given_on": "2026-02-27"}
+    refused = send(client, page_of(contact) + "/answer", **told)
+    assert "asked only after that day" in refused.text
+    assert Contact.get_by_id(contact.id).status == Status.UNCONFIRMED
 
 
 @pytest.mark.parametrize(

@@ -658,6 +658,10 @@ def test_a_one_click_no_is_immediate(pages: Pages, asked: Contact, content_type:
     assert Contact.get_by_id(asked.id).reason == Reason.NO
     told = json.loads(EvidencePart.get(EvidencePart.part == "consent").json)
     assert told["method"] == "one_click"
+    # Nobody saw a page; the one behind the link is kept as that.
+    assert "page_wording" not in told
+    kept = Wording.get_by_id(told["link_page_wording"]).content
+    assert "Nieuws over onze praktijk" in without_spans(kept)
 
 
 def test_there_is_no_one_click_yes(pages: Pages, asked: Contact) -> None:
