@@ -3,16 +3,17 @@
 FROM python:3.13-slim AS build
 WORKDIR /source
 RUN pip install --no-cache-dir build
-COPY pyproject.toml README.md LICENSE config.example.toml ./
+COPY pyproject.toml README.md LICENSE config.example.toml constraints.txt ./
 COPY repermit repermit
 COPY templates templates
 COPY static static
 COPY docs docs
-RUN python -m build --wheel --outdir /wheels
+RUN python -m build --wheel --outdir /wheels && cp constraints.txt /wheels/
 
 FROM python:3.13-slim
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-compile "$(ls /wheels/repermit-*.whl)[postgres]" \
+    pip install --no-cache-dir --no-compile --require-hashes -r /wheels/constraints.txt \
+    && pip install --no-cache-dir --no-compile --no-deps /wheels/repermit-*.whl \
     && python -m compileall -q "$(python -c 'import repermit; print(repermit.__path__[0])')" \
     && useradd --uid 10001 --create-home --home-dir /data --shell /usr/sbin/nologin repermit
 USER repermit

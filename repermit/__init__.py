@@ -3,4 +3,4 @@
 How its packages build on each other stands in docs/develop/architecture.md.
 """
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
