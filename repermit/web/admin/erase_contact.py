@@ -109,7 +109,7 @@ def _flash_user(key: str) -> None:
     """Say where else here the address stands, if somebody logs in with it."""
     if privacy_forget.is_user(key):
         said = gettext(
-            "Somebody also logs in here with this address. Under People you can remove them, which "
+            "Somebody also logs in here with this address. Under Users you can remove them, which "
             "erases it there."
         )
         flash_message(said, kind="warning")

@@ -17,6 +17,7 @@ from flask import (
     stream_with_context,
 )
 
+from repermit.contacts import counts as contacts_counts
 from repermit.db import background_tasks
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import RepermitError
@@ -27,7 +28,7 @@ from repermit.imports import undo as imports_undo
 from repermit.imports.import_report import UndoResult
 from repermit.imports.row_preview import Sight
 from repermit.imports.uploads import Choices, Kept
-from repermit.rules.consent import Fate
+from repermit.rules.consent import Fate, Status
 from repermit.web.admin import import_preview
 from repermit.web.admin.current_user import get_actor, note_access
 from repermit.web.admin.page_permissions import in_the_background, takes_up_to
@@ -267,16 +268,20 @@ def _start_import(mailing_list: MailingList, kept: Kept, choices: Choices) -> An
     _start_reading(mailing_list, choices, takes_in=True)
     is_staged = uploads.find_upload(mailing_list, settings=get_site().settings) is None
     if is_staged and background_tasks.unfinished_file(mailing_list) is None:
-        rows = imports_undo.past_imports(mailing_list)[0].rows
         flash_message(
             ngettext(
-                "%(file)s is taken in: %(count)s row.",
-                "%(file)s is taken in: %(count)s rows.",
-                rows,
+                "%(file)s is taken in: one address is on the list now.",
+                "%(file)s is taken in: %(count)s addresses are on the list now.",
+                _count_on_list(mailing_list),
                 file=kept.upload.name,
             )
         )
     return redirect_to("imports.show", slug=mailing_list.slug)
+
+
+def _count_on_list(mailing_list: MailingList) -> int:
+    counts = contacts_counts.count_people(mailing_list)
+    return sum(count for one, count in counts.items() if one.status is not Status.REMOVED)
 
 
 def _show_page(mailing_list: MailingList, *, status: int = 200, wrong: str = "") -> Response:

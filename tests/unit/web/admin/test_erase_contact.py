@@ -139,7 +139,7 @@ def test_an_address_that_somebody_logs_in_with_is_said_to_stay_there(
     assert stays in words_at(client, f"{page}/forget")
     assert stays not in words_at(client, f"{URL}{other.id}/forget")
     post(client, f"{page}/forget", confirm=JAN, everywhere=everywhere)
-    assert f"{stays} Under People you can remove them" in words_at(client, page)
+    assert f"{stays} Under Users you can remove them" in words_at(client, page)
     assert User.select().where(User.email == JAN).exists()
 
 

@@ -419,7 +419,7 @@ def test_taking_in_does_what_was_shown_and_deletes_the_file(admin: FlaskClient) 
     answer = send(admin, "take-in", source="visitors’ book", consent_text="Yes, mail me.")
     assert answer.location == FILE
     said = words_of(admin.get(FILE))
-    assert "list.csv is taken in: 6 rows." in said
+    assert "list.csv is taken in: 3 addresses are on the list now." in said
     assert "Files that were taken in" in said
     assert statuses() == {
         "a@example.org": "unconfirmed",
