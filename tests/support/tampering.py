@@ -117,7 +117,7 @@ def tell_story(database: Database, folder: Path, settings: Settings) -> None:
         now=moment,
         actor="user:1",
     )
-    statistics.tally_up(database, settings=settings, now=END)
+    statistics.update_tallies(database, settings=settings, now=END)
 
 
 def contact_at(name: str) -> Contact:
@@ -159,7 +159,7 @@ def seal_anew(database: Database, settings: Settings) -> None:
         row_counts.recount(database)
         row_counts.Tally.delete().execute()
         Meta.delete().where(Meta.key == "tallied_upto").execute()
-    statistics.tally_up(database, settings=settings, now=END)
+    statistics.update_tallies(database, settings=settings, now=END)
     with database.atomic():
         journal = database.journal
         if journal is not None and journal.path.exists():

@@ -91,7 +91,8 @@ def moments_to_come(now: datetime | None) -> Iterator[Fault]:
         return
     for table, names in _PAST.items():
         columns = [getattr(table, name) for name in names]
-        for row in table.select(*columns).where(_any_after(columns, now + AHEAD)).limit(1).dicts():
+        later = table.select(*columns).where(_any_after(columns, now + AHEAD)).limit(1).dicts()
+        for row in list(later):
             name = next(name for name, at in row.items() if at and read_moment(at) > now + AHEAD)
             what = f"{table._meta.table_name}: {name}"  # noqa: SLF001  peewee's own way
             yield Fault(0, How.IN_THE_FUTURE, what)

@@ -126,6 +126,8 @@ OWN_TEXTS: Mapping[str, str] = {
     "year": N_("That day is too far away. Is its year right?"),
     # What stands against what a page asks for.
     "answer_note": N_("Say how the answer was given: by phone, by letter, as a reply."),
+    "given_later": N_("An answer cannot have been given later than now."),
+    "given_before": N_("This person was asked only after that day."),
     "basis": N_("Nobody can be added by hand in this way."),
     "no_list": N_("There is no such list."),
     "gaps": N_("The record has gaps, so nothing can be proved by it."),
