@@ -26,7 +26,15 @@ from repermit.emails import frozen_draft
 from repermit.emails.mail_values import MailingListFacts
 from repermit.rules import bot_detection, consent
 from repermit.rules.bot_detection import Sign
-from repermit.rules.consent import Answer, Decision, MailKind, MailState, Outcome, Status
+from repermit.rules.consent import (
+    Answer,
+    CampaignState,
+    Decision,
+    MailKind,
+    MailState,
+    Outcome,
+    Status,
+)
 from repermit.settings.definitions import Settings
 
 # --- What is known of the contact that a link names, and what an answer did. ----------------------
@@ -67,9 +75,9 @@ class Standing:
 
     `address` is in part and "" after erasure, `is_gone` says that nothing is held any more.
     `mailing_list` is as the mail of the latest campaign told it, if there was one. `deadline` is
-    that campaign's, `asked_at` when a server took its ask and `reminded_at` the reminder,
-    `mail_wording` the ask's digest; `delivery` is what the evidence keeps of how it was delivered.
-    `signs` are why the last press was suspect, if it was;
+    that campaign's, which may be cancelled, `asked_at` when a server took its ask and `reminded_at`
+    the reminder, `mail_wording` the ask's digest; `delivery` is what the evidence keeps of how it
+    was delivered. `signs` are why the last press was suspect, if it was;
     `awaited` is the mark of the round in which a Yes is asked for again, "" if none is.
     `is_off_by_file` says that a file alone has taken them off, which may be taken back. Of
     `form_version` are the forms that count now.
@@ -89,6 +97,7 @@ class Standing:
     mailing_list: MailingListFacts
     campaign: int
     deadline: datetime | None
+    is_cancelled: bool = False
     asked_at: datetime | None
     reminded_at: datetime | None
     mail_wording: str
@@ -106,6 +115,12 @@ class Standing:
     def awaits(self, mark: str) -> bool:
         """Say whether the Yes of the round that a page names by its mark is still waited for."""
         return bool(mark) and mark == self.awaited
+
+    @property
+    def awaits_removal(self) -> bool:
+        """Say whether silence takes the contact off once the deadline has passed."""
+        is_asked = self.asked_at is not None and not self.is_cancelled
+        return is_asked and self.status is Status.UNCONFIRMED
 
     def is_in_time(self, moment: datetime) -> bool:
         """Say whether a Yes that arrives at `moment` answers an open question."""
@@ -182,6 +197,7 @@ def read_standing(contact: Contact, opening: Opening | None) -> Standing:
         mailing_list=list_facts,
         campaign=ask.campaign if ask else 0,
         deadline=ask.deadline if ask else None,
+        is_cancelled=ask is not None and ask.campaign_state == CampaignState.CANCELLED,
         asked_at=ask.sent_at if ask and ask.state == MailState.SENT else None,
         reminded_at=reminded_at,
         mail_wording=digest,
@@ -256,6 +272,7 @@ class _CampaignAsk(NamedTuple):
 
     campaign: int
     deadline: datetime
+    campaign_state: str
     kind: str
     state: str
     sent_at: datetime | None
@@ -289,7 +306,14 @@ _MAILS_QUERY = PreparedQuery(
     # By the contact alone: SQLite would read all mails of the campaign rather than these few.
     lambda contact: (
         Mail.select(
-            *(Mail.campaign, Campaign.deadline, Mail.kind, Mail.state, Mail.sent_at),
+            *(
+                Mail.campaign,
+                Campaign.deadline,
+                Campaign.state,
+                Mail.kind,
+                Mail.state,
+                Mail.sent_at,
+            ),
             CampaignWording.wording,
             *(Mail.message_id, Mail.reply_code, Mail.reply_status),
         )

@@ -168,6 +168,7 @@ def _prepare_launch(
             settings=settings,
             deadline=deadline,
             language=language,
+            has_reminder=plan.reminder_at is not None,
             kind=kind,
             grounds=grounds,
         )

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from repermit import email_address
+from repermit.campaigns import draft_conditions
 from repermit.contacts import lookup
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, CampaignWording
@@ -64,9 +65,19 @@ def preview_mail(
         wording = _draft_personal_mail(kind, mailing_list, settings, now, language)
     else:
         wording = draft_wording(
-            mailing_list, settings=settings, deadline=until, language=language, kind=kind
+            mailing_list,
+            settings=settings,
+            deadline=until,
+            language=language,
+            has_reminder=_has_reminder(mailing_list),
+            kind=kind,
         )
     return compose_mail.compose_mail(wording, _make_values(kind, mailing_list, settings, now, to))
+
+
+def _has_reminder(mailing_list: MailingList) -> bool:
+    conditions = draft_conditions.read_conditions(mailing_list)
+    return bool(conditions and conditions.reminder)
 
 
 def _require_words(mailing_list: MailingList, language: str) -> None:
@@ -206,10 +217,11 @@ def draft_wording(
     settings: Settings,
     deadline: datetime,
     language: str,
+    has_reminder: bool,
     kind: MailKind = MailKind.ASK,
     grounds: Grounds = NO_GROUNDS,
 ) -> frozen_draft.Draft:
-    """Return the ask or the reminder as it would be worded now.
+    """Return the ask, which a reminder follows or none, or the reminder, as it would be worded now.
 
     `grounds` are frozen with it, for the pages to say. The admin's own wording is that of the ask
     alone. Raises WordingError and AddressError.
@@ -224,7 +236,8 @@ def draft_wording(
     if kind is MailKind.REMINDER:
         wording = make_draft.draft_reminder(**values)
     else:
-        wording = make_draft.draft_ask(**values, own=read_own_wording(mailing_list, language))
+        own = read_own_wording(mailing_list, language)
+        wording = make_draft.draft_ask(**values, has_reminder=has_reminder, own=own)
     links = Links(settings.public_url, settings.secret_keys)
     wording_validation.check_mail_size(wording, link=links.url("yes", NOBODY))
     return wording
@@ -257,7 +270,13 @@ def check_own_wording(mailing_list: MailingList, settings: Settings) -> None:
 def check_mail_sizes(mailing_list: MailingList, settings: Settings) -> None:
     """Return if no mail of the list can be too large; raises WordingError and AddressError."""
     for language in lookup.list_facts(mailing_list).languages:
-        draft_wording(mailing_list, settings=settings, deadline=_EXAMPLE_DAY, language=language)
+        draft_wording(
+            mailing_list,
+            settings=settings,
+            deadline=_EXAMPLE_DAY,
+            language=language,
+            has_reminder=False,
+        )
 
 
 def list_wording_flaws(mailing_list: MailingList, settings: Settings) -> tuple[Said, ...]:

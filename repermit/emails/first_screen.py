@@ -1,4 +1,4 @@
-"""What of a mail stands on the first screen of a phone, as its text part lets it be estimated.
+"""What of a mail stands on the first screen of a phone, as its text or HTML lets it be estimated.
 
 Who answers has looked for seconds: what comes after the first screen is read by few. The usual
 wording is measured in a browser (tests/support/first_screen.py); an own one is estimated here.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from math import ceil
 
 MOST_PIXELS = 640
@@ -15,6 +16,9 @@ MOST_PIXELS = 640
 
 MOST_WORDS = 60
 """How many words somebody reads who looks at a mail for some fifteen seconds."""
+
+MOST_SIGNS = 60
+"""How many signs of a subject a phone shows, or a few more."""
 
 _ANSWER = re.compile(r"https?://\S+/(yes|no)/\S+")
 # The words on a button stand in the line before its address.
@@ -24,7 +28,7 @@ _WORD = re.compile(r"\S*\w\S*")
 
 # As templates/mail/layout.html draws them on a screen of 360 pixels.
 _TOP, _LINE, _GAP, _BUTTON = 16, 25, 14, 82
-_LETTERS = 34
+_LETTERS = 33
 """How many letters of usual width stand in a line."""
 
 
@@ -39,6 +43,72 @@ class FirstScreen:
     def is_enough(self) -> bool:
         """Say whether both answers are seen at once, by whoever reads no more."""
         return self.pixels <= MOST_PIXELS and self.words <= MOST_WORDS
+
+
+def estimate_mail(text: str, html: str) -> FirstScreen | None:
+    """Return the worse of what both parts of a mail say of its first screen; None without answers.
+
+    Either part may be of somebody's own wording.
+    """
+    parts = (estimate_first_screen(part) for part in (text, read_html_lines(html)))
+    found = [part for part in parts if part]
+    if not found:
+        return None
+    return FirstScreen(
+        pixels=max(part.pixels for part in found), words=max(part.words for part in found)
+    )
+
+
+def read_html_lines(html: str) -> str:
+    """Return what an HTML part says as a text part would: the address of a link below its words."""
+    reader = _LineReader()
+    reader.feed(html)
+    return "".join(reader.pieces)
+
+
+class _LineReader(HTMLParser):
+    """Reads HTML as lines and paragraphs; what stands in the head and the preview is not seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+        self._links: list[str] = []
+        self._unseen = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        known = dict(attrs)
+        if self._unseen or tag == "head" or known.get("class") == "preview":
+            self._unseen += tag not in _VOID
+        elif tag == "br":
+            self.pieces.append("\n")
+        elif tag == "a":
+            self._links.append(known.get("href") or "")
+            self._break_line_at_answer(self._links[-1])
+        elif tag in _BLOCKS:
+            self.pieces.append("\n\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._unseen:
+            self._unseen -= 1
+        elif tag == "a" and self._links:
+            link = self._links.pop()
+            self._break_line_at_answer(link)
+            if _ANSWER.fullmatch(link):
+                self.pieces.append(f"{link}\n")
+        elif tag in _BLOCKS:
+            self.pieces.append("\n\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self._unseen:
+            self.pieces.append(" ".join(f"|{data}|".split())[1:-1] if data.strip() else " ")
+
+    def _break_line_at_answer(self, link: str) -> None:
+        if _ANSWER.fullmatch(link):
+            self.pieces.append("\n")
+
+
+_VOID = frozenset({"br", "hr", "img", "link", "meta"})
+_BLOCKS = frozenset({"div", "h1", "h2", "h3", "li", "ol", "p", "table", "td", "tr", "ul"})
 
 
 def estimate_first_screen(text: str) -> FirstScreen | None:

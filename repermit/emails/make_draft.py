@@ -58,12 +58,14 @@ def draft_ask(
     deadline: datetime,
     zone: ZoneInfo,
     language: str,
+    has_reminder: bool,
     own: OwnWording | None = None,
 ) -> Draft:
     """Return the wording of an ask in one of `languages`.
 
-    `deadline` is aware UTC. Raises WordingError if `own` may not be used, AddressError if the
-    sender or the organisation's address cannot be.
+    `deadline` is aware UTC. With `has_reminder` it does not say that it is asked once. Raises
+    WordingError if `own` may not be used, AddressError if the sender or the organisation's address
+    cannot be.
     """
     organisation, mailing_list = (
         make_printable(organisation),
@@ -79,6 +81,7 @@ def draft_ask(
         deadline=deadline,
         zone=zone,
         language=language,
+        has_reminder=has_reminder,
     )
 
 
@@ -107,6 +110,7 @@ def draft_reminder(
         deadline=deadline,
         zone=zone,
         language=language,
+        has_reminder=True,
     )
 
 
@@ -234,12 +238,14 @@ def _draft_asking(
     deadline: datetime,
     zone: ZoneInfo,
     language: str,
+    has_reminder: bool,
 ) -> Draft:
     known = make_common_fields(organisation, mailing_list, language) | word_ask(
         mailing_list, language
     )
     deadline_words = _word_deadline(deadline, language, zone)
     known |= deadline_words | {"longest_day": longest_short_day(language)}
+    known["asks_once"] = "" if has_reminder else "yes"
     known["preview"] = word_preview(kind, known, language)
     return draft_from_templates(
         kind,

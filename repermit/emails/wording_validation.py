@@ -31,6 +31,7 @@ from repermit.emails.sender_identity import choose_reply_address, contains_name
 from repermit.emails.template_engine import make_own_environment, render
 from repermit.errors import Refused, WordingError
 from repermit.i18n.catalogue_overrides import Text, as_typed, texts_in
+from repermit.i18n.dates import longest_short_day
 from repermit.i18n.lazy_text import Joined, Said
 from repermit.settings.definitions import Organisation
 from repermit.unicode_limits import normalize
@@ -85,7 +86,9 @@ def _make_longest_values(link: str) -> AskValues:
 # --- The rules for a wording of the admin's own. --------------------------------------------------
 
 
-SUBJECT_FIELDS = frozenset({"organisation_name", "list_name", "purpose", "frequency", "deadline"})
+SUBJECT_FIELDS = frozenset(
+    {"organisation_name", "list_name", "purpose", "frequency", "deadline", "day"}
+)
 ALL_FIELDS = SUBJECT_FIELDS | {
     "address", "explicit_consent", "greeting", "me_url", "no_label", "no_url", "organisation",
     "privacy_url", "reason", "reply_to", "short_deadline", "stop", "telephone", "yes_label",
@@ -196,7 +199,7 @@ def _check_sensitive_subject(
     subject: str, used: set[str], mailing_list: MailingListFacts
 ) -> Iterator[Said]:
     """Yield what of a subject tells what a sensitive list is about."""
-    for field in sorted(used - {"deadline"}):
+    for field in sorted(used - {"day", "deadline"}):
         yield Said(
             "the list is sensitive, so the subject may not show %(field)s",
             field=_write_field(field),
@@ -301,15 +304,19 @@ def make_usual_wording(
 ) -> OwnWording:
     """Return templates, valid for `check_wording`, that say the same as repermit's own ask.
 
-    Without HTML, which is made from the text; without the day in the subject, which has room for it
-    or not.
+    Without HTML, which is made from the text; the subject has the last day where there is room.
     """
     fields = {field: f"{{{{ {field} }}}}" for field in ALL_FIELDS}
     # What the templates ask of a list, as they would find it.
     fields["sensitive"] = "yes" if mailing_list.sensitive else ""
     fields["frequency"] = fields["frequency"] if mailing_list.frequency else ""
     fields["telephone"] = fields["telephone"] if has_telephone else ""
-    fields["day"] = ""
+    longest = longest_short_day(language)
+    seen = fields | {"list_name": mailing_list.name, "day": longest, "longest_day": longest}
+    has_room = longest in render("ask/subject.txt", seen, language=language)
+    fields |= {"day": fields["day"] if has_room else "", "longest_day": ""}
+    # A reminder may be set after it was written.
+    fields["asks_once"] = ""
     return OwnWording(
         subject=render("ask/subject.txt", fields, language=language).strip(),
         text=render("ask/body.txt", fields, language=language),

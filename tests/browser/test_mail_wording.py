@@ -43,7 +43,7 @@ def test_the_mail_is_seen_as_it_is_typed_and_nothing_is_saved(
 ) -> None:
     before = everything_in(database)
     seen = writing.frame_locator("iframe")
-    seen.get_by_text("(51 characters)").wait_for()
+    seen.get_by_text("(53 characters)").wait_for()
     pages_before = writing.evaluate("history.length")
     writing.get_by_label("Subject").fill("Een vraag")
     seen.get_by_text("(9 characters)").wait_for()
@@ -64,7 +64,7 @@ def test_a_link_of_the_mail_leads_nowhere(writing: Page) -> None:
     seen = writing.frame_locator("iframe")
     seen.get_by_text("Ja, blijf mij deze mails sturen").first.click()
     writing.wait_for_timeout(300)
-    assert seen.get_by_text("(51 characters)").is_visible()
+    assert seen.get_by_text("(53 characters)").is_visible()
     assert len(writing.context.pages) == 1
 
 
@@ -95,5 +95,37 @@ def test_the_end_of_a_phones_first_screen_is_seen_and_a_long_mail_is_warned_of(
     seen.get_by_text("On a phone an answer is not seen at first").wait_for()
     text.fill(before)
     seen.get_by_text("On a phone an answer is not seen at first").wait_for(state="detached")
+    # HTML of one's own is held to the same, whatever its text part says.
+    html = "".join(f"<p>{{{{ {name} }}}}</p>" for name in ("organisation", "deadline", "stop"))
+    links = "".join(
+        f'<p><a href="{{{{ {name}_url }}}}">{name}</a></p>' for name in ("yes", "no", "privacy")
+    )
+    code = writing.get_by_label("HTML", exact=True)
+    writing.locator("details", has=code).locator("summary").click()
+    code.fill(f"{'<p>Wat vooraf gaat.</p>' * 30}{html}{links}")
+    seen.get_by_text("On a phone an answer is not seen at first").wait_for()
+    code.fill("")
+    seen.get_by_text("On a phone an answer is not seen at first").wait_for(state="detached")
     writing.get_by_label("Computer").check()
     assert not fold.is_visible()
+
+
+def test_a_subject_is_warned_of_that_a_phone_cuts_or_that_lacks_the_last_day(
+    writing: Page,
+) -> None:
+    seen = writing.frame_locator("iframe")
+    too_long = seen.get_by_text("A phone shows the first 60 characters of a subject")
+    lacks_day = seen.get_by_text("The subject does not say until when one may answer")
+    writing.get_by_role("button", name="Begin with the usual words").click()
+    subject = writing.get_by_label("Subject")
+    seen.get_by_text("blijven ontvangen? T/m").wait_for()
+    assert subject.input_value().endswith("{{ day }}")
+    assert too_long.count() == lacks_day.count() == 0
+    subject.fill("Mogen wij u blijven mailen?")
+    lacks_day.wait_for()
+    subject.fill("Mogen wij u blijven mailen, ook als er eens een tijdje niets te melden is?")
+    too_long.wait_for()
+    assert lacks_day.count() == 0
+    subject.fill("Blijven mailen? T/m {{ day }}")
+    too_long.wait_for(state="detached")
+    assert lacks_day.count() == 0

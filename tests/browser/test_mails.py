@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from repermit.emails.mail_values import OwnWording
 from repermit.i18n import catalogues
+from tests.support.first_screen import CUT_OFF, DOUBLED
 from tests.support.mail_builders import make_ask
 from tests.unit.emails.test_snapshots import KINDS, make_mail
 from tests.unit.emails.test_wording_validation import GOOD_HTML, GOOD_TEXT
@@ -65,20 +66,6 @@ _LIGHTS: tuple[tuple[Literal["light", "dark"], str], ...] = (
 # The page around it, with its landmarks, is the mail program's.
 _NO_PAGE = {"rules": {name: {"enabled": False} for name in ("landmark-one-main", "region")}}
 
-_DOUBLED = """() => {
-    const all = [...document.querySelectorAll('body *')];
-    const sizes = all.map(one => parseFloat(getComputedStyle(one).fontSize));
-    all.forEach((one, at) => one.style.setProperty('font-size', `${sizes[at] * 2}px`, 'important'));
-}"""
-
-# What sticks out of the screen, or of what it stands in; signs that nobody sees do not.
-_CUT_OFF = """() => [...document.querySelectorAll('body, body *')].filter(one => {
-    const box = one.getBoundingClientRect();
-    const isInline = getComputedStyle(one).display === 'inline';
-    const isCut = !isInline && one.scrollWidth > one.clientWidth + 1;
-    return box.width && (box.left < 0 || box.right > innerWidth + .5 || isCut);
-}).map(one => one.outerHTML.slice(0, 200))"""
-
 
 def test_a_mail_can_be_read_in_light_and_dark_however_it_became_dark(page: Page) -> None:
     own = make_ask(own=OwnWording(text=GOOD_TEXT, html=GOOD_HTML))
@@ -115,12 +102,12 @@ def test_text_of_twice_the_size_is_not_cut_off_on_the_narrowest_phone(page: Page
     for language in catalogues.languages():
         for kind in ("reminder", "receipt", "closing"):
             page.set_content(make_mail(f"{kind}-{language}-sensitive").html)
-            assert page.evaluate(_CUT_OFF) == [], (kind, language)
-            page.evaluate(_DOUBLED)
+            assert page.evaluate(CUT_OFF) == [], (kind, language)
+            page.evaluate(DOUBLED)
             assert (
                 page.evaluate("getComputedStyle(document.querySelector('h1')).fontSize") == "44px"
             )
-            assert page.evaluate(_CUT_OFF) == [], (kind, language)
+            assert page.evaluate(CUT_OFF) == [], (kind, language)
     page.set_content(make_mail("ask-nl").html.replace("De Lindepost", "De<wbr>" + "n" * 80))
     page.add_style_tag(content=".sheet { word-break: normal !important; overflow-wrap: normal }")
-    assert page.evaluate(_CUT_OFF) != []
+    assert page.evaluate(CUT_OFF) != []

@@ -12,7 +12,8 @@ from repermit.db.connection import Database
 from repermit.i18n import catalogues
 from repermit.package_files import asset
 from repermit.settings.definitions import Settings
-from tests.catalogues import ROOT
+from tests.catalogues import ROOT, texts
+from tests.catalogues import messages as read_messages
 from tests.support.builders import make_campaign, make_list
 from tests.support.english_left import english_in
 from tests.support.public_pages import Pages, words_of
@@ -90,6 +91,19 @@ def test_no_label_has_a_hyphen_at_which_a_narrow_button_breaks_its_word() -> Non
         if re.search(r"\w-\w", catalogues.translations(language).gettext(label))
     }
     assert found == set()
+
+
+def test_a_hyphen_that_does_not_break_stands_on_buttons_alone() -> None:
+    """Elsewhere it is the usual one, so that a word is written alike wherever it is read."""
+    found = {
+        (language, source)
+        for language in catalogues.languages()
+        for message in read_messages(language)
+        for source in texts(message.id)[:1]
+        if "\N{NON-BREAKING HYPHEN}" in "".join(texts(message.string))
+    }
+    assert {source for _, source in found} <= set(labels())
+    assert len(found) > 50
 
 
 def test_buttons_that_are_alike_are_of_one_width(page: Page) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repermit.answers import link_target
 from repermit.db.connection import Database
+from repermit.db.models.base import new_id
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import SignUp
 from repermit.emails.compose_mail import compose_mail
-from repermit.emails.first_screen import MOST_PIXELS, FirstScreen
+from repermit.emails.first_screen import MOST_PIXELS, MOST_WORDS, FirstScreen
 from repermit.emails.frozen_draft import Draft
 from repermit.i18n import catalogues
 from tests.support.builders import (
+    NOW,
     make_asked,
     make_campaign,
     make_list,
@@ -31,7 +34,7 @@ from tests.support.mail_builders import (
     make_practice,
     make_reminder,
 )
-from tests.support.public_pages import Pages
+from tests.support.public_pages import Pages, erase
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -41,6 +44,7 @@ WIDTHS = (320, 360, 390, 600)
 
 # The longest day there is in Dutch, to its end.
 _DEADLINE = datetime(2026, 9, 30, 22, tzinfo=UTC)
+_AFTER = _DEADLINE + timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,12 +140,119 @@ class AnswerPages:
             yield name, self._pages.post("yes", uid, query_string=query).text
 
 
+class ResultPages:
+    """The pages that say what became of an answer, and those of whom nothing is held."""
+
+    def __init__(self, database: Database, names: Names) -> None:
+        organisation = make_organisation(name=names.organisation)
+        self._pages = Pages(database, make_settings(organisation=organisation))
+        about = make_list(
+            database,
+            slug=f"results-{len(names.organisation)}",
+            name=names.list_name,
+            purpose=names.purpose,
+            frequency=names.frequency,
+            languages=catalogues.languages(),
+        )
+        campaign = make_campaign(database, about, deadline=_DEADLINE)
+        yes, no, late, gone = (make_asked(database, about, campaign) for _ in range(4))
+        self._pages.say_yes(yes.uid)
+        self._pages.post("no", no.uid)
+        erase(self._pages, gone)
+        path = self._pages.path
+        self._paths = {
+            "Yes recorded": (NOW, path("yes", yes.uid)),
+            "No recorded": (NOW, path("no", no.uid)),
+            "late": (_AFTER, path("yes", late.uid)),
+            "late, by the link for No": (_AFTER, path("no", late.uid)),
+            "what is held": (NOW, path("me", late.uid)),
+            "erased": (NOW, path("yes", gone.uid)),
+            "nothing held": (NOW, path("yes", new_id())),
+        }
+
+    def __call__(self, language: str) -> Iterator[tuple[str, str]]:
+        """Yield the HTML of each page in a language, by what it is."""
+        for name, (at, path) in self._paths.items():
+            self._pages.clock.move_to(at)
+            query = {"lang": language}
+            headers = {"Accept-Language": language}
+            response = self._pages.client.get(path, query_string=query, headers=headers)
+            assert response.status_code == 200
+            yield name, response.text
+
+
 def measure(page: Page, html: str, *, width: int = WIDTH) -> FirstScreen:
     """Return where the answers stand in a browser of this width."""
-    page.set_viewport_size({"width": width, "height": MOST_PIXELS})
+    return measure_widths(page, html, widths=(width,))[width]
+
+
+def measure_widths(
+    page: Page, html: str, *, widths: Iterable[int] = WIDTHS
+) -> dict[int, FirstScreen]:
+    """Return where the answers stand in browsers of these widths."""
     page.set_content(html)
-    pixels, words = page.evaluate(_MEASURE)
-    return FirstScreen(pixels=pixels, words=words)
+    found = {}
+    for width in widths:
+        page.set_viewport_size({"width": width, "height": MOST_PIXELS})
+        pixels, words = page.evaluate(_MEASURE)
+        found[width] = FirstScreen(pixels=pixels, words=words)
+    return found
+
+
+def find_worst(found: Iterable[Mapping[int, FirstScreen]]) -> dict[int, FirstScreen]:
+    """Return for each width how far down the lowest answer ends, and the most words before one."""
+    every = list(found)
+    return {
+        width: FirstScreen(
+            pixels=max(one[width].pixels for one in every),
+            words=max(one[width].words for one in every),
+        )
+        for width in every[0]
+    }
+
+
+TABLE = Path(__file__).parents[2] / "docs/develop/first-screen.md"
+
+
+def make_table(rows: Mapping[str, tuple[Mapping[int, FirstScreen], ...]]) -> str:
+    """Return the page with what was measured: by language, of mails and of pages."""
+    heads = [f"{what} {width}" for what in ("mail", "page") for width in WIDTHS]
+    heads[len(WIDTHS) : len(WIDTHS)] = ["words"]
+    lines = ["language", *heads, "words"]
+    table = [f"| {' | '.join(lines)} |", "|" + "---|" * len(lines)]
+    for language, shown in rows.items():
+        cells = [catalogues.language_name(language)]
+        for found in shown:
+            cells += [str(found[width].pixels) for width in WIDTHS]
+            cells.append(str(max(one.words for one in found.values())))
+        table.append(f"| {' | '.join(cells)} |")
+    return _TABLE_PAGE.format(
+        pixels=MOST_PIXELS,
+        words=MOST_WORDS,
+        organisation=LONG.organisation,
+        list_name=LONG.list_name,
+        table="\n".join(table),
+    )
+
+
+_TABLE_PAGE = """# The first screen
+
+<!-- FIRST_SCREEN=write pytest tests/exhaustive/test_browser_first_screen.py writes this page. -->
+
+Most people look at a mail for ten seconds, on a phone. So both answers have to stand within the \
+first {pixels} pixels of mail and page on a screen of 360, and at most {words} words before them.
+
+The table says where the lower answer ends, in pixels, on screens of 320, 360, 390 and 600 pixels. \
+It says too how many words stand before the first answer. Each number is the worst of all kinds: \
+ask, reminder and sign-up, and their pages, also those that ask once more; on a usual list and on \
+a sensitive one. The names are long: “{organisation}” and “{list_name}”.
+
+Chromium measured it; with other typefaces the numbers are some pixels more or less. A test in the \
+exhaustive set measures again, and fails where this page is stale. How to write it anew: \
+[Special runs](tests.md#special-runs).
+
+{table}
+"""
 
 
 # Words that are seen; what is folded is not.
@@ -157,3 +268,19 @@ _MEASURE = r"""() => {
     }
     return [Math.ceil(pixels), words];
 }"""
+
+
+# Text of twice the size, as mail programs make it.
+DOUBLED = """() => {
+    const all = [...document.querySelectorAll('body *')];
+    const sizes = all.map(one => parseFloat(getComputedStyle(one).fontSize));
+    all.forEach((one, at) => one.style.setProperty('font-size', `${sizes[at] * 2}px`, 'important'));
+}"""
+
+# What sticks out of the screen, or of what it stands in; signs that nobody sees do not.
+CUT_OFF = """() => [...document.querySelectorAll('body, body *')].filter(one => {
+    const box = one.getBoundingClientRect();
+    const isInline = getComputedStyle(one).display === 'inline';
+    const isCut = !isInline && one.scrollWidth > one.clientWidth + 1;
+    return box.width && (box.left < 0 || box.right > innerWidth + .5 || isCut);
+}).map(one => one.outerHTML.slice(0, 200))"""

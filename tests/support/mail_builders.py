@@ -103,6 +103,7 @@ def make_ask(**overrides: Any) -> Draft:
         "deadline": DEADLINE,
         "zone": AMSTERDAM,
         "language": "nl",
+        "has_reminder": False,
     }
     return draft_ask(**(values | overrides))
 

@@ -16,7 +16,7 @@ from waitress import wasyncore
 from repermit.answers import join
 from repermit.answers.click_buffer import PendingOpenings
 from repermit.clock import ManualClock
-from repermit.contacts import lookup
+from repermit.contacts import erasure, lookup, status_changes
 from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database
 from repermit.db.models.base import Table
@@ -97,6 +97,16 @@ def answer_by(client: FlaskClient, path: str) -> TestResponse:
     return client.post(path, data=again[0].sends) if again else response
 
 
+def erase(pages: Pages, contact: Contact) -> None:
+    """Erase a contact at the admin's hand."""
+    with pages.database.atomic():
+        erasure.erase(
+            contact,
+            act=status_changes.Act(at=NOW, actor="admin"),
+            fingerprint_key=pages.settings.fingerprint_key,
+        )
+
+
 def words_of(response: TestResponse) -> str:
     """Return what a page says: its text without tags and style, on one line."""
     return " ".join(unescape(_TAG.sub(" ", without_spans(response.text))).split())
@@ -139,6 +149,7 @@ def freeze_wording(
         deadline=campaign.deadline + timedelta(days=revision),
         zone=make_settings().zone,
         language=language,
+        has_reminder=False,
     )
     with database.atomic():
         digest = chain.keep_wording(draft.content)
@@ -156,6 +167,7 @@ def ask_to(pages: Pages, contact: Contact) -> Mail:
         deadline=DEADLINE,
         zone=pages.settings.zone,
         language="nl",
+        has_reminder=False,
     )
     values = AskValues(
         address=contact.address or "",

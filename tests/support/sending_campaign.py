@@ -5,7 +5,9 @@ Imports delivery and what lies below.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from repermit.clock import ManualClock
@@ -17,6 +19,7 @@ from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.emails import make_draft
+from repermit.emails.frozen_draft import Draft
 from repermit.evidence import chain
 from repermit.rules.consent import CampaignState, MailKind, MailState
 from repermit.sending import send_due
@@ -120,8 +123,8 @@ def make_wording(
     story: Story, language: str, *, kind: MailKind = MailKind.ASK, revision: int = 1
 ) -> None:
     """Freeze the campaign's wording of its asks, or reminders, in a language."""
-    drafting = {
-        MailKind.ASK: make_draft.draft_ask,
+    drafting: dict[MailKind, Callable[..., Draft]] = {
+        MailKind.ASK: partial(make_draft.draft_ask, has_reminder=False),
         MailKind.REMINDER: make_draft.draft_reminder,
     }
     draft = drafting[kind](

@@ -17,6 +17,7 @@ from repermit.campaigns import draft_conditions, mailing_lists, preview
 from repermit.contacts import lookup
 from repermit.db.models.lists import MailingList, find_list
 from repermit.emails import first_screen, wording_validation
+from repermit.emails.html_markup import find_fields, mark_fields
 from repermit.emails.mail_values import Mail, OwnWording
 from repermit.errors import (
     AddressError,
@@ -25,6 +26,7 @@ from repermit.errors import (
     TransportError,
     WordingError,
 )
+from repermit.i18n.dates import longest_short_day
 from repermit.i18n.lazy_text import N_, Said
 from repermit.rules.consent import MailKind
 from repermit.smtp import mail_server
@@ -136,6 +138,7 @@ def list_field_titles() -> dict[str, tuple[str, ...]]:
         "address": (more, gettext("The reader’s own address")),
         "reply_to": (more, gettext("Address for replies")),
         "short_deadline": (more, gettext("The same without the year")),
+        "day": (more, gettext("The same as short as can be, for the subject")),
         "telephone": (more, gettext("Your telephone number")),
     }
     return {f"{{{{ {name} }}}}": title for name, title in titles.items()}
@@ -335,7 +338,32 @@ def _render_framed(mailing_list: MailingList, form: WordingForm) -> Response:
         return frame_flaws(map(make_sentence, error.reasons), shade=shade)
     except AddressError as error:
         return frame_flaws([_word_no_sender(error)], shade=shade)
-    return frame_mail(mail, shade=shade, as_text=form.shape.data == "text")
+    warnings = [_word_first_screen(mail), _word_subject(mailing_list, mail, form)]
+    above = Markup("").join(_make_warning(text, shade) for text in warnings if text)
+    return frame_mail(mail, shade=shade, as_text=form.shape.data == "text", warnings=above)
+
+
+def _word_subject(mailing_list: MailingList, mail: Mail, form: WordingForm) -> str:
+    """Return what a phone does not show of a subject of one's own, or what it might; else ""."""
+    own = preview.read_own_wording(mailing_list, form.language.data).subject
+    if not own or form.kind.data != MailKind.ASK:
+        return ""
+    if len(mail.subject) >= first_screen.MOST_SIGNS:
+        return gettext(
+            "A phone shows the first %(most)s characters of a subject or so; this one has "
+            "%(count)s.",
+            most=first_screen.MOST_SIGNS,
+            count=len(mail.subject),
+        )
+    with_day = f"{mail.subject} {longest_short_day(form.language.data)}"
+    has_day = {"day", "deadline"} & find_fields(mark_fields(own))
+    if has_day or len(with_day) >= first_screen.MOST_SIGNS:
+        return ""
+    return gettext(
+        "The subject does not say until when one may answer, though there is room: "
+        "%(field)s is the last day.",
+        field="{{ day }}",
+    )
 
 
 def _describe_failure(error: RepermitError) -> str:
@@ -412,9 +440,9 @@ _FOLD = Markup(
 _COLOURS = {"light": ("#ffffff", "#1d2329", "#c9ced6"), "dark": ("#15181c", "#e6e9ed", "#444c57")}
 
 
-def frame_mail(mail: Mail, *, shade: str, as_text: bool) -> Response:
-    """Return the mail below what an overview of mails shows of it."""
-    above = _make_overview(mail, shade) + _make_first_screen_warning(mail, shade)
+def frame_mail(mail: Mail, *, shade: str, as_text: bool, warnings: Markup) -> Response:
+    """Return the mail below what an overview of mails shows of it, and below warnings."""
+    above = _make_overview(mail, shade) + warnings
     if as_text:
         return _make_frame_response(_make_frame_page(above + _PLAIN_TEXT.format(mail.text), shade))
     shown = mail.html.replace(_IN_THE_DARK, "@media all" if shade == "dark" else "@media not all")
@@ -445,13 +473,12 @@ def describe_length(text: str) -> str:
     return ngettext("one character", "%(count)s characters", len(text))
 
 
-def _make_first_screen_warning(mail: Mail, shade: str) -> Markup:
-    """Return a warning if an answer is not seen at first on a phone; nothing if both are."""
-    seen = first_screen.estimate_first_screen(mail.text)
+def _word_first_screen(mail: Mail) -> str:
+    """Return what is said if an answer is not seen at first on a phone; "" if both are."""
+    seen = first_screen.estimate_mail(mail.text, mail.html)
     if seen is None or seen.is_enough:
-        return Markup()
-    paper, ink, _ = _COLOURS[shade]
-    warning = gettext(
+        return ""
+    return gettext(
         "On a phone an answer is not seen at first: it ends some %(pixels)s pixels down, after "
         "%(words)s words, where %(most_pixels)s pixels and %(most_words)s words are seen. Put "
         "below the answers what need not stand above them.",
@@ -460,11 +487,15 @@ def _make_first_screen_warning(mail: Mail, shade: str) -> Markup:
         most_pixels=first_screen.MOST_PIXELS,
         most_words=first_screen.MOST_WORDS,
     )
+
+
+def _make_warning(text: str, shade: str) -> Markup:
+    paper, ink, _ = _COLOURS[shade]
     style = (
         f"background:{paper};color:{ink};border-left:4px solid #c2410c;margin:10px 20px;"
         "padding:0 10px;font:15px/1.45 system-ui,sans-serif"
     )
-    return Markup('<p role="status" style="{}">{}</p>').format(style, warning)
+    return Markup('<p role="status" style="{}">{}</p>').format(style, text)
 
 
 def _make_overview(mail: Mail, shade: str) -> Markup:

@@ -72,13 +72,15 @@ def _show_question_page(standing: Standing, answer: Answer, *, mark: str) -> Res
         return show_result(reader, standing, outcome)
     if answer is Answer.YES and standing.awaits(mark):
         return _show_ask_again(standing, mark)
-    order = (answer, _OPPOSITE[answer])
+    fields = make_contact_fields(standing, reader)
+    # No button for a Yes that would be too late.
+    order = [one for one in (answer, _OPPOSITE[answer]) if one in fields["labels"]]
     return render_page(
         "question.html",
         reader,
         order=order,
         not_recorded_yet=page_text.word_not_recorded(answer, make_voice(reader)),
-        **make_contact_fields(standing, reader),
+        **fields,
     )
 
 
@@ -270,18 +272,22 @@ def _make_common_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     """Return the template's fields that many contacts share."""
     voice, sensitive = make_voice(reader), standing.mailing_list.sensitive
     is_open = standing.is_in_time(get_arrival())
+    yes = link_target.predict_decision(standing, Answer.YES, arrived=get_arrival())
+    is_over = yes.outcome is Outcome.LATE
+    yes_label = page_text.make_yes_label(
+        voice, sensitive=sensitive, is_representative=reader.is_representative
+    )
+    no_label = page_text.make_no_label(voice, is_representative=reader.is_representative)
+    is_unanswered = standing.status is Status.UNCONFIRMED
     return {
         **make_list_fields(standing.mailing_list, reader),
         "deadline": voice.format_time(standing.deadline) if is_open else "",
         "short_deadline": voice.format_short_time(standing.deadline) if is_open else "",
         "earlier": page_text.word_recorded_earlier(standing, voice),
         "is_removed": standing.status is Status.REMOVED,
-        "labels": {
-            Answer.YES: page_text.make_yes_label(
-                voice, sensitive=sensitive, is_representative=reader.is_representative
-            ),
-            Answer.NO: page_text.make_no_label(voice, is_representative=reader.is_representative),
-        },
+        "is_over": is_over,
+        "missed": page_text.word_time_over(standing, voice) if is_over and is_unanswered else "",
+        "labels": {**({} if is_over else {Answer.YES: yes_label}), Answer.NO: no_label},
     }
 
 

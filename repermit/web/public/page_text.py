@@ -181,15 +181,27 @@ def word_recorded_before(standing: Standing, voice: Voice) -> Statement:
 
 def word_too_late(standing: Standing, voice: Voice) -> Statement:
     """Return the statement after a Yes that came too late, and what stands instead."""
+    return Statement(
+        heading=voice.gettext("The time for this answer is over"),
+        text=word_time_over(standing, voice),
+    )
+
+
+def word_time_over(standing: Standing, voice: Voice) -> str:
+    """Return until when a Yes counted, and what stands now."""
     gettext = voice.gettext
     if standing.deadline is None:
         over = gettext("This link does not put you on the list any more.")
     else:
         until = {"deadline": voice.format_time(standing.deadline)}
         over = gettext("This question could be answered until %(deadline)s.") % until
-    earlier = word_recorded_earlier(standing, voice)
-    stands = f"{earlier}." if earlier else gettext("Nothing was recorded.")
-    return Statement(heading=gettext("The time for this answer is over"), text=f"{over} {stands}")
+    if earlier := word_recorded_earlier(standing, voice):
+        return f"{over} {earlier}."
+    if standing.awaits_removal:
+        stands = gettext("We had no answer from you by then, so we take you off this list.")
+    else:
+        stands = gettext("Nothing was recorded.")
+    return f"{over} {stands}"
 
 
 def describe_status(standing: Stands, voice: Voice) -> str:

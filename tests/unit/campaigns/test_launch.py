@@ -268,7 +268,10 @@ def test_a_reminder_is_planned_and_its_wording_frozen(database: Database) -> Non
     assert set(digests) == {"fr", "nl"}
     draft = frozen_draft.read_draft(Wording.get_by_id(digests["nl"]).content)
     assert (draft.kind, draft.deadline) == ("reminder", DEADLINE)
-    assert draft.subject == "Herinnering van Nieuws van de praktijk: mogen wij u blijven mailen?"
+    assert draft.subject == "Herinnering, Nieuws van de praktijk: nog mailen? T/m 30 mrt"
+    ask = CampaignWording.get(kind=MailKind.ASK, language="nl").wording
+    assert "vraagt u dit." in ask.content
+    assert "vraagt het u één keer" not in ask.content
     kept = json.loads(EvidencePart.get().json)
     assert kept["reminder_wordings"] == digests
     assert kept["reminder_at"] == "2026-03-23T10:00:00.000000+00:00"
@@ -280,6 +283,7 @@ def test_without_a_reminder_there_is_no_wording_for_one(database: Database) -> N
     make_contact(database, mailing_list)
     assert REMINDER_NOTE not in start(database, mailing_list).plan.notes
     assert Campaign.get().reminder_at is None
+    assert "vraagt het u één keer." in CampaignWording.get().wording.content
     assert [row.kind for row in CampaignWording.select()] == ["ask"]
     kept = json.loads(EvidencePart.get().json)
     assert (kept["reminder_at"], kept.get("reminder_wordings")) == ("", None)

@@ -283,6 +283,7 @@ def test_a_wording_from_before_lists_had_further_languages_is_read_as_it_was() -
         deadline=DEADLINE,
         zone=make_settings().zone,
         language="fr",
+        has_reminder=False,
     )
     document = json.loads(draft.content)
     del document["mailing_list"]["texts"]

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from repermit.campaigns.draft_conditions import Conditions, keep_conditions
 from repermit.campaigns.preview import NOBODY, preview_mail
 from repermit.db.connection import Database
 from repermit.db.models.evidence import Evidence
@@ -24,6 +25,15 @@ def test_a_preview_is_in_the_lists_language_and_to_its_sender(database: Database
     assert "30 maart 2026" in mail.text
     assert not Mail.select().exists()
     assert not Evidence.select().exists()
+
+
+def test_a_preview_says_once_unless_a_reminder_is_to_follow(database: Database) -> None:
+    mailing_list, settings = make_list(database), make_settings()
+    assert "u één keer." in preview_mail(mailing_list, settings=settings, now=NOW).text
+    for days, said in ((7, "vraagt u dit."), (0, "u één keer.")):
+        conditions = Conditions(reminder=days)
+        keep_conditions(database, mailing_list, conditions, now=NOW, actor="cli:0")
+        assert said in preview_mail(mailing_list, settings=settings, now=NOW).text
 
 
 def test_a_preview_can_be_in_another_language_until_another_day_to_somebody(
@@ -50,7 +60,7 @@ def test_the_other_mails_can_be_seen_too(database: Database) -> None:
         for kind in (MailKind.ASK, MailKind.REMINDER, MailKind.CONFIRM, MailKind.RECEIPT)
     }
     assert seen[MailKind.ASK].subject == "Mogen wij u blijven mailen?"
-    assert seen[MailKind.REMINDER].subject.startswith("Reminder from ")
+    assert seen[MailKind.REMINDER].subject.startswith("Reminder, ")
     assert links.url("no", NOBODY) in seen[MailKind.REMINDER].text
     assert "30 March 2026" in seen[MailKind.REMINDER].text
     assert links.url("confirm", NOBODY) in seen[MailKind.CONFIRM].text

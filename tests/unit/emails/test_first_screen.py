@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.emails.first_screen import MOST_PIXELS, MOST_WORDS, FirstScreen, estimate_first_screen
+from repermit.emails.first_screen import (
+    MOST_PIXELS,
+    MOST_WORDS,
+    FirstScreen,
+    estimate_first_screen,
+    estimate_mail,
+)
 
 YES, NO = "Yes\nhttps://ask.example.org/yes/a.b\n", "No\nhttps://ask.example.org/no/a.b\n"
 
@@ -46,3 +52,39 @@ def test_either_answer_may_be_the_first(order: str) -> None:
 )
 def test_both_limits_hold(pixels: int, words: int, *, is_enough: bool) -> None:
     assert FirstScreen(pixels=pixels, words=words).is_enough is is_enough
+
+
+_LINKS = "".join(
+    f'<p><a href="https://ask.example.org/{answer}/a.b">{answer}</a></p>'
+    for answer in ("yes", "no")
+)
+_SHORT = f"A question – is it?\n\n{YES}\n{NO}"
+
+
+def test_html_counts_as_the_text_does_that_says_the_same() -> None:
+    html = (
+        "<html><head><title>Not seen at all</title></head><body><div class='preview'>Nor this<br>"
+        f"</div><h1>A question – <b>is</b> it?</h1>{_LINKS}<p>{'word ' * 500}</p></body></html>"
+    )
+    assert estimate_mail(_SHORT, html) == estimate_first_screen(_SHORT)
+
+
+@pytest.mark.parametrize(
+    "between",
+    ["<p>" + "word " * 120 + "</p>", "line<br>" * 30, "<ul>" + "<li>one</li>" * 20 + "</ul>"],
+)
+def test_html_of_ones_own_is_held_to_the_same_where_its_text_is_short(between: str) -> None:
+    seen = estimate_mail(_SHORT, f"<p>A question?</p>{between}{_LINKS}")
+    assert seen
+    assert seen.pixels > MOST_PIXELS
+    assert not seen.is_enough
+
+
+def test_words_that_a_link_stands_in_are_no_words_before_it() -> None:
+    seen = estimate_mail("", f"<p>Three words here</p>{_LINKS}")
+    assert seen
+    assert seen.words == 3
+
+
+def test_a_mail_without_answers_has_no_first_screen_in_either_part() -> None:
+    assert estimate_mail("Hello", "<p>Hello</p>") is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -211,7 +211,8 @@ def test_a_sender_that_cannot_be_used_is_refused() -> None:
 
 @pytest.mark.parametrize("language", languages())
 def test_a_reminder_says_all_that_an_ask_says_and_that_it_is_the_only_one(language: str) -> None:
-    ask, reminder = make_ask(language=language), make_reminder(language=language)
+    ask = make_ask(language=language, has_reminder=True)
+    reminder = make_reminder(language=language)
     for said, more in ((ask.text, reminder.text), (ask.html, reminder.html)):
         before, after = set(said.splitlines()), set(more.splitlines())
         # In HTML the subject stands too, as the title.
@@ -267,17 +268,67 @@ def test_another_deadline_changes_nothing_else(language: str, later: datetime) -
 def test_the_day_in_a_subject_changes_with_the_deadline_and_no_name_does() -> None:
     named = make_facts(name="22 dec", frequency="elke 22 dec")
     draft = make_ask(mailing_list=named)
-    assert draft.subject == "22 dec: mogen wij u blijven mailen? T/m 22 dec"
+    assert draft.subject == "22 dec: blijven ontvangen? T/m 22 dec"
     later = replace_deadline(draft, LATER)
     assert later == make_ask(mailing_list=named, deadline=LATER)
-    assert later.subject == "22 dec: mogen wij u blijven mailen? T/m 5 feb"
+    assert later.subject == "22 dec: blijven ontvangen? T/m 5 feb"
 
 
-@pytest.mark.parametrize("length", [18, 19, 20])
+@pytest.mark.parametrize("length", [27, 28, 29])
 def test_a_subject_has_the_last_day_where_there_is_room(length: int) -> None:
     subject = make_ask(mailing_list=make_facts(name="x" * length)).subject
     assert len(subject) < 60
-    assert subject.endswith("? T/m 22 dec") is (length < 20)
+    assert subject.endswith("? T/m 22 dec") is (length < 29)
+
+
+_ORDINARY = "Nieuws van De Linde"
+
+
+@pytest.mark.parametrize(
+    ("make", "without"), [(make_ask, set()), (make_reminder, {"es", "ga", "hu"})]
+)
+def test_a_subject_has_the_last_day_for_a_list_with_an_ordinary_name(
+    make: Callable[..., Draft], without: set[str]
+) -> None:
+    facts = make_facts(name=_ORDINARY)
+    subjects = {
+        language: make(language=language, mailing_list=facts).subject for language in languages()
+    }
+    assert max(map(len, subjects.values())) < 60
+    found = {language for language, subject in subjects.items() if "22" not in subject}
+    assert found == without
+
+
+@pytest.mark.parametrize("make", [make_ask, make_reminder])
+def test_a_subject_has_the_last_day_on_a_sensitive_list(make: Callable[..., Draft]) -> None:
+    for language in languages():
+        subject = make(language=language, mailing_list=make_facts(sensitive=True)).subject
+        assert "22" in subject
+        assert len(subject) < 60
+
+
+# --- Whether it is asked once. ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", languages())
+def test_an_ask_says_that_it_is_asked_once_where_no_reminder_follows(language: str) -> None:
+    gettext = translations(language).gettext
+    once, repeated = (
+        gettext(text) % {"organisation": make_practice().name}
+        for text in ("%(organisation)s asks you once.", "%(organisation)s is asking you.")
+    )
+    assert once != repeated
+    only = make_ask(language=language)
+    followed = make_ask(language=language, has_reminder=True)
+    reminder = make_reminder(language=language)
+    for draft, said, unsaid in (
+        (only, once, repeated),
+        (followed, repeated, once),
+        (reminder, repeated, once),
+    ):
+        for body, end in ((draft.text, "⟦yes_url⟧"), (draft.html, 'href="⟦yes_url⟧"')):
+            assert said in body[: body.index(end)]
+            assert unsaid not in body
 
 
 def _freeze_earlier(draft: Draft, patterns: Mapping[str, tuple[str, str]]) -> Draft:

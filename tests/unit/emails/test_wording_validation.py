@@ -233,7 +233,9 @@ def test_an_unknown_field_is_named_with_those_there_are() -> None:
 
 def test_a_field_of_one_contact_may_not_stand_in_the_subject() -> None:
     (reason,) = reasons_against(OwnWording(subject="{{ greeting }}"))
-    assert reason.startswith("subject: there is no field {{ greeting }} here; there are deadline, ")
+    assert reason.startswith(
+        "subject: there is no field {{ greeting }} here; there are day, deadline, "
+    )
 
 
 @pytest.mark.parametrize(
@@ -281,7 +283,7 @@ def test_a_subject_is_one_line_of_at_most_120_characters(subject: str, refused: 
     assert reasons_against(OwnWording(subject=subject)) == expected
 
 
-@pytest.mark.parametrize("field", sorted(SUBJECT_FIELDS - {"deadline"}))
+@pytest.mark.parametrize("field", sorted(SUBJECT_FIELDS - {"day", "deadline"}))
 def test_the_subject_of_a_sensitive_list_shows_no_field_that_tells(field: str) -> None:
     own = OwnWording(subject=f"Vraag {{{{ {field} }}}}")
     reason = f"subject: the list is sensitive, so the subject may not show {{{{ {field} }}}}"

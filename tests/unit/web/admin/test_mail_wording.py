@@ -70,7 +70,7 @@ def test_the_usual_wording_is_shown_until_there_is_one_of_their_own(admin: Flask
     page = admin.get(URL)
     said = words_of(page)
     assert "You can leave it so and go on" in said
-    assert "the subject has 51 characters" in said
+    assert "the subject has 53 characters" in said
     assert 'src="/admin/lists/news/mail/look?language=nl&amp;kind=ask' in page.text
     assert "{{ yes_url }}" in page.text
 
@@ -154,7 +154,7 @@ def test_the_usual_words_can_be_begun_with_and_are_not_saved_by_that(
     before = everything_in(database)
     page = post(admin, f"{URL}/begin", own_subject="", own_text="", own_html="")
     assert page.status_code == 200
-    assert "{{ list_name }}: mogen wij u blijven mailen?" in page.text
+    assert "{{ list_name }}: blijven ontvangen? T/m {{ day }}" in page.text
     assert "uiterlijk {{ deadline }} geen antwoord" in page.text
     assert everything_in(database) == before
 
@@ -178,7 +178,7 @@ def test_the_mail_is_framed_without_scripts_and_leads_nowhere(admin: FlaskClient
     assert page.headers["X-Frame-Options"] == "SAMEORIGIN"
     assert '<base target="_blank">' in page.text
     said = words_of(page)
-    assert "Nieuws van de praktijk: mogen wij u blijven mailen? (51 characters)" in said
+    assert "Nieuws van de praktijk: blijven ontvangen? T/m 30 mrt (53 characters)" in said
     assert "met Ja of Nee antwoorden? (" in said
 
 

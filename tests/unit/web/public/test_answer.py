@@ -15,17 +15,17 @@ import pytest
 from repermit.answers import join, link_target
 from repermit.campaigns import launch
 from repermit.clock import ManualClock
-from repermit.contacts import erasure, status_changes
 from repermit.contacts import lookup as contacts_lookup
+from repermit.contacts import status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import Meta, new_id
-from repermit.db.models.campaigns import Wording
+from repermit.db.models.campaigns import Campaign, Wording
 from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import ListText, MailingList
 from repermit.i18n import catalogues
 from repermit.reports import register_notes
-from repermit.rules.consent import Answer, Reason, Status
+from repermit.rules.consent import Answer, Basis, CampaignState, Reason, Status
 from repermit.rules.legal_grounds import Grounds
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, Kind
@@ -44,6 +44,7 @@ from tests.support.import_helpers import ATTEST
 from tests.support.program_zoo import buttons_in
 from tests.support.public_pages import (
     Pages,
+    erase,
     everything_in,
     freeze_wording,
     heading_of,
@@ -97,15 +98,6 @@ def asked_on(database: Database, *, sensitive: bool = False, **grounds: str) -> 
 def status_of(contact: Contact) -> str:
     status: str = Contact.get_by_id(contact.id).status
     return status
-
-
-def erase(pages: Pages, contact: Contact) -> None:
-    with pages.database.atomic():
-        erasure.erase(
-            contact,
-            act=status_changes.Act(at=NOW, actor="admin"),
-            fingerprint_key=pages.settings.fingerprint_key,
-        )
 
 
 # --- A GET shows. --------------------------------------------------------------------------------
@@ -269,7 +261,6 @@ def test_the_chosen_answer_comes_first(
     pages: Pages, asked: Contact, kind: Kind, first: str, second: str
 ) -> None:
     text = pages.get(kind, asked.uid).text
-    assert f'class="chosen">{first}</button>' in text
     assert text.index(f">{first}</button>") < text.index(f">{second}</button>")
     assert "autofocus" not in text
     assert "<script" not in text
@@ -386,7 +377,7 @@ def test_who_opens_the_other_link_is_told_first_what_was_answered(
     response = pages.get(other, asked.uid)
     recorded = f"Uw {word[kind]} is vastgelegd op maandag 2 maart 2026, 10:00 uur."
     assert words_of(response).index(recorded) < words_of(response).index(not_yet)
-    assert f'class="chosen">{button}</button>' in response.text
+    assert labels_in(response.text)[0] == button
     # Silence has no effect any more, so the page threatens nothing.
     assert "geen antwoord" not in words_of(response)
 
@@ -475,9 +466,53 @@ def test_a_late_yes_is_offered_a_fresh_sign_up(pages: Pages, asked: Contact) -> 
         assert pages.links.url("no", asked.uid) in response.text
         assert "Wat wij van uw antwoord vastleggen" not in words_of(response)
         assert "bezwaar" in words_of(response)
-        assert "Er is niets vastgelegd" in words_of(response)
+        assert f"{_MISSED}" in words_of(response)
+        assert "niets vastgelegd" not in words_of(response)
     assert status_of(asked) == Status.UNCONFIRMED
     assert "Wat wij van uw antwoord vastleggen" in words_of(pages.post("no", asked.uid))
+
+
+_MISSED = "Wij hadden toen nog geen antwoord van u; daarom halen wij u van deze lijst."
+
+
+def test_the_link_for_no_asks_for_no_late_yes(pages: Pages, asked: Contact) -> None:
+    pages.clock.move_to(DEADLINE)
+    page = pages.get("no", asked.uid)
+    assert heading_of(page) == "Wilt u deze mails stoppen?"
+    assert _MISSED in words_of(page)
+    assert "na een Ja" not in words_of(page)
+    assert "https://ask.example.org/join/news" in page.text
+    (no,) = buttons_in(page.text)
+    assert labels_in(page.text) == [NO]
+    pressed = pages.client.post(urlsplit(no.action).path, data=no.sends)
+    assert heading_of(pressed) == "Uw Nee is vastgelegd"
+    assert Contact.get_by_id(asked.id).reason == Reason.NO
+    # What is kept of the page says what it said.
+    kept = Wording.get_by_id(consents()[0]["page_wording"]).content
+    assert "Wilt u deze mails stoppen?" in kept
+    assert YES not in kept
+
+
+def test_somebody_who_is_not_taken_off_for_silence_is_not_told_so(
+    pages: Pages, asked: Contact
+) -> None:
+    Campaign.update(state=CampaignState.CANCELLED).execute()
+    pages.clock.move_to(DEADLINE)
+    assert _MISSED not in words_of(pages.get("no", asked.uid))
+    late = words_of(pages.get("yes", asked.uid))
+    assert _MISSED not in late
+    assert "Er is niets vastgelegd" in late
+
+
+def test_a_customer_stops_by_one_button_too_once_the_question_is_over(
+    pages: Pages, asked: Contact
+) -> None:
+    Contact.update(status=Status.CUSTOMER, basis=Basis.CUSTOMER).execute()
+    pages.clock.move_to(DEADLINE)
+    page = pages.get("no", asked.uid)
+    assert heading_of(page) == "Wilt u deze mails stoppen?"
+    assert labels_in(page.text) == [NO]
+    assert "kon worden beantwoord" not in words_of(page)
 
 
 @pytest.mark.parametrize(
@@ -553,6 +588,10 @@ def test_a_late_yes_without_a_question_is_offered_a_sign_up_too(
     response = pages.get("yes", removed.uid)
     assert "komt u niet meer op de lijst" in words_of(response)
     assert forms_in(response) == ["https://ask.example.org/join/news"]
+
+
+def labels_in(html: str) -> list[str]:
+    return re.findall("<button[^>]*>([^<]*)</button>", html)
 
 
 def forms_in(response: TestResponse) -> list[str]:
@@ -783,7 +822,13 @@ def test_somebody_erased_reads_the_page_in_the_language_of_their_browser(
 @pytest.mark.usefixtures("mailing_list")
 def test_a_link_without_a_row_offers_the_only_list(pages: Pages) -> None:
     for response in (pages.get("yes", new_id()), pages.post("yes", new_id())):
-        assert (response.status_code, heading_of(response)) == (200, "Wij bewaren niets van u")
+        assert (response.status_code, heading_of(response)) == (
+            200,
+            "Bij deze link bewaren wij niets",
+        )
+        # Whether that person is on a list, nobody can know.
+        assert "Er komt geen mail" not in words_of(response)
+        assert "Krijgt u nog mails van ons, gebruik dan de link" in words_of(response)
         assert "/join/news" in response.text
 
 
@@ -792,7 +837,7 @@ def test_a_link_without_a_row_offers_none_of_several_lists(
 ) -> None:
     make_list(pages.database, slug=f"{mailing_list.slug}-2")
     response = pages.get("yes", new_id())
-    assert heading_of(response) == "Nothing is held about you"
+    assert heading_of(response) == "Nothing is held under this link"
     assert "/join/" not in response.text
 
 

@@ -163,9 +163,29 @@ def test_its_buttons_are_alike_and_the_yes_is_neither_first_nor_last(
     ]
     assert places == sorted(places)
     assert text.count("<form") == text.count("<button") == 3
-    assert 'class="chosen"' not in text
+    assert not re.search("<button[^>]* class=", text)
     assert "<script" not in text
     assert "Set-Cookie" not in held(pages, asked).headers
+
+
+def test_it_says_until_when_one_may_answer_and_what_silence_does(
+    pages: Pages, asked: Contact
+) -> None:
+    said, _, _ = held(pages, asked).text.partition('id="answer"')
+    assert "Antwoord uiterlijk <strong>maandag 30 maart 2026" in said
+    assert "zonder antwoord stoppen wij ermee" in said
+
+
+def test_after_a_no_it_says_that_silence_leaves_them_off_the_list(
+    pages: Pages, asked: Contact
+) -> None:
+    pages.post("no", asked.uid)
+    pages.clock.advance(LATER)
+    again, _, _ = pages.post("yes", asked.uid).text.partition('id="answer"')
+    assert "Hebt u zelf op Ja gedrukt?" in again
+    assert "U kunt nog Ja zeggen, uiterlijk <strong>maandag 30 maart 2026" in again
+    assert "zonder Ja blijft u van deze lijst af" in again
+    assert "stoppen wij ermee" not in again
 
 
 def test_a_person_gets_through_with_one_further_press(
@@ -192,7 +212,7 @@ def test_a_person_gets_through_with_one_further_press(
 def test_the_wording_that_is_kept_is_that_of_the_page_that_asked_again(
     pages: Pages, asked: Contact
 ) -> None:
-    page = words_of(held(pages, asked))
+    page = " ".join(html_to_text(held(pages, asked).text.partition("<main>")[2]).split())
     press(pages, asked, "again")
     told = json.loads(EvidencePart.get(EvidencePart.part == "consent").json)
     wording = Wording.get_by_id(told["page_wording"]).content
