@@ -82,7 +82,7 @@ def test_who_has_not_answered_is_reminded_once(desk: Desk, inbox: Inbox) -> None
     assert {mail.rcpt_tos for mail in reminders} == silent
     assert len(reminders) == 2
     for mail in reminders:
-        assert str(mail.message["Subject"]).startswith("Reminder from ")
+        assert str(mail.message["Subject"]).startswith("Reminder, ")
         assert mail.message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     with desk.pages() as client:
         assert answer_by(client, links_of(reminders[0])["no"]).status_code == 200

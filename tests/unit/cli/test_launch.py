@@ -50,7 +50,7 @@ def test_a_preview_of_a_deadline_that_has_passed_is_refused(desk: Desk) -> None:
 
 def test_a_preview_can_be_of_the_other_mails_too(desk: Desk) -> None:
     desk.add_news(language="en")
-    assert desk.do("preview", "news", "--kind", "reminder").startswith("Subject: Reminder from ")
+    assert desk.do("preview", "news", "--kind", "reminder").startswith("Subject: Reminder, ")
     assert "/confirm/" in desk.do("preview", "news", "--kind", "confirm")
     assert desk.do("preview", "news", "--kind", "ask") == desk.do("preview", "news")
 

@@ -98,7 +98,7 @@ def test_pages_and_new_mails_say_so_at_once(
 
 def test_the_name_of_a_sensitive_list_stands_in_no_text(database: Database) -> None:
     make_list(database, slug="beside", name="Leven met hiv", sensitive=True)
-    subject = "%(list)s: may we keep mailing you?"
+    subject = "%(list)s: do you still want it?"
     with pytest.raises(Refused, match="name of a sensitive list"):
         correct(database, "Leven met HIV, %(list)s: mag het?", source=subject)
     assert correct(database, "%(list)s: mogen wij mailen?", source=subject)

@@ -155,4 +155,4 @@ def test_whoever_is_not_held_any_more_is_told_so(
     assert heading_of(press(pages, yes_on(opened))) == "Uw adres is gewist"
     for kind in ("yes", "confirm"):
         gone = pages.post(kind, new_id(), data={"choice": "yes"})
-        assert heading_of(gone) == "Wij bewaren niets van u"
+        assert heading_of(gone) == "Bij deze link bewaren wij niets"
