@@ -15,7 +15,7 @@ from peewee import JOIN, Value
 
 from repermit.clock import years_before
 from repermit.db.connection import chunks, streamed
-from repermit.db.models.base import read_moment, read_number_fact
+from repermit.db.models.base import Meta, read_moment
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.evidence.chain_reader import Part, parts_between, select_parts
 from repermit.evidence.entries import PARTS, part_digest
@@ -230,7 +230,7 @@ class _Entry:
 
 def wrongly_erased_proofs() -> Iterator[Fault]:
     """Yield the entries that erased proofs which they may not, or not yet."""
-    since = read_number_fact(TERMS_TOLD_SINCE) or 0
+    since = Meta.read_number(TERMS_TOLD_SINCE) or 0
     restored = {read_moment(at) for at in _moments_of("restored")}
     erasures: list[_Erasure] = []
     for seq, at, actor, subject, slug, text in list(streamed(_naming_proofs())):

@@ -278,7 +278,9 @@ _DAY_BEFORE = "'2026-03-02T12:00:00.000000+00:00'"
 _SOON_AFTER = f"'{stored(ANSWERED + timedelta(minutes=5))}'"
 _MIDDLE = "seq = (SELECT max(seq) / 2 FROM evidence)"
 _LAST = "(SELECT max(seq) FROM evidence)"
-_OTHER_WORDING = "(SELECT min(digest) FROM wording)"
+_OTHER_WORDING = (
+    "(SELECT min(digest) FROM wording WHERE digest <> json_extract(json, '$.page_wording'))"
+)
 _X = hashlib.sha256(b"x").hexdigest()
 _ERASING = (f"DELETE FROM evidence_part WHERE seq = {_entry('nee')} AND part = 'consent'",)
 

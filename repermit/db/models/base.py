@@ -247,6 +247,15 @@ class Meta(Table):
         return None if row is None else row.value
 
     @classmethod
+    def read_number(cls, key: str) -> int | None:
+        """Return the number that a key has, None if it has no value; 0 for what is no number."""
+        value = cls.read(key)
+        try:
+            return None if value is None else int(value)
+        except ValueError:
+            return 0
+
+    @classmethod
     def write(cls, key: str, value: str) -> None:
         """Set the value of a key, whether or not it had one."""
         cls.insert(key=key, value=value).on_conflict(
@@ -259,15 +268,6 @@ class Meta(Table):
         cls.insert(key=key, value=default).on_conflict_ignore().execute()
         row: Meta = lock_rows(cls.select().where(cls.key == key)).get()
         return row.value
-
-
-def read_number_fact(key: str) -> int | None:
-    """Return the number that is kept under a key; None if none is kept, 0 for what is no number."""
-    row = Meta.get_or_none(Meta.key == key)
-    try:
-        return None if row is None else int(row.value)
-    except ValueError:
-        return 0
 
 
 # --- Queries that peewee composes once, and that run many times with other values. ----------------

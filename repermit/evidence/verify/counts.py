@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from peewee import DoesNotExist, Value
 
 from repermit.db.connection import proxy, streamed
-from repermit.db.models.base import Meta, read_number_fact
+from repermit.db.models.base import Meta
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.row_counts import Tally, changed_counts
 from repermit.evidence.chain_reader import select_parts
@@ -38,7 +38,7 @@ TALLIED_AFTER = "tallied_after"
 
 def start_replay() -> Replay:
     """Return a replay of no entries yet, for this database's tallies."""
-    upto = read_number_fact(TALLIED_UPTO) or 0
+    upto = Meta.read_number(TALLIED_UPTO) or 0
     return Replay(tallied_upto=upto, zones=_known_zones(upto) or [])
 
 

@@ -16,7 +16,7 @@ from peewee import JOIN, Case, Value, fn
 from repermit.db.connection import chunks, position, proxy, streamed
 from repermit.db.journal_seal import JOURNAL_SEALED_SINCE, is_the_only_one, what_is_cut
 from repermit.db.lost_suppressions import lost_suppressions, mark_suppression, noted_suppressions
-from repermit.db.models.base import read_moment, read_number_fact, stored
+from repermit.db.models.base import Meta, read_moment, stored
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
@@ -235,7 +235,7 @@ def _count_journalled() -> int:
     Those since the database was restored, or came from a version that sealed nothing, of which also
     a launch may have been under way.
     """
-    sealed_since = read_number_fact(JOURNAL_SEALED_SINCE)
+    sealed_since = Meta.read_number(JOURNAL_SEALED_SINCE)
     since = [] if sealed_since is None else [Evidence.seq > sealed_since]
     restored = Evidence.select().where(Evidence.event == "restored").order_by(Evidence.seq.desc())
     if last := restored.first():
@@ -278,7 +278,7 @@ def _journalled_since() -> datetime | None:
     """Return until when suppressions may stand in another journal, or in none; None for never."""
     entries = Evidence.select(fn.MAX(Evidence.at)).where(Evidence.event == "restored")
     moments = [entries.scalar()]
-    if seq := read_number_fact(JOURNAL_SEALED_SINCE):
+    if seq := Meta.read_number(JOURNAL_SEALED_SINCE):
         upgraded = Evidence.select(fn.MAX(Evidence.at)).where(Evidence.seq <= seq)
         moments.append(upgraded.scalar())
     return max((read_moment(at) for at in moments if at), default=None)
