@@ -740,7 +740,7 @@ def test_forged_and_unknown_links_get_one_and_the_same_page(
         for kind in ("yes", "me", "confirm")
         for forged in (token, token[:-1], token + ".", "x", "%00", "é", f"{token}/more")
     ]
-    paths += [f"/no/{token[:-1]}", "/no/", "/no", "/join/other", "/elsewhere", "//no/x", "/"]
+    paths += [f"/no/{token[:-1]}", "/no/", "/no", "/join/other", "/elsewhere", "//no/x"]
     got = [pages.client.get(path, headers=wanted) for path in paths]
     posted = [path for path in paths if path.count("/") == 2 and not path.startswith("//")]
     got += [pages.client.post(path, headers=wanted) for path in posted]
