@@ -257,6 +257,23 @@
   });
 })();
 
+// --- Handing over: a step is ticked where one reads, without a fresh page.
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  const step = form.closest(".ticks > li");
+  if (!step || event.defaultPrevented) return;
+  event.preventDefault();
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    step.replaceWith(document.adoptNode(page.getElementById(step.id)));
+    document.getElementById(step.id).querySelector("button").focus();
+  } catch {
+    // Logged out, locked or without a network: the page itself says so.
+    form.submit();
+  }
+});
+
 // --- Step 3: the mail is seen while it is written.
 (() => {
   const form = document.querySelector("form[data-live]");
