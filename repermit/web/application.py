@@ -90,9 +90,6 @@ def create_app(
     app.after_request(security_headers.add_headers)
     app.teardown_request(dispatcher.release_answer_lock)
     app.teardown_request(database_connection.close_connection)
-    # A mail program may glue a slash to a link; and Werkzeug would redirect /admin/people to
-    # /admin/people/ at the host that the request names.
-    app.url_map.strict_slashes = False
     for pages in (
         answer.pages,
         receipt.pages,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from repermit import email_address
 from repermit.contacts import lookup, status_changes
+from repermit.db import row_counts
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
@@ -101,6 +102,8 @@ def make_contact(
     contact = lookup.new_contact(mailing_list, email_address.parse(text), **{**values, **overrides})
     with database.atomic():
         contact.save(force_insert=True)
+        if contact.imported_by_id is not None:
+            row_counts.count_newcomers(database, after=contact.id - 1)
     return contact
 
 

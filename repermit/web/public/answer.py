@@ -50,7 +50,7 @@ _ROUTE = "/<any(yes, no):word>/<token>"
 _OPPOSITE = {Answer.YES: Answer.NO, Answer.NO: Answer.YES}
 
 
-@pages.get(_ROUTE)
+@pages.get(_ROUTE, strict_slashes=False)
 def show_question(word: str, token: str) -> Response:
     """Show the question; nothing is recorded by a GET (invariant 1)."""
     answer = Answer(word)
@@ -84,7 +84,7 @@ def _show_question_page(standing: Standing, answer: Answer, *, mark: str) -> Res
     )
 
 
-@pages.post(_ROUTE)
+@pages.post(_ROUTE, strict_slashes=False)
 def take_answer(word: str, token: str) -> Response:
     """Record an answer: pressed on a page, or sent by a mail program (RFC 8058 §3.2)."""
     site, answer = get_site(), Answer(word)

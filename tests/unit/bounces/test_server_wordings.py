@@ -267,30 +267,30 @@ places = pytest.mark.parametrize("place", PLACES, ids=lambda one: one.__name__)
 @places
 @pytest.mark.parametrize("words", GONE)
 def test_words_of_a_mailbox_or_domain_that_is_not_there_are_seen_everywhere(
-    words: str, position: Callable[[str, str, str], str]
+    words: str, place: Callable[[str, str, str], str]
 ) -> None:
     for status in ("5.0.0", "5.5.0"):
-        raw = position(words, status, OPPOSITE[MessageKind.HARD]).encode()
+        raw = place(words, status, OPPOSITE[MessageKind.HARD]).encode()
         assert read(raw).kind is MessageKind.HARD
 
 
 @places
 @pytest.mark.parametrize("words", NOT_GONE)
 def test_words_of_anything_else_outrank_a_status_that_a_relay_made_up(
-    words: str, position: Callable[[str, str, str], str]
+    words: str, place: Callable[[str, str, str], str]
 ) -> None:
     for status in ("5.1.1", "5.1.3", "5.0.0"):
-        raw = position(words, status, OPPOSITE[MessageKind.SOFT]).encode()
+        raw = place(words, status, OPPOSITE[MessageKind.SOFT]).encode()
         assert read(raw).kind is MessageKind.SOFT
 
 
 @pytest.mark.parametrize("place", [as_report, folded_over_lines, in_capitals])
 @pytest.mark.parametrize("words", ["", "550", "550 sorry", "550 5.0.0 Sorry."])
 def test_a_status_counts_where_there_are_no_words(
-    words: str, position: Callable[[str, str, str], str]
+    words: str, place: Callable[[str, str, str], str]
 ) -> None:
-    assert read(position(words, "5.1.1", "").encode()).kind is MessageKind.HARD
-    assert read(position(words, "5.0.0", "").encode()).kind is MessageKind.SOFT
+    assert read(place(words, "5.1.1", "").encode()).kind is MessageKind.HARD
+    assert read(place(words, "5.0.0", "").encode()).kind is MessageKind.SOFT
 
 
 # --- Where a refusal came, and of whom.
@@ -616,14 +616,14 @@ def test_a_bounce_whose_parts_cannot_be_told_from_each_other_is_read_as_a_text()
 @pytest.mark.parametrize("field", ["To", "Delivered-To"])
 @pytest.mark.parametrize("place", [as_report, without_type, in_capitals])
 def test_who_does_not_know_the_sender_says_nothing_of_the_recipient(
-    position: Callable[[str, str, str], str], field: str
+    place: Callable[[str, str, str], str], field: str
 ) -> None:
     words = "550 5.1.1 <{}>: User unknown"
     for name, kind in (
         ("praktijk@example.org", MessageKind.SOFT),
         ("jan@example.net", MessageKind.HARD),
     ):
-        raw = position(words.format(name), "5.1.1", "")
+        raw = place(words.format(name), "5.1.1", "")
         assert read(f"{field}: <praktijk@example.org>\n{raw}".encode()).kind is kind
 
 
@@ -686,11 +686,11 @@ ELSEWHERE = "p@example.com"
 )
 @pytest.mark.parametrize("place", [as_report, without_type, by_exim, in_the_text_alone])
 def test_words_that_name_another_address_are_about_a_copy(
-    position: Callable[[str, str, str], str], words: str
+    place: Callable[[str, str, str], str], words: str
 ) -> None:
-    assert read(position(words, "5.1.1", "").encode()).kind is MessageKind.SOFT
+    assert read(place(words, "5.1.1", "").encode()).kind is MessageKind.SOFT
     about_them = words.replace(ELSEWHERE, "JAN@example.net")
-    assert read(position(about_them, "5.1.1", "").encode()).kind is MessageKind.HARD
+    assert read(place(about_them, "5.1.1", "").encode()).kind is MessageKind.HARD
 
 
 @pytest.mark.parametrize(

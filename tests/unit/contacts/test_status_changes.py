@@ -228,7 +228,7 @@ def test_a_removal_tells_what_the_list_told_when_it_asked(
     make_mail(database, earlier, contact)
     campaign = make_campaign(database, mailing_list)
     digest = freeze_wording(database, campaign, mailing_list, "de")
-    make_mail(database, campaign, contact, wording=CampaignWording.get())
+    ask = make_mail(database, campaign, contact, wording=CampaignWording.get())
     reminded = {"kind": MailKind.REMINDER, "sent_at": LATER}
     make_mail(database, campaign, contact, **reminded)
     with database.atomic():
@@ -239,6 +239,7 @@ def test_a_removal_tells_what_the_list_told_when_it_asked(
             "reason": str(reason),
             "mail_wording": digest,
             "asked_at": stored(NOW + timedelta(seconds=1)),
+            "ask_message_id": ask.message_id,
             "reminded_at": stored(LATER),
             "deadline": stored(DEADLINE),
             "language": "de",

@@ -362,7 +362,7 @@ def _found(pattern: str, text: str) -> str:
 
 
 def test_a_button_opens_the_admins_pages_already_logged_in() -> None:
-    with start_demo() as demo, _serving(demo):
+    with start_demo() as demo, served(demo):
         base = demo.settings.public_url
         with requests.Session() as visitor:
             assert "Open the admin’s pages" in visitor.get(f"{base}/", timeout=10).text

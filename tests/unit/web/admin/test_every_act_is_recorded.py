@@ -93,6 +93,7 @@ NO_ENTRY = {
     "evidence_check.check_proof": _CHECK,
     "evidence_check.verify_chain": _CHECK,
     "mail_wording.insert_default": _SEEN,
+    "mail_wording.insert_missing": _SEEN,
     "mail_wording.preview_typed_mail": _SEEN,
 }
 
