@@ -184,7 +184,7 @@ def test_after_a_no_it_says_that_silence_leaves_them_off_the_list(
     again, _, _ = pages.post("yes", asked.uid).text.partition('id="answer"')
     assert "Hebt u zelf op Ja gedrukt?" in again
     assert "U kunt nog Ja zeggen, uiterlijk <strong>maandag 30 maart 2026" in again
-    assert "zonder Ja blijft u van deze lijst af" in again
+    assert "zonder Ja komt u niet terug op deze lijst" in again
     assert "stoppen wij ermee" not in again
 
 
