@@ -34,6 +34,7 @@ from repermit.rules.consent import (
     MailState,
     Outcome,
     Status,
+    Verdict,
 )
 from repermit.settings.definitions import Settings
 
@@ -75,9 +76,10 @@ class Standing:
 
     `address` is in part and "" after erasure, `is_gone` says that nothing is held any more.
     `mailing_list` is as the mail of the latest campaign told it, if there was one. `deadline` is
-    that campaign's, which may be cancelled, `asked_at` when a server took its ask and `reminded_at`
-    the reminder, `mail_wording` the ask's digest; `delivery` is what the evidence keeps of how it
-    was delivered. `signs` are why the last press was suspect, if it was;
+    that campaign's, which may be cancelled; `include_thin` and `minimum_days` are its own too.
+    `asked_at` is when a server took its ask and `reminded_at` the reminder, `mail_wording` the
+    ask's digest; `delivery` is what the evidence keeps of how it was delivered. `signs` are why the
+    last press was suspect, if it was;
     `awaited` is the mark of the round in which a Yes is asked for again, "" if none is.
     `is_off_by_file` says that a file alone has taken them off, which may be taken back. Of
     `form_version` are the forms that count now.
@@ -98,6 +100,8 @@ class Standing:
     campaign: int
     deadline: datetime | None
     is_cancelled: bool = False
+    include_thin: bool = False
+    minimum_days: int = 0
     asked_at: datetime | None
     reminded_at: datetime | None
     mail_wording: str
@@ -119,8 +123,18 @@ class Standing:
     @property
     def awaits_removal(self) -> bool:
         """Say whether silence takes the contact off once the deadline has passed."""
-        is_asked = self.asked_at is not None and not self.is_cancelled
-        return is_asked and self.status is Status.UNCONFIRMED
+        if self.deadline is None or self.is_cancelled:
+            return False
+        verdict = consent.expiry(
+            self.status,
+            basis=self.basis,
+            include_thin=self.include_thin,
+            accepted_at=self.asked_at,
+            deadline=self.deadline,
+            now=self.deadline,
+            minimum_days=self.minimum_days,
+        )
+        return verdict is Verdict.EXPIRE
 
     def is_in_time(self, moment: datetime) -> bool:
         """Say whether a Yes that arrives at `moment` answers an open question."""
@@ -198,6 +212,8 @@ def read_standing(contact: Contact, opening: Opening | None) -> Standing:
         campaign=ask.campaign if ask else 0,
         deadline=ask.deadline if ask else None,
         is_cancelled=ask is not None and ask.campaign_state == CampaignState.CANCELLED,
+        include_thin=ask is not None and ask.include_thin,
+        minimum_days=ask.minimum_days if ask else 0,
         asked_at=ask.sent_at if ask and ask.state == MailState.SENT else None,
         reminded_at=reminded_at,
         mail_wording=digest,
@@ -273,6 +289,8 @@ class _CampaignAsk(NamedTuple):
     campaign: int
     deadline: datetime
     campaign_state: str
+    include_thin: bool
+    minimum_days: int
     kind: str
     state: str
     sent_at: datetime | None
@@ -310,6 +328,8 @@ _MAILS_QUERY = PreparedQuery(
                 Mail.campaign,
                 Campaign.deadline,
                 Campaign.state,
+                Campaign.include_thin,
+                Campaign.minimum_days,
                 Mail.kind,
                 Mail.state,
                 Mail.sent_at,

@@ -122,8 +122,11 @@ def register_admin_pages(app: Flask, settings: Settings) -> None:
     require_permission.install_guard(app)
     app.register_error_handler(Refused, result_text.show_refused_page)
     app.url_map.converters["int"] = _Number
+    # Werkzeug would redirect /admin/people to /admin/people/ at the host that the request names.
+    app.url_map.strict_slashes = False
     for pages in PAGES:
         app.register_blueprint(pages)
+    app.url_map.strict_slashes = True
 
 
 def make_cookie_reader(settings: Settings) -> Callable[[str], bool]:

@@ -46,11 +46,11 @@ from repermit.web.request_context import (
 
 pages = Blueprint("answer", __name__)
 
-_ROUTE = "/<any(yes, no):word>/<token>"
+_ROUTE = "/<any(yes, no):word>/<path:token>"
 _OPPOSITE = {Answer.YES: Answer.NO, Answer.NO: Answer.YES}
 
 
-@pages.get(_ROUTE, strict_slashes=False)
+@pages.get(_ROUTE)
 def show_question(word: str, token: str) -> Response:
     """Show the question; nothing is recorded by a GET (invariant 1)."""
     answer = Answer(word)
@@ -84,7 +84,7 @@ def _show_question_page(standing: Standing, answer: Answer, *, mark: str) -> Res
     )
 
 
-@pages.post(_ROUTE, strict_slashes=False)
+@pages.post(_ROUTE)
 def take_answer(word: str, token: str) -> Response:
     """Record an answer: pressed on a page, or sent by a mail program (RFC 8058 §3.2)."""
     site, answer = get_site(), Answer(word)
@@ -278,12 +278,14 @@ def _make_common_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
         voice, sensitive=sensitive, is_representative=reader.is_representative
     )
     no_label = page_text.make_no_label(voice, is_representative=reader.is_representative)
-    is_unanswered = standing.status is Status.UNCONFIRMED
+    awaits_removal = standing.awaits_removal
+    is_unanswered = awaits_removal or standing.status is Status.UNCONFIRMED
     return {
         **make_list_fields(standing.mailing_list, reader),
         "deadline": voice.format_time(standing.deadline) if is_open else "",
         "short_deadline": voice.format_short_time(standing.deadline) if is_open else "",
         "earlier": page_text.word_recorded_earlier(standing, voice),
+        "awaits_removal": awaits_removal,
         "is_removed": standing.status is Status.REMOVED,
         "is_over": is_over,
         "missed": page_text.word_time_over(standing, voice) if is_over and is_unanswered else "",

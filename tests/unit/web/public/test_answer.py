@@ -497,6 +497,10 @@ def test_somebody_who_is_not_taken_off_for_silence_is_not_told_so(
     pages: Pages, asked: Contact
 ) -> None:
     Campaign.update(state=CampaignState.CANCELLED).execute()
+    for word in ("yes", "no"):
+        page = words_of(pages.get(word, asked.uid))
+        assert "zonder antwoord stoppen wij ermee" not in page
+        assert "halen wij u ook van deze lijst" not in page
     pages.clock.move_to(DEADLINE)
     assert _MISSED not in words_of(pages.get("no", asked.uid))
     late = words_of(pages.get("yes", asked.uid))
@@ -551,7 +555,8 @@ def test_a_late_yes_is_told_what_stands_and_signs_up_without_typing(
 # Encoded as browsers send them.
 _GLUED = (
     *(".", ")", "%3E", "%5D,", "*", "_", "-", "/", "=", "&", "%7C", "%20", "%C2%A0", "%E2%80%BA"),
-    *("%C2%BB", "%22", "'", ",", ";", "!", "?", "%2520", "&lang=nl"),
+    *("%C2%BB", "%22", "'", ",", ";", "!", "?", "%2520", "&lang=nl", "//", "/.", "/)", "%3C/a%3E"),
+    "%5B/url%5D",
 )
 
 
@@ -573,6 +578,18 @@ def test_a_link_with_a_sign_behind_it_works(pages: Pages, asked: Contact, glued:
     assert heading_of(pages.client.post(urlsplit(yes.action).path, data=yes.sends)) == (
         "Uw Ja is vastgelegd"
     )
+
+
+@pytest.mark.parametrize("include_thin", [False, True])
+def test_somebody_with_a_thin_proof_is_told_what_silence_does_where_they_are_asked_too(
+    pages: Pages, asked: Contact, *, include_thin: bool
+) -> None:
+    Campaign.update(include_thin=include_thin).execute()
+    Contact.update(status=Status.CONFIRMED, basis=Basis.THIN).execute()
+    asks = "zonder antwoord stoppen wij ermee"
+    assert (asks in words_of(pages.get("yes", asked.uid))) == include_thin
+    pages.clock.move_to(DEADLINE)
+    assert (_MISSED in words_of(pages.get("no", asked.uid))) == include_thin
 
 
 def test_a_link_of_nobody_signs_nobody_up(pages: Pages, asked: Contact) -> None:
