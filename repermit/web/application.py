@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
+from werkzeug.routing import BaseConverter
 
 from repermit.answers.click_buffer import PendingOpenings
 from repermit.clock import Clock
@@ -46,6 +47,13 @@ class Application(Flask):
         error_pages.log_failure(kind, trace)
 
 
+class _Token(BaseConverter):
+    """A link's token with what a mail program has glued to it, be it a slash; or any other text."""
+
+    regex = r"[\w-]{22}\.[\w-]{43}(?:[\W_].*)?|[^/]+"
+    part_isolating = False
+
+
 def create_app(
     settings: Settings,
     *,
@@ -79,6 +87,7 @@ def create_app(
     app.config["MAX_FORM_PARTS"] = _MAX_FORM_FIELDS
     # Werkzeug would redirect //yes to /yes at the address that the Host header names.
     app.url_map.merge_slashes = False
+    app.url_map.converters["token"] = _Token
     app.before_request(request_context.stamp_arrival)
     app.before_request(database_connection.open_connection)
     app.before_request(dispatcher.acquire_answer_lock)

@@ -46,7 +46,7 @@ from repermit.web.request_context import (
 
 pages = Blueprint("answer", __name__)
 
-_ROUTE = "/<any(yes, no):word>/<path:token>"
+_ROUTE = "/<any(yes, no):word>/<token:token>"
 _OPPOSITE = {Answer.YES: Answer.NO, Answer.NO: Answer.YES}
 
 

@@ -125,7 +125,7 @@ def _take_sign_up() -> int:
     return kept.take_sign_up(read_route(request.environ), now=get_arrival())
 
 
-@pages.get("/confirm/<path:token>")
+@pages.get("/confirm/<token:token>")
 def show_confirmation(token: str) -> Response:
     """Show what the press on the button will do; nothing is recorded by a GET."""
     uid = get_site().links.read("confirm", token)
@@ -135,7 +135,7 @@ def show_confirmation(token: str) -> Response:
     return _show_question(signed_up, token)
 
 
-@pages.post("/confirm/<path:token>")
+@pages.post("/confirm/<token:token>")
 def take_confirmation(token: str) -> Response:
     """Do what the button says; what sends none of their words asks for the page again."""
     uid = get_site().links.read("confirm", token)

@@ -46,7 +46,7 @@ from repermit.web.request_context import get_arrival, get_site, make_trace
 pages = Blueprint("my_data", __name__)
 
 
-@pages.get("/me/<path:token>")
+@pages.get("/me/<token:token>")
 def show_in_part(token: str) -> Response:
     """Show the data that a reader of a forwarded mail may see too."""
     standing = link_target.find_standing(get_site().links.read("me", token))
@@ -65,7 +65,7 @@ def _show_partial_page(standing: Standing) -> Response:
     )
 
 
-@pages.post("/me/<path:token>")
+@pages.post("/me/<token:token>")
 def take_wish(token: str) -> Response:
     """Send a link to the address itself, or take off who is not the person meant."""
     standing = link_target.find_standing(get_site().links.read("me", token))
@@ -99,7 +99,7 @@ def _remove_contact(standing: Standing, reader: Reader) -> Response:
     return render_page("not_me.html", reader, **make_contact_fields(standing, reader))
 
 
-@pages.get("/fresh/<path:token>")
+@pages.get("/fresh/<token:token>")
 def show_fresh(token: str) -> Response:
     """Show a button: a scanner that opens the link neither uses it up nor sees anything."""
     link = _find_link("fresh", token)
@@ -110,7 +110,7 @@ def show_fresh(token: str) -> Response:
     )
 
 
-@pages.post("/fresh/<path:token>")
+@pages.post("/fresh/<token:token>")
 def open_fresh(token: str) -> Response:
     """Use the link up and show everything."""
     site = get_site()
@@ -120,7 +120,7 @@ def open_fresh(token: str) -> Response:
     return show_expired_link(_find_link("fresh", token)) if opened is None else show_held(opened)
 
 
-@pages.get("/address/<path:token>")
+@pages.get("/address/<token:token>")
 def show_address(token: str) -> Response:
     """Show what the press on the button will do to an address; a GET changes nothing."""
     link = _find_link("address", token)
@@ -131,7 +131,7 @@ def show_address(token: str) -> Response:
     )
 
 
-@pages.post("/address/<path:token>")
+@pages.post("/address/<token:token>")
 def confirm_address(token: str) -> Response:
     """Let the new address count."""
     site = get_site()
