@@ -454,6 +454,17 @@ def test_a_link_that_has_expired_offers_a_new_sign_up(pages: Pages) -> None:
     assert Contact.select().count() == 0
 
 
+def test_a_link_that_has_expired_after_a_no_does_not_say_that_nothing_was_recorded(
+    pages: Pages,
+) -> None:
+    made = signed_up(pages)
+    pages.post("confirm", made.uid, data=NO)
+    pages.clock.advance(timedelta(days=7))
+    said = words_of(pages.get("confirm", made.uid))
+    assert "Deze link is verlopen" in said
+    assert "niets vastgelegd" not in said
+
+
 def test_a_sign_up_that_is_forgotten_says_that_nothing_is_held(pages: Pages) -> None:
     for response in (pages.get("confirm", new_id()), pages.post("confirm", new_id(), data=YES)):
         assert response.status_code == 200
