@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from repermit.db.models.accounts import ApiToken
+from repermit.db.models.base import PreparedQuery
 from repermit.db.models.campaigns import Campaign, HandedOver
+from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Webhook
 from repermit.package_files import newsletter_tool
-from repermit.reports.outcome_counts import read_acts
 from repermit.reports.register_notes import OWN, Notes
 from repermit.settings.definitions import Settings
 from repermit.settings.smtp_presets import find_provider
@@ -107,9 +109,9 @@ def _known(mailing_list: MailingList, settings: Settings) -> Iterator[tuple[str,
         yield tool, "tool", "", _tool_label(tool)
     for host in sorted(_hosts(mailing_list)):
         yield host, "webhook", host, _domain(host)
-    for token in list(ApiToken.select().where(ApiToken.revoked_at.is_null()).order_by(ApiToken.id)):
-        if _PERSONAL & set(token.scopes.split()):
-            yield f"token-{token.id}", "api", "", token.name
+    for number, name, scopes in _TOKENS.rows():
+        if _PERSONAL & set(scopes.split()):
+            yield f"token-{number}", "api", "", name
 
 
 def _tool_label(tool: str) -> str:
@@ -127,13 +129,50 @@ def _domain(host: str) -> str:
 
 def _tools(mailing_list: MailingList) -> set[str]:
     """Return the tools that a file was made for, or in which a step was carried out."""
-    exported = {one.said.get("tool", "") for one in read_acts(mailing_list.slug, ("exported",))}
-    rows = HandedOver.select(HandedOver.tool).join(Campaign).where(Campaign.list == mailing_list)
-    return (exported | {row.tool for row in rows}) - {""}
+    exported = {json.loads(told).get("tool", "") for (told,) in _EXPORTS.rows(mailing_list.slug)}
+    handed_over = {tool for (tool,) in _HANDED_OVER.rows(mailing_list.id)}
+    return (exported | handed_over) - {""}
 
 
 def _hosts(mailing_list: MailingList) -> set[str]:
-    rows = Webhook.select(Webhook.url).where(
-        (Webhook.list == mailing_list) | Webhook.list.is_null(), Webhook.removed_at.is_null()
+    return {urlsplit(url).hostname or "" for (url,) in _WEBHOOKS.rows(mailing_list.id)} - {""}
+
+
+# Each page that asks names the recipients.
+_TOKENS = PreparedQuery(
+    lambda: (
+        ApiToken.select(ApiToken.id, ApiToken.name, ApiToken.scopes)
+        .where(ApiToken.revoked_at.is_null())
+        .order_by(ApiToken.id)
+        .tuples()
     )
-    return {urlsplit(row.url).hostname or "" for row in rows} - {""}
+)
+_EXPORTS = PreparedQuery(
+    # An export is about nobody, so that the index of subjects finds it among a million answers.
+    lambda slug: (
+        EvidencePart.select(EvidencePart.json)
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        .where(
+            Evidence.subject == "",
+            Evidence.list == slug,
+            Evidence.event == "exported",
+            EvidencePart.part == "consent",
+        )
+        .tuples()
+    ),
+    1,
+)
+_HANDED_OVER = PreparedQuery(
+    lambda list_id: (
+        HandedOver.select(HandedOver.tool).join(Campaign).where(Campaign.list == list_id).tuples()
+    ),
+    1,
+)
+_WEBHOOKS = PreparedQuery(
+    lambda list_id: (
+        Webhook.select(Webhook.url)
+        .where((Webhook.list == list_id) | Webhook.list.is_null(), Webhook.removed_at.is_null())
+        .tuples()
+    ),
+    1,
+)

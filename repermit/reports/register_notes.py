@@ -11,6 +11,7 @@ from datetime import date, datetime
 from babel import Locale
 
 from repermit.db.connection import Database, lock_rows
+from repermit.db.models.base import PreparedQuery
 from repermit.db.models.lists import MailingList, RegisterNotes
 from repermit.errors import Refused
 from repermit.evidence import chain
@@ -52,9 +53,17 @@ def countries() -> tuple[str, ...]:
 
 def read_notes(mailing_list: MailingList) -> Notes:
     """Return what has been said of a list's processing."""
-    row = RegisterNotes.get_or_none(RegisterNotes.list == mailing_list)
-    kept = json.loads(row.notes) if row else {}
+    row = _NOTES.first(mailing_list.id)
+    kept = json.loads(row[0]) if row else {}
     return Notes(texts=kept.get("texts", {}), processors=kept.get("processors", {}))
+
+
+_NOTES = PreparedQuery(
+    lambda list_id: (
+        RegisterNotes.select(RegisterNotes.notes).where(RegisterNotes.list == list_id).tuples()
+    ),
+    1,
+)
 
 
 def set_notes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from repermit.db.models.base import PreparedQuery
 from repermit.db.models.lists import MailingList
 from repermit.privacy.data_links import Recipient
 from repermit.reports import data_recipients, register_notes
@@ -36,7 +37,10 @@ def list_recipients(mailing_list: MailingList) -> list[tuple[str, Recipient]]:
 
 def describe_recipients(slug: str, voice: Voice) -> tuple[str, ...]:
     """Return a sentence for each recipient of a list's data; none for a list that is gone."""
-    mailing_list = MailingList.get_or_none(MailingList.slug == slug)
+    mailing_list = _LIST.first(slug)
     if mailing_list is None:
         return ()
     return tuple(describe_recipient(one, voice) for _, one in list_recipients(mailing_list))
+
+
+_LIST = PreparedQuery(lambda slug: MailingList.select().where(MailingList.slug == slug), 1)
