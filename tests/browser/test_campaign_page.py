@@ -16,7 +16,7 @@ from repermit.imports import uploads
 from repermit.imports.uploads import folder_of
 from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
-from tests.support.admin_pages import admin_client, make_admin
+from tests.support.admin_pages import let_in, make_admin
 from tests.support.builders import NOW, make_asked, make_campaign, make_list
 from tests.support.public_pages import Pages, served
 from tests.unit.reports.test_outcome_counts import say_yes
@@ -28,15 +28,6 @@ if TYPE_CHECKING:
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
     return sqlite_url
-
-
-def let_in(page: Page, pages: Pages) -> str:
-    """Let a browser in as an admin; return where the admin's pages begin."""
-    cookie = admin_client(pages).get_cookie("repermit", path="/admin/")
-    assert cookie
-    url = f"{pages.settings.public_url}/admin/"
-    page.context.add_cookies([{"name": "repermit", "value": cookie.value, "url": url}])
-    return url
 
 
 @pytest.mark.exhaustive

@@ -11,7 +11,7 @@ from repermit.db.connection import Database
 from repermit.db.models.accounts import Session
 from repermit.db.models.campaigns import HandedOver
 from repermit.settings.definitions import Settings
-from tests.support.admin_pages import admin_client
+from tests.support.admin_pages import let_in
 from tests.support.builders import NOW, make_campaign, make_list
 from tests.support.public_pages import Pages, served
 
@@ -29,13 +29,7 @@ def test_a_step_is_ticked_and_unticked_without_a_fresh_page(
 ) -> None:
     make_campaign(database, make_list(database), state="closed", closed_at=NOW)
     with served(lambda url: Pages(database, replace(settings, public_url=url))) as pages:
-        cookie = admin_client(pages).get_cookie("repermit", path="/admin/")
-        assert cookie
-        url = pages.settings.public_url
-        page.context.add_cookies(
-            [{"name": "repermit", "value": cookie.value, "url": f"{url}/admin/"}]
-        )
-        page.goto(f"{url}/admin/lists/news/handover/?tool=laposta")
+        page.goto(f"{let_in(page, pages)}lists/news/handover/?tool=laposta")
         page.evaluate("window.isSame = true")
         step = page.locator("#removed-1")
         step.get_by_role("button", name="Tick as done").click()

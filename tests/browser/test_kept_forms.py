@@ -12,7 +12,7 @@ from repermit.checks.findings import Report
 from repermit.db.connection import Database
 from repermit.db.models.lists import MailingList
 from repermit.settings.definitions import Settings
-from tests.support.admin_pages import admin_client
+from tests.support.admin_pages import let_in
 from tests.support.builders import make_contact, make_list
 from tests.support.public_pages import Pages, served
 
@@ -35,13 +35,8 @@ def typing(database: Database, settings: Settings, page: Page) -> Iterator[tuple
     """Return a browser of an admin, and where the pages are."""
     make_contact(database, make_list(database))
     with served(lambda url: Pages(database, replace(settings, public_url=url))) as pages:
-        cookie = admin_client(pages).get_cookie("repermit", path="/admin/")
-        assert cookie
-        url = pages.settings.public_url
-        page.context.add_cookies(
-            [{"name": "repermit", "value": cookie.value, "url": f"{url}/admin/"}]
-        )
-        yield page, url
+        let_in(page, pages)
+        yield page, pages.settings.public_url
 
 
 def test_what_was_typed_is_there_again_after_a_page_of_settings(typing: tuple[Page, str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from repermit.db.connection import Database
 from repermit.settings.definitions import Settings
-from tests.support.admin_pages import admin_client
+from tests.support.admin_pages import let_in
 from tests.support.builders import make_list
 from tests.support.public_pages import Pages, everything_in, served
 
@@ -28,13 +28,7 @@ def writing(database: Database, settings: Settings, page: Page) -> Iterator[Page
     """Return a browser at the mail of a list."""
     make_list(database)
     with served(lambda url: Pages(database, replace(settings, public_url=url))) as pages:
-        cookie = admin_client(pages).get_cookie("repermit", path="/admin/")
-        assert cookie
-        url = pages.settings.public_url
-        page.context.add_cookies(
-            [{"name": "repermit", "value": cookie.value, "url": f"{url}/admin/"}]
-        )
-        page.goto(f"{url}/admin/lists/news/mail")
+        page.goto(f"{let_in(page, pages)}lists/news/mail")
         yield page
 
 

@@ -27,8 +27,7 @@ from repermit.expiry import downtime
 from repermit.imports import read_upload, uploads
 from repermit.package_files import asset
 from repermit.rules.consent import CampaignState, Reason
-from tests.exhaustive.test_browser_admin_looks import let_in
-from tests.support.admin_pages import make_admin
+from tests.support.admin_pages import let_in, make_admin
 from tests.support.builders import (
     NOW,
     make_asked,

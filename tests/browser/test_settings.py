@@ -11,8 +11,7 @@ import pytest
 from repermit.db.connection import Database
 from repermit.db.models.settings import Chosen
 from repermit.settings import config_file
-from tests.exhaustive.test_browser_admin_looks import let_in
-from tests.support.admin_pages import make_admin
+from tests.support.admin_pages import let_in, make_admin
 from tests.support.builders import make_list
 from tests.support.config_documents import make_document
 from tests.support.inbox import Inbox

@@ -26,7 +26,7 @@ from repermit.imports import read_upload, uploads
 from repermit.rules.consent import CampaignState, MailState, Reason, Status
 from repermit.settings.definitions import MailServer, Web
 from repermit.webhooks import endpoints
-from tests.support.admin_pages import client_of, make_admin, make_user
+from tests.support.admin_pages import let_in, make_admin, make_user
 from tests.support.builders import (
     NOW,
     make_asked,
@@ -381,14 +381,6 @@ def test_every_page_fits_a_phone_a_tablet_and_a_desk(
                 too_wide.append(f"{name} at {width}")
     assert not too_wide
     assert len(list(tmp_path.glob("*.jpeg"))) > 80
-
-
-def let_in(page: Page, pages: Pages, user: User) -> None:
-    """Log in without the steps that lead in."""
-    cookie = client_of(pages, user).get_cookie("repermit", path="/admin/")
-    assert cookie
-    url = f"{pages.settings.public_url}/admin/"
-    page.context.add_cookies([{"name": "repermit", "value": cookie.value, "url": url}])
 
 
 def show(page: Page, pages: Pages, path: str) -> None:

@@ -13,7 +13,8 @@ from repermit.db.models.lists import find_list
 from repermit.i18n import catalogues
 from repermit.privacy import forget
 from tests.catalogues import used
-from tests.exhaustive.test_browser_admin_looks import LONG, furnish, let_in, show
+from tests.exhaustive.test_browser_admin_looks import LONG, furnish, show
+from tests.support.admin_pages import let_in
 from tests.support.builders import make_settings
 from tests.support.english_left import english_on
 from tests.support.public_pages import Pages, served

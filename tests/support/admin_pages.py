@@ -22,6 +22,7 @@ from tests.support.public_pages import Pages, words_of
 if TYPE_CHECKING:
     from flask.sessions import SessionMixin
     from flask.testing import FlaskClient
+    from playwright.sync_api import Page
     from werkzeug.test import TestResponse
 
 ENGLISH = {"Accept-Language": "en"}
@@ -93,6 +94,16 @@ def client_of(pages: Pages, user: User, **overrides: Any) -> FlaskClient:
 def admin_client(pages: Pages) -> FlaskClient:
     """Return a client in which an admin has logged in, with both steps."""
     return client_of(pages, make_admin(pages.database))
+
+
+def let_in(page: Page, pages: Pages, user: User | None = None) -> str:
+    """Let a browser in, as an admin if not told otherwise; return where the pages begin."""
+    client = client_of(pages, user or make_admin(pages.database))
+    cookie = client.get_cookie("repermit", path="/admin/")
+    assert cookie
+    url = f"{pages.settings.public_url}/admin/"
+    page.context.add_cookies([{"name": "repermit", "value": cookie.value, "url": url}])
+    return url
 
 
 def viewer_client(pages: Pages) -> FlaskClient:

@@ -31,7 +31,7 @@ from repermit import email_address
 from repermit.db.all_tables import ALL_TABLES
 from repermit.db.models.base import UTCDateTimeField
 from repermit.db.models.contacts import Contact
-from tests.support import tampering
+from tests.support import tampered_records
 from tests.support.desk import Desk
 
 PAGE = Path("docs/explanation/what-no-checkpoint-shows.md")
@@ -46,7 +46,7 @@ class Story:
 
     desk: Desk
     kept: Path
-    ways: dict[str, tampering.Way]
+    ways: dict[str, tampered_records.Way]
 
     def copy(self, folder: Path) -> Desk:
         """Return a desk with the same files in a folder of its own."""
@@ -59,7 +59,7 @@ class Story:
 def _desk(folder: Path) -> Desk:
     url = f"sqlite:///{folder}/repermit.db"
     desk = Desk(folder, database_url=url, inbox=cast("Any", NOBODY))
-    desk.clock.move_to(tampering.END)
+    desk.clock.move_to(tampered_records.END)
     return desk
 
 
@@ -68,7 +68,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     desk = _desk(tmp_path_factory.mktemp("story"))
     key = desk.settings.fingerprint_key
     with desk.database() as database:
-        tampering.tell_story(database, desk.folder, desk.settings)
+        tampered_records.tell_story(database, desk.folder, desk.settings)
         subjects = {row.address_key.split("@")[0]: row.subject for row in Contact.select()}
     prints = {
         name: email_address.fingerprint(key, f"{name}@example.org")
@@ -76,7 +76,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     }
     kept = desk.folder / "kept.json"
     kept.write_text(desk.do("verify", "--json"))
-    return Story(desk, kept, tampering.make_ways(prints, subjects))
+    return Story(desk, kept, tampered_records.make_ways(prints, subjects))
 
 
 def how(desk: Desk, *arguments: str) -> str:
@@ -91,7 +91,9 @@ def find(story: Story, way: str, folder: Path) -> str:
     """Return what finds a way: how `verify` says it, a checkpoint, or nothing."""
     desk = story.copy(folder)
     database = folder / "repermit.db"
-    tampering.do_it(story.ways[way], path=database, database=desk.database, settings=desk.settings)
+    tampered_records.do_it(
+        story.ways[way], path=database, database=desk.database, settings=desk.settings
+    )
     if found := how(desk):
         return f"`{found}`"
     return BY_CHECKPOINT if how(desk, "--checkpoint", str(story.kept)) else NOTHING
@@ -113,7 +115,7 @@ def test_the_story_holds_also_sealed_anew(story: Story, tmp_path: Path) -> None:
     desk = story.copy(tmp_path)
     assert how(desk, "--checkpoint", str(story.kept)) == ""
     with desk.database() as database:
-        tampering.seal_anew(database, desk.settings)
+        tampered_records.seal_anew(database, desk.settings)
     assert how(desk, "--checkpoint", str(story.kept)) == ""
 
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from peewee import fn
 
-from repermit.answers import link_target, record_answer
 from repermit.campaigns.launch import launch
 from repermit.campaigns.lifecycle import cancel_campaign
 from repermit.clock import ManualClock
@@ -35,9 +35,11 @@ from repermit.privacy import retention
 from repermit.reports import statistics
 from repermit.rules.consent import Answer, Reason
 from repermit.web.admin.audit_log import ACTS
+from tests.support import tampered_records
 from tests.support.builders import DEADLINE, NOW, make_contact, make_list, make_mail, make_settings
 from tests.support.desk import ATTEST
 from tests.support.import_helpers import OPTED_IN, mailchimp, plain, take_back, take_in
+from tests.support.tampered_records import contact_at
 from tests.unit.answers.test_join import confirmed, signed_up
 
 SETTINGS = make_settings()
@@ -48,28 +50,7 @@ SENT = NOW + timedelta(hours=2)
 ANSWERED = NOW + timedelta(days=1)
 END = NOW + timedelta(days=2)
 SECOND = timedelta(seconds=1)
-
-
-def at(name: str) -> Contact:
-    found: Contact = Contact.get(Contact.address_key == f"{name}@example.org")
-    return found
-
-
-def say(database: Database, name: str, answer: Answer, moment: datetime = ANSWERED) -> None:
-    """Let somebody answer, and press once more where the page asks for it."""
-    told: dict[str, Any] = {
-        "uid": at(name).uid,
-        "answer": answer,
-        "arrived": moment,
-        "settings": SETTINGS,
-        "method": "page",
-        "trace": link_target.Trace(network="192.0.2.0/24", browser="Firefox"),
-        "page": lambda _: link_target.PageShown(wording="De vraag"),
-    }
-    first = record_answer.record_answer(database, **told)
-    assert first
-    if first.mark:
-        record_answer.record_answer(database, **told, is_again=True, mark=first.mark)
+say = partial(tampered_records.say, settings=SETTINGS)
 
 
 @pytest.fixture
@@ -87,12 +68,12 @@ def story(database: Database, tmp_path: Path) -> Database:
     for name, answer in (("ja", Answer.YES), ("nee", Answer.NO), ("om", Answer.NO)):
         say(database, name, answer)
     say(database, "om", Answer.YES, ANSWERED + timedelta(hours=3))
-    gone = at("weg").id
+    gone = contact_at("weg").id
     moment = ANSWERED + timedelta(hours=4)
     admin_requests.remove_at_request(database, news, gone, note="by phone", now=moment, **WHO)
     with database.atomic():
         act = status_changes.Act(at=moment, actor="job")
-        erasure.erase(at("weg"), act=act, fingerprint_key=KEY)
+        erasure.erase(contact_at("weg"), act=act, fingerprint_key=KEY)
     tally(database)
     assert found(database) is None
     return database
@@ -175,7 +156,7 @@ def test_an_entry_may_have_waited_for_its_turn(
 def test_a_large_file_has_the_time_at_which_its_reading_began(
     story: Database, tmp_path: Path
 ) -> None:
-    news = at("ja").list
+    news = contact_at("ja").list
     cancel_campaign(story, news, now=END, actor="cli:els")
     began = END - timedelta(hours=5)
     file = mailchimp(tmp_path, {"email": "lang@example.org", **OPTED_IN}, name="large.csv")
@@ -189,7 +170,7 @@ def test_a_large_file_has_the_time_at_which_its_reading_began(
 
 def erase_proof(database: Database, name: str, *, actor: str = "job", **more: Any) -> None:
     """Delete somebody's proofs, and append an entry that would excuse it."""
-    subject = at(name).subject
+    subject = contact_at(name).subject
     with database.atomic():
         seqs = chain.erase_parts(subject, ("consent",))
         told = {"seqs": seqs, "parts": ["consent"], "why": "retention", **more}
@@ -232,7 +213,9 @@ def test_a_proof_that_was_erased_by_others_or_too_early_is_found(
 
 def test_a_proof_named_by_an_erasure_of_nobody_is_held_against_its_person(story: Database) -> None:
     """As versions before wrote it: one entry for many."""
-    seqs = [row.seq for row in Evidence.select().where(Evidence.subject == at("ja").subject)]
+    seqs = [
+        row.seq for row in Evidence.select().where(Evidence.subject == contact_at("ja").subject)
+    ]
     with story.atomic():
         EvidencePart.delete().where(
             EvidencePart.seq.in_(seqs), EvidencePart.part == "consent"
@@ -244,18 +227,18 @@ def test_a_proof_named_by_an_erasure_of_nobody_is_held_against_its_person(story:
 def test_proofs_that_the_job_ends_in_their_time_are_no_finding(
     story: Database, tmp_path: Path
 ) -> None:
-    news = at("ja").list
+    news = contact_at("ja").list
     cancel_campaign(story, news, now=END, actor="cli:els")
     first = mailchimp(tmp_path, {"email": "terug@example.org", **OPTED_IN}, name="first.csv")
     take_in(story, news, first, now=END)
     take_back(story, news, now=END)
-    left = {at("stil").id: END - timedelta(days=200)}
+    left = {contact_at("stil").id: END - timedelta(days=200)}
     act = status_changes.Act(at=END, actor="cli:els", consent={"by": "restored"})
     with story.atomic():
         # As restoring a backup does of whom the journal alone knew.
-        facts = {at("stil").id: {"left_at": stored(left[at("stil").id])}}
+        facts = {contact_at("stil").id: {"left_at": stored(left[contact_at("stil").id])}}
         status_changes.remove(
-            [at("stil")],
+            [contact_at("stil")],
             reason=Reason.REQUEST,
             act=act,
             fingerprint_key=KEY,
@@ -276,7 +259,7 @@ def test_proofs_that_the_job_ends_in_their_time_are_no_finding(
 def delete(name: str) -> tuple[str, ...]:
     who = f"(SELECT id FROM contact WHERE address_key = '{name}@example.org')"
     return (
-        f"DELETE FROM suppression WHERE subject = '{at(name).subject}'",
+        f"DELETE FROM suppression WHERE subject = '{contact_at(name).subject}'",
         *(f"DELETE FROM {table} WHERE contact_id IN {who}" for table in ("opening", "mail")),
         f"DELETE FROM contact WHERE address_key = '{name}@example.org'",
     )
@@ -324,7 +307,7 @@ def test_somebody_who_has_not_answered_and_was_deleted_with_their_ask_is_found(
 
 
 def test_an_ask_that_was_put_in_is_found(story: Database) -> None:
-    somebody = make_contact(story, at("ja").list, "later@example.org")
+    somebody = make_contact(story, contact_at("ja").list, "later@example.org")
     make_mail(story, Campaign.get(), somebody)
     assert found(story) == (How.CONTRADICTED, "launched")
 
@@ -333,7 +316,7 @@ def test_people_of_a_campaign_who_go_with_their_file_are_no_finding(
     story: Database, tmp_path: Path
 ) -> None:
     """Nobody has been mailed of the campaign, which was cancelled."""
-    news, moment = at("ja").list, END + SECOND
+    news, moment = contact_at("ja").list, END + SECOND
     cancel_campaign(story, news, now=END, actor="cli:els")
     people = (("kort@example.org", ""), ("krap@example.org", ""))
     take_in(story, news, plain(tmp_path, *people, name="short.csv"), now=END)
@@ -349,7 +332,7 @@ def test_people_of_a_campaign_who_go_with_their_file_are_no_finding(
     finish_undoings(story)
     assert found(story, now=moment) is None
     # The file says nothing of the campaign before it was taken in.
-    sql(story, f"DELETE FROM mail WHERE campaign_id = 1 AND contact_id = {at('stil').id}")
+    sql(story, f"DELETE FROM mail WHERE campaign_id = 1 AND contact_id = {contact_at('stil').id}")
     assert found(story, now=moment) == (How.CONTRADICTED, "launched")
 
 
@@ -361,7 +344,7 @@ def test_an_erased_person_who_was_deleted_is_found(story: Database) -> None:
 
 
 def test_whom_taking_a_file_back_deletes_is_no_finding(story: Database, tmp_path: Path) -> None:
-    news = at("ja").list
+    news = contact_at("ja").list
     cancel_campaign(story, news, now=END, actor="cli:els")
     file = mailchimp(tmp_path, {"email": "kort@example.org", **OPTED_IN}, name="short.csv")
     take_in(story, news, file, now=END)
@@ -414,16 +397,16 @@ def test_an_ask_that_may_have_left_is_no_finding(
 ) -> None:
     """A reminder, of which their answer says nothing since it had not left by then."""
     moments = dict.fromkeys(("due_at", "started_at", "sent_at"), moment)
-    make_mail(story, Campaign.get(), at(name), kind="reminder", **moments)
+    make_mail(story, Campaign.get(), contact_at(name), kind="reminder", **moments)
     assert found(story) is None
 
 
 def test_who_was_put_back_may_be_asked(story: Database, tmp_path: Path) -> None:
-    news = at("stil").list
+    news = contact_at("stil").list
     cancel_campaign(story, news, now=END, actor="cli:els")
     row = {"email": "stil@example.org"}
     take_in(story, news, mailchimp(tmp_path, row, name="unsubscribed_segment.csv"), now=END)
-    assert at("stil").status == "removed"
+    assert contact_at("stil").status == "removed"
     sql(story, asked("stil", f"started_at = {AFTER}, sent_at = {AFTER}"))
     assert found(story) == (How.ASKED_AFTER_REMOVAL, "removed")
     take_back(story, news, now=END + timedelta(hours=2))
@@ -461,7 +444,7 @@ def test_a_mail_that_was_not_sent_as_its_row_says_is_found(
     sql(story, mailed("stil", changed))
     fault = verify_chain.verify_chain(story, fingerprint_key=KEY, now=END).fault
     assert fault
-    number = Mail.get(Mail.contact == at("stil"), Mail.kind == "ask").id
+    number = Mail.get(Mail.contact == contact_at("stil"), Mail.kind == "ask").id
     assert (fault.how, fault.what) == (How.UNVOUCHED, f"mail {number}: {what}")
 
 
@@ -486,7 +469,7 @@ def silent(story: Database) -> datetime:
     """Let the deadline pass, after which who was silent is off the list; return when."""
     after = DEADLINE + timedelta(hours=1)
     expire_due(story, settings=SETTINGS, clock=ManualClock(after), despite_downtime=True)
-    assert at("stil").reason == Reason.NO_RESPONSE
+    assert contact_at("stil").reason == Reason.NO_RESPONSE
     assert found(story, now=after) is None
     return after
 
@@ -527,7 +510,7 @@ def test_a_silence_of_somebody_who_had_no_time_to_answer_is_found(
     act = status_changes.Act(at=after, actor="job", campaign=Campaign.get().id, consent=said)
     with story.atomic():
         status_changes.remove(
-            [at("thuis")], reason=Reason.NO_RESPONSE, act=act, fingerprint_key=KEY
+            [contact_at("thuis")], reason=Reason.NO_RESPONSE, act=act, fingerprint_key=KEY
         )
     assert (found(story, now=after) is not None) is is_found
 
@@ -569,7 +552,7 @@ def test_a_count_that_was_changed_is_found(story: Database, changed: str, what: 
 def test_tallies_of_what_was_undone_or_has_ended_are_no_finding(
     story: Database, tmp_path: Path
 ) -> None:
-    news = at("stil").list
+    news = contact_at("stil").list
     cancel_campaign(story, news, now=END, actor="cli:els")
     row = {"email": "stil@example.org"}
     take_in(story, news, mailchimp(tmp_path, row, name="unsubscribed_segment.csv"), now=END)
@@ -689,7 +672,7 @@ def forget_time_zone(database: Database) -> None:
 def test_what_is_taken_back_in_another_time_zone_is_no_finding(
     story: Database, tmp_path: Path, *, is_old: bool
 ) -> None:
-    news = at("stil").list
+    news = contact_at("stil").list
     at_night = datetime(2026, 3, 6, 23, 30, tzinfo=UTC)
     cancel_campaign(story, news, now=at_night, actor="cli:els")
     row = {"email": "stil@example.org"}

@@ -89,8 +89,8 @@ def tell_story(database: Database, folder: Path, settings: Settings) -> None:
             mail.save()
         Campaign.update(state="open", opened_at=SENT + timedelta(seconds=2)).execute()
     for name, answer in (("ja", Answer.YES), ("nee", Answer.NO), ("om", Answer.NO)):
-        say(database, name, answer, settings)
-    say(database, "om", Answer.YES, settings, ANSWERED + timedelta(hours=3))
+        say(database, name, answer, settings=settings)
+    say(database, "om", Answer.YES, ANSWERED + timedelta(hours=3), settings=settings)
     moment = ANSWERED + timedelta(hours=4)
     for name in ("weg", "eigen"):
         admin_requests.remove_at_request(
@@ -127,7 +127,12 @@ def contact_at(name: str) -> Contact:
 
 
 def say(
-    database: Database, name: str, answer: Answer, settings: Settings, moment: Any = ANSWERED
+    database: Database,
+    name: str,
+    answer: Answer,
+    moment: datetime = ANSWERED,
+    *,
+    settings: Settings,
 ) -> None:
     """Let somebody answer, and press once more where the page asks for it."""
     told: dict[str, Any] = {
@@ -285,6 +290,18 @@ _X = hashlib.sha256(b"x").hexdigest()
 _ERASING = (f"DELETE FROM evidence_part WHERE seq = {_entry('nee')} AND part = 'consent'",)
 
 
+def _redate(at: str) -> Way:
+    """Return how a No is dated at another moment (SQL) wherever it stands."""
+    return Way(
+        sql=(
+            f"UPDATE suppression SET at = {at} WHERE subject = {_of('nee')}",
+            f"UPDATE evidence SET at = {at} WHERE seq = {_entry('nee')}",
+            f"UPDATE contact SET status_at = {at} WHERE id = {_contact('nee')}",
+        ),
+        journal=lambda text: text.replace(stored(ANSWERED).encode(), at.strip("'").encode()),
+    )
+
+
 def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[str, Way]:
     """Return the ways by what the documentation calls them.
 
@@ -330,26 +347,8 @@ def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[st
                 ),
             ),
         ),
-        "an answer is dated a day earlier, everywhere": Way(
-            sql=(
-                f"UPDATE suppression SET at = {_DAY_BEFORE} WHERE subject = {_of('nee')}",
-                f"UPDATE evidence SET at = {_DAY_BEFORE} WHERE seq = {_entry('nee')}",
-                f"UPDATE contact SET status_at = {_DAY_BEFORE} WHERE id = {_contact('nee')}",
-            ),
-            journal=lambda text: text.replace(
-                stored(ANSWERED).encode(), _DAY_BEFORE.strip("'").encode()
-            ),
-        ),
-        "an answer is dated five minutes later, everywhere": Way(
-            sql=(
-                f"UPDATE suppression SET at = {_SOON_AFTER} WHERE subject = {_of('nee')}",
-                f"UPDATE evidence SET at = {_SOON_AFTER} WHERE seq = {_entry('nee')}",
-                f"UPDATE contact SET status_at = {_SOON_AFTER} WHERE id = {_contact('nee')}",
-            ),
-            journal=lambda text: text.replace(
-                stored(ANSWERED).encode(), _SOON_AFTER.strip("'").encode()
-            ),
-        ),
+        "an answer is dated a day earlier, everywhere": _redate(_DAY_BEFORE),
+        "an answer is dated five minutes later, everywhere": _redate(_SOON_AFTER),
         "what a page said is exchanged for another text of the record": Way(
             sql=(
                 (
