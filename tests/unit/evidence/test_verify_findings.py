@@ -40,6 +40,7 @@ from tests.support.builders import DEADLINE, NOW, make_contact, make_list, make_
 from tests.support.desk import ATTEST
 from tests.support.import_helpers import OPTED_IN, mailchimp, plain, take_back, take_in
 from tests.support.tampered_records import contact_at
+from tests.support.told_databases import tell_once
 from tests.unit.answers.test_join import confirmed, signed_up
 
 SETTINGS = make_settings()
@@ -53,13 +54,12 @@ SECOND = timedelta(seconds=1)
 say = partial(tampered_records.say, settings=SETTINGS)
 
 
-@pytest.fixture
-def story(database: Database, tmp_path: Path) -> Database:
+def tell_story(database: Database, folder: Path) -> None:
     """Take a file in, ask all, let some answer, remove and erase others, tally."""
     news = make_list(database)
     names = ("ja", "nee", "stil", "weg", "om", "thuis")
-    take_in(database, news, plain(tmp_path, *((f"{one}@example.org", one) for one in names)))
-    proven = mailchimp(tmp_path, {"email": "zelf@example.org", **OPTED_IN})
+    take_in(database, news, plain(folder, *((f"{one}@example.org", one) for one in names)))
+    proven = mailchimp(folder, {"email": "zelf@example.org", **OPTED_IN})
     take_in(database, news, proven, now=NOW + timedelta(minutes=1))
     confirmed(database, signed_up(database, news, "nieuw@example.org"))
     launch(database, news, deadline=DEADLINE, now=LAUNCHED, attest=ATTEST, include_thin=True, **WHO)
@@ -76,6 +76,14 @@ def story(database: Database, tmp_path: Path) -> Database:
         erasure.erase(contact_at("weg"), act=act, fingerprint_key=KEY)
     tally(database)
     assert found(database) is None
+
+
+ready_sqlite, ready_postgresql = tell_once(tell_story)
+
+
+@pytest.fixture
+def story(database: Database) -> Database:
+    """Return a database in which all that has happened."""
     return database
 
 

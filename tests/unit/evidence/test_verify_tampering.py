@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from peewee import fn
 
+from repermit.db import migrations
 from repermit.db.connection import (
     Database,
     is_postgresql,
@@ -27,6 +29,7 @@ from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify.diagnosis import Fault, How
 from tests.support.builders import NOW, make_campaign, make_contact, make_list
 from tests.support.grown_tree import grow_tree
+from tests.support.told_databases import tell_once
 
 JAN, PIET, ANNA = ("a" * 32, "b" * 32, "c" * 32)
 LAST = 75
@@ -43,9 +46,8 @@ def sql(database: Database, *statements: str) -> None:
             run_sql(database, statement)
 
 
-@pytest.fixture
-def record(database: Database) -> Database:
-    """Return a database whose record has 75 entries, more than one subtree that is kept.
+def tell_story(database: Database, _: Path) -> None:
+    """Make a record that has 75 entries, more than one subtree that is kept.
 
     Entry 1 launches; then Jan and Piet take turns; Anna's 10 was erased by 11, and 70 to 75 erase
     nothing.
@@ -74,6 +76,14 @@ def record(database: Database) -> Database:
         chain.append(*(turn(seq) for seq in range(12, LAST + 1)))
     assert stored_tree.checkpoint().seq == LAST
     assert list(verify_chain.verify()) == []
+
+
+ready_sqlite, ready_postgresql = tell_once(tell_story)
+
+
+@pytest.fixture
+def record(database: Database) -> Database:
+    """Return a database that has that record."""
     return database
 
 
@@ -676,6 +686,8 @@ def test_what_is_written_meanwhile_disturbs_nothing(record: Database) -> None:
         assert verify_chain.verify_chain(record).entries == LAST + 1
 
 
-def test_a_record_of_nothing_holds(database: Database) -> None:
-    assert verify_chain.verify_chain(database).entries == 0
-    assert found(Checkpoint(3, HASH, HASH)) == [(1, How.CUT)]
+def test_a_record_of_nothing_holds(empty_database_url: str) -> None:
+    with open_database(empty_database_url) as database:
+        migrations.upgrade_database(database)
+        assert verify_chain.verify_chain(database).entries == 0
+        assert found(Checkpoint(3, HASH, HASH)) == [(1, How.CUT)]
