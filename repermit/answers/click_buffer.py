@@ -149,8 +149,8 @@ def _write_openings(requests: dict[str, list[LinkRequest]]) -> None:
     """Write what was seen, in the caller's transaction; of who was erased nothing is kept."""
     rows = Contact.select().where(Contact.uid.in_(list(requests)), Contact.erased_at.is_null())
     contacts = list(lock_rows(rows.order_by(Contact.id)))
-    openings = click_log.openings_of(contacts)
+    openings = click_log.read_openings(contacts)
     for contact in contacts:
         opening = openings.get(contact.id)
-        past = add_requests(click_log.recall(contact, opening), requests[contact.uid])
-        click_log.remember(contact, opening, past)
+        past = add_requests(click_log.read_past(contact, opening), requests[contact.uid])
+        click_log.save_past(contact, opening, past)

@@ -54,7 +54,7 @@ def assess_press(
     `mark` is what the button of a page that asked again sent along, "" from any other; `form` is
     None where no page is needed, as for a mail program's No (RFC 8058).
     """
-    past = add_requests(click_log.recall(contact, opening), seen)
+    past = add_requests(click_log.read_past(contact, opening), seen)
     signs = bot_detection.signs(answer.value, past, arrived=arrived, mailed_at=standing.mailed_at)
     is_beside_yes = answer is Answer.NO and _is_no_beside_yes(contact, past, form)
     takes_back = answer is Answer.NO and (
@@ -66,7 +66,7 @@ def assess_press(
     is_spent = not (is_current or is_beside_yes or takes_back)
     is_asked_again = outcome is Outcome.CONFIRM and _is_asked_again(past, signs, form)
     if is_spent and (bot_detection.is_awaited(past) or not is_asked_again):
-        opening = click_log.remember(contact, opening, past)
+        opening = click_log.save_past(contact, opening, past)
         mark = bot_detection.mark_of(past.doubted_at) if is_asked_again else ""
         return Press(trace={}, mark=mark, is_spent=True, opening=opening)
     if answer is Answer.NO:
@@ -78,7 +78,7 @@ def assess_press(
             status_changes.note_press(contact, is_no=True)
         return Press(trace=_make_trace(past, signs), takes_back=takes_back, opening=opening)
     if outcome is not Outcome.CONFIRM:
-        opening = click_log.remember(contact, opening, past)
+        opening = click_log.save_past(contact, opening, past)
         return Press(trace=_make_trace(past, signs), opening=opening)
     if is_spent or not bot_detection.counts(past, signs, is_again=is_again, mark=mark):
         held_at = arrived if _is_open(contact) else None
@@ -129,7 +129,7 @@ def _save_opening(
     *,
     held_at: datetime | None = None,
 ) -> Opening | None:
-    return click_log.remember(contact, opening, past, signs=",".join(signs), held_at=held_at)
+    return click_log.save_past(contact, opening, past, signs=",".join(signs), held_at=held_at)
 
 
 def _is_open(contact: Contact) -> bool:
@@ -142,7 +142,7 @@ def _make_trace(
 ) -> dict[str, Any]:
     """Return the trace of an answer: its openings and the signs of a program."""
     trace = {
-        "openings": click_log.openings_told(past.openings),
+        "openings": click_log.describe_openings(past.openings),
         "signs": [str(sign) for sign in signs],
         "asked_again_at": asked_again_at.isoformat() if asked_again_at else "",
     }

@@ -52,7 +52,7 @@ def request_sign_up(
     """
     parsed = email_address.parse(address)
     with database.atomic():
-        requested_mail_limit.one_at_a_time(database, parsed.key)
+        requested_mail_limit.lock_address(database, parsed.key)
         if not requested_mail_limit.may_sign_up(parsed.key, now=now):
             return
         sign_up_row = SignUp.create(
@@ -111,8 +111,8 @@ def save_form_fields(sign_up: SignUp, contact: Contact) -> None:
 
 def _make_contact(sign_up: SignUp, arrived: datetime, settings: Settings) -> Contact:
     address = email_address.Address(sign_up.address, sign_up.address_key)
-    language = lookup.list_facts(sign_up.list).pick_language(sign_up.language)
-    contact = lookup.new_contact(
+    language = lookup.read_list_facts(sign_up.list).pick_language(sign_up.language)
+    contact = lookup.make_contact(
         sign_up.list,
         address,
         # Confirmed in the same transaction.
@@ -143,7 +143,7 @@ def _find_erased_subject(sign_up: SignUp, settings: Settings) -> str:
         .order_by(Suppression.list.is_null())
         .first()
     )
-    if suppression is None or lookup.find_held(sign_up.list_id, suppression.subject):
+    if suppression is None or lookup.find_current_contact(sign_up.list_id, suppression.subject):
         return ""
     slug = sign_up.list.slug
     if chain_reader.told_elsewhere([suppression.subject], slug):
@@ -208,8 +208,8 @@ def confirm_sign_up(
         sign_up.save()
         contact = find_or_make_contact(sign_up, arrived, settings)
         key, is_new = settings.fingerprint_key, contact.id is None
-        former_standing = {} if is_new else status_changes.standing_before(contact, key)
-        former_names = {} if is_new else status_changes.called_before(contact)
+        former_standing = {} if is_new else status_changes.describe_standing_before(contact, key)
+        former_names = {} if is_new else status_changes.describe_name_before(contact)
         save_form_fields(sign_up, contact)
         if contact.status == Status.CONFIRMED and not consent.improves(
             contact.basis, Basis.SIGN_UP
@@ -232,7 +232,7 @@ def confirm_sign_up(
             },
         )
         enqueue_receipt.enqueue_receipt(contact, sign_up.list, at=arrived)
-        status_changes.confirm(contact, basis=Basis.SIGN_UP, act=act, fingerprint_key=key)
+        status_changes.confirm_contact(contact, basis=Basis.SIGN_UP, act=act, fingerprint_key=key)
         return _make_result(sign_up, Outcome.CONFIRM)
 
 
@@ -281,7 +281,7 @@ def decline_sign_up(
             sign_up.confirmed_at, sign_up.declined_at = None, arrived
             sign_up.form_version += 1
             sign_up.save()
-            _undo_yes(lookup.lock(contact.id), trace, settings, at=arrived)
+            _undo_yes(lookup.lock_contact(contact.id), trace, settings, at=arrived)
             return _make_result(sign_up, _predict_outcome(sign_up, arrived))
         record_answer(
             database,
@@ -302,7 +302,7 @@ def _undo_yes(contact: Contact, trace: Trace, settings: Settings, *, at: datetim
     act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=trace_fields)
     enqueue_receipt.drop_receipts(contact)
     status_changes.note_press(contact, is_no=True)
-    if not status_changes.put_back(contact, act=act, fingerprint_key=key):
+    if not status_changes.undo_sign_up(contact, act=act, fingerprint_key=key):
         retract_yes(contact, method, trace_fields, settings, at=at)
 
 
@@ -358,7 +358,7 @@ def _find_contact(sign_up: SignUp) -> Contact | None:
 
 
 def _make_facts(sign_up: SignUp) -> SignUpFacts:
-    mailing_list = lookup.list_facts(sign_up.list)
+    mailing_list = lookup.read_list_facts(sign_up.list)
     return SignUpFacts(
         address=email_address.in_part(sign_up.address),
         language=mailing_list.pick_language(sign_up.language),
@@ -370,7 +370,7 @@ def _lock_sign_up(database: Database, uid: str) -> SignUp | None:
     sign_up: SignUp | None = SignUp.get_or_none(SignUp.uid == uid)
     if sign_up is None:
         return None
-    requested_mail_limit.one_at_a_time(database, sign_up.address_key)
+    requested_mail_limit.lock_address(database, sign_up.address_key)
     locked: SignUp | None = lock_rows(SignUp.select().where(SignUp.uid == uid)).first()
     return locked
 
@@ -382,13 +382,13 @@ def _make_consent_record(sign_up: SignUp, arrived: datetime, language: str) -> d
         "signed_up_at": sign_up.at.isoformat(),
         "arrived_at": arrived.isoformat(),
         "language": language,
-        **lookup.list_told(lookup.list_facts(sign_up.list).in_language(language)),
+        **lookup.describe_list(lookup.read_list_facts(sign_up.list).in_language(language)),
     }
 
 
 def _make_result(sign_up: SignUp, outcome: Outcome, signs: tuple[Sign, ...] = ()) -> SignUpResult:
     contact = _find_contact(sign_up)
-    standing = None if contact is None else read_standing(contact, click_log.opening_of(contact))
+    standing = None if contact is None else read_standing(contact, click_log.find_opening(contact))
     return SignUpResult(
         outcome=outcome,
         sign_up=_make_facts(sign_up),

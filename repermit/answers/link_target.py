@@ -197,14 +197,14 @@ class SignUpResult:
 def find_standing(uid: str) -> Standing | None:
     """Return where the contact that a link names stands, None if there is no such row."""
     contact: Contact | None = Contact.get_or_none(Contact.uid == uid)
-    return None if contact is None else read_standing(contact, click_log.opening_of(contact))
+    return None if contact is None else read_standing(contact, click_log.find_opening(contact))
 
 
 def read_standing(contact: Contact, opening: Opening | None) -> Standing:
     """Return where a contact stands; `opening` is the row of its links."""
     ask, reminded_at = _find_latest_ask(contact)
     digest = (ask.wording or _find_newest_wording(ask, contact)) if ask else ""
-    list_facts = _read_list_facts(digest) if digest else lookup.list_facts(contact.list)
+    list_facts = _read_list_facts(digest) if digest else lookup.read_list_facts(contact.list)
     return Standing(
         **_read_contact_fields(contact, opening),
         language=list_facts.pick_language(contact.language),
@@ -238,8 +238,8 @@ def _read_contact_fields(contact: Contact, opening: Opening | None) -> dict[str,
         "source": contact.source,
         "since": contact.since,
         "is_gone": contact.erased_at is not None,
-        "signs": click_log.signs_of(opening),
-        "awaited": bot_detection.awaited_mark(click_log.recall(contact, opening)),
+        "signs": click_log.read_signs(opening),
+        "awaited": bot_detection.awaited_mark(click_log.read_past(contact, opening)),
         "is_off_by_file": lookup.is_off_by_file(contact),
         "form_version": contact.form_version,
     }

@@ -75,7 +75,7 @@ def record_answer(
             if method == "one_click":
                 _note_still_mailed(contact, arrived)
             return None
-        opening = click_log.opening_of(contact)
+        opening = click_log.find_opening(contact)
         standing = read_standing(contact, opening)
         shown = page(standing) if page else PageShown()
         press = assess_press(
@@ -147,10 +147,10 @@ def disown_yes(
         contact = _lock_contact(uid)
         if contact is None or contact.erased_at is not None:
             return None
-        opening = click_log.opening_of(contact)
-        past = add_requests(click_log.recall(contact, opening), seen)
+        opening = click_log.find_opening(contact)
+        past = add_requests(click_log.read_past(contact, opening), seen)
         after = bot_detection.disowned(past, at=arrived)
-        opening = click_log.remember(contact, opening, after, held_at=None)
+        opening = click_log.save_past(contact, opening, after, held_at=None)
         if bot_detection.is_awaited(past):
             status_changes.note_press(contact)
         if is_taken_back(contact, past, mark):
@@ -180,9 +180,9 @@ def retract_yes(
         enqueue_receipt.drop_receipts(contact)
     act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=trace_fields)
     key = settings.fingerprint_key
-    status_changes.remove([contact], reason=Reason.REQUEST, act=act, fingerprint_key=key)
-    contact = lookup.lock(contact.id)
-    after = read_standing(contact, click_log.opening_of(contact))
+    status_changes.remove_contacts([contact], reason=Reason.REQUEST, act=act, fingerprint_key=key)
+    contact = lookup.lock_contact(contact.id)
+    after = read_standing(contact, click_log.find_opening(contact))
     return RecordedAnswer(outcome=Outcome.REMOVE, standing=after)
 
 
@@ -214,9 +214,9 @@ def record_reported_answer(
         )
     with database.atomic():
         contact = _lock_contact_by_address(mailing_list, address)
-        opening = click_log.opening_of(contact)
+        opening = click_log.find_opening(contact)
         standing = read_standing(contact, opening)
-        arrived = given_at or human_replies.replied_at(contact, answer) or now
+        arrived = given_at or human_replies.find_reply_time(contact, answer) or now
         if given_at is not None:
             _require_possible(given_at, answer, standing, now=now)
         consent_record = {
@@ -266,7 +266,7 @@ def _lock_contact_by_address(mailing_list: MailingList, address: str) -> Contact
     )
     if contact is None:
         raise NotFound("this address is not on the list %(list)s", list=mailing_list.slug)
-    return lookup.lock(contact.id)
+    return lookup.lock_contact(contact.id)
 
 
 def _apply_decision(
@@ -286,11 +286,13 @@ def _apply_decision(
         human_replies.settle_replies(contact, at=act.at)
     if decision.outcome is Outcome.CONFIRM:
         enqueue_receipt.enqueue_receipt(contact, contact.list, at=act.at)
-        status_changes.confirm(contact, basis=Basis.ANSWER, act=act, fingerprint_key=key)
+        status_changes.confirm_contact(contact, basis=Basis.ANSWER, act=act, fingerprint_key=key)
     elif decision.reason is not None:
         enqueue_receipt.enqueue_no_receipt(contact, at=act.at)
-        status_changes.remove([contact], reason=decision.reason, act=act, fingerprint_key=key)
-        contact = lookup.lock(contact.id)
+        status_changes.remove_contacts(
+            [contact], reason=decision.reason, act=act, fingerprint_key=key
+        )
+        contact = lookup.lock_contact(contact.id)
     elif answer is Answer.NO:
         status_changes.note_refusal(contact)
     after = update_standing(standing, contact, opening)
@@ -317,7 +319,7 @@ def _make_consent_record(
 def _describe_wording(standing: Standing, language: str) -> dict[str, str | bool]:
     """Return the language of the question, and the list's words in it."""
     list_facts = standing.mailing_list.in_language(language)
-    return {"language": language, **lookup.list_told(list_facts)}
+    return {"language": language, **lookup.describe_list(list_facts)}
 
 
 def describe_giver(given_by: Giver) -> dict[str, str]:

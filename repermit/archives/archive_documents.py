@@ -79,7 +79,7 @@ def make_static_site(mailing_list: MailingList, *, settings: Settings) -> Iterat
 
 
 def _render_page(mailing_list: MailingList, settings: Settings) -> str:
-    facts = lookup.list_facts(mailing_list)
+    facts = lookup.read_list_facts(mailing_list)
     fields = {
         "organisation": settings.organisation,
         "email": _choose_reply_address(mailing_list, settings),
@@ -100,7 +100,7 @@ def _render_page(mailing_list: MailingList, settings: Settings) -> str:
 
 
 def _choose_reply_address(mailing_list: MailingList, settings: Settings) -> str:
-    facts = lookup.list_facts(mailing_list)
+    facts = lookup.read_list_facts(mailing_list)
     return sender_identity.choose_reply_address(facts, settings.organisation)
 
 

@@ -244,7 +244,7 @@ def _remove(one: _ListReplay, found: Sequence[tuple[Contact, str]]) -> Counter[R
         by_reason.setdefault(_reason(contact, left.reason), []).append(contact)
     for reason, these in by_reason.items():
         act = Act(at=one.at, actor=one.actor, consent={"by": "restored"})
-        status_changes.remove(
+        status_changes.remove_contacts(
             these,
             reason=reason,
             act=act,
@@ -302,7 +302,7 @@ def _erase(one: _ListReplay, found: Sequence[tuple[Contact, str]]) -> int:
     these = list(gone.order_by(Contact.id))
     if these:
         act = Act(at=one.at, actor=one.actor, consent={"by": "restored"})
-        erasure.erase_all(these, act=act, fingerprint_key=one.key)
+        erasure.erase_contacts(these, act=act, fingerprint_key=one.key)
     return len(these)
 
 
@@ -312,7 +312,7 @@ def _forget_sign_ups(one: _ListReplay, uids: Collection[str]) -> int:
     found = {uid: key for uid, key in own.tuples().iterator() if uid in uids}
     if found:
         for some in chunks(list(found), _CHUNK):
-            erasure.forget_sign_ups_again(list(some))
+            erasure.delete_restored_sign_ups(list(some))
         told = {"seqs": [], "parts": [], "sign_ups": len(found), "by": "restored"}
         chain.append(
             Entry(

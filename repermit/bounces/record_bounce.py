@@ -49,7 +49,7 @@ def record_message(
         return BounceResult(kind=reading.kind, status=reading.status)
     with database.atomic():
         # The contact before its mail, as everybody locks them.
-        contact = lookup.lock(mail.contact_id) if mail.contact_id is not None else None
+        contact = lookup.lock_contact(mail.contact_id) if mail.contact_id is not None else None
         is_about_others = reading.kind is MessageKind.HARD and _names_another_address(
             reading, contact
         )
@@ -131,7 +131,7 @@ def _remove(
         # It was no silence, since the question never reached them, or more than a file's word.
         consent_record["was_removed_for"] = contact.reason
     is_complaint = reading.kind is MessageKind.COMPLAINT
-    status_changes.remove(
+    status_changes.remove_contacts(
         [contact],
         reason=Reason.COMPLAINT if is_complaint else Reason.BOUNCE,
         act=status_changes.Act(
@@ -150,7 +150,7 @@ def _keep_reply(contact: Contact, mail: Mail, reading: ParsedMessage, now: datet
     arrived = min(reading.arrived or now, now)
     proposed = _interpret_reply(contact, reading) if _is_from(reading.sender, contact) else ""
     says_nothing_new = bool(proposed) and _changes_nothing(contact, mail, Answer(proposed), arrived)
-    is_new = human_replies.keep_reply(
+    is_new = human_replies.save_reply(
         contact,
         digest=reading.digest,
         proposed=proposed,
@@ -165,7 +165,7 @@ def _keep_reply(contact: Contact, mail: Mail, reading: ParsedMessage, now: datet
 
 def _interpret_reply(contact: Contact, reading: ParsedMessage) -> str:
     """Return what a reply plainly says in the language they were asked in, or that they speak."""
-    asked_in = lookup.list_facts(contact.list).pick_language(contact.language)
+    asked_in = lookup.read_list_facts(contact.list).pick_language(contact.language)
     spoken = contact.language.partition("-")[0].lower()
     return interpret_line(reading.line, {asked_in, spoken}, otherwise=reading.proposed)
 
@@ -206,7 +206,7 @@ def _pause_if_too_many(
     if mail.campaign_id is None or kind not in {MessageKind.HARD, MessageKind.COMPLAINT}:
         return False
     with database.atomic():
-        why = circuit_breaker.apply_brake(
+        why = circuit_breaker.trip_circuit_breaker(
             mail.campaign_id, percent=settings.campaign.pause_at_bounce_percent, now=now
         )
     return why is not None

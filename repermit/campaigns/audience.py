@@ -70,7 +70,7 @@ def count_audience(
     and whoever comes is looked up as they come. Who is suppressed all the same, as by a line that
     somebody else wrote into the database, is found when the asks are made, and gets none.
     """
-    list_facts = lookup.list_facts(mailing_list)
+    list_facts = lookup.read_list_facts(mailing_list)
     languages: Counter[str] = Counter()
     excluded = Counter(dict.fromkeys(Exclusion, 0))
     for group, count in _count_groups(mailing_list, include_thin=include_thin):
@@ -133,14 +133,14 @@ def count_askable_by_domain(mailing_list: MailingList, *, include_thin: bool) ->
 
 def count_asks(campaign: Campaign) -> int:
     """Return how many have an ask of a campaign, whatever has become of it."""
-    return contacts_counts.total(
+    return contacts_counts.sum_mails(
         contacts_counts.count_mails(campaign=campaign), lambda mails: mails.kind is MailKind.ASK
     )
 
 
 def count_unsent(campaign: Campaign) -> int:
     """Return how many asks are still to leave."""
-    return contacts_counts.total(
+    return contacts_counts.sum_mails(
         contacts_counts.count_mails(campaign=campaign),
         lambda mails: mails.kind is MailKind.ASK and mails.state in NOT_STARTED,
     )
@@ -174,7 +174,7 @@ def _count_groups(
     mailing_list: MailingList, *, include_thin: bool
 ) -> Iterator[tuple[_ContactGroup, int]]:
     asked = _count_asked_before(mailing_list, include_thin=include_thin)
-    people_counts = contacts_counts.count_people(mailing_list)
+    people_counts = contacts_counts.count_contact_groups(mailing_list)
     for (status, reason, basis, language), count in people_counts.items():
         before = 0 if reason else asked[status, basis, language]
         yield _ContactGroup(status, basis, language, asked_before=True), before
@@ -328,7 +328,7 @@ _ASKING_KINDS = (MailKind.ASK, MailKind.REMINDER)
 def add_competing_mails(mailing_list: MailingList, asks: int) -> int:
     """Return how many mails leave until the last of a campaign's `asks` has, the others' too."""
     competing = (
-        counts.total(
+        counts.sum_mails(
             counts.count_mails(campaign=campaign),
             lambda mails: mails.kind in _ASKING_KINDS and mails.state in NOT_STARTED,
         )

@@ -149,7 +149,7 @@ def find_audience_range(mailing_list: MailingList) -> tuple[int, int]:
     An index finds both among those of each status and reason.
     """
     ends: list[int] = []
-    for status, reason in {people[:2] for people in counts.count_people(mailing_list)}:
+    for status, reason in {people[:2] for people in counts.count_contact_groups(mailing_list)}:
         conditions = (
             Contact.list == mailing_list,
             Contact.status == status,

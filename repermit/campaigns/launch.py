@@ -280,6 +280,6 @@ def _make_facts(
         "purpose": mailing_list.purpose,
         "frequency": mailing_list.frequency,
         "privacy_url": mailing_list.privacy_url,
-        "texts": [asdict(text) for text in lookup.list_facts(mailing_list).texts[1:]],
+        "texts": [asdict(text) for text in lookup.read_list_facts(mailing_list).texts[1:]],
         **wordings,
     }

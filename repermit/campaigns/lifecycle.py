@@ -143,7 +143,7 @@ def resume_campaign(
         facts: dict[str, Any] = {}
         if campaign.pause_reason:
             facts["after"] = campaign.pause_reason
-            facts |= circuit_breaker.release_brake(campaign)
+            facts |= circuit_breaker.reset_circuit_breaker(campaign)
         let_go = circuit_breaker.end_pilot(campaign)
         if let_go:
             _refuse_too_late(campaign, mailing_list.slug, settings, now, last_ask_at)
@@ -156,7 +156,7 @@ def resume_campaign(
         with foreground_work(database, Work.END_PILOT):
             run_steps(
                 database,
-                lambda limit: circuit_breaker.let_go(campaign, now=now, most=limit) > 0,
+                lambda limit: circuit_breaker.release_pilot_asks(campaign, now=now, most=limit) > 0,
                 most=most,
             )
     return ResumeResult(
@@ -214,7 +214,7 @@ def cancel_campaign(
         campaign.state = CampaignState.CANCELLED
         campaign.closed_at = now
         campaign.save()
-        unsent = counts.total(
+        unsent = counts.sum_mails(
             counts.count_mails(campaign=campaign), lambda mails: mails.state in NOT_STARTED
         )
         facts = {"dropped": unsent}
@@ -295,7 +295,7 @@ def extend_campaign(
         if campaign.reminder_at and not _has_reminded(campaign):
             campaign.reminder_at += deadline - earlier
         campaign.save()
-        sent = counts.total(
+        sent = counts.sum_mails(
             counts.count_mails(campaign=campaign),
             lambda mails: mails.kind in _ASKING_KINDS and mails.state in _MADE_STATES,
         )

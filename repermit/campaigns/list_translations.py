@@ -90,9 +90,9 @@ def count_untranslated(mailing_list: MailingList) -> Mapping[str, int]:
 
     By their language. Whoever has been taken off is not counted.
     """
-    list_facts = lookup.list_facts(mailing_list)
+    list_facts = lookup.read_list_facts(mailing_list)
     counts: Counter[str] = Counter()
-    for people, count in contacts_counts.count_people(mailing_list).items():
+    for people, count in contacts_counts.count_contact_groups(mailing_list).items():
         language = catalogues.pick_language(people.language, otherwise="")
         if (
             language

@@ -87,7 +87,7 @@ def _require_words(mailing_list: MailingList, language: str) -> None:
             language=repr(language),
             languages=Joined(LANGUAGES),
         )
-    if language not in lookup.list_facts(mailing_list).languages:
+    if language not in lookup.read_list_facts(mailing_list).languages:
         raise Refused(
             "nobody gets a mail of this list in %(language)s, since it has no purpose and privacy "
             "statement in it: `repermit list set %(list)s --in %(language)s …` gives them",
@@ -106,7 +106,7 @@ def _draft_personal_mail(
     """Return the wording of a mail that one person has asked for; a receipt is of nobody's Yes."""
     shared: dict[str, Any] = {
         "organisation": settings.organisation,
-        "mailing_list": lookup.list_facts(mailing_list),
+        "mailing_list": lookup.read_list_facts(mailing_list),
         "zone": settings.zone,
         "language": language,
     }
@@ -163,7 +163,7 @@ def _make_envelope(
     return {
         "address": email_address.parse(to).sending if to else sender,
         "list_label": sender_identity.make_list_label(
-            lookup.list_facts(mailing_list), key=settings.fingerprint_key
+            lookup.read_list_facts(mailing_list), key=settings.fingerprint_key
         ),
         "message_id": message_id.make_unnumbered_message_id(
             f"preview {now.isoformat()}", sender_domain=sender.rpartition("@")[2], key=key
@@ -228,7 +228,7 @@ def draft_wording(
     """
     values: dict[str, Any] = {
         "organisation": settings.organisation,
-        "mailing_list": replace(lookup.list_facts(mailing_list), **vars(grounds)),
+        "mailing_list": replace(lookup.read_list_facts(mailing_list), **vars(grounds)),
         "deadline": deadline,
         "zone": settings.zone,
         "language": language,
@@ -258,7 +258,7 @@ def freeze_wording(campaign: Campaign, wording: frozen_draft.Draft, *, revision:
 
 def check_own_wording(mailing_list: MailingList, settings: Settings) -> None:
     """Return if the admin's own templates may be used; raises WordingError and AddressError."""
-    list_facts = lookup.list_facts(mailing_list)
+    list_facts = lookup.read_list_facts(mailing_list)
     for language in list_facts.languages:
         wording_validation.check_wording(
             read_own_wording(mailing_list, language),
@@ -269,7 +269,7 @@ def check_own_wording(mailing_list: MailingList, settings: Settings) -> None:
 
 def check_mail_sizes(mailing_list: MailingList, settings: Settings) -> None:
     """Return if no mail of the list can be too large; raises WordingError and AddressError."""
-    for language in lookup.list_facts(mailing_list).languages:
+    for language in lookup.read_list_facts(mailing_list).languages:
         draft_wording(
             mailing_list,
             settings=settings,

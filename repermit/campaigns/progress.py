@@ -44,7 +44,7 @@ def read_status(
 ) -> CampaignStatus:
     """Return how a list and its latest campaign stand."""
     campaign = latest_campaign(mailing_list)
-    unasked = lookup.unasked(mailing_list)
+    unasked = lookup.select_unasked(mailing_list)
     statuses = dict.fromkeys(Status, 0)
     removed = dict.fromkeys(Reason, 0)
     for (its_status, reason), count in contacts_counts.count_contacts(mailing_list).items():
@@ -117,7 +117,7 @@ def _make_campaign_facts(campaign: Campaign) -> CampaignFacts:
         starts_at=campaign.starts_at,
         opened_at=campaign.opened_at,
         closed_at=campaign.closed_at,
-        asked=contacts_counts.total(
+        asked=contacts_counts.sum_mails(
             contacts_counts.count_mails(campaign=campaign), lambda mails: mails.kind is MailKind.ASK
         ),
         languages=_list_languages(campaign),

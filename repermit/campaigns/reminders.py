@@ -100,7 +100,7 @@ def _iter_silent(campaign: Campaign, now: datetime) -> Iterator[int]:
             Mail.state == MailState.SENT,
             Mail.sent_at <= now - REST_BEFORE_REMINDER,
             Mail.bounce == "",
-            lookup.is_undecided(campaign),
+            lookup.make_undecided_condition(campaign),
             Contact.id.not_in(_select_reminded(campaign)),
         )
         .tuples()
@@ -152,7 +152,7 @@ def _enqueue_step(campaign: Campaign, ids: Sequence[int], now: datetime) -> int:
         **{field: Value(field.default) for field in _DEFAULT_FIELDS},
     }
     silent = Contact.select(*values.values()).where(
-        Contact.id.in_(ids), lookup.is_undecided(campaign)
+        Contact.id.in_(ids), lookup.make_undecided_condition(campaign)
     )
     # Another process may have been quicker with some.
     insert = Mail.insert_from(silent, fields=list(values)).on_conflict_ignore().as_rowcount()

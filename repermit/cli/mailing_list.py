@@ -152,7 +152,7 @@ def _list_missing(mailing_list: MailingList, language: str | None) -> Iterator[s
 
     if language is None:
         return
-    lacks = lookup.text_lacks(
+    lacks = lookup.find_missing_texts(
         list_translations.find_translation(mailing_list, language), mailing_list
     )
     if lacks:

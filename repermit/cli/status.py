@@ -60,7 +60,7 @@ def status(context: CommandContext, slug: str, *, watch: bool, as_json: bool) ->
         if watch:
             _watch_campaign(context, mailing_list)
         overview = progress.read_status(mailing_list, settings=context.settings, now=context.now)
-        replies = human_replies.waiting_replies(mailing_list)
+        replies = human_replies.list_waiting_replies(mailing_list)
         fault = server_faults.read_last_fault()
         postponed = server_faults.count_policy_refusals(mailing_list)
         erasures = tuple(describe_due_erasures(context, mailing_list))

@@ -10,14 +10,14 @@ from datetime import datetime
 
 from repermit import email_address
 from repermit.contacts.lookup import (
-    fingerprint_of,
+    describe_unseen_list,
     is_suppressed,
-    list_facts,
-    list_unseen,
-    lock,
-    new_contact,
+    lock_contact,
+    make_contact,
+    make_fingerprint,
+    read_list_facts,
 )
-from repermit.contacts.status_changes import Act, confirm, remove
+from repermit.contacts.status_changes import Act, confirm_contact, remove_contacts
 from repermit.db.background_tasks import forget_file_counts
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
@@ -48,8 +48,8 @@ def remove_at_request(
         raise Refused("say how the person asked for it: by phone, by letter, by mail")
     with database.atomic():
         contact = find_contact(mailing_list, number)
-        remove(
-            [lock(contact.id)],
+        remove_contacts(
+            [lock_contact(contact.id)],
             reason=Reason.REQUEST,
             act=Act(at=now, actor=actor, person={"note": note.strip()}),
             fingerprint_key=settings.fingerprint_key,
@@ -58,14 +58,16 @@ def remove_at_request(
 
 def find_contact(mailing_list: MailingList, number: int) -> Contact:
     """Return the list's contact of this number; raises NotFound."""
-    found: Contact | None = Contact.get_or_none(Contact.list == mailing_list, Contact.id == number)
-    if found is None:
+    contact: Contact | None = Contact.get_or_none(
+        Contact.list == mailing_list, Contact.id == number
+    )
+    if contact is None:
         raise NotFound("there is no such contact on %(list)s", list=mailing_list.slug)
-    return found
+    return contact
 
 
 @dataclass(frozen=True, kw_only=True)
-class ByHand:
+class NewContact:
     """Somebody to be added by hand.
 
     `basis` is "" for one who has still to be asked, `imported` or `thin` for a registered opt-in
@@ -83,13 +85,13 @@ class ByHand:
     wording: str = ""
 
 
-_BY_HAND = (None, Basis.IMPORTED, Basis.THIN, Basis.CUSTOMER)
+_BASES = (None, Basis.IMPORTED, Basis.THIN, Basis.CUSTOMER)
 
 
-def add_by_hand(
+def add_contact(
     database: Database,
     mailing_list: MailingList,
-    person: ByHand,
+    person: NewContact,
     *,
     settings: Settings,
     now: datetime,
@@ -101,12 +103,12 @@ def add_by_hand(
     is on the list or was taken off before (only they themselves can undo that), and for a basis
     without its proof.
     """
-    found = email_address.parse(person.address)
+    address = email_address.parse(person.address)
     _require_proof(mailing_list, person)
     with database.atomic():
-        contact = new_contact(
+        contact = make_contact(
             mailing_list,
-            found,
+            address,
             name=person.name.strip(),
             language=person.language,
             source=person.source.strip(),
@@ -114,15 +116,15 @@ def add_by_hand(
             status=Status.UNCONFIRMED,
             status_at=now,
         )
-        _refuse_known(contact, settings)
+        _refuse_known_address(contact, settings)
         forget_file_counts(mailing_list.id)
         contact.save(force_insert=True)
-        _settle(contact, person, settings, now, actor)
+        _set_status(contact, person, settings, now, actor)
     return contact
 
 
-def _require_proof(mailing_list: MailingList, person: ByHand) -> None:
-    if person.basis not in _BY_HAND:
+def _require_proof(mailing_list: MailingList, person: NewContact) -> None:
+    if person.basis not in _BASES:
         raise Refused(
             "nobody can be added by hand on the basis %(basis)s",
             code="basis",
@@ -138,33 +140,35 @@ def _require_proof(mailing_list: MailingList, person: ByHand) -> None:
         require_customer_basis(sensitive=mailing_list.sensitive, attested=True)
 
 
-def _refuse_known(contact: Contact, settings: Settings) -> None:
-    there = Contact.select().where(
+def _refuse_known_address(contact: Contact, settings: Settings) -> None:
+    same_address = Contact.select().where(
         Contact.list == contact.list_id, Contact.address_key == contact.address_key
     )
-    if there.exists():
+    if same_address.exists():
         raise Refused("this address is on the list already, or was taken off it")
-    if is_suppressed(contact.list_id, fingerprint_of(contact, settings.fingerprint_key)):
+    if is_suppressed(contact.list_id, make_fingerprint(contact, settings.fingerprint_key)):
         raise Refused(
             "this person said No before, or was taken off; only they themselves can come back, on "
             "the list's sign-up page"
         )
 
 
-def _settle(
-    contact: Contact, person: ByHand, settings: Settings, now: datetime, actor: str
+def _set_status(
+    contact: Contact, person: NewContact, settings: Settings, now: datetime, actor: str
 ) -> None:
     """Give a new contact its status, with its evidence."""
-    told = {
+    consent_part = {
         "method": "by_hand",
-        **list_unseen(list_facts(contact.list)),
+        **describe_unseen_list(read_list_facts(contact.list)),
         "wording": chain.keep_wording(person.wording) if person.wording.strip() else "",
         "basis_at": person.basis_at.isoformat() if person.basis_at else "",
     }
-    typed = {"source": contact.source, "proof": person.proof.strip()}
-    act = Act(at=now, actor=actor, consent=told, person=typed)
+    person_part = {"source": contact.source, "proof": person.proof.strip()}
+    act = Act(at=now, actor=actor, consent=consent_part, person=person_part)
     if person.basis in (Basis.IMPORTED, Basis.THIN):
-        confirm(contact, basis=person.basis, act=act, fingerprint_key=settings.fingerprint_key)
+        confirm_contact(
+            contact, basis=person.basis, act=act, fingerprint_key=settings.fingerprint_key
+        )
         Contact.update(basis_at=person.basis_at).where(Contact.id == contact.id).execute()
         return
     if person.basis is Basis.CUSTOMER:
@@ -178,12 +182,12 @@ def _settle(
             actor=actor,
             list=contact.list.slug,
             subject=contact.subject,
-            consent={"basis": str(person.basis or ""), **told},
+            consent={"basis": str(person.basis or ""), **consent_part},
             person={
                 "address": contact.address,
                 "name": contact.name,
                 "link": contact.uid,
-                **typed,
+                **person_part,
             },
         )
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from peewee import SQL
 
-from repermit.contacts.counts import count_mails, total
+from repermit.contacts.counts import count_mails, sum_mails
 from repermit.db.connection import Database, literal, lock_rows
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail, enqueue_notice
@@ -23,23 +23,23 @@ from repermit.rules.consent import (
     MailKind,
     MailState,
     PauseReason,
-    brake,
+    decide_circuit_breaker,
 )
 
 AFTER_PILOT = datetime(9999, 1, 1, tzinfo=UTC)
 """When an ask is due that waits for the end of a pilot; `resume` gives it its real moment."""
 
 _RUNNING = (CampaignState.SENDING, CampaignState.OPEN)
-_BEGUN = (CampaignState.SENDING, CampaignState.PAUSED)
-_BRAKES = (PauseReason.BOUNCES, PauseReason.COMPLAINT)
+_STARTED = (CampaignState.SENDING, CampaignState.PAUSED)
+_BREAKER_REASONS = (PauseReason.BOUNCES, PauseReason.COMPLAINT)
 _ASKING = (MailKind.ASK, MailKind.REMINDER)
 _UNDERWAY = (MailState.CLAIMED, MailState.STARTED)
 # What a server says of the mail or its reader, not of itself or of the sender.
-_REFUSED_FOR = ("recipient", "message")
+_REFUSAL_REASONS = ("recipient", "message")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tally:
+class MailOutcomes:
     """What has become of a campaign's asks and reminders; `sent` counts the refused ones too."""
 
     sent: int
@@ -47,49 +47,49 @@ class Tally:
     complaints: int
 
 
-def tally(campaign: Campaign) -> Tally:
+def count_mail_outcomes(campaign: Campaign) -> MailOutcomes:
     """Count what the brake looks at, since the launch."""
-    found = count_mails(campaign=campaign)
+    counts = count_mails(campaign=campaign)
     sent = refused = bounced = complaints = 0
-    for mails, count in found.items():
+    for mails, count in counts.items():
         if mails.kind not in _ASKING:
             continue
         sent += count * (mails.state is MailState.SENT)
-        refused += count * (mails.state is MailState.FAILED and mails.reason in _REFUSED_FOR)
+        refused += count * (mails.state is MailState.FAILED and mails.reason in _REFUSAL_REASONS)
         bounced += count * (mails.bounce == BounceKind.HARD)
         complaints += count * (mails.bounce == BounceKind.COMPLAINT)
-    return Tally(sent=sent + refused, bounced=bounced + refused, complaints=complaints)
+    return MailOutcomes(sent=sent + refused, bounced=bounced + refused, complaints=complaints)
 
 
-def apply_brake(campaign_id: int, *, percent: int, now: datetime) -> PauseReason | None:
+def trip_circuit_breaker(campaign_id: int, *, percent: int, now: datetime) -> PauseReason | None:
     """Pause a campaign that has too many bounces or any complaint; return why, or None.
 
     What the admin knew of at the last `resume` after such a pause is not counted again, and after
     the deadline nothing is left to stop. Must be called in a transaction of its own, after the one
     that wrote the bounce down: it locks the campaign, which comes before the contacts.
     """
-    campaign = _locked(campaign_id)
+    campaign = _lock_campaign(campaign_id)
     if now >= campaign.deadline:
         return None
-    found = tally(campaign)
-    why = brake(
-        found.sent - campaign.brake_sent,
-        found.bounced - campaign.brake_bounced,
-        found.complaints - campaign.brake_complaints,
+    outcomes = count_mail_outcomes(campaign)
+    reason = decide_circuit_breaker(
+        outcomes.sent - campaign.brake_sent,
+        outcomes.bounced - campaign.brake_bounced,
+        outcomes.complaints - campaign.brake_complaints,
         percent=percent,
     )
-    if why and _pause(campaign, why, now, vars(found)):
-        return why
+    if reason and _pause_campaign(campaign, reason, now, vars(outcomes)):
+        return reason
     return None
 
 
-def pause_by_itself(campaign_id: int, reason: PauseReason, *, now: datetime) -> bool:
+def pause_automatically(campaign_id: int, reason: PauseReason, *, now: datetime) -> bool:
     """Pause a campaign for a reason that the admin is told by mail; False if it was not to be.
 
     A campaign that is paused already stays so, but a brake takes the place of another reason, so
     that nobody lets it go on without knowing. Must be called inside the caller's transaction.
     """
-    return _pause(_locked(campaign_id), reason, now, {})
+    return _pause_campaign(_lock_campaign(campaign_id), reason, now, {})
 
 
 def finish_pilots(database: Database, *, now: datetime) -> int:
@@ -101,52 +101,52 @@ def finish_pilots(database: Database, *, now: datetime) -> int:
         if _is_pilot_under_way(campaign):
             continue
         with database.atomic():
-            finished += pause_by_itself(campaign.id, PauseReason.PILOT, now=now)
+            finished += pause_automatically(campaign.id, PauseReason.PILOT, now=now)
     return finished
 
 
-def release_brake(campaign: Campaign) -> dict[str, int]:
+def reset_circuit_breaker(campaign: Campaign) -> dict[str, int]:
     """Note on a campaign (not saved) what the admin knows of who lets it go on; return the counts.
 
     Nothing if it was not a brake that stopped it.
     """
-    if campaign.pause_reason not in _BRAKES:
+    if campaign.pause_reason not in _BREAKER_REASONS:
         return {}
-    found = tally(campaign)
-    campaign.brake_sent = found.sent
-    campaign.brake_bounced = found.bounced
-    campaign.brake_complaints = found.complaints
-    return dict(vars(found))
+    outcomes = count_mail_outcomes(campaign)
+    campaign.brake_sent = outcomes.sent
+    campaign.brake_bounced = outcomes.bounced
+    campaign.brake_complaints = outcomes.complaints
+    return dict(vars(outcomes))
 
 
 def end_pilot(campaign: Campaign) -> int:
     """Note on a campaign (not saved) that its pilot is over; return how many asks waited for it.
 
     None while the pilot is still under way, as when the admin had paused in the middle of it. The
-    asks themselves are let go by `let_go`, once this is saved.
+    asks themselves are released by `release_pilot_asks`, once this is saved.
     """
     is_through = campaign.pause_reason == PauseReason.PILOT or not _is_pilot_under_way(campaign)
     if not campaign.pilot or not is_through:
         return 0
     campaign.pilot = 0
-    queued = total(
+    queued = sum_mails(
         count_mails(campaign=campaign),
         lambda mails: mails.kind is MailKind.ASK and mails.state is MailState.QUEUED,
     )
     # The others are the few of the pilot itself that were put off.
-    return queued - int(_queued_asks(campaign).where(Mail.due_at < AFTER_PILOT).count())
+    return queued - int(_select_queued_asks(campaign).where(Mail.due_at < AFTER_PILOT).count())
 
 
-def let_go(campaign: Campaign, *, now: datetime, most: int) -> int:
+def release_pilot_asks(campaign: Campaign, *, now: datetime, most: int) -> int:
     """Make asks due that waited for a pilot which is over, so many at most; return how many."""
-    waiting = _queued_asks(campaign).where(Mail.due_at == AFTER_PILOT).limit(most)
-    found = [number for (number,) in waiting.tuples()]
-    if not found:
+    waiting_asks = _select_queued_asks(campaign).where(Mail.due_at == AFTER_PILOT).limit(most)
+    mail_ids = [number for (number,) in waiting_asks.tuples()]
+    if not mail_ids:
         return 0
     released = (
         Mail.update(due_at=now)
         .where(
-            Mail.id.in_(literal(found)),
+            Mail.id.in_(literal(mail_ids)),
             Mail.state == MailState.QUEUED,
             Mail.due_at == AFTER_PILOT,
         )
@@ -155,32 +155,36 @@ def let_go(campaign: Campaign, *, now: datetime, most: int) -> int:
     return int(released)
 
 
-def release_pilots(database: Database, *, now: datetime) -> None:
+def release_ended_pilots(database: Database, *, now: datetime) -> None:
     """Make all asks due that still wait for a pilot which is over, as after a kill."""
-    for campaign in list(Campaign.select().where(Campaign.pilot == 0, Campaign.state.in_(_BEGUN))):
+    for campaign in list(
+        Campaign.select().where(Campaign.pilot == 0, Campaign.state.in_(_STARTED))
+    ):
         # Nothing is locked where nobody waits, as almost always.
-        if _queued_asks(campaign).where(Mail.due_at == AFTER_PILOT).exists():
+        if _select_queued_asks(campaign).where(Mail.due_at == AFTER_PILOT).exists():
             with background_work(database, Work.END_PILOT) as should_stop:
-                run_steps(database, partial(_let_go, campaign, now), should_stop=should_stop)
+                run_steps(database, partial(_release_step, campaign, now), should_stop=should_stop)
 
 
-def _let_go(campaign: Campaign, now: datetime, limit: int) -> bool:
-    return let_go(campaign, now=now, most=limit) > 0
+def _release_step(campaign: Campaign, now: datetime, limit: int) -> bool:
+    return release_pilot_asks(campaign, now=now, most=limit) > 0
 
 
-def _queued_asks(campaign: Campaign) -> Any:
+def _select_queued_asks(campaign: Campaign) -> Any:
     # Written out, so that SQLite uses the index for just these.
     return Mail.select(Mail.id).where(
         SQL("state = 'queued'"), Mail.kind == MailKind.ASK, Mail.campaign == campaign
     )
 
 
-def _locked(campaign_id: int) -> Campaign:
-    found: Campaign = lock_rows(Campaign.select().where(Campaign.id == campaign_id)).get()
-    return found
+def _lock_campaign(campaign_id: int) -> Campaign:
+    campaign: Campaign = lock_rows(Campaign.select().where(Campaign.id == campaign_id)).get()
+    return campaign
 
 
-def _pause(campaign: Campaign, reason: PauseReason, now: datetime, counts: dict[str, int]) -> bool:
+def _pause_campaign(
+    campaign: Campaign, reason: PauseReason, now: datetime, counts: dict[str, int]
+) -> bool:
     if campaign.state in _RUNNING:
         campaign.paused_from = campaign.state
         campaign.state = CampaignState.PAUSED
@@ -203,12 +207,12 @@ def _pause(campaign: Campaign, reason: PauseReason, now: datetime, counts: dict[
 
 
 def _outweighs(reason: PauseReason, present: str) -> bool:
-    return reason in _BRAKES and present not in _BRAKES
+    return reason in _BREAKER_REASONS and present not in _BREAKER_REASONS
 
 
 def _is_pilot_under_way(campaign: Campaign) -> bool:
     """Say whether an ask that did not wait for the pilot has still to be settled."""
     asks = Mail.select().where(Mail.campaign == campaign, Mail.kind == MailKind.ASK)
-    on_its_way = asks.where(Mail.state.in_(_UNDERWAY))
-    yet_to_go = asks.where(Mail.state == MailState.QUEUED, Mail.due_at < AFTER_PILOT)
-    return bool(on_its_way.exists() or yet_to_go.exists())
+    under_way = asks.where(Mail.state.in_(_UNDERWAY))
+    queued = asks.where(Mail.state == MailState.QUEUED, Mail.due_at < AFTER_PILOT)
+    return bool(under_way.exists() or queued.exists())

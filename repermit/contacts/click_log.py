@@ -20,69 +20,71 @@ from repermit.db.models.lists import MailingList
 from repermit.rules.bot_detection import LINKS, Opened, Openings, Past, Sign
 from repermit.rules.consent import REFUSALS, Status
 
-_OF_A_LINK = ("gets", "heads", "first_at", "last_at")
-_OTHERS = ("yes_at", "no_at", "disowned_at", "doubted_at", "is_contradicted", "settled_at")
+_LINK_COLUMNS = ("gets", "heads", "first_at", "last_at")
+_PAST_COLUMNS = ("yes_at", "no_at", "disowned_at", "doubted_at", "is_contradicted", "settled_at")
 
 
-def opening_of(contact: Contact) -> Opening | None:
+def find_opening(contact: Contact) -> Opening | None:
     """Return the row that is kept of what the links of a contact have been through, if any is."""
-    found: Opening | None = Opening.get_or_none(Opening.contact == contact)
-    return found
+    opening: Opening | None = Opening.get_or_none(Opening.contact == contact)
+    return opening
 
 
-def openings_of(contacts: Iterable[Contact]) -> dict[int, Opening]:
+def read_openings(contacts: Iterable[Contact]) -> dict[int, Opening]:
     """Return these rows of several contacts, by their ids."""
     rows = Opening.select().where(Opening.contact.in_([contact.id for contact in contacts]))
     return {row.contact_id: row for row in rows}
 
 
-def recall(contact: Contact, opening: Opening | None) -> Past:
+def read_past(contact: Contact, opening: Opening | None) -> Past:
     """Return what the links of a contact have been through, by its row."""
-    past = Past() if opening is None else past_of(opening)
+    past = Past() if opening is None else make_past(opening)
     # What a file says against them counts for as long as they are off by it, and no longer.
     is_off = contact.status == Status.REMOVED and contact.reason in REFUSALS
     return replace(past, has_refused=contact.has_refused or is_off)
 
 
-def remember(contact: Contact, opening: Opening | None, past: Past, **more: Any) -> Opening | None:
+def save_past(
+    contact: Contact, opening: Opening | None, past: Past, **more_columns: Any
+) -> Opening | None:
     """Write down what the links of a contact have been through, and return its row then.
 
     The contact is locked; `opening` is its row, and `more` are other columns of that. Of links that
     nothing has happened to nothing is kept.
     """
-    values = _columns(past)
+    values = _make_columns(past)
     moments = [value for value in values.values() if isinstance(value, datetime)]
     if not moments:
         return opening
     row = opening or Opening(contact=contact, list=contact.list_id, began_at=min(moments))
-    for name, value in {**values, **more}.items():
+    for name, value in {**values, **more_columns}.items():
         setattr(row, name, value)
     row.began_at = min(row.began_at, *moments)
-    written = [field.db_value(row.__data__.get(field.name)) for field in _FIELDS]
-    Opening.insert_rows(_FIELDS, [written], unique=(Opening.contact,), replace=_FIELDS)
+    row_values = [field.db_value(row.__data__.get(field.name)) for field in _FIELDS]
+    Opening.insert_rows(_FIELDS, [row_values], unique=(Opening.contact,), replace=_FIELDS)
     return row
 
 
 _FIELDS = Opening._meta.sorted_fields  # noqa: SLF001  peewee's own way
 
 
-def release(ids: Sequence[int]) -> None:
+def release_held_yes(ids: Sequence[int]) -> None:
     """Hold no Yes of these contacts any more: it counts now, or something else does."""
     if len(ids) == 1:
         _RELEASE_ONE.execute(*ids)
     else:
-        _release(Opening.contact.in_(literal(ids))).execute()
+        _make_release(Opening.contact.in_(literal(ids))).execute()
 
 
-def _release(of_contacts: Any) -> Any:
+def _make_release(of_contacts: Any) -> Any:
     # Written out, so that the index for just these is used.
     return Opening.update(held_at=None).where(of_contacts, SQL("held_at IS NOT NULL"))
 
 
-_RELEASE_ONE = PreparedQuery(lambda contact: _release(Opening.contact == contact), 1)
+_RELEASE_ONE = PreparedQuery(lambda contact: _make_release(Opening.contact == contact), 1)
 
 
-def signs_of(opening: Opening | None) -> tuple[Sign, ...]:
+def read_signs(opening: Opening | None) -> tuple[Sign, ...]:
     """Return why a contact's last press was suspect, nothing if it was not."""
     return tuple(map(Sign, filter(None, opening.signs.split(",")))) if opening else ()
 
@@ -101,21 +103,23 @@ def count_opened(mailing_list: MailingList) -> int:
     return int(Opening.select().where(Opening.list == mailing_list).count())
 
 
-def openings_told(openings: Openings) -> dict[str, dict[str, Any]]:
+def describe_openings(openings: Openings) -> dict[str, dict[str, Any]]:
     """Return how links were opened as JSON has it; a link that never was is left out."""
-    return {link: _told(openings.of(link)) for link in LINKS if openings.of(link).last_at}
+    return {
+        link: _describe_opened(openings.of(link)) for link in LINKS if openings.of(link).last_at
+    }
 
 
-def past_of(row: Opening) -> Past:
+def make_past(row: Opening) -> Past:
     """Return the past that a row tells."""
     yes, no = (
-        Opened(**{name: getattr(row, f"{link}_{name}") for name in _OF_A_LINK}) for link in LINKS
+        Opened(**{name: getattr(row, f"{link}_{name}") for name in _LINK_COLUMNS}) for link in LINKS
     )
-    others = {name: getattr(row, name) for name in _OTHERS}
-    return Past(openings=Openings(yes=yes, no=no, together_at=row.together_at), **others)
+    past_values = {name: getattr(row, name) for name in _PAST_COLUMNS}
+    return Past(openings=Openings(yes=yes, no=no, together_at=row.together_at), **past_values)
 
 
-def _told(opened: Opened) -> dict[str, Any]:
+def _describe_opened(opened: Opened) -> dict[str, Any]:
     first, last = opened.first_at, opened.last_at
     return {
         "get": opened.gets,
@@ -125,13 +129,13 @@ def _told(opened: Opened) -> dict[str, Any]:
     }
 
 
-def _columns(past: Past) -> dict[str, Any]:
+def _make_columns(past: Past) -> dict[str, Any]:
     return {
         **{
             f"{link}_{name}": getattr(past.openings.of(link), name)
             for link in LINKS
-            for name in _OF_A_LINK
+            for name in _LINK_COLUMNS
         },
         "together_at": past.openings.together_at,
-        **{name: getattr(past, name) for name in _OTHERS},
+        **{name: getattr(past, name) for name in _PAST_COLUMNS},
     }

@@ -19,7 +19,7 @@ from repermit.db.row_counts import ContactCount, HeldCount, MailCount, Suppressi
 from repermit.rules.consent import MailKind, MailState, Status
 
 
-class People(NamedTuple):
+class ContactGroup(NamedTuple):
     """What contacts that are counted together have in common."""
 
     status: Status
@@ -28,7 +28,7 @@ class People(NamedTuple):
     language: str
 
 
-class Held(NamedTuple):
+class HeldCounts(NamedTuple):
     """Of how many contacts of a list an address, a name and a source are held."""
 
     addresses: int
@@ -36,7 +36,7 @@ class Held(NamedTuple):
     sources: int
 
 
-class Mails(NamedTuple):
+class MailGroup(NamedTuple):
     """What mails that are counted together have in common; `campaign` is 0 for those of none."""
 
     campaign: int
@@ -46,77 +46,86 @@ class Mails(NamedTuple):
     bounce: str
 
 
-def count_people(mailing_list: MailingList | None = None) -> Counter[People]:
+def count_contact_groups(mailing_list: MailingList | None = None) -> Counter[ContactGroup]:
     """Count the contacts of a list, or of all."""
-    own: list[Any] = [_is_whole(ContactCount)]
+    conditions: list[Any] = [_make_whole_condition(ContactCount)]
     if mailing_list is not None:
-        own.append(ContactCount.list_id == mailing_list.id)
-    rows = _sums(ContactCount, People._fields, own)
-    return Counter({People(Status(status), *more): count for status, *more, count in rows})
+        conditions.append(ContactCount.list_id == mailing_list.id)
+    rows = _iter_sums(ContactCount, ContactGroup._fields, conditions)
+    return Counter(
+        {
+            ContactGroup(Status(status), *group_values): count
+            for status, *group_values, count in rows
+        }
+    )
 
 
 def count_contacts(mailing_list: MailingList) -> Counter[tuple[Status, str]]:
     """Count the contacts of a list by status and reason."""
     counts: Counter[tuple[Status, str]] = Counter()
-    for people, count in count_people(mailing_list).items():
+    for people, count in count_contact_groups(mailing_list).items():
         counts[people.status, people.reason] += count
     return counts
 
 
 def count_mails(
     mailing_list: MailingList | None = None, *, campaign: Campaign | None = None
-) -> Counter[Mails]:
+) -> Counter[MailGroup]:
     """Count the mails of a campaign, or all of a list, or all there are."""
-    own: list[Any] = []
+    conditions: list[Any] = []
     if campaign is not None:
-        own = [MailCount.list_id == campaign.list_id, MailCount.campaign_id == campaign.id]
+        conditions = [MailCount.list_id == campaign.list_id, MailCount.campaign_id == campaign.id]
     elif mailing_list is not None:
-        own = [MailCount.list_id == mailing_list.id]
-    rows = _sums(MailCount, ("campaign_id", *Mails._fields[1:]), own)
+        conditions = [MailCount.list_id == mailing_list.id]
+    rows = _iter_sums(MailCount, ("campaign_id", *MailGroup._fields[1:]), conditions)
     return Counter(
         {
-            Mails(campaign, MailKind(kind), MailState(state), *more): count
-            for campaign, kind, state, *more, count in rows
+            MailGroup(campaign, MailKind(kind), MailState(state), *group_values): count
+            for campaign, kind, state, *group_values, count in rows
         }
     )
 
 
-def count_held(mailing_list: MailingList) -> Held:
+def count_held(mailing_list: MailingList) -> HeldCounts:
     """Count of how many contacts of a list what is held."""
-    found = Held(0, 0, 0)
+    held_counts = HeldCounts(0, 0, 0)
     names = ("addressed", "named", "sourced")
-    own = (HeldCount.list_id == mailing_list.id, _is_whole(HeldCount))
-    for *marks, count in _sums(HeldCount, names, own):
-        found = Held(*(sum_ + mark * count for sum_, mark in zip(found, marks, strict=True)))
-    return found
+    conditions = (HeldCount.list_id == mailing_list.id, _make_whole_condition(HeldCount))
+    for *marks, count in _iter_sums(HeldCount, names, conditions):
+        held_counts = HeldCounts(
+            *(sum_ + mark * count for sum_, mark in zip(held_counts, marks, strict=True))
+        )
+    return held_counts
 
 
 def count_suppressions(mailing_list: MailingList) -> Counter[tuple[str, bool]]:
     """Count the suppressions of a list alone by their reason, and whether a file brought them."""
-    own = (SuppressionCount.list_id == mailing_list.id,)
-    rows = _sums(SuppressionCount, ("reason", "imported"), own)
+    conditions = (SuppressionCount.list_id == mailing_list.id,)
+    rows = _iter_sums(SuppressionCount, ("reason", "imported"), conditions)
     return Counter({(reason, bool(imported)): count for reason, imported, count in rows})
 
 
 def has_suppressions(list_id: int) -> bool:
     """Say whether any address at all is suppressed for this list, or for all."""
-    own = SuppressionCount.list_id.in_((list_id, 0))
-    return bool(SuppressionCount.select().where(SuppressionCount.count != 0, own).exists())
+    list_condition = SuppressionCount.list_id.in_((list_id, 0))
+    return bool(
+        SuppressionCount.select().where(SuppressionCount.count != 0, list_condition).exists()
+    )
 
 
-def total(counts: Counter[Mails], which: Callable[[Mails], bool]) -> int:
+def sum_mails(counts: Counter[MailGroup], matches: Callable[[MailGroup], bool]) -> int:
     """Return how many mails there are of which something holds."""
-    return sum(count for mails, count in counts.items() if which(mails))
+    return sum(count for mails, count in counts.items() if matches(mails))
 
 
-def _is_whole(table: Any) -> Any:
+def _make_whole_condition(table: Any) -> Any:
     """Return the condition under which the file that brought contacts is taken in whole."""
     return table.import_id.not_in(targets_of(TaskKind.IMPORT))
 
 
-def _sums(table: Any, names: tuple[str, ...], own: Any) -> Iterator[tuple[Any, ...]]:
+def _iter_sums(table: Any, names: tuple[str, ...], conditions: Any) -> Iterator[tuple[Any, ...]]:
     columns = [getattr(table, name) for name in names]
     # Written by the triggers alone, a count is never below zero.
     count = fn.SUM(table.count).cast("BIGINT")
-    rows = table.select(*columns, count).where(table.count != 0, *own)
+    rows = table.select(*columns, count).where(table.count != 0, *conditions)
     yield from rows.group_by(*columns).having(count > 0).tuples()

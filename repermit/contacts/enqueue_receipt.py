@@ -30,26 +30,26 @@ def enqueue_receipt(
     """Owe whoever answers the receipt by mail, if the list says so; three a day at most.
 
     `at` is the moment of the entry that the answer gets in the same transaction, by which the mail
-    of a Yes finds it again (see `receipt_entry`). Receipts of earlier answers that have not left
-    are dropped. One too many for the day leaves a day after the third last, if its answer stands
-    then, so that the last mail tells the last answer.
+    of a Yes finds it again (see `find_receipt_entry`). Receipts of earlier answers that have not
+    left are dropped. One too many for the day leaves a day after the third last, if its answer
+    stands then, so that the last mail tells the last answer.
     """
     if not mailing_list.receipts:
         return
-    own = _RECEIPTS.rows(contact)
-    if any(mail.state in NOT_STARTED for mail in own):
+    receipts = _RECEIPTS.rows(contact)
+    if any(mail.state in NOT_STARTED for mail in receipts):
         drop_receipts(contact)
-    left = [mail.due_at for mail in own if mail.state in _MAY_HAVE_LEFT]
-    dues = sorted(due_at for due_at in left if due_at > at - _DAY)
-    is_too_many = not consent.may_mail_on_request(len(dues))
-    due_at = dues[-consent.MOST_ON_REQUEST] + _DAY if is_too_many else at
-    _OWE.execute(mailing_list.id, contact.id, stored(due_at), _topic(answer, at))
+    due_times = [mail.due_at for mail in receipts if mail.state in _MAY_HAVE_LEFT]
+    recent_due_times = sorted(due_at for due_at in due_times if due_at > at - _DAY)
+    is_too_many = not consent.may_mail_on_request(len(recent_due_times))
+    due_at = recent_due_times[-consent.MOST_ON_REQUEST] + _DAY if is_too_many else at
+    _INSERT_RECEIPT.execute(mailing_list.id, contact.id, stored(due_at), _make_topic(answer, at))
 
 
 _RECEIPTS = PreparedQuery(
     lambda contact: Mail.select().where(Mail.contact == contact, Mail.kind == MailKind.RECEIPT), 1
 )
-_OWE = PreparedQuery(
+_INSERT_RECEIPT = PreparedQuery(
     lambda mailing_list, contact, due_at, topic: Mail.insert(
         list=mailing_list,
         contact=contact,
@@ -76,21 +76,21 @@ _OWN_YES = frozenset({Basis.ANSWER, Basis.SIGN_UP})
 
 def has_receipt(contact: Contact) -> bool:
     """Say whether the receipt of the Yes by which a contact is confirmed left, or may have."""
-    own = Mail.select().where(
+    receipts = Mail.select().where(
         Mail.contact == contact,
         Mail.kind == MailKind.RECEIPT,
-        Mail.topic == _topic(Answer.YES, contact.status_at),
+        Mail.topic == _make_topic(Answer.YES, contact.status_at),
         Mail.state.in_(_MAY_HAVE_LEFT),
     )
-    return bool(own.exists())
+    return bool(receipts.exists())
 
 
-def _topic(answer: Answer, at: datetime) -> str:
+def _make_topic(answer: Answer, at: datetime) -> str:
     """Return what a receipt is about; of a Yes it is the moment alone, as it always was."""
     return at.isoformat() if answer is Answer.YES else f"{answer} {at.isoformat()}"
 
 
-def is_of_no(mail: Mail) -> bool:
+def is_receipt_of_no(mail: Mail) -> bool:
     """Say whether a mail is the receipt of a No."""
     return mail.kind == MailKind.RECEIPT and str(mail.topic).startswith(f"{Answer.NO} ")
 
@@ -110,10 +110,10 @@ def drop_receipts(contact: Contact) -> None:
     ).execute()
 
 
-def receipt_entry(subject: str, slug: str, at: datetime) -> int | None:
+def find_receipt_entry(subject: str, slug: str, at: datetime) -> int | None:
     """Return the number of the entry of a Yes, None if there is none at that moment."""
-    found: Evidence | None = _ENTRY.first(subject, slug, at)
-    return found.seq if found else None
+    entry: Evidence | None = _ENTRY.first(subject, slug, at)
+    return entry.seq if entry else None
 
 
 _ENTRY = PreparedQuery(
@@ -127,7 +127,7 @@ _ENTRY = PreparedQuery(
 )
 
 
-def account_of(contact: Contact, *, settings: Settings) -> Account:
+def read_account(contact: Contact, *, settings: Settings) -> Account:
     """Return all that a contact's consent record is made from."""
     slug = contact.list.slug
     entries = chain_reader.entries_about(contact.subject, slug)
@@ -140,9 +140,9 @@ def account_of(contact: Contact, *, settings: Settings) -> Account:
     )
 
 
-def receipt_of(contact: Contact, *, settings: Settings, links: Links) -> dict[str, Any] | None:
+def make_receipt(contact: Contact, *, settings: Settings, links: Links) -> dict[str, Any] | None:
     """Return the receipt to hand to a contact; None for one who was never asked or answered."""
-    account = account_of(contact, settings=settings)
+    account = read_account(contact, settings=settings)
     if not consent_receipt.consent_record(account)["event"]:
         return None
     return consent_receipt.receipt(

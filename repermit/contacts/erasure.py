@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from repermit.contacts.human_replies import forget_replies
-from repermit.contacts.status_changes import Act, drop_unsent, remove
+from repermit.contacts.human_replies import delete_replies
+from repermit.contacts.status_changes import Act, drop_unsent, remove_contacts
 from repermit.db.connection import bound, literal
 from repermit.db.models.contacts import Contact, Opening, SignUp
 from repermit.db.models.mails import FreshLink
@@ -40,29 +40,35 @@ class Erased:
     entries: int
 
 
-def erase(contact: Contact, *, act: Act, fingerprint_key: bytes) -> Erased:
-    """Delete what is held about a contact (GDPR art. 17); see erase_all."""
-    return erase_all([contact], act=act, fingerprint_key=fingerprint_key)
+def erase_contact(contact: Contact, *, act: Act, fingerprint_key: bytes) -> Erased:
+    """Delete what is held about a contact (GDPR art. 17); see erase_contacts."""
+    return erase_contacts([contact], act=act, fingerprint_key=fingerprint_key)
 
 
-def erase_all(contacts: Sequence[Contact], *, act: Act, fingerprint_key: bytes) -> Erased:
+def erase_contacts(contacts: Sequence[Contact], *, act: Act, fingerprint_key: bytes) -> Erased:
     """Delete what is held about contacts of one list, one at least, whose rows are locked.
 
     Status, reason and dates stay, so that counts add up; a suppression and pseudonymous evidence
     stay, so that the erasure itself is kept to. Who was still on the list is removed first, for
     `request`. Each gets an entry `erased` of their own, which is a part of their proof.
     """
-    staying = [one for one in contacts if one.status != Status.REMOVED]
-    unsent = drop_unsent(staying, Dropped.SUPPRESSED)
-    if staying:
-        remove(staying, reason=Reason.REQUEST, act=act, fingerprint_key=fingerprint_key)
-    keys = [one.address_key for one in contacts]
-    subjects = [one.subject for one in contacts]
-    prints = dict(zip(subjects, fingerprints(fingerprint_key, keys), strict=True))
-    note_erasure(contacts[0].list, [(prints[one.subject], one.subject) for one in contacts], act.at)
-    ids = literal(one.id for one in contacts)
-    sign_ups = forget_sign_ups(contacts[0].list_id, keys)
-    replies = forget_replies([one.id for one in contacts])
+    present_contacts = [contact for contact in contacts if contact.status != Status.REMOVED]
+    unsent = drop_unsent(present_contacts, Dropped.SUPPRESSED)
+    if present_contacts:
+        remove_contacts(
+            present_contacts, reason=Reason.REQUEST, act=act, fingerprint_key=fingerprint_key
+        )
+    keys = [contact.address_key for contact in contacts]
+    subjects = [contact.subject for contact in contacts]
+    fingerprint_by_subject = dict(zip(subjects, fingerprints(fingerprint_key, keys), strict=True))
+    note_erasure(
+        contacts[0].list,
+        [(fingerprint_by_subject[contact.subject], contact.subject) for contact in contacts],
+        act.at,
+    )
+    ids = literal(contact.id for contact in contacts)
+    sign_ups = delete_sign_ups(contacts[0].list_id, keys)
+    replies = delete_replies([contact.id for contact in contacts])
     FreshLink.delete().where(FreshLink.contact.in_(ids)).execute()
     Opening.delete().where(Opening.contact.in_(ids)).execute()
     Contact.update(
@@ -77,11 +83,16 @@ def erase_all(contacts: Sequence[Contact], *, act: Act, fingerprint_key: bytes) 
     slug = contacts[0].list.slug
     seqs = chain.erase_parts_of(subjects, _PARTS, slug=slug)
     chain.append(
-        *(_entry(one, slug, seqs[one.subject], prints[one.subject], act) for one in contacts)
+        *(
+            _make_entry(
+                contact, slug, seqs[contact.subject], fingerprint_by_subject[contact.subject], act
+            )
+            for contact in contacts
+        )
     )
     return Erased(
         contacts=len(contacts),
-        removed=len(staying),
+        removed=len(present_contacts),
         unsent=unsent,
         sign_ups=sign_ups,
         replies=replies,
@@ -89,31 +100,31 @@ def erase_all(contacts: Sequence[Contact], *, act: Act, fingerprint_key: bytes) 
     )
 
 
-def forget_sign_ups(list_id: int, address_keys: Sequence[str]) -> int:
+def delete_sign_ups(list_id: int, address_keys: Sequence[str]) -> int:
     """Delete the sign-ups of these addresses on a list, and the mails that were owed for them.
 
     Returns how many there were. The journal learns which, so that no backup brings them back.
     """
     # By the index of addresses: `+ 0` keeps that of lists from being used.
-    own = (SignUp.list + 0 == list_id, SignUp.address_key.in_(bound(address_keys)))
-    return _forget_sign_ups(*own)
+    conditions = (SignUp.list + 0 == list_id, SignUp.address_key.in_(bound(address_keys)))
+    return _delete_sign_ups(*conditions)
 
 
-def forget_sign_ups_again(uids: Sequence[str]) -> None:
+def delete_restored_sign_ups(uids: Sequence[str]) -> None:
     """Delete the sign-ups of these names, which a backup brought back."""
-    _forget_sign_ups(SignUp.uid.in_(uids))
+    _delete_sign_ups(SignUp.uid.in_(uids))
 
 
-def _forget_sign_ups(*conditions: Any) -> int:
-    gone = SignUp.delete().where(*conditions).returning(SignUp.uid).execute()
-    uids = [one.uid for one in gone]
+def _delete_sign_ups(*conditions: Any) -> int:
+    deleted_rows = SignUp.delete().where(*conditions).returning(SignUp.uid).execute()
+    uids = [row.uid for row in deleted_rows]
     if uids:
         request_wiping()
     note_sign_ups_forgotten(uids)
     return len(uids)
 
 
-def _entry(contact: Contact, slug: str, seqs: Sequence[int], whose: str, act: Act) -> Entry:
+def _make_entry(contact: Contact, slug: str, seqs: Sequence[int], whose: str, act: Act) -> Entry:
     """Return the entry of an erasure; `whose` is the fingerprint by which the proof is found."""
     return Entry(
         event="erased",

@@ -17,11 +17,21 @@ from repermit.db.models.imports import Import
 from repermit.db.models.mails import Mail, Reply
 from repermit.rules.consent import MailState
 
-_TOLD = ("answer", "method", "reason", "basis", "note", "came_back", "status", "file", "given_by")
+_SHOWN_KEYS = (
+    "answer",
+    "method",
+    "reason",
+    "basis",
+    "note",
+    "came_back",
+    "status",
+    "file",
+    "given_by",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moment:
+class HistoryEvent:
     """Something that happened to a contact.
 
     `what` is `imported`, `signed_up`, `mail_<state>`, `bounced`, `replied`, or an event of the
@@ -36,70 +46,72 @@ class Moment:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-def timeline(contact: Contact) -> tuple[Moment, ...]:
+def read_history(contact: Contact) -> tuple[HistoryEvent, ...]:
     """Return what happened to a contact, the oldest first."""
-    moments = (
-        *_coming(contact),
-        *_mails(contact),
-        *_replies(contact),
-        *_evidence(contact),
+    events = (
+        *_iter_arrivals(contact),
+        *_iter_mails(contact),
+        *_iter_replies(contact),
+        *_iter_evidence(contact),
     )
-    return tuple(sorted(moments, key=lambda one: one.at))
+    return tuple(sorted(events, key=lambda event: event.at))
 
 
-def _coming(contact: Contact) -> Iterator[Moment]:
+def _iter_arrivals(contact: Contact) -> Iterator[HistoryEvent]:
     if contact.imported_by_id is not None:
         file = Import.get_by_id(contact.imported_by_id)
-        yield Moment(at=file.at, what="imported", facts={"file": file.file})
-    signed_up = SignUp.select().where(
+        yield HistoryEvent(at=file.at, what="imported", facts={"file": file.file})
+    sign_ups = SignUp.select().where(
         SignUp.list == contact.list_id, SignUp.address_key == contact.address_key
     )
-    for one in signed_up:
-        yield Moment(at=one.at, what="signed_up")
+    for sign_up in sign_ups:
+        yield HistoryEvent(at=sign_up.at, what="signed_up")
 
 
-def _mails(contact: Contact) -> Iterator[Moment]:
+def _iter_mails(contact: Contact) -> Iterator[HistoryEvent]:
     for mail in list(Mail.select().where(Mail.contact == contact)):
-        facts = {"kind": mail.kind, "reason": mail.reason, "code": _code(mail)}
+        facts = {"kind": mail.kind, "reason": mail.reason, "code": _format_code(mail)}
         at = mail.sent_at if mail.state == MailState.SENT else mail.started_at
-        yield Moment(at=at or _owed_at(mail), what=f"mail_{mail.state}", facts=facts)
+        yield HistoryEvent(at=at or _find_due_time(mail), what=f"mail_{mail.state}", facts=facts)
         if mail.bounced_at:
-            came_back = {"kind": mail.bounce, "code": mail.bounce_status}
-            yield Moment(at=mail.bounced_at, what="bounced", facts=came_back)
+            bounce_facts = {"kind": mail.bounce, "code": mail.bounce_status}
+            yield HistoryEvent(at=mail.bounced_at, what="bounced", facts=bounce_facts)
 
 
-def _owed_at(mail: Mail) -> datetime:
+def _find_due_time(mail: Mail) -> datetime:
     """Return when a mail is due that was not tried; of one that waits for a pilot, since when."""
     campaign = mail.campaign
     at: datetime = mail.due_at
     return campaign.launched_at if campaign is not None and at >= AFTER_PILOT else at
 
 
-def _code(mail: Mail) -> str:
+def _format_code(mail: Mail) -> str:
     return f"{mail.reply_code or ''} {mail.reply_status}".strip()
 
 
-def _replies(contact: Contact) -> Iterator[Moment]:
+def _iter_replies(contact: Contact) -> Iterator[HistoryEvent]:
     for reply in list(Reply.select().where(Reply.contact == contact)):
-        yield Moment(at=reply.at, what="replied", facts={"proposed": reply.proposed})
+        yield HistoryEvent(at=reply.at, what="replied", facts={"proposed": reply.proposed})
 
 
-def _evidence(contact: Contact) -> Iterator[Moment]:
+def _iter_evidence(contact: Contact) -> Iterator[HistoryEvent]:
     entries = list(
         Evidence.select().where(
             Evidence.subject == contact.subject, Evidence.list == contact.list.slug
         )
     )
-    seqs = [one.seq for one in entries]
+    seqs = [entry.seq for entry in entries]
     parts = EvidencePart.select().where(
         EvidencePart.seq.in_(seqs), EvidencePart.part.in_(("consent", "person"))
     )
-    said: dict[int, dict[str, object]] = {}
+    contents: dict[int, dict[str, object]] = {}
     for part in parts:
-        said.setdefault(part.seq, {}).update(json.loads(part.json))
-    for one in entries:
-        its = said.get(one.seq, {})
-        facts = {name: str(its[name]) for name in _TOLD if its.get(name)}
-        if its.get("why") == "retention":
-            facts["ended"] = "consent" if its.get("parts") == ["consent"] else "trace"
-        yield Moment(at=one.at, what=one.event, seq=one.seq, actor=one.actor, facts=facts)
+        contents.setdefault(part.seq, {}).update(json.loads(part.json))
+    for entry in entries:
+        content = contents.get(entry.seq, {})
+        facts = {name: str(content[name]) for name in _SHOWN_KEYS if content.get(name)}
+        if content.get("why") == "retention":
+            facts["ended"] = "consent" if content.get("parts") == ["consent"] else "trace"
+        yield HistoryEvent(
+            at=entry.at, what=entry.event, seq=entry.seq, actor=entry.actor, facts=facts
+        )

@@ -36,7 +36,7 @@ class WaitingReply:
     contact: int
 
 
-def keep_reply(
+def save_reply(
     contact: Contact, *, digest: str, proposed: str, at: datetime, decided_at: datetime | None
 ) -> bool:
     """Note that a person wrote back; False if this very message was noted before.
@@ -44,7 +44,7 @@ def keep_reply(
     `digest` names the message, `at` is when it arrived; `decided_at` is set for one that says
     what is known.
     """
-    before = Reply.select().where(Reply.message_digest == digest).exists()
+    is_known = Reply.select().where(Reply.message_digest == digest).exists()
     Reply.insert(
         list=contact.list_id,
         contact=contact,
@@ -53,10 +53,10 @@ def keep_reply(
         at=at,
         decided_at=decided_at,
     ).on_conflict_ignore().execute()
-    return not before
+    return not is_known
 
 
-def waiting_replies(mailing_list: MailingList) -> tuple[WaitingReply, ...]:
+def list_waiting_replies(mailing_list: MailingList) -> tuple[WaitingReply, ...]:
     """Return the replies to the list's latest campaign that wait, in the order of their coming."""
     campaign = latest_campaign(mailing_list)
     if campaign is None:
@@ -73,12 +73,14 @@ def waiting_replies(mailing_list: MailingList) -> tuple[WaitingReply, ...]:
         .tuples()
     )
     return tuple(
-        WaitingReply(address=who or "", proposed=what, at=at, number=number, contact=contact)
-        for who, what, at, number, contact in rows
+        WaitingReply(
+            address=address or "", proposed=proposed, at=at, number=number, contact=contact
+        )
+        for address, proposed, at, number, contact in rows
     )
 
 
-def set_aside(
+def set_reply_aside(
     database: Database, mailing_list: MailingList, number: int, *, now: datetime, actor: str
 ) -> None:
     """Decide that a reply is no answer: a question, or thanks. Raises NotFound.
@@ -86,32 +88,32 @@ def set_aside(
     If somebody has decided on it already, that stands.
     """
     with database.atomic():
-        found: Reply | None = Reply.get_or_none(Reply.list == mailing_list, Reply.id == number)
-        if found is None:
+        reply: Reply | None = Reply.get_or_none(Reply.list == mailing_list, Reply.id == number)
+        if reply is None:
             raise NotFound("there is no such reply to %(list)s", list=mailing_list.slug)
-        decided = (
+        updated_count = (
             Reply.update(decided_at=now)
             .where(Reply.id == number, Reply.decided_at.is_null())
             .execute()
         )
-        if decided:
+        if updated_count:
             chain.append(
                 Entry(
                     event="reply_set_aside",
                     at=now,
                     actor=actor,
                     list=mailing_list.slug,
-                    subject=found.contact.subject,
+                    subject=reply.contact.subject,
                 )
             )
 
 
-def replied_at(contact: Contact, answer: Answer) -> datetime | None:
+def find_reply_time(contact: Contact, answer: Answer) -> datetime | None:
     """Return when a reply arrived that may be this answer and that nobody has decided on."""
-    found: Reply | None = (
-        _waiting(contact).where(Reply.proposed.in_(("", answer))).order_by(Reply.at).first()
+    reply: Reply | None = (
+        _select_waiting(contact).where(Reply.proposed.in_(("", answer))).order_by(Reply.at).first()
     )
-    return found.at if found else None
+    return reply.at if reply else None
 
 
 def settle_replies(contact: Contact, *, at: datetime) -> None:
@@ -127,10 +129,10 @@ _SETTLE = PreparedQuery(
 )
 
 
-def forget_replies(contact_ids: Sequence[int]) -> int:
+def delete_replies(contact_ids: Sequence[int]) -> int:
     """Delete that contacts ever wrote back; return how many replies there were."""
     return int(Reply.delete().where(Reply.contact.in_(literal(contact_ids))).execute())
 
 
-def _waiting(contact: Contact) -> Any:
+def _select_waiting(contact: Contact) -> Any:
     return Reply.select().where(Reply.contact == contact, Reply.decided_at.is_null())

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from repermit.contacts.lookup import list_facts, list_told, list_unseen
+from repermit.contacts.lookup import describe_list, describe_unseen_list, read_list_facts
 from repermit.db.connection import chunks, literal
 from repermit.db.models.base import stored
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
@@ -22,7 +22,7 @@ from repermit.emails.frozen_draft import read_draft
 from repermit.rules.consent import Basis, MailKind, MailState
 
 _CHUNK = 500
-_THEIR_OWN = (Basis.ANSWER, Basis.SIGN_UP)
+_OWN_BASES = (Basis.ANSWER, Basis.SIGN_UP)
 
 
 class CampaignMail(NamedTuple):
@@ -48,21 +48,21 @@ _COLUMNS = (
 )
 
 
-def campaign_mails(contact_ids: Sequence[int]) -> list[CampaignMail]:
+def list_campaign_mails(contact_ids: Sequence[int]) -> list[CampaignMail]:
     """Return the mails that campaigns have for these contacts, those of the last campaign last."""
-    found: list[CampaignMail] = []
-    for some in chunks(contact_ids, _CHUNK):
+    mails: list[CampaignMail] = []
+    for chunk in chunks(contact_ids, _CHUNK):
         # By the people alone: SQLite would go through all mails of a campaign for these few.
         query: Any = Mail.select(*_COLUMNS).where(
-            Mail.contact.in_(literal(some)), Mail.campaign.is_null(is_null=False)
+            Mail.contact.in_(literal(chunk)), Mail.campaign.is_null(is_null=False)
         )
-        found += map(CampaignMail._make, query.tuples())
+        mails += map(CampaignMail._make, query.tuples())
     # Sorted here: to spare itself that, SQLite would take the index of campaigns after all.
-    return sorted(found)
+    return sorted(mails)
 
 
 @dataclass
-class Asked:
+class LastAsk:
     """What a contact was mailed: by which campaign last, the ask and the reminder of it."""
 
     campaign: int
@@ -92,54 +92,58 @@ def describe_delivery(message_id: str, code: int, status: str) -> dict[str, str]
     The server's words quote addresses, so that of its reply the codes alone are kept.
     """
     reply = " ".join(filter(None, (str(code or ""), status)))
-    told = {"ask_message_id": message_id, "ask_reply": reply}
-    return {name: value for name, value in told.items() if value}
+    values = {"ask_message_id": message_id, "ask_reply": reply}
+    return {name: value for name, value in values.items() if value}
 
 
-def asked_last(mails: Iterable[CampaignMail]) -> dict[int, Asked]:
+def find_last_asks(mails: Iterable[CampaignMail]) -> dict[int, LastAsk]:
     """Return what the campaign that mailed each contact last has sent them, by the contact's id.
 
-    - `mails`: as campaign_mails has them.
+    - `mails`: as list_campaign_mails has them.
     """
-    found: dict[int, Asked] = {}
+    last_asks: dict[int, LastAsk] = {}
     for mail in mails:
-        one = found.get(mail.contact_id)
-        if one is None or one.campaign != mail.campaign_id:
-            one = found[mail.contact_id] = Asked(mail.campaign_id)
-        one.mails[mail.kind] = mail
-    return found
+        last_ask = last_asks.get(mail.contact_id)
+        if last_ask is None or last_ask.campaign != mail.campaign_id:
+            last_ask = last_asks[mail.contact_id] = LastAsk(mail.campaign_id)
+        last_ask.mails[mail.kind] = mail
+    return last_asks
 
 
-def told_last(
-    contacts: Sequence[Contact], asked: Mapping[int, Asked]
+def describe_last_asks(
+    contacts: Sequence[Contact], last_asks: Mapping[int, LastAsk]
 ) -> dict[int, Mapping[str, Any]]:
     """Return, by contact id, what each was asked and in which words, as the proof of an answer has.
 
     Of whom no mail was made who did not come by themselves either, it says what the list is about,
     as what they have not seen.
     """
-    wordings = _words_of(asked.values())
-    unseen: Mapping[str, Any] = {}
-    told: dict[int, Mapping[str, Any]] = {}
+    wordings = _read_wordings(last_asks.values())
+    unseen_list: Mapping[str, Any] = {}
+    descriptions: dict[int, Mapping[str, Any]] = {}
     for contact in contacts:
-        one = asked.get(contact.id)
-        words = wordings.get(one.ask.wording_id) if one and one.ask else None
-        if one and words:
-            sent = {
-                "asked_at": one.sent_at(MailKind.ASK),
-                "reminded_at": one.sent_at(MailKind.REMINDER),
+        last_ask = last_asks.get(contact.id)
+        wording = wordings.get(last_ask.ask.wording_id) if last_ask and last_ask.ask else None
+        if last_ask and wording:
+            send_times = {
+                "asked_at": last_ask.sent_at(MailKind.ASK),
+                "reminded_at": last_ask.sent_at(MailKind.REMINDER),
             }
-            told[contact.id] = {**words, **sent, **one.delivery}
-        elif contact.basis not in _THEIR_OWN and not (one and one.sent_at(MailKind.ASK)):
-            unseen = unseen or list_unseen(list_facts(contact.list))
-            told[contact.id] = unseen
-    return told
+            descriptions[contact.id] = {**wording, **send_times, **last_ask.delivery}
+        elif contact.basis not in _OWN_BASES and not (last_ask and last_ask.sent_at(MailKind.ASK)):
+            unseen_list = unseen_list or describe_unseen_list(read_list_facts(contact.list))
+            descriptions[contact.id] = unseen_list
+    return descriptions
 
 
-def _words_of(asked: Iterable[Asked]) -> dict[int | None, Mapping[str, Any]]:
+def _read_wordings(last_asks: Iterable[LastAsk]) -> dict[int | None, Mapping[str, Any]]:
     """Return what these asks said of the list and until when, by the number of their wording."""
-    numbers = {one.ask.wording_id for one in asked if one.ask and one.ask.wording_id is not None}
-    if not numbers:
+    wording_ids = {
+        last_ask.ask.wording_id
+        for last_ask in last_asks
+        if last_ask.ask and last_ask.ask.wording_id is not None
+    }
+    if not wording_ids:
         return {}
     rows: Any = (
         CampaignWording.select(
@@ -147,21 +151,21 @@ def _words_of(asked: Iterable[Asked]) -> dict[int | None, Mapping[str, Any]]:
         )
         .join(Wording)
         .join_from(CampaignWording, Campaign)
-        .where(CampaignWording.id.in_(literal(numbers)))
+        .where(CampaignWording.id.in_(literal(wording_ids)))
     )
     return {
-        number: {**_words(digest, content), "deadline": stored(deadline)}
-        for number, digest, content, deadline in rows.tuples()
+        wording_id: {**_read_wording(digest, content), "deadline": stored(deadline)}
+        for wording_id, digest, content, deadline in rows.tuples()
     }
 
 
 # A wording never changes, and a hundred thousand asks have a few.
 @lru_cache(maxsize=100)
-def _words(digest: str, content: str) -> Mapping[str, Any]:
+def _read_wording(digest: str, content: str) -> Mapping[str, Any]:
     """Return what a wording says; nobody stays on since it is of a format not known here."""
-    told: dict[str, Any] = {"mail_wording": digest}
+    description: dict[str, Any] = {"mail_wording": digest}
     with without(ValueError, TypeError, KeyError, AttributeError):
         draft = read_draft(content)
-        about = draft.mailing_list.in_language(draft.language)
-        told |= {"language": draft.language, **list_told(about)}
-    return told
+        list_facts = draft.mailing_list.in_language(draft.language)
+        description |= {"language": draft.language, **describe_list(list_facts)}
+    return description

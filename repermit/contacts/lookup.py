@@ -23,18 +23,18 @@ from repermit.package_files import LANGUAGES
 from repermit.rules.consent import Basis, CampaignState, Dropped, MailKind, MailState, Status
 
 
-def is_undecided(campaign: Campaign) -> Any:
-    """Return consent.is_undecided, for a contact that the campaign has asked, as a condition."""
+def make_undecided_condition(campaign: Campaign) -> Any:
+    """Return the rule consent.is_undecided as a condition, for contacts the campaign has asked."""
     unconfirmed = Contact.status == Status.UNCONFIRMED
     if not campaign.include_thin:
         return unconfirmed
     return unconfirmed | ((Contact.status == Status.CONFIRMED) & (Contact.basis == Basis.THIN))
 
 
-def lock(contact_id: int) -> Contact:
+def lock_contact(contact_id: int) -> Contact:
     """Return the contact as it is now, locked until the transaction ends."""
-    found: Contact = lock_rows(Contact.select().where(Contact.id == contact_id)).get()
-    return found
+    contact: Contact = lock_rows(Contact.select().where(Contact.id == contact_id)).get()
+    return contact
 
 
 def is_off_by_file(contact: Contact) -> bool:
@@ -43,13 +43,13 @@ def is_off_by_file(contact: Contact) -> bool:
         return False
     # Named, so that the index is used that has what each file brought.
     files = Import.select(Import.id).where(Import.list == contact.list_id)
-    own = Suppression.select().where(
+    suppressions = Suppression.select().where(
         Suppression.imported_by.in_(files), Suppression.subject == contact.subject
     )
-    return bool(own.exists())
+    return bool(suppressions.exists())
 
 
-def fingerprint_of(contact: Contact, key: bytes) -> str:
+def make_fingerprint(contact: Contact, key: bytes) -> str:
     """Return the fingerprint of a contact's address."""
     return email_address.fingerprint(key, contact.address_key)
 
@@ -66,7 +66,7 @@ def is_suppressed(list_id: int, fingerprint: str) -> bool:
     )
 
 
-def list_facts(mailing_list: MailingList) -> MailingListFacts:
+def read_list_facts(mailing_list: MailingList) -> MailingListFacts:
     """Return what a reader is told about a list, as it is now, in each language it is whole in."""
     return MailingListFacts(
         slug=mailing_list.slug,
@@ -77,11 +77,11 @@ def list_facts(mailing_list: MailingList) -> MailingListFacts:
         language=mailing_list.language,
         sender=mailing_list.sender,
         sensitive=mailing_list.sensitive,
-        texts=_texts(mailing_list),
+        texts=_list_words(mailing_list),
     )
 
 
-def text_lacks(text: ListText, mailing_list: MailingList) -> tuple[str, ...]:
+def find_missing_texts(text: ListText, mailing_list: MailingList) -> tuple[str, ...]:
     """Return the fields without which a list is not told in a further language.
 
     It may go by its own name there; how often mail comes has to be said again if it is said apart.
@@ -90,14 +90,16 @@ def text_lacks(text: ListText, mailing_list: MailingList) -> tuple[str, ...]:
     return tuple(name for name in needed if not getattr(text, name))
 
 
-def _texts(mailing_list: MailingList) -> tuple[ListWords, ...]:
+def _list_words(mailing_list: MailingList) -> tuple[ListWords, ...]:
     """Return a list's words in each language it is whole in; none if it has only its own."""
-    others = [
-        _words(one, name=one.name or mailing_list.name)
-        for one in _TEXTS.rows(mailing_list.id, mailing_list.language)
-        if one.language in LANGUAGES and not text_lacks(one, mailing_list)
+    translations = [
+        _make_words(text, name=text.name or mailing_list.name)
+        for text in _TEXTS.rows(mailing_list.id, mailing_list.language)
+        if text.language in LANGUAGES and not find_missing_texts(text, mailing_list)
     ]
-    return (_words(mailing_list, name=mailing_list.name), *others) if others else ()
+    return (
+        (_make_words(mailing_list, name=mailing_list.name), *translations) if translations else ()
+    )
 
 
 _TEXTS = PreparedQuery(
@@ -110,7 +112,7 @@ _TEXTS = PreparedQuery(
 )
 
 
-def _words(text: ListText | MailingList, *, name: str) -> ListWords:
+def _make_words(text: ListText | MailingList, *, name: str) -> ListWords:
     return ListWords(
         language=text.language,
         name=name,
@@ -120,33 +122,33 @@ def _words(text: ListText | MailingList, *, name: str) -> ListWords:
     )
 
 
-def list_told(about: MailingListFacts) -> dict[str, str | bool]:
+def describe_list(list_facts: MailingListFacts) -> dict[str, str | bool]:
     """Return what of a list goes into the proof of an answer: what the person was told of it."""
     return {
-        "list_name": about.name,
-        "purpose": about.purpose,
-        "frequency": about.frequency,
-        "privacy_url": about.privacy_url,
-        "sensitive": about.sensitive,
+        "list_name": list_facts.name,
+        "purpose": list_facts.purpose,
+        "frequency": list_facts.frequency,
+        "privacy_url": list_facts.privacy_url,
+        "sensitive": list_facts.sensitive,
     }
 
 
-def list_unseen(about: MailingListFacts) -> dict[str, Any]:
+def describe_unseen_list(list_facts: MailingListFacts) -> dict[str, Any]:
     """Return what of a list goes into the evidence about somebody whom nobody has told of it.
 
     Such as an opt-in that was taken over: what it was given for, the file or its form says, if
     anything does, and not what the list says today.
     """
-    told = list_told(about)
+    description = describe_list(list_facts)
     known = ("list_name", "sensitive")
-    unseen = {name: value for name, value in told.items() if name not in known}
+    unseen = {name: value for name, value in description.items() if name not in known}
     return {
-        **{name: told[name] for name in known},
-        "unseen": {"language": about.language, **unseen},
+        **{name: description[name] for name in known},
+        "unseen": {"language": list_facts.language, **unseen},
     }
 
 
-def new_contact(mailing_list: MailingList, address: email_address.Address, **more: Any) -> Contact:
+def make_contact(mailing_list: MailingList, address: email_address.Address, **more: Any) -> Contact:
     """Return a contact that is not saved yet, with fresh random `uid` and `subject`."""
     return Contact(
         list=mailing_list,
@@ -158,7 +160,7 @@ def new_contact(mailing_list: MailingList, address: email_address.Address, **mor
     )
 
 
-def unasked(mailing_list: MailingList) -> Any:
+def select_unasked(mailing_list: MailingList) -> Any:
     """Return a query for who could not be asked in the list's latest campaign.
 
     Rows are contacts with `mail_state`, `mail_reason`, `mail_bounce` and `reply_code` of their
@@ -167,18 +169,18 @@ def unasked(mailing_list: MailingList) -> Any:
     (invariant 4). Every page, report, mail and export counts them by this.
     """
     campaign = latest_campaign(mailing_list)
-    return _not_reached(campaign, Contact.status == Status.UNCONFIRMED)
+    return _select_not_asked(campaign, Contact.status == Status.UNCONFIRMED)
 
 
-def kept_unasked(campaign: Campaign) -> Any:
+def select_unasked_with_proof(campaign: Campaign) -> Any:
     """Return a query for who could not be asked and stays by the thin proof that there was."""
     is_thin = (Contact.status == Status.CONFIRMED) & (Contact.basis == Basis.THIN)
-    return _not_reached(campaign, is_thin if campaign.include_thin else SQL("1 = 0"))
+    return _select_not_asked(campaign, is_thin if campaign.include_thin else SQL("1 = 0"))
 
 
-def _not_reached(campaign: Campaign | None, which: Any) -> Any:
-    over = campaign is not None and campaign.state == CampaignState.CLOSED
-    given_up = () if over else (Mail.state.in_(_GIVEN_UP) | (Mail.bounce != ""),)
+def _select_not_asked(campaign: Campaign | None, status_condition: Any) -> Any:
+    is_closed = campaign is not None and campaign.state == CampaignState.CLOSED
+    failure_condition = () if is_closed else (Mail.state.in_(_GIVEN_UP) | (Mail.bounce != ""),)
     return (
         Contact.select(
             Contact,
@@ -191,8 +193,8 @@ def _not_reached(campaign: Campaign | None, which: Any) -> Any:
         .where(
             Mail.campaign == campaign,
             Mail.kind == MailKind.ASK,
-            which,
-            *given_up,
+            status_condition,
+            *failure_condition,
         )
         .order_by(Contact.id)
     )
@@ -201,7 +203,7 @@ def _not_reached(campaign: Campaign | None, which: Any) -> Any:
 _GIVEN_UP = (MailState.FAILED, MailState.IN_DOUBT, MailState.DROPPED)
 
 
-def why_unasked(state: str, reason: str, bounce: str) -> str:
+def explain_unasked(state: str, reason: str, bounce: str) -> str:
     """Say why a contact could not be asked, by its ask's state, the reason of that, and its bounce.
 
     What a server took may have come back later. What was sent counts as not asked if a server took
@@ -214,8 +216,8 @@ def why_unasked(state: str, reason: str, bounce: str) -> str:
     return state if state in {MailState.FAILED, MailState.IN_DOUBT} else "short_notice"
 
 
-WHY_UNASKED = ("short_notice", "came_back", MailState.FAILED, MailState.IN_DOUBT, *Dropped)
-"""Everything that `why_unasked` can say."""
+UNASKED_REASONS = ("short_notice", "came_back", MailState.FAILED, MailState.IN_DOUBT, *Dropped)
+"""Everything that `explain_unasked` can say."""
 
 
 # --- How an address stands on a list, for whoever asks by the address. ----------------------------
@@ -245,24 +247,24 @@ class AddressStanding:
         return self.status in _MAILABLE
 
 
-def address_standing(
+def find_address_standing(
     mailing_list: MailingList, text: str, *, fingerprint_key: bytes
 ) -> AddressStanding:
     """Return how an address stands on a list; what is no address is on no list."""
     try:
         key = email_address.parse(text).key
     except AddressError:
-        return _standing(None, suppressed=False)
-    found: Contact | None = Contact.get_or_none(
+        return _make_standing(None, suppressed=False)
+    contact: Contact | None = Contact.get_or_none(
         Contact.list == mailing_list, Contact.address_key == key
     )
     fingerprint = email_address.fingerprint(fingerprint_key, key)
-    return _standing(found, suppressed=is_suppressed(mailing_list.id, fingerprint))
+    return _make_standing(contact, suppressed=is_suppressed(mailing_list.id, fingerprint))
 
 
-def find_held(list_id: int, subject: str) -> Contact | None:
+def find_current_contact(list_id: int, subject: str) -> Contact | None:
     """Return who is held under the subject of an earlier address, or of somebody erased."""
-    found: Contact | None = (
+    contact: Contact | None = (
         Contact.select()
         .where(
             # By the index of subjects: `+ 0` keeps those that begin with the list from being used.
@@ -273,10 +275,10 @@ def find_held(list_id: int, subject: str) -> Contact | None:
         )
         .first()
     )
-    return found
+    return contact
 
 
-def find_erased(list_id: int, subject: str) -> list[Contact]:
+def list_erased_contacts(list_id: int, subject: str) -> list[Contact]:
     """Return what somebody was each time that they were erased, the newest first."""
     rows = Contact.select().where(
         Contact.list + 0 == list_id,
@@ -286,7 +288,7 @@ def find_erased(list_id: int, subject: str) -> list[Contact]:
     return sorted(rows, key=attrgetter("id"), reverse=True)
 
 
-def _standing(contact: Contact | None, *, suppressed: bool) -> AddressStanding:
+def _make_standing(contact: Contact | None, *, suppressed: bool) -> AddressStanding:
     return AddressStanding(
         status=Status(contact.status) if contact else None,
         reason=contact.reason if contact else "",

@@ -1,6 +1,6 @@
 """Mail that somebody has just asked for: three a day at most to an address, of each kind.
 
-All but `forget_links` must be called inside the caller's transaction.
+All but `delete_expired_links` must be called inside the caller's transaction.
 """
 
 from __future__ import annotations
@@ -24,26 +24,28 @@ SIGN_UPS_KEPT = timedelta(days=30)
 _DAY = timedelta(days=1)
 
 
-def one_at_a_time(database: Database, address_key: str) -> None:
+def lock_address(database: Database, address_key: str) -> None:
     """Let one transaction at a time deal with an address, also one that has no row to lock.
 
     On SQLite the transaction itself sees to that.
     """
     if is_postgresql(database):
-        number = hashlib.sha256(f"sign-up\0{address_key}".encode()).digest()[:8]
-        run_sql(database, "SELECT pg_advisory_xact_lock(%s)", int.from_bytes(number, signed=True))
+        lock_bytes = hashlib.sha256(f"sign-up\0{address_key}".encode()).digest()[:8]
+        run_sql(
+            database, "SELECT pg_advisory_xact_lock(%s)", int.from_bytes(lock_bytes, signed=True)
+        )
 
 
 def may_sign_up(address_key: str, *, now: datetime) -> bool:
     """Say whether one more sign-up may be mailed to an address (invariant 3).
 
-    Sign-ups on all lists count, since anybody can type any address; `one_at_a_time` comes first.
+    Sign-ups on all lists count, since anybody can type any address; `lock_address` comes first.
     """
     sign_ups = SignUp.select().where(SignUp.address_key == address_key, SignUp.at > now - _DAY)
     return consent.may_mail_on_request(sign_ups.count())
 
 
-def next_link_at(address_key: str, purpose: str, *, now: datetime) -> datetime:
+def find_next_link_time(address_key: str, purpose: str, *, now: datetime) -> datetime:
     """Return when one more link of a purpose may be mailed to an address: now, or within a day.
 
     Links for one use are counted apart from sign-ups, and one too many waits instead of being
@@ -59,11 +61,11 @@ def next_link_at(address_key: str, purpose: str, *, now: datetime) -> datetime:
         .order_by(FreshLink.at.desc())
         .limit(consent.MOST_ON_REQUEST)
     )
-    moments: list[datetime] = [row.at for row in latest]
-    return now if consent.may_mail_on_request(len(moments)) else moments[-1] + _DAY
+    send_times: list[datetime] = [row.at for row in latest]
+    return now if consent.may_mail_on_request(len(send_times)) else send_times[-1] + _DAY
 
 
-def forget_links(
+def delete_expired_links(
     database: Database, *, now: datetime, should_stop: Callable[[], bool] = bool
 ) -> int:
     """Delete the links that are older than a day, with the addresses they went to."""

@@ -28,15 +28,15 @@ _FEW = 50_000
 # Up to so many of a status and reason, these are looked through for a beginning.
 _FEW_ALIKE = 20_000
 # Characters that are searched for; SQLite refuses a pattern of more than 50,000 bytes.
-_LONGEST = 1_000
+_MAX_LENGTH = 1_000
 _DIGITS = 18
-_A_LABEL = "xn--"
+_PUNYCODE_PREFIX = "xn--"
 # No letter comes after it.
-_LAST = "\U0010ffff"
+_LAST_CHARACTER = "\U0010ffff"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class ContactPage:
     """A page of contacts; `after` asks for the next one, "" if there is none.
 
     `by_part` says whether any part of an address or name was searched for, or its beginning alone.
@@ -55,14 +55,14 @@ def find_contacts(
     reason: str = "",
     after: str = "",
     page: int = PAGE,
-) -> Found:
+) -> ContactPage:
     """Return the contacts that match, those of a status by reason and all others by address.
 
     A whole address finds itself. Anything else finds what has it in address or name; in a large
     list, what begins with it. A reason is one for which people were taken off. `after` is what the
     page before gave; anything else counts as "".
     """
-    text = search.strip()[:_LONGEST]
+    text = search.strip()[:_MAX_LENGTH]
     status = status or (Status.REMOVED if reason else "")
     query = Contact.select().where(Contact.list == mailing_list)
     if status:
@@ -70,10 +70,12 @@ def find_contacts(
     if reason:
         query = query.where(Contact.reason == reason)
     if text:
-        return _search(query, text, after, page, counts=_counts(mailing_list, status, reason))
+        return _search(
+            query, text, after, page, counts=_count_matching(mailing_list, status, reason)
+        )
     if status:
-        return _by_reason(query, after, page)
-    return _by_address(query, Contact.address_key, after, page)
+        return _page_by_reason(query, after, page)
+    return _page_by_address(query, Contact.address_key, after, page)
 
 
 class _Counts(NamedTuple):
@@ -83,67 +85,67 @@ class _Counts(NamedTuple):
     alike: int
 
 
-def _counts(mailing_list: MailingList, status: str, reason: str) -> _Counts:
+def _count_matching(mailing_list: MailingList, status: str, reason: str) -> _Counts:
     counts = count_contacts(mailing_list)
     alike = (
         number
-        for (its, why), number in counts.items()
-        if status in {"", its} and reason in {"", why}
+        for (contact_status, contact_reason), number in counts.items()
+        if status in {"", contact_status} and reason in {"", contact_reason}
     )
     return _Counts(counts.total(), sum(alike))
 
 
-def _search(query: Any, typed: str, after: str, page: int, *, counts: _Counts) -> Found:
+def _search(query: Any, typed: str, after: str, page: int, *, counts: _Counts) -> ContactPage:
     key, text = Contact.address_key, email_address.folded(typed)
     try:
         whole = email_address.parse(text).key
     except AddressError:
         pass
     else:
-        return _by_address(query.where(key == whole), key, after, page)
+        return _page_by_address(query.where(key == whole), key, after, page)
     if counts.all <= _FEW:
-        part = reduce(or_, map(Contact.name.contains, _spellings(typed)), key.contains(text))
-        if read := _read_as(query, text):
-            part |= key.in_(read)
-        return _by_address(query.where(part), key, after, page)
+        part = reduce(or_, map(Contact.name.contains, _list_spellings(typed)), key.contains(text))
+        if readable_matches := _find_readable_matches(query, text):
+            part |= key.in_(readable_matches)
+        return _page_by_address(query.where(part), key, after, page)
     # By address a few of a kind would be looked for among all others.
-    letters = by_letter(by_index=counts.alike > _FEW_ALIKE)
-    first = _kept_as(text)
-    below = query.where(letters < first + _LAST)
-    return replace(_by_address(below, letters, after, page, first=first), by_part=False)
+    letters = make_sort_key(by_index=counts.alike > _FEW_ALIKE)
+    first = _encode_beginning(text)
+    below = query.where(letters < first + _LAST_CHARACTER)
+    return replace(_page_by_address(below, letters, after, page, first=first), by_part=False)
 
 
-def _read_as(query: Any, text: str) -> list[str]:
+def _find_readable_matches(query: Any, text: str) -> list[str]:
     """Return the addresses in which people read a text though their domain is kept otherwise.
 
     That is bücher.example, of which xn--bcher-kva.example is kept.
     """
     key: Any = Contact.address_key
-    kept = query.select(key).where(key.contains(_A_LABEL)).tuples()
-    parts = (one.rpartition("@") for (one,) in kept.iterator())
-    read = ((f"{local}@{domain}", local, domain) for local, _, domain in parts)
+    encoded_keys = query.select(key).where(key.contains(_PUNYCODE_PREFIX)).tuples()
+    address_parts = (key_text.rpartition("@") for (key_text,) in encoded_keys.iterator())
+    candidates = ((f"{local}@{domain}", local, domain) for local, _, domain in address_parts)
     return [
         address
-        for address, local, domain in read
+        for address, local, domain in candidates
         if text in f"{local}@{email_address.readable_domain(domain)}"
     ]
 
 
-def _kept_as(text: str) -> str:
+def _encode_beginning(text: str) -> str:
     """Return with what an address begins, as it is kept, that people would begin to write so."""
     local, at, domain = text.partition("@")
     if domain.isascii():
         return text
     labels = itertools.takewhile(str.isascii, domain.split("."))
-    return local + at + ".".join([*labels, _A_LABEL])
+    return local + at + ".".join([*labels, _PUNYCODE_PREFIX])
 
 
-def _spellings(typed: str) -> set[str]:
+def _list_spellings(typed: str) -> set[str]:
     """Return what a name may look like: SQLite knows capitals of A to Z alone, not Ö and ö."""
     return {typed, typed.lower(), typed.title(), typed.upper()}
 
 
-def by_letter(*, by_index: bool = True) -> Any:
+def make_sort_key(*, by_index: bool = True) -> Any:
     """Return the address as it is compared letter by letter, whatever the database's language.
 
     With `by_index` false no index of addresses is used, but one of what else is asked for.
@@ -152,15 +154,17 @@ def by_letter(*, by_index: bool = True) -> Any:
     return key.collate('"C"') if is_postgresql(proxy.obj) else key
 
 
-def _by_reason(query: Any, after: str, page: int) -> Found:
+def _page_by_reason(query: Any, after: str, page: int) -> ContactPage:
     reason, dot, number = after.rpartition(".")
-    found: list[Contact] = []
-    for part in _parts(query, reason, int(number)) if dot and _is_number(number) else (query,):
-        in_order = part.order_by(Contact.reason, Contact.id)
-        found.extend(in_order.limit(page + 1 - len(found)))
-    last = found[page - 1] if len(found) > page else None
-    return Found(
-        contacts=tuple(found[:page]),
+    contacts: list[Contact] = []
+    for rows in (
+        _iter_following(query, reason, int(number)) if dot and _is_number(number) else (query,)
+    ):
+        in_order = rows.order_by(Contact.reason, Contact.id)
+        contacts.extend(in_order.limit(page + 1 - len(contacts)))
+    last = contacts[page - 1] if len(contacts) > page else None
+    return ContactPage(
+        contacts=tuple(contacts[:page]),
         after=f"{last.reason}.{last.id}" if last else "",
         by_part=True,
     )
@@ -171,7 +175,7 @@ def _is_number(text: str) -> bool:
     return text.isdecimal() and len(text) <= _DIGITS
 
 
-def _parts(query: Any, reason: str, number: int) -> Iterator[Any]:
+def _iter_following(query: Any, reason: str, number: int) -> Iterator[Any]:
     """Yield what comes after a contact: the rest of its reason, then the others.
 
     In two queries, each of which an index leads to; in one, SQLite begins at the first of all.
@@ -180,7 +184,9 @@ def _parts(query: Any, reason: str, number: int) -> Iterator[Any]:
     yield query.where(Contact.reason > reason)
 
 
-def _by_address(query: Any, key: Any, after: str, page: int, *, first: str = "") -> Found:
+def _page_by_address(
+    query: Any, key: Any, after: str, page: int, *, first: str = ""
+) -> ContactPage:
     """Return the contacts in the order of `key`, none below `first`."""
     # By its number, so that no address stands in a link.
     last = Contact.get_or_none(Contact.id == int(after)) if _is_number(after) else None
@@ -189,5 +195,5 @@ def _by_address(query: Any, key: Any, after: str, page: int, *, first: str = "")
     elif first:
         query = query.where(key >= first)
     rows = list(query.order_by(key).limit(page + 1))
-    more = str(rows[page - 1].id) if len(rows) > page else ""
-    return Found(contacts=tuple(rows[:page]), after=more, by_part=True)
+    next_after = str(rows[page - 1].id) if len(rows) > page else ""
+    return ContactPage(contacts=tuple(rows[:page]), after=next_after, by_part=True)

@@ -12,9 +12,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from repermit.contacts.click_log import release
-from repermit.contacts.last_ask import Asked, CampaignMail, asked_last, campaign_mails, told_last
-from repermit.contacts.lookup import fingerprint_of, is_off_by_file
+from repermit.contacts.click_log import release_held_yes
+from repermit.contacts.last_ask import (
+    CampaignMail,
+    LastAsk,
+    describe_last_asks,
+    find_last_asks,
+    list_campaign_mails,
+)
+from repermit.contacts.lookup import is_off_by_file, make_fingerprint
 from repermit.db.connection import chunks, literal
 from repermit.db.models.base import PreparedQuery, stored
 from repermit.db.models.campaigns import Campaign
@@ -67,7 +73,7 @@ class Act:
     trace: Mapping[str, Any] = field(default_factory=dict)
 
 
-def confirm(contact: Contact, *, basis: Basis, act: Act, fingerprint_key: bytes) -> None:
+def confirm_contact(contact: Contact, *, basis: Basis, act: Act, fingerprint_key: bytes) -> None:
     """Register an opt-in: the status, its evidence, and the end of its list's suppression.
 
     A suppression for all lists stays, since a Yes for one list says nothing of the others, nor
@@ -80,13 +86,13 @@ def confirm(contact: Contact, *, basis: Basis, act: Act, fingerprint_key: bytes)
     contact.reason = ""
     contact.form_version += 1
     contact.write_changes()
-    lift_own(contact.list_id, fingerprint_of(contact, fingerprint_key))
+    lift_own(contact.list_id, make_fingerprint(contact, fingerprint_key))
     drop_unsent([contact], Dropped.ANSWERED)
-    release([contact.id])
-    chain.append(entry_of("confirmed", contact, contact.list.slug, act, {"basis": str(basis)}))
+    release_held_yes([contact.id])
+    chain.append(make_entry("confirmed", contact, contact.list.slug, act, {"basis": str(basis)}))
 
 
-def remove(
+def remove_contacts(
     contacts: Sequence[Contact],
     *,
     reason: Reason,
@@ -107,30 +113,32 @@ def remove(
     tells what became of everybody it asked, and each is told of with what the list told them when
     it asked them, as an answer is. `file` is the import that says so, where no person does:
     nothing of it is known of them once it is taken back. Whom a file alone had taken off leaves by
-    themselves now: taking that file back does not put them back. `mails` are campaign_mails of
-    them, if they were read since the contacts were locked. Raises TransitionRefused, before
-    anything is changed, where a status does not allow the reason.
+    themselves now: taking that file back does not put them back. `mails` are their
+    list_campaign_mails, if they were read since the contacts were locked. Raises TransitionRefused,
+    before anything is changed, where a status does not allow the reason.
     """
-    left_at = moments or {}
-    by_file = {contact.id for contact in contacts if is_off_by_file(contact)}
+    removal_times = moments or {}
+    ids_off_by_file = {contact.id for contact in contacts if is_off_by_file(contact)}
     for contact in contacts:
-        is_by_file = contact.id in by_file
+        is_by_file = contact.id in ids_off_by_file
         require_removal(Status(contact.status), reason, basis=contact.basis, by_file=is_by_file)
-    if by_file:
+    if ids_off_by_file:
         # Also at an address that they have corrected since.
-        own = [contact.subject for contact in contacts if contact.id in by_file]
-        keep_suppressions_of_subjects(contacts[0].list, own)
-    for some in chunks(contacts, _CHUNK):
-        for at, these in _by_moment(some, left_at, act.at).items():
+        subjects = [contact.subject for contact in contacts if contact.id in ids_off_by_file]
+        keep_suppressions_of_subjects(contacts[0].list, subjects)
+    for chunk in chunks(contacts, _CHUNK):
+        for at, ids in _group_by_time(chunk, removal_times, act.at).items():
             Contact.update(
                 status=Status.REMOVED,
                 status_at=at,
                 reason=reason,
                 basis="",
                 basis_at=None,
-                **(_REFUSED if reason in REFUSALS and not file else {}),
-            ).where(Contact.id.in_(literal(these))).execute()
-        prints = fingerprints(fingerprint_key, [contact.address_key for contact in some])
+                **(_REFUSAL_VALUES if reason in REFUSALS and not file else {}),
+            ).where(Contact.id.in_(literal(ids))).execute()
+        chunk_fingerprints = fingerprints(
+            fingerprint_key, [contact.address_key for contact in chunk]
+        )
         suppress(
             contacts[0].list,
             [
@@ -138,31 +146,35 @@ def remove(
                     fingerprint=fingerprint,
                     subject=contact.subject,
                     reason=reason,
-                    at=left_at.get(contact.id, act.at),
+                    at=removal_times.get(contact.id, act.at),
                     has_moved=contact.id in moved,
                     imported_by=file.id if file else None,
                 )
-                for contact, fingerprint in zip(some, prints, strict=True)
+                for contact, fingerprint in zip(chunk, chunk_fingerprints, strict=True)
             ],
         )
-        release([contact.id for contact in some])
-    mails = campaign_mails([contact.id for contact in contacts]) if mails is None else mails
-    _drop(
+        release_held_yes([contact.id for contact in chunk])
+    mails = list_campaign_mails([contact.id for contact in contacts]) if mails is None else mails
+    _drop_mails(
         [mail.id for mail in mails if mail.kind in _ASKING and mail.state in NOT_STARTED],
-        Dropped.ANSWERED if reason in _BY_ANSWER else Dropped.SUPPRESSED,
+        Dropped.ANSWERED if reason in _ANSWER_REASONS else Dropped.SUPPRESSED,
     )
     slug = contacts[0].list.slug if contacts else ""
-    each, asked = facts or {}, asked_last(mails)
+    facts_by_contact, last_asks = facts or {}, find_last_asks(mails)
     # An answer says itself what it was an answer to.
-    told = {} if "purpose" in act.consent else told_last(contacts, asked)
+    last_descriptions = {} if "purpose" in act.consent else describe_last_asks(contacts, last_asks)
     chain.append(
         *(
-            entry_of(
+            make_entry(
                 "removed",
                 contact,
                 slug,
-                replace(act, campaign=act.campaign or _campaign_of(asked.get(contact.id))),
-                {"reason": str(reason), **told.get(contact.id, {}), **each.get(contact.id, {})},
+                replace(act, campaign=act.campaign or _get_campaign(last_asks.get(contact.id))),
+                {
+                    "reason": str(reason),
+                    **last_descriptions.get(contact.id, {}),
+                    **facts_by_contact.get(contact.id, {}),
+                },
             )
             for contact in contacts
         )
@@ -171,7 +183,7 @@ def remove(
 
 
 # Silence and bounces are no answer: a page that was open before the deadline still counts.
-_REFUSED: Mapping[str, Any] = {"has_refused": True, "form_version": Contact.form_version + 1}
+_REFUSAL_VALUES: Mapping[str, Any] = {"has_refused": True, "form_version": Contact.form_version + 1}
 
 
 def note_press(contact: Contact, *, is_no: bool = False) -> None:
@@ -190,20 +202,20 @@ def note_refusal(contact: Contact) -> None:
         note_press(contact, is_no=True)
 
 
-def _campaign_of(asked: Asked | None) -> int:
-    return asked.campaign if asked else 0
+def _get_campaign(last_ask: LastAsk | None) -> int:
+    return last_ask.campaign if last_ask else 0
 
 
-_BY_ANSWER = (Reason.NO, Reason.WITHDRAWN)
+_ANSWER_REASONS = (Reason.NO, Reason.WITHDRAWN)
 
 
-def _by_moment(
-    some: Sequence[Contact], moments: Mapping[int, datetime], otherwise: datetime
+def _group_by_time(
+    contacts: Sequence[Contact], moments: Mapping[int, datetime], default: datetime
 ) -> dict[datetime, list[int]]:
-    found: dict[datetime, list[int]] = {}
-    for contact in some:
-        found.setdefault(moments.get(contact.id, otherwise), []).append(contact.id)
-    return found
+    ids_by_time: dict[datetime, list[int]] = {}
+    for contact in contacts:
+        ids_by_time.setdefault(moments.get(contact.id, default), []).append(contact.id)
+    return ids_by_time
 
 
 def drop_unsent(contacts: Iterable[Contact], reason: Dropped) -> int:
@@ -211,22 +223,24 @@ def drop_unsent(contacts: Iterable[Contact], reason: Dropped) -> int:
     ids = [contact.id for contact in contacts]
     if not ids:
         return 0
-    owed = _MAILS_OF_ONE.rows(*ids) if len(ids) == 1 else _mails(Mail.contact.in_(literal(ids)))
-    return _drop(
-        [number for number, kind, state in owed if kind in _ASKING and state in NOT_STARTED],
+    mails = (
+        _MAILS_OF_ONE.rows(*ids) if len(ids) == 1 else _select_mails(Mail.contact.in_(literal(ids)))
+    )
+    return _drop_mails(
+        [number for number, kind, state in mails if kind in _ASKING and state in NOT_STARTED],
         reason,
     )
 
 
-def _mails(of_contacts: Any) -> Any:
+def _select_mails(contact_condition: Any) -> Any:
     # By contact alone: without statistics SQLite would go through all that is queued.
-    return Mail.select(Mail.id, Mail.kind, Mail.state).where(of_contacts).tuples()
+    return Mail.select(Mail.id, Mail.kind, Mail.state).where(contact_condition).tuples()
 
 
-_MAILS_OF_ONE = PreparedQuery(lambda contact: _mails(Mail.contact == contact), 1)
+_MAILS_OF_ONE = PreparedQuery(lambda contact: _select_mails(Mail.contact == contact), 1)
 
 
-def _drop(mail_ids: Sequence[int], reason: Dropped) -> int:
+def _drop_mails(mail_ids: Sequence[int], reason: Dropped) -> int:
     """Drop these mails unless they have started meanwhile; return how many."""
     if not mail_ids:
         return 0
@@ -246,17 +260,19 @@ def drop_queued(
     kinds: Collection[MailKind] = tuple(MailKind),
 ) -> int:
     """Drop mails of a campaign that have not started, so many at most; return how many."""
-    owed: Any = Mail.select(Mail.id).where(
+    mails: Any = Mail.select(Mail.id).where(
         # The kinds are named, so that the index that has them second is used to its end.
         Mail.campaign == campaign,
         Mail.kind.in_(list(kinds)),
         Mail.state.in_(NOT_STARTED),
     )
-    found = [number for (number,) in owed.limit(most).tuples()]
-    return _drop(found, reason)
+    mail_ids = [number for (number,) in mails.limit(most).tuples()]
+    return _drop_mails(mail_ids, reason)
 
 
-def entry_of(event: str, contact: Contact, slug: str, act: Act, more: Mapping[str, Any]) -> Entry:
+def make_entry(
+    event: str, contact: Contact, slug: str, act: Act, consent_values: Mapping[str, Any]
+) -> Entry:
     """Return the entry of an act on a contact, which says in `consent` what became of it."""
     return Entry(
         event=event,
@@ -265,85 +281,94 @@ def entry_of(event: str, contact: Contact, slug: str, act: Act, more: Mapping[st
         list=slug,
         campaign=act.campaign,
         subject=contact.subject,
-        consent={**more, **act.consent},
-        person={**_person(contact), **act.person},
+        consent={**consent_values, **act.consent},
+        person={**_make_person_part(contact), **act.person},
         trace=act.trace,
     )
 
 
-def _person(contact: Contact) -> dict[str, str | None]:
+def _make_person_part(contact: Contact) -> dict[str, str | None]:
     """Return who it was, and what filled the wordings that this person alone saw so."""
-    known = {
+    origin = {
         "source": contact.source,
         "since": contact.since.isoformat() if contact.since else "",
     }
-    shown = {name: value for name, value in known.items() if value}
-    return {"address": contact.address, "name": contact.name, "link": contact.uid, **shown}
+    shown_origin = {name: value for name, value in origin.items() if value}
+    return {"address": contact.address, "name": contact.name, "link": contact.uid, **shown_origin}
 
 
 # --- Putting people back where they stood before a Yes that was no person's. ----------------------
 
 
-_STOOD = ("status", "status_at", "basis", "basis_at", "reason")
-_MOMENTS = frozenset({"status_at", "basis_at"})
-_CALLED = ("address", "name", "language")
-_BEFORE = "before_"
-_SUPPRESSED = "suppressed_before"
+_STANDING_FIELDS = ("status", "status_at", "basis", "basis_at", "reason")
+_TIME_FIELDS = frozenset({"status_at", "basis_at"})
+_NAME_FIELDS = ("address", "name", "language")
+_PREFIX_BEFORE = "before_"
+_SUPPRESSED_BEFORE = "suppressed_before"
 
 
-def standing_before(contact: Contact, fingerprint_key: bytes) -> dict[str, Any]:
+def describe_standing_before(contact: Contact, fingerprint_key: bytes) -> dict[str, Any]:
     """Return how a contact stands before a sign-up's Yes, for the part `consent` of its entry.
 
     The names are others than those by which an entry says how somebody stands after it.
     """
-    told: dict[str, Any] = {_BEFORE + name: _told(getattr(contact, name)) for name in _STOOD}
-    found: Suppression | None = Suppression.get_or_none(
+    standing: dict[str, Any] = {
+        _PREFIX_BEFORE + name: _format_value(getattr(contact, name)) for name in _STANDING_FIELDS
+    }
+    suppression: Suppression | None = Suppression.get_or_none(
         Suppression.list == contact.list_id,
-        Suppression.fingerprint == fingerprint_of(contact, fingerprint_key),
+        Suppression.fingerprint == make_fingerprint(contact, fingerprint_key),
     )
-    if found is not None:
-        told[_SUPPRESSED] = {
-            "for": found.reason,
-            "since": found.at.isoformat(),
-            "whose": found.subject,
-            "file": found.imported_by_id or 0,
+    if suppression is not None:
+        standing[_SUPPRESSED_BEFORE] = {
+            "for": suppression.reason,
+            "since": suppression.at.isoformat(),
+            "whose": suppression.subject,
+            "file": suppression.imported_by_id or 0,
         }
-    return told
+    return standing
 
 
-def called_before(contact: Contact) -> dict[str, Any]:
+def describe_name_before(contact: Contact) -> dict[str, Any]:
     """Return what a contact is called before a sign-up's form, for the part `person`."""
-    return {_BEFORE + name: getattr(contact, name) for name in _CALLED}
+    return {_PREFIX_BEFORE + name: getattr(contact, name) for name in _NAME_FIELDS}
 
 
-def put_back(contact: Contact, *, act: Act, fingerprint_key: bytes) -> bool:
+def undo_sign_up(contact: Contact, *, act: Act, fingerprint_key: bytes) -> bool:
     """Let a contact stand as before the Yes of a sign-up, by which it stands now.
 
     Say whether it did before: of somebody new nothing is done. What the Yes changed is as it was:
     status and basis, with their moments, name and language, the suppression, and the mails owed.
     """
-    consented, person = _said(contact, "consent"), _said(contact, "person")
-    stood = {name: consented[_BEFORE + name] for name in _STOOD if _BEFORE + name in consented}
-    if not stood:
+    consent_part, person_part = (
+        _read_confirmation(contact, "consent"),
+        _read_confirmation(contact, "person"),
+    )
+    standing_before = {
+        name: consent_part[_PREFIX_BEFORE + name]
+        for name in _STANDING_FIELDS
+        if _PREFIX_BEFORE + name in consent_part
+    }
+    if not standing_before:
         return False
     yes_at = stored(contact.status_at)
-    for name, value in stood.items():
-        setattr(contact, name, _moment(value) if name in _MOMENTS else value)
-    for name in _CALLED:
-        setattr(contact, name, person[_BEFORE + name])
+    for name, value in standing_before.items():
+        setattr(contact, name, _parse_time(value) if name in _TIME_FIELDS else value)
+    for name in _NAME_FIELDS:
+        setattr(contact, name, person_part[_PREFIX_BEFORE + name])
     contact.save()
-    if _SUPPRESSED in consented:
-        _suppress_again(contact, consented[_SUPPRESSED], fingerprint_key)
+    if _SUPPRESSED_BEFORE in consent_part:
+        _restore_suppression(contact, consent_part[_SUPPRESSED_BEFORE], fingerprint_key)
     if consent.is_undecided(Status(contact.status), contact.basis, include_thin=True):
-        _owe_again(contact)
-    told = {**stood, "confirmed_at": yes_at}
-    chain.append(entry_of("sign_up_undone", contact, contact.list.slug, act, told))
+        _requeue_asks(contact)
+    consent_values = {**standing_before, "confirmed_at": yes_at}
+    chain.append(make_entry("sign_up_undone", contact, contact.list.slug, act, consent_values))
     return True
 
 
-def _said(contact: Contact, part: str) -> Mapping[str, Any]:
+def _read_confirmation(contact: Contact, part: str) -> Mapping[str, Any]:
     """Return a part of the entry by which a contact is confirmed."""
-    found: EvidencePart = (
+    row: EvidencePart = (
         EvidencePart.select(EvidencePart.json)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
         .where(
@@ -355,29 +380,31 @@ def _said(contact: Contact, part: str) -> Mapping[str, Any]:
         )
         .get()
     )
-    said: dict[str, Any] = json.loads(found.json)
-    return said
+    content: dict[str, Any] = json.loads(row.json)
+    return content
 
 
-def _suppress_again(contact: Contact, was: Mapping[str, Any], fingerprint_key: bytes) -> None:
-    fingerprint = fingerprint_of(contact, fingerprint_key)
-    at = datetime.fromisoformat(was["since"])
-    again = Suppressed(
+def _restore_suppression(
+    contact: Contact, suppression_before: Mapping[str, Any], fingerprint_key: bytes
+) -> None:
+    fingerprint = make_fingerprint(contact, fingerprint_key)
+    at = datetime.fromisoformat(suppression_before["since"])
+    suppressed = Suppressed(
         fingerprint=fingerprint,
-        subject=was["whose"],
-        reason=was["for"],
+        subject=suppression_before["whose"],
+        reason=suppression_before["for"],
         at=at,
-        imported_by=was["file"] or None,
+        imported_by=suppression_before["file"] or None,
     )
-    suppress(contact.list, [again])
+    suppress(contact.list, [suppressed])
 
 
-def _owe_again(contact: Contact) -> None:
+def _requeue_asks(contact: Contact) -> None:
     """Owe the asks that the Yes dropped, where the campaign is still sending.
 
     To whom a question is open nothing else can have dropped them as answered.
     """
-    owed: Any = (
+    dropped_asks: Any = (
         Mail.select(Mail.id)
         .join(Campaign)
         .where(
@@ -390,13 +417,13 @@ def _owe_again(contact: Contact) -> None:
         .tuples()
     )
     Mail.update(state=MailState.QUEUED, reason="", worker="", lease_until=None).where(
-        Mail.id.in_([number for (number,) in owed])
+        Mail.id.in_([number for (number,) in dropped_asks])
     ).execute()
 
 
-def _told(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value or "")
 
 
-def _moment(value: str) -> datetime | None:
+def _parse_time(value: str) -> datetime | None:
     return datetime.fromisoformat(value) if value else None

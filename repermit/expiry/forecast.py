@@ -59,7 +59,7 @@ _UNSENT_STATES = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 def predict_verdicts(campaign: Campaign, chunk: int, now: datetime) -> Iterator[Verdict]:
     """Yield what the deadline does to each contact that is undecided, and lock none."""
     for ids in chunks(list_undecided(campaign), chunk):
-        asks = index_asks(campaign, last_ask.campaign_mails(ids))
+        asks = index_asks(campaign, last_ask.list_campaign_mails(ids))
         for contact in list(Contact.select().where(Contact.id.in_(literal(ids)))):
             yield decide_verdict(contact, asks[contact.id], campaign, now)
 
@@ -75,7 +75,7 @@ def list_undecided(campaign: Campaign) -> list[int]:
         .where(
             Mail.campaign == campaign,
             Mail.kind == MailKind.ASK,
-            lookup.is_undecided(campaign),
+            lookup.make_undecided_condition(campaign),
         )
         .order_by(Mail.contact)
         .tuples()
@@ -246,14 +246,14 @@ def list_silent(
 
 def _is_any_sent(campaign: Campaign) -> bool:
     mails = counts.count_mails(campaign=campaign)
-    return counts.total(mails, lambda mail_count: mail_count.state is MailState.SENT) > 0
+    return counts.sum_mails(mails, lambda mail_count: mail_count.state is MailState.SENT) > 0
 
 
 def _select_undecided(campaign: Campaign, after: int) -> Any:
     """Return the query for the next people who have not decided, asked or not."""
     query = Contact.select().where(
         Contact.list == campaign.list_id,
-        lookup.is_undecided(campaign),
+        lookup.make_undecided_condition(campaign),
         # As it is of everybody who has not decided: the index has it before the number.
         Contact.reason == "",
         Contact.id > after,

@@ -257,14 +257,14 @@ def _expire_contacts(
     for contact in locked:
         # Known already: it would be read anew.
         contact.list = campaign.list
-    mails = last_ask.campaign_mails(ids)
+    mails = last_ask.list_campaign_mails(ids)
     asks = index_asks(campaign, mails)
     verdicts = {
         contact.id: decide_verdict(contact, asks[contact.id], campaign, now) for contact in locked
     }
     silent = [contact for contact in locked if verdicts[contact.id] is Verdict.EXPIRE]
     if silent:
-        status_changes.remove(
+        status_changes.remove_contacts(
             silent,
             reason=Reason.NO_RESPONSE,
             act=Act(at=now, actor=sweep.actor, campaign=campaign.id),

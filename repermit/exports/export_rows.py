@@ -180,12 +180,14 @@ def count_erased(mailing_list: MailingList) -> int:
 def unasked(mailing_list: MailingList) -> Iterator[Record]:
     """Yield who could not be asked, and why, with the columns UNASKED."""
     # In one go, since the whole would be sorted anew for every page; they are few.
-    found = lookup.unasked(mailing_list).order_by(Contact.address_key)
+    found = lookup.select_unasked(mailing_list).order_by(Contact.address_key)
     for row in found.dicts().iterator():
         yield {
             "address": email_address.as_people_write(row["address"]),
             "name": row["name"],
-            "reason": lookup.why_unasked(row["mail_state"], row["mail_reason"], row["mail_bounce"]),
+            "reason": lookup.explain_unasked(
+                row["mail_state"], row["mail_reason"], row["mail_bounce"]
+            ),
         }
 
 
@@ -219,7 +221,7 @@ def _with_signs(mailing_list: MailingList) -> Iterator[Contact]:
 
     Their status is no condition: SQLite would go through everybody who has it.
     """
-    letters = search.by_letter()
+    letters = search.make_sort_key()
     for sign in _SIGNS:
         rows = Contact.select(Contact.address, Contact.status).where(
             Contact.list == mailing_list,

@@ -317,7 +317,7 @@ def _shared(mailing_list: MailingList, file: ListFile, options: _Options) -> dic
     """
     texts = {"wording": options.consent_text, "attest": options.attest}
     digests = {name: chain.keep_wording(text) if text else "" for name, text in texts.items()}
-    unseen = lookup.list_unseen(lookup.list_facts(mailing_list))
+    unseen = lookup.describe_unseen_list(lookup.read_list_facts(mailing_list))
     return {"file": file.digest, **unseen, **digests}
 
 

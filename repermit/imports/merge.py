@@ -202,7 +202,7 @@ def _remove(taking: Taking) -> None:
     for some in in_batches(marked()):
         _keep_images(taking, some)
         for mark, reason in LEFT_ELSEWHERE.items():
-            status_changes.remove(
+            status_changes.remove_contacts(
                 [contact for contact in some if contact.mark == mark],
                 reason=reason,
                 act=act,

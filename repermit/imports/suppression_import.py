@@ -521,7 +521,7 @@ class _Suppressing:
             claimed = [one for print_, one in held.items() if print_ not in kept]
             again = [contact for contact in claimed if lookup.is_off_by_file(contact)]
             suppressions.suppress(self.mailing_list, added)
-            status_changes.remove(
+            status_changes.remove_contacts(
                 [*leaving, *again], reason=Reason.REQUEST, act=self.act, fingerprint_key=self.key
             )
             suppressions.keep_suppressions_of_addresses(self.mailing_list, list(known))

@@ -183,7 +183,7 @@ class _Seen:
     """Whether people of an import had been mailed when so many mails of its list had left."""
 
     record: int
-    left: Counter[counts.Mails]
+    left: Counter[counts.MailGroup]
     is_mailed: bool
 
 
@@ -290,7 +290,7 @@ def has_been_mailed(mailing_list: MailingList, record: Import) -> bool:
     return bool(mailed.exists())
 
 
-def _left(mailing_list: MailingList) -> Counter[counts.Mails]:
+def _left(mailing_list: MailingList) -> Counter[counts.MailGroup]:
     """Count the mails of a list that have left for somebody on it, or may have."""
     mails = counts.count_mails(mailing_list).items()
     return Counter(

@@ -279,7 +279,9 @@ class Jobs:
             should_stop = self._stopping.is_set
             audit_log.tidy(self._database, settings=settings, now=now, should_stop=should_stop)
             join.forget_old_sign_ups(self._database, now=now, should_stop=should_stop)
-            requested_mail_limit.forget_links(self._database, now=now, should_stop=should_stop)
+            requested_mail_limit.delete_expired_links(
+                self._database, now=now, should_stop=should_stop
+            )
             uploads.sweep_uploads(self._database, settings=settings, now=now)
 
     def erase(self) -> None:

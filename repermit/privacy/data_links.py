@@ -262,10 +262,10 @@ def ask_for_link(database: Database, *, uid: str, language: str, now: datetime) 
     """
     with database.atomic():
         found: Contact | None = Contact.get_or_none(Contact.uid == uid)
-        contact = found and lookup.lock(found.id)
+        contact = found and lookup.lock_contact(found.id)
         if contact is None or contact.address is None:
             return
-        requested_mail_limit.one_at_a_time(database, contact.address_key)
+        requested_mail_limit.lock_address(database, contact.address_key)
         address = email_address.Address(contact.address, contact.address_key)
         enqueue_link(contact, "see", address, language=language, now=now)
 
@@ -284,7 +284,7 @@ def enqueue_link(
         FreshLink.at > now,
     )
     if not waiting.exists():
-        at = requested_mail_limit.next_link_at(address.key, purpose, now=now)
+        at = requested_mail_limit.find_next_link_time(address.key, purpose, now=now)
         create_link(contact, purpose, address, language=language, now=at)
 
 
@@ -357,7 +357,7 @@ def find_opened(authority: str, *, now: datetime) -> Opened | None:
     )
     if found is None:
         return None
-    mailing_list = lookup.list_facts(found.contact.list)
+    mailing_list = lookup.read_list_facts(found.contact.list)
     return Opened(
         authority=authority,
         contact=found.contact_id,
@@ -373,14 +373,14 @@ def lock_opened(authority: str, *, now: datetime) -> Contact | None:
     opened = find_opened(authority, now=now)
     if opened is None:
         return None
-    contact = lookup.lock(opened.contact)
+    contact = lookup.lock_contact(opened.contact)
     # It may have been erased while this waited for the lock.
     return contact if contact.erased_at is None else None
 
 
 def describe_link(found: FreshLink, *, now: datetime) -> Link:
     """Return a link as its page shows it."""
-    mailing_list = lookup.list_facts(found.contact.list)
+    mailing_list = lookup.read_list_facts(found.contact.list)
     return Link(
         uid=found.contact.uid,
         state=_state(found, now),

@@ -143,7 +143,7 @@ def find_external_copies(mailing_list: MailingList, contact: Contact | None) -> 
 
 def rows_of(contact: Contact) -> list[Contact]:
     """Return a contact, and what they were each time they were erased before, the newest first."""
-    erased = lookup.find_erased(contact.list_id, contact.subject)
+    erased = lookup.list_erased_contacts(contact.list_id, contact.subject)
     return [contact, *(one for one in erased if one.id < contact.id)]
 
 

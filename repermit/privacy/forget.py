@@ -51,7 +51,7 @@ def erasure(
     for list_id in list_ids:
         forget_staged(database, list_id, address_key)
     with database.atomic():
-        yield partial(contacts_erasure.erase, act=act, fingerprint_key=fingerprint_key)
+        yield partial(contacts_erasure.erase_contact, act=act, fingerprint_key=fingerprint_key)
 
 
 # --- Erasing at a person's request (GDPR art. 17). ------------------------------------------------
@@ -187,7 +187,7 @@ def forget_contact(
         act=Act(at=now, actor=actor),
         fingerprint_key=settings.fingerprint_key,
     ) as erase:
-        found = lookup.lock(admin_requests.find_contact(mailing_list, number).id)
+        found = lookup.lock_contact(admin_requests.find_contact(mailing_list, number).id)
         if found.erased_at is not None:
             raise NotFound("nothing is held of this contact any more")
         return erase(found)
@@ -207,7 +207,7 @@ def _forget(
     )
     if found is None:
         return _forget_stranger(mailing_list, key, suppress=suppress, settings=settings, act=act)
-    contact = lookup.lock(found.id)
+    contact = lookup.lock_contact(found.id)
     erased = erase(contact)
     return Forgotten(
         list=mailing_list.slug,
@@ -234,7 +234,7 @@ def _forget_stranger(
             "they have now",
             list=mailing_list.slug,
         )
-    sign_ups = contacts_erasure.forget_sign_ups(mailing_list.id, [key])
+    sign_ups = contacts_erasure.delete_sign_ups(mailing_list.id, [key])
     entries = []
     if sign_ups:
         told = {"seqs": [], "parts": [], "sign_ups": sign_ups}
@@ -302,5 +302,5 @@ def _find_former_contact(mailing_list: MailingList, known: Suppression | None) -
     """
     if known is None:
         return None
-    held = lookup.find_held(mailing_list.id, known.subject)
-    return held or next(iter(lookup.find_erased(mailing_list.id, known.subject)), None)
+    held = lookup.find_current_contact(mailing_list.id, known.subject)
+    return held or next(iter(lookup.list_erased_contacts(mailing_list.id, known.subject)), None)

@@ -115,7 +115,7 @@ def _find_subject(mailing_list: MailingList, address_key: str, settings: Setting
         .order_by(Suppression.list.is_null())
         .first()
     )
-    if known and lookup.find_held(mailing_list.id, known.subject):
+    if known and lookup.find_current_contact(mailing_list.id, known.subject):
         raise Refused(
             "this was the earlier address of somebody whom the list holds under another; whoever "
             "has it now may be somebody else. Prove the address that they have now"

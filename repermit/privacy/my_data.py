@@ -47,10 +47,10 @@ from repermit.settings.definitions import Organisation, Settings
 
 def openings_of(contact: Contact) -> Openings | None:
     """Return how a contact's links were opened and pressed, None if nothing of it is kept."""
-    row = click_log.opening_of(contact)
+    row = click_log.find_opening(contact)
     if row is None:
         return None
-    past = click_log.past_of(row)
+    past = click_log.make_past(row)
     return Openings(
         links=tuple(_opened_links(past)),
         together_at=past.openings.together_at,
@@ -59,7 +59,7 @@ def openings_of(contact: Contact) -> Openings | None:
         disowned_at=past.disowned_at,
         asked_again_at=past.doubted_at,
         held_at=row.held_at,
-        signs=click_log.signs_of(row),
+        signs=click_log.read_signs(row),
         began_at=row.began_at,
     )
 
@@ -142,7 +142,11 @@ def _letter(mail: Mail, link: FreshLink | None, contact: Contact) -> Letter:
     at = mail.sent_at if mail.state == MailState.SENT else mail.started_at
     return Letter(
         kind=mail.kind,
-        purpose=link.purpose if link else "no_receipt" if enqueue_receipt.is_of_no(mail) else "",
+        purpose=link.purpose
+        if link
+        else "no_receipt"
+        if enqueue_receipt.is_receipt_of_no(mail)
+        else "",
         to=link.address if link and link.address != contact.address else "",
         state=mail.state,
         at=at or mail.due_at,
@@ -199,7 +203,7 @@ def _entries(contact: Contact) -> Iterator[Entry]:
 
 def _suppressions(contact: Contact, fingerprint_key: bytes) -> Iterator[Suppressed]:
     rows = Suppression.select().where(
-        Suppression.fingerprint == lookup.fingerprint_of(contact, fingerprint_key),
+        Suppression.fingerprint == lookup.make_fingerprint(contact, fingerprint_key),
         (Suppression.list == contact.list_id) | Suppression.list.is_null(),
     )
     for row in rows.order_by(Suppression.at):

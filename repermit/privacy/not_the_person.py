@@ -45,7 +45,7 @@ def say_not_the_person(
     """
     with database.atomic():
         found: Contact | None = Contact.get_or_none(Contact.uid == uid)
-        contact = found and lookup.lock(found.id)
+        contact = found and lookup.lock_contact(found.id)
         if contact is None or contact.erased_at is not None:
             return False
         if _is_said(contact):
@@ -99,7 +99,7 @@ def _take_off(
         act = status_changes.Act(at=now, actor=_ACTOR, consent={"method": _EVENT}, trace=trace)
         # A program that presses each button of a page may have said it of whoever said Yes.
         enqueue_receipt.enqueue_no_receipt(contact, at=now)
-        status_changes.remove(
+        status_changes.remove_contacts(
             [contact], reason=Reason.REQUEST, act=act, fingerprint_key=fingerprint_key
         )
     chain.append(

@@ -77,7 +77,7 @@ def ask_new_address(
             return None
         if wanted.sending == contact.address:
             return False
-        requested_mail_limit.one_at_a_time(database, wanted.key)
+        requested_mail_limit.lock_address(database, wanted.key)
         if _may_ask(contact, now):
             enqueue_link(contact, "address", wanted, language=language, now=now)
         return True
@@ -102,12 +102,12 @@ def confirm_new_address(
         )
         if found is None:
             return None
-        contact = lookup.lock(found.contact_id)
+        contact = lookup.lock_contact(found.contact_id)
         link = describe_link(found, now=now)
         if not use_up(uid, "address", now=now):
             outcome: MoveOutcome = "late" if link.state == "late" else "used"
             return Moved(outcome=outcome, link=link)
-        requested_mail_limit.one_at_a_time(database, found.address_key)
+        requested_mail_limit.lock_address(database, found.address_key)
         if not _is_free(contact, found.address_key, settings.fingerprint_key):
             return Moved(outcome="taken", link=link)
         _move(contact, found, settings.fingerprint_key, trace, now)
@@ -149,7 +149,7 @@ def _move(
     FreshLink.update(used_at=now).where(
         FreshLink.contact == contact, FreshLink.used_at.is_null()
     ).execute()
-    erasure.forget_sign_ups(contact.list_id, [before.key])
+    erasure.delete_sign_ups(contact.list_id, [before.key])
     if before.key != found.address_key:
         _move_suppression(contact, before.key, found.address_key, fingerprint_key, now)
     create_link(contact, "changed", before, language=found.language, now=now)

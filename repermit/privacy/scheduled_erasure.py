@@ -120,7 +120,7 @@ def _erase_some(
     found = list(lock_rows(held.order_by(Contact.id)))
     if found:
         act = Act(at=now, actor="job")
-        erasure.erase_all(found, act=act, fingerprint_key=settings.fingerprint_key)
+        erasure.erase_contacts(found, act=act, fingerprint_key=settings.fingerprint_key)
     return True, len(found)
 
 

@@ -67,7 +67,7 @@ def count_people(campaign: Campaign) -> People:
     """Count a campaign's people in one query, so that the parts add up."""
     yes = otherwise = silent = waiting = asked = 0
     removed = dict.fromkeys(Reason, 0)
-    unasked = {str(why): 0 for why in lookup.WHY_UNASKED}
+    unasked = {str(why): 0 for why in lookup.UNASKED_REASONS}
     for group in _groups(campaign):
         asked += group.count
         if is_undecided(group.status, group.basis, include_thin=campaign.include_thin):
@@ -99,11 +99,11 @@ def count_people(campaign: Campaign) -> People:
 
 
 def _why_unasked(group: _PeopleGroup, campaign: Campaign) -> str:
-    """Return why they could not be asked, "" if they were; as contacts.unasked has it."""
+    """Return why they could not be asked, "" if they were; as select_unasked has it."""
     was_sent = group.mail == MailState.SENT and not group.bounce
     if was_sent and campaign.state != CampaignState.CLOSED:
         return ""
-    return lookup.why_unasked(group.mail, group.mail_reason, group.bounce)
+    return lookup.explain_unasked(group.mail, group.mail_reason, group.bounce)
 
 
 def _groups(campaign: Campaign) -> Iterable[_PeopleGroup]:
@@ -198,7 +198,7 @@ def _find_large(few: int) -> Iterator[Campaign]:
 
 def _count_asks(campaign: Campaign) -> int:
     counts = contacts_counts.count_mails(campaign=campaign)
-    return contacts_counts.total(counts, lambda mails: mails.kind is MailKind.ASK)
+    return contacts_counts.sum_mails(counts, lambda mails: mails.kind is MailKind.ASK)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from peewee import Value, fn
 from repermit import email_address
 from repermit.contacts import click_log
 from repermit.contacts import counts as contacts_counts
-from repermit.contacts.counts import People
+from repermit.contacts.counts import ContactGroup
 from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.imports import Import, Upload
@@ -109,7 +109,7 @@ class HeldData:
 
 def count_held_data(mailing_list: MailingList) -> HeldData:
     """Return what is held about the people on a list, from counts that are kept."""
-    people = contacts_counts.count_people(mailing_list)
+    people = contacts_counts.count_contact_groups(mailing_list)
     statuses, languages = dict.fromkeys(Status, 0), 0
     for one, count in people.items():
         statuses[one.status] += count
@@ -183,7 +183,7 @@ def _taken_over(mailing_list: MailingList) -> int:
 
 
 def _since(
-    mailing_list: MailingList, people: Iterable[People]
+    mailing_list: MailingList, people: Iterable[ContactGroup]
 ) -> tuple[datetime | None, datetime | None, datetime | None]:
     """Return since when there is a contact, a sign-up, and a file that waits; None for none."""
     waiting, signed_up = (
@@ -193,7 +193,7 @@ def _since(
     return _first_contact(mailing_list, people), signed_up, waiting
 
 
-def _first_contact(mailing_list: MailingList, people: Iterable[People]) -> datetime | None:
+def _first_contact(mailing_list: MailingList, people: Iterable[ContactGroup]) -> datetime | None:
     """Return when the one who has been on the list longest came, None if there is nobody.
 
     By their number, which an index finds among those of each status and reason.

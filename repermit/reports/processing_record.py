@@ -82,7 +82,7 @@ def gather_processing_record(
         frequency=mailing_list.frequency,
         privacy_url=mailing_list.privacy_url,
         language=mailing_list.language,
-        texts=lookup.list_facts(mailing_list).texts,
+        texts=lookup.read_list_facts(mailing_list).texts,
         sensitive=mailing_list.sensitive,
         dpia=notes.texts.get("dpia", ""),
         made_at=now,

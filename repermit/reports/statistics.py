@@ -14,7 +14,7 @@ from peewee import EXCLUDED
 
 from repermit.contacts import click_log, lookup
 from repermit.contacts import counts as contacts_counts
-from repermit.contacts.counts import Mails
+from repermit.contacts.counts import MailGroup
 from repermit.db.connection import Database
 from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign, latest_campaign
@@ -47,7 +47,7 @@ class Figures:
     """The people of a list's latest campaign.
 
     `asked` is its audience, and the sum of `yes`, `no` (of every kind, or gone), `silent`,
-    `waiting` (for their mail), `unasked` (could not be asked, as `contacts.unasked` has it) and
+    `waiting` (for their mail), `unasked` (could not be asked, as `select_unasked` has it) and
     `otherwise` (stay by a proof of their own, as far as is known). `held` are those of `silent`
     whose Yes may be a program's, and waits for one press more. `mails` counts asks and reminders by
     state. `days` go from its beginning to the deadline, or to its end. `is_whole` is false while
@@ -90,8 +90,8 @@ def figures(
     # When it closes nothing is owed any more.
     is_closed = campaign.state == CampaignState.CLOSED
     waiting = 0 if is_closed else sum(asks[state] for state in _OWED)
-    unasked = lookup.unasked(mailing_list).count()
-    otherwise = lookup.kept_unasked(campaign).count() if campaign.include_thin else 0
+    unasked = lookup.select_unasked(mailing_list).count()
+    otherwise = lookup.select_unasked_with_proof(campaign).count() if campaign.include_thin else 0
     # While the counting is behind, somebody may stand in two of the others.
     silent = max(0, asked - yes - no - waiting - unasked - otherwise)
     if is_closed and is_whole:
@@ -116,7 +116,7 @@ def figures(
     )
 
 
-def _by_state(mails: Counter[Mails]) -> dict[MailState, int]:
+def _by_state(mails: Counter[MailGroup]) -> dict[MailState, int]:
     counts = dict.fromkeys(MailState, 0)
     for one, number in mails.items():
         if one.kind in (MailKind.ASK, MailKind.REMINDER):
@@ -124,7 +124,7 @@ def _by_state(mails: Counter[Mails]) -> dict[MailState, int]:
     return counts
 
 
-def _bounces(asks: Counter[Mails]) -> Counter[BounceKind]:
+def _bounces(asks: Counter[MailGroup]) -> Counter[BounceKind]:
     counts: Counter[BounceKind] = Counter()
     for one, number in asks.items():
         if one.bounce:

@@ -455,7 +455,9 @@ FIRST_SENT = 100
 """How many mails a server must have decided on before a share of bounces says anything."""
 
 
-def brake(sent: int, bounced: int, complaints: int, *, percent: int) -> PauseReason | None:
+def decide_circuit_breaker(
+    sent: int, bounced: int, complaints: int, *, percent: int
+) -> PauseReason | None:
     """Say why a campaign must stop by itself, or None if it may go on.
 
     `sent` counts the mails that a server has decided on, `bounced` those of them that it refused or

@@ -81,7 +81,9 @@ def finish_resolutions(database: Database, *, should_stop: Callable[[], bool] = 
 def count_in_doubt(mailing_list: MailingList) -> int:
     """Count the mails of a list that are in doubt, by the counts that the database keeps."""
     mail_counts = counts.count_mails(mailing_list)
-    return counts.total(mail_counts, lambda mail_counts: mail_counts.state is MailState.IN_DOUBT)
+    return counts.sum_mails(
+        mail_counts, lambda mail_counts: mail_counts.state is MailState.IN_DOUBT
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +144,7 @@ def _start_resolution(
     # Whoever decides in the same moment locks it too.
     lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
     mail_counts = counts.count_mails(mailing_list)
-    if resend and counts.total(mail_counts, _is_ask_in_doubt):
+    if resend and counts.sum_mails(mail_counts, _is_ask_in_doubt):
         _require_live(latest_campaign(mailing_list))
     BackgroundTask.delete().where(*_make_task_conditions(mailing_list)).execute()
     for chunk in chunks(runs, _RUNS_PER_TASK):
@@ -243,7 +245,7 @@ def _lock_latest_campaign(mailing_list: MailingList) -> Campaign | None:
     return locked
 
 
-def _is_ask_in_doubt(mails: counts.Mails) -> bool:
+def _is_ask_in_doubt(mails: counts.MailGroup) -> bool:
     return mails.state is MailState.IN_DOUBT and mails.kind is MailKind.ASK
 
 

@@ -101,7 +101,7 @@ class MailComposer:
         )
 
     def _compose_confirm(self, mail: QueuedMail, date: datetime) -> Letter:
-        list_facts = lookup.list_facts(self._list(mail.list_id))
+        list_facts = lookup.read_list_facts(self._list(mail.list_id))
         draft = make_draft.draft_confirm(
             organisation=self._settings.organisation,
             mailing_list=list_facts,
@@ -131,7 +131,7 @@ class MailComposer:
 
     def _make_receipt_draft(self, mail: QueuedMail) -> tuple[Draft, str]:
         """Return the wording of a receipt, and the signed checkpoint to attach, "" for none."""
-        list_facts = lookup.list_facts(self._list(mail.list_id))
+        list_facts = lookup.read_list_facts(self._list(mail.list_id))
         answer, answered_at = enqueue_receipt.read_receipt(mail.topic)
         shared: dict[str, Any] = {
             "organisation": self._settings.organisation,
@@ -143,7 +143,7 @@ class MailComposer:
         if answer is Answer.NO:
             return personal_mails.draft_no_receipt(**shared), ""
         subject = Contact.get_by_id(mail.contact_id).subject
-        seq = enqueue_receipt.receipt_entry(subject, list_facts.slug, answered_at)
+        seq = enqueue_receipt.find_receipt_entry(subject, list_facts.slug, answered_at)
         if seq is None:
             raise NotFound("the record has no entry of this Yes")
         # As it was right after the Yes, so that every attempt is the same mail.
@@ -152,7 +152,7 @@ class MailComposer:
         return draft, json.dumps(point.to_json()) if point.note else ""
 
     def _compose_requested(self, mail: QueuedMail, date: datetime) -> Letter:
-        list_facts = lookup.list_facts(self._list(mail.list_id))
+        list_facts = lookup.read_list_facts(self._list(mail.list_id))
         draft = personal_mails.draft_requested_mail(
             mail.link_purpose or "",
             organisation=self._settings.organisation,
@@ -177,7 +177,7 @@ class MailComposer:
 
     def _make_notice_draft(self, mail: QueuedMail) -> Draft:
         settings = self._settings
-        list_facts = lookup.list_facts(self._list(mail.list_id))
+        list_facts = lookup.read_list_facts(self._list(mail.list_id))
         shared: dict[str, Any] = {
             "organisation": settings.organisation,
             "mailing_list": list_facts,

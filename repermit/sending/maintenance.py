@@ -131,7 +131,9 @@ class BounceGuard:
         if self._unknown_count < SUSPICIOUS:
             return False
         with self._database.atomic():
-            circuit_breaker.pause_by_itself(campaign_id, PauseReason.BOUNCES, now=self._clock.now())
+            circuit_breaker.pause_automatically(
+                campaign_id, PauseReason.BOUNCES, now=self._clock.now()
+            )
         return True
 
     def watch(self, campaign_id: int) -> None:
@@ -146,7 +148,7 @@ class BounceGuard:
         for campaign_id in sorted(self._watched):
             # By itself, since everybody locks a campaign before its contacts and mails.
             with self._database.atomic():
-                circuit_breaker.apply_brake(
+                circuit_breaker.trip_circuit_breaker(
                     campaign_id, percent=self._percent, now=self._clock.now()
                 )
         self._watched.clear()
@@ -173,7 +175,7 @@ def run_maintenance(database: Database, *, now: datetime) -> None:
     """
     recover_mails(database, now=now)
     circuit_breaker.finish_pilots(database, now=now)
-    circuit_breaker.release_pilots(database, now=now)
+    circuit_breaker.release_ended_pilots(database, now=now)
     smtp_outcomes.drop_leftovers(database)
     smtp_outcomes.open_campaigns(database, now=now)
 

@@ -267,7 +267,7 @@ def find_obstacle(
         elif not is_undecided(
             Status(mail.status or ""), mail.basis or "", include_thin=campaign_terms.include_thin
         ):
-            # As `contacts.remove` tells them apart: a person's own word, or somebody else's.
+            # As `remove_contacts` tells them apart: a person's own word, or somebody else's.
             by_word = mail.status != Status.REMOVED or mail.reason in _ANSWER_REASONS
             reason = Dropped.ANSWERED if by_word else Dropped.SUPPRESSED
         elif is_suppressed:

@@ -148,7 +148,7 @@ def record_refusal(
         is_asking = mail.kind in ASKING_KINDS
         is_bounce = error.permanent and error.scope == "recipient" and is_asking
         # The contact before its mail, as everybody locks them.
-        contact = lookup.lock(mail.contact_id or 0) if is_bounce else None
+        contact = lookup.lock_contact(mail.contact_id or 0) if is_bounce else None
         if not _settle_mail(number, worker, **values):
             return None
         if contact is not None:
@@ -234,7 +234,9 @@ def _remove_for_bounce(
         return
     codes = {"reply_code": error.code, "reply_status": error.status}
     act = Act(at=now, actor="job", campaign=mail.campaign_id or 0, consent=codes)
-    status_changes.remove([contact], reason=Reason.BOUNCE, act=act, fingerprint_key=fingerprint_key)
+    status_changes.remove_contacts(
+        [contact], reason=Reason.BOUNCE, act=act, fingerprint_key=fingerprint_key
+    )
 
 
 def _make_asked_all_conditions() -> tuple[Any, ...]:

@@ -91,7 +91,7 @@ class MetricsCache:
 
 def _iter_contact_counts() -> Iterator[str]:
     counts = dict.fromkeys(Status, 0)
-    for people, count in contacts_counts.count_people().items():
+    for people, count in contacts_counts.count_contact_groups().items():
         counts[people.status] += count
     yield "# HELP repermit_contacts Contacts of all lists by status."
     yield "# TYPE repermit_contacts gauge"

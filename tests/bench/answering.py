@@ -69,7 +69,7 @@ def make_campaign(settings: Settings) -> list[Press]:
         uids = []
         for number in range(_PEOPLE):
             address = email_address.parse(f"asked{number}@example.org")
-            person = lookup.new_contact(asked, address, status=Status.UNCONFIRMED, status_at=now)
+            person = lookup.make_contact(asked, address, status=Status.UNCONFIRMED, status_at=now)
             person.save(force_insert=True)
             Mail.create(
                 list=asked,

@@ -377,7 +377,7 @@ def _let_the_deadline_pass() -> None:
 
 
 def _sent() -> int:
-    return contacts_counts.total(
+    return contacts_counts.sum_mails(
         contacts_counts.count_mails(), lambda one: one.state is MailState.SENT
     )
 

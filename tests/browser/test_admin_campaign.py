@@ -324,7 +324,7 @@ def decide(page: Page, pages: Pages, hand: Hand, mails: Sequence[Received]) -> N
         contact = Contact.get(Contact.address == mail.rcpt_tos[0])
         at = pages.clock.now() - timedelta(hours=number)
         with pages.database.atomic():
-            human_replies.keep_reply(
+            human_replies.save_reply(
                 contact, digest=str(number) * 64, proposed="", at=at, decided_at=None
             )
     hand.follow(page, "Campaign")

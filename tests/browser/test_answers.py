@@ -88,7 +88,7 @@ def confirm_of(pages: Pages, made: SignUp) -> mail_values.Mail:
     )
     draft = make_draft.draft_confirm(
         organisation=make_organisation(),
-        mailing_list=contacts_lookup.list_facts(the_list()),
+        mailing_list=contacts_lookup.read_list_facts(the_list()),
         zone=pages.settings.zone,
         language="nl",
     )

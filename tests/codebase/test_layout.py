@@ -192,12 +192,12 @@ def test_a_loop_over_a_query_is_noticed(rows: str, is_found: bool) -> None:
 
 
 def test_who_wishes_it_is_erased_in_one_place_which_sees_to_half_taken_in_files_too() -> None:
-    """Sweeps erase many at once, by `erase_all`."""
+    """Sweeps erase many at once, by `erase_contacts`."""
     assert [
         name_of(path)
         for path in MODULES
         for node in nodes_of(path.read_text("utf-8"))
-        if isinstance(node, ast.Attribute) and ast.unparse(node) == "contacts_erasure.erase"
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "contacts_erasure.erase_contact"
     ] == ["repermit.privacy.forget"]
 
 

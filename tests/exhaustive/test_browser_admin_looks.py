@@ -116,7 +116,7 @@ def _add_running(pages: Pages) -> None:
     make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
     replied = make_asked(database, news, campaign)
     with database.atomic():
-        human_replies.keep_reply(replied, digest="d" * 64, proposed="no", at=NOW, decided_at=None)
+        human_replies.save_reply(replied, digest="d" * 64, proposed="no", at=NOW, decided_at=None)
 
 
 def _add_over(pages: Pages) -> None:

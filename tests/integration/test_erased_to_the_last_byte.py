@@ -245,7 +245,7 @@ def remove(desk: Desk, numbers: Sequence[int]) -> None:
     """Take people off."""
     with desk.database() as database, database.atomic():
         keys = [email_address.parse(address_of(number)).key for number in numbers]
-        status_changes.remove(
+        status_changes.remove_contacts(
             list(Contact.select().where(Contact.address_key.in_(keys))),
             reason=Reason.NO,
             act=Act(at=SystemClock().now(), actor="person", trace={"network": "192.0.2.0/24"}),
@@ -259,7 +259,7 @@ def erase(desk: Desk, numbers: Sequence[int]) -> None:
         for number in numbers:
             with database.atomic():
                 key = email_address.parse(address_of(number)).key
-                erasure.erase(
+                erasure.erase_contact(
                     Contact.get(Contact.address_key == key),
                     act=Act(at=SystemClock().now(), actor="person"),
                     fingerprint_key=desk.settings.fingerprint_key,

@@ -174,7 +174,9 @@ def test_a_suppression_that_is_put_back_on_its_list_leads_to_the_record_there(
     anna = make_contact(database, news, ANNA)
     say_no(database, anna)
     with database.atomic():
-        erasure.erase(on(news), act=status_changes.Act(at=LATER, actor="job"), fingerprint_key=KEY)
+        erasure.erase_contact(
+            on(news), act=status_changes.Act(at=LATER, actor="job"), fingerprint_key=KEY
+        )
     path = tmp_path / "off.csv"
     with path.open("wb") as out:
         fingerprint_files.write_suppressions(database, news, out=out, form="csv", now=LATER, **WHO)
@@ -339,8 +341,8 @@ def test_who_was_erased_on_one_list_has_not_come_back_by_the_other(
     anna = make_contact(database, news, ANNA)
     with database.atomic():
         act = status_changes.Act(at=LATER, actor="job")
-        status_changes.remove([anna], reason=Reason.REQUEST, act=act, fingerprint_key=KEY)
-        erasure.erase(Contact.get_by_id(anna.id), act=act, fingerprint_key=KEY)
+        status_changes.remove_contacts([anna], reason=Reason.REQUEST, act=act, fingerprint_key=KEY)
+        erasure.erase_contact(Contact.get_by_id(anna.id), act=act, fingerprint_key=KEY)
     share(database, agenda, anna.subject)
     confirmed(database, signed_up(database, agenda, ANNA))
     assert (on(news).status, fault(database)) == (Status.REMOVED, "")

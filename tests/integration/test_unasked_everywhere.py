@@ -79,7 +79,7 @@ def test_all_say_the_same_number(
 ) -> None:
     rich = make_nasty(database, state)
     news = rich.mailing_list
-    expected = lookup.unasked(news).count()
+    expected = lookup.select_unasked(news).count()
     assert expected > 5
     made = make_report.make_report(
         news, ReportKind.REPORT, settings=settings, now=LATER, language="en"

@@ -99,7 +99,9 @@ def make_contact(
     """Save and return a contact, unconfirmed if not told otherwise."""
     text = address or f"person{next(_numbers)}@example.org"
     values: dict[str, Any] = {"status": Status.UNCONFIRMED, "status_at": NOW}
-    contact = lookup.new_contact(mailing_list, email_address.parse(text), **{**values, **overrides})
+    contact = lookup.make_contact(
+        mailing_list, email_address.parse(text), **{**values, **overrides}
+    )
     with database.atomic():
         contact.save(force_insert=True)
         if contact.imported_by_id is not None:
@@ -172,7 +174,7 @@ def make_removed(
     before = Status.CONFIRMED if reason is Reason.WITHDRAWN else Status.UNCONFIRMED
     contact = make_contact(database, mailing_list, address, status=before)
     with database.atomic():
-        status_changes.remove(
+        status_changes.remove_contacts(
             [contact],
             reason=reason,
             act=status_changes.Act(at=NOW, actor="person"),

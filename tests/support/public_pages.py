@@ -100,7 +100,7 @@ def answer_by(client: FlaskClient, path: str) -> TestResponse:
 def erase(pages: Pages, contact: Contact) -> None:
     """Erase a contact at the admin's hand."""
     with pages.database.atomic():
-        erasure.erase(
+        erasure.erase_contact(
             contact,
             act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=pages.settings.fingerprint_key,
@@ -145,7 +145,7 @@ def freeze_wording(
     """Keep the wording of a campaign's ask in one language; return its digest."""
     draft = make_draft.draft_ask(
         organisation=make_organisation(),
-        mailing_list=lookup.list_facts(mailing_list),
+        mailing_list=lookup.read_list_facts(mailing_list),
         deadline=campaign.deadline + timedelta(days=revision),
         zone=make_settings().zone,
         language=language,
@@ -163,7 +163,7 @@ def ask_to(pages: Pages, contact: Contact) -> Mail:
     """Return the ask as it leaves to somebody who reads Dutch."""
     draft = make_draft.draft_ask(
         organisation=make_organisation(),
-        mailing_list=lookup.list_facts(contact.list),
+        mailing_list=lookup.read_list_facts(contact.list),
         deadline=DEADLINE,
         zone=pages.settings.zone,
         language="nl",

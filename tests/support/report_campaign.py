@@ -137,7 +137,7 @@ def _confirm_otherwise(rich: Rich) -> None:
     act = status_changes.Act(at=NOW, actor="user:1")
     key = make_settings().fingerprint_key
     with rich.database.atomic():
-        status_changes.confirm(contact, basis=Basis.IMPORTED, act=act, fingerprint_key=key)
+        status_changes.confirm_contact(contact, basis=Basis.IMPORTED, act=act, fingerprint_key=key)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -129,7 +129,7 @@ def make_wording(
     }
     draft = drafting[kind](
         organisation=story.settings.organisation,
-        mailing_list=lookup.list_facts(story.mailing_list),
+        mailing_list=lookup.read_list_facts(story.mailing_list),
         deadline=story.campaign.deadline,
         zone=story.settings.zone,
         language=language,

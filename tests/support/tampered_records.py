@@ -21,7 +21,7 @@ from repermit.campaigns.launch import launch
 from repermit.campaigns.lifecycle import extend_campaign
 from repermit.clock import ManualClock
 from repermit.contacts import admin_requests, erasure, status_changes
-from repermit.contacts.admin_requests import ByHand
+from repermit.contacts.admin_requests import NewContact
 from repermit.db import row_counts
 from repermit.db.connection import Database
 from repermit.db.journal_seal import forget_seals, seal_journal
@@ -68,10 +68,10 @@ def tell_story(database: Database, folder: Path, settings: Settings) -> None:
     back = plain(folder, ("terug@example.org", ""), name="back.csv")
     take_in(database, news, back, now=NOW + timedelta(minutes=2))
     take_back(database, news, now=NOW + timedelta(minutes=3))
-    by_hand = ByHand(
+    by_hand = NewContact(
         address="klant@example.org", source="the till", proof="7", basis=Basis.CUSTOMER
     )
-    admin_requests.add_by_hand(database, news, by_hand, now=NOW + timedelta(minutes=4), **who)
+    admin_requests.add_contact(database, news, by_hand, now=NOW + timedelta(minutes=4), **who)
     launch(
         database,
         news,
@@ -98,7 +98,7 @@ def tell_story(database: Database, folder: Path, settings: Settings) -> None:
         )
     with database.atomic():
         act = status_changes.Act(at=moment, actor="job")
-        erasure.erase(contact_at("weg"), act=act, fingerprint_key=settings.fingerprint_key)
+        erasure.erase_contact(contact_at("weg"), act=act, fingerprint_key=settings.fingerprint_key)
     forget.forget(
         database, "nooit@example.org", mailing_list=news, suppress=True, now=moment, **who
     )

@@ -209,7 +209,7 @@ def show_replies(slug: str) -> Response:
     """Show what people wrote back, for somebody to decide what it says."""
     mailing_list = find_list(slug)
     note_access("replies", mailing_list=mailing_list)
-    waiting = human_replies.waiting_replies(mailing_list)
+    waiting = human_replies.list_waiting_replies(mailing_list)
     return render_page("campaign_page/replies.html", mailing_list=mailing_list, replies=waiting)
 
 
@@ -221,7 +221,11 @@ def decide_reply(slug: str, number: int) -> AnyResponse:
     if decision not in {*Answer, _NO_ANSWER}:
         abort(400)
     reply = next(
-        (reply for reply in human_replies.waiting_replies(mailing_list) if reply.number == number),
+        (
+            reply
+            for reply in human_replies.list_waiting_replies(mailing_list)
+            if reply.number == number
+        ),
         None,
     )
     if reply is None:
@@ -237,7 +241,7 @@ def decide_reply(slug: str, number: int) -> AnyResponse:
 def _apply_decision(mailing_list: MailingList, reply: WaitingReply, decision: str) -> None:
     site = get_site()
     if decision == _NO_ANSWER:
-        human_replies.set_aside(
+        human_replies.set_reply_aside(
             site.database, mailing_list, reply.number, now=get_arrival(), actor=get_actor()
         )
         flash_message(gettext("Set aside: it is no answer."))

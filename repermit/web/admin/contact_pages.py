@@ -21,7 +21,7 @@ from repermit.clock import parse_when
 from repermit.contacts import admin_requests, history
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import search as contacts_search
-from repermit.contacts.admin_requests import ByHand
+from repermit.contacts.admin_requests import NewContact
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import AddressError, NotFound, Refused
@@ -193,7 +193,7 @@ def _render_contact(
         status=status,
         mailing_list=mailing_list,
         contact=contact,
-        moments=history.timeline(contact),
+        moments=history.read_history(contact),
         beyond=external_copies.find_external_copies(mailing_list, contact)
         if contact.address is None
         else None,
@@ -344,7 +344,7 @@ def _add_contact(mailing_list: MailingList, form: AddForm) -> Contact | None:
     """Add the person of a form; returns None after an error, which the form then shows."""
     site = get_site()
     try:
-        return admin_requests.add_by_hand(
+        return admin_requests.add_contact(
             site.database,
             mailing_list,
             _read_person(form),
@@ -365,12 +365,12 @@ class _InvalidDayError(Exception):
     """What was typed is no day that has been."""
 
 
-def _read_person(form: AddForm) -> ByHand:
+def _read_person(form: AddForm) -> NewContact:
     given: dict[str, Any] = {
         name: form[name].data or "" for name in ("address", "name", "source", "proof", "wording")
     }
     basis = Basis(form.basis.data) if form.basis.data else None
-    return ByHand(
+    return NewContact(
         **given,
         language=form.language.data,
         basis=basis,

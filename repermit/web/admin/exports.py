@@ -98,7 +98,7 @@ def _count_rows(mailing_list: MailingList) -> dict[What, int]:
     return {
         What.KEEP: counts[Status.CONFIRMED] + counts[Status.CUSTOMER],
         What.REMOVED: counts[Status.REMOVED] - export_rows.count_erased(mailing_list),
-        What.UNASKED: lookup.unasked(mailing_list).count(),
+        What.UNASKED: lookup.select_unasked(mailing_list).count(),
     }
 
 

@@ -280,7 +280,7 @@ def _start_import(mailing_list: MailingList, kept: Kept, choices: Choices) -> An
 
 
 def _count_on_list(mailing_list: MailingList) -> int:
-    counts = contacts_counts.count_people(mailing_list)
+    counts = contacts_counts.count_contact_groups(mailing_list)
     return sum(count for one, count in counts.items() if one.status is not Status.REMOVED)
 
 

@@ -413,7 +413,7 @@ def list_announcements(
             name_language(language),
             website_notice.word_website_notice(
                 organisation=settings.organisation,
-                mailing_list=lookup.list_facts(mailing_list),
+                mailing_list=lookup.read_list_facts(mailing_list),
                 public_url=settings.public_url,
                 deadline=deadline,
                 zone=settings.zone,

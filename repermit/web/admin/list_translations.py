@@ -160,7 +160,7 @@ def _list_missing(text: ListText, mailing_list: MailingList) -> list[str]:
         "privacy_url": gettext("where your privacy statement is"),
         "frequency": gettext("how often mail will come"),
     }
-    return [words[name] for name in lookup.text_lacks(text, mailing_list)]
+    return [words[name] for name in lookup.find_missing_texts(text, mailing_list)]
 
 
 def _show_page(mailing_list: MailingList, form: TextForm, *, status: int = 200) -> Response:

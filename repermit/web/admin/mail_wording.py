@@ -90,7 +90,7 @@ class WordingForm(Form):
 
     def __init__(self, *args: Any, mailing_list: MailingList, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        spoken = lookup.list_facts(mailing_list).languages
+        spoken = lookup.read_list_facts(mailing_list).languages
         self.language.choices = [SelectChoice(choice, name_language(choice)) for choice in spoken]
         if self.language.data not in spoken:
             self.language.data = mailing_list.language
@@ -209,7 +209,7 @@ def insert_default(slug: str) -> Response:
 
 def _make_usual_wording(mailing_list: MailingList) -> OwnWording:
     return wording_validation.make_usual_wording(
-        lookup.list_facts(mailing_list),
+        lookup.read_list_facts(mailing_list),
         language=mailing_list.language,
         has_telephone=bool(get_site().settings.organisation.telephone),
     )
@@ -223,7 +223,7 @@ def insert_missing(slug: str) -> Response:
     form.own_text.data = wording_validation.complete_text(
         read_text(form, "own_text"),
         _make_usual_wording(mailing_list).text,
-        lookup.list_facts(mailing_list),
+        lookup.read_list_facts(mailing_list),
     )
     put_in = gettext("Put in at the end, in the usual words: look where it should stand.")
     return _show_page(mailing_list, form, notes=[("done", put_in)])
@@ -233,7 +233,7 @@ def _lacks_fields(mailing_list: MailingList, form: WordingForm) -> bool:
     """Say whether a text of one's own lacks what it must have."""
     text = read_text(form, "own_text")
     return bool(text) and bool(
-        wording_validation.find_missing_fields(text, lookup.list_facts(mailing_list))
+        wording_validation.find_missing_fields(text, lookup.read_list_facts(mailing_list))
     )
 
 

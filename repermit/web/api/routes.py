@@ -81,7 +81,7 @@ def contact(slug: str) -> Response:
     """Return how one address stands. A POST, so that it stands in no URL and so in no log."""
     mailing_list = _find_list(slug)
     address = _read_address()
-    standing = lookup.address_standing(
+    standing = lookup.find_address_standing(
         mailing_list, address, fingerprint_key=get_site().settings.fingerprint_key
     )
     note_access("contact", mailing_list=mailing_list, subject=standing.subject)

@@ -398,4 +398,4 @@ def choose_unknown_language(about: MailingListFacts | None = None) -> str:
 def _find_only_list() -> MailingListFacts | None:
     """Return the list, if there is but one: which one a vanished contact was on, nobody knows."""
     lists = list(MailingList.select().limit(2))
-    return contacts_lookup.list_facts(lists[0]) if len(lists) == 1 else None
+    return contacts_lookup.read_list_facts(lists[0]) if len(lists) == 1 else None

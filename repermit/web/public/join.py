@@ -75,7 +75,7 @@ def take_form(name: str) -> Response:
     return render_page(
         "join_mail_sent.html",
         reader,
-        **make_list_fields(contacts_lookup.list_facts(mailing_list), reader),
+        **make_list_fields(contacts_lookup.read_list_facts(mailing_list), reader),
     )
 
 
@@ -231,7 +231,7 @@ def _show_form_page(mailing_list: MailingList, *, status: int = 200) -> Response
         is_unusable=status == _UNUSABLE,
         given_address=request.form.get("address", ""),
         given_name=request.form.get("name", ""),
-        **make_list_fields(contacts_lookup.list_facts(mailing_list), reader),
+        **make_list_fields(contacts_lookup.read_list_facts(mailing_list), reader),
     )
 
 
@@ -276,7 +276,7 @@ def _make_list_reader(mailing_list: MailingList) -> Reader:
     return make_reader(
         request.path,
         language=mailing_list.language,
-        mailing_list=contacts_lookup.list_facts(mailing_list),
+        mailing_list=contacts_lookup.read_list_facts(mailing_list),
     )
 
 

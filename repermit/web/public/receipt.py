@@ -66,7 +66,7 @@ def download_receipt(token: str) -> Response:
 def _read_receipt(standing: Standing) -> dict[str, Any] | None:
     site = get_site()
     contact = Contact.get(Contact.uid == standing.uid)
-    return enqueue_receipt.receipt_of(contact, settings=site.settings, links=site.links)
+    return enqueue_receipt.make_receipt(contact, settings=site.settings, links=site.links)
 
 
 def _make_receipt_fields(

@@ -202,7 +202,7 @@ def test_the_record_tells_that_the_yes_was_none(
 
 def receipts_of(contact: Contact) -> list[dict[str, str]]:
     """Return the events of a contact's consent record."""
-    account = enqueue_receipt.account_of(Contact.get_by_id(contact.id), settings=SETTINGS)
+    account = enqueue_receipt.read_account(Contact.get_by_id(contact.id), settings=SETTINGS)
     events: list[dict[str, str]] = consent_receipt.consent_record(account)["event"]
     return events
 

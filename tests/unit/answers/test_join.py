@@ -171,7 +171,7 @@ def test_the_sign_ups_of_who_is_erased_are_found_by_their_addresses(
     keys = [f"anna{number}@example.org" for number in range(200)]
     with database.atomic():
         (plan,) = plans_of(
-            database, lambda: erasure.forget_sign_ups(mailing_list.id, keys), having="sign_up"
+            database, lambda: erasure.delete_sign_ups(mailing_list.id, keys), having="sign_up"
         )
     assert "sign_up_address_key" in plan
 
@@ -236,7 +236,7 @@ def test_who_was_erased_comes_back_as_the_same_subject(
 ) -> None:
     contact = make_contact(database, mailing_list, "anna@example.org")
     with database.atomic():
-        erasure.erase(
+        erasure.erase_contact(
             contact,
             act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=make_settings().fingerprint_key,

@@ -157,7 +157,7 @@ def test_the_page_says_what_the_mail_said_when_the_list_was_changed_since(
 def test_an_erased_contact_is_gone_but_its_list_is_known(database: Database) -> None:
     contact = make_contact(database, make_list(database))
     with database.atomic():
-        erasure.erase(
+        erasure.erase_contact(
             contact,
             act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=make_settings().fingerprint_key,

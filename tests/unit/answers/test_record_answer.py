@@ -218,7 +218,7 @@ def test_an_answer_in_time_reverses_a_removal_for_silence_that_came_first(
     database: Database, asked: Contact, answer: Answer, status: Status, reason: str
 ) -> None:
     with database.atomic():
-        status_changes.remove(
+        status_changes.remove_contacts(
             [asked],
             reason=Reason.NO_RESPONSE,
             act=status_changes.Act(at=DEADLINE, actor="job"),
@@ -246,7 +246,7 @@ def test_a_one_click_no_keeps_no_page_wording(database: Database, asked: Contact
 
 def erase(database: Database, contact: Contact) -> None:
     with database.atomic():
-        erasure.erase(
+        erasure.erase_contact(
             contact,
             act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=make_settings().fingerprint_key,
@@ -349,7 +349,7 @@ def test_an_answer_by_phone_before_the_deadline_counts_also_after_the_sweep(
     database: Database, mailing_list: MailingList, asked: Contact
 ) -> None:
     with database.atomic():
-        status_changes.remove(
+        status_changes.remove_contacts(
             [asked],
             reason=Reason.NO_RESPONSE,
             act=status_changes.Act(at=DEADLINE, actor="job"),
@@ -427,7 +427,7 @@ def test_an_address_that_is_not_on_the_list_is_not_found(
 
 def write_back(database: Database, contact: Contact, proposed: str, at: datetime) -> None:
     with database.atomic():
-        human_replies.keep_reply(contact, digest=f"{at}", proposed=proposed, at=at, decided_at=None)
+        human_replies.save_reply(contact, digest=f"{at}", proposed=proposed, at=at, decided_at=None)
 
 
 @pytest.mark.parametrize(
@@ -441,7 +441,7 @@ def test_invariant_10_a_yes_by_mail_counts_from_its_arrival_also_after_the_sweep
     arrived = DEADLINE + late * MICROSECOND
     write_back(database, asked, "yes", arrived)
     with database.atomic():
-        status_changes.remove(
+        status_changes.remove_contacts(
             [asked],
             reason=Reason.NO_RESPONSE,
             act=status_changes.Act(at=DEADLINE, actor="job"),
@@ -451,11 +451,11 @@ def test_invariant_10_a_yes_by_mail_counts_from_its_arrival_also_after_the_sweep
     if status is Status.CONFIRMED:
         tell(database, mailing_list, "anna@example.org", Answer.YES, now=now)
         assert parts()[0]["arrived_at"] == arrived.isoformat()
-        assert human_replies.waiting_replies(mailing_list) == ()
+        assert human_replies.list_waiting_replies(mailing_list) == ()
     else:
         with pytest.raises(Refused, match="until its deadline"):
             tell(database, mailing_list, "anna@example.org", Answer.YES, now=now)
-        assert len(human_replies.waiting_replies(mailing_list)) == 1
+        assert len(human_replies.list_waiting_replies(mailing_list)) == 1
     assert Contact.get_by_id(asked.id).status == status
 
 
@@ -465,7 +465,7 @@ def test_an_answer_on_the_page_decides_on_what_was_written_too(
 ) -> None:
     write_back(database, asked, "yes", SOON)
     given(database, asked, answer)
-    assert human_replies.waiting_replies(mailing_list) == ()
+    assert human_replies.list_waiting_replies(mailing_list) == ()
 
 
 def test_an_answer_that_changes_nothing_decides_on_what_was_written(
@@ -475,4 +475,4 @@ def test_an_answer_that_changes_nothing_decides_on_what_was_written(
     gone = make_removed(database, mailing_list, Reason.BOUNCE, "anna@example.org")
     write_back(database, gone, "no", SOON)
     assert tell(database, mailing_list, "anna@example.org", Answer.NO).outcome is Outcome.NOTHING
-    assert human_replies.waiting_replies(mailing_list) == ()
+    assert human_replies.list_waiting_replies(mailing_list) == ()

@@ -113,7 +113,9 @@ def after_the_backup(desk: Desk, inbox: Inbox) -> None:
     with desk.news() as (database, _), database.atomic():
         act = Act(at=desk.clock.now(), actor="person")
         key = desk.settings.fingerprint_key
-        erasure.erase(lookup.lock(contact("erased").id), act=act, fingerprint_key=key)
+        erasure.erase_contact(
+            lookup.lock_contact(contact("erased").id), act=act, fingerprint_key=key
+        )
     opted_out = desk.file("email,status", f"{address('elsewhere')},unsubscribed", name="out.csv")
     desk.do("import", "news", opted_out)
     answer(desk, inbox, "spoke", "no")
@@ -543,7 +545,7 @@ def test_an_opt_in_of_the_file_is_taken_off_for_whatever_it_left(desk: Desk, inb
     for name, reason in (("jan", "no_response"), ("anna", "unknown")):
         with desk.news() as (database, news), database.atomic():
             one = suppressions.Suppressed(
-                fingerprint=lookup.fingerprint_of(contact(name), desk.settings.fingerprint_key),
+                fingerprint=lookup.make_fingerprint(contact(name), desk.settings.fingerprint_key),
                 subject=contact(name).subject,
                 reason=reason,
                 at=desk.clock.now(),

@@ -465,8 +465,8 @@ def test_a_mail_in_doubt_that_came_back_was_taken_by_somebody(
 
 def test_a_contact_that_was_erased_is_left_alone(database: Database, ask: Mail) -> None:
     with database.atomic():
-        erasure.erase(
-            lookup.lock(ask.contact_id or 0),
+        erasure.erase_contact(
+            lookup.lock_contact(ask.contact_id or 0),
             act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=KEY,
         )
@@ -518,11 +518,11 @@ def test_who_was_not_reached_for_now_is_unasked_and_not_silent(
     database: Database, mailing_list: MailingList, ask: Mail, name: str
 ) -> None:
     assert came_back(database, name, ask) is Effect.NOTED
-    assert [one.id for one in lookup.unasked(mailing_list)] == [ask.contact_id]
+    assert [one.id for one in lookup.select_unasked(mailing_list)] == [ask.contact_id]
     swept = expire(database)
     assert (swept.removed, swept.unasked) == (0, 1)
     assert standing(ask) == (Status.UNCONFIRMED, "")
-    assert [one.id for one in lookup.unasked(mailing_list)] == [ask.contact_id]
+    assert [one.id for one in lookup.select_unasked(mailing_list)] == [ask.contact_id]
 
 
 def test_a_bounce_after_the_removal_for_silence_makes_it_unreached(

@@ -115,7 +115,7 @@ def test_who_leaves_meanwhile_is_not_asked_nor_is_who_comes(
     act = status_changes.Act(at=NOW, actor="person")
     with database.atomic():
         leaving = list(Contact.select().where(Contact.id.in_([1, 3])))
-        status_changes.remove(
+        status_changes.remove_contacts(
             leaving, reason=Reason.NO, act=act, fingerprint_key=SETTINGS.fingerprint_key
         )
     make_contact(database, news, "later@example.org", id=4)
@@ -216,7 +216,7 @@ def test_who_is_suppressed_on_a_large_list_is_found_when_the_asks_are_made(
             news,
             [
                 suppressions.Suppressed(
-                    fingerprint=lookup.fingerprint_of(suppressed, SETTINGS.fingerprint_key),
+                    fingerprint=lookup.make_fingerprint(suppressed, SETTINGS.fingerprint_key),
                     subject="0" * 32,
                     reason=Reason.REQUEST,
                     at=NOW,

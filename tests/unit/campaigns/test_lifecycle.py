@@ -222,7 +222,7 @@ def test_who_waits_for_a_pilot_is_let_go_in_steps_that_the_sweep_takes_too(
     assert (resumed.let_go, waiting.count()) == (3, 3)
     assert newest() == ("resumed", {"after": "pilot", "let_go": 3})
     with database.atomic():
-        assert circuit_breaker.let_go(campaign, now=SOON, most=1) == 1
+        assert circuit_breaker.release_pilot_asks(campaign, now=SOON, most=1) == 1
     maintenance.run_maintenance(database, now=SOON)
     due = [mail.due_at for mail in Mail.select().where(Mail.state == MailState.QUEUED)]
     assert sorted(due) == [SOON, SOON, SOON, LATER]
@@ -264,7 +264,7 @@ def test_what_stopped_a_campaign_does_not_stop_it_again(
 
     def brake() -> PauseReason | None:
         with database.atomic():
-            return circuit_breaker.apply_brake(campaign.id, percent=2, now=NOW)
+            return circuit_breaker.trip_circuit_breaker(campaign.id, percent=2, now=NOW)
 
     assert brake() is not None
     go_on(database, mailing_list, NOW)

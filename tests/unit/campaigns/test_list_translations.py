@@ -68,7 +68,7 @@ def say_german(database: Database, mailing_list: MailingList, **more: Any) -> No
 
 
 def facts(mailing_list: MailingList) -> mail_values.MailingListFacts:
-    return contacts_lookup.list_facts(mailing_list)
+    return contacts_lookup.read_list_facts(mailing_list)
 
 
 # --- What is whole. -------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ def test_whoever_is_suppressed_is_not_counted_among_the_readers_of_a_language(
             news,
             [
                 suppressions.Suppressed(
-                    fingerprint=contacts_lookup.fingerprint_of(contact, key),
+                    fingerprint=contacts_lookup.make_fingerprint(contact, key),
                     subject=contact.subject,
                     reason="no",
                     at=NOW,

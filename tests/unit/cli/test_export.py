@@ -193,7 +193,7 @@ def test_who_is_erased_and_what_is_for_the_hand_is_said(settled: Desk) -> None:
         make_removed(database, news, Reason.NO, "=1+1@example.org")
         gone = make_removed(database, news, Reason.NO, "gone@example.org")
         with database.atomic():
-            erasure.erase(
+            erasure.erase_contact(
                 gone,
                 act=status_changes.Act(at=NOW, actor="admin"),
                 fingerprint_key=settled.settings.fingerprint_key,

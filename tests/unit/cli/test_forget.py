@@ -71,7 +71,7 @@ def test_somebody_in_a_campaign_is_erased_and_what_is_out_of_reach_is_told(news:
         make_mail(database, campaign, jan, state=MailState.STARTED, started_at=NOW)
         make_mail(database, campaign, jan, kind="reminder", state="queued", sent_at=None)
         with database.atomic():
-            human_replies.keep_reply(jan, digest="d" * 64, proposed="", at=NOW, decided_at=None)
+            human_replies.save_reply(jan, digest="d" * 64, proposed="", at=NOW, decided_at=None)
             Upload.create(list=mailing_list, user=make_user(database), token="t", name="x", at=NOW)
     sign_up(news)
     news.do("export", "news", "unasked", "-o", str(news.folder / "late.json"))

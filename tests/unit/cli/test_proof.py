@@ -211,8 +211,8 @@ def test_what_shows_no_going_on_is_refused(asked: Desk) -> None:
 
 def test_after_erasure_the_address_is_proved_by_being_named(asked: Desk) -> None:
     with asked.news() as (database, _), database.atomic():
-        erasure.erase(
-            lookup.lock(Contact.get(Contact.address == ANNA).id),
+        erasure.erase_contact(
+            lookup.lock_contact(Contact.get(Contact.address == ANNA).id),
             act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=make_settings().fingerprint_key,
         )

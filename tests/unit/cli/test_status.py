@@ -98,7 +98,7 @@ def test_a_status_tells_whose_yes_waits_for_one_press_more(asked: Desk) -> None:
     assert "Held:" not in asked.do("status", "news")
     with asked.database() as database, database.atomic():
         past = bot_detection.doubted(bot_detection.Past(), at=NOW)
-        click_log.remember(Contact.get(), None, past, held_at=NOW)
+        click_log.save_past(Contact.get(), None, past, held_at=NOW)
     assert "Held: 1." in asked.do("status", "news")
     assert asked.run("status", "news", "--json").document["held"] == 1
 
@@ -135,7 +135,7 @@ def test_a_campaign_that_is_paused_says_how_to_go_on(asked: Desk) -> None:
 )
 def test_a_campaign_that_paused_by_itself_says_why(asked: Desk, reason: str, words: str) -> None:
     with asked.database() as database, database.atomic():
-        circuit_breaker.pause_by_itself(Campaign.get().id, PauseReason(reason), now=NOW)
+        circuit_breaker.pause_automatically(Campaign.get().id, PauseReason(reason), now=NOW)
     shown = asked.do("status", "news")
     assert f"It paused by itself: {words}" in shown
     assert "Nobody is asked or removed until `repermit resume news`" in shown

@@ -182,7 +182,9 @@ def test_a_yes_holds_against_an_earlier_opt_out_and_not_against_a_later_one(news
             contact = make_contact(database, club, person)
             with database.atomic():
                 act = status_changes.Act(at=NOW + timedelta(days=days), actor="person")
-                status_changes.confirm(contact, basis=Basis.ANSWER, act=act, fingerprint_key=key)
+                status_changes.confirm_contact(
+                    contact, basis=Basis.ANSWER, act=act, fingerprint_key=key
+                )
     path = news.folder / "out.csv"
     news.do("suppression", "export", "news", "-o", str(path))
     said = news.do("suppression", "import", "club", str(path))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from repermit.contacts import admin_requests, erasure, status_changes
-from repermit.contacts.admin_requests import ByHand
+from repermit.contacts.admin_requests import NewContact
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Wording
 from repermit.db.models.contacts import Contact, Suppression
@@ -48,7 +48,7 @@ def take_off(database: Database, mailing_list: MailingList, number: int, note: s
 
 def add(database: Database, mailing_list: MailingList, **overrides: Any) -> Contact:
     person = {"address": "Jan@Example.org", "source": " the visitors' book ", **overrides}
-    return admin_requests.add_by_hand(database, mailing_list, ByHand(**person), **WHO)  # type: ignore[arg-type]
+    return admin_requests.add_contact(database, mailing_list, NewContact(**person), **WHO)  # type: ignore[arg-type]
 
 
 def test_who_asks_for_it_is_taken_off_with_evidence_and_suppression(
@@ -167,7 +167,7 @@ def test_nobody_is_added_twice_or_against_their_word(
         add(database, mailing_list)
     gone = make_removed(database, mailing_list, Reason.NO, "piet@example.org")
     with database.atomic():
-        erasure.erase(
+        erasure.erase_contact(
             gone,
             act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=make_settings().fingerprint_key,

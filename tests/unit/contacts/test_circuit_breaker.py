@@ -34,7 +34,7 @@ def make_mails(database: Database, campaign: Campaign, count: int, **overrides: 
 
 def pause(database: Database, campaign: Campaign, reason: PauseReason) -> bool:
     with database.atomic():
-        return circuit_breaker.pause_by_itself(campaign.id, reason, now=NOW)
+        return circuit_breaker.pause_automatically(campaign.id, reason, now=NOW)
 
 
 def brake(
@@ -42,7 +42,7 @@ def brake(
 ) -> PauseReason | None:
     values = {"now": NOW, "percent": percent, **overrides}
     with database.atomic():
-        return circuit_breaker.apply_brake(campaign.id, **values)
+        return circuit_breaker.trip_circuit_breaker(campaign.id, **values)
 
 
 def standing() -> tuple[str, str, str]:
@@ -148,7 +148,7 @@ def test_what_came_back_later_counts_like_a_refusal(database: Database) -> None:
     make_mails(database, campaign, 1, bounce=BounceKind.HARD)
     make_mails(database, campaign, 1, bounce=BounceKind.HARD, kind=MailKind.REMINDER)
     make_mails(database, campaign, 1, bounce=BounceKind.SOFT)
-    assert circuit_breaker.tally(campaign) == circuit_breaker.Tally(
+    assert circuit_breaker.count_mail_outcomes(campaign) == circuit_breaker.MailOutcomes(
         sent=100, bounced=2, complaints=0
     )
     assert brake(database, campaign) is PauseReason.BOUNCES
@@ -163,7 +163,9 @@ def test_what_is_no_bounce_does_not_count(database: Database) -> None:
     make_mails(database, campaign, 1, state=MailState.IN_DOUBT)
     make_mails(database, campaign, 1, state=MailState.QUEUED)
     make_mails(database, campaign, 1, kind=MailKind.CONFIRM, bounce=BounceKind.HARD)
-    assert circuit_breaker.tally(campaign) == circuit_breaker.Tally(sent=0, bounced=0, complaints=0)
+    assert circuit_breaker.count_mail_outcomes(campaign) == circuit_breaker.MailOutcomes(
+        sent=0, bounced=0, complaints=0
+    )
 
 
 @pytest.mark.parametrize("state", RUNNING)

@@ -90,8 +90,10 @@ class Life:
         undo.undo_import(self.database, self.mailing_list, **self.now)
 
     def add(self) -> None:
-        person = admin_requests.ByHand(address=f"p{next(_numbers)}@example.org", source="a letter")
-        admin_requests.add_by_hand(self.database, self.mailing_list, person, **self.now)
+        person = admin_requests.NewContact(
+            address=f"p{next(_numbers)}@example.org", source="a letter"
+        )
+        admin_requests.add_contact(self.database, self.mailing_list, person, **self.now)
 
     def launch(self) -> None:
         campaigns_launch.launch(
@@ -168,7 +170,7 @@ class Life:
         for one in held:
             act = status_changes.Act(at=self.clock.now(), actor=ADMIN)
             with self.database.atomic():
-                erasure.erase(one, act=act, fingerprint_key=SETTINGS.fingerprint_key)
+                erasure.erase_contact(one, act=act, fingerprint_key=SETTINGS.fingerprint_key)
 
     def remind(self) -> None:
         self.clock.advance(timedelta(days=13))
@@ -234,7 +236,7 @@ def test_counts_are_what_is_there_after_whatever_may_happen(
 
     seen: set[MailState] = set()
     live()
-    assert counts.count_people().total() == Contact.select().count()
+    assert counts.count_contact_groups().total() == Contact.select().count()
     assert counts.count_mails().total() == Mail.select().count() > 0
     assert seen == set(MailState)
 
@@ -251,8 +253,11 @@ def test_counts_come_by_list_and_by_campaign(database: Database) -> None:
         (Status.UNCONFIRMED, ""): 3,
         (Status.REMOVED, Reason.NO): 1,
     }
-    assert counts.count_people(news)[counts.People(Status.UNCONFIRMED, "", "", "fr")] == 1
-    sent = counts.Mails(campaign.id, MailKind.ASK, MailState.SENT, "", "")
+    assert (
+        counts.count_contact_groups(news)[counts.ContactGroup(Status.UNCONFIRMED, "", "", "fr")]
+        == 1
+    )
+    sent = counts.MailGroup(campaign.id, MailKind.ASK, MailState.SENT, "", "")
     assert counts.count_mails(campaign=campaign) == {sent: 2}
     assert counts.count_mails(news) == counts.count_mails() == {sent: 2}
     assert counts.count_mails(other) == {}
@@ -272,10 +277,10 @@ def test_what_is_held_and_who_is_suppressed_is_counted_as_it_changes(database: D
     person = make_contact(database, news, name="Anna", source="a letter")
     make_contact(database, news)
     make_contact(database, other, name="Bob")
-    assert counts.count_held(news) == counts.Held(addresses=2, names=1, sources=1)
+    assert counts.count_held(news) == counts.HeldCounts(addresses=2, names=1, sources=1)
     with database.atomic():
         Contact.update(name="").where(Contact.id == person.id).execute()
-    assert counts.count_held(news) == counts.Held(addresses=2, names=0, sources=1)
+    assert counts.count_held(news) == counts.HeldCounts(addresses=2, names=0, sources=1)
     make_removed(database, news, Reason.NO)
     assert counts.count_suppressions(news) == {(Reason.NO, False): 1}
     with database.atomic():

@@ -8,7 +8,7 @@ import pytest
 
 from repermit.contacts import history, human_replies, status_changes
 from repermit.contacts.circuit_breaker import AFTER_PILOT
-from repermit.contacts.history import Moment
+from repermit.contacts.history import HistoryEvent
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import SignUp
@@ -47,12 +47,12 @@ def test_everything_that_happened_is_told_in_its_order(database: Database) -> No
             address_key=contact.address_key,
             at=at(3),
         )
-        human_replies.keep_reply(contact, digest="a" * 64, proposed="no", at=at(4), decided_at=None)
+        human_replies.save_reply(contact, digest="a" * 64, proposed="no", at=at(4), decided_at=None)
     act = status_changes.Act(
         at=at(5), actor="user:1", campaign=campaign.id, consent={"note": "phone"}
     )
     with database.atomic():
-        status_changes.remove(
+        status_changes.remove_contacts(
             [contact],
             reason=Reason.NO,
             act=act,
@@ -63,21 +63,21 @@ def test_everything_that_happened_is_told_in_its_order(database: Database) -> No
             Entry(event="erased", at=at(6), actor="job", list="news", subject=contact.subject),
             Entry(event="removed", at=at(6), actor="job", list="other", subject=contact.subject),
         )
-    assert history.timeline(contact) == (
-        Moment(at=NOW, what="imported", facts={"file": "a.csv"}),
-        Moment(at=at(1), what="mail_sent", facts={"kind": "ask", "reason": "", "code": ""}),
-        Moment(at=at(2), what="bounced", facts={"kind": "soft", "code": ""}),
-        Moment(at=at(3), what="signed_up"),
-        Moment(at=at(4), what="replied", facts={"proposed": "no"}),
-        Moment(
+    assert history.read_history(contact) == (
+        HistoryEvent(at=NOW, what="imported", facts={"file": "a.csv"}),
+        HistoryEvent(at=at(1), what="mail_sent", facts={"kind": "ask", "reason": "", "code": ""}),
+        HistoryEvent(at=at(2), what="bounced", facts={"kind": "soft", "code": ""}),
+        HistoryEvent(at=at(3), what="signed_up"),
+        HistoryEvent(at=at(4), what="replied", facts={"proposed": "no"}),
+        HistoryEvent(
             at=at(5),
             what="removed",
             seq=1,
             actor="user:1",
             facts={"reason": "no", "note": "phone"},
         ),
-        Moment(at=at(6), what="erased", seq=2, actor="job"),
-        Moment(
+        HistoryEvent(at=at(6), what="erased", seq=2, actor="job"),
+        HistoryEvent(
             at=at(9),
             what="mail_dropped",
             facts={"kind": "reminder", "reason": "answered", "code": ""},
@@ -91,7 +91,7 @@ def test_what_waits_for_a_pilot_stands_where_the_campaign_was_launched(database:
     campaign = make_campaign(database, mailing_list)
     waiting = {"state": MailState.QUEUED, "due_at": AFTER_PILOT, "sent_at": None}
     make_mail(database, campaign, contact, **waiting)
-    (moment,) = history.timeline(contact)
+    (moment,) = history.read_history(contact)
     assert (moment.what, moment.at) == ("mail_queued", campaign.launched_at)
 
 
@@ -111,8 +111,8 @@ def test_a_mail_that_did_not_leave_stands_where_it_was_tried_with_the_servers_co
         reply_code=550,
         reply_status="5.1.1",
     )
-    (moment,) = history.timeline(contact)
-    assert moment == Moment(
+    (moment,) = history.read_history(contact)
+    assert moment == HistoryEvent(
         at=at(7),
         what="mail_failed",
         facts={"kind": "ask", "reason": "recipient", "code": "550 5.1.1"},
@@ -132,5 +132,7 @@ def test_a_part_whose_time_is_over_is_told_as_that_part(database: Database, part
     )
     with database.atomic():
         chain.append(ended)
-    (moment,) = history.timeline(contact)
-    assert moment == Moment(at=at(6), what="erased", seq=1, actor="job", facts={"ended": part})
+    (moment,) = history.read_history(contact)
+    assert moment == HistoryEvent(
+        at=at(6), what="erased", seq=1, actor="job", facts={"ended": part}
+    )

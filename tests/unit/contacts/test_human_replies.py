@@ -50,7 +50,7 @@ def keep(
     decided_at: datetime | None = None,
 ) -> bool:
     with database.atomic():
-        return human_replies.keep_reply(
+        return human_replies.save_reply(
             contact, digest=digest, proposed=proposed, at=at, decided_at=decided_at
         )
 
@@ -66,10 +66,10 @@ def test_a_reply_waits_until_it_is_decided_on(
         number=Reply.get().id,
         contact=asked.id,
     )
-    assert human_replies.waiting_replies(news) == (waiting,)
+    assert human_replies.list_waiting_replies(news) == (waiting,)
     with database.atomic():
         human_replies.settle_replies(asked, at=DEADLINE)
-    assert human_replies.waiting_replies(news) == ()
+    assert human_replies.list_waiting_replies(news) == ()
     assert Reply.get().decided_at == DEADLINE
 
 
@@ -82,7 +82,7 @@ def test_a_reply_that_says_what_is_known_does_not_wait(
     database: Database, news: MailingList, asked: Contact
 ) -> None:
     keep(database, asked, decided_at=SOON)
-    assert human_replies.waiting_replies(news) == ()
+    assert human_replies.list_waiting_replies(news) == ()
 
 
 def test_replies_wait_in_the_order_of_their_coming_and_for_their_own_list(
@@ -93,7 +93,10 @@ def test_replies_wait_in_the_order_of_their_coming_and_for_their_own_list(
     keep(database, asked, digest="later", at=SOON + MICROSECOND)
     keep(database, asked, "no", digest="first")
     keep(database, stranger, digest="of another list")
-    assert [one.at for one in human_replies.waiting_replies(news)] == [SOON, SOON + MICROSECOND]
+    assert [one.at for one in human_replies.list_waiting_replies(news)] == [
+        SOON,
+        SOON + MICROSECOND,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -106,11 +109,11 @@ def test_replies_of_before_the_latest_campaign_are_not_shown(
         Campaign.update(state=CampaignState.CLOSED).execute()
     make_campaign(database, news, launched_at=DEADLINE)
     keep(database, asked, at=DEADLINE + late * MICROSECOND)
-    assert len(human_replies.waiting_replies(news)) == count
+    assert len(human_replies.list_waiting_replies(news)) == count
 
 
 def test_a_list_without_a_campaign_has_none(news: MailingList) -> None:
-    assert human_replies.waiting_replies(news) == ()
+    assert human_replies.list_waiting_replies(news) == ()
 
 
 @pytest.mark.parametrize(
@@ -127,17 +130,17 @@ def test_an_answer_came_when_the_mail_came_that_may_be_it(
 ) -> None:
     keep(database, asked, proposed, digest="later", at=DEADLINE)
     keep(database, asked, proposed)
-    assert human_replies.replied_at(asked, answer) == (SOON if found else None)
+    assert human_replies.find_reply_time(asked, answer) == (SOON if found else None)
     with database.atomic():
         human_replies.settle_replies(asked, at=DEADLINE)
-    assert human_replies.replied_at(asked, answer) is None
+    assert human_replies.find_reply_time(asked, answer) is None
 
 
 def test_erasure_forgets_that_a_person_wrote(database: Database, asked: Contact) -> None:
     keep(database, asked)
     with database.atomic():
-        erasure.erase(
-            lookup.lock(asked.id),
+        erasure.erase_contact(
+            lookup.lock_contact(asked.id),
             act=Act(at=SOON, actor="admin"),
             fingerprint_key=make_settings().fingerprint_key,
         )
@@ -150,9 +153,9 @@ def test_a_reply_that_is_no_answer_is_set_aside_once(
     keep(database, asked)
     number = Reply.get().id
     for now in (SOON, DEADLINE):
-        human_replies.set_aside(database, news, number, now=now, actor="user:1")
+        human_replies.set_reply_aside(database, news, number, now=now, actor="user:1")
     assert Reply.get().decided_at == SOON
     (entry,) = Evidence.select()
     assert (entry.event, entry.subject) == ("reply_set_aside", asked.subject)
     with pytest.raises(NotFound):
-        human_replies.set_aside(database, news, number + 1, now=SOON, actor="user:1")
+        human_replies.set_reply_aside(database, news, number + 1, now=SOON, actor="user:1")

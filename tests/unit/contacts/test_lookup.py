@@ -22,7 +22,7 @@ def mailing_list(database: Database) -> MailingList:
 
 
 def stands(mailing_list: MailingList, address: str = "anna@example.org") -> AddressStanding:
-    return lookup.address_standing(mailing_list, address, fingerprint_key=KEY)
+    return lookup.find_address_standing(mailing_list, address, fingerprint_key=KEY)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_of_who_was_erased_only_the_suppression_is_known(
     contact = make_contact(database, mailing_list, "anna@example.org", status=Status.CONFIRMED)
     act = status_changes.Act(at=NOW + timedelta(days=1), actor="me")
     with database.atomic():
-        erasure.erase(contact, act=act, fingerprint_key=KEY)
+        erasure.erase_contact(contact, act=act, fingerprint_key=KEY)
     assert stands(mailing_list) == AddressStanding(
         status=None, reason="", basis="", since=None, is_suppressed=True, subject=""
     )

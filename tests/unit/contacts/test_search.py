@@ -9,7 +9,7 @@ import pytest
 
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import search as contacts_search
-from repermit.contacts.search import Found
+from repermit.contacts.search import ContactPage
 from repermit.db.connection import Database, is_postgresql
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact
@@ -24,7 +24,7 @@ def mailing_list(database: Database) -> MailingList:
     return make_list(database)
 
 
-def addresses_of(found: Found) -> list[str | None]:
+def addresses_of(found: ContactPage) -> list[str | None]:
     return [one.address for one in found.contacts]
 
 

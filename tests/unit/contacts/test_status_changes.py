@@ -55,8 +55,8 @@ def act(**overrides: Any) -> Act:
 
 def confirm(database: Database, contact: Contact, basis: Basis = Basis.ANSWER) -> Contact:
     with database.atomic():
-        status_changes.confirm(
-            lookup.lock(contact.id),
+        status_changes.confirm_contact(
+            lookup.lock_contact(contact.id),
             basis=basis,
             act=act(consent={"answer": "yes"}, trace={"browser": "x"}),
             fingerprint_key=KEY,
@@ -71,15 +71,15 @@ def remove(
     facts: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> int:
     with database.atomic():
-        return status_changes.remove(
+        return status_changes.remove_contacts(
             some, reason=reason, act=act(), fingerprint_key=KEY, facts=facts
         )
 
 
 def erase(database: Database, contact: Contact) -> Contact:
     with database.atomic():
-        erasure.erase(
-            lookup.lock(contact.id),
+        erasure.erase_contact(
+            lookup.lock_contact(contact.id),
             act=act(actor="anna@example.org", consent={"note": "by phone"}),
             fingerprint_key=KEY,
         )
@@ -193,7 +193,9 @@ def test_invariant_5_what_fails_later_undoes_the_removal(database: Database) -> 
 
     def remove_and_fail() -> None:
         with database.atomic():
-            status_changes.remove([contact], reason=Reason.NO, act=act(), fingerprint_key=KEY)
+            status_changes.remove_contacts(
+                [contact], reason=Reason.NO, act=act(), fingerprint_key=KEY
+            )
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -445,7 +447,7 @@ def test_a_suppression_holds_for_its_list_or_for_all(database: Database) -> None
 def test_a_new_contact_has_ids_that_tell_nothing(database: Database) -> None:
     mailing_list = make_list(database)
     address = email_address.parse("Jan@Example.org")
-    first, second = (lookup.new_contact(mailing_list, address, name="Jan") for _ in range(2))
+    first, second = (lookup.make_contact(mailing_list, address, name="Jan") for _ in range(2))
     assert (first.address, first.address_key, first.name) == (
         "Jan@example.org",
         "jan@example.org",
@@ -478,7 +480,7 @@ def unasked(database: Database, *, closed: bool) -> set[str]:
         kind=MailKind.CONFIRM,
         state=MailState.FAILED,
     )
-    rows = list(lookup.unasked(mailing_list).dicts())
+    rows = list(lookup.select_unasked(mailing_list).dicts())
     assert all((row["mail_reason"], row["reply_code"]) == ("r", 550) for row in rows)
     assert all(row["address"] == f"{row['mail_state']}@example.org" for row in rows)
     return {row["mail_state"] for row in rows}
@@ -496,19 +498,19 @@ def test_invariant_4_whose_ask_came_back_is_unasked(database: Database) -> None:
     mailing_list = make_list(database)
     contact = make_contact(database, mailing_list)
     make_mail(database, make_campaign(database, mailing_list), contact, bounce="soft")
-    assert [row.mail_bounce for row in lookup.unasked(mailing_list).objects()] == ["soft"]
+    assert [row.mail_bounce for row in lookup.select_unasked(mailing_list).objects()] == ["soft"]
 
 
 def test_without_a_campaign_nobody_is_unasked(database: Database) -> None:
     mailing_list = make_list(database)
     make_contact(database, mailing_list)
-    assert lookup.unasked(mailing_list).count() == 0
+    assert lookup.select_unasked(mailing_list).count() == 0
 
 
 def test_who_was_asked_is_not_unasked(database: Database) -> None:
     mailing_list = make_list(database)
     make_asked(database, mailing_list, make_campaign(database, mailing_list))
-    assert lookup.unasked(mailing_list).count() == 0
+    assert lookup.select_unasked(mailing_list).count() == 0
 
 
 def test_several_are_erased_at_once_each_with_an_entry_of_their_own(
@@ -518,7 +520,7 @@ def test_several_are_erased_at_once_each_with_an_entry_of_their_own(
     people = [make_contact(database, mailing_list, name="Jan") for _ in range(3)]
     people.append(make_removed(database, mailing_list, Reason.NO))
     with database.atomic():
-        erased = erasure.erase_all(people, act=Act(at=NOW, actor="job"), fingerprint_key=KEY)
+        erased = erasure.erase_contacts(people, act=Act(at=NOW, actor="job"), fingerprint_key=KEY)
     assert (erased.contacts, erased.removed, erased.entries) == (4, 3, 4)
     assert {one.address_key for one in Contact.select()} == {one.uid for one in people}
     assert Evidence.select().where(Evidence.event == "erased").count() == 4

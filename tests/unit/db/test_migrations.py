@@ -463,9 +463,9 @@ def test_of_a_database_of_version_31_who_moved_or_came_back_is_found_by_their_su
         assert migrations.upgrade_database(database) == 31
         assert [_shape(database, table) for table in (Contact, SignUp)] == expected
         subjects = (moved.subject, erased.subject, other.subject)
-        found = [lookup.find_held(news.id, subject) for subject in subjects]
+        found = [lookup.find_current_contact(news.id, subject) for subject in subjects]
         assert found == [moved, back, None]
-        assert lookup.find_erased(news.id, erased.subject) == [erased]
+        assert lookup.list_erased_contacts(news.id, erased.subject) == [erased]
 
 
 _COUNTS_OF_ONE = (

@@ -68,7 +68,7 @@ def erase(number: int) -> None:
     """Erase a quarter of the contacts."""
     every = lock_rows(Contact.select().order_by(Contact.id))
     for contact in list(every)[number::PROCESSES]:
-        erasure.erase(
+        erasure.erase_contact(
             contact,
             act=status_changes.Act(at=NOW, actor=f"cli:{number}"),
             fingerprint_key=make_settings().fingerprint_key,

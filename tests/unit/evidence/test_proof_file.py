@@ -22,7 +22,7 @@ from repermit.answers import link_target, record_answer
 from repermit.answers.link_target import Trace
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts import lookup as contacts_lookup
-from repermit.contacts.admin_requests import ByHand
+from repermit.contacts.admin_requests import NewContact
 from repermit.db.connection import Database, open_database
 from repermit.evidence import proof_file, signed_checkpoint, signed_note, stored_tree
 from repermit.evidence.entries import Checkpoint, canonical, link, part_digest
@@ -77,15 +77,17 @@ def made(ready_sqlite: Path) -> list[bytes]:
         known = stored_tree.checkpoint()
         with database.atomic():
             act = status_changes.Act(at=LATER, actor="person")
-            erasure.erase(contacts_lookup.lock(bram.id), act=act, fingerprint_key=KEY)
-        hetty = ByHand(
+            erasure.erase_contact(
+                contacts_lookup.lock_contact(bram.id), act=act, fingerprint_key=KEY
+            )
+        hetty = NewContact(
             address="hetty@example.org",
             source="the desk",
             basis=Basis.IMPORTED,
             proof="a card of 2019",
             wording="Ja, ik wil nieuws.",
         )
-        admin_requests.add_by_hand(
+        admin_requests.add_contact(
             database, mailing_list, hetty, settings=make_settings(), now=NOW, actor="cli:anna"
         )
         return [

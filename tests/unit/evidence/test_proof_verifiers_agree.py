@@ -18,7 +18,7 @@ import pytest
 from repermit.answers import link_target, record_answer
 from repermit.answers.link_target import Trace
 from repermit.contacts import admin_requests
-from repermit.contacts.admin_requests import ByHand
+from repermit.contacts.admin_requests import NewContact
 from repermit.db.connection import Database, open_database
 from repermit.db.models.evidence import EvidenceTimestamp
 from repermit.evidence import proof_file, signed_checkpoint, timestamps
@@ -66,14 +66,14 @@ def made(ready_sqlite: Path, authority: Authority) -> list[Document]:
         answer(database, anna.uid, Answer.YES)
         keep(database, authority, "daily 1")
         answer(database, anna.uid, Answer.NO)
-        hetty = ByHand(
+        hetty = NewContact(
             address="hetty@example.org",
             source="the desk",
             basis=Basis.IMPORTED,
             proof="a card of 2019",
             wording="Ja, ik wil nieuws.",
         )
-        admin_requests.add_by_hand(
+        admin_requests.add_contact(
             database, mailing_list, hetty, settings=SIGNING, now=NOW, actor="cli:1000"
         )
         keep(database, authority, "daily 2")

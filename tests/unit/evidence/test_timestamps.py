@@ -89,7 +89,7 @@ class Stamping:
         contact = make_contact(self.database, self.list, address)
         with self.database.atomic():
             act = status_changes.Act(at=self.clock.now(), actor="person")
-            status_changes.remove(
+            status_changes.remove_contacts(
                 [contact],
                 reason=Reason.NO,
                 act=act,

@@ -73,7 +73,7 @@ def tell_story(database: Database, folder: Path) -> None:
     admin_requests.remove_at_request(database, news, gone, note="by phone", now=moment, **WHO)
     with database.atomic():
         act = status_changes.Act(at=moment, actor="job")
-        erasure.erase(contact_at("weg"), act=act, fingerprint_key=KEY)
+        erasure.erase_contact(contact_at("weg"), act=act, fingerprint_key=KEY)
     tally(database)
     assert found(database) is None
 
@@ -245,7 +245,7 @@ def test_proofs_that_the_job_ends_in_their_time_are_no_finding(
     with story.atomic():
         # As restoring a backup does of whom the journal alone knew.
         facts = {contact_at("stil").id: {"left_at": stored(left[contact_at("stil").id])}}
-        status_changes.remove(
+        status_changes.remove_contacts(
             [contact_at("stil")],
             reason=Reason.REQUEST,
             act=act,
@@ -517,7 +517,7 @@ def test_a_silence_of_somebody_who_had_no_time_to_answer_is_found(
     sql(story, mailed("thuis", f"sent_at = {moment}, started_at = {moment}, due_at = {moment}"))
     act = status_changes.Act(at=after, actor="job", campaign=Campaign.get().id, consent=said)
     with story.atomic():
-        status_changes.remove(
+        status_changes.remove_contacts(
             [contact_at("thuis")], reason=Reason.NO_RESPONSE, act=act, fingerprint_key=KEY
         )
     assert (found(story, now=after) is not None) is is_found

@@ -20,7 +20,7 @@ from repermit.campaigns.lifecycle import (
     resume_campaign,
 )
 from repermit.contacts import admin_requests, erasure, status_changes
-from repermit.contacts.admin_requests import ByHand
+from repermit.contacts.admin_requests import NewContact
 from repermit.db.connection import Database, open_database, run_sql
 from repermit.db.models.base import stored
 from repermit.db.models.campaigns import Campaign, CampaignWording
@@ -116,7 +116,9 @@ def story(database: Database, tmp_path: Path) -> Database:
             actor="user:1",
         )
     with database.atomic():
-        erasure.erase(at("weg"), act=status_changes.Act(at=LATER, actor="job"), fingerprint_key=KEY)
+        erasure.erase_contact(
+            at("weg"), act=status_changes.Act(at=LATER, actor="job"), fingerprint_key=KEY
+        )
     forget.forget(database, "nooit@example.org", mailing_list=news, suppress=True, now=LATER, **WHO)
     return database
 
@@ -481,8 +483,8 @@ def test_who_moved_came_back_or_was_put_in_by_hand_stands_as_the_record_says(
     news = make_list(database)
     added: dict[str, Any] = {"source": "a form", "proof": "folder 7", "basis": Basis.THIN}
     for name, basis_at in (("An", None), ("O'Brien", NOW.replace(year=2024))):
-        person = ByHand(address=f"{name}@bücher.example.org", basis_at=basis_at, **added)
-        admin_requests.add_by_hand(database, news, person, now=NOW, **WHO)
+        person = NewContact(address=f"{name}@bücher.example.org", basis_at=basis_at, **added)
+        admin_requests.add_contact(database, news, person, now=NOW, **WHO)
     moved = Contact.select().order_by(Contact.id).first()
     assert move(database, moved, "Ans@example.org")
     assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
@@ -493,7 +495,7 @@ def test_who_moved_came_back_or_was_put_in_by_hand_stands_as_the_record_says(
         with database.atomic():
             left = {at("anna").id: LATER - timedelta(days=3)}
             facts = {number: {"left_at": stored(moment)} for number, moment in left.items()}
-            status_changes.remove(
+            status_changes.remove_contacts(
                 [at("anna")],
                 reason=Reason.WITHDRAWN,
                 act=act,
@@ -503,7 +505,7 @@ def test_who_moved_came_back_or_was_put_in_by_hand_stands_as_the_record_says(
             )
         assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
         with database.atomic():
-            erasure.erase(at("anna"), act=act, fingerprint_key=KEY)
+            erasure.erase_contact(at("anna"), act=act, fingerprint_key=KEY)
     assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
 
 
@@ -543,8 +545,8 @@ def test_a_moment_that_is_none_is_found_on_sqlite(sqlite_url: str) -> None:
 
 def test_a_day_that_is_none_is_found_on_sqlite(sqlite_url: str) -> None:
     with open_database(sqlite_url) as database:
-        person = ByHand(address="jan@example.org", source="a form")
-        admin_requests.add_by_hand(database, make_list(database), person, now=NOW, **WHO)
+        person = NewContact(address="jan@example.org", source="a form")
+        admin_requests.add_contact(database, make_list(database), person, now=NOW, **WHO)
         run_sql(database, "UPDATE contact SET status_at = 'tomorrow'")
         fault = verify_chain.verify_chain(database).fault
         assert fault

@@ -518,9 +518,9 @@ def test_a_sweep_stops_where_the_admin_intervenes(
 def confirm(database: Database, contact_id: int) -> bool:
     """Answer Yes as somebody in time would; return whether the question was still open."""
     with database.connection_context(), database.atomic():
-        contact = lookup.lock(contact_id)
+        contact = lookup.lock_contact(contact_id)
         was_open = contact.status == UNCONFIRMED
-        status_changes.confirm(
+        status_changes.confirm_contact(
             contact,
             basis=Basis.ANSWER,
             act=Act(at=DEADLINE - INSTANT, actor="person"),
@@ -575,13 +575,13 @@ def test_an_answer_that_is_being_recorded_when_its_turn_comes_counts(
     asked = [make_asked(database, mailing_list, campaign) for _ in range(3)]
     sweeping = threading.Event()
     with database.atomic():
-        contact = lookup.lock(asked[1].id)
+        contact = lookup.lock_contact(asked[1].id)
         thread = in_thread(database, SteppingClock(DEADLINE, nth=1, act=sweeping.set), chunk=10)
         assert sweeping.wait(30)
         # The sweep comes to this contact's lock, or to the write lock, and waits there.
         thread.join(0.3)
         assert thread.is_alive()
-        status_changes.confirm(
+        status_changes.confirm_contact(
             contact,
             basis=Basis.ANSWER,
             act=Act(at=DEADLINE - INSTANT, actor="person"),

@@ -72,7 +72,9 @@ def octets(ready_sqlite: Path, authority: Authority) -> bytes:
         answer(database, anna.uid, Answer.NO)
         with database.atomic():
             act = status_changes.Act(at=NOW + timedelta(days=40), actor="person")
-            erasure.erase(lookup.lock(anna.id), act=act, fingerprint_key=SIGNING.fingerprint_key)
+            erasure.erase_contact(
+                lookup.lock_contact(anna.id), act=act, fingerprint_key=SIGNING.fingerprint_key
+            )
         return exported(database, mailing_list)
 
 

@@ -41,7 +41,7 @@ def columns_of(row: export_rows.Record, columns: tuple[str, ...]) -> dict[str, A
 
 def erase(database: Database, contact: Contact) -> None:
     with database.atomic():
-        erasure.erase(
+        erasure.erase_contact(
             contact,
             act=status_changes.Act(at=NOW, actor="admin@example.org"),
             fingerprint_key=make_settings().fingerprint_key,

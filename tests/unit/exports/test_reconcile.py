@@ -85,7 +85,7 @@ def test_the_erased_are_known_by_their_fingerprint(
     mailing_list = make_list(database)
     contact = make_kept(database, mailing_list, "gone@example.org")
     with database.atomic():
-        erasure.erase(
+        erasure.erase_contact(
             contact,
             act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=settings.fingerprint_key,

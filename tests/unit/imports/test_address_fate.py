@@ -219,7 +219,7 @@ def test_who_was_erased_is_known_by_fingerprint(
     contact = make_contact(database, news, "a@example.org")
     with database.atomic():
         act = status_changes.Act(at=NOW, actor="person")
-        erasure.erase(contact, act=act, fingerprint_key=KEY)
+        erasure.erase_contact(contact, act=act, fingerprint_key=KEY)
     path = plain(tmp_path, ("A@Example.org", "Jan"), ("b@example.org", ""))
     assert fates_of(take_in(database, news, path)) == {Fate.SUPPRESSED: 1, Fate.ASK: 1}
     assert Contact.select().where(Contact.name == "Jan").count() == 0

@@ -258,7 +258,7 @@ def test_what_happens_to_people_between_two_steps_counts(
             database, f"{name}@example.org", mailing_list=news, suppress=suppress, **shared
         )
     with database.atomic():
-        status_changes.remove(
+        status_changes.remove_contacts(
             [contact_at(news, "proven@example.org")],
             reason=Reason.NO,
             act=act,

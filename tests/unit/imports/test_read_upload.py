@@ -163,8 +163,8 @@ def by_a_sign_up(database: Database, news: MailingList, _folder: Path) -> None:
 
 
 def by_hand(database: Database, news: MailingList, _folder: Path) -> None:
-    person = admin_requests.ByHand(address="a@example.org", source="beurs")
-    admin_requests.add_by_hand(database, news, person, now=NOW, **WHO)
+    person = admin_requests.NewContact(address="a@example.org", source="beurs")
+    admin_requests.add_contact(database, news, person, now=NOW, **WHO)
 
 
 def by_moving(database: Database, _news: MailingList, _folder: Path) -> None:

@@ -141,7 +141,7 @@ def test_contacts_that_it_changed_become_what_they_were(
 def may_ask_again(mailing_list: MailingList) -> bool:
     """Say whether a Yes of the contact that the file opts out would be asked for once more."""
     contact = contact_at(mailing_list, "out@example.org")
-    return click_log.recall(contact, click_log.opening_of(contact)).has_refused
+    return click_log.read_past(contact, click_log.find_opening(contact)).has_refused
 
 
 def test_a_no_in_a_file_counts_until_the_file_is_taken_back(
@@ -196,7 +196,7 @@ def test_a_contact_to_whom_something_happened_since_is_left_alone(
     make_contact(database, news, "out@example.org")
     take_in(database, news, mixed)
     with database.atomic():
-        status_changes.confirm(
+        status_changes.confirm_contact(
             contact_at(news, "out@example.org"),
             basis=Basis.SIGN_UP,
             act=status_changes.Act(at=LATER, actor="person"),
@@ -212,7 +212,7 @@ def test_who_was_erased_since_stays_erased_and_suppressed(
     contact = make_contact(database, news, "out@example.org")
     take_in(database, news, mixed)
     with database.atomic():
-        erasure.erase(
+        erasure.erase_contact(
             Contact.get_by_id(contact.id),
             act=status_changes.Act(at=LATER, actor="person"),
             fingerprint_key=KEY,
@@ -294,9 +294,13 @@ def test_nothing_is_taken_back_once_somebody_has_answered(
     act = status_changes.Act(at=LATER, actor="person")
     with database.atomic():
         if answer is Answer.YES:
-            status_changes.confirm(contact, basis=Basis.ANSWER, act=act, fingerprint_key=KEY)
+            status_changes.confirm_contact(
+                contact, basis=Basis.ANSWER, act=act, fingerprint_key=KEY
+            )
         else:
-            status_changes.remove([contact], reason=Reason.NO, act=act, fingerprint_key=KEY)
+            status_changes.remove_contacts(
+                [contact], reason=Reason.NO, act=act, fingerprint_key=KEY
+            )
     before = on_list(news)
     with pytest.raises(Refused, match="have answered or were taken off"):
         take_back(database, news)

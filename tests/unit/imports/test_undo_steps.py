@@ -140,7 +140,7 @@ def test_who_answers_meanwhile_stays(database: Database, news: MailingList) -> N
     person = contact_at(news, "proven@example.org")
     act = status_changes.Act(at=LATER, actor="person")
     with database.atomic():
-        status_changes.confirm(
+        status_changes.confirm_contact(
             person, basis=Basis.SIGN_UP, act=act, fingerprint_key=SETTINGS.fingerprint_key
         )
     go_on(database)

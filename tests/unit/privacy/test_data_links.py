@@ -101,7 +101,7 @@ def test_who_is_off_the_list_gets_a_link_too_and_who_is_gone_does_not(
     left = make_removed(database, mailing_list, Reason.NO, "left@example.org")
     gone = make_removed(database, mailing_list, Reason.NO, "gone@example.org")
     with database.atomic():
-        erasure.erase(
+        erasure.erase_contact(
             gone,
             act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=make_settings().fingerprint_key,
@@ -164,10 +164,13 @@ def test_whoever_asks_for_a_link_does_not_wait_for_the_deleting_of_old_ones(
 
 def test_links_are_forgotten_after_a_day(database: Database, anna: Contact) -> None:
     asked_for(database, anna)
-    assert requested_mail_limit.forget_links(database, now=NOW + timedelta(days=1) - MOMENT) == 0
+    assert (
+        requested_mail_limit.delete_expired_links(database, now=NOW + timedelta(days=1) - MOMENT)
+        == 0
+    )
     owed = Meta.select().where(Meta.key == "wipe_owed")
     assert not owed.exists()
-    assert requested_mail_limit.forget_links(database, now=NOW + timedelta(days=1)) == 1
+    assert requested_mail_limit.delete_expired_links(database, now=NOW + timedelta(days=1)) == 1
     # On SQLite the addresses that they went to stand in the log until that is written back.
     assert owed.exists() is not is_postgresql(database)
     # That a mail was sent stays.
@@ -177,7 +180,7 @@ def test_links_are_forgotten_after_a_day(database: Database, anna: Contact) -> N
 def test_an_erasure_takes_the_links_along(database: Database, anna: Contact) -> None:
     opened = opened_for(database, anna)
     with database.atomic():
-        erasure.erase(
+        erasure.erase_contact(
             Contact.get_by_id(anna.id),
             act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=make_settings().fingerprint_key,

@@ -158,8 +158,8 @@ def test_after_erasure_whoever_names_the_address_gets_the_proof_without_it(
     database: Database, mailing_list: MailingList, anna: Contact
 ) -> None:
     with database.atomic():
-        erasure.erase(
-            contacts_lookup.lock(anna.id),
+        erasure.erase_contact(
+            contacts_lookup.lock_contact(anna.id),
             act=status_changes.Act(at=LATER, actor="person"),
             fingerprint_key=make_settings().fingerprint_key,
         )
@@ -195,8 +195,8 @@ def test_a_row_that_points_to_the_record_of_another_proves_nothing(
     gone = Contact.get(Contact.address_key == "gone@example.org")
     for contact in (anna, gone):
         with database.atomic():
-            erasure.erase(
-                contacts_lookup.lock(contact.id),
+            erasure.erase_contact(
+                contacts_lookup.lock_contact(contact.id),
                 act=status_changes.Act(at=LATER, actor="person"),
                 fingerprint_key=make_settings().fingerprint_key,
             )

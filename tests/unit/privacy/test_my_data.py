@@ -84,7 +84,7 @@ def furnish(database: Database, mailing_list: MailingList) -> Contact:
     bounce = {"bounce": "soft", "bounced_at": NOW + timedelta(hours=1)}
     make_mail(database, campaign, contact, kind="reminder", **bounce)
     contact = Contact.get_by_id(contact.id)
-    human_replies.keep_reply(contact, digest="d" * 64, proposed="yes", at=NOW, decided_at=NOW)
+    human_replies.save_reply(contact, digest="d" * 64, proposed="yes", at=NOW, decided_at=NOW)
     join.request_sign_up(
         database, mailing_list, address="anna@example.org", name="A.", language="de", now=NOW
     )
@@ -164,7 +164,7 @@ def test_nothing_of_anybody_else_is_told_be_it_the_same_address_elsewhere(
         same,
         make_removed(database, mailing_list, Reason.NO, "secret@example.org"),
     ):
-        human_replies.keep_reply(other, digest=other.uid * 2, proposed="", at=NOW, decided_at=None)
+        human_replies.save_reply(other, digest=other.uid * 2, proposed="", at=NOW, decided_at=None)
     with database.atomic():
         chain.append(
             entries.Entry(
@@ -188,7 +188,7 @@ def test_who_has_left_sees_why_and_until_when(
     with database.atomic():
         Suppression.create(
             list=None,
-            fingerprint=lookup.fingerprint_of(left, SETTINGS.fingerprint_key),
+            fingerprint=lookup.make_fingerprint(left, SETTINGS.fingerprint_key),
             subject=left.subject,
             reason="request",
             at=LATER,
@@ -423,7 +423,7 @@ def test_no_value_about_somebody_is_left_out_of_the_document(
         Mail.update(reply_code=250, reply_status="2.1.5", bounce_status="4.2.2").execute()
         Suppression.create(
             list=mailing_list,
-            fingerprint=lookup.fingerprint_of(contact, SETTINGS.fingerprint_key),
+            fingerprint=lookup.make_fingerprint(contact, SETTINGS.fingerprint_key),
             subject=contact.subject,
             reason="request",
             at=LATER,
@@ -471,7 +471,7 @@ def test_the_keys_of_the_document_are_those_of_the_reference(
     with database.atomic():
         Suppression.create(
             list=None,
-            fingerprint=lookup.fingerprint_of(contact, SETTINGS.fingerprint_key),
+            fingerprint=lookup.make_fingerprint(contact, SETTINGS.fingerprint_key),
             subject=contact.subject,
             reason="request",
             at=NOW,

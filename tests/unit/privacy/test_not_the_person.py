@@ -40,7 +40,7 @@ def test_who_is_not_the_person_meant_takes_the_address_off(
     database: Database, mailing_list: MailingList
 ) -> None:
     contact = make_contact(database, mailing_list, status=Status.CONFIRMED, basis="answer")
-    human_replies.keep_reply(contact, digest="d" * 64, proposed="", at=NOW, decided_at=None)
+    human_replies.save_reply(contact, digest="d" * 64, proposed="", at=NOW, decided_at=None)
     assert say(database, contact)
     row = Contact.get_by_id(contact.id)
     assert (row.status, row.reason) == (Status.REMOVED, Reason.REQUEST)
@@ -66,7 +66,7 @@ def test_it_is_told_as_no_word_of_the_person_meant(
         act = status_changes.Act(
             at=NOW, actor="person", consent={"answer": "yes", "method": "page"}
         )
-        status_changes.confirm(
+        status_changes.confirm_contact(
             contact, basis=Basis.ANSWER, act=act, fingerprint_key=SETTINGS.fingerprint_key
         )
     assert say(database, contact)
@@ -102,8 +102,8 @@ def test_saying_it_again_changes_nothing_also_at_once(
 def yes(database: Database, contact: Contact) -> None:
     act = status_changes.Act(at=NOW, actor="person", consent={"answer": "yes", "method": "page"})
     with database.atomic():
-        status_changes.confirm(
-            lookup.lock(contact.id),
+        status_changes.confirm_contact(
+            lookup.lock_contact(contact.id),
             basis=Basis.ANSWER,
             act=act,
             fingerprint_key=SETTINGS.fingerprint_key,
@@ -138,8 +138,8 @@ def test_it_counts_anew_for_who_came_back_and_left_again(
     assert say(database, contact)
     yes(database, contact)
     with database.atomic():
-        status_changes.remove(
-            [lookup.lock(contact.id)],
+        status_changes.remove_contacts(
+            [lookup.lock_contact(contact.id)],
             reason=Reason.WITHDRAWN,
             act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=SETTINGS.fingerprint_key,

@@ -136,7 +136,7 @@ def test_the_proof_of_who_comes_back_after_the_file_was_taken_back_is_kept(
     again = come_back(database, news, subject)
     with database.atomic():
         act = Act(at=LATER + DAY, actor="person", consent={"answer": "yes"})
-        status_changes.confirm(again, basis=Basis.ANSWER, act=act, fingerprint_key=KEY)
+        status_changes.confirm_contact(again, basis=Basis.ANSWER, act=act, fingerprint_key=KEY)
     assert end(database, FIVE_YEARS) == 1
     assert proofs_of(subject) == ["confirmed"]
 
@@ -147,12 +147,12 @@ def test_who_stands_on_the_list_again_since_a_file_was_taken_back_keeps_their_pr
     first = make_contact(database, news, "jan@example.org")
     act = Act(at=NOW, actor="person", consent={"answer": "no"})
     with database.atomic():
-        status_changes.remove([first], reason=Reason.NO, act=act, fingerprint_key=KEY)
-        erasure.erase(Contact.get_by_id(first.id), act=act, fingerprint_key=KEY)
+        status_changes.remove_contacts([first], reason=Reason.NO, act=act, fingerprint_key=KEY)
+        erasure.erase_contact(Contact.get_by_id(first.id), act=act, fingerprint_key=KEY)
     again = come_back(database, news, first.subject)
     with database.atomic():
         signed = Act(at=NOW + INSTANT, actor="person", consent={"answer": "yes"})
-        status_changes.confirm(again, basis=Basis.IMPORTED, act=signed, fingerprint_key=KEY)
+        status_changes.confirm_contact(again, basis=Basis.IMPORTED, act=signed, fingerprint_key=KEY)
     left_elsewhere = {"email": "jan@example.org", "UNSUB_TIME": "2026-03-02 08:00:00"}
     file = mailchimp(tmp_path, left_elsewhere, more=("UNSUB_TIME",))
     take_in(database, news, file, now=NOW + 2 * INSTANT)

@@ -191,7 +191,7 @@ def test_the_address_from_before_is_told_and_gone(
         None,
         "queued",
     )
-    requested_mail_limit.forget_links(database, now=LATER + timedelta(days=1))
+    requested_mail_limit.delete_expired_links(database, now=LATER + timedelta(days=1))
     for table in (Contact, SignUp, FreshLink):
         assert not table.select().where(table.address == "anna@example.org").exists()
 
@@ -350,7 +350,7 @@ def test_an_address_that_was_erased_is_not_taken_over(
 ) -> None:
     gone = make_removed(database, mailing_list, Reason.NO, "gone@example.org")
     with database.atomic():
-        erasure.erase(
+        erasure.erase_contact(
             gone,
             act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=SETTINGS.fingerprint_key,

@@ -48,7 +48,9 @@ def act(at: datetime = NOW) -> Act:
 
 def say_yes(database: Database, contact: Contact, at: datetime = NOW) -> None:
     with database.atomic():
-        status_changes.confirm(contact, basis=Basis.ANSWER, act=act(at), fingerprint_key=KEY)
+        status_changes.confirm_contact(
+            contact, basis=Basis.ANSWER, act=act(at), fingerprint_key=KEY
+        )
 
 
 def open_yes(database: Database, contact: Contact, at: datetime) -> None:
@@ -60,7 +62,9 @@ def open_yes(database: Database, contact: Contact, at: datetime) -> None:
 def leave(database: Database, contact: Contact, at: datetime = NOW) -> None:
     with database.atomic():
         person = Contact.get_by_id(contact.id)
-        status_changes.remove([person], reason=Reason.WITHDRAWN, act=act(at), fingerprint_key=KEY)
+        status_changes.remove_contacts(
+            [person], reason=Reason.WITHDRAWN, act=act(at), fingerprint_key=KEY
+        )
 
 
 def parts(name: str) -> int:
@@ -145,7 +149,7 @@ def test_who_came_back_keeps_it_until_they_have_left_for_good(
     say_yes(database, first)
     leave(database, first)
     with database.atomic():
-        erasure.erase(Contact.get_by_id(first.id), act=act(), fingerprint_key=KEY)
+        erasure.erase_contact(Contact.get_by_id(first.id), act=act(), fingerprint_key=KEY)
     again = make_contact(database, news, "jan@example.org")
     again.subject = first.subject
     with database.atomic():
@@ -166,7 +170,7 @@ def test_a_removal_that_was_noted_anew_from_a_backup_counts_from_when_it_was(
     say_yes(database, contact)
     left, restored = NOW + 5 * DAY, NOW + 40 * DAY
     with database.atomic():
-        status_changes.remove(
+        status_changes.remove_contacts(
             [contact],
             reason=Reason.WITHDRAWN,
             act=Act(at=restored, actor="cli:els", consent={"by": "restored"}),
@@ -188,7 +192,7 @@ def test_proofs_end_in_steps_each_of_which_goes_on_where_the_last_one_ended(
         leave(database, person)
     # Of an erased one, what says so stays: the chain would miss what it excuses.
     with database.atomic():
-        erasure.erase(Contact.get_by_id(people[0].id), act=act(), fingerprint_key=KEY)
+        erasure.erase_contact(Contact.get_by_id(people[0].id), act=act(), fingerprint_key=KEY)
     stops = iter([False, False, False, False, True, True])
     assert end(database, FIVE_YEARS, chunk=2, should_stop=lambda: next(stops, True)) == (8, 0)
     assert end(database, FIVE_YEARS, chunk=2) == (0, 10)

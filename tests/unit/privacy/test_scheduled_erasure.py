@@ -54,7 +54,7 @@ def take_off(database: Database, news: MailingList, at: datetime) -> Contact:
     with database.atomic():
         act = Act(at=at, actor="person", trace={"network": "192.0.2.0/24"})
         key = make_settings().fingerprint_key
-        status_changes.remove([contact], reason=Reason.NO, act=act, fingerprint_key=key)
+        status_changes.remove_contacts([contact], reason=Reason.NO, act=act, fingerprint_key=key)
     return contact
 
 
@@ -101,7 +101,7 @@ def test_who_is_due_first_is_counted_from_whichever_end_is_nearer(
     with database.atomic():
         gone = [take_off(database, news, NOW)]
         key = make_settings().fingerprint_key
-        erasure.erase_all(gone, act=Act(at=NOW, actor="person"), fingerprint_key=key)
+        erasure.erase_contacts(gone, act=Act(at=NOW, actor="person"), fingerprint_key=key)
     assert due(news, NOW, few=few) == (5, 3, NOW + 30 * DAY)
 
 

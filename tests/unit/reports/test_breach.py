@@ -103,7 +103,7 @@ def test_it_counts_what_could_have_leaked_and_what_could_not(
     erased = make_removed(database, news, Reason.NO)
     with database.atomic():
         act = status_changes.Act(at=NOW, actor="user:1")
-        erasure.erase(erased, act=act, fingerprint_key=SETTINGS.fingerprint_key)
+        erasure.erase_contact(erased, act=act, fingerprint_key=SETTINGS.fingerprint_key)
     made = breach(news)
     found = read_document(made)
     assert found["people"] == found["held"]["addresses"] == 3
@@ -234,7 +234,7 @@ def test_networks_browsers_and_ip_addresses_are_among_the_data(
     )
     counts = json.dumps({"rows": 2, "fates": {"confirmed": 2}})
     with database.atomic():
-        status_changes.confirm(
+        status_changes.confirm_contact(
             contact, basis=Basis.ANSWER, act=act, fingerprint_key=SETTINGS.fingerprint_key
         )
         Import.create(list=news, file="a.csv", digest="0" * 64, counts=counts, at=NOW)

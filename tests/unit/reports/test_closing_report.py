@@ -87,10 +87,10 @@ def test_its_numbers_add_up_and_are_those_of_the_database(database: Database) ->
     assert {why: count for why, count in people["unasked"].items() if count} == dict.fromkeys(
         ("failed", "in_doubt", "too_late", "came_back"), 1
     )
-    assert set(people["unasked"]) == set(lookup.WHY_UNASKED)
+    assert set(people["unasked"]) == set(lookup.UNASKED_REASONS)
     assert sum((*parts, *people["removed"].values(), *people["unasked"].values())) == ASKED
     assert people["asked"] == ASKED == Contact.select().count()
-    assert sum(people["unasked"].values()) == lookup.unasked(rich.mailing_list).count()
+    assert sum(people["unasked"].values()) == lookup.select_unasked(rich.mailing_list).count()
     # Those who withdrew had said Yes: so often something turned, and on these days.
     assert found["turns"]["yes"] == YES + REMOVED["withdrawn"]
     turned = Evidence.select().where(Evidence.campaign == rich.campaign.id, Evidence.subject != "")
@@ -114,10 +114,12 @@ def test_who_is_erased_at_their_wish_or_opts_out_elsewhere_is_counted_on_that_da
     act = status_changes.Act(at=NOW + DAY, actor="cli:els")
     key = SETTINGS.fingerprint_key
     with database.atomic():
-        erasure.erase_all([lookup.lock(yes.id), *others[:1]], act=act, fingerprint_key=key)
+        erasure.erase_contacts(
+            [lookup.lock_contact(yes.id), *others[:1]], act=act, fingerprint_key=key
+        )
     with database.atomic():
         gone = [others[1], make_contact(database, news)]
-        status_changes.remove(gone, reason=Reason.REQUEST, act=act, fingerprint_key=key)
+        status_changes.remove_contacts(gone, reason=Reason.REQUEST, act=act, fingerprint_key=key)
     found: dict[str, Any] = read_document(report(news))
     assert (found["people"]["asked"], found["people"]["removed"]["request"]) == (4, 3)
     assert (found["turns"]["yes"], found["turns"]["request"]) == (1, 3)

@@ -61,8 +61,8 @@ def campaign(database: Database, mailing_list: MailingList) -> Campaign:
 def say_yes(database: Database, contact: Contact, campaign: int, at: datetime = NOW) -> None:
     act = status_changes.Act(at=at, actor="person", campaign=campaign, consent={"answer": "yes"})
     with database.atomic():
-        status_changes.confirm(
-            lookup.lock(contact.id),
+        status_changes.confirm_contact(
+            lookup.lock_contact(contact.id),
             basis=Basis.ANSWER,
             act=act,
             fingerprint_key=KEY,
@@ -77,8 +77,8 @@ def take_off(
     at: datetime = NOW,
 ) -> None:
     with database.atomic():
-        status_changes.remove(
-            [lookup.lock(contact.id)],
+        status_changes.remove_contacts(
+            [lookup.lock_contact(contact.id)],
             reason=reason,
             act=status_changes.Act(at=at, actor="person", campaign=campaign),
             fingerprint_key=KEY,

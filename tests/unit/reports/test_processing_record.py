@@ -219,7 +219,7 @@ def test_it_counts_whose_data_and_which_are_really_held(
     gone = make_removed(database, news, Reason.NO)
     erased = make_removed(database, news, Reason.NO)
     with database.atomic():
-        erasure.erase(
+        erasure.erase_contact(
             erased,
             act=status_changes.Act(at=NOW, actor="user:1"),
             fingerprint_key=SETTINGS.fingerprint_key,

@@ -428,18 +428,18 @@ def test_a_share_of_bounces_stops_a_campaign_after_the_first_hundred(
     sent: int, bounced: int, percent: int, stops: bool
 ) -> None:
     expected = PauseReason.BOUNCES if stops else None
-    assert consent.brake(sent, bounced, 0, percent=percent) is expected
+    assert consent.decide_circuit_breaker(sent, bounced, 0, percent=percent) is expected
 
 
 @pytest.mark.parametrize("percent", [0, 2])
 @pytest.mark.parametrize(("complaints", "stops"), [(-1, False), (0, False), (1, True), (2, True)])
 def test_any_complaint_stops_a_campaign(complaints: int, percent: int, stops: bool) -> None:
     expected = PauseReason.COMPLAINT if stops else None
-    assert consent.brake(1, 0, complaints, percent=percent) is expected
+    assert consent.decide_circuit_breaker(1, 0, complaints, percent=percent) is expected
 
 
 def test_a_complaint_weighs_more_than_bounces() -> None:
-    assert consent.brake(100, 100, 1, percent=2) is PauseReason.COMPLAINT
+    assert consent.decide_circuit_breaker(100, 100, 1, percent=2) is PauseReason.COMPLAINT
 
 
 # --- Rows of a file. ----------------------------------------------------------------------------

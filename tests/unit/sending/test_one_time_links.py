@@ -92,7 +92,7 @@ def test_of_who_is_erased_nothing_leaves_any_more(
 ) -> None:
     link = asked_for(story.database, anna)
     with story.database.atomic():
-        erasure.erase(
+        erasure.erase_contact(
             anna,
             act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=story.settings.fingerprint_key,

@@ -73,7 +73,7 @@ def suppress(story: Story, contact: Contact, mailing_list: MailingList | None) -
     with story.database.connection_context(), story.database.atomic():
         Suppression.create(
             list=mailing_list,
-            fingerprint=lookup.fingerprint_of(contact, key),
+            fingerprint=lookup.make_fingerprint(contact, key),
             subject=contact.subject,
             reason=Reason.REQUEST,
             at=NOW,
@@ -82,8 +82,8 @@ def suppress(story: Story, contact: Contact, mailing_list: MailingList | None) -
 
 def remove(story: Story, contact: Contact, reason: Reason) -> None:
     with story.database.connection_context(), story.database.atomic():
-        status_changes.remove(
-            [lookup.lock(contact.id)],
+        status_changes.remove_contacts(
+            [lookup.lock_contact(contact.id)],
             reason=reason,
             act=Act(at=NOW, actor="person"),
             fingerprint_key=story.settings.fingerprint_key,
@@ -92,8 +92,8 @@ def remove(story: Story, contact: Contact, reason: Reason) -> None:
 
 def confirm(story: Story, contact: Contact) -> None:
     with story.database.connection_context(), story.database.atomic():
-        status_changes.confirm(
-            lookup.lock(contact.id),
+        status_changes.confirm_contact(
+            lookup.lock_contact(contact.id),
             basis=Basis.ANSWER,
             act=Act(at=NOW, actor="person"),
             fingerprint_key=story.settings.fingerprint_key,

@@ -47,7 +47,7 @@ def about(contact: Contact) -> dict[str, str]:
 def remove(database: Database, *these: Contact, at: Any = NOW) -> None:
     with database.atomic():
         act = Act(at=at, actor="person")
-        status_changes.remove(these, reason=Reason.NO, act=act, fingerprint_key=KEY)
+        status_changes.remove_contacts(these, reason=Reason.NO, act=act, fingerprint_key=KEY)
 
 
 def suppressed(contact: Contact) -> dict[str, str]:
@@ -62,13 +62,13 @@ def test_a_removal_a_yes_and_an_erasure_are_journalled_without_an_address(
     remove(database, jan, anna)
     assert lines_of(journal) == [suppressed(jan), suppressed(anna)]
     with database.atomic():
-        found = lookup.lock(jan.id)
-        status_changes.confirm(found, basis=Basis.ANSWER, act=ACT, fingerprint_key=KEY)
+        found = lookup.lock_contact(jan.id)
+        status_changes.confirm_contact(found, basis=Basis.ANSWER, act=ACT, fingerprint_key=KEY)
     lifted = {**about(jan), "do": "lift", "until": stored(NOW)}
     del lifted["subject"]
     assert lines_of(journal)[2:] == [lifted]
     with database.atomic():
-        erasure.erase(lookup.lock(anna.id), act=ACT, fingerprint_key=KEY)
+        erasure.erase_contact(lookup.lock_contact(anna.id), act=ACT, fingerprint_key=KEY)
     assert lines_of(journal)[3:] == [{"do": "erase", "at": stored(NOW), **about(anna)}]
     assert "@" not in journal.read_text("utf-8")
 
@@ -78,14 +78,14 @@ def test_a_yes_of_somebody_who_was_not_suppressed_lifts_nothing(
 ) -> None:
     jan = make_contact(database, make_list(database))
     with database.atomic():
-        status_changes.confirm(jan, basis=Basis.ANSWER, act=ACT, fingerprint_key=KEY)
+        status_changes.confirm_contact(jan, basis=Basis.ANSWER, act=ACT, fingerprint_key=KEY)
     assert not journal.exists()
 
 
 def test_what_was_rolled_back_is_not_journalled(database: Database, journal: Path) -> None:
     jan = make_contact(database, make_list(database))
     with database.atomic() as transaction:
-        status_changes.remove([jan], reason=Reason.NO, act=ACT, fingerprint_key=KEY)
+        status_changes.remove_contacts([jan], reason=Reason.NO, act=ACT, fingerprint_key=KEY)
         transaction.rollback()
     assert not journal.exists()
     remove(database, jan)

@@ -69,13 +69,15 @@ def run(
 def say_yes(database: Database, contact: Contact) -> None:
     act = status_changes.Act(at=NOW, actor="person")
     with database.atomic():
-        status_changes.confirm(contact, basis=Basis.ANSWER, act=act, fingerprint_key=KEY)
+        status_changes.confirm_contact(contact, basis=Basis.ANSWER, act=act, fingerprint_key=KEY)
 
 
 def say_no(database: Database, contact: Contact) -> None:
     act = status_changes.Act(at=NOW + timedelta(hours=1), actor="person")
     with database.atomic():
-        status_changes.remove([contact], reason=Reason.WITHDRAWN, act=act, fingerprint_key=KEY)
+        status_changes.remove_contacts(
+            [contact], reason=Reason.WITHDRAWN, act=act, fingerprint_key=KEY
+        )
 
 
 def bodies(receiver: Receiver) -> list[Any]:
@@ -175,7 +177,9 @@ def test_of_who_was_erased_meanwhile_no_address_is_told(
     contact = make_removed(database, mailing_list, Reason.NO, "anna@example.org")
     events.enqueue_deliveries(database, now=NOW)
     with database.atomic():
-        erasure.erase(contact, act=status_changes.Act(at=NOW, actor="me"), fingerprint_key=KEY)
+        erasure.erase_contact(
+            contact, act=status_changes.Act(at=NOW, actor="me"), fingerprint_key=KEY
+        )
     run(database, clock)
     (said,) = bodies(receiver)
     assert (said["type"], said["data"]["address"]) == ("answer.no", None)
@@ -216,7 +220,9 @@ def test_a_large_removal_is_owed_in_steps(
     gone = [make_contact(database, mailing_list) for _ in range(501)]
     act = status_changes.Act(at=NOW, actor="job")
     with database.atomic():
-        status_changes.remove(gone, reason=Reason.NO_RESPONSE, act=act, fingerprint_key=KEY)
+        status_changes.remove_contacts(
+            gone, reason=Reason.NO_RESPONSE, act=act, fingerprint_key=KEY
+        )
     assert events.enqueue_deliveries(database, now=NOW) == 501
     assert Delivery.select().count() == 501
 

@@ -32,7 +32,7 @@ def act(days: int = 0) -> status_changes.Act:
 
 def say_yes(database: Database, contact: Contact, basis: Basis = Basis.ANSWER) -> None:
     with database.atomic():
-        status_changes.confirm(contact, basis=basis, act=act(), fingerprint_key=KEY)
+        status_changes.confirm_contact(contact, basis=basis, act=act(), fingerprint_key=KEY)
 
 
 def all_news(slug: str = "") -> tuple[Event, ...]:
@@ -67,9 +67,13 @@ def test_an_answer_tells_if_a_representative_gave_it(
     given = status_changes.Act(at=NOW, actor="person", consent={"given_by": "representative"})
     with database.atomic():
         if answer == "yes":
-            status_changes.confirm(contact, basis=Basis.ANSWER, act=given, fingerprint_key=KEY)
+            status_changes.confirm_contact(
+                contact, basis=Basis.ANSWER, act=given, fingerprint_key=KEY
+            )
         else:
-            status_changes.remove([contact], reason=Reason.NO, act=given, fingerprint_key=KEY)
+            status_changes.remove_contacts(
+                [contact], reason=Reason.NO, act=given, fingerprint_key=KEY
+            )
     (events,) = all_news()
     assert (events.event, events.given_by) == (f"answer.{answer}", "representative")
     assert events.to_json()["data"]["given_by"] == "representative"
@@ -118,7 +122,7 @@ def test_of_the_erased_no_address_is_told(database: Database, mailing_list: Mail
     contact = make_contact(database, mailing_list, "anna@example.org")
     say_yes(database, contact)
     with database.atomic():
-        erasure.erase(contact, act=act(), fingerprint_key=KEY)
+        erasure.erase_contact(contact, act=act(), fingerprint_key=KEY)
     yes, removed = all_news()
     assert (yes.event, yes.address) == ("answer.yes", None)
     assert (removed.event, removed.address, removed.reason) == ("removed", None, "request")
@@ -182,7 +186,9 @@ def test_news_are_overtaken_by_what_the_same_person_does_later(
     make_removed(database, mailing_list, Reason.NO)
     assert not is_overtaken(yes)
     with database.atomic():
-        status_changes.remove([contact], reason=Reason.WITHDRAWN, act=act(), fingerprint_key=KEY)
+        status_changes.remove_contacts(
+            [contact], reason=Reason.WITHDRAWN, act=act(), fingerprint_key=KEY
+        )
     assert is_overtaken(yes)
     no = find_event(3)
     assert no

@@ -64,7 +64,7 @@ def test_the_mails_in_doubt_are_listed_and_the_look_is_noted(
 
 def reply_of(database: Database, contact: Contact, proposed: str = "") -> int:
     with database.atomic():
-        human_replies.keep_reply(
+        human_replies.save_reply(
             contact, digest=contact.uid * 2, proposed=proposed, at=NOW, decided_at=None
         )
     number: int = Reply.select().order_by(Reply.id.desc()).get().id
@@ -107,7 +107,7 @@ def test_what_decides_nothing_about_a_reply_is_refused(
     contact = make_asked(database, mailing_list, make_campaign(database, mailing_list))
     number = reply_of(database, contact)
     assert post(client, f"{URL}replies/{number}", **fields).status_code == 400
-    assert [one.number for one in human_replies.waiting_replies(mailing_list)] == [number]
+    assert [one.number for one in human_replies.list_waiting_replies(mailing_list)] == [number]
 
 
 def test_a_reply_says_what_it_seems_to_be(
@@ -127,7 +127,7 @@ def test_a_yes_after_the_deadline_is_refused_and_waits_on(
     campaign = make_campaign(database, mailing_list, deadline=NOW + timedelta(hours=1))
     contact = make_asked(database, mailing_list, campaign)
     with database.atomic():
-        human_replies.keep_reply(
+        human_replies.save_reply(
             contact,
             digest="a" * 64,
             proposed="",

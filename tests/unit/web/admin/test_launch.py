@@ -328,7 +328,7 @@ def test_a_number_may_be_typed_as_it_is_shown(
     database: Database, admin: FlaskClient, mailing_list: MailingList, typed: str
 ) -> None:
     rows = [
-        lookup.new_contact(
+        lookup.make_contact(
             mailing_list,
             email_address.parse(f"many{number}@example.org"),
             status=Status.UNCONFIRMED,

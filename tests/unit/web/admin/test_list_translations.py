@@ -74,7 +74,7 @@ def test_a_language_is_described_beside_the_lists_own_words(
     assert "There is an example here once somebody would get a mail in this language." in said
     answer = post(admin, IN, **GERMAN)
     assert answer.location == f"{DESCRIBE}#languages"
-    assert lookup.list_facts(news).in_language("de").purpose == GERMAN["purpose"]
+    assert lookup.read_list_facts(news).in_language("de").purpose == GERMAN["purpose"]
     assert list_translations.count_untranslated(news) == {"fr": 2}
     said = words_at(admin, DESCRIBE)
     assert "Saved." in said
@@ -90,7 +90,7 @@ def test_what_is_still_to_be_said_is_told(admin: FlaskClient, news: MailingList)
     said = words_at(admin, answer.location)
     wanted = "nobody gets a mail in this language: where your privacy statement is"
     assert wanted in said
-    assert lookup.list_facts(news).languages == ("nl",)
+    assert lookup.read_list_facts(news).languages == ("nl",)
     said = words_at(admin, DESCRIBE)
     lacks = "German : not used yet; still to be said: where your privacy statement is"
     assert f"{lacks} (one person reads it)" in said
@@ -105,7 +105,7 @@ def test_an_address_that_is_none_is_refused_with_what_was_typed(
     assert page.status_code == 422
     assert "This is no web address" in words_of(page)
     assert GERMAN["purpose"] in page.text
-    assert lookup.list_facts(news).languages == ("nl",)
+    assert lookup.read_list_facts(news).languages == ("nl",)
 
 
 def test_the_mail_may_have_own_words_in_it(admin: FlaskClient, news: MailingList) -> None:
@@ -113,7 +113,7 @@ def test_the_mail_may_have_own_words_in_it(admin: FlaskClient, news: MailingList
     assert page.status_code == 422
     assert "Your own wording cannot be used" in words_of(page)
     assert "<details open>" in page.text
-    assert lookup.list_facts(news).languages == ("nl",)
+    assert lookup.read_list_facts(news).languages == ("nl",)
     fields = ("greeting", "yes_url", "no_url", "deadline", "stop", "privacy_url")
     own = "\r\n".join(["Dürfen wir?", *(f"{{{{ {one} }}}}" for one in fields)])
     own += "\r\n{{ organisation }}\r\n"
@@ -168,4 +168,4 @@ def test_it_is_the_admin_s_to_say(pages: Pages, news: MailingList) -> None:
     viewer = viewer_client(pages)
     assert viewer.get(IN).status_code == 403
     assert post(viewer, IN, **GERMAN).status_code == 403
-    assert lookup.list_facts(news).languages == ("nl",)
+    assert lookup.read_list_facts(news).languages == ("nl",)

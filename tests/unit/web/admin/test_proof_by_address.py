@@ -61,8 +61,8 @@ def test_whoever_was_erased_is_proved_by_naming_the_address(
     assert f'href="{URL}"' in client.get("/admin/lists/news/contacts/").text
     contact = make_removed(database, mailing_list, Reason.NO, JAN)
     with database.atomic():
-        held, act = lookup.lock(contact.id), Act(at=NOW, actor="person")
-        erasure.erase(held, act=act, fingerprint_key=settings.fingerprint_key)
+        held, act = lookup.lock_contact(contact.id), Act(at=NOW, actor="person")
+        erasure.erase_contact(held, act=act, fingerprint_key=settings.fingerprint_key)
     answer = send(client, "proof", address="Jan@Example.org")
     with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
         assert archive.namelist() == ["proof-news.json", "proof-news.html"]

@@ -153,7 +153,7 @@ class World:
         made = make_contact(database, news, f"-{SECRET_ADDRESS}", status=Status.CONFIRMED)
         make_mail(database, campaign, made, state=MailState.IN_DOUBT, started_at=NOW)
         with database.atomic():
-            human_replies.keep_reply(
+            human_replies.save_reply(
                 contact, digest=contact.uid * 2, proposed="", at=NOW, decided_at=None
             )
         client = admin_client(self.pages)

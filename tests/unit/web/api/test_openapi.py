@@ -58,7 +58,7 @@ def bearer(database: Database) -> str:
     act = status_changes.Act(at=NOW, actor="person")
     key = make_settings().fingerprint_key
     with database.atomic():
-        status_changes.confirm(contact, basis=Basis.ANSWER, act=act, fingerprint_key=key)
+        status_changes.confirm_contact(contact, basis=Basis.ANSWER, act=act, fingerprint_key=key)
     for reason in Reason:
         make_removed(database, mailing_list, reason)
     made = api_tokens.make_token(database, "tool", scopes=api_tokens.SCOPES, now=NOW, actor="me")

@@ -157,7 +157,7 @@ def test_who_is_not_on_the_list_is_told_so(
 def test_answers_and_removals_come_by_cursor(tool: Tool, mailing_list: MailingList) -> None:
     contact = make_contact(tool.database, mailing_list, "anna@example.org")
     with tool.database.atomic():
-        status_changes.confirm(
+        status_changes.confirm_contact(
             contact,
             basis=Basis.ANSWER,
             act=status_changes.Act(at=NOW, actor="person"),
@@ -199,7 +199,9 @@ def test_answers_may_be_those_of_one_list(tool: Tool, mailing_list: MailingList)
 def test_of_the_erased_no_address_is_told(tool: Tool, mailing_list: MailingList) -> None:
     contact = make_removed(tool.database, mailing_list, Reason.NO, "anna@example.org")
     with tool.database.atomic():
-        erasure.erase(contact, act=status_changes.Act(at=NOW, actor="me"), fingerprint_key=KEY)
+        erasure.erase_contact(
+            contact, act=status_changes.Act(at=NOW, actor="me"), fingerprint_key=KEY
+        )
     response = tool.get(ANSWERS)
     assert response.json
     assert [entry["data"]["address"] for entry in response.json["entries"]] == [None]

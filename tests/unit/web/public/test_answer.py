@@ -535,7 +535,7 @@ def test_a_late_yes_is_told_what_stands_and_signs_up_without_typing(
     if not answers:
         act = status_changes.Act(at=pages.clock.now(), actor="job")
         with pages.database.atomic():
-            status_changes.remove(
+            status_changes.remove_contacts(
                 [Contact.get_by_id(asked.id)],
                 reason=Reason.NO_RESPONSE,
                 act=act,
@@ -680,7 +680,7 @@ def test_an_answer_is_stamped_when_it_arrives_not_when_it_gets_its_turn(
     responses: list[TestResponse] = []
     press = threading.Thread(target=lambda: responses.append(pages.post("yes", asked.uid)))
     with database.atomic():
-        contacts_lookup.lock(asked.id)
+        contacts_lookup.lock_contact(asked.id)
         press.start()
         assert clock.was_read.wait(10)
         clock.move_to(DEADLINE + timedelta(hours=1))

@@ -66,7 +66,7 @@ def look_at_both(pages: Pages, contact: Contact) -> None:
 
 
 def past_of(contact: Contact) -> bot_detection.Past:
-    return click_log.recall(contact, click_log.opening_of(contact))
+    return click_log.read_past(contact, click_log.find_opening(contact))
 
 
 def press(
@@ -391,7 +391,7 @@ def test_the_button_of_a_page_long_open_does_what_it_can(
     other = make_asked(database, asked.list, campaign)
     assert heading_of(press(pages, other, "not_me")) == "De tijd voor dit antwoord is voorbij"
     with database.atomic():
-        erasure.erase(
+        erasure.erase_contact(
             asked,
             act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=pages.settings.fingerprint_key,
@@ -442,7 +442,7 @@ def test_who_did_not_press_yes_after_all_takes_it_back_and_is_on_no_list(
     # What would tell the person of a Yes does not leave, and no record says that they consented.
     receipt = Mail.get(Mail.kind == MailKind.RECEIPT)
     assert (receipt.state, receipt.reason) == (MailState.DROPPED, Dropped.ANSWERED)
-    made = enqueue_receipt.receipt_of(found, settings=pages.settings, links=pages.links)
+    made = enqueue_receipt.make_receipt(found, settings=pages.settings, links=pages.links)
     assert made is not None
     states = [one["event_state"] for one in made["consent_record"]["event"]]
     assert states == ["dpv:ConsentRequested", "dpv:ConsentUnknown"]
@@ -618,7 +618,7 @@ def test_a_no_ends_the_waiting_for_a_yes_and_so_does_being_removed(
     held(pages, other)
     assert click_log.count_yes_held(mailing_list) == 1
     with pages.database.atomic():
-        status_changes.remove(
+        status_changes.remove_contacts(
             [other],
             reason=Reason.NO_RESPONSE,
             act=status_changes.Act(at=NOW, actor="job"),

@@ -196,7 +196,7 @@ def test_silence_leaves_a_page_good_that_was_open_before(
 ) -> None:
     """Invariant 10: an answer stamped in time reverses what the sweep took for silence."""
     with database.atomic():
-        status_changes.remove(
+        status_changes.remove_contacts(
             [Contact.get_by_id(asked.id)],
             reason=Reason.NO_RESPONSE,
             act=status_changes.Act(at=NOW, actor="job"),
@@ -259,7 +259,7 @@ def test_after_any_removal_that_was_a_no_a_yes_is_asked_for_once_more(
         if reason is Reason.WITHDRAWN:
             pages.post("yes", contact.uid)
         with database.atomic():
-            status_changes.remove(
+            status_changes.remove_contacts(
                 [Contact.get_by_id(contact.id)],
                 reason=reason,
                 act=status_changes.Act(at=NOW, actor="cli:els"),
@@ -278,7 +278,7 @@ def test_a_no_that_changed_nothing_was_a_no_all_the_same(
 ) -> None:
     bounced = make_asked(database, campaign.list, campaign)
     with database.atomic():
-        status_changes.remove(
+        status_changes.remove_contacts(
             [bounced],
             reason=Reason.BOUNCE,
             act=status_changes.Act(at=NOW, actor="job"),

@@ -476,7 +476,7 @@ def test_a_used_link_of_somebody_who_is_no_longer_held_says_so(pages: Pages) -> 
     pages.post("confirm", made.uid, data=YES)
     contact = Contact.get()
     with pages.database.atomic():
-        erasure.erase(
+        erasure.erase_contact(
             contact,
             act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=pages.settings.fingerprint_key,

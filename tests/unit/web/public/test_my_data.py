@@ -84,7 +84,7 @@ def act(pages: Pages, authority: str, what: str, **fields: str) -> TestResponse:
 
 def erase(pages: Pages, contact: Contact) -> None:
     with pages.database.atomic():
-        erasure.erase(
+        erasure.erase_contact(
             contact,
             act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=pages.settings.fingerprint_key,
@@ -247,7 +247,7 @@ def furnish(pages: Pages, anna: Contact) -> None:
         audit_log.note_access(
             now=NOW, actor="user:1", act="contact", mailing_list=news, subject=anna.subject
         )
-    human_replies.keep_reply(anna, digest="d" * 64, proposed="yes", at=NOW, decided_at=None)
+    human_replies.save_reply(anna, digest="d" * 64, proposed="yes", at=NOW, decided_at=None)
     join.request_sign_up(database, news, address="anna@example.org", name="", language="", now=NOW)
     record_answer.record_reported_answer(
         database,
@@ -314,7 +314,7 @@ def test_what_was_recorded_is_told_in_words(pages: Pages, mailing_list: MailingL
             )
         Suppression.create(
             list=None,
-            fingerprint=lookup.fingerprint_of(left, pages.settings.fingerprint_key),
+            fingerprint=lookup.make_fingerprint(left, pages.settings.fingerprint_key),
             subject=left.subject,
             reason="no",
             at=NOW,
@@ -446,7 +446,7 @@ def test_who_gets_the_data_is_told_as_the_record_of_processing_names_them(
             "basis": Basis.ANSWER,
             "fingerprint_key": pages.settings.fingerprint_key,
         }
-        status_changes.confirm(lookup.lock(anna.id), act=contacts_act, **confirm)
+        status_changes.confirm_contact(lookup.lock_contact(anna.id), act=contacts_act, **confirm)
     export.export(
         mailing_list,
         "keep",

@@ -150,8 +150,8 @@ def test_a_receipt_is_of_whoever_answered_and_is_held(
     )
     pages.post("yes", asked.uid)
     with database.atomic():
-        erasure.erase(
-            lookup.lock(asked.id),
+        erasure.erase_contact(
+            lookup.lock_contact(asked.id),
             act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
@@ -168,7 +168,7 @@ def test_the_receipt_of_a_sign_up_shows_no_wording_of_a_mail(
         act = status_changes.Act(
             at=NOW, actor="person", consent={"purpose": "X", "sensitive": True, "language": "nl"}
         )
-        status_changes.confirm(
+        status_changes.confirm_contact(
             contact, basis=Basis.SIGN_UP, act=act, fingerprint_key=pages.settings.fingerprint_key
         )
     read = pages.get("receipt", contact.uid)
@@ -401,7 +401,7 @@ def test_a_no_that_does_not_stand_any_more_or_whose_person_is_erased_is_not_told
     pages.post("yes", asked.uid)
     pages.post("no", asked.uid)
     with pages.database.atomic():
-        erasure.erase(
+        erasure.erase_contact(
             Contact.get_by_id(asked.id),
             act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=pages.settings.fingerprint_key,
@@ -461,7 +461,7 @@ def test_a_consent_is_withdrawn_years_later_in_one_press_in_each_of_three_ways(
         YEARS_LATER,
     )
     assert Suppression.get().reason == "withdrawn"
-    account = enqueue_receipt.receipt_of(after, settings=pages.settings, links=pages.links)
+    account = enqueue_receipt.make_receipt(after, settings=pages.settings, links=pages.links)
     assert account is not None
     assert account["consent_record"]["event"][-1]["event_state"] == "dpv:ConsentWithdrawn"
 

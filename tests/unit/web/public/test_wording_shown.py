@@ -147,7 +147,7 @@ def test_whoever_is_not_held_any_more_is_told_so(
     opened = pages.get("yes", asked.uid)
     correct(database, SOURCE["yes"], CORRECTED)
     with database.atomic():
-        erasure.erase(
+        erasure.erase_contact(
             asked,
             act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=pages.settings.fingerprint_key,
