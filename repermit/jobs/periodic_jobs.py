@@ -36,7 +36,7 @@ from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
 from repermit.imports import import_task, suppression_import, undo, uploads
 from repermit.privacy import retention, scheduled_erasure
-from repermit.reports import admin_mails, asked_people, statistics
+from repermit.reports import admin_mails, outcome_counts, statistics
 from repermit.sending import in_doubt, maintenance, send_due
 from repermit.setting_overrides.current_settings import Present, Watch
 from repermit.settings.definitions import Bounces, Settings
@@ -236,7 +236,7 @@ class Jobs:
         """Count what has come of the campaigns."""
         with self._connected() as settings:
             fold_counts(self._database)
-            statistics.update_tallies(
+            outcome_counts.update_tallies(
                 self._database,
                 settings=settings,
                 now=self._clock.now(),
@@ -246,7 +246,7 @@ class Jobs:
     def count_people(self) -> None:
         """Count what has become of the people of large campaigns, for their papers."""
         with self._connected():
-            asked_people.store_people_counts(
+            statistics.store_people_counts(
                 self._database, now=self._clock.now(), should_stop=self._stopping.is_set
             )
 

@@ -19,9 +19,8 @@ from repermit.db.models.evidence import Evidence
 from repermit.db.models.mails import enqueue_notice
 from repermit.emails.mail_values import ClosingNews, DayNews
 from repermit.evidence import stored_tree
-from repermit.reports.asked_people import count_people
 from repermit.reports.outcome_counts import Outcome, read_newest_seq, read_outcomes
-from repermit.reports.statistics import figures
+from repermit.reports.statistics import count_people
 from repermit.rules.consent import CampaignState, Reason
 from repermit.settings.definitions import Settings
 
@@ -52,7 +51,7 @@ def enqueue_daily_mails(database: Database, *, settings: Settings, now: datetime
         Campaign.state.in_(_LIVE) | (Campaign.closed_at > moment - _REPORTED_AFTER_END),
     )
     return sum(
-        _enqueue_daily_mail(database, campaign.id, moment, settings)
+        _enqueue_daily_mail(database, campaign.id, moment)
         for campaign in campaigns
         if not _has_daily_mail(campaign.id, moment)
     )
@@ -67,9 +66,7 @@ def _find_last_time(now: datetime, zone: ZoneInfo) -> datetime:
     return datetime.combine(local.date() - timedelta(days=1), _DAILY_AT, zone)
 
 
-def _enqueue_daily_mail(
-    database: Database, number: int, moment: datetime, settings: Settings
-) -> bool:
+def _enqueue_daily_mail(database: Database, number: int, moment: datetime) -> bool:
     campaign, last = Campaign.get_by_id(number), _read_last_mail(number)
     before = last or _LastMail(_find_entry_before(campaign.launched_at), campaign.launched_at)
     # With nothing locked, since a day may have a million entries, which do not change.
@@ -77,7 +74,7 @@ def _enqueue_daily_mail(
     counts = Counter(
         one.what for one in read_outcomes(after=before.upto, upto=upto, slug=campaign.list.slug)
     )
-    topic = _read_daily_counts(campaign, counts, before.at, settings).topic if counts else ""
+    topic = _read_daily_counts(campaign, counts, before.at).topic if counts else ""
     with database.atomic():
         lock_rows(Campaign.select().where(Campaign.id == number)).get()
         if _read_last_mail(number) != last:
@@ -89,21 +86,18 @@ def _enqueue_daily_mail(
     return True
 
 
-def _read_daily_counts(
-    campaign: Campaign, counts: Counter[Outcome], since: datetime, settings: Settings
-) -> DayNews:
-    found = figures(campaign.list, zone=settings.zone)
-    assert found is not None  # noqa: S101  its list has this campaign
+def _read_daily_counts(campaign: Campaign, counts: Counter[Outcome], since: datetime) -> DayNews:
+    people = count_people(campaign)
     return DayNews(
         since=since,
         yes=counts[Outcome.YES],
         no=counts[Outcome.NO],
         withdrawn=counts[Outcome.WITHDRAWN],
         others=sum(counts[what] for what in _OTHERS),
-        asked=found.asked,
-        all_yes=found.yes,
-        all_no=found.no,
-        silent=found.silent,
+        asked=people.asked,
+        all_yes=people.yes,
+        all_no=people.gone,
+        silent=people.unanswered,
         seq=read_newest_seq(),
     )
 

@@ -23,9 +23,8 @@ from repermit.emails import frozen_draft
 from repermit.errors import NotFound
 from repermit.evidence import signed_checkpoint
 from repermit.evidence.entries import Checkpoint
-from repermit.reports.asked_people import People, read_people
-from repermit.reports.outcome_counts import AdminAct, Outcome, read_acts
-from repermit.reports.statistics import read_tallies
+from repermit.reports.outcome_counts import AdminAct, Outcome, read_acts, read_tallies
+from repermit.reports.statistics import People, read_people
 from repermit.rules.consent import BounceKind, CampaignState, Exclusion, Fate, MailKind, MailState
 from repermit.settings.definitions import Settings
 

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from repermit.db.connection import chunks
-from repermit.db.models.base import stored
+from peewee import EXCLUDED
+
+from repermit.db.connection import Database, chunks
+from repermit.db.models.base import Meta, stored
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
+from repermit.db.row_counts import Tally
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
+from repermit.evidence.verify import counts as verify_counts
+from repermit.settings.definitions import Settings
 
 _CHUNK = 500
 _EVENTS = ("confirmed", "removed")
@@ -87,7 +94,7 @@ def count_changes(after: int, upto: int, zone: ZoneInfo) -> Counter[CountKey]:
     found, undone = list(read_outcomes(after=after, upto=upto)), _find_undone(after, upto)
     stood = _read_standing({one.subject for one in (*found, *undone) if one.campaign}, upto=after)
     for one in undone:
-        changes[CountKey(one.list, one.campaign, _day(one.at, zone), one.what)] -= 1
+        changes[CountKey(one.list, one.campaign, _format_day(one.at, zone), one.what)] -= 1
         if not one.campaign:
             continue
         person = (one.campaign, one.subject)
@@ -98,7 +105,7 @@ def count_changes(after: int, upto: int, zone: ZoneInfo) -> Counter[CountKey]:
             changes[CountKey(one.list, one.campaign, "", before)] += 1
             stood[person] = before
     for one in found:
-        changes[CountKey(one.list, one.campaign, _day(one.at, zone), one.what)] += 1
+        changes[CountKey(one.list, one.campaign, _format_day(one.at, zone), one.what)] += 1
         if not one.campaign:
             continue
         person = (one.campaign, one.subject)
@@ -124,7 +131,7 @@ def _drop_undone(found: Iterable[OutcomeEntry], *, upto: int) -> Iterator[Outcom
     """Yield the outcomes that were not undone by the entry `upto`."""
     known = list(found)
     subjects = sorted({one.subject for one in known if one.may_be_undone})
-    gone = _undone(Evidence.subject.in_(some) for some in chunks(subjects, _CHUNK))
+    gone = _map_undone(Evidence.subject.in_(some) for some in chunks(subjects, _CHUNK))
     for one in known:
         seq = gone.get((one.list, one.subject, stored(one.at)), upto + 1)
         if not one.may_be_undone or seq > upto:
@@ -133,7 +140,7 @@ def _drop_undone(found: Iterable[OutcomeEntry], *, upto: int) -> Iterator[Outcom
 
 def _find_undone(after: int, upto: int) -> list[OutcomeEntry]:
     """Return the outcomes up to the entry `after` that were undone since then."""
-    gone = _undone([(Evidence.seq > after) & (Evidence.seq <= upto) & (Evidence.subject != "")])
+    gone = _map_undone([(Evidence.seq > after) & (Evidence.seq <= upto) & (Evidence.subject != "")])
     rows: list[Evidence] = []
     for some in chunks(sorted({subject for _, subject, _ in gone}), _CHUNK):
         own = Evidence.select().where(Evidence.subject.in_(some), Evidence.event.in_(_EVENTS))
@@ -145,7 +152,7 @@ def _find_undone(after: int, upto: int) -> list[OutcomeEntry]:
     ]
 
 
-def _undone(wanted: Iterable[Any]) -> dict[tuple[str, str, str], int]:
+def _map_undone(wanted: Iterable[Any]) -> dict[tuple[str, str, str], int]:
     """Return the entries that undid an outcome, by its list, subject and moment."""
     rows: list[Evidence] = []
     for some in wanted:
@@ -182,8 +189,112 @@ def _classify_entry(said: dict[str, Any]) -> Outcome | None:
     return Outcome.YES if said.get("answer") == Outcome.YES else None
 
 
-def _day(at: datetime, zone: ZoneInfo) -> str:
+def _format_day(at: datetime, zone: ZoneInfo) -> str:
     return at.astimezone(zone).date().isoformat()
+
+
+# --- Updating the stored counts of answers and removals. ------------------------------------------
+
+
+_TALLIED_KEY = verify_counts.TALLIED_UPTO
+_STEP_SIZE = 2000
+# So many entries are counted while somebody waits for a page.
+_MAX_UNTALLIED = 2000
+
+
+def update_tallies(
+    database: Database,
+    *,
+    settings: Settings,
+    now: datetime,
+    should_stop: Callable[[], bool] = bool,
+) -> int:
+    """Count the entries that were appended since; return how many there were.
+
+    A step at a time, each with how far it is in one transaction, so that any number of processes
+    may do so at once and no entry counts twice. An entry tells where days begin to be those of
+    another time zone.
+    """
+    counted = 0
+    while not should_stop() and _read_tallied_seq() < read_newest_seq():
+        after = _read_tallied_seq()
+        upto = min(after + _STEP_SIZE, read_newest_seq())
+        # With nothing locked: entries do not change, and what is counted again is not added.
+        changes = count_changes(after, upto, settings.zone)
+        with database.atomic():
+            if int(Meta.lock(_TALLIED_KEY, default="0")) != after:
+                continue
+            _add_to_tallies(changes)
+            Meta.write(_TALLIED_KEY, str(upto))
+            if after == 0:
+                _save_zone(after, settings.timezone)
+            if changes and (entries := list(_iter_zone_changes(after, settings.timezone, now))):
+                chain.append(*entries)
+        counted += upto - after
+    return counted
+
+
+def read_tallies(slug: str, campaign: int, *, zone: ZoneInfo) -> tuple[Counter[CountKey], bool]:
+    """Return the counts of a list's campaign, and whether they are up to this moment.
+
+    What was appended since the last sweep is counted here, unless that is too much.
+    """
+    after, newest = _read_tallied_seq(), read_newest_seq()
+    is_whole = newest - after <= _MAX_UNTALLIED
+    own = (Tally.list == slug, Tally.campaign == campaign)
+    found = Counter(
+        {
+            CountKey(row.list, row.campaign, row.day, Outcome(row.what)): row.count
+            for row in Tally.select().where(*own)
+        }
+    )
+    if is_whole:
+        found.update(
+            {
+                key: change
+                for key, change in count_changes(after, newest, zone).items()
+                if (key.list, key.campaign) == (slug, campaign)
+            }
+        )
+    return found, is_whole
+
+
+def _read_tallied_seq() -> int:
+    return int(Meta.read(_TALLIED_KEY) or 0)
+
+
+def _iter_zone_changes(after: int, zone: str, now: datetime) -> Iterator[Entry]:
+    """Keep in which time zone days are counted from here on; yield an entry if it is another."""
+    try:
+        since, before = verify_counts.tallied_zones()[-1]
+    except ValueError:
+        # It is not made anew, so that `verify` goes on telling of it.
+        return
+    if not before:
+        _save_zone(since, zone)
+    elif before != zone:
+        yield _make_zone_entry(before, zone, after=after, now=now)
+
+
+def _save_zone(after: int, zone: str) -> None:
+    Meta.write(verify_counts.TALLIED_IN, json.dumps({"after": after, "zone": zone}))
+
+
+def _make_zone_entry(before: str, zone: str, *, after: int, now: datetime) -> Entry:
+    told = {"keys": ["timezone"], "values": {"timezone": [before, zone]}}
+    consent = {**told, verify_counts.TALLIED_AFTER: after}
+    return Entry(event="settings_changed", at=now, actor="job", consent=consent)
+
+
+def _add_to_tallies(changes: Counter[CountKey]) -> None:
+    rows: list[dict[str, Any]] = [
+        {**key._asdict(), "count": change} for key, change in sorted(changes.items()) if change
+    ]
+    if rows:
+        Tally.insert_many(rows).on_conflict(
+            conflict_target=[Tally.list, Tally.campaign, Tally.day, Tally.what],
+            update={Tally.count: Tally.count + EXCLUDED.count},
+        ).execute()
 
 
 # --- The acts of admins, read from the evidence. --------------------------------------------------

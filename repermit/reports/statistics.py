@@ -1,36 +1,254 @@
-"""The figures of a running campaign: its people in parts that add up, and the answers per day."""
+"""A campaign in figures: its people by where they stand, in parts that add up, and answers per day.
+
+The people are counted in one place for pages, reports and mails.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from peewee import EXCLUDED
+from peewee import fn
 
 from repermit.contacts import click_log, lookup
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts.counts import MailGroup
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta
+from repermit.db.models.base import Meta, stored
 from repermit.db.models.campaigns import Campaign, latest_campaign
+from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
-from repermit.db.row_counts import Tally
-from repermit.evidence import chain
-from repermit.evidence.entries import Entry
-from repermit.evidence.verify import counts as verify_counts
-from repermit.reports.outcome_counts import CountKey, Outcome, count_changes, read_newest_seq
-from repermit.rules.consent import BounceKind, CampaignState, MailKind, MailState
-from repermit.settings.definitions import Settings
+from repermit.db.models.mails import Mail
+from repermit.reports.outcome_counts import CountKey, Outcome, read_newest_seq, read_tallies
+from repermit.rules.consent import (
+    Basis,
+    BounceKind,
+    CampaignState,
+    MailKind,
+    MailState,
+    Reason,
+    Status,
+    is_undecided,
+)
+
+# --- The people of a campaign. -------------------------------------------------------------------
+
 
 _OWED = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
-_MOST_SHOWN = timedelta(days=400)
+_ANSWER_BASES = (Basis.ANSWER, Basis.SIGN_UP)
+
+
+@dataclass(frozen=True, kw_only=True)
+class People:
+    """The people of a campaign by where they stand; `asked` is the sum of all the others.
+
+    `yes` agreed themselves; `otherwise` are confirmed or customers by a proof that came meanwhile;
+    `removed` has every reason. Of who has not decided, `silent` were asked, `waiting` still are to
+    be, and `unasked` could not be, by why.
+    """
+
+    asked: int
+    yes: int
+    otherwise: int
+    removed: Mapping[Reason, int]
+    silent: int
+    waiting: int
+    unasked: Mapping[str, int]
+
+    @property
+    def unanswered(self) -> int:
+        """Return how many were asked and gave no answer, also of those taken off for that."""
+        return self.silent + self.removed[Reason.NO_RESPONSE]
+
+    @property
+    def gone(self) -> int:
+        """Return how many were taken off for any reason but silence."""
+        return sum(self.removed.values()) - self.removed[Reason.NO_RESPONSE]
+
+
+class _PeopleGroup(NamedTuple):
+    """How many people have the same status and the same state of their ask."""
+
+    status: str
+    reason: str
+    basis: str
+    mail: str
+    mail_reason: str
+    bounce: str
+    size: int
+
+
+def count_people(campaign: Campaign) -> People:
+    """Count a campaign's people in one query, so that the parts add up."""
+    yes = otherwise = silent = waiting = asked = 0
+    removed = dict.fromkeys(Reason, 0)
+    unasked = {str(why): 0 for why in lookup.UNASKED_REASONS}
+    for group in _iter_groups(campaign):
+        asked += group.size
+        if is_undecided(Status(group.status), group.basis, include_thin=campaign.include_thin):
+            if group.mail in _OWED and campaign.state != CampaignState.CLOSED:
+                waiting += group.size
+            elif why := _explain_unasked(group, campaign):
+                # Who has a thin proof keeps it, and may be mailed as before.
+                if group.status == Status.UNCONFIRMED:
+                    unasked[why] += group.size
+                else:
+                    otherwise += group.size
+            else:
+                silent += group.size
+        elif group.status == Status.REMOVED:
+            removed[Reason(group.reason)] += group.size
+        elif group.basis in _ANSWER_BASES:
+            yes += group.size
+        else:
+            otherwise += group.size
+    return People(
+        asked=asked,
+        yes=yes,
+        otherwise=otherwise,
+        removed=removed,
+        silent=silent,
+        waiting=waiting,
+        unasked=unasked,
+    )
+
+
+def _explain_unasked(group: _PeopleGroup, campaign: Campaign) -> str:
+    """Return why they could not be asked, "" if they were; as select_unasked has it."""
+    was_sent = group.mail == MailState.SENT and not group.bounce
+    if was_sent and campaign.state != CampaignState.CLOSED:
+        return ""
+    return lookup.explain_unasked(group.mail, group.mail_reason, group.bounce)
+
+
+def _iter_groups(campaign: Campaign) -> Iterator[_PeopleGroup]:
+    columns = (
+        *(Contact.status, Contact.reason, Contact.basis),
+        *(Mail.state, Mail.reason, Mail.bounce),
+    )
+    rows: Any = (
+        Mail.select(*columns, fn.COUNT(Mail.id))
+        .join(Contact)
+        .where(Mail.campaign == campaign, Mail.kind == MailKind.ASK)
+        .group_by(*columns)
+    )
+    return map(_PeopleGroup._make, rows.tuples())
+
+
+# --- The counts of a large campaign, stored from time to time. ------------------------------------
+
+
+# Up to so many people are counted at once; larger counts are stored.
+_FEW = 10_000
+# How long a count is left alone while things change: 30 seconds for 100,000 people, of which
+# counting takes a third of a second. And how old a count may be that is shown.
+_REST_PER_PERSON = timedelta(microseconds=300)
+_MAX_AGE = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleCount:
+    """The people of a campaign as they stood at a moment.
+
+    `mark` is what `_make_mark` returned then; it changes with anything that counts.
+    """
+
+    people: People
+    at: datetime
+    mark: str = ""
+
+
+def read_people(campaign: Campaign, *, now: datetime, few: int = _FEW) -> PeopleCount:
+    """Return what became of a campaign's people: as of now, or as last counted if they are many."""
+    stored_count = None if _count_asks(campaign) <= few else _read_stored(campaign)
+    if stored_count and stored_count.mark == _make_mark(campaign):
+        return replace(stored_count, at=now)
+    if stored_count and stored_count.at > now - _MAX_AGE:
+        return stored_count
+    return PeopleCount(people=count_people(campaign), at=now)
+
+
+def store_people_counts(
+    database: Database,
+    *,
+    now: datetime,
+    should_stop: Callable[[], bool] = bool,
+    few: int = _FEW,
+) -> int:
+    """Count the people of large campaigns anew where something has changed; return of how many.
+
+    Of each list's latest campaign, which its page and report are about. Any number of processes may
+    do so at once; nothing is locked meanwhile.
+    """
+    counted = 0
+    for campaign in _iter_large(few):
+        mark = _make_mark(campaign)
+        if not _is_count_due(_read_stored(campaign), mark, now):
+            continue
+        if should_stop():
+            break
+        document = {"mark": mark, "at": stored(now), "people": asdict(count_people(campaign))}
+        with database.atomic():
+            Meta.write(_make_key(campaign), json.dumps(document))
+        counted += 1
+    return counted
+
+
+def _is_count_due(last: PeopleCount | None, mark: str, now: datetime) -> bool:
+    if last is None:
+        return True
+    return last.mark != mark and last.at <= now - _REST_PER_PERSON * last.people.asked
+
+
+def _iter_large(few: int) -> Iterator[Campaign]:
+    newest = Campaign.select(fn.MAX(Campaign.id)).group_by(Campaign.list)
+    for campaign in list(Campaign.select().where(Campaign.id.in_(newest)).order_by(Campaign.id)):
+        if _count_asks(campaign) > few:
+            yield campaign
+
+
+def _count_asks(campaign: Campaign) -> int:
+    counts = contacts_counts.count_mails(campaign=campaign)
+    return contacts_counts.sum_mails(counts, lambda mails: mails.kind is MailKind.ASK)
+
+
+def _read_stored(campaign: Campaign) -> PeopleCount | None:
+    value = Meta.read(_make_key(campaign))
+    if value is None:
+        return None
+    document: dict[str, Any] = json.loads(value)
+    removed = {Reason(reason): count for reason, count in document["people"].pop("removed").items()}
+    return PeopleCount(
+        people=People(removed=removed, **document["people"]),
+        at=datetime.fromisoformat(document["at"]),
+        mark=document["mark"],
+    )
+
+
+def _make_mark(campaign: Campaign) -> str:
+    """Return what changes whenever anybody comes to stand elsewhere, or any mail does.
+
+    Read before the counting, so that what comes meanwhile makes it old.
+    """
+    mails = sorted(contacts_counts.count_mails(campaign=campaign).items())
+    groups = [(*map(str, group), count) for group, count in mails]
+    return f"{read_newest_seq()} {campaign.state} {groups}"
+
+
+def _make_key(campaign: Campaign) -> str:
+    return f"people_{campaign.id}"
+
+
+# --- The figures of a list's latest campaign. ----------------------------------------------------
+
+
+_MAX_SHOWN = timedelta(days=400)
 """So many days ahead are drawn, and as many as anybody has answered on."""
-_NOS = (Outcome.NO, Outcome.WITHDRAWN, Outcome.COMPLAINT, Outcome.REQUEST, Outcome.BOUNCE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +266,10 @@ class Figures:
 
     `asked` is its audience, and the sum of `yes`, `no` (of every kind, or gone), `silent`,
     `waiting` (for their mail), `unasked` (could not be asked, as `select_unasked` has it) and
-    `otherwise` (stay by a proof of their own, as far as is known). `held` are those of `silent`
-    whose Yes may be a program's, and waits for one press more. `mails` counts asks and reminders by
-    state. `days` go from its beginning to the deadline, or to its end. `is_whole` is false while
-    the counting is behind.
+    `otherwise` (stay by a proof of their own). `held` are those of `silent` whose Yes may be a
+    program's, and waits for one press more. `mails` counts asks and reminders by state. `days` go
+    from its beginning to the deadline, or to its end. `is_whole` is false while the counting of
+    these is behind.
     """
 
     campaign: int
@@ -70,194 +288,75 @@ class Figures:
     is_whole: bool
 
 
-def figures(
-    mailing_list: MailingList,
-    *,
-    zone: ZoneInfo,
-) -> Figures | None:
+def read_figures(mailing_list: MailingList, *, zone: ZoneInfo, now: datetime) -> Figures | None:
     """Return how the list's latest campaign stands; None if there is none."""
     campaign = latest_campaign(mailing_list)
     if campaign is None:
         return None
-    counts, is_whole = read_tallies(mailing_list.slug, campaign.id, zone=zone)
+    people = read_people(campaign, now=now).people
+    tallies, is_whole = read_tallies(mailing_list.slug, campaign.id, zone=zone)
     mails = contacts_counts.count_mails(campaign=campaign)
-    own = Counter({one: count for one, count in mails.items() if one.kind is MailKind.ASK})
-    asks = _by_state(own)
-    bounces = dict.fromkeys(BounceKind, 0) | _bounces(own)
-    asked = own.total()
-    now = {key.what: number for key, number in counts.items() if not key.day}
-    yes, no = now.get(Outcome.YES, 0), sum(now.get(what, 0) for what in _NOS)
-    # When it closes nothing is owed any more.
-    is_closed = campaign.state == CampaignState.CLOSED
-    waiting = 0 if is_closed else sum(asks[state] for state in _OWED)
-    unasked = lookup.select_unasked(mailing_list).count()
-    otherwise = lookup.select_unasked_with_proof(campaign).count() if campaign.include_thin else 0
-    # While the counting is behind, somebody may stand in two of the others.
-    silent = max(0, asked - yes - no - waiting - unasked - otherwise)
-    if is_closed and is_whole:
-        # Whoever was silent is taken off by now; the others have come to stand here by a file.
-        taken_off = min(silent, now.get(Outcome.NO_RESPONSE, 0))
-        silent, otherwise = taken_off, otherwise + silent - taken_off
     return Figures(
         campaign=campaign.id,
         state=CampaignState(campaign.state),
-        asked=asked,
-        yes=yes,
-        no=no,
-        silent=silent,
+        asked=people.asked,
+        yes=people.yes,
+        no=people.gone,
+        silent=people.unanswered,
         held=click_log.count_yes_held(mailing_list),
-        waiting=waiting,
-        unasked=unasked,
-        otherwise=otherwise,
-        mails=_by_state(mails),
-        bounces=bounces,
-        days=_days(campaign, counts, zone),
+        waiting=people.waiting,
+        unasked=sum(people.unasked.values()),
+        otherwise=people.otherwise,
+        mails=_count_by_state(mails),
+        bounces=_count_bounces(mails),
+        days=_list_days(campaign, tallies, zone),
         is_whole=is_whole,
     )
 
 
-def _by_state(mails: Counter[MailGroup]) -> dict[MailState, int]:
+def _count_by_state(mails: Counter[MailGroup]) -> dict[MailState, int]:
     counts = dict.fromkeys(MailState, 0)
-    for one, number in mails.items():
-        if one.kind in (MailKind.ASK, MailKind.REMINDER):
-            counts[one.state] += number
+    for group, number in mails.items():
+        if group.kind in (MailKind.ASK, MailKind.REMINDER):
+            counts[group.state] += number
     return counts
 
 
-def _bounces(asks: Counter[MailGroup]) -> Counter[BounceKind]:
-    counts: Counter[BounceKind] = Counter()
-    for one, number in asks.items():
-        if one.bounce:
-            counts[BounceKind(one.bounce)] += number
+def _count_bounces(mails: Counter[MailGroup]) -> dict[BounceKind, int]:
+    counts = dict.fromkeys(BounceKind, 0)
+    for group, number in mails.items():
+        if group.kind is MailKind.ASK and group.bounce:
+            counts[BounceKind(group.bounce)] += number
     return counts
 
 
-def _days(campaign: Campaign, counts: Mapping[CountKey, int], zone: ZoneInfo) -> tuple[Day, ...]:
+def _list_days(
+    campaign: Campaign, counts: Mapping[CountKey, int], zone: ZoneInfo
+) -> tuple[Day, ...]:
     by_day: dict[str, dict[Outcome, int]] = {}
     for key, number in counts.items():
         by_day.setdefault(key.day, {})[key.what] = number
-    first, last = _local_day(campaign.starts_at, zone), _local_day(_end(campaign), zone)
+    first, last = (
+        _get_local_day(campaign.starts_at, zone),
+        _get_local_day(_find_end(campaign), zone),
+    )
     counted = max((date.fromisoformat(day) for day in by_day if day), default=first)
-    last = min(last, max(first + _MOST_SHOWN, counted))
+    last = min(last, max(first + _MAX_SHOWN, counted))
     days = (first + timedelta(days=n) for n in range((last - first).days + 1))
-    return tuple(_on(day, by_day.get(day.isoformat(), {})) for day in days)
+    return tuple(_make_day(day, by_day.get(day.isoformat(), {})) for day in days)
 
 
-def _end(campaign: Campaign) -> datetime:
+def _find_end(campaign: Campaign) -> datetime:
     is_cancelled = campaign.state == CampaignState.CANCELLED
     ended = campaign.closed_at if is_cancelled and campaign.closed_at else campaign.deadline
     # A deadline at midnight is the end of the day before.
     return max(ended - timedelta(microseconds=1), campaign.starts_at)
 
 
-def _on(day: date, counts: Mapping[Outcome, int]) -> Day:
+def _make_day(day: date, counts: Mapping[Outcome, int]) -> Day:
     no = counts.get(Outcome.NO, 0) + counts.get(Outcome.WITHDRAWN, 0)
     return Day(day=day, yes=counts.get(Outcome.YES, 0), no=no)
 
 
-def _local_day(at: datetime, zone: ZoneInfo) -> date:
+def _get_local_day(at: datetime, zone: ZoneInfo) -> date:
     return at.astimezone(zone).date()
-
-
-# --- Updating the stored counts of answers and removals. ------------------------------------------
-
-
-_KEY = verify_counts.TALLIED_UPTO
-_STEP = 2000
-# So many entries are counted while somebody waits for a page.
-_MOST_MEANWHILE = 2000
-
-
-def update_tallies(
-    database: Database,
-    *,
-    settings: Settings,
-    now: datetime,
-    should_stop: Callable[[], bool] = bool,
-) -> int:
-    """Count the entries that were appended since; return how many there were.
-
-    A step at a time, each with how far it is in one transaction, so that any number of processes
-    may do so at once and no entry counts twice. An entry tells where days begin to be those of
-    another time zone.
-    """
-    counted = 0
-    while not should_stop() and _tallied_upto() < read_newest_seq():
-        after = _tallied_upto()
-        upto = min(after + _STEP, read_newest_seq())
-        # With nothing locked: entries do not change, and what is counted again is not added.
-        changes = count_changes(after, upto, settings.zone)
-        with database.atomic():
-            if int(Meta.lock(_KEY, default="0")) != after:
-                continue
-            _add(changes)
-            Meta.write(_KEY, str(upto))
-            if after == 0:
-                _keep_zone(after, settings.timezone)
-            if changes and (entries := list(_zone_changes(after, settings.timezone, now))):
-                chain.append(*entries)
-        counted += upto - after
-    return counted
-
-
-def read_tallies(slug: str, campaign: int, *, zone: ZoneInfo) -> tuple[Counter[CountKey], bool]:
-    """Return the counts of a list's campaign, and whether they are up to this moment.
-
-    What was appended since the last sweep is counted here, unless that is too much.
-    """
-    after, newest = _tallied_upto(), read_newest_seq()
-    is_whole = newest - after <= _MOST_MEANWHILE
-    own = (Tally.list == slug, Tally.campaign == campaign)
-    found = Counter(
-        {
-            CountKey(row.list, row.campaign, row.day, Outcome(row.what)): row.count
-            for row in Tally.select().where(*own)
-        }
-    )
-    if is_whole:
-        found.update(
-            {
-                key: change
-                for key, change in count_changes(after, newest, zone).items()
-                if (key.list, key.campaign) == (slug, campaign)
-            }
-        )
-    return found, is_whole
-
-
-def _tallied_upto() -> int:
-    return int(Meta.read(_KEY) or 0)
-
-
-def _zone_changes(after: int, zone: str, now: datetime) -> Iterator[Entry]:
-    """Keep in which time zone days are counted from here on; yield an entry if it is another."""
-    try:
-        since, before = verify_counts.tallied_zones()[-1]
-    except ValueError:
-        # It is not made anew, so that `verify` goes on telling of it.
-        return
-    if not before:
-        _keep_zone(since, zone)
-    elif before != zone:
-        yield _zone_changed(before, zone, after=after, now=now)
-
-
-def _keep_zone(after: int, zone: str) -> None:
-    Meta.write(verify_counts.TALLIED_IN, json.dumps({"after": after, "zone": zone}))
-
-
-def _zone_changed(before: str, zone: str, *, after: int, now: datetime) -> Entry:
-    told = {"keys": ["timezone"], "values": {"timezone": [before, zone]}}
-    consent = {**told, verify_counts.TALLIED_AFTER: after}
-    return Entry(event="settings_changed", at=now, actor="job", consent=consent)
-
-
-def _add(changes: Counter[CountKey]) -> None:
-    rows: list[dict[str, Any]] = [
-        {**key._asdict(), "count": change} for key, change in sorted(changes.items()) if change
-    ]
-    if rows:
-        Tally.insert_many(rows).on_conflict(
-            conflict_target=[Tally.list, Tally.campaign, Tally.day, Tally.what],
-            update={Tally.count: Tally.count + EXCLUDED.count},
-        ).execute()

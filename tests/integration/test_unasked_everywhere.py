@@ -85,7 +85,7 @@ def test_all_say_the_same_number(
         news, ReportKind.REPORT, settings=settings, now=LATER, language="en"
     )
     people: dict[str, Any] = read_document(made)["people"]
-    live = statistics.figures(news, zone=settings.zone)
+    live = statistics.read_figures(news, zone=settings.zone, now=LATER)
     assert live
     found = {
         "report": sum(people["unasked"].values()),
@@ -123,9 +123,9 @@ def test_who_was_taken_off_since_there_is_no_mailbox_is_gone_and_not_unasked(
     database: Database,
 ) -> None:
     rich = make_rich(database)
-    before = statistics.figures(rich.mailing_list, zone=make_settings().zone)
+    before = statistics.read_figures(rich.mailing_list, zone=make_settings().zone, now=LATER)
     take_off(database, rich.asked(bounce=BounceKind.HARD), rich.campaign.id, Reason.BOUNCE)
-    after = statistics.figures(rich.mailing_list, zone=make_settings().zone)
+    after = statistics.read_figures(rich.mailing_list, zone=make_settings().zone, now=LATER)
     assert before
     assert after
     assert (after.no, after.unasked) == (before.no + 1, before.unasked)

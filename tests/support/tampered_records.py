@@ -35,7 +35,7 @@ from repermit.evidence.entries import NOTHING_BEFORE, PARTS, Entry, part_digest
 from repermit.expiry.sweep import expire_due
 from repermit.exports.handover_steps import set_tick
 from repermit.privacy import forget
-from repermit.reports import statistics
+from repermit.reports import outcome_counts
 from repermit.rules.consent import Answer, Basis
 from repermit.settings.definitions import Settings
 from tests.support.builders import DEADLINE, NOW, make_list
@@ -117,7 +117,7 @@ def tell_story(database: Database, folder: Path, settings: Settings) -> None:
         now=moment,
         actor="user:1",
     )
-    statistics.update_tallies(database, settings=settings, now=END)
+    outcome_counts.update_tallies(database, settings=settings, now=END)
 
 
 def contact_at(name: str) -> Contact:
@@ -164,7 +164,7 @@ def seal_anew(database: Database, settings: Settings) -> None:
         row_counts.recount(database)
         row_counts.Tally.delete().execute()
         Meta.delete().where(Meta.key == "tallied_upto").execute()
-    statistics.update_tallies(database, settings=settings, now=END)
+    outcome_counts.update_tallies(database, settings=settings, now=END)
     with database.atomic():
         journal = database.journal
         if journal is not None and journal.path.exists():

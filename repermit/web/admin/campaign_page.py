@@ -152,7 +152,7 @@ def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
     fields: dict[str, Any] = {"mailing_list": mailing_list, "campaign": campaign}
     if campaign is None:
         return fields
-    figures = statistics.figures(mailing_list, zone=site.settings.zone)
+    figures = statistics.read_figures(mailing_list, zone=site.settings.zone, now=now)
     assert figures is not None  # noqa: S101  the list has a campaign
     sending = _measure_sending(campaign, figures)
     resolving = in_doubt.find_resolution(mailing_list)

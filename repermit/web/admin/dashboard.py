@@ -95,7 +95,9 @@ def _summarise_list(mailing_list: MailingList) -> ListSummary:
     return ListSummary(
         mailing_list=mailing_list,
         campaign=campaign,
-        found=statistics.figures(mailing_list, zone=get_site().settings.zone),
+        found=statistics.read_figures(
+            mailing_list, zone=get_site().settings.zone, now=get_arrival()
+        ),
         # A campaign's own numbers say more while it lasts.
         counts={} if is_live else _count_people(mailing_list),
         time_left=format_wait(remaining) if remaining and remaining.total_seconds() > 0 else "",

@@ -131,7 +131,7 @@ def test_who_is_erased_at_their_wish_or_opts_out_elsewhere_is_counted_on_that_da
 def test_the_figures_of_the_live_page_say_the_same(database: Database) -> None:
     rich = make_rich(database)
     people = read_document(report(rich.mailing_list))["people"]
-    live = statistics.figures(rich.mailing_list, zone=SETTINGS.zone)
+    live = statistics.read_figures(rich.mailing_list, zone=SETTINGS.zone, now=NOW)
     assert live
     assert (live.asked, live.waiting, live.yes) == (people["asked"], WAITING, YES)
 

@@ -528,7 +528,7 @@ def test_a_held_yes_is_counted_among_the_silent_for_the_admin(
     assert waits not in admin.get("/admin/lists/news/figures").text
     held(pages, asked)
     assert waits in admin.get("/admin/lists/news/figures").text
-    found = statistics.figures(mailing_list, zone=pages.settings.zone)
+    found = statistics.read_figures(mailing_list, zone=pages.settings.zone, now=NOW)
     assert found is not None
     assert (found.held, found.silent, found.yes) == (1, 1, 0)
     status = progress.read_status(mailing_list, settings=pages.settings, now=NOW)
