@@ -62,7 +62,7 @@ class SecurityEventKind(StrEnum):
 
 
 # Whoever has to wait, or needs no account, can ask as often as they like: it is noted once a minute
-# that they do. Every other kind is slowed down by `throttling`.
+# that they do. Every other kind is slowed down by `login_throttle`.
 _SELDOM = frozenset(
     {
         SecurityEventKind.INVITATION_REFUSED,

@@ -1,7 +1,7 @@
 """Getting in: password, second step, unlocking; and changing what one gets in with.
 
-Each try is booked as a failure before it is made (see `throttling`), and hashing, which takes long,
-stands outside every transaction.
+Each try is counted as a failure before it is made (see `login_throttle`), and hashing, which takes
+long, stands outside every transaction.
 """
 
 from __future__ import annotations

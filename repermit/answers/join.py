@@ -67,7 +67,7 @@ def request_sign_up(
         Mail.create(
             list=mailing_list, sign_up=sign_up_row, kind=MailKind.CONFIRM, due_at=now, message_id=""
         )
-        background_tasks.forget_file_counts(mailing_list.id)
+        background_tasks.reset_file_counts(mailing_list.id)
 
 
 def forget_old_sign_ups(

@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta, new_id, stored
-from repermit.db.temporary_files import temporary_files
+from repermit.db.models.base import Meta, format_timestamp, new_id
+from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import Refused
 from repermit.evidence import chain, signed_checkpoint, stored_tree
 from repermit.evidence.entries import Checkpoint, Entry
@@ -67,7 +67,7 @@ def _record_backup(database: Database, path: Path, now: datetime, actor: str) ->
     mark = new_id()
     with database.atomic():
         Meta.write(MARK, mark)
-        Meta.write(MADE_AT, stored(now))
+        Meta.write(MADE_AT, format_timestamp(now))
         suppressions.mark_backup(mark)
         chain.append(
             Entry(event="backed_up", at=now, actor=actor, consent={"file": path.name, "mark": mark})
@@ -116,7 +116,7 @@ def _new_file(path: Path, settings: Settings) -> Iterator[Path]:
     """Yield where to write a file that gets its name once it is whole; raises Refused."""
     _refuse_to_overwrite(path)
     try:
-        with temporary_files(settings).file_for(path) as part:
+        with make_temporary_files(settings).file_for(path) as part:
             yield part
             _refuse_to_overwrite(path)
     except OSError as error:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from repermit.db.models.base import read_moment
+from repermit.db.models.base import parse_timestamp
 from repermit.errors import Refused
 
 
@@ -139,7 +139,7 @@ def _read_journal(path: Path, mark: str, key_check: str) -> JournalContents:
             if mark and line["mark"] == mark:
                 journal, is_later = JournalContents(is_of_backup=True), True
         elif line["do"] == "launch":
-            journal.launched.setdefault(line["list"], set()).add(read_moment(line["at"]))
+            journal.launched.setdefault(line["list"], set()).add(parse_timestamp(line["at"]))
         elif line["do"] == "forget":
             journal.sign_ups.add(line["sign_up"])
         elif line["do"] not in {"key", "kept"}:
@@ -152,12 +152,12 @@ def _read_journal(path: Path, mark: str, key_check: str) -> JournalContents:
 def _add_line(journal: JournalContents, line: dict[str, Any], *, is_later: bool) -> None:
     address = ListAddress(line["list"], line["fingerprint"])
     if line["do"] == "lift":
-        journal.add_lifted(address, read_moment(line["until"]))
+        journal.add_lifted(address, parse_timestamp(line["until"]))
     elif line["do"] == "erase":
         journal.erased[address] = line["subject"]
     else:
         left = Departure(
-            at=read_moment(line["at"]),
+            at=parse_timestamp(line["at"]),
             subject=line["subject"],
             reason=line["reason"],
             is_later=is_later,

@@ -14,8 +14,8 @@ from repermit import email_address
 from repermit.backups.journal_reader import Departure, JournalContents
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.contacts.status_changes import Act
-from repermit.db.connection import chunks, iter_pages, literal
-from repermit.db.models.base import stored
+from repermit.db.connection import chunks, iter_pages, make_id_list
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.errors import TransitionRefused
@@ -192,7 +192,7 @@ def _note_predecessors(one: _ListReplay, found: Sequence[tuple[Contact, str]]) -
         for contact, fingerprint in found
         if one.left.get(fingerprint) != one.left_subjects.get(contact.subject)
     ]
-    Contact.update(has_predecessor=True).where(Contact.id.in_(literal(ids))).execute()
+    Contact.update(has_predecessor=True).where(Contact.id.in_(make_id_list(ids))).execute()
 
 
 def _skip_later_yes(one: _ListReplay, found: Sequence[tuple[Contact, str]]) -> None:
@@ -236,7 +236,7 @@ def _remove(one: _ListReplay, found: Sequence[tuple[Contact, str]]) -> Counter[R
         left = one.left_of(contact, fingerprint)
         if left is None or not _is_to_leave(contact, left):
             continue
-        facts[contact.id] = {"left_at": stored(left.at), "left_for": left.reason}
+        facts[contact.id] = {"left_at": format_timestamp(left.at), "left_for": left.reason}
         if left.has_moved:
             facts[contact.id]["moved"] = True
             moved.add(contact.id)

@@ -26,17 +26,17 @@ from repermit.backups.schema_check import (
     require_whole,
 )
 from repermit.db import migrations
-from repermit.db.background_tasks import BackgroundTask, TaskKind, targets_of
+from repermit.db.background_tasks import BackgroundTask, TaskKind, select_targets
 from repermit.db.connection import Database, is_postgresql, open_database, run_sql
-from repermit.db.journal_seal import forget_seals
+from repermit.db.journal_seal import delete_seals
 from repermit.db.models.accounts import Invitation, Session
-from repermit.db.models.base import Meta, read_moment, stored
+from repermit.db.models.base import Meta, format_timestamp, parse_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Suppression
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import FreshLink, Mail
-from repermit.db.suppression_journal import journal_of
-from repermit.db.write_lock import RESTORING, alone, privately
+from repermit.db.suppression_journal import make_journal
+from repermit.db.write_lock import RESTORING_SUFFIX, lock_database_exclusively, open_private
 from repermit.errors import Refused
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Checkpoint, Entry
@@ -125,12 +125,12 @@ def restore(
             "restore --already-there`"
         )
     _check_backup_file(path, place, replaces=replaces)
-    with alone(place):
-        ready = Path(f"{place}{RESTORING}")
+    with lock_database_exclusively(place):
+        ready = Path(f"{place}{RESTORING_SUFFIX}")
         fresh = fresh_schema(settings)
         try:
             _copy_to(ready, path, fresh)
-            with open_database(f"sqlite:///{ready}", journal=journal_of(settings)) as database:
+            with open_database(f"sqlite:///{ready}", journal=make_journal(settings)) as database:
                 updated = bring_up_to_date(
                     database,
                     fresh=fresh,
@@ -181,11 +181,11 @@ def bring_up_to_date(
     is_known = journal.is_of_backup or not (MARK in facts or Suppression.select().exists())
     if journals and not is_known and not is_journal_lost:
         raise Refused(_NOT_ITS_OWN)
-    made_at = read_moment(facts[MADE_AT]) if MADE_AT in facts else None
+    made_at = parse_timestamp(facts[MADE_AT]) if MADE_AT in facts else None
     before = stored_tree.checkpoint()
     with database.atomic():
         # The journal that is there now counts from here on.
-        forget_seals()
+        delete_seals()
         replayed = replay(journal, key=key, now=now, actor=actor)
         held = hold_back(
             launched=journal.launched if journals and is_known else None,
@@ -194,7 +194,7 @@ def bring_up_to_date(
             actor=actor,
         )
         told = {
-            "made_at": stored(made_at) if made_at else "",
+            "made_at": format_timestamp(made_at) if made_at else "",
             "mark": facts.get(MARK, ""),
             "continues": before.to_json(),
             "removed": {str(reason): count for reason, count in replayed.removed.items()},
@@ -262,7 +262,7 @@ def _check_backup_file(path: Path, place: Path, *, replaces: bool) -> None:
 def _copy_to(ready: Path, path: Path, fresh: Schema) -> None:
     """Copy the backup to where it is prepared; what a killed process left there is deleted."""
     _delete(ready)
-    with open(ready, "xb", opener=privately):
+    with open(ready, "xb", opener=open_private):
         pass
     try:
         copy_database(path, ready)
@@ -374,7 +374,7 @@ def _lost_launches(
         if (unknown := [at for at in moments if (slug, at) not in known])
     }
     # Its asks were still being made when the backup was: those that are made yet may have left too.
-    halfway = Campaign.select().where(Campaign.id.in_(targets_of(TaskKind.LAUNCH)))
+    halfway = Campaign.select().where(Campaign.id.in_(select_targets(TaskKind.LAUNCH)))
     return {one.list.slug: one.launched_at for one in halfway} | lost
 
 

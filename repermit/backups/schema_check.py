@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from repermit.db import migrations
 from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database, is_postgresql, open_database, run_sql
-from repermit.db.row_counts import COUNTS, former_triggers, keep_counts
-from repermit.db.temporary_files import temporary_files
+from repermit.db.row_counts import COUNTS, create_triggers, list_former_triggers
+from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import Refused
 from repermit.settings.definitions import Settings
 
@@ -86,7 +86,7 @@ def fresh_schema(settings: Settings) -> Schema:
     Another database is then no longer the one in use.
     """
     with (
-        temporary_files(settings).folder_for("schema") as folder,
+        make_temporary_files(settings).folder_for("schema") as folder,
         open_database(f"sqlite:///{folder / 'fresh.db'}", journal=None) as database,
     ):
         migrations.upgrade_database(database)
@@ -133,7 +133,7 @@ def require_known_on_postgresql(database: Database) -> None:
     # An older database gets these tables, and with them the functions, by its upgrade.
     if all(database.table_exists(table) for table in COUNTS):
         with database.atomic():
-            keep_counts(database)
+            create_triggers(database)
 
 
 # The rows of a file that was being taken in.
@@ -218,7 +218,7 @@ def _find_unknown_objects(found: Schema, fresh: Schema) -> Iterator[str]:
 
 
 def _former_triggers() -> Iterator[str]:
-    for statement in former_triggers():
+    for statement in list_former_triggers():
         yield _normalize_sql(statement.replace(" IF NOT EXISTS", ""))
 
 

@@ -11,7 +11,7 @@ from repermit.bounces.bounce_results import BounceResult, Effect, MessageKind
 from repermit.bounces.match import find_mail
 from repermit.bounces.reply_text import interpret_line
 from repermit.contacts import circuit_breaker, human_replies, lookup, status_changes
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
 from repermit.errors import AddressError
@@ -125,7 +125,7 @@ def _remove(
         "came_back": str(reading.kind),
         "status": reading.status,
         "mail": mail.kind,
-        "sent_at": stored(mail.sent_at) if mail.sent_at else "",
+        "sent_at": format_timestamp(mail.sent_at) if mail.sent_at else "",
     }
     if contact.reason:
         # It was no silence, since the question never reached them, or more than a file's word.

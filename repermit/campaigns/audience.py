@@ -18,7 +18,7 @@ from peewee import SQL, fn
 from repermit import email_address
 from repermit.contacts import counts, lookup
 from repermit.contacts import counts as contacts_counts
-from repermit.db.connection import chunks, iter_pages, position
+from repermit.db.connection import chunks, find_position, iter_pages
 from repermit.db.models.campaigns import Campaign, CampaignWording, latest_campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
@@ -356,7 +356,7 @@ def add_competing_at_busiest_domain(mailing_list: MailingList, asks: Mapping[str
 def select_domain() -> Any:
     """Return the SQL for a contact's domain, to be selected and grouped by as `place`."""
     # By that name, since PostgreSQL takes two placeholders for two values.
-    domain = fn.SUBSTR(Contact.address_key, position(Contact.address_key, "@") + 1)
+    domain = fn.SUBSTR(Contact.address_key, find_position(Contact.address_key, "@") + 1)
     return domain.alias("place")
 
 

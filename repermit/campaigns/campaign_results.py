@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.evidence.entries import Checkpoint
 from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import (
@@ -217,4 +217,4 @@ class CampaignStatus:
 
 
 def _format_time(moment: datetime | None) -> str | None:
-    return stored(moment) if moment else None
+    return format_timestamp(moment) if moment else None

@@ -20,12 +20,12 @@ from repermit.db.background_tasks import (
     BackgroundTask,
     TaskKind,
     find_task,
+    list_targets,
     run_task,
     start_task,
-    task_targets,
 )
 from repermit.db.connection import Database, lock_rows
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -117,7 +117,7 @@ def finish_launches(
 
     Nobody is disturbed who launches by hand.
     """
-    campaign_ids = task_targets(TaskKind.LAUNCH)
+    campaign_ids = list_targets(TaskKind.LAUNCH)
     with background_work(database, TaskKind.LAUNCH, should_stop) as must_stop:
         for number in campaign_ids:
             make_asks(
@@ -236,7 +236,7 @@ def _enqueue_step(campaign: Campaign, after: int, upto: int, suppressed: list[st
         Mail.kind: Value(MailKind.ASK),
         Mail.state: Value(MailState.IN_DOUBT if lost_at else MailState.QUEUED),
         Mail.reason: Value(PauseReason.RESTORED if lost_at else ""),
-        Mail.due_at: Value(stored(AFTER_PILOT if campaign.pilot else campaign.starts_at)),
+        Mail.due_at: Value(format_timestamp(AFTER_PILOT if campaign.pilot else campaign.starts_at)),
         Mail.attempts: Value(0),
         Mail.worker: Value(""),
         Mail.reply_code: Value(0),
@@ -245,7 +245,7 @@ def _enqueue_step(campaign: Campaign, after: int, upto: int, suppressed: list[st
         Mail.bounce: Value(""),
         Mail.bounce_status: Value(""),
         Mail.topic: Value(""),
-        Mail.started_at: Value(stored(lost_at) if lost_at else None),
+        Mail.started_at: Value(format_timestamp(lost_at) if lost_at else None),
     }
     asked = Contact.select(*values.values()).where(_make_askable_condition(campaign, after, upto))
     if suppressed:

@@ -22,7 +22,7 @@ from repermit.campaigns.preview import draft_wording, freeze_wording
 from repermit.contacts import lookup
 from repermit.db.background_tasks import BackgroundTask, TaskKind
 from repermit.db.connection import Database, lock_rows, steady_view
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList
 from repermit.db.task_ownership import foreground_work
@@ -271,12 +271,12 @@ def _make_facts(
         "asked": plan.asked,
         "excluded": {str(reason): count for reason, count in plan.excluded.items()},
         "left_out": {str(fate): count for fate, count in plan.left_out.items()},
-        "deadline": stored(campaign.deadline),
-        "starts_at": stored(campaign.starts_at),
+        "deadline": format_timestamp(campaign.deadline),
+        "starts_at": format_timestamp(campaign.starts_at),
         "minimum_days": campaign.minimum_days,
         "include_thin": campaign.include_thin,
         "pilot": campaign.pilot,
-        "reminder_at": stored(campaign.reminder_at) if campaign.reminder_at else "",
+        "reminder_at": format_timestamp(campaign.reminder_at) if campaign.reminder_at else "",
         "purpose": mailing_list.purpose,
         "frequency": mailing_list.frequency,
         "privacy_url": mailing_list.privacy_url,

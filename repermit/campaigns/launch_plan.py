@@ -24,7 +24,7 @@ from repermit.campaigns.send_plan import (
 from repermit.campaigns.sensitive_lists import find_revealing_places, reveals_name
 from repermit.contacts import counts as contacts_counts
 from repermit.db import background_tasks
-from repermit.db.background_tasks import TaskKind, targets_of
+from repermit.db.background_tasks import TaskKind, select_targets
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
@@ -104,7 +104,7 @@ def _count_invalid(mailing_list: MailingList) -> int:
         .where(
             Import.list == mailing_list,
             Import.undone_at.is_null(),
-            Import.id.not_in(targets_of(TaskKind.IMPORT)),
+            Import.id.not_in(select_targets(TaskKind.IMPORT)),
         )
         .order_by(Import.id)
         .tuples()
@@ -370,7 +370,7 @@ def _check_audience(mailing_list: MailingList, audience: Audience) -> Iterator[S
             list=mailing_list.slug,
             state=campaign.state,
         )
-    elif said := background_tasks.unfinished_file(mailing_list):
+    elif said := background_tasks.describe_unfinished_file(mailing_list):
         yield said
     elif not audience.asked:
         yield Said("there is nobody to ask", code="nobody")

@@ -13,9 +13,9 @@ from typing import Any
 from repermit.campaigns.preview import freeze_wording
 from repermit.campaigns.send_plan import LONGEST_PERIOD, predict_last_ask, to_local_time
 from repermit.contacts import circuit_breaker, counts, status_changes
-from repermit.db.background_tasks import TaskKind, lock_task, targets_of
+from repermit.db.background_tasks import TaskKind, lock_task, select_targets
 from repermit.db.connection import Database, lock_rows
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording, latest_campaign
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
@@ -238,7 +238,7 @@ def start_scheduled(database: Database, *, now: datetime) -> int:
             .where(
                 Campaign.state == CampaignState.SCHEDULED,
                 Campaign.starts_at <= now,
-                Campaign.id.not_in(targets_of(TaskKind.LAUNCH)),
+                Campaign.id.not_in(select_targets(TaskKind.LAUNCH)),
             )
             .execute()
         )
@@ -300,10 +300,10 @@ def extend_campaign(
             lambda mails: mails.kind in _ASKING_KINDS and mails.state in _MADE_STATES,
         )
         facts = {
-            "from": stored(earlier),
-            "to": stored(deadline),
+            "from": format_timestamp(earlier),
+            "to": format_timestamp(deadline),
             "sent": sent,
-            "reminder_at": stored(campaign.reminder_at) if campaign.reminder_at else "",
+            "reminder_at": format_timestamp(campaign.reminder_at) if campaign.reminder_at else "",
             "wordings": _refreeze_wordings(campaign),
         }
         append_entry("extended", campaign, mailing_list, now=now, actor=actor, facts=facts)

@@ -14,7 +14,7 @@ from peewee import Value
 from repermit import email_address
 from repermit.contacts import lookup
 from repermit.db.connection import Database, lock_rows
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.mails import Mail
@@ -147,7 +147,7 @@ def _enqueue_step(campaign: Campaign, ids: Sequence[int], now: datetime) -> int:
         Mail.campaign: Value(campaign.id),
         Mail.contact: Contact.id,
         Mail.kind: Value(MailKind.REMINDER),
-        Mail.due_at: Value(stored(now)),
+        Mail.due_at: Value(format_timestamp(now)),
         Mail.message_id: Value(""),
         **{field: Value(field.default) for field in _DEFAULT_FIELDS},
     }

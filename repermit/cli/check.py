@@ -78,12 +78,12 @@ def _run_checks(context: CommandContext, mail: Path | None, nameserver: str) -> 
     from repermit.campaigns.mailing_lists import mentions_frequency
     from repermit.checks import run
     from repermit.db.connection import connect
-    from repermit.db.suppression_journal import journal_of
+    from repermit.db.suppression_journal import make_journal
 
     received = None if mail is None else _read_mail(mail)
     try:
         settings = _read_settings(context)
-        database = connect(settings.database, journal=journal_of(settings))
+        database = connect(settings.database, journal=make_journal(settings))
     except ConfigError as error:
         return run.report_refused_settings(error)
     return run.check(

@@ -48,7 +48,7 @@ class CommandContext:
         database cannot be used.
         """
         from repermit.db.connection import open_database
-        from repermit.db.suppression_journal import journal_of
+        from repermit.db.suppression_journal import make_journal
         from repermit.setting_overrides import current_settings
 
         if self._opened is not None:
@@ -56,7 +56,7 @@ class CommandContext:
         path = self.file.sqlite_path
         if path is not None and not path.exists():
             return self.file
-        journal = journal_of(self.file)
+        journal = make_journal(self.file)
         with translate_os_error(path), open_database(self.file.database, journal=journal) as opened:
             return current_settings.present(self.file, opened)
 
@@ -77,8 +77,8 @@ class CommandContext:
         """Open the database, brought to this version; raises Refused if it cannot be used."""
         from repermit.db import migrations
         from repermit.db.connection import open_database
-        from repermit.db.suppression_journal import journal_of
-        from repermit.db.temporary_files import temporary_files
+        from repermit.db.suppression_journal import make_journal
+        from repermit.db.temporary_files import make_temporary_files
         from repermit.db.write_lock import stop_between_turns
         from repermit.evidence import evidence_key
         from repermit.suppression import suppressions
@@ -87,9 +87,9 @@ class CommandContext:
         path = self.file.sqlite_path
         with self.hold_presence():
             # What a killed command or server had half written may hold everybody on a list.
-            temporary_files(self.file).sweep()
+            make_temporary_files(self.file).sweep()
             _make_private(path)
-            journal = journal_of(self.file)
+            journal = make_journal(self.file)
             with (
                 translate_os_error(path),
                 open_database(self.file.database, journal=journal) as opened,
@@ -116,16 +116,16 @@ class CommandContext:
     @contextmanager
     def hold_presence(self) -> Iterator[None]:
         """Let nobody restore the database meanwhile; raises Refused while somebody does."""
-        from repermit.db.write_lock import present
+        from repermit.db.write_lock import share_database
 
-        with present(self.file.sqlite_path):
+        with share_database(self.file.sqlite_path):
             yield
 
     def check_journal(self) -> None:
         """Find out before anybody answers whether the journal can be written; JournalRefused."""
-        from repermit.db.suppression_journal import journal_of
+        from repermit.db.suppression_journal import make_journal
 
-        journal = journal_of(self.file)
+        journal = make_journal(self.file)
         assert journal is not None  # noqa: S101  settings that come from a file have one
         journal.try_out()
 

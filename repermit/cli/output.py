@@ -83,10 +83,10 @@ def open_output(context: CommandContext, output: Path | None) -> Iterator[Binary
 @contextmanager
 def open_private_file(context: CommandContext, output: Path) -> Iterator[BinaryIO]:
     """Open a file that appears whole or not at all and is readable by you alone."""
-    from repermit.db.temporary_files import temporary_files
+    from repermit.db.temporary_files import make_temporary_files
 
     try:
-        with temporary_files(context.file).file_for(output) as part, part.open("wb") as file:
+        with make_temporary_files(context.file).file_for(output) as part, part.open("wb") as file:
             yield file
     except OSError as error:
         raise Refused(f"{output} cannot be written: {error.strerror}") from None

@@ -18,7 +18,7 @@ from repermit.contacts.lookup import (
     read_list_facts,
 )
 from repermit.contacts.status_changes import Act, confirm_contact, remove_contacts
-from repermit.db.background_tasks import forget_file_counts
+from repermit.db.background_tasks import reset_file_counts
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -117,7 +117,7 @@ def add_contact(
             status_at=now,
         )
         _refuse_known_address(contact, settings)
-        forget_file_counts(mailing_list.id)
+        reset_file_counts(mailing_list.id)
         contact.save(force_insert=True)
         _set_status(contact, person, settings, now, actor)
     return contact

@@ -10,7 +10,7 @@ from typing import Any
 from peewee import SQL
 
 from repermit.contacts.counts import count_mails, sum_mails
-from repermit.db.connection import Database, literal, lock_rows
+from repermit.db.connection import Database, lock_rows, make_id_list
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail, enqueue_notice
 from repermit.db.task_ownership import Work, background_work
@@ -146,7 +146,7 @@ def release_pilot_asks(campaign: Campaign, *, now: datetime, most: int) -> int:
     released = (
         Mail.update(due_at=now)
         .where(
-            Mail.id.in_(literal(mail_ids)),
+            Mail.id.in_(make_id_list(mail_ids)),
             Mail.state == MailState.QUEUED,
             Mail.due_at == AFTER_PILOT,
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 from peewee import SQL
 
-from repermit.db.connection import literal
+from repermit.db.connection import make_id_list
 from repermit.db.models.base import PreparedQuery
 from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.lists import MailingList
@@ -73,7 +73,7 @@ def release_held_yes(ids: Sequence[int]) -> None:
     if len(ids) == 1:
         _RELEASE_ONE.execute(*ids)
     else:
-        _make_release(Opening.contact.in_(literal(ids))).execute()
+        _make_release(Opening.contact.in_(make_id_list(ids))).execute()
 
 
 def _make_release(of_contacts: Any) -> Any:

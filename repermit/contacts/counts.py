@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from peewee import fn
 
-from repermit.db.background_tasks import TaskKind, targets_of
+from repermit.db.background_tasks import TaskKind, select_targets
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
 from repermit.db.row_counts import ContactCount, HeldCount, MailCount, SuppressionCount
@@ -120,7 +120,7 @@ def sum_mails(counts: Counter[MailGroup], matches: Callable[[MailGroup], bool]) 
 
 def _make_whole_condition(table: Any) -> Any:
     """Return the condition under which the file that brought contacts is taken in whole."""
-    return table.import_id.not_in(targets_of(TaskKind.IMPORT))
+    return table.import_id.not_in(select_targets(TaskKind.IMPORT))
 
 
 def _iter_sums(table: Any, names: tuple[str, ...], conditions: Any) -> Iterator[tuple[Any, ...]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from repermit.db.models.base import PreparedQuery, stored
+from repermit.db.models.base import PreparedQuery, format_timestamp
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
@@ -43,7 +43,9 @@ def enqueue_receipt(
     recent_due_times = sorted(due_at for due_at in due_times if due_at > at - _DAY)
     is_too_many = not consent.may_mail_on_request(len(recent_due_times))
     due_at = recent_due_times[-consent.MOST_ON_REQUEST] + _DAY if is_too_many else at
-    _INSERT_RECEIPT.execute(mailing_list.id, contact.id, stored(due_at), _make_topic(answer, at))
+    _INSERT_RECEIPT.execute(
+        mailing_list.id, contact.id, format_timestamp(due_at), _make_topic(answer, at)
+    )
 
 
 _RECEIPTS = PreparedQuery(

@@ -11,7 +11,7 @@ from typing import Any
 
 from repermit.contacts.human_replies import delete_replies
 from repermit.contacts.status_changes import Act, drop_unsent, remove_contacts
-from repermit.db.connection import bound, literal
+from repermit.db.connection import make_id_list, make_value_list
 from repermit.db.models.contacts import Contact, Opening, SignUp
 from repermit.db.models.mails import FreshLink
 from repermit.db.secure_delete import request_wiping
@@ -66,7 +66,7 @@ def erase_contacts(contacts: Sequence[Contact], *, act: Act, fingerprint_key: by
         [(fingerprint_by_subject[contact.subject], contact.subject) for contact in contacts],
         act.at,
     )
-    ids = literal(contact.id for contact in contacts)
+    ids = make_id_list(contact.id for contact in contacts)
     sign_ups = delete_sign_ups(contacts[0].list_id, keys)
     replies = delete_replies([contact.id for contact in contacts])
     FreshLink.delete().where(FreshLink.contact.in_(ids)).execute()
@@ -106,7 +106,7 @@ def delete_sign_ups(list_id: int, address_keys: Sequence[str]) -> int:
     Returns how many there were. The journal learns which, so that no backup brings them back.
     """
     # By the index of addresses: `+ 0` keeps that of lists from being used.
-    conditions = (SignUp.list + 0 == list_id, SignUp.address_key.in_(bound(address_keys)))
+    conditions = (SignUp.list + 0 == list_id, SignUp.address_key.in_(make_value_list(address_keys)))
     return _delete_sign_ups(*conditions)
 
 

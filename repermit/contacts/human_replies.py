@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from repermit.db.connection import Database, literal
-from repermit.db.models.base import PreparedQuery, stored
+from repermit.db.connection import Database, make_id_list
+from repermit.db.models.base import PreparedQuery, format_timestamp
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -118,7 +118,7 @@ def find_reply_time(contact: Contact, answer: Answer) -> datetime | None:
 
 def settle_replies(contact: Contact, *, at: datetime) -> None:
     """Mark a contact's replies as decided on."""
-    _SETTLE.execute(stored(at), contact)
+    _SETTLE.execute(format_timestamp(at), contact)
 
 
 _SETTLE = PreparedQuery(
@@ -131,7 +131,7 @@ _SETTLE = PreparedQuery(
 
 def delete_replies(contact_ids: Sequence[int]) -> int:
     """Delete that contacts ever wrote back; return how many replies there were."""
-    return int(Reply.delete().where(Reply.contact.in_(literal(contact_ids))).execute())
+    return int(Reply.delete().where(Reply.contact.in_(make_id_list(contact_ids))).execute())
 
 
 def _select_waiting(contact: Contact) -> Any:

@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from repermit.contacts.lookup import describe_list, describe_unseen_list, read_list_facts
-from repermit.db.connection import chunks, literal
-from repermit.db.models.base import stored
+from repermit.db.connection import chunks, make_id_list
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
@@ -54,7 +54,7 @@ def list_campaign_mails(contact_ids: Sequence[int]) -> list[CampaignMail]:
     for chunk in chunks(contact_ids, _CHUNK):
         # By the people alone: SQLite would go through all mails of a campaign for these few.
         query: Any = Mail.select(*_COLUMNS).where(
-            Mail.contact.in_(literal(chunk)), Mail.campaign.is_null(is_null=False)
+            Mail.contact.in_(make_id_list(chunk)), Mail.campaign.is_null(is_null=False)
         )
         mails += map(CampaignMail._make, query.tuples())
     # Sorted here: to spare itself that, SQLite would take the index of campaigns after all.
@@ -77,7 +77,7 @@ class LastAsk:
         """Return when a server took the mail of a kind, "" if none did."""
         mail = self.mails.get(kind)
         is_sent = mail is not None and mail.state == MailState.SENT
-        return stored(mail.sent_at) if mail and is_sent and mail.sent_at else ""
+        return format_timestamp(mail.sent_at) if mail and is_sent and mail.sent_at else ""
 
     @property
     def delivery(self) -> Mapping[str, str]:
@@ -151,10 +151,10 @@ def _read_wordings(last_asks: Iterable[LastAsk]) -> dict[int | None, Mapping[str
         )
         .join(Wording)
         .join_from(CampaignWording, Campaign)
-        .where(CampaignWording.id.in_(literal(wording_ids)))
+        .where(CampaignWording.id.in_(make_id_list(wording_ids)))
     )
     return {
-        wording_id: {**_read_wording(digest, content), "deadline": stored(deadline)}
+        wording_id: {**_read_wording(digest, content), "deadline": format_timestamp(deadline)}
         for wording_id, digest, content, deadline in rows.tuples()
     }
 

@@ -21,8 +21,8 @@ from repermit.contacts.last_ask import (
     list_campaign_mails,
 )
 from repermit.contacts.lookup import is_off_by_file, make_fingerprint
-from repermit.db.connection import chunks, literal
-from repermit.db.models.base import PreparedQuery, stored
+from repermit.db.connection import chunks, make_id_list
+from repermit.db.models.base import PreparedQuery, format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -135,7 +135,7 @@ def remove_contacts(
                 basis="",
                 basis_at=None,
                 **(_REFUSAL_VALUES if reason in REFUSALS and not file else {}),
-            ).where(Contact.id.in_(literal(ids))).execute()
+            ).where(Contact.id.in_(make_id_list(ids))).execute()
         chunk_fingerprints = fingerprints(
             fingerprint_key, [contact.address_key for contact in chunk]
         )
@@ -224,7 +224,9 @@ def drop_unsent(contacts: Iterable[Contact], reason: Dropped) -> int:
     if not ids:
         return 0
     mails = (
-        _MAILS_OF_ONE.rows(*ids) if len(ids) == 1 else _select_mails(Mail.contact.in_(literal(ids)))
+        _MAILS_OF_ONE.rows(*ids)
+        if len(ids) == 1
+        else _select_mails(Mail.contact.in_(make_id_list(ids)))
     )
     return _drop_mails(
         [number for number, kind, state in mails if kind in _ASKING and state in NOT_STARTED],
@@ -246,7 +248,7 @@ def _drop_mails(mail_ids: Sequence[int], reason: Dropped) -> int:
         return 0
     dropped = (
         Mail.update(state=MailState.DROPPED, reason=reason)
-        .where(Mail.id.in_(literal(mail_ids)), Mail.state.in_(NOT_STARTED))
+        .where(Mail.id.in_(make_id_list(mail_ids)), Mail.state.in_(NOT_STARTED))
         .execute()
     )
     return int(dropped)
@@ -351,7 +353,7 @@ def undo_sign_up(contact: Contact, *, act: Act, fingerprint_key: bytes) -> bool:
     }
     if not standing_before:
         return False
-    yes_at = stored(contact.status_at)
+    yes_at = format_timestamp(contact.status_at)
     for name, value in standing_before.items():
         setattr(contact, name, _parse_time(value) if name in _TIME_FIELDS else value)
     for name in _NAME_FIELDS:

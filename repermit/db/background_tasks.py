@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from peewee import BigIntegerField, CharField, ForeignKeyField, TextField
 
 from repermit.db.connection import Database, lock_rows
-from repermit.db.models.base import PreparedQuery, Table, moment
+from repermit.db.models.base import PreparedQuery, Table, timestamp_field
 from repermit.db.models.imports import Upload
 from repermit.db.models.lists import MailingList
 from repermit.db.work_steps import LARGEST_STEP, SMALLEST_STEP, StepSize, run_steps
@@ -49,7 +49,7 @@ class BackgroundTask(Table):
     list = ForeignKeyField(MailingList)
     target = BigIntegerField()
     actor = CharField()
-    at = moment()
+    at = timestamp_field()
     progress = TextField()
 
     class Meta:
@@ -91,13 +91,13 @@ def start_task(
 
 def find_task(kind: TaskKind, target: int) -> BackgroundTask | None:
     """Return a work that is under way."""
-    return _first(BackgroundTask.kind == kind, BackgroundTask.target == target)
+    return _find_first(BackgroundTask.kind == kind, BackgroundTask.target == target)
 
 
 def lock_task(kind: TaskKind, target: int) -> BackgroundTask | None:
     """Return a work that is under way, locked until the caller's transaction ends."""
-    found: BackgroundTask | None = _LOCK.first(kind, target)
-    return found
+    task: BackgroundTask | None = _LOCK.first(kind, target)
+    return task
 
 
 # Each step of a large work does so.
@@ -109,30 +109,30 @@ _LOCK = PreparedQuery(
 )
 
 
-def task_on(kind: TaskKind, mailing_list: MailingList) -> BackgroundTask | None:
+def find_task_of_list(kind: TaskKind, mailing_list: MailingList) -> BackgroundTask | None:
     """Return a work of a kind that is under way on a list."""
-    return _first(BackgroundTask.kind == kind, BackgroundTask.list == mailing_list)
+    return _find_first(BackgroundTask.kind == kind, BackgroundTask.list == mailing_list)
 
 
-def lock_task_on(kind: TaskKind, list_id: int) -> BackgroundTask | None:
+def lock_task_of_list(kind: TaskKind, list_id: int) -> BackgroundTask | None:
     """Return the same, locked until the caller's transaction ends."""
-    return _first(BackgroundTask.kind == kind, BackgroundTask.list == list_id, locks=True)
+    return _find_first(BackgroundTask.kind == kind, BackgroundTask.list == list_id, locks=True)
 
 
-def _first(*conditions: Any, locks: bool = False) -> BackgroundTask | None:
+def _find_first(*conditions: Any, locks: bool = False) -> BackgroundTask | None:
     query = BackgroundTask.select().where(*conditions)
-    found: BackgroundTask | None = (lock_rows(query) if locks else query).first()
-    return found
+    task: BackgroundTask | None = (lock_rows(query) if locks else query).first()
+    return task
 
 
-def targets_of(kind: TaskKind) -> Any:
+def select_targets(kind: TaskKind) -> Any:
     """Return the query for what works of a kind are under way on."""
     return BackgroundTask.select(BackgroundTask.target).where(BackgroundTask.kind == kind)
 
 
-def task_targets(kind: TaskKind) -> list[int]:
+def list_targets(kind: TaskKind) -> list[int]:
     """Return what works of a kind are under way on."""
-    return [number for (number,) in targets_of(kind).tuples()]
+    return [target for (target,) in select_targets(kind).tuples()]
 
 
 def run_task(
@@ -158,7 +158,7 @@ def run_task(
     size = StepSize(least=least_a_step, most=most_a_step)
     kinds = list(steps)
 
-    def take(limit: int) -> bool:
+    def take_step(limit: int) -> bool:
         task = lock_task(kind, target)
         if task is None:
             return False
@@ -172,7 +172,9 @@ def run_task(
             task.delete_instance()
         return is_more
 
-    return run_steps(database, take, should_stop=should_stop, between=between, most=most, size=size)
+    return run_steps(
+        database, take_step, should_stop=should_stop, between=between, most=most, size=size
+    )
 
 
 # --- Whether a file of a list is half taken in, or half taken back. -------------------------------
@@ -185,30 +187,30 @@ _TAKEN_BACK = Said(
 )
 
 
-def unfinished_file(mailing_list: MailingList) -> Said | None:
+def describe_unfinished_file(mailing_list: MailingList) -> Said | None:
     """Return that a file of a list is under way, None if all are done with."""
-    if any(task_on(kind, mailing_list) for kind in _IMPORTS):
+    if any(find_task_of_list(kind, mailing_list) for kind in _IMPORTS):
         return _TAKEN_IN
-    return _TAKEN_BACK if task_on(TaskKind.UNDO_IMPORT, mailing_list) else None
+    return _TAKEN_BACK if find_task_of_list(TaskKind.UNDO_IMPORT, mailing_list) else None
 
 
 def require_no_unfinished_file(mailing_list: MailingList) -> None:
     """Raise Refused while a file of a list is under way."""
-    if any(task_on(kind, mailing_list) for kind in _IMPORTS):
+    if any(find_task_of_list(kind, mailing_list) for kind in _IMPORTS):
         raise Refused(_TAKEN_IN)
-    if task_on(TaskKind.UNDO_IMPORT, mailing_list):
+    if find_task_of_list(TaskKind.UNDO_IMPORT, mailing_list):
         raise Refused(_TAKEN_BACK)
 
 
 # --- What waiting uploads were counted to hold. ---------------------------------------------------
 
 
-def forget_file_counts(list_id: int) -> None:
+def reset_file_counts(list_id: int) -> None:
     """Have it not known who stands in the files that wait for a list and nowhere else on it.
 
     Somebody has come onto the list, or gone, since they were looked at: whoever counted them beside
     the list would count people twice, or not at all. On PostgreSQL the rows are locked: after the
     contacts that are there, before new ones and before anything is appended.
     """
-    counted = Upload.people.is_null(is_null=False)
-    Upload.update(people=None).where(Upload.list == list_id, counted).execute()
+    has_count = Upload.people.is_null(is_null=False)
+    Upload.update(people=None).where(Upload.list == list_id, has_count).execute()

@@ -59,7 +59,7 @@ class _Savepoint(peewee._savepoint):  # noqa: SLF001  there is no other name
             self.db.journal.forget_after()
 
 
-class _Journalling(peewee.Database):
+class _JournallingDatabase(peewee.Database):
     """What a transaction has for the journal is written before its commit, and after."""
 
     journal: Journal | None = None
@@ -106,7 +106,7 @@ class _Journalling(peewee.Database):
         return _Savepoint(self, sid)
 
 
-class FairSqliteDatabase(_Journalling, peewee.SqliteDatabase):
+class FairSqliteDatabase(_JournallingDatabase, peewee.SqliteDatabase):
     """SQLite whose every transaction passes a fair lock; DatabaseBusy if that takes too long."""
 
     def __init__(self, path: Path, *, patience: float = PATIENCE) -> None:
@@ -199,7 +199,7 @@ class FairSqliteDatabase(_Journalling, peewee.SqliteDatabase):
         return was_open
 
 
-class JournallingPostgresql(_Journalling, peewee.PostgresqlDatabase):
+class JournallingPostgresql(_JournallingDatabase, peewee.PostgresqlDatabase):
     """PostgreSQL with the journal of this machine."""
 
     def is_transaction_lost(self) -> bool:
@@ -220,7 +220,7 @@ def connect(url: str, *, journal: Journal | None = None) -> Database:
     if url.startswith("sqlite:///"):
         database = FairSqliteDatabase(Path(url.removeprefix("sqlite:///")))
     else:
-        database = _postgresql(url)
+        database = _connect_postgresql(url)
     database.journal = journal
     proxy.initialize(database)
     return database
@@ -260,17 +260,17 @@ def limit_idleness(database: Database) -> None:
     address, stays.
     """
     if is_postgresql(database):
-        run_sql(database, _LIMIT, _IDLE)
+        run_sql(database, _SET_IDLE_TIMEOUT, _IDLE_TIMEOUT)
 
 
-_IDLE = "30s"
-_LIMIT = """\
+_IDLE_TIMEOUT = "30s"
+_SET_IDLE_TIMEOUT = """\
 SELECT set_config('idle_in_transaction_session_timeout', %s, false)
 WHERE current_setting('idle_in_transaction_session_timeout') = '0'"""
 
 
 @contextmanager
-def waiting_without_limit(database: Database) -> Iterator[None]:
+def wait_without_limit(database: Database) -> Iterator[None]:
     """Let this thread wait for its turn to write for however long others hold the database."""
     if isinstance(database, FairSqliteDatabase):
         with database.write_lock.without_limit():
@@ -299,20 +299,20 @@ def analyze_grown(database: Database) -> None:
     https://www.postgresql.org/docs/current/planner-stats.html
     """
     if is_postgresql(database):
-        for (table,) in run_sql(database, _GROWN).fetchall():
+        for (table,) in run_sql(database, _SELECT_GROWN_TABLES).fetchall():
             # Another process may have dropped it since, such as the rows of a file that is merged.
             with suppress(peewee.ProgrammingError):
                 # Another process that is at it is enough.
                 run_sql(database, f'ANALYZE (SKIP_LOCKED) "{table}"')
 
 
-_GROWN = """\
+_SELECT_GROWN_TABLES = """\
 SELECT relname FROM pg_class
 WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
 AND pg_relation_size(oid) > relpages * current_setting('block_size')::bigint"""
 
 
-def version_seen(database: FairSqliteDatabase) -> int:
+def read_data_version(database: FairSqliteDatabase) -> int:
     """Return what changes when others have written into SQLite's file.
 
     https://sqlite.org/pragma.html#pragma_data_version
@@ -340,7 +340,7 @@ SELECT EXISTS (
 
 
 @contextmanager
-def waiting_at_most(database: Database, seconds: float) -> Iterator[None]:
+def limit_waiting(database: Database, seconds: float) -> Iterator[None]:
     """Let this thread, whose connection is open, wait for so many seconds for what others hold.
 
     On SQLite it is DatabaseBusy that is raised then, unless the one who holds it passes no
@@ -389,7 +389,7 @@ def steady_view(database: Database) -> Iterator[None]:
         run_sql(database, "ROLLBACK")
 
 
-def streamed(query: Any) -> Iterator[tuple[Any, ...]]:
+def stream_rows(query: Any) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a query, in a transaction; memory stays flat however many there are.
 
     PostgreSQL would hand over all of them at once.
@@ -401,27 +401,27 @@ def streamed(query: Any) -> Iterator[tuple[Any, ...]]:
     statement, values = query.sql()
     name = f"rows_{secrets.token_hex(8)}"
     run_sql(database, f"DECLARE {name} NO SCROLL CURSOR FOR {statement}", *values)
-    while rows := run_sql(database, f"FETCH {_FETCHED} FROM {name}").fetchall():
+    while rows := run_sql(database, f"FETCH {_FETCH_SIZE} FROM {name}").fetchall():
         yield from rows
 
 
-_FETCHED = 2000
+_FETCH_SIZE = 2000
 
 
-def position(text: Any, sign: Any) -> Any:
+def find_position(text: Any, sign: Any) -> Any:
     """Return the SQL for where in a text a sign or a text stands first, counting from 1."""
     name = "STRPOS" if is_postgresql(proxy.obj) else "INSTR"
     return getattr(peewee.fn, name)(text, sign)
 
 
-def literal(numbers: Iterable[int]) -> peewee.SQL:
+def make_id_list(numbers: Iterable[int]) -> peewee.SQL:
     """Return numbers as a list in SQL: bound one by one, hundreds of them take peewee long."""
     # Nothing is equal to null, and PostgreSQL knows no list of nothing.
     return peewee.SQL(f"({', '.join(map(str, map(int, numbers))) or 'NULL'})")
 
 
-def bound(values: Iterable[Any]) -> peewee.SQL:
-    """Return values as a list in SQL, bound as the database keeps them: see `literal`."""
+def make_value_list(values: Iterable[Any]) -> peewee.SQL:
+    """Return values as a list in SQL, bound as the database keeps them: see `make_id_list`."""
     known = tuple(values) or (None,)
     return peewee.SQL(f"({', '.join([proxy.obj.param] * len(known))})", known)
 
@@ -458,7 +458,7 @@ def chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
         yield items[start : start + size]
 
 
-def _postgresql(url: str) -> JournallingPostgresql:
+def _connect_postgresql(url: str) -> JournallingPostgresql:
     try:
         import psycopg  # noqa: PLC0415  an optional extra
     except ImportError:
@@ -506,16 +506,16 @@ _POSTGRESQL_AWAY = ("08", "53", "57P", "58", "25P03")
 # what is written on a connection that was told to read alone.
 _POSTGRESQL_READ_ONLY = "25006"
 
-_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 
 
 def is_busy(error: BaseException) -> bool:
     """Say whether others hold what was to be written, so that trying again soon may help."""
     return any(
         isinstance(cause, DatabaseBusy)
-        or _sqlite_code(cause) in _SQLITE_BUSY
-        or _sqlstate(cause).startswith(_POSTGRESQL_BUSY)
-        for cause in _causes(error)
+        or _get_sqlite_code(cause) in _SQLITE_BUSY
+        or _get_sqlstate(cause).startswith(_POSTGRESQL_BUSY)
+        for cause in _iter_causes(error)
     )
 
 
@@ -527,21 +527,23 @@ def is_away(error: BaseException, *, may_write: bool = True) -> bool:
     - `may_write`: whether the connection may write, so that only a standby refuses what is written.
     """
     return any(
-        _means_away(cause) or (may_write and _sqlstate(cause) == _POSTGRESQL_READ_ONLY)
-        for cause in _causes(error)
+        _is_sign_of_absence(cause) or (may_write and _get_sqlstate(cause) == _POSTGRESQL_READ_ONLY)
+        for cause in _iter_causes(error)
     )
 
 
-def _means_away(cause: BaseException) -> bool:
+def _is_sign_of_absence(cause: BaseException) -> bool:
     if isinstance(cause, OSError):
-        return cause.errno in _DISK
+        return cause.errno in _DISK_ERRORS
     if _is_without_state(cause):
         # As psycopg has it where no server answered: refused, starting up, gone in the middle.
         return any(kind.__name__ == "OperationalError" for kind in type(cause).__mro__)
-    return _sqlite_code(cause) in _SQLITE_AWAY or _sqlstate(cause).startswith(_POSTGRESQL_AWAY)
+    return _get_sqlite_code(cause) in _SQLITE_AWAY or _get_sqlstate(cause).startswith(
+        _POSTGRESQL_AWAY
+    )
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def _iter_causes(error: BaseException) -> Iterator[BaseException]:
     """Yield an error, what peewee has wrapped in it, and those that it came of.
 
     SQLite ends a transaction by itself when the disk is full, and then has none to roll back.
@@ -553,12 +555,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             pending += (cause.__context__, getattr(cause, "orig", None))
 
 
-def _sqlite_code(cause: BaseException) -> int | None:
+def _get_sqlite_code(cause: BaseException) -> int | None:
     code: int | None = getattr(cause, "sqlite_errorcode", None)
     return None if code is None else code & _PRIMARY
 
 
-def _sqlstate(cause: BaseException) -> str:
+def _get_sqlstate(cause: BaseException) -> str:
     return getattr(cause, "sqlstate", None) or ""
 
 

@@ -20,17 +20,17 @@ from pathlib import Path
 from typing import IO, Any
 
 from repermit.db.connection import Database, open_database
-from repermit.db.suppression_journal import journal_of
-from repermit.db.temporary_files import temporary_files
-from repermit.db.write_lock import present, privately
+from repermit.db.suppression_journal import make_journal
+from repermit.db.temporary_files import make_temporary_files
+from repermit.db.write_lock import open_private, share_database
 from repermit.settings.definitions import Settings
 
 _COMMAND = [
     *(sys.executable, "-P", "-c"),
     f"import sys; from {__name__} import run_request; run_request(sys.stdin.buffer)",
 ]
-_A_MOMENT = 0.05  # seconds
-_LONGEST_END = 10.0  # seconds
+_RETRY_INTERVAL = 0.05  # seconds
+_MAX_ENDING_SECONDS = 10.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class DetachedTask:
         """Say whether it runs and has no result yet; to be asked before the result is."""
         try:
             with self.open_lock() as lock:
-                return not _is_ours(lock) and self.result is None
+                return not _try_lock(lock) and self.result is None
         except FileNotFoundError:
             # Its folder is not there yet, or has just gone.
             return False
@@ -57,12 +57,12 @@ class DetachedTask:
     @property
     def progress(self) -> dict[str, Any] | None:
         """Return what it last said of how far it is, or None if it never did."""
-        return _read(self._progress)
+        return _read_document(self._progress)
 
     @property
     def result(self) -> dict[str, Any] | None:
         """Return the result, or None while it runs, if it was cut off, and before it ran."""
-        return _read(self._result)
+        return _read_document(self._result)
 
     def lock(self) -> IO[bytes] | None:
         """Return the file by which only one works at a time, until closed; None if held.
@@ -70,17 +70,17 @@ class DetachedTask:
         Whoever has saved a result is about to end, which is waited for.
         """
         lock = self.open_lock()
-        until = time.monotonic() + _LONGEST_END
-        while not _is_ours(lock):
+        until = time.monotonic() + _MAX_ENDING_SECONDS
+        while not _try_lock(lock):
             if self.result is None or time.monotonic() > until:
                 lock.close()
                 return None
-            time.sleep(_A_MOMENT)
+            time.sleep(_RETRY_INTERVAL)
         return lock
 
     def open_lock(self) -> IO[bytes]:
         """Open the file whose lock that is, which the caller closes."""
-        return open(self.folder / "lock", "ab", opener=privately)
+        return open(self.folder / "lock", "ab", opener=open_private)
 
     def start(
         self,
@@ -127,7 +127,7 @@ class DetachedTask:
         return self.folder / self.result_name
 
     def _save(self, path: Path, document: Mapping[str, Any]) -> None:
-        with temporary_files(self.settings).file_for(path) as part:
+        with make_temporary_files(self.settings).file_for(path) as part:
             part.write_text(json.dumps(document), "utf-8")
 
 
@@ -135,8 +135,8 @@ def run_request(source: IO[bytes]) -> None:
     """Make the one call that comes from `source`; what fails is told on stderr."""
     function, settings, arguments = pickle.load(source)  # noqa: S301  our parent's
     with (
-        present(settings.sqlite_path),
-        open_database(settings.database, journal=journal_of(settings)) as database,
+        share_database(settings.sqlite_path),
+        open_database(settings.database, journal=make_journal(settings)) as database,
     ):
         try:
             function(database, settings=settings, **arguments)
@@ -145,7 +145,7 @@ def run_request(source: IO[bytes]) -> None:
             sys.stderr.write(f"{''.join(lines)}{type(error).__name__}\n")
 
 
-def _is_ours(lock: IO[bytes]) -> bool:
+def _try_lock(lock: IO[bytes]) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -153,7 +153,7 @@ def _is_ours(lock: IO[bytes]) -> bool:
     return True
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read_document(path: Path) -> dict[str, Any] | None:
     try:
         document: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:

@@ -21,7 +21,7 @@ from repermit.db.suppression_journal import Journal
 JOURNAL_SEALED_SINCE = "journal_sealed_since"
 """The fact under which an upgraded database keeps after which entry all journals are sealed."""
 
-_KEY = "journal:"
+_KEY_PREFIX = "journal:"
 _DIGEST_BYTES = 16
 
 
@@ -45,102 +45,102 @@ def seal_journal(journal: Journal, size: int, *, most: int | None = None) -> boo
 
     - `most`: lines that are read at most; returns whether there may be more.
     """
-    name = _name_of(journal)
+    name = _identify_journal(journal)
     if not name:
         return False
-    own = Meta.select().where(Meta.key == _KEY + name)
-    row = lock_rows(own).first()
+    meta_rows = Meta.select().where(Meta.key == _KEY_PREFIX + name)
+    row = lock_rows(meta_rows).first()
     if row is None:
-        fresh = json.dumps(asdict(Seal(place=place_of_journal(journal.path))))
-        Meta.insert(key=_KEY + name, value=fresh).on_conflict_ignore().execute()
-        row = lock_rows(own).get()
-    before = Seal(**json.loads(row.value))
-    if size <= before.size:
+        fresh = json.dumps(asdict(Seal(place=describe_place(journal.path))))
+        Meta.insert(key=_KEY_PREFIX + name, value=fresh).on_conflict_ignore().execute()
+        row = lock_rows(meta_rows).get()
+    old_seal = Seal(**json.loads(row.value))
+    if size <= old_seal.size:
         return False
-    sealed = _go_on(journal, before, size, most=most)
-    text = json.dumps(asdict(sealed) | {"place": place_of_journal(journal.path)})
-    Meta.update(value=text).where(Meta.key == _KEY + name).execute()
-    return sealed.lines - before.lines == most
+    new_seal = _extend_seal(journal, old_seal, size, most=most)
+    text = json.dumps(asdict(new_seal) | {"place": describe_place(journal.path)})
+    Meta.update(value=text).where(Meta.key == _KEY_PREFIX + name).execute()
+    return new_seal.lines - old_seal.lines == most
 
 
-def forget_seals() -> None:
+def delete_seals() -> None:
     """Forget how journals were, as after restoring: what is there now counts from then on."""
-    Meta.delete().where(Meta.key.startswith(_KEY)).execute()
+    Meta.delete().where(Meta.key.startswith(_KEY_PREFIX)).execute()
 
 
-def is_the_only_one(journal: Journal) -> bool:
+def is_only_sealed_journal(journal: Journal) -> bool:
     """Say whether the database has sealed this journal, and no other."""
-    sealed = [row.key for row in Meta.select(Meta.key).where(Meta.key.startswith(_KEY))]
-    return sealed == [_KEY + _name_of(journal)]
+    sealed = [row.key for row in Meta.select(Meta.key).where(Meta.key.startswith(_KEY_PREFIX))]
+    return sealed == [_KEY_PREFIX + _identify_journal(journal)]
 
 
-def what_is_cut(journal: Journal, *, noted: int) -> str:
+def find_journal_damage(journal: Journal, *, noted: int) -> str:
     """Return what is missing or changed in a journal since it was sealed last, "" for nothing.
 
     `noted` is how many suppressions and launches all journals of the database have at the least.
     """
-    name, place = _name_of(journal), place_of_journal(journal.path)
+    name, place = _identify_journal(journal), describe_place(journal.path)
     lines = 0
-    for row in list(Meta.select().where(Meta.key.startswith(_KEY))):
+    for row in list(Meta.select().where(Meta.key.startswith(_KEY_PREFIX))):
         try:
-            sealed = Seal(**json.loads(row.value))
+            seal = Seal(**json.loads(row.value))
         except (TypeError, ValueError):
             return "what the database keeps of it was changed"
-        if row.key == _KEY + name:
-            if what := _differing(journal, sealed):
-                return what
-            lines += _count_noted(journal, sealed.size)
-        elif sealed.place == place:
-            return f"it had {sealed.lines:,} lines, and does not begin as it did, or is gone"
+        if row.key == _KEY_PREFIX + name:
+            if damage := _compare_with_seal(journal, seal):
+                return damage
+            lines += _count_noted_lines(journal, seal.size)
+        elif seal.place == place:
+            return f"it had {seal.lines:,} lines, and does not begin as it did, or is gone"
         else:
-            lines += sealed.lines
+            lines += seal.lines
     if lines < noted:
         return f"{noted:,} suppressions and launches were noted, and {lines:,} are known"
     return ""
 
 
-def _count_noted(journal: Journal, size: int) -> int:
+def _count_noted_lines(journal: Journal, size: int) -> int:
     """Count the suppressions and launches in a journal up to so many octets."""
-    found = at = 0
+    count = offset = 0
     with journal.path.open("rb") as file:
-        while at < size and (line := file.readline()):
-            found += line.startswith(_NOTED)
-            at += len(line)
-    return found
+        while offset < size and (line := file.readline()):
+            count += line.startswith(_NOTED_LINES)
+            offset += len(line)
+    return count
 
 
-_NOTED = (b'{"do":"suppress"', b'{"do":"launch"')
+_NOTED_LINES = (b'{"do":"suppress"', b'{"do":"launch"')
 
 
-def place_of_journal(path: Path) -> str:
+def describe_place(path: Path) -> str:
     """Return machine and file: what stands there now may have been put in its place."""
     return f"{socket.gethostname()}:{path.absolute()}"
 
 
-def _differing(journal: Journal, sealed: Seal) -> str:
-    found = _go_on(journal, Seal(place=sealed.place), sealed.size)
-    if found.size < sealed.size:
-        return f"it is shorter than when it had {sealed.lines:,} lines"
-    is_same = (found.size, found.digest) == (sealed.size, sealed.digest)
-    return "" if is_same else f"one of its first {sealed.lines:,} lines was changed or taken out"
+def _compare_with_seal(journal: Journal, seal: Seal) -> str:
+    actual = _extend_seal(journal, Seal(place=seal.place), seal.size)
+    if actual.size < seal.size:
+        return f"it is shorter than when it had {seal.lines:,} lines"
+    is_same = (actual.size, actual.digest) == (seal.size, seal.digest)
+    return "" if is_same else f"one of its first {seal.lines:,} lines was changed or taken out"
 
 
-def _go_on(journal: Journal, sealed: Seal, size: int, *, most: int | None = None) -> Seal:
+def _extend_seal(journal: Journal, seal: Seal, size: int, *, most: int | None = None) -> Seal:
     """Return what a seal becomes by the lines behind it, up to so many octets and lines."""
-    digest, lines, at = sealed.digest, sealed.lines, sealed.size
+    digest, lines, offset = seal.digest, seal.lines, seal.size
     with journal.path.open("rb") as file:
-        file.seek(at)
+        file.seek(offset)
         for line in islice(file, most):
-            if at >= size:
+            if offset >= size:
                 break
-            made = hashlib.blake2b(
+            line_digest = hashlib.blake2b(
                 digest.encode() + line, key=journal.seal, digest_size=_DIGEST_BYTES
             )
-            digest, lines, at = made.hexdigest(), lines + 1, at + len(line)
-    return Seal(place=sealed.place, size=at, lines=lines, digest=digest)
+            digest, lines, offset = line_digest.hexdigest(), lines + 1, offset + len(line)
+    return Seal(place=seal.place, size=offset, lines=lines, digest=digest)
 
 
-def _name_of(journal: Journal) -> str:
+def _identify_journal(journal: Journal) -> str:
     """Return by what a journal is known wherever it stands: how it begins.
 
     Returns "" for one that is not there, or has nothing behind the line that names the key.

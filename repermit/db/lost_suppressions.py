@@ -21,8 +21,8 @@ from typing import Any
 from peewee import JOIN
 
 from repermit import email_address
-from repermit.db.connection import chunks, proxy, streamed
-from repermit.db.models.base import read_moment, stored
+from repermit.db.connection import chunks, proxy, stream_rows
+from repermit.db.models.base import format_timestamp, parse_timestamp
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
@@ -31,9 +31,9 @@ from repermit.errors import JournalRefused
 
 _CHUNK = 500
 _OWN_YES = ("answer", "sign_up")
-_OFF = "removed"
+_REMOVED = "removed"
 
-_Whose = tuple[str, str]
+_SuppressionKey = tuple[str, str]
 """A list's slug, and the fingerprint of an address."""
 
 
@@ -51,7 +51,7 @@ class LostSuppression:
 
 
 @dataclass
-class _Heard:
+class _JournalReading:
     """What a journal says of those whom the database does not keep from being asked.
 
     `found` are the lines, each with the octet where it stands; `offsets` are all of these, and
@@ -59,13 +59,13 @@ class _Heard:
     that: what stands before `first_kept` counts.
     """
 
-    found: dict[_Whose, list[tuple[int, LostSuppression]]]
-    lifted: dict[_Whose, str]
+    found: dict[_SuppressionKey, list[tuple[int, LostSuppression]]]
+    lifted: dict[_SuppressionKey, str]
     offsets: list[int]
     counted: set[int]
     first_kept: int | None = None
 
-    def latest(self, whose: _Whose) -> LostSuppression | None:
+    def latest(self, whose: _SuppressionKey) -> LostSuppression | None:
         """Return the latest line that counts, None if there is none."""
         counting = [
             one
@@ -75,7 +75,7 @@ class _Heard:
         return max(counting, key=lambda one: one.at, default=None)
 
 
-def lost_suppressions(
+def find_lost_suppressions(
     *, key: bytes, slug: str | None = None, size: int | None = None
 ) -> list[LostSuppression]:
     """Return whom the journal keeps from being asked on a list, or on all, and the database not.
@@ -91,83 +91,96 @@ def lost_suppressions(
     if journal is None:
         return []
     size = journal.size() if size is None else size
-    heard = _hear(journal, _held(slug), slug, size)
-    lists = {row.slug: row.id for row in MailingList.select(MailingList.id, MailingList.slug)}
-    undone = _taken_back()
-    lost = [
-        one
-        for whose in heard.found
-        if (one := heard.latest(whose))
-        and one.list in lists
-        and heard.lifted.get(whose, "") < stored(one.at)
-        and (one.list, stored(one.at)) not in undone
+    reading = _read_journal(journal, _read_suppressed(slug), slug, size)
+    list_ids = {row.slug: row.id for row in MailingList.select(MailingList.id, MailingList.slug)}
+    undone_imports = _find_undone_imports()
+    lost_lines = [
+        suppression
+        for key_of_line in reading.found
+        if (suppression := reading.latest(key_of_line))
+        and suppression.list in list_ids
+        and reading.lifted.get(key_of_line, "") < format_timestamp(suppression.at)
+        and (suppression.list, format_timestamp(suppression.at)) not in undone_imports
     ]
-    return sorted(_without_returned(lost, lists, key), key=lambda one: one.line)
+    return sorted(
+        _skip_returned(lost_lines, list_ids, key), key=lambda suppression: suppression.line
+    )
 
 
-def _held(slug: str | None) -> Mapping[str, set[bytes]]:
+def _read_suppressed(slug: str | None) -> Mapping[str, set[bytes]]:
     """Return who is suppressed, by list ("" for all): the first halves of their fingerprints."""
     query: Any = Suppression.select(Suppression.fingerprint, MailingList.slug).join(
         MailingList, JOIN.LEFT_OUTER
     )
     if slug is not None:
         query = query.where((MailingList.slug == slug) | Suppression.list.is_null())
-    held: dict[str, set[bytes]] = defaultdict(set)
+    suppressed: dict[str, set[bytes]] = defaultdict(set)
     database = proxy.obj
-    for fingerprint, its in (
-        streamed(query) if database.in_transaction() else database.execute(query)
+    for fingerprint, list_slug in (
+        stream_rows(query) if database.in_transaction() else database.execute(query)
     ):
-        held[its or ""].add(_short(fingerprint))
-    return held
+        suppressed[list_slug or ""].add(_shorten(fingerprint))
+    return suppressed
 
 
-def _short(fingerprint: str) -> bytes:
+def _shorten(fingerprint: str) -> bytes:
     return bytes.fromhex(fingerprint[:32])
 
 
-def _hear(journal: Journal, held: Mapping[str, set[bytes]], slug: str | None, size: int) -> _Heard:
-    heard = _Heard({}, {}, [], set())
+def _read_journal(
+    journal: Journal, held: Mapping[str, set[bytes]], slug: str | None, size: int
+) -> _JournalReading:
+    reading = _JournalReading({}, {}, [], set())
     for_all = held.get("", set())
-    for number, offset, text in _lines(journal):
+    for number, offset, text in _iter_lines(journal):
         # Nearly all of a million lines are about those who are suppressed.
-        plain = _PLAIN.match(text)
-        if plain and _is_held(plain[1], plain[2], held, for_all):
+        match = _SUPPRESS_LINE.match(text)
+        if match and _is_suppressed(match[1], match[2], held, for_all):
             continue
-        if heard.first_kept is not None and not heard.offsets and text.startswith(_KEPT):
+        if (
+            reading.first_kept is not None
+            and not reading.offsets
+            and text.startswith(_COMMITTED_LINE)
+        ):
             continue
-        line = _read(text)
+        line = _parse_line(text)
         if offset >= size and line.get("do") != "lift":
             continue
         # One that was cut off, or altered, says nothing here.
         with suppress(ValueError, KeyError, TypeError):
             if line.get("do") == "kept":
-                _note_kept(heard, line)
+                _add_committed(reading, line)
             elif line.get("do") in {"suppress", "lift"} and slug in {None, line["list"]}:
-                short = _short(line["fingerprint"])
-                if short not in held.get(line["list"], ()) and short not in for_all:
-                    _note(heard, line, number, offset)
-    return heard
+                short_fingerprint = _shorten(line["fingerprint"])
+                if (
+                    short_fingerprint not in held.get(line["list"], ())
+                    and short_fingerprint not in for_all
+                ):
+                    _add_line(reading, line, number, offset)
+    return reading
 
 
-_PLAIN = re.compile(
+_SUPPRESS_LINE = re.compile(
     rb'{"do":"suppress","at":"[^"]*","list":"([^"\\]*)","fingerprint":"([0-9a-f]{32})'
 )
-_KEPT = b'{"do":"kept"'
+_COMMITTED_LINE = b'{"do":"kept"'
 
 
-def noted_suppressions(journal: Journal, size: int) -> array[int]:
+def mark_journal_suppressions(journal: Journal, size: int) -> array[int]:
     """Return the marks of all suppressions that stand in a journal's first octets, sorted."""
     marks = array("q")
-    for _, offset, text in _lines(journal):
+    for _, offset, text in _iter_lines(journal):
         if offset >= size:
             break
-        line = _WHOLE.match(text)
-        if line:
-            marks.append(mark_suppression(*(one.decode(errors="replace") for one in line.groups())))
+        match = _MARKED_LINE.match(text)
+        if match:
+            marks.append(
+                mark_suppression(*(part.decode(errors="replace") for part in match.groups()))
+            )
         elif text.startswith(b'{"do":"suppress"'):
-            told = _read(text)
+            content = _parse_line(text)
             with suppress(KeyError, TypeError):
-                marks.append(mark_suppression(*(told[name] for name in _MARKED)))
+                marks.append(mark_suppression(*(content[name] for name in _MARKED_KEYS)))
     return array("q", sorted(marks))
 
 
@@ -176,25 +189,30 @@ def mark_suppression(at: str, slug: str, fingerprint: str, reason: str) -> int:
     return hash((at, slug, fingerprint, reason))
 
 
-_MARKED = ("at", "list", "fingerprint", "reason")
+_MARKED_KEYS = ("at", "list", "fingerprint", "reason")
 # In memory each line is eight octets: a million may be there.
-_WHOLE = re.compile(
+_MARKED_LINE = re.compile(
     rb'{"do":"suppress","at":"([^"\\]*)","list":"([^"\\]*)","fingerprint":"([0-9a-f]{64})"'
     rb',"subject":"[0-9a-f]{32}","reason":"([^"\\]*)"'
 )
 
 
-def _is_held(slug: bytes, half: bytes, held: Mapping[str, set[bytes]], for_all: set[bytes]) -> bool:
-    short = bytes.fromhex(half.decode())
-    return short in held.get(slug.decode(errors="replace"), ()) or short in for_all
+def _is_suppressed(
+    slug: bytes, half: bytes, held: Mapping[str, set[bytes]], for_all: set[bytes]
+) -> bool:
+    short_fingerprint = bytes.fromhex(half.decode())
+    return (
+        short_fingerprint in held.get(slug.decode(errors="replace"), ())
+        or short_fingerprint in for_all
+    )
 
 
-def _lines(journal: Journal) -> Iterator[tuple[int, int, bytes]]:
+def _iter_lines(journal: Journal) -> Iterator[tuple[int, int, bytes]]:
     """Yield number, octet and text of each line."""
     try:
         with journal.path.open("rb") as file:
             first, offset = file.readline(), 0
-            if _read(first).get("check") != journal.key_check:
+            if _parse_line(first).get("check") != journal.key_check:
                 return
             offset = len(first)
             for number, text in enumerate(file, 2):
@@ -210,7 +228,7 @@ def _lines(journal: Journal) -> Iterator[tuple[int, int, bytes]]:
         ) from None
 
 
-def _read(text: bytes) -> dict[str, Any]:
+def _parse_line(text: bytes) -> dict[str, Any]:
     """Return a line, {} if it is not whole."""
     try:
         line: Any = json.loads(text)
@@ -219,80 +237,84 @@ def _read(text: bytes) -> dict[str, Any]:
     return line if isinstance(line, dict) else {}
 
 
-def _note(heard: _Heard, line: Mapping[str, Any], number: int, offset: int) -> None:
-    whose = line["list"], line["fingerprint"]
+def _add_line(reading: _JournalReading, line: Mapping[str, Any], number: int, offset: int) -> None:
+    key = line["list"], line["fingerprint"]
     if line["do"] == "lift":
-        heard.lifted[whose] = max(line["until"], heard.lifted.get(whose, ""))
+        reading.lifted[key] = max(line["until"], reading.lifted.get(key, ""))
         return
-    one = LostSuppression(
+    suppression = LostSuppression(
         line=number,
         list=line["list"],
         fingerprint=line["fingerprint"],
         subject=line["subject"],
         reason=line["reason"],
-        at=read_moment(line["at"]),
+        at=parse_timestamp(line["at"]),
         has_moved=line.get("by") == "move",
     )
-    heard.offsets.append(offset)
-    heard.found.setdefault(whose, []).append((offset, one))
+    reading.offsets.append(offset)
+    reading.found.setdefault(key, []).append((offset, suppression))
 
 
-def _note_kept(heard: _Heard, line: Mapping[str, Any]) -> None:
+def _add_committed(reading: _JournalReading, line: Mapping[str, Any]) -> None:
     first, end = line["from"], line["to"]
-    if heard.first_kept is None:
-        heard.first_kept = first
-    place = bisect_left(heard.offsets, first)
-    while place < len(heard.offsets) and heard.offsets[place] < end:
-        heard.counted.add(heard.offsets[place])
-        place += 1
+    if reading.first_kept is None:
+        reading.first_kept = first
+    index = bisect_left(reading.offsets, first)
+    while index < len(reading.offsets) and reading.offsets[index] < end:
+        reading.counted.add(reading.offsets[index])
+        index += 1
 
 
-def _taken_back() -> set[_Whose]:
+def _find_undone_imports() -> set[_SuppressionKey]:
     """Return list and moment of each file that was taken back."""
     query: Any = (
         Import.select(MailingList.slug, Import.at)
         .join(MailingList)
         .where(Import.undone_at.is_null(is_null=False))
     )
-    return {(slug, stored(at)) for slug, at in query.tuples()}
+    return {(slug, format_timestamp(at)) for slug, at in query.tuples()}
 
 
-def _without_returned(
-    lost: Iterable[LostSuppression], lists: Mapping[str, int], key: bytes
+def _skip_returned(
+    lost: Iterable[LostSuppression], list_ids: Mapping[str, int], key: bytes
 ) -> Iterator[LostSuppression]:
     """Yield those whose address is on its list by no right of its holder."""
     by_list: dict[str, list[LostSuppression]] = {}
-    for one in lost:
-        by_list.setdefault(one.list, []).append(one)
-    for slug, these in by_list.items():
-        there = _contacts(lists[slug], {one.fingerprint for one in these}, key)
-        for one in these:
-            contact = there.get(one.fingerprint)
-            if contact is None or not _is_rightly_there(contact, one):
-                yield one
+    for suppression in lost:
+        by_list.setdefault(suppression.list, []).append(suppression)
+    for slug, suppressions in by_list.items():
+        contacts = _find_contacts(
+            list_ids[slug], {suppression.fingerprint for suppression in suppressions}, key
+        )
+        for suppression in suppressions:
+            contact = contacts.get(suppression.fingerprint)
+            if contact is None or not _is_rightly_on_list(contact, suppression):
+                yield suppression
 
 
-def _contacts(number: int, wanted: set[str], key: bytes) -> dict[str, Contact]:
+def _find_contacts(number: int, wanted: set[str], key: bytes) -> dict[str, Contact]:
     """Return the contacts of a list with these fingerprints."""
     query: Any = Contact.select(Contact.id, Contact.address_key).where(
         Contact.list == number, Contact.erased_at.is_null()
     )
     rows = list(query.tuples())
-    prints = email_address.fingerprints(key, [address_key for _, address_key in rows])
-    found = {
+    all_fingerprints = email_address.fingerprints(key, [address_key for _, address_key in rows])
+    fingerprint_by_id = {
         number: fingerprint
-        for (number, _), fingerprint in zip(rows, prints, strict=True)
+        for (number, _), fingerprint in zip(rows, all_fingerprints, strict=True)
         if fingerprint in wanted
     }
     contacts: dict[str, Contact] = {}
-    for some in chunks(sorted(found), _CHUNK):
-        for contact in list(Contact.select().where(Contact.id.in_(list(some)))):
-            contacts[found[contact.id]] = contact
+    for chunk in chunks(sorted(fingerprint_by_id), _CHUNK):
+        for contact in list(Contact.select().where(Contact.id.in_(list(chunk)))):
+            contacts[fingerprint_by_id[contact.id]] = contact
     return contacts
 
 
-def _is_rightly_there(contact: Contact, one: LostSuppression) -> bool:
+def _is_rightly_on_list(contact: Contact, suppression: LostSuppression) -> bool:
     has_said_yes = (
-        contact.status == "confirmed" and contact.basis in _OWN_YES and contact.status_at > one.at
+        contact.status == "confirmed"
+        and contact.basis in _OWN_YES
+        and contact.status_at > suppression.at
     )
-    return bool(has_said_yes or (one.has_moved and contact.status != _OFF))
+    return bool(has_said_yes or (suppression.has_moved and contact.status != _REMOVED))

@@ -8,32 +8,32 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from repermit.db.all_tables import ALL_TABLES
-from repermit.db.background_tasks import BackgroundTask, TaskKind, targets_of
+from repermit.db.background_tasks import BackgroundTask, TaskKind, select_targets
 from repermit.db.connection import Database, is_postgresql, run_sql
 from repermit.db.journal_seal import JOURNAL_SEALED_SINCE
 from repermit.db.models.accounts import SecurityEvent
-from repermit.db.models.base import Meta, read_moment
+from repermit.db.models.base import Meta, parse_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart, EvidenceTimestamp
 from repermit.db.models.imports import ImportChange
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.db.row_counts import COUNTS, keep_counts
+from repermit.db.row_counts import COUNTS, create_triggers
 from repermit.errors import SchemaTooNew, SchemaTooOld
 from repermit.rules.consent import REFUSALS
 
 OLDEST_VERSION = 24
 """The oldest version that is upgraded; it is that of commit 857b5f4, before any release."""
 
-_KEY = "schema_version"
+_VERSION_KEY = "schema_version"
 
 
-def _create(database: Database) -> None:
+def _create_tables(database: Database) -> None:
     """Make the tables as they are now, whatever version that is."""
     database.create_tables(ALL_TABLES)
     _index_beginnings(database)
-    keep_counts(database)
+    create_triggers(database)
     # The root of a tree without leaves: RFC 9162 §2.1.1.
     root = hashlib.sha256().hexdigest()
     EvidenceHead.insert(id=1, seq=0, hash="0" * 64, root=root).execute()
@@ -90,7 +90,7 @@ def _send_receipts(_database: Database) -> None:
         .where(Evidence.event.in_(("list_added", "list_changed")), EvidencePart.part == "consent")
         .tuples()
     )
-    chosen = {slug for slug, told in acts if "receipts" in json.loads(told).get("fields", {})}
+    chosen = {slug for slug, content in acts if "receipts" in json.loads(content).get("fields", {})}
     MailingList.update(receipts=True).where(MailingList.slug.not_in(chosen)).execute()
 
 
@@ -102,16 +102,16 @@ def _move_tasks(database: Database) -> None:
             cursor = run_sql(database, query)
             names = [column[0] for column in cursor.description]
             for row in cursor.fetchall():
-                _take_over_task(kind, dict(zip(names, row, strict=True)))
+                _move_task(kind, dict(zip(names, row, strict=True)))
             run_sql(database, f"DROP TABLE {table}")
 
 
-def _take_over_task(kind: TaskKind, row: dict[str, Any]) -> None:
-    known = {name: row.pop(name) for name in ("target", "list", "actor")}
-    at = read_moment(row.pop("at"))
+def _move_task(kind: TaskKind, row: dict[str, Any]) -> None:
+    columns = {name: row.pop(name) for name in ("target", "list", "actor")}
+    at = parse_timestamp(row.pop("at"))
     if "facts" in row:
         row["facts"] = json.loads(row["facts"])
-    BackgroundTask.create(kind=kind, at=at, progress=json.dumps(row, ensure_ascii=False), **known)
+    BackgroundTask.create(kind=kind, at=at, progress=json.dumps(row, ensure_ascii=False), **columns)
 
 
 _FORMER_TASKS = {
@@ -153,16 +153,16 @@ def _move_import_changes(database: Database) -> None:
                     record=record,
                     contact=contact,
                     status=status,
-                    status_at=read_moment(status_at),
+                    status_at=parse_timestamp(status_at),
                     basis=basis,
-                    basis_at=read_moment(basis_at) if basis_at else None,
+                    basis_at=parse_timestamp(basis_at) if basis_at else None,
                 )
         run_sql(database, "ALTER TABLE import DROP COLUMN before")
     # They count by the columns of an older version.
     for table in ("contact_count", "held_count"):
         run_sql(database, f"DROP TABLE {table}")
     database.create_tables(COUNTS)
-    keep_counts(database)
+    create_triggers(database)
 
 
 def _release_pilots(database: Database) -> None:
@@ -172,7 +172,7 @@ def _release_pilots(database: Database) -> None:
     """
     run_sql(database, "DROP INDEX IF EXISTS mail_in_doubt")
     database.create_tables([Mail])
-    for campaign in list(Campaign.select().where(Campaign.id.in_(targets_of(TaskKind.LAUNCH)))):
+    for campaign in list(Campaign.select().where(Campaign.id.in_(select_targets(TaskKind.LAUNCH)))):
         made = Mail.select(Mail.id).where(Mail.campaign == campaign).order_by(Mail.id)
         first = made.limit(campaign.pilot)
         Mail.update(due_at=campaign.starts_at).where(Mail.id.in_(first)).execute()
@@ -206,13 +206,13 @@ def _make_timestamps(database: Database) -> None:
 
 def _count_files_by_step(database: Database) -> None:
     """Version 36: whom a file brings is counted once a step, not by a trigger for each row."""
-    keep_counts(database)
+    create_triggers(database)
 
 
 def _add_columns(database: Database, table: str, columns: Mapping[str, str]) -> None:
-    there = {column.name for column in database.get_columns(table)}
+    existing = {column.name for column in database.get_columns(table)}
     for name, kind in columns.items():
-        if name not in there:
+        if name not in existing:
             run_sql(database, f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
 
@@ -243,7 +243,7 @@ def read_version(database: Database) -> int:
     """Return the version of the open database, 0 if it is empty."""
     if not database.table_exists(Meta._meta.table_name):  # noqa: SLF001  peewee's own way
         return 0
-    return int(Meta.read(_KEY) or 0)
+    return int(Meta.read(_VERSION_KEY) or 0)
 
 
 def upgrade_database(database: Database) -> int:
@@ -251,19 +251,19 @@ def upgrade_database(database: Database) -> int:
 
     Safe to run from several processes at once. Raises SchemaTooNew and SchemaTooOld.
     """
-    had = read_version(database)
-    require_supported(had)
-    if had == NEWEST_VERSION:
-        return had
+    old_version = read_version(database)
+    require_supported(old_version)
+    if old_version == NEWEST_VERSION:
+        return old_version
     with database.atomic():
-        _wait_for_others(database)
+        _lock_upgrade(database)
         if version := read_version(database):
             for migrate in MIGRATIONS[version - OLDEST_VERSION :]:
                 migrate(database)
         else:
-            _create(database)
-        Meta.write(_KEY, str(NEWEST_VERSION))
-    return had
+            _create_tables(database)
+        Meta.write(_VERSION_KEY, str(NEWEST_VERSION))
+    return old_version
 
 
 def require_supported(version: int) -> None:
@@ -280,7 +280,7 @@ def require_supported(version: int) -> None:
         )
 
 
-def _wait_for_others(database: Database) -> None:
+def _lock_upgrade(database: Database) -> None:
     """Let one process upgrade at a time; on SQLite the transaction itself sees to that."""
     if is_postgresql(database):
         run_sql(database, "SELECT pg_advisory_xact_lock(727001)")

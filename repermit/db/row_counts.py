@@ -22,9 +22,9 @@ from repermit.db.connection import Database, is_postgresql, run_sql, steady_view
 from repermit.db.models.base import Table
 
 # So many rows of one count are summed up in no time.
-_FEW = 100
+_MAX_ROWS_OF_KIND = 100
 # So many are put together at once.
-_MANY = 100_000
+_MAX_ROWS_FOLDED = 100_000
 
 
 class ContactCount(Table):
@@ -92,7 +92,7 @@ COUNTS: tuple[type[Table], ...] = (ContactCount, MailCount, HeldCount, Suppressi
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _CountTable:
     """One table of counts, the table whose rows it counts, and its columns by how they are read.
 
     `name` is what its triggers are called after; `sources` are the columns whose change counts.
@@ -122,63 +122,63 @@ class _Kept:
         )
 
 
-def _plainly(*names: str) -> dict[str, str]:
+def _make_columns(*names: str) -> dict[str, str]:
     return {name: f"{{row}}.{name}" for name in names}
 
 
-def _whether(condition: str) -> str:
+def _make_flag(condition: str) -> str:
     """Return the SQL that is 1 where something holds, and else 0, on every database."""
     return f"CASE WHEN {condition} THEN 1 ELSE 0 END"
 
 
 _IMPORT = {"import_id": "COALESCE({row}.imported_by_id, 0)"}
 
-_KEPT = (
-    _Kept(
+_COUNT_TABLES = (
+    _CountTable(
         "contact",
         "contact_count",
         "contact",
-        _plainly("list_id", "status", "reason", "basis", "language") | _IMPORT,
+        _make_columns("list_id", "status", "reason", "basis", "language") | _IMPORT,
         ("list_id", "status", "reason", "basis", "language", "imported_by_id"),
         by_file=True,
     ),
-    _Kept(
+    _CountTable(
         "mail",
         "mail_count",
         "mail",
         {
             "list_id": "{row}.list_id",
             "campaign_id": "COALESCE({row}.campaign_id, 0)",
-            **_plainly("kind", "state", "reason", "bounce"),
+            **_make_columns("kind", "state", "reason", "bounce"),
         },
         ("list_id", "campaign_id", "kind", "state", "reason", "bounce"),
     ),
-    _Kept(
+    _CountTable(
         "held",
         "held_count",
         "contact",
         {
             "list_id": "{row}.list_id",
-            "addressed": _whether("{row}.address IS NOT NULL"),
-            "named": _whether("{row}.name <> ''"),
-            "sourced": _whether("{row}.source <> ''"),
+            "addressed": _make_flag("{row}.address IS NOT NULL"),
+            "named": _make_flag("{row}.name <> ''"),
+            "sourced": _make_flag("{row}.source <> ''"),
             **_IMPORT,
         },
         ("list_id", "address", "name", "source", "imported_by_id"),
         by_file=True,
     ),
-    _Kept(
+    _CountTable(
         "suppression",
         "suppression_count",
         "suppression",
         {
             "list_id": "COALESCE({row}.list_id, 0)",
             "reason": "{row}.reason",
-            "imported": _whether("{row}.imported_by_id IS NOT NULL"),
+            "imported": _make_flag("{row}.imported_by_id IS NOT NULL"),
         },
         ("list_id", "reason", "imported_by_id"),
     ),
-    _Kept(
+    _CountTable(
         "part",
         "part_count",
         "evidence_part",
@@ -188,7 +188,7 @@ _KEPT = (
             "list": "COALESCE((SELECT list FROM evidence WHERE evidence.seq = {row}.seq), '')",
             "part": "{row}.part",
             "personal": "COALESCE((SELECT "
-            + _whether("subject <> ''")
+            + _make_flag("subject <> ''")
             + " FROM evidence WHERE evidence.seq = {row}.seq), 0)",
         },
         ("seq", "part"),
@@ -196,35 +196,44 @@ _KEPT = (
 )
 
 
-def keep_counts(database: Database) -> None:
+def create_triggers(database: Database) -> None:
     """Make the triggers, and count what is there already."""
-    for kept in _KEPT:
+    for table in _COUNT_TABLES:
         if not is_postgresql(database):
             # Those of an older version counted by other columns.
             for verb in _VERBS:
-                run_sql(database, f"DROP TRIGGER IF EXISTS {kept.name}_{verb}")
-        statements = _postgresql(kept) if is_postgresql(database) else _sqlite(kept)
+                run_sql(database, f"DROP TRIGGER IF EXISTS {table.name}_{verb}")
+        statements = (
+            _iter_postgresql_statements(table)
+            if is_postgresql(database)
+            else _iter_sqlite_statements(table)
+        )
         for statement in statements:
             run_sql(database, statement)
     recount(database)
 
 
-def former_triggers() -> list[str]:
+def list_former_triggers() -> list[str]:
     """Return what made the triggers of SQLite before version 36, as an older backup has them."""
-    by_row = [replace(kept, by_file=False) for kept in _KEPT if kept.by_file]
+    row_tables = [replace(table, by_file=False) for table in _COUNT_TABLES if table.by_file]
     # Before version 31.
-    of_no_file = [
+    tables_without_file = [
         replace(
-            kept,
-            columns={name: of for name, of in kept.columns.items() if name not in _IMPORT},
-            sources=kept.sources[:-1],
+            table,
+            columns={name: of for name, of in table.columns.items() if name not in _IMPORT},
+            sources=table.sources[:-1],
         )
-        for kept in by_row
+        for table in row_tables
     ]
-    return [made for kept in by_row + of_no_file for made in _sqlite(kept) if "TRIGGER" in made]
+    return [
+        statement
+        for table in row_tables + tables_without_file
+        for statement in _iter_sqlite_statements(table)
+        if "TRIGGER" in statement
+    ]
 
 
-def last_contact(database: Database) -> int:
+def read_last_contact_id(database: Database) -> int:
     """Return the highest number of a contact, 0 if there is none."""
     (last,) = run_sql(database, "SELECT MAX(id) FROM contact").fetchone()
     return int(last or 0)
@@ -237,19 +246,21 @@ def count_newcomers(database: Database, *, after: int) -> None:
     """
     if is_postgresql(database):
         return
-    for kept in _KEPT:
-        if kept.by_file:
-            run_sql(database, _newcomers(kept), after)
+    for table in _COUNT_TABLES:
+        if table.by_file:
+            run_sql(database, _upsert_newcomers(table), after)
 
 
 def recount(database: Database) -> None:
     """Count all rows anew, in the caller's transaction; nobody else changes any meanwhile."""
     if is_postgresql(database):
-        counted = ", ".join(dict.fromkeys(kept.counted for kept in _KEPT))
-        run_sql(database, f"LOCK TABLE {counted} IN SHARE ROW EXCLUSIVE MODE")
-    for kept in _KEPT:
-        run_sql(database, f"DELETE FROM {kept.counts}")
-        run_sql(database, f"INSERT INTO {kept.counts} ({kept.names}, count) {_real(kept)}")
+        counted_tables = ", ".join(dict.fromkeys(table.counted for table in _COUNT_TABLES))
+        run_sql(database, f"LOCK TABLE {counted_tables} IN SHARE ROW EXCLUSIVE MODE")
+    for table in _COUNT_TABLES:
+        run_sql(database, f"DELETE FROM {table.counts}")
+        run_sql(
+            database, f"INSERT INTO {table.counts} ({table.names}, count) {_select_actual(table)}"
+        )
 
 
 def correct_counts(database: Database) -> None:
@@ -259,35 +270,39 @@ def correct_counts(database: Database) -> None:
     a snapshot, which may take long, and taken off in a short transaction.
     """
     with steady_view(database):
-        found = [(kept, run_sql(database, _drift(kept)).fetchall()) for kept in _KEPT]
+        drifts = [
+            (table, run_sql(database, _select_drift(table)).fetchall()) for table in _COUNT_TABLES
+        ]
     with database.atomic():
-        for kept, wrong in found:
-            for *kind, change in wrong:
-                run_sql(database, _correction(kept, database), *kind, -int(change))
+        for table, drift in drifts:
+            for *kind, change in drift:
+                run_sql(database, _insert_correction(table, database), *kind, -int(change))
 
 
 def find_drift(database: Database) -> int:
     """Return how many counts are not what the rows say; looks through all of them."""
-    return sum(len(run_sql(database, _drift(kept)).fetchall()) for kept in _KEPT)
+    return sum(len(run_sql(database, _select_drift(table)).fetchall()) for table in _COUNT_TABLES)
 
 
-def changed_counts(database: Database, parts: Mapping[tuple[str, str, bool], int]) -> list[str]:
+def find_changed_counts(
+    database: Database, parts: Mapping[tuple[str, str, bool], int]
+) -> list[str]:
     """Return the tables of counts of which one or more are not what the rows say.
 
     `parts` are how many parts the evidence has of each kind, by list, part, and whether it is about
     somebody: whoever asks has just read them all.
     """
-    wrong = [
-        kept.counts
-        for kept in _KEPT
-        if kept.name != "part" and run_sql(database, f"{_drift(kept)} LIMIT 1").fetchone()
+    changed_tables = [
+        table.counts
+        for table in _COUNT_TABLES
+        if table.name != "part" and run_sql(database, f"{_select_drift(table)} LIMIT 1").fetchone()
     ]
-    kept_parts: dict[tuple[str, str, bool], int] = {}
+    part_counts: dict[tuple[str, str, bool], int] = {}
     for row in list(PartCount.select()):
         key = (row.list, row.part, bool(row.personal))
-        kept_parts[key] = kept_parts.get(key, 0) + row.count
-    is_right = {key: count for key, count in kept_parts.items() if count} == dict(parts)
-    return wrong if is_right else [*wrong, _KEPT[-1].counts]
+        part_counts[key] = part_counts.get(key, 0) + row.count
+    is_right = {key: count for key, count in part_counts.items() if count} == dict(parts)
+    return changed_tables if is_right else [*changed_tables, _COUNT_TABLES[-1].counts]
 
 
 def fold_counts(database: Database) -> None:
@@ -297,10 +312,10 @@ def fold_counts(database: Database) -> None:
     """
     if not is_postgresql(database):
         return
-    for kept in _KEPT:
-        if run_sql(database, _long(kept)).fetchone() is not None:
+    for table in _COUNT_TABLES:
+        if run_sql(database, _select_long(table)).fetchone() is not None:
             with database.atomic():
-                run_sql(database, _fold(kept))
+                run_sql(database, _fold_rows(table))
 
 
 _VERBS = ("comes", "goes", "turns")
@@ -311,69 +326,70 @@ _VERBS = ("comes", "goes", "turns")
 # ruff: noqa: S608
 
 
-def _real(kept: _Kept, which: str = "") -> str:
+def _select_actual(table: _CountTable, condition: str = "") -> str:
     return (
-        f"SELECT {kept.names}, COUNT(*) FROM (SELECT {kept.named(kept.counted)} "
-        f"FROM {kept.counted} {which}) AS counted GROUP BY {kept.names}"
+        f"SELECT {table.names}, COUNT(*) FROM (SELECT {table.named(table.counted)} "
+        f"FROM {table.counted} {condition}) AS counted GROUP BY {table.names}"
     )
 
 
-def _drift(kept: _Kept) -> str:
+def _select_drift(table: _CountTable) -> str:
     """Return the SQL for every kind whose count and number of rows differ, and by how much."""
     return (
-        f"SELECT {kept.names}, SUM(change) FROM ("
-        f"SELECT {kept.names}, count AS change FROM {kept.counts} UNION ALL "
-        f"SELECT {kept.named(kept.counted)}, -1 FROM {kept.counted}"
-        f") AS changes GROUP BY {kept.names} HAVING SUM(change) <> 0"
+        f"SELECT {table.names}, SUM(change) FROM ("
+        f"SELECT {table.names}, count AS change FROM {table.counts} UNION ALL "
+        f"SELECT {table.named(table.counted)}, -1 FROM {table.counted}"
+        f") AS changes GROUP BY {table.names} HAVING SUM(change) <> 0"
     )
 
 
-def _correction(kept: _Kept, database: Database) -> str:
+def _insert_correction(table: _CountTable, database: Database) -> str:
     """Return the SQL that adds to the count of a kind; on PostgreSQL a kind may have many rows."""
-    sign = "%s" if is_postgresql(database) else "?"
-    marks = ", ".join([sign] * (len(kept.columns) + 1))
-    added = f"INSERT INTO {kept.counts} ({kept.names}, count) VALUES ({marks})"
+    placeholder = "%s" if is_postgresql(database) else "?"
+    placeholders = ", ".join([placeholder] * (len(table.columns) + 1))
+    statement = f"INSERT INTO {table.counts} ({table.names}, count) VALUES ({placeholders})"
     if is_postgresql(database):
-        return added
-    return f"{added} ON CONFLICT ({kept.names}) DO UPDATE SET count = count + excluded.count"
+        return statement
+    return f"{statement} ON CONFLICT ({table.names}) DO UPDATE SET count = count + excluded.count"
 
 
-def _sqlite(kept: _Kept) -> Iterator[str]:
-    counts, on = kept.counts, f"ON {kept.counted}"
-    yield f"CREATE UNIQUE INDEX IF NOT EXISTS {counts}_kind ON {counts} ({kept.names})"
-    more, less = _change(kept, "NEW", 1), _change(kept, "OLD", -1)
-    new = f"CREATE TRIGGER IF NOT EXISTS {kept.name}"
-    when = " WHEN NEW.imported_by_id IS NULL" if kept.by_file else ""
+def _iter_sqlite_statements(table: _CountTable) -> Iterator[str]:
+    counts, on = table.counts, f"ON {table.counted}"
+    yield f"CREATE UNIQUE INDEX IF NOT EXISTS {counts}_kind ON {counts} ({table.names})"
+    more, less = _upsert_change(table, "NEW", 1), _upsert_change(table, "OLD", -1)
+    new = f"CREATE TRIGGER IF NOT EXISTS {table.name}"
+    when = " WHEN NEW.imported_by_id IS NULL" if table.by_file else ""
     yield f"{new}_comes AFTER INSERT {on}{when} BEGIN {more} END"
     yield f"{new}_goes AFTER DELETE {on} BEGIN {less} END"
-    differs = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in kept.sources)
-    sources = ", ".join(kept.sources)
+    differs = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in table.sources)
+    sources = ", ".join(table.sources)
     yield f"{new}_turns AFTER UPDATE OF {sources} {on} WHEN {differs} BEGIN {less} {more} END"
 
 
-def _change(kept: _Kept, row: str, change: int) -> str:
+def _upsert_change(table: _CountTable, row: str, change: int) -> str:
     return (
-        f"INSERT INTO {kept.counts} ({kept.names}, count) VALUES ({kept.of(row)}, {change}) "
-        f"ON CONFLICT ({kept.names}) DO UPDATE SET count = count + {change};"
+        f"INSERT INTO {table.counts} ({table.names}, count) VALUES ({table.of(row)}, {change}) "
+        f"ON CONFLICT ({table.names}) DO UPDATE SET count = count + {change};"
     )
 
 
-def _newcomers(kept: _Kept) -> str:
+def _upsert_newcomers(table: _CountTable) -> str:
     return (
-        f"INSERT INTO {kept.counts} ({kept.names}, count) {_real(kept, 'WHERE id > ?')} "
-        f"ON CONFLICT ({kept.names}) DO UPDATE SET count = count + excluded.count"
+        f"INSERT INTO {table.counts} ({table.names}, count) "
+        f"{_select_actual(table, 'WHERE id > ?')} "
+        f"ON CONFLICT ({table.names}) DO UPDATE SET count = count + excluded.count"
     )
 
 
-def _postgresql(kept: _Kept) -> Iterator[str]:
+def _iter_postgresql_statements(table: _CountTable) -> Iterator[str]:
     """Yield triggers that fire once a statement, with all rows that it changed."""
-    name, counted = kept.name, kept.counted
-    came, went = _each(kept, "came", 1), _each(kept, "went", -1)
+    name, counted = table.name, table.counted
+    came, went = _select_changes(table, "came", 1), _select_changes(table, "went", -1)
     yield (
         f"CREATE OR REPLACE FUNCTION count_{name}() RETURNS trigger LANGUAGE plpgsql AS $$ "
-        f"BEGIN IF TG_OP = 'INSERT' THEN {_add(kept, came)}; "
-        f"ELSIF TG_OP = 'DELETE' THEN {_add(kept, went)}; "
-        f"ELSE {_add(kept, came, went)}; "
+        f"BEGIN IF TG_OP = 'INSERT' THEN {_insert_changes(table, came)}; "
+        f"ELSIF TG_OP = 'DELETE' THEN {_insert_changes(table, went)}; "
+        f"ELSE {_insert_changes(table, came, went)}; "
         f"END IF; RETURN NULL; END $$"
     )
     for event, verb, tables in (
@@ -388,29 +404,33 @@ def _postgresql(kept: _Kept) -> Iterator[str]:
         )
 
 
-def _each(kept: _Kept, rows: str, change: int) -> str:
-    return f"SELECT {kept.named(rows)}, {change} AS change FROM {rows}"
+def _select_changes(table: _CountTable, rows: str, change: int) -> str:
+    return f"SELECT {table.named(rows)}, {change} AS change FROM {rows}"
 
 
-def _add(kept: _Kept, *changes: str) -> str:
+def _insert_changes(table: _CountTable, *changes: str) -> str:
     return (
-        f"INSERT INTO {kept.counts} ({kept.names}, count) SELECT {kept.names}, SUM(change) "
+        f"INSERT INTO {table.counts} ({table.names}, count) SELECT {table.names}, SUM(change) "
         f"FROM ({' UNION ALL '.join(changes)}) AS changes "
-        f"GROUP BY {kept.names} HAVING SUM(change) <> 0"
+        f"GROUP BY {table.names} HAVING SUM(change) <> 0"
     )
 
 
-def _long(kept: _Kept) -> str:
-    return f"SELECT 1 FROM {kept.counts} GROUP BY {kept.names} HAVING COUNT(*) > {_FEW} LIMIT 1"
-
-
-def _fold(kept: _Kept) -> str:
+def _select_long(table: _CountTable) -> str:
     return (
-        f"WITH taken AS (SELECT id FROM {kept.counts} LIMIT {_MANY} FOR UPDATE SKIP LOCKED), "
-        f"gone AS (DELETE FROM {kept.counts} USING taken WHERE {kept.counts}.id = taken.id "
-        f"RETURNING {kept.counts}.*) "
-        f"INSERT INTO {kept.counts} ({kept.names}, count) "
-        f"SELECT {kept.names}, SUM(count) FROM gone GROUP BY {kept.names} HAVING SUM(count) <> 0"
+        f"SELECT 1 FROM {table.counts} GROUP BY {table.names} "
+        f"HAVING COUNT(*) > {_MAX_ROWS_OF_KIND} LIMIT 1"
+    )
+
+
+def _fold_rows(table: _CountTable) -> str:
+    return (
+        f"WITH taken AS (SELECT id FROM {table.counts} "
+        f"LIMIT {_MAX_ROWS_FOLDED} FOR UPDATE SKIP LOCKED), "
+        f"gone AS (DELETE FROM {table.counts} USING taken WHERE {table.counts}.id = taken.id "
+        f"RETURNING {table.counts}.*) "
+        f"INSERT INTO {table.counts} ({table.names}, count) "
+        f"SELECT {table.names}, SUM(count) FROM gone GROUP BY {table.names} HAVING SUM(count) <> 0"
     )
 
 
@@ -421,7 +441,7 @@ class Tally(Table):
     """How many people of a campaign (0: of none) came to stand somewhere, on a day of a list.
 
     `list` is the slug and `day` an ISO date in the organisation's zone; a row without a day says
-    how many stand there now. `what` is a reports.Turn.
+    how many stand there now. `what` is a reports.Outcome.
     """
 
     id = AutoField()

@@ -18,19 +18,19 @@ from repermit.db.work_steps import LARGEST_STEP, StepSize, run_steps
 
 # A page that holds no rows begins with the number of another page. While there are fewer than
 # 2 << 24 of them its first octet is none of these.
-_INTERIOR, _LEAF = (2, 5), (10, 13)
-_MOST_PAGES = 2 << 24
+_INTERIOR_KINDS, _LEAF_KINDS = (2, 5), (10, 13)
+_MAX_PAGES = 2 << 24
 _HEADER = struct.Struct(">BHHHB")
 
 
-def scrub(database: Database, *, should_stop: Callable[[], bool] = bool) -> bool:
+def scrub_pages(database: Database, *, should_stop: Callable[[], bool] = bool) -> bool:
     """Overwrite the unallocated part of each page of the open SQLite database; False if stopped.
 
     In short transactions, so that others write in between. Where SQLite was built without the means
     (`sqlite_dbpage`), or has too many pages, it writes the whole file anew instead, in one.
     """
     (count,) = run_sql(database, "PRAGMA page_count").fetchone()
-    if count >= _MOST_PAGES or not _has_pages(database):
+    if count >= _MAX_PAGES or not _has_page_access(database):
         run_sql(database, "VACUUM")
         return True
     # The first page describes the tables only.
@@ -38,45 +38,47 @@ def scrub(database: Database, *, should_stop: Callable[[], bool] = bool) -> bool
 
     def step(limit: int) -> bool:
         nonlocal first
-        _scrub_some(database, range(first, min(first + limit, count + 1)))
+        _scrub_range(database, range(first, min(first + limit, count + 1)))
         first += limit
         return first <= int(count)
 
     return run_steps(database, step, should_stop=should_stop)
 
 
-def scrubbed(page: bytes) -> bytes:
+def scrub_page(page: bytes) -> bytes:
     """Return a page, of any kind but the first, with zeros in its unallocated part."""
     kind, _, cells, content, _ = _HEADER.unpack_from(page)
-    if kind not in (*_INTERIOR, *_LEAF):
+    if kind not in (*_INTERIOR_KINDS, *_LEAF_KINDS):
         return page
-    begin = (12 if kind in _INTERIOR else 8) + 2 * cells
+    begin = (12 if kind in _INTERIOR_KINDS else 8) + 2 * cells
     end = content or len(page)
     return page[:begin] + bytes(end - begin) + page[end:]
 
 
-def _has_pages(database: Database) -> bool:
+def _has_page_access(database: Database) -> bool:
     module = "SELECT 1 FROM pragma_module_list WHERE name = 'sqlite_dbpage'"
     return run_sql(database, module).fetchone() is not None
 
 
-def _scrub_some(database: Database, numbers: range) -> None:
+def _scrub_range(database: Database, numbers: range) -> None:
     # Past peewee, which would take longer than all the rest.
     cursor: Any = database.cursor()  # type: ignore[no-untyped-call]
     for number in numbers:
-        found = cursor.execute("SELECT data FROM sqlite_dbpage WHERE pgno = ?", (number,))
-        for (page,) in found.fetchall():
-            clean = scrubbed(page)
-            if clean != page:
-                cursor.execute("UPDATE sqlite_dbpage SET data = ? WHERE pgno = ?", (clean, number))
+        rows = cursor.execute("SELECT data FROM sqlite_dbpage WHERE pgno = ?", (number,))
+        for (page,) in rows.fetchall():
+            clean_page = scrub_page(page)
+            if clean_page != page:
+                cursor.execute(
+                    "UPDATE sqlite_dbpage SET data = ? WHERE pgno = ?", (clean_page, number)
+                )
 
 
 # --- Wiping what SQLite still holds of deleted rows. ----------------------------------------------
 
 
-_KEY = "wipe_owed"
-_PATIENCE = 20  # milliseconds that readers are waited for at a time, holding everybody up
-_TRIES = 50
+_WIPE_KEY = "wipe_owed"
+_READER_TIMEOUT = 20  # milliseconds that readers are waited for at a time, holding everybody up
+_MAX_TRIES = 50
 
 
 def request_wiping() -> None:
@@ -84,10 +86,10 @@ def request_wiping() -> None:
 
     Deleting overwrites with zeros (`secure_delete`), but in the log: until that is written back to
     the file and cut to nothing, the earlier bytes stand in both; and copies may stand elsewhere in
-    the pages, see `scrubbing`.
+    the pages, see `scrub_pages`.
     """
     if isinstance(proxy.obj, FairSqliteDatabase):
-        Meta.write(_KEY, new_id())
+        Meta.write(_WIPE_KEY, new_id())
 
 
 def delete_in_steps(
@@ -121,7 +123,7 @@ def delete_in_steps(
     return total
 
 
-def wipe(database: Database, *, should_stop: Callable[[], bool] = bool) -> bool:
+def wipe_deleted_rows(database: Database, *, should_stop: Callable[[], bool] = bool) -> bool:
     """Overwrite what is left of deleted rows, if that is owed; say whether nothing is owed now.
 
     1. Scrub the pages; 2. write the log back and cut it to nothing. It takes seconds for a million
@@ -130,30 +132,30 @@ def wipe(database: Database, *, should_stop: Callable[[], bool] = bool) -> bool:
     False while somebody reads what the log still has to keep, such as an export under way, or once
     `should_stop` says so; it is tried again by the job. Must be called outside a transaction.
     """
-    owed: Meta | None = Meta.get_or_none(Meta.key == _KEY)
-    if owed is None or not isinstance(database, FairSqliteDatabase):
+    request: Meta | None = Meta.get_or_none(Meta.key == _WIPE_KEY)
+    if request is None or not isinstance(database, FairSqliteDatabase):
         return True
-    is_scrubbed = scrub(database, should_stop=should_stop)
-    if not is_scrubbed or not any(_cut_log(database) for _ in range(_TRIES)):
+    is_scrubbed = scrub_pages(database, should_stop=should_stop)
+    if not is_scrubbed or not any(_truncate_log(database) for _ in range(_MAX_TRIES)):
         return False
     with database.atomic():
         # Not one that was owed meanwhile.
-        Meta.delete().where(Meta.key == _KEY, Meta.value == owed.value).execute()
+        Meta.delete().where(Meta.key == _WIPE_KEY, Meta.value == request.value).execute()
     return True
 
 
-def _cut_log(database: FairSqliteDatabase) -> bool:
+def _truncate_log(database: FairSqliteDatabase) -> bool:
     """Return whether the log is empty: https://sqlite.org/pragma.html#pragma_wal_checkpoint.
 
     Most of it is written back before, while others write.
     """
     write_back(database)
-    (usual,) = run_sql(database, "PRAGMA busy_timeout").fetchone()
+    (usual_timeout,) = run_sql(database, "PRAGMA busy_timeout").fetchone()
     database.write_lock.enter()
     try:
-        run_sql(database, f"PRAGMA busy_timeout = {_PATIENCE}")
+        run_sql(database, f"PRAGMA busy_timeout = {_READER_TIMEOUT}")
         is_busy, _, _ = run_sql(database, "PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     finally:
-        run_sql(database, f"PRAGMA busy_timeout = {usual}")
+        run_sql(database, f"PRAGMA busy_timeout = {usual_timeout}")
         database.write_lock.leave()
     return not is_busy

@@ -14,29 +14,29 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from repermit.db.background_tasks import BackgroundTask, TaskKind, lock_task_on
+from repermit.db.background_tasks import BackgroundTask, TaskKind, lock_task_of_list
 from repermit.db.connection import Database, FairSqliteDatabase, run_sql
-from repermit.db.temporary_files import make_private
+from repermit.db.temporary_files import make_private_folder
 
 _SCHEMA = "staging"
-_STAGING = (TaskKind.IMPORT, TaskKind.IMPORT_SUPPRESSIONS)
+_STAGING_KINDS = (TaskKind.IMPORT, TaskKind.IMPORT_SUPPRESSIONS)
 _ENDINGS = (".db", ".db-journal")
 # What is erased of a row: it comes to nothing then, as one whose address is suppressed.
-_ERASED = (
+_ERASED_VALUES = (
     "key = NULL, sending = NULL, name = '', source = '', proof = NULL, fingerprint = '', "
     "fate = 'suppressed'"
 )
 
 
-def staged_file(database: FairSqliteDatabase, token: str) -> Path:
+def make_staged_path(database: FairSqliteDatabase, token: str) -> Path:
     """Return where the rows of an import are on SQLite, in a folder that is ours alone."""
     folder = database.path.with_name(f"{database.path.name}.imports")
-    make_private(folder, for_root_too=True)
+    make_private_folder(folder, for_root_too=True)
     return folder / f"{token}.db"
 
 
 @contextmanager
-def attached(database: FairSqliteDatabase, path: Path) -> Iterator[None]:
+def attach_file(database: FairSqliteDatabase, path: Path) -> Iterator[None]:
     """Open a file of rows beside the database, on this thread's connection."""
     run_sql(database, f"ATTACH DATABASE ? AS {_SCHEMA}", str(path))
     try:
@@ -49,7 +49,7 @@ def attached(database: FairSqliteDatabase, path: Path) -> Iterator[None]:
 def open_staged(database: Database, token: str) -> Iterator[None]:
     """Open the rows of an import for this thread's connection."""
     if isinstance(database, FairSqliteDatabase):
-        with attached(database, staged_file(database, token)):
+        with attach_file(database, make_staged_path(database, token)):
             yield
     else:
         yield
@@ -61,7 +61,7 @@ def sync_staged(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def staged_table(database: Database, token: str) -> str:
+def name_staged_table(database: Database, token: str) -> str:
     """Return the name of the table of an import's rows; on SQLite its file is attached."""
     if isinstance(database, FairSqliteDatabase):
         return f"{_SCHEMA}.picked"
@@ -71,11 +71,11 @@ def staged_table(database: Database, token: str) -> str:
 def has_staged(database: Database, token: str) -> bool:
     """Say whether the rows of an import are there, on this machine."""
     if isinstance(database, FairSqliteDatabase):
-        return _is_whole(staged_file(database, token))
+        return _is_readable(make_staged_path(database, token))
     return bool(database.table_exists(f"staged_{token}"))
 
 
-def _is_whole(path: Path) -> bool:
+def _is_readable(path: Path) -> bool:
     """Say whether a file of rows is there and can be read; opening one that is not makes it."""
     if not path.exists():
         return False
@@ -93,7 +93,7 @@ def drop_staged(database: Database, token: str) -> None:
     """
     if isinstance(database, FairSqliteDatabase):
         for ending in _ENDINGS:
-            staged_file(database, token).with_suffix(ending).unlink(missing_ok=True)
+            make_staged_path(database, token).with_suffix(ending).unlink(missing_ok=True)
     else:
         run_sql(database, f"DROP TABLE IF EXISTS staged_{token}")
 
@@ -103,43 +103,43 @@ def sweep_staged(database: Database) -> None:
     if not isinstance(database, FairSqliteDatabase):
         # A table comes and goes with its task, in one transaction.
         return
-    folder = staged_file(database, "").parent
-    if _unnamed(folder):
+    folder = make_staged_path(database, "").parent
+    if _find_unnamed(folder):
         # A file gets its name in the transaction that begins its task.
         with database.atomic():
-            for path in _unnamed(folder):
+            for path in _find_unnamed(folder):
                 path.unlink(missing_ok=True)
 
 
-def _unnamed(folder: Path) -> list[Path]:
-    named = {token for kind in _STAGING for token, _ in _under_way(kind)}
-    return [path for path in folder.glob("[!.]*") if path.name.partition(".")[0] not in named]
+def _find_unnamed(folder: Path) -> list[Path]:
+    used_tokens = {token for kind in _STAGING_KINDS for token, _ in _list_under_way(kind)}
+    return [path for path in folder.glob("[!.]*") if path.name.partition(".")[0] not in used_tokens]
 
 
-def forget_staged(database: Database, list_id: int, address_key: str) -> None:
+def erase_staged(database: Database, list_id: int, address_key: str) -> None:
     """Erase an address from the rows of a list's unfinished import, in a transaction of its own.
 
     On SQLite it is looked for before, since that may take longer than others should wait.
     """
-    for token, its_list in _under_way(TaskKind.IMPORT):
-        if its_list != list_id or not has_staged(database, token):
+    for token, task_list_id in _list_under_way(TaskKind.IMPORT):
+        if task_list_id != list_id or not has_staged(database, token):
             continue
         if isinstance(database, FairSqliteDatabase):
-            _erase_from_file(database, staged_file(database, token), address_key)
+            _erase_from_file(database, make_staged_path(database, token), address_key)
         else:
             with database.atomic():
                 # No step of the import reads them meanwhile.
-                lock_task_on(TaskKind.IMPORT, list_id)
+                lock_task_of_list(TaskKind.IMPORT, list_id)
                 if has_staged(database, token):
-                    statement = f"UPDATE staged_{token} SET {_ERASED} WHERE key = %s"  # noqa: S608
+                    statement = f"UPDATE staged_{token} SET {_ERASED_VALUES} WHERE key = %s"  # noqa: S608
                     run_sql(database, statement, address_key)
 
 
 def _erase_from_file(database: FairSqliteDatabase, path: Path, address_key: str) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         query = "SELECT id FROM picked WHERE key = ?"
-        found = connection.execute(query, (address_key,)).fetchall()
-        if not found:
+        row_ids = connection.execute(query, (address_key,)).fetchall()
+        if not row_ids:
             return
         connection.execute("PRAGMA secure_delete = 1")
         # A journal on the disk would hold what is erased.
@@ -147,11 +147,11 @@ def _erase_from_file(database: FairSqliteDatabase, path: Path, address_key: str)
         # By its lock no step of the import reads the rows meanwhile.
         with database.atomic():
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(f"UPDATE picked SET {_ERASED} WHERE id = ?", found)  # noqa: S608
+            connection.executemany(f"UPDATE picked SET {_ERASED_VALUES} WHERE id = ?", row_ids)  # noqa: S608
             connection.execute("COMMIT")
 
 
-def _under_way(kind: TaskKind) -> list[tuple[str, int]]:
+def _list_under_way(kind: TaskKind) -> list[tuple[str, int]]:
     """Return token and list of each import of a kind that is under way."""
     tasks: Any = BackgroundTask.select().where(BackgroundTask.kind == kind)
     return [(task.state["token"], task.list_id) for task in tasks]

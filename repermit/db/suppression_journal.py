@@ -30,9 +30,9 @@ from repermit.settings.definitions import Settings
 PATIENCE = 30.0
 """Seconds that a writer waits for another one of the same machine."""
 
-_REST = 0.002
+_RETRY_INTERVAL = 0.002
 # What a transaction writes at the most before it must go to the file, so that memory stays flat.
-_MOST_HELD = 1 << 20
+_MAX_PENDING = 1 << 20
 
 
 class Journal:
@@ -49,20 +49,20 @@ class Journal:
         self.seal = seal
         self.key_check = key_check
         self._patience = patience
-        self._mine = _Pending()
+        self._mine = _PendingLines()
 
     def note(self, *lines: Mapping[str, Any]) -> None:
         """Keep lines for the end of this thread's transaction: they are written before it commits.
 
         Many go to the file at once, and are on the disk by then.
         """
-        self._mine.before += _written(lines)
-        if len(self._mine.before) > _MOST_HELD:
+        self._mine.before += _encode_lines(lines)
+        if len(self._mine.before) > _MAX_PENDING:
             self._flush()
 
     def note_after(self, *lines: Mapping[str, Any]) -> None:
         """Keep lines that are written once this thread's transaction has committed."""
-        self._mine.after += _written(lines)
+        self._mine.after += _encode_lines(lines)
 
     def size(self) -> int:
         """Return how many octets the file has, 0 if it is not there."""
@@ -88,7 +88,7 @@ class Journal:
         suppressed for too long can say Yes again.
         """
         kept = [{"do": "kept", "from": first, "to": end} for first, end in self._mine.flushed]
-        lines = _written(kept) + bytes(self._mine.after)
+        lines = _encode_lines(kept) + bytes(self._mine.after)
         self.forget()
         if lines:
             try:
@@ -120,9 +120,9 @@ class Journal:
         """Append lines; return from which octet to which they stand."""
         with self._opened() as file:
             if not os.fstat(file).st_size:
-                _write(file, _written([{"do": "key", "check": self.key_check}]))
+                _write_all(file, _encode_lines([{"do": "key", "check": self.key_check}]))
                 _sync_folder(self.path)
-            _write(file, _end_of_last(file) + lines)
+            _write_all(file, _make_line_end(file) + lines)
             end = os.fstat(file).st_size
             return end - len(lines), end
 
@@ -149,7 +149,7 @@ class Journal:
             except BlockingIOError:
                 if time.monotonic() >= until:
                     raise
-                time.sleep(_REST)
+                time.sleep(_RETRY_INTERVAL)
             else:
                 return
 
@@ -162,7 +162,7 @@ class Journal:
         )
 
 
-def journal_of(settings: Settings) -> Journal | None:
+def make_journal(settings: Settings) -> Journal | None:
     """Return the journal that the settings name; settings that came from no file may have none."""
     if settings.journal is None:
         return None
@@ -171,7 +171,7 @@ def journal_of(settings: Settings) -> Journal | None:
     return Journal(settings.journal, key_check=email_address.key_check(key), seal=seal)
 
 
-class _Pending(threading.local):
+class _PendingLines(threading.local):
     """What a thread's transaction has to write."""
 
     def __init__(self) -> None:
@@ -186,7 +186,7 @@ class _Pending(threading.local):
         self.flushed = []
 
 
-def _written(lines: Iterable[Mapping[str, Any]]) -> bytes:
+def _encode_lines(lines: Iterable[Mapping[str, Any]]) -> bytes:
     return b"".join(_encode(line).encode() + b"\n" for line in lines)
 
 
@@ -194,13 +194,13 @@ def _written(lines: Iterable[Mapping[str, Any]]) -> bytes:
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def _write(file: int, data: bytes) -> None:
+def _write_all(file: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(file, view) :]
 
 
-def _end_of_last(file: int) -> bytes:
+def _make_line_end(file: int) -> bytes:
     """Return what ends the last line: a process that was killed while it wrote leaves it open."""
     return b"" if os.pread(file, 1, os.fstat(file).st_size - 1) == b"\n" else b"\n"
 

@@ -17,7 +17,7 @@ from peewee import PeeweeException
 
 from repermit.db.background_tasks import TaskKind
 from repermit.db.connection import Database, FairSqliteDatabase, run_sql
-from repermit.db.write_lock import privately
+from repermit.db.write_lock import open_private
 
 
 class Work(StrEnum):
@@ -37,14 +37,14 @@ def foreground_work(database: Database, work: Work | TaskKind) -> Iterator[None]
     """
     # Only a worker that looks whether anybody is at it is ever waited for.
     if isinstance(database, FairSqliteDatabase):
-        with _opened(database, f"{work}-by-hand") as file:
+        with _open_lock_file(database, f"{work}-by-hand") as file:
             if file is not None:
                 fcntl.flock(file, fcntl.LOCK_SH)
             yield
     else:
-        number = _lock_number(f"{work}-by-hand")
+        number = _make_lock_number(f"{work}-by-hand")
         run_sql(database, "SELECT pg_advisory_lock_shared(%s)", number)
-        with _unlocking(database, "pg_advisory_unlock_shared", number):
+        with _unlock_at_end(database, "pg_advisory_unlock_shared", number):
             yield
 
 
@@ -66,41 +66,41 @@ def background_work(
         return is_over
 
     if isinstance(database, FairSqliteDatabase):
-        with _opened(database, work) as file:
-            yield must_stop if _take(file) else lambda: True
+        with _open_lock_file(database, work) as file:
+            yield must_stop if _try_lock(file) else lambda: True
         return
-    number = _lock_number(work)
+    number = _make_lock_number(work)
     (is_mine,) = run_sql(database, "SELECT pg_try_advisory_lock(%s)", number).fetchone()
     if not is_mine:
         yield lambda: True
         return
-    with _unlocking(database, "pg_advisory_unlock", number):
+    with _unlock_at_end(database, "pg_advisory_unlock", number):
         yield must_stop
 
 
 def _is_done_by_hand(database: Database, work: Work | TaskKind) -> bool:
     name = f"{work}-by-hand"
     if isinstance(database, FairSqliteDatabase):
-        with _opened(database, name) as file:
-            return not _take(file)
+        with _open_lock_file(database, name) as file:
+            return not _try_lock(file)
     # Released with the statement, which is a transaction of its own.
     query = "SELECT pg_try_advisory_xact_lock(%s)"
-    (is_free,) = run_sql(database, query, _lock_number(name)).fetchone()
+    (is_free,) = run_sql(database, query, _make_lock_number(name)).fetchone()
     return not is_free
 
 
 @contextmanager
-def _opened(database: FairSqliteDatabase, name: str) -> Iterator[IO[bytes] | None]:
+def _open_lock_file(database: FairSqliteDatabase, name: str) -> Iterator[IO[bytes] | None]:
     """Open the file of a lock; None if it cannot be, as one that another user has made."""
     with ExitStack() as stack:
         file = None
         with suppress(OSError):
             path = f"{database.path}.lock-{name}"
-            file = stack.enter_context(open(path, "ab", opener=privately))
+            file = stack.enter_context(open(path, "ab", opener=open_private))
         yield file
 
 
-def _take(file: IO[bytes] | None) -> bool:
+def _try_lock(file: IO[bytes] | None) -> bool:
     """Take the lock on a file, which is held until it is closed; False if another has it."""
     if file is None:
         return True
@@ -110,13 +110,13 @@ def _take(file: IO[bytes] | None) -> bool:
     return False
 
 
-def _lock_number(name: str) -> int:
+def _make_lock_number(name: str) -> int:
     digest = hashlib.sha256(f"repermit work {name}".encode()).digest()
     return int.from_bytes(digest[:8], signed=True)
 
 
 @contextmanager
-def _unlocking(database: Database, function: str, number: int) -> Iterator[None]:
+def _unlock_at_end(database: Database, function: str, number: int) -> Iterator[None]:
     """Give a lock of PostgreSQL's back at the end; it is gone already with a broken connection."""
     try:
         yield

@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from repermit.db.write_lock import privately
+from repermit.db.write_lock import open_private
 from repermit.errors import Refused
 from repermit.settings.definitions import Settings
 
 # --- Folders beside the database for what is not of the database, ours alone to open. -------------
 
 
-def place_of(settings: Settings, kind: str) -> Path:
+def find_folder(settings: Settings, kind: str) -> Path:
     """Return where the folder of a kind is, or would be: on this machine."""
     sqlite = settings.sqlite_path
     if sqlite is not None:
@@ -38,14 +38,14 @@ def place_of(settings: Settings, kind: str) -> Path:
     return Path(tempfile.gettempdir()) / f"repermit-{name[:16]}.{kind}"
 
 
-def private_folder(settings: Settings, kind: str) -> Path:
+def open_private_folder(settings: Settings, kind: str) -> Path:
     """Return the folder of a kind, made if need be; raises Refused if others may open it."""
-    folder = place_of(settings, kind)
-    make_private(folder)
+    folder = find_folder(settings, kind)
+    make_private_folder(folder)
     return folder
 
 
-def make_private(folder: Path, *, for_root_too: bool = False) -> None:
+def make_private_folder(folder: Path, *, for_root_too: bool = False) -> None:
     """Make a folder if need be; raises Refused if others may open it.
 
     `for_root_too`: a command given by root may use the one of the server's user, and makes one that
@@ -55,11 +55,11 @@ def make_private(folder: Path, *, for_root_too: bool = False) -> None:
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
         if is_root:
-            above = folder.parent.stat()
-            os.chown(folder, above.st_uid, above.st_gid)
-    found = folder.lstat()
-    is_ours = stat.S_ISDIR(found.st_mode) and (is_root or found.st_uid == os.geteuid())
-    if not is_ours or found.st_mode & 0o077:
+            parent = folder.parent.stat()
+            os.chown(folder, parent.st_uid, parent.st_gid)
+    status = folder.lstat()
+    is_ours = stat.S_ISDIR(status.st_mode) and (is_root or status.st_uid == os.geteuid())
+    if not is_ours or status.st_mode & 0o077:
         raise Refused(
             "%(folder)s must be a folder that only this server's user may open", folder=str(folder)
         )
@@ -71,9 +71,9 @@ def make_private(folder: Path, *, for_root_too: bool = False) -> None:
 _KIND = "unfinished"
 _MARK = ".unfinished-"
 _ID_BYTES = 8
-_OURS = re.compile(rf"\..*{re.escape(_MARK)}[0-9a-f]{{{2 * _ID_BYTES}}}", re.DOTALL)
-_LONGEST_NAME = 200  # bytes; file systems allow 255
-_BESIDE_A_DATABASE = ("-journal", "-wal", "-shm")
+_OWN_NAME = re.compile(rf"\..*{re.escape(_MARK)}[0-9a-f]{{{2 * _ID_BYTES}}}", re.DOTALL)
+_MAX_NAME_BYTES = 200  # bytes; file systems allow 255
+_SQLITE_SUFFIXES = ("-journal", "-wal", "-shm")
 
 
 @dataclass(frozen=True)
@@ -128,11 +128,11 @@ class TemporaryFiles:
     @contextmanager
     def _noted(self, folder: Path, name: str) -> Iterator[Path]:
         """Yield a path that is not there yet, noted for as long as the block lasts."""
-        make_private(self.folder, for_root_too=self._for_root_too)
+        make_private_folder(self.folder, for_root_too=self._for_root_too)
         number = os.urandom(_ID_BYTES).hex()
-        path = folder.absolute() / f".{_cut(name)}{_MARK}{number}"
+        path = folder.absolute() / f".{_shorten_name(name)}{_MARK}{number}"
         note = self.folder / number
-        with _locked(note) as file:
+        with _open_note(note) as file:
             file.write(os.fsencode(path))
             file.flush()
             os.fsync(file.fileno())
@@ -145,7 +145,7 @@ class TemporaryFiles:
     def _notes(self) -> list[Path]:
         if not os.path.lexists(self.folder):
             return []
-        make_private(self.folder, for_root_too=self._for_root_too)
+        make_private_folder(self.folder, for_root_too=self._for_root_too)
         return [one for one in self.folder.iterdir() if _MARK not in one.name]
 
     def _sweep_note(self, note: Path) -> UnfinishedFile | None:
@@ -161,10 +161,10 @@ class TemporaryFiles:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                path = _noted_path(file)
+                path = _read_note(file)
                 is_there = path is not None and os.path.lexists(path)
                 return UnfinishedFile(path, is_in_use=True) if path and is_there else None
-            path = _noted_path(file)
+            path = _read_note(file)
             try:
                 if path is not None:
                     _delete(path)
@@ -174,35 +174,35 @@ class TemporaryFiles:
         return None
 
 
-def temporary_files(settings: Settings) -> TemporaryFiles:
+def make_temporary_files(settings: Settings) -> TemporaryFiles:
     """Return the files that are being made for an installation.
 
     Notes stand beside the SQLite database; with PostgreSQL beside the journal, on each machine.
     """
     beside = settings.sqlite_path or settings.journal
     if beside is None:
-        return TemporaryFiles(place_of(settings, _KIND))
+        return TemporaryFiles(find_folder(settings, _KIND))
     return TemporaryFiles(beside.with_name(f"{beside.name}.{_KIND}"), for_root_too=True)
 
 
-def _noted_path(file: IO[bytes]) -> Path | None:
+def _read_note(file: IO[bytes]) -> Path | None:
     """Return what a note names; None if nothing is named yet, or nothing that we would make."""
     path = Path(os.fsdecode(file.read()))
-    return path if path.is_absolute() and _OURS.fullmatch(path.name) else None
+    return path if path.is_absolute() and _OWN_NAME.fullmatch(path.name) else None
 
 
 @contextmanager
-def _locked(note: Path) -> Iterator[IO[bytes]]:
+def _open_note(note: Path) -> Iterator[IO[bytes]]:
     """Open a new note whose lock is held; whoever sweeps may take it away before it is."""
     while True:
-        with open(note, "ab", opener=privately) as file:
+        with open(note, "ab", opener=open_private) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_at(file, note):
+            if _is_file_at(file, note):
                 yield file
                 return
 
 
-def _is_at(file: IO[bytes], path: Path) -> bool:
+def _is_file_at(file: IO[bytes], path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))  # noqa: PTH116  beside fstat
     except FileNotFoundError:
@@ -218,9 +218,9 @@ def _delete(path: Path) -> None:
     if is_folder:
         shutil.rmtree(path)
         return
-    for ending in ("", *_BESIDE_A_DATABASE):
+    for ending in ("", *_SQLITE_SUFFIXES):
         Path(f"{path}{ending}").unlink(missing_ok=True)
 
 
-def _cut(name: str) -> str:
-    return name.encode(errors="ignore")[:_LONGEST_NAME].decode(errors="ignore")
+def _shorten_name(name: str) -> str:
+    return name.encode(errors="ignore")[:_MAX_NAME_BYTES].decode(errors="ignore")

@@ -15,13 +15,13 @@ from repermit.db.connection import (
     FairSqliteDatabase,
     analyze_grown,
     is_used_by_others,
-    version_seen,
+    read_data_version,
 )
 
-_MOST_SECONDS = 0.025
+_MAX_SECONDS = 0.025
 """Of a step; no transaction may hold the write lock for more than 0.05 s, on a busy machine too."""
 
-_MOST_SECONDS_ALONE = 0.04
+_MAX_SECONDS_ALONE = 0.04
 """Of a step while nobody else uses the database: fewer steps write fewer pages."""
 
 FIRST_STEP = 100
@@ -33,15 +33,15 @@ LARGEST_STEP = 20_000
 SMALLEST_STEP = 10
 """Rows of a step; fewer take hardly less time, most of which is the commit's."""
 
-_REST = 3
+_REST_FACTOR = 3
 """How many times as long as a step the rest after it is, in which others have the machine."""
 
-_LONGEST_REST = 0.15
+_MAX_REST = 0.15
 """Seconds between two steps at most."""
 
 # A step that found little to do says little of the next, which stays below 0.05 s by this.
-_MOST_GROWTH = 1.5
-_MOST_SHRINKING = 0.1
+_MAX_GROWTH = 1.5
+_MAX_SHRINKING = 0.1
 
 
 def run_counted_steps(
@@ -84,7 +84,7 @@ def run_steps(
     if most is not None:
         size.allow(most)
     rows = 0
-    analyze_at = began = time.monotonic()
+    analyze_at = started_at = time.monotonic()
     while not should_stop() and (most is None or rows < most):
         rows += size.rows
         with size.step(database) as limit:
@@ -95,7 +95,7 @@ def run_steps(
         if time.monotonic() > analyze_at:
             analyze_grown(database)
             # When the work has taken twice as long, the tables are as much larger at most.
-            analyze_at = 2 * time.monotonic() - began
+            analyze_at = 2 * time.monotonic() - started_at
     return False
 
 
@@ -143,9 +143,9 @@ class StepSize:
         with self._timed(database):
             yield self.rows
         is_shared = self._is_shared(database)
-        self.adapt(self._seconds, most=_MOST_SECONDS if is_shared else _MOST_SECONDS_ALONE)
+        self.adapt(self._seconds, most=_MAX_SECONDS if is_shared else _MAX_SECONDS_ALONE)
         if is_shared:
-            time.sleep(min(_REST * self._seconds, _LONGEST_REST))
+            time.sleep(min(_REST_FACTOR * self._seconds, _MAX_REST))
 
     @contextmanager
     def _timed(self, database: Database) -> Iterator[None]:
@@ -162,14 +162,14 @@ class StepSize:
         """
         if not isinstance(database, FairSqliteDatabase):
             return is_used_by_others(database, self._seconds)
-        before, self._seen = self._seen, version_seen(database)
+        before, self._seen = self._seen, read_data_version(database)
         return before is not None and self._seen != before
 
-    def adapt(self, seconds: float, *, most: float = _MOST_SECONDS) -> None:
+    def adapt(self, seconds: float, *, most: float = _MAX_SECONDS) -> None:
         """Size the next step after one that took so long, its waiting not counted.
 
         - `most`: seconds that the next one may take.
         """
         factor = most / max(seconds, 1e-6)
-        factor = min(max(factor, _MOST_SHRINKING), _MOST_GROWTH)
+        factor = min(max(factor, _MAX_SHRINKING), _MAX_GROWTH)
         self.rows = min(max(int(self.rows * factor), self._least), self._most)

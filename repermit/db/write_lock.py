@@ -24,12 +24,12 @@ PATIENCE = 30.0
 """Seconds that a writer waits for its turn, as long as SQLite itself would."""
 
 # Seconds for which the threads of a process that wait may write before another process does.
-_LONGEST_TURN = 0.05
+_MAX_TURN = 0.05
 
 # Seconds between two tries. Whoever waits shortly, as beside a busy sender, must not lose time.
-_SHORTLY = 0.0001
-_SHORT = 1.0
-_LONG = 0.005
+_SHORT_INTERVAL = 0.0001
+_SHORT_PERIOD = 1.0
+_LONG_INTERVAL = 0.005
 
 
 class WriteLock:
@@ -63,7 +63,7 @@ class WriteLock:
             try:
                 if self._turn_began is None and self._pass(until):
                     self._turn_began = time.monotonic()
-                if self._turn_began is not None and not _nap.is_asked:
+                if self._turn_began is not None and not _stop_signal.is_asked:
                     return
             except BaseException:
                 self.leave()
@@ -87,17 +87,19 @@ class WriteLock:
                 handed_on = self._queue.popleft()
                 if self._turn_began is not None:
                     # Before this thread is out: in between, the process would stop with the lock.
-                    _nap.inside.add(handed_on)
+                    _stop_signal.inside.add(handed_on)
                 handed_on.release()
             else:
                 self._is_taken = False
             self._mine.is_in = False
-            _nap.inside.discard(threading.get_ident())
-        _nap.begin()
+            _stop_signal.inside.discard(threading.get_ident())
+        _stop_signal.begin()
 
     def _may_go_on(self) -> bool:
         began = self._turn_began
-        return began is not None and time.monotonic() - began < _LONGEST_TURN and not _nap.is_asked
+        return (
+            began is not None and time.monotonic() - began < _MAX_TURN and not _stop_signal.is_asked
+        )
 
     def _end_turn(self) -> None:
         if self._files:
@@ -145,14 +147,14 @@ class WriteLock:
             if self._gave_up(handed_on):
                 raise
             self._mine.is_in = True
-            _nap.inside.discard(handed_on)
+            _stop_signal.inside.discard(handed_on)
             self.leave()
             raise
         if not has_come and self._gave_up(handed_on):
-            raise DatabaseBusy(who_holds(self._paths, self._own_patience))
+            raise DatabaseBusy(describe_lock_holder(self._paths, self._own_patience))
         self._mine.is_in = True
-        _nap.inside.add(threading.get_ident())
-        _nap.inside.discard(handed_on)
+        _stop_signal.inside.add(threading.get_ident())
+        _stop_signal.inside.discard(handed_on)
 
     def _gave_up(self, handed_on: threading.Semaphore) -> bool:
         """Leave the queue; False if the turn has come in this very instant."""
@@ -170,7 +172,7 @@ class WriteLock:
             fcntl.flock(door, fcntl.LOCK_UN)
 
     def _open(self) -> tuple[IO[bytes], IO[bytes]]:
-        held, door = (open(path, "ab", opener=privately) for path in self._paths)  # noqa: SIM115
+        held, door = (open(path, "ab", opener=open_private) for path in self._paths)  # noqa: SIM115
         return held, door
 
     def _take(self, file: IO[bytes], until: float) -> bool:
@@ -181,21 +183,23 @@ class WriteLock:
         """
         began = time.monotonic()
         told_at = began + self._patience
-        while not _nap.is_asked:
+        while not _stop_signal.is_asked:
             with suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
             now = time.monotonic()
             if now >= until:
-                raise DatabaseBusy(who_holds(self._paths, self._own_patience))
+                raise DatabaseBusy(describe_lock_holder(self._paths, self._own_patience))
             if now >= told_at:
-                _logger.warning("still waiting: %s", who_holds(self._paths, self._patience))
+                _logger.warning(
+                    "still waiting: %s", describe_lock_holder(self._paths, self._patience)
+                )
                 told_at = math.inf
-            time.sleep(_SHORTLY if now - began < _SHORT else _LONG)
+            time.sleep(_SHORT_INTERVAL if now - began < _SHORT_PERIOD else _LONG_INTERVAL)
         return False
 
 
-def privately(path: str, flags: int) -> int:
+def open_private(path: str, flags: int) -> int:
     """Open a file, as an opener of `open`, that nobody else may: who may, may hold its lock."""
     return os.open(path, flags, mode=0o600)
 
@@ -203,7 +207,7 @@ def privately(path: str, flags: int) -> int:
 # --- Stopping between two turns.
 
 
-class _Nap:
+class _StopSignal:
     """The wish that this process stops, as by Ctrl-Z; it does when no thread has its turn.
 
     `inside` are the threads that have their turn, or wait for it, and the semaphore of one to which
@@ -228,7 +232,7 @@ class _Nap:
             self.is_asked = False
 
 
-_nap = _Nap()
+_stop_signal = _StopSignal()
 
 
 def stop_between_turns() -> None:
@@ -239,16 +243,16 @@ def stop_between_turns() -> None:
     """
     is_main = threading.current_thread() is threading.main_thread()
     if is_main and signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
-        signal.signal(signal.SIGTSTP, _nap.ask)
+        signal.signal(signal.SIGTSTP, _stop_signal.ask)
 
 
 # --- Who holds everybody up.
 
 
-def who_holds(paths: tuple[Path, ...], patience: float) -> str:
+def describe_lock_holder(paths: tuple[Path, ...], patience: float) -> str:
     """Return a sentence about the process that holds a lock on one of these files."""
     waited = f"the database is held by another program for more than {round(patience, 1):g} seconds"
-    for process in filter(None, map(holder, paths)):
+    for process in filter(None, map(find_lock_holder, paths)):
         if _is_stopped(process):
             return (
                 f"{waited}: process {process}, which is stopped; let it go on "
@@ -258,7 +262,7 @@ def who_holds(paths: tuple[Path, ...], patience: float) -> str:
     return f"{waited}; try again later"
 
 
-def holder(path: Path) -> int:
+def find_lock_holder(path: Path) -> int:
     """Return the process that holds the lock on a file, 0 where the system does not tell.
 
     By proc_locks(5): "1: FLOCK ADVISORY WRITE 1234 08:02:5678 0 EOF"; the sixth is where the file
@@ -266,14 +270,14 @@ def holder(path: Path) -> int:
     """
     with suppress(OSError):
         number = str(path.stat().st_ino)
-        for line in _LOCKS.read_text("ascii").splitlines():
+        for line in _PROC_LOCKS.read_text("ascii").splitlines():
             fields = line.split()
             if fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == number:
                 return int(fields[4])
     return 0
 
 
-_LOCKS = Path("/proc/locks")
+_PROC_LOCKS = Path("/proc/locks")
 
 
 def _is_stopped(process: int) -> bool:
@@ -285,12 +289,12 @@ def _is_stopped(process: int) -> bool:
 # --- Who uses an SQLite database now. -------------------------------------------------------------
 
 
-RESTORING = ".restoring"
+RESTORING_SUFFIX = ".restoring"
 """What the name of a database that is being made ready has behind it."""
 
 
 @contextmanager
-def present(database: Path | None) -> Iterator[None]:
+def share_database(database: Path | None) -> Iterator[None]:
     """Share the database; raises Refused while it is restored, or if that was broken off.
 
     None is a database of another kind, in whose place none can be put.
@@ -298,10 +302,10 @@ def present(database: Path | None) -> Iterator[None]:
     if database is None:
         yield
         return
-    with _locked(database, fcntl.LOCK_SH) as is_shared:
+    with _lock_database(database, fcntl.LOCK_SH) as is_shared:
         if not is_shared:
             raise Refused("the database is being restored; wait until that is done")
-        if Path(f"{database}{RESTORING}").exists():
+        if Path(f"{database}{RESTORING_SUFFIX}").exists():
             raise Refused(
                 "restoring the database was broken off: give `repermit restore` again",
                 code="restore_broken",
@@ -310,36 +314,36 @@ def present(database: Path | None) -> Iterator[None]:
 
 
 @contextmanager
-def alone(database: Path) -> Iterator[None]:
+def lock_database_exclusively(database: Path) -> Iterator[None]:
     """Have the database for this process alone; raises Refused, and says which other one has it."""
-    with _locked(database, fcntl.LOCK_EX) as is_alone:
+    with _lock_database(database, fcntl.LOCK_EX) as is_alone:
         if not is_alone:
             raise Refused(
                 "process %(process)s works with the database: stop `repermit serve` and every "
                 "`repermit worker` first",
-                process=str(holder(_lock_of(database))),
+                process=str(find_lock_holder(_make_lock_path(database))),
             )
         yield
 
 
 @contextmanager
-def _locked(database: Path, how: int) -> Iterator[bool]:
+def _lock_database(database: Path, how: int) -> Iterator[bool]:
     with ExitStack() as stack:
         try:
-            path = _lock_of(database)
-            file: IO[bytes] | None = stack.enter_context(open(path, "ab", opener=privately))
+            path = _make_lock_path(database)
+            file: IO[bytes] | None = stack.enter_context(open(path, "ab", opener=open_private))
         except OSError:
             # The database itself is refused then, in words that say more.
             file = None
-        yield file is None or _takes(file, how | fcntl.LOCK_NB)
+        yield file is None or _try_lock(file, how | fcntl.LOCK_NB)
 
 
-def _takes(file: IO[bytes], how: int) -> bool:
+def _try_lock(file: IO[bytes], how: int) -> bool:
     with suppress(BlockingIOError):
         fcntl.flock(file, how)
         return True
     return False
 
 
-def _lock_of(database: Path) -> Path:
+def _make_lock_path(database: Path) -> Path:
     return Path(f"{database}.in-use")

@@ -19,7 +19,7 @@ from repermit.clock import ManualClock, SystemClock
 from repermit.db import migrations
 from repermit.db.connection import Database, open_database
 from repermit.db.models.lists import MailingList
-from repermit.db.suppression_journal import journal_of
+from repermit.db.suppression_journal import make_journal
 from repermit.db.temporary_files import TemporaryFiles
 from repermit.demo.inbox import Inbox
 from repermit.expiry import downtime
@@ -94,7 +94,7 @@ def start_demo() -> Iterator[Demo]:
         inbox.start()
         stack.callback(inbox.stop)
         settings = _settings(folder, smtp_port=inbox.port, http_port=_free_port())
-        journal = journal_of(settings)
+        journal = make_journal(settings)
         database = stack.enter_context(open_database(settings.database, journal=journal))
         migrations.upgrade_database(database)
         mailing_list = mailing_lists.add_list(

@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from repermit.db.connection import bound, chunks, literal, lock_rows
-from repermit.db.models.base import PreparedQuery, stored
+from repermit.db.connection import chunks, lock_rows, make_id_list, make_value_list
+from repermit.db.models.base import PreparedQuery, format_timestamp
 from repermit.db.models.campaigns import Wording
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
 from repermit.db.secure_delete import request_wiping
@@ -90,7 +90,7 @@ def erase_parts_of(
         EvidencePart.select(Evidence.subject, EvidencePart.id, EvidencePart.seq)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
         .where(
-            Evidence.subject.in_(bound(subjects)),
+            Evidence.subject.in_(make_value_list(subjects)),
             Evidence.list == slug,
             Evidence.event != "erased",
             EvidencePart.part.in_(parts),
@@ -103,7 +103,7 @@ def erase_parts_of(
         seqs[subject].add(seq)
         ids.append(number)
     for some in chunks(ids, _CHUNK):
-        EvidencePart.delete().where(EvidencePart.id.in_(literal(some))).execute()
+        EvidencePart.delete().where(EvidencePart.id.in_(make_id_list(some))).execute()
     request_wiping()
     return {subject: sorted(found) for subject, found in seqs.items()}
 
@@ -116,7 +116,7 @@ def _rows(seq: int, entry: Entry) -> tuple[dict[str, Any], list[Sequence[Any]]]:
     """Return an entry but for its hash, and the values of its parts, as the database keeps them."""
     row: dict[str, Any] = {
         "seq": seq,
-        "at": stored(entry.at),
+        "at": format_timestamp(entry.at),
         "event": entry.event,
         "list": entry.list,
         "campaign": entry.campaign,

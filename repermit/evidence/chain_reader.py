@@ -12,7 +12,7 @@ from datetime import UTC
 from itertools import chain
 from typing import Any, NamedTuple
 
-from repermit.db.connection import bound, chunks, literal, position, proxy
+from repermit.db.connection import chunks, find_position, make_id_list, make_value_list, proxy
 from repermit.db.models.base import PreparedQuery
 from repermit.db.models.campaigns import Wording
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -100,7 +100,7 @@ def select_parts(*columns: Any, text: Any, part: str = "consent") -> Any:
     return (
         EvidencePart.select(*columns)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
-        .where(EvidencePart.part == part, position(EvidencePart.json, text) > 0)
+        .where(EvidencePart.part == part, find_position(EvidencePart.json, text) > 0)
     )
 
 
@@ -150,7 +150,9 @@ def entries_about_each(subjects: Sequence[str], slug: str) -> dict[str, list[dic
     """
     own = (Evidence.list == slug) | (Evidence.event == "erased")
     query = (
-        Evidence.select().where(Evidence.subject.in_(bound(subjects)), own).order_by(Evidence.seq)
+        Evidence.select()
+        .where(Evidence.subject.in_(make_value_list(subjects)), own)
+        .order_by(Evidence.seq)
     )
     found: dict[str, list[dict[str, Any]]] = {subject: [] for subject in subjects}
     for one in _with_parts(list(query)):
@@ -176,7 +178,7 @@ def told_elsewhere(subjects: Sequence[str], slug: str) -> set[str]:
     What happens to them here belongs under another subject: each list has its own record of them.
     """
     query: Any = Evidence.select(Evidence.subject, Evidence.list).distinct()
-    found = set(query.where(Evidence.subject.in_(bound(subjects))).tuples())
+    found = set(query.where(Evidence.subject.in_(make_value_list(subjects))).tuples())
     return {subject for subject, _ in found if (subject, slug) not in found}
 
 
@@ -210,7 +212,7 @@ def wordings_of(entries: Iterable[dict[str, Any]]) -> dict[str, str]:
 def _with_parts(rows: Sequence[Evidence]) -> list[dict[str, Any]]:
     parts: dict[int, dict[str, Any]] = {row.seq: {} for row in rows}
     for some in chunks(list(parts), _CHUNK):
-        for part in list(EvidencePart.select().where(EvidencePart.seq.in_(literal(some)))):
+        for part in list(EvidencePart.select().where(EvidencePart.seq.in_(make_id_list(some)))):
             content = json.loads(part.json)
             parts[part.seq][part.part] = {"salt": part.salt, "content": content}
     return [{"entry": _entry(row), "parts": parts[row.seq]} for row in rows]

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from peewee import JOIN, Value
 
 from repermit.clock import years_before
-from repermit.db.connection import chunks, streamed
-from repermit.db.models.base import Meta, read_moment
+from repermit.db.connection import chunks, stream_rows
+from repermit.db.models.base import Meta, parse_timestamp
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.evidence.chain_reader import Part, parts_between, select_parts
 from repermit.evidence.entries import PARTS, part_digest
@@ -231,9 +231,9 @@ class _Entry:
 def wrongly_erased_proofs() -> Iterator[Fault]:
     """Yield the entries that erased proofs which they may not, or not yet."""
     since = Meta.read_number(TERMS_TOLD_SINCE) or 0
-    restored = {read_moment(at) for at in _moments_of("restored")}
+    restored = {parse_timestamp(at) for at in _moments_of("restored")}
     erasures: list[_Erasure] = []
-    for seq, at, actor, subject, slug, text in list(streamed(_naming_proofs())):
+    for seq, at, actor, subject, slug, text in list(stream_rows(_naming_proofs())):
         consent = json.loads(text)
         if "consent" not in consent.get("parts", ()):
             continue
@@ -244,7 +244,7 @@ def wrongly_erased_proofs() -> Iterator[Fault]:
         if type(years) is not int and (seq > since or years is not None):
             yield Fault(seq, How.ERASED_WRONGLY, "it tells no term")
             continue
-        erasures.append(_Erasure(seq, read_moment(at), subject, slug, consent["seqs"], years))
+        erasures.append(_Erasure(seq, parse_timestamp(at), subject, slug, consent["seqs"], years))
     for chunk in chunks(erasures, _CHUNK):
         owners = _owners(chunk)
         entries = _entries_about(set().union(*owners.values()))
@@ -334,4 +334,4 @@ def _is_claim_of(entry: _Entry, undoing: _Entry) -> bool:
     """Say whether an entry has what a file claimed that another entry took back."""
     # What that entry said itself may have ended since.
     imported_at = "" if undoing.event == "erased" else undoing.consent.get("imported_at", "")
-    return entry.at == read_moment(imported_at) if imported_at else entry.seq <= undoing.seq
+    return entry.at == parse_timestamp(imported_at) if imported_at else entry.seq <= undoing.seq

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta, stored
+from repermit.db.models.base import Meta, format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.rules.consent import CampaignState
 
@@ -34,7 +34,7 @@ def record_heartbeat(database: Database, *, now: datetime) -> None:
             Campaign.update(downtime=Campaign.downtime + gap).where(
                 Campaign.id == campaign.id
             ).execute()
-        Meta.write(_HEARTBEAT_KEY, stored(now))
+        Meta.write(_HEARTBEAT_KEY, format_timestamp(now))
 
 
 def assume_up_until(database: Database, *, moment: datetime) -> None:
@@ -45,7 +45,7 @@ def assume_up_until(database: Database, *, moment: datetime) -> None:
 
 def save_heartbeat(moment: datetime) -> None:
     """Note that the pages were up at a moment, in the caller's transaction."""
-    Meta.write(_HEARTBEAT_KEY, stored(moment))
+    Meta.write(_HEARTBEAT_KEY, format_timestamp(moment))
 
 
 def measure_downtime(campaign: Campaign, now: datetime) -> timedelta:

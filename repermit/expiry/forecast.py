@@ -14,8 +14,8 @@ from peewee import fn
 
 from repermit.contacts import counts, last_ask, lookup
 from repermit.contacts.last_ask import CampaignMail
-from repermit.db.connection import chunks, literal
-from repermit.db.models.base import stored
+from repermit.db.connection import chunks, make_id_list
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -60,7 +60,7 @@ def predict_verdicts(campaign: Campaign, chunk: int, now: datetime) -> Iterator[
     """Yield what the deadline does to each contact that is undecided, and lock none."""
     for ids in chunks(list_undecided(campaign), chunk):
         asks = index_asks(campaign, last_ask.list_campaign_mails(ids))
-        for contact in list(Contact.select().where(Contact.id.in_(literal(ids)))):
+        for contact in list(Contact.select().where(Contact.id.in_(make_id_list(ids)))):
             yield decide_verdict(contact, asks[contact.id], campaign, now)
 
 
@@ -114,11 +114,11 @@ def collect_proofs(
     """Return, by contact id, the proof that each could have answered (GDPR art. 5(2))."""
     used, newest = _read_wordings(campaign)
     usual = newest.get(campaign.list.language, "")
-    deadline = stored(campaign.deadline)
+    deadline = format_timestamp(campaign.deadline)
     return {
         contact.id: {
             # Nobody expires who was not sent an ask, so the moment is there.
-            "asked_at": stored(cast("datetime", asks[contact.id].sent_at)),
+            "asked_at": format_timestamp(cast("datetime", asks[contact.id].sent_at)),
             "deadline": deadline,
             "minimum_days": campaign.minimum_days,
             "mail_wording": used.get(asks[contact.id].wording_id)
@@ -264,7 +264,7 @@ def _select_undecided(campaign: Campaign, after: int) -> Any:
 def _keep_asked_in_time(campaign: Campaign, contacts: list[Contact]) -> Iterator[Contact]:
     latest = latest_ask(campaign.deadline, campaign.minimum_days)
     # By the people alone: SQLite would take the index of all that the campaign has sent.
-    mails = Mail.select().where(Mail.contact.in_(literal(contact.id for contact in contacts)))
+    mails = Mail.select().where(Mail.contact.in_(make_id_list(contact.id for contact in contacts)))
     asked_at = {
         mail.contact_id: mail.sent_at
         for mail in mails

@@ -11,8 +11,8 @@ from typing import Any
 from repermit.clock import Clock
 from repermit.contacts import last_ask, status_changes
 from repermit.contacts.status_changes import Act
-from repermit.db.connection import Database, literal, lock_rows
-from repermit.db.models.base import stored
+from repermit.db.connection import Database, lock_rows, make_id_list
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -252,7 +252,7 @@ def _expire_contacts(
     sweep: _Sweep, campaign: Campaign, ids: Sequence[int], now: datetime
 ) -> ExpiryResult:
     # Locked first and looked at afterwards: an answer that was quicker has changed the status.
-    contacts = Contact.select().where(Contact.id.in_(literal(ids))).order_by(Contact.id)
+    contacts = Contact.select().where(Contact.id.in_(make_id_list(ids))).order_by(Contact.id)
     locked = list(lock_rows(contacts))
     for contact in locked:
         # Known already: it would be read anew.
@@ -297,7 +297,7 @@ def _close_campaign(sweep: _Sweep, campaign_id: int) -> None:
         campaign.state = CampaignState.CLOSED
         campaign.closed_at = now
         campaign.save()
-        facts = {"deadline": stored(campaign.deadline), "counts": outcome_counts}
+        facts = {"deadline": format_timestamp(campaign.deadline), "counts": outcome_counts}
         _append_entry(campaign, now, "closed", facts, actor=sweep.actor)
 
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from repermit.db import background_tasks
 from repermit.db.connection import Database, RowCounter, steady_view
 from repermit.db.models.lists import MailingList
-from repermit.db.temporary_files import temporary_files
+from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
@@ -200,7 +200,7 @@ def _writer(
     elif form is Format.JSON:
         yield write_json
     elif form is Format.XLSX:
-        with temporary_files(settings).folder_for("export") as folder:
+        with make_temporary_files(settings).folder_for("export") as folder:
             yield partial(write_xlsx, created=created, folder=folder)
     elif layout is not None:
         yield partial(write_csv, delimiter=layout.delimiter, bom=True)

@@ -15,14 +15,14 @@ from repermit import email_address
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import lookup
 from repermit.db import background_tasks
-from repermit.db.background_tasks import BackgroundTask, TaskKind, find_task, task_on
-from repermit.db.connection import Database, FairSqliteDatabase, version_seen
-from repermit.db.lost_suppressions import lost_suppressions
+from repermit.db.background_tasks import BackgroundTask, TaskKind, find_task, find_task_of_list
+from repermit.db.connection import Database, FairSqliteDatabase, read_data_version
+from repermit.db.lost_suppressions import find_lost_suppressions
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
-from repermit.db.staged_rows import staged_file, sync_staged
+from repermit.db.staged_rows import make_staged_path, sync_staged
 from repermit.db.task_ownership import foreground_work
-from repermit.db.temporary_files import temporary_files
+from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.i18n.lazy_text import Joined, Said
@@ -96,7 +96,7 @@ def import_file(
         corrected=len(set(corrected)),
         dry_run=dry_run,
     )
-    under_way = None if dry_run else task_on(TaskKind.IMPORT, mailing_list)
+    under_way = None if dry_run else find_task_of_list(TaskKind.IMPORT, mailing_list)
     if under_way is not None:
         file = open_list(path, mapping=mapping, zone=settings.zone)
         if _file_of(under_way.target).digest == file.digest:
@@ -106,8 +106,8 @@ def import_file(
     if customers:
         require_customer_basis(sensitive=mailing_list.sensitive, attested=options.may_be_customers)
     # What is written from here on may change what becomes of a row.
-    decided_at = version_seen(database) if isinstance(database, FairSqliteDatabase) else None
-    lost = lost_suppressions(key=options.fingerprint_key, slug=mailing_list.slug)
+    decided_at = read_data_version(database) if isinstance(database, FairSqliteDatabase) else None
+    lost = find_lost_suppressions(key=options.fingerprint_key, slug=mailing_list.slug)
     options = replace(options, kept_off=tuple(one.fingerprint for one in lost))
     file = open_list(path, mapping=mapping, zone=settings.zone)
     decided, mended = (places_of(lines, file.parts) for lines in (opted_out, corrected))
@@ -121,8 +121,8 @@ def import_file(
     with ExitStack() as until_kept:
         kept_in = None
         if isinstance(database, FairSqliteDatabase) and not dry_run:
-            target = staged_file(database, token)
-            kept_in = until_kept.enter_context(temporary_files(settings).file_for(target))
+            target = make_staged_path(database, token)
+            kept_in = until_kept.enter_context(make_temporary_files(settings).file_for(target))
         with staging.staging_area(database, file=kept_in):
             rows, lines = staging.stage(database, read(request, file))
             _refuse_missing(decided | mended)
@@ -133,7 +133,7 @@ def import_file(
             address_fate.keep_off(options.kept_off)
             tally = tally_picked(rows, addresses, merged, options.bases)
             if rows_to is not None:
-                row_preview.write(rows_to, file.parts, files=temporary_files(settings))
+                row_preview.write(rows_to, file.parts, files=make_temporary_files(settings))
             result = ImportResult(
                 list=mailing_list.slug,
                 file=path.name,

@@ -18,10 +18,10 @@ from repermit.db.background_tasks import (
     BackgroundTask,
     TaskKind,
     find_task,
+    list_targets,
     lock_task,
     run_task,
     start_task,
-    task_targets,
 )
 from repermit.db.connection import (
     Database,
@@ -29,12 +29,18 @@ from repermit.db.connection import (
     analyze_grown,
     is_postgresql,
     lock_rows,
-    version_seen,
+    read_data_version,
 )
-from repermit.db.models.base import read_moment
+from repermit.db.models.base import parse_timestamp
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
-from repermit.db.staged_rows import drop_staged, has_staged, open_staged, staged_table, sweep_staged
+from repermit.db.staged_rows import (
+    drop_staged,
+    has_staged,
+    name_staged_table,
+    open_staged,
+    sweep_staged,
+)
 from repermit.db.task_ownership import background_work
 from repermit.db.work_steps import LARGEST_STEP
 from repermit.evidence import chain
@@ -136,12 +142,12 @@ def begin_import(
 
     Raises Refused if another file is under way on the list.
     """
-    staging.keep_picked(database, staged_table(database, token))
+    staging.keep_picked(database, name_staged_table(database, token))
     # Whoever launches, or takes a file back, locks it too.
     lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
     background_tasks.require_no_unfinished_file(mailing_list)
     # Who stands in a file that waits is not counted anew before this one is taken in.
-    background_tasks.forget_file_counts(mailing_list.id)
+    background_tasks.reset_file_counts(mailing_list.id)
     tally = file.tally
     at = _find_free_moment(mailing_list, now)
     record = Import.create(
@@ -184,7 +190,7 @@ def _find_free_moment(mailing_list: MailingList, now: datetime) -> datetime:
     Entries and the journal name a file by its list and moment.
     """
     later: Any = Import.select(Import.at).where(Import.list == mailing_list, Import.at >= now)
-    taken = {read_moment(at) for (at,) in later.tuples()}
+    taken = {parse_timestamp(at) for (at,) in later.tuples()}
     while now in taken:
         now += _MICROSECOND
     return now
@@ -264,7 +270,7 @@ def finish_imports(
     """
     ended = 0
     with background_work(database, TaskKind.IMPORT, should_stop) as must_stop:
-        for number in task_targets(TaskKind.IMPORT):
+        for number in list_targets(TaskKind.IMPORT):
             ended += merge_import(
                 database, number, settings=settings, now=now, should_stop=must_stop, step=step
             )
@@ -274,7 +280,7 @@ def finish_imports(
 
 def _is_at(database: Database, version: int | None) -> bool:
     """Say whether nobody else has written into SQLite's file since that version of it."""
-    return isinstance(database, FairSqliteDatabase) and version_seen(database) == version
+    return isinstance(database, FairSqliteDatabase) and read_data_version(database) == version
 
 
 def _take_step(
@@ -288,7 +294,7 @@ def _take_step(
     if progress.reached >= progress.last:
         _end(database, task, progress)
         return False
-    source = staged_table(database, progress.token)
+    source = name_staged_table(database, progress.token)
     progress.reached, picked = staging.pick_step(
         database, source, after=progress.reached, limit=limit
     )
@@ -320,7 +326,7 @@ def _take_step(
 
 def _end(database: Database, task: BackgroundTask, progress: ImportProgress) -> None:
     """Note that all of a file is taken in."""
-    background_tasks.forget_file_counts(task.list_id)
+    background_tasks.reset_file_counts(task.list_id)
     if is_postgresql(database):
         drop_staged(database, progress.token)
     counts = progress.counts(rows=progress.rows, addresses=progress.addresses)

@@ -14,7 +14,7 @@ from peewee import Case, Value, fn
 from repermit.contacts import status_changes
 from repermit.db import row_counts
 from repermit.db.connection import is_postgresql, lock_rows, proxy, run_sql
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import, ImportChange
 from repermit.db.models.lists import MailingList
@@ -101,10 +101,10 @@ def _add_contacts(taking: Taking) -> None:
         taking.mailing_list.id,
         taking.record.id,
         tuple(taking.bases.items()),
-        stored(taking.now),
+        format_timestamp(taking.now),
         is_postgresql(database),
     )
-    last = row_counts.last_contact(database)
+    last = row_counts.read_last_contact_id(database)
     run_sql(database, statement, *values)
     row_counts.count_newcomers(database, after=last)
 
@@ -168,7 +168,7 @@ def _select_picked(columns: Mapping[Any, Any], where: Sequence[Any]) -> Any:
 
 
 def _moment(moment: datetime) -> Any:
-    return Value(stored(moment), converter=False)
+    return Value(format_timestamp(moment), converter=False)
 
 
 def _change_contacts(taking: Taking) -> None:

@@ -31,7 +31,7 @@ from peewee import (
 
 from repermit.db.connection import Database, FairSqliteDatabase, is_postgresql, proxy, run_sql
 from repermit.db.models.base import Table, UTCDateTimeField
-from repermit.db.staged_rows import attached
+from repermit.db.staged_rows import attach_file
 from repermit.errors import Refused
 from repermit.imports.classify_row import PLAIN, Interpreter, StagedRow
 from repermit.imports.readers.container import unpacked_size
@@ -116,7 +116,7 @@ def staging_area(database: Database, *, file: Path | None = None) -> Iterator[No
     """
     with _room_for_many(database):
         if file is not None and isinstance(database, FairSqliteDatabase):
-            with attached(database, file):
+            with attach_file(database, file):
                 database.create_tables([Staged, Picked])
                 _move_picked(database)
                 yield

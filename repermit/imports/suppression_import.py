@@ -31,9 +31,15 @@ from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
-from repermit.db.staged_rows import drop_staged, has_staged, staged_file, staged_table, sync_staged
+from repermit.db.staged_rows import (
+    drop_staged,
+    has_staged,
+    make_staged_path,
+    name_staged_table,
+    sync_staged,
+)
 from repermit.db.task_ownership import background_work, foreground_work
-from repermit.db.temporary_files import temporary_files
+from repermit.db.temporary_files import make_temporary_files
 from repermit.db.work_steps import LARGEST_STEP
 from repermit.errors import Refused
 from repermit.evidence import chain, chain_reader
@@ -222,8 +228,8 @@ def _begin(
     with ExitStack() as until_kept:
         kept_in = None
         if isinstance(database, FairSqliteDatabase):
-            target = staged_file(database, token)
-            kept_in = until_kept.enter_context(temporary_files(settings).file_for(target))
+            target = make_staged_path(database, token)
+            kept_in = until_kept.enter_context(make_temporary_files(settings).file_for(target))
         staging = until_kept.enter_context(
             Staging(
                 mailing_list, path, kept_in=kept_in, mapping=mapping, settings=settings, now=now
@@ -240,7 +246,7 @@ def _begin(
         )
         with database.atomic():
             if is_postgresql(database):
-                staging.copy_to_table(database, staged_table(database, token))
+                staging.copy_to_table(database, name_staged_table(database, token))
             # Whoever launches, or begins with the same file, locks it too.
             lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
             under_way = _find_under_way(mailing_list, digest, mapping)

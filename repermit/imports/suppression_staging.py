@@ -20,10 +20,10 @@ from typing import Any, Self
 
 from repermit import email_address
 from repermit.db.connection import Database, FairSqliteDatabase, chunks, iter_pages, run_sql
-from repermit.db.models.base import new_id, stored
+from repermit.db.models.base import format_timestamp, new_id
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
-from repermit.db.staged_rows import staged_file, staged_table
+from repermit.db.staged_rows import make_staged_path, name_staged_table
 from repermit.errors import AddressError, Refused
 from repermit.imports.readers import open_file
 from repermit.rules.consent import Reason
@@ -147,14 +147,14 @@ class SuppressionRows:
 def open_rows(database: Database, token: str) -> Iterator[SuppressionRows]:
     """Open the staged rows of a task, to be read."""
     if isinstance(database, FairSqliteDatabase):
-        with closing(sqlite3.connect(staged_file(database, token))) as connection:
+        with closing(sqlite3.connect(make_staged_path(database, token))) as connection:
             yield SuppressionRows(connection.execute, "picked")
         return
 
     def execute(statement: str, values: Sequence[Any]) -> Any:
         return run_sql(database, statement.replace("?", "%s"), *values)
 
-    yield SuppressionRows(execute, staged_table(database, token))
+    yield SuppressionRows(execute, name_staged_table(database, token))
 
 
 class Staging:
@@ -267,7 +267,7 @@ class Staging:
     def _counted(self, these: Iterable[Suppressed]) -> Iterator[tuple[str, str, str, str]]:
         for one in these:
             self._rows += 1
-            yield one.fingerprint, str(one.reason), stored(one.at), one.subject
+            yield one.fingerprint, str(one.reason), format_timestamp(one.at), one.subject
 
     def _hashes(self, path: Path) -> Iterator[tuple[str]]:
         for line in _lines(path):
@@ -320,7 +320,7 @@ class Staging:
             self._connection.execute(
                 "UPDATE OR IGNORE read_row SET fingerprint = ?, reason = ?, at = ?, subject = ? "
                 "WHERE hash = ?",
-                (print_, str(about.reason), stored(about.at), about.subject, one),
+                (print_, str(about.reason), format_timestamp(about.at), about.subject, one),
             )
             # Also of a further hash of somebody, which another row's fingerprint stands for.
             self._connection.execute(

@@ -13,7 +13,13 @@ from peewee import fn
 
 from repermit.contacts import counts
 from repermit.db import background_tasks
-from repermit.db.background_tasks import TaskKind, lock_task_on, targets_of, task_on, task_targets
+from repermit.db.background_tasks import (
+    TaskKind,
+    find_task_of_list,
+    list_targets,
+    lock_task_of_list,
+    select_targets,
+)
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.contacts import Contact
@@ -46,7 +52,7 @@ class PastImport:
 
 def past_imports(mailing_list: MailingList) -> tuple[PastImport, ...]:
     """Return the files that were taken into a list, the last one first."""
-    whole = Import.id.not_in(targets_of(TaskKind.IMPORT))
+    whole = Import.id.not_in(select_targets(TaskKind.IMPORT))
     own = Import.select().where(Import.list == mailing_list, whole).order_by(Import.id.desc())
     return tuple(map(_facts, own))
 
@@ -71,7 +77,7 @@ class UnfinishedImport:
 
 def unfinished_import(mailing_list: MailingList) -> UnfinishedImport | None:
     """Return how far the import of a list's file is, None if none is under way."""
-    task = task_on(TaskKind.IMPORT, mailing_list)
+    task = find_task_of_list(TaskKind.IMPORT, mailing_list)
     if task is None:
         return None
     progress = ImportProgress(**task.state)
@@ -81,7 +87,7 @@ def unfinished_import(mailing_list: MailingList) -> UnfinishedImport | None:
 
 def undo_progress(mailing_list: MailingList) -> UndoProgress | None:
     """Return how far the taking back of a list's last import is, None if none is under way."""
-    task = task_on(TaskKind.UNDO_IMPORT, mailing_list)
+    task = find_task_of_list(TaskKind.UNDO_IMPORT, mailing_list)
     if task is None:
         return None
     file = Import.select(Import.file).where(Import.id == task.target).get().file
@@ -155,7 +161,7 @@ def finish_undoings(
 
     - `step`: rows that are changed in one transaction at most.
     """
-    under_way = task_targets(TaskKind.UNDO_IMPORT)
+    under_way = list_targets(TaskKind.UNDO_IMPORT)
     with background_work(database, TaskKind.UNDO_IMPORT, should_stop) as must_stop:
         for number in under_way:
             go_on(database, number, should_stop=must_stop, step=step)
@@ -203,10 +209,10 @@ def _begin(
     None if a mail of the list has left since `seen`, or another file came to be the last.
     """
     # Before the list, as a step of it does.
-    unfinished = lock_task_on(TaskKind.IMPORT, mailing_list.id)
+    unfinished = lock_task_of_list(TaskKind.IMPORT, mailing_list.id)
     # Whoever launches locks it too, and whoever takes a file in.
     lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
-    under_way = task_on(TaskKind.UNDO_IMPORT, mailing_list)
+    under_way = find_task_of_list(TaskKind.UNDO_IMPORT, mailing_list)
     if under_way is not None:
         return under_way.target
     # First of all: while its mails leave, no look would be the last.

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from repermit.db import background_tasks
 from repermit.db.background_tasks import BackgroundTask, TaskKind, run_task, start_task
-from repermit.db.connection import Database, chunks, literal, lock_rows
-from repermit.db.models.base import stored
+from repermit.db.connection import Database, chunks, lock_rows, make_id_list
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import, ImportChange
 from repermit.db.secure_delete import request_wiping
@@ -138,7 +138,9 @@ class Step:
         found = list(lock_rows(self.brought()).tuples())
         if not found:
             return None
-        Contact.delete().where(Contact.id.in_(literal(number for number, _, _ in found))).execute()
+        Contact.delete().where(
+            Contact.id.in_(make_id_list(number for number, _, _ in found))
+        ).execute()
         request_wiping()
         self.progress.reached = found[-1][0]
         self.progress.contacts += len(found)
@@ -186,7 +188,7 @@ class Step:
         # from being used that finds all of the file.
         own = Suppression.imported_by + 0 == self._record.id
         self.progress.suppressions += suppression_suppressions.lift(
-            Suppression.id.in_(literal(found)), own
+            Suppression.id.in_(make_id_list(found)), own
         )
         return _Entries()
 
@@ -198,7 +200,7 @@ class Step:
     def end(self) -> _Entries:
         """Note that the import is taken back."""
         progress = self.progress
-        background_tasks.forget_file_counts(self._task.list_id)
+        background_tasks.reset_file_counts(self._task.list_id)
         done = {
             "contacts": progress.contacts,
             "restored": progress.restored,
@@ -237,7 +239,7 @@ class Step:
                 **consent,
                 "file": record.digest,
                 "name": record.file,
-                "imported_at": stored(record.at),
+                "imported_at": format_timestamp(record.at),
             },
         )
 
@@ -248,7 +250,7 @@ def _restore(record: Import, images: Sequence[ImportChange]) -> Iterator[_Restor
     Who has left by themselves after it had taken them off is suppressed by it no more.
     """
     untouched = Contact.select().where(
-        Contact.id.in_(literal(image.contact for image in images)),
+        Contact.id.in_(make_id_list(image.contact for image in images)),
         Contact.status_at == record.at,
         Contact.erased_at.is_null(),
     )
@@ -287,7 +289,7 @@ def _off_by(record: Import, subjects: Sequence[str]) -> set[str]:
 def _keep_suppressed(record: Import, numbers: Sequence[int]) -> None:
     """Let the suppressions of who has been taken off for good no longer be the import's."""
     removed: Any = Contact.select(Contact.subject).where(
-        Contact.id.in_(literal(numbers)), Contact.status == Status.REMOVED
+        Contact.id.in_(make_id_list(numbers)), Contact.status == Status.REMOVED
     )
     subjects = [subject for (subject,) in removed.tuples()]
     if subjects:

@@ -20,7 +20,7 @@ from repermit.db.detached_process import DetachedTask
 from repermit.db.models.base import new_id
 from repermit.db.models.imports import Upload
 from repermit.db.models.lists import MailingList
-from repermit.db.temporary_files import private_folder, temporary_files
+from repermit.db.temporary_files import make_temporary_files, open_private_folder
 from repermit.errors import ListFileError, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
@@ -157,7 +157,7 @@ def keep_upload(
         for folder in (kept.folder, kept.path.parent):
             folder.mkdir(mode=0o700)
         # Whoever erases somebody meanwhile learns that it is being worked with.
-        files = temporary_files(settings)
+        files = make_temporary_files(settings)
         with closing(kept.task.open_lock()) as lock, files.file_for(kept.path) as part:
             fcntl.flock(lock, fcntl.LOCK_EX)
             _copy(stream, part)
@@ -251,7 +251,7 @@ def delete(database: Database, kept: Kept) -> None:
 
 def folder_of(settings: Settings) -> Path:
     """Return the folder of all files: ours alone to open. Raises Refused if it is not."""
-    return private_folder(settings, "uploads")
+    return open_private_folder(settings, "uploads")
 
 
 def _cut(text: str) -> str:

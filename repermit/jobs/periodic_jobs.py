@@ -27,9 +27,9 @@ from repermit.clock import Clock
 from repermit.contacts import requested_mail_limit
 from repermit.db.connection import Database, limit_idleness, write_back
 from repermit.db.row_counts import fold_counts
-from repermit.db.secure_delete import wipe
+from repermit.db.secure_delete import wipe_deleted_rows
 from repermit.db.task_ownership import Work, background_work
-from repermit.db.temporary_files import temporary_files
+from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import TransportError
 from repermit.evidence import timestamp_request, timestamps
 from repermit.expiry import downtime
@@ -292,14 +292,14 @@ class Jobs:
         """
         now = self._clock.now()
         with self._connected() as settings, self._working_on(Work.ERASE) as should_stop:
-            temporary_files(settings).sweep()
+            make_temporary_files(settings).sweep()
             erased = scheduled_erasure.purge_due(
                 self._database, settings=settings, now=now, should_stop=should_stop
             )
             ended = retention.delete_expired_parts(
                 self._database, settings=settings, now=now, should_stop=should_stop
             )
-            wipe(self._database, should_stop=should_stop)
+            wipe_deleted_rows(self._database, should_stop=should_stop)
         if erased:
             _log.info("%d who were taken off are erased", erased)
         if ended.traces or ended.proofs or ended.openings:

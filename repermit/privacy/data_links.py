@@ -134,7 +134,7 @@ class LinkOpened:
 
 @dataclass(frozen=True, kw_only=True)
 class Openings:
-    """How the links were opened, and what of it is kept to know a person by; see suspicion.Past.
+    """How the links were opened, as far as it is kept to know a person by; see bot_detection.Past.
 
     `signs` are why the last press looked like a program's, `held_at` since when a Yes waits for one
     press more, and `began_at` is the oldest moment of all.

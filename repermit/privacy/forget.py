@@ -19,10 +19,10 @@ from repermit.db.models.accounts import User
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
-from repermit.db.secure_delete import wipe
-from repermit.db.staged_rows import forget_staged
+from repermit.db.secure_delete import wipe_deleted_rows
+from repermit.db.staged_rows import erase_staged
 from repermit.db.task_ownership import Work, foreground_work
-from repermit.db.temporary_files import UnfinishedFile, temporary_files
+from repermit.db.temporary_files import UnfinishedFile, make_temporary_files
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
@@ -49,7 +49,7 @@ def erasure(
     contacts, and must not bring the address back afterwards.
     """
     for list_id in list_ids:
-        forget_staged(database, list_id, address_key)
+        erase_staged(database, list_id, address_key)
     with database.atomic():
         yield partial(contacts_erasure.erase_contact, act=act, fingerprint_key=fingerprint_key)
 
@@ -143,14 +143,14 @@ def forget(
         lists=tuple(done),
         elsewhere=tuple(sorted(others)),
         is_user=is_user(key),
-        unfinished=temporary_files(settings).sweep(),
+        unfinished=make_temporary_files(settings).sweep(),
         is_wiped=_wipe(database),
     )
 
 
 def _wipe(database: Database) -> bool:
     with foreground_work(database, Work.ERASE):
-        return wipe(database)
+        return wipe_deleted_rows(database)
 
 
 def is_user(address_key: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from repermit.contacts import click_log, enqueue_receipt, lookup, requested_mail_limit
 from repermit.db.models.accounts import Access
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.contacts import SignUp as SignUpRow
@@ -305,21 +305,21 @@ def document(
     """Return everything held as what JSON can hold; times are RFC 3339 in UTC."""
     return {
         "format": FORMAT,
-        "made_at": stored(now),
+        "made_at": format_timestamp(now),
         "controller": _select_fields(organisation, _CONTROLLER),
         "list": _select_fields(held.mailing_list, _LIST),
         "contact": _select_fields(held, _CONTACT),
         "mails": [{**_to_json(one), "to": one.to or None} for one in held.letters],
         "sign_ups": _to_json(held.sign_ups),
-        "imports": [{"at": stored(at), "file": file} for at, file in held.imports],
-        "replies": [{"at": stored(at), "answer": answer} for at, answer in held.replies],
+        "imports": [{"at": format_timestamp(at), "file": file} for at, file in held.imports],
+        "replies": [{"at": format_timestamp(at), "answer": answer} for at, answer in held.replies],
         "evidence": _to_json(held.entries),
         "openings": _describe_openings(held.openings) if held.openings else None,
         "suppressions": [
-            {"at": stored(one.at), "reason": one.reason, "all_lists": one.is_for_all}
+            {"at": format_timestamp(one.at), "reason": one.reason, "all_lists": one.is_for_all}
             for one in held.suppressions
         ],
-        "looks": [{"at": stored(at), "what": what} for at, what in held.looks],
+        "looks": [{"at": format_timestamp(at), "what": what} for at, what in held.looks],
         "recipients": [dict(vars(one)) for one in recipients],
         "handed_on": _to_json(held.handed_on),
         "kept": [
@@ -340,8 +340,8 @@ def _describe_openings(openings: Openings) -> dict[str, Any]:
             "link": one.link,
             "get": one.gets,
             "head": one.heads,
-            "first_at": stored(one.first_at),
-            "last_at": stored(one.last_at),
+            "first_at": format_timestamp(one.first_at),
+            "last_at": format_timestamp(one.last_at),
         }
         for one in openings.links
     ]
@@ -359,5 +359,5 @@ def _to_json(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_to_json(one) for one in value]
     if isinstance(value, datetime):
-        return stored(value)
+        return format_timestamp(value)
     return str(value) if isinstance(value, StrEnum) else value

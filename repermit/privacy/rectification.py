@@ -142,7 +142,7 @@ def _move(
     now: datetime,
 ) -> None:
     before = email_address.Address(contact.address or "", contact.address_key)
-    background_tasks.forget_file_counts(contact.list_id)
+    background_tasks.reset_file_counts(contact.list_id)
     Contact.update(
         address=found.address, address_key=found.address_key, has_predecessor=True
     ).where(Contact.id == contact.id).execute()

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 from peewee import JOIN, SQL
 
 from repermit.clock import years_before
-from repermit.db.connection import Database, bound, literal, lock_rows
-from repermit.db.models.base import Meta, read_moment, stored
+from repermit.db.connection import Database, lock_rows, make_id_list, make_value_list
+from repermit.db.models.base import Meta, format_timestamp, parse_timestamp
 from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import
@@ -71,7 +71,7 @@ def next_claims(latest: datetime, chunk: int) -> ImportClaims | None:
     if len(said) == chunk:
         reached = place._replace(seq=said[-1][0])
     else:
-        reached = _Position(stored(record.undone_at), record.id)
+        reached = _Position(format_timestamp(record.undone_at), record.id)
     return ImportClaims(parts=_find_claim_parts(record, said), place=reached)
 
 
@@ -91,7 +91,7 @@ def _next_file(place: _Position, latest: datetime) -> Any:
         .where(Import.undone_at <= latest)
     )
     if place.number:
-        moment = read_moment(place.undone_at)
+        moment = parse_timestamp(place.undone_at)
         is_later = (Import.undone_at > moment) | (Import.id > place.number)
         query = query.where(Import.undone_at >= moment, is_later)
     return query.order_by(Import.undone_at, Import.id).objects().first()
@@ -119,7 +119,7 @@ def _find_claim_parts(record: Any, said: Sequence[tuple[int, str, str]]) -> list
         EvidencePart.select(EvidencePart.id, Evidence.seq, Evidence.subject, Evidence.at)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
         .where(
-            Evidence.subject.in_(bound(subject for _, subject, _ in said)),
+            Evidence.subject.in_(make_value_list(subject for _, subject, _ in said)),
             Evidence.list == record.slug,
             Evidence.event != _GONE,
             EvidencePart.part == "consent",
@@ -228,7 +228,7 @@ def _delete_openings(latest: datetime, chunk: int) -> tuple[bool, int]:
         return False, 0
     count = (
         Opening.delete()
-        .where(Opening.contact.in_(literal(ids)), Opening.began_at <= latest)
+        .where(Opening.contact.in_(make_id_list(ids)), Opening.began_at <= latest)
         .execute()
     )
     request_wiping()
@@ -244,7 +244,7 @@ def _delete_proofs(latest: datetime, now: datetime, years: int, chunk: int) -> t
     found = _removed_after(upto, latest, chunk)
     if not found:
         return False, 0
-    reached = json.dumps([stored(found[-1][0]), found[-1][1]])
+    reached = json.dumps([format_timestamp(found[-1][0]), found[-1][1]])
     Meta.write(_KEY, reached)
     ids = _proofs_of(_find_ended({(subject, slug) for _, _, subject, slug in found}, latest))
     return len(found) == chunk, _delete_parts(ids, "consent", now, years=years) if ids else 0
@@ -264,7 +264,7 @@ def _removed_after(
     )
     if not upto:
         return list(query.limit(most))
-    moment, number = read_moment(upto[0]), upto[1]
+    moment, number = parse_timestamp(upto[0]), upto[1]
     # A file takes thousands off at one moment, whom one question would look through each time.
     found = list(query.where(Contact.status_at == moment, Contact.id > number).limit(most))
     return found + list(query.where(Contact.status_at > moment).limit(most - len(found)))
@@ -297,7 +297,9 @@ def _find_ended(people: Collection[_OnList], latest: datetime) -> set[_OnList]:
     """
     rows: Any = (
         Evidence.select(Evidence.subject, Evidence.list, Evidence.event, Evidence.at, Evidence.seq)
-        .where(Evidence.subject.in_(bound(_subjects(people))), Evidence.event.in_(_STANDINGS))
+        .where(
+            Evidence.subject.in_(make_value_list(_subjects(people))), Evidence.event.in_(_STANDINGS)
+        )
         .order_by(Evidence.seq)
         .tuples()
     )
@@ -318,10 +320,10 @@ def _subjects(people: Iterable[_OnList]) -> set[str]:
 def _left_at(seqs: Sequence[int]) -> dict[int, datetime]:
     """Return when those left who were taken off anew as a backup was put back, by entry."""
     parts = EvidencePart.select(EvidencePart.seq, EvidencePart.json).where(
-        EvidencePart.seq.in_(literal(seqs)), EvidencePart.part == "consent"
+        EvidencePart.seq.in_(make_id_list(seqs)), EvidencePart.part == "consent"
     )
     said = {part.seq: json.loads(part.json).get("left_at") for part in parts}
-    return {seq: read_moment(left_at) for seq, left_at in said.items() if left_at}
+    return {seq: parse_timestamp(left_at) for seq, left_at in said.items() if left_at}
 
 
 def _proofs_of(people: Collection[_OnList]) -> list[int]:
@@ -329,7 +331,7 @@ def _proofs_of(people: Collection[_OnList]) -> list[int]:
         EvidencePart.select(EvidencePart.id, Evidence.subject, Evidence.list)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
         .where(
-            Evidence.subject.in_(bound(_subjects(people))),
+            Evidence.subject.in_(make_value_list(_subjects(people))),
             Evidence.event != "erased",
             EvidencePart.part == "consent",
         )
@@ -344,7 +346,7 @@ def _delete_parts(ids: Sequence[int], part: str, now: datetime, **term: int) -> 
     Each has one of their own, which is what excuses the gap, and stands in their proof. `term` is
     how many `years` a proof was to be kept: by this `verify` tells whether it was due.
     """
-    these = EvidencePart.id.in_(literal(ids))
+    these = EvidencePart.id.in_(make_id_list(ids))
     locked: Any = lock_rows(
         EvidencePart.select(EvidencePart.seq).where(these).order_by(EvidencePart.id)
     )
@@ -352,7 +354,7 @@ def _delete_parts(ids: Sequence[int], part: str, now: datetime, **term: int) -> 
     seqs = [seq for (seq,) in locked.tuples()]
     owners: Any = (
         Evidence.select(Evidence.subject, Evidence.list, Evidence.seq)
-        .where(Evidence.seq.in_(literal(seqs)))
+        .where(Evidence.seq.in_(make_id_list(seqs)))
         .order_by(Evidence.seq)
         .tuples()
     )

@@ -13,7 +13,7 @@ from peewee import SQL
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import erasure
 from repermit.contacts.status_changes import Act
-from repermit.db.connection import Database, literal, lock_rows
+from repermit.db.connection import Database, lock_rows, make_id_list
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -114,7 +114,9 @@ def _erase_some(
     if not ids:
         return False, 0
     held = Contact.select().where(
-        Contact.id.in_(literal(ids)), Contact.status == Status.REMOVED, Contact.erased_at.is_null()
+        Contact.id.in_(make_id_list(ids)),
+        Contact.status == Status.REMOVED,
+        Contact.erased_at.is_null(),
     )
     # Another sweep, or the person, may have been quicker.
     found = list(lock_rows(held.order_by(Contact.id)))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from repermit.db.connection import Database, lock_rows
-from repermit.db.models.base import Meta, read_moment, stored
+from repermit.db.models.base import Meta, format_timestamp, parse_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.mails import enqueue_notice
@@ -79,7 +79,7 @@ def _enqueue_daily_mail(database: Database, number: int, moment: datetime) -> bo
         lock_rows(Campaign.select().where(Campaign.id == number)).get()
         if _read_last_mail(number) != last:
             return False
-        Meta.write(_daily_key(number), json.dumps({"upto": upto, "at": stored(moment)}))
+        Meta.write(_daily_key(number), json.dumps({"upto": upto, "at": format_timestamp(moment)}))
         if not counts:
             return False
         enqueue_notice(topic, list_id=campaign.list_id, due_at=moment, campaign=campaign)
@@ -127,7 +127,7 @@ def _read_last_mail(number: int) -> _LastMail | None:
     if value is None:
         return None
     kept: dict[str, Any] = json.loads(value)
-    return _LastMail(kept["upto"], read_moment(kept["at"]))
+    return _LastMail(kept["upto"], parse_timestamp(kept["at"]))
 
 
 def _daily_key(number: int) -> str:
@@ -165,7 +165,7 @@ def _enqueue_closing_mail(database: Database, number: int, now: datetime) -> boo
         if _has_closing_mail(number):
             return False
         enqueue_notice(topic, list_id=campaign.list_id, due_at=now, campaign=campaign)
-        Meta.create(key=_closing_key(number), value=stored(now))
+        Meta.create(key=_closing_key(number), value=format_timestamp(now))
     return True
 
 

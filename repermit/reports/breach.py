@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from peewee import fn
 
 from repermit.db.models.accounts import Access, ApiToken, Session, Throttle, User
-from repermit.db.models.base import read_moment
+from repermit.db.models.base import parse_timestamp
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Webhook
@@ -129,7 +129,7 @@ def _last(table: Any) -> Any:
 
 def _counted(rows: Any) -> tuple[Trace, ...]:
     found = [
-        Trace(what=what, actor=actor, times=times, last_at=read_moment(last))
+        Trace(what=what, actor=actor, times=times, last_at=parse_timestamp(last))
         for what, actor, times, last in rows.tuples()
     ]
     return tuple(sorted(found, key=lambda one: one.last_at, reverse=True))

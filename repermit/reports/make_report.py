@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from repermit.db import background_tasks
 from repermit.db.connection import Database
-from repermit.db.models.base import read_moment, stored
+from repermit.db.models.base import format_timestamp, parse_timestamp
 from repermit.db.models.lists import MailingList
 from repermit.emails import template_engine
 from repermit.evidence import chain
@@ -171,7 +171,7 @@ def as_document(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [as_document(one) for one in value]
     if isinstance(value, datetime):
-        return stored(value)
+        return format_timestamp(value)
     return str(value) if isinstance(value, StrEnum) else value
 
 
@@ -189,7 +189,7 @@ def _environment(wording: ReportWording, form: Literal["html", "txt"]) -> Enviro
         form=form,
         lay_out_field=lay_out_field,
         lay_out_table=lay_out_table,
-        read_moment=read_moment,
+        read_moment=parse_timestamp,
         actor=wording.actor,
         country=wording.country,
         language_name=wording.language_name,

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from peewee import EXCLUDED
 
 from repermit.db.connection import Database, chunks
-from repermit.db.models.base import Meta, stored
+from repermit.db.models.base import Meta, format_timestamp
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
 from repermit.db.row_counts import Tally
 from repermit.evidence import chain
@@ -133,7 +133,7 @@ def _drop_undone(found: Iterable[OutcomeEntry], *, upto: int) -> Iterator[Outcom
     subjects = sorted({one.subject for one in known if one.may_be_undone})
     gone = _map_undone(Evidence.subject.in_(some) for some in chunks(subjects, _CHUNK))
     for one in known:
-        seq = gone.get((one.list, one.subject, stored(one.at)), upto + 1)
+        seq = gone.get((one.list, one.subject, format_timestamp(one.at)), upto + 1)
         if not one.may_be_undone or seq > upto:
             yield one
 
@@ -148,7 +148,7 @@ def _find_undone(after: int, upto: int) -> list[OutcomeEntry]:
     return [
         one
         for one in _read_entries(sorted(rows, key=lambda row: int(row.seq)))
-        if one.may_be_undone and (one.list, one.subject, stored(one.at)) in gone
+        if one.may_be_undone and (one.list, one.subject, format_timestamp(one.at)) in gone
     ]
 
 

@@ -19,7 +19,7 @@ from repermit.contacts import click_log, lookup
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts.counts import MailGroup
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta, stored
+from repermit.db.models.base import Meta, format_timestamp
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -192,7 +192,11 @@ def store_people_counts(
             continue
         if should_stop():
             break
-        document = {"mark": mark, "at": stored(now), "people": asdict(count_people(campaign))}
+        document = {
+            "mark": mark,
+            "at": format_timestamp(now),
+            "people": asdict(count_people(campaign)),
+        }
         with database.atomic():
             Meta.write(_make_key(campaign), json.dumps(document))
         counted += 1

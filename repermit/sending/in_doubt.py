@@ -15,11 +15,11 @@ from repermit.contacts import counts
 from repermit.db.background_tasks import (
     BackgroundTask,
     TaskKind,
+    list_targets,
     run_task,
     start_task,
-    task_targets,
 )
-from repermit.db.connection import Database, chunks, literal, lock_rows
+from repermit.db.connection import Database, chunks, lock_rows, make_id_list
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
@@ -72,7 +72,7 @@ def finish_resolutions(database: Database, *, should_stop: Callable[[], bool] = 
 
     Nobody is disturbed who decides by hand.
     """
-    task_ids = task_targets(TaskKind.RESOLVE)
+    task_ids = list_targets(TaskKind.RESOLVE)
     with background_work(database, TaskKind.RESOLVE, should_stop) as must_stop:
         for number in task_ids:
             _ResolutionRun().run_task(database, number, should_stop=must_stop)
@@ -221,7 +221,7 @@ def _decide_mails(
     """Decide on mails, if they are still in doubt, and append the entry of it."""
     decided: int = (
         Mail.update(worker="", **_make_decision_values(resend=resend, now=task.at))
-        .where(Mail.id.in_(literal(numbers)), _IS_IN_DOUBT)
+        .where(Mail.id.in_(make_id_list(numbers)), _IS_IN_DOUBT)
         .execute()
     )
     if decided:

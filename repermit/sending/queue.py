@@ -10,7 +10,7 @@ from typing import Any
 
 from peewee import SQL
 
-from repermit.db.connection import Database, is_postgresql, literal
+from repermit.db.connection import Database, is_postgresql, make_id_list
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
@@ -212,4 +212,4 @@ def _mark_claimed(
     for wording, ids in groups.items():
         Mail.update(
             state=MailState.CLAIMED, worker=worker, lease_until=until, wording=wording
-        ).where(Mail.id.in_(literal(ids))).execute()
+        ).where(Mail.id.in_(make_id_list(ids))).execute()

@@ -12,8 +12,8 @@ from peewee import JOIN
 
 from repermit import email_address
 from repermit.contacts import enqueue_receipt
-from repermit.db.connection import Database, literal, run_sql
-from repermit.db.models.base import read_moment
+from repermit.db.connection import Database, make_id_list, run_sql
+from repermit.db.models.base import parse_timestamp
 from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.lists import MailingList
@@ -148,7 +148,7 @@ _get_times = itemgetter(*_TIME_FIELDS)
 
 def read_mails(database: Database, ids: Sequence[int]) -> list[QueuedMail]:
     """Return the mails with these numbers, the oldest first."""
-    query = Mail.select().where(Mail.id.in_(literal(ids))).order_by(Mail.due_at, Mail.id)
+    query = Mail.select().where(Mail.id.in_(make_id_list(ids))).order_by(Mail.due_at, Mail.id)
     return read_query(database, query)
 
 
@@ -170,7 +170,7 @@ def _make_queued_mail(row: tuple[Any, ...]) -> QueuedMail:
         values = list(row)
         for place in _TIME_FIELDS:
             if values[place] is not None:
-                values[place] = read_moment(values[place])
+                values[place] = parse_timestamp(values[place])
         return QueuedMail._make(values)
     return QueuedMail._make(row)
 
@@ -239,11 +239,11 @@ def compute_last_moment(mail: QueuedMail, terms: Mapping[int, CampaignTerms]) ->
     if mail.kind == MailKind.RECEIPT:
         return enqueue_receipt.read_receipt(mail.topic)[1] + RECEIPT_WITHIN
     if mail.kind == MailKind.NOTICE:
-        return read_moment(mail.due_at) + NOTICE_WITHIN
+        return parse_timestamp(mail.due_at) + NOTICE_WITHIN
     if mail.signed_up_at:
         return mail.signed_up_at + CONFIRM_WITHIN
     # What a link stands for is gone with its person, and then so is the reason to send it.
-    asked_at = mail.link_at or read_moment(mail.due_at)
+    asked_at = mail.link_at or parse_timestamp(mail.due_at)
     return asked_at + (CHANGE_NOTICE_WITHIN if mail.link_purpose == "changed" else LINK_WITHIN)
 
 

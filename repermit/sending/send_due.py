@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 from repermit.clock import Clock
-from repermit.db.connection import Database, limit_idleness, waiting_without_limit
+from repermit.db.connection import Database, limit_idleness, wait_without_limit
 from repermit.db.models.lists import MailingList
 from repermit.rules.consent import MailState
 from repermit.sending import queue
@@ -71,7 +71,7 @@ def run_worker(
             maintain=maintain,
         )
         # What a server has accepted must be kept, whoever holds the database.
-        with waiting_without_limit(database):
+        with wait_without_limit(database):
             loop.run()
         return loop.fault
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from peewee import fn
 
 from repermit.db.connection import Database, is_postgresql, lock_rows, run_sql
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.mails import Pace
 from repermit.sending.queued_mail import QueuedMail
 from repermit.settings.definitions import MailServer
@@ -156,7 +156,7 @@ def _postpone(database: Database, later: Mapping[int, datetime]) -> None:
     row = f"({database.param}, {database.param})"
     moment = "CAST(later.due_at AS timestamptz)" if is_postgresql(database) else "later.due_at"
     statement = _POSTPONE_SQL.format(rows=", ".join([row] * len(later)), moment=moment)
-    values = [value for number, at in later.items() for value in (number, stored(at))]
+    values = [value for number, at in later.items() for value in (number, format_timestamp(at))]
     run_sql(database, statement, *values)
 
 

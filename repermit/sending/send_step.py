@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from repermit.db.connection import Database, is_postgresql, run_sql
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.mails import Mail
 from repermit.rules.consent import Basis, CampaignState, Dropped, MailKind, MailState, Status
 from repermit.sending import queued_mail
@@ -103,7 +103,7 @@ def _mark_accepted(
     # A late outcome settles only its own unresolved doubt.
     values = [value for number, reply in accepted for value in (number, reply.code, reply.status)]
     statement = _make_mark_sql(database.param, len(accepted))
-    return _run_returning_ids(database, statement, *values, stored(now), worker)
+    return _run_returning_ids(database, statement, *values, format_timestamp(now), worker)
 
 
 @cache
@@ -185,7 +185,7 @@ RETURNING mail.id"""  # noqa: S608
 
 
 # Mails that start together were made together.
-_format_time = lru_cache(maxsize=64)(stored)
+_format_time = lru_cache(maxsize=64)(format_timestamp)
 
 
 def _make_rows(placeholder: str, count: int, *, width: int) -> str:

@@ -11,7 +11,7 @@ from peewee import fn
 
 from repermit.clock import Clock
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta, read_moment, stored
+from repermit.db.models.base import Meta, format_timestamp, parse_timestamp
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.errors import TransportError
@@ -42,7 +42,11 @@ def note_fault(database: Database, reason: str, *, now: datetime) -> None:
             Meta.delete().where(Meta.key == _KEY).execute()
             return
         since = last.since if last else now
-        content = {"reason": packed(reason), "since": stored(since), "last_at": stored(now)}
+        content = {
+            "reason": packed(reason),
+            "since": format_timestamp(since),
+            "last_at": format_timestamp(now),
+        }
         Meta.insert(key=_KEY, value=json.dumps(content)).on_conflict(
             conflict_target=[Meta.key], preserve=[Meta.value]
         ).execute()
@@ -55,7 +59,9 @@ def read_last_fault() -> ServerFault | None:
         return None
     content = json.loads(row.value)
     return ServerFault(
-        unpacked(content["reason"]), read_moment(content["since"]), read_moment(content["last_at"])
+        unpacked(content["reason"]),
+        parse_timestamp(content["since"]),
+        parse_timestamp(content["last_at"]),
     )
 
 

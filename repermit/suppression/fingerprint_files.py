@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, TextIO
 from repermit import email_address
 from repermit.db import background_tasks
 from repermit.db.connection import Database, RowCounter, iter_pages, steady_view
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Suppression
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
@@ -117,7 +117,7 @@ def _read_rows(mailing_list: MailingList, check: str) -> Iterator[SharedSuppress
                 key=check,
                 fingerprint=one.fingerprint,
                 reason=one.reason,
-                at=stored(one.at),
+                at=format_timestamp(one.at),
                 subject=one.subject,
             )
 
@@ -219,7 +219,7 @@ def _check_row(number: int, row: Any) -> SharedSuppression:
         # Only in small letters does it fit the fingerprint that is made of an address later.
         found = replace(found, fingerprint=found.fingerprint.lower())
         if _FINGERPRINT.fullmatch(found.fingerprint) and found.reason in _REASONS:
-            stored(datetime.fromisoformat(found.at))
+            format_timestamp(datetime.fromisoformat(found.at))
             return found
     except (AttributeError, KeyError, TypeError, ValueError):
         pass

@@ -15,10 +15,10 @@ from typing import Any
 from peewee import JOIN
 
 from repermit import email_address
-from repermit.db.connection import Database, bound, is_postgresql, literal, proxy
+from repermit.db.connection import Database, is_postgresql, make_id_list, make_value_list, proxy
 from repermit.db.journal_seal import seal_journal
-from repermit.db.lost_suppressions import LostSuppression, lost_suppressions
-from repermit.db.models.base import Meta, PreparedQuery, read_moment, stored
+from repermit.db.lost_suppressions import LostSuppression, find_lost_suppressions
+from repermit.db.models.base import Meta, PreparedQuery, format_timestamp, parse_timestamp
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList, find_list
@@ -59,7 +59,7 @@ def suppress(mailing_list: MailingList, these: Sequence[Suppressed]) -> None:
             one.fingerprint,
             one.subject,
             str(one.reason),
-            stored(one.at),
+            format_timestamp(one.at),
             one.imported_by,
         )
         for one in these
@@ -97,7 +97,7 @@ def suppress_selected(mailing_list: MailingList, query: Any, columns: Sequence[A
                 fingerprint=found["fingerprint"],
                 subject=found["subject"],
                 reason=found["reason"],
-                at=read_moment(found["at"]),
+                at=parse_timestamp(found["at"]),
             )
             _write_lines([_make_line(mailing_list.slug, one)])
     insert = Suppression.insert_from(query, list(columns))
@@ -124,7 +124,7 @@ def lift(*conditions: Any) -> int:
         if not lifted:
             return 0
         for fingerprint, at, slug in lifted:
-            about = {"list": slug, "fingerprint": fingerprint, "until": stored(at)}
+            about = {"list": slug, "fingerprint": fingerprint, "until": format_timestamp(at)}
             journal.note_after({"do": "lift", **about})
     return int(Suppression.delete().where(*conditions).execute())
 
@@ -147,13 +147,14 @@ _OWN = PreparedQuery(
 
 def detach_from_import(record: Import, subjects: Sequence[str]) -> None:
     """Keep the suppressions of these, whatever becomes of the import that they came with."""
-    _detach(Suppression.imported_by == record, Suppression.subject.in_(bound(subjects)))
+    _detach(Suppression.imported_by == record, Suppression.subject.in_(make_value_list(subjects)))
 
 
 def keep_suppressions_of_subjects(mailing_list: MailingList, subjects: Sequence[str]) -> None:
     """Keep a list's suppressions of these subjects, whatever file they came with."""
     _detach(
-        Suppression.imported_by.in_(_files(mailing_list)), Suppression.subject.in_(bound(subjects))
+        Suppression.imported_by.in_(_files(mailing_list)),
+        Suppression.subject.in_(make_value_list(subjects)),
     )
 
 
@@ -162,7 +163,7 @@ def keep_suppressions_of_addresses(mailing_list: MailingList, prints: Sequence[s
     # Found by the fingerprints: a file may have brought most of all suppressions.
     _detach(
         (Suppression.imported_by + 0).in_(_files(mailing_list)),
-        Suppression.fingerprint.in_(bound(prints)),
+        Suppression.fingerprint.in_(make_value_list(prints)),
     )
 
 
@@ -179,7 +180,7 @@ def note_erasure(mailing_list: MailingList, these: Sequence[tuple[str, str]], at
     _write_lines(
         {
             "do": "erase",
-            "at": stored(at),
+            "at": format_timestamp(at),
             "list": mailing_list.slug,
             "fingerprint": fingerprint,
             "subject": subject,
@@ -199,7 +200,7 @@ def note_sign_ups_forgotten(uids: Sequence[str]) -> None:
 
 def note_launch(mailing_list: MailingList, at: datetime) -> None:
     """Write to the journal that a campaign was launched, which a restored database may not know."""
-    _write_lines([{"do": "launch", "list": mailing_list.slug, "at": stored(at)}])
+    _write_lines([{"do": "launch", "list": mailing_list.slug, "at": format_timestamp(at)}])
 
 
 def mark_backup(mark: str) -> None:
@@ -213,7 +214,7 @@ def mark_backup(mark: str) -> None:
 def _make_line(slug: str, one: Suppressed) -> dict[str, str]:
     return {
         "do": "suppress",
-        "at": stored(one.at),
+        "at": format_timestamp(one.at),
         "list": slug,
         "fingerprint": one.fingerprint,
         "subject": one.subject,
@@ -243,13 +244,13 @@ def restore_lost_suppressions(database: Database, *, settings: Settings, now: da
     """
     if database.journal is None:
         return 0
-    lost = lost_suppressions(key=settings.fingerprint_key)
+    lost = find_lost_suppressions(key=settings.fingerprint_key)
     held = _find_held_contacts({one.subject for one in lost}) if lost else {}
     rest = list(lost)
 
     def step(limit: int) -> bool:
         some, rest[:limit] = rest[:limit], []
-        ids = literal(held[one.subject] for one in some if one.subject in held)
+        ids = make_id_list(held[one.subject] for one in some if one.subject in held)
         Contact.update(has_predecessor=True).where(Contact.id.in_(ids)).execute()
         _suppress_again(some, now)
         return bool(rest)

@@ -13,7 +13,7 @@ from werkzeug.routing import BaseConverter
 from repermit.answers.click_buffer import PendingOpenings
 from repermit.clock import Clock
 from repermit.db.connection import Database, connect
-from repermit.db.suppression_journal import journal_of
+from repermit.db.suppression_journal import make_journal
 from repermit.setting_overrides.current_settings import Present
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
@@ -68,7 +68,7 @@ def create_app(
     by whoever has it too.
     """
     app = Application("repermit", static_folder=None, template_folder=None)
-    database = database or connect(settings.database, journal=journal_of(settings))
+    database = database or connect(settings.database, journal=make_journal(settings))
     database.before_commit = database_connection.note_commit
     database.writes_back = False
     app.extensions["repermit"] = request_context.Site(

@@ -15,8 +15,8 @@ from repermit.db.connection import (
     is_away,
     is_busy,
     is_postgresql,
+    limit_waiting,
     run_sql,
-    waiting_at_most,
 )
 from repermit.errors import DatabaseBusy
 from repermit.web.request_context import KEEPS_CONNECTION, get_seconds_left, get_site
@@ -55,7 +55,7 @@ def limit_wait() -> None:
         return
     seconds = max(get_seconds_left(), _MIN_TIMEOUT)
     g.patience = ExitStack()
-    g.patience.enter_context(waiting_at_most(get_site().database, seconds))
+    g.patience.enter_context(limit_waiting(get_site().database, seconds))
 
 
 def reconnect(database: Database) -> bool:
@@ -142,7 +142,7 @@ def write_note(write: Callable[[], object]) -> None:
     try:
         with (
             _allow_writes(site.database),
-            waiting_at_most(site.database, _NOTE_TIMEOUT),
+            limit_waiting(site.database, _NOTE_TIMEOUT),
             _open_short_transaction(),
         ):
             write()

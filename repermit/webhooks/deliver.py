@@ -14,7 +14,7 @@ from peewee import SQL
 
 from repermit.clock import Clock
 from repermit.db.connection import Database, limit_idleness
-from repermit.db.models.base import new_id, stored
+from repermit.db.models.base import format_timestamp, new_id
 from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.errors import NotFound
 from repermit.evidence import chain, entries
@@ -253,7 +253,7 @@ def test(
     if secret is None:
         return Reply(code=0, problem=SEALED)
     data = {"list": find_list_slug(webhook) or None}
-    message = {"type": "test", "timestamp": stored(now), "data": data}
+    message = {"type": "test", "timestamp": format_timestamp(now), "data": data}
     with HttpClient(to_private=settings.web.webhooks_to_private) as client:
         message_id = f"msg_{new_id()}"
         return _post(client, webhook.url, message, secret=secret, message_id=message_id, now=now)

@@ -12,7 +12,7 @@ from typing import Any
 
 from peewee import SQL
 
-from repermit.db.connection import Database, literal, lock_rows
+from repermit.db.connection import Database, lock_rows, make_id_list
 from repermit.db.models.evidence import EvidenceHead
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Delivery, Webhook
@@ -179,7 +179,7 @@ def fail_removed(database: Database, *, should_stop: Callable[[], bool]) -> None
 def _fail_step(webhook: Webhook, limit: int) -> bool:
     found = [number for (number,) in _waiting(webhook).select(Delivery.id).limit(limit).tuples()]
     Delivery.update(state="failed", problem=_REMOVED, lease_until=None).where(
-        Delivery.id.in_(literal(found)), Delivery.state == "waiting"
+        Delivery.id.in_(make_id_list(found)), Delivery.state == "waiting"
     ).execute()
     return bool(found)
 

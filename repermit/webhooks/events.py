@@ -10,7 +10,7 @@ from typing import Any
 from peewee import JOIN
 
 from repermit.db.connection import Database
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Delivery, Webhook
@@ -192,7 +192,7 @@ class Event:
         """Return it as one JSON object, in the form of the Standard Webhooks scheme."""
         return {
             "type": self.event,
-            "timestamp": stored(self.at),
+            "timestamp": format_timestamp(self.at),
             "data": {
                 "list": self.list,
                 "address": self.address,

@@ -43,7 +43,7 @@ from repermit.contacts import counts as contacts_counts
 from repermit.db import migrations
 from repermit.db.connection import is_postgresql, open_database, run_sql
 from repermit.db.models.accounts import Session, User
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.imports import Import
@@ -310,7 +310,11 @@ def _prepare(folder: Path, people: int, port: int, url: str) -> Path:
             )
             sql = _PEOPLE_POSTGRESQL if is_postgresql(database) else _PEOPLE
             began = SystemClock().now()
-            run_sql(database, sql.format(people=people, list=news.id, file=record.id), stored(now))
+            run_sql(
+                database,
+                sql.format(people=people, list=news.id, file=record.id),
+                format_timestamp(now),
+            )
         if is_postgresql(database):
             run_sql(database, "ANALYZE")
     print(f"made in {(SystemClock().now() - began).total_seconds():.0f} s")

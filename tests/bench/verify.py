@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator
 from repermit import email_address
 from repermit.db import migrations
 from repermit.db.connection import Database, chunks, open_database, run_sql
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -166,7 +166,7 @@ def _entry(number: int, wording: str) -> Entry:
         subject=f"{number:032x}",
         consent={
             **said,
-            "asked_at": stored(_AT),
+            "asked_at": format_timestamp(_AT),
             "page_wording": wording,
             "purpose": "Nieuws",
         },

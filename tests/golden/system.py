@@ -28,7 +28,7 @@ from repermit.answers.click_buffer import PendingOpenings
 from repermit.cli import cli, main
 from repermit.clock import ManualClock
 from repermit.db.connection import open_database
-from repermit.db.suppression_journal import journal_of
+from repermit.db.suppression_journal import make_journal
 from repermit.jobs.periodic_jobs import Jobs
 from repermit.settings.config_file import load
 from repermit.web.application import create_app
@@ -112,7 +112,7 @@ class System:
     def do_jobs(self, *names: str) -> None:
         """Do the jobs of these names once, or all that `serve` and its worker do."""
         settings = load(Path("config.toml"))
-        with open_database(settings.database, journal=journal_of(settings)) as database:
+        with open_database(settings.database, journal=make_journal(settings)) as database:
             jobs = Jobs(
                 settings,
                 database,

@@ -13,7 +13,7 @@ import pytest
 
 from repermit.db.models.accounts import User
 from repermit.db.models.imports import Upload
-from repermit.db.temporary_files import temporary_files
+from repermit.db.temporary_files import make_temporary_files
 from repermit.imports import row_preview, uploads
 from repermit.rules.consent import Reason
 from tests.support.admin_pages import make_admin
@@ -171,7 +171,7 @@ def test_an_erasure_takes_half_written_files_along(closed: Desk) -> None:
 
 def test_an_erasure_names_a_file_that_is_being_written(closed: Desk) -> None:
     target = closed.folder / "news.zip"
-    with temporary_files(closed.settings).file_for(target) as part:
+    with make_temporary_files(closed.settings).file_for(target) as part:
         part.write_text(JAN)
         said = closed.do("forget", "news", JAN)
         assert f"{part}: a program is writing this file now" in said
@@ -182,7 +182,7 @@ def test_an_erasure_names_a_file_that_is_being_written(closed: Desk) -> None:
 def test_an_erasure_names_what_cannot_be_deleted(
     closed: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    notes = temporary_files(closed.settings).folder
+    notes = make_temporary_files(closed.settings).folder
     notes.mkdir(mode=0o700)
     part = closed.folder / ".news.zip.unfinished-0123456789abcdef"
     part.mkdir()

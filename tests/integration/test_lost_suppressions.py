@@ -24,7 +24,7 @@ from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.row_counts import recount
-from repermit.db.suppression_journal import Journal, journal_of
+from repermit.db.suppression_journal import Journal, make_journal
 from repermit.db.work_steps import FIRST_STEP
 from repermit.errors import JournalRefused
 from repermit.evidence import chain, entries
@@ -51,7 +51,7 @@ WHO: dict[str, Any] = {"settings": SETTINGS, "actor": "cli:els"}
 @pytest.fixture
 def journal(database: Database, tmp_path: Path) -> Journal:
     """Let the database have a journal."""
-    made = journal_of(make_settings(journal=tmp_path / "suppressions.journal"))
+    made = make_journal(make_settings(journal=tmp_path / "suppressions.journal"))
     assert made
     database.journal = made
     return made
@@ -486,7 +486,7 @@ def test_a_journal_that_began_later_or_elsewhere_is_no_finding(
 ) -> None:
     """As on a further machine, each of which has its own, and after a move without the first."""
     say_no(database, make_contact(database, news, "eerst@example.org"))
-    database.journal = journal_of(make_settings(journal=tmp_path / "second.journal"))
+    database.journal = make_journal(make_settings(journal=tmp_path / "second.journal"))
     assert found(database) is None
     say_no(database, make_contact(database, news, "tweede@example.org"))
     assert found(database) is None

@@ -18,7 +18,7 @@ from repermit.clock import ManualClock
 from repermit.db import migrations
 from repermit.db.connection import Database, open_database
 from repermit.db.models.lists import MailingList, find_list
-from repermit.db.suppression_journal import journal_of
+from repermit.db.suppression_journal import make_journal
 from repermit.settings import config_file
 from repermit.settings.definitions import Settings
 from repermit.web.application import create_app
@@ -107,7 +107,7 @@ class Desk:
     def database(self) -> Iterator[Database]:
         """Open the desk's database."""
         settings = self.settings
-        with open_database(settings.database, journal=journal_of(settings)) as opened:
+        with open_database(settings.database, journal=make_journal(settings)) as opened:
             migrations.upgrade_database(opened)
             yield opened
 

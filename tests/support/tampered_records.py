@@ -24,8 +24,8 @@ from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts.admin_requests import NewContact
 from repermit.db import row_counts
 from repermit.db.connection import Database
-from repermit.db.journal_seal import forget_seals, seal_journal
-from repermit.db.models.base import Meta, stored
+from repermit.db.journal_seal import delete_seals, seal_journal
+from repermit.db.models.base import Meta, format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode, EvidencePart
@@ -168,7 +168,7 @@ def seal_anew(database: Database, settings: Settings) -> None:
     with database.atomic():
         journal = database.journal
         if journal is not None and journal.path.exists():
-            forget_seals()
+            delete_seals()
             seal_journal(journal, journal.size())
 
 
@@ -280,7 +280,7 @@ _VANISHED = (
     ),
 )
 _DAY_BEFORE = "'2026-03-02T12:00:00.000000+00:00'"
-_SOON_AFTER = f"'{stored(ANSWERED + timedelta(minutes=5))}'"
+_SOON_AFTER = f"'{format_timestamp(ANSWERED + timedelta(minutes=5))}'"
 _MIDDLE = "seq = (SELECT max(seq) / 2 FROM evidence)"
 _LAST = "(SELECT max(seq) FROM evidence)"
 _OTHER_WORDING = (
@@ -298,7 +298,9 @@ def _redate(at: str) -> Way:
             f"UPDATE evidence SET at = {at} WHERE seq = {_entry('nee')}",
             f"UPDATE contact SET status_at = {at} WHERE id = {_contact('nee')}",
         ),
-        journal=lambda text: text.replace(stored(ANSWERED).encode(), at.strip("'").encode()),
+        journal=lambda text: text.replace(
+            format_timestamp(ANSWERED).encode(), at.strip("'").encode()
+        ),
     )
 
 
@@ -342,7 +344,7 @@ def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[st
             sql=(
                 (
                     f"UPDATE contact SET status = 'confirmed', basis = 'answer',"
-                    f" status_at = '{stored(END)}', basis_at = '{stored(END)}'"
+                    f" status_at = '{format_timestamp(END)}', basis_at = '{format_timestamp(END)}'"
                     " WHERE address_key = 'klant@example.org'"
                 ),
             ),

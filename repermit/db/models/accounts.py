@@ -18,7 +18,7 @@ from peewee import (
     TextField,
 )
 
-from repermit.db.models.base import Table, moment, moment_or_none
+from repermit.db.models.base import Table, optional_timestamp_field, timestamp_field
 
 
 class User(Table):
@@ -33,10 +33,10 @@ class User(Table):
     role = CharField()
     language = CharField(default="")
     password = TextField(default="")
-    password_at = moment_or_none()
+    password_at = optional_timestamp_field()
     totp_secret = CharField(default="")
     totp_step = BigIntegerField(default=0)
-    created_at = moment()
+    created_at = timestamp_field()
 
 
 class RecoveryCode(Table):
@@ -54,7 +54,7 @@ class RecoveryCode(Table):
     digest = CharField(max_length=64, default="")
     selector = CharField(max_length=8, default="")
     hash = CharField(default="")
-    used_at = moment_or_none()
+    used_at = optional_timestamp_field()
 
 
 class Invitation(Table):
@@ -66,8 +66,8 @@ class Invitation(Table):
     id = AutoField()
     user = ForeignKeyField(User, backref="invitations", on_delete="CASCADE")
     digest = CharField(max_length=64, unique=True)
-    expires_at = moment()
-    used_at = moment_or_none()
+    expires_at = timestamp_field()
+    used_at = optional_timestamp_field()
 
 
 class Session(Table):
@@ -85,11 +85,11 @@ class Session(Table):
     digest = CharField(max_length=64, unique=True)
     is_full = BooleanField(default=False)
     is_locked = BooleanField(default=False)
-    created_at = moment()
-    seen_at = moment()
+    created_at = timestamp_field()
+    seen_at = timestamp_field()
     network = CharField(default="")
     browser = TextField(default="")
-    ended_at = moment_or_none()
+    ended_at = optional_timestamp_field()
 
 
 class Throttle(Table):
@@ -97,8 +97,8 @@ class Throttle(Table):
 
     scope = CharField(primary_key=True)
     failures = IntegerField(default=0)
-    last_at = moment()
-    next_at = moment()
+    last_at = timestamp_field()
+    next_at = timestamp_field()
 
 
 class SecurityEvent(Table):
@@ -109,9 +109,9 @@ class SecurityEvent(Table):
     """
 
     id = BigAutoField()
-    hour = moment()
-    at = moment(index=True)
-    last_at = moment()
+    hour = timestamp_field()
+    at = timestamp_field(index=True)
+    last_at = timestamp_field()
     what = CharField()
     actor = CharField(default="")
     network = CharField(default="")
@@ -131,9 +131,9 @@ class ApiToken(Table):
     digest = CharField(max_length=64, unique=True)
     scopes = CharField()
     created_by = CharField()
-    created_at = moment()
-    used_at = moment_or_none()
-    revoked_at = moment_or_none()
+    created_at = timestamp_field()
+    used_at = optional_timestamp_field()
+    revoked_at = optional_timestamp_field()
 
 
 class Access(Table):
@@ -143,7 +143,7 @@ class Access(Table):
     """
 
     id = BigAutoField()
-    at = moment(index=True)
+    at = timestamp_field(index=True)
     actor = CharField()
     act = CharField()
     list = CharField(default="")

@@ -46,20 +46,20 @@ class UTCDateTimeField(Field):
 
     def db_value(self, value: datetime | None) -> str | None:
         """Return the moment as text; refuses a naive one."""
-        return None if value is None else stored(value)
+        return None if value is None else format_timestamp(value)
 
     def python_value(self, value: str | datetime | None) -> datetime | None:
         """Return the moment as an aware datetime."""
-        return None if value is None else read_moment(value)
+        return None if value is None else parse_timestamp(value)
 
 
-def read_moment(value: str | datetime) -> datetime:
+def parse_timestamp(value: str | datetime) -> datetime:
     """Return a moment as the database gives it, aware UTC."""
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     return moment.astimezone(UTC)
 
 
-def stored(moment: datetime) -> str:
+def format_timestamp(moment: datetime) -> str:
     """Return how a moment is written in the database; raises ValueError for a naive one."""
     if moment.tzinfo is None:
         message = "a moment without a time zone cannot be stored"
@@ -67,12 +67,12 @@ def stored(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def moment(*, index: bool = False) -> Field[datetime]:
+def timestamp_field(*, index: bool = False) -> Field[datetime]:
     """Return a column for a moment."""
     return UTCDateTimeField(index=index)
 
 
-def moment_or_none() -> Field[datetime | None]:
+def optional_timestamp_field() -> Field[datetime | None]:
     """Return a column for a moment that may not have come."""
     return UTCDateTimeField(null=True)
 
@@ -106,7 +106,7 @@ class _WholeRowsCursor(ModelObjectCursorWrapper):
 
     def initialize(self) -> None:
         """Learn what the columns are."""
-        self._columns = _columns_of(self.model)
+        self._columns = _list_columns(self.model)
 
     def process_row(self, row: Sequence[Any]) -> Any:
         """Return a row."""
@@ -120,13 +120,13 @@ class _WholeRowsCursor(ModelObjectCursorWrapper):
 
 
 @cache
-def _columns_of(table: type[Table]) -> list[tuple[str, type[Any] | None, Callable[[Any], Any]]]:
+def _list_columns(table: type[Table]) -> list[tuple[str, type[Any] | None, Callable[[Any], Any]]]:
     """Return each column's field, the type whose values stay as they are, and what converts."""
     fields = table._meta.sorted_fields  # noqa: SLF001  peewee's own way
-    return [(field.name, _kind_of(field), field.python_value) for field in fields]
+    return [(field.name, _find_kept_type(field), field.python_value) for field in fields]
 
 
-def _kind_of(field: Field[Any]) -> type[Any] | None:
+def _find_kept_type(field: Field[Any]) -> type[Any] | None:
     """Return the type of the values of a field that stay as the database gives them."""
     kinds = ((CharField, str), (TextField, str), (BooleanField, bool), (IntegerField, int))
     return next((kind for field_type, kind in kinds if isinstance(field, field_type)), None)
@@ -158,7 +158,7 @@ class Table(Model):
         """Return the row for which these conditions hold; raises DoesNotExist if there is none."""
         if filters or not query or not all(map(_is_equality, query)):
             return super().get(*query, **filters)
-        find = _find_by(cls, *(condition.lhs.name for condition in query))
+        find = _prepare_find(cls, *(condition.lhs.name for condition in query))
         row: Self | None = find.first(*(condition.rhs for condition in query))
         if row is None:
             raise cls.DoesNotExist
@@ -171,8 +171,8 @@ class Table(Model):
         if not changed:
             return
         mark, key = proxy.obj.param, meta.primary_key
-        set_ = ", ".join(f"{_name(field)} = {mark}" for field in changed)
-        statement = f'UPDATE "{meta.table_name}" SET {set_} WHERE {_name(key)} = {mark}'  # noqa: S608
+        set_ = ", ".join(f"{_quote_name(field)} = {mark}" for field in changed)
+        statement = f'UPDATE "{meta.table_name}" SET {set_} WHERE {_quote_name(key)} = {mark}'  # noqa: S608
         values = [field.db_value(self.__data__[field.name]) for field in (*changed, key)]
         run_sql(proxy.obj, statement, *values)
         self._dirty.clear()
@@ -192,10 +192,10 @@ class Table(Model):
         - `unique`: by which fields a row may be there already, which takes over those of `replace`.
         """
         marks = f"({', '.join([proxy.obj.param] * len(fields))})"
-        into = f'INSERT INTO "{cls._meta.table_name}" ({_names(fields)}) VALUES '  # noqa: S608
-        changes = ", ".join(f"{name} = excluded.{name}" for name in map(_name, replace))
-        then = f" ON CONFLICT ({_names(unique)}) DO UPDATE SET {changes}" if unique else ""
-        for some in chunks(list(rows), _ROWS):
+        into = f'INSERT INTO "{cls._meta.table_name}" ({_join_names(fields)}) VALUES '  # noqa: S608
+        changes = ", ".join(f"{name} = excluded.{name}" for name in map(_quote_name, replace))
+        then = f" ON CONFLICT ({_join_names(unique)}) DO UPDATE SET {changes}" if unique else ""
+        for some in chunks(list(rows), _MAX_ROWS):
             statement = into + ", ".join([marks] * len(some)) + then
             run_sql(proxy.obj, statement, *chain.from_iterable(some))
 
@@ -211,7 +211,7 @@ def _is_equality(condition: Any) -> bool:
 
 
 @cache
-def _find_by(table: type[Table], *names: str) -> PreparedQuery:
+def _prepare_find(table: type[Table], *names: str) -> PreparedQuery:
     """Return the query for the row of a table whose fields of these names have certain values."""
     fields = [getattr(table, name) for name in names]
 
@@ -222,15 +222,15 @@ def _find_by(table: type[Table], *names: str) -> PreparedQuery:
     return PreparedQuery(compose, len(names))
 
 
-_ROWS = 500
+_MAX_ROWS = 500
 """Of a statement: it may have so many values on every database."""
 
 
-def _names(fields: Iterable[Any]) -> str:
-    return ", ".join(map(_name, fields))
+def _join_names(fields: Iterable[Any]) -> str:
+    return ", ".join(map(_quote_name, fields))
 
 
-def _name(field: Any) -> str:
+def _quote_name(field: Any) -> str:
     return f'"{field.column_name}"'
 
 
@@ -308,28 +308,28 @@ class PreparedQuery:
 
     def _execute(self, values: Sequence[Any]) -> tuple[Any, Any]:
         query, statement, parameters = self._composed_for(proxy.obj)
-        bound = [one.bind(values) if isinstance(one, _Place) else one for one in parameters]
+        bound = [one.bind(values) if isinstance(one, _Parameter) else one for one in parameters]
         return query, proxy.obj.execute_sql(statement, bound)
 
     def _composed_for(self, database: Any) -> tuple[Any, str, Sequence[Any]]:
         known = self._composed.get(type(database))
         if known is None:
-            query = self._compose(*map(_StandIn, range(self._size)))
+            query = self._compose(*map(_Placeholder, range(self._size)))
             known = self._composed[type(database)] = (query, *query.sql())
         return known
 
 
-class _StandIn(peewee.Node):
+class _Placeholder(peewee.Node):
     """Stands in a query for the value of one place."""
 
     def __init__(self, place: int) -> None:
         self._place = place
 
     def __sql__(self, ctx: Any) -> Any:
-        return ctx.value(_Place(self._place, ctx.state.converter), converter=False)
+        return ctx.value(_Parameter(self._place, ctx.state.converter), converter=False)
 
 
-class _Place:
+class _Parameter:
     """Where a value belongs among the parameters of a statement, and how it is converted."""
 
     def __init__(self, place: int, convert: Callable[[Any], Any] | None) -> None:

@@ -15,7 +15,7 @@ from peewee import (
     TextField,
 )
 
-from repermit.db.models.base import Table, moment, moment_or_none
+from repermit.db.models.base import Table, optional_timestamp_field, timestamp_field
 from repermit.db.models.lists import MailingList
 
 
@@ -38,17 +38,17 @@ class Campaign(Table):
     state = CharField()
     paused_from = CharField(default="")
     pause_reason = CharField(default="")
-    deadline = moment()
-    launched_at = moment()
-    starts_at = moment()
-    opened_at = moment_or_none()
-    closed_at = moment_or_none()
+    deadline = timestamp_field()
+    launched_at = timestamp_field()
+    starts_at = timestamp_field()
+    opened_at = optional_timestamp_field()
+    closed_at = optional_timestamp_field()
     include_thin = BooleanField(default=False)
     minimum_days = IntegerField()
     downtime = IntegerField(default=0)
     pilot = IntegerField(default=0)
-    reminder_at = moment_or_none()
-    reminded_at = moment_or_none()
+    reminder_at = optional_timestamp_field()
+    reminded_at = optional_timestamp_field()
     brake_sent = IntegerField(default=0)
     brake_bounced = IntegerField(default=0)
     brake_complaints = IntegerField(default=0)
@@ -110,7 +110,7 @@ class Draft(Table):
     id = AutoField()
     list = ForeignKeyField(MailingList, unique=True, on_delete="CASCADE")
     answers = TextField(default="{}")
-    updated_at = moment()
+    updated_at = timestamp_field()
 
 
 class HandedOver(Table):
@@ -124,7 +124,7 @@ class HandedOver(Table):
     tool = CharField()
     step = CharField()
     by = CharField()
-    at = moment()
+    at = timestamp_field()
 
     class Meta:
         """A step is ticked once."""

@@ -14,7 +14,7 @@ from peewee import (
     TextField,
 )
 
-from repermit.db.models.base import Table, moment, moment_or_none
+from repermit.db.models.base import Table, optional_timestamp_field, timestamp_field
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 
@@ -43,14 +43,14 @@ class Contact(Table):
     name = TextField(default="")
     language = CharField(default="")
     source = TextField(default="")
-    since = moment_or_none()
+    since = optional_timestamp_field()
     status = CharField()
-    status_at = moment()
+    status_at = timestamp_field()
     reason = CharField(default="")
     basis = CharField(default="")
-    basis_at = moment_or_none()
+    basis_at = optional_timestamp_field()
     imported_by = ForeignKeyField(Import, null=True, index=False)
-    erased_at = moment_or_none()
+    erased_at = optional_timestamp_field()
     form_version = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
     has_refused = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
     has_predecessor = BooleanField(default=False, constraints=[SQL("DEFAULT FALSE")])
@@ -113,10 +113,10 @@ class SignUp(Table):
     address_key = TextField(index=True)
     name = TextField(default="")
     language = CharField(default="")
-    at = moment()
-    confirmed_at = moment_or_none()
-    declined_at = moment_or_none()
-    doubted_at = moment_or_none()
+    at = timestamp_field()
+    confirmed_at = optional_timestamp_field()
+    declined_at = optional_timestamp_field()
+    doubted_at = optional_timestamp_field()
     form_version = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
 
 
@@ -136,7 +136,7 @@ class Suppression(Table):
     fingerprint = CharField(max_length=64)
     subject = CharField(max_length=32)
     reason = CharField()
-    at = moment()
+    at = timestamp_field()
     imported_by = ForeignKeyField(Import, null=True, index=False)
 
     class Meta:
@@ -169,22 +169,22 @@ class Opening(Table):
     list = ForeignKeyField(MailingList)
     yes_gets = IntegerField(default=0)
     yes_heads = IntegerField(default=0)
-    yes_first_at = moment_or_none()
-    yes_last_at = moment_or_none()
+    yes_first_at = optional_timestamp_field()
+    yes_last_at = optional_timestamp_field()
     no_gets = IntegerField(default=0)
     no_heads = IntegerField(default=0)
-    no_first_at = moment_or_none()
-    no_last_at = moment_or_none()
-    together_at = moment_or_none()
-    yes_at = moment_or_none()
-    no_at = moment_or_none()
-    disowned_at = moment_or_none()
-    doubted_at = moment_or_none()
+    no_first_at = optional_timestamp_field()
+    no_last_at = optional_timestamp_field()
+    together_at = optional_timestamp_field()
+    yes_at = optional_timestamp_field()
+    no_at = optional_timestamp_field()
+    disowned_at = optional_timestamp_field()
+    doubted_at = optional_timestamp_field()
     is_contradicted = BooleanField(default=False)
-    settled_at = moment_or_none()
+    settled_at = optional_timestamp_field()
     signs = CharField(default="")
-    held_at = moment_or_none()
-    began_at = moment(index=True)
+    held_at = optional_timestamp_field()
+    began_at = timestamp_field(index=True)
 
 
 # Whose Yes is held is counted at once among a million that were opened.

@@ -13,7 +13,7 @@ from peewee import (
     TextField,
 )
 
-from repermit.db.models.base import Table, moment, moment_or_none
+from repermit.db.models.base import Table, optional_timestamp_field, timestamp_field
 
 
 class EvidenceHead(Table):
@@ -34,7 +34,7 @@ class Evidence(Table):
     """One entry of the record. A part's digest is "" if the entry has no such part."""
 
     seq = BigIntegerField(primary_key=True)
-    at = moment()
+    at = timestamp_field()
     event = CharField()
     list = CharField(default="")
     campaign = IntegerField(default=0)
@@ -76,14 +76,14 @@ class EvidenceTimestamp(Table):
 
     id = BigAutoField()
     occasion = CharField(unique=True)
-    due_at = moment()
+    due_at = timestamp_field()
     seq = BigIntegerField()
     note = TextField()
     reply = TextField(default="")
-    stamped_at = moment_or_none()
+    stamped_at = optional_timestamp_field()
     authority = CharField(default="")
     attempts = IntegerField(default=0)
-    next_at = moment()
+    next_at = timestamp_field()
     problem = CharField(default="")
 
 

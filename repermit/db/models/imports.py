@@ -15,7 +15,7 @@ from peewee import (
 )
 
 from repermit.db.models.accounts import User
-from repermit.db.models.base import Table, moment, moment_or_none
+from repermit.db.models.base import Table, optional_timestamp_field, timestamp_field
 from repermit.db.models.lists import MailingList
 
 
@@ -30,8 +30,8 @@ class Import(Table):
     file = TextField()
     digest = CharField(max_length=64)
     counts = TextField()
-    at = moment()
-    undone_at = moment_or_none()
+    at = timestamp_field()
+    undone_at = optional_timestamp_field()
 
 
 class ImportChange(Table):
@@ -41,9 +41,9 @@ class ImportChange(Table):
     record = ForeignKeyField(Import, index=False)
     contact = BigIntegerField()
     status = CharField()
-    status_at = moment()
+    status_at = timestamp_field()
     basis = CharField(default="")
-    basis_at = moment_or_none()
+    basis_at = optional_timestamp_field()
 
     class Meta:
         """Found a step at a time."""
@@ -70,6 +70,6 @@ class Upload(Table):
     token = CharField(max_length=32, unique=True)
     name = TextField()
     choices = TextField(default="{}")
-    at = moment()
+    at = timestamp_field()
     rows = IntegerField(null=True)
     people = IntegerField(null=True)

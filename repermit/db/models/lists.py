@@ -12,7 +12,7 @@ from peewee import (
     TextField,
 )
 
-from repermit.db.models.base import Table, moment, moment_or_none
+from repermit.db.models.base import Table, optional_timestamp_field, timestamp_field
 from repermit.errors import NotFound
 
 
@@ -36,8 +36,8 @@ class MailingList(Table):
     own_subject = TextField(default="")
     own_text = TextField(default="")
     own_html = TextField(default="")
-    created_at = moment()
-    lost_launch_at = moment_or_none()
+    created_at = timestamp_field()
+    lost_launch_at = optional_timestamp_field()
 
 
 def find_list(slug: str) -> MailingList:
@@ -88,4 +88,4 @@ class RegisterNotes(Table):
     id = AutoField()
     list = ForeignKeyField(MailingList, unique=True, on_delete="CASCADE")
     notes = TextField(default="{}")
-    updated_at = moment()
+    updated_at = timestamp_field()

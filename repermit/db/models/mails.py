@@ -14,7 +14,7 @@ from peewee import (
     TextField,
 )
 
-from repermit.db.models.base import Table, moment, moment_or_none
+from repermit.db.models.base import Table, optional_timestamp_field, timestamp_field
 from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.lists import MailingList
@@ -44,19 +44,19 @@ class Mail(Table):
     kind = CharField()
     state = CharField(default="queued")
     reason = CharField(default="")
-    due_at = moment()
+    due_at = timestamp_field()
     attempts = SmallIntegerField(default=0)
     worker = CharField(default="")
-    lease_until = moment_or_none()
-    started_at = moment_or_none()
-    sent_at = moment_or_none()
+    lease_until = optional_timestamp_field()
+    started_at = optional_timestamp_field()
+    sent_at = optional_timestamp_field()
     reply_code = SmallIntegerField(default=0)
     reply_status = CharField(default="")
     message_id = TextField()
     wording = ForeignKeyField(CampaignWording, null=True, index=False)
     bounce = CharField(default="")
     bounce_status = CharField(default="")
-    bounced_at = moment_or_none()
+    bounced_at = optional_timestamp_field()
     topic = CharField(default="")
 
     class Meta:
@@ -114,7 +114,7 @@ class Pace(Table):
     """When the next mail of a scope may be claimed: "" for all mails, or a domain."""
 
     scope = CharField(primary_key=True)
-    next_at = moment()
+    next_at = timestamp_field()
 
 
 class Reply(Table):
@@ -132,8 +132,8 @@ class Reply(Table):
     contact = ForeignKeyField(Contact, on_delete="CASCADE")
     message_digest = CharField(max_length=64, unique=True)
     proposed = CharField(default="")
-    at = moment()
-    decided_at = moment_or_none()
+    at = timestamp_field()
+    decided_at = optional_timestamp_field()
 
 
 class FreshLink(Table):
@@ -158,6 +158,6 @@ class FreshLink(Table):
     address = TextField()
     address_key = TextField(index=True)
     language = CharField(default="")
-    at = moment(index=True)
-    used_at = moment_or_none()
+    at = timestamp_field(index=True)
+    used_at = optional_timestamp_field()
     authority = CharField(max_length=64, default="", index=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peewee import AutoField, CharField, TextField
 
-from repermit.db.models.base import Table, moment
+from repermit.db.models.base import Table, timestamp_field
 
 
 class Chosen(Table):
@@ -12,7 +12,7 @@ class Chosen(Table):
 
     key = CharField(primary_key=True)
     value = TextField()
-    at = moment()
+    at = timestamp_field()
     by = CharField()
 
 
@@ -24,7 +24,7 @@ class Correction(Table):
     key = CharField()
     source = TextField()
     forms = TextField()
-    at = moment()
+    at = timestamp_field()
     by = CharField()
 
     class Meta:

@@ -19,7 +19,7 @@ from peewee import (
     TextField,
 )
 
-from repermit.db.models.base import Table, moment, moment_or_none
+from repermit.db.models.base import Table, optional_timestamp_field, timestamp_field
 from repermit.db.models.lists import MailingList
 
 
@@ -39,8 +39,8 @@ class Webhook(Table):
     list = ForeignKeyField(MailingList, null=True, index=False)
     cursor = BigIntegerField(default=0)
     created_by = CharField()
-    created_at = moment()
-    removed_at = moment_or_none()
+    created_at = timestamp_field()
+    removed_at = optional_timestamp_field()
 
 
 class Delivery(Table):
@@ -58,9 +58,9 @@ class Delivery(Table):
     seq = BigIntegerField()
     state = CharField(default="waiting")
     attempts = SmallIntegerField(default=0)
-    due_at = moment()
-    lease_until = moment_or_none()
-    at = moment_or_none()
+    due_at = timestamp_field()
+    lease_until = optional_timestamp_field()
+    at = optional_timestamp_field()
     reply_code = IntegerField(default=0)
     problem = CharField(default="")
 

@@ -21,7 +21,7 @@ from repermit.db.connection import Database, steady_view
 from repermit.db.detached_process import DetachedTask
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import EvidenceHead
-from repermit.db.temporary_files import place_of, private_folder
+from repermit.db.temporary_files import find_folder, open_private_folder
 from repermit.evidence.chain_reader import leaf_of, runs_of_rows
 from repermit.evidence.entries import EVENTS, NOTHING_BEFORE, Checkpoint, link
 from repermit.evidence.erasable_parts import (
@@ -271,7 +271,7 @@ def verify_in_process(
 
     A long one is still walked when this returns.
     """
-    task = _task(private_folder(settings, _KIND), settings)
+    task = _task(open_private_folder(settings, _KIND), settings)
     lock = task.lock()
     if lock is None:
         return False
@@ -293,7 +293,7 @@ def verify_in_process(
 
 def last_walk(settings: Settings) -> Walk | None:
     """Return the walk that is under way, or the last one; None if there was none."""
-    task = _task(place_of(settings, _KIND), settings)
+    task = _task(find_folder(settings, _KIND), settings)
     is_busy = task.is_busy
     kept = task.result or task.progress
     if kept is None:
@@ -334,5 +334,5 @@ def _walk(
         fingerprint_key=key,
         now=now,
     )
-    task = _task(private_folder(settings, _KIND), settings)
+    task = _task(open_private_folder(settings, _KIND), settings)
     task.save_result({**begun, "found": found.signed(settings).to_json()})

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from peewee import JOIN, Case, Value, fn
 
 from repermit import email_address
-from repermit.db.connection import position, proxy, streamed
-from repermit.db.models.base import read_moment
+from repermit.db.connection import find_position, proxy, stream_rows
+from repermit.db.models.base import parse_timestamp
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
@@ -117,7 +117,7 @@ def deleted_contacts() -> Iterator[Fault]:
     present: Any = Contact.select(Contact.subject, MailingList.slug).join(MailingList)
     names_file = select_parts(Evidence.subject, Evidence.list, text=Value('"imported_at":"'))
     taken_back = names_file.where(Evidence.event == "erased")
-    for subject, slug in list(streamed(recorded.except_(present).except_(taken_back))):
+    for subject, slug in list(stream_rows(recorded.except_(present).except_(taken_back))):
         seq = newest_seq(
             Evidence.subject == subject, Evidence.list == slug, Evidence.event.in_(_KEPT)
         )
@@ -245,7 +245,7 @@ def _is_contradicted() -> Any:
 
 def _is_plainly_named() -> Any:
     """Say whether the entry has a contact's address as it is written, or nothing is held of it."""
-    is_named = position(_PERSON.json, quote_member("address", Contact.address)) > 0
+    is_named = find_position(_PERSON.json, quote_member("address", Contact.address)) > 0
     is_folded = fn.LOWER(Contact.address) == Contact.address_key
     return Contact.address.is_null() | (is_folded & _PERSON.json.is_null(is_null=False) & is_named)
 
@@ -255,8 +255,8 @@ def _has_other_link() -> Any:
 
     What was noted before entries named it says nothing.
     """
-    names_link = position(_PERSON.json, Value('"link":"')) > 0
-    names_own = position(_PERSON.json, quote_member("link", Contact.uid)) > 0
+    names_link = find_position(_PERSON.json, Value('"link":"')) > 0
+    names_own = find_position(_PERSON.json, quote_member("link", Contact.uid)) > 0
     return Contact.address.is_null(is_null=False) & names_link & ~names_own
 
 
@@ -265,7 +265,7 @@ def _has_lost_no() -> Any:
 
     After a No each Yes is asked for twice. What a file says against somebody may be taken back.
     """
-    is_own = position(_CONSENT.json, Value('"file":"')) == 0
+    is_own = find_position(_CONSENT.json, Value('"file":"')) == 0
     return (
         ~Contact.has_refused
         & (Evidence.event == "removed")
@@ -293,7 +293,7 @@ def _is_doubtful(named: Any) -> Any:
 
 def _consent_says(name: str, column: Any) -> Any:
     """Say whether an entry's proof, whose JSON is canonical, gives a name a column's value."""
-    return position(_CONSENT.json, quote_member(name, column)) > 0
+    return find_position(_CONSENT.json, quote_member(name, column)) > 0
 
 
 # --- What is wrong with one of them. --------------------------------------------------------------
@@ -345,7 +345,7 @@ def _find_difference(contact: _Doubtful) -> str:
 def _read_time(value: Any) -> datetime | None:
     """Return a time, None for what is none."""
     try:
-        return read_moment(value)
+        return parse_timestamp(value)
     except (AttributeError, TypeError, ValueError):
         return None
 

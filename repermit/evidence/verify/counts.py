@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 
 from peewee import DoesNotExist, Value
 
-from repermit.db.connection import proxy, streamed
+from repermit.db.connection import proxy, stream_rows
 from repermit.db.models.base import Meta
 from repermit.db.models.evidence import Evidence, EvidencePart
-from repermit.db.row_counts import Tally, changed_counts
+from repermit.db.row_counts import Tally, find_changed_counts
 from repermit.evidence.chain_reader import select_parts
 from repermit.evidence.verify.diagnosis import Fault, How
 from repermit.evidence.verify.replay import TURN_EVENTS, ExpectedTallies, Replay, TallyKey
@@ -44,7 +44,7 @@ def start_replay() -> Replay:
 
 def check_counts(replay: Replay) -> Iterator[Fault]:
     """Yield the counts and tallies that are wrong, once all entries are replayed."""
-    for table in changed_counts(proxy.obj, replay.parts):
+    for table in find_changed_counts(proxy.obj, replay.parts):
         yield Fault(0, How.MISCOUNTED, table)
     tallies = replay.tallies
     if _known_zones(tallies.upto) is None:
@@ -124,7 +124,7 @@ def _count_standing(tallies: ExpectedTallies) -> Counter[TallyKey]:
         .order_by(Evidence.campaign, Evidence.subject, Evidence.seq)
     )
     counts: Counter[TallyKey] = Counter()
-    for _, rows in groupby(streamed(query), itemgetter(0, 1)):
+    for _, rows in groupby(stream_rows(query), itemgetter(0, 1)):
         turns = [row for row in rows if tallies.turn_of(row[3])]
         if turns:
             campaign, _, slug, seq = turns[-1]

@@ -11,8 +11,8 @@ from typing import Any
 from peewee import Value, fn
 
 from repermit.db.background_tasks import BackgroundTask, TaskKind
-from repermit.db.connection import is_postgresql, position, proxy, streamed
-from repermit.db.models.base import read_moment, stored
+from repermit.db.connection import find_position, is_postgresql, proxy, stream_rows
+from repermit.db.models.base import format_timestamp, parse_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -56,10 +56,10 @@ def _asks_after_removal() -> Iterator[Fault]:
     Their own later Yes or sign-up, or taking back the file that had taken them off, ends a removal.
     A mail may begin while an answer waits for its turn: see `tolerance`.
     """
-    for number, subject, slug, started_at, sent_at in list(streamed(_mails_after_removal())):
+    for number, subject, slug, started_at, sent_at in list(stream_rows(_mails_after_removal())):
         # When it began decides: the server may take its time.
-        started = read_moment(started_at or sent_at)
-        latest = max(started, read_moment(sent_at) - BEHIND) if sent_at else started
+        started = parse_timestamp(started_at or sent_at)
+        latest = max(started, parse_timestamp(sent_at) - BEHIND) if sent_at else started
         entry = _status_entry(subject, slug, latest)
         if entry and entry.event == "removed" and latest > entry.at + tolerance(entry.actor):
             yield Fault(entry.seq, How.ASKED_AFTER_REMOVAL, f"mail {number}")
@@ -140,7 +140,7 @@ def _imports_being_undone() -> Iterable[UndoneImport]:
     for task in list(tasks):
         record = Import.select(Import.at).where(Import.id == task.target).get()
         contacts = task.state["contacts"]
-        yield UndoneImport(None, task.list.slug, stored(record.at), contacts)
+        yield UndoneImport(None, task.list.slug, format_timestamp(record.at), contacts)
 
 
 # --- Whether answers and removals tell a deadline that there was. ---------------------------------
@@ -150,7 +150,7 @@ def _wrong_deadlines(replay: Replay) -> Iterator[Fault]:
     """Yield the first answer or removal that tells a deadline which no campaign of its list had."""
     rows: Any = Campaign.select(MailingList.slug, Campaign.deadline).join(MailingList)
     # Of a launch that is under way the entry is still to come.
-    under_way = {(slug, stored(deadline)) for slug, deadline in rows.tuples()}
+    under_way = {(slug, format_timestamp(deadline)) for slug, deadline in rows.tuples()}
     for (slug, told), seq in sorted(replay.told_deadlines.items(), key=itemgetter(1)):
         known, deadline = replay.deadlines[slug], moment_text(told)
         if known is not None and deadline not in known and (slug, deadline) not in under_way:
@@ -185,11 +185,11 @@ def _mails_contradicting_themselves() -> Iterator[Fault]:
         )
         .order_by(Mail.id)
     )
-    for number, sent_at, *earliest, state, reason, code in list(streamed(query)):
+    for number, sent_at, *earliest, state, reason, code in list(stream_rows(query)):
         says_sent = state == _SENT
         if says_sent != bool(sent_at) or (says_sent and (reason or code >= _REFUSED)):
             yield Fault(0, How.UNVOUCHED, f"mail {number}: whether it was sent")
-        elif any(at and read_moment(sent_at) < read_moment(at) - AHEAD for at in earliest):
+        elif any(at and parse_timestamp(sent_at) < parse_timestamp(at) - AHEAD for at in earliest):
             yield Fault(0, How.UNVOUCHED, f"mail {number}: when it was sent")
 
 
@@ -209,21 +209,22 @@ def _mails_contradicting_entries() -> Iterator[Fault]:
                 Mail.kind == kind,
                 Evidence.event.in_(_ANSWERS),
                 EvidencePart.part == "consent",
-                position(EvidencePart.json, beginning.concat("2")) > 0,
-                fn.COALESCE(position(EvidencePart.json, beginning.concat(_sent_second())), 0) == 0,
+                find_position(EvidencePart.json, beginning.concat("2")) > 0,
+                fn.COALESCE(find_position(EvidencePart.json, beginning.concat(_sent_second())), 0)
+                == 0,
             )
             .order_by(Evidence.seq)
         )
-        for number, subject, seq, text in list(streamed(query)):
+        for number, subject, seq, text in list(stream_rows(query)):
             if not _is_sent_at(subject, kind, json.loads(text)[name]):
                 yield Fault(seq, How.CONTRADICTED, f"mail {number}: when it was sent")
 
 
 def _asks_of_another_number() -> Iterator[Fault]:
     """Yield the asks of which answers and removals tell another Message-ID, or another reply."""
-    tells_reply = position(EvidencePart.json, Value(_REPLY)) > 0
-    has_reply = position(EvidencePart.json, Value(_REPLY).concat(Mail.reply_code)) > 0
-    has_number = position(EvidencePart.json, quote_member(_NUMBER, Mail.message_id)) > 0
+    tells_reply = find_position(EvidencePart.json, Value(_REPLY)) > 0
+    has_reply = find_position(EvidencePart.json, Value(_REPLY).concat(Mail.reply_code)) > 0
+    has_number = find_position(EvidencePart.json, quote_member(_NUMBER, Mail.message_id)) > 0
     query: Any = (
         select_parts(
             Mail.id, Contact.id, Evidence.seq, EvidencePart.json, text=Value(f'"{_NUMBER}":"')
@@ -237,7 +238,7 @@ def _asks_of_another_number() -> Iterator[Fault]:
         )
         .order_by(Evidence.seq)
     )
-    for number, contact, seq, text in list(streamed(query)):
+    for number, contact, seq, text in list(stream_rows(query)):
         told = json.loads(text)
         code = int(told.get("ask_reply", "0")[:3])
         asks = Mail.select().where(
@@ -270,7 +271,7 @@ def _is_sent_at(subject: str, kind: str, at: str) -> bool:
         .where(Contact.subject == subject, Mail.kind == kind, Mail.sent_at.is_null(is_null=False))
         .tuples()
     )
-    return any(sent_at == read_moment(at) for (sent_at,) in sent)
+    return any(sent_at == parse_timestamp(at) for (sent_at,) in sent)
 
 
 def _silences_too_short() -> Iterator[Fault]:
@@ -286,19 +287,19 @@ def _silences_too_short() -> Iterator[Fault]:
         .join(Campaign, on=(Campaign.id == Evidence.campaign))
         .where(
             Evidence.event == "removed",
-            position(EvidencePart.json, Value('"minimum_days":')) > 0,
+            find_position(EvidencePart.json, Value('"minimum_days":')) > 0,
         )
         .order_by(Evidence.seq)
     )
-    for seq, at, starts_at, text in streamed(rows):
+    for seq, at, starts_at, text in stream_rows(rows):
         if _is_too_short(json.loads(text), at, starts_at):
             yield Fault(seq, How.CONTRADICTED, "how long they had to answer")
 
 
 def _is_too_short(consent: Mapping[str, Any], at: Any, starts_at: Any) -> bool:
-    asked_at, deadline = read_moment(consent["asked_at"]), read_moment(consent["deadline"])
+    asked_at, deadline = parse_timestamp(consent["asked_at"]), parse_timestamp(consent["deadline"])
     return (
         asked_at > latest_ask(deadline, consent["minimum_days"])
-        or asked_at < read_moment(starts_at) - AHEAD
-        or read_moment(at) < deadline
+        or asked_at < parse_timestamp(starts_at) - AHEAD
+        or parse_timestamp(at) < deadline
     )

@@ -16,7 +16,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from repermit.db.models.base import read_moment, stored
+from repermit.db.models.base import format_timestamp, parse_timestamp
 from repermit.evidence.chain_reader import Part, read_consent
 
 CAMPAIGN_ENDS = ("closed", "cancelled")
@@ -199,7 +199,7 @@ def moment_text(value: Any) -> str:
     if not value:
         return ""
     try:
-        return stored(read_moment(value))
+        return format_timestamp(parse_timestamp(value))
     except (TypeError, ValueError):
         return f"no moment: {value!r}"
 
@@ -301,7 +301,7 @@ class ExpectedTallies:
         self._turns[row["seq"]] = code
         self._counted[TallyKey(row["list"], row["campaign"], turn)][days] += 1
         if "file" in consent or "signed_up_at" in consent:
-            at = stored(read_moment(row["at"]))
+            at = format_timestamp(parse_timestamp(row["at"]))
             self._undoable[row["list"], row["subject"], at] = row["seq"], row["campaign"]
 
     def _undo_turn(self, row: Mapping[str, Any], consent: Mapping[str, Any]) -> None:
@@ -368,7 +368,7 @@ class _ByDay:
 
 @lru_cache(maxsize=10_000)
 def _days_of_minute(minute: Any, zone: str) -> _Days:
-    at = read_moment(minute if isinstance(minute, datetime) else f"{minute}+00:00")
+    at = parse_timestamp(minute if isinstance(minute, datetime) else f"{minute}+00:00")
     if zone:
         day = at.astimezone(ZoneInfo(zone)).date().isoformat()
         return _Days(day, day)

@@ -13,10 +13,18 @@ from typing import Any, NamedTuple
 
 from peewee import JOIN, Case, Value, fn
 
-from repermit.db.connection import chunks, position, proxy, streamed
-from repermit.db.journal_seal import JOURNAL_SEALED_SINCE, is_the_only_one, what_is_cut
-from repermit.db.lost_suppressions import lost_suppressions, mark_suppression, noted_suppressions
-from repermit.db.models.base import Meta, read_moment, stored
+from repermit.db.connection import chunks, find_position, proxy, stream_rows
+from repermit.db.journal_seal import (
+    JOURNAL_SEALED_SINCE,
+    find_journal_damage,
+    is_only_sealed_journal,
+)
+from repermit.db.lost_suppressions import (
+    find_lost_suppressions,
+    mark_journal_suppressions,
+    mark_suppression,
+)
+from repermit.db.models.base import Meta, format_timestamp, parse_timestamp
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
@@ -69,7 +77,7 @@ def check_suppressions(key: bytes | None) -> Iterator[Fault]:
     # Whom the journal alone knew is suppressed and has the status of before.
     entries = Evidence.select(Evidence.list).where(Evidence.event == "suppressions_put_back")
     put_back = {slug for (slug,) in fetch_rows(entries)}
-    rows = map(_Removed._make, streamed(_removed_contacts()))
+    rows = map(_Removed._make, stream_rows(_removed_contacts()))
     for number, group in groupby(rows, attrgetter("number")):
         suppressions = list(group)
         contact = suppressions[0]
@@ -166,7 +174,7 @@ def _changed_without_contact() -> Iterator[Fault]:
         .where(
             Evidence.event == "suppressed",
             EvidencePart.part == "consent",
-            position(EvidencePart.json, quote_member("reason", Suppression.reason)) == 0,
+            find_position(EvidencePart.json, quote_member("reason", Suppression.reason)) == 0,
         )
         .order_by(Evidence.seq)
     )
@@ -203,7 +211,7 @@ def _agreed_since(mac: Mac, slug: str, whose: Collection[str]) -> list[str]:
             Contact.basis.in_(("answer", "sign_up")),
         )
     )
-    prints = (mac.of(key.encode()).hex() for (key,) in streamed(query))
+    prints = (mac.of(key.encode()).hex() for (key,) in stream_rows(query))
     return [one for one in prints if one in whose]
 
 
@@ -218,12 +226,12 @@ def check_journal(key: bytes | None, size: int) -> Iterator[Fault]:
     journal = proxy.obj.journal
     if journal is None:
         return
-    if what := what_is_cut(journal, noted=_count_journalled()):
+    if what := find_journal_damage(journal, noted=_count_journalled()):
         yield Fault(0, How.JOURNAL_CUT, what)
     yield from _suppressions_not_journalled(journal, size)
     if key is None:
         return
-    for lost in lost_suppressions(key=key, size=size):
+    for lost in find_lost_suppressions(key=key, size=size):
         seq = newest_seq(Evidence.subject == lost.subject, Evidence.list == lost.list)
         what = f"{lost.list}, line {lost.line} of the journal"
         yield Fault(seq, How.SUPPRESSION_DELETED, what)
@@ -251,7 +259,7 @@ def _suppressions_not_journalled(journal: Journal, size: int) -> Iterator[Fault]
     Only where this journal is the one that the database has had since it began, or since it was
     upgraded or restored last.
     """
-    if not is_the_only_one(journal):
+    if not is_only_sealed_journal(journal):
         return
     since = _journalled_since()
     query: Any = Suppression.select(
@@ -264,10 +272,12 @@ def _suppressions_not_journalled(journal: Journal, size: int) -> Iterator[Fault]
     if since is not None:
         query = query.where(Suppression.at > since)
     noted: array[int] | None = None
-    for number, slug, fingerprint, reason, at in streamed(query):
+    for number, slug, fingerprint, reason, at in stream_rows(query):
         if noted is None:
-            noted = noted_suppressions(journal, size)
-        mark = mark_suppression(stored(read_moment(at)), slug or "", fingerprint, reason)
+            noted = mark_journal_suppressions(journal, size)
+        mark = mark_suppression(
+            format_timestamp(parse_timestamp(at)), slug or "", fingerprint, reason
+        )
         place = bisect_left(noted, mark)
         if place == len(noted) or noted[place] != mark:
             yield Fault(0, How.JOURNAL_CUT, f"suppression {number} does not stand in it")
@@ -281,4 +291,4 @@ def _journalled_since() -> datetime | None:
     if seq := Meta.read_number(JOURNAL_SEALED_SINCE):
         upgraded = Evidence.select(fn.MAX(Evidence.at)).where(Evidence.seq <= seq)
         moments.append(upgraded.scalar())
-    return max((read_moment(at) for at in moments if at), default=None)
+    return max((parse_timestamp(at) for at in moments if at), default=None)

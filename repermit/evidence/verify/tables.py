@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from repermit.db.background_tasks import TaskKind, targets_of
+from repermit.db.background_tasks import TaskKind, select_targets
 from repermit.db.models.campaigns import Campaign, CampaignWording, HandedOver
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.imports import Import
@@ -163,7 +163,7 @@ def _steps() -> Iterator[_FoundRow]:
 
 def _targets(kind: TaskKind) -> set[int]:
     """Return the campaigns or imports that tasks of a kind are at work on."""
-    return {number for (number,) in fetch_rows(targets_of(kind))}
+    return {number for (number,) in fetch_rows(select_targets(kind))}
 
 
 def _wording_name(key: WordingKey) -> str:

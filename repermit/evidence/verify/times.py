@@ -10,7 +10,7 @@ from typing import Any
 
 from repermit.db.background_tasks import BackgroundTask
 from repermit.db.connection import is_postgresql, proxy
-from repermit.db.models.base import Table, read_moment, stored
+from repermit.db.models.base import Table, format_timestamp, parse_timestamp
 from repermit.db.models.campaigns import Campaign, HandedOver
 from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import Evidence, EvidenceTimestamp
@@ -55,8 +55,8 @@ class EntryTimes:
         if self._latest is None or at >= self._latest:
             self._latest = at
             if self._latest_allowed is not None and at > self._latest_allowed:
-                return Fault(row["seq"], How.IN_THE_FUTURE, stored(read_moment(at)))
-        elif read_moment(self._latest) - read_moment(at) > tolerance(row["actor"]):
+                return Fault(row["seq"], How.IN_THE_FUTURE, format_timestamp(parse_timestamp(at)))
+        elif parse_timestamp(self._latest) - parse_timestamp(at) > tolerance(row["actor"]):
             self._late.append(row)
         return None
 
@@ -66,7 +66,7 @@ class EntryTimes:
             return
         long_acts = _beginnings_of_long_acts()
         for row in self._late:
-            at = stored(read_moment(row["at"]))
+            at = format_timestamp(parse_timestamp(row["at"]))
             if (row["list"], at) not in long_acts:
                 yield Fault(row["seq"], How.OUT_OF_ORDER, at)
 
@@ -93,7 +93,9 @@ def moments_to_come(now: datetime | None) -> Iterator[Fault]:
         columns = [getattr(table, name) for name in names]
         later = table.select(*columns).where(_any_after(columns, now + AHEAD)).limit(1).dicts()
         for row in list(later):
-            name = next(name for name, at in row.items() if at and read_moment(at) > now + AHEAD)
+            name = next(
+                name for name, at in row.items() if at and parse_timestamp(at) > now + AHEAD
+            )
             what = f"{table._meta.table_name}: {name}"  # noqa: SLF001  peewee's own way
             yield Fault(0, How.IN_THE_FUTURE, what)
 
@@ -104,7 +106,7 @@ def _any_after(columns: Sequence[Any], latest: datetime) -> Any:
 
 def _database_value(at: datetime) -> Any:
     """Return a time as the database gives it unread."""
-    return at if is_postgresql(proxy.obj) else stored(at)
+    return at if is_postgresql(proxy.obj) else format_timestamp(at)
 
 
 def _beginnings_of_long_acts() -> set[tuple[str, str]]:
@@ -112,5 +114,5 @@ def _beginnings_of_long_acts() -> set[tuple[str, str]]:
     entries: Any = Evidence.select(Evidence.list, Evidence.at).where(
         Evidence.event.in_(_LONG_ACTS), Evidence.subject == ""
     )
-    done = {(slug, stored(at)) for slug, at in entries.tuples().iterator()}
-    return done | {(task.list.slug, stored(task.at)) for task in BackgroundTask.select()}
+    done = {(slug, format_timestamp(at)) for slug, at in entries.tuples().iterator()}
+    return done | {(task.list.slug, format_timestamp(task.at)) for task in BackgroundTask.select()}

@@ -14,7 +14,7 @@ from repermit import email_address
 from repermit.contacts import admin_requests
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList, find_list
-from repermit.db.temporary_files import temporary_files
+from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import AddressError, Refused
 from repermit.i18n.lazy_text import N_
 from repermit.imports import uploads
@@ -96,7 +96,7 @@ def _erase_everywhere(mailing_list: MailingList, contact: Contact) -> AnyRespons
 
 def flash_unfinished_files() -> None:
     """Name the files that are half written and still there, since the address may be in them."""
-    for file in temporary_files(get_site().settings).sweep():
+    for file in make_temporary_files(get_site().settings).sweep():
         said = gettext(
             "This file is being written now, or was left half written and cannot be deleted, and "
             "the address may be in it: %(file)s",

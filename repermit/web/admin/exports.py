@@ -12,7 +12,7 @@ from repermit.contacts import lookup
 from repermit.db import background_tasks
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList, find_list
-from repermit.db.temporary_files import temporary_files
+from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import ListFileError, Refused
 from repermit.exports import export as exports_export
 from repermit.exports import export_rows, handover_steps, reconcile
@@ -235,7 +235,7 @@ def compare_export(slug: str) -> Response:
         return _show_page(mailing_list, tool, status=422, wrong=gettext("Choose a file first."))
     note_access("compared", mailing_list=mailing_list)
     try:
-        with temporary_files(get_site().settings).folder_for("upload") as folder:
+        with make_temporary_files(get_site().settings).folder_for("upload") as folder:
             # Under its own name, whose ending says what it is, and in no other folder.
             path = folder / uploads.plain_name(file.filename)
             file.save(path)

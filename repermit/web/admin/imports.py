@@ -70,7 +70,7 @@ def show_state(slug: str) -> Response:
     mailing_list = find_list(slug)
     kept = uploads.find_upload(mailing_list, settings=get_site().settings)
     is_busy = kept is not None and kept.task.is_busy
-    is_under_way = background_tasks.unfinished_file(mailing_list) is not None
+    is_under_way = background_tasks.describe_unfinished_file(mailing_list) is not None
     return jsonify(is_busy=is_busy or is_under_way)
 
 
@@ -267,7 +267,7 @@ def _preview_file(mailing_list: MailingList, choices: Choices) -> AnyResponse:
 def _start_import(mailing_list: MailingList, kept: Kept, choices: Choices) -> AnyResponse:
     _start_reading(mailing_list, choices, takes_in=True)
     is_staged = uploads.find_upload(mailing_list, settings=get_site().settings) is None
-    if is_staged and background_tasks.unfinished_file(mailing_list) is None:
+    if is_staged and background_tasks.describe_unfinished_file(mailing_list) is None:
         flash_message(
             ngettext(
                 "%(file)s is taken in: one address is on the list now.",

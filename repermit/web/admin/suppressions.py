@@ -11,7 +11,7 @@ from flask import Blueprint, Response, abort, request
 
 from repermit.db import background_tasks
 from repermit.db.models.lists import MailingList, find_list
-from repermit.db.temporary_files import temporary_files
+from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import Refused, RepermitError
 from repermit.i18n.lazy_text import N_
 from repermit.imports import suppression_import, uploads
@@ -108,7 +108,7 @@ def _import_file(mailing_list: MailingList, *, is_only_looked_at: bool) -> Respo
     name = uploads.plain_name(file.filename)
     site = get_site()
     try:
-        with temporary_files(get_site().settings).folder_for("upload") as folder:
+        with make_temporary_files(get_site().settings).folder_for("upload") as folder:
             # Under its own name, whose ending says what it is, and in no other folder.
             path = folder / name
             file.save(path)

@@ -15,7 +15,7 @@ import repermit
 from repermit import package_files
 from repermit.campaigns import progress
 from repermit.contacts import lookup
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import NotFound
 from repermit.web.api.authentication import for_everybody, note_access, require_scope
@@ -91,7 +91,7 @@ def contact(slug: str) -> Response:
         status=standing.status,
         reason=standing.reason or None,
         basis=standing.basis or None,
-        since=stored(standing.since) if standing.since else None,
+        since=format_timestamp(standing.since) if standing.since else None,
         suppressed=standing.is_suppressed,
         may_be_mailed=standing.may_be_mailed,
     )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from repermit.backups.journal_reader import JournalContents, ListAddress, read_journals
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.errors import Refused
 from tests.support.builders import NOW
 from tests.unit.db.test_suppression_journal import CHECK
@@ -20,7 +20,7 @@ KEY_LINE = {"do": "key", "check": CHECK}
 
 
 def at(minutes: int) -> str:
-    return stored(NOW + timedelta(minutes=minutes))
+    return format_timestamp(NOW + timedelta(minutes=minutes))
 
 
 def left(minutes: int, **more: str) -> dict[str, str]:

@@ -24,8 +24,8 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.evidence import EvidencePart
 from repermit.db.models.mails import Mail
-from repermit.db.secure_delete import wipe
-from repermit.db.write_lock import alone
+from repermit.db.secure_delete import wipe_deleted_rows
+from repermit.db.write_lock import lock_database_exclusively
 from repermit.evidence.verify import chain
 from repermit.suppression import suppressions
 from tests.support.builders import NOW
@@ -195,7 +195,7 @@ def test_who_had_only_signed_up_and_was_forgotten_stays_forgotten(desk: Desk) ->
         assert kept == {("news", address("stays")), ("agenda", address("stays"))}
         assert Mail.select().count() == 2
         assert list(chain.verify()) == []
-        wipe(database)
+        wipe_deleted_rows(database)
     here = (desk.folder / "repermit.db").read_bytes()
     assert b"stays@example.org" in here
     assert b"gone@example.org" not in here
@@ -455,7 +455,7 @@ def test_nobody_restores_under_the_hands_of_a_server(story: Desk) -> None:
         said = story.refused("restore", backup, "--replace")
         assert "works with the database: stop `repermit serve`" in said
         serving.end(signal.SIGTERM)
-    with alone(story.folder / "repermit.db"):
+    with lock_database_exclusively(story.folder / "repermit.db"):
         assert "is being restored; wait" in story.refused("status", "news")
     restore(story)
 

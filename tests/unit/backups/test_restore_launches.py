@@ -16,7 +16,7 @@ from repermit.campaigns.launch_plan import LOST_LAUNCH_NOTE
 from repermit.clock import ManualClock
 from repermit.db.background_tasks import BackgroundTask
 from repermit.db.connection import Database
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -56,7 +56,9 @@ def journal(tmp_path: Path) -> Journal:
 def noted(journal: Journal, *slugs: str) -> list[Path]:
     """Have the journal know that a campaign was launched on each list; return what is read."""
     journal.try_out()
-    journal.note(*({"do": "launch", "list": slug, "at": stored(LAUNCHED)} for slug in slugs))
+    journal.note(
+        *({"do": "launch", "list": slug, "at": format_timestamp(LAUNCHED)} for slug in slugs)
+    )
     journal.before_commit()
     return [journal.path]
 
@@ -77,7 +79,7 @@ def test_a_launch_stands_in_the_journal_before_it_is_committed(
     make_contact(database, news)
     database.journal = journal
     start(database, news, most=0)
-    assert lines_of(journal.path) == [{"do": "launch", "list": "news", "at": stored(NOW)}]
+    assert lines_of(journal.path) == [{"do": "launch", "list": "news", "at": format_timestamp(NOW)}]
 
 
 def test_after_a_launch_that_is_lost_no_mail_leaves_until_somebody_has_decided(
@@ -146,7 +148,7 @@ def test_a_list_that_the_backup_does_not_know_is_there_again_with_who_has_left_i
     database: Database, journal: Journal
 ) -> None:
     key = {"list": "later", "fingerprint": "f" * 64}
-    left = {"at": stored(LAUNCHED), "subject": "s" * 32, "reason": "no"}
+    left = {"at": format_timestamp(LAUNCHED), "subject": "s" * 32, "reason": "no"}
     journal.note({"do": "suppress", **key, **left}, {"do": "erase", "list": "gone", **_erased()})
     taken = bring_up_to_date(database, noted(journal, "later", "asked"))
     assert taken.replayed.remade == ("asked", "gone", "later")

@@ -15,7 +15,7 @@ from repermit.backups import restore as backups_restore
 from repermit.backups.journal_replay import MovedContact
 from repermit.backups.restore import RestoreResult
 from repermit.db.connection import Database
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import EvidencePart
 from repermit.db.suppression_journal import Journal
@@ -45,7 +45,7 @@ def print_of(name: str) -> str:
 def moved(one: Contact, name: str, minutes: int = 0, **more: str) -> dict[str, str]:
     """Return what the journal notes once somebody has moved away from an address."""
     about = {"list": one.list.slug, "fingerprint": print_of(name), "subject": one.subject}
-    at = stored(MOVED_AT + timedelta(minutes=minutes))
+    at = format_timestamp(MOVED_AT + timedelta(minutes=minutes))
     return {"do": "suppress", "at": at, **about, "reason": "request", "by": "move", **more}
 
 
@@ -58,7 +58,7 @@ def left(one: Contact, name: str, minutes: int) -> dict[str, str]:
 
 def lifted(one: Contact, name: str, minutes: int) -> dict[str, str]:
     """Return what it notes once the suppression of an address was lifted."""
-    until = stored(MOVED_AT + timedelta(minutes=minutes))
+    until = format_timestamp(MOVED_AT + timedelta(minutes=minutes))
     about = {"list": one.list.slug, "fingerprint": print_of(name)}
     return {"do": "lift", **about, "until": until}
 

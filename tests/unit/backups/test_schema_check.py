@@ -110,7 +110,7 @@ def refusal_of(desk: Desk, backup: Path) -> str:
     before = place.read_bytes()
     said = desk.refused("restore", str(backup), "--replace")
     assert place.read_bytes() == before
-    assert not Path(f"{place}{write_lock.RESTORING}").exists()
+    assert not Path(f"{place}{write_lock.RESTORING_SUFFIX}").exists()
     assert not list(desk.folder.glob("*.replaced-*"))
     desk.do("status", "news")
     return said
@@ -237,7 +237,7 @@ def test_a_backup_of_version_35_counts_whom_a_file_brings_by_row(
         for name, columns in (("contact", "status"), ("held", "addressed")):
             made = next(
                 statement
-                for statement in row_counts.former_triggers()
+                for statement in row_counts.list_former_triggers()
                 if f" {name}_comes " in statement and columns in statement
             )
             opened.executescript(f"DROP TRIGGER {name}_comes; {made};")

@@ -13,7 +13,7 @@ from repermit import email_address
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import CampaignWording, Wording
 from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -240,10 +240,10 @@ def test_a_removal_tells_what_the_list_told_when_it_asked(
         {
             "reason": str(reason),
             "mail_wording": digest,
-            "asked_at": stored(NOW + timedelta(seconds=1)),
+            "asked_at": format_timestamp(NOW + timedelta(seconds=1)),
             "ask_message_id": ask.message_id,
-            "reminded_at": stored(LATER),
-            "deadline": stored(DEADLINE),
+            "reminded_at": format_timestamp(LATER),
+            "deadline": format_timestamp(DEADLINE),
             "language": "de",
             "list_name": mailing_list.name,
             "purpose": mailing_list.purpose,

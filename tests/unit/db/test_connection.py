@@ -26,7 +26,7 @@ from repermit.db.connection import (
     limit_idleness,
     lock_rows,
     open_database,
-    streamed,
+    stream_rows,
 )
 from repermit.db.models.base import Meta
 from repermit.db.models.contacts import Contact
@@ -348,5 +348,5 @@ def test_very_many_rows_are_streamed_in_order(database: Database) -> None:
             Meta.insert_many(some).execute()
         query = Meta.select(Meta.key).where(Meta.value == "x").order_by(Meta.key)
         # Two of them at once, one of which is left off half-way.
-        assert next(streamed(query)) == ("row 0000",)
-        assert [key for (key,) in streamed(query)] == keys
+        assert next(stream_rows(query)) == ("row 0000",)
+        assert [key for (key,) in stream_rows(query)] == keys

@@ -145,9 +145,9 @@ def test_whoever_has_saved_a_result_is_waited_for_but_not_for_ever(
     assert task.lock() is None
     task.save_result({"rows": 1})
     assert not task.is_busy
-    monkeypatch.setattr(detached_process, "_LONGEST_END", 0.1)
+    monkeypatch.setattr(detached_process, "_MAX_ENDING_SECONDS", 0.1)
     assert task.lock() is None
-    monkeypatch.setattr(detached_process, "_LONGEST_END", PATIENCE)
+    monkeypatch.setattr(detached_process, "_MAX_ENDING_SECONDS", PATIENCE)
     threading.Timer(0.2, held.close).start()
     with closing(task.lock()):  # type: ignore[type-var]
         assert held.closed

@@ -19,10 +19,10 @@ from repermit.contacts import lookup
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db import migrations
 from repermit.db.all_tables import ALL_TABLES
-from repermit.db.background_tasks import TaskKind, find_task, task_on
+from repermit.db.background_tasks import TaskKind, find_task, find_task_of_list
 from repermit.db.connection import Database, is_postgresql, open_database, run_sql
 from repermit.db.models.accounts import RecoveryCode, SecurityEvent
-from repermit.db.models.base import Meta, stored
+from repermit.db.models.base import Meta, format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import EvidenceHead, EvidenceTimestamp
@@ -365,14 +365,18 @@ def test_what_was_under_way_in_version_28_goes_on(empty_database_url: str) -> No
         with database.atomic():
             record = Import.create(list=news, file="a.csv", digest="", counts="{}", at=NOW)
             statements = _UNDER_WAY_IN_28.format(
-                moment=moment, campaign=campaign.id, record=record.id, list=news.id, at=stored(NOW)
+                moment=moment,
+                campaign=campaign.id,
+                record=record.id,
+                list=news.id,
+                at=format_timestamp(NOW),
             )
             for statement in statements.split(";"):
                 run_sql(database, statement)
             Meta.update(value="28").where(Meta.key == "schema_version").execute()
         assert migrations.upgrade_database(database) == 28
         launch = find_task(TaskKind.LAUNCH, campaign.id)
-        undoing = task_on(TaskKind.UNDO_IMPORT, news)
+        undoing = find_task_of_list(TaskKind.UNDO_IMPORT, news)
         assert launch
         assert undoing
         assert (launch.list, launch.actor, launch.at) == (news, "els", NOW)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repermit.db.all_tables import ALL_TABLES
-from repermit.db.connection import Database, bound
-from repermit.db.models.base import Table, UTCDateTimeField, new_id, stored
+from repermit.db.connection import Database, make_value_list
+from repermit.db.models.base import Table, UTCDateTimeField, format_timestamp, new_id
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.lists import MailingList, find_list
@@ -49,7 +49,7 @@ def test_no_moment_comes_back_as_none(database: Database) -> None:
 
 def test_a_moment_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="without a time zone"):
-        stored(datetime(2026, 3, 2))  # noqa: DTZ001  that is the point
+        format_timestamp(datetime(2026, 3, 2))  # noqa: DTZ001  that is the point
     with pytest.raises(ValueError, match="without a time zone"):
         UTCDateTimeField().db_value(datetime(2026, 3, 2))  # noqa: DTZ001
     assert UTCDateTimeField().db_value(None) is None
@@ -57,8 +57,8 @@ def test_a_moment_without_a_zone_is_refused() -> None:
 
 @given(moments, moments)
 def test_the_order_of_the_text_is_that_of_time(first: datetime, second: datetime) -> None:
-    assert (stored(first) < stored(second)) == (first < second)
-    assert len(stored(first)) == len(stored(second))
+    assert (format_timestamp(first) < format_timestamp(second)) == (first < second)
+    assert len(format_timestamp(first)) == len(format_timestamp(second))
 
 
 def test_moments_are_compared_in_the_database(database: Database) -> None:
@@ -76,7 +76,7 @@ def test_whole_rows_are_what_their_fields_are_one_by_one(
     contact = make_contact(database, mailing_list, name="Jan", since=NOW, has_refused=True)
     make_mail(database, make_campaign(database, mailing_list), contact)
     SignUp.create(list=mailing_list, uid="a" * 32, address="a@b.nl", address_key="a@b.nl", at=NOW)
-    values = ("b" * 64, "c" * 32, "request", stored(NOW))
+    values = ("b" * 64, "c" * 32, "request", format_timestamp(NOW))
     with database.atomic():
         Suppression.insert_rows(_SUPPRESSION, [(None, *values)])
     (whole,) = table.select()
@@ -107,8 +107,8 @@ def test_rows_are_inserted_and_take_over_what_is_new_of_those_that_are_there(
     database: Database,
 ) -> None:
     number = make_list(database).id
-    before = [(number, f"{n:064}", "c" * 32, "no", stored(NOW)) for n in range(700)]
-    later = stored(NOW + timedelta(days=1))
+    before = [(number, f"{n:064}", "c" * 32, "no", format_timestamp(NOW)) for n in range(700)]
+    later = format_timestamp(NOW + timedelta(days=1))
     after = [(number, f"{n:064}", "d" * 32, "request", later) for n in range(699, 701)]
     unique = (Suppression.fingerprint, Suppression.list)
     with database.atomic():
@@ -118,7 +118,7 @@ def test_rows_are_inserted_and_take_over_what_is_new_of_those_that_are_there(
             _SUPPRESSION, after, unique=unique, replace=(Suppression.reason, Suppression.at)
         )
     query = Suppression.select(*_SUPPRESSION).order_by(Suppression.fingerprint)
-    rows = [(*values, stored(at)) for *values, at in query.tuples()]
+    rows = [(*values, format_timestamp(at)) for *values, at in query.tuples()]
     taken_over = (number, f"{699:064}", "c" * 32, "request", later)
     assert rows == [*before[:699], taken_over, after[1]]
 
@@ -130,7 +130,7 @@ def test_rows_are_found_by_values_that_are_bound_at_once(
     mailing_list = make_list(database)
     for name in ("Jan", "o'Brien; --", ""):
         make_contact(database, mailing_list, name=name)
-    found = {one.name for one in Contact.select().where(Contact.name.in_(bound(wanted)))}
+    found = {one.name for one in Contact.select().where(Contact.name.in_(make_value_list(wanted)))}
     assert found == {"Jan", "o'Brien; --"} & set(wanted)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta, PreparedQuery, stored
+from repermit.db.models.base import Meta, PreparedQuery, format_timestamp
 from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
@@ -84,7 +84,7 @@ def test_an_insert_has_the_defaults_of_its_table(database: Database) -> None:
         ),
         3,
     )
-    assert add.execute(news.id, contact.id, stored(NOW)) == 1
+    assert add.execute(news.id, contact.id, format_timestamp(NOW)) == 1
     mail = Mail.get()
     assert (mail.due_at, mail.state, mail.attempts) == (NOW, "queued", 0)
 

@@ -11,7 +11,7 @@ import pytest
 
 from repermit.db.connection import open_database, run_sql
 from repermit.db.models.contacts import Contact
-from repermit.db.secure_delete import scrub, scrubbed
+from repermit.db.secure_delete import scrub_page, scrub_pages
 from tests.support.builders import make_contact, make_list
 
 LEFT = b"somebody"
@@ -28,7 +28,7 @@ def page_of(kind: int, cells: int, content: int) -> bytes:
 )
 def test_what_lies_between_the_pointers_and_the_rows_is_overwritten(kind: int, begin: int) -> None:
     page = page_of(kind, cells=3, content=400)
-    clean = scrubbed(page)
+    clean = scrub_page(page)
     assert clean[: begin + 6] == page[: begin + 6]
     assert clean[begin + 6 : 400] == bytes(400 - begin - 6)
     assert clean[400:] == page[400:]
@@ -36,12 +36,12 @@ def test_what_lies_between_the_pointers_and_the_rows_is_overwritten(kind: int, b
 
 def test_a_page_without_rows_is_overwritten_to_its_end() -> None:
     # The largest page has 65,536 octets, which its two octets tell as 0.
-    assert scrubbed(page_of(13, cells=0, content=0))[8:] == bytes(504)
+    assert scrub_page(page_of(13, cells=0, content=0))[8:] == bytes(504)
 
 
 def test_a_page_of_another_kind_stays_as_it_is() -> None:
     overflow = page_of(0, cells=3, content=400)
-    assert scrubbed(overflow) == overflow
+    assert scrub_page(overflow) == overflow
 
 
 def leave_something(path: Path) -> None:
@@ -68,7 +68,7 @@ def test_the_file_holds_it_no_longer_and_all_else_as_before(
         if not has_pages:
             connection: Any = database.connection()  # type: ignore[no-untyped-call]
             connection.set_authorizer(_hide_modules)
-        scrub(database)
+        scrub_pages(database)
         run_sql(database, "PRAGMA wal_checkpoint(TRUNCATE)")
         assert run_sql(database, "PRAGMA integrity_check").fetchall() == [("ok",)]
         assert Contact.select().count() == 20

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from repermit import email_address
-from repermit.db.suppression_journal import Journal, journal_of
+from repermit.db.suppression_journal import Journal, make_journal
 from repermit.errors import JournalRefused
 from tests.support.builders import make_settings
 
@@ -154,8 +154,8 @@ def test_many_processes_write_whole_lines_and_each_its_transactions_together(
 
 
 def test_the_settings_name_the_journal(tmp_path: Path) -> None:
-    assert journal_of(make_settings()) is None
-    journal = journal_of(make_settings(journal=tmp_path / "suppressions.journal"))
+    assert make_journal(make_settings()) is None
+    journal = make_journal(make_settings(journal=tmp_path / "suppressions.journal"))
     assert journal is not None
     journal.try_out()
     assert lines_of(journal.path) == []

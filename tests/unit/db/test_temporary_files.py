@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from repermit.db.temporary_files import TemporaryFiles, UnfinishedFile, temporary_files
+from repermit.db.temporary_files import TemporaryFiles, UnfinishedFile, make_temporary_files
 from repermit.errors import Refused
 from tests.support.builders import make_settings
 
@@ -204,7 +204,7 @@ def test_a_folder_of_notes_that_others_may_open_is_refused(
 def test_notes_stand_where_a_restart_of_the_machine_leaves_them(
     changes: dict[str, object], expected: str
 ) -> None:
-    assert temporary_files(make_settings(**changes)).folder == Path(expected)
+    assert make_temporary_files(make_settings(**changes)).folder == Path(expected)
 
 
 def test_a_long_name_is_cut(files: TemporaryFiles, tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_folder_that_root_makes_is_the_server_users(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(os, "chown", lambda *arguments: given.append(arguments))
     database = f"sqlite:///{tmp_path / 'repermit.db'}"
-    files = temporary_files(make_settings(database=database))
+    files = make_temporary_files(make_settings(database=database))
     with files.file_for(tmp_path / "target") as part:
         part.write_text("whole")
     owner = tmp_path.stat()
@@ -250,6 +250,6 @@ def test_a_folder_that_root_makes_is_the_server_users(
 
 
 def test_without_a_journal_notes_stand_with_the_machines_temporary_files() -> None:
-    folder = temporary_files(make_settings(database="postgresql://")).folder
+    folder = make_temporary_files(make_settings(database="postgresql://")).folder
     assert folder.name.startswith("repermit-")
     assert folder.name.endswith(".unfinished")

@@ -11,7 +11,7 @@ import pytest
 from repermit.db.connection import Database, is_postgresql, open_database, run_sql
 from repermit.db.models.accounts import Throttle
 from repermit.db.models.base import Meta
-from repermit.db.secure_delete import delete_in_steps, request_wiping, wipe
+from repermit.db.secure_delete import delete_in_steps, request_wiping, wipe_deleted_rows
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.evidence.verify import chain as verify_chain
@@ -67,15 +67,15 @@ def test_what_is_over_is_deleted_in_steps(database: Database, holds_addresses: b
 
 @pytest.mark.counted_on_both
 def test_what_was_erased_stands_in_no_file_once_the_log_is_wiped(database: Database) -> None:
-    assert wipe(database), "nothing is owed"
+    assert wipe_deleted_rows(database), "nothing is owed"
     erase(database)
     if is_postgresql(database):
         assert not Meta.select().where(Meta.key == "wipe_owed").exists()
-        assert wipe(database)
+        assert wipe_deleted_rows(database)
         return
     files = (Path(database.database), log_of(database))
     assert any(SECRET in path.read_bytes() for path in files)
-    assert wipe(database)
+    assert wipe_deleted_rows(database)
     assert not any(SECRET in path.read_bytes() for path in files)
     assert not Meta.select().where(Meta.key == "wipe_owed").exists()
     assert list(verify_chain.verify()) == []
@@ -89,10 +89,10 @@ def test_while_somebody_reads_what_was_wiping_stays_owed(sqlite_url: str) -> Non
         reader.execute("BEGIN")
         assert reader.execute("SELECT COUNT(*) FROM contact").fetchone() == (1,)
         erase(database)
-        assert not wipe(database)
+        assert not wipe_deleted_rows(database)
         assert SECRET in log_of(database).read_bytes()
         reader.execute("COMMIT")
-        assert wipe(database)
+        assert wipe_deleted_rows(database)
         assert SECRET not in log_of(database).read_bytes()
         reader.close()
 
@@ -101,9 +101,9 @@ def test_a_wiping_that_is_told_to_stop_stays_owed(sqlite_url: str) -> None:
     with open_database(sqlite_url) as database:
         make_contact(database, make_list(database))
         erase(database)
-        assert not wipe(database, should_stop=lambda: True)
+        assert not wipe_deleted_rows(database, should_stop=lambda: True)
         assert SECRET in log_of(database).read_bytes()
-        assert wipe(database)
+        assert wipe_deleted_rows(database)
         assert SECRET not in log_of(database).read_bytes()
 
 
@@ -112,5 +112,5 @@ def test_the_wait_for_others_is_afterwards_what_it_was(sqlite_url: str) -> None:
         before = run_sql(database, "PRAGMA busy_timeout").fetchone()
         with database.atomic():
             request_wiping()
-        assert wipe(database)
+        assert wipe_deleted_rows(database)
         assert run_sql(database, "PRAGMA busy_timeout").fetchone() == before

@@ -17,7 +17,7 @@ import pytest
 
 from repermit.db import write_lock as write_lock_module
 from repermit.db.connection import FairSqliteDatabase, open_database
-from repermit.db.write_lock import WriteLock, stop_between_turns, who_holds
+from repermit.db.write_lock import WriteLock, describe_lock_holder, stop_between_turns
 from repermit.errors import DatabaseBusy
 
 _PREFACE = """\
@@ -133,7 +133,7 @@ def test_one_that_was_stopped_while_it_waited_does_neither(tmp_path: Path) -> No
 def test_without_knowledge_of_the_holder_it_says_so(tmp_path: Path) -> None:
     nowhere = (tmp_path / "a", tmp_path / "b")
     nowhere[0].touch()
-    assert who_holds(nowhere, 30) == (
+    assert describe_lock_holder(nowhere, 30) == (
         "the database is held by another program for more than 30 seconds; try again later"
     )
 
@@ -280,7 +280,7 @@ def test_a_turn_that_is_handed_on_is_never_without_a_thread(
             if mine._turn_began is not None:
                 seen.append(bool(self))
 
-    monkeypatch.setattr(write_lock_module._nap, "inside", Watched())
+    monkeypatch.setattr(write_lock_module._stop_signal, "inside", Watched())
 
     def write() -> None:
         for _ in range(20):

@@ -18,7 +18,7 @@ from repermit.campaigns.lifecycle import cancel_campaign
 from repermit.clock import ManualClock
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.db.connection import Database, run_sql
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -244,7 +244,7 @@ def test_proofs_that_the_job_ends_in_their_time_are_no_finding(
     act = status_changes.Act(at=END, actor="cli:els", consent={"by": "restored"})
     with story.atomic():
         # As restoring a backup does of whom the journal alone knew.
-        facts = {contact_at("stil").id: {"left_at": stored(left[contact_at("stil").id])}}
+        facts = {contact_at("stil").id: {"left_at": format_timestamp(left[contact_at("stil").id])}}
         status_changes.remove_contacts(
             [contact_at("stil")],
             reason=Reason.REQUEST,
@@ -369,8 +369,8 @@ def asked(name: str, moment: str) -> str:
     return f"UPDATE mail SET {moment} WHERE contact_id = {who}"
 
 
-AFTER = f"'{stored(END + timedelta(hours=2))}'"
-LATE = f"'{stored(ANSWERED + timedelta(hours=2))}'"
+AFTER = f"'{format_timestamp(END + timedelta(hours=2))}'"
+LATE = f"'{format_timestamp(ANSWERED + timedelta(hours=2))}'"
 
 
 @pytest.mark.parametrize(
@@ -426,8 +426,8 @@ def mailed(name: str, changed: str) -> str:
     return f"UPDATE mail SET {changed} WHERE contact_id = {who}"
 
 
-EARLY = f"'{stored(LAUNCHED - timedelta(minutes=6))}'"
-BEFORE_SENT = f"'{stored(SENT - timedelta(minutes=6))}'"
+EARLY = f"'{format_timestamp(LAUNCHED - timedelta(minutes=6))}'"
+BEFORE_SENT = f"'{format_timestamp(SENT - timedelta(minutes=6))}'"
 
 
 @pytest.mark.parametrize(
@@ -459,8 +459,8 @@ def test_a_mail_that_was_not_sent_as_its_row_says_is_found(
 @pytest.mark.parametrize(
     ("name", "changed"),
     [
-        ("nee", f"sent_at = '{stored(SENT + timedelta(hours=1))}'"),
-        ("ja", f"started_at = NULL, sent_at = '{stored(SENT)}'"),
+        ("nee", f"sent_at = '{format_timestamp(SENT + timedelta(hours=1))}'"),
+        ("ja", f"started_at = NULL, sent_at = '{format_timestamp(SENT)}'"),
         ("ja", "state = 'failed', sent_at = NULL"),
     ],
 )
@@ -485,7 +485,7 @@ def silent(story: Database) -> datetime:
 def test_a_silence_whose_ask_was_backdated_afterwards_is_found(
     story: Database, silent: datetime
 ) -> None:
-    moment = f"'{stored(SENT - SECOND)}'"
+    moment = f"'{format_timestamp(SENT - SECOND)}'"
     sql(story, mailed("stil", f"sent_at = {moment}, started_at = {moment}"))
     assert found(story, now=silent) == (How.CONTRADICTED, "removed")
 
@@ -494,10 +494,10 @@ def test_a_silence_whose_ask_was_backdated_afterwards_is_found(
     ("changed", "is_found"),
     [
         ({}, False),
-        ({"asked_at": stored(LAUNCHED - timedelta(minutes=6))}, True),
-        ({"asked_at": stored(DEADLINE - timedelta(days=14) + SECOND)}, True),
-        ({"asked_at": stored(DEADLINE - timedelta(days=14))}, False),
-        ({"deadline": stored(DEADLINE + timedelta(hours=2))}, True),
+        ({"asked_at": format_timestamp(LAUNCHED - timedelta(minutes=6))}, True),
+        ({"asked_at": format_timestamp(DEADLINE - timedelta(days=14) + SECOND)}, True),
+        ({"asked_at": format_timestamp(DEADLINE - timedelta(days=14))}, False),
+        ({"deadline": format_timestamp(DEADLINE + timedelta(hours=2))}, True),
         ({"minimum_days": 600}, True),
     ],
 )
@@ -507,8 +507,8 @@ def test_a_silence_of_somebody_who_had_no_time_to_answer_is_found(
     """Whoever backdated the ask before the deadline let the removal itself tell it."""
     after = DEADLINE + timedelta(hours=1)
     said = {
-        "asked_at": stored(SENT),
-        "deadline": stored(DEADLINE),
+        "asked_at": format_timestamp(SENT),
+        "deadline": format_timestamp(DEADLINE),
         "minimum_days": 14,
         "reason": "no_response",
         **changed,

@@ -13,7 +13,7 @@ import pytest
 
 from repermit.db.connection import Database
 from repermit.db.models.evidence import Evidence
-from repermit.db.temporary_files import place_of, private_folder
+from repermit.db.temporary_files import find_folder, open_private_folder
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
 from repermit.evidence.verify import chain as verify_chain
@@ -28,7 +28,7 @@ PATIENCE = 60  # seconds
 @pytest.fixture(autouse=True)
 def _nothing_left(settings: Settings) -> Iterator[None]:
     yield
-    shutil.rmtree(place_of(settings, "verified"), ignore_errors=True)
+    shutil.rmtree(find_folder(settings, "verified"), ignore_errors=True)
 
 
 def append(database: Database, count: int) -> None:
@@ -55,7 +55,7 @@ def wait_for(settings: Settings) -> None:
 
 def test_before_the_first_walk_there_is_none_and_nothing_is_made(settings: Settings) -> None:
     assert last_walk(settings) is None
-    assert not place_of(settings, "verified").exists()
+    assert not find_folder(settings, "verified").exists()
 
 
 def test_a_short_chain_is_walked_at_once(database: Database, settings: Settings) -> None:
@@ -105,7 +105,7 @@ def test_a_long_chain_is_walked_by_a_process_of_its_own(
 
 def test_only_one_walks_at_a_time(database: Database, settings: Settings) -> None:
     assert walk(database, settings)
-    folder = private_folder(settings, "verified")
+    folder = open_private_folder(settings, "verified")
     (folder / "walk.json").unlink()
     with (folder / "lock").open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
@@ -118,8 +118,8 @@ def test_only_one_walks_at_a_time(database: Database, settings: Settings) -> Non
 
 def test_two_installations_on_postgresql_have_two_folders() -> None:
     one, other = (make_settings(database=f"postgresql://db/{name}") for name in "ab")
-    assert place_of(one, "verified") != place_of(other, "verified")
-    assert place_of(one, "verified") != place_of(one, "uploads")
+    assert find_folder(one, "verified") != find_folder(other, "verified")
+    assert find_folder(one, "verified") != find_folder(one, "uploads")
 
 
 @pytest.mark.counted_on_both
@@ -143,7 +143,7 @@ def test_a_walk_that_is_killed_was_cut_off_and_can_be_begun_again(
 
 def test_a_walk_that_an_earlier_version_kept_is_shown(settings: Settings) -> None:
     """It kept one document of both: how it began, and null for what is not found yet."""
-    kept = private_folder(settings, "verified") / "walk.json"
+    kept = open_private_folder(settings, "verified") / "walk.json"
     begun = {"at": NOW.isoformat(), "actor": "user:1", "known": 7}
     for found in (None, {"holds": True}):
         kept.write_text(json.dumps({**begun, "found": found}))

@@ -22,7 +22,7 @@ from repermit.campaigns.lifecycle import (
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts.admin_requests import NewContact
 from repermit.db.connection import Database, open_database, run_sql
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
@@ -494,7 +494,9 @@ def test_who_moved_came_back_or_was_put_in_by_hand_stands_as_the_record_says(
         assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
         with database.atomic():
             left = {at("anna").id: LATER - timedelta(days=3)}
-            facts = {number: {"left_at": stored(moment)} for number, moment in left.items()}
+            facts = {
+                number: {"left_at": format_timestamp(moment)} for number, moment in left.items()
+            }
             status_changes.remove_contacts(
                 [at("anna")],
                 reason=Reason.WITHDRAWN,

@@ -30,10 +30,10 @@ from repermit.contacts import status_changes
 from repermit.db.background_tasks import (
     BackgroundTask,
     TaskKind,
+    find_task_of_list,
+    list_targets,
     run_task,
     start_task,
-    task_on,
-    task_targets,
 )
 from repermit.db.connection import Database, FairSqliteDatabase, open_database, run_sql
 from repermit.db.models.base import Meta, new_id
@@ -42,9 +42,9 @@ from repermit.db.models.imports import Import, ImportChange, Upload
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.row_counts import find_drift
-from repermit.db.staged_rows import staged_file
+from repermit.db.staged_rows import make_staged_path
 from repermit.db.task_ownership import foreground_work
-from repermit.db.temporary_files import temporary_files
+from repermit.db.temporary_files import make_temporary_files
 from repermit.db.work_steps import StepSize, run_steps
 from repermit.errors import LaunchRefused, Refused
 from repermit.evidence.verify import chain
@@ -168,7 +168,7 @@ def export(database: Database, news: MailingList, **options: Any) -> bytes:
 def kept_files(database: Database) -> list[str]:
     """Return what is kept of rows: files on SQLite, tables on PostgreSQL."""
     if isinstance(database, FairSqliteDatabase):
-        return [path.name for path in staged_file(database, "").parent.iterdir()]
+        return [path.name for path in make_staged_path(database, "").parent.iterdir()]
     return [name for name in database.get_tables() if name.startswith("staged")]
 
 
@@ -287,7 +287,7 @@ def test_who_is_forgotten_stands_in_what_is_kept_of_the_file_no_more(
     forget.forget_contact(database, news, contact_at(news, "ask2@example.org").id, **shared)
     assert not_the_person.delete(database, authority=opened.authority, settings=SETTINGS, now=LATER)
     if isinstance(database, FairSqliteDatabase):
-        (path,) = staged_file(database, "").parent.glob("*.db")
+        (path,) = make_staged_path(database, "").parent.glob("*.db")
         kept = path.read_bytes()
         assert path.stat().st_mode & 0o077 == 0
     else:
@@ -323,7 +323,7 @@ def test_a_file_is_taken_back_while_it_is_taken_in(
     go_on(database, steps)
     assert take_back(database, news, now=LATER).is_whole
     assert (on_list(news), Suppression.select().count()) == (before, 0)
-    assert (task_on(TaskKind.IMPORT, news), unfinished_import(news)) == (None, None)
+    assert (find_task_of_list(TaskKind.IMPORT, news), unfinished_import(news)) == (None, None)
     (entry,) = parts_of("imported")
     assert entry["consent"]["whole"] is False
     assert entry["consent"]["addresses"] == steps
@@ -375,7 +375,7 @@ def test_what_was_taken_in_goes_again_where_the_rest_of_the_file_is_lost(
     (task,) = BackgroundTask.select()
     token = task.state["token"]
     if isinstance(database, FairSqliteDatabase):
-        staged_file(database, token).write_bytes(b"not a database any more")
+        make_staged_path(database, token).write_bytes(b"not a database any more")
     else:
         run_sql(database, f"DROP TABLE staged_{token}")
     go_on(database)
@@ -415,7 +415,7 @@ def test_two_who_go_on_by_turns_take_each_row_once(
                 take_in_again()
 
     def take_in_again() -> None:
-        if task_on(TaskKind.IMPORT, news):
+        if find_task_of_list(TaskKind.IMPORT, news):
             import_task.merge_import(
                 database,
                 Import.get().id,
@@ -443,14 +443,14 @@ def test_files_that_belong_to_no_import_are_swept(sqlite_url: str, tmp_path: Pat
         news = make_list(database)
         begin(database, news, plain(tmp_path, ("a@example.org", "")))
         assert isinstance(database, FairSqliteDatabase)
-        left = staged_file(database, "0" * 32)
+        left = make_staged_path(database, "0" * 32)
         left.write_bytes(b"")
         assert len(kept_files(database)) == 2
         go_on(database, 0)
         assert [name for name in kept_files(database) if name.endswith(".db")] != [left.name]
         assert not left.exists()
         assert unfinished_import(news)
-        temporary_files(SETTINGS).sweep()
+        make_temporary_files(SETTINGS).sweep()
         assert go_on(database) == 1
         assert kept_files(database) == []
 
@@ -482,7 +482,7 @@ def test_each_kind_of_step_of_a_work_begins_small(database: Database) -> None:
     steps = [partial(take, kind) for kind in limits]
     assert run_task(database, TaskKind.UNDO_IMPORT, 1, *steps)
     assert limits["dear"][0] == limits["cheap"][0] < limits["cheap"][-1]
-    assert not task_targets(TaskKind.UNDO_IMPORT)
+    assert not list_targets(TaskKind.UNDO_IMPORT)
 
 
 def test_writing_the_log_back_after_a_step_makes_the_next_one_no_smaller(
@@ -673,7 +673,7 @@ def test_killed_anywhere_a_file_is_taken_in_all_the_same_and_no_answer_is_lost(
     assert find_drift(database) == 0
     import_task.finish_imports(database, settings=SETTINGS, now=LATER)
     # A file whose reading was killed goes at the next start.
-    temporary_files(make_settings(database=database_url)).sweep()
+    make_temporary_files(make_settings(database=database_url)).sweep()
     assert kept_files(database) == []
 
 
@@ -716,7 +716,7 @@ def test_an_export_shows_nobody_of_a_file_that_begins_to_be_taken_in_meanwhile(
     exports_export.export(
         news, "keep", database=database, settings=SETTINGS, now=LATER, actor="x", out=out
     )
-    assert task_on(TaskKind.IMPORT, news)
+    assert find_task_of_list(TaskKind.IMPORT, news)
     assert Contact.select().where(Contact.list == news).count() > len(texts) + 3
     lines = out.getvalue().decode("utf-8-sig").splitlines()
     assert {row["address"] for row in csv.DictReader(lines)} == {*texts}

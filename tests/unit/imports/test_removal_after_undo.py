@@ -20,7 +20,7 @@ from repermit.bounces.interpret_message import read
 from repermit.contacts import admin_requests
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import
@@ -369,7 +369,7 @@ def restored(
     journal = Journal(folder / "suppressions.journal", key_check=CHECK)
     line = {
         "do": "suppress",
-        "at": stored(at),
+        "at": format_timestamp(at),
         "list": contact.list.slug,
         "fingerprint": email_address.fingerprint(KEY, contact.address_key),
         "subject": contact.subject,

@@ -20,11 +20,11 @@ from repermit.campaigns.launch import launch
 from repermit.contacts import counts
 from repermit.db.background_tasks import BackgroundTask, TaskKind
 from repermit.db.connection import Database, FairSqliteDatabase, open_database, run_sql
-from repermit.db.models.base import new_id, stored
+from repermit.db.models.base import format_timestamp, new_id
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
-from repermit.db.staged_rows import drop_staged, staged_file, sweep_staged
+from repermit.db.staged_rows import drop_staged, make_staged_path, sweep_staged
 from repermit.db.task_ownership import foreground_work
 from repermit.db.work_steps import FIRST_STEP
 from repermit.errors import Refused
@@ -270,7 +270,7 @@ def test_what_belongs_to_no_task_is_swept(sqlite_url: str, file: Path) -> None:
         begin(database, make_list(database), file)
         assert isinstance(database, FairSqliteDatabase)
         (kept,) = kept_files(database)
-        left = staged_file(database, "0" * 32)
+        left = make_staged_path(database, "0" * 32)
         left.write_bytes(b"")
         sweep_staged(database)
         assert kept_files(database) == [kept]
@@ -363,7 +363,7 @@ def test_who_is_forgotten_meanwhile_stays_erased_and_is_not_asked(
 def kept_files(database: Database) -> list[str]:
     """Return what is kept of rows: files on SQLite, tables on PostgreSQL."""
     if isinstance(database, FairSqliteDatabase):
-        return [path.name for path in staged_file(database, "").parent.iterdir()]
+        return [path.name for path in make_staged_path(database, "").parent.iterdir()]
     return [name for name in database.get_tables() if name.startswith("staged")]
 
 
@@ -371,7 +371,7 @@ def staged_bytes(database: Database) -> bytes:
     """Return all that is staged of the one file that is under way."""
     (name,) = kept_files(database)
     if isinstance(database, FairSqliteDatabase):
-        path = staged_file(database, "").with_name(name)
+        path = make_staged_path(database, "").with_name(name)
         assert path.stat().st_mode & 0o077 == 0
         return path.read_bytes()
     return str(run_sql(database, f"SELECT * FROM {name}").fetchall()).encode()  # noqa: S608
@@ -495,7 +495,7 @@ def shared(number: int, **more: Any) -> dict[str, Any]:
         key=fingerprint_files.key_check(KEY),
         fingerprint=email_address.fingerprint(KEY, f"person{number}@example.org"),
         reason=str(Reason.NO),
-        at=stored(NOW),
+        at=format_timestamp(NOW),
         subject=new_id(),
     )
     return {**asdict(row), **more}

@@ -11,7 +11,7 @@ import pytest
 
 from repermit.campaigns.launch_plan import plan_launch
 from repermit.contacts import status_changes
-from repermit.db.background_tasks import TaskKind, task_on
+from repermit.db.background_tasks import TaskKind, find_task_of_list
 from repermit.db.connection import Database, is_postgresql
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
@@ -257,7 +257,7 @@ def test_a_file_that_brought_only_refusals_is_taken_back_beside_who_was_asked(
 
 def test_what_an_import_brought_is_found_by_an_index(database: Database, news: MailingList) -> None:
     begin(database, news)
-    task = task_on(TaskKind.UNDO_IMPORT, news)
+    task = find_task_of_list(TaskKind.UNDO_IMPORT, news)
     assert task
     step = Step(task)
     queries: list[Any] = [step.brought(), *changed_since(Import.get())]

@@ -17,7 +17,7 @@ from repermit.contacts import human_replies, lookup
 from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Access
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import
@@ -440,7 +440,7 @@ def test_no_value_about_somebody_is_left_out_of_the_document(
         seen.add(type(row))
         for name in row._meta.fields.keys() - set(APART[type(row)].split()):
             value = getattr(row, name)
-            told = stored(value) if hasattr(value, "tzinfo") else str(value or "")
+            told = format_timestamp(value) if hasattr(value, "tzinfo") else str(value or "")
             assert told in text, (type(row), name)
         for value in json.loads(getattr(row, "json", "{}")).values():
             assert json.dumps(value) in text

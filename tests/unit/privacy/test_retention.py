@@ -13,7 +13,7 @@ from repermit.clock import years_before
 from repermit.contacts import erasure, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
-from repermit.db.models.base import stored
+from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
@@ -175,7 +175,7 @@ def test_a_removal_that_was_noted_anew_from_a_backup_counts_from_when_it_was(
             reason=Reason.WITHDRAWN,
             act=Act(at=restored, actor="cli:els", consent={"by": "restored"}),
             fingerprint_key=KEY,
-            facts={contact.id: {"left_at": stored(left)}},
+            facts={contact.id: {"left_at": format_timestamp(left)}},
             moments={contact.id: left},
         )
     ends = left.replace(year=left.year + 5)

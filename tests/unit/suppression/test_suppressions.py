@@ -12,7 +12,7 @@ from repermit import email_address
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta, stored
+from repermit.db.models.base import Meta, format_timestamp
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.suppression_journal import Journal
 from repermit.errors import ConfigError, JournalRefused
@@ -51,7 +51,7 @@ def remove(database: Database, *these: Contact, at: Any = NOW) -> None:
 
 
 def suppressed(contact: Contact) -> dict[str, str]:
-    return {"do": "suppress", "at": stored(NOW), **about(contact), "reason": "no"}
+    return {"do": "suppress", "at": format_timestamp(NOW), **about(contact), "reason": "no"}
 
 
 def test_a_removal_a_yes_and_an_erasure_are_journalled_without_an_address(
@@ -64,12 +64,12 @@ def test_a_removal_a_yes_and_an_erasure_are_journalled_without_an_address(
     with database.atomic():
         found = lookup.lock_contact(jan.id)
         status_changes.confirm_contact(found, basis=Basis.ANSWER, act=ACT, fingerprint_key=KEY)
-    lifted = {**about(jan), "do": "lift", "until": stored(NOW)}
+    lifted = {**about(jan), "do": "lift", "until": format_timestamp(NOW)}
     del lifted["subject"]
     assert lines_of(journal)[2:] == [lifted]
     with database.atomic():
         erasure.erase_contact(lookup.lock_contact(anna.id), act=ACT, fingerprint_key=KEY)
-    assert lines_of(journal)[3:] == [{"do": "erase", "at": stored(NOW), **about(anna)}]
+    assert lines_of(journal)[3:] == [{"do": "erase", "at": format_timestamp(NOW), **about(anna)}]
     assert "@" not in journal.read_text("utf-8")
 
 
@@ -137,11 +137,16 @@ def test_a_file_that_is_taken_in_and_back_is_journalled_both_times(desk: Desk) -
     (line,) = lines_of(journal)
     print_of_jan = email_address.fingerprint(KEY, "jan@example.org")
     assert (line["do"], line["fingerprint"], line["list"]) == ("suppress", print_of_jan, "news")
-    assert (line["reason"], line["at"]) == ("unsubscribed", stored(NOW))
+    assert (line["reason"], line["at"]) == ("unsubscribed", format_timestamp(NOW))
     with desk.database():
         assert [one.subject for one in Suppression.select()] == [line["subject"]]
     desk.do("import", "news", "--undo")
-    lifted = {"do": "lift", "list": "news", "fingerprint": print_of_jan, "until": stored(NOW)}
+    lifted = {
+        "do": "lift",
+        "list": "news",
+        "fingerprint": print_of_jan,
+        "until": format_timestamp(NOW),
+    }
     assert lines_of(journal) == [line, lifted]
 
 

@@ -26,9 +26,9 @@ from repermit.db.connection import (
     is_away,
     is_busy,
     is_postgresql,
+    limit_waiting,
     open_database,
     run_sql,
-    waiting_at_most,
 )
 from repermit.db.models.accounts import Access, Session
 from repermit.db.models.campaigns import Campaign
@@ -409,7 +409,7 @@ def test_a_wait_that_has_a_limit_ends_with_it(database: Database, database_url: 
     with held_by_another(database, database_url):
         with (
             pytest.raises((DatabaseBusy, peewee.OperationalError)) as busy,
-            waiting_at_most(database, 0.1),
+            limit_waiting(database, 0.1),
             database.atomic(),
         ):
             Access.insert(at=NOW, actor="me", act="looked", list="", subject="").execute()

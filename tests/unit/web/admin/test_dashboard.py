@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta, stored
+from repermit.db.models.base import Meta, format_timestamp
 from repermit.db.models.campaigns import Campaign, Draft
 from repermit.db.models.imports import Upload
 from repermit.db.models.lists import MailingList
@@ -163,7 +163,7 @@ def test_a_pause_of_the_admins_own_waits_only_after_the_deadline(
     make_campaign(database, mailing_list, state="paused", paused_from="open")
     admin = make_admin(database)
     with database.atomic():
-        Meta.create(key="beat_at", value=stored(DEADLINE))
+        Meta.create(key="beat_at", value=format_timestamp(DEADLINE))
     pages.clock.advance(DEADLINE - NOW - timedelta(seconds=1))
     assert "deadline has passed" not in look(client_of(pages, admin))
     pages.clock.advance(timedelta(seconds=1))

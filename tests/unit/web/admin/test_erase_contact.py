@@ -13,7 +13,7 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.imports import Upload
 from repermit.db.models.lists import MailingList
-from repermit.db.temporary_files import temporary_files
+from repermit.db.temporary_files import make_temporary_files
 from repermit.rules.consent import Reason, Status
 from repermit.settings.definitions import Settings
 from tests.support.admin_pages import admin_client, make_user, post, words_at
@@ -98,7 +98,7 @@ def test_a_file_that_is_being_written_meanwhile_is_named(
     page = f"{URL}{contact.id}"
     target = settings.sqlite_path
     assert target is not None
-    with temporary_files(settings).file_for(target.with_name("news.zip")) as part:
+    with make_temporary_files(settings).file_for(target.with_name("news.zip")) as part:
         post(client, f"{page}/forget", confirm=JAN, everywhere=everywhere)
         assert f"and the address may be in it: {part}" in words_at(client, page)
         assert part.exists()

@@ -15,7 +15,7 @@ from repermit.db.connection import Database
 from repermit.db.models.accounts import Access, User
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
-from repermit.db.temporary_files import private_folder
+from repermit.db.temporary_files import open_private_folder
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify.diagnosis import How
@@ -141,7 +141,7 @@ def test_a_walk_that_is_under_way_is_waited_for_and_begun_once(
     client: FlaskClient, settings: Settings
 ) -> None:
     send(client, "chain")
-    folder = private_folder(settings, "verified")
+    folder = open_private_folder(settings, "verified")
     (folder / "walk.json").unlink()
     assert "It was cut off" in look(client)
     with (folder / "lock").open("ab") as other:

@@ -16,7 +16,7 @@ from repermit.db.models.accounts import Access
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
-from repermit.db.temporary_files import temporary_files
+from repermit.db.temporary_files import make_temporary_files
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings
 from tests.support import independent_verifier
@@ -130,6 +130,6 @@ def test_nothing_is_erased_unless_somebody_is_sure(
 def test_a_file_that_is_being_written_meanwhile_is_named(
     settings: Settings, client: FlaskClient, tmp_path: Path
 ) -> None:
-    with temporary_files(settings).file_for(tmp_path / "news.zip") as part:
+    with make_temporary_files(settings).file_for(tmp_path / "news.zip") as part:
         assert f"and the address may be in it: {part}" in erase(client)
     assert "may be in it" not in erase(client)
