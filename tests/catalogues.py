@@ -23,7 +23,7 @@ from babel.messages.pofile import read_po, write_po
 
 from repermit import package_files
 from repermit.exports import handover_steps
-from repermit.exports.export_rows import Tool, What
+from repermit.exports.export_rows import ExportKind, Tool
 from tests.support.translatable_texts import said
 
 ROOT = Path(__file__).parents[1]
@@ -117,8 +117,8 @@ def texts_of_findings() -> Iterator[str]:
 def texts_of_steps() -> Iterator[str]:
     """Yield what a page says of handing a file to a newsletter tool."""
     for tool in Tool:
-        for what in What:
-            yield from handover_steps.steps_on_page(tool, what)
+        for what in ExportKind:
+            yield from handover_steps.list_page_steps(tool, what)
 
 
 def path_of(language: str, locale: Path = LOCALE) -> Path:

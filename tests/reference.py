@@ -19,7 +19,7 @@ from repermit import package_files
 from repermit.checks.findings import FINDING_TYPES, Area, FindingType
 from repermit.cli import cli
 from repermit.exports import handover_steps
-from repermit.exports.export_rows import FORMS, Tool, What
+from repermit.exports.export_rows import TOOL_FORMATS, ExportKind, Tool
 from repermit.imports.uploads import LIFETIME
 from repermit.rules import consent
 from repermit.settings.definitions import PAGES, SETTINGS, TABLES
@@ -284,17 +284,17 @@ def _tool(name: str) -> str:
 
 
 def _handover(tool: Tool) -> Iterator[str]:
-    form = FORMS[tool]
+    form = TOOL_FORMATS[tool]
     formats = " or ".join(f"`{one}`" for one in form.formats)
     details = f"divided by `{form.delimiter}`" + (", with a byte order mark" if form.bom else "")
     yield f"`export --for {tool}` writes {formats}, {details}."
-    columns = {What.KEEP: form.keep, What.REMOVED: form.removed}
+    columns = {ExportKind.KEEP: form.keep, ExportKind.REMOVED: form.removed}
     for what, titles in columns.items():
         yield f"**{what}**"
         yield _table(
             ("field", "title there"), ((f"`{field}`", title) for field, title in titles.items())
         )
-        yield _numbered(handover_steps.steps(tool, what))
+        yield _numbered(handover_steps.list_steps(tool, what))
 
 
 # --- How long things are kept. --------------------------------------------------------------------

@@ -23,7 +23,7 @@ from repermit.i18n.lazy_text import Joined
 # --- What is kept of a secret that a machine made at random. --------------------------------------
 
 
-def digest_of(secret: str) -> str:
+def hash_secret(secret: str) -> str:
     """Return the SHA-256 of a token, link or code as hex."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
@@ -36,8 +36,8 @@ SCOPES = ("read:status", "read:contacts", "read:answers")
 
 _PREFIX = "rp_"
 _BYTES = 32
-_LONGEST_NAME = 60
-_USE_NOTED_EVERY = timedelta(hours=1)
+_MAX_NAME_LENGTH = 60
+_USE_NOTE_INTERVAL = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class MadeToken:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenFacts:
+class TokenInfo:
     """What is known of a token; `used_at` is right to the hour, None if it was never used."""
 
     id: int
@@ -65,27 +65,36 @@ def make_token(
     database: Database, name: str, *, scopes: Collection[str], now: datetime, actor: str
 ) -> MadeToken:
     """Make a token that holds until it is revoked; raises Refused for a name or scopes amiss."""
-    tidy = " ".join(name.split())
+    tidy_name = " ".join(name.split())
     # The name stands in evidence, where no address may be that cannot be erased.
-    if not tidy or len(tidy) > _LONGEST_NAME or not tidy.isprintable() or "@" in tidy:
+    if (
+        not tidy_name
+        or len(tidy_name) > _MAX_NAME_LENGTH
+        or not tidy_name.isprintable()
+        or "@" in tidy_name
+    ):
         raise Refused(
             "a token needs a name of up to %(most)s signs, without @: which tool is it for?",
-            most=_LONGEST_NAME,
+            most=_MAX_NAME_LENGTH,
         )
-    ordered = _ordered(scopes)
+    ordered = _sort_scopes(scopes)
     bearer = _PREFIX + secrets.token_urlsafe(_BYTES)
     with database.atomic():
-        if ApiToken.select().where(ApiToken.name == tidy, ApiToken.revoked_at.is_null()).exists():
-            raise Refused("there is a token called %(name)s already", name=tidy)
-        made = ApiToken.create(
-            name=tidy,
-            digest=digest_of(bearer),
+        if (
+            ApiToken.select()
+            .where(ApiToken.name == tidy_name, ApiToken.revoked_at.is_null())
+            .exists()
+        ):
+            raise Refused("there is a token called %(name)s already", name=tidy_name)
+        token = ApiToken.create(
+            name=tidy_name,
+            digest=hash_secret(bearer),
             scopes=" ".join(ordered),
             created_by=actor,
             created_at=now,
         )
-        chain.append(_entry("token_made", made, now=now, actor=actor))
-    return MadeToken(id=made.id, bearer=bearer)
+        chain.append(_make_entry("token_made", token, now=now, actor=actor))
+    return MadeToken(id=token.id, bearer=bearer)
 
 
 def revoke_token(database: Database, token_id: int, *, now: datetime, actor: str) -> None:
@@ -99,41 +108,45 @@ def revoke_token(database: Database, token_id: int, *, now: datetime, actor: str
         if not revoked:
             raise NotFound("there is no such token")
         ended = ApiToken.get_by_id(token_id)
-        chain.append(_entry("token_revoked", ended, now=now, actor=actor))
+        chain.append(_make_entry("token_revoked", ended, now=now, actor=actor))
 
 
-def revoke_all(maker: str, *, now: datetime, actor: str) -> list[Entry]:
+def revoke_tokens_of(maker: str, *, now: datetime, actor: str) -> list[Entry]:
     """End all tokens that somebody made, in the caller's transaction; return what to append."""
-    own = ApiToken.select().where(ApiToken.created_by == maker, ApiToken.revoked_at.is_null())
-    ended = list(own.order_by(ApiToken.id))
-    ApiToken.update(revoked_at=now).where(ApiToken.id.in_([one.id for one in ended])).execute()
-    return [_entry("token_revoked", one, now=now, actor=actor) for one in ended]
-
-
-def tokens() -> tuple[TokenFacts, ...]:
-    """Return all tokens, also those that were revoked, in the order of their making."""
-    return tuple(map(_facts, ApiToken.select().order_by(ApiToken.id)))
-
-
-def find_token(bearer: str) -> TokenFacts | None:
-    """Return the token that somebody shows, None if it is none of ours or was revoked."""
-    found: ApiToken | None = ApiToken.get_or_none(
-        ApiToken.digest == digest_of(bearer), ApiToken.revoked_at.is_null()
+    open_tokens = ApiToken.select().where(
+        ApiToken.created_by == maker, ApiToken.revoked_at.is_null()
     )
-    return None if found is None else _facts(found)
+    revoked = list(open_tokens.order_by(ApiToken.id))
+    ApiToken.update(revoked_at=now).where(
+        ApiToken.id.in_([token.id for token in revoked])
+    ).execute()
+    return [_make_entry("token_revoked", token, now=now, actor=actor) for token in revoked]
 
 
-def is_use_to_note(token: TokenFacts, *, now: datetime) -> bool:
+def list_tokens() -> tuple[TokenInfo, ...]:
+    """Return all tokens, also those that were revoked, in the order of their making."""
+    return tuple(map(_make_info, ApiToken.select().order_by(ApiToken.id)))
+
+
+def find_token(bearer: str) -> TokenInfo | None:
+    """Return the token that somebody shows, None if it is none of ours or was revoked."""
+    token: ApiToken | None = ApiToken.get_or_none(
+        ApiToken.digest == hash_secret(bearer), ApiToken.revoked_at.is_null()
+    )
+    return None if token is None else _make_info(token)
+
+
+def is_use_to_note(token: TokenInfo, *, now: datetime) -> bool:
     """Say whether the last use that is noted was long enough ago."""
-    return token.used_at is None or token.used_at <= now - _USE_NOTED_EVERY
+    return token.used_at is None or token.used_at <= now - _USE_NOTE_INTERVAL
 
 
-def note_token_use(token: TokenFacts, *, now: datetime) -> None:
+def note_token_use(token: TokenInfo, *, now: datetime) -> None:
     """Note that a token was used, within the caller's transaction."""
     ApiToken.update(used_at=now).where(ApiToken.id == token.id).execute()
 
 
-def _ordered(scopes: Collection[str]) -> list[str]:
+def _sort_scopes(scopes: Collection[str]) -> list[str]:
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
         raise Refused(
@@ -142,8 +155,8 @@ def _ordered(scopes: Collection[str]) -> list[str]:
     return [scope for scope in SCOPES if scope in scopes]
 
 
-def _facts(found: ApiToken) -> TokenFacts:
-    return TokenFacts(
+def _make_info(found: ApiToken) -> TokenInfo:
+    return TokenInfo(
         id=found.id,
         name=found.name,
         scopes=tuple(found.scopes.split()),
@@ -154,6 +167,6 @@ def _facts(found: ApiToken) -> TokenFacts:
     )
 
 
-def _entry(event: str, token: ApiToken, *, now: datetime, actor: str) -> Entry:
+def _make_entry(event: str, token: ApiToken, *, now: datetime, actor: str) -> Entry:
     facts: dict[str, Any] = {"token": token.id, "name": token.name, "scopes": token.scopes.split()}
     return Entry(event=event, at=now, actor=actor, consent=facts)

@@ -63,7 +63,7 @@ class SecurityEventKind(StrEnum):
 
 # Whoever has to wait, or needs no account, can ask as often as they like: it is noted once a minute
 # that they do. Every other kind is slowed down by `login_throttle`.
-_SELDOM = frozenset(
+_RATE_LIMITED_KINDS = frozenset(
     {
         SecurityEventKind.INVITATION_REFUSED,
         SecurityEventKind.TOO_MANY_TRIES,
@@ -72,9 +72,9 @@ _SELDOM = frozenset(
         SecurityEventKind.TOKEN_REFUSED,
     }
 )
-_SELDOM_EVERY = timedelta(minutes=1)
+_RATE_LIMIT_INTERVAL = timedelta(minutes=1)
 
-MOST_ROWS = 500
+MAX_ROWS_PER_DAY = 500
 """So many rows a day name the network; of more networks than that the account alone is kept."""
 
 _DAY = timedelta(days=1)
@@ -84,14 +84,14 @@ def is_security_event_to_note(
     kind: SecurityEventKind, *, actor: str = "", network: str = "", now: datetime
 ) -> bool:
     """Say whether it is to be noted, or was just now, in the same hour and for the same asker."""
-    if kind not in _SELDOM:
+    if kind not in _RATE_LIMITED_KINDS:
         return True
     recent = SecurityEvent.select().where(
-        SecurityEvent.hour == _hour(now),
+        SecurityEvent.hour == _truncate_to_hour(now),
         SecurityEvent.what == kind,
         SecurityEvent.actor == actor,
         SecurityEvent.network.in_((network, "")),
-        SecurityEvent.last_at > now - _SELDOM_EVERY,
+        SecurityEvent.last_at > now - _RATE_LIMIT_INTERVAL,
     )
     return not recent.exists()
 
@@ -104,7 +104,7 @@ def note_security_event(
     `actor` is whose account it is about as evidence names them, "" for nobody's; `network` is
     whence it came, in part.
     """
-    key = {"hour": _hour(now), "what": kind, "actor": actor, "network": network}
+    key = {"hour": _truncate_to_hour(now), "what": kind, "actor": actor, "network": network}
     if not SecurityEvent.select().filter(**key).exists() and _is_full(now):
         key["network"] = ""
     SecurityEvent.insert(**key, at=now, last_at=now).on_conflict(
@@ -123,12 +123,14 @@ def note_security_event(
     )
 
 
-def _hour(now: datetime) -> datetime:
+def _truncate_to_hour(now: datetime) -> datetime:
     return now.replace(minute=0, second=0, microsecond=0)
 
 
 def _is_full(now: datetime) -> bool:
-    return bool(SecurityEvent.select().where(SecurityEvent.at > now - _DAY).count() >= MOST_ROWS)
+    return bool(
+        SecurityEvent.select().where(SecurityEvent.at > now - _DAY).count() >= MAX_ROWS_PER_DAY
+    )
 
 
 # --- What was done and who looked, a page at a time, the newest first. ----------------------------
@@ -136,11 +138,11 @@ def _is_full(now: datetime) -> bool:
 
 _PAGE = 50
 # How far back one page looks, so that it is quick however seldom something is.
-_REACH = 50_000
+_MAX_EXAMINED = 50_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class AuditRecord:
     """An act or a look: `what` is the event or the act, `subject` whom it was about.
 
     `number` counts from the first on, an entry's own sequence number for an act. `said` is what the
@@ -157,63 +159,63 @@ class Record:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Records:
+class AuditPage:
     """A page; `before` is where the next one begins, 0 if there is none.
 
     The page may have few records, or none, although more lie further back.
     """
 
-    records: tuple[Record, ...]
+    records: tuple[AuditRecord, ...]
     before: int
 
 
-def acts(
+def list_acts(
     *,
     before: int = 0,
     what: str = "",
     actor: str = "",
     slug: str = "",
     page: int = _PAGE,
-    reach: int = _REACH,
-) -> Records:
+    reach: int = _MAX_EXAMINED,
+) -> AuditPage:
     """Return acts from the evidence before a number (0: the newest), filtered where one is given.
 
     An `actor` that ends in ":" is everybody of that kind, as in "cli:".
     """
     end = before or EvidenceHead.get().seq + 1
-    wanted = _wanted(Evidence, Evidence.event, what=what, actor=actor, slug=slug)
-    rows = _rows(Evidence, Evidence.seq, wanted, end=end, page=page, reach=reach)
-    said = _said([row.seq for row in rows])
-    found = [
-        Record(
+    conditions = _make_conditions(Evidence, Evidence.event, what=what, actor=actor, slug=slug)
+    rows = _read_rows(Evidence, Evidence.seq, conditions, end=end, page=page, reach=reach)
+    contents = _read_contents([row.seq for row in rows])
+    records = [
+        AuditRecord(
             number=row.seq,
             at=row.at,
             what=row.event,
             actor=row.actor,
             list=row.list,
             subject=row.subject,
-            said=said.get(row.seq, {}),
+            said=contents.get(row.seq, {}),
         )
         for row in rows
     ]
-    return _page(found, page=page, floor=end - reach)
+    return _make_page(records, page=page, floor=end - reach)
 
 
-def looks(
+def list_accesses(
     *,
     before: int = 0,
     what: str = "",
     actor: str = "",
     slug: str = "",
     page: int = _PAGE,
-    reach: int = _REACH,
-) -> Records:
+    reach: int = _MAX_EXAMINED,
+) -> AuditPage:
     """Return looks at personal data, in the same way."""
     end = before or (Access.select(fn.MAX(Access.id)).scalar() or 0) + 1
-    wanted = _wanted(Access, Access.act, what=what, actor=actor, slug=slug)
-    rows = _rows(Access, Access.id, wanted, end=end, page=page, reach=reach)
-    found = [
-        Record(
+    conditions = _make_conditions(Access, Access.act, what=what, actor=actor, slug=slug)
+    rows = _read_rows(Access, Access.id, conditions, end=end, page=page, reach=reach)
+    records = [
+        AuditRecord(
             number=row.id,
             at=row.at,
             what=row.act,
@@ -223,7 +225,7 @@ def looks(
         )
         for row in rows
     ]
-    return _page(found, page=page, floor=end - reach)
+    return _make_page(records, page=page, floor=end - reach)
 
 
 def list_security_events(
@@ -232,14 +234,16 @@ def list_security_events(
     what: str = "",
     actor: str = "",
     page: int = _PAGE,
-    reach: int = _REACH,
-) -> Records:
+    reach: int = _MAX_EXAMINED,
+) -> AuditPage:
     """Return what was refused, in the same way; `said` has how often, until when and whence."""
     end = before or (SecurityEvent.select(fn.MAX(SecurityEvent.id)).scalar() or 0) + 1
-    wanted = _wanted(SecurityEvent, SecurityEvent.what, what=what, actor=actor, slug="")
-    rows = _rows(SecurityEvent, SecurityEvent.id, wanted, end=end, page=page, reach=reach)
-    found = [
-        Record(
+    conditions = _make_conditions(
+        SecurityEvent, SecurityEvent.what, what=what, actor=actor, slug=""
+    )
+    rows = _read_rows(SecurityEvent, SecurityEvent.id, conditions, end=end, page=page, reach=reach)
+    records = [
+        AuditRecord(
             number=row.id,
             at=row.at,
             what=row.what,
@@ -250,46 +254,46 @@ def list_security_events(
         )
         for row in rows
     ]
-    return _page(found, page=page, floor=end - reach)
+    return _make_page(records, page=page, floor=end - reach)
 
 
-def _wanted(table: Any, kind: Any, *, what: str, actor: str, slug: str) -> list[Any]:
-    wanted = []
+def _make_conditions(table: Any, kind: Any, *, what: str, actor: str, slug: str) -> list[Any]:
+    conditions = []
     if what:
-        wanted.append(kind == what)
+        conditions.append(kind == what)
     if actor.endswith(":"):
-        wanted.append(fn.SUBSTR(table.actor, 1, len(actor)) == actor)
+        conditions.append(fn.SUBSTR(table.actor, 1, len(actor)) == actor)
     elif actor:
-        wanted.append(table.actor == actor)
+        conditions.append(table.actor == actor)
     if slug:
-        wanted.append(table.list == slug)
-    return wanted
+        conditions.append(table.list == slug)
+    return conditions
 
 
-def _rows(
-    table: Any, number: Any, wanted: Sequence[Any], *, end: int, page: int, reach: int
+def _read_rows(
+    table: Any, number: Any, conditions: Sequence[Any], *, end: int, page: int, reach: int
 ) -> list[Any]:
     """Return one row more than a page has, of the `reach` numbers before `end`."""
-    near = table.select().where(number < end, number >= end - reach, *wanted)
-    return list(near.order_by(number.desc()).limit(page + 1))
+    nearby_rows = table.select().where(number < end, number >= end - reach, *conditions)
+    return list(nearby_rows.order_by(number.desc()).limit(page + 1))
 
 
-def _said(seqs: Sequence[int]) -> dict[int, dict[str, Any]]:
+def _read_contents(seqs: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Return what entries keep of acts, by their numbers."""
     parts = EvidencePart.select().where(EvidencePart.seq.in_(seqs), EvidencePart.part == "consent")
     return {part.seq: json.loads(part.json) for part in parts}
 
 
-def _page(found: list[Record], *, page: int, floor: int) -> Records:
-    if len(found) > page:
-        return Records(records=tuple(found[:page]), before=found[page - 1].number)
-    return Records(records=tuple(found), before=floor if floor > 1 else 0)
+def _make_page(records: list[AuditRecord], *, page: int, floor: int) -> AuditPage:
+    if len(records) > page:
+        return AuditPage(records=tuple(records[:page]), before=records[page - 1].number)
+    return AuditPage(records=tuple(records), before=floor if floor > 1 else 0)
 
 
 # --- What is kept of logging in and looking, and for how long. ------------------------------------
 
 
-def tidy(
+def delete_expired(
     database: Database,
     *,
     settings: Settings,
@@ -302,15 +306,15 @@ def tidy(
     """
     two_factor.hash_old_codes(database)
     oldest = now - timedelta(days=settings.retention.access_days)
-    over = {
-        Session: sessions.is_over(now),
-        Invitation: users.is_over(now),
-        Throttle: login_throttle.is_forgotten(now),
+    expired_conditions = {
+        Session: sessions.make_ended_condition(now),
+        Invitation: users.make_expired_condition(now),
+        Throttle: login_throttle.make_expired_condition(now),
         SecurityEvent: SecurityEvent.at < oldest,
         Access: Access.at < oldest,
     }
     deleted = {
-        table: delete_in_steps(database, table, is_over, should_stop=should_stop)
-        for table, is_over in over.items()
+        table: delete_in_steps(database, table, condition, should_stop=should_stop)
+        for table, condition in expired_conditions.items()
     }
     return deleted[Access]

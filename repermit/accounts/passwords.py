@@ -20,24 +20,24 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from repermit.unicode_limits import is_within, normalize
 
-SHORTEST = 12
+MIN_LENGTH = 12
 """Signs, counted after NFC."""
 
-LONGEST = 1024
+MAX_BYTES = 1024
 """Bytes in UTF-8. NIST SP 800-63B §3.1.1.2 wants 64 signs at least to be allowed; without any end
 a guest could make the server chew on megabytes."""
 
-_LONGEST_TYPED = 4 * LONGEST
+_MAX_TYPED_BYTES = 4 * MAX_BYTES
 """Bytes before NFC, which makes no more than a third of them: of three Hangul letters a syllable.
 What is longer is no password, and is looked at no further."""
 
-_TELLING = 4
+_MIN_TELLING_LENGTH = 4
 """So many signs of an address or a name make a password easier to guess; fewer stand anywhere."""
 
 _HASHER = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
 
 
-def _hash_of_nobody() -> str:
+def _make_dummy_hash() -> str:
     """Return what looks like a hash and takes as long to compare with, and is of no password.
 
     It is put together, not made by hashing, so that the first stranger takes no longer than others.
@@ -49,7 +49,7 @@ def _hash_of_nobody() -> str:
     return f"$argon2id$v={kept.version}${costs}${salt}${hash_}"
 
 
-_NOBODYS = _hash_of_nobody()
+_NOBODYS = _make_dummy_hash()
 
 _ENDS = re.compile(r"^[\d\W_]{1,3}|[\d\W_]{1,8}$")
 
@@ -62,7 +62,7 @@ _HASHING = threading.Lock()
 
 
 @contextmanager
-def try_of_anybody() -> Iterator[bool]:
+def limit_attempts() -> Iterator[bool]:
     """Hold one of the few places for comparing a password that anybody may have sent.
 
     Yields False, at once, if there is none: three tries are under way, and hash one by one.
@@ -86,53 +86,53 @@ class Weakness(StrEnum):
     ORGANISATION = "organisation"
 
 
-def weaknesses(password: str, *, email: str, organisation: str) -> tuple[Weakness, ...]:
+def find_weaknesses(password: str, *, email: str, organisation: str) -> tuple[Weakness, ...]:
     """Return all that speaks against a password; nothing if it may be chosen.
 
     No kinds of signs are asked for, since that makes passwords worse (NIST SP 800-63B §3.1.1.2).
     """
-    if not is_within(password, _LONGEST_TYPED):
+    if not is_within(password, _MAX_TYPED_BYTES):
         return (Weakness.LONG,)
-    return tuple(_found(_normal(password), email=email, organisation=organisation))
+    return tuple(_find_weaknesses(_normalize(password), email=email, organisation=organisation))
 
 
-def hashed(password: str) -> str:
+def hash_password(password: str) -> str:
     """Return what is kept of a password."""
-    return _HASHER.hash(_normal(password))
+    return _HASHER.hash(_normalize(password))
 
 
-def is_right(password: str, kept: str) -> bool:
+def is_password_right(password: str, kept: str) -> bool:
     """Say whether a password is the one of which this is kept; takes as long for "", for nobody.
 
     One that is too long to be anybody's is wrong at once, whoever's it is tried as.
     """
-    if not is_within(password, _LONGEST_TYPED):
+    if not is_within(password, _MAX_TYPED_BYTES):
         return False
     try:
-        _HASHER.verify(kept or _NOBODYS, _normal(password))
+        _HASHER.verify(kept or _NOBODYS, _normalize(password))
     except (VerificationError, InvalidHashError):
         return False
     return bool(kept)
 
 
-def wants_new_hash(kept: str) -> bool:
+def needs_new_hash(kept: str) -> bool:
     """Say whether the parameters have changed since."""
     return _HASHER.check_needs_rehash(kept)
 
 
-def _found(password: str, *, email: str, organisation: str) -> Iterator[Weakness]:
-    folded = _folded(password)
-    if len(password) < SHORTEST:
+def _find_weaknesses(password: str, *, email: str, organisation: str) -> Iterator[Weakness]:
+    folded = _fold(password)
+    if len(password) < MIN_LENGTH:
         yield Weakness.SHORT
-    if len(password.encode()) > LONGEST:
+    if len(password.encode()) > MAX_BYTES:
         yield Weakness.LONG
         return  # what is so long is not looked at any further
     if is_common(password):
         yield Weakness.COMMON
-    if _holds(folded, re.split(r"[@.+_-]", email)[:-1], whole=email):
+    if _contains(folded, re.split(r"[@.+_-]", email)[:-1], whole=email):
         yield Weakness.ADDRESS
     together = organisation.replace(" ", "")
-    if _holds(folded, [*organisation.split(), together], whole=organisation):
+    if _contains(folded, [*organisation.split(), together], whole=organisation):
         yield Weakness.ORGANISATION
 
 
@@ -143,28 +143,32 @@ def is_common(password: str) -> bool:
     nothing; neither do digits alone, which are dates and telephone numbers.
     """
     folded = password.casefold()
-    bare = {_without_ends(folded), folded}
+    bare = {_strip_ends(folded), folded}
     return folded.isdigit() or any(
         _is_easy(form) for one in bare for form in (one, one.translate(_LOOK_ALIKES))
     )
 
 
 def _is_easy(folded: str) -> bool:
-    once = _unrepeated(folded)
-    return len(set(folded)) < _TELLING or len(once) < _TELLING or once in _common()
+    once = _collapse_repeats(folded)
+    return (
+        len(set(folded)) < _MIN_TELLING_LENGTH
+        or len(once) < _MIN_TELLING_LENGTH
+        or once in _read_common_passwords()
+    )
 
 
-def _without_ends(folded: str) -> str:
+def _strip_ends(folded: str) -> str:
     return _ENDS.sub("", folded)
 
 
-def _unrepeated(text: str) -> str:
+def _collapse_repeats(text: str) -> str:
     """Return what a text repeats: "abc" of "abcabcabc"; the text itself if it repeats nothing."""
     return text[: (text + text).find(text, 1)]
 
 
 @cache
-def _common() -> frozenset[str]:
+def _read_common_passwords() -> frozenset[str]:
     # The lists of zxcvbn: passwords that leaked most often, and words, names, titles (MIT licence).
     # They are large, and nobody needs them before a password is chosen.
     from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415
@@ -172,16 +176,16 @@ def _common() -> frozenset[str]:
     return frozenset(word for words in FREQUENCY_LISTS.values() for word in words)
 
 
-def _holds(folded: str, words: list[str], *, whole: str) -> bool:
+def _contains(folded: str, words: list[str], *, whole: str) -> bool:
     """Say whether a password has the whole of an address or a name in it, or a telling part."""
-    telling = [word for word in words if len(word) >= _TELLING]
-    return any(_folded(word) in folded for word in (*telling, whole) if word)
+    telling = [word for word in words if len(word) >= _MIN_TELLING_LENGTH]
+    return any(_fold(word) in folded for word in (*telling, whole) if word)
 
 
-def _folded(text: str) -> str:
-    return _normal(text).casefold()
+def _fold(text: str) -> str:
+    return _normalize(text).casefold()
 
 
-def _normal(password: str) -> str:
+def _normalize(password: str) -> str:
     # The same password typed on another keyboard may come as other code points (RFC 8265 §4.2.2).
     return normalize("NFC", password)

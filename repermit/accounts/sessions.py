@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from repermit.accounts.api_tokens import digest_of
-from repermit.accounts.user_info import Person, facts
+from repermit.accounts.api_tokens import hash_secret
+from repermit.accounts.user_info import Person, make_person
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Session, User
 from repermit.settings.definitions import Settings
 
-LONGEST = timedelta(days=7)
+MAX_AGE = timedelta(days=7)
 """How long a session lasts at most, however busy it is."""
 
-HALF = timedelta(minutes=15)
+HALF_LOGIN_MAX_AGE = timedelta(minutes=15)
 """How long somebody who gave a password may take to the second step."""
 
-SEEN_EVERY = timedelta(minutes=1)
+SEEN_INTERVAL = timedelta(minutes=1)
 """How exactly it is noted when a session was last seen: no write for each page."""
 
 _BYTES = 32
@@ -53,7 +53,7 @@ class OpenSession:
     is_full: bool
 
 
-def begin(user_id: int, *, now: datetime, network: str, browser: str) -> str:
+def begin_session(user_id: int, *, now: datetime, network: str, browser: str) -> str:
     """Begin a session that wants its second step, in the caller's transaction.
 
     Returns what its cookie holds.
@@ -61,7 +61,7 @@ def begin(user_id: int, *, now: datetime, network: str, browser: str) -> str:
     token = secrets.token_urlsafe(_BYTES)
     Session.create(
         user=user_id,
-        digest=digest_of(token),
+        digest=hash_secret(token),
         created_at=now,
         seen_at=now,
         network=network,
@@ -70,13 +70,13 @@ def begin(user_id: int, *, now: datetime, network: str, browser: str) -> str:
     return token
 
 
-def complete(session_id: int, *, now: datetime) -> str:
+def complete_session(session_id: int, *, now: datetime) -> str:
     """Make a session full, in the caller's transaction; return what its cookie holds from now on.
 
     A token that somebody planted or saw before is worth nothing afterwards (session fixation).
     """
     token = secrets.token_urlsafe(_BYTES)
-    Session.update(digest=digest_of(token), is_full=True, is_locked=False, seen_at=now).where(
+    Session.update(digest=hash_secret(token), is_full=True, is_locked=False, seen_at=now).where(
         Session.id == session_id
     ).execute()
     return token
@@ -84,28 +84,28 @@ def complete(session_id: int, *, now: datetime) -> str:
 
 def find_login(token: str, *, now: datetime, settings: Settings) -> Login | None:
     """Return the session of a cookie, None if there is none that still lasts."""
-    found: Session | None = (
+    session: Session | None = (
         Session.select(Session, User)
         .join(User)
-        .where(Session.digest == digest_of(token), _lasts(now))
+        .where(Session.digest == hash_secret(token), _make_valid_condition(now))
         .first()
     )
-    if found is None:
+    if session is None:
         return None
-    locks_at = found.seen_at + timedelta(minutes=settings.web.idle_minutes)
+    locks_at = session.seen_at + timedelta(minutes=settings.web.idle_minutes)
     return Login(
-        id=found.id,
-        person=facts(found.user),
-        is_full=found.is_full,
-        is_locked=found.is_full and (found.is_locked or locks_at <= now),
-        seen_at=found.seen_at,
+        id=session.id,
+        person=make_person(session.user),
+        is_full=session.is_full,
+        is_locked=session.is_full and (session.is_locked or locks_at <= now),
+        seen_at=session.seen_at,
         locks_at=locks_at,
     )
 
 
 def is_seen_to_note(login: Login, *, now: datetime) -> bool:
     """Say whether it was long enough ago that this session's last use was noted."""
-    return login.seen_at <= now - SEEN_EVERY
+    return login.seen_at <= now - SEEN_INTERVAL
 
 
 def note_seen(login: Login, *, now: datetime) -> None:
@@ -115,64 +115,64 @@ def note_seen(login: Login, *, now: datetime) -> None:
     ).execute()
 
 
-def lock(database: Database, session_id: int) -> None:
+def lock_session(database: Database, session_id: int) -> None:
     """Lock a session until its user gives their password."""
     with database.atomic():
         Session.update(is_locked=True).where(Session.id == session_id).execute()
 
 
-def release(session_id: int, *, now: datetime) -> str:
+def unlock_session(session_id: int, *, now: datetime) -> str:
     """Open a locked session again, in the caller's transaction; return what its cookie holds now.
 
     Whoever copied the token before the screen was locked has nothing of it (ASVS 5.0 V7.2.4).
     """
     token = secrets.token_urlsafe(_BYTES)
-    Session.update(digest=digest_of(token), is_locked=False, seen_at=now).where(
+    Session.update(digest=hash_secret(token), is_locked=False, seen_at=now).where(
         Session.id == session_id
     ).execute()
     return token
 
 
-def open_sessions(user_id: int, *, now: datetime) -> tuple[OpenSession, ...]:
+def list_open_sessions(user_id: int, *, now: datetime) -> tuple[OpenSession, ...]:
     """Return a user's sessions that last, the one used last first."""
-    found = (
+    sessions = (
         Session.select()
-        .where(Session.user == user_id, _lasts(now))
+        .where(Session.user == user_id, _make_valid_condition(now))
         .order_by(Session.seen_at.desc(), Session.id.desc())
     )
     return tuple(
         OpenSession(
-            id=one.id,
-            created_at=one.created_at,
-            seen_at=one.seen_at,
-            network=one.network,
-            browser=one.browser,
-            is_full=one.is_full,
+            id=session.id,
+            created_at=session.created_at,
+            seen_at=session.seen_at,
+            network=session.network,
+            browser=session.browser,
+            is_full=session.is_full,
         )
-        for one in found
+        for session in sessions
     )
 
 
 def end_session(database: Database, session_id: int, *, user_id: int, now: datetime) -> bool:
     """End one session of a user; False if it has ended already or is somebody else's."""
-    own = (Session.id == session_id, Session.user == user_id, Session.ended_at.is_null())
+    conditions = (Session.id == session_id, Session.user == user_id, Session.ended_at.is_null())
     with database.atomic():
-        return bool(Session.update(ended_at=now).where(*own).execute())
+        return bool(Session.update(ended_at=now).where(*conditions).execute())
 
 
-def end_all(user_id: int, *, now: datetime, but: int | None = None) -> None:
+def end_all_sessions(user_id: int, *, now: datetime, but: int | None = None) -> None:
     """End all sessions of a user, or all but one, in the caller's transaction."""
     Session.update(ended_at=now).where(
         Session.user == user_id, Session.ended_at.is_null(), Session.id != (but or 0)
     ).execute()
 
 
-def is_over(now: datetime) -> Any:
+def make_ended_condition(now: datetime) -> Any:
     """Return the condition for sessions that have ended."""
-    return Session.ended_at.is_null(is_null=False) | (Session.created_at <= now - LONGEST)
+    return Session.ended_at.is_null(is_null=False) | (Session.created_at <= now - MAX_AGE)
 
 
-def _lasts(now: datetime) -> Any:
-    is_young = Session.created_at > now - LONGEST
-    is_half_and_young = Session.created_at > now - HALF
+def _make_valid_condition(now: datetime) -> Any:
+    is_young = Session.created_at > now - MAX_AGE
+    is_half_and_young = Session.created_at > now - HALF_LOGIN_MAX_AGE
     return Session.ended_at.is_null() & is_young & (Session.is_full | is_half_and_young)

@@ -31,15 +31,15 @@ class Person:
     @property
     def actor(self) -> str:
         """Return how evidence names them: by a number, since it may hold no address."""
-        return actor_of(self.id)
+        return make_actor(self.id)
 
 
-def actor_of(user_id: int) -> str:
+def make_actor(user_id: int) -> str:
     """Return how evidence names a user, as one who acts and as one who is acted on."""
     return f"user:{user_id}"
 
 
-def facts(user: User) -> Person:
+def make_person(user: User) -> Person:
     """Return a user's row as values, without what opens anything."""
     return Person(
         id=user.id,

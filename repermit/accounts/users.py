@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from repermit import email_address
 from repermit.accounts import api_tokens, sessions
-from repermit.accounts.api_tokens import digest_of
-from repermit.accounts.user_info import Person, Role, actor_of, facts
+from repermit.accounts.api_tokens import hash_secret
+from repermit.accounts.user_info import Person, Role, make_actor, make_person
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.accounts import Invitation, RecoveryCode, Session, User
 from repermit.db.models.base import Meta
@@ -25,10 +25,10 @@ from repermit.evidence.entries import Entry
 if TYPE_CHECKING:
     End = Callable[..., Sequence[Entry]]
 
-INVITED_FOR = timedelta(hours=72)
+INVITATION_LIFETIME = timedelta(hours=72)
 """How long a one-time link works."""
 
-_LAST_ID = "last_user"
+_LAST_ID_KEY = "last_user"
 _BYTES = 32
 
 
@@ -41,28 +41,28 @@ class Invited:
     ends_at: datetime
 
 
-def people() -> tuple[Person, ...]:
+def list_people() -> tuple[Person, ...]:
     """Return everybody who may log in, in the order of their coming."""
-    return tuple(map(facts, User.select().order_by(User.id)))
+    return tuple(map(make_person, User.select().order_by(User.id)))
 
 
 def find_person(email: str) -> Person:
     """Return the user of this address; raises NotFound, and AddressError for what is none."""
-    found: User | None = User.get_or_none(User.email == email_address.parse(email).key)
-    if found is None:
+    user: User | None = User.get_or_none(User.email == email_address.parse(email).key)
+    if user is None:
         raise NotFound("there is no user of that address")
-    return facts(found)
+    return make_person(user)
 
 
 def add_user(database: Database, email: str, *, role: Role, now: datetime, actor: str) -> Invited:
     """Add somebody, with a one-time link; raises AddressError, and Refused if they are there."""
     key = email_address.parse(email).key
     with database.atomic():
-        _turn()
+        _lock_users()
         if User.select().where(User.email == key).exists():
             raise Refused("there is a user of that address already")
-        forget_nameless()
-        return _link(_create(key, role=role, now=now, actor=actor), now=now)
+        delete_nameless()
+        return _make_link(_create_user(key, role=role, now=now, actor=actor), now=now)
 
 
 def has_admin() -> bool:
@@ -77,16 +77,16 @@ def invite_first_admin(database: Database, *, now: datetime, actor: str) -> Invi
     may be under way.
     """
     with database.atomic():
-        _turn()
+        _lock_users()
         if has_admin():
             return None
         user: User | None = User.select().where(User.role == Role.ADMIN).order_by(User.id).first()
         if user is None:
-            user = _create("", role=Role.ADMIN, now=now, actor=actor)
-        return _link(user, now=now)
+            user = _create_user("", role=Role.ADMIN, now=now, actor=actor)
+        return _make_link(user, now=now)
 
 
-def invite(
+def invite_user(
     database: Database, user_id: int, *, now: datetime, actor: str, renews_second_step: bool = False
 ) -> Invited:
     """Make a fresh one-time link with which a user chooses a password; older ones end.
@@ -95,24 +95,27 @@ def invite(
     too, so that whoever knows it cannot set up an app of their own. Raises NotFound.
     """
     with database.atomic():
-        user = _locked(user_id)
+        user = _lock_user(user_id)
         if renews_second_step:
             user.password, user.totp_secret, user.totp_step = "", "", 0
             user.save()
             RecoveryCode.delete().where(RecoveryCode.user == user_id).execute()
-            sessions.end_all(user_id, now=now)
-        invited = _invite(user, now=now)
+            sessions.end_all_sessions(user_id, now=now)
+        invited = _renew_link(user, now=now)
         consent = {"renews_second_step": renews_second_step}
-        _append("user_invited", user_id, now=now, actor=actor, consent=consent)
+        _append_entry("user_invited", user_id, now=now, actor=actor, consent=consent)
     return invited
 
 
 def find_invitation(token: str, *, now: datetime) -> Person | None:
     """Return whose one-time link this is, None if it is none, has been used or has ended."""
-    found: Invitation | None = (
-        Invitation.select(Invitation, User).join(User).where(*_usable(token, now)).first()
+    invitation: Invitation | None = (
+        Invitation.select(Invitation, User)
+        .join(User)
+        .where(*_make_usable_conditions(token, now))
+        .first()
     )
-    return None if found is None else facts(found.user)
+    return None if invitation is None else make_person(invitation.user)
 
 
 def use_invitation(token: str, *, now: datetime) -> Person:
@@ -121,17 +124,17 @@ def use_invitation(token: str, *, now: datetime) -> Person:
     Of two at once one alone gets in: the row count of one conditional UPDATE says which. Raises
     NotFound.
     """
-    _turn()
+    _lock_users()
     person = find_invitation(token, now=now)
-    used = Invitation.update(used_at=now).where(*_usable(token, now)).execute()
+    used = Invitation.update(used_at=now).where(*_make_usable_conditions(token, now)).execute()
     if person is None or not used:
         raise NotFound("this link works no longer")
     return person
 
 
-def end_links(user_id: int) -> None:
+def delete_open_links(user_id: int) -> None:
     """Delete a user's one-time links that nobody has used, in the caller's transaction."""
-    _turn()
+    _lock_users()
     Invitation.delete().where(Invitation.user == user_id, Invitation.used_at.is_null()).execute()
 
 
@@ -145,20 +148,22 @@ def change_role(
     transaction, and returns what to append.
     """
     with database.atomic():
-        user = _locked(user_id)
+        user = _lock_user(user_id)
         if role is not Role.ADMIN:
             _refuse_last_admin(user)
         if user.role != role:
             user.role = role
             user.save()
-            subject, consent = actor_of(user_id), {"role": role}
+            subject, consent = make_actor(user_id), {"role": role}
             is_admin = role is Role.ADMIN
-            ended = () if is_admin else _end_grants(subject, end_webhooks, now=now, actor=actor)
-            changed = Entry(
+            grant_entries = (
+                () if is_admin else _end_grants(subject, end_webhooks, now=now, actor=actor)
+            )
+            role_entry = Entry(
                 event="user_role_changed", at=now, actor=actor, subject=subject, consent=consent
             )
-            chain.append(*ended, changed)
-    return facts(user)
+            chain.append(*grant_entries, role_entry)
+    return make_person(user)
 
 
 def remove_user(
@@ -171,23 +176,23 @@ def remove_user(
     Raises NotFound, and Refused for the last admin.
     """
     with database.atomic():
-        user = _locked(user_id)
+        user = _lock_user(user_id)
         _refuse_last_admin(user)
-        removed = facts(user)
+        removed = make_person(user)
         user.delete_instance()
-        subject, parts = actor_of(user_id), ("person", "trace")
-        ended = _end_grants(subject, end_webhooks, now=now, actor=actor)
+        subject, parts = make_actor(user_id), ("person", "trace")
+        grant_entries = _end_grants(subject, end_webhooks, now=now, actor=actor)
         seqs = chain.erase_parts(subject, parts)
-        erased = {"seqs": seqs, "parts": list(parts)}
+        erasure = {"seqs": seqs, "parts": list(parts)}
         chain.append(
-            *ended,
+            *grant_entries,
             Entry(event="user_removed", at=now, actor=actor, subject=subject),
-            Entry(event="erased", at=now, actor=actor, subject=subject, consent=erased),
+            Entry(event="erased", at=now, actor=actor, subject=subject, consent=erasure),
         )
     return removed
 
 
-def choose_language(database: Database, user_id: int, language: str) -> None:
+def set_language(database: Database, user_id: int, language: str) -> None:
     """Keep in which language somebody reads the pages, "" for what their browser would read."""
     with database.atomic():
         User.update(language=language).where(User.id == user_id).execute()
@@ -197,7 +202,7 @@ def end_own_session(database: Database, session_id: int, *, user_id: int, now: d
     """End one of somebody's sessions as they ask; harmless if it has ended or is another's."""
     with database.atomic():
         if sessions.end_session(database, session_id, user_id=user_id, now=now):
-            _append("session_ended", user_id, now=now, actor=actor_of(user_id))
+            _append_entry("session_ended", user_id, now=now, actor=make_actor(user_id))
 
 
 def log_out(database: Database, session_id: int, *, user_id: int, now: datetime) -> None:
@@ -205,73 +210,73 @@ def log_out(database: Database, session_id: int, *, user_id: int, now: datetime)
     with database.atomic():
         was_full = Session.select().where(Session.id == session_id, Session.is_full).exists()
         if sessions.end_session(database, session_id, user_id=user_id, now=now) and was_full:
-            _append("logged_out", user_id, now=now, actor=actor_of(user_id))
+            _append_entry("logged_out", user_id, now=now, actor=make_actor(user_id))
 
 
 def end_sessions(database: Database, user_id: int, *, now: datetime, actor: str) -> None:
     """Log somebody out everywhere; raises NotFound."""
     with database.atomic():
-        _locked(user_id)
-        sessions.end_all(user_id, now=now)
-        _append("sessions_ended", user_id, now=now, actor=actor)
+        _lock_user(user_id)
+        sessions.end_all_sessions(user_id, now=now)
+        _append_entry("sessions_ended", user_id, now=now, actor=actor)
 
 
-def forget_nameless(*, but: int = 0) -> None:
+def delete_nameless(*, but: int = 0) -> None:
     """Delete a first admin who never came, in the caller's transaction, and so their link."""
     User.delete().where(User.email == "", User.id != but).execute()
 
 
-def is_over(now: datetime) -> Any:
+def make_expired_condition(now: datetime) -> Any:
     """Return the condition for links that work no longer."""
     return Invitation.used_at.is_null(is_null=False) | (Invitation.expires_at <= now)
 
 
-def _invite(user: User, *, now: datetime) -> Invited:
-    end_links(user.id)
-    return _link(user, now=now)
+def _renew_link(user: User, *, now: datetime) -> Invited:
+    delete_open_links(user.id)
+    return _make_link(user, now=now)
 
 
-def _link(user: User, *, now: datetime) -> Invited:
-    token, ends_at = secrets.token_urlsafe(_BYTES), now + INVITED_FOR
-    Invitation.create(user=user.id, digest=digest_of(token), expires_at=ends_at)
-    return Invited(person=facts(user), token=token, ends_at=ends_at)
+def _make_link(user: User, *, now: datetime) -> Invited:
+    token, ends_at = secrets.token_urlsafe(_BYTES), now + INVITATION_LIFETIME
+    Invitation.create(user=user.id, digest=hash_secret(token), expires_at=ends_at)
+    return Invited(person=make_person(user), token=token, ends_at=ends_at)
 
 
 def _end_grants(maker: str, end_webhooks: End, *, now: datetime, actor: str) -> list[Entry]:
     """End what somebody let programs know, in the caller's transaction; return what to append."""
-    ended = api_tokens.revoke_all(maker, now=now, actor=actor)
-    return [*ended, *end_webhooks(maker, now=now, actor=actor)]
+    entries = api_tokens.revoke_tokens_of(maker, now=now, actor=actor)
+    return [*entries, *end_webhooks(maker, now=now, actor=actor)]
 
 
-def _usable(token: str, now: datetime) -> tuple[Any, ...]:
+def _make_usable_conditions(token: str, now: datetime) -> tuple[Any, ...]:
     return (
-        Invitation.digest == digest_of(token),
+        Invitation.digest == hash_secret(token),
         Invitation.used_at.is_null(),
         Invitation.expires_at > now,
     )
 
 
-def _create(email: str, *, role: Role, now: datetime, actor: str) -> User:
+def _create_user(email: str, *, role: Role, now: datetime, actor: str) -> User:
     """Add a user under a number that none ever had: evidence goes on naming who was removed.
 
     SQLite would give the last one's number again.
     """
-    user_id = int(_turn().value) + 1
-    Meta.update(value=str(user_id)).where(Meta.key == _LAST_ID).execute()
+    user_id = int(_lock_users().value) + 1
+    Meta.update(value=str(user_id)).where(Meta.key == _LAST_ID_KEY).execute()
     user = User.create(id=user_id, email=email, role=role, created_at=now, force_insert=True)
-    _append("user_added", user_id, now=now, actor=actor, consent={"role": role}, email=email)
+    _append_entry("user_added", user_id, now=now, actor=actor, consent={"role": role}, email=email)
     return user
 
 
-def _turn() -> Meta:
+def _lock_users() -> Meta:
     """Let one alone change who is who: two admins may not demote each other at once."""
-    Meta.insert(key=_LAST_ID, value="0").on_conflict_ignore().execute()
-    turn: Meta = lock_rows(Meta.select().where(Meta.key == _LAST_ID)).get()
-    return turn
+    Meta.insert(key=_LAST_ID_KEY, value="0").on_conflict_ignore().execute()
+    row: Meta = lock_rows(Meta.select().where(Meta.key == _LAST_ID_KEY)).get()
+    return row
 
 
-def _locked(user_id: int) -> User:
-    _turn()
+def _lock_user(user_id: int) -> User:
+    _lock_users()
     user: User | None = lock_rows(User.select().where(User.id == user_id)).first()
     if user is None:
         raise NotFound("there is no such user")
@@ -287,7 +292,7 @@ def _refuse_last_admin(user: User) -> None:
         raise Refused("this is the last admin; make somebody else one first")
 
 
-def _append(
+def _append_entry(
     event: str,
     user_id: int,
     *,
@@ -303,7 +308,7 @@ def _append(
             event=event,
             at=now,
             actor=actor,
-            subject=actor_of(user_id),
+            subject=make_actor(user_id),
             consent=consent or {},
             person=person,
         )

@@ -24,7 +24,7 @@ from repermit.errors import Refused
 from repermit.evidence import chain, signed_checkpoint
 from repermit.evidence.entries import Checkpoint, Entry
 from repermit.exports import export
-from repermit.exports.export_rows import Format, What
+from repermit.exports.export_rows import ExportKind, FileFormat
 from repermit.exports.file_formats import write_csv
 from repermit.privacy import make_proof, printable_proof
 from repermit.privacy.make_proof import SealedProofs
@@ -108,7 +108,7 @@ class ZipStream:
 # --- Making an archive. ---------------------------------------------------------------------------
 
 
-_EXPORTS = (What.KEEP, What.REMOVED, What.UNASKED)
+_EXPORTS = (ExportKind.KEEP, ExportKind.REMOVED, ExportKind.UNASKED)
 _INDEX_COLUMNS = {"address": "address", "folder": "folder"}
 
 
@@ -123,7 +123,7 @@ class ArchiveSummary:
     - `checkpoint`: the one that all its proofs lead to.
     """
 
-    rows: dict[What, int]
+    rows: dict[ExportKind, int]
     erased: int
     suppressions: int
     proofs: int
@@ -176,7 +176,7 @@ def archive(
     context = _Context(database=database, settings=settings, now=now, actor=actor)
     with ZipStream(out, now=now) as archive_zip:
         lists = {
-            what: _add_export(archive_zip, mailing_list, what, Format.CSV, context)
+            what: _add_export(archive_zip, mailing_list, what, FileFormat.CSV, context)
             for what in _EXPORTS
         }
         with archive_zip.open("suppressions.csv") as file:
@@ -186,7 +186,7 @@ def archive(
         with make_proof.seal_proofs(mailing_list=mailing_list, **vars(context)) as proofs:
             checkpoint = _add_proofs(archive_zip, mailing_list, proofs, context)
         has_report = _add_reports(archive_zip, mailing_list, context)
-        _add_export(archive_zip, mailing_list, What.EVIDENCE, Format.JSON, context)
+        _add_export(archive_zip, mailing_list, ExportKind.EVIDENCE, FileFormat.JSON, context)
         archive_zip.add("checkpoint.json", json.dumps(checkpoint.to_json(), indent=1) + "\n")
         for name, content in archive_documents.make_static_site(mailing_list, settings=settings):
             archive_zip.add(f"site/{name}", content)
@@ -194,7 +194,7 @@ def archive(
         archive_zip.add("README.txt", readme)
         return ArchiveSummary(
             rows={what: one.rows for what, one in lists.items()},
-            erased=lists[What.REMOVED].erased,
+            erased=lists[ExportKind.REMOVED].erased,
             suppressions=suppressions,
             proofs=proofs.count,
             unproved=proofs.unproved,
@@ -205,10 +205,14 @@ def archive(
 
 
 def _add_export(
-    archive_zip: ZipStream, mailing_list: MailingList, what: What, form: Format, context: _Context
-) -> export.Exported:
+    archive_zip: ZipStream,
+    mailing_list: MailingList,
+    what: ExportKind,
+    form: FileFormat,
+    context: _Context,
+) -> export.ExportResult:
     with archive_zip.open(f"{what}.{form}") as file:
-        return export.export(mailing_list, what, format=form, out=file, **vars(context))
+        return export.write_export(mailing_list, what, format=form, out=file, **vars(context))
 
 
 def _add_proofs(

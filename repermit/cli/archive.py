@@ -59,12 +59,13 @@ def archive(context: CommandContext, slug: str, *, output: Path) -> None:
 
 def _describe_held(made: ArchiveSummary) -> Iterator[str]:
     """Yield what is in it."""
-    from repermit.exports.export_rows import What
+    from repermit.exports.export_rows import ExportKind
 
     rows = made.rows
     yield (
-        f"  {rows[What.KEEP]:,} who may be mailed, {rows[What.REMOVED]:,} who were removed, "
-        f"{rows[What.UNASKED]:,} who could not be asked"
+        f"  {rows[ExportKind.KEEP]:,} who may be mailed, "
+        f"{rows[ExportKind.REMOVED]:,} who were removed, "
+        f"{rows[ExportKind.UNASKED]:,} who could not be asked"
     )
     yield f"  {pluralize(made.suppressions, 'suppression')}, as fingerprints"
     yield f"  {pluralize(made.proofs, 'proof')}, up to entry {made.checkpoint.seq:,} of the record"

@@ -38,7 +38,7 @@ class CommandContext:
         """Return what config.toml says by itself; raises ConfigError."""
         from repermit.settings import config_file
 
-        return config_file.load(Path(self.config))
+        return config_file.load_config(Path(self.config))
 
     @cached_property
     def settings(self) -> Settings:
@@ -52,13 +52,13 @@ class CommandContext:
         from repermit.setting_overrides import current_settings
 
         if self._opened is not None:
-            return current_settings.present(self.file, self._opened)
+            return current_settings.read_current_settings(self.file, self._opened)
         path = self.file.sqlite_path
         if path is not None and not path.exists():
             return self.file
         journal = make_journal(self.file)
         with translate_os_error(path), open_database(self.file.database, journal=journal) as opened:
-            return current_settings.present(self.file, opened)
+            return current_settings.read_current_settings(self.file, opened)
 
     @property
     def now(self) -> datetime:

@@ -65,7 +65,7 @@ def export(
     from repermit.evidence import signed_checkpoint
     from repermit.exports import export as exports_export
     from repermit.exports import handover_steps
-    from repermit.exports.export_rows import What
+    from repermit.exports.export_rows import ExportKind
 
     form = _choose_format(form, output)
     if form == "xlsx" and output is None and sys.stdout.isatty():
@@ -75,7 +75,7 @@ def export(
         context.mailing_list(slug) as (database, mailing_list),
         open_output(context, output) as out,
     ):
-        result = exports_export.export(
+        result = exports_export.write_export(
             mailing_list,
             what,
             settings=context.settings,
@@ -91,7 +91,7 @@ def export(
     tell: Tell = echo if output else warn
     if output is not None:
         echo(f"{pluralize(result.rows, 'row')} in {output}.")
-        if what == What.EVIDENCE:
+        if what == ExportKind.EVIDENCE:
             echo(
                 "The record's checkpoint with it; keep it where nobody who can write here reaches:"
             )
@@ -102,7 +102,7 @@ def export(
         tell(f"In two rows, since tools hold one form of the domain or the other: {result.twice:,}")
     for address in result.by_hand:
         warn(f"Not in the file, since a spreadsheet would take it for a formula: {address}")
-    steps = handover_steps.steps(tool, what, slug=slug) if tool else ()
+    steps = handover_steps.list_steps(tool, what, slug=slug) if tool else ()
     for number, step in enumerate(steps, start=1):
         tell(f"{number}. {step}")
 
@@ -140,13 +140,16 @@ def reconcile(
             mailing_list, file, settings=context.settings, mapping=mapping
         )
     if as_json:
-        echo_json(exports_reconcile.as_document(result))
+        echo_json(exports_reconcile.make_document(result))
         return
-    echo_counts(exports_reconcile.counts(result), zeros=True)
-    echo(*(f"  {line}" for line in exports_reconcile.lines(result)))
+    echo_counts(exports_reconcile.count_findings(result), zeros=True)
+    echo(*(f"  {line}" for line in exports_reconcile.format_lines(result)))
     echo(
         "",
-        *(f"{n}. {step}" for n, step in enumerate(exports_reconcile.next_steps(result), start=1)),
+        *(
+            f"{n}. {step}"
+            for n, step in enumerate(exports_reconcile.list_next_steps(result), start=1)
+        ),
     )
 
 

@@ -38,7 +38,7 @@ def init(context: CommandContext, public_url: str | None, admin: str | None) -> 
     if admin is not None:
         email_address.parse(admin)
     if public_url is not None:
-        public_url = validation.public_url({"public_url": public_url})
+        public_url = validation.read_public_url({"public_url": public_url})
     path = Path(context.config)
     example = package_files.asset("config.example.toml").read_text("utf-8")
     text = package_files.fresh_config(example, public_url or "")
@@ -119,7 +119,7 @@ def _run_server(context: CommandContext, host: str | None, port: int | None) -> 
     settings = context.file
     with context.database() as database:
         # Which refuses what does not go together, before anybody relies on it.
-        change_settings.reseal(database, context.settings.secret_keys)
+        change_settings.reseal_secrets(database, context.settings.secret_keys)
         suppressions.restore_lost_suppressions(database, settings=settings, now=context.now)
         invited = users.invite_first_admin(database, now=context.now, actor=context.actor)
     place = (

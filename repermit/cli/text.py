@@ -35,7 +35,7 @@ def list_(context: CommandContext, language: str, *, corrected: bool, as_json: b
 
     texts = _list_texts(language)
     with context.database():
-        changed = text_overrides.corrections_in(language)
+        changed = text_overrides.read_corrections(language)
     shown = [one for key, one in texts.items() if key in changed or not corrected]
     if as_json:
         echo_json({"language": language, "texts": [_describe_text(one, changed) for one in shown]})
@@ -92,9 +92,9 @@ def _correct_text(context: CommandContext, language: str, which: str, forms: Seq
 
     texts = _list_texts(language)
     with context.database() as database:
-        matches = _find_texts(texts, which, text_overrides.corrections_in(language))
+        matches = _find_texts(texts, which, text_overrides.read_corrections(language))
         given = forms or ("",) * len(matches.usual)
-        if not text_overrides.correct(
+        if not text_overrides.save_correction(
             database, matches, given, now=context.now, actor=context.actor
         ):
             raise Refused("it says so already")

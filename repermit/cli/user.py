@@ -48,7 +48,7 @@ def add(context: CommandContext, email: str, *, viewer: bool, new_second_step: b
             )
             done = f"Added as {role}."
         else:
-            invited = users.invite(
+            invited = users.invite_user(
                 database,
                 person.id,
                 now=context.now,
@@ -71,7 +71,7 @@ def list_(context: CommandContext) -> None:
     from repermit.accounts import users
 
     with context.database():
-        people = users.people()
+        people = users.list_people()
     rows = [
         (person.email or "(the first admin)", person.role, _describe_state(person))
         for person in people

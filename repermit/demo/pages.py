@@ -123,10 +123,10 @@ def begin_admin_session(demo: Demo) -> str:
     except NotFound:
         admin = users.add_user(demo.database, _ADMIN, role=Role.ADMIN, now=now, actor=ACTOR).person
     with demo.database.atomic():
-        token = sessions.begin(admin.id, now=now, network="", browser="")
+        token = sessions.begin_session(admin.id, now=now, network="", browser="")
         login = sessions.find_login(token, now=now, settings=demo.settings)
         assert login is not None  # noqa: S101  it has just begun
-        return sessions.complete(login.id, now=now)
+        return sessions.complete_session(login.id, now=now)
 
 
 # Of a domain that nobody has: its notices come to the demonstration's own inbox.

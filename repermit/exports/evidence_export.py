@@ -40,78 +40,80 @@ COLUMNS = (
 # --- Which entries there are. ---------------------------------------------------------------------
 
 
-def rows(mailing_list: MailingList) -> Iterator[Record]:
+def iter_rows(mailing_list: MailingList) -> Iterator[Record]:
     """Yield the entries about a list, oldest first, with the columns COLUMNS.
 
     With those that say who its users are, which keys signed, and what erased a part elsewhere.
     `at` is text as it is hashed. A part that was erased, or that an entry never had, is None; its
     digest tells which.
     """
-    own = Evidence.select().where(Evidence.list == mailing_list.slug)
-    beside = sorted(_beside(mailing_list.slug))
-    others = (
-        Evidence.select().where(Evidence.seq.in_(some)).order_by(Evidence.seq).dicts()
-        for some in chunks(beside, _CHUNK)
+    list_entries = Evidence.select().where(Evidence.list == mailing_list.slug)
+    related_seqs = sorted(_find_related_seqs(mailing_list.slug))
+    related_pages = (
+        Evidence.select().where(Evidence.seq.in_(chunk)).order_by(Evidence.seq).dicts()
+        for chunk in chunks(related_seqs, _CHUNK)
     )
     read_seq = itemgetter("seq")
-    pages = iter_pages(own.dicts(), Evidence.seq, size=_PAGE, read_key=read_seq)
-    found = merge(
-        chain.from_iterable(map(_with_parts, pages)),
-        chain.from_iterable(map(_with_parts, map(list, others))),
+    pages = iter_pages(list_entries.dicts(), Evidence.seq, size=_PAGE, read_key=read_seq)
+    all_rows = merge(
+        chain.from_iterable(map(_add_parts, pages)),
+        chain.from_iterable(map(_add_parts, map(list, related_pages))),
         key=read_seq,
     )
-    yield from found
+    yield from all_rows
 
 
-def _beside(slug: str) -> set[int]:
+def _find_related_seqs(slug: str) -> set[int]:
     """Return the numbers of the entries that go with a list's own."""
     elsewhere = Evidence.select(Evidence.seq).where(Evidence.list != slug)
     keys = elsewhere.where(Evidence.event == evidence_key.EVENT)
     subjects = Evidence.select(Evidence.subject).where(Evidence.list == slug)
-    erasures = _erasing(elsewhere.where(Evidence.subject.in_(subjects)), slug)
-    acting = Evidence.select(Evidence.actor).where(
+    erasures = _find_erasures(elsewhere.where(Evidence.subject.in_(subjects)), slug)
+    actors = Evidence.select(Evidence.actor).where(
         (Evidence.list == slug) | Evidence.seq.in_(list(erasures)),
         Evidence.actor.startswith("user:"),
     )
-    users = elsewhere.where(Evidence.event.in_(USER_EVENTS), Evidence.subject.in_(acting))
+    users = elsewhere.where(Evidence.event.in_(USER_EVENTS), Evidence.subject.in_(actors))
     return {row.seq for row in chain(keys, users)} | erasures
 
 
-def _erasing(query: Any, slug: str) -> set[int]:
+def _find_erasures(query: Any, slug: str) -> set[int]:
     """Return the erasures among some entries that name one of a list."""
-    found = set()
+    erasures = set()
     for row in list(query.where(Evidence.event == "erased")):
-        told = chain_reader.entry_at(row.seq)["parts"].get("consent", {}).get("content", {})
-        for seqs in chunks(list(told.get("seqs", ())), _CHUNK):
-            own = Evidence.select().where(Evidence.seq.in_(list(seqs)), Evidence.list == slug)
-            if own.exists():
-                found.add(row.seq)
+        consent_part = chain_reader.entry_at(row.seq)["parts"].get("consent", {}).get("content", {})
+        for seqs in chunks(list(consent_part.get("seqs", ())), _CHUNK):
+            list_entries = Evidence.select().where(
+                Evidence.seq.in_(list(seqs)), Evidence.list == slug
+            )
+            if list_entries.exists():
+                erasures.add(row.seq)
                 break
-    return found
+    return erasures
 
 
-def _with_parts(page: list[Mapping[str, Any]]) -> Iterator[Record]:
-    kept = _parts_of(row["seq"] for row in page)
+def _add_parts(page: list[Mapping[str, Any]]) -> Iterator[Record]:
+    parts_by_seq = _read_parts(row["seq"] for row in page)
     for row in page:
         at = row["at"].astimezone(UTC).isoformat(timespec="microseconds")
         digests = {f"{part}_digest": row[part] for part in PARTS}
         empty = {name: None for part in PARTS for name in (f"{part}_salt", part)}
-        yield {**row, "at": at, **digests, **empty, **kept.get(row["seq"], {})}
+        yield {**row, "at": at, **digests, **empty, **parts_by_seq.get(row["seq"], {})}
 
 
-def _parts_of(seqs: Iterable[int]) -> dict[int, Record]:
-    found: dict[int, Record] = {}
+def _read_parts(seqs: Iterable[int]) -> dict[int, Record]:
+    parts_by_seq: dict[int, Record] = {}
     for part in list(EvidencePart.select().where(EvidencePart.seq.in_(list(seqs)))):
-        kept = found.setdefault(part.seq, {})
-        kept[f"{part.part}_salt"] = part.salt
-        kept[part.part] = StoredJson(part.json)
-    return found
+        columns = parts_by_seq.setdefault(part.seq, {})
+        columns[f"{part.part}_salt"] = part.salt
+        columns[part.part] = StoredJson(part.json)
+    return parts_by_seq
 
 
 # --- The file that is checked offline. ------------------------------------------------------------
 
 
-def write(
+def write_evidence(
     entries: Iterable[Record],
     _: Mapping[str, str],
     out: BinaryIO,
@@ -128,18 +130,20 @@ def write(
     point, key = signed_checkpoint.take(settings), signed_checkpoint.own_key(settings)
     head: dict[str, Any] = {"format": FORMAT, "list": slug, "checkpoint": point.to_json()}
     head |= {"key": str(key)} if key else {}
-    stamps = _timestamps_until(point.seq)
-    head |= {"timestamps": stamps} if stamps else {}
-    named: set[str] = set()
-    out.write(_json(head)[:-1] + b',\n"entries": [')
-    count = _write_values(out, (_held(row, named) for row in entries))
-    out.write(b'],\n"wordings": ' + _json(_wordings(named)) + b',\n"leaves": [')
-    _write_values(out, _leaves(point.seq))
+    timestamps = _read_timestamps(point.seq)
+    head |= {"timestamps": timestamps} if timestamps else {}
+    wording_digests: set[str] = set()
+    out.write(_encode_json(head)[:-1] + b',\n"entries": [')
+    count = _write_values(out, (_make_held_entry(row, wording_digests) for row in entries))
+    out.write(
+        b'],\n"wordings": ' + _encode_json(_read_wordings(wording_digests)) + b',\n"leaves": ['
+    )
+    _write_values(out, _iter_leaves(point.seq))
     out.write(b"]}\n")
     return count
 
 
-def _json(value: Any) -> bytes:
+def _encode_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
 
@@ -147,12 +151,12 @@ def _write_values(out: BinaryIO, values: Iterable[Any]) -> int:
     """Write the values of an array, one a line; return how many."""
     count = 0
     for count, value in enumerate(values, start=1):
-        out.write((b"\n" if count == 1 else b",\n") + _json(value))
+        out.write((b"\n" if count == 1 else b",\n") + _encode_json(value))
     out.write(b"\n")
     return count
 
 
-def _held(row: Record, named: set[str]) -> dict[str, Any]:
+def _make_held_entry(row: Record, named: set[str]) -> dict[str, Any]:
     """Return a row as a held entry, and add the wordings that it names to `named`."""
     parts = {
         part: {"salt": row[f"{part}_salt"], "content": json.loads(row[part])}
@@ -164,28 +168,31 @@ def _held(row: Record, named: set[str]) -> dict[str, Any]:
     return {"entry": {name: row[name] for name in _FIELDS} | digests, "parts": parts}
 
 
-def _wordings(named: Iterable[str]) -> dict[str, str]:
+def _read_wordings(named: Iterable[str]) -> dict[str, str]:
     digests = sorted(named)
-    found: dict[str, str] = {}
-    for some in chunks(digests, _CHUNK):
-        found |= {one.digest: one.content for one in Wording.select().where(Wording.digest << some)}
-    return found
+    contents: dict[str, str] = {}
+    for chunk in chunks(digests, _CHUNK):
+        contents |= {
+            wording.digest: wording.content
+            for wording in Wording.select().where(Wording.digest << chunk)
+        }
+    return contents
 
 
-def _timestamps_until(seq: int) -> list[dict[str, str]]:
+def _read_timestamps(seq: int) -> list[dict[str, str]]:
     """Return the timestamps over checkpoints up to an entry."""
     model = EvidenceTimestamp
     rows = model.select().where(model.reply != "", model.seq <= seq).order_by(model.seq, model.id)
     return [{"note": row.note, "reply": row.reply} for row in rows]
 
 
-def _leaves(last: int) -> Iterator[str]:
+def _iter_leaves(last: int) -> Iterator[str]:
     """Yield the leaves of all entries up to one."""
     for run in chain_reader.runs_of_rows():
         for row in run:
             if row["seq"] > last:
                 return
-            its_leaf = chain_reader.leaf_of(row)
-            if its_leaf is None:
+            leaf = chain_reader.leaf_of(row)
+            if leaf is None:
                 raise Refused(GAPS)
-            yield its_leaf
+            yield leaf

@@ -17,8 +17,14 @@ from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.exports import evidence_export, export_rows
-from repermit.exports.export_rows import FORMS, Format, Record, Tool, What
-from repermit.exports.file_formats import Write, guard, write_csv, write_json, write_xlsx
+from repermit.exports.export_rows import TOOL_FORMATS, ExportKind, FileFormat, Record, Tool
+from repermit.exports.file_formats import (
+    WriteTable,
+    escape_formula,
+    write_csv,
+    write_json,
+    write_xlsx,
+)
 from repermit.i18n.lazy_text import Joined
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
@@ -38,17 +44,17 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """What was written.
 
     `erased` is how many more were removed whose address is held no longer. `by_hand` are
-    addresses that could not go into a tool's file (see export) and must be entered there. `twice`
-    is how many have a second row, with the other form of their domain.
+    addresses that could not go into a tool's file (see write_export) and must be entered there.
+    `twice` is how many have a second row, with the other form of their domain.
     """
 
     list: str
-    what: What
-    format: Format
+    what: ExportKind
+    format: FileFormat
     tool: Tool | None
     rows: int
     erased: int
@@ -57,20 +63,20 @@ class Exported:
 
 
 _COLUMNS = {
-    What.KEEP: export_rows.KEEP,
-    What.REMOVED: export_rows.REMOVED,
-    What.UNASKED: export_rows.UNASKED,
-    What.EVIDENCE: evidence_export.COLUMNS,
+    ExportKind.KEEP: export_rows.KEEP_COLUMNS,
+    ExportKind.REMOVED: export_rows.REMOVED_COLUMNS,
+    ExportKind.UNASKED: export_rows.UNASKED_COLUMNS,
+    ExportKind.EVIDENCE: evidence_export.COLUMNS,
 }
 _ROWS = {
-    What.KEEP: export_rows.keep,
-    What.REMOVED: export_rows.removed,
-    What.UNASKED: export_rows.unasked,
-    What.EVIDENCE: evidence_export.rows,
+    ExportKind.KEEP: export_rows.iter_keep_rows,
+    ExportKind.REMOVED: export_rows.iter_removed_rows,
+    ExportKind.UNASKED: export_rows.iter_unasked_rows,
+    ExportKind.EVIDENCE: evidence_export.iter_rows,
 }
 
 
-def export(
+def write_export(
     mailing_list: MailingList,
     what: str,
     *,
@@ -79,11 +85,11 @@ def export(
     now: datetime,
     actor: str,
     out: BinaryIO,
-    format: str = Format.CSV,  # noqa: A002  the word of the command line
+    format: str = FileFormat.CSV,  # noqa: A002  the word of the command line
     tool: str | None = None,
     with_links: bool = False,
     layout: Layout | None = None,
-) -> Exported:
+) -> ExportResult:
     """Write an export to `out`, and record in the evidence that it was made.
 
     1. The rows are written as they are read, as all were at one moment; nothing is locked.
@@ -105,101 +111,120 @@ def export(
     Raises Refused for what does not go together, and while a file of the list is under way, before
     anything is written, and for what a spreadsheet cannot hold.
     """
-    what, form, its_tool = What(what), Format(format), Tool(tool) if tool else None
-    require_fitting(what, form, its_tool, with_links=with_links)
-    found = _ROWS[what](mailing_list)
+    what, file_format, used_tool = (
+        ExportKind(what),
+        FileFormat(format),
+        Tool(tool) if tool else None,
+    )
+    require_combination(what, file_format, used_tool, with_links=with_links)
+    records = _ROWS[what](mailing_list)
     if with_links:
-        found = _with_links(found, settings)
+        records = _add_links(records, settings)
     by_hand: list[str] = []
     twice: list[str] = []
-    if its_tool and what is What.REMOVED:
-        found = _in_both_forms(found, twice)
-    if its_tool:
-        found = _for_tool(found, mailing_list, settings)
-        if form is Format.CSV:
-            found = _set_apart(found, by_hand)
-    columns = _columns(what, its_tool, with_links=with_links)
-    layout = None if its_tool or form is Format.JSON or what is What.EVIDENCE else layout
+    if used_tool and what is ExportKind.REMOVED:
+        records = _add_a_labels(records, twice)
+    if used_tool:
+        records = _add_tool_fields(records, mailing_list, settings)
+        if file_format is FileFormat.CSV:
+            records = _skip_formulas(records, by_hand)
+    columns = _make_columns(what, used_tool, with_links=with_links)
+    layout = (
+        None
+        if used_tool or file_format is FileFormat.JSON or what is ExportKind.EVIDENCE
+        else layout
+    )
     if layout:
         columns = {field: layout.headings.get(title, title) for field, title in columns.items()}
-    written, erased, is_whole = RowCounter(), 0, False
+    row_counter, erased, is_whole = RowCounter(), 0, False
     try:
         # A file of the list may begin to be taken in while a slow reader takes the rows.
         with steady_view(database):
             background_tasks.require_no_unfinished_file(mailing_list)
-            its = (mailing_list, what, form, its_tool, layout)
-            with _writer(*its, created=now, settings=settings) as write:
-                write(written.count(found), columns, out)
-            erased = export_rows.count_erased(mailing_list) if what is What.REMOVED else 0
+            write_options = (mailing_list, what, file_format, used_tool, layout)
+            with _open_writer(*write_options, created=now, settings=settings) as write:
+                write(row_counter.count(records), columns, out)
+            erased = export_rows.count_erased(mailing_list) if what is ExportKind.REMOVED else 0
         is_whole = True
     finally:
-        if is_whole or written.rows:
-            facts = _facts(what, form, its_tool, written.rows, with_links=with_links)
-            told = facts if is_whole else {**facts, "whole": False}
+        if is_whole or row_counter.rows:
+            facts = _make_facts(
+                what, file_format, used_tool, row_counter.rows, with_links=with_links
+            )
+            entry_facts = facts if is_whole else {**facts, "whole": False}
             with database.atomic():
-                chain.append(_entry(mailing_list, told, now=now, actor=actor))
-    return Exported(
-        mailing_list.slug, what, form, its_tool, written.rows, erased, tuple(by_hand), len(twice)
+                chain.append(_make_entry(mailing_list, entry_facts, now=now, actor=actor))
+    return ExportResult(
+        mailing_list.slug,
+        what,
+        file_format,
+        used_tool,
+        row_counter.rows,
+        erased,
+        tuple(by_hand),
+        len(twice),
     )
 
 
-def note_refused(mailing_list: MailingList, rows: int, *, now: datetime, actor: str) -> None:
+def record_refused_rows(mailing_list: MailingList, rows: int, *, now: datetime, actor: str) -> None:
     """Append that the rows a file was refused for were downloaded, in the caller's transaction."""
-    facts = _facts("refused", Format.CSV, None, rows, with_links=False)
-    chain.append(_entry(mailing_list, facts, now=now, actor=actor))
+    facts = _make_facts("refused", FileFormat.CSV, None, rows, with_links=False)
+    chain.append(_make_entry(mailing_list, facts, now=now, actor=actor))
 
 
-def require_fitting(what: What, form: Format, tool: Tool | None, *, with_links: bool) -> None:
+def require_combination(
+    what: ExportKind, form: FileFormat, tool: Tool | None, *, with_links: bool
+) -> None:
     """Refuse what does not go together, such as a tool and a format that it does not take."""
-    if with_links and what is not What.KEEP:
+    if with_links and what is not ExportKind.KEEP:
         raise Refused(
             "links to unsubscribe are for those who may be mailed: export keep", code="links"
         )
     if tool is None:
         return
-    if what not in {What.KEEP, What.REMOVED}:
+    if what not in {ExportKind.KEEP, ExportKind.REMOVED}:
         raise Refused(
             "%(what)s is not for a tool; a tool is given keep and removed",
             code="no_tool",
             what=str(what),
         )
-    if form not in FORMS[tool].formats:
+    if form not in TOOL_FORMATS[tool].formats:
         raise Refused(
             "%(tool)s does not take %(form)s; it takes %(forms)s",
             code="tool_form",
             tool=str(tool),
             form=str(form),
-            forms=Joined(tuple(FORMS[tool].formats), by=" or "),
+            forms=Joined(tuple(TOOL_FORMATS[tool].formats), by=" or "),
         )
 
 
-def _columns(what: What, tool: Tool | None, *, with_links: bool) -> Mapping[str, str]:
+def _make_columns(what: ExportKind, tool: Tool | None, *, with_links: bool) -> Mapping[str, str]:
     """Return the title of each field that is written, in order."""
     if tool is None:
         names = (*_COLUMNS[what], "unsubscribe_url") if with_links else _COLUMNS[what]
         return {name: name for name in names}
-    titles = FORMS[tool].keep if what is What.KEEP else FORMS[tool].removed
+    titles = TOOL_FORMATS[tool].keep if what is ExportKind.KEEP else TOOL_FORMATS[tool].removed
     return {
         field: title for field, title in titles.items() if with_links or field != "unsubscribe_url"
     }
 
 
 @contextmanager
-def _writer(
+def _open_writer(
     mailing_list: MailingList,
-    what: What,
-    form: Format,
+    what: ExportKind,
+    form: FileFormat,
     tool: Tool | None,
     layout: Layout | None,
     *,
     created: datetime,
     settings: Settings,
-) -> Iterator[Write]:
-    if form is Format.JSON and what is What.EVIDENCE:
-        yield partial(evidence_export.write, slug=mailing_list.slug, settings=settings)
-    elif form is Format.JSON:
+) -> Iterator[WriteTable]:
+    if form is FileFormat.JSON and what is ExportKind.EVIDENCE:
+        yield partial(evidence_export.write_evidence, slug=mailing_list.slug, settings=settings)
+    elif form is FileFormat.JSON:
         yield write_json
-    elif form is Format.XLSX:
+    elif form is FileFormat.XLSX:
         with make_temporary_files(settings).folder_for("export") as folder:
             yield partial(write_xlsx, created=created, folder=folder)
     elif layout is not None:
@@ -207,16 +232,16 @@ def _writer(
     elif tool is None:
         yield write_csv
     else:
-        yield partial(write_csv, delimiter=FORMS[tool].delimiter, bom=FORMS[tool].bom)
+        yield partial(write_csv, delimiter=TOOL_FORMATS[tool].delimiter, bom=TOOL_FORMATS[tool].bom)
 
 
-def _with_links(found: Iterable[Record], settings: Settings) -> Iterator[Record]:
+def _add_links(found: Iterable[Record], settings: Settings) -> Iterator[Record]:
     links = Links(settings.public_url, settings.secret_keys)
     for row in found:
         yield {**row, "unsubscribe_url": links.url("no", row["uid"])}
 
 
-def _for_tool(
+def _add_tool_fields(
     found: Iterable[Record], mailing_list: MailingList, settings: Settings
 ) -> Iterator[Record]:
     """Add what only tools' forms have, and make moments days in the organisation's zone.
@@ -227,16 +252,16 @@ def _for_tool(
     """
     # Outlook divides its categories at commas or semicolons, by country. It shows them beside
     # each contact, also to whoever shares the address book: a sensitive list gives none.
-    known_as = "" if mailing_list.sensitive else mailing_list.name
-    name = " ".join(known_as.replace(",", " ").replace(";", " ").split())
+    list_name = "" if mailing_list.sensitive else mailing_list.name
+    safe_name = " ".join(list_name.replace(",", " ").replace(";", " ").split())
     for row in found:
-        more = {"list": name, "mark": "ja"}
+        tool_fields = {"list": safe_name, "mark": "ja"}
         if "since" in row:
-            more["since"] = _day(row["agreed_at"], settings.zone)
-        yield {**row, **more}
+            tool_fields["since"] = _format_day(row["agreed_at"], settings.zone)
+        yield {**row, **tool_fields}
 
 
-def _in_both_forms(found: Iterable[Record], twice: list[str]) -> Iterator[Record]:
+def _add_a_labels(found: Iterable[Record], twice: list[str]) -> Iterator[Record]:
     """Yield each row, and once more those whose domain has an A-label; put these in `twice`."""
     for row in found:
         yield row
@@ -245,21 +270,21 @@ def _in_both_forms(found: Iterable[Record], twice: list[str]) -> Iterator[Record
             yield {**row, "address": row["a_label"]}
 
 
-def _day(moment: datetime | None, zone: tzinfo) -> str:
+def _format_day(moment: datetime | None, zone: tzinfo) -> str:
     return moment.astimezone(zone).date().isoformat() if moment else ""
 
 
-def _set_apart(found: Iterable[Record], by_hand: list[str]) -> Iterator[Record]:
+def _skip_formulas(found: Iterable[Record], by_hand: list[str]) -> Iterator[Record]:
     """Yield the rows whose address a spreadsheet leaves alone, and put the others in `by_hand`."""
     for row in found:
-        if guard(row["address"]) == row["address"]:
+        if escape_formula(row["address"]) == row["address"]:
             yield row
         else:
             by_hand.append(row["address"])
 
 
-def _facts(
-    what: str, form: Format, tool: Tool | None, rows: int, *, with_links: bool
+def _make_facts(
+    what: str, form: FileFormat, tool: Tool | None, rows: int, *, with_links: bool
 ) -> dict[str, Any]:
     return {
         "what": what,
@@ -270,7 +295,7 @@ def _facts(
     }
 
 
-def _entry(
+def _make_entry(
     mailing_list: MailingList, facts: Mapping[str, Any], *, now: datetime, actor: str
 ) -> Entry:
     return Entry(event="exported", at=now, actor=actor, list=mailing_list.slug, consent=facts)

@@ -25,7 +25,7 @@ from repermit.rules.consent import Status
 # --- What can be exported, in which format, for which tool. ---------------------------------------
 
 
-class What(StrEnum):
+class ExportKind(StrEnum):
     """What an export holds.
 
     `keep` may be mailed; `removed` was taken off; `unasked` could not be asked and so is neither;
@@ -38,7 +38,7 @@ class What(StrEnum):
     EVIDENCE = "evidence"
 
 
-class Format(StrEnum):
+class FileFormat(StrEnum):
     """How a file is written."""
 
     CSV = "csv"
@@ -60,7 +60,7 @@ class Tool(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Form:
+class ToolFormat:
     """A tool's form: `keep` and `removed` give the title of each column that it gets.
 
     The fields are those of the plain export, and `list` (the list's name) and `mark` ("ja");
@@ -71,7 +71,7 @@ class Form:
 
     keep: Mapping[str, str]
     removed: Mapping[str, str]
-    formats: tuple[Format, ...] = (Format.CSV,)
+    formats: tuple[FileFormat, ...] = (FileFormat.CSV,)
     delimiter: str = ","
     bom: bool = False
 
@@ -79,25 +79,25 @@ class Form:
 # No newsletter tool gets a name under its title for first names: an import overwrites what stands
 # there, and where a first name ends cannot be known ("Anne Marie van der Berg"). Dates are
 # YYYY-MM-DD, as Mailchimp asks for, and which nobody can take for another day.
-def _read(tool: Tool) -> Form:
-    known = package_files.newsletter_tool(tool)["export"]
-    return Form(
-        keep=known["keep"],
-        removed=known["removed"],
-        formats=tuple(map(Format, known["formats"])),
-        delimiter=known.get("delimiter", ","),
-        bom=known.get("bom", False),
+def _read_tool_format(tool: Tool) -> ToolFormat:
+    tool_data = package_files.newsletter_tool(tool)["export"]
+    return ToolFormat(
+        keep=tool_data["keep"],
+        removed=tool_data["removed"],
+        formats=tuple(map(FileFormat, tool_data["formats"])),
+        delimiter=tool_data.get("delimiter", ","),
+        bom=tool_data.get("bom", False),
     )
 
 
-FORMS: Mapping[Tool, Form] = {tool: _read(tool) for tool in Tool}
+TOOL_FORMATS: Mapping[Tool, ToolFormat] = {tool: _read_tool_format(tool) for tool in Tool}
 
 
-def formats_for(what: What, tool: Tool | None) -> tuple[Format, ...]:
+def list_formats(what: ExportKind, tool: Tool | None) -> tuple[FileFormat, ...]:
     """Return the formats in which an export can be had, the usual one first; () for none."""
     if tool is None:
-        return tuple(Format)
-    return FORMS[tool].formats if what in {What.KEEP, What.REMOVED} else ()
+        return tuple(FileFormat)
+    return TOOL_FORMATS[tool].formats if what in {ExportKind.KEEP, ExportKind.REMOVED} else ()
 
 
 # --- The rows of an export. -----------------------------------------------------------------------
@@ -105,9 +105,9 @@ def formats_for(what: What, tool: Tool | None) -> tuple[Format, ...]:
 
 _PAGE = 1000
 
-KEEP = ("address", "name", "language", "basis", "since")
-REMOVED = ("address", "name", "reason", "removed_at")
-UNASKED = ("address", "name", "reason")
+KEEP_COLUMNS = ("address", "name", "language", "basis", "since")
+REMOVED_COLUMNS = ("address", "name", "reason", "removed_at")
+UNASKED_COLUMNS = ("address", "name", "reason")
 
 
 class StoredJson(str):
@@ -120,19 +120,21 @@ Record = dict[str, Any]
 """One row, by column: text, numbers, moments (aware UTC), StoredJson; None for what is gone."""
 
 
-def rfc3339(moment: datetime) -> str:
+def format_rfc3339(moment: datetime) -> str:
     """Return a moment as RFC 3339 writes it, in UTC."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def keep(mailing_list: MailingList) -> Iterator[Record]:
+def iter_keep_rows(mailing_list: MailingList) -> Iterator[Record]:
     """Yield who may be mailed, with the columns KEEP, `uid`, the folded `key` and `agreed_at`.
 
     `language` is the list's for whoever has none of their own. `agreed_at` is when the person
     agreed; None for customers, who were not asked to, and where that moment is not known.
     """
-    found = _people(mailing_list).where(Contact.status.in_((Status.CONFIRMED, Status.CUSTOMER)))
-    for row in _paged(found):
+    rows = _select_contacts(mailing_list).where(
+        Contact.status.in_((Status.CONFIRMED, Status.CUSTOMER))
+    )
+    for row in _iter_rows(rows):
         yield {
             "uid": row["uid"],
             "key": row["address_key"],
@@ -145,15 +147,15 @@ def keep(mailing_list: MailingList) -> Iterator[Record]:
         }
 
 
-def removed(mailing_list: MailingList) -> Iterator[Record]:
+def iter_removed_rows(mailing_list: MailingList) -> Iterator[Record]:
     """Yield who was taken off and is not erased, with the columns REMOVED and `a_label`.
 
     `a_label` is the address with its domain in the form in which mail is sent to it.
     """
-    found = _people(mailing_list).where(
+    rows = _select_contacts(mailing_list).where(
         Contact.status == Status.REMOVED, Contact.address.is_null(is_null=False)
     )
-    for row in _paged(found):
+    for row in _iter_rows(rows):
         yield {
             "address": email_address.as_people_write(row["address"]),
             "a_label": row["address"],
@@ -177,11 +179,11 @@ def count_erased(mailing_list: MailingList) -> int:
     )
 
 
-def unasked(mailing_list: MailingList) -> Iterator[Record]:
+def iter_unasked_rows(mailing_list: MailingList) -> Iterator[Record]:
     """Yield who could not be asked, and why, with the columns UNASKED."""
     # In one go, since the whole would be sorted anew for every page; they are few.
-    found = lookup.select_unasked(mailing_list).order_by(Contact.address_key)
-    for row in found.dicts().iterator():
+    rows = lookup.select_unasked(mailing_list).order_by(Contact.address_key)
+    for row in rows.dicts().iterator():
         yield {
             "address": email_address.as_people_write(row["address"]),
             "name": row["name"],
@@ -191,11 +193,11 @@ def unasked(mailing_list: MailingList) -> Iterator[Record]:
         }
 
 
-def _people(mailing_list: MailingList) -> Any:
+def _select_contacts(mailing_list: MailingList) -> Any:
     return Contact.select().where(Contact.list == mailing_list).dicts()
 
 
-def _paged(query: Any) -> Iterator[Mapping[str, Any]]:
+def _iter_rows(query: Any) -> Iterator[Mapping[str, Any]]:
     key, read_key = Contact.address_key, itemgetter("address_key")
     for page in iter_pages(query, key, size=_PAGE, read_key=read_key, after=""):
         yield from page
@@ -206,17 +208,24 @@ def _paged(query: Any) -> Iterator[Mapping[str, Any]]:
 
 # With what such an address begins; the guard's other signs cannot stand first in an address.
 _SIGNS = "+-="
-_MOST = 100
-_STATUSES = {What.KEEP: (Status.CONFIRMED, Status.CUSTOMER), What.REMOVED: (Status.REMOVED,)}
+_MAX_ADDRESSES = 100
+_STATUSES = {
+    ExportKind.KEEP: (Status.CONFIRMED, Status.CUSTOMER),
+    ExportKind.REMOVED: (Status.REMOVED,),
+}
 
 
-def by_hand(mailing_list: MailingList, what: What) -> tuple[str, ...]:
+def list_formula_addresses(mailing_list: MailingList, what: ExportKind) -> tuple[str, ...]:
     """Return the addresses of an export that must be entered in the tool by hand, 100 at most."""
-    found = filter(lambda contact: contact.status in _STATUSES[what], _with_signs(mailing_list))
-    return tuple(as_people_write(contact.address or "") for contact in islice(found, _MOST))
+    contacts = filter(
+        lambda contact: contact.status in _STATUSES[what], _iter_formula_contacts(mailing_list)
+    )
+    return tuple(
+        as_people_write(contact.address or "") for contact in islice(contacts, _MAX_ADDRESSES)
+    )
 
 
-def _with_signs(mailing_list: MailingList) -> Iterator[Contact]:
+def _iter_formula_contacts(mailing_list: MailingList) -> Iterator[Contact]:
     """Yield whose address begins so, sign by sign, in the order of the addresses.
 
     Their status is no condition: SQLite would go through everybody who has it.

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Protocol
 import xlsxwriter
 
 from repermit.errors import Refused
-from repermit.exports.export_rows import Record, StoredJson, rfc3339
+from repermit.exports.export_rows import Record, StoredJson, format_rfc3339
 
 # --- Text that a spreadsheet must not take for a formula. -----------------------------------------
 
@@ -33,7 +33,7 @@ _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _IN_JSON_STRING = re.compile(rf'(^"|[,;]\s*)([{_SIGNS}])')
 
 
-def guard(text: str) -> str:
+def escape_formula(text: str) -> str:
     """Return text with an apostrophe before whatever a spreadsheet could take for a formula.
 
     Text that is safe already comes back as it is.
@@ -42,22 +42,22 @@ def guard(text: str) -> str:
     return f"'{text}" if _STARTS_LIKE_FORMULA.match(text) else text
 
 
-def guard_json(text: str) -> str:
+def escape_formulas_in_json(text: str) -> str:
     """Return JSON that says the same, with such signs written as escapes.
 
     An apostrophe would change what was said, and its digest with it.
     """
-    return _JSON_STRING.sub(_escaped, text)
+    return _JSON_STRING.sub(_escape_string, text)
 
 
-def _escaped(string: re.Match[str]) -> str:
-    return _IN_JSON_STRING.sub(lambda found: f"{found[1]}\\u{ord(found[2]):04x}", string[0])
+def _escape_string(string: re.Match[str]) -> str:
+    return _IN_JSON_STRING.sub(lambda match: f"{match[1]}\\u{ord(match[2]):04x}", string[0])
 
 
 # --- Writing a table as CSV, JSON or a spreadsheet, row by row. -----------------------------------
 
 
-class Write(Protocol):
+class WriteTable(Protocol):
     """What writes a table."""
 
     def __call__(self, rows: Iterable[Record], columns: Mapping[str, str], out: BinaryIO, /) -> int:
@@ -82,22 +82,22 @@ def write_csv(
         out.write(codecs.BOM_UTF8)
     writer = csv.writer(codecs.getwriter("utf-8")(out), delimiter=delimiter)
     writer.writerow(columns.values())
-    n = 0
-    for n, row in enumerate(rows, start=1):  # noqa: B007  the last number is the count
-        writer.writerow([_guarded(row[field]) for field in columns])
-    return n
+    count = 0
+    for count, row in enumerate(rows, start=1):  # noqa: B007  the last number is the count
+        writer.writerow([_format_safe_cell(row[field]) for field in columns])
+    return count
 
 
 def write_json(rows: Iterable[Record], columns: Mapping[str, str], out: BinaryIO, /) -> int:
     """Write UTF-8: a list of objects, one a line, every value exactly as it is."""
     out.write(b"[")
-    n = 0
-    for n, row in enumerate(rows, start=1):
-        document = {title: _in_json(row[field]) for field, title in columns.items()}
-        out.write(b"\n" if n == 1 else b",\n")
+    count = 0
+    for count, row in enumerate(rows, start=1):
+        document = {title: _format_json_value(row[field]) for field, title in columns.items()}
+        out.write(b"\n" if count == 1 else b",\n")
         out.write(json.dumps(document, ensure_ascii=False).encode())
-    out.write(b"\n]\n" if n else b"]\n")
-    return n
+    out.write(b"\n]\n" if count else b"]\n")
+    return count
 
 
 def write_xlsx(
@@ -123,10 +123,10 @@ def write_xlsx(
         _write_row(sheet, 0, columns.values(), book.add_format({"bold": True}))
         # What stands in a text cell becomes a formula once it is edited, unless marked as text.
         as_text = book.add_format({"quote_prefix": True})
-        n = 0
-        for n, row in enumerate(rows, start=1):
-            _write_row(sheet, n, (_text(row[field]) for field in columns), as_text)
-    return n
+        count = 0
+        for count, row in enumerate(rows, start=1):
+            _write_row(sheet, count, (_format_cell(row[field]) for field in columns), as_text)
+    return count
 
 
 _COLUMN_WIDTH = 28
@@ -142,17 +142,21 @@ def _write_row(sheet: Any, number: int, cells: Iterable[str], style: Any) -> Non
             )
 
 
-def _text(value: object) -> str:
+def _format_cell(value: object) -> str:
     if value is None:
         return ""
-    return rfc3339(value) if isinstance(value, datetime) else str(value)
+    return format_rfc3339(value) if isinstance(value, datetime) else str(value)
 
 
-def _guarded(value: object) -> str:
-    return guard_json(value) if isinstance(value, StoredJson) else guard(_text(value))
+def _format_safe_cell(value: object) -> str:
+    return (
+        escape_formulas_in_json(value)
+        if isinstance(value, StoredJson)
+        else escape_formula(_format_cell(value))
+    )
 
 
-def _in_json(value: object) -> object:
+def _format_json_value(value: object) -> object:
     if isinstance(value, StoredJson):
         return json.loads(value)
-    return rfc3339(value) if isinstance(value, datetime) else value
+    return format_rfc3339(value) if isinstance(value, datetime) else value

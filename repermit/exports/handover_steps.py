@@ -18,41 +18,42 @@ from repermit.db.models.campaigns import Campaign, HandedOver, latest_campaign
 from repermit.db.models.lists import MailingList
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.exports.export_rows import Tool, What, count_erased
+from repermit.exports.export_rows import ExportKind, Tool, count_erased
 from repermit.rules.consent import CampaignState, Status
 
 
-def steps(tool: str, what: str, *, slug: str = "LIST") -> tuple[str, ...]:
+def list_steps(tool: str, what: str, *, slug: str = "LIST") -> tuple[str, ...]:
     """Return what to do with a list's file for `tool`; () for what is not for a tool."""
     return tuple(
-        text.command.replace("{tool}", tool).replace("{slug}", slug) for text in _texts(tool, what)
+        text.command.replace("{tool}", tool).replace("{slug}", slug)
+        for text in _list_step_texts(tool, what)
     )
 
 
-def steps_on_page(tool: str, what: str) -> tuple[str, ...]:
+def list_page_steps(tool: str, what: str) -> tuple[str, ...]:
     """Return the same as a page says it, which has buttons for what are commands elsewhere.
 
     They are English, and stand in the catalogues.
     """
-    return tuple(text.page for text in _texts(tool, what))
+    return tuple(text.page for text in _list_step_texts(tool, what))
 
 
-class _Text(NamedTuple):
+class _StepText(NamedTuple):
     command: str
     page: str
 
 
-def _texts(tool: str, what: str) -> tuple[_Text, ...]:
-    if what not in {What.KEEP, What.REMOVED}:
+def _list_step_texts(tool: str, what: str) -> tuple[_StepText, ...]:
+    if what not in {ExportKind.KEEP, ExportKind.REMOVED}:
         return ()
     shared = package_files.newsletter_tool("shared_by_all")
-    own = package_files.newsletter_tool(Tool(tool))["steps"][what]
-    after = shared["after_keep"] if what == What.KEEP else [shared["not_in_it"]]
+    tool_steps = package_files.newsletter_tool(Tool(tool))["steps"][what]
+    last_steps = shared["after_keep"] if what == ExportKind.KEEP else [shared["not_in_it"]]
     return tuple(
-        _Text(**step) if isinstance(step, dict) else _Text(step, step)
+        _StepText(**step) if isinstance(step, dict) else _StepText(step, step)
         for step in (
-            *(shared["not_delete"] if step == _NOT_DELETE else step for step in own),
-            *after,
+            *(shared["not_delete"] if step == _NOT_DELETE else step for step in tool_steps),
+            *last_steps,
             shared["check"],
         )
     )
@@ -79,7 +80,7 @@ class PendingHandover:
 def find_pending_handover(mailing_list: MailingList) -> PendingHandover | None:
     """Return what is to be handed over once a list's latest campaign is over; None for nothing."""
     campaign = latest_campaign(mailing_list)
-    if campaign is None or campaign.state not in _OVER or is_handed_over(campaign):
+    if campaign is None or campaign.state not in _ENDED_STATES or is_handed_over(campaign):
         return None
     counts = dict.fromkeys(Status, 0)
     for (status, _), count in count_contacts(mailing_list).items():
@@ -91,7 +92,7 @@ def find_pending_handover(mailing_list: MailingList) -> PendingHandover | None:
     return PendingHandover(staying=staying, removed=removed)
 
 
-_OVER = (CampaignState.CLOSED, CampaignState.CANCELLED)
+_ENDED_STATES = (CampaignState.CLOSED, CampaignState.CANCELLED)
 
 
 def is_handed_over(campaign: Campaign) -> bool:
@@ -101,16 +102,16 @@ def is_handed_over(campaign: Campaign) -> bool:
     )
     done = {(row.tool, row.step) for row in rows}
     return ("", ALL_REMOVED) in done or any(
-        steps <= done for steps in map(_removal_steps, Tool) if steps
+        steps <= done for steps in map(_list_removal_steps, Tool) if steps
     )
 
 
-def _removal_steps(tool: Tool) -> set[tuple[str, str]]:
-    count = len(steps_on_page(tool, What.REMOVED))
-    return {(tool, f"{What.REMOVED}-{number}") for number in range(1, count + 1)}
+def _list_removal_steps(tool: Tool) -> set[tuple[str, str]]:
+    count = len(list_page_steps(tool, ExportKind.REMOVED))
+    return {(tool, f"{ExportKind.REMOVED}-{number}") for number in range(1, count + 1)}
 
 
-def ticks(campaign: Campaign, tool: str) -> Mapping[str, datetime]:
+def read_ticks(campaign: Campaign, tool: str) -> Mapping[str, datetime]:
     """Return when each step of a tool was ticked; what is not there has still to be done."""
     rows = HandedOver.select().where(HandedOver.campaign == campaign, HandedOver.tool == tool)
     return {row.step: row.at for row in rows}
@@ -127,17 +128,17 @@ def set_tick(
     actor: str,
 ) -> None:
     """Tick a step, or take its tick away; what is so already stays so."""
-    own = (HandedOver.campaign == campaign, HandedOver.tool == tool, HandedOver.step == step)
+    conditions = (HandedOver.campaign == campaign, HandedOver.tool == tool, HandedOver.step == step)
     with database.atomic():
-        before = HandedOver.select().where(*own).exists()
-        if before is is_done:
+        was_done = HandedOver.select().where(*conditions).exists()
+        if was_done is is_done:
             return
         if is_done:
             HandedOver.insert(
                 campaign=campaign, tool=tool, step=step, by=actor, at=now
             ).on_conflict_ignore().execute()
         else:
-            HandedOver.delete().where(*own).execute()
+            HandedOver.delete().where(*conditions).execute()
         chain.append(
             Entry(
                 event="handed_over" if is_done else "not_handed_over",

@@ -35,7 +35,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reconciled:
+class ReconcileResult:
     """How a file from elsewhere differs from what may be mailed. Each address counts once.
 
     All but `missing` add up to `rows`.
@@ -65,7 +65,7 @@ class Reconciled:
     duplicates: int
 
 
-_SAYS = {
+_FINDING_WORDS = {
     "should_not_be_there": "should not be there",
     "not_yet": "has not said Yes",
     "unknown": "is not on this list",
@@ -75,26 +75,28 @@ _SAYS = {
 }
 
 
-def as_document(result: Reconciled) -> dict[str, Any]:
+def make_document(result: ReconcileResult) -> dict[str, Any]:
     """Return the comparison as JSON can hold it."""
     return asdict(result)
 
 
-def counts(result: Reconciled) -> dict[str, int]:
+def count_findings(result: ReconcileResult) -> dict[str, int]:
     """Return how many there are of each kind, zeros included."""
-    found = {kind: len(getattr(result, kind)) for kind in _SAYS}
-    off = {"already_off": result.already_off, "duplicates": result.duplicates}
-    return {"rows": result.rows, "agree": result.agree, **found, **off}
+    findings = {kind: len(getattr(result, kind)) for kind in _FINDING_WORDS}
+    other_counts = {"already_off": result.already_off, "duplicates": result.duplicates}
+    return {"rows": result.rows, "agree": result.agree, **findings, **other_counts}
 
 
-def lines(result: Reconciled) -> tuple[str, ...]:
+def format_lines(result: ReconcileResult) -> tuple[str, ...]:
     """Return a line for each finding, the gravest first."""
     return tuple(
-        _line(finding, says) for kind, says in _SAYS.items() for finding in getattr(result, kind)
+        _format_line(finding, words)
+        for kind, words in _FINDING_WORDS.items()
+        for finding in getattr(result, kind)
     )
 
 
-_STEPS = {
+_NEXT_STEPS = {
     "should_not_be_there": (
         "Unsubscribe there whoever should not be there, and delete nobody: an address that is "
         "deleted comes back with the next import. `repermit export {list} removed --for "
@@ -121,17 +123,17 @@ _STEPS = {
 }
 
 
-def next_steps(result: Reconciled) -> tuple[str, ...]:
+def list_next_steps(result: ReconcileResult) -> tuple[str, ...]:
     """Return what to do about the findings, the gravest first, in the admin's words."""
-    found = tuple(
+    steps = tuple(
         text.replace("{list}", result.list)
-        for kind, text in _STEPS.items()
+        for kind, text in _NEXT_STEPS.items()
         if getattr(result, kind)
     )
-    return found or ("Nothing is left to do: there stands who may be mailed, and nobody else.",)
+    return steps or ("Nothing is left to do: there stands who may be mailed, and nobody else.",)
 
 
-def _line(finding: Finding, says: str) -> str:
+def _format_line(finding: Finding, says: str) -> str:
     part = f"{finding.part}, " if finding.part else ""
     place = f"{part}line {finding.line}: " if finding.line else ""
     return f"{place}{finding.address} {says} ({finding.reason.replace('_', ' ')})"
@@ -143,7 +145,7 @@ def _line(finding: Finding, says: str) -> str:
 _BATCH = 500
 
 
-class _There(NamedTuple):
+class _FileRow(NamedTuple):
     """One row of the file that has an address, and that address folded for comparing."""
 
     row: rows.Row
@@ -154,7 +156,7 @@ class _There(NamedTuple):
         return Finding(self.row.line, self.row.address, reason, self.part)
 
 
-class _Known(NamedTuple):
+class _ContactStatus(NamedTuple):
     """What is known here of an address: its contact's status, and why it was taken off."""
 
     status: str
@@ -162,7 +164,7 @@ class _Known(NamedTuple):
 
 
 @dataclass
-class _Tally:
+class _Comparison:
     """The comparison so far.
 
     `seen` holds the keys that stand in the file as subscribed, `opted_out` those that stand in
@@ -186,7 +188,7 @@ def reconcile(
     *,
     settings: Settings,
     mapping: Mapping[str, str] | None = None,
-) -> Reconciled:
+) -> ReconcileResult:
     """Compare a file from elsewhere with this list.
 
     1. Each address of the file that is not opted out there is looked up: as a contact, and by
@@ -199,126 +201,136 @@ def reconcile(
     """
     background_tasks.require_no_unfinished_file(mailing_list)
     file = open_file.open_list(path, mapping=mapping, zone=settings.zone)
-    tally = _Tally()
-    for batch in _batches(_rows(file, tally)):
-        _compare(batch, tally, mailing_list, settings.fingerprint_key)
-    missing, opted_out = _not_met(mailing_list, tally)
-    return Reconciled(
+    comparison = _Comparison()
+    for batch in _iter_batches(_iter_subscribed(file, comparison)):
+        _compare_batch(batch, comparison, mailing_list, settings.fingerprint_key)
+    missing, opted_out = _find_missing(mailing_list, comparison)
+    return ReconcileResult(
         list=mailing_list.slug,
         file=path.name,
-        rows=tally.rows,
-        agree=tally.agree,
-        should_not_be_there=tuple(tally.should_not_be_there),
-        not_yet=tuple(tally.not_yet),
-        unknown=tuple(tally.unknown),
+        rows=comparison.rows,
+        agree=comparison.agree,
+        should_not_be_there=tuple(comparison.should_not_be_there),
+        not_yet=tuple(comparison.not_yet),
+        unknown=tuple(comparison.unknown),
         opted_out_there=opted_out,
         missing=missing,
-        invalid=tuple(tally.invalid),
-        already_off=len(tally.opted_out) - len(opted_out),
-        duplicates=tally.duplicates,
+        invalid=tuple(comparison.invalid),
+        already_off=len(comparison.opted_out) - len(opted_out),
+        duplicates=comparison.duplicates,
     )
 
 
-def _rows(file: open_file.ListFile, tally: _Tally) -> Iterator[_There]:
+def _iter_subscribed(file: open_file.ListFile, comparison: _Comparison) -> Iterator[_FileRow]:
     """Yield each address that is subscribed in the file, once; take note of the other rows."""
-    several = len(file.parts) > 1
+    has_several_parts = len(file.parts) > 1
     for part in file.parts:
-        name = part.name if several else ""
+        name = part.name if has_several_parts else ""
         for row in file.rows_of(part):
-            tally.rows += 1
-            there = _usable(row, name, tally)
-            if there is not None and _is_news(there, tally):
-                yield there
+            comparison.rows += 1
+            file_row = _parse_row(row, name, comparison)
+            if file_row is not None and _note_row(file_row, comparison):
+                yield file_row
 
 
-def _is_news(there: _There, tally: _Tally) -> bool:
+def _note_row(file_row: _FileRow, comparison: _Comparison) -> bool:
     """Take note of a row, and say whether its address now stands as subscribed for the first time.
 
     One subscribed row is enough, wherever it stands: the tool mails that address.
     """
-    key, mark = there.key, there.row.opted_out
-    tally.duplicates += key in tally.seen or key in tally.opted_out
-    if key in tally.seen:
+    key, mark = file_row.key, file_row.row.opted_out
+    comparison.duplicates += key in comparison.seen or key in comparison.opted_out
+    if key in comparison.seen:
         return False
     if mark:
-        tally.opted_out.setdefault(key, there.finding(mark))
+        comparison.opted_out.setdefault(key, file_row.finding(mark))
         return False
-    tally.opted_out.pop(key, None)
-    tally.seen.add(key)
+    comparison.opted_out.pop(key, None)
+    comparison.seen.add(key)
     return True
 
 
-def _usable(row: rows.Row, part: str, tally: _Tally) -> _There | None:
+def _parse_row(row: rows.Row, part: str, comparison: _Comparison) -> _FileRow | None:
     problem = row.problem
     if not problem:
         try:
-            return _There(row, part, email_address.parse(row.address).key)
+            return _FileRow(row, part, email_address.parse(row.address).key)
         except AddressError as error:
             problem = error.reason
-    tally.invalid.append(Finding(row.line, row.address, problem, part))
+    comparison.invalid.append(Finding(row.line, row.address, problem, part))
     return None
 
 
-def _compare(
-    batch: Sequence[_There], tally: _Tally, mailing_list: MailingList, fingerprint_key: bytes
+def _compare_batch(
+    batch: Sequence[_FileRow],
+    comparison: _Comparison,
+    mailing_list: MailingList,
+    fingerprint_key: bytes,
 ) -> None:
-    known = _contacts([there.key for there in batch], mailing_list)
-    doubtful = [there.key for there in batch if not _may_be_mailed(known.get(there.key))]
-    suppressed = _suppressions(doubtful, mailing_list, fingerprint_key)
-    for there in batch:
-        contact = known.get(there.key)
+    statuses = _read_statuses([file_row.key for file_row in batch], mailing_list)
+    doubtful = [
+        file_row.key for file_row in batch if not _may_be_mailed(statuses.get(file_row.key))
+    ]
+    suppressed = _read_suppressions(doubtful, mailing_list, fingerprint_key)
+    for file_row in batch:
+        contact = statuses.get(file_row.key)
         if _may_be_mailed(contact):
-            tally.agree += 1
+            comparison.agree += 1
         elif contact and contact.status == Status.REMOVED:
-            tally.should_not_be_there.append(there.finding(contact.reason))
-        elif there.key in suppressed:
-            tally.should_not_be_there.append(there.finding(suppressed[there.key]))
+            comparison.should_not_be_there.append(file_row.finding(contact.reason))
+        elif file_row.key in suppressed:
+            comparison.should_not_be_there.append(file_row.finding(suppressed[file_row.key]))
         elif contact:
-            tally.not_yet.append(there.finding(contact.status))
+            comparison.not_yet.append(file_row.finding(contact.status))
         else:
-            tally.unknown.append(there.finding("unknown"))
+            comparison.unknown.append(file_row.finding("unknown"))
 
 
-def _may_be_mailed(contact: _Known | None) -> bool:
+def _may_be_mailed(contact: _ContactStatus | None) -> bool:
     return contact is not None and contact.status in {Status.CONFIRMED, Status.CUSTOMER}
 
 
-def _contacts(keys: Sequence[str], mailing_list: MailingList) -> dict[str, _Known]:
-    found = Contact.select(Contact.address_key, Contact.status, Contact.reason).where(
+def _read_statuses(keys: Sequence[str], mailing_list: MailingList) -> dict[str, _ContactStatus]:
+    contacts = Contact.select(Contact.address_key, Contact.status, Contact.reason).where(
         Contact.list == mailing_list, Contact.address_key.in_(keys)
     )
-    return {each.address_key: _Known(each.status, each.reason) for each in found}
+    return {
+        contact.address_key: _ContactStatus(contact.status, contact.reason) for contact in contacts
+    }
 
 
-def _suppressions(
+def _read_suppressions(
     keys: Sequence[str], mailing_list: MailingList, fingerprint_key: bytes
 ) -> dict[str, str]:
     """Return the reason for each of these addresses that is suppressed for the list or for all."""
-    prints = {email_address.fingerprint(fingerprint_key, key): key for key in keys}
-    found = Suppression.select(Suppression.fingerprint, Suppression.reason).where(
-        Suppression.fingerprint.in_(list(prints)),
+    key_by_fingerprint = {email_address.fingerprint(fingerprint_key, key): key for key in keys}
+    suppressions = Suppression.select(Suppression.fingerprint, Suppression.reason).where(
+        Suppression.fingerprint.in_(list(key_by_fingerprint)),
         (Suppression.list == mailing_list) | Suppression.list.is_null(),
     )
-    return {prints[each.fingerprint]: each.reason for each in found}
+    return {
+        key_by_fingerprint[suppression.fingerprint]: suppression.reason
+        for suppression in suppressions
+    }
 
 
-def _not_met(
-    mailing_list: MailingList, tally: _Tally
+def _find_missing(
+    mailing_list: MailingList, comparison: _Comparison
 ) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
     """Return who is missing in the file, and who is opted out there, of those on the keep list."""
     missing, opted_out = [], []
-    for row in export_rows.keep(mailing_list):
+    for row in export_rows.iter_keep_rows(mailing_list):
         key = row["key"]
-        if key in tally.seen:
+        if key in comparison.seen:
             continue
-        if key in tally.opted_out:
-            opted_out.append(tally.opted_out[key])
+        if key in comparison.opted_out:
+            opted_out.append(comparison.opted_out[key])
         else:
             missing.append(Finding(0, row["address"], row["basis"]))
     return tuple(missing), tuple(opted_out)
 
 
-def _batches(items: Iterable[_There]) -> Iterator[list[_There]]:
+def _iter_batches(items: Iterable[_FileRow]) -> Iterator[list[_FileRow]]:
     source = iter(items)
     while batch := list(islice(source, _BATCH)):
         yield batch

@@ -38,13 +38,13 @@ from repermit.imports import import_task, suppression_import, undo, uploads
 from repermit.privacy import retention, scheduled_erasure
 from repermit.reports import admin_mails, outcome_counts, statistics
 from repermit.sending import in_doubt, maintenance, send_due
-from repermit.setting_overrides.current_settings import Present, Watch
+from repermit.setting_overrides.current_settings import ChangeWatch, CurrentSettings
 from repermit.settings.definitions import Bounces, Settings
 from repermit.webhooks import deliver, events
 
 _FIRST_REST = timedelta(minutes=1)
-_LONGEST_REST = timedelta(minutes=15)
-_REST_OF_POLLING = timedelta(minutes=30)
+_MAX_REST = timedelta(minutes=15)
+_POLLING_REST = timedelta(minutes=30)
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Jobs:
         stopping: threading.Event,
         openings: PendingOpenings | None = None,
     ) -> None:
-        self._present = Present(settings)
+        self._present = CurrentSettings(settings)
         self._database = database
         self._clock = clock
         self._stopping = stopping
@@ -131,14 +131,14 @@ class Jobs:
     def remind(self) -> None:
         """Owe the reminders whose time has come."""
         with self._connected() as settings:
-            owed = reminders.enqueue_reminders(
+            enqueued = reminders.enqueue_reminders(
                 self._database,
                 settings=settings,
                 now=self._clock.now(),
                 should_stop=self._stopping.is_set,
             )
-        if owed:
-            _log.info("%d reminders", owed)
+        if enqueued:
+            _log.info("%d reminders", enqueued)
 
     def look_after(self) -> None:
         """Put right what a dead process left behind; let campaigns open and pilots wait.
@@ -163,7 +163,7 @@ class Jobs:
                 return
             # Set before, so that a run which fails altogether is followed by a rest too.
             self._send_again_at = now + self._rest
-            watch = Watch()
+            watch = ChangeWatch()
             result = send_due.send_due(
                 self._database,
                 settings=settings,
@@ -171,7 +171,7 @@ class Jobs:
                 should_stop=lambda: self._stopping.is_set() or watch.is_past(),
             )
         if result.server_fault:
-            self._rest = min(self._rest * 2, _LONGEST_REST)
+            self._rest = min(self._rest * 2, _MAX_REST)
         else:
             self._send_again_at, self._rest = None, _FIRST_REST
 
@@ -204,7 +204,7 @@ class Jobs:
 
     def _poll(self, settings: Settings, now: datetime) -> Mapping[MessageKind, int]:
         usual = timedelta(minutes=settings.bounces.every_minutes)
-        self._poll_again_at = now + max(usual, _REST_OF_POLLING)
+        self._poll_again_at = now + max(usual, _POLLING_REST)
         try:
             taken = poll.poll(
                 self._database,
@@ -277,7 +277,9 @@ class Jobs:
         now = self._clock.now()
         with self._connected() as settings:
             should_stop = self._stopping.is_set
-            audit_log.tidy(self._database, settings=settings, now=now, should_stop=should_stop)
+            audit_log.delete_expired(
+                self._database, settings=settings, now=now, should_stop=should_stop
+            )
             join.forget_old_sign_ups(self._database, now=now, should_stop=should_stop)
             requested_mail_limit.delete_expired_links(
                 self._database, now=now, should_stop=should_stop
@@ -331,19 +333,19 @@ def make_scheduler(jobs: Jobs, names: Collection[str] | None = None) -> Backgrou
     # At INFO it writes two lines for each run, and a warning while a long one goes on.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     scheduler = BackgroundScheduler(
-        executors={"default": ThreadPoolExecutor(max_workers=len(SECONDS))},
+        executors={"default": ThreadPoolExecutor(max_workers=len(JOB_INTERVALS))},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         timezone="UTC",
     )
-    for name in SECONDS if names is None else names:
+    for name in JOB_INTERVALS if names is None else names:
         sweep: Callable[[], None] = getattr(jobs, name)
         scheduler.add_job(
-            partial(run, sweep), "interval", seconds=SECONDS[name], id=name, name=name
+            partial(run_job, sweep), "interval", seconds=JOB_INTERVALS[name], id=name, name=name
         )
     return scheduler
 
 
-SECONDS = {
+JOB_INTERVALS = {
     "start_campaigns": 5,
     "finish_imports": 5,
     "finish_suppression_imports": 5,
@@ -367,14 +369,14 @@ SECONDS = {
 }
 """Seconds between two runs of each sweep."""
 
-OF_THE_PAGES = ("beat", "note_openings", "write_back")
+WEB_JOBS = ("beat", "note_openings", "write_back")
 """What the process that serves the pages runs itself."""
 
-OF_WORKERS = tuple(name for name in SECONDS if name not in OF_THE_PAGES)
+WORKER_JOBS = tuple(name for name in JOB_INTERVALS if name not in WEB_JOBS)
 """What a worker runs."""
 
 
-def run(sweep: Callable[[], None]) -> None:
+def run_job(sweep: Callable[[], None]) -> None:
     """Run a sweep; what fails is noted by its kind and place, and tried again at the next run.
 
     Not by its words, which APScheduler would write: they may quote an address.

@@ -17,7 +17,7 @@ from repermit.answers.click_buffer import PendingOpenings
 from repermit.clock import Clock
 from repermit.db.connection import Database
 from repermit.garbage_collection import heap_frozen
-from repermit.jobs.periodic_jobs import OF_WORKERS, Jobs, make_scheduler
+from repermit.jobs.periodic_jobs import WORKER_JOBS, Jobs, make_scheduler
 from repermit.sending.worker_lock import StopRequest
 from repermit.settings.definitions import Settings
 
@@ -57,7 +57,7 @@ def work(settings: Settings, database: Database, *, clock: Clock, leash: int | N
     `leash` is where it hears from the process that looks after it, a file descriptor; see Child.
     """
     stopping = StopRequest()
-    everything = Work(settings, database, clock=clock, names=OF_WORKERS)
+    everything = Work(settings, database, clock=clock, names=WORKER_JOBS)
     with stopping.on_signals(), heap_frozen():
         if leash is not None:
             # Not at a lower priority than the pages: what is slow while it holds the write lock, or

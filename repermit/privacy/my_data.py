@@ -7,13 +7,15 @@ that gets a link from there.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from repermit.contacts import click_log, enqueue_receipt, lookup, requested_mail_limit
+from repermit.db.connection import chunks
 from repermit.db.models.accounts import Access
 from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import latest_campaign
@@ -22,37 +24,210 @@ from repermit.db.models.contacts import SignUp as SignUpRow
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import
 from repermit.db.models.mails import FreshLink, Mail, Reply
-from repermit.privacy.data_links import (
-    Begins,
-    Entry,
-    Held,
-    Letter,
-    LinkOpened,
-    Openings,
-    Recipient,
-    SignUp,
-    Suppressed,
-    Term,
-    find_opened,
-)
-from repermit.privacy.external_copies import handed_on
+from repermit.db.models.webhooks import Delivery, Webhook
+from repermit.emails.mail_values import MailingListFacts
+from repermit.privacy.data_links import find_access
+from repermit.privacy.external_copies import iter_files_with, list_records
 from repermit.privacy.retention import years_after
 from repermit.privacy.scheduled_erasure import due_at
 from repermit.rules.bot_detection import LINKS, Past
-from repermit.rules.consent import CampaignState, MailState, Status
+from repermit.rules.consent import CampaignState, MailKind, MailState, Status
 from repermit.settings.definitions import Organisation, Settings
+
+# --- What is held, as values. ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentMail:
+    """A mail to the person: its kind and state, and when it was in that state.
+
+    `purpose` tells mails of one kind apart that the person asked for, and `to` is where such a one
+    went if not to the address that is held. `reply` are the server's codes, and `bounce` is what
+    came back, with its status code; each "" for nothing.
+    """
+
+    kind: str
+    purpose: str
+    to: str
+    state: str
+    at: datetime
+    reply: str
+    bounce: str
+    bounce_status: str
+    bounced_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignUpInfo:
+    """That the address was typed into the sign-up form, and confirmed, declined or neither.
+
+    `asked_again_at` is when a Yes was asked for once more.
+    """
+
+    at: datetime
+    confirmed_at: datetime | None
+    declined_at: datetime | None
+    asked_again_at: datetime | None
+    name: str
+    language: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceEntry:
+    """An entry of the evidence about the person, with the parts of it that are still kept.
+
+    `by` is `person`, `reader` (of the mail, and not the person meant), `system` or `organisation`:
+    who of its people it was is theirs, not the person's (CJEU C-579/21, §83).
+    """
+
+    seq: int
+    at: datetime
+    event: str
+    by: str
+    hash: str
+    consent: Mapping[str, Any]
+    person: Mapping[str, Any]
+    trace: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkOpened:
+    """How often one of the two links was opened, by HEAD and by GET, and when first and last."""
+
+    link: Literal["yes", "no"]
+    gets: int
+    heads: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Openings:
+    """How the links were opened, as far as it is kept to know a person by; see bot_detection.Past.
+
+    `signs` are why the last press looked like a program's, `held_at` since when a Yes waits for one
+    press more, and `began_at` is the oldest moment of all.
+    """
+
+    links: tuple[LinkOpened, ...]
+    together_at: datetime | None
+    yes_at: datetime | None
+    no_at: datetime | None
+    disowned_at: datetime | None
+    asked_again_at: datetime | None
+    held_at: datetime | None
+    signs: tuple[str, ...]
+    began_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuppressionInfo:
+    """That the address is not asked again, on this list or on all, with the reason."""
+
+    at: datetime
+    reason: str
+    is_for_all: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipient:
+    """Who gets the data besides the organisation, as its record of processing names them.
+
+    `role` is one word for what they do. `country` is two letters (ISO 3166), `safeguard` what
+    protects the data outside the European Economic Area (GDPR art. 15(2)); "" where nothing is
+    known, and where the organisation does it itself.
+    """
+
+    role: str
+    name: str
+    country: str
+    safeguard: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disclosure:
+    """A file with the address in it (`what` it was), or (`told`) a program that was told of it.
+
+    `to` is the tool that the file was made for, "" for none, or the program's host.
+    """
+
+    at: datetime
+    what: str
+    to: str
+
+
+TermStart = Literal["removal", "answer", "opening", "look", "link", "sign_up"]
+"""What a duration counts from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetentionTerm:
+    """How long a part is kept: until a moment, or (None) until what ends it has happened.
+
+    `duration` is as ISO 8601 writes it, counted from the last of what it `begins` with; "" where
+    no such time is set.
+    """
+
+    what: Literal[
+        "address",
+        "answer",
+        "proof",
+        "trace",
+        "openings",
+        "sign_ups",
+        "mails",
+        "suppression",
+        "looks",
+        "links",
+    ]
+    until: datetime | None
+    duration: str = ""
+    begins: TermStart | Literal[""] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldData:
+    """Everything that is held about one contact, on its list alone (GDPR art. 15(1)).
+
+    `imports` are (moment, name of the file), `replies` (moment, `yes`, `no` or ""), `looks`
+    (moment, one word for what was looked at); all are in the order of time. `openings` is None if
+    none is kept.
+    """
+
+    mailing_list: MailingListFacts
+    address: str
+    name: str
+    language: str
+    status: Status
+    status_at: datetime
+    reason: str
+    basis: str
+    basis_at: datetime | None
+    source: str
+    since: datetime | None
+    letters: tuple[SentMail, ...]
+    sign_ups: tuple[SignUpInfo, ...]
+    imports: tuple[tuple[datetime, str], ...]
+    replies: tuple[tuple[datetime, str], ...]
+    entries: tuple[EvidenceEntry, ...]
+    openings: Openings | None
+    suppressions: tuple[SuppressionInfo, ...]
+    looks: tuple[tuple[datetime, str], ...]
+    handed_on: tuple[Disclosure, ...]
+    terms: tuple[RetentionTerm, ...]
+
 
 # --- What is kept of how a person's links were opened, for the person themselves. -----------------
 
 
-def openings_of(contact: Contact) -> Openings | None:
+def read_openings(contact: Contact) -> Openings | None:
     """Return how a contact's links were opened and pressed, None if nothing of it is kept."""
     row = click_log.find_opening(contact)
     if row is None:
         return None
     past = click_log.make_past(row)
     return Openings(
-        links=tuple(_opened_links(past)),
+        links=tuple(_iter_opened_links(past)),
         together_at=past.openings.together_at,
         yes_at=past.yes_at,
         no_at=past.no_at,
@@ -64,7 +239,7 @@ def openings_of(contact: Contact) -> Openings | None:
     )
 
 
-def _opened_links(past: Past) -> Iterator[LinkOpened]:
+def _iter_opened_links(past: Past) -> Iterator[LinkOpened]:
     for link in LINKS:
         opened = past.openings.of(link)
         if opened.first_at and opened.last_at:
@@ -77,22 +252,66 @@ def _opened_links(past: Past) -> Iterator[LinkOpened]:
             )
 
 
+# --- The files and programs that had a person's address. ------------------------------------------
+
+
+_CHUNK = 500
+
+
+def list_disclosures(
+    contact: Contact, entries: Sequence[EvidenceEntry], letters: Sequence[SentMail]
+) -> tuple[Disclosure, ...]:
+    """Return the files that had a contact's address in them, and the programs that were told of it.
+
+    By how the contact stood at that moment, as its entries tell. A file of who could not be asked
+    is left out only of who surely was asked by then.
+    """
+    found = (*_iter_files(contact, entries, letters), *_iter_programs(entries))
+    return tuple(sorted(found, key=lambda one: one.at))
+
+
+def _iter_files(
+    contact: Contact, entries: Sequence[EvidenceEntry], letters: Sequence[SentMail]
+) -> Iterator[Disclosure]:
+    turns = [(entry.at, entry.seq, entry.event) for entry in entries]
+    asked = [one.at for one in letters if _was_asked(one)]
+    for taken in iter_files_with(list_records(contact), turns, asked):
+        yield Disclosure(at=taken.at, what=taken.what, to=taken.tool)
+
+
+def _was_asked(one: SentMail) -> bool:
+    return one.kind == MailKind.ASK and one.state == MailState.SENT and not one.bounce
+
+
+def _iter_programs(entries: Sequence[EvidenceEntry]) -> Iterator[Disclosure]:
+    """Yield which programs were told of answers and removals, also those that are told no more."""
+    for some in chunks([entry.seq for entry in entries], _CHUNK):
+        rows: Any = (
+            Delivery.select(Delivery.at, Webhook.url)
+            .join(Webhook)
+            .where(Delivery.seq.in_(some), Delivery.state == "delivered")
+            .tuples()
+        )
+        for at, url in rows:
+            yield Disclosure(at=at, what="told", to=urlsplit(url).hostname or "")
+
+
 # --- Everything that is held about one contact, gathered for the person themselves. ---------------
 
 
-_BY = {"person": "person", "reader": "reader", "job": "system"}
+_ACTOR_WORDS = {"person": "person", "reader": "reader", "job": "system"}
 
 
-def everything_held(*, authority: str, settings: Settings, now: datetime) -> Held | None:
+def gather_held_data(*, authority: str, settings: Settings, now: datetime) -> HeldData | None:
     """Return everything held about whom an authority is about, None once its hour is over."""
-    opened = find_opened(authority, now=now)
+    opened = find_access(authority, now=now)
     if opened is None:
         return None
     contact: Contact = Contact.get_by_id(opened.contact)
-    entries, letters = tuple(_entries(contact)), _letters(contact)
-    sign_ups, looks = tuple(_sign_ups(contact)), tuple(_looks(contact))
-    openings = openings_of(contact)
-    return Held(
+    entries, letters = tuple(_iter_entries(contact)), _list_mails(contact)
+    sign_ups, looks = tuple(_iter_sign_ups(contact)), tuple(_iter_accesses(contact))
+    openings = read_openings(contact)
+    return HeldData(
         mailing_list=opened.mailing_list,
         address=contact.address or "",
         name=contact.name,
@@ -106,18 +325,18 @@ def everything_held(*, authority: str, settings: Settings, now: datetime) -> Hel
         since=contact.since,
         letters=letters,
         sign_ups=sign_ups,
-        imports=tuple(_imports(contact)),
+        imports=tuple(_iter_imports(contact)),
         replies=tuple(
             (one.at, one.proposed)
             for one in Reply.select().where(Reply.contact == contact).order_by(Reply.at)
         ),
         entries=entries,
         openings=openings,
-        suppressions=tuple(_suppressions(contact, settings.fingerprint_key)),
+        suppressions=tuple(_iter_suppressions(contact, settings.fingerprint_key)),
         looks=looks,
-        handed_on=handed_on(contact, entries, letters),
+        handed_on=list_disclosures(contact, entries, letters),
         terms=tuple(
-            _terms(
+            _iter_terms(
                 contact,
                 settings,
                 now,
@@ -125,22 +344,22 @@ def everything_held(*, authority: str, settings: Settings, now: datetime) -> Hel
                 unconfirmed=[one.at for one in sign_ups if one.confirmed_at is None],
                 opened=[openings.began_at] if openings else [],
                 looks=[at for at, _ in looks],
-                links=_links(contact),
+                links=_list_link_times(contact),
             )
         ),
     )
 
 
-def _letters(contact: Contact) -> tuple[Letter, ...]:
+def _list_mails(contact: Contact) -> tuple[SentMail, ...]:
     links = {link.mail_id: link for link in FreshLink.select().where(FreshLink.contact == contact)}
     mails = Mail.select().where((Mail.contact == contact) | Mail.id.in_(list(links)))
-    letters = (_letter(mail, links.get(mail.id), contact) for mail in mails)
+    letters = (_make_mail(mail, links.get(mail.id), contact) for mail in mails)
     return tuple(sorted(letters, key=lambda one: one.at))
 
 
-def _letter(mail: Mail, link: FreshLink | None, contact: Contact) -> Letter:
+def _make_mail(mail: Mail, link: FreshLink | None, contact: Contact) -> SentMail:
     at = mail.sent_at if mail.state == MailState.SENT else mail.started_at
-    return Letter(
+    return SentMail(
         kind=mail.kind,
         purpose=link.purpose
         if link
@@ -157,12 +376,12 @@ def _letter(mail: Mail, link: FreshLink | None, contact: Contact) -> Letter:
     )
 
 
-def _sign_ups(contact: Contact) -> Iterator[SignUp]:
+def _iter_sign_ups(contact: Contact) -> Iterator[SignUpInfo]:
     rows = SignUpRow.select().where(
         SignUpRow.list == contact.list_id, SignUpRow.address_key == contact.address_key
     )
     for row in rows.order_by(SignUpRow.at):
-        yield SignUp(
+        yield SignUpInfo(
             at=row.at,
             confirmed_at=row.confirmed_at,
             declined_at=row.declined_at,
@@ -172,13 +391,13 @@ def _sign_ups(contact: Contact) -> Iterator[SignUp]:
         )
 
 
-def _imports(contact: Contact) -> Iterator[tuple[datetime, str]]:
+def _iter_imports(contact: Contact) -> Iterator[tuple[datetime, str]]:
     if contact.imported_by_id is not None:
         row = Import.get_by_id(contact.imported_by_id)
         yield row.at, row.file
 
 
-def _entries(contact: Contact) -> Iterator[Entry]:
+def _iter_entries(contact: Contact) -> Iterator[EvidenceEntry]:
     rows = list(
         Evidence.select()
         .where(Evidence.subject == contact.subject, Evidence.list == contact.list.slug)
@@ -189,11 +408,11 @@ def _entries(contact: Contact) -> Iterator[Entry]:
         for part in EvidencePart.select().where(EvidencePart.seq.in_([row.seq for row in rows]))
     }
     for row in rows:
-        yield Entry(
+        yield EvidenceEntry(
             seq=row.seq,
             at=row.at,
             event=row.event,
-            by=_BY.get(row.actor, "organisation"),
+            by=_ACTOR_WORDS.get(row.actor, "organisation"),
             hash=row.hash,
             consent=parts.get((row.seq, "consent"), {}),
             person=parts.get((row.seq, "person"), {}),
@@ -201,20 +420,20 @@ def _entries(contact: Contact) -> Iterator[Entry]:
         )
 
 
-def _suppressions(contact: Contact, fingerprint_key: bytes) -> Iterator[Suppressed]:
+def _iter_suppressions(contact: Contact, fingerprint_key: bytes) -> Iterator[SuppressionInfo]:
     rows = Suppression.select().where(
         Suppression.fingerprint == lookup.make_fingerprint(contact, fingerprint_key),
         (Suppression.list == contact.list_id) | Suppression.list.is_null(),
     )
     for row in rows.order_by(Suppression.at):
-        yield Suppressed(at=row.at, reason=row.reason, is_for_all=row.list_id is None)
+        yield SuppressionInfo(at=row.at, reason=row.reason, is_for_all=row.list_id is None)
 
 
-def _links(contact: Contact) -> list[datetime]:
+def _list_link_times(contact: Contact) -> list[datetime]:
     return [link.at for link in FreshLink.select().where(FreshLink.contact == contact)]
 
 
-def _looks(contact: Contact) -> Iterator[tuple[datetime, str]]:
+def _iter_accesses(contact: Contact) -> Iterator[tuple[datetime, str]]:
     rows = Access.select().where(
         Access.subject == contact.subject, Access.list == contact.list.slug
     )
@@ -222,7 +441,7 @@ def _looks(contact: Contact) -> Iterator[tuple[datetime, str]]:
         yield row.at, row.act
 
 
-def _terms(
+def _iter_terms(
     contact: Contact,
     settings: Settings,
     now: datetime,
@@ -232,39 +451,45 @@ def _terms(
     opened: Sequence[datetime],
     looks: Sequence[datetime],
     links: Sequence[datetime],
-) -> Iterator[Term]:
+) -> Iterator[RetentionTerm]:
     """Yield how long each part is kept, with the day where it is known (GDPR art. 15(1)(d))."""
     retention, has_left = settings.retention, contact.status == Status.REMOVED
     left_at = contact.status_at if has_left else None
     goes_at = due_at(contact.list, left_at, settings, now) if left_at else None
     removed_for = f"P{retention.removed_days}D"
-    yield Term(what="address", until=goes_at, duration=removed_for, begins="removal")
+    yield RetentionTerm(what="address", until=goes_at, duration=removed_for, begins="removal")
     campaign = latest_campaign(contact.list)
     if contact.status == Status.UNCONFIRMED and campaign and CampaignState(campaign.state).is_live:
-        yield Term(what="answer", until=campaign.deadline)
+        yield RetentionTerm(what="answer", until=campaign.deadline)
     years = retention.evidence_years
     proof_ends = years_after(left_at, years) if left_at else None
-    yield Term(what="proof", until=proof_ends, duration=f"P{years}Y", begins="removal")
+    yield RetentionTerm(what="proof", until=proof_ends, duration=f"P{years}Y", begins="removal")
     if traced:
-        yield _days(what="trace", days=retention.trace_days, begins="answer", moments=traced)
+        yield _make_term_in_days(
+            what="trace", days=retention.trace_days, begins="answer", moments=traced
+        )
     if opened:
-        yield _days(what="openings", days=retention.trace_days, begins="opening", moments=opened)
+        yield _make_term_in_days(
+            what="openings", days=retention.trace_days, begins="opening", moments=opened
+        )
     if unconfirmed:
         days = requested_mail_limit.SIGN_UPS_KEPT.days
-        yield _days(what="sign_ups", days=days, begins="sign_up", moments=unconfirmed)
-    yield Term(what="mails", until=None)
+        yield _make_term_in_days(what="sign_ups", days=days, begins="sign_up", moments=unconfirmed)
+    yield RetentionTerm(what="mails", until=None)
     if has_left:
-        yield Term(what="suppression", until=None)
-    yield _days(what="looks", days=retention.access_days, begins="look", moments=looks)
-    yield _days(
+        yield RetentionTerm(what="suppression", until=None)
+    yield _make_term_in_days(what="looks", days=retention.access_days, begins="look", moments=looks)
+    yield _make_term_in_days(
         what="links", days=requested_mail_limit.LINKS_KEPT.days, begins="link", moments=links
     )
 
 
-def _days(*, what: Any, days: int, begins: Begins, moments: Sequence[datetime]) -> Term:
+def _make_term_in_days(
+    *, what: Any, days: int, begins: TermStart, moments: Sequence[datetime]
+) -> RetentionTerm:
     last = max(moments, default=None)
     until = last + timedelta(days=days) if last else None
-    return Term(what=what, until=until, duration=f"P{days}D", begins=begins)
+    return RetentionTerm(what=what, until=until, duration=f"P{days}D", begins=begins)
 
 
 # --- Everything held, as a document that programs read (GDPR art. 20). ----------------------------
@@ -274,9 +499,9 @@ FORMAT = "repermit-held-1"
 """What the document says it is; it becomes another one when a key changes its meaning."""
 
 
-_CONTROLLER = ("name", "address", "email", "telephone", "officer", "authority")
-_LIST = ("slug", "name", "purpose", "frequency", "privacy_url", "sensitive")
-_CONTACT = (
+_CONTROLLER_FIELDS = ("name", "address", "email", "telephone", "officer", "authority")
+_LIST_FIELDS = ("slug", "name", "purpose", "frequency", "privacy_url", "sensitive")
+_CONTACT_FIELDS = (
     "address",
     "name",
     "language",
@@ -288,7 +513,7 @@ _CONTACT = (
     "source",
     "since",
 )
-_OPENINGS = (
+_OPENINGS_FIELDS = (
     "together_at",
     "yes_at",
     "no_at",
@@ -299,16 +524,16 @@ _OPENINGS = (
 )
 
 
-def document(
-    held: Held, *, organisation: Organisation, recipients: Sequence[Recipient], now: datetime
+def make_document(
+    held: HeldData, *, organisation: Organisation, recipients: Sequence[Recipient], now: datetime
 ) -> dict[str, Any]:
     """Return everything held as what JSON can hold; times are RFC 3339 in UTC."""
     return {
         "format": FORMAT,
         "made_at": format_timestamp(now),
-        "controller": _select_fields(organisation, _CONTROLLER),
-        "list": _select_fields(held.mailing_list, _LIST),
-        "contact": _select_fields(held, _CONTACT),
+        "controller": _select_fields(organisation, _CONTROLLER_FIELDS),
+        "list": _select_fields(held.mailing_list, _LIST_FIELDS),
+        "contact": _select_fields(held, _CONTACT_FIELDS),
         "mails": [{**_to_json(one), "to": one.to or None} for one in held.letters],
         "sign_ups": _to_json(held.sign_ups),
         "imports": [{"at": format_timestamp(at), "file": file} for at, file in held.imports],
@@ -345,7 +570,7 @@ def _describe_openings(openings: Openings) -> dict[str, Any]:
         }
         for one in openings.links
     ]
-    return {"links": links, **_select_fields(openings, _OPENINGS)}
+    return {"links": links, **_select_fields(openings, _OPENINGS_FIELDS)}
 
 
 def _select_fields(value: Any, names: Sequence[str]) -> dict[str, Any]:

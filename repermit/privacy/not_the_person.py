@@ -12,7 +12,7 @@ from repermit.db.models.evidence import Evidence
 from repermit.db.models.mails import enqueue_notice
 from repermit.emails import admin_notices
 from repermit.evidence import chain, consent_receipt, entries
-from repermit.privacy.data_links import find_opened, lock_opened
+from repermit.privacy.data_links import find_access, lock_contact
 from repermit.privacy.forget import erasure
 from repermit.rules.consent import Reason, Status, may_leave
 from repermit.settings.definitions import Settings
@@ -62,14 +62,14 @@ def say_not_the_person(
 
 def delete(database: Database, *, authority: str, settings: Settings, now: datetime) -> bool:
     """Erase everything at the person's own wish (GDPR art. 17(1)); False once time is over."""
-    opened = find_opened(authority, now=now)
+    opened = find_access(authority, now=now)
     if opened is None:
         return False
     seen: Contact = Contact.get_by_id(opened.contact)
     act = status_changes.Act(at=now, actor="person", consent={"method": "page"})
     key = settings.fingerprint_key
     with erasure(database, [seen.list_id], seen.address_key, act=act, fingerprint_key=key) as erase:
-        contact = lock_opened(authority, now=now)
+        contact = lock_contact(authority, now=now)
         if contact is None:
             return False
         erase(contact)

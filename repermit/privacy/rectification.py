@@ -19,13 +19,13 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.evidence import chain, entries
 from repermit.privacy.data_links import (
-    Moved,
     MoveOutcome,
+    MoveResult,
+    consume_link,
     create_link,
     describe_link,
     enqueue_link,
-    lock_opened,
-    use_up,
+    lock_contact,
 )
 from repermit.rules.consent import MOST_ON_REQUEST, MailKind, Reason, Status
 from repermit.settings.definitions import Settings
@@ -45,7 +45,7 @@ def correct(
 ) -> bool | None:
     """Correct a person's name and language; say whether anything changed, None if time is over."""
     with database.atomic():
-        contact = lock_opened(authority, now=now)
+        contact = lock_contact(authority, now=now)
         if contact is None:
             return None
         changed = {
@@ -72,7 +72,7 @@ def ask_new_address(
     """
     wanted = email_address.parse(address)
     with database.atomic():
-        contact = lock_opened(authority, now=now)
+        contact = lock_contact(authority, now=now)
         if contact is None:
             return None
         if wanted.sending == contact.address:
@@ -90,7 +90,7 @@ def confirm_new_address(
     settings: Settings,
     now: datetime,
     trace: Mapping[str, str],
-) -> Moved | None:
+) -> MoveResult | None:
     """Let a new address count, now that its reader has confirmed it; None for no such link.
 
     The address from before is suppressed and told. Links that went there are over. An address that
@@ -104,14 +104,14 @@ def confirm_new_address(
             return None
         contact = lookup.lock_contact(found.contact_id)
         link = describe_link(found, now=now)
-        if not use_up(uid, "address", now=now):
+        if not consume_link(uid, "address", now=now):
             outcome: MoveOutcome = "late" if link.state == "late" else "used"
-            return Moved(outcome=outcome, link=link)
+            return MoveResult(outcome=outcome, link=link)
         requested_mail_limit.lock_address(database, found.address_key)
         if not _is_free(contact, found.address_key, settings.fingerprint_key):
-            return Moved(outcome="taken", link=link)
+            return MoveResult(outcome="taken", link=link)
         _move(contact, found, settings.fingerprint_key, trace, now)
-        return Moved(outcome="moved", link=link)
+        return MoveResult(outcome="moved", link=link)
 
 
 def _may_ask(contact: Contact, now: datetime) -> bool:

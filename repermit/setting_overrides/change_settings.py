@@ -19,21 +19,27 @@ from repermit.db.models.webhooks import Webhook
 from repermit.errors import ChangedMeanwhile, ChoiceRefused, ConfigError
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.setting_overrides.current_settings import VERSION, chosen, renew, take_turn, version
+from repermit.setting_overrides.current_settings import (
+    SETTINGS_VERSION_KEY,
+    lock_version,
+    read_choices,
+    read_settings_version,
+    renew_version,
+)
 from repermit.settings.admin_overrides import (
     EDITABLE,
     apply_overrides,
+    find_locked_keys,
     find_misdirected_secret,
-    locked_keys,
-    usual_values,
+    find_usual_values,
 )
 from repermit.settings.definitions import SECRETS, SETTINGS, Settings
-from repermit.settings.sealed_secrets import Seal, totp_name, webhook_name
+from repermit.settings.sealed_secrets import Seal, make_totp_name, make_webhook_name
 from repermit.settings.validation import check_value
 
 
 @dataclass(frozen=True, kw_only=True)
-class Typed:
+class SettingsInput:
     """What was typed on a page, by dotted keys.
 
     `secrets` are new ones alone, and `removed` names those that are to go; all others stay.
@@ -54,58 +60,58 @@ class Proposal:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class ChangeResult:
     """What is now; `changed` names the settings that were not so before."""
 
     settings: Settings
     changed: tuple[str, ...]
 
 
-def propose(settings: Settings, typed: Typed) -> Proposal:
+def propose_settings(settings: Settings, typed: SettingsInput) -> Proposal:
     """Say what the settings would be with what was typed; nothing is kept.
 
     `settings` are the file's, and what it settles stays. A value that is usual is not kept, so that
     it follows the preset. Raises ChoiceRefused with all that speaks against it.
     """
-    before = chosen(settings)
-    _refuse_nonsense(typed)
-    after = _merge_choices(settings, before, typed)
+    old_choices = read_choices(settings)
+    _check_values(typed)
+    new_choices = _merge_choices(settings, old_choices, typed)
     try:
-        proposed = apply_overrides(settings, after)
-        at_present = _compose_or_file(settings, before)
-        _refuse_misdirected(at_present, proposed, after.keys() - typed.secrets.keys())
+        proposed = apply_overrides(settings, new_choices)
+        current = _compose_or_file(settings, old_choices)
+        _refuse_misdirected(current, proposed, new_choices.keys() - typed.secrets.keys())
     except ConfigError as error:
         raise ChoiceRefused((error,)) from None
-    return Proposal(before=at_present, settings=proposed, chosen=after)
+    return Proposal(before=current, settings=proposed, chosen=new_choices)
 
 
-def keep(
+def save_settings(
     database: Database,
     settings: Settings,
-    typed: Typed,
+    typed: SettingsInput,
     *,
     since: str,
     now: datetime,
     actor: str,
-) -> Kept:
+) -> ChangeResult:
     """Keep what was typed, if all of it makes sense; otherwise nothing.
 
     `settings` are the file's, and `since` is the version that the page was made of. Raises
     ChoiceRefused, and ChangedMeanwhile.
     """
     with database.atomic():
-        take_turn(VERSION)
-        if version() != since:
+        lock_version(SETTINGS_VERSION_KEY)
+        if read_settings_version() != since:
             raise ChangedMeanwhile("somebody else has changed the settings meanwhile")
-        proposal = propose(settings, typed)
-        changed = _write(settings, proposal.chosen, typed.removed, now=now, actor=actor)
+        proposal = propose_settings(settings, typed)
+        changed = _write_choices(settings, proposal.chosen, typed.removed, now=now, actor=actor)
         if changed:
-            renew(VERSION)
-            chain.append(_entry(proposal, changed, now=now, actor=actor))
-    return Kept(settings=proposal.settings, changed=changed)
+            renew_version(SETTINGS_VERSION_KEY)
+            chain.append(_make_entry(proposal, changed, now=now, actor=actor))
+    return ChangeResult(settings=proposal.settings, changed=changed)
 
 
-def kept_secrets(settings: Settings) -> dict[str, tuple[datetime, str, bool]]:
+def list_secrets(settings: Settings) -> dict[str, tuple[datetime, str, bool]]:
     """Return of each secret that is kept since when, by whom, and whether it can be opened."""
     seal = Seal(settings.secret_keys)
     return {
@@ -114,7 +120,7 @@ def kept_secrets(settings: Settings) -> dict[str, tuple[datetime, str, bool]]:
     }
 
 
-def _refuse_nonsense(typed: Typed) -> None:
+def _check_values(typed: SettingsInput) -> None:
     errors = []
     for key, value in {**typed.values, **typed.secrets}.items():
         try:
@@ -125,14 +131,16 @@ def _refuse_nonsense(typed: Typed) -> None:
         raise ChoiceRefused(tuple(errors))
 
 
-def _merge_choices(settings: Settings, before: Mapping[str, Any], typed: Typed) -> dict[str, Any]:
-    said = {**before, **typed.values, **typed.secrets}
-    excluded = locked_keys(settings) | typed.removed
-    usual = usual_values(settings, said)
+def _merge_choices(
+    settings: Settings, before: Mapping[str, Any], typed: SettingsInput
+) -> dict[str, Any]:
+    values = {**before, **typed.values, **typed.secrets}
+    excluded = find_locked_keys(settings) | typed.removed
+    usual = find_usual_values(settings, values)
     return {
-        key: said[key]
+        key: values[key]
         for key in EDITABLE
-        if key in said and key not in excluded and said[key] != usual[key]
+        if key in values and key not in excluded and values[key] != usual[key]
     }
 
 
@@ -155,7 +163,7 @@ def _refuse_misdirected(before: Settings, after: Settings, kept_keys: Collection
         )
 
 
-def _write(
+def _write_choices(
     settings: Settings,
     choices: Mapping[str, Any],
     removed: Collection[str],
@@ -168,24 +176,26 @@ def _write(
     What the file settles stays as it is, and so does a secret that cannot be opened and was not
     removed: a key that is put back opens it again.
     """
-    before, rows = chosen(settings), {row.key for row in Chosen.select()}
-    new = {key: value for key, value in choices.items() if before.get(key) != value}
-    open_keys = EDITABLE.keys() - locked_keys(settings)
-    old = rows & open_keys & ({*before, *removed} - choices.keys())
-    Chosen.delete().where(Chosen.key.in_([*old, *new])).execute()
+    old_choices, rows = read_choices(settings), {row.key for row in Chosen.select()}
+    new_choices = {key: value for key, value in choices.items() if old_choices.get(key) != value}
+    open_keys = EDITABLE.keys() - find_locked_keys(settings)
+    old_keys = rows & open_keys & ({*old_choices, *removed} - choices.keys())
+    Chosen.delete().where(Chosen.key.in_([*old_keys, *new_choices])).execute()
     seal = Seal(settings.secret_keys)
-    for key, value in new.items():
+    for key, value in new_choices.items():
         is_secret = key in SECRETS
         text = seal.close(key, value) if is_secret else json.dumps(value)
         Chosen.create(key=key, value=text, at=now, by=actor)
-    return tuple(key for key in EDITABLE if key in old or key in new)
+    return tuple(key for key in EDITABLE if key in old_keys or key in new_choices)
 
 
-def _entry(proposal: Proposal, changed: tuple[str, ...], *, now: datetime, actor: str) -> Entry:
+def _make_entry(
+    proposal: Proposal, changed: tuple[str, ...], *, now: datetime, actor: str
+) -> Entry:
     # Evidence is kept for years and cannot be mended: nothing stands in it that leads to a person,
     # or with which somebody could log in. Of all others it has what was and what is.
     values = {
-        key: [EDITABLE[key].value_in(one) for one in (proposal.before, proposal.settings)]
+        key: [EDITABLE[key].value_in(settings) for settings in (proposal.before, proposal.settings)]
         for key in changed
         if not (EDITABLE[key].is_personal or EDITABLE[key].is_secret)
     }
@@ -196,7 +206,7 @@ def _entry(proposal: Proposal, changed: tuple[str, ...], *, now: datetime, actor
 # --- Sealing anew. --------------------------------------------------------------------------------
 
 
-def reseal(database: Database, secret_keys: Sequence[bytes]) -> int:
+def reseal_secrets(database: Database, secret_keys: Sequence[bytes]) -> int:
     """Seal under the newest key what older ones have sealed, and what nothing has sealed yet.
 
     Returns how many secrets those were.
@@ -204,22 +214,22 @@ def reseal(database: Database, secret_keys: Sequence[bytes]) -> int:
     seal = Seal(secret_keys)
     resealed = 0
     with database.atomic():
-        for row, key, column, name in _kept_secrets():
-            kept: str = getattr(row, column.name)
-            text = None if seal.is_newest(kept) else seal.open_kept(name, kept)
+        for row, key, column, name in _iter_secrets():
+            value: str = getattr(row, column.name)
+            text = None if seal.is_newest(value) else seal.open_kept(name, value)
             if text is not None:
                 # Unless somebody has put another in its place meanwhile.
-                same = (key == getattr(row, key.name), column == kept)
+                same = (key == getattr(row, key.name), column == value)
                 sealed = {column: seal.close(name, text)}
                 resealed += type(row).update(sealed).where(*same).execute()
     return resealed
 
 
-def _kept_secrets() -> Iterator[tuple[Table, Any, Any, str]]:
+def _iter_secrets() -> Iterator[tuple[Table, Any, Any, str]]:
     """Yield each row with a secret, its key's and its secret's column, and the seal's name."""
     for chosen_row in list(Chosen.select().where(Chosen.key.in_(SECRETS))):
         yield chosen_row, Chosen.key, Chosen.value, chosen_row.key
     for user in list(User.select().where(User.totp_secret != "")):
-        yield user, User.id, User.totp_secret, totp_name(user.id)
+        yield user, User.id, User.totp_secret, make_totp_name(user.id)
     for webhook in list(Webhook.select()):
-        yield webhook, Webhook.id, Webhook.secret, webhook_name(webhook.id)
+        yield webhook, Webhook.id, Webhook.secret, make_webhook_name(webhook.id)

@@ -17,77 +17,81 @@ from repermit.settings.admin_overrides import apply_overrides
 from repermit.settings.definitions import SECRETS, Settings
 from repermit.settings.sealed_secrets import Seal
 
-VERSION = "settings"
+SETTINGS_VERSION_KEY = "settings"
 """The key under which the version of what was chosen stands in Meta."""
 
-TEXTS = "texts"
+TEXTS_VERSION_KEY = "texts"
 """The key under which the version of the corrected texts stands there."""
 
-_LOOK_SECONDS = 2.0
+_WATCH_INTERVAL = 2.0
 
 _log = logging.getLogger(__name__)
 
 
-def version() -> str:
+def read_settings_version() -> str:
     """Return what names the state of what was chosen; "" if nothing ever was."""
-    return Meta.read(VERSION) or ""
+    return Meta.read(SETTINGS_VERSION_KEY) or ""
 
 
-def version_of_texts() -> str:
+def read_texts_version() -> str:
     """Return what names the state of the corrected texts; "" if none ever was."""
-    return _versions()[TEXTS]
+    return _read_versions()[TEXTS_VERSION_KEY]
 
 
-def _versions() -> dict[str, str]:
+def _read_versions() -> dict[str, str]:
     """Return what names the state of the settings and of the texts; "" for what never changed."""
-    return {VERSION: "", TEXTS: ""} | {row.key: row.value for row in _VERSIONS.rows()}
+    return {SETTINGS_VERSION_KEY: "", TEXTS_VERSION_KEY: ""} | {
+        row.key: row.value for row in _VERSIONS.rows()
+    }
 
 
-_VERSIONS = PreparedQuery(lambda: Meta.select().where(Meta.key.in_([VERSION, TEXTS])))
+_VERSIONS = PreparedQuery(
+    lambda: Meta.select().where(Meta.key.in_([SETTINGS_VERSION_KEY, TEXTS_VERSION_KEY]))
+)
 
 
-def take_turn(key: str) -> None:
+def lock_version(key: str) -> None:
     """Let one change what `key` names the state of; two that each hold may not hold together."""
     Meta.lock(key, default="")
 
 
-def renew(key: str) -> None:
+def renew_version(key: str) -> None:
     """Have every process know that what `key` names the state of is another; after `take_turn`."""
     Meta.write(key, new_id())
 
 
-def correct_texts() -> None:
+def apply_corrections() -> None:
     """Have mails and pages of this process say what was corrected in the open database."""
-    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    corrections: dict[str, dict[str, tuple[str, ...]]] = {}
     for row in list(Correction.select()):
-        found.setdefault(row.language, {})[row.source] = tuple(json.loads(row.forms))
-    catalogues.correct(found)
+        corrections.setdefault(row.language, {})[row.source] = tuple(json.loads(row.forms))
+    catalogues.correct(corrections)
 
 
-def chosen(settings: Settings) -> dict[str, Any]:
+def read_choices(settings: Settings) -> dict[str, Any]:
     """Return what was chosen, by dotted keys; a secret that no key opens any more is not there."""
     seal = Seal(settings.secret_keys)
-    found = {
+    values = {
         row.key: seal.open(row.key, row.value) if row.key in SECRETS else json.loads(row.value)
         for row in Chosen.select()
     }
-    return {key: value for key, value in found.items() if value is not None}
+    return {key: value for key, value in values.items() if value is not None}
 
 
-def present(settings: Settings, database: Database) -> Settings:
+def read_current_settings(settings: Settings, database: Database) -> Settings:
     """Return the file's settings with what was chosen, from the open database.
 
     Corrected texts hold from then on too. An older database, in which nothing can have been chosen,
     will do. Raises ConfigError where the two do not go together.
     """
     if database.table_exists(Correction._meta.table_name):  # noqa: SLF001  peewee's own way
-        correct_texts()
+        apply_corrections()
     if not database.table_exists(Chosen._meta.table_name):  # noqa: SLF001  peewee's own way
         return settings
-    return _composed(settings, chosen(settings))
+    return _compose_settings(settings, read_choices(settings))
 
 
-def _composed(settings: Settings, choices: Mapping[str, Any]) -> Settings:
+def _compose_settings(settings: Settings, choices: Mapping[str, Any]) -> Settings:
     try:
         return apply_overrides(settings, choices)
     except ConfigError as error:
@@ -99,7 +103,7 @@ def _composed(settings: Settings, choices: Mapping[str, Any]) -> Settings:
         ) from None
 
 
-class Present:
+class CurrentSettings:
     """The settings of a process as they are now, composed anew when something was chosen.
 
     `settings` are the file's. Both methods need an open connection, and cost one look-up by a key.
@@ -127,27 +131,27 @@ class Present:
         What cannot be composed is noted, and what held before goes on to hold: answers come in.
         Texts that were corrected meanwhile are in use then too.
         """
-        versions = _versions()
-        if versions[TEXTS] != self._texts:
-            correct_texts()
-            self._texts = versions[TEXTS]
-        now = versions[VERSION]
+        versions = _read_versions()
+        if versions[TEXTS_VERSION_KEY] != self._texts:
+            apply_corrections()
+            self._texts = versions[TEXTS_VERSION_KEY]
+        now = versions[SETTINGS_VERSION_KEY]
         known, found = self._found
         if now == known:
             return found
         try:
-            found = apply_overrides(self._file, chosen(self._file))
+            found = apply_overrides(self._file, read_choices(self._file))
         except ConfigError as error:
             _log.error("what was chosen on the pages cannot be used: %s", error.key)
         self._found = (now, found)
         return found
 
 
-class Watch:
+class ChangeWatch:
     """Says whether something was chosen or corrected since; looks every few seconds at most."""
 
-    def __init__(self, *, seconds: float = _LOOK_SECONDS) -> None:
-        self._began_with = _versions()
+    def __init__(self, *, seconds: float = _WATCH_INTERVAL) -> None:
+        self._began_with = _read_versions()
         self._seconds = seconds
         self._looked_at = time.monotonic()
 
@@ -156,4 +160,4 @@ class Watch:
         if time.monotonic() - self._looked_at < self._seconds:
             return False
         self._looked_at = time.monotonic()
-        return _versions() != self._began_with
+        return _read_versions() != self._began_with

@@ -14,16 +14,20 @@ from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.i18n.catalogue_overrides import Text
-from repermit.setting_overrides.current_settings import TEXTS, renew, take_turn
+from repermit.setting_overrides.current_settings import (
+    TEXTS_VERSION_KEY,
+    lock_version,
+    renew_version,
+)
 
 
-def corrections_in(language: str) -> dict[str, tuple[str, ...]]:
+def read_corrections(language: str) -> dict[str, tuple[str, ...]]:
     """Return the forms of all that is corrected in a language, by the texts' keys."""
     rows = Correction.select().where(Correction.language == language)
     return {row.key: tuple(json.loads(row.forms)) for row in rows}
 
 
-def correct(
+def save_correction(
     database: Database, text: Text, forms: Sequence[str], *, now: datetime, actor: str
 ) -> bool:
     """Keep a correction, with its evidence; say whether anything has changed.
@@ -33,27 +37,27 @@ def correct(
     list, which subjects do not show.
     """
     with database.atomic():
-        take_turn(TEXTS)
-        there = corrections_in(text.language)
-        after = wording_validation.check_correction(text, forms, corrected=there)
-        _refuse_sensitive(after)
-        before = there.get(text.key, ())
-        if after == before:
+        lock_version(TEXTS_VERSION_KEY)
+        corrections = read_corrections(text.language)
+        new_forms = wording_validation.check_correction(text, forms, corrected=corrections)
+        _refuse_sensitive(new_forms)
+        old_forms = corrections.get(text.key, ())
+        if new_forms == old_forms:
             return False
-        _write(text, after, now=now, actor=actor)
-        renew(TEXTS)
-        chain.append(_entry(text, before, after, now=now, actor=actor))
+        _write_correction(text, new_forms, now=now, actor=actor)
+        renew_version(TEXTS_VERSION_KEY)
+        chain.append(_make_entry(text, old_forms, new_forms, now=now, actor=actor))
     return True
 
 
 def _refuse_sensitive(forms: tuple[str, ...]) -> None:
     lists = list(MailingList.select().where(MailingList.sensitive))
-    names = [one.name for one in (*lists, *ListText.select().where(ListText.list.in_(lists)))]
+    names = [row.name for row in (*lists, *ListText.select().where(ListText.list.in_(lists)))]
     if any(sender_identity.contains_name(form, name) for form in forms for name in names if name):
         raise Refused("it shows the name of a sensitive list, and others may see it")
 
 
-def _write(text: Text, forms: tuple[str, ...], *, now: datetime, actor: str) -> None:
+def _write_correction(text: Text, forms: tuple[str, ...], *, now: datetime, actor: str) -> None:
     Correction.delete().where(
         Correction.language == text.language, Correction.key == text.key
     ).execute()
@@ -68,7 +72,7 @@ def _write(text: Text, forms: tuple[str, ...], *, now: datetime, actor: str) -> 
         )
 
 
-def _entry(
+def _make_entry(
     text: Text, before: tuple[str, ...], after: tuple[str, ...], *, now: datetime, actor: str
 ) -> Entry:
     facts = {

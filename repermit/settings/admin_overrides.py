@@ -20,10 +20,10 @@ EDITABLE: Mapping[str, Setting] = {key: one for key, one in SETTINGS.items() if 
 _TABLES = tuple(name for name in TABLES if any(one.table == name for one in EDITABLE.values()))
 _SECRETS = tuple(one for one in EDITABLE.values() if one.is_secret)
 # What config.toml says is read anew for all of a table, also for what it alone may say.
-_READ_ANEW = {key: one for key, one in SETTINGS.items() if one.section or one.table in _TABLES}
+_REREAD = {key: one for key, one in SETTINGS.items() if one.section or one.table in _TABLES}
 
 
-def locked_keys(settings: Settings) -> frozenset[str]:
+def find_locked_keys(settings: Settings) -> frozenset[str]:
     """Return the editable settings that are config.toml's to say.
 
     Those that it says; and where a secret of an account stands in it, also where that secret goes,
@@ -31,11 +31,11 @@ def locked_keys(settings: Settings) -> frozenset[str]:
     the key of its signatures is found.
     """
     given = _given_values(settings)
-    with_secrets = {one.table for one in _SECRETS if one.key in given}
+    with_secrets = {setting.table for setting in _SECRETS if setting.key in given}
     locked = {
-        one.key
-        for one in EDITABLE.values()
-        if one.key in given or (one.is_destination and one.table in with_secrets)
+        setting.key
+        for setting in EDITABLE.values()
+        if setting.key in given or (setting.is_destination and setting.table in with_secrets)
     }
     if "mail.dkim_key" in given:
         locked.add("mail.dkim_selector")
@@ -49,24 +49,35 @@ def find_misdirected_secret(
 
     Or that would be less well guarded on its way.
     """
-    moved = {
-        table for table in _TABLES if _destination(table, before) != _destination(table, after)
+    moved_tables = {
+        table
+        for table in _TABLES
+        if _read_destination(table, before) != _read_destination(table, after)
     }
     kept = set(kept_keys)
-    return next((one.key for one in _SECRETS if one.key in kept and one.table in moved), None)
+    return next(
+        (
+            setting.key
+            for setting in _SECRETS
+            if setting.key in kept and setting.table in moved_tables
+        ),
+        None,
+    )
 
 
-def usual_values(settings: Settings, chosen: Mapping[str, Any]) -> dict[str, Any]:
+def find_usual_values(settings: Settings, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return what each editable setting comes to where nobody says it, by preset and protocol."""
-    usual = {key: one.default for key, one in EDITABLE.items()}
-    said = {**usual, **chosen, **_given_values(settings)}
-    if preset := PRESETS.get(said["mail.preset"]):
+    usual_values = {key: setting.default for key, setting in EDITABLE.items()}
+    values_by_key = {**usual_values, **chosen, **_given_values(settings)}
+    if preset := PRESETS.get(values_by_key["mail.preset"]):
         # A server that the host tells its customer has no usual name.
-        values = {"server": "", **preset.values()}
-        usual.update({f"mail.{name}": value for name, value in values.items()})
-    if port := mail_account.usual_port(said["bounces.protocol"], said["bounces.tls"]):
-        usual["bounces.port"] = port
-    return usual
+        preset_values = {"server": "", **preset.values()}
+        usual_values.update({f"mail.{name}": value for name, value in preset_values.items()})
+    if port := mail_account.find_usual_port(
+        values_by_key["bounces.protocol"], values_by_key["bounces.tls"]
+    ):
+        usual_values["bounces.port"] = port
+    return usual_values
 
 
 def apply_overrides(settings: Settings, chosen: Mapping[str, Any]) -> Settings:
@@ -74,16 +85,16 @@ def apply_overrides(settings: Settings, chosen: Mapping[str, Any]) -> Settings:
 
     Raises ConfigError, as the file's own would, for what makes no sense.
     """
-    given, locked = _given_values(settings), locked_keys(settings)
+    given, locked = _given_values(settings), find_locked_keys(settings)
     overrides = {key: chosen[key] for key in EDITABLE if key in chosen and key not in locked}
     values = _nest({**overrides, **given})
-    mail_account.fill_in(values["mail"])
-    mail_account.choose_port(values["bounces"])
+    mail_account.apply_preset(values["mail"])
+    mail_account.set_usual_port(values["bounces"])
     composed = replace(
         settings,
-        timezone=validation.timezone(values),
+        timezone=validation.read_timezone(values),
         **{name: validation.build_table(name, values[name]) for name in _TABLES},
-        origins={**settings.origins, **_origins(settings, overrides, values)},
+        origins={**settings.origins, **_find_origins(settings, overrides, values)},
         given=given,
     )
     mail_account.check_mail(composed.mail)
@@ -91,34 +102,34 @@ def apply_overrides(settings: Settings, chosen: Mapping[str, Any]) -> Settings:
     return composed
 
 
-def _destination(table: str, settings: Settings) -> list[Any]:
+def _read_destination(table: str, settings: Settings) -> list[Any]:
     """Return where the secrets of a table go: a preset only says what else is usual."""
     return [
-        one.value_in(settings)
-        for one in SETTINGS.values()
-        if one.table == table and one.is_destination and one.name != "preset"
+        setting.value_in(settings)
+        for setting in SETTINGS.values()
+        if setting.table == table and setting.is_destination and setting.name != "preset"
     ]
 
 
-def _origins(
+def _find_origins(
     settings: Settings, overrides: Mapping[str, Any], values: Mapping[str, Any]
 ) -> dict[str, Origin]:
     given = _given_values(settings)
-    found = dict.fromkeys(EDITABLE, Origin.DEFAULT)
+    origins = dict.fromkeys(EDITABLE, Origin.DEFAULT)
     for table in _TABLES:
-        found.update({f"{table}.{name}": Origin.USUAL for name in values[table]})
-    found.update(dict.fromkeys(overrides, Origin.CHOSEN))
+        origins.update({f"{table}.{name}": Origin.USUAL for name in values[table]})
+    origins.update(dict.fromkeys(overrides, Origin.CHOSEN))
     # What comes from no file was given by the program that made the settings.
-    found.update({key: settings.origins.get(key, Origin.CONFIG) for key in given})
-    return found
+    origins.update({key: settings.origins.get(key, Origin.CONFIG) for key in given})
+    return origins
 
 
 def _given_values(settings: Settings) -> Mapping[str, Any]:
     """Return what config.toml says in the tables with editable settings, and of the time zone."""
     if settings.given is not None:
-        return {key: value for key, value in settings.given.items() if key in _READ_ANEW}
-    values = {key: one.value_in(settings) for key, one in _READ_ANEW.items()}
-    return {key: value for key, value in values.items() if value != _READ_ANEW[key].default}
+        return {key: value for key, value in settings.given.items() if key in _REREAD}
+    values = {key: setting.value_in(settings) for key, setting in _REREAD.items()}
+    return {key: value for key, value in values.items() if value != _REREAD[key].default}
 
 
 def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:

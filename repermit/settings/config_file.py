@@ -14,16 +14,16 @@ from repermit.settings import mail_account, validation
 from repermit.settings.definitions import SECRETS, SETTINGS, TABLES, Origin, Settings
 
 
-def known_keys() -> tuple[str, ...]:
+def list_known_keys() -> tuple[str, ...]:
     """Return every key that config.toml may hold, dotted, in the order of the example."""
     return tuple(
         name
-        for key, one in SETTINGS.items()
-        for name in ((key, f"{key}_file") if one.is_secret else (key,))
+        for key, setting in SETTINGS.items()
+        for name in ((key, f"{key}_file") if setting.is_secret else (key,))
     )
 
 
-def load(path: Path) -> Settings:
+def load_config(path: Path) -> Settings:
     """Read the settings in `path`; relative paths in it are relative to its folder.
 
     Raises ConfigError if the file is missing, is not TOML, or holds what makes no sense.
@@ -38,10 +38,10 @@ def load(path: Path) -> Settings:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
-    return replace(parse(document, folder=path.parent), path=path)
+    return replace(parse_config(document, folder=path.parent), path=path)
 
 
-def parse(document: Mapping[str, Any], *, folder: Path) -> Settings:
+def parse_config(document: Mapping[str, Any], *, folder: Path) -> Settings:
     """Build the settings from a parsed TOML document.
 
     Raises ConfigError, whose `.key` names the setting.
@@ -51,18 +51,20 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Settings:
     for key in ("mail.ca_file", "bounces.ca_file", "evidence.timestamp_ca_file"):
         _find_ca_file(key, values, folder)
     given = _flatten(values)
-    mail_account.fill_in(values.get("mail", {}))
-    mail_account.choose_port(values.get("bounces", {}))
+    mail_account.apply_preset(values.get("mail", {}))
+    mail_account.set_usual_port(values.get("bounces", {}))
     settings = Settings(
-        public_url=validation.public_url(values),
-        database=validation.database(values, folder),
-        timezone=validation.timezone(values),
-        secret_keys=validation.secret_keys(values),
-        fingerprint_key=validation.random_key(values.get("fingerprint_key"), "fingerprint_key"),
-        evidence_key=validation.evidence_key(values),
-        journal=validation.journal(document, folder),
+        public_url=validation.read_public_url(values),
+        database=validation.read_database(values, folder),
+        timezone=validation.read_timezone(values),
+        secret_keys=validation.read_secret_keys(values),
+        fingerprint_key=validation.parse_random_key(
+            values.get("fingerprint_key"), "fingerprint_key"
+        ),
+        evidence_key=validation.read_evidence_key(values),
+        journal=validation.find_journal(document, folder),
         **{name: validation.build_table(name, values.get(name, {})) for name in TABLES},
-        origins=_origins(document, values),
+        origins=_find_origins(document, values),
         given=given,
     )
     validation.check_timestamps(settings.evidence)
@@ -71,7 +73,7 @@ def parse(document: Mapping[str, Any], *, folder: Path) -> Settings:
     return settings
 
 
-def _origins(document: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Origin]:
+def _find_origins(document: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Origin]:
     """Return the origin of every key that has not its default, dotted.
 
     `document` is config.toml as it stands, `values` what it came to with files and presets.
@@ -90,14 +92,14 @@ def _flatten(values: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            flat.update({f"{name}.{key}": one for key, one in value.items()})
+            flat.update({f"{name}.{key}": item for key, item in value.items()})
         else:
             flat[name] = value
     return flat
 
 
 def _refuse_unknown(document: Mapping[str, Any]) -> None:
-    known = set(known_keys())
+    known = set(list_known_keys())
     for name, value in document.items():
         if name in TABLES:
             if not isinstance(value, Mapping):
@@ -120,12 +122,14 @@ def _inline_files(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     values = {k: dict(v) if isinstance(v, Mapping) else v for k, v in document.items()}
     for key in SECRETS:
         table, _, name = key.rpartition(".")
-        holder = values.get(table, {}) if table else values
-        if f"{name}_file" not in holder:
+        table_values = values.get(table, {}) if table else values
+        if f"{name}_file" not in table_values:
             continue
-        if name in holder:
+        if name in table_values:
             raise ConfigError(f"give {key} or {key}_file, not both", key=key)
-        holder[name] = _read_secret(folder, holder.pop(f"{name}_file"), f"{key}_file", name)
+        table_values[name] = _read_secret(
+            folder, table_values.pop(f"{name}_file"), f"{key}_file", name
+        )
     return values
 
 

@@ -20,9 +20,9 @@ from repermit.settings.setting_type import (
     Limits,
     Section,
     Setting,
-    declare,
-    read_declarations,
-    setting,
+    declare_setting,
+    iter_settings,
+    make_metadata,
 )
 from repermit.settings.smtp_presets import PRESET_LABELS, PRESETS
 
@@ -58,8 +58,8 @@ _COMPLAINTS = Section(
 class Organisation:
     """Who asks; stands in every mail and on every page (GDPR art. 13(1)(a) and (b))."""
 
-    name: str = setting("", N_("Name"), N_("As people know it."), section=_WHO_ASKS)
-    address: str = setting(
+    name: str = declare_setting("", N_("Name"), N_("As people know it."), section=_WHO_ASKS)
+    address: str = declare_setting(
         "",
         N_("Postal address"),
         N_("On several lines, as on an envelope."),
@@ -67,35 +67,35 @@ class Organisation:
         kind="lines",
         is_personal=True,
     )
-    email: str = setting(
+    email: str = declare_setting(
         "",
         N_("E-mail address"),
         N_("Where somebody reads and answers; it also gets the daily news."),
         section=_WHO_ASKS,
         is_personal=True,
     )
-    telephone: str = setting(
+    telephone: str = declare_setting(
         "",
         N_("Telephone"),
         N_("Who doubts whether a mail is yours can ring up."),
         section=_WHO_ASKS,
         is_personal=True,
     )
-    website: str = setting("", N_("Website"), section=_WHO_ASKS, kind="url")
-    officer: str = setting(
+    website: str = declare_setting("", N_("Website"), section=_WHO_ASKS, kind="url")
+    officer: str = declare_setting(
         "",
         N_("Data protection officer"),
         N_("If there is one: name and how to reach them."),
         section=_COMPLAINTS,
         is_personal=True,
     )
-    authority: str = setting(
+    authority: str = declare_setting(
         "",
         N_("Authority for complaints"),
         N_("In the Netherlands: Autoriteit Persoonsgegevens."),
         section=_COMPLAINTS,
     )
-    authority_url: str = setting(
+    authority_url: str = declare_setting(
         "",
         N_("Its pages"),
         N_("For instance https://autoriteitpersoonsgegevens.nl"),
@@ -142,7 +142,7 @@ _RARELY_NEEDED = Section(page="mail", title=N_("Rarely needed"), is_folded=True)
 class MailServer:
     """How mail gets out, and how fast at most (0: as fast as it goes). Times in seconds."""
 
-    preset: str = setting(
+    preset: str = declare_setting(
         "",
         N_("Kind of account"),
         section=_ACCOUNT,
@@ -150,15 +150,15 @@ class MailServer:
         error_order=tuple(PRESETS),
         is_destination=True,
     )
-    server: str = setting(
+    server: str = declare_setting(
         "localhost",
         N_("Server"),
         N_("Your mail provider calls it the SMTP server, or outgoing server."),
         section=_SERVER,
         is_destination=True,
     )
-    port: int = setting(587, N_("Port"), section=_SERVER, limits=_PORT, is_destination=True)
-    tls: str = setting(
+    port: int = declare_setting(587, N_("Port"), section=_SERVER, limits=_PORT, is_destination=True)
+    tls: str = declare_setting(
         "starttls",
         N_("Encryption"),
         section=_SERVER,
@@ -170,17 +170,17 @@ class MailServer:
         is_destination=True,
     )
     # A page that took any path would tell which files there are.
-    ca_file: str = setting("", N_("Authority of its certificate"), is_destination=True)
-    auth: str = setting("password", N_("How to log in"), section=_LOGIN, choices=_AUTH)
-    username: str = setting(
+    ca_file: str = declare_setting("", N_("Authority of its certificate"), is_destination=True)
+    auth: str = declare_setting("password", N_("How to log in"), section=_LOGIN, choices=_AUTH)
+    username: str = declare_setting(
         "",
         N_("User name"),
         N_("Mostly the whole address of the mailbox. Empty if none is asked for."),
         section=_LOGIN,
         is_personal=True,
     )
-    password: str = setting("", N_("Password"), section=_LOGIN, is_secret=True)
-    oauth_tenant: str = setting(
+    password: str = declare_setting("", N_("Password"), section=_LOGIN, is_secret=True)
+    oauth_tenant: str = declare_setting(
         "",
         N_("Directory (tenant) ID"),
         N_("Of Microsoft 365; for all others leave it empty."),
@@ -188,21 +188,23 @@ class MailServer:
         is_personal=True,
         is_destination=True,
     )
-    oauth_client_id: str = setting(
+    oauth_client_id: str = declare_setting(
         "", N_("Application (client) ID"), section=_OAUTH, is_personal=True
     )
-    oauth_client_secret: str = setting(
+    oauth_client_secret: str = declare_setting(
         "", N_("Secret of the application"), section=_OAUTH, is_secret=True
     )
-    oauth_refresh_token: str = setting("", N_("Refresh token"), section=_OAUTH, is_secret=True)
-    oauth_authority: str = setting(
+    oauth_refresh_token: str = declare_setting(
+        "", N_("Refresh token"), section=_OAUTH, is_secret=True
+    )
+    oauth_authority: str = declare_setting(
         "",
         N_("Where tokens come from"),
         N_("Leave it empty, unless it is a national cloud."),
         section=_OAUTH,
         is_destination=True,
     )
-    connections: int = setting(
+    connections: int = declare_setting(
         4,
         N_("Connections at the same time"),
         N_("A server may take fewer."),
@@ -210,7 +212,7 @@ class MailServer:
         limits=(1, 64),
         position=1,
     )
-    return_path: str = setting(
+    return_path: str = declare_setting(
         "fixed",
         N_("Where mails come back to"),
         section=_RARELY_NEEDED,
@@ -222,13 +224,13 @@ class MailServer:
         },
         error_order=("verp", "fixed"),
     )
-    return_domain: str = setting(
+    return_domain: str = declare_setting(
         "",
         N_("Domain that they come back to"),
         N_("Empty is the sender’s."),
         section=_RARELY_NEEDED,
     )
-    dkim_selector: str = setting(
+    dkim_selector: str = declare_setting(
         "",
         N_("DKIM selector"),
         N_(
@@ -238,22 +240,26 @@ class MailServer:
         section=_RARELY_NEEDED,
     )
     # A key to sign with belongs beside no database, and its record in the DNS is not to be chosen.
-    dkim_domain: str = setting("", N_("DKIM domain"))
-    dkim_key: str = setting(
+    dkim_domain: str = declare_setting("", N_("DKIM domain"))
+    dkim_key: str = declare_setting(
         "", N_("What mails are signed with (DKIM)"), kind="lines", is_secret=True
     )
-    rate_per_minute: int = setting(
+    rate_per_minute: int = declare_setting(
         0, N_("Mails in a minute at most"), section=_RATES, limits=_FROM_0
     )
-    rate_per_hour: int = setting(0, N_("Mails in an hour at most"), section=_RATES, limits=_FROM_0)
-    rate_per_day: int = setting(0, N_("Mails in a day at most"), section=_RATES, limits=_FROM_0)
-    domain_rate_per_minute: int = setting(
+    rate_per_hour: int = declare_setting(
+        0, N_("Mails in an hour at most"), section=_RATES, limits=_FROM_0
+    )
+    rate_per_day: int = declare_setting(
+        0, N_("Mails in a day at most"), section=_RATES, limits=_FROM_0
+    )
+    domain_rate_per_minute: int = declare_setting(
         0, N_("Mails in a minute to one domain at most"), section=_RATES, limits=_FROM_0
     )
-    connect_timeout: int = setting(
+    connect_timeout: int = declare_setting(
         30, N_("Seconds to wait for a connection"), section=_RARELY_NEEDED, limits=_SECONDS
     )
-    reply_timeout: int = setting(
+    reply_timeout: int = declare_setting(
         600,
         N_("Seconds to wait for a reply"),
         N_("With less than 600 more mails end in doubt (RFC 5321)."),
@@ -316,22 +322,24 @@ _MAILBOX_OAUTH = replace(_OAUTH, page="bounces")
 class Bounces:
     """Where bounces and replies are read; the port is the usual one of the protocol."""
 
-    protocol: str = setting(
+    protocol: str = declare_setting(
         "none",
         N_("How it is read"),
         section=_MAILBOX,
         choices={"none": N_("It is not read here"), "imap": "IMAP", "pop3": "POP3"},
         is_destination=True,
     )
-    server: str = setting(
+    server: str = declare_setting(
         "",
         N_("Server"),
         N_("Your mail provider calls it the IMAP or POP3 server."),
         section=_MAILBOX,
         is_destination=True,
     )
-    port: int = setting(993, N_("Port"), section=_MAILBOX, limits=_PORT, is_destination=True)
-    tls: str = setting(
+    port: int = declare_setting(
+        993, N_("Port"), section=_MAILBOX, limits=_PORT, is_destination=True
+    )
+    tls: str = declare_setting(
         "tls",
         N_("Encryption"),
         section=_MAILBOX,
@@ -342,11 +350,13 @@ class Bounces:
         },
         is_destination=True,
     )
-    ca_file: str = setting("", N_("Authority of its certificate"), is_destination=True)
-    auth: str = setting("password", N_("How to log in"), section=_MAILBOX_LOGIN, choices=_AUTH)
-    username: str = setting("", N_("User name"), section=_MAILBOX_LOGIN, is_personal=True)
-    password: str = setting("", N_("Password"), section=_MAILBOX_LOGIN, is_secret=True)
-    oauth_tenant: str = setting(
+    ca_file: str = declare_setting("", N_("Authority of its certificate"), is_destination=True)
+    auth: str = declare_setting(
+        "password", N_("How to log in"), section=_MAILBOX_LOGIN, choices=_AUTH
+    )
+    username: str = declare_setting("", N_("User name"), section=_MAILBOX_LOGIN, is_personal=True)
+    password: str = declare_setting("", N_("Password"), section=_MAILBOX_LOGIN, is_secret=True)
+    oauth_tenant: str = declare_setting(
         "",
         N_("Directory (tenant) ID"),
         N_("Of Microsoft 365; for all others leave it empty."),
@@ -354,24 +364,26 @@ class Bounces:
         is_personal=True,
         is_destination=True,
     )
-    oauth_client_id: str = setting(
+    oauth_client_id: str = declare_setting(
         "", N_("Application (client) ID"), section=_MAILBOX_OAUTH, is_personal=True
     )
-    oauth_client_secret: str = setting(
+    oauth_client_secret: str = declare_setting(
         "", N_("Secret of the application"), section=_MAILBOX_OAUTH, is_secret=True
     )
-    oauth_refresh_token: str = setting(
+    oauth_refresh_token: str = declare_setting(
         "", N_("Refresh token"), section=_MAILBOX_OAUTH, is_secret=True
     )
-    oauth_authority: str = setting(
+    oauth_authority: str = declare_setting(
         "",
         N_("Where tokens come from"),
         N_("Leave it empty, unless it is a national cloud."),
         section=_MAILBOX_OAUTH,
         is_destination=True,
     )
-    mailbox: str = setting("INBOX", N_("Folder"), N_("POP3 has one alone."), section=_MAILBOX)
-    every_minutes: int = setting(
+    mailbox: str = declare_setting(
+        "INBOX", N_("Folder"), N_("POP3 has one alone."), section=_MAILBOX
+    )
+    every_minutes: int = declare_setting(
         5, N_("Minutes between two looks"), section=_MAILBOX, limits=_MINUTES
     )
 
@@ -389,7 +401,7 @@ _EVERY_CAMPAIGN = Section(
 class CampaignRules:
     """What holds for every campaign. Times in days."""
 
-    minimum_days: int = setting(
+    minimum_days: int = declare_setting(
         14,
         N_("Days that people have at least"),
         N_("Whoever got the question later is not removed for not answering. 0 is for trials."),
@@ -397,7 +409,7 @@ class CampaignRules:
         # A deadline is a year away at most.
         limits=(0, 365),
     )
-    pause_at_bounce_percent: int = setting(
+    pause_at_bounce_percent: int = declare_setting(
         2,
         N_("Percent of bounces at which it pauses"),
         N_("Looked at from the first hundred on; 0 is never."),
@@ -415,23 +427,23 @@ _HOW_LONG = Section(page="retention", title=N_("For how long"))
 class Retention:
     """How long who was taken off is kept, the parts of the evidence, and who looked at what."""
 
-    removed_days: int = setting(
+    removed_days: int = declare_setting(
         30, N_("Days until who was taken off is erased"), section=_HOW_LONG, limits=_DAYS
     )
-    evidence_years: int = setting(
+    evidence_years: int = declare_setting(
         5,
         N_("Years that a proof is kept after its consent has ended"),
         N_("For claims, GDPR art. 17(3)(e)."),
         section=_HOW_LONG,
         limits=(0, 100),
     )
-    trace_days: int = setting(
+    trace_days: int = declare_setting(
         90,
         N_("Days that network and browser of an answer are kept"),
         section=_HOW_LONG,
         limits=_DAYS,
     )
-    access_days: int = setting(
+    access_days: int = declare_setting(
         365,
         N_("Days that it is kept who looked at what"),
         section=_HOW_LONG,
@@ -446,15 +458,17 @@ class Retention:
 class Web:
     """How the pages are served, and after how many idle minutes an admin's screen locks."""
 
-    host: str = setting("127.0.0.1", N_("Where the server listens"))
-    port: int = setting(8000, N_("Port"), limits=_FROM_0)
-    threads: int = setting(8, N_("Requests at the same time"), limits=_FROM_0)
-    trusted_proxies: int = setting(0, N_("Web servers that stand in front"), limits=_FROM_0)
-    idle_minutes: int = setting(15, N_("Idle minutes until the screen locks"), limits=_MINUTES)
-    webhooks_to_private: bool = setting(
+    host: str = declare_setting("127.0.0.1", N_("Where the server listens"))
+    port: int = declare_setting(8000, N_("Port"), limits=_FROM_0)
+    threads: int = declare_setting(8, N_("Requests at the same time"), limits=_FROM_0)
+    trusted_proxies: int = declare_setting(0, N_("Web servers that stand in front"), limits=_FROM_0)
+    idle_minutes: int = declare_setting(
+        15, N_("Idle minutes until the screen locks"), limits=_MINUTES
+    )
+    webhooks_to_private: bool = declare_setting(
         default=False, label=N_("Webhooks may go to private networks")
     )
-    checks_to_private: bool = setting(
+    checks_to_private: bool = declare_setting(
         default=False, label=N_("Checks may look into private networks")
     )
 
@@ -466,9 +480,9 @@ class Web:
 class EvidenceRules:
     """Who puts timestamps (RFC 3161) over checkpoints; nobody by itself."""
 
-    timestamp_url: str = setting("", N_("Where timestamps come from"), kind="url")
+    timestamp_url: str = declare_setting("", N_("Where timestamps come from"), kind="url")
     # A page that took any path would tell which files there are.
-    timestamp_ca_file: str = setting("", N_("Authority of the timestamps"))
+    timestamp_ca_file: str = declare_setting("", N_("Authority of the timestamps"))
 
 
 # --- All settings. --------------------------------------------------------------------------------
@@ -504,9 +518,9 @@ class Settings:
     None of the three makes two settings differ.
     """
 
-    public_url: str = field(metadata=declare(N_("Address of the pages")))
-    database: str = setting("sqlite:///repermit.db", N_("Database"))
-    timezone: str = setting(
+    public_url: str = field(metadata=make_metadata(N_("Address of the pages")))
+    database: str = declare_setting("sqlite:///repermit.db", N_("Database"))
+    timezone: str = declare_setting(
         "Europe/Amsterdam",
         N_("Time zone"),
         N_("In it deadlines are given, and mails and pages show times."),
@@ -514,18 +528,20 @@ class Settings:
         kind="timezone",
     )
     secret_keys: tuple[bytes, ...] = field(
-        repr=False, metadata=declare(N_("What links are signed with"), is_secret=True)
+        repr=False, metadata=make_metadata(N_("What links are signed with"), is_secret=True)
     )
     fingerprint_key: bytes = field(
-        repr=False, metadata=declare(N_("What fingerprints are made with"), is_secret=True)
+        repr=False, metadata=make_metadata(N_("What fingerprints are made with"), is_secret=True)
     )
     evidence_key: bytes | None = field(
         default=None,
         repr=False,
-        metadata=declare(N_("What checkpoints of the record are signed with"), is_secret=True),
+        metadata=make_metadata(
+            N_("What checkpoints of the record are signed with"), is_secret=True
+        ),
     )
     journal: Path | None = field(
-        default=None, metadata=declare(N_("Where suppressions are journalled"))
+        default=None, metadata=make_metadata(N_("Where suppressions are journalled"))
     )
     organisation: Organisation = Organisation()
     mail: MailServer = MailServer()
@@ -577,7 +593,7 @@ PAGES: Mapping[str, str] = {
 SETTINGS: Mapping[str, Setting] = {
     one.key: one
     for table, holder in {"": Settings, **TABLES}.items()
-    for one in read_declarations(table, holder)
+    for one in iter_settings(table, holder)
 }
 """Every setting by its dotted key, in the order of the example."""
 
@@ -585,7 +601,7 @@ SECRETS = tuple(key for key, one in SETTINGS.items() if one.is_secret)
 """The keys of the settings that are shown to nobody."""
 
 
-def sections_of(page: str) -> dict[Section, list[Setting]]:
+def list_sections(page: str) -> dict[Section, list[Setting]]:
     """Return the sections of a page of settings, each with its settings, as they are shown."""
     found: dict[Section, list[Setting]] = {}
     # The time zone, which stands in no table, comes after the organisation.

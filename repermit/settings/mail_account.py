@@ -23,7 +23,7 @@ _DKIM_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.(?!-)[
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 
 
-def fill_in(mail: dict[str, Any]) -> None:
+def apply_preset(mail: dict[str, Any]) -> None:
     """Put in what the preset says and nobody has said otherwise.
 
     A preset that there is not is refused with the rest of its table.
@@ -43,13 +43,13 @@ def fill_in(mail: dict[str, Any]) -> None:
     mail.update({**preset.values(), **mail})
 
 
-def choose_port(bounces: dict[str, Any]) -> None:
+def set_usual_port(bounces: dict[str, Any]) -> None:
     """Put in the usual port of the protocol, where none is given."""
-    if usual := usual_port(bounces.get("protocol"), bounces.get("tls", "tls")):
-        bounces.setdefault("port", usual)
+    if port := find_usual_port(bounces.get("protocol"), bounces.get("tls", "tls")):
+        bounces.setdefault("port", port)
 
 
-def usual_port(protocol: object, tls: object) -> int | None:
+def find_usual_port(protocol: object, tls: object) -> int | None:
     """Return the port of a mailbox's server, None if there is none for this."""
     return _PORTS.get((str(protocol), tls == "tls"))
 
@@ -83,7 +83,7 @@ def _check_signing(mail: MailServer) -> None:
                 "%(key)s is written as in the DNS, such as mail2026 or example.org",
                 key=f"mail.{name}",
             )
-    validation.signing_key(mail.dkim_key)
+    validation.parse_signing_key(mail.dkim_key)
 
 
 def check_bounces(bounces: Bounces) -> None:
@@ -123,10 +123,10 @@ def _check_sign_in(table: str, account: MailServer | Bounces) -> None:
             code="token_needed",
             table=table,
         )
-    _check_where(table, account)
+    _check_oauth_endpoints(table, account)
 
 
-def _check_where(table: str, account: MailServer | Bounces) -> None:
+def _check_oauth_endpoints(table: str, account: MailServer | Bounces) -> None:
     if account.oauth_tenant and not _TENANT.fullmatch(account.oauth_tenant):
         raise ConfigError(
             "%(key)s must look like example.onmicrosoft.com or like a GUID",

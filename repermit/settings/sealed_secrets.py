@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 # Of every Fernet token until the year 2106: its version, and the first bytes of the time.
-_BEGINNING = "gAAAA"
+_TOKEN_PREFIX = "gAAAA"  # noqa: S105  no secret
 
 
 class Seal:
     """Seals and opens with keys made from `secret_keys`, of which the newest is last."""
 
     def __init__(self, secret_keys: Sequence[bytes]) -> None:
-        fernets = [Fernet(_own_key(key)) for key in reversed(secret_keys)]
+        fernets = [Fernet(_derive_key(key)) for key in reversed(secret_keys)]
         self._newest = fernets[0]
         self._all = MultiFernet(fernets)
 
@@ -33,14 +33,14 @@ class Seal:
     def open(self, name: str, sealed: str) -> str | None:
         """Return a secret, None if no key that is left opens it, or it is another's."""
         try:
-            its_name, text = json.loads(self._all.decrypt(sealed.encode()))
+            sealed_name, text = json.loads(self._all.decrypt(sealed.encode()))
         except InvalidToken:
             return None
-        return str(text) if its_name == name else None
+        return str(text) if sealed_name == name else None
 
     def open_kept(self, name: str, kept: str) -> str | None:
         """Return a secret that may have been kept before there was a seal for it."""
-        return self.open(name, kept) if kept.startswith(_BEGINNING) else kept
+        return self.open(name, kept) if kept.startswith(_TOKEN_PREFIX) else kept
 
     def is_newest(self, sealed: str) -> bool:
         """Say whether the newest key opens it, so that the others may be taken away."""
@@ -51,17 +51,17 @@ class Seal:
         return True
 
 
-def totp_name(user_id: int) -> str:
+def make_totp_name(user_id: int) -> str:
     """Return the name under which the secret of a user's second step is sealed."""
     return f"totp:{user_id}"
 
 
-def webhook_name(webhook_id: int) -> str:
+def make_webhook_name(webhook_id: int) -> str:
     """Return the name under which the secret of a webhook is sealed."""
     return f"webhook:{webhook_id}"
 
 
-def _own_key(key: bytes) -> bytes:
+def _derive_key(key: bytes) -> bytes:
     """Return Fernet's key: made from a link key, but another one, so that neither does for both."""
-    made = hmac.digest(key, b"repermit settings in the database", hashlib.sha256)
-    return base64.urlsafe_b64encode(made)
+    derived = hmac.digest(key, b"repermit settings in the database", hashlib.sha256)
+    return base64.urlsafe_b64encode(derived)

@@ -69,19 +69,19 @@ class Setting:
         return getattr(getattr(settings, self.table) if self.table else settings, self.name)
 
 
-def declare(label: str, help: str = "", **declared: Any) -> dict[str, Setting]:  # noqa: A002
+def make_metadata(label: str, help: str = "", **declared: Any) -> dict[str, Setting]:  # noqa: A002
     """Return the metadata of a field that is a setting; see `Setting` for what it takes."""
     return {"setting": Setting(label=label, help=help, **declared)}
 
 
-def setting(default: _T, label: str, help: str = "", **declared: Any) -> _T:  # noqa: A002
+def declare_setting(default: _T, label: str, help: str = "", **declared: Any) -> _T:  # noqa: A002
     """Declare a setting that has a default."""
-    metadata = declare(label, help, **declared)
+    metadata = make_metadata(label, help, **declared)
     is_shown = not metadata["setting"].is_secret
     return field(default=default, repr=is_shown, metadata=metadata)
 
 
-def read_declarations(table: str, holder: type) -> Iterator[Setting]:
+def iter_settings(table: str, holder: type) -> Iterator[Setting]:
     """Yield the settings of a dataclass that stands for a table, in the order of its fields."""
     hints = get_type_hints(holder)
     for item in fields(holder):

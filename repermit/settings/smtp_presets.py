@@ -49,7 +49,7 @@ _DATA = package_files.data("smtp_presets.toml")
 
 
 def _select_fields(values: Mapping[str, Any], kind: type[Preset | Provider]) -> dict[str, Any]:
-    return {one.name: values[one.name] for one in fields(kind) if one.name in values}
+    return {field.name: values[field.name] for field in fields(kind) if field.name in values}
 
 
 PRESETS = {name: Preset(**_select_fields(values, Preset)) for name, values in _DATA.items()}

@@ -30,10 +30,10 @@ from repermit.web_address import is_web_address
 
 
 # RFC 8301 §3.2: whoever signs should have no shorter one.
-_SHORTEST = 2048
+_MIN_RSA_BITS = 2048
 
 
-def signing_key(pem: str) -> RSAPrivateKey:
+def parse_signing_key(pem: str) -> RSAPrivateKey:
     """Return the private key in a PEM file; raises ConfigError for what is none to sign with.
 
     RSA alone: of the large mailbox providers few check the other kind (RFC 8463), and who signs
@@ -44,7 +44,7 @@ def signing_key(pem: str) -> RSAPrivateKey:
     # TypeError: it is encrypted, and nobody is there to be asked for its password.
     except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
-    if not isinstance(key, RSAPrivateKey) or key.key_size < _SHORTEST:
+    if not isinstance(key, RSAPrivateKey) or key.key_size < _MIN_RSA_BITS:
         raise ConfigError(
             "mail.dkim_key is no RSA key of 2048 bits or more as PEM without a password; "
             "`openssl genrsa -out dkim.pem 2048` makes one",
@@ -136,10 +136,10 @@ def _check_timezone(name: str) -> None:
 
 _MINIMUM_KEY_BYTES = 16
 _SEED_BYTES = 32
-_JOURNAL = "suppressions.journal"
+_JOURNAL_NAME = "suppressions.journal"
 
 
-def text(values: Mapping[str, Any], key: str, default: object = MISSING) -> str:
+def read_text(values: Mapping[str, Any], key: str, default: object = MISSING) -> str:
     """Return a text; without a default it has to be there."""
     value = values.get(key, default)
     if value is MISSING:
@@ -149,9 +149,9 @@ def text(values: Mapping[str, Any], key: str, default: object = MISSING) -> str:
     return value
 
 
-def public_url(values: Mapping[str, Any]) -> str:
+def read_public_url(values: Mapping[str, Any]) -> str:
     """Return where the pages are, without a slash at its end."""
-    url = text(values, "public_url").rstrip("/")
+    url = read_text(values, "public_url").rstrip("/")
     if not _is_web_address(url):
         raise ConfigError(
             "public_url must look like https://www.example.org or https://example.org/ask",
@@ -183,9 +183,9 @@ def _is_web_address(url: str) -> bool:
     return is_web_address(url) and not (urlsplit(url).query or urlsplit(url).fragment)
 
 
-def database(values: Mapping[str, Any], folder: Path) -> str:
+def read_database(values: Mapping[str, Any], folder: Path) -> str:
     """Return the database's address; a file's path made absolute."""
-    url = text(values, "database", SETTINGS["database"].default)
+    url = read_text(values, "database", SETTINGS["database"].default)
     if url.startswith(("postgresql://", "postgres://")):
         return url
     prefix = "sqlite:///"
@@ -197,14 +197,14 @@ def database(values: Mapping[str, Any], folder: Path) -> str:
     return prefix + str((folder / url.removeprefix(prefix)).absolute())
 
 
-def timezone(values: Mapping[str, Any]) -> str:
+def read_timezone(values: Mapping[str, Any]) -> str:
     """Return the name of a time zone that there is."""
-    name = text(values, "timezone", SETTINGS["timezone"].default)
+    name = read_text(values, "timezone", SETTINGS["timezone"].default)
     _check_timezone(name)
     return name
 
 
-def secret_keys(values: Mapping[str, Any]) -> tuple[bytes, ...]:
+def read_secret_keys(values: Mapping[str, Any]) -> tuple[bytes, ...]:
     """Return the keys that links are signed with, newest last."""
     keys = values.get("secret_keys")
     # A bare string would silently become a list of its characters in itsdangerous.
@@ -213,24 +213,24 @@ def secret_keys(values: Mapping[str, Any]) -> tuple[bytes, ...]:
             'secret_keys must be a list such as ["…"], newest last',
             key="secret_keys",
         )
-    return tuple(random_key(key, "secret_keys") for key in keys)
+    return tuple(parse_random_key(key, "secret_keys") for key in keys)
 
 
-def journal(values: Mapping[str, Any], folder: Path) -> Path:
+def find_journal(values: Mapping[str, Any], folder: Path) -> Path:
     """Return where suppressions are journalled: beside the fingerprint key if not said otherwise.
 
     `values` are as they stand in config.toml, in which the key's file has its name.
     """
     if "journal" not in values:
         key_file = str(values.get("fingerprint_key_file", "config.toml"))
-        return (folder / key_file).absolute().with_name(_JOURNAL)
-    name = text(values, "journal")
+        return (folder / key_file).absolute().with_name(_JOURNAL_NAME)
+    name = read_text(values, "journal")
     if not name:
         raise ConfigError("journal must name a file", key="journal")
     return (folder / name).absolute()
 
 
-def random_key(value: object, key: str) -> bytes:
+def parse_random_key(value: object, key: str) -> bytes:
     """Return a key that is long enough not to be guessed."""
     if not isinstance(value, str) or len(value.encode()) < _MINIMUM_KEY_BYTES:
         raise ConfigError(
@@ -255,18 +255,18 @@ def check_timestamps(rules: EvidenceRules) -> None:
         raise ConfigError("%(key)s holds no certificate as PEM", key=key) from None
 
 
-def evidence_key(values: Mapping[str, Any]) -> bytes | None:
+def read_evidence_key(values: Mapping[str, Any]) -> bytes | None:
     """Return the 32 octets that checkpoints are signed with, None if nothing signs them."""
     if "evidence_key" not in values:
         return None
-    given = values["evidence_key"]
+    encoded_key = values["evidence_key"]
     try:
         # Both alphabets of base64, as `init` and as `openssl rand -base64 32` write it.
-        plain = str(given).rstrip("=").replace("-", "+").replace("_", "/")
-        octets = base64.b64decode(f"{plain}=", validate=True)
+        base64_text = str(encoded_key).rstrip("=").replace("-", "+").replace("_", "/")
+        octets = base64.b64decode(f"{base64_text}=", validate=True)
     except ValueError:
         octets = b""
-    if not isinstance(given, str) or len(octets) != _SEED_BYTES:
+    if not isinstance(encoded_key, str) or len(octets) != _SEED_BYTES:
         raise ConfigError(
             "evidence_key must be 32 random octets in base64; `openssl rand -base64 32` makes it",
             key="evidence_key",

@@ -14,7 +14,7 @@ from repermit.answers.click_buffer import PendingOpenings
 from repermit.clock import Clock
 from repermit.db.connection import Database, connect
 from repermit.db.suppression_journal import make_journal
-from repermit.setting_overrides.current_settings import Present
+from repermit.setting_overrides.current_settings import CurrentSettings
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
 from repermit.web import (
@@ -78,7 +78,7 @@ def create_app(
         links=Links(settings.public_url, settings.secret_keys),
         openings=openings or PendingOpenings(),
     )
-    app.extensions["repermit.present"] = Present(settings)
+    app.extensions["repermit.present"] = CurrentSettings(settings)
     app.extensions["repermit.turns"] = dispatcher.AnswerLocks(database)
     app.extensions["repermit.counts"] = health.MetricsCache()
     app.extensions["repermit.allowances"] = RateLimits()

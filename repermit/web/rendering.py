@@ -242,4 +242,4 @@ def is_current_version() -> bool:
 
     Asked once the text of the page is made that is kept, since no later correction is in that then.
     """
-    return request.form.get(TEXTS, "") == current_settings.version_of_texts()
+    return request.form.get(TEXTS, "") == current_settings.read_texts_version()

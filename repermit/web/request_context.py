@@ -12,7 +12,7 @@ from repermit.answers.click_buffer import PendingOpenings
 from repermit.answers.link_target import Trace
 from repermit.clock import Clock
 from repermit.db.connection import Database
-from repermit.setting_overrides.current_settings import Present
+from repermit.setting_overrides.current_settings import CurrentSettings
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
 from repermit.web.client_address import mask_network
@@ -61,8 +61,8 @@ def load_settings() -> None:
         g.texts = _get_current_settings().texts
 
 
-def _get_current_settings() -> Present:
-    present: Present = current_app.extensions["repermit.present"]
+def _get_current_settings() -> CurrentSettings:
+    present: CurrentSettings = current_app.extensions["repermit.present"]
     return present
 
 

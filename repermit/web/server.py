@@ -279,7 +279,7 @@ class Server:
             settings,
             database,
             clock=clock,
-            names=periodic_jobs.OF_THE_PAGES if worker else None,
+            names=periodic_jobs.WEB_JOBS if worker else None,
             openings=openings,
         )
         self._child = worker_process.Child(worker) if worker else None

@@ -143,7 +143,7 @@ class CommandContext:
     """Where it is sent, and by whom: anybody, an admin who has logged in, a mail server's pipe."""
 
     def __init__(self, path: Path, port: int) -> None:
-        settings = config_file.load(path)
+        settings = config_file.load_config(path)
         self._path = path
         self._port = port
         with open_database(settings.database):

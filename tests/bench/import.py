@@ -93,7 +93,7 @@ def _init(folder: Path) -> Path:
     path = folder / "config.toml"
     example = package_files.asset("config.example.toml").read_text("utf-8")
     path.write_text(package_files.fresh_config(example), "utf-8")
-    settings = config_file.load(path)
+    settings = config_file.load_config(path)
     with open_database(settings.database) as database:
         migrations.upgrade_database(database)
         with database.atomic():
@@ -123,7 +123,7 @@ class Measured:
 
 def _take_in(configuration: Path, file: Path) -> None:
     """Import the file, and print what it took; this is the process that is measured."""
-    settings = config_file.load(configuration)
+    settings = config_file.load_config(configuration)
     with open_database(settings.database) as database:
         began = time.perf_counter()
         import_file.import_file(
@@ -200,7 +200,7 @@ def _print_shell(folder: Path, file: Path, rows: int, ours: float) -> None:
 
 def _print_answers(folder: Path, file: Path, per_second: int) -> None:
     configuration = _init(folder / "served")
-    paths = answering.make_campaign(config_file.load(configuration))
+    paths = answering.make_campaign(config_file.load_config(configuration))
     with answering.serving(configuration) as port:
         before = answering.answer_while(
             lambda: time.sleep(_SECONDS_BEFORE), port, paths, per_second=per_second

@@ -92,7 +92,7 @@ def main() -> None:
         _database(Path(name), postgresql=options.postgresql) as url,
     ):
         path = _prepare(Path(name) / "installation", options.people, port, url)
-        settings = config_file.load(path)
+        settings = config_file.load_config(path)
         with open_database(settings.database):
             _measure(path, settings, options)
 

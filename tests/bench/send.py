@@ -221,7 +221,7 @@ def _write_mail(path: Path, port: int, connections: int) -> Settings:
     ):
         text = re.sub(rf"^# {key} = .*$", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
     path.write_text(text, "utf-8")
-    return config_file.load(path)
+    return config_file.load_config(path)
 
 
 def _wait_for_start(news: MailingList, mails: int) -> None:
@@ -306,7 +306,7 @@ def _shorten(database: Database) -> None:
 
 
 def _settings(path: Path, port: int, connections: int) -> Settings:
-    settings = config_file.load(path)
+    settings = config_file.load_config(path)
     server = definitions.MailServer(
         server="127.0.0.1", port=port, tls="none", connections=connections, return_path="verp"
     )

@@ -383,7 +383,7 @@ def _serving(one: Installation) -> Iterator[int]:
 
 def _requests(one: Installation) -> dict[str, Any]:
     """Return the answers to be given, and the pages to be looked at."""
-    links = Links("", config_file.load(one.folder / "config.toml").secret_keys)
+    links = Links("", config_file.load_config(one.folder / "config.toml").secret_keys)
     rows = one.sql("SELECT uid FROM contact WHERE address LIKE 'asked.%' ORDER BY id")
     uids = [uid for (uid,) in rows]
     readers, people = uids[:_READERS], uids[_READERS:]

@@ -231,7 +231,7 @@ def visited(page: Page, pages: Pages, *, look: Callable[[str], None]) -> None:
     user = make_admin(pages.database, email="anna@example.org")
     other = make_user(pages.database, email="bram@example.org")
     make_user(pages.database, email="cees@example.org", password="")
-    invited = users.invite(pages.database, other.id, now=NOW, actor="cli:keeper")
+    invited = users.invite_user(pages.database, other.id, now=NOW, actor="cli:keeper")
     page.goto(f"{url}/admin/login")
     look("login")
     page.locator("#email").fill(user.email)

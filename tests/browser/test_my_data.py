@@ -290,7 +290,7 @@ class Beholder:
 
 def _hand_on(town: Town) -> None:
     """Let the address go into a file, on a host of a long name."""
-    export.export(
+    export.write_export(
         town.story.mailing_list,
         "evidence",
         database=town.pages.database,

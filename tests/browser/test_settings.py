@@ -38,7 +38,7 @@ def pages(database: Database, sqlite_url: str, tmp_path: Path) -> Iterator[Pages
 
     def make(url: str) -> Pages:
         document = make_document(public_url=url, database=sqlite_url)
-        return Pages(database, config_file.parse(document, folder=tmp_path))
+        return Pages(database, config_file.parse_config(document, folder=tmp_path))
 
     with served(make) as running:
         yield running

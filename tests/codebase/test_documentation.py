@@ -269,7 +269,7 @@ def test_every_field_of_an_own_wording_is_one() -> None:
 
 
 def test_every_setting_in_the_text_is_one() -> None:
-    known = {key.rpartition(".")[2] for key in config_file.known_keys()}
+    known = {key.rpartition(".")[2] for key in config_file.list_known_keys()}
     named = {match[1] for _, span in SPANS if (match := re.match(r"(\w+) = ", span))}
     named |= {
         key

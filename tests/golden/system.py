@@ -30,7 +30,7 @@ from repermit.clock import ManualClock
 from repermit.db.connection import open_database
 from repermit.db.suppression_journal import make_journal
 from repermit.jobs.periodic_jobs import Jobs
-from repermit.settings.config_file import load
+from repermit.settings.config_file import load_config
 from repermit.web.application import create_app
 
 if TYPE_CHECKING:
@@ -105,13 +105,15 @@ class System:
     @contextlib.contextmanager
     def serve_pages(self) -> Iterator[FlaskClient]:
         """Serve the pages to a client in this process, until the next command."""
-        app = create_app(load(Path("config.toml")), clock=self.clock, openings=self._openings)
+        app = create_app(
+            load_config(Path("config.toml")), clock=self.clock, openings=self._openings
+        )
         yield app.test_client()
         self.do_jobs("note_openings")
 
     def do_jobs(self, *names: str) -> None:
         """Do the jobs of these names once, or all that `serve` and its worker do."""
-        settings = load(Path("config.toml"))
+        settings = load_config(Path("config.toml"))
         with open_database(settings.database, journal=make_journal(settings)) as database:
             jobs = Jobs(
                 settings,

@@ -91,7 +91,7 @@ def test_all_say_the_same_number(
         "report": sum(people["unasked"].values()),
         "page": on_the_page(database, settings, "/admin/lists/news/"),
         "figures": live.unasked,
-        "export": len(list(export_rows.unasked(news))),
+        "export": len(list(export_rows.iter_unasked_rows(news))),
         "status": progress.read_status(news, settings=settings, now=LATER).unasked,
     }
     if state is CampaignState.CLOSED:
@@ -113,7 +113,7 @@ def test_the_reasons_of_report_and_export_are_the_same(
         news, ReportKind.REPORT, settings=settings, now=LATER, language="en"
     )
     people: dict[str, Any] = read_document(made)["people"]
-    said = [row["reason"] for row in export_rows.unasked(news)]
+    said = [row["reason"] for row in export_rows.iter_unasked_rows(news)]
     assert {why: n for why, n in people["unasked"].items() if n} == {
         why: said.count(why) for why in said
     }

@@ -59,10 +59,10 @@ def main(folder: Path) -> None:
         form = words_at(client, url)
         wrong = words_of(post(client, url, **{"campaign.pilot_days": "0", "version": ""}))
         post(client, url, **{"campaign.pilot_days": "5", "version": ""})
-        now = current_settings.present(parse(), database)
+        now = current_settings.read_current_settings(parse(), database)
         evidence = [json.loads(part.json) for part in EvidencePart.select()]
     known = {
-        "is_known": "campaign.pilot_days" in config_file.known_keys(),
+        "is_known": "campaign.pilot_days" in config_file.list_known_keys(),
         "refused": refused,
         "form": form,
         "wrong": wrong,

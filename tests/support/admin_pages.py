@@ -51,7 +51,7 @@ def make_user(database: Database, **overrides: Any) -> User:
 @cache
 def _kept() -> str:
     # Hashing takes long, as it should.
-    return passwords.hashed(PASSWORD)
+    return passwords.hash_password(PASSWORD)
 
 
 def code_at(moment: datetime, secret: str = SECRET) -> str:

@@ -24,4 +24,4 @@ def make_document(**overrides: Any) -> dict[str, Any]:
 
 
 def parse(**overrides: Any) -> Settings:
-    return config_file.parse(make_document(**overrides), folder=FOLDER)
+    return config_file.parse_config(make_document(**overrides), folder=FOLDER)

@@ -71,7 +71,7 @@ class Desk:
 
     @property
     def settings(self) -> Settings:
-        return config_file.load(self.config)
+        return config_file.load_config(self.config)
 
     def run(self, *arguments: str) -> Ran:
         """Give a command as somebody at a shell would; its exit code is as it may be."""

@@ -10,7 +10,7 @@ from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import FreshLink
 from repermit.privacy import data_links
-from repermit.privacy.data_links import Opened
+from repermit.privacy.data_links import OpenedLink
 from tests.support.builders import NOW
 
 TRACE = {"network": "198.51.100.0/24", "browser": "Firefox"}
@@ -29,7 +29,7 @@ def asked_for(database: Database, contact: Contact, *, now: datetime = NOW) -> F
     return newest()
 
 
-def opened_for(database: Database, contact: Contact, *, now: datetime = NOW) -> Opened:
+def opened_for(database: Database, contact: Contact, *, now: datetime = NOW) -> OpenedLink:
     """Ask for a link, open it, and return what it opened."""
     link = asked_for(database, contact, now=now)
     opened = data_links.open_link(database, uid=link.uid, now=now)

@@ -6,7 +6,7 @@ from typing import Any
 
 from repermit.db.connection import Database
 from repermit.setting_overrides import change_settings, current_settings
-from repermit.setting_overrides.change_settings import Kept, Typed
+from repermit.setting_overrides.change_settings import ChangeResult, SettingsInput
 from repermit.settings.definitions import Settings
 from tests.support.builders import NOW
 
@@ -17,12 +17,14 @@ def choose(
     secrets: dict[str, str] | None = None,
     removed: tuple[str, ...] = (),
     **values: Any,
-) -> Kept:
+) -> ChangeResult:
     """Keep what was typed; two underscores in a name stand for the dot after the table."""
-    typed = Typed(
+    typed = SettingsInput(
         values={name.replace("__", "."): value for name, value in values.items()},
         secrets=secrets or {},
         removed=frozenset(removed),
     )
-    since = current_settings.version()
-    return change_settings.keep(database, settings, typed, since=since, now=NOW, actor="user:1")
+    since = current_settings.read_settings_version()
+    return change_settings.save_settings(
+        database, settings, typed, since=since, now=NOW, actor="user:1"
+    )

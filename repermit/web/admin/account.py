@@ -159,7 +159,7 @@ def choose_language() -> AnyResponse:
     """Keep in which language one reads these pages."""
     wanted = request.form.get("language", "")
     chosen = wanted if wanted in LANGUAGES else ""
-    users.choose_language(get_site().database, current_user.id, chosen)
+    users.set_language(get_site().database, current_user.id, chosen)
     return redirect_to("account.show")
 
 
@@ -175,7 +175,7 @@ def _show_page(
         password_form=password_form or PasswordForm(),
         codes_form=codes_form or CodesForm(),
         language_form=LanguageForm(language=current_user.language),
-        codes_left=two_factor.codes_left(current_user.id),
-        sessions=sessions.open_sessions(current_user.id, now=get_arrival()),
+        codes_left=two_factor.count_codes_left(current_user.id),
+        sessions=sessions.list_open_sessions(current_user.id, now=get_arrival()),
         browser_in_words=describe_browser,
     )

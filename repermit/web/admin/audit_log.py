@@ -13,7 +13,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from repermit.accounts import audit_log, users
-from repermit.accounts.audit_log import Records, SecurityEventKind
+from repermit.accounts.audit_log import AuditPage, SecurityEventKind
 from repermit.db.models.lists import MailingList
 from repermit.evidence.entries import login_name
 from repermit.i18n.lazy_text import N_
@@ -29,13 +29,13 @@ _DIGITS = 18  # of the largest number that both databases take, and more than th
 @pages.get("/")
 def show() -> Response:
     """Show what was done, the newest first."""
-    return _show_page("show", audit_log.acts, ACTS, describe_act)
+    return _show_page("show", audit_log.list_acts, ACTS, describe_act)
 
 
 @pages.get("/looks")
 def show_looks() -> Response:
     """Show who looked at personal data, the newest first."""
-    return _show_page("show_looks", audit_log.looks, ACCESSES, describe_access)
+    return _show_page("show_looks", audit_log.list_accesses, ACCESSES, describe_access)
 
 
 @pages.get("/security")
@@ -70,7 +70,7 @@ def show_security() -> Response:
 
 def _show_page(
     page: str,
-    find_rows: Callable[..., Records],
+    find_rows: Callable[..., AuditPage],
     kinds: Mapping[str, str],
     describe: Callable[..., str],
 ) -> Response:
@@ -321,7 +321,7 @@ def describe_security_event(what: str, _actor: str = "") -> str:
 
 def list_emails() -> dict[str, str]:
     """Return the users by the name that evidence has for them."""
-    return {user.actor: user.email for user in users.people() if user.email}
+    return {user.actor: user.email for user in users.list_people() if user.email}
 
 
 def make_actor_formatter() -> Callable[[str], str]:

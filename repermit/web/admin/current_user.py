@@ -8,7 +8,7 @@ from flask import Request, request, session
 from flask_login import UserMixin, current_user
 
 from repermit.accounts import audit_log, sessions
-from repermit.accounts.login import Visit
+from repermit.accounts.login import LoginAttempt
 from repermit.accounts.login_throttle import Origin
 from repermit.accounts.sessions import Login
 from repermit.db.models.lists import MailingList
@@ -42,14 +42,16 @@ def find_user(_request: Request) -> Visitor | None:
     return None if login is None else Visitor(login)
 
 
-def make_visit() -> Visit:
+def make_visit() -> LoginAttempt:
     """Return when and whence this request comes, as accounts takes it."""
     trace, route = make_trace(), read_route(request.environ)
     origin = Origin(
         mask_network(route.client),
         tuple(dict.fromkeys(map(mask_network, route.doubtful_relays))),
     )
-    return Visit(now=get_arrival(), network=trace.network, browser=trace.browser, origin=origin)
+    return LoginAttempt(
+        now=get_arrival(), network=trace.network, browser=trace.browser, origin=origin
+    )
 
 
 def get_actor() -> str:

@@ -17,8 +17,8 @@ from repermit.errors import ListFileError, Refused
 from repermit.exports import export as exports_export
 from repermit.exports import export_rows, handover_steps, reconcile
 from repermit.exports.export import Layout
-from repermit.exports.export_rows import Format, Tool, What
-from repermit.exports.reconcile import Reconciled
+from repermit.exports.export_rows import ExportKind, FileFormat, Tool
+from repermit.exports.reconcile import ReconcileResult
 from repermit.i18n.lazy_text import N_
 from repermit.imports import uploads
 from repermit.rules.consent import CampaignState, Status
@@ -46,9 +46,9 @@ _FINDINGS = ("should_not_be_there", "not_yet", "unknown", "opted_out_there", "mi
 # What a page can hold; the file itself has the rest.
 _MAX_SHOWN = 200
 _TYPES = {
-    Format.CSV: "text/csv; charset=utf-8",
-    Format.JSON: "application/json",
-    Format.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    FileFormat.CSV: "text/csv; charset=utf-8",
+    FileFormat.JSON: "application/json",
+    FileFormat.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 
 
@@ -66,7 +66,7 @@ def _show_page(
     counts = _count_rows(mailing_list)
     files = [
         {**_make_export_fields(mailing_list, campaign, what, tool), "count": counts.get(what)}
-        for what in What
+        for what in ExportKind
     ]
     if any(file["by_hand"] for file in files):
         note_access("by_hand", mailing_list=mailing_list)
@@ -84,21 +84,21 @@ def _show_page(
     )
 
 
-def _list_plain_formats(what: What) -> tuple[Format, ...]:
+def _list_plain_formats(what: ExportKind) -> tuple[FileFormat, ...]:
     """Return the formats of what is for no tool: for people Excel first, of the record JSON."""
-    first = Format.JSON if what is What.EVIDENCE else Format.XLSX
-    return (first, *(one for one in export_rows.formats_for(what, None) if one is not first))
+    first = FileFormat.JSON if what is ExportKind.EVIDENCE else FileFormat.XLSX
+    return (first, *(one for one in export_rows.list_formats(what, None) if one is not first))
 
 
-def _count_rows(mailing_list: MailingList) -> dict[What, int]:
+def _count_rows(mailing_list: MailingList) -> dict[ExportKind, int]:
     """Return how many people each file has; the record is counted nowhere."""
     counts = dict.fromkeys(Status, 0)
     for (status, _), count in contacts_counts.count_contacts(mailing_list).items():
         counts[status] += count
     return {
-        What.KEEP: counts[Status.CONFIRMED] + counts[Status.CUSTOMER],
-        What.REMOVED: counts[Status.REMOVED] - export_rows.count_erased(mailing_list),
-        What.UNASKED: lookup.select_unasked(mailing_list).count(),
+        ExportKind.KEEP: counts[Status.CONFIRMED] + counts[Status.CUSTOMER],
+        ExportKind.REMOVED: counts[Status.REMOVED] - export_rows.count_erased(mailing_list),
+        ExportKind.UNASKED: lookup.select_unasked(mailing_list).count(),
     }
 
 
@@ -129,17 +129,17 @@ def _make_whole_step(campaign: Campaign | None) -> dict[str, Any]:
     if campaign is None or CampaignState(campaign.state).is_live:
         return {}
     step = handover_steps.ALL_REMOVED
-    return {"step": step, "at": handover_steps.ticks(campaign, "").get(step)}
+    return {"step": step, "at": handover_steps.read_ticks(campaign, "").get(step)}
 
 
 def _make_export_fields(
-    mailing_list: MailingList, campaign: Campaign | None, what: What, tool: Tool | None
+    mailing_list: MailingList, campaign: Campaign | None, what: ExportKind, tool: Tool | None
 ) -> dict[str, Any]:
     """Return the template's fields for one export: its formats, and its steps with their ticks."""
-    formats = export_rows.formats_for(what, tool) if tool else ()
-    done = handover_steps.ticks(campaign, tool or "") if campaign else {}
-    steps = handover_steps.steps_on_page(tool, what) if tool else ()
-    is_for_csv = tool is not None and Format.CSV in formats
+    formats = export_rows.list_formats(what, tool) if tool else ()
+    done = handover_steps.read_ticks(campaign, tool or "") if campaign else {}
+    steps = handover_steps.list_page_steps(tool, what) if tool else ()
+    is_for_csv = tool is not None and FileFormat.CSV in formats
     return {
         "what": what,
         "formats": formats or _list_plain_formats(what),
@@ -148,7 +148,7 @@ def _make_export_fields(
             (f"{what}-{n}", gettext(text), done.get(f"{what}-{n}"))
             for n, text in enumerate(steps, start=1)
         ],
-        "by_hand": export_rows.by_hand(mailing_list, what) if is_for_csv else (),
+        "by_hand": export_rows.list_formula_addresses(mailing_list, what) if is_for_csv else (),
     }
 
 
@@ -157,21 +157,21 @@ def download_export(slug: str) -> AnyResponse:
     """Send a file; that it was made is recorded in the evidence, and noted as a look."""
     mailing_list, site, given = find_list(slug), get_site(), request.form
     try:
-        what, form = What(given.get("what", "")), Format(given.get("format", ""))
+        what, form = ExportKind(given.get("what", "")), FileFormat(given.get("format", ""))
         tool = Tool(given["tool"]) if given.get("tool") else None
     except ValueError:
         abort(400)
     with_links = bool(given.get("with_links"))
     try:
         background_tasks.require_no_unfinished_file(mailing_list)
-        exports_export.require_fitting(what, form, tool, with_links=with_links)
+        exports_export.require_combination(what, form, tool, with_links=with_links)
     except Refused as error:
         return _show_page(
             mailing_list, given.get("tool", ""), status=422, wrong=make_sentence(error.said)
         )
     note_access(f"exported_{what}", mailing_list=mailing_list)
     write = partial(
-        exports_export.export,
+        exports_export.write_export,
         mailing_list,
         what,
         database=site.database,
@@ -220,8 +220,8 @@ def _list_step_names(tool: str) -> set[str]:
         return set() if tool else {handover_steps.ALL_REMOVED}
     return {
         f"{what}-{n}"
-        for what in What
-        for n in range(1, len(handover_steps.steps_on_page(tool, what)) + 1)
+        for what in ExportKind
+        for n in range(1, len(handover_steps.list_page_steps(tool, what)) + 1)
     }
 
 
@@ -247,7 +247,7 @@ def compare_export(slug: str) -> Response:
     return _show_comparison(mailing_list, result, tool)
 
 
-def _show_comparison(mailing_list: MailingList, result: Reconciled, tool: str) -> Response:
+def _show_comparison(mailing_list: MailingList, result: ReconcileResult, tool: str) -> Response:
     return render_page(
         "exports/reconcile.html",
         mailing_list=mailing_list,

@@ -13,7 +13,7 @@ from typing import Any
 
 import wtforms
 
-from repermit.accounts.passwords import SHORTEST as SHORTEST_PASSWORD
+from repermit.accounts.passwords import MIN_LENGTH as SHORTEST_PASSWORD
 from repermit.accounts.passwords import Weakness
 from repermit.accounts.user_info import Role
 from repermit.i18n import catalogues

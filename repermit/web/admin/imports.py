@@ -22,7 +22,7 @@ from repermit.db import background_tasks
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import RepermitError
 from repermit.exports import export
-from repermit.exports.file_formats import guard
+from repermit.exports.file_formats import escape_formula
 from repermit.imports import read_upload, row_preview, uploads
 from repermit.imports import undo as imports_undo
 from repermit.imports.import_report import UndoResult
@@ -184,7 +184,7 @@ def download_refused(slug: str) -> Response:
     note_access("exported", mailing_list=mailing_list)
     count = row_preview.count(kept.rows, _REFUSED)
     with get_site().database.atomic():
-        export.note_refused(
+        export.record_refused_rows(
             mailing_list,
             count,
             now=get_arrival(),
@@ -207,7 +207,7 @@ def _iter_csv(rows: Iterable[Sight], decided: Collection[str]) -> Iterator[str]:
     for row in rows:
         reason = import_preview.explain_row(row, decided)
         cells = (row.part, str(row.line), row.address, row.name, row.fate, reason)
-        writer.writerow(map(guard, cells))
+        writer.writerow(map(escape_formula, cells))
         if buffer.tell() > _MAX_ROWS_AT_ONCE * 100:
             yield buffer.getvalue()
             buffer.seek(0)

@@ -85,7 +85,7 @@ def _show_page(
         status=status,
         tokens=[
             (one, describe_actor(one.created_by, known))
-            for one in api_tokens.tokens()
+            for one in api_tokens.list_tokens()
             if one.revoked_at is None
         ],
         scopes=_list_scopes(),

@@ -15,7 +15,7 @@ from wtforms import PasswordField
 from wtforms.validators import InputRequired
 
 from repermit.accounts import login, sessions
-from repermit.accounts.login import Tried
+from repermit.accounts.login import AttemptResult
 from repermit.i18n.lazy_text import N_
 from repermit.web.admin.current_user import TOKEN_KEY, make_visit
 from repermit.web.admin.forms import Form, describe_wait, to_seconds
@@ -75,7 +75,7 @@ def require_unlock() -> AnyResponse | None:
 
 
 def _ask_password(
-    form: UnlockForm, *, status: int = _WRONG, tried: Tried | None = None
+    form: UnlockForm, *, status: int = _WRONG, tried: AttemptResult | None = None
 ) -> Response:
     kept = [
         (name, value)
@@ -117,7 +117,7 @@ def unlock() -> AnyResponse:
 @for_viewers
 def lock_screen() -> AnyResponse:
     """Lock the screen, before somebody walks away from it."""
-    sessions.lock(get_site().database, current_user.login.id)
+    sessions.lock_session(get_site().database, current_user.login.id)
     return redirect_to("lock_screen.show_lock")
 
 
@@ -141,7 +141,7 @@ def stay_awake() -> Response:
     return Response(status=204)
 
 
-def _try_password(form: UnlockForm) -> Tried | None:
+def _try_password(form: UnlockForm) -> AttemptResult | None:
     """Try the password that was typed; None if none was. What speaks against it stands there."""
     if not form.validate():
         return None
@@ -160,13 +160,17 @@ def _try_password(form: UnlockForm) -> Tried | None:
     return tried
 
 
-def _show_lock_page(form: UnlockForm, *, status: int = 200, tried: Tried | None = None) -> Response:
+def _show_lock_page(
+    form: UnlockForm, *, status: int = 200, tried: AttemptResult | None = None
+) -> Response:
     action = make_url("lock_screen.unlock")
     kept = [("next", request.values.get("next", ""))]
     return _respond(form, status=status, tried=tried, action=action, kept=kept, has_files=False)
 
 
-def _respond(form: UnlockForm, *, status: int, tried: Tried | None, **fields: object) -> Response:
+def _respond(
+    form: UnlockForm, *, status: int, tried: AttemptResult | None, **fields: object
+) -> Response:
     wait = tried.wait if tried else None
     response = render_page(
         "login/lock.html", form=form, status=_TOO_SOON if wait else status, **fields
@@ -176,7 +180,7 @@ def _respond(form: UnlockForm, *, status: int, tried: Tried | None, **fields: ob
     return response
 
 
-def _respond_json(form: UnlockForm, tried: Tried | None) -> Response:
+def _respond_json(form: UnlockForm, tried: AttemptResult | None) -> Response:
     if tried and tried.is_right:
         return Response(status=204)
     response = jsonify(problem=" ".join(form.lock_password.errors))
@@ -209,17 +213,17 @@ class ConfirmationForm(Form):
     )
 
 
-def confirm_password(form: Form, field: str = CONFIRMATION) -> Tried:
+def confirm_password(form: Form, field: str = CONFIRMATION) -> AttemptResult:
     """Try the password of a form; what speaks against it stands at its field.
 
     A request that has just unlocked the screen has brought the password along already.
     """
     if was_password_given():
-        return login.Tried(is_right=True)
+        return login.AttemptResult(is_right=True)
     typed = form[field].data
     if not typed:
         form.refuse(field, gettext("Please fill this in."))
-        return login.Tried()
+        return login.AttemptResult()
     tried = login.confirm_password(
         get_site().database, current_user.login, typed, visit=make_visit()
     )
@@ -240,7 +244,7 @@ def was_password_given() -> bool:
     return bool(g.get("has_given_password"))
 
 
-def add_retry_after(tried: Tried, response: Response) -> Response:
+def add_retry_after(tried: AttemptResult, response: Response) -> Response:
     """Say how long to wait, if a try came too soon (RFC 6585 §4)."""
     if tried.wait:
         response.status_code = _TOO_SOON

@@ -17,7 +17,7 @@ from wtforms.validators import InputRequired, Length
 from repermit.accounts import login as accounts_login
 from repermit.accounts import passwords, sessions, two_factor, users
 from repermit.accounts.audit_log import SecurityEventKind
-from repermit.accounts.login import Tried
+from repermit.accounts.login import AttemptResult
 from repermit.accounts.user_info import Person
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.i18n.lazy_text import N_
@@ -84,7 +84,7 @@ class NewPasswordForm(Form):
         if not self.validate():
             return False
         organisation = get_site().settings.organisation.name
-        weaknesses = passwords.weaknesses(
+        weaknesses = passwords.find_weaknesses(
             self.password.data, email=email, organisation=organisation
         )
         for weakness in weaknesses:
@@ -211,9 +211,9 @@ def make_setup_fields() -> dict[str, Any]:
 
     It stands in the cookie, which is signed, and which only this person's browser has.
     """
-    secret: str = session.setdefault(_SECRET, two_factor.new_secret())
+    secret: str = session.setdefault(_SECRET, two_factor.make_secret())
     organisation = get_site().settings.organisation.name
-    uri = two_factor.setup_uri(secret, email=current_user.email, organisation=organisation)
+    uri = two_factor.make_setup_uri(secret, email=current_user.email, organisation=organisation)
     return {"secret": secret, "uri": uri, "picture": _make_qr_code(uri)}
 
 
@@ -320,7 +320,7 @@ def set_session_cookie(token: str) -> None:
 
 
 def show_refused_try(
-    tried: Tried, form: Form, field: str, wrong: str, *, template: str
+    tried: AttemptResult, form: Form, field: str, wrong: str, *, template: str
 ) -> Response:
     """Show a form again after a try that was wrong, or that came too soon (RFC 6585 §4)."""
     if not tried.wait:

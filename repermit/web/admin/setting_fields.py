@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from repermit.errors import ConfigError
 from repermit.setting_overrides import change_settings
-from repermit.setting_overrides.change_settings import Typed
-from repermit.settings.admin_overrides import EDITABLE, locked_keys, usual_values
-from repermit.settings.definitions import SETTINGS, Origin, Settings, sections_of
+from repermit.setting_overrides.change_settings import SettingsInput
+from repermit.settings.admin_overrides import EDITABLE, find_locked_keys, find_usual_values
+from repermit.settings.definitions import SETTINGS, Origin, Settings, list_sections
 from repermit.settings.setting_type import Section, Setting
 from repermit.settings.smtp_presets import Preset
 from repermit.web.admin.audit_log import describe_actor, list_emails
@@ -74,7 +74,7 @@ class SettingsForm:
     @cached_property
     def sections(self) -> dict[Section, list[Setting]]:
         """Return the sections with their settings; the kind of account has a form of its own."""
-        page_sections = sections_of(self.page).items()
+        page_sections = list_sections(self.page).items()
         return {
             section: settings
             for section, settings in page_sections
@@ -84,7 +84,7 @@ class SettingsForm:
     @cached_property
     def locked(self) -> frozenset[str]:
         """Return the keys that config.toml settles."""
-        return locked_keys(self.file)
+        return find_locked_keys(self.file)
 
     @cached_property
     def kept_secrets(self) -> dict[str, KeptSecret]:
@@ -92,7 +92,7 @@ class SettingsForm:
         known = list_emails()
         return {
             key: KeptSecret(at=at, who=describe_actor(by, known), opens=opens)
-            for key, (at, by, opens) in change_settings.kept_secrets(self.file).items()
+            for key, (at, by, opens) in change_settings.list_secrets(self.file).items()
             if key not in self.locked
         }
 
@@ -148,7 +148,7 @@ class SettingsForm:
 
     @cached_property
     def _usual(self) -> Mapping[str, Any]:
-        return usual_values(self.file, _read_choices(self.texts))
+        return find_usual_values(self.file, _read_choices(self.texts))
 
     def options(self, setting: Setting) -> list[tuple[str, str]]:
         """Return the values that may be chosen, each with its title."""
@@ -165,7 +165,7 @@ def _list_zones(at_present: str) -> list[str]:
 
 def list_keys(page: str) -> list[str]:
     """Return the keys of a page, in the order in which they are shown."""
-    return [setting.key for settings in sections_of(page).values() for setting in settings]
+    return [setting.key for settings in list_sections(page).values() for setting in settings]
 
 
 def make_form(
@@ -173,9 +173,9 @@ def make_form(
 ) -> SettingsForm:
     """Return the form with what holds now, or with what a preset would fill in."""
     texts = {key: str(EDITABLE[key].value_in(settings)) for key in list_keys(page)}
-    locked = locked_keys(file)
+    locked = find_locked_keys(file)
     if preset is not None and "mail.preset" not in locked:
-        usual = usual_values(file, {"mail.preset": preset})
+        usual = find_usual_values(file, {"mail.preset": preset})
         filled = {key: str(usual[key]) for key in _PRESET_KEYS if key not in locked}
         texts.update({**filled, "mail.preset": preset})
     return SettingsForm(page=page, settings=settings, file=file, texts=texts)
@@ -194,13 +194,13 @@ def fill_form(form: SettingsForm, typed: Mapping[str, str]) -> SettingsForm:
     return replace(form, texts={**form.texts, **texts})
 
 
-def read_form(page: str, form: Mapping[str, str], file: Settings) -> Typed:
+def read_form(page: str, form: Mapping[str, str], file: Settings) -> SettingsInput:
     """Return the typed values of a page; an empty field stands for the default."""
-    locked = locked_keys(file)
+    locked = find_locked_keys(file)
     typed = {key: form[key] for key in list_keys(page) if key in form and key not in locked}
-    usual = usual_values(file, _read_choices(typed))
+    usual = find_usual_values(file, _read_choices(typed))
     secrets = {key: text for key, text in typed.items() if EDITABLE[key].is_secret}
-    return Typed(
+    return SettingsInput(
         values={
             key: _parse_value(key, text, usual) for key, text in typed.items() if key not in secrets
         },

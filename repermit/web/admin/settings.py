@@ -112,12 +112,12 @@ def save_group(group: str) -> AnyResponse:
     report = None
     try:
         if request.form.get("act") == "test":
-            report = _try_login(group, change_settings.propose(file, typed).settings)
+            report = _try_login(group, change_settings.propose_settings(file, typed).settings)
         if report and not report.works:
             return _render_form(
                 fill_form(_make_form(group), request.form), status=422, report=report
             )
-        kept = change_settings.keep(
+        kept = change_settings.save_settings(
             get_site().database,
             file,
             typed,
@@ -162,7 +162,7 @@ def _render_form(
         form=form,
         preset=SETTINGS["mail.preset"] if is_mail else None,
         is_filled_in=is_filled_in,
-        version=request.form.get("version", current_settings.version()),
+        version=request.form.get("version", current_settings.read_settings_version()),
         areas=list(group_findings(report)) if report else [],
         next_step=None if form.errors or report else find_next_step(list_setup_steps(), form.page),
         has_test=form.page in {"mail", "bounces"},

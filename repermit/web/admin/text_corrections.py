@@ -45,7 +45,7 @@ def show_texts() -> Response:
     )
     wanted = request.args.get("wanted", "").strip()
     only_corrected = bool(request.args.get("corrected"))
-    changed = text_overrides.corrections_in(language)
+    changed = text_overrides.read_corrections(language)
     texts = [
         text
         for text in catalogue_overrides.texts_in(language).values()
@@ -71,7 +71,7 @@ def show_texts() -> Response:
 def show_text(language: str, key: str) -> Response:
     """Show one text, to be said better."""
     text = _find_text(language, key)
-    corrected = text_overrides.corrections_in(language).get(key)
+    corrected = text_overrides.read_corrections(language).get(key)
     return _show_page(text, _make_form(text, corrected or text.usual), is_corrected=bool(corrected))
 
 
@@ -84,13 +84,13 @@ def save_text(language: str, key: str) -> AnyResponse:
     if request.form.get("usual"):
         given = [""] * len(names)
     try:
-        text_overrides.correct(
+        text_overrides.save_correction(
             get_site().database, text, given, now=get_arrival(), actor=get_actor()
         )
     except Refused as refusal:
         form = _make_form(text, given)
         form.refuse(names[0], make_sentence(refusal.said))
-        is_corrected = key in text_overrides.corrections_in(language)
+        is_corrected = key in text_overrides.read_corrections(language)
         return _show_page(text, form, status=_WRONG, is_corrected=is_corrected)
     flash_message(gettext("Saved. Mails and pages say so from now on."))
     return redirect_to("text_corrections.show", language=language, corrected="yes")

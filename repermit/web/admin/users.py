@@ -99,7 +99,7 @@ def invite_user(user_id: int) -> AnyResponse:
     asked = _ask_password(person)
     if asked is not None:
         return asked
-    invited = users.invite(
+    invited = users.invite_user(
         get_site().database,
         person.id,
         now=get_arrival(),
@@ -206,7 +206,11 @@ def _show_page(form: UserForm, *, status: int = 200) -> Response:
         (Role.VIEWER, describe_role(Role.VIEWER), gettext("sees counts, never an address")),
         (Role.ADMIN, describe_role(Role.ADMIN), gettext("may do everything")),
     ]
-    fields: dict[str, Any] = {"people": users.people(), "roles": roles, "granted": _list_granted()}
+    fields: dict[str, Any] = {
+        "people": users.list_people(),
+        "roles": roles,
+        "granted": _list_granted(),
+    }
     return render_page("users/show.html", form=form, status=status, **fields)
 
 
@@ -217,7 +221,7 @@ def _show_link(invited: Invited) -> Response:
 def _list_granted() -> dict[str, dict[str, list[str]]]:
     """Return the tokens and webhooks that end with who made them, by the name evidence has."""
     names_by_maker: dict[str, dict[str, list[str]]] = {}
-    for token in api_tokens.tokens():
+    for token in api_tokens.list_tokens():
         if token.revoked_at is None:
             _take_names(names_by_maker, token.created_by)["tokens"].append(token.name)
     for hook in endpoints.list_webhooks():
@@ -233,7 +237,7 @@ def _take_names(
 
 def _find_user(user_id: int) -> Person:
     """Return a user; the page that does not exist if there is none."""
-    matches = [person for person in users.people() if person.id == user_id]
+    matches = [person for person in users.list_people() if person.id == user_id]
     if not matches:
         abort(404)
     return matches[0]

@@ -15,7 +15,7 @@ from typing import ParamSpec, TypeVar
 from flask import current_app, g, request
 
 from repermit.accounts import api_tokens, audit_log
-from repermit.accounts.api_tokens import TokenFacts
+from repermit.accounts.api_tokens import TokenInfo
 from repermit.accounts.audit_log import SecurityEventKind
 from repermit.db.models.lists import MailingList
 from repermit.web.api.problems import ApiError
@@ -104,7 +104,7 @@ def note_access(act: str, *, mailing_list: MailingList | None, subject: str = ""
     )
 
 
-def _authenticate(scope: str) -> TokenFacts:
+def _authenticate(scope: str) -> TokenInfo:
     token = _read_token()
     _take_request(f"token {token.id}")
     if scope not in token.scopes:
@@ -120,7 +120,7 @@ def _authenticate(scope: str) -> TokenFacts:
     return token
 
 
-def _read_token() -> TokenFacts:
+def _read_token() -> TokenInfo:
     """Return the token of the request; a missing or wrong one uses up a try."""
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from repermit.db.models.base import PreparedQuery
 from repermit.db.models.lists import MailingList
-from repermit.privacy.data_links import Recipient
+from repermit.privacy.my_data import Recipient
 from repermit.reports import data_recipients, register_notes
 from repermit.web.public.my_data_text import describe_recipient
 from repermit.web.public.page_text import Voice

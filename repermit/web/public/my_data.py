@@ -21,7 +21,8 @@ from repermit.errors import AddressError
 from repermit.i18n import catalogues
 from repermit.imports import uploads
 from repermit.privacy import data_links, my_data, not_the_person, rectification
-from repermit.privacy.data_links import Held, Link, Opened, Recipient
+from repermit.privacy.data_links import Link, OpenedLink
+from repermit.privacy.my_data import HeldData, Recipient
 from repermit.web.public import my_data_text, page_text
 from repermit.web.public.answer import (
     choose_unknown_language,
@@ -212,7 +213,7 @@ def act_on_held(act: str) -> Response:
     """Do what a button of these pages says, as long as the hour lasts."""
     token = request.form.get("authority", "")
     authority = get_site().links.read("held", token)
-    opened = _require_current(data_links.find_opened(authority, now=get_arrival()))
+    opened = _require_current(data_links.find_access(authority, now=get_arrival()))
     return {
         "show": show_held,
         "correct": _correct_name,
@@ -223,7 +224,9 @@ def act_on_held(act: str) -> Response:
     }[act](opened)
 
 
-def show_held(opened: Opened, *, said: str = "", wrong: str = "", status: int = 200) -> Response:
+def show_held(
+    opened: OpenedLink, *, said: str = "", wrong: str = "", status: int = 200
+) -> Response:
     """Show everything; `said` is what was done, `wrong` what cannot be an address."""
     held = _read_held_data(opened)
     reader = _make_reader(opened)
@@ -239,7 +242,7 @@ def show_held(opened: Opened, *, said: str = "", wrong: str = "", status: int = 
     )
 
 
-def _correct_name(opened: Opened) -> Response:
+def _correct_name(opened: OpenedLink) -> Response:
     language = request.form.get("language", "")
     changed = _require_current(
         rectification.correct(
@@ -256,7 +259,7 @@ def _correct_name(opened: Opened) -> Response:
     return show_held(opened, said=said)
 
 
-def _ask_new_address(opened: Opened) -> Response:
+def _ask_new_address(opened: OpenedLink) -> Response:
     reader = _make_reader(opened)
     gettext = make_voice(reader).gettext
     try:
@@ -279,8 +282,8 @@ def _ask_new_address(opened: Opened) -> Response:
     )
 
 
-def _download_data(opened: Opened) -> Response:
-    document = my_data.document(
+def _download_data(opened: OpenedLink) -> Response:
+    document = my_data.make_document(
         _read_held_data(opened),
         organisation=get_site().settings.organisation,
         recipients=[recipient for _, recipient in _list_recipients(opened)],
@@ -293,12 +296,12 @@ def _download_data(opened: Opened) -> Response:
     return response
 
 
-def _show_leaving(opened: Opened) -> Response:
+def _show_leaving(opened: OpenedLink) -> Response:
     reader = _make_reader(opened)
     return render_page("delete_my_data.html", reader, **_make_opened_fields(opened, reader))
 
 
-def _erase_data(opened: Opened) -> Response:
+def _erase_data(opened: OpenedLink) -> Response:
     site = get_site()
     key = Contact.get_by_id(opened.contact).address_key
     is_done = not_the_person.delete(
@@ -329,23 +332,23 @@ def _require_current(current: _Found | None) -> _Found:
     return current
 
 
-def _read_held_data(opened: Opened) -> Held:
+def _read_held_data(opened: OpenedLink) -> HeldData:
     return _require_current(
-        my_data.everything_held(
+        my_data.gather_held_data(
             authority=opened.authority, settings=get_site().settings, now=get_arrival()
         )
     )
 
 
-def _list_recipients(opened: Opened) -> list[tuple[str, Recipient]]:
+def _list_recipients(opened: OpenedLink) -> list[tuple[str, Recipient]]:
     return list_recipients(find_list(opened.mailing_list.slug))
 
 
-def _make_reader(opened: Opened) -> Reader:
+def _make_reader(opened: OpenedLink) -> Reader:
     return make_reader("", language=opened.language, mailing_list=opened.mailing_list)
 
 
-def _make_opened_fields(opened: Opened, reader: Reader) -> dict[str, Any]:
+def _make_opened_fields(opened: OpenedLink, reader: Reader) -> dict[str, Any]:
     """Return the template's fields of every page behind an opened link."""
     links = get_site().links
     return {
@@ -357,7 +360,7 @@ def _make_opened_fields(opened: Opened, reader: Reader) -> dict[str, Any]:
     }
 
 
-def _list_languages(held: Held, reader: Reader) -> dict[str, str]:
+def _list_languages(held: HeldData, reader: Reader) -> dict[str, str]:
     """Return the languages that somebody may choose, the one that is held of them among these."""
     offered = list_language_names(reader.mailing_list)
     kept = {**list_language_names()}.get(held.language)
@@ -365,7 +368,7 @@ def _list_languages(held: Held, reader: Reader) -> dict[str, str]:
 
 
 def _make_held_fields(
-    held: Held, reader: Reader, recipients: list[tuple[str, Recipient]]
+    held: HeldData, reader: Reader, recipients: list[tuple[str, Recipient]]
 ) -> dict[str, Any]:
     voice, retention = make_voice(reader), get_site().settings.retention
     names = {key: item.name for key, item in recipients}

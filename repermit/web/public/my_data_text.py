@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from repermit.privacy.data_links import (
-    Entry,
-    HandedOn,
-    Held,
-    Letter,
+from repermit.privacy.my_data import (
+    Disclosure,
+    EvidenceEntry,
+    HeldData,
     Openings,
     Recipient,
-    Suppressed,
-    Term,
+    RetentionTerm,
+    SentMail,
+    SuppressionInfo,
 )
 from repermit.privacy.retention import years_after
 from repermit.rules.consent import Basis
@@ -34,7 +34,7 @@ class HistoryEvent:
     lines: tuple[str, ...] = ()
 
 
-def list_history(held: Held, voice: Voice) -> list[HistoryEvent]:
+def list_history(held: HeldData, voice: Voice) -> list[HistoryEvent]:
     """Return a contact's history, the oldest event first."""
     events = sorted(_iter_history(held, voice), key=lambda event: event[0])
     return [
@@ -43,7 +43,7 @@ def list_history(held: Held, voice: Voice) -> list[HistoryEvent]:
     ]
 
 
-def _iter_history(held: Held, voice: Voice) -> Iterator[tuple[datetime, str, tuple[str, ...]]]:
+def _iter_history(held: HeldData, voice: Voice) -> Iterator[tuple[datetime, str, tuple[str, ...]]]:
     gettext = voice.gettext
     for at, file in held.imports:
         yield at, gettext("Your address came with the file “%(file)s”") % {"file": file}, ()
@@ -60,7 +60,7 @@ def _iter_history(held: Held, voice: Voice) -> Iterator[tuple[datetime, str, tup
         yield at, _describe_entry(entry, voice), _describe_details(entry, voice)
 
 
-def _describe_letter(letter: Letter, voice: Voice) -> str:
+def _describe_letter(letter: SentMail, voice: Voice) -> str:
     gettext = voice.gettext
     name = {
         "ask": gettext("the question whether we may mail you"),
@@ -80,12 +80,12 @@ def _describe_letter(letter: Letter, voice: Voice) -> str:
     return text % {"mail": name}
 
 
-def _describe_delivery(letter: Letter, voice: Voice) -> tuple[str, ...]:
+def _describe_delivery(letter: SentMail, voice: Voice) -> tuple[str, ...]:
     """Return where a mail went, if elsewhere, and what came back for it."""
     return (*((letter.to,) if letter.to else ()), *_describe_bounce(letter, voice))
 
 
-def _describe_bounce(letter: Letter, voice: Voice) -> tuple[str, ...]:
+def _describe_bounce(letter: SentMail, voice: Voice) -> tuple[str, ...]:
     gettext = voice.gettext
     what = {
         "": "",
@@ -96,7 +96,7 @@ def _describe_bounce(letter: Letter, voice: Voice) -> tuple[str, ...]:
     return (what % {"moment": voice.format_time(letter.bounced_at)},)
 
 
-def _describe_entry(entry: Entry, voice: Voice) -> str:
+def _describe_entry(entry: EvidenceEntry, voice: Voice) -> str:
     gettext = voice.gettext
     if entry.event == "removed" and entry.consent.get("method") == "not_the_person":
         return gettext("Taken off the list: somebody at this address was not the person meant")
@@ -123,7 +123,7 @@ def _describe_entry(entry: Entry, voice: Voice) -> str:
     }.get(entry.event, entry.event.replace("_", " "))
 
 
-def _describe_end(entry: Entry, voice: Voice) -> str:
+def _describe_end(entry: EvidenceEntry, voice: Voice) -> str:
     """Describe data whose retention ended, which is no erasure of everything."""
     if entry.consent.get("parts") == ["consent"]:
         return voice.gettext("The proof of what you answered was deleted: its time was over")
@@ -133,7 +133,7 @@ def _describe_end(entry: Entry, voice: Voice) -> str:
     )
 
 
-def _describe_details(entry: Entry, voice: Voice) -> tuple[str, ...]:
+def _describe_details(entry: EvidenceEntry, voice: Voice) -> tuple[str, ...]:
     gettext = voice.gettext
     by = {
         "person": gettext("By you, or with a link of yours"),
@@ -198,7 +198,7 @@ def describe_openings(openings: Openings, voice: Voice) -> list[str]:
     return [*links, *sentences, *suspect]
 
 
-def describe_suppression(suppression: Suppressed, voice: Voice) -> str:
+def describe_suppression(suppression: SuppressionInfo, voice: Voice) -> str:
     """Describe a suppression, and since when it holds."""
     gettext = voice.gettext
     text = (
@@ -234,7 +234,7 @@ def describe_recipient(recipient: Recipient, voice: Voice) -> str:
     return text
 
 
-def describe_disclosure(disclosure: HandedOn, voice: Voice, names: Mapping[str, str]) -> str:
+def describe_disclosure(disclosure: Disclosure, voice: Voice, names: Mapping[str, str]) -> str:
     """Return in which file the address was, or which program was told of it, and when."""
     gettext = voice.gettext
     what = {
@@ -256,7 +256,7 @@ def describe_disclosure(disclosure: HandedOn, voice: Voice, names: Mapping[str, 
     return gettext("%(moment)s: %(what)s.") % known
 
 
-def describe_source(held: Held, voice: Voice) -> str:
+def describe_source(held: HeldData, voice: Voice) -> str:
     """Return where the address came from: what is known of it, and the file, with its day."""
     gettext = voice.gettext
     files = (
@@ -268,7 +268,7 @@ def describe_source(held: Held, voice: Voice) -> str:
     return said or gettext("We do not know.")
 
 
-def describe_retention(term: Term, voice: Voice, retention: Retention) -> str:
+def describe_retention(term: RetentionTerm, voice: Voice, retention: Retention) -> str:
     """Describe how long a kind of data is kept."""
     gettext = voice.gettext
     known = {

@@ -15,12 +15,12 @@ from babel import Locale
 
 from repermit.answers.link_target import SignUpResult, Standing
 from repermit.i18n import catalogues, dates
-from repermit.privacy.data_links import Held
+from repermit.privacy.my_data import HeldData
 from repermit.rules.bot_detection import Sign
 from repermit.rules.consent import Answer, Basis, Reason, Status
 
 if TYPE_CHECKING:
-    Stands = Standing | Held
+    Stands = Standing | HeldData
 
 _NOES = frozenset({Reason.NO, Reason.WITHDRAWN})
 

@@ -35,7 +35,7 @@ def test_a_token_is_shown_once_and_kept_as_its_digest(database: Database) -> Non
 def test_a_token_is_found_by_what_is_shown(database: Database) -> None:
     made = make(database, "  the   tool ", "read:answers", "read:status", "read:answers")
     found = api_tokens.find_token(made.bearer)
-    assert found == api_tokens.TokenFacts(
+    assert found == api_tokens.TokenInfo(
         id=made.id,
         name="the tool",
         scopes=("read:status", "read:answers"),
@@ -53,14 +53,14 @@ def test_a_revoked_token_is_found_no_more(database: Database) -> None:
     later = NOW + timedelta(days=1)
     api_tokens.revoke_token(database, made.id, now=later, actor="me@example.org")
     assert api_tokens.find_token(made.bearer) is None
-    assert [one.revoked_at for one in api_tokens.tokens()] == [later]
+    assert [one.revoked_at for one in api_tokens.list_tokens()] == [later]
     with pytest.raises(NotFound):
         api_tokens.revoke_token(database, made.id, **BY_ME)
     with pytest.raises(NotFound):
         api_tokens.revoke_token(database, 99, **BY_ME)
     # Its name is free again.
     make(database)
-    assert [one.name for one in api_tokens.tokens()] == ["Mailchimp", "Mailchimp"]
+    assert [one.name for one in api_tokens.list_tokens()] == ["Mailchimp", "Mailchimp"]
 
 
 def test_two_tokens_are_not_called_the_same(database: Database) -> None:
@@ -73,12 +73,12 @@ def test_two_tokens_are_not_called_the_same(database: Database) -> None:
 def test_a_name_that_cannot_be_used_is_refused(database: Database, name: str) -> None:
     with pytest.raises(Refused, match="needs a name of up to 60 signs"):
         make(database, name)
-    assert api_tokens.tokens() == ()
+    assert api_tokens.list_tokens() == ()
 
 
 def test_the_longest_name_is_taken(database: Database) -> None:
     make(database, "a" * 60)
-    assert len(api_tokens.tokens()) == 1
+    assert len(api_tokens.list_tokens()) == 1
 
 
 @pytest.mark.parametrize("scopes", [(), ("write:all",), ("read:status", "read")])

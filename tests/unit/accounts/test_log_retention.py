@@ -45,7 +45,7 @@ def test_a_look_is_kept_access_days(database: Database, age: timedelta, is_kept:
     with database.atomic():
         audit_log.note_access(now=NOW, actor="user:1", act="looked")
     settings = make_settings(retention=Retention(access_days=10))
-    forgotten = audit_log.tidy(database, settings=settings, now=NOW + age)
+    forgotten = audit_log.delete_expired(database, settings=settings, now=NOW + age)
     assert forgotten == (0 if is_kept else 1)
     assert Access.select().exists() is is_kept
 
@@ -57,13 +57,13 @@ def test_what_was_refused_is_kept_access_days(
     with database.atomic():
         audit_log.note_security_event(audit_log.SecurityEventKind.LOGIN_FAILED, now=NOW)
     settings = make_settings(retention=Retention(access_days=10))
-    audit_log.tidy(database, settings=settings, now=NOW + age)
+    audit_log.delete_expired(database, settings=settings, now=NOW + age)
     assert SecurityEvent.select().exists() is is_kept
 
 
 def test_codes_of_which_a_digest_was_kept_are_hashed(database: Database) -> None:
     RecoveryCode.create(user=make_user(database), digest="ab" * 32)
-    audit_log.tidy(database, settings=make_settings(), now=NOW)
+    audit_log.delete_expired(database, settings=make_settings(), now=NOW)
     assert RecoveryCode.get().digest == ""
 
 
@@ -72,12 +72,12 @@ def test_what_is_over_is_forgotten_and_what_lasts_is_kept(database: Database) ->
     _, lasting = make_session(database, user)
     make_session(database, user, ended_at=NOW)
     make_session(database, user, created_at=NOW - 7 * DAY)
-    invited = users.invite(database, user.id, now=NOW, actor="cli:keeper")
+    invited = users.invite_user(database, user.id, now=NOW, actor="cli:keeper")
     Invitation.create(user=user, digest="used", expires_at=NOW + DAY, used_at=NOW)
     Invitation.create(user=user, digest="late", expires_at=NOW)
-    login_throttle.book(database, ("account:1", "network:1"), now=NOW)
-    login_throttle.book(database, ("account:2", "network:1"), now=NOW - 2 * DAY)
-    audit_log.tidy(database, settings=make_settings(), now=NOW)
+    login_throttle.record_attempt(database, ("account:1", "network:1"), now=NOW)
+    login_throttle.record_attempt(database, ("account:2", "network:1"), now=NOW - 2 * DAY)
+    audit_log.delete_expired(database, settings=make_settings(), now=NOW)
     assert [one.id for one in Session.select()] == [lasting.id]
     assert users.find_invitation(invited.token, now=NOW)
     assert Invitation.select().count() == 1

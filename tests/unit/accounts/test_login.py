@@ -11,13 +11,13 @@ import pytest
 
 from repermit.accounts import login as accounts_login
 from repermit.accounts import sessions, two_factor, users
-from repermit.accounts.login import Tried, Visit
+from repermit.accounts.login import AttemptResult, LoginAttempt
 from repermit.accounts.sessions import Login
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Session, User
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.errors import AddressError, NotFound, Refused
-from repermit.settings.sealed_secrets import Seal, totp_name
+from repermit.settings.sealed_secrets import Seal, make_totp_name
 from repermit.webhooks import endpoints
 from tests.support.admin_pages import PASSWORD, SECRET, code_at, make_admin, make_session, make_user
 from tests.support.builders import NOW, make_settings
@@ -27,13 +27,13 @@ FRESH = "five rather slow herons"
 SECOND = timedelta(seconds=1)
 
 
-def visit(now: datetime = NOW) -> Visit:
-    return Visit(now=now, network="192.0.2.0/24", browser="A browser")
+def visit(now: datetime = NOW) -> LoginAttempt:
+    return LoginAttempt(now=now, network="192.0.2.0/24", browser="A browser")
 
 
 def log_in(
     database: Database, email: str, password: str = PASSWORD, *, now: datetime = NOW
-) -> Tried:
+) -> AttemptResult:
     return accounts_login.log_in(
         database, email=email, password=password, settings=SETTINGS, visit=visit(now)
     )
@@ -89,7 +89,7 @@ def test_a_hash_of_old_parameters_is_renewed_at_login(database: Database) -> Non
     assert log_in(database, user.email).is_right
 
 
-def take(database: Database, login: Login, code: str, *, now: datetime = NOW) -> Tried:
+def take(database: Database, login: Login, code: str, *, now: datetime = NOW) -> AttemptResult:
     return accounts_login.take_second_step(
         database, login, code, settings=SETTINGS, visit=visit(now)
     )
@@ -119,7 +119,7 @@ def test_a_recovery_code_stands_for_the_second_step(database: Database) -> None:
     )
     login = login_of(database, user, is_full=False)
     assert take(database, login, codes[3]).is_right
-    assert two_factor.codes_left(user.id) == 9
+    assert two_factor.count_codes_left(user.id) == 9
     assert events() == ["recovery_codes_renewed", "logged_in"]
     assert '{"second_step":"recovery_code"}' in {part.json for part in EvidencePart.select()}
 
@@ -136,12 +136,12 @@ def test_giving_the_password_again_does_not_shorten_the_wait_for_codes(database:
 
 def test_a_code_alone_does_not_open_a_locked_session(database: Database) -> None:
     token, _ = make_session(database, make_user(database), is_locked=True)
-    assert take(database, find(token), code_at(NOW)) == Tried()
+    assert take(database, find(token), code_at(NOW)) == AttemptResult()
     assert find(token).is_locked
     assert events() == []
 
 
-def set_up(database: Database, login: Login, code: str, secret: str = SECRET) -> Tried:
+def set_up(database: Database, login: Login, code: str, secret: str = SECRET) -> AttemptResult:
     return accounts_login.set_up_second_step(
         database, login, secret=secret, code=code, settings=SETTINGS, visit=visit()
     )
@@ -178,12 +178,12 @@ def test_of_two_half_sessions_one_sets_an_app_up(database: Database) -> None:
     user = make_user(database, totp_secret="")
     first, second = (login_of(database, user, is_full=False) for _ in range(2))
     assert set_up(database, first, code_at(NOW)).is_right
-    assert set_up(database, second, code_at(NOW, other), other) == Tried()
+    assert set_up(database, second, code_at(NOW, other), other) == AttemptResult()
     kept = User.get_by_id(user.id).totp_secret
     # A copy of the database tells no secret: it is sealed, and for this user alone.
     assert SECRET not in kept
-    assert Seal(SETTINGS.secret_keys).open(totp_name(user.id), kept) == SECRET
-    assert two_factor.codes_left(user.id) == 10
+    assert Seal(SETTINGS.secret_keys).open(make_totp_name(user.id), kept) == SECRET
+    assert two_factor.count_codes_left(user.id) == 10
     assert events() == ["second_step_set_up"]
 
 
@@ -192,10 +192,12 @@ def test_another_app_ends_all_other_sessions(database: Database) -> None:
     user = make_user(database)
     login_of(database, user)
     tried = set_up(database, login_of(database, user), code_at(NOW, other), other)
-    assert [one.id for one in sessions.open_sessions(user.id, now=NOW)] == [find(tried.token).id]
+    assert [one.id for one in sessions.list_open_sessions(user.id, now=NOW)] == [
+        find(tried.token).id
+    ]
 
 
-def unlock(database: Database, login: Login, password: str) -> Tried:
+def unlock(database: Database, login: Login, password: str) -> AttemptResult:
     return accounts_login.unlock(database, login, password, visit=visit())
 
 
@@ -234,7 +236,7 @@ def test_a_changed_password_ends_all_other_sessions(database: Database) -> None:
     assert find(tried.token).id == login.id
     assert find(tried.token).is_full
     assert users.find_invitation(link, now=NOW) is None
-    assert [one.id for one in sessions.open_sessions(user.id, now=NOW)] == [login.id]
+    assert [one.id for one in sessions.list_open_sessions(user.id, now=NOW)] == [login.id]
     assert not log_in(database, user.email).is_right
     assert log_in(database, user.email, FRESH, now=NOW + SECOND).is_right
     assert User.get_by_id(user.id).password_at == NOW
@@ -242,7 +244,7 @@ def test_a_changed_password_ends_all_other_sessions(database: Database) -> None:
 
 
 def invited(database: Database, user: User) -> str:
-    made = users.invite(database, user.id, now=NOW, actor="cli:keeper")
+    made = users.invite_user(database, user.id, now=NOW, actor="cli:keeper")
     return made.token
 
 
@@ -279,7 +281,7 @@ def test_a_password_chosen_by_a_link_ends_all_sessions(database: Database) -> No
     tried = accounts_login.accept_invitation(
         database, invited(database, user), FRESH, visit=visit()
     )
-    still = [one.id for one in sessions.open_sessions(user.id, now=NOW)]
+    still = [one.id for one in sessions.list_open_sessions(user.id, now=NOW)]
     assert still == [find(tried.token).id]
     assert old.id not in still
 

@@ -17,7 +17,7 @@ ORGANISATION = "Praktijk De Linde"
 
 
 def weaknesses(password: str) -> tuple[Weakness, ...]:
-    return passwords.weaknesses(password, email=EMAIL, organisation=ORGANISATION)
+    return passwords.find_weaknesses(password, email=EMAIL, organisation=ORGANISATION)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_password_holds_no_part_of_the_address(password: str) -> None:
 
 
 def test_a_short_part_of_the_address_may_stand_in_a_password() -> None:
-    found = passwords.weaknesses("wolken jan zeeën", email="jan@ab.example", organisation="")
+    found = passwords.find_weaknesses("wolken jan zeeën", email="jan@ab.example", organisation="")
     assert found == ()
 
 
@@ -102,7 +102,7 @@ def test_a_password_holds_no_word_of_the_organisation(password: str) -> None:
 def test_a_password_holds_no_whole_address_or_name_however_short_its_parts_are(
     password: str, email: str, organisation: str, weakness: Weakness
 ) -> None:
-    found = passwords.weaknesses(password, email=email, organisation=organisation)
+    found = passwords.find_weaknesses(password, email=email, organisation=organisation)
     assert found == (weakness,)
 
 
@@ -111,20 +111,20 @@ def test_all_that_speaks_against_a_password_is_said() -> None:
 
 
 def test_a_password_is_kept_as_argon2id_and_found_again() -> None:
-    kept = passwords.hashed("four quiet otters wait")
+    kept = passwords.hash_password("four quiet otters wait")
     assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
-    assert passwords.is_right("four quiet otters wait", kept)
-    assert not passwords.is_right("four quiet otters wail", kept)
+    assert passwords.is_password_right("four quiet otters wait", kept)
+    assert not passwords.is_password_right("four quiet otters wail", kept)
 
 
 def test_a_password_typed_in_other_code_points_is_the_same() -> None:
-    kept = passwords.hashed(normalize("NFD", "éénmaal per wolk"))
-    assert passwords.is_right(normalize("NFC", "éénmaal per wolk"), kept)
+    kept = passwords.hash_password(normalize("NFD", "éénmaal per wolk"))
+    assert passwords.is_password_right(normalize("NFC", "éénmaal per wolk"), kept)
 
 
 @pytest.mark.parametrize("password", ["", "nobody has this password"])
 def test_no_password_opens_an_account_that_has_none(password: str) -> None:
-    assert not passwords.is_right(password, "")
+    assert not passwords.is_password_right(password, "")
 
 
 def test_comparing_with_nobodys_takes_as_long_the_first_time() -> None:
@@ -143,13 +143,13 @@ assert "hash" not in called, called
 
 
 def test_what_is_no_hash_opens_nothing() -> None:
-    assert not passwords.is_right("four quiet otters wait", "no hash")
+    assert not passwords.is_password_right("four quiet otters wait", "no hash")
 
 
 def test_a_hash_of_other_parameters_is_to_be_renewed() -> None:
     old = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash("x")
-    assert passwords.wants_new_hash(old)
-    assert not passwords.wants_new_hash(passwords.hashed("x"))
+    assert passwords.needs_new_hash(old)
+    assert not passwords.needs_new_hash(passwords.hash_password("x"))
 
 
 @pytest.mark.parametrize(
@@ -159,8 +159,10 @@ def test_a_hash_of_other_parameters_is_to_be_renewed() -> None:
 )
 def test_what_is_far_too_long_is_refused_before_anything_is_done_with_it(password: str) -> None:
     assert weaknesses(password) == (Weakness.LONG,)
-    assert not passwords.is_right(password, passwords.hashed("four quiet otters wait"))
-    assert not passwords.is_right(password, "")
+    assert not passwords.is_password_right(
+        password, passwords.hash_password("four quiet otters wait")
+    )
+    assert not passwords.is_password_right(password, "")
 
 
 def test_a_password_of_1024_bytes_may_be_typed_in_three_times_as_many() -> None:
@@ -168,4 +170,4 @@ def test_a_password_of_1024_bytes_may_be_typed_in_three_times_as_many() -> None:
     typed = normalize("NFD", password)
     assert len(typed.encode()) > 3000
     assert Weakness.LONG not in weaknesses(typed)
-    assert passwords.is_right(typed, passwords.hashed(password))
+    assert passwords.is_password_right(typed, passwords.hash_password(password))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from repermit.accounts import audit_log, sessions
 from repermit.accounts import login as accounts_login
 from repermit.accounts.audit_log import SecurityEventKind
-from repermit.accounts.login import Visit
+from repermit.accounts.login import LoginAttempt
 from repermit.db.connection import Database
 from repermit.db.models.accounts import SecurityEvent
 from tests.support.admin_pages import PASSWORD, make_session, make_user
@@ -30,11 +30,13 @@ def rows() -> list[Row]:
     return [(one.what, one.actor, one.network, one.times) for one in found]
 
 
-def visit(now: datetime = NOW, network: str = NETWORK) -> Visit:
-    return Visit(now=now, network=network, browser="A browser")
+def visit(now: datetime = NOW, network: str = NETWORK) -> LoginAttempt:
+    return LoginAttempt(now=now, network=network, browser="A browser")
 
 
-def log_in(database: Database, email: str, password: str, *, at: Visit) -> accounts_login.Tried:
+def log_in(
+    database: Database, email: str, password: str, *, at: LoginAttempt
+) -> accounts_login.AttemptResult:
     return accounts_login.log_in(
         database, email=email, password=password, settings=SETTINGS, visit=at
     )
@@ -127,7 +129,7 @@ def test_who_goes_on_without_waiting_is_noted_once_a_minute(
 def test_a_flood_from_many_networks_fills_nothing_and_still_names_the_account(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit_log, "MOST_ROWS", 5)
+    monkeypatch.setattr(audit_log, "MAX_ROWS_PER_DAY", 5)
     for number in range(20):
         with database.atomic():
             audit_log.note_security_event(

@@ -83,7 +83,9 @@ def test_the_second_step_has_a_quarter_of_an_hour(
 def test_a_token_is_random_and_kept_as_a_digest(database: Database) -> None:
     user = make_user(database)
     with database.atomic():
-        tokens = {sessions.begin(user.id, now=NOW, network="", browser="") for _ in range(3)}
+        tokens = {
+            sessions.begin_session(user.id, now=NOW, network="", browser="") for _ in range(3)
+        }
     assert len(tokens) == 3
     assert all(len(token) >= 43 for token in tokens)  # 256 bits in base64
     assert not tokens & {row.digest for row in Session.select()}
@@ -98,7 +100,7 @@ def test_an_unknown_token_is_nobodys(database: Database) -> None:
 def test_the_second_step_changes_the_token(database: Database) -> None:
     token, row = make_session(database, make_user(database), is_full=False)
     with database.atomic():
-        fresh = sessions.complete(row.id, now=NOW)
+        fresh = sessions.complete_session(row.id, now=NOW)
     assert find(token) is None
     login = find(fresh)
     assert login
@@ -130,12 +132,12 @@ def test_being_seen_moves_the_lock(database: Database) -> None:
 
 def test_a_lock_holds_until_it_is_released(database: Database) -> None:
     token, row = make_session(database, make_user(database))
-    sessions.lock(database, row.id)
+    sessions.lock_session(database, row.id)
     login = find(token)
     assert login
     assert login.is_locked
     with database.atomic():
-        fresh = sessions.release(row.id, now=NOW)
+        fresh = sessions.unlock_session(row.id, now=NOW)
     assert find(token) is None
     login = find(fresh)
     assert login
@@ -148,7 +150,7 @@ def test_sessions_are_listed_the_last_used_first(database: Database) -> None:
     _, new = make_session(database, user, seen_at=NOW + timedelta(minutes=1), browser="B")
     make_session(database, user, ended_at=NOW)
     make_session(database, make_user(database))
-    found = sessions.open_sessions(user.id, now=NOW)
+    found = sessions.list_open_sessions(user.id, now=NOW)
     assert [one.id for one in found] == [new.id, old.id]
     assert (found[0].browser, found[0].network, found[0].is_full) == ("B", "192.0.2.0/24", True)
     assert (found[1].created_at, found[1].seen_at) == (NOW, NOW)

@@ -12,7 +12,7 @@ import pytest
 from repermit.accounts import two_factor
 from repermit.db.connection import Database
 from repermit.db.models.accounts import RecoveryCode, User
-from repermit.settings.sealed_secrets import Seal, totp_name
+from repermit.settings.sealed_secrets import Seal, make_totp_name
 from tests.support.admin_pages import SECRET, code_at, make_user
 from tests.support.builders import NOW
 
@@ -28,7 +28,7 @@ KEYS = (b"a-secret-key-for-tests-only",)
 def test_the_codes_are_those_of_rfc_6238(seconds: int, code: str) -> None:
     moment = datetime.fromtimestamp(seconds, UTC)
     secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
-    assert two_factor.matching_step(secret, code, now=moment) == seconds // 30
+    assert two_factor.find_matching_step(secret, code, now=moment) == seconds // 30
 
 
 @pytest.mark.parametrize(
@@ -36,17 +36,17 @@ def test_the_codes_are_those_of_rfc_6238(seconds: int, code: str) -> None:
 )
 def test_a_clock_may_be_one_step_off(steps: int, is_right: bool) -> None:
     code = code_at(NOW + steps * STEP)
-    assert (two_factor.matching_step(SECRET, code, now=NOW) is not None) is is_right
+    assert (two_factor.find_matching_step(SECRET, code, now=NOW) is not None) is is_right
 
 
 @pytest.mark.parametrize("text", ["", "12345", "\uff11\uff12\uff13\uff14\uff15\uff16", "abcdef"])
 def test_what_is_no_code_is_none(text: str) -> None:
-    assert two_factor.matching_step(SECRET, text, now=NOW) is None
+    assert two_factor.find_matching_step(SECRET, text, now=NOW) is None
 
 
 def test_a_code_may_be_typed_in_two_halves() -> None:
     code = code_at(NOW)
-    assert two_factor.matching_step(SECRET, f" {code[:3]} {code[3:]} ", now=NOW)
+    assert two_factor.find_matching_step(SECRET, f" {code[:3]} {code[3:]} ", now=NOW)
 
 
 def use_code(user_id: int, code: str, *, keys: tuple[bytes, ...] = KEYS) -> bool:
@@ -54,9 +54,9 @@ def use_code(user_id: int, code: str, *, keys: tuple[bytes, ...] = KEYS) -> bool
 
 
 def renew(database: Database, user: User) -> tuple[str, ...]:
-    made = two_factor.new_recovery_codes()
+    made = two_factor.make_recovery_codes()
     with database.atomic():
-        return two_factor.keep_recovery_codes(user.id, made)
+        return two_factor.save_recovery_codes(user.id, made)
 
 
 def use_recovery_code(database: Database, user: User, code: str) -> bool:
@@ -93,7 +93,7 @@ def test_who_has_no_app_has_no_code(database: Database) -> None:
 
 def test_a_sealed_secret_opens_under_its_key_and_for_its_user_alone(database: Database) -> None:
     user, other = make_user(database), make_user(database)
-    sealed = Seal(KEYS).close(totp_name(user.id), SECRET)
+    sealed = Seal(KEYS).close(make_totp_name(user.id), SECRET)
     with database.atomic():
         User.update(totp_secret=sealed).execute()
         assert not use_code(user.id, code_at(NOW), keys=(b"another key of many bits",))
@@ -108,7 +108,7 @@ def test_there_are_ten_recovery_codes_and_each_works_once(database: Database) ->
     for left, code in zip(range(9, -1, -1), codes, strict=True):
         assert use_recovery_code(database, user, code)
         assert not use_recovery_code(database, user, code)
-        assert two_factor.codes_left(user.id) == left
+        assert two_factor.count_codes_left(user.id) == left
 
 
 def test_of_many_who_use_a_recovery_code_at_once_one_gets_in(database: Database) -> None:
@@ -128,13 +128,13 @@ def test_of_many_who_use_a_recovery_code_at_once_one_gets_in(database: Database)
 def test_a_recovery_code_may_be_typed_in_any_way(database: Database) -> None:
     user = make_user(database)
     typed = f" {renew(database, user)[0].lower().replace('-', ' ')} "
-    assert not two_factor.is_of_app(typed)
+    assert not two_factor.is_app_code(typed)
     assert use_recovery_code(database, user, typed)
 
 
 @pytest.mark.parametrize("code", ["123456", " 123 456 ", "12345", ""])
 def test_what_is_as_short_as_an_app_s_code_is_taken_for_one(code: str) -> None:
-    assert two_factor.is_of_app(code)
+    assert two_factor.is_app_code(code)
 
 
 def test_a_recovery_code_is_its_owners_alone_and_kept_under_a_slow_hash(
@@ -158,13 +158,13 @@ def test_one_slow_hash_is_computed_for_a_code_right_or_wrong(
     user = make_user(database)
     codes = renew(database, user)
     computed: list[str] = []
-    is_right = two_factor._is_right
+    is_right = two_factor._is_code_right
 
     def count(digest: str, kept: str) -> bool:
         computed.append(kept)
         return is_right(digest, kept)
 
-    monkeypatch.setattr(two_factor, "_is_right", count)
+    monkeypatch.setattr(two_factor, "_is_code_right", count)
     found = two_factor.find_recovery_code(user.id, codes[0] if code == "right" else code)
     assert (found is not None) is (code == "right")
     assert [kept.partition("$v=")[0] for kept in computed] == ["$argon2id"]
@@ -190,7 +190,7 @@ def test_codes_of_which_the_digest_was_kept_go_on_working_and_are_hashed(
     assert not use_recovery_code(database, user, old[0])
     assert use_recovery_code(database, user, old[1])
     assert not use_recovery_code(database, user, old[1])
-    assert two_factor.codes_left(user.id) == 1
+    assert two_factor.count_codes_left(user.id) == 1
 
 
 def test_new_recovery_codes_end_the_old(database: Database) -> None:
@@ -201,15 +201,17 @@ def test_new_recovery_codes_end_the_old(database: Database) -> None:
 
 
 def test_the_app_is_told_whose_secret_it_is() -> None:
-    secret = two_factor.new_secret()
-    uri = two_factor.setup_uri(secret, email="anna@example.org", organisation="De Linde: noord")
+    secret = two_factor.make_secret()
+    uri = two_factor.make_setup_uri(
+        secret, email="anna@example.org", organisation="De Linde: noord"
+    )
     assert uri.startswith("otpauth://totp/De%20Linde")
     assert parse_qs(urlsplit(uri).query)["secret"] == [secret]
-    assert two_factor.setup_uri(secret, email="a@b", organisation="").startswith(
+    assert two_factor.make_setup_uri(secret, email="a@b", organisation="").startswith(
         "otpauth://totp/repermit:"
     )
 
 
 def test_secrets_differ() -> None:
-    assert two_factor.new_secret() != two_factor.new_secret()
-    assert len(two_factor.new_secret()) == 32
+    assert two_factor.make_secret() != two_factor.make_secret()
+    assert len(two_factor.make_secret()) == 32

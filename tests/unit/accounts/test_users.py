@@ -52,13 +52,13 @@ def test_one_address_is_one_user(database: Database) -> None:
     add(database)
     with pytest.raises(Refused):
         add(database, "ANNA@example.org")
-    assert [one.email for one in users.people()] == ["anna@example.org"]
+    assert [one.email for one in users.list_people()] == ["anna@example.org"]
 
 
 def test_what_is_no_address_is_no_user(database: Database) -> None:
     with pytest.raises(AddressError):
         add(database, "anna")
-    assert users.people() == ()
+    assert users.list_people() == ()
 
 
 @pytest.mark.parametrize(
@@ -73,14 +73,14 @@ def test_a_link_works_for_72_hours(database: Database, after: timedelta, works: 
 
 def test_a_new_link_ends_the_one_before(database: Database) -> None:
     first = add(database)
-    second = users.invite(database, first.person.id, now=NOW, actor=ACTOR)
+    second = users.invite_user(database, first.person.id, now=NOW, actor=ACTOR)
     assert users.find_invitation(first.token, now=NOW) is None
     assert users.find_invitation(second.token, now=NOW) is not None
 
 
 def test_a_new_link_leaves_the_second_step(database: Database) -> None:
     user = make_user(database)
-    users.invite(database, user.id, now=NOW, actor=ACTOR)
+    users.invite_user(database, user.id, now=NOW, actor=ACTOR)
     assert User.get_by_id(user.id).totp_secret
 
 
@@ -89,24 +89,24 @@ def test_a_link_for_a_lost_phone_takes_the_second_step_away_and_ends_sessions(
 ) -> None:
     user = make_user(database)
     make_session(database, user)
-    users.invite(database, user.id, now=NOW, actor=ACTOR, renews_second_step=True)
+    users.invite_user(database, user.id, now=NOW, actor=ACTOR, renews_second_step=True)
     assert User.get_by_id(user.id).totp_secret == ""
-    assert sessions.open_sessions(user.id, now=NOW) == ()
-    assert two_factor.codes_left(user.id) == 0
+    assert sessions.list_open_sessions(user.id, now=NOW) == ()
+    assert two_factor.count_codes_left(user.id) == 0
 
 
 def test_a_link_for_a_lost_phone_ends_the_password_too(database: Database) -> None:
     """Whoever knows it could set up an app of their own before the link is opened."""
     user = make_user(database)
-    users.invite(database, user.id, now=NOW, actor=ACTOR)
+    users.invite_user(database, user.id, now=NOW, actor=ACTOR)
     assert users.find_person(user.email).has_password
-    users.invite(database, user.id, now=NOW, actor=ACTOR, renews_second_step=True)
+    users.invite_user(database, user.id, now=NOW, actor=ACTOR, renews_second_step=True)
     assert not users.find_person(user.email).has_password
 
 
 def test_nobody_who_is_not_there_is_invited_or_changed(database: Database) -> None:
     with pytest.raises(NotFound):
-        users.invite(database, 7, now=NOW, actor=ACTOR)
+        users.invite_user(database, 7, now=NOW, actor=ACTOR)
     with pytest.raises(NotFound):
         users.find_person("nobody@example.org")
 
@@ -170,7 +170,7 @@ def test_a_viewer_can_be_removed_and_stay_a_viewer(database: Database) -> None:
         actor=ACTOR,
     )
     users.remove_user(database, user.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR)
-    assert len(users.people()) == 1
+    assert len(users.list_people()) == 1
 
 
 def test_of_two_admins_who_remove_each_other_at_once_one_stays(database: Database) -> None:
@@ -263,7 +263,7 @@ def test_removing_somebody_revokes_the_tokens_that_they_made_and_no_others(
     }
     api_tokens.revoke_token(database, made["Gone"].id, now=NOW - HOUR, actor=ACTOR)
     users.remove_user(database, user.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR)
-    revoked = {one.name: one.revoked_at for one in api_tokens.tokens()}
+    revoked = {one.name: one.revoked_at for one in api_tokens.list_tokens()}
     assert revoked == {"Theirs": NOW, "Gone": NOW - HOUR, "Other": None}
     assert api_tokens.find_token(made["Theirs"].bearer) is None
     assert [one[:2] for one in events()][-3:] == [
@@ -302,7 +302,7 @@ def test_a_session_that_somebody_ends_themselves_is_noted_once(database: Databas
     _, session = make_session(database, user)
     for who in (other, user, user):
         users.end_own_session(database, session.id, user_id=who.id, now=NOW)
-    assert sessions.open_sessions(user.id, now=NOW) == ()
+    assert sessions.list_open_sessions(user.id, now=NOW) == ()
     actor = f"user:{user.id}"
     assert events() == [("session_ended", actor, actor)]
 
@@ -312,14 +312,14 @@ def test_ending_somebodys_sessions_is_noted(database: Database) -> None:
     for one in (user, user, other):
         make_session(database, one)
     users.end_sessions(database, user.id, now=NOW, actor=ACTOR)
-    assert sessions.open_sessions(user.id, now=NOW) == ()
-    assert len(sessions.open_sessions(other.id, now=NOW)) == 1
+    assert sessions.list_open_sessions(user.id, now=NOW) == ()
+    assert len(sessions.list_open_sessions(other.id, now=NOW)) == 1
     assert events() == [("sessions_ended", ACTOR, f"user:{user.id}")]
 
 
 def test_a_language_is_kept(database: Database) -> None:
     user = make_user(database)
-    users.choose_language(database, user.id, "nl")
+    users.set_language(database, user.id, "nl")
     assert users.find_person(user.email).language == "nl"
 
 
@@ -338,7 +338,7 @@ def test_the_first_admin_need_not_be_known(database: Database) -> None:
 
 def test_every_link_of_the_first_admin_works_until_one_is_used(database: Database) -> None:
     links = [first(database), first(database)]
-    assert len(users.people()) == 1
+    assert len(users.list_people()) == 1
     assert all(users.find_invitation(one.token, now=NOW) for one in links)
 
 
@@ -362,4 +362,4 @@ def test_somebody_who_is_added_takes_the_first_admins_place(database: Database) 
     nameless = first(database)
     add(database)
     assert users.find_invitation(nameless.token, now=NOW) is None
-    assert [one.email for one in users.people()] == ["anna@example.org"]
+    assert [one.email for one in users.list_people()] == ["anna@example.org"]

@@ -209,7 +209,7 @@ def test_a_link_for_one_use_that_may_have_been_used_opens_nothing_more(
     opened = opened_for(database, contact, now=LATER)
     unused = asked_for(database, contact, now=LATER)
     bring_up_to_date(database, noted(journal))
-    assert data_links.find_opened(opened.authority, now=LATER) is None
+    assert data_links.find_access(opened.authority, now=LATER) is None
     assert data_links.open_link(database, uid=unused.uid, now=LATER) is None
 
 

@@ -94,7 +94,7 @@ def written(folder: Path, text: str = "") -> Path:
 
 
 def about_keys(path: Path) -> list[Finding]:
-    return list(check_keys(config_file.load(path), path))
+    return list(check_keys(config_file.load_config(path), path))
 
 
 def test_keys_that_nobody_else_can_read_or_guess_are_right(tmp_path: Path) -> None:
@@ -163,7 +163,9 @@ def test_keys_that_could_be_guessed_are_told(overrides: dict[str, Any], weak: li
 
 def test_fresh_keys_are_right() -> None:
     example = package_files.asset("config.example.toml").read_text("utf-8")
-    fresh = config_file.parse(tomllib.loads(package_files.fresh_config(example)), folder=Path())
+    fresh = config_file.parse_config(
+        tomllib.loads(package_files.fresh_config(example)), folder=Path()
+    )
     assert codes(check_keys(fresh, None)) == ["keys_ok"]
 
 
@@ -171,7 +173,7 @@ def test_fresh_keys_are_right() -> None:
 
 
 def mail(**values: Any) -> MailServer:
-    return config_file.parse(
+    return config_file.parse_config(
         {
             "public_url": "https://ask.example.org",
             "secret_keys": [LONG],

@@ -67,7 +67,7 @@ def test_what_init_makes_explains_every_setting(desk: Desk) -> None:
     desk.config.unlink()
     desk.do("init")
     text = desk.config.read_text("utf-8")
-    assert all(f"{key.rpartition('.')[2]} = " in text for key in config_file.known_keys())
+    assert all(f"{key.rpartition('.')[2]} = " in text for key in config_file.list_known_keys())
 
 
 # --- serve.

@@ -204,7 +204,7 @@ def cut_last(desk: Desk) -> None:
 
 def test_a_checkpoint_by_another_key_is_told_and_with_key_refused(signing: Desk) -> None:
     path = signing.folder / "forged.note"
-    settings = config_file.load(signing.config)
+    settings = config_file.load_config(signing.config)
     point = signed_checkpoint.read_note(keep(signing, "true.note").read_text("utf-8"))
     forger = replace(settings, evidence_key=bytes(32))
     path.write_text(signed_checkpoint.sign(point, forger).note, "utf-8")

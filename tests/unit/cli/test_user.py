@@ -15,7 +15,7 @@ from repermit.accounts.user_info import Person
 from repermit.db.connection import open_database
 from repermit.db.models.accounts import User
 from repermit.db.models.evidence import Evidence
-from repermit.settings.admin_overrides import locked_keys
+from repermit.settings.admin_overrides import find_locked_keys
 from repermit.webhooks import endpoints
 from tests.support.admin_pages import make_admin, make_session, make_user
 from tests.support.builders import NOW, make_settings
@@ -142,7 +142,7 @@ def test_init_may_be_told_where_the_pages_will_be(bare: Desk) -> None:
     assert "https://www.example.org/ask/admin/welcome/" in said
     assert "fill in public_url" not in said
     # Everything that may be chosen on the pages is left to them.
-    assert not locked_keys(bare.settings)
+    assert not find_locked_keys(bare.settings)
 
 
 def test_init_makes_nothing_for_what_is_no_web_address(bare: Desk) -> None:

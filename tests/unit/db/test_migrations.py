@@ -276,10 +276,10 @@ def test_recovery_codes_of_version_24_go_on_working(empty_database_url: str) -> 
         assert two_factor.find_recovery_code(user.id, "abcd-efgh-jkmn") == code.id
         two_factor.hash_old_codes(database)
         assert two_factor.find_recovery_code(user.id, "abcd-efgh-jkmn") == code.id
-        made = two_factor.new_recovery_codes()
+        made = two_factor.make_recovery_codes()
         with database.atomic():
-            two_factor.keep_recovery_codes(user.id, made)
-        assert two_factor.codes_left(user.id) == 10
+            two_factor.save_recovery_codes(user.id, made)
+        assert two_factor.count_codes_left(user.id) == 10
 
 
 def test_a_database_of_version_26_knows_who_said_no_and_numbers_its_forms(

@@ -26,7 +26,7 @@ from repermit.db.models.evidence import EvidenceTimestamp
 from repermit.evidence import chain, evidence_key, signed_checkpoint, timestamps
 from repermit.evidence.entries import Checkpoint, Entry, canonical, part_digest
 from repermit.evidence.verify import evidence_export, signatures
-from repermit.exports.export import export
+from repermit.exports.export import write_export
 from repermit.rules.consent import Answer
 from tests.support import independent_export
 from tests.support.builders import NOW, make_asked, make_campaign, make_list, make_settings
@@ -114,7 +114,9 @@ def keep(database: Database, authority: Authority) -> None:
 def exported(database: Database, mailing_list: Any, **options: Any) -> bytes:
     out = io.BytesIO()
     given = {"settings": SIGNING, "format": "json", **options}
-    export(mailing_list, "evidence", database=database, now=NOW, actor="cli:1000", out=out, **given)
+    write_export(
+        mailing_list, "evidence", database=database, now=NOW, actor="cli:1000", out=out, **given
+    )
     return out.getvalue()
 
 

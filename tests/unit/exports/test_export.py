@@ -23,8 +23,8 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.evidence.verify import chain
-from repermit.exports.export import Exported, export
-from repermit.exports.export_rows import FORMS, Format, Tool, What
+from repermit.exports.export import ExportResult, write_export
+from repermit.exports.export_rows import TOOL_FORMATS, ExportKind, FileFormat, Tool
 from repermit.rules.consent import Basis, Reason, Status
 from repermit.signed_links import Links
 from tests.support.builders import NOW, make_contact, make_list, make_removed, make_settings, put_in
@@ -50,9 +50,9 @@ TAKE_OFF = {
 
 def run(
     database: Database, mailing_list: MailingList, what: str, **options: Any
-) -> tuple[Exported, bytes]:
+) -> tuple[ExportResult, bytes]:
     out = io.BytesIO()
-    result = export(
+    result = write_export(
         mailing_list,
         what,
         database=database,
@@ -88,7 +88,7 @@ def test_the_columns_are_those_that_are_promised(
     result, data = run(database, make_list(database), what)
 
     assert table(data) == [columns]
-    assert result == Exported("news", What(what), Format.CSV, None, 0, 0, (), 0)
+    assert result == ExportResult("news", ExportKind(what), FileFormat.CSV, None, 0, 0, (), 0)
 
 
 def test_every_export_is_recorded(database: Database) -> None:
@@ -210,8 +210,8 @@ def test_a_tool_is_told_of_no_consent_that_was_not_given_then(
 
     titles, row = table(data, ";" if tool is Tool.BREVO else ",")
     told = dict(zip(titles, row, strict=True))
-    assert told[FORMS[tool].keep["since"]] == ""
-    assert told[FORMS[tool].keep["basis"]] == ground["basis"]
+    assert told[TOOL_FORMATS[tool].keep["since"]] == ""
+    assert told[TOOL_FORMATS[tool].keep["basis"]] == ground["basis"]
 
 
 @pytest.mark.parametrize("tool", Tool)
@@ -317,8 +317,8 @@ class Counting(io.RawIOBase):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("form", [Format.CSV, Format.JSON, Format.XLSX])
-def test_memory_stays_flat(sqlite_url: str, form: Format) -> None:
+@pytest.mark.parametrize("form", [FileFormat.CSV, FileFormat.JSON, FileFormat.XLSX])
+def test_memory_stays_flat(sqlite_url: str, form: FileFormat) -> None:
     with open_database(sqlite_url) as database:
         upgrade_database(database)
         mailing_list = make_list(database)
@@ -326,7 +326,7 @@ def test_memory_stays_flat(sqlite_url: str, form: Format) -> None:
         out = Counting()
         tracemalloc.start()
         try:
-            export(
+            write_export(
                 mailing_list,
                 "keep",
                 database=database,
@@ -388,7 +388,7 @@ def test_an_export_that_is_broken_off_is_recorded_as_far_as_it_came(
     fill(database, mailing_list, 5)
 
     with pytest.raises(failure):
-        export(
+        write_export(
             mailing_list,
             "keep",
             database=database,
@@ -407,9 +407,9 @@ def test_an_export_that_is_broken_off_is_recorded_as_far_as_it_came(
 
 
 @pytest.mark.parametrize("what", ["keep", "removed"])
-@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("form", FileFormat)
 def test_a_domain_is_written_as_people_write_it(
-    database: Database, what: str, form: Format
+    database: Database, what: str, form: FileFormat
 ) -> None:
     mailing_list = make_list(database)
     make_kept(database, mailing_list, "zoë@bücher.example.org")
@@ -418,7 +418,9 @@ def test_a_domain_is_written_as_people_write_it(
 
     result, data = run(database, mailing_list, what, format=form)
 
-    found = openpyxl.load_workbook(io.BytesIO(data)).worksheets[0] if form is Format.XLSX else None
+    found = (
+        openpyxl.load_workbook(io.BytesIO(data)).worksheets[0] if form is FileFormat.XLSX else None
+    )
     text = str(list(found.values)) if found else data.decode()
     assert expected in text
     assert "xn--" not in text

@@ -66,7 +66,10 @@ def test_keep_has_the_confirmed_and_the_customers_and_nobody_else(database: Data
     make_contact(database, other, "other@example.org", status=Status.CONFIRMED)
     make_removed(database, mailing_list, Reason.NO, "no@example.org")
 
-    assert addresses_of(export_rows.keep(mailing_list)) == ["b@example.org", "c@example.org"]
+    assert addresses_of(export_rows.iter_keep_rows(mailing_list)) == [
+        "b@example.org",
+        "c@example.org",
+    ]
 
 
 def test_keep_says_on_what_ground_and_since_when(database: Database) -> None:
@@ -83,9 +86,9 @@ def test_keep_says_on_what_ground_and_since_when(database: Database) -> None:
         basis_at=at,
     )
 
-    (row,) = export_rows.keep(mailing_list)
+    (row,) = export_rows.iter_keep_rows(mailing_list)
 
-    assert columns_of(row, export_rows.KEEP) == {
+    assert columns_of(row, export_rows.KEEP_COLUMNS) == {
         "address": "Zoë@example.org",
         "name": "Zoë",
         "language": "nl",
@@ -98,7 +101,7 @@ def test_without_a_date_of_its_basis_a_contact_counts_from_its_status(database: 
     mailing_list = make_list(database)
     make_contact(database, mailing_list, status=Status.CUSTOMER)
 
-    assert [row["since"] for row in export_rows.keep(mailing_list)] == [NOW]
+    assert [row["since"] for row in export_rows.iter_keep_rows(mailing_list)] == [NOW]
 
 
 def test_a_contact_without_a_language_has_the_lists(database: Database) -> None:
@@ -106,7 +109,7 @@ def test_a_contact_without_a_language_has_the_lists(database: Database) -> None:
     make_contact(database, mailing_list, "a@example.org", status=Status.CONFIRMED)
     make_contact(database, mailing_list, "b@example.org", status=Status.CONFIRMED, language="fr")
 
-    assert [row["language"] for row in export_rows.keep(mailing_list)] == ["de", "fr"]
+    assert [row["language"] for row in export_rows.iter_keep_rows(mailing_list)] == ["de", "fr"]
 
 
 def test_every_row_comes_once_and_in_order_over_several_pages(database: Database) -> None:
@@ -126,7 +129,7 @@ def test_every_row_comes_once_and_in_order_over_several_pages(database: Database
     ]
     put_in(database, Contact, people)
 
-    assert addresses_of(export_rows.keep(mailing_list)) == wanted
+    assert addresses_of(export_rows.iter_keep_rows(mailing_list)) == wanted
 
 
 # --- removed. -----------------------------------------------------------------------------------
@@ -137,8 +140,8 @@ def test_removed_says_why_and_when(database: Database) -> None:
     make_removed(database, mailing_list, Reason.WITHDRAWN, "w@example.org")
     make_contact(database, mailing_list, "stays@example.org", status=Status.CONFIRMED)
 
-    (row,) = export_rows.removed(mailing_list)
-    assert columns_of(row, export_rows.REMOVED) == {
+    (row,) = export_rows.iter_removed_rows(mailing_list)
+    assert columns_of(row, export_rows.REMOVED_COLUMNS) == {
         "address": "w@example.org",
         "name": "",
         "reason": "withdrawn",
@@ -151,7 +154,7 @@ def test_the_erased_are_counted_and_left_out(database: Database) -> None:
     erase(database, make_removed(database, mailing_list, Reason.NO))
     make_removed(database, mailing_list, Reason.NO, "no@example.org")
 
-    assert addresses_of(export_rows.removed(mailing_list)) == ["no@example.org"]
+    assert addresses_of(export_rows.iter_removed_rows(mailing_list)) == ["no@example.org"]
     assert export_rows.count_erased(mailing_list) == 1
 
 
@@ -178,7 +181,7 @@ def test_unasked_says_why(
     contact = make_contact(database, mailing_list, "u@example.org", name="U")
     make_mail(database, campaign, contact, state=state, reason=reason, bounce=bounce)
 
-    assert list(export_rows.unasked(mailing_list)) == [
+    assert list(export_rows.iter_unasked_rows(mailing_list)) == [
         {"address": "u@example.org", "name": "U", "reason": says}
     ]
 
@@ -187,7 +190,7 @@ def test_who_still_may_answer_is_not_unasked(database: Database) -> None:
     mailing_list = make_list(database)
     make_asked(database, mailing_list, make_campaign(database, mailing_list))
 
-    assert not list(export_rows.unasked(mailing_list))
+    assert not list(export_rows.iter_unasked_rows(mailing_list))
 
 
 def test_unasked_comes_in_the_order_of_addresses(database: Database) -> None:
@@ -198,7 +201,10 @@ def test_unasked_comes_in_the_order_of_addresses(database: Database) -> None:
     with database.atomic():
         Mail.update(state=MailState.FAILED).execute()
 
-    assert addresses_of(export_rows.unasked(mailing_list)) == ["a@example.org", "b@example.org"]
+    assert addresses_of(export_rows.iter_unasked_rows(mailing_list)) == [
+        "a@example.org",
+        "b@example.org",
+    ]
 
 
 # --- evidence. ----------------------------------------------------------------------------------
@@ -209,7 +215,7 @@ def test_the_evidence_comes_with_its_parts_as_they_are_stored(database: Database
     append(database, mailing_list, consent={"note": "by telephone"})
     append(database, make_list(database, slug="other"))
 
-    (row,) = evidence_export.rows(mailing_list)
+    (row,) = evidence_export.iter_rows(mailing_list)
 
     assert set(row) >= set(evidence_export.COLUMNS)
     at = NOW.isoformat(timespec="microseconds")
@@ -224,7 +230,7 @@ def test_an_erased_part_is_gone_and_its_digest_stays(database: Database) -> None
     mailing_list = make_list(database)
     erase(database, make_removed(database, mailing_list, Reason.NO, "no@example.org"))
 
-    found = list(evidence_export.rows(mailing_list))
+    found = list(evidence_export.iter_rows(mailing_list))
 
     assert [row["event"] for row in found] == ["removed", "erased"]
     assert found[0]["person_digest"]
@@ -255,4 +261,4 @@ def test_who_could_not_be_asked_has_a_readable_domain_too(database: Database) ->
     contact = make_contact(database, mailing_list, "a@bücher.example.org")
     campaign = make_campaign(database, mailing_list)
     make_mail(database, campaign, contact, state=MailState.FAILED, sent_at=None)
-    assert addresses_of(export_rows.unasked(mailing_list)) == ["a@bücher.example.org"]
+    assert addresses_of(export_rows.iter_unasked_rows(mailing_list)) == ["a@bücher.example.org"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.exports.export_rows import FORMS, Tool, What
-from repermit.exports.handover_steps import steps
+from repermit.exports.export_rows import TOOL_FORMATS, ExportKind, Tool
+from repermit.exports.handover_steps import list_steps
 
 
 @pytest.mark.parametrize("tool", Tool)
 def test_who_was_removed_is_unsubscribed_and_not_deleted(tool: Tool) -> None:
-    text = " ".join(steps(tool, What.REMOVED))
+    text = " ".join(list_steps(tool, ExportKind.REMOVED))
 
     assert "do not delete" in text
     assert "comes back with the next import" in text
@@ -18,16 +18,16 @@ def test_who_was_removed_is_unsubscribed_and_not_deleted(tool: Tool) -> None:
 
 @pytest.mark.parametrize("tool", Tool)
 def test_who_was_unsubscribed_before_is_to_stay_so(tool: Tool) -> None:
-    text = " ".join(steps(tool, What.REMOVED))
+    text = " ".join(list_steps(tool, ExportKind.REMOVED))
 
     assert "already marked as unsubscribed" in text
     assert "not in this list: leave them unsubscribed" in text
-    assert "already marked" not in " ".join(steps(tool, What.KEEP))
+    assert "already marked" not in " ".join(list_steps(tool, ExportKind.KEEP))
 
 
 @pytest.mark.parametrize("tool", Tool)
 def test_keep_goes_on_to_the_removed_and_warns_of_the_others(tool: Tool) -> None:
-    text = " ".join(steps(tool, What.KEEP))
+    text = " ".join(list_steps(tool, ExportKind.KEEP))
 
     assert f"repermit export LIST removed --for {tool} " in text
     assert "until their Yes" in text
@@ -35,7 +35,10 @@ def test_keep_goes_on_to_the_removed_and_warns_of_the_others(tool: Tool) -> None
 
 @pytest.mark.parametrize("tool", Tool)
 def test_the_commands_in_steps_name_the_list(tool: Tool) -> None:
-    text = " ".join(steps(tool, What.KEEP, slug="news") + steps(tool, What.REMOVED, slug="news"))
+    text = " ".join(
+        list_steps(tool, ExportKind.KEEP, slug="news")
+        + list_steps(tool, ExportKind.REMOVED, slug="news")
+    )
 
     assert f"repermit export news removed --for {tool} " in text
     assert "repermit reconcile news FILE" in text
@@ -43,9 +46,9 @@ def test_the_commands_in_steps_name_the_list(tool: Tool) -> None:
 
 
 @pytest.mark.parametrize("tool", Tool)
-@pytest.mark.parametrize("what", [What.KEEP, What.REMOVED])
-def test_steps_are_lines_and_the_last_is_to_check(tool: Tool, what: What) -> None:
-    found = steps(tool, what)
+@pytest.mark.parametrize("what", [ExportKind.KEEP, ExportKind.REMOVED])
+def test_steps_are_lines_and_the_last_is_to_check(tool: Tool, what: ExportKind) -> None:
+    found = list_steps(tool, what)
 
     assert all(step and "\n" not in step and "{" not in step for step in found)
     assert "repermit reconcile" in found[-1]
@@ -53,11 +56,11 @@ def test_steps_are_lines_and_the_last_is_to_check(tool: Tool, what: What) -> Non
 
 @pytest.mark.parametrize("tool", Tool)
 def test_steps_name_the_column_of_the_address(tool: Tool) -> None:
-    title = FORMS[tool].keep["address"]
+    title = TOOL_FORMATS[tool].keep["address"]
 
-    assert title in " ".join(steps(tool, What.KEEP)) or tool is Tool.OUTLOOK
+    assert title in " ".join(list_steps(tool, ExportKind.KEEP)) or tool is Tool.OUTLOOK
 
 
-@pytest.mark.parametrize("what", [What.UNASKED, What.EVIDENCE])
-def test_what_is_not_for_a_tool_has_no_steps(what: What) -> None:
-    assert steps("brevo", what) == ()
+@pytest.mark.parametrize("what", [ExportKind.UNASKED, ExportKind.EVIDENCE])
+def test_what_is_not_for_a_tool_has_no_steps(what: ExportKind) -> None:
+    assert list_steps("brevo", what) == ()

@@ -20,8 +20,8 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.errors import ListFileError
-from repermit.exports.export import export
-from repermit.exports.reconcile import Finding, counts, reconcile
+from repermit.exports.export import write_export
+from repermit.exports.reconcile import Finding, count_findings, reconcile
 from repermit.rules.consent import Basis, Reason, Status
 from repermit.settings.definitions import Settings
 from tests.support.builders import NOW, make_contact, make_list, make_removed
@@ -62,8 +62,8 @@ def test_whoever_may_be_mailed_agrees_in_any_spelling(
 
     result = reconcile(mailing_list, path, settings=settings)
 
-    nobody = dict.fromkeys(counts(result), 0)
-    assert counts(result) == {**nobody, "rows": 3, "agree": 2, "duplicates": 1}
+    nobody = dict.fromkeys(count_findings(result), 0)
+    assert count_findings(result) == {**nobody, "rows": 3, "agree": 2, "duplicates": 1}
     assert (result.list, result.file) == ("news", "export.csv")
 
 
@@ -173,8 +173,8 @@ def test_who_is_opted_out_there_is_not_there(
 
     result = reconcile(mailing_list, path, settings=settings)
 
-    nobody = dict.fromkeys(counts(result), 0)
-    assert counts(result) == {**nobody, "rows": 2, "already_off": 2}
+    nobody = dict.fromkeys(count_findings(result), 0)
+    assert count_findings(result) == {**nobody, "rows": 2, "already_off": 2}
 
 
 def test_one_subscribed_row_is_enough_to_be_there(
@@ -209,7 +209,7 @@ def test_every_row_is_counted_once(
         text = [f"{who}{'' if ' ' in who else '@example.org'},{mark}" for who, mark in people]
         result = reconcile(mailing_list, write(tmp_path, "email,status", *text), settings=settings)
 
-    found = counts(result)
+    found = count_findings(result)
     assert found.pop("rows") == len(people)
     found.pop("missing")
     assert sum(found.values()) == len(people)
@@ -291,7 +291,7 @@ def test_what_was_exported_agrees_with_itself(
     mailing_list = make_list(database)
     make_kept(database, mailing_list, "a@example.org")
     out = io.BytesIO()
-    export(
+    write_export(
         mailing_list,
         "keep",
         database=database,
@@ -330,7 +330,7 @@ def test_our_own_file_comes_back_as_the_same_people_whatever_the_form_of_a_domai
     make_removed(database, mailing_list, Reason.NO, "b@bücher.example.org")
     path = tmp_path / "own.csv"
     with path.open("wb") as out:
-        export(
+        write_export(
             mailing_list,
             what,
             database=database,

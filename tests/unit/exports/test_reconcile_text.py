@@ -7,10 +7,17 @@ import re
 import shlex
 from dataclasses import replace
 
-from repermit.exports.reconcile import Finding, Reconciled, as_document, counts, lines, next_steps
+from repermit.exports.reconcile import (
+    Finding,
+    ReconcileResult,
+    count_findings,
+    format_lines,
+    list_next_steps,
+    make_document,
+)
 from tests.support.command_tree import parse
 
-RESULT = Reconciled(
+RESULT = ReconcileResult(
     list="news",
     file="export.zip",
     rows=5,
@@ -27,7 +34,7 @@ RESULT = Reconciled(
 
 
 def test_each_finding_is_a_line_with_its_place_and_reason() -> None:
-    assert lines(RESULT) == (
+    assert format_lines(RESULT) == (
         "subscribed.csv, line 2: no@example.org should not be there (no response)",
         "line 3: later@example.org has not said Yes (unconfirmed)",
         "yes@example.org is missing there (answer)",
@@ -36,7 +43,7 @@ def test_each_finding_is_a_line_with_its_place_and_reason() -> None:
 
 
 def test_counts_have_every_kind_zeros_included() -> None:
-    assert counts(RESULT) == {
+    assert count_findings(RESULT) == {
         "rows": 5,
         "agree": 1,
         "should_not_be_there": 1,
@@ -51,7 +58,7 @@ def test_counts_have_every_kind_zeros_included() -> None:
 
 
 def test_the_document_is_what_json_can_hold() -> None:
-    document = json.loads(json.dumps(as_document(RESULT)))
+    document = json.loads(json.dumps(make_document(RESULT)))
 
     assert document["missing"] == [
         {"line": 0, "address": "yes@example.org", "reason": "answer", "part": ""}
@@ -59,8 +66,8 @@ def test_the_document_is_what_json_can_hold() -> None:
 
 
 def test_each_kind_of_finding_has_its_step_and_the_others_none() -> None:
-    said = " ".join(next_steps(RESULT))
-    assert len(next_steps(RESULT)) == 4
+    said = " ".join(list_next_steps(RESULT))
+    assert len(list_next_steps(RESULT)) == 4
     assert "Unsubscribe there" in said
     assert "`repermit export news keep --for mailchimp`" in said
     assert "opted out" not in said
@@ -68,7 +75,7 @@ def test_each_kind_of_finding_has_its_step_and_the_others_none() -> None:
 
 def test_every_command_among_the_steps_can_be_typed() -> None:
     every = replace(RESULT, unknown=RESULT.not_yet, opted_out_there=RESULT.not_yet)
-    typed = re.findall("`repermit ([^`]+)`", " ".join(next_steps(every)))
+    typed = re.findall("`repermit ([^`]+)`", " ".join(list_next_steps(every)))
     assert len(typed) == 4
     for arguments in typed:
         parse(shlex.split(arguments))
@@ -76,6 +83,6 @@ def test_every_command_among_the_steps_can_be_typed() -> None:
 
 def test_where_nothing_differs_nothing_is_to_be_done() -> None:
     same = replace(RESULT, should_not_be_there=(), not_yet=(), missing=(), invalid=())
-    assert next_steps(same) == (
+    assert list_next_steps(same) == (
         "Nothing is left to do: there stands who may be mailed, and nobody else.",
     )

@@ -152,7 +152,7 @@ def counts_of(news: MailingList) -> dict[Status, int]:
 
 def export(database: Database, news: MailingList, **options: Any) -> bytes:
     out = io.BytesIO()
-    exports_export.export(
+    exports_export.write_export(
         news,
         "keep",
         database=database,
@@ -713,7 +713,7 @@ def test_an_export_shows_nobody_of_a_file_that_begins_to_be_taken_in_meanwhile(
             return super().write(some)
 
     out = Slow()
-    exports_export.export(
+    exports_export.write_export(
         news, "keep", database=database, settings=SETTINGS, now=LATER, actor="x", out=out
     )
     assert find_task_of_list(TaskKind.IMPORT, news)

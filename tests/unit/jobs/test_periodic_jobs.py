@@ -36,7 +36,14 @@ from repermit.expiry import sweep as expiry_sweep
 from repermit.imports import uploads
 from repermit.imports.suppression_import import begin_suppression_import
 from repermit.imports.uploads import folder_of
-from repermit.jobs.periodic_jobs import OF_THE_PAGES, OF_WORKERS, SECONDS, Jobs, make_scheduler, run
+from repermit.jobs.periodic_jobs import (
+    JOB_INTERVALS,
+    WEB_JOBS,
+    WORKER_JOBS,
+    Jobs,
+    make_scheduler,
+    run_job,
+)
 from repermit.privacy import data_links
 from repermit.rules.consent import CampaignState, MailState, Reason, Status
 from repermit.sending import in_doubt
@@ -522,7 +529,7 @@ def test_a_mailbox_at_fault_is_told_and_left_alone_for_half_an_hour(
 
 
 def test_a_sweep_that_fails_is_noted_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
-    run(fails)
+    run_job(fails)
     (record,) = caplog.records
     said = record.getMessage()
     assert said.startswith("the job fails failed: ValueError at ")
@@ -536,7 +543,7 @@ def test_a_sweep_that_is_told_to_exit_does() -> None:
         raise SystemExit
 
     with pytest.raises(SystemExit):
-        run(leave)
+        run_job(leave)
 
 
 def test_a_scheduler_goes_on_after_a_sweep_has_failed(
@@ -571,18 +578,18 @@ def test_every_sweep_is_planned_never_dropped_and_never_beside_itself(desk: Desk
         scheduler.start(paused=True)
         planned = scheduler.get_jobs()
         scheduler.shutdown()
-    assert {job.id: job.trigger.interval.total_seconds() for job in planned} == SECONDS
+    assert {job.id: job.trigger.interval.total_seconds() for job in planned} == JOB_INTERVALS
     options = {(job.coalesce, job.max_instances, job.misfire_grace_time) for job in planned}
     assert options == {(True, 1, None)}
 
 
 def test_the_pages_give_the_beat_and_workers_do_all_else(desk: Desk) -> None:
-    assert OF_THE_PAGES == ("beat", "note_openings", "write_back")
-    assert sorted((*OF_THE_PAGES, *OF_WORKERS)) == sorted(SECONDS)
+    assert WEB_JOBS == ("beat", "note_openings", "write_back")
+    assert sorted((*WEB_JOBS, *WORKER_JOBS)) == sorted(JOB_INTERVALS)
     with desk.database() as database:
-        scheduler = make_scheduler(jobs_of(desk, database), OF_WORKERS)
+        scheduler = make_scheduler(jobs_of(desk, database), WORKER_JOBS)
         scheduler.start(paused=True)
-        assert {job.id for job in scheduler.get_jobs()} == set(OF_WORKERS)
+        assert {job.id for job in scheduler.get_jobs()} == set(WORKER_JOBS)
         scheduler.shutdown()
 
 

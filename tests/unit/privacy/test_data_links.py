@@ -148,10 +148,10 @@ def test_what_a_link_opened_ends_with_its_hour(
     assert (opened.contact, opened.uid, opened.ends_at) == (anna.id, anna.uid, NOW + HOUR)
     # A digest of it is all that stands in the database.
     assert opened.authority not in {row.authority for row in FreshLink.select()}
-    later = data_links.find_opened(opened.authority, now=NOW + after)
+    later = data_links.find_access(opened.authority, now=NOW + after)
     assert (later == opened) is holds
-    assert data_links.find_opened(new_id(), now=NOW) is None
-    assert data_links.find_opened("", now=NOW) is None
+    assert data_links.find_access(new_id(), now=NOW) is None
+    assert data_links.find_access("", now=NOW) is None
 
 
 def test_whoever_asks_for_a_link_does_not_wait_for_the_deleting_of_old_ones(
@@ -186,4 +186,4 @@ def test_an_erasure_takes_the_links_along(database: Database, anna: Contact) -> 
             fingerprint_key=make_settings().fingerprint_key,
         )
     assert FreshLink.select().count() == 0
-    assert data_links.find_opened(opened.authority, now=NOW) is None
+    assert data_links.find_access(opened.authority, now=NOW) is None

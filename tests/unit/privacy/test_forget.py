@@ -23,7 +23,7 @@ from repermit.db.models.mails import Mail
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.exports import export
-from repermit.exports.export_rows import Format
+from repermit.exports.export_rows import FileFormat
 from repermit.privacy import forget as privacy_forget
 from repermit.privacy import make_proof
 from repermit.rules.consent import MailState
@@ -142,7 +142,7 @@ def test_an_export_had_whoever_a_file_had_taken_off_that_was_taken_back_before(
     asked: dict[str, Any] = {"settings": SETTINGS, "actor": "cli:els", "database": database}
     for what in ("keep", "removed"):
         out = io.BytesIO()
-        export.export(news, what, now=NOW + 5 * DAY, out=out, format=Format.CSV, **asked)
+        export.write_export(news, what, now=NOW + 5 * DAY, out=out, format=FileFormat.CSV, **asked)
     taken = forget(database, news, NOW + 6 * DAY).beyond.exports
     assert [one.what for one in taken] == ["keep"]
 

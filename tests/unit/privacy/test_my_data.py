@@ -27,8 +27,7 @@ from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.evidence import chain, entries
 from repermit.exports import export
 from repermit.privacy import external_copies, my_data, rectification
-from repermit.privacy.data_links import Held, Recipient, Term
-from repermit.privacy.my_data import FORMAT
+from repermit.privacy.my_data import FORMAT, HeldData, Recipient, RetentionTerm
 from repermit.rules.consent import Answer, CampaignState, Reason, Status
 from repermit.suppression import fingerprint_files
 from tests.codebase.test_documentation import code, table
@@ -55,17 +54,17 @@ def mailing_list(database: Database) -> MailingList:
     return make_list(database)
 
 
-def held_of(database: Database, contact: Contact, **more: Any) -> Held:
+def held_of(database: Database, contact: Contact, **more: Any) -> HeldData:
     opened = opened_for(database, contact, now=LATER)
     values: dict[str, Any] = {"settings": SETTINGS, "now": LATER}
-    held = my_data.everything_held(authority=opened.authority, **{**values, **more})
+    held = my_data.gather_held_data(authority=opened.authority, **{**values, **more})
     assert held is not None
     return held
 
 
-def assemble_proof(held: Held) -> dict[str, Any]:
+def assemble_proof(held: HeldData) -> dict[str, Any]:
     recipient = Recipient(role="mail", name="Microsoft 365", country="IE", safeguard="")
-    return my_data.document(
+    return my_data.make_document(
         held, organisation=SETTINGS.organisation, recipients=[recipient], now=LATER
     )
 
@@ -139,14 +138,14 @@ def test_everything_that_is_held_is_told(database: Database, mailing_list: Maili
     assert held.suppressions == ()
     day = timedelta(days=1)
     assert set(held.terms) == {
-        Term(what="address", until=None, duration="P30D", begins="removal"),
-        Term(what="proof", until=None, duration="P5Y", begins="removal"),
-        Term(what="trace", until=ANSWERED + 90 * day, duration="P90D", begins="answer"),
-        Term(what="openings", until=NOW + 90 * day, duration="P90D", begins="opening"),
-        Term(what="sign_ups", until=NOW + 30 * day, duration="P30D", begins="sign_up"),
-        Term(what="mails", until=None),
-        Term(what="looks", until=NOW + 365 * day, duration="P365D", begins="look"),
-        Term(what="links", until=LATER + day, duration="P1D", begins="link"),
+        RetentionTerm(what="address", until=None, duration="P30D", begins="removal"),
+        RetentionTerm(what="proof", until=None, duration="P5Y", begins="removal"),
+        RetentionTerm(what="trace", until=ANSWERED + 90 * day, duration="P90D", begins="answer"),
+        RetentionTerm(what="openings", until=NOW + 90 * day, duration="P90D", begins="opening"),
+        RetentionTerm(what="sign_ups", until=NOW + 30 * day, duration="P30D", begins="sign_up"),
+        RetentionTerm(what="mails", until=None),
+        RetentionTerm(what="looks", until=NOW + 365 * day, duration="P365D", begins="look"),
+        RetentionTerm(what="links", until=LATER + day, duration="P1D", begins="link"),
     }
     assert held.openings is not None
     assert [(one.link, one.gets, one.heads) for one in held.openings.links] == [("no", 0, 1)]
@@ -219,14 +218,14 @@ def test_who_has_not_answered_sees_by_when_while_the_question_is_open(
 ) -> None:
     campaign = make_campaign(database, mailing_list, state=state)
     held = held_of(database, make_asked(database, mailing_list, campaign))
-    asked = Term(what="answer", until=DEADLINE) in held.terms
+    asked = RetentionTerm(what="answer", until=DEADLINE) in held.terms
     assert asked is (state is CampaignState.OPEN)
 
 
 def take(
     database: Database, mailing_list: MailingList, what: str, at: datetime, **more: Any
 ) -> None:
-    export.export(
+    export.write_export(
         mailing_list,
         what,
         database=database,
@@ -250,7 +249,7 @@ def test_in_which_files_the_address_was_and_who_was_told_of_it_is_told(
             take(database, mailing_list, what, at)
     take(database, mailing_list, "keep", hours[4], tool="mailchimp")
     with database.atomic():
-        export.note_refused(mailing_list, 3, now=hours[4], actor="user:1")
+        export.record_refused_rows(mailing_list, 3, now=hours[4], actor="user:1")
     said: dict[str, Any] = {"settings": SETTINGS, "now": hours[5], "actor": "user:1"}
     fingerprint_files.write_suppressions(
         database, mailing_list, out=io.BytesIO(), form="csv", **said
@@ -319,7 +318,7 @@ def test_mails_to_a_new_address_and_the_one_before_are_told_too(
     rectification.confirm_new_address(
         database, uid=newest("address").uid, settings=SETTINGS, now=LATER, trace={}
     )
-    held = my_data.everything_held(authority=opened.authority, settings=SETTINGS, now=LATER)
+    held = my_data.gather_held_data(authority=opened.authority, settings=SETTINGS, now=LATER)
     assert held is not None
     assert {one.purpose for one in held.letters} == {"see", "address", "changed"}
     assert held.address == "new@example.org"
@@ -432,7 +431,7 @@ def test_no_value_about_somebody_is_left_out_of_the_document(
     rectification.ask_new_address(
         database, authority=opened.authority, address="new@example.org", language="", now=LATER
     )
-    held = my_data.everything_held(authority=opened.authority, settings=SETTINGS, now=LATER)
+    held = my_data.gather_held_data(authority=opened.authority, settings=SETTINGS, now=LATER)
     assert held
     text = json.dumps(assemble_proof(held))
     seen = set()
@@ -461,7 +460,7 @@ def test_nothing_is_told_once_the_hour_is_over(
 ) -> None:
     opened = opened_for(database, make_contact(database, mailing_list))
     over = NOW + timedelta(hours=1)
-    assert my_data.everything_held(authority=opened.authority, settings=SETTINGS, now=over) is None
+    assert my_data.gather_held_data(authority=opened.authority, settings=SETTINGS, now=over) is None
 
 
 def test_the_keys_of_the_document_are_those_of_the_reference(

@@ -433,7 +433,7 @@ def test_who_took_a_paper_along_is_an_entry(database: Database, news: MailingLis
     )
     entry = Evidence.get(Evidence.event == "paper_made")
     assert (entry.actor, entry.list) == ("user:7", "news")
-    assert audit_log.acts(what="paper_made").records[0].actor == "user:7"
+    assert audit_log.list_acts(what="paper_made").records[0].actor == "user:7"
 
 
 @pytest.mark.parametrize("language", report_wording.LANGUAGES)

@@ -20,8 +20,8 @@ from repermit.db.models.settings import Chosen
 from repermit.db.models.webhooks import Webhook
 from repermit.errors import ChangedMeanwhile, ChoiceRefused, ConfigError
 from repermit.setting_overrides import change_settings, current_settings
-from repermit.setting_overrides.change_settings import Typed
-from repermit.setting_overrides.current_settings import Present, Watch
+from repermit.setting_overrides.change_settings import SettingsInput
+from repermit.setting_overrides.current_settings import ChangeWatch, CurrentSettings
 from repermit.settings import definitions
 from repermit.settings.sealed_secrets import Seal
 from tests.support.admin_pages import SECRET, make_user
@@ -61,7 +61,7 @@ def test_what_is_chosen_holds_and_is_told_to_the_evidence(database: Database) ->
         mail__rate_per_hour=40,
         mail__username="anna",
     )
-    assert kept.settings == current_settings.present(settings, database)
+    assert kept.settings == current_settings.read_current_settings(settings, database)
     assert kept.settings.organisation.name == "De Linde"
     assert kept.settings.mail.password == PASSWORD
     # What is usual with the preset is not kept, so that it follows the preset.
@@ -93,9 +93,12 @@ def test_what_becomes_usual_again_is_forgotten(database: Database) -> None:
     kept = choose(database, settings, removed=("mail.password",), retention__trace_days=90)
     assert (rows(), kept.settings) == ({}, settings)
     assert facts_of_last_entry()["values"] == {"retention.trace_days": [30, 90]}
-    version, entries = current_settings.version(), Evidence.select().count()
+    version, entries = current_settings.read_settings_version(), Evidence.select().count()
     assert choose(database, settings, retention__trace_days=90).changed == ()
-    assert (current_settings.version(), Evidence.select().count()) == (version, entries)
+    assert (current_settings.read_settings_version(), Evidence.select().count()) == (
+        version,
+        entries,
+    )
 
 
 def test_a_choice_that_the_file_settles_meanwhile_waits_for_its_return(database: Database) -> None:
@@ -104,7 +107,7 @@ def test_a_choice_that_the_file_settles_meanwhile_waits_for_its_return(database:
     kept = choose(database, settled, retention__trace_days=1, retention__access_days=10)
     assert kept.changed == ("retention.access_days",)
     assert kept.settings.retention == definitions.Retention(trace_days=60, access_days=10)
-    assert current_settings.present(parse(), database).retention.trace_days == 30
+    assert current_settings.read_current_settings(parse(), database).retention.trace_days == 30
 
 
 def test_nothing_is_kept_unless_all_holds(database: Database) -> None:
@@ -119,24 +122,30 @@ def test_nothing_is_kept_unless_all_holds(database: Database) -> None:
 
 
 def test_a_form_that_was_overtaken_changes_nothing(database: Database) -> None:
-    settings, since = parse(), current_settings.version()
+    settings, since = parse(), current_settings.read_settings_version()
     choose(database, settings, retention__trace_days=30)
     before = everything_in(database)
-    typed = Typed(values={"retention.trace_days": 40})
+    typed = SettingsInput(values={"retention.trace_days": 40})
     with pytest.raises(ChangedMeanwhile):
-        change_settings.keep(database, settings, typed, since=since, now=NOW, actor="user:2")
+        change_settings.save_settings(
+            database, settings, typed, since=since, now=NOW, actor="user:2"
+        )
     assert everything_in(database) == before
 
 
 def test_of_two_at_once_one_is_overtaken(database: Database) -> None:
-    settings, since, together = parse(), current_settings.version(), threading.Barrier(2)
+    settings, since, together = (
+        parse(),
+        current_settings.read_settings_version(),
+        threading.Barrier(2),
+    )
 
     def choose(days: int) -> bool:
         with database.connection_context():
-            typed = Typed(values={"retention.trace_days": days})
+            typed = SettingsInput(values={"retention.trace_days": days})
             together.wait(10)
             try:
-                change_settings.keep(
+                change_settings.save_settings(
                     database, settings, typed, since=since, now=NOW, actor="user:1"
                 )
             except ChangedMeanwhile:
@@ -170,7 +179,7 @@ def test_a_copy_of_the_database_tells_no_password(database: Database) -> None:
     assert PASSWORD not in "".join(rows().values())
     assert len(set(rows().values())) == 2
     stolen = parse(secret_keys=[OTHER_KEY])
-    assert current_settings.present(stolen, database).mail.password == ""
+    assert current_settings.read_current_settings(stolen, database).mail.password == ""
     # The link keys themselves do not open it either.
     moved = Seal([KEY.encode()])
     assert moved.open("bounces.password", rows()["mail.password"]) is None
@@ -180,12 +189,12 @@ def test_a_copy_of_the_database_tells_no_password(database: Database) -> None:
 def test_old_keys_open_and_the_newest_seals(database: Database) -> None:
     choose(database, parse(), {"mail.password": PASSWORD})
     rotated = parse(secret_keys=[KEY, OTHER_KEY])
-    assert current_settings.present(rotated, database).mail.password == PASSWORD
-    assert change_settings.reseal(database, rotated.secret_keys) == 1
-    assert change_settings.reseal(database, rotated.secret_keys) == 0
+    assert current_settings.read_current_settings(rotated, database).mail.password == PASSWORD
+    assert change_settings.reseal_secrets(database, rotated.secret_keys) == 1
+    assert change_settings.reseal_secrets(database, rotated.secret_keys) == 0
     newest = parse(secret_keys=[OTHER_KEY])
-    assert current_settings.present(newest, database).mail.password == PASSWORD
-    assert current_settings.present(parse(), database).mail.password == ""
+    assert current_settings.read_current_settings(newest, database).mail.password == PASSWORD
+    assert current_settings.read_current_settings(parse(), database).mail.password == ""
 
 
 def test_secrets_that_stood_there_unsealed_are_sealed_and_those_of_old_keys_anew(
@@ -203,11 +212,11 @@ def test_secrets_that_stood_there_unsealed_are_sealed_and_those_of_old_keys_anew
         )
 
     make_user(database, totp_secret="")
-    assert change_settings.reseal(database, [KEY.encode()]) == 2
+    assert change_settings.reseal_secrets(database, [KEY.encode()]) == 2
     assert opened(KEY.encode()) == (SECRET, "whsec_x")
-    assert change_settings.reseal(database, [KEY.encode(), OTHER_KEY.encode()]) == 2
+    assert change_settings.reseal_secrets(database, [KEY.encode(), OTHER_KEY.encode()]) == 2
     assert opened(OTHER_KEY.encode()) == (SECRET, "whsec_x")
-    assert change_settings.reseal(database, [KEY.encode(), OTHER_KEY.encode()]) == 0
+    assert change_settings.reseal_secrets(database, [KEY.encode(), OTHER_KEY.encode()]) == 0
     assert User.select().where(User.totp_secret == "").count() == 1
 
 
@@ -216,13 +225,13 @@ def test_a_password_whose_key_is_gone_stays_until_it_is_replaced_or_removed(
 ) -> None:
     choose(database, parse(), {"mail.password": PASSWORD})
     lost = parse(secret_keys=[OTHER_KEY])
-    assert change_settings.reseal(database, lost.secret_keys) == 0
-    assert change_settings.kept_secrets(lost) == {"mail.password": (NOW, "user:1", False)}
+    assert change_settings.reseal_secrets(database, lost.secret_keys) == 0
+    assert change_settings.list_secrets(lost) == {"mail.password": (NOW, "user:1", False)}
     choose(database, lost, mail__server="new.example.org")
-    assert current_settings.present(parse(), database).mail.password == PASSWORD
-    assert change_settings.kept_secrets(parse()) == {"mail.password": (NOW, "user:1", True)}
+    assert current_settings.read_current_settings(parse(), database).mail.password == PASSWORD
+    assert change_settings.list_secrets(parse()) == {"mail.password": (NOW, "user:1", True)}
     choose(database, lost, removed=("mail.password",))
-    assert change_settings.kept_secrets(lost) == {}
+    assert change_settings.list_secrets(lost) == {}
 
 
 # --- Seeing it.
@@ -231,8 +240,8 @@ def test_a_password_whose_key_is_gone_stays_until_it_is_replaced_or_removed(
 @pytest.mark.usefixtures("database")
 def test_a_process_sees_what_another_one_chooses(database_url: str) -> None:
     settings = parse(database=database_url)
-    here = Present(settings)
-    watch, slow = Watch(seconds=0), Watch(seconds=60)
+    here = CurrentSettings(settings)
+    watch, slow = ChangeWatch(seconds=0), ChangeWatch(seconds=60)
     assert here.settings() is here.settings() is settings
     assert not watch.is_past()
     done = subprocess.run(
@@ -273,12 +282,12 @@ def test_what_does_not_go_with_the_file_any_more_leaves_what_held(
 ) -> None:
     choose(database, parse(), bounces__protocol="imap", bounces__server="a", bounces__username="b")
     other = parse(bounces={"auth": "xoauth2"})
-    here = Present(other)
+    here = CurrentSettings(other)
     assert here.settings() is here.settings() is other
     assert "cannot be used: bounces.oauth_client_id" in caplog.text
     assert len(caplog.records) == 1
     with pytest.raises(ConfigError, match=r"chosen on the admin's pages") as refused:
-        current_settings.present(other, database)
+        current_settings.read_current_settings(other, database)
     assert refused.value.key == "bounces.oauth_client_id"
     # It is mended on the pages.
     kept = choose(database, other, bounces__protocol="none")
@@ -289,4 +298,4 @@ def test_a_database_of_an_earlier_version_has_no_choices(tmp_path: Path) -> None
     with open_database(f"sqlite:///{tmp_path / 'old.db'}") as old:
         old.create_tables([Meta])
         settings = parse()
-        assert current_settings.present(settings, old) is settings
+        assert current_settings.read_current_settings(settings, old) is settings

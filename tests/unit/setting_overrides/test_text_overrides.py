@@ -16,7 +16,7 @@ from repermit.db.models.settings import Correction
 from repermit.errors import Refused
 from repermit.i18n import catalogue_overrides, catalogues
 from repermit.setting_overrides import current_settings, text_overrides
-from repermit.setting_overrides.current_settings import Present, Watch
+from repermit.setting_overrides.current_settings import ChangeWatch, CurrentSettings
 from tests.support.builders import NOW, make_asked, make_list, make_settings
 from tests.support.public_pages import Pages, everything_in
 
@@ -28,16 +28,16 @@ USUAL = "Ja, blijf mij deze mails sturen"
 
 def correct(database: Database, form: str, *, source: str = YES, language: str = "nl") -> bool:
     text = catalogue_overrides.texts_in(language)[catalogue_overrides.key_of(source)]
-    return text_overrides.correct(database, text, (form,), now=NOW, actor="user:1")
+    return text_overrides.save_correction(database, text, (form,), now=NOW, actor="user:1")
 
 
 def test_a_correction_is_kept_with_what_was_and_what_is(database: Database) -> None:
     assert correct(database, "Ja, graag")
     assert correct(database, "Ja, heel graag")
-    assert text_overrides.corrections_in("nl") == {
+    assert text_overrides.read_corrections("nl") == {
         catalogue_overrides.key_of(YES): ("Ja, heel graag",)
     }
-    assert text_overrides.corrections_in("de") == {}
+    assert text_overrides.read_corrections("de") == {}
     entry = Evidence.select().order_by(Evidence.seq.desc()).get()
     assert (entry.event, entry.actor) == ("text_corrected", "user:1")
     assert json.loads(EvidencePart.get(EvidencePart.seq == entry.seq).json) == {
@@ -52,10 +52,10 @@ def test_what_is_said_already_leaves_no_entry(database: Database) -> None:
     assert not correct(database, "")
     assert not correct(database, USUAL)
     correct(database, "Ja, graag")
-    before, version = Evidence.select().count(), current_settings.version_of_texts()
+    before, version = Evidence.select().count(), current_settings.read_texts_version()
     assert not correct(database, " Ja, graag ")
     assert Evidence.select().count() == before
-    assert current_settings.version_of_texts() == version != ""
+    assert current_settings.read_texts_version() == version != ""
     assert correct(database, "")
     assert not Correction.select().exists()
 
@@ -68,15 +68,15 @@ def test_what_is_refused_leaves_nothing(database: Database) -> None:
 
 
 def test_every_process_says_so_at_its_next_look(database: Database) -> None:
-    present, watch = Present(make_settings()), Watch(seconds=0)
+    present, watch = CurrentSettings(make_settings()), ChangeWatch(seconds=0)
     correct(database, "Ja, graag")
     assert catalogues.translations("nl").gettext(YES) == USUAL
     assert watch.is_past()
     present.settings()
     assert catalogues.translations("nl").gettext(YES) == "Ja, graag"
-    assert not Watch(seconds=0).is_past()
+    assert not ChangeWatch(seconds=0).is_past()
     catalogues.correct({})
-    current_settings.present(make_settings(), database)
+    current_settings.read_current_settings(make_settings(), database)
     assert catalogues.translations("nl").gettext(YES) == "Ja, graag"
     correct(database, "")
     present.settings()
@@ -109,7 +109,7 @@ def test_a_list_that_became_sensitive_after_a_text_showed_it_is_not_launched(
 ) -> None:
     about = make_list(database, slug="beside", name="Leven met hiv", languages=())
     correct(database, "Ja, leven met hiv")
-    current_settings.present(make_settings(), database)
+    current_settings.read_current_settings(make_settings(), database)
     assert not launch_plan.list_missing_fields(about)
     about.sensitive = True
     (lack,) = launch_plan.list_missing_fields(about)
@@ -125,6 +125,6 @@ def test_a_text_that_tells_what_a_sensitive_list_is_about_is_told(
         database, slug="beside", name="Groep", purpose="Nieuws over diabetes", sensitive=True
     )
     correct(database, "Ja, over mijn diabetes")
-    current_settings.present(make_settings(), database)
+    current_settings.read_current_settings(make_settings(), database)
     told = " ".join(find_revealing_places(about, make_settings()))
     assert "a text that was corrected (Ja, over mijn diabetes)" in told

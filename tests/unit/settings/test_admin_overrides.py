@@ -13,9 +13,9 @@ from repermit.settings import config_file
 from repermit.settings.admin_overrides import (
     EDITABLE,
     apply_overrides,
+    find_locked_keys,
     find_misdirected_secret,
-    locked_keys,
-    usual_values,
+    find_usual_values,
 )
 from repermit.settings.definitions import SETTINGS, MailServer, Origin
 from repermit.settings.validation import check_value
@@ -56,15 +56,15 @@ def test_a_chosen_preset_fills_in_what_nobody_says() -> None:
     mail = apply_overrides(parse(mail={"port": 2525}), chosen).mail
     assert (mail.server, mail.port, mail.tls) == ("smtp.transip.email", 2525, "tls")
     assert mail.rate_per_hour == 50
-    usual = usual_values(parse(mail={"port": 2525}), chosen)
+    usual = find_usual_values(parse(mail={"port": 2525}), chosen)
     assert (usual["mail.port"], usual["mail.rate_per_hour"], usual["mail.tls"]) == (465, 80, "tls")
     assert usual["mail.preset"] == ""
 
 
 def test_the_usual_port_of_a_mailbox_follows_its_protocol() -> None:
-    assert usual_values(parse(), {"bounces.protocol": "pop3"})["bounces.port"] == 995
+    assert find_usual_values(parse(), {"bounces.protocol": "pop3"})["bounces.port"] == 995
     chosen = {"bounces.protocol": "imap", "bounces.tls": "starttls"}
-    assert usual_values(parse(), chosen)["bounces.port"] == 143
+    assert find_usual_values(parse(), chosen)["bounces.port"] == 143
     whole = {**chosen, "bounces.server": "mail.example.org", "bounces.username": "news"}
     assert apply_overrides(parse(), whole).bounces.port == 143
 
@@ -72,21 +72,21 @@ def test_the_usual_port_of_a_mailbox_follows_its_protocol() -> None:
 def test_a_secret_of_the_files_goes_only_where_the_file_says(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("a secret\n")
     document = make_document(mail={"password_file": "password"})
-    settings = config_file.parse(document, folder=tmp_path)
+    settings = config_file.parse_config(document, folder=tmp_path)
     evil = {"mail.server": "evil.example.org", "mail.tls": "none", "mail.username": "news"}
     composed = apply_overrides(settings, evil)
     assert composed.mail == MailServer(username="news", password="a secret")
-    assert {"mail.server", "mail.preset", "mail.oauth_authority"} <= locked_keys(settings)
-    assert "bounces.server" not in locked_keys(settings)
+    assert {"mail.server", "mail.preset", "mail.oauth_authority"} <= find_locked_keys(settings)
+    assert "bounces.server" not in find_locked_keys(settings)
 
 
 def test_the_name_of_a_key_that_signs_is_said_where_the_key_is(tmp_path: Path) -> None:
     (tmp_path / "dkim.pem").write_text(make_key())
     document = make_document(mail={"dkim_key_file": "dkim.pem", "dkim_selector": "mail2026"})
-    settings = config_file.parse(document, folder=tmp_path)
+    settings = config_file.parse_config(document, folder=tmp_path)
     assert settings.mail.dkim_key == make_key().strip()
-    assert "mail.dkim_selector" in locked_keys(settings)
-    assert "mail.dkim_selector" not in locked_keys(parse())
+    assert "mail.dkim_selector" in find_locked_keys(settings)
+    assert "mail.dkim_selector" not in find_locked_keys(parse())
     chosen: dict[str, Any] = {"mail.dkim_selector": "other", "mail.dkim_domain": "evil.example"}
     composed = apply_overrides(settings, chosen).mail
     assert (composed.dkim_selector, composed.dkim_domain) == ("mail2026", "")
@@ -99,12 +99,12 @@ def test_what_was_made_without_a_file_counts_as_given() -> None:
     assert composed.mail == MailServer(server="mail.example.org", port=26)
     assert composed.timezone == "Europe/Paris"
     assert composed.origins["mail.server"] is Origin.CONFIG
-    assert {"timezone", "mail.server", "organisation.name"} <= locked_keys(settings)
+    assert {"timezone", "mail.server", "organisation.name"} <= find_locked_keys(settings)
 
 
 def test_keys_addresses_and_paths_are_not_to_be_chosen() -> None:
     keys = set(EDITABLE)
-    others = {key for key in config_file.known_keys() if key.removesuffix("_file") not in keys}
+    others = {key for key in config_file.list_known_keys() if key.removesuffix("_file") not in keys}
     assert {key for key in others if not key.startswith("web.")} == {
         "public_url",
         "database",

@@ -45,7 +45,7 @@ def test_the_journal_is_beside_the_fingerprint_key_or_where_it_is_said_to_be(
     (tmp_path / "keys" / "fingerprint.txt").write_text(KEY, "utf-8")
     given = make_document(fingerprint_key_file="keys/fingerprint.txt")
     del given["fingerprint_key"]
-    journal = config_file.parse(given, folder=tmp_path).journal
+    journal = config_file.parse_config(given, folder=tmp_path).journal
     assert journal == tmp_path / "keys" / "suppressions.journal"
     for wrong in ("", 1):
         with pytest.raises(ConfigError) as refused:
@@ -76,7 +76,7 @@ def test_an_address_of_several_lines_is_given_line_by_line() -> None:
 def test_an_authority_of_ones_own_stands_in_a_file_beside_the_settings(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("…")
     given = make_document(mail={"ca_file": "ca.pem"})
-    assert config_file.parse(given, folder=tmp_path).mail.ca_file == str(tmp_path / "ca.pem")
+    assert config_file.parse_config(given, folder=tmp_path).mail.ca_file == str(tmp_path / "ca.pem")
     assert parse(mail={"ca_file": ""}).mail.ca_file == ""
 
 
@@ -126,7 +126,7 @@ def test_secrets_may_stand_in_files_of_their_own(tmp_path: Path) -> None:
         fingerprint_key_file=str(tmp_path / "fingerprint"),
         mail={"password_file": "password"},
     )
-    settings = config_file.parse(document, folder=tmp_path)
+    settings = config_file.parse_config(document, folder=tmp_path)
     assert settings.secret_keys == (KEY.encode(), OTHER_KEY.encode())
     assert settings.fingerprint_key == OTHER_KEY.encode()
     assert settings.mail.password == "two words"
@@ -256,7 +256,7 @@ def test_a_secret_comes_from_one_place_that_can_be_read(
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no .*config\.toml; `repermit init` makes one"):
-        config_file.load(tmp_path / "config.toml")
+        config_file.load_config(tmp_path / "config.toml")
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "config.toml").write_bytes(content)
     with pytest.raises(ConfigError, match=words):
-        config_file.load(tmp_path / "config.toml")
+        config_file.load_config(tmp_path / "config.toml")
 
 
 # --- The example.
@@ -284,7 +284,7 @@ def shown_keys() -> list[str]:
 
 
 def test_the_example_shows_every_setting_and_no_other() -> None:
-    assert tuple(shown_keys()) == config_file.known_keys()
+    assert tuple(shown_keys()) == config_file.list_known_keys()
 
 
 def test_each_default_that_the_example_shows_is_the_one_that_holds() -> None:
@@ -292,22 +292,22 @@ def test_each_default_that_the_example_shows_is_the_one_that_holds() -> None:
     spelled_out = re.sub(r"^# (?=\w+ = )(?!\w+_file = )", "", as_it_is, flags=re.MULTILINE)
     for table in ("mail", "bounces"):
         assert len(tomllib.loads(spelled_out)[table]) > len(tomllib.loads(as_it_is)[table])
-    expected = config_file.parse(tomllib.loads(as_it_is), folder=FOLDER)
-    assert config_file.parse(tomllib.loads(spelled_out), folder=FOLDER) == expected
+    expected = config_file.parse_config(tomllib.loads(as_it_is), folder=FOLDER)
+    assert config_file.parse_config(tomllib.loads(spelled_out), folder=FOLDER) == expected
 
 
 def test_the_example_alone_does_for_a_start_but_only_with_keys_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(EXAMPLE, "utf-8")
     with pytest.raises(ConfigError, match="16 characters or more"):
-        config_file.load(path)
+        config_file.load_config(path)
     path.write_text(package_files.fresh_config(EXAMPLE), "utf-8")
-    settings = config_file.load(path)
+    settings = config_file.load_config(path)
     assert settings.sqlite_path == tmp_path / "repermit.db"
     keys = {*settings.secret_keys, settings.fingerprint_key}
     assert len(keys) == 2
     path.write_text(package_files.fresh_config(EXAMPLE), "utf-8")
-    assert config_file.load(path).fingerprint_key not in keys
+    assert config_file.load_config(path).fingerprint_key not in keys
 
 
 @pytest.mark.parametrize("name", ["config.example.toml", "templates", "static"])

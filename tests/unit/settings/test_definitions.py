@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from repermit import package_files
-from repermit.settings.definitions import PAGES, SECRETS, SETTINGS, TABLES, sections_of
+from repermit.settings.definitions import PAGES, SECRETS, SETTINGS, TABLES, list_sections
 from repermit.settings.setting_type import Setting
 from repermit.settings.smtp_presets import PRESETS
 from repermit.settings.validation import check_value
@@ -44,7 +44,7 @@ def test_every_field_of_a_table_is_a_setting() -> None:
 
 
 def test_what_may_be_chosen_stands_in_one_section_of_one_page() -> None:
-    shown = [one.key for page in PAGES for found in sections_of(page).values() for one in found]
+    shown = [one.key for page in PAGES for found in list_sections(page).values() for one in found]
     assert sorted(shown) == sorted(key for key, one in SETTINGS.items() if one.section)
 
 

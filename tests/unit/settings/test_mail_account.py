@@ -223,7 +223,7 @@ def test_tokens_and_secrets_may_stand_in_files_of_their_own(tmp_path: Path) -> N
     }
     del given["oauth_client_secret"]
     document = make_document(mail=given, bounces={**MAILBOX, **given})
-    settings = config_file.parse(document, folder=tmp_path)
+    settings = config_file.parse_config(document, folder=tmp_path)
     for account in (settings.mail, settings.bounces):
         assert account.oauth_client_secret == "sesame"
         assert account.oauth_refresh_token == "simsalabim"

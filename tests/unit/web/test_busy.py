@@ -64,7 +64,9 @@ def test_pages_are_served_while_strangers_try_passwords(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     over = Event()
-    monkeypatch.setattr("repermit.accounts.passwords.is_right", lambda *_: over.wait(120) is None)
+    monkeypatch.setattr(
+        "repermit.accounts.passwords.is_password_right", lambda *_: over.wait(120) is None
+    )
 
     def make(url: str) -> Pages:
         return Pages(database, make_settings(public_url=url, database=sqlite_url))

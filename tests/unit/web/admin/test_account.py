@@ -146,11 +146,11 @@ def test_new_recovery_codes_are_shown_once_to_who_gives_the_password(pages: Page
     assert wrong.status_code == 422
     too_soon = post(client, "/admin/own/recovery-codes", confirmation=PASSWORD)
     assert (too_soon.status_code, too_soon.headers["Retry-After"]) == (429, "1")
-    assert two_factor.codes_left(user.id) == 0
+    assert two_factor.count_codes_left(user.id) == 0
     pages.clock.advance(timedelta(seconds=1))
     answer = post(client, "/admin/own/recovery-codes", confirmation=PASSWORD)
     codes = re.findall(r"<code>([\w-]+)</code>", answer.text)
-    assert len(codes) == two_factor.codes_left(user.id) == 10
+    assert len(codes) == two_factor.count_codes_left(user.id) == 10
     assert codes[0] not in client.get("/admin/own/").text
 
 

@@ -446,7 +446,7 @@ def test_pages_forms_links_and_tokens_that_are_refused_are_noted(
     assert "viewer@example.org asked for a page that is for admins" in said
     assert "The program tool showed a token" in said
     # It is no act, and the record of acts says nothing of it.
-    assert not [one for one in audit_log.acts().records if one.what not in ACTS]
+    assert not [one for one in audit_log.list_acts().records if one.what not in ACTS]
 
 
 def refused() -> list[tuple[str, str, int]]:

@@ -126,7 +126,7 @@ def test_what_is_amiss_with_a_token_is_said(
     assert answer.status_code == 422
     assert said in words_of(answer)
     assert f'value="{fields.get("name", "")}"' in answer.text
-    assert len(api_tokens.tokens()) == 1
+    assert len(api_tokens.list_tokens()) == 1
 
 
 def test_a_used_token_says_when_and_is_revoked(client: FlaskClient, pages: Pages) -> None:

@@ -177,9 +177,9 @@ def test_an_app_is_not_set_up_before_it_was_shown_a_secret(pages: Pages) -> None
 
 def test_a_recovery_code_lets_somebody_in(pages: Pages) -> None:
     user = make_admin(pages.database)
-    made = two_factor.new_recovery_codes()
+    made = two_factor.make_recovery_codes()
     with pages.database.atomic():
-        codes = two_factor.keep_recovery_codes(user.id, made)
+        codes = two_factor.save_recovery_codes(user.id, made)
     client = client_of(pages, user, is_full=False)
     assert post(client, "/admin/second-step", code=codes[0]).status_code == 303
     assert client.get("/admin/own/").status_code == 200
@@ -234,7 +234,7 @@ def test_leaving_half_way_through_a_login_is_no_log_out(pages: Pages) -> None:
 
 def invite(pages: Pages, **overrides: str) -> str:
     user = make_user(pages.database, password="", totp_secret="", **overrides)
-    return accounts_users.invite(pages.database, user.id, now=NOW, actor="cli:keeper").token
+    return accounts_users.invite_user(pages.database, user.id, now=NOW, actor="cli:keeper").token
 
 
 def test_a_link_shows_where_to_choose_a_password_and_is_not_used_up_by_looking(
@@ -280,7 +280,7 @@ def test_of_four_uses_of_a_link_at_once_one_gets_in_and_the_others_are_told(
     pages: Pages, email: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"/admin/welcome/{invite(pages, email=email)}"
-    all_here, hashed = Barrier(4, timeout=30), passwords.hashed
+    all_here, hashed = Barrier(4, timeout=30), passwords.hash_password
 
     def hash_together(password: str) -> str:
         all_here.wait()
@@ -291,7 +291,7 @@ def test_of_four_uses_of_a_link_at_once_one_gets_in_and_the_others_are_told(
         fields = {"email": "first@example.org", "password": FRESH, "again": FRESH}
         return post(client, url, **fields).status_code
 
-    monkeypatch.setattr(passwords, "hashed", hash_together)
+    monkeypatch.setattr(passwords, "hash_password", hash_together)
     with ThreadPoolExecutor(4) as pool:
         codes = list(pool.map(use, [pages.app.test_client() for _ in range(4)]))
     assert sorted(codes) == [303, 410, 410, 410]

@@ -10,7 +10,7 @@ from repermit.db.connection import Database
 from repermit.db.models.campaigns import HandedOver
 from repermit.db.models.lists import MailingList
 from repermit.exports import handover_steps
-from repermit.exports.export_rows import Tool, What
+from repermit.exports.export_rows import ExportKind, Tool
 from repermit.rules.consent import CampaignState, Reason, Status
 from tests.support.admin_pages import admin_client, post, viewer_client, words_at
 from tests.support.builders import NOW, make_campaign, make_contact, make_removed
@@ -63,7 +63,7 @@ def test_once_done_it_is_said_no_more_and_can_be_taken_back(
 
 @pytest.mark.usefixtures("over")
 def test_all_steps_of_one_tool_are_the_whole(client: FlaskClient) -> None:
-    count = len(handover_steps.steps_on_page(Tool.LAPOSTA, What.REMOVED))
+    count = len(handover_steps.list_page_steps(Tool.LAPOSTA, ExportKind.REMOVED))
     for number in range(1, count + 1):
         assert ON_PAGE in words_at(client, LIST)
         post(client, f"{FILES}tick", tool="laposta", step=f"removed-{number}", done="yes")

@@ -129,7 +129,7 @@ class World:
         contact.save()
         make_contact(database, news, status=Status.CONFIRMED, basis="answer")
         self.user = make_user(database)
-        invited = users.invite(database, self.user.id, now=NOW, actor="cli:keeper")
+        invited = users.invite_user(database, self.user.id, now=NOW, actor="cli:keeper")
         self.values = {
             "slug": "news",
             "number": contact.id,

@@ -106,7 +106,7 @@ def test_the_organisation_is_chosen_and_stands_on_every_page_at_once(
     )
     assert said.startswith("Organisation · Settings · repermit To the content Praktijk De Linde")
     assert "Saved. It holds from now on, without a restart." in said
-    now = current_settings.present(parse(), database)
+    now = current_settings.read_current_settings(parse(), database)
     assert now.organisation.postal_lines == ("Lindelaan 1", "1234 AB Utrecht")
     assert now.timezone == "America/New_York"
     assert "Nothing was to be changed." in saved(client, "organisation")
@@ -127,7 +127,7 @@ def test_a_preset_fills_in_the_form_and_only_what_differs_is_kept(
     assert {row.key for row in Chosen.select()} == {"mail.preset", "mail.rate_per_hour"}
     # An empty field stands for what is usual, and an unknown preset for none.
     saved(client, "mail", "?preset=nobody", act="save", mail__rate_per_hour="")
-    assert current_settings.present(parse(), database).mail.rate_per_hour == 80
+    assert current_settings.read_current_settings(parse(), database).mail.rate_per_hour == 80
     assert "Your host tells you this name" in refused(client, "mail", "?preset=cpanel", act="save")
     saved(client, "mail", "?preset=", act="save")
     assert not Chosen.select().exists()
@@ -180,7 +180,7 @@ def test_a_mail_server_is_tried_before_it_is_saved(
     said = saved(client, "mail", mail__port=str(inbox.port), **values)
     assert "Saved." in said
     assert "The mail server 127.0.0.1 answers; no login is set" in said
-    assert current_settings.present(parse(), database).mail.port == inbox.port
+    assert current_settings.read_current_settings(parse(), database).mail.port == inbox.port
     # Nothing was to be changed, so the test alone is told.
     again = saved(client, "mail", act="test")
     assert "answers; no login" in again
@@ -201,9 +201,9 @@ def test_a_password_is_kept_replaced_and_removed_and_never_shown(
     assert PASSWORD not in client.get(f"{URL}mail").text + response.text + wrong.text
     assert "typed-now" not in wrong.text
     saved(client, "mail", act="save", mail__server="new.example.org", mail__password="other")
-    assert current_settings.present(parse(), database).mail.password == "other"
+    assert current_settings.read_current_settings(parse(), database).mail.password == "other"
     saved(client, "mail", act="save", **{"remove.mail.password": "on"})
-    assert current_settings.present(parse(), database).mail.password == ""
+    assert current_settings.read_current_settings(parse(), database).mail.password == ""
     evidence = "".join(part.json for part in EvidencePart.select())
     assert [one for one in (PASSWORD, "other") if one not in evidence] == [PASSWORD, "other"]
     assert "mail.password" in json.loads(EvidencePart.select().get().json)["keys"]
@@ -229,7 +229,7 @@ def test_a_mailbox_is_tried_before_it_is_saved(client: FlaskClient, database: Da
         assert "Check user name and password of the mailbox." in said
         said = saved(client, "bounces", bounces__password="secret", **values)
     assert "The mailbox at 127.0.0.1 takes the login; bounces are read from it." in said
-    assert current_settings.present(parse(), database).bounces.password == "secret"
+    assert current_settings.read_current_settings(parse(), database).bounces.password == "secret"
 
 
 def test_a_form_that_was_overtaken_shows_what_the_other_chose(
@@ -241,7 +241,7 @@ def test_a_form_that_was_overtaken_shows_what_the_other_chose(
     assert post(client, f"{URL}retention", **fields).status_code == 303
     said = words_at(client, f"{URL}retention")
     assert "Somebody else has changed the settings meanwhile, so nothing was saved" in said
-    assert current_settings.present(parse(), database).retention.access_days == 30
+    assert current_settings.read_current_settings(parse(), database).retention.access_days == 30
 
 
 def test_a_choice_that_does_not_go_with_another_page_says_which(database: Database) -> None:

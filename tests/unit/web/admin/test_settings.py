@@ -107,7 +107,7 @@ def test_the_settings_know_where_each_value_comes_from(tmp_path: Path) -> None:
         mail={"preset": "office365", "port": 26, "password_file": "password"},
         bounces={"protocol": "imap", "server": "mail.example.org", "username": "news"},
     )
-    origins = config_file.parse(document, folder=tmp_path).origins
+    origins = config_file.parse_config(document, folder=tmp_path).origins
     assert origins["public_url"] is Origin.CONFIG
     assert origins["mail.port"] is Origin.CONFIG
     assert origins["mail.password"] is Origin.FILE
@@ -121,7 +121,7 @@ def test_the_settings_know_their_file_and_are_the_same_without(tmp_path: Path) -
     text = f'public_url = "https://ask.example.org"\nsecret_keys = ["{KEY}"]\n'
     path = tmp_path / "config.toml"
     path.write_text(f'{text}fingerprint_key = "{KEY}"\ndatabase = "sqlite:////srv/a.db"\n')
-    loaded = config_file.load(path)
+    loaded = config_file.load_config(path)
     assert loaded.path == path
     assert parse().path is None
     assert loaded == parse(database="sqlite:////srv/a.db", journal=str(loaded.journal))
@@ -165,7 +165,9 @@ def test_what_stands_in_the_file_is_shown_with_its_source(
         mail={"password_file": "password", "username": "news@example.org"},
         web={"webhooks_to_private": True},
     )
-    settings = replace(config_file.parse(document, folder=tmp_path), path=Path("/srv/config.toml"))
+    settings = replace(
+        config_file.parse_config(document, folder=tmp_path), path=Path("/srv/config.toml")
+    )
     client = client_with(database, settings)
     said = page(client, "organisation") + page(client, "mail") + page(client, "installation")
     for words in (
@@ -219,7 +221,7 @@ def test_every_setting_is_on_one_page(database: Database) -> None:
     client = client_with(database, parse())
     shown = "".join(client.get(URL + one, headers=ENGLISH).text for one in PLACES)
     kept_in_files = {f"{key}_file" for key in SECRETS}
-    keys = [key for key in config_file.known_keys() if key not in kept_in_files]
+    keys = [key for key in config_file.list_known_keys() if key not in kept_in_files]
     chosen = {key: shown.count(f'name="{key}"') for key in EDITABLE}
     assert set(chosen.values()) == {1}
     assert not [key for key in keys if key not in chosen and f">{key}</code>" not in shown]

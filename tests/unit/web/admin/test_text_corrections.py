@@ -74,7 +74,7 @@ def test_a_text_is_corrected_and_taken_back(admin: FlaskClient, pages: Pages) ->
     assert ">\r\nJa, graag</textarea>" in page.text
     assert "Have the usual text again" in page.text
     post(admin, path, form_0="Ja, graag", usual="yes")
-    assert text_overrides.corrections_in("nl") == {}
+    assert text_overrides.read_corrections("nl") == {}
     pages.app.extensions["repermit.present"].settings()
     assert catalogues.translations("nl").gettext("Yes, keep sending me these mails") == USUAL
 
@@ -86,7 +86,7 @@ def test_each_form_has_a_field_that_says_for_which_number(admin: FlaskClient) ->
         assert f"What it says for {number}" in said
     forms = {f"form_{place}": f"Dni {place}: %(days)s" for place in range(3)}
     post(admin, path, **forms)
-    assert text_overrides.corrections_in("pl")[DAYS] == tuple(forms.values())
+    assert text_overrides.read_corrections("pl")[DAYS] == tuple(forms.values())
 
 
 @pytest.mark.everyday("-nl]", "-cs]")
@@ -104,7 +104,7 @@ def test_what_is_refused_stays_as_it_was_typed(admin: FlaskClient) -> None:
     assert page.status_code == 422
     assert "The sign < cannot stand in a text." in words_of(page)
     assert "Ja &lt;i&gt;graag&lt;/i&gt;" in page.text
-    assert text_overrides.corrections_in("nl") == {}
+    assert text_overrides.read_corrections("nl") == {}
 
 
 @pytest.mark.parametrize("path", [f"xx/{YES}", "nl/0123456789abcdef", "nl/x"])
@@ -121,7 +121,7 @@ def test_an_unknown_language_is_that_of_the_page(admin: FlaskClient) -> None:
 def test_a_viewer_corrects_nothing(pages: Pages) -> None:
     viewer = viewer_client(pages)
     assert post(viewer, f"{URL}nl/{YES}", form_0="Ja, graag").status_code == 403
-    assert text_overrides.corrections_in("nl") == {}
+    assert text_overrides.read_corrections("nl") == {}
 
 
 def test_the_settings_lead_there(admin: FlaskClient) -> None:

@@ -447,7 +447,7 @@ def test_who_gets_the_data_is_told_as_the_record_of_processing_names_them(
             "fingerprint_key": pages.settings.fingerprint_key,
         }
         status_changes.confirm_contact(lookup.lock_contact(anna.id), act=contacts_act, **confirm)
-    export.export(
+    export.write_export(
         mailing_list,
         "keep",
         database=pages.database,

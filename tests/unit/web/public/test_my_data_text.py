@@ -8,7 +8,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from repermit.privacy.data_links import Entry, HandedOn, Held, LinkOpened, Openings, Recipient
+from repermit.privacy.my_data import (
+    Disclosure,
+    EvidenceEntry,
+    HeldData,
+    LinkOpened,
+    Openings,
+    Recipient,
+)
 from repermit.reports.data_recipients import ROLES
 from repermit.web.public.my_data_text import (
     describe_disclosure,
@@ -62,7 +69,7 @@ def test_every_role_of_the_record_has_words() -> None:
     ],
 )
 def test_what_was_handed_on_is_told_with_its_day(what: str, to: str, said: str) -> None:
-    one = HandedOn(at=NOW, what=what, to=to)
+    one = Disclosure(at=NOW, what=what, to=to)
     told = describe_disclosure(one, VOICE, {"mailchimp": "Mailchimp"})
     assert told == f"Monday 2 March 2026, 10:00: {said}"
 
@@ -83,8 +90,8 @@ def test_what_was_handed_on_is_told_with_its_day(what: str, to: str, said: str) 
 def test_where_the_address_came_from_is_told_with_file_and_day(
     source: str, imports: Any, said: str
 ) -> None:
-    values: dict[str, Any] = dict.fromkeys(Held.__annotations__)
-    held = Held(**{**values, "source": source, "imports": imports})
+    values: dict[str, Any] = dict.fromkeys(HeldData.__annotations__)
+    held = HeldData(**{**values, "source": source, "imports": imports})
     assert describe_source(held, VOICE) == said
 
 
@@ -148,7 +155,7 @@ def test_where_nothing_is_kept_of_a_press_there_is_no_line() -> None:
 def test_what_ended_by_time_is_not_told_as_everything_deleted(
     consent: Mapping[str, Any], said: str
 ) -> None:
-    entry = Entry(
+    entry = EvidenceEntry(
         seq=4,
         at=NOW,
         event="erased",
@@ -158,7 +165,7 @@ def test_what_ended_by_time_is_not_told_as_everything_deleted(
         person={},
         trace={},
     )
-    nothing: dict[str, Any] = {**dict.fromkeys(Held.__annotations__), "imports": ()}
+    nothing: dict[str, Any] = {**dict.fromkeys(HeldData.__annotations__), "imports": ()}
     nothing.update(sign_ups=(), letters=(), replies=(), entries=(entry,))
-    (found,) = list_history(Held(**nothing), VOICE)
+    (found,) = list_history(HeldData(**nothing), VOICE)
     assert found.what == said

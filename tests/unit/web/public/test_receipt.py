@@ -469,7 +469,7 @@ def test_a_consent_is_withdrawn_years_later_in_one_press_in_each_of_three_ways(
 def _exported_link(pages: Pages, contact: Contact) -> str:
     """Return the path of the link that the newsletter tool was handed."""
     out = io.BytesIO()
-    export.export(
+    export.write_export(
         contact.list,
         "keep",
         database=pages.database,

@@ -54,7 +54,7 @@ def asked(database: Database) -> Contact:
 
 def correct(database: Database, source: str, form: str) -> None:
     text = catalogue_overrides.texts_in("nl")[catalogue_overrides.key_of(source)]
-    assert text_overrides.correct(database, text, (form,), now=NOW, actor="user:1")
+    assert text_overrides.save_correction(database, text, (form,), now=NOW, actor="user:1")
 
 
 def yes_on(response: TestResponse) -> Button:
