@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from itertools import cycle, islice, permutations
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from repermit.answers import join, record_answer
+from repermit.answers import join
 from repermit.contacts import click_log
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
@@ -23,11 +22,12 @@ from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.evidence.verify import chain
 from repermit.rules.bot_detection import LINKS, Link
-from repermit.rules.consent import Answer, Reason, Status
+from repermit.rules.consent import Reason, Status
 from tests.support import program_zoo as zoo
 from tests.support.builders import NOW, make_asked, make_settings
+from tests.support.presses import WAYS_TO_SAY_NO, Way, let_loose, letter_to, say_no
 from tests.support.program_zoo import Button, Letter, Visit
-from tests.support.public_pages import Pages, ask_to, served
+from tests.support.public_pages import Pages, served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -44,22 +44,6 @@ PROGRAMS: tuple[Program, ...] = (*zoo.LOOKING, *zoo.PRESSING, zoo.HASTY)
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
     return sqlite_url
-
-
-def letter_to(contact: Contact, pages: Pages) -> Letter:
-    """Return the links of the mail as it leaves, in their order."""
-    mail = ask_to(pages, contact)
-    own = re.escape(pages.settings.public_url) + r"/[\w./-]*\w"
-    links = tuple(dict.fromkeys(re.findall(f'href="({own})', mail.html)))
-    head = mail.raw.decode().partition("\r\n\r\n")[0]
-    (unsubscribe,) = re.findall(f"<({own})>", head)
-    return Letter(links=links, unsubscribe=unsubscribe)
-
-
-def let_loose(programs: Sequence[Program], pages: Pages, contact: Contact) -> None:
-    letter = letter_to(contact, pages)
-    for program in programs:
-        program(Visit(pages.app.test_client(use_cookies=False), pages.clock), letter)
 
 
 def visits(of_each: int) -> Iterator[tuple[Program, ...]]:
@@ -211,52 +195,26 @@ def test_who_submits_each_form_once_in_whatever_order_gives_no_yes(
 
 def test_the_zoo_is_as_large_as_it_is_said_to_be() -> None:
     assert len(set(PROGRAMS)) == len(PROGRAMS) >= 12
-    assert len({program.__name__ for program in EVERY}) == len(EVERY) >= 50
+    assert len({program.__name__ for program in zoo.EVERY}) == len(zoo.EVERY) >= 50
 
 
 # --- A No stays a No: programs that come after a person's answer, or in the middle of it.
-
-TWICE = tuple(map(zoo.comes_again, (*zoo.CRAWLING, *zoo.LATER[:2], *zoo.SLOW[::4])))
-EVERY: tuple[Program, ...] = (*PROGRAMS, *zoo.OF_ONE_LINK, *zoo.LATER, *TWICE)
-WAYS_TO_SAY_NO = ("page", "one_click", "phone", "reply", "representative")
-
-
-def say_no(pages: Pages, contact: Contact, way: str) -> None:
-    """Say No as a person does, in one of the ways that there are."""
-    visit, link = Visit(pages.app.test_client(), pages.clock), pages.links.url("no", contact.uid)
-    if way in {"page", "representative"}:
-        query = "?as=representative" if way == "representative" else ""
-        visit.press(visit.get(link + query)[0])
-    elif way == "one_click":
-        visit.press(Button(link, {"List-Unsubscribe": "One-Click"}))
-    else:
-        record_answer.record_reported_answer(
-            pages.database,
-            contact.list,
-            str(contact.address),
-            Answer.NO,
-            note=f"by {way}",
-            settings=pages.settings,
-            now=pages.clock.now(),
-            actor="admin@example.org",
-        )
-    assert Contact.get_by_id(contact.id).status == Status.REMOVED
 
 
 @pytest.mark.exhaustive
 @pytest.mark.counted_first
 @pytest.mark.parametrize("way", WAYS_TO_SAY_NO)
 def test_nobody_who_said_no_is_on_the_list_by_whatever_comes_later(
-    pages: Pages, database: Database, mailing_list: MailingList, campaign: Campaign, way: str
+    pages: Pages, database: Database, mailing_list: MailingList, campaign: Campaign, way: Way
 ) -> None:
-    for program in EVERY:
+    for program in zoo.EVERY:
         one = make_asked(database, mailing_list, campaign)
         say_no(pages, one, way)
         pages.clock.advance(timedelta(seconds=100))
         let_loose([program], pages, one)
         assert Contact.get_by_id(one.id).status == Status.REMOVED, program.__name__
         # Of whom not even a Yes that was taken back is told: none ever was one.
-        if program not in {*zoo.CRAWLING, *zoo.LATER, *TWICE}:
+        if program not in {*zoo.CRAWLING, *zoo.LATER, *zoo.TWICE}:
             assert yeses_of(one) == 0, program.__name__
         assert answer_yes(pages, one) == 2, program.__name__
         pages.clock.move_to(NOW)
@@ -267,7 +225,7 @@ def test_nobody_who_said_no_is_on_the_list_by_whatever_comes_later(
 def test_nobody_who_wanted_nothing_is_on_the_list_by_programs_that_take_their_time(
     pages: Pages, database: Database, mailing_list: MailingList, campaign: Campaign
 ) -> None:
-    for program in (*zoo.LATER, *TWICE, *zoo.OF_ONE_LINK):
+    for program in (*zoo.LATER, *zoo.TWICE, *zoo.OF_ONE_LINK):
         one = make_asked(database, mailing_list, campaign)
         let_loose([program], pages, one)
         # Whoever opens that link alone and presses its main button, and no other, is a person.
@@ -323,7 +281,7 @@ def test_nothing_is_asked_more_often_where_nothing_else_opened_the_links(
 
 @pytest.mark.parametrize("way", WAYS_TO_SAY_NO)
 def test_a_yes_that_is_sent_again_after_a_no_shows_the_question_and_records_nothing(
-    pages: Pages, database: Database, campaign: Campaign, way: str
+    pages: Pages, database: Database, campaign: Campaign, way: Way
 ) -> None:
     asked = make_asked(database, campaign.list, campaign)
     visit = Visit(pages.app.test_client(), pages.clock)

@@ -21,6 +21,7 @@ from repermit.clock import ManualClock
 if TYPE_CHECKING:
     Order = Callable[[Sequence["Button"]], Sequence["Button"]]
     Pick = Callable[[list["Button"]], "Button"]
+    Program = Callable[["Visit", "Letter"], None]
 
 _DEPTH = 3
 _MOST_PRESSES = 9
@@ -305,7 +306,7 @@ def crawl(
             rounds -= is_asked_again
 
 
-def crawls_slowly(seed: int, *, longest: int) -> Callable[[Visit, Letter], None]:
+def crawls_slowly(seed: int, *, longest: int) -> Program:
     """Return a crawler that submits each form once, by chance, with rests of 3 s and longer.
 
     What rests so long between two pages is not seen to open them together.
@@ -328,7 +329,7 @@ def crawls_slowly(seed: int, *, longest: int) -> Callable[[Visit, Letter], None]
 # --- Those that know one link, or no page.
 
 
-def presses_the_main_button_of(word: str) -> Callable[[Visit, Letter], None]:
+def presses_the_main_button_of(word: str) -> Program:
     """Return a program that opens this one link of a mail, and presses the first button there."""
 
     def program(visit: Visit, letter: Letter) -> None:
@@ -339,7 +340,7 @@ def presses_the_main_button_of(word: str) -> Callable[[Visit, Letter], None]:
     return program
 
 
-def presses_main_buttons_on_from(word: str) -> Callable[[Visit, Letter], None]:
+def presses_main_buttons_on_from(word: str) -> Program:
     """Return one that presses the first button of each page that comes of it too, and rests."""
 
     def program(visit: Visit, letter: Letter) -> None:
@@ -352,7 +353,7 @@ def presses_main_buttons_on_from(word: str) -> Callable[[Visit, Letter], None]:
     return program
 
 
-def presses_all_buttons_of(word: str) -> Callable[[Visit, Letter], None]:
+def presses_all_buttons_of(word: str) -> Program:
     """Return one that opens this one link, and presses all buttons there, and all that follow."""
 
     def program(visit: Visit, letter: Letter) -> None:
@@ -390,7 +391,7 @@ def link_of(letter: Letter, word: str) -> str:
     return found
 
 
-def comes_again(program: Callable[[Visit, Letter], None]) -> Callable[[Visit, Letter], None]:
+def comes_again(program: Program) -> Program:
     """Return a program that comes a second time, an hour later."""
 
     def twice(visit: Visit, letter: Letter) -> None:
@@ -409,7 +410,7 @@ def _new(found: Sequence[Button], seen: set[str]) -> list[Button]:
     return list(new.values())
 
 
-LOOKING: tuple[Callable[[Visit, Letter], None], ...] = (
+LOOKING: tuple[Program, ...] = (
     looks_up_then_opens,
     opens_all_at_once,
     opens_when_the_reader_does,
@@ -422,7 +423,7 @@ LOOKING: tuple[Callable[[Visit, Letter], None], ...] = (
 )
 """Those that leave everybody as they were."""
 
-CRAWLING: tuple[Callable[[Visit, Letter], None], ...] = (
+CRAWLING: tuple[Program, ...] = (
     follows_the_newest,
     follows_the_oldest,
     follows_by_name,
@@ -430,7 +431,7 @@ CRAWLING: tuple[Callable[[Visit, Letter], None], ...] = (
 )
 """Those that submit each form once, and so may press what says Yes before what takes it back."""
 
-PRESSING: tuple[Callable[[Visit, Letter], None], ...] = (
+PRESSING: tuple[Program, ...] = (
     unsubscribes,
     unsubscribes_everywhere,
     presses_all_that_it_found,
@@ -446,7 +447,7 @@ PRESSING: tuple[Callable[[Visit, Letter], None], ...] = (
 )
 """Those that press, and give no Yes."""
 
-OF_ONE_LINK: tuple[Callable[[Visit, Letter], None], ...] = tuple(
+OF_ONE_LINK: tuple[Program, ...] = tuple(
     of(word)
     for word in ("yes", "no", "me")
     for of in (
@@ -460,12 +461,12 @@ OF_ONE_LINK: tuple[Callable[[Visit, Letter], None], ...] = tuple(
 That presses the main button of the Yes link, and nothing else at all, does what a person does.
 """
 
-SLOW: tuple[Callable[[Visit, Letter], None], ...] = tuple(
+SLOW: tuple[Program, ...] = tuple(
     crawls_slowly(seed, longest=longest) for longest in (10, 90, 900) for seed in range(4)
 )
 """Those that take their time."""
 
-LATER: tuple[Callable[[Visit, Letter], None], ...] = (
+LATER: tuple[Program, ...] = (
     posts_without_a_page,
     a_machine_for_each_link,
     *SLOW,
@@ -474,6 +475,19 @@ LATER: tuple[Callable[[Visit, Letter], None], ...] = (
 
 HASTY = presses_as_it_goes
 """Presses Yes before anything has been seen but that one link, as a quick person does, then No."""
+
+
+TWICE: tuple[Program, ...] = tuple(map(comes_again, (*CRAWLING, *LATER[:2], *SLOW[::4])))
+"""Those that come back an hour later."""
+
+EVERY: tuple[Program, ...] = (
+    *LOOKING,
+    *PRESSING,
+    HASTY,
+    *OF_ONE_LINK,
+    *LATER,
+    *TWICE,
+)
 
 
 def _found(visit: Visit, letter: Letter, order: Order = _all) -> list[Button]:
