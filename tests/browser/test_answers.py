@@ -206,21 +206,6 @@ def test_a_person_with_a_small_phone_answers_and_changes_their_mind(
     assert Evidence.select().count() == 2
 
 
-def test_a_person_answers_with_the_keyboard_alone(pages: Pages, asked: Contact, page: Page) -> None:
-    page.goto(pages.links.url("yes", asked.uid))
-    assert page.evaluate("document.activeElement === document.body")
-    page.keyboard.press("Tab")
-    while page.evaluate("document.activeElement.tagName") in {"A", "SUMMARY"}:
-        page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.innerText") == "Ja, blijf mij deze mails sturen"
-    outline = "getComputedStyle(document.activeElement).outlineStyle"
-    assert page.evaluate(outline) == "solid"
-    with page.expect_navigation():
-        page.keyboard.press("Enter")
-    assert page.get_by_role("heading", level=1).inner_text() == "Uw Ja is vastgelegd"
-    assert Contact.get().status == Status.CONFIRMED
-
-
 def test_somebody_signs_up_and_confirms(pages: Pages, phone: BrowserContext) -> None:
     page = phone.new_page()
     page.goto(f"{pages.settings.public_url}/join/news")

@@ -1,11 +1,10 @@
-"""From the mail to an answer in two presses: on a phone, slowly, by keyboard, in large letters."""
+"""From the mail to an answer in two presses; what is read and seen first; for others."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,7 +29,7 @@ from tests.support.public_pages import Pages, ask_to, served
 from tests.support.web_server import WebSite
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page, Route
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 YES = "Ja, blijf mij deze mails sturen"
 NO = "Nee, stuur mij deze mails niet meer"
@@ -90,90 +89,6 @@ def test_two_presses_with_script_and_without_on_a_phone_and_a_desk(
         context.close()
 
 
-_SLOW = {"offline": False, "latency": 300, "downloadThroughput": 25_000, "uploadThroughput": 25_000}
-
-
-@pytest.mark.exhaustive
-def test_two_presses_on_a_line_of_200_kilobits_need_one_small_file_each(
-    pages: Pages, page: Page
-) -> None:
-    line = page.context.new_cdp_session(page)
-    line.send("Network.enable")
-    line.send("Network.emulateNetworkConditions", _SLOW)
-    sizes: list[int] = []
-    line.on("Network.loadingFinished", lambda done: sizes.append(done["encodedDataLength"]))
-    answer(page, pages)
-    # One file for each press. Packed, it is well within the ten packets that are sent at first, and
-    # takes a fifth of a second.
-    assert len(sizes) == 2
-    assert max(sizes) < 5_000
-
-
-def test_two_presses_with_letters_of_twice_the_size(pages: Pages, browser: Browser) -> None:
-    context = browser.new_context(viewport=SMALL)
-    page = context.new_page()
-    sizes = {"standard": 32, "fixed": 26}
-    context.new_cdp_session(page).send("Page.setFontSizes", {"fontSizes": sizes})
-    page.goto(pages.links.url("no", ask(pages).uid))
-    assert page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)") == 36
-    assert page.evaluate("document.documentElement.scrollWidth") <= 320
-    # The buttons leave the page to what there is to read.
-    assert page.evaluate(
-        "[...document.querySelectorAll('*')].every(one =>"
-        " ['static', 'relative'].includes(getComputedStyle(one).position))"
-    )
-    answer(page, pages)
-    context.close()
-
-
-@pytest.mark.parametrize(
-    ("width", "height", "colours", "has_styles"),
-    [
-        pytest.param(360, 640, "active", True, id="in forced colours"),
-        pytest.param(640, 320, "none", True, id="in landscape"),
-        # WCAG 2.2, 1.4.10: 1280 by 1024 pixels at 400%.
-        pytest.param(320, 256, "none", True, id="at 400%"),
-        pytest.param(360, 640, "none", False, id="without styles"),
-    ],
-)
-def test_two_presses_however_the_page_is_seen(
-    pages: Pages, browser: Browser, *, width: int, height: int, colours: Any, has_styles: bool
-) -> None:
-    viewport: Any = {"width": width, "height": height}
-    context = browser.new_context(viewport=viewport, forced_colors=colours)
-    if not has_styles:
-        context.route("**/*", without_styles)
-    page = context.new_page()
-    contact = ask(pages)
-    for kind in ("no", "yes"):
-        page.goto(pages.links.url(kind, contact.uid))
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        labels = [button.inner_text() for button in page.get_by_role("button").all()]
-        assert sorted(labels) == sorted([YES, NO])
-        assert page.evaluate(_LEAST_BORDER) > 0
-    # Pressed on both links: asked once more, with three answers.
-    page.get_by_role("button", name=YES).click()
-    see(page, "Hebt u zelf op Ja gedrukt?")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert len(page.get_by_role("button").all()) == 3
-    answer(page, pages)
-    context.close()
-
-
-# Where colours are forced, a button without one is not told from text.
-_LEAST_BORDER = """() => Math.min(...[...document.querySelectorAll('.answers button')]
-    .map(one => parseFloat(getComputedStyle(one).borderTopWidth)))"""
-
-
-def without_styles(route: Route) -> None:
-    """Answer with a page without its styles."""
-    answered = route.fetch()
-    body = re.sub(
-        "<style.*?</style>|<link[^>]*stylesheet[^>]*>", "", answered.text(), flags=re.DOTALL
-    )
-    route.fulfill(response=answered, body=body)
-
-
 def test_what_is_read_aloud_begins_with_the_question_and_both_answers(
     pages: Pages, page: Page
 ) -> None:
@@ -190,41 +105,6 @@ def test_what_is_read_aloud_begins_with_the_question_and_both_answers(
     assert min(places) >= 0
     # What is folded comes after both answers, under headings.
     assert "heading" not in tree[places[0] + len("heading") : places[-1]]
-
-
-def test_two_presses_with_the_keyboard_alone_and_no_focus_out_of_sight(
-    pages: Pages, page: Page
-) -> None:
-    page.set_viewport_size(SMALL)
-    contact = ask(pages)
-    page.set_content(ask_to(pages, contact).html)
-    tab_to(page, "innerText.startsWith('Ja')")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/yes/*")
-    assert page.evaluate("document.activeElement === document.body")
-    seen = tab_to(page, f"innerText === '{YES}'")
-    assert seen == ["SUMMARY", "BUTTON", "BUTTON"][: len(seen)]
-    page.keyboard.press("Enter")
-    see(page, RECORDED)
-    assert Contact.get_by_id(contact.id).status == Status.CONFIRMED
-
-
-_IS_HIDDEN = """() => {
-    const [box] = document.activeElement.getClientRects();
-    const above = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
-    return !document.activeElement.contains(above);
-}"""
-
-
-def tab_to(page: Page, condition: str) -> list[str]:
-    """Press the tabulator until a condition holds of what has the focus; all must be in sight."""
-    seen: list[str] = []
-    while not page.evaluate(f"document.activeElement.{condition}"):
-        page.keyboard.press("Tab")
-        seen.append(page.evaluate("document.activeElement.tagName"))
-        assert not page.evaluate(_IS_HIDDEN)
-        assert len(seen) < 20
-    return seen
 
 
 @pytest.mark.parametrize(("width", "height"), [(320, 568), (375, 667), (1280, 800)])
@@ -266,17 +146,6 @@ def test_a_representative_answers_in_their_own_words(pages: Pages, phone: Browse
     see(page, "Your Yes is recorded")
     told = json.loads(EvidencePart.get(EvidencePart.part == "consent").json)
     assert (told["given_by"], told["language"]) == ("representative", "en")
-
-
-def test_a_late_yes_signs_up_on_the_page_that_says_so(pages: Pages, phone: BrowserContext) -> None:
-    page = phone.new_page()
-    contact = ask(pages)
-    pages.clock.move_to(DEADLINE + timedelta(days=1))
-    page.goto(pages.links.url("yes", contact.uid))
-    see(page, "De tijd voor dit antwoord is voorbij")
-    page.get_by_role("button", name="Stuur mij de mail").click()
-    confirm(page, pages)
-    assert Contact.get_by_id(contact.id).status == Status.CONFIRMED
 
 
 def confirm(page: Page, pages: Pages) -> None:
