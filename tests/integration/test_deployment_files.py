@@ -53,6 +53,18 @@ def test_what_is_started_is_a_command(path: Path) -> None:
     assert given or path.suffix in {".timer", ".yaml"}
 
 
+def test_pages_copy_only_files_that_there_are_and_the_command_is_the_units() -> None:
+    pages = {page.name: page.read_text("utf-8") for page in (ROOT / "docs/how-to").glob("*.md")}
+    copied = {name for text in pages.values() for name in re.findall(r"source/(deploy/\S+)", text)}
+    assert "deploy/debian/repermit" in copied
+    assert [name for name in copied if not list(ROOT.glob(name))] == []
+    command = ROOT / "deploy/debian/repermit"
+    assert command.stat().st_mode & 0o111
+    assert f"-u repermit {COMMAND} --config /srv/repermit/config.toml" in command.read_text("utf-8")
+    # What `python -m tests.bare_debian` puts in its place.
+    assert "git clone ADDRESS source\n" in pages["debian.md"]
+
+
 def test_containers_get_the_headers_and_limits_of_a_server_of_its_own() -> None:
     """Two files for Caddy, of which a change of one alone is a mistake."""
     own_host = (ROOT / "deploy/caddy/own-host.Caddyfile").read_text("utf-8")
