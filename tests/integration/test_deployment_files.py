@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -77,6 +79,34 @@ def test_containers_get_the_headers_and_limits_of_a_server_of_its_own() -> None:
         )
     )
     assert container.partition("\n{\n")[2] == expected.partition("\n{\n")[2] != ""
+
+
+def read_compose(*, host: str) -> subprocess.CompletedProcess[str]:
+    """Let Docker's own compose read compose.yaml, for a host of this name."""
+    program = shutil.which("docker-compose")
+    command = [program] if program else ["docker", "compose"]
+    if shutil.which(command[0]) is None:
+        pytest.skip("needs docker-compose (Debian: apt-get install docker-compose)")
+    return subprocess.run(
+        [*command, "-f", ROOT / "compose.yaml", "--profile", "*", "config", "--format", "json"],
+        env={"PATH": os.environ["PATH"], "REPERMIT_HOST": host},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_compose_takes_its_file_and_lets_only_caddy_be_reached() -> None:
+    assert "write REPERMIT_HOST=ask.example.org into .env" in read_compose(host="").stderr
+    services = json.loads(read_compose(host="ask.example.org").stdout)["services"]
+    assert {name for name, one in services.items() if "ports" in one} == {"caddy"}
+    assert services["init"]["network_mode"] == "none"
+    repermit = services["repermit"]
+    assert repermit["read_only"]
+    assert repermit["cap_drop"] == ["ALL"]
+    assert repermit["depends_on"]["init"]["condition"] == "service_completed_successfully"
+    mounted = [one["source"] for one in services["caddy"]["volumes"] if one["type"] == "bind"]
+    assert [Path(source).is_file() for source in mounted] == [True]
 
 
 def test_the_image_is_built_from_all_that_the_wheel_needs(tmp_path: Path) -> None:
