@@ -1,6 +1,6 @@
 """Run docs/how-to/debian.md to the letter in a bare Debian machine, up to a campaign.
 
-Then the pages on backups and upgrading.
+Then the pages on backups and upgrading. What is asked comes through nginx, as its page says.
 
 `python -m tests.bare_debian FOLDER` wants root, debootstrap, systemd-nspawn and Debian's and
 Python's packages. The machine is a container that boots systemd, so that the unit really runs.
@@ -33,6 +33,17 @@ systemctl restart repermit
 venv/bin/python -m aiosmtpd -n -l 127.0.0.1:2525 -c aiosmtpd.handlers.Mailbox /root/inbox \
     >/root/inbox.log 2>&1 &
 """
+CERTBOT = r"""
+cat >/usr/local/bin/certbot <<'END'
+#!/bin/sh
+mkdir -p /etc/letsencrypt/live/ask.example.org && cd /etc/letsencrypt/live/ask.example.org
+openssl req -x509 -newkey rsa:2048 -nodes -keyout privkey.pem -out fullchain.pem -days 9 \
+    -subj /CN=ask.example.org -addext subjectAltName=DNS:ask.example.org
+END
+chmod 755 /usr/local/bin/certbot
+echo 127.0.0.1 ask.example.org >>/etc/hosts
+"""
+"""Makes the certificate that certbot would fetch: no authority reaches this machine."""
 HEALTH = """
 /srv/repermit/venv/bin/python -c 'import urllib.request as r
 print(r.urlopen("http://127.0.0.1:8000/healthz").read().decode())' 2>/dev/null || true
@@ -48,12 +59,13 @@ repermit launch news --deadline "$(date -d '+40 days' +%F)" --ground legitimate-
     --attest "Decided by the board on 1 November; addresses from our own forms; none opted out"
 """
 ANSWER = r"""
+export SSL_CERT_FILE=/etc/letsencrypt/live/ask.example.org/fullchain.pem
 /srv/repermit/venv/bin/python -c '
 import email, email.policy, pathlib, re, urllib.parse, urllib.request
 mail = next(pathlib.Path("/root/inbox/new").iterdir()).read_bytes()
 message = email.message_from_bytes(mail, policy=email.policy.default)
 text = message.get_body(("plain",)).get_content()
-page = "http://127.0.0.1:8000" + re.search(r"https://ask.example.org(/yes/\S+)", text)[1]
+page = re.search(r"https://ask.example.org/yes/\S+", text)[0]
 html = urllib.request.urlopen(page).read().decode()
 form = {"number": re.search(r"name=\"number\" value=\"([^\"]+)\"", html)[1]}
 urllib.request.urlopen(page, urllib.parse.urlencode(form).encode())'
@@ -135,6 +147,9 @@ def booted(folder: Path) -> Iterator[Machine]:
 
 def run_a_campaign(machine: Machine) -> None:
     """Ask two people, of whom one says Yes by the link of the mail."""
+    nginx, *_, trust = blocks_of("proxy-and-tls.md")
+    machine.run(CERTBOT + nginx, has_network=True)
+    machine.run(trust)
     machine.run(SETTINGS)
     machine.wait_for(HEALTH, "ok")
     machine.run(CAMPAIGN)

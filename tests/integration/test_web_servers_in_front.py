@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from repermit.db.connection import open_database
 from tests.support.builders import make_asked, make_campaign, make_list, make_settings
@@ -34,14 +36,18 @@ http {{
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi; scgi_temp_path {folder}/scgi;
     uwsgi_temp_path {folder}/uwsgi;
+    add_header X-Content-Type-Options "the website's own" always;
+    {site}
+}}
+"""
+NGINX_WEBSITE = """\
+    {limit}
     server {{
         listen 127.0.0.1:{port};
         server_name {host};
-        add_header X-Content-Type-Options "the website's own" always;
         location ~ metrics$ {{ return 200 "the website's own"; }}
         include {snippet};
     }}
-}}
 """
 APACHE = """\
 ServerRoot {folder}
@@ -49,20 +55,25 @@ ServerName {host}
 PidFile {folder}/pid
 DefaultRuntimeDir {folder}
 Listen 127.0.0.1:{port}
+{listen}
 {user}
 {modules}
 ErrorLog {folder}/error.log
 LogFormat "%h %r" combined
 LogFormat "%h %r" common
 CustomLog {folder}/access.log combined
+{site}
+"""
+APACHE_WEBSITE = """\
 <VirtualHost 127.0.0.1:{port}>
     ServerName {host}
-    {log}
+    CustomLog {folder}/access.log combined env=!repermit
     Include {snippet}
 </VirtualHost>
 """
 APACHE_MODULES = (
-    *("mpm_event", "authz_core", "headers", "proxy", "proxy_http", "setenvif", "env"),
+    *("mpm_event", "alias", "authz_core", "dir", "env", "headers", "proxy", "proxy_http"),
+    *("reqtimeout", "setenvif", "socache_shmcb", "ssl"),
 )
 
 
@@ -75,6 +86,8 @@ class Front:
 
     port: int
     folder: Path
+    plain_port: int = 0
+    """Where it speaks http alone, if `port` is for https."""
 
     def answer(self, target: str, *more: str, body: bytes = b"") -> tuple[int, dict[str, str], str]:
         method = "POST" if body else "GET"
@@ -82,7 +95,7 @@ class Front:
         if body:
             lines.append(f"Content-Length: {len(body)}")
         head = "\r\n".join((*lines, "", "")).encode()
-        with closing(socket.create_connection(("127.0.0.1", self.port), timeout=60)) as line:
+        with closing(self.connect()) as line:
             got = bytearray()
             # A server that has answered need not read the rest of what is sent.
             with suppress(ConnectionResetError, BrokenPipeError):
@@ -97,6 +110,14 @@ class Front:
         assert len(names) == len(set(names)), f"a header stands twice: {headers}"
         return int(status.split()[1]), dict(pairs), rest.decode("latin-1")
 
+    def connect(self) -> socket.socket:
+        """Open a connection, by TLS if the server has its own certificate."""
+        line = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        if not self.plain_port:
+            return line
+        context = ssl.create_default_context(cafile=self.folder.parent / "authority.pem")
+        return context.wrap_socket(line, server_hostname=HOST)
+
     def logged(self) -> str:
         """Return all that it has written into any file."""
         files = [one for one in self.folder.rglob("*") if one.is_file()]
@@ -109,23 +130,42 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _own_copy(file: Path, folder: Path, upstream: int) -> str:
+def _own_copy(file: Path, folder: Path, *, port: int, plain_port: int, upstream: int) -> str:
     """Return a file of deploy/ with nothing changed in it but where things are on this machine."""
     text = file.read_text("utf-8").replace("127.0.0.1:8000", f"127.0.0.1:{upstream}")
     # What a comment tells of the port is for monitors.
-    return text.replace("/var/log/nginx/error.log", f"{folder}/error.log")
+    text = text.replace("/var/log/nginx/error.log", f"{folder}/error.log")
+    text = text.replace(f"/etc/letsencrypt/live/{HOST}/", f"{folder.parent}/")
+    text = re.sub(r"listen \[::\].*;", "", text)
+    text = text.replace("listen 80;", f"listen 127.0.0.1:{plain_port};")
+    text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;")
+    text = text.replace("<VirtualHost *:80>", f"<VirtualHost 127.0.0.1:{plain_port}>")
+    return text.replace("<VirtualHost *:443>", f"<VirtualHost 127.0.0.1:{port}>")
 
 
-def _command(file: Path, folder: Path, *, port: int, upstream: int) -> list[str]:
+def _make_certificate(folder: Path) -> None:
+    """Lay a certificate of the host where certbot would, below a folder of the test."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "authority.pem")
+    issued = authority.issue_cert(HOST)
+    issued.private_key_pem.write_to_path(folder / "privkey.pem")
+    for part in issued.cert_chain_pems:
+        part.write_to_path(folder / "fullchain.pem", append=True)
+
+
+def _command(file: Path, folder: Path, *, port: int, plain_port: int, upstream: int) -> list[str]:
     """Write the settings of a web server, and return the command that runs it."""
     kind = file.parent.name
     conf, snippet = folder.parent / f"{kind}.conf", folder.parent / f"{kind}.snippet"
-    text = _own_copy(file, folder, upstream)
+    text = _own_copy(file, folder, port=port, plain_port=plain_port, upstream=upstream)
     values = {"folder": folder, "host": HOST, "port": port, "snippet": snippet}
     is_root = os.geteuid() == 0
     if kind == "nginx":
         snippet.write_text(text, "utf-8")
-        conf.write_text(NGINX.format(user="user root;" if is_root else "", **values), "utf-8")
+        user = "user root;" if is_root else ""
+        limit = "".join(re.findall(r"^# +(limit_req_zone .*)$", text, re.MULTILINE))
+        site = NGINX_WEBSITE.format(limit=limit, **values) if path_of(file) else text
+        conf.write_text(NGINX.format(user=user, site=site, **values), "utf-8")
         return ["nginx", "-p", str(folder), "-e", str(folder / "start.log"), "-c", str(conf)]
     if kind == "apache":
         snippet.write_text(text, "utf-8")
@@ -134,8 +174,9 @@ def _command(file: Path, folder: Path, *, port: int, upstream: int) -> list[str]
             for name in APACHE_MODULES
         )
         user = "User www-data\nGroup www-data" if is_root else ""
-        log = f"CustomLog {folder}/access.log combined env=!repermit" if path_of(file) else ""
-        filled = APACHE.format(user=user, modules=modules, log=log, **values)
+        site = APACHE_WEBSITE.format(**values) if path_of(file) else text
+        listen = "" if path_of(file) else f"Listen 127.0.0.1:{plain_port}"
+        filled = APACHE.format(user=user, modules=modules, site=site, listen=listen, **values)
         conf.write_text(filled, "utf-8")
         return ["apache2", "-X", "-f", str(conf)]
     text = text.replace("\n{\n", "\n{\n\tadmin off\n\tauto_https off\n", 1)
@@ -151,8 +192,11 @@ def _command(file: Path, folder: Path, *, port: int, upstream: int) -> list[str]
 def running(file: Path, folder: Path, *, upstream: int) -> Iterator[Front]:
     """Run a web server with a file of deploy/, in front of a port."""
     port = free_port()
+    has_tls = file.parent.name != "caddy" and not path_of(file)
+    plain_port = free_port() if has_tls else 0
     folder.mkdir()
-    command = _command(file, folder, port=port, upstream=upstream)
+    _make_certificate(folder.parent)
+    command = _command(file, folder, port=port, plain_port=plain_port, upstream=upstream)
     path = f"{os.environ['PATH']}:/usr/sbin"
     if shutil.which(command[0], path=path) is None:
         pytest.skip(
@@ -165,7 +209,7 @@ def running(file: Path, folder: Path, *, upstream: int) -> Iterator[Front]:
     ):
         try:
             _wait_for(port, process, folder)
-            yield Front(port, folder)
+            yield Front(port, folder, plain_port)
         finally:
             process.terminate()
 
@@ -298,6 +342,36 @@ def test_where_nobody_answers_the_headers_are_there_and_no_link_stands_in_a_log(
     assert TOKEN not in front.logged()
 
 
+@pytest.mark.parametrize("file", [one for one in FILES if one.parent.name == "nginx"], ids=str)
+def test_nginx_refuses_who_asks_too_often_and_nobody_else(file: Path, tmp_path: Path) -> None:
+    with running(file, tmp_path / "front", upstream=free_port()) as front:
+        target = f"{path_of(file)}/yes/{TOKEN}"
+        answers = []
+        for _ in range(1000):
+            answers.append(front.answer(target))
+            if answers[-1][0] == 429:
+                break
+        statuses = [status for status, _, _ in answers]
+        assert statuses[-1] == 429
+        # A burst of a hundred passes: a whole office may be behind one address.
+        assert set(statuses[:-1]) == {502}
+        assert len(statuses) > 100
+        assert wrong_with(answers[-1][1]) == as_usual(file)
+    assert TOKEN not in front.logged()
+
+
+@pytest.mark.parametrize("kind", ["nginx", "apache"])
+def test_http_leads_to_https_and_keeps_the_link_out_of_the_log(kind: str, tmp_path: Path) -> None:
+    file = DEPLOY / kind / "own-host.conf"
+    with running(file, tmp_path / "front", upstream=free_port()) as front:
+        plain = Front(front.plain_port, front.folder)
+        status, headers, _ = plain.answer(f"/yes/{TOKEN}?a=b")
+        assert (status, headers["Location"]) == (301, f"https://{HOST}/yes/{TOKEN}?a=b")
+        # What certbot is asked for it answers itself.
+        assert plain.answer("/.well-known/acme-challenge/none")[0] == 404
+    assert TOKEN not in front.logged()
+
+
 def test_the_documentation_names_each_file_and_says_what_is_hidden() -> None:
     page = (DEPLOY.parent / "docs/how-to/proxy-and-tls.md").read_text("utf-8")
     for file in FILES:
@@ -305,7 +379,6 @@ def test_the_documentation_names_each_file_and_says_what_is_hidden() -> None:
         text = file.read_text("utf-8")
         assert re.search(r"healthz\b.*metrics\b", text, re.DOTALL)
         assert "trusted_proxies = 1" in text
-    # What it quotes is what is there.
-    lines = [one for one in (DEPLOY / "nginx" / "path.conf").read_text("utf-8").splitlines() if one]
-    quoted = [one for one in lines if not one.startswith("#")]
-    assert "\n".join(quoted) in page
+    # The address that the files pass everything to is where `serve` listens.
+    web = make_settings().web
+    assert (web.host, web.port) == ("127.0.0.1", 8000)
