@@ -70,6 +70,17 @@ class People:
         """Return how many were taken off for any reason but silence."""
         return sum(self.removed.values()) - self.removed[Reason.NO_RESPONSE]
 
+    @property
+    def answered(self) -> int:
+        """Return how many said Yes or No themselves."""
+        return self.yes + self.removed[Reason.NO] + self.removed[Reason.WITHDRAWN]
+
+    @property
+    def reached(self) -> int:
+        """Return how many the question may have reached."""
+        others = self.waiting + sum(self.unasked.values()) + self.otherwise
+        return self.asked - others - self.removed[Reason.BOUNCE]
+
 
 class _PeopleGroup(NamedTuple):
     """How many people have the same status and the same state of their ask."""
@@ -271,9 +282,10 @@ class Figures:
     `asked` is its audience, and the sum of `yes`, `no` (of every kind, or gone), `silent`,
     `waiting` (for their mail), `unasked` (could not be asked, as `select_unasked` has it) and
     `otherwise` (stay by a proof of their own). `held` are those of `silent` whose Yes may be a
-    program's, and waits for one press more. `mails` counts asks and reminders by state. `days` go
-    from its beginning to the deadline, or to its end. `is_whole` is false while the counting of
-    these is behind.
+    program's, and waits for one press more. `reached` are those of `asked` whom the question may
+    have reached, and `answered` said Yes or No themselves. `mails` counts asks and reminders by
+    state. `days` go from its beginning to the deadline, or to its end. `is_whole` is false while
+    the counting of these is behind.
     """
 
     campaign: int
@@ -286,6 +298,8 @@ class Figures:
     waiting: int
     unasked: int
     otherwise: int
+    reached: int
+    answered: int
     mails: Mapping[MailState, int]
     bounces: Mapping[BounceKind, int]
     days: tuple[Day, ...]
@@ -311,6 +325,8 @@ def read_figures(mailing_list: MailingList, *, zone: ZoneInfo, now: datetime) ->
         waiting=people.waiting,
         unasked=sum(people.unasked.values()),
         otherwise=people.otherwise,
+        reached=people.reached,
+        answered=people.answered,
         mails=_count_by_state(mails),
         bounces=_count_bounces(mails),
         days=_list_days(campaign, tallies, zone),

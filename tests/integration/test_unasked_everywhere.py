@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from typing import Any
 
@@ -27,8 +28,8 @@ from repermit.rules.consent import (
     Status,
 )
 from repermit.settings.definitions import Settings
-from tests.support.admin_pages import admin_client
-from tests.support.builders import DEADLINE, NOW, make_settings
+from tests.support.admin_pages import ENGLISH, admin_client, csrf_token
+from tests.support.builders import DEADLINE, NOW, make_contact, make_settings
 from tests.support.public_pages import Pages, words_of
 from tests.support.report_campaign import DAY, Rich, make_rich, read_document
 from tests.unit.reports.test_outcome_counts import say_yes, take_off
@@ -52,6 +53,8 @@ def make_nasty(database: Database, state: CampaignState) -> Rich:
     for why in Dropped:
         rich.asked(state=MailState.DROPPED, reason=why, sent_at=None)
     rich.asked(sent_at=DEADLINE - DAY)
+    # Of a file, not to be asked: never in the campaign.
+    make_contact(database, rich.mailing_list, status=Status.REMOVED, reason=Reason.REQUEST)
     # Whose proof is thin keeps it.
     for more in ({"state": MailState.FAILED}, {"bounce": BounceKind.SOFT}, {}):
         make_thin(rich, **more)
@@ -64,6 +67,22 @@ def make_thin(rich: Rich, **more: Any) -> Contact:
         contact.status, contact.basis, contact.basis_at = Status.CONFIRMED, Basis.THIN, NOW
         contact.save()
     return contact
+
+
+def on_the_button(database: Database, settings: Settings) -> int:
+    page = admin_client(Pages(database, settings)).get(
+        "/admin/lists/news/handover/", headers=ENGLISH
+    )
+    (section,) = re.findall('id="file-unasked".*?</section>', page.text, re.DOTALL)
+    return int(re.findall(r"Download \((\d+)\)", section)[0])
+
+
+def in_the_file(database: Database, settings: Settings) -> int:
+    """Count the rows of the file that the page gives."""
+    client = admin_client(Pages(database, settings))
+    fields = {"what": "unasked", "format": "csv", "csrf_token": csrf_token(client)}
+    file = client.post("/admin/lists/news/handover/export", data=fields).text
+    return len(list(csv.reader(file.splitlines()))) - 1
 
 
 def on_the_page(database: Database, settings: Settings, path: str) -> int:
@@ -92,8 +111,12 @@ def test_all_say_the_same_number(
         "page": on_the_page(database, settings, "/admin/lists/news/"),
         "figures": live.unasked,
         "export": len(list(export_rows.iter_unasked_rows(news))),
+        "button": on_the_button(database, settings),
+        "file": in_the_file(database, settings),
         "status": progress.read_status(news, settings=settings, now=LATER).unasked,
     }
+    if state is CampaignState.OPEN:
+        found["lists"] = on_the_page(database, settings, "/admin/")
     if state is CampaignState.CLOSED:
         assert admin_mails.enqueue_closing_mails(database, now=LATER) == 1
         mail = mail_values.read_closing_news(Mail.get(Mail.kind == "notice").topic)

@@ -248,11 +248,15 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A campaign's days; `most` is the highest count of one, `today` where the present day is."""
+    """A campaign's days; `most` is the highest count of one, `today` where the present day is.
+
+    `only` is the day with answers, None if there are several or none.
+    """
 
     columns: tuple[Column, ...]
     most: int
     today: float | None
+    only: Column | None
 
 
 def draw_chart(days: Sequence[Day], *, now: datetime, zone: ZoneInfo) -> Chart:
@@ -262,7 +266,9 @@ def draw_chart(days: Sequence[Day], *, now: datetime, zone: ZoneInfo) -> Chart:
     columns = tuple(_draw_column(day, n, step, most, zone) for n, day in enumerate(days))
     date = now.astimezone(zone).date()
     today = next((day.x for day in columns if day.day.day == date), None)
-    return Chart(columns=columns, most=most, today=today)
+    answered = [column for column in columns if column.day.yes or column.day.no]
+    only = answered[0] if len(answered) == 1 else None
+    return Chart(columns=columns, most=most, today=today, only=only)
 
 
 def _draw_column(day: Day, n: int, step: float, most: int, zone: ZoneInfo) -> Column:

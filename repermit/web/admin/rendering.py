@@ -195,6 +195,14 @@ def format_number(value: int | Decimal) -> str:
     return text.replace(",", ".") if get_page_language() == "nl" else text
 
 
+def format_share(part: int, whole: int) -> str:
+    """Return a share in percent, as in 25%; 0% and 100% only where it is none or all."""
+    percent = round(100 * part / whole)
+    if 0 < part < whole:
+        percent = min(max(percent, 1), 99)
+    return f"{percent}%"
+
+
 @cache
 def _make_environment(language: str) -> Environment:
     environment = template_engine.make_environment("admin", language)
@@ -202,6 +210,7 @@ def _make_environment(language: str) -> Environment:
         moment=format_time,
         day=format_day,
         number=format_number,
+        share=format_share,
         readable=email_address.as_people_write,
         translated=gettext,
     )

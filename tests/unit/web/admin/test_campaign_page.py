@@ -14,11 +14,12 @@ from repermit.db.connection import Database
 from repermit.db.models.accounts import Access
 from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
+from repermit.db.models.contacts import Opening
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
-from repermit.rules.consent import BounceKind, CampaignState, MailState
+from repermit.rules.consent import BounceKind, CampaignState, MailState, Reason
 from repermit.settings.definitions import Bounces, MailServer, Settings
 from repermit.web.admin.campaign_page import format_wait
 from tests.support.admin_pages import ENGLISH, admin_client, post, viewer_client, words_at
@@ -138,6 +139,100 @@ def test_it_counts_people_and_draws_their_answers(
     patterns = set(re.findall(r'fill="url\(#(\w+)\)"', html))
     assert "striped" in patterns
     assert patterns <= set(re.findall(r'<pattern id="(\w+)"', html))
+
+
+def test_it_says_how_many_of_a_hundred_have_answered_of_whom_the_question_reached(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    assert "%" not in look(client)
+    asked = [make_asked(database, mailing_list, campaign) for _ in range(8)]
+    say_yes(database, asked[0], campaign.id)
+    take_off(database, asked[1], campaign.id)
+    # Of no use as a share: who has no mailbox, and whose mail a server refused.
+    take_off(database, make_asked(database, mailing_list, campaign), campaign.id, Reason.BOUNCE)
+    make_mail(database, campaign, make_contact(database, mailing_list), state="failed")
+    assert "25% of those asked have answered so far" in look(client)
+    dutch = words_of(client.get(URL, headers={"Accept-Language": "nl"}))
+    assert "25% van wie de vraag kreeg, heeft tot nu toe geantwoord" in dutch
+    for silent in asked[2:]:
+        take_off(database, silent, campaign.id, Reason.NO_RESPONSE, at=DEADLINE)
+    with database.atomic():
+        campaign.state, campaign.closed_at = CampaignState.CLOSED, DEADLINE
+        campaign.save()
+    assert "25% of those asked answered" in look(client)
+
+
+def test_a_share_is_none_or_all_only_where_it_is(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    asked = [make_asked(database, mailing_list, campaign) for _ in range(201)]
+    assert "0% of those asked" in look(client)
+    say_yes(database, asked[0], campaign.id)
+    assert "1% of those asked" in look(client)
+    for contact in asked[1:-1]:
+        say_yes(database, contact, campaign.id)
+    assert "99% of those asked" in look(client)
+    say_yes(database, asked[-1], campaign.id)
+    assert "100% of those asked" in look(client)
+
+
+def test_a_chart_has_its_scale_from_zero_and_names_the_only_day_with_answers(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    asked = [make_asked(database, mailing_list, campaign) for _ in range(3)]
+    for contact in asked[:2]:
+        say_yes(database, contact, campaign.id)
+    html = client.get(URL, headers=ENGLISH).text
+    scale = re.search('<p class="counts"[^>]*><span>(.*?)</span> <span>(.*?)</span></p>', html)
+    assert scale
+    assert scale.groups() == ("2", "0")
+    assert "all on Monday 2 March 2026" in look(client)
+    assert "at most" not in look(client)
+    take_off(database, asked[2], campaign.id, at=NOW + timedelta(days=1))
+    assert "at most 2 on one day" in look(client)
+    assert "all on" not in look(client)
+
+
+def test_what_is_over_is_told_as_over(
+    database: Database, mailing_list: MailingList, client: FlaskClient, pages: Pages
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    make_asked(database, mailing_list, campaign)
+    running = look(client)
+    for text in ("no answer yet", "still to be asked", "mails to go", "no answers yet"):
+        assert text in running
+    # The deadline has passed, and the next sweep has still to come.
+    pages.clock.advance(DEADLINE + timedelta(hours=1) - NOW)
+    late = admin_client(pages)
+    assert "1 did not answer, and are to be removed" in look(late)
+    assert "if the deadline were now" not in look(late)
+    silent = look(late, URL + "silent")
+    assert "They did not answer until the deadline" in silent
+    assert "unless they answer" not in silent
+    with database.atomic():
+        campaign.state, campaign.closed_at = CampaignState.CLOSED, DEADLINE
+        campaign.save()
+    over = look(late)
+    for text in ("yet", "still to be asked", "mails to go", "so far", "would be", "have answered"):
+        assert text not in over
+    assert "No answers came" in over
+
+
+def test_a_yes_that_is_held_counts_as_silence_once_the_campaign_is_over(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    contact = make_asked(database, mailing_list, campaign)
+    with database.atomic():
+        Opening.create(contact=contact, list=mailing_list, held_at=NOW, began_at=NOW)
+    assert "without one press more they count as silent" in look(client)
+    with database.atomic():
+        campaign.state, campaign.closed_at = CampaignState.CLOSED, DEADLINE
+        campaign.save()
+    assert "1 pressed Yes as a program does, and never confirmed it" in look(client)
 
 
 @pytest.mark.parametrize(
