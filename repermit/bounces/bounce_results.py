@@ -47,6 +47,7 @@ class ParsedMessage:
     Of a reply:
 
     - `proposed`: the answer that it plainly gives in the commonest languages, "yes", "no" or "".
+    - `asks_to_stop`: whether its words ask to be mailed no more, however they say so.
     - `line`: all that it says, if that is one short line.
     - `sender`: the address in From.
     - `arrived`: when the mailbox's server received it, aware UTC; None if it does not say.
@@ -58,6 +59,7 @@ class ParsedMessage:
     traces: MailReferences = MailReferences()
     failed: tuple[str, ...] = ()
     proposed: str = ""
+    asks_to_stop: bool = False
     line: str = field(default="", repr=False)
     sender: str = ""
     arrived: datetime | None = None

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from repermit.settings.definitions import Bounces
 
 _CONNECTION_ERRORS = (OSError, imaplib.IMAP4.error)
+_MOST_HEADS = 2000
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,40 @@ def try_imap(bounces: Bounces, *, token: Token, seconds: float) -> None:
     """
     with _open_session(bounces, token, seconds):
         pass
+
+
+def fetch_messages(
+    bounces: Bounces,
+    *,
+    since: date,
+    is_wanted: Callable[[bytes], bool],
+    token: Token,
+    seconds: float,
+) -> list[bytes]:
+    """Return the messages since a day whose Message-ID is wanted; nothing is marked as read.
+
+    `is_wanted` is given a head of that field alone. Looks at the newest messages only if there are
+    very many. Raises TransportError in words of ours.
+    """
+    with _open_session(bounces, token, seconds) as imap:
+        numbers = _search(imap, _since(since), after=0)[-_MOST_HEADS:]
+        wanted = [uid for uid, head in _fetch_heads(imap, numbers) if is_wanted(head)]
+        return [raw for uid in wanted if (raw := _fetch(imap, uid))]
+
+
+def _fetch_heads(imap: imaplib.IMAP4, uids: list[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield each message's UID and its Message-ID, as a head of that field alone."""
+    if not uids:
+        return
+    asked = ",".join(map(str, uids))
+    _, data = imap.uid("FETCH", asked, "(UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])")
+    for part in data:
+        if isinstance(part, tuple) and (uid := re.search(rb"\bUID (\d+)", part[0])):
+            yield int(uid[1]), bytes(part[1])
+
+
+def _since(day: date) -> str:
+    return f"SINCE {day:%d}-{_MONTHS[day.month]}-{day:%Y}"
 
 
 @contextlib.contextmanager
@@ -153,7 +188,7 @@ def _read(
         position = ImapPosition(validity)
     save(position)
     uid = position.uid
-    wanted = f"UID {uid + 1}:*" if uid else f"SINCE {since:%d}-{_MONTHS[since.month]}-{since:%Y}"
+    wanted = f"UID {uid + 1}:*" if uid else _since(since)
     for number in _search(imap, wanted, after=uid)[:MAX_MESSAGES]:
         if should_stop():
             break

@@ -27,7 +27,7 @@ from repermit.bounces.parse import (
     text_without_parts,
     texts,
 )
-from repermit.bounces.reply_text import proposed_answer, read_only_line
+from repermit.bounces.reply_text import asks_to_stop, proposed_answer, read_only_line
 from repermit.limited_process import LimitedProcess, ProcessDied
 
 _log = logging.getLogger(__name__)
@@ -95,9 +95,10 @@ def _read_reply(message: Message, raw: bytes) -> ParsedMessage:
         traces=traces,
         proposed=proposed_answer(message),
         line=read_only_line(message),
+        asks_to_stop=asks_to_stop(message),
         sender=senders[0] if len(senders) == 1 else "",
         arrived=_arrived(message),
-        digest=_digest(message, raw),
+        digest=make_digest(message, raw),
     )
 
 
@@ -214,7 +215,7 @@ def _arrived(message: Message) -> datetime | None:
     return parse_date(date)
 
 
-def _digest(message: Message, raw: bytes) -> str:
+def make_digest(message: Message, raw: bytes) -> str:
     """Return what names a message, whichever servers have added their lines to it."""
     name = header(message, "Message-ID")
     return hashlib.sha256(name.encode() if name else raw).hexdigest()
@@ -225,8 +226,8 @@ def _digest(message: Message, raw: bytes) -> str:
 
 # A bounce takes some milliseconds; the package's parser alone takes minutes for some that are made
 # for it.
-_MEMORY = 1 << 30
-_SECONDS = 10
+MEMORY = 1 << 30
+SECONDS = 10
 # The first process may have been ended for something else, as where the machine has no memory left.
 _TRIES = 2
 
@@ -235,7 +236,7 @@ class MessageReader:
     """Reads messages in a process under limits, which starts with the first of them."""
 
     def __init__(self) -> None:
-        self._process = LimitedProcess(yield_parsed_message, memory=_MEMORY, seconds=_SECONDS)
+        self._process = LimitedProcess(yield_parsed_message, memory=MEMORY, seconds=SECONDS)
 
     def __enter__(self) -> Self:
         return self

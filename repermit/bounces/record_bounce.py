@@ -149,7 +149,8 @@ def _keep_reply(contact: Contact, mail: Mail, reading: ParsedMessage, now: datet
     """
     arrived = min(reading.arrived or now, now)
     proposed = _interpret_reply(contact, reading) if _is_from(reading.sender, contact) else ""
-    says_nothing_new = bool(proposed) and _changes_nothing(contact, mail, Answer(proposed), arrived)
+    is_plain = proposed in tuple(Answer)
+    says_nothing_new = is_plain and _changes_nothing(contact, mail, Answer(proposed), arrived)
     is_new = human_replies.save_reply(
         contact,
         digest=reading.digest,
@@ -157,17 +158,21 @@ def _keep_reply(contact: Contact, mail: Mail, reading: ParsedMessage, now: datet
         at=arrived,
         decided_at=now if says_nothing_new else None,
     )
-    if is_new and proposed == Answer.NO:
+    if is_new and human_replies.PROPOSALS.get(proposed) is Answer.NO:
         # Before the admin decides: a Yes that comes meanwhile is asked for once more.
         status_changes.note_refusal(contact)
     return Effect.WAITING if is_new and not says_nothing_new else Effect.KNOWN
 
 
 def _interpret_reply(contact: Contact, reading: ParsedMessage) -> str:
-    """Return what a reply plainly says in the language they were asked in, or that they speak."""
+    """Return what a reply plainly says in the language they were asked in, or that they speak.
+
+    "stop" if it is no plain answer, and some line of it asks to be mailed no more.
+    """
     asked_in = lookup.read_list_facts(contact.list).pick_language(contact.language)
     spoken = contact.language.partition("-")[0].lower()
-    return interpret_line(reading.line, {asked_in, spoken}, otherwise=reading.proposed)
+    plain = interpret_line(reading.line, {asked_in, spoken}, otherwise=reading.proposed)
+    return plain or (human_replies.STOP if reading.asks_to_stop else "")
 
 
 def _is_from(sender: str, contact: Contact) -> bool:

@@ -9,6 +9,7 @@ from email.message import Message
 
 from repermit import package_files
 from repermit.bounces.parse import header, texts
+from repermit.imports.opt_out_words import REFUSED, refusal_in
 from repermit.unicode_limits import normalize
 
 # --- A plain Yes or No in every official language of the Union, judged by who writes it. ----------
@@ -63,6 +64,9 @@ _READ = 50_000
 _READ_OF_HTML = 500_000
 _LONGEST_TAG = 500
 _MOST_WORDS_IN_A_NAME = 6
+# Of what a person wrote, below which only a signature or a long story follows.
+_MOST_LINES = 10
+_LONGEST_LINE = 300
 
 
 def proposed_answer(message: Message) -> str:
@@ -84,6 +88,22 @@ def proposed_answer(message: Message) -> str:
     if _YES.fullmatch(first):
         return "yes"
     return "no" if _NO.fullmatch(first) else ""
+
+
+def asks_to_stop(message: Message) -> bool:
+    """Say whether a person's own lines ask to be mailed no more, as remarks in lists do."""
+    return any(
+        refusal_in(line[:_LONGEST_LINE]) == REFUSED
+        for line in list_own_lines(_text(message))[:_MOST_LINES]
+    )
+
+
+def read_first_line(message: Message) -> str:
+    """Return the first line that a person wrote below the salutation, cut off where it is long."""
+    lines = list_own_lines(normalize("NFC", _text(message)))
+    if len(lines) > 1 and _is_salutation(_folded(lines[0])):
+        del lines[0]
+    return lines[0][:_LONGEST_LINE] if lines else ""
 
 
 def read_only_line(message: Message) -> str:

@@ -11,6 +11,7 @@ import click
 from repermit.cli.command import command
 from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.output import echo, warn
+from repermit.contacts.human_replies import PROPOSALS, STOP
 from repermit.errors import RepermitError
 
 if TYPE_CHECKING:
@@ -93,8 +94,9 @@ def print_replies(context: CommandContext, slug: str, replies: Sequence[WaitingR
         day = context.format_time(reply.at).rpartition(",")[0]
         note = shlex.quote(f"reply by mail of {day}")
         typed = f"repermit answer {slug} {shlex.quote(reply.address)}"
-        if reply.proposed:
-            echo(f"  {typed} {reply.proposed} --note {note}")
+        if answer := PROPOSALS.get(reply.proposed):
+            asked = "    # asks to be mailed no more" if reply.proposed == STOP else ""
+            echo(f"  {typed} {answer} --note {note}{asked}")
         else:
             echo(f"  {typed} … --note {note}    # no plain Yes or No, or from another address")
     if len(replies) > _MAX_SHOWN:

@@ -21,12 +21,17 @@ from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import Answer
 
+STOP = "stop"
+PROPOSALS = {"yes": Answer.YES, "no": Answer.NO, STOP: Answer.NO}
+"""The answer that each proposal comes to, if the admin agrees."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class WaitingReply:
     """A reply that the admin has still to decide on, and the number of its contact.
 
-    `proposed` is "yes", "no" or "" if it is no plain answer, or not from the asked address.
+    `proposed` is "yes", "no", "stop" if it asks to be mailed no more without a plain No, or "" if
+    it is unclear, or not from the asked address. `digest` names the message in the mailbox.
     """
 
     address: str
@@ -34,6 +39,7 @@ class WaitingReply:
     at: datetime
     number: int
     contact: int
+    digest: str
 
 
 def save_reply(
@@ -62,7 +68,9 @@ def list_waiting_replies(mailing_list: MailingList) -> tuple[WaitingReply, ...]:
     if campaign is None:
         return ()
     rows: Any = (
-        Reply.select(Contact.address, Reply.proposed, Reply.at, Reply.id, Contact.id)
+        Reply.select(
+            Contact.address, Reply.proposed, Reply.at, Reply.id, Contact.id, Reply.message_digest
+        )
         .join(Contact)
         .where(
             Reply.list == mailing_list,
@@ -74,9 +82,14 @@ def list_waiting_replies(mailing_list: MailingList) -> tuple[WaitingReply, ...]:
     )
     return tuple(
         WaitingReply(
-            address=address or "", proposed=proposed, at=at, number=number, contact=contact
+            address=address or "",
+            proposed=proposed,
+            at=at,
+            number=number,
+            contact=contact,
+            digest=digest,
         )
-        for address, proposed, at, number, contact in rows
+        for address, proposed, at, number, contact, digest in rows
     )
 
 
@@ -110,8 +123,9 @@ def set_reply_aside(
 
 def find_reply_time(contact: Contact, answer: Answer) -> datetime | None:
     """Return when a reply arrived that may be this answer and that nobody has decided on."""
+    proposals = ["", *(proposal for proposal, its in PROPOSALS.items() if its is answer)]
     reply: Reply | None = (
-        _select_waiting(contact).where(Reply.proposed.in_(("", answer))).order_by(Reply.at).first()
+        _select_waiting(contact).where(Reply.proposed.in_(proposals)).order_by(Reply.at).first()
     )
     return reply.at if reply else None
 

@@ -217,6 +217,9 @@ class _Imap(_Conversation):
 
     def uid_fetch(self, rest: str) -> None:
         number, _, wanted = rest.partition(" ")
+        if wanted == "(UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])":
+            self._say_heads([int(one) for one in number.split(",")])
+            return
         found = re.fullmatch(r"\(BODY\.PEEK\[\]<0\.(\d+)>\)", wanted)
         assert found
         for message in self.mailbox.messages:
@@ -227,6 +230,15 @@ class _Imap(_Conversation):
                 raw = message.raw[: int(found[1])]
                 head = f"* 1 FETCH (UID {number} BODY[]<0> {{{len(raw)}}}\r\n"
                 self.wfile.write(head.encode() + raw)
+                self.say(")")
+
+    def _say_heads(self, numbers: list[int]) -> None:
+        for message in self.mailbox.messages:
+            if message.number in numbers:
+                name = re.search(rb"^Message-ID:.*\n", message.raw, re.MULTILINE)
+                head = (name[0] if name else b"") + b"\n"
+                said = f"* 1 FETCH (UID {message.number} BODY[HEADER.FIELDS (MESSAGE-ID)]"
+                self.wfile.write(f"{said} {{{len(head)}}}\r\n".encode() + head)
                 self.say(")")
 
     def uid_store(self, rest: str) -> None:

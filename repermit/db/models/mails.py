@@ -120,7 +120,8 @@ class Pace(Table):
 class Reply(Table):
     """What a person wrote back, for the admin to decide: a plain Yes or No, or something else.
 
-    `proposed` is the answer that it seems to give, "" for none; nothing of its text is kept.
+    `proposed` is the answer that it seems to give, as `human_replies` has it; nothing of its text
+    is kept.
     """
 
     if TYPE_CHECKING:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, abort, request
 
 from repermit.answers import record_answer
+from repermit.bounces import reply_excerpts
+from repermit.bounces.reply_excerpts import ReplyExcerpt
 from repermit.campaigns import lifecycle, progress
 from repermit.campaigns.lifecycle import ExtendResult
 from repermit.clock import parse_when
@@ -15,7 +17,7 @@ from repermit.contacts import human_replies
 from repermit.contacts.human_replies import WaitingReply
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.lists import MailingList, find_list
-from repermit.errors import Refused
+from repermit.errors import Refused, RepermitError
 from repermit.expiry import forecast, sweep
 from repermit.rules.consent import Answer, CampaignState
 from repermit.sending import in_doubt
@@ -201,16 +203,44 @@ def _run_act(slug: str, act: Callable[[MailingList], str]) -> AnyResponse:
 open_question_pages = Blueprint("open_questions", __name__, url_prefix="/admin/lists/<slug>")
 
 _PAGE = 50
+# Somebody waits for the page meanwhile.
+_MAX_EXCERPTS = 50
+_MAILBOX_SECONDS = 5
 _NO_ANSWER = "none"
 
 
 @open_question_pages.get("/replies")
 def show_replies(slug: str) -> Response:
-    """Show what people wrote back, for somebody to decide what it says."""
+    """Show what people wrote back, for somebody to decide what it says.
+
+    With `read`, also who wrote and the first line, as they stand in the mailbox.
+    """
     mailing_list = find_list(slug)
     note_access("replies", mailing_list=mailing_list)
     waiting = human_replies.list_waiting_replies(mailing_list)
-    return render_page("campaign_page/replies.html", mailing_list=mailing_list, replies=waiting)
+    account = get_site().settings.bounces
+    is_read = "read" in request.args and reply_excerpts.can_read(account)
+    excerpts: Mapping[str, ReplyExcerpt] = {}
+    wrong = ""
+    if is_read:
+        try:
+            excerpts = reply_excerpts.read_excerpts(
+                account,
+                {reply.digest: reply.at for reply in waiting[:_MAX_EXCERPTS]},
+                now=get_arrival(),
+                seconds=_MAILBOX_SECONDS,
+            )
+        except RepermitError as error:
+            wrong = make_sentence(error.said)
+    return render_page(
+        "campaign_page/replies.html",
+        mailing_list=mailing_list,
+        replies=waiting,
+        excerpts=excerpts,
+        is_read=is_read,
+        can_read=reply_excerpts.can_read(account),
+        wrong=wrong,
+    )
 
 
 @open_question_pages.post("/replies/<int:number>")

@@ -15,7 +15,7 @@ from tests.support.returned_mails import returned
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a process have a second for a message, however busy the machine is."""
-    monkeypatch.setattr("repermit.bounces.interpret_message._SECONDS", 1)
+    monkeypatch.setattr("repermit.bounces.interpret_message.SECONDS", 1)
     monkeypatch.setattr("repermit.limited_process._PATIENCE", 600)
 
 

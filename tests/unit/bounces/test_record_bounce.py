@@ -701,6 +701,44 @@ def test_a_reply_is_read_in_the_language_of_who_writes_it(
     assert [one for one, _, _ in replies()] == [proposed]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Beste mensen,\n\nIk wil geen nieuwsbrief meer ontvangen, want ik verhuis.",
+        "Please take note:\nI do not want any more newsletters from you.",
+        "Bitte keine Newsletter mehr, wir sind umgezogen.",
+        "Ja dat weet ik niet.\nGraag uitschrijven en nooit meer mailen.",
+    ],
+)
+def test_words_that_ask_to_stop_are_proposed_as_such_and_wait(
+    database: Database, ask: Mail, text: str
+) -> None:
+    assert record_message(database, reply_to(ask, text)).effect is Effect.WAITING
+    assert [proposed for proposed, _, _ in replies()] == ["stop"]
+    assert standing(ask) == (Status.UNCONFIRMED, "")
+    assert Contact.get_by_id(ask.contact_id).has_refused
+    assert not Evidence.select().exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hoe komt u aan mijn adres?",
+        "Bel mij even.\n\n> Wilt u geen nieuwsbrief meer?",
+        "Dank u wel!",
+    ],
+)
+def test_what_does_not_ask_to_stop_is_unclear(database: Database, ask: Mail, text: str) -> None:
+    record_message(database, reply_to(ask, text))
+    assert [proposed for proposed, _, _ in replies()] == [""]
+
+
+def test_who_is_gone_and_asks_to_stop_is_read_by_somebody(database: Database, ask: Mail) -> None:
+    change(database, ask.contact, status=Status.REMOVED, reason=Reason.NO)
+    effect = record_message(database, reply_to(ask, "Ik krijg nog post: geen mail meer!")).effect
+    assert effect is Effect.WAITING
+
+
 def test_a_reply_cannot_arrive_after_it_is_read(database: Database, ask: Mail) -> None:
     came_back(database, "reply_ja", ask, now=NOW)
     assert replies()[0][1] == NOW

@@ -65,6 +65,7 @@ def test_a_reply_waits_until_it_is_decided_on(
         at=SOON,
         number=Reply.get().id,
         contact=asked.id,
+        digest="1",
     )
     assert human_replies.list_waiting_replies(news) == (waiting,)
     with database.atomic():
@@ -123,6 +124,8 @@ def test_a_list_without_a_campaign_has_none(news: MailingList) -> None:
         ("", Answer.YES, True),
         ("", Answer.NO, True),
         ("no", Answer.YES, False),
+        ("stop", Answer.NO, True),
+        ("stop", Answer.YES, False),
     ],
 )
 def test_an_answer_came_when_the_mail_came_that_may_be_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,9 @@ from repermit.db.connection import Database
 from repermit.db.models.accounts import Access
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
-from repermit.db.models.mails import Reply
+from repermit.db.models.mails import Mail, Reply
 from repermit.rules.consent import MailKind, MailState, Reason, Status
+from repermit.settings.definitions import Settings
 from tests.support.admin_pages import admin_client, post, words_at
 from tests.support.builders import (
     DEADLINE,
@@ -23,7 +25,10 @@ from tests.support.builders import (
     make_contact,
     make_mail,
 )
+from tests.support.mailboxes import ImapMailbox
 from tests.support.public_pages import Pages
+from tests.support.returned_mails import reply_to
+from tests.unit.bounces.test_reply_excerpts import account_of, digest_of
 from tests.unit.reports.test_outcome_counts import say_yes, take_off
 
 if TYPE_CHECKING:
@@ -114,11 +119,45 @@ def test_a_reply_says_what_it_seems_to_be(
     database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:
     campaign = make_campaign(database, mailing_list)
-    for proposed in ("yes", "no", ""):
+    for proposed in ("yes", "no", "stop", ""):
         reply_of(database, make_asked(database, mailing_list, campaign), proposed)
     said = look(client, URL + "replies")
-    for text in ("plainly says Yes", "plainly says No", "no plain answer"):
+    for text in ("plainly says Yes", "plainly says No", "mailed no more", "no plain answer"):
         assert text in said
+
+
+def test_who_wrote_and_the_first_line_are_read_in_the_mailbox_when_asked_for(
+    database: Database, mailing_list: MailingList, settings: Settings
+) -> None:
+    contact = make_asked(
+        database, mailing_list, make_campaign(database, mailing_list), "jan@example.net"
+    )
+    raw = reply_to(Mail.get(), "Hallo,\nHoe komt u aan mijn adres?", sender="zoon@example.net")
+    with ImapMailbox(raw) as mailbox:
+        account = account_of(mailbox)
+        client = admin_client(Pages(database, replace(settings, bounces=account)))
+        with database.atomic():
+            human_replies.save_reply(
+                contact, digest=digest_of(1), proposed="", at=NOW, decided_at=None
+            )
+        before = look(client, URL + "replies")
+        assert "Show who wrote, and the first line" in before
+        assert "Hoe komt u" not in before
+        said = look(client, URL + "replies?read=yes")
+    assert "Hoe komt u aan mijn adres?" in said
+    assert "written from another address: zoon@example.net" in said
+    # The mailbox is gone by now: the page says so, and is there all the same.
+    said = look(client, URL + "replies?read=yes")
+    assert "mailbox server localhost" in said
+    assert "It is a Yes" in said
+
+
+def test_a_mailbox_in_which_nothing_can_be_found_is_not_offered(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    reply_of(database, make_asked(database, mailing_list, make_campaign(database, mailing_list)))
+    assert "Show who wrote" not in look(client, URL + "replies")
+    assert "It is a Yes" in look(client, URL + "replies?read=yes")
 
 
 def test_a_yes_after_the_deadline_is_refused_and_waits_on(
