@@ -5,7 +5,7 @@ Nothing of their text is kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,12 +14,13 @@ from repermit.db.connection import Database, make_id_list
 from repermit.db.models.base import PreparedQuery, format_timestamp
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Reply
 from repermit.errors import NotFound
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.rules.consent import Answer
+from repermit.rules.consent import Answer, Status
 
 STOP = "stop"
 PROPOSALS = {"yes": Answer.YES, "no": Answer.NO, STOP: Answer.NO}
@@ -40,6 +41,21 @@ class WaitingReply:
     number: int
     contact: int
     digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecidedReply:
+    """A reply that an admin has decided on: "yes", "no" or "none", and may still take back.
+
+    A Yes or No stays in the record; it is taken back by its opposite, also an entry.
+    """
+
+    address: str
+    at: datetime
+    number: int
+    contact: int
+    decision: str
+    decided_at: datetime
 
 
 def save_reply(
@@ -91,6 +107,95 @@ def list_waiting_replies(mailing_list: MailingList) -> tuple[WaitingReply, ...]:
         )
         for address, proposed, at, number, contact, digest in rows
     )
+
+
+_DECISIONS = {"confirmed": "yes", "removed": "no", "reply_set_aside": "none"}
+
+
+def decided_replies(mailing_list: MailingList, *, most: int) -> tuple[DecidedReply, ...]:
+    """Return the replies to the latest campaign that an admin decided on last, the newest first.
+
+    Only those whose contact stands as that decision left it: a press of the person's own since
+    then is theirs.
+    """
+    campaign = latest_campaign(mailing_list)
+    if campaign is None:
+        return ()
+    rows: Any = (
+        Reply.select(
+            Contact.address,
+            Reply.at,
+            Reply.id.alias("number"),
+            Contact.id.alias("contact"),
+            Contact.status,
+            Contact.status_at,
+            Reply.decided_at,
+            Evidence.event,
+        )
+        .join(Contact)
+        .join(
+            Evidence,
+            on=(Evidence.subject == Contact.subject) & (Evidence.at == Reply.decided_at),
+        )
+        .where(
+            Reply.list == mailing_list,
+            Reply.at >= campaign.launched_at,
+            Evidence.event.in_(list(_DECISIONS)),
+            Evidence.actor.startswith("user:") | Evidence.actor.startswith("cli:"),
+            Contact.erased_at.is_null(),
+        )
+        .order_by(Reply.decided_at.desc(), Reply.id.desc())
+        .limit(most)
+        .dicts()
+    )
+    return tuple(
+        DecidedReply(
+            address=row["address"] or "",
+            at=row["at"],
+            number=row["number"],
+            contact=row["contact"],
+            decision=_DECISIONS[row["event"]],
+            decided_at=row["decided_at"],
+        )
+        for row in rows
+        if row["status_at"] == row["decided_at"] or _is_still_open(row)
+    )
+
+
+def _is_still_open(row: Mapping[str, Any]) -> bool:
+    return row["event"] == "reply_set_aside" and row["status"] == Status.UNCONFIRMED
+
+
+def reopen(
+    database: Database, mailing_list: MailingList, number: int, *, now: datetime, actor: str
+) -> None:
+    """Let a reply wait again that was set aside, which is an entry of its own. Raises NotFound."""
+    with database.atomic():
+        contact = wait_again(mailing_list, number)
+        chain.append(
+            Entry(
+                event="reply_reopened",
+                at=now,
+                actor=actor,
+                list=mailing_list.slug,
+                subject=contact.subject,
+            )
+        )
+
+
+def wait_again(mailing_list: MailingList, number: int) -> Contact:
+    """Let a decided reply wait, in the caller's transaction; return its contact.
+
+    Raises NotFound, also where it waits already.
+    """
+    found: Reply | None = Reply.get_or_none(
+        Reply.list == mailing_list, Reply.id == number, Reply.decided_at.is_null(is_null=False)
+    )
+    if found is None:
+        raise NotFound("there is no such reply to %(list)s", list=mailing_list.slug)
+    Reply.update(decided_at=None).where(Reply.id == number).execute()
+    contact: Contact = found.contact
+    return contact
 
 
 def set_reply_aside(

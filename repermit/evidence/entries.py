@@ -160,6 +160,7 @@ EVENTS = frozenset(
         "erased",
         "proved",
         "reply_set_aside",
+        "reply_reopened",
         "still_mailed",
         # Files and papers.
         "exported",

@@ -154,6 +154,7 @@ def _text(one: Mapping[str, Any], gettext: Callable[[str], str], *, is_taken_bac
             "Somebody who reads the mail to this address said not to be the person meant."
         ),
         "reply_set_aside": gettext("A mail of the person was found to be no Yes and no No."),
+        "reply_reopened": gettext("That mail of the person was looked at again."),
         "still_mailed": gettext("The person unsubscribed from a mail that came from elsewhere."),
         "suppressed": gettext("The address was put down as one that is not to be asked."),
         "customer": gettext("The person was put down as a customer."),

@@ -217,6 +217,7 @@ ACTS: Mapping[str, str] = {
     "erased": N_("erased what was held about somebody"),
     "proved": N_("made a proof about somebody"),
     "reply_set_aside": N_("set a reply aside"),
+    "reply_reopened": N_("took up again a reply that was set aside"),
     "still_mailed": N_("unsubscribed, though nothing was held here any more"),
     "exported": N_("made a file"),
     "archived": N_("made an archive"),

@@ -14,7 +14,7 @@ from repermit.campaigns import lifecycle, progress
 from repermit.campaigns.lifecycle import ExtendResult
 from repermit.clock import parse_when
 from repermit.contacts import human_replies
-from repermit.contacts.human_replies import WaitingReply
+from repermit.contacts.human_replies import DecidedReply, WaitingReply
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import Refused, RepermitError
@@ -206,6 +206,7 @@ _PAGE = 50
 # Somebody waits for the page meanwhile.
 _MAX_EXCERPTS = 50
 _MAILBOX_SECONDS = 5
+_MAX_DECIDED = 20
 _NO_ANSWER = "none"
 
 
@@ -239,6 +240,7 @@ def show_replies(slug: str) -> Response:
         excerpts=excerpts,
         is_read=is_read,
         can_read=reply_excerpts.can_read(account),
+        decided=human_replies.decided_replies(mailing_list, most=_MAX_DECIDED),
         wrong=wrong,
     )
 
@@ -268,7 +270,49 @@ def decide_reply(slug: str, number: int) -> AnyResponse:
     return redirect_to("open_questions.show_replies", slug=slug)
 
 
-def _apply_decision(mailing_list: MailingList, reply: WaitingReply, decision: str) -> None:
+@open_question_pages.post("/replies/<int:number>/undo")
+def undo_decision(slug: str, number: int) -> AnyResponse:
+    """Take a decision on a reply back: what was set aside waits again, a Yes becomes a No.
+
+    The record keeps both: what is taken back is a further entry.
+    """
+    mailing_list = find_list(slug)
+    decision = request.form.get("decision", "")
+    reply = next(
+        (
+            reply
+            for reply in human_replies.decided_replies(mailing_list, most=_MAX_DECIDED)
+            if (reply.number, reply.decision) == (number, decision)
+        ),
+        None,
+    )
+    if reply is None:
+        flash_message(gettext("Something has come of that reply since."), kind="warning")
+        return redirect_to("open_questions.show_replies", slug=slug)
+    try:
+        _take_back(mailing_list, reply)
+    except Refused as error:
+        flash_message(make_sentence(error.said), kind="problem")
+    return redirect_to("open_questions.show_replies", slug=slug)
+
+
+def _take_back(mailing_list: MailingList, reply: DecidedReply) -> None:
+    site = get_site()
+    if reply.decision == _NO_ANSWER:
+        human_replies.reopen(
+            site.database, mailing_list, reply.number, now=get_arrival(), actor=get_actor()
+        )
+        flash_message(gettext("The reply waits for your decision again."))
+        return
+    with site.database.atomic():
+        human_replies.wait_again(mailing_list, reply.number)
+        opposite = Answer.NO if reply.decision == Answer.YES else Answer.YES
+        _apply_decision(mailing_list, reply, opposite)
+
+
+def _apply_decision(
+    mailing_list: MailingList, reply: WaitingReply | DecidedReply, decision: str
+) -> None:
     site = get_site()
     if decision == _NO_ANSWER:
         human_replies.set_reply_aside(

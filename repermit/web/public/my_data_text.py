@@ -115,6 +115,7 @@ def _describe_entry(entry: EvidenceEntry, voice: Voice) -> str:
         "customer": gettext("You were put down as a customer"),
         "added": gettext("Your address was added by hand"),
         "reply_set_aside": gettext("Your mail to us was found to be no Yes and no No"),
+        "reply_reopened": gettext("Your mail to us is being looked at again"),
         "not_the_person": gettext("Somebody at this address said not to be the person meant"),
         "corrected": gettext("What is held about you was corrected"),
         "proved": gettext("A proof of what you answered was made"),

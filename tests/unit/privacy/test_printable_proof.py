@@ -97,6 +97,7 @@ def told(*entries: dict[str, Any], language: str = "en") -> list[str]:
         (entry("not_the_person", method="page"), "said not to be the person meant"),
         (entry("corrected", fields=["name"]), "corrected what is held"),
         (entry("reply_set_aside"), "no Yes and no No"),
+        (entry("reply_reopened"), "looked at again"),
         (entry("still_mailed"), "came from elsewhere"),
         (entry("suppressed"), "not to be asked"),
         (entry("of_a_later_version"), "of_a_later_version"),

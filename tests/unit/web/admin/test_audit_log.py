@@ -316,6 +316,7 @@ ALL_SAID = {
     "password_chosen",
     "proved",
     "recovery_codes_renewed",
+    "reply_reopened",
     "reply_set_aside",
     "second_step_set_up",
     "session_ended",

@@ -29,6 +29,7 @@ ENTRIES = {
     "contact_pages.remove_contact": "removed",
     "text_corrections.save_text": "text_corrected",
     "open_questions.decide_reply": "reply_set_aside",
+    "open_questions.undo_decision": "reply_reopened",
     "list_form.add_list": "list_added",
     "list_form.save_list": "list_changed",
     "login.log_out": "logged_out",

@@ -12,6 +12,7 @@ from repermit.contacts import human_replies
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Access
 from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail, Reply
 from repermit.rules.consent import MailKind, MailState, Reason, Status
@@ -103,6 +104,71 @@ def test_a_reply_is_decided_on(
     assert post(client, url, decision="no").status_code == 303
     assert "Somebody has decided on that reply already." in look(client, URL + "replies")
     assert Contact.get_by_id(contact.id).status == status
+
+
+def test_what_was_set_aside_can_be_decided_again_and_both_are_entries(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    contact = make_asked(database, mailing_list, make_campaign(database, mailing_list))
+    number = reply_of(database, contact)
+    post(client, f"{URL}replies/{number}", decision="none")
+    assert "set aside as no answer" in look(client, URL + "replies")
+    undo = f"{URL}replies/{number}/undo"
+    assert post(client, undo, decision="none").status_code == 303
+    assert "The reply waits for your decision again." in look(client, URL + "replies")
+    assert [one.number for one in human_replies.waiting_replies(mailing_list)] == [number]
+    # Pressed a second time there is nothing to take back.
+    post(client, undo, decision="none")
+    assert "Something has come of that reply since." in look(client, URL + "replies")
+    events = [one.event for one in Evidence.select().order_by(Evidence.seq)]
+    assert events == ["reply_set_aside", "reply_reopened"]
+    assert Evidence.select().where(Evidence.subject == contact.subject).count() == 2
+
+
+@pytest.mark.parametrize(
+    ("decision", "label", "statuses"),
+    [
+        ("yes", "It was a No after all", (Status.CONFIRMED, Status.REMOVED)),
+        ("no", "It was a Yes after all", (Status.REMOVED, Status.CONFIRMED)),
+    ],
+)
+def test_a_wrong_yes_or_no_is_followed_by_its_opposite_and_stays_in_the_record(
+    client: FlaskClient,
+    pages: Pages,
+    decision: str,
+    label: str,
+    statuses: tuple[Status, Status],
+) -> None:
+    database, mailing_list = pages.database, MailingList.get()
+    contact = make_asked(
+        database, mailing_list, make_campaign(database, mailing_list), "jan@example.net"
+    )
+    number = reply_of(database, contact)
+    post(client, f"{URL}replies/{number}", decision=decision)
+    assert label in look(client, URL + "replies")
+    assert Contact.get_by_id(contact.id).status == statuses[0]
+    pages.clock.advance(timedelta(minutes=1))
+    post(client, f"{URL}replies/{number}/undo", decision=decision)
+    assert Contact.get_by_id(contact.id).status == statuses[1]
+    assert label not in look(client, URL + "replies").partition("Decided before")[2]
+    wanted = {Status.CONFIRMED: "confirmed", Status.REMOVED: "removed"}
+    events = [one.event for one in Evidence.select().order_by(Evidence.seq)]
+    assert events == [wanted[status] for status in statuses]
+    assert not human_replies.waiting_replies(mailing_list)
+
+
+def test_what_a_person_pressed_themselves_is_not_taken_back(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    contact = make_asked(database, mailing_list, make_campaign(database, mailing_list))
+    number = reply_of(database, contact)
+    post(client, f"{URL}replies/{number}", decision="none")
+    say_yes(database, contact, 1, at=NOW + timedelta(hours=1))
+    assert "Decided before" not in look(client, URL + "replies")
+    for decision in ("none", "yes", "no"):
+        post(client, f"{URL}replies/{number}/undo", decision=decision)
+    assert Contact.get_by_id(contact.id).status == Status.CONFIRMED
+    assert "reply_reopened" not in {one.event for one in Evidence.select()}
 
 
 @pytest.mark.parametrize("fields", [{}, {"decision": ""}, {"decision": "later"}])
