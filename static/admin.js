@@ -115,6 +115,24 @@
   look();
 })();
 
+// --- What is shown once: copied or printed by a button.
+(() => {
+  for (const part of document.querySelectorAll("[data-with-script]")) part.hidden = false;
+  for (const button of document.querySelectorAll("[data-print]")) button.addEventListener("click", () => window.print());
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    const source = document.getElementById(button.dataset.copy);
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText([...source.children].map((one) => one.textContent.trim()).join("\n"));
+        button.textContent = button.dataset.done;
+      } catch {
+        // Without HTTPS there is no clipboard: then it stands selected, to be copied by hand.
+        window.getSelection().selectAllChildren(source);
+      }
+    });
+  }
+})();
+
 // --- Steps 1 and 2: a short name is suggested, a file can be dropped, waiting is told.
 (() => {
   for (const field of document.querySelectorAll("[data-made-from]")) {

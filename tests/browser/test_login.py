@@ -59,6 +59,60 @@ def enter_and_look_at_people(page: Page, pages: Pages, email: str) -> None:
     page.wait_for_load_state("networkidle")
 
 
+def show_codes(page: Page, pages: Pages) -> list[str]:
+    """Make fresh recovery codes; return them as they are shown."""
+    make_admin(pages.database, email="anna@example.org")
+    enter(page, pages, "anna@example.org")
+    page.goto(f"{pages.settings.public_url}/admin/own/")
+    form = page.locator("form[action$='/recovery-codes']")
+    form.get_by_label("Password").fill(PASSWORD)
+    form.get_by_role("button").click()
+    page.locator(".codes li").nth(9).wait_for()
+    return page.locator(".codes li").all_inner_texts()
+
+
+def test_recovery_codes_are_copied_by_a_button(page: Page, pages: Pages) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    codes = show_codes(page, pages)
+    page.get_by_role("button", name="Copy").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == "\n".join(codes)
+    assert not Axe().run(page).response["violations"]
+
+
+def test_without_a_clipboard_the_codes_are_selected(page: Page, pages: Pages) -> None:
+    page.add_init_script("delete Navigator.prototype.clipboard")
+    codes = show_codes(page, pages)
+    page.get_by_role("button", name="Copy").click()
+    assert page.evaluate("getSelection().toString().split(/\\s+/).filter(Boolean)") == codes
+
+
+def test_printed_codes_say_whose_they_are_and_nothing_else_of_the_page(
+    page: Page, pages: Pages
+) -> None:
+    show_codes(page, pages)
+    page.evaluate("window.print = () => { document.title = 'printed'; }")
+    page.get_by_role("button", name="Print").click()
+    assert page.title() == "printed"
+    assert not page.get_by_text("For anna@example.org").is_visible()
+    page.emulate_media(media="print")
+    assert page.get_by_text("For anna@example.org to log in with").is_visible()
+    assert page.locator(".codes li").nth(9).is_visible()
+    assert not page.get_by_role("button").first.is_visible()
+    assert not page.locator(".top").is_visible()
+
+
+def test_without_script_the_codes_are_there_and_no_button_that_does_nothing(
+    pages: Pages, browser: Browser
+) -> None:
+    page = browser.new_context(java_script_enabled=False).new_page()
+    show_codes(page, pages)
+    assert page.get_by_role("button", name="Copy").count() == 0
+    select = page.locator(".codes").evaluate_all("all => getComputedStyle(all[0]).userSelect")
+    assert select == "all"
+    page.context.close()
+
+
 def test_a_link_leads_to_a_password_an_app_and_the_pages(page: Page, pages: Pages) -> None:
     invited = users.invite_first_admin(pages.database, now=NOW, actor="cli:keeper")
     assert invited
