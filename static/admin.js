@@ -179,6 +179,27 @@
 
 })();
 
+// --- Ticks on the rows of a file are kept before other rows are shown.
+(() => {
+  const form = document.querySelector("form[data-keep-at]");
+  const rows = document.querySelector("[data-keeps-ticks]");
+  if (!form || !rows) return;
+  // What cannot be kept, without a network or a session, the next page says by itself.
+  const keep = async (go) => {
+    try { await fetch(form.dataset.keepAt, { method: "POST", body: new FormData(form) }); } finally { go(); }
+  };
+  rows.addEventListener("click", (event) => {
+    const link = event.target.closest("nav a");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    keep(() => { location.href = link.href; }).catch(() => {});
+  });
+  rows.querySelector("form[role=search]").addEventListener("submit", (event) => {
+    event.preventDefault();
+    keep(() => event.target.submit()).catch(() => {});
+  });
+})();
+
 // --- A page that waits for the server's work. Asking keeps no screen from locking; a reload would.
 (() => {
   const part = document.querySelector("[data-again]");

@@ -110,6 +110,17 @@ def save_reading(slug: str) -> AnyResponse:
     return _preview_file(mailing_list, choices)
 
 
+@pages.post("/ticks")
+def keep_choices(slug: str) -> AnyResponse:
+    """Keep what is ticked and typed so far, before the script follows a link to other rows."""
+    _, kept = _find_shown(slug)
+    choices, wrong = import_preview.read_choices(import_preview.ReadingForm(request.form), kept)
+    if not wrong:
+        with get_site().database.atomic():
+            kept.choose(choices)
+    return Response(status=204)
+
+
 @pages.post("/take-in")
 def import_file(slug: str) -> AnyResponse:
     """Take the file in, if what would become of its rows has been shown as it will be."""

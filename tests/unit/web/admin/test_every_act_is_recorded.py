@@ -82,6 +82,7 @@ NO_ENTRY = {
     "contact_pages.search_contacts": _LOOK,
     "login.log_in": "half a login; the second step makes it one, and is the entry",
     "imports.save_reading": _LOOK,
+    "imports.keep_choices": "keeps ticks for the next page; what is taken in is the entry",
     "exports.compare_export": _LOOK,
     "launch.check_again": _CHECK,
     "lock_screen.lock_screen": "only locks that screen",

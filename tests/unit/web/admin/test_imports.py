@@ -966,6 +966,29 @@ def test_rows_are_found_by_a_part_of_address_or_name(
     assert f'name="text" value="{text}"' in page.text
 
 
+def test_ticks_are_kept_while_other_rows_are_looked_at(admin: FlaskClient) -> None:
+    people = "\n".join(f"p{number:03}@example.org" for number in range(120))
+    hand_in(admin, f"email\n{people}\n")
+    first = admin.get(FILE)
+    place = re.findall(r'name="doubt" value="(\d+)" form="reading-form"', first.text)[0]
+    kept = send(admin, "ticks", doubt=[place], **{f"decide-{place}": "no"})
+    assert kept.status_code == 204
+    others = admin.get(f"{FILE}?text=p119")
+    other = re.findall(r'name="doubt" value="(\d+)" form="reading-form"', others.text)[0]
+    send(admin, "ticks", doubt=[other], **{f"decide-{other}": "no"})
+    again = admin.get(FILE)
+    ticked = re.findall(r'name="decide-(\d+)" value="no" checked', again.text)
+    assert ticked == [place, other]
+    assert words_of(again).count("✓ Do not ask") == 1
+    # One is unticked; the other stays ticked until the file is taken in.
+    fields = {**fields_of(again), "doubt": [place, other], f"decide-{other}": "no"}
+    fields.pop(f"decide-{place}", None)
+    post(admin, f"{FILE}/look", **fields)
+    send(admin, "take-in")
+    assert len(statuses()) == 119
+    assert "p119@example.org" not in statuses()
+
+
 def test_one_row_can_be_left_out(admin: FlaskClient) -> None:
     hand_in(admin, "email,naam\na@example.org,Anna\nb@example.org,Bert\n")
     page = admin.get(f"{FILE}?text=bert")

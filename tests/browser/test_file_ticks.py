@@ -1,0 +1,70 @@
+"""Ticks on the rows of a file are there after a filter, a search and another page of rows."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from repermit.db.connection import Database
+from repermit.imports import read_upload, uploads
+from repermit.settings.definitions import Settings
+from tests.support.admin_pages import let_in, make_admin
+from tests.support.builders import NOW, make_list
+from tests.support.public_pages import Pages, served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
+
+
+@pytest.fixture
+def file(database: Database, settings: Settings, page: Page) -> Iterator[Page]:
+    """Return a browser at the rows of a file that waits."""
+    news = make_list(database)
+    people = "\n".join(f"p{number:03}@example.org" for number in range(120))
+    with served(lambda url: Pages(database, replace(settings, public_url=url))) as pages:
+        raw = io.BytesIO(f"email\n{people}\n".encode())
+        given = {"settings": pages.settings, "now": NOW}
+        let_in(page, pages, make_admin(database, id=1))
+        uploads.keep_upload(database, news, raw, name="people.csv", user_id=1, **given)
+        read_upload.start_reading(
+            database, news, actor="user:1", choices=uploads.Choices(), **given
+        )
+        page.goto(f"{pages.settings.public_url}/admin/lists/news/file")
+        yield page
+
+
+def box(address: str) -> str:
+    return f"tr:has-text('{address}') input[type=checkbox]"
+
+
+def see(page: Page, address: str) -> None:
+    page.get_by_role("cell", name=address, exact=True).wait_for()
+
+
+def test_ticks_stay_while_rows_are_filtered_searched_and_paged(file: Page) -> None:
+    file.check(box("p001@example.org"))
+    file.get_by_role("link", name="Next").click()
+    see(file, "p060@example.org")
+    file.check(box("p060@example.org"))
+    file.get_by_role("link", name="Will be asked").first.click()
+    see(file, "p000@example.org")
+    file.get_by_label("Address or name").fill("p119")
+    file.get_by_role("button", name="Search").click()
+    see(file, "p119@example.org")
+    file.check(box("p119@example.org"))
+    file.get_by_role("link", name="All (").click()
+    file.wait_for_url("**/file?text=p119#rows")
+    file.get_by_label("Address or name").fill("")
+    file.get_by_role("button", name="Search").click()
+    see(file, "p000@example.org")
+    ticked = file.locator("[name^=decide-][value=no]:checked").all()
+    assert [one.get_attribute("name") for one in ticked] == ["decide-3", "decide-62", "decide-121"]
