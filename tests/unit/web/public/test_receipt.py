@@ -69,6 +69,16 @@ def receipts_owed() -> list[Mail]:
 # --- On the page and as a file. -----------------------------------------------------------------
 
 
+def test_digests_are_seen_only_by_who_unfolds_them(pages: Pages, asked: Contact) -> None:
+    (path,) = RECEIPT.findall(pages.post("yes", asked.uid).text)
+    page = pages.client.get(path).text
+    main = page.partition("<main")[2].partition("</main>")[0]
+    text = re.compile(r">[^<]*\b[0-9a-f]{32,}\b")
+    (folded,) = re.findall("<details>(.*?)</details>", main, re.DOTALL)
+    assert len(text.findall(folded)) >= 3
+    assert not text.findall(main.replace(folded, ""))
+
+
 def test_after_a_yes_the_receipt_is_offered_and_can_be_read_and_kept(
     pages: Pages, asked: Contact
 ) -> None:
