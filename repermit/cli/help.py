@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 import click
 
 from repermit.cli.command import command
@@ -26,7 +28,11 @@ def show_help(topic: str | None, language: str) -> None:
         return
     page = documentation.find_page(topic, language=language)
     if page is None:
-        raise NotFound(f"there is no page {topic}; `repermit help` lists all")
+        last = topic.rpartition("/")[2]
+        pages = {name.rpartition("/")[2]: name for name in documentation.list_names()}
+        near = difflib.get_close_matches(last, pages, n=1)
+        hint = f"did you mean {pages[near[0]]}? " if near else ""
+        raise NotFound(f"there is no page {topic}; {hint}`repermit help` lists all")
     Console(highlight=False, width=None).print(Markdown(page.text, hyperlinks=False))
 
 

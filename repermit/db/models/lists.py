@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 from peewee import (
@@ -14,6 +15,7 @@ from peewee import (
 
 from repermit.db.models.base import Table, optional_timestamp_field, timestamp_field
 from repermit.errors import NotFound
+from repermit.i18n.lazy_text import Said
 
 
 class MailingList(Table):
@@ -44,10 +46,12 @@ def find_list(slug: str) -> MailingList:
     """Return the list of this name; raises NotFound."""
     found: MailingList | None = MailingList.get_or_none(MailingList.slug == slug)
     if found is None:
+        near = difflib.get_close_matches(slug, [one.slug for one in MailingList.select()], n=1)
         raise NotFound(
-            "there is no list %(list)s; `repermit list add %(list)s …` makes one",
+            "there is no list %(list)s; %(hint)s`repermit list add %(list)s …` makes one",
             code="no_list",
             list=slug,
+            hint=Said("did you mean %(near)s? ", near=near[0]) if near else "",
         )
     return found
 

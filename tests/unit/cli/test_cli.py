@@ -135,6 +135,56 @@ def test_a_list_that_is_not_there_is_refused(desk: Desk, arguments: tuple[str, .
     assert desk.refused(*arguments).startswith("repermit: there is no list club; ")
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (("nwes",), "news"),
+        (("newss", "keep"), "news"),
+        (("NEWS",), ""),
+        (("garden",), ""),
+    ],
+)
+def test_a_mistyped_list_is_answered_with_the_one_that_may_be_meant(
+    desk: Desk, typed: tuple[str, ...], meant: str
+) -> None:
+    desk.add_news()
+    command = "export" if len(typed) > 1 else "status"
+    said = desk.refused(command, *typed)
+    if meant:
+        assert f"there is no list {typed[0]}; did you mean {meant}? `repermit list add" in said
+    else:
+        assert "did you mean" not in said
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (("lanch", "news"), "launch"),
+        (("statu",), "status"),
+        (("list", "sho", "news"), "show"),
+        (("status", "news", "--jsn"), "--json"),
+    ],
+)
+def test_a_mistyped_command_is_answered_with_the_one_that_may_be_meant(
+    desk: Desk, typed: tuple[str, ...], meant: str
+) -> None:
+    assert f"Did you mean '{meant}'?" in desk.misused(*typed)
+
+
+def test_a_mistyped_page_of_the_help_is_answered_with_the_one_that_may_be_meant(
+    desk: Desk,
+) -> None:
+    said = desk.refused("help", "handing-ovr")
+    assert "there is no page handing-ovr; did you mean how-to/handing-over?" in said
+    assert "did you mean" not in desk.refused("help", "zzz")
+
+
+def test_a_mistyped_setting_is_answered_with_the_one_that_may_be_meant(desk: Desk) -> None:
+    text = desk.config.read_text("utf-8")
+    desk.config.write_text(text + "\n[web]\nthreds = 4\n", "utf-8")
+    assert "unknown setting web.threds; did you mean web.threads?" in desk.refused("status", "news")
+
+
 def test_settings_that_are_not_there_are_refused_with_the_way_out(desk: Desk) -> None:
     desk.config.unlink()
     assert "`repermit init` makes one" in desk.refused("status", "news")
