@@ -42,8 +42,8 @@ class ReportKind(StrEnum):
 class Report:
     """What a report says, and in which language.
 
-    `emails` are the addresses of users by their name in the evidence. Only a breach report shows
-    them, and its JSON does not.
+    `emails` are the addresses of users by their name in the evidence. The record of processing
+    shows none, and JSON keeps the names of the evidence.
     """
 
     kind: ReportKind
@@ -96,7 +96,7 @@ def make_report(
         return Report(kind=kind, facts=record, wording=wording)
     if kind is ReportKind.REPORT:
         closing = gather_closing_report(mailing_list, settings=settings, now=now)
-        return Report(kind=kind, facts=closing, wording=wording)
+        return Report(kind=kind, facts=closing, wording=wording, emails=read_user_emails())
     breach = gather_breach_report(mailing_list, settings=settings, now=now, discovered=discovered)
     return Report(kind=kind, facts=breach, wording=wording, emails=read_user_emails())
 
@@ -176,7 +176,12 @@ def as_document(value: Any) -> Any:
 
 
 def _render(report: Report, template: str, *, form: Literal["html", "txt"], **more: object) -> str:
-    return _environment(report.wording, form).get_template(template).render(report=report, **more)
+    def name_actor(actor: str) -> str:
+        return report.emails.get(actor) or report.wording.actor(actor)
+
+    environment = _environment(report.wording, form)
+    more = {"actor": name_actor, **more}
+    return environment.get_template(template).render(report=report, **more)
 
 
 @cache
@@ -190,7 +195,6 @@ def _environment(wording: ReportWording, form: Literal["html", "txt"]) -> Enviro
         lay_out_field=lay_out_field,
         lay_out_table=lay_out_table,
         read_moment=parse_timestamp,
-        actor=wording.actor,
         country=wording.country,
         language_name=wording.language_name,
         moment=wording.moment,

@@ -80,7 +80,7 @@ class ReportWording:
         return ", ".join(said) or self.gettext("less than a minute")
 
     def actor(self, actor: str) -> str:
-        """Return who acted, without an address: reports travel by mail."""
+        """Return who acted, as far as the name in the evidence tells."""
         kind, _, name = actor.partition(":")
         return {
             "job": self.gettext("by itself"),

@@ -10,6 +10,7 @@ import pytest
 from repermit.campaigns import lifecycle
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.db.connection import Database
+from repermit.db.models.accounts import User
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.imports import Import
@@ -22,6 +23,7 @@ from repermit.reports import make_report, statistics
 from repermit.reports.make_report import Report, ReportKind
 from repermit.reports.outcome_counts import Outcome
 from repermit.rules.consent import CampaignState, MailKind, PauseReason, Reason, Status
+from tests.support.admin_pages import make_user
 from tests.support.builders import (
     DEADLINE,
     NOW,
@@ -205,6 +207,25 @@ def test_it_tells_who_decided_what_happened_on_the_way_and_what_was_handed_out(
         "What regulators hold.",
     ):
         assert said in text, said
+
+
+def test_it_names_users_as_people_and_its_json_as_the_evidence_does(database: Database) -> None:
+    rich = make_rich(database)
+    news = rich.mailing_list
+    make_user(database, email="anna@example.org")
+    number = User.get().id
+    lifecycle.pause_campaign(database, news, now=LATER, actor=f"user:{number}")
+    gone = {"settings": SETTINGS, "now": LATER, "actor": "user:77"}
+    lifecycle.resume_campaign(database, news, **gone)
+    made = report(news)
+    for text in (make_report.render_text(made), str(make_report.render_article(made))):
+        assert "anna@example.org" in text
+        assert f"user {number}" not in text
+        # Whoever has been removed since keeps the number alone.
+        assert "user 77" in text
+    said: dict[str, Any] = read_document(made)
+    assert [one["actor"] for one in said["interruptions"]] == [f"user:{number}", "user:77"]
+    assert "anna@example.org" not in json.dumps(said)
 
 
 @pytest.mark.parametrize("reason", PauseReason)
