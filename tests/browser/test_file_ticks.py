@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,7 +32,7 @@ def file(database: Database, settings: Settings, page: Page) -> Iterator[Page]:
     people = "\n".join(f"p{number:03}@example.org" for number in range(120))
     with served(lambda url: Pages(database, replace(settings, public_url=url))) as pages:
         raw = io.BytesIO(f"email\n{people}\n".encode())
-        given = {"settings": pages.settings, "now": NOW}
+        given: dict[str, Any] = {"settings": pages.settings, "now": NOW}
         let_in(page, pages, make_admin(database, id=1))
         uploads.keep_upload(database, news, raw, name="people.csv", user_id=1, **given)
         read_upload.start_reading(

@@ -215,7 +215,7 @@ def test_it_names_users_as_people_and_its_json_as_the_evidence_does(database: Da
     make_user(database, email="anna@example.org")
     number = User.get().id
     lifecycle.pause_campaign(database, news, now=LATER, actor=f"user:{number}")
-    gone = {"settings": SETTINGS, "now": LATER, "actor": "user:77"}
+    gone: dict[str, Any] = {"settings": SETTINGS, "now": LATER, "actor": "user:77"}
     lifecycle.resume_campaign(database, news, **gone)
     made = report(news)
     for text in (make_report.render_text(made), str(make_report.render_article(made))):
