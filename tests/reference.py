@@ -62,6 +62,7 @@ _TAKES = {
     "boolean": "`true` or `false`",
     "timezone": "the name of a time zone",
     "url": "a web address",
+    "list": "a list of addresses",
 }
 
 

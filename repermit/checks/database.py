@@ -6,7 +6,7 @@ Nothing is changed, not even its version.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from repermit.db.models.base import Meta
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail, Reply
 from repermit.db.row_counts import find_drift
-from repermit.evidence import timestamps
+from repermit.evidence import timestamps, witness_mails
 from repermit.suppression import suppressions
 
 _MEGABYTE = 1_000_000
@@ -37,25 +37,30 @@ class DatabaseFindings:
     has_returned: bool = False
 
 
-def check_database(database: Database, path: Path | None, *, key: bytes = b"") -> DatabaseFindings:
+def check_database(
+    database: Database, path: Path | None, *, key: bytes = b"", witnesses: Sequence[str] = ()
+) -> DatabaseFindings:
     """Check the database over a connection of its own.
 
     - `path`: the file of an SQLite database.
     - `key`: the fingerprint key, which the database must have been used with.
+    - `witnesses`: the addresses that get checkpoints by mail.
     """
     if path is not None and not path.exists():
         # SQLite would create it.
         return DatabaseFindings(findings=(finding("database_missing"),))
     try:
         with database.connection_context():
-            return _check_open_database(database, path, key)
+            return _check_open_database(database, path, key, witnesses)
     except (peewee.PeeweeException, OSError) as error:
         # The first line alone: PostgreSQL quotes values below it.
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         return DatabaseFindings(findings=(finding("database_refused", reason=reason),))
 
 
-def _check_open_database(database: Database, path: Path | None, key: bytes) -> DatabaseFindings:
+def _check_open_database(
+    database: Database, path: Path | None, key: bytes, witnesses: Sequence[str]
+) -> DatabaseFindings:
     version, newest = migrations.read_version(database), migrations.NEWEST_VERSION
     values = {"version": str(version), "newest": str(newest)}
     if not version:
@@ -71,7 +76,13 @@ def _check_open_database(database: Database, path: Path | None, key: bytes) -> D
         return DatabaseFindings(findings=findings)
     other = [finding("database_other_key")] if key and suppressions.is_other_key(key) else []
     return DatabaseFindings(
-        findings=(*findings, *other, *_check_counts(database), *_check_timestamps()),
+        findings=(
+            *findings,
+            *other,
+            *_check_counts(database),
+            *_check_timestamps(),
+            *_check_witnesses(witnesses),
+        ),
         lists=tuple(MailingList.select().order_by(MailingList.slug)),
         has_returned=_has_bounces(),
     )
@@ -83,6 +94,12 @@ def _check_timestamps() -> Iterator[Finding]:
     if failed:
         count, since = f"{len(failed):,}", f"{failed[0].due_at:%Y-%m-%d %H:%M}Z"
         yield finding("database_timestamps", count=count, since=since, reason=failed[0].problem)
+
+
+def _check_witnesses(witnesses: Sequence[str]) -> Iterator[Finding]:
+    """Yield a warning where the last checkpoint has not reached those who get it by mail."""
+    if unreached := witness_mails.find_unreached(witnesses):
+        yield finding("database_witnesses", witnesses=", ".join(unreached))
 
 
 def _check_counts(database: Database) -> Iterator[Finding]:

@@ -94,7 +94,13 @@ def check(
     - `mail`: a test mail as it was received.
     """
     resolver = DnsResolver(nameserver)
-    look = partial(check_database, database, settings.sqlite_path, key=settings.fingerprint_key)
+    look = partial(
+        check_database,
+        database,
+        settings.sqlite_path,
+        key=settings.fingerprint_key,
+        witnesses=settings.evidence.witnesses,
+    )
     (in_database,) = run_in_parallel([look], seconds=seconds)
     in_database = in_database or DatabaseFindings(findings=(finding("database_too_slow"),))
     found = [

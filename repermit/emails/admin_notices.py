@@ -116,6 +116,27 @@ def draft_closing(
     )
 
 
+def draft_witness(
+    *,
+    organisation: Organisation,
+    mailing_list: MailingListFacts,
+    zone: ZoneInfo,
+    checkpoint: Mapping[str, Any] | None,
+) -> Draft:
+    """Return the wording of a mail to a witness, in the list's language.
+
+    It names neither a list nor anybody on one. `checkpoint` is as in `draft_daily`, None where the
+    chain has gaps. Raises AddressError if the organisation has no address that can be used.
+    """
+    return _make_draft(
+        "witness",
+        {"check": _CHECK, "checkpoint": checkpoint and json.dumps(checkpoint)},
+        organisation=organisation,
+        mailing_list=mailing_list,
+        zone=zone,
+    )
+
+
 def make_not_the_person_topic(number: int) -> str:
     """Return the topic of the notice that the contact of this number is not the person meant."""
     return f"{_NOT_THE_PERSON}{number}"
@@ -148,7 +169,7 @@ def draft_not_the_person(
 
 
 def _make_draft(
-    folder: Literal["notice", "daily", "closing", "not_the_person"],
+    folder: Literal["notice", "daily", "closing", "witness", "not_the_person"],
     known: dict[str, Any],
     *,
     organisation: Organisation,

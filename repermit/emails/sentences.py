@@ -77,7 +77,7 @@ def word_no_receipt(mailing_list: MailingListFacts, language: str) -> dict[str, 
 
 
 def word_preview(
-    kind: Kind | Literal["daily", "closing", "not_the_person"],
+    kind: Kind | Literal["daily", "closing", "witness", "not_the_person"],
     known: Mapping[str, str],
     language: str,
 ) -> str:
@@ -89,7 +89,7 @@ def word_preview(
         return gettext("You need do nothing, and may keep this mail.")
     if kind == "daily":
         return gettext("Who said No may not be mailed any more, also not before the deadline.")
-    if kind == "closing":
+    if kind in {"closing", "witness"}:
         return gettext("Keep this mail: it holds the checkpoint of the evidence.")
     if kind == "not_the_person":
         return gettext("An address was taken off; please look at where it came from.")

@@ -34,26 +34,34 @@ def owe_timestamps(database: Database, *, settings: Settings, now: datetime) -> 
     """
     if not settings.evidence.timestamp_url:
         return 0
-    new = sorted(set(_occasions(settings, now)) - _owed_since(now))
+    new = sorted(find_occasions(settings, now).keys() - _owed_since(now))
     return sum(_owe(database, occasion, settings, now) for occasion in new)
 
 
-def _occasions(settings: Settings, now: datetime) -> Iterator[str]:
+def find_occasions(settings: Settings, now: datetime) -> dict[str, Campaign]:
+    """Return the occasions of the last days on which a checkpoint is handed out.
+
+    Each with its campaign, a day with one of those that ran on it.
+    """
+    return dict(_occasions(settings, now))
+
+
+def _occasions(settings: Settings, now: datetime) -> Iterator[tuple[str, Campaign]]:
     since = now - _STILL_OWED
     campaigns = Campaign.select().where(
         Campaign.state.in_(_RUNNING) | (Campaign.launched_at > since) | (Campaign.closed_at > since)
     )
     for campaign in campaigns:
         if since < campaign.launched_at <= now:
-            yield f"launch {campaign.id}"
+            yield f"launch {campaign.id}", campaign
         if campaign.state == CampaignState.CANCELLED:
             continue
         if campaign.state in _RUNNING:
-            yield f"daily {now.astimezone(settings.zone).date()}"
+            yield f"daily {now.astimezone(settings.zone).date()}", campaign
         if since < campaign.deadline <= now:
-            yield f"deadline {campaign.id} {campaign.deadline.isoformat()}"
+            yield f"deadline {campaign.id} {campaign.deadline.isoformat()}", campaign
         if campaign.closed_at and since < campaign.closed_at <= now:
-            yield f"closing {campaign.id}"
+            yield f"closing {campaign.id}", campaign
 
 
 def _owed_since(now: datetime) -> set[str]:

@@ -31,7 +31,7 @@ from repermit.db.secure_delete import wipe_deleted_rows
 from repermit.db.task_ownership import Work, background_work
 from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import TransportError
-from repermit.evidence import timestamp_request, timestamps
+from repermit.evidence import timestamp_request, timestamps, witness_mails
 from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
 from repermit.imports import import_task, suppression_import, undo, uploads
@@ -251,12 +251,15 @@ class Jobs:
             )
 
     def tell_daily(self) -> None:
-        """Owe the admin the mails about what the day has brought, and what campaigns came to."""
+        """Owe the mails about a day and a campaign that has closed, and those to witnesses."""
         with self._connected() as settings:
             admin_mails.enqueue_daily_mails(
                 self._database, settings=settings, now=self._clock.now()
             )
             admin_mails.enqueue_closing_mails(self._database, now=self._clock.now())
+            witness_mails.enqueue_witness_mails(
+                self._database, settings=settings, now=self._clock.now()
+            )
 
     def stamp(self) -> None:
         """Owe the timestamps whose occasion has come, and ask the authority for them."""

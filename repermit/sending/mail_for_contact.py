@@ -34,6 +34,7 @@ from repermit.emails.mime_encoding import Letter
 from repermit.errors import NotFound, Refused, RepermitError
 from repermit.evidence import signed_checkpoint, stored_tree
 from repermit.evidence.entries import Checkpoint
+from repermit.evidence.witness_mails import WitnessTopic
 from repermit.rules.consent import Answer, MailKind
 from repermit.sending.queue import Claim
 from repermit.sending.queued_mail import QueuedMail
@@ -170,9 +171,12 @@ class MailComposer:
 
     def _compose_notice(self, mail: QueuedMail, date: datetime) -> Letter:
         draft = self._make_notice_draft(mail)
-        values = NoticeValues(
-            address=self._settings.organisation.email, **self._make_headers(mail, draft, date)
-        )
+        address = self._settings.organisation.email
+        if witness := WitnessTopic.read(mail.topic):
+            address = witness.find_address(self._settings.evidence.witnesses) or ""
+            if not address:
+                raise NotFound("the settings do not name this witness any more")
+        values = NoticeValues(address=address, **self._make_headers(mail, draft, date))
         return mime_encoding.make_letter(compose_mail.compose_mail(draft, values))
 
     def _make_notice_draft(self, mail: QueuedMail) -> Draft:
@@ -190,6 +194,9 @@ class MailComposer:
             point = Checkpoint(seq=closing.seq, hash=closing.hash, root=closing.root)
             shared["checkpoint"] = signed_checkpoint.sign(point, settings).to_json()
             return admin_notices.draft_closing(closing, public_url=settings.public_url, **shared)
+        if witness := WitnessTopic.read(mail.topic):
+            shared["checkpoint"] = self._read_checkpoint(witness.seq)
+            return admin_notices.draft_witness(**shared)
         number = admin_notices.read_not_the_person(mail.topic)
         if number is not None:
             contact_url = f"{settings.public_url}/admin/lists/{list_facts.slug}/contacts/{number}"

@@ -473,12 +473,16 @@ class Web:
     )
 
 
-# --- Who says when a checkpoint was there. --------------------------------------------------------
+# --- Who else holds checkpoints, and says when they were there. -----------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceRules:
-    """Who puts timestamps (RFC 3161) over checkpoints; nobody by itself."""
+    """Who gets checkpoints by mail, and who puts timestamps (RFC 3161) over them; nobody else."""
+
+    witnesses: tuple[str, ...] = setting(
+        (), N_("Who gets checkpoints by mail"), kind="list", is_personal=True
+    )
 
     timestamp_url: str = declare_setting("", N_("Where timestamps come from"), kind="url")
     # A page that took any path would tell which files there are.

@@ -30,7 +30,8 @@ class Setting:
     - `key`: dotted, as in config.toml: "mail.port"; top-level keys have no dot.
     - `default`: what holds where nobody says it; None if config.toml must, or a file's place does.
     - `section`: where admins choose it in the browser; None if config.toml alone says it.
-    - `kind`: "text" (one line), "lines", "number", "boolean", "choice", "timezone" or "url".
+    - `kind`: "text" (one line), "lines", "number", "boolean", "choice", "timezone", "url" or "list"
+      (of addresses for mail).
     - `choices`: the words that it takes, in the form's order, with what the form calls them.
     - `error_order`: the same words as an error lists them, if not in the form's order.
     - `position`: a higher one stands further back in its section, and else the order of fields.

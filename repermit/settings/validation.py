@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import MISSING
@@ -64,13 +65,21 @@ _TYPES: Mapping[type, str] = {
 
 def build_table(table: str, values: Mapping[str, Any]) -> Any:
     """Return a table's values as their class; raises ConfigError for one that makes no sense."""
-    for name, value in values.items():
+    built = {
+        # TOML knows lists alone, and settings never change.
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+    }
+    for name, value in built.items():
         check_value(SETTINGS[f"{table}.{name}"], value)
-    return TABLES[table](**values)
+    return TABLES[table](**built)
 
 
 def check_value(setting: Setting, value: Any) -> None:
     """Refuse a value that makes no sense for a setting, whatever the others are."""
+    if setting.kind == "list":
+        _check_addresses(setting.key, value)
+        return
     if type(value) is not setting.type:
         raise ConfigError(
             "%(key)s must be %(what)s", key=setting.key, code="kind", what=_TYPES[setting.type]
@@ -117,6 +126,16 @@ def _check_text(setting: Setting, value: str) -> None:
             key=setting.key,
             code="web_address",
         )
+
+
+def _check_addresses(key: str, value: object) -> None:
+    """Refuse what is no list of addresses; whether mail can go there shows when it is sent."""
+    if not isinstance(value, tuple) or not all(map(_is_like_an_address, value)):
+        raise ConfigError('%(key)s must be a list such as ["officer@example.org"]', key=key)
+
+
+def _is_like_an_address(value: object) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"[^\s@]+@[^\s@]+", value))
 
 
 def _check_timezone(name: str) -> None:

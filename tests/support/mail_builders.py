@@ -15,6 +15,7 @@ from repermit.emails.admin_notices import (
     draft_daily,
     draft_not_the_person,
     draft_notice,
+    draft_witness,
 )
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import (
@@ -245,6 +246,16 @@ def make_not_the_person(**overrides: Any) -> Draft:
         "contact_url": "https://ask.example.org/vraag/admin/lists/lindepost/contacts/7",
     }
     return draft_not_the_person(**(values | overrides))
+
+
+def make_witness(**overrides: Any) -> Draft:
+    values: dict[str, Any] = {
+        "organisation": make_practice(),
+        "mailing_list": make_facts(),
+        "zone": AMSTERDAM,
+        "checkpoint": CHECKPOINT,
+    }
+    return draft_witness(**(values | overrides))
 
 
 def make_ask_values(**overrides: Any) -> AskValues:

@@ -35,6 +35,8 @@ def describe_value(setting: Setting, value: Any) -> str:
         return gettext("yes") if value else gettext("no")
     if value in setting.choices:
         return gettext(setting.choices[value])
+    if isinstance(value, tuple):
+        return ", ".join(value)
     # Settings that came from no file may name no journal.
     text = "" if value is None else str(value)
     return _hide_password(text) if setting.key == "database" else text

@@ -38,6 +38,7 @@ from tests.support.mail_builders import (
     make_receipt_values,
     make_reminder,
     make_requested,
+    make_witness,
     snapshot,
 )
 
@@ -45,6 +46,7 @@ TO_THE_ADMIN = {
     "notice": make_notice,
     "daily": make_daily,
     "closing": make_closing,
+    "witness": make_witness,
     "not_the_person": make_not_the_person,
 }
 REQUESTED = ("see", "address", "changed")

@@ -116,6 +116,7 @@ def test_keys_addresses_and_paths_are_not_to_be_chosen() -> None:
         "evidence_key_file",
         "evidence.timestamp_url",
         "evidence.timestamp_ca_file",
+        "evidence.witnesses",
         "journal",
         "mail.ca_file",
         "bounces.ca_file",

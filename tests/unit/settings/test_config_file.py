@@ -105,6 +105,12 @@ def test_the_public_url_may_have_a_path_and_ends_without_a_slash(given: str, kep
     assert parse(public_url=given).public_url == kept
 
 
+def test_witnesses_are_a_list() -> None:
+    assert parse().evidence.witnesses == ()
+    named = ["officer@example.org", "books@example.com"]
+    assert parse(evidence={"witnesses": named}).evidence.witnesses == tuple(named)
+
+
 def test_no_secret_is_shown_by_printing_the_settings() -> None:
     secrets = {
         "password": "mellon",
@@ -196,6 +202,10 @@ def test_secrets_may_stand_in_files_of_their_own(tmp_path: Path) -> None:
             ({"organisation": {name: url}}, f"organisation.{name}", "must be a web address")
             for name in ("website", "authority_url")
             for url in ("javascript:alert(1)", "www.example.org", "https://me@example.org")
+        ),
+        *(
+            ({"evidence": {"witnesses": value}}, "evidence.witnesses", "must be a list such as")
+            for value in ("officer@example.org", ["officer"], [1], [["a@example.org"]], 1)
         ),
         ({"mail": {"tls": "ssl"}}, "mail.tls", "must be one of starttls, tls, none"),
         (

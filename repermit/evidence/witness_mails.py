@@ -1,0 +1,123 @@
+"""Mails with a checkpoint to those whom the admin names, so that others hold it too."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from repermit.db.connection import Database
+from repermit.db.models.base import Meta, stored
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.mails import Mail, enqueue_notice
+from repermit.evidence import stored_tree
+from repermit.evidence.timestamps import find_occasions
+from repermit.rules.consent import MailKind, MailState
+from repermit.settings.definitions import Settings
+
+_TOPIC = "witness"
+_ID_DIGITS = 16
+_UNSENT_STATES = (MailState.FAILED, MailState.DROPPED)
+
+
+@dataclass(frozen=True)
+class WitnessTopic:
+    """What such a mail is about: the last entry of its checkpoint, and whom it goes to.
+
+    `witness` is a digest, so that an address which is named no more gets nothing any more.
+    """
+
+    seq: int
+    witness: str
+
+    @property
+    def topic(self) -> str:
+        """Return it as the topic of a mail."""
+        return f"{_TOPIC} {self.seq} {self.witness}"
+
+    @classmethod
+    def read(cls, topic: str) -> WitnessTopic | None:
+        """Return what a mail's topic says; None if it is about something else."""
+        kind, _, rest = topic.partition(" ")
+        if kind != _TOPIC:
+            return None
+        seq, _, witness = rest.partition(" ")
+        return cls(int(seq), witness)
+
+    def find_address(self, witnesses: Sequence[str]) -> str | None:
+        """Return the address that this goes to, None if it is not among the witnesses any more."""
+        return next((one for one in witnesses if _witness_id(one) == self.witness), None)
+
+
+def _witness_id(address: str) -> str:
+    return hashlib.sha256(address.encode()).hexdigest()[:_ID_DIGITS]
+
+
+def enqueue_witness_mails(database: Database, *, settings: Settings, now: datetime) -> int:
+    """Enqueue a mail to each witness for each occasion that has come; return how many there were.
+
+    On the occasions on which a timestamp is owed; the checkpoint is that of now. Safe to run in
+    several processes at once.
+    """
+    if not settings.evidence.witnesses:
+        return 0
+    occasions = find_occasions(settings, now)
+    done = _done_among(occasions)
+    return sum(
+        _enqueue(database, occasion, campaign, settings, now)
+        for occasion, campaign in sorted(occasions.items(), key=lambda one: one[0])
+        if occasion not in done
+    )
+
+
+def _done_among(occasions: Iterable[str]) -> set[str]:
+    keys = [_key(one) for one in occasions]
+    rows = Meta.select(Meta.key).where(Meta.key.in_(keys))
+    return {row.key.removeprefix(_key("")) for row in rows}
+
+
+def _enqueue(
+    database: Database, occasion: str, campaign: Campaign, settings: Settings, now: datetime
+) -> int:
+    witnesses = list(dict.fromkeys(settings.evidence.witnesses))
+    with database.atomic():
+        made = Meta.insert(key=_key(occasion), value=stored(now)).on_conflict_ignore()
+        # Another process may have been quicker.
+        if not made.as_rowcount().execute():
+            return 0
+        seq = stored_tree.checkpoint().seq
+        for one in witnesses:
+            topic = WitnessTopic(seq, _witness_id(one)).topic
+            enqueue_notice(topic, list_id=campaign.list_id, due_at=now, campaign=campaign)
+    return len(witnesses)
+
+
+def _key(occasion: str) -> str:
+    return f"{_TOPIC} {occasion}"
+
+
+def find_unreached(witnesses: Sequence[str]) -> list[str]:
+    """Return the witnesses whom the last mail that was tried has not reached.
+
+    It was refused, came back, or waits after a refusal.
+    """
+    if not witnesses:
+        return []
+    # By campaigns, since that is how mails are found.
+    mails = Mail.select().where(
+        Mail.campaign.in_(Campaign.select(Campaign.id)),
+        Mail.kind == MailKind.NOTICE,
+        Mail.topic.startswith(f"{_TOPIC} "),
+        (Mail.state != MailState.QUEUED) | (Mail.reply_code != 0),
+    )
+    last: dict[str, Mail] = {}
+    for mail in mails.order_by(Mail.id):
+        topic = WitnessTopic.read(mail.topic)
+        if topic and (address := topic.find_address(witnesses)):
+            last[address] = mail
+    return [one for one in witnesses if one in last and not _is_delivered(last[one])]
+
+
+def _is_delivered(mail: Mail) -> bool:
+    return not mail.bounce and mail.state not in {*_UNSENT_STATES, MailState.QUEUED}

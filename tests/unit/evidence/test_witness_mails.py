@@ -1,0 +1,188 @@
+"""Mails with a checkpoint to witnesses: when, to whom, what they hold, and what fails."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from repermit.checks.database import check_database
+from repermit.db.connection import Database
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.mails import Mail
+from repermit.evidence import chain, signed_checkpoint, signed_note, stored_tree, witness_mails
+from repermit.evidence.entries import Entry
+from repermit.jobs.periodic_jobs import Jobs
+from repermit.rules.consent import CampaignState, MailKind, MailState
+from repermit.settings.definitions import EvidenceRules
+from tests.support.builders import DEADLINE
+from tests.support.inbox import Inbox
+from tests.support.sending_campaign import Story, mail_settings, make_story
+
+DAY = timedelta(days=1)
+OFFICER, ACCOUNTANT = "officer@example.org", "books@example.com"
+
+
+@pytest.fixture
+def story(database: Database, database_url: str, inbox: Inbox) -> Story:
+    settings = replace(
+        mail_settings(database_url, inbox.port),
+        evidence_key=bytes(range(32)),
+        evidence=EvidenceRules(witnesses=(OFFICER, ACCOUNTANT)),
+    )
+    return make_story(database, settings)
+
+
+def enqueue(story: Story) -> int:
+    return witness_mails.enqueue_witness_mails(
+        story.database, settings=story.settings, now=story.clock.now()
+    )
+
+
+def record(story: Story) -> None:
+    with story.database.atomic():
+        chain.append(Entry(event="list_changed", at=story.clock.now(), actor="cli:0", list="news"))
+
+
+def text_of(received: object) -> str:
+    body = received.message.get_body(("plain",))  # type: ignore[attr-defined]
+    return str(body.get_content())
+
+
+def unreached(story: Story) -> list[str]:
+    witnesses = story.settings.evidence.witnesses
+    found = check_database(story.database, None, witnesses=witnesses).findings
+    return [one.found for one in found if one.code == "database_witnesses"]
+
+
+# --- When, and to whom. ---------------------------------------------------------------------------
+
+
+def test_each_witness_gets_one_at_launch_each_day_at_the_deadline_and_at_closing(
+    story: Story,
+) -> None:
+    assert enqueue(story) == 2 * 2  # launch, and that day
+    assert enqueue(story) == 0
+    story.clock.advance(DAY)
+    assert enqueue(story) == 2
+    story.clock.advance(DEADLINE - story.clock.now())
+    assert enqueue(story) == 2 * 2  # the deadline, and that day
+    story.change(story.campaign, state=CampaignState.CLOSED, closed_at=DEADLINE)
+    assert enqueue(story) == 2
+    story.clock.advance(DAY)
+    assert enqueue(story) == 0
+
+
+def test_without_witnesses_nothing_is_enqueued(story: Story) -> None:
+    story.settings = replace(story.settings, evidence=EvidenceRules())
+    assert enqueue(story) == 0
+    assert not Mail.select().exists()
+
+
+def test_nobody_gets_two_for_one_occasion_however_many_processes_do_it(story: Story) -> None:
+    def do(_: int) -> int:
+        with story.database.connection_context():
+            return enqueue(story)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(do, range(4))) == 4
+
+
+def test_the_job_enqueues_them(story: Story) -> None:
+    jobs = Jobs(story.settings, story.database, clock=story.clock, stopping=threading.Event())
+    for _ in range(2):
+        jobs.tell_daily()
+    assert Mail.select().where(Mail.kind == MailKind.NOTICE).count() == 4
+
+
+# --- What it holds. -------------------------------------------------------------------------------
+
+
+def test_it_holds_the_signed_checkpoint_of_then_and_says_what_to_do(
+    story: Story, inbox: Inbox
+) -> None:
+    record(story)
+    then = stored_tree.checkpoint()
+    enqueue(story)
+    record(story)
+    assert story.send().sent == 4
+    for address in (OFFICER, ACCOUNTANT):
+        for received in inbox.to(address):
+            text = text_of(received)
+            (line,) = [one for one in text.splitlines() if one.startswith("{")]
+            kept = signed_checkpoint.read_kept(line)
+            assert (kept.seq, kept.hash, kept.root) == (then.seq, then.hash, then.root)
+            key = signed_checkpoint.own_key(story.settings)
+            assert key
+            assert signed_note.Note.read(kept.note).signers([key]) == [key]
+            assert "repermit verify --checkpoint checkpoint.json" in text
+            assert received.rcpt_tos == (address,)
+
+
+def test_it_names_neither_the_list_nor_anybody_on_it(story: Story, inbox: Inbox) -> None:
+    story.change(story.owe("jan@example.net"), state=MailState.SENT)
+    enqueue(story)
+    story.send()
+    for received in inbox.mails:
+        assert b"jan@" not in received.raw
+        assert story.mailing_list.name not in text_of(received)
+
+
+def test_no_address_of_a_witness_stands_in_the_database(story: Story) -> None:
+    enqueue(story)
+    assert not [mail.topic for mail in Mail.select() if "@" in mail.topic]
+
+
+def test_who_is_named_no_more_gets_nothing_any_more(story: Story, inbox: Inbox) -> None:
+    enqueue(story)
+    story.settings = replace(story.settings, evidence=EvidenceRules(witnesses=(OFFICER,)))
+    story.send()
+    assert inbox.to(ACCOUNTANT) == ()
+    assert len(inbox.to(OFFICER)) == 2
+    assert unreached(story) == []
+
+
+# --- What fails. ----------------------------------------------------------------------------------
+
+
+def test_a_refusal_for_now_is_tried_again_and_told_meanwhile(story: Story, inbox: Inbox) -> None:
+    inbox.reply_to_rcpt = lambda address: "450 4.2.0 later" if address == OFFICER else None
+    enqueue(story)
+    story.send()
+    assert unreached(story) == [f"The last checkpoint by mail has not reached {OFFICER}."]
+    inbox.reply_to_rcpt = lambda _: None
+    story.clock.advance(timedelta(hours=1))
+    story.send()
+    assert len(inbox.to(OFFICER)) == 2
+    assert unreached(story) == []
+
+
+def test_a_refusal_for_good_is_told_until_the_next_one_arrives_and_stops_no_campaign(
+    story: Story, inbox: Inbox
+) -> None:
+    inbox.reply_to_rcpt = lambda address: "550 5.1.1 unknown" if address == OFFICER else None
+    enqueue(story)
+    story.owe("jan@example.net")
+    story.send()
+    assert unreached(story) == [f"The last checkpoint by mail has not reached {OFFICER}."]
+    assert len(inbox.to("jan@example.net")) == 1
+    assert Campaign.get().state in {CampaignState.SENDING, CampaignState.OPEN}
+    inbox.reply_to_rcpt = lambda _: None
+    story.clock.advance(DAY)
+    enqueue(story)
+    story.send()
+    assert unreached(story) == []
+
+
+def test_a_mail_to_a_witness_that_came_back_is_told(story: Story) -> None:
+    enqueue(story)
+    story.send()
+    assert unreached(story) == []
+    with story.database.atomic():
+        Mail.update(bounce="hard").execute()
+    assert unreached(story) == [
+        f"The last checkpoint by mail has not reached {OFFICER}, {ACCOUNTANT}."
+    ]
