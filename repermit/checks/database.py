@@ -20,6 +20,7 @@ from repermit.db.models.base import Meta
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail, Reply
 from repermit.db.row_counts import find_drift
+from repermit.errors import Refused
 from repermit.evidence import timestamps, witness_mails
 from repermit.suppression import suppressions
 
@@ -52,7 +53,7 @@ def check_database(
     try:
         with database.connection_context():
             return _check_open_database(database, path, key, witnesses)
-    except (peewee.PeeweeException, OSError) as error:
+    except (peewee.PeeweeException, OSError, Refused) as error:
         # The first line alone: PostgreSQL quotes values below it.
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         return DatabaseFindings(findings=(finding("database_refused", reason=reason),))

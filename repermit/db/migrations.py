@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,13 +21,14 @@ from repermit.db.models.imports import ImportChange
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.row_counts import COUNTS, create_triggers
-from repermit.errors import SchemaTooNew, SchemaTooOld
+from repermit.errors import Refused, SchemaTooNew, SchemaTooOld
 from repermit.rules.consent import REFUSALS
 
 OLDEST_VERSION = 24
 """The oldest version that is upgraded; it is that of commit 857b5f4, before any release."""
 
 _VERSION_KEY = "schema_version"
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def _create_tables(database: Database) -> None:
@@ -240,10 +242,18 @@ NEWEST_VERSION = OLDEST_VERSION + len(MIGRATIONS)
 
 
 def read_version(database: Database) -> int:
-    """Return the version of the open database, 0 if it is empty."""
+    """Return the version of the open database, 0 if it is empty; raises Refused for no number."""
     if not database.table_exists(Meta._meta.table_name):  # noqa: SLF001  peewee's own way
         return 0
-    return int(Meta.read(_VERSION_KEY) or 0)
+    version = Meta.read(_VERSION_KEY)
+    if version is None:
+        return 0
+    if not _NUMBER.fullmatch(version):
+        raise Refused(
+            "the version of this database (schema_version in the table meta) is no number: "
+            "somebody has changed it. Restore a backup, or put back the number that it had"
+        )
+    return int(version)
 
 
 def upgrade_database(database: Database) -> int:

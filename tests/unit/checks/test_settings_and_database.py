@@ -298,6 +298,15 @@ def test_an_older_database_is_told_and_not_upgraded(settings: Settings, database
     assert migrations.read_version(database) == migrations.OLDEST_VERSION
 
 
+def test_a_version_that_is_no_number_is_told(settings: Settings, database: Database) -> None:
+    with database.atomic():
+        Meta.update(value="thirty").where(Meta.key == "schema_version").execute()
+    (told,) = check_database(database, settings.sqlite_path).findings
+    assert (told.code, told.verdict) == ("database_refused", "problem")
+    assert "schema_version" in told.found
+    set_version(database, migrations.NEWEST_VERSION)
+
+
 def test_a_database_that_is_too_old_is_told(settings: Settings, database: Database) -> None:
     set_version(database, migrations.OLDEST_VERSION - 1)
     (one,) = check_database(database, settings.sqlite_path).findings

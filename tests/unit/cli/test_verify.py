@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from repermit.db.models.base import Meta
 from repermit.db.models.evidence import Evidence
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
@@ -106,3 +107,12 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(desk: Desk) -> None:
     (desk.folder / "kept.json").write_bytes(b"\xff\xfe\x00")
     told = desk.refused("verify", "--checkpoint", str(desk.folder / "kept.json"))
     assert "holds no checkpoint" in told
+
+
+@pytest.mark.parametrize("version", ["", "thirty", "-1", "3.5", "9" * 5000])
+def test_a_version_of_the_schema_that_is_no_number_is_a_fault(desk: Desk, version: str) -> None:
+    with desk.database() as database, database.atomic():
+        Meta.update(value=version).where(Meta.key == "schema_version").execute()
+    told = desk.refused("verify")
+    assert "schema_version" in told
+    assert "somebody has changed it" in told
