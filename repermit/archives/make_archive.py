@@ -29,6 +29,7 @@ from repermit.exports.file_formats import write_csv
 from repermit.privacy import make_proof, printable_proof
 from repermit.privacy.make_proof import SealedProofs
 from repermit.reports import make_report as reports_make_report
+from repermit.reports.data_recipients import describe_for_proofs
 from repermit.reports.make_report import ReportKind, make_report
 from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
@@ -183,7 +184,10 @@ def archive(
             suppressions = fingerprint_files.write_suppressions(
                 mailing_list=mailing_list, out=file, form="csv", **vars(context)
             )
-        with make_proof.seal_proofs(mailing_list=mailing_list, **vars(context)) as proofs:
+        register = describe_for_proofs(mailing_list, settings=settings)
+        with make_proof.seal_proofs(
+            mailing_list=mailing_list, register=register, **vars(context)
+        ) as proofs:
             checkpoint = _add_proofs(archive_zip, mailing_list, proofs, context)
         has_report = _add_reports(archive_zip, mailing_list, context)
         _add_export(archive_zip, mailing_list, ExportKind.EVIDENCE, FileFormat.JSON, context)

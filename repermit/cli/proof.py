@@ -58,6 +58,7 @@ def proof(
     """
     from repermit.accounts import audit_log
     from repermit.privacy import make_proof, printable_proof
+    from repermit.reports.data_recipients import describe_for_proofs
 
     page = _make_page_path(output)
     known = None if kept is None else read_checkpoint(kept)
@@ -70,6 +71,7 @@ def proof(
             now=context.now,
             actor=context.actor,
             known=known,
+            register=describe_for_proofs(mailing_list, settings=context.settings),
         )
         with database.atomic():
             audit_log.note_access(

@@ -5,6 +5,7 @@ What is owed is owed in the caller's transaction.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.evidence import chain_reader, consent_receipt, proof_file, signed_checkpoint
-from repermit.evidence.consent_receipt import Account
+from repermit.evidence.consent_receipt import NO_REGISTER, Account
 from repermit.rules import consent
 from repermit.rules.consent import NOT_STARTED, Answer, Basis, Dropped, MailKind, MailState, Status
 from repermit.settings.definitions import Settings
@@ -129,8 +130,10 @@ _ENTRY = PreparedQuery(
 )
 
 
-def read_account(contact: Contact, *, settings: Settings) -> Account:
-    """Return all that a contact's consent record is made from."""
+def read_account(
+    contact: Contact, *, settings: Settings, register: Mapping[str, Sequence[str]] = NO_REGISTER
+) -> Account:
+    """Return all that a contact's consent record is made from; `register` as in `Account`."""
     slug = contact.list.slug
     entries = chain_reader.entries_about(contact.subject, slug)
     return consent_receipt.Account(
@@ -139,12 +142,19 @@ def read_account(contact: Contact, *, settings: Settings) -> Account:
         entries=proof_file.told_by(entries),
         controller=consent_receipt.controller_of(settings.organisation),
         retention=consent_receipt.retention_of(settings.retention),
+        register=register,
     )
 
 
-def make_receipt(contact: Contact, *, settings: Settings, links: Links) -> dict[str, Any] | None:
+def make_receipt(
+    contact: Contact,
+    *,
+    settings: Settings,
+    links: Links,
+    register: Mapping[str, Sequence[str]] = NO_REGISTER,
+) -> dict[str, Any] | None:
     """Return the receipt to hand to a contact; None for one who was never asked or answered."""
-    account = read_account(contact, settings=settings)
+    account = read_account(contact, settings=settings, register=register)
     if not consent_receipt.consent_record(account)["event"]:
         return None
     return consent_receipt.receipt(

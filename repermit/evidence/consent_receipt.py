@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from repermit.settings.definitions import Organisation, Retention
@@ -21,8 +21,15 @@ of each purpose (guide §7.2): these the record of processing activities has (ar
 organisation fills it in and changes it, and no evidence of what a person was told.
 """
 
+NO_REGISTER: Mapping[str, Sequence[str]] = {"storage_locations": (), "recipients": ()}
+"""Of which nothing has been said: the privacy notice says it, or nobody does."""
+
 _CONTROLLER = "controller"
 _AUTHORITY = "authority"
+# GDPR art. 77(1), for whom the controller has named none.
+_ANY_AUTHORITY = "the supervisory authority of the country where the person lives"
+_ITS_ADDRESS = "https://www.edpb.europa.eu/about-edpb/about-edpb/members_en"
+_FOR_CUSTOMERS = "Directive 2002/58/EC art. 13(2)"
 _OFFICER = "officer"
 _ELSEWHERE = "as the privacy notice says"
 _RIGHTS = "dpv:DataSubjectRight: GDPR art. 7(3), 15, 16, 17, 18, 20, 21, 77"
@@ -39,7 +46,8 @@ class Account:
     """All that a record is made from: one person's entries on a list, and who keeps them.
 
     `entries` are the oldest first. `controller` are the fields of the organisation, `retention`
-    how long what is kept (see `retention_of`).
+    how long what is kept (see `retention_of`). `register` is what the record of processing says of
+    places and recipients (see `NO_REGISTER`), None for a proof from before it was part of one.
     """
 
     list: str
@@ -47,6 +55,7 @@ class Account:
     entries: tuple[Said, ...]
     controller: Mapping[str, str]
     retention: Mapping[str, str]
+    register: Mapping[str, Sequence[str]] | None = field(default_factory=lambda: NO_REGISTER)
 
     @property
     def terms(self) -> Mapping[str, Any]:
@@ -70,7 +79,7 @@ def consent_record(account: Account) -> dict[str, Any]:
             "pii_principal_id": account.subject,
         },
         "processing": _processing(account),
-        "party": [*_parties(account.controller), *_representatives(account)],
+        "party": [*_parties(account), *_representatives(account)],
         "event": events_of(account.entries, principal=account.subject, controller=_CONTROLLER),
     }
 
@@ -116,16 +125,25 @@ def _processing(account: Account) -> dict[str, Any]:
                 "pii_controllers": [_CONTROLLER],
                 "collection_method": _collected(terms),
                 "processing_method": "dpv:Use: mailing what the purpose says to the address",
-                "storage_locations": [_ELSEWHERE],
+                "storage_locations": _registered(account, "storage_locations"),
                 "retention_period": dict(account.retention),
                 "jurisdiction": "loc:EU",
-                "recipient_third_parties": [_ELSEWHERE],
+                "recipient_third_parties": _registered(account, "recipients"),
                 "withdrawal_method": _ALWAYS,
                 "privacy_rights": _RIGHTS,
-                **({"authority_party": _AUTHORITY} if account.controller.get("authority") else {}),
+                **({"authority_party": _AUTHORITY} if _has_authority(account) else {}),
             }
         ],
     }
+
+
+def _registered(account: Account, name: str) -> list[str]:
+    """Return what the record of processing says, or else where it stands."""
+    return list((account.register or NO_REGISTER)[name]) or [_ELSEWHERE]
+
+
+def _has_authority(account: Account) -> bool:
+    return account.register is not None or bool(account.controller.get("authority"))
 
 
 def _purpose(terms: Mapping[str, Any]) -> str:
@@ -162,9 +180,13 @@ def _notice(terms: Mapping[str, Any]) -> dict[str, str | bool]:
 
 
 def _lawful_basis(account: Account, *, is_sensitive: bool) -> list[str]:
-    """Return the ground on which the mails are sent, in the vocabulary's terms for the GDPR."""
+    """Return the ground on which the mails are sent, in the vocabulary's terms for the GDPR.
+
+    That for customers is no ground of the GDPR, and none is needed beside it (CJEU C-654/23);
+    proofs from before said art. 6(1)(f).
+    """
     if account.terms.get("basis") == "customer":
-        return ["eu-gdpr:A6-1-f"]
+        return ["eu-gdpr:A6-1-f"] if account.register is None else [_FOR_CUSTOMERS]
     if is_sensitive:
         return ["eu-gdpr:A6-1-a-explicit-consent", "eu-gdpr:A9-2-a"]
     return ["eu-gdpr:A6-1-a-non-explicit-consent"]
@@ -193,8 +215,9 @@ def _collected(terms: Mapping[str, Any]) -> str:
     }.get(terms.get("method", ""), f"taken over from another tool: {terms.get('method')}")
 
 
-def _parties(controller: Mapping[str, str]) -> list[dict[str, str]]:
+def _parties(account: Account) -> list[dict[str, str]]:
     """Return the parties (TS 27560 §6.3.6): the controller, its officer, the authority."""
+    controller = account.controller
     parties = [
         {
             "party_id": _CONTROLLER,
@@ -218,6 +241,9 @@ def _parties(controller: Mapping[str, str]) -> list[dict[str, str]]:
             _other(_AUTHORITY, authority, "dpv:DataProtectionAuthority", url or authority)
             | _known(party_url=url)
         )
+    elif _has_authority(account):
+        made = _other(_AUTHORITY, _ANY_AUTHORITY, "dpv:DataProtectionAuthority", _ITS_ADDRESS)
+        parties.append(made | _known(party_url=_ITS_ADDRESS))
     return parties
 
 

@@ -37,8 +37,12 @@ def statement_of(
     retention: Mapping[str, str],
     entries: Sequence[Mapping[str, Any]],
     wordings: Mapping[str, str],
+    register: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """Return what a proof claims; its consent record is made from all the rest."""
+    """Return what a proof claims; its consent record is made from all the rest.
+
+    Only a proof from before there was one has no `register`.
+    """
     claimed = {
         "list": slug,
         "subject": subject,
@@ -48,6 +52,8 @@ def statement_of(
         "entries": list(entries),
         "wordings": dict(wordings),
     }
+    if register is not None:
+        claimed["register"] = {name: list(texts) for name, texts in register.items()}
     return {**claimed, "record": consent_record(_account(claimed))}
 
 
@@ -105,6 +111,7 @@ def _account(statement: Mapping[str, Any]) -> Account:
         entries=told_by(statement["entries"]),
         controller=statement["controller"],
         retention=statement["retention"],
+        register=statement.get("register"),
     )
 
 

@@ -30,6 +30,7 @@ from repermit.evidence import (
     signed_checkpoint,
     stored_tree,
 )
+from repermit.evidence.consent_receipt import NO_REGISTER
 from repermit.evidence.entries import Checkpoint, Entry
 from repermit.evidence.stored_tree import Paths
 from repermit.evidence.timestamps import Timestamps
@@ -37,6 +38,9 @@ from repermit.rules.consent import Status
 from repermit.settings.definitions import Settings
 
 _SALT_BYTES = 16
+Register = Mapping[str, Sequence[str]]
+"""What the record of processing says of places and recipients, as `NO_REGISTER`."""
+
 _NOBODY_NAMED = {"salt": "", "digest": ""}
 
 
@@ -62,12 +66,14 @@ def prove(
     now: datetime,
     actor: str,
     known: Checkpoint | None = None,
+    register: Register = NO_REGISTER,
 ) -> Proof:
     """Return the proof of all that is recorded of an address on a list.
 
     Whoever was erased is found by the fingerprint of the address, to which the suppression keeps
     the subject; nothing of the address is kept. `known` is a checkpoint that somebody holds, who is
-    to see that the record goes on from it. Raises AddressError, NotFound where nothing is recorded,
+    to see that the record goes on from it. `register` is what the record of processing says of
+    places and recipients. Raises AddressError, NotFound where nothing is recorded,
     and Refused where the record does not go on from that checkpoint.
     """
     key = email_address.parse(address).key
@@ -75,7 +81,15 @@ def prove(
         subject = _find_subject(mailing_list, key, settings)
         named = proof_file.name_address(key, secrets.token_hex(_SALT_BYTES))
         return _prove(
-            mailing_list, subject, key, named, settings, now=now, actor=actor, known=known
+            mailing_list,
+            subject,
+            key,
+            named,
+            settings,
+            now=now,
+            actor=actor,
+            known=known,
+            register=register,
         )
 
 
@@ -88,6 +102,7 @@ def prove_contact(
     now: datetime,
     actor: str,
     known: Checkpoint | None = None,
+    register: Register = NO_REGISTER,
 ) -> Proof:
     """Return the proof of the contact of this number, as `prove` does; raises NotFound."""
     with database.atomic():
@@ -95,7 +110,15 @@ def prove_contact(
         named = name_contact(contact)
         key = contact.address_key if contact.address else None
         return _prove(
-            mailing_list, contact.subject, key, named, settings, now=now, actor=actor, known=known
+            mailing_list,
+            contact.subject,
+            key,
+            named,
+            settings,
+            now=now,
+            actor=actor,
+            known=known,
+            register=register,
         )
 
 
@@ -134,6 +157,7 @@ def _prove(
     now: datetime,
     actor: str,
     known: Checkpoint | None = None,
+    register: Register = NO_REGISTER,
 ) -> Proof:
     """Put the proof together in the caller's transaction; `key` is the address, None if erased.
 
@@ -153,7 +177,9 @@ def _prove(
     if key is not None:
         require_same_address(entries, key, settings)
     wordings = chain_reader.wordings_of(entries)
-    statement = make_statement(slug, subject, named, settings, entries=entries, wordings=wordings)
+    statement = make_statement(
+        slug, subject, named, settings, entries=entries, wordings=wordings, register=register
+    )
     own = chain.append(make_seal(statement, now=now, actor=actor))
     checkpoint = signed_checkpoint.take(settings)
     paths = stored_tree.Paths(checkpoint)
@@ -213,6 +239,7 @@ def make_statement(
     *,
     entries: Sequence[Mapping[str, Any]],
     wordings: Mapping[str, str],
+    register: Register,
 ) -> dict[str, Any]:
     """Return what a proof claims of a person, from their entries and the wordings they name."""
     return proof_file.statement_of(
@@ -223,6 +250,7 @@ def make_statement(
         retention=consent_receipt.retention_of(settings.retention),
         entries=entries,
         wordings=wordings,
+        register=register,
     )
 
 
@@ -352,6 +380,7 @@ def seal_proofs(
     settings: Settings,
     now: datetime,
     actor: str,
+    register: Register = NO_REGISTER,
 ) -> Iterator[SealedProofs]:
     """Seal the proofs of all who may be mailed or were removed; they are there while entered.
 
@@ -380,7 +409,15 @@ def seal_proofs(
             del numbers[:limit]
             if some:
                 some.sort(key=attrgetter("id"))
-                _seal_some(sealed, mailing_list, some, settings=settings, now=now, actor=actor)
+                _seal_some(
+                    sealed,
+                    mailing_list,
+                    some,
+                    settings=settings,
+                    now=now,
+                    actor=actor,
+                    register=register,
+                )
             return True
 
         look_ahead()
@@ -420,6 +457,7 @@ def _seal_some(
     settings: Settings,
     now: datetime,
     actor: str,
+    register: Register,
 ) -> None:
     """Seal the proofs of some contacts in the caller's transaction."""
     slug = mailing_list.slug
@@ -438,6 +476,7 @@ def _seal_some(
             settings,
             entries=told[one.subject],
             wordings=_select_wordings(told[one.subject], wordings),
+            register=register,
         )
         for one in proved
     ]

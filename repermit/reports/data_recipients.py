@@ -14,7 +14,7 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Webhook
 from repermit.package_files import newsletter_tool
-from repermit.reports.register_notes import OWN, Notes
+from repermit.reports.register_notes import OWN, Notes, read_notes
 from repermit.settings.definitions import Settings
 from repermit.settings.smtp_presets import find_provider
 
@@ -91,6 +91,30 @@ def list_recipients(
         )
         for key, (role, server, name) in found.items()
     )
+
+
+_STORES = frozenset(("hosting", "database"))
+
+
+def describe_for_proofs(mailing_list: MailingList, *, settings: Settings) -> dict[str, list[str]]:
+    """Return where a list's data is stored and who gets it, as proofs and receipts say it.
+
+    Countries by their two letters; the organisation itself is no recipient.
+    """
+    recipients = list_recipients(mailing_list, settings=settings, notes=read_notes(mailing_list))
+    places = {one.country for one in recipients if one.role in _STORES and one.country}
+    others = [one for one in recipients if not one.is_own]
+    return {
+        "storage_locations": sorted(places),
+        "recipients": [text for one in others if (text := _describe(one))],
+    }
+
+
+def _describe(one: Recipient) -> str:
+    """Return who somebody is, for what and where, and what protects the data there if need be."""
+    name = one.name or one.server
+    told = (f"{name} ({one.role})", one.country, one.safeguard if one.is_abroad else "")
+    return ", ".join(filter(None, told)) if name else ""
 
 
 def _known(mailing_list: MailingList, settings: Settings) -> Iterator[tuple[str, str, str, str]]:

@@ -20,7 +20,7 @@ export function recordOf(said) {
       pii_principal_id: said.subject,
     }),
     processing: processingOf(said, terms),
-    party: [...partiesOf(said.controller), ...(hasOther ? [REPRESENTATIVE] : [])],
+    party: [...partiesOf(said.controller, said.register), ...(hasOther ? [REPRESENTATIVE] : [])],
     event: eventsOf(entries, said.subject),
   });
 }
@@ -60,6 +60,10 @@ function processingOf(said, terms) {
   const isSensitive = terms.get("sensitive") === true;
   const method = terms.get("method") ?? "";
   const service = [terms.get("list_name") ?? said.list, terms.get("frequency")];
+  const registered = (name) => {
+    const texts = said.register ? said.register.get(name) : [];
+    return texts.length > 0 ? texts : ["as the privacy notice says"];
+  };
   const special = { sensitive_pii_category: isSensitive, special_pii_category: isSensitive };
   const shown = known({
     mail: terms.get("mail_wording"),
@@ -75,7 +79,7 @@ function processingOf(said, terms) {
         purpose: purposeOf(terms, about, isUnseen),
         purpose_type: "dpv:DirectMarketing",
         service: service.filter((one) => one).join(" — "),
-        lawful_basis: groundOf(terms, isSensitive),
+        lawful_basis: groundOf(terms, isSensitive, said.register),
         pii_information: [
           map({ pii_type: "pd:EmailAddress", pii_optional: false, ...special }),
           map({ pii_type: "pd:Name", pii_optional: true, ...special }),
@@ -83,14 +87,14 @@ function processingOf(said, terms) {
         pii_controllers: ["controller"],
         collection_method: METHODS.get(method) ?? `taken over from another tool: ${method}`,
         processing_method: "dpv:Use: mailing what the purpose says to the address",
-        storage_locations: ["as the privacy notice says"],
-        recipient_third_parties: ["as the privacy notice says"],
+        storage_locations: registered("storage_locations"),
+        recipient_third_parties: registered("recipients"),
         retention_period: said.retention,
         jurisdiction: "loc:EU",
         withdrawal_method:
           "one press on the page behind the link for No, which stands in every mail and works for ever; RFC 8058 one-click; or a reply",
         privacy_rights: "dpv:DataSubjectRight: GDPR art. 7(3), 15, 16, 17, 18, 20, 21, 77",
-        ...(said.controller.get("authority") ? { authority_party: "authority" } : {}),
+        ...(said.register || said.controller.get("authority") ? { authority_party: "authority" } : {}),
       }),
     ],
   });
@@ -105,13 +109,15 @@ function purposeOf(terms, about, isUnseen) {
   return `${form}; the list was for this when it was recorded: ${about.get("purpose")}`;
 }
 
-function groundOf(terms, isSensitive) {
-  if (terms.get("basis") === "customer") return ["eu-gdpr:A6-1-f"];
+function groundOf(terms, isSensitive, register) {
+  if (terms.get("basis") === "customer") {
+    return [register ? "Directive 2002/58/EC art. 13(2)" : "eu-gdpr:A6-1-f"];
+  }
   if (isSensitive) return ["eu-gdpr:A6-1-a-explicit-consent", "eu-gdpr:A9-2-a"];
   return ["eu-gdpr:A6-1-a-non-explicit-consent"];
 }
 
-function partiesOf(controller) {
+function partiesOf(controller, register) {
   const of = (name) => controller.get(name) ?? "";
   const first = map({
     party_id: "controller",
@@ -128,6 +134,11 @@ function partiesOf(controller) {
     const contact = of("authority_url") || of("authority");
     const made = other("authority", of("authority"), "dpv:DataProtectionAuthority", contact);
     parties.push(new Map([...made, ...known({ party_url: of("authority_url") })]));
+  } else if (register) {
+    const members = "https://www.edpb.europa.eu/about-edpb/about-edpb/members_en";
+    const name = "the supervisory authority of the country where the person lives";
+    const made = other("authority", name, "dpv:DataProtectionAuthority", members);
+    parties.push(new Map([...made, ...map({ party_url: members })]));
   }
   return parties;
 }

@@ -24,7 +24,10 @@ def record_of(said: Told) -> Told:
             "pii_principal_id": said["subject"],
         },
         "processing": processing_of(said, terms),
-        "party": [*parties_of(controller), *([REPRESENTATIVE] if has_other else [])],
+        "party": [
+            *parties_of(controller, "register" in said),
+            *([REPRESENTATIVE] if has_other else []),
+        ],
         "event": events_of(entries, said["subject"]),
     }
 
@@ -61,10 +64,13 @@ def processing_of(said: Told, terms: Told) -> Told:
         ground = ["eu-gdpr:A6-1-a-explicit-consent", "eu-gdpr:A9-2-a"]
     if terms.get("basis") == "customer":
         ground = ["eu-gdpr:A6-1-f"]
+        if "register" in said:
+            ground = ["Directive 2002/58/EC art. 13(2)"]
     special = {"sensitive_pii_category": sensitive, "special_pii_category": sensitive}
     service = [terms.get("list_name", said["list"]), terms.get("frequency")]
     method = terms.get("method", "")
-    has_authority = said["controller"].get("authority")
+    has_authority = said["controller"].get("authority") or "register" in said
+    register = said.get("register", {"storage_locations": [], "recipients": []})
     return {
         "privacy_notice": notice,
         "language": about.get("language", ""),
@@ -81,10 +87,10 @@ def processing_of(said: Told, terms: Told) -> Told:
                 "pii_controllers": ["controller"],
                 "collection_method": METHODS.get(method, f"taken over from another tool: {method}"),
                 "processing_method": "dpv:Use: mailing what the purpose says to the address",
-                "storage_locations": ["as the privacy notice says"],
+                "storage_locations": register["storage_locations"] or [ELSEWHERE],
                 "retention_period": said["retention"],
                 "jurisdiction": "loc:EU",
-                "recipient_third_parties": ["as the privacy notice says"],
+                "recipient_third_parties": register["recipients"] or [ELSEWHERE],
                 "withdrawal_method": WITHDRAWAL,
                 "privacy_rights": RIGHTS,
                 **({"authority_party": "authority"} if has_authority else {}),
@@ -93,7 +99,7 @@ def processing_of(said: Told, terms: Told) -> Told:
     }
 
 
-def parties_of(controller: Told) -> list[Told]:
+def parties_of(controller: Told, has_register: bool) -> list[Told]:
     found: Told = {
         "party_id": "controller",
         "party_name": controller.get("name", ""),
@@ -111,6 +117,13 @@ def parties_of(controller: Told) -> list[Told]:
         url = controller.get("authority_url", "")
         made = other("authority", authority, "dpv:DataProtectionAuthority", url or authority)
         parties.append({**made, **({"party_url": url} if url else {})})
+    elif has_register:
+        parties.append(
+            {
+                **other("authority", ANY_AUTHORITY, "dpv:DataProtectionAuthority", MEMBERS),
+                "party_url": MEMBERS,
+            }
+        )
     return parties
 
 
@@ -197,6 +210,9 @@ def is_taken_back(event: str, later: list[tuple[str, str, Told]]) -> bool:
 
 
 REQUESTED = "dpv:ConsentRequested"
+ELSEWHERE = "as the privacy notice says"
+ANY_AUTHORITY = "the supervisory authority of the country where the person lives"
+MEMBERS = "https://www.edpb.europa.eu/about-edpb/about-edpb/members_en"
 FORM = "as the text of the form says, whose digest is privacy_notice.form"
 UNKNOWN = "not known: nothing shows what the person was told"
 RIGHTS = "dpv:DataSubjectRight: GDPR art. 7(3), 15, 16, 17, 18, 20, 21, 77"

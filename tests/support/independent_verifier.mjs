@@ -442,12 +442,16 @@ function checkProof(value, keys, ca) {
 }
 
 function statementOf(value) {
-  const said = fields(value, "list subject named controller retention entries wordings record");
+  const said = fields(value, "list subject named controller retention entries wordings record", "register");
   const named = fields(said.named, "salt digest");
   need(isText(said.list) && isHex(said.subject, 16), "the statement");
   need((isHex(named.salt, 16) && isHex(named.digest, 32)) || (named.salt === "" && named.digest === ""), "named");
   need(names(said.controller).every((name) => isText(said.controller.get(name))), "controller");
   need(Object.values(fields(said.retention, "pii proof trace")).every(isText), "retention");
+  if ("register" in said) {
+    const lists = Object.values(fields(said.register, "storage_locations recipients"));
+    need(lists.flatMap(list).every((text) => isText(text) && text !== ""), "register");
+  }
   need(list(said.entries).length > 0, "no entries");
   const entries = said.entries.map((one) => held(one, isPerson));
   let before = 0;

@@ -96,6 +96,11 @@ def shaped(proof: dict[str, Any]) -> None:
     need(set(named) == {"salt", "digest"} and set(retention) == {"pii", "proof", "trace"}, "names")
     is_named = match("[0-9a-f]{32}", named["salt"]) and match("[0-9a-f]{64}", named["digest"])
     need(is_named or named == {"salt": "", "digest": ""}, "named")
+    if "register" in said:
+        need(set(said["register"]) == {"storage_locations", "recipients"}, "register")
+        lists = list(said["register"].values())
+        need(all(type(one) is list for one in lists), "register")
+        need(all(type(text) is str and text for one in lists for text in one), "register")
     texts = [*said["controller"].values(), *retention.values(), *wordings.values()]
     need(all(type(one) is str for one in texts) and said["entries"], "texts")
     need(type(said["entries"]) is list and "parts" in seal, "entries")
@@ -155,7 +160,9 @@ def check(octets: bytes, *, keys: Iterable[str] = (), ca_file: str = "") -> Chec
     need(proof["format"] in FORMATS and set(proof) - FORMATS[proof["format"]] == NAMES, "names")
     said, seal, paths, top = (proof[one] for one in ("statement", "seal", "paths", "checkpoint"))
     note = top.pop("note") if "key" in proof else ""
-    need(set(said) == CLAIM and set(top) == {"seq", "hash", "root"}, "names")
+    need(
+        set(said) in (CLAIM, {*CLAIM, "register"}) and set(top) == {"seq", "hash", "root"}, "names"
+    )
     words, own, last = said["wordings"], [*said["entries"], seal], proof.get("last", seal)
     need(set(paths) == {str(one["entry"]["seq"]) for one in [*own, last]}, "paths")
     for one in [*own, last]:

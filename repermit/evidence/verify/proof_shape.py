@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from repermit.evidence.consent_receipt import NO_REGISTER
 from repermit.evidence.proof_file import WORDINGS
 from repermit.evidence.verify.held_entry import HASH, SUBJECT, require, require_entry
 from repermit.i18n.lazy_text import Said
@@ -78,8 +79,15 @@ def _require_statement(statement: Mapping[str, Any]) -> None:
     require(is_named or named["salt"] == named["digest"] == "")
     require(statement["retention"].keys() == {"pii", "proof", "trace"})
     require(isinstance(statement["entries"], list) and statement["entries"])
+    if "register" in statement:
+        require(statement["register"].keys() == NO_REGISTER.keys())
+        require(all(map(_is_list_of_texts, statement["register"].values())))
     for name in ("controller", "retention", "wordings"):
         require(all(isinstance(text, str) for text in statement[name].values()))
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) and text for text in value)
 
 
 def _is_subject_or_none(subject: str) -> bool:

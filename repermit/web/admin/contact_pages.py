@@ -28,6 +28,7 @@ from repermit.errors import AddressError, NotFound, Refused
 from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_
 from repermit.privacy import external_copies, make_proof, printable_proof
+from repermit.reports.data_recipients import describe_for_proofs
 from repermit.rules.consent import Answer, Basis, Outcome, Reason, Status
 from repermit.web.admin.audit_log import make_actor_formatter
 from repermit.web.admin.current_user import get_actor, note_access
@@ -301,6 +302,7 @@ def download_proof(slug: str, number: int) -> AnyResponse:
             now=get_arrival(),
             actor=get_actor(),
             known=known,
+            register=describe_for_proofs(mailing_list, settings=site.settings),
         )
     except NotFound:
         abort(409)

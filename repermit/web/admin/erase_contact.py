@@ -21,6 +21,7 @@ from repermit.imports import uploads
 from repermit.privacy import external_copies, make_proof, printable_proof
 from repermit.privacy import forget as privacy_forget
 from repermit.privacy.forget import Forgetting, Forgotten, Found
+from repermit.reports.data_recipients import describe_for_proofs
 from repermit.web.admin.audit_log import make_actor_formatter
 from repermit.web.admin.contact_pages import make_zip_response
 from repermit.web.admin.current_user import get_actor, note_access
@@ -179,6 +180,7 @@ def download_proof(slug: str) -> Response:
             settings=site.settings,
             now=get_arrival(),
             actor=get_actor(),
+            register=describe_for_proofs(mailing_list, settings=site.settings),
         )
     except (AddressError, Refused) as error:
         return _show_address_page(mailing_list, wrong=make_sentence(error.said))

@@ -16,6 +16,7 @@ from repermit.answers.link_target import Standing
 from repermit.contacts import enqueue_receipt
 from repermit.db.models.contacts import Contact
 from repermit.evidence.consent_receipt import REPRESENTATIVE
+from repermit.reports.data_recipients import describe_for_proofs
 from repermit.web import error_pages
 from repermit.web.public import page_text
 from repermit.web.public.answer import (
@@ -66,7 +67,10 @@ def download_receipt(token: str) -> Response:
 def _read_receipt(standing: Standing) -> dict[str, Any] | None:
     site = get_site()
     contact = Contact.get(Contact.uid == standing.uid)
-    return enqueue_receipt.make_receipt(contact, settings=site.settings, links=site.links)
+    register = describe_for_proofs(contact.list, settings=site.settings)
+    return enqueue_receipt.make_receipt(
+        contact, settings=site.settings, links=site.links, register=register
+    )
 
 
 def _make_receipt_fields(

@@ -123,6 +123,13 @@ def test_a_yes_on_a_sensitive_list_is_explicit_consent() -> None:
     assert record["event"][-1]["event_type"] == "dpv:ExplicitlyExpressedConsent"
 
 
+def test_an_authority_is_always_named() -> None:
+    record = consent_receipt.consent_record(account(authority="", authority_url=""))
+    assert not problems_of(record, "consent-record")
+    (purpose,) = record["processing"]["purposes"]
+    assert purpose["authority_party"] in {one["party_id"] for one in record["party"]}
+
+
 def test_who_answers_for_somebody_else_is_a_party_of_its_own() -> None:
     by_them = {"given_by": consent_receipt.REPRESENTATIVE}
     entries = (
@@ -145,7 +152,7 @@ def test_an_organisation_of_few_words_still_makes_a_record_of_the_form() -> None
     bare = account(officer="", authority="", authority_url="", website="", email="")
     record = consent_receipt.consent_record(bare)
     assert not problems_of(record, "consent-record")
-    assert [one["party_contact"] for one in record["party"]] == ["+31 30 123 45 67"]
+    assert record["party"][0]["party_contact"] == "+31 30 123 45 67"
 
 
 def test_an_authority_without_an_address_is_named() -> None:
@@ -364,10 +371,12 @@ def test_a_record_says_how_the_consent_was_collected(told: dict[str, str], colle
     assert record["processing"]["purposes"][0]["collection_method"] == collected
 
 
-def test_a_customer_is_mailed_on_another_ground() -> None:
+def test_a_customer_is_mailed_on_the_rule_for_customers_alone() -> None:
     customer = said("customer", purpose="News", basis="customer")
     record = consent_receipt.consent_record(account(customer))
-    assert record["processing"]["purposes"][0]["lawful_basis"] == ["eu-gdpr:A6-1-f"]
+    assert record["processing"]["purposes"][0]["lawful_basis"] == [
+        "Directive 2002/58/EC art. 13(2)"
+    ]
 
 
 UNSEEN = {

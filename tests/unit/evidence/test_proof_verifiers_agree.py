@@ -21,7 +21,7 @@ from repermit.contacts import admin_requests
 from repermit.contacts.admin_requests import NewContact
 from repermit.db.connection import Database, open_database
 from repermit.db.models.evidence import EvidenceTimestamp
-from repermit.evidence import proof_file, signed_checkpoint, timestamps
+from repermit.evidence import consent_receipt, proof_file, signed_checkpoint, timestamps
 from repermit.evidence.entries import Checkpoint, canonical, link, part_digest
 from repermit.evidence.merkle import root_of, siblings
 from repermit.evidence.timestamp_token import read_authorities
@@ -40,6 +40,7 @@ KEY = signed_checkpoint.own_key(SIGNING)
 LATER = NOW + timedelta(days=30)
 SCHEMA = Path(__file__).parents[3] / "docs/reference/proof.schema.json"
 Document = dict[str, Any]
+REGISTER = {"storage_locations": ["DE", "NL"], "recipients": ["Example BV (mail), NL"]}
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +81,19 @@ def made(ready_sqlite: Path, authority: Authority) -> list[Document]:
         return [
             json.loads(
                 make_proof.prove(
-                    database, mailing_list, one, settings=SIGNING, now=LATER, actor="cli:1000"
+                    database,
+                    mailing_list,
+                    one,
+                    settings=SIGNING,
+                    now=LATER,
+                    actor="cli:1000",
+                    register=register,
                 ).text
             )
-            for one in ("anna@example.org", "hetty@example.org")
+            for one, register in (
+                ("anna@example.org", REGISTER),
+                ("hetty@example.org", consent_receipt.NO_REGISTER),
+            )
         ]
 
 
@@ -186,6 +196,89 @@ def test_a_fabricated_proof_holds_by_itself_and_under_no_known_key(
     assert KEY
     assert verdicts(document, javascript, keys=[str(KEY)]) == (False, False)
     assert not signatures.signers(document, [KEY])
+
+
+def purpose_in(document: Document) -> Document:
+    (purpose,) = document["statement"]["record"]["processing"]["purposes"]
+    return dict(purpose)
+
+
+def test_a_proof_says_where_the_data_is_and_who_gets_it(made: list[Document]) -> None:
+    of_anna, of_hetty = map(purpose_in, made)
+    assert of_anna["storage_locations"] == ["DE", "NL"]
+    assert of_anna["recipient_third_parties"] == ["Example BV (mail), NL"]
+    for name in ("storage_locations", "recipient_third_parties"):
+        assert of_hetty[name] == ["as the privacy notice says"]
+
+
+def test_a_proof_from_before_the_register_holds_as_it_was(
+    made: list[Document], javascript: JavaScriptVerifier
+) -> None:
+    for document in json.loads(json.dumps(made)):
+        del document["statement"]["register"]
+        document["statement"]["controller"].pop("authority", None)
+        sealed_anew(document, SIGNING)
+        assert own_check(document)
+        assert verdicts(document, javascript) == (True, True)
+        assert "authority_party" not in purpose_in(document)
+        assert purpose_in(document)["storage_locations"] == ["as the privacy notice says"]
+
+
+@pytest.mark.parametrize("has_register", [True, False], ids=["now", "before"])
+def test_a_customer_is_mailed_on_the_rule_for_customers_alone(
+    made: list[Document], javascript: JavaScriptVerifier, has_register: bool
+) -> None:
+    document = json.loads(json.dumps(made[0]))
+    statement = document["statement"]
+    if not has_register:
+        del statement["register"]
+    for one in statement["entries"]:
+        one["entry"]["event"] = "customer"
+        one["parts"] = {"consent": {"salt": "0" * 32, "content": {"basis": "customer"}}}
+        one["entry"] |= {"person": "", "trace": ""}
+        one["parts"]["consent"]["content"]["unseen"] = {"purpose": "offers"}
+    statement["wordings"] = {}
+    sealed_anew(document, SIGNING)
+    assert own_check(document)
+    assert verdicts(document, javascript) == (True, True)
+    ground = "Directive 2002/58/EC art. 13(2)" if has_register else "eu-gdpr:A6-1-f"
+    assert purpose_in(document)["lawful_basis"] == [ground]
+
+
+def test_an_authority_is_named_also_where_the_controller_names_none(
+    made: list[Document], javascript: JavaScriptVerifier
+) -> None:
+    document = json.loads(json.dumps(made[0]))
+    for name in ("authority", "authority_url"):
+        document["statement"]["controller"].pop(name, None)
+    sealed_anew(document, SIGNING)
+    assert own_check(document)
+    assert verdicts(document, javascript) == (True, True)
+    assert purpose_in(document)["authority_party"] == "authority"
+    parties = document["statement"]["record"]["party"]
+    assert "the country where the person lives" in parties[-1]["party_name"]
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        {"storage_locations": []},
+        {"storage_locations": [""], "recipients": []},
+        {"storage_locations": "NL", "recipients": []},
+        {"storage_locations": [], "recipients": [1]},
+        {"storage_locations": [], "recipients": [], "more": []},
+        {},
+        None,
+    ],
+)
+def test_a_register_of_another_shape_is_refused(
+    made: list[Document], javascript: JavaScriptVerifier, register: Any
+) -> None:
+    document = json.loads(json.dumps(made[0]))
+    document["statement"]["register"] = register
+    sealed_anew(document, SIGNING, remake=False)
+    assert not own_check(document)
+    assert verdicts(document, javascript) == (False, False)
 
 
 # --- What only whoever seals anew can write, and no verifier may take. ----------------------------

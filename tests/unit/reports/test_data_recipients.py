@@ -1,0 +1,54 @@
+"""Who gets a list's data, and where it is, as proofs and receipts say it."""
+
+from __future__ import annotations
+
+from repermit.db.connection import Database
+from repermit.reports.data_recipients import describe_for_proofs
+from repermit.reports.register_notes import set_notes
+from repermit.settings.definitions import MailServer
+from tests.support.builders import NOW, make_list, make_settings
+
+SETTINGS = make_settings(
+    database="sqlite:///x.db", mail=MailServer(server="smtp.mailer.example", preset="")
+)
+
+
+def test_where_nothing_was_said_the_servers_are_told_and_no_place(database: Database) -> None:
+    assert describe_for_proofs(make_list(database), settings=SETTINGS) == {
+        "storage_locations": [],
+        "recipients": ["ask.example.org (hosting)", "mailer.example (mail)"],
+    }
+
+
+def test_places_and_recipients_are_as_the_record_of_processing_has_them(
+    database: Database,
+) -> None:
+    news = make_list(database)
+    given = {
+        "hosting.name": "Stallen BV",
+        "hosting.country": "NL",
+        "mail.country": "US",
+        "mail.safeguard": "standard contractual clauses",
+        "printer.name": "De Drukker",
+        "printer.country": "BE",
+        "printer.safeguard": "none is needed",
+    }
+    set_notes(database, news, given, now=NOW, actor="cli:0")
+    assert describe_for_proofs(news, settings=SETTINGS) == {
+        "storage_locations": ["NL"],
+        "recipients": [
+            "Stallen BV (hosting), NL",
+            "mailer.example (mail), US, standard contractual clauses",
+            "De Drukker (other), BE",
+        ],
+    }
+
+
+def test_the_organisation_itself_is_no_recipient(database: Database) -> None:
+    news = make_list(database)
+    given = {"hosting.agreement": "own", "hosting.country": "NL", "mail.agreement": "own"}
+    set_notes(database, news, given, now=NOW, actor="cli:0")
+    assert describe_for_proofs(news, settings=SETTINGS) == {
+        "storage_locations": ["NL"],
+        "recipients": [],
+    }
