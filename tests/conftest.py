@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,6 +158,10 @@ def here_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(website, "is_private", lambda _: False)
 
 
+def _read_every_statement(_: Settings, urls: Iterable[str]) -> dict[str, str]:
+    return {url: f"What stands at {url}" for url in urls}
+
+
 @pytest.fixture(autouse=True)
 def _nothing_wrong(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a launch find nothing wrong: here is no DNS, and no server at https://ask.example.org.
@@ -166,6 +170,7 @@ def _nothing_wrong(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     """
     if "real_check" not in request.fixturenames:
         monkeypatch.setattr(run, "find_problems", lambda *_, **__: ())
+        monkeypatch.setattr(run, "read_privacy_statements", _read_every_statement)
     monkeypatch.setattr(launch, "_PATIENCE", 60.0)
 
 

@@ -54,6 +54,7 @@ def launch(
     most: int | None = None,
     problems: Sequence[LaunchProblem] = (),
     accepted: Mapping[str, str] = MappingProxyType({}),
+    statements: Mapping[str, str] = MappingProxyType({}),
     format_note: Callable[[Said], str] = str,
     note_language: str = "en",
 ) -> Launched:
@@ -69,7 +70,9 @@ def launch(
 
     `reminder` is how many days before the deadline who has not answered is reminded, 0 for never.
     `problems` is what a check has found wrong; each stands in the way unless `accepted` has a
-    reason under its code, and those reasons are kept as evidence. `format_note` puts the plan's
+    reason under its code, and those reasons are kept as evidence. `statements` are the texts of the
+    list's privacy statements by their addresses, as far as they could be read; they are kept with
+    the wordings. `format_note` puts the plan's
     notes into the words in which the admin has read them, of the language `note_language`; they are
     kept too.
     `expected` is how many the admin was told would be asked; another number is refused. Of more
@@ -77,6 +80,7 @@ def launch(
     too; until then the campaign is scheduled, and all it can do is be cancelled.
     """
     suppressions.restore_lost_suppressions(database, settings=settings, now=now)
+    digests = {url: chain.digest_wording(text) for url, text in statements.items()}
     while True:
         with steady_view(database):
             prepared = _prepare_launch(
@@ -88,6 +92,7 @@ def launch(
                 include_thin=include_thin,
                 reminder=reminder,
                 grounds=grounds,
+                privacy_wordings=tuple(sorted(digests.items())),
             )
         plan = prepared.plan
         _refuse_launch(plan, attest, expected, _list_unaccepted(problems, accepted))
@@ -114,6 +119,9 @@ def launch(
             wordings = _freeze_wordings(campaign, prepared.drafts)
             facts = _make_facts(campaign, plan, wordings, attest=attest, format_note=format_note)
             facts |= vars(grounds)
+            for text in statements.values():
+                chain.keep_wording(text)
+            facts |= {"privacy_wordings": digests} if digests else {}
             facts["told_in"] = note_language
             facts["accepted"] = _describe_accepted(problems, accepted)
             start_launch_task(campaign, prepared.audience, facts, actor=actor)
@@ -147,6 +155,7 @@ def _prepare_launch(
     include_thin: bool,
     reminder: int,
     grounds: Grounds,
+    privacy_wordings: tuple[tuple[str, str], ...],
 ) -> _PreparedLaunch:
     mailing_list: MailingList = MailingList.get_by_id(number)
     plan = plan_launch_for(
@@ -171,6 +180,7 @@ def _prepare_launch(
             has_reminder=plan.reminder_at is not None,
             kind=kind,
             grounds=grounds,
+            privacy_wordings=privacy_wordings,
         )
         for kind in kinds
         for language in sorted({mailing_list.language, *plan.languages})

@@ -220,15 +220,18 @@ def draft_wording(
     has_reminder: bool,
     kind: MailKind = MailKind.ASK,
     grounds: Grounds = NO_GROUNDS,
+    privacy_wordings: tuple[tuple[str, str], ...] = (),
 ) -> frozen_draft.Draft:
     """Return the ask, which a reminder follows or none, or the reminder, as it would be worded now.
 
-    `grounds` are frozen with it, for the pages to say. The admin's own wording is that of the ask
-    alone. Raises WordingError and AddressError.
+    `grounds` and `privacy_wordings` are frozen with it, for pages and evidence to say. The admin's
+    own wording is that of the ask alone. Raises WordingError and AddressError.
     """
     values: dict[str, Any] = {
         "organisation": settings.organisation,
-        "mailing_list": replace(lookup.read_list_facts(mailing_list), **vars(grounds)),
+        "mailing_list": replace(
+            lookup.read_list_facts(mailing_list), **vars(grounds), privacy_wordings=privacy_wordings
+        ),
         "deadline": deadline,
         "zone": settings.zone,
         "language": language,

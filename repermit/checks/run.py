@@ -36,7 +36,7 @@ from repermit.checks.smtp import (
     check_return_domain,
 )
 from repermit.checks.spf import FAILING, check_spf
-from repermit.checks.website import check_pages, check_privacy_statement
+from repermit.checks.website import check_pages, check_privacy_statement, read_privacy_statement
 from repermit.db.connection import Database
 from repermit.db.models.lists import MailingList
 from repermit.emails.dkim_signature import make_signer
@@ -59,6 +59,17 @@ def find_problems(settings: Settings, slug: str, **options: Any) -> tuple[Findin
         for one in check(settings, **options).findings
         if one.verdict is Verdict.PROBLEM and one.values.get("list", slug) == slug
     )
+
+
+def read_privacy_statements(settings: Settings, urls: Iterable[str]) -> dict[str, str]:
+    """Return what privacy statements say, by their addresses; those that can be read."""
+    resolver, wanted = DnsResolver(""), sorted(set(filter(None, urls)))
+    calls = [
+        partial(read_privacy_statement, resolver, url, to_private=settings.web.checks_to_private)
+        for url in wanted
+    ]
+    texts = zip(wanted, run_in_parallel(calls, seconds=SECONDS), strict=True)
+    return {url: text for url, text in texts if text}
 
 
 # --- All checks, in parallel. ---------------------------------------------------------------------

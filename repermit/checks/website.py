@@ -12,14 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import quote, urlsplit
+from email.message import Message
+from urllib.parse import quote, urljoin, urlsplit
 
-from repermit.checks.dns_lookup import DnsResolver, is_private, is_this_machine
+from repermit.checks.dns_lookup import DnsNoAnswer, DnsResolver, is_private, is_this_machine
 from repermit.checks.findings import Finding, finding
+from repermit.emails.html_to_text import html_to_text
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, PROXIES, Links
 from repermit.smtp.connection import Cutter
-from repermit.web_address import is_public
+from repermit.web_address import is_public, is_web_address
 
 # --- One request over HTTP. -----------------------------------------------------------------------
 
@@ -56,14 +58,15 @@ def fetch(
     *,
     to_private: bool,
     form: bytes | None = None,
+    most: int = _READ,
     seconds: float = _SECONDS,
 ) -> FetchedPage:
     """Ask for `url` at the first of `addresses` that takes a connection; a `form` makes it a POST.
 
-    It ends after `seconds` in all, however slowly the server writes. What stands on this machine or
-    a private network is not connected to, unless `to_private`. Raises ClosedNetwork if that leaves
-    no address, TooSlow, other OSError (ssl.SSLError among them), http.client.HTTPException, and
-    ValueError for what is no address.
+    It ends after `seconds` in all, however slowly the server writes, or `most` octets. What stands
+    on this machine or a private network is not connected to, unless `to_private`. Raises
+    ClosedNetwork if that leaves no address, TooSlow, other OSError (ssl.SSLError among them),
+    http.client.HTTPException, and ValueError for what is no address.
     """
     open_ones = [one for one in addresses if to_private or is_public(one)]
     if not open_ones:
@@ -76,7 +79,7 @@ def fetch(
         timer = threading.Timer(left, cutter.end, kwargs={"cut": True})
         timer.start()
         try:
-            return _fetch(url, plain, form)
+            return _fetch(url, plain, form, most)
         finally:
             timer.cancel()
             if not cutter.end(cut=False):
@@ -92,7 +95,7 @@ class TooSlow(OSError):
     """A server took the connection, and did not answer in time."""
 
 
-def _fetch(url: str, plain: socket.socket, form: bytes | None) -> FetchedPage:
+def _fetch(url: str, plain: socket.socket, form: bytes | None, most: int) -> FetchedPage:
     parts = urlsplit(url)
     host = str(parts.hostname)
     line = plain
@@ -105,7 +108,7 @@ def _fetch(url: str, plain: socket.socket, form: bytes | None) -> FetchedPage:
         asking.sock = line
         _ask(asking, _encode_path(url), form)
         with asking.getresponse() as response:
-            beginning = response.read(_READ)
+            beginning = response.read(most)
         headers = {name.lower(): value for name, value in response.getheaders()}
         return FetchedPage(
             status=response.status, headers=headers, beginning=beginning, certificate_ends=ends
@@ -213,6 +216,51 @@ def check_privacy_statement(
         is_gone = True
     if is_gone:
         yield gone
+
+
+# A statement of 1 MB has a program in it, or pictures; of one that is longer than a book no more
+# is kept.
+_LARGEST_PAGE = 1_000_000
+_LONGEST_TEXT = 200_000
+_MOST_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+def read_privacy_statement(resolver: DnsResolver, url: str, *, to_private: bool) -> str:
+    """Return what a privacy statement says, in text; "" if it cannot be read.
+
+    Redirects are followed. On this machine or a private network it is not looked for, unless
+    `to_private`.
+    """
+    with suppress(OSError, ValueError, http.client.HTTPException, DnsNoAnswer):
+        for _ in range(_MOST_REDIRECTS):
+            if not is_web_address(url):
+                return ""
+            addresses = find_addresses(resolver, str(urlsplit(url).hostname))
+            if not addresses:
+                return ""
+            page = fetch(url, addresses, to_private=to_private, most=_LARGEST_PAGE)
+            if page.status not in _REDIRECTS:
+                return _read_text(page)
+            url = urljoin(url, page.headers.get("location", ""))
+    return ""
+
+
+def _read_text(page: FetchedPage) -> str:
+    content_type = Message()
+    content_type["content-type"] = page.headers.get("content-type", "")
+    # A page that names no type is none that a browser shows as text for sure.
+    is_text = page.headers.get("content-type", "").lower().startswith("text/")
+    if page.status != http.client.OK or not is_text or len(page.beginning) == _LARGEST_PAGE:
+        return ""
+    try:
+        text = page.beginning.decode(content_type.get_content_charset("utf-8"), "replace")
+    except LookupError:
+        return ""
+    if content_type.get_content_type() == "text/html":
+        text = html_to_text(text)
+    # What a database takes as text.
+    return text.replace("\0", "").strip()[:_LONGEST_TEXT]
 
 
 def _check_one_click(

@@ -250,6 +250,8 @@ def _launch_campaign(
     is_refused = bool(plan.refusals or is_open or draft_conditions.check_attestation(attest))
     if is_refused or as_json:
         _print_plan(context, plan, deadline, to=warn)
+    # Nothing is asked of a website for a launch that is refused.
+    statements = {} if is_refused else _read_statements(context, mailing_list)
     launched = campaigns_launch.launch(
         database,
         mailing_list,
@@ -265,6 +267,7 @@ def _launch_campaign(
         actor=context.actor,
         problems=problems,
         accepted=accepted,
+        statements=statements,
     )
     if not grounds.asking_ground:
         warn("The answer page will not say on what ground of the law you ask: --ground says it.")
@@ -274,6 +277,22 @@ def _launch_campaign(
     if not as_json:
         _print_plan(context, plan, deadline, to=echo)
     return launched
+
+
+def _read_statements(context: CommandContext, mailing_list: MailingList) -> dict[str, str]:
+    """Return what the list's privacy statements say, by address; warn of those not to be read."""
+    from repermit.checks import run
+    from repermit.contacts.lookup import list_facts
+
+    urls = list_facts(mailing_list).privacy_urls
+    statements = run.read_privacy_statements(context.settings, urls)
+    for url in urls:
+        if url not in statements:
+            warn(
+                f"{url} could not be read: the evidence has the address of the privacy statement, "
+                "not its text."
+            )
+    return statements
 
 
 def _find_problems(

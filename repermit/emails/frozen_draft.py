@@ -73,7 +73,7 @@ def _split_template(template: str) -> tuple[str, ...]:
 Kind = Literal["ask", "reminder", "confirm", "receipt", "notice"]
 
 _FORMAT = 1
-_GROUNDS = ("asking_ground", "special_ground")
+_LATER_FACTS = ("asking_ground", "special_ground", "privacy_wordings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ class Draft:
         about = document["mailing_list"]
         # What says nothing is left out, so that a mail without it is what it was before.
         document["mailing_list"] = {
-            name: value for name, value in about.items() if value or name not in _GROUNDS
+            name: value for name, value in about.items() if value or name not in _LATER_FACTS
         }
         document["deadline"] = self.deadline.isoformat() if self.deadline else None
         return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
@@ -142,7 +142,8 @@ def read_draft(content: str) -> Draft:
 
 def _read_list(texts: list[dict[str, str]] | None = None, **facts: Any) -> MailingListFacts:
     """Return a list's facts; before it had `texts`, its own words stood in mails of all four."""
-    about = MailingListFacts(**facts)
+    read = facts.pop("privacy_wordings", ())
+    about = MailingListFacts(**facts, privacy_wordings=tuple((url, digest) for url, digest in read))
     if texts is None:
         own = (about.name, about.purpose, about.frequency, about.privacy_url)
         texts = [

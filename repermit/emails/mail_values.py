@@ -31,7 +31,8 @@ class MailingListFacts:
 
     `language` is the list's own, and `texts` are its words in each language that it can be told in,
     its own first; none if there is no other. `asking_ground` and `special_ground` are what was
-    attested at launch (rules.legal_grounds), "" for nothing.
+    attested at launch (rules.legal_grounds), "" for nothing. `privacy_wordings` are the addresses
+    of privacy statements, each with the digest of what it said at launch, as far as it was read.
     """
 
     slug: str
@@ -45,6 +46,18 @@ class MailingListFacts:
     texts: tuple[ListWords, ...] = ()
     asking_ground: str = ""
     special_ground: str = ""
+    privacy_wordings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def privacy_urls(self) -> tuple[str, ...]:
+        """Return the addresses of its privacy statements, in whatever language, each once."""
+        urls = (self.privacy_url, *(text.privacy_url for text in self.texts))
+        return tuple(dict.fromkeys(filter(None, urls)))
+
+    @property
+    def privacy_wording(self) -> str:
+        """Return the digest of what the privacy statement said at launch, "" if it was not read."""
+        return dict(self.privacy_wordings).get(self.privacy_url, "")
 
     @property
     def languages(self) -> tuple[str, ...]:

@@ -49,10 +49,15 @@ _HEAD = PreparedQuery(lambda: lock_rows(EvidenceHead.select()))
 
 
 def keep_wording(content: str) -> str:
-    """Store a text once and return its digest, SHA-256 in hex."""
-    digest = hashlib.sha256(content.encode()).hexdigest()
+    """Store a text once and return its digest."""
+    digest = digest_wording(content)
     _KEEP_WORDING.execute(digest, content)
     return digest
+
+
+def digest_wording(content: str) -> str:
+    """Return by which digest a text is kept: SHA-256 in hex."""
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 _KEEP_WORDING = PreparedQuery(

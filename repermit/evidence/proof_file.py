@@ -24,7 +24,10 @@ SIGNED_FORMAT = "repermit-proof/2"
 LARGEST = 50_000_000
 """Octets that a proof may have; one of a person who answered ten times has some 200,000."""
 
-WORDINGS = ("mail_wording", "page_wording", "link_page_wording", "wording", "attest")
+WORDINGS = (
+    *("mail_wording", "page_wording", "link_page_wording", "wording", "attest"),
+    "privacy_wording",
+)
 """Under which names a part `consent` holds the digest of a wording."""
 
 

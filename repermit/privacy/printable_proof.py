@@ -9,14 +9,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, lru_cache
-from html.parser import HTMLParser
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from repermit import email_address
 from repermit.emails import compose_mail, frozen_draft, template_engine
 from repermit.emails.frozen_draft import Draft
+from repermit.emails.html_to_text import html_to_text
 from repermit.evidence.consent_receipt import state_of
 from repermit.evidence.entries import PARTS
 from repermit.evidence.verify.timestamps import stamps_of
@@ -94,6 +94,8 @@ def _list_wordings(one: Mapping[str, Any], statement: Mapping[str, Any]) -> Iter
         yield ShownWording(kind="page", digest=page, text=text)
     if form := told.get("wording"):
         yield ShownWording(kind="form", digest=form, text=wordings[form])
+    if statement_text := told.get("privacy_wording"):
+        yield ShownWording(kind="privacy", digest=statement_text, text=wordings[statement_text])
 
 
 def _find_values_as_asked(
@@ -145,41 +147,6 @@ def _fill_in(text: str, draft: Draft | None, person: Mapping[str, Any]) -> str:
     for name, value in values.items():
         text = text.replace(f"⟦{name}⟧", value)
     return text
-
-
-_BLOCKS = frozenset({"p", "li", "br", "address", "ul", "section", "div"})
-_HEADINGS = frozenset({"h1", "h2", "h3"})
-
-
-# A line that is kept though nothing stands on it; no blank is left of what a page says.
-_BLANK = "\0"
-
-
-class _TextParser(HTMLParser):
-    """Takes the text out of HTML, a line for each block and a blank one before each heading."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines = [""]
-
-    def handle_starttag(self, tag: str, _attrs: object) -> None:
-        if tag in _HEADINGS:
-            self.lines.append(_BLANK)
-        if tag in _BLOCKS | _HEADINGS:
-            self.lines.append("- " if tag == "li" else "")
-
-    def handle_data(self, data: str) -> None:
-        self.lines[-1] += " ".join(data.split("\n"))
-
-
-@lru_cache(maxsize=16)
-def html_to_text(html: str) -> str:
-    """Return what a page's HTML says, a line for each block and a blank one before headings."""
-    reader = _TextParser()
-    reader.feed(html)
-    reader.close()
-    lines = (" ".join(line.split()) for line in reader.lines)
-    return "\n".join(line for line in lines if line).replace(_BLANK, "").strip()
 
 
 @cache

@@ -108,6 +108,16 @@ def test_each_point_is_accepted_with_a_reason_that_is_kept_as_evidence(desk: Des
 
 
 @pytest.mark.usefixtures("news")
+def test_a_privacy_statement_that_cannot_be_read_is_told_and_stops_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "read_privacy_statements", lambda *_: {})
+    ran = desk.run(*LAUNCH)
+    assert ran.code == 0
+    assert "http://nowhere.example.org/privacy could not be read: the evidence has" in ran.err
+
+
+@pytest.mark.usefixtures("news")
 def test_where_nothing_is_wrong_nothing_has_to_be_accepted(desk: Desk) -> None:
     desk.do(*LAUNCH)
     with desk.database():

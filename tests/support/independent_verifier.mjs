@@ -122,7 +122,7 @@ function unbase64(text) {
 // --- Entries. ------------------------------------------------------------------------------------
 
 const PARTS = ["consent", "person", "trace"];
-const WORDINGS = ["mail_wording", "page_wording", "link_page_wording", "wording", "attest"];
+const WORDINGS = ["mail_wording", "page_wording", "link_page_wording", "wording", "attest", "privacy_wording"];
 const TEXTS = [
   ..."answer method reason basis by file purpose note proof given_by arrived_at left_at at".split(" "),
   ..."basis_at asked_at asked_again_at reminded_at deadline requested_at confirmed_at".split(" "),

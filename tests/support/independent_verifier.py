@@ -27,10 +27,10 @@ TEXTS = (
     "answer method reason basis by file purpose note proof given_by arrived_at left_at at basis_at "
     "asked_at asked_again_at reminded_at deadline requested_at confirmed_at address name source "
     "since list_name frequency privacy_url language status imported_at "
-    "mail_wording page_wording link_page_wording wording attest"
+    "mail_wording page_wording link_page_wording wording attest privacy_wording"
 ).split()
 UNSEEN = ("frequency", "privacy_url", "language")
-WORDS = "mail_wording page_wording link_page_wording wording attest".split()
+WORDS = "mail_wording page_wording link_page_wording wording attest privacy_wording".split()
 text_of = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 

@@ -82,6 +82,7 @@ def launch_campaign(slug: str) -> AnyResponse:
             mailing_list, status=422, seen=seen, typed=typed, wrong=wrong, asks_why=True
         )
     site, conditions = get_site(), seen.conditions
+    statements = read_statements(mailing_list)
     try:
         launched = campaigns_launch.launch(
             site.database,
@@ -102,6 +103,7 @@ def launch_campaign(slug: str) -> AnyResponse:
                 LaunchProblem(code=problem.code, found=problem.found) for problem in problems
             ],
             accepted=accepted,
+            statements=statements,
             format_note=make_sentence,
             note_language=get_page_language(),
         )
@@ -112,6 +114,15 @@ def launch_campaign(slug: str) -> AnyResponse:
     forget_check(mailing_list)
     keep_reasons(mailing_list, get_actor(), {})
     flash_message(_describe_launch(launched))
+    for url in lookup.list_facts(mailing_list).privacy_urls:
+        if url not in statements:
+            flash_message(
+                gettext(
+                    "%(url)s could not be read: the record has the address of the privacy "
+                    "statement, not its text."
+                )
+                % {"url": url}
+            )
     return (
         redirect_to("campaign_page.show", slug=slug)
         if has_page("campaign_page.show")
@@ -313,15 +324,21 @@ _turn = threading.Lock()
 class _Check(threading.Thread):
     """One check of a list; `about` is what it looked at, and `at` when it began."""
 
-    def __init__(self, look: Callable[[], tuple[Finding, ...]], about: Any, at: datetime) -> None:
+    def __init__(
+        self,
+        look: Callable[[], tuple[tuple[Finding, ...], Mapping[str, str]]],
+        about: Any,
+        at: datetime,
+    ) -> None:
         super().__init__(daemon=True, name="check before a launch")
         self._look, self.about, self.at = look, about, at
         self.problems: tuple[Finding, ...] | None = None
+        self.statements: Mapping[str, str] = {}
         self.error: BaseException | None = None
 
     def run(self) -> None:
         try:
-            self.problems = self._look()
+            self.problems, self.statements = self._look()
         except BaseException as error:  # noqa: BLE001  raised again by who asks
             self.error = error
 
@@ -339,6 +356,12 @@ def find_launch_problems(mailing_list: MailingList) -> tuple[Finding, ...] | Non
         forget_check(mailing_list)
         raise check.error
     return check.problems
+
+
+def read_statements(mailing_list: MailingList) -> Mapping[str, str]:
+    """Return what the check has read of the list's privacy statements, by their addresses."""
+    check = _get_checks().get(mailing_list.slug)
+    return check.statements if check else {}
 
 
 def is_checking(mailing_list: MailingList) -> bool:
@@ -372,8 +395,10 @@ def _start_check(slug: str, about: Any) -> _Check:
     site = get_site()
     settings, database, now = site.settings, site.database, get_arrival()
 
-    def look() -> tuple[Finding, ...]:
-        return checks_run.find_problems(
+    urls = lookup.list_facts(find_list(slug)).privacy_urls
+
+    def look() -> tuple[tuple[Finding, ...], Mapping[str, str]]:
+        problems = checks_run.find_problems(
             settings,
             slug,
             database=database,
@@ -382,6 +407,7 @@ def _start_check(slug: str, about: Any) -> _Check:
             log_in=poll.log_in,
             config_path=settings.path,
         )
+        return problems, checks_run.read_privacy_statements(settings, urls)
 
     check = _get_checks()[slug] = _Check(look, about, now)
     check.start()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from repermit import email_address
+from repermit.answers import link_target, record_answer
 from repermit.campaigns.campaign_results import Launched
 from repermit.campaigns.launch import launch
 from repermit.campaigns.launch_plan import REMINDER_NOTE
@@ -23,10 +24,13 @@ from repermit.db.models.mails import Mail
 from repermit.emails import frozen_draft
 from repermit.errors import LaunchRefused
 from repermit.evidence.verify import chain
+from repermit.evidence.verify.proof import check_proof
+from repermit.privacy import make_proof, printable_proof
 from repermit.reports.outcome_counts import read_acts
-from repermit.rules.consent import CampaignState, Exclusion, MailKind, MailState, Reason
+from repermit.rules.consent import Answer, CampaignState, Exclusion, MailKind, MailState, Reason
 from repermit.rules.legal_grounds import Grounds
 from repermit.settings.definitions import CampaignRules
+from tests.support import independent_verifier
 from tests.support.builders import (
     DEADLINE,
     NOW,
@@ -92,6 +96,72 @@ def test_the_minimum_of_days_is_that_of_the_launch(database: Database) -> None:
     start(database, mailing_list, settings=make_settings(campaign=rules), include_thin=True)
     campaign = Campaign.get()
     assert (campaign.minimum_days, campaign.include_thin) == (3, True)
+
+
+URL = "https://www.example.org/privacy"
+SAYS = "We keep your address and no more."
+
+
+def test_what_the_privacy_statement_said_is_kept_with_the_launch(database: Database) -> None:
+    mailing_list = make_list(database, privacy_url=URL)
+    make_contact(database, mailing_list)
+    start(database, mailing_list, statements={URL: SAYS})
+    (launched,) = read_acts(mailing_list.slug, ("launched",))
+    digest = launched.said["privacy_wordings"][URL]
+    assert Wording.get_by_id(digest).content == SAYS
+    (row,) = CampaignWording.select()
+    draft = frozen_draft.read_draft(Wording.get_by_id(row.wording_id).content)
+    assert draft.mailing_list.privacy_wording == digest
+    assert chain.verify_chain(database).fault is None
+    with database.atomic():
+        Wording.update(content="We sell it.").where(Wording.digest == digest).execute()
+    assert chain.verify_chain(database).fault
+
+
+def test_a_statement_that_was_not_read_leaves_its_address_alone(database: Database) -> None:
+    mailing_list = make_list(database, privacy_url=URL)
+    make_contact(database, mailing_list)
+    start(database, mailing_list)
+    (launched,) = read_acts(mailing_list.slug, ("launched",))
+    assert launched.said["privacy_url"] == URL
+    assert "privacy_wordings" not in launched.said
+    (row,) = CampaignWording.select()
+    assert "privacy_wordings" not in Wording.get_by_id(row.wording_id).content
+
+
+def test_an_answer_proves_what_the_privacy_statement_said(database: Database) -> None:
+    mailing_list = make_list(database, privacy_url=URL)
+    contact = make_contact(database, mailing_list, "anna@example.org")
+    start(database, mailing_list, statements={URL: SAYS})
+    record_answer.record_answer(
+        database,
+        uid=contact.uid,
+        answer=Answer.YES,
+        arrived=NOW + timedelta(hours=1),
+        settings=make_settings(),
+        method="page",
+        trace=link_target.Trace(network="", browser=""),
+        page=lambda _: link_target.PageShown(wording="De vraag"),
+    )
+    proof = make_proof.prove(
+        database,
+        mailing_list,
+        "anna@example.org",
+        settings=make_settings(),
+        now=NOW + timedelta(days=1),
+        actor="cli:0",
+    )
+    (told,) = [
+        one["parts"]["consent"]["content"]
+        for one in proof.document["statement"]["entries"]
+        if one["entry"]["event"] == "confirmed"
+    ]
+    assert proof.document["statement"]["wordings"][told["privacy_wording"]] == SAYS
+    octets = proof.text.encode()
+    assert check_proof(octets).faults == ()
+    assert independent_verifier.check(octets)
+    page = printable_proof.proof_page(proof.document, language="en", zone=make_settings().zone)
+    assert SAYS in page
 
 
 def test_the_attested_grounds_are_kept_as_evidence_and_frozen_for_the_pages(

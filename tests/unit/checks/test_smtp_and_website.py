@@ -25,7 +25,13 @@ from repermit.checks.smtp import (
     check_mx,
     check_return_domain,
 )
-from repermit.checks.website import TooSlow, check_pages, check_privacy_statement, fetch
+from repermit.checks.website import (
+    TooSlow,
+    check_pages,
+    check_privacy_statement,
+    fetch,
+    read_privacy_statement,
+)
 from repermit.clock import SystemClock
 from repermit.db.connection import Database
 from repermit.errors import TransportError
@@ -593,6 +599,75 @@ def test_a_privacy_statement_on_a_private_network_is_not_fetched(
 )
 def test_a_privacy_statement_that_cannot_be_reached_is_gone(names: DnsResolver, url: str) -> None:
     assert statement(names, url) == ["list_privacy_gone"]
+
+
+# --- What a privacy statement says, for the evidence of a launch.
+
+SAYS = (
+    b"<title>Privacy</title><style>p{}</style><script>var a = '<p>no';</script>"
+    b"<h1>Your data</h1><p>We keep your address &amp; no more.</p>"
+)
+TEXT = "Privacy\n\nYour data\nWe keep your address & no more."
+
+
+def said_at(names: DnsResolver, url: str, *, to_private: bool = True) -> str:
+    return read_privacy_statement(names, url, to_private=to_private)
+
+
+def test_what_a_statement_says_is_read_as_text(names: DnsResolver) -> None:
+    with WebSite(200, SAYS) as site:
+        site.headers = {"Content-Type": "text/html"}
+        assert said_at(names, f"http://localhost:{site.port}/privacy") == TEXT
+
+
+def test_a_statement_is_read_in_its_own_encoding(names: DnsResolver) -> None:
+    with WebSite(200, "één\0 adres".encode("latin-1")) as site:
+        site.headers = {"Content-Type": "text/plain; charset=iso-8859-1"}
+        assert said_at(names, f"http://localhost:{site.port}/") == "één adres"
+
+
+def test_a_statement_that_has_moved_is_read_where_it_is(names: DnsResolver) -> None:
+    with WebSite(200, SAYS) as there, WebSite(301, b"") as site:
+        there.headers = {"Content-Type": "text/html; charset=utf-8"}
+        site.headers = {"Location": f"http://localhost:{there.port}/privacy"}
+        assert said_at(names, f"http://localhost:{site.port}/") == TEXT
+
+
+@pytest.mark.parametrize("location", ["/", "file:///etc/passwd", "", "http://[", "ftp://a.example"])
+def test_a_statement_that_leads_nowhere_cannot_be_read(names: DnsResolver, location: str) -> None:
+    with WebSite(302, b"") as site:
+        site.headers = {"Location": location, "Content-Type": "text/html"}
+        assert not said_at(names, f"http://localhost:{site.port}/")
+
+
+def test_a_statement_on_a_private_network_is_not_read(names: DnsResolver) -> None:
+    with WebSite(200, SAYS) as inside:
+        assert not said_at(names, f"http://127.0.0.1:{inside.port}/", to_private=False)
+    assert inside.asked == []
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body"),
+    [
+        (404, {"Content-Type": "text/html"}, SAYS),
+        (200, {"Content-Type": "application/pdf"}, b"%PDF-1.7"),
+        (200, {}, SAYS),
+        (200, {"Content-Type": "text/html; charset=klingon"}, SAYS),
+        (200, {"Content-Type": "text/html"}, b"<script>all of it</script>"),
+        (200, {"Content-Type": "text/plain"}, b"a" * 1_000_000),
+    ],
+)
+def test_what_is_no_statement_in_text_cannot_be_read(
+    names: DnsResolver, status: int, headers: dict[str, str], body: bytes
+) -> None:
+    with WebSite(status, body) as site:
+        site.headers = headers
+        assert not said_at(names, f"http://localhost:{site.port}/")
+
+
+def test_a_statement_where_nothing_answers_cannot_be_read(names: DnsResolver) -> None:
+    assert not said_at(names, "https://nowhere.example/privacy")
+    assert not said_at(names, "http://127.0.0.1:1/")
 
 
 # --- What comes back.

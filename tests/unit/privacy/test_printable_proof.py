@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from repermit.emails.html_to_text import html_to_text
 from repermit.privacy import printable_proof, proof_text
-from repermit.privacy.printable_proof import html_to_text
 from tests.support.builders import NOW
 from tests.support.mail_builders import make_ask
 from tests.unit.evidence.test_consent_receipt import TOLD

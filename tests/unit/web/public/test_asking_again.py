@@ -20,10 +20,10 @@ from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import FreshLink, Mail
+from repermit.emails.html_to_text import html_to_text
 from repermit.evidence.verify import chain
 from repermit.expiry import downtime, sweep
 from repermit.i18n import catalogues
-from repermit.privacy.printable_proof import html_to_text
 from repermit.reports import statistics
 from repermit.reports.held_data import count_held_data as of_whom
 from repermit.rules import bot_detection
