@@ -129,7 +129,7 @@ def describe_list(list_facts: MailingListFacts) -> dict[str, str | bool]:
         "purpose": list_facts.purpose,
         "frequency": list_facts.frequency,
         "privacy_url": list_facts.privacy_url,
-        **({"privacy_wording": about.privacy_wording} if about.privacy_wording else {}),
+        **({"privacy_wording": list_facts.privacy_wording} if list_facts.privacy_wording else {}),
         "sensitive": list_facts.sensitive,
     }
 

@@ -27,7 +27,7 @@ from repermit.db.models.mails import FreshLink, Mail, Reply
 from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.emails.mail_values import MailingListFacts
 from repermit.privacy.data_links import find_access
-from repermit.privacy.external_copies import iter_files_with, list_records
+from repermit.privacy.external_copies import find_held_since, iter_files_with, list_records
 from repermit.privacy.retention import years_after
 from repermit.privacy.scheduled_erasure import due_at
 from repermit.rules.bot_detection import LINKS, Past
@@ -190,8 +190,9 @@ class HeldData:
     """Everything that is held about one contact, on its list alone (GDPR art. 15(1)).
 
     `imports` are (moment, name of the file), `replies` (moment, `yes`, `no` or ""), `looks`
-    (moment, one word for what was looked at); all are in the order of time. `openings` is None if
-    none is kept.
+    (moment, one word for what was looked at), `looks_at_many` the same of pages and files about
+    many people of the list, which may have had the contact among them; all are in the order of
+    time. `openings` is None if none is kept.
     """
 
     mailing_list: MailingListFacts
@@ -213,6 +214,7 @@ class HeldData:
     openings: Openings | None
     suppressions: tuple[SuppressionInfo, ...]
     looks: tuple[tuple[datetime, str], ...]
+    looks_at_many: tuple[tuple[datetime, str], ...]
     handed_on: tuple[Disclosure, ...]
     terms: tuple[RetentionTerm, ...]
 
@@ -334,6 +336,7 @@ def gather_held_data(*, authority: str, settings: Settings, now: datetime) -> He
         openings=openings,
         suppressions=tuple(_iter_suppressions(contact, settings.fingerprint_key)),
         looks=looks,
+        looks_at_many=tuple(_iter_accesses_to_many(contact)),
         handed_on=list_disclosures(contact, entries, letters),
         terms=tuple(
             _iter_terms(
@@ -436,6 +439,20 @@ def _list_link_times(contact: Contact) -> list[datetime]:
 def _iter_accesses(contact: Contact) -> Iterator[tuple[datetime, str]]:
     rows = Access.select().where(
         Access.subject == contact.subject, Access.list == contact.list.slug
+    )
+    for row in rows.order_by(Access.at):
+        yield row.at, row.act
+
+
+def _iter_accesses_to_many(contact: Contact) -> Iterator[tuple[datetime, str]]:
+    """Yield when somebody looked at many people of a list since the contact is known to be held.
+
+    The breach report counts these too: whoever saw them may have seen the contact.
+    """
+    rows = Access.select().where(
+        Access.subject == "",
+        Access.list == contact.list.slug,
+        Access.at >= find_held_since(list_records(contact)),
     )
     for row in rows.order_by(Access.at):
         yield row.at, row.act
@@ -545,6 +562,9 @@ def make_document(
             for one in held.suppressions
         ],
         "looks": [{"at": format_timestamp(at), "what": what} for at, what in held.looks],
+        "looks_at_many": [
+            {"at": format_timestamp(at), "what": what} for at, what in held.looks_at_many
+        ],
         "recipients": [dict(vars(one)) for one in recipients],
         "handed_on": _to_json(held.handed_on),
         "kept": [

@@ -389,6 +389,9 @@ def _make_held_fields(
             my_data_text.describe_suppression(item, voice) for item in held.suppressions
         ],
         "looks": [voice.format_time(at) for at, _what in held.looks],
+        "looked_at_many": voice.format_time(held.looks_at_many[-1][0])
+        if held.looks_at_many
+        else "",
         "source": my_data_text.describe_source(held, voice),
         "recipients": [my_data_text.describe_recipient(item, voice) for _, item in recipients],
         "handed_on": [

@@ -28,6 +28,7 @@ from repermit.evidence import chain, entries
 from repermit.exports import export
 from repermit.privacy import external_copies, my_data, rectification
 from repermit.privacy.my_data import FORMAT, HeldData, Recipient, RetentionTerm
+from repermit.reports import breach
 from repermit.rules.consent import Answer, CampaignState, Reason, Status
 from repermit.suppression import fingerprint_files
 from tests.codebase.test_documentation import code, table
@@ -107,7 +108,40 @@ def furnish(database: Database, mailing_list: MailingList) -> Contact:
             mailing_list=mailing_list,
             subject=contact.subject,
         )
+        audit_log.note_access(now=NOW, actor="user:1", act="contacts", mailing_list=mailing_list)
     return Contact.get_by_id(contact.id)
+
+
+def test_who_looked_at_many_is_told_as_the_breach_report_counts_them(
+    database: Database, mailing_list: MailingList
+) -> None:
+    contact = furnish(database, mailing_list)
+    other, earlier = make_list(database, slug="agenda"), NOW - timedelta(days=400)
+    looks = [
+        (earlier, "exported_keep", mailing_list, ""),
+        (NOW + timedelta(hours=1), "contacts", mailing_list, ""),
+        (LATER, "searched", mailing_list, ""),
+        (LATER, "contacts", other, ""),
+        (LATER, "contact", mailing_list, "f" * 32),
+    ]
+    with database.atomic():
+        for at, act, of, subject in looks:
+            audit_log.note_access(now=at, actor="user:1", act=act, mailing_list=of, subject=subject)
+    held = held_of(database, contact)
+    assert held.looks == ((NOW, "contact"),)
+    assert held.looks_at_many == (
+        (NOW, "contacts"),
+        (NOW + timedelta(hours=1), "contacts"),
+        (LATER, "searched"),
+    )
+    counted = breach.gather_traces(mailing_list, now=LATER + timedelta(hours=1)).looks
+    told = {what for _, what in (*held.looks, *held.looks_at_many)}
+    assert {one.what for one in counted} == told
+    assert [one["what"] for one in assemble_proof(held)["looks_at_many"]] == [
+        "contacts",
+        "contacts",
+        "searched",
+    ]
 
 
 def test_everything_that_is_held_is_told(database: Database, mailing_list: MailingList) -> None:
