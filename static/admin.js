@@ -336,4 +336,6 @@ document.addEventListener("submit", async (event) => {
       waiting = setTimeout(look, event.target.tagName === "SELECT" ? 0 : PAUSE);
     });
   form.addEventListener("submit", () => clearTimeout(waiting));
+  // What is served to be mended or begun with is not what is saved.
+  if (form.dataset.keep === "typed") look();
 })();

@@ -47,15 +47,18 @@ def preview_mail(
     language: str | None = None,
     deadline: datetime | None = None,
     to: str | None = None,
+    reader: Contact | None = None,
 ) -> mail_values.Mail:
     """Return a mail to a made-up contact, in the list's language if none is given.
 
     An ask, its reminder, the mail that confirms a sign-up, or the receipt of a Yes.
 
-    Why and since when it is on the list is taken from the first contact that is to be asked, so
-    that the sentence reads as most will read it; nothing else is taken from there.
-    `deadline` is in 28 days if not given; `to` is the address that it is written to. Raises
-    Refused, AddressError for `to` and the sender, and WordingError.
+    With a `reader` an ask says what is held of that contact, and its links still answer for nobody.
+    Without, why and since when it is on the list is taken from the first contact that is to be
+    asked, so that the sentence reads as most will read it; nothing else is taken from there.
+    `deadline` is in 28 days if not given; `to` is the address that it is written to, and then
+    nobody's name stands in it. Raises Refused, AddressError for `to` and the sender, and
+    WordingError.
     """
     language = language or mailing_list.language
     _require_words(mailing_list, language)
@@ -72,7 +75,8 @@ def preview_mail(
             has_reminder=_has_reminder(mailing_list),
             kind=kind,
         )
-    return compose_mail.compose_mail(wording, _make_values(kind, mailing_list, settings, now, to))
+    values = _make_values(kind, mailing_list, settings, now, to=to, reader=reader)
+    return compose_mail.compose_mail(wording, values)
 
 
 def _has_reminder(mailing_list: MailingList) -> bool:
@@ -126,7 +130,13 @@ def note_test_mail(
 
 
 def _make_values(
-    kind: MailKind, mailing_list: MailingList, settings: Settings, now: datetime, to: str | None
+    kind: MailKind,
+    mailing_list: MailingList,
+    settings: Settings,
+    now: datetime,
+    *,
+    to: str | None,
+    reader: Contact | None,
 ) -> AskValues | ConfirmValues | ReceiptValues:
     links = Links(settings.public_url, settings.secret_keys)
     if kind is MailKind.RECEIPT:
@@ -144,10 +154,14 @@ def _make_values(
         return ConfirmValues(
             confirm_url=confirm_url, **_make_envelope(mailing_list, settings, now, to)
         )
-    source, since = _find_first_origin(mailing_list)
+    first = reader or next(iter(list_readers(mailing_list, most=1)), None)
+    name = ""
+    if reader and not to:
+        name, to = reader.name, reader.address
     return AskValues(
-        source=source,
-        since=since,
+        name=name,
+        source=first.source if first else "",
+        since=first.since if first else None,
         yes_url=links.url("yes", NOBODY),
         no_url=links.url("no", NOBODY),
         me_url=links.url("me", NOBODY),
@@ -173,10 +187,10 @@ def _make_envelope(
     }
 
 
-def _find_first_origin(mailing_list: MailingList) -> tuple[str, datetime | None]:
-    """Return `source` and `since` of the first contact to be asked, or "" and None."""
-    first = (
-        Contact.select(Contact.source, Contact.since)
+def list_readers(mailing_list: MailingList, *, most: int) -> list[Contact]:
+    """Return the first contacts that may be asked, at most so many."""
+    query = (
+        Contact.select()
         # Who is unconfirmed has no reason; said, so that one index has them in this order.
         .where(
             Contact.list == mailing_list,
@@ -184,9 +198,9 @@ def _find_first_origin(mailing_list: MailingList) -> tuple[str, datetime | None]
             Contact.reason == "",
         )
         .order_by(Contact.id)
-        .first()
+        .limit(most)
     )
-    return (first.source, first.since) if first else ("", None)
+    return list(query)
 
 
 # --- A list as its mails take it. -----------------------------------------------------------------

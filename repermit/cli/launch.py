@@ -282,9 +282,9 @@ def _launch_campaign(
 def _read_statements(context: CommandContext, mailing_list: MailingList) -> dict[str, str]:
     """Return what the list's privacy statements say, by address; warn of those not to be read."""
     from repermit.checks import run
-    from repermit.contacts.lookup import list_facts
+    from repermit.contacts.lookup import read_list_facts
 
-    urls = list_facts(mailing_list).privacy_urls
+    urls = read_list_facts(mailing_list).privacy_urls
     statements = run.read_privacy_statements(context.settings, urls)
     for url in urls:
         if url not in statements:

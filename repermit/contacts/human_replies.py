@@ -163,7 +163,7 @@ def decided_replies(mailing_list: MailingList, *, most: int) -> tuple[DecidedRep
 
 
 def _is_still_open(row: Mapping[str, Any]) -> bool:
-    return row["event"] == "reply_set_aside" and row["status"] == Status.UNCONFIRMED
+    return bool(row["event"] == "reply_set_aside" and row["status"] == Status.UNCONFIRMED)
 
 
 def reopen(

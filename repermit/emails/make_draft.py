@@ -25,7 +25,7 @@ from repermit.emails.sentences import (
     word_preview,
 )
 from repermit.emails.template_engine import inline_styles, render, render_own
-from repermit.emails.wording_validation import check_wording, text_to_html
+from repermit.emails.wording_validation import check_wording, drop_heading_marks, text_to_html
 from repermit.i18n.catalogues import translations
 from repermit.i18n.dates import (
     earlier_moments_in_words,
@@ -275,7 +275,7 @@ def _render_text(kind: str, known: dict[str, str], language: str, own: str) -> s
     """Return the text body from the folder `kind` of the templates, or from one of their own."""
     values = known | _make_marks(kind)
     return (
-        render_own(own, values, html=False)
+        render_own(drop_heading_marks(own), values, html=False)
         if own
         else render(f"{kind}/body.txt", values, language=language)
     )

@@ -59,6 +59,17 @@ def read_address(sender: str) -> str:
     return match["address"] if match else sender
 
 
+def split_sender(sender: str) -> tuple[str, str]:
+    """Return name and address of a sender, each "" where there is none."""
+    match = _NAMED.fullmatch(sender.strip())
+    return (match["name"].strip(' "'), match["address"].strip()) if match else ("", sender.strip())
+
+
+def join_sender(name: str, address: str) -> str:
+    """Return "Name <address>", or what there is of the two."""
+    return f"{name} <{address}>" if name and address else name or address
+
+
 def read_sender_address(mailing_list: MailingListFacts) -> str:
     """Return the bare address that a list's mails come from, domain as an A-label.
 

@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 
 from jinja2 import TemplateSyntaxError, nodes
 
@@ -137,20 +138,58 @@ def check_wording(
 
 
 def text_to_html(text: str) -> str:
-    """Return the HTML template that says what a checked text template says; "" for ""."""
+    """Return the HTML template that says what a checked text template says; "" for "".
+
+    A line that begins with "# " or "## " is a heading, lines that begin with "- " are a list, and
+    a line of hyphens is a rule.
+    """
     paragraphs = re.split(r"\n\s*\n", text.replace("\r\n", "\n").strip())
-    return "\n".join(
-        f"<p>{_link_paragraph(paragraph)}</p>" for paragraph in paragraphs if paragraph
-    )
+    blocks = (block for paragraph in paragraphs for block in _split_paragraph(paragraph))
+    return "\n".join(_make_block(tag, lines) for tag, lines in blocks)
 
 
-def _link_paragraph(paragraph: str) -> str:
+def drop_heading_marks(text: str) -> str:
+    """Return a text template as the text part says it, its headings plain lines."""
+    return _HEADING.sub("", text)
+
+
+def _split_paragraph(paragraph: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the elements of a paragraph: their tag and lines."""
     # The button says it; above an address the text has to say what it is for.
-    paragraph = _LABEL_ABOVE.sub("", paragraph)
-    escaped = html.escape(paragraph, quote=False).replace("\n", "<br>\n")
+    lines = _LABEL_ABOVE.sub("", paragraph).splitlines()
+    for tag, group in groupby(lines, _find_tag):
+        if tag in {"h1", "h2"}:
+            yield from ((tag, [line]) for line in group)
+        else:
+            yield tag, list(group)
+
+
+def _find_tag(line: str) -> str:
+    return next((tag for tag, mark in _MARKS.items() if mark.match(line)), "p")
+
+
+def _make_block(tag: str, lines: list[str]) -> str:
+    if tag == "hr":
+        return "<hr>"
+    texts = [_link_fields(_MARKS[tag].sub("", line) if tag in _MARKS else line) for line in lines]
+    if tag == "ul":
+        return "".join(("<ul>\n", *(f"<li>{text}</li>\n" for text in texts), "</ul>"))
+    content = "<br>\n".join(texts)
+    return f"<{tag}>{content}</{tag}>"
+
+
+def _link_fields(line: str) -> str:
+    escaped = html.escape(line, quote=False)
     return FIELD.sub(lambda match: _LINK_HTML.get(match[1], match[0]), escaped)
 
 
+_HEADING = re.compile(r"^##? (?=\S)", re.MULTILINE)
+_MARKS = {
+    "h1": re.compile(r"# (?=\S)"),
+    "h2": re.compile(r"## (?=\S)"),
+    "ul": re.compile(r"- (?=\S)"),
+    "hr": re.compile(r"-{3,}$"),
+}
 _LABEL_ABOVE = re.compile(r"\{\{ *(yes|no)_label *\}\} *\n(?=\{\{ *\1_url *\}\})")
 _LINK_HTML = {
     "yes_url": '<a class="button" href="{{ yes_url }}">{{ yes_label }}</a>',
@@ -307,6 +346,7 @@ def make_usual_wording(
     Without HTML, which is made from the text; the subject has the last day where there is room.
     """
     fields = {field: f"{{{{ {field} }}}}" for field in ALL_FIELDS}
+    fields |= {"language": language, "subject": "", "preview": ""}
     # What the templates ask of a list, as they would find it.
     fields["sensitive"] = "yes" if mailing_list.sensitive else ""
     fields["frequency"] = fields["frequency"] if mailing_list.frequency else ""
@@ -317,10 +357,21 @@ def make_usual_wording(
     fields |= {"day": fields["day"] if has_room else "", "longest_day": ""}
     # A reminder may be set after it was written.
     fields["asks_once"] = ""
+    text = render("ask/body.txt", fields, language=language)
     return OwnWording(
         subject=render("ask/subject.txt", fields, language=language).strip(),
-        text=render("ask/body.txt", fields, language=language),
+        text=_mark_headings(text, render("ask/body.html", fields, language=language)),
     )
+
+
+def _mark_headings(text: str, markup: str) -> str:
+    """Return a text with the marks of `text_to_html` before the headings that its HTML has."""
+    marks = {
+        html.unescape(heading.strip()): "#" * int(level)
+        for level, heading in re.findall(r"(?s)<h([12])>(.*?)</h", markup)
+    }
+    lines = (f"{marks[line]} {line}" if line in marks else line for line in text.splitlines())
+    return "\n".join(lines) + "\n"
 
 
 def find_missing_fields(text: str, mailing_list: MailingListFacts) -> set[str]:

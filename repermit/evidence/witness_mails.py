@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta, stored
+from repermit.db.models.base import Meta, format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail, enqueue_notice
 from repermit.evidence import stored_tree
@@ -82,7 +82,7 @@ def _enqueue(
 ) -> int:
     witnesses = list(dict.fromkeys(settings.evidence.witnesses))
     with database.atomic():
-        made = Meta.insert(key=_key(occasion), value=stored(now)).on_conflict_ignore()
+        made = Meta.insert(key=_key(occasion), value=format_timestamp(now)).on_conflict_ignore()
         # Another process may have been quicker.
         if not made.as_rowcount().execute():
             return 0

@@ -480,7 +480,7 @@ class Web:
 class EvidenceRules:
     """Who gets checkpoints by mail, and who puts timestamps (RFC 3161) over them; nobody else."""
 
-    witnesses: tuple[str, ...] = setting(
+    witnesses: tuple[str, ...] = declare_setting(
         (), N_("Who gets checkpoints by mail"), kind="list", is_personal=True
     )
 

@@ -54,7 +54,7 @@ def site(database: Database, settings: Settings, page: Page) -> Iterator[str]:
     asked = make_asked(database, news, make_campaign(database, news), ADDRESS)
     make_contact(database, other, f"x{ADDRESS}")
     with database.atomic():
-        human_replies.keep_reply(asked, digest="d" * 64, proposed="", at=NOW, decided_at=None)
+        human_replies.save_reply(asked, digest="d" * 64, proposed="", at=NOW, decided_at=None)
     with served(lambda url: Pages(database, replace(settings, public_url=url))) as pages:
         given: dict[str, Any] = {"settings": pages.settings, "now": NOW}
         let_in(page, pages, make_admin(database, id=1, email=ADDRESS))

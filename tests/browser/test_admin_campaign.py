@@ -439,7 +439,7 @@ def test_the_lock_comes_in_the_middle_of_a_wording_and_takes_no_word(
     make_list(pages.database)
     page.clock.install()
     enter(page, pages, SECRET, email=user.email, password=PASSWORD)
-    page.goto(f"{pages.settings.public_url}/admin/lists/news/mail")
+    page.goto(f"{pages.settings.public_url}/admin/lists/news/mail?view=template")
     # Moved before the page has the first answer that it asks for, its clock would take it away.
     page.wait_for_load_state("networkidle")
     field(page, "Subject").fill("Een vraag aan u")
@@ -468,7 +468,7 @@ def test_without_script_the_lock_takes_no_word_of_a_wording_either(
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()
         enter(page, pages, SECRET, email=user.email, password=PASSWORD)
-        page.goto(f"{pages.settings.public_url}/admin/lists/news/mail")
+        page.goto(f"{pages.settings.public_url}/admin/lists/news/mail?view=template")
         field(page, "Subject").fill("Een vraag aan u")
         field(page, "Text").fill(TEXT)
         pages.clock.advance(IDLE)

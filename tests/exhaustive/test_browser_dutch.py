@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Labels and buttons as in English; the page has them in Dutch. A text is typed, None ticks, and
 # octets are those of a file.
+_TEMPLATE = "lists/bare/mail?view=template"
 ACTS: tuple[tuple[str, dict[str, str | bytes | None], str], ...] = (
     ("new-list", {"Name of the list": "More news", "Short name": "news"}, "Save and go on"),
     ("new-list", {"Name of the list": "News", "Short name": "Ö!"}, "Save and go on"),
@@ -31,15 +32,23 @@ ACTS: tuple[tuple[str, dict[str, str | bytes | None], str], ...] = (
         "new-list",
         {
             "Name of the list": "More",
-            "Who sends it?": "nobody",
+            "E-mail address of the sender": "nobody",
             "Address of your privacy statement": "here",
         },
         "Save and go on",
     ),
     ("lists/bare/file", {"The file": b""}, "Look at the file"),
-    ("lists/bare/mail", {"Text": "Hello {{ nobody }}, {% if %}"}, "Save and go on"),
-    ("lists/bare/mail", {"Text": "Hello, look at www.example.net"}, "Save and stay here"),
-    ("lists/bare/mail", {"HTML": "<script>1</script><p onclick=1>Hi"}, "Save and go on"),
+    (_TEMPLATE, {"Text": "Hello {{ nobody }}, {% if %}"}, "Save and go on"),
+    (
+        _TEMPLATE,
+        {"Text": "Hello, look at www.example.net"},
+        "Save and stay here",
+    ),
+    (
+        _TEMPLATE,
+        {"HTML": "<script>1</script><p onclick=1>Hi"},
+        "Save and go on",
+    ),
     ("lists/club/conditions", {"Ask so many people first": "many"}, "Save and go on"),
     (
         "lists/club/conditions",

@@ -266,6 +266,7 @@ ACCESSES: Mapping[str, str] = {
     "replies": N_("looked at the replies"),
     "doubts": N_("looked at the mails in doubt"),
     "silent": N_("looked at who has not answered"),
+    "previewed": N_("looked at the mail as people of the list read it"),
     "looked": N_("looked at the rows of a file"),
     "exported": N_("downloaded the rows of a file"),
     "exported_keep": N_("downloaded who may be mailed"),

@@ -114,7 +114,7 @@ def launch_campaign(slug: str) -> AnyResponse:
     forget_check(mailing_list)
     keep_reasons(mailing_list, get_actor(), {})
     flash_message(_describe_launch(launched))
-    for url in lookup.list_facts(mailing_list).privacy_urls:
+    for url in lookup.read_list_facts(mailing_list).privacy_urls:
         if url not in statements:
             flash_message(
                 gettext(
@@ -395,7 +395,7 @@ def _start_check(slug: str, about: Any) -> _Check:
     site = get_site()
     settings, database, now = site.settings, site.database, get_arrival()
 
-    urls = lookup.list_facts(find_list(slug)).privacy_urls
+    urls = lookup.read_list_facts(find_list(slug)).privacy_urls
 
     def look() -> tuple[tuple[Finding, ...], Mapping[str, str]]:
         problems = checks_run.find_problems(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
@@ -13,6 +14,7 @@ from repermit.campaigns import mailing_lists, preview
 from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.db.models.lists import MailingList, find_list
 from repermit.emails.mail_values import Mail
+from repermit.emails.sender_identity import join_sender, split_sender
 from repermit.errors import RepermitError
 from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
 
 pages = Blueprint("list_form", __name__, url_prefix="/admin")
 
-_TEXTS = ("name", "purpose", "frequency", "sender", "privacy_url", "language")
+_SENDER = ("sender_name", "sender_address")
+_BRACKET = re.compile("[<>]")
+_TEXTS = ("name", "purpose", "frequency", "privacy_url", "language")
 
 
 class ListForm(Form):
@@ -45,7 +49,8 @@ class ListForm(Form):
     name = StringField(N_("Name of the list"), [DataRequired(N_("Please fill this in."))])
     purpose = TextAreaField(N_("What will people get?"))
     frequency = StringField(N_("How often?"))
-    sender = StringField(N_("Who sends it?"))
+    sender_name = StringField(N_("Name of the sender"))
+    sender_address = StringField(N_("E-mail address of the sender"))
     privacy_url = StringField(N_("Address of your privacy statement"))
     language = SelectField(
         N_("Language of the list"),
@@ -73,8 +78,8 @@ class NewListForm(ListForm):
 def show_new() -> Response:
     """Show the form for a new list."""
     organisation = get_site().settings.organisation
-    sender = f"{organisation.name} <{organisation.email}>" if organisation.email else ""
-    return _show_new_page(NewListForm(sender=sender.strip()))
+    name = organisation.name if organisation.email else ""
+    return _show_new_page(NewListForm(sender_name=name, sender_address=organisation.email))
 
 
 @pages.post("/new-list")
@@ -101,7 +106,9 @@ def add_list() -> AnyResponse:
 def show_list(slug: str) -> Response:
     """Show how a list is described, and how its readers will read it."""
     mailing_list = find_list(slug)
-    return _show_page(mailing_list, ListForm(obj=mailing_list))
+    name, address = split_sender(mailing_list.sender)
+    form = ListForm(obj=mailing_list, sender_name=name, sender_address=address)
+    return _show_page(mailing_list, form)
 
 
 @pages.post("/lists/<slug>/describe")
@@ -134,6 +141,8 @@ def _redirect_onward(slug: str) -> AnyResponse:
 def _read_fields(form: ListForm) -> Any:
     """Return the list's fields from the form; a field that was not sent is empty."""
     texts = {name: form[name].data or "" for name in _TEXTS}
+    name, address = ((form[part].data or "").strip() for part in _SENDER)
+    texts["sender"] = join_sender(name, address)
     return texts | {"sensitive": form.sensitive.data, "receipts": form.receipts.data}
 
 
@@ -141,16 +150,16 @@ def _validate(form: ListForm) -> bool:
     """Say whether the form can be saved; what stands against it is put beside its field."""
     form.validate()
     for name in mailing_lists.find_wrong_fields(**_read_fields(form)):
-        form.refuse(name, _word_error(name))
+        form.refuse("sender_address" if name == "sender" else name, _word_error(name))
+    if _BRACKET.search(form.sender_name.data or ""):
+        form.refuse("sender_name", gettext("A name cannot have < or > in it."))
     return not form.errors
 
 
 def _word_error(name: str) -> str:
     return {
         "privacy_url": word_no_web_address(),
-        "sender": gettext(
-            "No mail can come from this; write it as: The Practice <news@example.org>"
-        ),
+        "sender": gettext("No mail can come from this; write it as: news@example.org"),
     }.get(name, gettext("This cannot be used."))
 
 

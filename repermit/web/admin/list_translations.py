@@ -17,7 +17,6 @@ from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.forms import Form
-from repermit.web.admin.mail_wording import read_text
 from repermit.web.admin.rendering import (
     count_open_steps,
     flash_message,
@@ -28,6 +27,7 @@ from repermit.web.admin.rendering import (
     render_page,
 )
 from repermit.web.admin.result_text import make_sentence
+from repermit.web.admin.wording_form import read_text
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import html
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections import defaultdict
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
 from flask_login import current_user
-from markupsafe import Markup, escape
-from wtforms import SelectField, StringField, TextAreaField
-from wtforms.fields import SelectChoice
+from markupsafe import Markup
 
 from repermit.campaigns import draft_conditions, mailing_lists, preview
 from repermit.contacts import lookup
+from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList, find_list
 from repermit.emails import first_screen, wording_validation
 from repermit.emails.html_markup import find_fields, mark_fields
 from repermit.emails.mail_values import Mail, OwnWording
+from repermit.emails.wording_blocks import FIXED_FIELDS
 from repermit.errors import (
     AddressError,
     OutcomeUnknown,
@@ -27,128 +26,48 @@ from repermit.errors import (
     WordingError,
 )
 from repermit.i18n.dates import longest_short_day
-from repermit.i18n.lazy_text import N_, Said
+from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import MailKind
 from repermit.smtp import mail_server
 from repermit.web.admin.campaign_dates import read_deadline, suggest_conditions
-from repermit.web.admin.current_user import get_actor
-from repermit.web.admin.forms import Form
+from repermit.web.admin.current_user import get_actor, note_access
+from repermit.web.admin.mail_frame import (
+    describe_length,
+    frame_flaws,
+    frame_mail,
+    make_warning,
+    read_preheader,
+    word_first_screen,
+)
 from repermit.web.admin.rendering import (
     count_open_steps,
     flash_message,
+    get_page_language,
     gettext,
     make_url,
-    name_language,
-    ngettext,
     redirect_to,
     render_page,
 )
 from repermit.web.admin.result_text import make_sentence, translate_said
+from repermit.web.admin.wording_form import (
+    BLOCKS,
+    PARTS,
+    PREVIEW_FIELDS,
+    TEMPLATE,
+    WordingForm,
+    fill_list,
+    list_field_titles,
+    list_labels,
+    read_text,
+)
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
 
-# --- The form of a mail's own wording, and the fields that may stand in it. -----------------------
-
-
-PARTS = ("own_subject", "own_text", "own_html")
-"""The fields of the form that are the wording, as a list has them."""
-
-PREVIEW_FIELDS = ("language", "kind", "shape", "shade")
-"""Those that say what of it is to be looked at."""
-
-
-class WordingForm(Form):
-    """The own wording, and what of it is to be looked at."""
-
-    own_subject = StringField(N_("Subject"))
-    own_text = TextAreaField(N_("Text"))
-    own_html = TextAreaField(N_("HTML"))
-    language = SelectField(N_("Language"), validate_choice=False)
-    kind = SelectField(
-        N_("Which mail"),
-        choices=[
-            SelectChoice("ask", N_("The question")),
-            SelectChoice("reminder", N_("The reminder")),
-        ],
-        validate_choice=False,
-    )
-    shape = SelectField(
-        N_("Form"),
-        choices=[
-            SelectChoice("html", N_("Laid out")),
-            SelectChoice("text", N_("Plain text")),
-        ],
-        validate_choice=False,
-    )
-    shade = SelectField(
-        N_("Colours"),
-        choices=[SelectChoice("light", N_("Light")), SelectChoice("dark", N_("Dark"))],
-        validate_choice=False,
-    )
-
-    def __init__(self, *args: Any, mailing_list: MailingList, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        spoken = lookup.read_list_facts(mailing_list).languages
-        self.language.choices = [SelectChoice(choice, name_language(choice)) for choice in spoken]
-        if self.language.data not in spoken:
-            self.language.data = mailing_list.language
-        for field in (self.kind, self.shape, self.shade):
-            field.choices = [
-                SelectChoice(choice.value, gettext(choice.label)) for choice in field.choices
-            ]
-            known = [choice.value for choice in field.choices]
-            field.data = field.data if field.data in known else known[0]
-
-
-def read_text(form: Form, name: str) -> str:
-    """Return a text with plain line ends, "" for one of blanks alone."""
-    typed = (form[name].data or "").replace("\r\n", "\n")
-    return typed if typed.strip() else ""
-
-
-def fill_list(mailing_list: MailingList, form: WordingForm) -> MailingList:
-    """Put what is typed into a list in memory, which nobody saves; return it."""
-    for name in PARTS:
-        setattr(mailing_list, name, read_text(form, name))
-    return mailing_list
-
-
-def list_field_titles() -> dict[str, tuple[str, ...]]:
-    """Return the title of each placeholder; required ones come first."""
-    needed, more = gettext("Needed"), gettext("As you like")
-    titles = {
-        "yes_url": (needed, gettext("Link for Yes")),
-        "no_url": (needed, gettext("Link for No")),
-        "deadline": (needed, gettext("Until when answers count")),
-        "organisation": (needed, gettext("Your name, address and how to reach you: several lines")),
-        "stop": (needed, gettext("How to stop at any time")),
-        "privacy_url": (needed, gettext("Link to your privacy statement")),
-        "explicit_consent": (more, gettext("What a Yes means; needed on a sensitive list")),
-        "greeting": (more, gettext("Dear …, with the name if it is known")),
-        "reason": (more, gettext("Why they get this mail, and since when they are on the list")),
-        "list_name": (more, gettext("Name of the list")),
-        "purpose": (more, gettext("What people get")),
-        "frequency": (more, gettext("How often")),
-        "organisation_name": (more, gettext("Your name alone, for within a sentence")),
-        "yes_label": (more, gettext("Words of the button for Yes")),
-        "no_label": (more, gettext("Words of the button for No")),
-        "me_url": (more, gettext("Link to what is held about the reader")),
-        "address": (more, gettext("The reader’s own address")),
-        "reply_to": (more, gettext("Address for replies")),
-        "short_deadline": (more, gettext("The same without the year")),
-        "day": (more, gettext("The same as short as can be, for the subject")),
-        "telephone": (more, gettext("Your telephone number")),
-    }
-    return {f"{{{{ {name} }}}}": title for name, title in titles.items()}
-
-
-# --- Step 3 of a campaign. ------------------------------------------------------------------------
-
-
 pages = Blueprint("mail_wording", __name__, url_prefix="/admin/lists/<slug>/mail")
 
+_MOST_READERS = 25
 _PATIENCE = 10  # seconds, as long as somebody waits for a page
 
 
@@ -163,7 +82,9 @@ def show_wording(slug: str) -> Response:
 def save_wording(slug: str) -> AnyResponse:
     """Save the own wording; left empty, repermit's own is used."""
     mailing_list, site = find_list(slug), get_site()
-    form = WordingForm(request.form, mailing_list=mailing_list)
+    form = _read_form(mailing_list)
+    if _refuse_brackets(form):
+        return _show_page(mailing_list, form, status=422)
     try:
         changed = mailing_lists.change_list(
             site.database,
@@ -181,9 +102,9 @@ def save_wording(slug: str) -> AnyResponse:
             form.refuse(name, reason)
         return _show_page(find_list(slug), form, status=422)
     flash_saved_list(changed)
-    return redirect_to(
-        "mail_wording.show" if "look" in request.form else "campaign_dates.show", slug=slug
-    )
+    if "look" in request.form:
+        return redirect_to("mail_wording.show", slug=slug, view=_name_view(form))
+    return redirect_to("campaign_dates.show", slug=slug)
 
 
 def flash_saved_list(mailing_list: MailingList) -> None:
@@ -196,11 +117,18 @@ def flash_saved_list(mailing_list: MailingList) -> None:
         )
 
 
+@pages.post("/view")
+def change_view(slug: str) -> Response:
+    """Show what is typed as the template that it is, or as blocks; nothing is saved by that."""
+    mailing_list = find_list(slug)
+    return _show_page(mailing_list, _read_form(mailing_list, view=request.form.get("show", "")))
+
+
 @pages.post("/begin")
 def insert_default(slug: str) -> Response:
     """Put repermit's own wording into what is empty, to be changed; nothing is saved by that."""
     mailing_list = find_list(slug)
-    form = WordingForm(request.form, mailing_list=mailing_list)
+    form = _read_form(mailing_list)
     usual = _make_usual_wording(mailing_list)
     form.own_subject.data = read_text(form, "own_subject") or usual.subject
     form.own_text.data = read_text(form, "own_text") or usual.text
@@ -219,7 +147,7 @@ def _make_usual_wording(mailing_list: MailingList) -> OwnWording:
 def insert_missing(slug: str) -> Response:
     """Put what a text must have and lacks behind it, in the usual words; nothing is saved."""
     mailing_list = find_list(slug)
-    form = WordingForm(request.form, mailing_list=mailing_list)
+    form = _read_form(mailing_list)
     form.own_text.data = wording_validation.complete_text(
         read_text(form, "own_text"),
         _make_usual_wording(mailing_list).text,
@@ -248,7 +176,7 @@ def show_saved_mail(slug: str) -> Response:
 def preview_typed_mail(slug: str) -> Response:
     """Return the mail as it is typed; nothing is saved by that."""
     mailing_list = find_list(slug)
-    form = WordingForm(request.form, mailing_list=mailing_list)
+    form = _read_form(mailing_list)
     fill_list(mailing_list, form)
     return _render_framed(mailing_list, form)
 
@@ -257,7 +185,7 @@ def preview_typed_mail(slug: str) -> Response:
 def send_test_mail(slug: str) -> Response:
     """Send the mail as it is typed to the logged-in user alone."""
     mailing_list = find_list(slug)
-    form = WordingForm(request.form, mailing_list=mailing_list)
+    form = _read_form(mailing_list)
     if not _validate(find_list(slug), form):
         return _show_page(mailing_list, form, status=422)
     typed, site = find_list(slug), get_site()
@@ -280,12 +208,54 @@ def send_test_mail(slug: str) -> Response:
 def _make_form(mailing_list: MailingList) -> WordingForm:
     chosen = {name: request.args.get(name) for name in PREVIEW_FIELDS}
     own = {name: getattr(mailing_list, name) for name in PARTS}
-    return WordingForm(data={**chosen, **own}, mailing_list=mailing_list)
+    return WordingForm(
+        data={**chosen, **own},
+        mailing_list=mailing_list,
+        readers=_list_readers(mailing_list),
+        view=request.args.get("view", ""),
+    )
+
+
+def _read_form(mailing_list: MailingList, *, view: str = "") -> WordingForm:
+    return WordingForm(
+        request.form, mailing_list=mailing_list, readers=_list_readers(mailing_list), view=view
+    )
+
+
+def _list_readers(mailing_list: MailingList) -> list[Contact]:
+    return preview.list_readers(mailing_list, most=_MOST_READERS)
+
+
+def _find_reader(mailing_list: MailingList, form: WordingForm) -> Contact | None:
+    """Return the chosen one of those who are offered, None if there is nobody to be asked."""
+    readers = {str(one.id): one for one in _list_readers(mailing_list)}
+    return readers.get(form.reader.data)
+
+
+def _name_view(form: WordingForm) -> str | None:
+    """Return the view for an address, None for the usual one."""
+    return TEMPLATE if form.view == TEMPLATE else None
+
+
+def _refuse_brackets(form: WordingForm) -> bool:
+    """Say whether something stands in brackets that is no field; it is put beside the text."""
+    for name in dict.fromkeys(form.find_unknown_brackets()):
+        form.refuse(
+            "own_text",
+            gettext(
+                "There is no field [%(name)s]. Choose one of the fields below, or write it without "
+                "brackets.",
+                name=name,
+            ),
+        )
+    return bool(form.own_text.errors)
 
 
 def _validate(mailing_list: MailingList, form: WordingForm) -> bool:
     """Say whether the wording may be used; what stands against it is put beside its field."""
     fill_list(mailing_list, form)
+    if _refuse_brackets(form):
+        return False
     if not any(getattr(mailing_list, name) for name in PARTS):
         return True
     for name, reason in _list_flaws(mailing_list):
@@ -327,7 +297,31 @@ def _make_mail(mailing_list: MailingList, form: WordingForm, *, to: str | None =
             draft_conditions.read_conditions(mailing_list) or suggest_conditions()
         ),
         to=to,
+        reader=_find_reader(mailing_list, form),
     )
+
+
+def _render_samples(mailing_list: MailingList, form: WordingForm) -> dict[str, str]:
+    """Return what stands in the mail for each field of a fixed block; {} if there is no mail yet.
+
+    A mail of these fields alone is made as any other, each behind its name.
+    """
+    sampled = find_list(mailing_list.slug)
+    sampled.own_subject = sampled.own_html = ""
+    sampled.own_text = "\n\n".join(
+        f"{name}:\n{{{{ {name} }}}}" for name in ("deadline", *sorted(FIXED_FIELDS))
+    )
+    try:
+        mail = preview.preview_mail(
+            sampled,
+            settings=get_site().settings,
+            now=get_arrival(),
+            reader=_find_reader(mailing_list, form),
+        )
+    except RepermitError:
+        return {}
+    pieces = re.split(rf"(?m)^({'|'.join(FIXED_FIELDS)}):$", mail.text)
+    return {name: text.strip() for name, text in zip(pieces[1::2], pieces[2::2], strict=True)}
 
 
 def _render_framed(mailing_list: MailingList, form: WordingForm) -> Response:
@@ -335,11 +329,11 @@ def _render_framed(mailing_list: MailingList, form: WordingForm) -> Response:
     try:
         mail = _make_mail(mailing_list, form)
     except WordingError as error:
-        return frame_flaws(map(make_sentence, error.reasons), shade=shade)
+        return frame_flaws((form.say(make_sentence(one)) for one in error.reasons), shade=shade)
     except AddressError as error:
         return frame_flaws([_word_no_sender(error)], shade=shade)
-    warnings = [_word_first_screen(mail), _word_subject(mailing_list, mail, form)]
-    above = Markup("").join(_make_warning(text, shade) for text in warnings if text)
+    warnings = [word_first_screen(mail), _word_subject(mailing_list, mail, form)]
+    above = Markup("").join(make_warning(text, shade) for text in warnings if text)
     return frame_mail(mail, shade=shade, as_text=form.shape.data == "text", warnings=above)
 
 
@@ -362,7 +356,7 @@ def _word_subject(mailing_list: MailingList, mail: Mail, form: WordingForm) -> s
     return gettext(
         "The subject does not say until when one may answer, though there is room: "
         "%(field)s is the last day.",
-        field="{{ day }}",
+        field=form.say("{{ day }}"),
     )
 
 
@@ -391,6 +385,10 @@ def _show_page(
         mail = _make_mail(mailing_list, _make_form(mailing_list))
     except RepermitError:
         mail = None
+    if form.reader.choices:
+        note_access("previewed", mailing_list=mailing_list)
+    for name in PARTS:
+        form[name].errors = [form.say(error) for error in form[name].errors]
     return render_page(
         "mail_wording/show.html",
         status=status,
@@ -398,7 +396,11 @@ def _show_page(
         mailing_list=mailing_list,
         reached=count_open_steps(mailing_list),
         form=form,
-        fields=list_field_titles(),
+        fields=[(form.say(name), *about) for name, about in list_field_titles().items()],
+        blocks=form.blocks if form.is_in_blocks else None,
+        is_unsplit=form.view == BLOCKS and not form.is_in_blocks,
+        samples=defaultdict(str, _render_samples(mailing_list, form) if form.is_in_blocks else {}),
+        labels=list_labels(get_page_language()),
         lacks_fields=_lacks_fields(mailing_list, form),
         is_own=any(read_text(form, name) for name in PARTS),
         mail=mail,
@@ -410,119 +412,3 @@ def _show_page(
             **{name: form[name].data for name in PREVIEW_FIELDS},
         ),
     )
-
-
-# --- A mail as a page to be looked at within a frame. ---------------------------------------------
-
-
-# Sandboxed it has no scripts, sends no forms and opens no windows; its styles are a mail's own.
-_POLICY = (
-    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'self'; "
-    "frame-ancestors 'self'"
-)
-_IN_THE_DARK = "@media (prefers-color-scheme: dark)"
-_BODY = re.compile(r"<body[^>]*>")
-_HEAD = re.compile(r"<head>")
-# Behind it stand signs that nobody sees, which keep what follows out of the overview.
-_PREHEADER = re.compile(r'<div class="preview"[^>]*>([^\u034f<]*)')
-
-_PLAIN_TEXT = Markup(
-    '<pre style="white-space:pre-wrap;overflow-wrap:anywhere;font:inherit">{}</pre>'
-)
-# It takes no room; on what is wider than a phone it is not drawn.
-_FOLD = Markup(
-    "<style>@media (min-width:600px) {{ .fold {{ display:none }} }}</style>"
-    '<div class="fold" style="position:relative;height:0"><div style="position:absolute;top:{}px;'
-    "left:0;right:0;border-top:2px dashed #c2410c;font:13px/1.4 system-ui,sans-serif;"
-    'text-align:right;pointer-events:none"><span style="background:#c2410c;color:#fff;'
-    'padding:1px 6px">{}</span></div></div>'
-)
-_COLOURS = {"light": ("#ffffff", "#1d2329", "#c9ced6"), "dark": ("#15181c", "#e6e9ed", "#444c57")}
-
-
-def frame_mail(mail: Mail, *, shade: str, as_text: bool, warnings: Markup) -> Response:
-    """Return the mail below what an overview of mails shows of it, and below warnings."""
-    above = _make_overview(mail, shade) + warnings
-    if as_text:
-        return _make_frame_response(_make_frame_page(above + _PLAIN_TEXT.format(mail.text), shade))
-    shown = mail.html.replace(_IN_THE_DARK, "@media all" if shade == "dark" else "@media not all")
-    shown = shown.replace("color-scheme: light dark", f"color-scheme: {shade}")
-    # A link that wants a window of its own opens none in a sandbox.
-    shown = _HEAD.sub('<head><base target="_blank">', shown, count=1)
-    fold = _FOLD.format(first_screen.MOST_PIXELS, gettext("A phone’s first screen ends here"))
-    return _make_frame_response(_BODY.sub(lambda body: f"{body[0]}{above}{fold}", shown, count=1))
-
-
-def frame_flaws(reasons: Iterable[str], *, shade: str) -> Response:
-    """Return why there is nothing to look at yet."""
-    items = Markup("").join(Markup("<li>{}</li>").format(reason) for reason in reasons)
-    title = gettext("There is no mail to look at yet:")
-    return _make_frame_response(
-        _make_frame_page(Markup("<p><b>{}</b></p><ul>{}</ul>").format(title, items), shade)
-    )
-
-
-def read_preheader(mail: Mail) -> str:
-    """Return the line that mail programs show beside the subject."""
-    match = _PREHEADER.search(mail.html)
-    return html.unescape(match[1]).strip() if match else ""
-
-
-def describe_length(text: str) -> str:
-    """Return how long a line is."""
-    return ngettext("one character", "%(count)s characters", len(text))
-
-
-def _word_first_screen(mail: Mail) -> str:
-    """Return what is said if an answer is not seen at first on a phone; "" if both are."""
-    seen = first_screen.estimate_mail(mail.text, mail.html)
-    if seen is None or seen.is_enough:
-        return ""
-    return gettext(
-        "On a phone an answer is not seen at first: it ends some %(pixels)s pixels down, after "
-        "%(words)s words, where %(most_pixels)s pixels and %(most_words)s words are seen. Put "
-        "below the answers what need not stand above them.",
-        pixels=seen.pixels,
-        words=seen.words,
-        most_pixels=first_screen.MOST_PIXELS,
-        most_words=first_screen.MOST_WORDS,
-    )
-
-
-def _make_warning(text: str, shade: str) -> Markup:
-    paper, ink, _ = _COLOURS[shade]
-    style = (
-        f"background:{paper};color:{ink};border-left:4px solid #c2410c;margin:10px 20px;"
-        "padding:0 10px;font:15px/1.45 system-ui,sans-serif"
-    )
-    return Markup('<p role="status" style="{}">{}</p>').format(style, text)
-
-
-def _make_overview(mail: Mail, shade: str) -> Markup:
-    paper, ink, line = _COLOURS[shade]
-    style = (
-        f"background:{paper};color:{ink};border-bottom:1px solid {line};padding:10px 20px;"
-        "font:15px/1.45 system-ui,sans-serif;overflow-wrap:anywhere"
-    )
-    preheader = read_preheader(mail)
-    return Markup('<div style="{}"><b>{}</b> ({})<br>{} ({})</div>').format(
-        style, mail.subject, describe_length(mail.subject), preheader, describe_length(preheader)
-    )
-
-
-def _make_frame_page(body: Markup, shade: str) -> str:
-    paper, ink, _ = _COLOURS[shade]
-    style = f"margin:0;padding:0 20px 20px;background:{paper};color:{ink}"
-    return (
-        f'<!doctype html><html style="color-scheme:{shade}"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(gettext('The mail'))}</title></head>"
-        f'<body style="{style};font:16px/1.5 system-ui,sans-serif">{body}</body></html>'
-    )
-
-
-def _make_frame_response(page: str) -> Response:
-    response = Response(page, content_type="text/html; charset=utf-8")
-    response.headers["Content-Security-Policy"] = _POLICY
-    response.headers["X-Frame-Options"] = "SAMEORIGIN"
-    return response

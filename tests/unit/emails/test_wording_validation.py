@@ -15,6 +15,7 @@ from repermit.emails.wording_validation import (
     ALL_FIELDS,
     SUBJECT_FIELDS,
     check_wording,
+    make_usual_wording,
     text_to_html,
 )
 from repermit.errors import WordingError
@@ -328,6 +329,28 @@ def test_the_html_of_a_text_has_paragraphs_lines_and_links() -> None:
         '<p><a href="{{ me_url }}">{{ me_url }}</a> {{ stop }}</p>'
     )
     assert text_to_html("") == ""
+
+
+def test_the_html_of_a_text_has_its_headings_its_lists_and_its_rule() -> None:
+    assert text_to_html("# One\n\n## Two\n{{ reason }}\n- a\n- {{ stop }}\n\n-----\nend - #") == (
+        "<h1>One</h1>\n<h2>Two</h2>\n<p>{{ reason }}</p>\n"
+        "<ul>\n<li>a</li>\n<li>{{ stop }}</li>\n</ul>\n<hr>\n<p>end - #</p>"
+    )
+    draft = make_ask(own=OwnWording(text=f"# A # b\n\n## Two\n#c\n\n{GOOD_TEXT}"))
+    assert draft.text.startswith("A # b\n\nTwo\n#c\n\n")
+
+
+@pytest.mark.parametrize("sensitive", [False, True])
+def test_the_usual_words_keep_the_headings_and_buttons_of_the_usual_mail(sensitive: bool) -> None:
+    mailing_list = make_facts(sensitive=sensitive)
+    usual = make_usual_wording(mailing_list, language="nl")
+    own, ours = (make_ask(own=one, mailing_list=mailing_list).html for one in (usual, OwnWording()))
+    for tag in ("h1", "h2", "li"):
+        pattern = rf"(?s)<{tag}[^>]*>(.*?)</{tag}>"
+        assert re.findall(pattern, own) == re.findall(pattern, ours)
+        assert re.findall(pattern, own)
+    assert own.count('class="button"') == ours.count('class="button"') == 2
+    assert make_ask(own=usual, mailing_list=mailing_list).text.count("#") == 0
 
 
 @given(words=st.text(st.characters(exclude_categories=["C"]), max_size=80))

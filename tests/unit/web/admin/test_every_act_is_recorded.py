@@ -96,6 +96,7 @@ NO_ENTRY = {
     "evidence_check.verify_chain": _CHECK,
     "mail_wording.insert_default": _SEEN,
     "mail_wording.insert_missing": _SEEN,
+    "mail_wording.change_view": _SEEN,
     "mail_wording.preview_typed_mail": _SEEN,
 }
 

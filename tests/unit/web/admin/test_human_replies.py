@@ -116,7 +116,7 @@ def test_what_was_set_aside_can_be_decided_again_and_both_are_entries(
     undo = f"{URL}replies/{number}/undo"
     assert post(client, undo, decision="none").status_code == 303
     assert "The reply waits for your decision again." in look(client, URL + "replies")
-    assert [one.number for one in human_replies.waiting_replies(mailing_list)] == [number]
+    assert [one.number for one in human_replies.list_waiting_replies(mailing_list)] == [number]
     # Pressed a second time there is nothing to take back.
     post(client, undo, decision="none")
     assert "Something has come of that reply since." in look(client, URL + "replies")
@@ -154,7 +154,7 @@ def test_a_wrong_yes_or_no_is_followed_by_its_opposite_and_stays_in_the_record(
     wanted = {Status.CONFIRMED: "confirmed", Status.REMOVED: "removed"}
     events = [one.event for one in Evidence.select().order_by(Evidence.seq)]
     assert events == [wanted[status] for status in statuses]
-    assert not human_replies.waiting_replies(mailing_list)
+    assert not human_replies.list_waiting_replies(mailing_list)
 
 
 def test_what_a_person_pressed_themselves_is_not_taken_back(

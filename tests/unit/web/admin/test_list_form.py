@@ -25,7 +25,8 @@ FIELDS = {
     "slug": "",
     "purpose": "Nieuws over onze praktijk",
     "frequency": "vier keer per jaar",
-    "sender": "Praktijk De Linde <praktijk@example.org>",
+    "sender_name": "Praktijk De Linde",
+    "sender_address": "praktijk@example.org",
     "privacy_url": "https://www.example.org/privacy",
     "language": "nl",
 }
@@ -48,14 +49,20 @@ def test_a_new_list_is_described_in_one_form_which_knows_the_organisation(
 ) -> None:
     page = admin.get(NEW)
     assert page.status_code == 200
-    assert 'value="Praktijk De Linde &lt;praktijk@example.org&gt;"' in page.text
+    assert 'name="sender_name" type="text" value="Praktijk De Linde"' in page.text
+    assert (
+        'name="sender_address" spellcheck="false" type="text" value="praktijk@example.org"'
+        in page.text
+    )
 
 
 def test_an_organisation_without_an_address_leaves_the_sender_open(
     database: Database, settings: Settings
 ) -> None:
     admin = admin_client(Pages(database, replace(settings, organisation=Organisation(name="X"))))
-    assert 'name="sender" type="text" value=""' in admin.get(NEW).text
+    page = admin.get(NEW).text
+    assert 'name="sender_name" type="text" value=""' in page
+    assert 'name="sender_address" spellcheck="false" type="text" value=""' in page
 
 
 def test_a_list_is_added_with_what_the_form_says_and_goes_on_to_the_file(
@@ -118,7 +125,9 @@ def test_whoever_wants_to_see_how_it_reads_stays(admin: FlaskClient) -> None:
         ({"name": " "}, "Please fill this in."),
         ({"slug": "Ons Nieuws"}, "Take small letters, digits and dashes"),
         ({"slug": "taken"}, "There is a list with this short name already."),
-        ({"sender": "nobody"}, "No mail can come from this"),
+        ({"sender_address": "nobody"}, "No mail can come from this"),
+        ({"sender_address": ""}, "No mail can come from this"),
+        ({"sender_name": "De <b>"}, "A name cannot have < or > in it."),
         ({"privacy_url": "privacy.html"}, "This is no web address"),
         ({"language": "xx"}, "This cannot be used."),
     ],
@@ -164,9 +173,28 @@ def test_a_change_is_saved_and_kept_as_evidence(database: Database, admin: Flask
     assert Evidence.select().where(Evidence.event == "list_changed").count() == 1
 
 
+@pytest.mark.parametrize(
+    ("sender", "name", "address"),
+    [
+        ("De Linde, huisartsen <a@example.org>", "De Linde, huisartsen", "a@example.org"),
+        ("a@example.org", "", "a@example.org"),
+        ("", "", ""),
+    ],
+)
+def test_the_sender_is_a_name_and_an_address_and_stays_what_it_was(
+    database: Database, admin: FlaskClient, sender: str, name: str, address: str
+) -> None:
+    make_list(database, sender=sender)
+    page = admin.get(DESCRIBE).text
+    assert f'name="sender_name" type="text" value="{name}"' in page
+    assert f'name="sender_address" spellcheck="false" type="text" value="{address}"' in page
+    assert describe(admin, sender_name=name, sender_address=f" {address} ").status_code == 303
+    assert find_list("news").sender == sender
+
+
 def test_a_change_that_cannot_be_changes_nothing(database: Database, admin: FlaskClient) -> None:
     make_list(database)
-    answer = describe(admin, sender="nobody", name="Something else")
+    answer = describe(admin, sender_address="nobody", name="Something else")
     assert answer.status_code == 422
     assert "Something else" in answer.text
     assert find_list("news").name == "Nieuws van de praktijk"

@@ -11,16 +11,19 @@ import pytest
 
 from repermit.campaigns import draft_conditions, preview
 from repermit.campaigns.draft_conditions import Conditions
+from repermit.contacts import lookup
 from repermit.db.connection import Database
+from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList, find_list
-from repermit.emails.wording_validation import ALL_FIELDS
+from repermit.emails.wording_validation import ALL_FIELDS, make_usual_wording
 from repermit.i18n.lazy_text import Said
+from repermit.rules.consent import Status
 from repermit.settings.definitions import MailServer, Settings
-from repermit.web.admin.mail_wording import list_field_titles
 from repermit.web.admin.result_text import translate_said
+from repermit.web.admin.wording_form import list_field_titles
 from tests.support.admin_pages import admin_client, client_of, make_admin, post
-from tests.support.builders import NOW, make_campaign, make_list
+from tests.support.builders import NOW, make_campaign, make_contact, make_list
 from tests.support.inbox import HANG_UP, Inbox
 from tests.support.public_pages import Pages, everything_in, words_of
 
@@ -72,7 +75,9 @@ def test_the_usual_wording_is_shown_until_there_is_one_of_their_own(admin: Flask
     assert "You can leave it so and go on" in said
     assert "the subject has 53 characters" in said
     assert 'src="/admin/lists/news/mail/look?language=nl&amp;kind=ask' in page.text
-    assert "{{ yes_url }}" in page.text
+    # No template is seen by whoever asks for none.
+    assert "{{" not in page.text
+    assert "{{ yes_url }}" in admin.get(f"{URL}?view=template").text
 
 
 def test_every_field_is_explained(pages: Pages) -> None:
@@ -96,7 +101,7 @@ def test_whoever_wants_to_stay_does(admin: FlaskClient) -> None:
     assert save(admin, own_text=TEXT, look="1").location == URL
     page = admin.get(URL)
     assert "Saved." in words_of(page)
-    assert "Antwoord voor {{ deadline }}" in page.text
+    assert "Antwoord voor [last day and time]" in page.text
     assert "You can leave it so" not in words_of(page)
 
 
@@ -154,8 +159,8 @@ def test_the_usual_words_can_be_begun_with_and_are_not_saved_by_that(
     before = everything_in(database)
     page = post(admin, f"{URL}/begin", own_subject="", own_text="", own_html="")
     assert page.status_code == 200
-    assert "{{ list_name }}: blijven ontvangen? T/m {{ day }}" in page.text
-    assert "uiterlijk {{ deadline }} geen antwoord" in page.text
+    assert "[name of the list]: blijven ontvangen? T/m [last day in short]" in page.text
+    assert "uiterlijk [last day and time] geen antwoord" in page.text
     assert everything_in(database) == before
 
 
@@ -240,7 +245,7 @@ def test_what_is_typed_can_be_seen_before_it_is_saved(
 
 
 def test_what_makes_no_mail_says_why(admin: FlaskClient) -> None:
-    page = post(admin, f"{URL}/look", own_text="<Hello>", shade="dark")
+    page = post(admin, f"{URL}/look", own_text="<Hello>", shade="dark", view="template")
     assert page.status_code == 200
     said = words_of(page)
     assert "There is no mail to look at yet:" in said
@@ -266,7 +271,7 @@ def test_a_mail_to_oneself_says_what_is_typed(sending: FlaskClient, inbox: Inbox
     page = post(sending, f"{URL}/test", own_subject="Een vraag", own_text=TEXT, to="bea@x.example")
     assert page.status_code == 200
     assert "Sent to anna@example.org, as it stands here." in words_of(page)
-    assert "Antwoord voor {{ deadline }}" in page.text
+    assert "Antwoord voor [last day and time]" in page.text
     (received,) = inbox.wait_for(1)
     assert received.rcpt_tos == ("anna@example.org",)
     assert received.message["Subject"] == "Een vraag"
@@ -299,7 +304,7 @@ def test_a_server_that_does_not_take_it_is_said(
     page = post(admin, f"{URL}/test", own_text=TEXT)
     assert page.status_code == 422
     assert "Nothing was sent: the mail server did not take it" in words_of(page)
-    assert "Antwoord voor {{ deadline }}" in page.text
+    assert "Antwoord voor [last day and time]" in page.text
 
 
 # --- The sentences, against those that messages has. ----------------------------------------------
@@ -360,7 +365,7 @@ def test_what_is_missing_is_put_in_by_a_button_and_can_then_be_saved(admin: Flas
     refused = save(admin, own_text="Mogen wij u blijven mailen?")
     assert refused.status_code == 422
     assert 'formaction="/admin/lists/news/mail/complete"' in refused.text
-    page = post(admin, f"{URL}/complete", own_subject="", own_text="Mogen wij u mailen?")
+    page = post(admin, f"{URL}/complete", own_text="Mogen wij u mailen?", view="template")
     assert page.status_code == 200
     text = unescape(
         re.findall(r'(?s)<textarea[^>]* name="own_text"[^>]*>(.*?)</textarea>', page.text)[0]
@@ -377,7 +382,7 @@ def test_a_text_that_lacks_nothing_has_no_such_button_and_stays_as_it_is(
     admin: FlaskClient,
 ) -> None:
     assert "/complete" not in admin.get(URL).text
-    page = post(admin, f"{URL}/complete", own_text=TEXT)
+    page = post(admin, f"{URL}/complete", own_text=TEXT, view="template")
     assert unescape(page.text).count("{{ yes_url }}") == 2  # with the list of fields
     assert "/complete" not in page.text
 
@@ -387,5 +392,194 @@ def test_on_a_sensitive_list_what_a_yes_means_is_put_in_too(
 ) -> None:
     mailing_list.sensitive = True
     mailing_list.save()
-    page = post(admin, f"{URL}/complete", own_text=TEXT)
+    page = post(admin, f"{URL}/complete", own_text=TEXT, view="template")
     assert "{{ explicit_consent }}" in page.text.partition("</textarea>")[0]
+
+
+# --- The wording in blocks. -----------------------------------------------------------------------
+
+
+def fields_in(page: TestResponse) -> dict[str, str]:
+    """Return what the form of a page sends if nothing is changed, but for its own proof."""
+    form = re.findall(r'(?s)<form method="post" action="[^"]*/mail".*?</form>', page.text)[0]
+    inputs = re.findall(
+        r'<input(?: type="hidden"| class="heading")? name="([^"]+)" value="([^"]*)"', form
+    )
+    subject = re.findall(r'<input[^>]* name="own_subject"[^>]* value="([^"]*)"', form)
+    # A browser leaves the first line end of a box away.
+    boxes = re.findall(r'(?s)<textarea name="([^"]+)"[^>]*>\n?(.*?)</textarea>', form)
+    found = {**dict(inputs), **dict(boxes), "own_subject": subject[0] if subject else ""}
+    return {
+        name: unescape(text).replace("\n", "\r\n")
+        for name, text in found.items()
+        if name != "csrf_token"
+    }
+
+
+def begin(admin: FlaskClient) -> dict[str, str]:
+    """Return the fields of the form that begins with the usual words."""
+    return fields_in(post(admin, f"{URL}/begin", view="blocks"))
+
+
+def find_block(fields: dict[str, str], words: str) -> str:
+    return next(name for name, text in fields.items() if words in text)
+
+
+@pytest.mark.parametrize("language", ["en", "nl"])
+def test_the_usual_words_in_blocks_are_saved_as_they_are_without_loss(
+    admin: FlaskClient, language: str
+) -> None:
+    admin.environ_base["HTTP_ACCEPT_LANGUAGE"] = language
+    fields = begin(admin)
+    assert not any("{{" in text for name, text in fields.items() if "-fixed-" not in name)
+    assert post(admin, URL, **fields).status_code == 303
+    saved = find_list("news")
+    usual = make_usual_wording(lookup.read_list_facts(saved), language="nl", has_telephone=True)
+    assert (saved.own_subject, saved.own_text) == (usual.subject, usual.text)
+
+
+def test_words_of_a_block_are_changed_and_the_fixed_ones_stay(admin: FlaskClient) -> None:
+    fields = begin(admin)
+    fields[find_block(fields, "vraagt u dit")] = (
+        "Wij vragen het u tot [Last day  and time].\r\n\r\nEcht."
+    )
+    fields[find_block(fields, "Waarom u deze mail krijgt")] = "Waarom wij u\r\nschrijven"
+    fields[find_block(fields, "Wat wij sturen")] = " "
+    assert post(admin, URL, **fields).status_code == 303
+    text = find_list("news").own_text
+    assert (
+        "{{ greeting }}\nWij vragen het u tot {{ deadline }}.\n\nEcht.\n\n{{ yes_label }}\n" in text
+    )
+    assert "## Waarom wij u schrijven\n{{ reason }}\n" in text
+    assert "Wat wij sturen" not in text
+
+
+def test_a_fixed_block_shows_what_the_reader_sees(admin: FlaskClient) -> None:
+    page = post(admin, f"{URL}/begin", view="blocks")
+    shown = re.findall(r'(?s)<div class="fixed">(.*?)</div>', page.text)
+    said = [re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", one)).strip() for one in shown]
+    assert said[0] == "Geachte lezer,"
+    assert said[1] == "Ja, blijf mij deze mails sturen Nee, stuur mij deze mails niet meer"
+    assert any("Lindelaan 1" in one or "030" in one for one in said)
+
+
+def test_what_stands_in_brackets_and_is_no_field_is_refused_and_kept(admin: FlaskClient) -> None:
+    fields = begin(admin)
+    name = find_block(fields, "vraagt u dit")
+    fields[name] += " Voor [naam vd lijst]."
+    for url in (URL, f"{URL}/test"):
+        page = post(admin, url, **fields)
+        assert page.status_code == 422
+        assert "There is no field [naam vd lijst]. Choose one" in words_of(page)
+        assert "Voor [naam vd lijst]." in fields_in(page)[name]
+    assert find_list("news").own_text == ""
+
+
+def test_what_is_missing_in_blocks_is_said_without_a_template(admin: FlaskClient) -> None:
+    fields = begin(admin)
+    del fields[find_block(fields, "{{ yes_url }}")]
+    page = post(admin, URL, **fields)
+    assert page.status_code == 422
+    assert "Text: The Yes is missing: put [link for Yes] in it" in words_of(page)
+    assert "Put in what is missing" in words_of(page)
+    completed = fields_in(post(admin, f"{URL}/complete", **fields))
+    assert post(admin, URL, **completed).status_code == 303
+    assert find_list("news").own_text.endswith(
+        "\n\n{{ yes_label }}\n{{ yes_url }}\n\n{{ no_label }}\n{{ no_url }}\n"
+    )
+
+
+def test_the_template_is_shown_to_whoever_asks_and_nothing_typed_is_lost(
+    database: Database, admin: FlaskClient
+) -> None:
+    before = everything_in(database)
+    fields = begin(admin)
+    name = find_block(fields, "vraagt u dit")
+    fields[name] = "Zelf bedacht voor [list name] en [name of the list]."
+    page = post(admin, f"{URL}/view", **fields, show="template")
+    assert "Zelf bedacht voor [list name] en {{ list_name }}." in page.text
+    assert 'name="view" value="template"' in page.text
+    text = unescape(re.findall(r'(?s)name="own_text"[^>]*>(.*?)</textarea>', page.text)[0])
+    back = post(admin, f"{URL}/view", own_text=text.strip() + "\n", view="template", show="blocks")
+    assert "Zelf bedacht voor [list name] en [name of the list]." in fields_in(back)[name]
+    assert everything_in(database) == before
+
+
+@pytest.mark.parametrize(
+    "texts", [{"text": TEXT.replace("{{ stop }}", "{{stop}}")}, {"text": TEXT, "html": "<p>x</p>"}]
+)
+def test_what_cannot_be_shown_in_blocks_is_shown_as_the_template_that_it_is(
+    admin: FlaskClient, mailing_list: MailingList, texts: dict[str, str]
+) -> None:
+    own(mailing_list, **texts)
+    page = admin.get(URL)
+    assert "parts that only a template can show" in words_of(page)
+    assert "{{ yes_url }}" in page.text
+    assert "Edit it in plain words" not in words_of(page)
+
+
+def test_who_stays_at_the_template_stays_at_it(admin: FlaskClient) -> None:
+    assert save(admin, own_text=TEXT, look="1", view="template").location == f"{URL}?view=template"
+
+
+# --- The mail as somebody of the list reads it. ---------------------------------------------------
+
+
+@pytest.fixture
+def people(mailing_list: MailingList, database: Database) -> list[Contact]:
+    """Return three contacts, of whom the first is not asked."""
+    return [
+        make_contact(
+            database, mailing_list, address=f"{name.lower()}@example.org", name=name, source=source,
+            **more,
+        )
+        for name, source, more in (
+            ("Xaver", "de balie", {"status": Status.CONFIRMED}),
+            ("Anna", "het formulier van 2019", {}),
+            ("Bram", "de open dag", {}),
+        )
+    ]  # fmt: skip
+
+
+def test_the_mail_is_seen_as_the_first_who_would_be_asked_reads_it(
+    admin: FlaskClient, people: list[Contact]
+) -> None:
+    said = words_of(admin.get(f"{URL}/look"))
+    assert "Geachte Anna" in said
+    assert "het formulier van 2019" in said
+    assert "gestuurd naar a…a@example.org" in said
+    page = admin.get(URL)
+    assert f'<option selected value="{people[1].id}">Anna, anna@example.org</option>' in page.text
+    assert "Xaver" not in page.text
+
+
+def test_another_person_can_be_chosen_and_nobody_of_another_list(
+    database: Database, admin: FlaskClient, people: list[Contact]
+) -> None:
+    bram = people[2]
+    assert "de open dag" in words_of(post(admin, f"{URL}/look", reader=str(bram.id), view="blocks"))
+    other = make_contact(database, make_list(database, slug="other"), name="Olga")
+    for number in (other.id, people[0].id, "x", "9" * 30):
+        assert "Geachte Anna" in words_of(admin.get(f"{URL}/look?reader={number}"))
+
+
+def test_who_looks_at_the_mail_of_somebody_is_in_the_log(
+    admin: FlaskClient, people: list[Contact]
+) -> None:
+    assert people
+    admin.get(URL)
+    assert "looked at the mail as people of the list read it" in words_of(
+        admin.get("/admin/log/looks")
+    )
+
+
+def test_a_mail_to_oneself_names_nobody_of_the_list(
+    sending: FlaskClient, inbox: Inbox, people: list[Contact]
+) -> None:
+    post(sending, f"{URL}/test", view="blocks", reader=str(people[2].id))
+    (received,) = inbox.wait_for(1)
+    body = received.message.get_body(("plain",))
+    assert body
+    assert "de open dag" in body.get_content()
+    assert "Bram" not in body.get_content()
+    assert "bram@" not in body.get_content()

@@ -288,6 +288,7 @@ SHOW_ADDRESSES = {
     "erase_contact.show_forget",
     "imports.show",
     "exports.show",
+    "mail_wording.show",
 }
 
 

@@ -1,0 +1,127 @@
+"""A mail as a page within a frame: what an overview shows of it, warnings, and the mail itself."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+
+from flask import Response
+from markupsafe import Markup, escape
+
+from repermit.emails import first_screen
+from repermit.emails.mail_values import Mail
+from repermit.web.admin.rendering import gettext, ngettext
+
+# Sandboxed it has no scripts, sends no forms and opens no windows; its styles are a mail's own.
+_POLICY = (
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'self'; "
+    "frame-ancestors 'self'"
+)
+_IN_THE_DARK = "@media (prefers-color-scheme: dark)"
+_BODY = re.compile(r"<body[^>]*>")
+_HEAD = re.compile(r"<head>")
+# Behind it stand signs that nobody sees, which keep what follows out of the overview.
+_PREHEADER = re.compile(r'<div class="preview"[^>]*>([^\u034f<]*)')
+
+_PLAIN_TEXT = Markup(
+    '<pre style="white-space:pre-wrap;overflow-wrap:anywhere;font:inherit">{}</pre>'
+)
+# It takes no room; on what is wider than a phone it is not drawn.
+_FOLD = Markup(
+    "<style>@media (min-width:600px) {{ .fold {{ display:none }} }}</style>"
+    '<div class="fold" style="position:relative;height:0"><div style="position:absolute;top:{}px;'
+    "left:0;right:0;border-top:2px dashed #c2410c;font:13px/1.4 system-ui,sans-serif;"
+    'text-align:right;pointer-events:none"><span style="background:#c2410c;color:#fff;'
+    'padding:1px 6px">{}</span></div></div>'
+)
+_COLOURS = {"light": ("#ffffff", "#1d2329", "#c9ced6"), "dark": ("#15181c", "#e6e9ed", "#444c57")}
+
+
+def frame_mail(mail: Mail, *, shade: str, as_text: bool, warnings: Markup) -> Response:
+    """Return the mail below what an overview of mails shows of it, and below warnings."""
+    above = _make_overview(mail, shade) + warnings
+    if as_text:
+        return _make_frame_response(_make_frame_page(above + _PLAIN_TEXT.format(mail.text), shade))
+    shown = mail.html.replace(_IN_THE_DARK, "@media all" if shade == "dark" else "@media not all")
+    shown = shown.replace("color-scheme: light dark", f"color-scheme: {shade}")
+    # A link that wants a window of its own opens none in a sandbox.
+    shown = _HEAD.sub('<head><base target="_blank">', shown, count=1)
+    fold = _FOLD.format(first_screen.MOST_PIXELS, gettext("A phone’s first screen ends here"))
+    return _make_frame_response(_BODY.sub(lambda body: f"{body[0]}{above}{fold}", shown, count=1))
+
+
+def frame_flaws(reasons: Iterable[str], *, shade: str) -> Response:
+    """Return why there is nothing to look at yet."""
+    items = Markup("").join(Markup("<li>{}</li>").format(reason) for reason in reasons)
+    title = gettext("There is no mail to look at yet:")
+    return _make_frame_response(
+        _make_frame_page(Markup("<p><b>{}</b></p><ul>{}</ul>").format(title, items), shade)
+    )
+
+
+def read_preheader(mail: Mail) -> str:
+    """Return the line that mail programs show beside the subject."""
+    match = _PREHEADER.search(mail.html)
+    return html.unescape(match[1]).strip() if match else ""
+
+
+def describe_length(text: str) -> str:
+    """Return how long a line is."""
+    return ngettext("one character", "%(count)s characters", len(text))
+
+
+def word_first_screen(mail: Mail) -> str:
+    """Return what is said if an answer is not seen at first on a phone; "" if both are."""
+    seen = first_screen.estimate_mail(mail.text, mail.html)
+    if seen is None or seen.is_enough:
+        return ""
+    return gettext(
+        "On a phone an answer is not seen at first: it ends some %(pixels)s pixels down, after "
+        "%(words)s words, where %(most_pixels)s pixels and %(most_words)s words are seen. Put "
+        "below the answers what need not stand above them.",
+        pixels=seen.pixels,
+        words=seen.words,
+        most_pixels=first_screen.MOST_PIXELS,
+        most_words=first_screen.MOST_WORDS,
+    )
+
+
+def make_warning(text: str, shade: str) -> Markup:
+    """Return a warning as it stands above the mail."""
+    paper, ink, _ = _COLOURS[shade]
+    style = (
+        f"background:{paper};color:{ink};border-left:4px solid #c2410c;margin:10px 20px;"
+        "padding:0 10px;font:15px/1.45 system-ui,sans-serif"
+    )
+    return Markup('<p role="status" style="{}">{}</p>').format(style, text)
+
+
+def _make_overview(mail: Mail, shade: str) -> Markup:
+    paper, ink, line = _COLOURS[shade]
+    style = (
+        f"background:{paper};color:{ink};border-bottom:1px solid {line};padding:10px 20px;"
+        "font:15px/1.45 system-ui,sans-serif;overflow-wrap:anywhere"
+    )
+    preheader = read_preheader(mail)
+    return Markup('<div style="{}"><b>{}</b> ({})<br>{} ({})</div>').format(
+        style, mail.subject, describe_length(mail.subject), preheader, describe_length(preheader)
+    )
+
+
+def _make_frame_page(body: Markup, shade: str) -> str:
+    paper, ink, _ = _COLOURS[shade]
+    style = f"margin:0;padding:0 20px 20px;background:{paper};color:{ink}"
+    return (
+        f'<!doctype html><html style="color-scheme:{shade}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(gettext('The mail'))}</title></head>"
+        f'<body style="{style};font:16px/1.5 system-ui,sans-serif">{body}</body></html>'
+    )
+
+
+def _make_frame_response(page: str) -> Response:
+    response = Response(page, content_type="text/html; charset=utf-8")
+    response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["X-Frame-Options"] = "SAMEORIGIN"
+    return response
