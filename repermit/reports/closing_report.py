@@ -191,7 +191,7 @@ def gather_closing_report(
         language=mailing_list.language,
         made_at=now,
         counted_at=counted.at,
-        campaign=_conditions(campaign, own),
+        campaign=_make_conditions(campaign, own),
         people=counted.people,
         turns={what: sum(day[what] for day in by_day.values()) for what in Outcome},
         days=tuple(DayCounts(day=day, counts=by_day[day]) for day in sorted(by_day)),
@@ -211,7 +211,13 @@ def gather_closing_report(
     )
 
 
-def _conditions(campaign: Campaign, acts: Sequence[AdminAct]) -> Conditions:
+def read_conditions(campaign: Campaign) -> Conditions:
+    """Return the conditions of a campaign, frozen at its launch, with who launched it."""
+    acts = read_acts(campaign.list.slug, ("launched",))
+    return _make_conditions(campaign, [one for one in acts if one.campaign == campaign.id])
+
+
+def _make_conditions(campaign: Campaign, acts: Sequence[AdminAct]) -> Conditions:
     launch = next((one for one in acts if one.event == "launched"), None)
     said: Mapping[str, Any] = launch.said if launch else {}
     told = Wording.get_or_none(Wording.digest == said.get("told", ""))

@@ -18,11 +18,13 @@ from repermit.campaigns.draft_conditions import Conditions
 from repermit.campaigns.send_plan import MORNING
 from repermit.checks.findings import Report
 from repermit.clock import parse_when
-from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import Refused
 from repermit.i18n.lazy_text import N_, Said
+from repermit.reports import closing_report
 from repermit.rules.consent import CampaignState
+from repermit.web.admin.audit_log import make_actor_formatter
 from repermit.web.admin.check_findings import check_everything, list_findings
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.forms import Form
@@ -46,8 +48,13 @@ pages = Blueprint("campaign_dates", __name__, url_prefix="/admin/lists/<slug>/co
 
 @pages.get("", endpoint="show")
 def show_form(slug: str) -> Response:
-    """Show the conditions as they are kept; those of a new campaign with what is usual."""
+    """Show the conditions as they are kept; those of a new campaign with what is usual.
+
+    Of a campaign that is under way, show those that were frozen at its launch.
+    """
     mailing_list = find_list(slug)
+    if campaign := _find_live_campaign(mailing_list):
+        return _show_frozen(mailing_list, campaign)
     kept = draft_conditions.read_conditions(mailing_list) or suggest_conditions()
     return _show_page(mailing_list, make_form(kept), kept)
 
@@ -56,6 +63,13 @@ def show_form(slug: str) -> Response:
 def save_dates(slug: str) -> AnyResponse:
     """Keep the conditions; nothing begins by that."""
     mailing_list, form = find_list(slug), ConditionsForm(request.form)
+    if _find_live_campaign(mailing_list):
+        # A page that was open while somebody launched.
+        text = gettext(
+            "Nothing was saved: a campaign is under way, and its conditions are settled."
+        )
+        flash_message(text, kind="warning")
+        return redirect_to("campaign_dates.show", slug=slug)
     if not form.validate():
         return _show_page(mailing_list, form, None, status=422)
     conditions = read_conditions(form)
@@ -72,6 +86,8 @@ def save_dates(slug: str) -> AnyResponse:
 def check_campaign(slug: str) -> AnyResponse:
     """Look whether a campaign would work, and show it beside the form as it was typed."""
     mailing_list, form = find_list(slug), ConditionsForm(request.form)
+    if campaign := _find_live_campaign(mailing_list):
+        return _show_frozen(mailing_list, campaign)
     is_good = form.validate()
     conditions = read_conditions(form) if is_good else None
     return _show_page(mailing_list, form, conditions, report=check_everything())
@@ -88,7 +104,6 @@ def _show_page(
     """Return the page; `conditions` is None where what was typed makes none."""
     settings = get_site().settings
     seen = make_outlook(mailing_list, conditions or Conditions())
-    campaign = latest_campaign(mailing_list)
     return render_page(
         "campaign_dates/show.html",
         status=status,
@@ -98,7 +113,6 @@ def _show_page(
         zone=settings.zone.key.replace("_", " "),
         minimum_days=settings.campaign.minimum_days,
         is_limited=bool(settings.mail.interval or settings.mail.domain_interval),
-        is_live=campaign is not None and CampaignState(campaign.state).is_live,
         outlook=seen if conditions and seen.deadline else None,
         deadline_in_words=describe_deadline,
         lacks=[
@@ -109,6 +123,30 @@ def _show_page(
         told=[make_sentence(note) for note in seen.plan.notes],
         findings=report and list_findings(report, mailing_list.slug),
     )
+
+
+def _find_live_campaign(mailing_list: MailingList) -> Campaign | None:
+    campaign = latest_campaign(mailing_list)
+    return campaign if campaign and CampaignState(campaign.state).is_live else None
+
+
+def _show_frozen(mailing_list: MailingList, campaign: Campaign) -> Response:
+    """Return the page of the conditions that were frozen at launch, to be read."""
+    frozen = closing_report.read_conditions(campaign)
+    return render_page(
+        "campaign_dates/frozen.html",
+        mailing_list=mailing_list,
+        reached=count_open_steps(mailing_list),
+        frozen=frozen,
+        launched_by=make_actor_formatter()(frozen.launched_by) if frozen.launched_by else "",
+        grounds=list_grounds(frozen.asking_ground, frozen.special_ground),
+    )
+
+
+def list_grounds(asking_ground: str, special_ground: str) -> list[str]:
+    """Return the grounds of the law that were given, in words."""
+    given = ((ASKING_GROUNDS, asking_ground), (SPECIAL_GROUNDS, special_ground))
+    return [gettext(words[ground]) for words, ground in given if ground in words]
 
 
 # --- The form of a campaign's conditions. ---------------------------------------------------------

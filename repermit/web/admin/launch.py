@@ -24,7 +24,7 @@ from repermit.db.models.lists import MailingList, find_list
 from repermit.emails import website_notice
 from repermit.errors import Refused
 from repermit.rules.consent import CampaignState, Exclusion, Fate
-from repermit.web.admin.campaign_dates import Outlook, describe_deadline, make_outlook
+from repermit.web.admin.campaign_dates import Outlook, describe_deadline, list_grounds, make_outlook
 from repermit.web.admin.check_findings import describe_findings
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.page_permissions import in_the_background
@@ -40,7 +40,7 @@ from repermit.web.admin.rendering import (
     redirect_to,
     render_page,
 )
-from repermit.web.admin.result_text import ASKING_GROUNDS, SPECIAL_GROUNDS, make_sentence
+from repermit.web.admin.result_text import make_sentence
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -219,14 +219,7 @@ def _show_page(
         reached=count_open_steps(mailing_list),
         is_live=is_live,
         outlook=seen,
-        grounds=[
-            gettext(words[ground])
-            for words, ground in (
-                (ASKING_GROUNDS, seen.conditions.asking_ground),
-                (SPECIAL_GROUNDS, seen.conditions.special_ground),
-            )
-            if ground in words
-        ],
+        grounds=list_grounds(seen.conditions.asking_ground, seen.conditions.special_ground),
         deadline_in_words=describe_deadline,
         told=[make_sentence(note) for note in seen.plan.notes],
         not_asked=_list_not_asked(seen.plan),

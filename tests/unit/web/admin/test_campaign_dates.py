@@ -9,14 +9,24 @@ import pytest
 
 from repermit.campaigns import draft_conditions
 from repermit.campaigns.draft_conditions import Conditions
+from repermit.campaigns.launch import launch
 from repermit.checks.findings import Area, Verdict
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Draft
 from repermit.db.models.lists import MailingList
+from repermit.rules.consent import CampaignState
+from repermit.rules.legal_grounds import Grounds
 from repermit.settings.definitions import MailServer, Settings
 from repermit.web.admin import check_findings
-from tests.support.admin_pages import admin_client, csrf_token, post, viewer_client
-from tests.support.builders import NOW, make_contact, make_list
+from tests.support.admin_pages import (
+    admin_client,
+    client_of,
+    csrf_token,
+    make_admin,
+    post,
+    viewer_client,
+)
+from tests.support.builders import DEADLINE, NOW, make_campaign, make_contact, make_list
 from tests.support.public_pages import Pages, everything_in, words_of
 
 if TYPE_CHECKING:
@@ -376,3 +386,70 @@ def test_a_first_day_that_has_passed_since_it_was_kept_is_said_and_begins_at_onc
     ) in words_of(admin.get(URL))
     launch = words_of(admin.get("/admin/lists/news/launch"))
     assert "The first mails leave as soon as you launch." in launch
+
+
+# --- A campaign that is under way. ----------------------------------------------------------------
+
+
+@pytest.fixture
+def launched(pages: Pages, mailing_list: MailingList) -> FlaskClient:
+    """Return the client of an admin who has launched a campaign with a reminder and a pilot."""
+    for _ in range(3):
+        make_contact(pages.database, mailing_list)
+    user = make_admin(pages.database, email="anna@example.org")
+    launch(
+        pages.database,
+        mailing_list,
+        settings=pages.settings,
+        now=NOW,
+        deadline=DEADLINE,
+        attest=ATTEST,
+        grounds=Grounds(asking_ground="legitimate_interest"),
+        reminder=7,
+        pilot=2,
+        actor=f"user:{user.id}",
+    )
+    return client_of(pages, user)
+
+
+def test_a_campaign_under_way_shows_the_conditions_that_were_frozen_and_by_whom(
+    launched: FlaskClient, database: Database, mailing_list: MailingList
+) -> None:
+    # What is kept for a next campaign is not what this one runs under.
+    kept = Conditions(deadline="2026-12-24", attest="Something else")
+    draft_conditions.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    page = launched.get(URL)
+    said = words_of(page)
+    for fact in (
+        "On what conditions does it run?",
+        "Launched Monday 2 March 2026",
+        "anna@example.org",
+        "Deadline Monday 30 March 2026",
+        "Reminder Monday 23 March 2026",
+        "2 people first",
+        "Decided by the board on 1 November",
+    ):
+        assert fact in said
+    assert "Something else" not in said
+    assert 'name="until"' not in page.text
+    assert 'href="/admin/lists/news/"' in page.text
+
+
+def test_nothing_is_saved_over_conditions_that_are_frozen(
+    launched: FlaskClient, database: Database
+) -> None:
+    before = everything_in(database)
+    answer = save(launched)
+    assert answer.location == URL
+    assert "Nothing was saved: a campaign is under way" in words_of(launched.get(URL))
+    assert "On what conditions does it run?" in words_of(post(launched, f"{URL}/check", **FIELDS))
+    assert everything_in(database) == before
+
+
+@pytest.mark.parametrize("state", [CampaignState.CLOSED, CampaignState.CANCELLED])
+def test_after_a_campaign_the_conditions_of_the_next_can_be_given(
+    database: Database, admin: FlaskClient, mailing_list: MailingList, state: CampaignState
+) -> None:
+    make_campaign(database, mailing_list, state=state)
+    assert 'name="until"' in admin.get(URL).text
+    assert save(admin).location == "/admin/lists/news/launch"
