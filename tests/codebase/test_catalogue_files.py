@@ -83,6 +83,22 @@ def test_a_catalogue_is_whole_and_loses_no_placeholder(language: str) -> None:
     assert flaws(language) == []
 
 
+@pytest.mark.parametrize("language", ["cs", "et", "lv", "pl", "sk", "sl"])
+def test_no_preposition_asks_a_day_of_the_week_for_a_case(language: str) -> None:
+    """A day begins with its weekday, in the nominative: "do: środa", never "do środa"."""
+    before_a_day = re.compile(r"[^\W\d_]\s%\((deadline|moment|since|first|last|day)\)s")
+    governing = re.compile(r"\b(do|od|po|z|pirms|līdz|kopš|kuni|alates)$", re.IGNORECASE)
+    wrong = [
+        text
+        for message in messages(language)
+        for text in texts(message.string)
+        # In a subject a day has no weekday.
+        if (before_a_day.search(text) and message.id != "%(question)s By %(day)s")
+        or governing.search(text)
+    ]
+    assert wrong == []
+
+
 def test_french_keeps_its_signs_with_their_words() -> None:
     for message in messages("fr"):
         for text in texts(message.string):
