@@ -21,7 +21,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.task_ownership import Work, foreground_work
 from repermit.db.work_steps import run_steps
-from repermit.emails import frozen_draft, make_draft
+from repermit.emails import deadline_words, frozen_draft
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
@@ -321,7 +321,7 @@ def _refreeze_wordings(campaign: Campaign) -> dict[str, dict[str, str]]:
     """Store the newest wordings with the new deadline; return the digests by kind and language."""
     digests: dict[str, dict[str, str]] = {}
     for row in _list_newest_wordings(campaign):
-        wording = make_draft.replace_deadline(
+        wording = deadline_words.replace_deadline(
             frozen_draft.read_draft(row.wording.content), campaign.deadline
         )
         digest = freeze_wording(campaign, wording, revision=row.revision + 1)

@@ -81,7 +81,7 @@ class Draft:
     """A mail's wording with marks (⟦yes_url⟧) where contacts differ; enough to make the mail.
 
     `phrases` are the variants of its sentences that depend on the contact, by name, and how it says
-    its deadline.
+    its deadline; `deadline_places` are where it does (deadline_words).
     `deadline` is aware UTC, None for a `confirm` or `receipt`.
     """
 
@@ -95,6 +95,7 @@ class Draft:
     text: str
     html: str
     phrases: Mapping[str, str]
+    deadline_places: str = ""
 
     @cached_property
     def content(self) -> str:
@@ -105,6 +106,8 @@ class Draft:
         document["mailing_list"] = {
             name: value for name, value in about.items() if value or name not in _LATER_FACTS
         }
+        if not self.deadline_places:
+            del document["deadline_places"]
         document["deadline"] = self.deadline.isoformat() if self.deadline else None
         return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
+from repermit.emails.deadline_words import find_places, mark_places, word_deadline
 from repermit.emails.frozen_draft import Draft, Kind, mark_field, to_one_line
 from repermit.emails.mail_values import ListWords, MailingListFacts, OwnWording
 from repermit.emails.sender_identity import choose_reply_address
@@ -27,13 +28,7 @@ from repermit.emails.sentences import (
 from repermit.emails.template_engine import inline_styles, render, render_own
 from repermit.emails.wording_validation import check_wording, drop_heading_marks, text_to_html
 from repermit.i18n.catalogues import translations
-from repermit.i18n.dates import (
-    earlier_moments_in_words,
-    longest_short_day,
-    moment_in_words,
-    short_day_in_words,
-    short_moment_in_words,
-)
+from repermit.i18n.dates import longest_short_day
 from repermit.settings.definitions import Organisation
 
 _Facts = TypeVar("_Facts", Organisation, MailingListFacts, ListWords)
@@ -161,6 +156,13 @@ def draft_from_templates(
     """
     own = own or OwnWording()
     own_html = own.html or text_to_html(own.text)
+    parts, places = find_places(
+        {
+            "subject": _render_subject(folder, known, language, own.subject),
+            "text": _render_text(folder, known, language, own.text),
+            "html": _render_html(folder, known, language, own_html, own.subject),
+        }
+    )
     return Draft(
         kind=kind,
         language=language,
@@ -168,65 +170,10 @@ def draft_from_templates(
         deadline=deadline,
         organisation=organisation,
         mailing_list=mailing_list,
-        subject=_render_subject(folder, known, language, own.subject),
-        text=_render_text(folder, known, language, own.text),
-        html=_render_html(folder, known, language, own_html, own.subject),
+        **parts,
         phrases=dict(phrases),
+        deadline_places=places,
     )
-
-
-def replace_deadline(draft: Draft, deadline: datetime) -> Draft:
-    """Replace the deadline (aware UTC) of a frozen wording, and leave all else."""
-    if draft.deadline is None:
-        return replace(draft, deadline=deadline)
-    language, zone = draft.language, draft.zone_info
-    after = _word_deadline(deadline, language, zone)
-    earlier = _list_deadline_words(draft, draft.deadline)
-    subject, text, html = draft.subject, draft.text, draft.html
-    # The whole moment first, since the short one may stand within it.
-    for name in ("deadline", "short_deadline"):
-        for before in earlier:
-            subject, text, html = (
-                _replace_words(words, before[name], after[name]) for words in (subject, text, html)
-            )
-    day_before, day_after = (to_one_line(words["day"]) for words in (earlier[0], after))
-    # A list may be named for a day; that of the deadline stands behind its name.
-    if subject.count(day_before) > draft.mailing_list.name.count(day_before):
-        head, _, rest = subject.rpartition(day_before)
-        subject = f"{head}{day_after}{rest}"
-        for end in ("</title>", '"'):
-            html = html.replace(f"{day_before}{rest}{end}", f"{day_after}{rest}{end}")
-    phrases = {**draft.phrases, **after}
-    return replace(draft, deadline=deadline, subject=subject, text=text, html=html, phrases=phrases)
-
-
-def _word_deadline(deadline: datetime, language: str, zone: ZoneInfo) -> dict[str, str]:
-    return {
-        "deadline": moment_in_words(deadline, language=language, zone=zone),
-        "short_deadline": short_moment_in_words(deadline, language=language, zone=zone),
-        "day": short_day_in_words(deadline, language=language, zone=zone),
-    }
-
-
-def _list_deadline_words(draft: Draft, deadline: datetime) -> list[dict[str, str]]:
-    """Return how a wording may say its deadline: as it was frozen, whatever dates look like now.
-
-    Wordings of before November 2026 do not say how.
-    """
-    language, zone = draft.language, draft.zone_info
-    now = _word_deadline(deadline, language, zone)
-    if now.keys() <= draft.phrases.keys():
-        return [{name: draft.phrases[name] for name in now}]
-    whole, short = earlier_moments_in_words(deadline, language=language, zone=zone)
-    return [now, now | {"deadline": whole, "short_deadline": short}]
-
-
-def _replace_words(text: str, before: str, after: str) -> str:
-    """Return it with other words; a subject has plain spaces, and HTML names those that hold."""
-    for space in ("\N{NO-BREAK SPACE}", "&nbsp;", " "):
-        was, is_now = (words.replace("\N{NO-BREAK SPACE}", space) for words in (before, after))
-        text = text.replace(was, is_now)
-    return text
 
 
 def _draft_asking(
@@ -243,8 +190,8 @@ def _draft_asking(
     known = make_common_fields(organisation, mailing_list, language) | word_ask(
         mailing_list, language
     )
-    deadline_words = _word_deadline(deadline, language, zone)
-    known |= deadline_words | {"longest_day": longest_short_day(language)}
+    deadline_words = word_deadline(deadline, language, zone)
+    known |= mark_places(deadline_words) | {"longest_day": longest_short_day(language)}
     known["asks_once"] = "" if has_reminder else "yes"
     known["preview"] = word_preview(kind, known, language)
     return draft_from_templates(

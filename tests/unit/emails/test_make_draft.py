@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from repermit.emails.deadline_words import replace_deadline
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import OwnWording
-from repermit.emails.make_draft import replace_deadline
 from repermit.errors import AddressError, WordingError
 from repermit.i18n.catalogues import languages, translations
 from repermit.i18n.dates import earlier_moments_in_words
@@ -274,6 +274,19 @@ def test_the_day_in_a_subject_changes_with_the_deadline_and_no_name_does() -> No
     assert later.subject == "22 dec: blijven ontvangen? T/m 5 feb"
 
 
+@pytest.mark.parametrize("words", ["deadline", "short_deadline", "day"])
+def test_a_day_that_a_list_or_its_admin_names_stays_where_the_deadline_moves(words: str) -> None:
+    day = make_ask().phrases[words]
+    named = make_facts(purpose=f"de markt van {day}", frequency=day)
+    organisation = make_practice(name=f"Comité {day}", address=f"{day} 1\n1234 AB Utrecht")
+    own = OwnWording(subject=f"{day}: {{{{ day }}}}?", text=f"Tot {day}.\n{OWN_TEXT}\n{day}")
+    about = {"mailing_list": named, "organisation": organisation}
+    for fields in (about, about | {"own": own}):
+        later = replace_deadline(make_ask(**fields), LATER)
+        assert later == make_ask(**fields, deadline=LATER)
+        assert later.text.count(day) == make_ask(**fields, deadline=LATER).text.count(day) > 0
+
+
 @pytest.mark.parametrize("length", [27, 28, 29])
 def test_a_subject_has_the_last_day_where_there_is_room(length: int) -> None:
     subject = make_ask(mailing_list=make_facts(name="x" * length)).subject
@@ -341,7 +354,15 @@ def _freeze_earlier(draft: Draft, patterns: Mapping[str, tuple[str, str]]) -> Dr
     text, html = draft.text, draft.html
     for now, earlier in patterns.values():
         text, html = (words.replace(now, earlier) for words in (text, html))
-    return replace(draft, text=text, html=html, phrases=phrases)
+    return replace(draft, text=text, html=html, phrases=phrases, deadline_places="")
+
+
+def _move_earlier(earlier: Draft, deadline: datetime) -> Draft:
+    """Replace the deadline of such a draft; then add where a new one says its own."""
+    moved = replace_deadline(earlier, deadline)
+    assert moved.deadline_places == ""
+    places = make_ask(language=earlier.language, deadline=deadline).deadline_places
+    return replace(moved, deadline_places=places)
 
 
 @pytest.mark.parametrize(
@@ -379,7 +400,7 @@ def test_a_deadline_in_the_words_of_an_earlier_version_is_replaced_too(
     assert whole in earlier.text
     assert f"do {short}" in earlier.text
     later = deadline + timedelta(days=45)
-    assert replace_deadline(earlier, later) == make_ask(language="hr", deadline=later)
+    assert _move_earlier(earlier, later) == make_ask(language="hr", deadline=later)
 
 
 @pytest.mark.everyday("[hr]", "[pt]")
@@ -395,7 +416,7 @@ def test_a_wording_of_an_earlier_version_is_replaced_in_every_language(language:
             name: (draft.phrases[name], earlier) for name, earlier in zip(names, words, strict=True)
         }
         later = earlier_deadline + timedelta(days=40)
-        replaced = replace_deadline(_freeze_earlier(draft, patterns), later)
+        replaced = _move_earlier(_freeze_earlier(draft, patterns), later)
         assert replaced == make_ask(language=language, deadline=later)
 
 
@@ -407,11 +428,13 @@ def test_a_deadline_is_replaced_as_it_was_frozen_whatever_dates_look_like_now() 
     for name, words in frozen.items():
         now = draft.phrases[name]
         text, html, subject = (one.replace(now, words) for one in (text, html, subject))
+    phrases = {**draft.phrases, **frozen}
+    # Nor did these versions keep where it says it.
     earlier = replace(
-        draft, text=text, html=html, subject=subject, phrases={**draft.phrases, **frozen}
+        draft, text=text, html=html, subject=subject, phrases=phrases, deadline_places=""
     )
     assert "22/12" in earlier.subject
-    assert replace_deadline(earlier, LATER) == make_ask(deadline=LATER)
+    assert _move_earlier(earlier, LATER) == make_ask(deadline=LATER)
 
 
 def test_a_wording_without_a_deadline_gets_one_for_the_record_alone() -> None:
