@@ -75,8 +75,15 @@ def replace_deadline(draft: Draft, deadline: datetime) -> Draft:
         marked = mark_places({name: words})[name]
         parts[part] = f"{text[:at]}{marked}{text[at + len(before) :]}"
     plain, places = find_places(parts)
-    phrases = {**draft.phrases, **after}
-    return replace(draft, deadline=deadline, **plain, phrases=phrases, deadline_places=places)
+    return replace(
+        draft,
+        deadline=deadline,
+        subject=plain["subject"],
+        text=plain["text"],
+        html=plain["html"],
+        phrases={**draft.phrases, **after},
+        deadline_places=places,
+    )
 
 
 def _iter_places(places: str) -> Iterator[tuple[str, int, str]]:
