@@ -8,6 +8,7 @@ import re
 import pytest
 
 from repermit.db.models.campaigns import Campaign
+from tests.support import program_zoo as zoo
 from tests.support.presses import (
     ON_THE_LIST,
     TABLE,
@@ -60,7 +61,7 @@ def test_the_table_of_presses_is_as_measured(pages: Pages, campaign: Campaign) -
     assert TABLE.read_text("utf-8") == page
     # One press in the mail, one on the page, one more at most; and no Yes but that of a program
     # which does exactly what a person does.
-    as_people = {"presses_the_main_button_of_yes", "presses_main_buttons_on_from_yes"}
+    as_people = {program.__name__ for program in zoo.AS_PEOPLE}
     more = set()
     for name, (asked, said_no) in now.programs.items():
         assert presses_in(asked) <= 3, name

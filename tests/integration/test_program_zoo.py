@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from itertools import cycle, islice, permutations
+from itertools import cycle, islice, permutations, product
 from random import Random
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -228,17 +228,48 @@ def test_nobody_who_wanted_nothing_is_on_the_list_by_programs_that_take_their_ti
     for program in (*zoo.LATER, *zoo.TWICE, *zoo.OF_ONE_LINK):
         one = make_asked(database, mailing_list, campaign)
         let_loose([program], pages, one)
-        # Whoever opens that link alone and presses its main button, and no other, is a person.
-        is_as_a_person = program.__name__ in {
-            "presses_the_main_button_of_yes",
-            "presses_main_buttons_on_from_yes",
-        }
         is_on = Contact.get_by_id(one.id).status == Status.CONFIRMED
-        assert is_on == is_as_a_person, program.__name__
+        assert is_on == (program in zoo.AS_PEOPLE), program.__name__
         if not is_on:
             assert answer_yes(pages, one) <= 2, program.__name__
         pages.clock.move_to(NOW)
     assert list(chain.verify()) == []
+
+
+_FIRST_AND_SECOND: tuple[Program, ...] = (
+    zoo.looks_up_then_opens,
+    zoo.opens_all_at_once,
+    zoo.presses_on_and_on,
+    zoo.presses_the_first,
+    zoo.submits_by_script,
+    zoo.follows_the_newest,
+    zoo.HASTY,
+    zoo.a_machine_for_each_link,
+    *zoo.OF_ONE_LINK[:6],
+)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.counted_first
+@pytest.mark.parametrize("has_said_no", [False, True], ids=["was asked", "said No"])
+@pytest.mark.parametrize("hours", [0, 1])
+def test_two_programs_one_after_another_say_yes_for_nobody(
+    pages: Pages, campaign: Campaign, *, hours: int, has_said_no: bool
+) -> None:
+    put_on = set()
+    for first, second in product(_FIRST_AND_SECOND, repeat=2):
+        pages.clock.move_to(NOW)
+        one = make_asked(pages.database, campaign.list, campaign)
+        if has_said_no:
+            say_no(pages, one, "page")
+            pages.clock.advance(timedelta(seconds=100))
+        let_loose([first], pages, one)
+        pages.clock.advance(timedelta(hours=hours))
+        let_loose([second], pages, one)
+        if Contact.get_by_id(one.id).status == Status.CONFIRMED:
+            put_on.add((first, second))
+    # But where one of them does exactly what a person does, and nobody has said No.
+    assert [pair for pair in put_on if has_said_no or not zoo.AS_PEOPLE & set(pair)] == []
 
 
 @pytest.mark.exhaustive

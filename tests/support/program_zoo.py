@@ -456,10 +456,10 @@ OF_ONE_LINK: tuple[Program, ...] = tuple(
         presses_all_buttons_of,
     )
 )
-"""Those that know one link alone.
+"""Those that know one link alone."""
 
-That presses the main button of the Yes link, and nothing else at all, does what a person does.
-"""
+AS_PEOPLE: frozenset[Program] = frozenset(OF_ONE_LINK[:2])
+"""Those that open the Yes link alone and press its main button, and no other: as a person does."""
 
 SLOW: tuple[Program, ...] = tuple(
     crawls_slowly(seed, longest=longest) for longest in (10, 90, 900) for seed in range(4)
