@@ -58,6 +58,11 @@ repermit import news list.csv --source "our own forms"
 repermit launch news --deadline "$(date -d '+40 days' +%F)" --ground legitimate-interest \
     --attest "Decided by the board on 1 November; addresses from our own forms; none opted out"
 """
+LOGIN_PAGE = """
+export SSL_CERT_FILE=/etc/letsencrypt/live/ask.example.org/fullchain.pem
+/srv/repermit/venv/bin/python -c 'import urllib.request as r
+print(r.urlopen("https://ask.example.org/admin/login").status)'
+"""
 ANSWER = r"""
 export SSL_CERT_FILE=/etc/letsencrypt/live/ask.example.org/fullchain.pem
 /srv/repermit/venv/bin/python -c '
@@ -147,7 +152,7 @@ def booted(folder: Path) -> Iterator[Machine]:
 
 def run_a_campaign(machine: Machine) -> None:
     """Ask two people, of whom one says Yes by the link of the mail."""
-    nginx, *_, trust = blocks_of("proxy-and-tls.md")
+    nginx, apache, _caddy, trust = blocks_of("proxy-and-tls.md")
     machine.run(CERTBOT + nginx, has_network=True)
     machine.run(trust)
     machine.run(SETTINGS)
@@ -155,6 +160,8 @@ def run_a_campaign(machine: Machine) -> None:
     machine.run(CAMPAIGN)
     machine.wait_for("ls /root/inbox/new | wc -l", "2")
     status = json.loads(machine.run(ANSWER))
+    machine.run(f"systemctl disable --now nginx\n{apache}", has_network=True)
+    assert machine.run(LOGIN_PAGE).strip() == "200"
     assert status["contacts"] | {"confirmed": 1, "unconfirmed": 1} == status["contacts"], status
 
 
