@@ -109,6 +109,13 @@ def test_compose_takes_its_file_and_lets_only_caddy_be_reached() -> None:
     assert [Path(source).is_file() for source in mounted] == [True]
 
 
+def test_the_page_on_containers_copies_nothing_into_a_file_system_that_is_read_only() -> None:
+    """Nor would the user of the container own, or be able to read, what Docker copies."""
+    page = (ROOT / "docs/how-to/docker.md").read_text("utf-8")
+    assert re.findall(r"^ +docker compose cp .*", page, re.MULTILINE) == []
+    assert "exec -T repermit sh -c 'cat >config.toml' <config.toml" in page
+
+
 def test_the_image_is_built_from_all_that_the_wheel_needs(tmp_path: Path) -> None:
     """The files that the Dockerfile copies make a wheel that says what it is and has its pages."""
     copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
