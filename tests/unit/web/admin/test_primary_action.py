@@ -200,7 +200,7 @@ def test_a_campaign_under_way_has_the_next_act_as_its_one_main_button(
     make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
     assert main_buttons(admin, "/admin/lists/news/") == (expected or ["Which ones"])
     with database.atomic():
-        human_replies.keep_reply(asked, digest="d" * 64, proposed="", at=NOW, decided_at=None)
+        human_replies.save_reply(asked, digest="d" * 64, proposed="", at=NOW, decided_at=None)
     assert main_buttons(admin, "/admin/lists/news/") == (expected or ["Decide what they say"])
 
 
