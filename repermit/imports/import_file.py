@@ -39,7 +39,8 @@ from repermit.imports.import_task import (
 )
 from repermit.imports.readers.open_file import ListFile, open_list
 from repermit.imports.readers.rows import Part
-from repermit.imports.staging import Request, Staged, read
+from repermit.imports.row_batches import Request, read
+from repermit.imports.staging import Staged
 from repermit.rules.consent import Basis, Fate, require_customer_basis
 from repermit.settings.definitions import Settings
 

@@ -25,6 +25,7 @@ from peewee import (
     TextField,
 )
 
+from repermit.clock import utc_text
 from repermit.db.connection import chunks, lock_rows, proxy, run_sql
 
 _ID_BYTES = 16
@@ -61,10 +62,7 @@ def parse_timestamp(value: str | datetime) -> datetime:
 
 def format_timestamp(moment: datetime) -> str:
     """Return how a moment is written in the database; raises ValueError for a naive one."""
-    if moment.tzinfo is None:
-        message = "a moment without a time zone cannot be stored"
-        raise ValueError(message)
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return utc_text(moment)
 
 
 def timestamp_field(*, index: bool = False) -> Field[datetime]:

@@ -14,7 +14,7 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.imports import address_fate, staging
-from repermit.imports.staging import batches
+from repermit.imports.row_batches import batches
 from repermit.rules.consent import Fate
 from tests.support.builders import NOW, make_contact, make_list, make_settings
 from tests.support.import_helpers import fates_of, plain, take_in

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import marshal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from repermit.db.connection import Database
 from repermit.errors import ListFileError, Refused
 from repermit.imports.classify_row import Interpreter
-from repermit.imports.staging import Request, batches, packed_batches, read
+from repermit.imports.row_batches import Request, batches, packed_batches, read
 from tests.support.builders import NOW, make_list
 from tests.support.import_helpers import ATTEST, everything, fates_of, take_in, write
 from tests.support.list_files import AMSTERDAM, write_zip
@@ -35,6 +37,11 @@ def make_request(path: Path, **overrides: Any) -> Request:
     }
     interpreter = Interpreter(**{**values, **overrides})
     return Request(path=path, mapping={}, zone=AMSTERDAM, interpreter=interpreter)
+
+
+def test_the_process_that_reads_starts_without_a_database() -> None:
+    code = "import sys, repermit.imports.row_batches; sys.exit('peewee' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def many(folder: Path, last: str = "") -> Path:
@@ -104,7 +111,7 @@ def test_a_reading_that_is_cut_off_is_refused_and_never_taken_for_the_whole(
     before = everything()
     with monkeypatch.context() as patch:
         # Less than the process has before it reads anything.
-        patch.setattr("repermit.imports.staging._MOST_MEMORY", 1 << 20)
+        patch.setattr("repermit.imports.row_batches._MOST_MEMORY", 1 << 20)
         with pytest.raises(Refused, match="cut off"):
             take_in(database, news, many(tmp_path))
     assert everything() == before
@@ -125,14 +132,14 @@ def test_a_small_file_that_is_large_once_unpacked_is_read_under_limits(
     assert path.stat().st_size < 200_000
     before = everything()
     with monkeypatch.context() as patch:
-        patch.setattr("repermit.imports.staging._SECONDS", 1)
+        patch.setattr("repermit.imports.row_batches._SECONDS", 1)
         with pytest.raises(Refused, match="cut off"):
             take_in(database, news, path)
     assert everything() == before
     # What is small unpacked too is read at once.
     small = write_zip(tmp_path / "small.zip", {"list.csv": "email\na@example.org\n"})
     with monkeypatch.context() as patch:
-        patch.setattr("repermit.imports.staging._MOST_MEMORY", 1 << 20)
+        patch.setattr("repermit.imports.row_batches._MOST_MEMORY", 1 << 20)
         assert take_in(database, news, small).rows == 1
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from repermit.db.connection import Database, open_database, run_sql
 from repermit.imports import staging
-from repermit.imports.staging import batches
+from repermit.imports.row_batches import batches
 from tests.support.builders import make_list
 from tests.support.import_helpers import plain
 from tests.unit.imports.test_reader_process import make_request
