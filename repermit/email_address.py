@@ -68,7 +68,7 @@ def _parse_plain(text: str) -> Address | None:
     domain = _plain_domain(given)
     if domain is None or len(local) > _LONGEST_LOCAL or not _PLAIN_LOCAL(local):
         return None
-    sending = f"{local}@{domain}"
+    sending = text if domain == given else f"{local}@{domain}"
     # What Address(…) does, without its detour: this runs a million times.
     return tuple.__new__(Address, (sending, sending.lower()))
 

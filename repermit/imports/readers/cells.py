@@ -49,7 +49,9 @@ def clean(text: str) -> str:
     what stands after it in a mail.
     """
     if text.isprintable():
-        return " ".join(text.split()) if " " in text else text
+        # The only white space that is printable is the space itself.
+        text = text.strip()
+        return " ".join(text.split()) if "  " in text else text
     return " ".join("".join(map(_visible, text)).split())
 
 

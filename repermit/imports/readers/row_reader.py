@@ -113,14 +113,11 @@ class Reading:
                 # Nine rows in ten of a plain list end here; the rest costs three times as much.
                 address = record[at]
                 if is_plain_address(address):
-                    cells = record + _EMPTY
-                    code = language_of(cells[language]) if language >= 0 else ""
-                    name = self._name_in(cells)
-                    if name and may_be_remark(name):
-                        yield from self._interpret(line, record, is_data=True)
+                    name = self._name_in(record + _EMPTY)
+                    if not (name and may_be_remark(name)):
+                        code = language_of(record[language]) if language >= 0 else ""
+                        yield new(Row, (line, address, name, code) + _NOTHING_MORE)  # noqa: RUF005
                         continue
-                    yield new(Row, (line, address, name, code, *_NOTHING_MORE))
-                    continue
             yield from self._interpret(line, record, is_data=line >= first_line)
 
     def questions(self) -> Iterator[Question]:
