@@ -326,10 +326,10 @@ _VERBS = ("comes", "goes", "turns")
 # ruff: noqa: S608
 
 
-def _select_actual(table: _CountTable, condition: str = "") -> str:
+def _select_actual(table: _CountTable, condition: str = "", group_by: str = "") -> str:
     return (
         f"SELECT {table.names}, COUNT(*) FROM (SELECT {table.named(table.counted)} "
-        f"FROM {table.counted} {condition}) AS counted GROUP BY {table.names}"
+        f"FROM {table.counted} {condition}) AS counted GROUP BY {group_by or table.names}"
     )
 
 
@@ -374,9 +374,12 @@ def _upsert_change(table: _CountTable, row: str, change: int) -> str:
 
 
 def _upsert_newcomers(table: _CountTable) -> str:
+    """Return the SQL that counts whom one import has brought onto its list."""
+    # By what they have in common they would be sorted for nothing, which takes a third longer.
+    differing = ", ".join(name for name in table.columns if name not in {"list_id", *_IMPORT})
     return (
         f"INSERT INTO {table.counts} ({table.names}, count) "
-        f"{_select_actual(table, 'WHERE id > ?')} "
+        f"{_select_actual(table, 'WHERE id > ?', group_by=differing)} "
         f"ON CONFLICT ({table.names}) DO UPDATE SET count = count + excluded.count"
     )
 

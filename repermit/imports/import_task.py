@@ -320,7 +320,7 @@ def _take_step(
         progress.fates[fate] += count
     progress.improved += tally.improved
     progress.done += picked
-    task.state = asdict(progress)
+    task.state = vars(progress)
     return True
 
 
