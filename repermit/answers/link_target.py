@@ -19,7 +19,7 @@ from repermit.contacts import click_log, lookup
 from repermit.contacts.last_ask import describe_delivery
 from repermit.db.models.base import PreparedQuery
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
-from repermit.db.models.contacts import Contact, Opening
+from repermit.db.models.contacts import Contact, Opening, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.emails import frozen_draft
@@ -28,11 +28,13 @@ from repermit.rules import bot_detection, consent
 from repermit.rules.bot_detection import Sign
 from repermit.rules.consent import (
     Answer,
+    Basis,
     CampaignState,
     Decision,
     MailKind,
     MailState,
     Outcome,
+    Reason,
     Status,
     Verdict,
 )
@@ -81,7 +83,8 @@ class Standing:
     ask's digest; `delivery` is what the evidence keeps of how it was delivered. `signs` are why the
     last press was suspect, if it was;
     `awaited` is the mark of the round in which a Yes is asked for again, "" if none is.
-    `is_off_by_file` says that a file alone has taken them off, which may be taken back. Of
+    `is_off_by_file` says that a file alone has taken them off, which may be taken back.
+    `has_refused` says that a No was given at any time, so that a Yes takes two presses. Of
     `form_version` are the forms that count now.
     """
 
@@ -108,8 +111,24 @@ class Standing:
     signs: tuple[Sign, ...]
     awaited: str = ""
     is_off_by_file: bool = False
+    has_refused: bool = False
     form_version: int = 0
     delivery: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_customer(self) -> bool:
+        """Say whether the contact may be mailed as a customer."""
+        return self.basis == Basis.CUSTOMER
+
+    @property
+    def is_asked(self) -> bool:
+        """Say whether it is about our asking: not of a customer, nor of who signed up."""
+        return bool(self.campaign) and self.basis not in {Basis.CUSTOMER, Basis.SIGN_UP}
+
+    @property
+    def said_no(self) -> bool:
+        """Say whether the contact is off the list by its own No."""
+        return self.status is Status.REMOVED and self.reason in {Reason.NO, Reason.WITHDRAWN}
 
     @property
     def mailed_at(self) -> datetime | None:
@@ -221,12 +240,22 @@ def read_standing(contact: Contact, opening: Opening | None) -> Standing:
     )
 
 
+def is_suppressed(uid: str) -> bool:
+    """Say whether the fingerprint of a contact that is erased still keeps it from being asked.
+
+    A later Yes of the same person lifts it.
+    """
+    subjects = Contact.select(Contact.subject).where(Contact.uid == uid)
+    return bool(Suppression.select().where(Suppression.subject.in_(subjects)).exists())
+
+
 def update_standing(standing: Standing, contact: Contact, opening: Opening | None) -> Standing:
     """Return where a contact stands after an act on it alone, in the transaction of that act."""
     return replace(standing, **_read_contact_fields(contact, opening))
 
 
 def _read_contact_fields(contact: Contact, opening: Opening | None) -> dict[str, Any]:
+    past = click_log.recall(contact, opening)
     return {
         "uid": contact.uid,
         "address": email_address.in_part(contact.address) if contact.address else "",
@@ -239,7 +268,8 @@ def _read_contact_fields(contact: Contact, opening: Opening | None) -> dict[str,
         "since": contact.since,
         "is_gone": contact.erased_at is not None,
         "signs": click_log.read_signs(opening),
-        "awaited": bot_detection.awaited_mark(click_log.read_past(contact, opening)),
+        "awaited": bot_detection.awaited_mark(past),
+        "has_refused": past.has_refused or past.no_at is not None,
         "is_off_by_file": lookup.is_off_by_file(contact),
         "form_version": contact.form_version,
     }

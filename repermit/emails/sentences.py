@@ -102,6 +102,7 @@ def word_phrases(language: str) -> dict[str, str]:
     """Return the sentences that depend on what is known of a contact, with marks."""
     gettext = translations(language).gettext
     marks = {field: mark_field(field) for field in ("name", "source", "since")}
+    why = gettext("That is why we ask you.")
     sentences = {
         "greeting_named": gettext("Dear %(name)s,"),
         "greeting_nameless": gettext("Dear reader,"),
@@ -113,13 +114,13 @@ def word_phrases(language: str) -> dict[str, str]:
             "Where we have it from: %(source)s."
         ),
         "reason_since": gettext(
-            "Your address has been on this list since %(since)s. We do not know how it got there. "
-            "That is why we ask you."
-        ),
+            "Your address has been on this list since %(since)s. We do not know how it got there."
+        )
+        + f" {why}",
         "reason_unknown": gettext(
-            "Your address is on this list. We do not know since when, or how it got there. "
-            "That is why we ask you."
-        ),
+            "Your address is on this list. We do not know since when, or how it got there."
+        )
+        + f" {why}",
     }
     return {name: sentence % marks for name, sentence in sentences.items()}
 

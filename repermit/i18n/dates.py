@@ -23,23 +23,37 @@ def moment_in_words(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
     Midnight is the end of the day before, "24:00", as nobody is sure which day "0:00" is.
     """
     local = moment.astimezone(zone)
+    ending = _ending_day(local)
+    day = _written(ending, _day_pattern(ending, language), language)
+    return _join_day_and_time(day, local, language)
+
+
+def _join_day_and_time(day: str, local: datetime, language: str) -> str:
     # Translators: Unicode date pattern (CLDR) of a time of day.
     clock = translations(language).pgettext("pattern of a time", "HH:mm")
     if local.time() == time():
         clock = clock.replace("H", "k")
-    local = _ending_day(local)
     # Translators: {day} is a date in words, {time} a time of day.
     joined = translations(language).pgettext("a day and a time", "{day}, {time}")
-    day = _written(local, _day_pattern(local, language), language)
-    return joined.format(day=day, time=_written(local, clock, language))
+    return joined.format(day=day, time=_written(_ending_day(local), clock, language))
 
 
 def short_moment_in_words(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
-    """Return "dinsdag 22 december" for a moment that ends a day; the whole moment for another."""
+    """Return "dinsdag 22 december" for a moment that ends a day; else "dinsdag 22 december, 17:00".
+
+    The year is left out.
+    """
     local = moment.astimezone(zone)
+    day = _write_day_without_year(local, language)
+    return day if _ends_day(local) else _join_day_and_time(day, local, language)
+
+
+def _ends_day(local: datetime) -> bool:
     # The last minute of a day is written as its end by whoever gives no midnight.
-    if local.time() != time() and (local.hour, local.minute) != _LAST_MINUTE:
-        return moment_in_words(moment, language=language, zone=zone)
+    return local.time() == time() or (local.hour, local.minute) == _LAST_MINUTE
+
+
+def _write_day_without_year(local: datetime, language: str) -> str:
     catalogue, ending = translations(language), _ending_day(local)
     if ending.day == 1:
         # Translators: Unicode date pattern (CLDR) for the first day of a month, without the year.
@@ -69,15 +83,16 @@ def longest_short_day(language: str) -> str:
 
 def earlier_moments_in_words(moment: datetime, *, language: str, zone: ZoneInfo) -> tuple[str, str]:
     """Return the whole moment and the short one, as mails had them in earlier patterns."""
+    local = moment.astimezone(zone)
     whole = moment_in_words(moment, language=language, zone=zone)
-    short = short_moment_in_words(moment, language=language, zone=zone)
+    # An hour stood behind the whole day.
+    short = _write_day_without_year(local, language) if _ends_day(local) else whole
     if language not in _EARLIER_PATTERNS:
         return whole, short
-    local = moment.astimezone(zone)
     clock = f"{local:%H:%M}" if local.time() != time() else "24:00"
     day, year = _EARLIER_PATTERNS[language]
     earlier = f"{_written(_ending_day(local), day + year, language)}, {clock}"
-    return earlier, earlier if short == whole else _written(_ending_day(local), day, language)
+    return earlier, _written(_ending_day(local), day, language) if _ends_day(local) else earlier
 
 
 # Until November 2026: of a day without its year, and what the year added. A time stood behind a

@@ -33,7 +33,7 @@ def database_url(sqlite_url: str) -> str:
 @pytest.mark.parametrize("language", ["en", "nl"])
 def test_both_answers_of_a_mail_are_seen_at_once(page: Page, language: str, names: str) -> None:
     found = {kind: measure(page, html) for kind, html in mails(language, NAMES[names])}
-    assert len(found) == 6
+    assert len(found) == 10
     beyond = {
         kind: one
         for kind, one in found.items()
@@ -50,7 +50,7 @@ def test_all_answers_of_a_page_are_seen_at_once(database: Database, page: Page, 
         for language in ("en", "nl")
         for name, html in pages(language)
     }
-    assert len(found) == 16
+    assert len(found) == 40
     beyond = {
         name: one
         for name, one in found.items()
@@ -59,7 +59,7 @@ def test_all_answers_of_a_page_are_seen_at_once(database: Database, page: Page, 
     assert not beyond
 
 
-@pytest.mark.parametrize("names", NAMES)
+@pytest.mark.parametrize("names", ["usual", "long"])
 @pytest.mark.parametrize("language", ["en", "nl"])
 def test_the_estimate_for_own_wordings_is_near_what_is_measured(
     page: Page, language: str, names: str
@@ -112,7 +112,7 @@ def test_no_answer_stands_out(database: Database, page: Page, language: str) -> 
                 looks = page.evaluate(_LOOKS)
                 assert len(looks) == (1 if "sign-up" in name else 2)
                 # In a mail, of a sensitive list, the longer label may take a line more.
-                if name in {"sensitive ask", "sensitive reminder"}:
+                if name.startswith(("sensitive ask", "sensitive reminder")):
                     looks = [one.rpartition(",")[0] for one in looks]
                 if len(set(looks)) > 1:
                     uneven[name, width, str(media)] = looks

@@ -79,9 +79,16 @@ def _show_question_page(standing: Standing, answer: Answer, *, mark: str) -> Res
         "question.html",
         reader,
         order=order,
-        not_recorded_yet=page_text.word_not_recorded(answer, make_voice(reader)),
-        **fields,
+        not_recorded_yet=page_text.word_not_recorded(
+            answer, make_voice(reader), takes_two_presses=takes_two_presses(standing, answer)
+        ),
+        **fields | {"takes_two_presses": takes_two_presses(standing, answer)},
     )
+
+
+def takes_two_presses(standing: Standing, answer: Answer) -> bool:
+    """Say whether an answer is asked for once more, since a No came before it."""
+    return answer is Answer.YES and standing.has_refused
 
 
 @pages.post(_ROUTE)
@@ -238,6 +245,9 @@ def make_list_fields(about: MailingListFacts, reader: Reader) -> dict[str, Any]:
         "purpose": about.purpose,
         "frequency": about.frequency,
         "sensitive": about.sensitive,
+        # Of somebody who is not asked: who signs up, or a link that leads to nobody any more.
+        "is_asked": False,
+        "is_customer": False,
         "asking_ground": about.asking_ground,
         "special_ground": about.special_ground,
         "data_recipients": describe_recipients(about.slug, make_voice(reader)),
@@ -258,6 +268,7 @@ def make_contact_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     return {
         **_make_common_fields(standing, reader),
         "address": standing.address,
+        "link": links.token("yes", standing.uid) if standing.address else "",
         "reason": page_text.explain_listing(standing, make_voice(reader)),
         "urls": {
             answer: make_public_url(f"/{answer}/{links.token(answer.value, standing.uid)}", reader)
@@ -282,8 +293,12 @@ def _make_common_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     is_unanswered = awaits_removal or standing.status is Status.UNCONFIRMED
     return {
         **make_list_fields(standing.mailing_list, reader),
+        "is_asked": standing.is_asked,
+        "is_customer": standing.is_customer,
+        "takes_two_presses": False,
         "deadline": voice.format_time(standing.deadline) if is_open else "",
         "short_deadline": voice.format_short_time(standing.deadline) if is_open else "",
+        "present": page_text.word_present_answer(standing, voice),
         "earlier": page_text.word_recorded_earlier(standing, voice),
         "awaits_removal": awaits_removal,
         "is_removed": standing.status is Status.REMOVED,
@@ -304,8 +319,7 @@ def _make_result_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     other = Answer.YES if may_return else Answer.NO if may_leave else None
     has_receipt = standing.basis in _WITH_RECEIPT
     receipt_url = make_public_url(make_receipt_path(standing), reader) if has_receipt else ""
-    link = get_site().links.token("yes", standing.uid) if standing.address else ""
-    return {**fields, "other": other, "receipt_url": receipt_url, "link": link}
+    return {**fields, "other": other, "receipt_url": receipt_url}
 
 
 _CHANGING_OUTCOMES = frozenset({Outcome.CONFIRM, Outcome.REMOVE})
@@ -314,14 +328,19 @@ _WITH_RECEIPT = frozenset({Basis.ANSWER, Basis.SIGN_UP})
 
 def show_result(reader: Reader, standing: Standing, outcome: Outcome) -> Response:
     """Show what became of an answer, and how to change it."""
+    fields = _make_result_fields(standing, reader)
+    is_late = outcome is Outcome.LATE
+    # Nobody is offered the opposite of their own No at once.
+    is_off_otherwise = outcome is Outcome.NOTHING and fields["is_removed"] and not standing.said_no
     return render_page(
         "answer_recorded.html",
         reader,
         statement=_make_statement(standing, outcome, make_voice(reader)),
-        is_late=outcome is Outcome.LATE,
+        is_late=is_late,
+        has_form=is_late or (is_off_otherwise and fields["other"] is None),
         is_doubted=bool(standing.signs),
         is_represented=reader.is_representative and outcome in _CHANGING_OUTCOMES,
-        **_make_result_fields(standing, reader),
+        **fields,
     )
 
 
@@ -375,7 +394,12 @@ def show_gone(standing: Standing | None) -> Response:
     kept: tuple[str, ...] = ()
     if standing and standing.is_gone:
         retention = get_site().settings.retention
-        kept = describe_kept_after_erasure(standing.status_at, make_voice(reader), retention)
+        kept = describe_kept_after_erasure(
+            standing.status_at,
+            make_voice(reader),
+            retention,
+            is_suppressed=link_target.is_suppressed(standing.uid),
+        )
     response = render_page("erased_contact.html", reader, kept=kept, **fields)
     response.vary.add("Accept-Language")
     return response

@@ -325,9 +325,12 @@ def describe_retention(term: RetentionTerm, voice: Voice, retention: Retention) 
 
 
 def describe_kept_after_erasure(
-    removed_at: datetime, voice: Voice, retention: Retention
+    removed_at: datetime, voice: Voice, retention: Retention, *, is_suppressed: bool = True
 ) -> tuple[str, ...]:
-    """Describe what is kept after an erasure, and until when (GDPR art. 17(3))."""
+    """Describe what is kept after an erasure, and until when (GDPR art. 17(3)).
+
+    `is_suppressed` says that the fingerprint is kept too, which a later Yes lifts.
+    """
     gettext, years = voice.gettext, retention.evidence_years
     code = gettext(
         "A code made from your address with a secret key, with the reason and the day, so that "
@@ -346,4 +349,5 @@ def describe_kept_after_erasure(
     as_long = gettext("That code stays as long as there is this list.")
     until = gettext("The proof of what you answered: until %(day)s.")
     last_day = voice.format_day(years_after(removed_at, years))
-    return (f"{code} {as_long}", f"{record % {'years': years}} {until % {'day': last_day}}")
+    kept = f"{record % {'years': years}} {until % {'day': last_day}}"
+    return (f"{code} {as_long}", kept) if is_suppressed else (kept,)

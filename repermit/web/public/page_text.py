@@ -22,8 +22,6 @@ from repermit.rules.consent import Answer, Basis, Reason, Status
 if TYPE_CHECKING:
     Stands = Standing | HeldData
 
-_NOES = frozenset({Reason.NO, Reason.WITHDRAWN})
-
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
@@ -66,7 +64,7 @@ class Voice:
         return str(Locale(self.language).territories[code]) if code else ""
 
 
-def explain_listing(standing: Stands, voice: Voice) -> str:
+def explain_listing(standing: Standing, voice: Voice) -> str:
     """Return why an address is on the list, and since when (GDPR art. 14(2)(f)), in a sentence."""
     gettext = voice.gettext
     known = {
@@ -84,14 +82,14 @@ def explain_listing(standing: Stands, voice: Voice) -> str:
         )
     elif known["since"]:
         sentence = gettext(
-            "Your address has been on this list since %(since)s. We do not know how it got there. "
-            "That is why we ask you."
+            "Your address has been on this list since %(since)s. We do not know how it got there."
         )
     else:
         sentence = gettext(
-            "Your address is on this list. We do not know since when, or how it got there. "
-            "That is why we ask you."
+            "Your address is on this list. We do not know since when, or how it got there."
         )
+    if standing.is_asked and not known["source"]:
+        sentence = f"{sentence} {gettext('That is why we ask you.')}"
     return sentence % known
 
 
@@ -143,7 +141,7 @@ def word_recorded_earlier(standing: Standing, voice: Voice) -> str:
     """Return the sentence on an earlier answer, "" if there was none."""
     gettext, at = voice.gettext, {"moment": voice.format_time(standing.status_at)}
     if standing.status is Status.REMOVED:
-        if standing.reason in _NOES:
+        if standing.said_no:
             return gettext("Your No was recorded on %(moment)s") % at
         return gettext("You were taken off this list on %(moment)s") % at
     if standing.basis in {Basis.ANSWER, Basis.SIGN_UP}:
@@ -151,9 +149,23 @@ def word_recorded_earlier(standing: Standing, voice: Voice) -> str:
     return ""
 
 
-def word_not_recorded(answer: Answer, voice: Voice) -> str:
+def word_present_answer(standing: Standing, voice: Voice) -> str:
+    """Return what stands now in a few words, without a day; "" if nothing was answered."""
+    gettext = voice.gettext
+    if standing.status is Status.REMOVED:
+        if standing.said_no:
+            return gettext("Your No is recorded")
+        return gettext("You are not on this list any more")
+    if standing.basis in {Basis.ANSWER, Basis.SIGN_UP}:
+        return gettext("Your Yes is recorded")
+    return ""
+
+
+def word_not_recorded(answer: Answer, voice: Voice, *, takes_two_presses: bool) -> str:
     """Return the sentence on an answer that is not recorded until it is pressed."""
     gettext = voice.gettext
+    if takes_two_presses:
+        return gettext("Your Yes is not recorded yet: press twice, here and on the next page.")
     return {
         Answer.YES: gettext("Your Yes is not recorded yet: press once more."),
         Answer.NO: gettext("Your No is not recorded yet: press once more."),
@@ -168,7 +180,7 @@ def word_recorded_before(standing: Standing, voice: Voice) -> Statement:
             heading=gettext("Your Yes had been recorded already"),
             text=gettext("It was recorded on %(moment)s. You need do nothing more.") % at,
         )
-    if standing.reason in _NOES:
+    if standing.said_no:
         return Statement(
             heading=gettext("Your No had been recorded already"),
             text=gettext("It was recorded on %(moment)s. You need do nothing more.") % at,

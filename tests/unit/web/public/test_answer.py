@@ -152,7 +152,7 @@ def test_the_question_comes_before_its_buttons_and_the_rest_after_them(
         "Mogen wij u ‘Nieuws van de praktijk’ blijven sturen?",
         "Voor a…a@example.org.",
         "Nieuws over onze praktijk, vier keer per jaar",
-        "maandag 30 maart 2026, 11:00 uur",
+        "maandag 30 maart, 11:00 uur",
         "altijd nog stoppen",
         YES,
         NO,
@@ -369,7 +369,8 @@ def test_who_opens_the_other_link_is_told_first_what_was_answered(
 ) -> None:
     other: Kind = "yes" if kind == "no" else "no"
     word = {"yes": "Ja", "no": "Nee"}
-    not_yet = f"Uw {word[other]} is nog niet vastgelegd: druk nog één keer."
+    presses = "twee keer, hier en op de volgende pagina" if kind == "no" else "nog één keer"
+    not_yet = f"Uw {word[other]} is nog niet vastgelegd: druk {presses}."
     before = words_of(pages.get(other, asked.uid))
     assert not_yet not in before
     assert "geen antwoord" in before
@@ -378,6 +379,12 @@ def test_who_opens_the_other_link_is_told_first_what_was_answered(
     recorded = f"Uw {word[kind]} is vastgelegd op maandag 2 maart 2026, 10:00 uur."
     assert words_of(response).index(recorded) < words_of(response).index(not_yet)
     assert labels_in(response.text)[0] == button
+    title = "druk twee keer" if kind == "no" else "druk nog één keer"
+    assert f"<title>Nog niet vastgelegd: {title}</title>" in response.text
+    above = response.text[: response.text.index("<button")]
+    assert f"<p>Uw {word[kind]} is vastgelegd. " in above
+    # Until when a Yes counts after a No; a No counts always.
+    assert ("U kunt nog Ja zeggen, uiterlijk <strong>maandag 30 maart" in above) == (kind == "no")
     # Silence has no effect any more, so the page threatens nothing.
     assert "geen antwoord" not in words_of(response)
 
@@ -478,18 +485,18 @@ _MISSED = "Wij hadden toen nog geen antwoord van u; daarom halen wij u van deze 
 def test_the_link_for_no_asks_for_no_late_yes(pages: Pages, asked: Contact) -> None:
     pages.clock.move_to(DEADLINE)
     page = pages.get("no", asked.uid)
-    assert heading_of(page) == "Wilt u deze mails stoppen?"
+    assert heading_of(page) == "Hier kunt u deze mails stoppen"
     assert _MISSED in words_of(page)
     assert "na een Ja" not in words_of(page)
     assert "https://ask.example.org/join/news" in page.text
-    (no,) = buttons_in(page.text)
-    assert labels_in(page.text) == [NO]
+    no, _ = buttons_in(page.text)
+    assert labels_in(page.text) == [NO, "Stuur mij de mail"]
     pressed = pages.client.post(urlsplit(no.action).path, data=no.sends)
     assert heading_of(pressed) == "Uw Nee is vastgelegd"
     assert Contact.get_by_id(asked.id).reason == Reason.NO
     # What is kept of the page says what it said.
     kept = Wording.get_by_id(consents()[0]["page_wording"]).content
-    assert "Wilt u deze mails stoppen?" in kept
+    assert "Hier kunt u deze mails stoppen" in kept
     assert YES not in kept
 
 
@@ -508,14 +515,86 @@ def test_somebody_who_is_not_taken_off_for_silence_is_not_told_so(
     assert "Er is niets vastgelegd" in late
 
 
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_a_late_link_for_no_signs_up_without_typing_where_the_address_is_held(
+    pages: Pages, asked: Contact, *, is_removed: bool
+) -> None:
+    pages.clock.move_to(DEADLINE)
+    if is_removed:
+        act = status_changes.Act(at=pages.clock.now(), actor="job")
+        with pages.database.atomic():
+            status_changes.remove(
+                [Contact.get_by_id(asked.id)],
+                reason=Reason.NO_RESPONSE,
+                act=act,
+                fingerprint_key=pages.settings.fingerprint_key,
+            )
+    page = pages.get("no", asked.uid)
+    assert "De mail gaat naar a…a@example.org." in words_of(page)
+    button = buttons_in(page.text)[-1]
+    assert button.sends.keys() == {"link"}
+    sent = pages.client.post(urlsplit(button.action).path, data=button.sends)
+    assert heading_of(sent) == "Kijk in uw mail"
+    assert SignUp.get().address == "anna@example.org"
+    # Who has said No has no button for the opposite.
+    assert "<form" not in pages.post("no", asked.uid).text or is_removed
+
+
+@pytest.mark.parametrize(
+    ("basis", "status", "who", "why", "ground"),
+    [
+        ("", Status.UNCONFIRMED, "Wie dit vraagt", "Waarom wij het u vragen", "Wij vragen het u"),
+        (
+            Basis.CUSTOMER,
+            Status.CUSTOMER,
+            "Wie wij zijn",
+            "Hoe wij aan uw adres komen",
+            "omdat u klant bij ons bent",
+        ),
+        (
+            Basis.SIGN_UP,
+            Status.CONFIRMED,
+            "Wie wij zijn",
+            "Hoe wij aan uw adres komen",
+            "alleen met uw toestemming",
+        ),
+    ],
+)
+def test_the_page_names_the_act_and_the_ground_that_are_true_of_this_contact(
+    pages: Pages, asked: Contact, *, basis: str, status: Status, who: str, why: str, ground: str
+) -> None:
+    Contact.update(status=status, basis=basis).execute()
+    page = words_of(pages.get("no", asked.uid))
+    result = words_of(pages.post("yes" if status == Status.CONFIRMED else "no", asked.uid))
+    for said in (page, result) if status != Status.CUSTOMER else (page,):
+        assert who in said
+        assert ground in said
+    assert why in page
+    is_asked = not basis
+    assert ("Wij vragen het u omdat" in page) == is_asked
+    assert ("Daarom vragen wij het u" in page) == is_asked
+    assert ("wil graag weten of u deze mails wilt blijven ontvangen" in page) == is_asked
+
+
+def test_a_customer_who_was_never_asked_is_not_told_of_asking(
+    pages: Pages, mailing_list: MailingList
+) -> None:
+    customer = make_contact(
+        pages.database, mailing_list, status=Status.CUSTOMER, basis=Basis.CUSTOMER
+    )
+    said = words_of(pages.get("no", customer.uid))
+    assert "omdat u klant bij ons bent" in said
+    assert "Wie dit vraagt" not in said
+
+
 def test_a_customer_stops_by_one_button_too_once_the_question_is_over(
     pages: Pages, asked: Contact
 ) -> None:
     Contact.update(status=Status.CUSTOMER, basis=Basis.CUSTOMER).execute()
     pages.clock.move_to(DEADLINE)
     page = pages.get("no", asked.uid)
-    assert heading_of(page) == "Wilt u deze mails stoppen?"
-    assert labels_in(page.text) == [NO]
+    assert heading_of(page) == "Hier kunt u deze mails stoppen"
+    assert labels_in(page.text) == [NO, "Stuur mij de mail"]
     assert "kon worden beantwoord" not in words_of(page)
 
 
@@ -622,7 +701,7 @@ def test_who_was_erased_comes_back_by_a_late_link_as_the_same_person(
     erase(pages, Contact.get_by_id(asked.id))
     pages.clock.move_to(DEADLINE + timedelta(days=400))
     offered = pages.get("yes", asked.uid)
-    assert heading_of(offered) == "Uw adres is gewist"
+    assert heading_of(offered) == "Wat wij bij deze link bewaarden, is gewist"
     (action,) = forms_in(offered)
     for address in ("else@example.org", "Anna@Example.org"):
         sent = pages.client.post(action, data={"address": address})
@@ -777,7 +856,10 @@ def test_somebody_erased_is_told_that_all_is_deleted(
 ) -> None:
     erase(pages, asked)
     response = pages.get(kind, asked.uid)
-    assert (response.status_code, heading_of(response)) == (200, "Uw adres is gewist")
+    assert (response.status_code, heading_of(response)) == (
+        200,
+        "Wat wij bij deze link bewaarden, is gewist",
+    )
     assert "/join/news" in response.text
 
 
@@ -788,8 +870,29 @@ def test_a_press_by_somebody_erased_changes_nothing(
     erase(pages, asked)
     before = everything_in(pages.database)
     response = pages.post(kind, asked.uid)
-    assert (response.status_code, heading_of(response)) == (200, "Uw adres is gewist")
+    assert (response.status_code, heading_of(response)) == (
+        200,
+        "Wat wij bij deze link bewaarden, is gewist",
+    )
     assert everything_in(pages.database) == before
+
+
+@pytest.mark.parametrize("has_come_back", [False, True])
+def test_an_erased_link_says_only_what_is_true_of_its_own_record(
+    pages: Pages, asked: Contact, *, has_come_back: bool
+) -> None:
+    """They may be on another list, or have signed up again, which lifts the suppression."""
+    erase(pages, asked)
+    if has_come_back:
+        pages.client.post("/join/news", data={"address": "anna@example.org"})
+        made = SignUp.select().order_by(SignUp.id.desc()).get()
+        pages.post("confirm", made.uid, data={"choice": "yes"})
+        assert Contact.select().where(Contact.status == Status.CONFIRMED).count() == 1
+    said = words_of(pages.get("yes", asked.uid))
+    assert "Er komt geen mail" not in said
+    assert "hebt u zich later opnieuw aangemeld, dan verandert daar niets aan" in said
+    assert ("zodat niemand het u opnieuw vraagt" in said) is not has_come_back
+    assert "onder een willekeurig nummer, zonder adres en naam: 5 jaar" in said
 
 
 @pytest.mark.parametrize("kind", ["yes", "no", "me"])
@@ -798,7 +901,7 @@ def test_somebody_erased_is_told_what_is_kept_and_until_when(
 ) -> None:
     erase(pages, asked)
     said = words_of(pages.get(kind, asked.uid))
-    assert "Er komt geen mail" in said
+    assert "door deze link komt er geen mail meer" in said
     kept = said[said.index("Wat blijft") :]
     assert "code" in kept
     assert "Die code blijft zolang deze lijst er is." in kept
@@ -811,11 +914,11 @@ def test_somebody_erased_is_told_what_is_kept_and_until_when(
 @pytest.mark.parametrize(
     ("wanted", "language", "heading"),
     [
-        ("en", "en", "Your address is deleted"),
-        ("de-AT,en;q=0.5", "de", "Ihre Adresse ist gelöscht"),
-        ("fr,de;q=0.8,nl;q=0.7", "de", "Ihre Adresse ist gelöscht"),
-        ("nl", "nl", "Uw adres is gewist"),
-        ("fr, en;q=0", "nl", "Uw adres is gewist"),
+        ("en", "en", "What we held under this link is deleted"),
+        ("de-AT,en;q=0.5", "de", "Was wir zu diesem Link gespeichert hatten, ist gelöscht"),
+        ("fr,de;q=0.8,nl;q=0.7", "de", "Was wir zu diesem Link gespeichert hatten, ist gelöscht"),
+        ("nl", "nl", "Wat wij bij deze link bewaarden, is gewist"),
+        ("fr, en;q=0", "nl", "Wat wij bij deze link bewaarden, is gewist"),
     ],
 )
 def test_somebody_erased_reads_the_page_in_the_language_of_their_browser(
@@ -833,7 +936,7 @@ def test_somebody_erased_reads_the_page_in_the_language_of_their_browser(
     chosen = pages.client.get(
         f"{pages.path(kind, asked.uid)}?lang=nl", headers={"Accept-Language": wanted}
     )
-    assert heading_of(chosen) == "Uw adres is gewist"
+    assert heading_of(chosen) == "Wat wij bij deze link bewaarden, is gewist"
 
 
 @pytest.mark.usefixtures("mailing_list")

@@ -318,6 +318,12 @@ def test_looking_at_the_link_confirms_nothing(pages: Pages) -> None:
     assert everything_in(pages.database) == before
 
 
+def test_the_page_of_a_sign_up_names_no_link_that_its_mail_has_not(pages: Pages) -> None:
+    said = words_of(pages.get("confirm", signed_up(pages).uid))
+    assert "Een bericht aan ons is genoeg: dan stoppen wij." in said
+    assert "De link voor Nee in onze mails" not in said
+
+
 def test_one_press_on_the_link_confirms(pages: Pages) -> None:
     made = signed_up(pages)
     response = pages.post("confirm", made.uid, data=YES)
@@ -335,6 +341,10 @@ def test_who_does_not_want_it_is_not_put_on_the_list_and_may_think_again(
     response = pages.post("confirm", made.uid, data=choice)
     assert (response.status_code, heading_of(response)) == (200, "Er is geen Ja vastgelegd")
     assert "U komt niet op de lijst." in words_of(response)
+    # Nobody asked them anything: they had signed up.
+    assert "Wie wij zijn" in words_of(response)
+    assert "Wie dit vraagt" not in words_of(response)
+    assert "alleen met uw toestemming (AVG, artikel 6, lid 1, onder a)" in words_of(response)
     assert Contact.select().count() == 0
     pages.clock.advance(timedelta(hours=1))
     again = pages.post("confirm", made.uid, data=YES)
@@ -496,4 +506,4 @@ def test_a_sensitive_lists_form_tells_nothing_in_title_and_address(pages: Pages)
     pages.client.post(f"/join/{name}", data=FORM)
     said = words_of(pages.get("confirm", SignUp.get().uid))
     assert "Ja, ik geef uitdrukkelijk toestemming voor deze mails" in said
-    assert "Uw uitdrukkelijke toestemming is de grond" in said
+    assert "alleen met uw uitdrukkelijke toestemming (AVG" in said

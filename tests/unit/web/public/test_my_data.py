@@ -42,7 +42,7 @@ from tests.support.public_pages import Pages, everything_in, heading_of, words_o
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
-GONE = "Uw adres is gewist"
+GONE = "Wat wij bij deze link bewaarden, is gewist"
 OVER = "Deze link is niet meer geldig"
 
 
@@ -281,7 +281,7 @@ def test_everything_is_shown_to_whoever_has_the_link(pages: Pages, anna: Contact
         "U schreef ons een mail terug",
         "Uw Ja is vastgelegd Door ons ‘by phone’ Erbij bewaard: het adres anna@example.org",
         "Wanneer iemand van ons uw gegevens bekeek maandag 2 maart 2026, 10:00 uur",
-        "De server waarop dit staat: ask.example.org.",
+        "De beheerder van de server waarop dit staat: ask.example.org.",
         "tot 5 jaar nadat u van de lijst bent gegaan",
         "365 dagen",
         "Autoriteit Persoonsgegevens",
@@ -458,7 +458,7 @@ def test_who_gets_the_data_is_told_as_the_record_of_processing_names_them(
     )
     page = opened(pages, anna)
     told = words_of(page)
-    assert "De server waarop dit staat: wijzelf." in told
+    assert "De beheerder van de server waarop dit staat: wijzelf." in told
     assert "Mailchimp, Verenigde Staten. Wat de gegevens buiten de Europese" in told
     assert "de drukker" in told.lower()
     assert "een bestand van wie mail mag krijgen, voor Mailchimp." in told

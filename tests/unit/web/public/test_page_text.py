@@ -60,7 +60,11 @@ def test_why_somebody_is_on_the_list_is_told_as_far_as_it_is_known(
     source: str, since: datetime | None, said: str
 ) -> None:
     standing = replace(STANDING, source=source, since=since)
-    assert said in page_text.explain_listing(standing, ENGLISH)
+    told = page_text.explain_listing(standing, ENGLISH)
+    assert said in told
+    assert ("That is why we ask you." in told) is (source == "")
+    never_asked = replace(standing, campaign=0)
+    assert "ask" not in page_text.explain_listing(never_asked, ENGLISH)
 
 
 @LANGUAGES
