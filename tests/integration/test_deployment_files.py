@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import click
 import pytest
 
 from repermit.cli import cli
+from tests.codebase.test_documentation import PAGES, links_of
 
 ROOT = Path(__file__).parents[2]
 UNITS = sorted((ROOT / "deploy/systemd").iterdir())
@@ -118,6 +120,23 @@ def test_the_page_on_containers_copies_nothing_into_a_file_system_that_is_read_o
     page = (ROOT / "docs/how-to/docker.md").read_text("utf-8")
     assert re.findall(r"^ +docker compose cp .*", page, re.MULTILINE) == []
     assert "exec -T repermit sh -c 'cat >config.toml' <config.toml" in page
+
+
+def test_the_source_archive_has_all_that_the_image_and_the_pages_need(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (archive,) = tmp_path.glob("repermit-*.tar.gz")
+    with tarfile.open(archive) as opened:
+        held = {name.partition("/")[2] for name in opened.getnames()}
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+    copied = " ".join(re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE)).split()
+    needed = {name for name in copied if (ROOT / name).is_file()}
+    needed |= {".dockerignore", "compose.yaml", "deploy/debian/repermit", "tests/bare_debian.py"}
+    for name, text in PAGES.items():
+        linked = [link.partition("#")[0] for link in links_of(text) if "://" not in link]
+        paths = [os.path.normpath(Path(name).parent / link) for link in linked if link]
+        needed |= {path for path in paths if (ROOT / path).is_file()}
+    assert needed - held == set()
 
 
 def test_the_image_is_built_from_all_that_the_wheel_needs(tmp_path: Path) -> None:
