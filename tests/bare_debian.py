@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -139,15 +139,24 @@ def booted(folder: Path) -> Iterator[Machine]:
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process,
     ):
         try:
-            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-            while not (child := children.read_text().split()):
-                time.sleep(0.1)
-            machine = Machine(child[0])
-            time.sleep(2)
-            machine.wait_for("systemctl is-system-running || true", "ing")
+            machine = Machine(_wait_for_systemd(process.pid))
+            machine.wait_for("systemctl is-system-running || true", "running")
             yield machine
         finally:
             process.send_signal(signal.SIGTERM)
+
+
+def _wait_for_systemd(parent: int) -> str:
+    """Return the process of the machine's systemd, once systemd-nspawn has started it."""
+    children = Path(f"/proc/{parent}/task/{parent}/children")
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        for child in children.read_text("utf-8").split():
+            with suppress(FileNotFoundError):
+                if Path(f"/proc/{child}/comm").read_text("utf-8") == "systemd\n":
+                    return child
+        time.sleep(0.1)
+    sys.exit("the machine did not boot")
 
 
 def run_a_campaign(machine: Machine) -> None:
