@@ -255,7 +255,7 @@ def update_standing(standing: Standing, contact: Contact, opening: Opening | Non
 
 
 def _read_contact_fields(contact: Contact, opening: Opening | None) -> dict[str, Any]:
-    past = click_log.recall(contact, opening)
+    past = click_log.read_past(contact, opening)
     return {
         "uid": contact.uid,
         "address": email_address.in_part(contact.address) if contact.address else "",

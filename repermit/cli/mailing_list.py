@@ -1,4 +1,4 @@
-"""Commands that describe a list: list add, list set, list show."""
+"""Commands that describe a list, or delete it: list add, list set, list show, list delete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group("list", cls=Group, examples=("repermit list show news",))
 def list_() -> None:
-    """Add a list, change it, or show it."""
+    """Add a list, change it, show it, or delete one that was never launched."""
 
 
 _FIELDS: tuple[tuple[str, str], ...] = (
@@ -204,7 +204,29 @@ def describe_untranslated(otherwise: Mapping[str, int], slug: str) -> Iterator[s
         yield f"`repermit list set {slug} --in … --purpose … --privacy-url …` gives them theirs."
 
 
-for subcommand in (add, set_, show):
+@command("delete", examples=("repermit list delete news",))
+@slug_argument
+@pass_command_context
+def delete(context: CommandContext, slug: str) -> None:
+    """Delete a list that was never launched, with all that its files have brought.
+
+    The record keeps that there was a list of this name. Who was added by hand, signed up or was
+    mailed keeps the list: then it is refused.
+    """
+    from repermit.campaigns import delete_list
+
+    with context.mailing_list(slug) as (database, mailing_list):
+        delete_list.delete_list(
+            database,
+            mailing_list,
+            settings=context.settings,
+            now=context.now,
+            actor=context.actor,
+        )
+    echo(f"Deleted {slug}.")
+
+
+for subcommand in (add, set_, show, delete):
     list_.add_command(subcommand)
 
 

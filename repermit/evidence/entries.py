@@ -131,6 +131,7 @@ EVENTS = frozenset(
         # Lists and files.
         "list_added",
         "list_changed",
+        "list_deleted",
         "handed_in",
         "given_up",
         "imported",

@@ -159,6 +159,10 @@ class Replay:
             self.imports[key].columns[TAKEN_BACK] = undone_at
         self.undone_imports.append(UndoneImport(row["seq"], *key, consent.get("contacts", 0)))
 
+    def delete_list(self, row: _Row, _: _Consent) -> None:
+        """Expect the files of a list to be gone with it; another list may have its name since."""
+        self.imports = {key: file for key, file in self.imports.items() if key[0] != row["list"]}
+
     def set_step(self, row: _Row, consent: _Consent) -> None:
         """Expect a step of handing over to be ticked, or not to be."""
         key = row["campaign"], consent.get("tool", ""), consent.get("step", "")
@@ -210,6 +214,7 @@ _APPLY: Mapping[str, Callable[[Replay, _Row, _Consent], None]] = {
     **dict.fromkeys(CAMPAIGN_ENDS, Replay.end_campaign),
     "imported": Replay.add_import,
     "import_undone": Replay.undo_import,
+    "list_deleted": Replay.delete_list,
     "handed_over": Replay.set_step,
     "not_handed_over": Replay.set_step,
 }

@@ -190,6 +190,7 @@ DETAIL_FORMATTERS: Mapping[str, Any] = {
 ACTS: Mapping[str, str] = {
     "list_added": N_("added the list"),
     "list_changed": N_("changed the list"),
+    "list_deleted": N_("deleted the list"),
     "handed_in": N_("handed a file in, to be looked at"),
     "given_up": N_("deleted a file that was handed in"),
     "imported": N_("took a file in"),

@@ -10,12 +10,13 @@ from wtforms import BooleanField, SelectField, StringField, TextAreaField
 from wtforms.fields import SelectChoice
 from wtforms.validators import DataRequired
 
+from repermit.campaigns import delete_list as deletion
 from repermit.campaigns import mailing_lists, preview
 from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.db.models.lists import MailingList, find_list
 from repermit.emails.mail_values import Mail
 from repermit.emails.sender_identity import join_sender, split_sender
-from repermit.errors import RepermitError
+from repermit.errors import Refused, RepermitError
 from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_
 from repermit.web.admin.current_user import get_actor
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 pages = Blueprint("list_form", __name__, url_prefix="/admin")
 
+# Somebody waits for the page meanwhile; the others are taken back within seconds.
+_MAX_ROWS_AT_ONCE = 5000
 _SENDER = ("sender_name", "sender_address")
 _BRACKET = re.compile("[<>]")
 _TEXTS = ("name", "purpose", "frequency", "privacy_url", "language")
@@ -132,6 +135,30 @@ def save_list(slug: str) -> AnyResponse:
     return _redirect_onward(slug)
 
 
+@pages.post("/lists/<slug>/delete")
+def delete_list(slug: str) -> AnyResponse:
+    """Delete a list that was never launched, if that was ticked as well."""
+    mailing_list, site = find_list(slug), get_site()
+    if not request.form.get("sure"):
+        text = gettext("Nothing was changed: tick that you are sure, then press.")
+        flash_message(text, kind="problem")
+        return redirect_to("list_form.show", slug=slug)
+    try:
+        deletion.delete_list(
+            site.database,
+            mailing_list,
+            settings=site.settings,
+            now=get_arrival(),
+            actor=get_actor(),
+            most=_MAX_ROWS_AT_ONCE,
+        )
+    except Refused as error:
+        flash_message(make_sentence(error.said), kind="problem")
+        return redirect_to("list_form.show", slug=slug)
+    flash_message(gettext("The list is deleted, with all that its files had brought."))
+    return redirect_to("dashboard.show")
+
+
 def _redirect_onward(slug: str) -> AnyResponse:
     if "look" in request.form:
         return redirect_to("list_form.show", slug=slug, _anchor="reads")
@@ -211,6 +238,7 @@ def _show_page(
         lacks=_list_missing(mailing_list),
         example=_make_example(mailing_list),
         further=list_further_languages(mailing_list),
+        can_be_deleted=deletion.can_be_deleted(mailing_list),
     )
 
 

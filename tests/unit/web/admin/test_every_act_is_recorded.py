@@ -33,6 +33,7 @@ ENTRIES = {
     "open_questions.decide_reply": "reply_set_aside",
     "open_questions.undo_decision": "reply_reopened",
     "list_form.add_list": "list_added",
+    "list_form.delete_list": "list_deleted",
     "list_form.save_list": "list_changed",
     "login.log_out": "logged_out",
     "login.set_up_app": "second_step_set_up",
