@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from repermit.answers.click_buffer import LinkRequest, add_requests
-from repermit.answers.link_target import Standing, predict_decision
+from repermit.answers.link_target import Standing
 from repermit.contacts import click_log, status_changes
 from repermit.db.models.contacts import Contact, Opening
 from repermit.rules import bot_detection
@@ -44,6 +44,7 @@ def assess_press(
     answer: Answer,
     arrived: datetime,
     *,
+    outcome: Outcome,
     seen: Iterable[LinkRequest],
     is_again: bool,
     mark: str,
@@ -51,8 +52,9 @@ def assess_press(
 ) -> Press:
     """Assess a press, and save what the next assessment needs.
 
-    `mark` is what the button of a page that asked again sent along, "" from any other; `form` is
-    None where no page is needed, as for a mail program's No (RFC 8058).
+    `outcome` is what the answer comes to if it is a person's. `mark` is what the button of a page
+    that asked again sent along, "" from any other; `form` is None where no page is needed, as for a
+    mail program's No (RFC 8058).
     """
     past = add_requests(click_log.read_past(contact, opening), seen)
     signs = bot_detection.signs(answer.value, past, arrived=arrived, mailed_at=standing.mailed_at)
@@ -61,7 +63,6 @@ def assess_press(
         is_taken_back(contact, past, mark)
         or (is_beside_yes and _is_confirmed_by_press(contact, past))
     )
-    outcome = predict_decision(standing, answer, arrived=arrived).outcome
     is_current = form is None or form.version == contact.form_version
     is_spent = not (is_current or is_beside_yes or takes_back)
     is_asked_again = outcome is Outcome.CONFIRM and _is_asked_again(past, signs, form)

@@ -30,7 +30,7 @@ from repermit.db.models.lists import MailingList
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain, consent_receipt, entries
 from repermit.rules import bot_detection
-from repermit.rules.consent import Answer, Basis, Outcome, Reason
+from repermit.rules.consent import Answer, Basis, Decision, Outcome, Reason
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, Form
 
@@ -77,6 +77,7 @@ def record_answer(
             return None
         opening = click_log.find_opening(contact)
         standing = read_standing(contact, opening)
+        decision = predict_decision(standing, answer, arrived=arrived)
         shown = page(standing) if page else PageShown()
         press = assess_press(
             contact,
@@ -84,15 +85,16 @@ def record_answer(
             standing,
             answer,
             arrived,
+            outcome=decision.outcome,
             seen=seen,
             is_again=is_again,
             mark=mark,
             form=form,
         )
+        would_change = decision.outcome in _CHANGING_OUTCOMES
         if press.is_spent and not press.mark:
-            outcome = predict_decision(standing, answer, arrived=arrived).outcome
             return RecordedAnswer(
-                outcome=Outcome.ASK if outcome in _CHANGING_OUTCOMES else outcome, standing=standing
+                outcome=Outcome.ASK if would_change else decision.outcome, standing=standing
             )
         if press.mark:
             after = update_standing(standing, contact, press.opening)
@@ -107,10 +109,7 @@ def record_answer(
             **describe_giver(shown.given_by),
         }
         # Wordings stay for good, so none is kept of a press that changes nothing.
-        if (
-            shown.wording
-            and predict_decision(standing, answer, arrived=arrived).outcome in _CHANGING_OUTCOMES
-        ):
+        if shown.wording and would_change:
             name = "page_wording" if shown.was_shown else "link_page_wording"
             consent_record[name] = chain.keep_wording(shown.wording)
             if shown.was_shown:
@@ -123,7 +122,7 @@ def record_answer(
             trace=trace_fields,
         )
         return _apply_decision(
-            contact, press.opening, standing, answer, act=act, settings=settings, arrived=arrived
+            contact, press.opening, standing, answer, decision, act=act, settings=settings
         )
 
 
@@ -230,8 +229,9 @@ def record_reported_answer(
             consent=consent_record,
             person={"note": note.strip(), **({"taken_by": taken_by} if taken_by else {})},
         )
+        decision = predict_decision(standing, answer, arrived=arrived)
         recorded = _apply_decision(
-            contact, opening, standing, answer, act=act, settings=settings, arrived=arrived
+            contact, opening, standing, answer, decision, act=act, settings=settings
         )
     if recorded.outcome is Outcome.LATE:
         raise Refused(
@@ -274,13 +274,12 @@ def _apply_decision(
     opening: Opening | None,
     standing: Standing,
     answer: Answer,
+    decision: Decision,
     *,
     act: Act,
     settings: Settings,
-    arrived: datetime,
 ) -> RecordedAnswer:
-    """Do what the rules decide; the contact is locked, and what it wrote by mail is decided on."""
-    decision = predict_decision(standing, answer, arrived=arrived)
+    """Do what the rules decided; the contact is locked, and what it wrote by mail is decided on."""
     key = settings.fingerprint_key
     if decision.outcome is not Outcome.LATE:
         human_replies.settle_replies(contact, at=act.at)
