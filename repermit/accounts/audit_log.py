@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from functools import partial
+from typing import Any, TypedDict, Unpack
 
 from peewee import fn
 
 from repermit.accounts import login_throttle, sessions, two_factor, users
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Access, Invitation, SecurityEvent, Session, Throttle
-from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
+from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.secure_delete import delete_in_steps
 from repermit.settings.definitions import Settings
@@ -169,53 +170,46 @@ class AuditPage:
     before: int
 
 
-def list_acts(
-    *,
-    before: int = 0,
-    what: str = "",
-    actor: str = "",
-    slug: str = "",
-    page: int = _PAGE,
-    reach: int = _MAX_EXAMINED,
-) -> AuditPage:
-    """Return acts from the evidence before a number (0: the newest), filtered where one is given.
+class AuditFilter(TypedDict, total=False):
+    """Which records are wanted, each of these only if given.
 
-    An `actor` that ends in ":" is everybody of that kind, as in "cli:".
+    - `before`: those before this number; 0 or none: the newest.
+    - `actor`: one that ends in ":" is everybody of that kind, as in "cli:".
+    - `page`: how many records; `reach`: how many numbers are looked through for them.
     """
-    end = before or EvidenceHead.get().seq + 1
-    conditions = _make_conditions(Evidence, Evidence.event, what=what, actor=actor, slug=slug)
-    rows = _read_rows(Evidence, Evidence.seq, conditions, end=end, page=page, reach=reach)
-    contents = _read_contents([row.seq for row in rows])
-    records = [
-        AuditRecord(
-            number=row.seq,
-            at=row.at,
-            what=row.event,
-            actor=row.actor,
-            list=row.list,
-            subject=row.subject,
-            said=contents.get(row.seq, {}),
-        )
-        for row in rows
-    ]
-    return _make_page(records, page=page, floor=end - reach)
+
+    before: int
+    what: str
+    actor: str
+    slug: str
+    page: int
+    reach: int
 
 
-def list_accesses(
-    *,
-    before: int = 0,
-    what: str = "",
-    actor: str = "",
-    slug: str = "",
-    page: int = _PAGE,
-    reach: int = _MAX_EXAMINED,
-) -> AuditPage:
-    """Return looks at personal data, in the same way."""
-    end = before or (Access.select(fn.MAX(Access.id)).scalar() or 0) + 1
-    conditions = _make_conditions(Access, Access.act, what=what, actor=actor, slug=slug)
-    rows = _read_rows(Access, Access.id, conditions, end=end, page=page, reach=reach)
-    records = [
-        AuditRecord(
+def list_acts(**wanted: Unpack[AuditFilter]) -> AuditPage:
+    """Return acts from the evidence."""
+
+    def make_records(rows: list[Any]) -> Iterator[AuditRecord]:
+        contents = _read_contents([row.seq for row in rows])
+        for row in rows:
+            yield AuditRecord(
+                number=row.seq,
+                at=row.at,
+                what=row.event,
+                actor=row.actor,
+                list=row.list,
+                subject=row.subject,
+                said=contents.get(row.seq, {}),
+            )
+
+    return _read_page(Evidence.seq, Evidence.event, make_records, wanted)
+
+
+def list_accesses(**wanted: Unpack[AuditFilter]) -> AuditPage:
+    """Return looks at personal data."""
+
+    def make_record(row: Access) -> AuditRecord:
+        return AuditRecord(
             number=row.id,
             at=row.at,
             what=row.act,
@@ -223,27 +217,15 @@ def list_accesses(
             list=row.list,
             subject=row.subject,
         )
-        for row in rows
-    ]
-    return _make_page(records, page=page, floor=end - reach)
+
+    return _read_page(Access.id, Access.act, partial(map, make_record), wanted)
 
 
-def list_security_events(
-    *,
-    before: int = 0,
-    what: str = "",
-    actor: str = "",
-    page: int = _PAGE,
-    reach: int = _MAX_EXAMINED,
-) -> AuditPage:
-    """Return what was refused, in the same way; `said` has how often, until when and whence."""
-    end = before or (SecurityEvent.select(fn.MAX(SecurityEvent.id)).scalar() or 0) + 1
-    conditions = _make_conditions(
-        SecurityEvent, SecurityEvent.what, what=what, actor=actor, slug=""
-    )
-    rows = _read_rows(SecurityEvent, SecurityEvent.id, conditions, end=end, page=page, reach=reach)
-    records = [
-        AuditRecord(
+def list_security_events(**wanted: Unpack[AuditFilter]) -> AuditPage:
+    """Return what was refused, of no list; `said` has how often, until when and whence."""
+
+    def make_record(row: SecurityEvent) -> AuditRecord:
+        return AuditRecord(
             number=row.id,
             at=row.at,
             what=row.what,
@@ -252,42 +234,49 @@ def list_security_events(
             subject="",
             said={"times": row.times, "until": row.last_at, "network": row.network},
         )
-        for row in rows
-    ]
-    return _make_page(records, page=page, floor=end - reach)
+
+    return _read_page(SecurityEvent.id, SecurityEvent.what, partial(map, make_record), wanted)
 
 
-def _make_conditions(table: Any, kind: Any, *, what: str, actor: str, slug: str) -> list[Any]:
-    conditions = []
-    if what:
-        conditions.append(kind == what)
+def _read_page(
+    number: Any,
+    kind: Any,
+    make_records: Callable[[list[Any]], Iterable[AuditRecord]],
+    wanted: AuditFilter,
+) -> AuditPage:
+    """Return a page of a table, whose column `number` counts its rows and `kind` says what each is.
+
+    One row more than a page has is read, of the `reach` numbers before its end.
+    """
+    table = number.model
+    page, reach = wanted.get("page", _PAGE), wanted.get("reach", _MAX_EXAMINED)
+    end = wanted.get("before") or (table.select(fn.MAX(number)).scalar() or 0) + 1
+    rows = table.select().where(
+        number < end, number >= end - reach, *_iter_conditions(table, kind, wanted)
+    )
+    records = tuple(make_records(list(rows.order_by(number.desc()).limit(page + 1))))
+    if len(records) > page:
+        return AuditPage(records=records[:page], before=records[page - 1].number)
+    floor = end - reach
+    return AuditPage(records=records, before=floor if floor > 1 else 0)
+
+
+def _iter_conditions(table: Any, kind: Any, wanted: AuditFilter) -> Iterator[Any]:
+    if what := wanted.get("what"):
+        yield kind == what
+    actor = wanted.get("actor", "")
     if actor.endswith(":"):
-        conditions.append(fn.SUBSTR(table.actor, 1, len(actor)) == actor)
+        yield fn.SUBSTR(table.actor, 1, len(actor)) == actor
     elif actor:
-        conditions.append(table.actor == actor)
-    if slug:
-        conditions.append(table.list == slug)
-    return conditions
-
-
-def _read_rows(
-    table: Any, number: Any, conditions: Sequence[Any], *, end: int, page: int, reach: int
-) -> list[Any]:
-    """Return one row more than a page has, of the `reach` numbers before `end`."""
-    nearby_rows = table.select().where(number < end, number >= end - reach, *conditions)
-    return list(nearby_rows.order_by(number.desc()).limit(page + 1))
+        yield table.actor == actor
+    if slug := wanted.get("slug"):
+        yield table.list == slug
 
 
 def _read_contents(seqs: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Return what entries keep of acts, by their numbers."""
     parts = EvidencePart.select().where(EvidencePart.seq.in_(seqs), EvidencePart.part == "consent")
     return {part.seq: json.loads(part.json) for part in parts}
-
-
-def _make_page(records: list[AuditRecord], *, page: int, floor: int) -> AuditPage:
-    if len(records) > page:
-        return AuditPage(records=tuple(records[:page]), before=records[page - 1].number)
-    return AuditPage(records=tuple(records), before=floor if floor > 1 else 0)
 
 
 # --- What is kept of logging in and looking, and for how long. ------------------------------------

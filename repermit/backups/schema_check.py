@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from repermit.db import migrations
-from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database, is_postgresql, open_database, run_sql
+from repermit.db.migrations import ALL_TABLES
 from repermit.db.row_counts import COUNTS, create_triggers, list_former_triggers
 from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import Refused

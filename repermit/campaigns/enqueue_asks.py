@@ -19,6 +19,7 @@ from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.background_tasks import (
     BackgroundTask,
     TaskKind,
+    background_work,
     find_task,
     list_targets,
     run_task,
@@ -30,7 +31,6 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.db.task_ownership import background_work
 from repermit.db.work_steps import LARGEST_STEP
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

@@ -396,8 +396,8 @@ def expire(
 
     `serve` does this by itself.
     """
+    from repermit.db.background_tasks import Work, foreground_work
     from repermit.db.models.lists import find_list
-    from repermit.db.task_ownership import Work, foreground_work
     from repermit.expiry import forecast
     from repermit.expiry import sweep as expiry_sweep
 

@@ -10,10 +10,10 @@ from typing import Any
 from peewee import SQL
 
 from repermit.contacts.counts import count_mails, sum_mails
+from repermit.db.background_tasks import Work, background_work
 from repermit.db.connection import Database, lock_rows, make_id_list
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail, enqueue_notice
-from repermit.db.task_ownership import Work, background_work
 from repermit.db.work_steps import run_steps
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

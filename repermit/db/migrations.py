@@ -8,21 +8,81 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from repermit.db.all_tables import ALL_TABLES
 from repermit.db.background_tasks import BackgroundTask, TaskKind, select_targets
 from repermit.db.connection import Database, is_postgresql, run_sql
 from repermit.db.journal_seal import JOURNAL_SEALED_SINCE
-from repermit.db.models.accounts import SecurityEvent
-from repermit.db.models.base import Meta, parse_timestamp
-from repermit.db.models.campaigns import Campaign
-from repermit.db.models.contacts import Contact, SignUp
-from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart, EvidenceTimestamp
-from repermit.db.models.imports import ImportChange
-from repermit.db.models.lists import MailingList
-from repermit.db.models.mails import Mail
-from repermit.db.row_counts import COUNTS, create_triggers
+from repermit.db.models.accounts import (
+    Access,
+    ApiToken,
+    Invitation,
+    RecoveryCode,
+    SecurityEvent,
+    Session,
+    Throttle,
+    User,
+)
+from repermit.db.models.base import Meta, Table, parse_timestamp
+from repermit.db.models.campaigns import Campaign, CampaignWording, Draft, HandedOver, Wording
+from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
+from repermit.db.models.evidence import (
+    Evidence,
+    EvidenceHead,
+    EvidenceNode,
+    EvidencePart,
+    EvidenceTimestamp,
+)
+from repermit.db.models.imports import Import, ImportChange, Upload
+from repermit.db.models.lists import ListText, MailingList, RegisterNotes
+from repermit.db.models.mails import FreshLink, Mail, Pace, Reply
+from repermit.db.models.settings import Chosen, Correction
+from repermit.db.models.webhooks import Delivery, Webhook
+from repermit.db.row_counts import COUNTS, Tally, create_triggers
 from repermit.errors import Refused, SchemaTooNew, SchemaTooOld
 from repermit.rules.consent import REFUSALS
+
+ALL_TABLES: tuple[type[Table], ...] = (
+    Meta,
+    MailingList,
+    ListText,
+    Correction,
+    Import,
+    ImportChange,
+    Contact,
+    SignUp,
+    Campaign,
+    Wording,
+    CampaignWording,
+    Mail,
+    Pace,
+    Reply,
+    Suppression,
+    EvidenceHead,
+    Evidence,
+    EvidenceNode,
+    EvidencePart,
+    EvidenceTimestamp,
+    User,
+    RecoveryCode,
+    Invitation,
+    Session,
+    Throttle,
+    SecurityEvent,
+    ApiToken,
+    Access,
+    Webhook,
+    Delivery,
+    Draft,
+    Upload,
+    HandedOver,
+    Tally,
+    Chosen,
+    *COUNTS,
+    BackgroundTask,
+    RegisterNotes,
+    FreshLink,
+    Opening,
+)
+"""All tables, in an order in which they can be made."""
 
 OLDEST_VERSION = 24
 """The oldest version that is upgraded; it is that of commit 857b5f4, before any release."""

@@ -15,13 +15,18 @@ from repermit import email_address
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import lookup
 from repermit.db import background_tasks
-from repermit.db.background_tasks import BackgroundTask, TaskKind, find_task, find_task_of_list
+from repermit.db.background_tasks import (
+    BackgroundTask,
+    TaskKind,
+    find_task,
+    find_task_of_list,
+    foreground_work,
+)
 from repermit.db.connection import Database, FairSqliteDatabase, read_data_version
 from repermit.db.lost_suppressions import find_lost_suppressions
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.staged_rows import make_staged_path, sync_staged
-from repermit.db.task_ownership import foreground_work
 from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import Refused
 from repermit.evidence import chain

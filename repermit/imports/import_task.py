@@ -17,6 +17,7 @@ from repermit.db import background_tasks
 from repermit.db.background_tasks import (
     BackgroundTask,
     TaskKind,
+    background_work,
     find_task,
     list_targets,
     lock_task,
@@ -41,7 +42,6 @@ from repermit.db.staged_rows import (
     open_staged,
     sweep_staged,
 )
-from repermit.db.task_ownership import background_work
 from repermit.db.work_steps import LARGEST_STEP
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

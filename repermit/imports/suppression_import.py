@@ -25,7 +25,15 @@ from typing import Any
 from repermit import email_address
 from repermit.contacts import lookup, status_changes
 from repermit.contacts.status_changes import Act
-from repermit.db.background_tasks import BackgroundTask, TaskKind, lock_task, run_task, start_task
+from repermit.db.background_tasks import (
+    BackgroundTask,
+    TaskKind,
+    background_work,
+    foreground_work,
+    lock_task,
+    run_task,
+    start_task,
+)
 from repermit.db.connection import Database, FairSqliteDatabase, is_postgresql, lock_rows, run_sql
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact, Suppression
@@ -38,7 +46,6 @@ from repermit.db.staged_rows import (
     name_staged_table,
     sync_staged,
 )
-from repermit.db.task_ownership import background_work, foreground_work
 from repermit.db.temporary_files import make_temporary_files
 from repermit.db.work_steps import LARGEST_STEP
 from repermit.errors import Refused

@@ -15,7 +15,9 @@ from repermit.contacts import counts
 from repermit.db import background_tasks
 from repermit.db.background_tasks import (
     TaskKind,
+    background_work,
     find_task_of_list,
+    foreground_work,
     list_targets,
     lock_task_of_list,
     select_targets,
@@ -27,7 +29,6 @@ from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.staged_rows import sweep_staged
-from repermit.db.task_ownership import background_work, foreground_work
 from repermit.db.work_steps import LARGEST_STEP
 from repermit.errors import Refused
 from repermit.imports.import_report import UndoResult

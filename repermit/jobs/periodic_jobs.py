@@ -25,10 +25,10 @@ from repermit.bounces.bounce_results import MessageKind
 from repermit.campaigns import enqueue_asks, lifecycle, reminders
 from repermit.clock import Clock
 from repermit.contacts import requested_mail_limit
+from repermit.db.background_tasks import Work, background_work
 from repermit.db.connection import Database, limit_idleness, write_back
 from repermit.db.row_counts import fold_counts
 from repermit.db.secure_delete import wipe_deleted_rows
-from repermit.db.task_ownership import Work, background_work
 from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import TransportError
 from repermit.evidence import timestamp_request, timestamps, witness_mails

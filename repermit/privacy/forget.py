@@ -14,6 +14,7 @@ from repermit.contacts import admin_requests, lookup
 from repermit.contacts import erasure as contacts_erasure
 from repermit.contacts.erasure import Erased
 from repermit.contacts.status_changes import Act
+from repermit.db.background_tasks import Work, foreground_work
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.accounts import User
 from repermit.db.models.base import new_id
@@ -21,7 +22,6 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.db.secure_delete import wipe_deleted_rows
 from repermit.db.staged_rows import erase_staged
-from repermit.db.task_ownership import Work, foreground_work
 from repermit.db.temporary_files import UnfinishedFile, make_temporary_files
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain

@@ -15,6 +15,8 @@ from repermit.contacts import counts
 from repermit.db.background_tasks import (
     BackgroundTask,
     TaskKind,
+    background_work,
+    foreground_work,
     list_targets,
     run_task,
     start_task,
@@ -23,7 +25,6 @@ from repermit.db.connection import Database, chunks, lock_rows, make_id_list
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.db.task_ownership import background_work, foreground_work
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry

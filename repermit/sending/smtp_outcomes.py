@@ -14,11 +14,11 @@ from peewee import SQL, fn
 
 from repermit.contacts import lookup, status_changes
 from repermit.contacts.status_changes import Act
+from repermit.db.background_tasks import Work, background_work
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
-from repermit.db.task_ownership import Work, background_work
 from repermit.db.work_steps import run_steps
 from repermit.errors import TransportError
 from repermit.rules.consent import (

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database
+from repermit.db.migrations import ALL_TABLES
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Webhook

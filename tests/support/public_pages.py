@@ -17,8 +17,8 @@ from repermit.answers import join
 from repermit.answers.click_buffer import PendingOpenings
 from repermit.clock import ManualClock
 from repermit.contacts import erasure, lookup, status_changes
-from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database
+from repermit.db.migrations import ALL_TABLES
 from repermit.db.models.base import Table
 from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact

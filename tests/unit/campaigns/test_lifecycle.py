@@ -19,13 +19,13 @@ from repermit.campaigns.lifecycle import (
 )
 from repermit.contacts import circuit_breaker, status_changes
 from repermit.contacts.circuit_breaker import AFTER_PILOT
+from repermit.db.background_tasks import Work
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.db.task_ownership import Work
 from repermit.errors import NotFound, Refused, TransitionRefused
 from repermit.evidence.verify import chain
 from repermit.rules.consent import BounceKind, CampaignState, Dropped, MailState, PauseReason
@@ -41,7 +41,7 @@ from tests.support.builders import (
     make_settings,
 )
 from tests.support.query_plans import statements_in_transactions
-from tests.unit.db.test_task_ownership import asking_at_each_commit
+from tests.unit.db.test_background_tasks import asking_at_each_commit
 
 ANNA = "anna@example.org"
 INSTANT = timedelta(microseconds=1)

@@ -28,7 +28,7 @@ from peewee import (
 )
 
 from repermit import email_address
-from repermit.db.all_tables import ALL_TABLES
+from repermit.db.migrations import ALL_TABLES
 from repermit.db.models.base import UTCDateTimeField
 from repermit.db.models.contacts import Contact
 from tests.support import tampered_records

@@ -31,6 +31,7 @@ from repermit.db.background_tasks import (
     BackgroundTask,
     TaskKind,
     find_task_of_list,
+    foreground_work,
     list_targets,
     run_task,
     start_task,
@@ -43,7 +44,6 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.row_counts import find_drift
 from repermit.db.staged_rows import make_staged_path
-from repermit.db.task_ownership import foreground_work
 from repermit.db.temporary_files import make_temporary_files
 from repermit.db.work_steps import StepSize, run_steps
 from repermit.errors import LaunchRefused, Refused

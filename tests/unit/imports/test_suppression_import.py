@@ -18,14 +18,13 @@ import pytest
 from repermit import email_address
 from repermit.campaigns.launch import launch
 from repermit.contacts import counts
-from repermit.db.background_tasks import BackgroundTask, TaskKind
+from repermit.db.background_tasks import BackgroundTask, TaskKind, foreground_work
 from repermit.db.connection import Database, FairSqliteDatabase, open_database, run_sql
 from repermit.db.models.base import format_timestamp, new_id
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.staged_rows import drop_staged, make_staged_path, sweep_staged
-from repermit.db.task_ownership import foreground_work
 from repermit.db.work_steps import FIRST_STEP
 from repermit.errors import Refused
 from repermit.evidence.verify import chain

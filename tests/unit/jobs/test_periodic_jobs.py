@@ -20,7 +20,7 @@ from repermit.accounts import audit_log
 from repermit.answers import click_buffer
 from repermit.clock import ManualClock
 from repermit.contacts.circuit_breaker import AFTER_PILOT
-from repermit.db.background_tasks import TaskKind
+from repermit.db.background_tasks import TaskKind, Work, background_work, foreground_work
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Access
 from repermit.db.models.campaigns import Campaign
@@ -29,7 +29,6 @@ from repermit.db.models.evidence import Evidence
 from repermit.db.models.imports import Import, Upload
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.db.row_counts import Tally
-from repermit.db.task_ownership import Work, background_work, foreground_work
 from repermit.evidence.verify import chain
 from repermit.expiry import downtime, forecast
 from repermit.expiry import sweep as expiry_sweep
@@ -56,7 +55,7 @@ from tests.support.inbox import Inbox
 from tests.support.mailboxes import ImapMailbox
 from tests.support.returned_mails import returned_for
 from tests.support.setting_choices import choose
-from tests.unit.db.test_task_ownership import by_hand
+from tests.unit.db.test_background_tasks import by_hand
 from tests.unit.reports.test_outcome_counts import take_off
 
 

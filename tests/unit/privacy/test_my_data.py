@@ -14,8 +14,8 @@ from repermit.accounts import audit_log
 from repermit.answers import click_buffer, join, record_answer
 from repermit.answers.link_target import Trace
 from repermit.contacts import human_replies, lookup
-from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database
+from repermit.db.migrations import ALL_TABLES
 from repermit.db.models.accounts import Access
 from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression

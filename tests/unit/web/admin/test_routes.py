@@ -16,8 +16,8 @@ import pytest
 from repermit.accounts import users
 from repermit.clock import ManualClock
 from repermit.contacts import human_replies
-from repermit.db.all_tables import ALL_TABLES
 from repermit.db.connection import Database, FairSqliteDatabase, open_database
+from repermit.db.migrations import ALL_TABLES
 from repermit.db.models.accounts import Access, SecurityEvent, Session, User
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact

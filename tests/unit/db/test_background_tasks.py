@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from repermit.db.background_tasks import Work, background_work, foreground_work
 from repermit.db.connection import Database, open_database
-from repermit.db.task_ownership import Work, background_work, foreground_work
 from repermit.privacy import forget
 from tests.support.builders import NOW, make_contact, make_list, make_settings
 
 _HELD = """\
 import sys, time
 from repermit.db.connection import open_database
-from repermit.db.task_ownership import Work, foreground_work
+from repermit.db.background_tasks import Work, foreground_work
 with open_database(sys.argv[1]) as database, foreground_work(database, Work.EXPIRE):
     print("held", flush=True)
     time.sleep(600)
