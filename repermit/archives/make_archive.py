@@ -232,7 +232,7 @@ def _add_proofs(
     def add_each() -> Iterator[dict[str, str]]:
         for address, proof in proofs.closed_by(seq, checkpoint):
             archive_zip.add(f"proofs/{proof.subject}/proof.json", proof.text)
-            page = printable_proof.proof_page(proof.document, language=language, zone=zone)
+            page = printable_proof.make_proof_page(proof.document, language=language, zone=zone)
             archive_zip.add(f"proofs/{proof.subject}/proof.html", page)
             if address:
                 yield {"address": as_people_write(address), "folder": proof.subject}

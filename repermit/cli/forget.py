@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from repermit.db.temporary_files import UnfinishedFile
     from repermit.imports.uploads import Waiting
     from repermit.privacy.external_copies import ExternalCopies, ProofMade, TakenFile
-    from repermit.privacy.forget import Forgetting, Forgotten
+    from repermit.privacy.forget import AddressErasure, ErasureResult
 
 
 @command(
@@ -49,7 +49,7 @@ def forget(
 
     slug, address = _parse_words(words, all_lists=all_lists)
     with context.database() as database:
-        done = privacy_forget.forget(
+        done = privacy_forget.erase_address(
             database,
             address,
             mailing_list=find_list(slug) if slug else None,
@@ -80,12 +80,12 @@ def _parse_words(words: tuple[str, ...], *, all_lists: bool) -> tuple[str, str]:
     return ("", words[0]) if all_lists else (words[0], words[1])
 
 
-def _describe_forgotten(forgotten: Forgotten) -> Iterator[str]:
+def _describe_forgotten(forgotten: ErasureResult) -> Iterator[str]:
     """Yield what was done on a list."""
-    from repermit.privacy.forget import Found
+    from repermit.privacy.forget import ErasureOutcome
 
     erased = forgotten.erased
-    if forgotten.found is Found.CONTACT:
+    if forgotten.found is ErasureOutcome.CONTACT:
         was = f"removed for {forgotten.reason}" if forgotten.reason else str(forgotten.status)
         yield (
             f"{forgotten.list}: erased. It was {was.replace('_', ' ')}; address and name are gone."
@@ -97,18 +97,18 @@ def _describe_forgotten(forgotten: Forgotten) -> Iterator[str]:
             f"from {_count_entries(erased.entries)} of the record."
         )
         yield "  Kept: a fingerprint, so that nobody asks this address again, and the record."
-    elif forgotten.found is Found.SIGN_UP:
+    elif forgotten.found is ErasureOutcome.SIGN_UP:
         yield (
             f"{forgotten.list}: not on the list; deleted: {pluralize(erased.sign_ups, 'sign-up')}."
         )
-    elif forgotten.found is Found.FINGERPRINT:
+    elif forgotten.found is ErasureOutcome.FINGERPRINT:
         why = forgotten.reason.replace("_", " ")
         yield (
             f"{forgotten.list}: nothing is held but a fingerprint, since it was taken off ({why})."
         )
     else:
         yield f"{forgotten.list}: nothing is held of this address."
-    if forgotten.found is not Found.CONTACT:
+    if forgotten.found is not ErasureOutcome.CONTACT:
         yield _describe_fingerprint(forgotten)
 
 
@@ -120,7 +120,7 @@ def _count_entries(count: int) -> str:
     return f"{count:,} {'entry' if count == 1 else 'entries'}"
 
 
-def _describe_fingerprint(forgotten: Forgotten) -> str:
+def _describe_fingerprint(forgotten: ErasureResult) -> str:
     if forgotten.suppressed:
         return "  By that fingerprint no file brings it back."
     return (
@@ -129,7 +129,7 @@ def _describe_fingerprint(forgotten: Forgotten) -> str:
     )
 
 
-def _list_elsewhere(done: Forgetting) -> Iterator[str]:
+def _list_elsewhere(done: AddressErasure) -> Iterator[str]:
     """Yield where else here the address stands."""
     if done.elsewhere:
         others = ", ".join(done.elsewhere)
@@ -155,7 +155,7 @@ def _describe_files(waiting: Mapping[str, Waiting]) -> Iterator[str]:
             yield f"{slug}: a file handed in at /admin/ waits to be taken in; it goes within a day."
 
 
-def _list_out_of_reach(context: CommandContext, done: Forgetting) -> Iterator[str]:
+def _list_out_of_reach(context: CommandContext, done: AddressErasure) -> Iterator[str]:
     """Yield where the address may stand that repermit cannot erase, as a list to act on."""
     for forgotten in done.lists:
         yield from _list_copies(context, forgotten.list, forgotten.beyond)

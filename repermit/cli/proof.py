@@ -63,7 +63,7 @@ def proof(
     page = _make_page_path(output)
     known = None if kept is None else read_checkpoint(kept)
     with context.mailing_list(slug) as (database, mailing_list):
-        made = make_proof.prove(
+        made = make_proof.prove_address(
             database,
             mailing_list,
             address,
@@ -87,7 +87,7 @@ def proof(
         return
     for path, text in (
         (output, made.text),
-        (page, printable_proof.proof_page(made.document, language=language, zone=zone)),
+        (page, printable_proof.make_proof_page(made.document, language=language, zone=zone)),
     ):
         with open_private_file(context, path) as file:
             file.write(text.encode())

@@ -298,7 +298,7 @@ class Jobs:
         now = self._clock.now()
         with self._connected() as settings, self._working_on(Work.ERASE) as should_stop:
             make_temporary_files(settings).sweep()
-            erased = scheduled_erasure.purge_due(
+            erased = scheduled_erasure.erase_due(
                 self._database, settings=settings, now=now, should_stop=should_stop
             )
             ended = retention.delete_expired_parts(

@@ -35,7 +35,7 @@ from repermit.suppression import suppressions
 
 
 @contextmanager
-def erasure(
+def open_erasure(
     database: Database,
     list_ids: Sequence[int],
     address_key: str,
@@ -57,7 +57,7 @@ def erasure(
 # --- Erasing at a person's request (GDPR art. 17). ------------------------------------------------
 
 
-class Found(StrEnum):
+class ErasureOutcome(StrEnum):
     """What was held of an address on a list.
 
     `contact`: a contact, which is erased now; `sign_up`: only sign-ups that nobody confirmed, which
@@ -72,7 +72,7 @@ class Found(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forgotten:
+class ErasureResult:
     """What was done on one list.
 
     `status` and `reason` are what the contact was, None and "" without one. `suppressed` says
@@ -80,7 +80,7 @@ class Forgotten:
     """
 
     list: str
-    found: Found
+    found: ErasureOutcome
     status: Status | None
     reason: str
     erased: Erased
@@ -89,7 +89,7 @@ class Forgotten:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forgetting:
+class AddressErasure:
     """What was done on one list or on all, and where else the address still stands here.
 
     `elsewhere` are other lists that hold it; `is_user` tells that somebody logs in with it.
@@ -99,14 +99,14 @@ class Forgetting:
     large export; the job wipes it afterwards.
     """
 
-    lists: tuple[Forgotten, ...]
+    lists: tuple[ErasureResult, ...]
     elsewhere: tuple[str, ...]
     is_user: bool
     unfinished: tuple[UnfinishedFile, ...]
     is_wiped: bool
 
 
-def forget(
+def erase_address(
     database: Database,
     address: str,
     *,
@@ -115,7 +115,7 @@ def forget(
     settings: Settings,
     now: datetime,
     actor: str,
-) -> Forgetting:
+) -> AddressErasure:
     """Erase whatever is held of an address, on one list or (None) on all, in one transaction.
 
     Who was held stays suppressed. For an address that was not held nothing is written down, since
@@ -128,10 +128,11 @@ def forget(
     lists = [mailing_list] if mailing_list else list(every)
     act = Act(at=now, actor=actor)
     ids, secret = [one.id for one in lists], settings.fingerprint_key
-    with erasure(database, ids, key, act=act, fingerprint_key=secret) as erase:
-        _lock(lists, key)
+    with open_erasure(database, ids, key, act=act, fingerprint_key=secret) as erase:
+        _lock_contacts(lists, key)
         done = [
-            _forget(one, key, erase, suppress=suppress, settings=settings, act=act) for one in lists
+            _erase_on_list(one, key, erase, suppress=suppress, settings=settings, act=act)
+            for one in lists
         ]
     others: tuple[str, ...] = tuple(
         found.list.slug
@@ -139,33 +140,33 @@ def forget(
             Contact.address_key == key, Contact.list.not_in([one.id for one in lists])
         )
     )
-    return Forgetting(
+    return AddressErasure(
         lists=tuple(done),
         elsewhere=tuple(sorted(others)),
-        is_user=is_user(key),
+        is_user=is_address_of_user(key),
         unfinished=make_temporary_files(settings).sweep(),
-        is_wiped=_wipe(database),
+        is_wiped=_try_wiping(database),
     )
 
 
-def _wipe(database: Database) -> bool:
+def _try_wiping(database: Database) -> bool:
     with foreground_work(database, Work.ERASE):
         return wipe_deleted_rows(database)
 
 
-def is_user(address_key: str) -> bool:
+def is_address_of_user(address_key: str) -> bool:
     """Say whether somebody logs in with an address, as it is folded for comparing."""
     return bool(User.select().where(User.email == address_key).exists())
 
 
-def _lock(lists: Sequence[MailingList], key: str) -> None:
+def _lock_contacts(lists: Sequence[MailingList], key: str) -> None:
     """Lock whoever is held under an address on any list, before anything is appended for one."""
     ids = [one.id for one in lists]
     whose = Contact.select().where(Contact.address_key == key, Contact.list.in_(ids))
     list(lock_rows(whose.order_by(Contact.id)))
 
 
-def forget_contact(
+def erase_contact_by_id(
     database: Database,
     mailing_list: MailingList,
     number: int,
@@ -180,7 +181,7 @@ def forget_contact(
     """
     # One who is erased already has no address that a file could hold.
     address_key = admin_requests.find_contact(mailing_list, number).address_key
-    with erasure(
+    with open_erasure(
         database,
         [mailing_list.id],
         address_key,
@@ -193,7 +194,7 @@ def forget_contact(
         return erase(found)
 
 
-def _forget(
+def _erase_on_list(
     mailing_list: MailingList,
     key: str,
     erase: Callable[[Contact], Erased],
@@ -201,17 +202,17 @@ def _forget(
     suppress: bool,
     settings: Settings,
     act: Act,
-) -> Forgotten:
+) -> ErasureResult:
     found: Contact | None = Contact.get_or_none(
         Contact.list == mailing_list, Contact.address_key == key
     )
     if found is None:
-        return _forget_stranger(mailing_list, key, suppress=suppress, settings=settings, act=act)
+        return _erase_unknown(mailing_list, key, suppress=suppress, settings=settings, act=act)
     contact = lookup.lock_contact(found.id)
     erased = erase(contact)
-    return Forgotten(
+    return ErasureResult(
         list=mailing_list.slug,
-        found=Found.CONTACT,
+        found=ErasureOutcome.CONTACT,
         status=Status(found.status),
         reason=found.reason,
         erased=erased,
@@ -220,12 +221,12 @@ def _forget(
     )
 
 
-def _forget_stranger(
+def _erase_unknown(
     mailing_list: MailingList, key: str, *, suppress: bool, settings: Settings, act: Act
-) -> Forgotten:
+) -> ErasureResult:
     """Delete what an address has left that is no contact: sign-ups that nobody confirmed."""
     fingerprint = email_address.fingerprint(settings.fingerprint_key, key)
-    known = _suppression(mailing_list, fingerprint)
+    known = _find_suppression(mailing_list, fingerprint)
     once = _find_former_contact(mailing_list, known)
     if once and once.erased_at is None:
         raise Refused(
@@ -238,18 +239,18 @@ def _forget_stranger(
     entries = []
     if sign_ups:
         told = {"seqs": [], "parts": [], "sign_ups": sign_ups}
-        entries.append(_entry("erased", mailing_list, act, told))
+        entries.append(_make_entry("erased", mailing_list, act, told))
     # What a file alone has suppressed may be taken back with it, and this may not.
     may_end = once is None and known is not None and known.imported_by_id is not None
     if suppress and (known is None or may_end):
-        known = _suppress(mailing_list, fingerprint, act)
+        known = _suppress_address(mailing_list, fingerprint, act)
         told = {"reason": Reason.REQUEST, "whose": fingerprint}
-        entries.append(_entry("suppressed", mailing_list, act, told, known))
+        entries.append(_make_entry("suppressed", mailing_list, act, told, known))
     chain.append(*entries)
-    found = Found.FINGERPRINT if known and not suppress else Found.NOTHING
-    return Forgotten(
+    found = ErasureOutcome.FINGERPRINT if known and not suppress else ErasureOutcome.NOTHING
+    return ErasureResult(
         list=mailing_list.slug,
-        found=Found.SIGN_UP if sign_ups else found,
+        found=ErasureOutcome.SIGN_UP if sign_ups else found,
         status=None,
         reason=known.reason if known else "",
         erased=Erased(contacts=0, removed=0, unsent=0, sign_ups=sign_ups, replies=0, entries=0),
@@ -258,7 +259,7 @@ def _forget_stranger(
     )
 
 
-def _suppression(mailing_list: MailingList, fingerprint: str) -> Suppression | None:
+def _find_suppression(mailing_list: MailingList, fingerprint: str) -> Suppression | None:
     """Return what suppresses an address for a list: its own before the one for all lists."""
     found = Suppression.select().where(
         Suppression.fingerprint == fingerprint,
@@ -268,16 +269,16 @@ def _suppression(mailing_list: MailingList, fingerprint: str) -> Suppression | N
     return first
 
 
-def _suppress(mailing_list: MailingList, fingerprint: str, act: Act) -> Suppression | None:
+def _suppress_address(mailing_list: MailingList, fingerprint: str, act: Act) -> Suppression | None:
     """Suppress an address that was never held, under a fresh subject."""
     made = suppressions.Suppressed(
         fingerprint=fingerprint, subject=new_id(), reason=Reason.REQUEST, at=act.at
     )
     suppressions.suppress(mailing_list, [made])
-    return _suppression(mailing_list, fingerprint)
+    return _find_suppression(mailing_list, fingerprint)
 
 
-def _entry(
+def _make_entry(
     event: str,
     mailing_list: MailingList,
     act: Act,

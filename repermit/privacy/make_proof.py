@@ -57,7 +57,7 @@ class Proof:
         return proof_file.as_text(self.document)
 
 
-def prove(
+def prove_address(
     database: Database,
     mailing_list: MailingList,
     address: str,
@@ -80,7 +80,7 @@ def prove(
     with database.atomic():
         subject = _find_subject(mailing_list, key, settings)
         named = proof_file.name_address(key, secrets.token_hex(_SALT_BYTES))
-        return _prove(
+        return _make_proof(
             mailing_list,
             subject,
             key,
@@ -104,12 +104,12 @@ def prove_contact(
     known: Checkpoint | None = None,
     register: Register = NO_REGISTER,
 ) -> Proof:
-    """Return the proof of the contact of this number, as `prove` does; raises NotFound."""
+    """Return the proof of the contact of this number, as `prove_address` does; raises NotFound."""
     with database.atomic():
         contact = admin_requests.find_contact(mailing_list, number)
         named = name_contact(contact)
         key = contact.address_key if contact.address else None
-        return _prove(
+        return _make_proof(
             mailing_list,
             contact.subject,
             key,
@@ -147,7 +147,7 @@ def _find_subject(mailing_list: MailingList, address_key: str, settings: Setting
     return known.subject if known else ""
 
 
-def _prove(
+def _make_proof(
     mailing_list: MailingList,
     subject: str,
     key: str | None,
@@ -392,7 +392,7 @@ def seal_proofs(
     """
     with tempfile.TemporaryFile() as file:
         sealed = SealedProofs(file, settings)
-        conditions = _is_decided(mailing_list)
+        conditions = _make_decided_conditions(mailing_list)
         found: Any = Contact.select(Contact.id).where(*conditions).tuples()
         pages = iter_pages(found, Contact.id, size=LARGEST_STEP, read_key=itemgetter(0))
         numbers: list[int] = []
@@ -409,7 +409,7 @@ def seal_proofs(
             del numbers[:limit]
             if some:
                 some.sort(key=attrgetter("id"))
-                _seal_some(
+                _seal_step(
                     sealed,
                     mailing_list,
                     some,
@@ -425,7 +425,7 @@ def seal_proofs(
         yield sealed
 
 
-def _is_decided(mailing_list: MailingList) -> tuple[Any, ...]:
+def _make_decided_conditions(mailing_list: MailingList) -> tuple[Any, ...]:
     """Return the conditions of who may be mailed or was removed, each person once.
 
     Whoever was erased and has come back goes on with the record from before, in a later row.
@@ -449,7 +449,7 @@ def _is_decided(mailing_list: MailingList) -> tuple[Any, ...]:
     )
 
 
-def _seal_some(
+def _seal_step(
     sealed: SealedProofs,
     mailing_list: MailingList,
     some: Sequence[Contact],

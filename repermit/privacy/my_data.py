@@ -28,8 +28,8 @@ from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.emails.mail_values import MailingListFacts
 from repermit.privacy.data_links import find_access
 from repermit.privacy.external_copies import find_held_since, iter_files_with, list_records
-from repermit.privacy.retention import years_after
-from repermit.privacy.scheduled_erasure import due_at
+from repermit.privacy.retention import add_years
+from repermit.privacy.scheduled_erasure import find_due_time
 from repermit.rules.bot_detection import LINKS, Past
 from repermit.rules.consent import CampaignState, MailKind, MailState, Status
 from repermit.settings.definitions import Organisation, Settings
@@ -472,14 +472,14 @@ def _iter_terms(
     """Yield how long each part is kept, with the day where it is known (GDPR art. 15(1)(d))."""
     retention, has_left = settings.retention, contact.status == Status.REMOVED
     left_at = contact.status_at if has_left else None
-    goes_at = due_at(contact.list, left_at, settings, now) if left_at else None
+    goes_at = find_due_time(contact.list, left_at, settings, now) if left_at else None
     removed_for = f"P{retention.removed_days}D"
     yield RetentionTerm(what="address", until=goes_at, duration=removed_for, begins="removal")
     campaign = latest_campaign(contact.list)
     if contact.status == Status.UNCONFIRMED and campaign and CampaignState(campaign.state).is_live:
         yield RetentionTerm(what="answer", until=campaign.deadline)
     years = retention.evidence_years
-    proof_ends = years_after(left_at, years) if left_at else None
+    proof_ends = add_years(left_at, years) if left_at else None
     yield RetentionTerm(what="proof", until=proof_ends, duration=f"P{years}Y", begins="removal")
     if traced:
         yield _make_term_in_days(

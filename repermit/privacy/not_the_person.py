@@ -13,7 +13,7 @@ from repermit.db.models.mails import enqueue_notice
 from repermit.emails import admin_notices
 from repermit.evidence import chain, consent_receipt, entries
 from repermit.privacy.data_links import find_access, lock_contact
-from repermit.privacy.forget import erasure
+from repermit.privacy.forget import open_erasure
 from repermit.rules.consent import Reason, Status, may_leave
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Form
@@ -56,11 +56,13 @@ def say_not_the_person(
         topic = admin_notices.make_not_the_person_topic(contact.id)
         enqueue_notice(topic, list_id=contact.list_id, due_at=now)
         status_changes.note_press(contact, is_no=True)
-        _take_off(contact, settings.fingerprint_key, trace, now)
+        _remove_contact(contact, settings.fingerprint_key, trace, now)
         return True
 
 
-def delete(database: Database, *, authority: str, settings: Settings, now: datetime) -> bool:
+def erase_own_data(
+    database: Database, *, authority: str, settings: Settings, now: datetime
+) -> bool:
     """Erase everything at the person's own wish (GDPR art. 17(1)); False once time is over."""
     opened = find_access(authority, now=now)
     if opened is None:
@@ -68,7 +70,9 @@ def delete(database: Database, *, authority: str, settings: Settings, now: datet
     seen: Contact = Contact.get_by_id(opened.contact)
     act = status_changes.Act(at=now, actor="person", consent={"method": "page"})
     key = settings.fingerprint_key
-    with erasure(database, [seen.list_id], seen.address_key, act=act, fingerprint_key=key) as erase:
+    with open_erasure(
+        database, [seen.list_id], seen.address_key, act=act, fingerprint_key=key
+    ) as erase:
         contact = lock_contact(authority, now=now)
         if contact is None:
             return False
@@ -92,7 +96,7 @@ def _may_leave(contact: Contact) -> bool:
     return may_leave(Status(contact.status), by_file=lookup.is_off_by_file(contact))
 
 
-def _take_off(
+def _remove_contact(
     contact: Contact, fingerprint_key: bytes, trace: Mapping[str, str], now: datetime
 ) -> None:
     if _may_leave(contact):

@@ -23,10 +23,10 @@ from repermit.evidence.verify.timestamps import stamps_of
 from repermit.package_files import embed_style
 from repermit.privacy.proof_text import (
     LANGUAGES,
-    content_of,
     describe_entries,
     describe_status,
-    moment,
+    format_time,
+    read_part,
 )
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ class ShownWording:
     text: str
 
 
-def proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) -> str:
+def make_proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) -> str:
     """Return the page of a proof, in `language` if there is one in it, or else in English."""
     language = language if language in LANGUAGES else "en"
     statement = document["statement"]
     seal = document["seal"]["entry"]
     return (
-        _environment(language)
+        _make_environment(language)
         .get_template("proof.html")
         .render(
             language=language,
@@ -67,11 +67,11 @@ def proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) ->
                 for part in PARTS
                 if one["entry"][part] and part not in one["parts"]
             ],
-            made_at=moment(seal["at"], language=language, zone=zone),
+            made_at=format_time(seal["at"], language=language, zone=zone),
             made_by=seal["actor"],
             checkpoint=document["checkpoint"],
             stamps=[
-                (one.seq, moment(one.at.isoformat(), language=language, zone=zone), one.by)
+                (one.seq, format_time(one.at.isoformat(), language=language, zone=zone), one.by)
                 for one in stamps_of(document)
             ],
             **embed_style("proof.css"),
@@ -81,16 +81,16 @@ def proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) ->
 
 def _list_wordings(one: Mapping[str, Any], statement: Mapping[str, Any]) -> Iterator[ShownWording]:
     """Yield the wordings that an entry names, filled in with what is held of the person."""
-    told, wordings = content_of(one, "consent"), statement["wordings"]
-    person = content_of(one, "person")
+    told, wordings = read_part(one, "consent"), statement["wordings"]
+    person = read_part(one, "person")
     mail = told.get("mail_wording")
-    draft = _draft(wordings[mail]) if mail else None
+    draft = _read_draft(wordings[mail]) if mail else None
     if mail:
         asked = {**person, **_find_values_as_asked(one, statement["entries"])}
-        text = wordings[mail] if draft is None else _mail_text(draft, asked)
+        text = wordings[mail] if draft is None else _make_mail_text(draft, asked)
         yield ShownWording(kind="mail", digest=mail, text=text)
     if page := told.get("page_wording"):
-        text = _fill_in(html_to_text(wordings[page]), draft, person)
+        text = _fill_values(html_to_text(wordings[page]), draft, person)
         yield ShownWording(kind="page", digest=page, text=text)
     if form := told.get("wording"):
         yield ShownWording(kind="form", digest=form, text=wordings[form])
@@ -105,20 +105,20 @@ def _find_values_as_asked(
 
     What they corrected between the two; the earliest correction knows what was there before.
     """
-    asked_at = content_of(one, "consent").get("asked_at")
+    asked_at = read_part(one, "consent").get("asked_at")
     found: dict[str, str] = {}
     if not asked_at:
         return found
     asked = datetime.fromisoformat(asked_at)
     for other in entries[: entries.index(one)]:
         if datetime.fromisoformat(other["entry"]["at"]) >= asked:
-            found = {**content_of(other, "person").get("before", {}), **found}
+            found = {**read_part(other, "person").get("before", {}), **found}
     if "address" in found:
         found["address_in_part"] = found.pop("address")
     return found
 
 
-def _draft(content: str) -> Draft | None:
+def _read_draft(content: str) -> Draft | None:
     """Return the frozen draft of a mail, None if it is of a format not known here."""
     try:
         return frozen_draft.read_draft(content)
@@ -126,11 +126,11 @@ def _draft(content: str) -> Draft | None:
         return None
 
 
-def _mail_text(draft: Draft, person: Mapping[str, Any]) -> str:
-    return f"{draft.subject}\n\n{_fill_in(draft.text, draft, person)}"
+def _make_mail_text(draft: Draft, person: Mapping[str, Any]) -> str:
+    return f"{draft.subject}\n\n{_fill_values(draft.text, draft, person)}"
 
 
-def _fill_in(text: str, draft: Draft | None, person: Mapping[str, Any]) -> str:
+def _fill_values(text: str, draft: Draft | None, person: Mapping[str, Any]) -> str:
     """Put in what is held of the person; marks stay where nothing is, and for their own links."""
     if not person.get("address"):
         return text
@@ -150,7 +150,7 @@ def _fill_in(text: str, draft: Draft | None, person: Mapping[str, Any]) -> str:
 
 
 @cache
-def _environment(language: str) -> Environment:
+def _make_environment(language: str) -> Environment:
     environment = template_engine.make_environment("proofs", language)
     environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False, indent=1)
     return environment

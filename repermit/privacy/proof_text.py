@@ -16,8 +16,8 @@ from repermit.rules.consent import Reason
 # --- The person's status by a proof, in a sentence. -----------------------------------------------
 
 
-_PUTTING = ("added", "customer", "confirmed", "removed", "suppressed")
-_TAKING_BACK = ("import_undone", "sign_up_undone", "erased")
+_STATUS_EVENTS = ("added", "customer", "confirmed", "removed", "suppressed")
+_UNDOING_EVENTS = ("import_undone", "sign_up_undone", "erased")
 
 
 def describe_status(document: Mapping[str, Any], *, language: str, zone: ZoneInfo) -> str:
@@ -27,35 +27,37 @@ def describe_status(document: Mapping[str, Any], *, language: str, zone: ZoneInf
     that had come in time, holds from then on.
     """
     gettext = catalogues.translations(language).gettext
-    last = _last(document["statement"]["entries"])
-    if last is None:
+    last_entry = _find_last_entry(document["statement"]["entries"])
+    if last_entry is None:
         return gettext("By these entries nothing holds of this person: neither a Yes nor a No.")
-    gone = gettext("This person is not asked and gets no mail of this list, since %(moment)s.")
-    words = {
+    removed_sentence = gettext(
+        "This person is not asked and gets no mail of this list, since %(moment)s."
+    )
+    sentences = {
         "added": gettext("This person is on the list since %(moment)s, and may be asked."),
         "customer": gettext("This person may be mailed as a customer, since %(moment)s."),
         "confirmed": gettext(
             "This person may be mailed: an opt-in stands on record since %(moment)s."
         ),
     }
-    sentence = words.get(last["entry"]["event"], gone)
-    return sentence % {"moment": moment(when(last), language=language, zone=zone)}
+    sentence = sentences.get(last_entry["entry"]["event"], removed_sentence)
+    return sentence % {"moment": format_time(read_time(last_entry), language=language, zone=zone)}
 
 
-def _last(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def _find_last_entry(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """Return the last entry that put the person somewhere and was not taken back since.
 
     With its file, or as the Yes of a sign-up that was no person's.
     """
-    found: list[Mapping[str, Any]] = []
-    for one in entries:
-        event = one["entry"]["event"]
-        told = content_of(one, "consent") if event in _TAKING_BACK else {}
-        if at := told.get("imported_at") or told.get("confirmed_at"):
-            found = [other for other in found if other["entry"]["at"] != at]
-        elif event in _PUTTING:
-            found.append(one)
-    return found[-1] if found else None
+    status_entries: list[Mapping[str, Any]] = []
+    for entry in entries:
+        event = entry["entry"]["event"]
+        consent_part = read_part(entry, "consent") if event in _UNDOING_EVENTS else {}
+        if at := consent_part.get("imported_at") or consent_part.get("confirmed_at"):
+            status_entries = [earlier for earlier in status_entries if earlier["entry"]["at"] != at]
+        elif event in _STATUS_EVENTS:
+            status_entries.append(entry)
+    return status_entries[-1] if status_entries else None
 
 
 # --- The entries of a proof, in sentences. --------------------------------------------------------
@@ -80,38 +82,44 @@ def describe_entries(
     """Return what a proof that holds shows, in the order of time, in one of `LANGUAGES`."""
     gettext = catalogues.translations(language).gettext
     entries = document["statement"]["entries"]
-    said, moments = told_by(entries), _moments(entries)
-    order = sorted(range(len(entries)), key=moments.__getitem__)
+    statements, times = told_by(entries), _list_times(entries)
+    order = sorted(range(len(entries)), key=times.__getitem__)
     return tuple(
         EntryText(
-            seq=one["entry"]["seq"],
-            at=moment(when(one), language=language, zone=zone),
-            text=_text(
-                one, gettext, is_taken_back=consent_receipt.is_taken_back(said[n], said[n + 1 :])
+            seq=entry["entry"]["seq"],
+            at=format_time(read_time(entry), language=language, zone=zone),
+            text=_word_entry(
+                entry,
+                gettext,
+                is_taken_back=consent_receipt.is_taken_back(
+                    statements[index], statements[index + 1 :]
+                ),
             ),
             more=(
-                *_more(one, gettext, language, zone),
-                *_late(one, gettext, language, zone, is_late=max(moments[: n + 1]) > moments[n]),
+                *_iter_details(entry, gettext, language, zone),
+                *_iter_late_note(
+                    entry, gettext, language, zone, is_late=max(times[: index + 1]) > times[index]
+                ),
             ),
         )
-        for n, one in ((n, entries[n]) for n in order)
+        for index, entry in ((index, entries[index]) for index in order)
     )
 
 
-def _moments(entries: Sequence[Mapping[str, Any]]) -> list[datetime]:
+def _list_times(entries: Sequence[Mapping[str, Any]]) -> list[datetime]:
     """Return by which moment each entry has its place; without one, it stays behind the last."""
-    found: list[datetime] = []
-    for one in entries:
-        before = found[-1] if found else datetime.min.replace(tzinfo=UTC)
+    times: list[datetime] = []
+    for entry in entries:
+        previous = times[-1] if times else datetime.min.replace(tzinfo=UTC)
         try:
-            at = datetime.fromisoformat(when(one))
+            at = datetime.fromisoformat(read_time(entry))
         except (TypeError, ValueError):
-            at = before
-        found.append(at if at.tzinfo else before)
-    return found
+            at = previous
+        times.append(at if at.tzinfo else previous)
+    return times
 
 
-def moment(text: str, *, language: str, zone: ZoneInfo) -> str:
+def format_time(text: str, *, language: str, zone: ZoneInfo) -> str:
     """Return a moment of RFC 3339 in words, with the seconds and the zone that they hide.
 
     Somebody else's proof may have anything there, which is told as it is.
@@ -124,31 +132,33 @@ def moment(text: str, *, language: str, zone: ZoneInfo) -> str:
     return f"{words} ({at.strftime('%H:%M:%S %Z')})"
 
 
-def content_of(one: Mapping[str, Any], part: str) -> Mapping[str, Any]:
+def read_part(entry: Mapping[str, Any], part: str) -> Mapping[str, Any]:
     """Return what a part of an entry says, nothing if it is held no longer."""
-    found: Mapping[str, Any] = one["parts"].get(part, {}).get("content", {})
-    return found
+    content: Mapping[str, Any] = entry["parts"].get(part, {}).get("content", {})
+    return content
 
 
-def when(one: Mapping[str, Any]) -> str:
+def read_time(entry: Mapping[str, Any]) -> str:
     """Return when it happened that an entry is about: an answer as it came, say."""
-    told = content_of(one, "consent")
-    at: str = told.get("arrived_at") or told.get("left_at") or one["entry"]["at"]
+    consent_part = read_part(entry, "consent")
+    at: str = consent_part.get("arrived_at") or consent_part.get("left_at") or entry["entry"]["at"]
     return at
 
 
-def _text(one: Mapping[str, Any], gettext: Callable[[str], str], *, is_taken_back: bool) -> str:
-    event: str = one["entry"]["event"]
-    told = content_of(one, "consent")
+def _word_entry(
+    entry: Mapping[str, Any], gettext: Callable[[str], str], *, is_taken_back: bool
+) -> str:
+    event: str = entry["entry"]["event"]
+    consent_part = read_part(entry, "consent")
     if is_taken_back:
         return gettext("Yes was pressed on a page. It was taken back since, as stands below.")
     if event == "confirmed":
-        return _confirmed(told, gettext)
+        return _word_confirmed(consent_part, gettext)
     if event == "removed":
-        return _removed(told, gettext)
-    if event == "erased" and told.get("why") == "retention":
-        return _find_ended(told, gettext)
-    known = {
+        return _word_removed(consent_part, gettext)
+    if event == "erased" and consent_part.get("why") == "retention":
+        return _word_ended_part(consent_part, gettext)
+    sentences = {
         "corrected": gettext("The person corrected what is held about them."),
         "not_the_person": gettext(
             "Somebody who reads the mail to this address said not to be the person meant."
@@ -167,46 +177,46 @@ def _text(one: Mapping[str, Any], gettext: Callable[[str], str], *, is_taken_bac
         "erased": gettext("What was held about the person was erased."),
         "proved": gettext("A proof like this one was made."),
     }
-    return known.get(event, event)
+    return sentences.get(event, event)
 
 
-def _confirmed(told: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
-    if told.get("answer") == "yes":
-        if told.get("method") == "page":
+def _word_confirmed(consent_part: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
+    if consent_part.get("answer") == "yes":
+        if consent_part.get("method") == "page":
             return gettext("The person said Yes, by pressing a button on a page.")
         return gettext("The person said Yes, as the list’s keeper noted.")
-    if told.get("method") == "by_hand":
+    if consent_part.get("method") == "by_hand":
         return gettext("An opt-in of the person was entered by hand.")
-    if told:
+    if consent_part:
         return gettext("A sign-up of the person was taken over from another tool.")
     return gettext("An opt-in of the person was recorded; how is held no longer.")
 
 
-def _find_ended(told: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
+def _word_ended_part(consent_part: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
     """Return what ended by itself, which is no erasure of all that was held."""
-    if told.get("parts") == ["consent"]:
+    if consent_part.get("parts") == ["consent"]:
         return gettext("The proof was erased: its time was over.")
     return gettext("Network and browser were erased: their time was over.")
 
 
-def _removed(told: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
-    if told.get("method") == consent_receipt.NOT_THE_PERSON:
+def _word_removed(consent_part: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
+    if consent_part.get("method") == consent_receipt.NOT_THE_PERSON:
         return gettext(
             "The person was taken off, since somebody who reads their mail said not to be the "
             "person meant. That is neither a No nor a withdrawal of theirs."
         )
-    if told.get("file"):
+    if consent_part.get("file"):
         return gettext(
             "The person was taken off, since a file that was taken in says that this address is "
             "not to be mailed."
         )
-    if told.get("moved"):
+    if consent_part.get("moved"):
         return gettext(
             "The person had moved to another address, which the backup that was put back does not "
             "know; their former one was taken off."
         )
-    is_unknown = told.get("by") or told.get("method") in consent_receipt.TAKEN_BACK
-    if told.get("reason") == Reason.REQUEST and is_unknown:
+    is_unknown = consent_part.get("by") or consent_part.get("method") in consent_receipt.TAKEN_BACK
+    if consent_part.get("reason") == Reason.REQUEST and is_unknown:
         return gettext("The person was taken off at a request; whose is not known.")
     return {
         Reason.NO: gettext("The person said No, and was taken off."),
@@ -215,28 +225,32 @@ def _removed(told: Mapping[str, Any], gettext: Callable[[str], str]) -> str:
         Reason.BOUNCE: gettext("The person was taken off, since mail to the address came back."),
         Reason.COMPLAINT: gettext("The person was taken off, since they reported a mail."),
         Reason.REQUEST: gettext("The person was taken off at their own request."),
-    }.get(told.get("reason", ""), gettext("The person was taken off; why is held no longer."))
+    }.get(
+        consent_part.get("reason", ""), gettext("The person was taken off; why is held no longer.")
+    )
 
 
-def _more(
-    one: Mapping[str, Any], gettext: Callable[[str], str], language: str, zone: ZoneInfo
+def _iter_details(
+    entry: Mapping[str, Any], gettext: Callable[[str], str], language: str, zone: ZoneInfo
 ) -> Iterator[str]:
     """Yield who it was, what was asked when, and with which words."""
-    told, person = content_of(one, "consent"), content_of(one, "person")
-    yield from _who(told, person, gettext)
-    if told.get("purpose"):
-        yield gettext("For what: %(purpose)s") % {"purpose": told["purpose"]}
-    if told.get("unseen"):
+    consent_part, person_part = read_part(entry, "consent"), read_part(entry, "person")
+    yield from _iter_persons(consent_part, person_part, gettext)
+    if consent_part.get("purpose"):
+        yield gettext("For what: %(purpose)s") % {"purpose": consent_part["purpose"]}
+    if consent_part.get("unseen"):
         yield gettext(
             "What the list was for then, which nothing shows that the person was told: %(purpose)s"
-        ) % {"purpose": told["unseen"]["purpose"]}
-    event = one["entry"]["event"]
-    times = {**told, "asked_again_at": content_of(one, "trace").get("asked_again_at")}
-    asked = gettext("Asked by mail: %(moment)s") if event in consent_receipt.ABOUT_AN_ASK else ""
+        ) % {"purpose": consent_part["unseen"]["purpose"]}
+    event = entry["entry"]["event"]
+    times = {**consent_part, "asked_again_at": read_part(entry, "trace").get("asked_again_at")}
+    asked_text = (
+        gettext("Asked by mail: %(moment)s") if event in consent_receipt.ABOUT_AN_ASK else ""
+    )
     for text, name in (
         (gettext("Signed up: %(moment)s"), "at"),
         (gettext("Signed up: %(moment)s"), "basis_at"),
-        (asked, "asked_at"),
+        (asked_text, "asked_at"),
         (gettext("The new address was given: %(moment)s"), "requested_at"),
         (gettext("The new address was confirmed from there: %(moment)s"), "confirmed_at"),
         (gettext("Reminded: %(moment)s"), "reminded_at"),
@@ -247,27 +261,27 @@ def _more(
         ),
     ):
         if text and times.get(name):
-            yield text % {"moment": moment(times[name], language=language, zone=zone)}
-    if told.get("left_at"):
-        at = moment(one["entry"]["at"], language=language, zone=zone)
+            yield text % {"moment": format_time(times[name], language=language, zone=zone)}
+    if consent_part.get("left_at"):
+        at = format_time(entry["entry"]["at"], language=language, zone=zone)
         yield gettext("Recorded anew from a backup: %(moment)s") % {"moment": at}
     for text, name in (
         (gettext("How it was noted: %(said)s"), "note"),
         (gettext("What shows it: %(said)s"), "proof"),
     ):
-        if person.get(name):
-            yield text % {"said": person[name]}
+        if person_part.get(name):
+            yield text % {"said": person_part[name]}
     for text, name in (
         (gettext("Wording of the mail: %(said)s"), "mail_wording"),
         (gettext("Wording of the page: %(said)s"), "page_wording"),
         (gettext("Wording of the form: %(said)s"), "wording"),
     ):
-        if told.get(name):
-            yield text % {"said": told[name]}
+        if consent_part.get(name):
+            yield text % {"said": consent_part[name]}
 
 
-def _late(
-    one: Mapping[str, Any],
+def _iter_late_note(
+    entry: Mapping[str, Any],
     gettext: Callable[[str], str],
     language: str,
     zone: ZoneInfo,
@@ -275,16 +289,16 @@ def _late(
     is_late: bool,
 ) -> Iterator[str]:
     """Yield when an entry was made, if something that happened later was put on record before."""
-    if is_late and not content_of(one, "consent").get("left_at"):
-        at = moment(one["entry"]["at"], language=language, zone=zone)
+    if is_late and not read_part(entry, "consent").get("left_at"):
+        at = format_time(entry["entry"]["at"], language=language, zone=zone)
         yield gettext("Put on record after what follows: %(moment)s") % {"moment": at}
 
 
-def _who(
-    told: Mapping[str, Any], person: Mapping[str, Any], gettext: Callable[[str], str]
+def _iter_persons(
+    consent_part: Mapping[str, Any], person_part: Mapping[str, Any], gettext: Callable[[str], str]
 ) -> Iterator[str]:
-    if person.get("address"):
-        name = f"{person['name']} " if person.get("name") else ""
-        yield gettext("Who: %(who)s") % {"who": f"{name}<{person['address']}>"}
-    if told.get("given_by") == consent_receipt.REPRESENTATIVE:
+    if person_part.get("address"):
+        name = f"{person_part['name']} " if person_part.get("name") else ""
+        yield gettext("Who: %(who)s") % {"who": f"{name}<{person_part['address']}>"}
+    if consent_part.get("given_by") == consent_receipt.REPRESENTATIVE:
         yield gettext("Given by the person’s legal representative, as whoever answered said.")

@@ -34,7 +34,7 @@ from repermit.suppression import suppressions
 _DAY = timedelta(days=1)
 
 
-def correct(
+def correct_data(
     database: Database,
     *,
     authority: str,
@@ -78,7 +78,7 @@ def ask_new_address(
         if wanted.sending == contact.address:
             return False
         requested_mail_limit.lock_address(database, wanted.key)
-        if _may_ask(contact, now):
+        if _may_ask_address(contact, now):
             enqueue_link(contact, "address", wanted, language=language, now=now)
         return True
 
@@ -108,20 +108,20 @@ def confirm_new_address(
             outcome: MoveOutcome = "late" if link.state == "late" else "used"
             return MoveResult(outcome=outcome, link=link)
         requested_mail_limit.lock_address(database, found.address_key)
-        if not _is_free(contact, found.address_key, settings.fingerprint_key):
+        if not _is_address_free(contact, found.address_key, settings.fingerprint_key):
             return MoveResult(outcome="taken", link=link)
-        _move(contact, found, settings.fingerprint_key, trace, now)
+        _move_contact(contact, found, settings.fingerprint_key, trace, now)
         return MoveResult(outcome="moved", link=link)
 
 
-def _may_ask(contact: Contact, now: datetime) -> bool:
+def _may_ask_address(contact: Contact, now: datetime) -> bool:
     asked = FreshLink.select().where(
         FreshLink.contact == contact, FreshLink.purpose == "address", FreshLink.at > now - _DAY
     )
     return bool(asked.count() < MOST_ON_REQUEST)
 
 
-def _is_free(contact: Contact, key: str, fingerprint_key: bytes) -> bool:
+def _is_address_free(contact: Contact, key: str, fingerprint_key: bytes) -> bool:
     """Say whether an address may become a contact's: nobody else's, and nobody else's to leave."""
     others = Contact.select().where(
         Contact.list == contact.list_id, Contact.address_key == key, Contact.id != contact.id
@@ -134,7 +134,7 @@ def _is_free(contact: Contact, key: str, fingerprint_key: bytes) -> bool:
     return not (others.exists() or left.exists())
 
 
-def _move(
+def _move_contact(
     contact: Contact,
     found: FreshLink,
     fingerprint_key: bytes,
@@ -173,10 +173,10 @@ def _move_suppression(
     back. Whom a file alone has taken off does both: if that is taken back, they have moved.
     """
     old, new = (email_address.fingerprint(fingerprint_key, key) for key in (before, after))
-    moved = replace(_suppressed(contact, old, Reason.REQUEST, now), has_moved=True)
+    moved = replace(_make_suppressed(contact, old, Reason.REQUEST, now), has_moved=True)
     if contact.status == Status.REMOVED:
-        left = _suppressed(contact, new, contact.reason, contact.status_at)
-        file = _file_of(contact, old)
+        left = _make_suppressed(contact, new, contact.reason, contact.status_at)
+        file = _find_file(contact, old)
         both = [replace(left, imported_by=file), moved]
         suppressions.suppress(contact.list, both if file is not None else [left])
     else:
@@ -184,7 +184,7 @@ def _move_suppression(
         suppressions.suppress(contact.list, [moved])
 
 
-def _file_of(contact: Contact, fingerprint: str) -> int | None:
+def _find_file(contact: Contact, fingerprint: str) -> int | None:
     """Return the number of the import by which alone a contact's address is suppressed."""
     number: int | None = (
         Suppression.select(Suppression.imported_by)
@@ -194,7 +194,7 @@ def _file_of(contact: Contact, fingerprint: str) -> int | None:
     return number
 
 
-def _suppressed(
+def _make_suppressed(
     contact: Contact, fingerprint: str, reason: str, at: datetime
 ) -> suppressions.Suppressed:
     return suppressions.Suppressed(

@@ -58,13 +58,13 @@ class ImportClaims:
     place: _Position
 
 
-def next_claims(latest: datetime, chunk: int) -> ImportClaims | None:
+def find_next_claims(latest: datetime, chunk: int) -> ImportClaims | None:
     """Return what a file that was taken back by then claimed of the next people; None: no more.
 
     Needs no lock: an entry is never changed, and whoever deletes finds out what is still there.
     """
     place = _read_position()
-    record = _next_file(place, latest)
+    record = _find_next_file(place, latest)
     if record is None:
         return None
     said = _read_undone_entries(record, place.seq, chunk)
@@ -84,7 +84,7 @@ def _read_position() -> _Position:
     return _Position(*json.loads(Meta.read(_CLAIMS_KEY) or "[]"))
 
 
-def _next_file(place: _Position, latest: datetime) -> Any:
+def _find_next_file(place: _Position, latest: datetime) -> Any:
     query: Any = (
         Import.select(Import.id, Import.at, Import.undone_at, MailingList.slug)
         .join(MailingList)
@@ -183,7 +183,7 @@ def delete_expired_parts(
     )
 
 
-def years_after(moment: datetime, years: int) -> datetime:
+def add_years(moment: datetime, years: int) -> datetime:
     """Return the same moment so many years later; of 29 February, 1 March (see years_before)."""
     try:
         return moment.replace(year=moment.year + years)
@@ -241,16 +241,16 @@ def _delete_proofs(latest: datetime, now: datetime, years: int, chunk: int) -> t
     How far this has come is kept: who was taken off earlier has been seen to.
     """
     upto = json.loads(Meta.lock(_KEY, default="[]"))
-    found = _removed_after(upto, latest, chunk)
+    found = _find_removed_later(upto, latest, chunk)
     if not found:
         return False, 0
     reached = json.dumps([format_timestamp(found[-1][0]), found[-1][1]])
     Meta.write(_KEY, reached)
-    ids = _proofs_of(_find_ended({(subject, slug) for _, _, subject, slug in found}, latest))
+    ids = _find_proofs(_find_ended({(subject, slug) for _, _, subject, slug in found}, latest))
     return len(found) == chunk, _delete_parts(ids, "consent", now, years=years) if ids else 0
 
 
-def _removed_after(
+def _find_removed_later(
     upto: tuple[str, int] | None, latest: datetime, most: int
 ) -> list[tuple[datetime, int, str, str]]:
     """Return who was taken off next: the moment, the contact, its subject and its list."""
@@ -282,7 +282,7 @@ def _delete_claims(
     What is due is looked up before anything is locked, since the record may be long.
     """
     total, latest, size = 0, years_before(now, years), StepSize(most=chunk)
-    while not should_stop() and (claims := next_claims(latest, size.rows)) is not None:
+    while not should_stop() and (claims := find_next_claims(latest, size.rows)) is not None:
         with size.step(database):
             if claims.parts:
                 total += _delete_parts(claims.parts, "consent", now, years=years)
@@ -298,7 +298,8 @@ def _find_ended(people: Collection[_OnList], latest: datetime) -> set[_OnList]:
     rows: Any = (
         Evidence.select(Evidence.subject, Evidence.list, Evidence.event, Evidence.at, Evidence.seq)
         .where(
-            Evidence.subject.in_(make_value_list(_subjects(people))), Evidence.event.in_(_STANDINGS)
+            Evidence.subject.in_(make_value_list(_list_subjects(people))),
+            Evidence.event.in_(_STANDINGS),
         )
         .order_by(Evidence.seq)
         .tuples()
@@ -309,15 +310,15 @@ def _find_ended(people: Collection[_OnList], latest: datetime) -> set[_OnList]:
         for one, (at, seq, event) in last.items()
         if one in people and event == Status.REMOVED
     }
-    in_truth = _left_at([seq for at, seq in removed.values() if at > latest])
+    in_truth = _read_removal_times([seq for at, seq in removed.values() if at > latest])
     return {one for one, (at, seq) in removed.items() if in_truth.get(seq, at) <= latest}
 
 
-def _subjects(people: Iterable[_OnList]) -> set[str]:
+def _list_subjects(people: Iterable[_OnList]) -> set[str]:
     return {subject for subject, _ in people}
 
 
-def _left_at(seqs: Sequence[int]) -> dict[int, datetime]:
+def _read_removal_times(seqs: Sequence[int]) -> dict[int, datetime]:
     """Return when those left who were taken off anew as a backup was put back, by entry."""
     parts = EvidencePart.select(EvidencePart.seq, EvidencePart.json).where(
         EvidencePart.seq.in_(make_id_list(seqs)), EvidencePart.part == "consent"
@@ -326,12 +327,12 @@ def _left_at(seqs: Sequence[int]) -> dict[int, datetime]:
     return {seq: parse_timestamp(left_at) for seq, left_at in said.items() if left_at}
 
 
-def _proofs_of(people: Collection[_OnList]) -> list[int]:
+def _find_proofs(people: Collection[_OnList]) -> list[int]:
     rows: Any = (
         EvidencePart.select(EvidencePart.id, Evidence.subject, Evidence.list)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
         .where(
-            Evidence.subject.in_(make_value_list(_subjects(people))),
+            Evidence.subject.in_(make_value_list(_list_subjects(people))),
             Evidence.event != "erased",
             EvidencePart.part == "consent",
         )

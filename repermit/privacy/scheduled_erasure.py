@@ -30,7 +30,7 @@ it can be handed over in one go; less, if `removed_days` is less."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Due:
+class DueCounts:
     """How many of a list wait to be erased.
 
     - `waiting`: all of them.
@@ -43,7 +43,7 @@ class Due:
     first_at: datetime | None
 
 
-def purge_due(
+def erase_due(
     database: Database,
     *,
     settings: Settings,
@@ -59,10 +59,10 @@ def purge_due(
     """
     erased = 0
     for mailing_list in list(MailingList.select().order_by(MailingList.id)):
-        latest = _latest_removal(mailing_list, settings, now)
+        latest = _find_latest_removal(mailing_list, settings, now)
         # Nothing is locked where nobody is due, as almost always.
-        if _due(mailing_list, latest).exists():
-            step = partial(_erase_some, mailing_list, latest, settings, now)
+        if _select_due(mailing_list, latest).exists():
+            step = partial(_erase_step, mailing_list, latest, settings, now)
             size = StepSize(most=chunk)
             erased += run_counted_steps(database, step, should_stop=should_stop, size=size)
     return erased
@@ -70,28 +70,28 @@ def purge_due(
 
 def count_due(
     mailing_list: MailingList, *, settings: Settings, now: datetime, few: int = _FEW
-) -> Due:
+) -> DueCounts:
     """Return who waits, and when the next of them are erased.
 
     In time that does not grow with the list, unless more than `few` wait for a later day.
     """
-    oldest = _waiting(mailing_list).order_by(Contact.status_at, Contact.id).first()
+    oldest = _select_waiting(mailing_list).order_by(Contact.status_at, Contact.id).first()
     if oldest is None:
-        return Due(waiting=0, first=0, first_at=None)
-    first_at = max(due_at(mailing_list, oldest.status_at, settings, now), now)
+        return DueCounts(waiting=0, first=0, first_at=None)
+    first_at = max(find_due_time(mailing_list, oldest.status_at, settings, now), now)
     midnight = datetime.combine(
         first_at.astimezone(settings.zone).date() + timedelta(days=1), time(), settings.zone
     )
-    latest = _latest_removal(mailing_list, settings, midnight, today=now)
-    later = _waiting(mailing_list).where(Contact.status_at > latest).limit(few + 1).count()
+    latest = _find_latest_removal(mailing_list, settings, midnight, today=now)
+    later = _select_waiting(mailing_list).where(Contact.status_at > latest).limit(few + 1).count()
     waiting = _count_waiting(mailing_list)
     # A campaign that has just closed is all of it, or nearly.
     first = (
         waiting - later
         if later <= few
-        else _waiting(mailing_list).where(Contact.status_at <= latest).count()
+        else _select_waiting(mailing_list).where(Contact.status_at <= latest).count()
     )
-    return Due(waiting=waiting, first=first, first_at=first_at)
+    return DueCounts(waiting=waiting, first=first, first_at=first_at)
 
 
 def _count_waiting(mailing_list: MailingList) -> int:
@@ -105,11 +105,11 @@ def _count_waiting(mailing_list: MailingList) -> int:
     return removed - erased
 
 
-def _erase_some(
+def _erase_step(
     mailing_list: MailingList, latest: datetime, settings: Settings, now: datetime, limit: int
 ) -> tuple[bool, int]:
     """Erase some in the caller's transaction; return whether any were due, and the number."""
-    oldest = _due(mailing_list, latest).order_by(Contact.status_at, Contact.id).limit(limit)
+    oldest = _select_due(mailing_list, latest).order_by(Contact.status_at, Contact.id).limit(limit)
     ids = [number for (number,) in oldest.tuples()]
     if not ids:
         return False, 0
@@ -126,18 +126,18 @@ def _erase_some(
     return True, len(found)
 
 
-def _due(mailing_list: MailingList, latest: datetime) -> Any:
-    return _waiting(mailing_list).select(Contact.id).where(Contact.status_at <= latest)
+def _select_due(mailing_list: MailingList, latest: datetime) -> Any:
+    return _select_waiting(mailing_list).select(Contact.id).where(Contact.status_at <= latest)
 
 
-def _waiting(mailing_list: MailingList) -> Any:
+def _select_waiting(mailing_list: MailingList) -> Any:
     # Written out, so that the index for just these is used.
     return Contact.select().where(
         Contact.list == mailing_list, SQL("status = 'removed'"), Contact.erased_at.is_null()
     )
 
 
-def _latest_removal(
+def _find_latest_removal(
     mailing_list: MailingList, settings: Settings, at: datetime, *, today: datetime | None = None
 ) -> datetime:
     """Return until when one must have been taken off to be erased at a moment.
@@ -145,21 +145,25 @@ def _latest_removal(
     `today` is from when the campaigns are looked at, if that is earlier.
     """
     latest: datetime = at - timedelta(days=settings.retention.removed_days)
-    held = [begin for begin, end in _campaigns(mailing_list, settings, today or at) if end > at]
+    held = [
+        begin for begin, end in _select_campaigns(mailing_list, settings, today or at) if end > at
+    ]
     just_before = [begin - timedelta(microseconds=1) for begin in held]
     return min([latest, *just_before])
 
 
-def due_at(
+def find_due_time(
     mailing_list: MailingList, removed_at: datetime, settings: Settings, now: datetime
 ) -> datetime:
     """Return from when somebody who was taken off is erased, as far as this can be told now."""
-    ends = [end for begin, end in _campaigns(mailing_list, settings, now) if begin <= removed_at]
+    ends = [
+        end for begin, end in _select_campaigns(mailing_list, settings, now) if begin <= removed_at
+    ]
     usual: datetime = removed_at + timedelta(days=settings.retention.removed_days)
     return max([usual, *ends])
 
 
-def _campaigns(
+def _select_campaigns(
     mailing_list: MailingList, settings: Settings, now: datetime
 ) -> Iterator[tuple[datetime, datetime]]:
     """Yield since when and until when a list's campaigns keep those who were taken off meanwhile.

@@ -185,7 +185,7 @@ def erase_one(pages: Pages) -> dict[str, Any]:
         "now": pages.clock.now(),
         "actor": "user:1",
     }
-    forget.forget_contact(pages.database, club, gone.id, **about)
+    forget.erase_contact_by_id(pages.database, club, gone.id, **about)
     return {"number": Contact.get(Contact.address == LONG).id, "gone": gone.id}
 
 

@@ -105,12 +105,12 @@ def _says_no(database: Database, news: MailingList, _: Path) -> None:
 
 def _is_erased(database: Database, news: MailingList, _: Path) -> None:
     make_contact(database, news, "weg@example.org")
-    forget.forget(database, "weg@example.org", mailing_list=news, now=LATER, **WHO)
+    forget.erase_address(database, "weg@example.org", mailing_list=news, now=LATER, **WHO)
 
 
 def _never_here(database: Database, news: MailingList, _: Path) -> None:
     address = "weg@example.org"
-    forget.forget(database, address, mailing_list=news, suppress=True, now=LATER, **WHO)
+    forget.erase_address(database, address, mailing_list=news, suppress=True, now=LATER, **WHO)
 
 
 def _left_elsewhere(database: Database, news: MailingList, folder: Path) -> None:

@@ -113,11 +113,13 @@ def fault(database: Database) -> str:
 
 
 def forget(database: Database, mailing_list: MailingList | None, *, days: int = 2) -> None:
-    privacy_forget.forget(database, ANNA, mailing_list=mailing_list, now=LATER + days * DAY, **WHO)
+    privacy_forget.erase_address(
+        database, ANNA, mailing_list=mailing_list, now=LATER + days * DAY, **WHO
+    )
 
 
 def prove(database: Database, mailing_list: MailingList, *, days: int = 3) -> Proof:
-    made = make_proof.prove(database, mailing_list, ANNA, now=LATER + days * DAY, **WHO)
+    made = make_proof.prove_address(database, mailing_list, ANNA, now=LATER + days * DAY, **WHO)
     assert verify_proof.check_proof(made.text.encode()).faults == ()
     return made
 
@@ -144,7 +146,7 @@ def test_who_is_taken_over_to_another_list_has_a_record_of_their_own_there(
     assert on(agenda).subject != anna.subject
     assert not Suppression.select().where(Suppression.list == agenda).exists()
     assert not fault(database)
-    scheduled_erasure.purge_due(database, settings=make_settings(), now=NOW + 40 * DAY)
+    scheduled_erasure.erase_due(database, settings=make_settings(), now=NOW + 40 * DAY)
     assert on(news).erased_at
     assert parts_on(agenda, "confirmed") == PARTS
     proof = prove(database, agenda, days=40)
@@ -193,7 +195,9 @@ def test_who_signs_up_on_two_lists_that_know_one_suppression_has_two_records(
     database: Database, news: MailingList, agenda: MailingList, tmp_path: Path, *, for_all: bool
 ) -> None:
     elsewhere = make_list(database, slug="elsewhere")
-    privacy_forget.forget(database, ANNA, mailing_list=elsewhere, suppress=True, now=NOW, **WHO)
+    privacy_forget.erase_address(
+        database, ANNA, mailing_list=elsewhere, suppress=True, now=NOW, **WHO
+    )
     with database.atomic():
         # As the file of another system has it, of which this record knows nothing.
         Suppression.update(subject="e" * 32).execute()
@@ -286,7 +290,9 @@ def test_since_when_somebody_is_held_on_a_list_its_own_entries_tell(
     with shared.atomic():
         SignUp.delete().execute()
     assert (count_held_data(news).since, count_held_data(agenda).since) == (LATER, LATER + DAY)
-    found = privacy_forget.forget(shared, ANNA, mailing_list=agenda, now=LATER + 2 * DAY, **WHO)
+    found = privacy_forget.erase_address(
+        shared, ANNA, mailing_list=agenda, now=LATER + 2 * DAY, **WHO
+    )
     assert found.lists[0].beyond.since == LATER + DAY
 
 

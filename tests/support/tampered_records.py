@@ -99,7 +99,7 @@ def tell_story(database: Database, folder: Path, settings: Settings) -> None:
     with database.atomic():
         act = status_changes.Act(at=moment, actor="job")
         erasure.erase_contact(contact_at("weg"), act=act, fingerprint_key=settings.fingerprint_key)
-    forget.forget(
+    forget.erase_address(
         database, "nooit@example.org", mailing_list=news, suppress=True, now=moment, **who
     )
     confirmed(database, signed_up(database, news, "nieuw@example.org"))

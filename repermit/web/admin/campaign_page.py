@@ -121,7 +121,7 @@ def render_campaign(mailing_list: MailingList, *, status: int = 200, **typed: An
     )
 
 
-def list_due_erasures(mailing_list: MailingList) -> scheduled_erasure.Due:
+def list_due_erasures(mailing_list: MailingList) -> scheduled_erasure.DueCounts:
     """Return who waits to be erased, and when."""
     return scheduled_erasure.count_due(
         mailing_list, settings=get_site().settings, now=get_arrival()

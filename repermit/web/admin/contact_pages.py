@@ -307,7 +307,7 @@ def download_proof(slug: str, number: int) -> AnyResponse:
     except NotFound:
         abort(409)
     note_access("proved", mailing_list=mailing_list, subject=contact.subject)
-    page = printable_proof.proof_page(
+    page = printable_proof.make_proof_page(
         made.document, language=mailing_list.language, zone=site.settings.zone
     )
     name = f"proof-{slug}-{number}"

@@ -20,7 +20,7 @@ from repermit.i18n.lazy_text import N_
 from repermit.imports import uploads
 from repermit.privacy import external_copies, make_proof, printable_proof
 from repermit.privacy import forget as privacy_forget
-from repermit.privacy.forget import Forgetting, Forgotten, Found
+from repermit.privacy.forget import AddressErasure, ErasureOutcome, ErasureResult
 from repermit.reports.data_recipients import describe_for_proofs
 from repermit.web.admin.audit_log import make_actor_formatter
 from repermit.web.admin.contact_pages import make_zip_response
@@ -52,7 +52,7 @@ def erase_contact(slug: str, number: int) -> AnyResponse:
         return _show_page(mailing_list, contact, status=422, wrong=wrong)
     if request.form.get("everywhere"):
         return _erase_everywhere(mailing_list, contact)
-    privacy_forget.forget_contact(
+    privacy_forget.erase_contact_by_id(
         site.database,
         mailing_list,
         number,
@@ -72,7 +72,7 @@ def erase_contact(slug: str, number: int) -> AnyResponse:
 def _erase_everywhere(mailing_list: MailingList, contact: Contact) -> AnyResponse:
     site, key = get_site(), contact.address_key
     try:
-        done = privacy_forget.forget(
+        done = privacy_forget.erase_address(
             site.database,
             request.form["confirm"],
             mailing_list=None,
@@ -87,7 +87,7 @@ def _erase_everywhere(mailing_list: MailingList, contact: Contact) -> AnyRespons
     names = ", ".join(
         forgotten.list
         for forgotten in done.lists
-        if forgotten.found is privacy_forget.Found.CONTACT
+        if forgotten.found is privacy_forget.ErasureOutcome.CONTACT
     )
     flash_message(gettext("Erased on every list. It was held on: %(lists)s.", lists=names))
     flash_unfinished_files()
@@ -108,7 +108,7 @@ def flash_unfinished_files() -> None:
 
 def _flash_user(key: str) -> None:
     """Say where else here the address stands, if somebody logs in with it."""
-    if privacy_forget.is_user(key):
+    if privacy_forget.is_address_of_user(key):
         said = gettext(
             "Somebody also logs in here with this address. Under Users you can remove them, which "
             "erases it there."
@@ -142,7 +142,7 @@ def _show_page(
         contact=contact,
         beyond=external_copies.find_external_copies(mailing_list, contact),
         who=make_actor_formatter(),
-        is_user=privacy_forget.is_user(contact.address_key),
+        is_user=privacy_forget.is_address_of_user(contact.address_key),
         wrong=wrong,
         has_others=MailingList.select().where(MailingList.id != mailing_list.id).exists(),
         everywhere=bool(request.form.get("everywhere")),
@@ -154,11 +154,13 @@ def _show_page(
 
 address_pages = Blueprint("erase_address", __name__, url_prefix="/admin/lists/<slug>/address")
 
-_FOUND: Mapping[Found, str] = {
-    Found.CONTACT: N_("was held, and is erased"),
-    Found.SIGN_UP: N_("only a sign-up that nobody confirmed was held; it is deleted"),
-    Found.FINGERPRINT: N_("nothing is held but a fingerprint, by which no file brings it back"),
-    Found.NOTHING: N_("nothing is held of this address"),
+_FOUND: Mapping[ErasureOutcome, str] = {
+    ErasureOutcome.CONTACT: N_("was held, and is erased"),
+    ErasureOutcome.SIGN_UP: N_("only a sign-up that nobody confirmed was held; it is deleted"),
+    ErasureOutcome.FINGERPRINT: N_(
+        "nothing is held but a fingerprint, by which no file brings it back"
+    ),
+    ErasureOutcome.NOTHING: N_("nothing is held of this address"),
 }
 
 
@@ -173,7 +175,7 @@ def download_proof(slug: str) -> Response:
     """Hand out the proof of an address, also after its erasure; that it was made is recorded."""
     mailing_list, site = find_list(slug), get_site()
     try:
-        made = make_proof.prove(
+        made = make_proof.prove_address(
             site.database,
             mailing_list,
             request.form.get("address", ""),
@@ -185,7 +187,7 @@ def download_proof(slug: str) -> Response:
     except (AddressError, Refused) as error:
         return _show_address_page(mailing_list, wrong=make_sentence(error.said))
     note_access("proved", mailing_list=mailing_list, subject=made.subject)
-    page = printable_proof.proof_page(
+    page = printable_proof.make_proof_page(
         made.document, language=mailing_list.language, zone=site.settings.zone
     )
     name = f"proof-{slug}"
@@ -200,7 +202,7 @@ def erase_address(slug: str) -> Response:
         return _show_address_page(mailing_list, wrong=gettext("Say that you are sure."))
     try:
         key = email_address.parse(given.get("address", "")).key
-        done = privacy_forget.forget(
+        done = privacy_forget.erase_address(
             site.database,
             given["address"],
             mailing_list=None if given.get("everywhere") else mailing_list,
@@ -218,7 +220,7 @@ def erase_address(slug: str) -> Response:
 
 
 def _show_address_page(
-    mailing_list: MailingList, *, wrong: str = "", done: Forgetting | None = None
+    mailing_list: MailingList, *, wrong: str = "", done: AddressErasure | None = None
 ) -> Response:
     return render_page(
         "contact_pages/by_address.html",
@@ -233,10 +235,12 @@ def _show_address_page(
     )
 
 
-def _make_result_fields(forgotten: Forgotten) -> dict[str, Any]:
+def _make_result_fields(forgotten: ErasureResult) -> dict[str, Any]:
     """Return the template's fields for the result on one list."""
-    held = forgotten.found is Found.CONTACT
-    is_kept = forgotten.found in {Found.NOTHING, Found.SIGN_UP} and forgotten.suppressed
+    held = forgotten.found is ErasureOutcome.CONTACT
+    is_kept = (
+        forgotten.found in {ErasureOutcome.NOTHING, ErasureOutcome.SIGN_UP} and forgotten.suppressed
+    )
     return {
         "slug": forgotten.list,
         "text": gettext(_FOUND[forgotten.found]),

@@ -244,7 +244,7 @@ def _describe_timestamps(document: Mapping[str, Any]) -> list[tuple[str, str]]:
             gettext(
                 "Entries up to %(seq)s lay in the record before %(moment)s, says %(who)s.",
                 seq=one.seq,
-                moment=proof_text.moment(
+                moment=proof_text.format_time(
                     one.at.isoformat(), language=get_page_language(), zone=zone
                 ),
                 who=one.by,

@@ -245,7 +245,7 @@ def show_held(
 def _correct_name(opened: OpenedLink) -> Response:
     language = request.form.get("language", "")
     changed = _require_current(
-        rectification.correct(
+        rectification.correct_data(
             get_site().database,
             authority=opened.authority,
             name=clean_name(request.form.get("name", "")),
@@ -304,7 +304,7 @@ def _show_leaving(opened: OpenedLink) -> Response:
 def _erase_data(opened: OpenedLink) -> Response:
     site = get_site()
     key = Contact.get_by_id(opened.contact).address_key
-    is_done = not_the_person.delete(
+    is_done = not_the_person.erase_own_data(
         site.database, authority=opened.authority, settings=site.settings, now=get_arrival()
     )
     _require_current(is_done or None)

@@ -19,7 +19,7 @@ from repermit.privacy.my_data import (
     SentMail,
     SuppressionInfo,
 )
-from repermit.privacy.retention import years_after
+from repermit.privacy.retention import add_years
 from repermit.rules.consent import Basis
 from repermit.settings.definitions import Retention
 from repermit.web.public.page_text import Voice, describe_removal
@@ -348,6 +348,6 @@ def describe_kept_after_erasure(
     )
     as_long = gettext("That code stays as long as there is this list.")
     until = gettext("The proof of what you answered: until %(day)s.")
-    last_day = voice.format_day(years_after(removed_at, years))
+    last_day = voice.format_day(add_years(removed_at, years))
     kept = f"{record % {'years': years}} {until % {'day': last_day}}"
     return (f"{code} {as_long}", kept) if is_suppressed else (kept,)

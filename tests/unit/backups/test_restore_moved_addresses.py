@@ -143,7 +143,7 @@ def test_of_who_moved_since_the_backup_a_later_address_is_neither_proved_nor_for
         restore_lost_suppressions(database, settings=make_settings(), now=LATER)
     act: dict[str, Any] = {"settings": make_settings(), "now": LATER, "actor": "cli:els"}
     for name in ("new", "newer"):
-        for act_on in (make_proof.prove, forget.forget):
+        for act_on in (make_proof.prove_address, forget.erase_address):
             with pytest.raises(Refused, match="the earlier address of somebody"):
                 act_on(database, address=address(name), mailing_list=anna.list, **act)
 
@@ -176,10 +176,10 @@ def test_a_proof_tells_of_who_moved_since_a_backup(
     database: Database, anna: Contact, tmp_path: Path
 ) -> None:
     bring_up_to_date(database, tmp_path, moved(anna, "anna"))
-    made = make_proof.prove(
+    made = make_proof.prove_address(
         database, anna.list, address("anna"), settings=make_settings(), now=LATER, actor="cli:els"
     )
-    page = printable_proof.proof_page(made.document, language="en", zone=make_settings().zone)
+    page = printable_proof.make_proof_page(made.document, language="en", zone=make_settings().zone)
     assert "The person had moved to another address, which the backup" in page
 
 

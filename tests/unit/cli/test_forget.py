@@ -239,7 +239,7 @@ def test_who_is_erased_cannot_be_erased_once_more_by_number(news: Desk) -> None:
     with news.news() as (database, mailing_list):
         number = make_contact(database, mailing_list, JAN).id
         once: dict[str, Any] = {"settings": news.settings, "now": NOW, "actor": "cli:keeper"}
-        forget.forget_contact(database, mailing_list, number, **once)
+        forget.erase_contact_by_id(database, mailing_list, number, **once)
         with pytest.raises(NotFound, match="nothing is held of this contact any more"):
-            forget.forget_contact(database, mailing_list, number, **once)
+            forget.erase_contact_by_id(database, mailing_list, number, **once)
         assert Evidence.select().where(Evidence.event == "erased").count() == 1

@@ -134,7 +134,7 @@ def test_whoever_forgets_somebody_wipes_alone(sqlite_url: str) -> None:
     with open_database(sqlite_url) as database:
         make_contact(database, make_list(database), "jan@example.org")
         with asking_at_each_commit(database, Work.ERASE) as left_alone:
-            forget.forget(
+            forget.erase_address(
                 database,
                 "jan@example.org",
                 mailing_list=None,

@@ -91,7 +91,7 @@ def made(ready_sqlite: Path) -> list[bytes]:
             database, mailing_list, hetty, settings=make_settings(), now=NOW, actor="cli:anna"
         )
         return [
-            make_proof.prove(
+            make_proof.prove_address(
                 database,
                 mailing_list,
                 one,

@@ -80,7 +80,7 @@ def made(ready_sqlite: Path, authority: Authority) -> list[Document]:
         keep(database, authority, "daily 2")
         return [
             json.loads(
-                make_proof.prove(
+                make_proof.prove_address(
                     database,
                     mailing_list,
                     one,

@@ -98,7 +98,7 @@ class Stamping:
         return contact
 
     def prove(self, address: str) -> dict[str, Any]:
-        found = make_proof.prove(
+        found = make_proof.prove_address(
             self.database,
             self.list,
             address,

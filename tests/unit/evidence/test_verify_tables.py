@@ -119,7 +119,9 @@ def story(database: Database, tmp_path: Path) -> Database:
         erasure.erase_contact(
             at("weg"), act=status_changes.Act(at=LATER, actor="job"), fingerprint_key=KEY
         )
-    forget.forget(database, "nooit@example.org", mailing_list=news, suppress=True, now=LATER, **WHO)
+    forget.erase_address(
+        database, "nooit@example.org", mailing_list=news, suppress=True, now=LATER, **WHO
+    )
     return database
 
 
@@ -567,7 +569,7 @@ def test_whoever_signs_up_with_an_address_that_was_suppressed_before_contradicts
 ) -> None:
     news = make_list(database)
     address = "nooit@example.org"
-    forget.forget(database, address, mailing_list=news, suppress=True, now=NOW, **WHO)
+    forget.erase_address(database, address, mailing_list=news, suppress=True, now=NOW, **WHO)
     assert verify_chain.verify_chain(database, fingerprint_key=KEY).fault is None
     confirmed(database, signed_up(database, news, address))
     say(database, "nooit", Answer.NO)

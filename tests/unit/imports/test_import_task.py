@@ -254,7 +254,7 @@ def test_what_happens_to_people_between_two_steps_counts(
     act = status_changes.Act(at=LATER, actor="person")
     shared: dict[str, Any] = {"settings": SETTINGS, "now": LATER, "actor": "admin@example.org"}
     for name, suppress in (("ask2", True), ("new", False)):
-        forget.forget(
+        forget.erase_address(
             database, f"{name}@example.org", mailing_list=news, suppress=suppress, **shared
         )
     with database.atomic():
@@ -283,9 +283,11 @@ def test_who_is_forgotten_stands_in_what_is_kept_of_the_file_no_more(
     make_contact(database, news, "ask2@example.org")
     opened = opened_for(database, make_contact(database, news, "ask@example.org"), now=LATER)
     shared: dict[str, Any] = {"settings": SETTINGS, "now": LATER, "actor": "admin@example.org"}
-    forget.forget(database, "new@example.org", mailing_list=None, **shared)
-    forget.forget_contact(database, news, contact_at(news, "ask2@example.org").id, **shared)
-    assert not_the_person.delete(database, authority=opened.authority, settings=SETTINGS, now=LATER)
+    forget.erase_address(database, "new@example.org", mailing_list=None, **shared)
+    forget.erase_contact_by_id(database, news, contact_at(news, "ask2@example.org").id, **shared)
+    assert not_the_person.erase_own_data(
+        database, authority=opened.authority, settings=SETTINGS, now=LATER
+    )
     if isinstance(database, FairSqliteDatabase):
         (path,) = make_staged_path(database, "").parent.glob("*.db")
         kept = path.read_bytes()

@@ -256,7 +256,7 @@ def test_a_suppression_that_is_taken_over_holds(
 def test_a_suppression_that_was_asked_for_holds(
     database: Database, news: MailingList, anna: Contact
 ) -> None:
-    forget: Callable[..., Any] = privacy_forget.forget
+    forget: Callable[..., Any] = privacy_forget.erase_address
     about: dict[str, Any] = {"mailing_list": news, "now": SOON, **WHO}
     forget(database, NOBODY, suppress=True, **about)
     # Who was held is erased, and her suppression stays as it is.

@@ -344,7 +344,7 @@ def test_who_is_forgotten_meanwhile_stays_erased_and_is_not_asked(
 ) -> None:
     anna = make_contact(database, news, "anna@example.org")
     begin(database, news, file)
-    forget.forget(
+    forget.erase_address(
         database,
         "anna@example.org",
         mailing_list=news,

@@ -53,9 +53,9 @@ def campaign(database: Database, news: MailingList) -> Campaign:
     return make_campaign(database, news)
 
 
-def forget(database: Database, news: MailingList, at: datetime) -> privacy_forget.Forgotten:
+def forget(database: Database, news: MailingList, at: datetime) -> privacy_forget.ErasureResult:
     act: dict[str, Any] = {"settings": SETTINGS, "now": at, "actor": "cli:els"}
-    (one,) = privacy_forget.forget(database, JAN, mailing_list=news, **act).lists
+    (one,) = privacy_forget.erase_address(database, JAN, mailing_list=news, **act).lists
     return one
 
 
@@ -95,7 +95,7 @@ def test_whoever_was_erased_twice_is_told_of_what_went_out_each_time(
     told = (NOW - DAY, 2, NOW + 3 * DAY, "old.csv")
     assert (found.since, found.mails, found.last_mail_at, found.source) == told
     # Whoever names the address once more is told the same.
-    assert forget(database, news, NOW + 5 * DAY).found is privacy_forget.Found.FINGERPRINT
+    assert forget(database, news, NOW + 5 * DAY).found is privacy_forget.ErasureOutcome.FINGERPRINT
     assert forget(database, news, NOW + 5 * DAY).beyond == found
 
 
@@ -147,7 +147,7 @@ def test_an_export_had_whoever_a_file_had_taken_off_that_was_taken_back_before(
     assert [one.what for one in taken] == ["keep"]
 
 
-def proofs(forgotten: privacy_forget.Forgotten) -> list[tuple[datetime, str]]:
+def proofs(forgotten: privacy_forget.ErasureResult) -> list[tuple[datetime, str]]:
     return [(one.at, one.actor) for one in forgotten.beyond.proofs]
 
 
@@ -181,7 +181,7 @@ def test_proofs_in_an_archive_are_named_once_with_the_archive(
 
 
 def prove(database: Database, news: MailingList, at: datetime = NOW + 2 * DAY) -> object:
-    return make_proof.prove(database, news, JAN, settings=SETTINGS, now=at, actor="cli:els")
+    return make_proof.prove_address(database, news, JAN, settings=SETTINGS, now=at, actor="cli:els")
 
 
 def prove_all(database: Database, news: MailingList) -> None:

@@ -78,7 +78,7 @@ def anna(database: Database, mailing_list: MailingList) -> Contact:
 
 
 def prove(database: Database, mailing_list: MailingList, address: str = ANNA) -> Proof:
-    return make_proof.prove(
+    return make_proof.prove_address(
         database, mailing_list, address, settings=make_settings(), now=LATER, actor="cli:anna"
     )
 
@@ -274,7 +274,7 @@ def test_those_of_a_list_are_found_among_others_and_never_looked_for_in_a_transa
 
     run: Any = database.execute_sql
     monkeypatch.setattr(database, "execute_sql", watch)
-    monkeypatch.setattr(make_proof, "_seal_some", seal)
+    monkeypatch.setattr(make_proof, "_seal_step", seal)
     act: dict[str, Any] = {"settings": make_settings(), "now": LATER, "actor": "cli:els"}
     with make_proof.seal_proofs(database, mailing_list, **act):
         pass

@@ -162,7 +162,7 @@ def test_an_address_that_has_left_keeps_its_reason_and_the_admin_is_told(
 def test_a_person_has_everything_deleted(database: Database, mailing_list: MailingList) -> None:
     contact = make_contact(database, mailing_list, "anna@example.org", name="Anna")
     authority = opened_for(database, contact).authority
-    assert not_the_person.delete(database, authority=authority, settings=SETTINGS, now=NOW)
+    assert not_the_person.erase_own_data(database, authority=authority, settings=SETTINGS, now=NOW)
     row = Contact.get_by_id(contact.id)
     assert (row.address, row.name, row.erased_at, row.reason) == (
         None,
@@ -187,5 +187,7 @@ def test_nothing_is_deleted_once_the_hour_is_over(
     contact = make_contact(database, mailing_list)
     authority = opened_for(database, contact).authority
     over = NOW + timedelta(hours=1)
-    assert not not_the_person.delete(database, authority=authority, settings=SETTINGS, now=over)
+    assert not not_the_person.erase_own_data(
+        database, authority=authority, settings=SETTINGS, now=over
+    )
     assert Contact.get_by_id(contact.id).erased_at is None

@@ -215,7 +215,7 @@ def test_at_the_end_stands_what_holds_now_and_since_when(
     weekday = ("", "Tuesday 3 March 2026", "Wednesday 4 March 2026")[day]
     assert weekday in found
     assert describe_status(*entries, language="nl") != found
-    page = printable_proof.proof_page(document(*entries), language="en", zone=UTC)
+    page = printable_proof.make_proof_page(document(*entries), language="en", zone=UTC)
     assert page.index("What happened") < page.index(found) < page.index("How it can be checked")
 
 
@@ -262,9 +262,11 @@ def test_what_nobody_had_seen_is_not_told_as_what_they_agreed_to(language: str, 
     assert line.endswith(": Nieuws over onze praktijk")
     shown = document(one)
     notice = shown["statement"]["record"]["processing"]["privacy_notice"]
-    assert "<br>Nieuws</dd>" in printable_proof.proof_page(shown, language=language, zone=UTC)
+    assert "<br>Nieuws</dd>" in printable_proof.make_proof_page(shown, language=language, zone=UTC)
     notice["shown"] = False
-    assert "<br>Nieuws</dd>" not in printable_proof.proof_page(shown, language=language, zone=UTC)
+    assert "<br>Nieuws</dd>" not in printable_proof.make_proof_page(
+        shown, language=language, zone=UTC
+    )
 
 
 @pytest.mark.parametrize("name", ["at", "basis_at"])
@@ -301,7 +303,7 @@ def page(person: dict[str, Any], mail: str, page_text: str = "") -> str:
     digests = {"mail_wording": "a" * 64, "page_wording": "b" * 64, "wording": "c" * 64}
     one = entry("confirmed", person=person, **digests)
     texts = {"a" * 64: mail, "b" * 64: page_text, "c" * 64: "Ja, graag."}
-    return printable_proof.proof_page(document(one, **texts), language="fr", zone=UTC)
+    return printable_proof.make_proof_page(document(one, **texts), language="fr", zone=UTC)
 
 
 def test_the_page_shows_mail_and_page_as_the_person_saw_them() -> None:
@@ -335,7 +337,7 @@ def test_the_mail_is_shown_as_it_was_before_the_person_corrected_what_it_said() 
         later = entry("corrected", person={**jan, "before": {"name": "Later"}})
         texts = {"a" * 64: make_ask().content, "b" * 64: "<p>On ⟦address⟧</p>"}
         whole = document(*changes, one, later, **texts)
-        return printable_proof.proof_page(whole, language="en", zone=UTC)
+        return printable_proof.make_proof_page(whole, language="en", zone=UTC)
 
     found = shown(AT, **jan)
     assert "Jannn," in found
@@ -351,7 +353,7 @@ def test_the_mail_is_shown_as_it_was_before_the_person_corrected_what_it_said() 
 def test_the_page_of_an_organisation_that_has_not_said_its_name_can_be_made() -> None:
     nameless = document(entry("removed", reason="no"))
     nameless["statement"]["controller"] = {}
-    assert "Proof of consent" in printable_proof.proof_page(nameless, language="en", zone=UTC)
+    assert "Proof of consent" in printable_proof.make_proof_page(nameless, language="en", zone=UTC)
 
 
 def test_what_is_held_no_longer_stays_a_mark_and_is_told() -> None:
@@ -376,7 +378,7 @@ def test_the_text_of_a_page_has_a_line_for_each_block() -> None:
 
 
 def test_a_proof_loads_nothing_and_its_style_is_the_one_that_it_allows() -> None:
-    page = printable_proof.proof_page(document(entry("confirmed")), language="en", zone=UTC)
+    page = printable_proof.make_proof_page(document(entry("confirmed")), language="en", zone=UTC)
     (style,) = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)

@@ -61,7 +61,7 @@ def anna(database: Database, mailing_list: MailingList) -> Contact:
 
 def correct(database: Database, authority: str, **more: Any) -> bool | None:
     values: dict[str, Any] = {"name": "Anna", "language": "fr", "now": LATER, "trace": TRACE}
-    return rectification.correct(database, authority=authority, **{**values, **more})
+    return rectification.correct_data(database, authority=authority, **{**values, **more})
 
 
 def ask(database: Database, authority: str, address: str, **more: Any) -> bool | None:
@@ -282,10 +282,10 @@ def test_the_address_from_before_neither_proves_nor_forgets_who_is_held_under_an
     move(database, anna, "new@example.org")
     act: dict[str, Any] = {"settings": SETTINGS, "now": LATER, "actor": "cli:x"}
     with pytest.raises(Refused, match="the earlier address of somebody") as refused:
-        make_proof.prove(database, mailing_list, "anna@example.org", **act)
+        make_proof.prove_address(database, mailing_list, "anna@example.org", **act)
     assert "new@" not in str(refused.value)
     with pytest.raises(Refused, match="the earlier address of somebody") as refused:
-        forget.forget(database, "anna@example.org", mailing_list=mailing_list, **act)
+        forget.erase_address(database, "anna@example.org", mailing_list=mailing_list, **act)
     assert "new@" not in str(refused.value)
     assert Contact.get_by_id(anna.id).address == "new@example.org"
 
@@ -299,12 +299,12 @@ def test_on_all_lists_everything_is_forgotten_or_nothing(
     database.journal = Journal(tmp_path / "suppressions.journal", key_check=CHECK)
     # The list club comes first, and that of the earlier address after it.
     with pytest.raises(Refused, match="nothing was erased on any list"):
-        forget.forget(database, "anna@example.org", mailing_list=None, **act)
+        forget.erase_address(database, "anna@example.org", mailing_list=None, **act)
     assert Contact.get_by_id(club.id).address == "anna@example.org"
     assert not Evidence.select().where(Evidence.event == "erased").exists()
     assert not database.journal.path.exists()
-    assert forget.forget(database, "new@example.org", mailing_list=None, **act).lists
-    assert forget.forget(database, "anna@example.org", mailing_list=None, **act).lists
+    assert forget.erase_address(database, "new@example.org", mailing_list=None, **act).lists
+    assert forget.erase_address(database, "anna@example.org", mailing_list=None, **act).lists
     assert Contact.get_by_id(club.id).address is None
     assert list(chain.verify()) == []
 
@@ -410,7 +410,7 @@ def test_whoever_signs_up_with_it_after_an_erasure_is_another_person_too(
 ) -> None:
     act: dict[str, Any] = {"settings": SETTINGS, "now": LATER, "actor": "cli:x"}
     move(database, anna, "new@example.org")
-    forget.forget(database, "new@example.org", mailing_list=mailing_list, **act)
+    forget.erase_address(database, "new@example.org", mailing_list=mailing_list, **act)
     other = sign_up(database, mailing_list, "anna@example.org")
     assert other.subject != anna.subject
     # Each of them is proved by the address that was theirs last, and by no other.
@@ -418,7 +418,7 @@ def test_whoever_signs_up_with_it_after_an_erasure_is_another_person_too(
         ("anna@example.org", other.subject),
         ("new@example.org", anna.subject),
     ):
-        proof = make_proof.prove(database, mailing_list, address, **act)
+        proof = make_proof.prove_address(database, mailing_list, address, **act)
         assert proof.document["statement"]["subject"] == subject
     assert list(chain.verify()) == []
     # And who was erased comes back as themselves with their own address.
@@ -430,10 +430,10 @@ def test_the_earlier_address_of_who_came_back_before_they_moved_is_refused_too(
     database: Database, mailing_list: MailingList, anna: Contact
 ) -> None:
     act: dict[str, Any] = {"settings": SETTINGS, "now": LATER, "actor": "cli:x"}
-    forget.forget(database, "anna@example.org", mailing_list=mailing_list, **act)
+    forget.erase_address(database, "anna@example.org", mailing_list=mailing_list, **act)
     again = sign_up(database, mailing_list, "anna@example.org")
     assert again.subject == anna.subject
     assert move(database, again, "new@example.org") == "moved"
     with pytest.raises(Refused, match="the earlier address of somebody"):
-        forget.forget(database, "anna@example.org", mailing_list=mailing_list, **act)
+        forget.erase_address(database, "anna@example.org", mailing_list=mailing_list, **act)
     assert Contact.get_by_id(again.id).address == "new@example.org"

@@ -19,7 +19,7 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.evidence.verify import chain
 from repermit.privacy import retention
-from repermit.privacy.retention import years_after
+from repermit.privacy.retention import add_years
 from repermit.rules.consent import Basis, Reason, Status
 from tests.support.builders import NOW, make_contact, make_list, make_settings
 from tests.support.query_plans import plans_of
@@ -230,5 +230,5 @@ def test_so_many_years_before(moment: datetime, years: int, expected: datetime) 
 
 @pytest.mark.parametrize("day", [datetime(2024, 2, number, tzinfo=UTC) for number in (28, 29)])
 def test_the_day_that_is_told_is_the_first_that_is_late_enough(day: datetime) -> None:
-    ends = years_after(day, 5)
+    ends = add_years(day, 5)
     assert years_before(ends, 5) >= day > years_before(ends - timedelta(days=1), 5)

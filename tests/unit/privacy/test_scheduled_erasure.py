@@ -38,7 +38,7 @@ def news(database: Database) -> MailingList:
 
 def purge(database: Database, at: datetime, *, days: int = 30, **more: Any) -> int:
     settings = make_settings(retention=Retention(removed_days=days))
-    return scheduled_erasure.purge_due(database, settings=settings, now=at, **more)
+    return scheduled_erasure.erase_due(database, settings=settings, now=at, **more)
 
 
 def due(
