@@ -122,7 +122,7 @@ def years_before(moment: datetime, years: int) -> datetime:
         return moment.replace(year=moment.year - years, day=28)
 
 
-def utc_text(moment: datetime) -> str:
+def format_timestamp(moment: datetime) -> str:
     """Return a moment as text of one width, in UTC; raises ValueError for a naive one."""
     if moment.tzinfo is None:
         message = "a moment without a time zone cannot be stored"

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from repermit.clock import format_timestamp
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta, format_timestamp, new_id
+from repermit.db.models.base import Meta, new_id
 from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import Refused
 from repermit.evidence import chain, signed_checkpoint, stored_tree

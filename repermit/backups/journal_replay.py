@@ -12,10 +12,10 @@ from typing import Any
 
 from repermit import email_address
 from repermit.backups.journal_reader import Departure, JournalContents
+from repermit.clock import format_timestamp
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import chunks, iter_pages, make_id_list
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.errors import TransitionRefused

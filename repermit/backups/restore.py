@@ -25,12 +25,13 @@ from repermit.backups.schema_check import (
     require_known_on_postgresql,
     require_whole,
 )
+from repermit.clock import format_timestamp
 from repermit.db import migrations
 from repermit.db.background_tasks import BackgroundTask, TaskKind, select_targets
 from repermit.db.connection import Database, is_postgresql, open_database, run_sql
 from repermit.db.journal_seal import delete_seals
 from repermit.db.models.accounts import Invitation, Session
-from repermit.db.models.base import Meta, format_timestamp, parse_timestamp
+from repermit.db.models.base import Meta, parse_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Suppression
 from repermit.db.models.lists import MailingList

@@ -10,8 +10,8 @@ from repermit import email_address
 from repermit.bounces.bounce_results import BounceResult, Effect, MessageKind
 from repermit.bounces.match import find_mail
 from repermit.bounces.reply_text import interpret_line
+from repermit.clock import format_timestamp
 from repermit.contacts import circuit_breaker, human_replies, lookup, status_changes
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
 from repermit.errors import AddressError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from repermit.db.models.base import format_timestamp
+from repermit.clock import format_timestamp
 from repermit.evidence.entries import Checkpoint
 from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import (

@@ -14,6 +14,7 @@ from typing import Any
 from peewee import SQL, Value, fn
 
 from repermit.campaigns.audience import find_suppressed, may_be_asked_between
+from repermit.clock import format_timestamp
 from repermit.contacts import counts
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.background_tasks import (
@@ -26,7 +27,6 @@ from repermit.db.background_tasks import (
     start_task,
 )
 from repermit.db.connection import Database, lock_rows
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList

@@ -19,10 +19,10 @@ from repermit.campaigns.enqueue_asks import (
 )
 from repermit.campaigns.launch_plan import plan_launch_for
 from repermit.campaigns.preview import draft_wording, freeze_wording
+from repermit.clock import format_timestamp
 from repermit.contacts import lookup
 from repermit.db.background_tasks import BackgroundTask, TaskKind, foreground_work
 from repermit.db.connection import Database, lock_rows, steady_view
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList
 from repermit.emails.frozen_draft import Draft

@@ -12,10 +12,10 @@ from typing import Any
 
 from repermit.campaigns.preview import freeze_wording
 from repermit.campaigns.send_plan import LONGEST_PERIOD, predict_last_ask, to_local_time
+from repermit.clock import format_timestamp
 from repermit.contacts import circuit_breaker, counts, status_changes
 from repermit.db.background_tasks import TaskKind, Work, foreground_work, lock_task, select_targets
 from repermit.db.connection import Database, lock_rows
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording, latest_campaign
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail

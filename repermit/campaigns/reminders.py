@@ -12,9 +12,9 @@ from typing import Any
 from peewee import Value
 
 from repermit import email_address
+from repermit.clock import format_timestamp
 from repermit.contacts import lookup
 from repermit.db.connection import Database, lock_rows
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.mails import Mail

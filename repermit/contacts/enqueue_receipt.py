@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from repermit.db.models.base import PreparedQuery, format_timestamp
+from repermit.clock import format_timestamp
+from repermit.db.models.base import PreparedQuery
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from repermit.clock import format_timestamp
 from repermit.db.connection import Database, make_id_list
-from repermit.db.models.base import PreparedQuery, format_timestamp
+from repermit.db.models.base import PreparedQuery
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence

@@ -12,9 +12,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from repermit.clock import format_timestamp
 from repermit.contacts.lookup import describe_list, describe_unseen_list, read_list_facts
 from repermit.db.connection import chunks, make_id_list
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail

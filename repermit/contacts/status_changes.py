@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from repermit.clock import format_timestamp
 from repermit.contacts.click_log import release_held_yes
 from repermit.contacts.last_ask import (
     CampaignMail,
@@ -22,7 +23,7 @@ from repermit.contacts.last_ask import (
 )
 from repermit.contacts.lookup import is_off_by_file, make_fingerprint
 from repermit.db.connection import chunks, make_id_list
-from repermit.db.models.base import PreparedQuery, format_timestamp
+from repermit.db.models.base import PreparedQuery
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart

@@ -21,8 +21,9 @@ from typing import Any
 from peewee import JOIN
 
 from repermit import email_address
+from repermit.clock import format_timestamp
 from repermit.db.connection import chunks, proxy, stream_rows
-from repermit.db.models.base import format_timestamp, parse_timestamp
+from repermit.db.models.base import parse_timestamp
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList

@@ -7,8 +7,9 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+from repermit.clock import format_timestamp
 from repermit.db.connection import chunks, lock_rows, make_id_list, make_value_list
-from repermit.db.models.base import PreparedQuery, format_timestamp
+from repermit.db.models.base import PreparedQuery
 from repermit.db.models.campaigns import Wording
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
 from repermit.db.secure_delete import request_wiping

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from repermit.clock import format_timestamp
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta, format_timestamp
+from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
 from repermit.rules.consent import CampaignState
 

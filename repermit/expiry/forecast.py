@@ -12,10 +12,10 @@ from typing import Any, cast
 
 from peewee import fn
 
+from repermit.clock import format_timestamp
 from repermit.contacts import counts, last_ask, lookup
 from repermit.contacts.last_ask import CampaignMail
 from repermit.db.connection import chunks, make_id_list
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList

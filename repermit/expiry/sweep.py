@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
-from repermit.clock import Clock
+from repermit.clock import Clock, format_timestamp
 from repermit.contacts import last_ask, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database, lock_rows, make_id_list
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList

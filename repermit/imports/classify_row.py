@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from repermit import email_address
-from repermit.clock import utc_text
+from repermit.clock import format_timestamp
 from repermit.errors import AddressError
 from repermit.i18n.lazy_text import packed
 from repermit.imports.domain_slips import suggest_address
@@ -180,7 +180,7 @@ class Interpreter:
         if standing.mark or self.fingerprint_all:
             fingerprint = email_address.fingerprint(self.fingerprint_key, key)
         strength, said, *more = standing
-        since = utc_text(row.since) if row.since else None
+        since = format_timestamp(row.since) if row.since else None
         return (strength, said, since, fingerprint, *more, row.said or None)
 
     def _standing(self, row: Row, *, is_role: bool) -> Standing:
@@ -193,7 +193,7 @@ class Interpreter:
         strength = _strength(said, row.opted_out)
         if said is Fate.OPTED_OUT:
             marked_at = row.opted_out_at or self.known_at
-            return Standing(strength, said.value, row.opted_out, utc_text(marked_at))
+            return Standing(strength, said.value, row.opted_out, format_timestamp(marked_at))
         if proof is not None:
             facts = _facts_of(proof)
             text = json.dumps(facts, ensure_ascii=False)
@@ -207,7 +207,7 @@ class Interpreter:
         return Standing(
             strength,
             said.value,
-            basis_at=utc_text(customer_since if customer_since and is_past else self.now),
+            basis_at=format_timestamp(customer_since if customer_since and is_past else self.now),
         )
 
 
@@ -227,4 +227,4 @@ def _invalid(number: int, part: int, row: Row, reason: str) -> tuple[Any, ...]:
 
 
 def _facts_of(proof: Proof) -> dict[str, str | None]:
-    return {**proof._asdict(), "at": utc_text(proof.at) if proof.at else None}
+    return {**proof._asdict(), "at": format_timestamp(proof.at) if proof.at else None}

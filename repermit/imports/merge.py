@@ -11,10 +11,10 @@ from typing import Any
 
 from peewee import Case, Value, fn
 
+from repermit.clock import format_timestamp
 from repermit.contacts import status_changes
 from repermit.db import row_counts
 from repermit.db.connection import is_postgresql, lock_rows, proxy, run_sql
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import, ImportChange
 from repermit.db.models.lists import MailingList

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from repermit import email_address
+from repermit.clock import format_timestamp
 from repermit.db.connection import Database, FairSqliteDatabase, chunks, iter_pages, run_sql
-from repermit.db.models.base import format_timestamp, new_id
+from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.db.staged_rows import make_staged_path, name_staged_table

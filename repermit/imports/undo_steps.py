@@ -12,10 +12,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
+from repermit.clock import format_timestamp
 from repermit.db import background_tasks
 from repermit.db.background_tasks import BackgroundTask, TaskKind, run_task, start_task
 from repermit.db.connection import Database, chunks, lock_rows, make_id_list
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import, ImportChange
 from repermit.db.secure_delete import request_wiping

@@ -14,10 +14,10 @@ from enum import StrEnum
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from repermit.clock import format_timestamp
 from repermit.contacts import click_log, enqueue_receipt, lookup, requested_mail_limit
 from repermit.db.connection import chunks
 from repermit.db.models.accounts import Access
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.contacts import SignUp as SignUpRow

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 from peewee import JOIN, SQL
 
-from repermit.clock import years_before
+from repermit.clock import format_timestamp, years_before
 from repermit.db.connection import Database, lock_rows, make_id_list, make_value_list
-from repermit.db.models.base import Meta, format_timestamp, parse_timestamp
+from repermit.db.models.base import Meta, parse_timestamp
 from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import

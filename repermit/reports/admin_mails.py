@@ -12,8 +12,9 @@ from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from repermit.clock import format_timestamp
 from repermit.db.connection import Database, lock_rows
-from repermit.db.models.base import Meta, format_timestamp, parse_timestamp
+from repermit.db.models.base import Meta, parse_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.mails import enqueue_notice

@@ -15,9 +15,10 @@ from typing import Any, Literal
 from jinja2 import Environment
 from markupsafe import Markup
 
+from repermit.clock import format_timestamp
 from repermit.db import background_tasks
 from repermit.db.connection import Database
-from repermit.db.models.base import format_timestamp, parse_timestamp
+from repermit.db.models.base import parse_timestamp
 from repermit.db.models.lists import MailingList
 from repermit.emails import template_engine
 from repermit.evidence import chain

@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 
 from peewee import EXCLUDED
 
+from repermit.clock import format_timestamp
 from repermit.db.connection import Database, chunks
-from repermit.db.models.base import Meta, format_timestamp
+from repermit.db.models.base import Meta
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
 from repermit.db.row_counts import Tally
 from repermit.evidence import chain

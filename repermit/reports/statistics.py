@@ -15,11 +15,12 @@ from zoneinfo import ZoneInfo
 
 from peewee import fn
 
+from repermit.clock import format_timestamp
 from repermit.contacts import click_log, lookup
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts.counts import MailGroup
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta, format_timestamp
+from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList

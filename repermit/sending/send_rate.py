@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 
 from peewee import fn
 
+from repermit.clock import format_timestamp
 from repermit.db.connection import Database, is_postgresql, lock_rows, run_sql
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.mails import Pace
 from repermit.sending.queued_mail import QueuedMail
 from repermit.settings.definitions import MailServer

@@ -10,8 +10,8 @@ from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
+from repermit.clock import format_timestamp
 from repermit.db.connection import Database, is_postgresql, run_sql
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.mails import Mail
 from repermit.rules.consent import Basis, CampaignState, Dropped, MailKind, MailState, Status
 from repermit.sending import queued_mail

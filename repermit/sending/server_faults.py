@@ -9,9 +9,9 @@ from typing import Any
 
 from peewee import fn
 
-from repermit.clock import Clock
+from repermit.clock import Clock, format_timestamp
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta, format_timestamp, parse_timestamp
+from repermit.db.models.base import Meta, parse_timestamp
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.errors import TransportError

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from repermit import email_address
+from repermit.clock import format_timestamp
 from repermit.db import background_tasks
 from repermit.db.connection import Database, RowCounter, iter_pages, steady_view
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Suppression
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused

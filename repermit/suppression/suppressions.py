@@ -15,10 +15,11 @@ from typing import Any
 from peewee import JOIN
 
 from repermit import email_address
+from repermit.clock import format_timestamp
 from repermit.db.connection import Database, is_postgresql, make_id_list, make_value_list, proxy
 from repermit.db.journal_seal import seal_journal
 from repermit.db.lost_suppressions import LostSuppression, find_lost_suppressions
-from repermit.db.models.base import Meta, PreparedQuery, format_timestamp, parse_timestamp
+from repermit.db.models.base import Meta, PreparedQuery, parse_timestamp
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList, find_list

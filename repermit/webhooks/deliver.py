@@ -12,9 +12,9 @@ from typing import Any
 
 from peewee import SQL
 
-from repermit.clock import Clock
+from repermit.clock import Clock, format_timestamp
 from repermit.db.connection import Database, limit_idleness
-from repermit.db.models.base import format_timestamp, new_id
+from repermit.db.models.base import new_id
 from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.errors import NotFound
 from repermit.evidence import chain, entries

@@ -9,8 +9,8 @@ from typing import Any
 
 from peewee import JOIN
 
+from repermit.clock import format_timestamp
 from repermit.db.connection import Database
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Delivery, Webhook

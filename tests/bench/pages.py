@@ -38,12 +38,11 @@ from flask.sessions import SecureCookieSessionInterface
 
 from repermit import package_files
 from repermit.campaigns import launch
-from repermit.clock import SystemClock
+from repermit.clock import SystemClock, format_timestamp
 from repermit.contacts import counts as contacts_counts
 from repermit.db import migrations
 from repermit.db.connection import is_postgresql, open_database, run_sql
 from repermit.db.models.accounts import Session, User
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.imports import Import

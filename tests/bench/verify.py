@@ -28,9 +28,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from collections.abc import Callable, Iterator
 
 from repermit import email_address
+from repermit.clock import format_timestamp
 from repermit.db import migrations
 from repermit.db.connection import Database, chunks, open_database, run_sql
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart

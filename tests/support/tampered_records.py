@@ -19,13 +19,13 @@ from repermit.accounts.user_info import Role
 from repermit.answers import link_target, record_answer
 from repermit.campaigns.launch import launch
 from repermit.campaigns.lifecycle import extend_campaign
-from repermit.clock import ManualClock
+from repermit.clock import ManualClock, format_timestamp
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts.admin_requests import NewContact
 from repermit.db import row_counts
 from repermit.db.connection import Database
 from repermit.db.journal_seal import delete_seals, seal_journal
-from repermit.db.models.base import Meta, format_timestamp
+from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode, EvidencePart

@@ -25,7 +25,7 @@ from peewee import (
     TextField,
 )
 
-from repermit.clock import utc_text
+from repermit.clock import format_timestamp
 from repermit.db.connection import chunks, lock_rows, proxy, run_sql
 
 _ID_BYTES = 16
@@ -58,11 +58,6 @@ def parse_timestamp(value: str | datetime) -> datetime:
     """Return a moment as the database gives it, aware UTC."""
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     return moment.astimezone(UTC)
-
-
-def format_timestamp(moment: datetime) -> str:
-    """Return how a moment is written in the database; raises ValueError for a naive one."""
-    return utc_text(moment)
 
 
 def timestamp_field(*, index: bool = False) -> Field[datetime]:

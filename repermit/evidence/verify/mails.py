@@ -10,9 +10,10 @@ from typing import Any
 
 from peewee import Value, fn
 
+from repermit.clock import format_timestamp
 from repermit.db.background_tasks import BackgroundTask, TaskKind
 from repermit.db.connection import find_position, is_postgresql, proxy, stream_rows
-from repermit.db.models.base import format_timestamp, parse_timestamp
+from repermit.db.models.base import parse_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart

@@ -16,7 +16,8 @@ from itertools import chain
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from repermit.db.models.base import format_timestamp, parse_timestamp
+from repermit.clock import format_timestamp
+from repermit.db.models.base import parse_timestamp
 from repermit.evidence.chain_reader import Part, read_consent
 
 CAMPAIGN_ENDS = ("closed", "cancelled")

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from peewee import JOIN, Case, Value, fn
 
+from repermit.clock import format_timestamp
 from repermit.db.connection import chunks, find_position, proxy, stream_rows
 from repermit.db.journal_seal import (
     JOURNAL_SEALED_SINCE,
@@ -24,7 +25,7 @@ from repermit.db.lost_suppressions import (
     mark_journal_suppressions,
     mark_suppression,
 )
-from repermit.db.models.base import Meta, format_timestamp, parse_timestamp
+from repermit.db.models.base import Meta, parse_timestamp
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList

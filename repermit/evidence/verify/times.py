@@ -8,9 +8,10 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
+from repermit.clock import format_timestamp
 from repermit.db.background_tasks import BackgroundTask
 from repermit.db.connection import is_postgresql, proxy
-from repermit.db.models.base import Table, format_timestamp, parse_timestamp
+from repermit.db.models.base import Table, parse_timestamp
 from repermit.db.models.campaigns import Campaign, HandedOver
 from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import Evidence, EvidenceTimestamp

@@ -14,8 +14,8 @@ from flask import Blueprint, Response, jsonify, request
 import repermit
 from repermit import package_files
 from repermit.campaigns import progress
+from repermit.clock import format_timestamp
 from repermit.contacts import lookup
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import NotFound
 from repermit.web.api.authentication import for_everybody, note_access, require_scope

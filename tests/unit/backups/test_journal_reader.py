@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from repermit.backups.journal_reader import JournalContents, ListAddress, read_journals
-from repermit.db.models.base import format_timestamp
+from repermit.clock import format_timestamp
 from repermit.errors import Refused
 from tests.support.builders import NOW
 from tests.unit.db.test_suppression_journal import CHECK

@@ -13,10 +13,9 @@ from repermit.backups import restore
 from repermit.backups.restore import RestoreResult
 from repermit.campaigns import enqueue_asks, launch_plan, lifecycle, progress
 from repermit.campaigns.launch_plan import LOST_LAUNCH_NOTE
-from repermit.clock import ManualClock
+from repermit.clock import ManualClock, format_timestamp
 from repermit.db.background_tasks import BackgroundTask
 from repermit.db.connection import Database
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList

@@ -14,8 +14,8 @@ from repermit import email_address
 from repermit.backups import restore as backups_restore
 from repermit.backups.journal_replay import MovedContact
 from repermit.backups.restore import RestoreResult
+from repermit.clock import format_timestamp
 from repermit.db.connection import Database
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import EvidencePart
 from repermit.db.suppression_journal import Journal

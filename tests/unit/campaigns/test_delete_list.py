@@ -94,7 +94,7 @@ def test_a_deleted_list_leaves_no_address_in_the_database_file(
     assert not list(uploads.folder_of(settings).iterdir())
     if not settings.database.startswith("sqlite"):
         return
-    secure_delete.wipe(database)
+    secure_delete.wipe_deleted_rows(database)
     path = Path(settings.database.removeprefix("sqlite:///"))
     for file in path.parent.glob(f"{path.name}*"):
         if file.is_file() and "lock" not in file.name:

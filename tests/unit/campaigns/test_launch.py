@@ -143,7 +143,7 @@ def test_an_answer_proves_what_the_privacy_statement_said(database: Database) ->
         trace=link_target.Trace(network="", browser=""),
         page=lambda _: link_target.PageShown(wording="De vraag"),
     )
-    proof = make_proof.prove(
+    proof = make_proof.prove_address(
         database,
         mailing_list,
         "anna@example.org",
@@ -160,7 +160,7 @@ def test_an_answer_proves_what_the_privacy_statement_said(database: Database) ->
     octets = proof.text.encode()
     assert check_proof(octets).faults == ()
     assert independent_verifier.check(octets)
-    page = printable_proof.proof_page(proof.document, language="en", zone=make_settings().zone)
+    page = printable_proof.make_proof_page(proof.document, language="en", zone=make_settings().zone)
     assert SAYS in page
 
 

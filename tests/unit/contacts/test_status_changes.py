@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from repermit import email_address
+from repermit.clock import format_timestamp
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import CampaignWording, Wording
 from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart

@@ -15,6 +15,7 @@ import pytest
 
 from repermit.accounts import two_factor
 from repermit.campaigns import enqueue_asks, mailing_lists
+from repermit.clock import format_timestamp
 from repermit.contacts import lookup
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db import migrations
@@ -22,7 +23,7 @@ from repermit.db.background_tasks import TaskKind, find_task, find_task_of_list
 from repermit.db.connection import Database, is_postgresql, open_database, run_sql
 from repermit.db.migrations import ALL_TABLES
 from repermit.db.models.accounts import RecoveryCode, SecurityEvent
-from repermit.db.models.base import Meta, format_timestamp
+from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import EvidenceHead, EvidenceTimestamp

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from repermit.clock import format_timestamp
 from repermit.db.connection import Database, make_value_list
 from repermit.db.migrations import ALL_TABLES
-from repermit.db.models.base import Table, UTCDateTimeField, format_timestamp, new_id
+from repermit.db.models.base import Table, UTCDateTimeField, new_id
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.lists import MailingList, find_list

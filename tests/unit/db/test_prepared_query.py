@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from repermit.clock import format_timestamp
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta, PreparedQuery, format_timestamp
+from repermit.db.models.base import Meta, PreparedQuery
 from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail

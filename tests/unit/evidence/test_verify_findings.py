@@ -15,10 +15,9 @@ from peewee import fn
 
 from repermit.campaigns.launch import launch
 from repermit.campaigns.lifecycle import cancel_campaign
-from repermit.clock import ManualClock
+from repermit.clock import ManualClock, format_timestamp
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.db.connection import Database, run_sql
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart

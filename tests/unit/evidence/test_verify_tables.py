@@ -19,10 +19,10 @@ from repermit.campaigns.lifecycle import (
     pause_campaign,
     resume_campaign,
 )
+from repermit.clock import format_timestamp
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts.admin_requests import NewContact
 from repermit.db.connection import Database, open_database, run_sql
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence

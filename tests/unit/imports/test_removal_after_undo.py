@@ -17,10 +17,10 @@ from repermit.backups import restore
 from repermit.bounces import record_bounce
 from repermit.bounces.bounce_results import Effect
 from repermit.bounces.interpret_message import read
+from repermit.clock import format_timestamp
 from repermit.contacts import admin_requests
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import

@@ -17,10 +17,11 @@ import pytest
 
 from repermit import email_address
 from repermit.campaigns.launch import launch
+from repermit.clock import format_timestamp
 from repermit.contacts import counts
 from repermit.db.background_tasks import BackgroundTask, TaskKind, foreground_work
 from repermit.db.connection import Database, FairSqliteDatabase, open_database, run_sql
-from repermit.db.models.base import format_timestamp, new_id
+from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList

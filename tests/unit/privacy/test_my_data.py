@@ -13,11 +13,11 @@ import pytest
 from repermit.accounts import audit_log
 from repermit.answers import click_buffer, join, record_answer
 from repermit.answers.link_target import Trace
+from repermit.clock import format_timestamp
 from repermit.contacts import human_replies, lookup
 from repermit.db.connection import Database
 from repermit.db.migrations import ALL_TABLES
 from repermit.db.models.accounts import Access
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import

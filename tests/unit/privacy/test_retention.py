@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from repermit.answers import click_buffer
-from repermit.clock import years_before
+from repermit.clock import format_timestamp, years_before
 from repermit.contacts import erasure, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
-from repermit.db.models.base import format_timestamp
 from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList

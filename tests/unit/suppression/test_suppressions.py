@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from repermit import email_address
+from repermit.clock import format_timestamp
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta, format_timestamp
+from repermit.db.models.base import Meta
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.suppression_journal import Journal
 from repermit.errors import ConfigError, JournalRefused

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from repermit.clock import format_timestamp
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta, format_timestamp
+from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign, Draft
 from repermit.db.models.imports import Upload
 from repermit.db.models.lists import MailingList

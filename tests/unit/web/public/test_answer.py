@@ -523,7 +523,7 @@ def test_a_late_link_for_no_signs_up_without_typing_where_the_address_is_held(
     if is_removed:
         act = status_changes.Act(at=pages.clock.now(), actor="job")
         with pages.database.atomic():
-            status_changes.remove(
+            status_changes.remove_contacts(
                 [Contact.get_by_id(asked.id)],
                 reason=Reason.NO_RESPONSE,
                 act=act,
