@@ -19,33 +19,18 @@ from repermit.db.secure_delete import request_wiping
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.i18n.lazy_text import N_
 from repermit.imports import undo, uploads
 from repermit.settings.definitions import Settings
 
 _CHUNK = 500
 _ERASED_PARTS = ("person", "trace")
-_OBSTACLES: tuple[tuple[type[Any], str], ...] = (
-    (
-        Campaign,
-        N_("a campaign of %(list)s was launched, so the list stays: the record tells of it"),
-    ),
-    (
-        Mail,
-        N_("people were mailed about %(list)s, so the list stays: links in their mails name it"),
-    ),
-    (SignUp, N_("people have signed up to %(list)s, so the list stays")),
-    (Webhook, N_("a webhook tells of %(list)s: remove it first")),
-)
-_LEFT_OVER = N_(
-    "%(list)s still has people who were added by hand, were taken off or are not to be asked, so "
-    "the list stays"
-)
+_KEEPING = (Campaign, Mail, SignUp, Webhook)
+"""The tables of which one row about a list keeps it."""
 
 
 def can_be_deleted(mailing_list: MailingList) -> bool:
     """Say whether nothing that stays forbids to delete a list; its files may forbid it yet."""
-    return not any(_has_any(table, mailing_list) for table, _ in _OBSTACLES)
+    return not any(_has_any(table, mailing_list) for table in _KEEPING)
 
 
 def delete_list(
@@ -86,7 +71,11 @@ def delete_list(
         _require_deletable(mailing_list)
         background_tasks.require_no_unfinished_file(mailing_list)
         if _has_any(Contact, mailing_list) or _has_any(Suppression, mailing_list):
-            raise Refused(_LEFT_OVER, list=mailing_list.slug)
+            raise Refused(
+                "%(list)s still has people who were added by hand, were taken off or are not to be "
+                "asked, so the list stays",
+                list=mailing_list.slug,
+            )
         files = Import.select(Import.id).where(Import.list == mailing_list)
         ImportChange.delete().where(ImportChange.record.in_(files)).execute()
         for table in (Import, ListText, BackgroundTask):
@@ -136,9 +125,21 @@ def _erase_people(
 
 
 def _require_deletable(mailing_list: MailingList) -> None:
-    for table, said in _OBSTACLES:
-        if _has_any(table, mailing_list):
-            raise Refused(said, list=mailing_list.slug)
+    slug = mailing_list.slug
+    if _has_any(Campaign, mailing_list):
+        raise Refused(
+            "a campaign of %(list)s was launched, so the list stays: the record tells of it",
+            list=slug,
+        )
+    if _has_any(Mail, mailing_list):
+        raise Refused(
+            "people were mailed about %(list)s, so the list stays: links in their mails name it",
+            list=slug,
+        )
+    if _has_any(SignUp, mailing_list):
+        raise Refused("people have signed up to %(list)s, so the list stays", list=slug)
+    if _has_any(Webhook, mailing_list):
+        raise Refused("a webhook tells of %(list)s: remove it first", list=slug)
 
 
 def _has_any(table: type[Any], mailing_list: MailingList) -> bool:
