@@ -21,7 +21,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail, Reply
 from repermit.db.row_counts import find_drift
 from repermit.errors import Refused
-from repermit.evidence import timestamps, witness_mails
+from repermit.evidence import cosignatures, timestamps, witness_mails
 from repermit.suppression import suppressions
 
 _MEGABYTE = 1_000_000
@@ -83,6 +83,7 @@ def _check_open_database(
             *_check_counts(database),
             *_check_timestamps(),
             *_check_witnesses(witnesses),
+            *_check_cosignatures(),
         ),
         lists=tuple(MailingList.select().order_by(MailingList.slug)),
         has_returned=_has_bounces(),
@@ -95,6 +96,14 @@ def _check_timestamps() -> Iterator[Finding]:
     if failed:
         count, since = f"{len(failed):,}", f"{failed[0].due_at:%Y-%m-%d %H:%M}Z"
         yield finding("database_timestamps", count=count, since=since, reason=failed[0].problem)
+
+
+def _check_cosignatures() -> Iterator[Finding]:
+    """Yield a warning where the witness has not cosigned what it was asked to."""
+    if problem := cosignatures.read_problem():
+        yield finding(
+            "database_cosignatures", at=f"{problem.at:%Y-%m-%d %H:%M}Z", reason=problem.reason
+        )
 
 
 def _check_witnesses(witnesses: Sequence[str]) -> Iterator[Finding]:

@@ -319,14 +319,14 @@ def read_authorities(path: Path) -> tuple[Certificate, ...]:
 
 def read_keys(texts: Sequence[str]) -> list[PublicKey]:
     """Read keys, each given by itself or in a file with one a line; raises Refused."""
-    from repermit.evidence.signed_note import PublicKey
+    from repermit.evidence.signed_note import read_any_key
 
     found: list[PublicKey] = []
     for text in texts:
         try:
             is_file = Path(text).is_file()
             written = Path(text).read_text("utf-8-sig") if is_file else text
-            found += [PublicKey.read(one) for one in written.split("\n") if one.strip()]
+            found += [read_any_key(one) for one in written.split("\n") if one.strip()]
         except (OSError, ValueError):
             raise Refused(
                 f"{text} is no key, nor a file of keys, as /.well-known/repermit-evidence-keys "

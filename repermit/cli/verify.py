@@ -24,7 +24,7 @@ from repermit.errors import Refused
 
 if TYPE_CHECKING:
     from repermit.evidence.entries import Checkpoint
-    from repermit.evidence.signed_note import PublicKey
+    from repermit.evidence.signed_note import PublicKey, WitnessKey
     from repermit.evidence.verify.chain import Verified
     from repermit.evidence.verify.diagnosis import Fault
     from repermit.settings.definitions import Settings
@@ -87,6 +87,7 @@ def verify(
     evidence as JSON, or what --checkpoint and --json printed: it is checked without settings,
     database or network, and told in words.
     """
+    from repermit.evidence.cosignatures import witness_of
     from repermit.evidence.timestamp_token import authorities_of
     from repermit.evidence.verify import chain
 
@@ -107,10 +108,11 @@ def verify(
             known=checkpoints[0] if kept else None,
             others=checkpoints[1:],
             authorities=read_authorities(ca) if ca else authorities_of(context.settings),
+            witness=witness_of(context.settings),
             fingerprint_key=context.file.fingerprint_key,
             now=context.now,
         ).signed(context.file)
-        stamped = _about_timestamps()
+        stamped = [*_about_timestamps(), *_about_cosignatures(witness_of(context.settings))]
     if as_json:
         echo_json(found.to_json())
         return 0 if found.fault is None else 1
@@ -135,6 +137,22 @@ def _about_timestamps() -> list[str]:
         why = f": {first.problem}" if first.problem else ""
         since = f"{first.due_at:%Y-%m-%d %H:%M}Z"
         told.append(f"{pluralize(len(waiting), 'timestamp')} waited for, since {since}{why}.")
+    return told
+
+
+def _about_cosignatures(witness: WitnessKey | None) -> list[str]:
+    """Return the newest cosigned checkpoint with its note, and why none comes."""
+    from repermit.evidence import cosignatures
+
+    told = []
+    if points := cosignatures.read_kept():
+        last = points[-1]
+        times = cosignatures.read_cosigned_times(last.note, witness) if witness else ()
+        when = f" on {max(times):%Y-%m-%d %H:%M}Z" if times else ""
+        count = pluralize(len(points), "cosigned checkpoint")
+        told += [f"{count}, the last at entry {last.seq:,}{when}:", last.note]
+    if problem := cosignatures.read_problem():
+        told.append(f"No cosignature came at {problem.at:%Y-%m-%d %H:%M}Z: {problem.reason}.")
     return told
 
 

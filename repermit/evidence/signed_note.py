@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -15,6 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 _ED25519 = b"\x01"
 _ID_BYTES = 4
 _KEY_BYTES = 32
+_TIME_BYTES = 8
+_SIGNATURE_BYTES = 64
+# The end of the year 9999, after which no clock of ours goes.
+_LAST_SECOND = 253_402_300_799
 _MARK = "— "
 _VERIFIER_KEY = re.compile(r"([^+\s]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+={0,2})")
 
@@ -22,21 +26,23 @@ LARGEST = 100_000
 """Characters that a note may have: a few hundred without its signatures, 200 for each of those."""
 
 
-def key_id(name: str, public: bytes) -> bytes:
-    """Return the first four octets of SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key)."""
-    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:_ID_BYTES]
+def key_id(name: str, public: bytes, kind: bytes = _ED25519) -> bytes:
+    """Return the first four octets of SHA-256(name ‖ 0x0A ‖ kind of signature ‖ public key)."""
+    return hashlib.sha256(name.encode() + b"\n" + kind + public).digest()[:_ID_BYTES]
 
 
 @dataclass(frozen=True)
 class PublicKey:
     """The public half of a key, `public` in 32 octets, with the name under which it signs."""
 
+    KIND: ClassVar[bytes] = _ED25519
+
     name: str
     public: bytes
 
     def __str__(self) -> str:
-        """Return it as a C2SP verifier key: name+id+base64(0x01 ‖ public key)."""
-        told = base64.b64encode(_ED25519 + self.public).decode()
+        """Return it as a C2SP verifier key: name+id+base64(kind of signature ‖ public key)."""
+        told = base64.b64encode(self.KIND + self.public).decode()
         return f"{self.name}+{self.id.hex()}+{told}"
 
     @classmethod
@@ -49,7 +55,7 @@ class PublicKey:
         octets = base64.b64decode(told, validate=True)
         key = cls(name, octets[1:])
         # Of several base64 texts that mean the same octets only one is right.
-        is_whole = len(key.public) == _KEY_BYTES and octets[:1] == _ED25519
+        is_whole = len(key.public) == _KEY_BYTES and octets[:1] == cls.KIND
         if not is_whole or key.id.hex() != its_id or str(key) != text:
             raise ValueError("a verifier key whose parts do not belong together")
         return key
@@ -57,7 +63,49 @@ class PublicKey:
     @property
     def id(self) -> bytes:
         """Return the four octets by which a signature names its key."""
-        return key_id(self.name, self.public)
+        return key_id(self.name, self.public, self.KIND)
+
+    def is_by(self, signature: bytes, text: str) -> bool:
+        """Say whether a signature is by this key, over a note's text."""
+        try:
+            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text.encode())
+        except InvalidSignature:
+            return False
+        return True
+
+
+class WitnessKey(PublicKey):
+    """The public half of a witness's key, whose cosignatures tell when they were made.
+
+    https://c2sp.org/tlog-cosignature, the type for Ed25519: 8 octets of a POSIX timestamp, and a
+    signature over a header, that time, and the note's text.
+    """
+
+    KIND: ClassVar[bytes] = b"\x04"
+
+    def is_by(self, signature: bytes, text: str) -> bool:
+        """Say whether a cosignature is by this key, over a note's text."""
+        seconds = read_cosigned_at(signature)
+        if not seconds:
+            return False
+        message = f"cosignature/v1\ntime {seconds}\n{text}"
+        return super().is_by(signature[_TIME_BYTES:], message)
+
+
+def read_any_key(text: str) -> PublicKey:
+    """Read the verifier key of a log, or of a witness; raises ValueError for another text."""
+    try:
+        return PublicKey.read(text)
+    except ValueError:
+        return WitnessKey.read(text)
+
+
+def read_cosigned_at(signature: bytes) -> int:
+    """Return when a cosignature says that it was made, in POSIX seconds; 0 for what is none."""
+    if len(signature) != _TIME_BYTES + _SIGNATURE_BYTES:
+        return 0
+    seconds = int.from_bytes(signature[:_TIME_BYTES])
+    return seconds if seconds <= _LAST_SECOND else 0
 
 
 def public_key(name: str, seed: bytes) -> PublicKey:
@@ -110,13 +158,8 @@ class Note:
 
     def _is_signed_by(self, key: PublicKey) -> bool:
         own = [one for one in self.signatures if (one.name, one.id) == (key.name, key.id)]
-        try:
-            for one in own:
-                Ed25519PublicKey.from_public_bytes(key.public).verify(
-                    one.octets, self.text.encode()
-                )
-        except InvalidSignature:
-            raise ValueError("a signature is not by the key that it names") from None
+        if not all(key.is_by(one.octets, self.text) for one in own):
+            raise ValueError("a signature is not by the key that it names")
         return bool(own)
 
 

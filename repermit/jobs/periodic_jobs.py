@@ -31,7 +31,7 @@ from repermit.db.row_counts import fold_counts
 from repermit.db.secure_delete import wipe_deleted_rows
 from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import TransportError
-from repermit.evidence import timestamp_request, timestamps, witness_mails
+from repermit.evidence import cosignatures, timestamp_request, timestamps, witness_mails
 from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
 from repermit.imports import import_task, suppression_import, undo, uploads
@@ -261,6 +261,11 @@ class Jobs:
                 self._database, settings=settings, now=self._clock.now()
             )
 
+    def cosign(self) -> None:
+        """Have a checkpoint cosigned by the witness whose occasion has come."""
+        with self._connected() as settings:
+            cosignatures.request_cosignatures(self._database, settings=settings, clock=self._clock)
+
     def stamp(self) -> None:
         """Owe the timestamps whose occasion has come, and ask the authority for them."""
         with self._connected() as settings:
@@ -369,6 +374,7 @@ JOB_INTERVALS = {
     "count_people": 10,
     "tell_daily": 60,
     "stamp": 60,
+    "cosign": 60,
 }
 """Seconds between two runs of each sweep."""
 

@@ -68,6 +68,7 @@ def parse_config(document: Mapping[str, Any], *, folder: Path) -> Settings:
         given=given,
     )
     validation.check_timestamps(settings.evidence)
+    validation.check_witness(settings.evidence)
     mail_account.check_mail(settings.mail)
     mail_account.check_bounces(settings.bounces)
     return settings

@@ -478,12 +478,14 @@ class Web:
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceRules:
-    """Who gets checkpoints by mail, and who puts timestamps (RFC 3161) over them; nobody else."""
+    """Who gets checkpoints: by mail, to cosign (C2SP), or to put timestamps over (RFC 3161)."""
 
     witnesses: tuple[str, ...] = declare_setting(
         (), N_("Who gets checkpoints by mail"), kind="list", is_personal=True
     )
 
+    witness_url: str = setting("", N_("Where checkpoints are cosigned"), kind="url")
+    witness_key: str = setting("", N_("Key of the witness who cosigns them"))
     timestamp_url: str = declare_setting("", N_("Where timestamps come from"), kind="url")
     # A page that took any path would tell which files there are.
     timestamp_ca_file: str = declare_setting("", N_("Authority of the timestamps"))

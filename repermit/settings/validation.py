@@ -6,6 +6,7 @@ Each refusal is a ConfigError, whose `.key` names the setting.
 from __future__ import annotations
 
 import base64
+import hashlib
 import ipaddress
 import re
 import unicodedata
@@ -272,6 +273,28 @@ def check_timestamps(rules: EvidenceRules) -> None:
         load_pem_x509_certificates(Path(rules.timestamp_ca_file).read_bytes())
     except (ValueError, OSError):
         raise ConfigError("%(key)s holds no certificate as PEM", key=key) from None
+
+
+# name+id+base64 of an octet 0x04 and the 32 of an Ed25519 key (https://c2sp.org/signed-note).
+_WITNESS_KEY = re.compile(r"([^+\s]+)\+([0-9a-f]{8})\+(B[A-P][A-Za-z0-9+/]{42})")
+
+
+def check_witness(rules: EvidenceRules) -> None:
+    """Refuse a witness whose cosignatures could not be checked, or a key that is none of one's."""
+    key = "evidence.witness_key"
+    if rules.witness_url and not rules.witness_key:
+        raise ConfigError("%(key)s is missing: by it cosignatures are checked", key=key)
+    if rules.witness_key and not _is_witness_key(rules.witness_key):
+        raise ConfigError("%(key)s is no verifier key of a witness: name+id+base64", key=key)
+
+
+def _is_witness_key(text: str) -> bool:
+    found = _WITNESS_KEY.fullmatch(text)
+    if not found:
+        return False
+    name, its_id, encoded = found.groups()
+    digest = hashlib.sha256(f"{name}\n".encode() + base64.b64decode(encoded)).hexdigest()
+    return digest.startswith(its_id)
 
 
 def read_evidence_key(values: Mapping[str, Any]) -> bytes | None:

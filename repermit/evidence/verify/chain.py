@@ -23,6 +23,7 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import EvidenceHead
 from repermit.db.temporary_files import find_folder, open_private_folder
 from repermit.evidence.chain_reader import leaf_of, runs_of_rows
+from repermit.evidence.cosignatures import witness_of
 from repermit.evidence.entries import EVENTS, NOTHING_BEFORE, Checkpoint, link
 from repermit.evidence.erasable_parts import (
     Erasures,
@@ -31,9 +32,11 @@ from repermit.evidence.erasable_parts import (
     wrongly_erased_proofs,
 )
 from repermit.evidence.signed_checkpoint import sign
+from repermit.evidence.signed_note import WitnessKey
 from repermit.evidence.stored_tree import KeptTree, consistency
 from repermit.evidence.timestamp_token import authorities_of
 from repermit.evidence.verify.contacts import check_contacts, deleted_contacts
+from repermit.evidence.verify.cosignatures import kept_cosignature_faults
 from repermit.evidence.verify.counts import check_counts, start_replay
 from repermit.evidence.verify.diagnosis import Fault, How, diagnose
 from repermit.evidence.verify.mails import check_mails
@@ -87,6 +90,7 @@ def verify_chain(
     known: Checkpoint | None = None,
     others: Sequence[Checkpoint] = (),
     authorities: Sequence[Certificate] = (),
+    witness: WitnessKey | None = None,
     fingerprint_key: bytes | None = None,
     now: datetime | None = None,
 ) -> Verified:
@@ -100,13 +104,14 @@ def verify_chain(
     - `fingerprint_key`: with it, fingerprints of addresses are checked too.
     - `now`: with it, no entry may be of a later time.
     - `others`: further checkpoints kept elsewhere; `authorities` vouch for timestamps.
+    - `witness`: the key of whom cosigned checkpoints are by.
     """
     # What comes into it from now on, the database as it is seen below does not have.
     journal_size = database.journal.size() if database.journal else 0
     with steady_view(database):
         walk = _Walk(known, now)
         beside = walk.table_faults(fingerprint_key, journal_size)
-        stamped = kept_timestamp_faults(authorities)
+        stamped = chain(kept_timestamp_faults(authorities), kept_cosignature_faults(witness))
         fault = next(chain(walk.faults(), first_disagreement(others), stamped, beside), None)
         earlier = known if known and known.seq and fault is None else None
         shown = consistency(earlier, walk.checkpoint()) if earlier else None
@@ -331,6 +336,7 @@ def _walk(
         database,
         known=known,
         authorities=authorities_of(settings),
+        witness=witness_of(settings),
         fingerprint_key=key,
         now=now,
     )

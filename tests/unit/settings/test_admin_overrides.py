@@ -117,6 +117,8 @@ def test_keys_addresses_and_paths_are_not_to_be_chosen() -> None:
         "evidence.timestamp_url",
         "evidence.timestamp_ca_file",
         "evidence.witnesses",
+        "evidence.witness_url",
+        "evidence.witness_key",
         "journal",
         "mail.ca_file",
         "bounces.ca_file",

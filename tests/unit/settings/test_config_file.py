@@ -207,6 +207,18 @@ def test_secrets_may_stand_in_files_of_their_own(tmp_path: Path) -> None:
             ({"evidence": {"witnesses": value}}, "evidence.witnesses", "must be a list such as")
             for value in ("officer@example.org", ["officer"], [1], [["a@example.org"]], 1)
         ),
+        *(
+            (
+                {"evidence": {"witness_url": "https://w.example", **more}},
+                "evidence.witness_key",
+                said,
+            )
+            for more, said in (
+                ({}, "witness_key is missing"),
+                ({"witness_key": "w.example"}, "no verifier key of a witness"),
+                ({"witness_key": f"w+00000000+BA{'A' * 42}"}, "no verifier key of a witness"),
+            )
+        ),
         ({"mail": {"tls": "ssl"}}, "mail.tls", "must be one of starttls, tls, none"),
         (
             {"web": {"webhooks_to_private": 1}},

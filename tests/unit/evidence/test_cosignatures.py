@@ -1,0 +1,269 @@
+"""Checkpoints that a witness on loopback has cosigned (https://c2sp.org/tlog-witness)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from repermit.campaigns.launch import launch
+from repermit.checks.database import check_database
+from repermit.clock import ManualClock
+from repermit.db.connection import Database
+from repermit.db.models.base import Meta
+from repermit.evidence import chain, cosignatures, signed_checkpoint, stored_tree
+from repermit.evidence.entries import Entry
+from repermit.evidence.signed_note import Note, PublicKey, WitnessKey
+from repermit.evidence.verify import chain as verify_chain
+from repermit.evidence.verify.diagnosis import Fault, How
+from repermit.jobs.periodic_jobs import Jobs
+from repermit.settings.definitions import EvidenceRules, Settings
+from tests.support.builders import DEADLINE, NOW, make_contact, make_list, make_settings
+from tests.support.desk import ATTEST, Desk
+from tests.support.witness import Witness, serving
+
+DAY = timedelta(days=1)
+PLAIN = make_settings(evidence_key=bytes(range(32)))
+OWN = signed_checkpoint.own_key(PLAIN)
+
+
+@pytest.fixture
+def witness() -> Iterator[Witness]:
+    assert OWN
+    with serving(Witness(OWN.name, OWN.public)) as found:
+        yield found
+
+
+class Cosigning:
+    """A campaign whose checkpoints are cosigned; `run` does what the job does."""
+
+    def __init__(self, database: Database, witness: Witness) -> None:
+        self.database, self.witness = database, witness
+        rules = EvidenceRules(witness_url=witness.url, witness_key=witness.vkey)
+        self.settings: Settings = replace(PLAIN, evidence=rules)
+        self.clock = ManualClock(NOW)
+        mailing_list = make_list(database)
+        make_contact(database, mailing_list)
+        launch(
+            database,
+            mailing_list,
+            settings=self.settings,
+            now=NOW,
+            deadline=DEADLINE,
+            attest=ATTEST,
+            actor="cli:0",
+        )
+
+    def record(self, count: int) -> None:
+        with self.database.atomic():
+            entry = Entry(event="exported", at=self.clock.now(), actor="job", list="news")
+            chain.append(*[entry] * count)
+
+    def run(self) -> int:
+        return cosignatures.request_cosignatures(
+            self.database, settings=self.settings, clock=self.clock
+        )
+
+    def key(self) -> WitnessKey:
+        found = cosignatures.witness_of(self.settings)
+        assert found
+        return found
+
+    def problem(self) -> str:
+        found = cosignatures.read_problem()
+        return found.reason if found else ""
+
+
+@pytest.fixture
+def cosigning(database: Database, witness: Witness) -> Cosigning:
+    return Cosigning(database, witness)
+
+
+def test_a_checkpoint_is_cosigned_and_verified_offline(cosigning: Cosigning) -> None:
+    assert cosigning.run() == 2  # launch, and that day
+    assert cosigning.run() == 0
+    (point,) = cosignatures.read_kept()
+    now = stored_tree.checkpoint()
+    assert (point.seq, point.hash, point.root) == (now.seq, now.hash, now.root)
+    assert OWN
+    assert Note.read(point.note).signers([OWN, cosigning.key()]) == [OWN, cosigning.key()]
+    told = cosignatures.read_cosigned_times(point.note, cosigning.key())
+    assert told == [datetime.fromtimestamp(cosigning.witness.now, UTC)]
+
+
+@pytest.mark.parametrize("more", [1, 2, 5, 61, 64, 200])
+def test_the_next_checkpoint_goes_on_from_the_one_before(cosigning: Cosigning, more: int) -> None:
+    for _ in range(3):
+        cosigning.run()
+        cosigning.record(more)
+        cosigning.clock.advance(DAY)
+    assert cosigning.run() == 1
+    assert cosigning.witness.size == stored_tree.checkpoint().seq
+    assert len(cosignatures.read_kept()) == 4
+    assert len(cosigning.witness.asked) == 4, "none was asked for twice"
+
+
+def test_a_record_that_did_not_grow_is_cosigned_again(cosigning: Cosigning) -> None:
+    cosigning.run()
+    cosigning.clock.advance(DAY)
+    assert cosigning.run() == 1
+
+
+def test_a_witness_that_knows_an_earlier_checkpoint_says_which(cosigning: Cosigning) -> None:
+    cosigning.run()
+    with cosigning.database.atomic():
+        Meta.delete().where(Meta.key.startswith("cosigned")).execute()
+    cosigning.record(4)
+    assert cosigning.run() == 2
+    olds = [body.split("\n")[0] for body in cosigning.witness.asked[1:]]
+    assert olds == ["old 0", f"old {stored_tree.checkpoint().seq - 4}"]
+
+
+def test_a_rewritten_record_is_not_cosigned(cosigning: Cosigning) -> None:
+    cosigning.run()
+    cosigning.witness.root = bytes(32)
+    cosigning.record(2)
+    cosigning.clock.advance(DAY)
+    assert cosigning.run() == 0
+    assert cosigning.problem() == "the witness answers 422"
+
+
+def test_a_witness_that_knows_more_than_there_is_is_told(cosigning: Cosigning) -> None:
+    cosigning.witness.size = 1000
+    assert cosigning.run() == 0
+    assert cosigning.problem() == "the witness knows more entries than there are"
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ("down", "the witness answers 503"),
+        ("forged", "a signature is not by the key that it names"),
+        ("other", "the witness has not signed with the key in the settings"),
+        ("rubbish", "no signature line"),
+        ("endless", "the witness answers without end"),
+    ],
+)
+def test_what_fails_is_told_and_tried_again(
+    cosigning: Cosigning, answers: str, reason: str
+) -> None:
+    cosigning.witness.answers = answers
+    assert cosigning.run() == 0
+    assert cosigning.problem() == reason
+    found = check_database(cosigning.database, None).findings
+    assert [one.code for one in found if one.code == "database_cosignatures"]
+    assert cosigning.run() == 0
+    assert len(cosigning.witness.asked) == 1, "it rests"
+    cosigning.witness.answers = "well"
+    cosigning.clock.advance(timedelta(minutes=10))
+    assert cosigning.run() == 2
+    assert cosigning.problem() == ""
+
+
+def test_where_nobody_listens_it_is_told(cosigning: Cosigning) -> None:
+    rules = replace(cosigning.settings.evidence, witness_url="http://127.0.0.1:1")
+    cosigning.settings = replace(cosigning.settings, evidence=rules)
+    assert cosigning.run() == 0
+    assert cosigning.problem() == "ConnectionError"
+
+
+def test_without_a_witness_or_a_key_nobody_is_asked(cosigning: Cosigning) -> None:
+    for settings in (PLAIN, replace(cosigning.settings, evidence_key=None)):
+        cosigning.settings = settings
+        assert cosigning.run() == 0
+    assert cosigning.witness.asked == []
+
+
+def test_the_job_has_them_cosigned(cosigning: Cosigning) -> None:
+    jobs = Jobs(
+        cosigning.settings, cosigning.database, clock=cosigning.clock, stopping=threading.Event()
+    )
+    jobs.cosign()
+    assert len(cosignatures.read_kept()) == 1
+
+
+def test_nothing_of_anybody_leaves(cosigning: Cosigning) -> None:
+    cosigning.run()
+    (body,) = cosigning.witness.asked
+    assert body.startswith("old 0\n\nask.example.org\n")
+    assert len(body) < 500
+
+
+# --- What verify finds. ---------------------------------------------------------------------------
+
+
+def fault_in(cosigning: Cosigning) -> Fault | None:
+    return verify_chain.verify_chain(cosigning.database, witness=cosigning.key()).fault
+
+
+def change_note(cosigning: Cosigning, old: str, new: str) -> None:
+    with cosigning.database.atomic():
+        for row in Meta.select().where(Meta.key.startswith("cosigned ")):
+            Meta.update(value=row.value.replace(old, new)).where(Meta.key == row.key).execute()
+
+
+def test_a_record_that_a_witness_cosigned_otherwise_is_found(cosigning: Cosigning) -> None:
+    cosigning.run()
+    assert fault_in(cosigning) is None
+    note = cosignatures.read_kept()[0].note
+    other = replace(stored_tree.checkpoint(), root="ab" * 32)
+    forged = signed_checkpoint.sign(other, cosigning.settings)
+    change_note(cosigning, note, forged.note)
+    found = fault_in(cosigning)
+    assert found
+    assert found.how is How.REWRITTEN
+
+
+def test_a_forged_cosignature_is_found(cosigning: Cosigning) -> None:
+    cosigning.run()
+    note = cosignatures.read_kept()[0].note
+    last = note.splitlines()[-1]
+    change_note(cosigning, last[-20:], f"{'A' * 18}==")
+    found = fault_in(cosigning)
+    assert found
+    assert found.how is How.CONTRADICTED
+
+
+def test_a_cosigned_note_is_checked_under_the_key_of_its_witness(
+    desk: Desk, witness: Witness, tmp_path: Path
+) -> None:
+    text = desk.config.read_text("utf-8").partition("[evidence]")[0]
+    text = f'evidence_key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="\n{text}'
+    text += f'\n[evidence]\nwitness_url = "{witness.url}"\nwitness_key = "{witness.vkey}"\n'
+    desk.config.write_text(text, "utf-8")
+    with desk.database() as database:
+        cosigning = Cosigning(database, witness)
+        assert cosigning.run() == 2
+    told = desk.do("verify")
+    assert "1 cosigned checkpoint, the last at entry " in told
+    note = cosignatures_note(told)
+    kept = tmp_path / "cosigned.note"
+    kept.write_text(note, "utf-8")
+    assert "signed with" in desk.do("verify", "--checkpoint", str(kept), "--key", witness.vkey)
+    stranger = Witness("x", bytes(32))
+    stranger.own = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
+    refused = desk.refused("verify", "--checkpoint", str(kept), "--key", stranger.vkey)
+    assert "no valid signature of a key that you know" in refused
+
+
+def cosignatures_note(told: str) -> str:
+    start = told.index("ask.example.org\n")
+    return told[start : told.index("\n", told.index("— witness.example")) + 1]
+
+
+# --- Its key. -------------------------------------------------------------------------------------
+
+
+def test_the_key_of_a_witness_is_none_of_a_log() -> None:
+    vkey = Witness("x", bytes(32)).vkey
+    assert str(WitnessKey.read(vkey)) == vkey
+    with pytest.raises(ValueError, match="do not belong together"):
+        PublicKey.read(vkey)
+    assert OWN
+    with pytest.raises(ValueError, match="do not belong together"):
+        WitnessKey.read(str(OWN))
