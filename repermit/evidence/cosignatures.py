@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 
 import requests
 
-from repermit.clock import Clock
+from repermit.clock import Clock, format_timestamp
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta, read_moment, stored
+from repermit.db.models.base import Meta, parse_timestamp
 from repermit.errors import Refused
 from repermit.evidence import signed_checkpoint, stored_tree
 from repermit.evidence.entries import Checkpoint
@@ -62,7 +62,10 @@ def request_cosignatures(database: Database, *, settings: Settings, clock: Clock
         told = type(error).__name__ if isinstance(error, requests.RequestException) else str(error)
         _log.warning("no cosignature: %s", told)
         with database.atomic():
-            Meta.write(_PROBLEM, json.dumps({"at": stored(now), "reason": told[:_LONGEST_PROBLEM]}))
+            Meta.write(
+                _PROBLEM,
+                json.dumps({"at": format_timestamp(now), "reason": told[:_LONGEST_PROBLEM]}),
+            )
         return 0
     with database.atomic():
         for occasion in occasions:
@@ -146,7 +149,7 @@ def read_problem() -> CosigningProblem | None:
     if value is None:
         return None
     kept = json.loads(value)
-    return CosigningProblem(read_moment(kept["at"]), kept["reason"])
+    return CosigningProblem(parse_timestamp(kept["at"]), kept["reason"])
 
 
 def read_notes() -> list[str]:

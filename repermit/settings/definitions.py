@@ -484,8 +484,8 @@ class EvidenceRules:
         (), N_("Who gets checkpoints by mail"), kind="list", is_personal=True
     )
 
-    witness_url: str = setting("", N_("Where checkpoints are cosigned"), kind="url")
-    witness_key: str = setting("", N_("Key of the witness who cosigns them"))
+    witness_url: str = declare_setting("", N_("Where checkpoints are cosigned"), kind="url")
+    witness_key: str = declare_setting("", N_("Key of the witness who cosigns them"))
     timestamp_url: str = declare_setting("", N_("Where timestamps come from"), kind="url")
     # A page that took any path would tell which files there are.
     timestamp_ca_file: str = declare_setting("", N_("Authority of the timestamps"))
