@@ -30,6 +30,7 @@ from repermit.reports import make_report
 from repermit.reports.make_report import ReportKind
 from repermit.settings.definitions import Settings
 from repermit.web.admin import launch as admin_launch
+from tests.support import independent_export
 from tests.support.admin_pages import admin_client, post
 from tests.support.builders import DEADLINE, NOW, make_contact, make_list, make_settings
 from tests.support.desk import ATTEST, Desk
@@ -105,6 +106,16 @@ def test_each_point_is_accepted_with_a_reason_that_is_kept_as_evidence(desk: Des
     assert sorted({one["code"] for one in accepted}) == codes
     assert {one["reason"] for one in accepted} == {WHY}
     assert all(one["found"] for one in accepted)
+
+
+@pytest.mark.usefixtures("news")
+def test_an_export_holds_what_the_privacy_statement_said(desk: Desk) -> None:
+    desk.do(*LAUNCH)
+    path = desk.folder / "evidence.json"
+    desk.do("export", "news", "evidence", "-o", str(path))
+    assert "What stands at http://nowhere.example.org/privacy" in path.read_text("utf-8")
+    desk.do("verify", str(path))
+    independent_export.check(path.read_bytes())
 
 
 @pytest.mark.usefixtures("news")
