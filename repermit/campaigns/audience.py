@@ -151,6 +151,12 @@ def count_unsent_by_domain(campaign: Campaign) -> Mapping[str, int]:
     return _count_by_domain(Contact.select().join(Mail).where(*_make_unsent_conditions(campaign)))
 
 
+def count_asks_by_domain(campaign: Campaign) -> Mapping[str, int]:
+    """Return how many asks of a campaign there are to each domain, sent or not."""
+    asks = (Mail.campaign == campaign, Mail.kind == MailKind.ASK)
+    return _count_by_domain(Contact.select().join(Mail).where(*asks))
+
+
 def _make_unsent_conditions(campaign: Campaign) -> tuple[Any, ...]:
     return (Mail.campaign == campaign, Mail.kind == MailKind.ASK, Mail.state.in_(NOT_STARTED))
 

@@ -249,7 +249,7 @@ def start_scheduled(database: Database, *, now: datetime) -> int:
 
 _ASKING_KINDS = (MailKind.ASK, MailKind.REMINDER)
 # A mail in doubt may have been read, and sent again it is the same mail.
-_MADE_STATES = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
+MADE_STATES = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,7 +296,7 @@ def extend_campaign(
         campaign.save()
         sent = counts.sum_mails(
             counts.count_mails(campaign=campaign),
-            lambda mails: mails.kind in _ASKING_KINDS and mails.state in _MADE_STATES,
+            lambda mails: mails.kind in _ASKING_KINDS and mails.state in MADE_STATES,
         )
         facts = {
             "from": format_timestamp(earlier),
@@ -319,7 +319,7 @@ def _has_reminded(campaign: Campaign) -> bool:
 def _refreeze_wordings(campaign: Campaign) -> dict[str, dict[str, str]]:
     """Store the newest wordings with the new deadline; return the digests by kind and language."""
     digests: dict[str, dict[str, str]] = {}
-    for row in _list_newest_wordings(campaign):
+    for row in list_newest_wordings(campaign):
         wording = deadline_words.replace_deadline(
             frozen_draft.read_draft(row.wording.content), campaign.deadline
         )
@@ -328,7 +328,8 @@ def _refreeze_wordings(campaign: Campaign) -> dict[str, dict[str, str]]:
     return digests
 
 
-def _list_newest_wordings(campaign: Campaign) -> list[CampaignWording]:
+def list_newest_wordings(campaign: Campaign) -> list[CampaignWording]:
+    """Return the wordings that a campaign uses by now, one for each kind and language."""
     rows = (
         CampaignWording.select(CampaignWording, Wording)
         .join(Wording)

@@ -12,6 +12,8 @@ from repermit.campaigns.audience import (
     add_competing_at_busiest_domain,
     add_competing_mails,
     count_askable_by_domain,
+    count_asks,
+    count_asks_by_domain,
     count_unsent,
     count_unsent_by_domain,
 )
@@ -73,6 +75,16 @@ def predict_last_ask(campaign: Campaign, *, settings: Settings, now: datetime) -
         settings,
         lambda: count_unsent(campaign),
         lambda: count_unsent_by_domain(campaign),
+    )
+
+
+def predict_reminder_duration(campaign: Campaign, *, settings: Settings) -> timedelta:
+    """Return how long the reminders take at the rates, if nobody answers before."""
+    return _compute_duration(
+        campaign.list,
+        settings,
+        lambda: count_asks(campaign),
+        lambda: count_asks_by_domain(campaign),
     )
 
 
@@ -149,25 +161,41 @@ def check_send_plan(send_plan: SendPlan, settings: Settings, *, now: datetime) -
             code="too_far",
             deadline=deadline,
         )
-    elif (
-        send_plan.reminder_at
-        and send_plan.reminder_at < send_plan.last_ask_at + REST_BEFORE_REMINDER
-    ):
+    elif send_plan.reminder_at and send_plan.last_reminder_at:
+        yield from check_reminder(
+            send_plan.reminder_at,
+            last_ask_at=send_plan.last_ask_at,
+            last_reminder_at=send_plan.last_reminder_at,
+            deadline=send_plan.deadline,
+            settings=settings,
+        )
+
+
+def check_reminder(
+    reminder_at: datetime,
+    *,
+    last_ask_at: datetime,
+    last_reminder_at: datetime,
+    deadline: datetime,
+    settings: Settings,
+) -> Iterator[Said]:
+    """Yield what stands against a reminder so soon after the last ask, or so late."""
+    if reminder_at < last_ask_at + REST_BEFORE_REMINDER:
         yield Said(
             "the reminder would leave on %(reminder)s, and the last ask on %(last)s: people need "
             "a day between the two, so remind them fewer days before the deadline",
             code="reminder_too_soon",
-            reminder=to_local_time(send_plan.reminder_at, settings),
-            last=last,
+            reminder=to_local_time(reminder_at, settings),
+            last=to_local_time(last_ask_at, settings),
         )
-    elif send_plan.last_reminder_at and send_plan.last_reminder_at >= send_plan.deadline:
+    elif last_reminder_at >= deadline:
         yield Said(
             "the reminders leave too slowly: at the rates under [mail] the last one would leave "
             "on %(last)s, and the deadline is %(deadline)s: remind people more days before it, or "
             "nobody",
             code="reminders_too_slow",
-            last=to_local_time(send_plan.last_reminder_at, settings),
-            deadline=deadline,
+            last=to_local_time(last_reminder_at, settings),
+            deadline=to_local_time(deadline, settings),
         )
 
 

@@ -1,4 +1,4 @@
-"""Commands that decide: pause, resume, cancel, extend, answer, resolve."""
+"""Commands that decide: pause, resume, cancel, extend, remind, answer, resolve."""
 
 from __future__ import annotations
 
@@ -94,6 +94,39 @@ def extend(context: CommandContext, slug: str, *, deadline: str) -> None:
         echo(f"Who has not answered is reminded on {context.format_time(extended.reminder_at)}.")
 
 
+@command(examples=("repermit remind news --before 7",))
+@slug_argument
+@click.option(
+    "--before",
+    required=True,
+    type=click.IntRange(1, 365),
+    metavar="DAYS",
+    help="How many days before the deadline.",
+)
+@click.option(
+    "--not-promised", is_flag=True, help="Your own words do not say that you ask only once."
+)
+@pass_command_context
+def remind(context: CommandContext, slug: str, *, before: int, not_promised: bool) -> None:
+    """Add a reminder to a campaign that is under way.
+
+    Refused where a mail that has left says that people are asked once.
+    """
+    from repermit.campaigns import add_reminder
+
+    with context.mailing_list(slug) as (database, mailing_list):
+        reminder_at = add_reminder.add_reminder(
+            database,
+            mailing_list,
+            days=before,
+            settings=context.settings,
+            now=context.now,
+            actor=context.actor,
+            not_promised=not_promised,
+        )
+    echo(f"Who has not answered is reminded on {context.format_time(reminder_at)}.")
+
+
 @command(
     examples=(
         'repermit answer news jan@example.org yes --note "by phone, to Anna"',
@@ -185,4 +218,4 @@ def resolve(context: CommandContext, slug: str, *, decision: str | None) -> None
     echo(f"{pluralize(decided, 'mail')} {became}.")
 
 
-COMMANDS = (pause, resume, cancel, extend, answer, resolve)
+COMMANDS = (pause, resume, cancel, extend, remind, answer, resolve)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import datetime
+from html import escape
 from types import MappingProxyType
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -29,6 +30,7 @@ from repermit.emails.template_engine import inline_styles, render, render_own
 from repermit.emails.wording_validation import check_wording, drop_heading_marks, text_to_html
 from repermit.i18n.catalogues import translations
 from repermit.i18n.dates import longest_short_day
+from repermit.i18n.lazy_text import N_
 from repermit.settings.definitions import Organisation
 
 _Facts = TypeVar("_Facts", Organisation, MailingListFacts, ListWords)
@@ -174,6 +176,28 @@ def draft_from_templates(
         phrases=dict(phrases),
         deadline_places=places,
     )
+
+
+_ONCE = N_("%(organisation)s asks you once.")
+_NOT_ONCE = N_("%(organisation)s is asking you.")
+
+
+def says_once(draft: Draft) -> bool:
+    """Say whether an ask says that people are asked once, in the words of the usual ask."""
+    return _word_asking(draft, _ONCE) in draft.text
+
+
+def drop_once(draft: Draft) -> Draft:
+    """Replace what a frozen ask says of asking once by what it says before a reminder."""
+    before, after = (_word_asking(draft, text) for text in (_ONCE, _NOT_ONCE))
+    # The name is escaped in HTML, but for quotation marks.
+    markup = draft.html.replace(escape(before, quote=False), escape(after, quote=False))
+    return replace(draft, text=draft.text.replace(before, after), html=markup)
+
+
+def _word_asking(draft: Draft, text: str) -> str:
+    name = draft.organisation.name
+    return translations(draft.language).gettext(text) % {"organisation": name}
 
 
 def _draft_asking(

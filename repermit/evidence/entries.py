@@ -142,6 +142,7 @@ EVENTS = frozenset(
         "paused",
         "resumed",
         "extended",
+        "reminder_added",
         "cancelled",
         "expired_despite_downtime",
         "test_mail_sent",

@@ -100,7 +100,7 @@ class DayCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class Interruption:
-    """That it was paused, went on, was extended or ended: `event` is the entry's."""
+    """That it was paused, went on, ended or was changed: `event` is the entry's."""
 
     event: str
     at: datetime
@@ -165,7 +165,8 @@ class ClosingReport:
 
 
 _PAUSES = ("paused", "resumed", "cancelled", "closed")
-_EVENTS = ("launched", "imported", "import_undone", "exported", "extended", *_PAUSES)
+_CHANGES = ("extended", "reminder_added")
+_EVENTS = ("launched", "imported", "import_undone", "exported", *_CHANGES, *_PAUSES)
 
 
 def gather_closing_report(
@@ -307,10 +308,13 @@ def _bounces(campaign: Campaign) -> dict[BounceKind, int]:
     return found
 
 
+_DETAILS = ("to", "reminder_at", "reason")
+
+
 def _interruptions(acts: Iterable[AdminAct]) -> Iterable[Interruption]:
     for one in acts:
-        if one.event in _PAUSES or one.event == "extended":
-            detail = one.said.get("to") or one.said.get("reason") or ""
+        if one.event in {*_PAUSES, *_CHANGES}:
+            detail = next((one.said[name] for name in _DETAILS if one.said.get(name)), "")
             yield Interruption(event=one.event, at=one.at, actor=one.actor, detail=detail)
 
 

@@ -477,6 +477,7 @@ _ALLOWED = {
     "resume": {CampaignState.PAUSED},
     "cancel": set(_LIVE),
     "extend": set(_LIVE),
+    "remind": set(_LIVE),
     "close": {CampaignState.OPEN},
 }
 
@@ -484,7 +485,7 @@ _ALLOWED = {
 def require_campaign(state: CampaignState, act: str) -> None:
     """Refuse an act that a campaign's state does not allow.
 
-    `act` is "pause", "resume", "cancel", "extend" or "close". Raises TransitionRefused.
+    `act` is "pause", "resume", "cancel", "extend", "remind" or "close". Raises TransitionRefused.
     """
     if state not in _ALLOWED[act]:
         raise TransitionRefused(

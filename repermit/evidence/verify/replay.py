@@ -139,6 +139,13 @@ class Replay:
         }
         self._add_wordings(row, consent.get("wordings", {}))
 
+    def add_reminder(self, row: _Row, consent: _Consent) -> None:
+        """Expect a campaign's reminder, with its wordings and those of asks still to leave."""
+        if "reminder_at" in consent:
+            columns = self.campaigns[row["campaign"]].columns
+            columns["reminder_at"] = Expected(row["seq"], consent["reminder_at"])
+        self._add_wordings(row, consent.get("wordings", {}))
+
     def end_campaign(self, row: _Row, _: _Consent) -> None:
         """Expect a campaign to be over, and since when."""
         columns = self.campaigns[row["campaign"]].columns
@@ -212,6 +219,7 @@ def moment_text(value: Any) -> str:
 _APPLY: Mapping[str, Callable[[Replay, _Row, _Consent], None]] = {
     "launched": Replay.launch_campaign,
     "extended": Replay.extend_campaign,
+    "reminder_added": Replay.add_reminder,
     **dict.fromkeys(CAMPAIGN_ENDS, Replay.end_campaign),
     "imported": Replay.add_import,
     "import_undone": Replay.undo_import,

@@ -200,6 +200,7 @@ ACTS: Mapping[str, str] = {
     "paused": N_("paused the campaign"),
     "resumed": N_("let the campaign go on"),
     "extended": N_("moved the deadline"),
+    "reminder_added": N_("added a reminder"),
     "cancelled": N_("cancelled the campaign"),
     "expired_despite_downtime": N_("let people be removed although the pages had been down"),
     "test_mail_sent": N_("sent a test mail"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from flask import Blueprint, Response, abort, request
 from repermit.answers import record_answer
 from repermit.bounces import reply_excerpts
 from repermit.bounces.reply_excerpts import ReplyExcerpt
-from repermit.campaigns import lifecycle, progress
+from repermit.campaigns import add_reminder, lifecycle, progress
 from repermit.campaigns.lifecycle import ExtendResult
 from repermit.clock import parse_when
 from repermit.contacts import human_replies
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 # So many mails are dropped, let go or decided on while somebody waits for the page; the others
 # within seconds.
 _MAX_MAILS_AT_ONCE = 5000
+_DAYS = re.compile(r"[1-9][0-9]?|[12][0-9]{2}|3[0-5][0-9]|36[0-5]")
 
 pages = Blueprint("campaign_actions", __name__, url_prefix="/admin/lists/<slug>")
 
@@ -181,6 +183,36 @@ def _describe_extension(extended: ExtendResult) -> str:
             extended.sent,
         )
     return text
+
+
+@pages.post("/remind")
+def remind_silent(slug: str) -> AnyResponse:
+    """Add a reminder; the page again, with what was typed, if that cannot be."""
+    mailing_list, site = find_list(slug), get_site()
+    typed = request.form.get("days", "").strip()
+    try:
+        reminder_at = add_reminder.add_reminder(
+            site.database,
+            mailing_list,
+            days=_read_days(typed),
+            settings=site.settings,
+            now=get_arrival(),
+            actor=get_actor(),
+            not_promised="not_promised" in request.form,
+        )
+    except Refused as error:
+        wrong = make_sentence(error.said)
+        return render_campaign(mailing_list, status=422, days=typed, reminder_wrong=wrong)
+    flash_message(
+        gettext("Whoever has not answered is reminded on %(at)s.", at=format_time(reminder_at))
+    )
+    return redirect_to("campaign_page.show", slug=slug)
+
+
+def _read_days(typed: str) -> int:
+    if not _DAYS.fullmatch(typed):
+        raise Refused("give a number of days from 1 to 365", code="days")
+    return int(typed)
 
 
 def _require_confirmation() -> None:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, abort, current_app
 
-from repermit.campaigns import enqueue_asks, progress
+from repermit.campaigns import add_reminder, enqueue_asks, progress
 from repermit.contacts import human_replies
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList, find_list
@@ -81,7 +81,7 @@ def estimate_time_left(
 pages = Blueprint("campaign_page", __name__, url_prefix="/admin/lists/<slug>")
 
 _TWO_HOURS, _TWO_DAYS = 120, 48 * 60
-_NO_EXTENSION = {"until": "", "at": "", "wrong": ""}
+_NOTHING_TYPED = {"until": "", "at": "", "wrong": "", "days": "", "reminder_wrong": ""}
 _UNSENT_STATES = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 
 
@@ -102,18 +102,18 @@ def show_figures(slug: str) -> Response:
         abort(404)
     fields = _make_changing_fields(mailing_list)
     return render_page(
-        "campaign_page/show.html", notes=(), is_part=True, extending=_NO_EXTENSION, **fields
+        "campaign_page/show.html", notes=(), is_part=True, extending=_NOTHING_TYPED, **fields
     )
 
 
 def render_campaign(mailing_list: MailingList, *, status: int = 200, **typed: Any) -> Response:
-    """Return the page; `typed` is what was given to extend the campaign, and what was wrong."""
+    """Return the page; `typed` is what was given to extend or to remind, and what was wrong."""
     site = get_site()
     return render_page(
         "campaign_page/show.html",
         status=status,
         is_part=False,
-        extending={**_NO_EXTENSION, **typed},
+        extending={**_NOTHING_TYPED, **typed},
         retention=site.settings.retention,
         due=list_due_erasures(mailing_list),
         checkpoint=signed_checkpoint.take(site.settings),
@@ -176,8 +176,17 @@ def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
         "put_off": sum(server_faults.count_policy_refusals(mailing_list).values()),
         "replies": len(human_replies.list_waiting_replies(mailing_list)),
         "was_down": expiry_waits(downtime.measure_downtime(campaign, now)),
+        "promise": _read_promise(campaign),
         "reads_bounces": site.settings.bounces.protocol != "none",
     }
+
+
+def _read_promise(campaign: Campaign) -> add_reminder.Promise | None:
+    """Return what the asks say of asking once; None where no reminder can be added anyhow."""
+    is_live = CampaignState(campaign.state).is_live
+    if not is_live or campaign.reminder_at or campaign.deadline <= get_arrival():
+        return None
+    return add_reminder.read_promise(campaign)
 
 
 def format_wait(wait: timedelta | None) -> str:

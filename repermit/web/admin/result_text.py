@@ -75,6 +75,17 @@ OWN_TEXTS: Mapping[str, str] = {
         "The reminders leave too slowly: the last one would leave on %(last)s, and the deadline is "
         "%(deadline)s. Remind people more days before it, or nobody."
     ),
+    "days": N_("Give a number of days from 1 to 365."),
+    "reminder_passed": N_(
+        "The reminder would leave on %(reminder)s. It can only leave between now and the deadline, "
+        "%(deadline)s."
+    ),
+    "reminder_set": N_("A reminder is set already: %(reminder)s. Nobody gets two."),
+    "asked_once": N_(
+        "The mail that people got says that they are asked once, and a reminder would break that "
+        "promise."
+    ),
+    "promise_unknown": N_("Tick that your own words do not promise to ask only once."),
     "under_way": N_("A campaign is under way on this list already."),
     "nobody": N_("There is nobody to ask."),
     "taken_back": N_("A file is being taken back from this list; wait until that is done."),

@@ -14,7 +14,7 @@ from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, MailState, Status
 from repermit.sending import in_doubt
 from tests.support.builders import DEADLINE, NOW, make_campaign, make_contact, make_mail
-from tests.support.desk import ATTEST, Desk
+from tests.support.desk import ACCEPTED, ATTEST, Desk
 from tests.support.inbox import Inbox
 
 
@@ -61,6 +61,23 @@ def test_a_deadline_is_moved_later_only(running: Desk) -> None:
 def test_mails_that_name_the_earlier_deadline_are_counted(running: Desk) -> None:
     shown = running.do("extend", "news", "--deadline", "2026-04-30")
     assert "naming the earlier one, Monday 30 March 2026, 11:00: 1 mail." in shown
+
+
+def test_a_reminder_is_added_unless_a_mail_has_promised_to_ask_once(desk: Desk) -> None:
+    desk.add_news()
+    with desk.news() as (database, news):
+        make_contact(database, news)
+    desk.do("launch", "news", "--deadline", "2026-03-30", "--attest", ATTEST, *ACCEPTED)
+    desk.misused("remind", "news", "--before", "0")
+    for state_of_mail in (MailState.SENT, MailState.QUEUED):
+        with desk.database() as database, database.atomic():
+            Mail.update(state=state_of_mail, sent_at=NOW).execute()
+        if state_of_mail is MailState.SENT:
+            assert "asked once" in desk.refused("remind", "news", "--before", "7")
+    assert desk.do("remind", "news", "--before", "7") == (
+        "Who has not answered is reminded on Monday 23 March 2026, 09:00.\n"
+    )
+    assert "a reminder is set already" in desk.refused("remind", "news", "--before", "6")
 
 
 @pytest.mark.parametrize(("begun", "said"), [(False, True), (True, False)])

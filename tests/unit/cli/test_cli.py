@@ -122,6 +122,7 @@ def test_no_command_shows_the_commands(capsys: pytest.CaptureFixture[str]) -> No
         ("resume", "club"),
         ("cancel", "club"),
         ("extend", "club", "--deadline", "2026-04-01"),
+        ("remind", "club", "--before", "7"),
         ("status", "club"),
         ("send", "club"),
         ("expire", "club"),

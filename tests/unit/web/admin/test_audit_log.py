@@ -237,6 +237,11 @@ DETAILS: list[tuple[str, dict[str, Any], str]] = [
         {"from": "2026-04-01T10:00:00+00:00", "to": "2026-04-20T10:00:00+00:00"},
         "from Wednesday 1 April 2026, 12:00 to Monday 20 April 2026, 12:00",
     ),
+    (
+        "reminder_added",
+        {"reminder_at": "2026-03-23T10:00:00+00:00"},
+        "for Monday 23 March 2026, 11:00",
+    ),
     ("cancelled", {"dropped": 7}, "7 mails were not sent any more"),
     ("expired_despite_downtime", {"downtime": 90_000}, "down for 25 hours"),
     ("closed", {"counts": {"confirmed": 3, "no_response": 4}}, "3 confirmed, 4 taken off for"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from repermit.campaigns.launch import launch
 from repermit.contacts import circuit_breaker
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, CampaignWording
@@ -28,8 +29,11 @@ from tests.support.builders import (
     make_campaign,
     make_contact,
     make_mail,
+    make_settings,
 )
+from tests.support.desk import ATTEST
 from tests.support.public_pages import Pages, words_of
+from tests.unit.web.admin.test_mail_wording import TEXT
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -223,6 +227,87 @@ def test_a_wrong_deadline_is_said_and_what_was_typed_stays(
 
 def test_a_deadline_needs_a_campaign(client: FlaskClient) -> None:
     assert post(client, URL + "extend", until="2026-04-02").status_code == 422
+
+
+# --- A reminder for a campaign that is under way. -------------------------------------------------
+
+
+def launch_news(database: Database, mailing_list: MailingList, **facts: Any) -> None:
+    """Launch a campaign without a reminder, of which no mail has left."""
+    for name, value in facts.items():
+        setattr(mailing_list, name, value)
+    mailing_list.save()
+    make_contact(database, mailing_list)
+    launch(
+        database,
+        mailing_list,
+        settings=make_settings(),
+        now=NOW,
+        deadline=DEADLINE,
+        attest=ATTEST,
+        actor="cli:0",
+    )
+
+
+def test_a_reminder_is_added_once(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    launch_news(database, mailing_list)
+    assert "Remind who has not answered" in words_at(client, URL)
+    said = press(client, "remind", days="7")
+    assert "Whoever has not answered is reminded on Monday 23 March 2026, 11:00" in said
+    assert "Remind who has not answered" not in said
+    assert Evidence.select().where(Evidence.event == "reminder_added").count() == 1
+    again = post(client, URL + "remind", days="6")
+    assert again.status_code == 422
+    assert Evidence.select().where(Evidence.event == "reminder_added").count() == 1
+    logged = words_at(client, "/admin/log/")
+    assert "added a reminder" in logged
+    assert "for Monday 23 March 2026, 11:00" in logged
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        ("", "Give a number of days from 1 to 365."),
+        ("0", "Give a number of days from 1 to 365."),
+        ("366", "Give a number of days from 1 to 365."),
+        ("300", "It can only leave between now and the deadline"),
+        ("28", "People need a day between the two"),
+    ],
+)
+def test_a_wrong_reminder_is_said_at_its_field_and_what_was_typed_stays(
+    database: Database, mailing_list: MailingList, client: FlaskClient, days: str, said: str
+) -> None:
+    launch_news(database, mailing_list)
+    data = {"days": days, "csrf_token": csrf_token(client)}
+    response = client.post(URL + "remind", data=data, headers=ENGLISH)
+    assert response.status_code == 422
+    assert said in words_of(response)
+    assert f'value="{days}" aria-invalid="true" aria-describedby="days-wrong"' in response.text
+
+
+def test_where_people_were_told_that_they_are_asked_once_there_is_none(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    launch_news(database, mailing_list)
+    with database.atomic():
+        Mail.update(state=MailState.SENT, sent_at=NOW).execute()
+    page = client.get(URL, headers=ENGLISH)
+    assert "a reminder would break that promise" in words_of(page)
+    assert 'name="days"' not in page.text
+    assert post(client, URL + "remind", days="7").status_code == 422
+
+
+def test_own_words_are_the_admins_to_vouch_for(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    launch_news(database, mailing_list, own_text=TEXT)
+    assert 'name="not_promised"' in client.get(URL).text
+    data = {"days": "7", "csrf_token": csrf_token(client)}
+    refused = client.post(URL + "remind", data=data, headers=ENGLISH)
+    assert "Tick that your own words do not promise" in words_of(refused)
+    assert "is reminded on" in press(client, "remind", days="7", not_promised="yes")
 
 
 def test_mails_in_doubt_are_decided_on(

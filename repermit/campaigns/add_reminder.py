@@ -1,0 +1,182 @@
+"""Adding a reminder to a running campaign, where no mail has promised to ask only once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from repermit.campaigns import lifecycle
+from repermit.campaigns.preview import freeze_wording
+from repermit.campaigns.send_plan import (
+    check_reminder,
+    compute_reminder_time,
+    predict_last_ask,
+    predict_reminder_duration,
+    to_local_time,
+)
+from repermit.db.connection import Database
+from repermit.db.models.base import stored
+from repermit.db.models.campaigns import Campaign, latest_campaign
+from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
+from repermit.emails import frozen_draft, make_draft
+from repermit.errors import Refused
+from repermit.i18n.lazy_text import Said
+from repermit.rules.consent import MailKind
+from repermit.settings.definitions import Settings
+
+
+class Promise(StrEnum):
+    """What the asks of a campaign say of asking once.
+
+    `made`: one has left that says so. `own_words`: nobody knows but who reads them. `none`: none
+    has left, and those that are to leave can leave it out.
+    """
+
+    MADE = "made"
+    OWN_WORDS = "own_words"
+    NONE = "none"
+
+
+def read_promise(campaign: Campaign) -> Promise:
+    """Return whether the asks of a campaign without a reminder have promised to ask only once."""
+    rows = lifecycle.list_newest_wordings(campaign)
+    asks = [frozen_draft.read_draft(row.wording.content) for row in rows if row.kind == "ask"]
+    says_once = list(map(make_draft.says_once, asks))
+    if any(says_once) and _has_left(campaign):
+        return Promise.MADE
+    return Promise.NONE if all(says_once) else Promise.OWN_WORDS
+
+
+def add_reminder(
+    database: Database,
+    mailing_list: MailingList,
+    *,
+    days: int,
+    settings: Settings,
+    now: datetime,
+    actor: str,
+    not_promised: bool = False,
+) -> datetime:
+    """Have whoever has not answered reminded so many days before the deadline; return when.
+
+    Asks that are still to leave do not say any more that people are asked once. `not_promised`
+    says that own words, which nobody but a reader understands, do not say so either. Raises
+    Refused where a mail that has left says so, where a reminder is set already, and where its time
+    would be too early, too late or too short.
+    """
+    latest = latest_campaign(mailing_list)
+    # Worked out before the act: where domains have a rate, it takes long among many.
+    last_ask_at = _predict_last_ask(latest, settings, now) if latest else now
+    takes = predict_reminder_duration(latest, settings=settings) if latest else timedelta(0)
+    with database.atomic():
+        campaign = lifecycle.lock_campaign(mailing_list, "remind")
+        _refuse_second(campaign, settings)
+        promise = read_promise(campaign)
+        _refuse_promised(promise, is_confirmed=not_promised)
+        reminder_at = compute_reminder_time(campaign.deadline, days, settings.zone)
+        times = _Times(now=now, reminder_at=reminder_at, last_ask_at=last_ask_at, takes=takes)
+        reason = _find_wrong_time(times, campaign.deadline, settings)
+        if reason:
+            raise Refused(reason)
+        campaign.reminder_at = reminder_at
+        campaign.save()
+        facts = {
+            "reminder_at": stored(reminder_at),
+            "not_promised": promise is Promise.OWN_WORDS,
+            "wordings": _freeze_wordings(campaign),
+        }
+        lifecycle.append_entry(
+            "reminder_added", campaign, mailing_list, now=now, actor=actor, facts=facts
+        )
+    return reminder_at
+
+
+def _has_left(campaign: Campaign) -> bool:
+    asks = Mail.select().where(
+        Mail.campaign == campaign,
+        Mail.kind == MailKind.ASK,
+        Mail.state.in_(lifecycle.MADE_STATES),
+    )
+    return bool(asks.exists())
+
+
+def _predict_last_ask(campaign: Campaign, settings: Settings, now: datetime) -> datetime:
+    """Return when the last ask leaves, or had left."""
+    if campaign.opened_at:
+        return campaign.opened_at
+    return predict_last_ask(campaign, settings=settings, now=max(now, campaign.starts_at))
+
+
+def _refuse_second(campaign: Campaign, settings: Settings) -> None:
+    if campaign.reminder_at:
+        raise Refused(
+            "a reminder is set already: %(reminder)s; nobody gets two",
+            code="reminder_set",
+            reminder=to_local_time(campaign.reminder_at, settings),
+        )
+
+
+def _refuse_promised(promise: Promise, *, is_confirmed: bool) -> None:
+    if promise is Promise.MADE:
+        raise Refused(
+            "the mail that people got says that they are asked once, and a reminder would break "
+            "that promise",
+            code="asked_once",
+        )
+    if promise is Promise.OWN_WORDS and not is_confirmed:
+        raise Refused(
+            "the mail is in your own words: say that they do not promise to ask only once "
+            "(--not-promised)",
+            code="promise_unknown",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Times:
+    now: datetime
+    reminder_at: datetime
+    last_ask_at: datetime
+    takes: timedelta
+
+
+def _find_wrong_time(times: _Times, deadline: datetime, settings: Settings) -> Said:
+    """Return what stands against a reminder at this time, "" for nothing."""
+    if not times.now < times.reminder_at < deadline:
+        return Said(
+            "the reminder would leave on %(reminder)s, and it can only between now and the "
+            "deadline, %(deadline)s",
+            code="reminder_passed",
+            reminder=to_local_time(times.reminder_at, settings),
+            deadline=to_local_time(deadline, settings),
+        )
+    reasons = check_reminder(
+        times.reminder_at,
+        last_ask_at=times.last_ask_at,
+        last_reminder_at=times.reminder_at + times.takes,
+        deadline=deadline,
+        settings=settings,
+    )
+    return next(reasons, Said())
+
+
+def _freeze_wordings(campaign: Campaign) -> dict[str, dict[str, str]]:
+    """Store the reminders of the asks' languages, and the asks without the promise; the digests."""
+    digests: dict[str, dict[str, str]] = {"ask": {}, "reminder": {}}
+    for row in lifecycle.list_newest_wordings(campaign):
+        ask = frozen_draft.read_draft(row.wording.content)
+        if make_draft.says_once(ask):
+            plain = make_draft.drop_once(ask)
+            digests["ask"][row.language] = freeze_wording(
+                campaign, plain, revision=row.revision + 1
+            )
+        reminder = make_draft.draft_reminder(
+            organisation=ask.organisation,
+            mailing_list=ask.mailing_list,
+            deadline=campaign.deadline,
+            zone=ask.zone_info,
+            language=ask.language,
+        )
+        digests["reminder"][row.language] = freeze_wording(campaign, reminder)
+    return digests
