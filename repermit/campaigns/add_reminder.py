@@ -15,8 +15,8 @@ from repermit.campaigns.send_plan import (
     predict_reminder_duration,
     to_local_time,
 )
+from repermit.clock import format_timestamp
 from repermit.db.connection import Database
-from repermit.db.models.base import stored
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
@@ -83,7 +83,7 @@ def add_reminder(
         campaign.reminder_at = reminder_at
         campaign.save()
         facts = {
-            "reminder_at": stored(reminder_at),
+            "reminder_at": format_timestamp(reminder_at),
             "not_promised": promise is Promise.OWN_WORDS,
             "wordings": _freeze_wordings(campaign),
         }

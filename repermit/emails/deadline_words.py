@@ -7,7 +7,7 @@ A draft keeps its `deadline_places`, a line each, as "text 120 short_deadline": 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -63,25 +63,36 @@ def replace_deadline(draft: Draft, deadline: datetime) -> Draft:
     after = word_deadline(deadline, draft.language, draft.zone_info)
     if not draft.deadline_places:
         return _replace_wherever_it_stands(draft, deadline, draft.deadline, after)
+    earlier = draft.phrases
+
+    def put(match: re.Match[str]) -> str:
+        name = _NAMES[match[1]]
+        spelled = _spell_spaces(earlier[name], after[name])
+        words = next(is_now for was, is_now in spelled if was == match[2])
+        return f"{match[1]}{words}{_CLOSE}"
+
+    changed = change_text(draft, lambda text: _MARKED.sub(put, text))
+    return replace(changed, deadline=deadline, phrases={**earlier, **after})
+
+
+def change_text(draft: Draft, change: Callable[[str], str]) -> Draft:
+    """Change subject, text and HTML of a frozen wording, and keep where they say the deadline.
+
+    What `change` is given has marks around the words of the deadline, which it leaves.
+    """
     parts = {part: getattr(draft, part) for part in ("subject", "text", "html")}
     # From behind, so that the places before it stay where they are.
     for part, at, name in reversed(list(_iter_places(draft.deadline_places))):
-        text = parts[part]
-        before, words = next(
-            (was, is_now)
-            for was, is_now in _spell_spaces(draft.phrases[name], after[name])
-            if text.startswith(was, at)
-        )
+        text, words = parts[part], draft.phrases[name]
+        words = next(was for was, _ in _spell_spaces(words, words) if text.startswith(was, at))
         marked = mark_places({name: words})[name]
-        parts[part] = f"{text[:at]}{marked}{text[at + len(before) :]}"
-    plain, places = find_places(parts)
+        parts[part] = f"{text[:at]}{marked}{text[at + len(words) :]}"
+    plain, places = find_places({part: change(text) for part, text in parts.items()})
     return replace(
         draft,
-        deadline=deadline,
         subject=plain["subject"],
         text=plain["text"],
         html=plain["html"],
-        phrases={**draft.phrases, **after},
         deadline_places=places,
     )
 

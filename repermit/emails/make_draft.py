@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import datetime
+from functools import reduce
 from html import escape
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from repermit.emails.deadline_words import find_places, mark_places, word_deadline
+from repermit.emails.deadline_words import change_text, find_places, mark_places, word_deadline
 from repermit.emails.frozen_draft import Draft, Kind, mark_field, to_one_line
 from repermit.emails.mail_values import ListWords, MailingListFacts, OwnWording
 from repermit.emails.sender_identity import choose_reply_address
@@ -26,7 +27,7 @@ from repermit.emails.sentences import (
     word_phrases,
     word_preview,
 )
-from repermit.emails.template_engine import inline_styles, render, render_own
+from repermit.emails.template_engine import cut_name, inline_styles, render, render_own
 from repermit.emails.wording_validation import check_wording, drop_heading_marks, text_to_html
 from repermit.i18n.catalogues import translations
 from repermit.i18n.dates import longest_short_day
@@ -184,20 +185,26 @@ _NOT_ONCE = N_("%(organisation)s is asking you.")
 
 def says_once(draft: Draft) -> bool:
     """Say whether an ask says that people are asked once, in the words of the usual ask."""
-    return _word_asking(draft, _ONCE) in draft.text
+    return any(words in draft.text for words in _word_asking(draft, _ONCE))
 
 
 def drop_once(draft: Draft) -> Draft:
     """Replace what a frozen ask says of asking once by what it says before a reminder."""
-    before, after = (_word_asking(draft, text) for text in (_ONCE, _NOT_ONCE))
+    pairs = list(zip(_word_asking(draft, _ONCE), _word_asking(draft, _NOT_ONCE), strict=True))
     # The name is escaped in HTML, but for quotation marks.
-    markup = draft.html.replace(escape(before, quote=False), escape(after, quote=False))
-    return replace(draft, text=draft.text.replace(before, after), html=markup)
+    pairs += [(escape(was, quote=False), escape(is_now, quote=False)) for was, is_now in pairs]
+    return change_text(
+        draft, lambda text: reduce(lambda done, pair: done.replace(*pair), pairs, text)
+    )
 
 
-def _word_asking(draft: Draft, text: str) -> str:
+def _word_asking(draft: Draft, text: str) -> list[str]:
+    """Return a sentence with the organisation's name, and with a long name cut as mails have it."""
     name = draft.organisation.name
-    return translations(draft.language).gettext(text) % {"organisation": name}
+    return [
+        translations(draft.language).gettext(text) % {"organisation": one}
+        for one in (name, cut_name(name))
+    ]
 
 
 def _draft_asking(

@@ -11,6 +11,7 @@ from typing import Any
 
 import css_inline
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2.filters import do_truncate
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from repermit.i18n.catalogues import translations
@@ -59,7 +60,20 @@ def make_environment(folder: str, language: str) -> Environment:
     )
     install = made.install_gettext_translations  # type: ignore[attr-defined]
     install(translations(language), newstyle=True)
+    made.globals["cut_name"] = cut_name
     return made
+
+
+def cut_name(name: str) -> str:
+    """Return the beginning of a name without end, as it stands above the answers.
+
+    All of it stands below them.
+    """
+    return do_truncate(_PLAIN, name, _MOST_SIGNS, killwords=False, end="…", leeway=0)
+
+
+_PLAIN = Environment(autoescape=False)  # noqa: S701  it renders nothing
+_MOST_SIGNS = 50
 
 
 @cache

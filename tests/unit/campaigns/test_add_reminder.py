@@ -17,6 +17,7 @@ from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
+from repermit.emails.deadline_words import replace_deadline
 from repermit.emails.frozen_draft import read_draft
 from repermit.errors import Refused
 from repermit.evidence.verify import chain as verify_chain
@@ -172,10 +173,14 @@ def test_a_paused_campaign_can_be_given_one_and_a_closed_one_cannot(database: Da
     assert "cannot remind" in refusal(database, campaign)
 
 
-def test_a_name_with_signs_of_html_loses_its_promise_too(database: Database) -> None:
-    settings = replace(
-        SETTINGS, organisation=replace(SETTINGS.organisation, name='Jan & zoon\'s "zaak"')
-    )
+@pytest.mark.parametrize(
+    "name",
+    ['Jan & zoon\'s "zaak"', "Stichting Gezondheidscentrum Noord-Limburg en Omstreken te Venlo"],
+)
+def test_a_name_with_signs_of_html_or_without_end_loses_its_promise_too(
+    database: Database, name: str
+) -> None:
+    settings = replace(SETTINGS, organisation=replace(SETTINGS.organisation, name=name))
     news = make_list(database)
     make_contact(database, news)
     launch(
@@ -186,6 +191,12 @@ def test_a_name_with_signs_of_html_loses_its_promise_too(database: Database) -> 
     draft = read_draft(row.wording.content)
     assert ONCE not in draft.text
     assert ONCE not in draft.html
+    # The deadline is still found in it.
+    later = replace_deadline(draft, DEADLINE + timedelta(days=2))
+    assert later.text != draft.text
+    assert later.html.count(later.phrases["short_deadline"]) == draft.html.count(
+        draft.phrases["short_deadline"]
+    )
 
 
 def test_a_list_without_a_campaign_has_nobody_to_remind(
