@@ -25,7 +25,7 @@ PROGRAM = shutil.which("w3m")
 _PATIENCE = 30  # seconds
 # The wider of the two that a VT100 has: w3m looks for words within a line.
 _ROWS, _COLUMNS = 24, 132
-_CLEAR_LINE = "\x15"
+_CLEAR_LINE, _ENTER = "\x15", "\r"
 
 
 class TextBrowser:
@@ -78,7 +78,7 @@ class TextBrowser:
     def follow(self, words: str) -> None:
         """Press the link that begins with these words."""
         self._look_for(words)
-        self._type("\r")
+        self._type(_ENTER)
 
     def press(self, words: str) -> None:
         """Press the button that begins with these words."""
@@ -90,7 +90,7 @@ class TextBrowser:
         # The next [, which stands before the field.
         self._answer("/", "Forward", r"\[")
         self._type("\t")
-        self._answer("\r", "TEXT", text)
+        self._answer(_ENTER, "TEXT", text)
 
     def see(self, heading: str, *, told: str = "") -> None:
         """Wait for the page with these words, and look at it."""
@@ -105,7 +105,7 @@ class TextBrowser:
         until = monotonic() + _PATIENCE
         while not (path.exists() and path.stat().st_size):
             assert monotonic() < until, "w3m shows nothing"
-            self._read(0.01)
+            self._read()
         return " ".join(path.read_text("utf-8").split())
 
     def _look_for(self, words: str) -> None:
@@ -119,27 +119,32 @@ class TextBrowser:
         Keys that come while w3m loads or changes what it shows are lost: so the key is pressed
         until something is asked, and nothing is typed before the line below the page is back.
         """
-        self._read(0)
-        until, shown = monotonic() + _PATIENCE, b""
-        while asked.encode() not in shown:
+        while self._read():
+            pass
+        until = monotonic() + _PATIENCE
+        # A second Enter would be an answer.
+        patience = _PATIENCE if key == _ENTER else 0.3
+        while not self._type_until(key, asked, patience):
             assert monotonic() < until, asked
-            self._type(key)
-            shown += self._read(0.2)
-        self._type(f"{_CLEAR_LINE}{text}\r")
-        shown = b""
-        while b"Viewing" not in shown:
-            assert monotonic() < until, text
-            shown += self._read(0.02)
+        assert self._type_until(f"{_CLEAR_LINE}{text}{_ENTER}", "Viewing", _PATIENCE), text
+
+    def _type_until(self, keys: str, words: str, patience: float) -> bool:
+        """Type, and say whether the terminal is sent these words within so many seconds."""
+        self._type(keys)
+        until, shown = monotonic() + patience, b""
+        while words.encode() not in shown:
+            if monotonic() > until:
+                return False
+            shown += self._read()
+        return True
 
     def _type(self, keys: str) -> None:
         os.write(self._terminal, keys.encode())
 
-    def _read(self, patience: float) -> bytes:
-        """Return what the terminal is sent, until nothing comes for so many seconds."""
-        shown = b""
-        while select.select([self._terminal], [], [], patience)[0]:
-            shown += os.read(self._terminal, 65536)
-        return shown
+    def _read(self) -> bytes:
+        """Return what the terminal was sent, b"" if nothing comes for a moment."""
+        is_ready = select.select([self._terminal], [], [], 0.01)[0]
+        return os.read(self._terminal, 65536) if is_ready else b""
 
 
 def render_text(html: str, folder: Path) -> str:
