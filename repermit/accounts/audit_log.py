@@ -16,7 +16,7 @@ from peewee import fn
 from repermit.accounts import login_throttle, sessions, two_factor, users
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Access, Invitation, SecurityEvent, Session, Throttle
-from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.secure_delete import delete_in_steps
 from repermit.settings.definitions import Settings
@@ -202,7 +202,8 @@ def list_acts(**wanted: Unpack[AuditFilter]) -> AuditPage:
                 said=contents.get(row.seq, {}),
             )
 
-    return _read_page(Evidence.seq, Evidence.event, make_records, wanted)
+    newest = EvidenceHead.get().seq
+    return _read_page(Evidence.seq, Evidence.event, make_records, wanted, newest=newest)
 
 
 def list_accesses(**wanted: Unpack[AuditFilter]) -> AuditPage:
@@ -243,6 +244,8 @@ def _read_page(
     kind: Any,
     make_records: Callable[[list[Any]], Iterable[AuditRecord]],
     wanted: AuditFilter,
+    *,
+    newest: int | None = None,
 ) -> AuditPage:
     """Return a page of a table, whose column `number` counts its rows and `kind` says what each is.
 
@@ -250,7 +253,9 @@ def _read_page(
     """
     table = number.model
     page, reach = wanted.get("page", _PAGE), wanted.get("reach", _MAX_EXAMINED)
-    end = wanted.get("before") or (table.select(fn.MAX(number)).scalar() or 0) + 1
+    if newest is None:
+        newest = table.select(fn.MAX(number)).scalar() or 0
+    end = wanted.get("before") or newest + 1
     rows = table.select().where(
         number < end, number >= end - reach, *_iter_conditions(table, kind, wanted)
     )
