@@ -315,6 +315,7 @@ ALL_SAID = {
     "evidence_key",
     "given_up",
     "handed_in",
+    "list_deleted",
     "logged_out",
     "not_the_person",
     "password_changed",
