@@ -277,7 +277,8 @@ first {pixels} pixels of mail and page on a screen of 360, and at most {words} w
 The table says where the lower answer ends, in pixels, on screens of 320, 360, 390 and 600 pixels. \
 It says too how many words stand before the first answer. Each number is the worst of all kinds: \
 ask, reminder and sign-up, and their pages, also those that ask once more, after a No too. Lists \
-are usual and sensitive ones. A deadline ends a day, or has an hour. The names are long: “{organisation}” and “{list_name}”.
+are usual and sensitive ones. A deadline ends a day, or has an hour. The names are long: \
+“{organisation}” and “{list_name}”.
 
 Where a name has more than 50 signs, its beginning stands above the answers and all of it below. A \
 purpose of more than 80 signs stands below alone. So even longer names, which the test measures \

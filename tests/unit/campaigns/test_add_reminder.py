@@ -175,7 +175,7 @@ def test_a_paused_campaign_can_be_given_one_and_a_closed_one_cannot(database: Da
 
 @pytest.mark.parametrize(
     "name",
-    ['Jan & zoon\'s "zaak"', "Stichting Gezondheidscentrum Noord-Limburg en Omstreken te Venlo"],
+    ['Jan & zoon\'s "zaak"', "Stichting Gezondheidscentrum Noord-Limburg te Venlo en Omstreken"],
 )
 def test_a_name_with_signs_of_html_or_without_end_loses_its_promise_too(
     database: Database, name: str
