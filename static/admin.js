@@ -266,20 +266,37 @@
   document.querySelector("form.leave")?.addEventListener("submit", () => sessionStorage.clear());
   const form = document.querySelector("form[data-keep]");
   if (!form) return;
-  const key = `kept ${form.getAttribute("action")}`;
+  const key = `kept ${form.getAttribute("action")} ${form.dataset.part || ""}`;
   const fields = [...form.elements].filter(
-    (one) => one.name && !["hidden", "password", "file"].includes(one.type),
+    (one) => one.name && one.name !== "csrf_token" && !["password", "file", "submit"].includes(one.type),
   );
   const read = () => JSON.stringify(fields.map((one) => [one.name, one.value, one.checked === true]));
   const served = read();
   const isSaved = form.dataset.keep === "saved";
   const kept = JSON.parse(sessionStorage.getItem(key) || "null");
   sessionStorage.removeItem(key);
+  const typed = kept && JSON.parse(kept.typed);
+  // A form of other fields, as those of the mail in blocks: its page is asked for with what was typed.
+  if (isSaved && kept && form.dataset.retype && fields.map((one) => one.name).join() !== typed.map(([name]) => name).join()) {
+    if (kept.version === form.dataset.version) {
+      const again = document.createElement("form");
+      Object.assign(again, { method: "post", action: form.dataset.retype, hidden: true });
+      const token = ["csrf_token", form.elements.csrf_token.value, true];
+      const boxes = new Set([...form.elements].filter((one) => ["radio", "checkbox"].includes(one.type)).map((one) => one.name));
+      for (const [name, value, checked] of [...typed, token, ["kept", "yes", true]]) {
+        if (boxes.has(name) && !checked) continue;
+        const field = document.createElement("textarea");
+        Object.assign(field, { name, value });
+        again.append(field);
+      }
+      document.body.append(again);
+      again.submit();
+    }
   // What was changed elsewhere meanwhile comes first, and so does what is served to be mended.
-  if (isSaved && kept && (kept.over === null || kept.over === served)) {
-    const typed = JSON.parse(kept.typed);
+  } else if (isSaved && kept && (kept.over === null || kept.over === served)) {
     fields.forEach((one, place) => {
       const [, value, checked] = typed[place];
+      if (one.type === "hidden") return;
       if (one.value === value && one.checked === checked) return;
       [one.value, one.checked] = [value, checked];
       one.closest("details")?.setAttribute("open", "");
@@ -292,7 +309,7 @@
   });
   addEventListener("pagehide", () => {
     if (isSent || (isSaved && read() === served)) return;
-    sessionStorage.setItem(key, JSON.stringify({ over: isSaved ? served : null, typed: read() }));
+    sessionStorage.setItem(key, JSON.stringify({ over: isSaved ? served : null, version: form.dataset.version, typed: read() }));
   });
 })();
 

@@ -90,3 +90,53 @@ def test_once_it_is_saved_nothing_is_kept(typing: tuple[Page, str]) -> None:
     page.goto(url + CONDITIONS)
     assert page.get_by_text(SAID).is_hidden()
     assert page.evaluate("sessionStorage.length") == 0
+
+
+# --- The mail, whose form has other fields in blocks than it is served with. ----------------------
+
+
+def test_words_typed_into_blocks_are_there_again_after_a_page_of_settings(
+    database: Database, typing: tuple[Page, str]
+) -> None:
+    page, url = typing
+    page.goto(f"{url}/admin/lists/news/mail")
+    page.get_by_role("button", name="Say it in your own words").click()
+    page.get_by_label("Words 3", exact=True).fill("Mijn eigen woorden.")
+    page.get_by_label("Subject").fill("Mijn vraag")
+    page.goto(url + SETTINGS)
+    page.goto(f"{url}/admin/lists/news/mail")
+    page.get_by_text(SAID).locator("visible=true").wait_for()
+    assert page.get_by_label("Words 3", exact=True).input_value() == "Mijn eigen woorden."
+    assert page.get_by_label("Subject").input_value() == "Mijn vraag"
+    assert page.get_by_text("Nee, stuur mij deze mails niet meer").first.is_visible()
+    with database.atomic():
+        assert MailingList.get().own_text == ""
+
+
+def test_a_template_typed_is_there_again_unless_another_was_saved_meanwhile(
+    database: Database, typing: tuple[Page, str]
+) -> None:
+    page, url = typing
+    for saved in ("", "Iets anders"):
+        page.goto(f"{url}/admin/lists/news/mail?view=template")
+        page.get_by_label("Text", exact=True).fill("Mijn sjabloon")
+        page.goto(url + SETTINGS)
+        with database.atomic():
+            MailingList.update(own_text=saved).execute()
+        page.goto(f"{url}/admin/lists/news/mail")
+        if saved:
+            assert page.get_by_text("Mijn sjabloon").count() == 0
+            assert page.get_by_text(SAID).is_hidden()
+        else:
+            page.get_by_text(SAID).locator("visible=true").wait_for()
+            assert page.get_by_label("Text", exact=True).input_value() == "Mijn sjabloon"
+
+
+def test_each_further_language_keeps_its_own_words(typing: tuple[Page, str]) -> None:
+    page, url = typing
+    for language, words in (("de", "Neuigkeiten"), ("fr", "Nouvelles")):
+        page.goto(f"{url}/admin/lists/news/describe/in?language={language}")
+        page.get_by_label("What will people get?").fill(words)
+    for language, words in (("de", "Neuigkeiten"), ("fr", "Nouvelles")):
+        page.goto(f"{url}/admin/lists/news/describe/in?language={language}")
+        assert page.get_by_label("What will people get?").input_value() == words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
@@ -121,7 +122,12 @@ def flash_saved_list(mailing_list: MailingList) -> None:
 def change_view(slug: str) -> Response:
     """Show what is typed as the template that it is, or as blocks; nothing is saved by that."""
     mailing_list = find_list(slug)
-    return _show_page(mailing_list, _read_form(mailing_list, view=request.form.get("show", "")))
+    form = _read_form(mailing_list, view=request.form.get("show", ""))
+    notes = None
+    if "kept" in request.form:
+        filled_in = gettext("What you typed here before is filled in again; it is not saved yet.")
+        notes = [("done", filled_in)]
+    return _show_page(mailing_list, form, notes=notes)
 
 
 @pages.post("/begin")
@@ -230,6 +236,12 @@ def _find_reader(mailing_list: MailingList, form: WordingForm) -> Contact | None
     """Return the chosen one of those who are offered, None if there is nobody to be asked."""
     readers = {str(one.id): one for one in _list_readers(mailing_list)}
     return readers.get(form.reader.data)
+
+
+def _make_version(mailing_list: MailingList) -> str:
+    """Return a digest that changes with the wording that is saved."""
+    saved = find_list(mailing_list.slug)
+    return sha256(repr([getattr(saved, name) for name in PARTS]).encode()).hexdigest()[:16]
 
 
 def _name_view(form: WordingForm) -> str | None:
@@ -399,6 +411,7 @@ def _show_page(
         fields=[(form.say(name), *about) for name, about in list_field_titles().items()],
         blocks=form.blocks if form.is_in_blocks else None,
         is_unsplit=form.view == BLOCKS and not form.is_in_blocks,
+        version=_make_version(mailing_list),
         samples=defaultdict(str, _render_samples(mailing_list, form) if form.is_in_blocks else {}),
         labels=list_labels(get_page_language()),
         lacks_fields=_lacks_fields(mailing_list, form),

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from repermit.accounts import users
+from repermit.campaigns import draft_conditions
+from repermit.campaigns.draft_conditions import Conditions
 from repermit.clock import ManualClock
 from repermit.contacts import human_replies
 from repermit.db.connection import Database, FairSqliteDatabase, open_database
@@ -21,10 +23,12 @@ from repermit.db.migrations import ALL_TABLES
 from repermit.db.models.accounts import Access, SecurityEvent, Session, User
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
+from repermit.db.models.lists import find_list
 from repermit.i18n.catalogue_overrides import key_of
-from repermit.rules.consent import MailState, Status
+from repermit.rules.consent import CampaignState, MailState, Status
 from repermit.settings.definitions import Settings
 from repermit.web import application
+from repermit.web.admin import launch
 from repermit.web.admin.page_permissions import get_permissions
 from tests.support.admin_pages import admin_client, client_of, csrf_token, make_user, viewer_client
 from tests.support.builders import (
@@ -36,6 +40,7 @@ from tests.support.builders import (
     make_mail,
     make_settings,
 )
+from tests.support.desk import ATTEST
 from tests.support.public_pages import Pages
 
 if TYPE_CHECKING:
@@ -334,3 +339,38 @@ def test_a_proof_of_another_browser_is_none(world: World) -> None:
 
 def test_pages_are_asked_for_by_get_and_post_alone() -> None:
     assert {route.method for route in ROUTES} == {"GET", "POST"}
+
+
+KEEP_WHAT_IS_TYPED = {
+    "campaign_dates.show",
+    "launch.show",
+    "list_form.show",
+    "list_form.show_new",
+    "list_translations.show",
+    "mail_wording.show",
+    "processing_record_form.show",
+}
+
+
+def test_the_forms_of_a_campaign_keep_what_was_typed(world: World, monkeypatch: Any) -> None:
+    monkeypatch.setattr(launch, "find_launch_problems", lambda _list: ())
+    with world.database.atomic():
+        Campaign.update(state=CampaignState.CLOSED).execute()
+    news = find_list("news")
+    make_contact(world.database, news)
+    draft_conditions.keep_conditions(
+        world.database,
+        news,
+        Conditions(deadline="2026-03-30", attest=ATTEST),
+        now=NOW,
+        actor="user:1",
+    )
+    client = admin_client(world.pages)
+    found = set()
+    for route in ADMINS:
+        if route.method == "GET":
+            text = client.get(world.path(route)).text
+            if "data-keep=" in text:
+                found.add(route.endpoint)
+                assert 'id="kept"' in text
+    assert found == KEEP_WHAT_IS_TYPED
