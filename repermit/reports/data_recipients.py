@@ -147,8 +147,12 @@ def _tool_label(tool: str) -> str:
 
 
 def _domain(host: str) -> str:
-    """Return the last two labels of a host's name: enough to tell two providers apart."""
-    return ".".join(host.lower().split(".")[-2:])
+    """Return the last two labels of a host's name: enough to tell two providers apart.
+
+    An IP address is returned as it is.
+    """
+    is_address = ":" in host or host.rpartition(".")[2].isdigit()
+    return host if is_address else ".".join(host.lower().split(".")[-2:])
 
 
 def _tools(mailing_list: MailingList) -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from repermit.db.connection import Database
 from repermit.reports.data_recipients import describe_for_proofs
 from repermit.reports.register_notes import set_notes
@@ -52,3 +54,10 @@ def test_the_organisation_itself_is_no_recipient(database: Database) -> None:
         "storage_locations": ["NL"],
         "recipients": [],
     }
+
+
+def test_a_server_without_a_name_is_told_by_its_address(database: Database) -> None:
+    for server in ("192.0.2.25", "2001:db8::25"):
+        settings = replace(SETTINGS, mail=MailServer(server=server, preset=""))
+        told = describe_for_proofs(make_list(database, slug=f"at-{len(server)}"), settings=settings)
+        assert told["recipients"][1] == f"{server} (mail)"
