@@ -139,17 +139,17 @@ class Step:
         if not found:
             return None
         Contact.delete().where(
-            Contact.id.in_(make_id_list(number for number, _, _ in found))
+            Contact.id.in_(make_id_list(number for number, _ in found))
         ).execute()
         request_wiping()
         self.progress.reached = found[-1][0]
         self.progress.contacts += len(found)
-        return _Entries(tuple(self._erase([subject for _, subject, basis in found if basis])))
+        return _Entries(tuple(self._erase([subject for _, subject in found])))
 
     def brought(self) -> Any:
         """Return the query for the next contacts."""
         return (
-            Contact.select(Contact.id, Contact.subject, Contact.basis)
+            Contact.select(Contact.id, Contact.subject)
             .where(
                 Contact.imported_by == self._record,
                 Contact.status_at == self._record.at,
@@ -213,11 +213,16 @@ class Step:
         return _Entries((self._entry("import_undone", consent=done),), are_last=True)
 
     def _erase(self, subjects: Sequence[str]) -> Iterator[Entry]:
-        """Delete the names and addresses from the entries of contacts that are gone, and say so."""
+        """Delete the names and addresses from the entries of contacts that are gone, and say so.
+
+        Most have no entry; a file that is taken back may have left one.
+        """
         slug = self._task.list.slug
         for some in chunks(subjects, _CHUNK):
             found = chain.erase_parts_of(some, _ERASED_PARTS, slug=slug)
             for subject, seqs in found.items():
+                if not seqs:
+                    continue
                 said = {"seqs": seqs, "parts": _ERASED_PARTS}
                 yield self._entry("erased", consent=said, subject=subject)
 

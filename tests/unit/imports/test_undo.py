@@ -84,6 +84,23 @@ def test_the_addresses_of_an_undone_import_stand_nowhere(
     assert list(chain.verify()) == []
 
 
+def test_nor_do_those_of_whom_a_second_file_that_is_taken_back_too_had_proven(
+    database: Database, news: MailingList, tmp_path: Path
+) -> None:
+    take_in(database, news, plain(tmp_path, ("proven@example.org", ""), ("ask@example.org", "")))
+    proven = mailchimp(tmp_path, {"email": "proven@example.org", **OPTED_IN})
+    take_in(database, news, proven, now=NOW + timedelta(minutes=1))
+    subject = contact_at(news, "proven@example.org").subject
+    take_back(database, news, now=LATER)
+    assert [part for part in EvidencePart.select() if "@example.org" in part.json]
+    take_back(database, news, now=LATER)
+    assert not [part for part in EvidencePart.select() if "@example.org" in part.json]
+    assert [entry.subject for entry in Evidence.select().where(Evidence.event == "erased")] == [
+        subject
+    ]
+    assert list(chain.verify()) == []
+
+
 def test_the_undoing_is_an_entry_that_names_its_import(
     database: Database, news: MailingList, mixed: Path
 ) -> None:
