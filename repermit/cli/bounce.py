@@ -11,7 +11,6 @@ import click
 from repermit.cli.command import command
 from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.output import echo, warn
-from repermit.contacts.human_replies import PROPOSALS, STOP
 from repermit.errors import RepermitError
 
 if TYPE_CHECKING:
@@ -85,6 +84,8 @@ _RESULT_TEXTS = {
 
 def print_replies(context: CommandContext, slug: str, replies: Sequence[WaitingReply]) -> None:
     """Print the replies that wait for the admin, and what to type for each."""
+    from repermit.contacts.human_replies import PROPOSALS, STOP
+
     if not replies:
         return
     echo(

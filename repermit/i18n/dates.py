@@ -95,15 +95,18 @@ def earlier_moments_in_words(moment: datetime, *, language: str, zone: ZoneInfo)
     return earlier, _written(_ending_day(local), day, language) if _ends_day(local) else earlier
 
 
-# Until November 2026: of a day without its year, and what the year added. A time stood behind a
+# Until December 2026: of a day without its year, and what the year added. A time stood behind a
 # comma.
 _EARLIER_PATTERNS = {
+    "cs": ("EEEE d. MMMM", " y"),
     "el": ("EEEE d MMMM", " y"),
     "es": ("EEEE, d 'de' MMMM", " 'de' y"),
     "hr": ("EEEE, d. MMMM", " y."),
     "it": ("EEEE d MMMM", " y"),
+    "pl": ("EEEE, d MMMM", " y"),
     "pt": ("EEEE, d 'de' MMMM", " 'de' y"),
     "ro": ("EEEE, d MMMM", " y"),
+    "sk": ("EEEE d. MMMM", " y"),
 }
 
 

@@ -83,9 +83,9 @@ def test_a_catalogue_is_whole_and_loses_no_placeholder(language: str) -> None:
     assert flaws(language) == []
 
 
-@pytest.mark.parametrize("language", ["cs", "et", "lv", "pl", "sk", "sl"])
+@pytest.mark.parametrize("language", ["et", "lv", "sl"])
 def test_no_preposition_asks_a_day_of_the_week_for_a_case(language: str) -> None:
-    """A day begins with its weekday, in the nominative: "do: środa", never "do środa"."""
+    """A day begins with its weekday, in the nominative: "rok: sreda", never "do sreda"."""
     before_a_day = re.compile(r"[^\W\d_]\s%\((deadline|moment|since|first|last|day)\)s")
     governing = re.compile(r"\b(do|od|po|z|pirms|līdz|kopš|kuni|alates)$", re.IGNORECASE)
     wrong = [
@@ -97,6 +97,15 @@ def test_no_preposition_asks_a_day_of_the_week_for_a_case(language: str) -> None
         or governing.search(text)
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("language", ["cs", "hr", "pl", "sk"])
+def test_a_preposition_governs_the_day_of_the_month_and_not_of_the_week(language: str) -> None:
+    """The day of the week stands behind it, in brackets: "do 30 września (środa)"."""
+    with_a_day = (message for message in messages(language) if "EEEE" in message.id)
+    patterns = [text for message in with_a_day for text in texts(message.string)]
+    assert len(patterns) == 4
+    assert all(pattern.endswith(" (EEEE)") for pattern in patterns)
 
 
 def test_french_keeps_its_signs_with_their_words() -> None:

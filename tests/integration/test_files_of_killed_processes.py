@@ -58,7 +58,7 @@ class Broken:
         print("half", flush=True)
         sys.stdin.readline()
         return b""
-settings = config_file.load(Path(sys.argv[1]))
+settings = config_file.load_config(Path(sys.argv[1]))
 with open_database(settings.database) as database:
     uploads.keep_upload(database, find_list("news"), Broken(), name="list.csv",
         user_id=User.get().id, settings=settings, now=SystemClock().now())
@@ -72,7 +72,7 @@ from repermit.clock import SystemClock
 from repermit.imports.uploads import Choices
 from repermit.db.connection import open_database
 from repermit.db.models.lists import find_list
-settings = config_file.load(Path(sys.argv[1]))
+settings = config_file.load_config(Path(sys.argv[1]))
 with open_database(settings.database) as database:
     read_upload.start_reading(database, find_list("news"), choices=Choices(), settings=settings,
         now=SystemClock().now(), actor="user:1")

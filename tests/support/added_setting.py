@@ -11,9 +11,9 @@ import sys
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 
-_BEFORE = "    pause_at_bounce_percent: int = setting(\n"
+_BEFORE = "    pause_at_bounce_percent: int = declare_setting(\n"
 _FIELD = """\
-    pilot_days: int = setting(
+    pilot_days: int = declare_setting(
         3,
         N_("Days of the pilot"),
         N_("How long the first hundred wait."),

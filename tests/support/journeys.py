@@ -151,7 +151,7 @@ def return_after_erasure(place: Place, reader: Reader) -> None:
     erase(place.pages, contact)
     reader.follow(YES)
     # Whose language was theirs is not known any more: it is the reader's.
-    reader.see("Uw adres is gewist")
+    reader.see("Wat wij bij deze link bewaarden, is gewist")
     reader.fill("E-mailadres", "anna@example.org")
     reader.press(SIGN_UP)
     place.confirm_newest(reader)

@@ -64,7 +64,7 @@ from repermit.errors import RepermitError
 from repermit.jobs.periodic_jobs import Jobs
 from repermit.db.connection import connect
 from repermit.db.suppression_journal import journal_of
-settings = config_file.load(Path(sys.argv[1]))
+settings = config_file.load_config(Path(sys.argv[1]))
 database = connect(settings.database, journal=journal_of(settings))
 try:
     Jobs(settings, database, clock=SystemClock(), stopping=threading.Event()).erase()

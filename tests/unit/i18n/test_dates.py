@@ -49,7 +49,7 @@ def test_the_first_of_a_month_in_words(language: str, expected: str) -> None:
     [
         (datetime(2026, 12, 22, 22, 59, 59, tzinfo=UTC), "dinsdag 22 december 2026, 23:59 uur"),
         (datetime(2026, 12, 22, 23, 0, tzinfo=UTC), "dinsdag 22 december 2026, 24:00 uur"),
-        (datetime(2026, 12, 22, 23, 0, 0, 1, tzinfo=UTC), "woensdag 23 december, 00:00 uur"),
+        (datetime(2026, 12, 22, 23, 0, 0, 1, tzinfo=UTC), "woensdag 23 december 2026, 00:00 uur"),
         (datetime(2026, 12, 23, 11, 5, tzinfo=UTC), "woensdag 23 december 2026, 12:05 uur"),
     ],
 )

@@ -267,10 +267,10 @@ from repermit.settings import config_file
 from repermit.db.connection import open_database
 url, key = sys.argv[1:]
 document = {"public_url": "https://a.example.org", "secret_keys": [key], "fingerprint_key": key}
-settings = config_file.parse({**document, "database": url}, folder=Path("/"))
+settings = config_file.parse_config({**document, "database": url}, folder=Path("/"))
 with open_database(url) as database:
-    typed = change_settings.Typed(values={"retention.trace_days": 30})
-    kept = change_settings.keep(
+    typed = change_settings.SettingsInput(values={"retention.trace_days": 30})
+    kept = change_settings.save_settings(
         database, settings, typed, since="", now=datetime.now(UTC), actor="user:1"
     )
 print(kept.settings.retention.trace_days)
