@@ -1,4 +1,4 @@
-"""Words: yes, no, opted out, a language, a form on the web."""
+"""Words in a cell: yes, no, opted out, a language, a form on the web."""
 
 from __future__ import annotations
 
