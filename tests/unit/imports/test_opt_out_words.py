@@ -1,4 +1,4 @@
-"""Every entry of data/opt_out_words.toml: each is read, is written as remarks are, and counts."""
+"""Every entry of data/opt_out_phrases.toml: each is read, is written as remarks are, and counts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from repermit.imports import opt_out_words
 from repermit.imports.opt_out_words import DOUBTFUL, REFUSED, refusal_in, respell
 from repermit.unicode_limits import normalize
 
-DATA: dict[str, dict[str, Any]] = package_files.data("opt_out_words.toml")
+DATA: dict[str, dict[str, Any]] = package_files.data("opt_out_phrases.toml")
 EXPRESSIONS = {**DATA["refused"], **DATA["exceptions"], **DATA["doubtful"]}
 
 # A remark for each list of words, of which one takes the place of the braces, and what it may say.
