@@ -66,9 +66,10 @@ def count_audience(
     """Count who would be asked now, by the language of their mail, and why others are not.
 
     An address that is left out for another reason is not looked up among the suppressed, and none
-    is on a list of more than LOOKED_UP: whoever is suppressed is taken off in the same transaction,
-    and whoever comes is looked up as they come. Who is suppressed all the same, as by a line that
-    somebody else wrote into the database, is found when the asks are made, and gets none.
+    is on a list of more than MAX_SUPPRESSION_LOOKUPS: whoever is suppressed is taken off in the
+    same transaction, and whoever comes is looked up as they come. Who is suppressed all the
+    same, as by a line that somebody else wrote into the database, is found when the asks are made,
+    and gets none.
     """
     list_facts = lookup.read_list_facts(mailing_list)
     languages: Counter[str] = Counter()

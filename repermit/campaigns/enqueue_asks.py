@@ -65,7 +65,7 @@ def start_launch_task(
 ) -> None:
     """Note that a campaign's asks are to be made; in the transaction that launches it.
 
-    `audience` is frozen by that, see `span`: nobody who comes later is asked.
+    `audience` is frozen by that, see `find_audience_range`: nobody who comes later is asked.
     """
     oldest, newest = audience
     start_task(

@@ -49,8 +49,8 @@ def save_past(
 ) -> Opening | None:
     """Write down what the links of a contact have been through, and return its row then.
 
-    The contact is locked; `opening` is its row, and `more` are other columns of that. Of links that
-    nothing has happened to nothing is kept.
+    The contact is locked; `opening` is its row, and `more_columns` are other columns of that. Of
+    links that nothing has happened to nothing is kept.
     """
     values = _make_columns(past)
     moments = [value for value in values.values() if isinstance(value, datetime)]

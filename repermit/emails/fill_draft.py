@@ -1,7 +1,7 @@
 """Filling in a draft for one contact after the other, a million times if need be.
 
 What is the same for all contacts is encoded once; a property test holds every mail equal, octet for
-octet, to what `compose` makes of the same values.
+octet, to what `compose_mail` makes of the same values.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _CACHE_SIZE = 1024
 
 
 class SignedLinks(Protocol):
-    """What a mail needs of `repermit.links.Links`."""
+    """What a mail needs of `repermit.signed_links.Links`."""
 
     def base(self, kind: Literal["yes", "no", "me"]) -> str:
         """Return what stands before a token in the address of a page."""
@@ -123,7 +123,7 @@ class DraftFiller:
 
         `uid` is the contact's, for its links; `address`, `name`, `source`, `since` and `date` are
         as in AskValues. `message_id` is that of an earlier attempt, "" if there was none. Raises
-        ValueError as `compose` does, and for a `uid` that is none.
+        ValueError as `compose_mail` does, and for a `uid` that is none.
         """
         marks = self._marker.make_marks(mail_id)
         tokens = self._tokens(uid)
@@ -257,7 +257,7 @@ class SingleFieldLine:
         self._is_html = line.is_html
 
     def encode(self, text: bytes, html: bytes) -> bytes:
-        """Return it with the field's value, given for text and for HTML; as Line.encoded."""
+        """Return it with the field's value, given for text and for HTML; as `Line.encode` does."""
         value = html if self._is_html else text
         return quote_octets(b"%b%b%b" % (self._before, value, self._after))
 
@@ -271,9 +271,9 @@ _FIELDS = ("greeting", "address", "reason")
 class Layout:
     """The mails of a draft in octets, dots doubled, with holes for what differs.
 
-    `bases` are the addresses of the pages up to their tokens, by URL field. `of_one` has the lines
-    that hold one field once, by that field; `mixed` has those that hold more than that; `dots` is
-    how many dots are doubled outside of them.
+    `bases` are the addresses of the pages up to their tokens, by URL field. `single_lines` has
+    the lines that hold one field once, by that field; `mixed_lines` has those that hold more than
+    that; `dots` is how many dots are doubled outside of them.
     """
 
     def __init__(self, draft: Draft, *, list_label: str, bases: Mapping[str, str]) -> None:

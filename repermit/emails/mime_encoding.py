@@ -46,7 +46,7 @@ def append_word(header: str, word: str) -> str:
 
 
 def split_text(text: str) -> tuple[str, ...]:
-    """Return a line of text as words for `header`, encoded where it must be (RFC 2047)."""
+    """Return a line of text as words for `fold_header`, encoded where it must be (RFC 2047)."""
     words = text.split(" ")
     plain = text.isascii() and "=?" not in text and max(map(len, words)) <= _LONGEST_WORD
     return tuple(words) if plain else _encode_words(text)
@@ -124,7 +124,7 @@ def stuff_dots(lines: bytes) -> bytes:
 
 
 def unstuff_dots(lines: bytes) -> bytes:
-    """Return lines that end in CRLF as they were before `stuffed`."""
+    """Return lines that end in CRLF as they were before `stuff_dots`."""
     # A sixth of what the pattern above takes.
     return (b"\r\n" + lines).replace(b"\r\n.", b"\r\n")[2:]
 

@@ -30,7 +30,7 @@ _REASONS = {
     Fate.ROLE: "a shared mailbox rather than one person's: it is asked too, but have a look",
 }
 _IN_DOUBT = "have a look: the file may say that this person wants no mail"
-# What people write in these may leave it in doubt; see listfile's marks.
+# What people write in these may leave it in doubt; see `readers/row_reader.py`.
 _IN_WORDS = frozenset(("status", "consent", "active", "remark", "name", "first_name", "last_name"))
 
 
@@ -259,7 +259,7 @@ class Problem:
     long list, which says how many more there are. `column` is the title of the address column, or
     its number. `part` names the part if the file has more than one. `doubtful` says that the row
     is not off, although something in it may mean that the person wants no mail. `numbers` and
-    `unread` are of a column of dates, see listfile's DateNote.
+    `unread` are of a column of dates, see `DateNote` of `readers`.
     """
 
     line: int

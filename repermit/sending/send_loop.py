@@ -60,9 +60,9 @@ class _Session:
 
 
 class SendLoop:
-    """Sends what `supply` gives until it is empty, or until something speaks against it.
+    """Sends what `claims` gives until it is empty, or until something speaks against it.
 
-    `tell` hears what has become of each mail. `fault` says why no more should be sent, "" if
+    `on_result` hears what has become of each mail. `fault` says why no more should be sent, "" if
     nothing does: a fault of the whole server, or a mail in doubt, since a server that does not say
     what it did would put one after the other in doubt. `maintain` is called all the time.
     """

@@ -166,7 +166,7 @@ UPDATE mail SET due_at = {moment} FROM later WHERE mail.id = later.id"""
 
 
 def find_last_retry(rates: SendRates, *, now: datetime) -> datetime | None:
-    """Return until when mails may be due that `choose` has put off, None if there are none."""
+    """Return until when mails may be due that `choose_sendable` has put off, None for none."""
     if not rates.domain_interval:
         return None
     last: datetime | None = (
