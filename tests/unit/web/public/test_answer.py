@@ -584,6 +584,8 @@ def test_a_customer_who_was_never_asked_is_not_told_of_asking(
     )
     said = words_of(pages.get("no", customer.uid))
     assert "omdat u klant bij ons bent" in said
+    assert "richtlijn 2002/58/EG, artikel 13, lid 2" in said
+    assert "gerechtvaardigd belang" not in said
     assert "Wie dit vraagt" not in said
 
 
