@@ -103,6 +103,7 @@ class Standing:
     campaign: int
     deadline: datetime | None
     is_cancelled: bool = False
+    is_paused: bool = False
     include_thin: bool = False
     minimum_days: int = 0
     asked_at: datetime | None
@@ -231,6 +232,7 @@ def read_standing(contact: Contact, opening: Opening | None) -> Standing:
         campaign=ask.campaign if ask else 0,
         deadline=ask.deadline if ask else None,
         is_cancelled=ask is not None and ask.campaign_state == CampaignState.CANCELLED,
+        is_paused=ask is not None and ask.campaign_state == CampaignState.PAUSED,
         include_thin=ask is not None and ask.include_thin,
         minimum_days=ask.minimum_days if ask else 0,
         asked_at=ask.sent_at if ask and ask.state == MailState.SENT else None,

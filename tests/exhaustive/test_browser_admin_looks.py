@@ -338,8 +338,8 @@ IS_WHERE_TO_GO_ON = """() => {
 }"""
 ANSWERED: tuple[tuple[str, dict[str, str], str], ...] = (
     ("/admin/new-list", {}, "Save and go on"),
-    ("/admin/lists/bare/mail", {"Text": "Hello {{ nobody }}"}, "Save and go on"),
     ("/admin/lists/bare/mail", {}, "Say it in your own words"),
+    ("/admin/lists/bare/mail", {"Subject": "Hello {{ nobody }}"}, "Save and go on"),
     ("/admin/lists/club/conditions", {"Ask so many people first": "many"}, "Save and go on"),
     ("/admin/lists/club/conditions", {}, "Save and see what comes of it"),
     ("/admin/lists/club/file", {}, "Take the file in"),

@@ -30,8 +30,9 @@ _BAD_RELAYS = ("unknown", "relay", "ip-93-184-215-14.dsl.example.net")
 # SpamAssassin's MIXED_ES, worth 1.0, takes Cyrillic letters that look like a Latin "e" for a
 # disguise where a mail holds more Latin ones than these, and is not long.
 _LATIN = 20
-# These hold commands and the checkpoint, a line of JSON; the admin reads them, and nobody else.
-_WITH_CHECKPOINT = ("closing", "daily")
+# These hold commands and the checkpoint, a line of JSON; the admin reads them, and witnesses whom
+# the admin names.
+_WITH_CHECKPOINT = ("closing", "daily", "witness")
 _OF_COMMANDS = {f"{kind}-bg": 1.0 for kind in _WITH_CHECKPOINT}
 
 

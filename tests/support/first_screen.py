@@ -12,7 +12,7 @@ from repermit.answers import link_target
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
 from repermit.db.models.campaigns import Campaign
-from repermit.db.models.contacts import SignUp
+from repermit.db.models.contacts import Contact, SignUp
 from repermit.emails.compose_mail import compose_mail
 from repermit.emails.first_screen import MOST_PIXELS, MOST_WORDS, FirstScreen
 from repermit.emails.frozen_draft import Draft
@@ -143,6 +143,11 @@ class AnswerPages:
         self._pages.post("no", left.uid)
         self._paths[f"{kind}question after a No{to_when}"] = self._pages.path("yes", left.uid)
         self._refused[f"{kind}question once more after a No{to_when}"] = left.uid
+        off = make_asked(database, about, Campaign.get(Campaign.list == about))
+        Contact.update(status="removed", reason="bounce").where(Contact.id == off.id).execute()
+        self._paths[f"{kind}question of who is off the list{to_when}"] = self._pages.path(
+            "yes", off.uid
+        )
         if to_when:
             return
         join = f"/join/{link_target.make_join_id(about, settings=self._pages.settings)}"

@@ -63,9 +63,9 @@ from repermit.clock import SystemClock
 from repermit.errors import RepermitError
 from repermit.jobs.periodic_jobs import Jobs
 from repermit.db.connection import connect
-from repermit.db.suppression_journal import journal_of
+from repermit.db.suppression_journal import make_journal
 settings = config_file.load_config(Path(sys.argv[1]))
-database = connect(settings.database, journal=journal_of(settings))
+database = connect(settings.database, journal=make_journal(settings))
 try:
     Jobs(settings, database, clock=SystemClock(), stopping=threading.Event()).erase()
 except (PeeweeException, RepermitError, OSError) as error:

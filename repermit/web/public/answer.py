@@ -302,6 +302,7 @@ def _make_common_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
         "earlier": page_text.word_recorded_earlier(standing, voice),
         "awaits_removal": awaits_removal,
         "is_removed": standing.status is Status.REMOVED,
+        "said_no": standing.said_no,
         "is_over": is_over,
         "missed": page_text.word_time_over(standing, voice) if is_over and is_unanswered else "",
         "labels": {**({} if is_over else {Answer.YES: yes_label}), Answer.NO: no_label},
@@ -337,7 +338,8 @@ def show_result(reader: Reader, standing: Standing, outcome: Outcome) -> Respons
         reader,
         statement=_make_statement(standing, outcome, make_voice(reader)),
         is_late=is_late,
-        has_form=is_late or (is_off_otherwise and fields["other"] is None),
+        has_form=not standing.is_customer
+        and (is_late or (is_off_otherwise and fields["other"] is None)),
         is_doubted=bool(standing.signs),
         is_represented=reader.is_representative and outcome in _CHANGING_OUTCOMES,
         **fields,

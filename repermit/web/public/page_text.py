@@ -209,7 +209,8 @@ def word_time_over(standing: Standing, voice: Voice) -> str:
         over = gettext("This question could be answered until %(deadline)s.") % until
     if earlier := word_recorded_earlier(standing, voice):
         return f"{over} {earlier}."
-    if standing.awaits_removal:
+    # While its campaign is paused nobody is taken off.
+    if standing.awaits_removal and not standing.is_paused:
         stands = gettext("We had no answer from you by then, so we take you off this list.")
     else:
         stands = gettext("Nothing was recorded.")

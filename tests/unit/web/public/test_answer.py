@@ -515,6 +515,25 @@ def test_somebody_who_is_not_taken_off_for_silence_is_not_told_so(
     assert "Er is niets vastgelegd" in late
 
 
+def test_nor_is_who_was_to_answer_while_the_campaign_is_paused(
+    pages: Pages, asked: Contact
+) -> None:
+    Campaign.update(state=CampaignState.PAUSED, paused_from="open").execute()
+    pages.clock.move_to(DEADLINE)
+    for word in ("yes", "no"):
+        assert _MISSED not in words_of(pages.get(word, asked.uid))
+
+
+@pytest.mark.parametrize("reason", [Reason.BOUNCE, Reason.REQUEST, Reason.NO_RESPONSE])
+def test_only_of_who_said_no_a_no_is_said_to_stay(
+    pages: Pages, asked: Contact, reason: Reason
+) -> None:
+    Contact.update(status=Status.REMOVED, reason=reason).where(Contact.id == asked.id).execute()
+    page = words_of(pages.get("yes", asked.uid))
+    assert "U kunt nog Ja zeggen, uiterlijk maandag 30 maart" in page
+    assert "anders blijft het Nee" not in page
+
+
 @pytest.mark.parametrize("is_removed", [False, True])
 def test_a_late_link_for_no_signs_up_without_typing_where_the_address_is_held(
     pages: Pages, asked: Contact, *, is_removed: bool
@@ -596,8 +615,10 @@ def test_a_customer_stops_by_one_button_too_once_the_question_is_over(
     pages.clock.move_to(DEADLINE)
     page = pages.get("no", asked.uid)
     assert heading_of(page) == "Hier kunt u deze mails stoppen"
-    assert labels_in(page.text) == [NO, "Stuur mij de mail"]
+    assert labels_in(page.text) == [NO]
     assert "kon worden beantwoord" not in words_of(page)
+    # Customers are on the list; a sign-up would tell them that they are not.
+    assert "staat pas op de lijst" not in words_of(pages.get("yes", asked.uid))
 
 
 @pytest.mark.parametrize(
