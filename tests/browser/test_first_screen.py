@@ -50,7 +50,7 @@ def test_all_answers_of_a_page_are_seen_at_once(database: Database, page: Page, 
         for language in ("en", "nl")
         for name, html in pages(language)
     }
-    assert len(found) == 40
+    assert len(found) == 48
     beyond = {
         name: one
         for name, one in found.items()
