@@ -24,13 +24,15 @@ from repermit.settings.definitions import Settings
 
 _CHUNK = 500
 _ERASED_PARTS = ("person", "trace")
-_KEEPING = (Campaign, Mail, SignUp, Webhook)
-"""The tables of which one row about a list keeps it."""
 
 
 def can_be_deleted(mailing_list: MailingList) -> bool:
     """Say whether nothing that stays forbids to delete a list; its files may forbid it yet."""
-    return not any(_has_any(table, mailing_list) for table in _KEEPING)
+    try:
+        _require_deletable(mailing_list)
+    except Refused:
+        return False
+    return True
 
 
 def delete_list(

@@ -173,15 +173,7 @@ def reopen(
     """Let a reply wait again that was set aside, which is an entry of its own. Raises NotFound."""
     with database.atomic():
         contact = wait_again(mailing_list, number)
-        chain.append(
-            Entry(
-                event="reply_reopened",
-                at=now,
-                actor=actor,
-                list=mailing_list.slug,
-                subject=contact.subject,
-            )
-        )
+        _append_entry("reply_reopened", mailing_list, contact, now=now, actor=actor)
 
 
 def wait_again(mailing_list: MailingList, number: int) -> Contact:
@@ -216,15 +208,15 @@ def set_reply_aside(
             .execute()
         )
         if updated_count:
-            chain.append(
-                Entry(
-                    event="reply_set_aside",
-                    at=now,
-                    actor=actor,
-                    list=mailing_list.slug,
-                    subject=reply.contact.subject,
-                )
-            )
+            _append_entry("reply_set_aside", mailing_list, reply.contact, now=now, actor=actor)
+
+
+def _append_entry(
+    event: str, mailing_list: MailingList, contact: Contact, *, now: datetime, actor: str
+) -> None:
+    chain.append(
+        Entry(event=event, at=now, actor=actor, list=mailing_list.slug, subject=contact.subject)
+    )
 
 
 def find_reply_time(contact: Contact, answer: Answer) -> datetime | None:

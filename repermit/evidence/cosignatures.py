@@ -7,7 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -19,15 +19,14 @@ from repermit.db.models.base import Meta, parse_timestamp
 from repermit.errors import Refused
 from repermit.evidence import signed_checkpoint, stored_tree
 from repermit.evidence.entries import Checkpoint
+from repermit.evidence.http_post import describe_failure, post
 from repermit.evidence.signed_note import Note, WitnessKey, read_cosigned_at
 from repermit.evidence.stored_tree import Paths
-from repermit.evidence.timestamps import find_occasions
+from repermit.evidence.timestamps import find_new_occasions
 from repermit.settings.definitions import Settings
 
-_SECONDS = 15.0
 _REST = timedelta(minutes=10)
 _LARGEST = 100_000
-_LONGEST_PROBLEM = 200
 _KEPT, _PROBLEM = "cosigned ", "cosigning"
 _SIZE = re.compile(r"(0|[1-9][0-9]{0,17})\n")
 
@@ -52,31 +51,23 @@ def request_cosignatures(database: Database, *, settings: Settings, clock: Clock
     now, witness = clock.now(), witness_of(settings)
     if witness is None or settings.evidence_key is None:
         return 0
-    occasions = sorted(find_occasions(settings, now).keys() - _read_done())
+    occasions = find_new_occasions(settings, now, prefix=_KEPT)
     problem = read_problem()
     if not occasions or (problem and now < problem.at + _REST):
         return 0
     try:
         note = _request(settings.evidence.witness_url, witness, signed_checkpoint.take(settings))
     except (requests.RequestException, ValueError, Refused) as error:
-        told = type(error).__name__ if isinstance(error, requests.RequestException) else str(error)
+        told = describe_failure(error)
         _log.warning("no cosignature: %s", told)
         with database.atomic():
-            Meta.write(
-                _PROBLEM,
-                json.dumps({"at": format_timestamp(now), "reason": told[:_LONGEST_PROBLEM]}),
-            )
+            Meta.write(_PROBLEM, json.dumps({"at": format_timestamp(now), "reason": told}))
         return 0
     with database.atomic():
-        for occasion in occasions:
+        for occasion, _ in occasions:
             Meta.insert(key=f"{_KEPT}{occasion}", value=note).on_conflict_ignore().execute()
         Meta.delete().where(Meta.key == _PROBLEM).execute()
     return len(occasions)
-
-
-def _read_done() -> set[str]:
-    rows = Meta.select(Meta.key).where(Meta.key.startswith(_KEPT))
-    return {row.key.removeprefix(_KEPT) for row in rows}
 
 
 def _request(url: str, witness: WitnessKey, point: Checkpoint) -> str:
@@ -113,23 +104,11 @@ def _post(url: str, point: Checkpoint, old: int) -> tuple[int, str]:
     path = Paths(point).from_earlier(stored_tree.checkpoint_at(old)) if old else ()
     lines = [f"old {old}", *(base64.b64encode(bytes.fromhex(one)).decode() for one in path), ""]
     body = "".join(f"{line}\n" for line in lines) + point.note
-    with requests.Session() as session:
-        # A proxy of the environment, or a login in a file of its user, is nobody's wish here.
-        session.trust_env = False
-        with closing(
-            session.post(
-                f"{url.rstrip('/')}/add-checkpoint",
-                data=body.encode(),
-                headers={"User-Agent": "repermit"},
-                timeout=_SECONDS,
-                allow_redirects=False,
-                stream=True,
-            )
-        ) as response:
-            octets = response.raw.read(_LARGEST + 1, decode_content=True)
-            if len(octets) > _LARGEST:
-                raise ValueError("the witness answers without end")
-            return response.status_code, octets.decode()
+    address = f"{url.rstrip('/')}/add-checkpoint"
+    status, reply = post(address, body.encode(), headers={}, most=_LARGEST)
+    if len(reply) > _LARGEST:
+        raise ValueError("the witness answers without end")
+    return status, reply.decode()
 
 
 # --- What is kept of them. ------------------------------------------------------------------------

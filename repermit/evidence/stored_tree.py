@@ -121,6 +121,16 @@ GAPS = Said(
 )
 
 
+def is_of_record(point: Checkpoint) -> bool:
+    """Say whether the record, or its beginning, is the one that a checkpoint was taken of."""
+    if point.seq == 0:
+        return True
+    try:
+        return checkpoint_at(point.seq) == point
+    except Refused:
+        return False
+
+
 def inclusion(seq: int, checkpoint: Checkpoint) -> tuple[str, ...]:
     """Return the path (RFC 9162 §2.1.3) from an entry's leaf to a checkpoint's root, in hex.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,17 +14,15 @@ from repermit.clock import Clock
 from repermit.db.connection import Database
 from repermit.db.models.evidence import EvidenceTimestamp
 from repermit.evidence import timestamp_token, timestamps
+from repermit.evidence.http_post import LONGEST_PROBLEM, describe_failure, post
 from repermit.settings.definitions import Settings
 
-_SECONDS = 15.0
 _FIRST_REST = timedelta(minutes=1)
 _LONGEST_REST = timedelta(hours=1)
 _MOST_DOUBLED = 6
-_LONGEST_PROBLEM = 200
 _HEADERS = {
     "Content-Type": "application/timestamp-query",
     "Accept": "application/timestamp-reply",
-    "User-Agent": "repermit",
 }
 
 _log = logging.getLogger(__name__)
@@ -94,17 +91,16 @@ def _request(
             reply, row.note, authorities=authorities, nonce=asked.nonce
         )
     except (requests.RequestException, ValueError) as error:
-        # Of requests' own words the address is all that is not said by the kind.
-        told = type(error).__name__ if isinstance(error, requests.RequestException) else str(error)
+        told = describe_failure(error)
         _log.warning("no timestamp (%s): %s", row.occasion.partition(" ")[0], told)
-        _keep(database, row, problem=told[:_LONGEST_PROBLEM])
+        _keep(database, row, problem=told)
         return False
     _keep(
         database,
         row,
         reply=timestamps.encode(reply),
         stamped_at=token.at,
-        authority=token.by[:_LONGEST_PROBLEM],
+        authority=token.by[:LONGEST_PROBLEM],
         problem="",
     )
     return True
@@ -118,20 +114,7 @@ def _keep(database: Database, row: EvidenceTimestamp, **values: object) -> None:
 
 
 def _post(url: str, octets: bytes) -> bytes:
-    with requests.Session() as session:
-        # A proxy of the environment, or a login in a file of its user, is nobody's wish here.
-        session.trust_env = False
-        with closing(
-            session.post(
-                url,
-                data=octets,
-                headers=_HEADERS,
-                timeout=_SECONDS,
-                allow_redirects=False,
-                stream=True,
-            )
-        ) as response:
-            if response.status_code != requests.codes.ok:
-                raise ValueError(f"the authority answers {response.status_code}")
-            found = response.raw.read(timestamp_token.LARGEST + 1, decode_content=True)
-            return bytes(found)
+    status, reply = post(url, octets, headers=_HEADERS, most=timestamp_token.LARGEST)
+    if status != requests.codes.ok:
+        raise ValueError(f"the authority answers {status}")
+    return reply

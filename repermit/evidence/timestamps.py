@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from repermit.db.connection import Database
+from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import EvidenceTimestamp
 from repermit.errors import Refused
@@ -44,6 +45,19 @@ def find_occasions(settings: Settings, now: datetime) -> dict[str, Campaign]:
     Each with its campaign, a day with one of those that ran on it.
     """
     return dict(_occasions(settings, now))
+
+
+def find_new_occasions(
+    settings: Settings, now: datetime, *, prefix: str
+) -> list[tuple[str, Campaign]]:
+    """Return those of which no key of `meta` with this prefix tells, in their order."""
+    occasions = find_occasions(settings, now)
+    keys = [f"{prefix}{occasion}" for occasion in occasions]
+    done = {row.key for row in Meta.select(Meta.key).where(Meta.key.in_(keys))}
+    return sorted(
+        (item for item in occasions.items() if f"{prefix}{item[0]}" not in done),
+        key=lambda item: item[0],
+    )
 
 
 def _occasions(settings: Settings, now: datetime) -> Iterator[tuple[str, Campaign]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail, enqueue_notice
 from repermit.evidence import stored_tree
-from repermit.evidence.timestamps import find_occasions
+from repermit.evidence.timestamps import find_new_occasions
 from repermit.rules.consent import MailKind, MailState
 from repermit.settings.definitions import Settings
 
@@ -63,19 +63,10 @@ def enqueue_witness_mails(database: Database, *, settings: Settings, now: dateti
     """
     if not settings.evidence.witnesses:
         return 0
-    occasions = find_occasions(settings, now)
-    done = _done_among(occasions)
     return sum(
         _enqueue(database, occasion, campaign, settings, now)
-        for occasion, campaign in sorted(occasions.items(), key=lambda one: one[0])
-        if occasion not in done
+        for occasion, campaign in find_new_occasions(settings, now, prefix=_key(""))
     )
-
-
-def _done_among(occasions: Iterable[str]) -> set[str]:
-    keys = [_key(one) for one in occasions]
-    rows = Meta.select(Meta.key).where(Meta.key.in_(keys))
-    return {row.key.removeprefix(_key("")) for row in rows}
 
 
 def _enqueue(

@@ -177,8 +177,9 @@ class PeopleCount:
 
 def read_people(campaign: Campaign, *, now: datetime, few: int = _FEW) -> PeopleCount:
     """Return what became of a campaign's people: as of now, or as last counted if they are many."""
-    stored_count = None if _count_asks(campaign) <= few else _read_stored(campaign)
-    if stored_count and stored_count.mark == _make_mark(campaign):
+    mails = contacts_counts.count_mails(campaign=campaign)
+    stored_count = None if _count_asks(mails) <= few else _read_stored(campaign)
+    if stored_count and stored_count.mark == _make_mark(campaign, mails):
         return replace(stored_count, at=now)
     if stored_count and stored_count.at > now - _MAX_AGE:
         return stored_count
@@ -198,8 +199,8 @@ def store_people_counts(
     do so at once; nothing is locked meanwhile.
     """
     counted = 0
-    for campaign in _iter_large(few):
-        mark = _make_mark(campaign)
+    for campaign, mails in _iter_large(few):
+        mark = _make_mark(campaign, mails)
         if not _is_count_due(_read_stored(campaign), mark, now):
             continue
         if should_stop():
@@ -221,16 +222,16 @@ def _is_count_due(last: PeopleCount | None, mark: str, now: datetime) -> bool:
     return last.mark != mark and last.at <= now - _REST_PER_PERSON * last.people.asked
 
 
-def _iter_large(few: int) -> Iterator[Campaign]:
+def _iter_large(few: int) -> Iterator[tuple[Campaign, Counter[MailGroup]]]:
     newest = Campaign.select(fn.MAX(Campaign.id)).group_by(Campaign.list)
     for campaign in list(Campaign.select().where(Campaign.id.in_(newest)).order_by(Campaign.id)):
-        if _count_asks(campaign) > few:
-            yield campaign
+        mails = contacts_counts.count_mails(campaign=campaign)
+        if _count_asks(mails) > few:
+            yield campaign, mails
 
 
-def _count_asks(campaign: Campaign) -> int:
-    counts = contacts_counts.count_mails(campaign=campaign)
-    return contacts_counts.sum_mails(counts, lambda mails: mails.kind is MailKind.ASK)
+def _count_asks(mails: Counter[MailGroup]) -> int:
+    return contacts_counts.sum_mails(mails, lambda group: group.kind is MailKind.ASK)
 
 
 def _read_stored(campaign: Campaign) -> PeopleCount | None:
@@ -246,13 +247,12 @@ def _read_stored(campaign: Campaign) -> PeopleCount | None:
     )
 
 
-def _make_mark(campaign: Campaign) -> str:
+def _make_mark(campaign: Campaign, mails: Counter[MailGroup]) -> str:
     """Return what changes whenever anybody comes to stand elsewhere, or any mail does.
 
     Read before the counting, so that what comes meanwhile makes it old.
     """
-    mails = sorted(contacts_counts.count_mails(campaign=campaign).items())
-    groups = [(*map(str, group), count) for group, count in mails]
+    groups = [(*map(str, group), count) for group, count in sorted(mails.items())]
     return f"{read_newest_seq()} {campaign.state} {groups}"
 
 
@@ -286,7 +286,7 @@ class Figures:
     program's, and waits for one press more. `reached` are those of `asked` whom the question may
     have reached, and `answered` said Yes or No themselves. `mails` counts asks and reminders by
     state. `days` go from its beginning to the deadline, or to its end. `is_whole` is false while
-    the counting of these is behind.
+    the counting of people or days is behind.
     """
 
     campaign: int
@@ -307,13 +307,16 @@ class Figures:
     is_whole: bool
 
 
-def read_figures(mailing_list: MailingList, *, zone: ZoneInfo, now: datetime) -> Figures | None:
+def read_figures(
+    mailing_list: MailingList, *, zone: ZoneInfo, now: datetime, few: int = _FEW
+) -> Figures | None:
     """Return how the list's latest campaign stands; None if there is none."""
     campaign = latest_campaign(mailing_list)
     if campaign is None:
         return None
-    people = read_people(campaign, now=now).people
-    tallies, is_whole = read_tallies(mailing_list.slug, campaign.id, zone=zone)
+    count = read_people(campaign, now=now, few=few)
+    people = count.people
+    tallies, are_days_whole = read_tallies(mailing_list.slug, campaign.id, zone=zone)
     mails = contacts_counts.count_mails(campaign=campaign)
     return Figures(
         campaign=campaign.id,
@@ -331,7 +334,7 @@ def read_figures(mailing_list: MailingList, *, zone: ZoneInfo, now: datetime) ->
         mails=_count_by_state(mails),
         bounces=_count_bounces(mails),
         days=_list_days(campaign, tallies, zone),
-        is_whole=is_whole,
+        is_whole=are_days_whole and count.at == now,
     )
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from repermit.errors import Refused
 from repermit.evidence import cosignatures, signed_checkpoint, stored_tree
-from repermit.evidence.entries import Checkpoint
 from repermit.evidence.signed_note import Note, WitnessKey
 from repermit.evidence.verify.diagnosis import Fault, How
 
@@ -23,13 +21,5 @@ def kept_cosignature_faults(witness: WitnessKey | None) -> Iterator[Fault]:
         except ValueError as error:
             yield Fault(0, How.CONTRADICTED, f"a cosigned checkpoint: {error}")
             continue
-        if not _is_of_record(point):
+        if not (point.seq and stored_tree.is_of_record(point)):
             yield Fault(point.seq, How.REWRITTEN, f"at {point.seq} or before: a witness tells")
-
-
-def _is_of_record(point: Checkpoint) -> bool:
-    try:
-        found = stored_tree.checkpoint_at(point.seq)
-    except Refused:
-        return False
-    return (found.seq, found.hash, found.root) == (point.seq, point.hash, point.root)

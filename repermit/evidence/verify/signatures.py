@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from repermit.errors import Refused
 from repermit.evidence import signed_checkpoint, stored_tree
 from repermit.evidence.entries import Checkpoint
 from repermit.evidence.proof_file import FORMAT, SIGNED_FORMAT
@@ -74,16 +73,7 @@ def first_disagreement(kept: Sequence[Checkpoint]) -> Iterator[Fault]:
         if known.seq > last:
             yield Fault(last + 1, How.CUT, f"the checkpoint knows {known.seq}")
             return
-        if not _agrees(known):
+        if not stored_tree.is_of_record(known):
             what = f"at {known.seq} or before: the checkpoint says otherwise"
             yield Fault(known.seq, How.REWRITTEN, what)
             return
-
-
-def _agrees(known: Checkpoint) -> bool:
-    if known.seq == 0:
-        return True
-    try:
-        return stored_tree.checkpoint_at(known.seq) == known
-    except Refused:
-        return False

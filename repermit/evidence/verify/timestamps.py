@@ -10,7 +10,6 @@ from typing import Any
 from cryptography import x509
 
 from repermit.db.models.evidence import EvidenceTimestamp
-from repermit.errors import Refused
 from repermit.evidence import signed_checkpoint, stored_tree, timestamp_token, timestamps
 from repermit.evidence.entries import Checkpoint
 from repermit.evidence.signed_note import PublicKey
@@ -123,12 +122,5 @@ def kept_timestamp_faults(authorities: Sequence[x509.Certificate]) -> Iterator[F
         except ValueError as error:
             yield Fault(row.seq, How.CONTRADICTED, f"its timestamp: {error}")
             continue
-        if point.seq and not _is_of_record(point):
+        if not stored_tree.is_of_record(point):
             yield Fault(point.seq, How.REWRITTEN, f"at {point.seq} or before: a timestamp tells")
-
-
-def _is_of_record(point: Checkpoint) -> bool:
-    try:
-        return stored_tree.checkpoint_at(point.seq) == point
-    except Refused:
-        return False

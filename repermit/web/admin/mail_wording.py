@@ -232,12 +232,6 @@ def _list_readers(mailing_list: MailingList) -> list[Contact]:
     return preview.list_readers(mailing_list, most=_MOST_READERS)
 
 
-def _find_reader(mailing_list: MailingList, form: WordingForm) -> Contact | None:
-    """Return the chosen one of those who are offered, None if there is nobody to be asked."""
-    readers = {str(one.id): one for one in _list_readers(mailing_list)}
-    return readers.get(form.reader.data)
-
-
 def _make_version(mailing_list: MailingList) -> str:
     """Return a digest that changes with the wording that is saved."""
     saved = find_list(mailing_list.slug)
@@ -309,7 +303,7 @@ def _make_mail(mailing_list: MailingList, form: WordingForm, *, to: str | None =
             draft_conditions.read_conditions(mailing_list) or suggest_conditions()
         ),
         to=to,
-        reader=_find_reader(mailing_list, form),
+        reader=form.chosen_reader,
     )
 
 
@@ -328,7 +322,7 @@ def _render_samples(mailing_list: MailingList, form: WordingForm) -> dict[str, s
             sampled,
             settings=get_site().settings,
             now=get_arrival(),
-            reader=_find_reader(mailing_list, form),
+            reader=form.chosen_reader,
         )
     except RepermitError:
         return {}

@@ -93,11 +93,10 @@ class WordingForm(Form):
         self.language.choices = [SelectChoice(choice, name_language(choice)) for choice in spoken]
         if self.language.data not in spoken:
             self.language.data = mailing_list.language
+        self._readers = {str(one.id): one for one in readers}
         self.reader.choices = [
-            SelectChoice(
-                str(one.id), f"{one.name}, {one.address}" if one.name else str(one.address)
-            )
-            for one in readers
+            SelectChoice(number, f"{one.name}, {one.address}" if one.name else str(one.address))
+            for number, one in self._readers.items()
         ]
         for field in (self.reader, self.kind, self.shape, self.shade):
             field.choices = [
@@ -105,6 +104,11 @@ class WordingForm(Form):
             ]
             known = [choice.value for choice in field.choices] or [""]
             field.data = field.data if field.data in known else known[0]
+
+    @property
+    def chosen_reader(self) -> Contact | None:
+        """Return who the mail is looked at as, None if there is nobody to be asked."""
+        return self._readers.get(self.reader.data)
 
     @property
     def blocks(self) -> list[ShownBlock] | None:

@@ -87,3 +87,23 @@ def test_the_paper_says_when_its_people_were_counted_if_that_was_before(
     earlier = replace(made, facts=replace(made.facts, counted_at=NOW))
     said = " ".join(render_text(earlier).split())
     assert "; who came to stand elsewhere since is not told here." in said
+
+
+def test_figures_that_are_behind_what_has_changed_say_so(database: Database) -> None:
+    news = make_list(database)
+    campaign = make_campaign(database, news)
+    one = make_asked(database, news, campaign)
+    assert keep(database) == 1
+    later = NOW + INSTANT
+
+    def look(few: int) -> tuple[int, bool]:
+        zone = make_settings().zone
+        found = statistics.read_figures(news, zone=zone, now=later, few=few)
+        assert found
+        return found.yes, found.is_whole
+
+    assert look(few=0) == (0, True)
+    say_yes(database, one, campaign.id)
+    assert look(few=0) == (0, False)
+    # Of few people all are counted while somebody waits.
+    assert look(few=1) == (1, True)
