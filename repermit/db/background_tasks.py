@@ -72,6 +72,26 @@ class BackgroundTask(Table):
         self.progress = json.dumps(state, ensure_ascii=False)
 
 
+def make_task(
+    kind: TaskKind,
+    target: int,
+    *,
+    mailing_list: MailingList,
+    actor: str,
+    at: datetime,
+    state: dict[str, Any],
+) -> BackgroundTask:
+    """Return a work that is to be noted as under way."""
+    return BackgroundTask(
+        kind=kind,
+        list=mailing_list,
+        target=target,
+        actor=actor,
+        at=at,
+        progress=json.dumps(state, ensure_ascii=False),
+    )
+
+
 def start_task(
     kind: TaskKind,
     target: int,
@@ -82,14 +102,8 @@ def start_task(
     state: dict[str, Any],
 ) -> BackgroundTask:
     """Note, in the caller's transaction, that a work is under way."""
-    task: BackgroundTask = BackgroundTask.create(
-        kind=kind,
-        list=mailing_list,
-        target=target,
-        actor=actor,
-        at=at,
-        progress=json.dumps(state, ensure_ascii=False),
-    )
+    task = make_task(kind, target, mailing_list=mailing_list, actor=actor, at=at, state=state)
+    task.save(force_insert=True)
     return task
 
 

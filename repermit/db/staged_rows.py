@@ -14,6 +14,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from peewee import ProgrammingError
+
 from repermit.db.background_tasks import BackgroundTask, TaskKind, lock_task_of_list
 from repermit.db.connection import Database, FairSqliteDatabase, run_sql
 from repermit.db.temporary_files import make_private_folder
@@ -119,7 +121,7 @@ def _find_unnamed(folder: Path) -> list[Path]:
 def erase_staged(database: Database, list_id: int, address_key: str) -> None:
     """Erase an address from the rows of a list's unfinished import, in a transaction of its own.
 
-    On SQLite it is looked for before, since that may take longer than others should wait.
+    It is looked for before, since that may take longer than others should wait.
     """
     for token, task_list_id in _list_under_way(TaskKind.IMPORT):
         if task_list_id != list_id or not has_staged(database, token):
@@ -127,12 +129,27 @@ def erase_staged(database: Database, list_id: int, address_key: str) -> None:
         if isinstance(database, FairSqliteDatabase):
             _erase_from_file(database, make_staged_path(database, token), address_key)
         else:
-            with database.atomic():
-                # No step of the import reads them meanwhile.
-                lock_task_of_list(TaskKind.IMPORT, list_id)
-                if has_staged(database, token):
-                    statement = f"UPDATE staged_{token} SET {_ERASED_VALUES} WHERE key = %s"  # noqa: S608
-                    run_sql(database, statement, address_key)
+            _erase_from_table(database, token, list_id, address_key)
+
+
+def _erase_from_table(database: Database, token: str, list_id: int, address_key: str) -> None:
+    table = name_staged_table(database, token)
+    query = f"SELECT id FROM {table} WHERE key = %s"  # noqa: S608
+    try:
+        row_ids = [number for (number,) in run_sql(database, query, address_key).fetchall()]
+    except ProgrammingError:
+        if has_staged(database, token):
+            raise
+        # The import has come to its end meanwhile.
+        return
+    if not row_ids:
+        return
+    with database.atomic():
+        # No step of the import reads them meanwhile.
+        lock_task_of_list(TaskKind.IMPORT, list_id)
+        if has_staged(database, token):
+            statement = f"UPDATE {table} SET {_ERASED_VALUES} WHERE id = ANY(%s)"  # noqa: S608
+            run_sql(database, statement, row_ids)
 
 
 def _erase_from_file(database: FairSqliteDatabase, path: Path, address_key: str) -> None:

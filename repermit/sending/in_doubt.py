@@ -18,8 +18,8 @@ from repermit.db.background_tasks import (
     background_work,
     foreground_work,
     list_targets,
+    make_task,
     run_task,
-    start_task,
 )
 from repermit.db.connection import Database, chunks, lock_rows, make_id_list
 from repermit.db.models.campaigns import Campaign, latest_campaign
@@ -57,8 +57,20 @@ def resolve_in_doubt(
     total = sum(last - first + 1 for first, last in runs)
     if shown not in (None, total):
         raise Refused("other mails are in doubt than were shown; look again")
+    # Made before the transaction: so many numbers take longer to write out than to insert.
+    tasks = [
+        make_task(
+            TaskKind.RESOLVE,
+            chunk[0][0],
+            mailing_list=mailing_list,
+            actor=actor,
+            at=now,
+            state=vars(_Progress(resend, list(chunk))),
+        )
+        for chunk in chunks(runs, _RUNS_PER_TASK)
+    ]
     with database.atomic():
-        _start_resolution(mailing_list, runs, resend=resend, now=now, actor=actor)
+        _start_resolution(mailing_list, tasks, resend=resend)
     work = _ResolutionRun(most)
     with foreground_work(database, TaskKind.RESOLVE):
         for task in _list_tasks(mailing_list):
@@ -139,28 +151,22 @@ def _find_runs_in_doubt(mailing_list: MailingList) -> list[list[int]]:
 
 
 def _start_resolution(
-    mailing_list: MailingList, runs: list[list[int]], *, resend: bool, now: datetime, actor: str
+    mailing_list: MailingList, tasks: list[BackgroundTask], *, resend: bool
 ) -> None:
-    """Note, in the caller's transaction, that these mails are to be decided on."""
+    """Note, in the caller's transaction, that the mails of these tasks are to be decided on."""
     # Whoever decides in the same moment locks it too.
     lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
     mail_counts = counts.count_mails(mailing_list)
     if resend and counts.sum_mails(mail_counts, _is_ask_in_doubt):
         _require_live(latest_campaign(mailing_list))
     BackgroundTask.delete().where(*_make_task_conditions(mailing_list)).execute()
-    for chunk in chunks(runs, _RUNS_PER_TASK):
-        start_task(
-            TaskKind.RESOLVE,
-            chunk[0][0],
-            mailing_list=mailing_list,
-            actor=actor,
-            at=now,
-            state=vars(_Progress(resend, list(chunk))),
-        )
+    BackgroundTask.bulk_create(tasks, batch_size=_TASKS_PER_STATEMENT)
 
 
 _RUNS_PER_TASK = 2_000
 """Runs of a task: each of its steps writes them anew. Mails of which some had left are many."""
+
+_TASKS_PER_STATEMENT = 100
 
 
 def _list_tasks(mailing_list: MailingList) -> list[BackgroundTask]:
