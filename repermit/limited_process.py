@@ -54,7 +54,7 @@ class LimitedProcess:
     - `seconds` is the processor time for each value (RLIMIT_CPU); of the clock it is five times as
       much.
 
-    The process starts with the first request, and again with the next one after it died.
+    The process starts with the first request or before, and again with the next one after it died.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class LimitedProcess:
         ]
         self._longest_wait = _PATIENCE * seconds
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_ready = False
         self._is_busy = False
 
     def __enter__(self) -> Self:
@@ -76,12 +77,25 @@ class LimitedProcess:
 
     def close(self) -> None:
         """End the process, which has no further request."""
-        if self._process is not None and not self._is_busy:
+        if self._process is not None and self._is_ready and not self._is_busy:
             cast("IO[bytes]", self._process.stdin).close()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_FAREWELL)
         if self._process is not None:
             self._kill(self._process)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the process, which the first request else does; this does not wait for it."""
+        self._is_ready = False
+        self._process = subprocess.Popen(  # noqa: S603  our own
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # What a library says when it dies helps nobody, and may quote what it read.
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+        )
+        return self._process
 
     def ask(self, request: object) -> Iterator[Any]:
         """Yield the values for a request; whoever stops before the last one ends the process.
@@ -90,7 +104,8 @@ class LimitedProcess:
         cannot start, which has nothing to do with the request.
         """
         body = pickle.dumps(request)
-        process = self._process or self._start()
+        process = self._process or self.start()
+        self._await_ready(process)
         self._is_busy = True
         try:
             # If it has just died, there is nothing to receive from it either.
@@ -109,22 +124,16 @@ class LimitedProcess:
             if self._is_busy:
                 self._kill(process)
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        process = self._process = subprocess.Popen(  # noqa: S603  our own
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            # What a library says when it dies helps nobody, and may quote what it read.
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-        )
+    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
+        if self._is_ready:
+            return
         try:
             self._receive(process)
         except ProcessDied as death:
             self._kill(process)
             what = f"the process that reads it cannot start ({death})"
             raise OSError(errno.EAGAIN, what) from None
-        return process
+        self._is_ready = True
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
         self._process = None

@@ -44,7 +44,7 @@ from repermit.imports.import_task import (
 )
 from repermit.imports.readers.open_file import ListFile, open_list
 from repermit.imports.readers.rows import Part
-from repermit.imports.row_batches import Request, read
+from repermit.imports.row_batches import Request, open_reader
 from repermit.imports.staging import Staged
 from repermit.rules.consent import Basis, Fate, require_customer_basis
 from repermit.settings.definitions import Settings
@@ -115,16 +115,17 @@ def import_file(
     decided_at = read_data_version(database) if isinstance(database, FairSqliteDatabase) else None
     lost = find_lost_suppressions(key=options.fingerprint_key, slug=mailing_list.slug)
     options = replace(options, kept_off=tuple(one.fingerprint for one in lost))
-    file = open_list(path, mapping=mapping, zone=settings.zone)
-    decided, mended = (places_of(lines, file.parts) for lines in (opted_out, corrected))
-    request = Request(
-        path=path,
-        mapping=mapping or {},
-        zone=settings.zone,
-        interpreter=_interpreter(mailing_list, file, options, decided, mended),
-    )
     token = secrets.token_hex(_TOKEN_BYTES)
     with ExitStack() as until_kept:
+        read = until_kept.enter_context(open_reader(path))
+        file = open_list(path, mapping=mapping, zone=settings.zone)
+        decided, mended = (places_of(lines, file.parts) for lines in (opted_out, corrected))
+        request = Request(
+            path=path,
+            mapping=mapping or {},
+            zone=settings.zone,
+            interpreter=_interpreter(mailing_list, file, options, decided, mended),
+        )
         kept_in = None
         if isinstance(database, FairSqliteDatabase) and not dry_run:
             target = make_staged_path(database, token)

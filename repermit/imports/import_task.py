@@ -294,14 +294,24 @@ def _take_step(
     if progress.reached >= progress.last:
         _end(database, task, progress)
         return False
-    source = name_staged_table(database, progress.token)
-    progress.reached, picked = staging.pick_step(
-        database, source, after=progress.reached, limit=limit
-    )
-    if not is_decided:
-        # Somebody may have signed up, or been taken off, since the file was read.
-        address_fate.fill_in_fingerprints(database, task.list_id, key)
-        address_fate.decide(task.list_id)
+    with staging.picked_step(
+        database,
+        name_staged_table(database, progress.token),
+        after=progress.reached,
+        limit=limit,
+        is_decided=is_decided,
+    ) as (progress.reached, picked):
+        if not is_decided:
+            # Somebody may have signed up, or been taken off, since the file was read.
+            address_fate.fill_in_fingerprints(database, task.list_id, key)
+            address_fate.decide(task.list_id)
+        _merge_picked(task, progress, picked, key)
+    progress.done += picked
+    task.state = vars(progress)
+    return True
+
+
+def _merge_picked(task: BackgroundTask, progress: ImportProgress, picked: int, key: bytes) -> None:
     bases = {Fate(fate): Basis(basis) for fate, basis in progress.bases.items()}
     tally = tally_picked(picked, picked, 0, bases)
     merge(
@@ -319,9 +329,6 @@ def _take_step(
     for fate, count in tally.fates.items():
         progress.fates[fate] += count
     progress.improved += tally.improved
-    progress.done += picked
-    task.state = vars(progress)
-    return True
 
 
 def _end(database: Database, task: BackgroundTask, progress: ImportProgress) -> None:

@@ -6,8 +6,10 @@ That process needs no database, and starts twice as fast without.
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from repermit.errors import Refused
 from repermit.imports.classify_row import Interpreter
-from repermit.imports.readers.container import unpacked_size
+from repermit.imports.readers.container import is_packed, unpacked_size
 from repermit.imports.readers.open_file import ListFile, open_list
 from repermit.limited_process import LimitedProcess, ProcessDied
 
@@ -47,14 +49,36 @@ class Request:
         return open_list(self.path, mapping=self.mapping, zone=self.zone)
 
 
-def read(request: Request, file: ListFile) -> Iterator[Batch]:
-    """Yield the rows of `file`, which is what the request opens, in batches.
+Read = Callable[[Request, ListFile], Iterator[Batch]]
 
-    Raises ListFileError and Refused as the Interpreter does.
+
+@contextmanager
+def open_reader(path: Path) -> Iterator[Read]:
+    """Yield the function that yields the rows of a file in batches.
+
+    - The function takes a request for the file, and what that request opens.
+
+    The function raises ListFileError and Refused as the Interpreter does.
     """
+    with LimitedProcess(packed_batches, memory=_MOST_MEMORY, seconds=_SECONDS) as process:
+        if _is_large_text(path):
+            # It starts while the file is opened here; where it cannot, the first request says so.
+            with suppress(OSError):
+                process.start()
+        yield partial(_read, process)
+
+
+def _is_large_text(path: Path) -> bool:
+    try:
+        return path.stat().st_size >= _LARGE and not is_packed(path)
+    except OSError:
+        return False
+
+
+def _read(process: LimitedProcess, request: Request, file: ListFile) -> Iterator[Batch]:
     if unpacked_size(request.path) < _LARGE:
         return batches(request, file)
-    return _read_apart(request)
+    return _read_apart(process, request)
 
 
 def batches(request: Request, file: ListFile) -> Iterator[Batch]:
@@ -64,15 +88,14 @@ def batches(request: Request, file: ListFile) -> Iterator[Batch]:
         yield batch
 
 
-def _read_apart(request: Request) -> Iterator[Batch]:
-    with LimitedProcess(packed_batches, memory=_MOST_MEMORY, seconds=_SECONDS) as process:
-        try:
-            for batch in process.ask(request):
-                yield marshal.loads(batch)  # noqa: S302  packed by `packed_batches`
-        except (ProcessDied, OSError):
-            raise Refused(
-                "reading the file was cut off; nothing has changed, so try again"
-            ) from None
+def _read_apart(process: LimitedProcess, request: Request) -> Iterator[Batch]:
+    try:
+        for batch in process.ask(request):
+            yield marshal.loads(batch)  # noqa: S302  packed by `packed_batches`
+    except (ProcessDied, OSError):
+        raise Refused("reading the file was cut off; nothing has changed, so try again") from None
+    finally:
+        process.close()
 
 
 def packed_batches(request: Request) -> Iterator[bytes]:

@@ -35,6 +35,16 @@ def test_the_values_come_back_in_order_for_one_request_after_the_other() -> None
         assert list(limited.ask("an@example.org")) == ["an@example.org", "an@example.org"]
 
 
+def test_a_process_that_was_started_before_answers_and_one_that_is_not_asked_ends_at_once() -> None:
+    with process(email_address.parse) as limited:
+        started = limited.start()
+        assert list(limited.ask("an@example.org")) == ["an@example.org", "an@example.org"]
+        assert started.poll() is None
+    with process(email_address.parse) as limited:
+        started = limited.start()
+    assert started.returncode == -signal.SIGKILL
+
+
 def test_what_is_large_goes_there_and_comes_back() -> None:
     large = ["x" * 3_000_000, "é" * 3_000_000]
     with process(iter) as limited:

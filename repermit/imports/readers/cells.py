@@ -64,6 +64,8 @@ def _visible(sign: str) -> str:
 
 def is_like_address(cell: str) -> bool:
     """Say whether a cell holds an address, or several, and nothing else but their names."""
+    if is_plain_address(cell):
+        return _IS_LIKE_ADDRESS(cell) is not None
     if "@" not in cell or not all(_IS_LIKE_ADDRESS(address) for address, _ in addresses_in(cell)):
         return False
     return "<" in cell or all("@" in piece[0] for piece in _pieces(_divided(cell)))
