@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from peewee import SQL
 
+from repermit.clock import format_timestamp
 from repermit.db.connection import Database, is_postgresql, make_id_list
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
@@ -156,14 +158,18 @@ IS_QUEUED: Any = Mail.state == SQL("'queued'")
 _PERSONAL_KINDS = (MailKind.CONFIRM, MailKind.RECEIPT, MailKind.NOTICE)
 
 
-def _select_due(now: datetime, mailing_list: MailingList | None, after: int = 0) -> Iterator[Any]:
+def _select_due(now: datetime, mailing_list: MailingList | None) -> Iterator[Any]:
     """Yield queries for what is due, each the oldest first, in the order of their urgency."""
-    due = (IS_QUEUED, Mail.due_at <= now, *_make_list_condition(mailing_list))
-    query = Mail.select(Mail.id, Mail.due_at).order_by(Mail.due_at, Mail.id)
+    for kind, campaign_id in _iter_due_groups(mailing_list):
+        yield _select_group(kind, campaign_id, now=now, list_id=mailing_list and mailing_list.id)
+
+
+def _iter_due_groups(
+    mailing_list: MailingList | None, after: int = 0
+) -> Iterator[tuple[MailKind, int | None]]:
+    """Yield kinds of mails, each with a campaign or None, in the order of their urgency."""
     for kind in _PERSONAL_KINDS:
-        # Which kinds these are is said in the words of their index, without which it is not used.
-        personal_kinds = SQL("kind IN ('confirm', 'receipt', 'notice')")
-        yield query.where(*due, personal_kinds, Mail.kind == kind)
+        yield kind, None
     live = Campaign.select(Campaign.id, Campaign.state).where(
         Campaign.state.in_((CampaignState.SENDING, CampaignState.OPEN)),
         *(() if mailing_list is None else (Campaign.list == mailing_list,)),
@@ -172,8 +178,24 @@ def _select_due(now: datetime, mailing_list: MailingList | None, after: int = 0)
         live, key=lambda campaign_row: (campaign_row.id <= after, campaign_row.id)
     ):
         if campaign.state == CampaignState.SENDING:
-            yield query.where(*due, Mail.kind == MailKind.ASK, Mail.campaign == campaign)
-        yield query.where(*due, Mail.kind == MailKind.REMINDER, Mail.campaign == campaign)
+            yield MailKind.ASK, campaign.id
+        yield MailKind.REMINDER, campaign.id
+
+
+def _select_group(kind: Any, campaign_id: Any, *, now: Any, list_id: Any) -> Any:
+    """Return the query for one kind's due mails; each value may be a placeholder in SQL.
+
+    `campaign_id` is None for the kinds that have none, `list_id` None for all lists.
+    """
+    conditions = [IS_QUEUED, Mail.due_at <= now, Mail.kind == kind]
+    if campaign_id is None:
+        # Which kinds these are is said in the words of their index, without which it is not used.
+        conditions.append(SQL("kind IN ('confirm', 'receipt', 'notice')"))
+    else:
+        conditions.append(Mail.campaign == campaign_id)
+    if list_id is not None:
+        conditions.append(Mail.list == list_id)
+    return Mail.select(Mail.id, Mail.due_at).where(*conditions).order_by(Mail.due_at, Mail.id)
 
 
 def _make_list_condition(mailing_list: MailingList | None) -> tuple[Any, ...]:
@@ -188,14 +210,32 @@ def _read_due(
     On SQLite the transaction holds the one write lock already.
     """
     mails: list[QueuedMail] = []
-    for query in _select_due(now, mailing_list, after):
-        batch = query.limit(most - len(mails))
-        if is_postgresql(database):
-            batch = batch.for_update(of=Mail, skip_locked=True)
-        mails += queued_mail.read_query(database, batch)
+    list_id = None if mailing_list is None else mailing_list.id
+    for kind, campaign_id in _iter_due_groups(mailing_list, after):
+        statement = _make_due_sql(
+            database.param,
+            of_campaign=campaign_id is not None,
+            of_list=list_id is not None,
+            skip_locked=is_postgresql(database),
+        )
+        values = [format_timestamp(now), kind, campaign_id, list_id, most - len(mails)]
+        given = [value for value in values if value is not None]
+        mails += queued_mail.run_query(database, statement, *given)
         if len(mails) == most:
             break
     return mails
+
+
+@cache
+def _make_due_sql(placeholder: str, *, of_campaign: bool, of_list: bool, skip_locked: bool) -> str:
+    """Return the SQL of `_select_group` with a limit, made once: peewee takes long to write it."""
+    value = SQL(placeholder)
+    query = _select_group(
+        value, value if of_campaign else None, now=value, list_id=value if of_list else None
+    ).limit(value)
+    if skip_locked:
+        query = query.for_update(of=Mail, skip_locked=True)
+    return queued_mail.make_sql(query)[0]
 
 
 def _mark_dropped(dropped: Sequence[tuple[int, Dropped]]) -> None:

@@ -149,11 +149,12 @@ _get_times = itemgetter(*_TIME_FIELDS)
 def read_mails(database: Database, ids: Sequence[int]) -> list[QueuedMail]:
     """Return the mails with these numbers, the oldest first."""
     query = Mail.select().where(Mail.id.in_(make_id_list(ids))).order_by(Mail.due_at, Mail.id)
-    return read_query(database, query)
+    statement, values = make_sql(query)
+    return run_query(database, statement, *values)
 
 
-def read_query(database: Database, mails: Any) -> list[QueuedMail]:
-    """Return the mails that a query finds, in its order."""
+def make_sql(mails: Any) -> tuple[str, Sequence[Any]]:
+    """Return the SQL and values for `run_query` of the mails that a query finds, in its order."""
     query = (
         mails.select(*_COLUMNS)
         .join_from(Mail, Contact, JOIN.LEFT_OUTER)
@@ -161,6 +162,11 @@ def read_query(database: Database, mails: Any) -> list[QueuedMail]:
         .join_from(Mail, FreshLink, JOIN.LEFT_OUTER)
     )
     statement, values = query.sql()
+    return statement, values
+
+
+def run_query(database: Database, statement: str, *values: Any) -> list[QueuedMail]:
+    """Return the mails that the SQL of `make_sql` finds."""
     # Past peewee, which would look at every field of every row.
     return [_make_queued_mail(row) for row in run_sql(database, statement, *values)]
 
