@@ -12,7 +12,7 @@ from typing import Any
 from peewee import SQL
 
 from repermit.clock import format_timestamp
-from repermit.db.connection import Database, is_postgresql, make_id_list
+from repermit.db.connection import Database, is_postgresql, run_sql
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
@@ -97,9 +97,9 @@ def claim_mails(
         due_mails = _read_due(database, now, mailing_list, rates.most_at_once(most), after)
         if not due_mails:
             return ClaimResult(wait_until=_find_retry_time(rates, mailing_list, now))
-        terms = queued_mail.read_terms(due_mails)
+        terms = queued_mail.read_terms(database, due_mails)
         fingerprints = queued_mail.compute_fingerprints(due_mails, fingerprint_key)
-        suppressed = queued_mail.find_suppressed(due_mails, fingerprints)
+        suppressed = queued_mail.find_suppressed(database, due_mails, fingerprints)
         claimed = ClaimResult()
         sendable = []
         last_moments = {}
@@ -115,9 +115,9 @@ def claim_mails(
         claimable, later = send_rate.choose_sendable(database, rates, sendable, now=now)
         claimed.put_off_until = _limit_wait(later.values(), now)
         _mark_dropped(claimed.dropped)
-        wordings = choose_wordings(claimable, terms)
+        wordings = choose_wordings(database, claimable, terms)
         until = now + LEASE
-        _mark_claimed(claimable, wordings, worker=worker, until=until)
+        _mark_claimed(database, claimable, wordings, worker=worker, until=until)
         claimed.claims = [
             Claim(
                 mail,
@@ -244,12 +244,21 @@ def _mark_dropped(dropped: Sequence[tuple[int, Dropped]]) -> None:
 
 
 def _mark_claimed(
-    mails: Sequence[QueuedMail], wordings: Mapping[int, int | None], *, worker: str, until: datetime
+    database: Database,
+    mails: Sequence[QueuedMail],
+    wordings: Mapping[int, int | None],
+    *,
+    worker: str,
+    until: datetime,
 ) -> None:
     groups = defaultdict(list)
     for mail in mails:
         groups[wordings.get(mail.id)].append(mail.id)
     for wording, ids in groups.items():
-        Mail.update(
-            state=MailState.CLAIMED, worker=worker, lease_until=until, wording=wording
-        ).where(Mail.id.in_(make_id_list(ids))).execute()
+        statement = _CLAIM_SQL.format(sign=database.param, ids=", ".join(map(str, ids)))
+        run_sql(database, statement, worker, format_timestamp(until), wording)
+
+
+_CLAIM_SQL = """\
+UPDATE mail SET state = 'claimed', worker = {sign}, lease_until = {sign}, wording_id = {sign}
+WHERE id IN ({ids})"""

@@ -14,9 +14,7 @@ from repermit import email_address
 from repermit.contacts import enqueue_receipt
 from repermit.db.connection import Database, make_id_list, run_sql
 from repermit.db.models.base import parse_timestamp
-from repermit.db.models.campaigns import Campaign, CampaignWording
-from repermit.db.models.contacts import Contact, SignUp, Suppression
-from repermit.db.models.lists import MailingList
+from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.rules.consent import (
     Answer,
@@ -191,22 +189,35 @@ class CampaignTerms:
     until: Mapping[str, datetime]
 
 
-def read_terms(mails: Iterable[QueuedMail]) -> dict[int, CampaignTerms]:
+def read_terms(database: Database, mails: Iterable[QueuedMail]) -> dict[int, CampaignTerms]:
     """Return the terms of these mails' campaigns, as they are now."""
     ids = {mail.campaign_id for mail in mails} - {None}
-    query = Campaign.select(Campaign, MailingList).join(MailingList).where(Campaign.id.in_(ids))
-    return {
-        campaign.id: CampaignTerms(
-            state=CampaignState(campaign.state),
-            include_thin=campaign.include_thin,
-            language=campaign.list.language,
+    terms = {}
+    for number, state, include_thin, language, deadline_at, minimum_days in run_sql(
+        database, _SELECT_TERMS.format(ids=_join_ids(ids))
+    ):
+        deadline = parse_timestamp(deadline_at)
+        terms[number] = CampaignTerms(
+            state=CampaignState(state),
+            include_thin=bool(include_thin),
+            language=language,
             until={
-                MailKind.ASK: latest_ask(campaign.deadline, campaign.minimum_days),
-                MailKind.REMINDER: campaign.deadline - _MICROSECOND,
+                MailKind.ASK: latest_ask(deadline, minimum_days),
+                MailKind.REMINDER: deadline - _MICROSECOND,
             },
         )
-        for campaign in query
-    }
+    return terms
+
+
+_SELECT_TERMS = """\
+SELECT campaign.id, campaign.state, campaign.include_thin, mailing_list.language,
+    campaign.deadline, campaign.minimum_days
+FROM campaign JOIN mailing_list ON mailing_list.id = campaign.list_id
+WHERE campaign.id IN ({ids})"""
+
+
+def _join_ids(ids: Iterable[int | None]) -> str:
+    return ", ".join(map(str, ids)) or "NULL"
 
 
 def compute_fingerprints(mails: Iterable[QueuedMail], key: bytes) -> dict[int, str]:
@@ -216,18 +227,15 @@ def compute_fingerprints(mails: Iterable[QueuedMail], key: bytes) -> dict[int, s
     return {mail.id: fingerprint for mail, fingerprint in zip(asks, prints, strict=True)}
 
 
-def find_suppressed(mails: Sequence[QueuedMail], fingerprints: Mapping[int, str]) -> set[int]:
+def find_suppressed(
+    database: Database, mails: Sequence[QueuedMail], fingerprints: Mapping[int, str]
+) -> set[int]:
     """Return the numbers of the mails whose address is suppressed, for their list or for all."""
-    if not fingerprints:
+    if not fingerprints or run_sql(database, _SELECT_ANY_SUPPRESSION).fetchone() is None:
         return set()
-    if not Suppression.select().exists():
-        return set()
-    query: Any = (
-        Suppression.select(Suppression.fingerprint, Suppression.list)
-        .where(Suppression.fingerprint.in_(list(fingerprints.values())))
-        .tuples()
-    )
-    suppressed = set(query)
+    signs = ", ".join([database.param] * len(fingerprints))
+    statement = _SELECT_SUPPRESSIONS.format(signs=signs)
+    suppressed = set(run_sql(database, statement, *fingerprints.values()).fetchall())
     if not suppressed:
         return set()
     return {
@@ -236,6 +244,11 @@ def find_suppressed(mails: Sequence[QueuedMail], fingerprints: Mapping[int, str]
         if (fingerprint := fingerprints.get(mail.id))
         and not suppressed.isdisjoint({(fingerprint, mail.list_id), (fingerprint, None)})
     }
+
+
+_SELECT_ANY_SUPPRESSION = "SELECT 1 FROM suppression LIMIT 1"
+_SELECT_SUPPRESSIONS = """\
+SELECT fingerprint, list_id FROM suppression WHERE fingerprint IN ({signs})"""
 
 
 def compute_last_moment(mail: QueuedMail, terms: Mapping[int, CampaignTerms]) -> datetime:
@@ -304,14 +317,14 @@ _ANSWER_REASONS = (Reason.NO, Reason.WITHDRAWN)
 
 
 def choose_wordings(
-    mails: Iterable[QueuedMail], terms: Mapping[int, CampaignTerms]
+    database: Database, mails: Iterable[QueuedMail], terms: Mapping[int, CampaignTerms]
 ) -> dict[int, int | None]:
     """Return the wording of each mail that nobody has asked for, by its number; None if it lacks.
 
     In the contact's language, else the list's, else any, the newest revision. A mail that has been
     tried keeps its own, so that every attempt is the same mail.
     """
-    newest = _read_newest_wordings(terms)
+    newest = _read_newest_wordings(database, terms)
     chosen: dict[int, int | None] = {}
     for mail in mails:
         if not mail.is_asking:
@@ -331,14 +344,18 @@ def _choose_fallback(by_language: Mapping[str | None, int], usual: str) -> int |
     return by_language.get(usual) or next(iter(by_language.values()), None)
 
 
-def _read_newest_wordings(campaigns: Iterable[int]) -> dict[tuple[int, str], dict[str | None, int]]:
+def _read_newest_wordings(
+    database: Database, campaigns: Iterable[int]
+) -> dict[tuple[int, str], dict[str | None, int]]:
     """Return the newest wordings by campaign and kind, and then by language."""
     wordings: dict[tuple[int, str], dict[str | None, int]] = {}
-    query = (
-        CampaignWording.select()
-        .where(CampaignWording.campaign.in_(list(campaigns)))
-        .order_by(CampaignWording.revision, CampaignWording.id)
-    )
-    for row in query:
-        wordings.setdefault((row.campaign_id, row.kind), {})[row.language] = row.id
+    for campaign_id, kind, language, number in run_sql(
+        database, _SELECT_WORDINGS.format(ids=_join_ids(campaigns))
+    ):
+        wordings.setdefault((campaign_id, kind), {})[language] = number
     return wordings
+
+
+_SELECT_WORDINGS = """\
+SELECT campaign_id, kind, language, id FROM campaign_wording
+WHERE campaign_id IN ({ids}) ORDER BY revision, id"""

@@ -63,9 +63,9 @@ def return_claims(
     with database.atomic():
         claimed_ids = _lock_claimed(numbers, worker)
         mails = queued_mail.read_mails(database, claimed_ids)
-        terms = queued_mail.read_terms(mails)
+        terms = queued_mail.read_terms(database, mails)
         suppressed = queued_mail.find_suppressed(
-            mails, queued_mail.compute_fingerprints(mails, fingerprint_key)
+            database, mails, queued_mail.compute_fingerprints(mails, fingerprint_key)
         )
         for mail in mails:
             until = queued_mail.compute_last_moment(mail, terms)

@@ -116,10 +116,10 @@ def claims_of(story: Story, monkeypatch: pytest.MonkeyPatch, seconds: float) -> 
     sizes: list[int] = []
     terms_of = queued_mail.read_terms
 
-    def slow(owed: Sequence[QueuedMail]) -> Any:
+    def slow(database: Database, owed: Sequence[QueuedMail]) -> Any:
         sizes.append(len(owed))
         time.sleep(seconds)
-        return terms_of(owed)
+        return terms_of(database, owed)
 
     owe_many(story, "example.org", 200)
     worker = Worker(story, {}, at_first=64)

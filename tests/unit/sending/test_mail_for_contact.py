@@ -38,7 +38,9 @@ def make(story: Story, mail: Mail, **server: Any) -> Letter:
 def whole(story: Story, mail: Mail) -> Claim:
     """Return a mail as whoever claims it has it."""
     (one,) = queued_mail.read_mails(story.database, [mail.id])
-    wording = choose_wordings([one], queued_mail.read_terms([one])).get(one.id)
+    wording = choose_wordings(
+        story.database, [one], queued_mail.read_terms(story.database, [one])
+    ).get(one.id)
     return Claim(one, wording, fingerprint="", last_moment=NOW, lease_until=NOW)
 
 
