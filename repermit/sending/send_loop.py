@@ -34,6 +34,8 @@ _logger = logging.getLogger(__name__)
 
 # Seconds between two looks at what no line tells: whether to stop, and who is silent.
 _CHECK_INTERVAL = 0.2
+# Between two looks for replies that may share a step: a server close by answers in less.
+_GATHERING_SECONDS = 0.0001
 # How long a server that has refused a line is asked for no more of them than it has.
 _PATIENCE = timedelta(minutes=1)
 
@@ -228,7 +230,22 @@ class SendLoop:
     # --- What the server says.
 
     def _read_replies(self) -> None:
-        for key, events in self._selector.select(self._compute_timeout()):
+        """Read what has come, and a little later what has come by then, as long as mails get ready.
+
+        What shares a step shares its commit, most of what a mail costs.
+        """
+        self._read_available(self._compute_timeout())
+        before = 0
+        while before < (ready := self._count_ready()) < len(self._sessions):
+            before = ready
+            time.sleep(_GATHERING_SECONDS)
+            self._read_available(0)
+
+    def _count_ready(self) -> int:
+        return sum(session.is_ready for session in self._sessions.values())
+
+    def _read_available(self, timeout: float) -> None:
+        for key, events in self._selector.select(timeout):
             session = key.data
             if session is None:
                 self._add_connections()
