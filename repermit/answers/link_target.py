@@ -156,6 +156,10 @@ class Standing:
         )
         return verdict is Verdict.EXPIRE
 
+    def is_over(self, moment: datetime) -> bool:
+        """Say whether a Yes that arrives at `moment` comes too late."""
+        return consent.is_too_late(self.status, self.basis, arrived=moment, deadline=self.deadline)
+
     def is_in_time(self, moment: datetime) -> bool:
         """Say whether a Yes that arrives at `moment` answers an open question."""
         return self.deadline is not None and moment < self.deadline

@@ -180,7 +180,6 @@ def retract_yes(
     act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=trace_fields)
     key = settings.fingerprint_key
     status_changes.remove_contacts([contact], reason=Reason.REQUEST, act=act, fingerprint_key=key)
-    contact = lookup.lock_contact(contact.id)
     after = read_standing(contact, click_log.find_opening(contact))
     return RecordedAnswer(outcome=Outcome.REMOVE, standing=after)
 
@@ -291,7 +290,6 @@ def _apply_decision(
         status_changes.remove_contacts(
             [contact], reason=decision.reason, act=act, fingerprint_key=key
         )
-        contact = lookup.lock_contact(contact.id)
     elif answer is Answer.NO:
         status_changes.note_refusal(contact)
     after = update_standing(standing, contact, opening)

@@ -107,15 +107,16 @@ def remove_contacts(
 ) -> int:
     """Take contacts of one list off; return how many there were.
 
-    Each gets its status, its evidence and its suppression, and none of its asks or reminders
-    leaves any more. `facts` is what the evidence says of each beside the act, by id, and `moments`
-    when each left, where that was not at the act; `moved` are those that left an address alone. An
-    act of no campaign of its own belongs to the one that asked each of them last, whose report
-    tells what became of everybody it asked, and each is told of with what the list told them when
-    it asked them, as an answer is. `file` is the import that says so, where no person does:
-    nothing of it is known of them once it is taken back. Whom a file alone had taken off leaves by
-    themselves now: taking that file back does not put them back. `mails` are their
-    list_campaign_mails, if they were read since the contacts were locked. Raises TransitionRefused,
+    Each gets its status, in the database and in `contacts`, its evidence and its suppression, and
+    none of its asks or reminders leaves any more. `facts` is what the evidence says of each beside
+    the act, by id, and `moments` when each left, where that was not at the act; `moved` are those
+    that left an address alone. An act of no campaign of its own belongs to the one that asked each
+    of them last, whose report tells what became of everybody it asked, and each is told of with
+    what the list told them when it asked them, as an answer is. `file` is the import that says so,
+    where no person does: nothing of it is known of them once it is taken back. Whom a file alone
+    had taken off leaves by themselves now: taking that file back does not put them back. `mails`
+    are their list_campaign_mails, if they were read since the contacts were locked. Raises
+    TransitionRefused,
     before anything is changed, where a status does not allow the reason.
     """
     removal_times = moments or {}
@@ -127,16 +128,13 @@ def remove_contacts(
         # Also at an address that they have corrected since.
         subjects = [contact.subject for contact in contacts if contact.id in ids_off_by_file]
         keep_suppressions_of_subjects(contacts[0].list, subjects)
+    values = {"status": Status.REMOVED, "reason": reason, "basis": "", "basis_at": None}
+    is_refusal = reason in REFUSALS and not file
     for chunk in chunks(contacts, _CHUNK):
         for at, ids in _group_by_time(chunk, removal_times, act.at).items():
-            Contact.update(
-                status=Status.REMOVED,
-                status_at=at,
-                reason=reason,
-                basis="",
-                basis_at=None,
-                **(_REFUSAL_VALUES if reason in REFUSALS and not file else {}),
-            ).where(Contact.id.in_(make_id_list(ids))).execute()
+            Contact.update(**values, status_at=at, **(_REFUSAL_VALUES if is_refusal else {})).where(
+                Contact.id.in_(make_id_list(ids))
+            ).execute()
         chunk_fingerprints = fingerprints(
             fingerprint_key, [contact.address_key for contact in chunk]
         )
@@ -164,6 +162,10 @@ def remove_contacts(
     facts_by_contact, last_asks = facts or {}, find_last_asks(mails)
     # An answer says itself what it was an answer to.
     last_descriptions = {} if "purpose" in act.consent else describe_last_asks(contacts, last_asks)
+    for contact in contacts:
+        contact.__data__ |= values | {"status_at": removal_times.get(contact.id, act.at)}
+        if is_refusal:
+            contact.__data__ |= {"has_refused": True, "form_version": contact.form_version + 1}
     chain.append(
         *(
             make_entry(

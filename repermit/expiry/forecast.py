@@ -5,18 +5,17 @@ Nothing here writes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from peewee import fn
 
-from repermit.clock import format_timestamp
 from repermit.contacts import counts, last_ask, lookup
 from repermit.contacts.last_ask import CampaignMail
 from repermit.db.connection import chunks, make_id_list
-from repermit.db.models.campaigns import Campaign, CampaignWording
+from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
@@ -50,7 +49,7 @@ class ExpiryResult:
         return {"removed": self.removed, "unasked": self.unasked}
 
 
-# --- What the deadline does to each contact of a campaign, and what of it is kept. ----------------
+# --- What the deadline does to each contact of a campaign. ----------------------------------------
 
 
 _UNSENT_STATES = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
@@ -106,44 +105,6 @@ def decide_verdict(
         now=now,
         minimum_days=campaign.minimum_days,
     )
-
-
-def collect_proofs(
-    campaign: Campaign, silent: list[Contact], asks: Mapping[int, CampaignMail]
-) -> dict[int, dict[str, Any]]:
-    """Return, by contact id, the proof that each could have answered (GDPR art. 5(2))."""
-    used, newest = _read_wordings(campaign)
-    usual = newest.get(campaign.list.language, "")
-    deadline = format_timestamp(campaign.deadline)
-    return {
-        contact.id: {
-            # Nobody expires who was not sent an ask, so the moment is there.
-            "asked_at": format_timestamp(cast("datetime", asks[contact.id].sent_at)),
-            "deadline": deadline,
-            "minimum_days": campaign.minimum_days,
-            "mail_wording": used.get(asks[contact.id].wording_id)
-            or newest.get(contact.language, usual),
-            **_describe_delivery(asks[contact.id]),
-        }
-        for contact in silent
-    }
-
-
-def _describe_delivery(ask: CampaignMail) -> dict[str, str]:
-    return last_ask.describe_delivery(ask.message_id, ask.reply_code, ask.reply_status)
-
-
-def _read_wordings(campaign: Campaign) -> tuple[dict[int | None, str], dict[str, str]]:
-    """Return the digests of the ask's wordings by their own id, and the newest by language.
-
-    An ask names the one that it was made from.
-    """
-    rows = (
-        CampaignWording.select()
-        .where(CampaignWording.campaign == campaign, CampaignWording.kind == MailKind.ASK)
-        .order_by(CampaignWording.revision)
-    )
-    return {row.id: row.wording_id for row in rows}, {row.language: row.wording_id for row in rows}
 
 
 def has_unsent_asks(campaign: Campaign) -> bool:

@@ -1,4 +1,7 @@
-"""The sweep over campaigns whose deadline has passed, in steps that let answers in between."""
+"""The sweep over campaigns whose deadline has passed, in steps that let answers in between.
+
+Who may be removed for silence is a rule: `expiry` in rules/consent.py.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,6 @@ from repermit.evidence.entries import Entry
 from repermit.expiry.downtime import measure_downtime, save_heartbeat
 from repermit.expiry.forecast import (
     ExpiryResult,
-    collect_proofs,
     count_outcomes,
     decide_verdict,
     has_unsent_asks,
@@ -266,9 +268,14 @@ def _expire_contacts(
         status_changes.remove_contacts(
             silent,
             reason=Reason.NO_RESPONSE,
-            act=Act(at=now, actor=sweep.actor, campaign=campaign.id),
+            # That each could have answered (GDPR art. 5(2)): what they were told has the rest.
+            act=Act(
+                at=now,
+                actor=sweep.actor,
+                campaign=campaign.id,
+                consent={"minimum_days": campaign.minimum_days},
+            ),
             fingerprint_key=sweep.key,
-            facts=collect_proofs(campaign, silent, asks),
             mails=[mail for mail in mails if verdicts.get(mail.contact_id) is Verdict.EXPIRE],
         )
     unasked = list(verdicts.values()).count(Verdict.UNASKED)

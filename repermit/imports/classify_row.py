@@ -19,11 +19,11 @@ from repermit.imports.domain_slips import suggest_address
 from repermit.imports.readers.cells import clean
 from repermit.imports.readers.open_file import ListFile
 from repermit.imports.readers.rows import Proof, Row
-from repermit.rules.consent import STRENGTH, Fate, RowFacts, fate, require_customer_basis
+from repermit.rules.consent import STRENGTH, Fate, fate, require_customer_basis
 
 # Deciding a million times by the rule itself would take as long as reading the file.
 _FATES = {
-    facts: fate(RowFacts(opted_out=facts[0], proven=facts[1], customer=facts[2], role=facts[3]))
+    facts: fate(opted_out=facts[0], proven=facts[1], customer=facts[2], role=facts[3])
     for facts in product((False, True), repeat=4)
 }
 # Of several marks the one that weighs heaviest decides: the person's own come first.

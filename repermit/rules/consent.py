@@ -231,12 +231,25 @@ def decide(
     before the deadline, whatever was answered earlier; after it, a Yes needs a fresh sign-up, since
     the question that it answers is no longer open.
     """
-    in_time = deadline is not None and arrived < deadline
     if answer is Answer.NO:
+        in_time = deadline is not None and arrived < deadline
         return _decide_no(status, reason, in_time=in_time, by_file=by_file)
-    if status is Status.CONFIRMED and basis != Basis.THIN:
+    if _is_confirmed_for_good(status, basis):
         return _NOTHING
-    return _CONFIRM if in_time else _LATE
+    return _LATE if is_too_late(status, basis, arrived=arrived, deadline=deadline) else _CONFIRM
+
+
+def is_too_late(
+    status: Status, basis: str, *, arrived: datetime, deadline: datetime | None
+) -> bool:
+    """Say whether a Yes that arrives then would answer a question that is open no longer."""
+    is_open = deadline is not None and arrived < deadline
+    return not is_open and not _is_confirmed_for_good(status, basis)
+
+
+def _is_confirmed_for_good(status: Status, basis: str) -> bool:
+    """Say whether an opt-in is registered that can be shown, to which a Yes adds nothing."""
+    return status is Status.CONFIRMED and basis != Basis.THIN
 
 
 def _decide_no(status: Status, reason: str, *, in_time: bool, by_file: bool) -> Decision:
@@ -378,31 +391,15 @@ MOST_ON_REQUEST = 3
 """How many mails an address gets in 24 hours at the wish of whoever types it in a form."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowFacts:
-    """What counts about one row of a file when its fate is decided."""
-
-    valid: bool = True
-    suppressed: bool = False
-    opted_out: bool = False
-    proven: bool = False
-    customer: bool = False
-    role: bool = False
-
-
-def fate(facts: RowFacts) -> Fate:
-    """Decide the fate of a row by itself: the strongest of what is known of it wins."""
-    for known, found in (
-        (not facts.valid, Fate.INVALID),
-        (facts.suppressed, Fate.SUPPRESSED),
-        (facts.opted_out, Fate.OPTED_OUT),
-        (facts.proven, Fate.CONFIRMED),
-        (facts.customer, Fate.CUSTOMER),
-        (facts.role, Fate.ROLE),
-    ):
-        if known:
-            return found
-    return Fate.ASK
+def fate(*, opted_out: bool, proven: bool, customer: bool, role: bool) -> Fate:
+    """Decide the fate of a valid row by itself: the strongest of what it says wins."""
+    if opted_out:
+        return Fate.OPTED_OUT
+    if proven:
+        return Fate.CONFIRMED
+    if customer:
+        return Fate.CUSTOMER
+    return Fate.ROLE if role else Fate.ASK
 
 
 STRENGTH = {found: rank for rank, found in enumerate(Fate)}

@@ -283,8 +283,7 @@ def _make_common_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     """Return the template's fields that many contacts share."""
     voice, sensitive = make_voice(reader), standing.mailing_list.sensitive
     is_open = standing.is_in_time(get_arrival())
-    yes = link_target.predict_decision(standing, Answer.YES, arrived=get_arrival())
-    is_over = yes.outcome is Outcome.LATE
+    is_over = standing.is_over(get_arrival())
     yes_label = page_text.make_yes_label(
         voice, sensitive=sensitive, is_representative=reader.is_representative
     )

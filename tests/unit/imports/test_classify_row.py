@@ -12,7 +12,7 @@ import pytest
 from repermit import email_address
 from repermit.imports.classify_row import PLAIN, StagedRow
 from repermit.imports.readers.rows import Proof, Row
-from repermit.rules.consent import STRENGTH, Fate, RowFacts, fate
+from repermit.rules.consent import STRENGTH, Fate, fate
 from tests.support.builders import NOW
 from tests.unit.imports.test_reader_process import make_request
 
@@ -45,7 +45,7 @@ def test_a_rows_fate_is_that_of_the_rule(
         proof=PROOF if proven else None,
         customer=customer,
     )
-    expected = fate(RowFacts(opted_out=opted_out, proven=proven, customer=customer, role=role))
+    expected = fate(opted_out=opted_out, proven=proven, customer=customer, role=role)
     assert read(row, attested=True).said == expected
 
 

@@ -21,7 +21,6 @@ from repermit.rules.consent import (
     Outcome,
     PauseReason,
     Reason,
-    RowFacts,
     Status,
     Verdict,
 )
@@ -445,45 +444,13 @@ def test_a_complaint_weighs_more_than_bounces() -> None:
 # --- Rows of a file. ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("facts", "expected"),
-    [
-        (RowFacts(), Fate.ASK),
-        (RowFacts(valid=False), Fate.INVALID),
-        (RowFacts(suppressed=True), Fate.SUPPRESSED),
-        (RowFacts(opted_out=True), Fate.OPTED_OUT),
-        (RowFacts(proven=True), Fate.CONFIRMED),
-        (RowFacts(customer=True), Fate.CUSTOMER),
-        (RowFacts(role=True), Fate.ROLE),
-    ],
-)
-def test_each_fact_by_itself_gives_its_fate(facts: RowFacts, expected: Fate) -> None:
-    assert consent.fate(facts) is expected
-
-
-@given(
-    st.builds(
-        RowFacts,
-        valid=st.booleans(),
-        suppressed=st.booleans(),
-        opted_out=st.booleans(),
-        proven=st.booleans(),
-        customer=st.booleans(),
-        role=st.booleans(),
-    )
-)
-def test_the_fate_is_the_strongest_of_what_is_known(facts: RowFacts) -> None:
-    known = {
-        Fate.INVALID: not facts.valid,
-        Fate.SUPPRESSED: facts.suppressed,
-        Fate.OPTED_OUT: facts.opted_out,
-        Fate.CONFIRMED: facts.proven,
-        Fate.CUSTOMER: facts.customer,
-        Fate.ROLE: facts.role,
-        Fate.ASK: True,
-    }
-    strongest = min((one for one in known if known[one]), key=consent.STRENGTH.__getitem__)
-    assert consent.fate(facts) is strongest
+@pytest.mark.parametrize("facts", list(product((False, True), repeat=4)))
+def test_the_fate_is_the_strongest_of_what_a_row_says(facts: tuple[bool, ...]) -> None:
+    fates = (Fate.OPTED_OUT, Fate.CONFIRMED, Fate.CUSTOMER, Fate.ROLE)
+    known = [one for one, holds in zip(fates, facts, strict=True) if holds]
+    strongest = min([*known, Fate.ASK], key=consent.STRENGTH.__getitem__)
+    names = ("opted_out", "proven", "customer", "role")
+    assert consent.fate(**dict(zip(names, facts, strict=True))) is strongest
 
 
 def test_fates_are_ranked_from_invalid_to_duplicate() -> None:
