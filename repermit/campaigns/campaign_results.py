@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -54,7 +54,8 @@ class Plan:
     `languages` counts the asked by the language of their mail; `left_out` the rows of imports
     that never became contacts. `last_ask_at` is when the rates let the last mail out, if nothing
     holds it up, and `reminder_at` when who has not answered is reminded, None for never. `notes`
-    are what the admin must have read before deciding.
+    are what the admin must have read before deciding. `rests_on` is what must not have changed when
+    it is launched.
     """
 
     asked: int
@@ -65,6 +66,7 @@ class Plan:
     reminder_at: datetime | None
     refusals: tuple[Said, ...]
     notes: tuple[Said, ...]
+    rests_on: tuple[Any, ...] = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as one JSON object."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from repermit.campaigns.audience import count_asks, count_audience
+from repermit.campaigns.audience import count_asks
 from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
 from repermit.campaigns.draft_conditions import check_attestation, is_reason
 from repermit.campaigns.enqueue_asks import (
@@ -17,13 +17,13 @@ from repermit.campaigns.enqueue_asks import (
     read_making_progress,
     start_launch_task,
 )
-from repermit.campaigns.launch_plan import plan_launch_for
+from repermit.campaigns.launch_plan import plan_launch, read_launch_state
 from repermit.campaigns.preview import draft_wording, freeze_wording
 from repermit.clock import format_timestamp
 from repermit.contacts import lookup
-from repermit.db.background_tasks import BackgroundTask, TaskKind, foreground_work
+from repermit.db.background_tasks import TaskKind, foreground_work
 from repermit.db.connection import Database, lock_rows, steady_view
-from repermit.db.models.campaigns import Campaign, latest_campaign
+from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
 from repermit.emails.frozen_draft import Draft
 from repermit.errors import LaunchRefused
@@ -49,6 +49,7 @@ def launch(
     include_thin: bool = False,
     pilot: int = 0,
     reminder: int = 0,
+    plan: Plan | None = None,
     expected: int | None = None,
     most: int | None = None,
     problems: Sequence[LaunchProblem] = (),
@@ -59,7 +60,7 @@ def launch(
 ) -> Launched:
     """Launch a campaign that asks until `deadline`.
 
-    1. Count, plan and compose, with nothing locked; raise LaunchRefused with all reasons at once.
+    1. Plan and compose, with nothing locked; raise LaunchRefused with all reasons at once.
     2. Store the campaign and its wording in each language that is needed, and freeze the audience,
        in one transaction, unless what the plan rests on has changed: then plan anew.
     3. Make everybody's ask, owed from `starts_at` (now if None or past), in steps that let others
@@ -74,32 +75,41 @@ def launch(
     the wordings. `format_note` puts the plan's
     notes into the words in which the admin has read them, of the language `note_language`; they are
     kept too.
+    `plan` is that of plan_launch for just this, if the admin has seen one.
     `expected` is how many the admin was told would be asked; another number is refused. Of more
     than about `most` contacts the asks are made by `finish_launches`, which goes on after a kill
     too; until then the campaign is scheduled, and all it can do is be cancelled.
     """
     suppressions.restore_lost_suppressions(database, settings=settings, now=now)
     digests = {url: chain.digest_wording(text) for url, text in statements.items()}
+    locked_list = mailing_list
     while True:
         with steady_view(database):
-            prepared = _prepare_launch(
-                mailing_list.id,
+            plan = plan or plan_launch(
+                locked_list,
                 settings=settings,
                 now=now,
                 deadline=deadline,
                 starts_at=starts_at,
                 include_thin=include_thin,
                 reminder=reminder,
-                grounds=grounds,
-                privacy_wordings=tuple(sorted(digests.items())),
             )
-        plan = prepared.plan
-        _refuse_launch(plan, attest, expected, _list_unaccepted(problems, accepted))
+            _refuse_launch(plan, attest, expected, _list_unaccepted(problems, accepted))
+            audience = find_audience_range(mailing_list)
+            drafts = _draft_wordings(
+                locked_list,
+                plan,
+                settings=settings,
+                deadline=deadline,
+                grounds=grounds,
+                privacy_wordings=digests.items(),
+            )
         with database.atomic():
-            locked_list: MailingList = lock_rows(
+            locked_list = lock_rows(
                 MailingList.select().where(MailingList.id == mailing_list.id)
             ).get()
-            if prepared.seen != _read_state(locked_list):
+            if plan.rests_on != read_launch_state(locked_list):
+                plan = None
                 continue
             is_in_doubt = locked_list.lost_launch_at is not None
             suppressions.note_launch(locked_list, now)
@@ -115,7 +125,7 @@ def launch(
                 pilot=pilot if pilot < plan.asked and not is_in_doubt else 0,
                 reminder_at=plan.reminder_at,
             )
-            wordings = _freeze_wordings(campaign, prepared.drafts)
+            wordings = _freeze_wordings(campaign, drafts)
             facts = _make_facts(campaign, plan, wordings, attest=attest, format_note=format_note)
             facts |= vars(grounds)
             for text in statements.values():
@@ -123,54 +133,25 @@ def launch(
             facts |= {"privacy_wordings": digests} if digests else {}
             facts["told_in"] = note_language
             facts["accepted"] = _describe_accepted(problems, accepted)
-            start_launch_task(campaign, prepared.audience, facts, actor=actor)
+            start_launch_task(campaign, audience, facts, actor=actor)
         break
     with foreground_work(database, TaskKind.LAUNCH):
         make_asks(database, campaign.id, settings=settings, now=now, most=most)
     return _make_result(campaign.id, plan, is_in_doubt=is_in_doubt)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _PreparedLaunch:
-    """What a launch is made of, read and composed before anything is locked.
-
-    `seen` is what has to be as it was once everything is locked; `audience` are the lowest and the
-    highest number of its contacts.
-    """
-
-    seen: tuple[Any, ...]
-    audience: tuple[int, int]
-    plan: Plan
-    drafts: tuple[Draft, ...]
-
-
-def _prepare_launch(
-    number: int,
+def _draft_wordings(
+    mailing_list: MailingList,
+    plan: Plan,
     *,
     settings: Settings,
-    now: datetime,
     deadline: datetime,
-    starts_at: datetime | None,
-    include_thin: bool,
-    reminder: int,
     grounds: Grounds,
-    privacy_wordings: tuple[tuple[str, str], ...],
-) -> _PreparedLaunch:
-    mailing_list: MailingList = MailingList.get_by_id(number)
-    plan = plan_launch_for(
-        mailing_list,
-        count_audience(
-            mailing_list, include_thin=include_thin, fingerprint_key=settings.fingerprint_key
-        ),
-        settings=settings,
-        now=now,
-        deadline=deadline,
-        starts_at=starts_at,
-        include_thin=include_thin,
-        reminder=reminder,
-    )
+    privacy_wordings: Iterable[tuple[str, str]],
+) -> list[Draft]:
+    """Return what the mails say, of each kind and in each language that somebody reads."""
     kinds = (MailKind.ASK, *((MailKind.REMINDER,) if plan.reminder_at else ()))
-    drafts = (
+    return [
         draft_wording(
             mailing_list,
             settings=settings,
@@ -179,25 +160,11 @@ def _prepare_launch(
             has_reminder=plan.reminder_at is not None,
             kind=kind,
             grounds=grounds,
-            privacy_wordings=privacy_wordings,
+            privacy_wordings=tuple(sorted(privacy_wordings)),
         )
         for kind in kinds
         for language in sorted({mailing_list.language, *plan.languages})
-    )
-    return _PreparedLaunch(
-        seen=_read_state(mailing_list),
-        audience=find_audience_range(mailing_list),
-        plan=plan,
-        drafts=() if plan.refusals else tuple(drafts),
-    )
-
-
-def _read_state(mailing_list: MailingList) -> tuple[Any, ...]:
-    """Return the state that a launch rests on: the list, its campaign and its tasks."""
-    campaign = latest_campaign(mailing_list)
-    tasks = BackgroundTask.select().where(BackgroundTask.list == mailing_list)
-    state = (campaign.id, campaign.state) if campaign else None
-    return mailing_list.__data__, state, tasks.count()
+    ]
 
 
 def _make_result(number: int, plan: Plan, *, is_in_doubt: bool) -> Launched:

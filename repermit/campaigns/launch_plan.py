@@ -14,7 +14,7 @@ from repermit import email_address
 from repermit.campaigns.audience import Audience, count_audience, make_empty_audience
 from repermit.campaigns.campaign_results import Plan
 from repermit.campaigns.mailing_lists import mentions_frequency
-from repermit.campaigns.preview import check_mail_sizes, check_own_wording, read_own_wording
+from repermit.campaigns.preview import check_asks, read_own_wording
 from repermit.campaigns.send_plan import (
     SendPlan,
     check_send_plan,
@@ -24,7 +24,7 @@ from repermit.campaigns.send_plan import (
 from repermit.campaigns.sensitive_lists import find_revealing_places, reveals_name
 from repermit.contacts import counts as contacts_counts
 from repermit.db import background_tasks
-from repermit.db.background_tasks import TaskKind, select_targets
+from repermit.db.background_tasks import BackgroundTask, TaskKind, select_targets
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
@@ -171,33 +171,10 @@ def plan_launch(
     answered is reminded, 0 for never. While a campaign is under way nobody is counted: another one
     is refused.
     """
+    rests_on = read_launch_state(mailing_list)
     audience = make_empty_audience(mailing_list) or count_audience(
         mailing_list, include_thin=include_thin, fingerprint_key=settings.fingerprint_key
     )
-    return plan_launch_for(
-        mailing_list,
-        audience,
-        settings=settings,
-        now=now,
-        deadline=deadline,
-        starts_at=starts_at,
-        include_thin=include_thin,
-        reminder=reminder,
-    )
-
-
-def plan_launch_for(
-    mailing_list: MailingList,
-    audience: Audience,
-    *,
-    settings: Settings,
-    now: datetime,
-    deadline: datetime,
-    starts_at: datetime | None,
-    include_thin: bool,
-    reminder: int,
-) -> Plan:
-    """Return the plan for an audience that has been counted."""
     pace = SendPlan(
         starts_at=max(now, starts_at or now),
         takes=compute_send_time(
@@ -222,7 +199,16 @@ def plan_launch_for(
             *find_revealing_places(mailing_list, settings),
             *note_languages(mailing_list, audience),
         ),
+        rests_on=rests_on,
     )
+
+
+def read_launch_state(mailing_list: MailingList) -> tuple[Any, ...]:
+    """Return the state that a plan rests on: the list, its campaign and its tasks."""
+    campaign = latest_campaign(mailing_list)
+    tasks = BackgroundTask.select().where(BackgroundTask.list == mailing_list)
+    state = (campaign.id, campaign.state) if campaign else None
+    return dict(mailing_list.__data__), state, tasks.count()
 
 
 def list_missing_fields(mailing_list: MailingList) -> tuple[Said, ...]:
@@ -381,14 +367,11 @@ def _check_wording(mailing_list: MailingList, settings: Settings) -> Iterator[Sa
     # What is wrong with an address is said above, of the address itself.
     with suppress(AddressError):
         try:
-            check_own_wording(mailing_list, settings)
+            check_asks(mailing_list, settings)
         except WordingError as error:
             yield from (
-                Said("your own wording cannot be used: %(reason)s", reason=reason)
+                reason
+                if reason.code == "mail_size"
+                else Said("your own wording cannot be used: %(reason)s", reason=reason)
                 for reason in error.reasons
             )
-            return
-        try:
-            check_mail_sizes(mailing_list, settings)
-        except WordingError as error:
-            yield from error.reasons

@@ -11,11 +11,13 @@ from typing import Any, TypedDict, Unpack
 
 from repermit import email_address, package_files
 from repermit.campaigns.campaign_results import ListFacts
-from repermit.campaigns.preview import check_mail_sizes, check_own_wording
+from repermit.campaigns.preview import check_asks, read_own_wording
+from repermit.contacts.lookup import read_list_facts
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.lists import ListText, MailingList
 from repermit.emails import sender_identity
+from repermit.emails.wording_validation import check_wording
 from repermit.errors import AddressError, Refused, WordingError
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
@@ -290,10 +292,11 @@ def check_list_wording(mailing_list: MailingList, settings: Settings) -> None:
     ):
         return
     try:
-        check_own_wording(mailing_list, settings)
-        # Without a sender there is no mail yet; it is measured again when there is one.
         if mailing_list.sender:
-            check_mail_sizes(mailing_list, settings)
+            check_asks(mailing_list, settings)
+        else:
+            # Without a sender there is no mail yet; it is measured when there is one.
+            _check_templates(mailing_list, settings)
     except WordingError as error:
         raise Refused(
             "your own wording cannot be used:\n%(reasons)s", reasons=Joined(error.reasons, by="\n")
@@ -305,6 +308,16 @@ def check_list_wording(mailing_list: MailingList, settings: Settings) -> None:
             code="nowhere_to_reply",
             reason=error.reason,
         ) from None
+
+
+def _check_templates(mailing_list: MailingList, settings: Settings) -> None:
+    list_facts = read_list_facts(mailing_list)
+    for language in list_facts.languages:
+        check_wording(
+            read_own_wording(mailing_list, language),
+            organisation=settings.organisation,
+            mailing_list=list_facts.in_language(language),
+        )
 
 
 def _iter_texts(mailing_list: MailingList) -> Iterator[MailingList | ListText]:

@@ -25,10 +25,10 @@ from repermit.emails import (
     wording_validation,
 )
 from repermit.emails.mail_values import AskValues, ConfirmValues, OwnWording, ReceiptValues
-from repermit.errors import Refused, WordingError
+from repermit.errors import Refused
 from repermit.evidence import chain, signed_checkpoint
 from repermit.evidence.entries import Entry
-from repermit.i18n.lazy_text import Joined, Said
+from repermit.i18n.lazy_text import Joined
 from repermit.package_files import LANGUAGES
 from repermit.rules.consent import MailKind, Status
 from repermit.rules.legal_grounds import NO_GROUNDS, Grounds
@@ -273,19 +273,11 @@ def freeze_wording(campaign: Campaign, wording: frozen_draft.Draft, *, revision:
     return digest
 
 
-def check_own_wording(mailing_list: MailingList, settings: Settings) -> None:
-    """Return if the admin's own templates may be used; raises WordingError and AddressError."""
-    list_facts = lookup.read_list_facts(mailing_list)
-    for language in list_facts.languages:
-        wording_validation.check_wording(
-            read_own_wording(mailing_list, language),
-            organisation=settings.organisation,
-            mailing_list=list_facts.in_language(language),
-        )
+def check_asks(mailing_list: MailingList, settings: Settings) -> None:
+    """Return if the ask may be sent as it is worded, in each language of the list.
 
-
-def check_mail_sizes(mailing_list: MailingList, settings: Settings) -> None:
-    """Return if no mail of the list can be too large; raises WordingError and AddressError."""
+    Raises WordingError and AddressError; a reason of code `mail_size` is that it is too large.
+    """
     for language in lookup.read_list_facts(mailing_list).languages:
         draft_wording(
             mailing_list,
@@ -294,16 +286,3 @@ def check_mail_sizes(mailing_list: MailingList, settings: Settings) -> None:
             language=language,
             has_reminder=False,
         )
-
-
-def list_wording_flaws(mailing_list: MailingList, settings: Settings) -> tuple[Said, ...]:
-    """Return everything that stands against the admin's own templates; () if there are none.
-
-    They are those of `mailing_list` as it is in memory, saved or not. Raises AddressError.
-    """
-    try:
-        check_own_wording(mailing_list, settings)
-        check_mail_sizes(mailing_list, settings)
-    except WordingError as error:
-        return error.reasons
-    return ()

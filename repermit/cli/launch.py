@@ -264,6 +264,7 @@ def _launch_campaign(
         include_thin=include_thin,
         pilot=pilot,
         reminder=reminder,
+        plan=plan,
         actor=context.actor,
         problems=problems,
         accepted=accepted,

@@ -60,6 +60,7 @@ def check_mail_size(draft: Draft, *, link: str) -> None:
         reason = Said(
             "the mail can grow to %(octets)s octets, with its text and its HTML, and Gmail cuts "
             "off what is beyond %(most)s: make it shorter",
+            code="mail_size",
             octets=octets,
             most=LARGEST_MAIL,
         )

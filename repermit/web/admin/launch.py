@@ -73,8 +73,10 @@ def launch_campaign(slug: str) -> AnyResponse:
     wrong = ""
     if typed.translate(_SEPARATORS) != str(seen.plan.asked):
         wrong = gettext("Type how many people will be asked, as it stands above.")
-    elif problems is None or request.form.get("version") != _make_version(
-        mailing_list, seen.conditions, problems
+    elif (
+        seen.against
+        or problems is None
+        or request.form.get("version") != _make_version(mailing_list, seen.conditions, problems)
     ):
         wrong = _word_changed()
     if wrong or problems is None or not all(map(draft_conditions.is_reason, accepted.values())):
@@ -97,6 +99,7 @@ def launch_campaign(slug: str) -> AnyResponse:
             pilot=conditions.pilot,
             reminder=conditions.reminder,
             actor=get_actor(),
+            plan=seen.plan,
             expected=seen.plan.asked,
             most=_MAX_ASKS_AT_ONCE,
             problems=[
@@ -108,7 +111,7 @@ def launch_campaign(slug: str) -> AnyResponse:
             note_language=get_page_language(),
         )
     except Refused:
-        # The page says what stands against it; if nothing does by now, something has changed.
+        # Something has changed since the page was asked for.
         return _show_page(mailing_list, status=422, typed=typed, wrong=_word_changed())
     draft_conditions.drop_conditions(site.database, mailing_list)
     forget_check(mailing_list)

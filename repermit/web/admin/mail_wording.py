@@ -271,10 +271,12 @@ def _validate(mailing_list: MailingList, form: WordingForm) -> bool:
 
 def _list_flaws(mailing_list: MailingList) -> list[tuple[str, str]]:
     try:
-        reasons = preview.list_wording_flaws(mailing_list, get_site().settings)
+        preview.check_asks(mailing_list, get_site().settings)
+    except WordingError as error:
+        return [_find_field(reason) for reason in error.reasons]
     except AddressError as error:
         return [("own_text", _word_no_sender(error))]
-    return [_find_field(reason) for reason in reasons]
+    return []
 
 
 def _find_field(reason: Said) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList, find_list
 from repermit.emails.wording_validation import ALL_FIELDS, make_usual_wording
+from repermit.errors import WordingError
 from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import Status
 from repermit.settings.definitions import MailServer, Settings
@@ -340,10 +341,18 @@ def reasons_against(mailing_list: MailingList, settings: Settings) -> set[Said]:
     for texts in FLAWED:
         for part in ("subject", "text", "html"):
             setattr(mailing_list, f"own_{part}", texts.get(part, ""))
-        found |= set(preview.list_wording_flaws(mailing_list, settings))
+        found |= list_flaws(mailing_list, settings)
     mailing_list.sensitive, mailing_list.own_text = True, TEXT
     mailing_list.own_html, mailing_list.own_subject = "", "{{ purpose }} Nieuws van de praktijk"
-    return found | set(preview.list_wording_flaws(mailing_list, settings))
+    return found | list_flaws(mailing_list, settings)
+
+
+def list_flaws(mailing_list: MailingList, settings: Settings) -> set[Said]:
+    try:
+        preview.check_asks(mailing_list, settings)
+    except WordingError as error:
+        return set(error.reasons)
+    return set()
 
 
 def test_whatever_messages_says_of_a_wording_has_a_translation(
