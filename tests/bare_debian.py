@@ -178,9 +178,9 @@ def restore_and_upgrade(machine: Machine) -> None:
     """Make the backups of that page, restore the last one, and install the newest version."""
     once, every_night, restore, *_ = blocks_of("backup-and-restore.md")
     machine.run(once)
-    machine.run(f"{every_night}systemctl start repermit-backup.service")
-    today = machine.run("date +%F").strip()
-    restore = re.sub(r"\d{4}-\d\d-\d\d", today, restore)
+    machine.run(every_night)
+    newest = machine.run("ls /srv/repermit/backups/repermit-*.db | tail -n 1").strip()
+    restore = re.sub(r"/srv/repermit/backups/\S+\.db", newest, restore)
     machine.run(f"systemctl stop repermit\n{restore}systemctl start repermit")
     assert json.loads(machine.run("repermit status news --json"))["contacts"]["confirmed"] == 1
     for block in blocks_of("upgrade.md"):

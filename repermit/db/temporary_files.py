@@ -24,16 +24,20 @@ from repermit.db.write_lock import open_private
 from repermit.errors import Refused
 from repermit.settings.definitions import Settings
 
-# --- Folders beside the database for what is not of the database, ours alone to open. -------------
+# --- Folders for what is not of the database, ours alone to open. ---------------------------------
 
 
 def find_folder(settings: Settings, kind: str) -> Path:
-    """Return where the folder of a kind is, or would be: on this machine."""
-    sqlite = settings.sqlite_path
-    if sqlite is not None:
-        return sqlite.with_name(f"{sqlite.name}.{kind}")
-    # Two installations on one machine have two; the database's address holds a password, so
-    # that it stands here under a key.
+    """Return where the folder of a kind is, or would be, on this machine.
+
+    It stands beside the SQLite database; with PostgreSQL beside the journal, where every process of
+    an installation sees it: systemd gives each service a /tmp of its own (PrivateTmp).
+    """
+    beside = settings.sqlite_path or settings.journal
+    if beside is not None:
+        return beside.with_name(f"{beside.name}.{kind}")
+    # Settings that came from no file. The database's address holds a password, so that it stands
+    # here under a key.
     name = hmac.digest(settings.fingerprint_key, settings.database.encode(), "sha256").hex()
     return Path(tempfile.gettempdir()) / f"repermit-{name[:16]}.{kind}"
 
@@ -175,14 +179,9 @@ class TemporaryFiles:
 
 
 def make_temporary_files(settings: Settings) -> TemporaryFiles:
-    """Return the files that are being made for an installation.
-
-    Notes stand beside the SQLite database; with PostgreSQL beside the journal, on each machine.
-    """
-    beside = settings.sqlite_path or settings.journal
-    if beside is None:
-        return TemporaryFiles(find_folder(settings, _KIND))
-    return TemporaryFiles(beside.with_name(f"{beside.name}.{_KIND}"), for_root_too=True)
+    """Return the files that are being made for an installation, on this machine."""
+    in_own_folder = bool(settings.sqlite_path or settings.journal)
+    return TemporaryFiles(find_folder(settings, _KIND), for_root_too=in_own_folder)
 
 
 def _read_note(file: IO[bytes]) -> Path | None:

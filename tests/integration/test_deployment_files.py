@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,8 @@ import pytest
 
 from repermit.cli import cli
 from tests.codebase.test_documentation import PAGES, links_of
+from tests.support.command_tree import REPERMIT
+from tests.support.desk import Desk
 
 ROOT = Path(__file__).parents[2]
 UNITS = sorted((ROOT / "deploy/systemd").iterdir())
@@ -59,6 +62,19 @@ def test_what_is_started_is_a_command(path: Path) -> None:
     assert isinstance(cli, click.Group)
     assert set(given) <= set(cli.list_commands(click.Context(cli)))
     assert given or path.suffix in {".timer", ".yaml"}
+
+
+def test_two_backups_of_one_day_are_both_kept(desk: Desk) -> None:
+    desk.add_news()
+    (desk.folder / "backups").mkdir()
+    unit = (ROOT / "deploy/systemd/repermit-backup.service").read_text("utf-8")
+    lines = re.findall(r"^ExecStart(?:Post)?=(.+)$", unit, re.MULTILINE)
+    for line in lines * 2:
+        command = line.replace("%%", "%").replace("$$", "$").replace(COMMAND, str(REPERMIT))
+        here = command.replace("/srv/repermit", str(desk.folder))
+        subprocess.run(shlex.split(here), cwd=desk.folder, check=True, capture_output=True)
+    assert len(list((desk.folder / "backups").glob("repermit-*.db"))) == 2
+    assert list((desk.folder / "backups").glob("*.journal"))
 
 
 def test_pages_copy_only_files_that_there_are_and_the_command_is_the_units() -> None:

@@ -12,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from repermit.db.temporary_files import TemporaryFiles, UnfinishedFile, make_temporary_files
+from repermit.db.temporary_files import (
+    TemporaryFiles,
+    UnfinishedFile,
+    find_folder,
+    make_temporary_files,
+)
 from repermit.errors import Refused
 from tests.support.builders import make_settings
 
@@ -201,10 +206,13 @@ def test_a_folder_of_notes_that_others_may_open_is_refused(
         ),
     ],
 )
-def test_notes_stand_where_a_restart_of_the_machine_leaves_them(
+def test_notes_and_uploads_stand_where_a_restart_leaves_them_and_every_service_sees_them(
     changes: dict[str, object], expected: str
 ) -> None:
-    assert make_temporary_files(make_settings(**changes)).folder == Path(expected)
+    """A service of systemd with PrivateTmp sees another /tmp than the next, or than a command."""
+    settings = make_settings(**changes)
+    assert make_temporary_files(settings).folder == Path(expected)
+    assert find_folder(settings, "uploads") == Path(expected).with_suffix(".uploads")
 
 
 def test_a_long_name_is_cut(files: TemporaryFiles, tmp_path: Path) -> None:
