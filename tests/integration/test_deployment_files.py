@@ -49,6 +49,24 @@ def test_systemd_takes_each_unit_and_finds_it_hardened(unit: Path, tmp_path: Pat
         subprocess.run([*command, str(tmp_path / unit.name)], check=True, capture_output=True)
 
 
+def test_a_process_that_takes_all_memory_ends_alone() -> None:
+    """What opens a file or mail is ended first; systemd's usual OOMPolicy would stop all others."""
+    limited = [unit.read_text("utf-8") for unit in UNITS if "MemoryMax" in unit.read_text("utf-8")]
+    assert len(limited) == 2
+    assert all("OOMPolicy=continue" in text for text in limited)
+
+
+def test_both_versions_of_dovecot_run_the_same_command() -> None:
+    """Dovecot 2.3 and 2.4 do not read each other's files, of which a change of one is a mistake."""
+
+    def read(name: str) -> list[str]:
+        text = (ROOT / "deploy/sieve" / name).read_text("utf-8")
+        block = text.partition("service repermit-bounce {")[2].replace("sieve-pipe/", "")
+        return [*block.splitlines(), *re.findall(r"/etc/dovecot/\S+\.sieve", text)]
+
+    assert read("90-repermit.conf") == read("90-repermit-2.3.conf") != []
+
+
 @pytest.mark.parametrize(
     "path",
     [*UNITS, ROOT / "Dockerfile", ROOT / "compose.yaml"],
