@@ -25,18 +25,13 @@ SUBJECT = "Do you still want our news?"
 def test_from_an_empty_folder_to_the_first_answer(
     page: Page, desk: Desk, inbox: Inbox, tmp_path: Path
 ) -> None:
-    desk.config.unlink()
-    port = free_port()
+    port, link = install(desk)
     url = f"http://127.0.0.1:{port}"
-    init = (str(REPERMIT), "--config", str(desk.config), "init", "--public-url", url)
-    printed = subprocess.run(init, capture_output=True, text=True, check=True).stdout
-    link = re.search(rf"{url}/admin/welcome/\S+", printed)
-    assert link
     file = tmp_path / "members.csv"
     file.write_text("email\nanna@example.org\nbert@example.org\ncees@example.org\n", "utf-8")
     hand = Mouse()
     with Serving(desk, "--port", str(port)):
-        become_admin(page, link[0], hand, now=SystemClock().now())
+        become_admin(page, link, hand, now=SystemClock().now())
         hand.follow(page, "Settings")
         say_who_asks(page)
         hand.follow(page, "Mail server")
@@ -57,6 +52,18 @@ def test_from_an_empty_folder_to_the_first_answer(
         assert {mail.message["Subject"] for mail in mails} == {SUBJECT}
         say_yes(page.context.new_page(), mails[0], url)
         page.get_by_text("1 said Yes").wait_for()
+
+
+def install(desk: Desk) -> tuple[int, str]:
+    """Begin anew with `init`; return a port for `serve`, and the first admin's link."""
+    desk.config.unlink()
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    init = (str(REPERMIT), "--config", str(desk.config), "init", "--public-url", url)
+    printed = subprocess.run(init, capture_output=True, text=True, check=True).stdout
+    link = re.search(rf"{url}/admin/welcome/\S+", printed)
+    assert link
+    return port, link[0]
 
 
 def free_port() -> int:

@@ -37,7 +37,6 @@ from repermit.web.admin.rendering import (
     flash_message,
     format_number,
     gettext,
-    ngettext,
     redirect_to,
     render_page,
 )
@@ -141,7 +140,7 @@ def import_file(slug: str) -> AnyResponse:
             kind="warning",
         )
         return _preview_file(mailing_list, choices)
-    return _start_import(mailing_list, kept, choices)
+    return _start_import(mailing_list, choices)
 
 
 @pages.post("/give-up")
@@ -275,18 +274,8 @@ def _preview_file(mailing_list: MailingList, choices: Choices) -> AnyResponse:
     return redirect_to("imports.show", slug=mailing_list.slug)
 
 
-def _start_import(mailing_list: MailingList, kept: Kept, choices: Choices) -> AnyResponse:
+def _start_import(mailing_list: MailingList, choices: Choices) -> AnyResponse:
     _start_reading(mailing_list, choices, takes_in=True)
-    is_staged = uploads.find_upload(mailing_list, settings=get_site().settings) is None
-    if is_staged and background_tasks.describe_unfinished_file(mailing_list) is None:
-        flash_message(
-            ngettext(
-                "%(file)s is taken in: one address is on the list now.",
-                "%(file)s is taken in: %(count)s addresses are on the list now.",
-                _count_on_list(mailing_list),
-                file=kept.upload.name,
-            )
-        )
     return redirect_to("imports.show", slug=mailing_list.slug)
 
 
@@ -303,6 +292,7 @@ def _show_page(mailing_list: MailingList, *, status: int = 200, wrong: str = "")
         reached=count_open_steps(mailing_list),
         wrong=wrong,
         imports=imports_undo.past_imports(mailing_list),
+        on_list=_count_on_list(mailing_list),
         taking_back=imports_undo.undo_progress(mailing_list),
         taking_in=imports_undo.unfinished_import(mailing_list),
         bars=import_preview.make_bar,

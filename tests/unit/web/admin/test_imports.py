@@ -801,7 +801,7 @@ def test_that_the_file_is_to_be_looked_at_anew_is_said_on_the_page_that_shows_it
 ) -> None:
     """Not on the page that waits for it, which goes on by itself and would take it away."""
     hand_in(admin, DOUBTS)
-    send(admin, "take-in", looked="y", doubt=["2", "3"], **{"decide-3": "no"})
+    send(admin, "take-in", looked="y", field=["address", "name", ""])
     kept = uploads.find_upload(news, settings=settings)
     assert kept is not None
     outcome = kept.task.result
@@ -818,7 +818,7 @@ def test_that_the_file_is_to_be_looked_at_anew_is_said_on_the_page_that_shows_it
 
 def test_who_is_ticked_is_not_asked_and_can_be_unticked(admin: FlaskClient) -> None:
     hand_in(admin, DOUBTS)
-    send(admin, "take-in", looked="y", doubt=["2", "3"], **{"decide-3": "no"})
+    send(admin, "look", doubt=["2", "3"], **{"decide-3": "no"})
     assert statuses() == {}
     page = admin.get(FILE)
     assert "One person will be asked although" in words_of(page)
@@ -827,6 +827,13 @@ def test_who_is_ticked_is_not_asked_and_can_be_unticked(admin: FlaskClient) -> N
     assert re.findall(r'name="decide-(\d+)" value="no" checked', admin.get(FILE).text) == ["2"]
     send(admin, "take-in", looked="y", doubt=["2", "3"], **{"decide-2": "no"})
     assert statuses().keys() == {"b@example.org", "d@example.org"}
+
+
+def test_what_is_decided_of_rows_holds_at_once(admin: FlaskClient) -> None:
+    """Each choice says what it does, so that the file need not be looked at a second time."""
+    hand_in(admin, DOUBTS)
+    send(admin, "take-in", doubt=["2", "3"], **{"decide-2": "ask", "decide-3": "no"})
+    assert statuses().keys() == {"a@example.org", "d@example.org"}
 
 
 def test_what_was_decided_of_rows_that_are_not_shown_stays(
