@@ -18,7 +18,12 @@ from repermit.campaigns.enqueue_asks import (
     start_launch_task,
 )
 from repermit.campaigns.launch_plan import plan_launch, read_launch_state
-from repermit.campaigns.preview import draft_wording, freeze_wording
+from repermit.campaigns.preview import (
+    draft_wording,
+    freeze_wording,
+    keep_page_wordings,
+    make_page_wordings,
+)
 from repermit.clock import format_timestamp
 from repermit.contacts import lookup
 from repermit.db.background_tasks import TaskKind, foreground_work
@@ -55,6 +60,7 @@ def launch(
     problems: Sequence[LaunchProblem] = (),
     accepted: Mapping[str, str] = MappingProxyType({}),
     statements: Mapping[str, str] = MappingProxyType({}),
+    make_page_wording: Callable[[Draft], str] | None = None,
     format_note: Callable[[Said], str] = str,
     note_language: str = "en",
 ) -> Launched:
@@ -72,7 +78,8 @@ def launch(
     `problems` is what a check has found wrong; each stands in the way unless `accepted` has a
     reason under its code, and those reasons are kept as evidence. `statements` are the texts of the
     list's privacy statements by their addresses, as far as they could be read; they are kept with
-    the wordings. `format_note` puts the plan's
+    the wordings. `make_page_wording` returns the text of the page behind the links of an ask, which
+    is kept for the evidence of whoever answers nothing. `format_note` puts the plan's
     notes into the words in which the admin has read them, of the language `note_language`; they are
     kept too.
     `plan` is that of plan_launch for just this, if the admin has seen one.
@@ -104,6 +111,7 @@ def launch(
                 grounds=grounds,
                 privacy_wordings=digests.items(),
             )
+            pages = make_page_wordings(drafts, make_page_wording)
         with database.atomic():
             locked_list = lock_rows(
                 MailingList.select().where(MailingList.id == mailing_list.id)
@@ -131,6 +139,7 @@ def launch(
             for text in statements.values():
                 chain.keep_wording(text)
             facts |= {"privacy_wordings": digests} if digests else {}
+            facts |= keep_page_wordings(pages)
             facts["told_in"] = note_language
             facts["accepted"] = _describe_accepted(problems, accepted)
             start_launch_task(campaign, audience, facts, actor=actor)

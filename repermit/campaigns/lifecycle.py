@@ -5,12 +5,12 @@ Each act is one transaction; the mails that it makes due or drops follow in step
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from repermit.campaigns.preview import freeze_wording
+from repermit.campaigns.preview import freeze_wording, keep_page_wordings, make_page_wordings
 from repermit.campaigns.send_plan import LONGEST_PERIOD, predict_last_ask, to_local_time
 from repermit.clock import format_timestamp
 from repermit.contacts import circuit_breaker, counts, status_changes
@@ -21,6 +21,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.work_steps import run_steps
 from repermit.emails import deadline_words, frozen_draft
+from repermit.emails.frozen_draft import Draft
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
@@ -270,12 +271,13 @@ def extend_campaign(
     settings: Settings,
     now: datetime,
     actor: str,
+    make_page_wording: Callable[[Draft], str] | None = None,
 ) -> ExtendResult:
     """Move the deadline (aware) to later; raises Refused if it is not, or by more than LONGEST.
 
     Also after it has passed, as long as the campaign has not been closed. Mails that are made from
     now on name the new deadline, and say all else as they were frozen. A reminder that has not
-    begun moves along.
+    begun moves along. `make_page_wording` is as for a launch.
     """
     with database.atomic():
         campaign = lock_campaign(mailing_list, "extend")
@@ -303,7 +305,7 @@ def extend_campaign(
             "to": format_timestamp(deadline),
             "sent": sent,
             "reminder_at": format_timestamp(campaign.reminder_at) if campaign.reminder_at else "",
-            "wordings": _refreeze_wordings(campaign),
+            **_refreeze_wordings(campaign, make_page_wording),
         }
         append_entry("extended", campaign, mailing_list, now=now, actor=actor, facts=facts)
     return ExtendResult(
@@ -316,8 +318,14 @@ def _has_reminded(campaign: Campaign) -> bool:
     return bool(campaign.reminded_at or reminders.exists())
 
 
-def _refreeze_wordings(campaign: Campaign) -> dict[str, dict[str, str]]:
-    """Store the newest wordings with the new deadline; return the digests by kind and language."""
+def _refreeze_wordings(
+    campaign: Campaign, make_page_wording: Callable[[Draft], str] | None
+) -> dict[str, Any]:
+    """Store the newest wordings with the new deadline, and the pages; return what the entry says.
+
+    The digests of mails by kind and language, those of pages by language.
+    """
+    drafts: list[Draft] = []
     digests: dict[str, dict[str, str]] = {}
     for row in list_newest_wordings(campaign):
         wording = deadline_words.replace_deadline(
@@ -325,7 +333,9 @@ def _refreeze_wordings(campaign: Campaign) -> dict[str, dict[str, str]]:
         )
         digest = freeze_wording(campaign, wording, revision=row.revision + 1)
         digests.setdefault(row.kind, {})[row.language] = digest
-    return digests
+        drafts.append(wording)
+    pages = make_page_wordings(drafts, make_page_wording)
+    return {"wordings": digests, **keep_page_wordings(pages)}
 
 
 def list_newest_wordings(campaign: Campaign) -> list[CampaignWording]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -271,6 +272,20 @@ def freeze_wording(campaign: Campaign, wording: frozen_draft.Draft, *, revision:
         wording=digest,
     )
     return digest
+
+
+def make_page_wordings(
+    drafts: Iterable[frozen_draft.Draft], make: Callable[[frozen_draft.Draft], str] | None
+) -> dict[str, str]:
+    """Return the texts of the pages behind the links of asks by language; none without `make`."""
+    asks = (draft for draft in drafts if MailKind(draft.kind) is MailKind.ASK)
+    return {draft.language: make(draft) for draft in asks} if make else {}
+
+
+def keep_page_wordings(pages: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Store the texts of pages by language; return what an entry says of them."""
+    digests = {language: chain.keep_wording(text) for language, text in pages.items()}
+    return {"page_wordings": digests} if digests else {}
 
 
 def check_asks(mailing_list: MailingList, settings: Settings) -> None:

@@ -235,6 +235,7 @@ def _launch_campaign(
     """Do a launch, and show what it does; what is refused shows the same on stderr."""
     from repermit.campaigns import draft_conditions, launch_plan
     from repermit.campaigns import launch as campaigns_launch
+    from repermit.web.public import unanswered_page
 
     plan = launch_plan.plan_launch(
         mailing_list,
@@ -269,6 +270,9 @@ def _launch_campaign(
         problems=problems,
         accepted=accepted,
         statements=statements,
+        make_page_wording=unanswered_page.prepare_page_wording(
+            context.settings, clock=context.clock, database=database
+        ),
     )
     if not grounds.asking_ground:
         warn("The answer page will not say on what ground of the law you ask: --ground says it.")

@@ -27,6 +27,7 @@ from repermit.imports import import_file
 from repermit.imports.import_report import ImportResult
 from repermit.package_files import asset, data
 from repermit.settings.definitions import MailServer, Organisation, Settings, Web
+from repermit.web.public import unanswered_page
 
 SLUG = "linde"
 DAYS = 28
@@ -188,4 +189,7 @@ def _launch(
             LaunchProblem(code=one.code, found=one.found) for one in check_public_url(settings)
         ],
         accepted={"pages_here_alone": SAMPLE["accepted"]},
+        make_page_wording=unanswered_page.prepare_page_wording(
+            settings, clock=clock, database=database
+        ),
     )

@@ -5,6 +5,7 @@ Nothing here writes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from repermit.contacts.last_ask import CampaignMail
 from repermit.db.connection import chunks, make_id_list
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.rules.consent import (
@@ -105,6 +107,37 @@ def decide_verdict(
         now=now,
         minimum_days=campaign.minimum_days,
     )
+
+
+def describe_link_pages(
+    campaign: Campaign, contacts: Iterable[Contact]
+) -> dict[int, dict[str, str]]:
+    """Return, by contact id, the page that was behind the links of each one's ask."""
+    pages = _read_page_wordings(campaign)
+    usual = pages.get(campaign.list.language, "")
+    digests = {contact.id: pages.get(contact.language, usual) for contact in contacts}
+    # A campaign of an earlier version has kept none.
+    return {number: {"link_page_wording": digest} for number, digest in digests.items() if digest}
+
+
+def _read_page_wordings(campaign: Campaign) -> dict[str, str]:
+    """Return the digests of the pages behind the links by language, as they were last told."""
+    # About nobody, so that the index of subjects finds them among a million answers.
+    told = (
+        EvidencePart.select(EvidencePart.json)
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        .where(
+            Evidence.subject == "",
+            Evidence.campaign == campaign.id,
+            Evidence.event.in_(("launched", "extended")),
+            EvidencePart.part == "consent",
+        )
+        .order_by(Evidence.seq)
+    )
+    digests: dict[str, str] = {}
+    for part in told:
+        digests |= json.loads(part.json).get("page_wordings", {})
+    return digests
 
 
 def has_unsent_asks(campaign: Campaign) -> bool:

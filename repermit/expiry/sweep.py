@@ -27,6 +27,7 @@ from repermit.expiry.forecast import (
     ExpiryResult,
     count_outcomes,
     decide_verdict,
+    describe_link_pages,
     has_unsent_asks,
     index_asks,
     list_undecided,
@@ -276,6 +277,7 @@ def _expire_contacts(
                 consent={"minimum_days": campaign.minimum_days},
             ),
             fingerprint_key=sweep.key,
+            facts=describe_link_pages(campaign, silent),
             mails=[mail for mail in mails if verdicts.get(mail.contact_id) is Verdict.EXPIRE],
         )
     unasked = list(verdicts.values()).count(Verdict.UNASKED)

@@ -33,6 +33,7 @@ from repermit.web.admin.rendering import (
     render_page,
 )
 from repermit.web.admin.result_text import make_sentence
+from repermit.web.public.answer import make_unanswered_wording
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ def extend_campaign(slug: str) -> AnyResponse:
             settings=site.settings,
             now=get_arrival(),
             actor=get_actor(),
+            make_page_wording=make_unanswered_wording,
         )
     except Refused as error:
         return render_campaign(

@@ -41,6 +41,7 @@ from repermit.web.admin.rendering import (
     render_page,
 )
 from repermit.web.admin.result_text import make_sentence
+from repermit.web.public.answer import make_unanswered_wording
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def launch_campaign(slug: str) -> AnyResponse:
             ],
             accepted=accepted,
             statements=statements,
+            make_page_wording=make_unanswered_wording,
             format_note=make_sentence,
             note_language=get_page_language(),
         )

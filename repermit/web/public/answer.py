@@ -17,6 +17,7 @@ from repermit.answers.link_target import PageShown, Standing
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
+from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import MailingListFacts
 from repermit.rules.consent import Answer, Basis, Outcome, Status
 from repermit.signed_links import NOBODY, PROXIES, Form
@@ -151,7 +152,8 @@ def _describe_page(
     Raises _WordsChanged.
     """
     reader = make_contact_reader(standing)
-    wording = _make_wording(standing, is_again=is_again)
+    # The same text, whether or not its language had to be chosen.
+    wording = _make_wording(standing, replace(reader, is_switched=False), is_again=is_again)
     if answer is Answer.YES and not rendering.is_current_version():
         raise _WordsChanged(standing)
     return PageShown(
@@ -353,14 +355,42 @@ def _make_statement(standing: Standing, outcome: Outcome, voice: Voice) -> State
     return page_text.word_recorded_now(standing, voice)
 
 
-def _make_wording(standing: Standing, *, is_again: bool) -> str:
+def make_unanswered_wording(draft: Draft) -> str:
+    """Return the text of the page behind an ask's links, as it is until something is pressed.
+
+    It is kept at launch, as proof of what whoever answers nothing could have read.
+    """
+    standing = Standing(
+        uid="",
+        address="",
+        language=draft.language,
+        status=Status.UNCONFIRMED,
+        status_at=get_arrival(),
+        reason="",
+        basis="",
+        basis_at=None,
+        source="",
+        since=None,
+        is_gone=False,
+        mailing_list=draft.mailing_list,
+        # What is asked by a campaign, and was sent in time.
+        campaign=1,
+        asked_at=get_arrival(),
+        reminded_at=None,
+        mail_wording="",
+        deadline=draft.deadline,
+        signs=(),
+    )
+    reader = Reader(language=draft.language, path="", mailing_list=draft.mailing_list)
+    return _make_wording(standing, reader, is_again=False)
+
+
+def _make_wording(standing: Standing, reader: Reader, *, is_again: bool) -> str:
     """Return the text around the button as it was shown, with marks for what is personal.
 
     It is kept as proof of what was asked (GDPR art. 7(1)), and must hold nobody's data, since a
     wording is kept once for all and is not erased with a person.
     """
-    # The same text, whether or not its language had to be chosen.
-    reader = replace(make_contact_reader(standing), is_switched=False)
     fields = {"why": "", **_make_common_fields(standing, reader)}
     if is_again:
         fields |= _make_ask_again_fields(standing, reader)

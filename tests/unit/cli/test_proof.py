@@ -116,6 +116,24 @@ def test_verify_says_who_said_what_when_and_to_which_wording(asked: Desk) -> Non
         assert words in told, words
 
 
+def test_a_proof_of_silence_has_the_page_that_was_behind_the_link(desk: Desk) -> None:
+    desk.add_news()
+    with desk.news() as (database, mailing_list):
+        make_contact(database, mailing_list, ANNA)
+    desk.do("launch", "news", "--deadline", "2026-04-01", "--attest", ATTEST)
+    with desk.news() as (database, _), database.atomic():
+        Mail.update(state=MailState.SENT, sent_at=NOW + timedelta(seconds=1)).execute()
+    desk.clock.move_to(DEADLINE + timedelta(days=3))
+    desk.do("expire", "news", "--despite-downtime")
+    path = proved(desk)
+    assert f"{path} holds." in desk.do("verify", str(path))
+    statement = json.loads(path.read_text("utf-8"))["statement"]
+    (removed,) = independent_verifier.check(path.read_bytes()).record["event"][-1:]
+    assert removed["event_state"] == "dpv:ConsentUnknown"
+    told = statement["entries"][-1]["parts"]["consent"]["content"]
+    assert "Ja, blijf mij deze mails sturen" in statement["wordings"][told["link_page_wording"]]
+
+
 def test_verify_names_what_does_not_hold(asked: Desk) -> None:
     path = proved(asked)
     document = json.loads(path.read_text("utf-8"))

@@ -14,6 +14,7 @@ import pytest
 
 from repermit.answers import join, link_target
 from repermit.campaigns import launch
+from repermit.campaigns.lifecycle import extend_campaign
 from repermit.clock import ManualClock
 from repermit.contacts import lookup as contacts_lookup
 from repermit.contacts import status_changes
@@ -23,12 +24,17 @@ from repermit.db.models.campaigns import Campaign, Wording
 from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import ListText, MailingList
+from repermit.db.models.mails import Mail
+from repermit.evidence.verify import chain as verify_chain
+from repermit.expiry.downtime import assume_up_until
+from repermit.expiry.sweep import expire_due
 from repermit.i18n import catalogues
 from repermit.reports import register_notes
-from repermit.rules.consent import Answer, Basis, CampaignState, Reason, Status
+from repermit.rules.consent import Answer, Basis, CampaignState, MailState, Reason, Status
 from repermit.rules.legal_grounds import Grounds
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, Kind
+from repermit.web.public import unanswered_page
 from repermit.web.request_context import ARRIVED
 from tests.support.builders import (
     DEADLINE,
@@ -820,6 +826,44 @@ def test_a_one_click_no_is_immediate(pages: Pages, asked: Contact, content_type:
     assert "page_wording" not in told
     kept = Wording.get_by_id(told["link_page_wording"]).content
     assert "Nieuws over onze praktijk" in without_spans(kept)
+
+
+@pytest.mark.parametrize("is_extended", [False, True])
+def test_the_page_that_is_kept_for_whoever_never_answers_is_the_one_that_is_shown(
+    database: Database, is_extended: bool
+) -> None:
+    mailing_list = make_list(database, language="en")
+    settings, clock = make_settings(), ManualClock(NOW)
+    silent, asked = (make_contact(database, mailing_list) for _ in range(2))
+    make_page_wording = unanswered_page.prepare_page_wording(
+        settings, clock=clock, database=database
+    )
+    shared: dict[str, Any] = {
+        "settings": settings,
+        "now": NOW,
+        "actor": "user:1",
+        "make_page_wording": make_page_wording,
+    }
+    launch.launch(
+        database,
+        mailing_list,
+        deadline=DEADLINE,
+        attest=ATTEST,
+        grounds=Grounds(asking_ground="legitimate_interest"),
+        **shared,
+    )
+    if is_extended:
+        extend_campaign(database, mailing_list, deadline=DEADLINE + timedelta(days=3), **shared)
+    Mail.update(state=MailState.SENT, sent_at=NOW).execute()
+    with database.atomic():
+        assume_up_until(database, moment=DEADLINE + timedelta(days=3))
+    Pages(database, settings).say_yes(asked.uid)
+    expire_due(database, settings=settings, clock=ManualClock(DEADLINE + timedelta(days=3)))
+    told = {one["answer"] if "answer" in one else one.get("reason"): one for one in consents()}
+    assert status_of(silent) == Status.REMOVED
+    assert told["no_response"]["link_page_wording"] == told["yes"]["page_wording"]
+    assert "page_wording" not in told["no_response"]
+    assert list(verify_chain.verify()) == []
 
 
 def test_there_is_no_one_click_yes(pages: Pages, asked: Contact) -> None:
