@@ -5,7 +5,7 @@ Each act is one transaction; the mails that it makes due or drops follow in step
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -279,6 +279,10 @@ def extend_campaign(
     now on name the new deadline, and say all else as they were frozen. A reminder that has not
     begun moves along. `make_page_wording` is as for a launch.
     """
+    latest = latest_campaign(mailing_list)
+    # Before the lock is taken: two dozen pages take a tenth of a second.
+    drafts = [draft for _, draft in _reword_mails(latest, deadline)] if latest else []
+    pages = make_page_wordings(drafts, make_page_wording)
     with database.atomic():
         campaign = lock_campaign(mailing_list, "extend")
         earlier = campaign.deadline
@@ -305,7 +309,9 @@ def extend_campaign(
             "to": format_timestamp(deadline),
             "sent": sent,
             "reminder_at": format_timestamp(campaign.reminder_at) if campaign.reminder_at else "",
-            **_refreeze_wordings(campaign, make_page_wording),
+            "wordings": _refreeze_wordings(campaign),
+            # One that was launched in this very moment has those of its launch.
+            **keep_page_wordings(pages if campaign == latest else {}),
         }
         append_entry("extended", campaign, mailing_list, now=now, actor=actor, facts=facts)
     return ExtendResult(
@@ -318,24 +324,22 @@ def _has_reminded(campaign: Campaign) -> bool:
     return bool(campaign.reminded_at or reminders.exists())
 
 
-def _refreeze_wordings(
-    campaign: Campaign, make_page_wording: Callable[[Draft], str] | None
-) -> dict[str, Any]:
-    """Store the newest wordings with the new deadline, and the pages; return what the entry says.
-
-    The digests of mails by kind and language, those of pages by language.
-    """
-    drafts: list[Draft] = []
+def _refreeze_wordings(campaign: Campaign) -> dict[str, dict[str, str]]:
+    """Store the newest wordings with the new deadline; return the digests by kind and language."""
     digests: dict[str, dict[str, str]] = {}
-    for row in list_newest_wordings(campaign):
-        wording = deadline_words.replace_deadline(
-            frozen_draft.read_draft(row.wording.content), campaign.deadline
-        )
-        digest = freeze_wording(campaign, wording, revision=row.revision + 1)
+    for row, draft in _reword_mails(campaign, campaign.deadline):
+        digest = freeze_wording(campaign, draft, revision=row.revision + 1)
         digests.setdefault(row.kind, {})[row.language] = digest
-        drafts.append(wording)
-    pages = make_page_wordings(drafts, make_page_wording)
-    return {"wordings": digests, **keep_page_wordings(pages)}
+    return digests
+
+
+def _reword_mails(
+    campaign: Campaign, deadline: datetime
+) -> Iterator[tuple[CampaignWording, Draft]]:
+    """Yield the newest wordings of a campaign, each with what it says of another deadline."""
+    for row in list_newest_wordings(campaign):
+        draft = frozen_draft.read_draft(row.wording.content)
+        yield row, deadline_words.replace_deadline(draft, deadline)
 
 
 def list_newest_wordings(campaign: Campaign) -> list[CampaignWording]:
