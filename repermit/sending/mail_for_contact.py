@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from itertools import islice
 from typing import Any
 
 from repermit.contacts import enqueue_receipt, lookup
@@ -250,7 +249,7 @@ class MailComposer:
         return self._settings.secret_keys[-1]
 
 
-# --- Mails made ahead, some at a time, for lines that will soon ask for them. ---------------------
+# --- Mails made ahead, for lines that will soon ask for them. -------------------------------------
 
 
 COMPOSE_ERRORS = (RepermitError, LookupError, ValueError)
@@ -258,7 +257,6 @@ COMPOSE_ERRORS = (RepermitError, LookupError, ValueError)
 
 # A mail bears the moment at which it was made.
 _MAX_AGE = timedelta(seconds=1)
-_MAX_PREFETCH = 64
 
 
 @dataclass(slots=True)
@@ -271,43 +269,35 @@ class PreparedMail:
 
 
 class Prefetch:
-    """Makes mails, and keeps those of the next claims for as long as they are fresh.
-
-    Twice as many each time, as long as they leave in time; where they do not, one by one.
-    """
+    """Makes mails, and keeps those that were made ahead for as long as they are fresh."""
 
     def __init__(self, composer: MailComposer) -> None:
         self._composer = composer
         self._prefetched: dict[int, PreparedMail] = {}
-        self._count = 0
 
-    def prepare(self, claim: Claim, following: Iterable[Claim], *, now: datetime) -> PreparedMail:
-        """Return a mail, made before or made now together with those that follow.
-
-        Raises what `MailComposer.compose` raises for the mail itself; what follows and
-        cannot be made raises it in its own turn.
-        """
+    def prepare(self, claim: Claim, *, now: datetime) -> PreparedMail:
+        """Return a mail, made before or now; raises what `MailComposer.compose` raises."""
         prefetched = self._prefetched.pop(claim.mail.id, None)
-        if (
-            prefetched is not None
-            and prefetched.claim is claim
-            and now - prefetched.made_at < _MAX_AGE
-        ):
+        if prefetched and _is_fresh(prefetched, claim, now):
             return prefetched
-        is_late = prefetched is not None or self._prefetched
-        self._count = 0 if is_late else min(2 * self._count + 1, _MAX_PREFETCH)
-        prepared = self._prepare(claim, now)
-        self._prefetched = dict(self._prepare_following(islice(following, self._count), now))
-        return prepared
-
-    def _prepare_following(
-        self, claims: Iterable[Claim], now: datetime
-    ) -> Iterator[tuple[int, PreparedMail]]:
-        for claim in claims:
-            # What was asked for is made from what is there in its own turn.
-            if claim.mail.is_asking:
-                with suppress(*COMPOSE_ERRORS):
-                    yield claim.mail.id, self._prepare(claim, now)
-
-    def _prepare(self, claim: Claim, now: datetime) -> PreparedMail:
         return PreparedMail(claim, self._composer.compose(claim, now=now), now)
+
+    def make_ahead(self, claims: Iterable[Claim], *, now: datetime) -> None:
+        """Make the mails of claims, and keep no others.
+
+        What cannot be made raises it in its own turn.
+        """
+        before, self._prefetched = self._prefetched, {}
+        for claim in claims:
+            number = claim.mail.id
+            prefetched = before.get(number)
+            if prefetched and _is_fresh(prefetched, claim, now):
+                self._prefetched[number] = prefetched
+            # What was asked for is made from what is there in its own turn.
+            elif claim.mail.is_asking:
+                with suppress(*COMPOSE_ERRORS):
+                    self._prefetched[number] = self.prepare(claim, now=now)
+
+
+def _is_fresh(prepared: PreparedMail, claim: Claim, now: datetime) -> bool:
+    return prepared.claim is claim and now - prepared.made_at < _MAX_AGE

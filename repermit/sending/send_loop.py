@@ -11,6 +11,7 @@ import selectors
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import islice
 
 from repermit.clock import Clock
 from repermit.db.connection import Database
@@ -188,7 +189,7 @@ class SendLoop:
         """Return the next mail with its letter; what cannot be written fails by itself."""
         while (claim := self._claims.take_claim(now)) is not None:
             try:
-                return self._prefetch.prepare(claim, self._claims.iter_stock(), now=now)
+                return self._prefetch.prepare(claim, now=now)
             except COMPOSE_ERRORS:
                 _logger.warning("mail %d cannot be written", claim.mail.id)
                 number = claim.mail.id
@@ -397,6 +398,8 @@ class SendLoop:
                 self._on_result(number, MailState.SENT)
         for session in ready:
             self._send_body(session, started, now)
+        # While the server takes those in.
+        self._prefetch.make_ahead(islice(self._claims.iter_stock(), len(ready)), now=now)
 
     def _send_body(self, session: _Session, started: set[int], now: datetime) -> None:
         prepared, session.offered = session.offered, None

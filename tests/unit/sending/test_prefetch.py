@@ -1,4 +1,4 @@
-"""Mails made ahead: which, how many, and for how long they are kept."""
+"""Mails made ahead: which, and for how long they are kept."""
 
 from __future__ import annotations
 
@@ -56,63 +56,68 @@ def claim_all(story: Story) -> list[Claim]:
     ).claims
 
 
-def test_twice_as_many_mails_are_made_ahead_each_time(story: Story) -> None:
-    claims = claims_of(story, 12)
+def test_a_mail_that_was_made_ahead_is_not_made_again(story: Story) -> None:
+    first, second, third = claims_of(story, 3)
     letters = Writing(story.settings)
     ahead = Prefetch(letters)
-    made = []
-    for place, one in enumerate(claims):
-        prepared = ahead.prepare(one, claims[place + 1 :], now=NOW)
-        assert prepared.claim is one
-        assert prepared.letter.envelope_to == one.mail.address
-        made.append(len(letters.made))
-    assert made == [2, 2, 6, 6, 6, 6, 12, 12, 12, 12, 12, 12]
-    assert letters.made == [one.mail.id for one in claims]
+    ahead.make_ahead([first, second], now=NOW)
+    ahead.make_ahead([second, third], now=NOW)
+    prepared = [ahead.prepare(claim, now=NOW) for claim in (second, third)]
+    assert [(one.claim, one.letter.envelope_to) for one in prepared] == [
+        (claim, claim.mail.address) for claim in (second, third)
+    ]
+    assert letters.made == [claim.mail.id for claim in (first, second, third)]
 
 
-@pytest.mark.parametrize(("later", "made"), [(A_SECOND - A_MOMENT, 2), (A_SECOND, 3)])
+def test_only_the_mails_that_come_next_are_kept(story: Story) -> None:
+    first, second = claims_of(story, 2)
+    letters = Writing(story.settings)
+    ahead = Prefetch(letters)
+    ahead.make_ahead([first], now=NOW)
+    ahead.make_ahead([second], now=NOW)
+    ahead.prepare(first, now=NOW)
+    assert letters.made == [first.mail.id, second.mail.id, first.mail.id]
+
+
+@pytest.mark.parametrize(("later", "made"), [(A_SECOND - A_MOMENT, 1), (A_SECOND, 2)])
 def test_a_mail_that_waits_for_a_second_is_made_anew(
     story: Story, later: timedelta, made: int
 ) -> None:
-    first, second = claims_of(story, 2)
+    (claim,) = claims_of(story, 1)
     letters = Writing(story.settings)
     ahead = Prefetch(letters)
-    ahead.prepare(first, [second], now=NOW)
-    prepared = ahead.prepare(second, [], now=NOW + later)
+    ahead.make_ahead([claim], now=NOW)
+    prepared = ahead.prepare(claim, now=NOW + later)
     assert len(letters.made) == made
-    assert prepared.made_at == (NOW if made == 2 else NOW + later)
+    assert prepared.made_at == (NOW if made == 1 else NOW + later)
 
 
-def test_where_mails_leave_slowly_none_is_made_ahead(story: Story) -> None:
-    claims = claims_of(story, 5)
-    letters = Writing(story.settings)
-    ahead = Prefetch(letters)
-    made = []
-    for place, one in enumerate(claims):
-        ahead.prepare(one, claims[place + 1 :], now=NOW + place * A_SECOND)
-        made.append(len(letters.made))
-    # After none was made ahead, one is: the server may have become quicker.
-    assert made == [2, 3, 5, 6, 7]
+def test_a_mail_that_was_made_ahead_a_second_ago_is_made_anew(story: Story) -> None:
+    (claim,) = claims_of(story, 1)
+    ahead = Prefetch(MailComposer(story.settings))
+    ahead.make_ahead([claim], now=NOW)
+    ahead.make_ahead([claim], now=NOW + A_SECOND)
+    assert ahead.prepare(claim, now=NOW + A_SECOND).made_at == NOW + A_SECOND
 
 
 def test_a_mail_that_was_claimed_anew_is_made_anew(story: Story) -> None:
-    first, second = claims_of(story, 2)
+    (claim,) = claims_of(story, 1)
     letters = Writing(story.settings)
     ahead = Prefetch(letters)
-    ahead.prepare(first, [second], now=NOW)
-    anew = Claim(second.mail, second.wording_id, second.fingerprint, NOW, NOW)
-    assert ahead.prepare(anew, [], now=NOW).claim is anew
-    assert letters.made == [first.mail.id, second.mail.id, second.mail.id]
+    ahead.make_ahead([claim], now=NOW)
+    anew = Claim(claim.mail, claim.wording_id, claim.fingerprint, NOW, NOW)
+    assert ahead.prepare(anew, now=NOW).claim is anew
+    assert letters.made == [claim.mail.id, claim.mail.id]
 
 
 def test_what_cannot_be_made_says_so_in_its_own_turn(story: Story) -> None:
-    first, second, third = claims_of(story, 3)
-    second.wording_id = None
+    first, second = claims_of(story, 2)
+    first.wording_id = None
     ahead = Prefetch(MailComposer(story.settings))
-    assert ahead.prepare(first, [second], now=NOW).claim is first
+    ahead.make_ahead([first, second], now=NOW)
     with pytest.raises(NotFound):
-        ahead.prepare(second, [third], now=NOW)
-    assert ahead.prepare(third, [], now=NOW).claim is third
+        ahead.prepare(first, now=NOW)
+    assert ahead.prepare(second, now=NOW).claim is second
 
 
 def test_a_mail_that_was_asked_for_is_made_in_its_own_turn(story: Story) -> None:
@@ -120,5 +125,5 @@ def test_a_mail_that_was_asked_for_is_made_in_its_own_turn(story: Story) -> None
     story.owe("q@example.org")
     confirm, ask = claim_all(story)
     letters = Writing(story.settings)
-    Prefetch(letters).prepare(ask, [confirm], now=NOW)
+    Prefetch(letters).make_ahead([confirm, ask], now=NOW)
     assert letters.made == [ask.mail.id]
