@@ -101,7 +101,7 @@ def _used(*, for_admins: bool) -> dict[tuple[str | None, str], Texts]:
             singular = message if isinstance(message, str) else message[0]
             found[context, singular] = message
     if for_admins:
-        found |= {(None, texts(message)[0]): message for message in said()}
+        found |= {(None, message): message for message in said()}
         found |= {(None, text): text for text in chain(texts_of_findings(), texts_of_steps())}
     return found
 

@@ -1,6 +1,7 @@
 """Polling the mailbox of the settings, and saving how far it has been read.
 
-Two may poll at once: a message may be recorded twice.
+Two may poll at once: a message may be recorded twice. For the admin to decide on a reply, who wrote
+it and its first line are read again: its mailbox can be erased from by its owner alone.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import astuple
+from dataclasses import astuple, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from repermit.bounces.imap import ImapPosition, read_imap, try_imap
-from repermit.bounces.interpret_message import MessageReader
+from repermit.bounces.imap import ImapPosition, fetch_messages, read_imap, try_imap
+from repermit.bounces.interpret_message import MEMORY, SECONDS, MessageReader, make_digest
+from repermit.bounces.parse import MAX_SIZE, parse, read_addresses
 from repermit.bounces.pop3 import read_pop3, try_pop3
 from repermit.bounces.record_bounce import record_message
+from repermit.bounces.reply_text import read_first_line
 from repermit.db.models.base import Meta
+from repermit.limited_process import LimitedProcess, ProcessDied
 from repermit.smtp.oauth import token_source
 
 if TYPE_CHECKING:
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from repermit.clock import Clock
     from repermit.db.connection import Database
     from repermit.settings.definitions import Bounces, Settings
+
 
 # --- A trial login. -------------------------------------------------------------------------------
 
@@ -114,3 +119,59 @@ def _key(account: Bounces) -> str:
     """Return the key in Meta of a mailbox, without its user's name."""
     named = f"{account.protocol}\0{account.server}\0{account.username}\0{account.mailbox}"
     return f"mailbox:{hashlib.sha256(named.encode()).hexdigest()[:16]}"
+
+
+# --- Reading again who wrote a reply, and its first line; nothing of it is kept. ------------------
+
+
+# Where servers count days from is theirs: midnight at most a day from ours.
+_A_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplyExcerpt:
+    """Who wrote a reply, "" if it names several or nobody, and the first line of their own."""
+
+    sender: str
+    line: str = field(repr=False)
+
+
+def can_read(account: Bounces) -> bool:
+    """Say whether single messages can be found in this mailbox: POP3 has no search."""
+    return account.protocol == "imap"
+
+
+def read_excerpts(
+    account: Bounces, wanted: Mapping[str, datetime], *, now: datetime, seconds: float
+) -> Mapping[str, ReplyExcerpt]:
+    """Return excerpts of the replies of these digests, which arrived then, as far as found.
+
+    Each answer of the server may take so many seconds. Nothing is marked as read. Raises
+    TransportError in words of ours, and ConfigError.
+    """
+    if not wanted:
+        return {}
+    found = fetch_messages(
+        account,
+        since=(min(wanted.values()) - _A_DAY).date(),
+        is_wanted=lambda head: make_digest(parse(head), head) in wanted,
+        token=lambda refused: token_source(account).token(now, refused=refused),
+        seconds=seconds,
+    )
+    excerpts = {}
+    with LimitedProcess(yield_excerpt, memory=MEMORY, seconds=SECONDS) as process:
+        for raw in found:
+            try:
+                ((digest, excerpt),) = process.ask(raw[:MAX_SIZE])
+            except ProcessDied:
+                continue
+            excerpts[digest] = excerpt
+    return excerpts
+
+
+def yield_excerpt(raw: bytes) -> Iterator[tuple[str, ReplyExcerpt]]:
+    """Yield the digest and the excerpt of one message; for a process under limits."""
+    message = parse(raw)
+    senders = read_addresses(message, "From")
+    sender = senders[0] if len(senders) == 1 else ""
+    yield make_digest(message, raw), ReplyExcerpt(sender=sender, line=read_first_line(message))

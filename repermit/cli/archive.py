@@ -80,14 +80,14 @@ def _describe_held(made: ArchiveSummary) -> Iterator[str]:
 
 def _describe_left_out(context: CommandContext, mailing_list: MailingList) -> Iterator[str]:
     """Yield what no longer works without the server, and what is then left to people."""
-    from repermit.archives import archive_documents
+    from repermit.archives import make_archive
     from repermit.db.models.lists import MailingList
 
     yield from ("", "Once the server is switched off, these no longer work:")
-    yield from _format_numbers(archive_documents.list_lost_functions("en"))
+    yield from _format_numbers(make_archive.list_lost_functions("en"))
     yield from ("", "Then this has to be done by hand:")
     yield from _format_numbers(
-        archive_documents.list_duties(mailing_list, settings=context.settings, language="en")
+        make_archive.list_duties(mailing_list, settings=context.settings, language="en")
     )
     others = [one.slug for one in MailingList.select().order_by(MailingList.slug)]
     others.remove(mailing_list.slug)

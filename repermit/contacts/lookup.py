@@ -7,8 +7,6 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
-from peewee import SQL
-
 from repermit import email_address
 from repermit.db.connection import lock_rows
 from repermit.db.models.base import PreparedQuery, new_id
@@ -171,12 +169,6 @@ def select_unasked(mailing_list: MailingList) -> Any:
     """
     campaign = latest_campaign(mailing_list)
     return _select_not_asked(campaign, Contact.status == Status.UNCONFIRMED)
-
-
-def select_unasked_with_proof(campaign: Campaign) -> Any:
-    """Return a query for who could not be asked and stays by the thin proof that there was."""
-    is_thin = (Contact.status == Status.CONFIRMED) & (Contact.basis == Basis.THIN)
-    return _select_not_asked(campaign, is_thin if campaign.include_thin else SQL("1 = 0"))
 
 
 def _select_not_asked(campaign: Campaign | None, status_condition: Any) -> Any:

@@ -70,12 +70,6 @@ def name_address(address_key: str, salt: str) -> dict[str, str]:
     return {"salt": salt, "digest": part_digest(salt, address_key)}
 
 
-def is_about(document: Mapping[str, Any], address_key: str) -> bool:
-    """Say whether a proof that holds was made for whoever named this address."""
-    named: dict[str, str] = document["statement"]["named"]
-    return name_address(address_key, named["salt"]) == named
-
-
 def as_text(document: Mapping[str, Any]) -> str:
     """Return a proof as its file has it."""
     return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"

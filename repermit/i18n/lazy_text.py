@@ -38,50 +38,21 @@ class Said(str):
     words of its own for it, since it can be mended there and not by a command.
     """
 
-    __slots__ = ("code", "plural", "template", "values")
+    __slots__ = ("code", "template", "values")
 
     code: str
-    plural: str
     template: str
     values: Mapping[str, Value]
 
     def __new__(cls, template: str = "", /, *, code: str = "", **values: Value) -> Self:
         """Say a sentence."""
-        return cls._made(template, values, code=code)
-
-    def in_words(
-        self,
-        translate: Callable[[str, str, int], str],
-        show: Callable[[Value], str],
-    ) -> str:
-        """Return the sentence by a catalogue, which takes singular, plural (or "") and count."""
-        return _filled(translate(self.template, self.plural, self._count), self.values, show)
-
-    @property
-    def _count(self) -> int:
-        # Without a plural it is not looked at.
-        return int(str(self.values["count"])) if self.plural else 1
-
-    @classmethod
-    def _made(
-        cls,
-        template: str,
-        values: Mapping[str, Value],
-        *,
-        code: str = "",
-        plural: str = "",
-    ) -> Self:
-        chosen = plural if plural and values["count"] != 1 else template
-        said = super().__new__(cls, _filled(chosen, values, in_english))
-        said.code, said.template, said.plural, said.values = code, template, plural, values
+        said = super().__new__(cls, _filled(template, values, in_english))
+        said.code, said.template, said.values = code, template, values
         return said
 
-
-def said_of(singular: str, plural: str, count: int, /, *, code: str = "", **values: Value) -> Said:
-    """Say a sentence of a count, which may stand in it as %(count)s."""
-    return Said._made(  # noqa: SLF001  the other way of making one
-        singular, {"count": count, **values}, code=code, plural=plural
-    )
+    def in_words(self, translate: Callable[[str], str], show: Callable[[Value], str]) -> str:
+        """Return the sentence by a catalogue."""
+        return _filled(translate(self.template), self.values, show)
 
 
 def in_english(value: Value) -> str:
@@ -115,9 +86,7 @@ def unpacked(text: str) -> Said:
 def _packed(value: Value) -> Any:
     if isinstance(value, Said):
         values = {name: _packed(one) for name, one in value.values.items()}
-        return {
-            "said": value.template, "plural": value.plural, "code": value.code, "values": values,
-        }  # fmt: skip
+        return {"said": value.template, "code": value.code, "values": values}
     if isinstance(value, Joined):
         return {"by": value.by, "parts": list(map(_packed, value.parts))}
     return value
@@ -129,4 +98,4 @@ def _unpacked(kept: Any) -> Any:
     if "by" in kept:
         return Joined(tuple(map(_unpacked, kept["parts"])), by=kept["by"])
     values = {name: _unpacked(one) for name, one in kept["values"].items()}
-    return Said._made(kept["said"], values, code=kept["code"], plural=kept["plural"])  # noqa: SLF001
+    return Said(kept["said"], code=kept["code"], **values)

@@ -21,7 +21,7 @@ from peewee import JOIN, fn
 from repermit import email_address
 from repermit.db.connection import iter_pages
 from repermit.db.temporary_files import TemporaryFiles
-from repermit.imports.domain_slips import suggest_address
+from repermit.imports.classify_row import suggest_address
 from repermit.imports.readers.rows import Part
 from repermit.imports.staging import Picked, Staged
 from repermit.rules.consent import Fate

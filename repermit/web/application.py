@@ -29,7 +29,7 @@ from repermit.web.admin.install import register_admin_pages as register_admin
 from repermit.web.api.authentication import RateLimits
 from repermit.web.api.routes import api
 from repermit.web.client_address import ReadClientAddress, StripPublicPath
-from repermit.web.public import answer, evidence_keys, front, join, my_data, receipt
+from repermit.web.public import answer, front, join, my_data, receipt
 
 if TYPE_CHECKING:
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
@@ -106,7 +106,6 @@ def create_app(
         my_data.opened_link_pages,
         join.pages,
         health.pages,
-        evidence_keys.pages,
         front.pages,
         api,
     ):

@@ -1,6 +1,6 @@
 """What rooms say to admins, read from their source: what the catalogues have to hold, and cannot.
 
-A room says it by `Said`, by `said_of`, or by raising an error of ours; see repermit.saying.
+A room says it by `Said`, or by raising an error of ours; see repermit.saying.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _COMMANDS = (
 )
 # Errors that are not said in words of their own: they hold what was said, or no page shows them.
 _OTHERWISE = {"ChoiceRefused", "DatabaseBusy", "LaunchRefused", "LinkError", "WordingError"}
-_SAYING = {"Said", "said_of"}
+_SAYING = {"Said"}
 
 
-def said() -> list[str | tuple[str, str]]:
-    """Return what has to be translated as it is: English, or singular and plural.
+def said() -> list[str]:
+    """Return what has to be translated as it is: English.
 
     That is all but what has a code, for which pages have words of their own.
     """
-    found: list[str | tuple[str, str]] = []
+    found: list[str] = []
     for call in (call for _, call in _calls() if not _code(call)):
         texts = [str(node.value) for node in _sayings(call) if isinstance(node, ast.Constant)]
-        found += [(texts[0], texts[1])] if _name(call.func) == "said_of" else filter(None, texts)
+        found += filter(None, texts)
     return found
 
 
@@ -116,7 +116,7 @@ def _sayings(call: ast.Call) -> list[ast.expr]:
     if name in {"TransportError", "OutcomeUnknown"}:
         return [words["reason"]] if "reason" in words else []
     expected = [words["expected"]] if name == "ListFileError" and "expected" in words else []
-    return [*call.args[: 2 if name == "said_of" else 1], *expected]
+    return [*call.args[:1], *expected]
 
 
 def _is_text(node: ast.expr) -> bool:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, abort, request
 
 from repermit.answers import record_answer
-from repermit.bounces import reply_excerpts
-from repermit.bounces.reply_excerpts import ReplyExcerpt
+from repermit.bounces import poll
+from repermit.bounces.poll import ReplyExcerpt
 from repermit.campaigns import add_reminder, lifecycle, progress
 from repermit.campaigns.lifecycle import ExtendResult
 from repermit.clock import parse_when
@@ -254,12 +254,12 @@ def show_replies(slug: str) -> Response:
     note_access("replies", mailing_list=mailing_list)
     waiting = human_replies.list_waiting_replies(mailing_list)
     account = get_site().settings.bounces
-    is_read = "read" in request.args and reply_excerpts.can_read(account)
+    is_read = "read" in request.args and poll.can_read(account)
     excerpts: Mapping[str, ReplyExcerpt] = {}
     wrong = ""
     if is_read:
         try:
-            excerpts = reply_excerpts.read_excerpts(
+            excerpts = poll.read_excerpts(
                 account,
                 {reply.digest: reply.at for reply in waiting[:_MAX_EXCERPTS]},
                 now=get_arrival(),
@@ -273,7 +273,7 @@ def show_replies(slug: str) -> Response:
         replies=waiting,
         excerpts=excerpts,
         is_read=is_read,
-        can_read=reply_excerpts.can_read(account),
+        can_read=poll.can_read(account),
         decided=human_replies.decided_replies(mailing_list, most=_MAX_DECIDED),
         wrong=wrong,
     )

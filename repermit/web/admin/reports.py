@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, abort, request
 
-from repermit.archives import archive_documents, make_archive
+from repermit.archives import make_archive
 from repermit.contacts import counts as contacts_counts
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.lists import MailingList, find_list
@@ -65,8 +65,8 @@ def show(slug: str) -> Response:
         has_campaign=latest_campaign(mailing_list) is not None,
         may_archive=_may_archive(mailing_list),
         minutes=_estimate_minutes(mailing_list),
-        lost=archive_documents.list_lost_functions(get_page_language()),
-        duties=archive_documents.list_duties(
+        lost=make_archive.list_lost_functions(get_page_language()),
+        duties=make_archive.list_duties(
             mailing_list, settings=get_site().settings, language=get_page_language()
         ),
     )

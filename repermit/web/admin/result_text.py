@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
 
 from flask import Response, request
 
 from repermit.errors import Refused
-from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_, Joined, Said, Value
 from repermit.rules.consent import CampaignState
 from repermit.web.admin.rendering import (
     format_number,
     format_time,
-    get_page_language,
     gettext,
     render_bare_page,
     render_page,
@@ -205,7 +202,7 @@ def translate_said(said: str) -> str:
         return ""
     if not isinstance(said, Said):
         return gettext(said)
-    return said.in_words(partial(_translate, said.code), _format_value)
+    return said.in_words(lambda text: gettext(OWN_TEXTS.get(said.code, text)), _format_value)
 
 
 def make_sentence(said: str) -> str:
@@ -213,13 +210,6 @@ def make_sentence(said: str) -> str:
     text = translate_said(said)
     is_ended = text.endswith((".", "!", "?", ":", "…", "/"))
     return f"{text[:1].upper()}{text[1:]}" + ("" if is_ended or not text else ".")
-
-
-def _translate(code: str, singular: str, plural: str, count: int) -> str:
-    catalogue = catalogues.translations(get_page_language())
-    if plural:
-        return catalogue.ngettext(singular, plural, count)
-    return catalogue.gettext(OWN_TEXTS.get(code, singular))
 
 
 def _format_value(value: Value) -> str:

@@ -15,16 +15,18 @@ from werkzeug.exceptions import BadRequest
 from repermit.answers import click_buffer, link_target, record_answer
 from repermit.answers.link_target import PageShown, Standing
 from repermit.contacts import lookup as contacts_lookup
+from repermit.db.models.base import PreparedQuery
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import MailingListFacts
+from repermit.privacy.my_data import Recipient
+from repermit.reports import data_recipients, register_notes
 from repermit.rules.consent import Answer, Basis, Outcome, Status
 from repermit.signed_links import NOBODY, PROXIES, Form
 from repermit.web import rendering
 from repermit.web.public import page_text
-from repermit.web.public.data_recipients import describe_recipients
-from repermit.web.public.my_data_text import describe_kept_after_erasure
+from repermit.web.public.my_data_text import describe_kept_after_erasure, describe_recipient
 from repermit.web.public.page_text import Statement, Voice
 from repermit.web.rendering import (
     NUMBER,
@@ -454,3 +456,41 @@ def _find_only_list() -> MailingListFacts | None:
     """Return the list, if there is but one: which one a vanished contact was on, nobody knows."""
     lists = list(MailingList.select().limit(2))
     return contacts_lookup.read_list_facts(lists[0]) if len(lists) == 1 else None
+
+
+# --- Who gets the data of a list (GDPR art. 13(1)(e) and (f), 15(1)(c)). --------------------------
+
+
+def list_recipients(mailing_list: MailingList) -> list[tuple[str, Recipient]]:
+    """Return who gets the data as the record of processing names them, each with their key.
+
+    Who the organisation is itself has no name.
+    """
+    recipients = data_recipients.list_recipients(
+        mailing_list,
+        settings=get_site().settings,
+        notes=register_notes.read_notes(mailing_list),
+    )
+    return [
+        (
+            recipient.key,
+            Recipient(
+                role=recipient.role,
+                name="" if recipient.is_own else recipient.name or recipient.server,
+                country=recipient.country,
+                safeguard=recipient.safeguard if recipient.is_abroad else "",
+            ),
+        )
+        for recipient in recipients
+    ]
+
+
+def describe_recipients(slug: str, voice: Voice) -> tuple[str, ...]:
+    """Return a sentence for each recipient of a list's data; none for a list that is gone."""
+    mailing_list = _LIST.first(slug)
+    if mailing_list is None:
+        return ()
+    return tuple(describe_recipient(one, voice) for _, one in list_recipients(mailing_list))
+
+
+_LIST = PreparedQuery(lambda slug: MailingList.select().where(MailingList.slug == slug), 1)

@@ -1,9 +1,10 @@
-"""The page at the root of this server: whose it is, for whoever types its address."""
+"""The pages that are about no list: whose server this is, and the keys that sign its evidence."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
+from repermit.evidence import evidence_key
 from repermit.package_files import LANGUAGES
 from repermit.web import error_pages
 from repermit.web.rendering import list_browser_languages, make_reader, render_page
@@ -23,3 +24,16 @@ def show() -> Response:
     response = render_page("front.html", reader, shared_privacy_url=shared["privacy_url"])
     response.vary.add("Accept-Language")
     return response
+
+
+# --- The public halves of the keys that sign checkpoints, for whoever checks a proof. -------------
+
+
+@pages.get("/.well-known/repermit-evidence-keys")
+def show_keys() -> Response:
+    """Show the keys as C2SP verifier keys, a line each: the present one, then those before it."""
+    keys = evidence_key.known_keys(get_site().settings)
+    if not keys:
+        return error_pages.show_not_found()
+    text = "".join(f"{key}\n" for key in keys)
+    return Response(text, content_type="text/plain; charset=utf-8")

@@ -26,6 +26,7 @@ from repermit.privacy.my_data import HeldData, Recipient
 from repermit.web.public import my_data_text, page_text
 from repermit.web.public.answer import (
     choose_unknown_language,
+    list_recipients,
     make_contact_fields,
     make_contact_reader,
     make_list_fields,
@@ -33,7 +34,6 @@ from repermit.web.public.answer import (
     read_pressed_form,
     show_gone,
 )
-from repermit.web.public.data_recipients import list_recipients
 from repermit.web.public.join import clean_name
 from repermit.web.rendering import (
     Reader,

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from repermit.bounces import reply_excerpts
-from repermit.bounces.reply_excerpts import ReplyExcerpt
+from repermit.bounces import poll
+from repermit.bounces.poll import ReplyExcerpt
 from repermit.db.connection import Database
 from repermit.db.models.mails import Mail
 from repermit.errors import TransportError
@@ -48,7 +48,7 @@ def digest_of(number: int) -> str:
 
 def read(mailbox: ImapMailbox, *digests: str) -> Mapping[str, ReplyExcerpt]:
     wanted = dict.fromkeys(digests, NOW)
-    return reply_excerpts.read_excerpts(account_of(mailbox), wanted, now=NOW, seconds=5)
+    return poll.read_excerpts(account_of(mailbox), wanted, now=NOW, seconds=5)
 
 
 def test_the_first_line_and_its_writer_are_read_and_nothing_is_marked(ask: Mail) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.imports.domain_slips import suggest_address
+from repermit.imports.classify_row import suggest_address
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -39,6 +40,12 @@ ANNA = "anna@example.org"
 SOON = NOW + timedelta(days=1)
 LATER = NOW + timedelta(days=800)
 PAGE = "<p>⟦reason⟧</p>\n<p>This is about your address ⟦address⟧.</p>"
+
+
+def is_about(document: Mapping[str, Any], address_key: str) -> bool:
+    """Say whether a proof was made for whoever named this address."""
+    named = document["statement"]["named"]
+    return bool(proof_file.name_address(address_key, named["salt"]) == named)
 
 
 @pytest.fixture
@@ -170,13 +177,13 @@ def test_after_erasure_whoever_names_the_address_gets_the_proof_without_it(
     assert "anna" not in proof.text.replace("cli:anna", "").lower()
     events = [one["event_state"] for one in proof.document["statement"]["record"]["event"]]
     assert events[-1] == "dpv:ConsentWithdrawn"
-    assert proof_file.is_about(proof.document, ANNA)
-    assert not proof_file.is_about(proof.document, "bram@example.org")
+    assert is_about(proof.document, ANNA)
+    assert not is_about(proof.document, "bram@example.org")
     by_number = make_proof.prove_contact(
         database, mailing_list, anna.id, settings=make_settings(), now=LATER, actor="user:1"
     )
     assert verify_proof.check_proof(by_number.text.encode()).faults == ()
-    assert not proof_file.is_about(by_number.document, ANNA)
+    assert not is_about(by_number.document, ANNA)
 
 
 def test_a_row_that_points_to_the_record_of_another_proves_nothing(
@@ -206,7 +213,7 @@ def test_a_row_that_points_to_the_record_of_another_proves_nothing(
         Suppression.update(subject=anna.subject).where(own).execute()
     # The second time the newest entry, of the first proof, names nobody.
     for _ in range(2):
-        assert proof_file.is_about(prove(database, mailing_list).document, ANNA)
+        assert is_about(prove(database, mailing_list).document, ANNA)
     with pytest.raises(Refused, match="is of another one"):
         prove(database, mailing_list, "gone@example.org")
 
@@ -217,7 +224,7 @@ def test_a_contact_is_proved_by_number_as_by_address(
     proof = make_proof.prove_contact(
         database, mailing_list, anna.id, settings=make_settings(), now=LATER, actor="user:1"
     )
-    assert proof_file.is_about(proof.document, ANNA)
+    assert is_about(proof.document, ANNA)
 
 
 @pytest.mark.usefixtures("anna")

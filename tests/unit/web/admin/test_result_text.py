@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from repermit.db.connection import Database
-from repermit.i18n.lazy_text import Joined, Said, said_of
+from repermit.i18n.lazy_text import Joined, Said
 from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
 from repermit.web.admin import result_text
@@ -45,16 +45,6 @@ SAID = (
         Said("it is %(state)s", code="campaign_state", state=CampaignState.PAUSED),
         "This cannot be done now: the campaign is paused.",
         "Dit kan nu niet: de campagne is gepauzeerd.",
-    ),
-    (
-        said_of("One mail is sent again.", "%(count)s mails are sent again.", 1),
-        "One mail is sent again.",
-        "Eén mail wordt opnieuw verstuurd.",
-    ),
-    (
-        said_of("One mail is sent again.", "%(count)s mails are sent again.", 2000),
-        "2,000 mails are sent again.",
-        "2.000 mails worden opnieuw verstuurd.",
     ),
 )
 
