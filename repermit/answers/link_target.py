@@ -123,8 +123,16 @@ class Standing:
 
     @property
     def is_asked(self) -> bool:
-        """Say whether it is about our asking: not of a customer, nor of who signed up."""
-        return bool(self.campaign) and self.basis not in {Basis.CUSTOMER, Basis.SIGN_UP}
+        """Say whether it is about our asking: not where mails come, or came, without it."""
+        is_open = self.basis in {"", Basis.ANSWER} or (
+            self.basis == Basis.THIN and self.include_thin
+        )
+        return bool(self.campaign) and is_open and self.reason != Reason.WITHDRAWN
+
+    @property
+    def is_on_list(self) -> bool:
+        """Say whether the contact gets the mails, and silence does not end that."""
+        return self.status in {Status.CONFIRMED, Status.CUSTOMER} and not self.awaits_removal
 
     @property
     def said_no(self) -> bool:

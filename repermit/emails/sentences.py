@@ -72,7 +72,7 @@ def word_no_receipt(mailing_list: MailingListFacts, language: str) -> dict[str, 
     gettext = translations(language).gettext
     return {
         "greeting": gettext("Dear reader,"),
-        "yes_label": word_ask(mailing_list, language)["yes_label"],
+        "yes_label": word_confirmation(mailing_list, language)["yes_label"],
     }
 
 

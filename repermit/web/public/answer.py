@@ -196,7 +196,10 @@ def _make_ask_again_fields(standing: Standing, reader: Reader) -> dict[str, Any]
     voice, sensitive = make_voice(reader), standing.mailing_list.sensitive
     return {
         "labels": page_text.make_labels(
-            voice, sensitive=sensitive, is_representative=reader.is_representative
+            voice,
+            sensitive=sensitive,
+            is_new=standing.status is Status.REMOVED,
+            is_representative=reader.is_representative,
         ),
         "why": page_text.explain_asking_again(standing.signs, voice),
     }
@@ -220,7 +223,9 @@ def _take_disowned(uid: str, mark: str) -> Response:
     standing, reader = noted.standing, make_contact_reader(noted.standing)
     may_answer = noted.outcome in _CHANGING_OUTCOMES and standing.is_in_time(get_arrival())
     if not may_answer:
-        return show_result(reader, standing, noted.outcome)
+        # What is taken back is no No of theirs.
+        is_off = noted.outcome is Outcome.REMOVE
+        return show_result(reader, standing, Outcome.NOTHING if is_off else noted.outcome)
     return render_page(
         "yes_disowned.html",
         reader,
@@ -287,13 +292,17 @@ def _make_common_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     """Return the template's fields that many contacts share."""
     voice, sensitive = make_voice(reader), standing.mailing_list.sensitive
     is_open = standing.is_in_time(get_arrival())
-    is_over = standing.is_over(get_arrival())
+    is_over, is_removed = standing.is_over(get_arrival()), standing.status is Status.REMOVED
+    is_representative = reader.is_representative
     yes_label = page_text.make_yes_label(
-        voice, sensitive=sensitive, is_representative=reader.is_representative
+        voice, sensitive=sensitive, is_new=is_removed, is_representative=is_representative
     )
-    no_label = page_text.make_no_label(voice, is_representative=reader.is_representative)
+    no_label = page_text.make_no_label(
+        voice, is_new=is_removed, is_representative=is_representative
+    )
     awaits_removal = standing.awaits_removal
     is_unanswered = awaits_removal or standing.status is Status.UNCONFIRMED
+    has_missed = is_over and is_unanswered and standing.deadline is not None
     return {
         **make_list_fields(standing.mailing_list, reader),
         "is_asked": standing.is_asked,
@@ -304,10 +313,11 @@ def _make_common_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
         "present": page_text.word_present_answer(standing, voice),
         "earlier": page_text.word_recorded_earlier(standing, voice),
         "awaits_removal": awaits_removal,
-        "is_removed": standing.status is Status.REMOVED,
+        "is_on_list": standing.is_on_list,
+        "is_removed": is_removed,
         "said_no": standing.said_no,
         "is_over": is_over,
-        "missed": page_text.word_time_over(standing, voice) if is_over and is_unanswered else "",
+        "missed": page_text.word_time_over(standing, voice) if has_missed else "",
         "labels": {**({} if is_over else {Answer.YES: yes_label}), Answer.NO: no_label},
     }
 
@@ -341,9 +351,12 @@ def show_result(reader: Reader, standing: Standing, outcome: Outcome) -> Respons
         reader,
         statement=_make_statement(standing, outcome, make_voice(reader)),
         is_late=is_late,
-        has_form=not standing.is_customer
+        has_form=not standing.is_on_list
         and (is_late or (is_off_otherwise and fields["other"] is None)),
         is_doubted=bool(standing.signs),
+        is_recorded=standing.said_no
+        or standing.basis in _WITH_RECEIPT
+        or outcome in _CHANGING_OUTCOMES,
         is_represented=reader.is_representative and outcome in _CHANGING_OUTCOMES,
         **fields,
     )

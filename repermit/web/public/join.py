@@ -14,12 +14,13 @@ from repermit.contacts import lookup as contacts_lookup
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError, LinkError
-from repermit.rules.consent import Outcome
+from repermit.rules.consent import Outcome, Status
 from repermit.web import error_pages, rendering
 from repermit.web.api.authentication import RateLimits
 from repermit.web.client_address import Route, mask_network, read_route
 from repermit.web.public import page_text
 from repermit.web.public.answer import (
+    make_contact_fields,
     make_list_fields,
     make_voice,
     read_pressed_form,
@@ -190,12 +191,14 @@ def _decline_sign_up(uid: str, token: str) -> Response:
     if signed_up is None or signed_up.outcome is not Outcome.CONFIRM:
         return _show_outcome(signed_up)
     about, reader = signed_up.sign_up, _make_reader(signed_up.sign_up)
+    fields = {"address": about.address, **make_list_fields(about.mailing_list, reader)}
+    if signed_up.standing is not None and signed_up.standing.status is not Status.REMOVED:
+        fields = make_contact_fields(signed_up.standing, reader)
     return render_page(
         "sign_up_declined.html",
         reader,
         statement=page_text.word_declined(signed_up, make_voice(reader)),
-        address=about.address,
-        **make_list_fields(about.mailing_list, reader),
+        **fields,
     )
 
 

@@ -311,7 +311,15 @@ def _erase_data(opened: OpenedLink) -> Response:
     mailing_list = find_list(opened.mailing_list.slug)
     uploads.forget_in_upload(mailing_list, key, settings=site.settings)
     reader = _make_reader(opened)
-    return render_page("data_deleted.html", reader, **make_list_fields(opened.mailing_list, reader))
+    kept = my_data_text.describe_kept_after_erasure(
+        get_arrival(),
+        make_voice(reader),
+        site.settings.retention,
+        is_suppressed=link_target.is_suppressed(opened.uid),
+    )
+    return render_page(
+        "data_deleted.html", reader, kept=kept, **make_list_fields(opened.mailing_list, reader)
+    )
 
 
 class _ExpiredError(Exception):

@@ -64,13 +64,21 @@ class Voice:
         return str(Locale(self.language).territories[code]) if code else ""
 
 
+_OWN_YES = frozenset({Basis.ANSWER, Basis.SIGN_UP})
+
+
 def explain_listing(standing: Standing, voice: Voice) -> str:
-    """Return why an address is on the list, and since when (GDPR art. 14(2)(f)), in a sentence."""
+    """Return why an address is on the list, and since when, in a sentence (GDPR art. 14(2)(f)).
+
+    Of an address that is off the list it is where it came from.
+    """
     gettext = voice.gettext
     known = {
         "source": standing.source.strip().rstrip("."),
         "since": voice.format_day(standing.since),
     }
+    if standing.status is Status.REMOVED:
+        return f"{known['source']}." if known["source"] else gettext("We do not know.")
     if known["source"] and known["since"]:
         sentence = gettext(
             "Your address has been on this list since %(since)s. Where we have it from: %(source)s."
@@ -96,7 +104,7 @@ def explain_listing(standing: Standing, voice: Voice) -> str:
 def make_yes_label(
     voice: Voice, *, sensitive: bool, is_new: bool = False, is_representative: bool = False
 ) -> str:
-    """Return the label of the Yes button; `is_new` for somebody who signs up."""
+    """Return the label of the Yes button; `is_new` for somebody who is not on the list."""
     gettext = voice.gettext
     if is_representative and sensitive:
         return gettext("Yes, as representative I explicitly consent")
@@ -109,8 +117,10 @@ def make_yes_label(
     return gettext("Yes, keep sending me these mails")
 
 
-def make_no_label(voice: Voice, *, is_representative: bool = False) -> str:
-    """Return the label of the No button."""
+def make_no_label(voice: Voice, *, is_new: bool = False, is_representative: bool = False) -> str:
+    """Return the label of the No button; `is_new` for somebody who is not on the list."""
+    if is_new:
+        return voice.gettext("No, I do not want these mails")
     if is_representative:
         return voice.gettext("No, stop sending these mails")
     return voice.gettext("No, stop sending me these mails")
@@ -144,7 +154,7 @@ def word_recorded_earlier(standing: Standing, voice: Voice) -> str:
         if standing.said_no:
             return gettext("Your No was recorded on %(moment)s") % at
         return gettext("You were taken off this list on %(moment)s") % at
-    if standing.basis in {Basis.ANSWER, Basis.SIGN_UP}:
+    if standing.basis in _OWN_YES:
         return gettext("Your Yes was recorded on %(moment)s") % at
     return ""
 
@@ -156,7 +166,7 @@ def word_present_answer(standing: Standing, voice: Voice) -> str:
         if standing.said_no:
             return gettext("Your No is recorded")
         return gettext("You are not on this list any more")
-    if standing.basis in {Basis.ANSWER, Basis.SIGN_UP}:
+    if standing.basis in _OWN_YES:
         return gettext("Your Yes is recorded")
     return ""
 
@@ -175,6 +185,8 @@ def word_not_recorded(answer: Answer, voice: Voice, *, takes_two_presses: bool) 
 def word_recorded_before(standing: Standing, voice: Voice) -> Statement:
     """Return the statement after an answer that was recorded before."""
     gettext, at = voice.gettext, {"moment": voice.format_time(standing.status_at)}
+    if standing.status is not Status.REMOVED and standing.basis not in _OWN_YES:
+        return _word_on_list(voice)
     if standing.status is not Status.REMOVED:
         return Statement(
             heading=gettext("Your Yes had been recorded already"),
@@ -191,12 +203,25 @@ def word_recorded_before(standing: Standing, voice: Voice) -> Statement:
     )
 
 
+def _word_on_list(voice: Voice) -> Statement:
+    """Return the statement for somebody who gets the mails without a Yes of ours."""
+    gettext = voice.gettext
+    return Statement(
+        heading=gettext("You are on this list already"),
+        text=gettext("We send you these mails until you no longer want them. You need do nothing."),
+    )
+
+
 def word_too_late(standing: Standing, voice: Voice) -> Statement:
     """Return the statement after a Yes that came too late, and what stands instead."""
-    return Statement(
-        heading=voice.gettext("The time for this answer is over"),
-        text=word_time_over(standing, voice),
+    if standing.is_on_list:
+        return _word_on_list(voice)
+    heading = (
+        voice.gettext("The time for this answer is over")
+        if standing.deadline
+        else voice.gettext("This link has expired")
     )
+    return Statement(heading=heading, text=word_time_over(standing, voice))
 
 
 def word_time_over(standing: Standing, voice: Voice) -> str:
@@ -302,20 +327,26 @@ def explain_asking_again(signs: Collection[Sign], voice: Voice) -> str:
     return next((text for sign, text in reasons.items() if sign in signs), otherwise)
 
 
-def make_labels(voice: Voice, *, sensitive: bool, is_representative: bool) -> dict[str, str]:
-    """Return the labels of the three buttons, in their order.
+def make_labels(
+    voice: Voice, *, sensitive: bool, is_new: bool, is_representative: bool
+) -> dict[str, str]:
+    """Return the labels of the three buttons, in their order; `is_new` as in `make_yes_label`.
 
     None of them stands out, and the Yes is neither the first nor the last, so that no program
     which presses the first, the last, the one in colour or all of them gets through.
     """
     return {
-        NOT_ME: voice.gettext("I did not press Yes"),
-        AGAIN: _make_again_label(voice, sensitive=sensitive, is_representative=is_representative),
-        "no": make_no_label(voice, is_representative=is_representative),
+        NOT_ME: voice.gettext("I did not press Yes: do not count it"),
+        AGAIN: _make_again_label(
+            voice, sensitive=sensitive, is_new=is_new, is_representative=is_representative
+        ),
+        "no": make_no_label(voice, is_new=is_new, is_representative=is_representative),
     }
 
 
-def _make_again_label(voice: Voice, *, sensitive: bool, is_representative: bool) -> str:
+def _make_again_label(
+    voice: Voice, *, sensitive: bool, is_new: bool, is_representative: bool
+) -> str:
     """Return the label of the Yes button on the page that asks again."""
     gettext = voice.gettext
     if is_representative and sensitive:
@@ -324,6 +355,8 @@ def _make_again_label(voice: Voice, *, sensitive: bool, is_representative: bool)
         return gettext("Yes, it was me: as representative I consent")
     if sensitive:
         return gettext("Yes, it was me, and I explicitly consent to these mails")
+    if is_new:
+        return gettext("Yes, it was me: send me these mails")
     return gettext("Yes, it was me: keep sending me these mails")
 
 
@@ -346,7 +379,12 @@ def make_sign_up_labels(
 
 
 def word_declined(signed_up: SignUpResult, voice: Voice) -> Statement:
-    """Return the statement after a declined sign-up."""
+    """Return the statement after a declined sign-up, also of somebody who is on the list."""
+    if signed_up.standing is not None and signed_up.standing.status is not Status.REMOVED:
+        return Statement(
+            heading=voice.gettext("You are on this list already"),
+            text=voice.gettext("This sign-up has changed nothing."),
+        )
     return Statement(
         heading=voice.gettext("No Yes is recorded"),
         text=voice.gettext(

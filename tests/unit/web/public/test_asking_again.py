@@ -156,7 +156,7 @@ def test_its_buttons_are_alike_and_the_yes_is_neither_first_nor_last(
     places = [
         text.index(f">{label}</button>")
         for label in (
-            "Ik heb niet op Ja gedrukt",
+            "Ik heb niet op Ja gedrukt: tel het niet mee",
             "Ja, ik was het: blijf mij deze mails sturen",
             "Nee, stuur mij deze mails niet meer",
         )
@@ -247,7 +247,11 @@ def test_a_representative_is_asked_again_in_their_own_words(
     query = {"query_string": {"as": "representative"}}
     page = pages.post("yes", contact.uid, **query)
     buttons = re.findall(r"<button[^>]*>([^<]+)</button>", page.text)
-    assert buttons == ["Ik heb niet op Ja gedrukt", consents, "Nee, stuur deze mails niet meer"]
+    assert buttons == [
+        "Ik heb niet op Ja gedrukt: tel het niet mee",
+        consents,
+        "Nee, stuur deze mails niet meer",
+    ]
     pages.post("yes", contact.uid, data={"choice": "again", "round": mark_on(page.text)}, **query)
     assert status_of(contact) == Status.CONFIRMED
     kept = [str(wording.content) for wording in Wording.select()]
@@ -512,7 +516,8 @@ def test_a_yes_that_is_taken_back_after_the_deadline_is_off_the_list_too(
     press(pages, asked, "again", on=page)
     pages.clock.move_to(DEADLINE)
     response = press(pages, asked, "not_me", on=page)
-    assert "Wij hebben u van deze lijst gehaald" in words_of(response)
+    # It was no No of theirs.
+    assert heading_of(response) == "U staat niet meer op deze lijst"
     assert Contact.get_by_id(asked.id).reason == Reason.REQUEST
 
 

@@ -354,6 +354,26 @@ def test_who_does_not_want_it_is_not_put_on_the_list_and_may_think_again(
     assert Contact.get().status == Status.CONFIRMED
 
 
+@pytest.mark.parametrize("choice", [NO, NOT_ME])
+@pytest.mark.parametrize("status", [Status.UNCONFIRMED, Status.CONFIRMED, Status.CUSTOMER])
+def test_who_is_on_the_list_already_is_told_so_and_how_to_leave(
+    pages: Pages, choice: dict[str, str], status: Status
+) -> None:
+    made = signed_up(pages)
+    basis = {Status.CONFIRMED: "answer", Status.CUSTOMER: "customer"}.get(status, "")
+    contact = make_contact(
+        pages.database, made.list, address=FORM["address"], status=status, basis=basis
+    )
+    asked = pages.get("confirm", made.uid)
+    assert "dan hoeft u niets te doen: er verandert niets." in words_of(asked)
+    response = pages.post("confirm", made.uid, data=choice)
+    assert heading_of(response) == "U staat al op deze lijst"
+    assert "Door deze aanmelding is niets veranderd." in words_of(response)
+    assert pages.links.url("no", contact.uid) in response.text
+    assert "komt niet op de lijst" not in words_of(response)
+    assert Contact.get().status == status
+
+
 def test_both_answers_within_a_minute_are_asked_again_and_one_press_more_is_enough(
     pages: Pages,
 ) -> None:

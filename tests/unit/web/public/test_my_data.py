@@ -511,7 +511,11 @@ def test_deleting_says_first_what_it_means(pages: Pages, anna: Contact) -> None:
         now=NOW,
     )
     deleted = act(pages, token, "delete")
-    assert heading_of(deleted) == "Uw adres is gewist"
+    assert heading_of(deleted) == "Uw gegevens op deze lijst zijn gewist"
+    # Another list may hold the address.
+    assert "Staat u op een andere lijst van ons, dan verandert daar niets aan." in words_of(deleted)
+    for kept in ("Een code die", "Die code blijft zolang", "5 jaar"):
+        assert kept in words_of(deleted)
     assert waiting.path.read_bytes() == b""
     uploads.give_up(pages.database, waiting)
     assert "/join/news" in deleted.text

@@ -67,6 +67,14 @@ def test_why_somebody_is_on_the_list_is_told_as_far_as_it_is_known(
     assert "ask" not in page_text.explain_listing(never_asked, ENGLISH)
 
 
+@pytest.mark.parametrize(("source", "said"), [("the counter", "the counter."), ("", None)])
+def test_of_who_is_off_the_list_it_is_told_where_the_address_came_from(
+    source: str, said: str | None
+) -> None:
+    removed = replace(STANDING, status=Status.REMOVED, reason=Reason.NO, source=source, since=NOW)
+    assert page_text.explain_listing(removed, ENGLISH) == (said or "We do not know.")
+
+
 @LANGUAGES
 def test_every_status_and_reason_has_its_own_words(language: str) -> None:
     standings = [
@@ -117,7 +125,8 @@ def test_moments_are_told_in_the_organisations_zone() -> None:
 def test_a_second_answer_is_told_what_the_first_one_did(
     status: Status, reason: str, heading: str
 ) -> None:
-    standing = replace(STANDING, status=status, reason=reason)
+    basis = Basis.ANSWER if status is Status.CONFIRMED else ""
+    standing = replace(STANDING, status=status, reason=reason, basis=basis)
     said = page_text.word_recorded_before(standing, ENGLISH)
     assert said.heading == heading
     assert "Monday 2 March 2026, 10:00" in said.text

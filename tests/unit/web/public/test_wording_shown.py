@@ -36,7 +36,7 @@ QUESTION = {
 SOURCE = {
     "yes": "Yes, keep sending me these mails",
     "confirm": "Yes, send me these mails",
-    "again": "Yes, it was me: keep sending me these mails",
+    "again": "Yes, it was me: send me these mails",
 }
 
 
