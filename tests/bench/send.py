@@ -7,13 +7,14 @@ Run it by hand, on a machine that does nothing else: `python tests/bench/send.py
 Postfix's smtp-sink and smtp-source. `--mails` and `--connections` set the size, `--signed` signs
 each mail of ours (DKIM), and `--memory` sends 10,000, 100,000 and 1,000,000 queued mails instead.
 `--answers` measures how long an answer takes at `repermit serve` while it sends 20,000 mails, or as
-many as you say.
+many as you say. `--workers` sends on PostgreSQL, with one process and with so many.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import concurrent.futures
 import contextlib
 import multiprocessing
 import os
@@ -30,6 +31,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import answering
 import flask
@@ -53,6 +56,7 @@ from repermit.rules.consent import MailState
 from repermit.sending import send_due
 from repermit.settings import config_file, definitions
 from repermit.settings.definitions import Settings
+from tests.support.postgresql_cluster import find_binaries, running_cluster
 
 _LENGTH = 3_000
 _SECONDS_ONE_WAY = 0.010
@@ -95,6 +99,8 @@ def main() -> None:
             _print_memory(Path(name), options.connections)
         elif options.answers:
             _print_answers(Path(name), options)
+        elif options.workers:
+            _print_workers(Path(name), options)
         else:
             _print_rates(Path(name), options)
 
@@ -110,6 +116,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--signed", action="store_true", help="with a signature on each mail")
     parser.add_argument("--answers", type=int, nargs="?", const=20_000, metavar="MAILS")
+    parser.add_argument("--workers", type=int, help="processes that send on PostgreSQL")
     parser.add_argument("--per-second", type=int, default=20, help="answers that come in")
     parser.add_argument("--send", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -184,6 +191,31 @@ def _print_memory(folder: Path, connections: int) -> None:
             print(f"{mails:12,}{mails / sent.seconds:10,.0f}{sent.memory:12.0f}", flush=True)
 
 
+def _print_workers(folder: Path, options: argparse.Namespace) -> None:
+    """Measure one process and several in turn, each with its own connections."""
+    binaries = find_binaries() or sys.exit("there is no PostgreSQL")
+    counts = (1, options.workers)
+    rates: dict[int, list[float]] = {count: [] for count in counts}
+    with _sink() as port, running_cluster(binaries, ("listen_addresses=",)) as cluster:
+        for number in range(options.rounds):
+            for count in counts:
+                with cluster.fresh_database() as url:
+                    path = folder / f"{number}-{count}"
+                    path = _launch(path, options.mails, port, options.connections, database=url)
+                    rates[count].append(_send_by_workers(path, count))
+    one, several = (statistics.median(rates[count]) for count in counts)
+    print(f"{options.mails:,} mails on PostgreSQL, {options.connections} connections a process\n")
+    print(f"{'processes':>10}{'mails/s':>10}{'ratio':>8}")
+    print(f"{1:10}{one:10,.0f}\n{options.workers:10}{several:10,.0f}{several / one:8.2f}")
+
+
+def _send_by_workers(path: Path, count: int) -> float:
+    """Return how many mails so many processes send a second."""
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        sent = list(pool.map(_send_apart, [path] * count))
+    return sum(worker.mails for worker in sent) / max(worker.seconds for worker in sent)
+
+
 def _print_answers(folder: Path, options: argparse.Namespace) -> None:
     with _sink() as port:
         path = _launch(folder / "served", options.answers, port, options.connections)
@@ -248,11 +280,16 @@ def _left(news: MailingList) -> int:
 # --- A campaign that waits to be sent. ----------------------------------------------------------
 
 
-def _launch(folder: Path, mails: int, port: int, connections: int) -> Path:
-    """Make an installation whose one campaign owes so many asks; return its config.toml."""
+def _launch(folder: Path, mails: int, port: int, connections: int, *, database: str = "") -> Path:
+    """Make an installation whose one campaign owes so many asks; return its config.toml.
+
+    `database` is the address of an empty one on PostgreSQL, "" for a file.
+    """
     folder.mkdir()
     path = folder / "config.toml"
     text = package_files.fresh_config(package_files.asset("config.example.toml").read_text("utf-8"))
+    if database:
+        text = text.replace('# database = "sqlite:///repermit.db"', f'database = "{database}"')
     path.write_text(text, "utf-8")
     settings = _settings(path, port, connections)
     people = folder / "list.csv"
@@ -260,9 +297,9 @@ def _launch(folder: Path, mails: int, port: int, connections: int) -> Path:
         file.write("email,name\n")
         file.writelines(f"person.{n}@example{n % 1000}.org,Jan {n}\n" for n in range(mails))
     now = SystemClock().now()
-    with open_database(settings.database) as database:
-        migrations.upgrade_database(database)
-        with database.atomic():
+    with open_database(settings.database) as opened:
+        migrations.upgrade_database(opened)
+        with opened.atomic():
             MailingList.create(
                 slug="news",
                 name="News",
@@ -276,9 +313,9 @@ def _launch(folder: Path, mails: int, port: int, connections: int) -> Path:
                 created_at=now,
             )
         news = find_list("news")
-        import_file.import_file(database, news, people, settings=settings, now=now, actor="bench")
+        import_file.import_file(opened, news, people, settings=settings, now=now, actor="bench")
         launch.launch(
-            database,
+            opened,
             news,
             settings=settings,
             now=now,
@@ -286,7 +323,7 @@ def _launch(folder: Path, mails: int, port: int, connections: int) -> Path:
             attest="Decided by nobody, for a benchmark; addresses made up; none of them opted out",
             actor="bench",
         )
-        _shorten(database)
+        _shorten(opened)
     (folder / "mail").write_text(f"{port} {connections}", "ascii")
     return path
 
