@@ -15,8 +15,8 @@ from repermit.emails.mail_values import Mail
 from repermit.errors import RepermitError
 from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_
+from repermit.web.admin import mail_wording
 from repermit.web.admin.current_user import get_actor
-from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import (
     count_open_steps,
     flash_message,
@@ -27,7 +27,7 @@ from repermit.web.admin.rendering import (
     render_page,
 )
 from repermit.web.admin.result_text import make_sentence
-from repermit.web.admin.wording_form import read_text
+from repermit.web.admin.wording_form import OwnWordingForm, make_version, read_text
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
@@ -36,16 +36,13 @@ if TYPE_CHECKING:
 pages = Blueprint("list_translations", __name__, url_prefix="/admin/lists/<slug>/describe/in")
 
 
-class TextForm(Form):
+class TextForm(OwnWordingForm):
     """What readers of one language more are told of a list."""
 
     name = StringField(N_("Name of the list"))
     purpose = TextAreaField(N_("What will people get?"))
     frequency = StringField(N_("How often?"))
     privacy_url = StringField(N_("Address of your privacy statement"))
-    own_subject = StringField(N_("Subject"))
-    own_text = TextAreaField(N_("Text"))
-    own_html = TextAreaField(N_("HTML"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +99,8 @@ def show_translation(slug: str) -> Response:
     return _show_page(
         mailing_list,
         TextForm(
-            obj=list_translations.find_translation(mailing_list, _read_language(mailing_list))
+            obj=list_translations.find_translation(mailing_list, _read_language(mailing_list)),
+            view=request.args.get("view", ""),
         ),
     )
 
@@ -114,6 +112,7 @@ def save_translation(slug: str) -> AnyResponse:
     language, given = _read_language(mailing_list), _read_fields(form)
     if mailing_lists.find_wrong_fields(**given):
         form.refuse("privacy_url", word_no_web_address())
+    if form.refuse_unknown_brackets() or form.errors:
         return _show_page(mailing_list, form, status=422)
     try:
         text = list_translations.change_translation(
@@ -135,6 +134,29 @@ def save_translation(slug: str) -> AnyResponse:
         return redirect_to("list_translations.show", slug=slug, language=language)
     flash_message(gettext("Saved."))
     return redirect_to("list_form.show", slug=slug, _anchor="languages")
+
+
+@pages.post("/view")
+def change_view(slug: str) -> Response:
+    """Show the typed mail as the template that it is, or as blocks; nothing is saved by that."""
+    form = TextForm(request.form, view=request.form.get("show", ""))
+    return _show_page(find_list(slug), form, notes=mail_wording.list_kept_notes())
+
+
+@pages.post("/begin")
+def insert_default(slug: str) -> Response:
+    """Put repermit's own wording in this language into what is empty; nothing is saved by that."""
+    mailing_list, form = find_list(slug), TextForm(request.form)
+    mail_wording.begin_with_usual_words(mailing_list, form, _read_language(mailing_list))
+    return _show_page(mailing_list, form)
+
+
+@pages.post("/complete")
+def insert_missing(slug: str) -> Response:
+    """Put what a text must have and lacks behind it, in this language; nothing is saved."""
+    mailing_list, form = find_list(slug), TextForm(request.form)
+    note = mail_wording.complete_wording(mailing_list, form, _read_language(mailing_list))
+    return _show_page(mailing_list, form, notes=[note])
 
 
 def _read_language(mailing_list: MailingList) -> str:
@@ -163,12 +185,23 @@ def _list_missing(text: ListText, mailing_list: MailingList) -> list[str]:
     return [words[name] for name in lookup.find_missing_texts(text, mailing_list)]
 
 
-def _show_page(mailing_list: MailingList, form: TextForm, *, status: int = 200) -> Response:
+def _show_page(
+    mailing_list: MailingList,
+    form: TextForm,
+    *,
+    status: int = 200,
+    notes: list[tuple[str, str]] | None = None,
+) -> Response:
     language = _read_language(mailing_list)
+    text = list_translations.find_translation(mailing_list, language)
     return render_page(
         "list_translations/show.html",
         status=status,
-        form=form,
+        notes=notes,
+        **form.make_editor_values(),
+        version=make_version(text),
+        samples=_render_samples(mailing_list, text) if form.is_in_blocks else {},
+        lacks_fields=mail_wording.lacks_fields(mailing_list, form),
         mailing_list=mailing_list,
         reached=count_open_steps(mailing_list),
         language_code=language,
@@ -176,6 +209,14 @@ def _show_page(mailing_list: MailingList, form: TextForm, *, status: int = 200) 
         own_language=name_language(mailing_list.language),
         example=_make_example(mailing_list, language),
     )
+
+
+def _render_samples(mailing_list: MailingList, text: ListText) -> dict[str, str]:
+    """Return what stands in a mail of this language, as if it were the list's own."""
+    sampled = find_list(mailing_list.slug)
+    for name in ("language", "name", "purpose", "frequency", "privacy_url"):
+        setattr(sampled, name, getattr(text, name) or getattr(sampled, name))
+    return mail_wording.render_samples(sampled)
 
 
 def _make_example(mailing_list: MailingList, language: str) -> Mail | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
@@ -43,7 +42,6 @@ from repermit.web.admin.mail_frame import (
 from repermit.web.admin.rendering import (
     count_open_steps,
     flash_message,
-    get_page_language,
     gettext,
     make_url,
     redirect_to,
@@ -51,14 +49,13 @@ from repermit.web.admin.rendering import (
 )
 from repermit.web.admin.result_text import make_sentence, translate_said
 from repermit.web.admin.wording_form import (
-    BLOCKS,
     PARTS,
     PREVIEW_FIELDS,
     TEMPLATE,
+    OwnWordingForm,
     WordingForm,
     fill_list,
-    list_field_titles,
-    list_labels,
+    make_version,
     read_text,
 )
 from repermit.web.request_context import get_arrival, get_site
@@ -84,7 +81,7 @@ def save_wording(slug: str) -> AnyResponse:
     """Save the own wording; left empty, repermit's own is used."""
     mailing_list, site = find_list(slug), get_site()
     form = _read_form(mailing_list)
-    if _refuse_brackets(form):
+    if form.refuse_unknown_brackets():
         return _show_page(mailing_list, form, status=422)
     try:
         changed = mailing_lists.change_list(
@@ -123,11 +120,13 @@ def change_view(slug: str) -> Response:
     """Show what is typed as the template that it is, or as blocks; nothing is saved by that."""
     mailing_list = find_list(slug)
     form = _read_form(mailing_list, view=request.form.get("show", ""))
-    notes = None
-    if "kept" in request.form:
-        filled_in = gettext("What you typed here before is filled in again; it is not saved yet.")
-        notes = [("done", filled_in)]
-    return _show_page(mailing_list, form, notes=notes)
+    return _show_page(mailing_list, form, notes=list_kept_notes())
+
+
+def list_kept_notes() -> list[tuple[str, str]] | None:
+    """Return the note for a page that the script asked for with what was typed before."""
+    filled_in = gettext("What you typed here before is filled in again; it is not saved yet.")
+    return [("done", filled_in)] if "kept" in request.form else None
 
 
 @pages.post("/begin")
@@ -135,16 +134,21 @@ def insert_default(slug: str) -> Response:
     """Put repermit's own wording into what is empty, to be changed; nothing is saved by that."""
     mailing_list = find_list(slug)
     form = _read_form(mailing_list)
-    usual = _make_usual_wording(mailing_list)
-    form.own_subject.data = read_text(form, "own_subject") or usual.subject
-    form.own_text.data = read_text(form, "own_text") or usual.text
+    begin_with_usual_words(mailing_list, form, mailing_list.language)
     return _show_page(mailing_list, form)
 
 
-def _make_usual_wording(mailing_list: MailingList) -> OwnWording:
+def begin_with_usual_words(mailing_list: MailingList, form: OwnWordingForm, language: str) -> None:
+    """Put repermit's own wording in a language into what is empty of a form."""
+    usual = _make_usual_wording(mailing_list, language)
+    form.own_subject.data = read_text(form, "own_subject") or usual.subject
+    form.own_text.data = read_text(form, "own_text") or usual.text
+
+
+def _make_usual_wording(mailing_list: MailingList, language: str) -> OwnWording:
     return wording_validation.make_usual_wording(
         lookup.read_list_facts(mailing_list),
-        language=mailing_list.language,
+        language=language,
         has_telephone=bool(get_site().settings.organisation.telephone),
     )
 
@@ -154,16 +158,23 @@ def insert_missing(slug: str) -> Response:
     """Put what a text must have and lacks behind it, in the usual words; nothing is saved."""
     mailing_list = find_list(slug)
     form = _read_form(mailing_list)
+    note = complete_wording(mailing_list, form, mailing_list.language)
+    return _show_page(mailing_list, form, notes=[note])
+
+
+def complete_wording(
+    mailing_list: MailingList, form: OwnWordingForm, language: str
+) -> tuple[str, str]:
+    """Put what a text lacks behind it, in a language; return the note that says so."""
     form.own_text.data = wording_validation.complete_text(
         read_text(form, "own_text"),
-        _make_usual_wording(mailing_list).text,
+        _make_usual_wording(mailing_list, language).text,
         lookup.read_list_facts(mailing_list),
     )
-    put_in = gettext("Put in at the end, in the usual words: look where it should stand.")
-    return _show_page(mailing_list, form, notes=[("done", put_in)])
+    return "done", gettext("Put in at the end, in the usual words: look where it should stand.")
 
 
-def _lacks_fields(mailing_list: MailingList, form: WordingForm) -> bool:
+def lacks_fields(mailing_list: MailingList, form: OwnWordingForm) -> bool:
     """Say whether a text of one's own lacks what it must have."""
     text = read_text(form, "own_text")
     return bool(text) and bool(
@@ -232,35 +243,15 @@ def _list_readers(mailing_list: MailingList) -> list[Contact]:
     return preview.list_readers(mailing_list, most=_MOST_READERS)
 
 
-def _make_version(mailing_list: MailingList) -> str:
-    """Return a digest that changes with the wording that is saved."""
-    saved = find_list(mailing_list.slug)
-    return sha256(repr([getattr(saved, name) for name in PARTS]).encode()).hexdigest()[:16]
-
-
 def _name_view(form: WordingForm) -> str | None:
     """Return the view for an address, None for the usual one."""
     return TEMPLATE if form.view == TEMPLATE else None
 
 
-def _refuse_brackets(form: WordingForm) -> bool:
-    """Say whether something stands in brackets that is no field; it is put beside the text."""
-    for name in dict.fromkeys(form.find_unknown_brackets()):
-        form.refuse(
-            "own_text",
-            gettext(
-                "There is no field [%(name)s]. Choose one of the fields below, or write it without "
-                "brackets.",
-                name=name,
-            ),
-        )
-    return bool(form.own_text.errors)
-
-
 def _validate(mailing_list: MailingList, form: WordingForm) -> bool:
     """Say whether the wording may be used; what stands against it is put beside its field."""
     fill_list(mailing_list, form)
-    if _refuse_brackets(form):
+    if form.refuse_unknown_brackets():
         return False
     if not any(getattr(mailing_list, name) for name in PARTS):
         return True
@@ -309,27 +300,25 @@ def _make_mail(mailing_list: MailingList, form: WordingForm, *, to: str | None =
     )
 
 
-def _render_samples(mailing_list: MailingList, form: WordingForm) -> dict[str, str]:
-    """Return what stands in the mail for each field of a fixed block; {} if there is no mail yet.
+def render_samples(mailing_list: MailingList, *, reader: Contact | None = None) -> dict[str, str]:
+    """Return what stands in the mail for each field of a fixed block; "" if there is no mail yet.
 
-    A mail of these fields alone is made as any other, each behind its name.
+    A mail of these fields alone is made as any other, each behind its name; of the list as it is in
+    memory, which is changed by that.
     """
-    sampled = find_list(mailing_list.slug)
-    sampled.own_subject = sampled.own_html = ""
-    sampled.own_text = "\n\n".join(
+    mailing_list.own_subject = mailing_list.own_html = ""
+    mailing_list.own_text = "\n\n".join(
         f"{name}:\n{{{{ {name} }}}}" for name in ("deadline", *sorted(FIXED_FIELDS))
     )
     try:
         mail = preview.preview_mail(
-            sampled,
-            settings=get_site().settings,
-            now=get_arrival(),
-            reader=form.chosen_reader,
+            mailing_list, settings=get_site().settings, now=get_arrival(), reader=reader
         )
     except RepermitError:
-        return {}
+        return defaultdict(str)
     pieces = re.split(rf"(?m)^({'|'.join(FIXED_FIELDS)}):$", mail.text)
-    return {name: text.strip() for name, text in zip(pieces[1::2], pieces[2::2], strict=True)}
+    found = zip(pieces[1::2], pieces[2::2], strict=True)
+    return defaultdict(str, {name: text.strip() for name, text in found})
 
 
 def _render_framed(mailing_list: MailingList, form: WordingForm) -> Response:
@@ -395,22 +384,18 @@ def _show_page(
         mail = None
     if form.reader.choices:
         note_access("previewed", mailing_list=mailing_list)
-    for name in PARTS:
-        form[name].errors = [form.say(error) for error in form[name].errors]
     return render_page(
         "mail_wording/show.html",
         status=status,
         notes=notes,
         mailing_list=mailing_list,
         reached=count_open_steps(mailing_list),
-        form=form,
-        fields=[(form.say(name), *about) for name, about in list_field_titles().items()],
-        blocks=form.blocks if form.is_in_blocks else None,
-        is_unsplit=form.view == BLOCKS and not form.is_in_blocks,
-        version=_make_version(mailing_list),
-        samples=defaultdict(str, _render_samples(mailing_list, form) if form.is_in_blocks else {}),
-        labels=list_labels(get_page_language()),
-        lacks_fields=_lacks_fields(mailing_list, form),
+        **form.make_editor_values(),
+        version=make_version(find_list(slug)),
+        samples=render_samples(find_list(slug), reader=form.chosen_reader)
+        if form.is_in_blocks
+        else {},
+        lacks_fields=lacks_fields(mailing_list, form),
         is_own=any(read_text(form, name) for name in PARTS),
         mail=mail,
         preheader=read_preheader(mail) if mail else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from wtforms import SelectField, StringField, TextAreaField
@@ -12,7 +13,7 @@ from wtforms.fields import SelectChoice
 
 from repermit.contacts import lookup
 from repermit.db.models.contacts import Contact
-from repermit.db.models.lists import MailingList
+from repermit.db.models.lists import ListText, MailingList
 from repermit.emails.wording_blocks import (
     Block,
     BlockKind,
@@ -40,8 +41,8 @@ BLOCKS, TEMPLATE = "blocks", "template"
 """The views of the form: fields in brackets in blocks, and the template that they are."""
 
 
-class WordingForm(Form):
-    """The own wording, always as a template, and what of it is to be looked at.
+class OwnWordingForm(Form):
+    """A mail's own wording, always as a template.
 
     `view` is how it is to be shown, where it can be; what was typed is read as it was shown then.
     """
@@ -49,6 +50,73 @@ class WordingForm(Form):
     own_subject = StringField(N_("Subject"))
     own_text = TextAreaField(N_("Text"))
     own_html = TextAreaField(N_("HTML"))
+
+    def __init__(
+        self, typed: MultiDict[str, str] | None = None, *, view: str = "", **kwargs: Any
+    ) -> None:
+        super().__init__(typed, **kwargs)
+        sent: Mapping[str, str] = typed or {}
+        self.view = TEMPLATE if (view or sent.get("view")) == TEMPLATE else BLOCKS
+        self._was_in_blocks = sent.get("view") == BLOCKS
+        if self._was_in_blocks:
+            self.own_subject.data = _read_fields(self.own_subject.data or "")
+            self.own_text.data = join_blocks(_read_blocks(sent))
+
+    @property
+    def blocks(self) -> list[ShownBlock] | None:
+        """Return the text as blocks; None where the template itself is to be shown."""
+        return _show_blocks(read_text(self, "own_text")) if self.view == BLOCKS else None
+
+    @property
+    def is_in_blocks(self) -> bool:
+        """Say whether the form is shown without any template."""
+        return (
+            self.view == BLOCKS
+            and not read_text(self, "own_html")
+            and self.subject_in_brackets is not None
+            and self.blocks is not None
+        )
+
+    @property
+    def subject_in_brackets(self) -> str | None:
+        """Return the subject with its fields in brackets; None if it cannot be."""
+        return _write_brackets(self.own_subject.data or "")
+
+    def say(self, text: str) -> str:
+        """Return a sentence with the fields that it names as the form shows them."""
+        return _name_fields(text) if self.is_in_blocks else text
+
+    def refuse_unknown_brackets(self) -> bool:
+        """Say whether something in brackets is no field, which is then an error of the text."""
+        parts = ("own_subject", "own_text") if self._was_in_blocks else ()
+        names = [name for part in parts for name in find_brackets(read_text(self, part))]
+        for name in dict.fromkeys(names):
+            self.refuse(
+                "own_text",
+                gettext(
+                    "There is no field [%(name)s]. Choose one of the fields below, or write it "
+                    "without brackets.",
+                    name=name,
+                ),
+            )
+        return bool(names)
+
+    def make_editor_values(self) -> dict[str, Any]:
+        """Return what the templates need to show the wording, with its errors in their words."""
+        for part in PARTS:
+            self[part].errors = [self.say(error) for error in self[part].errors]
+        return {
+            "form": self,
+            "fields": [(self.say(name), *about) for name, about in list_field_titles().items()],
+            "blocks": self.blocks if self.is_in_blocks else None,
+            "is_unsplit": self.view == BLOCKS and not self.is_in_blocks,
+            "labels": list_labels(get_page_language()),
+        }
+
+
+class WordingForm(OwnWordingForm):
+    """The own wording, and what of it is to be looked at."""
+
     reader = SelectField(N_("As it reads for"), validate_choice=False)
     language = SelectField(N_("Language"), validate_choice=False)
     kind = SelectField(
@@ -79,16 +147,9 @@ class WordingForm(Form):
         *,
         mailing_list: MailingList,
         readers: Iterable[Contact] = (),
-        view: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(typed, **kwargs)
-        sent: Mapping[str, str] = typed or {}
-        self.view = TEMPLATE if (view or sent.get("view")) == TEMPLATE else BLOCKS
-        self._was_in_blocks = sent.get("view") == BLOCKS
-        if self._was_in_blocks:
-            self.own_subject.data = _read_fields(self.own_subject.data or "")
-            self.own_text.data = join_blocks(_read_blocks(sent))
         spoken = lookup.read_list_facts(mailing_list).languages
         self.language.choices = [SelectChoice(choice, name_language(choice)) for choice in spoken]
         if self.language.data not in spoken:
@@ -110,35 +171,6 @@ class WordingForm(Form):
         """Return who the mail is looked at as, None if there is nobody to be asked."""
         return self._readers.get(self.reader.data)
 
-    @property
-    def blocks(self) -> list[ShownBlock] | None:
-        """Return the text as blocks; None where the template itself is to be shown."""
-        return _show_blocks(read_text(self, "own_text")) if self.view == BLOCKS else None
-
-    @property
-    def is_in_blocks(self) -> bool:
-        """Say whether the form is shown without any template."""
-        return (
-            self.view == BLOCKS
-            and not read_text(self, "own_html")
-            and self.subject_in_brackets is not None
-            and self.blocks is not None
-        )
-
-    @property
-    def subject_in_brackets(self) -> str | None:
-        """Return the subject with its fields in brackets; None if it cannot be."""
-        return _write_brackets(self.own_subject.data or "")
-
-    def say(self, text: str) -> str:
-        """Return a sentence with the fields that it names as the form shows them."""
-        return _name_fields(text) if self.is_in_blocks else text
-
-    def find_unknown_brackets(self) -> list[str]:
-        """Return what was typed in brackets in the blocks and is no field."""
-        parts = ("own_subject", "own_text") if self._was_in_blocks else ()
-        return [name for part in parts for name in find_brackets(read_text(self, part))]
-
 
 def read_text(form: Form, name: str) -> str:
     """Return a text with plain line ends, "" for one of blanks alone."""
@@ -151,6 +183,11 @@ def fill_list(mailing_list: MailingList, form: WordingForm) -> MailingList:
     for name in PARTS:
         setattr(mailing_list, name, read_text(form, name))
     return mailing_list
+
+
+def make_version(saved: MailingList | ListText) -> str:
+    """Return a digest that changes with the wording that is saved."""
+    return sha256(repr([getattr(saved, name) for name in PARTS]).encode()).hexdigest()[:16]
 
 
 # --- The blocks of the form, and its fields in brackets. ------------------------------------------

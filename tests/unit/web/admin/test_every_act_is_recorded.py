@@ -101,6 +101,9 @@ NO_ENTRY = {
     "mail_wording.insert_default": _SEEN,
     "mail_wording.insert_missing": _SEEN,
     "mail_wording.change_view": _SEEN,
+    "list_translations.insert_default": _SEEN,
+    "list_translations.insert_missing": _SEEN,
+    "list_translations.change_view": _SEEN,
     "mail_wording.preview_typed_mail": _SEEN,
 }
 

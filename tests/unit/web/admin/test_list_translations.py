@@ -21,6 +21,7 @@ from tests.unit.emails.test_wording_validation import GOOD_HTML, GOOD_TEXT
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
 
 DESCRIBE = "/admin/lists/news/describe"
 IN = f"{DESCRIBE}/in"
@@ -122,6 +123,53 @@ def test_the_mail_may_have_own_words_in_it(admin: FlaskClient, news: MailingList
     assert "Dürfen wir?" in words_at(admin, f"{IN}?language=de")
     post(admin, IN, **GERMAN, own_text=" \r\n")
     assert ListText.get().own_text == ""
+
+
+def read_blocks(page: TestResponse) -> dict[str, str]:
+    """Return the blocks of the mail on a page, by the names of their inputs."""
+    boxes = re.findall(r'<input[^>]* name="(block-[^"]+)" value="([^"]*)"', page.text)
+    texts = re.findall(r'<textarea name="(block-[^"]+)"[^>]*>\n?([^<]*)<', page.text)
+    return {name: html.unescape(text) for name, text in boxes + texts}
+
+
+@pytest.mark.usefixtures("news")
+def test_the_mail_is_written_in_blocks_in_that_language_too(admin: FlaskClient) -> None:
+    begun = post(admin, f"{IN}/begin", **GERMAN, view="blocks")
+    assert not ListText.select().exists()
+    assert GERMAN["purpose"] in begun.text
+    blocks = read_blocks(begun)
+    assert "{{ yes_url }}" in "".join(blocks.values())
+    # A fixed part shows what the reader sees, in the reader's language.
+    assert catalogues.translations("de").gettext("Yes, keep sending me these mails") in begun.text
+    ((name, words), *_) = [(name, text) for name, text in blocks.items() if "-words-" in name]
+    blocks[name] = f"Guten Tag. {words}"
+    post(
+        admin,
+        IN,
+        **GERMAN,
+        **blocks,
+        view="blocks",
+        own_subject="Noch Post? Bis [last day in short]",
+    )
+    saved = ListText.get()
+    assert "Guten Tag. " in saved.own_text
+    assert saved.own_subject == "Noch Post? Bis {{ day }}"
+    assert read_blocks(admin.get(f"{IN}?language=de"))[name].startswith("Guten Tag. ")
+
+
+@pytest.mark.usefixtures("news")
+def test_its_blocks_refuse_what_is_no_field_and_its_template_is_shown_to_whoever_asks(
+    admin: FlaskClient,
+) -> None:
+    blocks = read_blocks(post(admin, f"{IN}/begin", **GERMAN, view="blocks"))
+    refused = post(admin, IN, **GERMAN, **blocks, view="blocks", own_subject="[nobody]")
+    assert refused.status_code == 422
+    assert "There is no field [nobody]." in words_of(refused)
+    shown = post(admin, f"{IN}/view", **GERMAN, **blocks, view="blocks", show="template")
+    assert "{{ yes_url }}" in html.unescape(shown.text.partition('id="own_text"')[2])
+    lacking = post(admin, f"{IN}/complete", **GERMAN, view="template", own_text="Hallo")
+    assert "{{ no_url }}" in html.unescape(lacking.text)
+    assert not ListText.select().exists()
 
 
 def test_the_mail_may_be_laid_out_in_it_too(admin: FlaskClient, news: MailingList) -> None:
