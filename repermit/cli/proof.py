@@ -128,7 +128,7 @@ def verify_file(
     checked = verify_proof.check_proof(octets)
     if checked.faults:
         raise Refused("\n".join((f"{file} proves nothing:", *_list_faults(checked.faults))))
-    signed = _signature(checked.document, keys)
+    signed = "\n".join(_describe_signers(checked.document, keys))
     stamped = _timestamps(checked.document, ca)
     told = agreements(checked.document, kept) if kept else [_WITHOUT_CHECKPOINT]
     statement, seal = checked.document["statement"], checked.document["seal"]["entry"]
@@ -162,14 +162,14 @@ def _verify_export(
     if checked.faults:
         raise Refused("\n".join((f"{file} does not hold:", *_list_faults(checked.faults))))
     document, count = checked.document, len(checked.document["entries"])
-    signed, stamped = _signature(document, keys), _timestamps(document, ca)
+    signed, stamped = _describe_signers(document, keys), _timestamps(document, ca)
     told = _agreements_of_export(document, kept) if kept else [_EXPORT_WITHOUT_CHECKPOINT]
     erased = f" {pluralize(checked.erased, 'part')} of them were erased." if checked.erased else ""
     echo(
         f"{file} holds. Of the {document['checkpoint']['seq']:,} entries of the record it has "
         f"{count:,}: those about the list {document['list']}, and who its users and keys are."
         f"{erased}",
-        *(signed, *stamped, *told),
+        *(*signed, *stamped, *told),
     )
 
 
@@ -203,6 +203,34 @@ _WITHOUT_CHECKPOINT = (
     "Nothing in it was changed since it was made. Whether its entries were written afterwards can "
     "only be told by a checkpoint that somebody else kept: --checkpoint FILE"
 )
+
+
+def _describe_signers(document: Mapping[str, Any], keys: Sequence[PublicKey]) -> list[str]:
+    """Return who signed a document that holds, and which witnesses cosigned it.
+
+    Raises Refused unless one of the keys that are no witness's signed it, if there are any, and
+    each of the witnesses cosigned it.
+    """
+    from repermit.evidence.signed_note import WitnessKey
+    from repermit.evidence.verify import cosignatures
+
+    witnesses = [key for key in keys if isinstance(key, WitnessKey)]
+    told = [_signature(document, [key for key in keys if not isinstance(key, WitnessKey)])]
+    try:
+        found = cosignatures.find_cosigned(document, witnesses)
+    except ValueError as error:
+        raise Refused(f"a cosignature of it does not hold: {error}") from None
+    for witness in witnesses:
+        if all(one.by != witness for one in found):
+            raise Refused(f"{witness.name} has cosigned nothing of it")
+    told += [
+        f"Entries up to {one.seq} lay in the record at {one.at.isoformat()}, "
+        f"as {one.by.name} cosigned"
+        for one in found
+    ]
+    if document.get("cosigned") and not witnesses:
+        told.append("Whether a witness cosigned it was not checked: --key KEY-OF-THE-WITNESS")
+    return told
 
 
 def _signature(document: Mapping[str, Any], keys: Sequence[PublicKey]) -> str:

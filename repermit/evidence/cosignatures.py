@@ -6,10 +6,11 @@ import base64
 import json
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import requests
 
@@ -22,7 +23,7 @@ from repermit.evidence.entries import Checkpoint
 from repermit.evidence.http_post import describe_failure, post
 from repermit.evidence.signed_note import Note, WitnessKey, read_cosigned_at
 from repermit.evidence.stored_tree import Paths
-from repermit.evidence.timestamps import find_new_occasions
+from repermit.evidence.timestamps import find_first_covering, find_new_occasions
 from repermit.settings.definitions import Settings
 
 _REST = timedelta(minutes=10)
@@ -147,6 +148,30 @@ def read_kept() -> list[Checkpoint]:
         with suppress(ValueError):
             found.append(signed_checkpoint.read_note(note))
     return sorted(found, key=lambda one: one.seq)
+
+
+class CosignedCheckpoints:
+    """The checkpoints that were cosigned, for the proofs under one checkpoint."""
+
+    def __init__(self, checkpoint: Checkpoint, paths: Paths) -> None:
+        self._paths = paths
+        # Of several over one checkpoint the first.
+        kept = reversed(read_kept())
+        self._notes = {one.seq: one for one in kept if 0 < one.seq <= checkpoint.seq}
+
+    def of(self, entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return, for each entry of a proof, the first cosigned checkpoint that has it.
+
+        Each is {"note": with its cosignature, "path": how the proof's checkpoint goes on from
+        that}, by its entry and none twice.
+        """
+        shown = []
+        for seq in find_first_covering(sorted(self._notes), entries):
+            # One that the record does not go on from is for `verify` to find.
+            with suppress(Refused):
+                path = self._paths.from_earlier(self._notes[seq])
+                shown.append({"note": self._notes[seq].note, "path": list(path)})
+        return shown
 
 
 def read_cosigned_times(note: str, witness: WitnessKey) -> Sequence[datetime]:

@@ -19,7 +19,7 @@ from repermit.evidence.entries import canonical, part_digest
 FORMAT = "repermit-proof/1"
 
 SIGNED_FORMAT = "repermit-proof/2"
-"""The same with a signed checkpoint and its key, or with timestamps, or both."""
+"""The same with what others can check: a signature, timestamps, cosigned checkpoints."""
 
 LARGEST = 50_000_000
 """Octets that a proof may have; one of a person who answered ten times has some 200,000."""

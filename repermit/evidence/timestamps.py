@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -139,8 +139,7 @@ class Timestamps:
         Each is {"note": the text that is stamped, "path": how the proof's checkpoint goes on from
         that, "reply": the authority's reply (DER) in base64}, by its entry and none twice.
         """
-        places = {bisect_left(self._seqs, one["entry"]["seq"]) for one in entries}
-        seqs = [self._seqs[place] for place in sorted(places) if place < len(self._seqs)]
+        seqs = find_first_covering(self._seqs, entries)
         return [shown for seq in seqs if (shown := self._show(seq))]
 
     def _show(self, seq: int) -> dict[str, Any] | None:
@@ -156,6 +155,15 @@ class Timestamps:
         except (Refused, ValueError):
             return None
         return {"note": row.note, "path": list(path), "reply": row.reply}
+
+
+def find_first_covering(seqs: Sequence[int], entries: Iterable[Mapping[str, Any]]) -> list[int]:
+    """Return, for each entry, the first of some checkpoints that has it, none twice.
+
+    - `seqs`: the numbers of the checkpoints' last entries, rising.
+    """
+    places = {bisect_left(seqs, one["entry"]["seq"]) for one in entries}
+    return [seqs[place] for place in sorted(places) if place < len(seqs)]
 
 
 def encode(reply: bytes) -> str:

@@ -19,6 +19,7 @@ from repermit.db.models.evidence import Evidence, EvidencePart, EvidenceTimestam
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.evidence import chain_reader, evidence_key, signed_checkpoint
+from repermit.evidence.cosignatures import read_kept
 from repermit.evidence.entries import PARTS
 from repermit.evidence.stored_tree import GAPS
 from repermit.evidence.verify.evidence_export import FORMAT, USER_EVENTS
@@ -132,6 +133,8 @@ def write_evidence(
     head |= {"key": str(key)} if key else {}
     timestamps = _read_timestamps(point.seq)
     head |= {"timestamps": timestamps} if timestamps else {}
+    cosigned = [{"note": one.note} for one in read_kept() if 0 < one.seq <= point.seq]
+    head |= {"cosigned": cosigned} if cosigned else {}
     wording_digests: set[str] = set()
     out.write(_encode_json(head)[:-1] + b',\n"entries": [')
     count = _write_values(out, (_make_held_entry(row, wording_digests) for row in entries))

@@ -31,6 +31,7 @@ from repermit.evidence import (
     stored_tree,
 )
 from repermit.evidence.consent_receipt import NO_REGISTER
+from repermit.evidence.cosignatures import CosignedCheckpoints
 from repermit.evidence.entries import Checkpoint, Entry
 from repermit.evidence.stored_tree import Paths
 from repermit.evidence.timestamps import Timestamps
@@ -189,6 +190,7 @@ def _make_proof(
         checkpoint=checkpoint,
         paths=paths,
         timestamps=Timestamps(checkpoint, paths),
+        cosigned=CosignedCheckpoints(checkpoint, paths),
         previous=chain_reader.hash_before(own),
         settings=settings,
     )
@@ -273,6 +275,7 @@ def assemble_proof(
     checkpoint: Checkpoint,
     paths: Paths,
     timestamps: Timestamps,
+    cosigned: CosignedCheckpoints,
     previous: str,
     settings: Settings,
     last: Mapping[str, Any] | None = None,
@@ -285,25 +288,29 @@ def assemble_proof(
     hash before it.
     """
     further = () if last is None else (last,)
-    stamped = timestamps.of(statement["entries"])
+    shown = {
+        "timestamps": timestamps.of(statement["entries"]),
+        "cosigned": cosigned.of(statement["entries"]),
+    }
+    from_others = {name: some for name, some in shown.items() if some}
     seqs = [one["entry"]["seq"] for one in (*statement["entries"], seal, *further)]
     return {
-        **_describe_format(settings, has_timestamps=bool(stamped)),
+        **_describe_format(settings, is_vouched=bool(from_others)),
         "statement": statement,
         "seal": seal,
         **({} if last is None else {"last": last}),
         "paths": {str(seq): list(paths.path(seq)) for seq in seqs},
         "previous": previous,
         "checkpoint": checkpoint.to_json(),
-        **({"timestamps": stamped} if stamped else {}),
+        **from_others,
     }
 
 
-def _describe_format(settings: Settings, *, has_timestamps: bool) -> dict[str, str]:
+def _describe_format(settings: Settings, *, is_vouched: bool) -> dict[str, str]:
     """Return a proof's format, and the public half of the key that signed its checkpoint."""
     key = signed_checkpoint.own_key(settings)
     if key is None:
-        return {"format": proof_file.SIGNED_FORMAT if has_timestamps else proof_file.FORMAT}
+        return {"format": proof_file.SIGNED_FORMAT if is_vouched else proof_file.FORMAT}
     return {"format": proof_file.SIGNED_FORMAT, "key": str(key)}
 
 
@@ -354,6 +361,7 @@ class SealedProofs:
         previous = chain_reader.hash_before(seq)
         paths = stored_tree.Paths(checkpoint)
         timestamps = Timestamps(checkpoint, paths)
+        cosigned = CosignedCheckpoints(checkpoint, paths)
         self._file.seek(0)
         while length := self._file.read(_LENGTH_BYTES):
             packed = self._file.read(int.from_bytes(length))
@@ -364,6 +372,7 @@ class SealedProofs:
                 checkpoint=checkpoint,
                 paths=paths,
                 timestamps=timestamps,
+                cosigned=cosigned,
                 previous=previous,
                 settings=self._settings,
                 last=last,

@@ -24,7 +24,10 @@ def check(octets: bytes, *, keys: Iterable[str] = (), ca_file: str = "") -> Chec
     """Return what an export that holds says; raise ValueError or the like if it does not."""
     export = independent_verifier.read(octets)
     need(export["format"] == "repermit-evidence/1", "another format")
-    need(set(export) - {"key", "timestamps"} == NAMES and type(export["list"]) is str, "names")
+    need(
+        set(export) - {"key", "timestamps", "cosigned"} == NAMES and type(export["list"]) is str,
+        "names",
+    )
     top, entries, leaves = export["checkpoint"], export["entries"], export["leaves"]
     note = top.pop("note") if "key" in export else ""
     need(set(top) == {"seq", "hash", "root"} and type(top["seq"]) is int, "names")
@@ -40,6 +43,12 @@ def check(octets: bytes, *, keys: Iterable[str] = (), ca_file: str = "") -> Chec
     need(signers or not list(keys), "no signature of a key that is known")
     stamps = export.get("timestamps", [])
     need(type(stamps) is list and (stamps or "timestamps" not in export), "timestamps")
+    cosigned = export.get("cosigned", [])
+    need(type(cosigned) is list and (cosigned or "cosigned" not in export), "cosigned")
+    for one in cosigned:
+        need(set(one) == {"note"}, "names")
+        point = independent_verifier.cosigned_point(one["note"], export.get("key"))
+        need(0 < point["seq"] <= len(points) and points[point["seq"] - 1] == point, "cosigned")
     return Checked(signers, [stamp(one, points, export.get("key"), ca_file) for one in stamps])
 
 

@@ -86,6 +86,23 @@ def verify_note(note: str, top: dict[str, Any], key: str) -> None:
         verify_ed25519(public[1:], f"{text}\n".encode(), one)
 
 
+def cosigned_at(note: str, key: str) -> list[int]:
+    """Return when a witness cosigned a note, in POSIX seconds; a forged cosignature is refused."""
+    text, lines = split_note(note)
+    name, key_id, encoded = key.split("+", 2)
+    public = base64_of(encoded)
+    own_id = sha256(f"{name}\n".encode() + public).digest()[:4]
+    need(public[:1] == b"\x04" and own_id.hex() == key_id and name, "the key of a witness")
+    found = []
+    for signer, made in signatures_in(lines):
+        if (signer, made[:4]) == (name, own_id):
+            need(len(made) == 4 + 8 + 64, "a cosignature of another length")
+            found.append(int.from_bytes(made[4:12]))
+            head = f"cosignature/v1\ntime {found[-1]}\n"
+            verify_ed25519(public[1:], f"{head}{text}\n".encode(), made[12:])
+    return found
+
+
 def split_note(note: str) -> tuple[str, str]:
     text, blank, lines = note.rpartition("\n\n")
     need(blank and not any(sign < " " for sign in note.replace("\n", "")), "no note")

@@ -409,6 +409,17 @@ function stampsOf(document, must, ca, agrees) {
   });
 }
 
+/** Check cosigned checkpoints, but for who cosigned them; `agrees` as above. */
+function checkCosigned(document, must, agrees) {
+  if (!("cosigned" in document)) return;
+  need(list(document.cosigned).length > 0, "nothing cosigned");
+  for (const value of document.cosigned) {
+    const shown = fields(value, must);
+    agrees(readText(readNote(shown.note).text), shown);
+    if ("key" in document) isSignedBy(shown.note, readKey(document.key));
+  }
+}
+
 // --- A proof. ------------------------------------------------------------------------------------
 
 function checkProof(value, keys, ca) {
@@ -417,7 +428,7 @@ function checkProof(value, keys, ca) {
   const document = fields(
     value,
     "format statement seal paths previous checkpoint",
-    is2 ? "last consistency key timestamps" : "last consistency",
+    is2 ? "last consistency key timestamps cosigned" : "last consistency",
   );
   const said = statementOf(document.statement);
   const seal = held(document.seal, isPerson);
@@ -437,6 +448,9 @@ function checkProof(value, keys, ca) {
   }
   const stamps = stampsOf(document, "note path reply", ca, (one, stamp) =>
     goesOn(one.seq, unhex(one.root), point.seq, root, path(stamp.path)),
+  );
+  checkCosigned(document, "note path", (one, shown) =>
+    goesOn(one.seq, unhex(one.root), point.seq, root, path(shown.path)),
   );
   return { signers, stamps };
 }
@@ -493,7 +507,7 @@ function checkPaths(paths, entries, point) {
 
 function checkExport(value, keys, ca) {
   need(value.get("format") === "repermit-evidence/1", "another format");
-  const document = fields(value, "format list checkpoint entries wordings leaves", "key timestamps");
+  const document = fields(value, "format list checkpoint entries wordings leaves", "key timestamps cosigned");
   const { point, signers } = checkpointOf(document, keys);
   need(isText(document.list) && list(document.leaves).length === point.seq, "leaves");
   const entries = list(document.entries).map((one) => held(one, () => true));
@@ -503,6 +517,9 @@ function checkExport(value, keys, ca) {
   need(isSame(points(point.seq), point), "the checkpoint is not that of the leaves");
   const stamps = stampsOf(document, "note reply", ca, (one) =>
     need(one.seq <= point.seq && isSame(points(one.seq), one), "a timestamp over another record"),
+  );
+  checkCosigned(document, "note", (one) =>
+    need(one.seq <= point.seq && isSame(points(one.seq), one), "another record is cosigned"),
   );
   return { signers, stamps };
 }

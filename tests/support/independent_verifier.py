@@ -14,7 +14,7 @@ CLAIM = set("list subject named controller retention entries wordings record".sp
 NAMES = {"format", *"statement seal paths previous checkpoint".split()}
 FORMATS = {
     "repermit-proof/1": {"last", "consistency"},
-    "repermit-proof/2": {"last", "consistency", "key", "timestamps"},
+    "repermit-proof/2": {"last", "consistency", "key", "timestamps", "cosigned"},
 }
 PARTS = ("consent", "person", "trace")
 AT = r"(?a)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00"
@@ -35,11 +35,15 @@ text_of = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=F
 
 
 class Checked(NamedTuple):
-    """What a proof says: its record, which known keys signed it, and what its timestamps tell."""
+    """What a proof says: its record, who of those that are known signed it, and when it was there.
+
+    `stamps` are (entry, time) by timestamps, `cosigned` (entry, POSIX seconds) by a witness.
+    """
 
     record: dict[str, Any]
     signers: list[str]
     stamps: list[tuple[int, datetime]]
+    cosigned: list[tuple[int, int]]
 
 
 def need(holds: object, what: str) -> None:
@@ -151,10 +155,13 @@ def read(octets: bytes) -> dict[str, Any]:
     return dict(found)
 
 
-def check(octets: bytes, *, keys: Iterable[str] = (), ca_file: str = "") -> Checked:
+def check(
+    octets: bytes, *, keys: Iterable[str] = (), ca_file: str = "", witness: str = ""
+) -> Checked:
     """Return what a proof that holds says; raise ValueError or the like if it does not hold.
 
-    With `keys`, one of them must have signed it; with `ca_file`, that must vouch for timestamps.
+    With `keys`, one of them must have signed it; with `ca_file`, that must vouch for timestamps;
+    with `witness`, the key of one, what it cosigned is told.
     """
     proof = read(octets)
     need(proof["format"] in FORMATS and set(proof) - FORMATS[proof["format"]] == NAMES, "names")
@@ -187,7 +194,35 @@ def check(octets: bytes, *, keys: Iterable[str] = (), ca_file: str = "") -> Chec
         independent_signatures.verify_note(note, top, proof["key"])
     signers = [one for one in keys if signed_by(note, top, one)]
     need(signers or not list(keys), "no signature of a key that is known")
-    return Checked(dict(said["record"]), signers, stamps_in(proof, top, ca_file))
+    return Checked(
+        dict(said["record"]),
+        signers,
+        stamps_in(proof, top, ca_file),
+        cosigned_in(proof, top, witness),
+    )
+
+
+def cosigned_in(proof: dict[str, Any], top: dict[str, Any], witness: str) -> list[tuple[int, int]]:
+    """Return up to which entry the record was there at which second, as a witness says."""
+    found = []
+    shown = proof.get("cosigned", [])
+    need("cosigned" not in proof or (type(shown) is list and shown), "cosigned")
+    for one in shown:
+        need(set(one) == {"note", "path"} and type(one["path"]) is list, "names")
+        point = cosigned_point(one["note"], proof.get("key"))
+        lead(point["seq"], top, one["path"], unhex(point["root"]), b"")
+        times = independent_signatures.cosigned_at(one["note"], witness) if witness else []
+        found += [(point["seq"], at) for at in times]
+    return found
+
+
+def cosigned_point(note: str, key: str | None) -> dict[str, Any]:
+    """Return the checkpoint of a cosigned note, its signature by the proof's own key checked."""
+    need("\n\n" in note, "no note")
+    point = independent_signatures.read_stamped(note)
+    if key and names_key(note, key):
+        independent_signatures.verify_note(note, point, key)
+    return point
 
 
 def signed_by(note: str, top: dict[str, Any], key: str) -> bool:

@@ -1,12 +1,85 @@
-"""Whether the cosigned checkpoints that are kept beside the record are of this record."""
+"""Whether the cosigned checkpoints in a proof, and those that are kept beside the record, hold."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from repermit.evidence import cosignatures, signed_checkpoint, stored_tree
-from repermit.evidence.signed_note import Note, WitnessKey
+from repermit.evidence.entries import Checkpoint
+from repermit.evidence.signed_note import Note, PublicKey, WitnessKey
 from repermit.evidence.verify.diagnosis import Fault, How
+from repermit.evidence.verify.held_entry import require, require_names
+from repermit.evidence.verify.signatures import is_in_order
+from repermit.i18n.lazy_text import Said
+
+# --- Those in a proof or an export. ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cosigned:
+    """That the entries up to `seq` lay in the record at `at`, as the witness `by` says."""
+
+    seq: int
+    at: datetime
+    by: WitnessKey
+
+
+def cosigned_faults(document: Mapping[str, Any]) -> Iterator[Said]:
+    """Yield what is wrong with the cosigned checkpoints of a proof, but for who cosigned them.
+
+    Raises ValueError, LookupError, TypeError or AttributeError for a document of another form.
+    """
+    checkpoint = Checkpoint.from_json(document["checkpoint"])
+    for one, cosigned in read_cosigned(document, {"note", "path"}):
+        path = {"earlier": {"seq": cosigned.seq, "root": cosigned.root}, "path": one["path"]}
+        if not stored_tree.check_consistency(path, checkpoint):
+            yield Said(
+                "the checkpoint does not go on from the one that is cosigned, at %(seq)s",
+                seq=str(cosigned.seq),
+            )
+        else:
+            yield from cosigned_note_faults(document, cosigned)
+
+
+def read_cosigned(
+    document: Mapping[str, Any], names: set[str]
+) -> Iterator[tuple[Mapping[str, Any], Checkpoint]]:
+    """Yield what a document has under `cosigned`, and the checkpoint of each.
+
+    Raises as `cosigned_faults` for one that has other names.
+    """
+    shown = document.get("cosigned", [])
+    require(isinstance(shown, list) and ("cosigned" not in document or shown))
+    for one in shown:
+        require_names(one, names)
+        yield one, signed_checkpoint.read_note(one["note"])
+
+
+def cosigned_note_faults(document: Mapping[str, Any], cosigned: Checkpoint) -> Iterator[Said]:
+    """Yield what is wrong with the signature of a cosigned checkpoint by the document's own key."""
+    key = PublicKey.read(document["key"]) if "key" in document else None
+    if not is_in_order(cosigned, key):
+        yield Said("a cosigned checkpoint has a wrong signature")
+
+
+def find_cosigned(document: Mapping[str, Any], witnesses: Sequence[WitnessKey]) -> list[Cosigned]:
+    """Return what these witnesses cosigned of a document that holds.
+
+    Raises ValueError where a cosignature names one of them and is not by it.
+    """
+    return [
+        Cosigned(seq=signed_checkpoint.read_note(one["note"]).seq, at=min(times), by=witness)
+        for one in document.get("cosigned", ())
+        for witness in Note.read(one["note"]).signers(witnesses)
+        if isinstance(witness, WitnessKey)
+        and (times := cosignatures.read_cosigned_times(one["note"], witness))
+    ]
+
+
+# --- Those that are kept beside the record. -------------------------------------------------------
 
 
 def kept_cosignature_faults(witness: WitnessKey | None) -> Iterator[Fault]:

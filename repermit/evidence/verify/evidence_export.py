@@ -16,6 +16,7 @@ from repermit.evidence.entries import NOTHING_BEFORE, Checkpoint, link
 from repermit.evidence.merkle import Frontier
 from repermit.evidence.signed_checkpoint import read_stamped
 from repermit.evidence.signed_note import PublicKey
+from repermit.evidence.verify.cosignatures import cosigned_note_faults, read_cosigned
 from repermit.evidence.verify.held_entry import (
     HASH,
     held_faults,
@@ -41,7 +42,7 @@ LARGEST = 2_000_000_000
 """Octets that an export may have; one of a million entries has some 1,200,000,000."""
 
 _NAMES = {"format", "list", "checkpoint", "entries", "wordings", "leaves"}
-_OPTIONAL = {"key", "timestamps"}
+_OPTIONAL = {"key", "timestamps", "cosigned"}
 _BESIDE = {*USER_EVENTS, "evidence_key"}
 _ERASED_BY_TIME = ("consent", "trace")
 _IS_EXPORT = re.compile(rb'"format":\s*"repermit-evidence/')
@@ -167,12 +168,13 @@ def _faults_of_wordings(document: Mapping[str, Any]) -> Iterator[Said]:
 
 
 def _faults_of_leaves(document: Mapping[str, Any], point: Checkpoint) -> Iterator[Said]:
-    """Yield what of checkpoint and timestamps is over another record than the leaves are."""
+    """Yield what of checkpoint, timestamps and cosignatures is over another record."""
     key = PublicKey.read(document["key"]) if "key" in document else None
     shown = document.get("timestamps", [])
     require(isinstance(shown, list) and ("timestamps" not in document or shown))
     stamped = [read_stamped(one["note"]) for one in shown]
-    points = points_at(document, {point.seq, *(one.seq for one in stamped)})
+    cosigned = [one for _, one in read_cosigned(document, {"note"})]
+    points = points_at(document, {point.seq, *(one.seq for one in (*stamped, *cosigned))})
     if points[point.seq] != point:
         yield Said("its checkpoint is not that of its leaves")
     for one, its_point in zip(shown, stamped, strict=True):
@@ -182,3 +184,8 @@ def _faults_of_leaves(document: Mapping[str, Any], point: Checkpoint) -> Iterato
             yield Said("the timestamp at %(seq)s is over another record", seq=seq)
         else:
             yield from stamp_faults(one, its_point, key)
+    for one in cosigned:
+        if points.get(one.seq) != one:
+            yield Said("what is cosigned at %(seq)s is another record", seq=str(one.seq))
+        else:
+            yield from cosigned_note_faults(document, one)

@@ -23,6 +23,7 @@ from repermit.evidence.proof_file import (
     statement_of,
 )
 from repermit.evidence.stored_tree import check_consistency, check_inclusion
+from repermit.evidence.verify.cosignatures import cosigned_faults
 from repermit.evidence.verify.held_entry import (
     HASH,
     held_faults,
@@ -138,6 +139,7 @@ def _faults(document: dict[str, Any]) -> Iterator[Said]:
     yield from _faults_of_last(document, last)
     yield from signature_faults(document)
     yield from timestamp_faults(document)
+    yield from cosigned_faults(document)
     yield from _faults_of_paths(document, [*statement["entries"], seal, last])
     if "consistency" in document:
         yield from faults_of_consistency(document)

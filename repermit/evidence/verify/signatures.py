@@ -15,7 +15,9 @@ from repermit.i18n.lazy_text import Said
 # --- Proofs. --------------------------------------------------------------------------------------
 
 FORMATS = (FORMAT, SIGNED_FORMAT)
-_OPTIONAL: Mapping[str, frozenset[str]] = {SIGNED_FORMAT: frozenset({"key", "timestamps"})}
+_OPTIONAL: Mapping[str, frozenset[str]] = {
+    SIGNED_FORMAT: frozenset({"key", "timestamps", "cosigned"})
+}
 
 
 def optional_names(document: Mapping[str, Any]) -> frozenset[str]:
@@ -45,6 +47,15 @@ def signature_faults(document: Mapping[str, Any]) -> Iterator[Said]:
         is_signed = False
     if not is_signed:
         yield Said("the checkpoint is not signed by the key that the proof names")
+
+
+def is_in_order(point: Checkpoint, key: PublicKey | None) -> bool:
+    """Say whether a note is not wrongly signed in the name of a document's key."""
+    try:
+        signed_checkpoint.signers(point, [key] if key else [])
+    except ValueError:
+        return False
+    return True
 
 
 def signers(document: Mapping[str, Any], keys: Sequence[PublicKey]) -> list[PublicKey]:

@@ -14,6 +14,7 @@ from repermit.evidence import signed_checkpoint, stored_tree, timestamp_token, t
 from repermit.evidence.entries import Checkpoint
 from repermit.evidence.signed_note import PublicKey
 from repermit.evidence.verify.diagnosis import Fault, How
+from repermit.evidence.verify.signatures import is_in_order
 from repermit.i18n.lazy_text import Said
 
 # --- Those in a proof. ----------------------------------------------------------------------------
@@ -63,19 +64,10 @@ def stamp_faults(
     one: Mapping[str, Any], stamped: Checkpoint, key: PublicKey | None
 ) -> Iterator[Said]:
     """Yield what is wrong with a timestamp itself; `stamped` is the checkpoint in its note."""
-    if stamped.note and key and not _is_in_order(stamped, key):
+    if not is_in_order(stamped, key):
         yield Said("a timestamp is of a checkpoint with a wrong signature")
     elif not _is_of(one):
         yield Said("the timestamp at %(seq)s is of another checkpoint", seq=str(stamped.seq))
-
-
-def _is_in_order(stamped: Checkpoint, key: PublicKey) -> bool:
-    """Say whether a stamped note is not wrongly signed in the name of a proof's key."""
-    try:
-        signed_checkpoint.signers(stamped, [key])
-    except ValueError:
-        return False
-    return True
 
 
 def _is_of(one: Mapping[str, Any]) -> bool:

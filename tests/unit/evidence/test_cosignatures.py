@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -16,17 +19,23 @@ from repermit.checks.database import check_database
 from repermit.clock import ManualClock
 from repermit.db.connection import Database
 from repermit.db.models.base import Meta
+from repermit.db.models.contacts import Contact
+from repermit.db.models.mails import Mail
 from repermit.evidence import chain, cosignatures, signed_checkpoint, stored_tree
 from repermit.evidence.entries import Entry
 from repermit.evidence.signed_note import Note, PublicKey, WitnessKey
 from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify.diagnosis import Fault, How
 from repermit.jobs.periodic_jobs import Jobs
+from repermit.rules.consent import MailState
 from repermit.settings.definitions import EvidenceRules, Settings
+from tests.support import independent_export, independent_verifier
 from tests.support.builders import DEADLINE, NOW, make_contact, make_list, make_settings
 from tests.support.desk import ATTEST, Desk
+from tests.support.javascript_verifier import running_verifier
 from tests.support.witness import Witness, serving
 
+REFERENCE = Path(__file__).parents[3] / "docs/reference"
 DAY = timedelta(days=1)
 PLAIN = make_settings(evidence_key=bytes(range(32)))
 OWN = signed_checkpoint.own_key(PLAIN)
@@ -229,13 +238,18 @@ def test_a_forged_cosignature_is_found(cosigning: Cosigning) -> None:
     assert found.how is How.CONTRADICTED
 
 
-def test_a_cosigned_note_is_checked_under_the_key_of_its_witness(
-    desk: Desk, witness: Witness, tmp_path: Path
-) -> None:
+def set_witness(desk: Desk, witness: Witness) -> None:
+    """Have a desk sign its checkpoints, and name the witness in its settings."""
     text = desk.config.read_text("utf-8").partition("[evidence]")[0]
     text = f'evidence_key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="\n{text}'
     text += f'\n[evidence]\nwitness_url = "{witness.url}"\nwitness_key = "{witness.vkey}"\n'
     desk.config.write_text(text, "utf-8")
+
+
+def test_a_cosigned_note_is_checked_under_the_key_of_its_witness(
+    desk: Desk, witness: Witness, tmp_path: Path
+) -> None:
+    set_witness(desk, witness)
     with desk.database() as database:
         cosigning = Cosigning(database, witness)
         assert cosigning.run() == 2
@@ -249,6 +263,77 @@ def test_a_cosigned_note_is_checked_under_the_key_of_its_witness(
     stranger.own = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
     refused = desk.refused("verify", "--checkpoint", str(kept), "--key", stranger.vkey)
     assert "no valid signature of a key that you know" in refused
+
+
+@pytest.fixture
+def witnessed(desk: Desk, witness: Witness) -> Desk:
+    """Return a desk whose one contact said Yes, before a checkpoint that was cosigned."""
+    set_witness(desk, witness)
+    with desk.database() as database:
+        cosigning = Cosigning(database, witness)
+        with database.atomic():
+            Mail.update(state=MailState.SENT, sent_at=NOW).execute()
+        address = str(Contact.get().address)
+    desk.do("answer", "news", address, "yes", "--note", "by phone")
+    with desk.database() as cosigning.database:
+        assert cosigning.run() == 2
+    desk.do("proof", "news", address, "-o", str(desk.folder / "proof.json"))
+    desk.do("export", "news", "evidence", "-o", str(desk.folder / "evidence.json"))
+    return desk
+
+
+@pytest.mark.parametrize("name", ["proof.json", "evidence.json"])
+def test_what_a_witness_cosigned_is_in_proofs_and_exports(
+    witnessed: Desk, witness: Witness, name: str
+) -> None:
+    path = witnessed.folder / name
+    told = witnessed.do("verify", str(path), "--key", witness.vkey)
+    assert re.search(
+        r"Entries up to \d+ lay in the record at .*, as witness.example/w1 cosigned", told
+    )
+    assert "not checked: --key KEY-OF-THE-WITNESS" in witnessed.do("verify", str(path))
+    stranger = Witness("x", bytes(32))
+    stranger.own = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
+    refused = witnessed.refused("verify", str(path), "--key", stranger.vkey)
+    assert "witness.example/w1 has cosigned nothing of it" in refused
+    octets = path.read_bytes()
+    schema = json.loads((REFERENCE / f"{path.stem}.schema.json").read_text("utf-8"))
+    assert jsonschema_rs.is_valid(schema, json.loads(octets))
+    if name == "proof.json":
+        ((seq, at),) = independent_verifier.check(octets, witness=witness.vkey).cosigned
+        assert (seq, at) == (witness.size, witness.now)
+    else:
+        independent_export.check(octets)
+    with running_verifier() as verifier:
+        assert verifier.check(octets)["holds"]
+
+
+@pytest.mark.parametrize("name", ["proof.json", "evidence.json"])
+def test_a_cosigned_checkpoint_of_another_record_or_with_a_forged_line_does_not_hold(
+    witnessed: Desk, witness: Witness, name: str
+) -> None:
+    path = witnessed.folder / name
+    whole = json.loads(path.read_text("utf-8"))
+    note: str = whole["cosigned"][0]["note"]
+    lines = note.splitlines(keepends=True)
+    own, cosigned = lines[-2:]
+    changed = {
+        "another size": note.replace(f"\n{witness.size}\n", f"\n{witness.size - 1}\n"),
+        "own line": note.replace(own, f"{own[:-7]}AAAA==\n"),
+        "no note": note.partition("\n\n")[0],
+    }
+    for what, other in changed.items():
+        assert other != note, what
+        octets = json.dumps(whole | {"cosigned": [whole["cosigned"][0] | {"note": other}]}).encode()
+        path.write_bytes(octets)
+        witnessed.refused("verify", str(path))
+        check = independent_verifier if name == "proof.json" else independent_export
+        with pytest.raises(ValueError, match=r"\w"):
+            check.check(octets)
+    forged = note.replace(cosigned, f"{cosigned[:-23]}{'A' * 20}==\n")
+    path.write_text(json.dumps(whole | {"cosigned": [whole["cosigned"][0] | {"note": forged}]}))
+    refused = witnessed.refused("verify", str(path), "--key", witness.vkey)
+    assert "a cosignature of it does not hold" in refused
 
 
 def cosignatures_note(told: str) -> str:
