@@ -165,7 +165,7 @@ class ClosingReport:
 
 
 _PAUSES = ("paused", "resumed", "cancelled", "closed")
-_CHANGES = ("extended", "reminder_added")
+_CHANGES = ("extended", "reminder_added", "expired_despite_downtime")
 _EVENTS = ("launched", "imported", "import_undone", "exported", *_CHANGES, *_PAUSES)
 
 
@@ -237,7 +237,8 @@ def _make_conditions(campaign: Campaign, acts: Sequence[AdminAct]) -> Conditions
         include_thin=campaign.include_thin,
         pilot=said.get("pilot", campaign.pilot),
         reminder_at=campaign.reminder_at,
-        downtime=campaign.downtime,
+        # The database counts anew once somebody has decided that silence counts all the same.
+        downtime=max(campaign.downtime, *(one.said.get("downtime", 0) for one in acts), 0),
         attest=said.get("attest", ""),
         asking_ground=said.get("asking_ground", ""),
         special_ground=said.get("special_ground", ""),

@@ -25,10 +25,11 @@ EEA = frozenset(
 )
 """The European Economic Area: no third country (GDPR art. 44, EEA agreement)."""
 
-ADEQUATE = frozenset("AD AR CA CH FO GB GG IL IM JE JP KR NZ UY".split())
+ADEQUATE = frozenset("AD AR BR CA CH FO GB GG IL IM JE JP KR NZ UY".split())
 """Countries with a decision after art. 45 that covers, as a rule, whoever stands under their law.
 
-The United States are not among them: there it covers who is certified alone.
+The United States are not among them: there it covers who is certified alone. In Canada it covers
+commercial activities (Decision 2002/2/EC), as those of a mail service are.
 """
 
 ROLES = ("hosting", "mail", "mailbox", "database", "tool", "webhook", "api", "other")

@@ -162,6 +162,29 @@ def test_its_tables_add_up_on_paper_too(database: Database, language: str) -> No
             assert sum(int(row[column]) for row in table.rows) == int(table.total[column])
 
 
+def test_it_tells_that_silence_counted_although_the_pages_had_been_down(database: Database) -> None:
+    rich = make_rich(database)
+    with database.atomic():
+        chain.append(
+            entries.Entry(
+                event="expired_despite_downtime",
+                at=LATER,
+                actor="user:1",
+                list="news",
+                campaign=rich.campaign.id,
+                consent={"downtime": 180_000},
+            )
+        )
+    made = report(rich.mailing_list)
+    found: dict[str, Any] = read_document(made)
+    assert [one["event"] for one in found["interruptions"]] == ["expired_despite_downtime"]
+    assert found["campaign"]["downtime"] == 180_000
+    assert (
+        "silence was let count, although the answer pages had been down"
+        in make_report.render_text(made)
+    )
+
+
 def test_it_tells_who_decided_what_happened_on_the_way_and_what_was_handed_out(
     database: Database,
 ) -> None:

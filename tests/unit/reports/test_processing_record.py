@@ -100,10 +100,11 @@ def test_what_was_filled_in_is_missing_no_more(database: Database, news: Mailing
     assert keys(record(news)) == ["mail.safeguard"]
 
 
+@pytest.mark.parametrize("country", ["CH", "BR"])
 def test_a_country_that_a_decision_covers_needs_no_safeguard(
-    database: Database, news: MailingList
+    database: Database, news: MailingList, country: str
 ) -> None:
-    fill_in(database, news, mail__country="CH", hosting__agreement="own")
+    fill_in(database, news, mail__country=country, hosting__agreement="own")
     made = record(news)
     assert "mail.safeguard" not in keys(made)
     assert "an adequacy decision" in make_report.render_text(made)
