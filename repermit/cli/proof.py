@@ -120,7 +120,8 @@ def verify_file(
 
     octets = _read_proof(file)
     if verify_export.is_export(octets):
-        _verify_export(file, octets, kept=kept, keys=keys, ca=ca)
+        del octets
+        _verify_export(file, kept=kept, keys=keys, ca=ca)
         return
     if shown := verify_proof.shown_to_go_on(octets):
         verify_consistency(file, shown, kept, keys)
@@ -149,7 +150,6 @@ def verify_file(
 
 def _verify_export(
     file: Path,
-    octets: bytes,
     *,
     kept: Sequence[Kept],
     keys: Sequence[PublicKey],
@@ -158,17 +158,21 @@ def _verify_export(
     """Check an export of the evidence and say what it holds; raises Refused as `verify_file`."""
     from repermit.evidence.verify import evidence_export as verify_export
 
-    checked = verify_export.check_export(octets)
+    try:
+        with file.open("rb") as stream:
+            checked = verify_export.check_export(stream)
+    except OSError as error:
+        raise Refused(f"{file} cannot be read: {error.strerror}") from None
     if checked.faults:
         raise Refused("\n".join((f"{file} does not hold:", *_list_faults(checked.faults))))
-    document, count = checked.document, len(checked.document["entries"])
+    document = checked.document
     signed, stamped = _describe_signers(document, keys), _timestamps(document, ca)
     told = _agreements_of_export(document, kept) if kept else [_EXPORT_WITHOUT_CHECKPOINT]
     erased = f" {pluralize(checked.erased, 'part')} of them were erased." if checked.erased else ""
     echo(
         f"{file} holds. Of the {document['checkpoint']['seq']:,} entries of the record it has "
-        f"{count:,}: those about the list {document['list']}, and who its users and keys are."
-        f"{erased}",
+        f"{checked.count:,}: those about the list {document['list']}, and who its users and keys "
+        f"are.{erased}",
         *(*signed, *stamped, *told),
     )
 
@@ -288,20 +292,21 @@ def _describe_erased(checked: Checked) -> list[str]:
 
 
 def _read_proof(path: Path) -> bytes:
-    """Return what a file holds, of a larger one than a proof can be its beginning.
-
-    Of an export, which may be larger, all of it.
-    """
+    """Return what a file holds; of an export, or a larger file than a proof, its beginning."""
     from repermit.evidence.proof_file import LARGEST as LARGEST_PROOF
     from repermit.evidence.verify import evidence_export as verify_export
 
     try:
         with path.open("rb") as file:
-            octets = file.read(LARGEST_PROOF + 1)
-            is_large = len(octets) > LARGEST_PROOF and verify_export.is_export(octets)
-            return octets + file.read(verify_export.LARGEST) if is_large else octets
+            octets = file.read(_HEAD)
+            is_export = verify_export.is_export(octets)
+            return octets if is_export else octets + file.read(LARGEST_PROOF + 1 - _HEAD)
     except OSError as error:
         raise Refused(f"{path} cannot be read: {error.strerror}") from None
+
+
+_HEAD = 65_536
+"""Octets by which an export is known."""
 
 
 def _list_faults(faults: tuple[str, ...]) -> list[str]:

@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from repermit.evidence.entries import NOTHING_BEFORE, Checkpoint, link
 from repermit.evidence.merkle import Frontier
@@ -21,13 +21,17 @@ from repermit.evidence.verify.held_entry import (
     HASH,
     held_faults,
     leaf_of,
+    make_decoder,
     missing_parts,
     number_of,
     read_with_faults,
+    refusing_other_json,
     require,
     require_entry,
     require_names,
+    require_once,
 )
+from repermit.evidence.verify.json_stream import JsonStream
 from repermit.evidence.verify.signatures import checkpoint_names, signature_faults
 from repermit.evidence.verify.timestamps import stamp_faults
 from repermit.evidence.wordings_shown import wordings_in
@@ -52,11 +56,12 @@ _IS_EXPORT = re.compile(rb'"format":\s*"repermit-evidence/')
 class CheckedExport:
     """The result of checking an export: `faults` is empty if it holds.
 
-    `erased` counts the parts that erasures took.
+    `count` is of its entries, `erased` of the parts that erasures took.
     """
 
     faults: tuple[Said, ...]
     document: Mapping[str, Any]
+    count: int = 0
     erased: int = 0
 
 
@@ -66,12 +71,96 @@ def is_export(octets: bytes) -> bool:
     return _IS_EXPORT.search(octets) is not None
 
 
-def check_export(octets: bytes) -> CheckedExport:
-    """Check an export by itself: every entry, digest, leaf, signature and timestamp of it."""
-    document, faults = read_with_faults(octets, _faults, form=FORMAT, most=LARGEST)
-    if not document or faults:
-        return CheckedExport(faults, document)
-    return CheckedExport((), document, len(list(missing_parts(document["entries"]))))
+def check_export(file: BinaryIO) -> CheckedExport:
+    """Check an export by itself: every entry, digest, leaf, signature and timestamp of it.
+
+    The document that is returned has no `entries`: each is looked at as it is read, and let go.
+    """
+    entries = _Entries()
+
+    def read() -> dict[str, Any]:
+        with refusing_other_json():
+            return _read_members(file, entries)
+
+    document, faults = read_with_faults(
+        read, lambda document: _faults(document, entries), form=FORMAT
+    )
+    return CheckedExport(faults, document, len(entries.leaves), len(entries.missing))
+
+
+def _read_members(file: BinaryIO, entries: _Entries) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    stream = JsonStream(file, make_decoder(), most=LARGEST)
+    for name, value in stream.read_members({"entries", "leaves"}):
+        require_once(name, document)
+        if name == "entries":
+            require(isinstance(value, Iterator))
+            for record in value:
+                entries.add(record)
+        document[name] = list(value) if isinstance(value, Iterator) else value
+    return document
+
+
+class _Entries:
+    """What an export's entries say, as far as it is compared with something else of it."""
+
+    def __init__(self) -> None:
+        self.leaves: list[tuple[int, bytes]] = []
+        self.missing: list[tuple[int, str, str]] = []
+        self.wordings: set[str] = set()
+        self.faults: list[Said] = []
+        self._last = 0
+        # Of each list the first entry that is about it.
+        self._lists: dict[str, int] = {}
+        self._erased: defaultdict[tuple[str, str, int], list[int]] = defaultdict(list)
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Look at the next entry; raises for one of another form."""
+        self.faults += held_faults(record)
+        entry = record["entry"]
+        require_entry(entry, is_subject=lambda subject: isinstance(subject, str))
+        seq = entry["seq"]
+        if seq <= self._last:
+            self.faults.append(Said("entry %(seq)s is out of order", seq=number_of(entry)))
+        else:
+            self.leaves.append((seq, bytes.fromhex(leaf_of(entry))))
+        self._last = max(self._last, seq)
+        is_beside = entry["event"] == "erased" or (
+            entry["list"] == "" and entry["event"] in _BESIDE
+        )
+        if not is_beside:
+            self._lists.setdefault(entry["list"], seq)
+        self.missing += [(*one, entry["subject"]) for one in missing_parts([record])]
+        for named in _named_by_erasure(record):
+            self._erased[named].append(seq)
+        self.wordings.update(wordings_in(record["parts"].get("consent", {}).get("content", {})))
+
+    def faults_of_lists(self, slug: str) -> Iterator[Said]:
+        """Yield the first entry of each list that is not this one."""
+        for other, seq in self._lists.items():
+            if other != slug:
+                yield Said("entry %(seq)s is not about this list", seq=str(seq))
+
+    def faults_of_leaves(self, leaves: Sequence[str]) -> Iterator[Said]:
+        """Yield the entries whose leaf is not among all of these at its place."""
+        for seq, its_leaf in self.leaves:
+            if seq > len(leaves) or leaves[seq - 1] != its_leaf.hex():
+                yield Said(
+                    "entry %(seq)s does not have the leaf that the export says", seq=str(seq)
+                )
+
+    def faults_of_erasures(self) -> Iterator[Said]:
+        """Yield which parts are gone without a later erasure that names them."""
+        for seq, name, subject in self.missing:
+            may = [subject, *(["job"] if name in _ERASED_BY_TIME else [])]
+            if not any(
+                later > seq for one in may for later in self._erased.get((one, name, seq), ())
+            ):
+                yield Said(
+                    "entry %(seq)s: the part %(name)s is gone, and no erasure names it",
+                    seq=str(seq),
+                    name=name,
+                )
 
 
 def points_at(document: Mapping[str, Any], seqs: Collection[int]) -> dict[int, Checkpoint]:
@@ -85,61 +174,25 @@ def points_at(document: Mapping[str, Any], seqs: Collection[int]) -> dict[int, C
     return found
 
 
-def _faults(document: dict[str, Any]) -> Iterator[Said]:
+def _faults(document: dict[str, Any], entries: _Entries) -> Iterator[Said]:
     """Yield what does not hold, in the order in which a reader would look."""
     require_names(document, _NAMES | (_OPTIONAL & document.keys()))
     require(document["format"] == FORMAT)
-    checkpoint, leaves, entries = document["checkpoint"], document["leaves"], document["entries"]
+    checkpoint, leaves = document["checkpoint"], document["leaves"]
     require_names(checkpoint, checkpoint_names(document))
     point = Checkpoint.from_json(checkpoint)
-    require(isinstance(document["list"], str) and isinstance(entries, list) and point.seq > 0)
+    require(isinstance(document["list"], str) and point.seq > 0)
     require(isinstance(leaves, list) and all(map(HASH.fullmatch, leaves)))
     if len(leaves) != point.seq:
         yield Said("it does not have just one leaf for each entry up to its checkpoint")
         return
-    yield from _faults_of_entries(entries, document["list"], leaves)
-    yield from _faults_of_erasures(entries)
-    yield from _faults_of_wordings(document)
+    yield from entries.faults
+    yield from entries.faults_of_leaves(leaves)
+    yield from entries.faults_of_lists(document["list"])
+    yield from entries.faults_of_erasures()
+    yield from _faults_of_wordings(document["wordings"], entries.wordings)
     yield from signature_faults(document)
     yield from _faults_of_leaves(document, point)
-
-
-def _faults_of_entries(
-    entries: Sequence[dict[str, Any]], slug: str, leaves: Sequence[str]
-) -> Iterator[Said]:
-    last = 0
-    for record in entries:
-        yield from held_faults(record)
-        entry = record["entry"]
-        require_entry(entry, is_subject=lambda subject: isinstance(subject, str))
-        seq = number_of(entry)
-        if entry["seq"] <= last:
-            yield Said("entry %(seq)s is out of order", seq=seq)
-        elif entry["seq"] > len(leaves) or leaf_of(entry) != leaves[entry["seq"] - 1]:
-            yield Said("entry %(seq)s does not have the leaf that the export says", seq=seq)
-        last = max(last, entry["seq"])
-        is_beside = entry["event"] == "erased" or (
-            entry["list"] == "" and entry["event"] in _BESIDE
-        )
-        if entry["list"] != slug and not is_beside:
-            yield Said("entry %(seq)s is not about this list", seq=seq)
-
-
-def _faults_of_erasures(entries: Sequence[dict[str, Any]]) -> Iterator[Said]:
-    """Yield which parts are gone without a later erasure that names them."""
-    erased: Mapping[tuple[str, str, int], list[int]] = defaultdict(list)
-    subjects = {record["entry"]["seq"]: record["entry"]["subject"] for record in entries}
-    for record in entries:
-        for whose, name, seq in _named_by_erasure(record):
-            erased[whose, name, seq].append(record["entry"]["seq"])
-    for seq, name in missing_parts(entries):
-        may = [subjects[seq], *(["job"] if name in _ERASED_BY_TIME else [])]
-        if not any(later > seq for one in may for later in erased.get((one, name, seq), ())):
-            yield Said(
-                "entry %(seq)s: the part %(name)s is gone, and no erasure names it",
-                seq=str(seq),
-                name=name,
-            )
 
 
 def _named_by_erasure(record: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
@@ -152,12 +205,7 @@ def _named_by_erasure(record: Mapping[str, Any]) -> Iterator[tuple[str, str, int
         yield from ((whose, str(name), seq) for name in names for seq in numbers)
 
 
-def _faults_of_wordings(document: Mapping[str, Any]) -> Iterator[Said]:
-    wordings = document["wordings"]
-    consents = [
-        record["parts"].get("consent", {}).get("content", {}) for record in document["entries"]
-    ]
-    named = {digest for told in consents for digest in wordings_in(told)}
+def _faults_of_wordings(wordings: Mapping[str, str], named: set[str]) -> Iterator[Said]:
     for digest, content in wordings.items():
         if hashlib.sha256(content.encode()).hexdigest() != digest:
             yield Said("the wording %(digest)s does not have that digest", digest=digest)

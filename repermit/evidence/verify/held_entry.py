@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -21,15 +22,18 @@ _SHOWN = 40
 
 
 def read_with_faults(
-    octets: bytes, faults: Callable[[dict[str, Any]], Iterator[Said]], *, form: str, most: int
+    read: Callable[[], dict[str, Any]],
+    faults: Callable[[dict[str, Any]], Iterator[Said]],
+    *,
+    form: str,
 ) -> tuple[dict[str, Any], tuple[Said, ...]]:
     """Return a document, and what is wrong with it; what is no document of a form is a fault.
 
-    - `faults`: yields what does not hold; it may raise what a document of another form raises.
-    - `most`: the number of octets above which it is a fault.
+    - `read`: returns it, as `read_document` does.
+    - `faults`: yields what does not hold; both may raise what a document of another form raises.
     """
     try:
-        document = _read_document(octets, most)
+        document = read()
         return document, tuple(faults(document))
     except Refused as refusal:
         return {}, (refusal.said,)
@@ -51,22 +55,40 @@ class _OtherForm(ValueError):
         self.said = said
 
 
-def _read_document(octets: bytes, most: int) -> dict[str, Any]:
+def read_document(octets: bytes, *, most: int) -> dict[str, Any]:
+    """Return a document; raises Refused where it has more than `most` octets, and ValueError."""
     if len(octets) > most:
         raise Refused("it has more than %(most)s octets", most=most)
-    try:
-        document: dict[str, Any] = json.loads(
-            octets.decode(),
-            object_pairs_hook=_make_object,
-            parse_constant=_refuse_constant,
-            parse_int=read_number,
-            parse_float=read_number,
-        )
-    except (_OtherForm, Refused):
-        raise
-    except ValueError:
-        raise _OtherForm(Said("it is no JSON")) from None
+    with refusing_other_json():
+        document: dict[str, Any] = make_decoder().decode(octets.decode())
     return document
+
+
+def make_decoder() -> json.JSONDecoder:
+    """Return what reads JSON as a proof may have it."""
+    return json.JSONDecoder(
+        object_pairs_hook=_make_object,
+        parse_constant=_refuse_constant,
+        parse_int=read_number,
+        parse_float=read_number,
+    )
+
+
+@contextmanager
+def refusing_other_json() -> Iterator[None]:
+    """Have it said of what is no JSON that it is none."""
+    try:
+        yield
+    except _OtherForm:
+        raise
+    except (json.JSONDecodeError, UnicodeError):
+        raise _OtherForm(Said("it is no JSON")) from None
+
+
+def require_once(name: str, names: Collection[str]) -> None:
+    """Raise ValueError for a name that stands twice in an object."""
+    if name in names:
+        raise _OtherForm(Said("a name stands twice in one object"))
 
 
 def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -143,7 +165,7 @@ def require_entry(entry: Mapping[str, Any], *, is_subject: Callable[[str], objec
     require(all(isinstance(entry[name], str) for name in ("event", "list", "actor")))
 
 
-def missing_parts(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[int, str]]:
+def missing_parts(entries: Iterable[dict[str, Any]]) -> Iterator[tuple[int, str]]:
     """Yield which parts some held entries had and have no longer, as (entry, part)."""
     for record in entries:
         for name in PARTS:

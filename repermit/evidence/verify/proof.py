@@ -30,6 +30,7 @@ from repermit.evidence.verify.held_entry import (
     leaf_of,
     missing_parts,
     number_of,
+    read_document,
     read_with_faults,
     require_names,
 )
@@ -108,7 +109,9 @@ def check_proof(octets: bytes, *, most: int = LARGEST) -> Checked:
         unpacked = proof_in(octets, most=most)
     except Refused as refusal:
         return Checked((refusal.said,), {})
-    document, faults = read_with_faults(unpacked, _faults, form=FORMAT, most=most)
+    document, faults = read_with_faults(
+        lambda: read_document(unpacked, most=most), _faults, form=FORMAT
+    )
     if not document or faults:
         return Checked(faults, document)
     return Checked((), document, tuple(missing_parts(document["statement"]["entries"])))

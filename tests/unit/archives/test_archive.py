@@ -114,7 +114,7 @@ def test_an_archive_holds_all_that_is_to_outlast_the_server(closed: Desk) -> Non
     last = evidence["entries"][-1]["entry"]
     assert (last["event"], last["seq"]) == ("archived", checkpoint["seq"])
     assert evidence["checkpoint"] == checkpoint
-    assert not evidence_export.check_export(found["evidence.json"].encode()).faults
+    assert not evidence_export.check_export(io.BytesIO(found["evidence.json"].encode())).faults
     with closed.database():
         entry = Evidence.get(Evidence.event == "archived")
         assert entry.actor.startswith("cli:")

@@ -127,7 +127,7 @@ def document(octets: bytes) -> Document:
 
 
 def own_check(document: Document) -> bool:
-    return not evidence_export.check_export(json.dumps(document).encode()).faults
+    return not evidence_export.check_export(io.BytesIO(json.dumps(document).encode())).faults
 
 
 def verdicts(document: Document, javascript: JavaScriptVerifier, **known: Any) -> tuple[bool, bool]:
@@ -182,7 +182,7 @@ def test_a_true_export_holds_with_its_key_and_authority(
     octets: bytes, authority: Authority, javascript: JavaScriptVerifier
 ) -> None:
     known: dict[str, Any] = {"keys": [str(KEY)], "ca_file": str(authority.ca_file)}
-    checked = evidence_export.check_export(octets)
+    checked = evidence_export.check_export(io.BytesIO(octets))
     assert (checked.faults, checked.erased) == ((), 4)
     found = independent_export.check(octets, **known)
     (stamp,) = found.stamps
@@ -271,7 +271,7 @@ def test_no_byte_of_consequence_can_be_changed(
         place, bit = rng.randrange(start, len(octets)), 1 << rng.randrange(8)
         changed = octets[:place] + bytes([octets[place] ^ bit]) + octets[place + 1 :]
         holds = says_the_same(octets, changed)
-        assert (not evidence_export.check_export(changed).faults) == holds
+        assert (not evidence_export.check_export(io.BytesIO(changed)).faults) == holds
         assert javascript.check(changed)["holds"] == holds
 
 
@@ -337,7 +337,7 @@ def disagreements(
         own, others = own_check(document), verdicts(document, javascript)
         held += own
         if others != (own, own):
-            faults = evidence_export.check_export(json.dumps(document).encode()).faults
+            faults = evidence_export.check_export(io.BytesIO(json.dumps(document).encode())).faults
             found.append(f"{number}: {own} {faults}, the others {others}")
     assert 0 < held < count
     return found
@@ -392,7 +392,7 @@ def test_of_a_removed_user_it_has_that_and_what_was_erased(database: Database) -
     octets = exported(database, mailing_list)
     events = [one["entry"]["event"] for one in json.loads(octets)["entries"]]
     assert events == ["user_added", "launched", "user_removed", "erased"]
-    assert evidence_export.check_export(octets).faults == ()
+    assert evidence_export.check_export(io.BytesIO(octets)).faults == ()
     assert b"otto@example.org" not in octets
 
 
