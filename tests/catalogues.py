@@ -32,7 +32,7 @@ LOCALE = ROOT / "repermit" / "locale"
 # Where texts stand that only admins read; they do in English and Dutch (web/admin/showing).
 _ADMINS = (
     "templates/admin/", "templates/proofs/", "repermit/web/admin/", "repermit/checks/",
-    "repermit/exports/", "repermit/privacy/proof_text.py",
+    "repermit/exports/",
     "repermit/reports/report_wording.py", "repermit/reports/make_report.py", "repermit/settings/",
     "templates/reports/",
 )  # fmt: skip

@@ -5,16 +5,14 @@ Nothing of a wording goes into the page but its text.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from repermit import email_address
-from repermit.emails import compose_mail, frozen_draft, template_engine
+from repermit.emails import compose_mail, frozen_draft
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.html_to_text import html_to_text
 from repermit.evidence.consent_receipt import state_of
@@ -26,11 +24,9 @@ from repermit.privacy.proof_text import (
     describe_entries,
     describe_status,
     format_time,
+    make_environment,
     read_part,
 )
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +44,7 @@ def make_proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInf
     statement = document["statement"]
     seal = document["seal"]["entry"]
     return (
-        _make_environment(language)
+        make_environment(language)
         .get_template("proof.html")
         .render(
             language=language,
@@ -147,10 +143,3 @@ def _fill_values(text: str, draft: Draft | None, person: Mapping[str, Any]) -> s
     for name, value in values.items():
         text = text.replace(f"⟦{name}⟧", value)
     return text
-
-
-@cache
-def _make_environment(language: str) -> Environment:
-    environment = template_engine.make_environment("proofs", language)
-    environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False, indent=1)
-    return environment
