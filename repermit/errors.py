@@ -145,6 +145,10 @@ class WordingError(RepermitError):
         self.reasons = reasons
 
 
+class MailTooLarge(WordingError):
+    """A mail can grow so large that mail programs cut it off."""
+
+
 class LinkError(RepermitError):
     """A link is forged, cut off or unknown; deliberately says no more than that."""
 

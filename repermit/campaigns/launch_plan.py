@@ -30,7 +30,7 @@ from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
 from repermit.emails.mail_values import OwnWording
-from repermit.errors import AddressError, WordingError
+from repermit.errors import AddressError, MailTooLarge, WordingError
 from repermit.i18n.lazy_text import Joined, Said
 from repermit.rules.consent import CampaignState, Fate, Reason
 from repermit.settings.definitions import MailServer, Organisation, Settings
@@ -368,10 +368,10 @@ def _check_wording(mailing_list: MailingList, settings: Settings) -> Iterator[Sa
     with suppress(AddressError):
         try:
             check_asks(mailing_list, settings)
+        except MailTooLarge as error:
+            yield from error.reasons
         except WordingError as error:
             yield from (
-                reason
-                if reason.code == "mail_size"
-                else Said("your own wording cannot be used: %(reason)s", reason=reason)
+                Said("your own wording cannot be used: %(reason)s", reason=reason)
                 for reason in error.reasons
             )

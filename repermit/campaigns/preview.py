@@ -291,7 +291,7 @@ def keep_page_wordings(pages: Mapping[str, str]) -> dict[str, dict[str, str]]:
 def check_asks(mailing_list: MailingList, settings: Settings) -> None:
     """Return if the ask may be sent as it is worded, in each language of the list.
 
-    Raises WordingError and AddressError; a reason of code `mail_size` is that it is too large.
+    Raises WordingError, MailTooLarge among it, and AddressError.
     """
     for language in lookup.read_list_facts(mailing_list).languages:
         draft_wording(

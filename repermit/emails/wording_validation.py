@@ -30,7 +30,7 @@ from repermit.emails.html_markup import (
 from repermit.emails.mail_values import AskValues, MailingListFacts, OwnWording
 from repermit.emails.sender_identity import choose_reply_address, contains_name
 from repermit.emails.template_engine import make_own_environment, render
-from repermit.errors import Refused, WordingError
+from repermit.errors import MailTooLarge, Refused, WordingError
 from repermit.i18n.catalogue_overrides import Text, as_typed, texts_in
 from repermit.i18n.dates import longest_short_day
 from repermit.i18n.lazy_text import Joined, Said
@@ -52,7 +52,7 @@ _LONGEST_SOURCE = 300
 def check_mail_size(draft: Draft, *, link: str) -> None:
     """Return if an ask of this draft stays below `LARGEST_MAIL`, also with the longest values.
 
-    `link` is one as long as those in the mails. Raises WordingError, and AddressError if the
+    `link` is one as long as those in the mails. Raises MailTooLarge, and AddressError if the
     sender or the organisation's address cannot be used.
     """
     octets = len(compose_mail(draft, _make_longest_values(link)).raw)
@@ -60,11 +60,10 @@ def check_mail_size(draft: Draft, *, link: str) -> None:
         reason = Said(
             "the mail can grow to %(octets)s octets, with its text and its HTML, and Gmail cuts "
             "off what is beyond %(most)s: make it shorter",
-            code="mail_size",
             octets=octets,
             most=LARGEST_MAIL,
         )
-        raise WordingError((reason,))
+        raise MailTooLarge((reason,))
 
 
 def _make_longest_values(link: str) -> AskValues:

@@ -24,7 +24,10 @@ _COMMANDS = (
     "settings/config_file.py",
 )
 # Errors that are not said in words of their own: they hold what was said, or no page shows them.
-_OTHERWISE = {"ChoiceRefused", "DatabaseBusy", "LaunchRefused", "LinkError", "WordingError"}
+_OTHERWISE = {
+    *("ChoiceRefused", "DatabaseBusy", "LaunchRefused", "LinkError", "MailTooLarge"),
+    "WordingError",
+}
 _SAYING = {"Said"}
 
 
