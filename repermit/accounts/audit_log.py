@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,9 +15,10 @@ from peewee import fn
 from repermit.accounts import login_throttle, sessions, two_factor, users
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Access, Invitation, SecurityEvent, Session, Throttle
-from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
+from repermit.db.models.evidence import Evidence, EvidenceHead
 from repermit.db.models.lists import MailingList
 from repermit.db.secure_delete import delete_in_steps
+from repermit.evidence.chain_reader import read_consents
 from repermit.settings.definitions import Settings
 
 # --- Who looked at whose data, kept for a while. --------------------------------------------------
@@ -190,7 +190,7 @@ def list_acts(**wanted: Unpack[AuditFilter]) -> AuditPage:
     """Return acts from the evidence."""
 
     def make_records(rows: list[Any]) -> Iterator[AuditRecord]:
-        contents = _read_contents([row.seq for row in rows])
+        contents = read_consents(row.seq for row in rows)
         for row in rows:
             yield AuditRecord(
                 number=row.seq,
@@ -276,12 +276,6 @@ def _iter_conditions(table: Any, kind: Any, wanted: AuditFilter) -> Iterator[Any
         yield table.actor == actor
     if slug := wanted.get("slug"):
         yield table.list == slug
-
-
-def _read_contents(seqs: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Return what entries keep of acts, by their numbers."""
-    parts = EvidencePart.select().where(EvidencePart.seq.in_(seqs), EvidencePart.part == "consent")
-    return {part.seq: json.loads(part.json) for part in parts}
 
 
 # --- What is kept of logging in and looking, and for how long. ------------------------------------

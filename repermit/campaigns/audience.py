@@ -287,14 +287,11 @@ def find_suppressed(
     suppressed: set[str] = set()
     for chunk in chunks(prints, _PAGE_SIZE):
         rows: Any = Suppression.select(Suppression.fingerprint).where(
-            Suppression.fingerprint.in_(chunk), _make_list_condition(mailing_list)
+            Suppression.fingerprint.in_(chunk),
+            (Suppression.list == mailing_list) | Suppression.list.is_null(),
         )
         suppressed.update(address_keys_by_print[fingerprint] for (fingerprint,) in rows.tuples())
     return suppressed
-
-
-def _make_list_condition(mailing_list: MailingList) -> Any:
-    return (Suppression.list == mailing_list) | Suppression.list.is_null()
 
 
 def _iter_suppressed_languages(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -122,8 +121,4 @@ def _make_signature_start(
 
 
 def _fold(value: str) -> str:
-    return "\r\n ".join(_split_chunks(value))
-
-
-def _split_chunks(value: str) -> Iterator[str]:
-    return (value[at : at + _WIDTH] for at in range(0, len(value), _WIDTH))
+    return "\r\n ".join(value[at : at + _WIDTH] for at in range(0, len(value), _WIDTH))

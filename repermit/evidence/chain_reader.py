@@ -119,6 +119,14 @@ def read_consent(parts: Mapping[str, Part]) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def read_consents(seqs: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """Return the parts `consent` of entries that are held, by the number of each."""
+    parts: Any = EvidencePart.select(EvidencePart.seq, EvidencePart.json).where(
+        EvidencePart.seq.in_(make_id_list(seqs)), EvidencePart.part == "consent"
+    )
+    return {seq: json.loads(content) for seq, content in parts.tuples()}
+
+
 def leaf_of(row: Mapping[str, Any]) -> str | None:
     """Return the leaf of an entry that was read; None if it cannot be any entry's."""
     try:

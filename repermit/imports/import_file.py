@@ -46,7 +46,7 @@ from repermit.imports.readers.open_file import ListFile, open_list
 from repermit.imports.readers.rows import Part
 from repermit.imports.row_batches import Request, open_reader
 from repermit.imports.staging import Staged
-from repermit.rules.consent import Basis, Fate, require_customer_basis
+from repermit.rules.consent import Basis, Fate
 from repermit.settings.definitions import Settings
 
 _TOKEN_BYTES = 16
@@ -109,8 +109,6 @@ def import_file(
             staged()
             return _go_on(database, under_way, file, settings=settings, now=now)
     background_tasks.require_no_unfinished_file(mailing_list)
-    if customers:
-        require_customer_basis(sensitive=mailing_list.sensitive, attested=options.may_be_customers)
     # What is written from here on may change what becomes of a row.
     decided_at = read_data_version(database) if isinstance(database, FairSqliteDatabase) else None
     lost = find_lost_suppressions(key=options.fingerprint_key, slug=mailing_list.slug)

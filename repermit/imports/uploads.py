@@ -205,7 +205,7 @@ def sweep_uploads(database: Database, *, settings: Settings, now: datetime) -> i
     """Delete the files that are a day old, and what belongs to none; return how many rows went."""
     folder = folder_of(settings)
     gone = 0
-    for upload in _older(now - LIFETIME):
+    for upload in list(Upload.select().where(Upload.at <= now - LIFETIME)):
         # FileNotFoundError: another sweep has just deleted it.
         with suppress(Refused, FileNotFoundError):
             give_up(database, _kept(upload, settings))
@@ -224,10 +224,6 @@ def plain_name(name: str) -> str:
     if dot and len(ending) <= 8:  # noqa: PLR2004  endings are short, and tell what a file is
         return f"{_cut(stem)}.{ending}"
     return _cut(shown) or "list"
-
-
-def _older(than: datetime) -> list[Upload]:
-    return list(Upload.select().where(Upload.at <= than))
 
 
 def _kept_of(mailing_list: MailingList, settings: Settings) -> Iterator[Kept]:

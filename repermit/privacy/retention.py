@@ -29,6 +29,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.secure_delete import request_wiping
 from repermit.db.work_steps import LARGEST_STEP, StepSize, run_counted_steps
 from repermit.evidence import chain
+from repermit.evidence.chain_reader import read_consents
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import Status
 from repermit.settings.definitions import Settings
@@ -320,10 +321,7 @@ def _list_subjects(people: Iterable[_OnList]) -> set[str]:
 
 def _read_removal_times(seqs: Sequence[int]) -> dict[int, datetime]:
     """Return when those left who were taken off anew as a backup was put back, by entry."""
-    parts = EvidencePart.select(EvidencePart.seq, EvidencePart.json).where(
-        EvidencePart.seq.in_(make_id_list(seqs)), EvidencePart.part == "consent"
-    )
-    said = {part.seq: json.loads(part.json).get("left_at") for part in parts}
+    said = {seq: content.get("left_at") for seq, content in read_consents(seqs).items()}
     return {seq: parse_timestamp(left_at) for seq, left_at in said.items() if left_at}
 
 

@@ -16,9 +16,10 @@ from peewee import EXCLUDED
 from repermit.clock import format_timestamp
 from repermit.db.connection import Database, chunks
 from repermit.db.models.base import Meta
-from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
+from repermit.db.models.evidence import Evidence, EvidenceHead
 from repermit.db.row_counts import Tally
 from repermit.evidence import chain
+from repermit.evidence.chain_reader import read_consents
 from repermit.evidence.entries import Entry
 from repermit.evidence.verify import counts as verify_counts
 from repermit.settings.definitions import Settings
@@ -160,7 +161,7 @@ def _map_undone(wanted: Iterable[Any]) -> dict[tuple[str, str, str], int]:
         rows.extend(Evidence.select().where(some, Evidence.event.in_(_UNDOING)))
     found: dict[tuple[str, str, str], int] = {}
     for part in chunks(rows, _CHUNK):
-        said = _read_contents([row.seq for row in part])
+        said = read_consents(row.seq for row in part)
         for row in part:
             told = said.get(row.seq, {})
             at = told.get("imported_at") or told.get("confirmed_at", "")
@@ -170,18 +171,13 @@ def _map_undone(wanted: Iterable[Any]) -> dict[tuple[str, str, str], int]:
 
 def _read_entries(rows: Sequence[Evidence]) -> Iterator[OutcomeEntry]:
     for some in chunks(rows, _CHUNK):
-        said = _read_contents([row.seq for row in some])
+        said = read_consents(row.seq for row in some)
         for row in some:
             its = said.get(row.seq, {})
             what, may_be_undone = _classify_entry(its), "file" in its or "signed_up_at" in its
             if what is not None:
                 known = (row.seq, row.at, row.list, row.campaign, row.subject)
                 yield OutcomeEntry(*known, what, may_be_undone)
-
-
-def _read_contents(seqs: Sequence[int]) -> dict[int, dict[str, Any]]:
-    parts = EvidencePart.select().where(EvidencePart.seq.in_(seqs), EvidencePart.part == "consent")
-    return {part.seq: json.loads(part.json) for part in parts}
 
 
 def _classify_entry(said: dict[str, Any]) -> Outcome | None:
@@ -327,7 +323,7 @@ def read_acts(
     )
     contents: dict[int, dict[str, Any]] = {}
     for some in chunks([row.seq for row in rows], _CHUNK):
-        contents.update(_read_contents(some))
+        contents.update(read_consents(some))
     return tuple(
         AdminAct(
             seq=row.seq,

@@ -167,7 +167,7 @@ def make_frame_fields(reader: Reader) -> dict[str, Any]:
         "privacy_url": about.privacy_url if about else "",
         "choices": choices,
         "choose_url": f"?{_CHOOSE}{reader.make_relative_url().replace('?', '&')}"
-        if _has_many_choices(choices)
+        if len(choices) > _MAX_CHOICES_INLINE
         else "",
         "texts": get_texts_version(),
         "current_language": catalogues.language_name(reader.language),
@@ -189,10 +189,6 @@ def _choose_language(wanted: str, usual: str, about: MailingListFacts | None) ->
 _CHOOSE = "languages"
 _MAX_CHOICES_INLINE = 8
 """How many languages stand above a page at most; else they have a page, which weighs less."""
-
-
-def _has_many_choices(choices: list[LanguageChoice]) -> bool:
-    return len(choices) > _MAX_CHOICES_INLINE
 
 
 def _make_choice_page_fields(fields: dict[str, Any]) -> dict[str, Any]:

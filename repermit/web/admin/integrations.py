@@ -88,17 +88,13 @@ def _show_page(
             for one in api_tokens.list_tokens()
             if one.revoked_at is None
         ],
-        scopes=_list_scopes(),
+        scopes=[(scope, describe_scope(scope)) for scope in api_tokens.SCOPES],
         hooks=[(one, describe_actor(one.created_by, known)) for one in endpoints.list_webhooks()],
         tokening=tokening or TokenForm(),
         hooking=hooking or WebhookForm(),
         api_url=f"{get_site().settings.public_url}/api/v1",
         in_words=translate_said,
     )
-
-
-def _list_scopes() -> list[tuple[str, str]]:
-    return [(scope, describe_scope(scope)) for scope in api_tokens.SCOPES]
 
 
 # --- Tokens.

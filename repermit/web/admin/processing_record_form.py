@@ -68,7 +68,7 @@ def save_notes(slug: str) -> AnyResponse:
     """Keep what was filled in; a field that was not sent stays as it is."""
     mailing_list, site = find_list(slug), get_site()
     keys = [recipient.key for recipient in _list_recipients(mailing_list)]
-    names = [*TEXTS, *_list_field_names(keys)]
+    names = [*TEXTS, *(f"{key}.{name}" for key in keys for name in FIELDS)]
     given = {name: request.form[name] for name in names if name in request.form}
     given |= {f"{key}.agreement": OWN for key in request.form.getlist("own") if key in keys}
     given |= _read_added(keys)
@@ -77,10 +77,6 @@ def save_notes(slug: str) -> AnyResponse:
     )
     flash_message(gettext("Saved."))
     return redirect_to("reports.show_register", slug=slug)
-
-
-def _list_field_names(keys: Iterable[str]) -> Iterable[str]:
-    return (f"{key}.{name}" for key in keys for name in FIELDS)
 
 
 def _read_added(keys: Iterable[str]) -> dict[str, str]:
