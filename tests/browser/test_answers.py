@@ -197,8 +197,8 @@ def test_a_person_with_a_small_phone_answers_and_changes_their_mind(
     assert page.get_by_role("heading", level=1).inner_text() == "Uw Nee is vastgelegd"
     assert Contact.get().status == Status.REMOVED
     pages.clock.advance(timedelta(minutes=2))
-    page.get_by_role("link", name="Ja, blijf mij deze mails sturen").click()
-    page.get_by_role("button", name="Ja, blijf mij deze mails sturen").click()
+    page.get_by_role("link", name="Ja, stuur mij deze mails").click()
+    page.get_by_role("button", name="Ja, stuur mij deze mails").click()
     # After a No, a Yes is asked for once more.
     page.get_by_role("button", name=re.compile("^Ja, ik was het")).click()
     assert page.get_by_role("heading", level=1).inner_text() == "Uw Ja is vastgelegd"
