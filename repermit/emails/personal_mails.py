@@ -127,18 +127,23 @@ def draft_no_receipt(
     answered_at: datetime,
     zone: ZoneInfo,
     language: str,
+    said_no: bool = True,
 ) -> Draft:
-    """Return the wording of the mail that tells whoever had said Yes that their No is recorded.
+    """Return the wording of the mail that tells whoever had said Yes that they are off the list.
 
     Its link leads to the question, by which a No that was no person's is undone. `answered_at` is
-    aware UTC. Raises AddressError if the sender or the organisation's address cannot be used.
+    aware UTC; `said_no` is false where something else has taken them off. Raises AddressError if
+    the sender or the organisation's address cannot be used.
     """
     organisation, mailing_list = (
         make_printable(organisation),
         make_printable(mailing_list.in_language(language)),
     )
-    known = make_common_fields(organisation, mailing_list, language)
-    known |= word_no_receipt(mailing_list, language)
+    known: dict[str, Any] = {
+        **make_common_fields(organisation, mailing_list, language),
+        **word_no_receipt(mailing_list, language),
+        "said_no": said_no,
+    }
     known |= {"moment": moment_in_words(answered_at, language=language, zone=zone)}
     known["preview"] = word_preview("receipt", known, language)
     return draft_from_templates(

@@ -34,7 +34,7 @@ from repermit.errors import NotFound, Refused, RepermitError
 from repermit.evidence import signed_checkpoint, stored_tree
 from repermit.evidence.entries import Checkpoint
 from repermit.evidence.witness_mails import WitnessTopic
-from repermit.rules.consent import Answer, MailKind
+from repermit.rules.consent import Answer, MailKind, Reason
 from repermit.sending.queue import Claim
 from repermit.sending.queued_mail import QueuedMail
 from repermit.settings.definitions import Settings
@@ -140,10 +140,11 @@ class MailComposer:
             "zone": self._settings.zone,
             "language": list_facts.pick_language(mail.language or ""),
         }
+        contact = Contact.get_by_id(mail.contact_id)
         if answer is Answer.NO:
-            return personal_mails.draft_no_receipt(**shared), ""
-        subject = Contact.get_by_id(mail.contact_id).subject
-        seq = enqueue_receipt.find_receipt_entry(subject, list_facts.slug, answered_at)
+            said_no = contact.reason in {Reason.NO, Reason.WITHDRAWN}
+            return personal_mails.draft_no_receipt(said_no=said_no, **shared), ""
+        seq = enqueue_receipt.find_receipt_entry(contact.subject, list_facts.slug, answered_at)
         if seq is None:
             raise NotFound("the record has no entry of this Yes")
         # As it was right after the Yes, so that every attempt is the same mail.

@@ -150,7 +150,7 @@ def test_somebody_sees_corrects_takes_along_and_deletes(town: Town, phone: Brows
     press(page, "Verder naar het wissen")
     assert heading(page) == "Alles laten wissen"
     press(page, "Ja, wis alles")
-    assert heading(page) == "Uw adres is gewist"
+    assert heading(page) == "Uw gegevens op deze lijst zijn gewist"
     page.goto(old_link)
     # Whose language was theirs is not known any more: it is the browser's.
     assert heading(page) == "What we held under this link is deleted"

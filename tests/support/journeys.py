@@ -188,7 +188,7 @@ def see_and_delete(place: Place, reader: Reader) -> None:
     reader.press("Verder naar het wissen")
     reader.see("Alles laten wissen")
     reader.press("Ja, wis alles")
-    reader.see("Uw adres is gewist")
+    reader.see("Uw gegevens op deze lijst zijn gewist")
     assert Contact.get_by_id(contact.id).erased_at
 
 

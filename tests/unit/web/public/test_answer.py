@@ -626,7 +626,7 @@ def test_a_customer_stops_by_one_button_too_once_the_question_is_over(
     assert labels_in(page.text) == [NO]
     assert "kon worden beantwoord" not in words_of(page)
     # Customers are on the list; a sign-up would tell them that they are not.
-    assert "staat pas op de lijst" not in words_of(pages.get("yes", asked.uid))
+    assert "Uw aanmelding telt pas" not in words_of(pages.get("yes", asked.uid))
 
 
 @pytest.mark.parametrize(

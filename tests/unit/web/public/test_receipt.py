@@ -359,6 +359,7 @@ def sent_to(pages: Pages, inbox: Inbox) -> list[str]:
 
 YES_IS_TOLD = "Nieuws van de praktijk: uw Ja is vastgelegd"
 NO_IS_TOLD = "Nieuws van de praktijk: uw Nee is vastgelegd"
+REMOVAL_IS_TOLD = "U staat niet meer op deze lijst"
 
 
 @pytest.mark.parametrize("way", ["page", "one_click", "note", "me"])
@@ -383,15 +384,18 @@ def test_whose_yes_becomes_a_no_is_told_by_mail_with_the_link_to_the_question(
         pages.post("me", asked.uid, data={"do": "not_me"})
     else:
         pages.post("no", asked.uid, data=ONE_CLICK if way == "one_click" else {})
-    assert sent_to(pages, inbox) == [YES_IS_TOLD, NO_IS_TOLD]
-    (told,) = (one.message for one in inbox.mails if one.message["Subject"] == NO_IS_TOLD)
+    # That somebody is not the person meant is no No of theirs.
+    subject = REMOVAL_IS_TOLD if way == "me" else NO_IS_TOLD
+    assert sent_to(pages, inbox) == [YES_IS_TOLD, subject]
+    (told,) = (one.message for one in inbox.mails if one.message["Subject"] == subject)
     body = told.get_body(("plain",))
     assert body is not None
+    assert ("Nee is vastgelegd" in body.get_content()) == (way != "me")
     assert pages.path("yes", asked.uid) in body.get_content()
     # And back: the link leads to the question, and the Yes is told again.
     pages.clock.advance(timedelta(hours=1))
     pages.say_yes(asked.uid)
-    assert sent_to(pages, inbox) == [YES_IS_TOLD, NO_IS_TOLD, YES_IS_TOLD]
+    assert sent_to(pages, inbox) == [YES_IS_TOLD, subject, YES_IS_TOLD]
 
 
 def test_a_first_no_owes_no_mail_nor_does_one_of_somebody_whom_a_file_brought(
@@ -432,7 +436,7 @@ def test_a_yes_that_is_taken_back_is_told_since_its_person_saw_it_recorded(
     pages.post("no", asked.uid, data={"number": number})
     after = Contact.get_by_id(asked.id)
     assert (after.status, after.reason) == (Status.REMOVED, "request")
-    assert sent_to(pages, inbox) == [*told, NO_IS_TOLD]
+    assert sent_to(pages, inbox) == [*told, REMOVAL_IS_TOLD]
 
 
 def test_what_was_told_of_a_no_stands_with_everything_that_is_held(
