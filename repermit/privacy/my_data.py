@@ -31,7 +31,7 @@ from repermit.privacy.external_copies import find_held_since, iter_files_with, l
 from repermit.privacy.retention import add_years
 from repermit.privacy.scheduled_erasure import find_due_time
 from repermit.rules.bot_detection import LINKS, Past
-from repermit.rules.consent import CampaignState, MailKind, MailState, Status
+from repermit.rules.consent import CampaignState, MailKind, MailState, Status, Verdict, expiry
 from repermit.settings.definitions import Organisation, Settings
 
 # --- What is held, as values. ---------------------------------------------------------------------
@@ -475,9 +475,8 @@ def _iter_terms(
     goes_at = find_due_time(contact.list, left_at, settings, now) if left_at else None
     removed_for = f"P{retention.removed_days}D"
     yield RetentionTerm(what="address", until=goes_at, duration=removed_for, begins="removal")
-    campaign = latest_campaign(contact.list)
-    if contact.status == Status.UNCONFIRMED and campaign and CampaignState(campaign.state).is_live:
-        yield RetentionTerm(what="answer", until=campaign.deadline)
+    if deadline := _find_end_of_silence(contact):
+        yield RetentionTerm(what="answer", until=deadline)
     years = retention.evidence_years
     proof_ends = add_years(left_at, years) if left_at else None
     yield RetentionTerm(what="proof", until=proof_ends, duration=f"P{years}Y", begins="removal")
@@ -499,6 +498,29 @@ def _iter_terms(
     yield _make_term_in_days(
         what="links", days=requested_mail_limit.LINKS_KEPT.days, begins="link", moments=links
     )
+
+
+def _find_end_of_silence(contact: Contact) -> datetime | None:
+    """Return when silence takes a contact off, None if it does not."""
+    campaign = latest_campaign(contact.list)
+    if campaign is None or not CampaignState(campaign.state).is_live:
+        return None
+    ask: Mail | None = Mail.get_or_none(
+        Mail.campaign == campaign,
+        Mail.contact == contact,
+        Mail.kind == MailKind.ASK,
+        Mail.state == MailState.SENT,
+    )
+    verdict = expiry(
+        Status(contact.status),
+        basis=contact.basis,
+        include_thin=campaign.include_thin,
+        accepted_at=ask.sent_at if ask else None,
+        deadline=campaign.deadline,
+        now=campaign.deadline,
+        minimum_days=campaign.minimum_days,
+    )
+    return campaign.deadline if verdict is Verdict.EXPIRE else None
 
 
 def _make_term_in_days(

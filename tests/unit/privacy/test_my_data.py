@@ -29,7 +29,7 @@ from repermit.exports import export
 from repermit.privacy import external_copies, my_data, rectification
 from repermit.privacy.my_data import FORMAT, HeldData, Recipient, RetentionTerm
 from repermit.reports import breach
-from repermit.rules.consent import Answer, CampaignState, Reason, Status
+from repermit.rules.consent import Answer, CampaignState, MailState, Reason, Status
 from repermit.suppression import fingerprint_files
 from tests.codebase.test_documentation import code, table
 from tests.support.builders import (
@@ -254,6 +254,24 @@ def test_who_has_not_answered_sees_by_when_while_the_question_is_open(
     held = held_of(database, make_asked(database, mailing_list, campaign))
     asked = RetentionTerm(what="answer", until=DEADLINE) in held.terms
     assert asked is (state is CampaignState.OPEN)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"state": MailState.SENT}, True),
+        # Their silence means nothing: the ask came too late, or never.
+        ({"sent_at": DEADLINE - timedelta(days=1)}, False),
+        ({"state": MailState.FAILED, "sent_at": None}, False),
+    ],
+)
+def test_only_whom_silence_takes_off_is_told_so(
+    database: Database, mailing_list: MailingList, asked: dict[str, Any], *, told: bool
+) -> None:
+    contact = make_asked(database, mailing_list, make_campaign(database, mailing_list))
+    Mail.update(**asked).where(Mail.contact == contact).execute()
+    terms = {term.what for term in held_of(database, contact).terms}
+    assert ("answer" in terms) is told
 
 
 def take(
