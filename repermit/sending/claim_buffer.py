@@ -16,6 +16,8 @@ from repermit.sending.queue import LEASE, Claim, ClaimResult
 from repermit.sending.send_rate import SendRates
 
 _MAX_PER_CLAIM = 1_000
+# So few take less time than all else in a claim: fewer would not hold the lock for less.
+_MIN_PER_CLAIM = 50
 _MIN_LEASE_LEFT = LEASE / 2
 # So often mails are looked at whose domains all have to be spared, before lines are heard again.
 _MAX_CLAIM_ROUNDS = 5
@@ -51,7 +53,7 @@ class ClaimBuffer:
         self._mailing_list = mailing_list
         self._on_drop = on_drop
         self._stock: deque[Claim] = deque()
-        self._size = StepSize(first=at_first, most=_MAX_PER_CLAIM)
+        self._size = StepSize(first=at_first, least=_MIN_PER_CLAIM, most=_MAX_PER_CLAIM)
         self._after = 0
         self._is_exhausted = False
         self._filled_at = clock.now()
