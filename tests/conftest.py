@@ -30,8 +30,8 @@ from repermit.web import dispatcher, request_context
 from repermit.web.admin import launch
 from tests.support.analysis_cache import (
     keep_analyses,
-    keep_builders,
     keep_comparisons,
+    keep_routes,
     leave_out_sql,
     rewrite_asserts,
 )
@@ -62,7 +62,7 @@ hypothesis.settings.load_profile("house")
 
 
 keep_analyses()
-keep_builders()
+keep_routes()
 keep_comparisons()
 leave_out_sql()
 

@@ -1,12 +1,12 @@
 """What libraries would work out anew for each test, worked out once.
 
-Nothing comes out otherwise: a result is kept under all that it depends on (test_quicker.py).
+Nothing comes out otherwise: a result is kept under all that it depends on (test_analysis_cache.py).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,23 +22,23 @@ from tests.support.uncounted import call_uncounted
 if TYPE_CHECKING:
     import pytest
 
-    Builder = Callable[..., tuple[str, str]]
-
-compiled_anew: Any = Rule._compile_builder
+_COMPILED = ("_parts", "_trace", "_converters", "arguments")
+_BUILDERS = ("_build", "_build_unknown")
+compile_anew: Any = Rule.compile
 _hasher: Any = sys.modules[argon2.PasswordHasher.__module__]
 compared_anew: Any = _hasher.verify_secret
-_builders: dict[object, Builder] = {}
+_routes: dict[object, dict[str, Any]] = {}
 analysed_anew: Any = coverage.Coverage._analyze
 _comparisons: dict[object, bool | tuple[type[VerificationError], tuple[Any, ...]]] = {}
 
 
-def keep_builders() -> None:
-    """Compile what makes the addresses of a route once, not for each application.
+def keep_routes() -> None:
+    """Compile a route once, not for each application.
 
-    It has some 130 routes, with two of these each; most tests have an application of their own, of
-    whose making nine tenths of the time went there.
+    It has some 150 routes, and most tests have an application of their own, of whose making most of
+    the time went there.
     """
-    Rule._compile_builder = _builder_of  # type: ignore[method-assign, assignment]
+    Rule.compile = _compile  # type: ignore[method-assign, assignment]
 
 
 def keep_comparisons() -> None:
@@ -106,8 +106,15 @@ def _verified(kept: bytes, secret: bytes, kind: object) -> bool:
     return found
 
 
-def _builder_of(rule: Rule, *append_unknown: bool) -> Builder:
-    key = (tuple(rule._trace), repr(rule.defaults), append_unknown)
-    if key not in _builders:
-        _builders[key] = compiled_anew(rule, *append_unknown)
-    return _builders[key]
+def _compile(rule: Rule) -> None:
+    where = rule.host if rule.map.host_matching else rule.subdomain
+    key = (where, rule.rule, rule.merge_slashes, repr(rule.defaults))
+    if key not in _routes:
+        compile_anew(rule)
+        builders = {name: getattr(rule, name).__func__ for name in _BUILDERS}
+        _routes[key] = {name: getattr(rule, name) for name in _COMPILED} | builders
+        return
+    for name in _COMPILED:
+        setattr(rule, name, _routes[key][name])
+    for name in _BUILDERS:
+        setattr(rule, name, _routes[key][name].__get__(rule, None))
