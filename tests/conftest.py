@@ -316,6 +316,15 @@ _QUIET = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
+    # No search suggestions: for these alone each window starts a process, which takes longer than
+    # most pages. And no process for a page that might come next.
+    "--disable-features="
+    + ",".join(
+        (
+            *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "WebUIOmniboxFullPopup"),
+            "SpareRendererForSitePerProcess",
+        )
+    ),
     # No name leads anywhere but to this machine.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 )
