@@ -120,10 +120,15 @@ def _no_way_out(loopback_only: LoopbackOnly) -> Iterator[None]:
     assert not loopback_only.tried, "a test tried to reach another machine"
 
 
-@pytest.fixture(autouse=True)
-def _no_lower_priority(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let commands that give way to others do so in processes of their own only."""
-    monkeypatch.setattr(os, "setpriority", lambda *_: None)
+@pytest.fixture(scope="session", autouse=True)
+def _no_lower_priority() -> Iterator[None]:
+    """Let commands that give way to others do so in processes of their own only.
+
+    For all of the run: a fixture of a module gives commands too, before those of a test.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "setpriority", lambda *_: None)
+        yield
 
 
 # What the server refuses after two seconds, to be pressed again, is tried there.
