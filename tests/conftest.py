@@ -374,7 +374,7 @@ def browser_type_launch_args(
 _TRIED_ON_BOTH = ("unit/answers/", "unit/db/", "unit/expiry/", "web/public/test_answer.py")
 
 # Of a test with more examples than that, these are in the everyday set.
-_FEW = 6
+_FEW = 4
 
 
 def _choose_everyday(config: pytest.Config) -> None:
@@ -399,8 +399,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _is_exhaustive(item: pytest.Item, example: str, number: int) -> bool:
     """Say whether a test is in the exhaustive set alone.
 
-    That is all of tests/exhaustive; what has run on SQLite, unless it is of an invariant or goes
-    other ways on PostgreSQL; and all but few examples of a test, unless it is of an invariant.
+    That is all of tests/exhaustive; and of a test that is not of an invariant, what has run on
+    SQLite, unless it goes other ways on PostgreSQL, and all but few examples on each database.
     `everyday` names which these are, by the words in their ID.
 
     - `number`: counts the examples of a test on one database from 1.
@@ -412,12 +412,13 @@ def _is_exhaustive(item: pytest.Item, example: str, number: int) -> bool:
         return not any(words in f"[{example}" for words in chosen.args)
     if "invariant" in item.name:
         return False
-    if "postgresql" in example:
-        goes_other_ways = item.get_closest_marker("counted_on_both") is not None
-        return not goes_other_ways and not any(
-            part in item.path.as_posix() for part in _TRIED_ON_BOTH
-        )
-    return number > _FEW
+    return number > _FEW or ("postgresql" in example and not _goes_other_ways(item))
+
+
+def _goes_other_ways(item: pytest.Item) -> bool:
+    """Say whether a test goes other ways on PostgreSQL than on SQLite."""
+    is_counted_there = item.get_closest_marker("counted_on_both") is not None
+    return is_counted_there or any(part in item.path.as_posix() for part in _TRIED_ON_BOTH)
 
 
 # --- Coverage. ----------------------------------------------------------------------------------

@@ -13,9 +13,13 @@ import pytest
 
 from tests.codebase.test_documentation import PAGES, ROOT
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("sphinx") is None, reason="needs the extra `docs` of pyproject.toml"
-)
+pytestmark = [
+    pytest.mark.exhaustive,
+    pytest.mark.skipif(
+        importlib.util.find_spec("sphinx") is None,
+        reason="needs the extra `docs` of pyproject.toml",
+    ),
+]
 
 
 def build(source: Path, site: Path) -> subprocess.CompletedProcess[str]:
@@ -28,7 +32,6 @@ def build(source: Path, site: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.exhaustive
 def test_the_site_has_every_page_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     built = build(ROOT, tmp_path)
     assert (built.returncode, built.stderr) == (0, "")

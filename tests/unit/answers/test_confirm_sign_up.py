@@ -234,6 +234,7 @@ def interleavings() -> Iterator[tuple[tuple[int, str], ...]]:
             yield tuple((who, next(own[who])) for who in turns)
 
 
+@pytest.mark.everyday("sqlite")
 @pytest.mark.parametrize("is_loaded_at_once", [True, False])
 def test_two_programs_that_each_press_all_buttons_give_no_yes_in_any_order(
     database: Database, mailing_list: MailingList, *, is_loaded_at_once: bool
