@@ -108,7 +108,8 @@ def _verified(kept: bytes, secret: bytes, kind: object) -> bool:
 
 def _compile(rule: Rule) -> None:
     where = rule.host if rule.map.host_matching else rule.subdomain
-    key = (where, rule.rule, rule.merge_slashes, repr(rule.defaults))
+    converters = frozenset(rule.map.converters.items())
+    key = (where, rule.rule, rule.merge_slashes, repr(rule.defaults), converters)
     if key not in _routes:
         compile_anew(rule)
         builders = {name: getattr(rule, name).__func__ for name in _BUILDERS}
