@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -100,6 +101,10 @@ def _place_for_files(memory: Path = Path("/dev/shm")) -> str:
 
 # For this process, and for those that it starts.
 tempfile.tempdir = os.environ["TMPDIR"] = _place_for_files()
+
+
+# What a shell starts in the background ignores Ctrl-C, and so would all that tests start and stop.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # --- The network ends at this machine. ---------------------------------------------------------
