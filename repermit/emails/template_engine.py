@@ -29,12 +29,14 @@ def render_own(source: str, fields: Mapping[str, Any], *, html: bool) -> str:
 
 
 def inline_styles(html: str) -> str:
-    """Return `html` with its styles at the elements, and its style sheet kept for dark mode."""
-    # Gmail's app drops <style> for addresses of other providers; told nothing, css-inline drops it.
+    """Return `html` with its styles at the elements; of its style sheet dark mode alone is kept.
+
+    Gmail's app drops <style> for addresses of other providers.
+    """
     return _INLINER.inline(html)
 
 
-_INLINER = css_inline.CSSInliner(keep_style_tags=True, load_remote_stylesheets=False)
+_INLINER = css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
 
 
 @cache

@@ -28,7 +28,7 @@ def test_the_admins_template_runs_in_a_sandbox() -> None:
         render_own("{{ a.append(1) }}", {"a": []}, html=False)
 
 
-def test_inlining_keeps_the_style_sheet_and_the_marks() -> None:
+def test_inlining_keeps_dark_mode_alone_of_the_style_sheet_and_the_marks() -> None:
     html = inline_styles(
         "<html><head><style>a { color: red } @media (prefers-color-scheme: dark) {"
         " a { color: blue !important } }</style></head>"
@@ -36,3 +36,4 @@ def test_inlining_keeps_the_style_sheet_and_the_marks() -> None:
     )
     assert '<a href="⟦no_url⟧" style="color: red;">' in html
     assert "prefers-color-scheme: dark" in html
+    assert html.count("color: red") == 1

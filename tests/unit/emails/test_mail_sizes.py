@@ -1,0 +1,35 @@
+"""Mails are no larger than they were, as docs/develop/mail-sizes.md says."""
+
+from __future__ import annotations
+
+import os
+
+from tests.support.mail_sizes import (
+    LANGUAGES,
+    TABLE,
+    make_table,
+    measure_mails,
+    read_sizes_before,
+)
+
+# What is written in letters of two octets says more in more octets.
+_MOST = {"bg": 1.13}
+
+
+def test_no_mail_is_larger_than_before_the_first_screen() -> None:
+    before = read_sizes_before()
+    now: dict[str, dict[str, int]] = {}
+    for language in LANGUAGES:
+        for kind, size in measure_mails(language):
+            now.setdefault(kind, {})[language] = size
+    assert now.keys() == before.keys()
+    larger = {
+        (kind, language): size / before[kind][language]
+        for kind, sizes in now.items()
+        for language, size in sizes.items()
+        if size > before[kind][language] * _MOST.get(language, 1)
+    }
+    assert not larger
+    if os.environ.get("MAIL_SIZES") == "write":
+        TABLE.write_text(make_table(now), "utf-8")
+    assert TABLE.read_text("utf-8") == make_table(now)
