@@ -22,14 +22,14 @@ MOST_SIGNS = 60
 
 _ANSWER = re.compile(r"https?://\S+/(yes|no)/\S+")
 # The words on a button stand in the line before its address.
-_LABEL = re.compile(r"[^\n]*\n(?=https?://\S+/(?:yes|no)/)")
+_LABEL = re.compile(r"([^\n]*)\n(?=https?://\S+/(yes|no)/)")
 _LINK = re.compile(r"https?://\S+")
 _WORD = re.compile(r"\S*\w\S*")
 
 # As templates/mail/layout.html draws them on a screen of 360 pixels.
-_TOP, _LINE, _GAP, _BUTTON = 16, 25, 14, 82
-_LETTERS = 33
-"""How many letters of usual width stand in a line."""
+_TOP, _LINE, _GAP, _BUTTON = 16, 25, 14, 40
+_LETTERS, _LABEL_LETTERS = 33, 25
+"""How many letters of usual width stand in a line, and in one of a button."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +80,13 @@ class _LineReader(HTMLParser):
         if self._unseen or tag == "head" or known.get("class") == "preview":
             self._unseen += tag not in _VOID
         elif tag == "br":
-            self.pieces.append("\n")
+            # One that ends no line makes an empty one, as tall as any.
+            self.pieces.append("\n" if self._is_line_begun() else f"{_EMPTY_LINE}\n")
         elif tag == "a":
             self._links.append(known.get("href") or "")
             self._break_line_at_answer(self._links[-1])
-        elif tag in _BLOCKS:
-            self.pieces.append("\n\n")
+        else:
+            self._begin_block(tag)
 
     def handle_endtag(self, tag: str) -> None:
         if self._unseen:
@@ -95,12 +96,22 @@ class _LineReader(HTMLParser):
             self._break_line_at_answer(link)
             if _ANSWER.fullmatch(link):
                 self.pieces.append(f"{link}\n")
-        elif tag in _BLOCKS:
-            self.pieces.append("\n\n")
+        else:
+            self._begin_block(tag)
 
     def handle_data(self, data: str) -> None:
         if not self._unseen:
-            self.pieces.append(" ".join(f"|{data}|".split())[1:-1] if data.strip() else " ")
+            self.pieces.append(_BLANKS.sub(" ", data))
+
+    def _begin_block(self, tag: str) -> None:
+        if tag in _PARAGRAPHS:
+            self.pieces.append("\n\n")
+        elif tag in _BLOCKS and self._is_line_begun():
+            self.pieces.append("\n")
+
+    def _is_line_begun(self) -> bool:
+        last = next((piece for piece in reversed(self.pieces) if piece != " "), "\n")
+        return not last.endswith("\n")
 
     def _break_line_at_answer(self, link: str) -> None:
         if _ANSWER.fullmatch(link):
@@ -108,11 +119,17 @@ class _LineReader(HTMLParser):
 
 
 _VOID = frozenset({"br", "hr", "img", "link", "meta"})
-_BLOCKS = frozenset({"div", "h1", "h2", "h3", "li", "ol", "p", "table", "td", "tr", "ul"})
+_PARAGRAPHS = frozenset("blockquote h1 h2 h3 hr ol p ul".split())
+# They begin a line, without a gap above it.
+_BLOCKS = frozenset("div li table td tr".split())
+# A blank that does not break has a line of its own; other blanks have none.
+_EMPTY_LINE = "\N{NO-BREAK SPACE}"
+_BLANKS = re.compile(r"[ \t\r\n\f]+")
 
 
 def estimate_first_screen(text: str) -> FirstScreen | None:
     """Return what the text part of a mail says of its first screen; None if it has no answers."""
+    labels = {found[2]: found[1] for found in _LABEL.finditer(text)}
     text = _LABEL.sub("", text)
     answers: dict[str, re.Match[str]] = {}
     for found in _ANSWER.finditer(text):
@@ -122,9 +139,9 @@ def estimate_first_screen(text: str) -> FirstScreen | None:
     places = sorted(found.start() for found in answers.values())
     before = _LINK.sub("", text[: places[0]])
     above = _LINK.sub("", text[: places[-1]])
-    paragraphs = [one for one in re.split(r"\n\s*\n", above) if one.strip()]
-    lines = [line for one in paragraphs for line in one.splitlines() if line.strip()]
-    height = sum(ceil(len(line) / _LETTERS) * _LINE for line in lines) + len(paragraphs) * _GAP
-    return FirstScreen(
-        pixels=_TOP + height + len(answers) * _BUTTON, words=len(_WORD.findall(before))
-    )
+    paragraphs = [one for one in re.split(r"\n[ \t\r\n]*\n", above) if one.strip(" \t\r\n")]
+    lines = [line for one in paragraphs for line in one.splitlines() if line.strip(" \t")]
+    rows = sum(ceil(len(line) / _LETTERS) for line in lines)
+    rows += sum(ceil(len(labels.get(answer) or "-") / _LABEL_LETTERS) for answer in answers)
+    height = rows * _LINE + len(paragraphs) * _GAP + len(answers) * _BUTTON
+    return FirstScreen(pixels=_TOP + height, words=len(_WORD.findall(before)))

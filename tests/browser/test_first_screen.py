@@ -8,9 +8,16 @@ import pytest
 
 from repermit.db.connection import Database
 from repermit.emails.compose_mail import compose_mail
-from repermit.emails.first_screen import MOST_PIXELS, MOST_WORDS, estimate_first_screen
+from repermit.emails.first_screen import (
+    MOST_PIXELS,
+    MOST_WORDS,
+    estimate_first_screen,
+    estimate_mail,
+)
+from repermit.emails.mail_values import OwnWording
 from repermit.i18n import catalogues
 from tests.support.first_screen import (
+    CUT_WORDS,
     LONG,
     NAMES,
     USUAL,
@@ -19,9 +26,10 @@ from tests.support.first_screen import (
     measure,
 )
 from tests.support.mail_builders import make_ask, make_ask_values, make_facts, make_practice
+from tests.unit.emails.test_wording_validation import GOOD_HTML, GOOD_TEXT
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture
@@ -50,7 +58,7 @@ def test_all_answers_of_a_page_are_seen_at_once(database: Database, page: Page, 
         for language in ("en", "nl")
         for name, html in pages(language)
     }
-    assert len(found) == 48
+    assert len(found) == 92
     beyond = {
         name: one
         for name, one in found.items()
@@ -74,6 +82,50 @@ def test_the_estimate_for_own_wordings_is_near_what_is_measured(
     assert estimated
     assert abs(estimated.pixels - seen.pixels) < 60
     assert estimated.words == seen.words
+
+
+# What an own wording has above its answers.
+_ABOVE = {
+    "a paragraph": "<p>{{ greeting }} Wilt u onze post blijven ontvangen?</p>",
+    "lines left empty": "<p>{{ greeting }}<br><br><br><br>Wilt u<br>onze post?<br></p>",
+    "many lines left empty": "<p>Wilt u onze post?" + "<br>" * 15 + "Ja?</p>",
+    "paragraphs of a blank": "<p>&nbsp;</p>" * 5 + "<p>Wilt u onze post?</p>" + "<p>&nbsp;</p>" * 5,
+    "paragraphs of a line end": "<p>Wilt u onze post?</p>" + "<p><br></p>" * 8,
+    "paragraphs of nothing": "<p></p>" * 8 + "<p>Wilt u onze post?</p>" + "<p> </p>" * 8,
+    "a list": "<p>Het gaat om:</p><ul>" + "<li>nieuws over onze praktijk</li>" * 6 + "</ul>",
+    "a quotation and a rule": "<blockquote>Wilt u onze post?</blockquote><hr><p>Ja of nee?</p>",
+    "parts": "<div>Wilt u onze post?</div><div><br></div><div>Ja of nee?</div>",
+    "long": "<p>" + "Wij vragen u of u onze post wilt blijven ontvangen. " * 9 + "</p>",
+}
+
+
+@pytest.mark.parametrize("above", _ABOVE)
+def test_the_estimate_counts_what_an_own_html_leaves_empty(page: Page, above: str) -> None:
+    own = OwnWording(text=GOOD_TEXT, html=f"{_ABOVE[above]}\n{GOOD_HTML}")
+    mail = compose_mail(make_ask(own=own), make_ask_values())
+    seen, estimated = measure(page, mail.html), estimate_mail("", mail.html)
+    assert estimated
+    assert abs(estimated.pixels - seen.pixels) < max(60, seen.pixels / 10)
+    assert estimated.words == seen.words
+
+
+@pytest.mark.parametrize("language", ["de", "fi"])
+def test_letters_of_twice_the_size_cut_long_words_alone_and_hyphenate_them(
+    database: Database, browser: Browser, language: str
+) -> None:
+    context = browser.new_context(viewport={"width": 320, "height": 640})
+    page = context.new_page()
+    sizes = {"standard": 32, "fixed": 26}
+    context.new_cdp_session(page).send("Page.setFontSizes", {"fontSizes": sizes})
+    cut = set()
+    for name, html in AnswerPages(database, LONG)(language):
+        if "to an hour" not in name:
+            page.set_content(html)
+            cut |= set(map(tuple, page.evaluate(CUT_WORDS)))
+    context.close()
+    assert cut
+    assert {hyphens for _, hyphens in cut} == {"auto"}
+    assert min(len(word) for word, _ in cut) > 9
 
 
 # --- Yes and No weigh the same. -------------------------------------------------------------------

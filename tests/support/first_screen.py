@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from repermit.answers import link_target
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
-from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, SignUp
 from repermit.emails.compose_mail import compose_mail
 from repermit.emails.first_screen import MOST_PIXELS, MOST_WORDS, FirstScreen
 from repermit.emails.frozen_draft import Draft
 from repermit.i18n import catalogues
+from repermit.rules.bot_detection import LINKS
 from tests.support.builders import (
     NOW,
     make_asked,
@@ -57,6 +57,7 @@ class Names:
     purpose: str
     frequency: str
     reader: str
+    domain: str = "example.org"
 
 
 USUAL = Names(
@@ -83,6 +84,7 @@ LONGEST = Names(
     ),
     frequency="ongeveer acht keer per jaar",
     reader="Johanna van den Berg-Hendriksen",
+    domain="stichtingregionaalsamenwerkingsverbandhuisartsennoordlimburg.nl",
 )
 NAMES: Mapping[str, Names] = {"usual": USUAL, "long": LONG, "longest": LONGEST}
 
@@ -109,23 +111,24 @@ def mails(language: str, names: Names) -> Iterator[tuple[str, str]]:
 
 
 class AnswerPages:
-    """The pages on which people answer, of lists that speak every language."""
+    """The pages on which people answer, or representatives do, of lists in every language."""
 
     def __init__(self, database: Database, names: Names) -> None:
         organisation = make_organisation(name=names.organisation)
         self._pages = Pages(database, make_settings(organisation=organisation))
-        self._paths: dict[str, str] = {}
+        self._names = names
+        self._paths: dict[str, tuple[datetime, str]] = {}
         self._asked_again: dict[str, str] = {}
         self._refused: dict[str, str] = {}
         self._signed_up: dict[str, str] = {}
         for sensitive in (False, True):
             for to_when, deadline in _DEADLINES.items():
-                self._prepare(database, names, to_when, deadline, sensitive=sensitive)
+                self._prepare(database, to_when, deadline, sensitive=sensitive)
 
     def _prepare(
-        self, database: Database, names: Names, to_when: str, deadline: datetime, *, sensitive: bool
+        self, database: Database, to_when: str, deadline: datetime, *, sensitive: bool
     ) -> None:
-        kind = "sensitive " if sensitive else ""
+        kind, names = "sensitive " if sensitive else "", self._names
         about = make_list(
             database,
             slug=f"{'sensitive' if sensitive else 'news'}-{len(names.organisation)}{len(to_when)}",
@@ -135,37 +138,57 @@ class AnswerPages:
             sensitive=sensitive,
             languages=catalogues.languages(),
         )
-        asked = make_asked(database, about, make_campaign(database, about, deadline=deadline))
-        question = self._pages.path("yes", asked.uid)
-        self._paths[f"{kind}question{to_when}"] = question
-        self._asked_again[f"{kind}question once more{to_when}"] = asked.uid
-        left = make_asked(database, about, Campaign.get(Campaign.list == about))
-        self._pages.post("no", left.uid)
-        self._paths[f"{kind}question after a No{to_when}"] = self._pages.path("yes", left.uid)
-        self._refused[f"{kind}question once more after a No{to_when}"] = left.uid
-        off = make_asked(database, about, Campaign.get(Campaign.list == about))
-        Contact.update(status="removed", reason="bounce").where(Contact.id == off.id).execute()
-        self._paths[f"{kind}question of who is off the list{to_when}"] = self._pages.path(
-            "yes", off.uid
-        )
+        campaign = make_campaign(database, about, deadline=deadline)
+        made = [
+            make_asked(database, about, campaign, f"anna{number}@{names.domain}")
+            for number in range(5)
+        ]
+        asked, left, off, customer, again = (one.uid for one in made)
+        yes, no = ({one.uid: self._pages.path(word, one.uid) for one in made} for word in LINKS)
+        self._pages.post("no", left)
+        Contact.update(status="removed", reason="bounce").where(Contact.uid == off).execute()
+        Contact.update(status="customer", basis="customer").where(Contact.uid == customer).execute()
+        self._paths |= {
+            f"{kind}question{to_when}": (NOW, yes[asked]),
+            f"{kind}question after a No{to_when}": (NOW, yes[left]),
+            f"{kind}question of who is off the list{to_when}": (NOW, yes[off]),
+            f"{kind}late No{to_when}": (_AFTER, no[asked]),
+            f"{kind}late No of a customer{to_when}": (_AFTER, no[customer]),
+        }
+        self._asked_again[f"{kind}question once more{to_when}"] = again
+        self._refused[f"{kind}question once more after a No{to_when}"] = left
         if to_when:
             return
         join = f"/join/{link_target.make_join_id(about, settings=self._pages.settings)}"
-        made = []
+        signed_up = []
         for name in "ab":
-            address = f"{name}{kind[:1]}{len(names.organisation)}@example.org"
+            address = f"{name}{kind[:1]}{len(names.organisation)}@{names.domain}"
             self._pages.client.post(join, data={"address": address})
-            made.append(SignUp.select().order_by(SignUp.id.desc()).get().uid)
-        self._paths[f"{kind}sign-up"] = self._pages.path("confirm", made[0])
-        self._signed_up[f"{kind}sign-up once more"] = made[1]
+            signed_up.append(SignUp.select().order_by(SignUp.id.desc()).get().uid)
+        self._paths[f"{kind}sign-up"] = (NOW, self._pages.path("confirm", signed_up[0]))
+        self._signed_up[f"{kind}sign-up once more"] = signed_up[1]
 
     def __call__(self, language: str) -> Iterator[tuple[str, str]]:
-        """Yield the HTML of each page in a language, by what it is."""
-        query = {"lang": language}
-        for name, path in self._paths.items():
+        """Yield the HTML of each page in a language, by what it is.
+
+        Representatives see the longest alone: whose question has a deadline with an hour.
+        """
+        for name, html in self._open({"lang": language}):
+            yield name, html
+        for name, html in self._open({"lang": language, "as": "representative"}):
+            if "late" not in name and ("hour" in name or "sign-up" in name):
+                yield f"{name}, to a representative", html
+
+    def _open(self, query: dict[str, str]) -> Iterator[tuple[str, str]]:
+        for name, (at, path) in self._paths.items():
+            self._pages.clock.move_to(at)
             yield name, self._pages.client.get(path, query_string=query).text
+        self._pages.clock.move_to(NOW)
+        yield from self._press(query)
+
+    def _press(self, query: dict[str, str]) -> Iterator[tuple[str, str]]:
         for name, uid in self._asked_again.items():
-            for kind in ("yes", "no"):
+            for kind in LINKS:
                 self._pages.get(kind, uid)
             yield name, self._pages.post("yes", uid, query_string=query).text
         for name, uid in self._refused.items():
@@ -281,12 +304,14 @@ first {pixels} pixels of mail and page on a screen of 360, and at most {words} w
 
 The table says where the lower answer ends, in pixels, on screens of 320, 360, 390 and 600 pixels. \
 It says too how many words stand before the first answer. Each number is the worst of all kinds: \
-ask, reminder and sign-up, and their pages, also those that ask once more, after a No too. Lists \
-are usual and sensitive ones. A deadline ends a day, or has an hour. The names are long: \
-“{organisation}” and “{list_name}”.
+ask, reminder and sign-up, and their pages. Those are also the pages that ask once more, after a \
+No too, that take a No after the deadline, and that representatives answer on. Lists are usual and \
+sensitive ones. A deadline ends a day, or has an hour. The names are long: “{organisation}” and \
+“{list_name}”.
 
 Where a name has more than 50 signs, its beginning stands above the answers and all of it below. A \
-purpose of more than 80 signs stands below alone. So even longer names, which the test measures \
+purpose of more than 80 signs stands below alone, and so does the end of a domain of more than 29. \
+So even longer names, which the test measures \
 too, keep the answers where they are.
 
 Chromium measured it; with other typefaces the numbers are some pixels more or less. A test in the \
@@ -317,6 +342,26 @@ DOUBLED = """() => {
     const all = [...document.querySelectorAll('body *')];
     const sizes = all.map(one => parseFloat(getComputedStyle(one).fontSize));
     all.forEach((one, at) => one.style.setProperty('font-size', `${sizes[at] * 2}px`, 'important'));
+}"""
+
+# Words that a line ends within, where no sign allows it; those of an address may.
+CUT_WORDS = r"""() => {
+    const cut = [];
+    const range = document.createRange();
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const node = walker.currentNode;
+        const around = node.parentElement;
+        if (!around.checkVisibility() || around.closest('.address, address')) continue;
+        for (const word of node.data.matchAll(/[\p{L}\p{N}]+/gu)) {
+            range.setStart(node, word.index);
+            range.setEnd(node, word.index + word[0].length);
+            const tops = [...range.getClientRects()].filter(box => box.width).map(box => box.top);
+            if (new Set(tops).size > 1)
+                cut.push([word[0], getComputedStyle(around).hyphens]);
+        }
+    }
+    return cut;
 }"""
 
 # What sticks out of the screen, or of what it stands in; signs that nobody sees do not.
