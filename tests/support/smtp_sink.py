@@ -157,7 +157,7 @@ _REPLIES = {
     b"RSET": b"250 2.0.0 OK\r\n",
     b"QUIT": b"221 2.0.0 bye\r\n",
 }
-_PATIENCE = 30
+_PATIENCE = 60
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:

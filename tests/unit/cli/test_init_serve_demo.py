@@ -125,5 +125,5 @@ def test_the_demo_runs_until_it_is_stopped(tmp_path: Path) -> None:
         assert "running on this machine" in says[0]
         assert status_of(says[3].split()[-1]) == 200
         running.send_signal(signal.SIGINT)
-        assert running.wait(20) == 0
+        assert running.wait(60) == 0
     assert list(tmp_path.iterdir()) == []

@@ -60,7 +60,7 @@ def in_the_middle_of_a_mail(
     try:
         # What it says first may come after it has been stopped.
         with Quiet(desk, *command) as running:
-            assert arrived.wait(20)
+            assert arrived.wait(60)
             yield running, may_reply.set
     finally:
         may_reply.set()
@@ -124,7 +124,7 @@ def test_a_worker_finishes_what_is_on_the_wire(
     launch(desk)
     with in_the_middle_of_a_mail(desk, inbox, "worker") as (worker, go_on):
         stop_in_time(worker, go_on, sign)
-        assert worker.process.wait(20) == 0
+        assert worker.process.wait(60) == 0
     assert states(desk) == [MailState.QUEUED, MailState.QUEUED, MailState.SENT]
 
 
@@ -153,7 +153,7 @@ def test_a_second_ctrl_c_ends_sending_at_once(desk: Desk, inbox: Inbox) -> None:
         for _ in range(2):
             sending.process.send_signal(signal.SIGINT)
             time.sleep(0.3)
-        assert sending.process.wait(20) == -signal.SIGINT
+        assert sending.process.wait(60) == -signal.SIGINT
     assert "2 sent" in desk.do("send")
     assert states(desk) == [MailState.IN_DOUBT, MailState.SENT, MailState.SENT]
 

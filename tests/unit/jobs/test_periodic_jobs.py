@@ -503,7 +503,7 @@ def test_a_run_that_is_paced_ends_when_the_pace_is_changed(desk: Desk, inbox: In
         choose(database, desk.settings, mail__rate_per_minute=1)
         jobs = jobs_of(desk, database)
         run_under_way = pool.submit(jobs.send)
-        assert arrived.wait(20)
+        assert arrived.wait(60)
         choose(database, desk.settings, mail__rate_per_minute=0)
         run_under_way.result(20)
         assert len(inbox.mails) == 1

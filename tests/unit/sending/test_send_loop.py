@@ -504,7 +504,7 @@ def test_what_a_server_has_accepted_is_kept_however_long_others_hold_the_databas
 
     def hold_the_database(_mail: object) -> None:
         holding.start()
-        assert has_begun.wait(5)
+        assert has_begun.wait(60)
 
     holding = threading.Thread(target=hold)
     inbox.reply_to_data = hold_the_database

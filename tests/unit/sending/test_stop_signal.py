@@ -26,8 +26,8 @@ def test_a_wish_is_noticed_before_and_while_somebody_waits() -> None:
     stopping = StopRequest()
     other = threading.Timer(0.05, stopping.ask)
     other.start()
-    assert stopping.wait(10)
-    assert stopping.wait(10)
+    assert stopping.wait(60)
+    assert stopping.wait(60)
     other.join()
     # Nobody has told the process to end.
     assert stopping.exit_code == 0
@@ -39,7 +39,7 @@ def test_a_signal_asks_and_the_second_one_would_end(sign: signal.Signals, code: 
     stopping = StopRequest()
     with stopping.on_signals():
         signal.raise_signal(sign)
-        assert stopping.wait(10)
+        assert stopping.wait(60)
         assert handlers() == [signal.SIG_DFL] * 2
     assert stopping.exit_code == code
     assert handlers() == before

@@ -127,7 +127,7 @@ def test_an_answer_under_way_is_given_before_the_end(desk: Desk) -> None:
         reader = threading.Thread(target=lambda: answers.append(get(server, "/")))
         thread.start()
         reader.start()
-        assert arrived.wait(10)
+        assert arrived.wait(60)
         server.stop()
         may_answer.set()
         thread.join(20)
@@ -153,7 +153,7 @@ def in_the_middle_of_a_mail(
     inbox.reply_to_data = wait
     try:
         with Serving(desk) as serving:
-            assert arrived.wait(20)
+            assert arrived.wait(60)
             yield serving, may_reply.set
     finally:
         may_reply.set()
@@ -188,7 +188,7 @@ def test_a_mail_on_the_wire_is_marked_before_the_end(desk: Desk, inbox: Inbox) -
         time.sleep(0.5)
         assert serving.process.poll() is None
         go_on()
-        assert serving.process.wait(20) == 0
+        assert serving.process.wait(60) == 0
     assert states(desk) == [MailState.QUEUED, MailState.QUEUED, MailState.SENT]
     assert len(inbox.mails) == 1
 
@@ -202,7 +202,7 @@ def test_who_does_not_wait_leaves_a_doubt_and_nothing_twice(
         for _ in range(2):
             serving.process.send_signal(sign)
             time.sleep(0.5)
-        assert serving.process.wait(20) == -sign
+        assert serving.process.wait(60) == -sign
     inbox.reply_to_data = lambda _mail: None
     inbox.clear()
     assert "2 sent" in desk.do("send", "news")
