@@ -298,7 +298,7 @@ def _take_step(
         database,
         name_staged_table(database, progress.token),
         after=progress.reached,
-        limit=limit,
+        limit=min(limit, progress.last - progress.reached),
         is_decided=is_decided,
     ) as (progress.reached, picked):
         if not is_decided:

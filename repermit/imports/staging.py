@@ -162,6 +162,7 @@ def picked_step(
 
     - `source`: the table in which all of them are kept.
     - `after`: the number of the row before the first of them.
+    - `limit`: how many they are at most, or, if they are decided, how many they are.
     - `is_decided`: SQLite need not copy them, which takes a tenth of a step, since nothing will be
       changed in them.
 
@@ -169,17 +170,18 @@ def picked_step(
     """
     kept = f"SELECT * FROM {source} WHERE id > {after}"  # noqa: S608
     if is_decided:
-        # No number is left out on SQLite. The view stands before the kept table, as a table does.
+        # The view stands before the kept table, as a temporary table does.
         run_sql(database, f"CREATE TEMPORARY VIEW picked AS {kept} AND id <= {after + limit}")
+        # SQLite has left no number out.
+        yield after + limit, limit
     else:
         if is_postgresql(database):
             # It would read what is deleted again at each step, until it is vacuumed.
             run_sql(database, "TRUNCATE picked")
         else:
             database.create_tables([Picked])
-        run_sql(database, f"INSERT INTO picked {kept} ORDER BY id LIMIT {limit}")
-    last, count = run_sql(database, "SELECT MAX(id), COUNT(*) FROM picked").fetchone()
-    yield int(last or 0), int(count)
+        picked = run_sql(database, f"INSERT INTO picked {kept} ORDER BY id LIMIT {limit}")
+        yield last_picked(), picked.rowcount
     if not is_postgresql(database):
         run_sql(database, f"DROP {'VIEW' if is_decided else 'TABLE'} temp.picked")
 
