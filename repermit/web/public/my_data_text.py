@@ -118,7 +118,7 @@ def _describe_entry(entry: EvidenceEntry, voice: Voice) -> str:
         "reply_reopened": gettext("Your mail to us is being looked at again"),
         "not_the_person": gettext("Somebody at this address said not to be the person meant"),
         "corrected": gettext("What is held about you was corrected"),
-        "proved": gettext("A proof of what you answered was made"),
+        "proved": gettext("A proof of what was asked and answered was made"),
         "erased": gettext("What was held about you was deleted"),
         "still_mailed": gettext("You unsubscribed from a mail that came from elsewhere"),
     }.get(entry.event, entry.event.replace("_", " "))
@@ -127,7 +127,9 @@ def _describe_entry(entry: EvidenceEntry, voice: Voice) -> str:
 def _describe_end(entry: EvidenceEntry, voice: Voice) -> str:
     """Describe data whose retention ended, which is no erasure of everything."""
     if entry.consent.get("parts") == ["consent"]:
-        return voice.gettext("The proof of what you answered was deleted: its time was over")
+        return voice.gettext(
+            "The proof of what was asked and answered was deleted: its time was over"
+        )
     return voice.gettext(
         "The part of your network address and the name of your browser were deleted: their time "
         "was over"
@@ -279,11 +281,12 @@ def describe_retention(term: RetentionTerm, voice: Voice, retention: Retention) 
         "days": retention.access_days,
     }
     proof = (
-        gettext("The proof of what you answered: until %(day)s.")
+        gettext("The proof of what was asked and answered: until %(day)s.")
         if term.until
         else voice.ngettext(
-            "The proof of what you answered: for one year after you have left the list.",
-            "The proof of what you answered: for %(years)s years after you have left the list.",
+            "The proof of what was asked and answered: for one year after you have left the list.",
+            "The proof of what was asked and answered: for %(years)s years after you have left the "
+            "list.",
             retention.evidence_years,
         )
     )
@@ -338,16 +341,16 @@ def describe_kept_after_erasure(
         "be read from it (GDPR, articles 17(3)(b) and 21(3))."
     )
     record = voice.ngettext(
-        "The record that somebody answered what and when, under a random number, without address "
-        "and name: for one year, so that we can show that we kept to the law (GDPR, articles "
-        "17(3)(b) and (e)).",
-        "The record that somebody answered what and when, under a random number, without address "
-        "and name: for %(years)s years, so that we can show that we kept to the law (GDPR, "
+        "The record of what was asked and answered, and when, under a random number, without "
+        "address and name: for one year, so that we can show that we kept to the law (GDPR, "
+        "articles 17(3)(b) and (e)).",
+        "The record of what was asked and answered, and when, under a random number, without "
+        "address and name: for %(years)s years, so that we can show that we kept to the law (GDPR, "
         "articles 17(3)(b) and (e)).",
         years,
     )
     as_long = gettext("That code stays as long as there is this list.")
-    until = gettext("The proof of what you answered: until %(day)s.")
+    until = gettext("The proof of what was asked and answered: until %(day)s.")
     last_day = voice.format_day(add_years(removed_at, years))
     kept = f"{record % {'years': years}} {until % {'day': last_day}}"
     return (f"{code} {as_long}", kept) if is_suppressed else (kept,)

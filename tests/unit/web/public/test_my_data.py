@@ -143,6 +143,26 @@ def test_who_is_not_the_person_meant_needs_one_press(pages: Pages, anna: Contact
         assert "u heeft erom gevraagd" not in text
 
 
+def test_taking_off_is_promised_only_to_whom_is_on_the_list(pages: Pages, anna: Contact) -> None:
+    assert "Dan halen wij het van de lijst" in words_of(pages.get("me", anna.uid))
+    Contact.update(status=Status.REMOVED, reason=Reason.NO_RESPONSE).execute()
+    said = words_of(pages.get("me", anna.uid))
+    assert "voor iemand anders? Dan gaan wij na waar wij het vandaan hebben" in said
+    assert "Dan halen wij het van de lijst" not in said
+
+
+def test_who_never_answered_is_not_said_to_have_answered(pages: Pages, anna: Contact) -> None:
+    Contact.update(status=Status.REMOVED, reason=Reason.NO_RESPONSE).execute()
+    held = words_of(opened(pages, anna))
+    assert "Het bewijs van wat er is gevraagd en geantwoord: " in held
+    erase(pages, anna)
+    erased = words_of(pages.get("me", anna.uid))
+    assert "Wat er is gevraagd en geantwoord, en wanneer, onder een willekeurig nummer" in erased
+    for text in (held, erased):
+        assert "u geantwoord hebt" not in text
+        assert "iemand heeft geantwoord" not in text
+
+
 def test_a_wish_for_nothing_is_refused(pages: Pages, anna: Contact) -> None:
     before = everything_in(pages.database)
     for data in ({}, {"do": "delete"}):

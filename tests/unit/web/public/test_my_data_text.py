@@ -147,7 +147,7 @@ def test_where_nothing_is_kept_of_a_press_there_is_no_line() -> None:
         ),
         (
             {"parts": ["consent"], "why": "retention"},
-            "The proof of what you answered was deleted: its time was over",
+            "The proof of what was asked and answered was deleted: its time was over",
         ),
         ({"parts": ["person", "trace"]}, "What was held about you was deleted"),
     ],
