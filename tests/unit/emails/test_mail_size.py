@@ -37,7 +37,7 @@ def test_a_long_text_counts_twice_since_its_html_is_made_from_it() -> None:
     assert not reason_against(text="woord " * 6_000)
     assert reason_against(text="woord " * 9_000).startswith("the mail can grow to 1")
     assert not reason_against(text="", html="woord " * 9_000)
-    assert reason_against(text="", html="woord " * 15_000)
+    assert reason_against(text="", html="woord " * 17_000)
 
 
 def test_it_says_how_large_the_mail_would_be_and_the_limit() -> None:
