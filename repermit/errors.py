@@ -16,6 +16,7 @@
     ├── ListFileError          a file cannot be read         .line .column .expected
     ├── AddressError           a mail address cannot be used                     .reason
     ├── WordingError           a mail's own wording may not be used              .reasons
+    │   └── MailTooLarge       a mail can grow so large that programs cut it off
     ├── LinkError              a link is forged, cut off or unknown
     ├── DatabaseBusy           somebody else holds the database for too long
     │   └── JournalRefused     the journal of suppressions cannot be written

@@ -6,13 +6,14 @@ Nothing here writes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from peewee import fn
 
+from repermit.clock import format_timestamp
 from repermit.contacts import counts, last_ask, lookup
 from repermit.contacts.last_ask import CampaignMail
 from repermit.db.connection import chunks, make_id_list
@@ -109,15 +110,28 @@ def decide_verdict(
     )
 
 
-def describe_link_pages(
-    campaign: Campaign, contacts: Iterable[Contact]
-) -> dict[int, dict[str, str]]:
-    """Return, by contact id, the page that was behind the links of each one's ask."""
+def collect_proofs(
+    campaign: Campaign, silent: Iterable[Contact], asks: Mapping[int, CampaignMail]
+) -> dict[int, dict[str, Any]]:
+    """Return, by contact id, the proof that each could have answered (GDPR art. 5(2)).
+
+    What the ask said stands in what each was told.
+    """
     pages = _read_page_wordings(campaign)
     usual = pages.get(campaign.list.language, "")
-    digests = {contact.id: pages.get(contact.language, usual) for contact in contacts}
-    # A campaign of an earlier version has kept none.
-    return {number: {"link_page_wording": digest} for number, digest in digests.items() if digest}
+    deadline = format_timestamp(campaign.deadline)
+    proofs: dict[int, dict[str, Any]] = {}
+    for contact in silent:
+        proofs[contact.id] = {
+            # Nobody expires who was not sent an ask, so the moment is there.
+            "asked_at": format_timestamp(cast("datetime", asks[contact.id].sent_at)),
+            "deadline": deadline,
+            "minimum_days": campaign.minimum_days,
+        }
+        # A campaign of an earlier version has kept no page.
+        if page := pages.get(contact.language, usual):
+            proofs[contact.id]["link_page_wording"] = page
+    return proofs
 
 
 def _read_page_wordings(campaign: Campaign) -> dict[str, str]:

@@ -25,9 +25,9 @@ from repermit.evidence.entries import Entry
 from repermit.expiry.downtime import measure_downtime, save_heartbeat
 from repermit.expiry.forecast import (
     ExpiryResult,
+    collect_proofs,
     count_outcomes,
     decide_verdict,
-    describe_link_pages,
     has_unsent_asks,
     index_asks,
     list_undecided,
@@ -269,15 +269,9 @@ def _expire_contacts(
         status_changes.remove_contacts(
             silent,
             reason=Reason.NO_RESPONSE,
-            # That each could have answered (GDPR art. 5(2)): what they were told has the rest.
-            act=Act(
-                at=now,
-                actor=sweep.actor,
-                campaign=campaign.id,
-                consent={"minimum_days": campaign.minimum_days},
-            ),
+            act=Act(at=now, actor=sweep.actor, campaign=campaign.id),
             fingerprint_key=sweep.key,
-            facts=describe_link_pages(campaign, silent),
+            facts=collect_proofs(campaign, silent, asks),
             mails=[mail for mail in mails if verdicts.get(mail.contact_id) is Verdict.EXPIRE],
         )
     unasked = list(verdicts.values()).count(Verdict.UNASKED)

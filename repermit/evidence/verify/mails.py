@@ -298,6 +298,8 @@ def _silences_too_short() -> Iterator[Fault]:
 
 
 def _is_too_short(consent: Mapping[str, Any], at: Any, starts_at: Any) -> bool:
+    if "asked_at" not in consent or "deadline" not in consent:
+        return True
     asked_at, deadline = parse_timestamp(consent["asked_at"]), parse_timestamp(consent["deadline"])
     return (
         asked_at > latest_ask(deadline, consent["minimum_days"])
