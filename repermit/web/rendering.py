@@ -63,14 +63,13 @@ class Reader:
 
         `language` is another one that they may choose.
         """
-        return _make_query(self.choose(language))
+        return _make_query(self._chosen(language))
 
     def make_relative_url(self, language: str = "") -> str:
         """Return the relative address of the same page in another language, "" for it as it is."""
-        return _make_query({**self.choose(language), ROUND: self.mark})
+        return _make_query({**self._chosen(language), ROUND: self.mark})
 
-    def choose(self, language: str = "") -> dict[str, str]:
-        """Return the fields of a query that keeps the reader's choices, "" for what none is of."""
+    def _chosen(self, language: str) -> dict[str, str]:
         own = self.language if self.is_switched else ""
         return {"lang": language or own, "as": self.given_by}
 

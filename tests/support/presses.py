@@ -153,8 +153,6 @@ class Person:
             self._typed += 1
             sends = {**sends, "address": self._address}
         self._pressed += 1
-        if button.method == "get":
-            return self._client.get(button.action, query_string=sends).text
         shown = self._client.post(button.action, data=sends).text
         if "/join/" in button.action:
             made = SignUp.select().order_by(SignUp.id.desc()).get()

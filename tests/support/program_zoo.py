@@ -12,7 +12,7 @@ from datetime import timedelta
 from html.parser import HTMLParser
 from random import Random
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from werkzeug.test import Client
 
@@ -29,11 +29,10 @@ _MOST_PRESSES = 9
 
 @dataclass(frozen=True)
 class Button:
-    """A button of a form: where it leads, the fields that it sends along, and by which method."""
+    """A button of a form: where it posts to, and the fields that it sends along."""
 
     action: str
     sends: dict[str, str]
-    method: str = "post"
 
 
 @dataclass(frozen=True)
@@ -61,10 +60,7 @@ class Visit:
     def press(self, button: Button, *, by_script: bool = False) -> list[Button]:
         """Press a button; with `by_script` as form.submit() does, which leaves its field out."""
         self.pressed += 1
-        sends = {} if by_script else button.sends
-        if button.method == "get":
-            return self.get(f"{button.action}?{urlencode(sends)}")
-        return self._buttons("POST", button.action, data=sends)
+        return self._buttons("POST", button.action, data={} if by_script else button.sends)
 
     def wait(self, **time: float) -> None:
         """Let time pass."""
@@ -83,19 +79,18 @@ class _Forms(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.found: list[Button] = []
-        self._action, self._method = "", ""
+        self._action = ""
         self._hidden: dict[str, str] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         known = {name: value or "" for name, value in attrs}
         if tag == "form":
             self._action, self._hidden = known["action"], {}
-            self._method = known["method"]
         elif known.get("type") == "hidden":
             self._hidden[known["name"]] = known["value"]
         elif tag == "button":
             own = {known["name"]: known["value"]} if "name" in known else {}
-            self.found.append(Button(self._action, {**self._hidden, **own}, self._method))
+            self.found.append(Button(self._action, {**self._hidden, **own}))
 
 
 def buttons_in(html: str) -> list[Button]:
@@ -463,8 +458,8 @@ OF_ONE_LINK: tuple[Program, ...] = tuple(
 )
 """Those that know one link alone."""
 
-AS_PEOPLE: frozenset[Program] = frozenset(OF_ONE_LINK[:1])
-"""The one that opens the Yes link alone and presses its main button, and no other: as people do."""
+AS_PEOPLE: frozenset[Program] = frozenset(OF_ONE_LINK[:2])
+"""Those that open the Yes link alone and press its main button, and no other: as a person does."""
 
 SLOW: tuple[Program, ...] = tuple(
     crawls_slowly(seed, longest=longest) for longest in (10, 90, 900) for seed in range(4)

@@ -325,8 +325,7 @@ def _make_common_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
 def _make_result_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     """Return how a contact can change its mind: by the question, or by signing up.
 
-    No button gives the opposite answer at once: a program presses whatever stands on a page. After
-    a Yes one leads to the question, so that a program which goes on takes its Yes back.
+    No button gives the opposite answer at once: a program presses whatever stands on a page.
     """
     fields = make_contact_fields(standing, reader)
     may_return = fields["is_removed"] and bool(fields["deadline"])
@@ -334,12 +333,7 @@ def _make_result_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     other = Answer.YES if may_return else Answer.NO if may_leave else None
     has_receipt = standing.basis in _WITH_RECEIPT
     receipt_url = make_public_url(make_receipt_path(standing), reader) if has_receipt else ""
-    return {
-        **fields,
-        "other": other,
-        "kept_choices": {name: value for name, value in reader.choose().items() if value},
-        "receipt_url": receipt_url,
-    }
+    return {**fields, "other": other, "receipt_url": receipt_url}
 
 
 _CHANGING_OUTCOMES = frozenset({Outcome.CONFIRM, Outcome.REMOVE})

@@ -404,8 +404,8 @@ def test_one_press_gives_one_yes_and_says_so(pages: Pages, asked: Contact) -> No
     assert (response.status_code, heading_of(response)) == (200, "Uw Ja is vastgelegd")
     assert "maandag 2 maart 2026, 12:00 uur" in words_of(response)
     # A change of mind leads to the question: no button gives the other answer at once.
-    assert f'<form method="get" action="{pages.links.url("no", asked.uid)}">' in response.text
-    assert response.text.count("<form") == 1
+    assert f'href="{pages.links.url("no", asked.uid)}"' in response.text
+    assert "<form" not in response.text
     assert status_of(asked) == Status.CONFIRMED
     assert [entry.event for entry in Evidence.select()] == ["confirmed"]
 
