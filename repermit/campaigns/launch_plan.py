@@ -23,6 +23,7 @@ from repermit.campaigns.send_plan import (
 )
 from repermit.campaigns.sensitive_lists import find_revealing_places, reveals_name
 from repermit.contacts import counts as contacts_counts
+from repermit.contacts import lookup
 from repermit.db import background_tasks
 from repermit.db.background_tasks import BackgroundTask, TaskKind, select_targets
 from repermit.db.models.campaigns import latest_campaign
@@ -204,11 +205,17 @@ def plan_launch(
 
 
 def read_launch_state(mailing_list: MailingList) -> tuple[Any, ...]:
-    """Return the state that a plan rests on: the list, its campaign and its tasks."""
+    """Return the state that a plan rests on: the list, its people, its campaign and its tasks."""
     campaign = latest_campaign(mailing_list)
     tasks = BackgroundTask.select().where(BackgroundTask.list == mailing_list)
-    state = (campaign.id, campaign.state) if campaign else None
-    return dict(mailing_list.__data__), state, tasks.count()
+    return (
+        dict(mailing_list.__data__),
+        lookup.read_list_facts(mailing_list),
+        # A file, a sign-up or an answer changes whom a launch asks.
+        contacts_counts.count_contact_groups(mailing_list),
+        (campaign.id, campaign.state) if campaign else None,
+        tasks.count(),
+    )
 
 
 def list_missing_fields(mailing_list: MailingList) -> tuple[Said, ...]:

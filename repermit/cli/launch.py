@@ -280,7 +280,7 @@ def _launch_campaign(
         warn("Nor what allows asking a sensitive list (GDPR art. 9): --special-ground says it.")
     # Not before: nothing stands on stdout if the database fails, as when the disk is full.
     if not as_json:
-        _print_plan(context, plan, deadline, to=echo)
+        _print_plan(context, launched.plan, deadline, to=echo)
     return launched
 
 

@@ -10,16 +10,16 @@ import pytest
 
 from repermit import email_address
 from repermit.answers import link_target, record_answer
-from repermit.campaigns.campaign_results import Launched
+from repermit.campaigns.campaign_results import Launched, Plan
 from repermit.campaigns.launch import launch
-from repermit.campaigns.launch_plan import REMINDER_NOTE
+from repermit.campaigns.launch_plan import REMINDER_NOTE, plan_launch
 from repermit.campaigns.mailing_lists import change_list
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
-from repermit.db.models.lists import MailingList
+from repermit.db.models.lists import ListText, MailingList
 from repermit.db.models.mails import Mail
 from repermit.emails import frozen_draft
 from repermit.errors import LaunchRefused
@@ -259,6 +259,24 @@ def test_another_number_than_the_admin_was_told_is_refused(database: Database) -
     assert len(refused.value.reasons) == 1
     assert not Campaign.select().exists()
     assert start(database, mailing_list, expected=1).plan.asked == 1
+
+
+def test_a_plan_that_does_not_hold_any_more_is_made_anew(database: Database) -> None:
+    mailing_list = MailingList.get_by_id(make_list(database, languages=("de",)).id)
+    make_contact(database, mailing_list)
+
+    def plan() -> Plan:
+        settings = make_settings()
+        return plan_launch(mailing_list, settings=settings, now=NOW, deadline=DEADLINE)
+
+    seen = plan()
+    make_contact(database, mailing_list, language="de")
+    with pytest.raises(LaunchRefused, match="1 were to be asked, and now there are 2"):
+        start(database, mailing_list, plan=seen, expected=1)
+    seen = plan()
+    ListText.delete().execute()
+    start(database, mailing_list, plan=seen, expected=2)
+    assert {one.language for one in CampaignWording.select()} == {mailing_list.language}
 
 
 def test_a_second_launch_is_refused_while_the_first_is_live(database: Database) -> None:
