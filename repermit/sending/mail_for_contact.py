@@ -284,20 +284,21 @@ class Prefetch:
         return PreparedMail(claim, self._composer.compose(claim, now=now), now)
 
     def make_ahead(self, claims: Iterable[Claim], *, now: datetime) -> None:
-        """Make the mails of claims, and keep no others.
+        """Make the mails of claims that are not there yet; what is too old goes.
 
         What cannot be made raises it in its own turn.
         """
-        before, self._prefetched = self._prefetched, {}
+        self._prefetched = {
+            number: prepared
+            for number, prepared in self._prefetched.items()
+            if now - prepared.made_at < _MAX_AGE
+        }
         for claim in claims:
-            number = claim.mail.id
-            prefetched = before.get(number)
-            if prefetched and _is_fresh(prefetched, claim, now):
-                self._prefetched[number] = prefetched
+            prepared = self._prefetched.get(claim.mail.id)
             # What was asked for is made from what is there in its own turn.
-            elif claim.mail.is_asking:
+            if claim.mail.is_asking and not (prepared and prepared.claim is claim):
                 with suppress(*COMPOSE_ERRORS):
-                    self._prefetched[number] = self.prepare(claim, now=now)
+                    self._prefetched[claim.mail.id] = self.prepare(claim, now=now)
 
 
 def _is_fresh(prepared: PreparedMail, claim: Claim, now: datetime) -> bool:

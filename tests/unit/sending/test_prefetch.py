@@ -69,14 +69,18 @@ def test_a_mail_that_was_made_ahead_is_not_made_again(story: Story) -> None:
     assert letters.made == [claim.mail.id for claim in (first, second, third)]
 
 
-def test_only_the_mails_that_come_next_are_kept(story: Story) -> None:
+def test_a_mail_that_does_not_come_next_is_kept_as_long_as_it_is_fresh(story: Story) -> None:
     first, second = claims_of(story, 2)
     letters = Writing(story.settings)
     ahead = Prefetch(letters)
     ahead.make_ahead([first], now=NOW)
     ahead.make_ahead([second], now=NOW)
+    ahead.make_ahead([], now=NOW)
     ahead.prepare(first, now=NOW)
-    assert letters.made == [first.mail.id, second.mail.id, first.mail.id]
+    assert letters.made == [first.mail.id, second.mail.id]
+    ahead.make_ahead([], now=NOW + A_SECOND)
+    ahead.prepare(second, now=NOW)
+    assert letters.made == [first.mail.id, second.mail.id, second.mail.id]
 
 
 @pytest.mark.parametrize(("later", "made"), [(A_SECOND - A_MOMENT, 1), (A_SECOND, 2)])
