@@ -17,7 +17,7 @@ from repermit.clock import format_timestamp
 from repermit.contacts import counts, last_ask, lookup
 from repermit.contacts.last_ask import CampaignMail
 from repermit.db.connection import chunks, make_id_list
-from repermit.db.models.campaigns import Campaign
+from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
@@ -111,14 +111,15 @@ def decide_verdict(
 
 
 def collect_proofs(
-    campaign: Campaign, silent: Iterable[Contact], asks: Mapping[int, CampaignMail]
+    campaign: Campaign,
+    silent: Iterable[Contact],
+    asks: Mapping[int, CampaignMail],
+    pages: Mapping[int | None, str],
 ) -> dict[int, dict[str, Any]]:
     """Return, by contact id, the proof that each could have answered (GDPR art. 5(2)).
 
-    What the ask said stands in what each was told.
+    What the ask said stands in what each was told. `pages` are those of `read_link_pages`.
     """
-    pages = _read_page_wordings(campaign)
-    usual = pages.get(campaign.list.language, "")
     deadline = format_timestamp(campaign.deadline)
     proofs: dict[int, dict[str, Any]] = {}
     for contact in silent:
@@ -129,13 +130,26 @@ def collect_proofs(
             "minimum_days": campaign.minimum_days,
         }
         # A campaign of an earlier version has kept no page.
-        if page := pages.get(contact.language, usual):
+        if page := pages.get(asks[contact.id].wording_id):
             proofs[contact.id]["link_page_wording"] = page
     return proofs
 
 
+def read_link_pages(campaign: Campaign) -> dict[int | None, str]:
+    """Return the digests of the pages behind the links, by the number of the ask's wording.
+
+    Under None is the one for an ask that names no wording.
+    """
+    pages = _read_page_wordings(campaign)
+    rows: Any = CampaignWording.select(CampaignWording.id, CampaignWording.language).where(
+        CampaignWording.campaign == campaign
+    )
+    languages = dict([*rows.tuples(), (None, campaign.list.language)])
+    return {number: pages[language] for number, language in languages.items() if language in pages}
+
+
 def _read_page_wordings(campaign: Campaign) -> dict[str, str]:
-    """Return the digests of the pages behind the links by language, as they were last told."""
+    """Return the same by language, as they were last told."""
     # About nobody, so that the index of subjects finds them among a million answers.
     told = (
         EvidencePart.select(EvidencePart.json)

@@ -32,6 +32,7 @@ from repermit.expiry.forecast import (
     index_asks,
     list_undecided,
     predict_verdicts,
+    read_link_pages,
 )
 from repermit.rules.consent import (
     CampaignState,
@@ -191,10 +192,11 @@ def _expire_campaign(sweep: _Sweep, campaign_id: int) -> ExpiryResult:
     if campaign is None:
         return ExpiryResult(waiting=(reason,) if reason else ())
     ids, results, position = list_undecided(campaign), [], 0
+    pages = read_link_pages(campaign)
 
     def expire_next(limit: int) -> bool:
         nonlocal position
-        results.append(_expire_step(sweep, campaign_id, ids[position : position + limit]))
+        results.append(_expire_step(sweep, campaign_id, ids[position : position + limit], pages))
         position += limit
         return position < len(ids)
 
@@ -233,11 +235,13 @@ def _drop_unsent(sweep: _Sweep, campaign_id: int, limit: int) -> int:
     return status_changes.drop_queued(campaign, Dropped.TOO_LATE, most=limit) if campaign else 0
 
 
-def _expire_step(sweep: _Sweep, campaign_id: int, ids: Sequence[int]) -> ExpiryResult:
+def _expire_step(
+    sweep: _Sweep, campaign_id: int, ids: Sequence[int], pages: Mapping[int | None, str]
+) -> ExpiryResult:
     """Decide on some contacts, in the caller's transaction, unless somebody has intervened."""
     now = sweep.clock.now()
     campaign = _lock_due(campaign_id, now)
-    return _expire_contacts(sweep, campaign, ids, now) if campaign else ExpiryResult()
+    return _expire_contacts(sweep, campaign, ids, pages, now) if campaign else ExpiryResult()
 
 
 def _lock_due(campaign_id: int, now: datetime) -> Campaign | None:
@@ -251,7 +255,11 @@ def _lock_due(campaign_id: int, now: datetime) -> Campaign | None:
 
 
 def _expire_contacts(
-    sweep: _Sweep, campaign: Campaign, ids: Sequence[int], now: datetime
+    sweep: _Sweep,
+    campaign: Campaign,
+    ids: Sequence[int],
+    pages: Mapping[int | None, str],
+    now: datetime,
 ) -> ExpiryResult:
     # Locked first and looked at afterwards: an answer that was quicker has changed the status.
     contacts = Contact.select().where(Contact.id.in_(make_id_list(ids))).order_by(Contact.id)
@@ -271,7 +279,7 @@ def _expire_contacts(
             reason=Reason.NO_RESPONSE,
             act=Act(at=now, actor=sweep.actor, campaign=campaign.id),
             fingerprint_key=sweep.key,
-            facts=collect_proofs(campaign, silent, asks),
+            facts=collect_proofs(campaign, silent, asks, pages),
             mails=[mail for mail in mails if verdicts.get(mail.contact_id) is Verdict.EXPIRE],
         )
     unasked = list(verdicts.values()).count(Verdict.UNASKED)

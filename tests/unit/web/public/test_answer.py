@@ -15,12 +15,13 @@ import pytest
 from repermit.answers import join, link_target
 from repermit.campaigns import launch
 from repermit.campaigns.lifecycle import extend_campaign
+from repermit.campaigns.mailing_lists import change_list
 from repermit.clock import ManualClock
 from repermit.contacts import lookup as contacts_lookup
 from repermit.contacts import status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import Meta, new_id
-from repermit.db.models.campaigns import Campaign, Wording
+from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
 from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import ListText, MailingList
@@ -30,7 +31,15 @@ from repermit.expiry.downtime import assume_up_until
 from repermit.expiry.sweep import expire_due
 from repermit.i18n import catalogues
 from repermit.reports import register_notes
-from repermit.rules.consent import Answer, Basis, CampaignState, MailState, Reason, Status
+from repermit.rules.consent import (
+    Answer,
+    Basis,
+    CampaignState,
+    MailKind,
+    MailState,
+    Reason,
+    Status,
+)
 from repermit.rules.legal_grounds import Grounds
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, Kind
@@ -717,6 +726,16 @@ def test_a_late_yes_without_a_question_is_offered_a_sign_up_too(
     assert forms_in(response) == ["https://ask.example.org/join/news"]
 
 
+def test_who_is_off_by_no_press_is_not_told_that_one_can_be_undone(
+    pages: Pages, asked: Contact
+) -> None:
+    gone = {"status": Status.REMOVED, "reason": Reason.BOUNCE}
+    Contact.update(**gone).where(Contact.id == asked.id).execute()
+    for kind in ("yes", "no"):
+        pages.get(kind, asked.uid)
+    assert "Als u het niet zelf was" not in words_of(pages.post("no", asked.uid))
+
+
 def labels_in(html: str) -> list[str]:
     return re.findall("<button[^>]*>([^<]*)</button>", html)
 
@@ -856,7 +875,10 @@ def test_the_page_that_is_kept_for_whoever_never_answers_is_the_one_that_is_show
     )
     if is_extended:
         extend_campaign(database, mailing_list, deadline=DEADLINE + timedelta(days=3), **shared)
-    Mail.update(state=MailState.SENT, sent_at=NOW).execute()
+    wording = CampaignWording.get(CampaignWording.kind == MailKind.ASK)
+    Mail.update(state=MailState.SENT, sent_at=NOW, wording=wording).execute()
+    # What they read stays in the language of the ask.
+    change_list(database, mailing_list, language="nl", settings=settings, now=NOW, actor="user:1")
     with database.atomic():
         assume_up_until(database, moment=DEADLINE + timedelta(days=3))
     Pages(database, settings).say_yes(asked.uid)
