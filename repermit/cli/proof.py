@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 from zoneinfo import ZoneInfo
 
 import click
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from repermit.evidence.entries import Checkpoint
     from repermit.evidence.signed_note import PublicKey
+    from repermit.evidence.verify.evidence_export import CheckedExport
     from repermit.evidence.verify.proof import Checked
 
 
@@ -118,10 +122,14 @@ def verify_file(
     from repermit.evidence.verify import proof as verify_proof
     from repermit.privacy import proof_text
 
-    octets = _read_proof(file)
-    if verify_export.is_export(octets):
-        del octets
-        _verify_export(file, kept=kept, keys=keys, ca=ca)
+    with _open_seekable(file) as stream:
+        octets = _read_proof(stream)
+        export = None
+        if verify_export.is_export(octets):
+            stream.seek(0)
+            export = verify_export.check_export(stream)
+    if export is not None:
+        _tell_of_export(file, export, kept=kept, keys=keys, ca=ca)
         return
     if shown := verify_proof.shown_to_go_on(octets):
         verify_consistency(file, shown, kept, keys)
@@ -148,21 +156,15 @@ def verify_file(
     echo(signed, *stamped, *told)
 
 
-def _verify_export(
+def _tell_of_export(
     file: Path,
+    checked: CheckedExport,
     *,
     kept: Sequence[Kept],
     keys: Sequence[PublicKey],
     ca: Path | None,
 ) -> None:
-    """Check an export of the evidence and say what it holds; raises Refused as `verify_file`."""
-    from repermit.evidence.verify import evidence_export as verify_export
-
-    try:
-        with file.open("rb") as stream:
-            checked = verify_export.check_export(stream)
-    except OSError as error:
-        raise Refused(f"{file} cannot be read: {error.strerror}") from None
+    """Say what an export of the evidence holds; raises Refused as `verify_file`."""
     if checked.faults:
         raise Refused("\n".join((f"{file} does not hold:", *_list_faults(checked.faults))))
     document = checked.document
@@ -291,18 +293,30 @@ def _describe_erased(checked: Checked) -> list[str]:
     return ["", f"Held no longer, {pluralize(len(checked.gone), 'part')}: {parts}"]
 
 
-def _read_proof(path: Path) -> bytes:
+@contextmanager
+def _open_seekable(path: Path) -> Iterator[BinaryIO]:
+    """Open a file; what comes through a pipe is put into one of our own first."""
+    try:
+        with path.open("rb") as file:
+            if file.seekable():
+                yield file
+                return
+            with TemporaryFile() as spooled:
+                shutil.copyfileobj(file, spooled)
+                spooled.seek(0)
+                yield cast("BinaryIO", spooled)
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _read_proof(file: BinaryIO) -> bytes:
     """Return what a file holds; of an export, or a larger file than a proof, its beginning."""
     from repermit.evidence.proof_file import LARGEST as LARGEST_PROOF
     from repermit.evidence.verify import evidence_export as verify_export
 
-    try:
-        with path.open("rb") as file:
-            octets = file.read(_HEAD)
-            is_export = verify_export.is_export(octets)
-            return octets if is_export else octets + file.read(LARGEST_PROOF + 1 - _HEAD)
-    except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror}") from None
+    octets = file.read(_HEAD)
+    is_export = verify_export.is_export(octets)
+    return octets if is_export else octets + file.read(LARGEST_PROOF + 1 - _HEAD)
 
 
 _HEAD = 65_536

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -110,6 +112,16 @@ def test_an_export_is_checked_offline_under_known_keys_and_checkpoints(signing: 
     later = keep(signing, "later.note")
     reason = signing.refused("verify", str(path), "--checkpoint", str(later))
     assert f"{later}: it was made later than the export, at entry 4" in reason
+
+
+def test_an_export_is_checked_through_a_pipe_as_well(signing: Desk) -> None:
+    path, pipe = signing.folder / "evidence.json", signing.folder / "pipe"
+    signing.do("export", "news", "evidence", "-o", str(path))
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(path.read_bytes(),))
+    writer.start()
+    assert f"{pipe} holds." in signing.do("verify", str(pipe))
+    writer.join()
 
 
 def forged_key() -> signed_note.PublicKey:
