@@ -115,9 +115,9 @@ def remove_contacts(
     what the list told them when it asked them, as an answer is. `file` is the import that says so,
     where no person does: nothing of it is known of them once it is taken back. Whom a file alone
     had taken off leaves by themselves now: taking that file back does not put them back. `mails`
-    are their list_campaign_mails, if they were read since the contacts were locked. Raises
-    TransitionRefused,
-    before anything is changed, where a status does not allow the reason.
+    are their list_campaign_mails, if they were read since the contacts were locked.
+
+    Raises TransitionRefused, before anything is changed, where a status does not allow the reason.
     """
     removal_times = moments or {}
     ids_off_by_file = {contact.id for contact in contacts if is_off_by_file(contact)}

@@ -312,7 +312,7 @@ def _erase_data(opened: OpenedLink) -> Response:
     uploads.forget_in_upload(mailing_list, key, settings=site.settings)
     reader = _make_reader(opened)
     kept = my_data_text.describe_kept_after_erasure(
-        get_arrival(),
+        Contact.get_by_id(opened.contact).status_at,
         make_voice(reader),
         site.settings.retention,
         is_suppressed=link_target.is_suppressed(opened.uid),

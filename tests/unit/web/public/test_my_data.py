@@ -547,6 +547,16 @@ def test_deleting_says_first_what_it_means(pages: Pages, anna: Contact) -> None:
         assert heading_of(act(pages, token, what, address="new@example.org")) == OVER
 
 
+def test_the_page_after_deleting_and_the_link_name_the_same_last_day(
+    pages: Pages, anna: Contact
+) -> None:
+    pages.post("no", anna.uid)
+    pages.clock.advance(timedelta(days=20))
+    deleted = words_of(act(pages, authority_in(opened(pages, anna)), "delete"))
+    (until,) = re.findall(r"tot ([^.]+ 20\d\d)", deleted)
+    assert until in words_of(pages.get("me", anna.uid))
+
+
 def test_everything_ends_with_the_hour(pages: Pages, anna: Contact) -> None:
     token = authority_in(opened(pages, anna))
     pages.clock.advance(timedelta(hours=1))
