@@ -85,9 +85,10 @@ def _list_wordings(one: Mapping[str, Any], statement: Mapping[str, Any]) -> Iter
         asked = {**person, **_find_values_as_asked(one, statement["entries"])}
         text = wordings[mail] if draft is None else _make_mail_text(draft, asked)
         yield ShownWording(kind="mail", digest=mail, text=text)
-    if page := told.get("page_wording"):
-        text = _fill_values(html_to_text(wordings[page]), draft, person)
-        yield ShownWording(kind="page", digest=page, text=text)
+    for kind in ("page", "link_page"):
+        if page := told.get(f"{kind}_wording"):
+            text = _fill_values(html_to_text(wordings[page]), draft, person)
+            yield ShownWording(kind=kind, digest=page, text=text)
     if form := told.get("wording"):
         yield ShownWording(kind="form", digest=form, text=wordings[form])
     if statement_text := told.get("privacy_wording"):

@@ -319,6 +319,35 @@ def test_the_page_shows_mail_and_page_as_the_person_saw_them() -> None:
     assert "2 maart 2026" in since
 
 
+@pytest.mark.parametrize(
+    ("language", "line", "heading"),
+    [
+        (
+            "en",
+            "Wording of the page behind the link: ",
+            "The page behind the link, on which no button was pressed",
+        ),
+        (
+            "nl",
+            "Tekst van de pagina achter de link: ",
+            "De pagina achter de link, waarop op geen knop is gedrukt",
+        ),
+    ],
+)
+def test_the_page_behind_a_link_is_shown_also_where_no_button_of_it_was_pressed(
+    language: str, line: str, heading: str
+) -> None:
+    jan = {"address": "jan.jansen@example.org"}
+    one = entry("removed", person=jan, reason="no_response", link_page_wording="b" * 64)
+    whole = document(one, **{"b" * 64: "<p>⟦address⟧ &amp; meer</p>"})
+    (found,) = proof_text.describe_entries(whole, language=language, zone=UTC)
+    assert line + "b" * 64 in found.more
+    shown = printable_proof.make_proof_page(whole, language=language, zone=UTC)
+    assert f"<h3>{heading}</h3>" in shown
+    assert "j…n@example.org &amp; meer" in shown
+    assert shown.count("b" * 64) == 2
+
+
 def test_the_mail_is_shown_as_it_was_before_the_person_corrected_what_it_said() -> None:
     after = (NOW + timedelta(days=1)).isoformat()
     jan = {"address": "jan@new.example.org", "name": "Jan"}
