@@ -56,7 +56,8 @@ if TYPE_CHECKING:
     "keys",
     metavar="FILE|KEY",
     multiple=True,
-    help="A key that you know: what is checked must be signed with one of these.",
+    help="A key that you know. A proof or export must be signed by one of the record's keys that "
+    "you give, and cosigned by each witness's key; a checkpoint by any of them.",
 )
 @click.option(
     "--timestamp-ca",
