@@ -149,7 +149,7 @@ def _about_cosignatures(witness: WitnessKey | None) -> list[str]:
     if points := cosignatures.read_kept():
         last = points[-1]
         times = cosignatures.read_cosigned_times(last.note, witness) if witness else ()
-        when = f" on {max(times):%Y-%m-%d %H:%M}Z" if times else ""
+        when = f" on {min(times):%Y-%m-%d %H:%M}Z" if times else ""
         count = pluralize(len(points), "cosigned checkpoint")
         told += [f"{count}, the last at entry {last.seq:,}{when}:", last.note]
     if problem := cosignatures.read_problem():

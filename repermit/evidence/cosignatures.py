@@ -141,13 +141,14 @@ def read_notes() -> list[str]:
 def read_kept() -> list[Checkpoint]:
     """Return the checkpoints that were cosigned, each with its note, the earliest first.
 
+    Of several over one checkpoint, that which was cosigned first.
     Without notes that are none any more, which are for `verify` to find.
     """
     found = []
     for note in read_notes():
         with suppress(ValueError):
             found.append(signed_checkpoint.read_note(note))
-    return sorted(found, key=lambda one: one.seq)
+    return sorted(found, key=lambda one: (one.seq, min(_list_seconds(one.note), default=0)))
 
 
 class CosignedCheckpoints:
@@ -176,10 +177,14 @@ class CosignedCheckpoints:
 
 def read_cosigned_times(note: str, witness: WitnessKey) -> Sequence[datetime]:
     """Return when a witness cosigned a note, as it says itself; nothing where it did not."""
-    own = [
-        one
+    return [datetime.fromtimestamp(one, UTC) for one in _list_seconds(note, witness)]
+
+
+def _list_seconds(note: str, witness: WitnessKey | None = None) -> list[int]:
+    """Return the POSIX times that cosignatures in a note tell; None for those of any witness."""
+    return [
+        seconds
         for one in Note.read(note).signatures
-        if (one.name, one.id) == (witness.name, witness.id)
+        if witness is None or (one.name, one.id) == (witness.name, witness.id)
+        if (seconds := read_cosigned_at(one.octets))
     ]
-    seconds = filter(None, (read_cosigned_at(one.octets) for one in own))
-    return [datetime.fromtimestamp(one, UTC) for one in seconds]

@@ -64,7 +64,7 @@ class Witness:
         if not self._goes_on(old, new, new_root, steps):
             return 422, ""
         self.size, self.root = new, new_root
-        return 200, self._cosign(text)
+        return 200, self.cosign(text, at=self.now)
 
     def _is_signed(self, text: str, signatures: str) -> bool:
         wanted = _key_id(self.origin, b"\x01" + self.public)
@@ -91,7 +91,8 @@ class Witness:
             return False
         return not rest and was == self.root and becomes == root
 
-    def _cosign(self, text: str) -> str:
+    def cosign(self, text: str, *, at: int) -> str:
+        """Return the line of a cosignature over a note's text; `at` in POSIX seconds."""
         if self.answers == "rubbish":
             return "rubbish\n"
         if self.answers == "endless":
@@ -103,8 +104,8 @@ class Witness:
             signing, name = Ed25519PrivateKey.from_private_bytes(b"o" * 32), "other.example"
         named = self.own if self.answers == "forged" else signing
         public = b"\x04" + named.public_key().public_bytes_raw()
-        signature = signing.sign(f"cosignature/v1\ntime {self.now}\n{text}".encode())
-        octets = _key_id(name, public) + self.now.to_bytes(8) + signature
+        signature = signing.sign(f"cosignature/v1\ntime {at}\n{text}".encode())
+        octets = _key_id(name, public) + at.to_bytes(8) + signature
         return f"— {name} {base64.b64encode(octets).decode()}\n"
 
 

@@ -336,6 +336,32 @@ def test_a_cosigned_checkpoint_of_another_record_or_with_a_forged_line_does_not_
     assert "a cosignature of it does not hold" in refused
 
 
+def test_of_several_over_one_checkpoint_a_proof_has_the_first_and_verify_tells_the_last(
+    desk: Desk, witness: Witness
+) -> None:
+    set_witness(desk, witness)
+    # The first octets of a cosignature are its time: as base64, "z" comes after "0".
+    times = [witness.now + days * 86_400 for days in range(40)]
+    with desk.database() as database:
+        cosigning = Cosigning(database, witness)
+        point = signed_checkpoint.take(cosigning.settings)
+        text = f"{point.note.partition(chr(10) * 2)[0]}\n"
+        with database.atomic():
+            for at in times:
+                note = point.note + witness.cosign(text, at=at)
+                Meta.insert(key=f"cosigned {at}", value=note).execute()
+        kept = [
+            cosignatures.read_cosigned_times(one.note, cosigning.key())
+            for one in cosignatures.read_kept()
+        ]
+        assert kept == [[datetime.fromtimestamp(at, UTC)] for at in times]
+        shown = cosignatures.CosignedCheckpoints(point, stored_tree.Paths(point))
+        (first,) = shown.of([{"entry": {"seq": point.seq}}])
+        assert first["note"] == point.note + witness.cosign(text, at=times[0])
+    last = datetime.fromtimestamp(times[-1], UTC)
+    assert f"the last at entry {point.seq} on {last:%Y-%m-%d %H:%M}Z:" in desk.do("verify")
+
+
 def cosignatures_note(told: str) -> str:
     start = told.index("ask.example.org\n")
     return told[start : told.index("\n", told.index("— witness.example")) + 1]
