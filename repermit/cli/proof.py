@@ -114,9 +114,9 @@ def verify_file(
 ) -> None:
     """Check the proof in a file and say what it shows; raises Refused with all that is wrong.
 
-    `kept` are checkpoints from elsewhere, and `keys` those that the file must be signed with one
-    of; `ca` is a file with who vouches for timestamps. What shows that the record goes on from a
-    checkpoint is checked likewise.
+    `kept` are checkpoints from elsewhere; one of the record's `keys` must have signed the file, and
+    each witness's cosigned it; `ca` is a file with who vouches for timestamps. What shows that the
+    record goes on from a checkpoint is checked likewise.
     """
     from repermit.evidence.verify import evidence_export as verify_export
     from repermit.evidence.verify import proof as verify_proof
@@ -144,7 +144,8 @@ def verify_file(
     purpose = statement["record"]["processing"]["purposes"][0]
     echo(f"{file} holds. It shows of one person on the list {statement['list']}:", "")
     for event in proof_text.describe_entries(checked.document, language="en", zone=ZoneInfo("UTC")):
-        echo(f"  {event.at}: {event.text}", *(f"      {line}" for line in event.more))
+        line = f"  entry {event.seq}, {event.at}: {event.text}"
+        echo(line, *(f"      {line}" for line in event.more))
     holds = proof_text.describe_status(checked.document, language="en", zone=ZoneInfo("UTC"))
     echo("", f"What held when this proof was made: {holds}")
     echo(
@@ -168,7 +169,8 @@ def _tell_of_export(
     if checked.faults:
         raise Refused("\n".join((f"{file} does not hold:", *_list_faults(checked.faults))))
     document = checked.document
-    signed, stamped = _describe_signers(document, keys), _timestamps(document, ca)
+    signed = _describe_signers(document, keys, first=checked.first)
+    stamped = _timestamps(document, ca)
     told = _agreements_of_export(document, kept) if kept else [_EXPORT_WITHOUT_CHECKPOINT]
     erased = f" {pluralize(checked.erased, 'part')} of them were erased." if checked.erased else ""
     echo(
@@ -211,11 +213,13 @@ _WITHOUT_CHECKPOINT = (
 )
 
 
-def _describe_signers(document: Mapping[str, Any], keys: Sequence[PublicKey]) -> list[str]:
+def _describe_signers(
+    document: Mapping[str, Any], keys: Sequence[PublicKey], *, first: int = 0
+) -> list[str]:
     """Return who signed a document that holds, and which witnesses cosigned it.
 
     Raises Refused unless one of the keys that are no witness's signed it, if there are any, and
-    each of the witnesses cosigned it.
+    each of the witnesses cosigned it, at its `first` entry or later.
     """
     from repermit.evidence.signed_note import WitnessKey
     from repermit.evidence.verify import cosignatures
@@ -227,7 +231,7 @@ def _describe_signers(document: Mapping[str, Any], keys: Sequence[PublicKey]) ->
     except ValueError as error:
         raise Refused(f"a cosignature of it does not hold: {error}") from None
     for witness in witnesses:
-        if all(one.by != witness for one in found):
+        if all(one.by != witness or one.seq < first for one in found):
             raise Refused(f"{witness.name} has cosigned nothing of it")
     told += [
         f"Entries up to {one.seq} lay in the record at {one.at.isoformat()}, "

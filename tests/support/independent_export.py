@@ -47,7 +47,8 @@ def check(octets: bytes, *, keys: Iterable[str] = (), ca_file: str = "") -> Chec
     need(type(cosigned) is list and (cosigned or "cosigned" not in export), "cosigned")
     for one in cosigned:
         need(set(one) == {"note"}, "names")
-        point = independent_verifier.cosigned_point(one["note"], export.get("key"))
+        independent_verifier.cosigned_at(one, export.get("key"), "")
+        point = independent_verifier.checkpoint_in(one["note"], export.get("key"))
         need(0 < point["seq"] <= len(points) and points[point["seq"] - 1] == point, "cosigned")
     return Checked(signers, [stamp(one, points, export.get("key"), ca_file) for one in stamps])
 
@@ -119,9 +120,6 @@ def points_over(leaves: list[str]) -> Iterator[dict[str, Any]]:
 
 def stamp(one: Any, points: list[dict[str, Any]], key: str | None, ca_file: str) -> tuple[int, Any]:
     need(set(one) == {"note", "reply"}, "names")
-    point = independent_signatures.read_stamped(one["note"])
+    point = independent_verifier.checkpoint_in(one["note"], key)
     need(0 < point["seq"] <= len(points) and points[point["seq"] - 1] == point, "another record")
-    if key and independent_verifier.names_key(one["note"], key):
-        independent_signatures.verify_note(one["note"], point, key)
-    reply = independent_signatures.base64_of(one["reply"])
-    return point["seq"], independent_signatures.verify_timestamp(one["note"], reply, ca_file)
+    return point["seq"], independent_verifier.stamped_at(one, ca_file)

@@ -98,6 +98,7 @@ def cosigned_at(note: str, key: str) -> list[int]:
         if (signer, made[:4]) == (name, own_id):
             need(len(made) == 4 + 8 + 64, "a cosignature of another length")
             found.append(int.from_bytes(made[4:12]))
+            need(0 < found[-1] <= 253402300799, "a cosignature of another time")
             head = f"cosignature/v1\ntime {found[-1]}\n"
             verify_ed25519(public[1:], f"{head}{text}\n".encode(), made[12:])
     return found

@@ -415,8 +415,13 @@ function checkCosigned(document, must, agrees) {
   need(list(document.cosigned).length > 0, "nothing cosigned");
   for (const value of document.cosigned) {
     const shown = fields(value, must);
-    agrees(readText(readNote(shown.note).text), shown);
-    if ("key" in document) isSignedBy(shown.note, readKey(document.key));
+    const { text, signatures } = readNote(shown.note);
+    agrees(readText(text), shown);
+    if (!("key" in document)) continue;
+    const key = readKey(document.key);
+    isSignedBy(shown.note, key);
+    const isOwn = (one) => one.name === key.name && one.id === key.id;
+    need(!signatures.every(isOwn), "no line of a witness");
   }
 }
 
@@ -446,12 +451,12 @@ function checkProof(value, keys, ca) {
     need(isCount(earlier.seq, 1), "no number");
     goesOn(earlier.seq, unhex(earlier.root), point.seq, root, path(shown.path));
   }
-  const stamps = stampsOf(document, "note path reply", ca, (one, stamp) =>
-    goesOn(one.seq, unhex(one.root), point.seq, root, path(stamp.path)),
-  );
-  checkCosigned(document, "note path", (one, shown) =>
-    goesOn(one.seq, unhex(one.root), point.seq, root, path(shown.path)),
-  );
+  const agrees = (one, shown) => {
+    need(one.seq >= said.entries[0].head.seq, "a checkpoint that covers no entry");
+    goesOn(one.seq, unhex(one.root), point.seq, root, path(shown.path));
+  };
+  const stamps = stampsOf(document, "note path reply", ca, agrees);
+  checkCosigned(document, "note path", agrees);
   return { signers, stamps };
 }
 

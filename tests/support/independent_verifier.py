@@ -1,7 +1,7 @@
 """Checks a proof with Python's standard library alone, by docs/reference/proof-format.md."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from hashlib import sha256
 from re import fullmatch as match
@@ -197,32 +197,49 @@ def check(
     return Checked(
         dict(said["record"]),
         signers,
-        stamps_in(proof, top, ca_file),
-        cosigned_in(proof, top, witness),
+        [
+            (seq, stamped_at(one, ca_file))
+            for one, seq in shown_in(proof, top, "timestamps", "note path reply")
+        ],
+        [
+            (seq, at)
+            for one, seq in shown_in(proof, top, "cosigned", "note path")
+            for at in cosigned_at(one, proof.get("key"), witness)
+        ],
     )
 
 
-def cosigned_in(proof: dict[str, Any], top: dict[str, Any], witness: str) -> list[tuple[int, int]]:
-    """Return up to which entry the record was there at which second, as a witness says."""
-    found = []
-    shown = proof.get("cosigned", [])
-    need("cosigned" not in proof or (type(shown) is list and shown), "cosigned")
+def shown_in(
+    proof: dict[str, Any], top: dict[str, Any], name: str, names: str
+) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield what others say of earlier checkpoints of the record, and up to which entry."""
+    shown, first = proof.get(name, []), proof["statement"]["entries"][0]["entry"]["seq"]
+    need(name not in proof or (type(shown) is list and shown), name)
     for one in shown:
-        need(set(one) == {"note", "path"} and type(one["path"]) is list, "names")
-        point = cosigned_point(one["note"], proof.get("key"))
+        need(set(one) == set(names.split()) and type(one["path"]) is list, "names")
+        point = checkpoint_in(one["note"], proof.get("key"))
         lead(point["seq"], top, one["path"], unhex(point["root"]), b"")
-        times = independent_signatures.cosigned_at(one["note"], witness) if witness else []
-        found += [(point["seq"], at) for at in times]
-    return found
+        need(point["seq"] >= first, f"{name}: what covers no entry")
+        yield one, point["seq"]
 
 
-def cosigned_point(note: str, key: str | None) -> dict[str, Any]:
-    """Return the checkpoint of a cosigned note, its signature by the proof's own key checked."""
-    need("\n\n" in note, "no note")
+def checkpoint_in(note: str, key: str | None) -> dict[str, Any]:
+    """Return the checkpoint of a note, its signature by the proof's own key checked."""
     point = independent_signatures.read_stamped(note)
-    if key and names_key(note, key):
+    if key and name_of(key) in names_in(note):
         independent_signatures.verify_note(note, point, key)
     return point
+
+
+def stamped_at(one: dict[str, Any], ca_file: str) -> datetime:
+    reply = independent_signatures.base64_of(one["reply"])
+    return independent_signatures.verify_timestamp(one["note"], reply, ca_file)
+
+
+def cosigned_at(one: dict[str, Any], key: str | None, witness: str) -> list[int]:
+    own = {name_of(key)} if key else set()
+    need(names_in(one["note"]) - own, "no line of a witness")
+    return independent_signatures.cosigned_at(one["note"], witness) if witness else []
 
 
 def signed_by(note: str, top: dict[str, Any], key: str) -> bool:
@@ -233,28 +250,13 @@ def signed_by(note: str, top: dict[str, Any], key: str) -> bool:
     return True
 
 
-def stamps_in(
-    proof: dict[str, Any], top: dict[str, Any], ca_file: str
-) -> list[tuple[int, datetime]]:
-    """Return up to which entry the record was there at which moment."""
-    found = []
-    shown = proof.get("timestamps", [])
-    need("timestamps" not in proof or (type(shown) is list and shown), "timestamps")
-    for one in shown:
-        need(set(one) == {"note", "path", "reply"} and type(one["path"]) is list, "names")
-        point = independent_signatures.read_stamped(one["note"])
-        lead(point["seq"], top, one["path"], unhex(point["root"]), b"")
-        if "key" in proof and names_key(one["note"], proof["key"]):
-            independent_signatures.verify_note(one["note"], point, proof["key"])
-        reply = independent_signatures.base64_of(one["reply"])
-        at = independent_signatures.verify_timestamp(one["note"], reply, ca_file)
-        found.append((point["seq"], at))
-    return found
-
-
-def names_key(note: str, key: str) -> bool:
-    """Say whether a note has a signature that names a key."""
+def name_of(key: str) -> tuple[str, bytes]:
     name, key_id, _ = key.split("+", 2)
+    return name, bytes.fromhex(key_id)
+
+
+def names_in(note: str) -> set[tuple[str, bytes]]:
+    """Return the names and ids that the signatures of a note have."""
     text, blank, lines = note.rpartition("\n\n")
     signed = independent_signatures.signatures_in(lines) if text and blank else []
-    return (name, bytes.fromhex(key_id)) in [(signer, made[:4]) for signer, made in signed]
+    return {(signer, made[:4]) for signer, made in signed}

@@ -33,12 +33,17 @@ def cosigned_faults(document: Mapping[str, Any]) -> Iterator[Said]:
     Raises ValueError, LookupError, TypeError or AttributeError for a document of another form.
     """
     checkpoint = Checkpoint.from_json(document["checkpoint"])
+    first = document["statement"]["entries"][0]["entry"]["seq"]
     for one, cosigned in read_cosigned(document, {"note", "path"}):
         path = {"earlier": {"seq": cosigned.seq, "root": cosigned.root}, "path": one["path"]}
         if not stored_tree.check_consistency(path, checkpoint):
             yield Said(
                 "the checkpoint does not go on from the one that is cosigned, at %(seq)s",
                 seq=str(cosigned.seq),
+            )
+        elif cosigned.seq < first:
+            yield Said(
+                "what is cosigned, at %(seq)s, has none of its entries", seq=str(cosigned.seq)
             )
         else:
             yield from cosigned_note_faults(document, cosigned)
@@ -59,10 +64,16 @@ def read_cosigned(
 
 
 def cosigned_note_faults(document: Mapping[str, Any], cosigned: Checkpoint) -> Iterator[Said]:
-    """Yield what is wrong with the signature of a cosigned checkpoint by the document's own key."""
+    """Yield what is wrong with the signature lines of a cosigned checkpoint.
+
+    One of a witness must be there, and one in the name of the document's own key must be its.
+    """
     key = PublicKey.read(document["key"]) if "key" in document else None
     if not is_in_order(cosigned, key):
         yield Said("a cosigned checkpoint has a wrong signature")
+    lines = Note.read(cosigned.note).signatures
+    if key and all((one.name, one.id) == (key.name, key.id) for one in lines):
+        yield Said("a cosigned checkpoint has no line of a witness")
 
 
 def find_cosigned(document: Mapping[str, Any], witnesses: Sequence[WitnessKey]) -> list[Cosigned]:

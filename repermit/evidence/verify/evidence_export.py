@@ -56,12 +56,14 @@ _IS_EXPORT = re.compile(rb'"format":\s*"repermit-evidence/')
 class CheckedExport:
     """The result of checking an export: `faults` is empty if it holds.
 
-    `count` is of its entries, `erased` of the parts that erasures took.
+    `count` is of its entries, `first` the number of the first, `erased` of the parts that erasures
+    took.
     """
 
     faults: tuple[Said, ...]
     document: Mapping[str, Any]
     count: int = 0
+    first: int = 0
     erased: int = 0
 
 
@@ -85,7 +87,8 @@ def check_export(file: BinaryIO) -> CheckedExport:
     document, faults = read_with_faults(
         read, lambda document: _faults(document, entries), form=FORMAT
     )
-    return CheckedExport(faults, document, len(entries.leaves), len(entries.missing))
+    first = entries.leaves[0][0] if entries.leaves else 0
+    return CheckedExport(faults, document, len(entries.leaves), first, len(entries.missing))
 
 
 def _read_members(file: BinaryIO, entries: _Entries) -> dict[str, Any]:

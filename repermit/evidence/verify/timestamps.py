@@ -46,6 +46,7 @@ def timestamp_faults(document: Mapping[str, Any]) -> Iterator[Said]:
     if not isinstance(shown, list) or not shown:
         raise TypeError
     key = PublicKey.read(document["key"]) if "key" in document else None
+    first = document["statement"]["entries"][0]["entry"]["seq"]
     for one in shown:
         if one.keys() != _NAMES:
             raise TypeError
@@ -56,6 +57,8 @@ def timestamp_faults(document: Mapping[str, Any]) -> Iterator[Said]:
                 "the checkpoint does not go on from the one that has a timestamp, at %(seq)s",
                 seq=str(stamped.seq),
             )
+        elif stamped.seq < first:
+            yield Said("the timestamp at %(seq)s has none of its entries", seq=str(stamped.seq))
         else:
             yield from stamp_faults(one, stamped, key)
 

@@ -22,7 +22,7 @@ from repermit.db.models.base import Meta
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
 from repermit.evidence import chain, cosignatures, signed_checkpoint, stored_tree
-from repermit.evidence.entries import Entry
+from repermit.evidence.entries import Checkpoint, Entry
 from repermit.evidence.signed_note import Note, PublicKey, WitnessKey
 from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify.diagnosis import Fault, How
@@ -334,6 +334,100 @@ def test_a_cosigned_checkpoint_of_another_record_or_with_a_forged_line_does_not_
     path.write_text(json.dumps(whole | {"cosigned": [whole["cosigned"][0] | {"note": forged}]}))
     refused = witnessed.refused("verify", str(path), "--key", witness.vkey)
     assert "a cosignature of it does not hold" in refused
+
+
+def test_a_cosignature_below_the_first_entry_of_a_proof_proves_nothing(
+    desk: Desk, witness: Witness
+) -> None:
+    set_witness(desk, witness)
+    with desk.database() as database:
+        cosigning = Cosigning(database, witness)
+        cosigning.run()
+        early = cosignatures.read_kept()[0]
+        with database.atomic():
+            Mail.update(state=MailState.SENT, sent_at=NOW).execute()
+            Meta.delete().where(Meta.key.startswith("cosigned")).execute()
+        address = str(Contact.get().address)
+    desk.do("answer", "news", address, "yes", "--note", "by phone")
+    path = desk.folder / "proof.json"
+    desk.do("proof", "news", address, "-o", str(path))
+    whole = json.loads(path.read_text("utf-8"))
+    first = whole["statement"]["entries"][0]["entry"]["seq"]
+    assert early.seq < first
+    with desk.database():
+        now = Checkpoint.from_json(whole["checkpoint"])
+        steps = list(stored_tree.Paths(now).from_earlier(early))
+    whole["cosigned"] = [{"note": early.note, "path": steps}]
+    path.write_text(json.dumps(whole), "utf-8")
+    refused = desk.refused("verify", str(path), "--key", witness.vkey)
+    assert f"what is cosigned, at {early.seq}, has none of its entries" in refused
+    with pytest.raises(ValueError, match="covers no entry"):
+        independent_verifier.check(path.read_bytes(), witness=witness.vkey)
+    with running_verifier() as verifier:
+        assert not verifier.check(path.read_bytes())["holds"]
+
+
+def test_a_witness_that_cosigned_before_the_first_entry_of_an_export_has_cosigned_nothing_of_it(
+    desk: Desk, witness: Witness
+) -> None:
+    set_witness(desk, witness)
+    with desk.database() as database:
+        cosigning = Cosigning(database, witness)
+        cosigning.run()
+        make_list(database, slug="later")
+        with database.atomic():
+            chain.append(Entry(event="exported", at=NOW, actor="job", list="later"))
+    path = desk.folder / "evidence.json"
+    desk.do("export", "later", "evidence", "-o", str(path))
+    desk.do("verify", str(path))
+    refused = desk.refused("verify", str(path), "--key", witness.vkey)
+    assert "witness.example/w1 has cosigned nothing of it" in refused
+
+
+@pytest.mark.parametrize("name", ["proof.json", "evidence.json"])
+def test_a_cosigned_note_without_a_line_of_a_witness_does_not_hold(
+    witnessed: Desk, name: str
+) -> None:
+    path = witnessed.folder / name
+    whole = json.loads(path.read_text("utf-8"))
+    shown = whole["cosigned"][0]
+    alone = "".join(shown["note"].splitlines(keepends=True)[:-1])
+    octets = json.dumps(whole | {"cosigned": [shown | {"note": alone}]}).encode()
+    path.write_bytes(octets)
+    assert "has no line of a witness" in witnessed.refused("verify", str(path))
+    check = independent_verifier if name == "proof.json" else independent_export
+    with pytest.raises(ValueError, match="no line of a witness"):
+        check.check(octets)
+    with running_verifier() as verifier:
+        assert not verifier.check(octets)["holds"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "holds"),
+    [(0, False), (1, True), (253_402_300_799, True), (253_402_300_800, False)],
+)
+def test_a_cosignature_tells_a_time_after_1970_and_before_the_year_10000(
+    witnessed: Desk, witness: Witness, seconds: int, holds: bool
+) -> None:
+    path = witnessed.folder / "proof.json"
+    whole = json.loads(path.read_text("utf-8"))
+    shown = whole["cosigned"][0]
+    head, line = (
+        shown["note"].splitlines(keepends=True)[:-1],
+        witness.cosign(f"{shown['note'].partition(chr(10) * 2)[0]}\n", at=seconds),
+    )
+    octets = json.dumps(whole | {"cosigned": [shown | {"note": "".join([*head, line])}]}).encode()
+    path.write_bytes(octets)
+    if holds:
+        assert "as witness.example/w1 cosigned" in witnessed.do(
+            "verify", str(path), "--key", witness.vkey
+        )
+        assert independent_verifier.check(octets, witness=witness.vkey).cosigned[0][1] == seconds
+        return
+    refused = witnessed.refused("verify", str(path), "--key", witness.vkey)
+    assert "a cosignature of it does not hold" in refused
+    with pytest.raises(ValueError, match="a cosignature of another time"):
+        independent_verifier.check(octets, witness=witness.vkey)
 
 
 def test_of_several_over_one_checkpoint_a_proof_has_the_first_and_verify_tells_the_last(

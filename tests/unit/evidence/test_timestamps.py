@@ -29,7 +29,7 @@ from repermit.evidence import (
     timestamp_token,
     timestamps,
 )
-from repermit.evidence.entries import Entry
+from repermit.evidence.entries import Checkpoint, Entry
 from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify import proof
 from repermit.evidence.verify.diagnosis import Fault, How
@@ -38,6 +38,7 @@ from repermit.jobs.periodic_jobs import Jobs
 from repermit.privacy import make_proof
 from repermit.rules.consent import CampaignState, Reason
 from repermit.settings.definitions import EvidenceRules, Settings
+from tests.support import independent_verifier
 from tests.support.builders import DEADLINE, NOW, make_campaign, make_contact, make_list
 from tests.support.builders import make_settings as plain_settings
 from tests.support.timestamp_authority import Authority, serving
@@ -326,6 +327,22 @@ def test_a_timestamp_of_another_authority_is_refused(
     assert check(proved).faults == ()
     with pytest.raises(ValueError, match="unable to get local issuer certificate"):
         stamps_of(proved, timestamp_token.authorities_of(stamping.settings))
+
+
+def test_a_timestamp_below_the_first_entry_of_a_proof_proves_nothing(
+    stamping: Stamping, proved: dict[str, Any]
+) -> None:
+    (early,) = proved["timestamps"]
+    point = signed_checkpoint.read_stamped(early["note"])
+    stamping.take_off("late@example.org")
+    late = stamping.prove("late@example.org")
+    assert point.seq < late["statement"]["entries"][0]["entry"]["seq"]
+    path = stored_tree.Paths(Checkpoint.from_json(late["checkpoint"])).from_earlier(point)
+    late["timestamps"] = [early | {"path": list(path)}]
+    told = f"the timestamp at {point.seq} has none of its entries"
+    assert [str(one) for one in check(late).faults] == [told]
+    with pytest.raises(ValueError, match="covers no entry"):
+        independent_verifier.check(json.dumps(late).encode())
 
 
 CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
