@@ -122,7 +122,7 @@ def keep_choices(slug: str) -> AnyResponse:
 
 @pages.post("/take-in")
 def import_file(slug: str) -> AnyResponse:
-    """Take the file in, if what would become of its rows has been shown as it will be."""
+    """Take the file in, if its rows have been shown; decisions on some of them may be newer."""
     mailing_list, kept = _find_shown(slug)
     outcome, form = kept.task.result, import_preview.ReadingForm(request.form)
     choices, wrong = import_preview.read_choices(form, kept)
