@@ -1,4 +1,4 @@
-"""What the list told people when it asked them last: what the evidence of a removal says of it.
+"""What the list asked people last, what their silence does, and what the evidence says of it.
 
 Nothing here writes.
 """
@@ -19,7 +19,7 @@ from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
 from repermit.emails.frozen_draft import read_draft
-from repermit.rules.consent import Basis, MailKind, MailState
+from repermit.rules.consent import Basis, MailKind, MailState, Status, Verdict, expiry
 
 _CHUNK = 500
 _OWN_BASES = (Basis.ANSWER, Basis.SIGN_UP)
@@ -59,6 +59,31 @@ def list_campaign_mails(contact_ids: Sequence[int]) -> list[CampaignMail]:
         mails += map(CampaignMail._make, query.tuples())
     # Sorted here: to spare itself that, SQLite would take the index of campaigns after all.
     return sorted(mails)
+
+
+def index_asks(campaign: Campaign, mails: Iterable[CampaignMail]) -> dict[int, CampaignMail]:
+    """Return each contact's ask in this campaign, by the contact's id."""
+    return {
+        mail.contact_id: mail
+        for mail in mails
+        if mail.campaign_id == campaign.id and mail.kind == MailKind.ASK
+    }
+
+
+def decide_verdict(
+    contact: Contact, ask: CampaignMail, campaign: Campaign, now: datetime
+) -> Verdict:
+    """Decide what the deadline does to one contact at `now`."""
+    return expiry(
+        Status(contact.status),
+        basis=contact.basis,
+        include_thin=campaign.include_thin,
+        # What came back later has not reached anybody (invariant 4).
+        accepted_at=ask.sent_at if ask.state == MailState.SENT and not ask.bounce else None,
+        deadline=campaign.deadline,
+        now=now,
+        minimum_days=campaign.minimum_days,
+    )
 
 
 @dataclass

@@ -5,7 +5,6 @@ Nothing here writes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,20 +14,19 @@ from peewee import fn
 
 from repermit.clock import format_timestamp
 from repermit.contacts import counts, last_ask, lookup
-from repermit.contacts.last_ask import CampaignMail
+from repermit.contacts.last_ask import CampaignMail, decide_verdict, index_asks
 from repermit.db.connection import chunks, make_id_list
 from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact
-from repermit.db.models.evidence import Evidence, EvidencePart
+from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
+from repermit.evidence.chain_reader import read_consents
 from repermit.rules.consent import (
     CampaignState,
     MailKind,
     MailState,
-    Status,
     Verdict,
-    expiry,
     latest_ask,
 )
 
@@ -85,31 +83,6 @@ def list_undecided(campaign: Campaign) -> list[int]:
     return [contact_id for (contact_id,) in rows.iterator()]
 
 
-def index_asks(campaign: Campaign, mails: Iterable[CampaignMail]) -> dict[int, CampaignMail]:
-    """Return each contact's ask in this campaign, by the contact's id."""
-    return {
-        mail.contact_id: mail
-        for mail in mails
-        if mail.campaign_id == campaign.id and mail.kind == MailKind.ASK
-    }
-
-
-def decide_verdict(
-    contact: Contact, ask: CampaignMail, campaign: Campaign, now: datetime
-) -> Verdict:
-    """Decide what the deadline does to one contact at `now`."""
-    return expiry(
-        Status(contact.status),
-        basis=contact.basis,
-        include_thin=campaign.include_thin,
-        # What came back later has not reached anybody (invariant 4).
-        accepted_at=ask.sent_at if ask.state == MailState.SENT and not ask.bounce else None,
-        deadline=campaign.deadline,
-        now=now,
-        minimum_days=campaign.minimum_days,
-    )
-
-
 def collect_proofs(
     campaign: Campaign,
     silent: Iterable[Contact],
@@ -151,20 +124,15 @@ def read_link_pages(campaign: Campaign) -> dict[int | None, str]:
 def _read_page_wordings(campaign: Campaign) -> dict[str, str]:
     """Return the same by language, as they were last told."""
     # About nobody, so that the index of subjects finds them among a million answers.
-    told = (
-        EvidencePart.select(EvidencePart.json)
-        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
-        .where(
-            Evidence.subject == "",
-            Evidence.campaign == campaign.id,
-            Evidence.event.in_(("launched", "extended")),
-            EvidencePart.part == "consent",
-        )
-        .order_by(Evidence.seq)
+    entries: Any = Evidence.select(Evidence.seq).where(
+        Evidence.subject == "",
+        Evidence.campaign == campaign.id,
+        Evidence.event.in_(("launched", "extended")),
     )
+    consents = read_consents(seq for (seq,) in entries.tuples())
     digests: dict[str, str] = {}
-    for part in told:
-        digests |= json.loads(part.json).get("page_wordings", {})
+    for seq in sorted(consents):
+        digests |= consents[seq].get("page_wordings", {})
     return digests
 
 

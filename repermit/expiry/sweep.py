@@ -13,6 +13,7 @@ from typing import Any
 
 from repermit.clock import Clock, format_timestamp
 from repermit.contacts import last_ask, status_changes
+from repermit.contacts.last_ask import decide_verdict, index_asks
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database, lock_rows, make_id_list
 from repermit.db.models.campaigns import Campaign
@@ -27,9 +28,7 @@ from repermit.expiry.forecast import (
     ExpiryResult,
     collect_proofs,
     count_outcomes,
-    decide_verdict,
     has_unsent_asks,
-    index_asks,
     list_undecided,
     predict_verdicts,
     read_link_pages,

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from repermit.clock import format_timestamp
 from repermit.contacts import click_log, enqueue_receipt, lookup, requested_mail_limit
+from repermit.contacts.last_ask import decide_verdict, index_asks, list_campaign_mails
 from repermit.db.connection import chunks
 from repermit.db.models.accounts import Access
 from repermit.db.models.campaigns import latest_campaign
@@ -31,7 +32,7 @@ from repermit.privacy.external_copies import find_held_since, iter_files_with, l
 from repermit.privacy.retention import add_years
 from repermit.privacy.scheduled_erasure import find_due_time
 from repermit.rules.bot_detection import LINKS, Past
-from repermit.rules.consent import CampaignState, MailKind, MailState, Status, Verdict, expiry
+from repermit.rules.consent import CampaignState, MailKind, MailState, Status, Verdict
 from repermit.settings.definitions import Organisation, Settings
 
 # --- What is held, as values. ---------------------------------------------------------------------
@@ -505,21 +506,10 @@ def _find_end_of_silence(contact: Contact) -> datetime | None:
     campaign = latest_campaign(contact.list)
     if campaign is None or not CampaignState(campaign.state).is_live:
         return None
-    ask: Mail | None = Mail.get_or_none(
-        Mail.campaign == campaign,
-        Mail.contact == contact,
-        Mail.kind == MailKind.ASK,
-        Mail.state == MailState.SENT,
-    )
-    verdict = expiry(
-        Status(contact.status),
-        basis=contact.basis,
-        include_thin=campaign.include_thin,
-        accepted_at=ask.sent_at if ask else None,
-        deadline=campaign.deadline,
-        now=campaign.deadline,
-        minimum_days=campaign.minimum_days,
-    )
+    ask = index_asks(campaign, list_campaign_mails([contact.id])).get(contact.id)
+    if ask is None:
+        return None
+    verdict = decide_verdict(contact, ask, campaign, campaign.deadline)
     return campaign.deadline if verdict is Verdict.EXPIRE else None
 
 

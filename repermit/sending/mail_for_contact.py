@@ -279,7 +279,7 @@ class Prefetch:
     def prepare(self, claim: Claim, *, now: datetime) -> PreparedMail:
         """Return a mail, made before or now; raises what `MailComposer.compose` raises."""
         prefetched = self._prefetched.pop(claim.mail.id, None)
-        if prefetched and _is_fresh(prefetched, claim, now):
+        if prefetched and prefetched.claim is claim and _is_fresh(prefetched, now):
             return prefetched
         return PreparedMail(claim, self._composer.compose(claim, now=now), now)
 
@@ -291,7 +291,7 @@ class Prefetch:
         self._prefetched = {
             number: prepared
             for number, prepared in self._prefetched.items()
-            if now - prepared.made_at < _MAX_AGE
+            if _is_fresh(prepared, now)
         }
         for claim in claims:
             prepared = self._prefetched.get(claim.mail.id)
@@ -301,5 +301,5 @@ class Prefetch:
                     self._prefetched[claim.mail.id] = self.prepare(claim, now=now)
 
 
-def _is_fresh(prepared: PreparedMail, claim: Claim, now: datetime) -> bool:
-    return prepared.claim is claim and now - prepared.made_at < _MAX_AGE
+def _is_fresh(prepared: PreparedMail, now: datetime) -> bool:
+    return now - prepared.made_at < _MAX_AGE

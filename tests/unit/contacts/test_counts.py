@@ -309,14 +309,14 @@ def test_counts_are_mended_while_others_write(
     with database.atomic():
         ContactCount.update(count=ContactCount.count + 7).execute()
         MailCount.delete().execute()
-    correction = row_counts._insert_correction
+    correction = row_counts._add_to_count
 
     def write_before(*known: Any) -> str:
         monkeypatch.undo()
         make_asked(database, news, campaign)
         return correction(*known)
 
-    monkeypatch.setattr(row_counts, "_insert_correction", write_before)
+    monkeypatch.setattr(row_counts, "_add_to_count", write_before)
     correct_counts(database)
     assert find_drift(database) == 0
     assert counts.count_mails(campaign=campaign).total() == 2

@@ -263,6 +263,7 @@ def test_who_has_not_answered_sees_by_when_while_the_question_is_open(
         # Their silence means nothing: the ask came too late, or never.
         ({"sent_at": DEADLINE - timedelta(days=1)}, False),
         ({"state": MailState.FAILED, "sent_at": None}, False),
+        ({"bounce": "hard"}, False),
     ],
 )
 def test_only_whom_silence_takes_off_is_told_so(
