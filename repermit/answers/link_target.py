@@ -137,7 +137,7 @@ class Standing:
     @property
     def said_no(self) -> bool:
         """Say whether the contact is off the list by its own No."""
-        return self.status is Status.REMOVED and self.reason in {Reason.NO, Reason.WITHDRAWN}
+        return self.status is Status.REMOVED and self.reason in consent.ANSWERED_NO
 
     @property
     def mailed_at(self) -> datetime | None:

@@ -34,6 +34,7 @@ from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.rules import consent
 from repermit.rules.consent import (
+    ANSWERED_NO,
     NOT_STARTED,
     REFUSALS,
     Basis,
@@ -156,7 +157,7 @@ def remove_contacts(
     mails = list_campaign_mails([contact.id for contact in contacts]) if mails is None else mails
     _drop_mails(
         [mail.id for mail in mails if mail.kind in _ASKING and mail.state in NOT_STARTED],
-        Dropped.ANSWERED if reason in _ANSWER_REASONS else Dropped.SUPPRESSED,
+        Dropped.ANSWERED if reason in ANSWERED_NO else Dropped.SUPPRESSED,
     )
     slug = contacts[0].list.slug if contacts else ""
     facts_by_contact, last_asks = facts or {}, find_last_asks(mails)
@@ -207,9 +208,6 @@ def note_refusal(contact: Contact) -> None:
 
 def _get_campaign(last_ask: LastAsk | None) -> int:
     return last_ask.campaign if last_ask else 0
-
-
-_ANSWER_REASONS = (Reason.NO, Reason.WITHDRAWN)
 
 
 def _group_by_time(

@@ -44,7 +44,10 @@ The suppression of somebody who was never on the list keeps the file's word as i
 """
 
 
-REFUSALS = frozenset({Reason.NO, Reason.WITHDRAWN, Reason.COMPLAINT, Reason.REQUEST})
+ANSWERED_NO = frozenset({Reason.NO, Reason.WITHDRAWN})
+"""The removals by a No that the person answered."""
+
+REFUSALS = ANSWERED_NO | {Reason.COMPLAINT, Reason.REQUEST}
 """The removals that are a person's No, in whatever way it came; after one a Yes is asked twice."""
 
 

@@ -34,7 +34,7 @@ from repermit.errors import NotFound, Refused, RepermitError
 from repermit.evidence import signed_checkpoint, stored_tree
 from repermit.evidence.entries import Checkpoint
 from repermit.evidence.witness_mails import WitnessTopic
-from repermit.rules.consent import Answer, MailKind, Reason
+from repermit.rules.consent import ANSWERED_NO, Answer, MailKind
 from repermit.sending.queue import Claim
 from repermit.sending.queued_mail import QueuedMail
 from repermit.settings.definitions import Settings
@@ -142,7 +142,7 @@ class MailComposer:
         }
         contact = Contact.get_by_id(mail.contact_id)
         if answer is Answer.NO:
-            said_no = contact.reason in {Reason.NO, Reason.WITHDRAWN}
+            said_no = contact.reason in ANSWERED_NO
             return personal_mails.draft_no_receipt(said_no=said_no, **shared), ""
         seq = enqueue_receipt.find_receipt_entry(contact.subject, list_facts.slug, answered_at)
         if seq is None:

@@ -17,11 +17,11 @@ from repermit.db.models.base import parse_timestamp
 from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.rules.consent import (
+    ANSWERED_NO,
     Answer,
     CampaignState,
     Dropped,
     MailKind,
-    Reason,
     Status,
     is_undecided,
     latest_ask,
@@ -287,7 +287,7 @@ def find_obstacle(
             Status(mail.status or ""), mail.basis or "", include_thin=campaign_terms.include_thin
         ):
             # As `remove_contacts` tells them apart: a person's own word, or somebody else's.
-            by_word = mail.status != Status.REMOVED or mail.reason in _ANSWER_REASONS
+            by_word = mail.status != Status.REMOVED or mail.reason in ANSWERED_NO
             reason = Dropped.ANSWERED if by_word else Dropped.SUPPRESSED
         elif is_suppressed:
             reason = Dropped.SUPPRESSED
@@ -308,9 +308,6 @@ def _is_answer_current(mail: QueuedMail) -> bool:
     answer, _ = enqueue_receipt.read_receipt(mail.topic)
     status = Status.CONFIRMED if answer is Answer.YES else Status.REMOVED
     return mail.status == status and mail.address is not None
-
-
-_ANSWER_REASONS = (Reason.NO, Reason.WITHDRAWN)
 
 
 # --- Which of a campaign's frozen wordings a mail is made from. -----------------------------------
