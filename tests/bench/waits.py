@@ -15,7 +15,8 @@ median, 99th percentile and longest in milliseconds, and how many failed. An ans
 came to anything but 200, or if the record does not hold it. A command that fails tells why at the
 end of its line; `check` finds fault with any such machine, as `verify` does with mails that were
 marked as sent by SQL, and a command that takes longer than `--most` seconds is killed. `--alone`
-runs each work once more while nobody asks anything, and tells its seconds.
+runs each work once more while nobody asks anything, and tells its seconds; with `--per-second 0`
+nothing else is run.
 
 `--tree` names a checkout to measure; several, to compare before and after, take turns with each
 work. Its own .venv/bin/python is used, if it has one. What is measured goes through the command
@@ -339,6 +340,9 @@ WORKS = (
 def _measure(work: Work, prepared: Prepared, options: argparse.Namespace) -> int:
     """Print the line of a work; return how many requests failed meanwhile."""
     alone = f"{_measure_alone(work, prepared, options):9.1f}" if options.alone else " " * 9
+    if not options.per_second:
+        print(f"{prepared.get(work.stage).tree.name:12}{work.name:12}{alone}", flush=True)
+        return 0
     one = prepared.get(work.stage).copy("served")
     (last,) = one.sql("SELECT max(seq) FROM evidence")[0]
     with _serving(one) as port:
