@@ -215,7 +215,8 @@ def cancel_campaign(
         campaign.closed_at = now
         campaign.save()
         unsent = counts.sum_mails(
-            counts.count_mails(campaign=campaign), lambda mails: mails.state in NOT_STARTED
+            counts.count_mails(campaign=campaign),
+            lambda mails: mails.kind in _ASKING_KINDS and mails.state in NOT_STARTED,
         )
         facts = {"dropped": unsent}
         append_entry("cancelled", campaign, mailing_list, now=now, actor=actor, facts=facts)

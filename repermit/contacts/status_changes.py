@@ -255,18 +255,15 @@ def _drop_mails(mail_ids: Sequence[int], reason: Dropped) -> int:
     return int(dropped)
 
 
-def drop_queued(
-    campaign: Campaign,
-    reason: Dropped,
-    *,
-    most: int,
-    kinds: Collection[MailKind] = tuple(MailKind),
-) -> int:
-    """Drop mails of a campaign that have not started, so many at most; return how many."""
+def drop_queued(campaign: Campaign, reason: Dropped, *, most: int) -> int:
+    """Drop asks and reminders of a campaign that have not started, `most` at most; count them.
+
+    Its mails to the admin and to witnesses stay: they tell of it, also once it is over.
+    """
     mails: Any = Mail.select(Mail.id).where(
         # The kinds are named, so that the index that has them second is used to its end.
         Mail.campaign == campaign,
-        Mail.kind.in_(list(kinds)),
+        Mail.kind.in_(_ASKING),
         Mail.state.in_(NOT_STARTED),
     )
     mail_ids = [number for (number,) in mails.limit(most).tuples()]

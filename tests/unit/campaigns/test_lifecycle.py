@@ -25,10 +25,17 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
-from repermit.db.models.mails import Mail
+from repermit.db.models.mails import Mail, enqueue_notice
 from repermit.errors import NotFound, Refused, TransitionRefused
 from repermit.evidence.verify import chain
-from repermit.rules.consent import BounceKind, CampaignState, Dropped, MailState, PauseReason
+from repermit.rules.consent import (
+    BounceKind,
+    CampaignState,
+    Dropped,
+    MailKind,
+    MailState,
+    PauseReason,
+)
 from repermit.sending import maintenance
 from repermit.settings.definitions import MailServer
 from tests.support.builders import (
@@ -370,3 +377,23 @@ def test_what_a_cancel_leaves_in_the_queue_is_dropped_by_the_next_sweep(
         assert status_changes.drop_queued(campaign, Dropped.CANCELLED, most=1) == 1
     maintenance.run_maintenance(database, now=NOW)
     assert {(mail.state, mail.reason) for mail in Mail.select()} == {("dropped", "cancelled")}
+
+
+def test_a_mail_to_the_admin_is_still_sent_when_its_campaign_is_cancelled(
+    database: Database,
+) -> None:
+    mailing_list = make_list(database)
+    campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
+    with database.atomic():
+        enqueue_notice("daily", list_id=campaign.list_id, due_at=NOW, campaign=campaign)
+    ask = make_mail(
+        database,
+        campaign,
+        make_contact(database, mailing_list),
+        state=MailState.QUEUED,
+        sent_at=None,
+    )
+    cancel_campaign(database, mailing_list, now=NOW, actor=ANNA)
+    assert newest() == ("cancelled", {"dropped": 1})
+    assert Mail.get_by_id(ask.id).state == MailState.DROPPED
+    assert Mail.get(Mail.kind == MailKind.NOTICE).state == MailState.QUEUED

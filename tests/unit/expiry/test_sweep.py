@@ -24,7 +24,7 @@ from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
-from repermit.db.models.mails import Mail
+from repermit.db.models.mails import Mail, enqueue_notice
 from repermit.evidence.chain import keep_wording
 from repermit.evidence.verify import chain
 from repermit.expiry.downtime import assume_up_until
@@ -381,6 +381,17 @@ def test_asks_that_never_left_are_dropped_as_too_late(
     assert Mail.get_by_id(waiting.id).state == MailState.QUEUED
     closed = Campaign.get_by_id(campaign.id)
     assert (closed.state, closed.opened_at) == (CampaignState.CLOSED, DEADLINE)
+
+
+def test_a_mail_to_the_admin_is_still_sent_when_its_campaign_has_ended(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
+    with database.atomic():
+        enqueue_notice("daily", list_id=campaign.list_id, due_at=NOW, campaign=campaign)
+    assert sweep(database, mailing_list=mailing_list) == ExpiryResult()
+    assert Campaign.get_by_id(campaign.id).state == CampaignState.CLOSED
+    assert Mail.get(Mail.kind == MailKind.NOTICE).state == MailState.QUEUED
 
 
 def test_a_campaign_with_a_mail_on_its_way_is_closed_when_that_is_settled(
