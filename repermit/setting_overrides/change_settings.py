@@ -26,14 +26,14 @@ from repermit.setting_overrides.current_settings import (
     read_settings_version,
     renew_version,
 )
-from repermit.settings.admin_overrides import (
+from repermit.settings.definitions import SECRETS, SETTINGS, Settings
+from repermit.settings.editable_settings import (
     EDITABLE,
     apply_overrides,
     find_locked_keys,
     find_misdirected_secret,
     find_usual_values,
 )
-from repermit.settings.definitions import SECRETS, SETTINGS, Settings
 from repermit.settings.sealed_secrets import Seal, make_totp_name, make_webhook_name
 from repermit.settings.validation import check_value
 

@@ -13,8 +13,8 @@ from repermit.db.models.base import Meta, PreparedQuery, new_id
 from repermit.db.models.settings import Chosen, Correction
 from repermit.errors import ConfigError
 from repermit.i18n import catalogues
-from repermit.settings.admin_overrides import apply_overrides
 from repermit.settings.definitions import SECRETS, Settings
+from repermit.settings.editable_settings import apply_overrides
 from repermit.settings.sealed_secrets import Seal
 
 SETTINGS_VERSION_KEY = "settings"

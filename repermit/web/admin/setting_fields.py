@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from repermit.errors import ConfigError
 from repermit.setting_overrides import change_settings
 from repermit.setting_overrides.change_settings import SettingsInput
-from repermit.settings.admin_overrides import EDITABLE, find_locked_keys, find_usual_values
 from repermit.settings.definitions import SETTINGS, Origin, Settings, list_sections
+from repermit.settings.editable_settings import EDITABLE, find_locked_keys, find_usual_values
 from repermit.settings.setting_type import Section, Setting
 from repermit.settings.smtp_presets import Preset
 from repermit.web.admin.audit_log import describe_actor, list_emails

@@ -15,7 +15,7 @@ from repermit.accounts.user_info import Person
 from repermit.db.connection import open_database
 from repermit.db.models.accounts import User
 from repermit.db.models.evidence import Evidence
-from repermit.settings.admin_overrides import find_locked_keys
+from repermit.settings.editable_settings import find_locked_keys
 from repermit.webhooks import endpoints
 from tests.support.admin_pages import make_admin, make_session, make_user
 from tests.support.builders import NOW, make_settings

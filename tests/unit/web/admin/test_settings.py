@@ -15,7 +15,6 @@ from repermit.db.connection import Database
 from repermit.db.models.accounts import User
 from repermit.db.models.evidence import Evidence
 from repermit.settings import config_file, definitions
-from repermit.settings.admin_overrides import EDITABLE
 from repermit.settings.definitions import (
     PAGES,
     SECRETS,
@@ -24,6 +23,7 @@ from repermit.settings.definitions import (
     Origin,
     Settings,
 )
+from repermit.settings.editable_settings import EDITABLE
 from repermit.web.admin.check_findings import group_findings
 from repermit.web.admin.settings import show_report
 from tests.support.admin_pages import (

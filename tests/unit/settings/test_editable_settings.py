@@ -10,14 +10,14 @@ import pytest
 
 from repermit.errors import ConfigError
 from repermit.settings import config_file
-from repermit.settings.admin_overrides import (
+from repermit.settings.definitions import SETTINGS, MailServer, Origin
+from repermit.settings.editable_settings import (
     EDITABLE,
     apply_overrides,
     find_locked_keys,
     find_misdirected_secret,
     find_usual_values,
 )
-from repermit.settings.definitions import SETTINGS, MailServer, Origin
 from repermit.settings.validation import check_value
 from tests.support.builders import make_settings
 from tests.support.config_documents import make_document, parse
