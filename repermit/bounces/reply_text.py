@@ -9,7 +9,7 @@ from email.message import Message
 
 from repermit import package_files
 from repermit.bounces.parse import header, texts
-from repermit.imports.opt_out_words import REFUSED, refusal_in
+from repermit.imports.opt_out_phrases import REFUSED, refusal_in
 from repermit.unicode_limits import normalize
 
 # --- A plain Yes or No in every official language of the Union, judged by who writes it. ----------

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from repermit.imports.opt_out_words import DOUBTFUL, REFUSED, has_a_no, plain, refusal_in
+from repermit.imports.opt_out_phrases import DOUBTFUL, REFUSED, has_a_no, plain, refusal_in
 from repermit.imports.readers.cells import (
     clean,
     fold,
