@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from repermit.campaigns.audience import count_asks
+from repermit.campaigns.campaign_draft import check_attestation, is_reason
 from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
-from repermit.campaigns.draft_conditions import check_attestation, is_reason
 from repermit.campaigns.enqueue_asks import (
     find_audience_range,
     make_asks,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from repermit import email_address
-from repermit.campaigns import draft_conditions
+from repermit.campaigns import campaign_draft
 from repermit.contacts import lookup
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, CampaignWording
@@ -81,7 +81,7 @@ def preview_mail(
 
 
 def _has_reminder(mailing_list: MailingList) -> bool:
-    conditions = draft_conditions.read_conditions(mailing_list)
+    conditions = campaign_draft.read_conditions(mailing_list)
     return bool(conditions and conditions.reminder)
 
 

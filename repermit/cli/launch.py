@@ -83,13 +83,13 @@ def preview(
 def _parse_accepted(
     _: click.Context, __: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, str]:
-    from repermit.campaigns import draft_conditions
+    from repermit.campaigns import campaign_draft
     from repermit.checks import findings
 
     reasons = {}
     for value in values:
         code, equals, reason = value.partition("=")
-        if not equals or not draft_conditions.is_reason(reason):
+        if not equals or not campaign_draft.is_reason(reason):
             raise click.BadParameter(
                 f"{value!r} is not CODE=REASON, such as pages_here_alone='a trial in our office'"
             )
@@ -233,7 +233,7 @@ def _launch_campaign(
     as_json: bool,
 ) -> Launched:
     """Do a launch, and show what it does; what is refused shows the same on stderr."""
-    from repermit.campaigns import draft_conditions, launch_plan
+    from repermit.campaigns import campaign_draft, launch_plan
     from repermit.campaigns import launch as campaigns_launch
     from repermit.web.public import unanswered_page
 
@@ -248,7 +248,7 @@ def _launch_campaign(
     )
     problems = _find_problems(context, database, mailing_list)
     is_open = any(problem.code not in accepted for problem in problems)
-    is_refused = bool(plan.refusals or is_open or draft_conditions.check_attestation(attest))
+    is_refused = bool(plan.refusals or is_open or campaign_draft.check_attestation(attest))
     if is_refused or as_json:
         _print_plan(context, plan, deadline, to=warn)
     # Nothing is asked of a website for a launch that is refused.

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Error
 
-from repermit.campaigns import draft_conditions
-from repermit.campaigns.draft_conditions import Conditions
+from repermit.campaigns import campaign_draft
+from repermit.campaigns.campaign_draft import Conditions
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.demo.environment import SAMPLE
@@ -151,7 +151,7 @@ def add_prepared(pages: Pages) -> None:
         own_subject="May we keep writing to you?",
         own_text=TEXT,
     )
-    draft_conditions.keep_conditions(
+    campaign_draft.keep_conditions(
         pages.database, courses, Conditions(deadline="2026-03-30"), now=NOW, actor="user:1"
     )
     given: dict[str, Any] = {"settings": pages.settings, "now": NOW}

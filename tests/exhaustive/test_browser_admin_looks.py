@@ -13,8 +13,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from repermit.accounts import api_tokens, audit_log
-from repermit.campaigns import draft_conditions
-from repermit.campaigns.draft_conditions import Conditions
+from repermit.campaigns import campaign_draft
+from repermit.campaigns.campaign_draft import Conditions
 from repermit.contacts import human_replies
 from repermit.db.connection import Database
 from repermit.db.models.accounts import User
@@ -150,7 +150,7 @@ def _add_prepared(pages: Pages) -> None:
     _hand_in(pages, club, "email\n" + "".join(f"lid{one}@example.org\n" for one in range(30)))
     _read_upload(pages, club, takes_in=True)
     conditions = Conditions(deadline="2026-03-30", reminder=7, pilot=10, attest="By the board.")
-    draft_conditions.keep_conditions(pages.database, club, conditions, now=NOW, actor="user:1")
+    campaign_draft.keep_conditions(pages.database, club, conditions, now=NOW, actor="user:1")
     _hand_in(pages, club, FILE)
     _read_upload(pages, club)
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit import campaigns
-from repermit.campaigns import draft_conditions, launch_plan
+from repermit.campaigns import campaign_draft, launch_plan
 from repermit.campaigns import launch as campaigns_launch
+from repermit.campaigns.campaign_draft import Conditions
 from repermit.campaigns.campaign_results import LaunchProblem
-from repermit.campaigns.draft_conditions import Conditions
 from repermit.checks import run
 from repermit.checks.dns_lookup import DnsResolver
 from repermit.checks.findings import Finding, finding
@@ -230,7 +230,7 @@ def admin(database: Database, pages: Pages) -> FlaskClient:
     news = make_list(database)
     make_contact(database, news)
     ready = Conditions(deadline="2026-03-30", attest=ATTEST)
-    draft_conditions.keep_conditions(database, news, ready, now=NOW, actor="user:1")
+    campaign_draft.keep_conditions(database, news, ready, now=NOW, actor="user:1")
     return admin_client(pages)
 
 

@@ -12,9 +12,9 @@ from flask import Blueprint, Response, request
 from wtforms import BooleanField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 
-from repermit.campaigns import draft_conditions, launch_plan, send_plan
+from repermit.campaigns import campaign_draft, launch_plan, send_plan
+from repermit.campaigns.campaign_draft import Conditions
 from repermit.campaigns.campaign_results import Plan
-from repermit.campaigns.draft_conditions import Conditions
 from repermit.campaigns.send_plan import MORNING
 from repermit.checks.findings import Report
 from repermit.clock import parse_when
@@ -55,7 +55,7 @@ def show_form(slug: str) -> Response:
     mailing_list = find_list(slug)
     if campaign := _find_live_campaign(mailing_list):
         return _show_frozen(mailing_list, campaign)
-    kept = draft_conditions.read_conditions(mailing_list) or suggest_conditions()
+    kept = campaign_draft.read_conditions(mailing_list) or suggest_conditions()
     return _show_page(mailing_list, make_form(kept), kept)
 
 
@@ -73,7 +73,7 @@ def save_dates(slug: str) -> AnyResponse:
     if not form.validate():
         return _show_page(mailing_list, form, None, status=422)
     conditions = read_conditions(form)
-    draft_conditions.keep_conditions(
+    campaign_draft.keep_conditions(
         get_site().database, mailing_list, conditions, now=get_arrival(), actor=get_actor()
     )
     flash_message(gettext("Saved."))
@@ -405,7 +405,7 @@ class Obstacle:
 
 def list_obstacles(plan: Plan, attest: str) -> list[Obstacle]:
     """Return everything that stands against a launch, in the order of the checks."""
-    lacks = draft_conditions.check_attestation(attest)
+    lacks = campaign_draft.check_attestation(attest)
     return [_make_obstacle(reason) for reason in (*plan.refusals, *((lacks,) if lacks else ()))]
 
 

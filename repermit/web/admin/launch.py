@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, current_app, jsonify, request
 
 from repermit.bounces import poll
-from repermit.campaigns import draft_conditions, mailing_lists
+from repermit.campaigns import campaign_draft, mailing_lists
 from repermit.campaigns import launch as campaigns_launch
+from repermit.campaigns.campaign_draft import Conditions
 from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
-from repermit.campaigns.draft_conditions import Conditions
 from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.checks import run as checks_run
 from repermit.checks.findings import Finding
@@ -80,7 +80,7 @@ def launch_campaign(slug: str) -> AnyResponse:
         or request.form.get("version") != _make_version(mailing_list, seen.conditions, problems)
     ):
         wrong = _word_changed()
-    if wrong or problems is None or not all(map(draft_conditions.is_reason, accepted.values())):
+    if wrong or problems is None or not all(map(campaign_draft.is_reason, accepted.values())):
         return _show_page(
             mailing_list, status=422, seen=seen, typed=typed, wrong=wrong, asks_why=True
         )
@@ -115,7 +115,7 @@ def launch_campaign(slug: str) -> AnyResponse:
     except Refused:
         # Something has changed since the page was asked for.
         return _show_page(mailing_list, status=422, typed=typed, wrong=_word_changed())
-    draft_conditions.drop_conditions(site.database, mailing_list)
+    campaign_draft.drop_conditions(site.database, mailing_list)
     forget_check(mailing_list)
     keep_reasons(mailing_list, get_actor(), {})
     flash_message(_describe_launch(launched))
@@ -197,9 +197,7 @@ def _make_version(
 
 
 def _make_outlook(mailing_list: MailingList) -> Outlook:
-    return make_outlook(
-        mailing_list, draft_conditions.read_conditions(mailing_list) or Conditions()
-    )
+    return make_outlook(mailing_list, campaign_draft.read_conditions(mailing_list) or Conditions())
 
 
 def _show_page(
@@ -237,7 +235,7 @@ def _show_page(
                 code,
                 group,
                 accepted[code],
-                asks_why and not draft_conditions.is_reason(accepted[code]),
+                asks_why and not campaign_draft.is_reason(accepted[code]),
             )
             for code, group in group_by_code(problems or ())
         ],

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from flask_login import current_user
 from markupsafe import Markup
 
-from repermit.campaigns import draft_conditions, mailing_lists, preview
+from repermit.campaigns import campaign_draft, mailing_lists, preview
 from repermit.contacts import lookup
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList, find_list
@@ -293,7 +293,7 @@ def _make_mail(mailing_list: MailingList, form: WordingForm, *, to: str | None =
         kind=MailKind(form.kind.data),
         language=form.language.data,
         deadline=read_deadline(
-            draft_conditions.read_conditions(mailing_list) or suggest_conditions()
+            campaign_draft.read_conditions(mailing_list) or suggest_conditions()
         ),
         to=to,
         reader=form.chosen_reader,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.campaigns.draft_conditions import check_attestation
+from repermit.campaigns.campaign_draft import check_attestation
 from repermit.demo.environment import SAMPLE
 from tests.support import desk
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from repermit.campaigns.draft_conditions import Conditions, keep_conditions
+from repermit.campaigns.campaign_draft import Conditions, keep_conditions
 from repermit.campaigns.preview import NOBODY, preview_mail
 from repermit.db.connection import Database
 from repermit.db.models.evidence import Evidence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.campaigns import draft_conditions
-from repermit.campaigns.draft_conditions import Conditions
+from repermit.campaigns import campaign_draft
+from repermit.campaigns.campaign_draft import Conditions
 from repermit.campaigns.launch import launch
 from repermit.checks.findings import Area, Verdict
 from repermit.db.connection import Database
@@ -98,7 +98,7 @@ def test_conditions_are_kept_and_the_launch_comes_next(
     )
     assert answer.status_code == 303
     assert answer.location == "/admin/lists/news/launch"
-    assert draft_conditions.read_conditions(mailing_list) == Conditions(
+    assert campaign_draft.read_conditions(mailing_list) == Conditions(
         deadline="2026-03-30T17:00",
         starts="2026-03-03T08:30",
         reminder=7,
@@ -154,7 +154,7 @@ def test_conditions_that_were_kept_with_a_day_far_away_can_be_mended(
 ) -> None:
     make_contact(database, mailing_list)
     kept = Conditions(deadline=far, starts=far, reminder=7, attest=ATTEST)
-    draft_conditions.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    campaign_draft.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
     page = admin.get(URL)
     assert f'value="{far}"' in page.text
     launch = admin.get("/admin/lists/news/launch")
@@ -189,7 +189,7 @@ def test_what_is_not_decided_yet_is_kept_as_such_and_said(
     admin: FlaskClient, mailing_list: MailingList
 ) -> None:
     assert save(admin, until="", attest="").status_code == 303
-    assert draft_conditions.read_conditions(mailing_list) == Conditions()
+    assert campaign_draft.read_conditions(mailing_list) == Conditions()
     said = words_of(admin.get(URL))
     assert "Say until when answers count." in said
     assert "Say who decided to ask, on what ground" in said
@@ -341,7 +341,7 @@ def test_a_deadline_that_has_passed_is_said_at_its_field_and_not_kept(
     error = page.text[page.text.index('id="until-wrong"') :].partition("</p>")[0]
     assert "This has passed already: choose a later day." in error
     assert f'value="{until}"' in page.text
-    assert draft_conditions.read_conditions(mailing_list) is None
+    assert campaign_draft.read_conditions(mailing_list) is None
     assert save(admin, until="2026-03-02", until_time="10:01").status_code == 303
 
 
@@ -380,7 +380,7 @@ def test_a_first_day_that_has_passed_since_it_was_kept_is_said_and_begins_at_onc
 ) -> None:
     make_contact(database, mailing_list)
     kept = Conditions(deadline="2026-03-30", starts="2026-03-01", attest=ATTEST)
-    draft_conditions.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    campaign_draft.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
     assert (
         "First mail As soon as you launch: the first day of asking has begun already."
     ) in words_of(admin.get(URL))
@@ -417,7 +417,7 @@ def test_a_campaign_under_way_shows_the_conditions_that_were_frozen_and_by_whom(
 ) -> None:
     # What is kept for a next campaign is not what this one runs under.
     kept = Conditions(deadline="2026-12-24", attest="Something else")
-    draft_conditions.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    campaign_draft.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
     page = launched.get(URL)
     said = words_of(page)
     for fact in (

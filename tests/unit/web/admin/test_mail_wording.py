@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.campaigns import draft_conditions, preview
-from repermit.campaigns.draft_conditions import Conditions
+from repermit.campaigns import campaign_draft, preview
+from repermit.campaigns.campaign_draft import Conditions
 from repermit.contacts import lookup
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
@@ -229,7 +229,7 @@ def test_the_deadline_is_that_of_the_conditions(
 ) -> None:
     assert "maandag 30 maart 2026, 23:59" in words_of(admin.get(f"{URL}/look"))
     kept = Conditions(deadline="2026-04-24")
-    draft_conditions.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    campaign_draft.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
     assert "vrijdag 24 april 2026, 23:59" in words_of(admin.get(f"{URL}/look"))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from repermit.campaigns import draft_conditions
+from repermit.campaigns import campaign_draft
 from repermit.contacts import human_replies
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
@@ -112,7 +112,7 @@ def test_each_step_that_is_ready_leads_on_to_the_next(
     database: Database, admin: FlaskClient, mailing_list: MailingList, monkeypatch: Any
 ) -> None:
     upload(admin)
-    draft_conditions.keep_conditions(database, mailing_list, READY, now=NOW, actor="user:1")
+    campaign_draft.keep_conditions(database, mailing_list, READY, now=NOW, actor="user:1")
     monkeypatch.setattr(launch, "find_launch_problems", lambda _list: ())
     assert at_steps(admin) == {
         "describe": SAVE,

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit.accounts import users
-from repermit.campaigns import draft_conditions
-from repermit.campaigns.draft_conditions import Conditions
+from repermit.campaigns import campaign_draft
+from repermit.campaigns.campaign_draft import Conditions
 from repermit.clock import ManualClock
 from repermit.contacts import human_replies
 from repermit.db.connection import Database, FairSqliteDatabase, open_database
@@ -358,7 +358,7 @@ def test_the_forms_of_a_campaign_keep_what_was_typed(world: World, monkeypatch: 
         Campaign.update(state=CampaignState.CLOSED).execute()
     news = find_list("news")
     make_contact(world.database, news)
-    draft_conditions.keep_conditions(
+    campaign_draft.keep_conditions(
         world.database,
         news,
         Conditions(deadline="2026-03-30", attest=ATTEST),

@@ -1,4 +1,4 @@
-"""The conditions of a list's next campaign, as far as given, until it is launched."""
+"""A list's next campaign until its launch: the conditions given so far, and the attestation."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
-from repermit.campaigns import draft_conditions
-from repermit.campaigns.draft_conditions import Conditions
+from repermit.campaigns import campaign_draft
+from repermit.campaigns.campaign_draft import Conditions
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Draft
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -24,23 +24,23 @@ GIVEN = Conditions(
 
 
 def test_nothing_is_kept_at_first(database: Database) -> None:
-    assert draft_conditions.read_conditions(make_list(database)) is None
+    assert campaign_draft.read_conditions(make_list(database)) is None
 
 
 def test_conditions_come_back_as_they_were_given(database: Database) -> None:
     news, other = make_list(database), make_list(database, slug="other")
-    draft_conditions.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
-    assert draft_conditions.read_conditions(news) == GIVEN
-    assert draft_conditions.read_conditions(other) is None
+    campaign_draft.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
+    assert campaign_draft.read_conditions(news) == GIVEN
+    assert campaign_draft.read_conditions(other) is None
 
 
 def test_what_is_kept_later_takes_the_place_of_what_was_kept(database: Database) -> None:
     news, later = make_list(database), NOW + timedelta(hours=1)
-    draft_conditions.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
-    draft_conditions.keep_conditions(
+    campaign_draft.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
+    campaign_draft.keep_conditions(
         database, news, Conditions(reminder=3), now=later, actor="user:1"
     )
-    assert draft_conditions.read_conditions(news) == Conditions(reminder=3)
+    assert campaign_draft.read_conditions(news) == Conditions(reminder=3)
     assert Draft.select().count() == 1
     assert Draft.get().updated_at == later
 
@@ -48,10 +48,10 @@ def test_what_is_kept_later_takes_the_place_of_what_was_kept(database: Database)
 def test_conditions_are_gone_once_dropped(database: Database) -> None:
     news, other = make_list(database), make_list(database, slug="other")
     for one in (news, other):
-        draft_conditions.keep_conditions(database, one, GIVEN, now=NOW, actor="user:1")
-    draft_conditions.drop_conditions(database, news)
-    assert draft_conditions.read_conditions(news) is None
-    assert draft_conditions.read_conditions(other) == GIVEN
+        campaign_draft.keep_conditions(database, one, GIVEN, now=NOW, actor="user:1")
+    campaign_draft.drop_conditions(database, news)
+    assert campaign_draft.read_conditions(news) is None
+    assert campaign_draft.read_conditions(other) == GIVEN
 
 
 def test_what_another_version_kept_besides_is_passed_over(database: Database) -> None:
@@ -59,7 +59,7 @@ def test_what_another_version_kept_besides_is_passed_over(database: Database) ->
     answers = json.dumps({"reminder": 5, "colour": "green"})
     with database.atomic():
         Draft.create(list=news, answers=answers, updated_at=NOW)
-    assert draft_conditions.read_conditions(news) == Conditions(reminder=5)
+    assert campaign_draft.read_conditions(news) == Conditions(reminder=5)
 
 
 # --- The evidence of who wrote what. --------------------------------------------------------------
@@ -76,8 +76,8 @@ def told() -> list[tuple[str, str, dict[str, object]]]:
 def test_who_wrote_the_conditions_is_kept_as_evidence(database: Database) -> None:
     news = make_list(database)
     more = replace(GIVEN, attest="Decided by the board of the club, twice.", pilot=0)
-    draft_conditions.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
-    draft_conditions.keep_conditions(database, news, more, now=NOW, actor="user:2")
+    campaign_draft.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
+    campaign_draft.keep_conditions(database, news, more, now=NOW, actor="user:2")
     changed = {"attest": more.attest, "pilot": 0}
     given = {name: value for name, value in vars(GIVEN).items() if value != ""}
     assert told() == [("news", "user:1", given), ("news", "user:2", changed)]
@@ -85,8 +85,8 @@ def test_who_wrote_the_conditions_is_kept_as_evidence(database: Database) -> Non
 
 def test_saving_the_same_again_is_no_entry(database: Database) -> None:
     news = make_list(database)
-    draft_conditions.keep_conditions(database, news, Conditions(), now=NOW, actor="user:1")
+    campaign_draft.keep_conditions(database, news, Conditions(), now=NOW, actor="user:1")
     assert told() == []
     for _ in range(2):
-        draft_conditions.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
+        campaign_draft.keep_conditions(database, news, GIVEN, now=NOW, actor="user:1")
     assert len(told()) == 1
