@@ -17,7 +17,7 @@ from repermit.campaigns.enqueue_asks import (
     read_making_progress,
     start_launch_task,
 )
-from repermit.campaigns.launch_plan import plan_launch, read_launch_state
+from repermit.campaigns.launch_refusals import plan_launch, read_launch_state
 from repermit.campaigns.preview import (
     draft_wording,
     freeze_wording,

@@ -1,4 +1,4 @@
-"""When a campaign's mails leave: the last ask, the reminder, and whether there is time enough."""
+"""When a campaign's mails leave: the last ask and the reminder, and how long the rates take."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from repermit.campaigns.audience import (
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
 from repermit.i18n.lazy_text import Said
-from repermit.rules.consent import REST_BEFORE_REMINDER, latest_ask
+from repermit.rules.consent import REST_BEFORE_REMINDER
 from repermit.settings.definitions import Settings
 
 MORNING = time(9)
@@ -122,53 +122,6 @@ def compute_reminder_time(deadline: datetime, days: int, zone: ZoneInfo) -> date
     is_end_of_day = (local + _LAST_MINUTE).date() > shortly_before.date()
     clock = MORNING if is_end_of_day else local.time()
     return datetime.combine(day, clock, zone).astimezone(UTC)
-
-
-def check_send_plan(send_plan: SendPlan, settings: Settings, *, now: datetime) -> Iterator[Said]:
-    """Yield what stands against a campaign in its deadline, its rates and its reminder."""
-    days = settings.campaign.minimum_days
-    latest = latest_ask(send_plan.deadline, days)
-    deadline, last = (
-        to_local_time(send_plan.deadline, settings),
-        to_local_time(send_plan.last_ask_at, settings),
-    )
-    if send_plan.deadline <= now:
-        yield Said(
-            "the deadline, %(deadline)s, has passed", code="deadline_passed", deadline=deadline
-        )
-    elif latest <= send_plan.starts_at:
-        yield Said(
-            "the deadline is too near: people need %(days)s days to answer (minimum_days under "
-            "[campaign]), so it must be later than %(earliest)s",
-            code="too_near",
-            days=days,
-            earliest=to_local_time(send_plan.starts_at + timedelta(days=days), settings),
-        )
-    elif latest < send_plan.last_ask_at:
-        yield Said(
-            "the mails leave too slowly: at the rates under [mail], which all campaigns share, "
-            "the last one leaves on %(last)s, and people need %(days)s days to answer "
-            "(minimum_days under [campaign]), so the deadline must be later than %(earliest)s",
-            code="too_slow",
-            last=last,
-            days=days,
-            earliest=to_local_time(send_plan.last_ask_at + timedelta(days=days), settings),
-        )
-    elif send_plan.deadline - LONGEST_PERIOD > max(now, send_plan.last_ask_at):
-        yield Said(
-            "the deadline, %(deadline)s, is more than a year after the last mail has left: is its "
-            "year right?",
-            code="too_far",
-            deadline=deadline,
-        )
-    elif send_plan.reminder_at and send_plan.last_reminder_at:
-        yield from check_reminder(
-            send_plan.reminder_at,
-            last_ask_at=send_plan.last_ask_at,
-            last_reminder_at=send_plan.last_reminder_at,
-            deadline=send_plan.deadline,
-            settings=settings,
-        )
 
 
 def check_reminder(

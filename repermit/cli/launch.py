@@ -51,7 +51,7 @@ def preview(
     kind: str,
 ) -> None:
     """Show a mail that people on the list would get, or send it to yourself."""
-    from repermit.campaigns import launch_plan
+    from repermit.campaigns import launch_refusals
     from repermit.campaigns import preview as campaigns_preview
     from repermit.rules.consent import MailKind
     from repermit.smtp import mail_server
@@ -66,7 +66,7 @@ def preview(
             deadline=context.parse_future_time(deadline) if deadline else None,
             to=to,
         )
-        lacks = launch_plan.check_description(mailing_list, context.settings)
+        lacks = launch_refusals.check_description(mailing_list, context.settings)
         if to is not None:
             mail_server.send_one(context.settings.mail, mail)
             campaigns_preview.note_test_mail(
@@ -233,11 +233,11 @@ def _launch_campaign(
     as_json: bool,
 ) -> Launched:
     """Do a launch, and show what it does; what is refused shows the same on stderr."""
-    from repermit.campaigns import campaign_draft, launch_plan
+    from repermit.campaigns import campaign_draft, launch_refusals
     from repermit.campaigns import launch as campaigns_launch
     from repermit.web.public import unanswered_page
 
-    plan = launch_plan.plan_launch(
+    plan = launch_refusals.plan_launch(
         mailing_list,
         settings=context.settings,
         now=context.now,

@@ -82,7 +82,7 @@ def _read_fields(fields: dict[str, Any]) -> dict[str, Any]:
 @pass_command_context
 def add(context: CommandContext, /, slug: str, **fields: Any) -> None:
     """Add a list."""
-    from repermit.campaigns import launch_plan, mailing_lists
+    from repermit.campaigns import launch_refusals, mailing_lists
 
     with context.database() as database:
         added = mailing_lists.add_list(
@@ -93,7 +93,7 @@ def add(context: CommandContext, /, slug: str, **fields: Any) -> None:
             actor=context.actor,
             **_read_fields(fields),
         )
-        lacks = launch_plan.list_missing_fields(added)
+        lacks = launch_refusals.list_missing_fields(added)
     echo(f"Added {slug}.")
     if lacks:
         echo("Before a launch:", *(f"  - {lack}" for lack in lacks))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit import campaigns
-from repermit.campaigns import campaign_draft, launch_plan
+from repermit.campaigns import campaign_draft, launch_refusals
 from repermit.campaigns import launch as campaigns_launch
 from repermit.campaigns.campaign_draft import Conditions
 from repermit.campaigns.campaign_results import LaunchProblem
@@ -488,7 +488,7 @@ def test_a_launch_needs_a_supervisory_authority(
     settings = replace(settings, organisation=replace(settings.organisation, authority=authority))
     news = make_list(database)
     make_contact(database, news)
-    planned = launch_plan.plan_launch(news, settings=settings, now=NOW, deadline=DEADLINE)
+    planned = launch_refusals.plan_launch(news, settings=settings, now=NOW, deadline=DEADLINE)
     found = [one for one in planned.refusals if one.code == "organisation_authority"]
     assert bool(found) is lacks
     if lacks:

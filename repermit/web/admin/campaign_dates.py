@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 from wtforms import BooleanField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 
-from repermit.campaigns import campaign_draft, launch_plan, send_plan
+from repermit.campaigns import campaign_draft, launch_refusals, send_plan
 from repermit.campaigns.campaign_draft import Conditions
 from repermit.campaigns.campaign_results import Plan
 from repermit.campaigns.send_plan import MORNING
@@ -317,7 +317,7 @@ def suggest_conditions() -> Conditions:
 def make_outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
     """Return the plan of a launch at this moment and the obstacles to it; writes nothing."""
     deadline, starts_at = read_deadline(conditions), _parse_or_none(parse_start, conditions.starts)
-    plan = launch_plan.plan_launch(
+    plan = launch_refusals.plan_launch(
         mailing_list,
         settings=get_site().settings,
         now=get_arrival(),

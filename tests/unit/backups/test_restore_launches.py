@@ -11,8 +11,8 @@ import pytest
 
 from repermit.backups import restore
 from repermit.backups.restore import RestoreResult
-from repermit.campaigns import enqueue_asks, launch_plan, lifecycle, progress
-from repermit.campaigns.launch_plan import LOST_LAUNCH_NOTE
+from repermit.campaigns import enqueue_asks, launch_refusals, lifecycle, progress
+from repermit.campaigns.launch_refusals import LOST_LAUNCH_NOTE
 from repermit.clock import ManualClock, format_timestamp
 from repermit.db.background_tasks import BackgroundTask
 from repermit.db.connection import Database
@@ -105,7 +105,7 @@ def test_after_a_launch_that_is_lost_no_mail_leaves_until_somebody_has_decided(
     assert lost_on(news) is None
     assert LOST_LAUNCH_NOTE not in start(database, other, now=LATER).plan.notes
     lifecycle.cancel_campaign(database, news, now=LATER, actor="anna")
-    planned = launch_plan.plan_launch(news, settings=settings, now=LATER, deadline=DEADLINE)
+    planned = launch_refusals.plan_launch(news, settings=settings, now=LATER, deadline=DEADLINE)
     assert planned.asked == 0
     assert list(chain.verify()) == []
 
@@ -154,7 +154,9 @@ def test_a_list_that_the_backup_does_not_know_is_there_again_with_who_has_left_i
     assert taken.replayed.suppressed == 1
     assert taken.held.launched == ("asked", "later")
     later = MailingList.get(MailingList.slug == "later")
-    planned = launch_plan.plan_launch(later, settings=make_settings(), now=LATER, deadline=DEADLINE)
+    planned = launch_refusals.plan_launch(
+        later, settings=make_settings(), now=LATER, deadline=DEADLINE
+    )
     # Nobody is asked on it by accident: it has to be described anew.
     assert any("the list has no purpose" in reason for reason in planned.refusals)
     assert lost_on(later) == LAUNCHED

@@ -12,7 +12,7 @@ from repermit import email_address
 from repermit.answers import link_target, record_answer
 from repermit.campaigns.campaign_results import Launched, Plan
 from repermit.campaigns.launch import launch
-from repermit.campaigns.launch_plan import REMINDER_NOTE, plan_launch
+from repermit.campaigns.launch_refusals import REMINDER_NOTE, plan_launch
 from repermit.campaigns.mailing_lists import change_list
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.connection import Database

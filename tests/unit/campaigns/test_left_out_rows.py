@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from repermit.campaigns.launch_plan import count_left_out
+from repermit.campaigns.launch_refusals import count_left_out
 from repermit.db.connection import Database
 from repermit.db.models.lists import MailingList
 from repermit.imports.import_file import import_file

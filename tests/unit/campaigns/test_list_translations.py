@@ -12,7 +12,7 @@ from repermit.answers import link_target, record_answer
 from repermit.campaigns import (
     campaign_results,
     launch,
-    launch_plan,
+    launch_refusals,
     list_translations,
     mailing_lists,
 )
@@ -312,7 +312,7 @@ def newest_told(event: str) -> Any:
 
 
 def plan_of(mailing_list: MailingList) -> campaign_results.Plan:
-    return launch_plan.plan_launch(
+    return launch_refusals.plan_launch(
         mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE
     )
 

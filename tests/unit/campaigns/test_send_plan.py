@@ -10,7 +10,7 @@ import pytest
 
 from repermit.campaigns.audience import Audience
 from repermit.campaigns.campaign_results import Plan
-from repermit.campaigns.launch_plan import plan_launch
+from repermit.campaigns.launch_refusals import plan_launch
 from repermit.campaigns.send_plan import compute_reminder_time, compute_send_time
 from repermit.clock import parse_when
 from repermit.db.connection import Database

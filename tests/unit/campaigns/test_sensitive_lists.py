@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from repermit.campaigns.launch_plan import NOTES, plan_launch
+from repermit.campaigns.launch_refusals import NOTES, plan_launch
 from repermit.db.connection import Database
 from repermit.db.models.lists import ListText
 from tests.support.builders import DEADLINE, NOW, make_list, make_organisation, make_settings

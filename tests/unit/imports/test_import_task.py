@@ -24,7 +24,7 @@ import psycopg
 import pytest
 
 from repermit.answers import record_answer
-from repermit.campaigns.launch_plan import plan_launch
+from repermit.campaigns.launch_refusals import plan_launch
 from repermit.campaigns.progress import read_status
 from repermit.contacts import status_changes
 from repermit.db.background_tasks import (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from repermit.campaigns.launch_plan import plan_launch
+from repermit.campaigns.launch_refusals import plan_launch
 from repermit.contacts import status_changes
 from repermit.db.background_tasks import TaskKind, find_task_of_list
 from repermit.db.connection import Database, is_postgresql

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from repermit.campaigns import launch_plan, preview
+from repermit.campaigns import launch_refusals, preview
 from repermit.campaigns.sensitive_lists import find_revealing_places
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
@@ -110,12 +110,12 @@ def test_a_list_that_became_sensitive_after_a_text_showed_it_is_not_launched(
     about = make_list(database, slug="beside", name="Leven met hiv", languages=())
     correct(database, "Ja, leven met hiv")
     current_settings.read_current_settings(make_settings(), database)
-    assert not launch_plan.list_missing_fields(about)
+    assert not launch_refusals.list_missing_fields(about)
     about.sensitive = True
-    (lack,) = launch_plan.list_missing_fields(about)
+    (lack,) = launch_refusals.list_missing_fields(about)
     assert "a text that was corrected shows its name" in lack
     about.name = "Anders"
-    assert not launch_plan.list_missing_fields(about)
+    assert not launch_refusals.list_missing_fields(about)
 
 
 def test_a_text_that_tells_what_a_sensitive_list_is_about_is_told(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit import email_address
-from repermit.campaigns import campaign_draft, enqueue_asks, launch_plan, list_translations
+from repermit.campaigns import campaign_draft, enqueue_asks, launch_refusals, list_translations
 from repermit.campaigns.campaign_draft import Conditions
 from repermit.contacts import lookup
 from repermit.db.connection import Database
@@ -160,7 +160,7 @@ def test_what_stands_against_it_is_all_said_with_the_page_that_mends_it(
 
 def said_of(pages: Pages, conditions: Conditions, **more: Any) -> list[tuple[str, str]]:
     """Return what stands against a launch under these conditions, and where it is mended."""
-    plan = launch_plan.plan_launch(
+    plan = launch_refusals.plan_launch(
         find_list("news"), settings=pages.settings, now=NOW, **{"deadline": DEADLINE, **more}
     )
     with pages.app.test_request_context("/admin/"):
@@ -250,7 +250,7 @@ def test_what_must_be_read_has_a_translation_however_it_is_made(
         mailing_list.sensitive = True
         mailing_list.save()
     make_contact(database, mailing_list, language="de")
-    plan = launch_plan.plan_launch(
+    plan = launch_refusals.plan_launch(
         mailing_list, settings=pages.settings, now=NOW, deadline=DEADLINE, reminder=7
     )
     assert len(plan.notes) == 5

@@ -1,4 +1,4 @@
-"""Planning a campaign: its audience, and everything that forbids its launch."""
+"""Planning a launch: whom it asks and when, and everything that refuses it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,10 +16,12 @@ from repermit.campaigns.campaign_results import Plan
 from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.campaigns.preview import check_asks, read_own_wording
 from repermit.campaigns.send_plan import (
+    LONGEST_PERIOD,
     SendPlan,
-    check_send_plan,
+    check_reminder,
     compute_reminder_time,
     compute_send_time,
+    to_local_time,
 )
 from repermit.campaigns.sensitive_lists import find_revealing_places, reveals_name
 from repermit.contacts import counts as contacts_counts
@@ -33,7 +35,7 @@ from repermit.emails import sender_identity
 from repermit.emails.mail_values import OwnWording
 from repermit.errors import AddressError, MailTooLarge, WordingError
 from repermit.i18n.lazy_text import Joined, Said
-from repermit.rules.consent import CampaignState, Fate, Reason
+from repermit.rules.consent import CampaignState, Fate, Reason, latest_ask
 from repermit.settings.definitions import MailServer, Organisation, Settings
 
 # --- Notes on readers of another language than the list's. ----------------------------------------
@@ -176,7 +178,7 @@ def plan_launch(
     audience = make_empty_audience(mailing_list) or count_audience(
         mailing_list, include_thin=include_thin, fingerprint_key=settings.fingerprint_key
     )
-    pace = SendPlan(
+    times = SendPlan(
         starts_at=max(now, starts_at or now),
         takes=compute_send_time(
             mailing_list, audience, settings=settings, include_thin=include_thin
@@ -189,9 +191,9 @@ def plan_launch(
         excluded=audience.excluded,
         left_out=count_left_out(mailing_list),
         languages=audience.languages,
-        last_ask_at=pace.last_ask_at,
-        reminder_at=pace.reminder_at,
-        refusals=tuple(_list_refusals(mailing_list, audience, settings, pace, now=now)),
+        last_ask_at=times.last_ask_at,
+        reminder_at=times.reminder_at,
+        refusals=tuple(_list_refusals(mailing_list, audience, settings, times, now=now)),
         notes=(
             *NOTES,
             *((REMINDER_NOTE,) if reminder else ()),
@@ -232,7 +234,7 @@ def _list_refusals(
     mailing_list: MailingList,
     audience: Audience,
     settings: Settings,
-    pace: SendPlan,
+    times: SendPlan,
     *,
     now: datetime,
 ) -> Iterator[Said]:
@@ -240,7 +242,7 @@ def _list_refusals(
     yield from _check_organisation(settings.organisation)
     yield from _check_list(mailing_list)
     yield from _check_public_url(settings.public_url)
-    yield from check_send_plan(pace, settings, now=now)
+    yield from _check_times(times, settings, now=now)
     yield from _check_audience(mailing_list, audience)
     yield from _check_wording(mailing_list, settings)
 
@@ -352,6 +354,53 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _check_times(times: SendPlan, settings: Settings, *, now: datetime) -> Iterator[Said]:
+    """Yield what stands against a campaign in its deadline, its rates and its reminder."""
+    days = settings.campaign.minimum_days
+    latest = latest_ask(times.deadline, days)
+    deadline, last = (
+        to_local_time(times.deadline, settings),
+        to_local_time(times.last_ask_at, settings),
+    )
+    if times.deadline <= now:
+        yield Said(
+            "the deadline, %(deadline)s, has passed", code="deadline_passed", deadline=deadline
+        )
+    elif latest <= times.starts_at:
+        yield Said(
+            "the deadline is too near: people need %(days)s days to answer (minimum_days under "
+            "[campaign]), so it must be later than %(earliest)s",
+            code="too_near",
+            days=days,
+            earliest=to_local_time(times.starts_at + timedelta(days=days), settings),
+        )
+    elif latest < times.last_ask_at:
+        yield Said(
+            "the mails leave too slowly: at the rates under [mail], which all campaigns share, "
+            "the last one leaves on %(last)s, and people need %(days)s days to answer "
+            "(minimum_days under [campaign]), so the deadline must be later than %(earliest)s",
+            code="too_slow",
+            last=last,
+            days=days,
+            earliest=to_local_time(times.last_ask_at + timedelta(days=days), settings),
+        )
+    elif times.deadline - LONGEST_PERIOD > max(now, times.last_ask_at):
+        yield Said(
+            "the deadline, %(deadline)s, is more than a year after the last mail has left: is its "
+            "year right?",
+            code="too_far",
+            deadline=deadline,
+        )
+    elif times.reminder_at and times.last_reminder_at:
+        yield from check_reminder(
+            times.reminder_at,
+            last_ask_at=times.last_ask_at,
+            last_reminder_at=times.last_reminder_at,
+            deadline=times.deadline,
+            settings=settings,
+        )
 
 
 def _check_audience(mailing_list: MailingList, audience: Audience) -> Iterator[Said]:

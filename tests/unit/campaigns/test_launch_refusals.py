@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from repermit.campaigns.launch_plan import check_description, plan_launch
+from repermit.campaigns.launch_refusals import check_description, plan_launch
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, Wording
 from repermit.db.models.evidence import Evidence
