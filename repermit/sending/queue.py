@@ -1,4 +1,4 @@
-"""Claiming mails from the queue, for one worker each."""
+"""Which queued mails may leave now: those that are due are claimed, for one worker each."""
 
 from __future__ import annotations
 
