@@ -1,4 +1,4 @@
-"""What runs when: short sweeps that read the database, three lines a job.
+"""What runs when: short sweeps that read the database, a function a job.
 
 There is no leader: each sweep may run in any number of processes at once, and what is to be done is
 read from the database each time.

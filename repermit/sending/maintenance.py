@@ -141,7 +141,7 @@ class BounceGuard:
         self._watched.add(campaign_id)
 
     def pause_campaigns(self, *, at_once: bool = False) -> None:
-        """Pause the campaigns that were pressed for, where the rule says so."""
+        """Pause the campaigns that are watched, where the rule says so."""
         began = time.monotonic()
         if not self._watched or (began < self._next_at and not at_once):
             return

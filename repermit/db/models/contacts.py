@@ -156,7 +156,7 @@ Suppression.add_index(
 class Opening(Table):
     """What the links of one contact have been through, in one row, however often they are opened.
 
-    A suspicion.Past. `signs` are those of the last press if it was suspect, with commas between
+    A bot_detection.Past. `signs` are those of the last press if it was suspect, with commas between
     them; `held_at` is when a Yes was asked for again that nothing has become of yet. `began_at` is
     the oldest moment in the row, which goes with it `trace_days` later.
     """
