@@ -16,8 +16,8 @@ from typing import Any
 from peewee import SQL, fn
 
 from repermit import email_address
-from repermit.contacts import counts, lookup
 from repermit.contacts import counts as contacts_counts
+from repermit.contacts import lookup
 from repermit.db.connection import chunks, find_position, iter_pages
 from repermit.db.models.campaigns import Campaign, CampaignWording, latest_campaign
 from repermit.db.models.contacts import Contact, Suppression
@@ -332,8 +332,8 @@ _ASKING_KINDS = (MailKind.ASK, MailKind.REMINDER)
 def add_competing_mails(mailing_list: MailingList, asks: int) -> int:
     """Return how many mails leave until the last of a campaign's `asks` has, the others' too."""
     competing = (
-        counts.sum_mails(
-            counts.count_mails(campaign=campaign),
+        contacts_counts.sum_mails(
+            contacts_counts.count_mails(campaign=campaign),
             lambda mails: mails.kind in _ASKING_KINDS and mails.state in NOT_STARTED,
         )
         for campaign in _select_competing(mailing_list)

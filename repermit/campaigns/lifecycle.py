@@ -274,7 +274,7 @@ def extend_campaign(
     actor: str,
     make_page_wording: Callable[[Draft], str] | None = None,
 ) -> ExtendResult:
-    """Move the deadline (aware) to later; raises Refused if it is not, or by more than LONGEST.
+    """Move the deadline (aware) to later, by LONGEST_PERIOD at most; raises Refused.
 
     Also after it has passed, as long as the campaign has not been closed. Mails that are made from
     now on name the new deadline, and say all else as they were frozen. A reminder that has not

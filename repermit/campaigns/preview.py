@@ -34,7 +34,7 @@ from repermit.package_files import LANGUAGES
 from repermit.rules.consent import MailKind, Status
 from repermit.rules.legal_grounds import NO_GROUNDS, Grounds
 from repermit.settings.definitions import Settings
-from repermit.signed_links import Links
+from repermit.signed_links import NOBODY, Links
 
 _USUAL_DAYS = 28
 
@@ -206,9 +206,6 @@ def list_readers(mailing_list: MailingList, *, most: int) -> list[Contact]:
 
 # --- A list as its mails take it. -----------------------------------------------------------------
 
-
-NOBODY = "0" * 32
-"""A uid in links that answer, and behind which nothing is held."""
 
 # In words it is as long as a day can be.
 _EXAMPLE_DAY = datetime(2026, 9, 30, 21, 59, tzinfo=UTC)

@@ -93,7 +93,7 @@ def close_connection(_error: BaseException | None = None) -> None:
         return
     database = get_site().database
     try:
-        _refuse_if_late()
+        _end_wait_limit()
         if request.method != "POST":
             _set_read_only(database, "off")
         if opened and not request.environ.get(KEEPS_CONNECTION):
@@ -120,7 +120,7 @@ def note_commit() -> None:
     """
     if has_request_context() and not g.get("is_noting"):
         g.may_be_recorded = True
-        _refuse_if_late()
+        _end_wait_limit()
 
 
 def may_have_committed() -> bool:
@@ -171,7 +171,7 @@ def _allow_writes(database: Database) -> Iterator[None]:
         _set_read_only(database, "on")
 
 
-def _refuse_if_late() -> None:
+def _end_wait_limit() -> None:
     patience: ExitStack | None = g.pop("patience", None)
     if patience:
         patience.close()

@@ -7,14 +7,14 @@ from datetime import timedelta
 import pytest
 
 from repermit.campaigns.campaign_draft import Conditions, keep_conditions
-from repermit.campaigns.preview import NOBODY, preview_mail
+from repermit.campaigns.preview import preview_mail
 from repermit.db.connection import Database
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.mails import Mail
 from repermit.errors import AddressError, Refused, WordingError
 from repermit.rules.consent import MailKind, Status
 from repermit.settings.definitions import CampaignRules
-from repermit.signed_links import Links
+from repermit.signed_links import NOBODY, Links
 from tests.support.builders import NOW, make_contact, make_list, make_settings
 
 
