@@ -25,6 +25,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.i18n import catalogues
 from repermit.rules.consent import (
+    ASKING_KINDS,
     NOT_STARTED,
     Basis,
     CampaignState,
@@ -326,7 +327,6 @@ def _iter_pages(
 
 
 _LIVE_STATES = tuple(state for state in CampaignState if state.is_live)
-_ASKING_KINDS = (MailKind.ASK, MailKind.REMINDER)
 
 
 def add_competing_mails(mailing_list: MailingList, asks: int) -> int:
@@ -334,7 +334,7 @@ def add_competing_mails(mailing_list: MailingList, asks: int) -> int:
     competing = (
         contacts_counts.sum_mails(
             contacts_counts.count_mails(campaign=campaign),
-            lambda mails: mails.kind in _ASKING_KINDS and mails.state in NOT_STARTED,
+            lambda mails: mails.kind in ASKING_KINDS and mails.state in NOT_STARTED,
         )
         for campaign in _select_competing(mailing_list)
     )
@@ -371,5 +371,5 @@ def _select_competing(mailing_list: MailingList) -> Any:
 def _select_competing_mails(mailing_list: MailingList) -> Any:
     others = _select_competing(mailing_list).select(Campaign.id)
     return Mail.select().where(
-        Mail.campaign.in_(others), Mail.kind.in_(_ASKING_KINDS), Mail.state.in_(NOT_STARTED)
+        Mail.campaign.in_(others), Mail.kind.in_(ASKING_KINDS), Mail.state.in_(NOT_STARTED)
     )

@@ -26,6 +26,7 @@ from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import (
+    ASKING_KINDS,
     NOT_STARTED,
     CampaignState,
     Dropped,
@@ -216,7 +217,7 @@ def cancel_campaign(
         campaign.save()
         unsent = counts.sum_mails(
             counts.count_mails(campaign=campaign),
-            lambda mails: mails.kind in _ASKING_KINDS and mails.state in NOT_STARTED,
+            lambda mails: mails.kind in ASKING_KINDS and mails.state in NOT_STARTED,
         )
         facts = {"dropped": unsent}
         append_entry("cancelled", campaign, mailing_list, now=now, actor=actor, facts=facts)
@@ -249,7 +250,6 @@ def start_scheduled(database: Database, *, now: datetime) -> int:
 # --- Moving a campaign's deadline, and saying so in the mails that are still to leave. ------------
 
 
-_ASKING_KINDS = (MailKind.ASK, MailKind.REMINDER)
 # A mail in doubt may have been read, and sent again it is the same mail.
 MADE_STATES = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 
@@ -303,7 +303,7 @@ def extend_campaign(
         campaign.save()
         sent = counts.sum_mails(
             counts.count_mails(campaign=campaign),
-            lambda mails: mails.kind in _ASKING_KINDS and mails.state in MADE_STATES,
+            lambda mails: mails.kind in ASKING_KINDS and mails.state in MADE_STATES,
         )
         facts = {
             "from": format_timestamp(earlier),

@@ -25,6 +25,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.evidence import signed_checkpoint
 from repermit.rules.consent import (
+    ASKING_KINDS,
     CampaignState,
     MailKind,
     MailState,
@@ -74,7 +75,7 @@ def read_progress(mailing_list: MailingList) -> CampaignProgress | None:
         return None
     counts = dict.fromkeys(MailState, 0)
     for mails, count in contacts_counts.count_mails(campaign=campaign).items():
-        if mails.kind in {MailKind.ASK, MailKind.REMINDER}:
+        if mails.kind in ASKING_KINDS:
             counts[mails.state] += count
     return CampaignProgress(state=CampaignState(campaign.state), mails=counts)
 

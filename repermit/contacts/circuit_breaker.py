@@ -18,6 +18,7 @@ from repermit.db.work_steps import run_steps
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import (
+    ASKING_KINDS,
     BounceKind,
     CampaignState,
     MailKind,
@@ -32,7 +33,6 @@ AFTER_PILOT = datetime(9999, 1, 1, tzinfo=UTC)
 _RUNNING = (CampaignState.SENDING, CampaignState.OPEN)
 _STARTED = (CampaignState.SENDING, CampaignState.PAUSED)
 _BREAKER_REASONS = (PauseReason.BOUNCES, PauseReason.COMPLAINT)
-_ASKING = (MailKind.ASK, MailKind.REMINDER)
 _UNDERWAY = (MailState.CLAIMED, MailState.STARTED)
 # What a server says of the mail or its reader, not of itself or of the sender.
 _REFUSAL_REASONS = ("recipient", "message")
@@ -52,7 +52,7 @@ def count_mail_outcomes(campaign: Campaign) -> MailOutcomes:
     counts = count_mails(campaign=campaign)
     sent = refused = bounced = complaints = 0
     for mails, count in counts.items():
-        if mails.kind not in _ASKING:
+        if mails.kind not in ASKING_KINDS:
             continue
         sent += count * (mails.state is MailState.SENT)
         refused += count * (mails.state is MailState.FAILED and mails.reason in _REFUSAL_REASONS)

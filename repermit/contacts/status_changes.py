@@ -35,6 +35,7 @@ from repermit.evidence.entries import Entry
 from repermit.rules import consent
 from repermit.rules.consent import (
     ANSWERED_NO,
+    ASKING_KINDS,
     NOT_STARTED,
     REFUSALS,
     Basis,
@@ -54,7 +55,6 @@ from repermit.suppression.suppressions import (
 )
 
 _CHUNK = 500
-_ASKING = (MailKind.ASK, MailKind.REMINDER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +156,7 @@ def remove_contacts(
         release_held_yes([contact.id for contact in chunk])
     mails = list_campaign_mails([contact.id for contact in contacts]) if mails is None else mails
     _drop_mails(
-        [mail.id for mail in mails if mail.kind in _ASKING and mail.state in NOT_STARTED],
+        [mail.id for mail in mails if mail.kind in ASKING_KINDS and mail.state in NOT_STARTED],
         Dropped.ANSWERED if reason in ANSWERED_NO else Dropped.SUPPRESSED,
     )
     slug = contacts[0].list.slug if contacts else ""
@@ -230,7 +230,7 @@ def drop_unsent(contacts: Iterable[Contact], reason: Dropped) -> int:
         else _select_mails(Mail.contact.in_(make_id_list(ids)))
     )
     return _drop_mails(
-        [number for number, kind, state in mails if kind in _ASKING and state in NOT_STARTED],
+        [number for number, kind, state in mails if kind in ASKING_KINDS and state in NOT_STARTED],
         reason,
     )
 
@@ -263,7 +263,7 @@ def drop_queued(campaign: Campaign, reason: Dropped, *, most: int) -> int:
     mails: Any = Mail.select(Mail.id).where(
         # The kinds are named, so that the index that has them second is used to its end.
         Mail.campaign == campaign,
-        Mail.kind.in_(_ASKING),
+        Mail.kind.in_(ASKING_KINDS),
         Mail.state.in_(NOT_STARTED),
     )
     mail_ids = [number for (number,) in mails.limit(most).tuples()]

@@ -19,7 +19,7 @@ from repermit.settings.definitions import Settings
 
 _TOPIC = "witness"
 _ID_DIGITS = 16
-_UNSENT_STATES = (MailState.FAILED, MailState.DROPPED)
+_UNDELIVERED_STATES = (MailState.QUEUED, MailState.FAILED, MailState.DROPPED)
 
 
 @dataclass(frozen=True)
@@ -112,4 +112,4 @@ def find_unreached(witnesses: Sequence[str]) -> list[str]:
 
 
 def _is_delivered(mail: Mail) -> bool:
-    return not mail.bounce and mail.state not in {*_UNSENT_STATES, MailState.QUEUED}
+    return not mail.bounce and mail.state not in _UNDELIVERED_STATES

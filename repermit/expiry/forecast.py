@@ -23,6 +23,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.evidence.chain_reader import read_consents
 from repermit.rules.consent import (
+    UNSETTLED,
     CampaignState,
     MailKind,
     MailState,
@@ -51,9 +52,6 @@ class ExpiryResult:
 
 
 # --- What the deadline does to each contact of a campaign. ----------------------------------------
-
-
-_UNSENT_STATES = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 
 
 def predict_verdicts(campaign: Campaign, chunk: int, now: datetime) -> Iterator[Verdict]:
@@ -139,7 +137,7 @@ def _read_page_wordings(campaign: Campaign) -> dict[str, str]:
 def has_unsent_asks(campaign: Campaign) -> bool:
     """Say whether an ask has yet to leave or is on its way."""
     query = Mail.select().where(
-        Mail.campaign == campaign, Mail.kind == MailKind.ASK, Mail.state.in_(_UNSENT_STATES)
+        Mail.campaign == campaign, Mail.kind == MailKind.ASK, Mail.state.in_(UNSETTLED)
     )
     return bool(query.exists())
 

@@ -25,7 +25,15 @@ from repermit.evidence import signed_checkpoint
 from repermit.evidence.entries import Checkpoint
 from repermit.reports.outcome_counts import AdminAct, Outcome, read_acts, read_tallies
 from repermit.reports.statistics import People, read_people
-from repermit.rules.consent import BounceKind, CampaignState, Exclusion, Fate, MailKind, MailState
+from repermit.rules.consent import (
+    ASKING_KINDS,
+    BounceKind,
+    CampaignState,
+    Exclusion,
+    Fate,
+    MailKind,
+    MailState,
+)
 from repermit.settings.definitions import Settings
 
 # --- What the closing report holds, as plain values. ----------------------------------------------
@@ -294,7 +302,7 @@ def _imported_file(row: Import) -> ImportedFile:
 
 
 def _mails(campaign: Campaign) -> dict[MailKind, dict[MailState, int]]:
-    counts = {kind: dict.fromkeys(MailState, 0) for kind in (MailKind.ASK, MailKind.REMINDER)}
+    counts = {kind: dict.fromkeys(MailState, 0) for kind in ASKING_KINDS}
     for mails, number in contacts_counts.count_mails(campaign=campaign).items():
         if mails.kind in counts:
             counts[mails.kind][mails.state] += number

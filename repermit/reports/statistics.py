@@ -27,6 +27,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.reports.outcome_counts import CountKey, Outcome, read_newest_seq, read_tallies
 from repermit.rules.consent import (
+    ASKING_KINDS,
     Basis,
     BounceKind,
     CampaignState,
@@ -341,7 +342,7 @@ def read_figures(
 def _count_by_state(mails: Counter[MailGroup]) -> dict[MailState, int]:
     counts = dict.fromkeys(MailState, 0)
     for group, number in mails.items():
-        if group.kind in (MailKind.ASK, MailKind.REMINDER):
+        if group.kind in ASKING_KINDS:
             counts[group.state] += number
     return counts
 

@@ -111,6 +111,10 @@ class MailKind(StrEnum):
     NOTICE = "notice"
 
 
+ASKING_KINDS = (MailKind.ASK, MailKind.REMINDER)
+"""Kinds that nobody has asked for, to whom invariant 3 applies."""
+
+
 class MailState(StrEnum):
     """How far a mail has come."""
 
@@ -125,6 +129,9 @@ class MailState(StrEnum):
 
 NOT_STARTED = (MailState.QUEUED, MailState.CLAIMED)
 """The states of a mail that may still be dropped."""
+
+UNSETTLED = (*NOT_STARTED, MailState.STARTED)
+"""The states of a mail that has yet to leave or is on its way."""
 
 
 class PauseReason(StrEnum):

@@ -18,6 +18,7 @@ from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.rules.consent import (
     ANSWERED_NO,
+    ASKING_KINDS,
     Answer,
     CampaignState,
     Dropped,
@@ -44,9 +45,6 @@ CHANGE_NOTICE_WITHIN = timedelta(days=1)
 
 NOTICE_WITHIN = timedelta(days=7)
 """How long after it came up a notice to the admin is still news."""
-
-ASKING_KINDS = (MailKind.ASK, MailKind.REMINDER)
-"""Kinds that nobody has asked for, to whom invariant 3 applies."""
 
 
 class QueuedMail(NamedTuple):

@@ -22,6 +22,8 @@ from repermit.db.models.mails import Mail
 from repermit.db.work_steps import run_steps
 from repermit.errors import TransportError
 from repermit.rules.consent import (
+    ASKING_KINDS,
+    UNSETTLED,
     CampaignState,
     Dropped,
     MailKind,
@@ -31,7 +33,6 @@ from repermit.rules.consent import (
     is_undecided,
 )
 from repermit.sending.queue import IS_QUEUED
-from repermit.sending.queued_mail import ASKING_KINDS
 
 FIRST_WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=4)
@@ -241,9 +242,6 @@ def _remove_for_bounce(
 
 def _make_asked_all_conditions() -> tuple[Any, ...]:
     unsettled = Mail.select(Mail.id).where(
-        Mail.campaign == Campaign.id, Mail.kind == MailKind.ASK, Mail.state.in_(_UNSENT_STATES)
+        Mail.campaign == Campaign.id, Mail.kind == MailKind.ASK, Mail.state.in_(UNSETTLED)
     )
     return (Campaign.state == CampaignState.SENDING, ~fn.EXISTS(unsettled))
-
-
-_UNSENT_STATES = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)

@@ -25,7 +25,7 @@ from repermit.exports.handover_steps import find_pending_handover
 from repermit.privacy import scheduled_erasure
 from repermit.reports import statistics
 from repermit.reports.statistics import Day, Figures
-from repermit.rules.consent import CampaignState, MailState, expiry_waits, latest_ask
+from repermit.rules.consent import UNSETTLED, CampaignState, MailState, expiry_waits, latest_ask
 from repermit.sending import in_doubt, server_faults
 from repermit.web.admin.page_permissions import for_viewers, in_the_background
 from repermit.web.admin.rendering import ngettext, render_page
@@ -82,7 +82,6 @@ pages = Blueprint("campaign_page", __name__, url_prefix="/admin/lists/<slug>")
 
 _TWO_HOURS, _TWO_DAYS = 120, 48 * 60
 _NOTHING_TYPED = {"until": "", "at": "", "wrong": "", "days": "", "reminder_wrong": ""}
-_UNSENT_STATES = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 
 
 @pages.get("/")
@@ -211,7 +210,7 @@ def _is_pilot_too_late(campaign: Campaign) -> bool:
 def _measure_sending(campaign: Campaign, figures: Figures) -> Sending:
     mail = get_site().settings.mail
     speed: SendSpeed = current_app.extensions.setdefault("repermit_speed", SendSpeed())
-    unsent = sum(figures.mails[state] for state in _UNSENT_STATES)
+    unsent = sum(figures.mails[state] for state in UNSETTLED)
     sent = figures.mails[MailState.SENT]
     measured = speed.measure(campaign.id, sent=sent, now=get_arrival())
     return Sending(
