@@ -121,11 +121,11 @@ def _count_invalid(mailing_list: MailingList) -> int:
 
 NOTES = (
     Said(
-        "The British regulator ICO held in March 2017, about Honda, that asking for consent by "
-        "mail is itself advertising, which needs the very consent that it asks for. In the "
-        "Netherlands the ACM supervises this rule (Telecommunicatiewet art. 11.7). Whether to "
-        "ask is for your organisation to decide; who decided, and on what ground, is kept as "
-        "evidence."
+        "The British regulator ICO fined Honda in March 2017 for mails that asked for consent. It "
+        "said that such a mail is itself advertising, so it needs the very consent that it asks "
+        "for. In the Netherlands the ACM supervises this rule (Telecommunicatiewet art. 11.7). "
+        "Whether to ask is for your organisation to decide; who decided, and on what ground, is "
+        "kept as evidence."
     ),
     Said(
         "Until their Yes nobody who is unconfirmed may get the newsletter, or any other "

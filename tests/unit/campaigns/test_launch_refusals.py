@@ -226,7 +226,7 @@ def test_a_plan_tells_what_regulators_hold_and_what_holds_until_a_yes(database: 
     planned = plan_launch(mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE)
     told = "\n".join(planned.notes)
     for word in (
-        "about Honda",
+        "ICO fined Honda in March 2017",
         "ACM supervises this rule (Telecommunicatiewet art. 11.7)",
         "your organisation to decide",
         "Until their Yes",

@@ -312,7 +312,7 @@ def test_the_page_is_dutch_for_whoever_reads_dutch(admin: FlaskClient) -> None:
     said = words_of(admin.get(URL, headers={"Accept-Language": "nl"}))
     assert "Onder welke voorwaarden?" in said
     assert "over 28 dagen, op maandag 30 maart 2026, 23:59 uur" in said
-    assert "in maart 2017 over Honda" in said
+    assert "in maart 2017 een boete aan Honda" in said
 
 
 def test_a_list_that_is_not_there_is_not_found(admin: FlaskClient) -> None:

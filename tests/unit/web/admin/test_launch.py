@@ -98,7 +98,7 @@ def test_the_page_says_who_will_be_asked_and_what_will_happen(
     assert "2 people, taken at random, are asked first." in said
     assert "is reminded on Monday 23 March 2026, 09:00" in said
     assert "the deadline: in 28 days, on Monday 30 March 2026, 23:59" in said
-    assert "held in March 2017, about Honda" in said
+    assert "fined Honda in March 2017" in said
     assert ATTEST in said
     assert "It cannot start yet" not in said
 
