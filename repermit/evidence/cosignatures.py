@@ -138,6 +138,13 @@ def read_notes() -> list[str]:
     return sorted({row.value for row in rows})
 
 
+def read_occasion(occasion: str) -> Checkpoint | None:
+    """Return the checkpoint that was cosigned on an occasion, None if none was or it is none."""
+    with suppress(ValueError):
+        return signed_checkpoint.read_note(Meta.read(f"{_KEPT}{occasion}") or "")
+    return None
+
+
 def read_kept() -> list[Checkpoint]:
     """Return the checkpoints that were cosigned, each with its note, the earliest first.
 

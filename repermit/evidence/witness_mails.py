@@ -12,7 +12,7 @@ from repermit.db.connection import Database
 from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail, enqueue_notice
-from repermit.evidence import stored_tree
+from repermit.evidence import cosignatures, stored_tree
 from repermit.evidence.timestamps import find_new_occasions
 from repermit.rules.consent import MailKind, MailState
 from repermit.settings.definitions import Settings
@@ -26,16 +26,18 @@ _UNDELIVERED_STATES = (MailState.QUEUED, MailState.FAILED, MailState.DROPPED)
 class WitnessTopic:
     """What such a mail is about: the last entry of its checkpoint, and whom it goes to.
 
-    `witness` is a digest, so that an address which is named no more gets nothing any more.
+    - `witness`: a digest, so that an address which is named no more gets nothing any more.
+    - `occasion`: on which a program cosigned that checkpoint before the mail was owed, or "".
     """
 
     seq: int
     witness: str
+    occasion: str = ""
 
     @property
     def topic(self) -> str:
         """Return it as the topic of a mail."""
-        return f"{_TOPIC} {self.seq} {self.witness}"
+        return f"{_TOPIC} {self.seq} {self.witness} {self.occasion}".rstrip()
 
     @classmethod
     def read(cls, topic: str) -> WitnessTopic | None:
@@ -43,8 +45,8 @@ class WitnessTopic:
         kind, _, rest = topic.partition(" ")
         if kind != _TOPIC:
             return None
-        seq, _, witness = rest.partition(" ")
-        return cls(int(seq), witness)
+        seq, witness, *occasion = rest.split(" ", 2)
+        return cls(int(seq), witness, *occasion)
 
     def find_address(self, witnesses: Sequence[str]) -> str | None:
         """Return the address that this goes to, None if it is not among the witnesses any more."""
@@ -58,8 +60,8 @@ def _witness_id(address: str) -> str:
 def enqueue_witness_mails(database: Database, *, settings: Settings, now: datetime) -> int:
     """Enqueue a mail to each witness for each occasion that has come; return how many there were.
 
-    On the occasions on which a timestamp is owed; the checkpoint is that of now. Safe to run in
-    several processes at once.
+    On the occasions on which a timestamp is owed; the checkpoint is the one that a program has
+    cosigned on it, else that of now. Safe to run in several processes at once.
     """
     if not settings.evidence.witnesses:
         return 0
@@ -78,9 +80,10 @@ def _enqueue(
         # Another process may have been quicker.
         if not made.as_rowcount().execute():
             return 0
-        seq = stored_tree.checkpoint().seq
+        cosigned = cosignatures.read_occasion(occasion)
+        point = cosigned or stored_tree.checkpoint()
         for one in witnesses:
-            topic = WitnessTopic(seq, _witness_id(one)).topic
+            topic = WitnessTopic(point.seq, _witness_id(one), occasion if cosigned else "").topic
             enqueue_notice(topic, list_id=campaign.list_id, due_at=now, campaign=campaign)
     return len(witnesses)
 

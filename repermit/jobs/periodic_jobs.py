@@ -251,20 +251,24 @@ class Jobs:
             )
 
     def tell_daily(self) -> None:
-        """Owe the mails about a day and a campaign that has closed, and those to witnesses."""
+        """Owe the mails about a day and a campaign that has closed."""
         with self._connected() as settings:
             admin_mails.enqueue_daily_mails(
                 self._database, settings=settings, now=self._clock.now()
             )
             admin_mails.enqueue_closing_mails(self._database, now=self._clock.now())
-            witness_mails.enqueue_witness_mails(
-                self._database, settings=settings, now=self._clock.now()
-            )
 
-    def cosign(self) -> None:
-        """Have a checkpoint cosigned by the witness whose occasion has come."""
+    def tell_witnesses(self) -> None:
+        """Have a checkpoint cosigned whose occasion has come, then owe the mails that hold it."""
         with self._connected() as settings:
-            cosignatures.request_cosignatures(self._database, settings=settings, clock=self._clock)
+            try:
+                cosignatures.request_cosignatures(
+                    self._database, settings=settings, clock=self._clock
+                )
+            finally:
+                witness_mails.enqueue_witness_mails(
+                    self._database, settings=settings, now=self._clock.now()
+                )
 
     def stamp(self) -> None:
         """Owe the timestamps whose occasion has come, and ask the authority for them."""
@@ -374,7 +378,7 @@ JOB_INTERVALS = {
     "count_people": 10,
     "tell_daily": 60,
     "stamp": 60,
-    "cosign": 60,
+    "tell_witnesses": 60,
 }
 """Seconds between two runs of each sweep."""
 

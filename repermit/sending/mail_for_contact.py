@@ -31,7 +31,7 @@ from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import ConfirmValues, NoticeValues, ReceiptValues
 from repermit.emails.mime_encoding import Letter
 from repermit.errors import NotFound, Refused, RepermitError
-from repermit.evidence import signed_checkpoint, stored_tree
+from repermit.evidence import cosignatures, signed_checkpoint, stored_tree
 from repermit.evidence.entries import Checkpoint
 from repermit.evidence.witness_mails import WitnessTopic
 from repermit.rules.consent import ANSWERED_NO, Answer, MailKind
@@ -195,7 +195,11 @@ class MailComposer:
             shared["checkpoint"] = signed_checkpoint.sign(point, settings).to_json()
             return admin_notices.draft_closing(closing, public_url=settings.public_url, **shared)
         if witness := WitnessTopic.read(mail.topic):
-            shared["checkpoint"] = self._read_checkpoint(witness.seq)
+            # What was cosigned after the mail was owed stays out of it, at every attempt.
+            cosigned = cosignatures.read_occasion(witness.occasion) if witness.occasion else None
+            shared["checkpoint"] = (
+                cosigned.to_json() if cosigned else self._read_checkpoint(witness.seq)
+            )
             return admin_notices.draft_witness(**shared)
         number = admin_notices.read_not_the_person(mail.topic)
         if number is not None:

@@ -192,7 +192,7 @@ def test_the_job_has_them_cosigned(cosigning: Cosigning) -> None:
     jobs = Jobs(
         cosigning.settings, cosigning.database, clock=cosigning.clock, stopping=threading.Event()
     )
-    jobs.cosign()
+    jobs.tell_witnesses()
     assert len(cosignatures.read_kept()) == 1
 
 

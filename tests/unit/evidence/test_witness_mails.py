@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -11,26 +12,31 @@ import pytest
 
 from repermit.checks.database import check_database
 from repermit.db.connection import Database
+from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail
-from repermit.evidence import chain, signed_checkpoint, signed_note, stored_tree, witness_mails
+from repermit.evidence import chain, cosignatures, signed_checkpoint, stored_tree, witness_mails
 from repermit.evidence.entries import Entry
+from repermit.evidence.signed_note import Note
 from repermit.jobs.periodic_jobs import Jobs
 from repermit.rules.consent import CampaignState, MailKind, MailState
 from repermit.settings.definitions import EvidenceRules
-from tests.support.builders import DEADLINE
+from tests.support.builders import DEADLINE, make_settings
 from tests.support.inbox import Inbox
 from tests.support.sending_campaign import Story, mail_settings, make_story
+from tests.support.witness import Witness, serving
 
 DAY = timedelta(days=1)
 OFFICER, ACCOUNTANT = "officer@example.org", "books@example.com"
+KEY = bytes(range(32))
+OWN = signed_checkpoint.own_key(make_settings(evidence_key=KEY))
 
 
 @pytest.fixture
 def story(database: Database, database_url: str, inbox: Inbox) -> Story:
     settings = replace(
         mail_settings(database_url, inbox.port),
-        evidence_key=bytes(range(32)),
+        evidence_key=KEY,
         evidence=EvidenceRules(witnesses=(OFFICER, ACCOUNTANT)),
     )
     return make_story(database, settings)
@@ -94,7 +100,7 @@ def test_nobody_gets_two_for_one_occasion_however_many_processes_do_it(story: St
 def test_the_job_enqueues_them(story: Story) -> None:
     jobs = Jobs(story.settings, story.database, clock=story.clock, stopping=threading.Event())
     for _ in range(2):
-        jobs.tell_daily()
+        jobs.tell_witnesses()
     assert Mail.select().where(Mail.kind == MailKind.NOTICE).count() == 4
 
 
@@ -117,7 +123,7 @@ def test_it_holds_the_signed_checkpoint_of_then_and_says_what_to_do(
             assert (kept.seq, kept.hash, kept.root) == (then.seq, then.hash, then.root)
             key = signed_checkpoint.own_key(story.settings)
             assert key
-            assert signed_note.Note.read(kept.note).signers([key]) == [key]
+            assert Note.read(kept.note).signers([key]) == [key]
             assert "repermit verify --checkpoint checkpoint.json" in text
             assert received.rcpt_tos == (address,)
 
@@ -143,6 +149,85 @@ def test_who_is_named_no_more_gets_nothing_any_more(story: Story, inbox: Inbox) 
     assert inbox.to(ACCOUNTANT) == ()
     assert len(inbox.to(OFFICER)) == 2
     assert unreached(story) == []
+
+
+@pytest.fixture
+def program() -> Iterator[Witness]:
+    assert OWN
+    with serving(Witness(OWN.name, OWN.public)) as found:
+        yield found
+
+
+def add_program(story: Story, program: Witness) -> Callable[[], None]:
+    """Name a program as a witness too, of a record that has begun; return what the job does."""
+    record(story)
+    rules = story.settings.evidence
+    rules = replace(rules, witness_url=program.url, witness_key=program.vkey)
+    story.settings = replace(story.settings, evidence=rules)
+    jobs = Jobs(story.settings, story.database, clock=story.clock, stopping=threading.Event())
+    return jobs.tell_witnesses
+
+
+def notes_to(inbox: Inbox, address: str) -> list[str]:
+    lines = [line for one in inbox.to(address) for line in text_of(one).splitlines()]
+    return [signed_checkpoint.read_kept(one).note for one in lines if one.startswith("{")]
+
+
+def test_it_holds_the_note_that_a_program_has_cosigned_on_that_occasion(
+    story: Story, inbox: Inbox, program: Witness
+) -> None:
+    add_program(story, program)()
+    assert story.send().sent == 4
+    (kept,) = cosignatures.read_kept()
+    for address in (OFFICER, ACCOUNTANT):
+        assert notes_to(inbox, address) == [kept.note] * 2
+    witness = cosignatures.witness_of(story.settings)
+    assert OWN
+    assert witness
+    assert Note.read(kept.note).signers([OWN, witness]) == [OWN, witness]
+
+
+def test_every_attempt_holds_the_same_note_whatever_was_cosigned_since(
+    story: Story, inbox: Inbox, program: Witness
+) -> None:
+    run = add_program(story, program)
+    inbox.reply_to_rcpt = lambda address: "450 4.2.0 later" if address == OFFICER else None
+    run()
+    story.send()
+    inbox.reply_to_rcpt = lambda _: None
+    # The same checkpoint once more, by a clock that goes wrong.
+    story.clock.advance(DAY)
+    program.now -= 1000
+    run()
+    story.send()
+    first, again = cosignatures.read_notes()
+    assert first != again
+    assert sorted(notes_to(inbox, OFFICER)) == sorted(notes_to(inbox, ACCOUNTANT))
+    assert set(notes_to(inbox, OFFICER)) == {first, again}
+
+
+def test_a_program_that_fails_delays_no_mail_which_then_stays_as_it_is(
+    story: Story, inbox: Inbox, program: Witness
+) -> None:
+    run = add_program(story, program)
+    program.answers = "down"
+    run()
+    program.answers = "well"
+    story.clock.advance(timedelta(hours=1))
+    run()
+    assert len(cosignatures.read_notes()) == 1
+    story.send()
+    assert notes_to(inbox, OFFICER) == [signed_checkpoint.take(story.settings).note] * 2
+
+
+def test_a_cosigned_note_that_is_gone_leaves_the_signed_one(
+    story: Story, inbox: Inbox, program: Witness
+) -> None:
+    add_program(story, program)()
+    with story.database.atomic():
+        Meta.delete().where(Meta.key.startswith("cosigned")).execute()
+    story.send()
+    assert notes_to(inbox, OFFICER) == [signed_checkpoint.take(story.settings).note] * 2
 
 
 # --- What fails. ----------------------------------------------------------------------------------
