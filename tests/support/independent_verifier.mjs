@@ -1,8 +1,8 @@
 // Checks a proof, and an export of the evidence, by docs/reference/proof-format.md alone.
 //
 // Wants nothing but Node.js, and OpenSSL's command for the signatures of timestamps:
-//   node independent_verifier.mjs FILE [KEY]    checks one file
-//   node independent_verifier.mjs               reads {"file", "keys", "ca"} a line, "file" in base64
+//   node independent_verifier.mjs FILE [KEY [CA-FILE]]    checks one file
+//   node independent_verifier.mjs                         reads {"file", "keys", "ca"} a line, "file" in base64
 import { spawnSync } from "node:child_process";
 import { createHash, createPublicKey, verify } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -611,9 +611,9 @@ function verdict(octets, keys, ca) {
   }
 }
 
-const [file, key] = process.argv.slice(2);
+const [file, key, caFile] = process.argv.slice(2);
 if (file) {
-  const found = verdict(readFileSync(file), key ? [key] : [], "");
+  const found = verdict(readFileSync(file), key ? [key] : [], caFile ?? "");
   console.log(JSON.stringify(found));
   process.exitCode = found.holds ? 0 : 1;
 } else {
