@@ -353,6 +353,20 @@ def test_every_page_of_the_office_manager_is_there_in_dutch() -> None:
         assert commands[0] == commands[1], dutch
 
 
+def test_every_page_of_the_office_manager_leads_to_the_glossary() -> None:
+    there = DOCS / "reference/glossary.md"
+    for path in DOCS.rglob("*/*.nl.md"):
+        for page in (path, path.with_name(path.name.replace(".nl.md", ".md"))):
+            links = links_of(page.read_text("utf-8"))
+            assert there in {(page.parent / link).resolve() for link in links}, page
+
+
+def test_every_question_that_is_answered_is_a_heading() -> None:
+    """So a link can lead to it."""
+    for name, text in PAGES.items():
+        assert re.findall(r"^\*\*[^*\n]*\?\*\*", text, re.MULTILINE) == [], name
+
+
 # --- How it reads.
 
 MOST_WORDS = 25
