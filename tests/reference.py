@@ -68,7 +68,7 @@ _TAKES = {
 
 def settings() -> str:
     """Return the page of every key of config.toml."""
-    tables = []
+    tables = [f"## In the file alone\n\nNo page has these: {', '.join(_in_file_alone())}."]
     for name in ("", *TABLES):
         title = f"`[{name}]`" if name else "At the top"
         rows = (_setting(one) for one in SETTINGS.values() if one.table == name)
@@ -83,6 +83,17 @@ def settings() -> str:
         "[Settings](../how-to/settings.md).",
         *tables,
     )
+
+
+def _in_file_alone() -> Iterator[str]:
+    """Yield the keys that no page has; a table of nothing else as a whole."""
+    for name in ("", *TABLES):
+        keys = [one for one in SETTINGS.values() if one.table == name]
+        alone = [one for one in keys if not one.section]
+        if name and alone == keys:
+            yield f"all of `[{name}]`"
+        else:
+            yield from (f"`{one.name}`" + (f" of `[{name}]`" if name else "") for one in alone)
 
 
 def _setting(setting: Setting) -> Row:

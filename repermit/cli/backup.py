@@ -16,7 +16,7 @@ _KEEP_APART = (
 )
 
 
-@command(examples=("repermit backup /var/backups/repermit.db",))
+@command(examples=("repermit backup /srv/repermit/repermit-backup.db",))
 @click.argument("file", type=click.Path(path_type=Path))
 @pass_command_context
 def backup(context: CommandContext, file: Path) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @command(
     examples=(
-        "repermit restore /var/backups/repermit.db --replace",
+        "repermit restore /srv/repermit/repermit-backup.db --replace",
         "repermit restore copy.db --replace --journal other-machine.journal",
         "repermit restore --already-there --json",
     )
@@ -33,7 +33,11 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="A further journal of suppressions, such as another machine's; may be repeated.",
 )
-@click.option("--without-journal", is_flag=True, help="The one of then is lost for good.")
+@click.option(
+    "--without-journal",
+    is_flag=True,
+    help="Do without the journal of that time: whoever has left since may be asked again.",
+)
 @click.option("--replace", is_flag=True, help="Put the database that is there aside.")
 @click.option("--already-there", is_flag=True, help="PostgreSQL: pg_restore has put it back.")
 @json_option
