@@ -25,6 +25,7 @@ from repermit.rules import consent
 from repermit.settings.definitions import PAGES, SETTINGS, TABLES
 from repermit.settings.setting_type import Setting
 from repermit.settings.smtp_presets import PRESET_LABELS, PRESETS, Preset
+from repermit.web.api.authentication import BURST, PER_MINUTE
 from repermit.web.api.problems import PREFIX
 from tests.support.command_tree import COMMANDS
 
@@ -359,8 +360,13 @@ def api() -> str:
         "[Connect a newsletter tool](../how-to/newsletter-tools.md).",
         "## Requests",
         _table(("request", "scope", "what it tells"), _requests(document)),
-        'The address of `contact` is asked as `{"address": "…"}`, so that it stands in no URL '
-        "and no log. What goes wrong comes as `application/problem+json` (RFC 9457). Times are "
+        "Each request but the first has the header `Authorization: Bearer rp_…`, with a token that "
+        "an admin makes under *Connections*. A token may ask "
+        f"{PER_MINUTE} times a minute, {BURST} of them at once; after a 429 wait as long as its "
+        "`Retry-After` says. That a token looked at a person's data stands in the log on the "
+        "admin's pages.",
+        'The address of `contact` is sent as `{"address": "…"}`, so that it stands in no URL. '
+        "What goes wrong comes as `application/problem+json` (RFC 9457). Times are "
         "RFC 3339 in UTC.",
         "## Scopes",
         _table(("scope", "a token with it may read"), _words("scope", _scopes(document))),
@@ -370,7 +376,8 @@ def api() -> str:
         _table(("status", "what it means"), sorted(_errors(document))),
         "## Webhooks",
         "The same entries are sent to webhooks, signed after the "
-        "[Standard Webhooks](https://www.standardwebhooks.com) scheme.",
+        "[Standard Webhooks](https://www.standardwebhooks.com) scheme: "
+        "[headers, signature and retries](../how-to/newsletter-tools.md#webhooks).",
         _table(("type", "what happened"), _words("webhook", entry["type"]["enum"])),
         _table(("key of `data`", "what it is"), _words("data", entry["data"]["properties"])),
     )

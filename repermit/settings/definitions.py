@@ -466,7 +466,9 @@ class Web:
         15, N_("Idle minutes until the screen locks"), limits=_MINUTES
     )
     webhooks_to_private: bool = declare_setting(
-        default=False, label=N_("Webhooks may go to private networks")
+        default=False,
+        label=N_("Webhooks may go to private networks"),
+        help=N_("There plain http will do too."),
     )
     checks_to_private: bool = declare_setting(
         default=False, label=N_("Checks may look into private networks")

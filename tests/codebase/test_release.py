@@ -9,6 +9,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, requires
 
 import repermit
+from repermit import package_files
 from tests.codebase.test_dependencies import FIRST_SOUND, PROJECT, numbers
 from tests.sbom import ROOT, make_sbom, normalize_name, read_constraints
 
@@ -18,6 +19,7 @@ CONSTRAINTS = (ROOT / "constraints.txt").read_text("utf-8")
 def test_the_version_is_one_and_the_changelog_begins_with_it() -> None:
     version = PROJECT["project"]["version"]
     assert repermit.__version__ == version
+    assert package_files.data("openapi.json")["info"]["version"] == version
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
     releases = re.findall(r"^## (\S+)", changelog, re.MULTILINE)
     assert releases[0] == version

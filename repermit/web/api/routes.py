@@ -11,7 +11,6 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-import repermit
 from repermit import package_files
 from repermit.campaigns import progress
 from repermit.clock import format_timestamp
@@ -45,7 +44,6 @@ def make_openapi_document(public_url: str) -> dict[str, Any]:
     It is `repermit/data/openapi.json`, which tests hold against the routes and their answers.
     """
     description = package_files.data("openapi.json")
-    description["info"]["version"] = repermit.__version__
     description["servers"] = [{"url": public_url + PREFIX}]
     return description
 
@@ -78,7 +76,7 @@ def status(slug: str) -> Response:
 @api.post("/lists/<slug>/contact")
 @require_scope("read:contacts")
 def contact(slug: str) -> Response:
-    """Return how one address stands. A POST, so that it stands in no URL and so in no log."""
+    """Return how one address stands. A POST, so that no web server logs the address."""
     mailing_list = _find_list(slug)
     address = _read_address()
     standing = lookup.find_address_standing(

@@ -99,6 +99,10 @@ def test_the_document_is_told_without_a_token(pages: Pages) -> None:
     assert response.json == DOCUMENT
 
 
+def test_the_webhook_of_the_document_is_not_called_as_a_list_is() -> None:
+    assert [*DOCUMENT["webhooks"]] == ["entry"]
+
+
 def words(of: Any, *, or_null: bool = False) -> set[str | None]:
     return {*map(str, of)} | ({None} if or_null else set())
 
