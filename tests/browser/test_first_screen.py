@@ -191,3 +191,39 @@ def test_the_answer_that_has_the_focus_is_seen(
         # Its line stands apart from the button, on the paper.
         assert outline == ["solid", "3px", "3px", True]
     page.emulate_media(color_scheme="light", forced_colors="none")
+
+
+_LINES = """() => [...document.querySelectorAll('a.button')].map(one => {
+    const range = document.createRange();
+    range.selectNodeContents(one);
+    return [...range.getClientRects()].map(box => box.width).filter(width => width);
+})"""
+
+
+@pytest.mark.parametrize("language", ["en", "nl"])
+def test_no_word_of_a_mails_answer_stands_alone(page: Page, language: str) -> None:
+    page.set_viewport_size({"width": 360, "height": 640})
+    alone = {}
+    for name, html in mails(language, USUAL):
+        page.set_content(html)
+        for lines in page.evaluate(_LINES):
+            if min(lines) < max(lines) / 2:
+                alone[name] = lines
+    assert not alone
+
+
+@pytest.mark.parametrize("size", [16, 32])
+def test_the_sign_for_languages_is_as_large_as_the_letters_beside_it(
+    database: Database, browser: Browser, size: int
+) -> None:
+    context = browser.new_context(viewport={"width": 360, "height": 640})
+    page = context.new_page()
+    context.new_cdp_session(page).send(
+        "Page.setFontSizes", {"fontSizes": {"standard": size, "fixed": size}}
+    )
+    page.set_content(dict(AnswerPages(database, USUAL)("nl"))["question"])
+    sign = page.locator("nav svg")
+    letters = sign.evaluate("one => parseFloat(getComputedStyle(one.parentElement).fontSize)")
+    height = sign.evaluate("one => one.getBoundingClientRect().height")
+    context.close()
+    assert 1 <= height / letters < 1.2
