@@ -79,13 +79,12 @@ class Standing:
     `address` is in part and "" after erasure, `is_gone` says that nothing is held any more.
     `mailing_list` is as the mail of the latest campaign told it, if there was one. `deadline` is
     that campaign's, which may be cancelled; `include_thin` and `minimum_days` are its own too.
-    `asked_at` is when a server took its ask and `reminded_at` the reminder, `mail_wording` the
-    ask's digest; `delivery` is what the evidence keeps of how it was delivered. `signs` are why the
-    last press was suspect, if it was;
-    `awaited` is the mark of the round in which a Yes is asked for again, "" if none is.
-    `is_off_by_file` says that a file alone has taken them off, which may be taken back.
-    `has_refused` says that a No was given at any time, so that a Yes takes two presses. Of
-    `form_version` are the forms that count now.
+    `asked_at` is when a server took its ask, which `has_bounced` if it came back, and `reminded_at`
+    the reminder; `mail_wording` is the ask's digest, `delivery` what the evidence keeps of how it
+    was delivered. `signs` are why the last press was suspect, if it was; `awaited` is the mark of
+    the round in which a Yes is asked for again, "" if none is. `is_off_by_file` says that a file
+    alone has taken them off, which may be taken back. `has_refused` says that a No was given at
+    any time, so that a Yes takes two presses. Of `form_version` are the forms that count now.
     """
 
     uid: str
@@ -107,6 +106,7 @@ class Standing:
     include_thin: bool = False
     minimum_days: int = 0
     asked_at: datetime | None
+    has_bounced: bool = False
     reminded_at: datetime | None
     mail_wording: str
     signs: tuple[Sign, ...]
@@ -157,7 +157,8 @@ class Standing:
             self.status,
             basis=self.basis,
             include_thin=self.include_thin,
-            accepted_at=self.asked_at,
+            # As the sweep reads it: what came back has not reached anybody.
+            accepted_at=None if self.has_bounced else self.asked_at,
             deadline=self.deadline,
             now=self.deadline,
             minimum_days=self.minimum_days,
@@ -248,6 +249,7 @@ def read_standing(contact: Contact, opening: Opening | None) -> Standing:
         include_thin=ask is not None and ask.include_thin,
         minimum_days=ask.minimum_days if ask else 0,
         asked_at=ask.sent_at if ask and ask.state == MailState.SENT else None,
+        has_bounced=ask is not None and bool(ask.bounce),
         reminded_at=reminded_at,
         mail_wording=digest,
         delivery=describe_delivery(*ask.delivery) if ask and ask.state == MailState.SENT else {},
@@ -337,6 +339,7 @@ class _CampaignAsk(NamedTuple):
     minimum_days: int
     kind: str
     state: str
+    bounce: str
     sent_at: datetime | None
     wording: str | None
     message_id: str
@@ -376,6 +379,7 @@ _MAILS_QUERY = PreparedQuery(
                 Campaign.minimum_days,
                 Mail.kind,
                 Mail.state,
+                Mail.bounce,
                 Mail.sent_at,
             ),
             CampaignWording.wording,

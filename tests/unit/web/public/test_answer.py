@@ -711,6 +711,22 @@ def test_somebody_with_a_thin_proof_is_told_what_silence_does_where_they_are_ask
     assert (_MISSED in words_of(pages.get("no", asked.uid))) == include_thin
 
 
+@pytest.mark.parametrize("bounce", ["", "soft"])
+def test_who_reads_a_mail_that_came_back_is_told_that_silence_does_nothing(
+    pages: Pages, asked: Contact, bounce: str
+) -> None:
+    """A server may report back a mail of which a copy was passed on."""
+    Mail.update(bounce=bounce).execute()
+    assert ("zonder antwoord stoppen wij ermee" in words_of(pages.get("yes", asked.uid))) == (
+        not bounce
+    )
+    pages.clock.move_to(DEADLINE)
+    assert (_MISSED in words_of(pages.get("yes", asked.uid))) == (not bounce)
+    assume_up_until(pages.database, moment=DEADLINE)
+    expired = expire_due(pages.database, settings=pages.settings, clock=pages.clock)
+    assert expired.removed == (not bounce)
+
+
 def test_a_link_of_nobody_signs_nobody_up(pages: Pages, asked: Contact) -> None:
     for link in ("", "x", pages.links.token("no", asked.uid), pages.links.token("yes", new_id())):
         assert pages.client.post("/join/news", data={"link": link}).status_code == 422
