@@ -436,17 +436,18 @@ def show_gone(standing: Standing | None) -> Response:
     """Say that a person is erased, and what stays of them; offer to sign up."""
     about = standing.mailing_list if standing else _find_only_list()
     reader = make_reader(request.path, language=choose_unknown_language(about), mailing_list=about)
-    fields = make_list_fields(about, reader) if about else {"join_url": ""}
-    kept: tuple[str, ...] = ()
+    fields: dict[str, Any] = make_list_fields(about, reader) if about else {"join_url": ""}
+    fields["kept"] = ()
     if standing and standing.is_gone:
-        retention = get_site().settings.retention
-        kept = describe_kept_after_erasure(
+        is_suppressed = link_target.is_suppressed(standing.uid)
+        fields["is_suppressed"] = is_suppressed
+        fields["kept"] = describe_kept_after_erasure(
             standing.status_at,
             make_voice(reader),
-            retention,
-            is_suppressed=link_target.is_suppressed(standing.uid),
+            get_site().settings.retention,
+            is_suppressed=is_suppressed,
         )
-    response = render_page("erased_contact.html", reader, kept=kept, **fields)
+    response = render_page("erased_contact.html", reader, **fields)
     response.vary.add("Accept-Language")
     return response
 

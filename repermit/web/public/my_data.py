@@ -23,6 +23,7 @@ from repermit.imports import uploads
 from repermit.privacy import data_links, my_data, not_the_person, rectification
 from repermit.privacy.data_links import Link, OpenedLink
 from repermit.privacy.my_data import HeldData, Recipient
+from repermit.rules.consent import Status
 from repermit.web.public import my_data_text, page_text
 from repermit.web.public.answer import (
     choose_unknown_language,
@@ -298,7 +299,13 @@ def _download_data(opened: OpenedLink) -> Response:
 
 def _show_leaving(opened: OpenedLink) -> Response:
     reader = _make_reader(opened)
-    return render_page("delete_my_data.html", reader, **_make_opened_fields(opened, reader))
+    is_removed = Contact.get_by_id(opened.contact).status == Status.REMOVED
+    return render_page(
+        "delete_my_data.html",
+        reader,
+        is_removed=is_removed,
+        **_make_opened_fields(opened, reader),
+    )
 
 
 def _erase_data(opened: OpenedLink) -> Response:

@@ -119,6 +119,8 @@ def make_yes_label(
 
 def make_no_label(voice: Voice, *, is_new: bool = False, is_representative: bool = False) -> str:
     """Return the label of the No button; `is_new` for somebody who is not on the list."""
+    if is_new and is_representative:
+        return voice.gettext("No, do not send these mails")
     if is_new:
         return voice.gettext("No, I do not want these mails")
     if is_representative:
@@ -374,7 +376,7 @@ def make_sign_up_labels(
     return {
         NOT_ME: voice.gettext("I did not sign up for this"),
         YES: yes,
-        NO: voice.gettext("No, I do not want these mails"),
+        NO: make_no_label(voice, is_new=True, is_representative=is_representative),
     }
 
 

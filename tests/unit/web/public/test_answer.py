@@ -996,8 +996,11 @@ def test_an_erased_link_says_only_what_is_true_of_its_own_record(
         pages.post("confirm", made.uid, data={"choice": "yes"})
         assert Contact.select().where(Contact.status == Status.CONFIRMED).count() == 1
     said = words_of(pages.get("yes", asked.uid))
-    assert "Er komt geen mail" not in said
-    assert "hebt u zich later opnieuw aangemeld, dan verandert daar niets aan" in said
+    assert "Staat u op een andere lijst van ons, dan verandert daar niets aan." in said
+    assert ("Hebt u zich daarna opnieuw aangemeld, dan verandert dat ook niet." in said) is (
+        has_come_back
+    )
+    assert ("sturen wij geen mails van deze lijst meer" in said) is not has_come_back
     assert ("zodat niemand het u opnieuw vraagt" in said) is not has_come_back
     assert "onder een willekeurig nummer, zonder adres en naam: 5 jaar" in said
 
@@ -1008,7 +1011,7 @@ def test_somebody_erased_is_told_what_is_kept_and_until_when(
 ) -> None:
     erase(pages, asked)
     said = words_of(pages.get(kind, asked.uid))
-    assert "door deze link komt er geen mail meer" in said
+    assert "Naar dat adres sturen wij geen mails van deze lijst meer." in said
     kept = said[said.index("Wat blijft") :]
     assert "code" in kept
     assert "Die code blijft zolang deze lijst er is." in kept

@@ -151,6 +151,23 @@ def test_taking_off_is_promised_only_to_whom_is_on_the_list(pages: Pages, anna: 
     assert "Dan halen wij het van de lijst" not in said
 
 
+@pytest.mark.parametrize("is_off", [False, True])
+def test_only_who_is_on_the_list_is_said_to_be_taken_off(
+    pages: Pages, anna: Contact, *, is_off: bool
+) -> None:
+    if is_off:
+        Contact.update(status=Status.REMOVED, reason=Reason.NO_RESPONSE).execute()
+    token = authority_in(opened(pages, anna))
+    leaving = words_of(act(pages, token, "leave"))
+    assert ("U wordt van de lijst gehaald." in leaving) is not is_off
+    assert "Niemand kan dit ongedaan maken." in leaving
+    told = words_of(pages.post("me", anna.uid, data={"do": "not_me"}))
+    assert ("Wij hebben a…a@example.org van deze lijst gehaald" in told) is not is_off
+    assert (
+        "a…a@example.org staat niet meer op deze lijst en wij vragen het niet opnieuw." in told
+    ) is is_off
+
+
 def test_who_never_answered_is_not_said_to_have_answered(pages: Pages, anna: Contact) -> None:
     Contact.update(status=Status.REMOVED, reason=Reason.NO_RESPONSE).execute()
     held = words_of(opened(pages, anna))
