@@ -106,6 +106,14 @@ def test_a_preposition_governs_the_day_of_the_month_and_not_of_the_week(language
     assert all(pattern.endswith(" (EEEE)") for pattern in patterns)
 
 
+@pytest.mark.parametrize("language", ["cs", "hr", "lv", "pl", "sk", "sl"])
+def test_no_preposition_asks_a_name_for_a_case(language: str) -> None:
+    """A name is put in as it is: “od Klub Sportowy” is no Polish."""
+    governed = re.compile(r"\b(do|k|na|no|o|od|par|pie|pri|u|z|ze)\s%\((organisation|sender)\)s")
+    given = [text for message in messages(language) for text in texts(message.string)]
+    assert [text for text in given if governed.search(text)] == []
+
+
 def test_french_keeps_its_signs_with_their_words() -> None:
     for message in messages("fr"):
         for text in texts(message.string):
