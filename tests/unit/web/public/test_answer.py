@@ -419,6 +419,17 @@ def test_one_press_gives_one_yes_and_says_so(pages: Pages, asked: Contact) -> No
     assert [entry.event for entry in Evidence.select()] == ["confirmed"]
 
 
+@pytest.mark.parametrize("is_sensitive", [False, True])
+def test_the_page_after_a_press_names_its_list_first_unless_it_is_sensitive(
+    database: Database, settings: Settings, *, is_sensitive: bool
+) -> None:
+    its_list = make_list(database, slug="own", name="HIV group", sensitive=is_sensitive)
+    contact = make_asked(database, its_list, make_campaign(database, its_list))
+    shown = Pages(database, settings).post("yes", contact.uid).text.partition("</h1>")[2]
+    before_the_links = shown.partition("<a ")[0]
+    assert ("HIV group" in before_the_links) is not is_sensitive
+
+
 def test_one_press_gives_one_no_and_says_so(pages: Pages, asked: Contact) -> None:
     response = pages.post("no", asked.uid)
     assert (response.status_code, heading_of(response)) == (200, "Uw Nee is vastgelegd")
