@@ -97,33 +97,23 @@ def claim_mails(
         due_mails = _read_due(database, now, mailing_list, rates.most_at_once(most), after)
         if not due_mails:
             return ClaimResult(wait_until=_find_retry_time(rates, mailing_list, now))
-        terms = queued_mail.read_terms(database, due_mails)
-        fingerprints = queued_mail.compute_fingerprints(due_mails, fingerprint_key)
-        suppressed = queued_mail.find_suppressed(database, due_mails, fingerprints)
-        claimed = ClaimResult()
-        sendable = []
-        last_moments = {}
-        for mail in due_mails:
-            last_moment = last_moments[mail.id] = queued_mail.compute_last_moment(mail, terms)
-            reason = queued_mail.find_obstacle(
-                mail, terms, is_suppressed=mail.id in suppressed, until=last_moment, now=now
-            )
-            if reason is None:
-                sendable.append(mail)
-            else:
-                claimed.dropped.append((mail.id, reason))
+        check = queued_mail.check_mails(
+            database, due_mails, fingerprint_key=fingerprint_key, now=now
+        )
+        sendable = [mail for mail in due_mails if mail.id not in check.obstacles]
+        claimed = ClaimResult(dropped=list(check.obstacles.items()))
         claimable, later = send_rate.choose_sendable(database, rates, sendable, now=now)
         claimed.put_off_until = _limit_wait(later.values(), now)
-        _mark_dropped(claimed.dropped)
-        wordings = choose_wordings(database, claimable, terms)
+        mark_dropped(claimed.dropped)
+        wordings = choose_wordings(database, claimable, check.terms)
         until = now + LEASE
         _mark_claimed(database, claimable, wordings, worker=worker, until=until)
         claimed.claims = [
             Claim(
                 mail,
                 wordings.get(mail.id),
-                fingerprints.get(mail.id, ""),
-                last_moments[mail.id],
+                check.fingerprints.get(mail.id, ""),
+                check.last_moments[mail.id],
                 until,
             )
             for mail in claimable
@@ -238,7 +228,8 @@ def _make_due_sql(placeholder: str, *, of_campaign: bool, of_list: bool, skip_lo
     return queued_mail.make_sql(query)[0]
 
 
-def _mark_dropped(dropped: Sequence[tuple[int, Dropped]]) -> None:
+def mark_dropped(dropped: Iterable[tuple[int, Dropped]]) -> None:
+    """Drop mails that are not to be sent any more; `dropped` are their numbers with the reason."""
     for number, reason in dropped:
         Mail.update(state=MailState.DROPPED, reason=reason).where(Mail.id == number).execute()
 

@@ -218,14 +218,42 @@ def _join_ids(ids: Iterable[int | None]) -> str:
     return ", ".join(map(str, ids)) or "NULL"
 
 
-def compute_fingerprints(mails: Iterable[QueuedMail], key: bytes) -> dict[int, str]:
-    """Return the fingerprint of the address of each mail that nobody has asked for, by number."""
+class SendCheck(NamedTuple):
+    """What decides about mails: their campaigns' terms, and by the number of a mail the rest.
+
+    `fingerprints` are those of whom nobody has asked to mail, `obstacles` say why a mail is not to
+    be sent any more; a pause is no obstacle.
+    """
+
+    terms: Mapping[int, CampaignTerms]
+    fingerprints: Mapping[int, str]
+    last_moments: Mapping[int, datetime]
+    obstacles: Mapping[int, Dropped]
+
+
+def check_mails(
+    database: Database, mails: Sequence[QueuedMail], *, fingerprint_key: bytes, now: datetime
+) -> SendCheck:
+    """Find out whether mails may still be sent, and until when."""
+    terms = read_terms(database, mails)
+    fingerprints = _compute_fingerprints(mails, fingerprint_key)
+    suppressed = _find_suppressed(database, mails, fingerprints)
+    last_moments = {mail.id: _compute_last_moment(mail, terms) for mail in mails}
+    obstacles = {}
+    for mail in mails:
+        is_suppressed, until = mail.id in suppressed, last_moments[mail.id]
+        if reason := _find_obstacle(mail, terms, is_suppressed=is_suppressed, until=until, now=now):
+            obstacles[mail.id] = reason
+    return SendCheck(terms, fingerprints, last_moments, obstacles)
+
+
+def _compute_fingerprints(mails: Iterable[QueuedMail], key: bytes) -> dict[int, str]:
     asks = [mail for mail in mails if mail.is_asking]
     prints = email_address.fingerprints(key, [mail.address_key or "" for mail in asks])
     return {mail.id: fingerprint for mail, fingerprint in zip(asks, prints, strict=True)}
 
 
-def find_suppressed(
+def _find_suppressed(
     database: Database, mails: Sequence[QueuedMail], fingerprints: Mapping[int, str]
 ) -> set[int]:
     """Return the numbers of the mails whose address is suppressed, for their list or for all."""
@@ -249,8 +277,7 @@ _SELECT_SUPPRESSIONS = """\
 SELECT fingerprint, list_id FROM suppression WHERE fingerprint IN ({signs})"""
 
 
-def compute_last_moment(mail: QueuedMail, terms: Mapping[int, CampaignTerms]) -> datetime:
-    """Return until when a mail may be sent."""
+def _compute_last_moment(mail: QueuedMail, terms: Mapping[int, CampaignTerms]) -> datetime:
     if mail.is_asking:
         return terms[mail.campaign_id or 0].until[mail.kind]
     if mail.kind == MailKind.RECEIPT:
@@ -264,7 +291,7 @@ def compute_last_moment(mail: QueuedMail, terms: Mapping[int, CampaignTerms]) ->
     return asked_at + (CHANGE_NOTICE_WITHIN if mail.link_purpose == "changed" else LINK_WITHIN)
 
 
-def find_obstacle(
+def _find_obstacle(
     mail: QueuedMail,
     terms: Mapping[int, CampaignTerms],
     *,
@@ -272,10 +299,6 @@ def find_obstacle(
     until: datetime,
     now: datetime,
 ) -> Dropped | None:
-    """Say why a mail is not to be sent any more, or None if it is; a pause is no obstacle.
-
-    `until` is what `compute_last_moment` returned.
-    """
     reason = None
     if mail.is_asking:
         campaign_terms = terms[mail.campaign_id or 0]

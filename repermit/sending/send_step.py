@@ -15,7 +15,7 @@ from repermit.db.connection import Database, is_postgresql, run_sql
 from repermit.db.models.mails import Mail
 from repermit.rules.consent import Basis, CampaignState, Dropped, MailKind, MailState, Status
 from repermit.sending import queued_mail
-from repermit.sending.queue import Claim
+from repermit.sending.queue import Claim, mark_dropped
 from repermit.smtp.reply_codes import Reply
 
 
@@ -63,19 +63,8 @@ def return_claims(
     with database.atomic():
         claimed_ids = _lock_claimed(numbers, worker)
         mails = queued_mail.read_mails(database, claimed_ids)
-        terms = queued_mail.read_terms(database, mails)
-        suppressed = queued_mail.find_suppressed(
-            database, mails, queued_mail.compute_fingerprints(mails, fingerprint_key)
-        )
-        for mail in mails:
-            until = queued_mail.compute_last_moment(mail, terms)
-            reason = queued_mail.find_obstacle(
-                mail, terms, is_suppressed=mail.id in suppressed, until=until, now=now
-            )
-            if reason is not None:
-                Mail.update(state=MailState.DROPPED, reason=reason).where(
-                    Mail.id == mail.id
-                ).execute()
+        check = queued_mail.check_mails(database, mails, fingerprint_key=fingerprint_key, now=now)
+        mark_dropped(check.obstacles.items())
         Mail.update(state=MailState.QUEUED, worker="", lease_until=None).where(
             Mail.id.in_(claimed_ids), Mail.state == MailState.CLAIMED
         ).execute()
