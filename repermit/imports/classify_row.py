@@ -15,6 +15,7 @@ from repermit import email_address, package_files
 from repermit.clock import format_timestamp
 from repermit.errors import AddressError
 from repermit.i18n.lazy_text import packed
+from repermit.imports.opt_out_columns import MARKS
 from repermit.imports.readers.cells import clean
 from repermit.imports.readers.open_file import ListFile
 from repermit.imports.readers.rows import Proof, Row
@@ -25,8 +26,6 @@ _FATES = {
     facts: fate(opted_out=facts[0], proven=facts[1], customer=facts[2], role=facts[3])
     for facts in product((False, True), repeat=4)
 }
-# Of several marks the one that weighs heaviest decides: the person's own come first.
-_MARKS = {"complained": 0, "unsubscribed": 1, "cleaned": 2}
 _IDS_BYTES = 32
 
 
@@ -36,9 +35,9 @@ class StagedRow(NamedTuple):
     `ids` is the `uid` and the `subject` that the address gets, 32 hex digits each; the same
     address has the same ids, and an invalid one has none. `sending` is None where it is no other
     than `key`, and of an invalid row what stands in the file. `strength` orders the rows of one
-    address, the strongest lowest. `mark_at` is set for a fate of `opted_out`, `basis_at` and
-    `proof` (as JSON) for what gives a basis. `reason` is why a row is invalid; of others, the words
-    in the file that opt it out or leave that in doubt.
+    address, the strongest lowest; `said` is the fate that the row claims. `mark_at` is set for a
+    fate of `opted_out`, `basis_at` and `proof` (as JSON) for what gives a basis. `reason` is why a
+    row is invalid; of others, the words in the file that opt it out or leave that in doubt.
     """
 
     number: int
@@ -65,19 +64,19 @@ PLAIN = StagedRow._fields.index("since")
 """How many of the fields a plain row has; the others are None."""
 
 
-class Standing(NamedTuple):
-    """What a row says of its address beyond being there; see StagedRow."""
+class RowClaim(NamedTuple):
+    """What a row claims of its address beyond being there; see StagedRow."""
 
     strength: int
-    said: str
+    fate: str
     mark: str | None = None
     mark_at: str | None = None
     basis_at: str | None = None
     proof: str | None = None
 
 
-def _strength(said: Fate, mark: str = "") -> int:
-    return STRENGTH[said] * len(_MARKS) + _MARKS.get(mark, 0)
+def _strength(claimed: Fate, mark: str = "") -> int:
+    return STRENGTH[claimed] * len(MARKS) + (MARKS.index(mark) if mark else 0)
 
 
 _ASK = (_strength(Fate.ASK), Fate.ASK.value)
@@ -172,40 +171,40 @@ class Interpreter:
 
     def _rest(self, row: Row, key: str, plain: tuple[int, str]) -> tuple[Any, ...]:
         """Return the fields that follow `source`."""
-        standing = Standing(*plain)
+        claim = RowClaim(*plain)
         if row.opted_out or row.proof or row.customer or self.all_customers:
-            standing = self._standing(row, is_role=plain is _ROLE)
+            claim = self._claim(row, is_role=plain is _ROLE)
         fingerprint = None
-        if standing.mark or self.fingerprint_all:
+        if claim.mark or self.fingerprint_all:
             fingerprint = email_address.fingerprint(self.fingerprint_key, key)
-        strength, said, *more = standing
+        strength, claimed, *more = claim
         since = format_timestamp(row.since) if row.since else None
-        return (strength, said, since, fingerprint, *more, row.said or None)
+        return (strength, claimed, since, fingerprint, *more, row.said or None)
 
-    def _standing(self, row: Row, *, is_role: bool) -> Standing:
+    def _claim(self, row: Row, *, is_role: bool) -> RowClaim:
         is_customer = row.customer or self.all_customers
         # A date that is still to come shows a mistake, and no consent.
         proof = row.proof
         if proof and proof.at and proof.at > self.now:
             proof = None
-        said = _FATES[bool(row.opted_out), proof is not None, is_customer, is_role]
-        strength = _strength(said, row.opted_out)
-        if said is Fate.OPTED_OUT:
+        claimed = _FATES[bool(row.opted_out), proof is not None, is_customer, is_role]
+        strength = _strength(claimed, row.opted_out)
+        if claimed is Fate.OPTED_OUT:
             marked_at = row.opted_out_at or self.known_at
-            return Standing(strength, said.value, row.opted_out, format_timestamp(marked_at))
+            return RowClaim(strength, claimed.value, row.opted_out, format_timestamp(marked_at))
         if proof is not None:
             facts = _facts_of(proof)
             text = json.dumps(facts, ensure_ascii=False)
-            return Standing(strength, said.value, basis_at=facts["at"], proof=text)
+            return RowClaim(strength, claimed.value, basis_at=facts["at"], proof=text)
         if not is_customer:
-            return Standing(strength, said.value)
+            return RowClaim(strength, claimed.value)
         require_customer_basis(sensitive=self.sensitive, attested=self.attested)
         # Since when they buy is no word of the mail, but shows on what the customer basis rests.
         customer_since = row.customer_since
         is_past = customer_since is not None and customer_since <= self.now
-        return Standing(
+        return RowClaim(
             strength,
-            said.value,
+            claimed.value,
             basis_at=format_timestamp(customer_since if customer_since and is_past else self.now),
         )
 

@@ -21,7 +21,9 @@ from repermit.imports.readers.cells import (
 if TYPE_CHECKING:
     from repermit.imports.readers.rows import Column
 
-_STRONGEST_FIRST = ("complained", "unsubscribed", "cleaned", DOUBTFUL)
+MARKS = ("complained", "unsubscribed", "cleaned")
+"""What opts out, the strongest first: of several marks the person's own weigh most."""
+
 _MOST_LETTERS = 80
 # Nobody has said no where nobody was asked, or where no answer came.
 _UNASKED = (
@@ -74,7 +76,7 @@ class Marks:
                 found.setdefault(mark, f"{title}: {_shortened(text)}")
         if not found:
             return _NOTHING
-        mark = next(mark for mark in _STRONGEST_FIRST if mark in found)
+        mark = next(mark for mark in (*MARKS, DOUBTFUL) if mark in found)
         return Against("" if mark == DOUBTFUL else mark, found[mark])
 
 

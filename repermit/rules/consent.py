@@ -287,7 +287,8 @@ def is_undecided(status: Status, basis: str, *, include_thin: bool) -> bool:
     """Say whether what a campaign has asked a contact is still open.
 
     With `include_thin` it asks those too whose proof is thin, in the same words as everybody: an
-    opt-in that cannot be shown is none (EDPB 05/2020 §108).
+    opt-in that cannot be shown is none (EDPB 05/2020 §108). SQL has the same of many contacts:
+    contacts/lookup.py: make_undecided_condition, and the start of a mail in sending/send_step.py.
     """
     is_thin = status is Status.CONFIRMED and basis == Basis.THIN
     return status is Status.UNCONFIRMED or (include_thin and is_thin)
