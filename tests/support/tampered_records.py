@@ -88,6 +88,7 @@ def tell_story(database: Database, folder: Path, settings: Settings) -> None:
             mail.message_id, mail.reply_code = f"<{mail.id}@example.org>", 250
             mail.save()
         Campaign.update(state="open", opened_at=SENT + timedelta(seconds=2)).execute()
+    confirmed(database, signed_up(database, news, "nieuw@example.org"))
     for name, answer in (("ja", Answer.YES), ("nee", Answer.NO), ("om", Answer.NO)):
         say(database, name, answer, settings=settings)
     say(database, "om", Answer.YES, ANSWERED + timedelta(hours=3), settings=settings)
@@ -102,7 +103,6 @@ def tell_story(database: Database, folder: Path, settings: Settings) -> None:
     forget.erase_address(
         database, "nooit@example.org", mailing_list=news, suppress=True, now=moment, **who
     )
-    confirmed(database, signed_up(database, news, "nieuw@example.org"))
     extend_campaign(database, news, deadline=LATER, now=moment, **who)
     users.add_user(database, "els@example.org", role=Role.ADMIN, now=moment, actor="cli:els")
     clock = ManualClock(LATER + timedelta(hours=1))
@@ -216,7 +216,7 @@ class Way:
 
     sql: tuple[str, ...] = ()
     journal: Callable[[bytes], bytes] = bytes
-    append: Entry | None = None
+    append: tuple[Entry, ...] = ()
     is_sealed: bool = True
 
 
@@ -265,9 +265,39 @@ def _with_line(text: bytes, line: bytes) -> bytes:
     return text + line + json.dumps(kept, separators=(",", ":")).encode() + b"\n"
 
 
-def _append(event: str, at: datetime = END, **values: Any) -> Entry:
+def _suppression_line(fingerprint: str) -> bytes:
+    """Return a line of the journal about somebody whom the record does not know."""
+    return (
+        b'{"do":"suppress","at":"2026-03-05T09:00:00.000000+00:00","list":"news",'
+        b'"fingerprint":"%s","subject":"%s","reason":"no"}\n' % (fingerprint.encode(), b"f" * 32)
+    )
+
+
+def _append(event: str, at: datetime = END, **values: Any) -> tuple[Entry, ...]:
     told: dict[str, Any] = {"actor": "job", "list": "news", "campaign": 1}
-    return Entry(event=event, at=at, **{**told, **values})
+    return (Entry(event=event, at=at, **{**told, **values}),)
+
+
+def _forge_yes(subject: str, at: datetime) -> dict[str, Any]:
+    """Return how a customer's Yes is forged at the end, dated at some time."""
+    moment = format_timestamp(at)
+    return {
+        "append": _append(
+            "confirmed",
+            at,
+            subject=subject,
+            actor="person",
+            consent={"answer": "yes", "basis": "answer", "method": "page"},
+            person={"address": "klant@example.org", "name": ""},
+        ),
+        "sql": (
+            (
+                "UPDATE contact SET status = 'confirmed', basis = 'answer',"
+                f" status_at = '{moment}', basis_at = '{moment}'"
+                " WHERE address_key = 'klant@example.org'"
+            ),
+        ),
+    }
 
 
 _VANISHED = (
@@ -287,6 +317,7 @@ _OTHER_WORDING = (
     "(SELECT min(digest) FROM wording WHERE digest <> json_extract(json, '$.page_wording'))"
 )
 _X = hashlib.sha256(b"x").hexdigest()
+_PERSON_GONE = {"parts": ["person", "trace"]}
 _ERASING = (f"DELETE FROM evidence_part WHERE seq = {_entry('nee')} AND part = 'consent'",)
 
 
@@ -309,7 +340,7 @@ def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[st
 
     - `prints`, `subjects`: of the people of the story, by name.
     """
-    nee, klant = prints["nee"].encode(), prints["klant"].encode()
+    nee = prints["nee"].encode()
     erased = {"parts": ["consent"], "why": "retention"}
     return {
         # Answers.
@@ -333,21 +364,10 @@ def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[st
             ),
             journal=_without(nee),
         ),
-        "a Yes is forged and appended": Way(
-            append=_append(
-                "confirmed",
-                subject=subjects["klant"],
-                actor="person",
-                consent={"answer": "yes", "basis": "answer", "method": "page"},
-                person={"address": "klant@example.org", "name": ""},
-            ),
-            sql=(
-                (
-                    f"UPDATE contact SET status = 'confirmed', basis = 'answer',"
-                    f" status_at = '{format_timestamp(END)}', basis_at = '{format_timestamp(END)}'"
-                    " WHERE address_key = 'klant@example.org'"
-                ),
-            ),
+        "a Yes is forged and appended": Way(**_forge_yes(subjects["klant"], END)),
+        "a Yes is forged and dated back, and so is an archive, which may take long": Way(
+            append=_append("archived", SENT) + _forge_yes(subjects["klant"], SENT)["append"],
+            sql=_forge_yes(subjects["klant"], SENT)["sql"],
         ),
         "an answer is dated a day earlier, everywhere": _redate(_DAY_BEFORE),
         "an answer is dated five minutes later, everywhere": _redate(_SOON_AFTER),
@@ -419,7 +439,44 @@ def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[st
                 ),
             )
         ),
+        "somebody's Yes becomes another's, after an erasure of who it was": Way(
+            append=_append("erased", subject=subjects["ja"], actor="cli:1", consent=_PERSON_GONE),
+            sql=(
+                (
+                    "DELETE FROM evidence_part WHERE part = 'person'"
+                    f" AND seq = {_entry('ja', 'confirmed')}"
+                ),
+                (
+                    "UPDATE contact SET address = 'x@example.org', address_key = 'x@example.org'"
+                    " WHERE address_key = 'ja@example.org'"
+                ),
+            ),
+        ),
+        "somebody who was erased is there again, and no entry says so": Way(
+            sql=(
+                (
+                    "UPDATE contact SET address = 'weg@example.org', erased_at = NULL,"
+                    " address_key = 'weg@example.org' WHERE erased_at IS NOT NULL"
+                ),
+            ),
+        ),
+        "a suppression of somebody who was never on the list is put in, with its line": Way(
+            sql=(
+                (
+                    "INSERT INTO suppression (list_id, fingerprint, subject, reason, at)"
+                    f" SELECT list_id, '{'e' * 64}', '{'f' * 32}', 'no',"
+                    " '2026-03-05T09:00:00.000000+00:00' FROM suppression LIMIT 1"
+                ),
+            ),
+            journal=lambda text: _with_line(text, _suppression_line("e" * 64)),
+        ),
         # Entries.
+        "an act that takes long is appended and dated 2019": Way(
+            append=_append("archived", datetime(2019, 1, 1, tzinfo=UTC))
+        ),
+        "an act that takes long is appended and dated a month ago": Way(
+            append=_append("archived", SENT)
+        ),
         "an entry in the middle is dated 2019": Way(
             sql=(f"UPDATE evidence SET at = '2019-01-01T00:00:00.000000+00:00' WHERE {_MIDDLE}",)
         ),
@@ -475,7 +532,21 @@ def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[st
         "a proof is deleted": Way(
             sql=(f"DELETE FROM evidence_part WHERE seq = {_entry('nee')} AND part = 'consent'",)
         ),
+        "a browser and a network are erased before their time": Way(
+            append=_append("erased", subject=subjects["nee"], consent={"parts": ["trace"]}),
+            sql=(f"DELETE FROM evidence_part WHERE seq = {_entry('nee')} AND part = 'trace'",),
+        ),
+        "a browser and a network are erased by another than the job": Way(
+            append=_append(
+                "erased", subject=subjects["nee"], actor="cli:1", consent={"parts": ["trace"]}
+            ),
+            sql=(f"DELETE FROM evidence_part WHERE seq = {_entry('nee')} AND part = 'trace'",),
+        ),
         # The journal.
+        "the journal is cut, and a restore is told that there never was": Way(
+            append=_append("restored", list="", campaign=0),
+            journal=lambda text: _first(text, 1),
+        ),
         "the journal is cut": Way(journal=lambda text: _first(text, 4), is_sealed=False),
         "the journal is cut, and sealed anew": Way(journal=lambda text: _first(text, 4)),
         "the journal is emptied, and sealed anew": Way(journal=lambda text: _first(text, 1)),
@@ -489,11 +560,7 @@ def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[st
             journal=lambda text: text.replace(b'"at":"2026-03-03', b'"at":"2026-03-01')
         ),
         "a line is put into the journal, and sealed anew": Way(
-            journal=lambda text: _with_line(
-                text,
-                b'{"do":"suppress","at":"2026-03-05T09:00:00.000000+00:00","list":"news",'
-                b'"fingerprint":"%s","subject":"%s","reason":"no"}\n' % (klant, b"f" * 32),
-            )
+            journal=lambda text: _with_line(text, _suppression_line(prints["klant"]))
         ),
         # Counts.
         "a tally is changed": Way(
@@ -506,7 +573,13 @@ def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[st
         "a count is changed": Way(
             sql=("UPDATE contact_count SET count = count + 1",), is_sealed=False
         ),
+        "it is said to be tallied up to an entry that there is not yet": Way(
+            sql=("UPDATE meta SET value = '1000' WHERE key = 'tallied_upto'",), is_sealed=False
+        ),
         # Campaigns.
+        "the files of a list are gone, and it is told to be deleted": Way(
+            append=_append("list_deleted", campaign=0), sql=("DELETE FROM import",)
+        ),
         "a campaign is put in": Way(
             sql=(
                 (
@@ -540,15 +613,13 @@ def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[st
 
 def do_it(way: Way, *, path: Path, database: Callable[[], Any], settings: Settings) -> None:
     """Do to a SQLite database, and the journal beside it, what a way says."""
-    if way.append is not None:
-        with database() as opened, opened.atomic():
-            told = dict(way.append.consent)
-            if way.append.event == "erased":
-                told["seqs"] = [
-                    row.seq
-                    for row in Evidence.select().where(Evidence.subject == way.append.subject)
-                ]
-            chain.append(replace(way.append, consent=told))
+    with database() as opened, opened.atomic():
+        for entry in way.append:
+            told = dict(entry.consent)
+            if entry.event == "erased":
+                rows = Evidence.select().where(Evidence.subject == entry.subject)
+                told["seqs"] = [row.seq for row in rows]
+            chain.append(replace(entry, consent=told))
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("PRAGMA foreign_keys = 0")
         for statement in way.sql:

@@ -47,6 +47,9 @@ def check_counts(replay: Replay) -> Iterator[Fault]:
     for table in find_changed_counts(proxy.obj, replay.parts):
         yield Fault(0, How.MISCOUNTED, table)
     tallies = replay.tallies
+    if tallies.upto and not Evidence.select().where(Evidence.seq == tallies.upto).exists():
+        yield Fault(0, How.MISCOUNTED, "tally: up to which entry")
+        return
     if _known_zones(tallies.upto) is None:
         yield Fault(0, How.MISCOUNTED, "tally by day: in which time zone")
         return

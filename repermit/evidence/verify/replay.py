@@ -86,6 +86,7 @@ class Replay:
 
     - `parts`: how many parts there are, by list, name, and whether they are about somebody.
     - `imports`: by list and time of the import; `steps`: by campaign, tool and step.
+    - `deleted_lists`: those that are said to be gone, each with the entry that says so.
     - `deadlines`: those that campaigns of each list have had, None where not all are known.
     - `told_deadlines`: those that answers and removals tell, by list, with the first to do so.
     """
@@ -97,6 +98,7 @@ class Replay:
         self.wordings: dict[WordingKey, ExpectedRow] = {}
         self.imports: dict[tuple[str, str], ExpectedRow] = {}
         self.steps: dict[tuple[int, str, str], ExpectedRow] = {}
+        self.deleted_lists: dict[str, int] = {}
         self.launches: dict[int, Launch] = {}
         self.undone_imports: list[UndoneImport] = []
         self.deadlines: dict[str, set[str] | None] = defaultdict(set)
@@ -168,8 +170,13 @@ class Replay:
         self.undone_imports.append(UndoneImport(row["seq"], *key, consent.get("contacts", 0)))
 
     def delete_list(self, row: _Row, _: _Consent) -> None:
-        """Expect the files of a list to be gone with it; another list may have its name since."""
+        """Expect a list to be gone, and its files with it."""
+        self.deleted_lists[row["list"]] = row["seq"]
         self.imports = {key: file for key, file in self.imports.items() if key[0] != row["list"]}
+
+    def add_list(self, row: _Row, _: _Consent) -> None:
+        """Expect a list, which may have the name of one that was deleted."""
+        self.deleted_lists.pop(row["list"], None)
 
     def set_step(self, row: _Row, consent: _Consent) -> None:
         """Expect a step of handing over to be ticked, or not to be."""
@@ -223,6 +230,7 @@ _APPLY: Mapping[str, Callable[[Replay, _Row, _Consent], None]] = {
     **dict.fromkeys(CAMPAIGN_ENDS, Replay.end_campaign),
     "imported": Replay.add_import,
     "import_undone": Replay.undo_import,
+    "list_added": Replay.add_list,
     "list_deleted": Replay.delete_list,
     "handed_over": Replay.set_step,
     "not_handed_over": Replay.set_step,

@@ -52,6 +52,7 @@ def check_tables(replay: Replay) -> Iterator[Fault]:
     # One that was cancelled while its launch was under way was never launched.
     ended = {number for number, row in replay.campaigns.items() if row.columns["state"].seq}
     yield from _wrongly_opened()
+    yield from _deleted_lists(replay.deleted_lists)
     yield from _diff_rows(launched, _campaigns(launching | ended), lambda key: f"campaign {key}")
     worded = {key.campaign for key in replay.wordings}
     yield from _diff_rows(replay.wordings, _wordings(worded - launching), _wording_name)
@@ -104,6 +105,14 @@ def _wrongly_opened() -> Iterator[Fault]:
         for (number,) in fetch_rows(Campaign.select(Campaign.id).where(is_wrong)):
             seq = newest_seq(Evidence.campaign == number, Evidence.event.in_(_MARKS))
             yield mismatch(seq, f"campaign {number}: {name}")
+
+
+def _deleted_lists(deleted: Mapping[str, int]) -> Iterator[Fault]:
+    """Yield the lists that are there, although the record says that they were deleted."""
+    if deleted:
+        for (slug,) in fetch_rows(MailingList.select(MailingList.slug)):
+            if slug in deleted:
+                yield mismatch(deleted[slug], f"the list {slug} is there")
 
 
 _MARKS = ("launched", *CAMPAIGN_ENDS)

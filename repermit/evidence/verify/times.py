@@ -47,12 +47,15 @@ class EntryTimes:
 
     def __init__(self, now: datetime | None) -> None:
         self._latest_allowed = None if now is None else _database_value(now + AHEAD)
+        self._first: Any = None
         self._latest: Any = None
         self._late: list[Mapping[str, Any]] = []
 
     def apply_entry(self, row: Mapping[str, Any]) -> Fault | None:
         """Note the time of the next entry; return a fault if it is in the future."""
         at = row["at"]
+        if self._first is None:
+            self._first = at
         if self._latest is None or at >= self._latest:
             self._latest = at
             if self._latest_allowed is not None and at > self._latest_allowed:
@@ -66,9 +69,13 @@ class EntryTimes:
         if not self._late:
             return
         long_acts = _beginnings_of_long_acts()
+        earliest = parse_timestamp(self._first) - BEHIND
         for row in self._late:
-            at = format_timestamp(parse_timestamp(row["at"]))
-            if (row["list"], at) not in long_acts:
+            moment = parse_timestamp(row["at"])
+            at = format_timestamp(moment)
+            # What people do is no part of a long act, and none is older than the record.
+            may_be_long = row["actor"] not in _PEOPLE and moment >= earliest
+            if not may_be_long or (row["list"], at) not in long_acts:
                 yield Fault(row["seq"], How.OUT_OF_ORDER, at)
 
 

@@ -198,6 +198,19 @@ def test_a_fabricated_proof_holds_by_itself_and_under_no_known_key(
     assert not signatures.signers(document, [KEY])
 
 
+def test_a_proof_without_its_no_holds_as_the_documentation_says(
+    made: list[Document], javascript: JavaScriptVerifier
+) -> None:
+    document = json.loads(json.dumps(made[0]))
+    said_no = document["statement"]["entries"].pop()
+    assert said_no["entry"]["event"] == "removed"
+    sealed_anew(document, SIGNING)
+    assert own_check(document)
+    assert verdicts(document, javascript, keys=[str(KEY)]) == (True, True)
+    page = SCHEMA.with_name("proof-format.md").read_text("utf-8")
+    assert "may leave out a later No" in page
+
+
 def purpose_in(document: Document) -> Document:
     (purpose,) = document["statement"]["record"]["processing"]["purposes"]
     return dict(purpose)
