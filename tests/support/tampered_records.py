@@ -317,6 +317,7 @@ _OTHER_WORDING = (
     "(SELECT min(digest) FROM wording WHERE digest <> json_extract(json, '$.page_wording'))"
 )
 _X = hashlib.sha256(b"x").hexdigest()
+_FIRST_FILE = {"imported_at": format_timestamp(NOW)}
 _PERSON_GONE = {"parts": ["person", "trace"]}
 _ERASING = (f"DELETE FROM evidence_part WHERE seq = {_entry('nee')} AND part = 'consent'",)
 
@@ -423,6 +424,24 @@ def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[st
                     " json_extract(json, '$.asked') - 1) WHERE part = 'consent'"
                     " AND seq = (SELECT seq FROM evidence WHERE event = 'launched')"
                 ),
+            ),
+            journal=_without(nee),
+        ),
+        "somebody is deleted, and told to have gone with a file that was taken back": Way(
+            append=_append(
+                "erased", subject=subjects["nee"], consent=_PERSON_GONE | _FIRST_FILE, campaign=0
+            )
+            + _append("import_undone", consent=_FIRST_FILE | {"contacts": 1}, campaign=0),
+            sql=(
+                (
+                    "DELETE FROM evidence_part WHERE part IN ('person', 'trace')"
+                    f" AND seq = {_entry('nee')}"
+                ),
+                f"DELETE FROM suppression WHERE subject = {_of('nee')}",
+                f"DELETE FROM opening WHERE contact_id = {_contact('nee')}",
+                f"DELETE FROM mail WHERE contact_id = {_contact('nee')}",
+                "DELETE FROM contact WHERE address_key = 'nee@example.org'",
+                f"UPDATE import SET undone_at = '{format_timestamp(END)}' WHERE id = 1",
             ),
             journal=_without(nee),
         ),

@@ -171,7 +171,7 @@ class _Walk:
         yield from check_tables(self._replay)
         yield from check_contacts()
         yield from check_suppressions(fingerprint_key)
-        yield from deleted_contacts()
+        yield from deleted_contacts(self._replay.import_keys)
         yield from check_mails(self._replay)
         yield from moments_to_come(self._now)
         yield from check_counts(self._replay)

@@ -7,13 +7,14 @@ by one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from peewee import JOIN, Case, Value, fn
 
 from repermit import email_address
+from repermit.clock import format_timestamp
 from repermit.db.connection import find_position, proxy, stream_rows
 from repermit.db.models.base import parse_timestamp
 from repermit.db.models.contacts import Contact
@@ -22,11 +23,13 @@ from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError
 from repermit.evidence.chain_reader import fetch_rows, select_parts
 from repermit.evidence.verify.diagnosis import Fault, How, mismatch
+from repermit.evidence.verify.times import PEOPLE
 from repermit.rules.consent import REFUSALS
 
 _STATUSES = ("confirmed", "customer", "removed")
 _UNDONE = ("import_undone", "sign_up_undone")
 _KEPT = (*_STATUSES, "added")
+_TAKEN_BACK = '"imported_at":"'
 STATUS_EVENTS = (*_KEPT, *_UNDONE)
 """Events after which somebody has a status: by the event's own name, or as its part says."""
 
@@ -106,17 +109,20 @@ def has_later_contact(number: int, subject: str, address: str | None) -> bool:
     return bool(later.exists())
 
 
-def deleted_contacts() -> Iterator[Fault]:
+def deleted_contacts(import_keys: Container[tuple[str, str]]) -> Iterator[Fault]:
     """Yield the people of whom entries tell and who have no contact on that list any more.
 
     Removing, erasing and correcting keep the contact. Only taking a file back deletes those that it
     brought, each with an entry `erased` of their own that names the file.
+
+    - `import_keys`: list and time of each file that was imported.
     """
+    yield from _wrongly_taken_back(import_keys)
     recorded: Any = Evidence.select(Evidence.subject, Evidence.list).where(
         Evidence.event.in_(_KEPT), Evidence.subject != ""
     )
     present: Any = Contact.select(Contact.subject, MailingList.slug).join(MailingList)
-    names_file = select_parts(Evidence.subject, Evidence.list, text=Value('"imported_at":"'))
+    names_file = select_parts(Evidence.subject, Evidence.list, text=Value(_TAKEN_BACK))
     taken_back = names_file.where(Evidence.event == "erased")
     for subject, slug in list(stream_rows(recorded.except_(present).except_(taken_back))):
         seq = newest_seq(
@@ -124,6 +130,28 @@ def deleted_contacts() -> Iterator[Fault]:
         )
         event: str = Evidence.get(Evidence.seq == seq).event
         yield Fault(seq, How.PERSON_DELETED, event)
+
+
+def _wrongly_taken_back(import_keys: Container[tuple[str, str]]) -> Iterator[Fault]:
+    """Yield who is said to have gone with a file, although more than files had happened to them."""
+    earlier = Evidence.alias("earlier")
+    newest = earlier.select(fn.MAX(earlier.seq)).where(
+        earlier.subject == Evidence.subject,
+        earlier.list == Evidence.list,
+        earlier.event.in_(STATUS_EVENTS),
+        earlier.seq < Evidence.seq,
+    )
+    last = Evidence.alias("last")
+    query = (
+        select_parts(last.seq, last.list, last.event, last.actor, last.at, text=Value(_TAKEN_BACK))
+        .join_from(Evidence, last, on=(last.seq == newest))
+        .where(Evidence.event == "erased", last.event.in_(_KEPT))
+        .order_by(Evidence.seq)
+    )
+    for seq, slug, event, actor, at in stream_rows(query):
+        is_of_file = (slug, format_timestamp(parse_timestamp(at))) in import_keys
+        if actor in PEOPLE or not is_of_file:
+            yield Fault(seq, How.PERSON_DELETED, event)
 
 
 def _shared_subjects() -> Iterator[Fault]:

@@ -85,7 +85,8 @@ class Replay:
     """What the entries that were applied say that the tables hold.
 
     - `parts`: how many parts there are, by list, name, and whether they are about somebody.
-    - `imports`: by list and time of the import; `steps`: by campaign, tool and step.
+    - `imports`: by list and time of the import, of which `import_keys` has those of lists that are
+      gone, too; `steps`: by campaign, tool and step.
     - `deleted_lists`: those that are said to be gone, each with the entry that says so.
     - `deadlines`: those that campaigns of each list have had, None where not all are known.
     - `told_deadlines`: those that answers and removals tell, by list, with the first to do so.
@@ -97,6 +98,7 @@ class Replay:
         self.campaigns: dict[int, ExpectedRow] = defaultdict(_campaign_row)
         self.wordings: dict[WordingKey, ExpectedRow] = {}
         self.imports: dict[tuple[str, str], ExpectedRow] = {}
+        self.import_keys: set[tuple[str, str]] = set()
         self.steps: dict[tuple[int, str, str], ExpectedRow] = {}
         self.deleted_lists: dict[str, int] = {}
         self.launches: dict[int, Launch] = {}
@@ -157,7 +159,9 @@ class Replay:
     def add_import(self, row: _Row, consent: _Consent) -> None:
         """Expect a file that was imported."""
         columns = {"": Expected(row["seq"], consent), TAKEN_BACK: Expected(0, "")}
-        self.imports[row["list"], moment_text(row["at"])] = ExpectedRow(row["seq"], columns)
+        key = row["list"], moment_text(row["at"])
+        self.imports[key] = ExpectedRow(row["seq"], columns)
+        self.import_keys.add(key)
 
     def undo_import(self, row: _Row, consent: _Consent) -> None:
         """Expect a file to be taken back."""

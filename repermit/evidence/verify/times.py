@@ -28,7 +28,9 @@ BEHIND_OF_PEOPLE = timedelta(minutes=10)
 BEHIND = timedelta(hours=1)
 """An act of an admin or a job has the time at which it began, and may take a while."""
 
-_PEOPLE = ("person", "reader")
+PEOPLE = ("person", "reader")
+"""The actors who answer, and wait for their turn; all else is an act of an admin or a job."""
+
 # Acts that have the time of their beginning, however long they take: reading a large file, or
 # launching and taking back in steps that go on after a kill.
 _LONG_ACTS = ("imported", "import_undone", "suppressions_imported", "launched", "archived")
@@ -36,7 +38,7 @@ _LONG_ACTS = ("imported", "import_undone", "suppressions_imported", "launched", 
 
 def tolerance(actor: str) -> timedelta:
     """Return how much earlier than the entries before it the time of an actor's entry may be."""
-    return BEHIND_OF_PEOPLE if actor in _PEOPLE else BEHIND
+    return BEHIND_OF_PEOPLE if actor in PEOPLE else BEHIND
 
 
 class EntryTimes:
@@ -74,7 +76,7 @@ class EntryTimes:
             moment = parse_timestamp(row["at"])
             at = format_timestamp(moment)
             # What people do is no part of a long act, and none is older than the record.
-            may_be_long = row["actor"] not in _PEOPLE and moment >= earliest
+            may_be_long = row["actor"] not in PEOPLE and moment >= earliest
             if not may_be_long or (row["list"], at) not in long_acts:
                 yield Fault(row["seq"], How.OUT_OF_ORDER, at)
 
