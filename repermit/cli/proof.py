@@ -181,9 +181,12 @@ def _tell_of_export(
     )
 
 
+_HELD_BY_OTHERS = (
+    "a checkpoint that somebody else kept (--checkpoint FILE), a timestamp (--timestamp-ca FILE) "
+    "or a witness (--key KEY)"
+)
 _EXPORT_WITHOUT_CHECKPOINT = (
-    "Whether all of it was written afterwards can only be told by a checkpoint that somebody else "
-    "kept: --checkpoint FILE"
+    f"Whether all of it was written afterwards can only be told by {_HELD_BY_OTHERS}."
 )
 
 
@@ -209,7 +212,7 @@ def _agreements_of_export(document: Mapping[str, Any], kept: Sequence[Kept]) -> 
 
 _WITHOUT_CHECKPOINT = (
     "Nothing in it was changed since it was made. Whether its entries were written afterwards can "
-    "only be told by a checkpoint that somebody else kept: --checkpoint FILE"
+    f"only be told by {_HELD_BY_OTHERS}."
 )
 
 

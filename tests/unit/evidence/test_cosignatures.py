@@ -291,7 +291,11 @@ def test_what_a_witness_cosigned_is_in_proofs_and_exports(
     assert re.search(
         r"Entries up to \d+ lay in the record at .*, as witness.example/w1 cosigned", told
     )
-    assert "not checked: --key KEY-OF-THE-WITNESS" in witnessed.do("verify", str(path))
+    unchecked = witnessed.do("verify", str(path))
+    assert "not checked: --key KEY-OF-THE-WITNESS" in unchecked
+    assert "a timestamp (--timestamp-ca FILE) or a witness (--key KEY)" in " ".join(
+        unchecked.split()
+    )
     stranger = Witness("x", bytes(32))
     stranger.own = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
     refused = witnessed.refused("verify", str(path), "--key", stranger.vkey)
