@@ -5,7 +5,7 @@ Nothing here writes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -28,7 +28,6 @@ from repermit.rules.consent import (
     MailKind,
     MailState,
     Verdict,
-    latest_ask,
 )
 
 # --- What the sweep gives back, as a plain value. -------------------------------------------------
@@ -222,7 +221,7 @@ def list_silent(
     examined = 0
     while _is_any_sent(campaign) and examined < max_examined:
         page = list(_select_undecided(campaign, after))
-        silent += _keep_asked_in_time(campaign, page)
+        silent += _keep_silent(campaign, page)
         if len(silent) > most:
             return SilentPage(tuple(silent[:most]), silent[most - 1].id)
         if len(page) < _PAGE_SIZE:
@@ -249,21 +248,14 @@ def _select_undecided(campaign: Campaign, after: int) -> Any:
     return query.order_by(Contact.id).limit(_PAGE_SIZE)
 
 
-def _keep_asked_in_time(campaign: Campaign, contacts: list[Contact]) -> Iterator[Contact]:
-    latest = latest_ask(campaign.deadline, campaign.minimum_days)
-    # By the people alone: SQLite would take the index of all that the campaign has sent.
-    mails = Mail.select().where(Mail.contact.in_(make_id_list(contact.id for contact in contacts)))
-    asked_at = {
-        mail.contact_id: mail.sent_at
-        for mail in mails
-        if (mail.campaign_id, mail.kind, mail.state) == (campaign.id, MailKind.ASK, MailState.SENT)
-        and not mail.bounce
-        and (mail.sent_at and mail.sent_at <= latest)
-    }
+def _keep_silent(campaign: Campaign, contacts: Sequence[Contact]) -> Iterator[Contact]:
+    """Yield who would be removed, each with when they were asked."""
+    asks = index_asks(campaign, last_ask.list_campaign_mails([contact.id for contact in contacts]))
     for contact in contacts:
-        if contact.id in asked_at:
+        ask = asks.get(contact.id)
+        if ask and decide_verdict(contact, ask, campaign, campaign.deadline) is Verdict.EXPIRE:
             # As a query that joined both tables would give it.
-            contact.asked_at = asked_at[contact.id]  # type: ignore[attr-defined]
+            contact.asked_at = ask.sent_at  # type: ignore[attr-defined]
             yield contact
 
 
