@@ -30,12 +30,11 @@ from repermit.db.models.lists import MailingList
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain, consent_receipt, entries
 from repermit.rules import bot_detection
-from repermit.rules.consent import Answer, Basis, Decision, Outcome, Reason
+from repermit.rules.consent import CHANGING_OUTCOMES, Answer, Basis, Decision, Outcome, Reason
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, Form
 
 _NOTE_INTERVAL = timedelta(days=1)
-_CHANGING_OUTCOMES = frozenset({Outcome.CONFIRM, Outcome.REMOVE})
 
 
 def record_answer(
@@ -91,7 +90,7 @@ def record_answer(
             mark=mark,
             form=form,
         )
-        would_change = decision.outcome in _CHANGING_OUTCOMES
+        would_change = decision.outcome in CHANGING_OUTCOMES
         if press.is_spent and not press.mark:
             return RecordedAnswer(
                 outcome=Outcome.ASK if would_change else decision.outcome, standing=standing

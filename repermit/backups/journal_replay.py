@@ -21,7 +21,7 @@ from repermit.db.models.lists import MailingList
 from repermit.errors import TransitionRefused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.rules.consent import LEFT_ELSEWHERE, Basis, Reason, Status, require_removal
+from repermit.rules.consent import LEFT_ELSEWHERE, OWN_YES, Reason, Status, require_removal
 from repermit.suppression import suppressions
 from repermit.suppression.suppressions import Suppressed
 
@@ -211,7 +211,7 @@ def _said_yes_later(contact: Contact, one: Departure) -> bool:
     Only of a line that may be older than the backup: its transaction may have failed, or its
     lifting may be lacking because the process was killed before it wrote it.
     """
-    own = contact.status == Status.CONFIRMED and contact.basis in (Basis.ANSWER, Basis.SIGN_UP)
+    own = contact.status == Status.CONFIRMED and contact.basis in OWN_YES
     return bool(not one.is_later and own and contact.status_at > one.at)
 
 

@@ -41,7 +41,7 @@ from repermit.db.write_lock import RESTORING_SUFFIX, lock_database_exclusively, 
 from repermit.errors import Refused
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Checkpoint, Entry
-from repermit.rules.consent import CampaignState, MailState, PauseReason
+from repermit.rules.consent import UNSETTLED, CampaignState, MailState, PauseReason
 from repermit.settings.definitions import Settings
 from repermit.suppression import suppressions
 
@@ -326,7 +326,6 @@ def _unlink(name: str) -> None:
 
 
 _LIVE = [state for state in CampaignState if state.is_live]
-_UNSENT = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 
 
 def hold_back(
@@ -394,7 +393,7 @@ def _mark_in_doubt(made_at: datetime) -> int:
         "worker": "",
         "lease_until": None,
     }
-    return int(Mail.update(**values).where(Mail.state.in_(_UNSENT)).execute())
+    return int(Mail.update(**values).where(Mail.state.in_(UNSETTLED)).execute())
 
 
 def _has_begun_to_remind(campaign: Campaign, now: datetime) -> bool:

@@ -18,7 +18,15 @@ from repermit.db.models.mails import Mail
 from repermit.evidence import chain_reader, consent_receipt, proof_file, signed_checkpoint
 from repermit.evidence.consent_receipt import NO_REGISTER, Account
 from repermit.rules import consent
-from repermit.rules.consent import NOT_STARTED, Answer, Basis, Dropped, MailKind, MailState, Status
+from repermit.rules.consent import (
+    NOT_STARTED,
+    OWN_YES,
+    Answer,
+    Dropped,
+    MailKind,
+    MailState,
+    Status,
+)
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
 
@@ -71,11 +79,8 @@ def enqueue_no_receipt(contact: Contact, *, at: datetime) -> None:
 
     A first No gets none: nothing that was told before is otherwise now.
     """
-    if contact.status == Status.CONFIRMED and contact.basis in _OWN_YES:
+    if contact.status == Status.CONFIRMED and contact.basis in OWN_YES:
         enqueue_receipt(contact, contact.list, at=at, answer=Answer.NO)
-
-
-_OWN_YES = frozenset({Basis.ANSWER, Basis.SIGN_UP})
 
 
 def has_receipt(contact: Contact) -> bool:

@@ -19,10 +19,9 @@ from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
 from repermit.emails.frozen_draft import read_draft
-from repermit.rules.consent import Basis, MailKind, MailState, Status, Verdict, expiry
+from repermit.rules.consent import OWN_YES, MailKind, MailState, Status, Verdict, expiry
 
 _CHUNK = 500
-_OWN_BASES = (Basis.ANSWER, Basis.SIGN_UP)
 
 
 class CampaignMail(NamedTuple):
@@ -155,7 +154,7 @@ def describe_last_asks(
                 "reminded_at": last_ask.sent_at(MailKind.REMINDER),
             }
             descriptions[contact.id] = {**wording, **send_times, **last_ask.delivery}
-        elif contact.basis not in _OWN_BASES and not (last_ask and last_ask.sent_at(MailKind.ASK)):
+        elif contact.basis not in OWN_YES and not (last_ask and last_ask.sent_at(MailKind.ASK)):
             unseen_list = unseen_list or describe_unseen_list(read_list_facts(contact.list))
             descriptions[contact.id] = unseen_list
     return descriptions

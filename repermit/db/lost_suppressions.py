@@ -29,9 +29,9 @@ from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.suppression_journal import Journal
 from repermit.errors import JournalRefused
+from repermit.rules.consent import OWN_YES
 
 _CHUNK = 500
-_OWN_YES = ("answer", "sign_up")
 _REMOVED = "removed"
 
 _SuppressionKey = tuple[str, str]
@@ -315,7 +315,7 @@ def _find_contacts(number: int, wanted: set[str], key: bytes) -> dict[str, Conta
 def _is_rightly_on_list(contact: Contact, suppression: LostSuppression) -> bool:
     has_said_yes = (
         contact.status == "confirmed"
-        and contact.basis in _OWN_YES
+        and contact.basis in OWN_YES
         and contact.status_at > suppression.at
     )
     return bool(has_said_yes or (suppression.has_moved and contact.status != _REMOVED))

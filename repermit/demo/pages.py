@@ -25,7 +25,7 @@ from repermit.demo.simulated_people import scan
 from repermit.demo.story import list_story_events
 from repermit.errors import NotFound
 from repermit.package_files import asset, embed_style
-from repermit.rules.consent import MailKind, MailState, Status
+from repermit.rules.consent import UNSETTLED, MailKind, Status
 from repermit.web.admin.install import make_login_cookie
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _read_progress(demo: Demo) -> dict[str, Any]:
     with demo.database.connection_context():
         found = demo.read_status()
         asks = found.mails[MailKind.ASK]
-        moving = sum(asks[state] for state in _MOVING)
+        moving = sum(asks[state] for state in UNSETTLED)
         return {"found": found, "asks": asks, "moving": moving, "story": list_story_events(demo)}
 
 
@@ -172,7 +172,6 @@ def _link_urls(text: str) -> Markup:
     return Markup("").join(link.format(piece) if odd % 2 else piece for odd, piece in pieces)
 
 
-_MOVING = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
 _SHOWN_HEADERS = (
     "From",
     "To",

@@ -17,13 +17,12 @@ from repermit.contacts import counts
 from repermit.db.connection import Database, chunks, is_postgresql, iter_pages, proxy, run_sql
 from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.imports.staging import Picked
-from repermit.rules.consent import Basis, Fate, Status, improves
+from repermit.rules.consent import OWN_YES, Basis, Fate, Status, improves
 
 NEW = (Fate.ASK, Fate.ROLE, Fate.CONFIRMED, Fate.CUSTOMER)
 """The fates by which an address comes onto the list."""
 
-_BY_THE_PERSON = (Basis.ANSWER, Basis.SIGN_UP)
-_SAID_YES_SINCE = Contact.basis.in_(_BY_THE_PERSON) & (Contact.basis_at > Picked.mark_at)
+_SAID_YES_SINCE = Contact.basis.in_(OWN_YES) & (Contact.basis_at > Picked.mark_at)
 _ID = 32
 _BATCH = 500
 _CHUNK = 5_000
@@ -54,7 +53,7 @@ def _find_suppressed(list_id: int) -> int:
         Contact.id == Picked.contact,
         Contact.list == list_id,
         Contact.status == Status.CONFIRMED,
-        Contact.basis.in_(_BY_THE_PERSON),
+        Contact.basis.in_(OWN_YES),
     )
     suppressed = Suppression.select(Value(1)).where(
         Suppression.fingerprint == Picked.fingerprint,

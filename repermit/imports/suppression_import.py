@@ -61,7 +61,7 @@ from repermit.imports.suppression_staging import (
     open_rows,
     opted_out,
 )
-from repermit.rules.consent import Basis, Reason, Status
+from repermit.rules.consent import OWN_YES, Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.suppression import suppressions
 from repermit.suppression.suppressions import Suppressed
@@ -72,7 +72,6 @@ _PREVIEWED = 500
 _TOKEN_BYTES = 16
 _TARGET_BYTES = 7  # of the token: a number that fits into the database's
 _EVENT = "suppressions_imported"
-_OWN_YES = (Basis.ANSWER, Basis.SIGN_UP)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -572,7 +571,7 @@ class _Suppressing:
 
     def _holds(self, contact: Contact, one: Suppressed) -> bool:
         """Say whether the contact's own Yes holds; an opt-out without a date counts as earlier."""
-        if contact.status != Status.CONFIRMED or contact.basis not in _OWN_YES:
+        if contact.status != Status.CONFIRMED or contact.basis not in OWN_YES:
             return False
         is_later: bool = contact.status_at > one.at
         return self.progress.staged_facts.kind != "fingerprints" or is_later

@@ -28,7 +28,8 @@ from repermit.db.models.mails import Mail
 from repermit.reports.outcome_counts import CountKey, Outcome, read_newest_seq, read_tallies
 from repermit.rules.consent import (
     ASKING_KINDS,
-    Basis,
+    OWN_YES,
+    UNSETTLED,
     BounceKind,
     CampaignState,
     MailKind,
@@ -39,10 +40,6 @@ from repermit.rules.consent import (
 )
 
 # --- The people of a campaign. -------------------------------------------------------------------
-
-
-_OWED = (MailState.QUEUED, MailState.CLAIMED, MailState.STARTED)
-_ANSWER_BASES = (Basis.ANSWER, Basis.SIGN_UP)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +101,7 @@ def count_people(campaign: Campaign) -> People:
     for group in _iter_groups(campaign):
         asked += group.size
         if is_undecided(Status(group.status), group.basis, include_thin=campaign.include_thin):
-            if group.mail in _OWED and campaign.state != CampaignState.CLOSED:
+            if group.mail in UNSETTLED and campaign.state != CampaignState.CLOSED:
                 waiting += group.size
             elif why := _explain_unasked(group, campaign):
                 # Who has a thin proof keeps it, and may be mailed as before.
@@ -116,7 +113,7 @@ def count_people(campaign: Campaign) -> People:
                 silent += group.size
         elif group.status == Status.REMOVED:
             removed[Reason(group.reason)] += group.size
-        elif group.basis in _ANSWER_BASES:
+        elif group.basis in OWN_YES:
             yes += group.size
         else:
             otherwise += group.size

@@ -66,6 +66,10 @@ class Basis(StrEnum):
     CUSTOMER = "customer"
 
 
+OWN_YES = (Basis.ANSWER, Basis.SIGN_UP)
+"""The bases that are the person's own Yes, given on our pages or to the admin."""
+
+
 class Fate(StrEnum):
     """What becomes of a row of an imported file, the order of strength first to last."""
 
@@ -208,6 +212,10 @@ class Outcome(StrEnum):
     LATE = "late"
     HOLD = "hold"
     ASK = "ask"
+
+
+CHANGING_OUTCOMES = (Outcome.CONFIRM, Outcome.REMOVE)
+"""What an answer does that changes where its person stands."""
 
 
 @dataclass(frozen=True, slots=True)

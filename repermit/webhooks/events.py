@@ -15,7 +15,7 @@ from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.i18n.lazy_text import Said
-from repermit.rules.consent import ANSWERED_NO, Basis, Status
+from repermit.rules.consent import ANSWERED_NO, OWN_YES, Status
 
 EVENTS = ("answer.yes", "answer.no", "removed")
 """A person's Yes or sign-up, a person's No, and every other removal."""
@@ -23,7 +23,6 @@ EVENTS = ("answer.yes", "answer.no", "removed")
 GIVEN_BY_PERSON = "self"
 """Who gave an answer, unless the entry names a representative."""
 
-_YES = frozenset({Basis.ANSWER, Basis.SIGN_UP})
 # An import of a million is gone through in steps, each of which is short.
 _WINDOW = 5_000
 
@@ -93,7 +92,7 @@ def _read_event(row: dict[str, Any]) -> Event | None:
         event, status = "removed", Status.REMOVED
     elif row["event"] == "removed":
         event, status = "answer.no" if reason in ANSWERED_NO else "removed", Status.REMOVED
-    elif consent.get("basis") in _YES:
+    elif consent.get("basis") in OWN_YES:
         event, status = "answer.yes", Status.CONFIRMED
     else:
         return None

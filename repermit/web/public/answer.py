@@ -22,7 +22,7 @@ from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import MailingListFacts
 from repermit.privacy.my_data import Recipient
 from repermit.reports import data_recipients, register_notes
-from repermit.rules.consent import Answer, Basis, Outcome, Status
+from repermit.rules.consent import CHANGING_OUTCOMES, OWN_YES, Answer, Outcome, Status
 from repermit.signed_links import NOBODY, PROXIES, Form
 from repermit.web import rendering
 from repermit.web.public import page_text
@@ -221,7 +221,7 @@ def _take_disowned(uid: str, mark: str) -> Response:
     if noted is None:
         return show_gone(link_target.find_standing(uid))
     standing, reader = noted.standing, make_contact_reader(noted.standing)
-    may_answer = noted.outcome in _CHANGING_OUTCOMES and standing.is_in_time(get_arrival())
+    may_answer = noted.outcome in CHANGING_OUTCOMES and standing.is_in_time(get_arrival())
     if not may_answer:
         # What is taken back is no No of theirs.
         is_off = noted.outcome is Outcome.REMOVE
@@ -331,13 +331,9 @@ def _make_result_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     may_return = fields["is_removed"] and bool(fields["deadline"])
     may_leave = not fields["is_removed"]
     other = Answer.YES if may_return else Answer.NO if may_leave else None
-    has_receipt = standing.basis in _WITH_RECEIPT
+    has_receipt = standing.basis in OWN_YES
     receipt_url = make_public_url(make_receipt_path(standing), reader) if has_receipt else ""
     return {**fields, "other": other, "receipt_url": receipt_url}
-
-
-_CHANGING_OUTCOMES = frozenset({Outcome.CONFIRM, Outcome.REMOVE})
-_WITH_RECEIPT = frozenset({Basis.ANSWER, Basis.SIGN_UP})
 
 
 def show_result(reader: Reader, standing: Standing, outcome: Outcome) -> Response:
@@ -354,10 +350,8 @@ def show_result(reader: Reader, standing: Standing, outcome: Outcome) -> Respons
         has_form=not standing.is_on_list
         and (is_late or (is_off_otherwise and fields["other"] is None)),
         is_doubted=bool(standing.signs),
-        is_recorded=standing.said_no
-        or standing.basis in _WITH_RECEIPT
-        or outcome in _CHANGING_OUTCOMES,
-        is_represented=reader.is_representative and outcome in _CHANGING_OUTCOMES,
+        is_recorded=standing.said_no or standing.basis in OWN_YES or outcome in CHANGING_OUTCOMES,
+        is_represented=reader.is_representative and outcome in CHANGING_OUTCOMES,
         **fields,
     )
 

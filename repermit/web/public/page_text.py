@@ -17,7 +17,7 @@ from repermit.answers.link_target import SignUpResult, Standing
 from repermit.i18n import catalogues, dates
 from repermit.privacy.my_data import HeldData
 from repermit.rules.bot_detection import Sign
-from repermit.rules.consent import Answer, Basis, Reason, Status
+from repermit.rules.consent import OWN_YES, Answer, Basis, Reason, Status
 
 if TYPE_CHECKING:
     Stands = Standing | HeldData
@@ -62,9 +62,6 @@ class Voice:
     def name_country(self, code: str) -> str:
         """Return the name of a country by its two letters (ISO 3166); "" for ""."""
         return str(Locale(self.language).territories[code]) if code else ""
-
-
-_OWN_YES = frozenset({Basis.ANSWER, Basis.SIGN_UP})
 
 
 def explain_listing(standing: Standing, voice: Voice) -> str:
@@ -156,7 +153,7 @@ def word_recorded_earlier(standing: Standing, voice: Voice) -> str:
         if standing.said_no:
             return gettext("Your No was recorded on %(moment)s") % at
         return gettext("You were taken off this list on %(moment)s") % at
-    if standing.basis in _OWN_YES:
+    if standing.basis in OWN_YES:
         return gettext("Your Yes was recorded on %(moment)s") % at
     return ""
 
@@ -168,7 +165,7 @@ def word_present_answer(standing: Standing, voice: Voice) -> str:
         if standing.said_no:
             return gettext("Your No is recorded")
         return gettext("You are not on this list any more")
-    if standing.basis in _OWN_YES:
+    if standing.basis in OWN_YES:
         return gettext("Your Yes is recorded")
     return ""
 
@@ -187,7 +184,7 @@ def word_not_recorded(answer: Answer, voice: Voice, *, takes_two_presses: bool) 
 def word_recorded_before(standing: Standing, voice: Voice) -> Statement:
     """Return the statement after an answer that was recorded before."""
     gettext, at = voice.gettext, {"moment": voice.format_time(standing.status_at)}
-    if standing.status is not Status.REMOVED and standing.basis not in _OWN_YES:
+    if standing.status is not Status.REMOVED and standing.basis not in OWN_YES:
         return _word_on_list(voice)
     if standing.status is not Status.REMOVED:
         return Statement(
