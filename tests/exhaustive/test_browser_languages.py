@@ -34,6 +34,7 @@ _GIVEN = (
     "Yes, as representative I explicitly consent",
     "No, stop sending me these mails",  # words.no_label
     "No, stop sending these mails",
+    "No, do not send these mails",
     "I did not sign up for this",  # asking_again.sign_up_labels
     "No, I do not want these mails",
     "I did not press Yes: do not count it",  # asking_again.labels
