@@ -1,4 +1,4 @@
-"""Ticks on the rows of a file are there after a filter, a search and another page of rows."""
+"""What is decided of a file is there after a filter, a search, other rows and other pages."""
 
 from __future__ import annotations
 
@@ -68,3 +68,15 @@ def test_ticks_stay_while_rows_are_filtered_searched_and_paged(file: Page) -> No
     see(file, "p000@example.org")
     ticked = file.locator("[name^=decide-][value=no]:checked").all()
     assert [one.get_attribute("name") for one in ticked] == ["decide-3", "decide-62", "decide-121"]
+
+
+def test_decisions_and_the_source_stay_while_a_page_of_help_is_read(file: Page) -> None:
+    file.check(box("p001@example.org"))
+    file.get_by_label("Where do these addresses come from?").fill("the visitors' book")
+    file.get_by_role("link", name="Help").first.click()
+    file.get_by_role("heading", name="Your Excel file").wait_for()
+    file.go_back()
+    file.get_by_text("What you typed here before is filled in again").wait_for()
+    assert file.locator(box("p001@example.org")).is_checked()
+    source = file.get_by_label("Where do these addresses come from?")
+    assert source.input_value() == "the visitors' book"

@@ -66,6 +66,24 @@ def test_somebody_says_who_asks_and_how_mail_gets_out_and_the_next_mail_does(
     assert "Eikenlaan 7" in body.get_content()
 
 
+def test_what_was_typed_into_one_page_of_settings_is_there_after_another(
+    page: Page, pages: Pages
+) -> None:
+    let_in(page, pages)
+    page.goto(f"{pages.settings.public_url}/admin/settings/organisation")
+    page.get_by_label("Name", exact=True).fill("Praktijk De Linde")
+    page.get_by_role("link", name="Mail server").click()
+    page.get_by_label("Server", exact=True).fill("mail.example.org")
+    page.locator("#mail-password").fill("five rather slow herons")
+    page.get_by_role("link", name="Organisation").click()
+    page.get_by_text("What you typed here before is filled in again").wait_for()
+    assert page.get_by_label("Name", exact=True).input_value() == "Praktijk De Linde"
+    assert "herons" not in page.evaluate("JSON.stringify(sessionStorage)")
+    page.get_by_role("link", name="Mail server").click()
+    page.get_by_text("What you typed here before is filled in again").wait_for()
+    assert page.get_by_label("Server", exact=True).input_value() == "mail.example.org"
+
+
 def say_who_asks(page: Page) -> None:
     """Fill in the organisation, from any page of the settings."""
     page.get_by_role("link", name="Organisation").first.click()
