@@ -277,8 +277,8 @@
   sessionStorage.removeItem(key);
   const typed = kept && JSON.parse(kept.typed);
   // A form of other fields, as those of the mail in blocks: its page is asked for with what was typed.
-  if (isSaved && kept && form.dataset.retype && fields.map((one) => one.name).join() !== typed.map(([name]) => name).join()) {
-    if (kept.version === form.dataset.version) {
+  if (isSaved && kept && fields.map((one) => one.name).join() !== typed.map(([name]) => name).join()) {
+    if (form.dataset.retype && kept.version === form.dataset.version) {
       const again = document.createElement("form");
       Object.assign(again, { method: "post", action: form.dataset.retype, hidden: true });
       const token = ["csrf_token", form.elements.csrf_token.value, true];

@@ -80,3 +80,18 @@ def test_decisions_and_the_source_stay_while_a_page_of_help_is_read(file: Page) 
     assert file.locator(box("p001@example.org")).is_checked()
     source = file.get_by_label("Where do these addresses come from?")
     assert source.input_value() == "the visitors' book"
+
+
+def test_what_is_ticked_on_a_page_to_be_mended_is_ticked_on_no_other_row(file: Page) -> None:
+    """The form of other rows has other fields: what was typed belongs to none of them."""
+    errors: list[str] = []
+    file.on("pageerror", lambda error: errors.append(str(error)))
+    file.get_by_text("Customers in this file").click()
+    file.get_by_label("Everybody in this file is a customer").check()
+    file.get_by_role("button", name="Take the file in").click()
+    file.get_by_text("say on what ground they may be mailed").first.wait_for()
+    file.check(box("p001@example.org"))
+    file.get_by_role("link", name="Next").click()
+    see(file, "p060@example.org")
+    assert errors == []
+    assert not any(one.is_checked() for one in file.locator("tr input[type=checkbox]").all())
