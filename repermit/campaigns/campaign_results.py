@@ -84,7 +84,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchProblem:
-    """What a check found wrong before a launch: its code, and in English what was seen."""
+    """What a check found wrong before a launch: its code, and in words what was seen."""
 
     code: str
     found: str

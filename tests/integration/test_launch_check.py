@@ -454,6 +454,9 @@ def test_the_report_quotes_in_the_language_in_which_the_admin_was_told(
     assert launch(admin, **{"accept-pages_here_alone": WHY}).status_code == 303
     for of_report in ("en", "nl"):
         document, page = paper(of_report)
+        (accepted,) = document["campaign"]["accepted"]
+        assert accepted["found"] in shown
+        assert re.search(rf'<dt lang="{language}">{re.escape(accepted["found"][:-1])}', page)
         told = document["campaign"]["told"].split("\n\n")
         assert len(told) > 1
         assert all(note in shown for note in told)

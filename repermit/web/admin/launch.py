@@ -25,7 +25,7 @@ from repermit.emails import website_notice
 from repermit.errors import Refused
 from repermit.rules.consent import CampaignState, Exclusion, Fate
 from repermit.web.admin.campaign_dates import Outlook, describe_deadline, list_grounds, make_outlook
-from repermit.web.admin.check_findings import describe_findings
+from repermit.web.admin.check_findings import describe_findings, word_finding
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.page_permissions import in_the_background
 from repermit.web.admin.rendering import (
@@ -104,7 +104,8 @@ def launch_campaign(slug: str) -> AnyResponse:
             expected=seen.plan.asked,
             most=_MAX_ASKS_AT_ONCE,
             problems=[
-                LaunchProblem(code=problem.code, found=problem.found) for problem in problems
+                LaunchProblem(code=problem.code, found=word_finding(problem)[0])
+                for problem in problems
             ],
             accepted=accepted,
             statements=statements,
