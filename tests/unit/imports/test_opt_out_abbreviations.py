@@ -162,6 +162,21 @@ OFF = (
     "belt liever; geen nwsbrf",
     "klant sinds 2012, wil geen post",
     "2x geen gehoor. wil gn mail",
+    # A consent that is missing or gone, in short.
+    "geen toest.",
+    "toestemming ingetr.",
+    "toest. ingetr. 2020",
+    "intrekking toestemming",
+    "Einwilligung widerr.",
+    "Widerspr.",
+    "Werbeverbot",
+    # Off the list, as it is said in passing.
+    "gelöscht auf Wunsch",
+    "will raus aus Verteiler",
+    "no n/letter",
+    "opt.out",
+    "no thx",
+    "declined emails",
 )
 
 LOOK = (
@@ -238,6 +253,33 @@ LOOK = (
     "niet afgem.",
     "mailt niet",
     "geen brieven",
+    # Who wants to go, or has gone, in words that may be about something else.
+    "mag weg",
+    "mag van de lijst",
+    "weg",
+    "eruit",
+    "zegt op",
+    "zegt lidmaatschap op",
+    "lid af",
+    "left the list",
+    "declined",
+    "not int.",
+    "gestr.",
+    "gekünd. 2020",
+    "ausgetr.",
+    "Sperrvermerk",
+    "s'oppose",
+    "à radier",
+    "ne veut rien",
+    "uitgezonderd van mailing",
+    "excluded from mailings",
+    # No more of something that may be the mail.
+    "geen info meer",
+    "geen uitnodigingen",
+    "plus d'envois",
+    "pas de lettre",
+    "pas de NL",
+    "NL nein",
 )
 
 NEITHER = (
@@ -324,6 +366,14 @@ NEITHER = (
     "later 2021",
     "feuille 2021",
     "mortgage",
+    "zegt op maandag te bellen",
+    "weg is opgebroken",
+    "stuurt info per post",
+    "NL",
+    "woont in NL",
+    "lettre envoyée",
+    "toest. 12",
+    "gestreng",
 )
 
 

@@ -68,11 +68,15 @@ EXAMPLES = {
         *("gestopt met de nieuwsbrief", "stop sending", "weigert mail", "geen contact"),
     ],
     "no_consent": ["geen toestemming", "opt-in: nee", "not consented"],
-    "withdrew": ["withdrew consent", "toestemming ingetrokken", "widerruf vom 3.5.2020"],
+    "withdrew": [
+        *("withdrew consent", "intrekking toestemming", "toestemming ingetrokken"),
+        "widerruf vom 3.5.2020",
+    ],
     "wants_off": ["wil er af", "mochte geloscht werden", "veut etre radie"],
     "asked_off": [
         *("asked to be removed", "removal requested", "op verzoek verwijderd"),
-        *("verwijderd op eigen verzoek", "auf wunsch geloscht", "supprime a sa demande"),
+        *("verwijderd op eigen verzoek", "auf wunsch geloscht", "geloscht auf wunsch"),
+        "supprime a sa demande",
         *("avg verzoek verwijderd", "right to be forgotten", "beroep op vergetelheid"),
         *("recht auf vergessenwerden", "droit a l'oubli"),
     ],
@@ -88,9 +92,14 @@ EXAMPLES = {
     "death_sign": ["d. 2021", "verst. kunde"],
     "warning": [
         *("erven", "without consent", "accord pas", "nee", "dood sinds 2020", "is dood"),
-        *("late mr jones", "feu m dupont", "† 2020", "wil niet", "ne veut pas", "nooit meer"),
+        *("late mr jones", "feu m dupont", "† 2020", "wil niet", "ne veut rien"),
+        *("weg", "zegt lidmaatschap op", "geen info meer", "nl: nee", "pas de nl"),
+        *("uitgezonderd van mailing", "nooit meer"),
     ],
-    "about_mail": ["mail", "nieuwsbrief", "newsletter", "courrier", "abonnee", "contact"],
+    "about_mail": [
+        *("uitnodiging", "einladung", "invitation", "envoi", "lettre"),
+        *("mail", "nieuwsbrief", "newsletter", "courrier", "abonnee", "contact"),
+    ],
 }
 
 
