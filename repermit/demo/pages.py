@@ -100,9 +100,13 @@ def make_pages(demo: Demo) -> Flask:
 
     @app.post("/clock")
     def move_clock() -> Any:
+        response = redirect(f"{demo.settings.public_url}/", code=303)
         with demo.database.connection_context():
             demo.move_to_deadline()
-        return redirect(f"{demo.settings.public_url}/", code=303)
+            # A session of before has expired, and its cookie is not sent to this page.
+            token = begin_admin_session(demo)
+        response.set_cookie(**make_login_cookie(demo.settings, token))
+        return response
 
     @app.post("/enter")
     def enter_as_admin() -> Any:

@@ -376,3 +376,12 @@ def test_a_button_opens_the_admins_pages_already_logged_in() -> None:
             people = visitor.get(f"{base}/admin/people", timeout=10)
             assert people.text.count("admin@example.org") >= 1
             assert visitor.get(f"{base}/enter", timeout=10).status_code == 405
+
+
+def test_who_has_opened_the_admins_pages_is_still_in_them_at_the_deadline() -> None:
+    with start_demo() as demo, served(demo):
+        base = demo.settings.public_url
+        with requests.Session() as visitor:
+            visitor.post(f"{base}/enter", timeout=10).raise_for_status()
+            visitor.post(f"{base}/clock", timeout=10).raise_for_status()
+            assert visitor.get(f"{base}/admin/", timeout=10).url == f"{base}/admin/"
