@@ -19,6 +19,7 @@ INDEX = "README"
 """Name of the page that lists all others."""
 
 _NAME = re.compile(rf"(?:{'|'.join(KINDS)})/[a-z0-9-]+")
+_TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,15 @@ def render_html(page: Page, *, url_of: Callable[[str], str]) -> str:
         if token.children:
             token.children = _link_within(page, token.children, url_of)
     html: str = markdown.renderer.render(tokens, markdown.options, {})
-    return html
+    return _TABLE.sub(_let_scroll, html)
+
+
+def _let_scroll(table: re.Match[str]) -> str:
+    """Put a table into a region that scrolls by itself, named by the titles of its columns."""
+    titles = ", ".join(filter(None, re.findall(r"<th[^>]*>(.*?)</th>", table[0])))
+    label = re.sub("<[^>]*>", "", titles)
+    opening = f'<div class="wide" tabindex="0" role="group" aria-label="{label}">'
+    return f"{opening}\n{table[0]}\n</div>"
 
 
 def _link_within(page: Page, tokens: list[Token], url_of: Callable[[str], str]) -> list[Token]:

@@ -50,6 +50,15 @@ def test_every_link_of_the_help_leads_to_a_page_and_its_heading(client: FlaskCli
     assert names == set(documentation.list_names())
 
 
+@pytest.mark.parametrize("name", ["reference/settings", "explanation/law"])
+def test_a_wide_table_scrolls_by_itself_also_by_keyboard(client: FlaskClient, name: str) -> None:
+    text = client.get(f"/admin/help/{name}").text
+    tables = text.count("<table>")
+    assert tables
+    region = r'<div class="wide" tabindex="0" role="group" aria-label="[^"]+">\s*<table>'
+    assert len(re.findall(region, text)) == len(re.findall(r"</table>\s*</div>", text)) == tables
+
+
 def test_who_reads_dutch_gets_dutch_where_there_is_some(client: FlaskClient) -> None:
     dutch = {"Accept-Language": "nl"}
     shown = client.get("/admin/help/how-to/your-excel-file", headers=dutch).text
