@@ -20,7 +20,7 @@ from repermit.campaigns.campaign_draft import Conditions
 from repermit.campaigns.campaign_results import LaunchProblem
 from repermit.checks import run
 from repermit.checks.dns_lookup import DnsResolver
-from repermit.checks.findings import Finding, finding
+from repermit.checks.findings import FINDING_TYPES, Area, Finding, finding
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -307,6 +307,22 @@ def test_whoever_lacks_a_reason_is_led_to_its_field(
     ):
         page = launch(admin, **reasons)
         assert re.findall(r'<input[^>]* id="([\w-]+)"[^>]* autofocus', page.text) == [first]
+
+
+def test_each_finding_leads_to_a_page_of_the_help_about_it(
+    admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_each_area = {one.area: code for code, one in FINDING_TYPES.items() if one.remedy}
+    assert set(of_each_area) == set(Area)
+    texts = (FINDING_TYPES[code] for code in of_each_area.values())
+    words = " ".join(f"{one.found} {one.remedy}" for one in texts)
+    values = dict.fromkeys(re.findall(r"%\((\w+)\)s", words), "organisation.name")
+    found = [finding(code, **values | {"keys": "name"}) for code in of_each_area.values()]
+    find(monkeypatch, *found)
+    page = admin.get(URL).text
+    links = re.findall(r'<a href="(/admin/help/[^"]+)">More about this<', page)
+    assert len(links) == len(found)
+    assert {admin.get(link).status_code for link in links} == {200}
 
 
 def test_each_field_is_described_by_what_was_found(

@@ -11,7 +11,7 @@ from repermit.checks import run
 from repermit.checks.findings import Area, Finding, Report, Verdict
 from repermit.i18n.lazy_text import Said
 from repermit.settings.definitions import SETTINGS
-from repermit.web.admin.rendering import gettext, make_url
+from repermit.web.admin.rendering import gettext, make_help_url, make_url
 from repermit.web.admin.result_text import translate_said
 from repermit.web.request_context import get_arrival, get_site
 
@@ -26,6 +26,21 @@ _GROUPS = {
     Area.PACE: "mail",
     Area.BOUNCES: "bounces",
 }
+# The pages of the help about what is found.
+_HELP = {
+    Area.CONFIG: "how-to/settings",
+    Area.KEYS: "how-to/keys",
+    Area.DATABASE: "how-to/troubleshooting",
+    Area.LISTS: "tutorial/first-campaign",
+    Area.SMTP: "how-to/other-mail-hosts",
+    Area.PACE: "how-to/other-mail-hosts",
+    Area.PAGES: "how-to/proxy-and-tls",
+    Area.SPF: "how-to/check",
+    Area.DKIM: "how-to/dkim",
+    Area.DMARC: "how-to/check",
+    Area.MX: "how-to/check",
+    Area.BOUNCES: "how-to/bounces",
+}
 _VERDICT_ORDER = (Verdict.PROBLEM, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK)
 
 
@@ -33,7 +48,8 @@ _VERDICT_ORDER = (Verdict.PROBLEM, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK)
 class FindingText:
     """One finding in words; `verdict` is what a campaign makes of it.
 
-    `place` is the address of the page on which it is mended, "" if there is none.
+    `place` is the address of the page on which it is mended, "" if there is none; `help` is that
+    of the page of the help about it.
     """
 
     verdict: Verdict
@@ -42,6 +58,7 @@ class FindingText:
     found: str
     remedy: str
     place: str
+    help: str
 
 
 def check_everything(mail: bytes | None = None) -> Report:
@@ -94,6 +111,7 @@ def _describe_finding(finding: Finding) -> FindingText:
         found=seen,
         remedy=remedy,
         place=_find_remedy_page(finding),
+        help=make_help_url(_HELP[finding.area]),
     )
 
 
