@@ -210,7 +210,7 @@ def test_somebody_signs_up_and_confirms(pages: Pages, phone: BrowserContext) -> 
     page = phone.new_page()
     page.goto(f"{pages.settings.public_url}/join/news")
     page.get_by_label("E-mailadres").fill("new@example.org")
-    page.get_by_role("button", name="Stuur mij de mail").click()
+    page.get_by_role("button", name="Stuur mij de mail met de link").click()
     assert page.get_by_role("heading", level=1).inner_text() == "Kijk in uw mail"
     (link,) = links_in(confirm_of(pages, SignUp.get()), pages)
     page.goto(link)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 YES = "Ja, blijf mij"
 NO = "Nee, stuur mij"
 AGAIN = "Ja, ik was het"
-SIGN_UP = "Stuur mij de mail"
+SIGN_UP = "Stuur mij de mail met de link"
 CONFIRM = "Ja, stuur mij deze mails"
 IS_RECORDED = "is vastgelegd"
 WRONG = "Dit is geen volledig e-mailadres"
@@ -151,7 +151,7 @@ def return_after_erasure(place: Place, reader: Reader) -> None:
     erase(place.pages, contact)
     reader.follow(YES)
     # Whose language was theirs is not known any more: it is the reader's.
-    reader.see("Wat wij bij deze link bewaarden, is gewist")
+    reader.see("De gegevens bij deze link zijn gewist")
     reader.fill("E-mailadres", "anna@example.org")
     reader.press(SIGN_UP)
     place.confirm_newest(reader)

@@ -516,7 +516,7 @@ def test_the_link_for_no_asks_for_no_late_yes(pages: Pages, asked: Contact) -> N
     assert "na een Ja" not in words_of(page)
     assert "https://ask.example.org/join/news" in page.text
     no, _ = buttons_in(page.text)
-    assert labels_in(page.text) == [NO, "Stuur mij de mail"]
+    assert labels_in(page.text) == [NO, "Stuur mij de mail met de link"]
     pressed = pages.client.post(urlsplit(no.action).path, data=no.sends)
     assert heading_of(pressed) == "Uw Nee is vastgelegd"
     assert Contact.get_by_id(asked.id).reason == Reason.NO
@@ -532,7 +532,7 @@ def test_somebody_who_is_not_taken_off_for_silence_is_not_told_so(
     Campaign.update(state=CampaignState.CANCELLED).execute()
     for word in ("yes", "no"):
         page = words_of(pages.get(word, asked.uid))
-        assert "zonder antwoord stoppen wij ermee" not in page
+        assert "zonder antwoord mailen wij u niet meer" not in page
         assert "halen wij u ook van deze lijst" not in page
     pages.clock.move_to(DEADLINE)
     assert _MISSED not in words_of(pages.get("no", asked.uid))
@@ -716,7 +716,7 @@ def test_somebody_with_a_thin_proof_is_told_what_silence_does_where_they_are_ask
 ) -> None:
     Campaign.update(include_thin=include_thin).execute()
     Contact.update(status=Status.CONFIRMED, basis=Basis.THIN).execute()
-    asks = "zonder antwoord stoppen wij ermee"
+    asks = "zonder antwoord mailen wij u niet meer"
     assert (asks in words_of(pages.get("yes", asked.uid))) == include_thin
     pages.clock.move_to(DEADLINE)
     assert (_MISSED in words_of(pages.get("no", asked.uid))) == include_thin
@@ -728,7 +728,7 @@ def test_who_reads_a_mail_that_came_back_is_told_that_silence_does_nothing(
 ) -> None:
     """A server may report back a mail of which a copy was passed on."""
     Mail.update(bounce=bounce).execute()
-    assert ("zonder antwoord stoppen wij ermee" in words_of(pages.get("yes", asked.uid))) == (
+    assert ("zonder antwoord mailen wij u niet meer" in words_of(pages.get("yes", asked.uid))) == (
         not bounce
     )
     pages.clock.move_to(DEADLINE)
@@ -778,7 +778,7 @@ def test_who_was_erased_comes_back_by_a_late_link_as_the_same_person(
     erase(pages, Contact.get_by_id(asked.id))
     pages.clock.move_to(DEADLINE + timedelta(days=400))
     offered = pages.get("yes", asked.uid)
-    assert heading_of(offered) == "Wat wij bij deze link bewaarden, is gewist"
+    assert heading_of(offered) == "De gegevens bij deze link zijn gewist"
     (action,) = forms_in(offered)
     for address in ("else@example.org", "Anna@Example.org"):
         sent = pages.client.post(action, data={"address": address})
@@ -976,7 +976,7 @@ def test_somebody_erased_is_told_that_all_is_deleted(
     response = pages.get(kind, asked.uid)
     assert (response.status_code, heading_of(response)) == (
         200,
-        "Wat wij bij deze link bewaarden, is gewist",
+        "De gegevens bij deze link zijn gewist",
     )
     assert "/join/news" in response.text
 
@@ -990,7 +990,7 @@ def test_a_press_by_somebody_erased_changes_nothing(
     response = pages.post(kind, asked.uid)
     assert (response.status_code, heading_of(response)) == (
         200,
-        "Wat wij bij deze link bewaarden, is gewist",
+        "De gegevens bij deze link zijn gewist",
     )
     assert everything_in(pages.database) == before
 
@@ -1038,8 +1038,8 @@ def test_somebody_erased_is_told_what_is_kept_and_until_when(
         ("en", "en", "What we held under this link is deleted"),
         ("de-AT,en;q=0.5", "de", "Was wir zu diesem Link gespeichert hatten, ist gelöscht"),
         ("fr,de;q=0.8,nl;q=0.7", "de", "Was wir zu diesem Link gespeichert hatten, ist gelöscht"),
-        ("nl", "nl", "Wat wij bij deze link bewaarden, is gewist"),
-        ("fr, en;q=0", "nl", "Wat wij bij deze link bewaarden, is gewist"),
+        ("nl", "nl", "De gegevens bij deze link zijn gewist"),
+        ("fr, en;q=0", "nl", "De gegevens bij deze link zijn gewist"),
     ],
 )
 def test_somebody_erased_reads_the_page_in_the_language_of_their_browser(
@@ -1057,7 +1057,7 @@ def test_somebody_erased_reads_the_page_in_the_language_of_their_browser(
     chosen = pages.client.get(
         f"{pages.path(kind, asked.uid)}?lang=nl", headers={"Accept-Language": wanted}
     )
-    assert heading_of(chosen) == "Wat wij bij deze link bewaarden, is gewist"
+    assert heading_of(chosen) == "De gegevens bij deze link zijn gewist"
 
 
 @pytest.mark.usefixtures("mailing_list")

@@ -42,7 +42,7 @@ from tests.support.public_pages import Pages, everything_in, heading_of, words_o
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
-GONE = "Wat wij bij deze link bewaarden, is gewist"
+GONE = "De gegevens bij deze link zijn gewist"
 OVER = "Deze link is niet meer geldig"
 
 

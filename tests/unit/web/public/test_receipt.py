@@ -165,7 +165,7 @@ def test_a_receipt_is_of_whoever_answered_and_is_held(
             act=status_changes.Act(at=NOW, actor="person"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
-    assert "Wat wij bij deze link bewaarden, is gewist" in words_of(pages.client.get(path))
+    assert "De gegevens bij deze link zijn gewist" in words_of(pages.client.get(path))
     assert pages.client.get(f"{path}/receipt.json").status_code == 404
 
 

@@ -152,7 +152,7 @@ def test_whoever_is_not_held_any_more_is_told_so(
             act=status_changes.Act(at=NOW, actor="admin"),
             fingerprint_key=pages.settings.fingerprint_key,
         )
-    assert heading_of(press(pages, yes_on(opened))) == "Wat wij bij deze link bewaarden, is gewist"
+    assert heading_of(press(pages, yes_on(opened))) == "De gegevens bij deze link zijn gewist"
     for kind in ("yes", "confirm"):
         gone = pages.post(kind, new_id(), data={"choice": "yes"})
         assert heading_of(gone) == "Bij deze link bewaren wij niets"
