@@ -168,9 +168,9 @@ def test_the_form_of_the_documentation_signs_up_from_another_website(
     with WebSite(body=f"<!doctype html><title>Ours</title>{mine}".encode()) as site:
         # Another name of this machine is another site to a browser.
         page.goto(f"http://localhost:{site.port}/")
-        page.get_by_label("E-mailadres").fill("anna@example.org")
-        page.get_by_label("Naam (als u wilt)").fill("Anna")
-        page.get_by_role("button", name="Stuur mij de mail").click()
+        page.get_by_label("Email address").fill("anna@example.org")
+        page.get_by_label("Name (if you like)").fill("Anna")
+        page.get_by_role("button", name="Send me the mail").click()
         confirm(page, pages)
     found = Contact.get(Contact.status == Status.CONFIRMED)
     assert (found.address, found.name) == ("anna@example.org", "Anna")
