@@ -153,7 +153,7 @@ def test_somebody_sees_corrects_takes_along_and_deletes(town: Town, phone: Brows
     assert heading(page) == "Uw gegevens op deze lijst zijn gewist"
     page.goto(old_link)
     # Whose language was theirs is not known any more: it is the browser's.
-    assert heading(page) == "What we held under this link is deleted"
+    assert heading(page) == "The data of this link is deleted"
     left = repr([list(table.select().tuples()) for table in ALL_TABLES])
     assert "anna@" not in left
     assert "Anna" not in left

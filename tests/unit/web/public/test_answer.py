@@ -1035,7 +1035,7 @@ def test_somebody_erased_is_told_what_is_kept_and_until_when(
 @pytest.mark.parametrize(
     ("wanted", "language", "heading"),
     [
-        ("en", "en", "What we held under this link is deleted"),
+        ("en", "en", "The data of this link is deleted"),
         ("de-AT,en;q=0.5", "de", "Die Daten zu diesem Link sind gelöscht"),
         ("fr,de;q=0.8,nl;q=0.7", "de", "Die Daten zu diesem Link sind gelöscht"),
         ("nl", "nl", "De gegevens bij deze link zijn gewist"),

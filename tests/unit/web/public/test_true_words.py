@@ -108,7 +108,7 @@ _CLAIMS: dict[str, Callable[[Reading], bool]] = {
     "your No stays": lambda it: it.standing.said_no,
     "We send you these mails until": lambda it: it.is_on_list,
     "because you are a customer of ours": lambda it: it.standing.is_customer,
-    "without an answer we stop": lambda it: it.standing.awaits_removal,
+    "otherwise we stop mailing you": lambda it: it.standing.awaits_removal,
     "What of your answer is recorded": lambda it: it.has_answered or it.is_question,
 }
 
