@@ -6,6 +6,7 @@ Nothing here writes.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -317,16 +318,24 @@ def make_join_id(mailing_list: MailingListFacts | MailingList, *, settings: Sett
 
 
 def find_joinable_list(name: str, *, settings: Settings) -> MailingList | None:
-    """Return the list whose `make_join_id` is `name`, or None."""
+    """Return the list whose `make_join_id` is `name`, or None.
+
+    Signs that a mail program has glued to it are no part of it.
+    """
+    join_id = _GLUED.sub("", name)
     lists = MailingList.select()
     return next(
         (
             mailing_list
             for mailing_list in lists
-            if make_join_id(mailing_list, settings=settings) == name
+            if make_join_id(mailing_list, settings=settings) == join_id
         ),
         None,
     )
+
+
+# Neither a slug nor a code ends in a hyphen.
+_GLUED = re.compile(r"-*(?:[^\w-]|_).*|-+\Z", re.DOTALL)
 
 
 class _CampaignAsk(NamedTuple):

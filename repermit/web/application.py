@@ -52,6 +52,8 @@ class _Token(BaseConverter):
 
     regex = r"[\w-]{22}\.[\w-]{43}(?:[\W_].*)?|[^/]+"
     part_isolating = False
+    # As that of Werkzeug's own converter for paths: after what is more exact, such as a file below.
+    weight = 200
 
 
 def create_app(

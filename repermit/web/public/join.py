@@ -40,7 +40,7 @@ _SIGN_UP_INTERVAL = timedelta(minutes=3)
 _CLIENTS = 3
 
 
-@pages.get("/join/<name>")
+@pages.get("/join/<path:name>")
 def show_form(name: str) -> Response:
     """Show the form with which somebody signs up."""
     mailing_list = link_target.find_joinable_list(name, settings=get_site().settings)

@@ -32,7 +32,7 @@ from repermit.web.request_context import get_site
 pages = Blueprint("receipt", __name__)
 
 
-@pages.get("/receipt/<token>")
+@pages.get("/receipt/<token:token>")
 def show_receipt(token: str) -> Response:
     """Show the receipt of what somebody answered (ISO/IEC TS 27560:2023 §6.4)."""
     site = get_site()

@@ -93,6 +93,18 @@ def test_the_language_that_was_chosen_is_the_mails(pages: Pages) -> None:
     assert SignUp.get().language == "de"
 
 
+@pytest.mark.parametrize(
+    "glued", [".", ")", "%3E", "-", "_", "/", "/.", "%20", "%E2%80%BA", "%3C/a%3E"]
+)
+def test_the_form_opens_with_a_sign_behind_its_address(pages: Pages, glued: str) -> None:
+    opened = pages.client.get(f"/join/news{glued}")
+    assert (opened.status_code, 'action="https://ask.example.org/join/news"' in opened.text) == (
+        200,
+        True,
+    )
+    assert pages.client.get(f"/join/newsletter{glued}").status_code == 404
+
+
 def test_what_is_no_address_is_shown_again_with_what_is_wrong(pages: Pages) -> None:
     response = pages.client.post("/join/news", data={"address": '"><b>', "name": "Anna"})
     assert response.status_code == 422

@@ -79,6 +79,15 @@ def test_digests_are_seen_only_by_who_unfolds_them(pages: Pages, asked: Contact)
     assert not text.findall(main.replace(folded, ""))
 
 
+@pytest.mark.parametrize("glued", [".", ")", "/", "/.", "%3C/a%3E", "%5B/url%5D"])
+def test_a_receipt_opens_with_a_sign_behind_its_link(
+    pages: Pages, asked: Contact, glued: str
+) -> None:
+    (path,) = RECEIPT.findall(pages.post("yes", asked.uid).text)
+    read = pages.client.get(path + glued)
+    assert (read.status_code, heading_of(read)) == (200, "Uw ontvangstbewijs")
+
+
 def test_after_a_yes_the_receipt_is_offered_and_can_be_read_and_kept(
     pages: Pages, asked: Contact
 ) -> None:
