@@ -489,6 +489,10 @@ def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[st
             ),
             journal=lambda text: _with_line(text, _suppression_line("e" * 64)),
         ),
+        "a suppression that came with a file is deleted, with its line": Way(
+            sql=("DELETE FROM suppression WHERE imported_by_id IS NOT NULL",),
+            journal=_without(b'"reason":"unsubscribed"'),
+        ),
         # Entries.
         "an act that takes long is appended and dated 2019": Way(
             append=_append("archived", datetime(2019, 1, 1, tzinfo=UTC))
@@ -613,6 +617,9 @@ def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[st
         "a campaign's asks were all sent before it began": Way(
             sql=("UPDATE campaign SET opened_at = '2026-03-01T00:00:00.000000+00:00'",)
         ),
+        "all asks are said to have left long before the last did": Way(
+            sql=("UPDATE campaign SET opened_at = launched_at",)
+        ),
         "a mail was sent in 2031": Way(
             sql=(
                 (
@@ -623,6 +630,20 @@ def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[st
         ),
         "a suppression is dated otherwise": Way(
             sql=(f"UPDATE suppression SET at = {_DAY_BEFORE} WHERE subject = {_of('nee')}",)
+        ),
+        "a suppression of somebody who was never on the list is dated anew, with its line": Way(
+            sql=(
+                (
+                    f"UPDATE suppression SET at = {_DAY_BEFORE}"
+                    f" WHERE fingerprint = '{prints['nooit']}'"
+                ),
+            ),
+            journal=lambda text: b"".join(
+                line.replace(b"2026-03-03T13:00:00.000000+00:00", _DAY_BEFORE.strip("'").encode())
+                if prints["nooit"].encode() in line
+                else line
+                for line in text.splitlines(keepends=True)
+            ),
         ),
         "a No is forgotten, after which a Yes would be asked for twice": Way(
             sql=("UPDATE contact SET has_refused = 0 WHERE address_key = 'nee@example.org'",)

@@ -20,9 +20,9 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.evidence.chain_reader import select_parts
-from repermit.evidence.verify.contacts import STATUS_EVENTS, quote_member
-from repermit.evidence.verify.diagnosis import Fault, How
+from repermit.evidence.chain_reader import fetch_rows, select_parts
+from repermit.evidence.verify.contacts import STATUS_EVENTS, newest_seq, quote_member
+from repermit.evidence.verify.diagnosis import Fault, How, mismatch
 from repermit.evidence.verify.replay import Launch, Replay, UndoneImport, moment_text
 from repermit.evidence.verify.times import AHEAD, BEHIND, tolerance
 from repermit.rules.consent import latest_ask
@@ -46,6 +46,7 @@ def check_mails(replay: Replay) -> Iterator[Fault]:
     yield from _mails_contradicting_entries()
     yield from _asks_of_another_number()
     yield from _silences_too_short()
+    yield from _asks_after_all_had_left()
 
 
 # --- Whether anybody was asked or reminded after they had been removed. ---------------------------
@@ -100,6 +101,16 @@ def _status_entry(subject: str, slug: str, until: datetime) -> Evidence | None:
         .first()
     )
     return entry
+
+
+def _asks_after_all_had_left() -> Iterator[Fault]:
+    """Yield the campaigns of which an ask left after all had; a server may reply an hour late."""
+    is_open = Campaign.opened_at.is_null(is_null=False)
+    for number, at in fetch_rows(Campaign.select(Campaign.id, Campaign.opened_at).where(is_open)):
+        asks = Mail.select().where(Mail.campaign == number, Mail.kind == "ask")
+        if asks.where(Mail.sent_at > parse_timestamp(at) + BEHIND).exists():
+            seq = newest_seq(Evidence.campaign == number, Evidence.event == "launched")
+            yield mismatch(seq, f"campaign {number}: opened_at")
 
 
 # --- Whether each campaign has as many asks as its launch froze. ----------------------------------

@@ -89,7 +89,7 @@ def check_suppressions(key: bytes | None) -> Iterator[Fault]:
         what = _find_difference(suppressions, mac)
         if what and not has_later_contact(number, contact.subject, contact.address):
             yield contact_fault(number, contact.subject, what, Evidence.event == "removed")
-    yield from _changed_without_contact()
+    yield from _changed_without_contact(put_back)
     if mac:
         yield from _deleted_without_contact(mac)
 
@@ -159,28 +159,35 @@ def _find_difference(suppressions: Sequence[_Removed], mac: Mac | None) -> str:
     return "" if is_since else "since when it is not to be asked again"
 
 
-def _changed_without_contact() -> Iterator[Fault]:
+def _changed_without_contact(put_back: Collection[str]) -> Iterator[Fault]:
     """Yield the suppressions of addresses never on the list, for another reason than entries say.
 
     As long as each is kept since then: of whoever comes later with that address, and leaves, it
-    says why they left.
+    says why they left. One that is kept since a time of which nothing tells is yielded too.
+
+    - `put_back`: the lists whose suppressions a journal brought back, with its own times.
     """
+    own = Evidence.subject == Suppression.subject
+    told = Evidence.alias()
+    is_told = fn.EXISTS(
+        told.select(Value(1)).where(told.subject == Suppression.subject, told.at == Suppression.at)
+    )
     query: Any = (
-        Suppression.select(Suppression.id, Evidence.seq)
-        .join(
-            Evidence,
-            on=(Evidence.subject == Suppression.subject) & (Evidence.at == Suppression.at),
-        )
+        Suppression.select(Suppression.id, Evidence.seq, Evidence.at == Suppression.at)
+        .join(Evidence, on=own & ((Evidence.at == Suppression.at) | ~is_told))
         .join(EvidencePart, on=(EvidencePart.seq == Evidence.seq))
         .where(
             Evidence.event == "suppressed",
+            Evidence.list.not_in(sorted(put_back)) | (Evidence.at == Suppression.at),
             EvidencePart.part == "consent",
-            find_position(EvidencePart.json, quote_member("reason", Suppression.reason)) == 0,
+            (Evidence.at != Suppression.at)
+            | (find_position(EvidencePart.json, quote_member("reason", Suppression.reason)) == 0),
         )
         .order_by(Evidence.seq)
     )
-    for number, seq in fetch_rows(query):
-        yield Fault(seq, How.CONTRADICTED, f"suppression {number}: why it is kept")
+    for number, seq, is_since in fetch_rows(query):
+        what = "why it is kept" if is_since else "since when it is kept"
+        yield Fault(seq, How.CONTRADICTED, f"suppression {number}: {what}")
 
 
 def _deleted_without_contact(mac: Mac) -> Iterator[Fault]:
