@@ -122,6 +122,8 @@ def verify_file(
     from repermit.evidence.verify import proof as verify_proof
     from repermit.privacy import proof_text
 
+    for one in kept:
+        find_signers(one, keys)
     with _open_seekable(file) as stream:
         octets = _read_proof(stream)
         export = None
@@ -139,7 +141,9 @@ def verify_file(
         raise Refused("\n".join((f"{file} proves nothing:", *_list_faults(checked.faults))))
     signed = "\n".join(_describe_signers(checked.document, keys))
     stamped = _timestamps(checked.document, ca)
-    told = agreements(checked.document, kept) if kept else [_WITHOUT_CHECKPOINT]
+    told = agreements(checked.document, kept) if kept else [_UNCHANGED]
+    if not (kept or ca or _names_witness(keys)):
+        told = [f"{_UNCHANGED} Whether its entries were {_AFTERWARDS}"]
     statement, seal = checked.document["statement"], checked.document["seal"]["entry"]
     purpose = statement["record"]["processing"]["purposes"][0]
     echo(f"{file} holds. It shows of one person on the list {statement['list']}:", "")
@@ -171,7 +175,9 @@ def _tell_of_export(
     document = checked.document
     signed = _describe_signers(document, keys, first=checked.first)
     stamped = _timestamps(document, ca)
-    told = _agreements_of_export(document, kept) if kept else [_EXPORT_WITHOUT_CHECKPOINT]
+    told = _agreements_of_export(document, kept)
+    if not (kept or ca or _names_witness(keys)):
+        told = [f"Whether all of it was {_AFTERWARDS}"]
     erased = f" {pluralize(checked.erased, 'part')} of them were erased." if checked.erased else ""
     echo(
         f"{file} holds. Of the {document['checkpoint']['seq']:,} entries of the record it has "
@@ -181,13 +187,18 @@ def _tell_of_export(
     )
 
 
-_HELD_BY_OTHERS = (
-    "a checkpoint that somebody else kept (--checkpoint FILE), a timestamp (--timestamp-ca FILE) "
-    "or a witness (--key KEY)"
+_UNCHANGED = "Nothing in it was changed since it was made."
+_AFTERWARDS = (
+    "written afterwards can only be told by a checkpoint that somebody else kept (--checkpoint "
+    "FILE), a timestamp (--timestamp-ca FILE) or a witness (--key KEY)."
 )
-_EXPORT_WITHOUT_CHECKPOINT = (
-    f"Whether all of it was written afterwards can only be told by {_HELD_BY_OTHERS}."
-)
+
+
+def _names_witness(keys: Sequence[PublicKey]) -> bool:
+    """Say whether one of some keys is a witness's."""
+    from repermit.evidence.signed_note import WitnessKey
+
+    return any(isinstance(key, WitnessKey) for key in keys)
 
 
 def _agreements_of_export(document: Mapping[str, Any], kept: Sequence[Kept]) -> list[str]:
@@ -205,15 +216,9 @@ def _agreements_of_export(document: Mapping[str, Any], kept: Sequence[Kept]) -> 
         if seq and points[seq] != one.checkpoint:
             raise Refused(f"{one.path}: {_differing(one.checkpoint)}")
         told.append(f"{one.path}: it agrees, at entry {seq:,}")
-    if all(one.checkpoint.seq > document["checkpoint"]["seq"] for one in kept):
+    if kept and all(one.checkpoint.seq > document["checkpoint"]["seq"] for one in kept):
         raise Refused("\n".join(told))
     return told
-
-
-_WITHOUT_CHECKPOINT = (
-    "Nothing in it was changed since it was made. Whether its entries were written afterwards can "
-    f"only be told by {_HELD_BY_OTHERS}."
-)
 
 
 def _describe_signers(
@@ -359,6 +364,24 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise Refused(
             f"{path} holds no checkpoint: a signed note, or seq, hash and root as JSON"
         ) from None
+
+
+def find_signers(
+    kept: Kept, keys: Sequence[PublicKey], *, others: Sequence[PublicKey] = ()
+) -> list[PublicKey]:
+    """Return those of some keys that signed a checkpoint, of `others` where none are given.
+
+    Raises Refused where it is by none of the keys that are given, or its signature is wrong.
+    """
+    from repermit.evidence import signed_checkpoint
+
+    try:
+        found = signed_checkpoint.signers(kept.checkpoint, keys or others)
+    except ValueError as error:
+        raise Refused(f"{kept.path}: {error}") from None
+    if keys and not found:
+        raise Refused(f"{kept.path} has no valid signature of a key that you know")
+    return found
 
 
 def read_authorities(path: Path) -> tuple[Certificate, ...]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.output import echo, echo_json, pluralize
 from repermit.cli.proof import (
     Kept,
+    find_signers,
     print_checkpoint,
     read_authorities,
     read_checkpoint,
@@ -113,12 +113,13 @@ def verify(
             fingerprint_key=context.file.fingerprint_key,
             now=context.now,
         ).signed(context.file)
+        differing = _name_differing(found.fault, kept)
         stamped = [*_about_timestamps(), *_about_cosignatures(witness_of(context.settings))]
     if as_json:
         echo_json(found.to_json())
         return 0 if found.fault is None else 1
     if found.checkpoint is None:
-        raise Refused(f"the chain does not hold: {found.fault}{_file_of(found.fault, kept)}")
+        raise Refused(f"the chain does not hold: {found.fault}{differing}")
     _print_result(found, found.checkpoint, list(zip(kept, signed, strict=True)), stamped)
     return 0
 
@@ -162,34 +163,27 @@ def _signer(kept: Kept, keys: Sequence[PublicKey], settings: Settings) -> str:
 
     Raises Refused where keys are known and it is by none of them, or its signature is wrong.
     """
-    from repermit.evidence import evidence_key, signed_checkpoint
+    from repermit.evidence import evidence_key
 
-    try:
-        found = signed_checkpoint.signers(
-            kept.checkpoint, keys or evidence_key.known_keys(settings)
-        )
-    except ValueError as error:
-        raise Refused(f"{kept.path}: {error}") from None
-    if keys and not found:
-        raise Refused(f"{kept.path} has no valid signature of a key that you know")
+    found = find_signers(kept, keys, others=evidence_key.known_keys(settings))
     if not kept.checkpoint.note:
         return ""
     return f", signed with {found[0]}" if found else ", signed with a key that is not known here"
 
 
-def _file_of(fault: Fault | None, kept: Sequence[Kept]) -> str:
-    """Return which of pluralize checkpoints does not agree, "" if that is not the fault."""
+def _name_differing(fault: Fault | None, kept: Sequence[Kept]) -> str:
+    """Return which of several checkpoints does not agree, "" if that is not the fault."""
+    from repermit.evidence import stored_tree
     from repermit.evidence.verify.diagnosis import How
 
     if fault is None or len(kept) == 1:
         return ""
-    seqs: Container[int] = ()
-    if fault.how is How.REWRITTEN:
-        seqs = (fault.seq,)
-    elif fault.how is How.CUT:
-        seqs = range(fault.seq, sys.maxsize)
-    first = next((one for one in kept if one.checkpoint.seq in seqs), None)
-    return f": {first.path}" if first else ""
+    for path, checkpoint in kept:
+        is_cut = fault.how is How.CUT and checkpoint.seq >= fault.seq
+        is_here = fault.how is How.REWRITTEN and checkpoint.seq == fault.seq
+        if is_cut or (is_here and not stored_tree.is_of_record(checkpoint)):
+            return f": {path}"
+    return ""
 
 
 def _print_result(

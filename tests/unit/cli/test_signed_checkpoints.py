@@ -190,6 +190,16 @@ def test_the_first_checkpoint_that_does_not_agree_is_named(signing: Desk) -> Non
     assert f"are gone (the checkpoint knows 5): {kept[2]}\n" in signing.refused("verify", *options)
 
 
+def test_of_two_checkpoints_at_one_entry_that_which_does_not_agree_is_named(signing: Desk) -> None:
+    agrees = keep(signing, "agrees.note")
+    point = json.loads(signing.do("verify", "--json"))["checkpoint"]
+    differs = signing.file(
+        json.dumps({"seq": point["seq"], "hash": "0" * 64, "root": point["root"]}), name="differs"
+    )
+    reason = signing.refused("verify", "--checkpoint", str(agrees), "--checkpoint", differs)
+    assert f"the checkpoint says otherwise): {differs}\n" in reason
+
+
 def rewrite_last(desk: Desk) -> None:
     """Make the last entry anew with all hashes, as whoever holds the database can."""
     cut_last(desk)
@@ -306,6 +316,24 @@ def test_a_proof_goes_on_from_a_note_and_is_held_against_several(signing: Desk) 
     assert f"{later}: whether it agrees cannot be told from this file" in told
 
 
+def test_beside_a_file_too_a_checkpoint_must_be_by_a_known_key(signing: Desk) -> None:
+    note = keep(signing, "true.note")
+    path, export = signing.folder / "anna.json", signing.folder / "evidence.json"
+    signing.do("proof", "news", ANNA, "--checkpoint", str(note), "-o", str(path))
+    signing.do("export", "news", "evidence", "-o", str(export))
+    shown = signing.file(signing.do("verify", "--checkpoint", str(note), "--json"), name="shown")
+    settings = config_file.load_config(signing.config)
+    forger = replace(settings, evidence_key=bytes(32))
+    point = signed_checkpoint.read_note(note.read_text("utf-8"))
+    forged = signing.file(signed_checkpoint.sign(point, forger).note, name="forged.note")
+    for file in (str(path), str(export), shown):
+        kept = ("verify", file, "--key", key_of(signing), "--checkpoint")
+        signing.do(*kept, str(note))
+        assert f"{forged} has no valid signature of a key that you know" in signing.refused(
+            *kept, forged
+        )
+
+
 def test_what_is_no_key_is_refused(signing: Desk) -> None:
     for text in ("nothing", signing.file("a\n", name="keys.txt")):
         assert "is no key, nor a file of keys" in signing.refused("verify", "--key", text)
@@ -367,7 +395,14 @@ def test_timestamps_are_told_of_the_record_and_of_a_proof(stamped: Desk, tmp_pat
     assert "says CN=Test Authority\n" in told
     assert "was not checked: --timestamp-ca FILE" in told
     ca = str(tmp_path / "authority" / "ca.pem")
-    assert "not checked" not in stamped.do("verify", str(path), "--timestamp-ca", ca)
+    checked = stamped.do("verify", str(path), "--timestamp-ca", ca)
+    assert "not checked" not in checked
+    assert "Nothing in it was changed since it was made.\n" in checked
+    assert "can only be told by" in told
+    export = stamped.folder / "evidence.json"
+    stamped.do("export", "news", "evidence", "-o", str(export))
+    assert "can only be told by" in stamped.do("verify", str(export))
+    assert "written afterwards" not in stamped.do("verify", str(export), "--timestamp-ca", ca)
     other = Authority(tmp_path / "other")
     reason = stamped.refused("verify", str(path), "--timestamp-ca", str(other.ca_file))
     assert "a timestamp of it does not hold: unable to get local issuer certificate" in reason
