@@ -131,9 +131,7 @@ def _about_timestamps() -> list[str]:
     told, came, waiting = [], timestamps.kept(), timestamps.waiting()
     if came:
         last = max(one.stamped_at for one in came if one.stamped_at)
-        told.append(
-            f"{pluralize(len(came), 'timestamp')} hold, the last of {last:%Y-%m-%d %H:%M}Z."
-        )
+        told.append(f"Timestamps that hold: {len(came)}, the last of {last:%Y-%m-%d %H:%M}Z.")
     if waiting:
         first = waiting[0]
         why = f": {first.problem}" if first.problem else ""

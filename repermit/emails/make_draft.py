@@ -306,7 +306,7 @@ def make_common_fields(
         "list_name": mailing_list.name,
         # Within sentences too, which end themselves.
         "purpose": mailing_list.purpose.rstrip(" ."),
-        "frequency": mailing_list.frequency,
+        "frequency": mailing_list.frequency.rstrip(" ."),
         "privacy_url": mailing_list.privacy_url,
         "sensitive": "yes" if mailing_list.sensitive else "",
         "explicit_consent": word_explicit_consent(organisation, mailing_list, language),

@@ -387,7 +387,7 @@ def stamped(signing: Desk, tmp_path: Path) -> Desk:
 
 def test_timestamps_are_told_of_the_record_and_of_a_proof(stamped: Desk, tmp_path: Path) -> None:
     told = stamped.do("verify")
-    assert "1 timestamp hold, the last of 2026-03-02 09:00Z.\n" in told
+    assert "Timestamps that hold: 1, the last of 2026-03-02 09:00Z.\n" in told
     assert "1 timestamp waited for, since 2026-03-02 09:00Z: 503.\n" in told
     path = proved(stamped)
     told = stamped.do("verify", str(path))

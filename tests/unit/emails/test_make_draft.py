@@ -81,6 +81,12 @@ def test_a_purpose_too_long_for_a_phone_stands_below_the_buttons(language: str) 
         assert f"{purpose[:length]}\n" in below
 
 
+def test_a_purpose_and_a_frequency_that_end_in_a_full_stop_bring_no_second_one() -> None:
+    facts = make_facts(purpose="Nieuws.", frequency="vier keer per jaar.")
+    text = make_ask(language="nl", mailing_list=facts).text
+    assert "Het gaat om: Nieuws (vier keer per jaar). " in text
+
+
 @pytest.mark.parametrize("kind", ["ask", "confirm"])
 def test_what_is_not_known_leaves_no_empty_line_behind(kind: str) -> None:
     make = {"ask": make_ask, "confirm": make_confirm}[kind]

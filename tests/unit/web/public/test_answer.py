@@ -191,6 +191,15 @@ def test_the_question_comes_before_its_buttons_and_the_rest_after_them(
     assert "anna@example.org" not in said
 
 
+def test_a_purpose_and_a_frequency_that_end_in_a_full_stop_bring_no_second_one(
+    database: Database, settings: Settings
+) -> None:
+    own = make_list(database, slug="own", purpose="Nieuws.", frequency="elke maand.")
+    contact = make_asked(database, own, make_campaign(database, own))
+    shown = words_of(Pages(database, settings).get("yes", contact.uid))
+    assert "Het gaat om: Nieuws (elke maand)." in shown
+
+
 @pytest.mark.parametrize(
     ("ground", "said"),
     [
