@@ -31,6 +31,10 @@ _TOP, _LINE, _GAP, _BUTTON = 16, 25, 14, 40
 _LETTERS, _LABEL_LETTERS = 33, 25
 """How many letters of usual width stand in a line, and in one of a button."""
 
+# How wide letters are beside the usual one; others by whether they are capitals.
+_NARROW, _WIDE = frozenset("fijlrtI1.,:;!|'‘’“”„()[]/- "), frozenset("mwMW@%—…жмшщыюфЖМШЩЫЮФωΩ")
+_NARROW_WIDTH, _WIDE_WIDTH, _CAPITAL_WIDTH, _SMALL_WIDTH = 0.5, 1.6, 1.2, 1.14
+
 
 @dataclass(frozen=True, kw_only=True)
 class FirstScreen:
@@ -141,7 +145,33 @@ def estimate_first_screen(text: str) -> FirstScreen | None:
     above = _LINK.sub("", text[: places[-1]])
     paragraphs = [one for one in re.split(r"\n[ \t\r\n]*\n", above) if one.strip(" \t\r\n")]
     lines = [line for one in paragraphs for line in one.splitlines() if line.strip(" \t")]
-    rows = sum(ceil(len(line) / _LETTERS) for line in lines)
-    rows += sum(ceil(len(labels.get(answer) or "-") / _LABEL_LETTERS) for answer in answers)
+    rows = sum(_count_rows(line, _LETTERS) for line in lines)
+    rows += sum(_count_rows(labels.get(answer) or "-", _LABEL_LETTERS) for answer in answers)
     height = rows * _LINE + len(paragraphs) * _GAP + len(answers) * _BUTTON
     return FirstScreen(pixels=_TOP + height, words=len(_WORD.findall(before)))
+
+
+def _count_rows(line: str, most: int) -> int:
+    """Return in how many rows of so many usual letters a line stands, broken at its blanks."""
+    rows, left = 0, 0.0
+    for word in line.split(" "):
+        width = _measure(word)
+        if rows and _NARROW_WIDTH + width <= left:
+            left -= _NARROW_WIDTH + width
+        else:
+            needed = max(1, ceil(width / most))
+            rows, left = rows + needed, needed * most - width
+    return rows
+
+
+def _measure(word: str) -> float:
+    return sum(
+        _NARROW_WIDTH
+        if letter in _NARROW
+        else _WIDE_WIDTH
+        if letter in _WIDE
+        else _CAPITAL_WIDTH
+        if letter.isupper()
+        else _SMALL_WIDTH
+        for letter in word
+    )

@@ -68,7 +68,7 @@ def test_all_answers_of_a_page_are_seen_at_once(database: Database, page: Page, 
 
 
 @pytest.mark.parametrize("names", ["usual", "long"])
-@pytest.mark.parametrize("language", ["en", "nl"])
+@pytest.mark.parametrize("language", ["en", "nl", "de", "bg"])
 def test_the_estimate_for_own_wordings_is_near_what_is_measured(
     page: Page, language: str, names: str
 ) -> None:
@@ -95,6 +95,12 @@ _ABOVE = {
     "a list": "<p>Het gaat om:</p><ul>" + "<li>nieuws over onze praktijk</li>" * 6 + "</ul>",
     "a quotation and a rule": "<blockquote>Wilt u onze post?</blockquote><hr><p>Ja of nee?</p>",
     "parts": "<div>Wilt u onze post?</div><div><br></div><div>Ja of nee?</div>",
+    "capitals": "<p>" + "WILT U ONZE NIEUWSBRIEF BLIJVEN ONTVANGEN? " * 9 + "</p>",
+    "Cyrillic": "<p>" + "Искате ли да продължите да получавате нашите новини? " * 9 + "</p>",
+    "long words": "<p>" + "Rechtsschutzversicherungsgesellschaften sind befragt. " * 9 + "</p>",
+    "narrow letters": "<p>"
+    + "Illi tilt ill, lift it till it fills: it is still little. " * 9
+    + "</p>",
     "long": "<p>" + "Wij vragen u of u onze post wilt blijven ontvangen. " * 9 + "</p>",
 }
 
@@ -105,7 +111,8 @@ def test_the_estimate_counts_what_an_own_html_leaves_empty(page: Page, above: st
     mail = compose_mail(make_ask(own=own), make_ask_values())
     seen, estimated = measure(page, mail.html), estimate_mail("", mail.html)
     assert estimated
-    assert abs(estimated.pixels - seen.pixels) < max(60, seen.pixels / 10)
+    # Rather too high: below the first screen an answer has to be warned of.
+    assert seen.pixels - 30 < estimated.pixels < seen.pixels + max(60, seen.pixels / 10)
     assert estimated.words == seen.words
 
 
