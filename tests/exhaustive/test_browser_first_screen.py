@@ -109,7 +109,7 @@ def test_no_page_is_wider_than_its_screen(
     wide = {}
     for language in catalogues.languages():
         shown = {name: html for pages in every for name, html in pages(language)}
-        assert len(shown) == 53
+        assert len(shown) == 56
         for name, html in shown.items():
             page.set_content(html if is_styled else re.sub("(?s)<style.*?</style>", "", html))
             is_wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")

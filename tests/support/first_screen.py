@@ -201,10 +201,10 @@ class AnswerPages:
 
 
 class ResultPages:
-    """The pages that say what became of an answer, and those of whom nothing is held."""
+    """The pages that say what became of an answer, those of whom nothing is held, and sign-ups."""
 
     def __init__(self, database: Database, names: Names) -> None:
-        organisation = make_organisation(name=names.organisation)
+        organisation = make_organisation(name=names.organisation, email=f"info@{names.domain}")
         self._pages = Pages(database, make_settings(organisation=organisation))
         about = make_list(
             database,
@@ -215,7 +215,8 @@ class ResultPages:
             languages=catalogues.languages(),
         )
         campaign = make_campaign(database, about, deadline=_DEADLINE)
-        yes, no, late, gone = (make_asked(database, about, campaign) for _ in range(4))
+        yes, no, gone = (make_asked(database, about, campaign) for _ in range(3))
+        late = make_asked(database, about, campaign, f"a@{names.domain}")
         self._pages.say_yes(yes.uid)
         self._pages.post("no", no.uid)
         erase(self._pages, gone)
@@ -228,6 +229,9 @@ class ResultPages:
             "what is held": (NOW, path("me", late.uid)),
             "erased": (NOW, path("yes", gone.uid)),
             "nothing held": (NOW, path("yes", new_id())),
+            "receipt": (NOW, path("receipt", yes.uid)),
+            "sign-up form": (NOW, f"/join/{about.slug}"),
+            "front": (NOW, "/"),
         }
 
     def __call__(self, language: str) -> Iterator[tuple[str, str]]:

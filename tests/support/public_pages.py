@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
-_SPAN = re.compile(r"</?span[^>]*>")
+_SPAN = re.compile(r"</?span[^>]*>|<wbr>")
 _TAG = re.compile(r"<style>.*?</style>|<[^>]+>", re.DOTALL)
 
 
