@@ -173,7 +173,7 @@ def test_it_says_until_when_one_may_answer_and_what_silence_does(
 ) -> None:
     said, _, _ = held(pages, asked).text.partition('id="answer"')
     assert "Antwoord uiterlijk <strong>maandag 30 maart, 11:00 uur</strong>" in said
-    assert "zonder antwoord mailen wij u niet meer" in said
+    assert "anders mailen wij u niet meer" in said
 
 
 def test_after_a_no_it_says_until_when_a_yes_counts_and_threatens_nothing(
