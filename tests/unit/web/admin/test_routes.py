@@ -349,6 +349,7 @@ KEEP_WHAT_IS_TYPED = {
     "list_translations.show",
     "mail_wording.show",
     "processing_record_form.show",
+    "settings.show_group",
 }
 
 
