@@ -142,7 +142,7 @@ def verify_file(
     signed = "\n".join(_describe_signers(checked.document, keys))
     stamped = _timestamps(checked.document, ca)
     told = agreements(checked.document, kept) if kept else [_UNCHANGED]
-    if not (kept or ca or _names_witness(keys)):
+    if not _tells_when(kept, ca, keys):
         told = [f"{_UNCHANGED} Whether its entries were {_AFTERWARDS}"]
     statement, seal = checked.document["statement"], checked.document["seal"]["entry"]
     purpose = statement["record"]["processing"]["purposes"][0]
@@ -176,7 +176,7 @@ def _tell_of_export(
     signed = _describe_signers(document, keys, first=checked.first)
     stamped = _timestamps(document, ca)
     told = _agreements_of_export(document, kept)
-    if not (kept or ca or _names_witness(keys)):
+    if not _tells_when(kept, ca, keys):
         told = [f"Whether all of it was {_AFTERWARDS}"]
     erased = f" {pluralize(checked.erased, 'part')} of them were erased." if checked.erased else ""
     echo(
@@ -194,11 +194,11 @@ _AFTERWARDS = (
 )
 
 
-def _names_witness(keys: Sequence[PublicKey]) -> bool:
-    """Say whether one of some keys is a witness's."""
+def _tells_when(kept: Sequence[Kept], ca: Path | None, keys: Sequence[PublicKey]) -> bool:
+    """Say whether anything from outside is given that tells when entries were written."""
     from repermit.evidence.signed_note import WitnessKey
 
-    return any(isinstance(key, WitnessKey) for key in keys)
+    return bool(kept or ca or any(isinstance(key, WitnessKey) for key in keys))
 
 
 def _agreements_of_export(document: Mapping[str, Any], kept: Sequence[Kept]) -> list[str]:

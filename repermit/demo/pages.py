@@ -100,23 +100,25 @@ def make_pages(demo: Demo) -> Flask:
 
     @app.post("/clock")
     def move_clock() -> Any:
-        response = redirect(f"{demo.settings.public_url}/", code=303)
         with demo.database.connection_context():
             demo.move_to_deadline()
-            # A session of before has expired, and its cookie is not sent to this page.
-            token = begin_admin_session(demo)
-        response.set_cookie(**make_login_cookie(demo.settings, token))
-        return response
+        # A session of before has expired, and its cookie is not sent to this page.
+        return _redirect_logged_in(demo, "/")
 
     @app.post("/enter")
     def enter_as_admin() -> Any:
-        response = redirect(f"{demo.settings.public_url}/admin/", code=303)
-        with demo.database.connection_context():
-            token = begin_admin_session(demo)
-        response.set_cookie(**make_login_cookie(demo.settings, token))
-        return response
+        return _redirect_logged_in(demo, "/admin/")
 
     return app
+
+
+def _redirect_logged_in(demo: Demo, path: str) -> Any:
+    """Lead to a page, with the cookie of a new session of the demonstration's admin."""
+    response = redirect(f"{demo.settings.public_url}{path}", code=303)
+    with demo.database.connection_context():
+        token = begin_admin_session(demo)
+    response.set_cookie(**make_login_cookie(demo.settings, token))
+    return response
 
 
 def begin_admin_session(demo: Demo) -> str:

@@ -32,8 +32,11 @@ _LETTERS, _LABEL_LETTERS = 33, 25
 """How many letters of usual width stand in a line, and in one of a button."""
 
 # How wide letters are beside the usual one; others by whether they are capitals.
-_NARROW, _WIDE = frozenset("fijlrtI1.,:;!|'‘’“”„()[]/- "), frozenset("mwMW@%—…жмшщыюфЖМШЩЫЮФωΩ")
-_NARROW_WIDTH, _WIDE_WIDTH, _CAPITAL_WIDTH, _SMALL_WIDTH = 0.5, 1.6, 1.2, 1.14
+_WIDTHS = {
+    **dict.fromkeys("fijlrtI1.,:;!|'‘’“”„()[]/- ", 0.5),
+    **dict.fromkeys("mwMW@%—…жмшщыюфЖМШЩЫЮФωΩ", 1.6),
+}
+_CAPITAL, _SMALL = 1.2, 1.14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,8 +159,8 @@ def _count_rows(line: str, most: int) -> int:
     rows, left = 0, 0.0
     for word in line.split(" "):
         width = _measure(word)
-        if rows and _NARROW_WIDTH + width <= left:
-            left -= _NARROW_WIDTH + width
+        if rows and _WIDTHS[" "] + width <= left:
+            left -= _WIDTHS[" "] + width
         else:
             needed = max(1, ceil(width / most))
             rows, left = rows + needed, needed * most - width
@@ -165,13 +168,4 @@ def _count_rows(line: str, most: int) -> int:
 
 
 def _measure(word: str) -> float:
-    return sum(
-        _NARROW_WIDTH
-        if letter in _NARROW
-        else _WIDE_WIDTH
-        if letter in _WIDE
-        else _CAPITAL_WIDTH
-        if letter.isupper()
-        else _SMALL_WIDTH
-        for letter in word
-    )
+    return sum(_WIDTHS.get(letter, _CAPITAL if letter.isupper() else _SMALL) for letter in word)

@@ -196,7 +196,7 @@ class MailComposer:
             return admin_notices.draft_closing(closing, public_url=settings.public_url, **shared)
         if witness := WitnessTopic.read(mail.topic):
             # What was cosigned after the mail was owed stays out of it, at every attempt.
-            cosigned = cosignatures.read_occasion(witness.occasion) if witness.occasion else None
+            cosigned = cosignatures.read_occasion(witness.occasion)
             shared["checkpoint"] = (
                 cosigned.to_json() if cosigned else self._read_checkpoint(witness.seq)
             )
