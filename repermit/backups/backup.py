@@ -82,7 +82,8 @@ def copy_database(source: Path, target: Path) -> None:
         # A read transaction; without it every write by others would restart the copy.
         here.execute("BEGIN")
         here.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-        here.backup(there, pages=_PAGES)
+        # Piece by piece to the disk: on ext4 an answer's commit waits for all that is not there.
+        here.backup(there, pages=_PAGES, progress=lambda *_: fsync_path(target))
         there.execute("PRAGMA journal_mode = DELETE")
     fsync_path(target)
 

@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -68,7 +69,15 @@ class Installation:
 
     def command(self, *arguments: str, file: str = "config.toml") -> list[str]:
         """Return a command of its tree, with the settings in this file."""
-        return [self.python, "-m", "repermit", "--config", str(self.folder / file), *arguments]
+        known = [one for one in arguments if not one.startswith("--accept=") or self._accepts]
+        return [self.python, "-m", "repermit", "--config", str(self.folder / file), *known]
+
+    @cached_property
+    def _accepts(self) -> bool:
+        """Say whether a launch of its tree takes findings that are accepted; older ones do not."""
+        help_command = [self.python, "-m", "repermit", "launch", "--help"]
+        helped = subprocess.run(help_command, capture_output=True, check=True, **self.surroundings)
+        return b"--accept" in helped.stdout
 
     def run(self, *arguments: str) -> None:
         """Run a command to its end; give up if it refuses."""

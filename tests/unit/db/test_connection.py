@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ from repermit.db.connection import (
     limit_idleness,
     lock_rows,
     open_database,
+    run_sql,
     stream_rows,
+    write_back,
 )
 from repermit.db.models.base import Meta
 from repermit.db.models.contacts import Contact
@@ -88,6 +90,39 @@ def test_a_commit_holds_whether_or_not_it_can_be_written_back(
         migrations.upgrade_database(database)
         put_much(database, "one")
         assert Meta.select().where(Meta.key == "one").exists()
+
+
+def test_the_log_begins_anew_also_when_others_write_while_it_is_written_back(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would grow as long as a large work goes on, and take long to cut off at its end."""
+    with open_database(sqlite_url) as database, ExitStack() as opened:
+        assert isinstance(database, FairSqliteDatabase)
+        migrations.upgrade_database(database)
+        database.writes_back = False
+        put_much(database, "one")
+        log = Path(f"{database.database}-wal")
+        size = log.stat().st_size
+        reader, other = (
+            opened.enter_context(closing(sqlite3.connect(database.path, isolation_level=None)))
+            for _ in range(2)
+        )
+        other.execute("PRAGMA wal_autocheckpoint = 0")
+        # What comes behind a reader's view is not written back, as what comes meanwhile is not.
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM meta").fetchone()
+        other.execute("INSERT INTO meta (key, value) VALUES ('two', '')")
+
+        def run_once_before_the_reader_ends(run_by: Database, sql: str, *values: Any) -> Any:
+            done = run_sql(run_by, sql, *values)
+            if reader.in_transaction:
+                reader.execute("COMMIT")
+            return done
+
+        monkeypatch.setattr("repermit.db.connection.run_sql", run_once_before_the_reader_ends)
+        write_back(database)
+        put_much(database, "three")
+        assert log.stat().st_size <= size + 100_000
 
 
 # --- Opening. -----------------------------------------------------------------------------------
