@@ -122,8 +122,8 @@ def _said_in(text: str) -> str:
     if _is_clear(text):
         rest = _expression("not_really").sub("", text)
         return REFUSED if rest == text or _is_clear(rest) else DOUBTFUL
-    is_near = _expression("death_sign").search(text) or any(map(_is_near, _CLAUSE.split(text)))
-    return DOUBTFUL if is_near else ""
+    is_near = any(_expression(name).search(text) for name in ("death_sign", "short_no"))
+    return DOUBTFUL if is_near or any(map(_is_near, _CLAUSE.split(text))) else ""
 
 
 @cache

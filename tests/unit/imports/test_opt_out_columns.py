@@ -115,6 +115,8 @@ def test_long_words_are_cut_and_kept_on_one_line(letters: int, shown: int) -> No
 
 def test_a_column_may_refuse_if_one_of_its_cells_does() -> None:
     assert may_refuse(["lid", "niet mailen"])
+    assert may_refuse(["lid", "k. Werbung"])
+    assert not may_refuse(["G. Post", "K. Müller"])
     assert not may_refuse(["lid", "niet afgemeld"])
 
 
@@ -134,7 +136,8 @@ def test_a_remark_in_a_name_leaves_it_in_doubt(field: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Jan Jansen", "Jan (penningmeester)", "Fam. Post", "Nora Not", ""]
+    "text",
+    ["Jan Jansen", "Jan (penningmeester)", "Fam. Post", "Nora Not", "G. Post", "mw. K. Mailer", ""],
 )
 def test_a_name_is_none(text: str) -> None:
     assert said_in("name", text) == NOTHING

@@ -57,6 +57,7 @@ EXAMPLES = {
     "do_not": ["niet meer mailen"],
     "send_nothing": ["niets meer sturen", "wil niets van ons horen", "wil niets meer van ons"],
     "mail_no": ["nieuwsbrief: nee", "newsletter off"],
+    "no_in_short": ["k. werbung", "n. anschreiben"],
     "write_not": ["n'ecrivez plus"],
     "remove": ["remove from list"],
     "off_list": ["aus dem verteiler nehmen"],
@@ -90,11 +91,12 @@ EXAMPLES = {
         "geen post, wel mail",
     ],
     "death_sign": ["d. 2021", "verst. kunde"],
+    "short_no": ["g. post"],
     "warning": [
         *("erven", "without consent", "accord pas", "nee", "dood sinds 2020", "is dood"),
         *("late mr jones", "feu m dupont", "† 2020", "wil niet", "ne veut rien"),
         *("weg", "zegt lidmaatschap op", "geen info meer", "nl: nee", "pas de nl"),
-        *("uitgezonderd van mailing", "nooit meer"),
+        *("uitgezonderd van mailing", "nooit meer", "heeft afgezegd"),
     ],
     "about_mail": [
         *("uitnodiging", "einladung", "invitation", "envoi", "lettre"),
