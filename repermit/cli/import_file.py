@@ -220,8 +220,9 @@ def _print_problems(problems: tuple[Problem, ...]) -> None:
         echo("", "Rows to look at:")
     ordered = sorted(rows, key=_rank_problem)
     doubtful = sum(problem.doubtful for problem in ordered)
-    # Whoever may want no mail is shown, however many others there are.
-    shown = max(_SHOWN_PROBLEMS, min(doubtful, _SHOWN_DOUBTFUL))
+    mistyped = sum(problem.mistyped for problem in ordered)
+    # Whoever may want no mail, or may be another, is shown however many others there are.
+    shown = max(_SHOWN_PROBLEMS, min(doubtful + mistyped, _SHOWN_DOUBTFUL))
     for problem in ordered[:shown]:
         part = f"{problem.part}, " if problem.part else ""
         echo(f"  {part}line {problem.line}, {problem.column}: {problem.reason}")
@@ -231,6 +232,11 @@ def _print_problems(problems: tuple[Problem, ...]) -> None:
             "whoever is "
             "not to be asked: --opt-out LINE."
         )
+    if mistyped:
+        echo(
+            f"Addresses that look mistyped: {mistyped:,}. Mend them in the file, or leave them "
+            "out: --opt-out LINE."
+        )
     if more := ordered[shown:]:
         echo("Not shown here; --json lists them:")
         # Of a long list the last one is no row, but says how many more there are.
@@ -239,14 +245,15 @@ def _print_problems(problems: tuple[Problem, ...]) -> None:
 
 
 def _rank_problem(problem: Problem) -> int:
-    """Return the place of a problem: who may want no mail, what can be mended, duplicates last."""
+    """Return the place of a problem: what to look at, what can be mended, duplicates last."""
     from repermit.rules.consent import Fate
 
     # What is taken in is listed because something in its row may speak against that.
     taken_in = (Fate.ASK, Fate.CONFIRMED, Fate.CUSTOMER)
     rest = (Fate.ROLE, Fate.SUPPRESSED, Fate.OPTED_OUT, Fate.DUPLICATE, None)
     order = (Fate.INVALID, *taken_in, *rest)
-    return -1 if problem.doubtful else order.index(problem.fate)
+    is_in_doubt = problem.doubtful or problem.mistyped
+    return -1 if is_in_doubt else order.index(problem.fate)
 
 
 def _name_kind(problem: Problem) -> str:

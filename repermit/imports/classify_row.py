@@ -37,7 +37,8 @@ class StagedRow(NamedTuple):
     than `key`, and of an invalid row what stands in the file. `strength` orders the rows of one
     address, the strongest lowest; `said` is the fate that the row claims. `mark_at` is set for a
     fate of `opted_out`, `basis_at` and `proof` (as JSON) for what gives a basis. `reason` is why a
-    row is invalid; of others, the words in the file that opt it out or leave that in doubt.
+    row is invalid; of others, the words in the file that opt it out or leave that in doubt. `hint`
+    is the address that is probably meant, where this one looks mistyped.
     """
 
     number: int
@@ -58,6 +59,7 @@ class StagedRow(NamedTuple):
     basis_at: str | None = None
     proof: str | None = None
     reason: str | None = None
+    hint: str | None = None
 
 
 PLAIN = StagedRow._fields.index("since")
@@ -151,8 +153,9 @@ class Interpreter:
         source = source or self.source
         head = (number, part, line, ids.hexdigest(), key, written, name, language, source)
         plain = _ROLE if email_address.is_role(key) else _ASK
-        if mark or proof or is_customer or since or said or self._all_need_more:
-            return head + self._rest(row, key, plain)
+        is_mistyped = _find_meant(key.rpartition("@")[2])
+        if mark or proof or is_customer or since or said or is_mistyped or self._all_need_more:
+            return head + self._rest(row, sending, key, plain)
         return head + plain
 
     @cached_property
@@ -169,7 +172,7 @@ class Interpreter:
         """
         return hashlib.blake2b(key=self.secret, digest_size=_IDS_BYTES)
 
-    def _rest(self, row: Row, key: str, plain: tuple[int, str]) -> tuple[Any, ...]:
+    def _rest(self, row: Row, sending: str, key: str, plain: tuple[int, str]) -> tuple[Any, ...]:
         """Return the fields that follow `source`."""
         claim = RowClaim(*plain)
         if row.opted_out or row.proof or row.customer or self.all_customers:
@@ -179,7 +182,8 @@ class Interpreter:
             fingerprint = email_address.fingerprint(self.fingerprint_key, key)
         strength, claimed, *more = claim
         since = format_timestamp(row.since) if row.since else None
-        return (strength, claimed, since, fingerprint, *more, row.said or None)
+        hint = suggest_address(sending) or None
+        return (strength, claimed, since, fingerprint, *more, row.said or None, hint)
 
     def _claim(self, row: Row, *, is_role: bool) -> RowClaim:
         is_customer = row.customer or self.all_customers
@@ -228,10 +232,18 @@ def _facts_of(proof: Proof) -> dict[str, str | None]:
     return {**proof._asdict(), "at": format_timestamp(proof.at) if proof.at else None}
 
 
-# --- Slips in the domain of an address: gmial.com, where gmail.com is meant. ----------------------
+# --- Slips in the domain of an address: gmial.com, where gmail.com is meant, and any .con. --------
 
 
 _DOMAINS_REMEMBERED = 10_000
+
+
+class _KnownDomains(NamedTuple):
+    """By what a slip is known: names by their endings, and endings by what is typed for them."""
+
+    names: dict[str, list[str]]
+    never_a_slip: frozenset[str]
+    endings: dict[str, str]
 
 
 def suggest_address(address: str) -> str:
@@ -243,28 +255,39 @@ def suggest_address(address: str) -> str:
 
 @lru_cache(_DOMAINS_REMEMBERED)
 def _find_meant(domain: str) -> str:
-    often_meant, never_a_slip = _read_domains()
-    if domain in never_a_slip or domain in often_meant:
-        return ""
-    return next((meant for meant in often_meant if _is_slip(domain, meant)), "")
+    """Return the domain that is probably meant, "" for one that may be right.
+
+    One slip is in the name, or in the ending; a country is no slip of another.
+    """
+    known = _read_domains()
+    start, _, typed = domain.rpartition(".")
+    meant = f"{start}.{known.endings.get(typed, typed)}"
+    name, _, ending = meant.partition(".")
+    names = known.names.get(ending, [])
+    if name not in names and meant not in known.never_a_slip:
+        if slips := [own for own in names if _is_one_slip(name, own)]:
+            meant = f"{slips[0]}.{ending}"
+        elif name in known.names["com"] and _is_one_slip(ending, "com"):
+            meant = f"{name}.com"
+    return meant if meant != domain else ""
 
 
 @cache
-def _read_domains() -> tuple[tuple[str, ...], frozenset[str]]:
-    known = package_files.data("mail_domains.toml")
-    return tuple(known["often_meant"].split()), frozenset(known["never_a_slip"].split())
-
-
-def _is_slip(domain: str, meant: str) -> bool:
-    """Say whether one slip is in the name, or in a `com`: other countries are no slips."""
-    (name, _, ending), (own_name, _, own_ending) = domain.partition("."), meant.partition(".")
-    if ending == own_ending:
-        return _is_one_slip(name, own_name)
-    return name == own_name and own_ending == "com" and _is_one_slip(ending, own_ending)
+def _read_domains() -> _KnownDomains:
+    data = package_files.data("mail_domains.toml")
+    names: dict[str, list[str]] = {}
+    for domain in data["often_meant"].split():
+        name, _, ending = domain.partition(".")
+        names.setdefault(ending, []).append(name)
+    slips = data["ending_slips"].items()
+    endings = {slip: ending for ending, typed in slips for slip in typed.split()}
+    return _KnownDomains(names, frozenset(data["never_a_slip"].split()), endings)
 
 
 def _is_one_slip(typed: str, meant: str) -> bool:
     """Say whether one letter is missing, too many or another, or two have changed places."""
+    if abs(len(typed) - len(meant)) > 1:
+        return False
     pairs = takewhile(lambda pair: pair[0] == pair[1], zip(typed, meant, strict=False))
     start = len(list(pairs))
     rest, own = typed[start:], meant[start:]

@@ -9,6 +9,7 @@ from typing import Any
 
 from peewee import JOIN, Case
 
+from repermit import email_address
 from repermit.db.connection import proxy, run_sql
 from repermit.i18n.lazy_text import unpacked
 from repermit.imports.readers.rows import DateNote, Part, Question
@@ -30,8 +31,7 @@ _REASONS = {
     Fate.ROLE: "a shared mailbox rather than one person's: it is asked too, but have a look",
 }
 _IN_DOUBT = "have a look: the file may say that this person wants no mail"
-# What people write in these may leave it in doubt; see `readers/row_reader.py`.
-_IN_WORDS = frozenset(("status", "consent", "active", "remark", "name", "first_name", "last_name"))
+_MISTYPED = "have a look: the domain looks mistyped"
 
 
 _COUNT = "SELECT fate, COUNT(*) FROM picked WHERE fate <> 'ask' GROUP BY fate"
@@ -65,7 +65,7 @@ def problems(
     and duplicates last, into what is listed.
     """
     notes = (*_notes(parts, questions), *_about_dates(parts, date_notes))
-    doubts = _in_doubt().count() if _may_be_in_doubt(parts) else 0
+    doubts = _in_doubt().count()
     total = sum(fates.values()) - sum(fates[fate] for fate in _NOT_REPORTED) + doubts
     if not total:
         return notes
@@ -150,18 +150,16 @@ def _invalid() -> Iterator[_Reported]:
         yield (*place, unpacked(reason), Fate.INVALID)
 
 
-def _may_be_in_doubt(parts: Sequence[Part]) -> bool:
-    return any(column.field in _IN_WORDS for part in parts for column in part.columns)
-
-
 def _in_doubt() -> Any:
-    """Return a query for the rows taken in, in which something may speak against mailing."""
-    # By CROSS JOIN SQLite reads the rows with a reason first, of which there are few.
+    """Return a query for the rows taken in that need a look, for their words or their domain."""
+    # By CROSS JOIN SQLite reads the rows with a reason or a hint first, of which there are few.
     return (
-        Staged.select(Staged.number, Staged.part, Staged.line, Staged.reason, Picked.fate)
+        Staged.select(
+            Staged.number, Staged.part, Staged.line, Staged.reason, Staged.hint, Picked.fate
+        )
         .join(Picked, JOIN.CROSS)
         .where(
-            ~Staged.reason.is_null(),
+            ~Staged.reason.is_null() | ~Staged.hint.is_null(),
             Picked.ids == Staged.ids,
             Picked.number == Staged.number,
             Picked.fate.in_(_NOT_REPORTED),
@@ -170,8 +168,8 @@ def _in_doubt() -> Any:
 
 
 def _listed_in_doubt() -> Iterator[_Reported]:
-    for number, part, line, said, fate in _first(_in_doubt(), Staged.number):
-        yield number, part, line, _with(_IN_DOUBT, said), Fate(fate)
+    for number, part, line, said, hint, fate in _first(_in_doubt(), Staged.number):
+        yield number, part, line, _add_doubts("", said, hint), Fate(fate)
 
 
 def _with(reason: str, said: str | None) -> str:
@@ -180,21 +178,31 @@ def _with(reason: str, said: str | None) -> str:
 
 def _by_address() -> Iterator[_Reported]:
     query = Picked.select(
-        Picked.number, Picked.part, Picked.line, Picked.fate, Picked.mark, Staged.reason
+        Picked.number,
+        Picked.part,
+        Picked.line,
+        Picked.fate,
+        Picked.mark,
+        Staged.reason,
+        Staged.hint,
     ).join(Staged, on=(Staged.number == Picked.number))
     reported = query.where(Picked.fate.not_in(_NOT_REPORTED))
     is_duplicate = Case(None, ((Picked.fate == Fate.DUPLICATE, 1),), 0)
-    for number, part, line, word, mark, said in _first(reported, is_duplicate, Picked.number):
+    for number, part, line, word, mark, said, hint in _first(reported, is_duplicate, Picked.number):
         fate = Fate(word)
         if fate is Fate.OPTED_OUT:
             yield number, part, line, _with(_MARKS[mark], said), fate
         else:
-            yield number, part, line, _or_in_doubt(_REASONS[fate], mark, said), fate
+            doubts = ("" if mark else said, hint if fate is Fate.ROLE else "")
+            yield number, part, line, _add_doubts(_REASONS[fate], *doubts), fate
 
 
-def _or_in_doubt(reason: str, mark: str | None, said: str | None) -> str:
-    """Return a reason, with the words that leave in doubt whether a row is one that opted out."""
-    return f"{reason}; {_with(_IN_DOUBT, said)}" if said and not mark else reason
+def _add_doubts(reason: str, said: str | None, hint: str | None = None) -> str:
+    """Return a reason, with the words that may opt the row out and the domain that may be meant."""
+    doubt = _with(_IN_DOUBT, said) if said else ""
+    domain = email_address.readable_domain((hint or "").rpartition("@")[2])
+    question = f"{_MISTYPED} (did you mean {domain}?)" if hint else ""
+    return "; ".join(filter(None, (reason, doubt, question)))
 
 
 def _again(parts: Sequence[Part]) -> Iterator[_Reported]:
@@ -220,7 +228,7 @@ def _again(parts: Sequence[Part]) -> Iterator[_Reported]:
         reason = f"this address stands in line {its_line}{where} too"
         if is_merged:
             reason += ", under another name: the mail greets without a name"
-        yield number, part, line, _or_in_doubt(reason, mark, said), Fate.DUPLICATE
+        yield number, part, line, _add_doubts(reason, "" if mark else said), Fate.DUPLICATE
 
 
 def _first(query: Any, *order: Any) -> Iterator[tuple[Any, ...]]:
@@ -240,6 +248,7 @@ def _problem(row: _Reported, parts: Sequence[Part]) -> Problem:
         fate=fate,
         part=part.name if len(parts) > 1 else "",
         doubtful=_IN_DOUBT in reason,
+        mistyped=_MISTYPED in reason,
     )
 
 
@@ -258,8 +267,9 @@ class Problem:
     `line` is 1-based in its part; 0 where it is about no single row, and in the last problem of a
     long list, which says how many more there are. `column` is the title of the address column, or
     its number. `part` names the part if the file has more than one. `doubtful` says that the row
-    is not off, although something in it may mean that the person wants no mail. `numbers` and
-    `unread` are of a column of dates, see `DateNote` of `readers`.
+    is not off, although something in it may mean that the person wants no mail, `mistyped` that its
+    domain looks like a slip. `numbers` and `unread` are of a column of dates, see `DateNote` of
+    `readers`.
     """
 
     line: int
@@ -268,6 +278,7 @@ class Problem:
     fate: Fate | None = None
     part: str = ""
     doubtful: bool = False
+    mistyped: bool = False
     numbers: int = 0
     unread: int = 0
     example: str = ""

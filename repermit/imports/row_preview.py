@@ -21,7 +21,7 @@ from peewee import JOIN, fn
 from repermit import email_address
 from repermit.db.connection import iter_pages
 from repermit.db.temporary_files import TemporaryFiles
-from repermit.imports.classify_row import suggest_address
+from repermit.imports.address_fate import NEW
 from repermit.imports.readers.rows import Part
 from repermit.imports.staging import Picked, Staged
 from repermit.rules.consent import Fate
@@ -234,6 +234,7 @@ def _query_of_staged() -> Any:
         Staged.said,
         Staged.mark,
         Staged.reason,
+        Staged.hint,
         Picked.number,
         Picked.part,
         Picked.line,
@@ -253,6 +254,7 @@ class _Found(NamedTuple):
     said: str
     mark: str | None
     reason: str | None
+    hint: str | None
     strongest: int | None
     strongest_part: int | None
     strongest_line: int | None
@@ -274,12 +276,8 @@ def _values(found: _Found, names: Sequence[str]) -> tuple[Any, ...]:
         found.reason or "",
         _place_of_strongest(found, names) if is_again else "",
         bool(found.merged),
-        suggest_address(found.address or "") if fate in _MAILED else "",
+        found.hint or "" if fate in NEW else "",
     )
-
-
-# Whom a mail goes to, sooner or later.
-_MAILED = (Fate.ASK, Fate.ROLE, Fate.CONFIRMED, Fate.CUSTOMER)
 
 
 def _place_of_strongest(found: _Found, names: Sequence[str]) -> str:

@@ -79,6 +79,7 @@ class Staged(_Temporary):
     number = BigIntegerField(primary_key=True)
     strength = SmallIntegerField()
     reason = TextField(null=True)
+    hint = TextField(null=True)
 
 
 class Picked(_Temporary):

@@ -20,6 +20,14 @@ from repermit.imports.classify_row import suggest_address
         ("a@GMIAL.COM", "a@gmail.com"),
         ("a@hotmial.nl", "a@hotmail.nl"),
         ("a@zigo.nl", "a@ziggo.nl"),
+        # Endings that no domain has.
+        ("a@praktijk.con", "a@praktijk.com"),
+        ("a@mail.praktijk.nk", "a@mail.praktijk.nl"),
+        ("a@praktijk.NLM", "a@praktijk.nl"),
+        ("a@ziggo.nk", "a@ziggo.nl"),
+        ("a@gmial.con", "a@gmail.com"),
+        ("a@mail.con", "a@mail.com"),
+        ("a@yahooo.co.uk", "a@yahoo.co.uk"),
     ],
 )
 def test_one_slip_in_a_domain_that_many_have_is_seen(typed: str, meant: str) -> None:
@@ -31,6 +39,7 @@ def test_one_slip_in_a_domain_that_many_have_is_seen(typed: str, meant: str) -> 
     [
         "a@gmail.com", "a@hotmail.nl", "a@hotmail.es", "a@yahoo.it", "a@mail.com", "a@ymail.com",
         "a@example.org", "a@gmx.de", "a@gmx.net", "a@gmail.org", "a@praktijk.nl", "a@gmlai.com.au",
+        "a@praktijk.co", "a@praktijk.cm", "a@praktijk.no", "a@praktijk.frl", "a@praktijk.eu",
     ],
 )  # fmt: skip
 def test_what_is_no_slip_is_left_alone(address: str) -> None:

@@ -145,6 +145,29 @@ def test_who_is_taken_in_but_in_doubt_is_reported_and_counted(
     ]
 
 
+def test_a_mistyped_domain_is_reported_with_what_may_be_meant(
+    database: Database, tmp_path: Path
+) -> None:
+    path = write(
+        tmp_path,
+        "email,opmerking\r\na@gmial.com,\r\ninfo@praktijk.nk,\r\nb@gmial.com,niet afgemeld\r\n"
+        "c@gmial.com,afgemeld\r\nd@gmail.con,\r\nD@gmail.con,\r\n",
+    )
+    result = take_in(database, make_list(database), path)
+    mistyped = "have a look: the domain looks mistyped (did you mean {}?)"
+    gmail = mistyped.format("gmail.com")
+    said = {problem.line: problem.reason for problem in result.problems}
+    assert {line: said[line] for line in (2, 3, 4, 6)} == {
+        2: gmail,
+        3: f"{ROLE}; {mistyped.format('praktijk.nl')}",
+        4: f"{IN_DOUBT} (opmerking: niet afgemeld); {gmail}",
+        6: gmail,
+    }
+    # Nobody mails who is off, nor twice.
+    assert "mistyped" not in said[5] + said[7]
+    assert [problem.line for problem in result.problems if problem.mistyped] == [2, 3, 4, 6]
+
+
 def test_nobody_in_doubt_is_reported_of_a_column_that_raises_none(
     database: Database, tmp_path: Path
 ) -> None:
