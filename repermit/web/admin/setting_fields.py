@@ -109,8 +109,8 @@ class SettingsForm:
 
     @property
     def errors_here(self) -> list[tuple[Setting, str]]:
-        """Return the settings of the form that something speaks against, and what."""
-        shown = (setting for settings in self.sections.values() for setting in settings)
+        """Return the settings of the page that something speaks against, and what."""
+        shown = [EDITABLE[key] for key in list_keys(self.page)]
         return [(setting, error) for setting in shown if (error := self.error_at(setting))]
 
     @property
@@ -187,11 +187,14 @@ _PRESET_KEYS = tuple(f"mail.{one.name}" for one in fields(Preset))
 
 
 def fill_form(form: SettingsForm, typed: Mapping[str, str]) -> SettingsForm:
-    """Return a form with what was typed; no secret is shown again."""
+    """Return a form with what was typed; no secret is shown again, nor a choice there is not."""
     texts = {
         key: typed[key]
         for key in list_keys(form.page)
-        if key in typed and key not in form.locked and not EDITABLE[key].is_secret
+        if key in typed
+        and key not in form.locked
+        and not EDITABLE[key].is_secret
+        and (not EDITABLE[key].choices or typed[key] in EDITABLE[key].choices)
     }
     return replace(form, texts={**form.texts, **texts})
 

@@ -133,6 +133,17 @@ def test_a_preset_fills_in_the_form_and_only_what_differs_is_kept(
     assert not Chosen.select().exists()
 
 
+def test_a_kind_of_account_that_there_is_not_is_refused_at_its_field(client: FlaskClient) -> None:
+    saved(client, "mail", "?preset=transip", act="save")
+    page = save(client, "mail", act="save", mail__preset="nobody")
+    assert page.status_code == 422
+    error = page.text[page.text.index('id="mail-preset-wrong"') :].partition("</p>")[0]
+    assert error.endswith("Please choose one of these.")
+    assert 'href="#mail-preset"' in page.text
+    # What is sent next is what was kept.
+    assert '<input type="hidden" name="mail.preset" value="transip">' in page.text
+
+
 def test_a_preset_of_the_files_is_not_to_be_chosen(database: Database) -> None:
     client = admin_client(Pages(database, parse(mail={"preset": "gmail"})))
     said = words_at(client, f"{URL}mail?preset=transip")
