@@ -114,6 +114,11 @@ def _local(moment: datetime, text: str) -> datetime:
     )
 
 
+def count_days(start: datetime, end: datetime, zone: ZoneInfo) -> int:
+    """Return how many days `end` is after `start` by the calendar of `zone`."""
+    return (end.astimezone(zone).date() - start.astimezone(zone).date()).days
+
+
 def years_before(moment: datetime, years: int) -> datetime:
     """Return the same moment so many years earlier; of 29 February, the day before."""
     try:

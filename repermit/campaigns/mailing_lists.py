@@ -14,7 +14,7 @@ from repermit.campaigns.campaign_results import ListFacts
 from repermit.campaigns.preview import check_asks, read_own_wording
 from repermit.contacts.lookup import read_list_facts
 from repermit.db.connection import Database, lock_rows
-from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.campaigns import find_live_campaign
 from repermit.db.models.lists import ListText, MailingList
 from repermit.emails import sender_identity
 from repermit.emails.wording_validation import check_wording
@@ -23,7 +23,6 @@ from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.i18n.lazy_text import Joined, Said
 from repermit.package_files import LANGUAGES
-from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
 from repermit.unicode_limits import normalize
 from repermit.web_address import is_web_address
@@ -175,7 +174,7 @@ def change_list(
 
 def explain_frozen_wording(mailing_list: MailingList) -> str:
     """Return the note that a live campaign keeps its wording, or ""."""
-    if not _is_live(mailing_list):
+    if not find_live_campaign(mailing_list):
         return ""
     return "the campaign that is under way keeps the wording with which it was launched"
 
@@ -208,15 +207,10 @@ _OWN_WORDING_FIELDS = ("own_subject", "own_text", "own_html")
 _TEXTS = ("name", "purpose", "frequency", "privacy_url", *_OWN_WORDING_FIELDS)
 
 
-def _is_live(mailing_list: MailingList) -> bool:
-    campaign = latest_campaign(mailing_list)
-    return campaign is not None and CampaignState(campaign.state).is_live
-
-
 def _refuse_sensitivity_change(mailing_list: MailingList, fields: ListFields) -> None:
     """Refuse another answer to whether a Yes must be explicit while people are asked for it."""
     turned = fields.get("sensitive", mailing_list.sensitive) != mailing_list.sensitive
-    if turned and _is_live(mailing_list):
+    if turned and find_live_campaign(mailing_list):
         raise Refused("a list cannot become sensitive, or cease to be, while a campaign is live")
 
 

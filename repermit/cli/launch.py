@@ -12,6 +12,7 @@ from repermit.cli.command import command, json_option, slug_argument
 from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.output import echo, echo_counts, echo_json, pluralize, warn
 from repermit.cli.status import print_sent, send_due_mails
+from repermit.clock import count_days
 from repermit.rules.legal_grounds import AskingGround, Grounds, SpecialGround
 
 if TYPE_CHECKING:
@@ -351,7 +352,7 @@ def print_pace(
     how = "at the rates under [mail]" if has_rates else "or as soon as the mail server takes it"
     time_to_answer = deadline - last_ask_at
     span = (
-        pluralize(time_to_answer.days, "day")
+        pluralize(count_days(last_ask_at, deadline, context.settings.zone), "day")
         if time_to_answer.days
         else pluralize(time_to_answer.seconds // 3600, "hour")
     )

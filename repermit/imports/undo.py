@@ -23,7 +23,7 @@ from repermit.db.background_tasks import (
     select_targets,
 )
 from repermit.db.connection import Database, lock_rows
-from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.campaigns import find_live_campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
@@ -34,7 +34,7 @@ from repermit.errors import Refused
 from repermit.imports.import_report import UndoResult
 from repermit.imports.import_task import ImportProgress, take_back_unfinished
 from repermit.imports.undo_steps import Progress, begin_reversal, go_on
-from repermit.rules.consent import CampaignState, Fate, MailKind, MailState
+from repermit.rules.consent import Fate, MailKind, MailState
 from repermit.settings.definitions import Settings
 
 # --- Which files came onto a list. ----------------------------------------------------------------
@@ -244,8 +244,7 @@ def _last(mailing_list: MailingList) -> Import:
 
 
 def _require_no_campaign(mailing_list: MailingList) -> None:
-    campaign = latest_campaign(mailing_list)
-    if campaign is not None and CampaignState(campaign.state).is_live:
+    if find_live_campaign(mailing_list):
         raise Refused("an import cannot be taken back while a campaign is live")
 
 

@@ -17,6 +17,7 @@ from peewee import (
 
 from repermit.db.models.base import Table, optional_timestamp_field, timestamp_field
 from repermit.db.models.lists import MailingList
+from repermit.rules.consent import CampaignState
 
 
 class Campaign(Table):
@@ -99,6 +100,12 @@ def latest_campaign(mailing_list: MailingList) -> Campaign | None:
         Campaign.select().where(Campaign.list == mailing_list).order_by(Campaign.id.desc()).first()
     )
     return found
+
+
+def find_live_campaign(mailing_list: MailingList) -> Campaign | None:
+    """Return the list's campaign that is under way, None if none is."""
+    campaign = latest_campaign(mailing_list)
+    return campaign if campaign and CampaignState(campaign.state).is_live else None
 
 
 class Draft(Table):

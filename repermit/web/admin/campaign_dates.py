@@ -17,22 +17,21 @@ from repermit.campaigns.campaign_draft import Conditions
 from repermit.campaigns.campaign_results import Plan
 from repermit.campaigns.send_plan import MORNING
 from repermit.checks.findings import Report
-from repermit.clock import parse_when
-from repermit.db.models.campaigns import Campaign, latest_campaign
+from repermit.clock import count_days, parse_when
+from repermit.db.models.campaigns import Campaign, find_live_campaign
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import Refused
 from repermit.i18n.lazy_text import N_, Said
 from repermit.reports import closing_report
-from repermit.rules.consent import CampaignState
 from repermit.web.admin.audit_log import make_actor_formatter
 from repermit.web.admin.check_findings import check_everything, list_findings
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import (
-    count_open_steps,
     flash_message,
     format_time,
     gettext,
+    make_step_fields,
     ngettext,
     redirect_to,
     render_page,
@@ -53,7 +52,7 @@ def show_form(slug: str) -> Response:
     Of a campaign that is under way, show those that were frozen at its launch.
     """
     mailing_list = find_list(slug)
-    if campaign := _find_live_campaign(mailing_list):
+    if campaign := find_live_campaign(mailing_list):
         return _show_frozen(mailing_list, campaign)
     kept = campaign_draft.read_conditions(mailing_list) or suggest_conditions()
     return _show_page(mailing_list, make_form(kept), kept)
@@ -63,16 +62,16 @@ def show_form(slug: str) -> Response:
 def save_dates(slug: str) -> AnyResponse:
     """Keep the conditions; nothing begins by that."""
     mailing_list, form = find_list(slug), ConditionsForm(request.form)
-    if _find_live_campaign(mailing_list):
+    if find_live_campaign(mailing_list):
         # A page that was open while somebody launched.
         text = gettext(
             "Nothing was saved: a campaign is under way, and its conditions are settled."
         )
         flash_message(text, kind="warning")
         return redirect_to("campaign_dates.show", slug=slug)
-    if not form.validate():
-        return _show_page(mailing_list, form, None, status=422)
-    conditions = read_conditions(form)
+    conditions = _validate(mailing_list, form)
+    if conditions is None or form.errors:
+        return _show_page(mailing_list, form, conditions, status=422)
     campaign_draft.keep_conditions(
         get_site().database, mailing_list, conditions, now=get_arrival(), actor=get_actor()
     )
@@ -86,11 +85,31 @@ def save_dates(slug: str) -> AnyResponse:
 def check_campaign(slug: str) -> AnyResponse:
     """Look whether a campaign would work, and show it beside the form as it was typed."""
     mailing_list, form = find_list(slug), ConditionsForm(request.form)
-    if campaign := _find_live_campaign(mailing_list):
+    if campaign := find_live_campaign(mailing_list):
         return _show_frozen(mailing_list, campaign)
-    is_good = form.validate()
-    conditions = read_conditions(form) if is_good else None
-    return _show_page(mailing_list, form, conditions, report=check_everything())
+    return _show_page(mailing_list, form, _validate(mailing_list, form), report=check_everything())
+
+
+# What a plan has against the times that were typed, by the field in which it is mended.
+_TIME_FIELDS = {
+    **dict.fromkeys(("too_near", "too_slow", "too_far"), "until"),
+    **dict.fromkeys(("reminder_too_soon", "reminders_too_slow"), "reminder"),
+}
+
+
+def _validate(mailing_list: MailingList, form: ConditionsForm) -> Conditions | None:
+    """Return what was typed, None where it makes no conditions; errors stand at their fields.
+
+    Times at which no campaign could run are errors too.
+    """
+    if not form.validate():
+        return None
+    conditions = read_conditions(form)
+    outlook = make_outlook(mailing_list, conditions)
+    for reason in outlook.plan.refusals if outlook.deadline else ():
+        if field := _TIME_FIELDS.get(reason.code):
+            form.refuse(field, make_sentence(reason))
+    return conditions
 
 
 def _show_page(
@@ -107,8 +126,7 @@ def _show_page(
     return render_page(
         "campaign_dates/show.html",
         status=status,
-        mailing_list=mailing_list,
-        reached=count_open_steps(mailing_list),
+        **make_step_fields(mailing_list),
         form=form,
         zone=settings.zone.key.replace("_", " "),
         minimum_days=settings.campaign.minimum_days,
@@ -125,19 +143,14 @@ def _show_page(
     )
 
 
-def _find_live_campaign(mailing_list: MailingList) -> Campaign | None:
-    campaign = latest_campaign(mailing_list)
-    return campaign if campaign and CampaignState(campaign.state).is_live else None
-
-
 def _show_frozen(mailing_list: MailingList, campaign: Campaign) -> Response:
     """Return the page of the conditions that were frozen at launch, to be read."""
     frozen = closing_report.read_conditions(campaign)
     return render_page(
         "campaign_dates/frozen.html",
-        mailing_list=mailing_list,
-        reached=count_open_steps(mailing_list),
+        **make_step_fields(mailing_list),
         frozen=frozen,
+        days=count_days(frozen.starts_at, frozen.deadline, get_site().settings.zone),
         launched_by=make_actor_formatter()(frozen.launched_by) if frozen.launched_by else "",
         grounds=list_grounds(frozen.asking_ground, frozen.special_ground),
     )
@@ -305,8 +318,9 @@ class Outlook:
 
     @property
     def days_to_answer(self) -> int:
-        """Return how many whole days the last to be asked have to answer."""
-        return (self.deadline - self.plan.last_ask_at).days if self.deadline else 0
+        """Return how many days the last to be asked have to answer."""
+        zone = get_site().settings.zone
+        return count_days(self.plan.last_ask_at, self.deadline, zone) if self.deadline else 0
 
 
 def suggest_conditions() -> Conditions:
@@ -346,7 +360,7 @@ def read_deadline(conditions: Conditions) -> datetime | None:
 def describe_deadline(deadline: datetime) -> str:
     """Return how far off a deadline is, and when that is."""
     zone = get_site().settings.zone
-    days = (deadline.astimezone(zone).date() - get_arrival().astimezone(zone).date()).days
+    days = count_days(get_arrival(), deadline, zone)
     if days < 1:
         return format_time(deadline)
     return ngettext(

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, abort, current_app
 
 from repermit.campaigns import add_reminder, enqueue_asks, progress
+from repermit.clock import count_days
 from repermit.contacts import human_replies
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList, find_list
@@ -198,6 +199,15 @@ def format_wait(wait: timedelta | None) -> str:
     if minutes < _TWO_DAYS:
         return ngettext("one hour", "%(count)s hours", math.ceil(minutes / 60))
     return ngettext("one day", "%(count)s days", math.ceil(minutes / 1440))
+
+
+def format_time_left(deadline: datetime) -> str:
+    """Return for how long answers still count, in days or hours; "" once that is over."""
+    now = get_arrival()
+    if deadline - now < timedelta(minutes=_TWO_DAYS):
+        return format_wait(deadline - now) if deadline > now else ""
+    days = count_days(now, deadline, get_site().settings.zone)
+    return ngettext("one day", "%(count)s days", days)
 
 
 def _is_pilot_too_late(campaign: Campaign) -> bool:

@@ -24,7 +24,7 @@ from repermit.reports import statistics
 from repermit.reports.statistics import Figures
 from repermit.rules.consent import CampaignState, PauseReason, Status, expiry_waits
 from repermit.sending import in_doubt, server_faults
-from repermit.web.admin.campaign_page import format_wait
+from repermit.web.admin.campaign_page import format_time_left
 from repermit.web.admin.page_permissions import for_viewers
 from repermit.web.admin.rendering import format_number, gettext, ngettext, render_page
 from repermit.web.admin.result_text import translate_said
@@ -91,7 +91,6 @@ def _list_mailing_lists() -> list[MailingList]:
 def _summarise_list(mailing_list: MailingList) -> ListSummary:
     campaign = latest_campaign(mailing_list)
     is_live = campaign is not None and CampaignState(campaign.state).is_live
-    remaining = campaign.deadline - get_arrival() if campaign and is_live else None
     return ListSummary(
         mailing_list=mailing_list,
         campaign=campaign,
@@ -100,7 +99,7 @@ def _summarise_list(mailing_list: MailingList) -> ListSummary:
         ),
         # A campaign's own numbers say more while it lasts.
         counts={} if is_live else _count_people(mailing_list),
-        time_left=format_wait(remaining) if remaining and remaining.total_seconds() > 0 else "",
+        time_left=format_time_left(campaign.deadline) if campaign and is_live else "",
         is_prepared=Draft.select().where(Draft.list == mailing_list).exists(),
     )
 

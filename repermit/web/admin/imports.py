@@ -33,10 +33,10 @@ from repermit.web.admin import import_preview
 from repermit.web.admin.current_user import get_actor, note_access
 from repermit.web.admin.page_permissions import in_the_background, takes_up_to
 from repermit.web.admin.rendering import (
-    count_open_steps,
     flash_message,
     format_number,
     gettext,
+    make_step_fields,
     redirect_to,
     render_page,
 )
@@ -288,8 +288,7 @@ def _show_page(mailing_list: MailingList, *, status: int = 200, wrong: str = "")
     return render_page(
         "imports/upload.html",
         status=status,
-        mailing_list=mailing_list,
-        reached=count_open_steps(mailing_list),
+        **make_step_fields(mailing_list),
         wrong=wrong,
         imports=imports_undo.past_imports(mailing_list),
         on_list=_count_on_list(mailing_list),
@@ -311,8 +310,7 @@ def _show_waiting_file(
     is_busy, outcome = kept.task.is_busy, kept.task.result
     decided = vars(kept.choices) if form is None else import_preview.read_decisions(kept)
     shared: dict[str, Any] = {
-        "mailing_list": mailing_list,
-        "reached": count_open_steps(mailing_list),
+        **make_step_fields(mailing_list),
         "file": kept.upload.name,
         "token": kept.upload.token,
         "wrong": list(wrong),

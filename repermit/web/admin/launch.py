@@ -19,21 +19,21 @@ from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.checks import run as checks_run
 from repermit.checks.findings import Finding
 from repermit.contacts import lookup
-from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.campaigns import find_live_campaign
 from repermit.db.models.lists import MailingList, find_list
 from repermit.emails import website_notice
 from repermit.errors import Refused
-from repermit.rules.consent import CampaignState, Exclusion, Fate
+from repermit.rules.consent import Exclusion, Fate
 from repermit.web.admin.campaign_dates import Outlook, describe_deadline, list_grounds, make_outlook
 from repermit.web.admin.check_findings import describe_findings, word_finding
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.page_permissions import in_the_background
 from repermit.web.admin.rendering import (
-    count_open_steps,
     flash_message,
     get_page_language,
     gettext,
     has_page,
+    make_step_fields,
     name_language,
     ngettext,
     redirect_home,
@@ -211,17 +211,14 @@ def _show_page(
     asks_why: bool = False,
 ) -> Response:
     seen = seen or _make_outlook(mailing_list)
-    campaign = latest_campaign(mailing_list)
-    is_live = campaign is not None and CampaignState(campaign.state).is_live
-    deadline = campaign.deadline if campaign is not None and is_live else seen.deadline
-    problems = () if is_live else _find_problems(mailing_list, seen)
+    campaign = find_live_campaign(mailing_list)
+    deadline = campaign.deadline if campaign else seen.deadline
+    problems = () if campaign else _find_problems(mailing_list, seen)
     accepted = _read_accepted(mailing_list, problems or ())
     return render_page(
         "launch/show.html",
         status=status,
-        mailing_list=mailing_list,
-        reached=count_open_steps(mailing_list),
-        is_live=is_live,
+        **make_step_fields(mailing_list),
         outlook=seen,
         grounds=list_grounds(seen.conditions.asking_ground, seen.conditions.special_ground),
         deadline_in_words=describe_deadline,

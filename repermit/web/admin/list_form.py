@@ -24,9 +24,9 @@ from repermit.web.admin.forms import Form
 from repermit.web.admin.list_translations import list_further_languages, word_no_web_address
 from repermit.web.admin.mail_wording import flash_saved_list
 from repermit.web.admin.rendering import (
-    count_open_steps,
     flash_message,
     gettext,
+    make_step_fields,
     redirect_to,
     render_page,
 )
@@ -232,8 +232,7 @@ def _show_page(
         "list_form/list.html",
         status=status,
         form=form,
-        mailing_list=mailing_list,
-        reached=count_open_steps(mailing_list),
+        **make_step_fields(mailing_list),
         refusal=refusal,
         lacks=_list_missing(mailing_list),
         example=_make_example(mailing_list),

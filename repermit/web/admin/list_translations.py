@@ -18,9 +18,9 @@ from repermit.i18n.lazy_text import N_
 from repermit.web.admin import mail_wording
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.rendering import (
-    count_open_steps,
     flash_message,
     gettext,
+    make_step_fields,
     name_language,
     ngettext,
     redirect_to,
@@ -202,8 +202,7 @@ def _show_page(
         version=make_version(text),
         samples=_render_samples(mailing_list, text) if form.is_in_blocks else {},
         lacks_fields=mail_wording.lacks_fields(mailing_list, form),
-        mailing_list=mailing_list,
-        reached=count_open_steps(mailing_list),
+        **make_step_fields(mailing_list),
         language_code=language,
         language_name=name_language(language),
         own_language=name_language(mailing_list.language),

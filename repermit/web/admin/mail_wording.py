@@ -40,9 +40,9 @@ from repermit.web.admin.mail_frame import (
     word_first_screen,
 )
 from repermit.web.admin.rendering import (
-    count_open_steps,
     flash_message,
     gettext,
+    make_step_fields,
     make_url,
     redirect_to,
     render_page,
@@ -388,8 +388,7 @@ def _show_page(
         "mail_wording/show.html",
         status=status,
         notes=notes,
-        mailing_list=mailing_list,
-        reached=count_open_steps(mailing_list),
+        **make_step_fields(mailing_list),
         **form.make_editor_values(),
         version=make_version(find_list(slug)),
         samples=render_samples(find_list(slug), reader=form.chosen_reader)

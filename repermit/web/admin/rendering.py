@@ -18,6 +18,7 @@ from flask_wtf.csrf import generate_csrf
 
 from repermit import documentation, email_address
 from repermit.db.connection import Database
+from repermit.db.models.campaigns import find_live_campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.emails import template_engine
@@ -223,10 +224,17 @@ def _make_environment(language: str) -> Environment:
 _FILE, _LAUNCH = 2, 5
 
 
-def count_open_steps(mailing_list: MailingList) -> int:
-    """Return the furthest of the five steps that can be opened: beyond the file, all of them."""
+def make_step_fields(mailing_list: MailingList) -> dict[str, Any]:
+    """Return the template's fields for one of the five steps.
+
+    `reached` is the furthest of them that can be opened: beyond the file, all of them.
+    """
     has_contacts = Contact.select().where(Contact.list == mailing_list).exists()
-    return _LAUNCH if has_contacts else _FILE
+    return {
+        "mailing_list": mailing_list,
+        "reached": _LAUNCH if has_contacts else _FILE,
+        "under_way": find_live_campaign(mailing_list),
+    }
 
 
 # --- A file that is sent while it is being written, however long it is. ---------------------------

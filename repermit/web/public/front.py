@@ -16,12 +16,11 @@ pages = Blueprint("front", __name__)
 @pages.get("/")
 def show() -> Response:
     """Show who asks people here; it names no list, which may be a sensitive one."""
-    if not get_site().settings.organisation.name:
-        return error_pages.show_not_found()
     shared = error_pages.find_shared_facts()
     wanted = (*list_browser_languages(), shared["language"], LANGUAGES[0])
     reader = make_reader(request.path, language=next(filter(None, wanted)))
-    response = render_page("front.html", reader, shared_privacy_url=shared["privacy_url"])
+    template = "front.html" if get_site().settings.organisation.name else "not_set_up.html"
+    response = render_page(template, reader, shared_privacy_url=shared["privacy_url"])
     response.vary.add("Accept-Language")
     return response
 

@@ -178,8 +178,11 @@ def test_a_pilot_of_everybody_is_none(
         ("2026-03-02", "Monday 2 March 2026, 23:59"),
     ],
 )
-def test_a_deadline_is_said_in_words(admin: FlaskClient, until: str, words: str) -> None:
-    save(admin, until=until)
+def test_a_deadline_is_said_in_words(
+    database: Database, admin: FlaskClient, mailing_list: MailingList, until: str, words: str
+) -> None:
+    kept = Conditions(deadline=until, attest=ATTEST)
+    campaign_draft.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
     said = words_of(admin.get(URL))
     assert words in said
     assert ("in one day" in said, "in 2 days" in said) == ("one" in words, "2 days" in words)
@@ -231,8 +234,10 @@ def test_what_cannot_be_is_said_beside_its_field_and_nothing_typed_is_lost(
     assert not Draft.select().exists()
 
 
-def test_the_longest_reminder_may_be_a_year(admin: FlaskClient) -> None:
-    assert save(admin, reminder="365").status_code == 303
+def test_a_reminder_of_a_year_is_a_number_and_too_soon(admin: FlaskClient) -> None:
+    said = words_of(save(admin, reminder="365"))
+    assert "A number from 0 to 365." not in said
+    assert "The reminder would leave on" in said
 
 
 def test_what_stands_against_a_launch_because_of_the_conditions_is_said(
@@ -243,8 +248,9 @@ def test_what_stands_against_a_launch_because_of_the_conditions_is_said(
         make_contact(database, news)
     slow = replace(settings, mail=MailServer(domain_rate_per_minute=0, rate_per_day=1))
     admin = admin_client(Pages(database, slow))
-    save(admin, until="2026-03-20")
-    said = words_of(admin.get(URL))
+    page = save(admin, until="2026-03-20")
+    assert page.status_code == 422
+    said = words_of(page)
     assert (
         "the last one leaves on Thursday 12 March 2026, 10:00, and people need 14 days to answer. "
         "So it must be later than Thursday 26 March 2026, 10:00."
@@ -342,7 +348,35 @@ def test_a_deadline_that_has_passed_is_said_at_its_field_and_not_kept(
     assert "This has passed already: choose a later day." in error
     assert f'value="{until}"' in page.text
     assert campaign_draft.read_conditions(mailing_list) is None
-    assert save(admin, until="2026-03-02", until_time="10:01").status_code == 303
+    # A minute from now has not passed.
+    assert "This has passed" not in words_of(save(admin, until="2026-03-02", until_time="10:01"))
+
+
+@pytest.mark.parametrize("act", ["", "/check"])
+@pytest.mark.parametrize(
+    ("changed", "field", "words"),
+    [
+        ({"until": "2026-03-15"}, "until", "The deadline is too near: people need 14 days"),
+        ({"until": "2026-03-16", "starts": "2026-03-03"}, "until", "The deadline is too near"),
+        ({"until": "2027-03-03"}, "until", "is more than a year after the last mail has left"),
+        ({"reminder": "28"}, "reminder", "The reminder would leave on"),
+    ],
+)
+def test_a_time_at_which_no_campaign_could_run_is_said_at_its_field_and_not_kept(
+    offline: FlaskClient, act: str, changed: dict[str, str], field: str, words: str
+) -> None:
+    page = post(offline, URL + act, **{**FIELDS, **changed})
+    assert page.status_code == (200 if act else 422)
+    error = page.text[page.text.index(f'id="{field}-wrong"') :].partition("</p>")[0]
+    assert words in error
+    assert f'value="{changed[field]}"' in page.text
+    assert "Saved." not in words_of(page)
+    assert not Draft.select().exists()
+
+
+@pytest.mark.parametrize("until", ["2026-03-16", "2027-03-02"])
+def test_the_nearest_and_the_farthest_day_can_be_kept(admin: FlaskClient, until: str) -> None:
+    assert save(admin, until=until).status_code == 303
 
 
 # --- So is a beginning. ---------------------------------------------------------------------------
@@ -435,6 +469,38 @@ def test_a_campaign_under_way_shows_the_conditions_that_were_frozen_and_by_whom(
     assert 'href="/admin/lists/news/"' in page.text
 
 
+def test_days_are_counted_alike_before_and_after_the_launch(launched: FlaskClient) -> None:
+    said = words_of(launched.get(URL))
+    assert (
+        "Time to answer 28 days from the first day of asking. "
+        "Whoever is asked later has 14 days at least."
+    ) in said
+    dutch = words_of(launched.get(URL, headers={"Accept-Language": "nl"}))
+    assert "28 dagen vanaf de eerste verzenddag" in dutch
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ("describe", "What you save here changes none of its mails."),
+        ("file", "People whom a file brings now are not asked by it."),
+        ("mail", "What you save here changes none of its mails."),
+    ],
+)
+def test_each_step_of_preparing_says_that_a_campaign_is_under_way_and_what_is_settled(
+    launched: FlaskClient, step: str, words: str
+) -> None:
+    page = launched.get(f"/admin/lists/news/{step}")
+    said = words_of(page)
+    settled = "A campaign is under way, and answers count until Monday 30 March 2026"
+    assert settled in said
+    assert words in said
+    assert page.text.index(words) < page.text.index("<h1>")
+    assert 'href="/admin/lists/news/conditions">Read its conditions</a>' in page.text
+    dutch = words_of(launched.get(page.request.path, headers={"Accept-Language": "nl"}))
+    assert "Er loopt een campagne; antwoorden tellen tot maandag 30 maart 2026" in dutch
+
+
 def test_nothing_is_saved_over_conditions_that_are_frozen(
     launched: FlaskClient, database: Database
 ) -> None:
@@ -452,4 +518,5 @@ def test_after_a_campaign_the_conditions_of_the_next_can_be_given(
 ) -> None:
     make_campaign(database, mailing_list, state=state)
     assert 'name="until"' in admin.get(URL).text
+    assert "A campaign is under way" not in words_of(admin.get("/admin/lists/news/mail"))
     assert save(admin).location == "/admin/lists/news/launch"

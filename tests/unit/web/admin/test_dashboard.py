@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from repermit.clock import format_timestamp
+from repermit.clock import format_timestamp, parse_when
 from repermit.db.connection import Database
 from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign, Draft
@@ -75,6 +76,28 @@ def test_a_campaign_is_shown_with_its_state_deadline_and_counts(
     assert "that is in 28 days." in said
     assert "Yes 1 No, or gone 0 no answer yet 3 still to be asked 0" in said
     assert "Nothing waits for a decision." in said
+
+
+@pytest.mark.parametrize(
+    ("deadline", "time"),
+    [
+        ("2026-03-02T10:30", "30 minutes"),
+        ("2026-03-03", "38 hours"),
+        ("2026-03-04", "2 days"),
+        ("2026-03-30T09:00", "28 days"),
+        ("2026-03-30", "28 days"),
+    ],
+)
+def test_days_until_the_deadline_are_counted_as_the_conditions_count_them(
+    database: Database,
+    mailing_list: MailingList,
+    client: FlaskClient,
+    deadline: str,
+    time: str,
+) -> None:
+    moment = parse_when(deadline, ZoneInfo("Europe/Amsterdam"))
+    make_campaign(database, mailing_list, deadline=moment)
+    assert f"that is in {time}." in look(client)
 
 
 @pytest.mark.exhaustive

@@ -623,7 +623,9 @@ def test_what_cannot_be_taken_back_says_why(
     assert "There is no file that could be taken back." in words_of(answer)
     hand_in(admin, MIXED)
     send(admin, "take-in")
+    assert "Take the last file back" in words_of(admin.get(FILE))
     make_campaign(database, news)
+    assert "Take the last file back" not in words_of(admin.get(FILE))
     assert "while a campaign is live" in words_of(post(admin, f"{FILE}/undo"))
 
 

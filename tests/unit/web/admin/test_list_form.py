@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -215,6 +216,23 @@ def test_a_list_cannot_become_sensitive_in_the_middle_of_a_campaign(
     assert answer.status_code == 422
     assert "while a campaign is live" in words_of(answer)
     assert not find_list("news").sensitive
+
+
+@pytest.mark.parametrize("is_sensitive", [False, True])
+def test_what_is_settled_in_the_middle_of_a_campaign_is_not_offered_and_stays(
+    database: Database, admin: FlaskClient, *, is_sensitive: bool
+) -> None:
+    make_campaign(database, make_list(database, sensitive=is_sensitive))
+    page = admin.get(DESCRIBE)
+    (box,) = re.findall(r'<input[^>]* id="sensitive"[^>]*>', page.text)
+    assert " disabled" in box
+    assert "It cannot be changed while a campaign is under way." in words_of(page)
+    # A browser sends no box that is disabled.
+    kept = re.findall(r'<input type="hidden" name="(sensitive)" value="(y)">', page.text)
+    assert bool(kept) is is_sensitive
+    assert describe(admin, name="Brief", **dict(kept)).status_code == 303
+    assert find_list("news").name == "Brief"
+    assert find_list("news").sensitive is is_sensitive
 
 
 def test_the_form_is_dutch_for_whoever_reads_dutch(database: Database, admin: FlaskClient) -> None:

@@ -46,6 +46,25 @@ def test_the_root_links_to_no_statement_of_a_sensitive_list(database: Database) 
     assert "aids" not in Pages(database, make_settings()).client.get("/").text
 
 
-def test_the_root_is_no_page_before_the_organisation_is_named(database: Database) -> None:
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", "This is an installation of repermit. The organisation that uses it has not set"),
+        ("nl", "Dit is een installatie van repermit. De organisatie die repermit gebruikt"),
+        ("de", "Dies ist eine Installation von repermit."),
+    ],
+)
+def test_the_root_says_that_nothing_is_set_up_before_the_organisation_is_named(
+    database: Database, language: str, words: str
+) -> None:
+    make_list(database, name="Nieuwsbrief over hulp", privacy_url="https://www.example.org/aids")
     settings = make_settings(organisation=make_organisation(name=""))
-    assert Pages(database, settings).client.get("/").status_code == 404
+    response = Pages(database, settings).client.get("/", headers={"Accept-Language": language})
+    assert response.status_code == 200
+    assert words in words_of(response)
+    assert "Accept-Language" in response.headers["Vary"]
+    # Nor is anything told of the lists, or of where the admin logs in.
+    for secret in ("hulp", "aids", "/admin"):
+        assert secret not in response.text
+    assert "Set-Cookie" not in response.headers
+    assert len(response.data) < 20_000
