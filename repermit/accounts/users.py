@@ -66,12 +66,13 @@ def add_user(database: Database, email: str, *, role: Role, now: datetime, actor
 
 
 def has_admin() -> bool:
-    """Say whether there is an admin who has chosen a password."""
-    return bool(User.select().where(User.role == Role.ADMIN, User.password != "").exists())
+    """Say whether an admin has ever chosen a password, also one who is to choose another."""
+    has_chosen = (User.password != "") | User.password_at.is_null(is_null=False)
+    return bool(User.select().where(User.role == Role.ADMIN, has_chosen).exists())
 
 
 def invite_first_admin(database: Database, *, now: datetime, actor: str) -> Invited | None:
-    """Make a one-time link for the first admin, None if there is an admin who can log in.
+    """Make a one-time link for the first admin, None once an admin has chosen a password.
 
     Whoever opens it says who they are, if that is not known. Links from before go on working: one
     may be under way.

@@ -358,6 +358,12 @@ def test_where_there_is_an_admin_nobody_becomes_the_first(database: Database) ->
     assert first(database) is None
 
 
+def test_an_admin_who_is_to_choose_a_new_password_is_an_admin_still(database: Database) -> None:
+    admin = make_admin(database)
+    users.invite_user(database, admin.id, now=NOW, actor=ACTOR, renews_second_step=True)
+    assert first(database) is None
+
+
 def test_somebody_who_is_added_takes_the_first_admins_place(database: Database) -> None:
     nameless = first(database)
     add(database)
