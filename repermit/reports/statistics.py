@@ -283,12 +283,13 @@ class Figures:
     `otherwise` (stay by a proof of their own). `held` are those of `silent` whose Yes may be a
     program's, and waits for one press more. `reached` are those of `asked` whom the question may
     have reached, and `answered` said Yes or No themselves. `mails` counts asks and reminders by
-    state. `days` go from its beginning to the deadline, or to its end. `is_whole` is false while
-    the counting of people or days is behind.
+    state. `days` go from its beginning to the deadline, or to its end. People stand as they did at
+    `counted_at`. `is_whole` is false while the counting of days is behind.
     """
 
     campaign: int
     state: CampaignState
+    counted_at: datetime
     asked: int
     yes: int
     no: int
@@ -319,6 +320,7 @@ def read_figures(
     return Figures(
         campaign=campaign.id,
         state=CampaignState(campaign.state),
+        counted_at=count.at,
         asked=people.asked,
         yes=people.yes,
         no=people.gone,
@@ -332,7 +334,7 @@ def read_figures(
         mails=_count_by_state(mails),
         bounces=_count_bounces(mails),
         days=_list_days(campaign, tallies, zone),
-        is_whole=are_days_whole and count.at == now,
+        is_whole=are_days_whole,
     )
 
 

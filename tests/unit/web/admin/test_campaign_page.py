@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
+from repermit.reports import statistics
 from repermit.rules.consent import BounceKind, CampaignState, MailState, Reason
 from repermit.settings.definitions import Bounces, MailServer, Settings
 from repermit.web.admin.campaign_page import format_wait
@@ -470,3 +472,19 @@ def test_it_says_that_counting_is_behind(
     with database.atomic():
         chain.append(*(Entry(event="other", at=NOW, actor="job", list="news") for _ in range(2001)))
     assert "still being counted" in look(client)
+
+
+def test_a_count_that_is_older_than_the_page_says_of_when_it_is(
+    database: Database,
+    mailing_list: MailingList,
+    client: FlaskClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(statistics, "read_figures", partial(statistics.read_figures, few=0))
+    campaign = make_campaign(database, mailing_list)
+    asked = make_asked(database, mailing_list, campaign)
+    statistics.store_people_counts(database, now=NOW - timedelta(minutes=30), few=0)
+    assert "Counted at" not in look(client)
+    say_yes(database, asked, campaign.id)
+    for url in (URL, URL + "figures", "/admin/"):
+        assert "Counted at Monday 2 March 2026, 09:30;" in look(client, url)
