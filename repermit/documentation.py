@@ -43,6 +43,12 @@ def list_names() -> list[str]:
     ]
 
 
+def list_pages(language: str) -> list[Page]:
+    """Return all pages, each in a language or else in English."""
+    pages = (find_page(name, language=language) for name in list_names())
+    return [page for page in pages if page]
+
+
 def find_page(name: str, *, language: str) -> Page | None:
     """Return a page in a language, in English where it is not in that; None if there is none.
 
@@ -71,7 +77,7 @@ def render_html(page: Page, *, url_of: Callable[[str], str]) -> str:
     tokens = markdown.parse(page.text)
     for at, token in enumerate(tokens):
         if token.type == "heading_open":
-            token.attrSet("id", _slugify(tokens[at + 1].content))
+            token.attrSet("id", slugify(tokens[at + 1].content))
         if token.children:
             token.children = _link_within(page, token.children, url_of)
     html: str = markdown.renderer.render(tokens, markdown.options, {})
@@ -114,7 +120,7 @@ def _resolve(page: Page, href: str, url_of: Callable[[str], str]) -> str | None:
     return url_of(name) + (f"#{heading}" if heading else "")
 
 
-def _slugify(heading: str) -> str:
+def slugify(heading: str) -> str:
     """Return a heading as an anchor, as GitHub makes it."""
     words = re.sub(r"[^\w\- ]", "", heading.lower())
     return words.replace(" ", "-")

@@ -32,6 +32,7 @@ LOCALE = ROOT / "repermit" / "locale"
 # Where texts stand that only admins read; they do in English and Dutch (web/admin/showing).
 _ADMINS = (
     "templates/admin/", "templates/proofs/", "repermit/web/admin/", "repermit/checks/",
+    "templates/demo/", "repermit/demo/", "repermit/cli/help.py",
     "repermit/exports/",
     "repermit/reports/report_wording.py", "repermit/reports/make_report.py", "repermit/settings/",
     "templates/reports/",

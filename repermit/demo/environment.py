@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -41,10 +41,11 @@ SAMPLE = data("demo/sample.toml")
 
 @dataclass(frozen=True)
 class StoryEvent:
-    """One thing that happened, at a moment (aware UTC)."""
+    """One thing that happened, at a moment (aware UTC); `counts` are the numbers told of it."""
 
     at: datetime
-    text: str
+    what: str
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,9 @@ class Demo:
     imported: ImportResult
     noted: list[StoryEvent] = field(default_factory=list)
 
-    def note(self, text: str) -> None:
+    def note(self, what: str, **counts: int) -> None:
         """Note what has just happened."""
-        self.noted.append(StoryEvent(self.clock.now(), text))
+        self.noted.append(StoryEvent(self.clock.now(), what, counts))
 
     def read_status(self) -> CampaignStatus:
         """Return how the list and its campaign stand; the database has to be open."""
@@ -78,7 +79,7 @@ class Demo:
         after = campaign.deadline + timedelta(minutes=1)
         downtime.record_heartbeat(self.database, now=self.clock.now())
         downtime.assume_up_until(self.database, moment=after)
-        self.note(f"The clock of the demo was moved {DAYS} days on, past the deadline.")
+        self.note("clock_moved", days=DAYS)
         self.clock.move_to(after)
 
 

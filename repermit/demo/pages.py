@@ -1,4 +1,4 @@
-"""The pages around the demonstration: how it stands, the inbox, the clock.
+"""The pages around the demonstration, in the browser's language: how it stands, inbox, clock.
 
 They stand beside the public pages, as an application of their own, so that the public pages are
 exactly the real ones.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, abort, redirect, request
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from repermit.accounts import sessions, users
@@ -23,10 +23,15 @@ from repermit.demo.environment import ACTOR, Demo
 from repermit.demo.inbox import ReceivedMail
 from repermit.demo.simulated_people import scan
 from repermit.demo.story import list_story_events
+from repermit.emails import template_engine
 from repermit.errors import NotFound
+from repermit.i18n import dates
+from repermit.i18n.lazy_text import N_
 from repermit.package_files import asset, embed_style
 from repermit.rules.consent import UNSETTLED, MailKind, Status
+from repermit.web.admin.audit_log import ACTS
 from repermit.web.admin.install import make_login_cookie
+from repermit.web.admin.rendering import get_browser_language
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -145,7 +150,8 @@ def _read_progress(demo: Demo) -> dict[str, Any]:
         found = demo.read_status()
         asks = found.mails[MailKind.ASK]
         moving = sum(asks[state] for state in UNSETTLED)
-        return {"found": found, "asks": asks, "moving": moving, "story": list_story_events(demo)}
+        story = list_story_events(demo)
+    return {"found": found, "asks": asks, "moving": moving, "story": story, "acts": ACTS}
 
 
 def _read_view_options() -> dict[str, bool]:
@@ -158,7 +164,7 @@ def _scan(demo: Demo, *, presses: bool) -> None:
     before = _answers(demo)
     did = scan(demo.inbox.mails, presses=presses)
     yes, no = (now - then for now, then in zip(_answers(demo), before, strict=True))
-    demo.note(did.describe(yes=yes, no=no))
+    demo.note("scanned", **asdict(did), yes=yes, no=no)
 
 
 def _answers(demo: Demo) -> tuple[int, int]:
@@ -202,11 +208,19 @@ def _find(demo: Demo, number: int) -> ReceivedMail:
 
 
 def _page(template: str, demo: Demo, **fields: Any) -> Response:
-    now = demo.clock.now().astimezone(demo.settings.zone)
+    language, zone = get_browser_language(), demo.settings.zone
     return _respond(
-        _environment()
+        _environment(language)
         .get_template(template)
-        .render(now=now, zone=demo.settings.zone, style=embed_style("demo.css")["style"], **fields)
+        .render(
+            language=language,
+            now=demo.clock.now(),
+            zone=zone,
+            moment=partial(dates.moment_in_words, language=language, zone=zone),
+            day=partial(dates.short_day_in_words, language=language, zone=zone),
+            style=embed_style("demo.css")["style"],
+            **fields,
+        )
     )
 
 
@@ -218,14 +232,11 @@ def _respond(html: str) -> Response:
 
 
 @cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(asset("templates") / "demo"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+def _environment(language: str) -> Environment:
+    made = template_engine.make_environment("demo", language)
+    # Behind them the admin's, which have words for statuses and reasons.
+    made.loader = FileSystemLoader([asset("templates") / name for name in ("demo", "admin")])
+    return made
 
 
 # --- How the main mail programs show a mail: width, dark mode, without images. --------------------
@@ -237,9 +248,9 @@ def _environment() -> Environment:
 class DarkMode(StrEnum):
     """What becomes of a mail in dark mode."""
 
-    ITS_OWN = "its own dark colours"
-    INVERTED = "its colours turned round by the program"
-    UNCHANGED = "as by day: this program leaves mails alone"
+    ITS_OWN = N_("its own dark colours")
+    INVERTED = N_("its colours turned round by the program")
+    UNCHANGED = N_("as by day: this program leaves mails alone")
 
 
 @dataclass(frozen=True)
@@ -254,11 +265,11 @@ class MailClient:
 
 
 CLIENTS = (
-    MailClient("apple-phone", "Apple Mail, phone", 375, DarkMode.ITS_OWN),
-    MailClient("gmail-phone", "Gmail, phone", 360, DarkMode.INVERTED),
-    MailClient("apple", "Apple Mail, desk", 720, DarkMode.ITS_OWN),
-    MailClient("gmail", "Gmail, browser", 680, DarkMode.UNCHANGED),
-    MailClient("outlook", "Outlook, Windows", 640, DarkMode.INVERTED, is_word=True),
+    MailClient("apple-phone", N_("Apple Mail, phone"), 375, DarkMode.ITS_OWN),
+    MailClient("gmail-phone", N_("Gmail, phone"), 360, DarkMode.INVERTED),
+    MailClient("apple", N_("Apple Mail, desk"), 720, DarkMode.ITS_OWN),
+    MailClient("gmail", N_("Gmail, browser"), 680, DarkMode.UNCHANGED),
+    MailClient("outlook", N_("Outlook, Windows"), 640, DarkMode.INVERTED, is_word=True),
 )
 
 

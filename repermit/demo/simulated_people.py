@@ -79,16 +79,6 @@ class ScanResult:
     pages: int
     presses: int
 
-    def describe(self, *, yes: int, no: int) -> str:
-        """Return a sentence on it, and one on how many said Yes and No by it."""
-        pressed = f", pressed {self.presses} buttons" if self.presses else ""
-        came = (
-            f"{yes} Yes and {no} No came of it; each No can be taken back by its reader."
-            if yes or no
-            else "Nothing came of it: no Yes, no No, nobody taken off."
-        )
-        return f"A scanner read {self.mails} mails, opened {self.pages} pages{pressed}. {came}"
-
 
 def scan(mails: Iterable[ReceivedMail], *, presses: bool) -> ScanResult:
     """Ask for what the mails link to, and what those pages link to; press, if it is of that kind.

@@ -1,11 +1,11 @@
 """The story of the demonstration: what has happened, in the order of time.
 
-It is read from the evidence, the mails and `Demo.noted`.
+It is read from the evidence, the mails and `Demo.noted`; `templates/demo/story.html` tells it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from repermit.db.models.contacts import Contact
@@ -25,10 +25,7 @@ def list_story_events(demo: Demo) -> list[StoryEvent]:
 def _list_sent_asks() -> Iterator[StoryEvent]:
     sent = Mail.select().where(Mail.kind == MailKind.ASK, Mail.state == MailState.SENT)
     if first := sent.order_by(Mail.sent_at).first():
-        yield StoryEvent(
-            first.sent_at,
-            f"{sent.count()} mails went out, one to each person, with links that only they have.",
-        )
+        yield StoryEvent(first.sent_at, "asked", {"count": sent.count()})
 
 
 def _list_recorded_events(demo: Demo) -> Iterator[StoryEvent]:
@@ -44,7 +41,7 @@ def _list_recorded_events(demo: Demo) -> Iterator[StoryEvent]:
         group = list(run)
         # Somebody who changed their mind counts once; an entry about nobody counts by itself.
         last = {entry.subject or entry.seq: kind for kind, entry in group}
-        yield StoryEvent(group[0][1].at, _write_sentence(name, list(last.values()), demo))
+        yield StoryEvent(group[0][1].at, name, _count_group(name, list(last.values()), demo))
 
 
 def _classify_entry(entry: Evidence, reasons: dict[str, str]) -> str:
@@ -61,49 +58,25 @@ _ANSWERS = ("confirmed", "removed")
 """Kinds of entries that share a sentence when they follow each other."""
 
 
-def _write_sentence(group: str, kinds: Sequence[str], demo: Demo) -> str:
+def _count_group(group: str, kinds: Sequence[str], demo: Demo) -> Mapping[str, int]:
+    """Return the numbers that are told of a group of entries, by their names in the template."""
     if group == "prepared":
-        return _describe_import(demo)
+        return _count_rows(demo)
     if group == "answered":
-        counts = {"Yes": kinds.count("confirmed"), "No": kinds.count("removed")}
-        return f"{' and '.join(f'{n} said {word}' for word, n in counts.items() if n)}."
+        return {"yes": kinds.count("confirmed"), "no": kinds.count("removed")}
     if group == "closed":
-        holds = chain.verify_chain(demo.database).fault is None
-        return f"The campaign closed. The chain of evidence holds: {'yes' if holds else 'no'}."
-    one, more = _SENTENCES.get(group, (f"{group.replace('_', ' ').capitalize()}.", ""))
-    return one if len(kinds) == 1 or not more else more.format(len(kinds))
+        return {"holds": chain.verify_chain(demo.database).fault is None}
+    return {"count": len(kinds)}
 
 
-_SENTENCES = {
-    "launched": (
-        (
-            "The campaign was launched: everybody is asked once. The check had found that nobody "
-            "else can reach these pages, which was accepted, since this is a demonstration."
-        ),
-        "",
-    ),
-    "bounced": (
-        "One mailbox was found not to exist: taken off at once.",
-        "{} mailboxes were found not to exist: taken off at once.",
-    ),
-    "silent": (
-        "One who was asked and had not answered was taken off.",
-        "{} who were asked and had not answered were taken off.",
-    ),
-    "corrected": ("Somebody corrected what is held about them.", ""),
-    "erased": ("All that was held about somebody was erased.", ""),
-    "not_the_person": ("Somebody said that they are not the person meant.", ""),
-}
-"""The sentences for one entry and for several, by group."""
-
-
-def _describe_import(demo: Demo) -> str:
+def _count_rows(demo: Demo) -> Mapping[str, int]:
     fates = demo.imported.fates
-    asked = fates[Fate.ASK] + fates[Fate.ROLE]
-    left = fates[Fate.OPTED_OUT] + fates[Fate.SUPPRESSED]
-    return (
-        f"The list was described, and a file of {demo.imported.rows} rows read. {asked} people "
-        f"are to be asked. Not asked: {fates[Fate.CONFIRMED]} who had opted in, "
-        f"{fates[Fate.CUSTOMER]} customers, {left} who had left before, {fates[Fate.DUPLICATE]} "
-        f"who stand there twice; {fates[Fate.INVALID]} rows hold no address."
-    )
+    return {
+        "rows": demo.imported.rows,
+        "asked": fates[Fate.ASK] + fates[Fate.ROLE],
+        "confirmed": fates[Fate.CONFIRMED],
+        "customers": fates[Fate.CUSTOMER],
+        "left": fates[Fate.OPTED_OUT] + fates[Fate.SUPPRESSED],
+        "duplicates": fates[Fate.DUPLICATE],
+        "invalid": fates[Fate.INVALID],
+    }

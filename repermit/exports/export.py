@@ -34,12 +34,13 @@ from repermit.signed_links import Links
 class Layout:
     """How a table looks that people open in a spreadsheet, if it is for no tool.
 
-    `headings` are the titles of its columns, by the names that programs know them by; those that
-    are not in it keep their names. A CSV is divided by `delimiter` and begins with a byte order
-    mark, without which Excel takes its letters for others.
+    `headings` are the titles of its columns, by the names that programs know them by. `words` are
+    what stands for the codes of a column, by its name. A CSV is divided by `delimiter` and begins
+    with a byte order mark, without which Excel takes its letters for others.
     """
 
     headings: Mapping[str, str]
+    words: Mapping[str, Mapping[str, str]]
     delimiter: str
 
 
@@ -135,7 +136,8 @@ def write_export(
         else layout
     )
     if layout:
-        columns = {field: layout.headings.get(title, title) for field, title in columns.items()}
+        columns = {field: layout.headings[title] for field, title in columns.items()}
+        records = _translate_rows(records, columns, layout.words, settings.zone)
     row_counter, erased, is_whole = RowCounter(), 0, False
     try:
         # A file of the list may begin to be taken in while a slow reader takes the rows.
@@ -233,6 +235,23 @@ def _open_writer(
         yield write_csv
     else:
         yield partial(write_csv, delimiter=TOOL_FORMATS[tool].delimiter, bom=TOOL_FORMATS[tool].bom)
+
+
+def _translate_rows(
+    found: Iterable[Record],
+    columns: Iterable[str],
+    words: Mapping[str, Mapping[str, str]],
+    zone: tzinfo,
+) -> Iterator[Record]:
+    """Yield the rows as people read them: words for codes, moments of the zone to the minute."""
+    for row in found:
+        yield {name: _translate_value(row[name], words.get(name, {}), zone) for name in columns}
+
+
+def _translate_value(value: Any, words: Mapping[str, str], zone: tzinfo) -> Any:
+    if isinstance(value, datetime):
+        return f"{value.astimezone(zone):%Y-%m-%d %H:%M}"
+    return words.get(value, value)
 
 
 def _add_links(found: Iterable[Record], settings: Settings) -> Iterator[Record]:

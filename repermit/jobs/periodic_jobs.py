@@ -171,6 +171,7 @@ class Jobs:
                 should_stop=lambda: self._stopping.is_set() or watch.is_past(),
             )
         if result.server_fault:
+            _log.warning("sending stops: %s", result.server_fault)
             self._rest = min(self._rest * 2, _MAX_REST)
         else:
             self._send_again_at, self._rest = None, _FIRST_REST

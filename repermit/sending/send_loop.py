@@ -486,7 +486,6 @@ class SendLoop:
 
     def _stop(self, fault: Said) -> None:
         # Of several lines each may have its own; the first is what the run ended for.
-        _logger.warning("sending stops: %s", fault)
         self.fault = self.fault or fault
         self._is_ending = True
 

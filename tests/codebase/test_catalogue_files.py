@@ -55,6 +55,12 @@ def test_dutch_has_one_word_for_a_deadline() -> None:
     assert [text for text in given if others.search(re.sub(r"%\(\w+\)s|{{ \w+ }}", "", text))] == []
 
 
+def test_dutch_cites_articles_as_dutch_law_does() -> None:
+    """It is "art. 30 lid 1 onder a AVG", never "art. 30(1)(a)"."""
+    given = [text for message in messages("nl") for text in texts(message.string)]
+    assert [text for text in given if re.search(r"\d\((\d+|[a-z])\)", text)] == []
+
+
 def test_whatever_a_room_says_can_be_translated() -> None:
     """What is written out there is in the Dutch catalogue; what is made up could not be."""
     assert unsayable() == []

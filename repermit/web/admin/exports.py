@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from babel import Locale
 from flask import Blueprint, Response, abort, request
 
 from repermit.contacts import counts as contacts_counts
@@ -21,14 +22,16 @@ from repermit.exports.export_rows import ExportKind, FileFormat, Tool
 from repermit.exports.reconcile import ReconcileResult
 from repermit.i18n.lazy_text import N_
 from repermit.imports import uploads
-from repermit.rules.consent import CampaignState, Status
+from repermit.rules.consent import Basis, CampaignState, Reason, Status
 from repermit.web.admin import import_preview
 from repermit.web.admin.campaign_page import list_due_erasures
 from repermit.web.admin.current_user import get_actor, note_access
 from repermit.web.admin.page_permissions import takes_up_to
 from repermit.web.admin.rendering import (
+    get_csv_delimiter,
     get_page_language,
     gettext,
+    put_in_words,
     redirect_to,
     render_page,
     stream_output,
@@ -103,15 +106,21 @@ def _count_rows(mailing_list: MailingList) -> dict[ExportKind, int]:
 
 
 def _make_layout() -> Layout:
-    """Return how the page's reader opens a table: in their language, divided as Excel wants it."""
+    """Return how a table is for a reader of the page: in their language, divided for Excel."""
     return Layout(
         headings={name: gettext(title) for name, title in _HEADINGS.items()},
-        delimiter=_DELIMITERS.get(get_page_language(), ","),
+        words={
+            "language": Locale(get_page_language()).languages,
+            "basis": {basis: put_in_words("basis", basis) for basis in Basis},
+            "reason": {
+                reason: put_in_words("reason", reason)
+                for reason in (*Reason, *lookup.UNASKED_REASONS)
+            },
+        },
+        delimiter=get_csv_delimiter(),
     )
 
 
-# A Dutch Excel divides the lines of a file at semicolons alone.
-_DELIMITERS = {"nl": ";"}
 _HEADINGS = {
     "address": N_("E-mail address"),
     "name": N_("Name"),

@@ -23,6 +23,7 @@ from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import RepermitError
 from repermit.exports import export
 from repermit.exports.file_formats import escape_formula
+from repermit.i18n.lazy_text import N_
 from repermit.imports import read_upload, row_preview, uploads
 from repermit.imports import undo as imports_undo
 from repermit.imports.import_report import UndoResult
@@ -35,6 +36,7 @@ from repermit.web.admin.page_permissions import in_the_background, takes_up_to
 from repermit.web.admin.rendering import (
     flash_message,
     format_number,
+    get_csv_delimiter,
     gettext,
     make_step_fields,
     redirect_to,
@@ -49,6 +51,14 @@ pages = Blueprint("imports", __name__, url_prefix="/admin/lists/<slug>/file")
 
 _FORM_OVERHEAD = 64 * 1024
 _REFUSED = (Fate.INVALID, Fate.OPTED_OUT, Fate.SUPPRESSED, Fate.DUPLICATE)
+_REFUSED_HEADINGS = (
+    N_("Part of the file"),
+    N_("Line"),
+    N_("E-mail address"),
+    N_("Name"),
+    N_("What becomes of it"),
+    N_("Reason"),
+)
 _MAX_ROWS_AT_ONCE = 500
 # A file of so many rows is taken back while somebody waits for the page, a larger one beside it.
 _MAX_UNDONE_AT_ONCE = 2000
@@ -209,14 +219,18 @@ def download_refused(slug: str) -> Response:
 
 
 def _iter_csv(rows: Iterable[Sight], decided: Collection[str]) -> Iterator[str]:
-    """Yield a table in pieces; without a byte order mark Excel would take it for another code."""
+    """Yield a table in pieces, in the page's language.
+
+    Without a byte order mark Excel would take its letters for others.
+    """
     buffer = io.StringIO()
-    writer = csv.writer(buffer)
+    writer = csv.writer(buffer, delimiter=get_csv_delimiter())
     buffer.write("\ufeff")
-    writer.writerow(("part", "line", "address", "name", "fate", "reason"))
+    writer.writerow(map(gettext, _REFUSED_HEADINGS))
     for row in rows:
         reason = import_preview.explain_row(row, decided)
-        cells = (row.part, str(row.line), row.address, row.name, row.fate, reason)
+        fate = import_preview.word_fate(Fate(row.fate))
+        cells = (row.part, str(row.line), row.address, row.name, fate, reason)
         writer.writerow(map(escape_formula, cells))
         if buffer.tell() > _MAX_ROWS_AT_ONCE * 100:
             yield buffer.getvalue()

@@ -15,6 +15,7 @@ from babel import Locale
 from flask import Response, current_app, flash, get_flashed_messages, redirect, request, url_for
 from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
+from markupsafe import Markup
 
 from repermit import documentation, email_address
 from repermit.db.connection import Database
@@ -202,6 +203,17 @@ def format_share(part: int, whole: int) -> str:
     if 0 < part < whole:
         percent = min(max(percent, 1), 99)
     return f"{percent}%"
+
+
+def put_in_words(kind: str, code: str) -> str:
+    """Return the words that pages have for a code of a kind, "basis" or "reason"."""
+    labels = _make_environment(get_page_language()).get_template("contact_pages/labels.html").module
+    return Markup(getattr(labels, f"{kind}_in_words")(code)).unescape()  # noqa: S704  our own words
+
+
+def get_csv_delimiter() -> str:
+    """Return what divides a CSV for a spreadsheet: a Dutch Excel knows the semicolon alone."""
+    return ";" if get_page_language() == "nl" else ","
 
 
 @cache

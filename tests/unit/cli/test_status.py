@@ -228,6 +228,17 @@ def test_sending_that_a_server_ends_tells_what_was_sent(desk: Desk, inbox: Inbox
     assert ran.out.startswith("1 sent")
 
 
+def test_a_fault_of_the_server_is_told_once(
+    desk: Desk, inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    launch(desk)
+    inbox.reply_to_rcpt = lambda _address: "550 5.4.5 Daily limit exceeded"
+    reason = desk.refused("send", "news")
+    assert reason.count("550 5.4.5") == 1
+    # A log without a handler goes to stderr too.
+    assert "550 5.4.5" not in caplog.text
+
+
 def test_a_status_tells_what_stands_in_the_way_of_sending(desk: Desk, inbox: Inbox) -> None:
     launch(desk)
     inbox.reply_to_rcpt = lambda _address: "550 5.4.5 Daily limit exceeded"

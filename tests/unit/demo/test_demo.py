@@ -26,13 +26,13 @@ from repermit.demo.environment import SAMPLE, Demo, start_demo
 from repermit.demo.inbox import ReceivedMail
 from repermit.demo.run import expire_all, send_all_asks, served
 from repermit.demo.simulated_people import Button, ScanResult, play, read_page, scan
-from repermit.demo.story import list_story_events
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.expiry import sweep
 from repermit.package_files import asset
 from repermit.rules.consent import Fate, Reason, Status
 from repermit.sending import send_due
+from tests.support.english_left import english_on
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -140,7 +140,7 @@ def test_a_stranger_answers_a_mail_and_moves_the_clock(demo_url: str, page: Page
     while "closed" not in page.locator(".lead").inner_text():
         page.wait_for_timeout(500)
         page.reload()
-    removed = page.get_by_role("row", name="no response").inner_text()
+    removed = page.get_by_role("row", name="did not answer").inner_text()
     assert int(removed.split()[-1]) > 40
 
 
@@ -183,6 +183,13 @@ def _serving(demo: Demo) -> Iterator[str]:
     thread.join()
 
 
+def tell_story(demo: Demo) -> list[str]:
+    """Return what the page of the story tells, a text for each event."""
+    client = pages.make_pages(demo).test_client()
+    html = client.get("/story").text
+    return [" ".join(text.split()) for text in re.findall(r"<span>(.*?)</span>", html, re.DOTALL)]
+
+
 @pytest.mark.exhaustive
 def test_the_story_tells_a_campaign_in_the_order_of_time() -> None:
     with start_demo() as demo, served(demo):
@@ -190,7 +197,7 @@ def test_the_story_tells_a_campaign_in_the_order_of_time() -> None:
         play(demo.inbox.mails, late=False)
         demo.move_to_deadline()
         expire_all(demo)
-        told = [event.text for event in list_story_events(demo)]
+        told = tell_story(demo)
     assert [text.partition(" ")[0] for text in told] == ("The The 48 One 18 The 21 The".split()), (
         told
     )
@@ -204,8 +211,11 @@ def test_what_people_do_with_their_data_is_in_the_story_too() -> None:
         with demo.database.atomic():
             for event in ("corrected", "corrected", "still_mailed"):
                 chain.append(Entry(event=event, at=demo.clock.now(), actor="person", list="linde"))
-        told = [event.text for event in list_story_events(demo)]
-    assert told[-2:] == ["Somebody corrected what is held about them.", "Still mailed."]
+        told = tell_story(demo)
+    assert told[-2:] == [
+        "Somebody corrected what is held about them.",
+        "Unsubscribed, though nothing was held here any more.",
+    ]
 
 
 @pytest.mark.exhaustive
@@ -247,14 +257,16 @@ def test_what_came_of_a_scanner_is_told() -> None:
         own = pages.make_pages(demo).test_client()
         assert own.post("/scan", data={"presses": "yes"}).status_code == 303
         assert "A scanner read 0 mails" in own.get("/story").text
-    assert ScanResult(3, 9, 0).describe(yes=0, no=0) == (
-        "A scanner read 3 mails, opened 9 pages. "
-        "Nothing came of it: no Yes, no No, nobody taken off."
-    )
-    assert ScanResult(3, 9, 6).describe(yes=0, no=3) == (
-        "A scanner read 3 mails, opened 9 pages, pressed 6 buttons. "
-        "0 Yes and 3 No came of it; each No can be taken back by its reader."
-    )
+        demo.note("scanned", mails=3, pages=9, presses=0, yes=0, no=0)
+        assert tell_story(demo)[-1] == (
+            "A scanner read 3 mails, opened 9 pages. "
+            "Nothing came of it: no Yes, no No, nobody taken off."
+        )
+        demo.note("scanned", mails=3, pages=9, presses=6, yes=0, no=3)
+        assert tell_story(demo)[-1] == (
+            "A scanner read 3 mails, opened 9 pages, pressed 6 buttons. "
+            "0 Yes and 3 No came of it; each No can be taken back by its reader."
+        )
 
 
 def test_a_program_finds_the_links_and_the_buttons_of_a_page() -> None:
@@ -344,6 +356,29 @@ def test_the_text_of_a_mail_has_its_links_and_does_not_write_to_part_of_an_addre
     for url in mail.links.values():
         assert f'<a href="{url}" target="_blank" rel="noopener">{url}</a>' in shown
     assert re.sub("<[^>]+>", "", shown).strip() == str(escape(mail.part("plain"))).strip()
+
+
+def test_its_pages_are_dutch_for_whoever_reads_dutch() -> None:
+    with start_demo() as demo:
+        send_due.send_due(demo.database, settings=demo.settings, clock=demo.clock)
+        client = pages.make_pages(demo).test_client()
+        number = next(one.number for one in demo.inbox.mails if 'lang="nl"' in one.part("html"))
+
+        def look(path: str) -> str:
+            html = client.get(path, headers={"Accept-Language": "nl-NL,en;q=0.5"}).text
+            assert '<html lang="nl">' in html
+            # What a mail holds and its headers are as they are.
+            return re.sub(r'(?s)<ul class="mails">.*</ul>|<dl.*</dl>', "", html)
+
+        for presses in (0, 6):
+            demo.note("scanned", mails=3, pages=9, presses=presses, yes=0, no=presses)
+        shown = [look(path) for path in ("/", "/inbox", f"/inbox/{number}")]
+        demo.move_to_deadline()
+        shown.append(look("/"))
+    for html in shown:
+        assert english_on(html, "nl") == []
+    assert "Nieuws van De Linde: een campagne" in shown[0]
+    assert "De demonstratieklok staat op" in shown[0]
 
 
 def test_the_pages_before_anything_has_come_in_and_for_what_is_not_there() -> None:

@@ -436,7 +436,9 @@ def fails() -> None:
     raise ValueError("jan@example.org")
 
 
-def test_a_server_at_fault_is_left_alone_for_longer_and_longer(desk: Desk, inbox: Inbox) -> None:
+def test_a_server_at_fault_is_left_alone_for_longer_and_longer(
+    desk: Desk, inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
     tries = []
 
     def refuse(_address: str) -> str:
@@ -455,6 +457,7 @@ def test_a_server_at_fault_is_left_alone_for_longer_and_longer(desk: Desk, inbox
             desk.clock.advance(timedelta(microseconds=1))
             jobs.send()
             assert len(tries) == before + 1
+            assert caplog.text.count("sending stops") == len(tries)
         inbox.reply_to_rcpt = lambda _address: None
         desk.clock.advance(timedelta(minutes=15))
         jobs.send()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -81,6 +82,17 @@ def test_it_asks_for_what_it_cannot_know_and_for_nothing_else(news: MailingList)
     assert read_document(made)["missing"] == keys(made)
     assert "To be filled in" in make_report.render_page(made)
     assert "7 things are still to be filled in." in make_report.render_page(made)
+
+
+def test_in_dutch_the_papers_cite_the_law_as_dutch_does(database: Database) -> None:
+    news = make_rich(database).mailing_list
+    for kind in ReportKind:
+        made = make_report.make_report(news, kind, settings=SETTINGS, now=NOW, language="nl")
+        text = make_report.render_text(made)
+        assert not re.search(r"\d\(\w+\)", text), text
+    assert "Wie verantwoordelijk is (art. 30 lid 1 onder a AVG)" in (
+        make_report.render_text(record(news, language="nl"))
+    )
 
 
 def test_what_was_filled_in_is_missing_no_more(database: Database, news: MailingList) -> None:

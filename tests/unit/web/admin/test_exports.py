@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 
+from repermit.contacts.lookup import UNASKED_REASONS
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Access
 from repermit.db.models.campaigns import HandedOver
@@ -18,9 +19,9 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.exports.export_rows import Tool
-from repermit.rules.consent import Reason, Status
+from repermit.rules.consent import Basis, Reason, Status
 from repermit.settings.definitions import Settings
-from repermit.web.admin.rendering import stream_output
+from repermit.web.admin.rendering import LANGUAGES, put_in_words, stream_output
 from tests.support.admin_pages import ENGLISH, admin_client, csrf_token
 from tests.support.builders import make_campaign, make_contact, make_removed
 from tests.support.public_pages import Pages, words_of
@@ -153,6 +154,41 @@ def test_a_table_for_people_has_headings_and_divider_of_their_language(
     strings = zipfile.ZipFile(io.BytesIO(book.data)).read("xl/worksheets/sheet1.xml").decode()
     for title in head.replace(";", ",").split(","):
         assert f">{title}<" in strings
+
+
+@pytest.mark.parametrize(
+    ("language", "rows"),
+    [
+        (
+            "nl",
+            ("Nederlands;Ja in een campagne;2026-03-02 10:00", "antwoordde niet;2026-03-02 10:00"),
+        ),
+        ("en", ("Dutch,Yes in a campaign,2026-03-02 10:00", "did not answer,2026-03-02 10:00")),
+    ],
+)
+def test_a_table_for_people_has_words_below_its_headings(
+    database: Database,
+    mailing_list: MailingList,
+    client: FlaskClient,
+    language: str,
+    rows: tuple[str, str],
+) -> None:
+    given = {"status": Status.CONFIRMED, "basis": "answer", "language": "nl"}
+    make_contact(database, mailing_list, "a@example.net", **given)
+    make_removed(database, mailing_list, Reason.NO_RESPONSE)
+    for what, expected in zip(("keep", "removed"), rows, strict=True):
+        fields = {"what": what, "format": "csv", "csrf_token": csrf_token(client)}
+        table = client.post(f"{URL}export", data=fields, headers={"Accept-Language": language})
+        assert table.text.splitlines()[1].endswith(expected)
+
+
+def test_each_code_of_a_table_has_words(settings: Settings, database: Database) -> None:
+    app = Pages(database, settings).app
+    for language in LANGUAGES:
+        with app.test_request_context("/admin/", headers={"Accept-Language": language}):
+            for kind, codes in (("basis", Basis), ("reason", (*Reason, *UNASKED_REASONS))):
+                said = [put_in_words(kind, code) for code in codes]
+                assert set(said).isdisjoint({*codes} - {"customer"}), said
 
 
 def test_programs_and_tools_find_the_titles_that_they_know(

@@ -93,3 +93,30 @@ def test_the_command_prints_a_page_and_lists_all(desk: Desk) -> None:
     assert "Check" in desk.do("help", "how-to/check")
     assert "Uw Excel-bestand" in desk.do("help", "your-excel-file", "--language", "nl")
     assert "there is no page nothing" in desk.run("help", "nothing").err
+
+
+@pytest.mark.parametrize(
+    ("variables", "title"),
+    [
+        ({"LANG": "nl_NL.UTF-8"}, "Een datalek"),
+        ({"LANG": "en_GB.UTF-8", "LC_MESSAGES": "nl_BE.utf8"}, "Een datalek"),
+        ({"LANG": "nl_NL", "LC_MESSAGES": "nl_NL", "LC_ALL": "C.UTF-8"}, "A data leak"),
+        ({"LANG": "de_DE.UTF-8"}, "A data leak"),
+        ({}, "A data leak"),
+    ],
+)
+def test_the_command_speaks_the_language_of_the_terminal(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], title: str
+) -> None:
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.setenv(name, variables.get(name, ""))
+    assert re.search(rf"how-to/data-leak +{title}\n", desk.do("help"))
+    assert title in desk.do("help", "data-leak")
+    assert "Een datalek" in desk.do("help", "data-leak", "--language", "nl")
+
+
+@pytest.mark.parametrize("topic", ["Uw Excel-bestand", "uw-excel-bestand", "your-excel-file"])
+def test_the_command_finds_a_page_by_its_title_too(desk: Desk, topic: str) -> None:
+    assert "Welke bestanden" in desk.do("help", topic, "--language", "nl")
+    said = desk.refused("help", "datalek", "--language", "nl")
+    assert "did you mean how-to/data-leak?" in said

@@ -372,20 +372,30 @@ def test_what_is_not_taken_in_can_be_downloaded_safe_for_a_spreadsheet(
     assert answer.content_type == "text/csv; charset=utf-8"
     assert answer.headers["Content-Disposition"] == 'attachment; filename="refused-news.csv"'
     rows = list(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"))))
-    assert [(row["line"], row["fate"]) for row in rows] == [
-        ("5", "invalid"),
-        ("6", "opted_out"),
-        ("4", "suppressed"),
-        ("7", "duplicate"),
+    assert [(row["Line"], row["What becomes of it"]) for row in rows] == [
+        ("5", "Invalid"),
+        ("6", "Opted out"),
+        ("4", "Suppressed"),
+        ("7", "Duplicate"),
     ]
-    assert rows[0]["address"] == "'=cmd|' /C calc'!A0"
-    assert rows[0]["reason"] == "No @ in the address."
+    assert rows[0]["E-mail address"] == "'=cmd|' /C calc'!A0"
+    assert rows[0]["Reason"] == "No @ in the address."
     assert Access.select().where(Access.act == "exported").count() == 1
     entry = Evidence.get(Evidence.event == "exported")
     assert entry.list == "news"
     assert entry.actor.startswith("user:")
     told = json.loads(EvidencePart.get(EvidencePart.seq == entry.seq).json)
     assert (told["what"], told["rows"]) == ("refused", 4)
+
+
+def test_what_is_not_taken_in_is_dutch_for_whoever_reads_dutch(admin: FlaskClient) -> None:
+    hand_in(admin, MIXED)
+    fields = {"csrf_token": csrf_token(admin)}
+    dutch = {"Accept-Language": "nl"}
+    text = admin.post(f"{FILE}/refused.csv", data=fields, headers=dutch).data.decode("utf-8-sig")
+    row, *_ = csv.DictReader(io.StringIO(text), delimiter=";")
+    assert row["Wat ermee gebeurt"] == "Ongeldig"
+    assert row["Reden"] == "Geen @ in het adres."
 
 
 def test_a_long_download_comes_in_pieces(admin: FlaskClient) -> None:
