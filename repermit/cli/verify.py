@@ -109,6 +109,7 @@ def verify(
             known=checkpoints[0] if kept else None,
             others=checkpoints[1:],
             authorities=read_authorities(ca) if ca else authorities_of(context.settings),
+            trusts_record=ca is None,
             witness=witness_of(context.settings),
             fingerprint_key=context.file.fingerprint_key,
             now=context.now,

@@ -190,6 +190,7 @@ EVENTS = frozenset(
         "backed_up",
         "restored",
         "evidence_key",
+        "timestamp_authority",
         "settings_changed",
         "text_corrected",
         "webhook_added",

@@ -13,7 +13,7 @@ from cryptography import x509
 from repermit.clock import Clock
 from repermit.db.connection import Database
 from repermit.db.models.evidence import EvidenceTimestamp
-from repermit.evidence import timestamp_token, timestamps
+from repermit.evidence import timestamp_authority, timestamp_token, timestamps
 from repermit.evidence.http_post import LONGEST_PROBLEM, describe_failure, post
 from repermit.settings.definitions import Settings
 
@@ -61,7 +61,8 @@ def request_timestamps(
         now = clock.now()
         if row.next_at > now or not _claim(database, row, now):
             continue
-        is_there = _request(database, row, settings.evidence.timestamp_url, authorities)
+        url = settings.evidence.timestamp_url
+        is_there = _request(database, row, url, authorities, now)
         came, failed = came + is_there, failed + (not is_there)
     return Requested(came, failed)
 
@@ -82,7 +83,11 @@ def _claim(database: Database, row: EvidenceTimestamp, now: datetime) -> bool:
 
 
 def _request(
-    database: Database, row: EvidenceTimestamp, url: str, authorities: Sequence[x509.Certificate]
+    database: Database,
+    row: EvidenceTimestamp,
+    url: str,
+    authorities: Sequence[x509.Certificate],
+    now: datetime,
 ) -> bool:
     asked = timestamp_token.make_request(row.note)
     try:
@@ -93,24 +98,26 @@ def _request(
     except (requests.RequestException, ValueError) as error:
         told = describe_failure(error)
         _log.warning("no timestamp (%s): %s", row.occasion.partition(" ")[0], told)
-        _keep(database, row, problem=told)
+        with database.atomic():
+            _keep(row, problem=told)
         return False
-    _keep(
-        database,
-        row,
-        reply=timestamps.encode(reply),
-        stamped_at=token.at,
-        authority=token.by[:LONGEST_PROBLEM],
-        problem="",
-    )
+    vouching = timestamp_authority.find_vouching(reply, row.note, authorities)
+    with database.atomic():
+        _keep(
+            row,
+            reply=timestamps.encode(reply),
+            stamped_at=token.at,
+            authority=token.by[:LONGEST_PROBLEM],
+            problem="",
+        )
+        timestamp_authority.note_authority(vouching, now=now)
     return True
 
 
-def _keep(database: Database, row: EvidenceTimestamp, **values: object) -> None:
-    with database.atomic():
-        EvidenceTimestamp.update(**values).where(
-            EvidenceTimestamp.id == row.id, EvidenceTimestamp.reply == ""
-        ).execute()
+def _keep(row: EvidenceTimestamp, **values: object) -> None:
+    EvidenceTimestamp.update(**values).where(
+        EvidenceTimestamp.id == row.id, EvidenceTimestamp.reply == ""
+    ).execute()
 
 
 def _post(url: str, octets: bytes) -> bytes:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from repermit.clock import format_timestamp
+from repermit.db.background_tasks import TaskKind, list_targets
 from repermit.db.connection import Database
 from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
@@ -25,33 +27,47 @@ from repermit.settings.definitions import Settings
 # What is older than the installation's timestamps, or came with a restored database, is left alone.
 _STILL_OWED = timedelta(days=7)
 _RUNNING = (CampaignState.SENDING, CampaignState.PAUSED, CampaignState.OPEN)
+_OWED = "timestamp "
 
 
-def owe_timestamps(database: Database, *, settings: Settings, now: datetime) -> int:
-    """Owe a timestamp for each occasion that has come; return how many there were.
+def owe_timestamps(database: Database, *, settings: Settings, now: datetime) -> bool:
+    """Owe a timestamp over the checkpoint of now if occasions have come; say whether any have.
 
-    At launch, on each day while a campaign runs, at its deadline and its closing. The checkpoint is
-    that of now. Nothing is owed twice, however many processes do this at once.
+    At launch, on each day while a campaign runs, at its deadline and its closing; one serves all
+    that have come at once. Nothing is owed twice, however many processes do this at once.
     """
     if not settings.evidence.timestamp_url:
-        return 0
-    new = sorted(find_occasions(settings, now).keys() - _owed_since(now))
-    return sum(_owe(database, occasion, settings, now) for occasion in new)
-
-
-def find_occasions(settings: Settings, now: datetime) -> dict[str, Campaign]:
-    """Return the occasions of the last days on which a checkpoint is handed out.
-
-    Each with its campaign, a day with one of those that ran on it.
-    """
-    return dict(_occasions(settings, now))
+        return False
+    new = find_new_occasions(settings, now, prefix=_OWED)
+    if not new:
+        return False
+    with database.atomic():
+        claimed = {occasion for occasion, _ in claim_occasions(new, now, prefix=_OWED)}
+        # Before one served several, each had a row and no key of `meta`.
+        own = EvidenceTimestamp.occasion
+        claimed -= {row.occasion for row in EvidenceTimestamp.select(own).where(own << claimed)}
+        if not claimed:
+            return False
+        point = signed_checkpoint.take(settings)
+        EvidenceTimestamp.create(
+            occasion=min(claimed),
+            due_at=now,
+            next_at=now,
+            seq=point.seq,
+            note=signed_checkpoint.note_text(point, settings),
+        )
+        return True
 
 
 def find_new_occasions(
     settings: Settings, now: datetime, *, prefix: str
 ) -> list[tuple[str, Campaign]]:
-    """Return those of which no key of `meta` with this prefix tells, in their order."""
-    occasions = find_occasions(settings, now)
+    """Return the occasions of the last days of which no key of `meta` with this prefix tells.
+
+    On each a checkpoint is handed out. In their order, each with its campaign, a day with one of
+    those that ran on it.
+    """
+    occasions = dict(_occasions(settings, now))
     keys = [f"{prefix}{occasion}" for occasion in occasions]
     done = {row.key for row in Meta.select(Meta.key).where(Meta.key.in_(keys))}
     return sorted(
@@ -60,13 +76,28 @@ def find_new_occasions(
     )
 
 
+def claim_occasions(
+    occasions: Iterable[tuple[str, Campaign]], now: datetime, *, prefix: str
+) -> list[tuple[str, Campaign]]:
+    """Note occasions in `meta`, in the caller's transaction; return those that nobody else has."""
+    return [one for one in occasions if claim(f"{prefix}{one[0]}", now)]
+
+
+def claim(key: str, now: datetime) -> bool:
+    """Note a key in `meta`, in the caller's transaction; say whether nobody else has."""
+    made = Meta.insert(key=key, value=format_timestamp(now)).on_conflict_ignore()
+    return bool(made.as_rowcount().execute())
+
+
 def _occasions(settings: Settings, now: datetime) -> Iterator[tuple[str, Campaign]]:
     since = now - _STILL_OWED
     campaigns = Campaign.select().where(
         Campaign.state.in_(_RUNNING) | (Campaign.launched_at > since) | (Campaign.closed_at > since)
     )
+    launching = list_targets(TaskKind.LAUNCH)
     for campaign in campaigns:
-        if since < campaign.launched_at <= now:
+        # A launch is an entry only once all asks have been made.
+        if since < campaign.launched_at <= now and campaign.id not in launching:
             yield f"launch {campaign.id}", campaign
         if campaign.state == CampaignState.CANCELLED:
             continue
@@ -76,30 +107,6 @@ def _occasions(settings: Settings, now: datetime) -> Iterator[tuple[str, Campaig
             yield f"deadline {campaign.id} {campaign.deadline.isoformat()}", campaign
         if campaign.closed_at and since < campaign.closed_at <= now:
             yield f"closing {campaign.id}", campaign
-
-
-def _owed_since(now: datetime) -> set[str]:
-    query = EvidenceTimestamp.select(EvidenceTimestamp.occasion)
-    recent = query.where(EvidenceTimestamp.due_at > now - 2 * _STILL_OWED)
-    return {row.occasion for row in recent}
-
-
-def _owe(database: Database, occasion: str, settings: Settings, now: datetime) -> bool:
-    with database.atomic():
-        point = signed_checkpoint.take(settings)
-        values = {
-            "occasion": occasion,
-            "due_at": now,
-            "next_at": now,
-            "seq": point.seq,
-            "note": signed_checkpoint.note_text(point, settings),
-        }
-        own = EvidenceTimestamp.select().where(EvidenceTimestamp.occasion == occasion)
-        if own.exists():
-            return False
-        # On PostgreSQL another process may be quicker still.
-        EvidenceTimestamp.insert(**values).on_conflict_ignore().execute()
-        return True
 
 
 # --- What was kept. -------------------------------------------------------------------------------

@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from repermit.clock import format_timestamp
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail, enqueue_notice
 from repermit.evidence import cosignatures, stored_tree
-from repermit.evidence.timestamps import find_new_occasions
+from repermit.evidence.timestamps import claim_occasions, find_new_occasions
 from repermit.rules.consent import MailKind, MailState
 from repermit.settings.definitions import Settings
 
 _TOPIC = "witness"
+_PREFIX = f"{_TOPIC} "
 _ID_DIGITS = 16
 _UNDELIVERED_STATES = (MailState.QUEUED, MailState.FAILED, MailState.DROPPED)
 
@@ -58,38 +57,31 @@ def _witness_id(address: str) -> str:
 
 
 def enqueue_witness_mails(database: Database, *, settings: Settings, now: datetime) -> int:
-    """Enqueue a mail to each witness for each occasion that has come; return how many there were.
+    """Enqueue a mail to each witness if occasions have come; return how many mails there are.
 
-    On the occasions on which a timestamp is owed; the checkpoint is the one that a program has
-    cosigned on it, else that of now. Safe to run in several processes at once.
+    On those on which a timestamp is owed. The checkpoint is the newest that a program has cosigned
+    on one of them, else that of now. Safe to run in several processes at once.
     """
-    if not settings.evidence.witnesses:
-        return 0
-    return sum(
-        _enqueue(database, occasion, campaign, settings, now)
-        for occasion, campaign in find_new_occasions(settings, now, prefix=_key(""))
-    )
-
-
-def _enqueue(
-    database: Database, occasion: str, campaign: Campaign, settings: Settings, now: datetime
-) -> int:
     witnesses = list(dict.fromkeys(settings.evidence.witnesses))
+    new = find_new_occasions(settings, now, prefix=_PREFIX) if witnesses else []
+    if not new:
+        return 0
     with database.atomic():
-        made = Meta.insert(key=_key(occasion), value=format_timestamp(now)).on_conflict_ignore()
+        claimed = claim_occasions(new, now, prefix=_PREFIX)
         # Another process may have been quicker.
-        if not made.as_rowcount().execute():
+        if not claimed:
             return 0
-        cosigned = cosignatures.read_occasion(occasion)
-        point = cosigned or stored_tree.checkpoint()
+        cosigned = [
+            (point.seq, occasion)
+            for occasion, _ in claimed
+            if (point := cosignatures.read_occasion(occasion))
+        ]
+        seq, occasion = max(cosigned, default=(stored_tree.checkpoint().seq, ""))
+        campaign = claimed[0][1]
         for one in witnesses:
-            topic = WitnessTopic(point.seq, _witness_id(one), occasion if cosigned else "").topic
+            topic = WitnessTopic(seq, _witness_id(one), occasion).topic
             enqueue_notice(topic, list_id=campaign.list_id, due_at=now, campaign=campaign)
     return len(witnesses)
-
-
-def _key(occasion: str) -> str:
-    return f"{_TOPIC} {occasion}"
 
 
 def find_unreached(witnesses: Sequence[str]) -> list[str]:
@@ -103,7 +95,7 @@ def find_unreached(witnesses: Sequence[str]) -> list[str]:
     mails = Mail.select().where(
         Mail.campaign.in_(Campaign.select(Campaign.id)),
         Mail.kind == MailKind.NOTICE,
-        Mail.topic.startswith(f"{_TOPIC} "),
+        Mail.topic.startswith(_PREFIX),
         (Mail.state != MailState.QUEUED) | (Mail.reply_code != 0),
     )
     last: dict[str, Mail] = {}

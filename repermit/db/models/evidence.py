@@ -68,7 +68,8 @@ class EvidenceNode(Table):
 class EvidenceTimestamp(Table):
     """A timestamp (RFC 3161) over a checkpoint, from when it is owed.
 
-    `occasion` is why it is owed: "launch 7", "daily 2026-03-02", "deadline 7 …", "closing 7".
+    `occasion` is why it is owed, of several that came at once the first by name: "launch 7",
+    "daily 2026-03-02", "deadline 7 …", "closing 7".
     `note` is the text that is stamped, of the checkpoint at entry `seq`; `reply` the authority's
     reply (DER) in base64, "" until it has come; `stamped_at` the moment that it tells. `problem` is
     why the last of `attempts` failed.

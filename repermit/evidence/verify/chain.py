@@ -90,6 +90,7 @@ def verify_chain(
     known: Checkpoint | None = None,
     others: Sequence[Checkpoint] = (),
     authorities: Sequence[Certificate] = (),
+    trusts_record: bool = True,
     witness: WitnessKey | None = None,
     fingerprint_key: bytes | None = None,
     now: datetime | None = None,
@@ -103,7 +104,8 @@ def verify_chain(
     - `known`: a checkpoint kept elsewhere, which shows a tail that was cut off or rewritten since.
     - `fingerprint_key`: with it, fingerprints of addresses are checked too.
     - `now`: with it, no entry may be of a later time.
-    - `others`: further checkpoints kept elsewhere; `authorities` vouch for timestamps.
+    - `others`: further checkpoints kept elsewhere; `authorities` vouch for timestamps, and those
+      that the record names, where it is trusted.
     - `witness`: the key of whom cosigned checkpoints are by.
     """
     # What comes into it from now on, the database as it is seen below does not have.
@@ -111,7 +113,8 @@ def verify_chain(
     with steady_view(database):
         walk = _Walk(known, now)
         beside = walk.table_faults(fingerprint_key, journal_size)
-        stamped = chain(kept_timestamp_faults(authorities), kept_cosignature_faults(witness))
+        timestamps = kept_timestamp_faults(authorities, trusts_record=trusts_record)
+        stamped = chain(timestamps, kept_cosignature_faults(witness))
         fault = next(chain(walk.faults(), first_disagreement(others), stamped, beside), None)
         earlier = known if known and known.seq and fault is None else None
         shown = consistency(earlier, walk.checkpoint()) if earlier else None

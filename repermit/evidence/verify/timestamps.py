@@ -10,7 +10,13 @@ from typing import Any
 from cryptography import x509
 
 from repermit.db.models.evidence import EvidenceTimestamp
-from repermit.evidence import signed_checkpoint, stored_tree, timestamp_token, timestamps
+from repermit.evidence import (
+    signed_checkpoint,
+    stored_tree,
+    timestamp_authority,
+    timestamp_token,
+    timestamps,
+)
 from repermit.evidence.entries import Checkpoint
 from repermit.evidence.signed_note import PublicKey
 from repermit.evidence.verify.diagnosis import Fault, How
@@ -102,18 +108,25 @@ def _stamp(one: Mapping[str, Any], authorities: Sequence[x509.Certificate]) -> S
 # --- Those that are kept beside the record. -------------------------------------------------------
 
 
-def kept_timestamp_faults(authorities: Sequence[x509.Certificate]) -> Iterator[Fault]:
+def kept_timestamp_faults(
+    authorities: Sequence[x509.Certificate], *, trusts_record: bool = True
+) -> Iterator[Fault]:
     """Yield a fault for each timestamp that is not of this record, or that nobody vouches for.
 
-    The chain must hold by itself. Without `authorities` their signatures are not verified.
+    The chain must hold by itself. Besides `authorities` those vouch that the record named when a
+    timestamp was made, unless it is not trusted. Without any no signature is verified.
     """
+    noted = timestamp_authority.noted_authorities() if trusts_record else []
     for one in timestamps.kept():
         row = EvidenceTimestamp.get_by_id(one.id)
         try:
             point = signed_checkpoint.read_stamped(row.note)
-            timestamp_token.read_token(
-                timestamps.decode(row.reply), row.note, authorities=authorities
-            )
+            reply = timestamps.decode(row.reply)
+            at = timestamp_token.read_token(reply, row.note).at
+            known = [*authorities, *timestamp_authority.certificates_at(noted, at)]
+            if noted and not known:
+                raise ValueError("nobody vouches for it")  # noqa: TRY301  as for any other
+            timestamp_token.read_token(reply, row.note, authorities=known)
         except ValueError as error:
             yield Fault(row.seq, How.CONTRADICTED, f"its timestamp: {error}")
             continue

@@ -242,6 +242,7 @@ ACTS: Mapping[str, str] = {
     "backed_up": N_("backed the database up"),
     "restored": N_("restored the database"),
     "evidence_key": N_("changed the key that signs checkpoints"),
+    "timestamp_authority": N_("got the first timestamp of an authority"),
     "settings_changed": N_("changed the settings"),
     "text_corrected": N_("corrected what mails and pages say"),
     "token_made": N_("made a token"),

@@ -16,6 +16,7 @@ import pytest
 from repermit.checks.database import check_database
 from repermit.clock import ManualClock, SystemClock
 from repermit.contacts import status_changes
+from repermit.db.background_tasks import TaskKind, start_task
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
@@ -25,6 +26,7 @@ from repermit.evidence import (
     chain,
     signed_checkpoint,
     stored_tree,
+    timestamp_authority,
     timestamp_request,
     timestamp_token,
     timestamps,
@@ -132,11 +134,11 @@ def check(document: dict[str, Any]) -> proof.Checked:
 
 
 def test_launch_each_day_deadline_and_closing_get_one(stamping: Stamping) -> None:
-    stamping.run()
-    assert occasions() == ["daily 2026-03-02", "launch 1"]
     stamping.pass_time(NOW + 2 * DAY)
-    assert occasions()[2:] == ["daily 2026-03-03", "daily 2026-03-04"]
-    stamping.clock.advance(DEADLINE - stamping.clock.now())
+    assert occasions() == ["daily 2026-03-02", "daily 2026-03-03", "daily 2026-03-04"]
+    stamping.clock.advance(DEADLINE - stamping.clock.now() - MINUTE)
+    stamping.run()
+    stamping.clock.advance(MINUTE)
     stamping.run()
     assert occasions()[-1].startswith("deadline 1 ")
     with stamping.database.atomic():
@@ -147,13 +149,52 @@ def test_launch_each_day_deadline_and_closing_get_one(stamping: Stamping) -> Non
     assert timestamps.waiting() == []
 
 
+def test_occasions_that_have_come_at_once_are_served_by_one(stamping: Stamping) -> None:
+    stamping.clock.advance(DEADLINE - NOW)
+    with stamping.database.atomic():
+        Campaign.update(state=CampaignState.CLOSED, closed_at=DEADLINE).execute()
+        for number in range(40):
+            make_campaign(
+                stamping.database,
+                make_list(stamping.database, slug=f"list-{number}"),
+                state=CampaignState.OPEN,
+            )
+    stamping.run()
+    stamping.run()
+    assert len(timestamps.kept()) == len(stamping.authority.asked) == 1
+
+
+def test_what_was_owed_before_one_served_several_is_owed_no_second_time(
+    stamping: Stamping,
+) -> None:
+    for occasion in ("daily 2026-03-02", "launch 1"):
+        keep(stamping, "a\n", b"x", occasion=occasion)
+    assert stamping.run() == timestamp_request.Requested()
+    stamping.clock.advance(DAY)
+    assert stamping.run().came == 1
+
+
+def test_a_launch_has_one_once_its_entry_is_there(stamping: Stamping) -> None:
+    with stamping.database.atomic():
+        Campaign.update(state=CampaignState.SCHEDULED).execute()
+        task = start_task(
+            TaskKind.LAUNCH, 1, mailing_list=stamping.list, actor="job", at=NOW, state={}
+        )
+    stamping.run()
+    assert occasions() == []
+    with stamping.database.atomic():
+        task.delete_instance()
+    stamping.run()
+    assert occasions() == ["launch 1"]
+
+
 def test_a_job_owes_and_asks(stamping: Stamping) -> None:
     jobs = Jobs(
         stamping.settings, stamping.database, clock=stamping.clock, stopping=threading.Event()
     )
     for _ in range(2):
         jobs.stamp()
-    assert len(timestamps.kept()) == len(stamping.authority.asked) == 2
+    assert len(timestamps.kept()) == len(stamping.authority.asked) == 1
 
 
 def test_without_an_authority_nothing_is_owed(stamping: Stamping) -> None:
@@ -184,8 +225,8 @@ def test_nothing_is_owed_or_asked_twice_however_many_processes_do_it(stamping: S
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(do, range(4)))
-    assert sorted(occasions()) == ["daily 2026-03-02", "launch 1"]
-    assert len(stamping.authority.asked) == 2
+    assert occasions() == ["daily 2026-03-02"]
+    assert len(stamping.authority.asked) == 1
 
 
 # --- What fails. ----------------------------------------------------------------------------------
@@ -196,14 +237,15 @@ def test_an_authority_that_is_down_for_two_days_is_asked_again(stamping: Stampin
     stamping.pass_time(NOW + 2 * DAY)
     assert timestamps.kept() == []
     waiting = timestamps.waiting()
-    assert [row.occasion for row in waiting][:2] == ["daily 2026-03-02", "launch 1"]
+    assert [row.occasion for row in waiting][:2] == ["daily 2026-03-02", "daily 2026-03-03"]
     assert waiting[0].problem == "the authority answers 503"
     assert waiting[0].attempts == 8
     first = stored_tree.checkpoint()
     stamping.authority.answers = "well"
     stamping.clock.advance(timedelta(hours=1))
     assert stamping.run().came == len(waiting)
-    assert (timestamps.waiting(), stored_tree.checkpoint()) == ([], first)
+    assert timestamps.waiting() == []
+    assert {row.seq for row in timestamps.kept()} == {first.seq}
 
 
 def test_a_check_tells_of_what_does_not_come(stamping: Stamping) -> None:
@@ -212,7 +254,7 @@ def test_a_check_tells_of_what_does_not_come(stamping: Stamping) -> None:
     found = check_database(stamping.database, None).findings
     (told,) = [one for one in found if one.code == "database_timestamps"]
     assert dict(told.values) == {
-        "count": "2",
+        "count": "1",
         "since": "2026-03-02 09:00Z",
         "reason": "the authority answers 503",
     }
@@ -228,7 +270,7 @@ def test_it_is_tried_after_a_minute_and_then_ever_more_rarely(stamping: Stamping
         assert len(stamping.authority.asked) == 0
         stamping.clock.advance(timedelta(seconds=1))
         stamping.run()
-        assert len(stamping.authority.asked) == 2
+        assert len(stamping.authority.asked) == 1
 
 
 @pytest.mark.parametrize(
@@ -244,7 +286,7 @@ def test_a_reply_that_does_not_hold_is_not_kept(
     stamping: Stamping, answers: str, problem: str
 ) -> None:
     stamping.authority.answers = answers
-    assert stamping.run().failed == 2
+    assert stamping.run().failed == 1
     assert timestamps.kept() == []
     assert all(problem in row.problem for row in timestamps.waiting())
     assert all(row.problem for row in timestamps.waiting())
@@ -262,14 +304,14 @@ def test_an_expired_or_another_certificate_is_refused(
             timestamp_ca_file=str((other if expired else stamping.authority).ca_file),
         )
         stamping.settings = replace(stamping.settings, evidence=rules)
-        assert stamping.run().failed == 2
+        assert stamping.run().failed == 1
     assert all(problem in row.problem for row in timestamps.waiting())
 
 
 def test_an_authority_that_cannot_be_reached_stops_nothing(stamping: Stamping) -> None:
     rules = replace(stamping.settings.evidence, timestamp_url="http://127.0.0.1:9/")
     stamping.settings = replace(stamping.settings, evidence=rules)
-    assert stamping.run().failed == 2
+    assert stamping.run().failed == 1
     assert timestamps.waiting()[0].problem == "ConnectionError"
 
 
@@ -406,10 +448,97 @@ def test_a_kept_timestamp_that_was_altered_is_found(stamping: Stamping, tmp_path
     assert "its timestamp: unable to get local issuer certificate" in str(fault)
 
 
-def keep(stamping: Stamping, text: str, reply: bytes) -> None:
+# --- An authority that is replaced. ---------------------------------------------------------------
+
+
+def set_authority(stamping: Stamping, **rules: Any) -> None:
+    """Name another authority in the settings, and nothing of the one before."""
+    stamping.settings = replace(stamping.settings, evidence=EvidenceRules(**rules))
+
+
+def kept_faults(stamping: Stamping, **options: bool) -> list[How]:
+    authorities = timestamp_token.authorities_of(stamping.settings)
+    return [one.how for one in kept_timestamp_faults(authorities, **options)]
+
+
+def test_timestamps_hold_after_their_authority_was_replaced(
+    stamping: Stamping, proved: dict[str, Any], tmp_path: Path
+) -> None:
+    count = len(timestamps.kept())
+    other = Authority(tmp_path / "other")
+    with serving(other):
+        set_authority(stamping, timestamp_url=other.url, timestamp_ca_file=str(other.ca_file))
+        stamping.pass_time(stamping.clock.now() + 2 * DAY)
+    assert proved
+    assert len(timestamps.kept()) == count + 2
+    assert kept_faults(stamping) == []
+    set_authority(stamping)
+    assert kept_faults(stamping) == []
+
+
+def test_of_several_certificates_the_one_that_vouches_is_an_entry_once(
+    stamping: Stamping, tmp_path: Path
+) -> None:
+    many = tmp_path / "many.pem"
+    strangers = [Authority(tmp_path / name) for name in ("one", "two")]
+    files = [one.ca_file for one in (strangers[0], stamping.authority, strangers[1])]
+    many.write_text("".join(one.read_text("utf-8") for one in files), "utf-8")
+    set_authority(stamping, timestamp_url=stamping.authority.url, timestamp_ca_file=str(many))
+    stamping.pass_time(NOW + 3 * DAY)
+    assert len(timestamps.kept()) > 2
+    (noted,) = timestamp_authority.noted_authorities()
+    (root,) = timestamp_token.read_authorities(str(stamping.authority.ca_file))
+    assert noted.certificates == [root]
+
+
+def test_the_authority_alone_that_is_given_vouches_where_the_record_is_not_trusted(
+    stamping: Stamping, proved: dict[str, Any], tmp_path: Path
+) -> None:
+    assert proved
+    set_authority(stamping, timestamp_ca_file=str(Authority(tmp_path / "other").ca_file))
+    found = kept_faults(stamping, trusts_record=False)
+    assert found == [How.CONTRADICTED] * len(timestamps.kept())
+
+
+@pytest.mark.parametrize("is_dated_back", [False, True])
+def test_an_authority_that_is_put_into_the_record_vouches_for_nothing_earlier(
+    stamping: Stamping, tmp_path: Path, is_dated_back: bool
+) -> None:
+    forger = Authority(tmp_path / "forger")
+    certificates = timestamp_token.read_authorities(str(forger.ca_file))
+    later = SystemClock().now() + 2 * DAY
+    with stamping.database.atomic():
+        chain.append(Entry(event="exported", at=NOW, actor="job", consent={"n": 1}))
+        text = signed_checkpoint.note_text(stored_tree.checkpoint(), stamping.settings)
+        if is_dated_back:
+            chain.append(Entry(event="exported", at=later, actor="job", consent={"n": 2}))
+        timestamp_authority.note_authority(certificates, now=NOW if is_dated_back else later)
+    keep(stamping, text, forger.reply_over(text))
+    assert kept_faults(stamping) == [How.CONTRADICTED]
+    set_authority(stamping)
+    assert kept_faults(stamping) == [How.CONTRADICTED]
+
+
+@pytest.mark.parametrize(
+    "told", [{}, {"certificates": 7}, {"certificates": [7]}, {"certificates": ["", "AAAA", "é"]}]
+)
+def test_what_is_no_authority_vouches_for_nothing(
+    stamping: Stamping, proved: dict[str, Any], told: dict[str, Any]
+) -> None:
+    assert proved
+    with stamping.database.atomic():
+        entry = Entry(event=timestamp_authority.EVENT, at=NOW, actor="job", consent=told)
+        chain.append(entry)
+    assert len(timestamp_authority.noted_authorities()) == 1
+    assert kept_faults(stamping) == []
+
+
+def keep(
+    stamping: Stamping, text: str, reply: bytes, *, occasion: str = "daily 2026-03-02"
+) -> None:
     with stamping.database.atomic():
         EvidenceTimestamp.create(
-            occasion="daily 2026-03-02",
+            occasion=occasion,
             due_at=NOW,
             next_at=NOW,
             seq=1,

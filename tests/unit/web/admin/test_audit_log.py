@@ -309,6 +309,7 @@ DETAILS: list[tuple[str, dict[str, Any], str]] = [
         "tool.example.org: with whoever added it",
     ),
     ("webhook_tested", {"host": "tool.example.org"}, "tool.example.org"),
+    ("timestamp_authority", {"name": "CN=Example Root", "certificates": []}, "CN=Example Root"),
     ("webhook_redelivered", {"host": "a.example", "seq": 7}, "a.example: entry 7 of the record"),
 ]
 # Of these who did it, on which list and about whom says all that is known.
