@@ -32,8 +32,15 @@ PEOPLE = ("person", "reader")
 """The actors who answer, and wait for their turn; all else is an act of an admin or a job."""
 
 # Acts that have the time of their beginning, however long they take: reading a large file, or
-# launching and taking back in steps that go on after a kill.
-_LONG_ACTS = ("imported", "import_undone", "suppressions_imported", "launched", "archived")
+# launching, taking back and deciding on mails in doubt in steps that go on after a kill.
+_LONG_ACTS = (
+    "imported",
+    "import_undone",
+    "suppressions_imported",
+    "launched",
+    "archived",
+    "resolved",
+)
 
 
 def tolerance(actor: str) -> timedelta:
@@ -75,8 +82,10 @@ class EntryTimes:
         for row in self._late:
             moment = parse_timestamp(row["at"])
             at = format_timestamp(moment)
-            # What people do is no part of a long act, and none is older than the record.
-            may_be_long = row["actor"] not in PEOPLE and moment >= earliest
+            # A long act is its entry, and those of people that it makes; not what they do
+            # themselves. None is older than the record.
+            is_part = row["subject"] or row["event"] in _LONG_ACTS
+            may_be_long = is_part and row["actor"] not in PEOPLE and moment >= earliest
             if not may_be_long or (row["list"], at) not in long_acts:
                 yield Fault(row["seq"], How.OUT_OF_ORDER, at)
 

@@ -172,6 +172,23 @@ def test_a_large_file_has_the_time_at_which_its_reading_began(
     assert found(story) is None
 
 
+def test_a_decision_on_mails_in_doubt_that_went_on_after_hours_is_no_finding(
+    story: Database,
+) -> None:
+    append(story)
+    told = {"resend": False, "mails": 1}
+    append(story, event="resolved", at=END - timedelta(hours=5), consent=told)
+    assert found(story) is None
+
+
+@pytest.mark.parametrize("event", ["evidence_key", "timestamp_authority", "settings_changed"])
+def test_what_is_no_part_of_a_long_act_cannot_have_its_time(story: Database, event: str) -> None:
+    append(story)
+    for one in ("archived", event):
+        append(story, event=one, list="", at=END - timedelta(hours=5))
+    assert found(story) == (How.OUT_OF_ORDER, event)
+
+
 # --- Erased proofs. ------------------------------------------------------------------------------
 
 
