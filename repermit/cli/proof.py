@@ -139,26 +139,26 @@ def verify_file(
     checked = verify_proof.check_proof(octets)
     if checked.faults:
         raise Refused("\n".join((f"{file} proves nothing:", *_list_faults(checked.faults))))
-    signed = "\n".join(_describe_signers(checked.document, keys))
+    signed = _describe_signers(checked.document, keys)
     stamped = _timestamps(checked.document, ca)
     told = agreements(checked.document, kept) if kept else [_UNCHANGED]
     if not _tells_when(kept, ca, keys):
         told = [f"{_UNCHANGED} Whether its entries were {_AFTERWARDS}"]
     statement, seal = checked.document["statement"], checked.document["seal"]["entry"]
     purpose = statement["record"]["processing"]["purposes"][0]
-    echo(f"{file} holds. It shows of one person on the list {statement['list']}:", "")
+    _echo_plain(f"{file} holds. It shows of one person on the list {statement['list']}:", "")
     for event in proof_text.describe_entries(checked.document, language="en", zone=ZoneInfo("UTC")):
         line = f"  entry {event.seq}, {event.at}: {event.text}"
-        echo(line, *(f"      {line}" for line in event.more))
+        _echo_plain(line, *(f"      {line}" for line in event.more))
     holds = proof_text.describe_status(checked.document, language="en", zone=ZoneInfo("UTC"))
-    echo("", f"What held when this proof was made: {holds}")
-    echo(
+    _echo_plain("", f"What held when this proof was made: {holds}")
+    _echo_plain(
         *_describe_erased(checked),
         "",
         f"For: {purpose['service']}. Who keeps the list: {_describe_keeper(statement)}",
     )
-    echo(f"Made {seal['at']} by {seal['actor']}, as entry {seal['seq']} of the record.", "")
-    echo(signed, *stamped, *told)
+    _echo_plain(f"Made {seal['at']} by {seal['actor']}, as entry {seal['seq']} of the record.", "")
+    _echo_plain(*signed, *stamped, *told)
 
 
 def _tell_of_export(
@@ -179,12 +179,28 @@ def _tell_of_export(
     if not _tells_when(kept, ca, keys):
         told = [f"Whether all of it was {_AFTERWARDS}"]
     erased = f" {pluralize(checked.erased, 'part')} of them were erased." if checked.erased else ""
-    echo(
+    _echo_plain(
         f"{file} holds. Of the {document['checkpoint']['seq']:,} entries of the record it has "
         f"{checked.count:,}: those about the list {document['list']}, and who its users and keys "
         f"are.{erased}",
         *(*signed, *stamped, *told),
     )
+
+
+def _echo_plain(*lines: str) -> None:
+    """Print each text on a line of its own, with its indentation."""
+    for line in lines:
+        echo(" " * (len(line) - len(line.lstrip(" "))) + _to_one_line(line))
+
+
+def _to_one_line(text: str) -> str:
+    """Return a text of a file on one line, without what moves a terminal's cursor.
+
+    Whoever made the file chose its words, which must not pass for what is said of it.
+    """
+    from repermit.emails.frozen_draft import to_one_line
+
+    return to_one_line(text)
 
 
 _UNCHANGED = "Nothing in it was changed since it was made."
@@ -233,7 +249,7 @@ def _describe_signers(
     from repermit.evidence.verify import cosignatures
 
     witnesses = [key for key in keys if isinstance(key, WitnessKey)]
-    told = [_signature(document, [key for key in keys if not isinstance(key, WitnessKey)])]
+    told = _signature(document, [key for key in keys if not isinstance(key, WitnessKey)])
     try:
         found = cosignatures.find_cosigned(document, witnesses)
     except ValueError as error:
@@ -243,7 +259,7 @@ def _describe_signers(
             raise Refused(f"{witness.name} has cosigned nothing of it")
     told += [
         f"Entries up to {one.seq} lay in the record at {one.at.isoformat()}, "
-        f"as {one.by.name} cosigned"
+        f"as {one.by.name} cosigned for {one.origin}"
         for one in found
     ]
     if document.get("cosigned") and not witnesses:
@@ -251,7 +267,7 @@ def _describe_signers(
     return told
 
 
-def _signature(document: Mapping[str, Any], keys: Sequence[PublicKey]) -> str:
+def _signature(document: Mapping[str, Any], keys: Sequence[PublicKey]) -> list[str]:
     """Return who signed a document that holds; raises Refused unless it was one of these keys.
 
     Without keys, whoever signed is told.
@@ -262,14 +278,19 @@ def _signature(document: Mapping[str, Any], keys: Sequence[PublicKey]) -> str:
         found = signatures.signers(document, keys)
         if not found:
             raise Refused("it has no valid signature of a key that you know")
-        return f"It is signed with a key that you know: {found[0]}"
+        return [f"It is signed with a key that you know: {found[0]}"]
     if "key" not in document:
-        return "It is not signed: whoever wrote it may have made all of it."
-    return (
-        f"It is signed with the key {document['key']}\n"
-        "Whether that is the organisation's can only be told by its key from elsewhere, as its "
-        "site shows it at /.well-known/repermit-evidence-keys: --key FILE"
-    )
+        return ["It is not signed: whoever wrote it may have made all of it."]
+    return [
+        f"It is signed with the key {document['key']}",
+        _BY_KEY,
+    ]
+
+
+_BY_KEY = (
+    "Whether that is the organisation's can only be told by its key from elsewhere, as its site "
+    "shows it at /.well-known/repermit-evidence-keys: --key FILE"
+)
 
 
 def _timestamps(document: Mapping[str, Any], ca: Path | None) -> list[str]:
@@ -282,7 +303,11 @@ def _timestamps(document: Mapping[str, Any], ca: Path | None) -> list[str]:
     try:
         found = timestamps.stamps_of(document, read_authorities(ca) if ca else ())
     except ValueError as error:
-        raise Refused(f"a timestamp of it does not hold: {error}") from None
+        signers = dict.fromkeys(_to_one_line(one.by) for one in timestamps.stamps_of(document))
+        raise Refused(
+            f"a timestamp of it does not hold: {error}. {ca} must hold a certificate that each of "
+            f"these leads to: {', '.join(signers)}"
+        ) from None
     if ca and not found:
         raise Refused("it has no timestamp")
     told = [
@@ -336,7 +361,7 @@ _HEAD = 65_536
 
 
 def _list_faults(faults: tuple[str, ...]) -> list[str]:
-    return [f"  - {fault}" for fault in faults]
+    return [f"  - {_to_one_line(fault)}" for fault in faults]
 
 
 COMMANDS = (proof,)
@@ -438,7 +463,7 @@ def verify_consistency(
     if not kept:
         raise Refused("say which checkpoint you know: --checkpoint FILE")
     if keys:
-        echo(_signature(shown, keys))
+        _echo_plain(*_signature(shown, keys))
     echo(*agreements(shown, kept))
 
 

@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from rfc3161_client import (
     HashAlgorithm,
+    PKIStatus,
     TimestampRequestBuilder,
     TimeStampResponse,
     VerificationError,
@@ -92,6 +93,8 @@ def read_token(
         raise ValueError("it is too large")
     try:
         found = decode_timestamp_response(reply)
+        if found.status != PKIStatus.GRANTED:
+            raise ValueError("it was refused")
         info = found.tst_info
         imprint = info.message_imprint
         if imprint.hash_algorithm != _SHA256 or imprint.message != _digest(text):

@@ -1,6 +1,6 @@
 """Checks an export of the evidence by docs/reference/proof-format.md alone."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from hashlib import sha256
 from re import fullmatch as match
 from typing import Any, NamedTuple
@@ -14,13 +14,16 @@ WORDS = r'[^"]*wordings?|told|attest|own_subject|own_text|own_html'
 
 
 class Checked(NamedTuple):
-    """Which known keys signed an export, and what its timestamps tell."""
+    """Which known keys signed an export, and what its timestamps and witnesses tell."""
 
     signers: list[str]
     stamps: list[tuple[int, Any]]
+    cosigned: list[tuple[int, int, str, str]]
 
 
-def check(octets: bytes, *, keys: Iterable[str] = (), ca_file: str = "") -> Checked:
+def check(
+    octets: bytes, *, keys: Iterable[str] = (), ca_file: str = "", witnesses: Collection[str] = ()
+) -> Checked:
     """Return what an export that holds says; raise ValueError or the like if it does not."""
     export = independent_verifier.read(octets)
     need(export["format"] == "repermit-evidence/1", "another format")
@@ -43,14 +46,20 @@ def check(octets: bytes, *, keys: Iterable[str] = (), ca_file: str = "") -> Chec
     need(signers or not list(keys), "no signature of a key that is known")
     stamps = export.get("timestamps", [])
     need(type(stamps) is list and (stamps or "timestamps" not in export), "timestamps")
-    cosigned = export.get("cosigned", [])
-    need(type(cosigned) is list and (cosigned or "cosigned" not in export), "cosigned")
-    for one in cosigned:
+    shown = export.get("cosigned", [])
+    need(type(shown) is list and (shown or "cosigned" not in export), "cosigned")
+    notes = []
+    for one in shown:
         need(set(one) == {"note"}, "names")
-        independent_verifier.cosigned_at(one, export.get("key"), "")
         point = independent_verifier.checkpoint_in(one["note"], export.get("key"))
         need(0 < point["seq"] <= len(points) and points[point["seq"] - 1] == point, "cosigned")
-    return Checked(signers, [stamp(one, points, export.get("key"), ca_file) for one in stamps])
+        notes.append((point["seq"], one["note"]))
+    first = entries[0]["entry"]["seq"] if entries else 0
+    return Checked(
+        signers,
+        [stamp(one, points, export.get("key"), ca_file) for one in stamps],
+        independent_verifier.cosigned_by(witnesses, notes, export.get("key"), first),
+    )
 
 
 def check_entries(entries: list[Any], slug: str, leaves: list[str]) -> None:

@@ -73,35 +73,34 @@ def base64_of(text: str) -> bytes:
 
 def verify_note(note: str, top: dict[str, Any], key: str) -> None:
     """Return if a note is that of a checkpoint, and signed by a verifier key."""
-    text, lines = split_note(note)
-    name, key_id, encoded = key.split("+", 2)
-    public = base64_of(encoded)
-    own_id = sha256(f"{name}\n".encode() + public).digest()[:4]
-    need(public[:1] == b"\x01" and own_id.hex() == key_id and name, "the key")
-    need(read_text(f"{text}\n") == top, "a note of another checkpoint")
-    signed = signatures_in(lines)
-    own = [made[4:] for signer, made in signed if (signer, made[:4]) == (name, own_id)]
+    public, text, own = lines_of(note, key, b"\x01")
+    need(read_text(text) == top, "a note of another checkpoint")
     need(own, "no signature of the key")
     for one in own:
-        verify_ed25519(public[1:], f"{text}\n".encode(), one)
+        verify_ed25519(public, text.encode(), one)
 
 
 def cosigned_at(note: str, key: str) -> list[int]:
     """Return when a witness cosigned a note, in POSIX seconds; a forged cosignature is refused."""
+    public, text, own = lines_of(note, key, b"\x04")
+    need(all(len(one) == 8 + 64 for one in own), "a cosignature of another length")
+    found = [int.from_bytes(one[:8]) for one in own]
+    for at, one in zip(found, own, strict=True):
+        need(0 < at <= 253402300799, "a cosignature of another time")
+        verify_ed25519(public, f"cosignature/v1\ntime {at}\n{text}".encode(), one[8:])
+    return found
+
+
+def lines_of(note: str, key: str, kind: bytes) -> tuple[bytes, str, list[bytes]]:
+    """Return a key of a kind, the text of a note, and what its lines by that key hold."""
     text, lines = split_note(note)
     name, key_id, encoded = key.split("+", 2)
     public = base64_of(encoded)
     own_id = sha256(f"{name}\n".encode() + public).digest()[:4]
-    need(public[:1] == b"\x04" and own_id.hex() == key_id and name, "the key of a witness")
-    found = []
-    for signer, made in signatures_in(lines):
-        if (signer, made[:4]) == (name, own_id):
-            need(len(made) == 4 + 8 + 64, "a cosignature of another length")
-            found.append(int.from_bytes(made[4:12]))
-            need(0 < found[-1] <= 253402300799, "a cosignature of another time")
-            head = f"cosignature/v1\ntime {found[-1]}\n"
-            verify_ed25519(public[1:], f"{head}{text}\n".encode(), made[12:])
-    return found
+    need(public[:1] == kind and own_id.hex() == key_id and name, "the key")
+    signed = signatures_in(lines)
+    own = [made[4:] for signer, made in signed if (signer, made[:4]) == (name, own_id)]
+    return public[1:], f"{text}\n", own
 
 
 def split_note(note: str) -> tuple[str, str]:

@@ -1,8 +1,8 @@
 // Checks a proof, and an export of the evidence, by docs/reference/proof-format.md alone.
 //
 // Wants nothing but Node.js, and OpenSSL's command for the signatures of timestamps:
-//   node independent_verifier.mjs FILE [KEY [CA-FILE]]    checks one file
-//   node independent_verifier.mjs                         reads {"file", "keys", "ca"} a line, "file" in base64
+//   node independent_verifier.mjs FILE [KEY [CA-FILE [WITNESS-KEY…]]]    checks one file
+//   node independent_verifier.mjs    reads {"file", "keys", "ca", "witnesses"} a line, "file" in base64
 import { spawnSync } from "node:child_process";
 import { createHash, createPublicKey, verify } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -269,12 +269,12 @@ class Tree {
 
 // --- Signed notes. -------------------------------------------------------------------------------
 
-function readKey(text) {
+function readKey(text, kind = 1) {
   const found = isText(text) && /^([^+\s]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/u.exec(text);
   need(found, "no key");
   const [, name, id, encoded] = found;
   const octets = unbase64(encoded);
-  need(octets.length === 33 && octets[0] === 1, "a key of another kind");
+  need(octets.length === 33 && octets[0] === kind, "a key of another kind");
   need(sha256(`${name}\n`, octets).toString("hex").startsWith(id), "the key's id");
   const x = octets.subarray(1).toString("base64url");
   return { name, id, public: createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" }) };
@@ -309,12 +309,15 @@ function readText(text) {
   return { seq: Number(size), hash: chain.slice(20), root: octets.toString("hex") };
 }
 
+const linesOf = (key, signatures) =>
+  signatures.filter((one) => one.name === key.name && one.id === key.id);
+
 const isSame = (one, other) => ["seq", "hash", "root"].every((name) => one[name] === other[name]);
 
 /** Say whether a note has the signature of a key; refuse one that says so and is not that key's. */
 function isSignedBy(note, key) {
   const { text, signatures } = readNote(note);
-  const own = signatures.filter((one) => one.name === key.name && one.id === key.id);
+  const own = linesOf(key, signatures);
   need(own.every((one) => verify(null, Buffer.from(text), key.public, one.made)), "a signature");
   return own.length > 0;
 }
@@ -409,25 +412,44 @@ function stampsOf(document, must, ca, agrees) {
   });
 }
 
-/** Check cosigned checkpoints, but for who cosigned them; `agrees` as above. */
-function checkCosigned(document, must, agrees) {
-  if (!("cosigned" in document)) return;
-  need(list(document.cosigned).length > 0, "nothing cosigned");
-  for (const value of document.cosigned) {
-    const shown = fields(value, must);
-    const { text, signatures } = readNote(shown.note);
-    agrees(readText(text), shown);
-    if (!("key" in document)) continue;
-    const key = readKey(document.key);
-    isSignedBy(shown.note, key);
-    const isOwn = (one) => one.name === key.name && one.id === key.id;
-    need(!signatures.every(isOwn), "no line of a witness");
-  }
+/** Return when a witness cosigned a note, in POSIX seconds; refuse a line of its name that is not its. */
+function cosignedAt({ text, signatures }, witness) {
+  return linesOf(witness, signatures).map(({ made }) => {
+    need(made.length === 8 + 64, "a cosignature of another length");
+    const seconds = made.readBigUInt64BE();
+    need(seconds > 0n && seconds <= 253402300799n, "a cosignature of another time");
+    const signed = Buffer.from(`cosignature/v1\ntime ${seconds}\n${text}`);
+    need(verify(null, signed, witness.public, made.subarray(8)), "a cosignature");
+    return Number(seconds);
+  });
+}
+
+/** Return [seq, POSIX seconds, key, origin] for what witnesses cosigned, each at `first` or later; `agrees` as above. */
+function cosignedOf(document, must, witnesses, first, agrees) {
+  const shown = "cosigned" in document ? list(document.cosigned) : [];
+  need(shown.length > 0 || !("cosigned" in document), "nothing cosigned");
+  const found = shown.flatMap((value) => {
+    const one = fields(value, must);
+    const note = readNote(one.note);
+    const point = readText(note.text);
+    agrees(point, one);
+    if ("key" in document) {
+      const key = readKey(document.key);
+      isSignedBy(one.note, key);
+      need(linesOf(key, note.signatures).length < note.signatures.length, "no line of a witness");
+    }
+    const [origin] = note.text.split("\n");
+    const tell = (key) => cosignedAt(note, readKey(key, 4)).map((at) => [point.seq, at, key, origin]);
+    return witnesses.flatMap(tell);
+  });
+  const isIn = (key) => found.some(([seq, , by]) => by === key && seq >= first);
+  need(witnesses.every(isIn), "a witness who has cosigned nothing of it");
+  return found;
 }
 
 // --- A proof. ------------------------------------------------------------------------------------
 
-function checkProof(value, keys, ca) {
+function checkProof(value, { keys, ca, witnesses }) {
   const is2 = value.get("format") === "repermit-proof/2";
   need(is2 || value.get("format") === "repermit-proof/1", "another format");
   const document = fields(
@@ -456,8 +478,7 @@ function checkProof(value, keys, ca) {
     goesOn(one.seq, unhex(one.root), point.seq, root, path(shown.path));
   };
   const stamps = stampsOf(document, "note path reply", ca, agrees);
-  checkCosigned(document, "note path", agrees);
-  return { signers, stamps };
+  return { signers, stamps, cosigned: cosignedOf(document, "note path", witnesses, 0, agrees) };
 }
 
 function statementOf(value) {
@@ -510,7 +531,7 @@ function checkPaths(paths, entries, point) {
 
 // --- An export of the evidence. ------------------------------------------------------------------
 
-function checkExport(value, keys, ca) {
+function checkExport(value, { keys, ca, witnesses }) {
   need(value.get("format") === "repermit-evidence/1", "another format");
   const document = fields(value, "format list checkpoint entries wordings leaves", "key timestamps cosigned");
   const { point, signers } = checkpointOf(document, keys);
@@ -523,10 +544,10 @@ function checkExport(value, keys, ca) {
   const stamps = stampsOf(document, "note reply", ca, (one) =>
     need(one.seq <= point.seq && isSame(points(one.seq), one), "a timestamp over another record"),
   );
-  checkCosigned(document, "note", (one) =>
+  const cosigned = cosignedOf(document, "note", witnesses, entries[0]?.head.seq ?? 0, (one) =>
     need(one.seq <= point.seq && isSame(points(one.seq), one), "another record is cosigned"),
   );
-  return { signers, stamps };
+  return { signers, stamps, cosigned };
 }
 
 /** Return what gives the checkpoint after so many leaves. */
@@ -594,31 +615,31 @@ function* wordingsIn(value, isNamed) {
 
 // --- What is asked. ------------------------------------------------------------------------------
 
-/** Return who signed a file that holds, and what its timestamps tell; throws if it does not hold. */
-export function check(octets, keys = [], ca = "") {
+/** Return who signed and cosigned a file that holds, and what its timestamps tell; throws if it does not hold. */
+export function check(octets, { keys = [], ca = "", witnesses = [] } = {}) {
   const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(octets);
   const value = read(text);
   names(value);
   const isExport = isText(value.get("format")) && value.get("format").startsWith("repermit-evidence/");
-  return isExport ? checkExport(value, keys, ca) : checkProof(value, keys, ca);
+  return (isExport ? checkExport : checkProof)(value, { keys, ca, witnesses });
 }
 
-function verdict(octets, keys, ca) {
+function verdict(octets, known) {
   try {
-    return { holds: true, ...check(octets, keys, ca) };
+    return { holds: true, ...check(octets, known) };
   } catch (error) {
     return { holds: false, why: String(error.message) };
   }
 }
 
-const [file, key, caFile] = process.argv.slice(2);
+const [file, key, ca, ...witnesses] = process.argv.slice(2);
 if (file) {
-  const found = verdict(readFileSync(file), key ? [key] : [], caFile ?? "");
+  const found = verdict(readFileSync(file), { keys: key ? [key] : [], ca, witnesses });
   console.log(JSON.stringify(found));
   process.exitCode = found.holds ? 0 : 1;
 } else {
   for await (const line of createInterface({ input: process.stdin })) {
-    const asked = JSON.parse(line);
-    console.log(JSON.stringify(verdict(Buffer.from(asked.file, "base64"), asked.keys ?? [], asked.ca ?? "")));
+    const { file: encoded, ...known } = JSON.parse(line);
+    console.log(JSON.stringify(verdict(Buffer.from(encoded, "base64"), known)));
   }
 }

@@ -1,7 +1,7 @@
 """Checks a proof with Python's standard library alone, by docs/reference/proof-format.md."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from hashlib import sha256
 from re import fullmatch as match
@@ -37,13 +37,13 @@ text_of = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=F
 class Checked(NamedTuple):
     """What a proof says: its record, who of those that are known signed it, and when it was there.
 
-    `stamps` are (entry, time) by timestamps, `cosigned` (entry, POSIX seconds) by a witness.
+    `stamps` are (entry, time), `cosigned` (entry, POSIX seconds, witness's key, origin).
     """
 
     record: dict[str, Any]
     signers: list[str]
     stamps: list[tuple[int, datetime]]
-    cosigned: list[tuple[int, int]]
+    cosigned: list[tuple[int, int, str, str]]
 
 
 def need(holds: object, what: str) -> None:
@@ -156,12 +156,12 @@ def read(octets: bytes) -> dict[str, Any]:
 
 
 def check(
-    octets: bytes, *, keys: Iterable[str] = (), ca_file: str = "", witness: str = ""
+    octets: bytes, *, keys: Iterable[str] = (), ca_file: str = "", witnesses: Collection[str] = ()
 ) -> Checked:
     """Return what a proof that holds says; raise ValueError or the like if it does not hold.
 
     With `keys`, one of them must have signed it; with `ca_file`, that must vouch for timestamps;
-    with `witness`, the key of one, what it cosigned is told.
+    with `witnesses`, keys as well, each of them must have cosigned it.
     """
     proof = read(octets)
     need(proof["format"] in FORMATS and set(proof) - FORMATS[proof["format"]] == NAMES, "names")
@@ -194,19 +194,11 @@ def check(
         independent_signatures.verify_note(note, top, proof["key"])
     signers = [one for one in keys if signed_by(note, top, one)]
     need(signers or not list(keys), "no signature of a key that is known")
-    return Checked(
-        dict(said["record"]),
-        signers,
-        [
-            (seq, stamped_at(one, ca_file))
-            for one, seq in shown_in(proof, top, "timestamps", "note path reply")
-        ],
-        [
-            (seq, at)
-            for one, seq in shown_in(proof, top, "cosigned", "note path")
-            for at in cosigned_at(one, proof.get("key"), witness)
-        ],
-    )
+    stamped = shown_in(proof, top, "timestamps", "note path reply")
+    stamps = [(seq, stamped_at(one, ca_file)) for one, seq in stamped]
+    notes = [(seq, one["note"]) for one, seq in shown_in(proof, top, "cosigned", "note path")]
+    cosigned = cosigned_by(witnesses, notes, proof.get("key"))
+    return Checked(dict(said["record"]), signers, stamps, cosigned)
 
 
 def shown_in(
@@ -236,10 +228,21 @@ def stamped_at(one: dict[str, Any], ca_file: str) -> datetime:
     return independent_signatures.verify_timestamp(one["note"], reply, ca_file)
 
 
-def cosigned_at(one: dict[str, Any], key: str | None, witness: str) -> list[int]:
+def cosigned_by(
+    witnesses: Collection[str], notes: list[tuple[int, str]], key: str | None, first: int = 0
+) -> list[tuple[int, int, str, str]]:
+    """Return which notes witnesses cosigned, and when; each must have done so from `first` on."""
     own = {name_of(key)} if key else set()
-    need(names_in(one["note"]) - own, "no line of a witness")
-    return independent_signatures.cosigned_at(one["note"], witness) if witness else []
+    need(all(names_in(note) - own for _, note in notes), "no line of a witness")
+    found = [
+        (seq, at, witness, note.partition("\n")[0])
+        for witness in witnesses
+        for seq, note in notes
+        for at in independent_signatures.cosigned_at(note, witness)
+    ]
+    cosigning = {witness for seq, _, witness, _ in found if seq >= first}
+    need(cosigning >= set(witnesses), "a witness who has cosigned nothing of it")
+    return found
 
 
 def signed_by(note: str, top: dict[str, Any], key: str) -> bool:

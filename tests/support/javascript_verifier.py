@@ -22,9 +22,18 @@ class JavaScriptVerifier:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def check(self, octets: bytes, *, keys: Sequence[str] = (), ca_file: str = "") -> Any:
-        """Return {"holds", "signers", "stamps"}, or `why` it does not hold."""
-        asked = {"file": base64.b64encode(octets).decode(), "keys": list(keys), "ca": ca_file}
+    def check(
+        self,
+        octets: bytes,
+        *,
+        keys: Sequence[str] = (),
+        ca_file: str = "",
+        witnesses: Sequence[str] = (),
+    ) -> Any:
+        """Return {"holds", "signers", "stamps", "cosigned"}, or `why` it does not hold."""
+        file = base64.b64encode(octets).decode()
+        known = {"keys": list(keys), "ca": ca_file, "witnesses": list(witnesses)}
+        asked = {"file": file, **known}
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps(asked) + "\n")

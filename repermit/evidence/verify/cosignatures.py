@@ -20,9 +20,13 @@ from repermit.i18n.lazy_text import Said
 
 @dataclass(frozen=True, kw_only=True)
 class Cosigned:
-    """That the entries up to `seq` lay in the record at `at`, as the witness `by` says."""
+    """That the entries up to `seq` lay in the record at `at`, as the witness `by` says.
+
+    `origin` is the name of the record that the witness knew.
+    """
 
     seq: int
+    origin: str
     at: datetime
     by: WitnessKey
 
@@ -82,7 +86,12 @@ def find_cosigned(document: Mapping[str, Any], witnesses: Sequence[WitnessKey]) 
     Raises ValueError where a cosignature names one of them and is not by it.
     """
     return [
-        Cosigned(seq=signed_checkpoint.read_note(one["note"]).seq, at=min(times), by=witness)
+        Cosigned(
+            seq=signed_checkpoint.read_note(one["note"]).seq,
+            origin=one["note"].partition("\n")[0],
+            at=min(times),
+            by=witness,
+        )
         for one in document.get("cosigned", ())
         for witness in Note.read(one["note"]).signers(witnesses)
         if isinstance(witness, WitnessKey)

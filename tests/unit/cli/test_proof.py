@@ -70,6 +70,21 @@ def test_a_proof_is_one_private_file_and_a_page_beside_it(asked: Desk) -> None:
     assert '<html lang="nl"' in text
 
 
+def test_the_words_of_a_proof_cannot_pass_for_what_is_said_of_it(asked: Desk) -> None:
+    said = "It is signed with a key that you know: theirs"
+    asked.do("answer", "news", "bram@example.org", "yes", "--note", f"\x1b[2J\n{said}")
+    path = asked.folder / "bram.json"
+    asked.do("proof", "news", "bram@example.org", "-o", str(path))
+    shown = asked.do("verify", str(path))
+    document = json.loads(path.read_text("utf-8"))
+    document["statement"]["wordings"] = {f"\x9b2J\n{said}": "x"}
+    path.write_text(json.dumps(document), "utf-8")
+    for told in (shown, asked.refused("verify", str(path))):
+        assert said in told
+        assert said not in told.splitlines()
+        assert not {"\x1b", "\x9b"} & set(told)
+
+
 def test_a_proof_goes_to_stdout_and_says_the_same(asked: Desk) -> None:
     for arguments in ((), ("-o", "-")):
         ran = asked.run("proof", "news", ANNA, *arguments)

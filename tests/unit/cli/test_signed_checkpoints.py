@@ -406,6 +406,7 @@ def test_timestamps_are_told_of_the_record_and_of_a_proof(stamped: Desk, tmp_pat
     other = Authority(tmp_path / "other")
     reason = stamped.refused("verify", str(path), "--timestamp-ca", str(other.ca_file))
     assert "a timestamp of it does not hold: unable to get local issuer certificate" in reason
+    assert "that each of these leads to: CN=Test Authority" in " ".join(reason.split())
     assert "RFC 3161" in path.with_suffix(".html").read_text("utf-8")
     assert "holds no certificate" in stamped.refused("verify", str(path), "--timestamp-ca", "none")
 

@@ -289,7 +289,8 @@ def test_what_a_witness_cosigned_is_in_proofs_and_exports(
     path = witnessed.folder / name
     told = witnessed.do("verify", str(path), "--key", witness.vkey)
     assert re.search(
-        r"Entries up to \d+ lay in the record at .*, as witness.example/w1 cosigned", told
+        r"Entries up to \d+ lay in the record at .*, as witness.example/w1 cosigned for ask\.ex",
+        told,
     )
     unchecked = witnessed.do("verify", str(path))
     assert "not checked: --key KEY-OF-THE-WITNESS" in unchecked
@@ -304,12 +305,13 @@ def test_what_a_witness_cosigned_is_in_proofs_and_exports(
     schema = json.loads((REFERENCE / f"{path.stem}.schema.json").read_text("utf-8"))
     assert jsonschema_rs.is_valid(schema, json.loads(octets))
     if name == "proof.json":
-        ((seq, at),) = independent_verifier.check(octets, witness=witness.vkey).cosigned
-        assert (seq, at) == (witness.size, witness.now)
+        (found,) = independent_verifier.check(octets, witnesses=[witness.vkey]).cosigned
     else:
-        independent_export.check(octets)
+        (found,) = independent_export.check(octets, witnesses=[witness.vkey]).cosigned
+    assert found == (witness.size, witness.now, witness.vkey, witness.origin)
     with running_verifier() as verifier:
-        assert verifier.check(octets)["holds"]
+        assert verifier.check(octets, witnesses=[witness.vkey])["cosigned"] == [list(found)]
+        assert not verifier.check(octets, witnesses=[stranger.vkey])["holds"]
 
 
 @pytest.mark.parametrize("name", ["proof.json", "evidence.json"])
@@ -326,18 +328,24 @@ def test_a_cosigned_checkpoint_of_another_record_or_with_a_forged_line_does_not_
         "own line": note.replace(own, f"{own[:-7]}AAAA==\n"),
         "no note": note.partition("\n\n")[0],
     }
+    check = independent_verifier if name == "proof.json" else independent_export
     for what, other in changed.items():
         assert other != note, what
         octets = json.dumps(whole | {"cosigned": [whole["cosigned"][0] | {"note": other}]}).encode()
         path.write_bytes(octets)
         witnessed.refused("verify", str(path))
-        check = independent_verifier if name == "proof.json" else independent_export
         with pytest.raises(ValueError, match=r"\w"):
             check.check(octets)
     forged = note.replace(cosigned, f"{cosigned[:-23]}{'A' * 20}==\n")
-    path.write_text(json.dumps(whole | {"cosigned": [whole["cosigned"][0] | {"note": forged}]}))
+    octets = json.dumps(whole | {"cosigned": [whole["cosigned"][0] | {"note": forged}]}).encode()
+    path.write_bytes(octets)
     refused = witnessed.refused("verify", str(path), "--key", witness.vkey)
     assert "a cosignature of it does not hold" in refused
+    with pytest.raises(ValueError, match="a signature"):
+        check.check(octets, witnesses=[witness.vkey])
+    with running_verifier() as verifier:
+        assert verifier.check(octets)["holds"]
+        assert verifier.check(octets, witnesses=[witness.vkey])["why"] == "a cosignature"
 
 
 def test_a_cosignature_below_the_first_entry_of_a_proof_proves_nothing(
@@ -366,7 +374,7 @@ def test_a_cosignature_below_the_first_entry_of_a_proof_proves_nothing(
     refused = desk.refused("verify", str(path), "--key", witness.vkey)
     assert f"what is cosigned, at {early.seq}, has none of its entries" in refused
     with pytest.raises(ValueError, match="covers no entry"):
-        independent_verifier.check(path.read_bytes(), witness=witness.vkey)
+        independent_verifier.check(path.read_bytes(), witnesses=[witness.vkey])
     with running_verifier() as verifier:
         assert not verifier.check(path.read_bytes())["holds"]
 
@@ -386,6 +394,12 @@ def test_a_witness_that_cosigned_before_the_first_entry_of_an_export_has_cosigne
     desk.do("verify", str(path))
     refused = desk.refused("verify", str(path), "--key", witness.vkey)
     assert "witness.example/w1 has cosigned nothing of it" in refused
+    octets = path.read_bytes()
+    with pytest.raises(ValueError, match="has cosigned nothing of it"):
+        independent_export.check(octets, witnesses=[witness.vkey])
+    with running_verifier() as verifier:
+        assert verifier.check(octets)["holds"]
+        assert not verifier.check(octets, witnesses=[witness.vkey])["holds"]
 
 
 @pytest.mark.parametrize("name", ["proof.json", "evidence.json"])
@@ -426,12 +440,14 @@ def test_a_cosignature_tells_a_time_after_1970_and_before_the_year_10000(
         assert "as witness.example/w1 cosigned" in witnessed.do(
             "verify", str(path), "--key", witness.vkey
         )
-        assert independent_verifier.check(octets, witness=witness.vkey).cosigned[0][1] == seconds
+        assert (
+            independent_verifier.check(octets, witnesses=[witness.vkey]).cosigned[0][1] == seconds
+        )
         return
     refused = witnessed.refused("verify", str(path), "--key", witness.vkey)
     assert "a cosignature of it does not hold" in refused
     with pytest.raises(ValueError, match="a cosignature of another time"):
-        independent_verifier.check(octets, witness=witness.vkey)
+        independent_verifier.check(octets, witnesses=[witness.vkey])
 
 
 def test_of_several_over_one_checkpoint_a_proof_has_the_first_and_verify_tells_the_last(

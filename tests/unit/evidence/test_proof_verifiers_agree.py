@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,18 +15,22 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from repermit.answers import link_target, record_answer
 from repermit.answers.link_target import Trace
 from repermit.contacts import admin_requests
 from repermit.contacts.admin_requests import NewContact
 from repermit.db.connection import Database, open_database
+from repermit.db.models.base import Meta
 from repermit.db.models.evidence import EvidenceTimestamp
 from repermit.evidence import consent_receipt, proof_file, signed_checkpoint, timestamps
 from repermit.evidence.entries import Checkpoint, canonical, link, part_digest
 from repermit.evidence.merkle import root_of, siblings
+from repermit.evidence.signed_note import Note, WitnessKey
 from repermit.evidence.timestamp_token import read_authorities
 from repermit.evidence.verify import proof, signatures
+from repermit.evidence.verify.cosignatures import find_cosigned
 from repermit.evidence.verify.timestamps import stamps_of
 from repermit.privacy import make_proof
 from repermit.rules.consent import Answer, Basis
@@ -34,9 +39,13 @@ from tests.support.builders import NOW, make_asked, make_campaign, make_list, ma
 from tests.support.javascript_verifier import JavaScriptVerifier, running_verifier
 from tests.support.public_pages import freeze_wording
 from tests.support.timestamp_authority import Authority
+from tests.support.witness import Witness
 
 SIGNING = make_settings(evidence_key=bytes(range(32)))
 KEY = signed_checkpoint.own_key(SIGNING)
+assert KEY
+WITNESS = Witness(KEY.name, KEY.public)
+COSIGNED: dict[str, Any] = {"witnesses": [WITNESS.vkey]}
 LATER = NOW + timedelta(days=30)
 SCHEMA = Path(__file__).parents[3] / "docs/reference/proof.schema.json"
 Document = dict[str, Any]
@@ -111,9 +120,11 @@ def answer(database: Database, uid: str, what: Answer) -> None:
 
 
 def keep(database: Database, authority: Authority, occasion: str) -> None:
-    """Keep a timestamp over the record as it is."""
+    """Keep a timestamp over the record as it is, and have it cosigned."""
     point = signed_checkpoint.take(SIGNING)
+    line = WITNESS.cosign(Note.read(point.note).text, at=WITNESS.now)
     with database.atomic():
+        Meta.insert(key=f"cosigned {occasion}", value=point.note + line).execute()
         EvidenceTimestamp.create(
             occasion=occasion,
             due_at=NOW,
@@ -125,8 +136,14 @@ def keep(database: Database, authority: Authority, occasion: str) -> None:
         )
 
 
-def own_check(document: Document) -> bool:
-    return not proof.check_proof(json.dumps(document).encode()).faults
+def own_check(document: Document, witnesses: Collection[str] = ()) -> bool:
+    if proof.check_proof(json.dumps(document).encode()).faults:
+        return False
+    keys = [WitnessKey.read(one) for one in witnesses]
+    try:
+        return {one.by for one in find_cosigned(document, keys)} == set(keys)
+    except ValueError:
+        return False
 
 
 def python_check(document: Document, **known: Any) -> bool:
@@ -157,7 +174,12 @@ def test_true_proofs_hold_with_their_key_and_authority(
             "holds": True,
             "signers": [str(KEY)],
             "stamps": [[one.seq, one.at.isoformat(timespec="microseconds")] for one in own],
+            "cosigned": [],
         }
+        told = [(seq, WITNESS.now, WITNESS.vkey, WITNESS.origin) for seq, _ in found.stamps]
+        assert independent_verifier.check(octets, **COSIGNED).cosigned == told
+        assert javascript.check(octets, **COSIGNED)["cosigned"] == list(map(list, told))
+        assert own_check(document, **COSIGNED)
     assert [len(one["timestamps"]) for one in made] == [2, 1]
 
 
@@ -175,6 +197,16 @@ def test_another_key_and_another_authority_are_refused(
             stamps_of(document, read_authorities(str(other.ca_file)))
 
 
+def test_a_witness_who_has_cosigned_nothing_of_it_is_not_taken_for_one_who_has(
+    made: list[Document], javascript: JavaScriptVerifier
+) -> None:
+    stranger = Witness("x", bytes(32))
+    stranger.own = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
+    for witnesses in ([stranger.vkey], [WITNESS.vkey, stranger.vkey], [str(KEY)]):
+        assert verdicts(made[0], javascript, witnesses=witnesses) == (False, False)
+    assert not own_check(made[0], [stranger.vkey])
+
+
 def test_a_token_over_another_checkpoint_is_refused(
     made: list[Document], authority: Authority, javascript: JavaScriptVerifier
 ) -> None:
@@ -184,6 +216,19 @@ def test_a_token_over_another_checkpoint_is_refused(
         document["timestamps"][0] = {**first, "reply": reply}
         assert not own_check(document)
         assert verdicts(document, javascript) == (False, False)
+
+
+def test_a_reply_that_says_that_it_was_refused_is_no_timestamp(
+    made: list[Document], javascript: JavaScriptVerifier
+) -> None:
+    document = json.loads(json.dumps(made[0]))
+    stamp = document["timestamps"][0]
+    granted, refused = (bytes.fromhex(f"30030201{status}") for status in ("00", "02"))
+    reply = timestamps.decode(stamp["reply"])
+    assert reply[4:9] == granted
+    stamp["reply"] = timestamps.encode(reply.replace(granted, refused, 1))
+    assert not own_check(document)
+    assert verdicts(document, javascript) == (False, False)
 
 
 def test_a_fabricated_proof_holds_by_itself_and_under_no_known_key(
@@ -448,6 +493,7 @@ def mutate(document: Document, rng: random.Random) -> None:
 def sealed_anew(document: Document, settings: Any, *, remake: bool = True) -> Document:
     """Make all digests, the tree, the record and the signature anew, as whoever has the key can."""
     document.pop("timestamps", None)
+    document.pop("cosigned", None)
     document.pop("consistency", None)
     document.pop("last", None)
     statement, seal = document["statement"], document["seal"]
@@ -489,13 +535,15 @@ def disagreements(
     rng, found, held = random.Random(seed), [], 0  # noqa: S311  the same mutants each time
     for number in range(count):
         document = json.loads(json.dumps(rng.choice(made)))
+        known: dict[str, Any] = {}
         if number % 2:
             mutate(document["statement"]["entries"], rng)
             with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
                 document = sealed_anew(document, SIGNING, remake=bool(rng.randrange(4)))
         else:
             mutate(document, rng)
-        own, others = own_check(document), verdicts(document, javascript)
+            known = rng.choice([{}, COSIGNED])
+        own, others = own_check(document, **known), verdicts(document, javascript, **known)
         held += own
         if others != (own, own):
             faults = proof.check_proof(json.dumps(document).encode()).faults
@@ -517,6 +565,42 @@ def test_all_three_agree_on_a_thousand_mutants_and_more(
     assert disagreements(made, javascript, 1000, seed=seed) == []
 
 
+def alter_cosignature(document: Document, rng: random.Random) -> None:
+    """Alter the line of a witness: a bit, its length, or its name; instead of it or besides."""
+    shown = rng.choice(document["cosigned"])
+    *head, line = shown["note"].splitlines(keepends=True)
+    mark, name, encoded = line.rstrip("\n").split(" ")
+    octets = bytearray(base64.b64decode(encoded))
+    what = rng.randrange(4)
+    if what == 0:
+        del octets[rng.randrange(len(octets)) :]
+    elif what == 1:
+        octets += octets[: rng.choice([1, 8, 2420])]
+    elif what == 2:
+        name = rng.choice(["x", name.upper(), f"{name}+", ""])
+    else:
+        octets[rng.choice([0, 3, 4, 11, rng.randrange(len(octets))])] ^= 1 << rng.randrange(8)
+    altered = f"{mark} {name} {base64.b64encode(octets).decode()}\n"
+    lines = rng.choice([[altered], [altered, line], [line, altered]])
+    shown["note"] = "".join([*head, *lines])
+
+
+@pytest.mark.parametrize("count", [30, pytest.param(600, marks=pytest.mark.exhaustive)])
+def test_all_three_agree_on_altered_lines_of_a_witness(
+    made: list[Document], javascript: JavaScriptVerifier, count: int
+) -> None:
+    rng, held = random.Random(19), 0  # noqa: S311  the same mutants each time
+    for _ in range(count):
+        document = json.loads(json.dumps(rng.choice(made)))
+        alter_cosignature(document, rng)
+        alone, own = own_check(document), own_check(document, **COSIGNED)
+        assert verdicts(document, javascript) == (alone, alone)
+        assert verdicts(document, javascript, **COSIGNED) == (own, own)
+        held += own
+    # Some must hold: a line under another name or id is another's.
+    assert 0 < held < count
+
+
 def test_no_byte_of_consequence_can_be_changed_for_javascript(
     made: list[Document], javascript: JavaScriptVerifier
 ) -> None:
@@ -526,7 +610,8 @@ def test_no_byte_of_consequence_can_be_changed_for_javascript(
         # The octets of a reply that its signature does not cover say nothing.
         place, bit = rng.randrange(stamps), 1 << rng.randrange(8)
         changed = octets[:place] + bytes([octets[place] ^ bit]) + octets[place + 1 :]
-        assert javascript.check(changed)["holds"] == says_the_same(octets, changed)
+        held = javascript.check(changed, **COSIGNED)["holds"]
+        assert held == says_the_same(octets, changed)
 
 
 def says_the_same(octets: bytes, changed: bytes) -> bool:

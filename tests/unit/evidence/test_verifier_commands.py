@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.support.timestamp_authority import Authority
+from tests.support.witness import Witness
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "docs/reference"
@@ -57,7 +59,7 @@ def test_the_sample_holds_under_the_key_that_the_page_names(command: str) -> Non
 def test_it_runs_from_any_folder_and_without_a_key(program: list[str], tmp_path: Path) -> None:
     shutil.copy(SAMPLE, tmp_path / "jan.json")
     code, told = run([*program, "jan.json"], folder=tmp_path)
-    assert (code, told) == (0, {"holds": True, "signers": [], "stamps": []})
+    assert (code, told) == (0, {"holds": True, "signers": [], "stamps": [], "cosigned": []})
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -74,12 +76,14 @@ def test_what_does_not_hold_is_told(
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_another_key_or_an_authority_that_does_not_vouch_is_refused(
-    program: list[str], tmp_path: Path
-) -> None:
+def test_another_key_authority_or_witness_is_refused(program: list[str], tmp_path: Path) -> None:
     code, told = run([*program, str(SAMPLE), "other.example+00000000+AQ=="])
     assert (code, told["holds"]) == (1, False)
     # Without a timestamp there is nobody to vouch for.
     ca_file = Authority(tmp_path / "authority").ca_file
     code, told = run([*program, str(SAMPLE), "", str(ca_file)])
     assert (code, told["holds"]) == (0, True)
+    stranger = Witness("x", bytes(32))
+    stranger.own = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
+    code, told = run([*program, str(SAMPLE), "", "", stranger.vkey])
+    assert (code, told["why"]) == (1, "a witness who has cosigned nothing of it")

@@ -191,6 +191,7 @@ def test_a_true_export_holds_with_its_key_and_authority(
         "holds": True,
         "signers": [str(KEY)],
         "stamps": [[stamp[0], stamp[1].isoformat(timespec="microseconds")]],
+        "cosigned": [],
     }
 
 
