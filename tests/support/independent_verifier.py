@@ -234,13 +234,11 @@ def cosigned_by(
     """Return which notes witnesses cosigned, and when; each must have done so from `first` on."""
     own = {name_of(key)} if key else set()
     need(all(names_in(note) - own for _, note in notes), "no line of a witness")
-    found = [
-        (seq, at, witness, note.partition("\n")[0])
-        for witness in witnesses
-        for seq, note in notes
-        for at in independent_signatures.cosigned_at(note, witness)
-    ]
-    cosigning = {witness for seq, _, witness, _ in found if seq >= first}
+    found = []
+    for by, (seq, note) in ((by, one) for by in witnesses for one in notes):
+        times = independent_signatures.cosigned_at(note, by)
+        found += [(seq, at, by, note.partition("\n")[0]) for at in times]
+    cosigning = {by for seq, _, by, _ in found if seq >= first}
     need(cosigning >= set(witnesses), "a witness who has cosigned nothing of it")
     return found
 
