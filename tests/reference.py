@@ -323,12 +323,6 @@ def retention() -> str:
     fixed = (
         ("A sign-up that nobody confirms.", "a month", "", ""),
         ("A file that nobody takes in.", "a day" if days == 1 else f"{days} days", "", ""),
-        (
-            "A sealed copy of a file (`keep_files`), unless anybody of its list is erased before.",
-            _term(SETTINGS["retention.evidence_years"]),
-            "`evidence_years`",
-            "",
-        ),
         ("Fingerprints of who is not to be asked.", "as long as the list", "", ""),
     )
     return _page(

@@ -25,7 +25,7 @@ from repermit.errors import Refused
 if TYPE_CHECKING:
     from repermit.cli.output import Tell
 
-_WHAT = ("keep", "removed", "unasked", "evidence", "file")
+_WHAT = ("keep", "removed", "unasked", "evidence")
 _FORMATS = ("csv", "json", "xlsx")
 _TOOLS = ("mailchimp", "laposta", "brevo", "mailerlite", "outlook")
 
@@ -37,7 +37,6 @@ _TOOLS = ("mailchimp", "laposta", "brevo", "mailerlite", "outlook")
         "repermit export news keep --with-links --for mailchimp -o keep.csv",
         "repermit export news removed --for laposta -o take-off.csv",
         "repermit export news evidence --format json",
-        "repermit export news file --digest 0f1e… -o export.csv",
     )
 )
 @slug_argument
@@ -50,12 +49,6 @@ _TOOLS = ("mailchimp", "laposta", "brevo", "mailerlite", "outlook")
 )
 @click.option("--for", "tool", type=click.Choice(_TOOLS), help="In the form that this tool takes.")
 @click.option("--with-links", is_flag=True, help="With a permanent unsubscribe_url for each.")
-@click.option(
-    "--digest",
-    default="",
-    metavar="SHA256",
-    help="Which `file`: as the entry `imported`, or a proof, names it.",
-)
 @output_option
 @pass_command_context
 def export(
@@ -66,23 +59,14 @@ def export(
     form: str | None,
     tool: str | None,
     with_links: bool,
-    digest: str,
     output: Path | None,
 ) -> None:
-    """Export who stays, who was removed, who could not be asked, or the evidence.
-
-    Or a file that was taken in, as it was, where `keep_files` has a sealed copy kept.
-    """
+    """Export who stays, who was removed, who could not be asked, or the evidence."""
     from repermit.evidence import signed_checkpoint
     from repermit.exports import export as exports_export
     from repermit.exports import handover_steps
     from repermit.exports.export_rows import ExportKind
 
-    if (what == "file") != bool(digest) or (digest and (form or tool or with_links)):
-        raise click.UsageError("file and --digest go together, and with -o alone")
-    if digest:
-        _export_file(context, slug, digest.lower(), output)
-        return
     form = _choose_format(form, output)
     if form == "xlsx" and output is None and sys.stdout.isatty():
         raise Refused("a spreadsheet is not for the screen: add -o FILE.xlsx")
@@ -121,26 +105,6 @@ def export(
     steps = handover_steps.list_steps(tool, what, slug=slug) if tool else ()
     for number, step in enumerate(steps, start=1):
         tell(f"{number}. {step}")
-
-
-def _export_file(context: CommandContext, slug: str, digest: str, output: Path | None) -> None:
-    from repermit.exports import export as exports_export
-
-    with (
-        context.mailing_list(slug) as (database, mailing_list),
-        open_output(context, output) as out,
-    ):
-        exports_export.write_imported_file(
-            mailing_list,
-            digest,
-            settings=context.settings,
-            out=out,
-            now=context.now,
-            actor=context.actor,
-            database=database,
-        )
-    if output is not None:
-        echo(f"{output} is the file as it was taken in; its SHA-256 was compared.")
 
 
 def _choose_format(form: str | None, output: Path | None) -> str:

@@ -12,9 +12,7 @@ from typing import Any
 from repermit.contacts.human_replies import delete_replies
 from repermit.contacts.status_changes import Act, drop_unsent, remove_contacts
 from repermit.db.connection import make_id_list, make_value_list
-from repermit.db.file_copies import delete_file_copies
 from repermit.db.models.contacts import Contact, Opening, SignUp
-from repermit.db.models.imports import Import
 from repermit.db.models.mails import FreshLink
 from repermit.db.secure_delete import request_wiping
 from repermit.email_address import fingerprints
@@ -69,8 +67,6 @@ def erase_contacts(contacts: Sequence[Contact], *, act: Act, fingerprint_key: by
         act.at,
     )
     ids = make_id_list(contact.id for contact in contacts)
-    # After the suppressions: their rows wait for a file whose import is just being begun.
-    delete_file_copies(Import.list == contacts[0].list_id)
     sign_ups = delete_sign_ups(contacts[0].list_id, keys)
     replies = delete_replies([contact.id for contact in contacts])
     FreshLink.delete().where(FreshLink.contact.in_(ids)).execute()

@@ -31,7 +31,7 @@ from repermit.db.models.evidence import (
     EvidencePart,
     EvidenceTimestamp,
 )
-from repermit.db.models.imports import FileCopy, Import, ImportChange, Upload
+from repermit.db.models.imports import Import, ImportChange, Upload
 from repermit.db.models.lists import ListText, MailingList, RegisterNotes
 from repermit.db.models.mails import FreshLink, Mail, Pace, Reply
 from repermit.db.models.settings import Chosen, Correction
@@ -47,7 +47,6 @@ ALL_TABLES: tuple[type[Table], ...] = (
     Correction,
     Import,
     ImportChange,
-    FileCopy,
     Contact,
     SignUp,
     Campaign,
@@ -272,11 +271,6 @@ def _count_files_by_step(database: Database) -> None:
     create_triggers(database)
 
 
-def _make_file_copies(database: Database) -> None:
-    """Version 37: sealed copies of files that were taken in, where the settings want them."""
-    database.create_tables([FileCopy])
-
-
 def _add_columns(database: Database, table: str, columns: Mapping[str, str]) -> None:
     existing = {column.name for column in database.get_columns(table)}
     for name, kind in columns.items():
@@ -297,7 +291,6 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     _index_personal_mails,
     _make_timestamps,
     _count_files_by_step,
-    _make_file_copies,
 )
 """The first turns OLDEST_VERSION into the next, and so on; they are only ever added at the end.
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import partial
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from repermit.db import background_tasks
 from repermit.db.connection import Database, RowCounter, steady_view
-from repermit.db.file_copies import write_file_copy
 from repermit.db.models.lists import MailingList
 from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import Refused
@@ -171,28 +168,6 @@ def write_export(
     )
 
 
-def write_imported_file(
-    mailing_list: MailingList,
-    digest: str,
-    *,
-    database: Database,
-    settings: Settings,
-    now: datetime,
-    actor: str,
-    out: BinaryIO,
-) -> None:
-    """Write a file that was taken in to `out`, from its sealed copy, and record that.
-
-    Raises Refused while a file of the list is under way, and as `write_file_copy` does.
-    """
-    background_tasks.require_no_unfinished_file(mailing_list)
-    record = write_file_copy(mailing_list, digest, out, settings=settings)
-    form, rows = Path(record.file).suffix[1:], json.loads(record.counts)["rows"]
-    facts = _make_facts("file", form, None, rows, with_links=False)
-    with database.atomic():
-        chain.append(_make_entry(mailing_list, facts, now=now, actor=actor))
-
-
 def record_refused_rows(mailing_list: MailingList, rows: int, *, now: datetime, actor: str) -> None:
     """Append that the rows a file was refused for were downloaded, in the caller's transaction."""
     facts = _make_facts("refused", FileFormat.CSV, None, rows, with_links=False)
@@ -328,7 +303,7 @@ def _skip_formulas(found: Iterable[Record], by_hand: list[str]) -> Iterator[Reco
 
 
 def _make_facts(
-    what: str, form: str, tool: Tool | None, rows: int, *, with_links: bool
+    what: str, form: FileFormat, tool: Tool | None, rows: int, *, with_links: bool
 ) -> dict[str, Any]:
     return {
         "what": what,

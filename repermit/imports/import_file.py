@@ -23,9 +23,8 @@ from repermit.db.background_tasks import (
     foreground_work,
 )
 from repermit.db.connection import Database, FairSqliteDatabase, read_data_version
-from repermit.db.file_copies import seal_file
 from repermit.db.lost_suppressions import find_lost_suppressions
-from repermit.db.models.imports import FileCopy, Import
+from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.staged_rows import make_staged_path, sync_staged
 from repermit.db.temporary_files import make_temporary_files
@@ -159,10 +158,6 @@ def import_file(
                 return result
             if kept_in is not None:
                 sync_staged(kept_in)
-            copy = None
-            # Who is not to be asked may have been erased, and the copy would hold their address.
-            if settings.evidence.keep_files and not tally.fates[Fate.SUPPRESSED]:
-                copy = until_kept.enter_context(seal_file(path, file.digest, settings=settings))
             with database.atomic():
                 number = begin_import(
                     database,
@@ -172,9 +167,7 @@ def import_file(
                     now=options.now,
                     actor=options.actor,
                 )
-                if copy is not None:
-                    FileCopy.create(record=number, **copy)
-                # Both files get their names while nobody looks for those that no row names.
+                # The file gets its name while nobody looks for files that no task names.
                 until_kept.close()
     staged()
     with foreground_work(database, TaskKind.IMPORT):

@@ -32,7 +32,6 @@ from repermit.db.connection import (
     lock_rows,
     read_data_version,
 )
-from repermit.db.file_copies import delete_file_copies
 from repermit.db.models.base import parse_timestamp
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
@@ -337,9 +336,6 @@ def _end(database: Database, task: BackgroundTask, progress: ImportProgress) -> 
     background_tasks.reset_file_counts(task.list_id)
     if is_postgresql(database):
         drop_staged(database, progress.token)
-    if progress.fates[Fate.SUPPRESSED]:
-        # Somebody may have been erased since the file was read.
-        delete_file_copies(Import.id == task.target)
     counts = progress.counts(rows=progress.rows, addresses=progress.addresses)
     _note(task, progress, counts)
 

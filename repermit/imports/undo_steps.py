@@ -16,7 +16,6 @@ from repermit.clock import format_timestamp
 from repermit.db import background_tasks
 from repermit.db.background_tasks import BackgroundTask, TaskKind, run_task, start_task
 from repermit.db.connection import Database, chunks, lock_rows, make_id_list
-from repermit.db.file_copies import delete_file_copies
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import, ImportChange
 from repermit.db.secure_delete import request_wiping
@@ -36,7 +35,6 @@ _ERASED_PARTS = ("person", "trace")
 
 def begin_reversal(record: Import, *, now: datetime, actor: str) -> None:
     """Note that an import is to be taken back, in the caller's transaction."""
-    delete_file_copies(Import.id == record.id)
     counts = json.loads(record.counts)
     rows = sum(counts["fates"].get(fate, 0) for fate in FATES) + counts.get("improved", 0)
     start_task(

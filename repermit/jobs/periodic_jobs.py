@@ -27,7 +27,6 @@ from repermit.clock import Clock
 from repermit.contacts import requested_mail_limit
 from repermit.db.background_tasks import Work, background_work
 from repermit.db.connection import Database, limit_idleness, write_back
-from repermit.db.file_copies import sweep_file_copies
 from repermit.db.row_counts import fold_counts
 from repermit.db.secure_delete import wipe_deleted_rows
 from repermit.db.temporary_files import make_temporary_files
@@ -315,7 +314,6 @@ class Jobs:
             ended = retention.delete_expired_parts(
                 self._database, settings=settings, now=now, should_stop=should_stop
             )
-            sweep_file_copies(self._database, settings=settings, now=now)
             wipe_deleted_rows(self._database, should_stop=should_stop)
         if erased:
             _log.info("%d who were taken off are erased", erased)

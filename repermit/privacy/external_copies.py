@@ -31,7 +31,6 @@ _STATUSES_IN_FILE = {
     "unasked": {Status.UNCONFIRMED},
     "evidence": {*Status},
     "archive": {*Status},
-    "file": {*Status},
 }
 """How somebody has to stand to be in a file. What is not here has nobody of a list in it."""
 

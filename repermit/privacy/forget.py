@@ -16,11 +16,9 @@ from repermit.contacts.erasure import Erased
 from repermit.contacts.status_changes import Act
 from repermit.db.background_tasks import Work, foreground_work
 from repermit.db.connection import Database, lock_rows
-from repermit.db.file_copies import delete_file_copies
 from repermit.db.models.accounts import User
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact, Suppression
-from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.secure_delete import wipe_deleted_rows
 from repermit.db.staged_rows import erase_staged
@@ -54,8 +52,6 @@ def open_erasure(
         erase_staged(database, list_id, address_key)
     with database.atomic():
         yield partial(contacts_erasure.erase_contact, act=act, fingerprint_key=fingerprint_key)
-        # A file may also have had an address of whom there is no contact.
-        delete_file_copies(Import.list.in_(list_ids))
 
 
 # --- Erasing at a person's request (GDPR art. 17). ------------------------------------------------

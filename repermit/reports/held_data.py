@@ -16,7 +16,7 @@ from repermit.contacts import counts as contacts_counts
 from repermit.contacts.counts import ContactGroup
 from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.evidence import Evidence
-from repermit.db.models.imports import FileCopy, Import, Upload
+from repermit.db.models.imports import Import, Upload
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Reply
 from repermit.db.row_counts import PartCount
@@ -49,8 +49,7 @@ class HeldData:
     is held, `openings` those of whom it is kept how the links of their mails were opened.
     `only_signed_up` are those without a contact. `traces` counts entries rather than people, and
     `ip_addresses` everybody of whom a file may have had one. `files` wait to be taken in, and are
-    told of in `waiting`: the other numbers are without them. `file_copies` are sealed copies of
-    those that were taken in.
+    told of in `waiting`: the other numbers are without them.
     """
 
     statuses: Mapping[Status, int]
@@ -68,7 +67,6 @@ class HeldData:
     traces: int
     ip_addresses: int
     files: int
-    file_copies: int
     waiting: tuple[WaitingFile, ...]
 
     @property
@@ -94,7 +92,6 @@ class HeldData:
             "trace": self.traces,
             "ip_address": self.ip_addresses,
             "file": self.files,
-            "file_copy": self.file_copies,
             "fingerprint": self.fingerprints,
         }
         return {kind: count for kind, count in counts.items() if count}
@@ -136,7 +133,6 @@ def count_held_data(mailing_list: MailingList) -> HeldData:
         traces=count_held_parts(mailing_list)["trace"],
         ip_addresses=min(_taken_over(mailing_list), found.addresses),
         files=len(waiting),
-        file_copies=FileCopy.select().join(Import).where(Import.list == mailing_list).count(),
         waiting=waiting,
     )
 

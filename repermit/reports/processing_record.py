@@ -147,7 +147,6 @@ def _read_attested(mailing_list: MailingList) -> Mapping[str, Any]:
 def _retention(settings: Settings) -> tuple[Term, ...]:
     """Return the terms, those of the settings with their numbers."""
     numbers = vars(settings.retention)
-    copies = Term(key="file_copies", number=settings.retention.evidence_years, unit="years")
     return (
         Term(key="unconfirmed", number=0, unit=""),
         Term(key="confirmed", number=0, unit=""),
@@ -155,6 +154,5 @@ def _retention(settings: Settings) -> tuple[Term, ...]:
             Term(key=name, number=number, unit=name.rpartition("_")[2])
             for name, number in numbers.items()
         ),
-        *([copies] if settings.evidence.keep_files else []),
         Term(key="fingerprints", number=0, unit=""),
     )

@@ -14,7 +14,6 @@ from typing import Any
 from repermit.db.connection import Database
 from repermit.db.models.accounts import User
 from repermit.db.models.base import Table
-from repermit.db.models.imports import FileCopy
 from repermit.db.models.settings import Chosen
 from repermit.db.models.webhooks import Webhook
 from repermit.errors import ChangedMeanwhile, ChoiceRefused, ConfigError
@@ -35,12 +34,7 @@ from repermit.settings.editable_settings import (
     find_misdirected_secret,
     find_usual_values,
 )
-from repermit.settings.sealed_secrets import (
-    Seal,
-    make_file_copy_name,
-    make_totp_name,
-    make_webhook_name,
-)
+from repermit.settings.sealed_secrets import Seal, make_totp_name, make_webhook_name
 from repermit.settings.validation import check_value
 
 
@@ -239,5 +233,3 @@ def _iter_secrets() -> Iterator[tuple[Table, Any, Any, str]]:
         yield user, User.id, User.totp_secret, make_totp_name(user.id)
     for webhook in list(Webhook.select()):
         yield webhook, Webhook.id, Webhook.secret, make_webhook_name(webhook.id)
-    for copy in list(FileCopy.select()):
-        yield copy, FileCopy.token, FileCopy.key, make_file_copy_name(copy.token)

@@ -475,15 +475,12 @@ class Web:
     )
 
 
-# --- Who else holds checkpoints, when they were there, and what the files were. -------------------
+# --- Who else holds checkpoints, and says when they were there. -----------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceRules:
-    """Who gets checkpoints: by mail, to cosign (C2SP), or to put timestamps over (RFC 3161).
-
-    And whether the files that are taken in are kept, sealed.
-    """
+    """Who gets checkpoints: by mail, to cosign (C2SP), or to put timestamps over (RFC 3161)."""
 
     witnesses: tuple[str, ...] = declare_setting(
         (), N_("Who gets checkpoints by mail"), kind="list", is_personal=True
@@ -494,11 +491,6 @@ class EvidenceRules:
     timestamp_url: str = declare_setting("", N_("Where timestamps come from"), kind="url")
     # A page that took any path would tell which files there are.
     timestamp_ca_file: str = declare_setting("", N_("Authority of the timestamps"))
-    keep_files: bool = declare_setting(
-        default=False,
-        label=N_("A sealed copy of each file that is taken in is kept"),
-        help=N_("Until anybody of its list is erased."),
-    )
 
 
 # --- All settings. --------------------------------------------------------------------------------

@@ -61,11 +61,6 @@ def make_webhook_name(webhook_id: int) -> str:
     return f"webhook:{webhook_id}"
 
 
-def make_file_copy_name(token: str) -> str:
-    """Return the name under which the key of a sealed copy of a file is sealed."""
-    return f"file:{token}"
-
-
 def _derive_key(key: bytes) -> bytes:
     """Return Fernet's key: made from a link key, but another one, so that neither does for both."""
     derived = hmac.digest(key, b"repermit settings in the database", hashlib.sha256)

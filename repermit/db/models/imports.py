@@ -1,4 +1,4 @@
-"""Imports: files taken in or waiting, their sealed copies, and how contacts were before."""
+"""Imports: files taken in or waiting, and how contacts were before."""
 
 from __future__ import annotations
 
@@ -49,17 +49,6 @@ class ImportChange(Table):
         """Found a step at a time."""
 
         indexes = ((("record", "id"), False),)
-
-
-class FileCopy(Table):
-    """The sealed copy of a file that was taken in; it stands beside the database as `token`.
-
-    `key` is what opens it, under the seal of `secret_keys`: once it is gone nobody can.
-    """
-
-    token = CharField(max_length=32, primary_key=True)
-    record = ForeignKeyField(Import, unique=True, on_delete="CASCADE")
-    key = TextField()
 
 
 class Upload(Table):

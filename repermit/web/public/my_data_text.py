@@ -247,7 +247,6 @@ def describe_disclosure(disclosure: Disclosure, voice: Voice, names: Mapping[str
         "unasked": gettext("a file of those who could not be asked, in which you may be"),
         "evidence": gettext("a file of the record"),
         "archive": gettext("an archive of the list"),
-        "file": gettext("a file that we took in earlier, in which you may be"),
         "told": gettext("word of your answer, or that you left"),
     }[disclosure.what]
     known = {

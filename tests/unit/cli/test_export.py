@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -253,75 +252,3 @@ def test_a_comparison_tells_who_is_wrong_there(settled: Desk) -> None:
 
 def test_a_comparison_with_what_is_no_list_is_refused(settled: Desk) -> None:
     settled.refused("reconcile", "news", str(settled.folder / "nowhere.csv"))
-
-
-# --- export file.
-
-
-@pytest.fixture
-def taken_in(desk: Desk) -> tuple[Desk, str]:
-    """Return a desk that keeps copies and has taken a file in, and that file's SHA-256."""
-    desk.add_news()
-    with desk.config.open("a", encoding="utf-8") as config:
-        config.write("[evidence]\nkeep_files = true\n")
-    path = Path(desk.file("email", "jan@example.org", "zoe@example.org"))
-    desk.do("import", "news", str(path))
-    return desk, hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def test_a_file_that_was_taken_in_is_given_back(taken_in: tuple[Desk, str], target: Path) -> None:
-    desk, digest = taken_in
-    wanted = ("export", "news", "file", "--digest", digest)
-    assert desk.do(*wanted).splitlines() == ["email", "jan@example.org", "zoe@example.org"]
-    assert "as it was taken in" in desk.do(*wanted, "-o", str(target))
-    assert hashlib.sha256(target.read_bytes()).hexdigest() == digest
-    assert target.stat().st_mode & 0o077 == 0
-    told = desk.do("forget", "news", "jan@example.org")
-    assert "the export `file` of" in told
-    target.unlink()
-    assert "once anybody is erased on news" in desk.refused(*wanted, "-o", str(target))
-    assert not target.exists()
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("file",),
-        ("keep", "--digest", "0" * 64),
-        ("file", "--digest", "0" * 64, "--format", "csv"),
-        ("file", "--digest", "0" * 64, "--with-links"),
-    ],
-)
-def test_a_digest_goes_with_a_file_and_nothing_else(
-    settled: Desk, arguments: tuple[str, ...]
-) -> None:
-    assert "--digest" in settled.misused("export", "news", *arguments)
-
-
-def test_a_copy_that_was_altered_is_not_printed(taken_in: tuple[Desk, str]) -> None:
-    desk, digest = taken_in
-    (copy,) = (desk.folder / "repermit.db.files").iterdir()
-    copy.write_bytes(copy.read_bytes() * 2)
-    assert "was altered" in desk.refused("export", "news", "file", "--digest", digest)
-
-
-@pytest.mark.parametrize("is_left", [True, False])
-def test_a_restored_database_says_whether_the_copy_is_still_there(
-    taken_in: tuple[Desk, str], is_left: bool
-) -> None:
-    desk, digest = taken_in
-    wanted = ("export", "news", "file", "--digest", digest)
-    backup = str(desk.folder / "backup.db")
-    desk.do("backup", backup)
-    if not is_left:
-        (copy,) = (desk.folder / "repermit.db.files").iterdir()
-        copy.unlink()
-    desk.do("restore", backup, "--replace")
-    if is_left:
-        assert desk.do(*wanted).startswith("email")
-    else:
-        assert "no backup of the database has it" in desk.refused(*wanted)
-    # The journal tells who has been erased since.
-    desk.do("forget", "news", "jan@example.org")
-    desk.do("restore", backup, "--replace")
-    assert "no sealed copy of this file is kept" in desk.refused(*wanted)

@@ -170,7 +170,7 @@ BESIDE = {
     *("user", "recovery_code", "invitation", "session", "throttle", "security_event"),
     *("api_token", "access", "webhook", "delivery", "draft", "upload", "chosen", "correction"),
     *("pace", "reply", "fresh_link", "register_notes", "background_task", "sign_up", "opening"),
-    *("list_text", "import_change", "evidence_timestamp", "file_copy"),
+    *("list_text", "import_change", "evidence_timestamp"),
 }
 """Tables that the record tells nothing of, or in words only."""
 

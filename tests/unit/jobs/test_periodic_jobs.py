@@ -26,10 +26,9 @@ from repermit.db.models.accounts import Access
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import Evidence
-from repermit.db.models.imports import FileCopy, Import, Upload
+from repermit.db.models.imports import Import, Upload
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.db.row_counts import Tally
-from repermit.db.temporary_files import find_folder
 from repermit.evidence.verify import chain
 from repermit.expiry import downtime, forecast
 from repermit.expiry import sweep as expiry_sweep
@@ -47,7 +46,7 @@ from repermit.jobs.periodic_jobs import (
 from repermit.privacy import data_links
 from repermit.rules.consent import CampaignState, MailState, Reason, Status
 from repermit.sending import in_doubt
-from repermit.settings.definitions import Bounces, EvidenceRules
+from repermit.settings.definitions import Bounces
 from tests.support.admin_pages import make_admin
 from tests.support.builders import DEADLINE, NOW, make_asked, make_campaign, make_contact, make_mail
 from tests.support.desk import ATTEST, Desk
@@ -346,18 +345,6 @@ def test_a_file_that_nobody_took_in_is_deleted_after_a_day(desk: Desk, times: in
         at_once(*[jobs_of(desk, database).tidy] * times)
         assert Upload.select().count() == 0
         assert not kept.folder.exists()
-
-
-@pytest.mark.parametrize("times", [1, 2])
-def test_a_sealed_copy_goes_once_nobody_can_read_it(desk: Desk, times: int) -> None:
-    keeping = replace(desk.settings, evidence=EvidenceRules(keep_files=True))
-    with desk.news() as (database, news):
-        take_in(database, news, plain(desk.folder, ("a@example.org", "")), settings=keeping)
-        folder = find_folder(keeping, "files")
-        assert len(list(folder.iterdir())) == 1
-        # By the settings of the desk none are wanted.
-        at_once(*[jobs_of(desk, database).erase] * times)
-        assert (FileCopy.select().count(), list(folder.iterdir())) == (0, [])
 
 
 @pytest.mark.parametrize("times", [1, 2])

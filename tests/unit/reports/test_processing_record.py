@@ -18,7 +18,7 @@ from repermit.db.models.accounts import ApiToken
 from repermit.db.models.campaigns import Campaign, HandedOver
 from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.evidence import Evidence
-from repermit.db.models.imports import FileCopy, Import
+from repermit.db.models.imports import Import
 from repermit.db.models.lists import ListText, MailingList, RegisterNotes
 from repermit.db.models.mails import Reply
 from repermit.db.models.webhooks import Webhook
@@ -31,7 +31,7 @@ from repermit.reports.held_data import count_held_data
 from repermit.reports.make_report import Report, ReportKind
 from repermit.reports.report_wording import ReportWording
 from repermit.rules.consent import Reason, Status
-from repermit.settings.definitions import Bounces, EvidenceRules, MailServer, Retention, Settings
+from repermit.settings.definitions import Bounces, MailServer, Retention, Settings
 from tests.support.admin_pages import make_user
 from tests.support.builders import (
     NOW,
@@ -330,22 +330,6 @@ def test_every_term_of_the_settings_stands_there_with_its_number(news: MailingLi
     text = make_report.render_text(made)
     assert "7 years" in text
     assert "30 days" in text
-
-
-def test_sealed_copies_stand_there_where_they_are_kept(
-    database: Database, news: MailingList
-) -> None:
-    assert "sealed copies" not in make_report.render_text(record(news))
-    with database.atomic():
-        file = Import.create(list=news, file="x.csv", digest="0" * 64, counts="{}", at=NOW)
-        FileCopy.create(token="0" * 32, record=file, key="")
-    made = record(news, make_settings(evidence=EvidenceRules(keep_files=True)))
-    document = read_document(made)
-    assert {"key": "file_copies", "number": 5, "unit": "years"} in document["retention"]
-    assert document["held"]["file_copies"] == 1
-    text = make_report.render_text(made)
-    assert "as a sealed copy (files)" in text
-    assert "sealed copies" in text
 
 
 def test_the_attestation_of_the_last_launch_stands_there(

@@ -119,7 +119,6 @@ def test_keys_addresses_and_paths_are_not_to_be_chosen() -> None:
         "evidence.witnesses",
         "evidence.witness_url",
         "evidence.witness_key",
-        "evidence.keep_files",
         "journal",
         "mail.ca_file",
         "bounces.ca_file",

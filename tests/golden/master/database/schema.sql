@@ -47,8 +47,6 @@ CREATE INDEX "evidence_still_mailed" ON "evidence" ("list") WHERE event = 'still
 CREATE INDEX "evidence_subject" ON "evidence" ("subject");
 CREATE TABLE "evidence_timestamp" ("id" INTEGER NOT NULL PRIMARY KEY, "occasion" VARCHAR(255) NOT NULL, "due_at" TEXT NOT NULL, "seq" INTEGER NOT NULL, "note" TEXT NOT NULL, "reply" TEXT NOT NULL, "stamped_at" TEXT, "authority" VARCHAR(255) NOT NULL, "attempts" INTEGER NOT NULL, "next_at" TEXT NOT NULL, "problem" VARCHAR(255) NOT NULL);
 CREATE UNIQUE INDEX "evidence_timestamp_occasion" ON "evidence_timestamp" ("occasion");
-CREATE TABLE "file_copy" ("token" VARCHAR(32) NOT NULL PRIMARY KEY, "record_id" INTEGER NOT NULL, "key" TEXT NOT NULL, FOREIGN KEY ("record_id") REFERENCES "import" ("id") ON DELETE CASCADE);
-CREATE UNIQUE INDEX "file_copy_record_id" ON "file_copy" ("record_id");
 CREATE TABLE "fresh_link" ("id" INTEGER NOT NULL PRIMARY KEY, "contact_id" INTEGER NOT NULL, "mail_id" INTEGER NOT NULL, "purpose" VARCHAR(255) NOT NULL, "uid" VARCHAR(32) NOT NULL, "address" TEXT NOT NULL, "address_key" TEXT NOT NULL, "language" VARCHAR(255) NOT NULL, "at" TEXT NOT NULL, "used_at" TEXT, "authority" VARCHAR(64) NOT NULL, FOREIGN KEY ("contact_id") REFERENCES "contact" ("id") ON DELETE CASCADE, FOREIGN KEY ("mail_id") REFERENCES "mail" ("id") ON DELETE CASCADE);
 CREATE INDEX "fresh_link_address_key" ON "fresh_link" ("address_key");
 CREATE INDEX "fresh_link_at" ON "fresh_link" ("at");

@@ -265,7 +265,6 @@ DETAILS: list[tuple[str, dict[str, Any], str]] = [
         "Who may be mailed, Laposta, CSV, with links to unsubscribe, 3 rows",
     ),
     ("exported", {"what": "refused", "format": "csv", "rows": 1}, "Rows that were not taken in"),
-    ("exported", {"what": "file", "format": "csv", "rows": 1}, "A file that was taken in"),
     ("archived", {"what": "archive", "format": "zip", "rows": 9}, "Archive, ZIP, 9 rows"),
     ("handed_over", {"tool": "brevo", "step": "removed-3"}, "Brevo, Who must be taken off, step 3"),
     ("not_handed_over", {"tool": "brevo", "step": "keep-1"}, "Brevo, Who may be mailed, step 1"),

@@ -61,7 +61,6 @@ def test_every_role_of_the_record_has_words() -> None:
     [
         ("keep", "mailchimp", "a file of those who may be mailed, for Mailchimp."),
         ("removed", "", "a file of those who were taken off."),
-        ("file", "", "a file that we took in earlier, in which you may be."),
         (
             "told",
             "tool.example.org",
