@@ -1,4 +1,4 @@
-"""What of a mail stands on the first screen of a phone, as its text or HTML lets it be estimated.
+"""What of a mail stands on the first screen of a phone, as its HTML lets it be estimated.
 
 Who answers has looked for seconds: what comes after the first screen is read by few. The usual
 wording is measured in a browser (tests/support/first_screen.py); an own one is estimated here.
@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from math import ceil
+from typing import NamedTuple
 
 MOST_PIXELS = 640
 """Where the first screen of a small phone ends, below the bars of its browser."""
@@ -21,15 +22,9 @@ MOST_SIGNS = 60
 """How many signs of a subject a phone shows, or a few more."""
 
 _ANSWER = re.compile(r"https?://\S+/(yes|no)/\S+")
-# The words on a button stand in the line before its address.
-_LABEL = re.compile(r"([^\n]*)\n(?=https?://\S+/(yes|no)/)")
-_LINK = re.compile(r"https?://\S+")
 _WORD = re.compile(r"\S*\w\S*")
-
-# As templates/mail/layout.html draws them on a screen of 360 pixels.
-_TOP, _LINE, _GAP, _BUTTON = 16, 25, 14, 40
-_LETTERS, _LABEL_LETTERS = 33, 25
-"""How many letters of usual width stand in a line, and in one of a button."""
+# Blanks that break lines: one that does not is as a letter.
+_PIECE = re.compile(r"[ \t\r\n\f]+|[^ \t\r\n\f]+")
 
 # How wide letters are beside the usual one; others by whether they are capitals.
 _WIDTHS = {
@@ -37,6 +32,42 @@ _WIDTHS = {
     **dict.fromkeys("mwMW@%—…жмшщыюфЖМШЩЫЮФωΩ", 1.6),
 }
 _CAPITAL, _SMALL = 1.2, 1.14
+
+
+class _Block(NamedTuple):
+    """How a browser draws an element, in pixels; of rows and letters 0 means as around it.
+
+    `extra` is what it draws beside its rows, such as padding. Letters of its own size are bold.
+    """
+
+    above: float = 0
+    below: float = 0
+    narrower: float = 0
+    extra: float = 0
+    row: float = 0
+    size: float = 0
+
+
+# As templates/mail/layout.html has it on a screen of 360 pixels, or else every browser; by element,
+# or by class.
+_BLOCKS = {
+    **dict.fromkeys(("div", "table", "tbody", "td", "tr"), _Block()),
+    "blockquote": _Block(above=17, below=17, narrower=80),
+    "button": _Block(extra=28, narrower=34, row=23.4, size=18),
+    "gap": _Block(extra=12),
+    "h1": _Block(below=12, row=28.6, size=22),
+    "h2": _Block(above=24, below=4, row=23.8, size=17),
+    "h3": _Block(above=20, below=20, row=28.9, size=20),
+    "hr": _Block(above=8.5, below=8.5, extra=2),
+    "li": _Block(below=6),
+    "ol": _Block(above=17, below=17, narrower=40),
+    "p": _Block(below=16),
+    "ul": _Block(below=16, narrower=22),
+}
+_TOP, _WIDTH, _ROW, _SIZE = 16, 320, 24.65, 17
+# How wide the usual letter is beside its size, and how much wider where it is bold.
+_LETTER, _BOLD = 0.57, 1.12
+_VOID = frozenset({"br", "hr", "img", "link", "meta"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,120 +83,145 @@ class FirstScreen:
         return self.pixels <= MOST_PIXELS and self.words <= MOST_WORDS
 
 
-def estimate_mail(text: str, html: str) -> FirstScreen | None:
-    """Return the worse of what both parts of a mail say of its first screen; None without answers.
-
-    Either part may be of somebody's own wording.
-    """
-    parts = (estimate_first_screen(part) for part in (text, read_html_lines(html)))
-    found = [part for part in parts if part]
-    if not found:
-        return None
-    return FirstScreen(
-        pixels=max(part.pixels for part in found), words=max(part.words for part in found)
-    )
-
-
-def read_html_lines(html: str) -> str:
-    """Return what an HTML part says as a text part would: the address of a link below its words."""
-    reader = _LineReader()
+def estimate_first_screen(html: str) -> FirstScreen | None:
+    """Return what the HTML part of a mail says of its first screen; None if it has no answers."""
+    reader = _Reader()
     reader.feed(html)
-    return "".join(reader.pieces)
+    reader.close()
+    if not reader.bottoms:
+        return None
+    return FirstScreen(pixels=ceil(max(reader.bottoms.values())), words=reader.words)
 
 
-class _LineReader(HTMLParser):
-    """Reads HTML as lines and paragraphs; what stands in the head and the preview is not seen."""
+class _Box(NamedTuple):
+    """An element that is open, where it began, and how its lines are drawn."""
+
+    kind: str
+    link: str
+    top: float
+    width: float
+    row: float
+    size: float
+    is_bold: bool
+
+    def measure(self, word: str) -> float:
+        """Return how wide a word is."""
+        usual = _LETTER * self.size * (_BOLD if self.is_bold else 1)
+        wide = (_WIDTHS.get(one, _CAPITAL if one.isupper() else _SMALL) for one in word)
+        return usual * sum(wide)
+
+
+class _Reader(HTMLParser):
+    """Draws HTML row by row; what stands in the head and the preview is not seen.
+
+    Of margins that meet the larger counts (CSS 2.2 §8.3.1).
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.pieces: list[str] = []
-        self._links: list[str] = []
+        self.bottoms: dict[str, float] = {}
+        self.words = 0
+        self._said: list[str] = []
+        self._y: float = _TOP
+        self._margin: float = 0
+        # The widths of its words, and the answers in it.
+        self._line: list[float] = []
+        self._reached: list[str] = []
+        self._is_apart = False
+        self._open = [_Box("", "", _TOP, _WIDTH, _ROW, _SIZE, is_bold=False)]
         self._unseen = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         known = dict(attrs)
-        if self._unseen or tag == "head" or known.get("class") == "preview":
+        style = known.get("class") or ""
+        if self._unseen or tag == "head" or style == "preview":
             self._unseen += tag not in _VOID
         elif tag == "br":
             # One that ends no line makes an empty one, as tall as any.
-            self.pieces.append("\n" if self._is_line_begun() else f"{_EMPTY_LINE}\n")
-        elif tag == "a":
-            self._links.append(known.get("href") or "")
-            self._break_line_at_answer(self._links[-1])
+            self._end_line(is_empty_too=True)
         else:
-            self._begin_block(tag)
+            self._begin(style if style in _BLOCKS else tag, known.get("href") or "")
+            if tag in _VOID:
+                self._end()
 
     def handle_endtag(self, tag: str) -> None:
         if self._unseen:
             self._unseen -= 1
-        elif tag == "a" and self._links:
-            link = self._links.pop()
-            self._break_line_at_answer(link)
-            if _ANSWER.fullmatch(link):
-                self.pieces.append(f"{link}\n")
-        else:
-            self._begin_block(tag)
+        elif tag not in _VOID and len(self._open) > 1:
+            self._end()
 
     def handle_data(self, data: str) -> None:
-        if not self._unseen:
-            self.pieces.append(_BLANKS.sub(" ", data))
+        if self._unseen:
+            return
+        self._said.append(data)
+        for piece in _PIECE.findall(data):
+            if piece[0] in " \t\r\n\f":
+                self._is_apart = True
+                continue
+            width = self._open[-1].measure(piece)
+            if self._line and not self._is_apart:
+                width += self._line.pop()
+            self._line.append(width)
+            self._is_apart = False
 
-    def _begin_block(self, tag: str) -> None:
-        if tag in _PARAGRAPHS:
-            self.pieces.append("\n\n")
-        elif tag in _BLOCKS and self._is_line_begun():
-            self.pieces.append("\n")
+    def close(self) -> None:
+        super().close()
+        self._end_line()
 
-    def _is_line_begun(self) -> bool:
-        last = next((piece for piece in reversed(self.pieces) if piece != " "), "\n")
-        return not last.endswith("\n")
+    def _begin(self, kind: str, link: str) -> None:
+        around, block = self._open[-1], _BLOCKS.get(kind, _Block())
+        if kind in _BLOCKS:
+            self._end_line()
+            self._margin = max(self._margin, block.above)
+        if block.extra:
+            self._draw(block.extra)
+        if _ANSWER.fullmatch(link) and not self.bottoms and not self._reached:
+            self.words = len(_WORD.findall("".join(self._said)))
+        self._open.append(
+            _Box(
+                kind,
+                link,
+                self._y,
+                around.width - block.narrower,
+                block.row or around.row,
+                block.size or around.size,
+                is_bold=around.is_bold or bool(block.size) or kind in {"b", "strong"},
+            )
+        )
 
-    def _break_line_at_answer(self, link: str) -> None:
-        if _ANSWER.fullmatch(link):
-            self.pieces.append("\n")
+    def _end(self) -> None:
+        box = self._open[-1]
+        if answer := _ANSWER.fullmatch(box.link):
+            self._reached.append(answer[1])
+        if box.kind in _BLOCKS:
+            # An entry of a list has its dot or number, if nothing else.
+            self._end_line(is_empty_too=box.kind == "li" and box.top == self._y)
+            self._margin = max(self._margin, _BLOCKS[box.kind].below)
+        self._open.pop()
+
+    def _end_line(self, *, is_empty_too: bool = False) -> None:
+        box = self._open[-1]
+        if self._line or is_empty_too:
+            # Where hardly any width is left, letters stand below one another.
+            rows = _count_rows(self._line, max(box.width, box.size), box.measure(" "))
+            self._draw(max(1, rows) * box.row)
+            self._line.clear()
+        self._said.append("\n")
+        self.bottoms = dict.fromkeys(self._reached, self._y) | self.bottoms
+        self._reached.clear()
+
+    def _draw(self, height: float) -> None:
+        self._y += self._margin + height
+        self._margin = 0
 
 
-_VOID = frozenset({"br", "hr", "img", "link", "meta"})
-_PARAGRAPHS = frozenset("blockquote h1 h2 h3 hr ol p ul".split())
-# They begin a line, without a gap above it.
-_BLOCKS = frozenset("div li table td tr".split())
-# A blank that does not break has a line of its own; other blanks have none.
-_EMPTY_LINE = "\N{NO-BREAK SPACE}"
-_BLANKS = re.compile(r"[ \t\r\n\f]+")
-
-
-def estimate_first_screen(text: str) -> FirstScreen | None:
-    """Return what the text part of a mail says of its first screen; None if it has no answers."""
-    labels = {found[2]: found[1] for found in _LABEL.finditer(text)}
-    text = _LABEL.sub("", text)
-    answers: dict[str, re.Match[str]] = {}
-    for found in _ANSWER.finditer(text):
-        answers.setdefault(found[1], found)
-    if not answers:
-        return None
-    places = sorted(found.start() for found in answers.values())
-    before = _LINK.sub("", text[: places[0]])
-    above = _LINK.sub("", text[: places[-1]])
-    paragraphs = [one for one in re.split(r"\n[ \t\r\n]*\n", above) if one.strip(" \t\r\n")]
-    lines = [line for one in paragraphs for line in one.splitlines() if line.strip(" \t")]
-    rows = sum(_count_rows(line, _LETTERS) for line in lines)
-    rows += sum(_count_rows(labels.get(answer) or "-", _LABEL_LETTERS) for answer in answers)
-    height = rows * _LINE + len(paragraphs) * _GAP + len(answers) * _BUTTON
-    return FirstScreen(pixels=_TOP + height, words=len(_WORD.findall(before)))
-
-
-def _count_rows(line: str, most: int) -> int:
-    """Return in how many rows of so many usual letters a line stands, broken at its blanks."""
+def _count_rows(words: list[float], most: float, blank: float) -> int:
+    """Return in how many rows of a width words of these widths stand, broken at their blanks."""
     rows, left = 0, 0.0
-    for word in line.split(" "):
-        width = _measure(word)
-        if rows and _WIDTHS[" "] + width <= left:
-            left -= _WIDTHS[" "] + width
+    for width in words:
+        if rows and blank + width <= left:
+            left -= blank + width
         else:
             needed = max(1, ceil(width / most))
             rows, left = rows + needed, needed * most - width
     return rows
-
-
-def _measure(word: str) -> float:
-    return sum(_WIDTHS.get(letter, _CAPITAL if letter.isupper() else _SMALL) for letter in word)

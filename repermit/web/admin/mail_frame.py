@@ -73,7 +73,7 @@ def describe_length(text: str) -> str:
 
 def word_first_screen(mail: Mail) -> str:
     """Return what is said if an answer is not seen at first on a phone; "" if both are."""
-    seen = first_screen.estimate_mail(mail.text, mail.html)
+    seen = first_screen.estimate_first_screen(mail.html)
     if seen is None or seen.is_enough:
         return ""
     return gettext(

@@ -9,19 +9,22 @@ from repermit.emails.first_screen import (
     MOST_WORDS,
     FirstScreen,
     estimate_first_screen,
-    estimate_mail,
 )
 
-YES, NO = "Yes\nhttps://ask.example.org/yes/a.b\n", "No\nhttps://ask.example.org/no/a.b\n"
+YES, NO = (
+    f'<p><a class="button" href="https://ask.example.org/{answer}/a.b">{answer}</a></p>'
+    for answer in ("yes", "no")
+)
 
 
 def test_what_has_no_answers_has_no_first_screen() -> None:
-    assert estimate_first_screen("Hello\n\nhttps://ask.example.org/me/a.b\n") is None
+    other = '<p>Hello <a href="https://ask.example.org/me/a.b">you</a></p>'
+    assert estimate_first_screen(other) is None
 
 
 def test_words_count_up_to_the_first_answer_and_lines_up_to_the_last() -> None:
-    short = estimate_first_screen(f"A question – is it?\n\n{YES}\n{NO}")
-    between = estimate_first_screen(f"A question – is it?\n\n{YES}\n{'word ' * 120}\n\n{NO}")
+    short = estimate_first_screen(f"<p>A question – <b>is</b> it?</p>{YES}{NO}")
+    between = estimate_first_screen(f"<p>A question –<br>is it?</p>{YES}<p>{'word ' * 120}</p>{NO}")
     assert short
     assert between
     assert short.words == between.words == 4
@@ -30,16 +33,40 @@ def test_words_count_up_to_the_first_answer_and_lines_up_to_the_last() -> None:
     assert not between.is_enough
 
 
-def test_what_comes_after_both_answers_does_not_count() -> None:
-    text = f"A question?\n\n{YES}\n{NO}"
-    assert estimate_first_screen(text) == estimate_first_screen(f"{text}\n{'word ' * 500}\n\n{YES}")
+@pytest.mark.parametrize("after", [f"<p>{'word ' * 500}</p>{YES}", "<hr>" * 99])
+def test_what_comes_after_both_answers_does_not_count(after: str) -> None:
+    html = f"<p>A question?</p>{YES}{NO}"
+    assert estimate_first_screen(html) == estimate_first_screen(html + after)
 
 
-@pytest.mark.parametrize("order", [f"{YES}\n{NO}", f"{NO}\n{YES}"])
-def test_either_answer_may_be_the_first(order: str) -> None:
-    assert estimate_first_screen(f"A question?\n\n{order}") == estimate_first_screen(
-        f"A question?\n\n{YES}\n{NO}"
+def test_either_answer_may_be_the_first() -> None:
+    assert estimate_first_screen(f"<p>A question?</p>{YES}{NO}") == estimate_first_screen(
+        f"<p>A question?</p>{NO}{YES}"
     )
+
+
+def test_what_stands_in_the_head_and_the_preview_is_not_seen() -> None:
+    body = f"<p>A question?</p>{YES}{NO}"
+    head = '<head><meta charset="utf-8"><title>Not seen at all</title></head>'
+    preview = '<div class="preview">Nor this<br><b>at all</b><hr></div>'
+    whole = f"<html>{head}<body>{preview}{body}</body></html>"
+    assert estimate_first_screen(whole) == estimate_first_screen(body)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        f"<p>{'word ' * 120}</p>",
+        "line<br>" * 30,
+        f"<ul>{'<li>one</li>' * 20}</ul>",
+        "<hr>" * 60,
+    ],
+)
+def test_what_pushes_an_answer_off_the_screen_is_found(between: str) -> None:
+    seen = estimate_first_screen(f"<p>A question?</p>{YES}{between}{NO}")
+    assert seen
+    assert seen.pixels > MOST_PIXELS
+    assert not seen.is_enough
 
 
 @pytest.mark.parametrize(
@@ -52,39 +79,3 @@ def test_either_answer_may_be_the_first(order: str) -> None:
 )
 def test_both_limits_hold(pixels: int, words: int, *, is_enough: bool) -> None:
     assert FirstScreen(pixels=pixels, words=words).is_enough is is_enough
-
-
-_LINKS = "".join(
-    f'<p><a href="https://ask.example.org/{answer}/a.b">{answer}</a></p>'
-    for answer in ("yes", "no")
-)
-_SHORT = f"A question – is it?\n\n{YES}\n{NO}"
-
-
-def test_html_counts_as_the_text_does_that_says_the_same() -> None:
-    html = (
-        "<html><head><title>Not seen at all</title></head><body><div class='preview'>Nor this<br>"
-        f"</div><h1>A question – <b>is</b> it?</h1>{_LINKS}<p>{'word ' * 500}</p></body></html>"
-    )
-    assert estimate_mail(_SHORT, html) == estimate_first_screen(_SHORT)
-
-
-@pytest.mark.parametrize(
-    "between",
-    ["<p>" + "word " * 120 + "</p>", "line<br>" * 30, "<ul>" + "<li>one</li>" * 20 + "</ul>"],
-)
-def test_html_of_ones_own_is_held_to_the_same_where_its_text_is_short(between: str) -> None:
-    seen = estimate_mail(_SHORT, f"<p>A question?</p>{between}{_LINKS}")
-    assert seen
-    assert seen.pixels > MOST_PIXELS
-    assert not seen.is_enough
-
-
-def test_words_that_a_link_stands_in_are_no_words_before_it() -> None:
-    seen = estimate_mail("", f"<p>Three words here</p>{_LINKS}")
-    assert seen
-    assert seen.words == 3
-
-
-def test_a_mail_without_answers_has_no_first_screen_in_either_part() -> None:
-    assert estimate_mail("Hello", "<p>Hello</p>") is None
