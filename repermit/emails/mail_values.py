@@ -73,17 +73,18 @@ class MailingListFacts:
         return language if language in self.languages else self.language
 
     def in_language(self, language: str) -> MailingListFacts:
-        """Return the list in the words of one of these languages; in another, as it is."""
-        for text in self.texts:
-            if text.language == language:
-                return replace(
-                    self,
-                    name=text.name,
-                    purpose=text.purpose,
-                    frequency=text.frequency,
-                    privacy_url=text.privacy_url,
-                )
-        return self
+        """Return the list in the words of one of these languages; in another, in its own.
+
+        Purpose and frequency have no full stop: they stand within sentences, which end themselves.
+        """
+        words = next((text for text in self.texts if text.language == language), self)
+        return replace(
+            self,
+            name=words.name,
+            purpose=words.purpose.rstrip(" ."),
+            frequency=words.frequency.rstrip(" ."),
+            privacy_url=words.privacy_url,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -304,9 +304,8 @@ def make_common_fields(
         "telephone": organisation.telephone,
         "reply_to": reply_to,
         "list_name": mailing_list.name,
-        # Within sentences too, which end themselves.
-        "purpose": mailing_list.purpose.rstrip(" ."),
-        "frequency": mailing_list.frequency.rstrip(" ."),
+        "purpose": mailing_list.purpose,
+        "frequency": mailing_list.frequency,
         "privacy_url": mailing_list.privacy_url,
         "sensitive": "yes" if mailing_list.sensitive else "",
         "explicit_consent": word_explicit_consent(organisation, mailing_list, language),
