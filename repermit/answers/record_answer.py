@@ -321,7 +321,7 @@ def _describe_wording(standing: Standing, language: str) -> dict[str, str | bool
 def describe_giver(given_by: Giver) -> dict[str, str]:
     """Return the consent record's fields about a representative who gave the answer.
 
-    Under 16, or under guardianship, consent is the representative's (GDPR art. 8(1), UAVG art. 5).
+    For somebody too young or under guardianship they consent (GDPR art. 8(1), UAVG art. 5).
     """
     return {"given_by": given_by} if given_by else {}
 

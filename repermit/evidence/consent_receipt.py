@@ -328,7 +328,7 @@ SIGN_UP_UNDONE: Final = "sign_up_undone"
 """The event by which somebody stands again as before the Yes of a sign-up that was no person's."""
 
 REPRESENTATIVE: Final = "representative"
-"""Who gave an answer for somebody under 16 or under guardianship (GDPR art. 8(1); the Dutch UAVG,
+"""Who gave an answer for somebody too young or under guardianship (GDPR art. 8(1); the Dutch UAVG,
 art. 5): what an entry says of it under `given_by`, and what a record calls that party."""
 
 ABOUT_AN_ASK = frozenset({"confirmed", "removed"})

@@ -38,7 +38,7 @@ ROUND = "round"
 class Reader:
     """Whom a page is for: the language it is in, and the list it is about, if it is about one.
 
-    Whoever opens a page says in its address that they speak for somebody under 16 or under
+    Whoever opens a page says in its address that they speak for somebody too young or under
     guardianship, so that the page can ask them in these words.
 
     `path` is the page's own address below `public_url`, "" for a page that nobody can get once

@@ -172,8 +172,8 @@ class Event:
 
     `address` is None after erasure; `status` is what the contact became; `reason` is "" for a Yes,
     and for a removal whose reason is no longer kept. `given_by` is "self" or "representative" (of
-    somebody under 16 or under guardianship, GDPR art. 8(1)), "" for what nobody answered. `subject`
-    is not told.
+    somebody too young or under guardianship, GDPR art. 8(1)), "" for what nobody answered.
+    `subject` is not told.
     """
 
     seq: int

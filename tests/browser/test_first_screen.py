@@ -63,6 +63,14 @@ def test_all_answers_of_a_page_are_seen_at_once(database: Database, page: Page, 
 
 
 @pytest.mark.parametrize("names", ["usual", "long"])
+@pytest.mark.parametrize("language", ["ga", "nl"])
+def test_pages_have_room_for_some_words_more(database: Database, page: Page, language: str) -> None:
+    """These two had none: a longer name pushed them beyond what is read at first sight."""
+    shown = AnswerPages(database, LONG)(language)
+    words = {name: measure(page, html).words for name, html in shown}
+    assert {name: most for name, most in words.items() if most > MOST_WORDS - 4} == {}
+
+
 @pytest.mark.parametrize("language", ["en", "nl", "de", "bg"])
 def test_the_estimate_for_own_wordings_is_near_what_is_measured(
     page: Page, language: str, names: str

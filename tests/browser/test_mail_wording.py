@@ -68,7 +68,7 @@ def test_the_mail_is_seen_as_it_is_typed_and_nothing_is_saved(
 ) -> None:
     before = everything_in(database)
     seen = template.frame_locator("iframe")
-    seen.get_by_text("(53 characters)").wait_for()
+    seen.get_by_text("(59 characters)").wait_for()
     pages_before = template.evaluate("history.length")
     template.get_by_label("Subject").fill("Een vraag")
     seen.get_by_text("(9 characters)").wait_for()
@@ -89,7 +89,7 @@ def test_a_link_of_the_mail_leads_nowhere(template: Page) -> None:
     seen = template.frame_locator("iframe")
     seen.get_by_text("Ja, blijf mij deze mails sturen").first.click()
     template.wait_for_timeout(300)
-    assert seen.get_by_text("(53 characters)").is_visible()
+    assert seen.get_by_text("(59 characters)").is_visible()
     assert len(template.context.pages) == 1
 
 
@@ -143,7 +143,7 @@ def test_a_subject_is_warned_of_that_a_phone_cuts_or_that_lacks_the_last_day(
     lacks_day = seen.get_by_text("The subject does not say until when one may answer")
     template.get_by_role("button", name="Begin with the usual words").click()
     subject = template.get_by_label("Subject")
-    seen.get_by_text("blijven ontvangen? T/m").wait_for()
+    seen.get_by_text("blijven ontvangen? Uiterlijk").wait_for()
     assert subject.input_value().endswith("{{ day }}")
     assert too_long.count() == lacks_day.count() == 0
     subject.fill("Mogen wij u blijven mailen?")
@@ -151,6 +151,6 @@ def test_a_subject_is_warned_of_that_a_phone_cuts_or_that_lacks_the_last_day(
     subject.fill("Mogen wij u blijven mailen, ook als er eens een tijdje niets te melden is?")
     too_long.wait_for()
     assert lacks_day.count() == 0
-    subject.fill("Blijven mailen? T/m {{ day }}")
+    subject.fill("Blijven mailen? Uiterlijk {{ day }}")
     too_long.wait_for(state="detached")
     assert lacks_day.count() == 0

@@ -63,7 +63,7 @@ def test_the_header_lines_of_an_ask_byte_by_byte() -> None:
         "From": b'"De Linde" <post@example.org>',
         "To": b'"Jan Jansen" <jan.jansen@example.com>',
         "Reply-To": b"praktijk@example.org",
-        "Subject": b"De Lindepost: blijven ontvangen? T/m 22 dec",
+        "Subject": b"De Lindepost: blijven ontvangen? Uiterlijk 22 dec",
         "Message-ID": b"<mwaxf3zq2i5wqk6ecz3ap6z4ui@example.org>",
         "List-Id": b'"De Lindepost" <lindepost.example.org>',
         "List-Unsubscribe": b"<" + no_url + b">",
@@ -261,7 +261,7 @@ def test_names_outside_ascii_are_encoded_and_read_back() -> None:
     assert all(value.isascii() for value in headers.values())
     assert read_back("From") == "Zoë’s Praktijk <p@example.org>"
     assert read_back("To") == "Renée Über <jan.jansen@example.com>"
-    assert read_back("Subject") == "Lindepöst – nieuws: blijven ontvangen? T/m 22 dec"
+    assert read_back("Subject") == "Lindepöst – nieuws: blijven ontvangen? Uiterlijk 22 dec"
     assert read_back("List-Id") == "Lindepöst – nieuws <lindepost.example.org>"
 
 

@@ -74,7 +74,7 @@ def test_the_usual_wording_is_shown_until_there_is_one_of_their_own(admin: Flask
     page = admin.get(URL)
     said = words_of(page)
     assert "You can leave it so and go on" in said
-    assert "the subject has 53 characters" in said
+    assert "the subject has 59 characters" in said
     assert 'src="/admin/lists/news/mail/look?language=nl&amp;kind=ask' in page.text
     # No template is seen by whoever asks for none.
     assert "{{" not in page.text
@@ -160,7 +160,7 @@ def test_the_usual_words_can_be_begun_with_and_are_not_saved_by_that(
     before = everything_in(database)
     page = post(admin, f"{URL}/begin", own_subject="", own_text="", own_html="")
     assert page.status_code == 200
-    assert "[name of the list]: blijven ontvangen? T/m [last day in short]" in page.text
+    assert "[name of the list]: blijven ontvangen? Uiterlijk [last day in short]" in page.text
     assert "uiterlijk [last day and time] geen antwoord" in page.text
     assert everything_in(database) == before
 
@@ -184,7 +184,7 @@ def test_the_mail_is_framed_without_scripts_and_leads_nowhere(admin: FlaskClient
     assert page.headers["X-Frame-Options"] == "SAMEORIGIN"
     assert '<base target="_blank">' in page.text
     said = words_of(page)
-    assert "Nieuws van de praktijk: blijven ontvangen? T/m 30 mrt (53 characters)" in said
+    assert "Nieuws van de praktijk: blijven ontvangen? Uiterlijk 30 mrt (59 characters)" in said
     assert "met Ja of Nee antwoorden? (" in said
 
 

@@ -408,7 +408,7 @@ def test_who_opens_the_other_link_is_told_first_what_was_answered(
     above = response.text[: response.text.index("<button")]
     assert f"<p>Uw {word[kind]} is vastgelegd. " in above
     # Until when a Yes counts after a No; a No counts always.
-    assert ("U kunt nog Ja zeggen, uiterlijk <strong>maandag 30 maart" in above) == (kind == "no")
+    assert ("Ja zeggen kan nog, uiterlijk <strong>maandag 30 maart" in above) == (kind == "no")
     # Silence has no effect any more, so the page threatens nothing.
     assert "geen antwoord" not in words_of(response)
 
@@ -541,7 +541,7 @@ def test_somebody_who_is_not_taken_off_for_silence_is_not_told_so(
     Campaign.update(state=CampaignState.CANCELLED).execute()
     for word in ("yes", "no"):
         page = words_of(pages.get(word, asked.uid))
-        assert "anders mailen wij u niet meer" not in page
+        assert "anders stoppen wij ermee" not in page
         assert "halen wij u ook van deze lijst" not in page
     pages.clock.move_to(DEADLINE)
     assert _MISSED not in words_of(pages.get("no", asked.uid))
@@ -565,7 +565,7 @@ def test_only_of_who_said_no_a_no_is_said_to_stay(
 ) -> None:
     Contact.update(status=Status.REMOVED, reason=reason).where(Contact.id == asked.id).execute()
     page = words_of(pages.get("yes", asked.uid))
-    assert "U kunt nog Ja zeggen, uiterlijk maandag 30 maart" in page
+    assert "Ja zeggen kan nog, uiterlijk maandag 30 maart" in page
     assert "anders blijft het Nee" not in page
 
 
@@ -725,7 +725,7 @@ def test_somebody_with_a_thin_proof_is_told_what_silence_does_where_they_are_ask
 ) -> None:
     Campaign.update(include_thin=include_thin).execute()
     Contact.update(status=Status.CONFIRMED, basis=Basis.THIN).execute()
-    asks = "anders mailen wij u niet meer"
+    asks = "anders stoppen wij ermee"
     assert (asks in words_of(pages.get("yes", asked.uid))) == include_thin
     pages.clock.move_to(DEADLINE)
     assert (_MISSED in words_of(pages.get("no", asked.uid))) == include_thin
@@ -737,9 +737,7 @@ def test_who_reads_a_mail_that_came_back_is_told_that_silence_does_nothing(
 ) -> None:
     """A server may report back a mail of which a copy was passed on."""
     Mail.update(bounce=bounce).execute()
-    assert ("anders mailen wij u niet meer" in words_of(pages.get("yes", asked.uid))) == (
-        not bounce
-    )
+    assert ("anders stoppen wij ermee" in words_of(pages.get("yes", asked.uid))) == (not bounce)
     pages.clock.move_to(DEADLINE)
     assert (_MISSED in words_of(pages.get("yes", asked.uid))) == (not bounce)
     assume_up_until(pages.database, moment=DEADLINE)
@@ -1122,7 +1120,7 @@ def test_a_yes_on_a_sensitive_list_is_explicit_consent(
     assert "gerechtvaardigd belang" not in said
 
 
-# --- For somebody under 16 or under guardianship. -------------------------------------------------
+# --- For somebody too young to consent, or under guardianship. ------------------------------------
 
 FOR_OTHER = {"as": "representative"}
 
@@ -1130,6 +1128,20 @@ FOR_OTHER = {"as": "representative"}
 def consents() -> list[dict[str, Any]]:
     found = EvidencePart.select().where(EvidencePart.part == "consent").order_by(EvidencePart.seq)
     return [json.loads(part.json) for part in found]
+
+
+@pytest.mark.everyday("[en]", "[nl]")
+@pytest.mark.parametrize("language", catalogues.languages())
+def test_every_age_that_a_country_may_set_is_said(
+    database: Database, pages: Pages, language: str
+) -> None:
+    """Sixteen, or as a country has it one from thirteen (GDPR art. 8(1))."""
+    about = make_list(database, slug="all", languages=catalogues.languages())
+    contact = make_asked(database, about, make_campaign(database, about))
+    page = pages.get("yes", contact.uid, query_string={"lang": language}).text
+    link = page.index('as=representative">')
+    said = page[page.rindex("<p>", 0, link) : link]
+    assert all(age in said for age in ("16", "13", "14", "15"))
 
 
 def test_a_representative_is_asked_as_such(pages: Pages, asked: Contact) -> None:

@@ -173,7 +173,7 @@ def test_it_says_until_when_one_may_answer_and_what_silence_does(
 ) -> None:
     said, _, _ = held(pages, asked).text.partition('id="answer"')
     assert "Antwoord uiterlijk <strong>maandag 30 maart, 11:00 uur</strong>" in said
-    assert "anders mailen wij u niet meer" in said
+    assert "anders stoppen wij ermee" in said
 
 
 def test_after_a_no_it_says_until_when_a_yes_counts_and_threatens_nothing(
@@ -183,8 +183,8 @@ def test_after_a_no_it_says_until_when_a_yes_counts_and_threatens_nothing(
     pages.clock.advance(LATER)
     again, _, _ = pages.post("yes", asked.uid).text.partition('id="answer"')
     assert "Hebt u zelf op Ja gedrukt?" in again
-    assert "U kunt nog Ja zeggen, uiterlijk <strong>maandag 30 maart, 11:00 uur</strong>" in again
-    assert "mailen wij u niet meer" not in again
+    assert "Ja zeggen kan nog, uiterlijk <strong>maandag 30 maart, 11:00 uur</strong>" in again
+    assert "anders stoppen wij ermee" not in again
 
 
 def test_a_person_gets_through_with_one_further_press(
