@@ -239,10 +239,11 @@ _DOMAINS_REMEMBERED = 10_000
 
 
 class _KnownDomains(NamedTuple):
-    """By what a slip is known: names by their endings, and endings by what is typed for them."""
+    """By what a slip is known: names by their endings; domains and endings by what is typed."""
 
     names: dict[str, list[str]]
     never_a_slip: frozenset[str]
+    domains: dict[str, str]
     endings: dict[str, str]
 
 
@@ -260,6 +261,8 @@ def _find_meant(domain: str) -> str:
     One slip is in the name, or in the ending; a country is no slip of another.
     """
     known = _read_domains()
+    if domain in known.domains:
+        return known.domains[domain]
     start, _, typed = domain.rpartition(".")
     meant = f"{start}.{known.endings.get(typed, typed)}"
     name, _, ending = meant.partition(".")
@@ -279,9 +282,11 @@ def _read_domains() -> _KnownDomains:
     for domain in data["often_meant"].split():
         name, _, ending = domain.partition(".")
         names.setdefault(ending, []).append(name)
-    slips = data["ending_slips"].items()
-    endings = {slip: ending for ending, typed in slips for slip in typed.split()}
-    return _KnownDomains(names, frozenset(data["never_a_slip"].split()), endings)
+    domains, endings = (
+        {slip: meant for meant, typed in data[table].items() for slip in typed.split()}
+        for table in ("slips", "ending_slips")
+    )
+    return _KnownDomains(names, frozenset(data["never_a_slip"].split()), domains, endings)
 
 
 def _is_one_slip(typed: str, meant: str) -> bool:

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from repermit.imports.opt_out_phrases import DOUBTFUL, REFUSED, has_a_no, plain, refusal_in
+from repermit.imports.opt_out_phrases import (
+    DOUBTFUL,
+    REFUSED,
+    has_a_no,
+    plain,
+    refusal_in,
+    wishes_mail,
+)
 from repermit.imports.readers.cells import (
     clean,
     fold,
@@ -110,12 +117,13 @@ def _by_consent(text: str) -> str:
         return refusal_in(text)
     if not has_a_no(" ".join(words)) and fold(words[0]) != "stop":
         return refusal_in(text)
-    return DOUBTFUL if any(word in fold(text) for word in _UNASKED) else "unsubscribed"
+    is_doubtful = wishes_mail(plain(text)) or any(word in fold(text) for word in _UNASKED)
+    return DOUBTFUL if is_doubtful else "unsubscribed"
 
 
 def _by_name(text: str) -> str:
     """Judge a name: "Jan Jansen (overl. 2021)" is one with a remark in it."""
-    return DOUBTFUL if may_be_remark(text) and refusal_in(text) else ""
+    return DOUBTFUL if may_be_remark(text) and refusal_in(_INITIAL.sub("", text)) else ""
 
 
 # Begins with one set of signs, which is sought much faster than several words are.
@@ -123,6 +131,10 @@ _NO_NAME = re.compile(
     r"[ (\[†*/:;=!?0-9]"
     r"(?:(?<! )|(?<=(?i:geen) )|(?i:- |overl|gn |kein|niet |nicht |not? |dcd))"
 )
+
+
+# "G. Post" is no "geen post", nor "No. 5" a no.
+_INITIAL = re.compile(r"^(?:[GKN]\. ?(?=[A-Z])|No\. ?(?=\d))")
 
 
 def may_be_remark(name: str) -> bool:

@@ -108,20 +108,29 @@ def has_a_no(text: str) -> bool:
     return bool(_expression("no").search(text))
 
 
+def wishes_mail(text: str) -> bool:
+    """Say whether plain text wishes for mail, whatever else it says: "wel mail, geen post"."""
+    return bool(_expression("wished").search(text))
+
+
 @lru_cache(maxsize=1024)
 def refusal_in(remark: str) -> str:
     """Return what a remark says against mailing: REFUSED, DOUBTFUL or ""."""
-    text = _expression("lives").sub("", respell(plain(remark)))
+    text = _expression("harmless").sub("", respell(plain(remark))).lstrip(" .,;/|")
     # Tags are often one word: "do_not_mail", "no-mail".
     apart = _JOINED.sub(" ", text)
     said = _said_in(text)
-    return said if said == REFUSED or apart == text else _said_in(respell(apart)) or said
+    if said != REFUSED and apart != text:
+        said = _said_in(respell(apart)) or said
+    # "G mail" is Gmail.
+    return said or (DOUBTFUL if remark.strip() == "g mail" else "")
 
 
 def _said_in(text: str) -> str:
     if _is_clear(text):
         rest = _expression("not_really").sub("", text)
-        return REFUSED if rest == text or _is_clear(rest) else DOUBTFUL
+        is_doubted = wishes_mail(text) or (rest != text and not _is_clear(rest))
+        return DOUBTFUL if is_doubted else REFUSED
     is_near = any(_expression(name).search(text) for name in ("death_sign", "short_no"))
     return DOUBTFUL if is_near or any(map(_is_near, _CLAUSE.split(text))) else ""
 

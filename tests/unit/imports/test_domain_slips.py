@@ -28,6 +28,14 @@ from repermit.imports.classify_row import suggest_address
         ("a@gmial.con", "a@gmail.com"),
         ("a@mail.con", "a@mail.com"),
         ("a@yahooo.co.uk", "a@yahoo.co.uk"),
+        # Of a short name, or two slips that look like one.
+        ("a@hotrnail.com", "a@hotmail.com"),
+        ("a@mns.com", "a@msn.com"),
+        ("a@plannet.nl", "a@planet.nl"),
+        ("a@lvie.nl", "a@live.nl"),
+        ("a@chelo.nl", "a@chello.nl"),
+        ("a@quiknet.nl", "a@quicknet.nl"),
+        ("A@Webb.de", "A@web.de"),
     ],
 )
 def test_one_slip_in_a_domain_that_many_have_is_seen(typed: str, meant: str) -> None:
@@ -40,6 +48,7 @@ def test_one_slip_in_a_domain_that_many_have_is_seen(typed: str, meant: str) -> 
         "a@gmail.com", "a@hotmail.nl", "a@hotmail.es", "a@yahoo.it", "a@mail.com", "a@ymail.com",
         "a@example.org", "a@gmx.de", "a@gmx.net", "a@gmail.org", "a@praktijk.nl", "a@gmlai.com.au",
         "a@praktijk.co", "a@praktijk.cm", "a@praktijk.no", "a@praktijk.frl", "a@praktijk.eu",
+        "a@cloud.com", "a@oranje.fr", "a@jetnet.nl", "a@netnet.nl", "a@qmail.com", "a@planet.nl",
     ],
 )  # fmt: skip
 def test_what_is_no_slip_is_left_alone(address: str) -> None:

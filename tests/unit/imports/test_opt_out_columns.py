@@ -64,7 +64,8 @@ def test_an_answer_without_a_no_is_none(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["nog niet gevraagd", "geen antwoord", "ja, maar niet meer bellen"]
+    "text",
+    ["nog niet gevraagd", "geen antwoord", "ja, maar niet meer bellen", "wel mail, geen post"],
 )
 def test_nobody_has_said_no_who_was_not_asked(text: str) -> None:
     assert said_in("consent", text) == doubted(text)
@@ -137,7 +138,10 @@ def test_a_remark_in_a_name_leaves_it_in_doubt(field: str, text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Jan Jansen", "Jan (penningmeester)", "Fam. Post", "Nora Not", "G. Post", "mw. K. Mailer", ""],
+    [
+        *("Jan Jansen", "Jan (penningmeester)", "Fam. Post", "Nora Not", "G. Post"),
+        *("mw. K. Mailer", "G. Post (Gerrit)", "K. Post (K.)", "No. 5 Bistro", ""),
+    ],
 )
 def test_a_name_is_none(text: str) -> None:
     assert said_in("name", text) == NOTHING

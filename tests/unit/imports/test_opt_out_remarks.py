@@ -261,7 +261,24 @@ def test_of_a_doubtful_and_a_clear_half_the_clear_one_counts() -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["no ", "wil ", "mail niet ", "verwijder a b ", "n'", "e-", "a", "geen_", "asked to be "],
+    [
+        "no ",
+        "wil ",
+        "mail niet ",
+        "verwijder a b ",
+        "n'",
+        "e-",
+        "a",
+        "geen_",
+        "asked to be ",
+        "wel ",
+        "avg ja ",
+        "avg 1 ",
+        "auto ",
+        "per ongeluk ",
+        "mail: ",
+        "factuur niet ",
+    ],
 )
 def test_a_remark_as_long_as_a_book_is_read_at_once(word: str) -> None:
     started = time.process_time()
@@ -335,3 +352,149 @@ def test_who_may_be_reached_otherwise_alone_is_put_before_the_admin(remark: str)
 )
 def test_nearly_the_same_words_about_something_else_are_none(remark: str) -> None:
     assert not refusal_in(remark)
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "wel mail, geen post",
+        "geen post, wel mail",
+        "graag mail, geen post",
+        "geen post, graag mail",
+        "email only, no post",
+        "no post, email only",
+        "nur Mail, keine Post",
+        "keine Post, nur Mail",
+        "par mail, pas de courrier",
+        "pas de courrier, par mail",
+        "mail: ja / post: nee",
+        "post: nee / mail: ja",
+        "mail ja, post nee",
+        "krijgt geen nieuwsbrief maar wil die wel",
+        "wel nieuwsbrief, geen reclame",
+        "geen reclame, wel nieuwsbrief",
+        "was afgemeld, weer aangemeld",
+        "weer aangemeld, was afgemeld",
+        "nog niet gemaild",
+        "nog niet aangeschreven",
+        "nog geen e-mail",
+        "vindt mail niet erg",
+        "wil geen contactlenzen",
+        "per ongeluk afgemeld",
+        "huur opgezegd",
+        "Auto abgemeldet",
+        "factuur niet mailen",
+        "bezwaar tegen factuur",
+    ],
+)
+def test_a_wish_for_mail_or_a_no_to_something_else_opts_nobody_out(remark: str) -> None:
+    assert refusal_in(remark) == DOUBTFUL
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "afgemeld (per mail)",
+        "per mail afgemeld 2020",
+        "geen mail, graag post",
+        "graag nieuwsbrief afmelden",
+        "no email only phone",
+        "automatisch afgemeld",
+        "per telefoon afgemeld",
+        "factuur niet mailen; wil geen reclame",
+        "AVG akkoord, geen mail",
+        "AVG akkoord, overleden 2021",
+        "geen bezwaar, wel afgemeld",
+        "rookt niet meer, geen nieuwsbrief",
+    ],
+)
+def test_a_refusal_beside_such_words_is_still_one(remark: str) -> None:
+    assert refusal_in(remark) == REFUSED
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "AVG akkoord 25-5-2018",
+        "AVG ok",
+        "AVG formulier getekend",
+        "GDPR OK",
+        "DSGVO ja",
+        "Einwilligung DSGVO liegt vor",
+        "geen bezwaar",
+        "rookt niet meer",
+        "gestopt met roken",
+        "komt terug in mei",
+        "woont niet meer in Utrecht",
+        "AVG",
+        "AVG getekend",
+        "kein Widerspruch",
+    ],
+)
+def test_a_word_of_privacy_beside_a_yes_and_a_habit_given_up_are_none(remark: str) -> None:
+    assert refusal_in(remark) == ""
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "AVG verzoek",
+        "AVG, inzage",
+        "AVG?",
+        "AVG nee",
+        "AVG geen akkoord",
+        "GDPR not ok",
+        "AVG akkoord ingetrokken",
+        "AVG formulier niet getekend",
+        "geen bezwaar ingetrokken",
+        "geen bezwaar, wel bezwaar",
+        "woont hier niet meer",
+        "leeft niet meer",
+        "gestopt",
+        "mail komt terug",
+        "mailt niet meer",
+        "komt terug op toestemming",
+        "AVG ok, d. 2021",
+        "wil niks meer per mail",
+        "refus par mail",
+    ],
+)
+def test_what_is_nearly_such_a_word_stays_before_the_admin(remark: str) -> None:
+    assert refusal_in(remark) == DOUBTFUL
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "g mailing",
+        "g mail",
+        "k. NL",
+        "no nl",
+        "niet zenden",
+        "n. zenden",
+        "geen nbr",
+        "geen recl.",
+        "keine Wbg",
+        "kein Int.",
+        "refus mail",
+        "p. de pub",
+        "ni mailen",
+        "will nichts",
+        "hoeft niks",
+        "niet geinteresseerd",
+        "wil niet gestoord worden",
+        "niet lastigvallen",
+        "staat op zwarte lijst",
+        "wil vergeten worden",
+        "geen acties",
+        "bel me niet",
+        "nee hoor",
+    ],
+)
+def test_no_shortened_no_is_passed_over(remark: str) -> None:
+    assert refusal_in(remark)
+
+
+@pytest.mark.parametrize("remark", ["K. Mail", "via K. Mail", "via K. Werbung GmbH"])
+def test_what_may_be_somebody_of_that_name_opts_nobody_out(remark: str) -> None:
+    assert refusal_in(remark) == DOUBTFUL
