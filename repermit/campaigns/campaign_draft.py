@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from repermit.campaigns.send_plan import LONGEST_PERIOD
+from repermit.clock import parse_when
 from repermit.db.connection import Database, lock_rows
-from repermit.db.models.campaigns import Draft
+from repermit.db.models.campaigns import Draft, find_live_campaign
 from repermit.db.models.lists import MailingList
+from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.i18n.lazy_text import Said
 from repermit.rules.legal_grounds import Grounds
+from repermit.settings.definitions import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,45 @@ def read_conditions(mailing_list: MailingList) -> Conditions | None:
     answers = json.loads(row.answers)
     field_names = {field.name for field in fields(Conditions)}
     return Conditions(**{name: value for name, value in answers.items() if name in field_names})
+
+
+_USUAL_PERIOD = timedelta(days=28)
+_TWO_WEEKS = timedelta(days=14)
+
+
+def suggest_conditions(settings: Settings, now: datetime) -> Conditions:
+    """Return the default conditions: to the end of the suggested deadline's day."""
+    return Conditions(deadline=suggest_deadline(settings, now).date().isoformat())
+
+
+def suggest_deadline(settings: Settings, now: datetime) -> datetime:
+    """Return the default deadline: in four weeks, or more if `minimum_days` is long."""
+    period = max(_USUAL_PERIOD, timedelta(settings.campaign.minimum_days) + _TWO_WEEKS)
+    # To the end of its day, and no later than a launch takes it.
+    period = min(period, LONGEST_PERIOD - timedelta(days=1))
+    return (now + period).astimezone(settings.zone)
+
+
+def read_deadline(conditions: Conditions, settings: Settings) -> datetime | None:
+    """Return the deadline that was chosen, None if none was or it cannot be read any more."""
+    try:
+        return parse_when(conditions.deadline, settings.zone) if conditions.deadline else None
+    except Refused:  # The clocks change, in the zone that the settings have now.
+        return None
+
+
+def find_mail_conditions(
+    mailing_list: MailingList, *, settings: Settings, now: datetime
+) -> tuple[datetime, bool]:
+    """Return the deadline that a shown mail names, and whether a reminder follows it.
+
+    Those of a campaign that is under way; else as they are kept, or as is usual.
+    """
+    if campaign := find_live_campaign(mailing_list):
+        return campaign.deadline, campaign.reminder_at is not None
+    kept = read_conditions(mailing_list) or suggest_conditions(settings, now)
+    deadline = read_deadline(kept, settings) or suggest_deadline(settings, now)
+    return deadline, bool(kept.reminder)
 
 
 def keep_conditions(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from repermit import email_address
@@ -36,8 +36,6 @@ from repermit.rules.legal_grounds import NO_GROUNDS, Grounds
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, Links
 
-_USUAL_DAYS = 28
-
 
 def preview_mail(
     mailing_list: MailingList,
@@ -57,32 +55,28 @@ def preview_mail(
     With a `reader` an ask says what is held of that contact, and its links still answer for nobody.
     Without, why and since when it is on the list is taken from the first contact that is to be
     asked, so that the sentence reads as most will read it; nothing else is taken from there.
-    `deadline` is in 28 days if not given; `to` is the address that it is written to, and then
-    nobody's name stands in it. Raises Refused, AddressError for `to` and the sender, and
-    WordingError.
+    `deadline` is that of the campaign, kept or under way, if not given; `to` is the address that it
+    is written to, and then nobody's name stands in it. Raises Refused, AddressError for `to` and
+    the sender, and WordingError.
     """
     language = language or mailing_list.language
     _require_words(mailing_list, language)
-    days = settings.campaign.minimum_days + _USUAL_DAYS // 2
-    until = deadline or now + timedelta(days=max(days, _USUAL_DAYS))
     if kind in _PERSONAL_KINDS:
         wording = _draft_personal_mail(kind, mailing_list, settings, now, language)
     else:
+        until, has_reminder = campaign_draft.find_mail_conditions(
+            mailing_list, settings=settings, now=now
+        )
         wording = draft_wording(
             mailing_list,
             settings=settings,
-            deadline=until,
+            deadline=deadline or until,
             language=language,
-            has_reminder=_has_reminder(mailing_list),
+            has_reminder=has_reminder,
             kind=kind,
         )
     values = _make_values(kind, mailing_list, settings, now, to=to, reader=reader)
     return compose_mail.compose_mail(wording, values)
-
-
-def _has_reminder(mailing_list: MailingList) -> bool:
-    conditions = campaign_draft.read_conditions(mailing_list)
-    return bool(conditions and conditions.reminder)
 
 
 def _require_words(mailing_list: MailingList, language: str) -> None:

@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 @slug_argument
 @click.option("--to", metavar="ADDRESS", help="Send it there instead of printing it.")
 @click.option("--language", metavar="LANG", help="[default: the list's]")
-@click.option("--deadline", metavar="WHEN", help="The deadline to show.  [default: in 28 days]")
+@click.option(
+    "--deadline",
+    metavar="WHEN",
+    help="The deadline to show.  [default: the campaign's, or in 28 days]",
+)
 @click.option(
     "--kind",
     type=click.Choice(["ask", "reminder", "confirm", "receipt"]),

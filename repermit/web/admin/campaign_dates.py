@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
 from wtforms import BooleanField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 
-from repermit.campaigns import campaign_draft, launch_refusals, send_plan
+from repermit.campaigns import campaign_draft, launch_refusals
 from repermit.campaigns.campaign_draft import Conditions
 from repermit.campaigns.campaign_results import Plan
 from repermit.campaigns.send_plan import MORNING
@@ -54,7 +54,9 @@ def show_form(slug: str) -> Response:
     mailing_list = find_list(slug)
     if campaign := find_live_campaign(mailing_list):
         return _show_frozen(mailing_list, campaign)
-    kept = campaign_draft.read_conditions(mailing_list) or suggest_conditions()
+    kept = campaign_draft.read_conditions(mailing_list) or campaign_draft.suggest_conditions(
+        get_site().settings, get_arrival()
+    )
     return _show_page(mailing_list, make_form(kept), kept)
 
 
@@ -289,10 +291,6 @@ def _get_text(form: Form, name: str) -> str:
 # --- What would come of a campaign's conditions: the plan, and its moments in words. --------------
 
 
-_DEFAULT_DAYS = 28
-_TWO_WEEKS = timedelta(days=14)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
     """What a launch under these conditions would do; `against` is all that stands in its way.
@@ -323,19 +321,16 @@ class Outlook:
         return count_days(self.plan.last_ask_at, self.deadline, zone) if self.deadline else 0
 
 
-def suggest_conditions() -> Conditions:
-    """Return the default conditions: four weeks, or more if `minimum_days` is long."""
-    return Conditions(deadline=_compute_default_deadline().date().isoformat())
-
-
 def make_outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
     """Return the plan of a launch at this moment and the obstacles to it; writes nothing."""
-    deadline, starts_at = read_deadline(conditions), _parse_or_none(parse_start, conditions.starts)
+    settings = get_site().settings
+    deadline = campaign_draft.read_deadline(conditions, settings)
+    starts_at = _read_start(conditions)
     plan = launch_refusals.plan_launch(
         mailing_list,
-        settings=get_site().settings,
+        settings=settings,
         now=get_arrival(),
-        deadline=deadline or _compute_default_deadline(),
+        deadline=deadline or campaign_draft.suggest_deadline(settings, get_arrival()),
         starts_at=starts_at,
         include_thin=conditions.include_thin,
         reminder=conditions.reminder,
@@ -352,11 +347,6 @@ def make_outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
     )
 
 
-def read_deadline(conditions: Conditions) -> datetime | None:
-    """Return the deadline that was chosen, None if none was or it cannot be read any more."""
-    return _parse_or_none(parse_time, conditions.deadline)
-
-
 def describe_deadline(deadline: datetime) -> str:
     """Return how far off a deadline is, and when that is."""
     zone = get_site().settings.zone
@@ -371,19 +361,11 @@ def describe_deadline(deadline: datetime) -> str:
     )
 
 
-def _parse_or_none(read: Callable[[str], datetime | None], when: str) -> datetime | None:
+def _read_start(conditions: Conditions) -> datetime | None:
     try:
-        return read(when)
+        return parse_start(conditions.starts)
     except Refused:  # The clocks change, in the zone that the settings have now.
         return None
-
-
-def _compute_default_deadline() -> datetime:
-    server = get_site().settings
-    days = max(timedelta(days=_DEFAULT_DAYS), timedelta(server.campaign.minimum_days) + _TWO_WEEKS)
-    # To the end of its day, and no later than a launch takes it.
-    days = min(days, send_plan.LONGEST_PERIOD - timedelta(days=1))
-    return (get_arrival() + days).astimezone(server.zone)
 
 
 # --- What stands against a launch. ----------------------------------------------------------------

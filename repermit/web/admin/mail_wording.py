@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from flask_login import current_user
 from markupsafe import Markup
 
-from repermit.campaigns import campaign_draft, mailing_lists, preview
+from repermit.campaigns import mailing_lists, preview
 from repermit.contacts import lookup
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList, find_list
@@ -29,7 +29,6 @@ from repermit.i18n.dates import longest_short_day
 from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import MailKind
 from repermit.smtp import mail_server
-from repermit.web.admin.campaign_dates import read_deadline, suggest_conditions
 from repermit.web.admin.current_user import get_actor, note_access
 from repermit.web.admin.mail_frame import (
     describe_length,
@@ -292,9 +291,6 @@ def _make_mail(mailing_list: MailingList, form: WordingForm, *, to: str | None =
         now=get_arrival(),
         kind=MailKind(form.kind.data),
         language=form.language.data,
-        deadline=read_deadline(
-            campaign_draft.read_conditions(mailing_list) or suggest_conditions()
-        ),
         to=to,
         reader=form.chosen_reader,
     )

@@ -9,13 +9,14 @@ import pytest
 from repermit.campaigns.campaign_draft import Conditions, keep_conditions
 from repermit.campaigns.preview import preview_mail
 from repermit.db.connection import Database
+from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.mails import Mail
 from repermit.errors import AddressError, Refused, WordingError
 from repermit.rules.consent import MailKind, Status
 from repermit.settings.definitions import CampaignRules
 from repermit.signed_links import NOBODY, Links
-from tests.support.builders import NOW, make_contact, make_list, make_settings
+from tests.support.builders import NOW, make_campaign, make_contact, make_list, make_settings
 
 
 def test_a_preview_is_in_the_lists_language_and_to_its_sender(database: Database) -> None:
@@ -34,6 +35,31 @@ def test_a_preview_says_once_unless_a_reminder_is_to_follow(database: Database) 
         conditions = Conditions(reminder=days)
         keep_conditions(database, mailing_list, conditions, now=NOW, actor="cli:0")
         assert said in preview_mail(mailing_list, settings=settings, now=NOW).text
+
+
+def test_a_preview_says_the_deadline_that_is_kept(database: Database) -> None:
+    mailing_list, settings = make_list(database), make_settings()
+    kept = Conditions(deadline="2026-04-24")
+    keep_conditions(database, mailing_list, kept, now=NOW, actor="cli:0")
+    for kind in (MailKind.ASK, MailKind.REMINDER):
+        assert (
+            "24 april 2026"
+            in preview_mail(mailing_list, settings=settings, now=NOW, kind=kind).text
+        )
+
+
+def test_a_preview_during_a_campaign_says_its_deadline_and_its_reminder(database: Database) -> None:
+    mailing_list, settings = make_list(database), make_settings()
+    deadline = NOW + timedelta(days=60)
+    campaign = make_campaign(database, mailing_list, deadline=deadline)
+    # Kept for the next one.
+    kept = Conditions(deadline="2026-04-24", reminder=7)
+    keep_conditions(database, mailing_list, kept, now=NOW, actor="cli:0")
+    for reminder_at, said in ((None, "u één keer."), (NOW + timedelta(days=50), "vraagt u dit.")):
+        Campaign.update(reminder_at=reminder_at).where(Campaign.id == campaign.id).execute()
+        text = preview_mail(mailing_list, settings=settings, now=NOW).text
+        assert said in text
+        assert "1 mei 2026" in text
 
 
 def test_a_preview_can_be_in_another_language_until_another_day_to_somebody(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from html import unescape
 from typing import TYPE_CHECKING
 
@@ -231,6 +232,10 @@ def test_the_deadline_is_that_of_the_conditions(
     kept = Conditions(deadline="2026-04-24")
     campaign_draft.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
     assert "vrijdag 24 april 2026, 23:59" in words_of(admin.get(f"{URL}/look"))
+    assert "vrijdag 24 april 2026, 23:59" in words_of(admin.get("/admin/lists/news/describe"))
+    make_campaign(database, mailing_list, deadline=NOW + timedelta(days=60))
+    assert "vrijdag 1 mei 2026" in words_of(admin.get(f"{URL}/look"))
+    assert "vrijdag 1 mei 2026" in words_of(admin.get("/admin/lists/news/describe"))
 
 
 def test_what_is_typed_can_be_seen_before_it_is_saved(
