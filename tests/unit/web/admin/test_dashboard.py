@@ -135,6 +135,10 @@ def test_who_could_not_be_asked_is_none_of_those_who_were(
     assert "people asked" not in look(client)
     make_asked(database, mailing_list, campaign)
     assert "Of 1 people asked, 0 said Yes" in look(client)
+    refused = make_contact(database, mailing_list)
+    make_mail(database, campaign, refused, state="failed", bounce="hard", sent_at=None)
+    take_off(database, refused, campaign.id, Reason.BOUNCE)
+    assert "Of 1 people asked, 0 said Yes" in look(client)
 
 
 def test_a_list_without_a_campaign_shows_its_people_by_status(
