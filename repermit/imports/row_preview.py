@@ -36,10 +36,8 @@ _PUT = "INSERT INTO sight VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _GET = "SELECT * FROM sight WHERE number > ?"
 # Not off, although something in them may mean that the person wants no mail, or that the address
 # is another one.
-_DOUBTFUL = (
-    "(said <> '' AND mark = '' AND fate NOT IN ('invalid', 'suppressed', 'opted_out')"
-    " OR hint <> '')"
-)
+_WANTING = "(said <> '' AND mark = '' AND fate NOT IN ('invalid', 'suppressed', 'opted_out'))"
+_DOUBTFUL = f"({_WANTING} OR hint <> '')"
 _PLACE = "IIF(part = '', '', part || ':') || line"
 _DECIDED = f"{_PLACE} IN (SELECT value FROM json_each(?))"  # noqa: S608  constants
 
@@ -169,9 +167,10 @@ def read_doubtful(
 def count_doubtful(path: Path, *, decided: Sequence[str] = ()) -> tuple[int, int]:
     """Count the rows that an admin has to look at, but for those in the lines that are decided on.
 
-    Return how many may say that somebody wants no mail, and how many addresses look mistyped.
+    Return how many may say that somebody wants no mail, and how many addresses look mistyped; one
+    row may be both.
     """
-    counts = "COUNT(*) - COALESCE(SUM(hint <> ''), 0), COALESCE(SUM(hint <> ''), 0)"
+    counts = f"COALESCE(SUM({_WANTING}), 0), COALESCE(SUM(hint <> ''), 0)"
     query = f"SELECT {counts} FROM sight WHERE {_DOUBTFUL} AND NOT {_DECIDED}"  # noqa: S608
     with closing(_open(path)) as file:
         wanting, mistyped = file.execute(query, (json.dumps(decided),)).fetchone()

@@ -896,6 +896,15 @@ def test_a_mistyped_domain_is_put_before_the_admin_with_what_may_be_meant(
     assert "Some addresses look mistyped: look at their rows first." in words_of(page)
 
 
+def test_a_mistyped_address_of_somebody_who_may_want_no_mail_counts_as_both(
+    admin: FlaskClient,
+) -> None:
+    hand_in(admin, DOUBTS.replace("a@example.org", "a@gmial.com"))
+    said = words_of(admin.get(FILE))
+    assert "2 people will be asked although the file may say that they want no mail." in said
+    assert "One address looks mistyped" in said
+
+
 def test_a_slip_can_be_mended_left_out_or_asked_as_it_is(admin: FlaskClient) -> None:
     hand_in(admin, SLIPS)
     decided = {"doubt": ["2", "3"], "decide-2": "mend", "decide-3": "no"}
