@@ -33,8 +33,9 @@ _OWED = "timestamp "
 def owe_timestamps(database: Database, *, settings: Settings, now: datetime) -> bool:
     """Owe a timestamp over the checkpoint of now if occasions have come; say whether any have.
 
-    At launch, on each day while a campaign runs, at its deadline and its closing; one serves all
-    that have come at once. Nothing is owed twice, however many processes do this at once.
+    At launch, on each day while a campaign runs, at its deadline, and when it is closed or
+    cancelled; one serves all that have come at once. Nothing is owed twice, however many processes
+    do this at once.
     """
     if not settings.evidence.timestamp_url:
         return False
@@ -99,11 +100,10 @@ def _occasions(settings: Settings, now: datetime) -> Iterator[tuple[str, Campaig
         # A launch is an entry only once all asks have been made.
         if since < campaign.launched_at <= now and campaign.id not in launching:
             yield f"launch {campaign.id}", campaign
-        if campaign.state == CampaignState.CANCELLED:
-            continue
         if campaign.state in _RUNNING:
             yield f"daily {now.astimezone(settings.zone).date()}", campaign
-        if since < campaign.deadline <= now:
+        is_cancelled = campaign.state == CampaignState.CANCELLED
+        if since < campaign.deadline <= now and not is_cancelled:
             yield f"deadline {campaign.id} {campaign.deadline.isoformat()}", campaign
         if campaign.closed_at and since < campaign.closed_at <= now:
             yield f"closing {campaign.id}", campaign

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from repermit.campaigns import lifecycle
 from repermit.checks.database import check_database
 from repermit.clock import ManualClock, SystemClock
 from repermit.contacts import status_changes
@@ -147,6 +148,17 @@ def test_launch_each_day_deadline_and_closing_get_one(stamping: Stamping) -> Non
     assert occasions()[-1] == "closing 1"
     assert len(occasions()) == len(set(occasions())) == len(timestamps.kept())
     assert timestamps.waiting() == []
+
+
+def test_cancelling_gets_one_and_the_deadline_after_it_none(stamping: Stamping) -> None:
+    stamping.run()
+    stamping.clock.advance(timedelta(hours=1))
+    lifecycle.cancel_campaign(
+        stamping.database, stamping.list, now=stamping.clock.now(), actor="cli:0"
+    )
+    stamping.pass_time(DEADLINE + DAY)
+    assert occasions() == ["daily 2026-03-02", "closing 1"]
+    assert timestamps.kept()[-1].seq == stored_tree.checkpoint().seq > 0
 
 
 def test_occasions_that_have_come_at_once_are_served_by_one(stamping: Stamping) -> None:

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 
+from repermit.campaigns import lifecycle
 from repermit.checks.database import check_database
 from repermit.db.connection import Database
 from repermit.db.models.base import Meta
@@ -79,6 +80,17 @@ def test_each_witness_gets_one_at_launch_each_day_at_the_deadline_and_at_closing
     story.change(story.campaign, state=CampaignState.CLOSED, closed_at=DEADLINE)
     assert enqueue(story) == 2
     story.clock.advance(DAY)
+    assert enqueue(story) == 0
+
+
+def test_each_witness_gets_one_when_a_campaign_is_cancelled(story: Story, inbox: Inbox) -> None:
+    enqueue(story)
+    now = story.clock.now()
+    lifecycle.cancel_campaign(story.database, story.mailing_list, now=now, actor="cli:0")
+    assert enqueue(story) == 2
+    story.send()
+    assert len(inbox.to(OFFICER)) == 2
+    story.clock.advance(DEADLINE - now)
     assert enqueue(story) == 0
 
 
