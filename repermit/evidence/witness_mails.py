@@ -60,7 +60,7 @@ def enqueue_witness_mails(database: Database, *, settings: Settings, now: dateti
     """Enqueue a mail to each witness if occasions have come; return how many mails there are.
 
     On those on which a timestamp is owed. The checkpoint is the newest that a program has cosigned
-    on one of them, else that of now. Safe to run in several processes at once.
+    if it has one for each of them, else that of now. Safe to run in several processes at once.
     """
     witnesses = list(dict.fromkeys(settings.evidence.witnesses))
     new = find_new_occasions(settings, now, prefix=_PREFIX) if witnesses else []
@@ -76,7 +76,8 @@ def enqueue_witness_mails(database: Database, *, settings: Settings, now: dateti
             for occasion, _ in claimed
             if (point := cosignatures.read_occasion(occasion))
         ]
-        seq, occasion = max(cosigned, default=(stored_tree.checkpoint().seq, ""))
+        is_cosigned = len(cosigned) == len(claimed)
+        seq, occasion = max(cosigned) if is_cosigned else (stored_tree.checkpoint().seq, "")
         campaign = claimed[0][1]
         for one in witnesses:
             topic = WitnessTopic(seq, _witness_id(one), occasion).topic

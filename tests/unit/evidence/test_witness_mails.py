@@ -232,6 +232,22 @@ def test_a_program_that_fails_delays_no_mail_which_then_stays_as_it_is(
     assert notes_to(inbox, OFFICER) == [signed_checkpoint.take(story.settings).note]
 
 
+def test_a_note_that_a_program_cosigned_on_an_earlier_occasion_alone_is_not_taken(
+    story: Story, inbox: Inbox, program: Witness
+) -> None:
+    add_program(story, program)
+    cosignatures.request_cosignatures(story.database, settings=story.settings, clock=story.clock)
+    (earlier,) = cosignatures.read_kept()
+    record(story)
+    program.answers = "down"
+    story.clock.advance(DAY)
+    assert enqueue(story) == 2  # launch and its day, cosigned; and the next day
+    story.send()
+    point = signed_checkpoint.take(story.settings)
+    assert point.seq > earlier.seq
+    assert notes_to(inbox, OFFICER) == [point.note]
+
+
 def test_a_cosigned_note_that_is_gone_leaves_the_signed_one(
     story: Story, inbox: Inbox, program: Witness
 ) -> None:
