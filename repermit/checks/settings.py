@@ -18,7 +18,7 @@ from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
 from repermit.errors import AddressError
 from repermit.settings.definitions import MailServer, Organisation, Settings
-from repermit.settings.smtp_presets import PRESETS, Preset
+from repermit.settings.smtp_presets import PRESETS, Preset, name_provider
 
 # --- What each list lacks, and the domains of its senders. ----------------------------------------
 
@@ -182,7 +182,7 @@ def _compare_with_preset(mail: MailServer, preset: Preset) -> Iterator[Finding]:
         rate_per_hour=preset.rate_per_hour,
         rate_per_day=preset.rate_per_day,
     )
-    values = {"preset": mail.preset}
+    values = {"preset": name_provider(mail.preset)}
     if mail.interval < usual.interval:
         yield finding("pace_above_preset", day=_per_day(mail), preset_day=_per_day(usual), **values)
     if mail.connections > preset.connections:

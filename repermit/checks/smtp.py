@@ -11,7 +11,7 @@ from repermit.checks.dns_lookup import DnsResolver, is_address, is_this_machine
 from repermit.checks.findings import Finding, finding
 from repermit.errors import ConfigError, TransportError
 from repermit.settings.definitions import Bounces, MailServer, Settings
-from repermit.settings.smtp_presets import PRESETS
+from repermit.settings.smtp_presets import PRESETS, name_provider
 from repermit.smtp.mail_server import Mailer
 
 _SECONDS = 5
@@ -44,7 +44,7 @@ def check_mail_login(resolver: DnsResolver, mail: MailServer) -> Iterator[Findin
     if not has_login and (mail.username or mail.password):
         yield finding("smtp_half_a_login")
     elif not has_login and mail.preset in PRESETS.keys() - _WITHOUT_LOGIN:
-        yield finding("smtp_no_login", preset=mail.preset)
+        yield finding("smtp_no_login", preset=name_provider(mail.preset))
     else:
         yield _connected(resolver, mail, has_login=has_login)
     if mail.tls == "none" and not is_this_machine(mail.server):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from repermit.checks.dns_lookup import DnsResolver, is_this_machine
 from repermit.checks.findings import Finding, finding
 from repermit.settings.definitions import MailServer
-from repermit.settings.smtp_presets import find_provider
+from repermit.settings.smtp_presets import find_provider, name_provider
 
 MOST_LOOKUPS = 10  # RFC 7208 §4.6.4
 _MOST_MAIL_SERVERS = 10
@@ -193,5 +193,6 @@ def _judge_servers(resolver: DnsResolver, domain: str, policy: Policy, mail: Mai
     if policy.allows_by_macro:
         return finding("spf_macros", domain=domain)
     if known:
-        return finding("spf_lacks_provider", domain=domain, preset=mail.preset, include=known[0])
+        name = name_provider(mail.preset)
+        return finding("spf_lacks_provider", domain=domain, preset=name, include=known[0])
     return finding("spf_lacks_server", domain=domain, server=mail.server)

@@ -63,6 +63,14 @@ def find_provider(preset: str) -> Provider:
     return _PROVIDERS.get(preset, Provider())
 
 
+_PANELS = {"cpanel": "cPanel", "plesk": "Plesk", "directadmin": "DirectAdmin"}
+
+
+def name_provider(preset: str) -> str:
+    """Return what a sentence calls the provider of a preset, or the panel of an unnamed host."""
+    return find_provider(preset).provider or _PANELS.get(preset, preset)
+
+
 PRESET_LABELS = {
     "": N_("Another one"),
     "office365": N_("Microsoft 365"),

@@ -167,8 +167,8 @@ def list_grounds(asking_ground: str, special_ground: str) -> list[str]:
 # --- The form of a campaign's conditions. ---------------------------------------------------------
 
 
-_MAX_DAYS = 365
-_MAX_PEOPLE = 10**9 - 1
+_REMINDER_DAYS = range(1, 366)
+_PILOT_SIZES = range(10**9)
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
@@ -204,8 +204,8 @@ class ConditionsForm(Form):
         super().validate(extra_validators)
         self._check_moment("until", "until_time", _parse_future_time)
         self._check_moment("starts", "starts_time", _parse_future_start)
-        self._check_number("reminder", most=_MAX_DAYS, lacks=N_("A number from 0 to 365."))
-        self._check_number("pilot", most=_MAX_PEOPLE, lacks=N_("A whole number."))
+        self._check_number("reminder", _REMINDER_DAYS, lacks=N_("A number from 1 to 365."))
+        self._check_number("pilot", _PILOT_SIZES, lacks=N_("A whole number."))
         return not self.errors
 
     def _check_moment(self, day: str, time: str, read: Callable[[str], object]) -> None:
@@ -214,9 +214,9 @@ class ConditionsForm(Form):
         except Refused as error:
             self.refuse(day, make_sentence(error.said))
 
-    def _check_number(self, name: str, *, most: int, lacks: str) -> None:
+    def _check_number(self, name: str, allowed: range, *, lacks: str) -> None:
         typed = _get_text(self, name)
-        if typed and not (_NUMBER.fullmatch(typed) and int(typed) <= most):
+        if typed and not (_NUMBER.fullmatch(typed) and int(typed) in allowed):
             self.refuse(name, gettext(lacks))
 
 

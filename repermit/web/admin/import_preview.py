@@ -36,6 +36,12 @@ _TITLES = {
     Fate.DUPLICATE: N_("Duplicate"),
     Fate.INVALID: N_("Invalid"),
 }
+# Of a file that is taken in, whose people a campaign may have asked since, or not.
+_TITLES_TAKEN_IN = {
+    **_TITLES,
+    Fate.ASK: N_("Not confirmed"),
+    Fate.ROLE: N_("Shared mailbox, not confirmed"),
+}
 _REASONS = {
     Fate.ASK: N_("No registered opt-in: will be asked."),
     Fate.ROLE: N_("A shared mailbox rather than one person’s: asked too, but have a look."),
@@ -355,6 +361,11 @@ def _make_rows_url(slug: str, wanted: RowFilter, *, after: int | None = None) ->
 def make_bar(fates: Mapping[Fate, int]) -> list[tuple[str, str, int]]:
     """Return the parts of a bar of fates: key, words, count."""
     return [(str(fate), word_fate(fate), fates[fate]) for fate in _ORDER]
+
+
+def make_bar_taken_in(fates: Mapping[Fate, int]) -> list[tuple[str, str, int]]:
+    """Return the same of a file that is taken in."""
+    return [(str(fate), gettext(_TITLES_TAKEN_IN[fate]), fates[fate]) for fate in _ORDER]
 
 
 def _read_filter() -> RowFilter:

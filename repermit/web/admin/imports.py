@@ -308,7 +308,7 @@ def _show_page(mailing_list: MailingList, *, status: int = 200, wrong: str = "")
         on_list=_count_on_list(mailing_list),
         taking_back=imports_undo.undo_progress(mailing_list),
         taking_in=imports_undo.unfinished_import(mailing_list),
-        bars=import_preview.make_bar,
+        bars=import_preview.make_bar_taken_in,
         largest=uploads.LARGEST // 1_000_000,
     )
 

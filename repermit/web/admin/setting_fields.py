@@ -45,6 +45,8 @@ def describe_value(setting: Setting, value: Any) -> str:
 def _hide_password(url: str) -> str:
     """Return where the database is, without what stands before or behind its name."""
     parts = urlsplit(url)
+    if not parts.netloc:  # Put together anew it would lose slashes.
+        return url.partition("?")[0]
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 

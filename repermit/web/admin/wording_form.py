@@ -14,6 +14,7 @@ from wtforms.fields import SelectChoice
 from repermit.contacts import lookup
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import ListText, MailingList
+from repermit.email_address import as_people_write
 from repermit.emails.wording_blocks import (
     Block,
     BlockKind,
@@ -156,7 +157,9 @@ class WordingForm(OwnWordingForm):
             self.language.data = mailing_list.language
         self._readers = {str(one.id): one for one in readers}
         self.reader.choices = [
-            SelectChoice(number, f"{one.name}, {one.address}" if one.name else str(one.address))
+            SelectChoice(
+                number, f"{one.name}, {as_people_write(str(one.address))}".removeprefix(", ")
+            )
             for number, one in self._readers.items()
         ]
         for field in (self.reader, self.kind, self.shape, self.shade):

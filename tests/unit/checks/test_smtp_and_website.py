@@ -194,9 +194,13 @@ def test_half_a_login_is_none(names: DnsResolver, half: dict[str, Any]) -> None:
     assert codes(smtp(names, **half)) == ["smtp_half_a_login"]
 
 
-def test_a_provider_wants_a_login(names: DnsResolver) -> None:
-    (one,) = smtp(names, preset="office365")
+@pytest.mark.parametrize(
+    ("preset", "name"), [("office365", "Microsoft 365"), ("directadmin", "DirectAdmin")]
+)
+def test_a_provider_wants_a_login(names: DnsResolver, preset: str, name: str) -> None:
+    (one,) = smtp(names, preset=preset)
     assert (one.code, one.verdict) == ("smtp_no_login", "problem")
+    assert one.found.startswith(f"{name} takes mail from nobody without a login")
 
 
 def test_googles_relay_may_know_who_comes(names: DnsResolver) -> None:

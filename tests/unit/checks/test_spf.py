@@ -181,7 +181,7 @@ def test_what_a_record_means_for_the_mails(
 
 def test_the_missing_include_is_named(server: NameServer) -> None:
     one = found(server, OFFICE, "v=spf1 mx -all")
-    assert "does not allow the servers of office365" in one.found
+    assert "does not allow the servers of Microsoft 365" in one.found
     assert "add include:spf.protection.outlook.com to its SPF record" in one.remedy
 
 

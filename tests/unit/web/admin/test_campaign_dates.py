@@ -215,8 +215,9 @@ def test_an_attestation_of_two_words_says_too_little(admin: FlaskClient) -> None
         ({"until": "0001-01-01"}, "Last day to answer: That day is too far away."),
         ({"until": "9999-12-31", "reminder": "7"}, "Last day to answer: That day is too far away."),
         ({"starts": "9999-12-31"}, "First day of asking: That day is too far away."),
-        ({"reminder": "a week"}, "A number from 0 to 365."),
-        ({"reminder": "366"}, "A number from 0 to 365."),
+        ({"reminder": "a week"}, "A number from 1 to 365."),
+        ({"reminder": "0"}, "A number from 1 to 365."),
+        ({"reminder": "366"}, "A number from 1 to 365."),
         ({"pilot": "-1"}, "A whole number."),
         ({"pilot": "\N{SUPERSCRIPT TWO}"}, "A whole number."),
         ({"pilot": "9" * 10}, "A whole number."),
@@ -236,7 +237,7 @@ def test_what_cannot_be_is_said_beside_its_field_and_nothing_typed_is_lost(
 
 def test_a_reminder_of_a_year_is_a_number_and_too_soon(admin: FlaskClient) -> None:
     said = words_of(save(admin, reminder="365"))
-    assert "A number from 0 to 365." not in said
+    assert "A number from 1 to 365." not in said
     assert "The reminder would leave on" in said
 
 
@@ -483,7 +484,7 @@ def test_days_are_counted_alike_before_and_after_the_launch(launched: FlaskClien
     ("step", "words"),
     [
         ("describe", "What you save here changes none of its mails."),
-        ("file", "People whom a file brings now are not asked by it."),
+        ("file", "not asked by it, but by the next one at the earliest."),
         ("mail", "What you save here changes none of its mails."),
     ],
 )

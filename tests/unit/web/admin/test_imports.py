@@ -575,7 +575,7 @@ def test_a_large_file_is_read_meanwhile_and_then_shown(admin: FlaskClient) -> No
     assert "7,000 rows, of which 7,000 would come onto the list" in said
     send(admin, "take-in")
     _wait_while_it_works(admin)
-    assert "Will be asked 7,000" in words_of(admin.get(FILE))
+    assert "Not confirmed 7,000" in words_of(admin.get(FILE))
     assert Contact.select().count() == 7_000
 
 
@@ -633,7 +633,10 @@ def test_what_cannot_be_taken_back_says_why(
     assert "There is no file that could be taken back." in words_of(answer)
     hand_in(admin, MIXED)
     send(admin, "take-in")
-    assert "Take the last file back" in words_of(admin.get(FILE))
+    said = words_of(admin.get(FILE))
+    assert "Take the last file back" in said
+    assert re.search(r"Not confirmed \d", said)
+    assert "Will be asked" not in said
     make_campaign(database, news)
     assert "Take the last file back" not in words_of(admin.get(FILE))
     assert "while a campaign is live" in words_of(post(admin, f"{FILE}/undo"))

@@ -218,6 +218,13 @@ def test_light_and_dark_are_those_that_were_chosen_whatever_the_browser_has(
     assert "color-scheme: dark" not in light
 
 
+def test_readers_are_named_as_people_write_their_addresses(
+    database: Database, admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    make_contact(database, mailing_list, "jos@xn--bcher-kva.example", name="")
+    assert ">jos@bücher.example</option>" in admin.get(URL).text
+
+
 def test_the_text_is_shown_as_it_is(admin: FlaskClient, mailing_list: MailingList) -> None:
     own(mailing_list, text=TEXT.replace("Mogen", "Mogen <b>&"))
     page = admin.get(f"{URL}/look?shape=text&shade=dark")

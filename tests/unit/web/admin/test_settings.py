@@ -213,6 +213,9 @@ def test_no_key_and_no_password_is_shown(database: Database) -> None:
     assert not [one for one in hidden if one in shown]
     said = page(client, "installation")
     assert "Database database postgresql://db.example.org/news default" in said
+    for url in ("sqlite:////srv/a.db", "sqlite:///a.db", "postgresql:///news"):
+        other = client_with(database, make_settings(database=f"{url}?password=hidden-5"))
+        assert f"Database database {url} default" in page(other, "installation")
     assert "What links are signed with secret_keys set; not shown" in said
     assert "Stands in config.toml as mail.password" in page(client, "mail")
 
