@@ -115,7 +115,7 @@ def verify(
             now=context.now,
         ).signed(context.file)
         differing = _name_differing(found.fault, kept)
-        stamped = [*_about_timestamps(), *_about_cosignatures(witness_of(context.settings))]
+        stamped = [*_about_timestamps(found), *_about_cosignatures(witness_of(context.settings))]
     if as_json:
         echo_json(found.to_json())
         return 0 if found.fault is None else 1
@@ -125,14 +125,28 @@ def verify(
     return 0
 
 
-def _about_timestamps() -> list[str]:
-    """Return how many timestamps there are, and which have been waited for."""
+def _about_timestamps(found: Verified) -> list[str]:
+    """Return how many timestamps there are, by who vouches, and which have been waited for."""
+    from repermit.emails.frozen_draft import to_one_line
     from repermit.evidence import timestamps
+    from repermit.evidence.verify.timestamps import NamedBy
 
-    told, came, waiting = [], timestamps.kept(), timestamps.waiting()
-    if came:
-        last = max(one.stamped_at for one in came if one.stamped_at)
-        told.append(f"Timestamps that hold: {len(came)}, the last of {last:%Y-%m-%d %H:%M}Z.")
+    whys = {
+        NamedBy.RECORD: "only the record names that authority",
+        NamedBy.NOBODY: "who signed was not checked",
+    }
+    told, waiting = [], timestamps.waiting()
+    given = [one for one in found.timestamps if one.named_by is NamedBy.GIVEN]
+    if given:
+        count, last = sum(one.count for one in given), max(one.last for one in given)
+        told.append(f"Timestamps that hold: {count}, the last of {last:%Y-%m-%d %H:%M}Z.")
+    told += [
+        f"{pluralize(one.count, 'timestamp')} by {to_one_line(one.authority)}, the last of "
+        f"{one.last:%Y-%m-%d %H:%M}Z: {whys[one.named_by]}. Give its certificate to rely on it: "
+        "--timestamp-ca or timestamp_ca_file."
+        for one in found.timestamps
+        if one.named_by in whys
+    ]
     if waiting:
         first = waiting[0]
         why = f": {first.problem}" if first.problem else ""

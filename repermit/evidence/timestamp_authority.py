@@ -71,6 +71,7 @@ def noted_authorities() -> list[NotedAuthority]:
 def certificates_at(noted: Sequence[NotedAuthority], at: datetime) -> list[x509.Certificate]:
     """Return the certificates that the record named when a token says that it was made.
 
-    So an authority that is put into the record later vouches for no earlier time.
+    So one that is put into the record later vouches for no earlier time; but whoever can write to
+    the database dates its entry, too.
     """
     return [one for known in noted if known.at - _CLOCKS <= at for one in known.certificates]

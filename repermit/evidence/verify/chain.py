@@ -44,7 +44,7 @@ from repermit.evidence.verify.signatures import first_disagreement
 from repermit.evidence.verify.suppressions import check_journal, check_suppressions
 from repermit.evidence.verify.tables import check_tables
 from repermit.evidence.verify.times import EntryTimes, moments_to_come
-from repermit.evidence.verify.timestamps import kept_timestamp_faults
+from repermit.evidence.verify.timestamps import KeptTimestamps, Vouched
 from repermit.evidence.wordings_shown import Wordings
 from repermit.settings.definitions import Settings
 
@@ -55,7 +55,8 @@ class Verified:
 
     `checkpoint` is that of its end, None if there is a `fault`. `entries` were walked; `erased`
     counts the parts that erasures took, and `parts` those that are there. `consistency` shows a
-    third party that it goes on from the checkpoint that was given, None if none was.
+    third party that it goes on from the checkpoint that was given, None if none was. `timestamps`
+    counts those that hold, empty if there is a `fault`.
     """
 
     entries: int
@@ -65,6 +66,7 @@ class Verified:
     checkpoint: Checkpoint | None
     fault: Fault | None
     consistency: Mapping[str, Any] | None = None
+    timestamps: Sequence[Vouched] = ()
 
     def signed(self, settings: Settings) -> Verified:
         """Return the same, its checkpoint signed if the settings have a key."""
@@ -81,6 +83,7 @@ class Verified:
             "checkpoint": self.checkpoint.to_json() if self.checkpoint else None,
             "fault": self.fault.to_json() if self.fault else None,
             "consistency": self.consistency,
+            "timestamps": [one.to_json() for one in self.timestamps],
         }
 
 
@@ -113,8 +116,8 @@ def verify_chain(
     with steady_view(database):
         walk = _Walk(known, now)
         beside = walk.table_faults(fingerprint_key, journal_size)
-        timestamps = kept_timestamp_faults(authorities, trusts_record=trusts_record)
-        stamped = chain(timestamps, kept_cosignature_faults(witness))
+        timestamps = KeptTimestamps(authorities, trusts_record=trusts_record)
+        stamped = chain(timestamps.faults(), kept_cosignature_faults(witness))
         fault = next(chain(walk.faults(), first_disagreement(others), stamped, beside), None)
         earlier = known if known and known.seq and fault is None else None
         shown = consistency(earlier, walk.checkpoint()) if earlier else None
@@ -126,6 +129,7 @@ def verify_chain(
         checkpoint=None if fault else walk.checkpoint(),
         fault=fault,
         consistency=shown,
+        timestamps=() if fault else timestamps.vouched(),
     )
 
 

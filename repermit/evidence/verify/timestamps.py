@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from cryptography import x509
@@ -19,6 +22,7 @@ from repermit.evidence import (
 )
 from repermit.evidence.entries import Checkpoint
 from repermit.evidence.signed_note import PublicKey
+from repermit.evidence.timestamp_authority import NotedAuthority
 from repermit.evidence.verify.diagnosis import Fault, How
 from repermit.evidence.verify.signatures import is_in_order
 from repermit.i18n.lazy_text import Said
@@ -108,27 +112,81 @@ def _stamp(one: Mapping[str, Any], authorities: Sequence[x509.Certificate]) -> S
 # --- Those that are kept beside the record. -------------------------------------------------------
 
 
-def kept_timestamp_faults(
-    authorities: Sequence[x509.Certificate], *, trusts_record: bool = True
-) -> Iterator[Fault]:
-    """Yield a fault for each timestamp that is not of this record, or that nobody vouches for.
+class NamedBy(StrEnum):
+    """Who names the authority of a timestamp; GIVEN is whoever verifies, or the settings."""
 
-    The chain must hold by itself. Besides `authorities` those vouch that the record named when a
-    timestamp was made, unless it is not trusted. Without any no signature is verified.
+    GIVEN = "given"
+    RECORD = "record"
+    NOBODY = "nobody"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vouched:
+    """How many kept timestamps of one authority hold; `last` is the latest time in them.
+
+    Whoever can write to the database can have the record name an authority of their own. The
+    signatures of one that nobody names are not verified.
     """
-    noted = timestamp_authority.noted_authorities() if trusts_record else []
-    for one in timestamps.kept():
-        row = EvidenceTimestamp.get_by_id(one.id)
-        try:
-            point = signed_checkpoint.read_stamped(row.note)
-            reply = timestamps.decode(row.reply)
-            at = timestamp_token.read_token(reply, row.note).at
-            known = [*authorities, *timestamp_authority.certificates_at(noted, at)]
-            if noted and not known:
-                raise ValueError("nobody vouches for it")  # noqa: TRY301  as for any other
-            timestamp_token.read_token(reply, row.note, authorities=known)
-        except ValueError as error:
-            yield Fault(row.seq, How.CONTRADICTED, f"its timestamp: {error}")
-            continue
-        if not stored_tree.is_of_record(point):
-            yield Fault(point.seq, How.REWRITTEN, f"at {point.seq} or before: a timestamp tells")
+
+    named_by: NamedBy
+    authority: str
+    count: int
+    last: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return {**asdict(self), "last": self.last.isoformat()}
+
+
+class KeptTimestamps:
+    """The timestamps that are kept, and who vouches for them; the chain must hold by itself.
+
+    Besides `authorities` those vouch that the record named when a timestamp was made, unless it is
+    not trusted.
+    """
+
+    def __init__(
+        self, authorities: Sequence[x509.Certificate], *, trusts_record: bool = True
+    ) -> None:
+        self._authorities = authorities
+        self._trusts_record = trusts_record
+        self._times: defaultdict[tuple[NamedBy, str], list[datetime]] = defaultdict(list)
+
+    def vouched(self) -> list[Vouched]:
+        """Return those in which `faults` found none, by who names their authority."""
+        return [
+            Vouched(named_by=named_by, authority=authority, count=len(times), last=max(times))
+            for (named_by, authority), times in sorted(self._times.items())
+        ]
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield a fault for each timestamp that is not of this record, or has no voucher."""
+        noted = timestamp_authority.noted_authorities() if self._trusts_record else []
+        for one in timestamps.kept():
+            row = EvidenceTimestamp.get_by_id(one.id)
+            try:
+                point = signed_checkpoint.read_stamped(row.note)
+                named_by, token = self._read(timestamps.decode(row.reply), row.note, noted)
+            except ValueError as error:
+                yield Fault(row.seq, How.CONTRADICTED, f"its timestamp: {error}")
+                continue
+            if stored_tree.is_of_record(point):
+                self._times[named_by, token.by].append(token.at)
+            else:
+                told = f"at {point.seq} or before: a timestamp tells"
+                yield Fault(point.seq, How.REWRITTEN, told)
+
+    def _read(
+        self, reply: bytes, note: str, noted: Sequence[NotedAuthority]
+    ) -> tuple[NamedBy, timestamp_token.Token]:
+        if self._authorities:
+            with suppress(ValueError):
+                return NamedBy.GIVEN, timestamp_token.read_token(
+                    reply, note, authorities=self._authorities
+                )
+        at = timestamp_token.read_token(reply, note).at
+        known = [*self._authorities, *timestamp_authority.certificates_at(noted, at)]
+        if noted and not known:
+            raise ValueError("nobody vouches for it")
+        token = timestamp_token.read_token(reply, note, authorities=known)
+        return NamedBy.RECORD if token.is_checked else NamedBy.NOBODY, token

@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart, EvidenceTimestamp
-from repermit.evidence import chain, evidence_key, signed_checkpoint, signed_note, timestamps
+from repermit.evidence import (
+    chain,
+    evidence_key,
+    signed_checkpoint,
+    signed_note,
+    timestamp_authority,
+    timestamp_token,
+    timestamps,
+)
 from repermit.evidence.chain_reader import leaf_of
 from repermit.evidence.entries import Entry
 from repermit.evidence.merkle import Frontier
@@ -385,9 +393,32 @@ def stamped(signing: Desk, tmp_path: Path) -> Desk:
     return signing
 
 
+@pytest.mark.parametrize("is_named", [True, False])
+def test_timestamps_by_an_authority_that_the_settings_do_not_name_are_told_apart(
+    stamped: Desk, tmp_path: Path, is_named: bool
+) -> None:
+    ca = tmp_path / "authority" / "ca.pem"
+    if is_named:
+        with stamped.database() as database, database.atomic():
+            timestamp_authority.note_authority(timestamp_token.read_authorities(str(ca)), now=NOW)
+    (shown,) = json.loads(stamped.do("verify", "--json"))["timestamps"]
+    assert shown["named_by"] == "given"
+    text, _, _ = stamped.config.read_text("utf-8").partition("[evidence]")
+    stamped.config.write_text(text, "utf-8")
+    told = stamped.do("verify")
+    assert "Timestamps that hold" not in told
+    assert "1 timestamp by CN=Test Authority, the last of 20" in told
+    why = "only the record names that authority" if is_named else "who signed was not checked"
+    assert f"Z: {why}. Give its certificate to rely on it: --timestamp-ca or" in told
+    (shown,) = json.loads(stamped.do("verify", "--json"))["timestamps"]
+    assert shown["named_by"] == ("record" if is_named else "nobody")
+    assert (shown["authority"], shown["count"]) == ("CN=Test Authority", 1)
+    assert "Timestamps that hold: 1" in stamped.do("verify", "--timestamp-ca", str(ca))
+
+
 def test_timestamps_are_told_of_the_record_and_of_a_proof(stamped: Desk, tmp_path: Path) -> None:
     told = stamped.do("verify")
-    assert "Timestamps that hold: 1, the last of 2026-03-02 09:00Z.\n" in told
+    assert "Timestamps that hold: 1, the last of 20" in told
     assert "1 timestamp waited for, since 2026-03-02 09:00Z: 503.\n" in told
     path = proved(stamped)
     told = stamped.do("verify", str(path))

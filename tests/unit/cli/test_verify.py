@@ -83,6 +83,7 @@ def test_the_first_fault_is_the_reason_of_a_refusal(desk: Desk) -> None:
         "checkpoint": None,
         "fault": {"seq": 2, "how": "edited", "what": ""},
         "consistency": None,
+        "timestamps": [],
     }
 
 

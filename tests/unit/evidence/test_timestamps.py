@@ -36,7 +36,7 @@ from repermit.evidence.entries import Checkpoint, Entry
 from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify import proof
 from repermit.evidence.verify.diagnosis import Fault, How
-from repermit.evidence.verify.timestamps import kept_timestamp_faults, stamps_of
+from repermit.evidence.verify.timestamps import KeptTimestamps, NamedBy, stamps_of
 from repermit.jobs.periodic_jobs import Jobs
 from repermit.privacy import make_proof
 from repermit.rules.consent import CampaignState, Reason
@@ -434,7 +434,7 @@ def test_a_proof_whose_timestamp_was_touched_is_refused(
 def test_timestamps_that_are_of_the_record_hold(stamping: Stamping, proved: dict[str, Any]) -> None:
     assert proved
     authorities = timestamp_token.authorities_of(stamping.settings)
-    assert list(kept_timestamp_faults(authorities)) == []
+    assert list(KeptTimestamps(authorities).faults()) == []
 
 
 def test_a_record_that_was_made_anew_is_found_by_its_timestamps(stamping: Stamping) -> None:
@@ -470,7 +470,7 @@ def set_authority(stamping: Stamping, **rules: Any) -> None:
 
 def kept_faults(stamping: Stamping, **options: bool) -> list[How]:
     authorities = timestamp_token.authorities_of(stamping.settings)
-    return [one.how for one in kept_timestamp_faults(authorities, **options)]
+    return [one.how for one in KeptTimestamps(authorities, **options).faults()]
 
 
 def test_timestamps_hold_after_their_authority_was_replaced(
@@ -486,6 +486,40 @@ def test_timestamps_hold_after_their_authority_was_replaced(
     assert kept_faults(stamping) == []
     set_authority(stamping)
     assert kept_faults(stamping) == []
+
+
+def vouched(stamping: Stamping) -> list[tuple[NamedBy, int]]:
+    kept = KeptTimestamps(timestamp_token.authorities_of(stamping.settings))
+    assert list(kept.faults()) == []
+    return [(one.named_by, one.count) for one in kept.vouched()]
+
+
+def test_timestamps_of_an_authority_that_the_record_alone_names_are_counted_apart(
+    stamping: Stamping, tmp_path: Path
+) -> None:
+    stamping.run()
+    assert vouched(stamping) == [(NamedBy.GIVEN, 1)]
+    forger = Authority(tmp_path / "forger")
+    with stamping.database.atomic():
+        timestamp_authority.note_authority(
+            timestamp_token.read_authorities(str(forger.ca_file)), now=NOW
+        )
+    text = signed_checkpoint.note_text(stored_tree.checkpoint(), stamping.settings)
+    keep(stamping, text, forger.reply_over(text), occasion="launch 1")
+    assert vouched(stamping) == [(NamedBy.GIVEN, 1), (NamedBy.RECORD, 1)]
+    set_authority(stamping)
+    assert vouched(stamping) == [(NamedBy.RECORD, 2)]
+
+
+def test_timestamps_of_an_authority_that_nobody_names_are_counted_apart(
+    stamping: Stamping,
+) -> None:
+    with stamping.database.atomic():
+        chain.append(Entry(event="exported", at=NOW, actor="job", consent={"n": 1}))
+    text = signed_checkpoint.note_text(stored_tree.checkpoint(), stamping.settings)
+    keep(stamping, text, stamping.authority.reply_over(text))
+    set_authority(stamping)
+    assert vouched(stamping) == [(NamedBy.NOBODY, 1)]
 
 
 def test_of_several_certificates_the_one_that_vouches_is_an_entry_once(
