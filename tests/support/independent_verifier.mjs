@@ -593,7 +593,7 @@ function erasedBy(erasures) {
     const whose = one.head.subject || (one.head.actor === "job" ? "job" : "nobody");
     const [seqs, parts] = [told(one).get("seqs"), told(one).get("parts")];
     if (!Array.isArray(seqs) || !Array.isArray(parts)) continue;
-    for (const name of parts) {
+    for (const name of parts.filter(isText)) {
       const key = `${name} ${whose}`;
       if (!gone.has(key)) gone.set(key, new Map());
       for (const seq of seqs) gone.get(key).set(seq, one.head.seq);

@@ -24,7 +24,8 @@ from repermit.contacts import erasure, lookup, status_changes
 from repermit.db.connection import Database, open_database
 from repermit.db.models.evidence import EvidenceTimestamp
 from repermit.evidence import chain, evidence_key, signed_checkpoint, timestamps
-from repermit.evidence.entries import Checkpoint, Entry, canonical, part_digest
+from repermit.evidence.entries import Checkpoint, Entry, canonical, link, part_digest
+from repermit.evidence.merkle import root_of
 from repermit.evidence.verify import evidence_export, signatures
 from repermit.exports.export import write_export
 from repermit.rules.consent import Answer
@@ -243,6 +244,27 @@ def _drop_the_key(document: Document) -> None:
     del document["key"]
 
 
+def _name_the_part_in_an_array(document: Document) -> None:
+    (erased,) = [one for one in document["entries"] if one["entry"]["event"] == "erased"]
+    part = erased["parts"]["consent"]
+    part["content"]["parts"] = [[one] for one in part["content"]["parts"]]
+    digest_anew(document, erased)
+
+
+def digest_anew(document: Document, record: Document) -> None:
+    part, entry = record["parts"]["consent"], record["entry"]
+    entry["consent"] = part_digest(part["salt"], canonical(part["content"]))
+    leaves = document["leaves"]
+    leaves[entry["seq"] - 1] = hashlib.sha256(canonical(entry).encode()).hexdigest()
+    for name in {"key", "timestamps", "cosigned"} & document.keys():
+        del document[name]
+    its_hash = "0" * 64
+    for leaf in leaves:
+        its_hash = link(its_hash, leaf)
+    root = root_of([bytes.fromhex(leaf) for leaf in leaves]).hex()
+    document["checkpoint"] = {"seq": len(leaves), "hash": its_hash, "root": root}
+
+
 def _count_on(document: Document) -> None:
     document["entries"][0]["entry"]["campaign"] += 1
 
@@ -252,6 +274,7 @@ def _count_on(document: Document) -> None:
     [
         *(_leave_one_out, _swap_leaves, _say_another_name, _take_a_part_away, _hide_the_erasure),
         *(_change_a_word, _forget_a_word, _drop_the_key, _count_on),
+        _name_the_part_in_an_array,
     ],
 )
 def test_whatever_is_changed_is_found_by_all_three(
