@@ -152,6 +152,7 @@ def read(octets: bytes) -> dict[str, Any]:
         parse_constant=number,
     )
     need(type(found) is dict, "no object")
+    need(text_of(found).encode(), "a lone surrogate")
     return dict(found)
 
 

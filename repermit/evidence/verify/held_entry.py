@@ -17,6 +17,7 @@ from repermit.i18n.lazy_text import Joined, Said
 # --- JSON. ----------------------------------------------------------------------------------------
 
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,15}")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _LARGEST = 2**53 - 1
 _SHOWN = 40
 
@@ -64,9 +65,24 @@ def read_document(octets: bytes, *, most: int) -> dict[str, Any]:
     return document
 
 
+class _Decoder(json.JSONDecoder):
+    """Reads JSON in which no text has half of a character."""
+
+    def raw_decode(self, s: str, idx: int = 0) -> tuple[Any, int]:
+        value, end = super().raw_decode(s, idx)
+        if _SURROGATE.search(s, idx, end):
+            try:
+                canonical(value).encode()
+            except UnicodeEncodeError:
+                raise _OtherForm(
+                    Said("a text in it has half of a character (a lone surrogate)")
+                ) from None
+        return value, end
+
+
 def make_decoder() -> json.JSONDecoder:
     """Return what reads JSON as a proof may have it."""
-    return json.JSONDecoder(
+    return _Decoder(
         object_pairs_hook=_make_object,
         parse_constant=_refuse_constant,
         parse_int=read_number,

@@ -622,6 +622,16 @@ def says_the_same(octets: bytes, changed: bytes) -> bool:
         return False
 
 
+def test_half_of_a_character_stands_nowhere(
+    made: list[Document], javascript: JavaScriptVerifier
+) -> None:
+    document = json.loads(json.dumps(made[0]))
+    document["cosigned"][0]["note"] += "— \ud800 MTIzNDU=\n"
+    (fault,) = proof.check_proof(json.dumps(document).encode()).faults
+    assert "half of a character" in str(fault)
+    assert verdicts(document, javascript) == (False, False)
+
+
 # --- The schema that is published with the document. ----------------------------------------------
 
 
