@@ -20,7 +20,12 @@ _SIGNATURE_BYTES = 64
 # The end of the year 9999, after which no clock of ours goes.
 _LAST_SECOND = 253_402_300_799
 _MARK = "— "
-_VERIFIER_KEY = re.compile(r"([^+\s]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+={0,2})")
+# No white space and no control characters; the same signs stand in proof-format.md.
+_NAME = r"[^+\0- \x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]+"
+_VERIFIER_KEY = re.compile(rf"({_NAME})\+([0-9a-f]{{8}})\+([A-Za-z0-9+/]+={{0,2}})")
+_PRIME = 2**255 - 19
+_Y_OF_ORDER_8 = 0x5FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_Y_OF_SMALL_ORDER = {0, 1, _PRIME - 1, _Y_OF_ORDER_8, _PRIME - _Y_OF_ORDER_8}
 
 LARGEST = 100_000
 """Characters that a note may have: a few hundred without its signatures, 200 for each of those."""
@@ -56,6 +61,8 @@ class PublicKey:
         key = cls(name, octets[1:])
         # Of several base64 texts that mean the same octets only one is right.
         is_whole = len(key.public) == _KEY_BYTES and octets[:1] == cls.KIND
+        y = int.from_bytes(key.public, "little") & (2**255 - 1)
+        is_whole = is_whole and y < _PRIME and y not in _Y_OF_SMALL_ORDER
         if not is_whole or key.id.hex() != its_id or str(key) != text:
             raise ValueError("a verifier key whose parts do not belong together")
         return key

@@ -96,6 +96,8 @@ def read_token(
         if found.status != PKIStatus.GRANTED:
             raise ValueError("it was refused")
         info = found.tst_info
+        if info.version != 1 or info.serial_number < 0:
+            raise ValueError("it has another version, or no serial number")
         imprint = info.message_imprint
         if imprint.hash_algorithm != _SHA256 or imprint.message != _digest(text):
             raise ValueError("it is of another checkpoint")

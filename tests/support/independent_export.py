@@ -6,7 +6,8 @@ from re import fullmatch as match
 from typing import Any, NamedTuple
 
 from tests.support import independent_signatures, independent_verifier
-from tests.support.independent_verifier import PARTS, leaf_of, need, unhex
+from tests.support.independent_signatures import need
+from tests.support.independent_verifier import PARTS, leaf_of, unhex
 
 NAMES = {"format", "list", "checkpoint", "entries", "wordings", "leaves"}
 BESIDE = {"user_added", "user_role_changed", "user_removed", "evidence_key"}

@@ -1,19 +1,14 @@
-"""Checks signed notes and timestamps by docs/reference/proof-format.md alone.
+"""Checks signed notes (Ed25519 after RFC 8032 §5.1, slowly) and timestamps, by proof-format.md."""
 
-With Python's standard library, and OpenSSL's command for the signatures of timestamps. Ed25519 is
-written out from RFC 8032 §5.1, slowly, so that nothing is shared with what is tested.
-"""
-
-import re
 import subprocess
-import tempfile
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime
 from hashlib import sha256, sha512
-from pathlib import Path
+from re import fullmatch as match
 from typing import Any
 
 P = 2**255 - 19
+NAME = r"[^+\0- \x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]+"
 ORDER = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, P) % P
 Point = tuple[int, int]
@@ -59,8 +54,9 @@ def verify_ed25519(public: bytes, message: bytes, signature: bytes) -> None:
     """Return if a signature is a message's under a public key (RFC 8032 §5.1.7)."""
     need(len(public) == 32 and len(signature) == 64, "a key or signature of another length")
     number = int.from_bytes(signature[32:], "little")
-    digest = sha512(signature[:32] + public + message).digest()
-    right = times(int.from_bytes(digest, "little") % ORDER, point_of(public))
+    digest, point = sha512(signature[:32] + public + message).digest(), point_of(public)
+    need(times(8, point) != (0, 1), "a key of small order")
+    right = times(int.from_bytes(digest, "little") % ORDER, point)
     need(number < ORDER, "a signature in another form")
     need(times(number, BASE) == add(point_of(signature[:32]), right), "a signature")
 
@@ -97,7 +93,8 @@ def lines_of(note: str, key: str, kind: bytes) -> tuple[bytes, str, list[bytes]]
     name, key_id, encoded = key.split("+", 2)
     public = base64_of(encoded)
     own_id = sha256(f"{name}\n".encode() + public).digest()[:4]
-    need(public[:1] == kind and own_id.hex() == key_id and name, "the key")
+    need(public[:1] == kind and own_id.hex() == key_id, "the key")
+    need(match(NAME, name), "the name of a key")
     signed = signatures_in(lines)
     own = [made[4:] for signer, made in signed if (signer, made[:4]) == (name, own_id)]
     return public[1:], f"{text}\n", own
@@ -121,10 +118,10 @@ def signatures_in(lines: str) -> list[tuple[str, bytes]]:
 def read_text(text: str) -> dict[str, Any]:
     """Return the checkpoint in the text of a note."""
     origin, size, root, chain, end = text.split("\n")
-    need(origin and not end and re.fullmatch("0|[1-9][0-9]{0,17}", size), "no checkpoint")
+    need(origin and not end and match("0|[1-9][0-9]{0,17}", size), "no checkpoint")
     need(len(base64_of(root)) == 32, "no root")
     digest = chain.removeprefix("repermit-chain-hash ")
-    need(chain != digest and re.fullmatch("[0-9a-f]{64}", digest), "no hash of the chain")
+    need(chain != digest and match("[0-9a-f]{64}", digest), "no hash of the chain")
     return {"seq": int(size), "hash": digest, "root": base64_of(root).hex()}
 
 
@@ -138,19 +135,30 @@ def read_stamped(note: str) -> dict[str, Any]:
     return read_text(f"{text}\n")
 
 
-# --- Timestamps (RFC 3161 §2.4.2). ----------------------------------------------------------------
+SHA256 = bytes.fromhex("608648016503040201")
+SIGNED_DATA = bytes.fromhex("2a864886f70d010702")
+TST_INFO = bytes.fromhex("2a864886f70d0109100104")
+SHAPES = {
+    1: b"\xff",
+    2: rb"(?s)\0|[\x01-\x7f].*|\0[\x80-\xff].*",
+    6: rb"(([\x81-\xff][\x80-\xff]*)?[\0-\x7f])+",
+    0x18: rb"[0-9]{14}(\.[0-9]{0,8}[1-9])?Z",
+}
 
 
 def values_in(octets: bytes) -> list[tuple[int, bytes]]:
-    """Return the values that stand one behind the other, as (tag, content); DER (X.690)."""
+    """Return the values that stand one behind the other, as (tag, content), in strict DER."""
     found = []
     while octets:
         tag, length, start = octets[0], octets[1], 2
         if length & 0x80:
             start += length & 0x7F
             length = int.from_bytes(octets[2:start])
-        need(start + length <= len(octets), "a value that is cut off")
+            need(length > 0x7F and octets[2], "a length in another form")
+        need(start + length <= len(octets) and tag & 0x1F != 0x1F, "a value that is cut off")
         found.append((tag, octets[start : start + length]))
+        if tag & 0x20:
+            values_in(octets[start : start + length])
         octets = octets[start + length :]
     return found
 
@@ -164,20 +172,26 @@ def read_reply(reply: bytes) -> tuple[bytes, datetime]:
     """Return the digest that a reply is of, and the time that it tells."""
     (response,) = values_in(reply)
     status, token = inside(response, 0x30)
-    need(inside(status, 0x30)[0] == (2, b"\x00"), "refused")
-    _, content = inside(token, 0x30)
+    kind, content = inside(token, 0x30)
+    need(inside(status, 0x30)[0] == (2, b"\0") and kind == (6, SIGNED_DATA), "refused")
     (signed,) = inside(content, 0xA0)
-    encapsulated = inside(signed, 0x30)[2]
-    _, wrapped = inside(encapsulated, 0x30)
+    version, algorithms, encapsulated, *rest = inside(signed, 0x30)
+    tags = bytes(tag for tag, _ in [version, algorithms, *rest])
+    need(match(rb"\x02\x31\xa0?\xa1?\x31", tags), "no signed data")
+    kind, wrapped = inside(encapsulated, 0x30)
     ((tag, info),) = inside(wrapped, 0xA0)
-    need(tag == 4, "no content")
     (whole,) = values_in(info)
-    _, _, imprint, _, moment, *_ = inside(whole, 0x30)
-    algorithm, digest = inside(imprint, 0x30)
-    need(inside(algorithm, 0x30)[0] == (6, bytes.fromhex("608648016503040201")), "not SHA-256")
-    text, _, fraction = moment[1].decode().removesuffix("Z").partition(".")
+    version, policy, imprint, *rest = inside(whole, 0x30)
+    tags = bytes(tag for tag, _ in [policy, *rest])
+    need((kind, tag, version) == ((6, TST_INFO), 4, (2, b"\1")), "no TSTInfo")
+    need(match(rb"\x06\x02\x18\x30?\x01?\x02?\xa0?\xa1?", tags), "no TSTInfo")
+    need(all(match(SHAPES.get(tag, b"(?s).*"), held) for tag, held in [policy, *rest]), "a value")
+    algorithm, (tag, digest) = inside(imprint, 0x30)
+    need(inside(algorithm, 0x30) in ([(6, SHA256)], [(6, SHA256), (5, b"")]), "not SHA-256")
+    text, _, fraction = rest[1][1].decode().removesuffix("Z").partition(".")
+    need(tag == 4 and text[12:] < "60", "no time")
     at = datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-    return digest[1], at.replace(microsecond=int(fraction.ljust(6, "0")[:6] or 0))
+    return digest, at.replace(microsecond=int(fraction.ljust(6, "0")[:6] or 0))
 
 
 def verify_timestamp(note: str, reply: bytes, ca_file: str) -> datetime:
@@ -185,16 +199,8 @@ def verify_timestamp(note: str, reply: bytes, ca_file: str) -> datetime:
     digest, at = read_reply(reply)
     need(digest == sha256(note.encode()).digest(), "a timestamp of another note")
     if ca_file:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "reply.tsr"
-            path.write_bytes(reply)
-            ran = subprocess.run(
-                [
-                    *("openssl", "ts", "-verify", "-digest", digest.hex(), "-in", str(path)),
-                    *("-CAfile", ca_file, "-attime", str(int(at.timestamp()))),
-                ],
-                capture_output=True,
-                check=False,
-            )
+        asked = ["openssl", "ts", "-verify", "-digest", digest.hex(), "-in", "/dev/stdin"]
+        asked += ["-CAfile", ca_file, "-attime", str(int(at.timestamp()))]
+        ran = subprocess.run(asked, input=reply, capture_output=True, check=False)
         need(ran.returncode == 0, "a timestamp that nobody vouches for")
     return at

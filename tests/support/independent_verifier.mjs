@@ -269,12 +269,24 @@ class Tree {
 
 // --- Signed notes. -------------------------------------------------------------------------------
 
+const KEY = /^([^+\u0000- \u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/u;
+const PRIME = 2n ** 255n - 19n;
+/** The y of a point of order 8; those of smaller orders are 0, 1 and -1. */
+const Y8 = 0x5fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n;
+const SMALL = [0n, 1n, PRIME - 1n, Y8, PRIME - Y8];
+
+function isSound(octets) {
+  const y = BigInt(`0x${Buffer.from(octets).reverse().toString("hex")}`) & (2n ** 255n - 1n);
+  return y < PRIME && !SMALL.includes(y);
+}
+
 function readKey(text, kind = 1) {
-  const found = isText(text) && /^([^+\s]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/u.exec(text);
+  const found = isText(text) && KEY.exec(text);
   need(found, "no key");
   const [, name, id, encoded] = found;
   const octets = unbase64(encoded);
   need(octets.length === 33 && octets[0] === kind, "a key of another kind");
+  need(isSound(octets.subarray(1)), "a key that is no point, or of small order");
   need(sha256(`${name}\n`, octets).toString("hex").startsWith(id), "the key's id");
   const x = octets.subarray(1).toString("base64url");
   return { name, id, public: createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" }) };
@@ -354,34 +366,58 @@ function valuesIn(octets) {
       const count = length & 0x7f;
       need(count > 0 && count < 5, "a length in another form");
       length = octets.readUIntBE(start, count);
+      need(length > 0x7f && octets[start] > 0, "a length in another form");
       start += count;
     }
-    need(start + length <= octets.length, "a value that is cut off");
-    found.push({ tag, content: octets.subarray(start, start + length) });
+    need(start + length <= octets.length && (tag & 0x1f) !== 0x1f, "a value that is cut off");
+    const content = octets.subarray(start, start + length);
+    found.push({ tag, content });
+    if (tag & 0x20) valuesIn(content);
     place = start + length;
   }
   return found;
 }
 
+const SHA256 = "06:608648016503040201";
+const SIGNED_DATA = "06:2a864886f70d010702";
+const TST_INFO = "06:2a864886f70d0109100104";
+const POSITIVE = /^(00|(0[1-9a-f]|[1-7].)(..)*|00[89a-f].(..)*)$/;
+const OBJECT_ID = /^(((8[1-9a-f]|[9a-f].)([89a-f].)*)?[0-7].)+$/;
+const hex = (octets) => Buffer.from(octets).toString("hex");
+const shown = ({ tag, content }) => `${hex([tag])}:${hex(content)}`;
+const only = (values) => (need(values.length === 1, "more than one value"), values[0]);
+const tagsOf = (...values) => hex(values.map((value) => value?.tag));
 const inside = (value, tag) => (need(value?.tag === tag, "a value of another kind"), valuesIn(value.content));
 
 /** Return the time that a reply tells of a note; an authority vouches for it, "" for nobody. */
 function readStamp(note, encoded, ca) {
   const reply = unbase64(encoded);
-  const [status, token] = inside(valuesIn(reply)[0], 0x30);
-  need(inside(status, 0x30)[0].content.equals(Buffer.of(0)), "refused");
-  const signed = inside(inside(token, 0x30)[1], 0xa0)[0];
-  const wrapped = inside(inside(signed, 0x30)[2], 0x30)[1];
-  const [info] = inside(wrapped, 0xa0);
-  const [, , imprint, , time] = inside(inside(info, 0x04)[0], 0x30);
-  const [algorithm, digest] = inside(imprint, 0x30);
-  const isSha256 = inside(algorithm, 0x30)[0].content.toString("hex") === "608648016503040201";
-  need(isSha256 && digest.content.equals(sha256(note)), "a timestamp of another note");
-  const at = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:\.(\d+))?Z$/.exec(time.content.toString());
+  const [status, token, ...more] = inside(only(valuesIn(reply)), 0x30);
+  need(shown(inside(status, 0x30)[0]) === "02:00" && more.length === 0, "refused");
+  const [kind, content, ...behind] = inside(token, 0x30);
+  need(shown(kind) === SIGNED_DATA && behind.length === 0, "no signed data");
+  const [version, algorithms, held, ...rest] = inside(only(inside(content, 0xa0)), 0x30);
+  need(/^0231(a0)?(a1)?31$/.test(tagsOf(version, algorithms, ...rest)), "no signed data");
+  const [what, wrapped, ...none] = inside(held, 0x30);
+  need(shown(what) === TST_INFO && none.length === 0, "no TSTInfo");
+  const info = inside(only(inside(only(inside(wrapped, 0xa0)), 0x04)), 0x30);
+  const [number, policy, imprint, serial, time, ...others] = info;
+  need(shown(number) === "02:01", "another version");
+  need(/^060218(30)?(01)?(02)?(a0)?(a1)?$/.test(tagsOf(policy, serial, time, ...others)), "no TSTInfo");
+  const numbers = [serial, ...others.filter((one) => one.tag === 2)];
+  need(numbers.every((one) => POSITIVE.test(hex(one.content))), "a number in another form");
+  need(OBJECT_ID.test(hex(policy.content)), "no policy");
+  need(others.every((one) => one.tag !== 1 || hex(one.content) === "ff"), "an order in another form");
+  const [algorithm, digest, ...beyond] = inside(imprint, 0x30);
+  const isSha256 = [SHA256, `${SHA256} 05:`].includes(inside(algorithm, 0x30).map(shown).join(" "));
+  need(isSha256 && digest?.tag === 4 && beyond.length === 0, "not SHA-256");
+  need(digest.content.equals(sha256(note)), "a timestamp of another note");
+  const at = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:\.(\d{0,8}[1-9]))?Z$/.exec(time.content.toString("latin1"));
   need(at, "no time");
   const micro = (at[7] ?? "").padEnd(6, "0").slice(0, 6);
   const told = `${at[1]}-${at[2]}-${at[3]}T${at[4]}:${at[5]}:${at[6]}.${micro}+00:00`;
-  if (ca) vouchedFor(reply, digest.content, moment(told) / 1_000_000n, ca);
+  const seconds = moment(told) / 1_000_000n;
+  if (ca) vouchedFor(reply, digest.content, seconds, ca);
   return told;
 }
 

@@ -8,6 +8,7 @@ from re import fullmatch as match
 from typing import Any, NamedTuple
 
 from tests.support import independent_record, independent_signatures
+from tests.support.independent_signatures import need
 
 FIELDS = set("seq at event list campaign subject actor consent person trace".split())
 CLAIM = set("list subject named controller retention entries wordings record".split())
@@ -35,20 +36,12 @@ text_of = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=F
 
 
 class Checked(NamedTuple):
-    """What a proof says: its record, who of those that are known signed it, and when it was there.
-
-    `stamps` are (entry, time), `cosigned` (entry, POSIX seconds, witness's key, origin).
-    """
+    """What a proof says; `stamps` are (entry, time), `cosigned` (entry, seconds, key, origin)."""
 
     record: dict[str, Any]
     signers: list[str]
     stamps: list[tuple[int, datetime]]
     cosigned: list[tuple[int, int, str, str]]
-
-
-def need(holds: object, what: str) -> None:
-    if not holds:
-        raise ValueError(what)
 
 
 def unhex(text: str, octets: int = 32) -> bytes:

@@ -27,7 +27,14 @@ from repermit.db.models.evidence import EvidenceTimestamp
 from repermit.evidence import consent_receipt, proof_file, signed_checkpoint, timestamps
 from repermit.evidence.entries import Checkpoint, canonical, link, part_digest
 from repermit.evidence.merkle import root_of, siblings
-from repermit.evidence.signed_note import Note, WitnessKey
+from repermit.evidence.signed_note import (
+    Note,
+    PublicKey,
+    WitnessKey,
+    key_id,
+    public_key,
+    sign_note,
+)
 from repermit.evidence.timestamp_token import read_authorities
 from repermit.evidence.verify import proof, signatures
 from repermit.evidence.verify.cosignatures import find_cosigned
@@ -622,6 +629,37 @@ def says_the_same(octets: bytes, changed: bytes) -> bool:
         return False
 
 
+@pytest.mark.parametrize("name", ["a\u00a0b", "a\x85b", "a\ufeffb", "a\u2028b", "a\x1cb", "a\x7fb"])
+def test_no_key_has_white_space_or_control_characters_in_its_name(
+    made: list[Document], javascript: JavaScriptVerifier, name: str
+) -> None:
+    for given, holds in ((name, False), ("a\u180e\U0001f600é", True)):
+        document = json.loads(json.dumps(made[0]))
+        point = document["checkpoint"]
+        text, seed = Note.read(point["note"]).text, bytes(range(32))
+        point["note"] = sign_note(text, name=given, seed=seed)
+        document["key"] = str(public_key(given, seed))
+        assert own_check(document) == holds
+        assert verdicts(document, javascript) == (holds, holds)
+
+
+PRIME = 2**255 - 19
+
+
+@pytest.mark.parametrize("y", [0, 1, PRIME - 1, PRIME, PRIME + 1, 1 + 2**255])
+def test_no_key_is_of_small_order_or_in_another_form(
+    made: list[Document], javascript: JavaScriptVerifier, y: int
+) -> None:
+    document = json.loads(json.dumps(made[0]))
+    text = Note.read(document["checkpoint"]["note"]).text
+    public = y.to_bytes(32, "little")
+    document["key"] = str(PublicKey("weak", public))
+    line = base64.b64encode(key_id("weak", public) + (1).to_bytes(32, "little") + bytes(32))
+    document["checkpoint"]["note"] = f"{text}\n— weak {line.decode()}\n"
+    assert not own_check(document)
+    assert verdicts(document, javascript) == (False, False)
+
+
 def test_half_of_a_character_stands_nowhere(
     made: list[Document], javascript: JavaScriptVerifier
 ) -> None:
@@ -630,6 +668,47 @@ def test_half_of_a_character_stands_nowhere(
     (fault,) = proof.check_proof(json.dumps(document).encode()).faults
     assert "half of a character" in str(fault)
     assert verdicts(document, javascript) == (False, False)
+
+
+def _stamp_with(document: Document, reply: bytes) -> Document:
+    altered: Document = json.loads(json.dumps(document))
+    altered["timestamps"][0]["reply"] = timestamps.encode(reply)
+    return altered
+
+
+TST_INFO = bytes.fromhex("2a864886f70d0109100104")
+
+
+def test_no_reply_has_anything_behind_it_or_an_impossible_time(
+    made: list[Document], javascript: JavaScriptVerifier
+) -> None:
+    reply = timestamps.decode(made[0]["timestamps"][0]["reply"])
+    time = reply.index(b"\x18\x0f20") + 2
+    ends = [reply + b"\x05\x00", reply + b"\x00", reply * 2, reply[:-1], b""]
+    months = [reply[: time + 4] + month + reply[time + 6 :] for month in (b"13", b"00", b"31")]
+    seconds = reply[: time + 12] + b"60" + reply[time + 14 :]
+    for altered in (*ends, *months, seconds):
+        document = _stamp_with(made[0], altered)
+        assert not own_check(document)
+        assert verdicts(document, javascript) == (False, False)
+
+
+@pytest.mark.parametrize("count", [60, pytest.param(1200, marks=pytest.mark.exhaustive)])
+def test_all_three_agree_on_any_bit_of_what_a_reply_says(
+    made: list[Document], javascript: JavaScriptVerifier, count: int
+) -> None:
+    reply, rng = timestamps.decode(made[0]["timestamps"][0]["reply"]), random.Random(19)  # noqa: S311  as above
+    start = reply.index(TST_INFO) - 4
+    # Behind what is said of the time lie certificates and signatures.
+    places = range(start, start + 2 + reply[start + 1])
+    for place, bit in rng.sample(
+        [(one, bit) for one in places for bit in range(8)], min(count, 8 * len(places))
+    ):
+        altered = bytearray(reply)
+        altered[place] ^= 1 << bit
+        document = _stamp_with(made[0], bytes(altered))
+        own = own_check(document)
+        assert verdicts(document, javascript) == (own, own), (place - start, bit)
 
 
 # --- The schema that is published with the document. ----------------------------------------------
