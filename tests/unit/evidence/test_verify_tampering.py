@@ -659,6 +659,7 @@ def test_what_was_checked_is_told(record: Database) -> None:
             "earlier": {"seq": LAST, "root": stored_tree.checkpoint().root},
             "path": [],
         },
+        "timestamps": [],
         "fault": None,
     }
     sql(record, *delete(20))
