@@ -160,12 +160,17 @@ def _about_cosignatures(witness: WitnessKey | None) -> list[str]:
     from repermit.evidence import cosignatures
 
     told = []
-    if points := cosignatures.read_kept():
-        last = points[-1]
-        times = cosignatures.read_cosigned_times(last.note, witness) if witness else ()
+    kept = [
+        (point, cosignatures.read_cosigned_times(point.note, witness) if witness else [])
+        for point in cosignatures.read_kept()
+    ]
+    if points := [one for one in kept if one[1] or not witness]:
+        last, times = points[-1]
         when = f" on {min(times):%Y-%m-%d %H:%M}Z" if times else ""
         count = pluralize(len(points), "cosigned checkpoint")
         told += [f"{count}, the last at entry {last.seq:,}{when}:", last.note]
+    if others := len(kept) - len(points):
+        told.append(f"{pluralize(others, 'checkpoint')} that another than this witness cosigned.")
     if problem := cosignatures.read_problem():
         told.append(f"No cosignature came at {problem.at:%Y-%m-%d %H:%M}Z: {problem.reason}.")
     return told

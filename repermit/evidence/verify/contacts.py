@@ -356,7 +356,7 @@ def _consent_says(name: str, column: Any) -> Any:
 
 
 def _faults_of(contact: _Doubtful) -> Iterator[Fault]:
-    what = contact.status if contact.is_contradicted else _find_difference(contact)
+    what = (contact.status or "no status") if contact.is_contradicted else _find_difference(contact)
     number, subject, address = contact.number, contact.subject, contact.address
     if not what or (contact.status == "removed" and has_later_contact(number, subject, address)):
         return

@@ -192,4 +192,6 @@ def _read_counts(text: str) -> dict[str, Any]:
     if not isinstance(counts, dict):
         return {"": text}
     # What an undoing took back is told by its own entry, and by no report.
-    return {name: value for name, value in counts.items() if name != "undone"}
+    return {"rows": None, "fates": None} | {
+        name: value for name, value in counts.items() if name != "undone"
+    }

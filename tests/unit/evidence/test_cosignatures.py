@@ -472,7 +472,15 @@ def test_of_several_over_one_checkpoint_a_proof_has_the_first_and_verify_tells_t
         shown = cosignatures.CosignedCheckpoints(point, stored_tree.Paths(point))
         (first,) = shown.of([{"entry": {"seq": point.seq}}])
         assert first["note"] == point.note + witness.cosign(text, at=times[0])
+        # Whoever writes to the database can put a line of anybody there.
+        witness.answers = "other"
+        with database.atomic():
+            note = point.note + witness.cosign(text, at=times[-1])
+            Meta.insert(key="cosigned by another", value=note).execute()
     last = datetime.fromtimestamp(times[-1], UTC)
+    told = desk.do("verify")
+    assert "40 cosigned checkpoints, the last at entry" in told
+    assert "1 checkpoint that another than this witness cosigned." in told
     assert f"the last at entry {point.seq} on {last:%Y-%m-%d %H:%M}Z:" in desk.do("verify")
 
 

@@ -216,6 +216,7 @@ TAMPERED: dict[str, tuple[tuple[str, ...], str]] = {
         "imported",
     ),
     "counts that are none": (("UPDATE import SET counts = 'x' WHERE id = 1",), "imported"),
+    "counts that are empty": (("UPDATE import SET counts = '{}' WHERE id = 1",), "imported"),
     "counts that are a list": (("UPDATE import SET counts = '[]' WHERE id = 1",), "imported"),
     "another name of a file": (("UPDATE import SET file = 'x' WHERE id = 1",), "imported"),
     "another file": (("UPDATE import SET digest = 'x' WHERE id = 1",), "imported"),
@@ -447,6 +448,7 @@ def test_what_is_wrong_with_a_suppression_is_named(
 @pytest.mark.parametrize(
     ("values", "what"),
     [
+        ("status = ''", "no status"),
         (f"erased_at = {MOMENT}", "that it is erased"),
         (f"uid = '{'f' * 32}'", "the number in its links"),
         ("list_id = (SELECT id FROM mailing_list WHERE slug = 'other')", "its list"),
