@@ -23,7 +23,7 @@ from repermit.accounts import audit_log
 from repermit.contacts import lookup
 from repermit.db import background_tasks
 from repermit.db.connection import Database
-from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.campaigns import find_live_campaign, latest_campaign
 from repermit.db.models.lists import MailingList
 from repermit.email_address import as_people_write
 from repermit.emails import sender_identity, template_engine
@@ -40,7 +40,6 @@ from repermit.privacy.make_proof import SealedProofs
 from repermit.reports import make_report as reports_make_report
 from repermit.reports.data_recipients import describe_for_proofs
 from repermit.reports.make_report import ReportKind, make_report
-from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
 from repermit.signed_links import KINDS
 from repermit.suppression import fingerprint_files
@@ -161,8 +160,7 @@ class _Context:
 def require_archivable(mailing_list: MailingList) -> None:
     """Raise Refused while a campaign is live, or an import of the list is unfinished."""
     background_tasks.require_no_unfinished_file(mailing_list)
-    campaign = latest_campaign(mailing_list)
-    if campaign is not None and CampaignState(campaign.state).is_live:
+    if campaign := find_live_campaign(mailing_list):
         raise Refused(
             f"the campaign on {mailing_list.slug} is {campaign.state}: people may still answer, "
             "and nobody is taken off for silence yet. Archive it once it has closed, or `cancel` "

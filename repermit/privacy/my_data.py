@@ -19,7 +19,7 @@ from repermit.contacts import click_log, enqueue_receipt, lookup, requested_mail
 from repermit.contacts.last_ask import decide_verdict, index_asks, list_campaign_mails
 from repermit.db.connection import chunks
 from repermit.db.models.accounts import Access
-from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.campaigns import find_live_campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.contacts import SignUp as SignUpRow
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -32,7 +32,7 @@ from repermit.privacy.external_copies import find_held_since, iter_files_with, l
 from repermit.privacy.retention import add_years
 from repermit.privacy.scheduled_erasure import find_due_time
 from repermit.rules.bot_detection import LINKS, Past
-from repermit.rules.consent import CampaignState, MailKind, MailState, Status, Verdict
+from repermit.rules.consent import MailKind, MailState, Status, Verdict
 from repermit.settings.definitions import Organisation, Settings
 
 # --- What is held, as values. ---------------------------------------------------------------------
@@ -503,8 +503,8 @@ def _iter_terms(
 
 def _find_end_of_silence(contact: Contact) -> datetime | None:
     """Return when silence takes a contact off, None if it does not."""
-    campaign = latest_campaign(contact.list)
-    if campaign is None or not CampaignState(campaign.state).is_live:
+    campaign = find_live_campaign(contact.list)
+    if campaign is None:
         return None
     ask = index_asks(campaign, list_campaign_mails([contact.id])).get(contact.id)
     if ask is None:

@@ -16,11 +16,11 @@ from repermit.campaigns.lifecycle import ExtendResult
 from repermit.clock import parse_when
 from repermit.contacts import human_replies
 from repermit.contacts.human_replies import DecidedReply, WaitingReply
-from repermit.db.models.campaigns import latest_campaign
+from repermit.db.models.campaigns import find_live_campaign
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import Refused, RepermitError
 from repermit.expiry import forecast, sweep
-from repermit.rules.consent import Answer, CampaignState
+from repermit.rules.consent import Answer
 from repermit.sending import in_doubt
 from repermit.web.admin.campaign_page import render_campaign
 from repermit.web.admin.current_user import get_actor, note_access
@@ -387,18 +387,16 @@ def show_in_doubt(slug: str) -> Response:
 def show_silent(slug: str) -> Response:
     """Show who would be removed if nobody answered any more."""
     mailing_list = find_list(slug)
-    campaign = latest_campaign(mailing_list)
+    campaign = find_live_campaign(mailing_list)
     after = request.args.get("after", default=0, type=int)
-    is_live = campaign is not None and CampaignState(campaign.state).is_live
     silent_page = forecast.SilentPage((), 0)
-    if campaign is not None and is_live:
+    if campaign is not None:
         silent_page = forecast.list_silent(campaign, after=after, most=_PAGE)
     note_access("silent", mailing_list=mailing_list)
     return render_page(
         "campaign_page/not_answered.html",
         mailing_list=mailing_list,
         campaign=campaign,
-        is_live=is_live,
         contacts=silent_page.contacts,
         after=after,
         next_after=silent_page.after,
