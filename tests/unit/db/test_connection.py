@@ -345,6 +345,11 @@ def test_who_falls_asleep_in_a_transaction_does_not_hold_up_the_others_for_ever(
         limit_idleness(database)
 
 
+def test_a_query_of_postgresql_takes_one_core(postgresql_url: str) -> None:
+    with open_database(postgresql_url) as database:
+        assert ask(database, "SHOW max_parallel_workers_per_gather").fetchone()[0] == "0"
+
+
 def test_a_locked_row_is_waited_for(database: Database) -> None:
     contact = make_contact(database, make_list(database), status_at=NOW)
 
