@@ -17,7 +17,7 @@ from repermit.campaigns.send_plan import (
 )
 from repermit.clock import format_timestamp
 from repermit.db.connection import Database
-from repermit.db.models.campaigns import Campaign, latest_campaign
+from repermit.db.models.campaigns import Campaign, latest_campaign, list_newest_wordings
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.emails import frozen_draft, make_draft
@@ -41,7 +41,7 @@ class Promise(StrEnum):
 
 def read_promise(campaign: Campaign) -> Promise:
     """Return whether the asks of a campaign without a reminder have promised to ask only once."""
-    rows = lifecycle.list_newest_wordings(campaign)
+    rows = list_newest_wordings(campaign)
     asks = [frozen_draft.read_draft(row.wording.content) for row in rows if row.kind == "ask"]
     says_once = list(map(make_draft.says_once, asks))
     if any(says_once) and _has_left(campaign):
@@ -164,7 +164,7 @@ def _find_wrong_time(times: _Times, deadline: datetime, settings: Settings) -> S
 def _freeze_wordings(campaign: Campaign) -> dict[str, dict[str, str]]:
     """Store the reminders of the asks' languages, and the asks without the promise; the digests."""
     digests: dict[str, dict[str, str]] = {"ask": {}, "reminder": {}}
-    for row in lifecycle.list_newest_wordings(campaign):
+    for row in list_newest_wordings(campaign):
         ask = frozen_draft.read_draft(row.wording.content)
         if make_draft.says_once(ask):
             plain = make_draft.drop_once(ask)

@@ -16,7 +16,12 @@ from repermit.clock import format_timestamp
 from repermit.contacts import circuit_breaker, counts, status_changes
 from repermit.db.background_tasks import TaskKind, Work, foreground_work, lock_task, select_targets
 from repermit.db.connection import Database, lock_rows
-from repermit.db.models.campaigns import Campaign, CampaignWording, Wording, latest_campaign
+from repermit.db.models.campaigns import (
+    Campaign,
+    CampaignWording,
+    latest_campaign,
+    list_newest_wordings,
+)
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.work_steps import run_steps
@@ -341,14 +346,3 @@ def _reword_mails(
     for row in list_newest_wordings(campaign):
         draft = frozen_draft.read_draft(row.wording.content)
         yield row, deadline_words.replace_deadline(draft, deadline)
-
-
-def list_newest_wordings(campaign: Campaign) -> list[CampaignWording]:
-    """Return the wordings that a campaign uses by now, one for each kind and language."""
-    rows = (
-        CampaignWording.select(CampaignWording, Wording)
-        .join(Wording)
-        .where(CampaignWording.campaign == campaign)
-        .order_by(CampaignWording.kind, CampaignWording.language, CampaignWording.revision)
-    )
-    return list({(row.kind, row.language): row for row in rows}.values())

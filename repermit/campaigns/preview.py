@@ -1,4 +1,4 @@
-"""The mails of a list as they would be sent now, for the admin to look at."""
+"""The mails of a list as people get them, for the admin to look at."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ from repermit import email_address
 from repermit.campaigns import campaign_draft
 from repermit.contacts import lookup
 from repermit.db.connection import Database
-from repermit.db.models.campaigns import Campaign, CampaignWording
+from repermit.db.models.campaigns import (
+    Campaign,
+    CampaignWording,
+    find_live_campaign,
+    list_newest_wordings,
+)
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import ListText, MailingList
 from repermit.emails import (
     compose_mail,
+    deadline_words,
     frozen_draft,
     mail_values,
     make_draft,
@@ -47,6 +53,7 @@ def preview_mail(
     deadline: datetime | None = None,
     to: str | None = None,
     reader: Contact | None = None,
+    is_typed: bool = False,
 ) -> mail_values.Mail:
     """Return a mail to a made-up contact, in the list's language if none is given.
 
@@ -55,28 +62,63 @@ def preview_mail(
     With a `reader` an ask says what is held of that contact, and its links still answer for nobody.
     Without, why and since when it is on the list is taken from the first contact that is to be
     asked, so that the sentence reads as most will read it; nothing else is taken from there.
+    While a campaign is under way an ask or reminder has the words that were frozen for it; it has
+    those of `mailing_list` if they are only `is_typed`, or none were frozen in this language.
     `deadline` is that of the campaign, kept or under way, if not given; `to` is the address that it
     is written to, and then nobody's name stands in it. Raises Refused, AddressError for `to` and
     the sender, and WordingError.
     """
     language = language or mailing_list.language
+    frozen = None if is_typed else _read_frozen_wording(mailing_list, kind, language)
+    if frozen:
+        wording = deadline_words.replace_deadline(frozen, deadline) if deadline else frozen
+    else:
+        wording = _draft_mail(
+            mailing_list,
+            kind,
+            settings=settings,
+            now=now,
+            language=language,
+            deadline=deadline,
+        )
+    values = _make_values(kind, mailing_list, wording, settings, now, to=to, reader=reader)
+    return compose_mail.compose_mail(wording, values)
+
+
+def _read_frozen_wording(
+    mailing_list: MailingList, kind: MailKind, language: str
+) -> frozen_draft.Draft | None:
+    """Return what the mails of a campaign that is under way say, None if none is or says it."""
+    campaign = find_live_campaign(mailing_list)
+    rows = list_newest_wordings(campaign) if campaign else []
+    contents = [row.wording.content for row in rows if (row.kind, row.language) == (kind, language)]
+    return frozen_draft.read_draft(contents[0]) if contents else None
+
+
+def _draft_mail(
+    mailing_list: MailingList,
+    kind: MailKind,
+    *,
+    settings: Settings,
+    now: datetime,
+    language: str,
+    deadline: datetime | None,
+) -> frozen_draft.Draft:
+    """Return the wording of a mail as the list has it now."""
     _require_words(mailing_list, language)
     if kind in _PERSONAL_KINDS:
-        wording = _draft_personal_mail(kind, mailing_list, settings, now, language)
-    else:
-        until, has_reminder = campaign_draft.find_mail_conditions(
-            mailing_list, settings=settings, now=now
-        )
-        wording = draft_wording(
-            mailing_list,
-            settings=settings,
-            deadline=deadline or until,
-            language=language,
-            has_reminder=has_reminder,
-            kind=kind,
-        )
-    values = _make_values(kind, mailing_list, settings, now, to=to, reader=reader)
-    return compose_mail.compose_mail(wording, values)
+        return _draft_personal_mail(kind, mailing_list, settings, now, language)
+    until, has_reminder = campaign_draft.find_mail_conditions(
+        mailing_list, settings=settings, now=now
+    )
+    return draft_wording(
+        mailing_list,
+        settings=settings,
+        deadline=deadline or until,
+        language=language,
+        has_reminder=has_reminder,
+        kind=kind,
+    )
 
 
 def _require_words(mailing_list: MailingList, language: str) -> None:
@@ -127,12 +169,14 @@ def note_test_mail(
 def _make_values(
     kind: MailKind,
     mailing_list: MailingList,
+    wording: frozen_draft.Draft,
     settings: Settings,
     now: datetime,
     *,
     to: str | None,
     reader: Contact | None,
 ) -> AskValues | ConfirmValues | ReceiptValues:
+    about = wording.mailing_list
     links = Links(settings.public_url, settings.secret_keys)
     if kind is MailKind.RECEIPT:
         point = signed_checkpoint.take(settings)
@@ -142,13 +186,11 @@ def _make_values(
             me_url=links.url("me", NOBODY),
             receipt_url=links.url("receipt", NOBODY),
             checkpoint=json.dumps(point.to_json()) if point.note else "",
-            **_make_envelope(mailing_list, settings, now, to),
+            **_make_envelope(about, settings, now, to),
         )
     if kind is MailKind.CONFIRM:
         confirm_url = links.url("confirm", NOBODY)
-        return ConfirmValues(
-            confirm_url=confirm_url, **_make_envelope(mailing_list, settings, now, to)
-        )
+        return ConfirmValues(confirm_url=confirm_url, **_make_envelope(about, settings, now, to))
     first = reader or next(iter(list_readers(mailing_list, most=1)), None)
     name = ""
     if reader and not to:
@@ -160,20 +202,18 @@ def _make_values(
         yes_url=links.url("yes", NOBODY),
         no_url=links.url("no", NOBODY),
         me_url=links.url("me", NOBODY),
-        **_make_envelope(mailing_list, settings, now, to),
+        **_make_envelope(about, settings, now, to),
     )
 
 
 def _make_envelope(
-    mailing_list: MailingList, settings: Settings, now: datetime, to: str | None
+    mailing_list: mail_values.MailingListFacts, settings: Settings, now: datetime, to: str | None
 ) -> dict[str, Any]:
-    sender = email_address.parse(sender_identity.read_address(mailing_list.sender)).sending
+    sender = sender_identity.read_sender_address(mailing_list)
     key = settings.secret_keys[-1]
     return {
         "address": email_address.parse(to).sending if to else sender,
-        "list_label": sender_identity.make_list_label(
-            lookup.read_list_facts(mailing_list), key=settings.fingerprint_key
-        ),
+        "list_label": sender_identity.make_list_label(mailing_list, key=settings.fingerprint_key),
         "message_id": message_id.make_unnumbered_message_id(
             f"preview {now.isoformat()}", sender_domain=sender.rpartition("@")[2], key=key
         ),

@@ -55,7 +55,10 @@ def preview(
     deadline: str | None,
     kind: str,
 ) -> None:
-    """Show a mail that people on the list would get, or send it to yourself."""
+    """Show a mail that people on the list would get, or send it to yourself.
+
+    While a campaign is under way it is what people get: its ask and its reminder are frozen.
+    """
     from repermit.campaigns import launch_refusals
     from repermit.campaigns import preview as campaigns_preview
     from repermit.rules.consent import MailKind

@@ -108,6 +108,17 @@ def find_live_campaign(mailing_list: MailingList) -> Campaign | None:
     return campaign if campaign and CampaignState(campaign.state).is_live else None
 
 
+def list_newest_wordings(campaign: Campaign) -> list[CampaignWording]:
+    """Return the wordings that a campaign uses by now, one for each kind and language."""
+    rows = (
+        CampaignWording.select(CampaignWording, Wording)
+        .join(Wording)
+        .where(CampaignWording.campaign == campaign)
+        .order_by(CampaignWording.kind, CampaignWording.language, CampaignWording.revision)
+    )
+    return list({(row.kind, row.language): row for row in rows}.values())
+
+
 class Draft(Table):
     """What has been answered so far of the conditions of a list's next campaign, as JSON."""
 

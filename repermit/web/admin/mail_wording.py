@@ -285,6 +285,7 @@ def _word_no_sender(error: AddressError) -> str:
 
 
 def _make_mail(mailing_list: MailingList, form: WordingForm, *, to: str | None = None) -> Mail:
+    """Return the mail as people get it, or with the words that are typed where those are new."""
     return preview.preview_mail(
         mailing_list,
         settings=get_site().settings,
@@ -293,6 +294,7 @@ def _make_mail(mailing_list: MailingList, form: WordingForm, *, to: str | None =
         language=form.language.data,
         to=to,
         reader=form.chosen_reader,
+        is_typed=make_version(mailing_list) != make_version(find_list(mailing_list.slug)),
     )
 
 
@@ -308,7 +310,11 @@ def render_samples(mailing_list: MailingList, *, reader: Contact | None = None) 
     )
     try:
         mail = preview.preview_mail(
-            mailing_list, settings=get_site().settings, now=get_arrival(), reader=reader
+            mailing_list,
+            settings=get_site().settings,
+            now=get_arrival(),
+            reader=reader,
+            is_typed=True,
         )
     except RepermitError:
         return defaultdict(str)

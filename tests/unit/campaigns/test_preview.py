@@ -11,12 +11,14 @@ from repermit.campaigns.preview import preview_mail
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence
+from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.errors import AddressError, Refused, WordingError
 from repermit.rules.consent import MailKind, Status
-from repermit.settings.definitions import CampaignRules
+from repermit.settings.definitions import CampaignRules, Settings
 from repermit.signed_links import NOBODY, Links
 from tests.support.builders import NOW, make_campaign, make_contact, make_list, make_settings
+from tests.unit.campaigns.test_launch import start
 
 
 def test_a_preview_is_in_the_lists_language_and_to_its_sender(database: Database) -> None:
@@ -60,6 +62,54 @@ def test_a_preview_during_a_campaign_says_its_deadline_and_its_reminder(database
         text = preview_mail(mailing_list, settings=settings, now=NOW).text
         assert said in text
         assert "1 mei 2026" in text
+
+
+def _launch(database: Database, mailing_list: MailingList, settings: Settings) -> MailingList:
+    """Launch, then give the list other words; return it as it is by then."""
+    make_contact(database, mailing_list, "anna@example.org")
+    start(
+        database,
+        mailing_list,
+        settings=settings,
+        deadline=NOW + timedelta(days=60),
+        reminder=7,
+    )
+    changed = {"purpose": "Another purpose", "sender": "Other <other@example.org>"}
+    MailingList.update(changed).execute()
+    found: MailingList = MailingList.get()
+    return found
+
+
+def test_a_preview_during_a_campaign_has_the_words_that_were_frozen(database: Database) -> None:
+    mailing_list, settings = make_list(database), make_settings()
+    changed = _launch(database, mailing_list, settings)
+    for kind in (MailKind.ASK, MailKind.REMINDER):
+        mail = preview_mail(changed, settings=settings, now=NOW, kind=kind)
+        assert mailing_list.purpose in mail.text
+        assert "Another purpose" not in mail.text
+        assert mail.envelope_from == "praktijk@example.org"
+        assert b"other@example.org" not in mail.raw
+
+
+def test_what_is_only_typed_or_read_by_nobody_of_the_campaign_has_the_words_of_now(
+    database: Database,
+) -> None:
+    settings = make_settings()
+    changed = _launch(database, make_list(database), settings)
+    typed = preview_mail(changed, settings=settings, now=NOW, is_typed=True)
+    assert "Another purpose" in typed.text
+    assert "1 mei 2026" in typed.text
+    unread = preview_mail(changed, settings=settings, now=NOW, kind=MailKind.CONFIRM)
+    assert unread.envelope_from == "other@example.org"
+
+
+def test_a_frozen_preview_can_name_another_day(database: Database) -> None:
+    mailing_list, settings = make_list(database), make_settings()
+    changed = _launch(database, mailing_list, settings)
+    until = NOW + timedelta(days=90)
+    text = preview_mail(changed, settings=settings, now=NOW, deadline=until).text
+    assert "31 mei 2026" in text
+    assert mailing_list.purpose in text
 
 
 def test_a_preview_can_be_in_another_language_until_another_day_to_somebody(

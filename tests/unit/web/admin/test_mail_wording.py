@@ -28,6 +28,7 @@ from tests.support.admin_pages import admin_client, client_of, make_admin, post
 from tests.support.builders import NOW, make_campaign, make_contact, make_list
 from tests.support.inbox import HANG_UP, Inbox
 from tests.support.public_pages import Pages, everything_in, words_of
+from tests.unit.campaigns.test_launch import start
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -153,6 +154,21 @@ def test_a_campaign_under_way_keeps_its_words(
     make_campaign(database, mailing_list)
     save(admin, own_text=TEXT, look="1")
     assert "keeps the words with which it was launched" in words_of(admin.get(URL))
+
+
+def test_during_a_campaign_its_mail_is_shown_until_something_else_is_typed(
+    database: Database, admin: FlaskClient, mailing_list: MailingList, settings: Settings
+) -> None:
+    make_contact(database, mailing_list, "anna@example.org")
+    start(database, mailing_list, settings=settings)
+    save(admin, own_text=TEXT, look="1")
+    asked = "Antwoord voor"
+    assert asked in TEXT
+    assert asked not in words_of(admin.get(f"{URL}/look"))
+    assert asked not in words_of(post(admin, f"{URL}/look", own_text=TEXT, language="nl"))
+    typed = TEXT.replace("Mogen", "Zouden")
+    shown = words_of(post(admin, f"{URL}/look", own_text=typed, language="nl"))
+    assert "Zouden wij u blijven mailen?" in shown
 
 
 def test_the_usual_words_can_be_begun_with_and_are_not_saved_by_that(
