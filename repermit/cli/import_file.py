@@ -81,6 +81,14 @@ mapping_option = click.option(
     help="Do not ask whoever stands in this line, after you had a look: 12, or Sheet1:12. "
     "May be given several times.",
 )
+@click.option(
+    "--ask",
+    "asked",
+    multiple=True,
+    metavar="LINE",
+    help="Ask whoever stands in this line although a remark opts them out, after you had a look. "
+    "May be given several times.",
+)
 @click.option("--undo", is_flag=True, help="Take the last import back.")
 @json_option
 @pass_command_context

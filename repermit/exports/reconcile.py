@@ -14,6 +14,7 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError
 from repermit.exports import export_rows
+from repermit.imports.opt_out_columns import REMARK
 from repermit.imports.readers import open_file, rows
 from repermit.rules.consent import Status
 from repermit.settings.definitions import Settings
@@ -243,7 +244,8 @@ def _note_row(file_row: _FileRow, comparison: _Comparison) -> bool:
     if key in comparison.seen:
         return False
     if mark:
-        comparison.opted_out.setdefault(key, file_row.finding(mark))
+        reason = "unsubscribed" if mark == REMARK else mark
+        comparison.opted_out.setdefault(key, file_row.finding(reason))
         return False
     comparison.opted_out.pop(key, None)
     comparison.seen.add(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, cached_property, lru_cache
@@ -15,7 +15,7 @@ from repermit import email_address, package_files
 from repermit.clock import format_timestamp
 from repermit.errors import AddressError
 from repermit.i18n.lazy_text import packed
-from repermit.imports.opt_out_columns import MARKS
+from repermit.imports.opt_out_columns import MARKS, REMARK
 from repermit.imports.readers.cells import clean
 from repermit.imports.readers.open_file import ListFile
 from repermit.imports.readers.rows import Proof, Row
@@ -85,14 +85,42 @@ _ASK = (_strength(Fate.ASK), Fate.ASK.value)
 _ROLE = (_strength(Fate.ROLE), Fate.ROLE.value)
 
 
+ASK, LEAVE_OUT = "ask", "no"
+"""What the admin may decide of all rows with the same remark."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decisions:
+    """What the admin has decided of rows: by the place of their part and their line, or by words.
+
+    `opted_out` are not to be asked, `asked` are although a remark opts them out, and of `corrected`
+    the domain is mended. `remarks` says ASK or LEAVE_OUT of all rows with the same words, unless
+    their line is decided on.
+    """
+
+    opted_out: frozenset[tuple[int, int]] = frozenset()
+    asked: frozenset[tuple[int, int]] = frozenset()
+    corrected: frozenset[tuple[int, int]] = frozenset()
+    remarks: Mapping[str, str] = field(default_factory=dict)
+
+    def apply(self, part: int, row: Row) -> Row:
+        """Return a row as it is decided on; nobody who says more than a remark is asked."""
+        place = (part, row.line)
+        decision = ASK if place in self.asked else self.remarks.get(row.said, "")
+        if place in self.opted_out or decision == LEAVE_OUT:
+            return row._replace(opted_out=row.opted_out or "unsubscribed", proof=None)
+        if decision == ASK and row.opted_out == REMARK:
+            return row._replace(opted_out="", customer=False)
+        return row
+
+
 @dataclass(frozen=True, kw_only=True)
 class Interpreter:
     """Reads rows by the rules of one import.
 
     `secret` (32 bytes) makes the ids and is thrown away afterwards. `known_at` is since when a
-    mark without a date of its own is known. `opted_out` holds the lines that opt out by decision
-    of the admin, by the place of their part; `corrected` those whose domain the admin mends. With
-    `fingerprint_all` every address gets its fingerprint, otherwise only those that opted out.
+    mark without a date of its own is known. With `fingerprint_all` every address gets its
+    fingerprint, otherwise only those that opted out.
     """
 
     secret: bytes = field(repr=False)
@@ -104,8 +132,7 @@ class Interpreter:
     known_at: datetime
     fingerprint_key: bytes = field(repr=False)
     fingerprint_all: bool
-    opted_out: frozenset[tuple[int, int]] = frozenset()
-    corrected: frozenset[tuple[int, int]] = frozenset()
+    decided: Decisions | None = None
 
     def read(self, file: ListFile) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a file as they are staged: the plain tuples of StagedRows.
@@ -122,8 +149,8 @@ class Interpreter:
                 yield self._row(number, place, row)
 
     def _row(self, number: int, part: int, row: Row) -> tuple[Any, ...]:
-        if self.opted_out and (part, row.line) in self.opted_out:
-            row = row._replace(opted_out=row.opted_out or "unsubscribed", proof=None)
+        if self.decided is not None:
+            row = self.decided.apply(part, row)
         (
             line,
             address,
@@ -145,7 +172,7 @@ class Interpreter:
             sending, key = email_address.parse(address)
         except AddressError as error:
             return _invalid(number, part, row, error.reason)
-        if self.corrected and (part, line) in self.corrected:
+        if self.decided is not None and (part, line) in self.decided.corrected:
             sending, key = email_address.parse(suggest_address(sending) or sending)
         ids = self._keyed.copy()
         ids.update(key.encode())

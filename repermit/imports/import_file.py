@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from repermit import email_address
@@ -32,7 +33,7 @@ from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.i18n.lazy_text import Joined, Said
 from repermit.imports import address_fate, import_report, row_preview, staging
-from repermit.imports.classify_row import Interpreter
+from repermit.imports.classify_row import ASK, LEAVE_OUT, Decisions, Interpreter
 from repermit.imports.import_report import ImportResult, Problem
 from repermit.imports.import_task import (
     ImportProgress,
@@ -67,6 +68,8 @@ def import_file(
     attest: str = "",
     consent_text: str | None = None,
     opted_out: Collection[str] = (),
+    asked: Collection[str] = (),
+    remarks: Mapping[str, str] = MappingProxyType({}),
     corrected: Collection[str] = (),
     dry_run: bool = False,
     rows_to: Path | None = None,
@@ -83,9 +86,11 @@ def import_file(
     many. `source` tells where addresses come from whose row does not say so;
     `customers` holds for every row, and needs `attest` unless nothing is written; `consent_text` is
     the form by which the proven signed up. `opted_out` names lines ("12", or "Sheet1:12" where the
-    file has several parts) that the admin has decided not to ask,
-    `corrected` those whose domain has a slip that the admin has mended. `rows_to` is a file of this
-    process's alone to which a dry run writes what would become of each row, see `row_preview`.
+    file has several parts) that the admin has decided not to ask, `asked` those to ask although a
+    remark opts them out, and `remarks` what is decided of all rows with the same words ("ask" or
+    "no"); `corrected` names lines whose domain has a slip that the admin has mended. `rows_to` is a
+    file of this process's alone to which a dry run writes what would become of each row, see
+    `row_preview`.
 
     Raises ListFileError for a file that cannot be read, Refused where the customer basis does
     not hold, for a line of `opted_out` that holds no row, and while another file is under way.
@@ -98,8 +103,6 @@ def import_file(
         attest=attest.strip(),
         consent_text=(consent_text or "").strip(),
         fingerprint_key=settings.fingerprint_key,
-        opted_out=len(set(opted_out)),
-        corrected=len(set(corrected)),
         dry_run=dry_run,
     )
     under_way = None if dry_run else find_task_of_list(TaskKind.IMPORT, mailing_list)
@@ -117,12 +120,17 @@ def import_file(
     with ExitStack() as until_kept:
         read = until_kept.enter_context(open_reader(path))
         file = open_list(path, mapping=mapping, zone=settings.zone)
-        decided, mended = (places_of(lines, file.parts) for lines in (opted_out, corrected))
+        decided = Decisions(
+            opted_out=places_of(opted_out, file.parts),
+            asked=places_of(asked, file.parts),
+            corrected=places_of(corrected, file.parts),
+            remarks=dict(remarks),
+        )
         request = Request(
             path=path,
             mapping=mapping or {},
             zone=settings.zone,
-            interpreter=_interpreter(mailing_list, file, options, decided, mended),
+            interpreter=_interpreter(mailing_list, file, options, decided),
         )
         kept_in = None
         if isinstance(database, FairSqliteDatabase) and not dry_run:
@@ -130,7 +138,8 @@ def import_file(
             kept_in = until_kept.enter_context(make_temporary_files(settings).file_for(target))
         with staging.staging_area(database, file=kept_in):
             rows, lines = staging.stage(database, read(request, file))
-            _refuse_missing(decided | mended)
+            _refuse_missing(decided.opted_out | decided.asked | decided.corrected)
+            options = replace(options, by_hand=_count_by_hand(decided))
             questions, date_notes = file.questions(), file.date_notes()
             addresses = staging.pick(database)
             merged = staging.merge_names() if addresses < rows else 0
@@ -234,6 +243,7 @@ class _Options:
     """What the caller chose; texts are stripped and "" if not given.
 
     `kept_off` are the fingerprints of whom the journal alone still knows as suppressed.
+    `by_hand` counts the rows that the admin has decided on.
     """
 
     now: datetime
@@ -243,10 +253,9 @@ class _Options:
     attest: str
     consent_text: str
     fingerprint_key: bytes = field(repr=False)
-    opted_out: int
-    corrected: int
     dry_run: bool
     kept_off: tuple[str, ...] = ()
+    by_hand: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def may_be_customers(self) -> bool:
@@ -293,11 +302,7 @@ def _refuse_missing(decided: Iterable[tuple[int, int]]) -> None:
 
 
 def _interpreter(
-    mailing_list: MailingList,
-    file: ListFile,
-    options: _Options,
-    decided: frozenset[tuple[int, int]],
-    mended: frozenset[tuple[int, int]],
+    mailing_list: MailingList, file: ListFile, options: _Options, decided: Decisions
 ) -> Interpreter:
     return Interpreter(
         secret=secrets.token_bytes(_SECRET_BYTES),
@@ -309,8 +314,7 @@ def _interpreter(
         known_at=_known_at(mailing_list, file, options.now),
         fingerprint_key=options.fingerprint_key,
         fingerprint_all=bool(options.kept_off) or contacts_counts.has_suppressions(mailing_list.id),
-        opted_out=decided,
-        corrected=mended,
+        decided=decided if decided != Decisions() else None,
     )
 
 
@@ -350,13 +354,27 @@ def _staged_file(
             "size": file.path.stat().st_size,
             "source": options.source,
             "customers": options.customers,
-            **({"opted_out_by_hand": options.opted_out} if options.opted_out else {}),
-            **({"corrected_by_hand": options.corrected} if options.corrected else {}),
+            **options.by_hand,
             "columns": columns,
         },
         shared=_shared(mailing_list, file, options),
         bases=options.bases,
     )
+
+
+def _count_by_hand(decided: Decisions) -> dict[str, int]:
+    """Return how many rows were decided on, by line or by remark, as the evidence has it."""
+    rows_by_decision = {}
+    for decision in (LEAVE_OUT, ASK):
+        said = [text for text, one in decided.remarks.items() if one == decision]
+        rows = Staged.select(Staged.part, Staged.line).where(Staged.reason.in_(said))
+        rows_by_decision[decision] = frozenset(rows.tuples())
+    counts = {
+        "opted_out_by_hand": len(decided.opted_out | rows_by_decision[LEAVE_OUT] - decided.asked),
+        "asked_by_hand": len((decided.asked | rows_by_decision[ASK]) - decided.opted_out),
+        "corrected_by_hand": len(decided.corrected),
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def _known_at(mailing_list: MailingList, file: ListFile, now: datetime) -> datetime:

@@ -28,7 +28,10 @@ from repermit.imports.readers.cells import (
 if TYPE_CHECKING:
     from repermit.imports.readers.rows import Column
 
-MARKS = ("complained", "unsubscribed", "cleaned")
+REMARK = "remark"
+"""The mark of a row that a remark alone opts out, in somebody's own words."""
+
+MARKS = ("complained", "unsubscribed", REMARK, "cleaned")
 """What opts out, the strongest first: of several marks the person's own weigh most."""
 
 _MOST_LETTERS = 80
@@ -54,8 +57,8 @@ _UNASKED = (
 class Against(NamedTuple):
     """What a row says against mailing.
 
-    `mark` is "", "unsubscribed", "cleaned" or "complained"; `said` is the column and its words
-    ("Opmerking: wil geen mail"). `said` without a `mark` are words that leave it in doubt.
+    `mark` is "" or one of `MARKS`; `said` is the column and its words ("Opmerking: wil geen mail").
+    `said` without a `mark` are words that leave it in doubt.
     """
 
     mark: str = ""
@@ -83,6 +86,9 @@ class Marks:
                 found.setdefault(mark, f"{title}: {_shortened(text)}")
         if not found:
             return _NOTHING
+        if REMARK in found and not found.keys() <= {REMARK, DOUBTFUL}:
+            # With another mark there is more against mailing than how a remark is read.
+            found.setdefault("unsubscribed", found[REMARK])
         mark = next(mark for mark in (*MARKS, DOUBTFUL) if mark in found)
         return Against("" if mark == DOUBTFUL else mark, found[mark])
 
@@ -99,11 +105,16 @@ def _shortened(text: str) -> str:
 
 def _by_remark(text: str) -> str:
     said = refusal_in(text)
-    return "unsubscribed" if said == REFUSED else said
+    return REMARK if said == REFUSED else said
 
 
+@lru_cache(maxsize=1024)
 def _by_status(text: str) -> str:
-    mark = opt_out_in(text) or _by_remark(text)
+    said = refusal_in(text)
+    mark = opt_out_in(text) or ("unsubscribed" if said == REFUSED else said)
+    if mark == "unsubscribed" and wishes_mail(plain(text)):
+        # "Was afgemeld, weer aangemeld".
+        return DOUBTFUL
     return DOUBTFUL if not mark and is_doubtful_status(text) else mark
 
 
@@ -111,7 +122,7 @@ def _by_status(text: str) -> str:
 def _by_consent(text: str) -> str:
     """Judge the answer to "Newsletter?": what has a no in it is one, unless a yes comes first."""
     if says_no(text) or refusal_in(text) == REFUSED:
-        return "unsubscribed"
+        return DOUBTFUL if wishes_mail(plain(text)) else "unsubscribed"
     words = plain(text).split()
     if not words or says_yes(words[0].strip(",.;:!")):
         return refusal_in(text)
@@ -123,7 +134,14 @@ def _by_consent(text: str) -> str:
 
 def _by_name(text: str) -> str:
     """Judge a name: "Jan Jansen (overl. 2021)" is one with a remark in it."""
-    return DOUBTFUL if may_be_remark(text) and refusal_in(_INITIAL.sub("", text)) else ""
+    if not may_be_remark(text):
+        return ""
+    name = _INITIAL.sub("", text)
+    sign = _NO_NAME.search(name)
+    at = sign.start() if sign else len(name)
+    # "Stop Aids Now!" is a name, and "Stop mail (Jan)" none.
+    is_remark = refusal_in(_STOP.sub("", name[:at]) + name[at:]) or refusal_in(name) == REFUSED
+    return DOUBTFUL if is_remark else ""
 
 
 # Begins with one set of signs, which is sought much faster than several words are.
@@ -135,6 +153,7 @@ _NO_NAME = re.compile(
 
 # "G. Post" is no "geen post", nor "No. 5" a no.
 _INITIAL = re.compile(r"^(?:[GKN]\. ?(?=[A-Z])|No\. ?(?=\d))")
+_STOP = re.compile(r"\bS(?:top|TOP)\b")
 
 
 def may_be_remark(name: str) -> bool:

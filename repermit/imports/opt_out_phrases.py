@@ -122,8 +122,7 @@ def refusal_in(remark: str) -> str:
     said = _said_in(text)
     if said != REFUSED and apart != text:
         said = _said_in(respell(apart)) or said
-    # "G mail" is Gmail.
-    return said or (DOUBTFUL if remark.strip() == "g mail" else "")
+    return said
 
 
 def _said_in(text: str) -> str:

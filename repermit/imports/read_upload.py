@@ -87,7 +87,7 @@ def _read(
             dry_run=not takes_in,
             rows_to=None if takes_in else kept.rows,
             staged=lambda: delete(database, kept),
-            **kept.choices.options(),
+            **vars(kept.choices),
         )
     except RepermitError as error:
         if not kept.path.exists():

@@ -22,6 +22,7 @@ from repermit import email_address
 from repermit.db.connection import iter_pages
 from repermit.db.temporary_files import TemporaryFiles
 from repermit.imports.address_fate import NEW
+from repermit.imports.opt_out_columns import REMARK
 from repermit.imports.readers.rows import Part
 from repermit.imports.staging import Picked, Staged
 from repermit.rules.consent import Fate
@@ -40,17 +41,19 @@ _WANTING = "(said <> '' AND mark = '' AND fate NOT IN ('invalid', 'suppressed', 
 _DOUBTFUL = f"({_WANTING} OR hint <> '')"
 _PLACE = "IIF(part = '', '', part || ':') || line"
 _DECIDED = f"{_PLACE} IN (SELECT value FROM json_each(?))"  # noqa: S608  constants
+_REMARKED = "(said IN (SELECT value FROM json_each(?)) AND fate NOT IN ('invalid', 'suppressed'))"
+_OFF_BY_REMARK = f"(mark = '{REMARK}' AND fate = 'opted_out')"
 
 
 class Sight(NamedTuple):
     """A row of a file and its fate.
 
     `number` counts from 1 through the whole file, `line` within the part, whose name is "" if it
-    is the only one. `mark` is why a row opted out ("unsubscribed", "cleaned", "complained"); `said`
-    is why it is invalid, of others the words in the file that speak against mailing. `other` is
-    the line of the stronger row of the same address ("12", or "Sheet1:12" in another part), "" if
-    there is none; `merged` says that its rows have different names. `hint` is the address that is
-    probably meant, "" where nothing looks like a slip.
+    is the only one. `mark` is why a row opted out, one of `MARKS` of opt_out_columns; `said` is why
+    it is invalid, of others the words in the file that speak against mailing. `other` is the line
+    of the stronger row of the same address ("12", or "Sheet1:12" in another part), "" if there is
+    none; `merged` says that its rows have different names. `hint` is the address that is probably
+    meant, "" where nothing looks like a slip.
     """
 
     number: int
@@ -98,12 +101,14 @@ def _write(path: Path, parts: Sequence[Part]) -> None:
 class RowFilter:
     """Which rows are wanted: of a fate, with a reason, to be looked at, with a text in them.
 
-    `reason` is one that `count_reasons` returned; None and "" are no condition.
+    `reason` is one that `count_reasons` returned, `said` the words of equal rows; None and "" are
+    no condition.
     """
 
     fate: Fate | None = None
     reason: str | None = None
     to_look_at: bool = False
+    said: str = ""
     text: str = ""
 
     def conditions(self) -> tuple[str, list[Any]]:
@@ -113,6 +118,7 @@ class RowFilter:
             (" AND fate = ?", [str(self.fate)]) if self.fate else ("", []),
             (f" AND {_REASON} = ?", [self.reason]) if self.reason is not None else ("", []),
             (f" AND ({_DOUBTFUL} OR fate = 'role')", []) if self.to_look_at else ("", []),
+            (" AND said = ?", [self.said]) if self.said else ("", []),
             (r" AND (address LIKE ? ESCAPE '\' OR name LIKE ? ESCAPE '\')", [like, like])
             if self.text
             else ("", []),
@@ -156,25 +162,75 @@ def count_reasons(path: Path, fate: Fate, *, limit: int = 12) -> dict[str, int]:
 
 
 def read_doubtful(
+    path: Path,
+    *,
+    decided: Sequence[str] = (),
+    remarks: Sequence[str] = (),
+    after: int = 0,
+    limit: int = 50,
+) -> list[tuple[Sight, int]]:
+    """Return the rows that an admin has to look at, and those that were decided on.
+
+    - `decided`, `remarks`: the lines, and the words of equal rows, that were decided on.
+
+    Rows with the same words are one, the first of them, with how many they are; not those whose
+    line was decided on, or whose address looks mistyped.
+    """
+    wanted = f"({_DOUBTFUL} OR {_DECIDED} OR {_REMARKED}) AND NOT {_OFF_BY_REMARK}"
+    return _read_equal(path, wanted, (decided, remarks), decided, after=after, limit=limit)
+
+
+def read_opted_out_by_remark(
     path: Path, *, decided: Sequence[str] = (), after: int = 0, limit: int = 50
-) -> list[Sight]:
-    """Return the rows that an admin has to look at, and those in the lines that were decided on."""
-    query = f"{_GET} AND ({_DOUBTFUL} OR {_DECIDED}) ORDER BY number LIMIT ?"
+) -> list[tuple[Sight, int]]:
+    """Return the rows that a remark alone opts out, those with the same words as one."""
+    return _read_equal(path, _OFF_BY_REMARK, (), decided, after=after, limit=limit)
+
+
+def _read_equal(
+    path: Path,
+    wanted: str,
+    values: Sequence[Sequence[str]],
+    alone: Sequence[str],
+    *,
+    after: int,
+    limit: int,
+) -> list[tuple[Sight, int]]:
+    group = (
+        f"SELECT MIN(number) AS first, COUNT(*) AS rows_alike FROM sight WHERE {wanted}"  # noqa: S608
+        f" GROUP BY IIF(hint <> '' OR said = '' OR {_DECIDED}, number, said)"
+    )
+    query = (
+        f"SELECT sight.*, rows_alike FROM ({group}) JOIN sight ON number = first"  # noqa: S608
+        " WHERE first > ? ORDER BY first LIMIT ?"
+    )
+    lists = [json.dumps(one) for one in (*values, alone)]
     with closing(_open(path)) as file:
-        return [_sight(row) for row in file.execute(query, (after, json.dumps(decided), limit))]
+        rows = file.execute(query, (*lists, after, limit))
+        return [(_sight(row), count) for *row, count in rows]
 
 
-def count_doubtful(path: Path, *, decided: Sequence[str] = ()) -> tuple[int, int]:
-    """Count the rows that an admin has to look at, but for those in the lines that are decided on.
+def count_doubtful(
+    path: Path, *, decided: Sequence[str] = (), remarks: Sequence[str] = ()
+) -> tuple[int, int]:
+    """Count the rows that an admin has to look at, but for those that are decided on.
 
     Return how many may say that somebody wants no mail, and how many addresses look mistyped; one
     row may be both.
     """
-    counts = f"COALESCE(SUM({_WANTING}), 0), COALESCE(SUM(hint <> ''), 0)"
+    counts = f"COALESCE(SUM({_WANTING} AND NOT {_REMARKED}), 0), COALESCE(SUM(hint <> ''), 0)"
     query = f"SELECT {counts} FROM sight WHERE {_DOUBTFUL} AND NOT {_DECIDED}"  # noqa: S608
+    values = (json.dumps(remarks), json.dumps(decided))
     with closing(_open(path)) as file:
-        wanting, mistyped = file.execute(query, (json.dumps(decided),)).fetchone()
+        wanting, mistyped = file.execute(query, values).fetchone()
     return int(wanting), int(mistyped)
+
+
+def count_opted_out_by_remark(path: Path) -> int:
+    """Count the rows that a remark alone opts out."""
+    query = f"SELECT COUNT(*) FROM sight WHERE {_OFF_BY_REMARK}"  # noqa: S608  a constant
+    with closing(_open(path)) as file:
+        return int(file.execute(query).fetchone()[0])
 
 
 def read_all(path: Path, fates: Sequence[Fate]) -> Iterator[Sight]:

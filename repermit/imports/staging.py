@@ -17,6 +17,7 @@ from peewee import (
     BigAutoField,
     BigIntegerField,
     BooleanField,
+    Case,
     CharField,
     IntegerField,
     SmallIntegerField,
@@ -29,6 +30,7 @@ from repermit.db.connection import Database, FairSqliteDatabase, is_postgresql, 
 from repermit.db.models.base import Table, UTCDateTimeField
 from repermit.db.staged_rows import attach_file
 from repermit.imports.classify_row import PLAIN, StagedRow
+from repermit.imports.opt_out_columns import REMARK
 from repermit.imports.row_batches import Batch
 from repermit.rules.consent import Fate
 
@@ -258,7 +260,9 @@ def pick(database: Database) -> int:
 
     The first row of an address to arrive is the strongest, and the others are then ignored.
     """
-    copied = [getattr(Staged, name) for name in _COPIED]
+    # From here on a remark is what it says: that the person wants no mail.
+    mark = Case(Staged.mark, ((REMARK, "unsubscribed"),), Staged.mark)
+    copied = [mark if name == "mark" else getattr(Staged, name) for name in _COPIED]
     strongest_first = (
         Staged.select(*copied, Staged.said)
         .where(~Staged.ids.is_null())

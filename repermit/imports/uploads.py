@@ -46,7 +46,8 @@ class Choices:
     """How a file is to be read and taken in; as the options of `import_file`.
 
     `opted_out` are the lines that the admin has decided not to ask, `asked` those to ask all the
-    same, `corrected` those to ask at the address that is probably meant.
+    same, `corrected` those to ask at the address that is probably meant; `remarks` says "no" or
+    "ask" of all rows with the same remark.
     """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
@@ -57,6 +58,7 @@ class Choices:
     opted_out: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
     corrected: tuple[str, ...] = ()
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Take the lines as they come from a document, in which they are a list."""
@@ -68,9 +70,10 @@ class Choices:
         """Return the lines that the admin has decided on."""
         return (*self.opted_out, *self.asked, *self.corrected)
 
-    def options(self) -> dict[str, Any]:
-        """Return the options of `import_file`; whom to ask all the same changes nothing there."""
-        return {name: value for name, value in vars(self).items() if name != "asked"}
+    def leaves_out(self, place: str, said: str) -> bool:
+        """Say whether the admin has decided not to ask a row, by its line or by its remark."""
+        is_left_out = self.remarks.get(said) == "no" and place not in self.asked
+        return place in self.opted_out or is_left_out
 
     def reads_as(self, other: Choices) -> bool:
         """Say whether what was shown under the other choices is enough to take the file in.
@@ -78,7 +81,8 @@ class Choices:
         A row that is decided on since needs no second look, one that no longer is does.
         """
         is_read_alike = (self.mapping, self.customers) == (other.mapping, other.customers)
-        return is_read_alike and set(other.decided) <= set(self.decided)
+        is_decided = set(other.decided) <= set(self.decided)
+        return is_read_alike and is_decided and other.remarks.keys() <= self.remarks.keys()
 
 
 @dataclass(frozen=True, kw_only=True)

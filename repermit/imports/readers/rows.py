@@ -65,9 +65,10 @@ class Row(NamedTuple):
     """One address of a file, with what the file says of it.
 
     `line` is the 1-based line of its part where its record starts (a spreadsheet's row).
-    `language` is two small letters or "". `opted_out` is "", "unsubscribed", "cleaned" or
-    "complained"; `opted_out_at` is since when, if the file says so, and `said` by which column
-    and words ("Opmerking: wil geen mail"); if nothing is `opted_out`, `said` leaves it in doubt.
+    `language` is two small letters or "". `opted_out` is "", "unsubscribed", "cleaned",
+    "complained" or, by a remark alone, "remark"; `opted_out_at` is since when, if the file says so,
+    and `said` by which column and words ("Opmerking: wil geen mail"); if nothing is `opted_out`,
+    `said` leaves it in doubt.
     `since` is since when it is on the list, `customer_since` since when they buy, which is another.
     `problem` says why the row cannot be used at all, or is "". Moments are aware UTC.
     """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from flask import request
@@ -54,6 +54,7 @@ _REASONS = {
 }
 _MARKS = {
     "unsubscribed": N_("The file says that this person unsubscribed, or is not to be mailed."),
+    "remark": N_("A remark says that this person wants no mail."),
     "cleaned": N_("The file says that mail to this address bounced."),
     "complained": N_("The file says that this person reported a mail as spam."),
 }
@@ -74,13 +75,13 @@ def explain_fate(fate: Fate) -> str:
     return gettext(_REASONS[fate])
 
 
-def explain_row(sight: Sight, decided: Collection[str] = ()) -> str:
+def explain_row(sight: Sight, choices: Choices) -> str:
     """Return why a row has its fate, in one or more sentences.
 
-    `decided` are the places that the admin leaves out, which no file says of them.
+    Of whom the admin leaves out no file says that they are off.
     """
     fate = Fate(sight.fate)
-    if fate is Fate.OPTED_OUT and sight.place in decided:
+    if fate is Fate.OPTED_OUT and choices.leaves_out(sight.place, sight.said):
         return _add_quote(explain_fate(fate), sight.said)
     return " ".join(filter(None, _list_sentences(sight, fate)))
 
@@ -180,17 +181,27 @@ def read_choices(form: ReadingForm, kept: Kept) -> tuple[Choices, list[str]]:
 _DECISIONS = {"no": "opted_out", "ask": "asked", "mend": "corrected"}
 
 
-def read_decisions(kept: Kept) -> dict[str, tuple[str, ...]]:
-    """Return the lines by what was decided: as chosen, and as before where not shown."""
+def read_decisions(kept: Kept) -> dict[str, Any]:
+    """Return the lines by what was decided, and the remarks: as before where not shown."""
     shown = set(request.form.getlist("doubt"))
     chosen = {line: request.form.get(f"decide-{line}") for line in sorted(shown)}
-    return {
+    lines = {
         name: (
             *(line for line in getattr(kept.choices, name) if line not in shown),
             *(line for line, decision in chosen.items() if decision == value),
         )
         for value, name in _DECISIONS.items()
     }
+    return {**lines, "remarks": _read_remark_decisions(kept)}
+
+
+def _read_remark_decisions(kept: Kept) -> dict[str, str]:
+    remarks = dict(kept.choices.remarks)
+    for said in request.form.getlist("remark"):
+        remarks.pop(said, None)
+        if (decision := request.form.get(f"decide-{said}")) in {"ask", "no"}:
+            remarks[said] = decision
+    return remarks
 
 
 def _read_chosen_columns(kept: Kept) -> list[import_columns.ShownColumn]:
@@ -220,7 +231,9 @@ def validate_choices(
             "attest",
             gettext("There are customers in this file: say on what ground they may be mailed."),
         )
-    wanting, mistyped = row_preview.count_doubtful(kept.rows, decided=choices.decided)
+    wanting, mistyped = row_preview.count_doubtful(
+        kept.rows, decided=choices.decided, remarks=list(choices.remarks)
+    )
     if not form.looked.data and wanting + mistyped:
         form.refuse(
             "looked",
@@ -244,14 +257,17 @@ def make_form_fields(kept: Kept, form: ReadingForm | None) -> dict[str, Any]:
 
 
 def make_preview_fields(
-    slug: str, kept: Kept, outcome: Mapping[str, Any], *, decided: Mapping[str, Collection[str]]
+    slug: str, kept: Kept, outcome: Mapping[str, Any], *, decided: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the template's fields for the preview: counts, notes, one page of rows.
 
     `decided` are the places that are decided on, as the form has them or as they are kept.
     """
     wanted = _read_filter()
-    rows = row_preview.read(kept.rows, wanted, after=_read_after(), limit=_ROWS_PER_PAGE + 1)
+    rows = row_preview.read(
+        kept.rows, wanted, after=_read_number("after"), limit=_ROWS_PER_PAGE + 1
+    )
+    doubts = _make_doubt_fields(slug, kept, decided=decided)
     last = rows[_ROWS_PER_PAGE - 1].number if len(rows) > _ROWS_PER_PAGE else 0
     return {
         "outcome": outcome,
@@ -264,21 +280,26 @@ def make_preview_fields(
             (
                 row,
                 word_fate(Fate(row.fate)),
-                explain_row(row, kept.choices.opted_out),
-                _can_be_left_out(row, kept.choices),
+                explain_row(row, kept.choices),
+                _can_be_left_out(row, kept.choices, doubts["doubtful"]),
             )
             for row in rows[:_ROWS_PER_PAGE]
         ],
         "next_url": _make_rows_url(slug, wanted, after=last) if last else None,
-        "previous_url": _make_rows_url(slug, wanted) if _read_after() else None,
-        **_make_doubt_fields(slug, kept, decided=decided),
+        "previous_url": _make_rows_url(slug, wanted) if _read_number("after") else None,
+        **doubts,
         "taken": sum(outcome["fates"][name] for name in _ORDER[:4]),
     }
 
 
-def _can_be_left_out(row: Sight, choices: Choices) -> bool:
-    """Say whether a row of the table has a box: it comes onto the list, or was left out by it."""
-    is_shown_above = row.place in choices.decided or row.hint or (row.said and not row.mark)
+def _can_be_left_out(row: Sight, choices: Choices, doubts: Sequence[Doubt]) -> bool:
+    """Say whether a row of the table has a box: it comes onto the list, or was left out by it.
+
+    One that is shown above has its decision there, unless it is one of many with a remark.
+    """
+    is_one_of_many = any(doubt.is_by_remark and doubt.row.said == row.said for doubt in doubts)
+    is_in_doubt = row.said and not row.mark and not is_one_of_many
+    is_shown_above = row.place in choices.decided or row.hint or is_in_doubt
     return Fate(row.fate) in _ORDER[:4] and not is_shown_above
 
 
@@ -316,6 +337,7 @@ def _word_reason(fate: Fate, reason: str) -> str:
 
 _SHORT_REASONS = {
     "unsubscribed": N_("Unsubscribed, or no mail"),
+    "remark": N_("No mail, by a remark"),
     "cleaned": N_("Came back"),
     "complained": N_("Reported as spam"),
     "0": N_("On the list already"),
@@ -323,26 +345,73 @@ _SHORT_REASONS = {
 }
 
 
-def _make_doubt_fields(
-    slug: str, kept: Kept, *, decided: Mapping[str, Collection[str]]
-) -> dict[str, Any]:
-    """Return the rows that the admin has to decide on, those decided on among them."""
-    after = max(request.args.get("doubts", 0, type=int), 0)
-    known = kept.choices.decided
-    wanting, mistyped = row_preview.count_doubtful(kept.rows, decided=kept.choices.asked)
-    rows = row_preview.read_doubtful(kept.rows, decided=known, after=after, limit=_MAX_DOUBTFUL + 1)
-    last = rows[_MAX_DOUBTFUL - 1].number if len(rows) > _MAX_DOUBTFUL else 0
+@dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """A row to decide on, or the first of all that have the same remark: `count` of them.
+
+    `decided_by` is what a decision names: its line, or the remark; `standing` says what becomes of
+    it, and `question` asks what address is meant.
+    """
+
+    row: Sight
+    count: int
+    decided_by: str
+    is_by_remark: bool
+    standing: str
+    question: str
+    rows_url: str
+
+
+def _make_doubt_fields(slug: str, kept: Kept, *, decided: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rows that the admin has to decide on, those decided on among them.
+
+    Whom a remark opts out stand apart: of them nothing has to be decided.
+    """
+    lines, remarks = kept.choices.decided, list(kept.choices.remarks)
+    asked = [said for said, decision in kept.choices.remarks.items() if decision == "ask"]
+    wanting, mistyped = row_preview.count_doubtful(
+        kept.rows, decided=kept.choices.asked, remarks=asked
+    )
+    limit = _MAX_DOUBTFUL + 1
+    doubts = row_preview.read_doubtful(
+        kept.rows, decided=lines, remarks=remarks, after=_read_number("doubts"), limit=limit
+    )
+    off = row_preview.read_opted_out_by_remark(
+        kept.rows, decided=lines, after=_read_number("off"), limit=limit
+    )
     return {
-        "doubtful": [
-            (row, explain_doubtful_row(row), ask_what_is_meant(row)) for row in rows[:_MAX_DOUBTFUL]
-        ],
+        "doubtful": [_make_doubt(slug, kept, *one) for one in doubts[:_MAX_DOUBTFUL]],
+        "off_by_remark_rows": [_make_doubt(slug, kept, *one) for one in off[:_MAX_DOUBTFUL]],
+        "off_count": row_preview.count_opted_out_by_remark(kept.rows),
         "wanting": wanting,
         "mistyped": mistyped,
-        "decisions": {line: value for value, name in _DECISIONS.items() for line in decided[name]},
-        "more_doubts": make_url("imports.show", slug=slug, doubts=last, _anchor="doubts")
-        if last
-        else "",
+        "decisions": {line: value for value, name in _DECISIONS.items() for line in decided[name]}
+        | dict(decided["remarks"]),
+        "more_doubts": _make_more_url(slug, doubts, "doubts"),
+        "more_off": _make_more_url(slug, off, "off"),
     }
+
+
+def _make_doubt(slug: str, kept: Kept, row: Sight, count: int) -> Doubt:
+    is_alone = row.hint or row.place in kept.choices.decided
+    is_by_remark = count > 1 or (row.said in kept.choices.remarks and not is_alone)
+    return Doubt(
+        row=row,
+        count=count,
+        decided_by=row.said if is_by_remark else row.place,
+        is_by_remark=is_by_remark,
+        standing=explain_doubtful_row(row),
+        question=ask_what_is_meant(row),
+        rows_url=_make_rows_url(slug, RowFilter(said=row.said)),
+    )
+
+
+def _make_more_url(slug: str, rows: Sequence[tuple[Sight, int]], name: str) -> str:
+    """Return the address of the page with further rows, "" where there are none."""
+    if len(rows) <= _MAX_DOUBTFUL:
+        return ""
+    last, _ = rows[_MAX_DOUBTFUL - 1]
+    return make_url("imports.show", slug=slug, _anchor=name, **{name: last.number})
 
 
 def _make_rows_url(slug: str, wanted: RowFilter, *, after: int | None = None) -> str:
@@ -352,6 +421,7 @@ def _make_rows_url(slug: str, wanted: RowFilter, *, after: int | None = None) ->
         fate=wanted.fate,
         reason=wanted.reason,
         look="yes" if wanted.to_look_at else None,
+        said=wanted.said or None,
         text=wanted.text or None,
         after=after,
         _anchor="rows",
@@ -375,12 +445,13 @@ def _read_filter() -> RowFilter:
         fate=fate,
         reason=request.args.get("reason") if fate else None,
         to_look_at=request.args.get("look") == "yes",
+        said=request.args.get("said", ""),
         text=request.args.get("text", "").strip()[:_LONGEST_TEXT],
     )
 
 
-def _read_after() -> int:
-    return max(request.args.get("after", 0, type=int), 0)
+def _read_number(name: str) -> int:
+    return max(request.args.get(name, 0, type=int), 0)
 
 
 def _describe_note(note: Mapping[str, Any]) -> str:

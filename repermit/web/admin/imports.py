@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from flask import (
@@ -212,13 +212,13 @@ def download_refused(slug: str) -> Response:
         )
     rows = row_preview.read_all(kept.rows, _REFUSED)
     return Response(
-        stream_with_context(_iter_csv(rows, kept.choices.opted_out)),
+        stream_with_context(_iter_csv(rows, kept.choices)),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="refused-{slug}.csv"'},
     )
 
 
-def _iter_csv(rows: Iterable[Sight], decided: Collection[str]) -> Iterator[str]:
+def _iter_csv(rows: Iterable[Sight], choices: Choices) -> Iterator[str]:
     """Yield a table in pieces, in the page's language.
 
     Without a byte order mark Excel would take its letters for others.
@@ -228,7 +228,7 @@ def _iter_csv(rows: Iterable[Sight], decided: Collection[str]) -> Iterator[str]:
     buffer.write("\ufeff")
     writer.writerow(map(gettext, _REFUSED_HEADINGS))
     for row in rows:
-        reason = import_preview.explain_row(row, decided)
+        reason = import_preview.explain_row(row, choices)
         fate = import_preview.word_fate(Fate(row.fate))
         cells = (row.part, str(row.line), row.address, row.name, fate, reason)
         writer.writerow(map(escape_formula, cells))

@@ -338,6 +338,19 @@ def test_a_line_without_a_row_is_refused_and_changes_nothing(desk: Desk, line: s
     assert contacts(desk) == 0
 
 
+def test_whom_a_remark_opts_out_can_be_asked_and_nobody_who_is_off_otherwise(desk: Desk) -> None:
+    desk.add_news()
+    path = desk.file(
+        "email,opmerking,status",
+        "a@example.org,geen post,",
+        "b@example.org,geen post,",
+        "c@example.org,geen post,afgemeld",
+    )
+    desk.do("import", "news", path, "--ask", "2", "--ask", "4")
+    assert statuses(desk).keys() == {"a@example.org"}
+    assert "no row" in desk.refused("import", "news", path, "--ask", "9")
+
+
 def test_how_far_a_long_import_is_stands_on_stderr(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -162,6 +162,18 @@ def test_who_opted_out_there_is_not_missing_but_has_said_no(
     assert (result.agree, result.missing) == (0, ())
 
 
+def test_whom_a_remark_opts_out_there_has_said_no_too(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    mailing_list = make_list(database)
+    make_kept(database, mailing_list, "left@example.org")
+    path = write(tmp_path, "email,opmerking", "left@example.org,geen mail meer")
+
+    result = reconcile(mailing_list, path, settings=settings)
+
+    assert result.opted_out_there == (Finding(2, "left@example.org", "unsubscribed"),)
+
+
 def test_who_is_opted_out_there_is_not_there(
     database: Database, settings: Settings, tmp_path: Path
 ) -> None:

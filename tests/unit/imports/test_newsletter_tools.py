@@ -124,7 +124,7 @@ def test_members_of_a_zip_are_known_by_their_names_alone(tmp_path: Path) -> None
 
 def test_a_note_at_mailchimp_is_a_remark(tmp_path: Path) -> None:
     row = mailchimp_row(tmp_path, **SIGNED_UP | {"NOTES": "do not mail"})
-    assert (row.opted_out, row.said, row.proof) == ("unsubscribed", "NOTES: do not mail", None)
+    assert (row.opted_out, row.said, row.proof) == ("remark", "NOTES: do not mail", None)
 
 
 def test_a_mailchimp_audience_with_german_fields_is_known(tmp_path: Path) -> None:

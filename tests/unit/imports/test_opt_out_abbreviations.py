@@ -339,7 +339,6 @@ NEITHER = (
     "J.G. Post",
     "gmail",
     "g-mail",
-    "G mail",
     "heeft g-mail",
     "jan@g.mail.example",
     "stuur 'n mail",

@@ -40,6 +40,12 @@ def test_a_status_that_says_nothing_against_it_passes(text: str) -> None:
     assert said_in("status", text) == NOTHING
 
 
+@pytest.mark.parametrize("field", ["status", "consent"])
+@pytest.mark.parametrize("text", ["was afgemeld, weer aangemeld", "unsubscribed; signed up again"])
+def test_whoever_has_come_back_is_in_doubt(field: str, text: str) -> None:
+    assert said_in(field, text) == doubted(text)
+
+
 @pytest.mark.parametrize("text", ["0", "niet ingeschreven", "nicht angemeldet", "mail niet bekend"])
 def test_a_status_that_may_mean_off_is_in_doubt(text: str) -> None:
     assert said_in("status", text) == doubted(text)
@@ -81,7 +87,7 @@ def test_a_mark_is_told_with_its_column(field: str, mark: str) -> None:
 
 
 def test_remarks_are_refusals_doubts_or_nothing() -> None:
-    assert said_in("remark", "wil geen mail meer") == marked("wil geen mail meer")
+    assert said_in("remark", "wil geen mail meer") == Against("remark", "T: wil geen mail meer")
     assert said_in("remark", "niet afgemeld") == doubted("niet afgemeld")
     assert said_in("remark", "wil graag mail") == NOTHING
 
@@ -98,11 +104,14 @@ def test_the_strongest_word_counts_and_the_first_of_equals() -> None:
     assert marks.in_cells(["niet afgemeld", "bounced", "", ""]) == ("cleaned", "T1: bounced")
     assert marks.in_cells(["stop", "bounced", "geen mail", ""]) == ("unsubscribed", "T0: stop")
     assert marks.in_cells(["stop", "bounced", "", "x"]) == ("complained", "T3: x")
+    assert marks.in_cells(["stop", "", "geen mail", ""]) == ("remark", "T0: stop")
+    assert marks.in_cells(["stop", "afgemeld", "", ""]) == ("unsubscribed", "T1: afgemeld")
+    assert marks.in_cells(["stop", "niet ingeschreven", "", ""]) == ("remark", "T0: stop")
 
 
 def test_a_column_without_a_title_is_named_by_its_place() -> None:
     said = Marks([Column(2, "", "remark")]).in_cells(["", "", "afgemeld"])
-    assert said == ("unsubscribed", "column 3: afgemeld")
+    assert said == ("remark", "column 3: afgemeld")
 
 
 @pytest.mark.parametrize(("letters", "shown"), [(79, 79), (80, 80), (81, 80)])
@@ -130,6 +139,8 @@ def test_a_column_may_refuse_if_one_of_its_cells_does() -> None:
         "Mevr. de Wit overl.",
         "A. Roth †",
         "B (gn mail)",
+        "Stop mail (Jan)",
+        "Jan (stop)",
     ],
 )
 def test_a_remark_in_a_name_leaves_it_in_doubt(field: str, text: str) -> None:
@@ -141,6 +152,7 @@ def test_a_remark_in_a_name_leaves_it_in_doubt(field: str, text: str) -> None:
     [
         *("Jan Jansen", "Jan (penningmeester)", "Fam. Post", "Nora Not", "G. Post"),
         *("mw. K. Mailer", "G. Post (Gerrit)", "K. Post (K.)", "No. 5 Bistro", ""),
+        *("Stichting Stop (Aids)", "Stop Aids Now!", "STOP AIDS NOW!"),
     ],
 )
 def test_a_name_is_none(text: str) -> None:

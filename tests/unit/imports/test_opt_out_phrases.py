@@ -93,6 +93,7 @@ EXAMPLES = {
         "remove, please",
     ],
     "harmless": [
+        "g-mail",
         *("overleden = nee", "avg", "avg akkoord 25-5-2018", "geen bezwaar", "rookt niet meer"),
         *("woont niet meer in utrecht", "gestopt met roken", "komt terug in mei"),
     ],
@@ -107,7 +108,7 @@ EXAMPLES = {
         "geen post, wel mail",
     ],
     "death_sign": ["d. 2021", "verst. kunde"],
-    "short_no": ["g. post", "k. mail", "p. de pub"],
+    "short_no": ["g mail", "g. post", "k. mail", "p. de pub"],
     "warning": [
         *("erven", "without consent", "accord pas", "nee", "dood sinds 2020", "is dood"),
         *("late mr jones", "feu m dupont", "† 2020", "wil niet", "wil niets meer"),

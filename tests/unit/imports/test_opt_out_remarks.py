@@ -467,7 +467,7 @@ def test_what_is_nearly_such_a_word_stays_before_the_admin(remark: str) -> None:
     "remark",
     [
         "g mailing",
-        "g mail",
+        *("g mail", "G mail", "k mail"),
         "k. NL",
         "no nl",
         "niet zenden",

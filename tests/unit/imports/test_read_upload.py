@@ -246,7 +246,7 @@ def test_a_row_says_why(database: Database, news: MailingList, settings: Setting
     work(database, news, settings)
     rows = {row.line: row for row in read_sights(kept.rows)}
     assert rows[6].said == "no @ in the address"
-    assert (rows[7].mark, rows[7].said) == ("unsubscribed", "opmerking: wil geen mail meer")
+    assert (rows[7].mark, rows[7].said) == ("remark", "opmerking: wil geen mail meer")
     assert rows[8].merged
     assert not rows[7].merged
 

@@ -142,7 +142,7 @@ def test_what_is_said_against_mailing_stands_in_the_row(tmp_path: Path) -> None:
     header = "email|naam|opmerking"
     row = row_of(tmp_path, header, "a@example.org|An|wil geen mail meer")
     assert row == Row(
-        2, "a@example.org", "An", opted_out="unsubscribed", said="opmerking: wil geen mail meer"
+        2, "a@example.org", "An", opted_out="remark", said="opmerking: wil geen mail meer"
     )
     row = row_of(tmp_path, header, "a@example.org|An|niet afgemeld")
     assert row == Row(2, "a@example.org", "An", said="opmerking: niet afgemeld")

@@ -132,7 +132,7 @@ def test_a_file_that_is_handed_in_shows_what_would_become_of_it_and_changes_noth
     assert "Will be asked 1" in said
     assert "5 =cmd|' /C calc'!A0 Bert Invalid" in said
     assert "Taken off here before: is never asked again." in said
-    assert "The file says that this person unsubscribed, or is not to be mailed." in said
+    assert "A remark says that this person wants no mail." in said
     assert "(opmerking: wil geen mail meer)" in said
     assert "This address stands in line 2 too. There it has another name" in said
     assert Contact.select().count() == 1
@@ -745,7 +745,9 @@ DOUBTS = (
 def test_rows_that_may_say_no_stand_at_the_top_with_line_and_reason(admin: FlaskClient) -> None:
     hand_in(admin, DOUBTS)
     said = words_of(admin.get(FILE))
-    top = said[said.index("Have a look at these rows") : said.index("Is it read rightly?")]
+    top = said[
+        said.index("Have a look at these rows") : said.index("One person is not asked because")
+    ]
     assert "2 people will be asked although the file may say that they want no mail." in top
     assert "opmerking: geen post, wel mail a@example.org Do not ask Ask all the same" in top
     assert "naam: Bert (overl. 2021) b@example.org Do not ask Ask all the same" in top
@@ -877,6 +879,102 @@ def test_whoever_is_to_be_asked_all_the_same_is_decided_on_too(admin: FlaskClien
     # With a decision for each, nothing has to be ticked besides.
     send(admin, "take-in", doubt=["2", "3"], **{"decide-2": "ask", "decide-3": "ask"})
     assert statuses().keys() == {"a@example.org", "b@example.org", "d@example.org"}
+
+
+# --- Whom a remark opts out, and rows with the same remark.
+
+REMARKS = (
+    "email,naam,opmerking,status\n"
+    "a@example.org,Anna,geen post,\n"
+    "b@example.org,Bert,geen post,\n"
+    "c@example.org,Cees,wil geen mail,\n"
+    "d@example.org,Dora,geen post,afgemeld\n"
+    'e@example.org,Eva,"geen post, wel mail",\n'
+    'f@example.org,Finn,"geen post, wel mail",\n'
+    "g@example.org,Gijs,,\n"
+)
+"""Two and one whom a remark opts out, one who is off by a status too, and two to be looked at."""
+
+
+def _read_off_by_remark(page: TestResponse) -> str:
+    found: str = re.findall(r'<details id="off".*?</details>', page.text, re.DOTALL)[0]
+    return found
+
+
+def _read_file_facts() -> dict[str, Any]:
+    """Return what the record says of the file."""
+    parts = EvidencePart.select().where(EvidencePart.part == "consent")
+    (facts,) = [one for one in (json.loads(part.json) for part in parts) if "size" in one]
+    return dict(facts)
+
+
+def _send_remarks(admin: FlaskClient, act: str, **decided: str) -> TestResponse:
+    """Send the form with decisions on remarks, which stand there by their words."""
+    names = {f"decide-{said}": value for said, value in decided.items()}
+    return send(admin, act, looked="y", remark=list(decided), **names)
+
+
+def test_whom_a_remark_opts_out_stand_apart_with_equal_remarks_as_one(admin: FlaskClient) -> None:
+    hand_in(admin, REMARKS)
+    page = admin.get(FILE)
+    off = _read_off_by_remark(page)
+    assert "3 people are not asked because of a remark" in off
+    assert "and 1 more with the same remark" in off
+    assert re.findall(r'name="(?:remark|doubt)" value="([^"]*)"', off) == [
+        "opmerking: geen post",
+        "4",
+    ]
+    assert re.findall(r'value="([^"]*)" checked', off) == ["", ""]
+    assert "d@example.org" not in off
+    assert "No mail, by a remark (3)" in words_of(admin.get(f"{FILE}?fate=opted_out"))
+    send(admin, "take-in", looked="y")
+    assert statuses().keys() == {"e@example.org", "f@example.org", "g@example.org"}
+
+
+def test_one_whom_a_remark_opts_out_can_be_asked_all_the_same(admin: FlaskClient) -> None:
+    hand_in(admin, REMARKS)
+    decided = {"doubt": ["4"], "decide-4": "ask"}
+    send(admin, "look", **decided)
+    page = admin.get(FILE)
+    assert "2 people are not asked because of a remark" in _read_off_by_remark(page)
+    assert re.findall(r'name="decide-(4)" value="ask" checked', page.text) == ["4"]
+    send(admin, "take-in", looked="y", **decided)
+    assert "c@example.org" in statuses()
+    assert _read_file_facts()["asked_by_hand"] == 1
+
+
+def test_one_decision_is_enough_for_all_with_the_same_remark(admin: FlaskClient) -> None:
+    hand_in(admin, REMARKS)
+    decided = {"opmerking: geen post": "ask", "opmerking: geen post, wel mail": "no"}
+    _send_remarks(admin, "look", **decided)
+    page = admin.get(FILE)
+    shown = re.findall(r'name="decide-(opmerking[^"]*)" value="(\w+)" checked', page.text)
+    assert dict(shown) == decided
+    # Who is off by a status too is not asked.
+    _send_remarks(admin, "take-in", **decided)
+    assert statuses().keys() == {"a@example.org", "b@example.org", "g@example.org"}
+    facts = _read_file_facts()
+    assert (facts["asked_by_hand"], facts["opted_out_by_hand"]) == (2, 2)
+
+
+def test_one_of_many_with_a_remark_can_be_left_out_by_its_row(admin: FlaskClient) -> None:
+    hand_in(admin, REMARKS)
+    said = "opmerking: geen post, wel mail"
+    page = admin.get(FILE, query_string={"said": said})
+    assert addresses_in(page) == ["e@example.org", "f@example.org"]
+    boxes = re.findall(r'name="doubt" value="(\d+)" form="reading-form"', page.text)
+    assert boxes == ["6", "7"]
+    decided = {"remark": [said], f"decide-{said}": "ask", "doubt": boxes, "decide-7": "no"}
+    send(admin, "take-in", **decided)
+    assert statuses().keys() == {"e@example.org", "g@example.org"}
+
+
+def test_a_remark_that_is_decided_on_needs_no_tick(admin: FlaskClient) -> None:
+    hand_in(admin, REMARKS)
+    said = "opmerking: geen post, wel mail"
+    assert send(admin, "take-in").status_code == 422
+    send(admin, "take-in", remark=[said], **{f"decide-{said}": "ask"})
+    assert statuses().keys() == {"e@example.org", "f@example.org", "g@example.org"}
 
 
 # --- Slips in the domain of an address.
