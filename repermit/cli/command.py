@@ -61,6 +61,24 @@ output_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
+def _pick_language(_: click.Context, __: click.Parameter, wanted: str) -> str:
+    """Return the one of ours that is wanted: "nl", "nl_NL.UTF-8"; "C" and "POSIX" are none."""
+    from repermit.i18n import catalogues
+
+    language = catalogues.pick_language(wanted.partition(".")[0], otherwise="en")
+    return language if language == "nl" else "en"
+
+
+language_option = click.option(
+    "--language",
+    envvar=("LC_ALL", "LC_MESSAGES", "LANG"),
+    default="en",
+    metavar="CODE",
+    callback=_pick_language,
+    help="en or nl.  [default: that of LC_ALL, LC_MESSAGES or LANG]",
+)
+
+
 # --- Texts that the admin gives in files of their own. --------------------------------------------
 
 

@@ -6,20 +6,14 @@ import difflib
 
 import click
 
-from repermit.cli.command import command
+from repermit.cli.command import command, language_option
 from repermit.cli.output import echo
 from repermit.errors import NotFound
 
 
 @command("help", examples=("repermit help", "repermit help check", "repermit help how-to/keys"))
 @click.argument("topic", required=False)
-@click.option(
-    "--language",
-    envvar=("LC_ALL", "LC_MESSAGES", "LANG"),
-    default="en",
-    metavar="CODE",
-    help="en or nl.  [default: that of LC_ALL, LC_MESSAGES or LANG]",
-)
+@language_option
 def show_help(topic: str | None, language: str) -> None:
     """Print a page of the documentation, or the names and titles of all pages.
 
@@ -31,8 +25,6 @@ def show_help(topic: str | None, language: str) -> None:
     from repermit import documentation
     from repermit.i18n import catalogues
 
-    # "nl", "nl_NL.UTF-8", "nl.UTF-8"; "C" and "POSIX" are none of ours.
-    language = catalogues.pick_language(language.partition(".")[0], otherwise="en")
     gettext = catalogues.translations(language).gettext
     pages = documentation.list_pages(language)
     if topic is None:
@@ -49,8 +41,13 @@ def show_help(topic: str | None, language: str) -> None:
     last = documentation.slugify(topic.rpartition("/")[2])
     names = titles | {page.name.rpartition("/")[2]: page.name for page in pages}
     near = difflib.get_close_matches(last, names, n=1)
-    hint = f"did you mean {names[near[0]]}? " if near else ""
-    raise NotFound(f"there is no page {topic}; {hint}`repermit help` lists all")
+    if near:
+        text = gettext(
+            "there is no page %(topic)s; did you mean %(page)s? `repermit help` lists all"
+        )
+        raise NotFound(text % {"topic": topic, "page": names[near[0]]})
+    text = gettext("there is no page %(topic)s; `repermit help` lists all")
+    raise NotFound(text % {"topic": topic})
 
 
 COMMANDS = (show_help,)

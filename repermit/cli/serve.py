@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from repermit.cli.command import command
+from repermit.cli.command import command, language_option
 from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.output import echo
 from repermit.errors import Refused
@@ -209,7 +209,8 @@ def _run_worker(context: CommandContext, *, child: bool) -> None:
 
 @command(examples=("repermit demo", "repermit demo --once"))
 @click.option("--once", is_flag=True, help="Play the recipients too, print the result, and end.")
-def demo(*, once: bool) -> int:
+@language_option
+def demo(*, once: bool, language: str) -> int:
     """Watch a whole campaign happen on this machine.
 
     With a sample list, an inbox and a clock of its own. Nothing leaves this machine, and nothing
@@ -217,7 +218,7 @@ def demo(*, once: bool) -> int:
     """
     from repermit.demo.run import run_demo, run_once
 
-    return run_once() if once else run_demo()
+    return run_once(language) if once else run_demo(language)
 
 
 COMMANDS = (init, demo, serve, worker)

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from repermit.campaigns import launch, list_translations, mailing_lists, progress
 from repermit.campaigns.campaign_results import CampaignStatus, LaunchProblem
@@ -22,7 +23,10 @@ from repermit.db.models.lists import MailingList
 from repermit.db.suppression_journal import make_journal
 from repermit.db.temporary_files import TemporaryFiles
 from repermit.demo.inbox import Inbox
+from repermit.emails.sender_identity import join_sender
 from repermit.expiry import downtime
+from repermit.i18n import catalogues
+from repermit.i18n.lazy_text import Said, in_english
 from repermit.imports import import_file
 from repermit.imports.import_report import ImportResult
 from repermit.package_files import asset, data
@@ -84,8 +88,12 @@ class Demo:
 
 
 @contextmanager
-def start_demo() -> Iterator[Demo]:
-    """Set everything up in a temporary folder, launch a campaign, and delete it all at the end."""
+def start_demo(language: str = "en") -> Iterator[Demo]:
+    """Set everything up in a temporary folder, launch a campaign, and delete it all at the end.
+
+    - `language`: that of the list and of whoever sends it, "en" or "nl".
+    """
+    words = {**SAMPLE, **SAMPLE.get(language, {})}
     with ExitStack() as stack:
         files = TemporaryFiles(Path(tempfile.gettempdir()) / f"repermit-demo-{os.geteuid()}")
         # What a demo left behind that was killed.
@@ -95,35 +103,37 @@ def start_demo() -> Iterator[Demo]:
         inbox = Inbox()
         inbox.start()
         stack.callback(inbox.stop)
-        settings = _settings(folder, smtp_port=inbox.port, http_port=_free_port())
+        settings = _settings(
+            folder, words["organisation"], smtp_port=inbox.port, http_port=_free_port()
+        )
         journal = make_journal(settings)
         database = stack.enter_context(open_database(settings.database, journal=journal))
         migrations.upgrade_database(database)
-        mailing_list = mailing_lists.add_list(
-            database, SLUG, settings=settings, now=clock.now(), actor=ACTOR, **SAMPLE["list"]
-        )
-        _add_translations(database, mailing_list, settings, clock)
-        imported = _import(database, mailing_list, settings, clock)
-        _launch(database, mailing_list, settings, clock)
+        mailing_list = _add_list(database, language, settings, clock)
+        imported = _import(database, mailing_list, settings, clock, words)
+        _launch(database, mailing_list, settings, clock, words)
         yield Demo(settings, clock, inbox, database, mailing_list, imported)
 
 
-def _add_translations(
-    database: Database, mailing_list: MailingList, settings: Settings, clock: ManualClock
-) -> None:
-    for language, text in SAMPLE["translations"].items():
-        list_translations.change_translation(
-            database,
-            mailing_list,
-            language,
-            settings=settings,
-            now=clock.now(),
-            actor=ACTOR,
-            **text,
-        )
+def _add_list(
+    database: Database, language: str, settings: Settings, clock: ManualClock
+) -> MailingList:
+    """Add the sample list in a language, with its translations into all others."""
+    sample = SAMPLE["list"]
+    texts = {
+        sample["language"]: {name: sample[name] for name in ("name", "purpose", "privacy_url")},
+        **SAMPLE["translations"],
+    }
+    shared: dict[str, Any] = {"settings": settings, "now": clock.now(), "actor": ACTOR}
+    sender = join_sender(settings.organisation.name, settings.organisation.email)
+    own = {**texts.pop(language), "language": language, "sender": sender}
+    mailing_list = mailing_lists.add_list(database, SLUG, **shared, **own)
+    for one, text in texts.items():
+        list_translations.change_translation(database, mailing_list, one, **shared, **text)
+    return mailing_list
 
 
-def _settings(folder: Path, *, smtp_port: int, http_port: int) -> Settings:
+def _settings(folder: Path, organisation: str, *, smtp_port: int, http_port: int) -> Settings:
     return Settings(
         public_url=f"http://127.0.0.1:{http_port}",
         database=f"sqlite:///{folder / 'repermit.db'}",
@@ -131,7 +141,7 @@ def _settings(folder: Path, *, smtp_port: int, http_port: int) -> Settings:
         fingerprint_key=secrets.token_bytes(32),
         journal=folder / "suppressions.journal",
         organisation=Organisation(
-            name="De Linde health centre",
+            name=organisation,
             address="1 Lime Street\nLinden 1234",
             email="news@example.org",
             telephone="+31 30 123 45 67",
@@ -153,7 +163,11 @@ def _free_port() -> int:
 
 
 def _import(
-    database: Database, mailing_list: MailingList, settings: Settings, clock: ManualClock
+    database: Database,
+    mailing_list: MailingList,
+    settings: Settings,
+    clock: ManualClock,
+    words: Mapping[str, Any],
 ) -> ImportResult:
     import_file.import_file(
         database,
@@ -170,26 +184,38 @@ def _import(
         settings=settings,
         now=clock.now(),
         actor=ACTOR,
-        source="our own forms",
-        attest=SAMPLE["customers"],
+        source=words["source"],
+        attest=words["customers"],
     )
 
 
 def _launch(
-    database: Database, mailing_list: MailingList, settings: Settings, clock: ManualClock
+    database: Database,
+    mailing_list: MailingList,
+    settings: Settings,
+    clock: ManualClock,
+    words: Mapping[str, Any],
 ) -> None:
+    translate = catalogues.translations(mailing_list.language).gettext
+
+    def say(said: Said) -> str:
+        return said.in_words(translate, in_english)
+
     launch.launch(
         database,
         mailing_list,
         settings=settings,
         now=clock.now(),
         deadline=clock.now() + timedelta(days=DAYS),
-        attest=SAMPLE["attest"],
+        attest=words["attest"],
         actor=ACTOR,
         problems=[
-            LaunchProblem(code=one.code, found=one.found) for one in check_public_url(settings)
+            LaunchProblem(code=one.code, found=one.on_page(translate, str)[0])
+            for one in check_public_url(settings)
         ],
-        accepted={"pages_here_alone": SAMPLE["accepted"]},
+        accepted={"pages_here_alone": words["accepted"]},
+        format_note=say,
+        note_language=mailing_list.language,
         make_page_wording=unanswered_page.prepare_page_wording(
             settings, clock=clock, database=database
         ),

@@ -19,6 +19,7 @@ from repermit.demo.environment import DAYS, Demo, start_demo
 from repermit.demo.simulated_people import play
 from repermit.evidence.verify import chain
 from repermit.expiry import sweep
+from repermit.i18n import catalogues
 from repermit.rules.consent import (
     Basis,
     CampaignState,
@@ -32,30 +33,40 @@ from repermit.sending import send_due
 from repermit.web.server import Server
 
 
-def run_demo() -> int:
-    """Serve the demonstration until Ctrl-C; return the exit code."""
+def run_demo(language: str) -> int:
+    """Serve the demonstration in a language until Ctrl-C; return the exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
-    with start_demo() as demo:
+    with start_demo(language) as demo:
         server = _server(demo)
-        base = demo.settings.public_url
-        click.echo(
-            f"A campaign is running on this machine, for {DAYS} days of its own clock.\n\n"
-            f"  Look at it, and move its clock:  {base}/\n"
-            f"  The inbox of everybody asked:    {base}/inbox\n"
-            f"  The admin's pages, logged in:    press the button on the first page\n\n"
-            "Nothing leaves this machine, and nothing stays on it. Ctrl-C ends it."
+        gettext = catalogues.translations(language).gettext
+        running = gettext(
+            "A campaign is running on this machine, for %(days)s days of its own clock."
         )
+        rows = (
+            (gettext("Look at it, and move its clock:"), f"{demo.settings.public_url}/"),
+            (gettext("The inbox of everybody asked:"), f"{demo.settings.public_url}/inbox"),
+            (
+                gettext("The admin’s pages, logged in:"),
+                gettext("press the button on the first page"),
+            ),
+        )
+        click.echo(f"{running % {'days': DAYS}}\n")
+        width = max(len(what) for what, _ in rows)
+        for what, where in rows:
+            click.echo(f"  {what:<{width}}  {where}")
+        ends = gettext("Nothing leaves this machine, and nothing stays on it. Ctrl-C ends it.")
+        click.echo(f"\n{ends}")
         server.run()
     return 0
 
 
-def run_once() -> int:
+def run_once(language: str) -> int:
     """Play a whole campaign through and print its result.
 
     Return 0 if all numbers add up, 1 if not.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
-    with start_demo() as demo, served(demo):
+    with start_demo(language) as demo, served(demo):
         send_all_asks(demo)
         asked = demo.inbox.mails
         play(asked, late=False)

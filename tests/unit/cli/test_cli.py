@@ -178,6 +178,10 @@ def test_a_mistyped_page_of_the_help_is_answered_with_the_one_that_may_be_meant(
     said = desk.refused("help", "handing-ovr")
     assert "there is no page handing-ovr; did you mean how-to/handing-over?" in said
     assert "did you mean" not in desk.refused("help", "zzz")
+    in_dutch = desk.refused("help", "handing-ovr", "--language", "nl")
+    assert "er is geen pagina handing-ovr; bedoelde u how-to/handing-over?" in in_dutch
+    in_dutch = desk.refused("help", "zzz", "--language", "nl_NL.UTF-8")
+    assert "er is geen pagina zzz; `repermit help` toont ze alle" in in_dutch
 
 
 def test_a_mistyped_setting_is_answered_with_the_one_that_may_be_meant(desk: Desk) -> None:

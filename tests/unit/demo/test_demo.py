@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +23,7 @@ from werkzeug.serving import make_server
 
 from repermit.campaigns import progress
 from repermit.cli import main
+from repermit.db.models.evidence import EvidencePart
 from repermit.demo import pages, run, simulated_people
 from repermit.demo.environment import SAMPLE, Demo, start_demo
 from repermit.demo.inbox import ReceivedMail
@@ -420,3 +423,34 @@ def test_who_has_opened_the_admins_pages_is_still_in_them_at_the_deadline() -> N
             visitor.post(f"{base}/enter", timeout=10).raise_for_status()
             visitor.post(f"{base}/clock", timeout=10).raise_for_status()
             assert visitor.get(f"{base}/admin/", timeout=10).url == f"{base}/admin/"
+
+
+def test_a_demo_in_dutch_has_dutch_names() -> None:
+    with start_demo("nl") as demo:
+        assert demo.mailing_list.language == "nl"
+        assert demo.mailing_list.name == "Nieuws van De Linde"
+        assert demo.mailing_list.sender == "Huisartsenpraktijk De Linde <news@example.org>"
+        assert demo.settings.organisation.name == "Huisartsenpraktijk De Linde"
+        assert demo.imported.rows
+        kept = [json.loads(one.json) for one in EvidencePart.select()]
+        (facts,) = [one for one in kept if "told_in" in one]
+        assert facts["attest"].startswith("Besloten door het bestuur van De Linde")
+        assert facts["told_in"] == "nl"
+        assert facts["accepted"][0]["found"].startswith("127.0.0.1 is deze machine")
+        # Whoever reads English is still asked in English.
+        send_all_asks(demo)
+        english = [one for one in demo.inbox.mails if 'lang="en"' in one.part("html")]
+        assert all("News from De Linde" in one.part("html") for one in english)
+        assert english
+
+
+def test_the_command_says_where_to_look_in_its_language(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "_server", lambda _: SimpleNamespace(run=lambda: None))
+    monkeypatch.setenv("LC_ALL", "nl_NL.UTF-8")
+    with pytest.raises(SystemExit):
+        main(["demo"])
+    said = capsys.readouterr().out
+    assert "Op deze machine loopt een campagne" in said
+    assert "A campaign is running" not in said
