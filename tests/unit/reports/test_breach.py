@@ -293,6 +293,7 @@ def test_it_tells_where_to_look(database: Database, news: MailingList) -> None:
     traces = read_document(made)["traces"]
     assert [(one["what"], one["times"]) for one in traces["acts"]] == [("exported", 1)]
     assert {one["what"] for one in traces["looks"]} == {"searched", "a_new_look"}
+    assert "of the last 90 days alone: since Tuesday 2 December 2025" in words(made)
     assert (
         len(traces["sessions"]) == 1 == Session.select().where(Session.ended_at.is_null()).count()
     )

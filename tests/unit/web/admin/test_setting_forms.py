@@ -120,6 +120,7 @@ def test_a_preset_fills_in_the_form_and_only_what_differs_is_kept(
 ) -> None:
     said = words_at(client, f"{URL}mail?preset=transip")
     assert "Server, port, encryption and pace are filled in below, and not saved yet." in said
+    assert "An account of only some weeks may take fewer mails than this" in said
     assert not Chosen.select().exists()
     assert fields_at(client, f"{URL}mail?preset=transip")["mail.server"] == "smtp.transip.email"
     said = saved(client, "mail", "?preset=transip", act="save", mail__rate_per_hour="40")
