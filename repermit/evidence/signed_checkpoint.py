@@ -78,7 +78,7 @@ def read_text(text: str) -> Checkpoint:
     if not (_SIZE.fullmatch(size) and _HASH.fullmatch(its_hash) and len(octets) == _ROOT_BYTES):
         raise ValueError("a note, but of no checkpoint of repermit's")
     found = Checkpoint(seq=int(size), hash=its_hash, root=octets.hex())
-    if not origin or text_of(found, origin) != text:
+    if not origin or min(origin) < " " or text_of(found, origin) != text:
         raise ValueError("a note, but of no checkpoint of repermit's")
     return found
 

@@ -230,12 +230,12 @@ def check_consistency(shown: Mapping[str, Any], checkpoint: Checkpoint) -> bool:
 
     Pure. Raises what a document of another form raises.
     """
-    seq, texts = shown["earlier"]["seq"], (shown["earlier"]["root"], *shown["path"])
-    if type(seq) is not int or not all(map(is_hash, (*texts, checkpoint.root))):
+    seq, path = shown["earlier"]["seq"], shown["path"]
+    texts = (shown["earlier"]["root"], *path, checkpoint.root)
+    if not (type(seq) is int and isinstance(path, list) and all(map(is_hash, texts))):
         return False
-    older, *path = map(bytes.fromhex, texts)
-    root = bytes.fromhex(checkpoint.root)
-    return goes_on(root, checkpoint.seq, path, older=older, first=seq)
+    older, *steps, root = map(bytes.fromhex, texts)
+    return goes_on(root, checkpoint.seq, steps, older=older, first=seq)
 
 
 def _hashes_of(parts: Sequence[Range]) -> dict[Range, bytes]:

@@ -18,11 +18,11 @@ from repermit.db.models.campaigns import Wording
 from repermit.db.models.evidence import Evidence, EvidencePart, EvidenceTimestamp
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
-from repermit.evidence import chain_reader, evidence_key, signed_checkpoint
+from repermit.evidence import chain_reader, signed_checkpoint
 from repermit.evidence.cosignatures import read_kept
 from repermit.evidence.entries import PARTS
 from repermit.evidence.stored_tree import GAPS
-from repermit.evidence.verify.evidence_export import FORMAT, USER_EVENTS
+from repermit.evidence.verify.evidence_export import EVENTS_BESIDE, FORMAT
 from repermit.evidence.wordings_shown import wordings_in
 from repermit.exports.export_rows import Record, StoredJson
 from repermit.settings.definitions import Settings
@@ -44,7 +44,7 @@ COLUMNS = (
 def iter_rows(mailing_list: MailingList) -> Iterator[Record]:
     """Yield the entries about a list, oldest first, with the columns COLUMNS.
 
-    With those that say who its users are, which keys signed, and what erased a part elsewhere.
+    With those of no list that go with them (EVENTS_BESIDE), and what erased a part elsewhere.
     `at` is text as it is hashed. A part that was erased, or that an entry never had, is None; its
     digest tells which.
     """
@@ -67,15 +67,11 @@ def iter_rows(mailing_list: MailingList) -> Iterator[Record]:
 def _find_related_seqs(slug: str) -> set[int]:
     """Return the numbers of the entries that go with a list's own."""
     elsewhere = Evidence.select(Evidence.seq).where(Evidence.list != slug)
-    keys = elsewhere.where(Evidence.event == evidence_key.EVENT)
     subjects = Evidence.select(Evidence.subject).where(Evidence.list == slug)
     erasures = _find_erasures(elsewhere.where(Evidence.subject.in_(subjects)), slug)
-    actors = Evidence.select(Evidence.actor).where(
-        (Evidence.list == slug) | Evidence.seq.in_(list(erasures)),
-        Evidence.actor.startswith("user:"),
-    )
-    users = elsewhere.where(Evidence.event.in_(USER_EVENTS), Evidence.subject.in_(actors))
-    return {row.seq for row in chain(keys, users)} | erasures
+    of_users = (Evidence.event == "erased") & Evidence.subject.startswith("user:")
+    beside = elsewhere.where(Evidence.event.in_(EVENTS_BESIDE) | of_users, Evidence.list == "")
+    return {row.seq for row in beside} | erasures
 
 
 def _find_erasures(query: Any, slug: str) -> set[int]:

@@ -10,7 +10,10 @@ from tests.support.independent_signatures import need
 from tests.support.independent_verifier import PARTS, leaf_of, unhex
 
 NAMES = {"format", "list", "checkpoint", "entries", "wordings", "leaves"}
-BESIDE = {"user_added", "user_role_changed", "user_removed", "evidence_key"}
+BESIDE = set(
+    "evidence_key restored settings_changed token_made token_revoked user_added user_invited "
+    "user_role_changed user_removed password_chosen password_changed second_step_set_up".split()
+)
 WORDS = r'[^"]*wordings?|told|attest|own_subject|own_text|own_html'
 
 
@@ -80,18 +83,18 @@ def check_erasures(entries: list[Any]) -> None:
     for one in entries:
         head, told = one["entry"], one["parts"].get("consent", {}).get("content", {})
         seqs, parts = told.get("seqs"), told.get("parts")
-        whose = head["subject"] or ("job" if head["actor"] == "job" else None)
-        if head["event"] == "erased" and type(seqs) is type(parts) is list:
+        may = head["event"] == "erased" and (head["subject"] or head["actor"] == "job")
+        if may and type(seqs) is type(parts) is list:
             numbers = [seq for seq in seqs if type(seq) is int and seq < head["seq"]]
             names = [name for name in parts if type(name) is str]
-            erased |= {(whose, name, seq) for name in names for seq in numbers}
+            erased |= {(head["subject"], name, seq) for name in names for seq in numbers}
     for one in entries:
         head = one["entry"]
         for name in PARTS:
             if head[name] and name not in one["parts"]:
-                may = {(head["subject"], name, head["seq"])}
-                may |= {("job", name, head["seq"])} if name != "person" else set()
-                need(may & erased, "a part that is gone, and no erasure names it")
+                may = {head["subject"], ""} if name != "person" else {head["subject"]} - {""}
+                named = {(subject, name, head["seq"]) for subject in may}
+                need(named & erased, "a part that is gone, and no erasure names it")
 
 
 def check_wordings(entries: list[Any], wordings: dict[str, str]) -> None:

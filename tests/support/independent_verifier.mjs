@@ -601,7 +601,10 @@ function pointsOver(leaves) {
   };
 }
 
-const BESIDE = ["user_added", "user_role_changed", "user_removed", "evidence_key"];
+const BESIDE = [
+  ..."evidence_key restored settings_changed token_made token_revoked user_added user_invited".split(" "),
+  ..."user_role_changed user_removed password_chosen password_changed second_step_set_up".split(" "),
+];
 
 function checkExported(entries, slug, leaves) {
   let before = 0;
@@ -612,30 +615,29 @@ function checkExported(entries, slug, leaves) {
     const isBeside = one.head.event === "erased" || (one.head.list === "" && BESIDE.includes(one.head.event));
     need(one.head.list === slug || isBeside, "an entry of another list");
   }
-  const gone = erasedBy(entries.filter((one) => one.head.event === "erased"));
+  const erasures = erasuresIn(entries);
   for (const { head, parts } of entries) {
     for (const name of PARTS.filter((part) => head[part] !== "" && !(part in parts))) {
-      const own = gone.get(`${name} ${head.subject}`)?.get(head.seq);
-      const byJob = name !== "person" && gone.get(`${name} job`)?.get(head.seq);
-      need([own, byJob].some((later) => later > head.seq), "a part that is gone, and no erasure names it");
+      const may = [...(head.subject === "" ? [] : [head.subject]), ...(name === "person" ? [] : [""])];
+      const isNamed = may.some((subject) => erasures.get(partId(subject, name, head.seq)) > head.seq);
+      need(isNamed, "a part that is gone, and no erasure names it");
     }
   }
 }
 
-/** Return, by part and person, or the job, which entries were erased, and by which entry last. */
-function erasedBy(erasures) {
-  const gone = new Map();
-  for (const one of erasures) {
-    const whose = one.head.subject || (one.head.actor === "job" ? "job" : "nobody");
+const partId = (...values) => canonical(values);
+
+/** Return which parts are erased, of a person, or of anybody by the job (""), and by which entry last. */
+function erasuresIn(entries) {
+  const found = new Map();
+  for (const one of entries) {
+    const { event, subject, actor, seq } = one.head;
     const [seqs, parts] = [told(one).get("seqs"), told(one).get("parts")];
-    if (!Array.isArray(seqs) || !Array.isArray(parts)) continue;
-    for (const name of parts.filter(isText)) {
-      const key = `${name} ${whose}`;
-      if (!gone.has(key)) gone.set(key, new Map());
-      for (const seq of seqs) gone.get(key).set(seq, one.head.seq);
-    }
+    const isErasure = event === "erased" && (subject !== "" || actor === "job");
+    if (!isErasure || !Array.isArray(seqs) || !Array.isArray(parts)) continue;
+    for (const name of parts) for (const gone of seqs) found.set(partId(subject, name, gone), seq);
   }
-  return gone;
+  return found;
 }
 
 const IS_WORDING = /^[^"]*wordings?$|^(told|attest|own_subject|own_text|own_html)$/;

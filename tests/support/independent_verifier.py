@@ -72,6 +72,7 @@ def climb(first: int, size: int, path: list[bytes], older: bytes, leaf: bytes) -
 
 
 def lead(seq: int, top: dict[str, Any], path: list[str], older: bytes, leaf: bytes) -> None:
+    need(type(path) is list, "a path")
     steps, size = [unhex(one) for one in path], top["seq"]
     need(type(size) is type(seq) is int and 0 < seq <= size, "an entry behind the checkpoint")
     was, now = climb(seq, size, steps, older, leaf and sha256(b"\x00" + leaf).digest())
@@ -167,7 +168,6 @@ def check(
     words, own, last = said["wordings"], [*said["entries"], seal], proof.get("last", seal)
     need(set(paths) == {str(one["entry"]["seq"]) for one in [*own, last]}, "paths")
     for one in [*own, last]:
-        need(type(paths[str(one["entry"]["seq"])]) is list, "a path")
         lead(one["entry"]["seq"], top, paths[str(one["entry"]["seq"])], b"", leaf_of(one))
     shaped(proof)
     for shown in [proof["consistency"]] if "consistency" in proof else []:
@@ -202,7 +202,7 @@ def shown_in(
     shown, first = proof.get(name, []), proof["statement"]["entries"][0]["entry"]["seq"]
     need(name not in proof or (type(shown) is list and shown), name)
     for one in shown:
-        need(set(one) == set(names.split()) and type(one["path"]) is list, "names")
+        need(set(one) == set(names.split()), "names")
         point = checkpoint_in(one["note"], proof.get("key"))
         lead(point["seq"], top, one["path"], unhex(point["root"]), b"")
         need(point["seq"] >= first, f"{name}: what covers no entry")

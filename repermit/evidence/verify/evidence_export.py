@@ -39,15 +39,20 @@ from repermit.i18n.lazy_text import Said
 
 FORMAT = "repermit-evidence/1"
 
-USER_EVENTS = ("user_added", "user_role_changed", "user_removed", "erased")
-"""The entries about a user that an export has: who it was, and what was erased of that."""
+EVENTS_BESIDE = frozenset(
+    {
+        *("evidence_key", "restored", "settings_changed", "token_made", "token_revoked"),
+        *("user_added", "user_invited", "user_role_changed", "user_removed"),
+        *("password_chosen", "password_changed", "second_step_set_up"),
+    }
+)
+"""The entries of no list that an export has: the keys, what was set, and who could log in."""
 
 LARGEST = 2_000_000_000
 """Octets that an export may have; one of a million entries has some 1,200,000,000."""
 
 _NAMES = {"format", "list", "checkpoint", "entries", "wordings", "leaves"}
 _OPTIONAL = {"key", "timestamps", "cosigned"}
-_BESIDE = {*USER_EVENTS, "evidence_key"}
 _ERASED_BY_TIME = ("consent", "trace")
 _IS_EXPORT = re.compile(rb'"format":\s*"repermit-evidence/')
 
@@ -129,7 +134,7 @@ class _Entries:
             self.leaves.append((seq, bytes.fromhex(leaf_of(entry))))
         self._last = max(self._last, seq)
         is_beside = entry["event"] == "erased" or (
-            entry["list"] == "" and entry["event"] in _BESIDE
+            entry["list"] == "" and entry["event"] in EVENTS_BESIDE
         )
         if not is_beside:
             self._lists.setdefault(entry["list"], seq)
@@ -155,7 +160,7 @@ class _Entries:
     def faults_of_erasures(self) -> Iterator[Said]:
         """Yield which parts are gone without a later erasure that names them."""
         for seq, name, subject in self.missing:
-            may = [subject, *(["job"] if name in _ERASED_BY_TIME else [])]
+            may = {subject, ""} if name in _ERASED_BY_TIME else {subject} - {""}
             if not any(
                 later > seq for one in may for later in self._erased.get((one, name, seq), ())
             ):
@@ -199,13 +204,13 @@ def _faults(document: dict[str, Any], entries: _Entries) -> Iterator[Said]:
 
 
 def _named_by_erasure(record: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
-    """Yield whose parts an erasure names, which, and of which entries; "job" is for anybody's."""
+    """Yield whose parts an erasure names, which, and of which entries; "" is for anybody's."""
     entry, told = record["entry"], record["parts"].get("consent", {}).get("content", {})
     seqs, names = told.get("seqs"), told.get("parts")
-    whose = entry["subject"] or (entry["actor"] == "job" and "job")
-    if entry["event"] == "erased" and whose and isinstance(seqs, list) and isinstance(names, list):
+    may = entry["event"] == "erased" and (entry["subject"] or entry["actor"] == "job")
+    if may and isinstance(seqs, list) and isinstance(names, list):
         numbers = [seq for seq in seqs if type(seq) is int]
-        yield from ((whose, str(name), seq) for name in names for seq in numbers)
+        yield from ((entry["subject"], str(name), seq) for name in names for seq in numbers)
 
 
 def _faults_of_wordings(wordings: Mapping[str, str], named: set[str]) -> Iterator[Said]:

@@ -16,7 +16,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from repermit.accounts import users
+from repermit.accounts import api_tokens, login, users
+from repermit.accounts.login import LoginAttempt
 from repermit.accounts.user_info import Role
 from repermit.answers import link_target, record_answer
 from repermit.answers.link_target import Trace
@@ -28,8 +29,10 @@ from repermit.evidence.entries import Checkpoint, Entry, canonical, link, part_d
 from repermit.evidence.merkle import root_of
 from repermit.evidence.verify import evidence_export, signatures
 from repermit.exports.export import write_export
+from repermit.privacy import retention
 from repermit.rules.consent import Answer
 from tests.support import independent_export
+from tests.support.admin_pages import PASSWORD
 from tests.support.builders import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.support.javascript_verifier import JavaScriptVerifier, running_verifier
 from tests.support.public_pages import freeze_wording
@@ -152,11 +155,45 @@ def test_it_has_all_leaves_and_the_entries_about_the_list_alone(document: Docume
     assert {one["event"] for one in entries if not one["list"]} == {"evidence_key", "user_added"}
 
 
-def test_it_names_the_users_who_acted_on_the_list_and_no_others(document: Document) -> None:
-    added = [one for one in document["entries"] if one["entry"]["event"] == "user_added"]
-    (address,) = [one["parts"]["person"]["content"]["address"] for one in added]
-    assert address == "els@example.org"
-    assert "otto@example.org" not in json.dumps(document)
+def test_it_says_who_could_log_in_at_what_time(database: Database) -> None:
+    mailing_list, els, otto = make_list(database), "els@example.org", "otto@example.org"
+    one, two = (
+        users.add_user(database, name, role=Role.ADMIN, now=NOW, actor="cli:1000")
+        for name in (els, otto)
+    )
+    for invited, days in ((one, 1), (two, 2)):
+        attempt = LoginAttempt(now=NOW + timedelta(days=days), network="192.0.2.0/24")
+        login.accept_invitation(database, invited.token, PASSWORD, visit=attempt)
+    api_tokens.make_token(database, "till", scopes=["read:status"], now=NOW, actor="user:1")
+    no_webhooks: Any = {"end_webhooks": lambda *_, **__: (), "now": NOW + timedelta(days=3)}
+    users.remove_user(database, 2, **no_webhooks, actor="user:1")
+    retention.delete_expired_parts(database, settings=SIGNING, now=NOW + timedelta(days=100))
+    octets = exported(database, mailing_list)
+    assert evidence_export.check_export(io.BytesIO(octets)).faults == ()
+    heads = [one["entry"] for one in json.loads(octets)["entries"]]
+    assert [(head["event"], head["subject"]) for head in heads] == [
+        *(("user_added", "user:1"), ("user_added", "user:2")),
+        *(("password_chosen", "user:1"), ("password_chosen", "user:2")),
+        *(("token_made", ""), ("user_removed", "user:2")),
+        *(("erased", "user:2"), ("erased", "user:1")),
+    ]
+    assert [head["at"][:10] for head in heads[2:4]] == ["2026-03-03", "2026-03-04"]
+    assert els.encode() in octets
+    assert otto.encode() not in octets
+
+
+def test_it_says_what_was_set_and_that_a_backup_was_put_back(database: Database) -> None:
+    mailing_list = make_list(database)
+    for event, told in (("settings_changed", {"keys": ["timezone"]}), ("restored", {"erased": 1})):
+        append(database, Entry(event=event, at=NOW, actor="cli:1000", consent=told))
+    append(database, Entry(event="logged_in", at=NOW, actor="user:1", subject="user:1"))
+    octets = exported(database, mailing_list)
+    entries = json.loads(octets)["entries"]
+    assert [one["entry"]["event"] for one in entries] == ["settings_changed", "restored"]
+    assert [one["parts"]["consent"]["content"] for one in entries] == [
+        *({"keys": ["timezone"]}, {"erased": 1}),
+    ]
+    assert evidence_export.check_export(io.BytesIO(octets)).faults == ()
 
 
 def test_its_times_are_printed_as_they_are_hashed(document: Document) -> None:
@@ -310,7 +347,24 @@ def says_the_same(octets: bytes, changed: bytes) -> bool:
 # --- Mutants. -------------------------------------------------------------------------------------
 
 VALUES: tuple[Any, ...] = (
-    *("", "x", "news", "job", "erased", "user_added", None, True, 0, 1, -1, 2**53, 1.5, [], {}),
+    *(
+        "",
+        "x",
+        "news",
+        "job",
+        "nobody",
+        "erased",
+        "user_added",
+        None,
+        True,
+        0,
+        1,
+        -1,
+        2**53,
+        1.5,
+        [],
+        {},
+    ),
     *("2026-03-02T09:00:00+00:00", "2026-02-30T00:00:00.000000+00:00", "0" * 64, "0" * 32),
 )
 
@@ -415,7 +469,7 @@ def test_of_a_removed_user_it_has_that_and_what_was_erased(database: Database) -
     users.remove_user(database, 2, end_webhooks=lambda *_, **__: (), now=NOW, actor="user:1")
     octets = exported(database, mailing_list)
     events = [one["entry"]["event"] for one in json.loads(octets)["entries"]]
-    assert events == ["user_added", "launched", "user_removed", "erased"]
+    assert events == ["user_added", "user_added", "launched", "user_removed", "erased"]
     assert evidence_export.check_export(io.BytesIO(octets)).faults == ()
     assert b"otto@example.org" not in octets
 
