@@ -36,7 +36,7 @@ _TOOLS = ("mailchimp", "laposta", "brevo", "mailerlite", "outlook")
         "repermit export news keep -o keep.xlsx",
         "repermit export news keep --with-links --for mailchimp -o keep.csv",
         "repermit export news removed --for laposta -o take-off.csv",
-        "repermit export news evidence --format json",
+        "repermit export news evidence -o evidence.json",
     )
 )
 @slug_argument
@@ -61,7 +61,12 @@ def export(
     with_links: bool,
     output: Path | None,
 ) -> None:
-    """Export who stays, who was removed, who could not be asked, or the evidence."""
+    """Export who stays, who was removed, who could not be asked, or the evidence.
+
+    evidence is what the record has about the list, with names and addresses as far as they are
+    kept, and who could log in. As JSON (-o FILE.json) anybody can check it: `repermit verify
+    FILE.json`.
+    """
     from repermit.evidence import signed_checkpoint
     from repermit.exports import export as exports_export
     from repermit.exports import handover_steps

@@ -58,7 +58,8 @@ def proof(
     """Prove what one person said: a file that anybody can check without this system.
 
     It holds their entries of the record, the words that they saw, and what it takes to check
-    them; nothing of anybody else.
+    them; nothing of anybody else. Also of an address that was erased, as long as its proof is
+    kept. The record tells that it was made.
     """
     from repermit.accounts import audit_log
     from repermit.privacy import make_proof, printable_proof
@@ -181,8 +182,8 @@ def _tell_of_export(
     erased = f" {pluralize(checked.erased, 'part')} of them were erased." if checked.erased else ""
     _echo_plain(
         f"{file} holds. Of the {document['checkpoint']['seq']:,} entries of the record it has "
-        f"{checked.count:,}: those about the list {document['list']}, and who its users and keys "
-        f"are.{erased}",
+        f"{checked.count:,}: those about the list {document['list']}, and those that say who "
+        f"could log in, what was set, and which keys signed.{erased}",
         *(*signed, *stamped, *told),
     )
 

@@ -56,16 +56,18 @@ if TYPE_CHECKING:
     "keys",
     metavar="FILE|KEY",
     multiple=True,
-    help="A key that you know. A proof or export must be signed by one of the record's keys that "
-    "you give, and cosigned by each witness's key; a checkpoint by any of them.",
+    help="A key that you know, or a file with one a line. A proof or export must be signed by one "
+    "of the record's keys that you give, and cosigned by each witness's key; a checkpoint by any "
+    "of them. May be given several times.",
 )
 @click.option(
     "--timestamp-ca",
     "ca",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The certificate of an authority that you trust, as PEM, by which the timestamps of a "
-    "proof are checked.",
+    help="The certificates, as PEM in one file, of the authorities that you trust. Each timestamp "
+    "of the proof, the export or the database must lead to one of them; what the settings and the "
+    "record name does not count then.",
 )
 @json_option
 @pass_command_context
@@ -86,7 +88,7 @@ def verify(
 
     FILE is a proof, as `repermit proof` writes it or in the ZIP of a page, an export of the
     evidence as JSON, or what --checkpoint and --json printed: it is checked without settings,
-    database or network, and told in words.
+    database or network, and told in words. --json is for the database alone.
     """
     from repermit.evidence.cosignatures import witness_of
     from repermit.evidence.timestamp_token import authorities_of
