@@ -283,8 +283,10 @@ def wait_without_limit(database: Database) -> Iterator[None]:
         yield
 
 
-def write_back(database: Database) -> None:
+def write_back(database: Database) -> int:
     """Write SQLite's write-ahead log into its file, as far as it can be; outside a transaction.
+
+    Returns how many pages of it are left, for which somebody who reads has to end first.
 
     Others write meanwhile, unlike where a commit does it: after a long reading, up to which nothing
     can be written back, that may be seconds. What they write is written back too, so that the log
@@ -292,9 +294,16 @@ def write_back(database: Database) -> None:
 
     https://sqlite.org/wal.html#checkpointing
     """
+    left = 0
     if isinstance(database, FairSqliteDatabase):
         for _ in range(2):
-            run_sql(database, "PRAGMA wal_checkpoint(PASSIVE)")
+            is_busy, pages, written = run_sql(database, "PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            # While another process is at it, nothing is known.
+            left = _MANY_PAGES if is_busy else pages - written
+    return left
+
+
+_MANY_PAGES = 1 << 32
 
 
 def analyze_grown(database: Database) -> None:

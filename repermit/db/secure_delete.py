@@ -6,6 +6,7 @@ PostgreSQL has its own ways; see docs/explanation/erasing.md.
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -78,7 +79,10 @@ def _scrub_range(database: Database, numbers: range) -> None:
 
 _WIPE_KEY = "wipe_owed"
 _READER_TIMEOUT = 20  # milliseconds that readers are waited for at a time, holding everybody up
-_MAX_TRIES = 50
+_MAX_TRIES = 20
+_REST = 0.06  # seconds between two tries
+_FEW_PAGES = 250
+"""So many may be written back while the log is cut off, which takes a few milliseconds."""
 
 
 def request_wiping() -> None:
@@ -135,8 +139,7 @@ def wipe_deleted_rows(database: Database, *, should_stop: Callable[[], bool] = b
     request: Meta | None = Meta.get_or_none(Meta.key == _WIPE_KEY)
     if request is None or not isinstance(database, FairSqliteDatabase):
         return True
-    is_scrubbed = scrub_pages(database, should_stop=should_stop)
-    if not is_scrubbed or not any(_truncate_log(database) for _ in range(_MAX_TRIES)):
+    if not scrub_pages(database, should_stop=should_stop) or not _truncate_log(database):
         return False
     with database.atomic():
         # Not one that was owed meanwhile.
@@ -145,11 +148,19 @@ def wipe_deleted_rows(database: Database, *, should_stop: Callable[[], bool] = b
 
 
 def _truncate_log(database: FairSqliteDatabase) -> bool:
-    """Return whether the log is empty: https://sqlite.org/pragma.html#pragma_wal_checkpoint.
+    """Try some times to cut the log to nothing; return whether it is empty.
 
-    Most of it is written back before, while others write.
+    A log of which much is left would be written back under the lock as soon as its reader ends.
     """
-    write_back(database)
+    for _ in range(_MAX_TRIES):
+        if write_back(database) <= _FEW_PAGES and _cut_off_log(database):
+            return True
+        time.sleep(_REST)
+    return False
+
+
+def _cut_off_log(database: FairSqliteDatabase) -> bool:
+    """Return whether the log is empty: https://sqlite.org/pragma.html#pragma_wal_checkpoint."""
     (usual_timeout,) = run_sql(database, "PRAGMA busy_timeout").fetchone()
     database.write_lock.enter()
     try:

@@ -6,12 +6,12 @@ import json
 import secrets
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter, itemgetter
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from peewee import fn
 
@@ -78,20 +78,14 @@ def prove_address(
     and Refused where the record does not go on from that checkpoint.
     """
     key = email_address.parse(address).key
-    with database.atomic():
+
+    def find() -> _Person:
         subject = _find_subject(mailing_list, key, settings)
-        named = proof_file.name_address(key, secrets.token_hex(_SALT_BYTES))
-        return _make_proof(
-            mailing_list,
-            subject,
-            key,
-            named,
-            settings,
-            now=now,
-            actor=actor,
-            known=known,
-            register=register,
-        )
+        return _Person(subject, key, proof_file.name_address(key, secrets.token_hex(_SALT_BYTES)))
+
+    return _make_proof(
+        database, mailing_list, find, settings, now=now, actor=actor, known=known, register=register
+    )
 
 
 def prove_contact(
@@ -106,21 +100,15 @@ def prove_contact(
     register: Register = NO_REGISTER,
 ) -> Proof:
     """Return the proof of the contact of this number, as `prove_address` does; raises NotFound."""
-    with database.atomic():
+
+    def find() -> _Person:
         contact = admin_requests.find_contact(mailing_list, number)
-        named = name_contact(contact)
         key = contact.address_key if contact.address else None
-        return _make_proof(
-            mailing_list,
-            contact.subject,
-            key,
-            named,
-            settings,
-            now=now,
-            actor=actor,
-            known=known,
-            register=register,
-        )
+        return _Person(contact.subject, key, name_contact(contact))
+
+    return _make_proof(
+        database, mailing_list, find, settings, now=now, actor=actor, known=known, register=register
+    )
 
 
 def _find_subject(mailing_list: MailingList, address_key: str, settings: Settings) -> str:
@@ -148,11 +136,18 @@ def _find_subject(mailing_list: MailingList, address_key: str, settings: Setting
     return known.subject if known else ""
 
 
+class _Person(NamedTuple):
+    """Of whom a proof is: `key` is the address, None if it is erased."""
+
+    subject: str
+    key: str | None
+    named: Mapping[str, str]
+
+
 def _make_proof(
+    database: Database,
     mailing_list: MailingList,
-    subject: str,
-    key: str | None,
-    named: Mapping[str, str],
+    find: Callable[[], _Person],
     settings: Settings,
     *,
     now: datetime,
@@ -160,29 +155,19 @@ def _make_proof(
     known: Checkpoint | None = None,
     register: Register = NO_REGISTER,
 ) -> Proof:
-    """Put the proof together in the caller's transaction; `key` is the address, None if erased.
+    """Make the proof of the person whom `find` finds.
 
     1. What is claimed: the entries, the wordings, the record made from them.
     2. An entry of its own that holds the digest of all that; it is the last before the checkpoint.
-    3. The paths from all these entries to the checkpoint's root.
+    3. The paths from all these entries to the checkpoint's root, which stay what they are.
     """
     slug = mailing_list.slug
-    entries = chain_reader.entries_about(subject, slug) if subject else []
-    if not has_entries(entries, slug):
-        raise NotFound(
-            "nothing is recorded of this address on the list %(list)s: nobody of it has answered, "
-            "signed up or been taken off there, as far as this system and its fingerprint key can "
-            "tell",
-            list=slug,
-        )
-    if key is not None:
-        require_same_address(entries, key, settings)
-    wordings = chain_reader.wordings_of(entries)
-    statement = make_statement(
-        slug, subject, named, settings, entries=entries, wordings=wordings, register=register
-    )
-    own = chain.append(make_seal(statement, now=now, actor=actor))
-    checkpoint = signed_checkpoint.take(settings)
+    with database.atomic():
+        person = find()
+        statement = _read_statement(slug, person, settings, register=register)
+        own = chain.append(make_seal(statement, now=now, actor=actor))
+        checkpoint = signed_checkpoint.take(settings)
+        consistency = stored_tree.consistency(known, checkpoint) if known else None
     paths = stored_tree.Paths(checkpoint)
     document = assemble_proof(
         statement,
@@ -194,9 +179,30 @@ def _make_proof(
         previous=chain_reader.hash_before(own),
         settings=settings,
     )
-    if known is not None:
-        document["consistency"] = stored_tree.consistency(known, checkpoint)
-    return Proof(document=document, subject=subject)
+    if consistency is not None:
+        document["consistency"] = consistency
+    return Proof(document=document, subject=person.subject)
+
+
+def _read_statement(
+    slug: str, person: _Person, settings: Settings, *, register: Register
+) -> dict[str, Any]:
+    """Return what a proof claims of a person; raises NotFound where nothing is recorded."""
+    subject, key, named = person
+    entries = chain_reader.entries_about(subject, slug) if subject else []
+    if not has_entries(entries, slug):
+        raise NotFound(
+            "nothing is recorded of this address on the list %(list)s: nobody of it has answered, "
+            "signed up or been taken off there, as far as this system and its fingerprint key can "
+            "tell",
+            list=slug,
+        )
+    if key is not None:
+        require_same_address(entries, key, settings)
+    wordings = chain_reader.wordings_of(entries)
+    return make_statement(
+        slug, subject, named, settings, entries=entries, wordings=wordings, register=register
+    )
 
 
 def require_same_address(

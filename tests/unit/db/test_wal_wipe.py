@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from repermit.db import secure_delete
 from repermit.db.connection import Database, is_postgresql, open_database, run_sql
 from repermit.db.models.accounts import Throttle
 from repermit.db.models.base import Meta
@@ -20,6 +22,7 @@ from tests.support.query_plans import statements_in_transactions
 
 JAN = "a" * 32
 SECRET = b"a-name-that-nobody-else-has"
+CUT_OFF = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 
 def log_of(database: Database) -> Path:
@@ -95,6 +98,34 @@ def test_while_somebody_reads_what_was_wiping_stays_owed(sqlite_url: str) -> Non
         assert wipe_deleted_rows(database)
         assert SECRET not in log_of(database).read_bytes()
         reader.close()
+
+
+def test_a_log_that_is_still_read_is_not_cut_off_under_the_lock(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it would be written back under the lock if the reader ended just then."""
+    said: list[str] = []
+
+    def say_and_run(database: Database, sql: str, *values: Any) -> Any:
+        said.append(sql)
+        return run_sql(database, sql, *values)
+
+    monkeypatch.setattr(secure_delete, "run_sql", say_and_run)
+    monkeypatch.setattr(secure_delete, "_FEW_PAGES", 0)
+    monkeypatch.setattr(secure_delete, "_MAX_TRIES", 2)
+    with (
+        open_database(sqlite_url) as database,
+        closing(sqlite3.connect(database.database, isolation_level=None)) as reader,
+    ):
+        make_contact(database, make_list(database))
+        reader.execute("BEGIN")
+        reader.execute("SELECT COUNT(*) FROM contact").fetchone()
+        erase(database)
+        assert not wipe_deleted_rows(database)
+        assert CUT_OFF not in said
+        reader.execute("COMMIT")
+        assert wipe_deleted_rows(database)
+        assert CUT_OFF in said
 
 
 def test_a_wiping_that_is_told_to_stop_stays_owed(sqlite_url: str) -> None:

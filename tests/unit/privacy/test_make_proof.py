@@ -252,6 +252,24 @@ def test_a_proof_is_readable_json_with_a_name_for_each_thing(
     assert sorted(document) == ["checkpoint", "format", "paths", "previous", "seal", "statement"]
 
 
+@pytest.mark.parametrize("kind", ["Timestamps", "CosignedCheckpoints"])
+@pytest.mark.usefixtures("anna")
+def test_what_others_vouched_for_is_read_while_others_write(
+    database: Database, mailing_list: MailingList, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """There is more of it each day."""
+    read_in_transaction: list[bool] = []
+    of_proof: Any = getattr(make_proof, kind)
+
+    def watch(*values: Any) -> Any:
+        read_in_transaction.append(database.in_transaction())
+        return of_proof(*values)
+
+    monkeypatch.setattr(make_proof, kind, watch)
+    prove(database, mailing_list)
+    assert read_in_transaction == [False]
+
+
 # --- Of everybody on a list. ----------------------------------------------------------------------
 
 
