@@ -119,4 +119,4 @@ def test_the_command_speaks_the_language_of_the_terminal(
 def test_the_command_finds_a_page_by_its_title_too(desk: Desk, topic: str) -> None:
     assert "Welke bestanden" in desk.do("help", topic, "--language", "nl")
     said = desk.refused("help", "datalek", "--language", "nl")
-    assert "did you mean how-to/data-leak?" in said
+    assert "bedoelde u how-to/data-leak?" in said
