@@ -88,7 +88,7 @@ def verify(
 
     FILE is a proof, as `repermit proof` writes it or in the ZIP of a page, an export of the
     evidence as JSON, or what --checkpoint and --json printed: it is checked without settings,
-    database or network, and told in words. --json is for the database alone.
+    database or network, and told in words. Only without FILE is there --json.
     """
     from repermit.evidence.cosignatures import witness_of
     from repermit.evidence.timestamp_token import authorities_of
