@@ -34,7 +34,7 @@ from repermit.evidence.verify.diagnosis import How
 from repermit.privacy import forget
 from repermit.rules.consent import Answer, Fate
 from repermit.suppression import suppressions
-from tests.support.builders import DEADLINE, NOW, make_contact, make_list, make_settings
+from tests.support.builders import DEADLINE, NOW, make_contact, make_list, make_settings, note_list
 from tests.support.desk import ATTEST
 from tests.support.grown_tree import grow_tree
 from tests.support.import_helpers import fates_of, mailchimp, plain, take_back, take_in
@@ -60,7 +60,9 @@ def journal(database: Database, tmp_path: Path) -> Journal:
 @pytest.fixture
 def news(database: Database, journal: Journal) -> MailingList:
     assert database.journal is journal
-    return make_list(database)
+    made = make_list(database)
+    note_list(database)
+    return made
 
 
 def say_no(
@@ -186,6 +188,7 @@ def test_verify_names_the_line_of_a_suppression_that_was_deleted(
             f"UPDATE evidence_head SET seq = 0, hash = '{'0' * 64}', frontier = '', root = ''",
         )
         grow_tree()
+    note_list(database)
     run_counts(database)
     assert found(database) == (How.SUPPRESSION_DELETED, "news, line 2 of the journal")
 

@@ -19,6 +19,8 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import ListText, MailingList
 from repermit.db.models.mails import Mail
+from repermit.evidence import chain
+from repermit.evidence.entries import Entry
 from repermit.rules.consent import CampaignState, MailKind, MailState, Reason, Status
 from repermit.settings.definitions import Organisation, Settings
 
@@ -80,6 +82,12 @@ def make_list(
         made = MailingList.create(**{**values, **overrides})
         _describe(made, languages)
     return made
+
+
+def note_list(database: Database, slug: str = "news") -> None:
+    """Append the entry that a list has which an admin added."""
+    with database.atomic():
+        chain.append(Entry(event="list_added", at=NOW, actor="cli:els", list=slug))
 
 
 def _describe(mailing_list: MailingList, languages: Iterable[str]) -> None:

@@ -19,6 +19,7 @@ from repermit.accounts.user_info import Role
 from repermit.answers import link_target, record_answer
 from repermit.campaigns.launch import launch
 from repermit.campaigns.lifecycle import extend_campaign
+from repermit.campaigns.reminders import enqueue_reminders
 from repermit.clock import ManualClock, format_timestamp
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts.admin_requests import NewContact
@@ -26,7 +27,7 @@ from repermit.db import row_counts
 from repermit.db.connection import Database
 from repermit.db.journal_seal import delete_seals, seal_journal
 from repermit.db.models.base import Meta
-from repermit.db.models.campaigns import Campaign
+from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode, EvidencePart
 from repermit.db.models.mails import Mail
@@ -48,14 +49,15 @@ LAUNCHED = NOW + timedelta(hours=1)
 SENT = NOW + timedelta(hours=2)
 ANSWERED = NOW + timedelta(days=1)
 LATER = DEADLINE + timedelta(days=7)
+REMINDED = LATER - timedelta(days=6)
 END = LATER + timedelta(days=1)
 
 
 def tell_story(database: Database, folder: Path, settings: Settings) -> None:
-    """Take files in and back, ask, answer, remove, extend, hand over, erase, count."""
+    """Take files in and back, ask, answer, remove, extend, remind, hand over, erase, count."""
     who: dict[str, Any] = {"settings": settings, "actor": "cli:els"}
     news = make_list(database)
-    names = ("ja", "nee", "stil", "weg", "om", "thuis", "eigen", "beter")
+    names = ("ja", "nee", "stil", "weg", "om", "thuis", "eigen", "beter", "vol", "kapot")
     take_in(database, news, plain(folder, *((f"{one}@example.org", one) for one in names)))
     gone = mailchimp(
         folder,
@@ -84,9 +86,11 @@ def tell_story(database: Database, folder: Path, settings: Settings) -> None:
     )
     with database.atomic():
         for mail in Mail.select().where(Mail.kind == "ask"):
-            mail.state, mail.started_at, mail.sent_at = "sent", SENT, SENT + timedelta(seconds=1)
-            mail.message_id, mail.reply_code = f"<{mail.id}@example.org>", 250
-            mail.save()
+            mark_sent(mail, SENT + timedelta(seconds=1))
+        for code, name in enumerate(("vol", "kapot"), start=550):
+            failed: dict[str, Any] = {"state": "failed", "sent_at": None, "reason": "recipient"}
+            failed |= {"reply_code": code, "reply_status": "5.0.0"}
+            Mail.update(failed).where(Mail.contact == contact_at(name)).execute()
         Campaign.update(state="open", opened_at=SENT + timedelta(seconds=2)).execute()
     confirmed(database, signed_up(database, news, "nieuw@example.org"))
     for name, answer in (("ja", Answer.YES), ("nee", Answer.NO), ("om", Answer.NO)):
@@ -104,6 +108,12 @@ def tell_story(database: Database, folder: Path, settings: Settings) -> None:
         database, "nooit@example.org", mailing_list=news, suppress=True, now=moment, **who
     )
     extend_campaign(database, news, deadline=LATER, now=moment, **who)
+    enqueue_reminders(database, settings=settings, now=REMINDED)
+    with database.atomic():
+        for place, mail in enumerate(
+            Mail.select().where(Mail.kind == "reminder").order_by(Mail.id)
+        ):
+            mark_sent(mail, REMINDED + timedelta(seconds=place))
     users.add_user(database, "els@example.org", role=Role.ADMIN, now=moment, actor="cli:els")
     clock = ManualClock(LATER + timedelta(hours=1))
     expire_due(database, settings=settings, clock=clock, despite_downtime=True)
@@ -118,6 +128,17 @@ def tell_story(database: Database, folder: Path, settings: Settings) -> None:
         actor="user:1",
     )
     outcome_counts.update_tallies(database, settings=settings, now=END)
+
+
+def mark_sent(mail: Mail, sent_at: datetime) -> None:
+    """Let a mail of the story be as the sending leaves it."""
+    mail.state, mail.started_at, mail.sent_at = "sent", sent_at - timedelta(seconds=1), sent_at
+    mail.message_id, mail.reply_code = f"<{mail.id}@example.org>", 250
+    mail.reply_status = "2.0.0"
+    mail.wording = CampaignWording.get(
+        CampaignWording.kind == mail.kind, CampaignWording.language == "nl"
+    )
+    mail.save()
 
 
 def contact_at(name: str) -> Contact:
@@ -265,11 +286,30 @@ def _with_line(text: bytes, line: bytes) -> bytes:
     return text + line + json.dumps(kept, separators=(",", ":")).encode() + b"\n"
 
 
-def _suppression_line(fingerprint: str) -> bytes:
+def _suppression_line(fingerprint: str, slug: str = "news") -> bytes:
     """Return a line of the journal about somebody whom the record does not know."""
     return (
-        b'{"do":"suppress","at":"2026-03-05T09:00:00.000000+00:00","list":"news",'
-        b'"fingerprint":"%s","subject":"%s","reason":"no"}\n' % (fingerprint.encode(), b"f" * 32)
+        b'{"do":"suppress","at":"2026-03-05T09:00:00.000000+00:00","list":"%s",'
+        b'"fingerprint":"%s","subject":"%s","reason":"no"}\n'
+        % (slug.encode(), fingerprint.encode(), b"f" * 32)
+    )
+
+
+def _suppress(name: str, fingerprint: str, *, list_id: str, subject: str) -> str:
+    return (
+        "INSERT INTO suppression (list_id, fingerprint, subject, reason, at)"
+        f" SELECT {list_id}, '{fingerprint}', '{subject}', 'no',"
+        f" '2026-03-05T09:00:00.000000+00:00' FROM contact WHERE id = {_contact(name)}"
+    )
+
+
+def _exchange_mails(kind: str, one: str, other: str) -> tuple[str, ...]:
+    """Return how two people's mails of a kind are given to each other."""
+    both = f"kind = '{kind}' AND contact_id"
+    return (
+        f"UPDATE mail SET contact_id = -1 WHERE {both} = {_contact(one)}",
+        f"UPDATE mail SET contact_id = {_contact(one)} WHERE {both} = {_contact(other)}",
+        f"UPDATE mail SET contact_id = {_contact(other)} WHERE {both} = -1",
     )
 
 
@@ -300,6 +340,41 @@ def _forge_yes(subject: str, at: datetime) -> dict[str, Any]:
     }
 
 
+def _confirm_by_hand(subject: str, at: datetime, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how an admin's entry about a customer is forged at the end, dated at some time."""
+    moment = format_timestamp(at)
+    return {
+        "append": _append(
+            "confirmed",
+            at,
+            subject=subject,
+            actor="admin@example.org",
+            campaign=0,
+            consent={"basis": "imported", "method": "by_hand", **told},
+            person={"address": "klant@example.org", "name": ""},
+        ),
+        "sql": (
+            (
+                "UPDATE contact SET status = 'confirmed', basis = 'imported',"
+                f" status_at = '{moment}', basis_at = '{moment}'"
+                " WHERE address_key = 'klant@example.org'"
+            ),
+        ),
+    }
+
+
+_OTHER_LIST = (
+    "INSERT INTO mailing_list (slug, name, purpose, frequency, privacy_url, language, sender,"
+    " sensitive, receipts, own_subject, own_text, own_html, created_at) SELECT 'other', name,"
+    " purpose, frequency, privacy_url, language, sender, sensitive, receipts, own_subject,"
+    " own_text, own_html, created_at FROM mailing_list"
+)
+_OTHER_PEOPLE = (
+    "INSERT INTO contact (list_id, uid, subject, address, address_key, name, language, source,"
+    " status, status_at, reason, basis, form_version, has_refused, has_predecessor) SELECT"
+    " (SELECT max(id) FROM mailing_list), 'x' || id, 'x' || id, address, address_key, name,"
+    " language, source, 'unconfirmed', status_at, '', '', 0, 0, 0 FROM contact"
+)
 _VANISHED = (
     *_delete_entry(_entry("nee")),
     f"DELETE FROM suppression WHERE subject = {_of('nee')}",
@@ -336,10 +411,13 @@ def _redate(at: str) -> Way:
     )
 
 
-def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[str, Way]:
+def make_ways(
+    prints: Mapping[str, str], subjects: Mapping[str, str], first_file: str
+) -> dict[str, Way]:
     """Return the ways by what the documentation calls them.
 
     - `prints`, `subjects`: of the people of the story, by name.
+    - `first_file`: the digest of the file that was taken in first.
     """
     nee = prints["nee"].encode()
     erased = {"parts": ["consent"], "why": "retention"}
@@ -441,7 +519,10 @@ def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[st
                 f"DELETE FROM opening WHERE contact_id = {_contact('nee')}",
                 f"DELETE FROM mail WHERE contact_id = {_contact('nee')}",
                 "DELETE FROM contact WHERE address_key = 'nee@example.org'",
-                f"UPDATE import SET undone_at = '{format_timestamp(END)}' WHERE id = 1",
+                (
+                    f"UPDATE import SET undone_at = '{format_timestamp(END)}', counts ="
+                    """ json_set(counts, '$.undone', json('{"contacts":1}')) WHERE id = 1"""
+                ),
             ),
             journal=_without(nee),
         ),
@@ -479,6 +560,18 @@ def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[st
                 ),
             ),
         ),
+        "somebody who may be mailed is suppressed under another number, with its line": Way(
+            sql=(_suppress("klant", prints["klant"], list_id="list_id", subject="f" * 32),),
+            journal=lambda text: _with_line(text, _suppression_line(prints["klant"])),
+        ),
+        "somebody who may be mailed is suppressed under the number of who left, with its line": Way(
+            sql=(_suppress("klant", prints["klant"], list_id="list_id", subject=subjects["nee"]),),
+            journal=lambda text: _with_line(text, _suppression_line(prints["klant"])),
+        ),
+        "somebody on the customer basis is suppressed for all lists, with its line": Way(
+            sql=(_suppress("klant", prints["klant"], list_id="NULL", subject=subjects["klant"]),),
+            journal=lambda text: _with_line(text, _suppression_line(prints["klant"], slug="")),
+        ),
         "a suppression of somebody who was never on the list is put in, with its line": Way(
             sql=(
                 (
@@ -499,6 +592,12 @@ def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[st
         ),
         "an act that takes long is appended and dated a month ago": Way(
             append=_append("archived", SENT)
+        ),
+        "a basis given by hand is dated back to when a file was taken in": Way(
+            **_confirm_by_hand(subjects["klant"], NOW, {})
+        ),
+        "a basis given by hand is dated back to a file, and names it": Way(
+            **_confirm_by_hand(subjects["klant"], NOW, {"file": first_file})
         ),
         "an entry in the middle is dated 2019": Way(
             sql=(f"UPDATE evidence SET at = '2019-01-01T00:00:00.000000+00:00' WHERE {_MIDDLE}",)
@@ -620,11 +719,58 @@ def make_ways(prints: Mapping[str, str], subjects: Mapping[str, str]) -> dict[st
         "all asks are said to have left long before the last did": Way(
             sql=("UPDATE campaign SET opened_at = launched_at",)
         ),
+        "the asks of two people are exchanged": Way(sql=_exchange_mails("ask", "stil", "thuis")),
+        "the reminders of two people are exchanged": Way(
+            sql=_exchange_mails("reminder", "stil", "thuis")
+        ),
+        "a reminder is deleted": Way(
+            sql=(f"DELETE FROM mail WHERE kind = 'reminder' AND contact_id = {_contact('stil')}",)
+        ),
+        "a reminder is put in, that was sent before an answer": Way(
+            sql=(
+                (
+                    "INSERT INTO mail (list_id, campaign_id, contact_id, kind, state, reason,"
+                    " due_at, attempts, worker, sent_at, reply_code, reply_status, message_id,"
+                    " bounce, bounce_status, topic) SELECT list_id, campaign_id,"
+                    f" {_contact('nee')}, kind,"
+                    f" state, reason, '{format_timestamp(SENT)}', attempts, worker,"
+                    f" '{format_timestamp(SENT)}', reply_code, reply_status, '<x@example.org>',"
+                    " bounce, bounce_status, topic FROM mail WHERE kind = 'reminder' LIMIT 1"
+                ),
+            )
+        ),
+        "an ask that failed is said to have been sent, everywhere": Way(
+            sql=(
+                (
+                    "UPDATE mail SET state = 'sent', reason = '', reply_code = 250, sent_at ="
+                    f" '{format_timestamp(SENT)}' WHERE contact_id = {_contact('vol')}"
+                ),
+            )
+        ),
+        "the list of a mail is another": Way(
+            sql=(
+                (
+                    "UPDATE mail SET list_id = list_id + 1"
+                    f" WHERE kind = 'ask' AND contact_id = {_contact('nee')}"
+                ),
+            )
+        ),
         "a mail was sent in 2031": Way(
             sql=(
                 (
                     "UPDATE mail SET sent_at = '2031-01-01T00:00:00.000000+00:00',"
                     " state = 'sent' WHERE kind = 'receipt'"
+                ),
+            )
+        ),
+        "a list is put in, with its people": Way(
+            sql=(_OTHER_LIST, _OTHER_PEOPLE),
+        ),
+        "what taking a file back did is counted otherwise": Way(
+            sql=(
+                (
+                    "UPDATE import SET counts = json_set(counts, '$.undone.contacts', 2)"
+                    " WHERE undone_at IS NOT NULL"
                 ),
             )
         ),

@@ -215,9 +215,9 @@ class _Walk:
             yield from run.faults(row)
         if row["event"] not in EVENTS:
             yield Fault(row["seq"], How.UNKNOWN_EVENT, row["event"])
-        if fault := self._times.apply_entry(row):
-            yield fault
         parts = run.of(row["seq"])
+        if fault := self._times.apply_entry(row, parts):
+            yield fault
         self.parts += len(parts)
         self._replay.apply_entry(row, parts)
         if self.wordings.is_any_wrong:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
-from peewee import Value, fn
+from peewee import JOIN, Case, Value, fn
 
 from repermit.clock import format_timestamp
 from repermit.db.background_tasks import BackgroundTask, TaskKind
@@ -43,8 +43,7 @@ def check_mails(replay: Replay) -> Iterator[Fault]:
     yield from _wrong_numbers_of_asks(replay)
     yield from _wrong_deadlines(replay)
     yield from _mails_contradicting_themselves()
-    yield from _mails_contradicting_entries()
-    yield from _asks_of_another_number()
+    yield from _entries_contradicting_mails()
     yield from _silences_too_short()
     yield from _asks_after_all_had_left()
 
@@ -121,13 +120,13 @@ def _wrong_numbers_of_asks(replay: Replay) -> Iterator[Fault]:
 
     There may be fewer by the contacts that were deleted with a file taken back since.
     """
-    counts = dict(_count_asks().tuples())
+    counts = {campaign: numbers for campaign, *numbers in _count_asks().tuples()}
     undone = [*replay.undone_imports, *_imports_being_undone()]
     for campaign, launch in replay.launches.items():
-        count = counts.get(campaign, 0)
+        count, there = counts.get(campaign, (0, 0))
         fewest = launch.asked - sum(file.contacts for file in undone if _reduces(file, launch))
-        if not fewest <= count <= launch.asked:
-            what = f"campaign {campaign}: {launch.asked:,} were asked, and {count:,} are there"
+        if count != there or not fewest <= there <= launch.asked:
+            what = f"campaign {campaign}: {launch.asked:,} were asked, and {there:,} are there"
             yield Fault(launch.seq, How.CONTRADICTED, what)
 
 
@@ -138,10 +137,11 @@ def _reduces(file: UndoneImport, launch: Launch) -> bool:
 
 
 def _count_asks() -> Any:
-    """Return how many asks each campaign has to people who are there."""
+    """Return how many asks each campaign has, and how many of them to people on its list."""
+    there = (Contact.id == Mail.contact) & (Contact.list == Mail.list)
     return (
-        Mail.select(Mail.campaign, fn.COUNT(Mail.id))
-        .join(Contact, on=(Contact.id == Mail.contact))
+        Mail.select(Mail.campaign, fn.COUNT(Mail.id), fn.COUNT(Contact.id))
+        .join(Contact, JOIN.LEFT_OUTER, on=there)
         .where(Mail.kind == "ask", Mail.campaign.is_null(is_null=False))
         .group_by(Mail.campaign)
     )
@@ -169,7 +169,7 @@ def _wrong_deadlines(replay: Replay) -> Iterator[Fault]:
             yield Fault(seq, How.CONTRADICTED, "until when they could answer")
 
 
-# --- Whether mails were sent when their rows and entries say. -------------------------------------
+# --- Whether mails were sent when their own rows say. ---------------------------------------------
 
 
 def _mails_contradicting_themselves() -> Iterator[Fault]:
@@ -177,6 +177,8 @@ def _mails_contradicting_themselves() -> Iterator[Fault]:
     query: Any = (
         Mail.select(
             Mail.id,
+            Mail.list,
+            Campaign.list,
             Mail.sent_at,
             Mail.started_at,
             Mail.due_at,
@@ -188,7 +190,8 @@ def _mails_contradicting_themselves() -> Iterator[Fault]:
         .join(Campaign)
         .where(
             Mail.kind.in_(_KINDS),
-            (is_sent & (Mail.sent_at.is_null() | (Mail.reason != "")))
+            (Mail.list != Campaign.list)
+            | (is_sent & (Mail.sent_at.is_null() | (Mail.reason != "")))
             | (is_sent & (Mail.reply_code >= _REFUSED))
             | (~is_sent & Mail.sent_at.is_null(is_null=False))
             | (Mail.sent_at < Mail.started_at)
@@ -197,93 +200,161 @@ def _mails_contradicting_themselves() -> Iterator[Fault]:
         )
         .order_by(Mail.id)
     )
-    for number, sent_at, *earliest, state, reason, code in list(stream_rows(query)):
+    for number, of_list, list_of_campaign, sent_at, *earliest, state, reason, code in list(
+        stream_rows(query)
+    ):
         says_sent = state == _SENT
+        if of_list != list_of_campaign:
+            yield Fault(0, How.UNVOUCHED, f"mail {number}: its list")
         if says_sent != bool(sent_at) or (says_sent and (reason or code >= _REFUSED)):
             yield Fault(0, How.UNVOUCHED, f"mail {number}: whether it was sent")
         elif any(at and parse_timestamp(sent_at) < parse_timestamp(at) - AHEAD for at in earliest):
             yield Fault(0, How.UNVOUCHED, f"mail {number}: when it was sent")
 
 
-def _mails_contradicting_entries() -> Iterator[Fault]:
-    """Yield what answers and removals tell of a mail that does not say so, or not any more."""
-    for kind, name in _MEMBERS.items():
-        beginning = Value(f'"{name}":"')
-        query: Any = (
-            Mail.select(Mail.id, Contact.subject, Evidence.seq, EvidencePart.json)
-            .join(Contact, on=(Contact.id == Mail.contact))
-            .join(
-                Evidence,
-                on=(Evidence.subject == Contact.subject) & (Evidence.campaign == Mail.campaign),
-            )
-            .join(EvidencePart, on=(EvidencePart.seq == Evidence.seq))
-            .where(
-                Mail.kind == kind,
-                Evidence.event.in_(_ANSWERS),
-                EvidencePart.part == "consent",
-                find_position(EvidencePart.json, beginning.concat("2")) > 0,
-                fn.COALESCE(find_position(EvidencePart.json, beginning.concat(_sent_second())), 0)
-                == 0,
-            )
-            .order_by(Evidence.seq)
-        )
-        for number, subject, seq, text in list(stream_rows(query)):
-            if not _is_sent_at(subject, kind, json.loads(text)[name]):
-                yield Fault(seq, How.CONTRADICTED, f"mail {number}: when it was sent")
+# --- Whether asks and reminders are what answers and removals tell of them. -----------------------
 
 
-def _asks_of_another_number() -> Iterator[Fault]:
-    """Yield the asks of which answers and removals tell another Message-ID, or another reply."""
-    tells_reply = find_position(EvidencePart.json, Value(_REPLY)) > 0
-    has_reply = find_position(EvidencePart.json, Value(_REPLY).concat(Mail.reply_code)) > 0
-    has_number = find_position(EvidencePart.json, quote_member(_NUMBER, Mail.message_id)) > 0
+_ASK, _REMINDER = Mail.alias("ask"), Mail.alias("reminder")
+_NUMBER, _REPLY = "ask_message_id", "ask_reply"
+
+
+class _SentMail(NamedTuple):
+    """An ask or a reminder of somebody; `second` is when a server took it, "" if none did."""
+
+    campaign: int
+    kind: str
+    sent_at: datetime | None
+    second: str
+    number: str
+    reply: str
+
+
+def _entries_contradicting_mails() -> Iterator[Fault]:
+    """Yield the answers and removals that tell something else of asks and reminders than these."""
     query: Any = (
         select_parts(
-            Mail.id, Contact.id, Evidence.seq, EvidencePart.json, text=Value(f'"{_NUMBER}":"')
+            Contact.id,
+            Contact.subject,
+            Evidence.seq,
+            Evidence.at,
+            Evidence.campaign,
+            EvidencePart.json,
+            text=Value('"asked_at":"'),
         )
         .join_from(Evidence, Contact, on=(Contact.subject == Evidence.subject))
-        .join(Mail, on=(Mail.contact == Contact.id) & (Mail.campaign == Evidence.campaign))
+        .join(MailingList, on=(MailingList.id == Contact.list))
+        .join_from(Contact, _ASK, JOIN.LEFT_OUTER, on=_is_of_entry(_ASK, "ask"))
+        .join_from(Contact, _REMINDER, JOIN.LEFT_OUTER, on=_is_of_entry(_REMINDER, "reminder"))
         .where(
-            Mail.kind == "ask",
             Evidence.event.in_(_ANSWERS),
-            ~has_number | (tells_reply & ~has_reply),
+            Evidence.list == MailingList.slug,
+            ~(
+                _agrees_on_time("asked_at", _ASK)
+                & _agrees_on_time("reminded_at", _REMINDER)
+                & _agrees(_NUMBER, _ASK.message_id)
+                & _agrees(_REPLY, _reply_of(_ASK))
+            ),
         )
         .order_by(Evidence.seq)
     )
-    for number, contact, seq, text in list(stream_rows(query)):
-        told = json.loads(text)
-        code = int(told.get("ask_reply", "0")[:3])
-        asks = Mail.select().where(
-            Mail.contact == contact,
-            Mail.kind == "ask",
-            Mail.message_id == told[_NUMBER],
-            Mail.reply_code == code,
-        )
-        # A removal may tell of an ask of a later campaign than its own.
-        if not asks.exists():
-            yield Fault(seq, How.CONTRADICTED, f"mail {number}: its Message-ID, or the reply")
+    for contact, subject, seq, at, campaign, text in list(stream_rows(query)):
+        mails = _read_mails(contact, subject)
+        if what := _find_contradiction(json.loads(text), mails, parse_timestamp(at), campaign):
+            yield Fault(seq, How.CONTRADICTED, what)
 
 
-_NUMBER = "ask_message_id"
-_REPLY = '"ask_reply":"'
+def _is_of_entry(mail: Any, kind: str) -> Any:
+    return (mail.contact == Contact.id) & (mail.campaign == Evidence.campaign) & (mail.kind == kind)
 
 
-def _sent_second() -> Any:
+def _stands_in_entry(text: Any) -> Any:
+    """Say whether a text stands in an entry's proof; null does not."""
+    return fn.COALESCE(find_position(EvidencePart.json, text), 0) > 0
+
+
+def _agrees(name: str, value: Any) -> Any:
+    """Say whether an entry tells just this, or nothing of it."""
+    is_told = _stands_in_entry(Value(f'"{name}":"'))
+    return ~is_told | _stands_in_entry(quote_member(name, value))
+
+
+def _agrees_on_time(name: str, mail: Any) -> Any:
+    """Say whether an entry tells when a mail was sent, to the second, or that it was not yet."""
+    beginning = Value(f'"{name}":"')
+    is_told = _stands_in_entry(beginning.concat(fn.COALESCE(_sent_second(mail), '"')))
+    is_later = fn.COALESCE(mail.sent_at, Evidence.at) >= Evidence.at
+    says_not_yet = _stands_in_entry(beginning.concat('"')) & is_later
+    return is_told | says_not_yet | ~_stands_in_entry(beginning)
+
+
+def _sent_second(mail: Any) -> Any:
     """Return when a mail was sent, to the second, as entries write it; null if it was not."""
     if is_postgresql(proxy.obj):
-        return fn.TO_CHAR(fn.TIMEZONE("UTC", Mail.sent_at), 'YYYY-MM-DD"T"HH24:MI:SS')
-    return fn.SUBSTR(Mail.sent_at, 1, _SECOND)
+        return fn.TO_CHAR(fn.TIMEZONE("UTC", mail.sent_at), 'YYYY-MM-DD"T"HH24:MI:SS')
+    return fn.SUBSTR(mail.sent_at, 1, _SECOND)
 
 
-def _is_sent_at(subject: str, kind: str, at: str) -> bool:
-    """Say whether any mail of a kind was sent to somebody at a time, in whichever campaign."""
-    sent: Any = (
-        Mail.select(Mail.sent_at)
-        .join(Contact, on=(Contact.id == Mail.contact))
-        .where(Contact.subject == subject, Mail.kind == kind, Mail.sent_at.is_null(is_null=False))
-        .tuples()
+def _reply_of(mail: Any) -> Any:
+    """Return a server's reply as entries write it."""
+    status = Case(None, ((mail.reply_status == "", ""),), Value(" ").concat(mail.reply_status))
+    return Value("").concat(mail.reply_code).concat(status)
+
+
+def _read_mails(contact: int, subject: str) -> list[_SentMail]:
+    """Return the asks and reminders of somebody, also of another row of theirs."""
+    others: Any = Contact.select(Contact.id).where(
+        Contact.subject == subject,
+        # Written as in the index of subjects.
+        Contact.has_predecessor | Contact.erased_at.is_null(is_null=False),
     )
-    return any(sent_at == parse_timestamp(at) for (sent_at,) in sent)
+    columns = (Mail.message_id, Mail.reply_code, Mail.reply_status)
+    rows: Any = Mail.select(Mail.campaign, Mail.kind, Mail.sent_at, *columns).where(
+        Mail.contact.in_([contact, *(number for (number,) in others.tuples())]),
+        Mail.kind.in_(_KINDS),
+    )
+    return [
+        _SentMail(
+            campaign,
+            kind,
+            sent_at,
+            moment_text(sent_at)[:_SECOND],
+            number,
+            " ".join(filter(None, (str(code or ""), status))),
+        )
+        for campaign, kind, sent_at, number, code, status in rows.tuples()
+    ]
+
+
+def _find_contradiction(
+    told: Mapping[str, Any], mails: Sequence[_SentMail], at: datetime, campaign: int
+) -> str:
+    """Return what an entry of a time tells of mails that is not so, "" if all of it is.
+
+    A removal may tell of an ask of another campaign than its own.
+    """
+    asks = [mail for mail in mails if mail.kind == "ask"]
+    is_of_campaign = "answer" in told or {mail.campaign for mail in asks} == {campaign}
+    for kind, name in _MEMBERS.items():
+        second = moment_text(told.get(name))[:_SECOND]
+        own = [mail for mail in mails if mail.kind == kind]
+        if is_of_campaign:
+            own = [mail for mail in own if mail.campaign == campaign]
+        if second and not any(mail.second == second for mail in own):
+            return f"when this person was sent the {kind}"
+        sent = [mail.sent_at for mail in own if mail.sent_at]
+        says_not_yet = name in told and not second and is_of_campaign
+        if says_not_yet and any(sent_at < at - BEHIND for sent_at in sent):
+            return f"that this person was not sent the {kind}"
+    is_there = any(
+        told.get(_NUMBER, mail.number) == mail.number and told.get(_REPLY, mail.reply) == mail.reply
+        for mail in asks
+    )
+    is_told = _NUMBER in told or _REPLY in told
+    return "the ask's Message-ID, or the reply" if is_told and not is_there else ""
+
+
+# --- Whether whoever was removed for silence had their time to answer. ----------------------------
 
 
 def _silences_too_short() -> Iterator[Fault]:

@@ -25,6 +25,11 @@ TURN_EVENTS = ("confirmed", "removed")
 TAKEN_BACK = "whether it was taken back"
 """How faults name the column of a file's undoing."""
 
+UNDONE = "what was taken back"
+"""How faults name what an undoing of a file did, as the row of the file counts it."""
+
+_UNDONE_COUNTS = ("contacts", "restored", "suppressions")
+
 _FROZEN = ("deadline", "starts_at", "reminder_at", "minimum_days", "include_thin")
 
 _DEADLINE = '"deadline":"'
@@ -87,7 +92,8 @@ class Replay:
     - `parts`: how many parts there are, by list, name, and whether they are about somebody.
     - `imports`: by list and time of the import, of which `import_keys` has those of lists that are
       gone, too; `steps`: by campaign, tool and step.
-    - `deleted_lists`: those that are said to be gone, each with the entry that says so.
+    - `lists`: those that entries name; `deleted_lists`: those that are said to be gone, each with
+      the entry that says so.
     - `deadlines`: those that campaigns of each list have had, None where not all are known.
     - `told_deadlines`: those that answers and removals tell, by list, with the first to do so.
     """
@@ -100,6 +106,7 @@ class Replay:
         self.imports: dict[tuple[str, str], ExpectedRow] = {}
         self.import_keys: set[tuple[str, str]] = set()
         self.steps: dict[tuple[int, str, str], ExpectedRow] = {}
+        self.lists: set[str] = set()
         self.deleted_lists: dict[str, int] = {}
         self.launches: dict[int, Launch] = {}
         self.undone_imports: list[UndoneImport] = []
@@ -108,6 +115,7 @@ class Replay:
 
     def apply_entry(self, row: _Row, parts: Mapping[str, Part]) -> None:
         """Apply the next entry with its parts, by their names."""
+        self.lists.add(row["list"])
         for name in parts:
             self.parts[row["list"], name, row["subject"] != ""] += 1
         self.tallies.apply_entry(row, parts)
@@ -158,7 +166,11 @@ class Replay:
 
     def add_import(self, row: _Row, consent: _Consent) -> None:
         """Expect a file that was imported."""
-        columns = {"": Expected(row["seq"], consent), TAKEN_BACK: Expected(0, "")}
+        columns = {
+            "": Expected(row["seq"], consent),
+            TAKEN_BACK: Expected(0, ""),
+            UNDONE: Expected(0, None),
+        }
         key = row["list"], moment_text(row["at"])
         self.imports[key] = ExpectedRow(row["seq"], columns)
         self.import_keys.add(key)
@@ -169,8 +181,11 @@ class Replay:
             return
         key = row["list"], consent.get("imported_at", "")
         if key in self.imports:
-            undone_at = Expected(row["seq"], moment_text(row["at"]))
-            self.imports[key].columns[TAKEN_BACK] = undone_at
+            counts = {name: consent[name] for name in _UNDONE_COUNTS if name in consent}
+            self.imports[key].columns |= {
+                TAKEN_BACK: Expected(row["seq"], moment_text(row["at"])),
+                UNDONE: Expected(row["seq"], (counts,)),
+            }
         self.undone_imports.append(UndoneImport(row["seq"], *key, consent.get("contacts", 0)))
 
     def delete_list(self, row: _Row, _: _Consent) -> None:

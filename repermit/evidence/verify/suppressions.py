@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -44,16 +45,15 @@ _CHUNK = 500
 
 
 class _Removed(NamedTuple):
-    """A contact that was removed, or is suppressed, with one of its suppressions, if there is any.
+    """A contact that was removed, with one of its suppressions, if there is any.
 
     `kept_for` is why that is kept, `kept_at` since when, and `is_named` says that it may be the one
     that an erasure names. `status_at` is when the contact was removed.
     """
 
     number: int
-    list: str
+    list: int
     subject: str
-    status: str
     address: str | None
     address_key: str
     reason: str
@@ -78,19 +78,19 @@ def check_suppressions(key: bytes | None) -> Iterator[Fault]:
     # Whom the journal alone knew is suppressed and has the status of before.
     entries = Evidence.select(Evidence.list).where(Evidence.event == "suppressions_put_back")
     put_back = {slug for (slug,) in fetch_rows(entries)}
+    others: _Fingerprints = defaultdict(set)
     rows = map(_Removed._make, stream_rows(_removed_contacts()))
     for number, group in groupby(rows, attrgetter("number")):
         suppressions = list(group)
         contact = suppressions[0]
-        if contact.status != "removed":
-            if mac and contact.list not in put_back and _is_suppressed(suppressions, mac):
-                yield contact_fault(number, contact.subject, "that it was not taken off")
-            continue
+        if mac and len(suppressions) > 1:
+            others[contact.list].update(_fingerprints_of_others(suppressions, mac))
         what = _find_difference(suppressions, mac)
         if what and not has_later_contact(number, contact.subject, contact.address):
             yield contact_fault(number, contact.subject, what, Evidence.event == "removed")
     yield from _changed_without_contact(put_back)
     if mac:
+        yield from _suppressed_on_list(mac, others, put_back)
         yield from _deleted_without_contact(mac)
 
 
@@ -103,9 +103,8 @@ def _removed_contacts() -> Any:
     return (
         Contact.select(
             Contact.id,
-            MailingList.slug,
+            Contact.list,
             Contact.subject,
-            Contact.status,
             Contact.address,
             Contact.address_key,
             Contact.reason,
@@ -120,8 +119,7 @@ def _removed_contacts() -> Any:
             JOIN.LEFT_OUTER,
             on=(Suppression.subject == Contact.subject) & (Suppression.list == Contact.list),
         )
-        .join_from(Contact, MailingList, JOIN.LEFT_OUTER)
-        .where((Contact.status == "removed") | Suppression.id.is_null(is_null=False))
+        .where(Contact.status == "removed")
         .order_by(Contact.id)
     )
 
@@ -130,12 +128,6 @@ def _erasure_says(text: Any) -> Any:
     """Say whether an erasure of a contact says this, as SQL."""
     own = Evidence.subject == Contact.subject, Evidence.event == "erased"
     return fn.EXISTS(select_parts(Value(1), text=text).where(*own))
-
-
-def _is_suppressed(suppressions: Sequence[_Removed], mac: Mac) -> bool:
-    """Say whether a contact is suppressed by its present address: its own Yes would lift that."""
-    fingerprint = mac.of(suppressions[0].address_key.encode()).hex()
-    return any(row.fingerprint == fingerprint for row in suppressions)
 
 
 def _find_difference(suppressions: Sequence[_Removed], mac: Mac | None) -> str:
@@ -157,6 +149,57 @@ def _find_difference(suppressions: Sequence[_Removed], mac: Mac | None) -> str:
         return "why it is not to be asked again"
     is_since = any(row.kept_at == row.status_at for row in own)
     return "" if is_since else "since when it is not to be asked again"
+
+
+_Fingerprints = dict[int | None, set[str]]
+"""Fingerprints of suppressed addresses by list, None for all lists."""
+
+
+def _fingerprints_of_others(suppressions: Sequence[_Removed], mac: Mac) -> Iterator[str]:
+    """Yield which suppressions under the subject of a removed contact are not of its address."""
+    contact = suppressions[0]
+    own = mac.of(contact.address_key.encode()).hex()
+    for row in suppressions:
+        is_own = row.is_named if contact.address is None else row.fingerprint == own
+        if row.fingerprint and not is_own:
+            yield row.fingerprint
+
+
+def _suppressed_on_list(
+    mac: Mac, others: _Fingerprints, put_back: Collection[str]
+) -> Iterator[Fault]:
+    """Yield who was not taken off although their address is suppressed, under whatever subject.
+
+    Their own Yes would have lifted that; if it is for all lists, that Yes holds on its own.
+
+    - `others`: what is suppressed under subjects of removed contacts, and not their address.
+    - `put_back`: the lists whose suppressions a journal brought back.
+    """
+    for list_id, fingerprint in stream_rows(_suppressions_of_nobody_removed()):
+        others[list_id].add(fingerprint)
+    if not others:
+        return
+    query: Any = (
+        Contact.select(
+            Contact.id, Contact.list, Contact.subject, Contact.status, Contact.address_key
+        )
+        .join(MailingList)
+        .where(Contact.status != "removed", MailingList.slug.not_in(sorted(put_back)))
+    )
+    for number, list_id, subject, status, address_key in stream_rows(query):
+        fingerprint = mac.of(address_key.encode()).hex()
+        is_off_all = fingerprint in others[None] and status != "confirmed"
+        if is_off_all or fingerprint in others[list_id]:
+            yield contact_fault(number, subject, "that it was not taken off")
+
+
+def _suppressions_of_nobody_removed() -> Any:
+    same = (Contact.subject == Suppression.subject) & (Contact.list == Suppression.list)
+    return (
+        Suppression.select(Suppression.list, Suppression.fingerprint)
+        .join(Contact, JOIN.LEFT_OUTER, on=same & (Contact.status == "removed"))
+        .where(Contact.id.is_null())
+    )
 
 
 def _changed_without_contact(put_back: Collection[str]) -> Iterator[Fault]:

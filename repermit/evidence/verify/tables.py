@@ -21,6 +21,7 @@ from repermit.evidence.verify.diagnosis import Fault, mismatch
 from repermit.evidence.verify.replay import (
     CAMPAIGN_ENDS,
     TAKEN_BACK,
+    UNDONE,
     Expected,
     ExpectedRow,
     Replay,
@@ -52,7 +53,7 @@ def check_tables(replay: Replay) -> Iterator[Fault]:
     # One that was cancelled while its launch was under way was never launched.
     ended = {number for number, row in replay.campaigns.items() if row.columns["state"].seq}
     yield from _wrongly_opened()
-    yield from _deleted_lists(replay.deleted_lists)
+    yield from _wrong_lists(replay)
     yield from _diff_rows(launched, _campaigns(launching | ended), lambda key: f"campaign {key}")
     worded = {key.campaign for key in replay.wordings}
     yield from _diff_rows(replay.wordings, _wordings(worded - launching), _wording_name)
@@ -93,8 +94,13 @@ def _diff_columns(row: _FoundRow, expected: Mapping[str, Expected]) -> Iterator[
 def _agree(expected: Any, found: Any) -> bool:
     """Say whether two values agree; an entry may tell more names of an object than a row keeps."""
     if isinstance(expected, dict) and isinstance(found, dict):
-        return expected | found == expected
+        names = {*found, *_COUNTS}
+        return {name: value for name, value in expected.items() if name in names} == found
     return bool(expected == found)
+
+
+_COUNTS = ("rows", "addresses", "fates", "merged", "improved")
+"""What a file's row counts as its entry does."""
 
 
 def _wrongly_opened() -> Iterator[Fault]:
@@ -107,12 +113,13 @@ def _wrongly_opened() -> Iterator[Fault]:
             yield mismatch(seq, f"campaign {number}: {name}")
 
 
-def _deleted_lists(deleted: Mapping[str, int]) -> Iterator[Fault]:
-    """Yield the lists that are there, although the record says that they were deleted."""
-    if deleted:
-        for (slug,) in fetch_rows(MailingList.select(MailingList.slug)):
-            if slug in deleted:
-                yield mismatch(deleted[slug], f"the list {slug} is there")
+def _wrong_lists(replay: Replay) -> Iterator[Fault]:
+    """Yield the lists that the record says were deleted, and those that no entry names."""
+    for (slug,) in fetch_rows(MailingList.select(MailingList.slug).order_by(MailingList.id)):
+        if slug in replay.deleted_lists:
+            yield mismatch(replay.deleted_lists[slug], f"the list {slug} is there")
+        elif slug not in replay.lists:
+            yield mismatch(0, f"the list {slug}")
 
 
 _MARKS = ("launched", *CAMPAIGN_ENDS)
@@ -153,11 +160,16 @@ def _imports(without_entry: set[int]) -> Iterator[_FoundRow]:
         Import.undone_at,
     ).join(MailingList)
     for number, slug, at, name, digest, counts, undone_at in fetch_rows(query.order_by(Import.id)):
-        found = {"name": name, "file": digest, **_read_counts(counts)}
+        told = _read_counts(counts)
+        undone = (told.pop("undone"),) if "undone" in told else None
         yield _FoundRow(
             (slug, moment_text(at)),
             f"the file {name}, taken into {slug}",
-            {"": found, TAKEN_BACK: moment_text(undone_at)},
+            {
+                "": {"name": name, "file": digest, **told},
+                TAKEN_BACK: moment_text(undone_at),
+                UNDONE: undone,
+            },
             number not in without_entry,
         )
 
@@ -185,13 +197,9 @@ def _step_name(campaign: int, tool: str, step: str) -> str:
 
 
 def _read_counts(text: str) -> dict[str, Any]:
+    """Return what is counted of a file; what is no object by itself."""
     try:
         counts = json.loads(text)
     except ValueError:
         counts = None
-    if not isinstance(counts, dict):
-        return {"": text}
-    # What an undoing took back is told by its own entry, and by no report.
-    return {"rows": None, "fates": None} | {
-        name: value for name, value in counts.items() if name != "undone"
-    }
+    return counts if isinstance(counts, dict) else {"": text}

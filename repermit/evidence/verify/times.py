@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, NamedTuple
 
 from repermit.clock import format_timestamp
-from repermit.db.background_tasks import BackgroundTask
+from repermit.db.background_tasks import BackgroundTask, TaskKind
 from repermit.db.connection import is_postgresql, proxy
 from repermit.db.models.base import Table, parse_timestamp
 from repermit.db.models.campaigns import Campaign, HandedOver
@@ -17,6 +19,7 @@ from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import Evidence, EvidenceTimestamp
 from repermit.db.models.imports import Import
 from repermit.db.models.mails import Mail
+from repermit.evidence.chain_reader import Part, read_consent, read_consents
 from repermit.evidence.verify.diagnosis import Fault, How
 
 AHEAD = timedelta(minutes=5)
@@ -48,6 +51,37 @@ def tolerance(actor: str) -> timedelta:
     return BEHIND_OF_PEOPLE if actor in PEOPLE else BEHIND
 
 
+class _LateEntry(NamedTuple):
+    """An entry whose time is earlier than that of an entry before it.
+
+    `file` is the digest of the file that it names, "" for none; None if that is not held any more.
+    """
+
+    seq: int
+    at: datetime
+    event: str
+    list: str
+    actor: str
+    subject: str
+    file: str | None
+
+
+class _LongAct(NamedTuple):
+    """An act that may take long: its entry, which comes last, and the file that this names.
+
+    `file` is "" for none, and None while the act is under way.
+    """
+
+    seq: int
+    file: str | None
+
+    def has_part(self, entry: _LateEntry) -> bool:
+        """Say whether an entry of its time may be one of those that it makes of people."""
+        files = entry.file, self.file
+        is_of_file = "" not in files and (None in files or entry.file == self.file)
+        return is_of_file and entry.seq <= self.seq
+
+
 class EntryTimes:
     """The times of the entries that are walked, in their order.
 
@@ -58,9 +92,9 @@ class EntryTimes:
         self._latest_allowed = None if now is None else _database_value(now + AHEAD)
         self._first: Any = None
         self._latest: Any = None
-        self._late: list[Mapping[str, Any]] = []
+        self._late: list[_LateEntry] = []
 
-    def apply_entry(self, row: Mapping[str, Any]) -> Fault | None:
+    def apply_entry(self, row: Mapping[str, Any], parts: Mapping[str, Part]) -> Fault | None:
         """Note the time of the next entry; return a fault if it is in the future."""
         at = row["at"]
         if self._first is None:
@@ -70,24 +104,26 @@ class EntryTimes:
             if self._latest_allowed is not None and at > self._latest_allowed:
                 return Fault(row["seq"], How.IN_THE_FUTURE, format_timestamp(parse_timestamp(at)))
         elif parse_timestamp(self._latest) - parse_timestamp(at) > tolerance(row["actor"]):
-            self._late.append(row)
+            names = ("event", "list", "actor", "subject")
+            values = {name: row[name] for name in names} | {"file": _read_file(row, parts)}
+            self._late.append(_LateEntry(seq=row["seq"], at=parse_timestamp(at), **values))
         return None
 
     def faults(self) -> Iterator[Fault]:
         """Yield the entries whose time is too early for their place, once all are walked."""
         if not self._late:
             return
-        long_acts = _beginnings_of_long_acts()
+        long_acts = _find_long_acts()
         earliest = parse_timestamp(self._first) - BEHIND
-        for row in self._late:
-            moment = parse_timestamp(row["at"])
-            at = format_timestamp(moment)
-            # A long act is its entry, and those of people that it makes; not what they do
-            # themselves. None is older than the record.
-            is_part = row["subject"] or row["event"] in _LONG_ACTS
-            may_be_long = is_part and row["actor"] not in PEOPLE and moment >= earliest
-            if not may_be_long or (row["list"], at) not in long_acts:
-                yield Fault(row["seq"], How.OUT_OF_ORDER, at)
+        for late in self._late:
+            at = format_timestamp(late.at)
+            acts = long_acts[late.list, at, late.actor]
+            # A long act is its entry, and those of people that it makes before; not what they do
+            # themselves, nor what an admin does by hand. None is older than the record.
+            is_act = not late.subject and late.event in _LONG_ACTS
+            is_part = any(act.has_part(late) for act in acts)
+            if late.actor in PEOPLE or late.at < earliest or not (is_act or is_part):
+                yield Fault(late.seq, How.OUT_OF_ORDER, at)
 
 
 _PAST: Mapping[type[Table], tuple[str, ...]] = {
@@ -128,10 +164,29 @@ def _database_value(at: datetime) -> Any:
     return at if is_postgresql(proxy.obj) else format_timestamp(at)
 
 
-def _beginnings_of_long_acts() -> set[tuple[str, str]]:
-    """Return list and beginning of each act that may take long, done or under way."""
-    entries: Any = Evidence.select(Evidence.list, Evidence.at).where(
+def _read_file(row: Mapping[str, Any], parts: Mapping[str, Part]) -> str | None:
+    """Return the digest of the file that an entry names, "" for none, None if it is not held."""
+    consent = read_consent(parts)
+    if consent is None:
+        return None if row["consent"] else ""
+    return str(consent.get("file", ""))
+
+
+def _find_long_acts() -> Mapping[tuple[str, str, str], list[_LongAct]]:
+    """Return the acts that may take long, done or under way, by list, beginning and actor."""
+    acts: dict[tuple[str, str, str], list[_LongAct]] = defaultdict(list)
+    query: Any = Evidence.select(Evidence.seq, Evidence.list, Evidence.at, Evidence.actor).where(
         Evidence.event.in_(_LONG_ACTS), Evidence.subject == ""
     )
-    done = {(slug, format_timestamp(at)) for slug, at in entries.tuples().iterator()}
-    return done | {(task.list.slug, format_timestamp(task.at)) for task in BackgroundTask.select()}
+    done = list(query.tuples())
+    consents = read_consents(seq for seq, *_ in done)
+    for seq, slug, at, actor in done:
+        act = _LongAct(seq, consents.get(seq, {}).get("file", ""))
+        acts[slug, format_timestamp(at), actor].append(act)
+    for task in BackgroundTask.select().where(BackgroundTask.kind.in_(_KINDS_OF_FILES)):
+        under_way = _LongAct(sys.maxsize, None)
+        acts[task.list.slug, format_timestamp(task.at), task.actor].append(under_way)
+    return acts
+
+
+_KINDS_OF_FILES = (TaskKind.IMPORT, TaskKind.UNDO_IMPORT, TaskKind.IMPORT_SUPPRESSIONS)

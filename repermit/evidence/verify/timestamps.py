@@ -27,6 +27,40 @@ from repermit.evidence.verify.diagnosis import Fault, How
 from repermit.evidence.verify.signatures import is_in_order
 from repermit.i18n.lazy_text import Said
 
+# --- Who vouches for one. -------------------------------------------------------------------------
+
+
+class NamedBy(StrEnum):
+    """Who names the authority of a timestamp; GIVEN is whoever verifies, or the settings."""
+
+    GIVEN = "given"
+    RECORD = "record"
+    NOBODY = "nobody"
+
+
+def _read_token(
+    reply: bytes,
+    note: str,
+    authorities: Sequence[x509.Certificate],
+    noted: Sequence[NotedAuthority],
+) -> tuple[NamedBy, timestamp_token.Token]:
+    """Return who names the authority of a token, and what that says of a note.
+
+    - `noted`: the authorities that the record names.
+
+    Raises ValueError for one of another note, and if there are authorities and none vouches.
+    """
+    if authorities:
+        with suppress(ValueError):
+            return NamedBy.GIVEN, timestamp_token.read_token(reply, note, authorities=authorities)
+    at = timestamp_token.read_token(reply, note).at
+    known = [*authorities, *timestamp_authority.certificates_at(noted, at)]
+    if noted and not known:
+        raise ValueError("nobody vouches for it")
+    token = timestamp_token.read_token(reply, note, authorities=known)
+    return NamedBy.RECORD if token.is_checked else NamedBy.NOBODY, token
+
+
 # --- Those in a proof. ----------------------------------------------------------------------------
 
 _NAMES = {"note", "path", "reply"}
@@ -36,13 +70,13 @@ _NAMES = {"note", "path", "reply"}
 class Stamp:
     """That the entries up to `seq` lay in the record before `at`, as `by` says.
 
-    `is_checked` says that the authority's signature was verified.
+    The signature of an authority that nobody names was not verified.
     """
 
     seq: int
     at: datetime
     by: str
-    is_checked: bool
+    named_by: NamedBy
 
 
 def timestamp_faults(document: Mapping[str, Any]) -> Iterator[Said]:
@@ -92,32 +126,30 @@ def _is_of(one: Mapping[str, Any]) -> bool:
 
 
 def stamps_of(
-    document: Mapping[str, Any], authorities: Sequence[x509.Certificate] = ()
+    document: Mapping[str, Any],
+    authorities: Sequence[x509.Certificate] = (),
+    noted: Sequence[NotedAuthority] = (),
 ) -> list[Stamp]:
     """Return what the timestamps of a proof that holds show, the earliest checkpoint first.
 
-    Raises ValueError where none of `authorities`, if there are any, vouches for one.
+    Raises ValueError where none of `authorities`, or of those that a record has `noted`, vouches
+    for one, if there are any.
     """
-    return [_stamp(one, authorities) for one in document.get("timestamps", ())]
+    return [_stamp(one, authorities, noted) for one in document.get("timestamps", ())]
 
 
-def _stamp(one: Mapping[str, Any], authorities: Sequence[x509.Certificate]) -> Stamp:
-    token = timestamp_token.read_token(
-        timestamps.decode(one["reply"]), one["note"], authorities=authorities
-    )
+def _stamp(
+    one: Mapping[str, Any],
+    authorities: Sequence[x509.Certificate],
+    noted: Sequence[NotedAuthority],
+) -> Stamp:
+    reply = timestamps.decode(one["reply"])
+    named_by, token = _read_token(reply, one["note"], authorities, noted)
     seq = signed_checkpoint.read_stamped(one["note"]).seq
-    return Stamp(seq=seq, at=token.at, by=token.by, is_checked=token.is_checked)
+    return Stamp(seq=seq, at=token.at, by=token.by, named_by=named_by)
 
 
 # --- Those that are kept beside the record. -------------------------------------------------------
-
-
-class NamedBy(StrEnum):
-    """Who names the authority of a timestamp; GIVEN is whoever verifies, or the settings."""
-
-    GIVEN = "given"
-    RECORD = "record"
-    NOBODY = "nobody"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +198,8 @@ class KeptTimestamps:
             row = EvidenceTimestamp.get_by_id(one.id)
             try:
                 point = signed_checkpoint.read_stamped(row.note)
-                named_by, token = self._read(timestamps.decode(row.reply), row.note, noted)
+                reply = timestamps.decode(row.reply)
+                named_by, token = _read_token(reply, row.note, self._authorities, noted)
             except ValueError as error:
                 yield Fault(row.seq, How.CONTRADICTED, f"its timestamp: {error}")
                 continue
@@ -175,18 +208,3 @@ class KeptTimestamps:
             else:
                 told = f"at {point.seq} or before: a timestamp tells"
                 yield Fault(point.seq, How.REWRITTEN, told)
-
-    def _read(
-        self, reply: bytes, note: str, noted: Sequence[NotedAuthority]
-    ) -> tuple[NamedBy, timestamp_token.Token]:
-        if self._authorities:
-            with suppress(ValueError):
-                return NamedBy.GIVEN, timestamp_token.read_token(
-                    reply, note, authorities=self._authorities
-                )
-        at = timestamp_token.read_token(reply, note).at
-        known = [*self._authorities, *timestamp_authority.certificates_at(noted, at)]
-        if noted and not known:
-            raise ValueError("nobody vouches for it")
-        token = timestamp_token.read_token(reply, note, authorities=known)
-        return NamedBy.RECORD if token.is_checked else NamedBy.NOBODY, token

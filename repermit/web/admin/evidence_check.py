@@ -13,12 +13,13 @@ from flask import Blueprint, Response, abort, jsonify, request
 
 from repermit.evidence import evidence_key, signed_checkpoint
 from repermit.evidence.entries import Checkpoint
+from repermit.evidence.timestamp_authority import noted_authorities
 from repermit.evidence.timestamp_token import authorities_of
 from repermit.evidence.verify import chain, proof, signatures
 from repermit.evidence.verify.chain import Walk
 from repermit.evidence.verify.diagnosis import How
 from repermit.evidence.verify.proof import Agreement
-from repermit.evidence.verify.timestamps import stamps_of
+from repermit.evidence.verify.timestamps import NamedBy, Stamp, stamps_of
 from repermit.i18n.lazy_text import N_
 from repermit.privacy import proof_text
 from repermit.web.admin.audit_log import describe_actor, list_emails
@@ -35,6 +36,8 @@ from repermit.web.admin.result_text import translate_said
 from repermit.web.request_context import get_arrival, get_site
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from werkzeug.wrappers import Response as AnyResponse
 
 # --- A checkpoint that somebody pasted into a form. -----------------------------------------------
@@ -232,26 +235,40 @@ def _check_consistency(shown: Mapping[str, Any], known: Checkpoint | None) -> di
 
 def _describe_timestamps(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what each timestamp of a proof shows: the kind of note, and its words."""
-    zone = get_site().settings.zone
+    settings = get_site().settings
     try:
-        found = stamps_of(document, authorities_of(get_site().settings))
+        found = stamps_of(document, authorities_of(settings), noted_authorities())
     except ValueError:
-        text = gettext("Its timestamps are not of the authority that the settings name.")
-        return [("warning", text)]
-    return [
-        (
-            "done" if one.is_checked else "warning",
-            gettext(
-                "Entries up to %(seq)s lay in the record before %(moment)s, says %(who)s.",
-                seq=one.seq,
-                moment=proof_text.format_time(
-                    one.at.isoformat(), language=get_page_language(), zone=zone
-                ),
-                who=one.by,
-            ),
+        text = gettext(
+            "One of its timestamps is of an authority that neither settings nor record name."
         )
-        for one in found
-    ]
+        return [("warning", text)]
+    return [_describe_stamp(one, settings.zone) for one in found]
+
+
+def _describe_stamp(stamp: Stamp, zone: ZoneInfo) -> tuple[str, str]:
+    moment = proof_text.format_time(stamp.at.isoformat(), language=get_page_language(), zone=zone)
+    said = gettext(
+        "Entries up to %(seq)s lay in the record before %(moment)s, says %(who)s.",
+        seq=stamp.seq,
+        moment=moment,
+        who=stamp.by,
+    )
+    if stamp.named_by is NamedBy.GIVEN:
+        return "done", said
+    return "warning", f"{said} {gettext(_DOUBTS[stamp.named_by])}"
+
+
+_DOUBTS: Mapping[NamedBy, str] = {
+    NamedBy.RECORD: N_(
+        "Its signature holds. But only the record names this authority, not your settings, and "
+        "whoever has the database can write into the record. To rely on it, get its certificate "
+        "from the authority itself and add it to timestamp_ca_file."
+    ),
+    NamedBy.NOBODY: N_(
+        "Who signed was not checked: neither the settings nor the record name an authority."
+    ),
+}
 
 
 def _describe_signature(document: Mapping[str, Any]) -> tuple[str, str]:

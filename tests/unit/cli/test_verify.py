@@ -18,7 +18,7 @@ DEEP = "[" * 100_000
 
 def append(desk: Desk, count: int) -> None:
     with desk.database() as database, database.atomic():
-        noted = Entry(event="exported", at=NOW, actor="job", consent={"n": 1})
+        noted = Entry(event="exported", at=NOW, actor="job", list="news", consent={"n": 1})
         chain.append(*[noted] * count)
 
 

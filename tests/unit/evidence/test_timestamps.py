@@ -351,9 +351,9 @@ def test_a_proof_has_the_first_timestamp_over_each_of_its_entries(
     assert check(proved).faults == ()
     authorities = timestamp_token.authorities_of(stamping.settings)
     (stamp,) = stamps_of(proved, authorities)
-    assert (stamp.seq, stamp.by, stamp.is_checked) == (point.seq, "CN=Test Authority", True)
+    assert (stamp.seq, stamp.by, stamp.named_by) == (point.seq, "CN=Test Authority", "given")
     assert abs(stamp.at - SystemClock().now()) < 10 * MINUTE
-    assert [one.is_checked for one in stamps_of(proved)] == [False]
+    assert [one.named_by for one in stamps_of(proved)] == [NamedBy.NOBODY]
 
 
 def test_a_proof_from_before_the_first_timestamp_has_none(stamping: Stamping) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from repermit import email_address
 from repermit.answers import link_target, record_answer
+from repermit.campaigns import mailing_lists
 from repermit.campaigns.launch import launch
 from repermit.campaigns.lifecycle import (
     cancel_campaign,
@@ -41,6 +42,7 @@ from tests.support.builders import (
     make_contact,
     make_list,
     make_settings,
+    note_list,
 )
 from tests.support.desk import ATTEST
 from tests.support.import_helpers import OPTED_IN, mailchimp, plain, take_back, take_in
@@ -74,6 +76,7 @@ def say(database: Database, name: str, answer: Answer) -> None:
 def story(database: Database, tmp_path: Path) -> Database:
     """Take files in and back, ask, answer, move the deadline, hand over, erase."""
     news = make_list(database)
+    mailing_lists.add_list(database, "other", name="Other", now=NOW, **WHO)
     proven = ("zelf", "terug")
     rows = [
         {"email": f"{name}@example.org", **(OPTED_IN if name in proven else {})}
@@ -156,13 +159,6 @@ OTHER = (
     " WHERE other.wording_id <> campaign_wording.wording_id)"
 )
 COPIED = "campaign_id, kind, language, wording_id"
-OTHER_LIST = (
-    "INSERT INTO mailing_list (slug, name, purpose, frequency, privacy_url, language,"
-    " sender, sensitive, receipts, own_subject, own_text, own_html, created_at)"
-    " SELECT 'other', name, purpose, frequency, privacy_url, language, sender,"
-    " sensitive, receipts, own_subject, own_text, own_html, created_at"
-    " FROM mailing_list"
-)
 
 # What was done, and the event of the entry that is contradicted, or "" if none accounts for it.
 TAMPERED: dict[str, tuple[tuple[str, ...], str]] = {
@@ -194,10 +190,7 @@ TAMPERED: dict[str, tuple[tuple[str, ...], str]] = {
     "fewer days to answer": ((campaign("minimum_days = 0"),), "launched"),
     "others asked": ((campaign("include_thin = (1 = 0)"),), "launched"),
     "another list": (
-        (
-            OTHER_LIST,
-            campaign("list_id = (SELECT id FROM mailing_list WHERE slug = 'other')"),
-        ),
+        (campaign("list_id = (SELECT id FROM mailing_list WHERE slug = 'other')"),),
         "launched",
     ),
     "an end that nobody noted": ((campaign("state = 'closed'"),), ""),
@@ -302,10 +295,7 @@ TAMPERED: dict[str, tuple[tuple[str, ...], str]] = {
         "confirmed",
     ),
     "one pointed to another list": (
-        (
-            OTHER_LIST,
-            contact("list_id = (SELECT id FROM mailing_list WHERE slug = 'other')", "ja"),
-        ),
+        (contact("list_id = (SELECT id FROM mailing_list WHERE slug = 'other')", "ja"),),
         "confirmed",
     ),
     "another address": ((contact("address = 'evil@example.org'", "ja"),), "confirmed"),
@@ -455,7 +445,6 @@ def test_what_is_wrong_with_a_suppression_is_named(
     ],
 )
 def test_what_is_wrong_with_a_contact_is_named(story: Database, values: str, what: str) -> None:
-    run_sql(story, OTHER_LIST)
     run_sql(story, contact(values, "ja"))
     fault = verify_chain.verify_chain(story).fault
     assert fault
@@ -521,6 +510,7 @@ def test_a_launch_under_way_is_no_fault_and_one_that_is_given_up_neither(
 ) -> None:
     with open_database(sqlite_url) as database:
         news = make_list(database)
+        note_list(database)
         make_contact(database, news)
         launch(database, news, deadline=DEADLINE, now=NOW, attest=ATTEST, most=0, **WHO)
         if ways_out:
@@ -532,6 +522,7 @@ def test_a_launch_under_way_is_no_fault_and_one_that_is_given_up_neither(
 def test_a_campaign_of_which_no_entry_tells_is_found(sqlite_url: str) -> None:
     with open_database(sqlite_url) as database:
         make_campaign(database, make_list(database))
+        note_list(database)
         fault = verify_chain.verify_chain(database).fault
         assert str(fault) == (
             "the database holds something that no entry of the record accounts for (campaign 1)"

@@ -5,8 +5,12 @@ from __future__ import annotations
 import fcntl
 import io
 import json
+import re
 import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,12 +24,14 @@ from repermit.evidence import chain, stored_tree
 from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify.diagnosis import How
 from repermit.rules.consent import Reason
-from repermit.settings.definitions import Settings
+from repermit.settings.definitions import EvidenceRules, Settings
 from repermit.web.admin import evidence_check
 from repermit.web.admin.evidence_check import WORDS
 from tests.support.admin_pages import ENGLISH, client_of, csrf_token, make_admin
-from tests.support.builders import make_contact, make_removed
+from tests.support.builders import NOW, make_contact, make_removed
 from tests.support.public_pages import Pages, words_of
+from tests.support.timestamp_authority import Authority, serving
+from tests.unit.evidence.test_timestamps import Stamping
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -281,3 +287,50 @@ def test_nothing_of_a_proof_is_kept(
     before = Evidence.select().count(), Access.select().count()
     check(client, octets)
     assert (Evidence.select().count(), Access.select().count()) == before
+
+
+# --- Whose timestamps a proof has. ----------------------------------------------------------------
+
+
+@pytest.fixture
+def stamping(database: Database, tmp_path: Path) -> Iterator[Stamping]:
+    with serving(Authority(tmp_path / "authority")) as authority:
+        yield Stamping(database, authority)
+
+
+@pytest.mark.parametrize(
+    ("given", "is_noted", "said"),
+    [
+        ("authority", True, ("done", "says CN=Test Authority.")),
+        ("", True, ("warning", "But only the record names this authority, not your settings")),
+        ("other", True, ("warning", "But only the record names this authority, not your settings")),
+        ("", False, ("warning", "Who signed was not checked: neither the settings nor the record")),
+        ("other", False, ("warning", "that neither settings nor record name.")),
+    ],
+)
+def test_who_names_the_authority_of_a_timestamp_is_told(
+    stamping: Stamping,
+    admin: User,
+    tmp_path: Path,
+    given: str,
+    said: tuple[str, str],
+    *,
+    is_noted: bool,
+) -> None:
+    stamping.take_off("anna@example.org")
+    stamping.pass_time(NOW + timedelta(days=1))
+    octets = json.dumps(stamping.prove("anna@example.org")).encode()
+    if not is_noted:
+        Evidence.delete().where(Evidence.event == "timestamp_authority").execute()
+    files = {"authority": stamping.settings.evidence.timestamp_ca_file}
+    ca_file = files.get(given) or str(Authority(tmp_path / "other").ca_file) if given else ""
+    rules = EvidenceRules(timestamp_ca_file=ca_file)
+    settings = replace(stamping.settings, evidence=rules)
+    client = client_of(Pages(stamping.database, settings), admin)
+    page = send(client, "proof", file=(io.BytesIO(octets), "a.json"), checkpoint="")
+    (note,) = re.findall(
+        r'<p class="note (\w+)">([^<]*(?:authority|Authority)[^<]*)</p>', page.text
+    )
+    kind, words = said
+    assert note[0] == kind
+    assert words in words_of(page)
