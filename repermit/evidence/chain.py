@@ -1,8 +1,9 @@
-"""What is written: entries at the end of the chain, wordings, and parts that are erased."""
+"""What is written: entries at the end of the chain, with its tree, wordings, and erased parts."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -11,13 +12,16 @@ from repermit.clock import format_timestamp
 from repermit.db.connection import chunks, lock_rows, make_id_list, make_value_list
 from repermit.db.models.base import PreparedQuery
 from repermit.db.models.campaigns import Wording
-from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
+from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode, EvidencePart
 from repermit.db.secure_delete import request_wiping
 from repermit.evidence.entries import PARTS, Entry, canonical, leaf, link, part_digest
-from repermit.evidence.stored_tree import Growth, frontier_of
+from repermit.evidence.merkle import SIZE, Frontier, Node
 
 _SALT_BYTES = 16
 _CHUNK = 500
+
+KEPT_LEVEL = 6
+"""From this level on, of 64 leaves each, perfect subtrees are kept."""
 
 
 def append(*entries: Entry) -> int:
@@ -29,7 +33,8 @@ def append(*entries: Entry) -> int:
     head = _HEAD.first()
     seq: int = head.seq
     previous: str = head.hash
-    growth = Growth(frontier_of(head))
+    frontier = frontier_of(head)
+    nodes: list[Node] = []
     rows: list[Sequence[Any]] = []
     parts: list[Sequence[Any]] = []
     for entry in entries:
@@ -37,16 +42,54 @@ def append(*entries: Entry) -> int:
         row, its_parts = _rows(seq, entry)
         its_leaf = leaf(row)
         previous = row["hash"] = link(previous, its_leaf)
-        growth.add(its_leaf)
+        nodes += frontier.add(bytes.fromhex(its_leaf), least=KEPT_LEVEL)
         rows.append([row[field.name] for field in _ENTRY])
         parts.extend(its_parts)
     Evidence.insert_rows(_ENTRY, rows)
     EvidencePart.insert_rows(_PART, parts)
-    growth.keep(seq=seq, hash=previous)
+    store_tree(frontier, nodes, seq, previous)
     return seq
 
 
 _HEAD = PreparedQuery(lambda: lock_rows(EvidenceHead.select()))
+
+
+def frontier_of(head: EvidenceHead) -> Frontier:
+    """Return the frontier that the head holds.
+
+    Where somebody has damaged it, zeros stand for what cannot be read: answers must go on being
+    taken, and the damage is for `verify` to find.
+    """
+    kept = hashes_in(head.frontier)
+    size = max(head.seq, 0)
+    wanted = size.bit_count()
+    return Frontier(size, [*kept, *[bytes(SIZE)] * wanted][:wanted])
+
+
+def hashes_in(frontier: str) -> list[bytes]:
+    """Return the hashes that a frontier consists of, as far as they can be read."""
+    return [bytes.fromhex(digest) for digest in re.findall(r"[0-9a-f]{64}", frontier)]
+
+
+def store_tree(frontier: Frontier, nodes: Sequence[Node], seq: int, head_hash: str) -> None:
+    """Store the newest entry as the head, with the tree and the subtrees that were completed."""
+    # Nothing that stands there already, whoever wrote it, may hold up an answer.
+    EvidenceNode.insert_rows(
+        _NODE,
+        [(node.level, node.place, node.hash.hex()) for node in nodes],
+        unique=_NODE[:2],
+        replace=_NODE[2:],
+    )
+    _KEEP_HEAD.execute(seq, head_hash, frontier.root().hex(), b"".join(frontier.hashes).hex())
+
+
+_NODE = (EvidenceNode.level, EvidenceNode.place, EvidenceNode.hash)
+_KEEP_HEAD = PreparedQuery(
+    lambda seq, hash, root, frontier: EvidenceHead.update(  # noqa: A006  as the column is named
+        seq=seq, hash=hash, root=root, frontier=frontier
+    ),
+    4,
+)
 
 
 def keep_wording(content: str) -> str:
@@ -73,33 +116,24 @@ def erase_parts(subject: str, parts: Sequence[str]) -> list[int]:
     entry itself says stays: it holds nothing personal, and without it the chain would miss what
     it excuses.
     """
-    own = Evidence.select(Evidence.seq).where(
-        Evidence.subject == subject, Evidence.event != "erased"
-    )
-    found = EvidencePart.select(EvidencePart.seq).where(
-        EvidencePart.seq.in_(own), EvidencePart.part.in_(parts)
-    )
-    seqs = sorted({row.seq for row in found})
-    EvidencePart.delete().where(EvidencePart.seq.in_(own), EvidencePart.part.in_(parts)).execute()
-    request_wiping()
-    return seqs
+    return erase_parts_of([subject], parts)[subject]
 
 
 def erase_parts_of(
-    subjects: Sequence[str], parts: Sequence[str], *, slug: str
+    subjects: Sequence[str], parts: Sequence[str], *, slug: str | None = None
 ) -> dict[str, list[int]]:
-    """Delete these parts of several people's entries on a list; return their numbers, by subject.
+    """Delete these parts of several people's entries; return their numbers, by subject.
 
-    As `erase_parts` does for one: the caller appends the `erased` entries.
+    As `erase_parts` does for one, but of the entries on one list if `slug` names it.
     """
     rows: Any = (
         EvidencePart.select(Evidence.subject, EvidencePart.id, EvidencePart.seq)
         .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
         .where(
             Evidence.subject.in_(make_value_list(subjects)),
-            Evidence.list == slug,
             Evidence.event != "erased",
             EvidencePart.part.in_(parts),
+            *(() if slug is None else (Evidence.list == slug,)),
         )
         .tuples()
     )

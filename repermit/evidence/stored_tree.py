@@ -7,7 +7,6 @@ of nodes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache, reduce
 from itertools import chain
@@ -17,10 +16,10 @@ from typing import Any
 from repermit.db.models.base import PreparedQuery
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode
 from repermit.errors import Refused
+from repermit.evidence.chain import KEPT_LEVEL, frontier_of, hashes_in
 from repermit.evidence.chain_reader import leaf_of, rows_between
 from repermit.evidence.entries import Checkpoint, is_hash
 from repermit.evidence.merkle import (
-    SIZE,
     Frontier,
     Node,
     Range,
@@ -36,67 +35,8 @@ from repermit.evidence.merkle import (
 from repermit.evidence.verify.diagnosis import Fault, How
 from repermit.i18n.lazy_text import Said
 
-KEPT_LEVEL = 6
-"""From this level on, of 64 leaves each, perfect subtrees are kept."""
-
 # Of those that were read last, some hundred kilobytes.
 _RUNS = 64
-_NODE = (EvidenceNode.level, EvidenceNode.place, EvidenceNode.hash)
-_HASH = re.compile(r"[0-9a-f]{64}")
-
-
-def frontier_of(head: EvidenceHead) -> Frontier:
-    """Return the frontier that the head holds.
-
-    Where somebody has damaged it, zeros stand for what cannot be read: answers must go on being
-    taken, and the damage is for `verify` to find.
-    """
-    kept = hashes_in(head.frontier)
-    size = max(head.seq, 0)
-    wanted = size.bit_count()
-    return Frontier(size, [*kept, *[bytes(SIZE)] * wanted][:wanted])
-
-
-def hashes_in(frontier: str) -> list[bytes]:
-    """Return the hashes that a frontier consists of, as far as they can be read."""
-    return [bytes.fromhex(one) for one in _HASH.findall(frontier)]
-
-
-class Growth:
-    """The tree while entries are appended, under the lock of the head."""
-
-    def __init__(self, frontier: Frontier) -> None:
-        self._frontier = frontier
-        self._made: list[Node] = []
-
-    def add(self, its_leaf: str) -> None:
-        """Add an entry's leaf."""
-        self._made += self._frontier.add(bytes.fromhex(its_leaf), least=KEPT_LEVEL)
-
-    def keep(self, *, seq: int, hash: str) -> None:  # noqa: A002  as the column is named
-        """Store the tree, and the newest entry, in the caller's transaction."""
-        self.keep_nodes()
-        frontier = b"".join(self._frontier.hashes).hex()
-        _KEEP_HEAD.execute(seq, hash, self._frontier.root().hex(), frontier)
-
-    def keep_nodes(self) -> None:
-        """Store the subtrees that were completed since the last time."""
-        # Nothing that stands there already, whoever wrote it, may hold up an answer.
-        EvidenceNode.insert_rows(
-            _NODE,
-            [(node.level, node.place, node.hash.hex()) for node in self._made],
-            unique=_NODE[:2],
-            replace=_NODE[2:],
-        )
-        self._made.clear()
-
-
-_KEEP_HEAD = PreparedQuery(
-    lambda seq, hash, root, frontier: EvidenceHead.update(  # noqa: A006  as the column is named
-        seq=seq, hash=hash, root=root, frontier=frontier
-    ),
-    4,
-)
 
 
 def checkpoint() -> Checkpoint:
@@ -131,14 +71,6 @@ def is_of_record(point: Checkpoint) -> bool:
         return False
 
 
-def inclusion(seq: int, checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Return the path (RFC 9162 §2.1.3) from an entry's leaf to a checkpoint's root, in hex.
-
-    Raises Refused if the checkpoint does not reach to that entry, or the tree has gaps.
-    """
-    return Paths(checkpoint).path(seq)
-
-
 class Paths:
     """The paths of many entries to one checkpoint: what was read for one serves its neighbours."""
 
@@ -149,7 +81,10 @@ class Paths:
         self._large: dict[Range, bytes] = {}
 
     def path(self, seq: int) -> tuple[str, ...]:
-        """Return the path of one entry, as `inclusion` does."""
+        """Return the path (RFC 9162 §2.1.3) from an entry's leaf to the checkpoint's root, in hex.
+
+        Raises Refused if the checkpoint does not reach to that entry, or the tree has gaps.
+        """
         size = self._checkpoint.seq
         if not 1 <= seq <= size:
             raise Refused(

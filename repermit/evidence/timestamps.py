@@ -6,6 +6,7 @@ import base64
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from repermit.clock import format_timestamp
@@ -132,13 +133,11 @@ class Timestamps:
     """The timestamps that have come, for the proofs under one checkpoint."""
 
     def __init__(self, checkpoint: Checkpoint, paths: Paths) -> None:
-        self._checkpoint = checkpoint
         self._paths = paths
         # Of several over one checkpoint the first that came.
-        found = {row.seq: row.id for row in reversed(kept()) if row.seq <= checkpoint.seq}
-        self._seqs = sorted(found)
-        self._numbers = found
-        self._shown: dict[int, dict[str, Any] | None] = {}
+        self._numbers = {row.seq: row.id for row in reversed(kept()) if row.seq <= checkpoint.seq}
+        self._seqs = sorted(self._numbers)
+        self._show = cache(self._make)
 
     def of(self, entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return, for each entry of a proof, the first timestamp over a checkpoint that has it.
@@ -149,12 +148,7 @@ class Timestamps:
         seqs = find_first_covering(self._seqs, entries)
         return [shown for seq in seqs if (shown := self._show(seq))]
 
-    def _show(self, seq: int) -> dict[str, Any] | None:
-        if seq not in self._shown:
-            self._shown[seq] = self._made(seq)
-        return self._shown[seq]
-
-    def _made(self, seq: int) -> dict[str, Any] | None:
+    def _make(self, seq: int) -> dict[str, Any] | None:
         """Return what a proof shows of a timestamp, None if the record does not go on from it."""
         row = EvidenceTimestamp.get_by_id(self._numbers[seq])
         try:

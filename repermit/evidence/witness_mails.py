@@ -104,8 +104,8 @@ def find_unreached(witnesses: Sequence[str]) -> list[str]:
         topic = WitnessTopic.read(mail.topic)
         if topic and (address := topic.find_address(witnesses)):
             last[address] = mail
-    return [one for one in witnesses if one in last and not _is_delivered(last[one])]
-
-
-def _is_delivered(mail: Mail) -> bool:
-    return not mail.bounce and mail.state not in _UNDELIVERED_STATES
+    return [
+        one
+        for one in witnesses
+        if (mail := last.get(one)) and (mail.bounce or mail.state in _UNDELIVERED_STATES)
+    ]

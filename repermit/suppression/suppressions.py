@@ -313,7 +313,8 @@ def recognise_key(database: Database, settings: Settings) -> None:
     key, only by what it is recognised: the first one that it was used with, or a later one as long
     as there is no fingerprint.
     """
-    if _is_remembered(settings.fingerprint_key):
+    check = email_address.key_check(settings.fingerprint_key)
+    if Meta.read(_KEY_CHECK) == check:
         return
     if is_other_key(settings.fingerprint_key):
         raise ConfigError(
@@ -323,15 +324,11 @@ def recognise_key(database: Database, settings: Settings) -> None:
             key="fingerprint_key",
         )
     with database.atomic():
-        Meta.write(_KEY_CHECK, email_address.key_check(settings.fingerprint_key))
+        Meta.write(_KEY_CHECK, check)
 
 
 def is_other_key(key: bytes) -> bool:
     """Say whether there are fingerprints, made with another key than this."""
-    is_known = Meta.select().where(Meta.key == _KEY_CHECK).exists()
-    return bool(is_known and not _is_remembered(key) and Suppression.select().exists())
-
-
-def _is_remembered(key: bytes) -> bool:
-    check = email_address.key_check(key)
-    return bool(Meta.select().where(Meta.key == _KEY_CHECK, Meta.value == check).exists())
+    known = Meta.read(_KEY_CHECK)
+    is_other = known is not None and known != email_address.key_check(key)
+    return is_other and bool(Suppression.select().exists())

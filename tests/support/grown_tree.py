@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from repermit.db.models.evidence import EvidenceHead
+from repermit.evidence.chain import KEPT_LEVEL, store_tree
 from repermit.evidence.chain_reader import leaf_of, rows_between
 from repermit.evidence.entries import NOTHING_BEFORE
-from repermit.evidence.merkle import Frontier
-from repermit.evidence.stored_tree import Growth
+from repermit.evidence.merkle import Frontier, Node
 
 
 def grow_tree() -> None:
     """Build the tree, in the caller's transaction; an entry that is missing counts as zeros."""
     head = EvidenceHead.get()
     leaves = {row["seq"]: leaf_of(row) for row in rows_between(1, head.seq)}
-    growth = Growth(Frontier())
+    frontier = Frontier()
+    nodes: list[Node] = []
     for seq in range(1, head.seq + 1):
-        growth.add(leaves.get(seq) or NOTHING_BEFORE)
-    growth.keep(seq=head.seq, hash=head.hash)
+        leaf = bytes.fromhex(leaves.get(seq) or NOTHING_BEFORE)
+        nodes += frontier.add(leaf, least=KEPT_LEVEL)
+    store_tree(frontier, nodes, head.seq, head.hash)

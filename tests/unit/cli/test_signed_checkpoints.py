@@ -362,7 +362,7 @@ def test_init_makes_a_key_of_which_the_record_tells(
     assert len(desk.settings.evidence_key or b"") == 32
     with desk.database():
         (noted,) = evidence_key.noted_keys()
-    assert noted.key == signed_checkpoint.own_key(desk.settings)
+    assert noted == signed_checkpoint.own_key(desk.settings)
 
 
 # --- Timestamps. ----------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def test_what_no_key_can_be_is_left_out(database: Database) -> None:
         chain.append(
             Entry(event="evidence_key", at=NOW, actor="job", consent={"key": "x", "before": ""})
         )
-    assert [one.key for one in evidence_key.noted_keys()] == [
+    assert evidence_key.noted_keys() == [
         signed_checkpoint.own_key(FIRST),
         None,
     ]

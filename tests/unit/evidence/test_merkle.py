@@ -186,9 +186,9 @@ def test_each_entry_has_a_path_to_every_checkpoint_that_came_after_it(database: 
         for seq in {1, 2, 63, 64, 65, 128, 129, 256, 257, 300, checkpoint.seq}:
             if seq > checkpoint.seq:
                 with pytest.raises(Refused, match=f"says nothing of entry {seq}"):
-                    stored_tree.inclusion(seq, checkpoint)
+                    stored_tree.Paths(checkpoint).path(seq)
                 continue
-            proof = stored_tree.inclusion(seq, checkpoint)
+            proof = stored_tree.Paths(checkpoint).path(seq)
             assert list(proof) == [one.hex() for one in path(seq - 1, until)]
             assert stored_tree.check_inclusion(entries[seq - 1].hex(), seq, proof, checkpoint)
     kept = {(node.level, node.place): node.hash for node in EvidenceNode.select()}
@@ -202,7 +202,7 @@ def test_each_entry_has_a_path_to_every_checkpoint_that_came_after_it(database: 
 def test_what_is_no_hash_proves_nothing(database: Database) -> None:
     append(database, 3)
     checkpoint = stored_tree.checkpoint()
-    leaf, proof = leaves()[1].hex(), stored_tree.inclusion(2, checkpoint)
+    leaf, proof = leaves()[1].hex(), stored_tree.Paths(checkpoint).path(2)
     assert stored_tree.check_inclusion(leaf, 2, proof, checkpoint)
     assert not stored_tree.check_inclusion(leaf.upper(), 2, proof, checkpoint)
     assert not stored_tree.check_inclusion(leaf[:-2], 2, proof, checkpoint)
@@ -217,7 +217,7 @@ def test_a_chain_with_gaps_proves_nothing(database: Database, gone: type[Evidenc
     with database.atomic():
         gone.delete().execute()
     with pytest.raises(Refused, match="has gaps"):
-        stored_tree.inclusion(70, checkpoint)
+        stored_tree.Paths(checkpoint).path(70)
     with pytest.raises(Refused, match="has gaps"):
         stored_tree.checkpoint_at(130)
 
