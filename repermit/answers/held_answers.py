@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from repermit.answers.click_buffer import LinkRequest, add_requests
 from repermit.answers.link_target import Standing
 from repermit.contacts import click_log, status_changes
+from repermit.contacts.click_log import LinkRequest
 from repermit.db.models.contacts import Contact, Opening
 from repermit.rules import bot_detection
 from repermit.rules.bot_detection import Past, Sign
@@ -56,7 +56,7 @@ def assess_press(
     that asked again sent along, "" from any other; `form` is None where no page is needed, as for a
     mail program's No (RFC 8058).
     """
-    past = add_requests(click_log.read_past(contact, opening), seen)
+    past = click_log.read_past(contact, opening, seen)
     signs = bot_detection.signs(answer.value, past, arrived=arrived, mailed_at=standing.mailed_at)
     is_beside_yes = answer is Answer.NO and _is_no_beside_yes(contact, past, form)
     takes_back = answer is Answer.NO and (

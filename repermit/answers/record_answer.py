@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from repermit import email_address
-from repermit.answers.click_buffer import LinkRequest, add_requests
 from repermit.answers.held_answers import assess_press, is_taken_back
 from repermit.answers.link_target import (
     Giver,
@@ -21,6 +20,7 @@ from repermit.answers.link_target import (
     update_standing,
 )
 from repermit.contacts import click_log, enqueue_receipt, human_replies, lookup, status_changes
+from repermit.contacts.click_log import LinkRequest
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.base import PreparedQuery
@@ -146,7 +146,7 @@ def disown_yes(
         if contact is None or contact.erased_at is not None:
             return None
         opening = click_log.find_opening(contact)
-        past = add_requests(click_log.read_past(contact, opening), seen)
+        past = click_log.read_past(contact, opening, seen)
         after = bot_detection.disowned(past, at=arrived)
         opening = click_log.save_past(contact, opening, after, held_at=None)
         if bot_detection.is_awaited(past):

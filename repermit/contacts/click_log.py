@@ -1,4 +1,4 @@
-"""What is kept of how a contact's links were opened and pressed, to know a person by.
+"""How a contact's links were opened and pressed, to know a person by: what is kept, or still to be.
 
 It is used for nothing else (GDPR art. 5(1)(b)), goes `trace_days` later or with the person, and
 stands in no log.
@@ -6,22 +6,39 @@ stands in no log.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import peewee
 from peewee import SQL
 
-from repermit.db.connection import make_id_list
+from repermit.db.connection import Database, is_away, is_busy, lock_rows, make_id_list
 from repermit.db.models.base import PreparedQuery
 from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.lists import MailingList
-from repermit.rules.bot_detection import LINKS, Opened, Openings, Past, Sign
+from repermit.db.work_steps import StepSize
+from repermit.errors import DatabaseBusy
+from repermit.rules import bot_detection
+from repermit.rules.bot_detection import LINKS, Link, Opened, Openings, Past, Sign
 from repermit.rules.consent import REFUSALS, Status
 
 _LINK_COLUMNS = ("gets", "heads", "first_at", "last_at")
 _PAST_COLUMNS = ("yes_at", "no_at", "disowned_at", "doubted_at", "is_contradicted", "settled_at")
+
+
+@dataclass(frozen=True)
+class LinkRequest:
+    """That a link was opened, by HEAD or by GET."""
+
+    link: Link
+    is_head: bool
+    at: datetime
 
 
 def find_opening(contact: Contact) -> Opening | None:
@@ -30,18 +47,15 @@ def find_opening(contact: Contact) -> Opening | None:
     return opening
 
 
-def read_openings(contacts: Iterable[Contact]) -> dict[int, Opening]:
-    """Return these rows of several contacts, by their ids."""
-    rows = Opening.select().where(Opening.contact.in_([contact.id for contact in contacts]))
-    return {row.contact_id: row for row in rows}
-
-
-def read_past(contact: Contact, opening: Opening | None) -> Past:
-    """Return what the links of a contact have been through, by its row."""
+def read_past(contact: Contact, opening: Opening | None, seen: Iterable[LinkRequest] = ()) -> Past:
+    """Return what the links of a contact have been through, by its row and what was seen since."""
     past = Past() if opening is None else make_past(opening)
+    openings = past.openings
+    for one in seen:
+        openings = bot_detection.opened(openings, one.link, is_head=one.is_head, at=one.at)
     # What a file says against them counts for as long as they are off by it, and no longer.
     is_off = contact.status == Status.REMOVED and contact.reason in REFUSALS
-    return replace(past, has_refused=contact.has_refused or is_off)
+    return replace(past, openings=openings, has_refused=contact.has_refused or is_off)
 
 
 def save_past(
@@ -139,3 +153,123 @@ def _make_columns(past: Past) -> dict[str, Any]:
         "together_at": past.openings.together_at,
         **{name: getattr(past, name) for name in _PAST_COLUMNS},
     }
+
+
+# --- Openings, and other notes of GETs, that are not written yet: no page waits for that. ---------
+
+
+_MAX_PENDING = 20_000
+_MAX_PER_CONTACT = 20
+_MAX_PER_STEP = 200
+
+_log = logging.getLogger(__name__)
+
+
+class PendingOpenings:
+    """Openings of all links of this process, and other notes, in memory until they are written.
+
+    Whoever gets a page must not wait for a turn to write, nor could a GET take one
+    (invariant 1). A sweep writes them every second; what a kill loses is a trace. So many are
+    kept in between, of one contact and of all; what comes beyond that is not counted.
+    """
+
+    def __init__(self, *, most: int = _MAX_PENDING, most_of_one: int = _MAX_PER_CONTACT) -> None:
+        self._most, self._most_of_one = most, most_of_one
+        self._count = 0
+        self._postponed: deque[Callable[[], object]] = deque()
+        self._by_uid: dict[str, list[LinkRequest]] = {}
+        # Whoever holds `_writing` may wait for the database, whoever holds `_mutex` for nothing.
+        self._writing, self._mutex = threading.Lock(), threading.Lock()
+
+    def add(self, uid: str, request: LinkRequest) -> None:
+        """Note that a link of the contact with this uid was opened."""
+        with self._mutex:
+            requests = self._by_uid.get(uid, [])
+            if self._count < self._most and len(requests) < self._most_of_one:
+                self._by_uid[uid] = [*requests, request]
+                self._count += 1
+
+    def postpone(self, write: Callable[[], object]) -> None:
+        """Keep what writes a note, to be called in a transaction; DatabaseBusy if too many wait."""
+        if len(self._postponed) >= self._most:
+            raise DatabaseBusy("more is to be noted than can be written")
+        self._postponed.append(write)
+
+    @contextmanager
+    def take_openings(self, uid: str, *, patience: float = -1) -> Iterator[tuple[LinkRequest, ...]]:
+        """Take those of one contact, to be written with a press; if that fails, they are back.
+
+        Raises DatabaseBusy if they cannot be had within `patience` seconds; -1 is no limit.
+        """
+        # What is being written at this moment is in the database afterwards.
+        if not self._writing.acquire(timeout=patience):
+            raise DatabaseBusy("what was opened is being written")
+        try:
+            requests = self._pop_requests([uid])
+        finally:
+            self._writing.release()
+        try:
+            yield tuple(requests.get(uid, ()))
+        except BaseException:
+            self._restore(requests)
+            raise
+
+    def write(self, database: Database) -> int:
+        """Write all of them, some contacts at a time; return of how many contacts there were any.
+
+        What cannot be written waits for the next time.
+        """
+        with self._mutex:
+            uids = sorted(self._by_uid)
+        size, reached = StepSize(most=_MAX_PER_STEP), 0
+        while chunk := uids[reached : reached + size.rows]:
+            reached += len(chunk)
+            self._write_step(database, chunk, size)
+        self._write_postponed(database)
+        return len(uids)
+
+    def _write_step(self, database: Database, uids: Sequence[str], size: StepSize) -> None:
+        requests: dict[str, list[LinkRequest]] = {}
+        try:
+            # In its turn already, so that whoever presses waits for few rows at the most.
+            with size.step(database), self._writing:
+                requests.update(self._pop_requests(uids))
+                _write_openings(requests)
+        except BaseException:
+            self._restore(requests)
+            raise
+
+    def _write_postponed(self, database: Database) -> None:
+        while self._postponed:
+            write = self._postponed.popleft()
+            try:
+                with database.atomic():
+                    write()
+            except (DatabaseBusy, peewee.PeeweeException) as error:
+                if is_busy(error) or is_away(error):
+                    self._postponed.appendleft(write)
+                    raise
+                # Such as about a session that is over: no later try does better.
+                _log.warning("a note was not written: %s", type(error).__name__)
+
+    def _restore(self, requests: dict[str, list[LinkRequest]]) -> None:
+        for uid, contact_requests in requests.items():
+            for request in contact_requests:
+                self.add(uid, request)
+
+    def _pop_requests(self, uids: Sequence[str]) -> dict[str, list[LinkRequest]]:
+        with self._mutex:
+            requests = {uid: self._by_uid.pop(uid) for uid in uids if uid in self._by_uid}
+            self._count -= sum(map(len, requests.values()))
+        return requests
+
+
+def _write_openings(requests: dict[str, list[LinkRequest]]) -> None:
+    """Write what was seen, in the caller's transaction; of who was erased nothing is kept."""
+    query = Contact.select().where(Contact.uid.in_(list(requests)), Contact.erased_at.is_null())
+    contacts = list(lock_rows(query.order_by(Contact.id)))
+    rows = Opening.select().where(Opening.contact.in_([contact.id for contact in contacts]))
+    openings = {row.contact_id: row for row in rows}
+    for contact in contacts:
+        opening = openings.get(contact.id)
+        save_past(contact, opening, read_past(contact, opening, requests[contact.uid]))

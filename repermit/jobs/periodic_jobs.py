@@ -18,13 +18,13 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from repermit.accounts import audit_log
-from repermit.answers import click_buffer, join
-from repermit.answers.click_buffer import PendingOpenings
+from repermit.answers import join
 from repermit.bounces import poll
 from repermit.bounces.bounce_results import MessageKind
 from repermit.campaigns import enqueue_asks, lifecycle, reminders
 from repermit.clock import Clock
 from repermit.contacts import requested_mail_limit
+from repermit.contacts.click_log import PendingOpenings
 from repermit.db.background_tasks import Work, background_work
 from repermit.db.connection import Database, limit_idleness, write_back
 from repermit.db.row_counts import fold_counts
@@ -69,7 +69,7 @@ class Jobs:
         self._database = database
         self._clock = clock
         self._stopping = stopping
-        self._openings = openings or click_buffer.PendingOpenings()
+        self._openings = openings or PendingOpenings()
         self._tried: Settings | None = None
         self._send_again_at: datetime | None = None
         self._rest = _FIRST_REST

@@ -13,8 +13,8 @@ from contextlib import suppress
 from functools import partial
 from typing import IO, cast
 
-from repermit.answers.click_buffer import PendingOpenings
 from repermit.clock import Clock
+from repermit.contacts.click_log import PendingOpenings
 from repermit.db.connection import Database
 from repermit.garbage_collection import heap_frozen
 from repermit.jobs.periodic_jobs import WORKER_JOBS, Jobs, make_scheduler

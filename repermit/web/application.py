@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, request
 from werkzeug.routing import BaseConverter
 
-from repermit.answers.click_buffer import PendingOpenings
 from repermit.clock import Clock
+from repermit.contacts.click_log import PendingOpenings
 from repermit.db.connection import Database, connect
 from repermit.db.suppression_journal import make_journal
 from repermit.setting_overrides.current_settings import CurrentSettings

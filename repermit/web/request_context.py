@@ -8,9 +8,9 @@ from datetime import datetime
 
 from flask import current_app, g, request
 
-from repermit.answers.click_buffer import PendingOpenings
 from repermit.answers.link_target import Trace
 from repermit.clock import Clock
+from repermit.contacts.click_log import PendingOpenings
 from repermit.db.connection import Database
 from repermit.setting_overrides.current_settings import CurrentSettings
 from repermit.settings.definitions import Settings

@@ -21,8 +21,8 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask
 from waitress.utilities import RequestEntityTooLarge
 
-from repermit.answers.click_buffer import PendingOpenings
 from repermit.clock import Clock
+from repermit.contacts.click_log import PendingOpenings
 from repermit.db.connection import Database
 from repermit.garbage_collection import heap_frozen
 from repermit.i18n import catalogues

@@ -24,9 +24,9 @@ from unittest.mock import patch
 
 import dns.resolver
 
-from repermit.answers.click_buffer import PendingOpenings
 from repermit.cli import cli, main
 from repermit.clock import ManualClock
+from repermit.contacts.click_log import PendingOpenings
 from repermit.db.connection import open_database
 from repermit.db.suppression_journal import make_journal
 from repermit.jobs.periodic_jobs import Jobs

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from waitress import wasyncore
 
 from repermit.answers import join
-from repermit.answers.click_buffer import PendingOpenings
 from repermit.clock import ManualClock
 from repermit.contacts import erasure, lookup, status_changes
+from repermit.contacts.click_log import PendingOpenings
 from repermit.db.connection import Database
 from repermit.db.migrations import ALL_TABLES
 from repermit.db.models.base import Table

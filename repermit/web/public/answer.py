@@ -12,9 +12,10 @@ from typing import Any
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest
 
-from repermit.answers import click_buffer, link_target, record_answer
+from repermit.answers import link_target, record_answer
 from repermit.answers.link_target import PageShown, Standing
 from repermit.contacts import lookup as contacts_lookup
+from repermit.contacts.click_log import LinkRequest
 from repermit.db.models.base import PreparedQuery
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
@@ -60,9 +61,7 @@ def show_question(word: str, token: str) -> Response:
     standing = link_target.find_standing(get_site().links.read(answer.value, token))
     if standing is None or standing.is_gone:
         return show_gone(standing)
-    seen = click_buffer.LinkRequest(
-        answer.value, is_head=request.method == "HEAD", at=get_arrival()
-    )
+    seen = LinkRequest(answer.value, is_head=request.method == "HEAD", at=get_arrival())
     get_site().openings.add(standing.uid, seen)
     return _show_question_page(standing, answer, mark=request.args.get(ROUND, ""))
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from flask import Flask, g
 
-from repermit.answers.click_buffer import PendingOpenings
 from repermit.clock import Clock
+from repermit.contacts.click_log import PendingOpenings
 from repermit.db.connection import Database
 from repermit.emails.frozen_draft import Draft
 from repermit.settings.definitions import Settings

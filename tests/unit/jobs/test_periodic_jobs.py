@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from repermit.accounts import audit_log
-from repermit.answers import click_buffer
 from repermit.clock import ManualClock
+from repermit.contacts import click_log
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.background_tasks import TaskKind, Work, background_work, foreground_work
 from repermit.db.connection import Database
@@ -300,10 +300,10 @@ def test_what_a_dead_worker_left_is_seen_also_while_sending_rests(desk: Desk, ti
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_which_links_were_opened_is_written_once(desk: Desk, times: int) -> None:
-    openings = click_buffer.PendingOpenings()
+    openings = click_log.PendingOpenings()
     with desk.news() as (database, news):
         contact = make_contact(database, news)
-        openings.add(contact.uid, click_buffer.LinkRequest("yes", is_head=False, at=NOW))
+        openings.add(contact.uid, click_log.LinkRequest("yes", is_head=False, at=NOW))
         jobs = Jobs(
             desk.settings,
             database,

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from repermit.accounts import audit_log
-from repermit.answers import click_buffer, join, record_answer
+from repermit.answers import join, record_answer
 from repermit.answers.link_target import Trace
 from repermit.clock import format_timestamp
-from repermit.contacts import human_replies, lookup
+from repermit.contacts import click_log, human_replies, lookup
 from repermit.db.connection import Database
 from repermit.db.migrations import ALL_TABLES
 from repermit.db.models.accounts import Access
@@ -88,8 +88,8 @@ def furnish(database: Database, mailing_list: MailingList) -> Contact:
     join.request_sign_up(
         database, mailing_list, address="anna@example.org", name="A.", language="de", now=NOW
     )
-    pending = click_buffer.PendingOpenings()
-    pending.add(contact.uid, click_buffer.LinkRequest("no", is_head=True, at=NOW))
+    pending = click_log.PendingOpenings()
+    pending.add(contact.uid, click_log.LinkRequest("no", is_head=True, at=NOW))
     pending.write(database)
     record_answer.record_answer(
         database,

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from repermit.answers import click_buffer
 from repermit.clock import format_timestamp, years_before
-from repermit.contacts import erasure, status_changes
+from repermit.contacts import click_log, erasure, status_changes
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact, Opening
@@ -53,8 +52,8 @@ def say_yes(database: Database, contact: Contact, at: datetime = NOW) -> None:
 
 
 def open_yes(database: Database, contact: Contact, at: datetime) -> None:
-    pending = click_buffer.PendingOpenings()
-    pending.add(contact.uid, click_buffer.LinkRequest("yes", is_head=False, at=at))
+    pending = click_log.PendingOpenings()
+    pending.add(contact.uid, click_log.LinkRequest("yes", is_head=False, at=at))
     pending.write(database)
 
 

@@ -19,8 +19,8 @@ import psycopg
 import pytest
 from waitress import wasyncore
 
-from repermit.answers.click_buffer import PendingOpenings
 from repermit.clock import Clock, ManualClock
+from repermit.contacts.click_log import PendingOpenings
 from repermit.db.connection import (
     Database,
     is_away,

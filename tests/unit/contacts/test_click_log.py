@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from peewee import DatabaseError
 
-from repermit.answers.click_buffer import LinkRequest, PendingOpenings
 from repermit.contacts import click_log, erasure, status_changes
+from repermit.contacts.click_log import LinkRequest, PendingOpenings
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact, Opening
