@@ -16,7 +16,7 @@ from repermit.contacts.click_log import LinkRequest
 from repermit.db.models.contacts import Contact, Opening
 from repermit.rules import bot_detection
 from repermit.rules.bot_detection import Past, Sign
-from repermit.rules.consent import Answer, Basis, Outcome, Status, is_undecided
+from repermit.rules.consent import Answer, Basis, Outcome, is_undecided
 from repermit.signed_links import Form
 
 
@@ -82,7 +82,9 @@ def assess_press(
         opening = click_log.save_past(contact, opening, past)
         return Press(trace=_make_trace(past, signs), opening=opening)
     if is_spent or not bot_detection.counts(past, signs, is_again=is_again, mark=mark):
-        held_at = arrived if _is_open(contact) else None
+        # Of who has said No, the No counts.
+        is_open = is_undecided(standing.status, standing.basis, include_thin=True)
+        held_at = arrived if is_open else None
         after = bot_detection.doubted(past, at=arrived)
         opening = _save_opening(contact, opening, after, signs, held_at=held_at)
         status_changes.note_press(contact)
@@ -131,11 +133,6 @@ def _save_opening(
     held_at: datetime | None = None,
 ) -> Opening | None:
     return click_log.save_past(contact, opening, past, signs=",".join(signs), held_at=held_at)
-
-
-def _is_open(contact: Contact) -> bool:
-    """Say whether the question is open to a contact; of who has said No, the No counts."""
-    return is_undecided(Status(contact.status), contact.basis, include_thin=True)
 
 
 def _make_trace(

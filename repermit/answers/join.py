@@ -5,12 +5,12 @@ Double opt-in: the form alone does nothing but owe a mail.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from repermit import email_address
-from repermit.answers.link_target import Giver, SignUpFacts, SignUpResult, Trace, read_standing
+from repermit.answers.link_target import Giver, SignUpResult, read_standing
 from repermit.answers.record_answer import describe_giver, record_answer, retract_yes
 from repermit.contacts import (
     click_log,
@@ -92,23 +92,6 @@ def forget_old_sign_ups(
     )
 
 
-def find_or_make_contact(sign_up: SignUp, arrived: datetime, settings: Settings) -> Contact:
-    """Return the contact of a sign-up, locked; a new one, unsaved, if the list has none of it."""
-    conditions = (Contact.list == sign_up.list_id, Contact.address_key == sign_up.address_key)
-    contact: Contact | None = lock_rows(Contact.select().where(*conditions)).first()
-    if contact is None:
-        return _make_contact(sign_up, arrived, settings)
-    return contact
-
-
-def save_form_fields(sign_up: SignUp, contact: Contact) -> None:
-    """Save the name, address and language from the form in a contact."""
-    contact.address = sign_up.address
-    contact.name = sign_up.name or contact.name
-    contact.language = sign_up.language or contact.language
-    contact.save()
-
-
 def _make_contact(sign_up: SignUp, arrived: datetime, settings: Settings) -> Contact:
     address = email_address.Address(sign_up.address, sign_up.address_key)
     language = lookup.read_list_facts(sign_up.list).pick_language(sign_up.language)
@@ -171,7 +154,7 @@ def confirm_sign_up(
     uid: str,
     arrived: datetime,
     settings: Settings,
-    trace: Trace,
+    trace: Mapping[str, str],
     page_wording: str,
     language: str = "",
     given_by: Giver = "",
@@ -206,30 +189,30 @@ def confirm_sign_up(
             return _make_result(sign_up, Outcome.HOLD, signs)
         sign_up.confirmed_at, sign_up.declined_at, sign_up.doubted_at = arrived, None, None
         sign_up.save()
-        contact = find_or_make_contact(sign_up, arrived, settings)
+        locked: Contact | None = lock_rows(_select_contact(sign_up)).first()
+        contact = locked or _make_contact(sign_up, arrived, settings)
         key, is_new = settings.fingerprint_key, contact.id is None
         former_standing = {} if is_new else status_changes.describe_standing_before(contact, key)
         former_names = {} if is_new else status_changes.describe_name_before(contact)
-        save_form_fields(sign_up, contact)
+        contact.address = sign_up.address
+        contact.name = sign_up.name or contact.name
+        contact.language = sign_up.language or contact.language
+        contact.save()
         if contact.status == Status.CONFIRMED and not consent.improves(
             contact.basis, Basis.SIGN_UP
         ):
             return _make_result(sign_up, Outcome.NOTHING)
-        consent_record = _make_consent_record(
-            sign_up, arrived, language or _make_facts(sign_up).language
-        )
-        consent_record.update(describe_giver(given_by))
-        consent_record["page_wording"] = chain.keep_wording(page_wording)
+        consent_record = {
+            **_make_consent_record(sign_up, arrived, language),
+            **describe_giver(given_by),
+            "page_wording": chain.keep_wording(page_wording),
+        }
         act = status_changes.Act(
             at=arrived,
             actor="person",
             consent=consent_record | former_standing,
             person=former_names,
-            trace={
-                "network": trace.network,
-                "browser": trace.browser,
-                **_describe_doubts(past, signs),
-            },
+            trace={**trace, **_describe_doubts(past, signs)},
         )
         enqueue_receipt.enqueue_receipt(contact, sign_up.list, at=arrived)
         status_changes.confirm_contact(contact, basis=Basis.SIGN_UP, act=act, fingerprint_key=key)
@@ -242,7 +225,7 @@ def decline_sign_up(
     uid: str,
     arrived: datetime,
     settings: Settings,
-    trace: Trace,
+    trace: Mapping[str, str],
     form: Form | None = None,
 ) -> SignUpResult | None:
     """Decline a sign-up at the request of the mail's reader.
@@ -266,15 +249,13 @@ def decline_sign_up(
             sign_up.form_version += 1
             sign_up.save()
             return _make_result(sign_up, predicted)
-        if form and form.version not in _get_versions_beside_yes(sign_up):
+        version = _get_form_version(sign_up)
+        # The page of that Yes is two behind: it was a press there, and an answer of the contact's.
+        if form and form.version not in {version, version - 2}:
             return _make_result(sign_up, predicted)
-        conditions = (Contact.list == sign_up.list_id, Contact.address_key == sign_up.address_key)
-        contact: Contact | None = Contact.get_or_none(
-            *conditions,
-            Contact.status == Status.CONFIRMED,
-            Contact.status_at == sign_up.confirmed_at,
-        )
-        if contact is None:
+        contact = _find_contact(sign_up)
+        at_its_yes = (Status.CONFIRMED, sign_up.confirmed_at)
+        if contact is None or (contact.status, contact.status_at) != at_its_yes:
             return _make_result(sign_up, predicted)
         past = Past(yes_at=sign_up.confirmed_at)
         if Sign.BOTH_ANSWERED in bot_detection.signs("no", past, arrived=arrived, mailed_at=None):
@@ -295,15 +276,16 @@ def decline_sign_up(
         return _make_result(sign_up, Outcome.REMOVE)
 
 
-def _undo_yes(contact: Contact, trace: Trace, settings: Settings, *, at: datetime) -> None:
+def _undo_yes(
+    contact: Contact, trace: Mapping[str, str], settings: Settings, *, at: datetime
+) -> None:
     """Undo a sign-up's Yes: restore the former standing, or remove a new contact."""
     method, key = consent_receipt.BOTH_PRESSED, settings.fingerprint_key
-    trace_fields = {"network": trace.network, "browser": trace.browser}
-    act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=trace_fields)
+    act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=trace)
     enqueue_receipt.drop_receipts(contact)
     status_changes.note_press(contact, is_no=True)
     if not status_changes.undo_sign_up(contact, act=act, fingerprint_key=key):
-        retract_yes(contact, method, trace_fields, settings, at=at)
+        retract_yes(contact, method, trace, settings, at=at)
 
 
 def _read_past(sign_up: SignUp) -> Past:
@@ -341,28 +323,14 @@ def _get_form_version(sign_up: SignUp) -> int:
     return sign_up.form_version + (contact.form_version if contact else 0)
 
 
-def _get_versions_beside_yes(sign_up: SignUp) -> tuple[int, int]:
-    """Return the versions of forms whose No counts after a Yes: now, and on the page of that Yes.
-
-    That Yes was a press on the page, and an answer of the contact's.
-    """
-    version = _get_form_version(sign_up)
-    return version, version - 2
-
-
 def _find_contact(sign_up: SignUp) -> Contact | None:
-    contact: Contact | None = Contact.get_or_none(
-        Contact.list == sign_up.list_id, Contact.address_key == sign_up.address_key
-    )
+    contact: Contact | None = _select_contact(sign_up).first()
     return contact
 
 
-def _make_facts(sign_up: SignUp) -> SignUpFacts:
-    mailing_list = lookup.read_list_facts(sign_up.list)
-    return SignUpFacts(
-        address=email_address.in_part(sign_up.address),
-        language=mailing_list.pick_language(sign_up.language),
-        mailing_list=mailing_list,
+def _select_contact(sign_up: SignUp) -> Any:
+    return Contact.select().where(
+        Contact.list == sign_up.list_id, Contact.address_key == sign_up.address_key
     )
 
 
@@ -376,22 +344,27 @@ def _lock_sign_up(database: Database, uid: str) -> SignUp | None:
 
 
 def _make_consent_record(sign_up: SignUp, arrived: datetime, language: str) -> dict[str, Any]:
+    mailing_list = lookup.read_list_facts(sign_up.list)
+    language = language or mailing_list.pick_language(sign_up.language)
     return {
         "answer": "yes",
         "method": "page",
         "signed_up_at": sign_up.at.isoformat(),
         "arrived_at": arrived.isoformat(),
         "language": language,
-        **lookup.describe_list(lookup.read_list_facts(sign_up.list).in_language(language)),
+        **lookup.describe_list(mailing_list.in_language(language)),
     }
 
 
 def _make_result(sign_up: SignUp, outcome: Outcome, signs: tuple[Sign, ...] = ()) -> SignUpResult:
     contact = _find_contact(sign_up)
     standing = None if contact is None else read_standing(contact, click_log.find_opening(contact))
+    mailing_list = lookup.read_list_facts(sign_up.list)
     return SignUpResult(
         outcome=outcome,
-        sign_up=_make_facts(sign_up),
+        address=email_address.in_part(sign_up.address),
+        language=mailing_list.pick_language(sign_up.language),
+        mailing_list=mailing_list,
         standing=standing,
         ends_at=sign_up.at + _LINK_VALIDITY,
         mark=bot_detection.awaited_mark(_read_past(sign_up)),

@@ -52,19 +52,12 @@ Giver = Literal["", "representative"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trace:
-    """How an answer reached us: the network in part (198.51.100.0/24) and the browser's name."""
-
-    network: str = ""
-    browser: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class PageShown:
     """The page that an answer comes from: the text around its button, and the language of it.
 
-    `given_by` is who gives the answer, by what the page was opened with. Where a mail program
-    answered, `was_shown` is false: it is the page behind the link that was not opened.
+    `language` is "" for that of the question, `given_by` is who gives the answer, by what the page
+    was opened with. Where a mail program answered, `was_shown` is false: it is the page behind the
+    link that was not opened.
     """
 
     wording: str = ""
@@ -145,10 +138,6 @@ class Standing:
         """Return when a server took the last mail with the contact's links, None if none did."""
         return self.reminded_at or self.asked_at
 
-    def awaits(self, mark: str) -> bool:
-        """Say whether the Yes of the round that a page names by its mark is still waited for."""
-        return bool(mark) and mark == self.awaited
-
     @property
     def awaits_removal(self) -> bool:
         """Say whether silence takes the contact off once the deadline has passed."""
@@ -198,26 +187,20 @@ class RecordedAnswer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SignUpFacts:
-    """A sign-up, as its page shows it; `address` is in part."""
-
-    address: str
-    language: str
-    mailing_list: MailingListFacts
-
-
-@dataclass(frozen=True, kw_only=True)
 class SignUpResult:
     """What a press on a sign-up's link did or would do.
 
     `outcome` is `confirm`, `hold` (the Yes may be a program's), `nothing` (it was used before),
-    `ask` (the press came from no page that counts) or `late`. `standing` is its contact's, if there
-    is one. Until `ends_at` the link can be used. `mark` is that of the round in which a Yes is
-    asked for again, "" if none is; `signs` say why. Of `form_version` are the forms that count now.
+    `ask` (the press came from no page that counts) or `late`. `address` is in part; `standing` is
+    its contact's, if there is one. Until `ends_at` the link can be used. `mark` is that of the
+    round in which a Yes is asked for again, "" if none is; `signs` say why. Of `form_version` are
+    the forms that count now.
     """
 
     outcome: Outcome
-    sign_up: SignUpFacts
+    address: str
+    language: str
+    mailing_list: MailingListFacts
     standing: Standing | None
     ends_at: datetime
     mark: str
@@ -253,7 +236,9 @@ def read_standing(contact: Contact, opening: Opening | None) -> Standing:
         has_bounced=ask is not None and bool(ask.bounce),
         reminded_at=reminded_at,
         mail_wording=digest,
-        delivery=describe_delivery(*ask.delivery) if ask and ask.state == MailState.SENT else {},
+        delivery=describe_delivery(ask.message_id, ask.reply_code, ask.reply_status)
+        if ask and ask.state == MailState.SENT
+        else {},
     )
 
 
@@ -354,11 +339,6 @@ class _CampaignAsk(NamedTuple):
     message_id: str
     reply_code: int
     reply_status: str
-
-    @property
-    def delivery(self) -> tuple[str, int, str]:
-        """Return the Message-ID, and the codes of the server's reply."""
-        return self.message_id, self.reply_code, self.reply_status
 
 
 def _find_latest_ask(contact: Contact) -> tuple[_CampaignAsk | None, datetime | None]:

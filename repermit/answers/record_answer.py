@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,6 @@ from repermit.answers.link_target import (
     PageShown,
     RecordedAnswer,
     Standing,
-    Trace,
     predict_decision,
     read_standing,
     update_standing,
@@ -45,7 +44,7 @@ def record_answer(
     arrived: datetime,
     settings: Settings,
     method: Method,
-    trace: Trace,
+    trace: Mapping[str, str],
     page: Callable[[Standing], PageShown] | None = None,
     seen: Iterable[LinkRequest] = (),
     is_again: bool = False,
@@ -91,34 +90,29 @@ def record_answer(
             form=form,
         )
         would_change = decision.outcome in CHANGING_OUTCOMES
-        if press.is_spent and not press.mark:
-            return RecordedAnswer(
-                outcome=Outcome.ASK if would_change else decision.outcome, standing=standing
-            )
         if press.mark:
             after = update_standing(standing, contact, press.opening)
             return RecordedAnswer(outcome=Outcome.HOLD, standing=after, mark=press.mark)
-        trace_fields = {"network": trace.network, "browser": trace.browser, **press.trace}
+        if press.is_spent:
+            return RecordedAnswer(
+                outcome=Outcome.ASK if would_change else decision.outcome, standing=standing
+            )
+        trace_record = {**trace, **press.trace}
         if press.takes_back:
             return retract_yes(
-                contact, consent_receipt.BOTH_PRESSED, trace_fields, settings, at=arrived
+                contact, consent_receipt.BOTH_PRESSED, trace_record, settings, at=arrived
             )
-        consent_record = {
-            **_make_consent_record(standing, answer, arrived, method),
-            **describe_giver(shown.given_by),
-        }
+        consent_record = _make_consent_record(standing, answer, arrived, method, shown)
         # Wordings stay for good, so none is kept of a press that changes nothing.
         if shown.wording and would_change:
             name = "page_wording" if shown.was_shown else "link_page_wording"
             consent_record[name] = chain.keep_wording(shown.wording)
-            if shown.was_shown:
-                consent_record |= _describe_wording(standing, shown.language or standing.language)
         act = status_changes.Act(
             at=arrived,
             actor="person",
             campaign=standing.campaign,
             consent=consent_record,
-            trace=trace_fields,
+            trace=trace_record,
         )
         return _apply_decision(
             contact, press.opening, standing, answer, decision, act=act, settings=settings
@@ -131,7 +125,7 @@ def disown_yes(
     uid: str,
     arrived: datetime,
     settings: Settings,
-    trace: Trace,
+    trace: Mapping[str, str],
     seen: Iterable[LinkRequest] = (),
     mark: str = "",
 ) -> RecordedAnswer | None:
@@ -152,17 +146,14 @@ def disown_yes(
         if bot_detection.is_awaited(past):
             status_changes.note_press(contact)
         if is_taken_back(contact, past, mark):
-            trace_fields = {"network": trace.network, "browser": trace.browser}
-            return retract_yes(
-                contact, consent_receipt.NOT_PRESSED, trace_fields, settings, at=arrived
-            )
+            return retract_yes(contact, consent_receipt.NOT_PRESSED, trace, settings, at=arrived)
         standing = read_standing(contact, opening)
         outcome = predict_decision(standing, Answer.YES, arrived=arrived).outcome
         return RecordedAnswer(outcome=outcome, standing=standing)
 
 
 def retract_yes(
-    contact: Contact, method: str, trace_fields: dict[str, Any], settings: Settings, *, at: datetime
+    contact: Contact, method: str, trace: Mapping[str, Any], settings: Settings, *, at: datetime
 ) -> RecordedAnswer:
     """Remove a contact whose Yes came from a program; `method` says how that was found.
 
@@ -176,7 +167,7 @@ def retract_yes(
         enqueue_receipt.enqueue_receipt(contact, contact.list, at=at, answer=Answer.NO)
     else:
         enqueue_receipt.drop_receipts(contact)
-    act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=trace_fields)
+    act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=trace)
     key = settings.fingerprint_key
     status_changes.remove_contacts([contact], reason=Reason.REQUEST, act=act, fingerprint_key=key)
     after = read_standing(contact, click_log.find_opening(contact))
@@ -214,17 +205,18 @@ def record_reported_answer(
         opening = click_log.find_opening(contact)
         standing = read_standing(contact, opening)
         arrived = given_at or human_replies.find_reply_time(contact, answer) or now
-        if given_at is not None:
-            _require_possible(given_at, answer, standing, now=now)
-        consent_record = {
-            **_make_consent_record(standing, answer, arrived, "note"),
-            **describe_giver(given_by),
-        }
+        if given_at and given_at > now:
+            raise Refused("an answer cannot have been given later than now", code="given_later")
+        # No may be said before one is asked.
+        is_early = given_at and standing.asked_at and given_at < standing.asked_at
+        if answer is Answer.YES and is_early:
+            raise Refused("this person was asked only later than that", code="given_before")
+        shown = PageShown(given_by=given_by)
         act = status_changes.Act(
             at=now,
             actor=actor,
             campaign=standing.campaign,
-            consent=consent_record,
+            consent=_make_consent_record(standing, answer, arrived, "note", shown),
             person={"note": note.strip(), **({"taken_by": taken_by} if taken_by else {})},
         )
         decision = predict_decision(standing, answer, arrived=arrived)
@@ -237,16 +229,6 @@ def record_reported_answer(
             "sign up anew on the list's sign-up page"
         )
     return recorded
-
-
-def _require_possible(
-    given_at: datetime, answer: Answer, standing: Standing, *, now: datetime
-) -> None:
-    """Refuse a time at which nobody can have answered; No may be said before one is asked."""
-    if given_at > now:
-        raise Refused("an answer cannot have been given later than now", code="given_later")
-    if answer is Answer.YES and standing.asked_at and given_at < standing.asked_at:
-        raise Refused("this person was asked only later than that", code="given_before")
 
 
 def _lock_contact(uid: str) -> Contact | None:
@@ -296,9 +278,10 @@ def _apply_decision(
 
 
 def _make_consent_record(
-    standing: Standing, answer: Answer, arrived: datetime, method: Method
+    standing: Standing, answer: Answer, arrived: datetime, method: Method, shown: PageShown
 ) -> dict[str, Any]:
     """Return the consent record of an answer (GDPR art. 7(1), EDPB 05/2020 §108)."""
+    language = shown.language or standing.language
     return {
         "answer": str(answer),
         "method": method,
@@ -308,14 +291,10 @@ def _make_consent_record(
         "deadline": standing.deadline.isoformat() if standing.deadline else "",
         "mail_wording": standing.mail_wording,
         **standing.delivery,
-        **_describe_wording(standing, standing.language),
+        "language": language,
+        **lookup.describe_list(standing.mailing_list.in_language(language)),
+        **describe_giver(shown.given_by),
     }
-
-
-def _describe_wording(standing: Standing, language: str) -> dict[str, str | bool]:
-    """Return the language of the question, and the list's words in it."""
-    list_facts = standing.mailing_list.in_language(language)
-    return {"language": language, **lookup.describe_list(list_facts)}
 
 
 def describe_giver(given_by: Giver) -> dict[str, str]:

@@ -5,7 +5,7 @@ Nothing of their text is kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -159,12 +159,9 @@ def decided_replies(mailing_list: MailingList, *, most: int) -> tuple[DecidedRep
             decided_at=row["decided_at"],
         )
         for row in rows
-        if row["status_at"] == row["decided_at"] or _is_still_open(row)
+        if row["status_at"] == row["decided_at"]
+        or (row["event"] == "reply_set_aside" and row["status"] == Status.UNCONFIRMED)
     )
-
-
-def _is_still_open(row: Mapping[str, Any]) -> bool:
-    return bool(row["event"] == "reply_set_aside" and row["status"] == Status.UNCONFIRMED)
 
 
 def reopen(
@@ -223,7 +220,10 @@ def find_reply_time(contact: Contact, answer: Answer) -> datetime | None:
     """Return when a reply arrived that may be this answer and that nobody has decided on."""
     proposals = ["", *(proposal for proposal, its in PROPOSALS.items() if its is answer)]
     reply: Reply | None = (
-        _select_waiting(contact).where(Reply.proposed.in_(proposals)).order_by(Reply.at).first()
+        Reply.select()
+        .where(Reply.contact == contact, Reply.decided_at.is_null(), Reply.proposed.in_(proposals))
+        .order_by(Reply.at)
+        .first()
     )
     return reply.at if reply else None
 
@@ -244,7 +244,3 @@ _SETTLE = PreparedQuery(
 def delete_replies(contact_ids: Sequence[int]) -> int:
     """Delete that contacts ever wrote back; return how many replies there were."""
     return int(Reply.delete().where(Reply.contact.in_(make_id_list(contact_ids))).execute())
-
-
-def _select_waiting(contact: Contact) -> Any:
-    return Reply.select().where(Reply.contact == contact, Reply.decided_at.is_null())

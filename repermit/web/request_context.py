@@ -8,7 +8,6 @@ from datetime import datetime
 
 from flask import current_app, g, request
 
-from repermit.answers.link_target import Trace
 from repermit.clock import Clock
 from repermit.contacts.click_log import PendingOpenings
 from repermit.db.connection import Database
@@ -87,12 +86,12 @@ def get_arrival() -> datetime:
     return arrived
 
 
-def make_trace() -> Trace:
-    """Return the trace of the request: its network in part, and the browser's name."""
-    return Trace(
-        network=mask_network(request.remote_addr or ""),
-        browser=request.headers.get("User-Agent", "")[:_LONGEST_BROWSER],
-    )
+def make_trace() -> dict[str, str]:
+    """Return the request's trace: its network in part (198.51.100.0/24), and the browser's name."""
+    return {
+        "network": mask_network(request.remote_addr or ""),
+        "browser": request.headers.get("User-Agent", "")[:_LONGEST_BROWSER],
+    }
 
 
 def count_forwarded() -> int:

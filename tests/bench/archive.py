@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 from repermit.answers import link_target, record_answer
-from repermit.answers.link_target import Trace
 from repermit.archives import make_archive
 from repermit.db import migrations
 from repermit.db.connection import open_database
@@ -40,7 +39,7 @@ def main(people: int) -> None:
                 arrived=NOW,
                 settings=settings,
                 method="page",
-                trace=Trace(network="198.51.100.0/24", browser="Firefox"),
+                trace={"network": "198.51.100.0/24", "browser": "Firefox"},
                 page=lambda _: link_target.PageShown(
                     wording="<p>Zouden wij u mogen blijven mailen?</p>" * 100
                 ),

@@ -75,7 +75,7 @@ def say_no(
         arrived=at,
         settings=SETTINGS,
         method="page",
-        trace=link_target.Trace(network="", browser=""),
+        trace={"network": "", "browser": ""},
         page=lambda _: link_target.PageShown(wording="De vraag"),
     )
 

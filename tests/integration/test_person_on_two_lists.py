@@ -74,7 +74,7 @@ def say_no(database: Database, contact: Contact, arrived: datetime = LATER) -> N
         arrived=arrived,
         settings=make_settings(),
         method="page",
-        trace=link_target.Trace(network="192.0.2.0/24", browser=""),
+        trace={"network": "192.0.2.0/24", "browser": ""},
         page=lambda _: link_target.PageShown(wording="De vraag"),
     )
 

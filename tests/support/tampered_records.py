@@ -162,7 +162,7 @@ def say(
         "arrived": moment,
         "settings": settings,
         "method": "page",
-        "trace": link_target.Trace(network="192.0.2.0/24", browser="Firefox"),
+        "trace": {"network": "192.0.2.0/24", "browser": "Firefox"},
         "page": lambda _: link_target.PageShown(wording="De vraag"),
     }
     first = record_answer.record_answer(database, **told)

@@ -44,14 +44,12 @@ def find_user(_request: Request) -> Visitor | None:
 
 def make_visit() -> LoginAttempt:
     """Return when and whence this request comes, as accounts takes it."""
-    trace, route = make_trace(), read_route(request.environ)
+    route = read_route(request.environ)
     origin = Origin(
         mask_network(route.client),
         tuple(dict.fromkeys(map(mask_network, route.doubtful_relays))),
     )
-    return LoginAttempt(
-        now=get_arrival(), network=trace.network, browser=trace.browser, origin=origin
-    )
+    return LoginAttempt(now=get_arrival(), origin=origin, **make_trace())
 
 
 def get_actor() -> str:

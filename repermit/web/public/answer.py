@@ -72,7 +72,7 @@ def _show_question_page(standing: Standing, answer: Answer, *, mark: str) -> Res
     outcome = link_target.predict_decision(standing, answer, arrived=get_arrival()).outcome
     if outcome in {Outcome.NOTHING, Outcome.LATE}:
         return show_result(reader, standing, outcome)
-    if answer is Answer.YES and standing.awaits(mark):
+    if answer is Answer.YES and mark and mark == standing.awaited:
         return _show_ask_again(standing, mark)
     fields = make_contact_fields(standing, reader)
     # No button for a Yes that would be too late.
@@ -159,8 +159,8 @@ def _describe_page(
         raise _WordsChanged(standing)
     return PageShown(
         wording=wording,
-        language=reader.language,
         # A mail program speaks for the person alone, whatever its address says.
+        language=reader.language if was_shown else "",
         given_by=reader.given_by if was_shown else "",
         was_shown=was_shown,
     )
@@ -195,10 +195,7 @@ def _make_ask_again_fields(standing: Standing, reader: Reader) -> dict[str, Any]
     voice, sensitive = make_voice(reader), standing.mailing_list.sensitive
     return {
         "labels": page_text.make_labels(
-            voice,
-            sensitive=sensitive,
-            is_new=standing.status is Status.REMOVED,
-            is_representative=reader.is_representative,
+            voice, sensitive=sensitive, is_new=standing.status is Status.REMOVED
         ),
         "why": page_text.explain_asking_again(standing.signs, voice),
     }
@@ -239,8 +236,12 @@ def make_receipt_path(standing: Standing) -> str:
 
 
 def make_voice(reader: Reader) -> Voice:
-    """Return the reader's language, and the zone that times are told in."""
-    return Voice(language=reader.language, zone=get_site().settings.zone)
+    """Return in which words a reader is spoken to."""
+    return Voice(
+        language=reader.language,
+        zone=get_site().settings.zone,
+        is_representative=reader.is_representative,
+    )
 
 
 def make_list_fields(about: MailingListFacts, reader: Reader) -> dict[str, Any]:
@@ -292,13 +293,8 @@ def _make_common_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     voice, sensitive = make_voice(reader), standing.mailing_list.sensitive
     is_open = standing.is_in_time(get_arrival())
     is_over, is_removed = standing.is_over(get_arrival()), standing.status is Status.REMOVED
-    is_representative = reader.is_representative
-    yes_label = page_text.make_yes_label(
-        voice, sensitive=sensitive, is_new=is_removed, is_representative=is_representative
-    )
-    no_label = page_text.make_no_label(
-        voice, is_new=is_removed, is_representative=is_representative
-    )
+    yes_label = page_text.make_yes_label(voice, sensitive=sensitive, is_new=is_removed)
+    no_label = page_text.make_no_label(voice, is_new=is_removed)
     awaits_removal = standing.awaits_removal
     is_unanswered = awaits_removal or standing.status is Status.UNCONFIRMED
     has_missed = is_over and is_unanswered and standing.deadline is not None

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, request
 
 from repermit.answers import join, link_target
-from repermit.answers.link_target import SignUpFacts, SignUpResult
+from repermit.answers.link_target import SignUpResult
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -162,8 +162,8 @@ def _confirm_sign_up(uid: str, token: str) -> Response:
         settings=site.settings,
         trace=make_trace(),
         page_wording=wording,
-        language=_make_reader(before.sign_up).language,
-        given_by=_make_reader(before.sign_up).given_by,
+        language=_make_reader(before).language,
+        given_by=_make_reader(before).given_by,
         mark=request.form.get(ROUND, ""),
         form=read_pressed_form(uid),
     )
@@ -190,8 +190,8 @@ def _decline_sign_up(uid: str, token: str) -> Response:
         return _show_question(signed_up, token)
     if signed_up is None or signed_up.outcome is not Outcome.CONFIRM:
         return _show_outcome(signed_up)
-    about, reader = signed_up.sign_up, _make_reader(signed_up.sign_up)
-    fields = {"address": about.address, **make_list_fields(about.mailing_list, reader)}
+    reader = _make_reader(signed_up)
+    fields = {"address": signed_up.address, **make_list_fields(signed_up.mailing_list, reader)}
     if signed_up.standing is not None and signed_up.standing.status is not Status.REMOVED:
         fields = make_contact_fields(signed_up.standing, reader)
     return render_page(
@@ -204,7 +204,7 @@ def _decline_sign_up(uid: str, token: str) -> Response:
 
 def _show_question(signed_up: SignUpResult, token: str) -> Response:
     """Ask whether to put them on the list; once more, and why, where a program may have pressed."""
-    reader = _make_reader(signed_up.sign_up)
+    reader = _make_reader(signed_up)
     return render_page(
         "confirm_sign_up.html", reader, **_make_confirm_fields(signed_up, reader, token)
     )
@@ -213,16 +213,16 @@ def _show_question(signed_up: SignUpResult, token: str) -> Response:
 def _show_outcome(signed_up: SignUpResult | None) -> Response:
     """Show what became of a sign-up."""
     if signed_up is not None and signed_up.outcome is Outcome.LATE:
-        reader = _make_reader(signed_up.sign_up)
+        reader = _make_reader(signed_up)
         return render_page(
             "sign_up_expired.html",
             reader,
-            **make_list_fields(signed_up.sign_up.mailing_list, reader),
+            **make_list_fields(signed_up.mailing_list, reader),
         )
     standing = signed_up.standing if signed_up else None
     if signed_up is None or standing is None or standing.is_gone:
         return show_gone(standing)
-    return show_result(_make_reader(signed_up.sign_up), standing, signed_up.outcome)
+    return show_result(_make_reader(signed_up), standing, signed_up.outcome)
 
 
 def _show_form_page(mailing_list: MailingList, *, status: int = 200) -> Response:
@@ -239,18 +239,14 @@ def _show_form_page(mailing_list: MailingList, *, status: int = 200) -> Response
 
 
 def _make_confirm_fields(signed_up: SignUpResult, reader: Reader, token: str) -> dict[str, Any]:
-    about, voice = signed_up.sign_up.mailing_list, make_voice(reader)
+    about, voice = signed_up.mailing_list, make_voice(reader)
     links = get_site().links
     return {
         **make_list_fields(about, reader),
-        "address": signed_up.sign_up.address,
+        "address": signed_up.address,
         "why": page_text.explain_asking_again(signed_up.signs, voice) if signed_up.mark else "",
         "mark": signed_up.mark,
-        "labels": page_text.make_sign_up_labels(
-            voice,
-            sensitive=about.sensitive,
-            is_representative=reader.is_representative,
-        ),
+        "labels": page_text.make_sign_up_labels(voice, sensitive=about.sensitive),
         "confirm_url": make_public_url(f"/confirm/{token}", reader),
         "form_number": links.form_number(links.read("confirm", token), signed_up.form_version),
     }
@@ -259,20 +255,21 @@ def _make_confirm_fields(signed_up: SignUpResult, reader: Reader, token: str) ->
 def _make_wording(signed_up: SignUpResult, token: str) -> str:
     """Return the text around the button as it was shown, with a mark for the address."""
     # The same text, whether or not its language had to be chosen.
-    sign_up = signed_up.sign_up
-    reader = replace(_make_reader(sign_up), is_switched=False)
+    reader = replace(_make_reader(signed_up), is_switched=False)
     fields = {**_make_confirm_fields(signed_up, reader, token), "address": "⟦address⟧"}
     return render(
         "sign_up_wording.html",
         language=reader.language,
         organisation=get_site().settings.organisation,
-        privacy_url=sign_up.mailing_list.in_language(reader.language).privacy_url,
+        privacy_url=signed_up.mailing_list.in_language(reader.language).privacy_url,
         **fields,
     )
 
 
-def _make_reader(sign_up: SignUpFacts) -> Reader:
-    return make_reader(request.path, language=sign_up.language, mailing_list=sign_up.mailing_list)
+def _make_reader(signed_up: SignUpResult) -> Reader:
+    return make_reader(
+        request.path, language=signed_up.language, mailing_list=signed_up.mailing_list
+    )
 
 
 def _make_list_reader(mailing_list: MailingList) -> Reader:

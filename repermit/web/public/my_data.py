@@ -7,7 +7,6 @@ the link is the authority.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Any, TypeVar
 
 from flask import Blueprint, Response, request
@@ -93,7 +92,7 @@ def _remove_contact(standing: Standing, reader: Reader) -> Response:
         uid=standing.uid,
         settings=site.settings,
         now=get_arrival(),
-        trace=asdict(make_trace()),
+        trace=make_trace(),
         form=read_pressed_form(standing.uid),
     )
     if not is_said:
@@ -142,7 +141,7 @@ def confirm_address(token: str) -> Response:
         uid=site.links.read("address", token),
         settings=site.settings,
         now=get_arrival(),
-        trace=asdict(make_trace()),
+        trace=make_trace(),
     )
     if moved is None or moved.outcome in {"used", "late"}:
         return show_expired_link(moved.link if moved else None)
@@ -252,7 +251,7 @@ def _correct_name(opened: OpenedLink) -> Response:
             name=clean_name(request.form.get("name", "")),
             language=catalogues.pick_language(language, otherwise=opened.language),
             now=get_arrival(),
-            trace=asdict(make_trace()),
+            trace=make_trace(),
         )
     )
     gettext = make_voice(_make_reader(opened)).gettext

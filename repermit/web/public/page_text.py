@@ -33,10 +33,11 @@ class Statement:
 
 @dataclass(frozen=True, kw_only=True)
 class Voice:
-    """A language, and the zone that times are told in."""
+    """A language, the zone that times are told in, and whether a representative is spoken to."""
 
     language: str
     zone: ZoneInfo
+    is_representative: bool = False
 
     def gettext(self, text: str) -> str:
         """Return the translation."""
@@ -98,14 +99,12 @@ def explain_listing(standing: Standing, voice: Voice) -> str:
     return sentence % known
 
 
-def make_yes_label(
-    voice: Voice, *, sensitive: bool, is_new: bool = False, is_representative: bool = False
-) -> str:
+def make_yes_label(voice: Voice, *, sensitive: bool, is_new: bool = False) -> str:
     """Return the label of the Yes button; `is_new` for somebody who is not on the list."""
     gettext = voice.gettext
-    if is_representative and sensitive:
+    if voice.is_representative and sensitive:
         return gettext("Yes, as representative I explicitly consent")
-    if is_representative:
+    if voice.is_representative:
         return gettext("Yes, as representative I consent")
     if sensitive:
         return gettext("Yes, I explicitly consent to these mails")
@@ -114,13 +113,13 @@ def make_yes_label(
     return gettext("Yes, keep sending me these mails")
 
 
-def make_no_label(voice: Voice, *, is_new: bool = False, is_representative: bool = False) -> str:
+def make_no_label(voice: Voice, *, is_new: bool = False) -> str:
     """Return the label of the No button; `is_new` for somebody who is not on the list."""
-    if is_new and is_representative:
+    if is_new and voice.is_representative:
         return voice.gettext("No, do not send these mails")
     if is_new:
         return voice.gettext("No, I do not want these mails")
-    if is_representative:
+    if voice.is_representative:
         return voice.gettext("No, stop sending these mails")
     return voice.gettext("No, stop sending me these mails")
 
@@ -326,9 +325,7 @@ def explain_asking_again(signs: Collection[Sign], voice: Voice) -> str:
     return next((text for sign, text in reasons.items() if sign in signs), otherwise)
 
 
-def make_labels(
-    voice: Voice, *, sensitive: bool, is_new: bool, is_representative: bool
-) -> dict[str, str]:
+def make_labels(voice: Voice, *, sensitive: bool, is_new: bool) -> dict[str, str]:
     """Return the labels of the three buttons, in their order; `is_new` as in `make_yes_label`.
 
     None of them stands out, and the Yes is neither the first nor the last, so that no program
@@ -336,21 +333,17 @@ def make_labels(
     """
     return {
         NOT_ME: voice.gettext("I did not press Yes: do not count it"),
-        AGAIN: _make_again_label(
-            voice, sensitive=sensitive, is_new=is_new, is_representative=is_representative
-        ),
-        "no": make_no_label(voice, is_new=is_new, is_representative=is_representative),
+        AGAIN: _make_again_label(voice, sensitive=sensitive, is_new=is_new),
+        NO: make_no_label(voice, is_new=is_new),
     }
 
 
-def _make_again_label(
-    voice: Voice, *, sensitive: bool, is_new: bool, is_representative: bool
-) -> str:
+def _make_again_label(voice: Voice, *, sensitive: bool, is_new: bool) -> str:
     """Return the label of the Yes button on the page that asks again."""
     gettext = voice.gettext
-    if is_representative and sensitive:
+    if voice.is_representative and sensitive:
         return gettext("Yes, it was me: as representative I explicitly consent")
-    if is_representative:
+    if voice.is_representative:
         return gettext("Yes, it was me: as representative I consent")
     if sensitive:
         return gettext("Yes, it was me, and I explicitly consent to these mails")
@@ -359,21 +352,16 @@ def _make_again_label(
     return gettext("Yes, it was me: keep sending me these mails")
 
 
-def make_sign_up_labels(
-    voice: Voice, *, sensitive: bool, is_representative: bool
-) -> dict[str, str]:
+def make_sign_up_labels(voice: Voice, *, sensitive: bool) -> dict[str, str]:
     """Return the labels of a sign-up's three buttons, in their order.
 
     The mail that leads to it has no other link of ours, so that nothing but what is pressed can
     tell a program: here too the Yes is neither the first nor the last, and does not stand out.
     """
-    yes = make_yes_label(
-        voice, sensitive=sensitive, is_new=True, is_representative=is_representative
-    )
     return {
         NOT_ME: voice.gettext("I did not sign up for this"),
-        YES: yes,
-        NO: make_no_label(voice, is_new=True, is_representative=is_representative),
+        YES: make_yes_label(voice, sensitive=sensitive, is_new=True),
+        NO: make_no_label(voice, is_new=True),
     }
 
 

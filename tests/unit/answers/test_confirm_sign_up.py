@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit.answers import join
-from repermit.answers.link_target import Trace
 from repermit.contacts import enqueue_receipt
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact, SignUp, Suppression
@@ -76,7 +75,7 @@ def say_yes(database: Database, uid: str, *, at: datetime, **more: Any) -> Outco
         uid=uid,
         arrived=at,
         settings=SETTINGS,
-        trace=Trace(),
+        trace={"network": "", "browser": ""},
         page_wording="As on the page.",
         **more,
     )
@@ -85,7 +84,9 @@ def say_yes(database: Database, uid: str, *, at: datetime, **more: Any) -> Outco
 
 
 def say_no(database: Database, uid: str, *, at: datetime) -> Outcome:
-    done = join.decline_sign_up(database, uid=uid, arrived=at, settings=SETTINGS, trace=Trace())
+    done = join.decline_sign_up(
+        database, uid=uid, arrived=at, settings=SETTINGS, trace={"network": "", "browser": ""}
+    )
     assert done is not None
     return done.outcome
 

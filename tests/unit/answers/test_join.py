@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from repermit.answers import join, record_answer
-from repermit.answers.link_target import SignUpResult, Trace
+from repermit.answers.link_target import SignUpResult
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
@@ -57,7 +57,7 @@ def confirm(database: Database, uid: str, *, arrived: datetime = LATER) -> SignU
         uid=uid,
         arrived=arrived,
         settings=make_settings(),
-        trace=Trace(network="2001:db8::/48", browser="Firefox"),
+        trace={"network": "2001:db8::/48", "browser": "Firefox"},
         page_wording="As on the page.",
     )
 
@@ -285,7 +285,7 @@ def test_a_link_works_once(database: Database, mailing_list: MailingList) -> Non
         arrived=LATER,
         settings=make_settings(),
         method="page",
-        trace=Trace(),
+        trace={"network": "", "browser": ""},
     )
     again = confirmed(database, made)
     assert again.outcome is Outcome.NOTHING
@@ -308,7 +308,7 @@ def test_a_link_is_good_for_seven_days(
     foreseen = join.find_sign_up(made.uid, now=arrived)
     assert foreseen is not None
     assert foreseen.outcome is outcome
-    assert (foreseen.sign_up.address, foreseen.sign_up.language) == ("a…a@example.org", "fr")
+    assert (foreseen.address, foreseen.language) == ("a…a@example.org", "fr")
     assert SignUp.get().confirmed_at is None
     assert confirmed(database, made, arrived=arrived).outcome is outcome
     assert Contact.select().count() == (outcome is Outcome.CONFIRM)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from repermit.answers import link_target, record_answer
-from repermit.answers.link_target import RecordedAnswer, Trace
+from repermit.answers.link_target import RecordedAnswer
 from repermit.contacts import erasure, human_replies, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
@@ -38,7 +38,7 @@ from tests.support.public_pages import freeze_wording
 
 SOON = NOW + timedelta(days=1)
 MICROSECOND = timedelta(microseconds=1)
-TRACE = Trace(network="198.51.100.0/24", browser="Firefox")
+TRACE = {"network": "198.51.100.0/24", "browser": "Firefox"}
 
 
 def give(

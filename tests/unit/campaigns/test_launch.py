@@ -140,7 +140,7 @@ def test_an_answer_proves_what_the_privacy_statement_said(database: Database) ->
         arrived=NOW + timedelta(hours=1),
         settings=make_settings(),
         method="page",
-        trace=link_target.Trace(network="", browser=""),
+        trace={"network": "", "browser": ""},
         page=lambda _: link_target.PageShown(wording="De vraag"),
     )
     proof = make_proof.prove_address(

@@ -268,7 +268,7 @@ def test_an_answer_is_kept_in_the_words_that_it_was_asked_in(
         arrived=NOW,
         settings=make_settings(),
         method="page",
-        trace=link_target.Trace(),
+        trace={"network": "", "browser": ""},
         page=lambda _: link_target.PageShown(wording="Wollen Sie?", language="de"),
     )
     told = newest_told("confirmed")

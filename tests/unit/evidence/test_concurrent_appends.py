@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from repermit.answers import link_target, record_answer
-from repermit.answers.link_target import Trace
 from repermit.campaigns.launch import launch
 from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database, lock_rows, open_database
@@ -47,7 +46,7 @@ def work(url: str, number: int) -> None:
                 arrived=NOW,
                 settings=settings,
                 method="page",
-                trace=Trace(network="192.0.2.0/24", browser="x"),
+                trace={"network": "192.0.2.0/24", "browser": "x"},
                 page=partial(shown, turn),
             )
             with database.atomic():

@@ -19,7 +19,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repermit.answers import link_target, record_answer
-from repermit.answers.link_target import Trace
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts import lookup as contacts_lookup
 from repermit.contacts.admin_requests import NewContact
@@ -48,7 +47,7 @@ def record(database: Database, uid: str, answer: Answer) -> None:
         arrived=NOW + timedelta(days=1),
         settings=make_settings(),
         method="page",
-        trace=Trace(network="198.51.100.0/24", browser="Firefox"),
+        trace={"network": "198.51.100.0/24", "browser": "Firefox"},
         page=lambda _: link_target.PageShown(
             wording="<p>Zouden wij u mogen blijven mailen, ⟦address⟧?</p>"
         ),

@@ -18,7 +18,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from repermit.answers import link_target, record_answer
-from repermit.answers.link_target import Trace
 from repermit.contacts import admin_requests
 from repermit.contacts.admin_requests import NewContact
 from repermit.db.connection import Database, open_database
@@ -121,7 +120,7 @@ def answer(database: Database, uid: str, what: Answer) -> None:
         arrived=NOW + timedelta(days=1),
         settings=SIGNING,
         method="page",
-        trace=Trace(network="198.51.100.0/24", browser="Firefox"),
+        trace={"network": "198.51.100.0/24", "browser": "Firefox"},
         page=lambda _: link_target.PageShown(wording="<p>Zouden wij u mogen blijven mailen?</p>"),
     )
 

@@ -67,7 +67,7 @@ def say(database: Database, name: str, answer: Answer) -> None:
         arrived=LATER,
         settings=make_settings(),
         method="page",
-        trace=link_target.Trace(network="", browser=""),
+        trace={"network": "", "browser": ""},
         page=lambda _: link_target.PageShown(wording="De vraag"),
     )
 

@@ -20,7 +20,6 @@ from repermit.accounts import api_tokens, login, users
 from repermit.accounts.login import LoginAttempt
 from repermit.accounts.user_info import Role
 from repermit.answers import link_target, record_answer
-from repermit.answers.link_target import Trace
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.db.connection import Database, open_database
 from repermit.db.models.evidence import EvidenceTimestamp
@@ -95,7 +94,7 @@ def answer(database: Database, uid: str, what: Answer) -> None:
         arrived=NOW + timedelta(days=1),
         settings=SIGNING,
         method="page",
-        trace=Trace(network="198.51.100.0/24", browser="Firefox"),
+        trace={"network": "198.51.100.0/24", "browser": "Firefox"},
         page=lambda _: link_target.PageShown(wording="<p>Zouden wij u mogen blijven mailen?</p>"),
     )
 

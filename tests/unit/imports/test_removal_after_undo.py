@@ -103,7 +103,7 @@ def say_no(
         uid=contact.uid,
         answer=answer,
         settings=SETTINGS,
-        trace=link_target.Trace(network="", browser=""),
+        trace={"network": "", "browser": ""},
         **{**given, **more},
     )
     assert recorded is not None

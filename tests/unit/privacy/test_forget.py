@@ -12,7 +12,6 @@ import pytest
 
 from repermit import email_address
 from repermit.answers import join
-from repermit.answers.link_target import Trace
 from repermit.db.connection import Database, is_postgresql
 from repermit.db.models.base import new_id
 from repermit.db.models.campaigns import Campaign
@@ -67,7 +66,7 @@ def come_back(database: Database, news: MailingList, at: datetime) -> Contact:
         uid=SignUp.select().order_by(SignUp.id.desc()).get().uid,
         arrived=at,
         settings=SETTINGS,
-        trace=Trace(),
+        trace={"network": "", "browser": ""},
         page_wording="As on the page.",
     )
     with database.atomic():

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from repermit.answers import link_target, record_answer
-from repermit.answers.link_target import Trace
 from repermit.contacts import erasure, status_changes
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
@@ -61,7 +60,7 @@ def answer(database: Database, contact: Contact, said: Answer, *, arrived: Any =
         arrived=arrived,
         settings=make_settings(),
         method="page",
-        trace=Trace(network="198.51.100.0/24", browser="Firefox"),
+        trace={"network": "198.51.100.0/24", "browser": "Firefox"},
         page=lambda _: link_target.PageShown(wording=PAGE),
     )
 

@@ -12,7 +12,6 @@ import pytest
 
 from repermit.accounts import audit_log
 from repermit.answers import join, record_answer
-from repermit.answers.link_target import Trace
 from repermit.clock import format_timestamp
 from repermit.contacts import click_log, human_replies, lookup
 from repermit.db.connection import Database
@@ -98,7 +97,7 @@ def furnish(database: Database, mailing_list: MailingList) -> Contact:
         arrived=ANSWERED,
         settings=SETTINGS,
         method="page",
-        trace=Trace(**TRACE),
+        trace=TRACE,
     )
     with database.atomic():
         audit_log.note_access(
@@ -314,7 +313,7 @@ def test_in_which_files_the_address_was_and_who_was_told_of_it_is_told(
         arrived=hours[6],
         settings=SETTINGS,
         method="page",
-        trace=Trace(**TRACE),
+        trace=TRACE,
     )
     take(database, mailing_list, "removed", hours[7], tool="mailchimp")
     fingerprint_files.write_suppressions(

@@ -8,7 +8,6 @@ import json
 import zipfile
 
 from repermit.answers import link_target, record_answer
-from repermit.answers.link_target import Trace
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Access
 from repermit.db.models.campaigns import Campaign
@@ -46,7 +45,7 @@ def test_a_list_is_archived_by_a_press_once_its_campaign_is_over(
             arrived=NOW,
             settings=settings,
             method="page",
-            trace=Trace(network="198.51.100.0/24", browser="Firefox"),
+            trace={"network": "198.51.100.0/24", "browser": "Firefox"},
             page=lambda _: link_target.PageShown(
                 wording="<p>Zouden wij u mogen blijven mailen?</p>"
             ),
