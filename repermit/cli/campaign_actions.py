@@ -73,7 +73,7 @@ def cancel(context: CommandContext, slug: str) -> None:
 def extend(context: CommandContext, slug: str, *, deadline: str) -> None:
     """Move the deadline, to later only."""
     from repermit.campaigns import lifecycle
-    from repermit.web.public import unanswered_page
+    from repermit.web.public.answer import prepare_page_wording
 
     with context.mailing_list(slug) as (database, mailing_list):
         extended = lifecycle.extend_campaign(
@@ -83,7 +83,7 @@ def extend(context: CommandContext, slug: str, *, deadline: str) -> None:
             now=context.now,
             actor=context.actor,
             settings=context.settings,
-            make_page_wording=unanswered_page.prepare_page_wording(
+            make_page_wording=prepare_page_wording(
                 context.settings, clock=context.clock, database=database
             ),
         )

@@ -243,7 +243,7 @@ def _launch_campaign(
     """Do a launch, and show what it does; what is refused shows the same on stderr."""
     from repermit.campaigns import campaign_draft, launch_refusals
     from repermit.campaigns import launch as campaigns_launch
-    from repermit.web.public import unanswered_page
+    from repermit.web.public.answer import prepare_page_wording
 
     plan = launch_refusals.plan_launch(
         mailing_list,
@@ -278,7 +278,7 @@ def _launch_campaign(
         problems=problems,
         accepted=accepted,
         statements=statements,
-        make_page_wording=unanswered_page.prepare_page_wording(
+        make_page_wording=prepare_page_wording(
             context.settings, clock=context.clock, database=database
         ),
     )

@@ -31,7 +31,7 @@ from repermit.imports import import_file
 from repermit.imports.import_report import ImportResult
 from repermit.package_files import asset, data
 from repermit.settings.definitions import MailServer, Organisation, Settings, Web
-from repermit.web.public import unanswered_page
+from repermit.web.public.answer import prepare_page_wording
 
 SLUG = "linde"
 DAYS = 28
@@ -216,7 +216,5 @@ def _launch(
         accepted={"pages_here_alone": words["accepted"]},
         format_note=say,
         note_language=mailing_list.language,
-        make_page_wording=unanswered_page.prepare_page_wording(
-            settings, clock=clock, database=database
-        ),
+        make_page_wording=prepare_page_wording(settings, clock=clock, database=database),
     )

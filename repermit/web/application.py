@@ -18,7 +18,6 @@ from repermit.setting_overrides.current_settings import CurrentSettings
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
 from repermit.web import (
-    database_connection,
     dispatcher,
     error_pages,
     health,
@@ -29,7 +28,7 @@ from repermit.web.admin.install import register_admin_pages as register_admin
 from repermit.web.api.authentication import RateLimits
 from repermit.web.api.routes import api
 from repermit.web.client_address import ReadClientAddress, StripPublicPath
-from repermit.web.public import answer, front, join, my_data, receipt
+from repermit.web.public import answer, join, my_data, receipt
 
 if TYPE_CHECKING:
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
@@ -71,7 +70,7 @@ def create_app(
     """
     app = Application("repermit", static_folder=None, template_folder=None)
     database = database or connect(settings.database, journal=make_journal(settings))
-    database.before_commit = database_connection.note_commit
+    database.before_commit = request_context.note_commit
     database.writes_back = False
     app.extensions["repermit"] = request_context.Site(
         settings=settings,
@@ -91,16 +90,16 @@ def create_app(
     app.url_map.merge_slashes = False
     app.url_map.converters["token"] = _Token
     app.before_request(request_context.stamp_arrival)
-    app.before_request(database_connection.open_connection)
+    app.before_request(request_context.open_connection)
     app.before_request(dispatcher.acquire_answer_lock)
-    app.before_request(database_connection.limit_wait)
+    app.before_request(request_context.limit_wait)
     app.before_request(request_context.load_settings)
     app.before_request(error_pages.refuse_large_request)
-    app.before_request(database_connection.refuse_late)
+    app.before_request(request_context.refuse_late)
     app.after_request(compress_response)
     app.after_request(security_headers.add_headers)
     app.teardown_request(dispatcher.release_answer_lock)
-    app.teardown_request(database_connection.close_connection)
+    app.teardown_request(request_context.close_connection)
     for pages in (
         answer.pages,
         receipt.pages,
@@ -108,7 +107,6 @@ def create_app(
         my_data.opened_link_pages,
         join.pages,
         health.pages,
-        front.pages,
         api,
     ):
         app.register_blueprint(pages)

@@ -25,9 +25,8 @@ from repermit.package_files import LANGUAGES
 from repermit.signed_links import KINDS
 from repermit.web.admin import result_text
 from repermit.web.api.problems import is_api_request, make_http_problem
-from repermit.web.database_connection import may_have_committed
 from repermit.web.rendering import Reader, list_browser_languages, make_frame_fields, render
-from repermit.web.request_context import get_site
+from repermit.web.request_context import get_site, may_have_committed
 
 _log = logging.getLogger(__name__)
 

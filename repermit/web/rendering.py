@@ -58,12 +58,9 @@ class Reader:
         """Return who gives an answer that is sent from their page."""
         return REPRESENTATIVE if self.is_representative else ""
 
-    def make_query(self, language: str = "") -> str:
-        """Return the query string that keeps the reader's choices, "" for none.
-
-        `language` is another one that they may choose.
-        """
-        return _make_query(self._chosen(language))
+    def make_query(self) -> str:
+        """Return the query string that keeps the reader's choices, "" for none."""
+        return _make_query(self._chosen(""))
 
     def make_relative_url(self, language: str = "") -> str:
         """Return the relative address of the same page in another language, "" for it as it is."""
@@ -106,7 +103,8 @@ def render_page(template: str, reader: Reader, *, status: int = 200, **fields: A
     """Return the response with a page made of `template`."""
     fields |= make_frame_fields(reader)
     if request.method != "POST" and _CHOOSE in request.args and fields["choices"]:
-        template, fields = "languages.html", _make_choice_page_fields(fields)
+        template = "languages.html"
+        fields |= {"every_choice": fields["choices"], "choices": [], "choose_url": ""}
     html = render(template, language=reader.language, **fields)
     response = Response(html, status=status, content_type="text/html; charset=utf-8")
     response.content_language.add(reader.language)
@@ -189,11 +187,6 @@ def _choose_language(wanted: str, usual: str, about: MailingListFacts | None) ->
 _CHOOSE = "languages"
 _MAX_CHOICES_INLINE = 8
 """How many languages stand above a page at most; else they have a page, which weighs less."""
-
-
-def _make_choice_page_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the template's fields for the page on which a language is chosen."""
-    return {**fields, "every_choice": fields["choices"], "choices": [], "choose_url": ""}
 
 
 def _list_choices(reader: Reader) -> list[LanguageChoice]:

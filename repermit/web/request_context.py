@@ -1,16 +1,35 @@
-"""What one installation's pages work with, and the request's moment and trace."""
+"""The request under way: what it works with, its moment and trace, and its connection.
+
+Each thread that serves requests has one connection to the database; a GET's cannot write.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+from typing import Any
 
-from flask import current_app, g, request
+import peewee
+from flask import current_app, g, has_request_context, request
 
+from repermit.accounts import audit_log
+from repermit.accounts.audit_log import SecurityEventKind
 from repermit.clock import Clock
 from repermit.contacts.click_log import PendingOpenings
-from repermit.db.connection import Database
+from repermit.db.connection import (
+    Database,
+    is_away,
+    is_busy,
+    is_postgresql,
+    limit_waiting,
+    run_sql,
+)
+from repermit.errors import DatabaseBusy
 from repermit.setting_overrides.current_settings import CurrentSettings
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
@@ -98,3 +117,176 @@ def count_forwarded() -> int:
     """Return how many addresses X-Forwarded-For names: each web server on the way adds one."""
     named = request.headers.get("X-Forwarded-For", "").split(",")
     return sum(1 for address in named if address.strip())
+
+
+# --- Its connection to the database. --------------------------------------------------------------
+
+
+# For what a GET notes beside the page: as long as others hold the database for a step, or so.
+_NOTE_TIMEOUT = 0.05
+# For reading the words that refuse a request whose seconds are over.
+_MIN_TIMEOUT = 0.1
+
+_ENDPOINTS_WITHOUT_DATABASE = ("health.healthz", "health.robots")
+_READ_ONLY_SQL = {
+    True: "SET default_transaction_read_only = {}",
+    False: "PRAGMA query_only = {}",
+}
+
+_log = logging.getLogger(__name__)
+
+
+def open_connection() -> None:
+    """Open the database for this request; for anything but a POST, for reading alone.
+
+    Mail scanners open every link, so that a GET that writes would answer for people. The
+    database itself refuses it (invariant 1).
+    """
+    if request.endpoint in _ENDPOINTS_WITHOUT_DATABASE:
+        return
+    database = get_site().database
+    g.opened = reconnect(database)
+    if request.method != "POST":
+        _set_read_only(database, "on")
+
+
+def limit_wait() -> None:
+    """Wait for what others hold in the database for no longer than is left."""
+    if "opened" not in g:
+        return
+    seconds = max(get_seconds_left(), _MIN_TIMEOUT)
+    g.patience = ExitStack()
+    g.patience.enter_context(limit_waiting(get_site().database, seconds))
+
+
+def reconnect(database: Database) -> bool:
+    """Open the database for this thread unless it is; False if it was, and can be used.
+
+    A connection that was kept may be to a server that has been started anew since, or to a file
+    in whose place there is another.
+    """
+    if not database.is_closed() and not _is_alive(database):
+        _drop_connection(database)
+    return database.connect(reuse_if_open=True)
+
+
+def _is_alive(database: Database) -> bool:
+    if not database.is_connection_usable():
+        return False
+    try:
+        if is_postgresql(database) and not database.in_transaction():
+            run_sql(database, "SELECT 1")
+    except peewee.PeeweeException:
+        return False
+    return True
+
+
+def refuse_late() -> None:
+    """Refuse to record what has waited for too long, or would; raises DatabaseBusy."""
+    if request.method == "POST" and get_seconds_left() <= 0:
+        raise DatabaseBusy("more is sent than can be recorded")
+
+
+def close_connection(_error: BaseException | None = None) -> None:
+    """Close what `open_connection` opened; leave alone what was open before."""
+    opened = g.pop("opened", None)
+    if opened is None:
+        return
+    database = get_site().database
+    try:
+        _end_wait_limit()
+        if request.method != "POST":
+            _set_read_only(database, "off")
+        if opened and not request.environ.get(KEEPS_CONNECTION):
+            database.close()
+    except peewee.PeeweeException as error:
+        # The response is made already, and the next request gets a connection of its own.
+        _log.warning("a connection to the database was lost: %s", type(error).__name__)
+        _drop_connection(database)
+
+
+def _drop_connection(database: Database) -> None:
+    """Forget this thread's connection, whatever state it is in."""
+    connection: Any = None if database.is_closed() else database.connection()  # type: ignore[no-untyped-call]
+    database.dispose()
+    if connection:
+        connection.close()
+
+
+def note_commit() -> None:
+    """Note that from now on something may have been recorded for the request under way.
+
+    What else it does may wait for as long as in any other program: whoever is told to press again
+    must have nothing recorded.
+    """
+    if has_request_context() and not g.get("is_noting"):
+        g.may_be_recorded = True
+        _end_wait_limit()
+
+
+def may_have_committed() -> bool:
+    """Say whether something of this request may stand in the database."""
+    return "may_be_recorded" in g
+
+
+def write_note(write: Callable[[], object]) -> None:
+    """Note that somebody looks, in a transaction of its own, in a GET too.
+
+    For what tells of the looking alone: never for anything of a person, a list or a campaign. A GET
+    waits for nobody who writes: what cannot be noted at once is noted once it can be.
+    """
+    if request.method == "POST":
+        with _open_short_transaction():
+            write()
+        return
+    site = get_site()
+    try:
+        with (
+            _allow_writes(site.database),
+            limit_waiting(site.database, _NOTE_TIMEOUT),
+            _open_short_transaction(),
+        ):
+            write()
+    except (DatabaseBusy, peewee.PeeweeException) as error:
+        if not (is_busy(error) or is_away(error)):
+            raise
+        site.openings.postpone(write)
+
+
+@contextmanager
+def _open_short_transaction() -> Iterator[None]:
+    g.is_noting = True
+    try:
+        with get_site().database.atomic():
+            yield
+    finally:
+        g.is_noting = False
+
+
+@contextmanager
+def _allow_writes(database: Database) -> Iterator[None]:
+    _set_read_only(database, "off")
+    try:
+        yield
+    finally:
+        _set_read_only(database, "on")
+
+
+def _end_wait_limit() -> None:
+    patience: ExitStack | None = g.pop("patience", None)
+    if patience:
+        patience.close()
+
+
+def _set_read_only(database: Database, switch: str) -> None:
+    statement = _READ_ONLY_SQL[is_postgresql(database)].format(switch)
+    run_sql(database, statement)
+
+
+def note_refusal(kind: SecurityEventKind, *, actor: str = "") -> None:
+    """Note that this request was refused, unless the same was noted just now."""
+    network, now = mask_network(request.remote_addr or ""), get_arrival()
+    if audit_log.is_security_event_to_note(kind, actor=actor, network=network, now=now):
+        write_note(
+            partial(audit_log.note_security_event, kind, actor=actor, network=network, now=now)
+        )

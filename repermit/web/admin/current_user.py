@@ -13,8 +13,7 @@ from repermit.accounts.login_throttle import Origin
 from repermit.accounts.sessions import Login
 from repermit.db.models.lists import MailingList
 from repermit.web.client_address import mask_network, read_route
-from repermit.web.database_connection import write_note
-from repermit.web.request_context import get_arrival, get_site, make_trace
+from repermit.web.request_context import get_arrival, get_site, make_trace, write_note
 
 TOKEN_KEY = "token"  # noqa: S105  the name under which the cookie has it
 

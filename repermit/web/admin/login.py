@@ -31,8 +31,7 @@ from repermit.web.admin.rendering import (
     redirect_to,
     render_page,
 )
-from repermit.web.request_context import get_arrival, get_site
-from repermit.web.security_log import note_refusal
+from repermit.web.request_context import get_arrival, get_site, note_refusal
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse

@@ -21,7 +21,7 @@ from repermit.web.admin.page_permissions import (
     get_permissions,
 )
 from repermit.web.admin.rendering import redirect_to
-from repermit.web.security_log import note_refusal
+from repermit.web.request_context import note_refusal
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response

@@ -20,9 +20,7 @@ from repermit.accounts.audit_log import SecurityEventKind
 from repermit.db.models.lists import MailingList
 from repermit.web.api.problems import ApiError
 from repermit.web.client_address import mask_network
-from repermit.web.database_connection import write_note
-from repermit.web.request_context import get_arrival
-from repermit.web.security_log import note_refusal
+from repermit.web.request_context import get_arrival, note_refusal, write_note
 
 # --- How often a program may ask, or a network sign people up. ------------------------------------
 

@@ -5,30 +5,31 @@ GET shows, POST acts; the link is the authority.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Flask, Response, g, request
 from werkzeug.exceptions import BadRequest
 
 from repermit.answers import link_target, record_answer
 from repermit.answers.link_target import PageShown, Standing
+from repermit.clock import Clock
 from repermit.contacts import lookup as contacts_lookup
-from repermit.contacts.click_log import LinkRequest
-from repermit.db.models.base import PreparedQuery
+from repermit.contacts.click_log import LinkRequest, PendingOpenings
+from repermit.db.connection import Database
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import MailingListFacts
-from repermit.privacy.my_data import Recipient
-from repermit.reports import data_recipients, register_notes
 from repermit.rules.consent import CHANGING_OUTCOMES, OWN_YES, Answer, Outcome, Status
-from repermit.signed_links import NOBODY, PROXIES, Form
+from repermit.settings.definitions import Settings
+from repermit.signed_links import NOBODY, PROXIES, Form, Links
 from repermit.web import rendering
 from repermit.web.public import page_text
-from repermit.web.public.my_data_text import describe_kept_after_erasure, describe_recipient
-from repermit.web.public.page_text import Statement, Voice
+from repermit.web.public.my_data_text import describe_kept_after_erasure, describe_recipients
+from repermit.web.public.page_text import Voice
 from repermit.web.rendering import (
     NUMBER,
     ROUND,
@@ -42,6 +43,7 @@ from repermit.web.rendering import (
 )
 from repermit.web.request_context import (
     LONGEST_WAIT,
+    Site,
     count_forwarded,
     get_arrival,
     get_site,
@@ -75,22 +77,18 @@ def _show_question_page(standing: Standing, answer: Answer, *, mark: str) -> Res
     if answer is Answer.YES and mark and mark == standing.awaited:
         return _show_ask_again(standing, mark)
     fields = make_contact_fields(standing, reader)
-    # No button for a Yes that would be too late.
-    order = [one for one in (answer, _OPPOSITE[answer]) if one in fields["labels"]]
+    # Asked for once more, since a No came before it.
+    fields["takes_two_presses"] = answer is Answer.YES and standing.has_refused
     return render_page(
         "question.html",
         reader,
-        order=order,
+        # No button for a Yes that would be too late.
+        order=[one for one in (answer, _OPPOSITE[answer]) if one in fields["labels"]],
         not_recorded_yet=page_text.word_not_recorded(
-            answer, make_voice(reader), takes_two_presses=takes_two_presses(standing, answer)
+            answer, make_voice(reader), takes_two_presses=fields["takes_two_presses"]
         ),
-        **fields | {"takes_two_presses": takes_two_presses(standing, answer)},
+        **fields,
     )
-
-
-def takes_two_presses(standing: Standing, answer: Answer) -> bool:
-    """Say whether an answer is asked for once more, since a No came before it."""
-    return answer is Answer.YES and standing.has_refused
 
 
 @pages.post(_ROUTE)
@@ -317,46 +315,34 @@ def _make_common_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     }
 
 
-def _make_result_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
-    """Return how a contact can change its mind: by the question, or by signing up.
+def show_result(reader: Reader, standing: Standing, outcome: Outcome) -> Response:
+    """Show what became of an answer, and how to change it: by the question, or by signing up.
 
     No button gives the opposite answer at once: a program presses whatever stands on a page.
     """
     fields = make_contact_fields(standing, reader)
-    may_return = fields["is_removed"] and bool(fields["deadline"])
-    may_leave = not fields["is_removed"]
-    other = Answer.YES if may_return else Answer.NO if may_leave else None
+    is_late, is_removed = outcome is Outcome.LATE, fields["is_removed"]
+    other = (Answer.YES if fields["deadline"] else None) if is_removed else Answer.NO
     has_receipt = standing.basis in OWN_YES
-    receipt_url = make_public_url(make_receipt_path(standing), reader) if has_receipt else ""
-    return {**fields, "other": other, "receipt_url": receipt_url}
-
-
-def show_result(reader: Reader, standing: Standing, outcome: Outcome) -> Response:
-    """Show what became of an answer, and how to change it."""
-    fields = _make_result_fields(standing, reader)
-    is_late = outcome is Outcome.LATE
     # Nobody is offered the opposite of their own No at once.
-    is_off_otherwise = outcome is Outcome.NOTHING and fields["is_removed"] and not standing.said_no
+    is_off_otherwise = outcome is Outcome.NOTHING and is_removed and not standing.said_no
+    word_statement = {
+        Outcome.LATE: page_text.word_too_late,
+        Outcome.NOTHING: page_text.word_recorded_before,
+    }.get(outcome, page_text.word_recorded_now)
     return render_page(
         "answer_recorded.html",
         reader,
-        statement=_make_statement(standing, outcome, make_voice(reader)),
+        statement=word_statement(standing, make_voice(reader)),
+        other=other,
+        receipt_url=make_public_url(make_receipt_path(standing), reader) if has_receipt else "",
         is_late=is_late,
-        has_form=not standing.is_on_list
-        and (is_late or (is_off_otherwise and fields["other"] is None)),
+        has_form=not standing.is_on_list and (is_late or (is_off_otherwise and other is None)),
         is_doubted=bool(standing.signs),
-        is_recorded=standing.said_no or standing.basis in OWN_YES or outcome in CHANGING_OUTCOMES,
+        is_recorded=standing.said_no or has_receipt or outcome in CHANGING_OUTCOMES,
         is_represented=reader.is_representative and outcome in CHANGING_OUTCOMES,
         **fields,
     )
-
-
-def _make_statement(standing: Standing, outcome: Outcome, voice: Voice) -> Statement:
-    if outcome is Outcome.LATE:
-        return page_text.word_too_late(standing, voice)
-    if outcome is Outcome.NOTHING:
-        return page_text.word_recorded_before(standing, voice)
-    return page_text.word_recorded_now(standing, voice)
 
 
 def make_unanswered_wording(draft: Draft) -> str:
@@ -387,6 +373,27 @@ def make_unanswered_wording(draft: Draft) -> str:
     )
     reader = Reader(language=draft.language, path="", mailing_list=draft.mailing_list)
     return _make_wording(standing, reader, is_again=False)
+
+
+def prepare_page_wording(
+    settings: Settings, *, clock: Clock, database: Database
+) -> Callable[[Draft], str]:
+    """Return what makes that text where no request is, such as in a command that launches."""
+    app = Flask("repermit", static_folder=None, template_folder=None)
+    app.extensions["repermit"] = Site(
+        settings=settings,
+        clock=clock,
+        database=database,
+        links=Links(settings.public_url, settings.secret_keys),
+        openings=PendingOpenings(),
+    )
+
+    def make_page_wording(draft: Draft) -> str:
+        with app.app_context():
+            g.arrived = clock.now()
+            return make_unanswered_wording(draft)
+
+    return make_page_wording
 
 
 def _make_wording(standing: Standing, reader: Reader, *, is_again: bool) -> str:
@@ -459,41 +466,3 @@ def _find_only_list() -> MailingListFacts | None:
     """Return the list, if there is but one: which one a vanished contact was on, nobody knows."""
     lists = list(MailingList.select().limit(2))
     return contacts_lookup.read_list_facts(lists[0]) if len(lists) == 1 else None
-
-
-# --- Who gets the data of a list (GDPR art. 13(1)(e) and (f), 15(1)(c)). --------------------------
-
-
-def list_recipients(mailing_list: MailingList) -> list[tuple[str, Recipient]]:
-    """Return who gets the data as the record of processing names them, each with their key.
-
-    Who the organisation is itself has no name.
-    """
-    recipients = data_recipients.list_recipients(
-        mailing_list,
-        settings=get_site().settings,
-        notes=register_notes.read_notes(mailing_list),
-    )
-    return [
-        (
-            recipient.key,
-            Recipient(
-                role=recipient.role,
-                name="" if recipient.is_own else recipient.name or recipient.server,
-                country=recipient.country,
-                safeguard=recipient.safeguard if recipient.is_abroad else "",
-            ),
-        )
-        for recipient in recipients
-    ]
-
-
-def describe_recipients(slug: str, voice: Voice) -> tuple[str, ...]:
-    """Return a sentence for each recipient of a list's data; none for a list that is gone."""
-    mailing_list = _LIST.first(slug)
-    if mailing_list is None:
-        return ()
-    return tuple(describe_recipient(one, voice) for _, one in list_recipients(mailing_list))
-
-
-_LIST = PreparedQuery(lambda slug: MailingList.select().where(MailingList.slug == slug), 1)

@@ -26,7 +26,6 @@ from repermit.rules.consent import Status
 from repermit.web.public import my_data_text, page_text
 from repermit.web.public.answer import (
     choose_unknown_language,
-    list_recipients,
     make_contact_fields,
     make_contact_reader,
     make_list_fields,
@@ -168,7 +167,9 @@ def show_expired_link(link: Link | None) -> Response:
         "link_ended.html",
         reader,
         link=link,
-        me_url=_make_me_url(link, reader) if link.is_own else "",
+        me_url=make_public_url(f"/me/{get_site().links.token('me', link.uid)}", reader)
+        if link.is_own
+        else "",
     )
 
 
@@ -190,10 +191,6 @@ def _make_link_fields(link: Link, kind: str, token: str) -> dict[str, Any]:
 
 def _make_link_reader(link: Link) -> Reader:
     return make_reader(request.path, language=link.language, mailing_list=link.mailing_list)
-
-
-def _make_me_url(link: Link, reader: Reader) -> str:
-    return make_public_url(f"/me/{get_site().links.token('me', link.uid)}", reader)
 
 
 # --- What a link for one use has opened: everything held, and what may be done about it. ----------
@@ -355,7 +352,7 @@ def _read_held_data(opened: OpenedLink) -> HeldData:
 
 
 def _list_recipients(opened: OpenedLink) -> list[tuple[str, Recipient]]:
-    return list_recipients(find_list(opened.mailing_list.slug))
+    return my_data_text.list_recipients(find_list(opened.mailing_list.slug))
 
 
 def _make_reader(opened: OpenedLink) -> Reader:

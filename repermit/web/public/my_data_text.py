@@ -1,7 +1,4 @@
-"""What the page with everything held says of each thing, in the reader's language.
-
-Pure.
-"""
+"""What pages say of each thing that is held about a person, in the reader's language."""
 
 from __future__ import annotations
 
@@ -9,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from repermit.db.models.base import PreparedQuery
+from repermit.db.models.lists import MailingList
 from repermit.privacy.my_data import (
     Disclosure,
     EvidenceEntry,
@@ -20,9 +19,11 @@ from repermit.privacy.my_data import (
     SuppressionInfo,
 )
 from repermit.privacy.retention import add_years
+from repermit.reports import data_recipients, register_notes
 from repermit.rules.consent import Basis
 from repermit.settings.definitions import Retention
 from repermit.web.public.page_text import Voice, describe_removal
+from repermit.web.request_context import get_site
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -354,3 +355,41 @@ def describe_kept_after_erasure(
     last_day = voice.format_day(add_years(removed_at, years))
     kept = f"{record % {'years': years}} {until % {'day': last_day}}"
     return (f"{code} {as_long}", kept) if is_suppressed else (kept,)
+
+
+# --- Who gets the data of a list (GDPR art. 13(1)(e) and (f), 15(1)(c)). --------------------------
+
+
+def list_recipients(mailing_list: MailingList) -> list[tuple[str, Recipient]]:
+    """Return who gets the data as the record of processing names them, each with their key.
+
+    Who the organisation is itself has no name.
+    """
+    recipients = data_recipients.list_recipients(
+        mailing_list,
+        settings=get_site().settings,
+        notes=register_notes.read_notes(mailing_list),
+    )
+    return [
+        (
+            recipient.key,
+            Recipient(
+                role=recipient.role,
+                name="" if recipient.is_own else recipient.name or recipient.server,
+                country=recipient.country,
+                safeguard=recipient.safeguard if recipient.is_abroad else "",
+            ),
+        )
+        for recipient in recipients
+    ]
+
+
+def describe_recipients(slug: str, voice: Voice) -> tuple[str, ...]:
+    """Return a sentence for each recipient of a list's data; none for a list that is gone."""
+    mailing_list = _LIST.first(slug)
+    if mailing_list is None:
+        return ()
+    return tuple(describe_recipient(one, voice) for _, one in list_recipients(mailing_list))
+
+
+_LIST = PreparedQuery(lambda slug: MailingList.select().where(MailingList.slug == slug), 1)

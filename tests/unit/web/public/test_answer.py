@@ -43,7 +43,7 @@ from repermit.rules.consent import (
 from repermit.rules.legal_grounds import Grounds
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, Kind
-from repermit.web.public import unanswered_page
+from repermit.web.public.answer import prepare_page_wording
 from repermit.web.request_context import ARRIVED
 from tests.support.builders import (
     DEADLINE,
@@ -890,9 +890,7 @@ def test_the_page_that_is_kept_for_whoever_never_answers_is_the_one_that_is_show
     mailing_list = make_list(database, language="en")
     settings, clock = make_settings(), ManualClock(NOW)
     silent, asked = (make_contact(database, mailing_list) for _ in range(2))
-    make_page_wording = unanswered_page.prepare_page_wording(
-        settings, clock=clock, database=database
-    )
+    make_page_wording = prepare_page_wording(settings, clock=clock, database=database)
     shared: dict[str, Any] = {
         "settings": settings,
         "now": NOW,
