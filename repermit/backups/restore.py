@@ -41,7 +41,7 @@ from repermit.db.write_lock import RESTORING_SUFFIX, lock_database_exclusively, 
 from repermit.errors import Refused
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Checkpoint, Entry
-from repermit.rules.consent import UNSETTLED, CampaignState, MailState, PauseReason
+from repermit.rules.consent import LIVE_STATES, UNSETTLED, CampaignState, MailState, PauseReason
 from repermit.settings.definitions import Settings
 from repermit.suppression import suppressions
 
@@ -325,9 +325,6 @@ def _unlink(name: str) -> None:
 # --- Holding back what may have happened since the backup. ----------------------------------------
 
 
-_LIVE = [state for state in CampaignState if state.is_live]
-
-
 def hold_back(
     *,
     launched: Mapping[str, Iterable[datetime]] | None,
@@ -345,7 +342,7 @@ def hold_back(
     any. 5. Whoever was logged in is no more, and one-time links that may have been used end.
     6. What was being decided about mails in doubt ends: they may have been sent again since.
     """
-    live = list(Campaign.select().where(Campaign.state.in_(_LIVE)).order_by(Campaign.id))
+    live = list(Campaign.select().where(Campaign.state.in_(LIVE_STATES)).order_by(Campaign.id))
     reminders = tuple(one.list.slug for one in live if _has_begun_to_remind(one, now))
     for campaign in live:
         _pause(campaign, now, actor)

@@ -26,6 +26,7 @@ from repermit.db.models.mails import Mail
 from repermit.i18n import catalogues
 from repermit.rules.consent import (
     ASKING_KINDS,
+    LIVE_STATES,
     NOT_STARTED,
     Basis,
     CampaignState,
@@ -326,9 +327,6 @@ def _iter_pages(
 # --- What other campaigns still owe. --------------------------------------------------------------
 
 
-_LIVE_STATES = tuple(state for state in CampaignState if state.is_live)
-
-
 def add_competing_mails(mailing_list: MailingList, asks: int) -> int:
     """Return how many mails leave until the last of a campaign's `asks` has, the others' too."""
     competing = (
@@ -365,7 +363,7 @@ def select_domain() -> Any:
 
 
 def _select_competing(mailing_list: MailingList) -> Any:
-    return Campaign.select().where(Campaign.list != mailing_list, Campaign.state.in_(_LIVE_STATES))
+    return Campaign.select().where(Campaign.list != mailing_list, Campaign.state.in_(LIVE_STATES))
 
 
 def _select_competing_mails(mailing_list: MailingList) -> Any:

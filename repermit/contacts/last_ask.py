@@ -5,6 +5,7 @@ Nothing here writes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress as without
 from dataclasses import dataclass, field
@@ -13,7 +14,12 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from repermit.clock import format_timestamp
-from repermit.contacts.lookup import describe_list, describe_unseen_list, read_list_facts
+from repermit.contacts.lookup import (
+    describe_list,
+    describe_unseen_list,
+    make_undecided_condition,
+    read_list_facts,
+)
 from repermit.db.connection import chunks, make_id_list
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
 from repermit.db.models.contacts import Contact
@@ -83,6 +89,37 @@ def decide_verdict(
         now=now,
         minimum_days=campaign.minimum_days,
     )
+
+
+def list_undecided(campaign: Campaign) -> list[int]:
+    """Return the ids of the asked contacts whose question is still open, in order.
+
+    All at once: page by page, SQLite would sort the whole audience anew for every page.
+    """
+    rows: Any = (
+        Mail.select(Mail.contact)
+        .join(Contact)
+        .where(
+            Mail.campaign == campaign,
+            Mail.kind == MailKind.ASK,
+            make_undecided_condition(campaign),
+        )
+        .order_by(Mail.contact)
+        .tuples()
+    )
+    return [contact_id for (contact_id,) in rows.iterator()]
+
+
+def count_verdicts(campaign: Campaign, now: datetime, chunk: int = _CHUNK) -> Counter[Verdict]:
+    """Count what the deadline does at `now` to each contact that is undecided, and lock none."""
+    verdicts: Counter[Verdict] = Counter()
+    for ids in chunks(list_undecided(campaign), chunk):
+        asks = index_asks(campaign, list_campaign_mails(ids))
+        contacts = list(Contact.select().where(Contact.id.in_(make_id_list(ids))))
+        verdicts.update(
+            decide_verdict(contact, asks[contact.id], campaign, now) for contact in contacts
+        )
+    return verdicts
 
 
 @dataclass

@@ -168,10 +168,6 @@ def select_unasked(mailing_list: MailingList) -> Any:
     (invariant 4). Every page, report, mail and export counts them by this.
     """
     campaign = latest_campaign(mailing_list)
-    return _select_not_asked(campaign, Contact.status == Status.UNCONFIRMED)
-
-
-def _select_not_asked(campaign: Campaign | None, status_condition: Any) -> Any:
     is_closed = campaign is not None and campaign.state == CampaignState.CLOSED
     failure_condition = () if is_closed else (Mail.state.in_(_GIVEN_UP) | (Mail.bounce != ""),)
     return (
@@ -186,7 +182,7 @@ def _select_not_asked(campaign: Campaign | None, status_condition: Any) -> Any:
         .where(
             Mail.campaign == campaign,
             Mail.kind == MailKind.ASK,
-            status_condition,
+            Contact.status == Status.UNCONFIRMED,
             *failure_condition,
         )
         .order_by(Contact.id)

@@ -12,7 +12,7 @@ from repermit.clock import format_timestamp
 from repermit.db.connection import Database
 from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
-from repermit.rules.consent import CampaignState
+from repermit.rules.consent import LIVE_STATES
 
 LONGEST_PAUSE = timedelta(minutes=5)
 """How long may lie between two notes for the pages to count as up in between."""
@@ -30,7 +30,7 @@ def record_heartbeat(database: Database, *, now: datetime) -> None:
         last_beat = datetime.fromisoformat(value) if value else None
         if last_beat is not None and now <= last_beat:
             return
-        for campaign in list(Campaign.select().where(Campaign.state.in_(_LIVE_STATES))):
+        for campaign in list(Campaign.select().where(Campaign.state.in_(LIVE_STATES))):
             gap = int(_measure_gap(campaign, last_beat, now).total_seconds())
             Campaign.update(downtime=Campaign.downtime + gap).where(
                 Campaign.id == campaign.id
@@ -54,9 +54,6 @@ def measure_downtime(campaign: Campaign, now: datetime) -> timedelta:
     value = Meta.read(_HEARTBEAT_KEY)
     last_beat = None if value is None else datetime.fromisoformat(value)
     return timedelta(seconds=campaign.downtime) + _measure_gap(campaign, last_beat, now)
-
-
-_LIVE_STATES = [state for state in CampaignState if state.is_live]
 
 
 def _measure_gap(campaign: Campaign, last_beat: datetime | None, now: datetime) -> timedelta:

@@ -1,166 +1,25 @@
-"""What a deadline does to each contact of a campaign, and what those still to come would do.
+"""What the deadlines that have not passed yet would do, as it stands now.
 
 Nothing here writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
-from peewee import fn
-
-from repermit.clock import format_timestamp
 from repermit.contacts import counts, last_ask, lookup
-from repermit.contacts.last_ask import CampaignMail, decide_verdict, index_asks
-from repermit.db.connection import chunks, make_id_list
-from repermit.db.models.campaigns import Campaign, CampaignWording
+from repermit.contacts.last_ask import count_verdicts, decide_verdict, index_asks
+from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
-from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
-from repermit.db.models.mails import Mail
-from repermit.evidence.chain_reader import read_consents
-from repermit.rules.consent import (
-    UNSETTLED,
-    CampaignState,
-    MailKind,
-    MailState,
-    Verdict,
-)
+from repermit.rules.consent import LIVE_STATES, CampaignState, MailState, Verdict
 
-# --- What the sweep gives back, as a plain value. -------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExpiryResult:
-    """What a sweep did, or would do.
-
-    `removed` were asked in time and did not answer; `unasked` could not be asked in time and
-    stay unconfirmed; `waiting` has a sentence for each campaign that waits for the admin.
-    """
-
-    removed: int = 0
-    unasked: int = 0
-    waiting: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, int]:
-        """Return what `expire --json` prints."""
-        return {"removed": self.removed, "unasked": self.unasked}
-
-
-# --- What the deadline does to each contact of a campaign. ----------------------------------------
-
-
-def predict_verdicts(campaign: Campaign, chunk: int, now: datetime) -> Iterator[Verdict]:
-    """Yield what the deadline does to each contact that is undecided, and lock none."""
-    for ids in chunks(list_undecided(campaign), chunk):
-        asks = index_asks(campaign, last_ask.list_campaign_mails(ids))
-        for contact in list(Contact.select().where(Contact.id.in_(make_id_list(ids)))):
-            yield decide_verdict(contact, asks[contact.id], campaign, now)
-
-
-def list_undecided(campaign: Campaign) -> list[int]:
-    """Return the ids of the asked contacts whose question is still open, in order.
-
-    All at once: page by page, SQLite would sort the whole audience anew for every page.
-    """
-    rows: Any = (
-        Mail.select(Mail.contact)
-        .join(Contact)
-        .where(
-            Mail.campaign == campaign,
-            Mail.kind == MailKind.ASK,
-            lookup.make_undecided_condition(campaign),
-        )
-        .order_by(Mail.contact)
-        .tuples()
-    )
-    return [contact_id for (contact_id,) in rows.iterator()]
-
-
-def collect_proofs(
-    campaign: Campaign,
-    silent: Iterable[Contact],
-    asks: Mapping[int, CampaignMail],
-    pages: Mapping[int | None, str],
-) -> dict[int, dict[str, Any]]:
-    """Return, by contact id, the proof that each could have answered (GDPR art. 5(2)).
-
-    What the ask said stands in what each was told. `pages` are those of `read_link_pages`.
-    """
-    deadline = format_timestamp(campaign.deadline)
-    proofs: dict[int, dict[str, Any]] = {}
-    for contact in silent:
-        proofs[contact.id] = {
-            # Nobody expires who was not sent an ask, so the moment is there.
-            "asked_at": format_timestamp(cast("datetime", asks[contact.id].sent_at)),
-            "deadline": deadline,
-            "minimum_days": campaign.minimum_days,
-        }
-        # A campaign of an earlier version has kept no page.
-        if page := pages.get(asks[contact.id].wording_id):
-            proofs[contact.id]["link_page_wording"] = page
-    return proofs
-
-
-def read_link_pages(campaign: Campaign) -> dict[int | None, str]:
-    """Return the digests of the pages behind the links, by the number of the ask's wording.
-
-    Under None is the one for an ask that names no wording.
-    """
-    pages = _read_page_wordings(campaign)
-    rows: Any = CampaignWording.select(CampaignWording.id, CampaignWording.language).where(
-        CampaignWording.campaign == campaign
-    )
-    languages = dict([*rows.tuples(), (None, campaign.list.language)])
-    return {number: pages[language] for number, language in languages.items() if language in pages}
-
-
-def _read_page_wordings(campaign: Campaign) -> dict[str, str]:
-    """Return the same by language, as they were last told."""
-    # About nobody, so that the index of subjects finds them among a million answers.
-    entries: Any = Evidence.select(Evidence.seq).where(
-        Evidence.subject == "",
-        Evidence.campaign == campaign.id,
-        Evidence.event.in_(("launched", "extended")),
-    )
-    consents = read_consents(seq for (seq,) in entries.tuples())
-    digests: dict[str, str] = {}
-    for seq in sorted(consents):
-        digests |= consents[seq].get("page_wordings", {})
-    return digests
-
-
-def has_unsent_asks(campaign: Campaign) -> bool:
-    """Say whether an ask has yet to leave or is on its way."""
-    query = Mail.select().where(
-        Mail.campaign == campaign, Mail.kind == MailKind.ASK, Mail.state.in_(UNSETTLED)
-    )
-    return bool(query.exists())
-
-
-def count_outcomes(campaign: Campaign) -> dict[str, int]:
-    """Count the asked by what became of them: the status, and for the removed the reason."""
-    rows: Any = (
-        Contact.select(Contact.status, Contact.reason, fn.COUNT(Contact.id))
-        .join(Mail)
-        .where(Mail.campaign == campaign, Mail.kind == MailKind.ASK)
-        .group_by(Contact.status, Contact.reason)
-        .tuples()
-    )
-    return {reason or status: count for status, reason, count in rows}
-
-
-# --- What the deadlines that have not passed yet would do, as it stands now. ----------------------
-
-
-_CHUNK_SIZE = 200
 # So many people are gone through at a time, and so many in all while somebody waits.
 _PAGE_SIZE = 500
 _MAX_EXAMINED = 3_000
-_LIVE_STATES = [state for state in CampaignState if state.is_live]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +44,7 @@ def list_upcoming(
     They are those whose deadline is later, and those that are paused.
     """
     query = Campaign.select().where(
-        Campaign.state.in_(_LIVE_STATES),
+        Campaign.state.in_(LIVE_STATES),
         (Campaign.deadline > now) | (Campaign.state == CampaignState.PAUSED),
     )
     if mailing_list is not None:
@@ -260,11 +119,11 @@ def _keep_silent(campaign: Campaign, contacts: Sequence[Contact]) -> Iterator[Co
 
 
 def _forecast_campaign(campaign: Campaign) -> UpcomingExpiry:
-    verdicts = list(predict_verdicts(campaign, _CHUNK_SIZE, campaign.deadline))
+    verdicts = count_verdicts(campaign, campaign.deadline)
     return UpcomingExpiry(
         list=campaign.list.slug,
         state=CampaignState(campaign.state),
         deadline=campaign.deadline,
-        removed=verdicts.count(Verdict.EXPIRE),
-        unasked=verdicts.count(Verdict.UNASKED),
+        removed=verdicts[Verdict.EXPIRE],
+        unasked=verdicts[Verdict.UNASKED],
     )

@@ -9,33 +9,37 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
-from typing import Any
+from typing import Any, cast
+
+from peewee import fn
 
 from repermit.clock import Clock, format_timestamp
 from repermit.contacts import last_ask, status_changes
-from repermit.contacts.last_ask import decide_verdict, index_asks
+from repermit.contacts.last_ask import (
+    CampaignMail,
+    count_verdicts,
+    decide_verdict,
+    index_asks,
+    list_undecided,
+)
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import Database, lock_rows, make_id_list
-from repermit.db.models.campaigns import Campaign
+from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact
+from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.db.work_steps import LARGEST_STEP, StepSize, run_steps
 from repermit.errors import Refused
 from repermit.evidence import chain
+from repermit.evidence.chain_reader import read_consents
 from repermit.evidence.entries import Entry
 from repermit.expiry.downtime import measure_downtime, save_heartbeat
-from repermit.expiry.forecast import (
-    ExpiryResult,
-    collect_proofs,
-    count_outcomes,
-    has_unsent_asks,
-    list_undecided,
-    predict_verdicts,
-    read_link_pages,
-)
 from repermit.rules.consent import (
+    UNSETTLED,
     CampaignState,
     Dropped,
+    MailKind,
     Reason,
     Verdict,
     expiry_waits,
@@ -44,6 +48,23 @@ from repermit.rules.consent import (
 from repermit.settings.definitions import Settings
 
 _RUNNING = (CampaignState.SENDING, CampaignState.OPEN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpiryResult:
+    """What a sweep did, or would do.
+
+    `removed` were asked in time and did not answer; `unasked` could not be asked in time and
+    stay unconfirmed; `waiting` has a sentence for each campaign that waits for the admin.
+    """
+
+    removed: int = 0
+    unasked: int = 0
+    waiting: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, int]:
+        """Return what `expire --json` prints."""
+        return {"removed": self.removed, "unasked": self.unasked}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,10 +166,8 @@ def _preview_campaign(
     reason = _explain_wait(campaign, now)
     if reason and not despite_downtime:
         return ExpiryResult(waiting=(reason,))
-    verdicts = list(predict_verdicts(campaign, chunk, now))
-    return ExpiryResult(
-        removed=verdicts.count(Verdict.EXPIRE), unasked=verdicts.count(Verdict.UNASKED)
-    )
+    verdicts = count_verdicts(campaign, now, chunk)
+    return ExpiryResult(removed=verdicts[Verdict.EXPIRE], unasked=verdicts[Verdict.UNASKED])
 
 
 def _add_up(results: Iterable[ExpiryResult]) -> ExpiryResult:
@@ -191,7 +210,7 @@ def _expire_campaign(sweep: _Sweep, campaign_id: int) -> ExpiryResult:
     if campaign is None:
         return ExpiryResult(waiting=(reason,) if reason else ())
     ids, results, position = list_undecided(campaign), [], 0
-    pages = read_link_pages(campaign)
+    pages = _read_link_pages(campaign)
 
     def expire_next(limit: int) -> bool:
         nonlocal position
@@ -240,26 +259,8 @@ def _expire_step(
     """Decide on some contacts, in the caller's transaction, unless somebody has intervened."""
     now = sweep.clock.now()
     campaign = _lock_due(campaign_id, now)
-    return _expire_contacts(sweep, campaign, ids, pages, now) if campaign else ExpiryResult()
-
-
-def _lock_due(campaign_id: int, now: datetime) -> Campaign | None:
-    """Return the campaign, locked, if nobody paused, extended or closed it meanwhile."""
-    campaign: Campaign | None = lock_rows(
-        Campaign.select().where(
-            Campaign.id == campaign_id, Campaign.state.in_(_RUNNING), Campaign.deadline <= now
-        )
-    ).first()
-    return campaign
-
-
-def _expire_contacts(
-    sweep: _Sweep,
-    campaign: Campaign,
-    ids: Sequence[int],
-    pages: Mapping[int | None, str],
-    now: datetime,
-) -> ExpiryResult:
+    if campaign is None:
+        return ExpiryResult()
     # Locked first and looked at afterwards: an answer that was quicker has changed the status.
     contacts = Contact.select().where(Contact.id.in_(make_id_list(ids))).order_by(Contact.id)
     locked = list(lock_rows(contacts))
@@ -278,11 +279,65 @@ def _expire_contacts(
             reason=Reason.NO_RESPONSE,
             act=Act(at=now, actor=sweep.actor, campaign=campaign.id),
             fingerprint_key=sweep.key,
-            facts=collect_proofs(campaign, silent, asks, pages),
+            facts={
+                contact.id: _make_proof(campaign, asks[contact.id], pages) for contact in silent
+            },
             mails=[mail for mail in mails if verdicts.get(mail.contact_id) is Verdict.EXPIRE],
         )
     unasked = list(verdicts.values()).count(Verdict.UNASKED)
     return ExpiryResult(removed=len(silent), unasked=unasked)
+
+
+def _lock_due(campaign_id: int, now: datetime) -> Campaign | None:
+    """Return the campaign, locked, if nobody paused, extended or closed it meanwhile."""
+    campaign: Campaign | None = lock_rows(
+        Campaign.select().where(
+            Campaign.id == campaign_id, Campaign.state.in_(_RUNNING), Campaign.deadline <= now
+        )
+    ).first()
+    return campaign
+
+
+def _make_proof(
+    campaign: Campaign, ask: CampaignMail, pages: Mapping[int | None, str]
+) -> dict[str, Any]:
+    """Return the proof that somebody could have answered (GDPR art. 5(2)).
+
+    What the ask said stands in what they were told. `pages` are those of `_read_link_pages`.
+    """
+    proof: dict[str, Any] = {
+        # Nobody expires who was not sent an ask, so the moment is there.
+        "asked_at": format_timestamp(cast("datetime", ask.sent_at)),
+        "deadline": format_timestamp(campaign.deadline),
+        "minimum_days": campaign.minimum_days,
+    }
+    # A campaign of an earlier version has kept no page.
+    if page := pages.get(ask.wording_id):
+        proof["link_page_wording"] = page
+    return proof
+
+
+def _read_link_pages(campaign: Campaign) -> dict[int | None, str]:
+    """Return the digests of the pages behind the links, by the number of the ask's wording.
+
+    Under None is the one for an ask that names no wording.
+    """
+    # About nobody, so that the index of subjects finds them among a million answers.
+    entries: Any = Evidence.select(Evidence.seq).where(
+        Evidence.subject == "",
+        Evidence.campaign == campaign.id,
+        Evidence.event.in_(("launched", "extended")),
+    )
+    consents = read_consents(seq for (seq,) in entries.tuples())
+    # By language, as they were told last.
+    pages: dict[str, str] = {}
+    for seq in sorted(consents):
+        pages |= consents[seq].get("page_wordings", {})
+    rows: Any = CampaignWording.select(CampaignWording.id, CampaignWording.language).where(
+        CampaignWording.campaign == campaign
+    )
+    languages = dict([*rows.tuples(), (None, campaign.list.language)])
+    return {number: pages[language] for number, language in languages.items() if language in pages}
 
 
 def _close_campaign(sweep: _Sweep, campaign_id: int) -> None:
@@ -291,13 +346,13 @@ def _close_campaign(sweep: _Sweep, campaign_id: int) -> None:
     What became of the asked is counted before it is locked, which takes long for many.
     """
     snapshot = Campaign.get_by_id(campaign_id)
-    if has_unsent_asks(snapshot):
+    if _has_unsent_asks(snapshot):
         return
-    outcome_counts = count_outcomes(snapshot)
+    outcome_counts = _count_outcomes(snapshot)
     with sweep.database.atomic():
         now = sweep.clock.now()
         campaign = _lock_due(campaign_id, now)
-        if campaign is None or has_unsent_asks(campaign):
+        if campaign is None or _has_unsent_asks(campaign):
             return
         if campaign.state == CampaignState.SENDING:
             campaign.state = CampaignState.OPEN
@@ -308,6 +363,26 @@ def _close_campaign(sweep: _Sweep, campaign_id: int) -> None:
         campaign.save()
         facts = {"deadline": format_timestamp(campaign.deadline), "counts": outcome_counts}
         _append_entry(campaign, now, "closed", facts, actor=sweep.actor)
+
+
+def _has_unsent_asks(campaign: Campaign) -> bool:
+    """Say whether an ask has yet to leave or is on its way."""
+    query = Mail.select().where(
+        Mail.campaign == campaign, Mail.kind == MailKind.ASK, Mail.state.in_(UNSETTLED)
+    )
+    return bool(query.exists())
+
+
+def _count_outcomes(campaign: Campaign) -> dict[str, int]:
+    """Count the asked by what became of them: the status, and for the removed the reason."""
+    rows: Any = (
+        Contact.select(Contact.status, Contact.reason, fn.COUNT(Contact.id))
+        .join(Mail)
+        .where(Mail.campaign == campaign, Mail.kind == MailKind.ASK)
+        .group_by(Contact.status, Contact.reason)
+        .tuples()
+    )
+    return {reason or status: count for status, reason, count in rows}
 
 
 def _append_entry(

@@ -77,11 +77,11 @@ class Jobs:
         self._poll_again_at: datetime | None = None
 
     @contextmanager
-    def _connected(self) -> Iterator[Settings]:
-        """Open a connection, and take the settings as they are now."""
+    def _connected(self) -> Iterator[tuple[Settings, datetime]]:
+        """Open a connection, and take the settings as they are now, and the time."""
         with self._database.connection_context():
             limit_idleness(self._database)
-            yield self._present.settings()
+            yield self._present.settings(), self._clock.now()
 
     def _working_on(self, work: Work) -> AbstractContextManager[Callable[[], bool]]:
         """Return what keeps other workers from a work, to be entered; it says when to stop."""
@@ -89,28 +89,22 @@ class Jobs:
 
     def start_campaigns(self) -> None:
         """Make the asks of campaigns that were launched, and let those begin whose time is come."""
-        with self._connected() as settings:
+        with self._connected() as (settings, now):
             enqueue_asks.finish_launches(
-                self._database,
-                settings=settings,
-                now=self._clock.now(),
-                should_stop=self._stopping.is_set,
+                self._database, settings=settings, now=now, should_stop=self._stopping.is_set
             )
             lifecycle.start_scheduled(self._database, now=self._clock.now())
 
     def finish_imports(self) -> None:
         """Go on with the files that are half taken in, as after a kill."""
-        with self._connected() as settings:
+        with self._connected() as (settings, now):
             import_task.finish_imports(
-                self._database,
-                settings=settings,
-                now=self._clock.now(),
-                should_stop=self._stopping.is_set,
+                self._database, settings=settings, now=now, should_stop=self._stopping.is_set
             )
 
     def finish_suppression_imports(self) -> None:
         """Go on with the files of suppressions that are half taken in, as after a kill."""
-        with self._connected() as settings:
+        with self._connected() as (settings, _):
             suppression_import.finish_suppression_imports(
                 self._database, settings=settings, should_stop=self._stopping.is_set
             )
@@ -118,10 +112,7 @@ class Jobs:
     def take_back(self) -> None:
         """Go on with the imports that are being taken back."""
         with self._connected():
-            undo.finish_undoings(
-                self._database,
-                should_stop=self._stopping.is_set,
-            )
+            undo.finish_undoings(self._database, should_stop=self._stopping.is_set)
 
     def resolve(self) -> None:
         """Go on with what was decided about mails in doubt."""
@@ -130,12 +121,9 @@ class Jobs:
 
     def remind(self) -> None:
         """Owe the reminders whose time has come."""
-        with self._connected() as settings:
+        with self._connected() as (settings, now):
             enqueued = reminders.enqueue_reminders(
-                self._database,
-                settings=settings,
-                now=self._clock.now(),
-                should_stop=self._stopping.is_set,
+                self._database, settings=settings, now=now, should_stop=self._stopping.is_set
             )
         if enqueued:
             _log.info("%d reminders", enqueued)
@@ -145,8 +133,8 @@ class Jobs:
 
         Also while sending rests.
         """
-        with self._connected():
-            maintenance.run_maintenance(self._database, now=self._clock.now())
+        with self._connected() as (_, now):
+            maintenance.run_maintenance(self._database, now=now)
 
     def send(self) -> None:
         """Send what is due.
@@ -155,8 +143,7 @@ class Jobs:
         two seconds, would lock the account. Other settings are tried at once, and end a run that
         began with those before: it finishes what is on the wire, and the next one goes on.
         """
-        now = self._clock.now()
-        with self._connected() as settings:
+        with self._connected() as (settings, now):
             if settings is not self._tried:
                 self._tried, self._send_again_at, self._rest = settings, None, _FIRST_REST
             if self._send_again_at and now < self._send_again_at:
@@ -178,7 +165,7 @@ class Jobs:
 
     def expire(self) -> None:
         """Remove who has not answered where the deadline has passed."""
-        with self._connected() as settings, self._working_on(Work.EXPIRE) as should_stop:
+        with self._connected() as (settings, _), self._working_on(Work.EXPIRE) as should_stop:
             result = expiry_sweep.expire_due(
                 self._database, settings=settings, clock=self._clock, should_stop=should_stop
             )
@@ -191,8 +178,7 @@ class Jobs:
         After a fault it is left alone for half an hour, as in `send`, and tried at once with
         another account.
         """
-        now = self._clock.now()
-        with self._connected() as settings:
+        with self._connected() as (settings, now):
             account = settings.bounces
             if account != self._polled:
                 self._polled, self._poll_again_at = account, None
@@ -222,8 +208,8 @@ class Jobs:
 
     def webhooks(self) -> None:
         """Tell other programs of answers and removals."""
-        with self._connected() as settings:
-            events.enqueue_deliveries(self._database, now=self._clock.now())
+        with self._connected() as (settings, now):
+            events.enqueue_deliveries(self._database, now=now)
             sent = deliver.deliver_due(
                 self._database,
                 settings=settings,
@@ -235,46 +221,39 @@ class Jobs:
 
     def tally(self) -> None:
         """Count what has come of the campaigns."""
-        with self._connected() as settings:
+        with self._connected() as (settings, now):
             fold_counts(self._database)
             outcome_counts.update_tallies(
-                self._database,
-                settings=settings,
-                now=self._clock.now(),
-                should_stop=self._stopping.is_set,
+                self._database, settings=settings, now=now, should_stop=self._stopping.is_set
             )
 
     def count_people(self) -> None:
         """Count what has become of the people of large campaigns, for their papers."""
-        with self._connected():
+        with self._connected() as (_, now):
             statistics.store_people_counts(
-                self._database, now=self._clock.now(), should_stop=self._stopping.is_set
+                self._database, now=now, should_stop=self._stopping.is_set
             )
 
     def tell_daily(self) -> None:
         """Owe the mails about a day and a campaign that has closed."""
-        with self._connected() as settings:
-            admin_mails.enqueue_daily_mails(
-                self._database, settings=settings, now=self._clock.now()
-            )
-            admin_mails.enqueue_closing_mails(self._database, now=self._clock.now())
+        with self._connected() as (settings, now):
+            admin_mails.enqueue_daily_mails(self._database, settings=settings, now=now)
+            admin_mails.enqueue_closing_mails(self._database, now=now)
 
     def tell_witnesses(self) -> None:
         """Have a checkpoint cosigned whose occasion has come, then owe the mails that hold it."""
-        with self._connected() as settings:
+        with self._connected() as (settings, now):
             try:
                 cosignatures.request_cosignatures(
                     self._database, settings=settings, clock=self._clock
                 )
             finally:
-                witness_mails.enqueue_witness_mails(
-                    self._database, settings=settings, now=self._clock.now()
-                )
+                witness_mails.enqueue_witness_mails(self._database, settings=settings, now=now)
 
     def stamp(self) -> None:
         """Owe the timestamps whose occasion has come, and ask the authority for them."""
-        with self._connected() as settings:
-            timestamps.owe_timestamps(self._database, settings=settings, now=self._clock.now())
+        with self._connected() as (settings, now):
+            timestamps.owe_timestamps(self._database, settings=settings, now=now)
             timestamp_request.request_timestamps(
                 self._database,
                 settings=settings,
@@ -287,8 +266,7 @@ class Jobs:
 
         Files are those that were handed in and that nobody took in for a day.
         """
-        now = self._clock.now()
-        with self._connected() as settings:
+        with self._connected() as (settings, now):
             should_stop = self._stopping.is_set
             audit_log.delete_expired(
                 self._database, settings=settings, now=now, should_stop=should_stop
@@ -305,8 +283,7 @@ class Jobs:
         What has been deleted, by this job or at somebody's request, then leaves SQLite's log too.
         First what killed processes have left half written goes: it may hold the same people.
         """
-        now = self._clock.now()
-        with self._connected() as settings, self._working_on(Work.ERASE) as should_stop:
+        with self._connected() as (settings, now), self._working_on(Work.ERASE) as should_stop:
             make_temporary_files(settings).sweep()
             erased = scheduled_erasure.erase_due(
                 self._database, settings=settings, now=now, should_stop=should_stop
@@ -333,8 +310,8 @@ class Jobs:
 
     def beat(self) -> None:
         """Note that the answer pages are up."""
-        with self._connected():
-            downtime.record_heartbeat(self._database, now=self._clock.now())
+        with self._connected() as (_, now):
+            downtime.record_heartbeat(self._database, now=now)
 
 
 def make_scheduler(jobs: Jobs, names: Collection[str] | None = None) -> BackgroundScheduler:

@@ -18,11 +18,10 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.db.work_steps import LARGEST_STEP, StepSize, run_counted_steps
-from repermit.rules.consent import CampaignState, Status
+from repermit.rules.consent import LIVE_STATES, Status
 from repermit.settings.definitions import Settings
 
 _FEW = 10_000
-_LIVE = [state for state in CampaignState if state.is_live]
 
 HAND_OVER = timedelta(days=7)
 """How long after its campaign has closed nobody of it is erased yet, so that the removals of all of
@@ -173,7 +172,7 @@ def _select_campaigns(
     rest = min(HAND_OVER, timedelta(days=settings.retention.removed_days))
     query = Campaign.select().where(Campaign.list == mailing_list)
     for campaign in query:
-        if campaign.state in _LIVE:
+        if campaign.state in LIVE_STATES:
             still_to_come = now + timedelta(microseconds=1)
             yield campaign.launched_at, max(campaign.deadline, still_to_come) + rest
         elif campaign.closed_at is not None:

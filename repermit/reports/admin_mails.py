@@ -22,11 +22,10 @@ from repermit.emails.mail_values import ClosingNews, DayNews
 from repermit.evidence import stored_tree
 from repermit.reports.outcome_counts import Outcome, read_newest_seq, read_outcomes
 from repermit.reports.statistics import count_people
-from repermit.rules.consent import CampaignState, Reason
+from repermit.rules.consent import LIVE_STATES, CampaignState, Reason
 from repermit.settings.definitions import Settings
 
 _DAILY_AT = time(16)
-_LIVE = [state for state in CampaignState if state.is_live]
 # The last hours of a campaign are reported after its end.
 _REPORTED_AFTER_END = timedelta(days=2)
 _OTHERS = (Outcome.BOUNCE, Outcome.COMPLAINT, Outcome.REQUEST, Outcome.NO_RESPONSE)
@@ -49,7 +48,7 @@ def enqueue_daily_mails(database: Database, *, settings: Settings, now: datetime
     moment = _find_last_time(now, settings.zone)
     campaigns = Campaign.select(Campaign.id).where(
         Campaign.launched_at < moment,
-        Campaign.state.in_(_LIVE) | (Campaign.closed_at > moment - _REPORTED_AFTER_END),
+        Campaign.state.in_(LIVE_STATES) | (Campaign.closed_at > moment - _REPORTED_AFTER_END),
     )
     return sum(
         _enqueue_daily_mail(database, campaign.id, moment)

@@ -97,10 +97,10 @@ class CampaignState(StrEnum):
     @property
     def is_live(self) -> bool:
         """Say whether the campaign is under way; a list has one such at most."""
-        return self in _LIVE
+        return self in LIVE_STATES
 
 
-_LIVE = frozenset(
+LIVE_STATES = frozenset(
     {CampaignState.SCHEDULED, CampaignState.SENDING, CampaignState.PAUSED, CampaignState.OPEN}
 )
 
@@ -491,9 +491,9 @@ def decide_circuit_breaker(
 _ALLOWED = {
     "pause": {CampaignState.SCHEDULED, CampaignState.SENDING, CampaignState.OPEN},
     "resume": {CampaignState.PAUSED},
-    "cancel": set(_LIVE),
-    "extend": set(_LIVE),
-    "remind": set(_LIVE),
+    "cancel": set(LIVE_STATES),
+    "extend": set(LIVE_STATES),
+    "remind": set(LIVE_STATES),
     "close": {CampaignState.OPEN},
 }
 

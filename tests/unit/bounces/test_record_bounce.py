@@ -24,7 +24,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail, Reply
 from repermit.emails import message_id
 from repermit.evidence.verify import chain
-from repermit.expiry import downtime, forecast, sweep
+from repermit.expiry import downtime, sweep
 from repermit.rules.consent import (
     Basis,
     CampaignState,
@@ -508,7 +508,7 @@ def test_a_no_in_a_reply_is_known_as_one_before_the_admin_decides(
 # --- Invariant 4: nobody is called silent whom the question did not reach.
 
 
-def expire(database: Database) -> forecast.ExpiryResult:
+def expire(database: Database) -> sweep.ExpiryResult:
     downtime.assume_up_until(database, moment=DEADLINE)
     return sweep.expire_due(database, settings=make_settings(), clock=ManualClock(DEADLINE))
 

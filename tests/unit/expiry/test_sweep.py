@@ -28,8 +28,7 @@ from repermit.db.models.mails import Mail, enqueue_notice
 from repermit.evidence.chain import keep_wording
 from repermit.evidence.verify import chain
 from repermit.expiry.downtime import assume_up_until
-from repermit.expiry.forecast import ExpiryResult
-from repermit.expiry.sweep import expire_due, preview_expiry
+from repermit.expiry.sweep import ExpiryResult, expire_due, preview_expiry
 from repermit.rules.consent import (
     Basis,
     BounceKind,

@@ -30,7 +30,7 @@ from repermit.db.models.imports import Import, Upload
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.db.row_counts import Tally
 from repermit.evidence.verify import chain
-from repermit.expiry import downtime, forecast
+from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
 from repermit.imports import uploads
 from repermit.imports.suppression_import import begin_suppression_import
@@ -222,7 +222,7 @@ def test_the_job_removes_nobody_while_the_command_does(
     expire_due = expiry_sweep.expire_due
     counts: list[int] = []
 
-    def expire_beside_the_job(database: Database, **options: Any) -> forecast.ExpiryResult:
+    def expire_beside_the_job(database: Database, **options: Any) -> expiry_sweep.ExpiryResult:
         if options.get("actor", "job") != "job":
             at_once(jobs_of(desk, database).expire)
             counts.append(Contact.select().where(Contact.reason == Reason.NO_RESPONSE).count())
