@@ -338,6 +338,43 @@ def read_table_before() -> Table:
     return Table(**json.loads(BEFORE.read_text("utf-8")))
 
 
+def presses_in(cell: str) -> int:
+    """Return how many presses a cell of the table tells of; 0 where nothing is left to press."""
+    found = re.match(r"\d+", cell)
+    return int(found[0]) if found else 0
+
+
+def list_more(now: Table) -> Iterator[tuple[str, str, str]]:
+    """Yield each journey that takes more than before, or that leaves a program's Yes: now, before.
+
+    Whom a program alone had put on the list pressed nothing before, so that nothing compares.
+    """
+    before = read_table_before()
+    journeys = [(name, one, before.people[name]) for name, one in now.people.items()]
+    for name, cells in now.programs.items():
+        for stands, one, then in zip(_VISITED, cells, before.programs[name], strict=True):
+            journeys.append((f"{name.replace('_', ' ')}: {stands}", one, then))
+    for name, one, then in journeys:
+        if then != ON_THE_LIST and (one == ON_THE_LIST or presses_in(one) > presses_in(then)):
+            yield name, one, then
+
+
+_VISITED = ("was asked", "said No")
+_SAID_NO = "They said No, which [stays a No](../explanation/only-people-answer.md#a-no-stays-a-no)."
+_PROGRAM_SAID_NO = "The program pressed No too, which stays a No."
+_REASONS = {
+    "corrupts the token: was asked": "Links with a dot or a quote behind them work now. So the "
+    "program opens more, and is weighed as others are.",
+    "presses main buttons on from yes: was asked": "It pressed the No below its own Yes. No page "
+    "has one there any more: so it does what a person does, and stops.",
+}
+
+
+def _explain_more(name: str) -> str:
+    """Return why a journey takes more than before."""
+    return _REASONS.get(name) or (_SAID_NO if "said No" in name else _PROGRAM_SAID_NO)
+
+
 def make_page(now: Table) -> str:
     """Return the page with what was measured, beside what the same journeys took before."""
     before = read_table_before()
@@ -347,24 +384,27 @@ def make_page(now: Table) -> str:
         asked_before, said_no_before = before.programs[name]
         cells = (name.replace("_", " "), asked, asked_before, said_no, said_no_before)
         of_programs.append(f"| {' | '.join(cells)} |")
-    return _PAGE.format(people="\n".join(of_people), programs="\n".join(of_programs))
+    more = [
+        f"| {name} | {one} | {was} | {_explain_more(name)} |" for name, one, was in list_more(now)
+    ]
+    return _PAGE.format(
+        people="\n".join(of_people), programs="\n".join(of_programs), more="\n".join(more)
+    )
 
 
 _PAGE = """# Presses
 
 <!-- PRESSES=write pytest tests/integration/test_presses.py writes this page. -->
 
-To answer is two presses: one in the mail, one on the page. No program may give a Yes for \
-somebody, and no person should press more often because of one.
+To answer is two presses: one in the mail, one on the page. After a No, and after most programs, a \
+Yes takes one more.
 
 Each number counts every press until the answer counts: on links and buttons, in mails and on \
 pages. “And the address” says that one types one's address too. “Before” is what the same journey \
 took at commit 857b5f4.
 
-After a No, a Yes takes one press more than before, however late it comes: [A No stays a \
-No](../explanation/only-people-answer.md#a-no-stays-a-no). That is so too where a program pressed \
-that No. And a link with a dot or a quote behind it works now, so that a program which opens such \
-links is weighed as others are. Nothing else takes more.
+Some of these take more than before. [What takes more than before](#what-takes-more-than-before) \
+has each of them, and why.
 
 ## People
 
@@ -381,4 +421,12 @@ how often they then press for a Yes. “On the list” says that the program alo
 | program | was asked | before | said No | before |
 |---|---|---|---|---|
 {programs}
+
+## What takes more than before
+
+Who was on the list before by a program alone pressed nothing then, so that nothing compares.
+
+| journey | now | before | why |
+|---|---|---|---|
+{more}
 """
