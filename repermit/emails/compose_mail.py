@@ -23,6 +23,9 @@ from repermit.emails.mail_values import (
     Values,
 )
 from repermit.emails.mime_encoding import (
+    Encoding,
+    choose_encoding,
+    encode_body,
     fold_header,
     quote_printable,
     split_mailbox,
@@ -55,7 +58,14 @@ def compose_mail(draft: Draft, values: Values) -> Mail:
         envelope_from=values.return_path,
         envelope_to=values.address,
         raw=b"".join(
-            (headers, opening, quote_printable(text), between, quote_printable(html), closing)
+            (
+                headers,
+                opening,
+                encode_body(text, choose_encoding(draft.text)),
+                between,
+                quote_printable(html),
+                closing,
+            )
         ),
         message_id=values.message_id,
         subject=draft.subject,
@@ -178,11 +188,12 @@ def make_body_frame(draft: Draft) -> tuple[str, str, str]:
 
     The best alternative comes last (RFC 2046 §5.1.4).
     """
-    # "=_" cannot occur in quoted-printable, so the boundary is in no body (RFC 2045 §6.7).
+    # "=_" occurs in neither encoding, so the boundary is in no body (RFC 2045 §6.7).
     boundary = f"=_{draft.digest[:32]}"
     content_type = fold_header("Content-Type", "multipart/alternative;", f'boundary="{boundary}"')
+    of_text = _make_part_headers("plain", choose_encoding(draft.text))
     return (
-        f"{content_type}\r\n--{boundary}\r\n{_make_part_headers('plain')}",
+        f"{content_type}\r\n--{boundary}\r\n{of_text}",
         f"\r\n--{boundary}\r\n{_make_part_headers('html')}",
         f"\r\n--{boundary}--\r\n",
     )
@@ -207,8 +218,8 @@ def _attach(checkpoint: str, draft: Draft, opening: bytes, closing: bytes) -> tu
     return before + opening, closing + behind + end
 
 
-def _make_part_headers(subtype: str) -> str:
+def _make_part_headers(subtype: str, encoding: Encoding = "quoted-printable") -> str:
     return (
         f'Content-Type: text/{subtype}; charset="utf-8"\r\n'
-        "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+        f"Content-Transfer-Encoding: {encoding}\r\n\r\n"
     )

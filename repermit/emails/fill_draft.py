@@ -31,11 +31,13 @@ from repermit.emails.frozen_draft import Draft, fill_fields, list_fields, mark_f
 from repermit.emails.mail_values import AskValues
 from repermit.emails.message_id import MailMarker, ReturnPath
 from repermit.emails.mime_encoding import (
+    Encoding,
     Letter,
     append_word,
+    choose_encoding,
+    encode_body,
     fold_header,
     quote_octets,
-    quote_printable,
     split_phrase,
     start_header,
     stuff_dots,
@@ -231,10 +233,14 @@ _DOT_PLACE = 22
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a body in which something stands that is longer in one mail than in another."""
+    """A line of a body in which something stands that is longer in one mail than in another.
+
+    Of a body in base64, whose lines end elsewhere, it is all lines at once.
+    """
 
     template: str
     is_html: bool
+    encoding: Encoding = "quoted-printable"
 
     @property
     def fields(self) -> list[str]:
@@ -243,9 +249,8 @@ class Line:
 
     def encode(self, fields: Mapping[str, str]) -> bytes:
         """Return it filled in, before dots are doubled."""
-        return quote_printable(
-            fill_fields(self.template, escape_fields(fields) if self.is_html else fields)
-        )
+        filled = fill_fields(self.template, escape_fields(fields) if self.is_html else fields)
+        return encode_body(filled, self.encoding)
 
 
 class SingleFieldLine:
@@ -280,7 +285,8 @@ class Layout:
         literals, holes = _split_pieces(_iter_pieces(draft, list_label, bases))
         slices = [hole for hole in holes if isinstance(hole, slice)]
         lines = [hole for hole in holes if isinstance(hole, Line)]
-        of_one = {name: [line for line in lines if line.fields == [name]] for name in _FIELDS}
+        quoted = [line for line in lines if line.encoding == "quoted-printable"]
+        of_one = {name: [line for line in quoted if line.fields == [name]] for name in _FIELDS}
         self.single_lines = {
             name: [SingleFieldLine(line, name) for line in lines] for name, lines in of_one.items()
         }
@@ -364,6 +370,9 @@ def _split_header(first: str, second: str) -> Iterator[bytes | Gap]:
 
 
 def _split_body(body: str, samples: list[AskValues], *, is_html: bool) -> Iterator[bytes | Gap]:
+    if not is_html and choose_encoding(body) == "base64":
+        yield Line(body, is_html, "base64")
+        return
     lines = (Line(line, is_html) for line in re.findall(r"[^\n]*\n|[^\n]+", body))
     for is_even, group in groupby(lines, lambda line: set(URL_FIELDS).issuperset(line.fields)):
         if is_even:

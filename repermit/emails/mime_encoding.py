@@ -1,13 +1,14 @@
-"""A mail as it leaves: quoted-printable bodies, CRLF line ends, doubled dots."""
+"""A mail as it leaves: encoded bodies, CRLF line ends, doubled dots."""
 
 from __future__ import annotations
 
+import base64
 import binascii
 import re
 from email.charset import Charset
 from email.header import Header
 from functools import reduce
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from repermit.emails.mail_values import Mail
 
@@ -131,6 +132,26 @@ def unstuff_dots(lines: bytes) -> bytes:
 
 _LINE_ENDS = re.compile(rb"\r\n|\r|\n")
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
+
+
+Encoding = Literal["quoted-printable", "base64"]
+
+
+def choose_encoding(body: str) -> Encoding:
+    """Return how a text is encoded: in base64 if it is in other letters than Latin ones.
+
+    Quoted-printable makes six octets of each such letter, and leaves Latin ones to be read.
+    """
+    octets = len(body.encode())
+    foreign = octets - len(body.encode("ascii", "ignore"))
+    return "base64" if 3 * foreign > octets else "quoted-printable"
+
+
+def encode_body(body: str, encoding: Encoding) -> bytes:
+    """Return a body with LF in an encoding, with CRLF (RFC 2045 §6.7 and §6.8)."""
+    if encoding == "base64":
+        return base64.encodebytes(to_octets(body)).replace(b"\n", b"\r\n")
+    return quote_printable(body)
 
 
 def quote_printable(lines: str) -> bytes:

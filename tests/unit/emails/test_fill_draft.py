@@ -244,7 +244,9 @@ def test_seconds_are_told_apart() -> None:
 
 
 def test_the_size_counts_no_doubled_dot() -> None:
-    draft = replace(make_ask(), text=".\n.⟦greeting⟧\n..⟦yes_url⟧\n", html=".a\n⟦reason⟧")
+    draft = replace(
+        make_ask(), text=".\n.⟦greeting⟧\n..⟦yes_url⟧\nJa of nee?\n", html=".a\n⟦reason⟧"
+    )
     row = make_row(source=".", name="x")
     letter = make_filler(draft).fill(**row)
     doubled = sum(line.startswith(b"..") for line in letter.wire.split(b"\r\n"))
