@@ -12,6 +12,8 @@ from html.parser import HTMLParser
 from math import ceil
 from typing import NamedTuple
 
+from repermit.unicode_limits import normalize
+
 MOST_PIXELS = 640
 """Where the first screen of a small phone ends, below the bars of its browser."""
 
@@ -26,12 +28,21 @@ _WORD = re.compile(r"\S*\w\S*")
 # Blanks that break lines: one that does not is as a letter.
 _PIECE = re.compile(r"[ \t\r\n\f]+|[^ \t\r\n\f]+")
 
-# How wide letters are beside the usual one; others by whether they are capitals.
+# How wide a letter is beside its size, at most, in a wide typeface (DejaVu Sans): rather more rows
+# than there are, never fewer. Bold ones are wider.
 _WIDTHS = {
-    **dict.fromkeys("fijlrtI1.,:;!|'‘’“”„()[]/- ", 0.5),
-    **dict.fromkeys("mwMW@%—…жмшщыюфЖМШЩЫЮФωΩ", 1.6),
+    **dict.fromkeys("\N{NO-BREAK SPACE} ", 0.32),
+    **dict.fromkeys("fijlłıIJ.,:;|/'‘’-[]", 0.39),
+    **dict.fromkeys("tr()!", 0.44),
+    **dict.fromkeys("csz?*“”„", 0.56),
+    **dict.fromkeys("ABCEFKLPRSTVXYZ", 0.7),
+    **dict.fromkeys("DGHNOQU&#+<=>^~", 0.84),
+    **dict.fromkeys("wMдмцъω", 0.88),
+    **dict.fromkeys("mW@%—…жшщыюфæœ", 1.03),
+    **dict.fromkeys("ЖШЩЮÆŒ", 1.1),
 }
-_CAPITAL, _SMALL = 1.2, 1.14
+_USUAL, _FOREIGN, _CAPITAL, _IDEOGRAPH, _BOLD = 0.64, 0.67, 0.88, 1.3, 1.13
+_FIRST_IDEOGRAPH = "\u2e80"
 
 
 class _Block(NamedTuple):
@@ -65,8 +76,6 @@ _BLOCKS = {
     "ul": _Block(below=16, narrower=22),
 }
 _TOP, _WIDTH, _ROW, _SIZE = 16, 320, 24.65, 17
-# How wide the usual letter is beside its size, and how much wider where it is bold.
-_LETTER, _BOLD = 0.57, 1.12
 _VOID = frozenset({"br", "hr", "img", "link", "meta"})
 
 
@@ -105,10 +114,22 @@ class _Box(NamedTuple):
     is_bold: bool
 
     def measure(self, word: str) -> float:
-        """Return how wide a word is."""
-        usual = _LETTER * self.size * (_BOLD if self.is_bold else 1)
-        wide = (_WIDTHS.get(one, _CAPITAL if one.isupper() else _SMALL) for one in word)
-        return usual * sum(wide)
+        """Return how wide a word is at most."""
+        size = self.size * (_BOLD if self.is_bold else 1)
+        return size * sum(map(_measure_letter, word))
+
+
+def _measure_letter(letter: str) -> float:
+    """Return how wide a letter is at most, beside its size."""
+    # An accent makes no letter wider.
+    letter = normalize("NFD", letter)[0]
+    if letter in _WIDTHS:
+        return _WIDTHS[letter]
+    if letter.isascii():
+        return _CAPITAL if letter.isupper() else _USUAL
+    if letter >= _FIRST_IDEOGRAPH:
+        return _IDEOGRAPH
+    return _CAPITAL if letter.isupper() else _FOREIGN
 
 
 class _Reader(HTMLParser):
@@ -203,7 +224,9 @@ class _Reader(HTMLParser):
         box = self._open[-1]
         if self._line or is_empty_too:
             # Where hardly any width is left, letters stand below one another.
-            rows = _count_rows(self._line, max(box.width, box.size), box.measure(" "))
+            rows = _count_rows(
+                self._line, max(box.width, box.size), blank=box.measure(" "), letter=box.size
+            )
             self._draw(max(1, rows) * box.row)
             self._line.clear()
         self._said.append("\n")
@@ -215,13 +238,15 @@ class _Reader(HTMLParser):
         self._margin = 0
 
 
-def _count_rows(words: list[float], most: float, blank: float) -> int:
+def _count_rows(words: list[float], most: float, *, blank: float, letter: float) -> int:
     """Return in how many rows of a width words of these widths stand, broken at their blanks."""
     rows, left = 0, 0.0
     for width in words:
         if rows and blank + width <= left:
             left -= blank + width
         else:
-            needed = max(1, ceil(width / most))
-            rows, left = rows + needed, needed * most - width
+            # A word is only broken between letters, so that most of its rows are not quite full.
+            row = most if width <= most else max(most - letter, letter)
+            needed = max(1, ceil(width / row))
+            rows, left = rows + needed, needed * row - width
     return rows

@@ -62,20 +62,54 @@ def make_environment(folder: str, language: str) -> Environment:
     )
     install = made.install_gettext_translations  # type: ignore[attr-defined]
     install(translations(language), newstyle=True)
-    made.globals["cut_name"] = cut_name
+    made.globals |= {"cut_name": cut_name, "choose_topic": choose_topic}
     return made
 
 
-def cut_name(name: str) -> str:
+# --- What stands above the answers, within the first screen of a phone. ---------------------------
+
+
+_PLAIN = Environment(autoescape=False)  # noqa: S701  it renders nothing
+_MOST_SIGNS, _MOST_WORDS = 50, 10
+# How much room organisation and topic share, and which name of a list takes none of it.
+_ROOM_SIGNS, _ROOM_WORDS = 115, 14
+_NAME_SIGNS, _NAME_WORDS = 36, 5
+
+
+def cut_name(name: str, words: int = _MOST_WORDS) -> str:
     """Return the beginning of a name without end, as it stands above the answers.
 
     All of it stands below them.
     """
-    return do_truncate(_PLAIN, name, _MOST_SIGNS, killwords=False, end="…", leeway=0)
+    every = name.split()
+    beginning = name if len(every) <= words else f"{' '.join(every[:words])}…"
+    return do_truncate(_PLAIN, beginning, _MOST_SIGNS, killwords=False, end="…", leeway=0)
 
 
-_PLAIN = Environment(autoescape=False)  # noqa: S701  it renders nothing
-_MOST_SIGNS = 50
+def choose_topic(
+    purpose: str,
+    frequency: str,
+    list_name: str,
+    *,
+    organisation: str,
+    is_named: bool,
+    most: int = 80,
+) -> str:
+    """Return what a list is about, as it stands above the answers; else its name.
+
+    The longer the names that stand there too, the less room there is. All of it stands below.
+
+    - `is_named`: the question has the name, so that "" is returned rather than that.
+    - `most`: how many signs there is room for at most.
+    """
+    asker, named = cut_name(organisation), cut_name(list_name) if is_named else ""
+    words = _ROOM_WORDS - len(asker.split()) + (_NAME_WORDS - len(named.split())) * is_named
+    # The question is in larger letters.
+    signs = _ROOM_SIGNS - len(asker) - 2 * max(0, len(named) - _NAME_SIGNS)
+    for topic in (f"{purpose} ({frequency})" if frequency else purpose, purpose):
+        if len(topic) <= min(signs, most) and len(topic.split()) <= words:
+            return topic
+    return "" if is_named else cut_name(list_name, words)
 
 
 @cache

@@ -315,6 +315,7 @@ def test_the_deadline_passes_while_a_page_is_open(pages: Pages, asked: Contact, 
     pages.clock.move_to(DEADLINE + timedelta(seconds=1))
     page.get_by_role("button", name="Ja, blijf mij deze mails sturen").click()
     assert (
-        page.get_by_role("heading", level=1).inner_text() == "De tijd voor dit antwoord is voorbij"
+        page.get_by_role("heading", level=1).inner_text()
+        == "De termijn voor dit antwoord is voorbij"
     )
     assert Contact.get().status == Status.UNCONFIRMED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,6 +65,25 @@ def test_all_answers_of_a_page_are_seen_at_once(database: Database, page: Page, 
     assert not beyond
 
 
+@pytest.mark.parametrize("language", ["de", "ga"])
+def test_long_words_of_names_fit_a_small_phone_without_styles(
+    database: Database, page: Page, language: str
+) -> None:
+    """With styles nothing breaks where it would without: a word that fits stays whole."""
+    names = replace(
+        USUAL,
+        list_name="Gesundheitsnachrichtenblatt",
+        purpose="Rechtsschutzversicherungsgesellschaftsangelegenheiten",
+    )
+    page.set_viewport_size({"width": 320, "height": 640})
+    for name, html in AnswerPages(database, names)(language):
+        page.set_content(re.sub("(?s)<style.*?</style>", "", html))
+        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), name
+        page.set_content(html)
+        assert page.locator("wbr").count()
+        assert page.locator("wbr").evaluate_all("all => all.every(one => !one.offsetParent)")
+
+
 @pytest.mark.parametrize("language", ["ga", "nl"])
 def test_pages_have_room_for_some_words_more(database: Database, page: Page, language: str) -> None:
     """These two had none: a longer name pushed them beyond what is read at first sight."""
@@ -84,7 +105,7 @@ def test_the_estimate_for_own_wordings_is_near_what_is_measured(
     mail = compose_mail(draft, make_ask_values(name=NAMES[names].reader))
     seen, estimated = measure(page, mail.html), estimate_first_screen(mail.html)
     assert estimated
-    assert seen.pixels - 25 <= estimated.pixels < seen.pixels + 60
+    assert seen.pixels <= estimated.pixels < seen.pixels + max(60, seen.pixels / 6)
     assert estimated.words == seen.words
 
 
@@ -126,6 +147,16 @@ _ABOVE = {
     + "Illi tilt ill, lift it till it fills: it is still little. " * 9
     + "</p>",
     "long": "<p>" + "Wij vragen u of u onze post wilt blijven ontvangen. " * 9 + "</p>",
+    "accents": "<p>" + "Souhaitez-vous être prévenu à l’été, où ça ? Íí ìï łł. " * 9 + "</p>",
+    "wide letters": "<p>" + "WWW MMM %%% mm ww " * 9 + "</p>",
+    "wide letters in headings": "<h1>" + "Wie mag om mee? " * 9 + "</h1>",
+    "one long word": "<p>" + "m" * 100 + "</p>",
+    "digits in one long word": "<p>" + "0" * 59 + "</p>",
+    "words that hold together": "<p>" + "aan&nbsp;alle&nbsp;mensen&nbsp;die&nbsp;lid " * 6 + "</p>",
+    "all words together": "<p>"
+    + "Wilt&nbsp;u&nbsp;onze&nbsp;post&nbsp;ontvangen?&nbsp;" * 9
+    + "</p>",
+    "pairs in headings": "<h1>" + "Onze&nbsp;post voor&nbsp;u " * 5 + "</h1>",
 }
 
 
@@ -135,8 +166,8 @@ def test_the_estimate_for_an_own_html_is_near_what_is_measured(page: Page, above
     mail = compose_mail(make_ask(own=own), make_ask_values())
     seen, estimated = measure(page, mail.html), estimate_first_screen(mail.html)
     assert estimated
-    # Rather too high, and too low by no more than a line: of what ends below is warned.
-    assert seen.pixels - 25 <= estimated.pixels < seen.pixels + max(60, seen.pixels / 10)
+    # Rather too high, and never too low: of what ends below is warned.
+    assert seen.pixels <= estimated.pixels < seen.pixels + max(60, seen.pixels / 6)
     assert estimated.words == seen.words
 
 

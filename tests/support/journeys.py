@@ -138,7 +138,7 @@ def answer_late(place: Place, reader: Reader) -> None:
     place.pages.clock.move_to(DEADLINE + timedelta(days=1))
     place.read_ask(reader, contact)
     reader.follow(YES)
-    reader.see("De tijd voor dit antwoord is voorbij")
+    reader.see("De termijn voor dit antwoord is voorbij")
     reader.press(SIGN_UP)
     place.confirm_newest(reader)
     _require(contact, Status.CONFIRMED)

@@ -87,9 +87,9 @@ How many octets a mail has as it leaves. “Before” is the same mail at commit
 and pages had their [first screen](first-screen.md).
 
 Styles stand at the elements, and the style sheet keeps dark mode alone. So mails are smaller than \
-before, though they say more. In Cyrillic and Greek letters most of a mail is its words, since \
-quoted-printable makes six octets of each letter: there the longer words weigh more than the \
-styles that went.
+before, though they say more. A Cyrillic or Greek letter takes six octets in quoted-printable, and \
+fewer than three in base64: so the text of a mail in such letters leaves in base64. Its HTML does \
+not, since more of that is markup.
 
 {table}
 """

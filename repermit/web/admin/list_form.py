@@ -22,7 +22,7 @@ from repermit.i18n.lazy_text import N_
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.forms import Form
 from repermit.web.admin.list_translations import list_further_languages, word_no_web_address
-from repermit.web.admin.mail_wording import flash_saved_list
+from repermit.web.admin.mail_wording import flash_first_screen, flash_saved_list
 from repermit.web.admin.rendering import (
     flash_message,
     gettext,
@@ -102,6 +102,7 @@ def add_list() -> AnyResponse:
         **_read_fields(form),
     )
     flash_message(gettext("The list is added."))
+    flash_first_screen(find_list(slug))
     return _redirect_onward(slug)
 
 

@@ -133,6 +133,7 @@ def save_translation(slug: str) -> AnyResponse:
         flash_message(f"{wanted} {', '.join(lacks)}", kind="warning")
         return redirect_to("list_translations.show", slug=slug, language=language)
     flash_message(gettext("Saved."))
+    mail_wording.flash_first_screen(mailing_list, language)
     return redirect_to("list_form.show", slug=slug, _anchor="languages")
 
 

@@ -71,20 +71,28 @@ def describe_length(text: str) -> str:
     return ngettext("one character", "%(count)s characters", len(text))
 
 
-def word_first_screen(mail: Mail) -> str:
-    """Return what is said if an answer is not seen at first on a phone; "" if both are."""
+def word_first_screen(mail: Mail, *, is_own: bool) -> str:
+    """Return what is said if an answer is not seen at first on a phone; "" if both are.
+
+    - `is_own`: the mail is in the admin's own words, rather than in the usual ones.
+    """
     seen = first_screen.estimate_first_screen(mail.html)
     if seen is None or seen.is_enough:
         return ""
-    return gettext(
+    where = gettext(
         "On a phone an answer is not seen at first: it ends some %(pixels)s pixels down, after "
-        "%(words)s words, where %(most_pixels)s pixels and %(most_words)s words are seen. Put "
-        "below the answers what need not stand above them.",
+        "%(words)s words, where %(most_pixels)s pixels and %(most_words)s words are seen.",
         pixels=seen.pixels,
         words=seen.words,
         most_pixels=first_screen.MOST_PIXELS,
         most_words=first_screen.MOST_WORDS,
     )
+    remedy = (
+        gettext("Put below the answers what need not stand above them.")
+        if is_own
+        else gettext("A shorter name of the list, or of the organisation, brings it up.")
+    )
+    return f"{where} {remedy}"
 
 
 def make_warning(text: str, shade: str) -> Markup:

@@ -107,11 +107,25 @@ def save_wording(slug: str) -> AnyResponse:
 def flash_saved_list(mailing_list: MailingList) -> None:
     """Say that a list is saved, and whether a campaign keeps its own words."""
     flash_message(gettext("Saved."))
+    flash_first_screen(mailing_list)
     if mailing_lists.explain_frozen_wording(mailing_list):
         flash_message(
             gettext("The campaign that is under way keeps the words with which it was launched."),
             kind="warning",
         )
+
+
+def flash_first_screen(mailing_list: MailingList, language: str = "") -> None:
+    """Say it if an answer of the mail, in the list's language or another, is not seen at first."""
+    language = language or mailing_list.language
+    try:
+        mail = preview.preview_mail(
+            mailing_list, settings=get_site().settings, now=get_arrival(), language=language
+        )
+    except RepermitError:
+        return
+    if warning := _word_first_screen(mailing_list, mail, language):
+        flash_message(warning, kind="warning")
 
 
 @pages.post("/view")
@@ -331,9 +345,21 @@ def _render_framed(mailing_list: MailingList, form: WordingForm) -> Response:
         return frame_flaws((form.say(make_sentence(one)) for one in error.reasons), shade=shade)
     except AddressError as error:
         return frame_flaws([_word_no_sender(error)], shade=shade)
-    warnings = [word_first_screen(mail), _word_subject(mailing_list, mail, form)]
+    warnings = [
+        _word_first_screen(mailing_list, mail, form.language.data, kind=form.kind.data),
+        _word_subject(mailing_list, mail, form),
+    ]
     above = Markup("").join(make_warning(text, shade) for text in warnings if text)
     return frame_mail(mail, shade=shade, as_text=form.shape.data == "text", warnings=above)
+
+
+def _word_first_screen(
+    mailing_list: MailingList, mail: Mail, language: str, *, kind: str = MailKind.ASK
+) -> str:
+    """Return what is said if an answer of a list's mail is not seen at first; "" if both are."""
+    own = preview.read_own_wording(mailing_list, language)
+    is_own = kind == MailKind.ASK and bool(own.text or own.html)
+    return word_first_screen(mail, is_own=is_own)
 
 
 def _word_subject(mailing_list: MailingList, mail: Mail, form: WordingForm) -> str:

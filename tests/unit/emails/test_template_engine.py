@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from jinja2 import UndefinedError
 from jinja2.exceptions import SecurityError
 
-from repermit.emails.template_engine import inline_styles, render, render_own
+from repermit.emails.template_engine import (
+    choose_topic,
+    cut_name,
+    inline_styles,
+    render,
+    render_own,
+)
 
 
 def test_a_field_that_is_not_given_is_an_error() -> None:
@@ -37,3 +45,74 @@ def test_inlining_keeps_dark_mode_alone_of_the_style_sheet_and_the_marks() -> No
     assert '<a href="⟦no_url⟧" style="color: red;">' in html
     assert "prefers-color-scheme: dark" in html
     assert html.count("color: red") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "cut"),
+    [
+        ("", ""),
+        ("a" * 50, "a" * 50),
+        (f"aaaa {'b' * 45}", f"aaaa {'b' * 45}"),
+        (f"aaaa {'b' * 46}", "aaaa…"),
+        ("a b c d e f g h i j", "a b c d e f g h i j"),
+        ("a b c d e f g h i j k", "a b c d e f g h i j…"),
+    ],
+)
+def test_a_name_is_cut_behind_fifty_signs_and_behind_ten_words(name: str, cut: str) -> None:
+    assert cut_name(name) == cut
+
+
+def test_a_topic_has_the_frequency_where_there_is_room_and_is_the_list_where_there_is_none() -> (
+    None
+):
+    about: dict[str, Any] = {"list_name": "Our news", "organisation": "Us", "is_named": False}
+    purpose, frequency = "p" * 60, "f" * 17
+    assert choose_topic(purpose, frequency, **about) == f"{purpose} ({frequency})"
+    assert choose_topic(purpose, f"{frequency}f", **about) == purpose
+    assert choose_topic(purpose, "", **about) == purpose
+    assert choose_topic(purpose, "", most=59, **about) == "Our news"
+    assert choose_topic("p" * 81, "", **about) == "Our news"
+    assert choose_topic("p" * 81, "", **about | {"is_named": True}) == ""
+
+
+@pytest.mark.parametrize(
+    ("organisation", "list_name", "signs"),
+    [
+        ("o" * 35, "l" * 36, 80),
+        ("o" * 36, "l" * 36, 79),
+        ("o" * 50, "l" * 36, 65),
+        ("o" * 35, "l" * 37, 78),
+        ("o" * 50, "l" * 50, 37),
+    ],
+)
+def test_signs_of_the_names_leave_a_topic_less_room(
+    organisation: str, list_name: str, signs: int
+) -> None:
+    about: dict[str, Any] = {"list_name": list_name, "organisation": organisation, "is_named": True}
+    assert choose_topic("p" * signs, "", **about) == "p" * signs
+    assert choose_topic("p" * (signs + 1), "", **about) == ""
+
+
+@pytest.mark.parametrize(
+    ("organisation", "list_name", "is_named", "words"),
+    [
+        ("o o o", "l l l l l", True, 11),
+        ("o o o", "l", True, 15),
+        ("o o o", "l l l l l l", True, 10),
+        ("o o o", "l l l l l l", False, 11),
+        ("o " * 10, "l " * 10, True, 0),
+        ("o " * 30, "l l l l l l", False, 4),
+    ],
+)
+def test_words_of_the_names_leave_a_topic_less_room(
+    organisation: str, list_name: str, words: int, *, is_named: bool
+) -> None:
+    about: dict[str, Any] = {
+        "list_name": list_name,
+        "organisation": organisation,
+        "is_named": is_named,
+    }
+    topic = " ".join("p" * words)
+    assert choose_topic(topic, "", **about) == topic
+    instead = "" if is_named else "l l l l…" if words == 4 else list_name
+    assert choose_topic(f"{topic} p".strip(), "", **about) == instead

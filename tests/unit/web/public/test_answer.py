@@ -501,7 +501,7 @@ def test_a_late_yes_is_offered_a_fresh_sign_up(pages: Pages, asked: Contact) -> 
     pages.clock.move_to(DEADLINE)
     for response in (pages.get("yes", asked.uid), pages.post("yes", asked.uid)):
         assert response.status_code == 200
-        assert heading_of(response) == "De tijd voor dit antwoord is voorbij"
+        assert heading_of(response) == "De termijn voor dit antwoord is voorbij"
         assert "maandag 30 maart 2026, 11:00 uur" in words_of(response)
         assert '<form method="post" action="https://ask.example.org/join/news"' in response.text
         assert "Nieuws over onze praktijk, vier keer per jaar" in words_of(response)
@@ -520,7 +520,7 @@ _MISSED = "Wij hadden toen nog geen antwoord van u; daarom halen wij u van deze 
 def test_the_link_for_no_asks_for_no_late_yes(pages: Pages, asked: Contact) -> None:
     pages.clock.move_to(DEADLINE)
     page = pages.get("no", asked.uid)
-    assert heading_of(page) == "Hier kunt u deze mails stoppen"
+    assert heading_of(page) == "Hier kunt u deze mails stopzetten"
     assert _MISSED in words_of(page)
     assert "na een Ja" not in words_of(page)
     assert "https://ask.example.org/join/news" in page.text
@@ -531,7 +531,7 @@ def test_the_link_for_no_asks_for_no_late_yes(pages: Pages, asked: Contact) -> N
     assert Contact.get_by_id(asked.id).reason == Reason.NO
     # What is kept of the page says what it said.
     kept = Wording.get_by_id(consents()[0]["page_wording"]).content
-    assert "Hier kunt u deze mails stoppen" in kept
+    assert "Hier kunt u deze mails stopzetten" in kept
     assert YES not in kept
 
 
@@ -651,9 +651,9 @@ def test_a_customer_stops_by_one_button_too_once_the_question_is_over(
     Contact.update(status=Status.CUSTOMER, basis=Basis.CUSTOMER).execute()
     pages.clock.move_to(DEADLINE)
     page = pages.get("no", asked.uid)
-    assert heading_of(page) == "Hier kunt u deze mails stoppen"
+    assert heading_of(page) == "Hier kunt u deze mails stopzetten"
     assert labels_in(page.text) == [NO]
-    assert "kon worden beantwoord" not in words_of(page)
+    assert "Deze vraag kon u" not in words_of(page)
     # Customers are on the list; a sign-up would tell them that they are not.
     assert "Uw aanmelding telt pas" not in words_of(pages.get("yes", asked.uid))
 
@@ -806,7 +806,7 @@ def test_a_no_after_the_deadline_leaves_a_sign_up_as_the_way_back(
     pages: Pages, asked: Contact
 ) -> None:
     pages.clock.move_to(DEADLINE)
-    assert "uiterlijk" not in words_of(pages.get("no", asked.uid))
+    assert "Antwoord uiterlijk" not in words_of(pages.get("no", asked.uid))
     response = pages.post("no", asked.uid)
     assert heading_of(response) == "Uw Nee is vastgelegd"
     assert "<form" not in response.text

@@ -392,7 +392,7 @@ def test_the_button_of_a_page_long_open_does_what_it_can(
     assert status_of(asked) == Status.CONFIRMED
     pages.clock.move_to(DEADLINE)
     other = make_asked(database, asked.list, campaign)
-    assert heading_of(press(pages, other, "not_me")) == "De tijd voor dit antwoord is voorbij"
+    assert heading_of(press(pages, other, "not_me")) == "De termijn voor dit antwoord is voorbij"
     with database.atomic():
         erasure.erase_contact(
             asked,
