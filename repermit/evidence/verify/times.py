@@ -183,7 +183,8 @@ def _find_long_acts() -> Mapping[tuple[str, str, str], list[_LongAct]]:
     for seq, slug, at, actor in done:
         act = _LongAct(seq, consents.get(seq, {}).get("file", ""))
         acts[slug, format_timestamp(at), actor].append(act)
-    for task in BackgroundTask.select().where(BackgroundTask.kind.in_(_KINDS_OF_FILES)):
+    tasks = BackgroundTask.select().where(BackgroundTask.kind.in_(_KINDS_OF_FILES))
+    for task in list(tasks):
         under_way = _LongAct(sys.maxsize, None)
         acts[task.list.slug, format_timestamp(task.at), task.actor].append(under_way)
     return acts
