@@ -151,8 +151,8 @@ def added() -> Any:
 def in_batches(query: Any) -> Iterator[list[Any]]:
     """Run one of the queries above in batches; what is changed meanwhile does not upset it.
 
-    The contacts have `picked`, `said`, `mark` and `proof` of their row beside what
-    is their own.
+    The contacts have `picked`, `said`, `mark`, `proof` and `claimed_at` of their row beside what is
+    their own.
     """
     return iter_pages(query.objects(), Picked.id, size=_BATCH, read_key=attrgetter("picked"))
 
@@ -165,6 +165,7 @@ def _staged_contacts(on: Any) -> Any:
             Picked.said.alias("said"),
             Picked.mark.alias("mark"),
             Picked.proof.alias("proof"),
+            Picked.basis_at.alias("claimed_at"),
         )
         .join(Picked, on=on)
         .order_by(Picked.id)

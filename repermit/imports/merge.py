@@ -238,6 +238,8 @@ def _entry(taking: Taking, contact: Any) -> Entry:
     proof = json.loads(contact.proof) if said is Fate.CONFIRMED else {}
     # They are what stood in a cell, and so may name them; a whole network address does.
     typed = {name: text for name in ("source", "ip") if (text := proof.pop(name, ""))}
+    if said is Fate.CUSTOMER:
+        proof = {"basis_at": format_timestamp(contact.claimed_at)}
     return Entry(
         event=said,
         at=taking.now,

@@ -392,10 +392,19 @@ def _find_difference(contact: _Doubtful) -> str:
     since = consent.get("left_at") or consent.get("status_at") or contact.at
     if _read_time(contact.status_at) != _read_time(since):
         return "since when"
-    named = [
-        _read_time(at) for at in (contact.at, consent.get("at"), consent.get("basis_at")) if at
-    ]
-    return "" if not contact.basis_at or _read_time(contact.basis_at) in named else "since when"
+    return "" if _is_named_basis(contact, consent) else "since when"
+
+
+def _is_named_basis(contact: _Doubtful, consent: Mapping[str, Any]) -> bool:
+    """Say whether the entry tells since when the contact's basis holds."""
+    if not contact.basis_at:
+        return True
+    begun, recorded = _read_time(contact.basis_at), _read_time(contact.at)
+    if contact.event == "customer" and "file" in consent and "basis_at" not in consent:
+        # Until December 2026 the entry of a customer did not say since when they buy.
+        return bool(begun and recorded and begun <= recorded)
+    told = (_read_time(at) for at in (consent.get("at"), consent.get("basis_at")) if at)
+    return begun in (recorded, *told)
 
 
 def _read_time(value: Any) -> datetime | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 import pytest
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
 from repermit.db.models.contacts import Contact
+from repermit.evidence.entries import Entry
+from repermit.imports import merge
 from repermit.imports.readers.dates import FROM_1904, is_serial, moment
 from repermit.imports.readers.open_file import ListFile
 from repermit.imports.readers.rows import DateNote, Row
@@ -234,6 +238,39 @@ def test_of_a_customer_the_date_is_kept_with_the_basis(desk: Desk) -> None:
     assert f"{first.basis_at:%Y-%m-%d}" == "2010-04-02"  # Midnight in Amsterdam.
     assert f"{second.basis_at:%Y-%m-%d}" == "2026-03-02"
     assert (first.since, second.since) == (None, None)
+
+
+@pytest.mark.counted_on_both
+def test_since_when_a_customer_buys_is_part_of_the_record(desk: Desk) -> None:
+    """Of somebody new, and of who was on the list without a basis."""
+    desk.add_news()
+    desk.do("import", "news", desk.file("email", "c@example.org"))
+    rows = ("email;klant;klant sinds", "a@example.org;ja;2024-03-08", "c@example.org;ja;2023-01-02")
+    desk.do("import", "news", desk.file(*rows), "--attest", "Each of them bought from us.")
+    desk.do("verify")
+    with desk.database():
+        Contact.update(basis_at=datetime(2012, 1, 1, tzinfo=UTC)).execute()
+    assert "since when" in desk.refused("verify")
+
+
+def test_an_entry_of_an_earlier_version_need_not_say_since_when(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_entry: Any = merge._entry
+
+    def make_earlier_entry(taking: Any, contact: Any) -> Entry:
+        entry: Entry = make_entry(taking, contact)
+        told = {name: value for name, value in entry.consent.items() if name != "basis_at"}
+        return replace(entry, consent=told)
+
+    monkeypatch.setattr(merge, "_entry", make_earlier_entry)
+    desk.add_news()
+    rows = ("email;klant;klant sinds", "a@example.org;ja;2024-03-08")
+    desk.do("import", "news", desk.file(*rows), "--attest", "Each of them bought from us.")
+    desk.do("verify")
+    with desk.database():
+        Contact.update(basis_at=datetime(2031, 1, 1, tzinfo=UTC)).execute()
+    desk.refused("verify")
 
 
 def test_what_is_no_date_is_reported_with_how_many_there_are(desk: Desk) -> None:
