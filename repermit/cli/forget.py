@@ -40,7 +40,8 @@ def forget(
     """Erase what is held of somebody who asks for it.
 
     Status, reason and dates stay, and a fingerprint, so that nobody asks them again. It prints what
-    was erased, and what is out of its reach.
+    was erased, and what is out of its reach. On all lists, each is erased by itself: after an
+    interruption the same command does the rest.
     """
     from repermit import email_address
     from repermit.db.models.lists import find_list

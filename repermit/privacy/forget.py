@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
+from typing import Any
 
 from repermit import email_address
 from repermit.contacts import admin_requests, lookup
@@ -37,19 +38,18 @@ from repermit.suppression import suppressions
 @contextmanager
 def open_erasure(
     database: Database,
-    list_ids: Sequence[int],
+    list_id: int,
     address_key: str,
     *,
     act: Act,
     fingerprint_key: bytes,
 ) -> Iterator[Callable[[Contact], Erased]]:
-    """Begin a transaction, and yield what erases in it whoever has an address on these lists.
+    """Begin a transaction, and yield what erases in it whoever has an address on a list.
 
     Files that are half taken in lose the address before: a step of theirs locks its task before
     contacts, and must not bring the address back afterwards.
     """
-    for list_id in list_ids:
-        erase_staged(database, list_id, address_key)
+    erase_staged(database, list_id, address_key)
     with database.atomic():
         yield partial(contacts_erasure.erase_contact, act=act, fingerprint_key=fingerprint_key)
 
@@ -116,24 +116,26 @@ def erase_address(
     now: datetime,
     actor: str,
 ) -> AddressErasure:
-    """Erase whatever is held of an address, on one list or (None) on all, in one transaction.
+    """Erase whatever is held of an address, on one list or (None) on all.
+
+    Each list has a transaction of its own, so that nobody waits longer the more lists there are.
+    After a kill the lists before are erased; the same call once more does the others.
 
     Who was held stays suppressed. For an address that was not held nothing is written down, since
     whoever asks to be forgotten has not asked to be noted: only with `suppress` its fingerprint is
     kept, so that no later file brings it back (art. 21(3)). Raises AddressError, and Refused for
-    the earlier address of somebody who is held under another; then nothing was erased on any list.
+    the earlier address of somebody who is held under another: found before the first list is begun.
     """
     key = email_address.parse(address).key
     every = MailingList.select().order_by(MailingList.slug)
     lists = [mailing_list] if mailing_list else list(every)
+    for one in lists:
+        _require_erasable(one, key, settings.fingerprint_key)
     act = Act(at=now, actor=actor)
-    ids, secret = [one.id for one in lists], settings.fingerprint_key
-    with open_erasure(database, ids, key, act=act, fingerprint_key=secret) as erase:
-        _lock_contacts(lists, key)
-        done = [
-            _erase_on_list(one, key, erase, suppress=suppress, settings=settings, act=act)
-            for one in lists
-        ]
+    done = [
+        _erase_on_list(database, one, key, suppress=suppress, settings=settings, act=act)
+        for one in lists
+    ]
     others: tuple[str, ...] = tuple(
         found.list.slug
         for found in Contact.select().where(
@@ -159,13 +161,6 @@ def is_address_of_user(address_key: str) -> bool:
     return bool(User.select().where(User.email == address_key).exists())
 
 
-def _lock_contacts(lists: Sequence[MailingList], key: str) -> None:
-    """Lock whoever is held under an address on any list, before anything is appended for one."""
-    ids = [one.id for one in lists]
-    whose = Contact.select().where(Contact.address_key == key, Contact.list.in_(ids))
-    list(lock_rows(whose.order_by(Contact.id)))
-
-
 def erase_contact_by_id(
     database: Database,
     mailing_list: MailingList,
@@ -183,7 +178,7 @@ def erase_contact_by_id(
     address_key = admin_requests.find_contact(mailing_list, number).address_key
     with open_erasure(
         database,
-        [mailing_list.id],
+        mailing_list.id,
         address_key,
         act=Act(at=now, actor=actor),
         fingerprint_key=settings.fingerprint_key,
@@ -194,47 +189,57 @@ def erase_contact_by_id(
         return erase(found)
 
 
+def _require_erasable(mailing_list: MailingList, key: str, fingerprint_key: bytes) -> None:
+    """Raise Refused for the earlier address of somebody whom a list holds under another one."""
+    if not _select_contact(mailing_list, key).exists():
+        fingerprint = email_address.fingerprint(fingerprint_key, key)
+        _find_erased_contact(mailing_list, _find_suppression(mailing_list, fingerprint))
+
+
+def _select_contact(mailing_list: MailingList, key: str) -> Any:
+    return Contact.select().where(Contact.list == mailing_list, Contact.address_key == key)
+
+
 def _erase_on_list(
+    database: Database,
     mailing_list: MailingList,
     key: str,
-    erase: Callable[[Contact], Erased],
     *,
     suppress: bool,
     settings: Settings,
     act: Act,
 ) -> ErasureResult:
-    found: Contact | None = Contact.get_or_none(
-        Contact.list == mailing_list, Contact.address_key == key
-    )
-    if found is None:
-        return _erase_unknown(mailing_list, key, suppress=suppress, settings=settings, act=act)
-    contact = lookup.lock_contact(found.id)
-    erased = erase(contact)
-    return ErasureResult(
-        list=mailing_list.slug,
-        found=ErasureOutcome.CONTACT,
-        status=Status(found.status),
-        reason=found.reason,
-        erased=erased,
-        suppressed=True,
-        beyond=find_external_copies(mailing_list, contact),
-    )
+    """Erase in one transaction, and look for what is out of reach after it."""
+    secret = settings.fingerprint_key
+    with open_erasure(database, mailing_list.id, key, act=act, fingerprint_key=secret) as erase:
+        contact: Contact | None = lock_rows(_select_contact(mailing_list, key)).first()
+        if contact is None:
+            fingerprint = email_address.fingerprint(secret, key)
+            contact, make_result = _erase_unknown(
+                mailing_list, key, fingerprint, suppress=suppress, act=act
+            )
+        else:
+            make_result = partial(
+                ErasureResult,
+                found=ErasureOutcome.CONTACT,
+                status=Status(contact.status),
+                reason=contact.reason,
+                erased=erase(contact),
+                suppressed=True,
+            )
+    beyond = find_external_copies(mailing_list, contact)
+    return make_result(list=mailing_list.slug, beyond=beyond)
 
 
 def _erase_unknown(
-    mailing_list: MailingList, key: str, *, suppress: bool, settings: Settings, act: Act
-) -> ErasureResult:
-    """Delete what an address has left that is no contact: sign-ups that nobody confirmed."""
-    fingerprint = email_address.fingerprint(settings.fingerprint_key, key)
+    mailing_list: MailingList, key: str, fingerprint: str, *, suppress: bool, act: Act
+) -> tuple[Contact | None, Callable[..., ErasureResult]]:
+    """Delete what an address has left that is no contact: sign-ups that nobody confirmed.
+
+    Returns the contact that it once was, too.
+    """
     known = _find_suppression(mailing_list, fingerprint)
-    once = _find_former_contact(mailing_list, known)
-    if once and once.erased_at is None:
-        raise Refused(
-            "this was the earlier address of somebody whom %(list)s holds under another one, and "
-            "the record still has it; nothing was erased on any list: forget the address that "
-            "they have now",
-            list=mailing_list.slug,
-        )
+    once = _find_erased_contact(mailing_list, known)
     sign_ups = contacts_erasure.delete_sign_ups(mailing_list.id, [key])
     entries = []
     if sign_ups:
@@ -248,14 +253,13 @@ def _erase_unknown(
         entries.append(_make_entry("suppressed", mailing_list, act, told, known))
     chain.append(*entries)
     found = ErasureOutcome.FINGERPRINT if known and not suppress else ErasureOutcome.NOTHING
-    return ErasureResult(
-        list=mailing_list.slug,
+    return once, partial(
+        ErasureResult,
         found=ErasureOutcome.SIGN_UP if sign_ups else found,
         status=None,
         reason=known.reason if known else "",
         erased=Erased(contacts=0, removed=0, unsent=0, sign_ups=sign_ups, replies=0, entries=0),
         suppressed=known is not None,
-        beyond=find_external_copies(mailing_list, once),
     )
 
 
@@ -295,13 +299,19 @@ def _make_entry(
     )
 
 
-def _find_former_contact(mailing_list: MailingList, known: Suppression | None) -> Contact | None:
+def _find_erased_contact(mailing_list: MailingList, known: Suppression | None) -> Contact | None:
     """Return the contact that an address once was, by the subject of its suppression.
 
-    Who came back after an erasure has a row of each time: the one that is still held, under another
-    address, counts before those that are erased, and of these the newest.
+    Who came back after an erasure has a row of each time, of which this is the newest. Raises
+    Refused for one who is still held, under another address.
     """
     if known is None:
         return None
-    held = lookup.find_current_contact(mailing_list.id, known.subject)
-    return held or next(iter(lookup.list_erased_contacts(mailing_list.id, known.subject)), None)
+    if lookup.find_current_contact(mailing_list.id, known.subject):
+        raise Refused(
+            "this was the earlier address of somebody whom %(list)s holds under another one, and "
+            "the record still has it; nothing was erased there: forget the address that they have "
+            "now",
+            list=mailing_list.slug,
+        )
+    return next(iter(lookup.list_erased_contacts(mailing_list.id, known.subject)), None)

@@ -71,7 +71,7 @@ def erase_own_data(
     act = status_changes.Act(at=now, actor="person", consent={"method": "page"})
     key = settings.fingerprint_key
     with open_erasure(
-        database, [seen.list_id], seen.address_key, act=act, fingerprint_key=key
+        database, seen.list_id, seen.address_key, act=act, fingerprint_key=key
     ) as erase:
         contact = lock_contact(authority, now=now)
         if contact is None:

@@ -21,6 +21,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.evidence.verify import chain as verify
 from repermit.exports import export
 from repermit.exports.export_rows import FileFormat
 from repermit.privacy import forget as privacy_forget
@@ -174,6 +175,57 @@ def test_proofs_in_an_archive_are_named_once_with_the_archive(
     found = forget(database, news, NOW + 2 * DAY)
     assert proofs(found) == []
     assert [one.what for one in found.beyond.exports] == ["archive"]
+
+
+# --- On all lists, in transactions that do not grow with their number. ---------------------------
+
+
+def count_erased() -> int:
+    """Return on how many lists somebody is erased, in this transaction too."""
+    count: int = Contact.select().where(Contact.erased_at.is_null(is_null=False)).count()
+    return count
+
+
+def forget_everywhere(database: Database, at: datetime) -> privacy_forget.AddressErasure:
+    act: dict[str, Any] = {"settings": SETTINGS, "now": at, "actor": "cli:els"}
+    return privacy_forget.erase_address(database, JAN, mailing_list=None, **act)
+
+
+@pytest.fixture
+def many(database: Database) -> list[Contact]:
+    return [make_contact(database, make_list(database, slug=f"l{n}"), JAN) for n in range(6)]
+
+
+def test_no_transaction_erases_on_two_lists(database: Database, many: list[Contact]) -> None:
+    counts: list[int] = []
+    database.before_commit = lambda: counts.append(count_erased())
+    try:
+        done = forget_everywhere(database, NOW)
+    finally:
+        database.before_commit = None
+    assert sorted(set(counts)) == [*range(1, len(many) + 1)]
+    assert {one.found for one in done.lists} == {privacy_forget.ErasureOutcome.CONTACT}
+    assert list(verify.verify()) == []
+
+
+def test_what_is_interrupted_leaves_the_lists_before_erased_and_the_same_again_does_the_rest(
+    database: Database, many: list[Contact]
+) -> None:
+    def fail() -> None:
+        if count_erased() == 4:
+            raise ZeroDivisionError
+
+    database.before_commit = fail
+    try:
+        with pytest.raises(ZeroDivisionError):
+            forget_everywhere(database, NOW)
+    finally:
+        database.before_commit = None
+    assert count_erased() == 3
+    again = forget_everywhere(database, NOW + DAY)
+    assert [one.found.value for one in again.lists] == ["fingerprint"] * 3 + ["contact"] * 3
+    assert count_erased() == len(many)
+    assert list(verify.verify()) == []
 
 
 # --- In time that does not grow with the list. ---------------------------------------------------
