@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+from repermit.contacts.counts import count_mails, count_suppressions
 from repermit.db import background_tasks
-from repermit.db.background_tasks import BackgroundTask
-from repermit.db.connection import Database, chunks, lock_rows
-from repermit.db.models.campaigns import Campaign
-from repermit.db.models.contacts import Contact, SignUp, Suppression
+from repermit.db.background_tasks import (
+    BackgroundTask,
+    TaskKind,
+    background_work,
+    find_task,
+    foreground_work,
+    list_targets,
+    run_task,
+    start_task,
+)
+from repermit.db.connection import Database, lock_rows, skip_reference_checks
+from repermit.db.models.campaigns import Campaign, Draft
+from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.evidence import Evidence, EvidencePart
-from repermit.db.models.imports import Import, ImportChange
-from repermit.db.models.lists import ListText, MailingList
-from repermit.db.models.mails import Mail
+from repermit.db.models.imports import Import, ImportChange, Upload
+from repermit.db.models.lists import ListText, MailingList, RegisterNotes
 from repermit.db.models.webhooks import Webhook
 from repermit.db.secure_delete import request_wiping
 from repermit.errors import Refused
@@ -22,7 +32,6 @@ from repermit.evidence.entries import Entry
 from repermit.imports import undo, uploads
 from repermit.settings.definitions import Settings
 
-_CHUNK = 500
 _ERASED_PARTS = ("person", "trace")
 
 
@@ -48,8 +57,9 @@ def delete_list(
 
     1. Delete the file that waits, and take back those that were taken in, the last one first: each
        is evidence of its own. A file of more than `most` rows is only begun to be taken back.
-    2. Erase the names and addresses that the evidence still has of those people.
-    3. In one transaction, with nobody left on the list: delete it, and keep that as evidence.
+    2. With nobody left on the list, note that it is being deleted: after a kill the worker goes on.
+    3. Erase, in steps, the names and addresses that the evidence still has of those people.
+    4. In the last step delete the list, and keep that as evidence.
 
     Raises Refused where a campaign was launched, somebody was mailed, or people would be left.
     """
@@ -66,40 +76,113 @@ def delete_list(
                 "%(file)s is being taken back, which takes a moment; then delete the list again",
                 file=undone.file,
             )
-    if not _has_any(Contact, mailing_list):
-        _erase_people(database, mailing_list, now=now, actor=actor)
+    while _begin_deletion(database, mailing_list, now=now, actor=actor):
+        with foreground_work(database, TaskKind.DELETE_LIST):
+            _go_on(database, mailing_list)
+
+
+def finish_deletions(database: Database, *, should_stop: Callable[[], bool] = bool) -> None:
+    """Go on with the lists that are being deleted, as after a kill."""
+    list_ids = list_targets(TaskKind.DELETE_LIST)
+    with background_work(database, TaskKind.DELETE_LIST, should_stop) as must_stop:
+        for mailing_list in list(MailingList.select().where(MailingList.id.in_(list_ids))):
+            _go_on(database, mailing_list, should_stop=must_stop)
+
+
+def _begin_deletion(
+    database: Database, mailing_list: MailingList, *, now: datetime, actor: str
+) -> bool:
+    """Note that a list is being deleted; False if it is gone already, and Refused if it stays."""
     with database.atomic():
-        lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
-        _require_deletable(mailing_list)
-        background_tasks.require_no_unfinished_file(mailing_list)
-        if _has_any(Contact, mailing_list) or _has_any(Suppression, mailing_list):
-            raise Refused(
-                "%(list)s still has people who were added by hand, were taken off or are not to be "
-                "asked, so the list stays",
-                list=mailing_list.slug,
-            )
-        files = Import.select(Import.id).where(Import.list == mailing_list)
-        ImportChange.delete().where(ImportChange.record.in_(files)).execute()
-        for table in (Import, ListText, BackgroundTask):
-            table.delete().where(table.list == mailing_list).execute()
-        MailingList.delete().where(MailingList.id == mailing_list.id).execute()
-        request_wiping()
-        chain.append(
-            Entry(
-                event="list_deleted",
-                at=now,
+        if lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).first() is None:
+            return False
+        _require_empty(mailing_list)
+        if find_task(TaskKind.DELETE_LIST, mailing_list.id) is None:
+            start_task(
+                TaskKind.DELETE_LIST,
+                mailing_list.id,
+                mailing_list=mailing_list,
                 actor=actor,
-                list=mailing_list.slug,
-                consent={"name": mailing_list.name},
+                at=now,
+                state={},
             )
+        return True
+
+
+def _go_on(
+    database: Database, mailing_list: MailingList, *, should_stop: Callable[[], bool] = bool
+) -> None:
+    """Take the steps of a deletion until it is done; several may at once.
+
+    It ends with the list still there if somebody has come onto it meanwhile.
+    """
+    subjects = _list_people(mailing_list.slug)
+
+    def erase_people(task: BackgroundTask, limit: int) -> bool:
+        some, subjects[:limit] = subjects[:limit], []
+        if not some or not _is_empty(mailing_list):
+            return False
+        _erase_people(some, task)
+        return True
+
+    def delete_changes(_: BackgroundTask, limit: int) -> bool:
+        files = Import.select(Import.id).where(
+            Import.list == mailing_list, Import.undone_at.is_null(is_null=False)
+        )
+        own = ImportChange.select(ImportChange.id).where(ImportChange.record.in_(files))
+        return bool(ImportChange.delete().where(ImportChange.id.in_(own.limit(limit))).execute())
+
+    def end(task: BackgroundTask, _: int) -> bool:
+        if _is_empty(mailing_list):
+            _delete_row(mailing_list, task)
+        return False
+
+    with skip_reference_checks(database):
+        run_task(
+            database,
+            TaskKind.DELETE_LIST,
+            mailing_list.id,
+            erase_people,
+            delete_changes,
+            end,
+            should_stop=should_stop,
         )
 
 
-def _erase_people(
-    database: Database, mailing_list: MailingList, *, now: datetime, actor: str
-) -> None:
-    """Erase what the record has of people whom files had brought, and say so of each."""
-    slug = mailing_list.slug
+def _is_empty(mailing_list: MailingList) -> bool:
+    """Say whether a list may still be deleted, which stays so until the transaction ends."""
+    # A new row that refers to it locks it too.
+    lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
+    try:
+        _require_empty(mailing_list)
+    except Refused:
+        return False
+    return True
+
+
+def _delete_row(mailing_list: MailingList, task: BackgroundTask) -> None:
+    """Delete a list that nothing of consequence refers to, and keep that as evidence."""
+    for table in _DELETED_TABLES:
+        table.delete().where(table.list == mailing_list).execute()
+    MailingList.delete().where(MailingList.id == mailing_list.id).execute()
+    request_wiping()
+    chain.append(
+        Entry(
+            event="list_deleted",
+            at=task.at,
+            actor=task.actor,
+            list=mailing_list.slug,
+            consent={"name": mailing_list.name},
+        )
+    )
+
+
+_DELETED_TABLES = (Import, ListText, BackgroundTask, Upload, RegisterNotes, Draft)
+"""What goes with a list, and refers to it."""
+
+
+def _list_people(slug: str) -> list[str]:
+    """Return the subjects of whom the record still has what is to be erased."""
     rows: Any = (
         Evidence.select(Evidence.subject)
         .join(EvidencePart, on=(EvidencePart.seq == Evidence.seq))
@@ -108,22 +191,39 @@ def _erase_people(
         .order_by(Evidence.subject)
         .tuples()
     )
-    for subjects in chunks([subject for (subject,) in rows], _CHUNK):
-        with database.atomic():
-            erased = chain.erase_parts_of(subjects, _ERASED_PARTS, slug=slug)
-            chain.append(
-                *(
-                    Entry(
-                        event="erased",
-                        at=now,
-                        actor=actor,
-                        list=slug,
-                        subject=subject,
-                        consent={"seqs": seqs, "parts": _ERASED_PARTS},
-                    )
-                    for subject, seqs in erased.items()
-                )
-            )
+    return [subject for (subject,) in rows]
+
+
+def _erase_people(subjects: Sequence[str], task: BackgroundTask) -> None:
+    """Erase what the record has of people whom files had brought, and say so of each."""
+    slug = task.list.slug
+    erased = chain.erase_parts_of(subjects, _ERASED_PARTS, slug=slug)
+    entries = [
+        Entry(
+            event="erased",
+            at=task.at,
+            actor=task.actor,
+            list=slug,
+            subject=subject,
+            consent={"seqs": seqs, "parts": _ERASED_PARTS},
+        )
+        for subject, seqs in erased.items()
+        if seqs
+    ]
+    if entries:
+        chain.append(*entries)
+
+
+def _require_empty(mailing_list: MailingList) -> None:
+    """Raise Refused where something has to stay, or people are left on the list."""
+    _require_deletable(mailing_list)
+    background_tasks.require_no_unfinished_file(mailing_list)
+    if _has_any(Contact, mailing_list) or any(count_suppressions(mailing_list).values()):
+        raise Refused(
+            "%(list)s still has people who were added by hand, were taken off or are not to be "
+            "asked, so the list stays",
+            list=mailing_list.slug,
+        )
 
 
 def _require_deletable(mailing_list: MailingList) -> None:
@@ -133,7 +233,8 @@ def _require_deletable(mailing_list: MailingList) -> None:
             "a campaign of %(list)s was launched, so the list stays: the record tells of it",
             list=slug,
         )
-    if _has_any(Mail, mailing_list):
+    # Counted, since no index finds those of a list among a million.
+    if any(count_mails(mailing_list).values()):
         raise Refused(
             "people were mailed about %(list)s, so the list stays: links in their mails name it",
             list=slug,

@@ -35,6 +35,7 @@ class TaskKind(StrEnum):
     IMPORT = "import"  # of an import
     UNDO_IMPORT = "undo_import"  # of an import
     IMPORT_SUPPRESSIONS = "import_suppressions"  # by a number of its own: several at once
+    DELETE_LIST = "delete_list"  # of a list
     RESOLVE = "resolve"  # by its first mail: several at once of a list
 
 

@@ -21,7 +21,7 @@ from repermit.accounts import audit_log
 from repermit.answers import join
 from repermit.bounces import poll
 from repermit.bounces.bounce_results import MessageKind
-from repermit.campaigns import enqueue_asks, lifecycle, reminders
+from repermit.campaigns import delete_list, enqueue_asks, lifecycle, reminders
 from repermit.clock import Clock
 from repermit.contacts import requested_mail_limit
 from repermit.contacts.click_log import PendingOpenings
@@ -110,9 +110,10 @@ class Jobs:
             )
 
     def take_back(self) -> None:
-        """Go on with the imports that are being taken back."""
+        """Go on with the imports that are being taken back, and the lists that are deleted."""
         with self._connected():
             undo.finish_undoings(self._database, should_stop=self._stopping.is_set)
+            delete_list.finish_deletions(self._database, should_stop=self._stopping.is_set)
 
     def resolve(self) -> None:
         """Go on with what was decided about mails in doubt."""

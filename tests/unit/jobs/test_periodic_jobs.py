@@ -20,13 +20,20 @@ from repermit.accounts import audit_log
 from repermit.clock import ManualClock
 from repermit.contacts import click_log
 from repermit.contacts.circuit_breaker import AFTER_PILOT
-from repermit.db.background_tasks import TaskKind, Work, background_work, foreground_work
+from repermit.db.background_tasks import (
+    TaskKind,
+    Work,
+    background_work,
+    foreground_work,
+    start_task,
+)
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Access
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.imports import Import, Upload
+from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.db.row_counts import Tally
 from repermit.evidence.verify import chain
@@ -119,6 +126,17 @@ def test_what_is_being_taken_back_goes_on(desk: Desk, tmp_path: Path, times: int
         at_once(*[sweep] * times)
         assert Contact.select().count() == 0
         assert Import.get().undone_at is not None
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_the_deletion_of_a_list_goes_on(desk: Desk, times: int) -> None:
+    with desk.news() as (database, news):
+        act: dict[str, Any] = {"actor": "user:1", "at": NOW, "state": {}}
+        with database.atomic():
+            start_task(TaskKind.DELETE_LIST, news.id, mailing_list=news, **act)
+        at_once(*[jobs_of(desk, database).take_back] * times)
+        assert not MailingList.select().exists()
+        assert [one.event for one in Evidence.select()].count("list_deleted") == 1
 
 
 @pytest.mark.parametrize("times", [1, 2])
