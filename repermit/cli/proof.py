@@ -181,9 +181,10 @@ def _tell_of_export(
         told = [f"Whether all of it was {_AFTERWARDS}"]
     erased = f" {pluralize(checked.erased, 'part')} of them were erased." if checked.erased else ""
     _echo_plain(
-        f"{file} holds. Of the {document['checkpoint']['seq']:,} entries of the record it has "
-        f"{checked.count:,}: those about the list {document['list']}, and those that say who "
-        f"could log in, what was set, and which keys signed.{erased}",
+        f"{file} holds. It has {checked.count:,} of the {document['checkpoint']['seq']:,} entries "
+        f"of the record: about the list {document['list']}, and of who could log in, what was set, "
+        f"and which keys signed.{erased}",
+        "It cannot show that no other entry is about this list.",
         *(*signed, *stamped, *told),
     )
 

@@ -11,8 +11,9 @@ from tests.support.independent_verifier import PARTS, leaf_of, unhex
 
 NAMES = {"format", "list", "checkpoint", "entries", "wordings", "leaves"}
 BESIDE = set(
-    "evidence_key restored settings_changed token_made token_revoked user_added user_invited "
-    "user_role_changed user_removed password_chosen password_changed second_step_set_up".split()
+    "evidence_key timestamp_authority restored settings_changed token_made token_revoked "
+    "user_added user_invited user_role_changed user_removed password_chosen password_changed "
+    "second_step_set_up".split()
 )
 WORDS = r'[^"]*wordings?|told|attest|own_subject|own_text|own_html'
 

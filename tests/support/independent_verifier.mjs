@@ -602,7 +602,8 @@ function pointsOver(leaves) {
 }
 
 const BESIDE = [
-  ..."evidence_key restored settings_changed token_made token_revoked user_added user_invited".split(" "),
+  ..."evidence_key timestamp_authority restored settings_changed token_made token_revoked".split(" "),
+  ..."user_added user_invited".split(" "),
   ..."user_role_changed user_removed password_chosen password_changed second_step_set_up".split(" "),
 ];
 

@@ -41,12 +41,13 @@ FORMAT = "repermit-evidence/1"
 
 EVENTS_BESIDE = frozenset(
     {
-        *("evidence_key", "restored", "settings_changed", "token_made", "token_revoked"),
+        *("evidence_key", "timestamp_authority", "restored", "settings_changed"),
+        *("token_made", "token_revoked"),
         *("user_added", "user_invited", "user_role_changed", "user_removed"),
         *("password_chosen", "password_changed", "second_step_set_up"),
     }
 )
-"""The entries of no list that an export has: the keys, what was set, and who could log in."""
+"""The entries of no list that an export has: keys, authorities, what was set, who could log in."""
 
 LARGEST = 2_000_000_000
 """Octets that an export may have; one of a million entries has some 1,200,000,000."""

@@ -112,7 +112,7 @@ def test_an_export_is_checked_offline_under_known_keys_and_checkpoints(signing: 
     signing.do("export", "news", "evidence", "-o", str(path))
     kept = ("--checkpoint", str(second), "--checkpoint", str(first))
     told = signing.do("verify", str(path), *kept, "--key", key_of(signing))
-    assert "holds. Of the 3 entries of the record it has 2: those about the list news" in told
+    assert "holds. It has 2 of the 3 entries of the record: about the list news" in told
     assert f"It is signed with a key that you know: {key_of(signing)}\n" in told
     assert f"{first}: it agrees, at entry 2\n{second}: it agrees, at entry 3\n" in told
     reason = signing.refused("verify", str(path), "--key", str(forged_key()))

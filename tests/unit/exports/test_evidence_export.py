@@ -61,6 +61,8 @@ def octets(ready_sqlite: Path, authority: Authority) -> bytes:
     path.write_bytes(ready_sqlite.read_bytes())
     with open_database(f"sqlite:///{path}") as database:
         evidence_key.note_key(database, SIGNING, now=NOW, actor="cli:1000")
+        vouching = {"name": "CN=Test Root", "certificates": []}
+        append(database, Entry(event="timestamp_authority", at=NOW, actor="job", consent=vouching))
         for name in ("els", "otto"):
             address = f"{name}@example.org"
             users.add_user(database, address, role=Role.ADMIN, now=NOW, actor="cli:1000")
@@ -151,7 +153,9 @@ def test_it_has_all_leaves_and_the_entries_about_the_list_alone(document: Docume
     entries = [one["entry"] for one in document["entries"]]
     assert len(document["leaves"]) == document["checkpoint"]["seq"] > len(entries)
     assert {one["list"] for one in entries} == {"news", ""}
-    assert {one["event"] for one in entries if not one["list"]} == {"evidence_key", "user_added"}
+    assert {one["event"] for one in entries if not one["list"]} == {
+        *("evidence_key", "timestamp_authority", "user_added")
+    }
 
 
 def test_it_says_who_could_log_in_at_what_time(database: Database) -> None:
