@@ -28,6 +28,7 @@ from tests.support.builders import (
     make_contact,
     make_mail,
     make_removed,
+    note_list,
 )
 from tests.support.desk import ATTEST, Desk
 from tests.support.inbox import Inbox
@@ -327,6 +328,7 @@ def test_a_file_that_is_half_taken_in_is_told_and_nobody_of_it_counted(
     file = tmp_path / "half.csv"
     file.write_text("email\na@example.org\nb@example.org\n", "utf-8")
     with desk.news() as (database, news):
+        note_list(database)
         with pytest.raises(_Killed):
             import_file.import_file(
                 database,
