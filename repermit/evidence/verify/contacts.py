@@ -24,7 +24,7 @@ from repermit.errors import AddressError
 from repermit.evidence.chain_reader import fetch_rows, select_parts
 from repermit.evidence.verify.diagnosis import Fault, How, mismatch
 from repermit.evidence.verify.times import PEOPLE
-from repermit.rules.consent import REFUSALS
+from repermit.rules.consent import REFUSALS, Status
 
 _STATUSES = ("confirmed", "customer", "removed")
 _UNDONE = ("import_undone", "sign_up_undone")
@@ -335,7 +335,10 @@ def _is_doubtful(named: Any) -> Any:
 
     They may be right all the same: somebody has moved, or a file told when they had signed up.
     """
-    has_basis_at = _CONSENT.json.is_null(is_null=False) & _consent_says("at", Contact.basis_at)
+    has_basis_at = _CONSENT.json.is_null(is_null=False) & (
+        _consent_says("at", Contact.basis_at) | _consent_says("basis_at", Contact.basis_at)
+    )
+    is_on_list = Contact.status.in_(_ON_LIST)
     return Evidence.seq.is_null(is_null=False) & (
         (_flag(named) == 0)
         | (Contact.status_at != Evidence.at)
@@ -344,7 +347,13 @@ def _is_doubtful(named: Any) -> Any:
             & (Contact.basis_at != Evidence.at)
             & ~has_basis_at
         )
+        | (Contact.basis_at.is_null() & is_on_list)
+        | (Contact.basis_at.is_null(is_null=False) & ~is_on_list)
     )
+
+
+_ON_LIST = (Status.CONFIRMED, Status.CUSTOMER)
+"""Who has a basis, and since when; a file or an admin may not know that."""
 
 
 def _consent_says(name: str, column: Any) -> Any:
@@ -397,14 +406,16 @@ def _find_difference(contact: _Doubtful) -> str:
 
 def _is_named_basis(contact: _Doubtful, consent: Mapping[str, Any]) -> bool:
     """Say whether the entry tells since when the contact's basis holds."""
+    told = consent.get("at") or consent.get("basis_at")
+    if contact.status not in _ON_LIST:
+        return not contact.basis_at
     if not contact.basis_at:
-        return True
+        return not told and ("file" in consent or "basis_at" in consent)
     begun, recorded = _read_time(contact.basis_at), _read_time(contact.at)
     if contact.event == "customer" and "file" in consent and "basis_at" not in consent:
         # Until December 2026 the entry of a customer did not say since when they buy.
         return bool(begun and recorded and begun <= recorded)
-    told = (_read_time(at) for at in (consent.get("at"), consent.get("basis_at")) if at)
-    return begun in (recorded, *told)
+    return begun == recorded or bool(told and begun == _read_time(told))
 
 
 def _read_time(value: Any) -> datetime | None:
