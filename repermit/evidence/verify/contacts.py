@@ -338,7 +338,6 @@ def _is_doubtful(named: Any) -> Any:
     has_basis_at = _CONSENT.json.is_null(is_null=False) & (
         _consent_says("at", Contact.basis_at) | _consent_says("basis_at", Contact.basis_at)
     )
-    is_on_list = Contact.status.in_(_ON_LIST)
     return Evidence.seq.is_null(is_null=False) & (
         (_flag(named) == 0)
         | (Contact.status_at != Evidence.at)
@@ -347,13 +346,12 @@ def _is_doubtful(named: Any) -> Any:
             & (Contact.basis_at != Evidence.at)
             & ~has_basis_at
         )
-        | (Contact.basis_at.is_null() & is_on_list)
-        | (Contact.basis_at.is_null(is_null=False) & ~is_on_list)
+        | (Contact.basis_at.is_null(is_null=False) & Contact.status.not_in(_ON_LIST))
     )
 
 
 _ON_LIST = (Status.CONFIRMED, Status.CUSTOMER)
-"""Who has a basis, and since when; a file or an admin may not know that."""
+"""Who has a basis, and since when, where that is known."""
 
 
 def _consent_says(name: str, column: Any) -> Any:
@@ -406,11 +404,11 @@ def _find_difference(contact: _Doubtful) -> str:
 
 def _is_named_basis(contact: _Doubtful, consent: Mapping[str, Any]) -> bool:
     """Say whether the entry tells since when the contact's basis holds."""
-    told = consent.get("at") or consent.get("basis_at")
-    if contact.status not in _ON_LIST:
-        return not contact.basis_at
     if not contact.basis_at:
-        return not told and ("file" in consent or "basis_at" in consent)
+        return True
+    if contact.status not in _ON_LIST:
+        return False
+    told = consent.get("at") or consent.get("basis_at")
     begun, recorded = _read_time(contact.basis_at), _read_time(contact.at)
     if contact.event == "customer" and "file" in consent and "basis_at" not in consent:
         # Until December 2026 the entry of a customer did not say since when they buy.
