@@ -14,6 +14,7 @@ from peewee import Value
 from repermit import email_address
 from repermit.clock import format_timestamp
 from repermit.contacts import lookup
+from repermit.contacts.last_ask import select_undecided
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
@@ -91,19 +92,11 @@ def _iter_silent(campaign: Campaign, now: datetime) -> Iterator[int]:
 
     All at once: page by page, a database would sort the whole audience anew for every page.
     """
-    rows: Any = (
-        Mail.select(Mail.contact)
-        .join(Contact)
-        .where(
-            Mail.campaign == campaign,
-            Mail.kind == MailKind.ASK,
-            Mail.state == MailState.SENT,
-            Mail.sent_at <= now - REST_BEFORE_REMINDER,
-            Mail.bounce == "",
-            lookup.make_undecided_condition(campaign),
-            Contact.id.not_in(_select_reminded(campaign)),
-        )
-        .tuples()
+    rows = select_undecided(campaign).where(
+        Mail.state == MailState.SENT,
+        Mail.sent_at <= now - REST_BEFORE_REMINDER,
+        Mail.bounce == "",
+        Contact.id.not_in(_select_reminded(campaign)),
     )
     for (contact_id,) in rows.iterator():
         yield contact_id

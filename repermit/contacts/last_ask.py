@@ -96,7 +96,13 @@ def list_undecided(campaign: Campaign) -> list[int]:
 
     All at once: page by page, SQLite would sort the whole audience anew for every page.
     """
-    rows: Any = (
+    rows = select_undecided(campaign).order_by(Mail.contact)
+    return [contact_id for (contact_id,) in rows.iterator()]
+
+
+def select_undecided(campaign: Campaign) -> Any:
+    """Return the query for the ids of the asked contacts whose question is still open."""
+    return (
         Mail.select(Mail.contact)
         .join(Contact)
         .where(
@@ -104,10 +110,8 @@ def list_undecided(campaign: Campaign) -> list[int]:
             Mail.kind == MailKind.ASK,
             make_undecided_condition(campaign),
         )
-        .order_by(Mail.contact)
         .tuples()
     )
-    return [contact_id for (contact_id,) in rows.iterator()]
 
 
 def count_verdicts(campaign: Campaign, now: datetime, chunk: int = _CHUNK) -> Counter[Verdict]:

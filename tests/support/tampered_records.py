@@ -320,42 +320,26 @@ def _append(event: str, at: datetime = END, **values: Any) -> tuple[Entry, ...]:
 
 def _forge_yes(subject: str, at: datetime) -> dict[str, Any]:
     """Return how a customer's Yes is forged at the end, dated at some time."""
-    moment = format_timestamp(at)
-    return {
-        "append": _append(
-            "confirmed",
-            at,
-            subject=subject,
-            actor="person",
-            consent={"answer": "yes", "basis": "answer", "method": "page"},
-            person={"address": "klant@example.org", "name": ""},
-        ),
-        "sql": (
-            (
-                "UPDATE contact SET status = 'confirmed', basis = 'answer',"
-                f" status_at = '{moment}', basis_at = '{moment}'"
-                " WHERE address_key = 'klant@example.org'"
-            ),
-        ),
-    }
+    told = {"answer": "yes", "basis": "answer", "method": "page"}
+    return _confirm_customer(subject, at, told, actor="person", campaign=1)
 
 
 def _confirm_by_hand(subject: str, at: datetime, told: Mapping[str, Any]) -> dict[str, Any]:
     """Return how an admin's entry about a customer is forged at the end, dated at some time."""
+    told = {"basis": "imported", "method": "by_hand", **told}
+    return _confirm_customer(subject, at, told, actor="admin@example.org", campaign=0)
+
+
+def _confirm_customer(
+    subject: str, at: datetime, told: Mapping[str, Any], **head: Any
+) -> dict[str, Any]:
+    person = {"address": "klant@example.org", "name": ""}
     moment = format_timestamp(at)
     return {
-        "append": _append(
-            "confirmed",
-            at,
-            subject=subject,
-            actor="admin@example.org",
-            campaign=0,
-            consent={"basis": "imported", "method": "by_hand", **told},
-            person={"address": "klant@example.org", "name": ""},
-        ),
+        "append": _append("confirmed", at, subject=subject, consent=told, person=person, **head),
         "sql": (
             (
-                "UPDATE contact SET status = 'confirmed', basis = 'imported',"
+                f"UPDATE contact SET status = 'confirmed', basis = '{told['basis']}',"
                 f" status_at = '{moment}', basis_at = '{moment}'"
                 " WHERE address_key = 'klant@example.org'"
             ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
 from flask_login import current_user
@@ -119,9 +119,7 @@ def flash_first_screen(mailing_list: MailingList, language: str = "") -> None:
     """Say it if an answer of the mail, in the list's language or another, is not seen at first."""
     language = language or mailing_list.language
     try:
-        mail = preview.preview_mail(
-            mailing_list, settings=get_site().settings, now=get_arrival(), language=language
-        )
+        mail = _preview_as_listed(mailing_list, language=language)
     except RepermitError:
         return
     if warning := _word_first_screen(mailing_list, mail, language):
@@ -298,6 +296,13 @@ def _word_no_sender(error: AddressError) -> str:
     )
 
 
+def _preview_as_listed(mailing_list: MailingList, **choices: Any) -> Mail:
+    """Return the mail in the words that the list has now, whatever was frozen."""
+    return preview.preview_mail(
+        mailing_list, settings=get_site().settings, now=get_arrival(), is_typed=True, **choices
+    )
+
+
 def _make_mail(mailing_list: MailingList, form: WordingForm, *, to: str | None = None) -> Mail:
     """Return the mail as people get it, or with the words that are typed where those are new."""
     return preview.preview_mail(
@@ -323,13 +328,7 @@ def render_samples(mailing_list: MailingList, *, reader: Contact | None = None) 
         f"{name}:\n{{{{ {name} }}}}" for name in ("deadline", *sorted(FIXED_FIELDS))
     )
     try:
-        mail = preview.preview_mail(
-            mailing_list,
-            settings=get_site().settings,
-            now=get_arrival(),
-            reader=reader,
-            is_typed=True,
-        )
+        mail = _preview_as_listed(mailing_list, reader=reader)
     except RepermitError:
         return defaultdict(str)
     pieces = re.split(rf"(?m)^({'|'.join(FIXED_FIELDS)}):$", mail.text)

@@ -149,29 +149,20 @@ def test_who_may_be_mailed_and_is_not_there_is_missing(
     assert result.missing == (Finding(0, "missing@example.org", "answer"),)
 
 
+@pytest.mark.parametrize(
+    ("column", "said"), [("status", "unsubscribed"), ("opmerking", "geen mail meer")]
+)
 def test_who_opted_out_there_is_not_missing_but_has_said_no(
-    database: Database, settings: Settings, tmp_path: Path
+    database: Database, settings: Settings, tmp_path: Path, column: str, said: str
 ) -> None:
     mailing_list = make_list(database)
     make_kept(database, mailing_list, "left@example.org")
-    path = write(tmp_path, "email,status", "left@example.org,unsubscribed")
+    path = write(tmp_path, f"email,{column}", f"left@example.org,{said}")
 
     result = reconcile(mailing_list, path, settings=settings)
 
     assert result.opted_out_there == (Finding(2, "left@example.org", "unsubscribed"),)
     assert (result.agree, result.missing) == (0, ())
-
-
-def test_whom_a_remark_opts_out_there_has_said_no_too(
-    database: Database, settings: Settings, tmp_path: Path
-) -> None:
-    mailing_list = make_list(database)
-    make_kept(database, mailing_list, "left@example.org")
-    path = write(tmp_path, "email,opmerking", "left@example.org,geen mail meer")
-
-    result = reconcile(mailing_list, path, settings=settings)
-
-    assert result.opted_out_there == (Finding(2, "left@example.org", "unsubscribed"),)
 
 
 def test_who_is_opted_out_there_is_not_there(

@@ -14,7 +14,7 @@ from repermit.db.models.lists import MailingList, find_list
 from repermit.settings.definitions import Organisation, Settings
 from tests.support.admin_pages import admin_client, post, viewer_client
 from tests.support.builders import make_campaign, make_list
-from tests.support.public_pages import Pages, words_of
+from tests.support.public_pages import Pages, freeze_wording, words_of
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -165,6 +165,16 @@ def test_names_that_push_an_answer_off_a_phone_are_told_where_they_are_typed(
     # Whoever has not said all yet gets no mail, and no warning.
     describe(admin, **wide, sender_address="", privacy_url="")
     assert told not in words_of(admin.get(DESCRIBE))
+
+
+def test_while_a_campaign_is_under_way_it_is_told_of_what_is_saved(
+    database: Database, admin: FlaskClient
+) -> None:
+    post(admin, NEW, **{**FIELDS, "slug": "news"})
+    news = MailingList.get()
+    freeze_wording(database, make_campaign(database, news), news, news.language)
+    describe(admin, name="WWWWWWWW " * 5, purpose="WWWWWWWW " * 6)
+    assert "On a phone an answer is not seen at first" in words_of(admin.get(DESCRIBE))
 
 
 # --- A list that is there. ------------------------------------------------------------------------
