@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,7 +165,8 @@ def take_in(page: Page, file: Path) -> None:
     doubtful = page.get_by_role("table", name="Rows to decide on").get_by_role("row")
     for row in doubtful.all()[1:]:
         mended = row.get_by_label("Ask at")
-        (mended if mended.count() else row.get_by_label("Do not ask")).check()
+        refused = row.get_by_label(re.compile("Do not ask|Ask none of these"))
+        (mended if mended.count() else refused).check()
     page.get_by_label("Where do these addresses come from?").fill(
         "onze balie en het gastenboek, 2011-2019"
     )

@@ -213,7 +213,7 @@ def test_a_mail_reads_as_the_one_that_the_standard_library_builds(
         for header in ("Content-Type", "Content-Transfer-Encoding"):
             assert str(our_part[header]) == str(their_part[header])
         text = our_part.get_content().replace("\r\n", "\n")
-        assert text.rstrip("\n") == their_part.get_content().rstrip("\n")
+        assert text.rstrip("\n") == their_part.get_content().replace("\r\n", "\n").rstrip("\n")
 
 
 def test_why_a_list_unsubscribe_is_not_left_to_the_standard_library() -> None:
