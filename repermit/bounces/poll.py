@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from repermit.bounces.imap import ImapPosition, fetch_messages, read_imap, try_imap
@@ -21,7 +22,10 @@ from repermit.bounces.parse import MAX_SIZE, parse, read_addresses
 from repermit.bounces.pop3 import read_pop3, try_pop3
 from repermit.bounces.record_bounce import record_message
 from repermit.bounces.reply_text import read_first_line
+from repermit.db.connection import make_value_list
 from repermit.db.models.base import Meta
+from repermit.db.models.mails import SeenMessage
+from repermit.db.work_steps import run_steps
 from repermit.limited_process import LimitedProcess, ProcessDied
 from repermit.smtp.oauth import token_source
 
@@ -79,25 +83,26 @@ def poll(
         return token_source(account).token(clock.now(), refused=refused)
 
     key = _key(account)
-    memory = json.loads(Meta.read(key) or "[]")
-    with _save_at_end(database, key) as kept, MessageReader() as reader:
+    with MessageReader() as reader:
         if account.protocol == "imap":
-            read_imap(
-                account,
-                position=ImapPosition(*memory),
-                since=(clock.now() - _FIRST_LOOK).date(),
-                token=token,
-                record_message=take_one,
-                save=lambda position: kept.append(list(astuple(position))),
-                should_stop=should_stop,
-            )
+            with _save_at_end(database, key) as kept:
+                read_imap(
+                    account,
+                    position=ImapPosition(*json.loads(Meta.read(key) or "[]")),
+                    since=(clock.now() - _FIRST_LOOK).date(),
+                    token=token,
+                    record_message=take_one,
+                    save=lambda position: kept.append(list(astuple(position))),
+                    should_stop=should_stop,
+                )
         if account.protocol == "pop3":
+            known = _read_known(key)
             read_pop3(
                 account,
-                known=set(memory),
+                known=known,
                 token=token,
                 record_message=take_one,
-                save=lambda known: kept.append(sorted(known)),
+                save=partial(_save_known, database, key, known),
                 should_stop=should_stop,
             )
     return ours
@@ -115,8 +120,32 @@ def _save_at_end(database: Database, key: str) -> Iterator[deque[list[Any]]]:
                 Meta.write(key, json.dumps(kept[0]))
 
 
+def _read_known(mailbox: str) -> set[str]:
+    """Return which messages of a mailbox by POP3 are known."""
+    names: Any = SeenMessage.select(SeenMessage.name).where(SeenMessage.mailbox == mailbox)
+    return {name for (name,) in names.tuples()}
+
+
+def _save_known(
+    database: Database, mailbox: str, before: Collection[str], now: Collection[str]
+) -> None:
+    """Save which messages are known `now`, in steps: what was not so `before` alone."""
+    added, gone = list({*now} - {*before}), list({*before} - {*now})
+
+    def step(limit: int) -> bool:
+        SeenMessage.insert_names(mailbox, added[:limit])
+        SeenMessage.delete().where(
+            SeenMessage.mailbox == mailbox, SeenMessage.name.in_(make_value_list(gone[:limit]))
+        ).execute()
+        del added[:limit], gone[:limit]
+        return bool(added or gone)
+
+    if added or gone:
+        run_steps(database, step)
+
+
 def _key(account: Bounces) -> str:
-    """Return the key in Meta of a mailbox, without its user's name."""
+    """Return what a mailbox is known by, without its user's name."""
     named = f"{account.protocol}\0{account.server}\0{account.username}\0{account.mailbox}"
     return f"mailbox:{hashlib.sha256(named.encode()).hexdigest()[:16]}"
 

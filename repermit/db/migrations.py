@@ -33,7 +33,7 @@ from repermit.db.models.evidence import (
 )
 from repermit.db.models.imports import Import, ImportChange, Upload
 from repermit.db.models.lists import ListText, MailingList, RegisterNotes
-from repermit.db.models.mails import FreshLink, Mail, Pace, Reply
+from repermit.db.models.mails import FreshLink, Mail, Pace, Reply, SeenMessage
 from repermit.db.models.settings import Chosen, Correction
 from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.db.row_counts import COUNTS, Tally, create_triggers
@@ -55,6 +55,7 @@ ALL_TABLES: tuple[type[Table], ...] = (
     Mail,
     Pace,
     Reply,
+    SeenMessage,
     Suppression,
     EvidenceHead,
     Evidence,
@@ -271,6 +272,22 @@ def _count_files_by_step(database: Database) -> None:
     create_triggers(database)
 
 
+def _index_throttles(database: Database) -> None:
+    """Version 37: failed logins that are over are found by their age."""
+    database.create_tables([Throttle])
+
+
+def _move_seen_messages(database: Database) -> None:
+    """Version 38: each message of a mailbox by POP3 that is known has a row of its own."""
+    database.create_tables([SeenMessage])
+    for row in list(Meta.select().where(Meta.key.startswith("mailbox:"))):
+        names = json.loads(row.value)
+        # Of IMAP it is a position, which is numbers.
+        if all(isinstance(name, str) for name in names):
+            SeenMessage.insert_names(row.key, names)
+            row.delete_instance()
+
+
 def _add_columns(database: Database, table: str, columns: Mapping[str, str]) -> None:
     existing = {column.name for column in database.get_columns(table)}
     for name, kind in columns.items():
@@ -291,6 +308,8 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     _index_personal_mails,
     _make_timestamps,
     _count_files_by_step,
+    _index_throttles,
+    _move_seen_messages,
 )
 """The first turns OLDEST_VERSION into the next, and so on; they are only ever added at the end.
 

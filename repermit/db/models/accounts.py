@@ -97,7 +97,7 @@ class Throttle(Table):
 
     scope = CharField(primary_key=True)
     failures = IntegerField(default=0)
-    last_at = timestamp_field()
+    last_at = timestamp_field(index=True)
     next_at = timestamp_field()
 
 

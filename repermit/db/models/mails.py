@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -135,6 +136,29 @@ class Reply(Table):
     proposed = CharField(default="")
     at = timestamp_field()
     decided_at = optional_timestamp_field()
+
+
+class SeenMessage(Table):
+    """A message that lies in a mailbox which is read by POP3, and that was looked at.
+
+    `mailbox` is what the mailbox is known by, and `name` what it calls the message, as a digest.
+    """
+
+    id = BigAutoField()
+    mailbox = CharField(max_length=32)
+    name = CharField(max_length=32)
+
+    class Meta:
+        """A message is known once."""
+
+        indexes = ((("mailbox", "name"), True),)
+
+    @classmethod
+    def insert_names(cls, mailbox: str, names: Iterable[str]) -> None:
+        """Note that these messages were looked at; some may be known already."""
+        fields = (cls.mailbox, cls.name)
+        rows = [(mailbox, name) for name in sorted(names)]
+        cls.insert_rows(fields, rows, unique=fields, replace=(cls.name,))
 
 
 class FreshLink(Table):

@@ -19,6 +19,7 @@ from repermit.db.models.accounts import (
 from repermit.settings.definitions import Retention
 from tests.support.admin_pages import make_session, make_user
 from tests.support.builders import NOW, make_list, make_settings
+from tests.support.query_plans import plans_of
 
 DAY = timedelta(days=1)
 MOMENT = timedelta(microseconds=1)
@@ -82,3 +83,14 @@ def test_what_is_over_is_forgotten_and_what_lasts_is_kept(database: Database) ->
     assert users.find_invitation(invited.token, now=NOW)
     assert Invitation.select().count() == 1
     assert {one.scope for one in Throttle.select()} <= {"account:1", "network:1"}
+
+
+def test_failures_that_are_over_are_found_by_their_age(database: Database) -> None:
+    login_throttle.record_attempt(database, ("account:2",), now=NOW - 2 * DAY)
+
+    def delete_expired() -> None:
+        audit_log.delete_expired(database, settings=make_settings(), now=NOW)
+
+    plans = plans_of(database, delete_expired, having='"throttle"')
+    assert len(plans) > 1
+    assert [plan for plan in plans if "throttle_last_at" not in plan] == []

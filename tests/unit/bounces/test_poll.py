@@ -18,7 +18,8 @@ from repermit.db.connection import Database
 from repermit.db.models.base import Meta
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
-from repermit.db.models.mails import Mail, Reply
+from repermit.db.models.mails import Mail, Reply, SeenMessage
+from repermit.db.work_steps import FIRST_STEP
 from repermit.errors import ConfigError, TransportError
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Bounces, Settings
@@ -26,6 +27,7 @@ from tests.support import hostile_files as hostile
 from tests.support.builders import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.support.certificates import server_context
 from tests.support.mailboxes import HANG_UP, ImapMailbox, Mailbox, Pop3Mailbox
+from tests.support.query_plans import statements_in_transactions
 from tests.support.returned_mails import reply_to, returned, returned_for
 from tests.support.token_server import TokenEndpoint
 
@@ -257,6 +259,42 @@ def test_without_a_good_end_nothing_is_deleted_and_all_is_looked_at_again(
         mailbox.lines.clear()
         assert poll(database, mailbox) == {MessageKind.HARD: 1}
         assert mailbox.numbers == []
+
+
+def test_what_is_known_of_a_mailbox_is_written_where_it_has_changed_alone(
+    database: Database,
+) -> None:
+    """A mailbox may hold 300,000 messages, of which few come and go."""
+    with Pop3Mailbox(*[OTHERS] * 3) as mailbox:
+        poll(database, mailbox)
+        assert statements_in_transactions(database, lambda: poll(database, mailbox)) == []
+        mailbox.add(OTHERS)
+        counts = count_known_at_commits(database, mailbox)
+    assert counts == [4]
+
+
+def test_what_is_known_of_a_mailbox_that_was_emptied_goes_in_steps(database: Database) -> None:
+    with Pop3Mailbox(OTHERS) as mailbox:
+        poll(database, mailbox)
+        name = SeenMessage.get().mailbox
+        with database.atomic():
+            SeenMessage.insert_names(name, map(str, range(3 * FIRST_STEP)))
+            SeenMessage.insert_names("another", ["0"])
+        counts = count_known_at_commits(database, mailbox)
+        assert poll(database, mailbox) == {}
+    assert counts[0] >= 2 * FIRST_STEP
+    assert counts[-1] == 2
+
+
+def count_known_at_commits(database: Database, mailbox: Mailbox) -> list[int]:
+    """Poll, and return how many messages are known at each commit."""
+    counts: list[int] = []
+    database.before_commit = lambda: counts.append(SeenMessage.select().count())
+    try:
+        poll(database, mailbox)
+    finally:
+        database.before_commit = None
+    return counts
 
 
 # --- Servers that misbehave.

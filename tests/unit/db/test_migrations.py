@@ -22,14 +22,14 @@ from repermit.db import migrations
 from repermit.db.background_tasks import TaskKind, find_task, find_task_of_list
 from repermit.db.connection import Database, is_postgresql, open_database, run_sql
 from repermit.db.migrations import ALL_TABLES
-from repermit.db.models.accounts import RecoveryCode, SecurityEvent
+from repermit.db.models.accounts import RecoveryCode, SecurityEvent, Throttle
 from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import EvidenceHead, EvidenceTimestamp
 from repermit.db.models.imports import Import, ImportChange
 from repermit.db.models.lists import MailingList, find_list
-from repermit.db.models.mails import Mail
+from repermit.db.models.mails import Mail, SeenMessage
 from repermit.db.row_counts import find_drift
 from repermit.errors import SchemaTooNew, SchemaTooOld
 from repermit.evidence import chain, entries
@@ -139,7 +139,7 @@ def test_a_kept_database_becomes_what_a_new_one_is(kept: Kept) -> None:
         assert list(verify_chain.verify()) == []
         # Each column can be read.
         for table in ALL_TABLES:
-            is_new = table in {SecurityEvent, EvidenceTimestamp}
+            is_new = table in {SecurityEvent, EvidenceTimestamp, SeenMessage}
             assert table.select().exists() != is_new, table
 
 
@@ -516,3 +516,24 @@ def test_of_a_database_of_version_33_personal_mails_are_found_in_order(
             Meta.update(value="33").where(Meta.key == "schema_version").execute()
         assert migrations.upgrade_database(database) == 33
         assert _shape(database, Mail) == expected
+
+
+def test_of_a_database_of_version_36_failures_are_found_by_age_and_messages_by_name(
+    empty_database_url: str,
+) -> None:
+    with open_database(empty_database_url) as database:
+        migrations.upgrade_database(database)
+        expected = [_shape(database, table) for table in (Throttle, SeenMessage)]
+        names = ["0" * 16, "f" * 16 + "!"]
+        with database.atomic():
+            run_sql(database, "DROP INDEX throttle_last_at")
+            database.drop_tables([SeenMessage])
+            Meta.write("mailbox:by-pop3", json.dumps(names))
+            Meta.write("mailbox:by-imap", "[7, 2, 0, 0]")
+            Meta.update(value="36").where(Meta.key == "schema_version").execute()
+        assert migrations.upgrade_database(database) == 36
+        assert [_shape(database, table) for table in (Throttle, SeenMessage)] == expected
+        known = [(row.mailbox, row.name) for row in SeenMessage.select().order_by(SeenMessage.id)]
+        assert known == [("mailbox:by-pop3", name) for name in names]
+        assert Meta.read("mailbox:by-pop3") is None
+        assert Meta.read("mailbox:by-imap") == "[7, 2, 0, 0]"

@@ -176,7 +176,7 @@ BESIDE = {
     *("user", "recovery_code", "invitation", "session", "throttle", "security_event"),
     *("api_token", "access", "webhook", "delivery", "draft", "upload", "chosen", "correction"),
     *("pace", "reply", "fresh_link", "register_notes", "background_task", "sign_up", "opening"),
-    *("list_text", "import_change", "evidence_timestamp"),
+    *("list_text", "import_change", "evidence_timestamp", "seen_message"),
 }
 """Tables that the record tells nothing of, or in words only."""
 
