@@ -18,6 +18,7 @@ from repermit.db.connection import Database, chunks
 from repermit.db.models.base import Meta
 from repermit.db.models.evidence import Evidence, EvidenceHead
 from repermit.db.row_counts import Tally
+from repermit.db.work_steps import StepSize
 from repermit.evidence import chain
 from repermit.evidence.chain_reader import read_consents
 from repermit.evidence.entries import Entry
@@ -194,7 +195,7 @@ def _format_day(at: datetime, zone: ZoneInfo) -> str:
 
 
 _TALLIED_KEY = verify_counts.TALLIED_UPTO
-_STEP_SIZE = 2000
+_MOST_PER_STEP = 2000
 # So many entries are counted while somebody waits for a page.
 _MAX_UNTALLIED = 2000
 
@@ -212,13 +213,13 @@ def update_tallies(
     may do so at once and no entry counts twice. An entry tells where days begin to be those of
     another time zone.
     """
-    counted = 0
+    counted, size = 0, StepSize(most=_MOST_PER_STEP)
     while not should_stop() and _read_tallied_seq() < read_newest_seq():
         after = _read_tallied_seq()
-        upto = min(after + _STEP_SIZE, read_newest_seq())
+        upto = min(after + size.rows, read_newest_seq())
         # With nothing locked: entries do not change, and what is counted again is not added.
         changes = count_changes(after, upto, settings.zone)
-        with database.atomic():
+        with size.step(database):
             if int(Meta.lock(_TALLIED_KEY, default="0")) != after:
                 continue
             _add_to_tallies(changes)

@@ -12,6 +12,7 @@ from repermit.clock import Clock
 from repermit.contacts import circuit_breaker
 from repermit.db.connection import Database, is_postgresql
 from repermit.db.models.mails import Mail
+from repermit.db.work_steps import StepSize, run_counted_steps
 from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import MailState, PauseReason
 from repermit.sending import smtp_outcomes
@@ -41,22 +42,28 @@ def recover_mails(database: Database, *, now: datetime) -> RecoveryResult:
     dead = _find_dead_workers(database)
     if not dead and not _select_expired(now).exists():
         return RecoveryResult(0, 0)
-    with database.atomic():
-        requeueable = _skip_locked(
-            database, _IS_CLAIMED, Mail.worker.in_(dead) | _is_lease_over(now)
-        )
-        requeued = (
-            Mail.update(state=MailState.QUEUED, worker="", lease_until=None)
-            .where(Mail.id.in_(requeueable))
-            .execute()
-        )
-        unsettled = _skip_locked(database, _IS_STARTED, Mail.worker.in_(dead))
-        in_doubt = (
-            Mail.update(state=MailState.IN_DOUBT, lease_until=None)
-            .where(Mail.id.in_(unsettled))
-            .execute()
-        )
-    return RecoveryResult(int(requeued), int(in_doubt))
+    ended = Mail.worker.in_(dead) | _is_lease_over(now)
+    requeued = _settle_in_steps(
+        database, _IS_CLAIMED & ended, state=MailState.QUEUED, worker="", lease_until=None
+    )
+    in_doubt = _settle_in_steps(
+        database,
+        _IS_STARTED & Mail.worker.in_(dead),
+        state=MailState.IN_DOUBT,
+        lease_until=None,
+    )
+    return RecoveryResult(requeued, in_doubt)
+
+
+def _settle_in_steps(database: Database, condition: Any, **values: Any) -> int:
+    """Change the mails for which a condition holds; return how many there were."""
+
+    def settle(limit: int) -> tuple[bool, int]:
+        some = _skip_locked(database, condition).limit(limit)
+        count = int(Mail.update(**values).where(Mail.id.in_(some)).execute())
+        return count >= limit, count
+
+    return run_counted_steps(database, settle, should_stop=bool, size=StepSize())
 
 
 def _find_dead_workers(database: Database) -> list[str]:

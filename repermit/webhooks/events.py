@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ from repermit.db.connection import Database
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Delivery, Webhook
+from repermit.db.work_steps import StepSize
 from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import ANSWERED_NO, OWN_YES, Status
 
@@ -112,7 +114,8 @@ def _read_event(row: dict[str, Any]) -> Event | None:
 # --- Making the deliveries of new events. ---------------------------------------------------------
 
 
-_BATCH = 500
+_PAGE = 500
+"""Entries that are read at a time."""
 
 
 def enqueue_deliveries(database: Database, *, now: datetime) -> int:
@@ -138,28 +141,37 @@ def _is_active() -> Any:
 
 
 def _enqueue_for(database: Database, webhook: Webhook, now: datetime) -> int:
-    made, slug, is_ours, more = 0, find_list_slug(webhook), True, True
-    while is_ours and more:
-        page = read_events(webhook.cursor, limit=_BATCH, slug=slug)
+    made, slug, size, more = 0, find_list_slug(webhook), StepSize(most=_PAGE), True
+    while more:
+        page = read_events(webhook.cursor, limit=_PAGE, slug=slug)
+        more, events = page.more, list(page.events)
         # Nothing is written where there is nothing new, every few seconds for years.
-        is_ours = page.next != webhook.cursor and _advance_cursor(database, webhook, page, now)
-        made += len(page.events) if is_ours else 0
-        more = page.more
+        while webhook.cursor != page.next:
+            some, events = events[: size.rows], events[size.rows :]
+            upto = some[-1].seq if events else page.next
+            # A step with little to do says nothing of a full one.
+            is_full = len(some) == size.rows
+            with size.step(database) if is_full else database.atomic():
+                if not _advance_cursor(webhook, some, upto, now):
+                    return made
+            made += len(some)
     return made
 
 
-def _advance_cursor(database: Database, webhook: Webhook, page: EventPage, now: datetime) -> bool:
-    """Move the cursor and make the deliveries that it passes; False if another was first."""
-    with database.atomic():
-        moved = (
-            Webhook.update(cursor=page.next)
-            .where(Webhook.id == webhook.id, Webhook.cursor == webhook.cursor, _is_active())
-            .execute()
-        )
-        if moved and page.events:
-            rows = [{"webhook": webhook.id, "seq": one.seq, "due_at": now} for one in page.events]
-            Delivery.insert_many(rows).execute()
-    webhook.cursor = page.next
+def _advance_cursor(webhook: Webhook, some: Sequence[Event], upto: int, now: datetime) -> bool:
+    """Move the cursor and make the deliveries that it passes, in the caller's transaction.
+
+    Returns False if another was first.
+    """
+    moved = (
+        Webhook.update(cursor=upto)
+        .where(Webhook.id == webhook.id, Webhook.cursor == webhook.cursor, _is_active())
+        .execute()
+    )
+    if moved and some:
+        rows = [{"webhook": webhook.id, "seq": event.seq, "due_at": now} for event in some]
+        Delivery.insert_many(rows).execute()
+    webhook.cursor = upto
     return bool(moved)
 
 

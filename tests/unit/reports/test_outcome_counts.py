@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -13,12 +14,15 @@ import pytest
 
 from repermit.contacts import lookup, status_changes
 from repermit.db.connection import Database
+from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.db.row_counts import Tally
+from repermit.db.work_steps import FIRST_STEP
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.evidence.verify.counts import TALLIED_UPTO
 from repermit.reports import outcome_counts, statistics
 from repermit.reports.outcome_counts import Outcome
 from repermit.reports.statistics import Day, Figures
@@ -263,7 +267,7 @@ def test_many_entries_are_counted_step_by_step(
     contact = make_asked(database, mailing_list, campaign)
     entries = [
         Entry(event="other", at=NOW, actor="job", list="news")
-        for _ in range(outcome_counts._STEP_SIZE)
+        for _ in range(outcome_counts._MOST_PER_STEP)
     ]
     with database.atomic():
         chain.append(*entries)
@@ -272,9 +276,29 @@ def test_many_entries_are_counted_step_by_step(
     # Only the days are behind: where people stand is always counted.
     assert (behind.yes, behind.days[0].yes, behind.is_whole) == (1, 0, False)
     assert tally(database, should_stop=lambda: True) == 0
-    assert tally(database) == outcome_counts._STEP_SIZE + 1
+    assert tally(database) == outcome_counts._MOST_PER_STEP + 1
     assert look(mailing_list).days[0].yes == 1
     assert look(mailing_list).is_whole
+
+
+def test_the_step_after_a_slow_one_counts_fewer_entries(database: Database) -> None:
+    entries = [Entry(event="other", at=NOW, actor="job", list="news") for _ in range(151)]
+    with database.atomic():
+        chain.append(*entries)
+    counted = []
+
+    def note_slowly() -> None:
+        counted.append(int(Meta.read(TALLIED_UPTO) or 0))
+        time.sleep(0.1)
+
+    database.before_commit = note_slowly
+    try:
+        assert tally(database) == 151
+    finally:
+        database.before_commit = None
+    assert counted[0] == FIRST_STEP
+    assert FIRST_STEP < counted[1] < 151
+    assert counted[-1] == 151
 
 
 def test_two_processes_count_each_entry_once(

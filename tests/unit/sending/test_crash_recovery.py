@@ -8,6 +8,8 @@ import psycopg
 import pytest
 
 from repermit.db.connection import Database, open_database, run_sql
+from repermit.db.models.mails import Mail
+from repermit.db.work_steps import FIRST_STEP
 from repermit.rules.consent import MailState
 from repermit.sending.maintenance import RecoveryResult, recover_mails
 from repermit.sending.worker_lock import Worker
@@ -32,6 +34,20 @@ def test_a_dead_workers_claims_go_back_and_its_started_mails_are_in_doubt(story:
     # Its worker still stands there: only that one's late outcome may settle the doubt.
     assert (again(started).state, again(started).worker) == ("in_doubt", "dead")
     assert recover_mails(story.database, now=NOW) == RecoveryResult(0, 0)
+
+
+def test_what_dead_workers_had_claimed_goes_back_in_steps(story: Story) -> None:
+    for _ in range(FIRST_STEP + 1):
+        story.owe(state=MailState.CLAIMED, worker="dead", lease_until=LEASE)
+    counts: list[int] = []
+    left = Mail.select().where(Mail.state == MailState.CLAIMED)
+    story.database.before_commit = lambda: counts.append(left.count())
+    try:
+        recovered = recover_mails(story.database, now=NOW)
+    finally:
+        story.database.before_commit = None
+    assert recovered == RecoveryResult(requeued=FIRST_STEP + 1, in_doubt=0)
+    assert counts[:2] == [1, 0]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Delivery, Webhook
+from repermit.db.work_steps import FIRST_STEP
 from repermit.evidence import chain, entries
 from repermit.jobs.periodic_jobs import Jobs
 from repermit.rules.consent import Basis, Reason
@@ -213,18 +214,32 @@ def test_nothing_new_writes_nothing(
     assert Webhook.get().cursor == before == Evidence.select().count()
 
 
-def test_a_large_removal_is_owed_in_steps(
+def test_a_large_removal_is_owed_in_steps_sized_by_time(
     database: Database, mailing_list: MailingList, receiver: Receiver
 ) -> None:
     add(database, receiver)
-    gone = [make_contact(database, mailing_list) for _ in range(501)]
+    gone = [make_contact(database, mailing_list) for _ in range(151)]
     act = status_changes.Act(at=NOW, actor="job")
     with database.atomic():
         status_changes.remove_contacts(
             gone, reason=Reason.NO_RESPONSE, act=act, fingerprint_key=KEY
         )
-    assert events.enqueue_deliveries(database, now=NOW) == 501
-    assert Delivery.select().count() == 501
+    counts = []
+
+    def note_slowly() -> None:
+        counts.append(Delivery.select().count())
+        time.sleep(0.1)
+
+    database.before_commit = note_slowly
+    try:
+        assert events.enqueue_deliveries(database, now=NOW) == 151
+    finally:
+        database.before_commit = None
+    # After a step that took long there is a smaller one.
+    assert counts[0] == FIRST_STEP
+    assert counts[1] < 151
+    assert counts[-1] == Delivery.select().count() == 151
+    assert Webhook.get().cursor == Evidence.select().count()
 
 
 # --- What does not arrive at once.
