@@ -65,6 +65,8 @@ class _JournallingDatabase(peewee.Database):
     journal: Journal | None = None
     before_commit: Callable[[], None] | None = None
     """What is called in the thread that commits, when nothing but the commit is left to do."""
+    commit_failed: Callable[[peewee.PeeweeException], None] | None = None
+    """What is called in that thread with the error of a commit that failed."""
     writes_back: bool = True
     """Whether commits have SQLite's log written back; where people wait for them, a job does."""
     _committed = threading.local()
@@ -78,7 +80,12 @@ class _JournallingDatabase(peewee.Database):
             seal_journal(self.journal, size)
         if self.before_commit:
             self.before_commit()
-        result = super().commit()
+        try:
+            result = super().commit()
+        except peewee.PeeweeException as error:
+            if self.commit_failed:
+                self.commit_failed(error)
+            raise
         if self.journal:
             self.journal.after_commit()
         self._committed.at = time.monotonic()
@@ -529,6 +536,10 @@ https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 _PRIMARY = 0xFF
 _SQLITE_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 _SQLITE_AWAY = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
+# A write that failed, which in a commit is one before the mark that ends it in the log. What fails
+# after that, such as the index of the log, leaves open what a crash would make of it.
+# https://sqlite.org/fileformat.html#walformat
+_SQLITE_UNWRITTEN = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE})
 
 # PostgreSQL, appendix A: serialization_failure, deadlock_detected, query_canceled,
 # lock_not_available.
@@ -536,6 +547,8 @@ _POSTGRESQL_BUSY = ("40001", "40P01", "57014", "55P03")
 # Connection exceptions, insufficient resources, operator intervention, system errors; and a
 # connection that was ended as it was idle in a transaction.
 _POSTGRESQL_AWAY = ("08", "53", "57P", "58", "25P03")
+# Insufficient resources, such as a full disk: it ends the transaction, and not the connection.
+_POSTGRESQL_UNWRITTEN = "53"
 
 # read_only_sql_transaction: a standby, such as the former primary after a failover. So is refused
 # what is written on a connection that was told to read alone.
@@ -563,6 +576,18 @@ def is_away(error: BaseException, *, may_write: bool = True) -> bool:
     """
     return any(
         _is_sign_of_absence(cause) or (may_write and _get_sqlstate(cause) == _POSTGRESQL_READ_ONLY)
+        for cause in _iter_causes(error)
+    )
+
+
+def is_rolled_back(error: BaseException) -> bool:
+    """Say whether a commit that failed has changed nothing for certain, as when the disk is full.
+
+    Of one that was cut off nobody knows.
+    """
+    return is_busy(error) or any(
+        getattr(cause, "sqlite_errorcode", None) in _SQLITE_UNWRITTEN
+        or _get_sqlstate(cause).startswith(_POSTGRESQL_UNWRITTEN)
         for cause in _iter_causes(error)
     )
 

@@ -71,6 +71,7 @@ def create_app(
     app = Application("repermit", static_folder=None, template_folder=None)
     database = database or connect(settings.database, journal=make_journal(settings))
     database.before_commit = request_context.note_commit
+    database.commit_failed = request_context.note_failed_commit
     database.writes_back = False
     app.extensions["repermit"] = request_context.Site(
         settings=settings,

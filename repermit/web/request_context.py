@@ -26,6 +26,7 @@ from repermit.db.connection import (
     is_away,
     is_busy,
     is_postgresql,
+    is_rolled_back,
     limit_waiting,
     run_sql,
 )
@@ -220,13 +221,19 @@ def note_commit() -> None:
     must have nothing recorded.
     """
     if has_request_context() and not g.get("is_noting"):
-        g.may_be_recorded = True
+        g.was_recorded_before, g.may_be_recorded = may_have_committed(), True
         _end_wait_limit()
+
+
+def note_failed_commit(error: peewee.PeeweeException) -> None:
+    """Note that the commit under way has recorded nothing, where its error is certain of that."""
+    if has_request_context() and not g.get("is_noting") and is_rolled_back(error):
+        g.may_be_recorded = g.was_recorded_before
 
 
 def may_have_committed() -> bool:
     """Say whether something of this request may stand in the database."""
-    return "may_be_recorded" in g
+    return bool(g.get("may_be_recorded"))
 
 
 def write_note(write: Callable[[], object]) -> None:

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from shutil import copy
+from threading import Event
 
 import peewee
 import psycopg
@@ -22,14 +23,14 @@ import pytest
 
 from repermit.cli.serve import RedactingFormatter
 from repermit.db import migrations
-from repermit.db.connection import connect, is_away, is_busy, run_sql
+from repermit.db.connection import Database, connect, is_away, is_busy, open_database, run_sql
 from repermit.db.models.base import Meta
 from repermit.signed_links import KINDS, Links, redact
-from tests.support.builders import make_settings
+from tests.support.builders import make_asked, make_campaign, make_list, make_settings
 from tests.support.desk import Desk
 from tests.support.inbox import Inbox
 from tests.support.postgresql_cluster import SETTINGS, Cluster, find_binaries, running_cluster
-from tests.support.public_pages import Pages
+from tests.support.public_pages import Pages, freeze_wording
 from tests.support.served_site import ONE_CLICK, Site, ask, make_site, write_lock
 from tests.support.smtp_sink import wait_until
 
@@ -212,6 +213,8 @@ def test_pages_say_that_the_disk_is_full_and_go_on_once_there_is_room(
             # Some room may be left in the files that there are.
             assert 503 in statuses.values()
             assert {*statuses.values()} <= {200, 503}
+            refusals = [text for status, _, text in told.values() if status == 503]
+            assert all("Nothing was recorded." in text for text in refusals)
             assert {
                 headers["Retry-After"] for status, headers, _ in told.values() if status == 503
             } == {"30"}
@@ -221,6 +224,80 @@ def test_pages_say_that_the_disk_is_full_and_go_on_once_there_is_room(
         assert site.removed() == {*site.uids}
         _, log = site.server.end(signal.SIGTERM)
     assert not TOKEN.search(log)
+
+
+# --- A commit that fails.
+
+
+_FAILS = """\
+CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql
+AS $$ BEGIN {}; RETURN NULL; END $$"""
+_FAILS_AT_COMMIT = """\
+CREATE CONSTRAINT TRIGGER fail AFTER UPDATE ON contact DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION fail()"""
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        ("RAISE EXCEPTION 'no room' USING ERRCODE = 'disk_full'", "Nothing was recorded."),
+        (
+            "PERFORM pg_terminate_backend(pg_backend_pid())",
+            "Your answer may not have been recorded.",
+        ),
+    ],
+    ids=["disk full", "cut off"],
+)
+def test_a_page_says_that_nothing_was_recorded_where_a_failed_commit_tells(
+    postgresql_url: str, failure: str, words: str
+) -> None:
+    with open_database(postgresql_url) as database:
+        mailing_list = make_list(database)
+        campaign = make_campaign(database, mailing_list)
+        asked = make_asked(database, mailing_list, campaign)
+        freeze_wording(database, campaign, mailing_list, "nl")
+        run_sql(database, _FAILS.format(failure))
+        run_sql(database, _FAILS_AT_COMMIT)
+        pages = Pages(database, make_settings(database=postgresql_url))
+        refused = pages.post("no", asked.uid)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "30")
+    assert words in refused.text
+
+
+# --- A database that a newer version upgrades while an older one serves it.
+
+
+@pytest.mark.everyday("[sqlite]")
+def test_whoever_answers_while_the_database_is_upgraded_is_told_to_come_again(
+    site: Site, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, over = Event(), Event()
+
+    def migrate(database: Database) -> None:
+        run_sql(database, "ALTER TABLE contact ADD COLUMN later INTEGER")
+        begun.set()
+        assert over.wait(60)
+
+    def upgrade() -> None:
+        with open_database(database_url) as database:
+            migrations.upgrade_database(database)
+
+    monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, migrate))
+    monkeypatch.setattr(migrations, "NEWEST_VERSION", migrations.NEWEST_VERSION + 1)
+    uid = site.uids[0]
+    with ThreadPoolExecutor(1) as admins:
+        upgrading = admins.submit(upgrade)
+        try:
+            assert begun.wait(60)
+            assert is_told(site, "POST", site.path("no", uid), ONE_CLICK)
+            # PostgreSQL lets nobody read a table that is being changed.
+            is_readable = database_url.startswith("sqlite")
+            path = site.path("yes", uid)
+            assert ask(site.port, "GET", path)[0] == (200 if is_readable else 503)
+        finally:
+            over.set()
+        upgrading.result(60)
+    assert site.say_no(uid)[0] == 200
 
 
 # --- What is neither.
