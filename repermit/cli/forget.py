@@ -227,14 +227,16 @@ def describe_due_erasures(context: CommandContext, mailing_list: MailingList) ->
     """Yield who of a list waits to be erased, and when."""
     from repermit.privacy import scheduled_erasure
 
-    due = scheduled_erasure.count_due(mailing_list, settings=context.settings, now=context.now)
+    now = context.now
+    due = scheduled_erasure.count_due(mailing_list, settings=context.settings, now=now)
     if due.first_at is None:
         return
+    held = f"{due.first:,} of the {due.waiting:,} removed whose address is still held."
     yield ""
-    yield (
-        f"To be erased on {context.format_time(due.first_at)} or soon after: {due.first:,} of the "
-        f"{due.waiting:,} removed whose address is still held."
-    )
+    if due.first_at <= now:
+        yield f"Still to be erased today, which has begun: {held}"
+        return
+    yield f"To be erased on {context.format_time(due.first_at)} or soon after: {held}"
     yield f"Hand the removals over before: `repermit export {mailing_list.slug} removed`."
 
 

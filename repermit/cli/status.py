@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from repermit.db.connection import Database
     from repermit.db.models.lists import MailingList
     from repermit.expiry.forecast import UpcomingExpiry
+    from repermit.reports.statistics import Figures
     from repermit.sending.in_doubt import Resolution
     from repermit.sending.send_due import SendResult
     from repermit.sending.server_faults import ServerFault
@@ -54,6 +55,7 @@ def status(context: CommandContext, slug: str, *, watch: bool, as_json: bool) ->
     from repermit.campaigns import list_translations, progress
     from repermit.contacts import human_replies
     from repermit.imports import undo
+    from repermit.reports import statistics
     from repermit.sending import in_doubt, server_faults
 
     with context.mailing_list(slug) as (_, mailing_list):
@@ -67,6 +69,7 @@ def status(context: CommandContext, slug: str, *, watch: bool, as_json: bool) ->
         untranslated = list_translations.count_untranslated(mailing_list)
         unfinished = undo.unfinished_import(mailing_list)
         resolution = in_doubt.find_resolution(mailing_list)
+        figures = statistics.read_figures(mailing_list, zone=context.settings.zone, now=context.now)
     if as_json:
         echo_json(overview.to_json())
     else:
@@ -78,6 +81,7 @@ def status(context: CommandContext, slug: str, *, watch: bool, as_json: bool) ->
                 "addresses so far. Nobody whom it brings is counted here, or asked, before all are."
             )
         echo(*_describe_resolution(resolution))
+        echo(*_describe_ending(figures))
         echo(*describe_untranslated(untranslated, slug))
         echo(*_describe_postponed(postponed))
         print_replies(context, slug, replies)
@@ -267,6 +271,25 @@ def _describe_resolution(resolution: Resolution | None) -> Iterator[str]:
         yield (
             f"It is decided that mails in doubt are {outcome}: "
             f"{pluralize(resolution.remaining, 'mail')} to go. "
+            "`serve` and `worker` do so by themselves."
+        )
+
+
+def _describe_ending(figures: Figures | None) -> Iterator[str]:
+    """Yield how far it is what the end of a campaign does to its people and mails."""
+    from repermit.rules.consent import UNSETTLED, CampaignState
+
+    if figures is None:
+        return
+    unsent = sum(figures.mails[state] for state in UNSETTLED)
+    is_running = figures.state.is_live and figures.state is not CampaignState.PAUSED
+    if is_running and 0 < figures.expired < figures.silent:
+        yield ""
+        yield f"Taken off for silence so far: {figures.expired:,} of {figures.silent:,}."
+    if not figures.state.is_live and unsent:
+        yield ""
+        yield (
+            f"Not sent, and still to be dropped: {pluralize(unsent, 'mail')}. "
             "`serve` and `worker` do so by themselves."
         )
 

@@ -280,8 +280,9 @@ class Figures:
 
     `asked` is its audience, and the sum of `yes`, `no` (of every kind, or gone), `silent`,
     `waiting` (for their mail), `unasked` (could not be asked, as `select_unasked` has it) and
-    `otherwise` (stay by a proof of their own). `held` are those of `silent` whose Yes may be a
-    program's, and waits for one press more. `reached` are those of `asked` whom the question may
+    `otherwise` (stay by a proof of their own). `expired` are those of
+    `silent` who were taken off for it by now, and `held` those whose Yes may be a program's, and
+    waits for one press more. `reached` are those of `asked` whom the question may
     have reached, and `answered` said Yes or No themselves. `mails` counts asks and reminders by
     state. `days` go from its beginning to the deadline, or to its end. People stand as they did at
     `counted_at`. `is_whole` is false while the counting of days is behind.
@@ -294,6 +295,7 @@ class Figures:
     yes: int
     no: int
     silent: int
+    expired: int
     held: int
     waiting: int
     unasked: int
@@ -325,6 +327,7 @@ def read_figures(
         yes=people.yes,
         no=people.gone,
         silent=people.unanswered,
+        expired=tallies[CountKey(mailing_list.slug, campaign.id, "", Outcome.NO_RESPONSE)],
         held=click_log.count_yes_held(mailing_list),
         waiting=people.waiting,
         unasked=sum(people.unasked.values()),

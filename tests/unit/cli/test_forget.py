@@ -223,6 +223,10 @@ def test_status_tells_who_is_to_be_erased_and_when(news: Desk) -> None:
     said = news.do("status", "news")
     assert "To be erased on Wednesday 1 April 2026, 11:00 or soon after: 1 of the 1" in said
     assert "repermit export news removed" in said
+    news.clock.move_to(NOW + timedelta(days=30))
+    said = news.do("status", "news")
+    assert "Still to be erased today, which has begun: 1 of the 1 removed" in said
+    assert "To be erased on" not in said
 
 
 @pytest.mark.parametrize("words", [["news"], ["news", JAN, "more"], ["--all-lists", "news", JAN]])

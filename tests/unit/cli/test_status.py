@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from repermit.campaigns import lifecycle
+from repermit.clock import ManualClock
 from repermit.contacts import circuit_breaker, click_log
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
@@ -16,7 +18,7 @@ from repermit.db.models.mails import Mail
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.evidence.merkle import EMPTY_ROOT
-from repermit.expiry import downtime
+from repermit.expiry import downtime, sweep
 from repermit.imports import import_file, import_task, undo
 from repermit.rules import bot_detection
 from repermit.rules.consent import CampaignState, MailKind, MailState, PauseReason, Reason, Status
@@ -151,6 +153,35 @@ def test_from_the_deadline_on_the_status_tells_what_comes(
 ) -> None:
     asked.clock.move_to(DEADLINE + timedelta(microseconds=late))
     assert ("The deadline has passed" in asked.do("status", "news")) is says
+
+
+def test_a_status_tells_how_many_have_been_taken_off_so_far(asked: Desk) -> None:
+    with asked.news() as (database, news):
+        make_asked(database, news, Campaign.get(), "piet@example.org")
+        downtime.assume_up_until(database, moment=DEADLINE)
+        sweep.expire_due(
+            database,
+            settings=asked.settings,
+            clock=ManualClock(DEADLINE),
+            chunk=1,
+            should_stop=Contact.select().where(Contact.status == Status.REMOVED).exists,
+        )
+    assert "Taken off for silence so far: 1 of 2." in asked.do("status", "news")
+    asked.clock.move_to(DEADLINE)
+    asked.do("expire", "news")
+    assert "so far" not in asked.do("status", "news")
+
+
+def test_a_status_tells_how_much_of_a_campaign_that_was_cancelled_is_to_be_dropped(
+    asked: Desk,
+) -> None:
+    with asked.news() as (database, news):
+        contact = make_contact(database, news, "piet@example.org")
+        make_mail(database, Campaign.get(), contact, state=MailState.QUEUED, sent_at=None)
+    assert "to be dropped" not in asked.do("status", "news")
+    with asked.news() as (database, news):
+        lifecycle.cancel_campaign(database, news, now=NOW, actor="cli:0", most=0)
+    assert "Not sent, and still to be dropped: 1 mail." in asked.do("status", "news")
 
 
 def test_who_could_not_be_asked_is_told_apart(desk: Desk) -> None:

@@ -110,6 +110,8 @@ CREATE UNIQUE INDEX "reply_message_digest" ON "reply" ("message_digest");
 CREATE TABLE "security_event" ("id" INTEGER NOT NULL PRIMARY KEY, "hour" TEXT NOT NULL, "at" TEXT NOT NULL, "last_at" TEXT NOT NULL, "what" VARCHAR(255) NOT NULL, "actor" VARCHAR(255) NOT NULL, "network" VARCHAR(255) NOT NULL, "times" INTEGER NOT NULL);
 CREATE INDEX "security_event_at" ON "security_event" ("at");
 CREATE UNIQUE INDEX "security_event_hour_what_actor_network" ON "security_event" ("hour", "what", "actor", "network");
+CREATE TABLE "seen_message" ("id" INTEGER NOT NULL PRIMARY KEY, "mailbox" VARCHAR(32) NOT NULL, "name" VARCHAR(32) NOT NULL);
+CREATE UNIQUE INDEX "seen_message_mailbox_name" ON "seen_message" ("mailbox", "name");
 CREATE TABLE "session" ("id" INTEGER NOT NULL PRIMARY KEY, "user_id" INTEGER NOT NULL, "digest" VARCHAR(64) NOT NULL, "is_full" INTEGER NOT NULL, "is_locked" INTEGER NOT NULL, "created_at" TEXT NOT NULL, "seen_at" TEXT NOT NULL, "network" VARCHAR(255) NOT NULL, "browser" TEXT NOT NULL, "ended_at" TEXT, FOREIGN KEY ("user_id") REFERENCES "user" ("id") ON DELETE CASCADE);
 CREATE UNIQUE INDEX "session_digest" ON "session" ("digest");
 CREATE INDEX "session_user_id" ON "session" ("user_id");
@@ -129,6 +131,7 @@ CREATE TRIGGER suppression_turns AFTER UPDATE OF list_id, reason, imported_by_id
 CREATE TABLE "tally" ("id" INTEGER NOT NULL PRIMARY KEY, "list" VARCHAR(255) NOT NULL, "campaign" INTEGER NOT NULL, "day" VARCHAR(10) NOT NULL, "what" VARCHAR(255) NOT NULL, "count" INTEGER NOT NULL);
 CREATE UNIQUE INDEX "tally_list_campaign_day_what" ON "tally" ("list", "campaign", "day", "what");
 CREATE TABLE "throttle" ("scope" VARCHAR(255) NOT NULL PRIMARY KEY, "failures" INTEGER NOT NULL, "last_at" TEXT NOT NULL, "next_at" TEXT NOT NULL);
+CREATE INDEX "throttle_last_at" ON "throttle" ("last_at");
 CREATE TABLE "upload" ("id" INTEGER NOT NULL PRIMARY KEY, "list_id" INTEGER NOT NULL, "user_id" INTEGER NOT NULL, "token" VARCHAR(32) NOT NULL, "name" TEXT NOT NULL, "choices" TEXT NOT NULL, "at" TEXT NOT NULL, "rows" INTEGER, "people" INTEGER, FOREIGN KEY ("list_id") REFERENCES "mailing_list" ("id") ON DELETE CASCADE, FOREIGN KEY ("user_id") REFERENCES "user" ("id") ON DELETE CASCADE);
 CREATE INDEX "upload_list_id" ON "upload" ("list_id");
 CREATE UNIQUE INDEX "upload_token" ON "upload" ("token");

@@ -223,6 +223,28 @@ def test_what_is_over_is_told_as_over(
     assert "No answers came" in over
 
 
+def test_it_tells_how_far_the_end_of_a_campaign_is(
+    database: Database, mailing_list: MailingList, pages: Pages
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    asked = [make_asked(database, mailing_list, campaign) for _ in range(3)]
+    make_mail(
+        database, campaign, make_contact(database, mailing_list), state="queued", sent_at=None
+    )
+    pages.clock.advance(DEADLINE - NOW)
+    late = admin_client(pages)
+    assert "is being taken off" not in look(late)
+    take_off(database, asked[0], campaign.id, Reason.NO_RESPONSE, at=DEADLINE)
+    assert "Who did not answer is being taken off: 1 of 3 so far" in look(late)
+    assert "still to be dropped" not in look(late)
+    with database.atomic():
+        campaign.state, campaign.closed_at = CampaignState.CANCELLED, DEADLINE
+        campaign.save()
+    over = look(late)
+    assert "One mail that was not sent has still to be dropped" in over
+    assert "so far" not in over
+
+
 def test_a_yes_that_is_held_counts_as_silence_once_the_campaign_is_over(
     database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:

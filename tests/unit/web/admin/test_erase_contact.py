@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -208,3 +209,16 @@ def test_the_pages_tell_that_removals_are_to_be_handed_over_before(
         said = words_at(client, f"/admin/lists/news/{place}")
         assert "One person who was taken off is erased on" in said
         assert "hand the removals over before" in said
+
+
+def test_the_pages_tell_how_many_are_still_to_be_erased(
+    database: Database, news: MailingList, pages: Pages
+) -> None:
+    make_campaign(database, news, state="closed", closed_at=NOW)
+    make_removed(database, news, Reason.NO)
+    pages.clock.advance(timedelta(days=30))
+    client = admin_client(pages)
+    for place in ("", "handover/"):
+        said = words_at(client, f"/admin/lists/news/{place}")
+        assert "One person who was taken off is still to be erased today; that has begun." in said
+        assert "hand the removals over before" not in said
