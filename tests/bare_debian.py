@@ -21,8 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-SOURCE = "/root/repermit.git"
-"""Where the repository lies in the machine: the ADDRESS of the page."""
+ARCHIVE = "root/repermit.tar.gz"
+"""Where the page wants the archive in the machine."""
 
 SETTINGS = r"""
 cd /srv/repermit
@@ -95,7 +95,8 @@ def make_root(folder: Path) -> None:
         shutil.copy(f"/etc/{name}", folder / "etc" / name)
     shutil.copy(CERTIFICATES, folder / "root/certificates.crt")
     (folder / "etc/apt/apt.conf.d/90yes").write_text('APT::Get::Assume-Yes "true";\n')
-    subprocess.run(["git", "clone", "-q", "--bare", ROOT, f"{folder}{SOURCE}"], check=True)
+    archive = ["git", "archive", "--prefix=repermit-1.0.0/", "-o", f"{folder}/{ARCHIVE}", "HEAD"]
+    subprocess.run(archive, cwd=ROOT, check=True)
 
 
 class Machine:
@@ -194,7 +195,7 @@ def main() -> None:
     make_root(folder)
     with booted(folder) as machine:
         for block in blocks_of("debian.md"):
-            machine.run(block.replace("ADDRESS", SOURCE), has_network=True)
+            machine.run(block, has_network=True)
         run_a_campaign(machine)
         restore_and_upgrade(machine)
 

@@ -103,8 +103,8 @@ def test_pages_copy_only_files_that_there_are_and_the_command_is_the_units() -> 
     command = ROOT / "deploy/debian/repermit"
     assert command.stat().st_mode & 0o111
     assert f"-u repermit {COMMAND} --config /srv/repermit/config.toml" in command.read_text("utf-8")
-    # What `python -m tests.bare_debian` puts in its place.
-    assert "git clone ADDRESS source\n" in pages["debian.md"]
+    # Where `python -m tests.bare_debian` puts the archive.
+    assert "tar -xf /root/repermit.tar.gz --one-top-level=source" in pages["debian.md"]
 
 
 def test_containers_get_the_headers_and_limits_of_a_server_of_its_own() -> None:
