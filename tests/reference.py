@@ -135,7 +135,12 @@ def commands() -> str:
         "`$REPERMIT_CONFIG` names. Every command has `--help` with an example.",
         "Exit codes: 0 done, 1 refused with the reason on stderr, 2 wrong usage, 75 if `bounce` "
         "should be given the same message later. 130 means stopped with Ctrl-C, 143 with SIGTERM, "
-        "while it sent. What `--json` prints: [JSON documents](json-documents.md).",
+        "while it sent.",
+        "`check` and `verify` also exit with 1 if something is wrong or does not hold. With "
+        "`--json` a script tells the two apart. What is wrong stands in a document on stdout, with "
+        "`works` or `holds` false. A refusal prints nothing there. `verify FILE` has no `--json`: "
+        "1 means that the file does not hold, or cannot be read; stderr says which.",
+        "What `--json` prints: [JSON documents](json-documents.md).",
         _table(("command", "what it does"), rows),
         *(_command(name, one) for name, one in found.items()),
     )
@@ -188,7 +193,8 @@ def presets() -> str:
         "Presets",
         "repermit/data/smtp_presets.toml",
         "What `preset` under `[mail]` sets. A value that you give beside it holds instead. The "
-        "return path is the sender's own address with all of them. "
+        "return path is the sender's own address with all of them. Mails leave evenly, so of two "
+        "rates the slower one counts: 8,000 a day is one mail in 10.8 seconds. "
         "[Other mail hosts](../how-to/other-mail-hosts.md) says where the rates come from.",
         _table(("preset", "account", "server", "port", "connections", "at most"), rows),
     )
@@ -352,22 +358,26 @@ def api() -> str:
     document = package_files.data("openapi.json")
     entry = document["components"]["schemas"]["Entry"]["properties"]
     return _page(
-        "API and webhooks",
+        "Reference of API and webhooks",
         "repermit/data/openapi.json and tests/reference_texts.toml",
         f"The API stands under `{PREFIX}/` of `public_url`. The document "
         f"[openapi.json](../../repermit/data/openapi.json), which `{PREFIX}/openapi.json` serves "
         "too, describes it whole (OpenAPI 3.1). How to connect a tool: "
-        "[Connect a newsletter tool](../how-to/newsletter-tools.md).",
+        "[Connect a newsletter tool](../how-to/connect-a-tool.md).",
         "## Requests",
         _table(("request", "scope", "what it tells"), _requests(document)),
         "Each request but the first has the header `Authorization: Bearer rp_…`, with a token that "
         "an admin makes under *Connections*. A token may ask "
         f"{PER_MINUTE} times a minute, {BURST} of them at once; after a 429 wait as long as its "
-        "`Retry-After` says. That a token looked at a person's data stands in the log on the "
-        "admin's pages.",
+        "`Retry-After` says. The page *Log* shows which token looked at which person's data.",
         'The address of `contact` is sent as `{"address": "…"}`, so that it stands in no URL. '
         "What goes wrong comes as `application/problem+json` (RFC 9457). Times are "
         "RFC 3339 in UTC.",
+        "## What `contact` and `answers` return",
+        f"```json\n{_example(document, 'Contact')}\n```",
+        _table(("key of `contact`", "what it is"), _words("contact", _keys(document, "Contact"))),
+        f"```json\n{_example(document, 'Answers')}\n```",
+        _table(("key of `answers`", "what it is"), _words("answers", _keys(document, "Answers"))),
         "## Scopes",
         _table(("scope", "a token with it may read"), _words("scope", _scopes(document))),
         "## Parameters of `answers`",
@@ -377,10 +387,19 @@ def api() -> str:
         "## Webhooks",
         "The same entries are sent to webhooks, signed after the "
         "[Standard Webhooks](https://www.standardwebhooks.com) scheme: "
-        "[headers, signature and retries](../how-to/newsletter-tools.md#webhooks).",
+        "[headers, signature and retries](../how-to/connect-a-tool.md#webhooks).",
         _table(("type", "what happened"), _words("webhook", entry["type"]["enum"])),
         _table(("key of `data`", "what it is"), _words("data", entry["data"]["properties"])),
     )
+
+
+def _example(document: Mapping[str, Any], schema: str) -> str:
+    return json.dumps(document["components"]["schemas"][schema]["examples"][0], indent=2)
+
+
+def _keys(document: Mapping[str, Any], schema: str) -> Iterable[str]:
+    keys: Iterable[str] = document["components"]["schemas"][schema]["properties"]
+    return keys
 
 
 def _scopes(document: Mapping[str, Any]) -> list[str]:

@@ -65,7 +65,7 @@ def _show_page(
     mailing_list: MailingList, name: str, *, status: int = 200, wrong: str = ""
 ) -> Response:
     tool = Tool(name) if name in tuple(Tool) else None
-    campaign = latest_campaign(mailing_list)
+    campaign = _find_ended_campaign(mailing_list)
     counts = _count_rows(mailing_list)
     files = [
         {**_make_export_fields(mailing_list, campaign, what, tool), "count": counts.get(what)}
@@ -133,9 +133,15 @@ _HEADINGS = {
 }
 
 
+def _find_ended_campaign(mailing_list: MailingList) -> Campaign | None:
+    """Return the latest campaign if it is over; ticked before, a step would not stand for all."""
+    campaign = latest_campaign(mailing_list)
+    return None if campaign is None or CampaignState(campaign.state).is_live else campaign
+
+
 def _make_whole_step(campaign: Campaign | None) -> dict[str, Any]:
     """Return the step that stands for all of the removals; {} while nothing is over."""
-    if campaign is None or CampaignState(campaign.state).is_live:
+    if campaign is None:
         return {}
     step = handover_steps.ALL_REMOVED
     return {"step": step, "at": handover_steps.read_ticks(campaign, "").get(step)}
@@ -205,7 +211,7 @@ def mark_step_done(slug: str) -> AnyResponse:
     """Note that a step is done, or is not."""
     mailing_list, given = find_list(slug), request.form
     campaign, tool, step = (
-        latest_campaign(mailing_list),
+        _find_ended_campaign(mailing_list),
         given.get("tool", ""),
         given.get("step", ""),
     )

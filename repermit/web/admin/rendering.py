@@ -60,7 +60,7 @@ HELP_TOPICS = {
     "settings": "how-to/settings",
     "users": "how-to/users-and-login",
     "account": "how-to/users-and-login",
-    "integrations": "how-to/newsletter-tools",
+    "integrations": "how-to/connect-a-tool",
 }
 """The page of the help about the pages of a blueprint; others lead to its index."""
 

@@ -19,11 +19,11 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.exports.export_rows import Tool
-from repermit.rules.consent import Basis, Reason, Status
+from repermit.rules.consent import Basis, CampaignState, Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.web.admin.rendering import LANGUAGES, put_in_words, stream_output
 from tests.support.admin_pages import ENGLISH, admin_client, csrf_token
-from tests.support.builders import make_campaign, make_contact, make_removed
+from tests.support.builders import NOW, make_campaign, make_contact, make_removed
 from tests.support.public_pages import Pages, words_of
 from tests.unit.exports.test_export import fill
 
@@ -281,7 +281,7 @@ def test_a_download_that_nobody_reads_on_ends(database: Database) -> None:
 def test_a_step_is_ticked_and_unticked(
     database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:
-    make_campaign(database, mailing_list)
+    make_campaign(database, mailing_list, state=CampaignState.CLOSED, closed_at=NOW)
     assert "Tick as done" in look(client, "?tool=laposta")
     send(client, "tick", tool="laposta", step="removed-1", done="yes")
     response = send(client, "tick", tool="laposta", step="removed-1", done="yes")
@@ -306,7 +306,7 @@ def test_a_step_is_ticked_and_unticked(
 def test_what_is_no_step_cannot_be_ticked(
     database: Database, mailing_list: MailingList, client: FlaskClient, fields: dict[str, str]
 ) -> None:
-    make_campaign(database, mailing_list)
+    make_campaign(database, mailing_list, state=CampaignState.CLOSED, closed_at=NOW)
     assert send(client, "tick", done="yes", **fields).status_code == 400
 
 

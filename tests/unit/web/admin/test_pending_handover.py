@@ -84,6 +84,10 @@ def test_while_a_campaign_is_under_way_it_is_not_said(
     make_removed(database, mailing_list, reason=Reason.NO)
     assert "Hand over now" not in words_at(client, LIST)
     assert "All of them are taken off elsewhere" not in words_at(client, FILES)
+    assert "Tick as done" not in words_at(client, f"{FILES}?tool=laposta")
+    for tool, step in (("", handover_steps.ALL_REMOVED), ("laposta", "removed-1")):
+        answer = post(client, f"{FILES}tick", tool=tool, step=step, done="yes")
+        assert answer.status_code == 400
 
 
 def test_with_nobody_to_take_off_it_is_not_said(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import jsonschema_rs
 import pytest
 import schemathesis
 from schemathesis.config import SchemathesisConfig
@@ -132,6 +133,13 @@ def test_the_words_of_an_entry_are_those_of_the_code() -> None:
         None,
     }
     assert set(fields["status"]["enum"]) == {ContactStatus.CONFIRMED, ContactStatus.REMOVED}
+
+
+@pytest.mark.parametrize("schema", ["Contact", "Answers"])
+def test_the_example_of_an_answer_is_one(schema: str) -> None:
+    described = {**SCHEMAS[schema], "components": DOCUMENT["components"]}
+    (example,) = described["examples"]
+    jsonschema_rs.Draft202012Validator(described).validate(example)
 
 
 def test_every_count_of_a_status_is_described() -> None:
