@@ -364,6 +364,13 @@ ANSWERED: tuple[tuple[str, dict[str, str], str], ...] = (
 """Pages, what is typed there, and the button that is pressed; every box is ticked."""
 
 
+MOST_OCTETS = 100_000
+"""What a page weighs at most with all that is loaded for it, so that it is soon painted."""
+OCTETS = """\
+["navigation", "resource"].flatMap((kind) => performance.getEntriesByType(kind))
+    .reduce((octets, loaded) => octets + loaded.encodedBodySize, 0)"""
+
+
 def test_every_page_fits_a_phone_a_tablet_and_a_desk(
     page: Page, pages: Pages, tmp_path: Path
 ) -> None:
@@ -388,6 +395,7 @@ def show(page: Page, pages: Pages, path: str) -> None:
     answer = page.goto(pages.settings.public_url + path)
     assert answer
     assert answer.status == 200, path
+    assert page.evaluate(OCTETS) < MOST_OCTETS, path
     page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
 
 
