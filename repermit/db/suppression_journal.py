@@ -19,7 +19,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +71,21 @@ class Journal:
     def before_commit(self) -> int:
         """Write what is to be on the disk before the commit; raises JournalRefused.
 
-        Returns how many octets the file has behind the last of it, 0 if there was nothing.
+        Returns up to how many octets it is to be sealed: all so far, also before what is written
+        after the commit, which the next one would have to seal alone otherwise; 0 for nothing.
         """
         if self._mine.before:
             self._flush()
         if not self._mine.flushed:
-            return 0
+            return self._try_out_for_after()
         with self._opened() as file:
             os.fsync(file)
         return self._mine.flushed[-1][1]
+
+    def _try_out_for_after(self) -> int:
+        with suppress(JournalRefused):
+            return self.try_out() if self._mine.after else 0
+        return 0
 
     def after_commit(self) -> None:
         """Write what holds by now.

@@ -15,7 +15,7 @@ import pytest
 from repermit import email_address
 from repermit.answers import link_target, record_answer
 from repermit.campaigns.launch import launch
-from repermit.db import migrations
+from repermit.db import journal_seal, migrations
 from repermit.db.connection import Database, run_sql
 from repermit.db.journal_seal import seal_journal
 from repermit.db.models.base import Meta
@@ -554,3 +554,28 @@ def test_a_line_that_says_nothing_keeps_nobody_off(
         file.write(f"{line}\n")
     assert fates(database, news, tmp_path, "nieuw", "weg1") == {Fate.ASK: 1, Fate.SUPPRESSED: 1}
     assert found(database) is None
+
+
+def test_a_no_seals_few_lines_of_what_a_file_that_was_taken_back_has_lifted(
+    database: Database,
+    news: MailingList,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its commit would hold everybody up for as long as that file was large."""
+    stays = make_contact(database, news)
+    gone = ({"email": f"gone.{number}@example.org"} for number in range(600))
+    take_in(database, news, mailchimp(tmp_path, *gone, name="unsubscribed_segment.csv"))
+    take_back(database, news, now=LATER)
+    assert not Suppression.select().exists()
+    read: list[int] = []
+
+    def count(journal: Journal, seal: Any, *others: Any, **options: Any) -> Any:
+        extended = extend(journal, seal, *others, **options)
+        read.append(extended.lines - seal.lines)
+        return extended
+
+    extend = journal_seal._extend_seal
+    monkeypatch.setattr(journal_seal, "_extend_seal", count)
+    say_no(database, stays)
+    assert sum(read) < 600

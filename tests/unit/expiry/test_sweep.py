@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +28,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail, enqueue_notice
 from repermit.evidence.chain import keep_wording
 from repermit.evidence.verify import chain
+from repermit.expiry import sweep as sweep_module
 from repermit.expiry.downtime import assume_up_until
 from repermit.expiry.sweep import ExpiryResult, expire_due, preview_expiry
 from repermit.rules.consent import (
@@ -288,6 +290,24 @@ def test_who_expires_by_hand_is_named(database: Database, mailing_list: MailingL
     make_asked(database, mailing_list, make_campaign(database, mailing_list))
     sweep(database, actor="anna@example.org")
     assert {entry.actor for entry in Evidence.select()} == {"anna@example.org"}
+
+
+def test_steps_stay_small_though_nobody_expired_in_those_before(
+    database: Database, mailing_list: MailingList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of people who could not be asked a step could take a thousand; the next are all taken off."""
+    campaign = make_campaign(database, mailing_list)
+    taken: list[int] = []
+
+    def look(_: object, __: int, ids: Sequence[int], ___: object) -> ExpiryResult:
+        taken.append(len(ids))
+        return ExpiryResult()
+
+    monkeypatch.setattr(sweep_module, "_expire_step", look)
+    monkeypatch.setattr(sweep_module, "list_undecided", lambda _: list(range(1_000)))
+    expire_due(database, settings=make_settings(), clock=ManualClock(campaign.deadline))
+    assert sum(taken) == 1_000
+    assert max(taken) == 300
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 4, 5])
