@@ -11,7 +11,8 @@ from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.output import echo
 
 _KEEP_APART = (
-    "It does not hold config.toml, the keys or the journal: keep copies of those in another place.",
+    "It does not hold the journal: copy that along.",
+    "Nor does it hold config.toml and the keys: keep a copy of those in another place.",
     "It holds people who may be erased later, and their addresses: let it expire.",
 )
 
