@@ -369,7 +369,8 @@ def api() -> str:
         "Each request but the first has the header `Authorization: Bearer rp_…`, with a token that "
         "an admin makes under *Connections*. A token may ask "
         f"{PER_MINUTE} times a minute, {BURST} of them at once; after a 429 wait as long as its "
-        "`Retry-After` says. The page *Log* shows which token looked at which person's data.",
+        "`Retry-After` says. The page *Log* shows when a token looked at people's "
+        "data; for `contact` also at whose.",
         'The address of `contact` is sent as `{"address": "…"}`, so that it stands in no URL. '
         "What goes wrong comes as `application/problem+json` (RFC 9457). Times are "
         "RFC 3339 in UTC.",
