@@ -69,6 +69,12 @@ class Account:
         consents = [one.told for one in self.entries if one.event == "confirmed" and one.told]
         return (consents or told or unseen or [{}])[-1]
 
+    @property
+    def basis(self) -> str:
+        """Return the basis of the terms; where they tell none, as a No, the last that was told."""
+        told = (self.terms, *(one.told for one in reversed(self.entries)))
+        return str(next((one["basis"] for one in told if "basis" in one), ""))
+
 
 def consent_record(account: Account) -> dict[str, Any]:
     """Return one person's consent record; the same account always gives the same record."""
@@ -185,8 +191,10 @@ def _lawful_basis(account: Account, *, is_sensitive: bool) -> list[str]:
     That for customers is no ground of the GDPR, and none is needed beside it (CJEU C-654/23);
     proofs from before said art. 6(1)(f).
     """
-    if account.terms.get("basis") == "customer":
-        return ["eu-gdpr:A6-1-f"] if account.register is None else [_FOR_CUSTOMERS]
+    if account.register is None and account.terms.get("basis") == "customer":
+        return ["eu-gdpr:A6-1-f"]
+    if account.register is not None and account.basis == "customer":
+        return [_FOR_CUSTOMERS]
     if is_sensitive:
         return ["eu-gdpr:A6-1-a-explicit-consent", "eu-gdpr:A9-2-a"]
     return ["eu-gdpr:A6-1-a-non-explicit-consent"]

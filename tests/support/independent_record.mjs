@@ -12,6 +12,8 @@ export function recordOf(said) {
     told: withoutNulls(one.parts.consent),
   }));
   const terms = termsOf(entries);
+  const told = [terms, ...entries.map((one) => one.told).reverse()];
+  const basis = told.find((one) => one.has("basis"))?.get("basis");
   const hasOther = entries.some((one) => one.told.get("given_by") === "representative");
   return map({
     header: map({
@@ -19,7 +21,7 @@ export function recordOf(said) {
       record_id: uuidOf("record", said.list, said.subject),
       pii_principal_id: said.subject,
     }),
-    processing: processingOf(said, terms),
+    processing: processingOf(said, terms, basis),
     party: [...partiesOf(said.controller, said.register), ...(hasOther ? [REPRESENTATIVE] : [])],
     event: eventsOf(entries, said.subject),
   });
@@ -54,7 +56,7 @@ const METHODS = map({
   "": "not known",
 });
 
-function processingOf(said, terms) {
+function processingOf(said, terms, basis) {
   const isUnseen = terms.has("unseen");
   const about = isUnseen ? withoutNulls(terms.get("unseen")) : terms;
   const isSensitive = terms.get("sensitive") === true;
@@ -79,7 +81,7 @@ function processingOf(said, terms) {
         purpose: purposeOf(terms, about, isUnseen),
         purpose_type: "dpv:DirectMarketing",
         service: service.filter((one) => one).join(" — "),
-        lawful_basis: groundOf(terms, isSensitive, said.register),
+        lawful_basis: groundOf(terms, basis, isSensitive, said.register),
         pii_information: [
           map({ pii_type: "pd:EmailAddress", pii_optional: false, ...special }),
           map({ pii_type: "pd:Name", pii_optional: true, ...special }),
@@ -109,10 +111,10 @@ function purposeOf(terms, about, isUnseen) {
   return `${form}; the list was for this when it was recorded: ${about.get("purpose")}`;
 }
 
-function groundOf(terms, isSensitive, register) {
-  if (terms.get("basis") === "customer") {
-    return [register ? "Directive 2002/58/EC art. 13(2)" : "eu-gdpr:A6-1-f"];
-  }
+function groundOf(terms, basis, isSensitive, register) {
+  if (register) {
+    if (basis === "customer") return ["Directive 2002/58/EC art. 13(2)"];
+  } else if (terms.get("basis") === "customer") return ["eu-gdpr:A6-1-f"];
   if (isSensitive) return ["eu-gdpr:A6-1-a-explicit-consent", "eu-gdpr:A9-2-a"];
   return ["eu-gdpr:A6-1-a-non-explicit-consent"];
 }

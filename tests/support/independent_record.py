@@ -14,6 +14,8 @@ def record_of(said: Told) -> Told:
         (one["entry"]["event"], one["entry"]["at"], told(one, "consent")) for one in said["entries"]
     ]
     terms = terms_of(entries)
+    parts = [terms, *(part for _, _, part in reversed(entries))]
+    basis = next((part["basis"] for part in parts if "basis" in part), "")
     octets = sha256("\0".join(["record", said["list"], said["subject"]]).encode()).digest()
     controller = said["controller"]
     has_other = any(one.get("given_by") == "representative" for _, _, one in entries)
@@ -23,7 +25,7 @@ def record_of(said: Told) -> Told:
             "record_id": str(uuid.UUID(bytes=octets[:16], version=4)),
             "pii_principal_id": said["subject"],
         },
-        "processing": processing_of(said, terms),
+        "processing": processing_of(said, terms, basis),
         "party": [
             *parties_of(controller, "register" in said),
             *([REPRESENTATIVE] if has_other else []),
@@ -47,7 +49,7 @@ def terms_of(entries: list[tuple[str, str, Told]]) -> Told:
     return (consents or seen or unseen or [{}])[-1]
 
 
-def processing_of(said: Told, terms: Told) -> Told:
+def processing_of(said: Told, terms: Told, basis: str) -> Told:
     about, sensitive = without_nulls(terms.get("unseen", terms)), bool(terms.get("sensitive"))
     notice: Told = {"uri": about.get("privacy_url", "")}
     notice |= {"shown": False} if "unseen" in terms else {}
@@ -62,10 +64,11 @@ def processing_of(said: Told, terms: Told) -> Told:
     ground = ["eu-gdpr:A6-1-a-non-explicit-consent"]
     if sensitive:
         ground = ["eu-gdpr:A6-1-a-explicit-consent", "eu-gdpr:A9-2-a"]
-    if terms.get("basis") == "customer":
-        ground = ["eu-gdpr:A6-1-f"]
-        if "register" in said:
+    if "register" in said:
+        if basis == "customer":
             ground = ["Directive 2002/58/EC art. 13(2)"]
+    elif terms.get("basis") == "customer":
+        ground = ["eu-gdpr:A6-1-f"]
     special = {"sensitive_pii_category": sensitive, "special_pii_category": sensitive}
     service = [terms.get("list_name", said["list"]), terms.get("frequency")]
     method = terms.get("method", "")

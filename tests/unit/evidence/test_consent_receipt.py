@@ -373,10 +373,7 @@ def test_a_record_says_how_the_consent_was_collected(told: dict[str, str], colle
 
 def test_a_customer_is_mailed_on_the_rule_for_customers_alone() -> None:
     customer = said("customer", purpose="News", basis="customer")
-    record = consent_receipt.consent_record(account(customer))
-    assert record["processing"]["purposes"][0]["lawful_basis"] == [
-        "Directive 2002/58/EC art. 13(2)"
-    ]
+    assert ground_of(customer) == ["Directive 2002/58/EC art. 13(2)"]
 
 
 UNSEEN = {
@@ -403,6 +400,21 @@ def test_an_opt_in_that_was_taken_over_is_not_told_with_todays_purpose(
     assert not problems_of(record, "consent-record")
     assert record["processing"]["purposes"][0]["purpose"].startswith(purpose)
     assert record["processing"]["privacy_notice"]["shown"] is False
+
+
+def test_a_customer_who_said_no_stays_on_the_ground_that_their_entry_had() -> None:
+    customer = said("customer", basis="customer", unseen=UNSEEN)
+    no = said("removed", purpose="News", reason="withdrawn", answer="no")
+    assert ground_of(customer, no) == ["Directive 2002/58/EC art. 13(2)"]
+    no_longer = said("import_undone", status="unconfirmed", basis="")
+    assert ground_of(customer, no_longer, no) == ["eu-gdpr:A6-1-a-non-explicit-consent"]
+    assert ground_of(no) == ["eu-gdpr:A6-1-a-non-explicit-consent"]
+
+
+def ground_of(*entries: Said) -> list[str]:
+    record = consent_receipt.consent_record(account(*entries))
+    (purpose,) = record["processing"]["purposes"]
+    return list(purpose["lawful_basis"])
 
 
 def test_a_customers_purpose_is_the_controllers_own() -> None:

@@ -288,9 +288,21 @@ def test_a_proof_from_before_the_register_holds_as_it_was(
         assert purpose_in(document)["storage_locations"] == ["as the privacy notice says"]
 
 
-@pytest.mark.parametrize("has_register", [True, False], ids=["now", "before"])
+@pytest.mark.parametrize(
+    ("has_register", "says_no", "ground"),
+    [
+        (True, False, "Directive 2002/58/EC art. 13(2)"),
+        (True, True, "Directive 2002/58/EC art. 13(2)"),
+        (False, False, "eu-gdpr:A6-1-f"),
+        (False, True, "eu-gdpr:A6-1-a-non-explicit-consent"),
+    ],
+)
 def test_a_customer_is_mailed_on_the_rule_for_customers_alone(
-    made: list[Document], javascript: JavaScriptVerifier, has_register: bool
+    made: list[Document],
+    javascript: JavaScriptVerifier,
+    has_register: bool,
+    says_no: bool,
+    ground: str,
 ) -> None:
     document = json.loads(json.dumps(made[0]))
     statement = document["statement"]
@@ -301,11 +313,15 @@ def test_a_customer_is_mailed_on_the_rule_for_customers_alone(
         one["parts"] = {"consent": {"salt": "0" * 32, "content": {"basis": "customer"}}}
         one["entry"] |= {"person": "", "trace": ""}
         one["parts"]["consent"]["content"]["unseen"] = {"purpose": "offers"}
+    if says_no:
+        no = json.loads(json.dumps(statement["entries"][-1]))
+        no["entry"]["event"] = "removed"
+        no["parts"]["consent"]["content"] = {"answer": "no", "purpose": "offers"}
+        statement["entries"].append(no)
     statement["wordings"] = {}
     sealed_anew(document, SIGNING)
     assert own_check(document)
     assert verdicts(document, javascript) == (True, True)
-    ground = "Directive 2002/58/EC art. 13(2)" if has_register else "eu-gdpr:A6-1-f"
     assert purpose_in(document)["lawful_basis"] == [ground]
 
 
