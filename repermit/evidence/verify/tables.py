@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from repermit.db.background_tasks import TaskKind, select_targets
+from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign, CampaignWording, HandedOver
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.evidence.chain_reader import fetch_rows
+from repermit.evidence.erasable_parts import TERMS_TOLD_SINCE
 from repermit.evidence.verify.contacts import newest_seq
 from repermit.evidence.verify.diagnosis import Fault, mismatch
 from repermit.evidence.verify.replay import (
@@ -59,7 +61,7 @@ def check_tables(replay: Replay) -> Iterator[Fault]:
     yield from _diff_rows(replay.wordings, _wordings(worded - launching), _wording_name)
     yield from _diff_rows(
         replay.imports,
-        _imports(_targets(TaskKind.IMPORT)),
+        _imports(_targets(TaskKind.IMPORT), _uncounted_undoings(replay)),
         lambda key: f"a file, taken into {key[0]},",
     )
     yield from _diff_rows(replay.steps, _steps(), lambda key: _step_name(*key))
@@ -149,7 +151,17 @@ def _wordings(launched: set[int]) -> Iterator[_FoundRow]:
         yield _FoundRow(key, _wording_name(key), {"": digest}, key.campaign in launched)
 
 
-def _imports(without_entry: set[int]) -> Iterator[_FoundRow]:
+def _uncounted_undoings(replay: Replay) -> Mapping[Any, Any]:
+    """Return what the undoings of files did of which an earlier version counted nothing.
+
+    Until November 2026 the entry alone told it. Only those from before an upgrade are among them.
+    """
+    upgraded = Meta.read_number(TERMS_TOLD_SINCE) or 0
+    told = {key: file.columns[UNDONE] for key, file in replay.imports.items()}
+    return {key: done.value for key, done in told.items() if done.seq <= upgraded}
+
+
+def _imports(without_entry: set[int], uncounted: Mapping[Any, Any]) -> Iterator[_FoundRow]:
     query = Import.select(
         Import.id,
         MailingList.slug,
@@ -161,9 +173,10 @@ def _imports(without_entry: set[int]) -> Iterator[_FoundRow]:
     ).join(MailingList)
     for number, slug, at, name, digest, counts, undone_at in fetch_rows(query.order_by(Import.id)):
         told = _read_counts(counts)
-        undone = (told.pop("undone"),) if "undone" in told else None
+        key = slug, moment_text(at)
+        undone = (told.pop("undone"),) if "undone" in told else uncounted.get(key)
         yield _FoundRow(
-            (slug, moment_text(at)),
+            key,
             f"the file {name}, taken into {slug}",
             {
                 "": {"name": name, "file": digest, **told},

@@ -24,7 +24,7 @@ from repermit.db.connection import Database, is_postgresql, open_database, run_s
 from repermit.db.migrations import ALL_TABLES
 from repermit.db.models.accounts import RecoveryCode, SecurityEvent, Throttle
 from repermit.db.models.base import Meta
-from repermit.db.models.campaigns import Campaign
+from repermit.db.models.campaigns import Campaign, HandedOver
 from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import EvidenceHead, EvidenceTimestamp
 from repermit.db.models.imports import Import, ImportChange
@@ -205,6 +205,33 @@ def test_what_was_under_way_in_a_kept_database_goes_on(kept: Kept) -> None:
         assert undo.undo_progress(find_list("other")) is None
         assert find_drift(database) == 0
         assert list(verify_chain.verify()) == []
+
+
+def test_a_file_that_an_earlier_version_took_back_and_counted_nothing_of_is_not_accused(
+    kept: Kept,
+) -> None:
+    with open_database(kept.url) as database:
+        migrations.upgrade_database(database)
+        with database.atomic():
+            # The kept database has a tick without an entry, and two files of one moment.
+            HandedOver.delete().execute()
+            doubled = Import.get(Import.list == find_list("other"), Import.file == "list.csv")
+            Contact.update(imported_by=None).where(Contact.imported_by == doubled).execute()
+            doubled.delete_instance()
+        assert undo.finish_undoings(database) == 1
+        assert verify_chain.verify_chain(database).fault is None
+        record = Import.get(Import.undone_at.is_null(is_null=False))
+        counts = json.loads(record.counts)
+        del counts["undone"]
+        with database.atomic():
+            Import.update(counts=json.dumps(counts)).where(Import.id == record.id).execute()
+        fault = verify_chain.verify_chain(database).fault
+        assert fault
+        assert "what was taken back" in fault.what
+        # As if the upgrade had come after it.
+        with database.atomic():
+            Meta.write("terms_told_since", str(EvidenceHead.get().seq))
+        assert verify_chain.verify_chain(database).fault is None
 
 
 def _rows(database: Database) -> dict[str, list[dict[str, Any]]]:
