@@ -64,11 +64,8 @@ def processing_of(said: Told, terms: Told, basis: str) -> Told:
     ground = ["eu-gdpr:A6-1-a-non-explicit-consent"]
     if sensitive:
         ground = ["eu-gdpr:A6-1-a-explicit-consent", "eu-gdpr:A9-2-a"]
-    if "register" in said:
-        if basis == "customer":
-            ground = ["Directive 2002/58/EC art. 13(2)"]
-    elif terms.get("basis") == "customer":
-        ground = ["eu-gdpr:A6-1-f"]
+    if (basis if "register" in said else terms.get("basis")) == "customer":
+        ground = ["Directive 2002/58/EC art. 13(2)" if "register" in said else "eu-gdpr:A6-1-f"]
     special = {"sensitive_pii_category": sensitive, "special_pii_category": sensitive}
     service = [terms.get("list_name", said["list"]), terms.get("frequency")]
     method = terms.get("method", "")
