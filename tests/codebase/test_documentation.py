@@ -281,6 +281,25 @@ def test_every_setting_in_the_text_is_one() -> None:
     assert named <= known
 
 
+def test_the_grades_of_the_twenty_questions_add_up() -> None:
+    page = PAGES["docs/explanation/twenty-questions.md"]
+    rows = re.findall(r"^\| (\d+) \|.*\| (A|A with [^|]*|B: [^|]*) \|$", page, re.MULTILINE)
+    grades = {int(number): grade for number, grade in rows if int(number) <= 20}
+    assert set(grades) == set(range(1, 21))
+    summed: set[int] = set()
+    told = []
+    for line in page.partition("| what was prepared |")[2].splitlines()[2:5]:
+        count, *numbers = map(int, re.findall(r"\d+", line))
+        summed |= set(numbers)
+        told.append(sorted(summed))
+        assert count == len(summed)
+    prepared = [number for number, grade in grades.items() if grade.startswith("A")]
+    assert told[:2] == [[number for number in prepared if grades[number] == "A"], prepared]
+    reasons = page.partition("With three acts")[2].partition("## What else")[0]
+    told_why = set(map(int, re.findall(r"^\| (\d+) \|", reasons, re.MULTILINE)))
+    assert told_why == grades.keys() - prepared
+
+
 def test_the_example_names_every_preset() -> None:
     example = package_files.asset("config.example.toml").read_text("utf-8")
     (named,) = re.findall(
