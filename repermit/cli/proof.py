@@ -137,6 +137,9 @@ def verify_file(
     if shown := verify_proof.shown_to_go_on(octets):
         verify_consistency(file, shown, kept, keys)
         return
+    if checkpoint := _read_lone_checkpoint(octets):
+        _tell_of_checkpoint(Kept(file, checkpoint), kept=kept, keys=keys, ca=ca)
+        return
     checked = verify_proof.check_proof(octets)
     if checked.faults:
         raise Refused("\n".join((f"{file} proves nothing:", *_list_faults(checked.faults))))
@@ -187,6 +190,54 @@ def _tell_of_export(
         "It cannot show that no other entry is about this list.",
         *(*signed, *stamped, *told),
     )
+
+
+def _read_lone_checkpoint(octets: bytes) -> Checkpoint | None:
+    """Return the checkpoint in a file that holds nothing else, None for another file."""
+    from repermit.evidence import signed_checkpoint
+
+    try:
+        text = octets.decode("utf-8-sig")
+        document = json.loads(text) if text.lstrip().startswith("{") else {}
+        has_more = document.keys() - {"seq", "hash", "root", "note"}
+        return None if has_more else signed_checkpoint.read_kept(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _tell_of_checkpoint(
+    one: Kept, *, kept: Sequence[Kept], keys: Sequence[PublicKey], ca: Path | None
+) -> None:
+    """Say who signed a checkpoint, and that no record was compared; raises Refused as above.
+
+    Also where neither a key nor another checkpoint is known, so that nothing can be checked.
+    """
+    from repermit.evidence.cosignatures import read_cosigned_times
+    from repermit.evidence.signed_note import WitnessKey
+
+    witnesses = [key for key in keys if isinstance(key, WitnessKey)]
+    own = [key for key in keys if not isinstance(key, WitnessKey)]
+    told = [
+        f"It is signed with a key that you know: {key}" for key in own and find_signers(one, own)
+    ]
+    for witness in witnesses:
+        find_signers(one, [witness])
+        at = min(read_cosigned_times(one.checkpoint.note, witness))
+        told.append(f"{witness.name} cosigned it at {at.isoformat()}")
+    if ca:
+        raise Refused("it has no timestamp")
+    told += agreements({"checkpoint": one.checkpoint.to_json()}, kept) if kept else []
+    what = f"{one.path} is a checkpoint alone, at entry {one.checkpoint.seq:,}."
+    if not told:
+        nothing = "Nothing was checked: say --key KEY or --checkpoint FILE."
+        raise Refused(f"{what} {nothing} {_UNCOMPARED}")
+    _echo_plain(what, *told, _UNCOMPARED)
+
+
+_UNCOMPARED = (
+    "No record was compared with it: `repermit verify --checkpoint FILE` compares the database, "
+    "`repermit verify PROOF --checkpoint FILE` a proof or an export."
+)
 
 
 def _echo_plain(*lines: str) -> None:

@@ -221,7 +221,13 @@ def _write_report(
     }[form]
     content = render(made)
     make_report.note_made(
-        database, mailing_list, made, form=form, now=context.now, actor=context.actor
+        database,
+        mailing_list,
+        made,
+        content=content,
+        form=form,
+        now=context.now,
+        actor=context.actor,
     )
     if output is None:
         click.echo(content, nl=False)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         "repermit verify jan.json",
         "repermit verify jan.json --checkpoint checkpoint.json",
         "repermit verify jan.json --key keys.txt",
+        "repermit verify checkpoint.json --key keys.txt",
     )
 )
 @click.argument("file", metavar="[FILE]", type=click.Path(path_type=Path), required=False)
@@ -88,7 +89,8 @@ def verify(
 
     FILE is a proof, as `repermit proof` writes it or in the ZIP of a page, an export of the
     evidence as JSON, or what --checkpoint and --json printed: it is checked without settings,
-    database or network, and told in words. Only without FILE is there --json.
+    database or network, and told in words. Of a checkpoint alone only signatures are checked, by
+    --key: no record is compared with it. Only without FILE is there --json.
     """
     from repermit.evidence.cosignatures import witness_of
     from repermit.evidence.timestamp_token import authorities_of

@@ -17,6 +17,7 @@ from repermit.emails.frozen_draft import Draft
 from repermit.emails.html_to_text import html_to_text
 from repermit.evidence.consent_receipt import state_of
 from repermit.evidence.entries import PARTS
+from repermit.evidence.verify.cosignatures import read_cosigners
 from repermit.evidence.verify.timestamps import stamps_of
 from repermit.package_files import embed_style
 from repermit.privacy.proof_text import (
@@ -69,6 +70,10 @@ def make_proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInf
             stamps=[
                 (one.seq, format_time(one.at.isoformat(), language=language, zone=zone), one.by)
                 for one in stamps_of(document)
+            ],
+            cosigners=[
+                (seq, format_time(at.isoformat(), language=language, zone=zone), who)
+                for seq, at, who in read_cosigners(document)
             ],
             **embed_style("proof.css"),
         )

@@ -107,11 +107,12 @@ def note_made(
     mailing_list: MailingList,
     report: Report,
     *,
+    content: str,
     form: str,
     now: datetime,
     actor: str,
 ) -> None:
-    """Append that somebody has taken a report along, and in which form."""
+    """Append that somebody has taken a report along: in which form, and its digest."""
     with database.atomic():
         chain.append(
             Entry(
@@ -119,7 +120,12 @@ def note_made(
                 at=now,
                 actor=actor,
                 list=mailing_list.slug,
-                consent={"paper": str(report.kind), "format": form, "language": report.language},
+                consent={
+                    "paper": str(report.kind),
+                    "format": form,
+                    "language": report.language,
+                    "sha256": chain.digest_wording(content),
+                },
             )
         )
 

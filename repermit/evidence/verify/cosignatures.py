@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from repermit.evidence import cosignatures, signed_checkpoint, stored_tree
 from repermit.evidence.entries import Checkpoint
-from repermit.evidence.signed_note import Note, PublicKey, WitnessKey
+from repermit.evidence.signed_note import Note, PublicKey, WitnessKey, read_cosigned_at
 from repermit.evidence.verify.diagnosis import Fault, How
 from repermit.evidence.verify.held_entry import require, require_names
 from repermit.evidence.verify.signatures import is_in_order
@@ -96,6 +96,23 @@ def find_cosigned(document: Mapping[str, Any], witnesses: Sequence[WitnessKey]) 
         for witness in Note.read(one["note"]).signers(witnesses)
         if isinstance(witness, WitnessKey)
         and (times := cosignatures.read_cosigned_times(one["note"], witness))
+    ]
+
+
+def read_cosigners(document: Mapping[str, Any]) -> list[tuple[int, datetime, str]]:
+    """Return up to which entry a document says that it was cosigned, when and by whom.
+
+    No signature is verified, so that no key need be known.
+    """
+    return [
+        (
+            signed_checkpoint.read_note(one["note"]).seq,
+            datetime.fromtimestamp(seconds, UTC),
+            line.name,
+        )
+        for one in document.get("cosigned", ())
+        for line in Note.read(one["note"]).signatures
+        if (seconds := read_cosigned_at(line.octets))
     ]
 
 

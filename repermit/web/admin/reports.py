@@ -166,10 +166,16 @@ def _send_report(mailing_list: MailingList, kind: ReportKind) -> Response:
     if form not in _TYPES:
         abort(400)
     report = _make_report(mailing_list, kind, discovered=_read_discovery(request.form).at)
-    make_report.note_made(
-        get_site().database, mailing_list, report, form=form, now=get_arrival(), actor=get_actor()
-    )
     content = make_report.render_page(report) if form == "html" else make_report.render_json(report)
+    make_report.note_made(
+        get_site().database,
+        mailing_list,
+        report,
+        content=content,
+        form=form,
+        now=get_arrival(),
+        actor=get_actor(),
+    )
     response = Response(content, content_type=_TYPES[form])
     name = f"{mailing_list.slug}-{kind}.{form}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import stat
 
@@ -9,6 +10,7 @@ import pytest
 
 from repermit.db.models.evidence import Evidence
 from repermit.evidence import stored_tree
+from repermit.evidence.chain_reader import read_consents
 from repermit.evidence.verify import chain
 from tests.support.desk import ATTEST, Desk
 
@@ -75,6 +77,8 @@ def test_each_is_written_as_a_file_for_you_alone_and_recorded(
     with desk.database():
         made = Evidence.select().where(Evidence.event == "paper_made")
         assert [one.actor.partition(":")[0] for one in made] == ["cli", "cli"]
+        digests = [said["sha256"] for said in read_consents(one.seq for one in made).values()]
+        assert digests == [hashlib.sha256(path.read_bytes()).hexdigest() for path in (page, data)]
 
 
 def test_a_breach_has_a_clock(desk_with_news: Desk) -> None:

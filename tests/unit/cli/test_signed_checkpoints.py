@@ -98,6 +98,31 @@ def test_the_line_that_verify_prints_is_signed_and_read_again(signing: Desk) -> 
     assert f"checkpoint at entry 2, signed with {key_of(signing)}.\n" in told
 
 
+def test_a_checkpoint_alone_tells_who_signed_it_and_that_no_record_was_compared(
+    signing: Desk,
+) -> None:
+    note = keep(signing, "kept.note")
+    *_, last = signing.do("verify").splitlines()
+    line = signing.file(last, name="kept.json")
+    for path in (str(note), line):
+        told = signing.do("verify", path, "--key", key_of(signing))
+        assert f"{path} is a checkpoint alone, at entry 2.\n" in told
+        assert f"It is signed with a key that you know: {key_of(signing)}\n" in told
+        assert "No record was compared with it" in told
+        reason = signing.refused("verify", path)
+        assert "Nothing was checked: say --key KEY or --checkpoint FILE." in reason
+        reason = signing.refused("verify", path, "--key", str(forged_key()))
+        assert "has no valid signature of a key that you know" in reason
+    assert "It agrees with your checkpoint" in signing.do("verify", line, "--checkpoint", str(note))
+    append(signing)
+    later = keep(signing, "later.note")
+    reason = signing.refused("verify", str(later), "--checkpoint", str(note))
+    assert "cannot be told from the file" in reason
+    document = json.loads(last) | {"root": "0" * 64}
+    reason = signing.refused("verify", signing.file(json.dumps(document), name="altered.json"))
+    assert "proves nothing" in reason
+
+
 def test_an_export_of_the_evidence_tells_the_checkpoint(signing: Desk) -> None:
     told = signing.do("export", "news", "evidence", "-o", str(signing.folder / "evidence.json"))
     kept = signing.file(told.splitlines()[-1], name="kept.json")

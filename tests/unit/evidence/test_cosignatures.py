@@ -259,6 +259,8 @@ def test_a_cosigned_note_is_checked_under_the_key_of_its_witness(
     kept = tmp_path / "cosigned.note"
     kept.write_text(note, "utf-8")
     assert "signed with" in desk.do("verify", "--checkpoint", str(kept), "--key", witness.vkey)
+    alone = desk.do("verify", str(kept), "--key", witness.vkey)
+    assert "witness.example/w1 cosigned it at 2026-03-02T09:00:00+00:00" in alone
     stranger = Witness("x", bytes(32))
     stranger.own = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
     refused = desk.refused("verify", "--checkpoint", str(kept), "--key", stranger.vkey)
@@ -312,6 +314,15 @@ def test_what_a_witness_cosigned_is_in_proofs_and_exports(
     with running_verifier() as verifier:
         assert verifier.check(octets, witnesses=[witness.vkey])["cosigned"] == [list(found)]
         assert not verifier.check(octets, witnesses=[stranger.vkey])["holds"]
+
+
+def test_the_page_of_a_proof_names_the_witness_and_when_it_cosigned(
+    witnessed: Desk, witness: Witness
+) -> None:
+    page = (witnessed.folder / "proof.html").read_text("utf-8")
+    (line,) = [one for one in page.splitlines() if "witness.example/w1" in one]
+    assert f" {witness.size} " in line
+    assert "2 maart 2026, 10:00" in line
 
 
 @pytest.mark.parametrize("name", ["proof.json", "evidence.json"])

@@ -379,6 +379,17 @@ def test_the_mail_is_shown_as_it_was_before_the_person_corrected_what_it_said() 
     assert "old.example.org" not in shown(AT)
 
 
+def test_a_contact_that_is_the_name_itself_stands_once() -> None:
+    whole = document(entry("removed", reason="no"))
+    officer = "Femke Bos, fg@example.org"
+    whole["statement"]["record"]["party"] = [
+        {"party_name": "Praktijk", "party_contact": "info@example.org"},
+        {"party_name": officer, "party_contact": officer},
+    ]
+    shown = printable_proof.make_proof_page(whole, language="en", zone=UTC)
+    assert f"Praktijk, info@example.org<br>{officer}</dd>" in shown
+
+
 def test_the_page_of_an_organisation_that_has_not_said_its_name_can_be_made() -> None:
     nameless = document(entry("removed", reason="no"))
     nameless["statement"]["controller"] = {}

@@ -441,8 +441,9 @@ def test_what_the_settings_lack_is_missing_too(database: Database) -> None:
 
 
 def test_who_took_a_paper_along_is_an_entry(database: Database, news: MailingList) -> None:
+    when = NOW + timedelta(days=1)
     make_report.note_made(
-        database, news, record(news), form="html", now=NOW + timedelta(days=1), actor="user:7"
+        database, news, record(news), content="<p>", form="html", now=when, actor="user:7"
     )
     entry = Evidence.get(Evidence.event == "paper_made")
     assert (entry.actor, entry.list) == ("user:7", "news")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pytest
 from repermit.db.connection import open_database
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import RegisterNotes, find_list
+from repermit.evidence.chain_reader import read_consents
 from repermit.reports import register_notes
 from repermit.settings.definitions import Settings
 from tests.support.admin_pages import ENGLISH, admin_client, post, words_at
@@ -65,6 +67,8 @@ def test_looking_changes_nothing_and_taking_along_is_an_entry(
     assert post(client, f"{AT}/{paper}", format="pdf").status_code == 400
     made = list(Evidence.select().where(Evidence.event == "paper_made"))
     assert [one.actor.partition(":")[0] for one in made] == ["user", "user"]
+    said = read_consents([made[0].seq])[made[0].seq]
+    assert said["sha256"] == hashlib.sha256(page.data).hexdigest()
 
 
 def test_a_paper_is_in_the_language_of_the_page(pages: Pages, client: FlaskClient) -> None:
