@@ -87,7 +87,10 @@ def change_text(draft: Draft, change: Callable[[str], str]) -> Draft:
         words = next(was for was, _ in _spell_spaces(words, words) if text.startswith(was, at))
         marked = mark_places({name: words})[name]
         parts[part] = f"{text[:at]}{marked}{text[at + len(words) :]}"
-    plain, places = find_places({part: change(text) for part, text in parts.items()})
+    changed = {part: change(text) for part, text in parts.items()}
+    # Each part spells a space that holds in one way.
+    changed["html"] = changed["html"].replace(*_SPACES[:2])
+    plain, places = find_places(changed)
     return replace(
         draft,
         subject=plain["subject"],

@@ -191,11 +191,15 @@ def says_once(draft: Draft) -> bool:
 def drop_once(draft: Draft) -> Draft:
     """Replace what a frozen ask says of asking once by what it says before a reminder."""
     pairs = list(zip(_word_asking(draft, _ONCE), _word_asking(draft, _NOT_ONCE), strict=True))
-    # The name is escaped in HTML, but for quotation marks.
-    pairs += [(escape(was, quote=False), escape(is_now, quote=False)) for was, is_now in pairs]
+    pairs += [(_escape(was), _escape(is_now)) for was, is_now in pairs]
     return change_text(
         draft, lambda text: reduce(lambda done, pair: done.replace(*pair), pairs, text)
     )
+
+
+def _escape(words: str) -> str:
+    """Return words as the HTML of a draft has them."""
+    return escape(words, quote=False).replace("\N{NO-BREAK SPACE}", "&nbsp;")
 
 
 def _word_asking(draft: Draft, text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -61,7 +62,18 @@ def _write_day_without_year(local: datetime, language: str) -> str:
     else:
         # Translators: Unicode date pattern (CLDR) of a day without its year.
         pattern = catalogue.pgettext("pattern of a day without year", "EEEE d MMMM")
-    return _written(ending, pattern, language)
+    return _NUMBER_AND_MONTH.sub(_join_words, _written(ending, pattern, language), count=1)
+
+
+# A month may also stand before its number, with a comma behind it: "december 27., vasárnap".
+_NUMBER_AND_MONTH = re.compile(r"\d[^ ,]* [^ ,]+|[^ ,]+ \d[^ ,]*(?=,)")
+_LONGEST_JOINED = 12  # In letters of twice the size more is wider than a small phone.
+
+
+def _join_words(found: re.Match[str]) -> str:
+    """Return words of which no line breaks between, unless they are too long for that."""
+    words = found[0]
+    return words.replace(" ", "\N{NO-BREAK SPACE}") if len(words) <= _LONGEST_JOINED else words
 
 
 _LAST_MINUTE = (23, 59)

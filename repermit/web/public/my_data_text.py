@@ -335,26 +335,15 @@ def describe_kept_after_erasure(
 
     `is_suppressed` says that the fingerprint is kept too, which a later Yes lifts.
     """
-    gettext, years = voice.gettext, retention.evidence_years
-    code = gettext(
-        "A code made from your address with a secret key, with the reason and the day, so that "
-        "nobody asks you again when an old file with your address turns up. Your address cannot "
-        "be read from it (GDPR, articles 17(3)(b) and 21(3))."
+    last_day = add_years(removed_at, retention.evidence_years)
+    proof = voice.gettext(
+        "The proof of what was asked and answered, without address and name: until %(day)s."
+    ) % {"day": voice.format_day(last_day)}
+    code = voice.gettext(
+        "A code from which your address cannot be read, so that nobody asks you again: as long as "
+        "there is this list."
     )
-    record = voice.ngettext(
-        "The record of what was asked and answered, and when, under a random number, without "
-        "address and name: for one year, so that we can show that we kept to the law (GDPR, "
-        "articles 17(3)(b) and (e)).",
-        "The record of what was asked and answered, and when, under a random number, without "
-        "address and name: for %(years)s years, so that we can show that we kept to the law (GDPR, "
-        "articles 17(3)(b) and (e)).",
-        years,
-    )
-    as_long = gettext("That code stays as long as there is this list.")
-    until = gettext("The proof of what was asked and answered: until %(day)s.")
-    last_day = voice.format_day(add_years(removed_at, years))
-    kept = f"{record % {'years': years}} {until % {'day': last_day}}"
-    return (f"{code} {as_long}", kept) if is_suppressed else (kept,)
+    return (code, proof) if is_suppressed else (proof,)
 
 
 # --- Who gets the data of a list (GDPR art. 13(1)(e) and (f), 15(1)(c)). --------------------------

@@ -194,9 +194,11 @@ def test_a_name_with_signs_of_html_or_without_end_loses_its_promise_too(
     # The deadline is still found in it.
     later = replace_deadline(draft, DEADLINE + timedelta(days=2))
     assert later.text != draft.text
-    assert later.html.count(later.phrases["short_deadline"]) == draft.html.count(
-        draft.phrases["short_deadline"]
+    before, after = (
+        one.html.count(one.phrases["short_deadline"].replace("\N{NO-BREAK SPACE}", "&nbsp;"))
+        for one in (draft, later)
     )
+    assert before == after > 0
 
 
 def test_a_list_without_a_campaign_has_nobody_to_remind(

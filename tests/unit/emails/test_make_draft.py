@@ -12,6 +12,7 @@ import pytest
 from repermit.emails.deadline_words import replace_deadline
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import OwnWording
+from repermit.emails.make_draft import drop_once
 from repermit.errors import AddressError, WordingError
 from repermit.i18n.catalogues import languages, translations
 from repermit.i18n.dates import earlier_moments_in_words
@@ -282,7 +283,7 @@ def test_the_day_in_a_subject_changes_with_the_deadline_and_no_name_does() -> No
 
 @pytest.mark.parametrize("words", ["deadline", "short_deadline", "day"])
 def test_a_day_that_a_list_or_its_admin_names_stays_where_the_deadline_moves(words: str) -> None:
-    day = make_ask().phrases[words]
+    day = _free(make_ask().phrases[words])
     named = make_facts(purpose=f"de markt van {day}", frequency=day)
     organisation = make_practice(name=f"Comité {day}", address=f"{day} 1\n1234 AB Utrecht")
     own = OwnWording(subject=f"{day}: {{{{ day }}}}?", text=f"Tot {day}.\n{OWN_TEXT}\n{day}")
@@ -355,7 +356,7 @@ def test_a_subject_has_the_last_day_on_a_sensitive_list(
 def test_an_ask_says_that_it_is_asked_once_where_no_reminder_follows(language: str) -> None:
     gettext = translations(language).gettext
     once, repeated = (
-        gettext(text) % {"organisation": make_practice().name}
+        _free(gettext(text)) % {"organisation": make_practice().name}
         for text in ("%(organisation)s asks you once.", "%(organisation)s is asking you.")
     )
     assert once != repeated
@@ -368,8 +369,10 @@ def test_an_ask_says_that_it_is_asked_once_where_no_reminder_follows(language: s
         (reminder, repeated, once),
     ):
         for body, end in ((draft.text, "⟦yes_url⟧"), (draft.html, 'href="⟦yes_url⟧"')):
-            assert said in body[: body.index(end)]
-            assert unsaid not in body
+            plain = _free(body)
+            assert said in plain[: plain.index(end)]
+            assert unsaid not in plain
+    assert drop_once(only) == followed
 
 
 def _freeze_earlier(draft: Draft, patterns: Mapping[str, tuple[str, str]]) -> Draft:
@@ -387,19 +390,29 @@ def _freeze_earlier(draft: Draft, patterns: Mapping[str, tuple[str, str]]) -> Dr
     return replace(draft, text=text, html=html, phrases=phrases, deadline_places="")
 
 
-def _expect_moved(earlier: Draft, deadline: datetime) -> Draft:
-    """Return what such a draft has to be with another deadline.
+def _free(text: str) -> str:
+    return text.replace("&nbsp;", " ").replace("\N{NO-BREAK SPACE}", " ")
+
+
+def _expect_moved(earlier: Draft, deadline: datetime) -> None:
+    """Expect such a draft to have another deadline, whichever way a space that holds is written.
 
     An hour stood behind a day with its year; it does as long as that wording lives.
     """
     new = make_ask(language=earlier.language, deadline=deadline)
-    if deadline.hour > 20:
-        return replace(new, deadline_places="")
     short, whole = (new.phrases[name] for name in ("short_deadline", "deadline"))
-    text = new.text.replace(short, whole)
-    short, whole = (words.replace("\N{NO-BREAK SPACE}", "&nbsp;") for words in (short, whole))
-    html = new.html.replace(short, whole)
-    return replace(new, text=text, html=html, deadline_places="")
+    moved = replace_deadline(earlier, deadline)
+    new, moved = (
+        replace(one, text=_free(one.text), html=_free(one.html), deadline_places="")
+        for one in (new, moved)
+    )
+    if deadline.hour <= 20:
+        short, whole = _free(short), _free(whole)
+        text, html = (
+            one.replace(whole, short).replace(short, whole) for one in (new.text, new.html)
+        )
+        new = replace(new, text=text, html=html)
+    assert moved == new
 
 
 @pytest.mark.parametrize(
@@ -437,7 +450,7 @@ def test_a_deadline_in_the_words_of_an_earlier_version_is_replaced_too(
     assert whole in earlier.text
     assert f"do {short}" in earlier.text
     later = deadline + timedelta(days=45)
-    assert replace_deadline(earlier, later) == _expect_moved(earlier, later)
+    _expect_moved(earlier, later)
 
 
 @pytest.mark.everyday("[hr]", "[pt]")
@@ -454,7 +467,7 @@ def test_a_wording_of_an_earlier_version_is_replaced_in_every_language(language:
         }
         later = earlier_deadline + timedelta(days=40)
         earlier = _freeze_earlier(draft, patterns)
-        assert replace_deadline(earlier, later) == _expect_moved(earlier, later)
+        _expect_moved(earlier, later)
 
 
 def test_a_deadline_is_replaced_as_it_was_frozen_whatever_dates_look_like_now() -> None:
@@ -464,14 +477,15 @@ def test_a_deadline_is_replaced_as_it_was_frozen_whatever_dates_look_like_now() 
     text, html, subject = draft.text, draft.html, draft.subject
     for name, words in frozen.items():
         now = draft.phrases[name]
-        text, html, subject = (one.replace(now, words) for one in (text, html, subject))
+        text, subject = (one.replace(now, words) for one in (text, subject))
+        html = html.replace(now.replace("\N{NO-BREAK SPACE}", "&nbsp;"), words)
     phrases = {**draft.phrases, **frozen}
     # Nor did these versions keep where it says it.
     earlier = replace(
         draft, text=text, html=html, subject=subject, phrases=phrases, deadline_places=""
     )
     assert "22/12" in earlier.subject
-    assert replace_deadline(earlier, LATER) == _expect_moved(earlier, LATER)
+    _expect_moved(earlier, LATER)
 
 
 def test_a_wording_without_a_deadline_gets_one_for_the_record_alone() -> None:

@@ -81,19 +81,19 @@ def test_the_hour_follows_summer_time(moment: datetime, expected: str) -> None:
 @pytest.mark.parametrize(
     ("moment", "expected", "short"),
     [
-        (datetime(2026, 12, 22, 22, 59, tzinfo=UTC), "dinsdag 22 december", "22 dec"),
-        (datetime(2026, 12, 22, 23, 0, tzinfo=UTC), "dinsdag 22 december", "22 dec"),
+        (datetime(2026, 12, 22, 22, 59, tzinfo=UTC), "dinsdag 22\u00a0december", "22 dec"),
+        (datetime(2026, 12, 22, 23, 0, tzinfo=UTC), "dinsdag 22\u00a0december", "22 dec"),
         (
             datetime(2026, 12, 22, 22, 58, tzinfo=UTC),
-            "dinsdag 22 december, 23:58 uur",
+            "dinsdag 22\u00a0december, 23:58 uur",
             "22 dec",
         ),
         (
             datetime(2026, 12, 22, 23, 0, 1, tzinfo=UTC),
-            "woensdag 23 december, 00:00 uur",
+            "woensdag 23\u00a0december, 00:00 uur",
             "23 dec",
         ),
-        (datetime(2026, 5, 1, 22, 0, tzinfo=UTC), "vrijdag 1 mei", "1 mei"),
+        (datetime(2026, 5, 1, 22, 0, tzinfo=UTC), "vrijdag 1\u00a0mei", "1 mei"),
     ],
 )
 def test_a_deadline_that_ends_a_day_is_that_day(
@@ -105,7 +105,22 @@ def test_a_deadline_that_ends_a_day_is_that_day(
 
 def test_a_first_of_a_month_without_its_year_in_french() -> None:
     moment = datetime(2026, 5, 1, 22, 0, tzinfo=UTC)
-    assert short_moment_in_words(moment, language="fr", zone=AMSTERDAM) == "vendredi 1er mai"
+    assert short_moment_in_words(moment, language="fr", zone=AMSTERDAM) == "vendredi 1er\u00a0mai"
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("cs", "22.\u00a0prosince (úterý)"),
+        ("es", "martes 22\u00a0de diciembre"),
+        ("hu", "december\u00a022., kedd"),
+        ("lt", "gruodžio 22\u00a0d., antradienis"),
+        # Together these would be wider than a small phone in letters of twice the size.
+        ("el", "Τρίτη 22 Δεκεμβρίου"),
+    ],
+)
+def test_no_line_breaks_between_a_day_and_its_month(language: str, expected: str) -> None:
+    assert short_moment_in_words(DEADLINE, language=language, zone=AMSTERDAM) == expected
 
 
 @pytest.mark.parametrize("language", languages())

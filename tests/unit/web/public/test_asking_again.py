@@ -156,7 +156,7 @@ def test_its_buttons_are_alike_and_the_yes_is_neither_first_nor_last(
     places = [
         text.index(f">{label}</button>")
         for label in (
-            "Ik heb niet op Ja gedrukt: tel het niet mee",
+            "Ik heb niet op Ja gedrukt: verander niets",
             "Ja, ik was het: blijf mij deze mails sturen",
             "Nee, stuur mij deze mails niet meer",
         )
@@ -172,7 +172,7 @@ def test_it_says_until_when_one_may_answer_and_what_silence_does(
     pages: Pages, asked: Contact
 ) -> None:
     said, _, _ = held(pages, asked).text.partition('id="answer"')
-    assert "Antwoord uiterlijk <strong>maandag 30 maart, 11:00 uur</strong>" in said
+    assert "Antwoord uiterlijk <strong>maandag 30\u00a0maart, 11:00 uur</strong>" in said
     assert "anders stoppen wij ermee" in said
 
 
@@ -183,7 +183,7 @@ def test_after_a_no_it_says_until_when_a_yes_counts_and_threatens_nothing(
     pages.clock.advance(LATER)
     again, _, _ = pages.post("yes", asked.uid).text.partition('id="answer"')
     assert "Hebt u zelf op Ja gedrukt?" in again
-    assert "Ja zeggen kan nog, uiterlijk <strong>maandag 30 maart, 11:00 uur</strong>" in again
+    assert "Ja zeggen kan nog, uiterlijk <strong>maandag 30\u00a0maart, 11:00 uur</strong>" in again
     assert "anders stoppen wij ermee" not in again
 
 
@@ -248,7 +248,7 @@ def test_a_representative_is_asked_again_in_their_own_words(
     page = pages.post("yes", contact.uid, **query)
     buttons = re.findall(r"<button[^>]*>([^<]+)</button>", page.text)
     assert buttons == [
-        "Ik heb niet op Ja gedrukt: tel het niet mee",
+        "Ik heb niet op Ja gedrukt: verander niets",
         consents,
         "Nee, stuur deze mails niet meer",
     ]

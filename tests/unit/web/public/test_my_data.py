@@ -174,7 +174,7 @@ def test_who_never_answered_is_not_said_to_have_answered(pages: Pages, anna: Con
     assert "Het bewijs van wat er is gevraagd en geantwoord: " in held
     erase(pages, anna)
     erased = words_of(pages.get("me", anna.uid))
-    assert "Wat er is gevraagd en geantwoord, en wanneer, onder een willekeurig nummer" in erased
+    assert "wat er is gevraagd en geantwoord, zonder adres en naam: " in erased
     for text in (held, erased):
         assert "u geantwoord hebt" not in text
         assert "iemand heeft geantwoord" not in text
@@ -551,7 +551,7 @@ def test_deleting_says_first_what_it_means(pages: Pages, anna: Contact) -> None:
     assert heading_of(deleted) == "Uw gegevens op deze lijst zijn gewist"
     # Another list may hold the address.
     assert "Staat u op een andere lijst van ons, dan verandert daar niets aan." in words_of(deleted)
-    for kept in ("Een code die", "Die code blijft zolang", "5 jaar"):
+    for kept in ("Een code waaruit", "zolang deze lijst er is", "2 maart 2031"):
         assert kept in words_of(deleted)
     assert waiting.path.read_bytes() == b""
     uploads.give_up(pages.database, waiting)
