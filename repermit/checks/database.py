@@ -6,8 +6,9 @@ Nothing is changed, not even its version.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import peewee
@@ -39,20 +40,26 @@ class DatabaseFindings:
 
 
 def check_database(
-    database: Database, path: Path | None, *, key: bytes = b"", witnesses: Sequence[str] = ()
+    database: Database,
+    path: Path | None,
+    *,
+    key: bytes = b"",
+    witnesses: Sequence[str] = (),
+    check_list: Callable[[MailingList], Iterable[Finding]] = lambda _: (),
 ) -> DatabaseFindings:
     """Check the database over a connection of its own.
 
     - `path`: the file of an SQLite database.
     - `key`: the fingerprint key, which the database must have been used with.
     - `witnesses`: the addresses that get checkpoints by mail.
+    - `check_list` reads more of a list from the database, and yields what it finds.
     """
     if path is not None and not path.exists():
         # SQLite would create it.
         return DatabaseFindings(findings=(finding("database_missing"),))
     try:
         with database.connection_context():
-            return _check_open_database(database, path, key, witnesses)
+            return _check_open_database(database, path, key, witnesses, check_list)
     except (peewee.PeeweeException, OSError, Refused) as error:
         # The first line alone: PostgreSQL quotes values below it.
         reason = str(error).strip().partition("\n")[0].rstrip(".")
@@ -60,7 +67,11 @@ def check_database(
 
 
 def _check_open_database(
-    database: Database, path: Path | None, key: bytes, witnesses: Sequence[str]
+    database: Database,
+    path: Path | None,
+    key: bytes,
+    witnesses: Sequence[str],
+    check_list: Callable[[MailingList], Iterable[Finding]],
 ) -> DatabaseFindings:
     version, newest = migrations.read_version(database), migrations.NEWEST_VERSION
     values = {"version": str(version), "newest": str(newest)}
@@ -75,6 +86,7 @@ def _check_open_database(
     findings = (what, *_check_database_file(path))
     if version < newest:
         return DatabaseFindings(findings=findings)
+    lists = tuple(MailingList.select().order_by(MailingList.slug))
     other = [finding("database_other_key")] if key and suppressions.is_other_key(key) else []
     return DatabaseFindings(
         findings=(
@@ -84,8 +96,9 @@ def _check_open_database(
             *_check_timestamps(),
             *_check_witnesses(witnesses),
             *_check_cosignatures(),
+            *chain.from_iterable(map(check_list, lists)),
         ),
-        lists=tuple(MailingList.select().order_by(MailingList.slug)),
+        lists=lists,
         has_returned=_has_bounces(),
     )
 

@@ -21,6 +21,7 @@ from repermit.checks.dns_lookup import DnsNoAnswer, DnsResolver, run_in_parallel
 from repermit.checks.findings import Area, Finding, Report, Verdict, finding
 from repermit.checks.settings import (
     check_evidence_key,
+    check_first_screen,
     check_keys,
     check_list,
     check_organisation,
@@ -40,6 +41,7 @@ from repermit.checks.website import check_pages, check_privacy_statement, read_p
 from repermit.db.connection import Database
 from repermit.db.models.lists import MailingList
 from repermit.emails.dkim_signature import make_signer
+from repermit.emails.mail_values import Mail
 from repermit.errors import ConfigError
 from repermit.settings.definitions import MailServer, Settings
 
@@ -85,6 +87,7 @@ def check(
     database: Database,
     now: datetime,
     mentions_frequency: Callable[[str], bool],
+    preview_mail: Callable[..., Mail],
     log_in: Callable[..., None],
     config_path: Path | None = None,
     nameserver: str = "",
@@ -98,6 +101,7 @@ def check(
 
     - `database` is checked over a connection of its own.
     - `mentions_frequency` says whether a list's purpose names how often it is sent.
+    - `preview_mail` makes the ask of a list, as `campaigns/preview.py` does.
     - `log_in` logs in to a mailbox; it takes the account, `now` and `seconds`.
     - `config_path`: the file of the settings, whose permissions are checked.
     - `nameserver`: an IP address, with a port, to ask rather than this machine's own. Raises
@@ -111,6 +115,11 @@ def check(
         settings.sqlite_path,
         key=settings.fingerprint_key,
         witnesses=settings.evidence.witnesses,
+        check_list=partial(
+            check_first_screen,
+            organisation=settings.organisation,
+            preview=partial(preview_mail, settings=settings, now=now, is_typed=True),
+        ),
     )
     (in_database,) = run_in_parallel([look], seconds=seconds)
     in_database = in_database or DatabaseFindings(findings=(finding("database_too_slow"),))

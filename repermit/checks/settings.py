@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,9 +15,13 @@ from typing import Any
 from repermit import email_address
 from repermit.checks.dns_lookup import is_this_machine
 from repermit.checks.findings import Finding, finding
+from repermit.contacts.lookup import read_list_facts
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
-from repermit.errors import AddressError
+from repermit.emails.first_screen import MOST_SIGNS, estimate_first_screen
+from repermit.emails.mail_values import Mail
+from repermit.emails.template_engine import cut_name
+from repermit.errors import AddressError, RepermitError
 from repermit.settings.definitions import MailServer, Organisation, Settings
 from repermit.settings.smtp_presets import PRESETS, Preset, name_provider
 
@@ -39,6 +44,32 @@ def check_list(
     yield from (finding(code, list=slug) for code, is_lacking in lacking.items() if is_lacking)
     if not any(lacking.values()):
         yield finding("list_ok", list=slug)
+
+
+def check_first_screen(
+    mailing_list: MailingList, *, organisation: Organisation, preview: Callable[..., Mail]
+) -> Iterator[Finding]:
+    """Yield a warning if a phone shows subject, names or answers of a list's ask only in part.
+
+    - `preview` makes the mail of a list in a `language`; a list that has none yet is passed over.
+    """
+    facts, cut = read_list_facts(mailing_list), []
+    for language in facts.languages:
+        names = (organisation.name, facts.in_language(language).name)
+        with suppress(RepermitError):
+            if _is_cut_short(preview(mailing_list, language=language), names):
+                cut.append(language)
+    if cut:
+        yield finding("list_cut_short", list=mailing_list.slug, languages=", ".join(cut))
+
+
+def _is_cut_short(mail: Mail, names: Iterable[str]) -> bool:
+    seen = estimate_first_screen(mail.html)
+    return (
+        len(mail.subject) >= MOST_SIGNS
+        or any(cut_name(name) != name for name in names)
+        or not (seen is None or seen.is_enough)
+    )
 
 
 def check_sender(mailing_list: MailingList, settings: Settings) -> Iterator[Finding]:

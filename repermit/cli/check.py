@@ -76,6 +76,7 @@ def _print_recount(context: CommandContext) -> None:
 def _run_checks(context: CommandContext, mail: Path | None, nameserver: str) -> Report:
     from repermit.bounces import poll
     from repermit.campaigns.mailing_lists import mentions_frequency
+    from repermit.campaigns.preview import preview_mail
     from repermit.checks import run
     from repermit.db.connection import connect
     from repermit.db.suppression_journal import make_journal
@@ -91,6 +92,7 @@ def _run_checks(context: CommandContext, mail: Path | None, nameserver: str) -> 
         database=database,
         now=context.now,
         mentions_frequency=mentions_frequency,
+        preview_mail=preview_mail,
         log_in=poll.log_in,
         config_path=Path(context.config),
         nameserver=nameserver,

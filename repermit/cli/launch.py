@@ -315,6 +315,7 @@ def _find_problems(
     from repermit.bounces import poll
     from repermit.campaigns import campaign_results
     from repermit.campaigns.mailing_lists import mentions_frequency
+    from repermit.campaigns.preview import preview_mail
     from repermit.checks import run
 
     findings = run.find_problems(
@@ -323,6 +324,7 @@ def _find_problems(
         database=database,
         now=context.now,
         mentions_frequency=mentions_frequency,
+        preview_mail=preview_mail,
         log_in=poll.log_in,
         config_path=Path(context.config),
     )

@@ -18,6 +18,7 @@ from repermit.campaigns import campaign_draft, launch_refusals
 from repermit.campaigns import launch as campaigns_launch
 from repermit.campaigns.campaign_draft import Conditions
 from repermit.campaigns.campaign_results import LaunchProblem
+from repermit.campaigns.preview import preview_mail
 from repermit.checks import run
 from repermit.checks.dns_lookup import DnsResolver
 from repermit.checks.findings import FINDING_TYPES, Area, Finding, finding
@@ -177,6 +178,7 @@ def test_what_is_wrong_with_another_list_stands_in_nobodys_way(desk: Desk) -> No
             "database": database,
             "now": NOW,
             "mentions_frequency": bool,
+            "preview_mail": preview_mail,
             "log_in": lambda *_, **__: None,
         }
         mine = run.find_problems(desk.settings, "news", **given)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from repermit.bounces import poll
 from repermit.campaigns.mailing_lists import mentions_frequency
+from repermit.campaigns.preview import preview_mail
 from repermit.checks import run
 from repermit.checks.findings import Area, Finding, Report, Verdict
 from repermit.i18n.lazy_text import Said
@@ -69,6 +70,7 @@ def check_everything(mail: bytes | None = None) -> Report:
         database=site.database,
         now=get_arrival(),
         mentions_frequency=mentions_frequency,
+        preview_mail=preview_mail,
         log_in=poll.log_in,
         config_path=site.settings.path,
         mail=mail,

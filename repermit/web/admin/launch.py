@@ -16,6 +16,7 @@ from repermit.campaigns import launch as campaigns_launch
 from repermit.campaigns.campaign_draft import Conditions
 from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
 from repermit.campaigns.mailing_lists import mentions_frequency
+from repermit.campaigns.preview import preview_mail
 from repermit.checks import run as checks_run
 from repermit.checks.findings import Finding
 from repermit.contacts import lookup
@@ -398,6 +399,7 @@ def _start_check(slug: str, about: Any) -> _Check:
             database=database,
             now=now,
             mentions_frequency=mentions_frequency,
+            preview_mail=preview_mail,
             log_in=poll.log_in,
             config_path=settings.path,
         )

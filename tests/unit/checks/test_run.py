@@ -13,6 +13,7 @@ import pytest
 
 from repermit import checks, package_files
 from repermit.bounces import poll
+from repermit.campaigns.preview import preview_mail
 from repermit.checks import run as checks_run
 from repermit.checks.dns_lookup import DnsNoAnswer, run_in_parallel
 from repermit.checks.findings import FINDING_TYPES, Area, Finding, Report, Verdict, finding
@@ -78,6 +79,7 @@ class Checking:
             database=connect(settings.database),
             now=NOW,
             mentions_frequency=lambda text: "keer per jaar" in text,
+            preview_mail=preview_mail,
             log_in=poll.log_in,
             nameserver=self.server.address,
             mail=mail,
@@ -202,6 +204,18 @@ def test_a_list_that_is_wrong_is_told(checking: Checking, database: Database) ->
     assert codes(report, "dkim") == ["dkim_unsigned", "dkim_unknown", "dkim_unknown"]
 
 
+def test_a_list_whose_mail_a_phone_cuts_short_may_be_launched(
+    checking: Checking, database: Database
+) -> None:
+    url = f"{checking.settings['public_url']}/privacy"
+    make_list(database, name="Nieuws " * 8, privacy_url=url, languages=("en",))
+    report = checking.run()
+    assert codes(report, "lists") == ["list_cut_short", "list_ok"]
+    (cut,) = (one for one in report.findings if one.code == "list_cut_short")
+    assert cut.verdict is Verdict.WARNING
+    assert cut.values == {"list": "news", "languages": "nl, en"}
+
+
 def test_without_a_list_the_organisation_is_the_sender(checking: Checking) -> None:
     report = checking.run()
     assert codes(report, "lists", "mx") == ["lists_none", "mx_ok"]
@@ -257,6 +271,7 @@ def test_files_are_looked_at_where_they_are_known(checking: Checking, tmp_path: 
         database=connect(settings.database),
         now=NOW,
         mentions_frequency=bool,
+        preview_mail=preview_mail,
         log_in=poll.log_in,
         config_path=path,
         nameserver=checking.server.address,
@@ -272,6 +287,7 @@ def test_a_bad_nameserver_is_refused(checking: Checking) -> None:
             database=connect(settings.database),
             now=NOW,
             mentions_frequency=bool,
+            preview_mail=preview_mail,
             log_in=poll.log_in,
             nameserver="nine",
         )

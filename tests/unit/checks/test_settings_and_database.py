@@ -5,15 +5,18 @@ from __future__ import annotations
 import sqlite3
 import tomllib
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from repermit import package_files
+from repermit.campaigns.preview import preview_mail
 from repermit.checks.database import check_database, judge_free_space
 from repermit.checks.findings import Finding
 from repermit.checks.settings import (
+    check_first_screen,
     check_keys,
     check_list,
     check_organisation,
@@ -31,6 +34,7 @@ from repermit.settings import config_file
 from repermit.settings.definitions import MailServer, Settings
 from repermit.suppression import suppressions
 from tests.support.builders import (
+    NOW,
     make_asked,
     make_campaign,
     make_list,
@@ -39,6 +43,7 @@ from tests.support.builders import (
     make_settings,
 )
 from tests.support.public_pages import everything_in
+from tests.unit.emails.test_wording_validation import GOOD_TEXT
 
 LONG = "".join(map(chr, range(65, 91))) + "0123456789"
 
@@ -392,6 +397,34 @@ def test_a_list_lacks_what_its_readers_must_know(
     found = list(check_list(news, mentions_frequency=lambda text: "vier keer" in text))
     assert codes(found) == expected
     assert all("news" in one.found for one in found)
+
+
+_LOW = "Wij vragen of u onze post wilt blijven ontvangen. " * 20
+
+
+@pytest.mark.parametrize(
+    ("organisation", "overrides", "expected"),
+    [
+        ("Praktijk De Linde", {}, []),
+        ("Praktijk De Linde", {"name": "n" * 39}, []),
+        ("Praktijk De Linde", {"name": "n" * 40}, ["list_cut_short"]),
+        ("Praktijk De Linde", {"name": "n" * 51, "sensitive": True}, ["list_cut_short"]),
+        ("P" * 50, {}, []),
+        ("P" * 51, {}, ["list_cut_short"]),
+        ("Praktijk De Linde", {"own_text": GOOD_TEXT}, []),
+        ("Praktijk De Linde", {"own_text": f"{_LOW}\n\n{GOOD_TEXT}"}, ["list_cut_short"]),
+        # There is no mail yet.
+        ("P" * 51, {"sender": ""}, []),
+    ],
+)
+def test_what_a_phone_does_not_show_whole_is_found(
+    database: Database, organisation: str, overrides: dict[str, Any], expected: list[str]
+) -> None:
+    settings = make_settings(organisation=make_organisation(name=organisation))
+    news = make_list(database, languages=(), **overrides)
+    preview = partial(preview_mail, settings=settings, now=NOW, is_typed=True)
+    found = check_first_screen(news, organisation=settings.organisation, preview=preview)
+    assert codes(found) == expected
 
 
 @pytest.mark.parametrize(
