@@ -37,7 +37,7 @@ _GIVEN = (
     "No, do not send these mails",
     "I did not sign up for this",  # asking_again.sign_up_labels
     "No, I do not want these mails",
-    "I did not press Yes: change nothing",  # asking_again.labels
+    "I did not press Yes: do not count it",  # asking_again.labels
     "Yes, it was me, and I explicitly consent to these mails",
     "Yes, it was me: keep sending me these mails",
     "Yes, it was me: send me these mails",

@@ -332,7 +332,7 @@ def make_labels(voice: Voice, *, sensitive: bool, is_new: bool) -> dict[str, str
     which presses the first, the last, the one in colour or all of them gets through.
     """
     return {
-        NOT_ME: voice.gettext("I did not press Yes: change nothing"),
+        NOT_ME: voice.gettext("I did not press Yes: do not count it"),
         AGAIN: _make_again_label(voice, sensitive=sensitive, is_new=is_new),
         NO: make_no_label(voice, is_new=is_new),
     }

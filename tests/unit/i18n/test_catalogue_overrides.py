@@ -119,7 +119,7 @@ def test_nothing_and_the_usual_text_are_no_correction(forms: tuple[str, ...]) ->
             "a button for the opposite says so: No, stop sending me these mails",
         ),
         (
-            "I did not press Yes: change nothing",
+            "I did not press Yes: do not count it",
             ("Ja, blijf mij deze mails sturen",),
             "a button for the opposite says so: Yes, keep sending me these mails",
         ),

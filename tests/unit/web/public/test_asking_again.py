@@ -156,7 +156,7 @@ def test_its_buttons_are_alike_and_the_yes_is_neither_first_nor_last(
     places = [
         text.index(f">{label}</button>")
         for label in (
-            "Ik heb niet op Ja gedrukt: verander niets",
+            "Ik heb niet op Ja gedrukt: tel het niet mee",
             "Ja, ik was het: blijf mij deze mails sturen",
             "Nee, stuur mij deze mails niet meer",
         )
@@ -248,7 +248,7 @@ def test_a_representative_is_asked_again_in_their_own_words(
     page = pages.post("yes", contact.uid, **query)
     buttons = re.findall(r"<button[^>]*>([^<]+)</button>", page.text)
     assert buttons == [
-        "Ik heb niet op Ja gedrukt: verander niets",
+        "Ik heb niet op Ja gedrukt: tel het niet mee",
         consents,
         "Nee, stuur deze mails niet meer",
     ]
