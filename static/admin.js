@@ -267,24 +267,28 @@
   const form = document.querySelector("form[data-keep]");
   if (!form) return;
   const key = `kept ${form.getAttribute("action")} ${form.dataset.part || ""}`;
-  const fields = [...form.elements].filter(
-    (one) => one.name && one.name !== "csrf_token" && !["password", "file", "submit"].includes(one.type),
-  );
-  const read = () => JSON.stringify(fields.map((one) => [one.name, one.value, one.checked === true]));
+  // The fields of one name are one choice, but each checkbox is one by itself.
+  const groups = new Map();
+  for (const one of form.elements) {
+    if (!one.name || one.name === "csrf_token" || ["password", "file", "submit"].includes(one.type)) continue;
+    const name = one.type === "checkbox" ? `${one.name} ${one.value}` : one.name;
+    groups.set(name, [...(groups.get(name) || []), one]);
+  }
+  const state = (one) => [one.name, one.value, one.checked || !["radio", "checkbox"].includes(one.type)];
+  const read = () => Object.fromEntries([...groups].map(([name, group]) => [name, group.map(state)]));
+  const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other);
   const served = read();
   const isSaved = form.dataset.keep === "saved";
-  const kept = JSON.parse(sessionStorage.getItem(key) || "null");
+  const kept = isSaved && JSON.parse(sessionStorage.getItem(key) || "null");
   sessionStorage.removeItem(key);
-  const typed = kept && JSON.parse(kept.typed);
   // A form of other fields, as those of the mail in blocks: its page is asked for with what was typed.
-  if (isSaved && kept && fields.map((one) => one.name).join() !== typed.map(([name]) => name).join()) {
-    if (form.dataset.retype && kept.version === form.dataset.version) {
+  if (kept && form.dataset.retype && !isSame(Object.keys(served), Object.keys(kept.typed))) {
+    if (kept.version === form.dataset.version) {
       const again = document.createElement("form");
       Object.assign(again, { method: "post", action: form.dataset.retype, hidden: true });
       const token = ["csrf_token", form.elements.csrf_token.value, true];
-      const boxes = new Set([...form.elements].filter((one) => ["radio", "checkbox"].includes(one.type)).map((one) => one.name));
-      for (const [name, value, checked] of [...typed, token, ["kept", "yes", true]]) {
-        if (boxes.has(name) && !checked) continue;
+      for (const [name, value, checked] of [...Object.values(kept.typed).flat(), token, ["kept", "yes", true]]) {
+        if (!checked) continue;
         const field = document.createElement("textarea");
         Object.assign(field, { name, value });
         again.append(field);
@@ -292,23 +296,26 @@
       document.body.append(again);
       again.submit();
     }
-  // What was changed elsewhere meanwhile comes first, and so does what is served to be mended.
-  } else if (isSaved && kept && (kept.over === null || kept.over === served)) {
-    fields.forEach((one, place) => {
-      const [, value, checked] = typed[place];
-      if (one.type === "hidden") return;
-      if (one.value === value && one.checked === checked) return;
-      [one.value, one.checked] = [value, checked];
-      one.closest("details")?.setAttribute("open", "");
-    });
-    document.getElementById("kept").hidden = false;
+  } else if (kept) {
+    for (const [name, group] of groups) {
+      const typed = kept.typed[name];
+      // What was changed elsewhere meanwhile comes first, and so does what is served to be mended.
+      if (typed?.length !== group.length || (kept.over && !isSame(kept.over[name], served[name]))) continue;
+      group.forEach((one, place) => {
+        if (one.type === "hidden" || isSame(state(one), typed[place])) return;
+        [, one.value, one.checked] = typed[place];
+        one.closest("details")?.setAttribute("open", "");
+        document.getElementById("kept").hidden = false;
+      });
+    }
   }
   let isSent = false;
   form.addEventListener("submit", (event) => {
     if (!event.submitter?.hasAttribute("formtarget")) isSent = true;
   });
   addEventListener("pagehide", () => {
-    if (isSent || (isSaved && read() === served)) return;
+    sessionStorage.removeItem(key);
+    if (isSent || (isSaved && isSame(read(), served))) return;
     sessionStorage.setItem(key, JSON.stringify({ over: isSaved ? served : null, version: form.dataset.version, typed: read() }));
   });
 })();

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from repermit.db.connection import Database
+from repermit.db.models.lists import find_list
 from repermit.imports import read_upload, uploads
 from repermit.settings.definitions import Settings
 from tests.support.admin_pages import let_in, make_admin
@@ -95,3 +96,19 @@ def test_what_is_ticked_on_a_page_to_be_mended_is_ticked_on_no_other_row(file: P
     see(file, "p060@example.org")
     assert errors == []
     assert not any(one.is_checked() for one in file.locator("tr input[type=checkbox]").all())
+
+
+def test_what_is_ticked_in_one_file_is_ticked_in_no_other(
+    database: Database, settings: Settings, file: Page
+) -> None:
+    file.check(box("p001@example.org"))
+    file.get_by_role("button", name="Delete the file").click()
+    file.get_by_label("File", exact=False).first.wait_for()
+    news = find_list("news")
+    raw = io.BytesIO(b"email\nq0@example.org\nq1@example.org\n")
+    given: dict[str, Any] = {"settings": settings, "now": NOW}
+    uploads.keep_upload(database, news, raw, name="others.csv", user_id=1, **given)
+    read_upload.start_reading(database, news, actor="user:1", choices=uploads.Choices(), **given)
+    file.reload()
+    see(file, "q1@example.org")
+    assert not file.locator(box("q1@example.org")).is_checked()
