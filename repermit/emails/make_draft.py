@@ -222,11 +222,10 @@ def _draft_asking(
     language: str,
     has_reminder: bool,
 ) -> Draft:
-    known = make_common_fields(organisation, mailing_list, language) | word_ask(
-        mailing_list, language
-    )
+    known = make_common_fields(organisation, mailing_list, language)
     deadline_words = word_deadline(deadline, language, zone)
     known |= mark_places(deadline_words) | {"longest_day": longest_short_day(language)}
+    known |= word_ask(mailing_list, language, known["deadline"])
     known["asks_once"] = "" if has_reminder else "yes"
     known["preview"] = word_preview(kind, known, language)
     return draft_from_templates(
@@ -270,6 +269,9 @@ def _render_html(
     values = known | _make_marks(kind)
     values["subject"] = _render_subject(kind, known, language, own_subject)
     values["organisation"] = Markup("<br>\n").join(known["organisation"].splitlines())
+    if "objection" in known:
+        lines = known["objection"].splitlines()
+        values["objection"] = Markup("<h2>{}</h2>\n<p>{}</p>").format(*lines)
     if not own:
         return inline_styles(render(f"{kind}/body.html", values, language=language))
     # Rendered with escaping, from a template that may hold a short list of elements only.

@@ -28,8 +28,8 @@ def word_explicit_consent(
     ) % {"organisation": organisation.name}
 
 
-def word_ask(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
-    """Return the labels of an ask's links, and how to stop."""
+def word_ask(mailing_list: MailingListFacts, language: str, deadline: str) -> dict[str, str]:
+    """Return the labels of an ask's links, and what an own wording must say as it does."""
     gettext = translations(language).gettext
     return {
         "yes_label": gettext("Yes, I explicitly consent to these mails")
@@ -39,6 +39,20 @@ def word_ask(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
         "stop": gettext(
             "You can stop at any time, also after a Yes: the link for No in this mail keeps "
             "working, and one press on the page that opens is enough."
+        ),
+        "silence": gettext(
+            "If we have no answer from you by %(deadline)s, we take you off this list too."
+        )
+        % {"deadline": deadline},
+        "objection": "\n".join(
+            (
+                gettext("Your right to object"),
+                gettext(
+                    "You can object at any time, without a reason, to our using your data for "
+                    "these mails (GDPR, article 21). The link for No in our mails is enough, or a "
+                    "message to us: then we stop."
+                ),
+            )
         ),
     }
 

@@ -39,8 +39,8 @@ class Block:
 
 FIXED_FIELDS = frozenset(
     {
-        "explicit_consent", "greeting", "me_url", "no_label", "no_url", "organisation",
-        "privacy_url", "reason", "stop", "yes_label", "yes_url",
+        "explicit_consent", "greeting", "me_url", "no_label", "no_url", "objection",
+        "organisation", "privacy_url", "reason", "silence", "stop", "yes_label", "yes_url",
     }
 )  # fmt: skip
 """The fields that, alone in a line, make a fixed block."""

@@ -91,17 +91,21 @@ SUBJECT_FIELDS = frozenset(
     {"organisation_name", "list_name", "purpose", "frequency", "deadline", "day"}
 )
 ALL_FIELDS = SUBJECT_FIELDS | {
-    "address", "explicit_consent", "greeting", "me_url", "no_label", "no_url", "organisation",
-    "privacy_url", "reason", "reply_to", "short_deadline", "stop", "telephone", "yes_label",
-    "yes_url",
+    "address", "explicit_consent", "greeting", "me_url", "no_label", "no_url", "objection",
+    "organisation", "privacy_url", "reason", "reply_to", "short_deadline", "silence", "stop",
+    "telephone", "yes_label", "yes_url",
 }  # fmt: skip
-"""The fields of an own wording; `organisation` is the name with all ways to reach it."""
+"""The fields of an own wording; `organisation` is the name with all ways to reach it,
+`objection` a heading and its sentence."""
 
 _REQUIRED_FIELDS = {
     "yes_url": Said("the Yes"),
     "no_url": Said("the No"),
-    "deadline": Said("the deadline"),
+    # It says the deadline too.
+    "silence": Said("what happens without an answer"),
     "organisation": Said("who asks and how to reach them"),
+    # GDPR art. 21(4): "presented clearly and separately from any other information".
+    "objection": Said("the right to object"),
     "stop": Said("the way to stop"),
     "privacy_url": Said("the link to the privacy statement"),
 }
@@ -189,6 +193,8 @@ _MARKS = {
     "h2": re.compile(r"## (?=\S)"),
     "ul": re.compile(r"- (?=\S)"),
     "hr": re.compile(r"-{3,}$"),
+    # Its HTML is a heading and a paragraph, which may not stand in another.
+    "div": re.compile(r"(?=\{\{ *objection *\}\}$)"),
 }
 _LABEL_ABOVE = re.compile(r"\{\{ *(yes|no)_label *\}\} *\n(?=\{\{ *\1_url *\}\})")
 _LINK_HTML = {

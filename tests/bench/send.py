@@ -74,7 +74,8 @@ Yes: {{ yes_url }}
 No: {{ no_url }}
 {{ stop }}
 
-Without an answer by {{ deadline }} you are taken off. Privacy: {{ privacy_url }}
+{{ silence }} Privacy: {{ privacy_url }}
+{{ objection }}
 """
 _FILLING = ("x" * 70 + "\n") * 11
 _HTML = """\

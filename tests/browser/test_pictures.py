@@ -59,7 +59,10 @@ Yes: {{ yes_url }}
 No: {{ no_url }}
 
 {{ reason }}
+{{ silence }}
 {{ stop }}
+
+{{ objection }}
 
 {{ organisation }}
 {{ privacy_url }}

@@ -325,7 +325,7 @@ def render_samples(mailing_list: MailingList, *, reader: Contact | None = None) 
     """
     mailing_list.own_subject = mailing_list.own_html = ""
     mailing_list.own_text = "\n\n".join(
-        f"{name}:\n{{{{ {name} }}}}" for name in ("deadline", *sorted(FIXED_FIELDS))
+        f"{name}:\n{{{{ {name} }}}}" for name in sorted(FIXED_FIELDS)
     )
     try:
         mail = _preview_as_listed(mailing_list, reader=reader)

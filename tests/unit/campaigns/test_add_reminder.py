@@ -17,6 +17,7 @@ from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
+from repermit.emails import wording_validation
 from repermit.emails.deadline_words import replace_deadline
 from repermit.emails.frozen_draft import read_draft
 from repermit.errors import Refused
@@ -132,6 +133,19 @@ def test_own_words_need_the_admins_word_that_they_do_not_promise(database: Datab
     assert add(database, campaign, not_promised=True) == SEVEN_DAYS_BEFORE
     assert len(texts("ask")) == 1
     assert len(texts("reminder")) == 1
+
+
+def test_own_words_that_were_launched_when_less_was_required_are_sent_as_they_are(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = TEXT.replace("{{ objection }}", "").replace("{{ silence }}", "")
+    with monkeypatch.context() as earlier:
+        earlier.setattr(wording_validation, "_REQUIRED_FIELDS", {})
+        campaign = launch_news(database, own_text=text)
+    send_all(database)
+    (ask,) = texts("ask")
+    assert "artikel 21" not in ask
+    assert add(database, campaign, not_promised=True) == SEVEN_DAYS_BEFORE
 
 
 def test_nobody_gets_two(database: Database) -> None:

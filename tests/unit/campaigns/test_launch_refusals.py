@@ -23,6 +23,7 @@ from tests.support.builders import (
     make_organisation,
     make_settings,
 )
+from tests.unit.emails.test_wording_validation import GOOD_TEXT
 
 INSTANT = timedelta(microseconds=1)
 
@@ -186,6 +187,15 @@ def test_an_own_wording_must_pass_its_rules(database: Database) -> None:
     assert all(reason.startswith("your own wording cannot be used: text: ") for reason in found)
 
 
+@pytest.mark.parametrize("field", ["objection", "silence"])
+def test_an_own_wording_of_before_is_launched_once_it_says_what_it_must(
+    database: Database, field: str
+) -> None:
+    (found,) = refusals(database, own_text=GOOD_TEXT.replace(f"{{{{ {field} }}}}", ""))
+    assert found.endswith(f" is missing: put {{{{ {field} }}}} in it")
+    assert refusals(database, slug="other", own_text=GOOD_TEXT) == ()
+
+
 def test_what_a_mail_cannot_say_yet_is_known_before_there_is_a_campaign(
     database: Database,
 ) -> None:
@@ -279,12 +289,10 @@ def test_a_mail_that_would_be_clipped_is_refused_whatever_makes_it_so_large(
 
 
 def test_an_own_wording_whose_mail_would_be_clipped_is_refused(database: Database) -> None:
-    fields = "yes_url no_url deadline organisation stop privacy_url".split()
-    text = "\n".join(f"{{{{ {field} }}}}" for field in fields)
-    (found,) = refusals(database, own_text=text + "\nwoord" * 10_000)
+    (found,) = refusals(database, own_text=GOOD_TEXT + "\nwoord" * 10_000)
     assert found.startswith("the mail can grow to 1")
-    (found,) = refusals(database, slug="other", own_text=text + " woord" * 25_000)
-    assert found.startswith("your own wording cannot be used: text: it has 150,0")
+    (found,) = refusals(database, slug="other", own_text=GOOD_TEXT + " woord" * 25_000)
+    assert found.startswith("your own wording cannot be used: text: it has 150,1")
 
 
 # --- What Exchange Online thinks of the sender.

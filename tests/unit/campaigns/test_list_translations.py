@@ -43,7 +43,7 @@ from tests.support.public_pages import freeze_wording
 
 PURPOSE = "Neues aus der Praxis, viermal im Jahr"
 URL = "https://www.example.org/datenschutz"
-OWN = "{{ greeting }} {{ yes_url }} {{ no_url }} {{ deadline }} {{ stop }} {{ privacy_url }}\n"
+OWN = "{{ yes_url }} {{ no_url }} {{ silence }} {{ objection }} {{ stop }} {{ privacy_url }}\n"
 
 
 @pytest.fixture

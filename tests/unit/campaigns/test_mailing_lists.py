@@ -28,7 +28,9 @@ from tests.support.builders import NOW, make_campaign, make_list, make_organisat
 OWN_TEXT = """{{ organisation }} asks: may we go on? Answer by {{ deadline }}.
 Yes: {{ yes_url }}
 No: {{ no_url }}
+{{ silence }}
 {{ stop }}
+{{ objection }}
 {{ privacy_url }}
 """
 

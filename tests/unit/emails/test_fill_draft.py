@@ -33,6 +33,7 @@ OWN_TEXT = """{{ greeting }} {{ reason }}
 .
 Ja: {{ yes_url }} Nee: {{ no_url }}
 {{ greeting }}{{ greeting }} {{ me_url }} {{ deadline }} {{ privacy_url }} {{ stop }}
+{{ silence }} {{ objection }}
 ({{ yes_url }}) {{ yes_url }}
  {{ reason }}"""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -33,7 +34,11 @@ OWN_TEXT = """{{ greeting }}
 {{ organisation }} & co vragen u iets over {{ list_name }}.
 Antwoord voor {{ deadline }}: {{ yes_url }} of {{ no_url }}
 
-{{ stop }} {{ privacy_url }} {{ me_url }}"""
+{{ stop }} {{ privacy_url }} {{ me_url }}
+{{ silence }}
+{{ objection }}"""
+
+OWN = OwnWording(text=OWN_TEXT)
 
 
 @pytest.mark.parametrize("language", languages())
@@ -189,7 +194,7 @@ def test_an_own_text_is_used_and_its_html_says_the_same() -> None:
 def test_an_own_html_is_set_into_the_frame() -> None:
     own = OwnWording(
         text=OWN_TEXT,
-        html="<p>{{ organisation }} {{ deadline }} {{ stop }}"
+        html="<p>{{ organisation }} {{ silence }} {{ stop }} {{ objection }}"
         ' <a href="{{ yes_url }}">{{ yes_label }}</a> <a href="{{ no_url }}">{{ no_label }}</a>'
         ' <a href="{{ privacy_url }}">privacy</a></p>',
     )
@@ -199,6 +204,27 @@ def test_an_own_html_is_set_into_the_frame() -> None:
     assert "A &amp; B<br>\nLindelaan 1" in draft.html
     assert 'href="https://www.example.org/privacy"' in draft.html
     assert "prefers-color-scheme" in draft.html
+
+
+@pytest.mark.parametrize("language", languages())
+def test_an_own_text_says_what_silence_does_and_the_right_to_object_as_the_usual_ask_does(
+    language: str,
+) -> None:
+    say = translations(language).gettext
+    title = say("Your right to object")
+    sentence = say(
+        "You can object at any time, without a reason, to our using your data for these mails "
+        "(GDPR, article 21). The link for No in our mails is enough, or a message to us: then we "
+        "stop."
+    )
+    silence = say("If we have no answer from you by %(deadline)s, we take you off this list too.")
+    for draft in (make_ask(language=language), make_ask(language=language, own=OWN)):
+        assert f"{title}\n{sentence}\n" in draft.text
+        assert silence % {"deadline": draft.phrases["deadline"]} in draft.text
+        markup = html.unescape(draft.html)
+        assert re.search(
+            f"<h2[^>]*>{re.escape(title)}</h2>\\s*<p[^>]*>{re.escape(sentence)}</p>", markup
+        )
 
 
 def test_a_wording_that_may_not_be_used_is_refused_here_too() -> None:

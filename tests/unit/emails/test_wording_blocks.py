@@ -49,8 +49,8 @@ def test_answers_and_the_lines_of_the_law_are_fixed_and_headings_are_headings() 
     assert blocks
     fixed = [block.fields for block in blocks if block.kind is BlockKind.FIXED]
     assert fixed == [
-        ["greeting"], ["yes_label", "yes_url", "no_label", "no_url"], ["reason"], ["stop"],
-        ["organisation"], [], ["privacy_url"], ["me_url"],
+        ["greeting"], ["yes_label", "yes_url", "no_label", "no_url"], ["reason"], ["silence"],
+        ["stop"], ["objection"], ["organisation"], [], ["privacy_url"], ["me_url"],
     ]  # fmt: skip
     assert blocks[0] == Block(
         kind=BlockKind.TITLE, text="Mogen wij u ‘{{ list_name }}’ blijven sturen?", gap=2

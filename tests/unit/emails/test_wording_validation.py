@@ -21,9 +21,10 @@ from repermit.emails.wording_validation import (
 from repermit.errors import WordingError
 from tests.support.mail_builders import make_ask, make_ask_values, make_facts, make_practice
 
-NEEDED = ("yes_url", "no_url", "deadline", "organisation", "stop", "privacy_url")
+NEEDED = ("yes_url", "no_url", "silence", "organisation", "objection", "stop", "privacy_url")
 GOOD_TEXT = "Beste lezer,\n" + "\n".join(f"{{{{ {field} }}}}" for field in NEEDED)
-GOOD_HTML = """<p>Beste lezer, {{ organisation }} {{ deadline }} {{ stop }}</p>
+GOOD_HTML = """<p>Beste lezer, {{ organisation }} {{ silence }} {{ stop }}</p>
+{{ objection }}
 <p><a class="button" href="{{ yes_url }}">Ja</a> <a class="button" href="{{ no_url }}">Nee</a></p>
 <p><a href="{{ privacy_url }}">Privacy</a></p>"""
 
@@ -68,7 +69,7 @@ def test_what_is_missing_is_named_in_text_and_html(field: str) -> None:
     assert all(one.startswith("HTML: ") for one in html)
 
 
-@pytest.mark.parametrize("field", ["deadline", "stop", "organisation"])
+@pytest.mark.parametrize("field", ["silence", "objection", "stop", "organisation"])
 def test_a_field_in_a_comment_or_an_attribute_is_missing(field: str) -> None:
     mark = f"{{{{ {field} }}}}"
     html = GOOD_HTML.replace(mark, f"<!-- {mark} --><i lang='{mark}'>x</i>")
@@ -214,9 +215,9 @@ def test_the_marks_of_frozen_wordings_are_refused(sign: str) -> None:
 
 
 def test_a_field_spelt_as_references_does_not_count() -> None:
-    html = GOOD_HTML.replace("{{ deadline }}", "&#123;&#123; deadline }}")
+    html = GOOD_HTML.replace("{{ stop }}", "&#123;&#123; stop }}")
     assert reasons_against(OwnWording(text=GOOD_TEXT, html=html)) == (
-        "HTML: the deadline is missing: put {{ deadline }} in it",
+        "HTML: the way to stop is missing: put {{ stop }} in it",
     )
 
 
@@ -308,7 +309,7 @@ def test_the_subject_of_a_sensitive_list_does_not_name_it() -> None:
 
 def test_every_reason_is_given_at_once() -> None:
     own = OwnWording(subject="gratis", text="https://example.org", html="<img>")
-    assert len(reasons_against(own)) == 1 + 1 + 6 + 1 + 6
+    assert len(reasons_against(own)) == 1 + 1 + 7 + 1 + 7
 
 
 def test_every_field_there_is_can_be_used() -> None:

@@ -115,7 +115,7 @@ def test_the_mail_may_have_own_words_in_it(admin: FlaskClient, news: MailingList
     assert "Your own wording cannot be used" in words_of(page)
     assert "<details open>" in page.text
     assert lookup.read_list_facts(news).languages == ("nl",)
-    fields = ("greeting", "yes_url", "no_url", "deadline", "stop", "privacy_url")
+    fields = ("yes_url", "no_url", "silence", "objection", "stop", "privacy_url")
     own = "\r\n".join(["Dürfen wir?", *(f"{{{{ {one} }}}}" for one in fields)])
     own += "\r\n{{ organisation }}\r\n"
     post(admin, IN, **GERMAN, own_subject="Dürfen wir?", own_text=own)

@@ -46,7 +46,11 @@ Mogen wij u blijven mailen? Antwoord voor {{ deadline }}.
 
 {{ organisation }}
 
+{{ silence }}
+
 {{ stop }}
+
+{{ objection }}
 
 {{ privacy_url }}
 """
@@ -178,7 +182,7 @@ def test_the_usual_words_can_be_begun_with_and_are_not_saved_by_that(
     page = post(admin, f"{URL}/begin", own_subject="", own_text="", own_html="")
     assert page.status_code == 200
     assert "[name of the list]: blijven ontvangen? Uiterlijk [last day in short]" in page.text
-    assert "uiterlijk [last day and time] geen antwoord" in page.text
+    assert "geen antwoord van u, dan halen wij u ook van deze lijst." in words_of(page)
     assert everything_in(database) == before
 
 
@@ -278,7 +282,7 @@ def test_what_makes_no_mail_says_why(admin: FlaskClient) -> None:
     assert page.status_code == 200
     said = words_of(page)
     assert "There is no mail to look at yet:" in said
-    assert "the deadline is missing: put {{ deadline }} in it" in said
+    assert "the right to object is missing: put {{ objection }} in it" in said
     assert page.headers["Content-Security-Policy"].startswith("sandbox;")
 
 
@@ -510,6 +514,40 @@ def test_what_stands_in_brackets_and_is_no_field_is_refused_and_kept(admin: Flas
         assert "There is no field [naam vd lijst]. Choose one" in words_of(page)
         assert "Voor [naam vd lijst]." in fields_in(page)[name]
     assert find_list("news").own_text == ""
+
+
+def test_whatever_is_emptied_the_right_to_object_and_what_silence_does_stay(
+    admin: FlaskClient,
+) -> None:
+    fields = {
+        name: text if "-fixed-" in name or not name.startswith("block-") else ""
+        for name, text in begin(admin).items()
+    }
+    assert post(admin, URL, **fields).status_code == 303
+    for shape in ("html", "text"):
+        said = words_of(admin.get(f"{URL}/look?shape={shape}"))
+        assert "Uw recht van bezwaar U kunt altijd" in said
+        assert "geen antwoord van u, dan halen wij u ook van deze lijst" in said
+
+
+@pytest.mark.parametrize(
+    ("field", "what"),
+    [
+        ("{{ objection }}", "The right to object is missing: put [the right to object] in it"),
+        ("{{ silence }}", "What happens without an answer is missing: put [what happens without"),
+    ],
+)
+def test_what_the_law_asks_for_is_put_in_by_the_button(
+    admin: FlaskClient, field: str, what: str
+) -> None:
+    fields = begin(admin)
+    del fields[find_block(fields, field)]
+    page = post(admin, URL, **fields)
+    assert page.status_code == 422
+    assert f"Text: {what}" in words_of(page)
+    completed = fields_in(post(admin, f"{URL}/complete", **fields))
+    assert post(admin, URL, **completed).status_code == 303
+    assert field in find_list("news").own_text
 
 
 def test_what_is_missing_in_blocks_is_said_without_a_template(admin: FlaskClient) -> None:
