@@ -18,6 +18,7 @@ import click
 import pytest
 
 from repermit.cli import cli
+from tests.bare_debian import ARCHIVE, blocks_of
 from tests.codebase.test_documentation import PAGES, links_of
 from tests.support.command_tree import REPERMIT
 from tests.support.desk import Desk
@@ -95,6 +96,29 @@ def test_two_backups_of_one_day_are_both_kept(desk: Desk) -> None:
     assert list((desk.folder / "backups").glob("*.journal"))
 
 
+def test_the_page_on_upgrading_leads_to_the_new_version_and_back(desk: Desk) -> None:
+    """The real commands on a real database; what installs and starts is played."""
+    desk.add_news()
+    played = f"""set -e
+        systemctl() {{ :; }}
+        tar() {{ mkdir source && echo new >source/version; }}
+        python3() {{ mkdir -p venv/bin && ln -s /bin/true venv/bin/pip && echo new >venv/version; }}
+        repermit() {{ "{REPERMIT}" "$@" || test "$1" = check; }}
+        """
+    for name in ("source", "venv"):
+        (desk.folder / name).mkdir()
+        (desk.folder / name / "version").write_text("old\n", "utf-8")
+    upgrade, _, back = blocks_of("upgrade.md")
+    for block, version in ((upgrade, "new"), (back, "old")):
+        here = (played + block).replace("/srv/repermit", str(desk.folder))
+        subprocess.run(["bash", "-c", here], cwd=desk.folder, check=True, capture_output=True)
+        for name in ("source", "venv"):
+            assert (desk.folder / name / "version").read_text("utf-8") == f"{version}\n"
+        with desk.news() as (_, news):
+            assert news.frequency != "every week"
+        desk.do("list", "set", "news", "--frequency", "every week")
+
+
 def test_pages_copy_only_files_that_there_are_and_the_command_is_the_units() -> None:
     pages = {page.name: page.read_text("utf-8") for page in (ROOT / "docs/how-to").glob("*.md")}
     copied = {name for text in pages.values() for name in re.findall(r"source/(deploy/\S+)", text)}
@@ -104,7 +128,7 @@ def test_pages_copy_only_files_that_there_are_and_the_command_is_the_units() -> 
     assert command.stat().st_mode & 0o111
     assert f"-u repermit {COMMAND} --config /srv/repermit/config.toml" in command.read_text("utf-8")
     # Where `python -m tests.bare_debian` puts the archive.
-    assert "tar -xf /root/repermit.tar.gz --one-top-level=source" in pages["debian.md"]
+    assert f"tar -xf /{ARCHIVE} --one-top-level=source" in pages["debian.md"]
 
 
 def test_containers_get_the_headers_and_limits_of_a_server_of_its_own() -> None:
