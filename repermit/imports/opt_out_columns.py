@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from repermit.imports.opt_out_phrases import (
     DOUBTFUL,
     REFUSED,
+    agrees,
     has_a_no,
     plain,
     refusal_in,
     wishes_mail,
 )
 from repermit.imports.readers.cells import (
+    STILL_ON,
     clean,
     fold,
     is_doubtful_status,
@@ -24,6 +27,7 @@ from repermit.imports.readers.cells import (
     says_no,
     says_yes,
 )
+from repermit.imports.readers.dates import moment
 
 if TYPE_CHECKING:
     from repermit.imports.readers.rows import Column
@@ -120,7 +124,26 @@ def _by_status(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _by_consent(text: str) -> str:
-    """Judge the answer to "Newsletter?": what has a no in it is one, unless a yes comes first."""
+    """Judge the answer to "Newsletter?": what is neither a yes, a no nor empty is in doubt."""
+    return _by_answer(text) or ("" if _is_yes_or_empty(text) else DOUBTFUL)
+
+
+def _is_yes_or_empty(text: str) -> bool:
+    words = plain(text)
+    return (
+        not words.strip("-–—. ")
+        or says_yes(words.split()[0].strip(",.;:!"))
+        or agrees(words)
+        or wishes_mail(words)
+        or fold(text) in STILL_ON
+        # The day on which they gave it.
+        or moment(text, UTC) is not None
+    )
+
+
+@lru_cache(maxsize=1024)
+def _by_answer(text: str) -> str:
+    """Judge the answer to "Active?": what has a no in it is one, unless a yes comes first."""
     if says_no(text) or refusal_in(text) == REFUSED:
         return DOUBTFUL if wishes_mail(plain(text)) else "unsubscribed"
     words = plain(text).split()
@@ -164,7 +187,7 @@ def may_be_remark(name: str) -> bool:
 _JUDGES: dict[str | None, Callable[[str], str]] = {
     "status": _by_status,
     "consent": _by_consent,
-    "active": _by_consent,
+    "active": _by_answer,
     "opted_out_at": lambda text: "unsubscribed" if is_mark(text) else "",
     "cleaned_at": lambda text: "cleaned" if is_mark(text) else "",
     "complained_at": lambda text: "complained" if is_mark(text) else "",
@@ -176,4 +199,4 @@ _JUDGES: dict[str | None, Callable[[str], str]] = {
 def _judge_of(column: Column) -> Callable[[str], str] | None:
     # "Subscribed" is followed by a date, or by a yes or no.
     is_answer = column.field == "since" and fold(column.title) == "subscribed"
-    return _by_consent if is_answer else _JUDGES.get(column.field)
+    return _by_answer if is_answer else _JUDGES.get(column.field)

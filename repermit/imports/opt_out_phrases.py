@@ -113,6 +113,11 @@ def wishes_mail(text: str) -> bool:
     return bool(_expression("wished").search(text))
 
 
+def agrees(text: str) -> bool:
+    """Say whether plain text is a Yes to a question for consent, and nothing else."""
+    return bool(_expression("agreed").search(text))
+
+
 @lru_cache(maxsize=1024)
 def refusal_in(remark: str) -> str:
     """Return what a remark says against mailing: REFUSED, DOUBTFUL or ""."""
@@ -139,12 +144,20 @@ def _refusals() -> tuple[Callable[[str], re.Match[str] | None], ...]:
     return tuple(_expression(name).search for name in _DATA["refused"])
 
 
+@cache
+def _warnings() -> tuple[Callable[[str], re.Match[str] | None], ...]:
+    """Return the searches of `warning`, which are faster one by one than all at once."""
+    return tuple(re.compile(_pattern(string)).search for string in _DATA["doubtful"]["warning"])
+
+
 def _is_clear(text: str) -> bool:
     return any(search(text) for search in _refusals())
 
 
 def _is_near(clause: str) -> bool:
+    words = clause.strip()
     return bool(
-        _expression("warning").search(clause.strip())
+        _expression("warning_clause").match(words)
+        or any(search(words) for search in _warnings())
         or (has_a_no(clause) and _expression("about_mail").search(clause))
     )

@@ -64,9 +64,44 @@ def test_an_answer_with_a_no_in_it_is_an_opting_out(field: str, text: str) -> No
     assert said_in(field, text) == marked(text)
 
 
-@pytest.mark.parametrize("text", ["", " ", "ja", "Ja, graag!", "yes", "onbekend", "wekelijks", "?"])
-def test_an_answer_without_a_no_is_none(text: str) -> None:
-    assert said_in("consent", text) == NOTHING
+@pytest.mark.parametrize("field", ["consent", "active"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "-", "–", "ja", "Ja, graag!", "yes", "x", "✓", "wekelijks", "monthly"),
+        *("aangemeld", "subscribed", "tilmeldt", "opt-in", "bevestigd", "gewenst", "Graag"),
+        *("E-mail", "per mail", "digitaal", "alleen mail", "e-mail en post", "Email, Direct Mail"),
+        *("beide", "3-5-2020", "2020-05-03 10:00:00", "3 mei 2020", "40271"),
+        *("aangemeld 3-5-2020", "akkoord op 25-5-2018", "AVG formulier getekend", "toestemming"),
+    ],
+)
+def test_an_answer_that_is_a_yes_or_nothing_is_none(field: str, text: str) -> None:
+    assert said_in(field, text) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("papier", "alleen post", "post", "op papier", "vervallen", "?", "??", "nog vragen"),
+        *("Papier", "paper", "nur Post", "courrier", "expired", "abgelaufen", "expiré", "pending"),
+        *(
+            "onbekend",
+            "unknown",
+            "misschien",
+            "e-mail navragen",
+            "vervallen 3-5-2020",
+            "2",
+            "zie map",
+        ),
+    ],
+)
+def test_an_answer_that_is_neither_yes_nor_no_is_in_doubt(text: str) -> None:
+    assert said_in("consent", text) == doubted(text)
+
+
+@pytest.mark.parametrize("text", ["vervallen", "?", "lid", "3"])
+def test_whether_somebody_is_active_may_be_said_in_any_word(text: str) -> None:
+    assert said_in("active", text) == NOTHING
 
 
 @pytest.mark.parametrize(
@@ -95,6 +130,7 @@ def test_remarks_are_refusals_doubts_or_nothing() -> None:
 def test_subscribed_is_followed_by_a_date_or_by_an_answer() -> None:
     assert said_in("since", "no", "Subscribed") == Against("unsubscribed", "Subscribed: no")
     assert said_in("since", "2024-01-01", "Subscribed") == NOTHING
+    assert said_in("since", "spring 2024", "Subscribed") == NOTHING
     assert said_in("since", "geen", "Lid sinds") == NOTHING
 
 

@@ -53,6 +53,12 @@ REMARKS: dict[str, tuple[str, set[str]]] = {
     "doubts_of_death": ("overleden {}", {DOUBTFUL}),
     "months": ("gest. {}", {REFUSED}),
     "warning_words": ("{}", {DOUBTFUL, REFUSED}),
+    "only_words": ("{} papier", {DOUBTFUL}),
+    "by_way_of": ("{} post", {DOUBTFUL}),
+    "paper_words": ("only {}", {DOUBTFUL}),
+    "printed_words": ("geen {}", {DOUBTFUL, REFUSED}),
+    "signed_up": ("{}", {""}),
+    "ways_words": ("{}", {""}),
 }
 
 # A remark for each expression.
@@ -62,7 +68,10 @@ EXAMPLES = {
     "wants_none": ["wil geen mail meer"],
     "not_wanted": ["does not want to be contacted"],
     "do_not": ["niet meer mailen"],
-    "send_nothing": ["niets meer sturen", "wil niets van ons horen", "wil niets meer van ons"],
+    "send_nothing": [
+        *("niets meer sturen", "wil niets van ons horen", "wil niets meer van ons"),
+        *("does not wish to receive anything", "stuur niets"),
+    ],
     "mail_no": ["nieuwsbrief: nee", "newsletter off"],
     "no_in_short": ["k. werbung", "n. anschreiben"],
     "write_not": ["n'ecrivez plus"],
@@ -94,7 +103,8 @@ EXAMPLES = {
     ],
     "harmless": [
         "g-mail",
-        *("overleden = nee", "avg", "avg akkoord 25-5-2018", "geen bezwaar", "rookt niet meer"),
+        *("overleden = nee", "avg", "avg akkoord 25-5-2018", "geen bezwaar"),
+        *("factuur graag per post", "rookt niet meer"),
         *("woont niet meer in utrecht", "gestopt met roken", "komt terug in mei"),
     ],
     "wished": [
@@ -107,15 +117,22 @@ EXAMPLES = {
         *("factuur niet mailen", "bezwaar tegen factuur", "recept uitgeschreven", "overleden?"),
         "geen post, wel mail",
     ],
+    "agreed": ["akkoord 25-5-2018", "e-mail en post"],
     "death_sign": ["d. 2021", "verst. kunde"],
     "short_no": ["g mail", "g. post", "k. mail", "p. de pub"],
     "warning": [
-        *("erven", "without consent", "accord pas", "nee", "dood sinds 2020", "is dood"),
-        *("late mr jones", "feu m dupont", "† 2020", "wil niet", "wil niets meer"),
-        *("ne veut rien",),
-        *("weg", "zegt lidmaatschap op", "geen info meer", "nl: nee", "geen nl", "pas de nl"),
+        *("erven", "without consent", "accord pas", "is dood", "† 2020", "wil niets meer"),
+        *("not want this", "wil niets weten", "stelt dit niet op prijs"),
+        *("verzichtet auf newsletter", "te veel mail", "alleen per post", "graag per post"),
+        *("post only", "geen folders", "nl: nee", "geen nl", "pas de nl"),
         *("uitgezonderd van mailing", "geen acties", "ni mailen", "wil vergeten worden"),
-        *("nooit meer", "heeft afgezegd"),
+        *("nooit meer",),
+    ],
+    "warning_clause": [
+        *("nee", "dood sinds 2020", "late mr jones", "feu m dupont", "wil dit niet"),
+        *("ne veut rien", "wants no more", "plus rien", "laat met rust", "geen behoefte"),
+        *("ongewenst", "verzichtet", "uit lijst", "niet gebruiken", "per post", "weg"),
+        *("zegt lidmaatschap op", "heeft afgezegd"),
     ],
     "about_mail": [
         *("uitnodiging", "einladung", "invitation", "envoi", "lettre"),

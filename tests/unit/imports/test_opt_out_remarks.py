@@ -330,6 +330,14 @@ def test_a_refusal_is_one_however_it_is_shortened(remark: str) -> None:
         "phone only",
         "uniquement par téléphone",
         "dnd",
+        *("alleen post", "alleen per post", "Alleen via de post", "liever per post"),
+        *("liever op papier", "alleen papieren post", "alleen brieven", "alleen schriftelijk"),
+        *("graag per post", "per post", "per post aub", "voorkeur: post", "wil alleen post"),
+        *("nur per Post", "nur Post", "lieber per Brief", "ausschließlich schriftlich"),
+        *("bitte per Post", "Post bevorzugt", "post only", "by post only", "paper only"),
+        *("hard copy only", "only by letter", "prefers post", "by post please", "letters only"),
+        *("par courrier uniquement", "uniquement par la poste", "par écrit seulement"),
+        *("de préférence par courrier", "préfère le courrier", "par la poste"),
     ],
 )
 def test_who_may_be_reached_otherwise_alone_is_put_before_the_admin(remark: str) -> None:
@@ -348,6 +356,16 @@ def test_who_may_be_reached_otherwise_alone_is_put_before_the_admin(remark: str)
         "bestelde telefonisch",
         "op de lijst van Jan",
         "uses our newsletter",
+        "alleen postbus",
+        "only post office nearby",
+        "alleen e-mail",
+        "liever per mail",
+        "nur per E-Mail",
+        "par courriel uniquement",
+        "vraag kwam per post binnen",
+        "bestelt per post",
+        "papier op",
+        "heeft alleen poster besteld",
     ],
 )
 def test_nearly_the_same_words_about_something_else_are_none(remark: str) -> None:
