@@ -121,7 +121,8 @@ def test_the_end_of_a_phones_first_screen_is_seen_and_a_long_mail_is_warned_of(
     text.fill(before)
     seen.get_by_text("On a phone an answer is not seen at first").wait_for(state="detached")
     # HTML of one's own is held to the same, whatever its text part says.
-    html = "".join(f"<p>{{{{ {name} }}}}</p>" for name in ("organisation", "deadline", "stop"))
+    needed = ("organisation", "silence", "objection", "stop")
+    html = "".join(f"<div>{{{{ {name} }}}}</div>" for name in needed)
     links = "".join(
         f'<p><a href="{{{{ {name}_url }}}}">{name}</a></p>' for name in ("yes", "no", "privacy")
     )
