@@ -356,7 +356,7 @@ def test_a_reminder_is_planned_and_its_wording_frozen(database: Database) -> Non
     assert set(digests) == {"fr", "nl"}
     draft = frozen_draft.read_draft(Wording.get_by_id(digests["nl"]).content)
     assert (draft.kind, draft.deadline) == ("reminder", DEADLINE)
-    assert draft.subject == "Herinnering, Nieuws van de praktijk: nog mailen?"
+    assert draft.subject == "Nieuws van de praktijk: herinnering. Uiterlijk 30 mrt"
     ask = CampaignWording.get(kind=MailKind.ASK, language="nl").wording
     assert "vraagt u dit." in ask.content
     assert "vraagt het u één keer" not in ask.content
