@@ -62,6 +62,9 @@ def status(context: CommandContext, slug: str, *, watch: bool, as_json: bool) ->
         if watch:
             _watch_campaign(context, mailing_list)
         overview = progress.read_status(mailing_list, settings=context.settings, now=context.now)
+        if as_json:
+            echo_json(overview.to_json())
+            return
         replies = human_replies.list_waiting_replies(mailing_list)
         fault = server_faults.read_last_fault()
         postponed = server_faults.count_policy_refusals(mailing_list)
@@ -70,22 +73,19 @@ def status(context: CommandContext, slug: str, *, watch: bool, as_json: bool) ->
         unfinished = undo.unfinished_import(mailing_list)
         resolution = in_doubt.find_resolution(mailing_list)
         figures = statistics.read_figures(mailing_list, zone=context.settings.zone, now=context.now)
-    if as_json:
-        echo_json(overview.to_json())
-    else:
-        _print_status(context, overview, fault)
-        if unfinished is not None:
-            echo(
-                f"{unfinished.file} is being taken in: {unfinished.done:,} of "
-                f"{unfinished.addresses:,} "
-                "addresses so far. Nobody whom it brings is counted here, or asked, before all are."
-            )
-        echo(*_describe_resolution(resolution))
-        echo(*_describe_ending(figures))
-        echo(*describe_untranslated(untranslated, slug))
-        echo(*_describe_postponed(postponed))
-        print_replies(context, slug, replies)
-        echo(*erasures)
+    _print_status(context, overview, fault)
+    if unfinished is not None:
+        echo(
+            f"{unfinished.file} is being taken in: {unfinished.done:,} of "
+            f"{unfinished.addresses:,} "
+            "addresses so far. Nobody whom it brings is counted here, or asked, before all are."
+        )
+    echo(*_describe_resolution(resolution))
+    echo(*_describe_ending(figures))
+    echo(*describe_untranslated(untranslated, slug))
+    echo(*_describe_postponed(postponed))
+    print_replies(context, slug, replies)
+    echo(*erasures)
 
 
 # At most so much of the time goes into looking, however many mails there are.
