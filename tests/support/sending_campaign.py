@@ -5,10 +5,14 @@ Imports delivery and what lies below.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import selectors
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from unittest import mock
 
 from repermit.clock import ManualClock
 from repermit.contacts import lookup
@@ -107,6 +111,24 @@ class Story:
         table = type(row)
         with self.database.connection_context(), self.database.atomic():
             table.update(**values).where(table.id == row.id).execute()
+
+
+@contextmanager
+def expect_few_waits() -> Iterator[None]:
+    """Fail where this thread asks its lines again and again instead of waiting for them."""
+    waits = 0
+    select = selectors.DefaultSelector.select
+
+    def count(*arguments: Any, **options: Any) -> list[tuple[selectors.SelectorKey, int]]:
+        nonlocal waits
+        waits += threading.get_ident() == here
+        return select(*arguments, **options)
+
+    here = threading.get_ident()
+    with mock.patch.object(selectors.DefaultSelector, "select", count):
+        yield
+    # A few for each reply and tenth of a second; one that never waits asks some 100,000 times.
+    assert 0 < waits < 2_000
 
 
 def make_story(database: Database, settings: Settings, **overrides: Any) -> Story:
