@@ -12,7 +12,7 @@ import click
 from repermit.cli.command import command, language_option
 from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.output import echo
-from repermit.errors import Refused
+from repermit.errors import AddressError, Refused
 
 if TYPE_CHECKING:
     from repermit.accounts.users import Invited
@@ -36,7 +36,10 @@ def init(context: CommandContext, public_url: str | None, admin: str | None) -> 
     from repermit.settings import validation
 
     if admin is not None:
-        email_address.parse(admin)
+        try:
+            email_address.parse(admin)
+        except AddressError as error:
+            raise Refused(f"--admin {admin}: {error.reason}; nothing was made") from None
     if public_url is not None:
         public_url = validation.read_public_url({"public_url": public_url})
     path = Path(context.config)

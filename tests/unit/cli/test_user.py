@@ -151,7 +151,8 @@ def test_init_makes_nothing_for_what_is_no_web_address(bare: Desk) -> None:
 
 
 def test_init_makes_nothing_for_what_is_no_address(bare: Desk) -> None:
-    assert "no @" in bare.refused("init", "--admin", "anna")
+    said = bare.refused("init", "--admin", "anna")
+    assert "--admin anna: no @ in the address" in said
     assert not bare.config.exists()
 
 
