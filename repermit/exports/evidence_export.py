@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from repermit.db.connection import chunks, iter_pages
 from repermit.db.models.campaigns import Wording
-from repermit.db.models.evidence import Evidence, EvidencePart, EvidenceTimestamp
+from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart, EvidenceTimestamp
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.evidence import chain_reader, signed_checkpoint
@@ -29,6 +29,8 @@ from repermit.settings.definitions import Settings
 
 _PAGE = 1000
 _CHUNK = 500
+# Entries of the whole record that are counted within a tenth of a second.
+_MAX_COUNTED = 100_000
 _FIELDS = ("seq", "at", "event", "list", "campaign", "subject", "actor")
 
 COLUMNS = (
@@ -62,6 +64,15 @@ def iter_rows(mailing_list: MailingList) -> Iterator[Record]:
         key=read_seq,
     )
     yield from all_rows
+
+
+def count_rows(mailing_list: MailingList) -> int | None:
+    """Return how many entries `iter_rows` yields; None where a page would wait for the count."""
+    head = EvidenceHead.get_or_none()
+    if head is not None and head.seq > _MAX_COUNTED:
+        return None
+    listed: int = Evidence.select().where(Evidence.list == mailing_list.slug).count()
+    return listed + len(_find_related_seqs(mailing_list.slug))
 
 
 def _find_related_seqs(slug: str) -> set[int]:

@@ -15,8 +15,8 @@ from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList, find_list
 from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import ListFileError, Refused
+from repermit.exports import evidence_export, export_rows, handover_steps, reconcile
 from repermit.exports import export as exports_export
-from repermit.exports import export_rows, handover_steps, reconcile
 from repermit.exports.export import Layout
 from repermit.exports.export_rows import ExportKind, FileFormat, Tool
 from repermit.exports.reconcile import ReconcileResult
@@ -68,7 +68,7 @@ def _show_page(
     campaign = _find_ended_campaign(mailing_list)
     counts = _count_rows(mailing_list)
     files = [
-        {**_make_export_fields(mailing_list, campaign, what, tool), "count": counts.get(what)}
+        {**_make_export_fields(mailing_list, campaign, what, tool), "count": counts[what]}
         for what in ExportKind
     ]
     if any(file["by_hand"] for file in files):
@@ -88,13 +88,13 @@ def _show_page(
 
 
 def _list_plain_formats(what: ExportKind) -> tuple[FileFormat, ...]:
-    """Return the formats of what is for no tool: for people Excel first, of the record JSON."""
+    """Return the formats of what is for no tool: Excel first, of the record what is verified."""
     first = FileFormat.JSON if what is ExportKind.EVIDENCE else FileFormat.XLSX
     return (first, *(one for one in export_rows.list_formats(what, None) if one is not first))
 
 
-def _count_rows(mailing_list: MailingList) -> dict[ExportKind, int]:
-    """Return how many people each file has; the record is counted nowhere."""
+def _count_rows(mailing_list: MailingList) -> dict[ExportKind, int | None]:
+    """Return how many people each file has, and entries the record; None for a long record."""
     counts = dict.fromkeys(Status, 0)
     for (status, _), count in contacts_counts.count_contacts(mailing_list).items():
         counts[status] += count
@@ -102,6 +102,7 @@ def _count_rows(mailing_list: MailingList) -> dict[ExportKind, int]:
         ExportKind.KEEP: counts[Status.CONFIRMED] + counts[Status.CUSTOMER],
         ExportKind.REMOVED: counts[Status.REMOVED] - export_rows.count_erased(mailing_list),
         ExportKind.UNASKED: lookup.select_unasked(mailing_list).count(),
+        ExportKind.EVIDENCE: evidence_export.count_rows(mailing_list),
     }
 
 

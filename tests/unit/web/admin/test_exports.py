@@ -18,6 +18,7 @@ from repermit.db.models.campaigns import HandedOver
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
+from repermit.exports import evidence_export
 from repermit.exports.export_rows import Tool
 from repermit.rules.consent import Basis, CampaignState, Reason, Status
 from repermit.settings.definitions import Settings
@@ -213,7 +214,21 @@ def test_excel_is_offered_first_and_the_buttons_say_how_many(
     html = client.get(URL, headers=ENGLISH).text
     first = re.findall(r'<select[^>]*name="format">\s*<option value="(\w+)"', html)
     assert first == ["xlsx", "xlsx", "xlsx", "json"]
-    assert re.findall(r"Download \((\d+)\)</button>", html) == ["2", "1", "0"]
+    counts = re.findall(r"Download \((\d+)\)</button>", html)
+    entries = json.loads(send(client, "export", what="evidence", format="json").text)["entries"]
+    assert counts == ["2", "1", "0", str(len(entries))]
+
+
+def test_entries_are_not_counted_where_a_page_would_wait_for_it(
+    database: Database,
+    mailing_list: MailingList,
+    client: FlaskClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_removed(database, mailing_list, Reason.NO)
+    monkeypatch.setattr(evidence_export, "_MAX_COUNTED", 0)
+    html = client.get(URL, headers=ENGLISH).text
+    assert re.findall(r"Download(?: \((\d+)\))?</button>", html) == ["0", "1", "0", ""]
 
 
 @pytest.mark.parametrize(
