@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -68,20 +69,41 @@ def find_page(name: str, *, language: str) -> Page | None:
     return None
 
 
-def render_html(page: Page, *, url_of: Callable[[str], str]) -> str:
+def render_html(page: Page, *, url_of: Callable[[str, str], str]) -> str:
     """Return a page as HTML: links lead to the help, and what did not come along is no link.
 
-    - `url_of` returns the address of a page by its name.
+    - `url_of` returns the address of a page by its name, and by the language that a link such as
+      "In English" asks for; "" where it asks for no other than the page has.
     """
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(page.text)
+    english_anchors = iter(_list_english_anchors(markdown, page))
     for at, token in enumerate(tokens):
         if token.type == "heading_open":
-            token.attrSet("id", slugify(tokens[at + 1].content))
+            anchor = slugify(tokens[at + 1].content)
+            token.attrSet("id", anchor)
+            # Pages that are in English alone link to a heading by its English words.
+            english = next(english_anchors, anchor)
+            if english != anchor:
+                mark = Token("html_inline", "", 0, content=f'<span id="{english}"></span>')
+                tokens[at + 1].children = [mark, *(tokens[at + 1].children or ())]
         if token.children:
             token.children = _link_within(page, token.children, url_of)
     html: str = markdown.renderer.render(tokens, markdown.options, {})
     return _TABLE.sub(_let_scroll, html)
+
+
+def _list_english_anchors(markdown: MarkdownIt, page: Page) -> list[str]:
+    """Return the English anchors of a translated page; the index is no translation."""
+    english = find_page(page.name, language="en")
+    if english is None or english == page or page.name == INDEX:
+        return []
+    tokens = markdown.parse(english.text)
+    return [
+        slugify(text.content)
+        for heading, text in pairwise(tokens)
+        if heading.type == "heading_open"
+    ]
 
 
 def _let_scroll(table: re.Match[str]) -> str:
@@ -92,7 +114,7 @@ def _let_scroll(table: re.Match[str]) -> str:
     return f"{opening}\n{table[0]}\n</div>"
 
 
-def _link_within(page: Page, tokens: list[Token], url_of: Callable[[str], str]) -> list[Token]:
+def _link_within(page: Page, tokens: list[Token], url_of: Callable[[str, str], str]) -> list[Token]:
     """Turn links between files into links between pages; pictures did not come along."""
     kept: list[Token] = []
     is_linked = True
@@ -109,15 +131,17 @@ def _link_within(page: Page, tokens: list[Token], url_of: Callable[[str], str]) 
     return kept
 
 
-def _resolve(page: Page, href: str, url_of: Callable[[str], str]) -> str | None:
+def _resolve(page: Page, href: str, url_of: Callable[[str, str], str]) -> str | None:
     if href.startswith(("https://", "#")):
         return href
     path, _, heading = href.partition("#")
-    name = posixpath.normpath(posixpath.join(posixpath.dirname(page.name), path))
-    name = re.sub(r"(\.[a-z]{2})?\.md$", "", name)
-    if name != INDEX and not _NAME.fullmatch(name):
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(page.name), path))
+    name, ending = posixpath.splitext(path.removesuffix(".md"))
+    if not path.endswith(".md") or (name != INDEX and not _NAME.fullmatch(name)):
         return None
-    return url_of(name) + (f"#{heading}" if heading else "")
+    language = ending.removeprefix(".") or "en"
+    address = url_of(name, "" if language == page.language else language)
+    return address + (f"#{heading}" if heading else "")
 
 
 def slugify(heading: str) -> str:

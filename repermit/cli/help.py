@@ -17,7 +17,7 @@ from repermit.errors import NotFound
 def show_help(topic: str | None, language: str) -> None:
     """Print a page of the documentation, or the names and titles of all pages.
 
-    A page is also found by its title, such as "Uw woorden".
+    A page is also found by its title in English or Dutch, such as "Uw woorden".
     """
     from rich.console import Console
     from rich.markdown import Markdown
@@ -33,19 +33,21 @@ def show_help(topic: str | None, language: str) -> None:
         for page in pages:
             echo(f"  {page.name:<{width}}  {page.title}")
         return
-    titles = {documentation.slugify(page.title): page.name for page in reversed(pages)}
-    for name in (topic, titles.get(documentation.slugify(topic), "")):
-        if found := documentation.find_page(name, language=language):
-            Console(highlight=False, width=None).print(Markdown(found.text, hyperlinks=False))
-            return
+    # A title is found in either language; of two pages with one title, the reader's own and first.
+    known = (*documentation.list_pages("nl"), *documentation.list_pages("en"), *reversed(pages))
+    titles = {documentation.slugify(page.title): page for page in known}
+    found = documentation.find_page(topic, language=language)
+    if found := found or titles.get(documentation.slugify(topic)):
+        Console(highlight=False, width=None).print(Markdown(found.text, hyperlinks=False))
+        return
     last = documentation.slugify(topic.rpartition("/")[2])
-    names = titles | {page.name.rpartition("/")[2]: page.name for page in pages}
+    names = titles | {page.name.rpartition("/")[2]: page for page in pages}
     near = difflib.get_close_matches(last, names, n=1)
     if near:
         text = gettext(
             "there is no page %(topic)s; did you mean %(page)s? `repermit help` lists all"
         )
-        raise NotFound(text % {"topic": topic, "page": names[near[0]]})
+        raise NotFound(text % {"topic": topic, "page": names[near[0]].name})
     text = gettext("there is no page %(topic)s; `repermit help` lists all")
     raise NotFound(text % {"topic": topic})
 

@@ -11,7 +11,7 @@ from repermit import documentation
 from repermit.db.connection import Database
 from repermit.settings.definitions import Settings
 from repermit.web.admin.install import PAGES
-from repermit.web.admin.rendering import HELP_TOPICS
+from repermit.web.admin.rendering import HELP_TOPICS, LANGUAGES
 from tests.support.admin_pages import admin_client, viewer_client
 from tests.support.desk import Desk
 from tests.support.public_pages import Pages
@@ -31,13 +31,17 @@ def links_in(html: str) -> set[str]:
     return set(re.findall(r'href="(/admin/help/[^"]*)"', html))
 
 
-def test_every_link_of_the_help_leads_to_a_page_and_its_heading(client: FlaskClient) -> None:
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_link_of_the_help_leads_to_a_page_and_its_heading(
+    client: FlaskClient, language: str
+) -> None:
+    reader = {"Accept-Language": language}
     seen: set[str] = set()
     pending = {"/admin/help/"}
     while pending:
         path = pending.pop()
         seen.add(path)
-        shown = client.get(path)
+        shown = client.get(path, headers=reader)
         assert shown.status_code == 200, path
         assert len(shown.data) < MOST_BYTES, path
         for link in links_in(shown.text):
@@ -45,8 +49,8 @@ def test_every_link_of_the_help_leads_to_a_page_and_its_heading(client: FlaskCli
             if address not in seen:
                 pending.add(address)
             if heading:
-                assert f'id="{heading}"' in client.get(address).text, link
-    names = {path.removeprefix("/admin/help/") for path in seen} - {""}
+                assert f'id="{heading}"' in client.get(address, headers=reader).text, link
+    names = {path.removeprefix("/admin/help/").partition("?")[0] for path in seen} - {""}
     assert names == set(documentation.list_names())
 
 
@@ -66,6 +70,15 @@ def test_who_reads_dutch_gets_dutch_where_there_is_some(client: FlaskClient) -> 
     assert "Uw Excel-bestand" in shown
     assert 'lang="en"' in client.get("/admin/help/how-to/keys", headers=dutch).text
     assert "Uw eerste campagne" in client.get("/admin/help/", headers=dutch).text
+
+
+def test_each_language_of_a_page_leads_to_the_other(client: FlaskClient) -> None:
+    dutch = {"Accept-Language": "nl"}
+    shown = client.get("/admin/help/how-to/your-excel-file", headers=dutch).text
+    link = "/admin/help/how-to/your-excel-file?language=en"
+    assert f'<a href="{link}">In English</a>' in shown
+    assert "Your Excel file" in client.get(link, headers=dutch).text
+    assert 'href="/admin/help/?language=nl"' in client.get("/admin/help/").text
 
 
 def test_each_page_links_to_the_help_that_is_about_it(client: FlaskClient) -> None:
@@ -120,3 +133,9 @@ def test_the_command_finds_a_page_by_its_title_too(desk: Desk, topic: str) -> No
     assert "Welke bestanden" in desk.do("help", topic, "--language", "nl")
     said = desk.refused("help", "datalek", "--language", "nl")
     assert "bedoelde u how-to/data-leak?" in said
+
+
+def test_the_command_finds_a_title_of_the_other_language(desk: Desk) -> None:
+    assert "Welke bestanden" in desk.do("help", "Uw Excel-bestand")
+    assert "Which files" in desk.do("help", "Your Excel file", "--language", "nl")
+    assert "Welke bestanden" in desk.do("help", "your-excel-file", "--language", "nl")
