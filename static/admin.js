@@ -278,7 +278,7 @@
   const read = () => Object.fromEntries([...groups].map(([name, group]) => [name, group.map(state)]));
   const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other);
   const served = read();
-  const isSaved = form.dataset.keep === "saved";
+  const isSaved = form.dataset.keep !== "typed";
   const kept = isSaved && JSON.parse(sessionStorage.getItem(key) || "null");
   sessionStorage.removeItem(key);
   // A form of other fields, as those of the mail in blocks: its page is asked for with what was typed.
@@ -299,8 +299,11 @@
   } else if (kept) {
     for (const [name, group] of groups) {
       const typed = kept.typed[name];
+      if (typed?.length !== group.length) continue;
       // What was changed elsewhere meanwhile comes first, and so does what is served to be mended.
-      if (typed?.length !== group.length || (kept.over && !isSame(kept.over[name], served[name]))) continue;
+      // What was only suggested comes after what was typed over it.
+      const isChanged = kept.over && !isSame(kept.over[name], served[name]);
+      if (isChanged && (form.dataset.keep === "saved" || isSame(kept.over[name], typed))) continue;
       group.forEach((one, place) => {
         if (one.type === "hidden" || isSame(state(one), typed[place])) return;
         [, one.value, one.checked] = typed[place];

@@ -151,6 +151,23 @@ def test_who_decided_is_there_again_after_other_minimum_days(typing: tuple[Page,
     assert page.get_by_label("Last day to answer").input_value() > day
 
 
+def test_what_was_typed_over_a_suggestion_is_there_again_after_it_changed(
+    typing: tuple[Page, str],
+) -> None:
+    page, url = typing
+    sender = ("/admin/new-list", "E-mail address of the sender", "typed@example.org")
+    address = ("organisation", "E-mail address", "eik@example.org")
+    deadline = (CONDITIONS, "Last day to answer", "2027-05-06")
+    days = ("campaign", "Days that people have at least", "40")
+    for (path, label, typed), setting in ((sender, address), (deadline, days)):
+        page.goto(url + path)
+        page.get_by_label(label).fill(typed)
+        save_setting(typing, *setting)
+        page.goto(url + path)
+        page.get_by_text(SAID).wait_for()
+        assert page.get_by_label(label).input_value() == typed
+
+
 def test_reasons_are_there_again_after_another_telephone(
     database: Database, typing: tuple[Page, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,6 +130,7 @@ def _show_page(
         status=status,
         **make_step_fields(mailing_list),
         form=form,
+        is_suggested=campaign_draft.read_conditions(mailing_list) is None,
         zone=settings.zone.key.replace("_", " "),
         minimum_days=settings.campaign.minimum_days,
         is_limited=bool(settings.mail.interval or settings.mail.domain_interval),
