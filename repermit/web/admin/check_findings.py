@@ -27,8 +27,7 @@ _GROUPS = {
     Area.PACE: "mail",
     Area.BOUNCES: "bounces",
 }
-# The pages of the help about what is found.
-_HELP = {
+HELP_BY_AREA = {
     Area.CONFIG: "how-to/settings",
     Area.KEYS: "how-to/keys",
     Area.DATABASE: "how-to/troubleshooting",
@@ -42,6 +41,8 @@ _HELP = {
     Area.MX: "how-to/check",
     Area.BOUNCES: "how-to/bounces",
 }
+"""The page of the help about what is found in an area."""
+
 _VERDICT_ORDER = (Verdict.PROBLEM, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK)
 
 
@@ -113,7 +114,7 @@ def _describe_finding(finding: Finding) -> FindingText:
         found=seen,
         remedy=remedy,
         place=_find_remedy_page(finding),
-        help=make_help_url(_HELP[finding.area]),
+        help=make_help_url(HELP_BY_AREA[finding.area]),
     )
 
 

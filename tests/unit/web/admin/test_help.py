@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit import documentation
+from repermit.checks.findings import Area
 from repermit.db.connection import Database
 from repermit.settings.definitions import Settings
+from repermit.web.admin.check_findings import HELP_BY_AREA
 from repermit.web.admin.install import PAGES
 from repermit.web.admin.rendering import HELP_TOPICS, LANGUAGES
 from tests.support.admin_pages import admin_client, viewer_client
@@ -68,7 +70,7 @@ def test_who_reads_dutch_gets_dutch_where_there_is_some(client: FlaskClient) -> 
     shown = client.get("/admin/help/how-to/your-excel-file", headers=dutch).text
     assert '<article class="prose" lang="nl">' in shown
     assert "Uw Excel-bestand" in shown
-    assert 'lang="en"' in client.get("/admin/help/how-to/keys", headers=dutch).text
+    assert 'lang="en"' in client.get("/admin/help/how-to/debian", headers=dutch).text
     assert "Uw eerste campagne" in client.get("/admin/help/", headers=dutch).text
 
 
@@ -83,7 +85,12 @@ def test_each_language_of_a_page_leads_to_the_other(client: FlaskClient) -> None
 
 def test_each_page_links_to_the_help_that_is_about_it(client: FlaskClient) -> None:
     assert HELP_TOPICS.keys() <= {blueprint.name for blueprint in PAGES}
-    assert set(HELP_TOPICS.values()) <= set(documentation.list_names())
+    linked = {*HELP_TOPICS.values(), *HELP_BY_AREA.values()}
+    assert linked <= set(documentation.list_names())
+    assert HELP_BY_AREA.keys() == set(Area)
+    dutch = {page.name for page in documentation.list_pages("nl") if page.language == "nl"}
+    # That page is a long explanation for an auditor.
+    assert linked - dutch == {"explanation/the-record"}
     assert 'href="/admin/help/how-to/settings"' in client.get("/admin/settings/").text
     assert 'href="/admin/help/"' in client.get("/admin/").text
 
