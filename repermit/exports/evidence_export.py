@@ -29,8 +29,8 @@ from repermit.settings.definitions import Settings
 
 _PAGE = 1000
 _CHUNK = 500
-# Entries of the whole record that are counted within a tenth of a second.
-_MAX_COUNTED = 100_000
+# Entries of the whole record that are counted within a tenth of a second, many erasures included.
+_MAX_COUNTED = 20_000
 _FIELDS = ("seq", "at", "event", "list", "campaign", "subject", "actor")
 
 COLUMNS = (
