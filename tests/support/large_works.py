@@ -19,10 +19,10 @@ import threading
 import time
 import zipfile
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -88,16 +88,15 @@ class Press:
 
 
 class Answering:
-    """People who answer, a few a second, from `with` to its end; `recorded` are those told 200.
+    """People who answer, a few a second, from `with` to its end; `recorded`: who was told 200, when.
 
     Whose press failed is not asked again, since nobody knows whether it was recorded; but for a
-    server that is not there. `unheard` are those who have not been answered yet.
+    server that is not there.
     """
 
     def __init__(self, port: int, links: Links) -> None:
-        self.recorded: list[Press] = []
+        self.recorded: list[tuple[Press, datetime]] = []
         self.failures: Counter[str] = Counter()
-        self.unheard: set[str] = set()
         self._port = port
         self._links = links
         self._presses: deque[Press] = deque()
@@ -107,7 +106,6 @@ class Answering:
     def add(self, uids: list[str]) -> None:
         """Let these people answer next: every other one says Yes, and No at the end."""
         presses = [Press(uid, "no" if n % 2 else "yes") for n, uid in enumerate(uids)]
-        self.unheard.update(uids)
         self._presses.extendleft(presses)
 
     def _answer(self) -> None:
@@ -120,17 +118,15 @@ class Answering:
             status = self._post(press)
         except ConnectionRefusedError:
             self._presses.appendleft(press)
-            return
         except (OSError, http.client.HTTPException) as error:
             self.failures[type(error).__name__] += 1
         else:
-            if status == http.HTTPStatus.OK:
-                self.recorded.append(press)
-                if press.kind == "yes":
-                    self._presses.append(Press(press.uid, "no", 1))
-            else:
+            if status != http.HTTPStatus.OK:
                 self.failures[str(status)] += 1
-        self.unheard.discard(press.uid)
+                return
+            self.recorded.append((press, SystemClock().now()))
+            if press.kind == "yes":
+                self._presses.append(Press(press.uid, "no", 1))
 
     def _post(self, press: Press) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
@@ -324,13 +320,7 @@ def _let_answer(site: Site) -> None:
 
 
 def _let_be_asked(site: Site) -> None:
-    """Ask everybody, and wait for the deadline.
-
-    Those who are answering come first: a No of whom silence has taken off adds nothing.
-    """
-    with site.desk.database():
-        people = set(site.uids(site.mailing_list))
-    site.wait(lambda: not people & site.answering.unheard)
+    """Ask everybody, and wait for the deadline."""
     deadline = (SystemClock().now() + _SOON).replace(microsecond=0)
     site.do("launch", site.slug, f"--deadline={deadline.isoformat()}", f"--attest={ATTEST}")
     while SystemClock().now() < deadline:
@@ -520,17 +510,16 @@ class Site:
             by_itself = is_done or work.is_begun(self) or _is_under_way(self)
             if not by_itself and not work.is_done(self):
                 self._give_again(work)
-            self.wait(lambda: work.is_done(self) and not _is_under_way(self))
+            self._wait(lambda: work.is_done(self) and not _is_under_way(self))
 
     def _give_again(self, work: Work) -> None:
         again = subprocess.run(work.command(self), capture_output=True, text=True, check=False)
         assert again.returncode == 0, again.stderr
 
-    def wait(self, is_so: Callable[[], bool]) -> None:
-        """Wait until something is so."""
+    def _wait(self, is_so: Callable[[], bool]) -> None:
         until = time.monotonic() + _PATIENCE
         while not is_so():
-            assert time.monotonic() < until, "it did not come"
+            assert time.monotonic() < until, "it is not taken up"
             time.sleep(0.2)
 
     def _require_all_well(self) -> None:
@@ -540,24 +529,27 @@ class Site:
             assert find_drift(database) == 0
             query: Any = Evidence.select(Evidence.subject, Evidence.event)
             entries = Counter(query.where(Evidence.actor == "person").tuples())
+            gone = self._read_removals()
         events = {"yes": "confirmed", "no": "removed"}
-        expected = Counter((self._subjects[press.uid], events[press.kind]) for press in told)
+        people = ((self._subjects[press.uid], press.kind, at) for press, at in told)
+        # Whoever was taken off by others before has nothing more to say.
+        expected = Counter(
+            (subject, events[kind])
+            for subject, kind, at in people
+            if subject not in gone or at < gone[subject]
+        )
         lost = expected - entries
-        assert not lost, f"told that it was recorded, and it was not: {self._describe(lost)}"
+        assert not lost, f"told that it was recorded, and it was not: {lost}"
         status = json.loads(self.desk.do("status", self.slug, "--json"))
         assert sum(status["contacts"].values()) in {0, PEOPLE}
         assert sum(status["removed"].values()) == status["contacts"]["removed"]
         half = [path.name for path in self.desk.folder.rglob("*") if ".unfinished-" in path.name]
         assert half == []
 
-    def _describe(self, lost: Iterable[tuple[str, str]]) -> list[tuple[str, str, list[Any]]]:
-        """Return what the record has of each whose answer was lost."""
-        query: Any = Evidence.select(Evidence.at, Evidence.event, Evidence.actor, Evidence.list)
-        with self.desk.database():
-            return [
-                (subject, event, list(query.where(Evidence.subject == subject).tuples()))
-                for subject, event in lost
-            ]
+    def _read_removals(self) -> dict[str, datetime]:
+        """Return when each was taken off by anything but an own answer."""
+        query: Any = Evidence.select(Evidence.subject, Evidence.at)
+        return dict(query.where(Evidence.event == "removed", Evidence.actor != "person").tuples())
 
 
 def _reason(code: int, out: str, err: str) -> list[str]:
