@@ -96,7 +96,7 @@ def translations(language: str) -> Translations:
 
     Raises KeyError for another language: a mail half in English is worse than an error.
     """
-    if language not in languages():
+    if language not in LANGUAGES:
         raise KeyError(language)
     if language == SOURCE_LANGUAGE:
         return Translations(language, gettext.NullTranslations())
@@ -127,4 +127,4 @@ def read_catalogue(language: str) -> Catalog:
 def pick_language(wanted: str, *, otherwise: str) -> str:
     """Return `wanted` ("nl", "NL", "nl-BE") as one of `languages`, or else `otherwise`."""
     language = wanted.strip().lower().replace("_", "-").partition("-")[0]
-    return language if language in languages() else otherwise
+    return language if language in LANGUAGES else otherwise

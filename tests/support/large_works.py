@@ -88,7 +88,9 @@ class Press:
 
 
 class Answering:
-    """People who answer, a few a second, from `with` to its end; `recorded`: who was told 200, when.
+    """People who answer, a few a second, from `with` to its end.
+
+    `recorded` are those who were told 200, and when.
 
     Whose press failed is not asked again, since nobody knows whether it was recorded; but for a
     server that is not there.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from repermit import package_files
+from repermit.i18n import catalogues
 from repermit.i18n.catalogues import language_name, languages, pick_language, place, translations
 
 
@@ -69,3 +70,13 @@ def test_a_language_without_a_catalogue_is_an_error() -> None:
 )
 def test_a_language_is_found_or_the_lists_own_is_used(wanted: str, expected: str) -> None:
     assert pick_language(wanted, otherwise="nl") == expected
+
+
+def test_to_pick_a_language_no_names_of_languages_are_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A new process loads them for a tenth of a second, and picks one while it holds the lock."""
+    languages.cache_clear()
+    language_name.cache_clear()
+    monkeypatch.setattr(catalogues, "Locale", None)
+    assert pick_language("nl", otherwise="en") == "nl"
