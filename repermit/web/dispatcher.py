@@ -26,14 +26,18 @@ from repermit.web.request_context import (
 # What a thread records within the patience at the least, as long as nothing was measured.
 _FIRST_QUEUE_LIMIT = 16
 
+# Whatever stands before it, such as a path that all pages are under.
+_ADMIN = "/admin/"
+
 
 class Dispatcher:
-    """Two groups of as many threads: one for POSTs, which write, and one for everything else.
+    """Three groups of as many threads: for POSTs, which write, for other requests, and for admins.
 
-    A POST for which more are waiting than can be recorded within the patience is refused at once,
-    by a thread of those that read. By `now` each request is stamped before it waits for a thread.
-    With `close`, called in each thread when it ends, threads keep their connection to the database
-    from one request to the next.
+    Admins have files sent and received, and other servers tried, for as long as that takes; nobody
+    who answers waits for one of their threads. A POST for which more are waiting than can be
+    recorded within the patience is refused at once, by a thread of those that read. By `now` each
+    request is stamped before it waits for a thread. With `close`, called in each thread when it
+    ends, threads keep their connection to the database from one request to the next.
     """
 
     def __init__(
@@ -44,8 +48,9 @@ class Dispatcher:
         close: Callable[[], object] | None = None,
     ) -> None:
         self.keeps_connections = close is not None
-        self._readers, self._writers = _Threads(close), _Threads(close)
-        for group in (self._readers, self._writers):
+        self._readers, self._writers, self._admins = (_Threads(close) for _ in range(3))
+        self._groups = (self._readers, self._writers, self._admins)
+        for group in self._groups:
             group.set_thread_count(threads)
         self._at_first = threads * _FIRST_QUEUE_LIMIT
         self._now = now
@@ -55,19 +60,21 @@ class Dispatcher:
 
     def add_task(self, channel: HTTPChannel) -> None:
         """Have the next request of a connection served."""
-        request = channel.requests[0]
+        request, now = channel.requests[0], time.monotonic()
         channel.arrived = self._now and self._now()
-        # What is no request has no command.
-        if request.error or request.command != "POST":
-            self._readers.add_task(channel)
-            return
-        now = time.monotonic()
-        if self._is_full(now):
+        channel.refused_at = now + LONGEST_WAIT
+        # What is no request has neither command nor path.
+        if not request.error and _ADMIN in f"{request.path}/":
+            group = self._admins
+        elif request.error or request.command != "POST":
+            group = self._readers
+        elif self._is_full(now):
             channel.refused_at = now
-            self._readers.add_task(channel)
+            group = self._readers
         else:
-            channel.refused_at = now + LONGEST_WAIT
-            self._writers.add_task(channel)
+            group = self._writers
+        channel.is_of_writers = group is self._writers
+        group.add_task(channel)
 
     def note_recorded(self) -> None:
         """Note that a POST was answered, and not told to come again."""
@@ -76,9 +83,9 @@ class Dispatcher:
 
     def shutdown(self) -> None:
         """Stop all threads, after what they are at."""
-        for group in (self._readers, self._writers):
+        for group in self._groups:
             group.set_thread_count(0)
-        for group in (self._readers, self._writers):
+        for group in self._groups:
             group.shutdown()
 
     def _is_full(self, now: float) -> bool:
@@ -122,7 +129,7 @@ class Task(WSGITask):  # type: ignore[misc]
     def execute(self) -> None:
         """Have the application answer."""
         super().execute()
-        if self.request.command == "POST" and not self.status.startswith("503"):
+        if self.channel.is_of_writers and not self.status.startswith("503"):
             self.channel.server.task_dispatcher.note_recorded()
 
     def get_environment(self) -> dict[str, Any]:
@@ -130,8 +137,7 @@ class Task(WSGITask):  # type: ignore[misc]
         environ: dict[str, Any] = super().get_environment()
         environ[ARRIVED] = self.channel.arrived
         environ[KEEPS_CONNECTION] = self.channel.server.task_dispatcher.keeps_connections
-        if self.request.command == "POST" and not self.request.error:
-            environ[SECONDS_LEFT] = self.channel.refused_at - time.monotonic()
+        environ[SECONDS_LEFT] = self.channel.refused_at - time.monotonic()
         return environ
 
 

@@ -183,9 +183,9 @@ def _is_alive(database: Database) -> bool:
 
 
 def refuse_late() -> None:
-    """Refuse to record what has waited for too long, or would; raises DatabaseBusy."""
-    if request.method == "POST" and get_seconds_left() <= 0:
-        raise DatabaseBusy("more is sent than can be recorded")
+    """Refuse what has waited for too long, or would; raises DatabaseBusy."""
+    if get_seconds_left() <= 0:
+        raise DatabaseBusy("more is sent than can be served")
 
 
 def close_connection(_error: BaseException | None = None) -> None:

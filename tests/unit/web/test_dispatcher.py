@@ -95,9 +95,11 @@ class Held:
 
 
 @contextmanager
-def many_posts(port: int, count: int, held: Held) -> Iterator[list[Future[int]]]:
+def many_posts(
+    port: int, count: int, held: Held, *, path: str = "/"
+) -> Iterator[list[Future[int]]]:
     with ThreadPoolExecutor(count) as people:
-        running = [people.submit(lambda: ask(port, "POST", "/")[0]) for _ in range(count)]
+        running = [people.submit(lambda: ask(port, "POST", path)[0]) for _ in range(count)]
         try:
             yield running
         finally:
@@ -113,6 +115,23 @@ def test_whoever_reads_needs_no_thread_of_those_that_wait(method: str) -> None:
         assert ask(port, method, "/")[0] == 200
         assert not any(one.done() for one in waiting)
     assert [one.result() for one in waiting] == [200] * 6
+
+
+@pytest.mark.parametrize("path", ["/admin/lists/news/handover/export", "/ask/admin/settings/"])
+def test_nobody_who_answers_waits_for_what_an_admin_has_done(path: str) -> None:
+    """Such as files that are sent slowly, and mail servers that are tried and say nothing."""
+    held = Held()
+    with serving(held, threads=2) as port, many_posts(port, 6, held, path=path) as waiting:
+        for _ in range(2):
+            assert held.inside.acquire(timeout=60)
+        assert ask(port, "GET", "/no/token")[0] == 200
+        with ThreadPoolExecutor(1) as people:
+            answer = people.submit(lambda: ask(port, "POST", "/no/token")[0])
+            assert held.inside.acquire(timeout=60)
+            assert not any(one.done() for one in waiting)
+            held.let_go.set()
+        assert answer.result() == 200
+    assert sorted({one.result() for one in waiting} - {503}) == [200]
 
 
 def test_who_comes_when_more_wait_than_can_be_served_is_told_so_at_once() -> None:
@@ -440,6 +459,16 @@ def test_a_page_that_asks_to_press_again_does_so_first_in_the_language_of_the_li
 
 GERMAN = "Bitte versuchen Sie es in einigen Minuten noch einmal"
 FRENCH = "Veuillez réessayer dans quelques minutes"
+
+
+@pytest.mark.parametrize("path", ["/join/news", "/admin/login", "/healthz"])
+def test_who_reads_is_told_to_come_again_after_as_long(
+    pages: Pages, mailing_list: MailingList, path: str
+) -> None:
+    assert mailing_list.slug == "news"
+    told = pages.client.get(path, environ_overrides={SECONDS_LEFT: 0})
+    assert (told.status_code, told.headers["Retry-After"]) == (503, "30")
+    assert pages.client.get(path).status_code == 200
 
 
 def test_what_cannot_even_be_read_is_told_so(postgresql_url: str) -> None:
