@@ -26,10 +26,8 @@ PATIENCE = 30.0
 # Seconds for which the threads of a process that wait may write before another process does.
 _MAX_TURN = 0.05
 
-# Seconds between two tries. Whoever waits shortly, as beside a busy sender, must not lose time.
-_SHORT_INTERVAL = 0.0001
-_SHORT_PERIOD = 1.0
-_LONG_INTERVAL = 0.005
+# Seconds between two tries. The same for all: who tried less often would be passed by newcomers.
+_INTERVAL = 0.0003
 
 
 class WriteLock:
@@ -181,8 +179,7 @@ class WriteLock:
         By trying again and again, since no wait for such a lock has a limit. Only who holds B
         tries to take A, so that nobody can be quicker.
         """
-        began = time.monotonic()
-        told_at = began + self._patience
+        told_at = time.monotonic() + self._patience
         while not _stop_signal.is_asked:
             with suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -195,7 +192,7 @@ class WriteLock:
                     "still waiting: %s", describe_lock_holder(self._paths, self._patience)
                 )
                 told_at = math.inf
-            time.sleep(_SHORT_INTERVAL if now - began < _SHORT_PERIOD else _LONG_INTERVAL)
+            time.sleep(_INTERVAL)
         return False
 
 

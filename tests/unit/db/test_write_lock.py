@@ -200,6 +200,27 @@ def test_many_writers_in_a_hurry_all_get_their_turn(tmp_path: Path) -> None:
     assert sorted(waits)[int(len(waits) * 0.99)] < 0.5
 
 
+def test_who_has_waited_long_tries_as_often_as_who_has_just_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or newcomers would pass, again and again."""
+    holder, waiter = WriteLock(tmp_path / "db"), WriteLock(tmp_path / "db", patience=1.5)
+    pauses: set[float] = set()
+    sleep = time.sleep
+
+    def note(seconds: float) -> None:
+        pauses.add(seconds)
+        sleep(seconds)
+
+    holder.enter()
+    monkeypatch.setattr(time, "sleep", note)
+    with pytest.raises(DatabaseBusy):
+        waiter.enter()
+    assert len(pauses) == 1
+    holder.close()
+    waiter.close()
+
+
 # --- Ctrl-Z. ------------------------------------------------------------------------------------
 
 
