@@ -6,7 +6,7 @@ Double opt-in: the form alone does nothing but owe a mail.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from repermit import email_address
@@ -22,7 +22,7 @@ from repermit.contacts import (
 from repermit.db import background_tasks
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.base import new_id
-from repermit.db.models.contacts import Contact, SignUp, Suppression
+from repermit.db.models.contacts import SIGN_UP_LIFETIME, Contact, SignUp, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.secure_delete import delete_in_steps
@@ -137,9 +137,6 @@ def _find_erased_subject(sign_up: SignUp, settings: Settings) -> str:
 
 
 # --- Confirming a sign-up. ------------------------------------------------------------------------
-
-
-_LINK_VALIDITY = timedelta(days=7)
 
 
 def find_sign_up(uid: str, *, now: datetime) -> SignUpResult | None:
@@ -310,7 +307,7 @@ def _describe_doubts(past: Past, signs: Iterable[Sign]) -> dict[str, Any]:
 def _predict_outcome(sign_up: SignUp, moment: datetime) -> Outcome:
     if sign_up.confirmed_at is not None:
         return Outcome.NOTHING
-    return Outcome.CONFIRM if moment < sign_up.at + _LINK_VALIDITY else Outcome.LATE
+    return Outcome.CONFIRM if moment < sign_up.at + SIGN_UP_LIFETIME else Outcome.LATE
 
 
 def _get_form_version(sign_up: SignUp) -> int:
@@ -366,7 +363,7 @@ def _make_result(sign_up: SignUp, outcome: Outcome, signs: tuple[Sign, ...] = ()
         language=mailing_list.pick_language(sign_up.language),
         mailing_list=mailing_list,
         standing=standing,
-        ends_at=sign_up.at + _LINK_VALIDITY,
+        ends_at=sign_up.at + SIGN_UP_LIFETIME,
         mark=bot_detection.awaited_mark(_read_past(sign_up)),
         form_version=_get_form_version(sign_up),
         signs=signs,

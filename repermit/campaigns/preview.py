@@ -18,7 +18,7 @@ from repermit.db.models.campaigns import (
     find_live_campaign,
     list_newest_wordings,
 )
-from repermit.db.models.contacts import Contact
+from repermit.db.models.contacts import SIGN_UP_LIFETIME, Contact
 from repermit.db.models.lists import ListText, MailingList
 from repermit.emails import (
     compose_mail,
@@ -152,7 +152,7 @@ def _draft_personal_mail(
         "language": language,
     }
     if kind is MailKind.CONFIRM:
-        return make_draft.draft_confirm(**shared)
+        return make_draft.draft_confirm(ends_at=now + SIGN_UP_LIFETIME, **shared)
     checkpoint = signed_checkpoint.take(settings).to_json()
     return personal_mails.draft_receipt(answered_at=now, checkpoint=checkpoint, **shared)
 

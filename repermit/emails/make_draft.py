@@ -113,18 +113,24 @@ def draft_reminder(
 
 
 def draft_confirm(
-    *, organisation: Organisation, mailing_list: MailingListFacts, zone: ZoneInfo, language: str
+    *,
+    organisation: Organisation,
+    mailing_list: MailingListFacts,
+    zone: ZoneInfo,
+    language: str,
+    ends_at: datetime,
 ) -> Draft:
     """Return the wording of the mail that confirms a sign-up, in one of `languages`.
 
-    Raises AddressError if the sender or the organisation's address cannot be used.
+    The sign-up can be confirmed until `ends_at`, aware UTC. Raises AddressError if the sender or
+    the organisation's address cannot be used.
     """
     organisation, mailing_list = (
         make_printable(organisation),
         make_printable(mailing_list.in_language(language)),
     )
     known = make_common_fields(organisation, mailing_list, language)
-    known |= word_confirmation(mailing_list, language)
+    known |= word_confirmation(mailing_list, language) | word_deadline(ends_at, language, zone)
     known["preview"] = word_preview("confirm", known, language)
     return draft_from_templates(
         "confirm",

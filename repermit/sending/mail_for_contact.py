@@ -12,7 +12,7 @@ from typing import Any
 
 from repermit.contacts import enqueue_receipt, lookup
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
-from repermit.db.models.contacts import Contact
+from repermit.db.models.contacts import SIGN_UP_LIFETIME, Contact
 from repermit.db.models.lists import MailingList
 from repermit.emails import (
     admin_notices,
@@ -107,6 +107,7 @@ class MailComposer:
             mailing_list=list_facts,
             zone=self._settings.zone,
             language=list_facts.pick_language(mail.sign_up_language or ""),
+            ends_at=(mail.signed_up_at or date) + SIGN_UP_LIFETIME,
         )
         values = ConfirmValues(
             address=mail.sign_up_address or "",

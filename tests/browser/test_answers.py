@@ -17,7 +17,7 @@ from repermit.answers import join, link_target
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, latest_campaign
-from repermit.db.models.contacts import Contact, SignUp
+from repermit.db.models.contacts import SIGN_UP_LIFETIME, Contact, SignUp
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.emails import compose_mail, mail_values, make_draft
@@ -91,6 +91,7 @@ def confirm_of(pages: Pages, made: SignUp) -> mail_values.Mail:
         mailing_list=contacts_lookup.read_list_facts(the_list()),
         zone=pages.settings.zone,
         language="nl",
+        ends_at=made.at + SIGN_UP_LIFETIME,
     )
     return compose_mail.compose_mail(draft, values)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -37,6 +37,7 @@ from tests.support.builders import make_settings
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 SENT = datetime(2026, 12, 1, 8, 30, tzinfo=UTC)
 DEADLINE = datetime(2026, 12, 22, 22, 59, 59, 999999, tzinfo=UTC)
+SIGN_UP_ENDS = SENT + timedelta(days=7)
 LINK = "https://ask.example.org/vraag/{}/ASNFZ4mrze8BI0VniavN7w.{:A<43}"
 
 # The record's behind the entry of a Yes.
@@ -199,6 +200,7 @@ def make_confirm(**overrides: Any) -> Draft:
     values: dict[str, Any] = {
         "organisation": make_practice(),
         "mailing_list": make_facts(),
+        "ends_at": SIGN_UP_ENDS,
         "zone": AMSTERDAM,
         "language": "nl",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from peewee import (
@@ -94,6 +95,10 @@ Contact.add_index(
 Contact.add_index(
     Contact.status_at, Contact.id, name="contact_removed", where=SQL("status = 'removed'")
 )
+
+
+SIGN_UP_LIFETIME = timedelta(days=7)
+"""How long a sign-up can be confirmed."""
 
 
 class SignUp(Table):

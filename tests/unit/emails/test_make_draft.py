@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from repermit.emails.deadline_words import replace_deadline
+from repermit.emails.deadline_words import replace_deadline, word_deadline
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import OwnWording
 from repermit.emails.make_draft import drop_once
@@ -19,7 +19,9 @@ from repermit.i18n.catalogues import languages, translations
 from repermit.i18n.dates import earlier_moments_in_words
 from repermit.package_files import asset
 from tests.support.mail_builders import (
+    AMSTERDAM,
     DEADLINE,
+    SIGN_UP_ENDS,
     make_ask,
     make_confirm,
     make_facts,
@@ -504,6 +506,22 @@ def test_a_deadline_is_replaced_as_it_was_frozen_whatever_dates_look_like_now() 
     )
     assert "22/12" in earlier.subject
     _expect_moved(earlier, LATER)
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_sign_ups_mail_says_until_when_and_that_a_reply_or_a_call_does_too(language: str) -> None:
+    """Below the button, as an ask does: what stands above it is read at first sight."""
+    draft = make_confirm(language=language)
+    gettext = translations(language).gettext
+    until = word_deadline(SIGN_UP_ENDS, language, AMSTERDAM)["short_deadline"]
+    last = gettext("You can confirm your sign-up until %(deadline)s.") % {"deadline": until}
+    reply = gettext("You may also simply reply to this mail, or call %(telephone)s.")
+    stop = gettext("You can withdraw your Yes at any time, as easily as you give it.")
+    assert "8" in until
+    for body in (draft.text, html.unescape(re.sub("</?strong[^>]*>", "", draft.html))):
+        said = body[body.index("⟦confirm_url⟧") : body.index(stop)]
+        assert last in said
+        assert reply % {"telephone": "030 123 45 67"} in said
 
 
 def test_a_wording_without_a_deadline_gets_one_for_the_record_alone() -> None:

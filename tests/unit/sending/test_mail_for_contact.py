@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from repermit.db.connection import Database
+from repermit.db.models.contacts import SignUp
 from repermit.db.models.mails import Mail
 from repermit.emails import message_id
 from repermit.emails.mime_encoding import Letter
@@ -75,6 +76,13 @@ def test_a_confirmation_carries_its_sign_ups_link(story: Story) -> None:
     links = Links(story.settings.public_url, story.settings.secret_keys)
     assert mail.sign_up is not None
     assert links.url("confirm", mail.sign_up.uid) in text_of(make(story, mail))
+
+
+def test_a_confirmation_says_until_when_its_link_works(story: Story) -> None:
+    mail = story.owe_confirm("jan@example.org")
+    SignUp.update(at=NOW - timedelta(hours=1)).execute()
+    text = " ".join(text_of(make(story, mail)).split())
+    assert "tot uiterlijk maandag 9 maart, 09:00 uur." in text
 
 
 def test_every_attempt_at_a_mail_in_doubt_gives_the_same_bytes(story: Story) -> None:
