@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -11,7 +12,7 @@ from repermit.emails.mail_values import OwnWording
 from repermit.i18n import catalogues
 from tests.support.first_screen import CUT_OFF, DOUBLED
 from tests.support.mail_builders import make_ask
-from tests.unit.emails.test_snapshots import KINDS, make_mail
+from tests.unit.emails.test_snapshots import KINDS, TO_THE_ADMIN, make_mail
 from tests.unit.emails.test_wording_validation import GOOD_HTML, GOOD_TEXT
 
 if TYPE_CHECKING:
@@ -111,3 +112,16 @@ def test_text_of_twice_the_size_is_not_cut_off_on_the_narrowest_phone(page: Page
     page.set_content(make_mail("ask-nl").html.replace("De Lindepost", "De<wbr>" + "n" * 80))
     page.add_style_tag(content=".sheet { word-break: normal !important; overflow-wrap: normal }")
     assert page.evaluate(CUT_OFF) != []
+
+
+@pytest.mark.everyday("-fi]", "-nl]")
+@pytest.mark.parametrize("language", catalogues.languages())
+def test_no_mail_is_wider_than_the_narrowest_phone_without_styles(
+    page: Page, language: str
+) -> None:
+    page.set_viewport_size({"width": 320, "height": 640})
+    for kind in KINDS:
+        if kind not in TO_THE_ADMIN:
+            html = make_mail(f"{kind}-{language}-sensitive").html
+            page.set_content(re.sub('(?s)<style.*?</style>| style="[^"]*"', "", html))
+            assert page.evaluate("document.documentElement.scrollWidth") <= 320, kind
