@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from textwrap import wrap
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -105,8 +106,11 @@ def draft_receipt(
         **word_receipt(language),
     }
     known |= {"moment": moment_in_words(answered_at, language=language, zone=zone)}
-    # In capitals: SpamAssassin's MIXED_ES counts each small Latin "e" beside Cyrillic ones.
-    known |= {name: str(checkpoint[name]).upper() for name in ("seq", "hash", "root")}
+    # In capitals: SpamAssassin's MIXED_ES counts each small Latin "e" beside Cyrillic ones. In
+    # groups: a word of 64 letters is wider than a phone, and a <wbr> in it HTML_OBFUSCATE.
+    known |= {
+        name: " ".join(wrap(str(checkpoint[name]).upper(), 16)) for name in ("seq", "hash", "root")
+    }
     known["is_signed"] = "note" in checkpoint
     known["preview"] = word_preview("receipt", known, language)
     return draft_from_templates(

@@ -111,8 +111,10 @@ def _ended(note: str) -> str:
 
 
 def _read_json(text: str) -> Checkpoint:
-    # Whoever types what stands in a receipt by mail types capitals, which a note cannot stand.
-    found, document = Checkpoint.from_json(json.loads(text.lower())), json.loads(text)
+    # Whoever types what stands in a receipt by mail types capitals in groups, which a note cannot
+    # stand.
+    typed = text.lower().replace(" ", "")
+    found, document = Checkpoint.from_json(json.loads(typed)), json.loads(text)
     holder = document.get("checkpoint", document)
     note = holder.get("note")
     if not note:

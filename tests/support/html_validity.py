@@ -11,10 +11,8 @@ from collections.abc import Iterator
 
 from justhtml import Element, JustHTML, Node
 
-_FLOW = frozenset(
-    "p h1 h2 h3 ul ol table div blockquote hr a b i em strong span u br wbr code".split()
-)
-_PHRASING = frozenset("a b i em strong span u br wbr code".split())
+_FLOW = frozenset("p h1 h2 h3 ul ol table div blockquote hr a b i em strong span u br code".split())
+_PHRASING = frozenset("a b i em strong span u br code".split())
 _CHILDREN = {
     "html": frozenset(("head", "body")),
     "head": frozenset(("meta", "title", "style")),

@@ -96,6 +96,7 @@ def test_the_origin_is_the_address_of_the_pages(url: str, origin: str) -> None:
         json.dumps({"list": "news", "checkpoint": SIGNED.to_json()}),
         json.dumps(CHECKPOINT.to_json()),
         json.dumps(CHECKPOINT.to_json()).upper().replace("SEQ", "seq"),
+        json.dumps(CHECKPOINT.to_json()).replace(CHECKPOINT.hash[:16], f"{CHECKPOINT.hash[:16]} "),
         json.dumps({**CHECKPOINT.to_json(), "note": ""}),
     ],
 )
