@@ -13,6 +13,7 @@ from email.utils import format_datetime
 from markupsafe import escape
 
 from repermit import email_address
+from repermit.emails.first_screen import fits_greeting
 from repermit.emails.frozen_draft import Draft, fill_fields, to_one_line
 from repermit.emails.mail_values import (
     AskValues,
@@ -109,8 +110,12 @@ def make_greeting(draft: Draft, name: str) -> str:
 
 
 def format_greeting(draft: Draft, name: str) -> str:
-    """Return how an ask greets by a name that `clean_greeted_name` has made, "" for namelessly."""
-    phrase = draft.phrases["greeting_named" if name else "greeting_nameless"]
+    """Return how an ask greets by a name that `clean_greeted_name` has made, "" for namelessly.
+
+    A long name is left out.
+    """
+    is_named = name and fits_greeting(name)
+    phrase = draft.phrases["greeting_named" if is_named else "greeting_nameless"]
     return fill_fields(phrase, {"name": name})
 
 

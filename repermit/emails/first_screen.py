@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from html.parser import HTMLParser
 from math import ceil
 from typing import NamedTuple
@@ -43,6 +44,9 @@ _WIDTHS = {
 }
 _USUAL, _FOREIGN, _CAPITAL, _IDEOGRAPH, _BOLD = 0.64, 0.67, 0.88, 1.3, 1.13
 _FIRST_IDEOGRAPH = "\u2e80"
+# Of the longest name by which somebody is greeted, with which first screens are measured: in words,
+# and how wide it is beside the size of its letters. It is narrower than a row.
+_NAME_WORDS, _NAME_WIDTH = 4, 18
 
 
 class _Block(NamedTuple):
@@ -92,6 +96,11 @@ class FirstScreen:
         return self.pixels <= MOST_PIXELS and self.words <= MOST_WORDS
 
 
+def fits_greeting(name: str) -> bool:
+    """Say whether a greeting by this name leaves the answers of a mail where they are measured."""
+    return len(name.split()) <= _NAME_WORDS and sum(map(_measure_letter, name)) <= _NAME_WIDTH
+
+
 def estimate_first_screen(html: str) -> FirstScreen | None:
     """Return what the HTML part of a mail says of its first screen; None if it has no answers."""
     reader = _Reader()
@@ -119,6 +128,7 @@ class _Box(NamedTuple):
         return size * sum(map(_measure_letter, word))
 
 
+@lru_cache(1024)
 def _measure_letter(letter: str) -> float:
     """Return how wide a letter is at most, beside its size."""
     # An accent makes no letter wider.

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from repermit.emails.compose_mail import compose_mail
 from repermit.emails.first_screen import (
     MOST_PIXELS,
     MOST_WORDS,
     FirstScreen,
     estimate_first_screen,
 )
+from repermit.i18n.catalogues import languages
+from tests.support.first_screen import LONG, SHORT_WORDS
+from tests.support.mail_builders import make_ask, make_ask_values, make_facts, make_practice
 
 YES, NO = (
     f'<p><a class="button" href="https://ask.example.org/{answer}/a.b">{answer}</a></p>'
@@ -79,3 +83,42 @@ def test_what_pushes_an_answer_off_the_screen_is_found(between: str) -> None:
 )
 def test_both_limits_hold(pixels: int, words: int, *, is_enough: bool) -> None:
     assert FirstScreen(pixels=pixels, words=words).is_enough is is_enough
+
+
+_READERS = (
+    "Anna",
+    "Jan en Jo de Vos",
+    "Maria da Conceição Santos Silva",
+    "JOHANNA VAN DEN BERG",
+    "JOHANNA VAN DEN BERG-HENDRIKSEN",
+    "Wilhelmina Mommersteeg-Wammes",
+    "Marie-Christine Vandenbroucke-Debrabandere",
+    "Мария-Магдалена Стоянова-Иванова",
+    "Αλεξάνδρα Παπαδοπούλου",
+    "M" * 70,
+    "a " * 35,
+)
+
+
+@pytest.mark.everyday("[en]", "[fr]", "[fi]")
+@pytest.mark.parametrize("language", languages())
+def test_no_readers_name_pushes_an_answer_below_where_it_is_measured(language: str) -> None:
+    """Of the name that a browser measures in tests/browser/test_first_screen.py."""
+    for names in (LONG, SHORT_WORDS):
+        draft = make_ask(
+            organisation=make_practice(name=names.organisation),
+            mailing_list=make_facts(
+                name=names.list_name, purpose=names.purpose, frequency=names.frequency
+            ),
+            language=language,
+        )
+        most, *others = (
+            estimate_first_screen(compose_mail(draft, make_ask_values(name=name)).html)
+            for name in (names.reader, *_READERS)
+        )
+        assert most
+        assert most.words <= MOST_WORDS
+        for seen in others:
+            assert seen
+            assert seen.pixels <= most.pixels
+            assert seen.words <= most.words
