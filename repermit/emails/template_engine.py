@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from math import ceil
 from typing import Any
 
 import css_inline
@@ -71,9 +72,15 @@ def make_environment(folder: str, language: str) -> Environment:
 
 _PLAIN = Environment(autoescape=False)  # noqa: S701  it renders nothing
 _MOST_SIGNS, _MOST_WORDS = 50, 10
-# How much room organisation and topic share, and which name of a list takes none of it.
-_ROOM_SIGNS, _ROOM_WORDS = 115, 14
+# How much room organisation and topic share, which name of a list takes none of it, and how much
+# each further row of its question takes, in larger letters.
+_ROOM_SIGNS, _ROOM_WORDS = 112, 14
 _NAME_SIGNS, _NAME_WORDS = 36, 5
+_ROW_SIGNS = 22
+_SPARE_SIGNS = 6
+"""How much room is left behind a purpose that is cut: its words need not fill the rows."""
+_LEAST_SIGNS = 15
+"""By how many signs of a purpose somebody learns what mails are about."""
 
 
 def cut_name(name: str, words: int = _MOST_WORDS) -> str:
@@ -95,21 +102,41 @@ def choose_topic(
     is_named: bool,
     most: int = 80,
 ) -> str:
-    """Return what a list is about, as it stands above the answers; else its name.
+    """Return what a list is about and how often it comes, as it stands above the answers.
 
-    The longer the names that stand there too, the less room there is. All of it stands below.
+    The longer the names that stand there too, the less room there is. Where there is too little for
+    the beginning of the purpose, it is without the frequency, or else the name. All of it stands
+    below.
 
     - `is_named`: the question has the name, so that "" is returned rather than that.
     - `most`: how many signs there is room for at most.
     """
     asker, named = cut_name(organisation), cut_name(list_name) if is_named else ""
     words = _ROOM_WORDS - len(asker.split()) + (_NAME_WORDS - len(named.split())) * is_named
-    # The question is in larger letters.
-    signs = _ROOM_SIGNS - len(asker) - 2 * max(0, len(named) - _NAME_SIGNS)
-    for topic in (f"{purpose} ({frequency})" if frequency else purpose, purpose):
-        if len(topic) <= min(signs, most) and len(topic.split()) <= words:
-            return topic
+    further_rows = ceil(max(0, _count_signs(named) - _NAME_SIGNS) / _ROW_SIGNS)
+    signs = _ROOM_SIGNS - _count_signs(asker) - _ROW_SIGNS * further_rows
+    for end in (f" ({frequency})" if frequency else "", ""):
+        room = min(signs, most) - len(end)
+        if beginning := _cut_purpose(purpose, words - len(end.split()), room):
+            return beginning + end
     return "" if is_named else cut_name(list_name, words)
+
+
+def _count_signs(name: str) -> int:
+    """Return how many signs a name takes the room of: capitals within words are wider."""
+    return len(name) + max(0, sum(map(str.isupper, name)) - len(name.split())) // 2
+
+
+def _cut_purpose(purpose: str, words: int, signs: int) -> str:
+    """Return the beginning of a purpose for which there is room; "" if it says too little."""
+    every = purpose.split()
+    if len(every) <= words and len(purpose) <= signs:
+        return purpose
+    beginning = every[: max(words, 0)]
+    while beginning and len(" ".join(beginning)) >= signs - _SPARE_SIGNS:
+        beginning.pop()
+    text = " ".join(beginning).rstrip(",;:")
+    return f"{text}…" if len(text) >= _LEAST_SIGNS else ""
 
 
 @cache

@@ -48,6 +48,20 @@ def test_both_answers_of_a_mail_are_seen_at_once(page: Page, language: str, name
     assert not beyond
 
 
+@pytest.mark.everyday("-es]", "-fr]")
+@pytest.mark.parametrize("language", catalogues.languages())
+def test_names_in_capitals_push_no_answer_of_a_mail_down(page: Page, language: str) -> None:
+    for name in ("long", "uncut"):
+        names = replace(
+            NAMES[name],
+            organisation=NAMES[name].organisation.upper(),
+            list_name=NAMES[name].list_name.upper(),
+            reader=NAMES[name].reader.upper(),
+        )
+        found = {kind: measure(page, html) for kind, html in mails(language, names)}
+        assert {kind: one for kind, one in found.items() if not one.is_enough} == {}
+
+
 @pytest.mark.parametrize("names", NAMES)
 def test_all_answers_of_a_page_are_seen_at_once(database: Database, page: Page, names: str) -> None:
     pages = AnswerPages(database, NAMES[names])

@@ -335,13 +335,13 @@ sensitive ones. A deadline ends a day, or has an hour. The names are long: “{o
 “{list_name}”.
 
 Where a name has more than 50 signs, or ten words, its beginning stands above the answers and all \
-of it below. The longer the names, the less room is left there for the purpose, at most 80 signs; \
-one that does not fit stands below alone. So does the end of a domain of more than 29. So other \
-names, which the test measures too, keep the answers where they are: longer ones, ones of 50 \
-signs, and ones of many short words. Whose own name has more than four words, or is wider than \
-some 31 letters or 22 capitals, is greeted without it. Names of lists and organisations in \
-capitals may still push an answer down. Then the pages on which the list and its mail are \
-described say so, before anything is launched.
+of it below. The longer the names, the less room is left there for the purpose and how often mail \
+comes, at most 80 signs: the end of a purpose stands below alone. So does that of a domain of more \
+than 29. Capitals within a word count for one and a half. Whose own name has more than four words, \
+or is wider than some 31 letters or 22 capitals, is greeted without it. So other names, which the \
+test measures too, keep the answers where they are: longer ones, ones of 50 signs, and ones of \
+many short words. Where names still push an answer down, as ones in capitals may on a page, the pages \
+on which the list and its mail are described say so, before anything is launched.
 
 Chromium measured it; with other typefaces the numbers are some pixels more or less. A test in the \
 exhaustive set measures again, and fails where this page is stale. How to write it anew: \
