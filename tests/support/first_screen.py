@@ -340,8 +340,8 @@ comes, at most 80 signs: the end of a purpose stands below alone. So does that o
 than 29. Capitals within a word count for one and a half. Whose own name has more than four words, \
 or is wider than some 31 letters or 22 capitals, is greeted without it. So other names, which the \
 test measures too, keep the answers where they are: longer ones, ones of 50 signs, and ones of \
-many short words. Where names still push an answer down, as ones in capitals may on a page, the pages \
-on which the list and its mail are described say so, before anything is launched.
+many short words. Where names still push an answer down, as ones in capitals may on a page, \
+the pages on which the list and its mail are described say so, before anything is launched.
 
 Chromium measured it; with other typefaces the numbers are some pixels more or less. A test in the \
 exhaustive set measures again, and fails where this page is stale. How to write it anew: \
