@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -339,6 +339,8 @@ REPRESENTATIVE: Final = "representative"
 """Who gave an answer for somebody too young or under guardianship (GDPR art. 8(1); the Dutch UAVG,
 art. 5): what an entry says of it under `given_by`, and what a record calls that party."""
 
+_DECISIONS = frozenset({"removed", "confirmed", SIGN_UP_UNDONE})
+
 ABOUT_AN_ASK = frozenset({"confirmed", "removed"})
 """Events that say with `asked_at` which ask was answered, or met with silence."""
 
@@ -380,50 +382,47 @@ def events_of(entries: Iterable[Said], *, principal: str, controller: str) -> li
     """
     events: list[dict[str, str]] = []
     all_said = tuple(entries)
-    for number, said in enumerate(all_said):
-        events.extend(_asked(said, events, controller))
-        state = _state_after(said, _decided(events)) or _undone(
-            said, all_said[:number], _decided(events)
-        )
+    asked: set[str] = set()
+    # The state that the last decision left: being asked (again) changes nothing of it.
+    decided = ""
+    last_claim: Mapping[str, Any] = {}
+    for said, is_none in zip(all_said, find_taken_back(all_said), strict=True):
+        asked_at = said.told.get("asked_at", "") if said.event in ABOUT_AN_ASK else ""
+        if asked_at and asked_at not in asked:
+            asked.add(asked_at)
+            until = said.told.get("deadline") or "none"
+            events.append(
+                _event(said, at=asked_at, state=REQUESTED, entity=controller, validity=until)
+            )
+        state = _state_after(said, decided) or _undone(said, last_claim, decided)
         # A Yes that was no person's is no consent, and was none before that was known.
-        if state and not is_taken_back(said, all_said[number + 1 :]):
+        if state and not is_none:
             own = REPRESENTATIVE if said.is_by_representative else principal
             entity = own if _is_by_the_person(said) else controller
             validity = "until withdrawn" if state in _HOLDS else "none"
             events.append(
                 _event(said, at=said.happened_at, state=state, entity=entity, validity=validity)
             )
+            decided = state
+        if said.event == "confirmed":
+            last_claim = said.told
     return events
 
 
-def is_taken_back(said: Said, later: Iterable[Said]) -> bool:
-    """Say whether an entry is of a Yes of which the next decision says that it was none."""
-    decisions = {"removed", "confirmed", SIGN_UP_UNDONE}
-    after = next((one for one in later if one.event in decisions), None)
-    if said.event != "confirmed" or after is None:
-        return False
-    return after.event == SIGN_UP_UNDONE or after.told.get("method") in TAKEN_BACK
+def find_taken_back(entries: Sequence[Said]) -> list[bool]:
+    """Say of each entry whether it is of a Yes of which the next decision says that it was none."""
+    found = []
+    is_none_before = False
+    for said in reversed(entries):
+        found.append(is_none_before and said.event == "confirmed")
+        if said.event in _DECISIONS:
+            is_none_before = said.event == SIGN_UP_UNDONE or said.told.get("method") in TAKEN_BACK
+    return found[::-1]
 
 
 def state_of(events: Sequence[Mapping[str, str]]) -> str:
     """Return the state in which the last of some events left a consent; "" without any."""
     return events[-1]["event_state"] if events else ""
-
-
-def _decided(events: Sequence[Mapping[str, str]]) -> str:
-    """Return the state that the last decision left: being asked (again) changes nothing of it."""
-    return state_of([one for one in events if one["event_state"] != REQUESTED])
-
-
-def _asked(
-    said: Said, before: Sequence[Mapping[str, str]], controller: str
-) -> Iterator[dict[str, str]]:
-    """Yield that the person was asked, if this entry is the first to say so."""
-    at = said.told.get("asked_at", "") if said.event in ABOUT_AN_ASK else ""
-    known = any(one["event_state"] == REQUESTED and one["event_time"] == at for one in before)
-    if at and not known:
-        until = said.told.get("deadline") or "none"
-        yield _event(said, at=at, state=REQUESTED, entity=controller, validity=until)
 
 
 def _state_after(said: Said, before: str) -> str:
@@ -441,7 +440,7 @@ def _state_after(said: Said, before: str) -> str:
     return WITHDRAWN if holds or reason == "withdrawn" else REFUSED
 
 
-def _undone(said: Said, earlier: Sequence[Said], before: str) -> str:
+def _undone(said: Said, last_claim: Mapping[str, Any], before: str) -> str:
     """Return the state after a file was taken back, "" unless a consent stood on what it said.
 
     Who still stands as confirmed does so on what was said before the file. Where the entry's part
@@ -453,8 +452,7 @@ def _undone(said: Said, earlier: Sequence[Said], before: str) -> str:
         return ""
     if said.told.get("status") == "confirmed":
         return ""
-    claims = [one for one in earlier if one.event == "confirmed"]
-    return "" if not said.told and claims[-1].told else REVOKED
+    return "" if not said.told and last_claim else REVOKED
 
 
 def _is_by_the_person(said: Said) -> bool:

@@ -5,7 +5,7 @@ Nothing of a wording goes into the page but its text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -54,9 +54,7 @@ def make_proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInf
             state=state_of(statement["record"]["event"]),
             told=describe_entries(document, language=language, zone=zone),
             standing=describe_status(document, language=language, zone=zone),
-            shown=[
-                one for entry in statement["entries"] for one in _list_wordings(entry, statement)
-            ],
+            shown=list(_list_wordings(statement)),
             entries=[*statement["entries"], document["seal"]],
             gone=[
                 (one["entry"]["seq"], part)
@@ -80,14 +78,25 @@ def make_proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInf
     )
 
 
-def _list_wordings(one: Mapping[str, Any], statement: Mapping[str, Any]) -> Iterator[ShownWording]:
-    """Yield the wordings that an entry names, filled in with what is held of the person."""
-    told, wordings = read_part(one, "consent"), statement["wordings"]
-    person = read_part(one, "person")
+def _list_wordings(statement: Mapping[str, Any]) -> Iterator[ShownWording]:
+    """Yield the wordings that the entries name, filled in with what is held of the person."""
+    corrections: list[tuple[datetime, Mapping[str, str]]] = []
+    for entry in statement["entries"]:
+        yield from _list_wordings_of_entry(entry, statement["wordings"], corrections)
+        if before := read_part(entry, "person").get("before"):
+            corrections.append((datetime.fromisoformat(entry["entry"]["at"]), before))
+
+
+def _list_wordings_of_entry(
+    entry: Mapping[str, Any],
+    wordings: Mapping[str, str],
+    corrections: Iterable[tuple[datetime, Mapping[str, str]]],
+) -> Iterator[ShownWording]:
+    told, person = read_part(entry, "consent"), read_part(entry, "person")
     mail = told.get("mail_wording")
     draft = _read_draft(wordings[mail]) if mail else None
     if mail:
-        asked = {**person, **_find_values_as_asked(one, statement["entries"])}
+        asked = {**person, **_find_values_as_asked(told.get("asked_at"), corrections)}
         text = wordings[mail] if draft is None else _make_mail_text(draft, asked)
         yield ShownWording(kind="mail", digest=mail, text=text)
     for kind in ("page", "link_page"):
@@ -101,20 +110,19 @@ def _list_wordings(one: Mapping[str, Any], statement: Mapping[str, Any]) -> Iter
 
 
 def _find_values_as_asked(
-    one: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]
+    asked_at: str | None, corrections: Iterable[tuple[datetime, Mapping[str, str]]]
 ) -> dict[str, str]:
     """Return what the mail said of the person otherwise than the entry of their answer does.
 
     What they corrected between the two; the earliest correction knows what was there before.
     """
-    asked_at = read_part(one, "consent").get("asked_at")
     found: dict[str, str] = {}
     if not asked_at:
         return found
     asked = datetime.fromisoformat(asked_at)
-    for other in entries[: entries.index(one)]:
-        if datetime.fromisoformat(other["entry"]["at"]) >= asked:
-            found = {**read_part(other, "person").get("before", {}), **found}
+    for at, before in corrections:
+        if at >= asked:
+            found = {**before, **found}
     if "address" in found:
         found["address_in_part"] = found.pop("address")
     return found

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -47,15 +48,15 @@ def _find_last_entry(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] 
 
     With its file, or as the Yes of a sign-up that was no person's.
     """
-    status_entries: list[Mapping[str, Any]] = []
-    for entry in entries:
+    undone_times: set[str | None] = set()
+    for entry in entries[::-1]:
         event = entry["entry"]["event"]
-        consent_part = read_part(entry, "consent") if event in _UNDOING_EVENTS else {}
-        if at := consent_part.get("imported_at") or consent_part.get("confirmed_at"):
-            status_entries = [earlier for earlier in status_entries if earlier["entry"]["at"] != at]
-        elif event in _STATUS_EVENTS:
-            status_entries.append(entry)
-    return status_entries[-1] if status_entries else None
+        if event in _UNDOING_EVENTS:
+            consent_part = read_part(entry, "consent")
+            undone_times.add(consent_part.get("imported_at") or consent_part.get("confirmed_at"))
+        elif event in _STATUS_EVENTS and entry["entry"]["at"] not in undone_times:
+            return entry
+    return None
 
 
 # --- The entries of a proof, in sentences. --------------------------------------------------------
@@ -79,16 +80,18 @@ def describe_entries(
 ) -> tuple[EntryText, ...]:
     """Return what a proof that holds shows, in the order of time, in one of `LANGUAGES`."""
     entries = document["statement"]["entries"]
-    statements, times = told_by(entries), _list_times(entries)
+    times = _list_times(entries)
+    taken_back = consent_receipt.find_taken_back(told_by(entries))
+    latest_times = list(accumulate(times, max))
 
     def describe(index: int) -> EntryText:
         text, *more = _render_entry(
             entries[index],
             language,
             zone,
-            is_taken_back=consent_receipt.is_taken_back(statements[index], statements[index + 1 :]),
+            is_taken_back=taken_back[index],
             # Something that happened later was put on record before.
-            is_late=max(times[: index + 1]) > times[index],
+            is_late=latest_times[index] > times[index],
         )
         return EntryText(
             seq=entries[index]["entry"]["seq"],

@@ -14,6 +14,7 @@ from repermit.evidence import consent_receipt
 from repermit.evidence.consent_receipt import Account, Said
 from repermit.settings.definitions import Retention
 from tests.support.builders import make_organisation
+from tests.support.operation_count import grows_linearly
 from tests.support.published_schemas import problems_of
 
 SUBJECT = "0123456789abcdef" * 2
@@ -286,6 +287,27 @@ def test_whatever_was_asked_and_said_the_states_follow_from_the_last_decision(
         for one in found
     ]
     assert {one["entity_id"] for one in found if one["event_state"] == asked} <= {"us"}
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        said("confirmed"),
+        said("removed", reason="no"),
+        said("proved"),
+        said("removed", reason="request", method="not_pressed"),
+        said("import_undone"),
+    ],
+)
+def test_a_record_takes_time_by_the_number_of_entries_alone(one: Said) -> None:
+    """Whoever presses Yes and No in turn has thousands."""
+
+    def make(count: int) -> None:
+        asked = (said("confirmed", asked_at=f"2026-03-02T09:00:{n}") for n in range(count))
+        events(*(entry for pair in zip(asked, [one] * count, strict=True) for entry in pair))
+        events(*[one] * count)
+
+    assert grows_linearly(make)
 
 
 GIVEN = ("ConsentGiven", "person")

@@ -16,6 +16,7 @@ from repermit.emails.html_to_text import html_to_text
 from repermit.privacy import printable_proof, proof_text
 from tests.support.builders import NOW
 from tests.support.mail_builders import make_ask
+from tests.support.operation_count import grows_linearly
 from tests.unit.evidence.test_consent_receipt import TOLD
 
 UTC = ZoneInfo("UTC")
@@ -426,3 +427,17 @@ def test_a_proof_loads_nothing_and_its_style_is_the_one_that_it_allows() -> None
         f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; "
         "form-action 'none'"
     )
+
+
+def test_the_page_takes_time_by_the_number_of_entries_alone() -> None:
+    """Whoever presses Yes and No in turn has thousands."""
+    mail = "a" * 64
+
+    def make(count: int) -> None:
+        entries = [entry("confirmed", asked_at=AT, mail_wording=mail) for _ in range(count)]
+        for seq, one in enumerate(entries):
+            one["entry"]["seq"] = seq
+        proof = document(*entries, **{mail: "Do you want this mail?"})
+        printable_proof.make_proof_page(proof, language="en", zone=UTC)
+
+    assert grows_linearly(make)
