@@ -30,7 +30,7 @@ def append(*entries: Entry) -> int:
     Must be the last step of the transaction that the caller has open, since it takes the lock of
     the chain's head.
     """
-    head = _HEAD.first()
+    head = lock_head()
     seq: int = head.seq
     previous: str = head.hash
     frontier = frontier_of(head)
@@ -49,6 +49,12 @@ def append(*entries: Entry) -> int:
     EvidencePart.insert_rows(_PART, parts)
     store_tree(frontier, nodes, seq, previous)
     return seq
+
+
+def lock_head() -> EvidenceHead:
+    """Return the chain's head, locked until the transaction ends, so that nobody else appends."""
+    head: EvidenceHead = _HEAD.first()
+    return head
 
 
 _HEAD = PreparedQuery(lambda: lock_rows(EvidenceHead.select()))

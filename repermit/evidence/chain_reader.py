@@ -168,6 +168,12 @@ def entries_about_each(subjects: Sequence[str], slug: str) -> dict[str, list[dic
     return {subject: _without_others(entries, slug) for subject, entries in found.items()}
 
 
+def has_newer(subjects: Sequence[str], seq: int) -> bool:
+    """Say whether any entry behind a number is about one of some people."""
+    about = Evidence.subject.in_(make_value_list(subjects))
+    return bool(Evidence.select(Evidence.seq).where(Evidence.seq > seq, about).exists())
+
+
 def _without_others(entries: list[dict[str, Any]], slug: str) -> list[dict[str, Any]]:
     """Leave out what was erased of somebody on another list alone."""
     own = {one["entry"]["seq"] for one in entries if one["entry"]["list"] == slug}

@@ -7,20 +7,22 @@ import secrets
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter, itemgetter
+from functools import partial
+from itertools import islice
+from operator import itemgetter
 from typing import Any, BinaryIO, NamedTuple
 
 from peewee import fn
 
 from repermit import email_address
 from repermit.contacts import admin_requests, lookup
-from repermit.db.connection import Database, iter_pages
+from repermit.db.connection import Database, analyze_grown, iter_pages, steady_view
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
-from repermit.db.work_steps import LARGEST_STEP, run_steps
+from repermit.db.work_steps import FIRST_STEP, LARGEST_STEP, StepSize
 from repermit.errors import NotFound, Refused
 from repermit.evidence import (
     chain,
@@ -161,13 +163,15 @@ def _make_proof(
     2. An entry of its own that holds the digest of all that; it is the last before the checkpoint.
     3. The paths from all these entries to the checkpoint's root, which stay what they are.
     """
-    slug = mailing_list.slug
-    with database.atomic():
-        person = find()
-        statement = _read_statement(slug, person, settings, register=register)
-        own = chain.append(make_seal(statement, now=now, actor=actor))
+
+    def compose() -> Claims:
+        statement = _read_statement(mailing_list.slug, find(), settings, register=register)
+        return Claims([statement], [make_seal(statement, now=now, actor=actor)])
+
+    with _append_seals(database, compose, database.atomic) as (claims, own):
         checkpoint = signed_checkpoint.take(settings)
         consistency = stored_tree.consistency(known, checkpoint) if known else None
+    (statement,) = claims.statements
     paths = stored_tree.Paths(checkpoint)
     document = assemble_proof(
         statement,
@@ -181,7 +185,48 @@ def _make_proof(
     )
     if consistency is not None:
         document["consistency"] = consistency
-    return Proof(document=document, subject=person.subject)
+    return Proof(document=document, subject=statement["subject"])
+
+
+class Claims(NamedTuple):
+    """What is claimed of some people, and the seals of that.
+
+    An address is "" once it is erased; `unproved` is of how many more the record says nothing.
+    """
+
+    statements: Sequence[dict[str, Any]]
+    seals: Sequence[Entry]
+    addresses: Sequence[str] = ()
+    unproved: int = 0
+
+
+_TRIES = 3
+
+
+@contextmanager
+def _append_seals(
+    database: Database,
+    compose: Callable[[], Claims],
+    transaction: Callable[[], AbstractContextManager[object]],
+) -> Iterator[tuple[Claims, int]]:
+    """Append seals in a transaction that is entered; yield what they seal, and the last's number.
+
+    Composing takes seconds where somebody has thousands of entries, so others write meanwhile. It
+    is done anew where they recorded more of the same people, at last while nobody writes.
+    """
+    for _ in range(_TRIES):
+        with steady_view(database):
+            seq = stored_tree.checkpoint().seq
+            claims = compose()
+        with transaction():
+            chain.lock_head()
+            if not chain_reader.has_newer([one.subject for one in claims.seals], seq):
+                yield claims, chain.append(*claims.seals)
+                return
+    with transaction():
+        chain.lock_head()
+        claims = compose()
+        yield claims, chain.append(*claims.seals)
 
 
 def _read_statement(
@@ -347,14 +392,19 @@ class SealedProofs:
         self.count = 0
         self.unproved = 0
 
-    def add(self, statement: Mapping[str, Any], seal: Mapping[str, Any], address: str) -> None:
-        """Add the statement of one proof, and its seal."""
-        record = {"statement": statement, "seal": seal, "address": address}
-        # The wordings are the same in most, and long.
-        packed = zlib.compress(json.dumps(record).encode(), level=1)
-        self._file.write(len(packed).to_bytes(_LENGTH_BYTES))
-        self._file.write(packed)
-        self.count += 1
+    def add(self, claims: Claims, last: int) -> None:
+        """Add what is claimed of some people, of whose seals the last has this number."""
+        seals = chain_reader.entries_between(last - len(claims.seals) + 1, last)
+        for statement, seal, address in zip(
+            claims.statements, seals, claims.addresses, strict=True
+        ):
+            record = {"statement": statement, "seal": seal, "address": address}
+            # The wordings are the same in most, and long.
+            packed = zlib.compress(json.dumps(record).encode(), level=1)
+            self._file.write(len(packed).to_bytes(_LENGTH_BYTES))
+            self._file.write(packed)
+        self.count += len(seals)
+        self.unproved += claims.unproved
 
     def closed_by(self, seq: int, checkpoint: Checkpoint) -> Iterator[tuple[str, Proof]]:
         """Yield each as (address, proof), under a checkpoint whose last entry is that of `seq`.
@@ -399,44 +449,33 @@ def seal_proofs(
 ) -> Iterator[SealedProofs]:
     """Seal the proofs of all who may be mailed or were removed; they are there while entered.
 
-    1. In steps, each a transaction: what is claimed of some people, and a seal for each of them.
+    1. In steps: what is claimed of some people, then in a transaction a seal for each of them.
     2. The caller appends an entry behind all, takes the checkpoint, and has them closed by it.
 
-    What is claimed waits in a temporary file that has no name, so that memory stays flat and
-    nothing that is recorded meanwhile can come between a statement and its seal.
+    What is claimed waits in a temporary file that has no name, so that memory stays flat.
     """
     with tempfile.TemporaryFile() as file:
         sealed = SealedProofs(file, settings)
-        conditions = _make_decided_conditions(mailing_list)
-        found: Any = Contact.select(Contact.id).where(*conditions).tuples()
+        decided = _make_decided_conditions(mailing_list)
+        found: Any = Contact.select(Contact.id).where(*decided).tuples()
         pages = iter_pages(found, Contact.id, size=LARGEST_STEP, read_key=itemgetter(0))
-        numbers: list[int] = []
-
-        def look_ahead() -> None:
-            # In no transaction: they may be few among a million of other lists.
-            if not numbers:
-                numbers.extend(number for (number,) in next(pages, []))
-
-        def step(limit: int) -> bool:
-            if not numbers:
-                return False
-            some = list(Contact.select().where(Contact.id.in_(numbers[:limit]), *conditions))
-            del numbers[:limit]
-            if some:
-                some.sort(key=attrgetter("id"))
-                _seal_step(
-                    sealed,
-                    mailing_list,
-                    some,
-                    settings=settings,
-                    now=now,
-                    actor=actor,
-                    register=register,
-                )
-            return True
-
-        look_ahead()
-        run_steps(database, step, between=look_ahead)
+        # In no transaction: they may be few among a million of other lists.
+        numbers = (number for page in pages for (number,) in page)
+        size = StepSize(most=FIRST_STEP)
+        analyze_grown(database)
+        while some := list(islice(numbers, size.rows)):
+            compose = partial(
+                _compose_claims,
+                mailing_list,
+                some,
+                settings=settings,
+                now=now,
+                actor=actor,
+                register=register,
+            )
+            with _append_seals(database, compose, partial(size.step, database)) as (claims, last):
+                pass
+            sealed.add(claims, last)
         yield sealed
 
 
@@ -464,21 +503,20 @@ def _make_decided_conditions(mailing_list: MailingList) -> tuple[Any, ...]:
     )
 
 
-def _seal_step(
-    sealed: SealedProofs,
+def _compose_claims(
     mailing_list: MailingList,
-    some: Sequence[Contact],
+    numbers: Sequence[int],
     *,
     settings: Settings,
     now: datetime,
     actor: str,
     register: Register,
-) -> None:
-    """Seal the proofs of some contacts in the caller's transaction."""
-    slug = mailing_list.slug
+) -> Claims:
+    """Return what is claimed of those of some contacts who have decided."""
+    slug, decided = mailing_list.slug, _make_decided_conditions(mailing_list)
+    some = list(Contact.select().where(Contact.id.in_(numbers), *decided).order_by(Contact.id))
     told = chain_reader.entries_about_each([one.subject for one in some], slug)
     proved = [one for one in some if has_entries(told[one.subject], slug)]
-    sealed.unproved += len(some) - len(proved)
     for one in proved:
         if one.address is not None:
             require_same_address(told[one.subject], one.address_key, settings)
@@ -495,9 +533,12 @@ def _seal_step(
         )
         for one in proved
     ]
-    seals = [make_seal(one, now=now, actor=actor) for one in statements]
-    for one, statement, seal in zip(proved, statements, _append_seals(seals), strict=True):
-        sealed.add(statement, seal, one.address or "")
+    return Claims(
+        statements,
+        [make_seal(one, now=now, actor=actor) for one in statements],
+        [one.address or "" for one in proved],
+        len(some) - len(proved),
+    )
 
 
 def _select_wordings(
@@ -506,9 +547,3 @@ def _select_wordings(
     """Return those of some wordings that these entries name."""
     named = proof_file.digests_named(entries)
     return {digest: text for digest, text in wordings.items() if digest in named}
-
-
-def _append_seals(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Append entries and return them as a proof has them."""
-    last = chain.append(*entries)
-    return chain_reader.entries_between(last - len(entries) + 1, last)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +19,9 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError, NotFound, Refused
-from repermit.evidence import proof_file, stored_tree
+from repermit.evidence import proof_file, signed_checkpoint, stored_tree
+from repermit.evidence.chain import append
+from repermit.evidence.entries import Entry
 from repermit.evidence.verify import chain
 from repermit.evidence.verify import proof as verify_proof
 from repermit.privacy import make_proof
@@ -34,6 +38,7 @@ from tests.support.builders import (
 )
 from tests.support.public_pages import freeze_wording
 from tests.support.published_schemas import problems_of
+from tests.support.query_plans import statements_in_transactions
 
 ANNA = "anna@example.org"
 SOON = NOW + timedelta(days=1)
@@ -272,6 +277,88 @@ def test_what_others_vouched_for_is_read_while_others_write(
 # --- Of everybody on a list. ----------------------------------------------------------------------
 
 
+def prove_one(database: Database, mailing_list: MailingList) -> list[Proof]:
+    return [prove(database, mailing_list)]
+
+
+def prove_all(database: Database, mailing_list: MailingList) -> list[Proof]:
+    """Return the proofs of an archive."""
+    act: dict[str, Any] = {"now": LATER, "actor": "cli:els"}
+    with make_proof.seal_proofs(database, mailing_list, settings=make_settings(), **act) as sealed:
+        with database.atomic():
+            archived = {"what": "archive", "format": "zip", "tool": "", "rows": sealed.count}
+            entry = Entry(event="archived", at=LATER, actor="cli:els", list="news")
+            seq = append(replace(entry, consent=archived))
+            checkpoint = signed_checkpoint.take(make_settings())
+        return [proof for _, proof in sealed.closed_by(seq, checkpoint)]
+
+
+@pytest.fixture
+def composed(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Return whether each statement was composed in a transaction."""
+    found: list[bool] = []
+    make_statement: Any = make_proof.make_statement
+
+    def watch(*values: Any, **more: Any) -> Any:
+        found.append(database.in_transaction())
+        return make_statement(*values, **more)
+
+    monkeypatch.setattr(make_proof, "make_statement", watch)
+    return found
+
+
+ACTS = pytest.mark.parametrize("act", [prove_one, prove_all])
+Prove = Callable[[Database, MailingList], Sequence[Proof]]
+
+
+@ACTS
+@pytest.mark.usefixtures("anna")
+def test_what_somebody_said_is_read_and_composed_while_others_write(
+    database: Database, mailing_list: MailingList, composed: list[bool], act: Prove
+) -> None:
+    """Of somebody who pressed Yes and No thousands of times it takes seconds."""
+    held = statements_in_transactions(database, lambda: act(database, mailing_list))
+    assert set(composed) == {False}
+    assert [sql for sql in held if sql.startswith("SELECT") and '"evidence_part"' in sql] == []
+
+
+@ACTS
+@pytest.mark.parametrize(("times", "expected"), [(1, [False] * 2), (3, [False] * 3 + [True])])
+def test_what_somebody_says_meanwhile_stands_in_their_proof(
+    *,
+    database: Database,
+    mailing_list: MailingList,
+    anna: Contact,
+    composed: list[bool],
+    monkeypatch: pytest.MonkeyPatch,
+    act: Prove,
+    times: int,
+    expected: list[bool],
+) -> None:
+    """Who never stops is proved while nobody writes."""
+    Contact.delete().where(Contact.id != anna.id).execute()
+    make_seal: Any = make_proof.make_seal
+
+    def say_more() -> None:
+        told = {"answer": "yes", "basis": "answer"}
+        with database.connection_context(), database.atomic():
+            entry = Entry(event="confirmed", at=LATER, actor="person", list="news")
+            append(replace(entry, subject=anna.subject, consent=told))
+
+    def watch(*values: Any, **more: Any) -> Any:
+        if len(composed) <= times:
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(say_more).result()
+        return make_seal(*values, **more)
+
+    monkeypatch.setattr(make_proof, "make_seal", watch)
+    (proof,) = act(database, mailing_list)
+    assert composed == expected
+    assert verify_proof.check_proof(proof.text.encode()).faults == ()
+    events = [one["entry"]["event"] for one in proof.document["statement"]["entries"]]
+    assert events == ["confirmed"] * (times + 1)
+
+
 def test_those_of_a_list_are_found_among_others_and_never_looked_for_in_a_transaction(
     database: Database, mailing_list: MailingList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,8 +373,9 @@ def test_those_of_a_list_are_found_among_others_and_never_looked_for_in_a_transa
     seen: list[int] = []
     held_up: list[str] = []
 
-    def seal(_sealed: object, _list: object, some: list[Contact], **_: object) -> None:
-        seen.extend(one.id for one in some)
+    def compose(_list: object, numbers: Sequence[int], **_: object) -> make_proof.Claims:
+        seen.extend(numbers)
+        return make_proof.Claims([], [])
 
     in_transaction: Any = database.in_transaction
 
@@ -298,7 +386,7 @@ def test_those_of_a_list_are_found_among_others_and_never_looked_for_in_a_transa
 
     run: Any = database.execute_sql
     monkeypatch.setattr(database, "execute_sql", watch)
-    monkeypatch.setattr(make_proof, "_seal_step", seal)
+    monkeypatch.setattr(make_proof, "_compose_claims", compose)
     act: dict[str, Any] = {"settings": make_settings(), "now": LATER, "actor": "cli:els"}
     with make_proof.seal_proofs(database, mailing_list, **act):
         pass
