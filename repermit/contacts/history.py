@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.models.contacts import Contact, SignUp
@@ -95,18 +96,16 @@ def _iter_replies(contact: Contact) -> Iterator[HistoryEvent]:
 
 
 def _iter_evidence(contact: Contact) -> Iterator[HistoryEvent]:
-    entries = list(
-        Evidence.select().where(
-            Evidence.subject == contact.subject, Evidence.list == contact.list.slug
-        )
-    )
-    seqs = [entry.seq for entry in entries]
-    parts = EvidencePart.select().where(
-        EvidencePart.seq.in_(seqs), EvidencePart.part.in_(("consent", "person"))
+    is_own = (Evidence.subject == contact.subject) & (Evidence.list == contact.list.slug)
+    entries = list(Evidence.select().where(is_own))
+    parts: Any = (
+        EvidencePart.select(EvidencePart.seq, EvidencePart.json)
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        .where(is_own, EvidencePart.part.in_(("consent", "person")))
     )
     contents: dict[int, dict[str, object]] = {}
-    for part in parts:
-        contents.setdefault(part.seq, {}).update(json.loads(part.json))
+    for seq, text in parts.tuples():
+        contents.setdefault(seq, {}).update(json.loads(text))
     for entry in entries:
         content = contents.get(entry.seq, {})
         facts = {name: str(content[name]) for name in _SHOWN_KEYS if content.get(name)}

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from repermit.clock import format_timestamp
 from repermit.contacts import click_log, enqueue_receipt, lookup, requested_mail_limit
 from repermit.contacts.last_ask import decide_verdict, index_asks, list_campaign_mails
-from repermit.db.connection import chunks
+from repermit.db.connection import chunks, make_id_list
 from repermit.db.models.accounts import Access
 from repermit.db.models.campaigns import find_live_campaign
 from repermit.db.models.contacts import Contact, Suppression
@@ -292,7 +292,7 @@ def _iter_programs(entries: Sequence[EvidenceEntry]) -> Iterator[Disclosure]:
         rows: Any = (
             Delivery.select(Delivery.at, Webhook.url)
             .join(Webhook)
-            .where(Delivery.seq.in_(some), Delivery.state == "delivered")
+            .where(Delivery.seq.in_(make_id_list(some)), Delivery.state == "delivered")
             .tuples()
         )
         for at, url in rows:
@@ -402,15 +402,14 @@ def _iter_imports(contact: Contact) -> Iterator[tuple[datetime, str]]:
 
 
 def _iter_entries(contact: Contact) -> Iterator[EvidenceEntry]:
-    rows = list(
-        Evidence.select()
-        .where(Evidence.subject == contact.subject, Evidence.list == contact.list.slug)
-        .order_by(Evidence.seq)
+    is_own = (Evidence.subject == contact.subject) & (Evidence.list == contact.list.slug)
+    rows = list(Evidence.select().where(is_own).order_by(Evidence.seq))
+    query: Any = (
+        EvidencePart.select(EvidencePart.seq, EvidencePart.part, EvidencePart.json)
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        .where(is_own)
     )
-    parts: dict[tuple[int, str], Any] = {
-        (part.seq, part.part): json.loads(part.json)
-        for part in EvidencePart.select().where(EvidencePart.seq.in_([row.seq for row in rows]))
-    }
+    parts = {(seq, part): json.loads(text) for seq, part, text in query.tuples()}
     for row in rows:
         yield EvidenceEntry(
             seq=row.seq,

@@ -30,6 +30,11 @@ def statements_in_transactions(database: Database, act: Callable[[], object]) ->
     return [sql for sql, _, is_within in _seen(database, act) if is_within]
 
 
+def count_values(database: Database, act: Callable[[], object]) -> int:
+    """Return how many values the statement has that has most of them; SQLite takes 32,766."""
+    return max(len(values or ()) for _, values, _ in _seen(database, act))
+
+
 def _seen(database: Database, act: Callable[[], object]) -> list[tuple[str, Any, bool]]:
     """Return each statement of peewee's, its values, and whether it is within a transaction."""
     seen = _Seen(database)

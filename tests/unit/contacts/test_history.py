@@ -24,6 +24,7 @@ from tests.support.builders import (
     make_mail,
     make_settings,
 )
+from tests.support.query_plans import count_values
 
 
 def at(minutes: int) -> datetime:
@@ -136,3 +137,15 @@ def test_a_part_whose_time_is_over_is_told_as_that_part(database: Database, part
     assert moment == HistoryEvent(
         at=at(6), what="erased", seq=1, actor="job", facts={"ended": part}
     )
+
+
+def test_somebody_may_have_more_entries_than_a_statement_takes_values(database: Database) -> None:
+    contact = make_contact(database, make_list(database))
+    note = {"note": "by phone"}
+    entry = Entry(
+        event="confirmed", at=NOW, actor="cli", list="news", subject=contact.subject, consent=note
+    )
+    with database.atomic():
+        chain.append(*[entry] * 30)
+    assert count_values(database, lambda: history.read_history(contact)) < 30
+    assert [one.facts for one in history.read_history(contact)] == [note] * 30

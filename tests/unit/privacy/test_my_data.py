@@ -43,6 +43,7 @@ from tests.support.builders import (
     make_settings,
 )
 from tests.support.one_time_links import TRACE, newest, opened_for
+from tests.support.query_plans import count_values
 
 SETTINGS = make_settings()
 ANSWERED = NOW + timedelta(hours=2)
@@ -541,3 +542,15 @@ def test_the_keys_of_the_document_are_those_of_the_reference(
     assert {part: list(keys) for part, keys in parts.items()} == {
         part: code(keys) for part, keys in documented.items()
     }
+
+
+def test_somebody_may_have_more_entries_than_a_statement_takes_values(
+    database: Database, mailing_list: MailingList
+) -> None:
+    contact = make_contact(database, mailing_list)
+    note = {"note": "by phone"}
+    about: dict[str, Any] = {"list": "news", "subject": contact.subject, "consent": note}
+    with database.atomic():
+        chain.append(*[entries.Entry(event="confirmed", at=NOW, actor="cli", **about)] * 30)
+    assert count_values(database, lambda: held_of(database, contact)) < 30
+    assert [one.consent for one in held_of(database, contact).entries] == [note] * 30
