@@ -431,8 +431,8 @@ def test_the_speed_is_measured_between_two_looks(
         Mail.update(state=MailState.SENT, sent_at=NOW).where(Mail.id.in_(ids)).execute()
     pages.clock.advance(timedelta(seconds=60))
     said = look(client)
-    assert "At this moment 120 mails leave in an hour." in said
-    assert "The last one will have left in one minute." in said
+    pace = "At this moment 120 mails leave in an hour."
+    assert f"{pace} The last one will have left in one minute." in said
 
 
 def test_with_a_rate_it_is_known_how_long_sending_takes(
