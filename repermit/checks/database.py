@@ -13,7 +13,7 @@ from pathlib import Path
 
 import peewee
 
-from repermit.checks.findings import Finding, finding
+from repermit.checks.findings import Finding, finding, format_count
 from repermit.checks.settings import is_open_to_others
 from repermit.db import migrations
 from repermit.db.connection import Database
@@ -107,7 +107,7 @@ def _check_timestamps() -> Iterator[Finding]:
     """Yield a warning where the authority has not given what it was asked for."""
     failed = [one for one in timestamps.waiting() if one.problem]
     if failed:
-        count, since = f"{len(failed):,}", f"{failed[0].due_at:%Y-%m-%d %H:%M}Z"
+        count, since = format_count(len(failed)), f"{failed[0].due_at:%Y-%m-%d %H:%M}Z"
         yield finding("database_timestamps", count=count, since=since, reason=failed[0].problem)
 
 
@@ -127,7 +127,7 @@ def _check_witnesses(witnesses: Sequence[str]) -> Iterator[Finding]:
 
 def _check_counts(database: Database) -> Iterator[Finding]:
     if wrong := find_drift(database):
-        yield finding("database_miscounted", counts=f"{wrong:,}")
+        yield finding("database_miscounted", counts=format_count(wrong))
 
 
 def _try_to_write(database: Database) -> None:
@@ -157,4 +157,4 @@ def judge_free_space(free: int) -> Finding:
     code = "database_room"
     if megabytes < _LITTLE:
         code = "database_little_room" if megabytes >= _TOO_LITTLE else "database_no_room"
-    return finding(code, free=f"{megabytes:,}")
+    return finding(code, free=format_count(megabytes))

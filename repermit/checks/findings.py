@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from repermit import package_files
+from repermit.i18n.lazy_text import Said
 
 
 class Verdict(StrEnum):
@@ -152,6 +153,11 @@ def _read_types() -> Iterator[tuple[str, FindingType]]:
 
 
 FINDING_TYPES: Mapping[str, FindingType] = dict(_read_types())
+
+
+def format_count(count: int) -> Said:
+    """Return a number that a page writes with its language's separators."""
+    return Said("%(count)s", count=count)
 
 
 def finding(code: str, **values: str) -> Finding:

@@ -14,7 +14,7 @@ from typing import Any
 
 from repermit import email_address
 from repermit.checks.dns_lookup import is_this_machine
-from repermit.checks.findings import Finding, finding
+from repermit.checks.findings import Finding, finding, format_count
 from repermit.contacts.lookup import read_list_facts
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
@@ -227,4 +227,4 @@ def _compare_with_preset(mail: MailServer, preset: Preset) -> Iterator[Finding]:
 
 
 def _per_day(mail: MailServer) -> str:
-    return f"{_DAY // mail.interval:,}" if mail.interval else "∞"
+    return format_count(_DAY // mail.interval) if mail.interval else "∞"

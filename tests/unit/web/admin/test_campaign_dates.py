@@ -10,7 +10,9 @@ import pytest
 from repermit.campaigns import campaign_draft
 from repermit.campaigns.campaign_draft import Conditions
 from repermit.campaigns.launch import launch
+from repermit.checks.database import judge_free_space
 from repermit.checks.findings import Area, Verdict
+from repermit.checks.settings import check_rate_limit
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Draft
 from repermit.db.models.lists import MailingList
@@ -310,6 +312,26 @@ def test_every_verdict_and_every_area_has_words(pages: Pages) -> None:
     with pages.app.test_request_context("/admin/"):
         assert len({check_findings.describe_verdict(one) for one in Verdict}) == len(Verdict)
         assert len({check_findings.describe_area(one) for one in Area}) == len(Area)
+
+
+@pytest.mark.parametrize(
+    ("code", "english", "dutch"),
+    [("database_room", "70,628", "70.628"), ("pace_ok", "86,400", "86.400")],
+)
+def test_a_finding_has_its_numbers_in_the_language_of_the_page(
+    pages: Pages, code: str, english: str, dutch: str
+) -> None:
+    found = {
+        one.code: one
+        for one in (
+            judge_free_space(70_628_000_000),
+            *check_rate_limit(MailServer(rate_per_minute=60)),
+        )
+    }
+    assert english in found[code].found
+    for language, number in (("en", english), ("nl", dutch)):
+        with pages.app.test_request_context("/admin/", headers={"Accept-Language": language}):
+            assert number in check_findings.word_finding(found[code])[0]
 
 
 # --- Who, and in which language. ------------------------------------------------------------------
