@@ -179,7 +179,7 @@ def _nothing_wrong(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     Checks have tests of their own, and so has a launch that finds something (`real_check`).
     """
     if "real_check" not in request.fixturenames:
-        monkeypatch.setattr(run, "find_problems", lambda *_, **__: ())
+        monkeypatch.setattr(run, "find_concerns", lambda *_, **__: ())
         monkeypatch.setattr(run, "read_privacy_statements", _read_every_statement)
     monkeypatch.setattr(launch, "_PATIENCE", 60.0)
 

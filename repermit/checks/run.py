@@ -48,19 +48,27 @@ from repermit.settings.definitions import MailServer, Settings
 if TYPE_CHECKING:
     Check = tuple[Area, Callable[[], Iterable[Finding]]]
 
-# --- What stands in the way of launching one list. ------------------------------------------------
+# --- What matters to launching one list. ----------------------------------------------------------
 
 
-def find_problems(settings: Settings, slug: str, **options: Any) -> tuple[Finding, ...]:
-    """Return the problems that stand in the way of launching the list `slug`.
+def find_concerns(settings: Settings, slug: str, **options: Any) -> tuple[Finding, ...]:
+    """Return all that is not well with launching the list `slug`; its problems stand in the way.
 
-    - `options` are those of `check`. Problems of other lists are left out.
+    - `options` are those of `check`. What concerns other lists is left out.
     """
     return tuple(
         one
         for one in check(settings, **options).findings
-        if one.verdict is Verdict.PROBLEM and one.values.get("list", slug) == slug
+        if one.verdict is not Verdict.OK and one.values.get("list", slug) == slug
     )
+
+
+def split_problems(
+    concerns: Iterable[Finding],
+) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """Return the problems among findings, and all others."""
+    problems = tuple(one for one in concerns if one.verdict is Verdict.PROBLEM)
+    return problems, tuple(one for one in concerns if one.verdict is not Verdict.PROBLEM)
 
 
 def read_privacy_statements(settings: Settings, urls: Iterable[str]) -> dict[str, str]:

@@ -311,14 +311,14 @@ def _read_statements(context: CommandContext, mailing_list: MailingList) -> dict
 def _find_problems(
     context: CommandContext, database: Database, mailing_list: MailingList
 ) -> list[LaunchProblem]:
-    """Return what `repermit check` finds wrong with a launch of this list."""
+    """Return what `repermit check` finds wrong with a launch; tell how much else it has found."""
     from repermit.bounces import poll
     from repermit.campaigns import campaign_results
     from repermit.campaigns.mailing_lists import mentions_frequency
     from repermit.campaigns.preview import preview_mail
     from repermit.checks import run
 
-    findings = run.find_problems(
+    concerns = run.find_concerns(
         context.settings,
         mailing_list.slug,
         database=database,
@@ -328,9 +328,13 @@ def _find_problems(
         log_in=poll.log_in,
         config_path=Path(context.config),
     )
+    problems, others = run.split_problems(concerns)
+    if others:
+        count = pluralize(len(others), "more point")
+        warn(f"`repermit check` has {count}, nothing that stops a launch.")
     return [
         campaign_results.LaunchProblem(code=finding.code, found=finding.found)
-        for finding in findings
+        for finding in problems
     ]
 
 

@@ -172,7 +172,7 @@ def test_reasons_are_there_again_after_another_telephone(
     database: Database, typing: tuple[Page, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem = Finding(code="smtp_half_a_login")
-    monkeypatch.setattr("repermit.web.admin.launch.find_launch_problems", lambda _list: (problem,))
+    monkeypatch.setattr("repermit.web.admin.launch.find_launch_concerns", lambda _list: (problem,))
     page, url = typing
     conditions = Conditions(
         deadline="2026-03-30", attest=TYPED, asking_ground="legitimate-interest"

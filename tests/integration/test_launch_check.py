@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,7 +156,7 @@ def test_an_acceptance_names_a_point_and_says_why(desk: Desk, accepted: str, wor
 def test_with_json_a_refusal_leaves_stdout_empty(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "find_problems", lambda *_, **__: (HERE,))
+    monkeypatch.setattr(run, "find_concerns", lambda *_, **__: (HERE,))
     assert "pages_here_alone" in desk.refused(*LAUNCH, "--json")
     ran = desk.run(*LAUNCH, "--json", "--accept", f"pages_here_alone={WHY}")
     assert ran.document["asked"] == 1
@@ -181,10 +182,21 @@ def test_what_is_wrong_with_another_list_stands_in_nobodys_way(desk: Desk) -> No
             "preview_mail": preview_mail,
             "log_in": lambda *_, **__: None,
         }
-        mine = run.find_problems(desk.settings, "news", **given)
-        its = run.find_problems(desk.settings, "agenda", **given)
+        mine = run.find_concerns(desk.settings, "news", **given)
+        its = run.find_concerns(desk.settings, "agenda", **given)
     assert "list_no_purpose" not in {one.code for one in mine}
     assert "list_no_purpose" in {one.code for one in its}
+
+
+@pytest.mark.usefixtures("news")
+def test_a_launch_tells_how_many_points_are_no_problem(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = (finding("keys_unsigned"), finding("database_too_slow"))
+    monkeypatch.setattr(run, "find_concerns", lambda *_, **__: found)
+    ran = desk.run(*LAUNCH, "--json")
+    assert ran.code == 0
+    assert ran.err.count("`repermit check` has 2 more points, nothing that stops a launch.") == 1
 
 
 # --- The use case. --------------------------------------------------------------------------------
@@ -244,7 +256,7 @@ def find(monkeypatch: pytest.MonkeyPatch, *problems: Finding) -> list[str]:
         looked.append(slug)
         return problems
 
-    monkeypatch.setattr(run, "find_problems", check_one)
+    monkeypatch.setattr(run, "find_concerns", check_one)
     return looked
 
 
@@ -266,6 +278,30 @@ def test_the_page_shows_each_point_with_a_field_for_the_reason(
         "accept-smtp_login",
     ]
     assert 'href="/admin/settings/mail">Mend this' in page.text
+
+
+def test_points_that_are_no_problem_stand_below_and_need_no_reason(
+    admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mind, unknown = finding("keys_unsigned"), finding("database_too_slow")
+    find(monkeypatch, HERE, mind, unknown)
+    page = admin.get(URL)
+    assert re.findall(r'name="accept-(\w+)"', page.text) == ["pages_here_alone"]
+    others = page.text.partition('<details id="others">')[2].partition("</details>")[0]
+    assert "2 more points, which do not stop the launch" in others
+    for one in (mind, unknown):
+        assert others.count("More about this") == 2
+        assert FINDING_TYPES[one.code].page_found in unescape(others)
+    assert page.text.index("accept-pages_here_alone") < page.text.index('id="others"')
+    assert launch(admin, **{"accept-pages_here_alone": WHY}).status_code == 303
+    assert [one["code"] for one in kept()] == ["pages_here_alone"]
+
+
+def test_without_such_points_nothing_is_folded_away(
+    admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find(monkeypatch, HERE)
+    assert 'id="others"' not in admin.get(URL).text
 
 
 def test_the_page_launches_nothing_before_each_point_has_a_reason(
@@ -360,7 +396,7 @@ def test_reasons_stay_where_the_check_had_become_too_old_when_they_were_sent(
         assert may_end.wait(60)
         return (HERE,)
 
-    monkeypatch.setattr(run, "find_problems", check_one)
+    monkeypatch.setattr(run, "find_concerns", check_one)
     monkeypatch.setattr(admin_launch, "_PATIENCE", 0.0)
     page = launch(admin, **{"accept-pages_here_alone": WHY})
     assert 'name="confirm"' not in page.text
@@ -393,7 +429,7 @@ def test_nobody_waits_for_a_check_and_the_page_goes_on_by_itself(
         assert may_end.wait(60)
         return (HERE,)
 
-    monkeypatch.setattr(run, "find_problems", check_one)
+    monkeypatch.setattr(run, "find_concerns", check_one)
     monkeypatch.setattr(admin_launch, "_PATIENCE", 0.0)
     assert admin.get(f"{URL}/check.json").json == {"is_busy": False}
     page = admin.get(URL)
@@ -442,7 +478,7 @@ def test_a_check_that_breaks_is_no_check(
     def check_one(*_: Any, **__: Any) -> tuple[Finding, ...]:
         raise ValueError("broken")
 
-    monkeypatch.setattr(run, "find_problems", check_one)
+    monkeypatch.setattr(run, "find_concerns", check_one)
     assert admin.get(URL).status_code == 500
     find(monkeypatch)
     assert launch(admin).status_code == 303

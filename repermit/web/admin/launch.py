@@ -70,7 +70,7 @@ def launch_campaign(slug: str) -> AnyResponse:
     if seen.deadline is None:
         return _show_page(mailing_list, status=422, seen=seen, typed=typed)
     _keep_reasons(mailing_list)
-    problems = _find_problems(mailing_list, seen)
+    problems, _ = _find_concerns(mailing_list, seen)
     accepted = _read_accepted(mailing_list, problems or ())
     wrong = ""
     if typed.translate(_SEPARATORS) != str(seen.plan.asked):
@@ -153,9 +153,15 @@ def check_state(slug: str) -> Response:
     return jsonify(is_busy=is_checking(find_list(slug)))
 
 
-def _find_problems(mailing_list: MailingList, seen: Outlook) -> tuple[Finding, ...] | None:
-    """Return the problems of a check, None while it runs; () where other obstacles stand."""
-    return () if seen.against else find_launch_problems(mailing_list)
+def _find_concerns(
+    mailing_list: MailingList, seen: Outlook
+) -> tuple[tuple[Finding, ...] | None, tuple[Finding, ...]]:
+    """Return the problems of a check and its other points; none where other obstacles stand.
+
+    The problems are None while it runs.
+    """
+    concerns = () if seen.against else find_launch_concerns(mailing_list)
+    return (None, ()) if concerns is None else checks_run.split_problems(concerns)
 
 
 def _keep_reasons(mailing_list: MailingList) -> None:
@@ -214,7 +220,7 @@ def _show_page(
     seen = seen or _make_outlook(mailing_list)
     campaign = find_live_campaign(mailing_list)
     deadline = campaign.deadline if campaign else seen.deadline
-    problems = () if campaign else _find_problems(mailing_list, seen)
+    problems, others = ((), ()) if campaign else _find_concerns(mailing_list, seen)
     accepted = _read_accepted(mailing_list, problems or ())
     return render_page(
         "launch/show.html",
@@ -238,6 +244,7 @@ def _show_page(
             )
             for code, group in group_by_code(problems or ())
         ],
+        others=describe_findings(others),
         in_words=describe_findings,
         announcements=list_announcements(mailing_list, seen.plan.languages, deadline=deadline),
     )
@@ -327,19 +334,19 @@ class _Check(threading.Thread):
     ) -> None:
         super().__init__(daemon=True, name="check before a launch")
         self._look, self.about, self.at = look, about, at
-        self.problems: tuple[Finding, ...] | None = None
+        self.concerns: tuple[Finding, ...] | None = None
         self.statements: Mapping[str, str] = {}
         self.error: BaseException | None = None
 
     def run(self) -> None:
         try:
-            self.problems, self.statements = self._look()
+            self.concerns, self.statements = self._look()
         except BaseException as error:  # noqa: BLE001  raised again by who asks
             self.error = error
 
 
-def find_launch_problems(mailing_list: MailingList) -> tuple[Finding, ...] | None:
-    """Return the problems of a check, None while it runs; starts one if there is none."""
+def find_launch_concerns(mailing_list: MailingList) -> tuple[Finding, ...] | None:
+    """Return what a check finds not to be well, None while it runs; starts one if there is none."""
     site = get_site()
     about = (site.settings, mailing_lists.make_list_facts(mailing_list))
     with _turn:
@@ -350,7 +357,7 @@ def find_launch_problems(mailing_list: MailingList) -> tuple[Finding, ...] | Non
     if check.error is not None:
         forget_check(mailing_list)
         raise check.error
-    return check.problems
+    return check.concerns
 
 
 def read_statements(mailing_list: MailingList) -> Mapping[str, str]:
@@ -393,7 +400,7 @@ def _start_check(slug: str, about: Any) -> _Check:
     urls = lookup.read_list_facts(find_list(slug)).privacy_urls
 
     def look() -> tuple[tuple[Finding, ...], Mapping[str, str]]:
-        problems = checks_run.find_problems(
+        concerns = checks_run.find_concerns(
             settings,
             slug,
             database=database,
@@ -403,7 +410,7 @@ def _start_check(slug: str, about: Any) -> _Check:
             log_in=poll.log_in,
             config_path=settings.path,
         )
-        return problems, checks_run.read_privacy_statements(settings, urls)
+        return concerns, checks_run.read_privacy_statements(settings, urls)
 
     check = _get_checks()[slug] = _Check(look, about, now)
     check.start()

@@ -354,7 +354,7 @@ KEEP_WHAT_IS_TYPED = {
 
 
 def test_the_forms_of_a_campaign_keep_what_was_typed(world: World, monkeypatch: Any) -> None:
-    monkeypatch.setattr(launch, "find_launch_problems", lambda _list: ())
+    monkeypatch.setattr(launch, "find_launch_concerns", lambda _list: ())
     with world.database.atomic():
         Campaign.update(state=CampaignState.CLOSED).execute()
     news = find_list("news")
