@@ -279,6 +279,8 @@
   const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other);
   const served = read();
   const isSaved = form.dataset.keep !== "typed";
+  // The way back to the answer to a form leads to its page, and asks nobody to send the form again.
+  if (!isSaved) history.replaceState(null, "", form.dataset.page || form.getAttribute("action"));
   const kept = isSaved && JSON.parse(sessionStorage.getItem(key) || "null");
   sessionStorage.removeItem(key);
   // A form of other fields, as those of the mail in blocks: its page is asked for with what was typed.

@@ -69,6 +69,47 @@ def test_what_was_typed_is_there_again_after_a_check_and_a_page_of_settings(
     assert page.get_by_label(WHO).input_value() == TYPED
 
 
+@pytest.mark.parametrize(
+    ("button", "said"),
+    [
+        ("Check now whether it would work", "Would a campaign work?"),
+        ("Save and see what comes of it", "Something needs another look:"),
+    ],
+)
+def test_the_way_back_to_an_answer_has_what_was_typed_into_it(
+    typing: tuple[Page, str], monkeypatch: pytest.MonkeyPatch, button: str, said: str
+) -> None:
+    """A browser would ask whether to send the form again, and show it without that."""
+    found = Report(findings=())
+    monkeypatch.setattr("repermit.web.admin.campaign_dates.check_everything", lambda: found)
+    page, url = typing
+    page.goto(url + CONDITIONS)
+    page.locator("[name=reminder]").fill("many")
+    page.get_by_role("button", name=button).click()
+    page.get_by_text(said, exact=True).wait_for(timeout=60_000)
+    page.locator("[name=reminder]").fill("9")
+    page.goto(url + SETTINGS)
+    page.go_back()
+    page.get_by_text(SAID).wait_for()
+    assert page.url == url + CONDITIONS
+    assert page.locator("[name=reminder]").input_value() == "9"
+
+
+def test_the_way_back_to_another_language_has_its_words(typing: tuple[Page, str]) -> None:
+    page, url = typing
+    address = f"{url}/admin/lists/news/describe/in?language=de"
+    page.goto(address)
+    page.locator("[name=privacy_url]").fill("no address")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.locator("form[data-keep=typed]").wait_for()
+    page.get_by_label("What will people get?").fill("Neuigkeiten")
+    page.goto(url + SETTINGS)
+    page.go_back()
+    page.get_by_text(SAID).locator("visible=true").wait_for()
+    assert page.url == address
+    assert page.get_by_label("What will people get?").input_value() == "Neuigkeiten"
+
+
 def test_what_is_saved_meanwhile_comes_before_what_was_typed(
     database: Database, typing: tuple[Page, str]
 ) -> None:
