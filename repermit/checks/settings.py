@@ -155,8 +155,10 @@ def _check_journal(path: Path) -> Iterator[Finding]:
 
 
 def is_open_to_others(path: Path) -> bool:
-    """Say whether everybody on this machine may read or change a file, as far as it says itself."""
-    return bool(path.stat().st_mode & _OTHERS)
+    """Say whether everybody on this machine may read or change a file, and pass its folders."""
+    folders = path.resolve().parents
+    is_passable = all(folder.stat().st_mode & stat.S_IXOTH for folder in folders)
+    return is_passable and bool(path.stat().st_mode & _OTHERS)
 
 
 def _check_secret_files(path: Path | None) -> Iterator[Finding]:

@@ -261,10 +261,14 @@ def test_without_a_database_the_rest_is_looked_at(checking: Checking, tmp_path: 
     assert "pages_ok" in codes(report)
 
 
-def test_files_are_looked_at_where_they_are_known(checking: Checking, tmp_path: Path) -> None:
+def test_files_are_looked_at_where_they_are_known(
+    checking: Checking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "config.toml"
     path.write_text("", "utf-8")
     path.chmod(0o644)
+    # The folders of pytest are private.
+    monkeypatch.setattr("repermit.checks.settings.is_open_to_others", lambda one: one == path)
     settings = make_settings(**checking.settings, mail=MailServer(**checking.mail))
     report = checks_run.check(
         settings,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from repermit.checks.settings import (
     check_organisation,
     check_rate_limit,
     check_sender,
+    is_open_to_others,
     list_sender_domains,
 )
 from repermit.db import migrations
@@ -87,6 +89,15 @@ def test_a_telephone_alone_reaches_somebody() -> None:
 # --- The keys.
 
 
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Return a folder that everybody may pass; those of pytest are private."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
 def written(folder: Path, text: str = "") -> Path:
     path = folder / "config.toml"
     path.write_text(
@@ -118,6 +129,24 @@ def test_settings_that_everybody_can_read_or_change_are_told(
     assert one.code == ("keys_readable" if is_open else "keys_ok")
     assert one.verdict == ("problem" if is_open else "ok")
     assert one.remedy.endswith(f"chmod o= {path}" if is_open else "")
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_open"), [(0o700, False), (0o750, False), (0o754, False), (0o701, True)]
+)
+def test_a_file_in_a_folder_that_nobody_else_may_pass_is_open_to_nobody(
+    tmp_path: Path, mode: int, is_open: bool
+) -> None:
+    folder = tmp_path / "outer" / "inner"
+    folder.mkdir(parents=True)
+    path = written(folder)
+    path.chmod(0o644)
+    folder.parent.chmod(mode)
+    assert codes(about_keys(path)) == ["keys_readable" if is_open else "keys_ok"]
+    # A link from elsewhere opens nothing.
+    link = tmp_path / "config.toml"
+    link.symlink_to(path)
+    assert is_open_to_others(link) is is_open
 
 
 def test_a_password_that_everybody_can_read_is_told(tmp_path: Path) -> None:

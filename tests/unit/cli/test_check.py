@@ -56,9 +56,14 @@ def test_what_is_right_ends_well(ready: Desk, server: NameServer) -> None:
     assert max(map(len, shown.splitlines())) <= 101
 
 
-def test_what_is_wrong_is_named_with_its_remedy(ready: Desk, server: NameServer) -> None:
+def test_what_is_wrong_is_named_with_its_remedy(
+    ready: Desk, server: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.records.clear()
-    ready.config.chmod(0o644)
+    # The folders of pytest are private, and so is what lies in them.
+    monkeypatch.setattr(
+        "repermit.checks.settings.is_open_to_others", lambda path: path == ready.config
+    )
     ran = ready.run("check", "--nameserver", server.address)
     assert ran.code == 1
     assert ran.err == "repermit: a campaign would not work yet: 3 problems\n"
