@@ -206,17 +206,15 @@ def _print_import(result: ImportResult) -> None:
 
 
 def _print_part(part: Part) -> None:
-    known = [
-        f"{column.title or f'column {column.index + 1}'} = {column.field}"
-        for column in part.columns
-        if column.field
+    named = [
+        (column.title or f"column {column.index + 1}", column.field) for column in part.columns
     ]
+    known = [f"{name} = {field}" for name, field in named if field and field != "remark"]
     tool = f" from {part.tool}" if part.tool != "generic" else ""
     echo(f"{part.name} ({part.format}{tool}): {'; '.join(known)}")
-    # One that holds a No, under a title that is not known, would otherwise go unseen.
-    unread = [column.title for column in part.columns if column.title and not column.field]
-    if unread:
-        echo(f"  not read: {'; '.join(unread)}")
+    for label, field in (("read for a No", "remark"), ("not read", None)):
+        if names := [name for name, one in named if one == field]:
+            echo(f"  {label}: {'; '.join(names)}")
 
 
 def _print_problems(problems: tuple[Problem, ...]) -> None:

@@ -25,6 +25,8 @@ from repermit.imports.readers.rows import FIELDS, REPEATED_FIELDS, Column, Recor
 # Titles of a report ("Ledenlijst 2024", an empty line, who made it) are rarely longer than this.
 _HEADER_WITHIN = 20
 _LETTERS = 26
+# What a column is read for that has no other meaning.
+_REST = "remark"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,8 @@ class Found:
 
     `header_line` is 0 if there is no header; records before `first_line` are not data. `unknown`
     are the places of the columns that may turn out to say Yes and No to a question nobody knows:
-    under no title that is known, with nothing else in these first records.
+    under no title that is known, with little else in these first records. In those of
+    `harmless_noes` a No alone says nothing against mailing.
     """
 
     header_line: int
@@ -41,6 +44,7 @@ class Found:
     columns: tuple[Column, ...]
     tool: Tool
     unknown: tuple[int, ...]
+    harmless_noes: frozenset[int]
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:
@@ -70,22 +74,22 @@ def find_columns(sample: Sequence[Record], mapping: Mapping[str, str]) -> Found:
     fields = _by_title(folded, tool) if header else _by_content(data, len(titles))
     _settle_addresses(fields, data, has_header=bool(header))
     _settle_names(fields, folded)
-    _settle_remarks(fields, data)
+    # Somebody's refusal may stand under any title, and below any row of this sample.
+    rest = [index for index, name in enumerate(fields) if name is None]
+    fields = [name or _REST for name in fields]
     _apply(mapping, titles, fields)
     if "address" not in fields:
         raise _no_address(sample, at)
+    rest = [index for index in rest if fields[index] == _REST]
+    about_else = {index for index in rest if tool.knows(folded[index])}
+    unknown = [index for index in rest if index not in about_else and _asks(_values(data, index))]
     return Found(
         header_line=sample[at][0] if at is not None else 0,
         first_line=_first_line(sample, at),
         columns=tuple(map(Column, range(len(titles)), titles, fields)),
         tool=tool,
-        unknown=tuple(
-            index
-            for index, name in enumerate(fields)
-            if name is None
-            and not tool.knows(folded[index])
-            and all(map(is_answer, _values(data, index)))
-        ),
+        unknown=tuple(unknown),
+        harmless_noes=frozenset(about_else.union(at for at in unknown if _values(data, at))),
     )
 
 
@@ -201,11 +205,9 @@ def _is_yes_or_no(values: Sequence[str]) -> bool:
     return all(map(is_answer, values)) and any(map(says_no, values))
 
 
-def _settle_remarks(fields: list[str | None], data: Sequence[Sequence[str]]) -> None:
-    """Read a column under a title that is not known for remarks if somebody's refusal is in it."""
-    for index, name in enumerate(fields):
-        if name is None and may_refuse(_values(data, index)):
-            fields[index] = "remark"
+def _asks(values: Sequence[str]) -> bool:
+    """Say whether a column may be one of Yes and No, with something else now and then."""
+    return not values or 2 * sum(map(is_answer, values)) > len(values)
 
 
 def _settle_names(fields: list[str | None], folded: Sequence[str]) -> None:
@@ -226,7 +228,9 @@ def _apply(mapping: Mapping[str, str], titles: Sequence[str], fields: list[str |
         # Whatever says no in one column, a further one that the admin names does not unsay it.
         is_further = "\n" not in columns and name in REPEATED_FIELDS and name != "address"
         if not places or not is_further:
-            fields[:] = [None if field == name else field for field in fields]
+            # What loses its meaning to one other column alone may still hold a refusal.
+            instead = _REST if places and "\n" not in columns else None
+            fields[:] = [instead if field == name else field for field in fields]
         for at in places:
             fields[at] = name
 
@@ -235,7 +239,14 @@ def _places_in(columns: str, titles: Sequence[str]) -> list[int]:
     """Return which columns are meant; of several, one a line, those that this table has."""
     if "\n" in columns:
         found = (_find(column, titles) for column in columns.splitlines() if column.strip())
-        return [at for at in found if at is not None]
+        named = set(columns.splitlines())
+        # A number is that of a column which no title tells apart; elsewhere it may be another's.
+        return [
+            at
+            for at in found
+            if at is not None
+            and (titles[at] in named or titles.count(titles[at]) > 1 or not titles[at])
+        ]
     if not columns.strip():
         return []
     at = _find(columns, titles)

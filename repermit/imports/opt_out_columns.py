@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import UTC
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +21,7 @@ from repermit.imports.readers.cells import (
     STILL_ON,
     clean,
     fold,
+    is_bare_no,
     is_doubtful_status,
     is_mark,
     opt_out_in,
@@ -75,11 +76,11 @@ _NOTHING = Against()
 class Marks:
     """The columns of a table that may say something against mailing."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Column], harmless_noes: Container[int] = ()) -> None:
         self._columns = [
             (column.index, column.title or f"column {column.index + 1}", judge)
             for column in columns
-            if (judge := _judge_of(column))
+            if (judge := _judge_of(column, is_no_harmless=column.index in harmless_noes))
         ]
 
     def in_cells(self, cells: Sequence[str]) -> Against:
@@ -108,8 +109,28 @@ def _shortened(text: str) -> str:
 
 
 def _by_remark(text: str) -> str:
-    said = refusal_in(text)
+    if _IS_NO_REMARK(text):
+        return ""
+    # Which number it is means nothing, but for a year and a zero: a street is judged once.
+    text = _NUMBER.sub("1", text)
+    said = refusal_in(text) if len(text) > _SHORT else _refusal_in_short(text)
     return REMARK if said == REFUSED else said
+
+
+# Few enough letters for a thousand times as many texts to be kept as `refusal_in` keeps.
+_SHORT = 60
+_refusal_in_short = lru_cache(maxsize=1 << 15)(refusal_in)
+_NUMBER = re.compile(r"(?<!\d)(?!(?:19|20)\d\d(?!\d)|0(?!\d))\d+")
+# A link, if only to unsubscribe; an address; a code of letters and digits.
+_IS_NO_REMARK = re.compile(
+    r"\s*(?:(?:https?:|www\.)\S*|[^\s@]+@[^\s@]+\.\w+|(?=\w*\d[A-Za-z]\w*\d)\w{10,40})\s*"
+).fullmatch
+
+
+def _by_rest(text: str) -> str:
+    """Judge what is no remark, or was not meant as one: a No alone answers something else."""
+    said = _by_remark(text)
+    return "" if said == DOUBTFUL and is_bare_no(text) else said
 
 
 @lru_cache(maxsize=1024)
@@ -196,7 +217,11 @@ _JUDGES: dict[str | None, Callable[[str], str]] = {
 }
 
 
-def _judge_of(column: Column) -> Callable[[str], str] | None:
+def _judge_of(column: Column, *, is_no_harmless: bool) -> Callable[[str], str] | None:
+    if column.field in {None, "address"}:
+        return None
     # "Subscribed" is followed by a date, or by a yes or no.
-    is_answer = column.field == "since" and fold(column.title) == "subscribed"
-    return _by_answer if is_answer else _JUDGES.get(column.field)
+    if column.field == "since" and fold(column.title) == "subscribed":
+        return _by_answer
+    is_rest = column.field == "remark" and is_no_harmless
+    return _by_rest if is_rest else _JUDGES.get(column.field)

@@ -209,7 +209,12 @@ def says_yes(text: str) -> bool:
 @lru_cache(maxsize=1024)
 def says_no(text: str) -> bool:
     """Say whether the text is a plain no, or names an opting out. Nothing at all is not a no."""
-    return fold(text) in _NO or opt_out_in(text) == "unsubscribed"
+    return is_bare_no(text) or opt_out_in(text) == "unsubscribed"
+
+
+def is_bare_no(text: str) -> bool:
+    """Say whether the text is a plain no and nothing else."""
+    return fold(text) in _NO
 
 
 def is_answer(text: str) -> bool:

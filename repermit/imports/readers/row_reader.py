@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from repermit.i18n.lazy_text import Said
-from repermit.imports.opt_out_columns import Against, Marks, may_be_remark
+from repermit.imports.opt_out_columns import Against, Marks
 from repermit.imports.readers.cells import (
     addresses_in,
     clean,
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from repermit.imports.column_detection import Found
 
 # What a row needs beyond these takes the long way.
-_PLAIN_FIELDS = frozenset((None, "address", "name", "first_name", "middle_name", "last_name"))
-_PLAIN_FIELDS_AND_LANGUAGE = _PLAIN_FIELDS | {"language"}
+_PLAIN_FIELDS = frozenset(
+    (None, "address", "name", "first_name", "middle_name", "last_name", "language", "remark")
+)
 DATES = frozenset(
     ("consent_at", "since", "customer_since", "opted_out_at", "cleaned_at", "complained_at")
 )
@@ -79,7 +80,7 @@ class Reading:
         self._width = len(part.columns)
         self._addresses = self._places("address")
         self._statuses = self._places("status")
-        self._marks = Marks(part.columns)
+        self._marks = Marks(part.columns, meaning.found.harmless_noes)
         self._mark_dates = [place for field in _DATED_MARKS for place in self._places(field)]
         self._name = self._place("name")
         self._names = tuple(map(self._place, ("first_name", "middle_name", "last_name")))
@@ -106,18 +107,17 @@ class Reading:
         """
         first_line = self._meaning.found.first_line
         width, at, is_plain_table = self._width, self._addresses[0], self._is_plain()
-        language = self._language
+        language, marks = self._language, self._marks
         new = tuple.__new__
         for line, record in self._table.records(self._refuse_swallowed):
             if is_plain_table and line >= first_line and len(record) == width:
                 # Nine rows in ten of a plain list end here; the rest costs three times as much.
                 address = record[at]
-                if is_plain_address(address):
+                if is_plain_address(address) and not marks.in_cells(record).said:
                     name = self._name_in(record + _EMPTY)
-                    if not (name and may_be_remark(name)):
-                        code = language_of(record[language]) if language >= 0 else ""
-                        yield new(Row, (line, address, name, code) + _NOTHING_MORE)  # noqa: RUF005
-                        continue
+                    code = language_of(record[language]) if language >= 0 else ""
+                    yield new(Row, (line, address, name, code) + _NOTHING_MORE)  # noqa: RUF005
+                    continue
             yield from self._interpret(line, record, is_data=line >= first_line)
 
     def questions(self) -> Iterator[Question]:
@@ -164,11 +164,7 @@ class Reading:
 
     def _is_plain(self) -> bool:
         fields = {column.field for column in self.part.columns}
-        return (
-            fields <= _PLAIN_FIELDS_AND_LANGUAGE
-            and len(self._addresses) == 1
-            and not self._meaning.opted_out
-        )
+        return fields <= _PLAIN_FIELDS and len(self._addresses) == 1 and not self._meaning.opted_out
 
     def _interpret(self, line: int, record: list[str], *, is_data: bool) -> Iterator[Row]:
         if not any(map(clean, record)):

@@ -13,7 +13,7 @@ from repermit.db.models.lists import MailingList
 from repermit.imports.import_report import MOST_PROBLEMS
 from repermit.rules.consent import Fate
 from tests.support.desk import Desk
-from tests.support.list_files import MAILCHIMP_TITLES, as_csv
+from tests.support.list_files import MAILCHIMP_TITLES, as_csv, write_workbook
 
 FILE = (
     "E-mail;Naam;Status;Optin time;Optin IP",
@@ -143,6 +143,20 @@ def test_columns_that_are_not_read_are_named(desk: Desk) -> None:
     shown = desk.do("import", "news", path, "--map", "customer=", "--map", "remark=")
     assert "(csv): E-mail = address\n  not read: Opmerkingen; Klant\n" in shown
     assert "  1  ask\n" in shown
+
+
+def test_refusals_far_below_under_a_title_that_is_not_known_are_heard(desk: Desk) -> None:
+    desk.add_news()
+    cells = [["E-mailadres", "Opmerking 2", "Stad"]]
+    cells += [[f"p{number}@example.org", "", "Gent"] for number in range(300)]
+    cells += [["q@example.org", "wil geen post"], ["r@example.org", "overl. 2021"]]
+    cells += [["t@example.org", "liever niet"]]
+    path = write_workbook(desk.folder / "late.xlsx", {"Blad1": cells})
+    shown = desk.do("import", "news", str(path), "--dry-run")
+    assert "E-mailadres = address\n  read for a No: Opmerking 2; Stad\n" in shown
+    assert "  301  ask\n" in shown
+    assert "  2  opted out\n" in shown
+    assert "  line 304, E-mailadres: have a look: " in shown
 
 
 def test_what_is_to_be_known_of_a_whole_file_stands_before_its_rows(desk: Desk) -> None:

@@ -45,14 +45,14 @@ def refusal(*records: str, **mapping: str) -> str:
     ],
 )
 def test_a_column_of_addresses_is_known_by_its_title(title: str) -> None:
-    assert fields(f"{title};x") == ["address", None]
+    assert fields(f"{title};x") == ["address", "remark"]
 
 
 @pytest.mark.parametrize(
     "title", ["E-mail Type", "E-mail 1 - Label", "E-mail Display Name", "E-mailtype 2"]
 )
 def test_a_column_about_addresses_is_not_one_of_addresses(title: str) -> None:
-    assert fields(f"email;{title}") == ["address", None]
+    assert fields(f"email;{title}") == ["address", "remark"]
 
 
 @pytest.mark.parametrize(
@@ -139,12 +139,12 @@ def test_a_name_that_stands_alone_is_a_whole_one(title: str) -> None:
     ],
 )
 def test_a_question_about_something_else_is_no_consent(title: str) -> None:
-    assert fields(f"email;{title}") == ["address", None]
+    assert fields(f"email;{title}") == ["address", "remark"]
 
 
 def test_the_better_title_for_a_field_wins() -> None:
-    assert fields("email;Voorletters;Voornaam") == ["address", None, "first_name"]
-    assert fields("email;Voornaam;Voorletters") == ["address", "first_name", None]
+    assert fields("email;Voorletters;Voornaam") == ["address", "remark", "first_name"]
+    assert fields("email;Voornaam;Voorletters") == ["address", "first_name", "remark"]
 
 
 def test_every_column_that_says_no_counts() -> None:
@@ -181,7 +181,7 @@ def test_a_header_alone_has_no_data() -> None:
 def test_a_header_of_unknown_titles_is_one_if_it_is_as_wide_as_the_data() -> None:
     result = found("Wie;Waar", "Jan;a@example.org", "Piet;b@example.org")
     assert result.header_line == 1
-    assert [column.field for column in result.columns] == [None, "address"]
+    assert [column.field for column in result.columns] == ["remark", "address"]
 
 
 def test_a_title_line_is_no_header() -> None:
@@ -192,12 +192,12 @@ def test_a_title_line_is_no_header() -> None:
 
 def test_only_the_likeliest_column_counts_under_unknown_titles() -> None:
     rows = ("a@example.org;z@example.org", "b@example.org;", "c@example.org;x")
-    assert fields("Wie;Aanbrenger", *rows) == ["address", None]
+    assert fields("Wie;Aanbrenger", *rows) == ["address", "remark"]
 
 
 def test_columns_without_titles_are_known_by_content() -> None:
     rows = ("nl;a@example.org;Jan;actief;1", "fr;b@example.org;Piet;afgemeld;2")
-    assert fields(*rows) == ["language", "address", "name", "status", None]
+    assert fields(*rows) == ["language", "address", "name", "status", "remark"]
     assert found(*rows).header_line == 0
 
 
@@ -215,15 +215,25 @@ def test_codes_and_names_of_languages_are_languages(codes: tuple[str, str]) -> N
     assert fields(f"{first};a@example.org", f"{second};b@example.org") == ["language", "address"]
 
 
-def test_remarks_without_a_title_are_known_by_a_refusal_in_them() -> None:
+def test_a_column_without_a_title_is_no_name_if_a_refusal_is_in_it() -> None:
     rows = ("An;a@example.org;", "Bo;b@example.org;wil geen mail", "Cy;c@example.org;belt vaak")
     assert fields(*rows) == ["name", "address", "remark"]
 
 
-def test_remarks_under_a_title_that_is_not_known_are_known_by_a_refusal_in_them() -> None:
-    rows = ("a@example.org;lid", "b@example.org;heeft zich afgemeld")
-    assert fields("email;Veld 7", *rows) == ["address", "remark"]
-    assert fields("email;Veld 7", *rows, remark="") == ["address", None]
+def test_what_has_no_other_meaning_is_read_for_remarks_unless_the_admin_says_otherwise() -> None:
+    header, row = "email;Veld 7;Straat;Opmerking", "a@example.org;;Kerkstraat;lid"
+    assert fields(header, row) == ["address", "remark", "remark", "remark"]
+    assert fields(header, row, remark="") == ["address", None, None, None]
+    assert fields(header, row, remark="Veld 7\nOpmerking\n") == [
+        *("address", "remark", None, "remark")
+    ]
+
+
+def test_a_number_among_several_columns_is_that_of_one_without_a_title() -> None:
+    # Another sheet of the same workbook has no title over its second column.
+    assert fields("email;Naam", "a@example.org;Jan", remark="2\n") == ["address", "name"]
+    assert fields("email;;x", "a@example.org;lid;y", remark="2\n") == ["address", "remark", None]
+    assert fields("email;x;x", "a@example.org;y;z", remark="2\n") == ["address", "remark", None]
 
 
 @pytest.mark.parametrize("header", [(), ("Wie;email;Mag",)])
@@ -231,9 +241,9 @@ def test_a_yes_or_no_to_what_nobody_knows_may_be_a_question(header: tuple[str, .
     result = found(*header, "An;a@example.org;ja", "Bo;b@example.org;nee", "Cy;c@example.org;")
     assert result.unknown == (2,)
     assert [column.field for column in result.columns] == [
-        None if header else "name",
+        "remark" if header else "name",
         "address",
-        None,
+        "remark",
     ]
 
 
@@ -272,7 +282,7 @@ def test_a_column_that_the_admin_says_is_none_is_no_question() -> None:
         *((title, "consent") for title in ("Mail erlaubt?", "Accepte les e-mails")),
         *((title, "opted_out_at") for title in ("Mag niet gemaild worden", "Mag geen mail")),
         ("Darf nicht angemailt werden", "opted_out_at"),
-        *((title, None) for title in ("Magazine", "Laatst gemaild", "Mag gebeld")),
+        *((title, "remark") for title in ("Magazine", "Laatst gemaild", "Mag gebeld")),
     ],
 )
 def test_whether_one_may_mail_is_asked_in_many_ways(title: str, field: str | None) -> None:
@@ -280,7 +290,11 @@ def test_whether_one_may_mail_is_asked_in_many_ways(title: str, field: str | Non
 
 
 def test_two_columns_of_text_may_be_a_town_as_well() -> None:
-    assert fields("a@example.org;Jan;Utrecht", "b@example.org;Piet;Gent") == ["address", None, None]
+    assert fields("a@example.org;Jan;Utrecht", "b@example.org;Piet;Gent") == [
+        "address",
+        "remark",
+        "remark",
+    ]
 
 
 def test_without_titles_each_column_of_addresses_counts() -> None:
@@ -292,8 +306,8 @@ def test_rows_may_be_shorter_than_others() -> None:
 
 
 def test_a_misleading_title_yields_to_content() -> None:
-    assert fields("Mail;Contact", "ooit;a@example.org", "?;b@example.org") == [None, "address"]
-    assert fields("Mail;E-mail", "ja;a@example.org") == [None, "address"]
+    assert fields("Mail;Contact", "ooit;a@example.org", "?;b@example.org") == ["remark", "address"]
+    assert fields("Mail;E-mail", "ja;a@example.org") == ["remark", "address"]
 
 
 def test_a_yes_or_no_under_a_title_of_addresses_says_whether_to_mail() -> None:
@@ -329,14 +343,14 @@ def test_a_column_is_mapped_by_title_number_or_letter(column: str) -> None:
 
 
 def test_a_mapping_goes_before_what_is_recognised() -> None:
-    assert fields("email;mail2;naam", address="mail2") == [None, "address", "name"]
-    assert fields("email;naam;bijnaam", name="bijnaam") == ["address", None, "name"]
+    assert fields("email;mail2;naam", address="mail2") == ["remark", "address", "name"]
+    assert fields("email;naam;bijnaam", name="bijnaam") == ["address", "remark", "name"]
 
 
 def test_a_further_column_that_says_no_takes_nothing_from_the_others() -> None:
     rows = ("email;Nieuwsbrief;Mag", "a@example.org;nee;ja")
     assert fields(*rows, consent="Mag") == ["address", "consent", "consent"]
-    assert fields(*rows, consent="") == ["address", None, None]
+    assert fields(*rows, consent="") == ["address", None, "remark"]
 
 
 def test_an_empty_mapping_says_that_no_column_is_that() -> None:

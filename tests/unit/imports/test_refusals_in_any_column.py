@@ -1,0 +1,90 @@
+"""Refusals are heard in whatever column they stand, and in whatever row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from repermit.imports.readers.rows import Row
+from tests.support.list_files import as_csv, from_text
+
+UNKNOWN = (
+    *("Opmerking 2", "Notitie 2", "Overige info", "Vrij veld", "Vrij veld 1", "Let op"),
+    *("Mededeling", "Actie", "Reactie", "Contact", "Details", "Tekst", "Kenmerk"),
+    *("Relatie-info", "Status2", "Free text", "Notes internes", ""),
+)
+BEYOND_THE_SAMPLE = 250
+
+
+def rows_under(folder: Path, title: str, *texts: str, **mapping: str) -> list[Row]:
+    cells = [["E-mailadres", title, "Stad"]]
+    cells += [[f"a{number}@example.org", text, "Gent"] for number, text in enumerate(texts)]
+    return list(from_text(folder, as_csv(cells, delimiter=";"), **mapping).rows())
+
+
+def heard(folder: Path, title: str, text: str, **mapping: str) -> tuple[str, bool]:
+    """Return the mark that a text under a title makes, and whether something is told of it."""
+    (row,) = rows_under(folder, title, text, **mapping)
+    return row.opted_out, bool(row.said)
+
+
+@pytest.mark.parametrize("title", UNKNOWN)
+def test_a_refusal_far_below_is_heard_under_whatever_title(tmp_path: Path, title: str) -> None:
+    late = ("wil geen post", "overl. 2021", "liever niet", "lid")
+    *before, first, second, third, last = rows_under(
+        tmp_path, title, *[""] * BEYOND_THE_SAMPLE, *late
+    )
+    assert not any(row.opted_out or row.said for row in (*before, last))
+    assert (first.opted_out, second.opted_out, third.opted_out) == ("remark", "remark", "")
+    assert first.said == f"{title or 'column 2'}: wil geen post"
+    assert third.said.endswith("liever niet")
+
+
+@pytest.mark.parametrize("text", ["liever niet", "alleen post", "bezwaar"])
+def test_a_doubtful_word_under_an_unknown_title_is_put_before_the_admin(
+    tmp_path: Path, text: str
+) -> None:
+    rows = rows_under(tmp_path, "Vrij veld", "lid", "belt vaak", text)
+    assert [row.said for row in rows] == ["", "", f"Vrij veld: {text}"]
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        *(("Straat", "Geen"), ("Straat", "Weg 12"), ("Plaats", "Nooitgedacht"), ("Plaats", "Post")),
+        *(("Bedrijf", "De Nee"), ("Bedrijf", "Mailing Stoof"), ("Functie", "geen")),
+        *(
+            ("Functie", "marketing manager"),
+            ("Telefoon", "+31 6 12345678"),
+            ("Postcode", "1234 AB"),
+        ),
+        *(("Foto's", "nee"), ("SMS", "no"), ("Website", "https://example.org/unsubscribe?u=1")),
+        *(("Voorletters", "G.P."), ("UUID", "3f2a9c1e-77aa-4b1d-9d01-0c5e1f2a3b4c")),
+        *(("Link", "www.example.org/afmelden"), ("Afzender", "unsubscribe@example.org")),
+    ],
+)
+def test_what_else_people_note_of_somebody_is_no_refusal(
+    tmp_path: Path, title: str, text: str
+) -> None:
+    cells = [["E-mailadres", "Voornaam", title], ["a@example.org", "Jan", text]]
+    (row,) = from_text(tmp_path, as_csv(cells)).rows()
+    assert (row.opted_out, row.said) == ("", "")
+
+
+def test_a_bare_no_is_doubtful_beside_other_words_and_else_a_question(tmp_path: Path) -> None:
+    rows = rows_under(tmp_path, "Reactie", "belt vaak", "lid", "nee")
+    assert [row.said for row in rows] == ["", "", "Reactie: nee"]
+    rows = rows_under(tmp_path, "Mag", "ja", "nee", "ja", "weet niet", "liever niet", "ja")
+    assert [row.said for row in rows] == ["", "", "", "", "Mag: liever niet", ""]
+
+
+def test_what_the_admin_says_is_not_to_be_read_is_not(tmp_path: Path) -> None:
+    assert heard(tmp_path, "Vrij veld", "wil geen post", remark="") == ("", False)
+    assert heard(tmp_path, "Vrij veld", "wil geen post", remark="Stad\n") == ("", False)
+    assert heard(tmp_path, "Vrij veld", "wil geen post", remark="Stad") == ("remark", True)
+
+
+def test_a_column_whose_meaning_another_takes_over_is_still_heard(tmp_path: Path) -> None:
+    assert heard(tmp_path, "Lid sinds", "opgezegd 2019", since="Stad") == ("remark", True)
+    assert heard(tmp_path, "Lid sinds", "opgezegd 2019", since="") == ("", False)
