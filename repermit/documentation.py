@@ -20,6 +20,7 @@ INDEX = "README"
 """Name of the page that lists all others."""
 
 _NAME = re.compile(rf"(?:{'|'.join(KINDS)})/[a-z0-9-]+")
+_LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 _TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 
 
@@ -129,6 +130,23 @@ def _link_within(page: Page, tokens: list[Token], url_of: Callable[[str, str], s
         if is_linked or token.type not in {"link_open", "link_close"}:
             kept.append(token)
     return kept
+
+
+def render_text(page: Page) -> str:
+    """Return a page's Markdown for a terminal: a link has the name of its page, for `help`."""
+
+    def name_page(link: re.Match[str]) -> str:
+        text, href = link.groups()
+        if href.startswith("https://"):
+            return link[0]
+        name = _resolve(page, href, _name_topic)
+        return f"{text} ({name.partition('#')[0]})" if name and not href.startswith("#") else text
+
+    return _LINK.sub(name_page, page.text)
+
+
+def _name_topic(name: str, language: str) -> str:
+    return f"{name} --language {language}" if language else name
 
 
 def _resolve(page: Page, href: str, url_of: Callable[[str, str], str]) -> str | None:

@@ -38,7 +38,8 @@ def show_help(topic: str | None, language: str) -> None:
     titles = {documentation.slugify(page.title): page for page in known}
     found = documentation.find_page(topic, language=language)
     if found := found or titles.get(documentation.slugify(topic)):
-        Console(highlight=False, width=None).print(Markdown(found.text, hyperlinks=False))
+        text = documentation.render_text(found)
+        Console(highlight=False, width=None).print(Markdown(text, hyperlinks=False))
         return
     last = documentation.slugify(topic.rpartition("/")[2])
     names = titles | {page.name.rpartition("/")[2]: page for page in pages}

@@ -337,7 +337,14 @@ def _show_waiting_file(
         reason = import_preview.describe_place(outcome)
         return render_page("imports/refused.html", status=status, reason=reason, **fields, **shared)
     seen = import_preview.make_preview_fields(mailing_list.slug, kept, outcome, decided=decided)
-    return render_page("imports/preview.html", status=status, **seen, **fields, **shared)
+    return render_page(
+        "imports/preview.html",
+        status=status,
+        refused=row_preview.count(kept.rows, _REFUSED),
+        **seen,
+        **fields,
+        **shared,
+    )
 
 
 def _list_notes() -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib
+import re
 import shlex
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from typing import IO
 import click
 import pytest
 
-from repermit import __version__
+from repermit import __version__, documentation
 from repermit.cli import main
 from repermit.db.models.lists import MailingList
 from tests.support.command_tree import COMMANDS, REPERMIT, parse
@@ -170,6 +171,17 @@ def test_a_mistyped_command_is_answered_with_the_one_that_may_be_meant(
     desk: Desk, typed: tuple[str, ...], meant: str
 ) -> None:
     assert f"Did you mean '{meant}'?" in desk.misused(*typed)
+
+
+def test_a_page_of_the_help_names_other_pages_as_the_command_takes_them(desk: Desk) -> None:
+    shown = " ".join(desk.do("help", "how-to/keys").split())
+    assert "In het Nederlands (how-to/keys --language nl)" in shown
+    assert "What the words mean (reference/glossary)" in shown
+    for name, language in (("how-to/keys", "nl"), ("reference/glossary", "en")):
+        desk.do("help", name, "--language", language)
+    for page in documentation.list_pages("en"):
+        shown = documentation.render_text(page)
+        assert not re.search(r"(?<!!)\[[^\]]*\]\((?!https://)", shown), page.name
 
 
 def test_a_mistyped_page_of_the_help_is_answered_with_the_one_that_may_be_meant(

@@ -32,7 +32,7 @@ from repermit.settings.definitions import Settings
 from repermit.web.admin import import_columns, import_preview
 from repermit.web.admin.page_permissions import get_permissions
 from tests.support import translatable_texts as sayings
-from tests.support.admin_pages import admin_client, csrf_token, post, viewer_client
+from tests.support.admin_pages import admin_client, csrf_token, post, viewer_client, words_at
 from tests.support.builders import NOW, make_campaign, make_contact, make_list, make_removed
 from tests.support.list_files import write_workbook
 from tests.support.public_pages import Pages, words_of
@@ -364,6 +364,7 @@ def test_what_is_not_taken_in_can_be_downloaded_safe_for_a_spreadsheet(
     make_removed(database, news, Reason.NO, "gone@example.org")
     hand_in(admin, MIXED)
     kept = Evidence.select().count()
+    assert "Download 4 rows that are not taken in (CSV)" in words_at(admin, FILE)
     # A link of any website would do as much.
     assert admin.get(f"{FILE}/refused.csv").status_code == 405
     assert admin.head(f"{FILE}/refused.csv").status_code == 405
