@@ -60,15 +60,17 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
             )
 
 
-def find_columns(sample: Sequence[Record], mapping: Mapping[str, str]) -> Found:
+def find_columns(sample: Sequence[Record], mapping: Mapping[str, str], *, width: int = 0) -> Found:
     """Return what the first records of a table tell; `mapping` is as for `open_list`.
 
+    `width` is how many columns it has at least, with a title or without.
     Raises ListFileError if no column holds addresses or a mapped column does not exist.
     """
     at = _header_at(sample, mapping)
     header = sample[at][1] if at is not None else []
     data = [cells for _, cells in sample[_data_from(sample, at) :]]
     titles = _titles(header, data)
+    titles += [""] * (width - len(titles))
     folded = [fold(title) for title in titles]
     tool = tool_of(folded)
     fields = _by_title(folded, tool) if header else _by_content(data, len(titles))

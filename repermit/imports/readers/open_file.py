@@ -105,7 +105,7 @@ def preview_file(
 
 def _glimpse(table: Table, sample: Sequence[Record], mapping: Mapping[str, str]) -> FilePreview:
     try:
-        found = find_columns(sample, mapping)
+        found = _find_columns(table, sample, mapping)
     except ListFileError:
         width = max(len(cells) for _, cells in sample)
         return FilePreview(
@@ -137,6 +137,12 @@ def _gather_samples(table: Table, width: int, *, first_line: int) -> tuple[tuple
     return tuple(tuple(one)[:_GLIMPSED] for one in samples)
 
 
+def _find_columns(table: Table, sample: Sequence[Record], mapping: Mapping[str, str]) -> Found:
+    # In a sheet all records are as wide as the widest; in a CSV what goes beyond has slipped.
+    width = 0 if table.may_shift else max(len(cells) for _, cells in sample)
+    return find_columns(sample, mapping, width=width)
+
+
 def _sample_of(table: Table) -> list[Record]:
     records = (record for record in table.records(None) if any(map(str.strip, record[1])))
     return [record for record in islice(records, _SAMPLE) if record[0] >= table.first_line]
@@ -156,7 +162,7 @@ def _readings(
     refusals: list[ListFileError] = []
     for table, sample in filled:
         try:
-            found = find_columns(sample, mapping)
+            found = _find_columns(table, sample, mapping)
         except ListFileError as error:
             refusals.append(error)
         else:

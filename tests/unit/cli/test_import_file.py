@@ -150,13 +150,13 @@ def test_refusals_far_below_under_a_title_that_is_not_known_are_heard(desk: Desk
     cells = [["E-mailadres", "Opmerking 2", "Stad"]]
     cells += [[f"p{number}@example.org", "", "Gent"] for number in range(300)]
     cells += [["q@example.org", "wil geen post"], ["r@example.org", "overl. 2021"]]
-    cells += [["t@example.org", "liever niet"]]
+    cells += [["s@example.org", "", "", "afgemeld"], ["t@example.org", "liever niet"]]
     path = write_workbook(desk.folder / "late.xlsx", {"Blad1": cells})
     shown = desk.do("import", "news", str(path), "--dry-run")
-    assert "E-mailadres = address\n  read for a No: Opmerking 2; Stad\n" in shown
+    assert "E-mailadres = address\n  read for a No: Opmerking 2; Stad; column 4\n" in shown
     assert "  301  ask\n" in shown
-    assert "  2  opted out\n" in shown
-    assert "  line 304, E-mailadres: have a look: " in shown
+    assert "  3  opted out\n" in shown
+    assert "  line 305, E-mailadres: have a look: " in shown
 
 
 def test_what_is_to_be_known_of_a_whole_file_stands_before_its_rows(desk: Desk) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from repermit.imports.readers.rows import Row
-from tests.support.list_files import as_csv, from_text
+from tests.support.list_files import as_csv, from_text, opened, write_workbook
 
 UNKNOWN = (
     *("Opmerking 2", "Notitie 2", "Overige info", "Vrij veld", "Vrij veld 1", "Let op"),
@@ -88,3 +88,18 @@ def test_what_the_admin_says_is_not_to_be_read_is_not(tmp_path: Path) -> None:
 def test_a_column_whose_meaning_another_takes_over_is_still_heard(tmp_path: Path) -> None:
     assert heard(tmp_path, "Lid sinds", "opgezegd 2019", since="Stad") == ("remark", True)
     assert heard(tmp_path, "Lid sinds", "opgezegd 2019", since="") == ("", False)
+
+
+# --- Beyond the last title.
+
+
+@pytest.mark.parametrize("at", [0, BEYOND_THE_SAMPLE])
+def test_in_a_sheet_what_stands_beyond_the_last_title_is_heard(tmp_path: Path, at: int) -> None:
+    cells = [["E-mailadres", "Stad"]]
+    cells += [[f"a{number}@example.org", "Gent"] for number in range(BEYOND_THE_SAMPLE + 10)]
+    cells[at + 1] += ["", "wil geen post"]
+    cells[at + 2] += ["liever niet"]
+    rows = list(opened(write_workbook(tmp_path / "a.xlsx", {"Blad1": cells})).rows())
+    assert (rows[at].opted_out, rows[at].said) == ("remark", "column 4: wil geen post")
+    assert (rows[at + 1].opted_out, rows[at + 1].said) == ("", "column 3: liever niet")
+    assert [row for row in rows if row.said] == rows[at : at + 2]
