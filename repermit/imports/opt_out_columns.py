@@ -108,6 +108,7 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
 
 
+@lru_cache(maxsize=1024)
 def _by_remark(text: str) -> str:
     if _IS_NO_REMARK(text):
         return ""
@@ -127,6 +128,7 @@ _IS_NO_REMARK = re.compile(
 ).fullmatch
 
 
+@lru_cache(maxsize=1024)
 def _by_rest(text: str) -> str:
     """Judge what is no remark, or was not meant as one: a No alone answers something else."""
     said = _by_remark(text)
@@ -224,4 +226,4 @@ def _judge_of(column: Column, *, is_no_harmless: bool) -> Callable[[str], str] |
     if column.field == "since" and fold(column.title) == "subscribed":
         return _by_answer
     is_rest = column.field == "remark" and is_no_harmless
-    return _by_rest if is_rest else _JUDGES.get(column.field)
+    return _by_rest if is_rest else _JUDGES.get(column.field, _by_rest)

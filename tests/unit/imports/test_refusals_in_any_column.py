@@ -103,3 +103,45 @@ def test_in_a_sheet_what_stands_beyond_the_last_title_is_heard(tmp_path: Path, a
     assert (rows[at].opted_out, rows[at].said) == ("remark", "column 4: wil geen post")
     assert (rows[at + 1].opted_out, rows[at + 1].said) == ("", "column 3: liever niet")
     assert [row for row in rows if row.said] == rows[at : at + 2]
+
+
+# --- Columns with a meaning of their own.
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        *(("Lid sinds", "opgezegd 2019"), ("Lid sinds", "overleden"), ("Klant", "wil geen post")),
+        *(("Klant sinds", "opgezegd 2019"), ("Herkomst", "wil geen post"), ("Taal", "geen mail")),
+        *(("Taal", "nl, wil geen post"), ("Tussenvoegsel", "overleden"), ("Bron", "afgemeld 2020")),
+        *(("Toestemming op", "uitgeschreven"), ("Opt-in IP", "geen mail"), ("Formulier", "stop")),
+    ],
+)
+def test_a_refusal_in_a_column_of_something_else_is_heard(
+    tmp_path: Path, title: str, text: str
+) -> None:
+    assert heard(tmp_path, title, text) == ("remark", True)
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [("Lid sinds", "d. 2021"), ("Klant sinds", "gestopt"), ("Bron", "bezwaar"), ("Taal", "†")],
+)
+def test_a_doubtful_word_in_a_column_of_something_else_is_shown(
+    tmp_path: Path, title: str, text: str
+) -> None:
+    assert heard(tmp_path, title, text)[1]
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        *(("Lid sinds", "3-5-2020"), ("Lid sinds", "nee"), ("Lid sinds", "2020-05-03 10:00:00")),
+        *(("Klant", "nee"), ("Klant", "K-17"), ("Klant sinds", "1998"), ("Taal", "no")),
+        *(("Taal", "NO"), ("Taal", "Nederlands"), ("Bron", "beurs"), ("Bron", "nieuwsbrief 2019")),
+        *(("Tussenvoegsel", "van der"), ("Opt-in IP", "192.0.2.7"), ("Toestemming op", "nee")),
+        ("Aanmeldpagina", "https://example.org/stop/afmelden"),
+    ],
+)
+def test_what_belongs_in_a_column_is_no_refusal(tmp_path: Path, title: str, text: str) -> None:
+    assert heard(tmp_path, title, text) == ("", False)
