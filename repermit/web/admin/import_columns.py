@@ -61,7 +61,11 @@ def read_columns(path: Path, mapping: Mapping[str, str]) -> list[ShownColumn]:
 
 
 def list_columns(glimpses: Sequence[FilePreview]) -> list[ShownColumn]:
-    """Return the columns of the tables of a file, each title once."""
+    """Return the first columns of the tables of a file, each title once."""
+    return _gather_columns(glimpses)[:MAX_COLUMNS]
+
+
+def _gather_columns(glimpses: Sequence[FilePreview]) -> list[ShownColumn]:
     with_addresses = [
         table for table in glimpses if any(c.field == "address" for c in table.columns)
     ]
@@ -69,7 +73,7 @@ def list_columns(glimpses: Sequence[FilePreview]) -> list[ShownColumn]:
     for table in with_addresses or glimpses:
         for column in _iter_columns(table):
             columns.setdefault(column.name, column)
-    return list(columns.values())[:MAX_COLUMNS]
+    return list(columns.values())
 
 
 def _iter_columns(preview_file: FilePreview) -> Iterator[ShownColumn]:
@@ -94,11 +98,15 @@ def apply_choices(columns: Sequence[ShownColumn], fields: Mapping[str, str]) -> 
 
 def make_mapping(path: Path, chosen: Sequence[ShownColumn]) -> dict[str, str]:
     """Return the mapping that says what is chosen, as far as it is not recognised by itself."""
-    own = {column.name: column.field for column in read_columns(path, {})}
+    own = {column.name: column.field for column in _gather_columns(open_file.preview_file(path))}
+    shown = {column.name for column in chosen}
     mapping = {}
     for field in rows.FIELDS:
         names = [column.name for column in chosen if column.field == field]
         if names != [column.name for column in chosen if own.get(column.name, "") == field]:
+            if field in rows.REPEATED_FIELDS:
+                # Columns that no page shows are read as before.
+                names += [name for name, one in own.items() if one == field and name not in shown]
             mapping[field] = "".join(f"{name}\n" for name in names)
     return mapping
 

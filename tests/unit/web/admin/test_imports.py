@@ -25,6 +25,7 @@ from repermit.db.models.imports import Import, Upload
 from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError
 from repermit.imports import import_file, import_task, undo, uploads
+from repermit.imports.readers import open_file
 from repermit.imports.readers import rows as readers_rows
 from repermit.imports.uploads import folder_of
 from repermit.rules.consent import Fate, Reason
@@ -310,6 +311,16 @@ def test_columns_without_a_title_or_with_the_same_are_called_by_their_number(
     mapping = mapping_after(path, **{"2": "", "3": "last_name"})
     fields = [column.field for column in import_columns.read_columns(path, mapping)]
     assert fields[:3] == ["address", "", "last_name"]
+
+
+def test_columns_that_no_page_shows_are_read_for_a_no_whatever_is_chosen(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    titles = ["email", *(f"t{number}" for number in range(import_columns.MAX_COLUMNS))]
+    path.write_text(f"{','.join(titles)}\na@example.org\n", "utf-8")
+    assert len(import_columns.read_columns(path, {})) == import_columns.MAX_COLUMNS
+    (found,) = open_file.preview_file(path, mapping=mapping_after(path, t0=""))
+    assert [column.field for column in found.columns][1:3] == [None, "remark"]
+    assert found.columns[-1].field == "remark"
 
 
 def test_sheets_without_addresses_are_not_shown(tmp_path: Path) -> None:
