@@ -226,7 +226,7 @@ _SEEN: tuple[dict[str, Any], ...] = (
 )
 
 
-@pytest.mark.everyday("[en]", "[nl]")
+@pytest.mark.everyday("-en]", "-nl]")
 @pytest.mark.parametrize("language", catalogues.languages())
 def test_no_answer_stands_out(database: Database, page: Page, language: str) -> None:
     """Neither in colour nor in size: a Yes that was nudged is none that was freely given."""
