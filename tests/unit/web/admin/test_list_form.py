@@ -144,26 +144,33 @@ def test_what_cannot_be_is_said_beside_its_field_and_nothing_typed_is_lost(
     assert MailingList.select().count() == 1
 
 
+WIDE = {
+    "name": "mmmmmmmm " * 5,
+    "purpose": "mmmmmmmm " * 3,
+    "frequency": "mmmmmmmm " * 4,
+}
+"""Words of which each takes much of a row; a longer purpose would be shortened."""
+
+
 def test_names_that_push_an_answer_off_a_phone_are_told_where_they_are_typed(
     admin: FlaskClient,
 ) -> None:
     told = "On a phone an answer is not seen at first"
     remedy = "A shorter name of the list, or of the organisation, brings it up."
-    wide = {"name": "WWWWWWWW " * 5, "purpose": "WWWWWWWW " * 6}
     post(admin, NEW, **{**FIELDS, "slug": "news"})
     assert told not in words_of(admin.get(DESCRIBE))
-    describe(admin, **wide)
+    describe(admin, **WIDE)
     said = words_of(admin.get(DESCRIBE))
     assert told in said
     assert remedy in said
-    post(admin, NEW, **{**FIELDS, **wide, "slug": "wide"})
+    post(admin, NEW, **{**FIELDS, **WIDE, "slug": "wide"})
     assert told in words_of(admin.get(DESCRIBE))
     describe(admin)
-    further = {name: FIELDS[name] for name in ("frequency", "privacy_url")} | wide
+    further = {"privacy_url": FIELDS["privacy_url"]} | WIDE
     post(admin, f"{DESCRIBE}/in", language="pl", **further)
     assert told in words_of(admin.get(DESCRIBE))
     # Whoever has not said all yet gets no mail, and no warning.
-    describe(admin, **wide, sender_address="", privacy_url="")
+    describe(admin, **WIDE, sender_address="", privacy_url="")
     assert told not in words_of(admin.get(DESCRIBE))
 
 
@@ -173,7 +180,7 @@ def test_while_a_campaign_is_under_way_it_is_told_of_what_is_saved(
     post(admin, NEW, **{**FIELDS, "slug": "news"})
     news = MailingList.get()
     freeze_wording(database, make_campaign(database, news), news, news.language)
-    describe(admin, name="WWWWWWWW " * 5, purpose="WWWWWWWW " * 6)
+    describe(admin, **WIDE)
     assert "On a phone an answer is not seen at first" in words_of(admin.get(DESCRIBE))
 
 
