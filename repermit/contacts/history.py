@@ -5,17 +5,15 @@ Nothing here writes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.models.contacts import Contact, SignUp
-from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import
 from repermit.db.models.mails import Mail, Reply
+from repermit.evidence import chain_reader
 from repermit.rules.consent import MailState
 
 _SHOWN_KEYS = (
@@ -96,18 +94,10 @@ def _iter_replies(contact: Contact) -> Iterator[HistoryEvent]:
 
 
 def _iter_evidence(contact: Contact) -> Iterator[HistoryEvent]:
-    is_own = (Evidence.subject == contact.subject) & (Evidence.list == contact.list.slug)
-    entries = list(Evidence.select().where(is_own))
-    parts: Any = (
-        EvidencePart.select(EvidencePart.seq, EvidencePart.json)
-        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
-        .where(is_own, EvidencePart.part.in_(("consent", "person")))
-    )
-    contents: dict[int, dict[str, object]] = {}
-    for seq, text in parts.tuples():
-        contents.setdefault(seq, {}).update(json.loads(text))
-    for entry in entries:
-        content = contents.get(entry.seq, {})
+    for entry, parts in chain_reader.read_entries_with_parts(
+        contact.subject, contact.list.slug, parts=("consent", "person")
+    ):
+        content = {**parts.get("consent", {}), **parts.get("person", {})}
         facts = {name: str(content[name]) for name in _SHOWN_KEYS if content.get(name)}
         if content.get("why") == "retention":
             facts["ended"] = "consent" if content.get("parts") == ["consent"] else "trace"

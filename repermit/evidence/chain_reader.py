@@ -135,6 +135,26 @@ def leaf_of(row: Mapping[str, Any]) -> str | None:
         return None
 
 
+def read_entries_with_parts(
+    subject: str, slug: str, *, parts: Iterable[str] = PARTS
+) -> list[tuple[Evidence, dict[str, dict[str, Any]]]]:
+    """Return a person's entries on a list, the oldest first, each with its parts that are held.
+
+    - `parts`: the names of those that are read.
+    """
+    is_own = (Evidence.subject == subject) & (Evidence.list == slug)
+    query: Any = (
+        EvidencePart.select(EvidencePart.seq, EvidencePart.part, EvidencePart.json)
+        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
+        .where(is_own, EvidencePart.part.in_(tuple(parts)))
+    )
+    contents: dict[int, dict[str, dict[str, Any]]] = {}
+    for seq, part, text in query.tuples():
+        contents.setdefault(seq, {})[part] = json.loads(text)
+    entries = Evidence.select().where(is_own).order_by(Evidence.seq)
+    return [(entry, contents.get(entry.seq, {})) for entry in entries]
+
+
 # --- One person's entries as a proof and a receipt have them. -------------------------------------
 
 

@@ -6,7 +6,6 @@ that gets a link from there.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime, timedelta
@@ -22,11 +21,11 @@ from repermit.db.models.accounts import Access
 from repermit.db.models.campaigns import find_live_campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.contacts import SignUp as SignUpRow
-from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import
 from repermit.db.models.mails import FreshLink, Mail, Reply
 from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.emails.mail_values import MailingListFacts
+from repermit.evidence import chain_reader
 from repermit.privacy.data_links import find_access
 from repermit.privacy.external_copies import find_held_since, iter_files_with, list_records
 from repermit.privacy.retention import add_years
@@ -402,24 +401,16 @@ def _iter_imports(contact: Contact) -> Iterator[tuple[datetime, str]]:
 
 
 def _iter_entries(contact: Contact) -> Iterator[EvidenceEntry]:
-    is_own = (Evidence.subject == contact.subject) & (Evidence.list == contact.list.slug)
-    rows = list(Evidence.select().where(is_own).order_by(Evidence.seq))
-    query: Any = (
-        EvidencePart.select(EvidencePart.seq, EvidencePart.part, EvidencePart.json)
-        .join(Evidence, on=(Evidence.seq == EvidencePart.seq))
-        .where(is_own)
-    )
-    parts = {(seq, part): json.loads(text) for seq, part, text in query.tuples()}
-    for row in rows:
+    for row, parts in chain_reader.read_entries_with_parts(contact.subject, contact.list.slug):
         yield EvidenceEntry(
             seq=row.seq,
             at=row.at,
             event=row.event,
             by=_ACTOR_WORDS.get(row.actor, "organisation"),
             hash=row.hash,
-            consent=parts.get((row.seq, "consent"), {}),
-            person=parts.get((row.seq, "person"), {}),
-            trace=parts.get((row.seq, "trace"), {}),
+            consent=parts.get("consent", {}),
+            person=parts.get("person", {}),
+            trace=parts.get("trace", {}),
         )
 
 
