@@ -127,9 +127,11 @@ def test_nobody_who_answers_waits_for_what_an_admin_has_done(path: str) -> None:
         assert ask(port, "GET", "/no/token")[0] == 200
         with ThreadPoolExecutor(1) as people:
             answer = people.submit(lambda: ask(port, "POST", "/no/token")[0])
-            assert held.inside.acquire(timeout=60)
-            assert not any(one.done() for one in waiting)
+            is_served = held.inside.acquire(timeout=60)
+            is_any_done = any(one.done() for one in waiting)
             held.let_go.set()
+        assert is_served
+        assert not is_any_done
         assert answer.result() == 200
     assert sorted({one.result() for one in waiting} - {503}) == [200]
 
