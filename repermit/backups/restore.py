@@ -37,7 +37,12 @@ from repermit.db.models.contacts import Suppression
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import FreshLink, Mail
 from repermit.db.suppression_journal import make_journal
-from repermit.db.write_lock import RESTORING_SUFFIX, lock_database_exclusively, open_private
+from repermit.db.write_lock import (
+    LOCK_SUFFIXES,
+    RESTORING_SUFFIX,
+    lock_database_exclusively,
+    open_private,
+)
 from repermit.errors import Refused
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Checkpoint, Entry
@@ -45,7 +50,7 @@ from repermit.rules.consent import LIVE_STATES, UNSETTLED, CampaignState, MailSt
 from repermit.settings.definitions import Settings
 from repermit.suppression import suppressions
 
-_BESIDE = ("-wal", "-shm", "-journal", ".turn-a", ".turn-b")
+_BESIDE = ("-wal", "-shm", "-journal", *LOCK_SUFFIXES)
 _BEGINNING = b"SQLite format 3\0"
 
 

@@ -361,6 +361,17 @@ SELECT EXISTS (
 )"""
 
 
+def is_awaited(database: Database) -> bool:
+    """Say whether anybody waits on PostgreSQL for a lock that another connection holds."""
+    return is_postgresql(database) and bool(run_sql(database, _IS_AWAITED).fetchone()[0])
+
+
+_IS_AWAITED = """\
+SELECT EXISTS (
+    SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+)"""
+
+
 @contextmanager
 def limit_waiting(database: Database, seconds: float) -> Iterator[None]:
     """Let this thread, whose connection is open, wait for so many seconds for what others hold.

@@ -14,6 +14,7 @@ from repermit.db.connection import (
     Database,
     FairSqliteDatabase,
     analyze_grown,
+    is_awaited,
     is_used_by_others,
     read_data_version,
 )
@@ -38,6 +39,9 @@ _REST_FACTOR = 3
 
 _MAX_REST = 0.15
 """Seconds between two steps at most."""
+
+_INTERVAL = 0.005
+"""Seconds between two looks whether anybody waits."""
 
 # A step that found little to do says little of the next, which stays below 0.05 s by this.
 _MAX_GROWTH = 1.5
@@ -146,6 +150,13 @@ class StepSize:
         self.adapt(self._seconds, most=_MAX_SECONDS if is_shared else _MAX_SECONDS_ALONE)
         if is_shared:
             time.sleep(min(_REST_FACTOR * self._seconds, _MAX_REST))
+            self._let_others_first(database)
+
+    def _let_others_first(self, database: Database) -> None:
+        """On PostgreSQL, begin no step while somebody waits for a lock; of SQLite its lock does."""
+        until = time.monotonic() + _MAX_REST
+        while is_awaited(database) and time.monotonic() < until:
+            time.sleep(_INTERVAL)
 
     @contextmanager
     def _timed(self, database: Database) -> Iterator[None]:

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -29,6 +29,13 @@ _MAX_TURN = 0.05
 # Seconds between two tries. The same for all: who tried less often would be passed by newcomers.
 _INTERVAL = 0.0003
 
+# Seconds for which a job lets pages go first, so that jobs come through beside any number of them.
+_MAX_YIELDING = 0.25
+
+
+LOCK_SUFFIXES = (".turn-a", ".turn-b", ".turn-pages")
+"""What the names of its files have behind the database's."""
+
 
 class WriteLock:
     """Let writers through one by one, across processes.
@@ -38,11 +45,14 @@ class WriteLock:
     must pass B again, where the first to wait stands already. The threads of a process that wait
     write in its turn one after the other, the first to come first, as long as that is short.
 
+    Pages come before jobs: a thread that may wait less long than others shares a lock on a third
+    file while it waits, and whoever may wait longer neither takes nor keeps B meanwhile.
+
     A process that is stopped keeps its lock, so that nobody waits longer than `patience` seconds.
     """
 
     def __init__(self, database: Path, *, patience: float = PATIENCE) -> None:
-        self._paths = (Path(f"{database}.turn-a"), Path(f"{database}.turn-b"))
+        self._paths = tuple(Path(f"{database}{suffix}") for suffix in LOCK_SUFFIXES)
         self._patience = patience
         self._mine = threading.local()
         # Guards the rest, and is held for an instant only.
@@ -50,7 +60,7 @@ class WriteLock:
         self._queue: deque[threading.Semaphore] = deque()
         self._is_taken = False
         # Whoever has taken it, and nobody else, uses these.
-        self._files: tuple[IO[bytes], IO[bytes]] | None = None
+        self._files: tuple[IO[bytes], ...] = ()
         self._turn_began: float | None = None
 
     def enter(self) -> None:
@@ -127,7 +137,7 @@ class WriteLock:
             if self._files and not self._is_taken:
                 for file in self._files:
                     file.close()
-                self._files = None
+                self._files = ()
 
     def _come_in(self, until: float) -> None:
         """Wait until no thread of this process is before this one."""
@@ -149,7 +159,7 @@ class WriteLock:
             self.leave()
             raise
         if not has_come and self._gave_up(handed_on):
-            raise DatabaseBusy(describe_lock_holder(self._paths, self._own_patience))
+            raise DatabaseBusy(describe_lock_holder(self._paths[:2], self._own_patience))
         self._mine.is_in = True
         _stop_signal.inside.add(threading.get_ident())
         _stop_signal.inside.discard(handed_on)
@@ -163,17 +173,32 @@ class WriteLock:
             return False
 
     def _pass(self, until: float) -> bool:
-        held, door = self._files = self._files or self._open()
+        held, door, pages = self._files = self._files or self._open()
+        is_page = self._own_patience < self._patience
+        yields_until = time.monotonic() + _MAX_YIELDING
+
+        def try_both() -> bool:
+            if is_page:
+                # Not in the instant in which a job looks; then at the next try.
+                _try_lock(pages, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            elif time.monotonic() < yields_until:
+                if not _try_lock(pages, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    fcntl.flock(door, fcntl.LOCK_UN)
+                    return False
+                fcntl.flock(pages, fcntl.LOCK_UN)
+            # One that this process has already is had once more.
+            return all(_try_lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB) for file in (door, held))
+
         try:
-            return self._take(door, until) and self._take(held, until)
+            return self._wait(try_both, until)
         finally:
             fcntl.flock(door, fcntl.LOCK_UN)
+            fcntl.flock(pages, fcntl.LOCK_UN)
 
-    def _open(self) -> tuple[IO[bytes], IO[bytes]]:
-        held, door = (open(path, "ab", opener=open_private) for path in self._paths)  # noqa: SIM115
-        return held, door
+    def _open(self) -> tuple[IO[bytes], ...]:
+        return tuple(open(path, "ab", opener=open_private) for path in self._paths)
 
-    def _take(self, file: IO[bytes], until: float) -> bool:
+    def _wait(self, try_once: Callable[[], bool], until: float) -> bool:
         """Wait for a lock; False if the process is to stop meanwhile.
 
         By trying again and again, since no wait for such a lock has a limit. Only who holds B
@@ -181,15 +206,14 @@ class WriteLock:
         """
         told_at = time.monotonic() + self._patience
         while not _stop_signal.is_asked:
-            with suppress(BlockingIOError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if try_once():
                 return True
             now = time.monotonic()
             if now >= until:
-                raise DatabaseBusy(describe_lock_holder(self._paths, self._own_patience))
+                raise DatabaseBusy(describe_lock_holder(self._paths[:2], self._own_patience))
             if now >= told_at:
                 _logger.warning(
-                    "still waiting: %s", describe_lock_holder(self._paths, self._patience)
+                    "still waiting: %s", describe_lock_holder(self._paths[:2], self._patience)
                 )
                 told_at = math.inf
             time.sleep(_INTERVAL)

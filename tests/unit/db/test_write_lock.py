@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -10,8 +11,10 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -19,9 +22,11 @@ from repermit.db import write_lock as write_lock_module
 from repermit.db.connection import FairSqliteDatabase, open_database
 from repermit.db.write_lock import WriteLock, describe_lock_holder, stop_between_turns
 from repermit.errors import DatabaseBusy
+from tests.support.smtp_sink import wait_until
 
 _PREFACE = """\
 import sys, time
+from functools import partial
 from pathlib import Path
 from repermit.db.write_lock import WriteLock, stop_between_turns
 write_lock = WriteLock(Path(sys.argv[1]))
@@ -219,6 +224,61 @@ def test_who_has_waited_long_tries_as_often_as_who_has_just_come(
     assert len(pauses) == 1
     holder.close()
     waiter.close()
+
+
+# --- Pages before jobs. -------------------------------------------------------------------------
+
+
+def test_a_page_comes_before_the_jobs_that_wait_in_other_processes(tmp_path: Path) -> None:
+    order: list[str] = []
+    for _ in range(5):
+        holder, page = WriteLock(tmp_path / "db"), WriteLock(tmp_path / "db")
+        jobs = [WriteLock(tmp_path / "db") for _ in range(5)]
+
+        def write(who: WriteLock, name: str) -> None:
+            who.enter()
+            order.append(name)
+            who.leave()
+
+        def answer(page: WriteLock = page) -> None:
+            with page.waiting_at_most(20):
+                write(page, "page")
+
+        holder.enter()
+        threads = [threading.Thread(target=write, args=(job, "job")) for job in jobs]
+        threads.append(threading.Thread(target=answer))
+        for thread in threads:
+            thread.start()
+        with (tmp_path / "db.turn-pages").open("ab") as pages:
+            wait_until(partial(is_shared, pages))
+        order.clear()
+        holder.leave()
+        for thread in threads:
+            thread.join(20)
+        assert order == ["page", *["job"] * 5]
+        for lock in (holder, page, *jobs):
+            lock.close()
+
+
+def test_jobs_come_through_however_many_pages_wait(tmp_path: Path) -> None:
+    job = WriteLock(tmp_path / "db", patience=20)
+    with (tmp_path / "db.turn-pages").open("ab") as pages:
+        fcntl.flock(pages, fcntl.LOCK_SH)
+        job.enter()
+    job.close()
+
+
+def is_shared(file: IO[bytes]) -> bool:
+    """Say whether somebody shares the lock, rather than have it alone."""
+    return not _try_lock(file, fcntl.LOCK_EX) and _try_lock(file, fcntl.LOCK_SH)
+
+
+def _try_lock(file: IO[bytes], how: int) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_UN)
+        return True
+    return False
 
 
 # --- Ctrl-Z. ------------------------------------------------------------------------------------

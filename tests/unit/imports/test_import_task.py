@@ -36,7 +36,13 @@ from repermit.db.background_tasks import (
     run_task,
     start_task,
 )
-from repermit.db.connection import Database, FairSqliteDatabase, open_database, run_sql
+from repermit.db.connection import (
+    Database,
+    FairSqliteDatabase,
+    is_awaited,
+    open_database,
+    run_sql,
+)
 from repermit.db.models.base import Meta, new_id
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import, ImportChange, Upload
@@ -70,6 +76,7 @@ from tests.support.import_helpers import (
     take_in,
 )
 from tests.support.one_time_links import opened_for
+from tests.support.smtp_sink import wait_until
 from tests.unit.campaigns.test_launch import start
 
 SETTINGS = make_settings()
@@ -535,6 +542,40 @@ def test_a_work_rests_after_a_step_while_others_use_postgresql(
                     other.execute("SELECT count(*) FROM meta")
                     other.rollback()
             assert len(rests) - before == others_ask
+
+
+def test_a_work_begins_no_step_on_postgresql_while_somebody_waits(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But goes on after a while, however long that is."""
+    change = "UPDATE meta SET value = 'changed' WHERE key = 'wanted'"
+    with (
+        open_database(postgresql_url) as database,
+        ThreadPoolExecutor() as pool,
+        psycopg.connect(postgresql_url) as waiter,
+        psycopg.connect(postgresql_url) as holder,
+    ):
+        Meta.create(key="wanted", value="")
+        holder.execute(change)
+        waiting = pool.submit(waiter.execute, change)
+        wait_until(lambda: is_awaited(database))
+        size = StepSize()
+        with size.step(database):
+            Meta.create(key="while somebody waits", value="")
+        assert is_awaited(database)
+        pauses: list[float] = []
+
+        def pause(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 3:
+                holder.rollback()
+                waiting.result()
+
+        monkeypatch.setattr("repermit.db.work_steps._MAX_REST", 60)
+        monkeypatch.setattr("repermit.db.work_steps.time.sleep", pause)
+        with size.step(database):
+            Meta.create(key="until nobody does", value="")
+        assert len(pauses) == 3
 
 
 def fill(database: Database, first: int, last: int) -> None:
