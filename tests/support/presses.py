@@ -35,8 +35,8 @@ Way = Literal["page", "one_click", "phone", "reply", "representative"]
 WAYS_TO_SAY_NO: tuple[Way, ...] = ("page", "one_click", "phone", "reply", "representative")
 
 TABLE = Path(__file__).parents[2] / "docs/develop/presses.md"
-BEFORE = Path(__file__).parents[1] / "data/presses-857b5f4.json"
-"""What the same journeys took at commit 857b5f4, before mails and pages had their first screen."""
+BEFORE = Path(__file__).parents[1] / "data/presses-fe0eee81.json"
+"""What the same journeys took at commit fe0eee81, the last before the first screen."""
 
 _MOST = 9
 _networks = count()
@@ -334,7 +334,7 @@ class Table:
 
 
 def read_table_before() -> Table:
-    """Return what was measured at commit 857b5f4."""
+    """Return what was measured at commit fe0eee81."""
     return Table(**json.loads(BEFORE.read_text("utf-8")))
 
 
@@ -344,35 +344,20 @@ def presses_in(cell: str) -> int:
     return int(found[0]) if found else 0
 
 
-def list_more(now: Table) -> Iterator[tuple[str, str, str]]:
-    """Yield each journey that takes more than before, or that leaves a program's Yes: now, before.
+def list_more(now: Table) -> list[str]:
+    """Return each journey that takes more than before, or that a program alone ends with a Yes.
 
     Whom a program alone had put on the list pressed nothing before, so that nothing compares.
     """
     before = read_table_before()
     journeys = [(name, one, before.people[name]) for name, one in now.people.items()]
     for name, cells in now.programs.items():
-        for stands, one, then in zip(_VISITED, cells, before.programs[name], strict=True):
-            journeys.append((f"{name.replace('_', ' ')}: {stands}", one, then))
-    for name, one, then in journeys:
-        if then != ON_THE_LIST and (one == ON_THE_LIST or presses_in(one) > presses_in(then)):
-            yield name, one, then
-
-
-_VISITED = ("was asked", "said No")
-_SAID_NO = "They said No, which [stays a No](../explanation/only-people-answer.md#a-no-stays-a-no)."
-_PROGRAM_SAID_NO = "The program pressed No too, which stays a No."
-_REASONS = {
-    "corrupts the token: was asked": "Links with a dot or a quote behind them work now. So the "
-    "program opens more, and is weighed as others are.",
-    "presses main buttons on from yes: was asked": "It pressed the No below its own Yes. No page "
-    "has one there any more: so it does what a person does, and stops.",
-}
-
-
-def _explain_more(name: str) -> str:
-    """Return why a journey takes more than before."""
-    return _REASONS.get(name) or (_SAID_NO if "said No" in name else _PROGRAM_SAID_NO)
+        journeys += [(name, *pair) for pair in zip(cells, before.programs[name], strict=True)]
+    return [
+        name
+        for name, one, then in journeys
+        if then != ON_THE_LIST and (one == ON_THE_LIST or presses_in(one) > presses_in(then))
+    ]
 
 
 def make_page(now: Table) -> str:
@@ -384,12 +369,7 @@ def make_page(now: Table) -> str:
         asked_before, said_no_before = before.programs[name]
         cells = (name.replace("_", " "), asked, asked_before, said_no, said_no_before)
         of_programs.append(f"| {' | '.join(cells)} |")
-    more = [
-        f"| {name} | {one} | {was} | {_explain_more(name)} |" for name, one, was in list_more(now)
-    ]
-    return _PAGE.format(
-        people="\n".join(of_people), programs="\n".join(of_programs), more="\n".join(more)
-    )
+    return _PAGE.format(people="\n".join(of_people), programs="\n".join(of_programs))
 
 
 _PAGE = """# Presses
@@ -401,10 +381,9 @@ Yes takes one more.
 
 Each number counts every press until the answer counts: on links and buttons, in mails and on \
 pages. “And the address” says that one types one's address too. “Before” is what the same journey \
-took at commit 857b5f4.
-
-Some of these take more than before. [What takes more than before](#what-takes-more-than-before) \
-has each of them, and why.
+took at commit fe0eee81, the last before mails and pages had their \
+[first screen](first-screen.md). None takes more since; a test fails where one does. A Yes after a No had just come to take one \
+more: it [stays a No](../explanation/only-people-answer.md#a-no-stays-a-no).
 
 ## People
 
@@ -421,12 +400,4 @@ how often they then press for a Yes. “On the list” says that the program alo
 | program | was asked | before | said No | before |
 |---|---|---|---|---|
 {programs}
-
-## What takes more than before
-
-Who was on the list before by a program alone pressed nothing then, so that nothing compares.
-
-| journey | now | before | why |
-|---|---|---|---|
-{more}
 """
