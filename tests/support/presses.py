@@ -382,8 +382,9 @@ Yes takes one more.
 Each number counts every press until the answer counts: on links and buttons, in mails and on \
 pages. “And the address” says that one types one's address too. “Before” is what the same journey \
 took at commit fe0eee81, the last before mails and pages had their \
-[first screen](first-screen.md). None takes more since; a test fails where one does. A Yes after a No had just come to take one \
-more: it [stays a No](../explanation/only-people-answer.md#a-no-stays-a-no).
+[first screen](first-screen.md). None takes more since; a test fails where one does. A Yes after a \
+No had just come to take one more: it \
+[stays a No](../explanation/only-people-answer.md#a-no-stays-a-no).
 
 ## People
 
