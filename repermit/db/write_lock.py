@@ -45,8 +45,8 @@ class WriteLock:
     must pass B again, where the first to wait stands already. The threads of a process that wait
     write in its turn one after the other, the first to come first, as long as that is short.
 
-    Pages come before jobs: a thread that may wait less long than others shares a lock on a third
-    file while it waits, and whoever may wait longer neither takes nor keeps B meanwhile.
+    Pages come before jobs: while a thread waits that may wait less long than others, its process
+    shares a lock on a third file, and a process of jobs alone neither takes nor keeps B meanwhile.
 
     A process that is stopped keeps its lock, so that nobody waits longer than `patience` seconds.
     """
@@ -59,6 +59,7 @@ class WriteLock:
         self._mutex = threading.Lock()
         self._queue: deque[threading.Semaphore] = deque()
         self._is_taken = False
+        self._waiting_pages = 0
         # Whoever has taken it, and nobody else, uses these.
         self._files: tuple[IO[bytes], ...] = ()
         self._turn_began: float | None = None
@@ -66,17 +67,30 @@ class WriteLock:
     def enter(self) -> None:
         """Wait for this thread's turn to write; raises DatabaseBusy if it does not come."""
         until = time.monotonic() + self._own_patience
-        while True:
-            self._come_in(until)
-            try:
-                if self._turn_began is None and self._pass(until):
-                    self._turn_began = time.monotonic()
-                if self._turn_began is not None and not _stop_signal.is_asked:
-                    return
-            except BaseException:
+        with self._counting_pages():
+            while True:
+                self._come_in(until)
+                try:
+                    if self._turn_began is None and self._pass(until):
+                        self._turn_began = time.monotonic()
+                    if self._turn_began is not None and not _stop_signal.is_asked:
+                        return
+                except BaseException:
+                    self.leave()
+                    raise
                 self.leave()
-                raise
-            self.leave()
+
+    @contextmanager
+    def _counting_pages(self) -> Iterator[None]:
+        """Count this thread, if it is a page's, among those of this process that wait."""
+        count = int(self._own_patience < self._patience)
+        with self._mutex:
+            self._waiting_pages += count
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self._waiting_pages -= count
 
     @property
     def _own_patience(self) -> float:
@@ -173,30 +187,35 @@ class WriteLock:
             return False
 
     def _pass(self, until: float) -> bool:
-        held, door, pages = self._files = self._files or self._open()
-        is_page = self._own_patience < self._patience
+        held, door, *pages = self._files = self._files or self._open()
         yields_until = time.monotonic() + _MAX_YIELDING
 
         def try_both() -> bool:
-            if is_page:
-                # Not in the instant in which a job looks; then at the next try.
-                _try_lock(pages, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            elif time.monotonic() < yields_until:
-                if not _try_lock(pages, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                    fcntl.flock(door, fcntl.LOCK_UN)
-                    return False
-                fcntl.flock(pages, fcntl.LOCK_UN)
+            for file in pages:
+                if self._waiting_pages:
+                    # Not in the instant in which a job looks; then at the next try.
+                    _try_lock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                elif time.monotonic() < yields_until:
+                    if not _try_lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                        fcntl.flock(door, fcntl.LOCK_UN)
+                        return False
+                    fcntl.flock(file, fcntl.LOCK_UN)
             # One that this process has already is had once more.
             return all(_try_lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB) for file in (door, held))
 
         try:
             return self._wait(try_both, until)
         finally:
-            fcntl.flock(door, fcntl.LOCK_UN)
-            fcntl.flock(pages, fcntl.LOCK_UN)
+            for file in (door, *pages):
+                fcntl.flock(file, fcntl.LOCK_UN)
 
     def _open(self) -> tuple[IO[bytes], ...]:
-        return tuple(open(path, "ab", opener=open_private) for path in self._paths)
+        *turns, pages = self._paths
+        files = [open(path, "ab", opener=open_private) for path in turns]  # noqa: SIM115
+        # Made by another user, it is done without: nothing but the order depends on it.
+        with suppress(OSError):
+            files.append(open(pages, "ab", opener=open_private))  # noqa: SIM115
+        return tuple(files)
 
     def _wait(self, try_once: Callable[[], bool], until: float) -> bool:
         """Wait for a lock; False if the process is to stop meanwhile.

@@ -260,6 +260,48 @@ def test_a_page_comes_before_the_jobs_that_wait_in_other_processes(tmp_path: Pat
             lock.close()
 
 
+def test_a_page_comes_first_also_behind_a_job_of_its_own_process(tmp_path: Path) -> None:
+    """Which then waits in its stead, and lets it go next."""
+    order: list[str] = []
+    holder, server = WriteLock(tmp_path / "db"), WriteLock(tmp_path / "db")
+    jobs = [WriteLock(tmp_path / "db") for _ in range(5)]
+
+    def write(who: WriteLock, name: str) -> None:
+        who.enter()
+        order.append(name)
+        who.leave()
+
+    def answer() -> None:
+        with server.waiting_at_most(20):
+            write(server, "page")
+
+    holder.enter()
+    threads = [threading.Thread(target=write, args=(job, "job")) for job in jobs]
+    threads.append(threading.Thread(target=write, args=(server, "its own")))
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: server._is_taken)
+    threads.append(threading.Thread(target=answer))
+    threads[-1].start()
+    with (tmp_path / "db.turn-pages").open("ab") as pages:
+        wait_until(partial(is_shared, pages))
+    holder.leave()
+    for thread in threads:
+        thread.join(20)
+    assert order[:2] == ["its own", "page"]
+    for lock in (holder, server, *jobs):
+        lock.close()
+
+
+def test_without_the_file_of_pages_everybody_writes(tmp_path: Path) -> None:
+    """As where a command of another user, who alone may open it, made it."""
+    (tmp_path / "db.turn-pages").mkdir()
+    lock = WriteLock(tmp_path / "db")
+    with lock.waiting_at_most(2):
+        lock.enter()
+    lock.close()
+
+
 def test_jobs_come_through_however_many_pages_wait(tmp_path: Path) -> None:
     job = WriteLock(tmp_path / "db", patience=20)
     with (tmp_path / "db.turn-pages").open("ab") as pages:
