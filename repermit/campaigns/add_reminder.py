@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,7 +18,12 @@ from repermit.campaigns.send_plan import (
 )
 from repermit.clock import format_timestamp
 from repermit.db.connection import Database
-from repermit.db.models.campaigns import Campaign, latest_campaign, list_newest_wordings
+from repermit.db.models.campaigns import (
+    Campaign,
+    CampaignWording,
+    latest_campaign,
+    list_newest_wordings,
+)
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.emails import frozen_draft, make_draft
@@ -43,10 +49,42 @@ def read_promise(campaign: Campaign) -> Promise:
     """Return whether the asks of a campaign without a reminder have promised to ask only once."""
     rows = list_newest_wordings(campaign)
     asks = [frozen_draft.read_draft(row.wording.content) for row in rows if row.kind == "ask"]
+    return _judge_promise(campaign, asks)
+
+
+def _judge_promise(campaign: Campaign, asks: Iterable[frozen_draft.Draft]) -> Promise:
     says_once = list(map(make_draft.says_once, asks))
     if any(says_once) and _has_left(campaign):
         return Promise.MADE
     return Promise.NONE if all(says_once) else Promise.OWN_WORDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reworded:
+    """An ask as it is frozen, without its promise (None if it makes none), and its reminder."""
+
+    row: CampaignWording
+    ask: frozen_draft.Draft
+    plain: frozen_draft.Draft | None
+    reminder: frozen_draft.Draft
+
+
+def _reword_asks(campaign: Campaign) -> Iterator[_Reworded]:
+    """Yield what is to be said, in each language, by a campaign that has had no reminder."""
+    for row in list_newest_wordings(campaign):
+        ask = frozen_draft.read_draft(row.wording.content)
+        yield _Reworded(
+            row=row,
+            ask=ask,
+            plain=make_draft.drop_once(ask) if make_draft.says_once(ask) else None,
+            reminder=make_draft.draft_reminder(
+                organisation=ask.organisation,
+                mailing_list=ask.mailing_list,
+                deadline=campaign.deadline,
+                zone=ask.zone_info,
+                language=ask.language,
+            ),
+        )
 
 
 def add_reminder(
@@ -66,31 +104,39 @@ def add_reminder(
     Refused where a mail that has left says so, where a reminder is set already, and where its time
     would be too early, too late or too short.
     """
-    latest = latest_campaign(mailing_list)
-    # Worked out before the act: where domains have a rate, it takes long among many.
-    last_ask_at = _predict_last_ask(latest, settings, now) if latest else now
-    takes = predict_reminder_duration(latest, settings=settings) if latest else timedelta(0)
-    with database.atomic():
-        campaign = lifecycle.lock_campaign(mailing_list, "remind")
-        _refuse_second(campaign, settings)
-        promise = read_promise(campaign)
-        _refuse_promised(promise, is_confirmed=not_promised)
-        reminder_at = compute_reminder_time(campaign.deadline, days, settings.zone)
-        times = _Times(now=now, reminder_at=reminder_at, last_ask_at=last_ask_at, takes=takes)
-        reason = _find_wrong_time(times, campaign.deadline, settings)
-        if reason:
-            raise Refused(reason)
-        campaign.reminder_at = reminder_at
-        campaign.save()
-        facts = {
-            "reminder_at": format_timestamp(reminder_at),
-            "not_promised": promise is Promise.OWN_WORDS,
-            "wordings": _freeze_wordings(campaign),
-        }
-        lifecycle.append_entry(
-            "reminder_added", campaign, mailing_list, now=now, actor=actor, facts=facts
-        )
-    return reminder_at
+    while True:
+        latest = latest_campaign(mailing_list)
+        # Worked out before the act: where domains have a rate, it takes long among many, and so
+        # does wording mails in two dozen languages.
+        last_ask_at = _predict_last_ask(latest, settings, now) if latest else now
+        takes = predict_reminder_duration(latest, settings=settings) if latest else timedelta(0)
+        reworded = list(_reword_asks(latest)) if latest else []
+        with database.atomic():
+            campaign = lifecycle.lock_campaign(mailing_list, "remind")
+            _refuse_second(campaign, settings)
+            if (campaign.deadline, list_newest_wordings(campaign)) != (
+                latest and latest.deadline,
+                [one.row for one in reworded],
+            ):
+                continue
+            promise = _judge_promise(campaign, [one.ask for one in reworded])
+            _refuse_promised(promise, is_confirmed=not_promised)
+            reminder_at = compute_reminder_time(campaign.deadline, days, settings.zone)
+            times = _Times(now=now, reminder_at=reminder_at, last_ask_at=last_ask_at, takes=takes)
+            reason = _find_wrong_time(times, campaign.deadline, settings)
+            if reason:
+                raise Refused(reason)
+            campaign.reminder_at = reminder_at
+            campaign.save()
+            facts = {
+                "reminder_at": format_timestamp(reminder_at),
+                "not_promised": promise is Promise.OWN_WORDS,
+                "wordings": _freeze_wordings(campaign, reworded),
+            }
+            lifecycle.append_entry(
+                "reminder_added", campaign, mailing_list, now=now, actor=actor, facts=facts
+            )
+        return reminder_at
 
 
 def _has_left(campaign: Campaign) -> bool:
@@ -161,22 +207,15 @@ def _find_wrong_time(times: _Times, deadline: datetime, settings: Settings) -> S
     return next(reasons, Said())
 
 
-def _freeze_wordings(campaign: Campaign) -> dict[str, dict[str, str]]:
+def _freeze_wordings(
+    campaign: Campaign, reworded: Iterable[_Reworded]
+) -> dict[str, dict[str, str]]:
     """Store the reminders of the asks' languages, and the asks without the promise; the digests."""
     digests: dict[str, dict[str, str]] = {"ask": {}, "reminder": {}}
-    for row in list_newest_wordings(campaign):
-        ask = frozen_draft.read_draft(row.wording.content)
-        if make_draft.says_once(ask):
-            plain = make_draft.drop_once(ask)
-            digests["ask"][row.language] = freeze_wording(
-                campaign, plain, revision=row.revision + 1
+    for one in reworded:
+        if one.plain:
+            digests["ask"][one.row.language] = freeze_wording(
+                campaign, one.plain, revision=one.row.revision + 1
             )
-        reminder = make_draft.draft_reminder(
-            organisation=ask.organisation,
-            mailing_list=ask.mailing_list,
-            deadline=campaign.deadline,
-            zone=ask.zone_info,
-            language=ask.language,
-        )
-        digests["reminder"][row.language] = freeze_wording(campaign, reminder)
+        digests["reminder"][one.row.language] = freeze_wording(campaign, one.reminder)
     return digests

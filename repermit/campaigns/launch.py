@@ -18,6 +18,7 @@ from repermit.campaigns.enqueue_asks import (
     start_launch_task,
 )
 from repermit.campaigns.launch_refusals import plan_launch, read_launch_state
+from repermit.campaigns.mailing_lists import lock_list, read_texts
 from repermit.campaigns.preview import (
     draft_wording,
     freeze_wording,
@@ -27,7 +28,7 @@ from repermit.campaigns.preview import (
 from repermit.clock import format_timestamp
 from repermit.contacts import lookup
 from repermit.db.background_tasks import TaskKind, foreground_work
-from repermit.db.connection import Database, lock_rows, steady_view
+from repermit.db.connection import Database, steady_view
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
 from repermit.emails.frozen_draft import Draft
@@ -90,6 +91,9 @@ def launch(
     suppressions.restore_lost_suppressions(database, settings=settings, now=now)
     digests = {url: chain.digest_wording(text) for url, text in statements.items()}
     locked_list = mailing_list
+    worded: tuple[Any, ...] = ()
+    drafts: list[Draft] = []
+    pages: dict[str, str] = {}
     while True:
         with steady_view(database):
             plan = plan or plan_launch(
@@ -103,19 +107,21 @@ def launch(
             )
             _refuse_launch(plan, attest, expected, _list_unaccepted(problems, accepted))
             audience = find_audience_range(mailing_list)
-            drafts = _draft_wordings(
-                locked_list,
-                plan,
-                settings=settings,
-                deadline=deadline,
-                grounds=grounds,
-                privacy_wordings=digests.items(),
-            )
-            pages = make_page_wordings(drafts, make_page_wording)
+            # Who answers meanwhile changes counts alone, and wording takes longer than planning.
+            to_word = (read_texts(locked_list), {*plan.languages}, plan.reminder_at)
+            if worded != to_word:
+                worded = to_word
+                drafts = _draft_wordings(
+                    locked_list,
+                    plan,
+                    settings=settings,
+                    deadline=deadline,
+                    grounds=grounds,
+                    privacy_wordings=digests.items(),
+                )
+                pages = make_page_wordings(drafts, make_page_wording)
         with database.atomic():
-            locked_list = lock_rows(
-                MailingList.select().where(MailingList.id == mailing_list.id)
-            ).get()
+            locked_list = lock_list(mailing_list)
             if plan.rests_on != read_launch_state(locked_list):
                 plan = None
                 continue

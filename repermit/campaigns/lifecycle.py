@@ -5,7 +5,7 @@ Each act is one transaction; the mails that it makes due or drops follow in step
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -239,17 +239,15 @@ def start_scheduled(database: Database, *, now: datetime) -> int:
 
     Not those whose asks are still being made.
     """
+    is_due = (
+        Campaign.state == CampaignState.SCHEDULED,
+        Campaign.starts_at <= now,
+        Campaign.id.not_in(select_targets(TaskKind.LAUNCH)),
+    )
+    if not Campaign.select().where(*is_due).exists():
+        return 0
     with database.atomic():
-        started = (
-            Campaign.update(state=CampaignState.SENDING)
-            .where(
-                Campaign.state == CampaignState.SCHEDULED,
-                Campaign.starts_at <= now,
-                Campaign.id.not_in(select_targets(TaskKind.LAUNCH)),
-            )
-            .execute()
-        )
-    return int(started)
+        return int(Campaign.update(state=CampaignState.SENDING).where(*is_due).execute())
 
 
 # --- Moving a campaign's deadline, and saying so in the mails that are still to leave. ------------
@@ -285,44 +283,51 @@ def extend_campaign(
     now on name the new deadline, and say all else as they were frozen. A reminder that has not
     begun moves along. `make_page_wording` is as for a launch.
     """
-    latest = latest_campaign(mailing_list)
-    # Before the lock is taken: two dozen pages take a tenth of a second.
-    drafts = [draft for _, draft in _reword_mails(latest, deadline)] if latest else []
-    pages = make_page_wordings(drafts, make_page_wording)
-    with database.atomic():
-        campaign = lock_campaign(mailing_list, "extend")
-        earlier = campaign.deadline
-        if deadline <= max(earlier, now):
-            raise Refused(
-                "a deadline only moves later: it is %(deadline)s",
-                deadline=earlier.astimezone(settings.zone),
+    while True:
+        latest = latest_campaign(mailing_list)
+        # Before the lock is taken: in two dozen languages this takes a tenth of a second.
+        reworded = list(_reword_mails(latest, deadline)) if latest else []
+        pages = make_page_wordings([draft for _, draft in reworded], make_page_wording)
+        with database.atomic():
+            campaign = lock_campaign(mailing_list, "extend")
+            if list_newest_wordings(campaign) != [row for row, _ in reworded]:
+                continue
+            earlier = campaign.deadline
+            _refuse_deadline(deadline, earlier, now=now, settings=settings)
+            campaign.deadline = deadline
+            if campaign.reminder_at and not _has_reminded(campaign):
+                campaign.reminder_at += deadline - earlier
+            campaign.save()
+            sent = counts.sum_mails(
+                counts.count_mails(campaign=campaign),
+                lambda mails: mails.kind in ASKING_KINDS and mails.state in MADE_STATES,
             )
-        if deadline - LONGEST_PERIOD > max(earlier, now):
-            raise Refused(
-                "a deadline moves by a year at most, and %(deadline)s is more: is its year right?",
-                deadline=deadline.astimezone(settings.zone),
-            )
-        campaign.deadline = deadline
-        if campaign.reminder_at and not _has_reminded(campaign):
-            campaign.reminder_at += deadline - earlier
-        campaign.save()
-        sent = counts.sum_mails(
-            counts.count_mails(campaign=campaign),
-            lambda mails: mails.kind in ASKING_KINDS and mails.state in MADE_STATES,
+            reminder_at = campaign.reminder_at
+            facts = {
+                "from": format_timestamp(earlier),
+                "to": format_timestamp(deadline),
+                "sent": sent,
+                "reminder_at": format_timestamp(reminder_at) if reminder_at else "",
+                "wordings": _refreeze_wordings(campaign, reworded),
+                **keep_page_wordings(pages),
+            }
+            append_entry("extended", campaign, mailing_list, now=now, actor=actor, facts=facts)
+        return ExtendResult(deadline=deadline, until=earlier, sent=sent, reminder_at=reminder_at)
+
+
+def _refuse_deadline(
+    deadline: datetime, earlier: datetime, *, now: datetime, settings: Settings
+) -> None:
+    if deadline <= max(earlier, now):
+        raise Refused(
+            "a deadline only moves later: it is %(deadline)s",
+            deadline=earlier.astimezone(settings.zone),
         )
-        facts = {
-            "from": format_timestamp(earlier),
-            "to": format_timestamp(deadline),
-            "sent": sent,
-            "reminder_at": format_timestamp(campaign.reminder_at) if campaign.reminder_at else "",
-            "wordings": _refreeze_wordings(campaign),
-            # One that was launched in this very moment has those of its launch.
-            **keep_page_wordings(pages if campaign == latest else {}),
-        }
-        append_entry("extended", campaign, mailing_list, now=now, actor=actor, facts=facts)
-    return ExtendResult(
-        deadline=deadline, until=earlier, sent=sent, reminder_at=campaign.reminder_at
-    )
+    if deadline - LONGEST_PERIOD > max(earlier, now):
+        raise Refused(
+            "a deadline moves by a year at most, and %(deadline)s is more: is its year right?",
+            deadline=deadline.astimezone(settings.zone),
+        )
 
 
 def _has_reminded(campaign: Campaign) -> bool:
@@ -330,10 +335,12 @@ def _has_reminded(campaign: Campaign) -> bool:
     return bool(campaign.reminded_at or reminders.exists())
 
 
-def _refreeze_wordings(campaign: Campaign) -> dict[str, dict[str, str]]:
+def _refreeze_wordings(
+    campaign: Campaign, reworded: Iterable[tuple[CampaignWording, Draft]]
+) -> dict[str, dict[str, str]]:
     """Store the newest wordings with the new deadline; return the digests by kind and language."""
     digests: dict[str, dict[str, str]] = {}
-    for row, draft in _reword_mails(campaign, campaign.deadline):
+    for row, draft in reworded:
         digest = freeze_wording(campaign, draft, revision=row.revision + 1)
         digests.setdefault(row.kind, {})[row.language] = digest
     return digests

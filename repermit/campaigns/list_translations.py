@@ -7,10 +7,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TypedDict, Unpack
 
-from repermit.campaigns.mailing_lists import NORMALIZERS, check_list_wording, record_change
+from repermit.campaigns.mailing_lists import (
+    NORMALIZERS,
+    check_list_wording,
+    lock_list,
+    read_texts,
+    record_change,
+)
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import lookup
-from repermit.db.connection import Database, lock_rows
+from repermit.db.connection import Database
 from repermit.db.models.lists import ListText, MailingList
 from repermit.errors import Refused
 from repermit.i18n import catalogues
@@ -48,11 +54,10 @@ def change_translation(
     A language of which nothing is left is forgotten. A campaign that is live keeps the words with
     which it was launched. Raises Refused.
     """
-    with database.atomic():
-        locked_list: MailingList = lock_rows(
-            MailingList.select().where(MailingList.id == mailing_list.id)
-        ).get()
-        text = find_translation(locked_list, _require_other_language(locked_list, language))
+    while True:
+        found: MailingList = MailingList.get_by_id(mailing_list.id)
+        before = read_texts(found)
+        text = find_translation(found, _require_other_language(found, language))
         previous = vars(text)["__data__"].copy()
         for name, value in fields.items():
             normalize = NORMALIZERS.get(name, str)
@@ -60,12 +65,17 @@ def change_translation(
         changed = {name: getattr(text, name) for name in TRANSLATION_FIELDS}
         changed = {name: value for name, value in changed.items() if value != previous.get(name)}
         if changed:
-            _save_or_delete(text)
-            check_list_wording(locked_list, settings)
-            record_change(
-                "list_changed", locked_list, changed, now=now, actor=actor, language=language
-            )
-    return text
+            found.pending_text = text
+            check_list_wording(found, settings)
+        with database.atomic():
+            if read_texts(lock_list(found)) != before:
+                continue
+            if changed:
+                _save_or_delete(text)
+                record_change(
+                    "list_changed", found, changed, now=now, actor=actor, language=language
+                )
+        return text
 
 
 def find_translation(mailing_list: MailingList, language: str) -> ListText:
@@ -74,15 +84,6 @@ def find_translation(mailing_list: MailingList, language: str) -> ListText:
         ListText.list == mailing_list, ListText.language == language
     )
     return text or ListText(list=mailing_list, language=language)
-
-
-def list_translations(mailing_list: MailingList) -> list[ListText]:
-    """Return a list's texts in all languages but its own, complete or not."""
-    return list(
-        ListText.select()
-        .where(ListText.list == mailing_list, ListText.language != mailing_list.language)
-        .order_by(ListText.language)
-    )
 
 
 def count_untranslated(mailing_list: MailingList) -> Mapping[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields as fields_of
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
@@ -12,10 +12,10 @@ from typing import Any, TypedDict, Unpack
 from repermit import email_address, package_files
 from repermit.campaigns.campaign_results import ListFacts
 from repermit.campaigns.preview import check_asks, read_own_wording
-from repermit.contacts.lookup import read_list_facts
+from repermit.contacts.lookup import list_translations, read_list_facts
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.campaigns import find_live_campaign
-from repermit.db.models.lists import ListText, MailingList
+from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
 from repermit.emails.wording_validation import check_wording
 from repermit.errors import AddressError, Refused, WordingError
@@ -133,18 +133,23 @@ def add_list(
             "such as news",
             list=repr(slug),
         )
+    _refuse_taken(slug)
+    added = MailingList(slug=slug, name=fields.get("name", ""), created_at=now)
+    changed = _set_fields(added, fields, settings)
     with database.atomic():
-        if MailingList.get_or_none(MailingList.slug == slug) is not None:
-            raise Refused(
-                "there is a list %(list)s already; `repermit list set %(list)s` changes it",
-                code="list_there",
-                list=slug,
-            )
-        added = MailingList(slug=slug, name=fields.get("name", ""), created_at=now)
-        changed = _set_fields(added, fields, settings)
+        _refuse_taken(slug)
         added.save(force_insert=True)
         record_change("list_added", added, changed, now=now, actor=actor)
     return added
+
+
+def _refuse_taken(slug: str) -> None:
+    if MailingList.get_or_none(MailingList.slug == slug) is not None:
+        raise Refused(
+            "there is a list %(list)s already; `repermit list set %(list)s` changes it",
+            code="list_there",
+            list=slug,
+        )
 
 
 def change_list(
@@ -160,16 +165,37 @@ def change_list(
 
     A campaign that is live keeps the wording it was launched with (see `explain_frozen_wording`).
     """
-    with database.atomic():
-        locked_list: MailingList = lock_rows(
-            MailingList.select().where(MailingList.id == mailing_list.id)
-        ).get()
-        _refuse_sensitivity_change(locked_list, fields)
-        changed = _set_fields(locked_list, fields, settings)
-        if changed:
-            locked_list.save()
-            record_change("list_changed", locked_list, changed, now=now, actor=actor)
+    while True:
+        changed_list: MailingList = MailingList.get_by_id(mailing_list.id)
+        before = read_texts(changed_list)
+        _refuse_sensitivity_change(changed_list, fields)
+        changed = _set_fields(changed_list, fields, settings)
+        with database.atomic():
+            locked_list = lock_list(mailing_list)
+            if read_texts(locked_list) != before:
+                continue
+            if changed:
+                _refuse_sensitivity_change(locked_list, fields)
+                changed_list.save()
+                record_change("list_changed", changed_list, changed, now=now, actor=actor)
+        return changed_list
+
+
+def lock_list(mailing_list: MailingList) -> MailingList:
+    """Return a list as it is now, locked until the caller's transaction ends."""
+    locked_list: MailingList = lock_rows(
+        MailingList.select().where(MailingList.id == mailing_list.id)
+    ).get()
     return locked_list
+
+
+def read_texts(mailing_list: MailingList) -> list[dict[str, Any]]:
+    """Return all that is said of a list, in each language.
+
+    To check it takes too long to keep anybody waiting: it is checked before the transaction, and
+    anew if this has changed when that begins.
+    """
+    return [dict(row.__data__) for row in (mailing_list, *list_translations(mailing_list))]
 
 
 def explain_frozen_wording(mailing_list: MailingList) -> str:
@@ -195,9 +221,7 @@ def make_list_facts(mailing_list: MailingList) -> ListFacts:
     """Return the facts of a list."""
     texts = {
         row.language: {name: getattr(row, name) for name in _TEXTS}
-        for row in ListText.select()
-        .where(ListText.list == mailing_list, ListText.language != mailing_list.language)
-        .order_by(ListText.language)
+        for row in list_translations(mailing_list)
     }
     names = (row.name for row in fields_of(ListFacts) if row.name != "texts")
     return ListFacts(texts=texts, **{name: getattr(mailing_list, name) for name in names})
@@ -281,9 +305,8 @@ NORMALIZERS: Mapping[str, Callable[..., str]] = {
 
 def check_list_wording(mailing_list: MailingList, settings: Settings) -> None:
     """Return if the admin's own templates can be used in each of its languages; raises Refused."""
-    if not any(
-        getattr(text, name) for text in _iter_texts(mailing_list) for name in _OWN_WORDING_FIELDS
-    ):
+    texts = (mailing_list, *list_translations(mailing_list))
+    if not any(getattr(text, name) for text in texts for name in _OWN_WORDING_FIELDS):
         return
     try:
         if mailing_list.sender:
@@ -312,12 +335,6 @@ def _check_templates(mailing_list: MailingList, settings: Settings) -> None:
             organisation=settings.organisation,
             mailing_list=list_facts.in_language(language),
         )
-
-
-def _iter_texts(mailing_list: MailingList) -> Iterator[MailingList | ListText]:
-    yield mailing_list
-    if mailing_list.id is not None:
-        yield from ListText.select().where(ListText.list == mailing_list)
 
 
 def record_change(

@@ -252,8 +252,8 @@ def read_own_wording(mailing_list: MailingList, language: str = "") -> OwnWordin
     """
     source: MailingList | ListText = mailing_list
     if language not in {"", mailing_list.language}:
-        conditions = (ListText.list == mailing_list, ListText.language == language)
-        source = ListText.get_or_none(*conditions) or ListText()
+        texts = {text.language: text for text in lookup.list_translations(mailing_list)}
+        source = texts.get(language) or ListText()
     return OwnWording(subject=source.own_subject, text=source.own_text, html=source.own_html)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from repermit.campaigns.list_translations import list_translations
+from repermit.contacts.lookup import list_translations
 from repermit.db.models.lists import ListText, MailingList
 from repermit.emails.sender_identity import contains_name, split_plain_words
 from repermit.i18n.catalogues import corrected_texts

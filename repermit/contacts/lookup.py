@@ -88,11 +88,19 @@ def find_missing_texts(text: ListText, mailing_list: MailingList) -> tuple[str, 
     return tuple(name for name in needed if not getattr(text, name))
 
 
+def list_translations(mailing_list: MailingList) -> list[ListText]:
+    """Return a list's texts in all languages but its own, complete or not, the pending one too."""
+    texts = {text.language: text for text in _TEXTS.rows(mailing_list.id, mailing_list.language)}
+    if mailing_list.pending_text:
+        texts[mailing_list.pending_text.language] = mailing_list.pending_text
+    return [texts[language] for language in sorted(texts)]
+
+
 def _list_words(mailing_list: MailingList) -> tuple[ListWords, ...]:
     """Return a list's words in each language it is whole in; none if it has only its own."""
     translations = [
         _make_words(text, name=text.name or mailing_list.name)
-        for text in _TEXTS.rows(mailing_list.id, mailing_list.language)
+        for text in list_translations(mailing_list)
         if text.language in LANGUAGES and not find_missing_texts(text, mailing_list)
     ]
     return (

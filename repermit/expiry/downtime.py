@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from repermit.clock import format_timestamp
-from repermit.db.connection import Database
+from repermit.db.connection import Database, make_id_list
 from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
 from repermit.rules.consent import LIVE_STATES
@@ -30,12 +30,21 @@ def record_heartbeat(database: Database, *, now: datetime) -> None:
         last_beat = datetime.fromisoformat(value) if value else None
         if last_beat is not None and now <= last_beat:
             return
-        for campaign in list(Campaign.select().where(Campaign.state.in_(LIVE_STATES))):
-            gap = int(_measure_gap(campaign, last_beat, now).total_seconds())
-            Campaign.update(downtime=Campaign.downtime + gap).where(
-                Campaign.id == campaign.id
-            ).execute()
+        if last_beat is None or now - last_beat > LONGEST_PAUSE:
+            _add_gaps(last_beat, now)
         Meta.write(_HEARTBEAT_KEY, format_timestamp(now))
+
+
+def _add_gaps(last_beat: datetime | None, now: datetime) -> None:
+    """Add the time without a note to each live campaign; most have begun before the last one."""
+    seconds: dict[int, list[int]] = {}
+    for campaign in Campaign.select().where(Campaign.state.in_(LIVE_STATES)):
+        gap = int(_measure_gap(campaign, last_beat, now).total_seconds())
+        seconds.setdefault(gap, []).append(campaign.id)
+    for gap, ids in seconds.items():
+        Campaign.update(downtime=Campaign.downtime + gap).where(
+            Campaign.id.in_(make_id_list(ids))
+        ).execute()
 
 
 def assume_up_until(database: Database, *, moment: datetime) -> None:

@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ TOKEN = "not-to-be-logged"
 NGINX = """\
 {user}
 daemon off; master_process off; pid {folder}/pid; error_log {folder}/main.log;
-events {{}}
+events {{ worker_connections 64; }}
 http {{
     access_log {folder}/access.log;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
@@ -357,6 +357,27 @@ def test_nginx_refuses_who_asks_too_often_and_nobody_else(file: Path, tmp_path: 
         assert set(statuses[:-1]) == {502}
         assert len(statuses) > 100
         assert wrong_with(answers[-1][1]) == as_usual(file)
+    assert TOKEN not in front.logged()
+
+
+def test_nginx_logs_no_link_when_it_has_no_connections_left(tmp_path: Path) -> None:
+    """As in a burst of answers that wait: of that it tells with the request, as an alert."""
+    file = DEPLOY / "nginx" / "path.conf"
+    log = "error_log /var/log/nginx/error.log emerg;"
+    assert all(log in one.read_text("utf-8") for one in file.parent.glob("*.conf"))
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as silent, ExitStack() as stack:
+        port = silent.getsockname()[1]
+        front = stack.enter_context(running(file, tmp_path / "front", upstream=port))
+        request = f"GET {path_of(file)}/yes/{TOKEN} HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
+        answers = []
+        # Each takes two of the 64, and waits; there is one left for the last.
+        while not answers:
+            client = stack.enter_context(closing(front.connect()))
+            client.sendall(request.encode())
+            client.settimeout(0.1)
+            with suppress(TimeoutError):
+                answers.append(client.recv(100))
+        assert answers[0].startswith(b"HTTP/1.1 500")
     assert TOKEN not in front.logged()
 
 

@@ -25,6 +25,9 @@ class MailingList(Table):
     nothing, since it was restored from an older copy; null once it has been dealt with.
     """
 
+    pending_text: ListText | None = None
+    """What is to be said in one language more, to be looked at before it is saved."""
+
     id = AutoField()
     slug = CharField(unique=True)
     name = TextField()

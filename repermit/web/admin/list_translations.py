@@ -72,7 +72,7 @@ class FurtherLanguage:
 
 def list_further_languages(mailing_list: MailingList) -> list[FurtherLanguage]:
     """Return every language but the list's own, in the order of what they call themselves."""
-    begun = {one.language: one for one in list_translations.list_translations(mailing_list)}
+    begun = {one.language: one for one in lookup.list_translations(mailing_list)}
     read = list_translations.count_untranslated(mailing_list)
     return [
         FurtherLanguage(

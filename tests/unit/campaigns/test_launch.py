@@ -12,8 +12,9 @@ from repermit import email_address
 from repermit.answers import link_target, record_answer
 from repermit.campaigns.campaign_results import Launched, Plan
 from repermit.campaigns.launch import launch
-from repermit.campaigns.launch_refusals import REMINDER_NOTE, plan_launch
+from repermit.campaigns.launch_refusals import REMINDER_NOTE, plan_launch, read_launch_state
 from repermit.campaigns.mailing_lists import change_list
+from repermit.campaigns.preview import draft_wording
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
@@ -277,6 +278,29 @@ def test_a_plan_that_does_not_hold_any_more_is_made_anew(database: Database) -> 
     ListText.delete().execute()
     start(database, mailing_list, plan=seen, expected=2)
     assert {one.language for one in CampaignWording.select()} == {mailing_list.language}
+
+
+def test_answers_that_come_meanwhile_have_nothing_worded_anew(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or where they come all the time, a launch in many languages would never come through."""
+    mailing_list = MailingList.get_by_id(make_list(database, languages=("de",)).id)
+    people = [make_contact(database, mailing_list, language="de") for _ in range(3)]
+    worded: list[str] = []
+
+    def draft(*args: Any, language: str, **rest: Any) -> Any:
+        worded.append(language)
+        return draft_wording(*args, language=language, **rest)
+
+    def say_no_before(*args: Any) -> Any:
+        if len(people) > 1:
+            Contact.update(status="removed").where(Contact.id == people.pop().id).execute()
+        return read_launch_state(*args)
+
+    monkeypatch.setattr("repermit.campaigns.launch.draft_wording", draft)
+    monkeypatch.setattr("repermit.campaigns.launch.read_launch_state", say_no_before)
+    assert start(database, mailing_list).plan.asked == 1
+    assert worded == ["de", "nl"]
 
 
 def test_a_second_launch_is_refused_while_the_first_is_live(database: Database) -> None:

@@ -118,14 +118,14 @@ def test_a_list_that_changes_its_language_has_its_own_words_in_it(
         news.save()
     assert facts(news).languages == ("de",)
     assert facts(news).in_language("de").purpose == news.purpose
-    assert list_translations.list_translations(news) == []
+    assert contacts_lookup.list_translations(news) == []
 
 
 def test_what_is_taken_back_is_forgotten(database: Database, news: MailingList) -> None:
     say(database, news, purpose="", name="")
     assert not EvidencePart.select().exists()
     say_german(database, news)
-    assert [text.language for text in list_translations.list_translations(news)] == ["de"]
+    assert [text.language for text in contacts_lookup.list_translations(news)] == ["de"]
     say(database, news, purpose="", privacy_url="")
     assert not ListText.select().exists()
 

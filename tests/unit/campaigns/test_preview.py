@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from repermit.campaigns.add_reminder import add_reminder
 from repermit.campaigns.campaign_draft import Conditions, keep_conditions
+from repermit.campaigns.lifecycle import extend_campaign
+from repermit.campaigns.list_translations import change_translation
+from repermit.campaigns.mailing_lists import add_list, change_list
 from repermit.campaigns.preview import preview_mail
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
+from repermit.emails import deadline_words, make_draft
 from repermit.errors import AddressError, Refused, WordingError
 from repermit.rules.consent import MailKind, Status
 from repermit.settings.definitions import CampaignRules, Settings
 from repermit.signed_links import NOBODY, Links
-from tests.support.builders import NOW, make_campaign, make_contact, make_list, make_settings
+from tests.support.builders import (
+    DEADLINE,
+    NOW,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_settings,
+)
 from tests.unit.campaigns.test_launch import start
+from tests.unit.emails.test_wording_validation import GOOD_TEXT
 
 
 def test_a_preview_is_in_the_lists_language_and_to_its_sender(database: Database) -> None:
@@ -195,3 +210,47 @@ def test_a_mail_that_would_be_clipped_has_no_preview(database: Database) -> None
     mailing_list = make_list(database, purpose="Nieuws" + " en meer" * 6_000)
     with pytest.raises(WordingError, match="beyond 102,000"):
         preview_mail(mailing_list, settings=make_settings(), now=NOW)
+
+
+# --- Nobody waits for words. ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("act", ["add", "change", "translate", "launch", "extend", "remind"])
+def test_no_mail_is_worded_while_others_wait(
+    database: Database, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """In two dozen languages, or with a long text, that takes half a second."""
+    news = MailingList.get_by_id(make_list(database, languages=("de",)).id)
+    make_contact(database, news)
+    if act in {"extend", "remind"}:
+        start(database, news)
+    held: list[bool] = []
+    for module, name in ((make_draft, "_draft_asking"), (deadline_words, "replace_deadline")):
+        monkeypatch.setattr(module, name, _noting(getattr(module, name), database, held))
+    _act(database, news, act)
+    assert held
+    assert not any(held)
+
+
+def _noting(word: Callable[..., Any], database: Database, held: list[bool]) -> Callable[..., Any]:
+    def note(*args: Any, **kwargs: Any) -> Any:
+        held.append(database.transaction_depth() > 0)
+        return word(*args, **kwargs)
+
+    return note
+
+
+def _act(database: Database, news: MailingList, act: str) -> None:
+    about: dict[str, Any] = {"settings": make_settings(), "now": NOW, "actor": "cli:0"}
+    if act == "add":
+        add_list(database, "more", name="More", sender=news.sender, own_text=GOOD_TEXT, **about)
+    elif act == "change":
+        change_list(database, news, own_text=GOOD_TEXT, **about)
+    elif act == "translate":
+        change_translation(database, news, "de", own_text=GOOD_TEXT, **about)
+    elif act == "launch":
+        start(database, news)
+    elif act == "extend":
+        extend_campaign(database, news, deadline=DEADLINE + timedelta(days=7), **about)
+    else:
+        add_reminder(database, news, days=7, **about)

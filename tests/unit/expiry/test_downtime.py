@@ -52,6 +52,17 @@ def test_a_gap_counts_if_it_is_longer_than_five_minutes(
     assert Campaign.get().downtime == counted.total_seconds()
 
 
+def test_a_note_without_a_gap_writes_of_no_campaign(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would hold the lock for longer the more campaigns there are."""
+    launch(database)
+    record_heartbeat(database, now=NOW)
+    monkeypatch.setattr(Campaign, "select", None)
+    monkeypatch.setattr(Campaign, "update", None)
+    record_heartbeat(database, now=NOW + MINUTE)
+
+
 def test_gaps_add_up(database: Database) -> None:
     launch(database)
     for minutes in (0, 10, 11, 31):
