@@ -81,22 +81,8 @@ def save_reply(
 
 def list_waiting_replies(mailing_list: MailingList) -> tuple[WaitingReply, ...]:
     """Return the replies to the list's latest campaign that wait, in the order of their coming."""
-    campaign = latest_campaign(mailing_list)
-    if campaign is None:
-        return ()
-    rows: Any = (
-        Reply.select(
-            Contact.address, Reply.proposed, Reply.at, Reply.id, Contact.id, Reply.message_digest
-        )
-        .join(Contact)
-        .where(
-            Reply.list == mailing_list,
-            Reply.decided_at.is_null(),
-            Reply.at >= campaign.launched_at,
-        )
-        .order_by(Reply.at, Reply.id)
-        .tuples()
-    )
+    columns = (Contact.address, Reply.proposed, Reply.at, Reply.id, Contact.id)
+    rows = _select_waiting(mailing_list, *columns, Reply.message_digest)
     return tuple(
         WaitingReply(
             address=address or "",
@@ -106,7 +92,27 @@ def list_waiting_replies(mailing_list: MailingList) -> tuple[WaitingReply, ...]:
             contact=contact,
             digest=digest,
         )
-        for address, proposed, at, number, contact, digest in rows
+        for address, proposed, at, number, contact, digest in rows.order_by(
+            Reply.at, Reply.id
+        ).tuples()
+    )
+
+
+def count_waiting_replies(mailing_list: MailingList) -> int:
+    """Return how many replies to the list's latest campaign wait."""
+    return int(_select_waiting(mailing_list, Reply.id).count())
+
+
+def _select_waiting(mailing_list: MailingList, *columns: Any) -> Any:
+    campaign = latest_campaign(mailing_list)
+    return (
+        Reply.select(*columns)
+        .join(Contact)
+        .where(
+            Reply.list == mailing_list,
+            Reply.decided_at.is_null(),
+            Reply.at >= campaign.launched_at if campaign else Reply.id.is_null(),
+        )
     )
 
 

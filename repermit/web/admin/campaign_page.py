@@ -174,7 +174,7 @@ def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
         else None,
         "handover": find_pending_handover(mailing_list),
         "put_off": sum(server_faults.count_policy_refusals(mailing_list).values()),
-        "replies": len(human_replies.list_waiting_replies(mailing_list)),
+        "replies": human_replies.count_waiting_replies(mailing_list),
         "was_down": expiry_waits(downtime.measure_downtime(campaign, now)),
         "promise": _read_promise(campaign),
         "reads_bounces": site.settings.bounces.protocol != "none",

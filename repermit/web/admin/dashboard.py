@@ -154,7 +154,7 @@ def _explain_pause(reason: PauseReason) -> str:
 
 def _list_open_questions(standing: ListSummary) -> Iterator[tuple[str, str]]:
     """Yield the replies to decide, and the mails in doubt."""
-    replies = len(human_replies.list_waiting_replies(standing.mailing_list))
+    replies = human_replies.count_waiting_replies(standing.mailing_list)
     is_decided = in_doubt.find_resolution(standing.mailing_list) is not None
     doubts = 0 if is_decided else in_doubt.count_in_doubt(standing.mailing_list)
     if replies:
