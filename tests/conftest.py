@@ -5,6 +5,8 @@ Databases, an inbox, the browser; no way to the outside; coverage where a run as
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -40,6 +42,7 @@ from tests.support.builders import make_campaign, make_list, make_settings
 from tests.support.coverage_selection import Counting
 from tests.support.desk import Desk
 from tests.support.inbox import Inbox
+from tests.support.kept_processes import KeptProcesses
 from tests.support.loopback import LoopbackOnly
 from tests.support.postgresql_cluster import Cluster, find_binaries, running_cluster
 from tests.support.public_pages import Pages
@@ -98,6 +101,9 @@ def _place_for_files(memory: Path = Path("/dev/shm")) -> str:
     has_room = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= _ROOM
     return os.environ.get("TMPDIR", str(memory) if has_room else tempfile.gettempdir())
 
+
+# Pytest keeps more than half a million objects for a run, and each full collection looks at all.
+gc.set_threshold(20_000, 10, 50)
 
 # For this process, and for those that it starts.
 tempfile.tempdir = os.environ["TMPDIR"] = _place_for_files()
@@ -182,6 +188,28 @@ def _nothing_wrong(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(run, "find_concerns", lambda *_, **__: ())
         monkeypatch.setattr(run, "read_privacy_statements", _read_every_statement)
     monkeypatch.setattr(launch, "_PATIENCE", 60.0)
+
+
+# --- Processes that read what comes from outside. ------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def kept_processes() -> Iterator[KeptProcesses]:
+    """Keep processes under limits for further tests, and end them after the last one."""
+    with contextlib.closing(KeptProcesses()) as kept:
+        yield kept
+
+
+@pytest.fixture(autouse=True)
+def _read_by_kept_processes(
+    request: pytest.FixtureRequest, kept_processes: KeptProcesses
+) -> Iterator[None]:
+    """Let a file or a mail be read by a process that is there, but where tests are about these."""
+    if request.path.stem in {"test_limited_process", "test_reader_limits", "test_reader_process"}:
+        yield
+        return
+    with kept_processes.used():
+        yield
 
 
 # --- Databases. ---------------------------------------------------------------------------------

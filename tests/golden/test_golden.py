@@ -9,17 +9,18 @@ import pytest
 
 from repermit.web import dispatcher, request_context
 from tests.golden.record import read_master, record
+from tests.support.kept_processes import KeptProcesses
 
 _MOST_LINES, _MOST_FILES = 60, 10
 
 
 @pytest.fixture(scope="module")
-def recorded() -> dict[str, str]:
+def recorded(kept_processes: KeptProcesses) -> dict[str, str]:
     """Return what comes out now, without what the fixtures of single tests change.
 
     But a press waits for as long as a loaded machine needs.
     """
-    with pytest.MonkeyPatch.context() as patches:
+    with pytest.MonkeyPatch.context() as patches, kept_processes.used():
         for module in (request_context, dispatcher):
             patches.setattr(module, "LONGEST_WAIT", 60.0)
         return record()
