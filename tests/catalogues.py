@@ -18,7 +18,7 @@ from pathlib import Path
 
 from babel import Locale
 from babel.messages.catalog import Catalog, Message
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
 from repermit import package_files
@@ -43,6 +43,10 @@ OF_ADMINS = ("en", "nl")
 _EXTRACTION = {
     "trimmed": "true", "encoding": "utf-8", "extensions": "jinja2.ext.do", "silent": "false",
 }  # fmt: skip
+
+_METHODS = {".html": "jinja2", ".txt": "jinja2", ".jinja": "jinja2", ".py": "python"}
+# Of what Babel takes for the name of a function that translates.
+_CALL = re.compile(r"(\b_|\bN_|gettext)\(")
 
 FAMILIAR = {
     "nl": r"\b(je|jij|jou|jouw)\b",
@@ -87,24 +91,25 @@ def used(language: str = "nl") -> dict[tuple[str | None, str], Texts]:
 @cache
 def _used(*, for_admins: bool) -> dict[tuple[str | None, str], Texts]:
     found: dict[tuple[str | None, str], Texts] = {}
-    methods = [
-        ("**.html", "jinja2"),
-        ("**.txt", "jinja2"),
-        ("**.jinja", "jinja2"),
-        ("**.py", "python"),
-    ]
-    for folder in ("templates", "repermit"):
-        for file, _, message, _, context in extract_from_dir(
-            ROOT / folder, methods, {"**": _EXTRACTION}
-        ):
-            if f"{folder}/{file}".startswith(_ADMINS) and not for_admins:
-                continue
-            singular = message if isinstance(message, str) else message[0]
-            found[context, singular] = message
+    for path in (*(ROOT / "templates").rglob("*"), *(ROOT / "repermit").rglob("*")):
+        is_for_admins = str(path.relative_to(ROOT)).startswith(_ADMINS)
+        if path.suffix in _METHODS and (for_admins or not is_for_admins):
+            for message, context in _extract(path):
+                singular = message if isinstance(message, str) else message[0]
+                found[context, singular] = message
     if for_admins:
         found |= {(None, message): message for message in said()}
         found |= {(None, text): text for text in chain(texts_of_findings(), texts_of_steps())}
     return found
+
+
+def _extract(path: Path) -> Iterator[tuple[Texts, str | None]]:
+    """Yield what a file translates, with its context; modules without a call are not parsed."""
+    if path.suffix == ".py" and not _CALL.search(path.read_text("utf-8")):
+        return
+    method = _METHODS[path.suffix]
+    for _, message, _, context in extract_from_file(method, path, options=_EXTRACTION):
+        yield message, context
 
 
 def texts_of_findings() -> Iterator[str]:

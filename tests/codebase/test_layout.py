@@ -50,8 +50,13 @@ def package_of(path: Path) -> str:
 
 
 @cache
+def parse(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+@cache
 def nodes_of(source: str) -> list[ast.AST]:
-    return list(ast.walk(ast.parse(source)))
+    return list(ast.walk(parse(source)))
 
 
 def clock_reads(source: str) -> list[str]:
@@ -96,7 +101,7 @@ def is_query(node: ast.expr) -> bool:
 
 
 def docstring_of(source: str) -> str:
-    return ast.get_docstring(ast.parse(source)) or ""
+    return ast.get_docstring(parse(source)) or ""
 
 
 def layers_of_the_contract() -> list[set[str]]:
@@ -219,7 +224,7 @@ def names_of(statement: ast.stmt) -> list[str]:
 
 def twice_named(source: str) -> list[str]:
     """Return the names that a module gives twice, of which only the last one holds."""
-    given = [name for statement in ast.parse(source).body for name in names_of(statement)]
+    given = [name for statement in parse(source).body for name in names_of(statement)]
     return [name for name, count in Counter(given).items() if count > 1]
 
 
@@ -264,7 +269,7 @@ def test_a_package_says_what_it_is_for_and_hands_nothing_on() -> None:
         for path in MODULES
         if path.name == "__init__.py"
         and path.parent not in {PACKAGE, PACKAGE / "cli"}
-        and len(ast.parse(path.read_text("utf-8")).body) > 1
+        and len(parse(path.read_text("utf-8")).body) > 1
     ] == []
 
 
