@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from repermit.db.connection import Database
+from repermit.db.connection import open_database
 from repermit.emails.first_screen import MOST_PIXELS, MOST_WORDS
 from repermit.i18n import catalogues
 from tests.support.first_screen import (
-    CUT_OFF,
     DOUBLED,
     LONG,
     NAMES,
@@ -21,11 +23,13 @@ from tests.support.first_screen import (
     WIDTH,
     WIDTHS,
     AnswerPages,
+    Names,
     ResultPages,
+    find_wide,
     find_worst,
     mails,
     make_table,
-    measure_widths,
+    measure_all,
 )
 
 if TYPE_CHECKING:
@@ -37,21 +41,40 @@ _NEAR = 40
 """How many pixels typefaces of another machine may make of a difference."""
 
 
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
+@dataclass(frozen=True)
+class Documents:
+    """The HTML of all mails and pages with some names: by language, and by what it is."""
+
+    names: Names
+    mails: dict[str, dict[str, str]]
+    answer_pages: dict[str, dict[str, str]]
+    result_pages: dict[str, dict[str, str]]
 
 
-@pytest.mark.parametrize("names", NAMES)
-def test_every_answer_is_seen_at_once_in_every_language(
-    database: Database, page: Page, names: str
-) -> None:
-    pages = AnswerPages(database, NAMES[names])
+@pytest.fixture(scope="module", params=NAMES)
+def documents(
+    request: pytest.FixtureRequest, ready_sqlite: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Documents:
+    """Return the documents with names of one kind, which all tests look at."""
+    names = NAMES[request.param]
+    path = shutil.copy(ready_sqlite, tmp_path_factory.mktemp("first_screen"))
+    with open_database(f"sqlite:///{path}") as database:
+        answer_pages, result_pages = AnswerPages(database, names), ResultPages(database, names)
+        every = catalogues.languages()
+        return Documents(
+            names,
+            {language: dict(mails(language, names)) for language in every},
+            {language: dict(answer_pages(language)) for language in every},
+            {language: dict(result_pages(language)) for language in every},
+        )
+
+
+def test_every_answer_is_seen_at_once_in_every_language(documents: Documents, page: Page) -> None:
     beyond, rows = {}, {}
     for language in catalogues.languages():
         shown = [
-            {name: measure_widths(page, html) for name, html in every}
-            for every in (mails(language, NAMES[names]), pages(language))
+            measure_all(page, every[language])
+            for every in (documents.mails, documents.answer_pages)
         ]
         assert [len(every) for every in shown] == [10, 46]
         for name, widths in (shown[0] | shown[1]).items():
@@ -62,7 +85,7 @@ def test_every_answer_is_seen_at_once_in_every_language(
         rows[language] = tuple(find_worst(every.values()) for every in shown)
     assert WIDTH in WIDTHS
     assert not beyond
-    if NAMES[names] is LONG:
+    if documents.names is LONG:
         _compare_with_table(make_table(rows))
 
 
@@ -93,47 +116,47 @@ _SCREENS = {
 }
 
 
-@pytest.fixture(params=_SCREENS)
-def screen(request: pytest.FixtureRequest, browser: Browser) -> Iterator[tuple[Page, bool]]:
-    """Yield a page of a browser with such a screen, and whether pages have styles on it."""
-    width, height, times, is_styled = _SCREENS[request.param]
-    context = browser.new_context(viewport={"width": width, "height": height})
-    page = context.new_page()
-    sizes = {"standard": 16 * times, "fixed": 13 * times}
-    context.new_cdp_session(page).send("Page.setFontSizes", {"fontSizes": sizes})
-    yield page, is_styled
-    context.close()
+@pytest.fixture
+def screens(browser: Browser) -> Iterator[dict[str, Page]]:
+    """Yield a page of a browser with each of these screens."""
+    found = {}
+    for name, (width, height, times, _) in _SCREENS.items():
+        context = browser.new_context(viewport={"width": width, "height": height})
+        found[name] = context.new_page()
+        sizes = {"standard": 16 * times, "fixed": 13 * times}
+        context.new_cdp_session(found[name]).send("Page.setFontSizes", {"fontSizes": sizes})
+    yield found
+    for page in found.values():
+        page.context.close()
 
 
-@pytest.mark.parametrize("names", NAMES)
-def test_no_page_is_wider_than_its_screen(
-    database: Database, screen: tuple[Page, bool], names: str
-) -> None:
-    page, is_styled = screen
-    every = (AnswerPages(database, NAMES[names]), ResultPages(database, NAMES[names]))
+def test_no_page_is_wider_than_its_screen(documents: Documents, screens: dict[str, Page]) -> None:
     wide = {}
     for language in catalogues.languages():
-        shown = {name: html for pages in every for name, html in pages(language)}
+        shown = documents.answer_pages[language] | documents.result_pages[language]
         assert len(shown) == 56
-        for name, html in shown.items():
-            page.set_content(html if is_styled else re.sub("(?s)<style.*?</style>", "", html))
-            is_wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
-            if is_wide or page.evaluate(CUT_OFF):
-                wide[language, name] = page.evaluate(CUT_OFF)
+        bare = {name: re.sub("(?s)<style.*?</style>", "", html) for name, html in shown.items()}
+        for screen, page in screens.items():
+            is_styled = _SCREENS[screen][-1]
+            if found := find_wide(page, shown if is_styled else bare):
+                wide[language, screen] = found
     assert not wide
 
 
-@pytest.mark.parametrize("names", NAMES)
 def test_no_mail_is_wider_than_a_small_phone_in_letters_of_twice_the_size(
-    page: Page, names: str
+    documents: Documents, page: Page
 ) -> None:
     page.set_viewport_size({"width": 320, "height": 640})
-    wide = {}
-    for language in catalogues.languages():
-        for name, html in mails(language, NAMES[names]):
-            page.set_content(html)
-            page.evaluate(DOUBLED)
-            is_wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
-            if is_wide or page.evaluate(CUT_OFF):
-                wide[language, name] = page.evaluate(CUT_OFF)
-    assert not wide
+    wide = {
+        language: find_wide(page, shown, script=DOUBLED)
+        for language, shown in documents.mails.items()
+    }
+    assert not any(wide.values()), wide
+
+
+def test_what_is_wider_than_its_screen_is_found(page: Page) -> None:
+    page.set_viewport_size({"width": 320, "height": 640})
+    wide = '<!doctype html><p style="width: 400px">wide</p>'
+    found = find_wide(page, {"narrow": "<!doctype html><p>narrow</p>", "wide": wide})
+    assert found.keys() == {"wide"}
+    assert found["wide"][0] == "the page"

@@ -268,20 +268,32 @@ class ResultPages:
 
 def measure(page: Page, html: str, *, width: int = WIDTH) -> FirstScreen:
     """Return where the answers stand in a browser of this width."""
-    return measure_widths(page, html, widths=(width,))[width]
+    return measure_all(page, {"": html}, widths=(width,))[""][width]
 
 
-def measure_widths(
-    page: Page, html: str, *, widths: Iterable[int] = WIDTHS
-) -> dict[int, FirstScreen]:
-    """Return where the answers stand in browsers of these widths."""
-    page.set_content(html)
-    found = {}
+def measure_all(
+    page: Page, shown: Mapping[str, str], *, widths: Iterable[int] = WIDTHS
+) -> dict[str, dict[int, FirstScreen]]:
+    """Return where the answers of each document stand in browsers of these widths."""
+    found: dict[str, dict[int, FirstScreen]] = {name: {} for name in shown}
     for width in widths:
         page.set_viewport_size({"width": width, "height": MOST_PIXELS})
-        pixels, words = page.evaluate(_MEASURE)
-        found[width] = FirstScreen(pixels=pixels, words=words)
+        for name, (pixels, words) in evaluate_on_each(page, shown, _MEASURE).items():
+            found[name][width] = FirstScreen(pixels=pixels, words=words)
     return found
+
+
+def find_wide(page: Page, shown: Mapping[str, str], *, script: str = "() => 0") -> dict[str, Any]:
+    """Return what sticks out of each document that is wider than the screen, after a script."""
+    found = evaluate_on_each(page, shown, f"() => {{ ({script})(); return ({_WIDE})(); }}")
+    return {name: cut_off for name, cut_off in found.items() if cut_off}
+
+
+def evaluate_on_each(page: Page, shown: Mapping[str, str], script: str) -> dict[str, Any]:
+    """Show documents one after the other in one window; return what a function says of each."""
+    page.set_content("<!doctype html>")
+    said = page.evaluate(_ON_EACH % script, [*shown.values()])
+    return dict(zip(shown, said, strict=True))
 
 
 def find_worst(found: Iterable[Mapping[int, FirstScreen]]) -> dict[int, FirstScreen]:
@@ -351,6 +363,12 @@ exhaustive set measures again, and fails where this page is stale. How to write 
 """
 
 
+_ON_EACH = """texts => texts.map(text => {
+    const read = new DOMParser().parseFromString(text, 'text/html');
+    document.replaceChild(document.adoptNode(read.documentElement), document.documentElement);
+    return (%s)();
+})"""
+
 # Words that are seen; what is folded is not.
 _MEASURE = r"""() => {
     // Where a word may break, it is one still.
@@ -403,3 +421,8 @@ CUT_OFF = """() => [...document.querySelectorAll('body, body *')].filter(one => 
     const isCut = !isInline && one.scrollWidth > one.clientWidth + 1;
     return box.width && (box.left < 0 || box.right > innerWidth + .5 || isCut);
 }).map(one => one.outerHTML.slice(0, 200))"""
+
+_WIDE = f"""() => {{
+    const found = ({CUT_OFF})();
+    return document.documentElement.scrollWidth > innerWidth ? ["the page", ...found] : found;
+}}"""
