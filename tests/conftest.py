@@ -404,7 +404,7 @@ def browser_type_launch_args(
 # --- The everyday set, and the exhaustive one. ---------------------------------------------------
 
 # Whose SQL, locks or transactions are others on PostgreSQL; the rest is tried there exhaustively.
-_TRIED_ON_BOTH = ("unit/answers/", "unit/db/", "unit/expiry/", "web/public/test_answer.py")
+_TRIED_ON_BOTH = ("unit/answers/", "unit/db/", "unit/expiry/")
 
 # Of a test with more examples than that, these are in the everyday set.
 _FEW = 4

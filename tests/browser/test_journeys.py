@@ -94,6 +94,7 @@ _ANSWER = re.compile(r'(?s)<(?:button|a class="button")[^>]*>(.*?)</(?:button|a)
 
 
 @pytest.mark.usefixtures("text_browser_there")
+@pytest.mark.everyday("longest")
 @pytest.mark.parametrize("names", NAMES)
 def test_all_answers_stand_on_the_first_screen_of_a_terminal(
     database: Database, tmp_path: Path, names: str

@@ -76,6 +76,7 @@ def test_each_language_that_there_is_has_a_catalogue() -> None:
     assert {*languages()} - {"en"} <= {*TRANSLATED}
 
 
+@pytest.mark.everyday("[nl]", "[de]")
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_a_catalogue_holds_what_is_used_and_no_more_in_order(language: str) -> None:
     expected = in_order(language)

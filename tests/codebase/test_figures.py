@@ -6,6 +6,8 @@ import ast
 import re
 from typing import Final
 
+import pytest
+
 from tests import figures
 
 SOURCE: Final = '''"""Docs."""
@@ -28,6 +30,7 @@ def test_prose_is_docstrings_and_comments() -> None:
     assert figures.count_prose(SOURCE, ast.parse(SOURCE)) == 6
 
 
+@pytest.mark.exhaustive
 def test_the_page_has_the_figures_of_this_tree_within_a_twentieth() -> None:
     """It is written anew after larger changes: `python -m tests.figures`."""
     rows = figures.measure(figures.ROOT).rows

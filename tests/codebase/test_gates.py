@@ -17,7 +17,7 @@ SCRIPTS = Path(sysconfig.get_path("scripts"))
     [
         pytest.param(["ruff", "check"], id="rules"),
         pytest.param(["ruff", "format", "--check", "--diff"], id="format"),
-        pytest.param(["mypy"], id="types"),
+        pytest.param(["mypy"], id="types", marks=pytest.mark.exhaustive),
         pytest.param(["lint-imports"], id="floors"),
     ],
 )

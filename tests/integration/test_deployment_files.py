@@ -83,6 +83,7 @@ def test_what_is_started_is_a_command(path: Path) -> None:
     assert given or path.suffix in {".timer", ".yaml"}
 
 
+@pytest.mark.exhaustive
 def test_two_backups_of_one_day_are_both_kept(desk: Desk) -> None:
     desk.add_news()
     (desk.folder / "backups").mkdir()
@@ -96,6 +97,7 @@ def test_two_backups_of_one_day_are_both_kept(desk: Desk) -> None:
     assert list((desk.folder / "backups").glob("*.journal"))
 
 
+@pytest.mark.exhaustive
 def test_the_page_on_upgrading_leads_to_the_new_version_and_back(desk: Desk) -> None:
     """The real commands on a real database; what installs and starts is played."""
     desk.add_news()
@@ -180,6 +182,7 @@ def test_the_page_on_containers_copies_nothing_into_a_file_system_that_is_read_o
     assert "exec -T repermit sh -c 'cat >config.toml' <config.toml" in page
 
 
+@pytest.mark.exhaustive
 def test_the_source_archive_has_all_that_the_image_and_the_pages_need(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
@@ -197,6 +200,7 @@ def test_the_source_archive_has_all_that_the_image_and_the_pages_need(tmp_path: 
     assert needed - held == set()
 
 
+@pytest.mark.exhaustive
 def test_the_image_is_built_from_all_that_the_wheel_needs(tmp_path: Path) -> None:
     """The files that the Dockerfile copies make a wheel that says what it is and has its pages."""
     copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)

@@ -164,4 +164,4 @@ def wait_until(is_so: Callable[[], bool]) -> None:
     until = time.monotonic() + _PATIENCE
     while not is_so():
         assert time.monotonic() < until, "it did not come"
-        time.sleep(0.001)
+        time.sleep(0.005)

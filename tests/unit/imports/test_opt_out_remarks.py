@@ -259,6 +259,7 @@ def test_of_a_doubtful_and_a_clear_half_the_clear_one_counts() -> None:
     assert refusal_in("recept uitgeschreven; wil geen mail") == REFUSED
 
 
+@pytest.mark.everyday("[geen_]")
 @pytest.mark.parametrize(
     "word",
     [

@@ -69,6 +69,7 @@ def test_every_setting_is_explained_in_the_example() -> None:
     assert SETTINGS.keys() <= explained
 
 
+@pytest.mark.exhaustive
 def test_a_setting_is_added_in_one_place(tmp_path: Path) -> None:
     """One more field is read, refused, shown, chosen, recorded and documented."""
     command = [sys.executable, "-m", "tests.support.added_setting", str(tmp_path)]

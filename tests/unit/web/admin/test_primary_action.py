@@ -221,6 +221,7 @@ def test_before_a_campaign_it_is_prepared_and_after_it_handed_over(
 STATES = ("none", *CampaignState)
 
 
+@pytest.mark.everyday("[open]")
 @pytest.mark.parametrize("state", STATES)
 def test_no_page_has_more_than_one_main_button(
     database: Database, pages: Pages, state: str

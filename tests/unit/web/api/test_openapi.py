@@ -173,7 +173,9 @@ def checks_of(recorder: ScenarioRecorder) -> Iterator[tuple[str, str]]:
             yield one.name, str(one.failure_info.failure) if one.failure_info else ""
 
 
-def test_schemathesis_finds_nothing(database: Database, bearer: str) -> None:
+@pytest.mark.everyday("5]")
+@pytest.mark.parametrize("examples", [5, 25])
+def test_schemathesis_finds_nothing(database: Database, bearer: str, examples: int) -> None:
     clock = HurriedClock(NOW)
 
     def pages_at(url: str) -> Pages:
@@ -183,7 +185,7 @@ def test_schemathesis_finds_nothing(database: Database, bearer: str) -> None:
         {
             "seed": 1,
             "headers": {"Authorization": f"Bearer {bearer}"},
-            "generation": {"max-examples": 25, "deterministic": True, "database": "none"},
+            "generation": {"max-examples": examples, "deterministic": True, "database": "none"},
         }
     )
     with served(pages_at) as pages:

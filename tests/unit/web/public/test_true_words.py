@@ -176,12 +176,13 @@ def _make_reader(
     return contact
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("sensitive", "by"),
     [
         (False, ""),
-        pytest.param(True, "", marks=pytest.mark.exhaustive),
-        pytest.param(False, "representative", marks=pytest.mark.exhaustive),
+        (True, ""),
+        (False, "representative"),
     ],
 )
 def test_every_page_says_only_what_is_true_of_its_reader(
