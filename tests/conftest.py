@@ -32,6 +32,7 @@ from repermit.settings.definitions import Settings
 from repermit.web import dispatcher, request_context
 from repermit.web.admin import launch
 from tests.support.analysis_cache import (
+    hash_recovery_codes_quickly,
     keep_analyses,
     keep_comparisons,
     keep_routes,
@@ -68,6 +69,7 @@ hypothesis.settings.load_profile("house")
 keep_analyses()
 keep_routes()
 keep_comparisons()
+hash_recovery_codes_quickly()
 leave_out_sql()
 
 
