@@ -408,8 +408,8 @@ def browser_type_launch_args(
 # Whose SQL, locks or transactions are others on PostgreSQL; the rest is tried there exhaustively.
 _TRIED_ON_BOTH = ("unit/answers/", "unit/db/", "unit/expiry/")
 
-# Of a test with more examples than that, these are in the everyday set.
-_FEW = 4
+# Of a test with more examples than that, these are in the everyday set; on PostgreSQL the first.
+_FEW, _FEW_ON_POSTGRESQL = 3, 1
 
 
 def _choose_everyday(config: pytest.Config) -> None:
@@ -447,7 +447,9 @@ def _is_exhaustive(item: pytest.Item, example: str, number: int) -> bool:
         return not any(words in f"[{example}" for words in chosen.args)
     if "invariant" in item.name:
         return False
-    return number > _FEW or ("postgresql" in example and not _goes_other_ways(item))
+    if "postgresql" in example:
+        return number > _FEW_ON_POSTGRESQL or not _goes_other_ways(item)
+    return number > _FEW
 
 
 def _goes_other_ways(item: pytest.Item) -> bool:
