@@ -104,13 +104,15 @@ class OwnWordingForm(Form):
 
     def make_editor_values(self) -> dict[str, Any]:
         """Return what the templates need to show the wording, with its errors in their words."""
+        is_in_blocks = self.is_in_blocks
+        say = _name_fields if is_in_blocks else str
         for part in PARTS:
-            self[part].errors = [self.say(error) for error in self[part].errors]
+            self[part].errors = [say(error) for error in self[part].errors]
         return {
             "form": self,
-            "fields": [(self.say(name), *about) for name, about in list_field_titles().items()],
-            "blocks": self.blocks if self.is_in_blocks else None,
-            "is_unsplit": self.view == BLOCKS and not self.is_in_blocks,
+            "fields": [(say(name), *about) for name, about in list_field_titles().items()],
+            "blocks": self.blocks if is_in_blocks else None,
+            "is_unsplit": self.view == BLOCKS and not is_in_blocks,
             "labels": list_labels(get_page_language()),
         }
 
