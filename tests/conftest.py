@@ -36,6 +36,7 @@ from tests.support.analysis_cache import (
     keep_analyses,
     keep_comparisons,
     keep_routes,
+    keep_signatures,
     leave_out_sql,
     rewrite_asserts,
 )
@@ -70,6 +71,7 @@ keep_analyses()
 keep_routes()
 keep_comparisons()
 hash_recovery_codes_quickly()
+keep_signatures()
 leave_out_sql()
 
 
