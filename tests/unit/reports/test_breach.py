@@ -40,6 +40,11 @@ HOURS = timedelta(hours=72)
 SECOND = timedelta(seconds=1)
 
 
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
+
+
 def breach(
     news: MailingList, *, now: datetime = NOW, discovered: datetime | None = None, **more: Any
 ) -> Report:

@@ -48,6 +48,11 @@ MAIL = MailServer(preset="office365", server="smtp.office365.com")
 SETTINGS = make_settings(mail=MAIL)
 
 
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
+
+
 def record(news: MailingList, settings: Settings = SETTINGS, language: str = "en") -> Report:
     return make_report.make_report(
         news, ReportKind.REGISTER, settings=settings, now=NOW, language=language

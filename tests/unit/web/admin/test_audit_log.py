@@ -40,11 +40,6 @@ ROOT = Path(__file__).parents[4] / "repermit"
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def admin(pages: Pages) -> User:
     return make_admin(pages.database, email="admin@example.org")
 

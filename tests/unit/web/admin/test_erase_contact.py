@@ -37,11 +37,6 @@ JAN = "jan@example.net"
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def news(database: Database) -> MailingList:
     return make_list(database)
 

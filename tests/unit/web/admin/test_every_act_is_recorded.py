@@ -137,11 +137,6 @@ TYPED: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
 @pytest.mark.usefixtures("usual_texts")
 @pytest.mark.parametrize("endpoint", TYPED)
 def test_what_an_admin_does_is_an_entry_under_their_number(

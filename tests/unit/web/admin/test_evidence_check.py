@@ -42,11 +42,6 @@ NOTHING = {"seq": 0, "hash": "0" * 64, "root": "0" * 64}
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def admin(database: Database) -> User:
     return make_admin(database, email="anna@example.org")
 

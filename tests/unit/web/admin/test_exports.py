@@ -36,11 +36,6 @@ URL = "/admin/lists/news/handover/"
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def client(database: Database, settings: Settings, mailing_list: MailingList) -> FlaskClient:
     assert mailing_list.slug == "news"
     return admin_client(Pages(database, settings))

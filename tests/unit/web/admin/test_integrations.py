@@ -42,11 +42,6 @@ TOOL = "https://tool.example.org/hooks/news"
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def pages(database: Database, settings: Settings) -> Pages:
     return Pages(database, replace(settings, web=Web(webhooks_to_private=True)))
 

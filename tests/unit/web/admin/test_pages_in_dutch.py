@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 DUTCH = {"Accept-Language": "nl"}
 
 
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
 def said_in_english(client: FlaskClient, path: str, *, status: int = 200) -> list[str]:
     """Return what a page says in English, each with where."""
     answer = client.get(path, headers=DUTCH)

@@ -77,11 +77,6 @@ def read_main_buttons(text: str) -> list[str]:
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def admin(pages: Pages, mailing_list: MailingList) -> FlaskClient:
     assert mailing_list.slug == "news"
     return admin_client(pages)

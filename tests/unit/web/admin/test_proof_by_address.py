@@ -33,11 +33,6 @@ JAN = "jan@example.org"
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def client(database: Database, settings: Settings, mailing_list: MailingList) -> FlaskClient:
     assert mailing_list.slug == "news"
     return admin_client(Pages(database, settings))

@@ -35,11 +35,6 @@ _CHOICE = re.compile(r'<select[^>]* name="([^"]+)"[^>]*>(.*?)</select>', re.DOTA
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def inbox() -> Iterator[Inbox]:
     with Inbox() as running:
         yield running

@@ -48,11 +48,6 @@ PLACES = (*PAGES, "installation")
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def inbox() -> Iterator[Inbox]:
     with Inbox() as running:
         yield running

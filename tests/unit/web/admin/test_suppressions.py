@@ -31,11 +31,6 @@ JAN, PIET, ANNA = "jan@example.org", "piet@example.org", "anna@example.org"
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def admin(database: Database) -> User:
     return make_admin(database)
 
