@@ -146,6 +146,7 @@ def test_a_message_has_the_effect_of_its_kind(database: Database, ask: Mail, nam
     assert taken == expected
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("name", sorted(set(NAMES) - _WITHOUT_VERP - {"reply_forwarding_a_bounce"}))
 def test_a_message_is_matched_by_the_return_path_alone(
     database: Database, ask: Mail, name: str
@@ -153,6 +154,7 @@ def test_a_message_is_matched_by_the_return_path_alone(
     assert record_message(database, returned(name, verp=verp_of(ask))).list == "news"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("name", sorted(set(NAMES) - _WITHOUT_ID))
 def test_a_message_is_matched_by_the_message_id_alone(
     database: Database, ask: Mail, name: str
@@ -774,6 +776,7 @@ def test_nothing_of_a_reply_is_kept(database: Database, ask: Mail) -> None:
 # --- Invariant 13.
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("name", NAMES)
 def test_no_address_and_no_mark_is_logged(
     database: Database, ask: Mail, name: str, caplog: pytest.LogCaptureFixture

@@ -173,7 +173,8 @@ def checks_of(recorder: ScenarioRecorder) -> Iterator[tuple[str, str]]:
             yield one.name, str(one.failure_info.failure) if one.failure_info else ""
 
 
-@pytest.mark.everyday("5]")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.everyday("[5-")
 @pytest.mark.parametrize("examples", [5, 25])
 def test_schemathesis_finds_nothing(database: Database, bearer: str, examples: int) -> None:
     clock = HurriedClock(NOW)

@@ -263,6 +263,7 @@ def test_a_scope_is_tested_for_every_address_of_the_document(tool: Tool) -> None
     assert scopes == set(ASKING) == set(api_tokens.SCOPES)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("header", [None, "", "Basic bWU6eW91", "Token abc"])
 @pytest.mark.parametrize(("scope", "method", "path"), ASKED)
 def test_without_a_token_nothing_is_told(
@@ -371,6 +372,7 @@ def test_no_token_and_no_address_stands_in_the_log(
 # --- What cannot be answered.
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "query",
     [
@@ -406,6 +408,7 @@ def test_a_list_that_there_is_not_is_not_found(tool: Tool, slug: str) -> None:
     assert is_problem(tool.get(f"{ANSWERS}?list={slug}"), 404)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("sent", "status"),
     [

@@ -699,6 +699,7 @@ _GLUED = (
 )
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("kind", ["no", "me"])
 @pytest.mark.parametrize("glued", _GLUED)
 def test_every_link_of_a_mail_works_with_a_sign_behind_it(
@@ -709,6 +710,7 @@ def test_every_link_of_a_mail_works_with_a_sign_behind_it(
     assert (opened.status_code, heading_of(opened)) == (200, heading_of(plain))
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("glued", _GLUED)
 def test_a_link_with_a_sign_behind_it_works(pages: Pages, asked: Contact, glued: str) -> None:
     opened = pages.client.get(pages.path("yes", asked.uid) + glued)
@@ -1038,6 +1040,7 @@ def test_somebody_erased_is_told_what_is_kept_and_until_when(
     assert len(told.split()) < 80
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("kind", ["yes", "no", "me"])
 @pytest.mark.parametrize(
     ("wanted", "language", "heading"),
@@ -1130,7 +1133,8 @@ def consents() -> list[dict[str, Any]]:
     return [json.loads(part.json) for part in found]
 
 
-@pytest.mark.everyday("[en]", "[nl]")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.everyday("[en-", "[nl-")
 @pytest.mark.parametrize("language", catalogues.languages())
 def test_every_age_that_a_country_may_set_is_said(
     database: Database, pages: Pages, language: str

@@ -27,6 +27,7 @@ def test_the_root_says_whose_server_this_is_and_how_to_reach_them(database: Data
     assert 'href="https://www.example.org/privacy"' in response.text
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("language", [one for one in catalogues.languages() if one != "en"])
 def test_the_root_speaks_the_language_of_the_browser(database: Database, language: str) -> None:
     response = Pages(database, make_settings()).client.get(
