@@ -43,11 +43,6 @@ LINES = """
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def site(database: Database, settings: Settings, page: Page) -> Iterator[str]:
     """Return where pages are that show a long address, in tables with all their columns."""
     news, other = make_list(database), make_list(database, slug="other")

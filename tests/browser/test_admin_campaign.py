@@ -49,11 +49,6 @@ OVER = datetime(2026, 3, 30, 22, 0, tzinfo=UTC)  # midnight in Amsterdam
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def pages(database: Database, sqlite_url: str, inbox: Inbox) -> Iterator[Pages]:
     """Serve the pages, with a mail server that keeps what it is given."""
     mail = MailServer(server="localhost", port=inbox.port, tls="none", reply_timeout=10)

@@ -43,11 +43,6 @@ PHONE: dict[str, Any] = {"viewport": {"width": 320, "height": 640}, "java_script
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def pages(database: Database) -> Iterator[Pages]:
     """Serve the pages over HTTP, from the database that the test looks into."""
     make_campaign(database, make_list(database))

@@ -25,11 +25,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
 @pytest.mark.exhaustive
 def test_an_answer_appears_by_itself_and_an_open_table_stays_open(
     database: Database, settings: Settings, page: Page

@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def file(database: Database, settings: Settings, page: Page) -> Iterator[Page]:
     """Return a browser at the rows of a file that waits."""
     news = make_list(database)

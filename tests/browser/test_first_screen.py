@@ -40,11 +40,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
 def find_beyond(
     page: Page, shown: Mapping[str, str], *, words: int = MOST_WORDS
 ) -> dict[str, FirstScreen]:

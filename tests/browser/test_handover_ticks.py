@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import pytest
-
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Session
 from repermit.db.models.campaigns import HandedOver
@@ -17,11 +15,6 @@ from tests.support.public_pages import Pages, served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
 
 
 def test_a_step_is_ticked_and_unticked_without_a_fresh_page(

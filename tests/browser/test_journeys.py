@@ -29,11 +29,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def place(database: Database) -> Iterator[Place]:
     make_campaign(database, make_list(database))
     with served(lambda url: Pages(database, make_settings(public_url=url))) as pages:

@@ -28,11 +28,6 @@ SAID = "What you typed here before is filled in again"
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def typing(database: Database, settings: Settings, page: Page) -> Iterator[tuple[Page, str]]:
     """Return a browser of an admin, and where the pages are; some settings are empty."""
     make_contact(database, make_list(database))

@@ -27,11 +27,6 @@ ALMOST = (15 * 60 - 30) * 1000  # milliseconds
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def pages(database: Database) -> Iterator[Pages]:
     with served(lambda url: Pages(database, make_settings(public_url=url))) as running:
         yield running

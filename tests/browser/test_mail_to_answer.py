@@ -38,11 +38,6 @@ SMALL: Any = {"width": 320, "height": 640}
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def campaign(database: Database) -> Campaign:
     return make_campaign(database, make_list(database))
 

@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def writing(database: Database, settings: Settings, page: Page) -> Iterator[Page]:
     """Return a browser at the mail of a list."""
     make_list(database)

@@ -38,11 +38,6 @@ PHONE: dict[str, Any] = {"viewport": {"width": 320, "height": 640}, "java_script
 SEE = "Toon wat er van mij bewaard wordt"
 
 
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
 class Town:
     """A campaign that is sending, its pages over HTTP, and everybody's mailbox."""
 

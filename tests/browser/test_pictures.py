@@ -92,11 +92,6 @@ PICTURES: Mapping[str, Picture] = {
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
-@pytest.fixture
 def pages(database: Database, sqlite_url: str) -> Iterator[Pages]:
     organisation = make_organisation(
         name="De Linde health centre",
