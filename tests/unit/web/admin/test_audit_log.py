@@ -25,7 +25,6 @@ from tests.support.admin_pages import (
     log_in,
     make_admin,
     make_user,
-    viewer_client,
     words_at,
 )
 from tests.support.builders import NOW, make_list, make_removed, make_settings
@@ -196,12 +195,6 @@ def test_an_act_without_words_is_told_as_it_is_kept(
 ) -> None:
     act(database, "some_thing", "job")
     assert "By itself some thing" in look(client)
-
-
-def test_a_viewer_sees_no_log(pages: Pages) -> None:
-    viewer = viewer_client(pages)
-    assert viewer.get(URL).status_code == 403
-    assert viewer.get(f"{URL}looks").status_code == 403
 
 
 # --- What an entry is about. ----------------------------------------------------------------------

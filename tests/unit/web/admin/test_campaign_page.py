@@ -271,15 +271,6 @@ def test_a_campaign_without_answers_says_so(
     assert "no answers yet" in look(client)
 
 
-def test_the_page_is_in_dutch_for_who_reads_it(
-    database: Database, mailing_list: MailingList, client: FlaskClient
-) -> None:
-    make_campaign(database, mailing_list)
-    said = words_of(client.get(URL, headers={"Accept-Language": "nl"}))
-    assert "Antwoorden per dag" in said
-    assert "Answers" not in said
-
-
 def test_no_address_stands_on_it(
     database: Database, mailing_list: MailingList, client: FlaskClient, pages: Pages
 ) -> None:

@@ -20,7 +20,7 @@ from repermit.evidence.entries import Entry
 from repermit.i18n import catalogues
 from repermit.rules.consent import Basis, MailState, Reason, Status
 from tests.support import independent_verifier
-from tests.support.admin_pages import ENGLISH, admin_client, csrf_token, post, words_at
+from tests.support.admin_pages import ENGLISH, admin_client, csrf_token, words_at
 from tests.support.builders import (
     DEADLINE,
     NOW,
@@ -427,13 +427,6 @@ def test_a_choice_that_there_is_not_is_refused_in_dutch_too(client: FlaskClient)
     assert answer.status_code == 422
     assert "Die keuze is er niet." in words_of(answer)
     assert "valid choice" not in answer.text
-
-
-def test_the_choices_are_in_dutch_for_who_reads_it(client: FlaskClient) -> None:
-    said = words_of(client.get(URL + "add", headers={"Accept-Language": "nl"}))
-    assert "Op welke grond mag deze persoon mail krijgen?" in said
-    assert "Een klant" in said
-    assert post(client, URL + "add").status_code == 422
 
 
 def test_a_domain_is_shown_and_found_as_people_write_it(

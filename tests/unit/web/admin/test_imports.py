@@ -33,7 +33,7 @@ from repermit.settings.definitions import Settings
 from repermit.web.admin import import_columns, import_preview
 from repermit.web.admin.page_permissions import get_permissions
 from tests.support import translatable_texts as sayings
-from tests.support.admin_pages import admin_client, csrf_token, post, viewer_client, words_at
+from tests.support.admin_pages import admin_client, csrf_token, post, words_at
 from tests.support.builders import NOW, make_campaign, make_contact, make_list, make_removed
 from tests.support.list_files import write_workbook
 from tests.support.public_pages import Pages, words_of
@@ -655,23 +655,6 @@ def test_what_cannot_be_taken_back_says_why(
 
 
 # --- Who, and in which words. ---------------------------------------------------------------------
-
-
-def test_a_viewer_sees_no_file(
-    pages: Pages,
-) -> None:
-    viewer = viewer_client(pages)
-    assert viewer.get(FILE).status_code == 403
-    for act in ("upload", "look", "take-in", "give-up", "undo", "refused.csv"):
-        assert post(viewer, f"{FILE}/{act}").status_code == 403
-
-
-def test_the_page_is_dutch_for_whoever_reads_dutch(admin: FlaskClient) -> None:
-    hand_in(admin, MIXED)
-    said = words_of(admin.get(FILE, headers={"Accept-Language": "nl"}))
-    assert "Wat er met elke rij zou gebeuren" in said
-    assert "Geen @ in het adres." in said
-    assert "6 rijen" in said
 
 
 @pytest.mark.exhaustive

@@ -26,7 +26,6 @@ from tests.support.admin_pages import (
     client_of,
     csrf_token,
     make_admin,
-    viewer_client,
     words_at,
 )
 from tests.support.builders import NOW, make_list, make_removed
@@ -273,7 +272,3 @@ def test_what_went_wrong_is_told_in_the_page_s_language(pages: Pages, admin: Use
         assert translate_said(describe_status(500)) == "het antwoord was 500"
         assert translate_said(Said("it cannot be reached")) == "het is niet bereikbaar"
     assert admin.email
-
-
-def test_a_viewer_sees_no_connections(pages: Pages) -> None:
-    assert viewer_client(pages).get(URL).status_code == 403

@@ -25,7 +25,7 @@ from repermit.settings.definitions import MailServer, Organisation, Settings
 from repermit.web.admin import launch as admin_launch
 from repermit.web.admin.campaign_dates import list_obstacles
 from repermit.web.admin.result_text import make_sentence
-from tests.support.admin_pages import admin_client, post, viewer_client
+from tests.support.admin_pages import admin_client, post
 from tests.support.builders import (
     DEADLINE,
     NOW,
@@ -432,14 +432,6 @@ def test_a_campaign_that_runs_shows_the_notice_with_its_own_deadline(
     assert "11 april 2026" in said
 
 
-def test_a_viewer_launches_nothing(pages: Pages, mailing_list: MailingList) -> None:
-    viewer = viewer_client(pages)
-    assert mailing_list.id
-    assert viewer.get(URL).status_code == 403
-    assert post(viewer, URL, confirm="3").status_code == 403
-    assert not Campaign.select().exists()
-
-
 # --- The notice for the sender's own website. -----------------------------------------------------
 
 
@@ -454,11 +446,6 @@ def test_a_notice_is_offered_in_each_language_that_people_are_asked_in(
     assert "https://ask.example.org/" in said
     assert '<textarea class="notice" readonly rows="14" lang="nl"' in page.text
     assert page.text.index('lang="nl"') < page.text.index('lang="de"')
-
-
-def test_the_page_is_dutch_for_whoever_reads_dutch(admin: FlaskClient) -> None:
-    said = words_of(admin.get(URL, headers={"Accept-Language": "nl"}))
-    assert "Mag de campagne beginnen?" in said
 
 
 def test_a_large_launch_goes_on_beside_the_page(

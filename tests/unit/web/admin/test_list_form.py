@@ -12,7 +12,7 @@ from repermit.db.connection import Database
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList, find_list
 from repermit.settings.definitions import Organisation, Settings
-from tests.support.admin_pages import admin_client, post, viewer_client
+from tests.support.admin_pages import admin_client, post
 from tests.support.builders import make_campaign, make_list
 from tests.support.public_pages import Pages, freeze_wording, words_of
 
@@ -275,19 +275,5 @@ def test_what_is_settled_in_the_middle_of_a_campaign_is_not_offered_and_stays(
     assert find_list("news").sensitive is is_sensitive
 
 
-def test_the_form_is_dutch_for_whoever_reads_dutch(database: Database, admin: FlaskClient) -> None:
-    make_list(database)
-    page = admin.get(DESCRIBE, headers={"Accept-Language": "nl"})
-    assert "Zo leest de ontvanger het" in words_of(page)
-
-
 def test_a_list_that_is_not_there_is_not_found(admin: FlaskClient) -> None:
     assert admin.get("/admin/lists/none/describe").status_code == 404
-
-
-@pytest.mark.parametrize("path", [NEW, DESCRIBE])
-def test_a_viewer_describes_nothing(database: Database, pages: Pages, path: str) -> None:
-    make_list(database)
-    viewer = viewer_client(pages)
-    assert viewer.get(path).status_code == 403
-    assert post(viewer, path, **FIELDS).status_code == 403

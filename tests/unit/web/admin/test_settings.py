@@ -32,7 +32,6 @@ from tests.support.admin_pages import (
     csrf_token,
     make_admin,
     post,
-    viewer_client,
     words_at,
 )
 from tests.support.builders import make_list, make_settings
@@ -232,12 +231,6 @@ def test_what_is_done_on_the_server_alone_is_named(database: Database, settings:
         assert f"{command} " in shown.partition("What is done on the server")[2].replace(
             ",", " "
         ).replace(":", " ")
-
-
-def test_a_viewer_sees_no_settings_and_changes_none(database: Database, settings: Settings) -> None:
-    client = viewer_client(Pages(database, settings))
-    assert {client.get(URL + one).status_code for one in ("", *PLACES)} == {403}
-    assert post(client, f"{URL}retention", **{"retention.access_days": "1"}).status_code == 403
 
 
 # --- The mail server.

@@ -13,7 +13,7 @@ from repermit.i18n import catalogue_overrides, catalogues
 from repermit.setting_overrides import text_overrides
 from repermit.settings.definitions import Settings
 from repermit.web.admin import text_corrections
-from tests.support.admin_pages import admin_client, post, viewer_client, words_at
+from tests.support.admin_pages import admin_client, post, words_at
 from tests.support.public_pages import Pages, words_of
 
 if TYPE_CHECKING:
@@ -116,12 +116,6 @@ def test_there_is_no_page_for_a_text_that_there_is_not(admin: FlaskClient, path:
 def test_an_unknown_language_is_that_of_the_page(admin: FlaskClient) -> None:
     page = admin.get(f"{URL}?language=xx", headers={"Accept-Language": "nl"})
     assert '<option value="nl" selected>' in page.text
-
-
-def test_a_viewer_corrects_nothing(pages: Pages) -> None:
-    viewer = viewer_client(pages)
-    assert post(viewer, f"{URL}nl/{YES}", form_0="Ja, graag").status_code == 403
-    assert text_overrides.read_corrections("nl") == {}
 
 
 def test_the_settings_lead_there(admin: FlaskClient) -> None:

@@ -18,7 +18,6 @@ from tests.support.admin_pages import (
     make_admin,
     make_user,
     post,
-    viewer_client,
 )
 from tests.support.builders import NOW, make_settings
 from tests.support.public_pages import Pages, everything_in, heading_of, words_of
@@ -254,7 +253,3 @@ def test_somebody_is_logged_out_everywhere(pages: Pages, client: FlaskClient) ->
 def test_nothing_is_done_to_who_is_not_there(client: FlaskClient, act: str) -> None:
     assert post(client, f"/admin/people/77/{act}", role="admin").status_code == 404
     assert client.get("/admin/people/77/remove").status_code == 404
-
-
-def test_a_viewer_does_not_see_the_people(pages: Pages) -> None:
-    assert viewer_client(pages).get("/admin/people/").status_code == 403
