@@ -255,7 +255,7 @@ def launch(page: Page, hand: Hand) -> None:
     assert {"list_added", "imported", "launched"} <= {one.event for one in acts}
 
 
-@pytest.mark.everyday("mouse")
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("hand", [MOUSE, Keyboard()], ids=["mouse", "keyboard"])
 def test_a_campaign_from_the_first_login_to_handing_over(
     page: Page, pages: Pages, hand: Hand, *, file: Path, inbox: Inbox, tmp_path: Path

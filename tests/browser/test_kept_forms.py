@@ -148,6 +148,7 @@ def save_setting(typing: tuple[Page, str], group: str, label: str, text: str) ->
     page.get_by_text("Saved. It holds from now on, without a restart.").wait_for()
 
 
+@pytest.mark.exhaustive
 def test_a_new_list_is_there_again_with_the_organisation_that_was_saved(
     typing: tuple[Page, str],
 ) -> None:
@@ -175,6 +176,7 @@ def test_a_new_list_is_there_again_with_the_organisation_that_was_saved(
     assert page.get_by_label("Name of the list").input_value() == ""
 
 
+@pytest.mark.exhaustive
 def test_who_decided_is_there_again_after_other_minimum_days(typing: tuple[Page, str]) -> None:
     page, url = typing
     page.goto(url + CONDITIONS)
@@ -187,6 +189,7 @@ def test_who_decided_is_there_again_after_other_minimum_days(typing: tuple[Page,
     assert page.get_by_label("Last day to answer").input_value() > day
 
 
+@pytest.mark.exhaustive
 def test_what_was_typed_over_a_suggestion_is_there_again_after_it_changed(
     typing: tuple[Page, str],
 ) -> None:
@@ -204,6 +207,7 @@ def test_what_was_typed_over_a_suggestion_is_there_again_after_it_changed(
         assert page.get_by_label(label).input_value() == typed
 
 
+@pytest.mark.exhaustive
 def test_reasons_are_there_again_after_another_telephone(
     database: Database, typing: tuple[Page, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,6 +229,7 @@ def test_reasons_are_there_again_after_another_telephone(
     assert page.locator("main [name=version]").input_value() != version
 
 
+@pytest.mark.exhaustive
 def test_one_page_of_settings_is_there_again_after_another_was_saved(
     typing: tuple[Page, str],
 ) -> None:
@@ -239,6 +244,7 @@ def test_one_page_of_settings_is_there_again_after_another_was_saved(
     page.get_by_text("Saved. It holds from now on, without a restart.").wait_for()
 
 
+@pytest.mark.exhaustive
 def test_a_record_is_there_again_with_one_recipient_more(typing: tuple[Page, str]) -> None:
     page, url = typing
     page.goto(f"{url}/admin/lists/news/papers/answers")
@@ -258,6 +264,7 @@ def test_a_record_is_there_again_with_one_recipient_more(typing: tuple[Page, str
 # --- The mail, whose form has other fields in blocks than it is served with. ----------------------
 
 
+@pytest.mark.exhaustive
 def test_words_typed_into_blocks_are_there_again_after_a_page_of_settings(
     database: Database, typing: tuple[Page, str]
 ) -> None:
@@ -276,6 +283,7 @@ def test_words_typed_into_blocks_are_there_again_after_a_page_of_settings(
         assert MailingList.get().own_text == ""
 
 
+@pytest.mark.exhaustive
 def test_a_template_typed_is_there_again_unless_another_was_saved_meanwhile(
     database: Database, typing: tuple[Page, str]
 ) -> None:
@@ -295,6 +303,7 @@ def test_a_template_typed_is_there_again_unless_another_was_saved_meanwhile(
             assert page.get_by_label("Text", exact=True).input_value() == "Mijn sjabloon"
 
 
+@pytest.mark.exhaustive
 def test_each_further_language_keeps_its_own_words(typing: tuple[Page, str]) -> None:
     page, url = typing
     for language, words in (("de", "Neuigkeiten"), ("fr", "Nouvelles")):

@@ -75,6 +75,7 @@ def test_recovery_codes_are_copied_by_a_button(page: Page, pages: Pages) -> None
     assert not Axe().run(page).response["violations"]
 
 
+@pytest.mark.exhaustive
 def test_without_a_clipboard_the_codes_are_selected(page: Page, pages: Pages) -> None:
     page.add_init_script("delete Navigator.prototype.clipboard")
     codes = show_codes(page, pages)
@@ -82,6 +83,7 @@ def test_without_a_clipboard_the_codes_are_selected(page: Page, pages: Pages) ->
     assert page.evaluate("getSelection().toString().split(/\\s+/).filter(Boolean)") == codes
 
 
+@pytest.mark.exhaustive
 def test_printed_codes_say_whose_they_are_and_nothing_else_of_the_page(
     page: Page, pages: Pages
 ) -> None:
@@ -97,6 +99,7 @@ def test_printed_codes_say_whose_they_are_and_nothing_else_of_the_page(
     assert not page.locator(".top").is_visible()
 
 
+@pytest.mark.exhaustive
 def test_without_script_the_codes_are_there_and_no_button_that_does_nothing(
     pages: Pages, browser: Browser
 ) -> None:

@@ -88,6 +88,7 @@ def test_a_link_of_the_mail_leads_nowhere(template: Page) -> None:
     assert len(template.context.pages) == 1
 
 
+@pytest.mark.exhaustive
 def test_the_mail_is_as_wide_as_what_is_chosen(writing: Page) -> None:
     writing.set_viewport_size({"width": 1280, "height": 900})
     frame = writing.locator("iframe")
@@ -96,6 +97,7 @@ def test_the_mail_is_as_wide_as_what_is_chosen(writing: Page) -> None:
     assert frame.evaluate("one => one.offsetWidth") > 900
 
 
+@pytest.mark.exhaustive
 def test_the_end_of_a_phones_first_screen_is_seen_and_a_long_mail_is_warned_of(
     template: Page,
 ) -> None:
@@ -131,6 +133,7 @@ def test_the_end_of_a_phones_first_screen_is_seen_and_a_long_mail_is_warned_of(
     assert not fold.is_visible()
 
 
+@pytest.mark.exhaustive
 def test_a_subject_is_warned_of_that_a_phone_cuts_or_that_lacks_the_last_day(
     template: Page,
 ) -> None:

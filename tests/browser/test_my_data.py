@@ -168,6 +168,7 @@ def test_over_a_year_later_the_old_link_still_withdraws(town: Town, phone: Brows
     assert Contact.get_by_id(contact.id).reason == Reason.WITHDRAWN
 
 
+@pytest.mark.exhaustive
 def test_the_receipt_of_a_yes_is_read_kept_printed_and_found_again(
     town: Town, page: Page, tmp_path: Path
 ) -> None:
