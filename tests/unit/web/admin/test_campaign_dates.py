@@ -336,10 +336,6 @@ def test_a_finding_has_its_numbers_in_the_language_of_the_page(
 # --- Who, and in which language. ------------------------------------------------------------------
 
 
-def test_a_list_that_is_not_there_is_not_found(admin: FlaskClient) -> None:
-    assert admin.get("/admin/lists/none/conditions").status_code == 404
-
-
 # --- A deadline is refused where it is typed. -----------------------------------------------------
 
 

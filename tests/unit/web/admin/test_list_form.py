@@ -273,7 +273,3 @@ def test_what_is_settled_in_the_middle_of_a_campaign_is_not_offered_and_stays(
     assert describe(admin, name="Brief", **dict(kept)).status_code == 303
     assert find_list("news").name == "Brief"
     assert find_list("news").sensitive is is_sensitive
-
-
-def test_a_list_that_is_not_there_is_not_found(admin: FlaskClient) -> None:
-    assert admin.get("/admin/lists/none/describe").status_code == 404
