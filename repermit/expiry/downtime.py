@@ -38,7 +38,7 @@ def record_heartbeat(database: Database, *, now: datetime) -> None:
 def _add_gaps(last_beat: datetime | None, now: datetime) -> None:
     """Add the time without a note to each live campaign; most have begun before the last one."""
     seconds: dict[int, list[int]] = {}
-    for campaign in Campaign.select().where(Campaign.state.in_(LIVE_STATES)):
+    for campaign in list(Campaign.select().where(Campaign.state.in_(LIVE_STATES))):
         gap = int(_measure_gap(campaign, last_beat, now).total_seconds())
         seconds.setdefault(gap, []).append(campaign.id)
     for gap, ids in seconds.items():

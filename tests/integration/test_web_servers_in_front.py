@@ -369,7 +369,7 @@ def test_nginx_logs_no_link_when_it_has_no_connections_left(tmp_path: Path) -> N
         port = silent.getsockname()[1]
         front = stack.enter_context(running(file, tmp_path / "front", upstream=port))
         request = f"GET {path_of(file)}/yes/{TOKEN} HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
-        answers = []
+        answers: list[bytes] = []
         # Each takes two of the 64, and waits; there is one left for the last.
         while not answers:
             client = stack.enter_context(closing(front.connect()))
