@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from itertools import chain
@@ -26,7 +27,7 @@ from peewee import (
 )
 
 from repermit.clock import format_timestamp
-from repermit.db.connection import chunks, lock_rows, proxy, run_sql
+from repermit.db.connection import chunks, is_postgresql, lock_rows, make_id_list, proxy, run_sql
 
 _ID_BYTES = 16
 
@@ -174,23 +175,33 @@ class Table(Model):
     def insert_rows(
         cls,
         fields: Sequence[Any],
-        rows: Iterable[Sequence[Any]],
+        rows: Iterable[Collection[Any]],
         *,
         unique: Sequence[Any] = (),
         replace: Sequence[Any] = (),
     ) -> None:
         """Insert rows of these fields; `insert_many` makes a node of each value, which takes long.
 
+        PostgreSQL takes a chunk of rows as one value: it would read thousands one by one.
+
         - `rows`: the values, as the database keeps them.
         - `unique`: by which fields a row may be there already, which takes over those of `replace`.
         """
+        table, names = f'"{cls._meta.table_name}"', _join_names(fields)
         marks = f"({', '.join([proxy.obj.param] * len(fields))})"
-        into = f'INSERT INTO "{cls._meta.table_name}" ({_join_names(fields)}) VALUES '  # noqa: S608
+        columns = [field.column_name for field in fields]
         changes = ", ".join(f"{name} = excluded.{name}" for name in map(_quote_name, replace))
         then = f" ON CONFLICT ({_join_names(unique)}) DO UPDATE SET {changes}" if unique else ""
         for some in chunks(list(rows), _MAX_ROWS):
-            statement = into + ", ".join([marks] * len(some)) + then
-            run_sql(proxy.obj, statement, *chain.from_iterable(some))
+            if is_postgresql(proxy.obj):
+                source = f"SELECT {names} FROM json_populate_recordset(NULL::{table}, %s)"  # noqa: S608
+                values: Iterable[Any] = [
+                    json.dumps([dict(zip(columns, row, strict=True)) for row in some])
+                ]
+            else:
+                source = f"VALUES {', '.join([marks] * len(some))}"
+                values = chain.from_iterable(some)
+            run_sql(proxy.obj, f"INSERT INTO {table} ({names}) {source}{then}", *values)
 
 
 def _is_equality(condition: Any) -> bool:
@@ -266,42 +277,50 @@ class Meta(Table):
 # --- Queries that peewee composes once, and that run many times with other values. ----------------
 
 
+ID_LIST = peewee.SQL("(:ids)")
+"""Stands in a query for a list of numbers."""
+
+
 class PreparedQuery:
     """A query that is composed when it first runs: peewee takes longer for that than a database.
 
     - `compose`: returns the query, given a stand-in for each of its `size` values. Values that
       fields are compared with are converted; those that are written are given as the database
-      keeps them.
+      keeps them. Where ID_LIST stands in it, `ids` are the numbers of a run.
     """
 
     def __init__(self, compose: Callable[..., Any], size: int = 0) -> None:
         self._compose, self._size = compose, size
         self._composed: dict[type, tuple[Any, str, Sequence[Any]]] = {}
 
-    def rows(self, *values: Any) -> list[Any]:
+    def rows(self, *values: Any, ids: Iterable[int] = ()) -> list[Any]:
         """Return the rows that the query finds with these values."""
-        query, cursor = self._execute(values)
+        query, cursor = self._execute(values, ids)
         found = query._get_cursor_wrapper(cursor)  # noqa: SLF001  it makes rows of a cursor
-        found.fill_cache()
-        return list(found.row_cache)
+        raw_rows = cursor.fetchall()
+        if raw_rows:
+            found.initialize()
+        return list(map(found.process_row, raw_rows))
 
-    def raw_rows(self, *values: Any) -> list[Any]:
+    def raw_rows(self, *values: Any, ids: Iterable[int] = ()) -> list[Any]:
         """Return the columns of the rows that it finds, as the database keeps them."""
-        _, cursor = self._execute(values)
+        _, cursor = self._execute(values, ids)
         return list(cursor.fetchall())
 
     def first(self, *values: Any) -> Any:
         """Return the first of the rows, None if there are none."""
         return next(iter(self.rows(*values)), None)
 
-    def execute(self, *values: Any) -> int:
+    def execute(self, *values: Any, ids: Iterable[int] = ()) -> int:
         """Write with these values, and return how many rows are written."""
-        _, cursor = self._execute(values)
+        _, cursor = self._execute(values, ids)
         return int(cursor.rowcount)
 
-    def _execute(self, values: Sequence[Any]) -> tuple[Any, Any]:
+    def _execute(self, values: Sequence[Any], ids: Iterable[int] = ()) -> tuple[Any, Any]:
         query, statement, parameters = self._composed_for(proxy.obj)
         bound = [one.bind(values) if isinstance(one, _Parameter) else one for one in parameters]
+        if ID_LIST.sql in statement:
+            statement = statement.replace(ID_LIST.sql, make_id_list(ids).sql)
         return query, proxy.obj.execute_sql(statement, bound)
 
     def _composed_for(self, database: Any) -> tuple[Any, str, Sequence[Any]]:

@@ -10,7 +10,7 @@ import pytest
 
 from repermit.clock import format_timestamp
 from repermit.db.connection import Database
-from repermit.db.models.base import Meta, PreparedQuery
+from repermit.db.models.base import ID_LIST, Meta, PreparedQuery
 from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
@@ -36,6 +36,22 @@ def test_each_run_finds_the_rows_of_its_values(database: Database) -> None:
         assert found.list == news
     assert find.rows("nobody", NOW) == []
     assert find.first("nobody", NOW) is None
+
+
+def test_a_list_of_numbers_is_of_any_length(database: Database) -> None:
+    news = make_list(database)
+    contacts = [make_contact(database, news) for _ in range(3)]
+    ids = [contact.id for contact in contacts]
+    find = PreparedQuery(
+        lambda at: Contact.select().where(Contact.id.in_(ID_LIST), Contact.status_at <= at), 1
+    )
+    for some in ([], ids[:1], ids[1:], ids):
+        assert sorted(row.id for row in find.rows(_LATER, ids=some)) == some
+        assert len(find.raw_rows(_LATER, ids=some)) == len(some)
+    change = PreparedQuery(lambda name: Contact.update(name=name).where(Contact.id.in_(ID_LIST)), 1)
+    with database.atomic():
+        assert change.execute("Jan", ids=ids[:2]) == 2
+    assert [row.name for row in Contact.select().order_by(Contact.id)] == ["Jan", "Jan", ""]
 
 
 def test_values_are_converted_as_the_field_has_it(database: Database) -> None:
