@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -9,7 +10,7 @@ from typing import Any
 
 from repermit import email_address
 from repermit.db.connection import lock_rows
-from repermit.db.models.base import PreparedQuery, new_id
+from repermit.db.models.base import ID_LIST, PreparedQuery, new_id
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import
@@ -33,6 +34,16 @@ def lock_contact(contact_id: int) -> Contact:
     """Return the contact as it is now, locked until the transaction ends."""
     contact: Contact = lock_rows(Contact.select().where(Contact.id == contact_id)).get()
     return contact
+
+
+def lock_contacts(ids: Iterable[int]) -> list[Contact]:
+    """Return these contacts as they are now, in order, locked until the transaction ends."""
+    return _CONTACTS.rows(ids=ids)
+
+
+_CONTACTS = PreparedQuery(
+    lambda: lock_rows(Contact.select().where(Contact.id.in_(ID_LIST)).order_by(Contact.id))
+)
 
 
 def is_off_by_file(contact: Contact) -> bool:

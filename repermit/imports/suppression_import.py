@@ -17,7 +17,7 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,14 @@ from repermit.db.background_tasks import (
     run_task,
     start_task,
 )
-from repermit.db.connection import Database, FairSqliteDatabase, is_postgresql, lock_rows, run_sql
+from repermit.db.connection import (
+    Database,
+    FairSqliteDatabase,
+    is_postgresql,
+    lock_rows,
+    make_value_list,
+    run_sql,
+)
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -459,7 +466,7 @@ def _next_rows(
         progress.reached = some[-1].number
         fresh = newcomers.contacts_of([one.suppressed.fingerprint for one in some])
         return [
-            replace(one, contact=fresh.get(one.suppressed.fingerprint, one.contact)) for one in some
+            one._replace(contact=fresh.get(one.suppressed.fingerprint, one.contact)) for one in some
         ]
     placed = newcomers.placed_after(progress.newcomer, limit)
     if placed:
@@ -532,11 +539,15 @@ class _Suppressing:
         if not self.dry_run:
             claimed = [one for print_, one in held.items() if print_ not in kept]
             again = [contact for contact in claimed if lookup.is_off_by_file(contact)]
-            suppressions.suppress(self.mailing_list, added)
+            gone = {contact.subject for contact in (*leaving, *again)}
+            suppressions.suppress(
+                self.mailing_list, [one for one in added if one.subject not in gone]
+            )
             status_changes.remove_contacts(
                 [*leaving, *again], reason=Reason.REQUEST, act=self.act, fingerprint_key=self.key
             )
-            suppressions.keep_suppressions_of_addresses(self.mailing_list, list(known))
+            if known:
+                suppressions.keep_suppressions_of_addresses(self.mailing_list, list(known))
         progress = self.progress
         progress.added += len(added)
         progress.known += len(known)
@@ -555,13 +566,12 @@ class _Suppressing:
         own = {print_: contact.subject for print_, contact in held.items()}
         fresh = {one.fingerprint: new_id() for one in these if one.subject in others}
         subjects = {**fresh, **own}
-        return [replace(one, subject=subjects.get(one.fingerprint, one.subject)) for one in these]
+        return [one._replace(subject=subjects.get(one.fingerprint, one.subject)) for one in these]
 
     def _held(self, some: Sequence[StagedSuppression]) -> dict[str, Contact]:
         """Return who of them is on the list, by fingerprint, locked; nobody who has moved away."""
         wanted = {one.contact: one.suppressed.fingerprint for one in some if one.contact}
-        query = Contact.select().where(Contact.id.in_(list(wanted))).order_by(Contact.id)
-        found = list(lock_rows(query))
+        found = lookup.lock_contacts(wanted)
         prints = email_address.fingerprints(self.key, [contact.address_key for contact in found])
         return {
             print_: contact
@@ -578,7 +588,7 @@ class _Suppressing:
 
     def _known(self, fingerprints: Sequence[str]) -> set[str]:
         query = Suppression.select(Suppression.fingerprint).where(
-            Suppression.fingerprint.in_(fingerprints),
+            Suppression.fingerprint.in_(make_value_list(fingerprints)),
             (Suppression.list == self.mailing_list) | Suppression.list.is_null(),
         )
-        return {one.fingerprint for one in query}
+        return {fingerprint for (fingerprint,) in query.tuples()}

@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from operator import itemgetter
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from repermit import email_address
 from repermit.clock import format_timestamp
-from repermit.db.connection import Database, FairSqliteDatabase, chunks, iter_pages, run_sql
-from repermit.db.models.base import new_id
+from repermit.db.connection import Database, FairSqliteDatabase, chunks, run_sql
+from repermit.db.models.base import PreparedQuery, new_id
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.db.staged_rows import make_staged_path, name_staged_table
@@ -63,8 +62,7 @@ CREATE TABLE newcomer (contact INTEGER PRIMARY KEY, fingerprint TEXT, hashes INT
 CREATE INDEX newcomer_fingerprint ON newcomer (fingerprint)"""
 
 
-@dataclass(frozen=True, kw_only=True)
-class StagedSuppression:
+class StagedSuppression(NamedTuple):
     """One suppression of a file.
 
     - `number`: its place among the staged, or 0 if a newcomer's hash stands for it.
@@ -408,18 +406,27 @@ def opted_out(fingerprint: str, at: datetime) -> Suppressed:
 def _contacts_after(number: int, list_id: int) -> Iterator[tuple[int, list[tuple[int, str]]]]:
     """Yield pages of contacts after a number: the last number seen, and who is on the list."""
     # By number alone, which leads to who is new at once; by their list it would be all of it.
-    query: Any = Contact.select(
-        Contact.id, Contact.list, Contact.address_key, Contact.address.is_null()
-    ).tuples()
-    for page in iter_pages(query, Contact.id, size=_PAGE, read_key=itemgetter(0), after=number):
+    while page := _CONTACTS.raw_rows(number):
+        number = page[-1][0]
         yield (
-            page[-1][0],
+            number,
             [
                 (one, key)
                 for one, its_list, key, is_erased in page
                 if its_list == list_id and not is_erased
             ],
         )
+
+
+_CONTACTS = PreparedQuery(
+    lambda number: (
+        Contact.select(Contact.id, Contact.list, Contact.address_key, Contact.address.is_null())
+        .where(Contact.id > number)
+        .order_by(Contact.id)
+        .limit(_PAGE)
+    ),
+    1,
+)
 
 
 def _hashes_of(key: str, schemes: Sequence[str]) -> list[str]:

@@ -7,7 +7,6 @@ The old words stay in the evidence, as the proof of what was answered from where
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -173,11 +172,11 @@ def _move_suppression(
     back. Whom a file alone has taken off does both: if that is taken back, they have moved.
     """
     old, new = (email_address.fingerprint(fingerprint_key, key) for key in (before, after))
-    moved = replace(_make_suppressed(contact, old, Reason.REQUEST, now), has_moved=True)
+    moved = _make_suppressed(contact, old, Reason.REQUEST, now)._replace(has_moved=True)
     if contact.status == Status.REMOVED:
         left = _make_suppressed(contact, new, contact.reason, contact.status_at)
         file = _find_file(contact, old)
-        both = [replace(left, imported_by=file), moved]
+        both = [left._replace(imported_by=file), moved]
         suppressions.suppress(contact.list, both if file is not None else [left])
     else:
         suppressions.lift(Suppression.list == contact.list_id, Suppression.fingerprint == new)

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import JOIN
 
@@ -31,8 +30,7 @@ from repermit.evidence.entries import Entry
 from repermit.settings.definitions import Settings
 
 
-@dataclass(frozen=True, kw_only=True)
-class Suppressed:
+class Suppressed(NamedTuple):
     """A suppression to be made: whose, why, and since when.
 
     `subject` is the contact's, or a fresh one where there is none. `has_moved` says that they have

@@ -26,6 +26,7 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.staged_rows import drop_staged, make_staged_path, sweep_staged
+from repermit.db.suppression_journal import Journal
 from repermit.db.work_steps import FIRST_STEP
 from repermit.errors import Refused
 from repermit.evidence.verify import chain
@@ -421,6 +422,17 @@ def test_whether_anybody_is_suppressed_is_known_without_looking_at_suppressions(
         database, lambda: counts.has_suppressions(news.id), having='FROM "suppression" '
     )
     assert looked == []
+
+
+def test_each_is_journalled_once_whether_on_the_list_or_not(
+    database: Database, news: MailingList, file: Path, tmp_path: Path
+) -> None:
+    make_contact(database, news, "anna@example.org")
+    database.journal = Journal(tmp_path / "suppressions.journal", key_check="check")
+    assert take_all(database, news, file).removed == 1
+    lines = map(json.loads, database.journal.path.read_text("utf-8").splitlines())
+    journalled = [line["fingerprint"] for line in lines if line["do"] == "suppress"]
+    assert (len(journalled), len(set(journalled))) == (ROWS, ROWS)
 
 
 @pytest.mark.counted_on_both
