@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -127,6 +128,7 @@ def years_before(moment: datetime, years: int) -> datetime:
         return moment.replace(year=moment.year - years, day=28)
 
 
+@lru_cache(maxsize=1000)
 def format_timestamp(moment: datetime) -> str:
     """Return a moment as text of one width, in UTC; raises ValueError for a naive one."""
     if moment.tzinfo is None:

@@ -14,6 +14,7 @@ from repermit import email_address
 from repermit.backups.journal_reader import Departure, JournalContents
 from repermit.clock import format_timestamp
 from repermit.contacts import erasure, lookup, status_changes
+from repermit.contacts.last_ask import Facts
 from repermit.contacts.status_changes import Act
 from repermit.db.connection import chunks, iter_pages, make_id_list
 from repermit.db.models.contacts import Contact, SignUp, Suppression
@@ -228,7 +229,7 @@ def _list_moved(one: _ListReplay, found: Sequence[tuple[Contact, str]]) -> list[
 
 def _remove(one: _ListReplay, found: Sequence[tuple[Contact, str]]) -> Counter[Reason]:
     """Remove who has left, as of that moment; count those that `_list_moved` leaves out."""
-    facts: dict[int, dict[str, Any]] = {}
+    facts: dict[int, Facts] = {}
     moved: set[int] = set()
     moments: dict[int, datetime] = {}
     by_reason: dict[Reason, list[Contact]] = {}
@@ -236,9 +237,9 @@ def _remove(one: _ListReplay, found: Sequence[tuple[Contact, str]]) -> Counter[R
         left = one.left_of(contact, fingerprint)
         if left is None or not _is_to_leave(contact, left):
             continue
-        facts[contact.id] = {"left_at": format_timestamp(left.at), "left_for": left.reason}
+        told = {"left_at": format_timestamp(left.at), "left_for": left.reason}
+        facts[contact.id] = Facts({**told, "moved": True} if left.has_moved else told)
         if left.has_moved:
-            facts[contact.id]["moved"] = True
             moved.add(contact.id)
         moments[contact.id] = left.at
         by_reason.setdefault(_reason(contact, left.reason), []).append(contact)

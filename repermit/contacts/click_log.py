@@ -18,8 +18,8 @@ from typing import Any
 import peewee
 from peewee import SQL
 
-from repermit.db.connection import Database, is_away, is_busy, lock_rows, make_id_list
-from repermit.db.models.base import PreparedQuery
+from repermit.db.connection import Database, is_away, is_busy, lock_rows
+from repermit.db.models.base import ID_LIST, PreparedQuery
 from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.lists import MailingList
 from repermit.db.work_steps import StepSize
@@ -87,7 +87,7 @@ def release_held_yes(ids: Sequence[int]) -> None:
     if len(ids) == 1:
         _RELEASE_ONE.execute(*ids)
     else:
-        _make_release(Opening.contact.in_(make_id_list(ids))).execute()
+        _RELEASE.execute(ids=ids)
 
 
 def _make_release(of_contacts: Any) -> Any:
@@ -96,6 +96,7 @@ def _make_release(of_contacts: Any) -> Any:
 
 
 _RELEASE_ONE = PreparedQuery(lambda contact: _make_release(Opening.contact == contact), 1)
+_RELEASE = PreparedQuery(lambda: _make_release(Opening.contact.in_(ID_LIST)))
 
 
 def read_signs(opening: Opening | None) -> tuple[Sign, ...]:

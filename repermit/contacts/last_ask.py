@@ -11,6 +11,7 @@ from contextlib import suppress as without
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from repermit.clock import format_timestamp
@@ -21,6 +22,7 @@ from repermit.contacts.lookup import (
     read_list_facts,
 )
 from repermit.db.connection import chunks, make_id_list
+from repermit.db.models.base import ID_LIST, PreparedQuery, parse_timestamp
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
@@ -39,39 +41,41 @@ class CampaignMail(NamedTuple):
     kind: str
     state: str
     bounce: str
-    sent_at: datetime | None
     wording_id: int | None
-    message_id: str = ""
-    reply_code: int = 0
-    reply_status: str = ""
-
-
-_COLUMNS = (
-    *(Mail.campaign, Mail.id, Mail.contact, Mail.kind),
-    *(Mail.state, Mail.bounce, Mail.sent_at, Mail.wording),
-    *(Mail.message_id, Mail.reply_code, Mail.reply_status),
-)
+    message_id: str
+    reply_code: int
+    reply_status: str
+    sent_at: datetime | None
 
 
 def list_campaign_mails(contact_ids: Sequence[int]) -> list[CampaignMail]:
     """Return the mails that campaigns have for these contacts, those of the last campaign last."""
     mails: list[CampaignMail] = []
     for chunk in chunks(contact_ids, _CHUNK):
-        # By the people alone: SQLite would go through all mails of a campaign for these few.
-        query: Any = Mail.select(*_COLUMNS).where(
-            Mail.contact.in_(make_id_list(chunk)), Mail.campaign.is_null(is_null=False)
-        )
-        mails += map(CampaignMail._make, query.tuples())
+        for *values, sent_at in _MAILS.raw_rows(ids=chunk):
+            mails.append(CampaignMail._make((*values, sent_at and parse_timestamp(sent_at))))
     # Sorted here: to spare itself that, SQLite would take the index of campaigns after all.
     return sorted(mails)
 
 
+# By the people alone: SQLite would go through all mails of a campaign for these few.
+_MAILS = PreparedQuery(
+    lambda: (
+        Mail.select(
+            *(Mail.campaign, Mail.id, Mail.contact, Mail.kind, Mail.state, Mail.bounce),
+            *(Mail.wording, Mail.message_id, Mail.reply_code, Mail.reply_status, Mail.sent_at),
+        )
+        .where(Mail.contact.in_(ID_LIST), Mail.campaign.is_null(is_null=False))
+        .tuples()
+    )
+)
+
+
 def index_asks(campaign: Campaign, mails: Iterable[CampaignMail]) -> dict[int, CampaignMail]:
     """Return each contact's ask in this campaign, by the contact's id."""
+    number, kind = campaign.id, MailKind.ASK
     return {
-        mail.contact_id: mail
-        for mail in mails
-        if mail.campaign_id == campaign.id and mail.kind == MailKind.ASK
+        mail.contact_id: mail for mail in mails if mail.campaign_id == number and mail.kind == kind
     }
 
 
@@ -126,6 +130,13 @@ def count_verdicts(campaign: Campaign, now: datetime, chunk: int = _CHUNK) -> Co
     return verdicts
 
 
+class Facts(NamedTuple):
+    """What the evidence says of somebody: what it says of many alike, and texts of their own."""
+
+    common: Mapping[str, Any] = MappingProxyType({})
+    own: Mapping[str, str] = MappingProxyType({})
+
+
 @dataclass
 class LastAsk:
     """What a contact was mailed: by which campaign last, the ask and the reminder of it."""
@@ -141,8 +152,9 @@ class LastAsk:
     def sent_at(self, kind: str) -> str:
         """Return when a server took the mail of a kind, "" if none did."""
         mail = self.mails.get(kind)
-        is_sent = mail is not None and mail.state == MailState.SENT
-        return format_timestamp(mail.sent_at) if mail and is_sent and mail.sent_at else ""
+        if mail is None or mail.sent_at is None or mail.state != MailState.SENT:
+            return ""
+        return format_timestamp(mail.sent_at)
 
     @property
     def delivery(self) -> Mapping[str, str]:
@@ -156,9 +168,10 @@ def describe_delivery(message_id: str, code: int, status: str) -> dict[str, str]
 
     The server's words quote addresses, so that of its reply the codes alone are kept.
     """
-    reply = " ".join(filter(None, (str(code or ""), status)))
-    values = {"ask_message_id": message_id, "ask_reply": reply}
-    return {name: value for name, value in values.items() if value}
+    values = {"ask_message_id": message_id} if message_id else {}
+    if reply := f"{code or ''} {status}".strip():
+        values["ask_reply"] = reply
+    return values
 
 
 def find_last_asks(mails: Iterable[CampaignMail]) -> dict[int, LastAsk]:
@@ -177,26 +190,28 @@ def find_last_asks(mails: Iterable[CampaignMail]) -> dict[int, LastAsk]:
 
 def describe_last_asks(
     contacts: Sequence[Contact], last_asks: Mapping[int, LastAsk]
-) -> dict[int, Mapping[str, Any]]:
+) -> dict[int, Facts]:
     """Return, by contact id, what each was asked and in which words, as the proof of an answer has.
 
     Of whom no mail was made who did not come by themselves either, it says what the list is about,
     as what they have not seen.
     """
     wordings = _read_wordings(last_asks.values())
-    unseen_list: Mapping[str, Any] = {}
-    descriptions: dict[int, Mapping[str, Any]] = {}
+    unseen_list = Facts()
+    descriptions: dict[int, Facts] = {}
     for contact in contacts:
         last_ask = last_asks.get(contact.id)
-        wording = wordings.get(last_ask.ask.wording_id) if last_ask and last_ask.ask else None
-        if last_ask and wording:
+        ask = last_ask.ask if last_ask else None
+        wording = wordings.get(ask.wording_id) if ask else None
+        if last_ask and ask and wording:
             send_times = {
                 "asked_at": last_ask.sent_at(MailKind.ASK),
                 "reminded_at": last_ask.sent_at(MailKind.REMINDER),
             }
-            descriptions[contact.id] = {**wording, **send_times, **last_ask.delivery}
+            descriptions[contact.id] = Facts(wording, {**send_times, **last_ask.delivery})
         elif contact.basis not in OWN_YES and not (last_ask and last_ask.sent_at(MailKind.ASK)):
-            unseen_list = unseen_list or describe_unseen_list(read_list_facts(contact.list))
+            if not unseen_list.common:
+                unseen_list = Facts(describe_unseen_list(read_list_facts(contact.list)))
             descriptions[contact.id] = unseen_list
     return descriptions
 
@@ -210,18 +225,23 @@ def _read_wordings(last_asks: Iterable[LastAsk]) -> dict[int | None, Mapping[str
     }
     if not wording_ids:
         return {}
-    rows: Any = (
+    return {
+        wording_id: {**_read_wording(digest, content), "deadline": format_timestamp(deadline)}
+        for wording_id, digest, content, deadline in _WORDINGS.rows(ids=wording_ids)
+    }
+
+
+_WORDINGS = PreparedQuery(
+    lambda: (
         CampaignWording.select(
             CampaignWording.id, Wording.digest, Wording.content, Campaign.deadline
         )
         .join(Wording)
         .join_from(CampaignWording, Campaign)
-        .where(CampaignWording.id.in_(make_id_list(wording_ids)))
+        .where(CampaignWording.id.in_(ID_LIST))
+        .tuples()
     )
-    return {
-        wording_id: {**_read_wording(digest, content), "deadline": format_timestamp(deadline)}
-        for wording_id, digest, content, deadline in rows.tuples()
-    }
+)
 
 
 # A wording never changes, and a hundred thousand asks have a few.

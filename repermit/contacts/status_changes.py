@@ -16,6 +16,7 @@ from repermit.clock import format_timestamp
 from repermit.contacts.click_log import release_held_yes
 from repermit.contacts.last_ask import (
     CampaignMail,
+    Facts,
     LastAsk,
     describe_last_asks,
     find_last_asks,
@@ -23,7 +24,7 @@ from repermit.contacts.last_ask import (
 )
 from repermit.contacts.lookup import is_off_by_file, make_fingerprint
 from repermit.db.connection import chunks, make_id_list
-from repermit.db.models.base import PreparedQuery
+from repermit.db.models.base import ID_LIST, PreparedQuery
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -31,7 +32,7 @@ from repermit.db.models.imports import Import
 from repermit.db.models.mails import Mail
 from repermit.email_address import fingerprints
 from repermit.evidence import chain
-from repermit.evidence.entries import Entry
+from repermit.evidence.entries import Entry, PartForm
 from repermit.rules import consent
 from repermit.rules.consent import (
     ANSWERED_NO,
@@ -100,7 +101,7 @@ def remove_contacts(
     reason: Reason,
     act: Act,
     fingerprint_key: bytes,
-    facts: Mapping[int, Mapping[str, Any]] | None = None,
+    facts: Mapping[int, Facts] | None = None,
     moments: Mapping[int, datetime] | None = None,
     moved: Collection[int] = (),
     file: Import | None = None,
@@ -122,9 +123,9 @@ def remove_contacts(
     """
     removal_times = moments or {}
     ids_off_by_file = {contact.id for contact in contacts if is_off_by_file(contact)}
-    for contact in contacts:
-        is_by_file = contact.id in ids_off_by_file
-        require_removal(Status(contact.status), reason, basis=contact.basis, by_file=is_by_file)
+    standings = {(one.status, one.basis, one.id in ids_off_by_file) for one in contacts}
+    for status, basis, is_by_file in standings:
+        require_removal(Status(status), reason, basis=basis, by_file=is_by_file)
     if ids_off_by_file:
         # Also at an address that they have corrected since.
         subjects = [contact.subject for contact in contacts if contact.id in ids_off_by_file]
@@ -161,8 +162,22 @@ def remove_contacts(
     )
     slug = contacts[0].list.slug if contacts else ""
     facts_by_contact, last_asks = facts or {}, find_last_asks(mails)
+    campaigns = {0, *(last_ask.campaign for last_ask in last_asks.values())}
+    acts = {number: replace(act, campaign=act.campaign or number) for number in campaigns}
     # An answer says itself what it was an answer to.
     last_descriptions = {} if "purpose" in act.consent else describe_last_asks(contacts, last_asks)
+    forms: dict[tuple[Any, ...], PartForm] = {}
+
+    def write_consent(described: Facts, told: Facts) -> str:
+        # Of a hundred thousand who were asked in the same words, few texts differ.
+        own = {**described.own, **told.own}
+        key = (id(described.common), id(told.common), *own)
+        if key not in forms:
+            common = {**told.common, **act.consent}
+            consent_values = {"reason": str(reason), **described.common, **common}
+            forms[key] = PartForm(consent_values, own.keys() - common.keys())
+        return forms[key].fill(own)
+
     for contact in contacts:
         contact.__data__ |= values | {"status_at": removal_times.get(contact.id, act.at)}
         if is_refusal:
@@ -173,18 +188,20 @@ def remove_contacts(
                 "removed",
                 contact,
                 slug,
-                replace(act, campaign=act.campaign or _get_campaign(last_asks.get(contact.id))),
-                {
-                    "reason": str(reason),
-                    **last_descriptions.get(contact.id, {}),
-                    **facts_by_contact.get(contact.id, {}),
-                },
+                acts[_get_campaign(last_asks.get(contact.id))],
+                {},
+                consent_text=write_consent(
+                    last_descriptions.get(contact.id, _NO_FACTS),
+                    facts_by_contact.get(contact.id, _NO_FACTS),
+                ),
             )
             for contact in contacts
         )
     )
     return len(contacts)
 
+
+_NO_FACTS = Facts()
 
 # Silence and bounces are no answer: a page that was open before the deadline still counts.
 _REFUSAL_VALUES: Mapping[str, Any] = {"has_refused": True, "form_version": Contact.form_version + 1}
@@ -224,11 +241,7 @@ def drop_unsent(contacts: Iterable[Contact], reason: Dropped) -> int:
     ids = [contact.id for contact in contacts]
     if not ids:
         return 0
-    mails = (
-        _MAILS_OF_ONE.rows(*ids)
-        if len(ids) == 1
-        else _select_mails(Mail.contact.in_(make_id_list(ids)))
-    )
+    mails = _MAILS_OF_ONE.rows(*ids) if len(ids) == 1 else _MAILS_OF_MANY.rows(ids=ids)
     return _drop_mails(
         [number for number, kind, state in mails if kind in ASKING_KINDS and state in NOT_STARTED],
         reason,
@@ -241,6 +254,7 @@ def _select_mails(contact_condition: Any) -> Any:
 
 
 _MAILS_OF_ONE = PreparedQuery(lambda contact: _select_mails(Mail.contact == contact), 1)
+_MAILS_OF_MANY = PreparedQuery(lambda: _select_mails(Mail.contact.in_(ID_LIST)))
 
 
 def _drop_mails(mail_ids: Sequence[int], reason: Dropped) -> int:
@@ -271,9 +285,18 @@ def drop_queued(campaign: Campaign, reason: Dropped, *, most: int) -> int:
 
 
 def make_entry(
-    event: str, contact: Contact, slug: str, act: Act, consent_values: Mapping[str, Any]
+    event: str,
+    contact: Contact,
+    slug: str,
+    act: Act,
+    consent_values: Mapping[str, Any],
+    *,
+    consent_text: str = "",
 ) -> Entry:
-    """Return the entry of an act on a contact, which says in `consent` what became of it."""
+    """Return the entry of an act on a contact, which says in `consent` what became of it.
+
+    - `consent_text`: the text of that part, where it is made already.
+    """
     return Entry(
         event=event,
         at=act.at,
@@ -284,17 +307,18 @@ def make_entry(
         consent={**consent_values, **act.consent},
         person={**_make_person_part(contact), **act.person},
         trace=act.trace,
+        texts={"consent": consent_text} if consent_text else {},
     )
 
 
 def _make_person_part(contact: Contact) -> dict[str, str | None]:
     """Return who it was, and what filled the wordings that this person alone saw so."""
-    origin = {
-        "source": contact.source,
-        "since": contact.since.isoformat() if contact.since else "",
-    }
-    shown_origin = {name: value for name, value in origin.items() if value}
-    return {"address": contact.address, "name": contact.name, "link": contact.uid, **shown_origin}
+    part = {"address": contact.address, "name": contact.name, "link": contact.uid}
+    if contact.source:
+        part["source"] = contact.source
+    if contact.since:
+        part["since"] = contact.since.isoformat()
+    return part
 
 
 # --- Putting people back where they stood before a Yes that was no person's. ----------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from repermit.clock import format_timestamp
@@ -35,7 +35,7 @@ def append(*entries: Entry) -> int:
     previous: str = head.hash
     frontier = frontier_of(head)
     nodes: list[Node] = []
-    rows: list[Sequence[Any]] = []
+    rows: list[Collection[Any]] = []
     parts: list[Sequence[Any]] = []
     for entry in entries:
         seq += 1
@@ -43,7 +43,7 @@ def append(*entries: Entry) -> int:
         its_leaf = leaf(row)
         previous = row["hash"] = link(previous, its_leaf)
         nodes += frontier.add(bytes.fromhex(its_leaf), least=KEPT_LEVEL)
-        rows.append([row[field.name] for field in _ENTRY])
+        rows.append(row.values())
         parts.extend(its_parts)
     Evidence.insert_rows(_ENTRY, rows)
     EvidencePart.insert_rows(_PART, parts)
@@ -159,7 +159,10 @@ _PART = (EvidencePart.seq, EvidencePart.part, EvidencePart.salt, EvidencePart.js
 
 
 def _rows(seq: int, entry: Entry) -> tuple[dict[str, Any], list[Sequence[Any]]]:
-    """Return an entry but for its hash, and the values of its parts, as the database keeps them."""
+    """Return an entry but for its hash, and the values of its parts, as the database keeps them.
+
+    In the order of the columns.
+    """
     row: dict[str, Any] = {
         "seq": seq,
         "at": format_timestamp(entry.at),
@@ -171,10 +174,10 @@ def _rows(seq: int, entry: Entry) -> tuple[dict[str, Any], list[Sequence[Any]]]:
     }
     parts: list[Sequence[Any]] = []
     for part in PARTS:
-        content = getattr(entry, part)
+        content, text = getattr(entry, part), entry.texts.get(part, "")
         row[part] = ""
-        if content:
-            salt, text = secrets.token_hex(_SALT_BYTES), canonical(content)
+        if content or text:
+            salt, text = secrets.token_hex(_SALT_BYTES), text or canonical(content)
             row[part] = part_digest(salt, text)
             parts.append((seq, part, salt, text))
     return row, parts

@@ -6,7 +6,8 @@ import hashlib
 import json
 import pwd
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from json.encoder import encode_basestring as _quoted
@@ -19,7 +20,7 @@ class Entry:
 
     `list` is the slug; `actor` is "person", "reader" (of the mail to an address, who is not the
     person meant), "job", or who acted. The parts are what JSON can hold; an empty part is not
-    written.
+    written. `texts` are canonical texts that stand for parts, by name, as a PartForm makes them.
     """
 
     event: str
@@ -31,6 +32,7 @@ class Entry:
     consent: Mapping[str, Any] = field(default_factory=dict)
     person: Mapping[str, Any] = field(default_factory=dict)
     trace: Mapping[str, Any] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,26 @@ def canonical(value: Any) -> str:
 # Made once: json.dumps makes an encoder for each call, which takes longer than the encoding.
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _HASH = re.compile(r"[0-9a-f]{64}")
+
+
+class PartForm:
+    """Makes the texts of parts that have all in common but some texts, each as `canonical` has it.
+
+    - `common`: what all of them say, by name; `names`: what the texts are called.
+    """
+
+    def __init__(self, common: Mapping[str, Any], names: Iterable[str]) -> None:
+        self._names = sorted(names)
+        text = canonical({**common, **dict.fromkeys(self._names, _MARK)})
+        self._text = text.replace("%", "%%").replace(_quoted(_MARK), "%s")
+
+    def fill(self, texts: Mapping[str, str]) -> str:
+        """Return the text of a part."""
+        return self._text % tuple([_quoted(texts[name]) for name in self._names])
+
+
+_MARK = secrets.token_hex(16)
+"""What no part says, since nobody knows it."""
 
 
 def is_hash(value: object) -> bool:

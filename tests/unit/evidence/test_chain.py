@@ -153,6 +153,19 @@ def test_a_wording_is_kept_once_under_its_digest(database: Database) -> None:
     assert [row.content for row in Wording.select()] == ["Mogen wij … é"]
 
 
+@given(
+    st.dictionaries(st.text(), st.integers() | st.text() | st.booleans() | st.lists(st.text())),
+    st.dictionaries(st.text(), st.text()),
+    st.dictionaries(st.text(), st.text()),
+)
+def test_a_form_makes_the_text_that_a_part_has(
+    common: dict[str, Any], first: dict[str, str], more: dict[str, str]
+) -> None:
+    form = evidence_entries.PartForm(common, first)
+    for texts in (first, {name: more.get(name, "%s") for name in first}):
+        assert form.fill(texts) == evidence_entries.canonical({**common, **texts})
+
+
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.none()))
 def test_one_value_has_one_text(value: dict[str, Any]) -> None:
     backwards = dict(reversed(value.items()))

@@ -17,6 +17,7 @@ from repermit.campaigns.launch import launch
 from repermit.campaigns.lifecycle import cancel_campaign
 from repermit.clock import ManualClock, format_timestamp
 from repermit.contacts import admin_requests, erasure, status_changes
+from repermit.contacts.last_ask import Facts
 from repermit.db.connection import Database, run_sql
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
@@ -260,7 +261,8 @@ def test_proofs_that_the_job_ends_in_their_time_are_no_finding(
     act = status_changes.Act(at=END, actor="cli:els", consent={"by": "restored"})
     with story.atomic():
         # As restoring a backup does of whom the journal alone knew.
-        facts = {contact_at("stil").id: {"left_at": format_timestamp(left[contact_at("stil").id])}}
+        left_at = format_timestamp(left[contact_at("stil").id])
+        facts = {contact_at("stil").id: Facts({"left_at": left_at})}
         status_changes.remove_contacts(
             [contact_at("stil")],
             reason=Reason.REQUEST,

@@ -23,6 +23,7 @@ from repermit.campaigns.lifecycle import (
 from repermit.clock import format_timestamp
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts.admin_requests import NewContact
+from repermit.contacts.last_ask import Facts
 from repermit.db.connection import Database, open_database, run_sql
 from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact
@@ -488,7 +489,8 @@ def test_who_moved_came_back_or_was_put_in_by_hand_stands_as_the_record_says(
         with database.atomic():
             left = {at("anna").id: LATER - timedelta(days=3)}
             facts = {
-                number: {"left_at": format_timestamp(moment)} for number, moment in left.items()
+                number: Facts({"left_at": format_timestamp(moment)})
+                for number, moment in left.items()
             }
             status_changes.remove_contacts(
                 [at("anna")],
