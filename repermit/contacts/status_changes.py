@@ -132,11 +132,10 @@ def remove_contacts(
         keep_suppressions_of_subjects(contacts[0].list, subjects)
     values = {"status": Status.REMOVED, "reason": reason, "basis": "", "basis_at": None}
     is_refusal = reason in REFUSALS and not file
+    take_off = _TAKE_OFF_REFUSING if is_refusal else _TAKE_OFF
     for chunk in chunks(contacts, _CHUNK):
         for at, ids in _group_by_time(chunk, removal_times, act.at).items():
-            Contact.update(**values, status_at=at, **(_REFUSAL_VALUES if is_refusal else {})).where(
-                Contact.id.in_(make_id_list(ids))
-            ).execute()
+            take_off.execute(str(reason), format_timestamp(at), ids=ids)
         chunk_fingerprints = fingerprints(
             fingerprint_key, [contact.address_key for contact in chunk]
         )
@@ -203,8 +202,20 @@ def remove_contacts(
 
 _NO_FACTS = Facts()
 
+
+def _prepare_removal(**more: Any) -> PreparedQuery:
+    values = {"status": Status.REMOVED, "basis": "", "basis_at": None, **more}
+    return PreparedQuery(
+        lambda reason, at: Contact.update(reason=reason, status_at=at, **values).where(
+            Contact.id.in_(ID_LIST)
+        ),
+        2,
+    )
+
+
+_TAKE_OFF = _prepare_removal()
 # Silence and bounces are no answer: a page that was open before the deadline still counts.
-_REFUSAL_VALUES: Mapping[str, Any] = {"has_refused": True, "form_version": Contact.form_version + 1}
+_TAKE_OFF_REFUSING = _prepare_removal(has_refused=True, form_version=Contact.form_version + 1)
 
 
 def note_press(contact: Contact, *, is_no: bool = False) -> None:
