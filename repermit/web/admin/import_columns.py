@@ -35,7 +35,7 @@ _WORDS = {
     "consent_ip": N_("Signed up from (IP address)"),
     "consent_source": N_("Signed up with (form)"),
     "customer": N_("Customer: yes or no"),
-    "customer_since": N_("Customer since"),
+    "customer_since": N_("Customer or member since"),
     "since": N_("On the list since"),
 }
 

@@ -71,7 +71,7 @@ def test_a_column_about_addresses_is_not_one_of_addresses(title: str) -> None:
         ("email;On the list since", "address since"),
         ("email;Auf der Liste seit", "address since"),
         ("email;Sur la liste depuis", "address since"),
-        ("email;Lid sinds;Hard bounce;Klacht", "address since cleaned_at complained_at"),
+        ("email;Abonnee sinds;Hard bounce;Klacht", "address since cleaned_at complained_at"),
         ("email;Einwilligung am;Anmeldeformular", "address consent_at consent_source"),
         ("email;Désabonné le;Client", "address opted_out_at customer"),
         ("email;Nieuwsbrief ja/nee;Klant (j/n)", "address consent customer"),

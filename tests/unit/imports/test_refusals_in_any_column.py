@@ -86,8 +86,8 @@ def test_what_the_admin_says_is_not_to_be_read_is_not(tmp_path: Path) -> None:
 
 
 def test_a_column_whose_meaning_another_takes_over_is_still_heard(tmp_path: Path) -> None:
-    assert heard(tmp_path, "Lid sinds", "opgezegd 2019", since="Stad") == ("remark", True)
-    assert heard(tmp_path, "Lid sinds", "opgezegd 2019", since="") == ("", False)
+    assert heard(tmp_path, "Abonnee sinds", "opgezegd 2019", since="Stad") == ("remark", True)
+    assert heard(tmp_path, "Abonnee sinds", "opgezegd 2019", since="") == ("", False)
 
 
 # --- Beyond the last title.

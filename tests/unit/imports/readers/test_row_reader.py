@@ -218,7 +218,7 @@ def test_who_opted_out_has_no_proof(tmp_path: Path) -> None:
 
 
 def test_customers_since_when_and_from_where(tmp_path: Path) -> None:
-    header = "email|klant|lid sinds|herkomst"
+    header = "email|klant|abonnee sinds|herkomst"
     row = row_of(tmp_path, header, "a@example.org|ja|1-1-2024|Beurs")
     assert (row.customer, row.since, row.source) == (
         True,

@@ -206,9 +206,13 @@ def test_a_file_without_dates_or_with_plain_ones_has_no_notes(tmp_path: Path) ->
         "Client depuis",
         "Relatie sinds",
         "Patiënt sinds",
+        *("Lid sinds", "Lid vanaf", "Lid geworden op", "Datum lidmaatschap", "Donateur sinds"),
+        *("Member since", "Membership date", "Date joined", "Joined", "Donor since"),
+        *("Mitglied seit", "Mitglied ab", "Eintrittsdatum", "Spender seit"),
+        *("Membre depuis", "Adhérent depuis", "Date d'adhésion", "Donateur depuis"),
     ],
 )
-def test_since_when_somebody_buys_is_not_since_when_they_are_on_the_list(
+def test_since_when_somebody_buys_or_is_a_member_is_not_since_when_they_are_on_the_list(
     tmp_path: Path, title: str
 ) -> None:
     found = from_text(tmp_path, f"email;{title}\na@example.org;2015-03-02\n")
@@ -220,9 +224,12 @@ def test_since_when_somebody_buys_is_not_since_when_they_are_on_the_list(
     assert not row.customer
 
 
-def test_the_mail_tells_nobody_that_they_are_on_the_list_since_they_bought(desk: Desk) -> None:
+@pytest.mark.parametrize("title", ["klant sinds", "lid sinds"])
+def test_the_mail_tells_nobody_that_they_are_on_the_list_since_they_bought_or_joined(
+    desk: Desk, title: str
+) -> None:
     desk.add_news()
-    desk.do("import", "news", desk.file("email;klant sinds", "a@example.org;02-03-2015"))
+    desk.do("import", "news", desk.file(f"email;{title}", "a@example.org;02-03-2015"))
     with desk.database():
         assert Contact.get().since is None
 
