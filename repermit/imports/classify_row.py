@@ -263,6 +263,7 @@ def _facts_of(proof: Proof) -> dict[str, str | None]:
 
 
 _DOMAINS_REMEMBERED = 10_000
+_COUNTRY_LETTERS = 2
 
 
 class _KnownDomains(NamedTuple):
@@ -291,14 +292,22 @@ def _find_meant(domain: str) -> str:
     if domain in known.domains:
         return known.domains[domain]
     start, _, typed = domain.rpartition(".")
+    if start.endswith(f".{typed}"):
+        return _find_meant(start) or start
     meant = f"{start}.{known.endings.get(typed, typed)}"
     name, _, ending = meant.partition(".")
     names = known.names.get(ending, [])
     if name not in names and meant not in known.never_a_slip:
         if slips := [own for own in names if _is_one_slip(name, own)]:
             meant = f"{slips[0]}.{ending}"
-        elif name in known.names["com"] and _is_one_slip(ending, "com"):
-            meant = f"{name}.com"
+        elif slips := [
+            own
+            for own, owners in known.names.items()
+            if name in owners
+            and (own == "com" or len(ending) != _COUNTRY_LETTERS)
+            and _is_one_slip(ending, own)
+        ]:
+            meant = f"{name}.{slips[0]}"
     return meant if meant != domain else ""
 
 

@@ -189,12 +189,13 @@ def test_mistyped_domains_come_first_with_what_may_be_meant(
 ) -> None:
     desk.add_news()
     roles = [f"info@d{n}.example.org" for n in range(25)]
-    path = desk.file("E-mail", *roles, "a@gmial.com", "b@praktijk.con")
+    path = desk.file("E-mail", *roles, "a@gmial.com", "b@praktijk.con", "c@planet.n")
     shown = desk.do("import", "news", path, *dry)
     head = "have a look: the domain looks mistyped"
     assert f"Rows to look at:\n  line 27, E-mail: {head} (did you mean gmail.com?)\n" in shown
     assert f"  line 28, E-mail: {head} (did you mean praktijk.com?)\n" in shown
-    assert "Addresses that look mistyped: 2. Mend them in the file, or leave them out: " in shown
+    assert f"  line 29, E-mail: {head} (did you mean planet.nl?)\n" in shown
+    assert "Addresses that look mistyped: 3. Mend them in the file, or leave them out: " in shown
 
 
 def test_the_text_of_the_form_makes_a_proof_whole(desk: Desk) -> None:

@@ -28,6 +28,23 @@ from repermit.imports.classify_row import suggest_address
         ("a@gmial.con", "a@gmail.com"),
         ("a@mail.con", "a@mail.com"),
         ("a@yahooo.co.uk", "a@yahoo.co.uk"),
+        # A letter alone, a letter too many, an ending twice.
+        ("a@planet.n", "a@planet.nl"),
+        ("a@praktijk.n", "a@praktijk.nl"),
+        ("a@hotmail.c", "a@hotmail.com"),
+        ("a@gmail.comm", "a@gmail.com"),
+        ("a@gmail.come", "a@gmail.com"),
+        ("a@kpnmail.nll", "a@kpnmail.nl"),
+        ("a@ziggo.nle", "a@ziggo.nl"),
+        ("a@ziggo.nln", "a@ziggo.nl"),
+        ("a@hotmail.c.om", "a@hotmail.com"),
+        ("a@yahoo.couk", "a@yahoo.co.uk"),
+        ("a@ziggo.nl.nl", "a@ziggo.nl"),
+        ("a@ziggo.nlnl", "a@ziggo.nl"),
+        ("a@mail.praktijk.nl.nl", "a@mail.praktijk.nl"),
+        ("a@gmail.com.com", "a@gmail.com"),
+        ("a@gmial.com.com", "a@gmail.com"),
+        ("a@yahoo.co.uk.uk", "a@yahoo.co.uk"),
         # Of a short name, or two slips that look like one.
         ("a@hotrnail.com", "a@hotmail.com"),
         ("a@mns.com", "a@msn.com"),
@@ -49,6 +66,7 @@ def test_one_slip_in_a_domain_that_many_have_is_seen(typed: str, meant: str) -> 
         "a@example.org", "a@gmx.de", "a@gmx.net", "a@gmail.org", "a@praktijk.nl", "a@gmlai.com.au",
         "a@praktijk.co", "a@praktijk.cm", "a@praktijk.no", "a@praktijk.frl", "a@praktijk.eu",
         "a@cloud.com", "a@oranje.fr", "a@jetnet.nl", "a@netnet.nl", "a@qmail.com", "a@planet.nl",
+        "a@nl.nl", "a@de.com", "a@hotmail.dk", "a@hotmail.com.br", "a@yahoo.com.au", "a@com.nl",
     ],
 )  # fmt: skip
 def test_what_is_no_slip_is_left_alone(address: str) -> None:

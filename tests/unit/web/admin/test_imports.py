@@ -975,6 +975,7 @@ def test_a_remark_that_is_decided_on_needs_no_tick(admin: FlaskClient) -> None:
 # --- Slips in the domain of an address.
 
 SLIPS = "email,naam\nAnna@gmial.com,Anna\nb@hotmial.com,Bert\nc@example.org,Cees\n"
+WRONG_ENDINGS = "email\na@planet.n\nb@ziggo.nl.nl\nc@kpnmail.nll\n"
 
 
 def test_a_mistyped_domain_is_put_before_the_admin_with_what_may_be_meant(
@@ -990,6 +991,14 @@ def test_a_mistyped_domain_is_put_before_the_admin_with_what_may_be_meant(
     page = send(admin, "take-in")
     assert page.status_code == 422
     assert "Some addresses look mistyped: look at their rows first." in words_of(page)
+
+
+def test_a_mistyped_ending_is_put_before_the_admin_too(admin: FlaskClient) -> None:
+    hand_in(admin, WRONG_ENDINGS)
+    said = words_of(admin.get(FILE))
+    assert "3 addresses look mistyped" in said
+    for meant in ("a@planet.nl", "b@ziggo.nl", "c@kpnmail.nl"):
+        assert f"Did you mean {meant}?" in said
 
 
 def test_a_mistyped_address_of_somebody_who_may_want_no_mail_counts_as_both(
