@@ -39,6 +39,7 @@ _DAYS: Limits = (0, 3660)
 _WHO_ASKS = Section(
     page="organisation",
     title=N_("Who asks"),
+    topic="tutorial/first-campaign#before-you-start-settings",
     hint=N_(
         "It stands in every mail and on every page. No campaign starts without name, "
         "postal address and e-mail address (GDPR art. 13)."
@@ -47,6 +48,7 @@ _WHO_ASKS = Section(
 _COMPLAINTS = Section(
     page="organisation",
     title=N_("Where people can turn to about their data"),
+    topic="tutorial/first-campaign#before-you-start-settings",
     hint=N_(
         "No campaign starts without the authority: people must be told where they can "
         "complain (GDPR art. 13(2)(d))."
@@ -117,25 +119,32 @@ _AUTH = {
     "xoauth2": N_("Without a password: Microsoft 365 or Google (xoauth2)"),
 }
 
-_ACCOUNT = Section(page="mail", title=N_("Whose account is it?"))
-_SERVER = Section(page="mail", title=N_("The server"))
-_LOGIN = Section(page="mail", title=N_("Logging in"))
+_ACCOUNT = Section(page="mail", title=N_("Whose account is it?"), topic="how-to/other-mail-hosts")
+_SERVER = Section(page="mail", title=N_("The server"), topic="how-to/other-mail-hosts")
+_LOGIN = Section(page="mail", title=N_("Logging in"), topic="how-to/settings#secrets")
 _OAUTH = Section(
     page="mail",
     title=N_("Without a password: Microsoft 365 and Google"),
+    topic="how-to/ask-your-it#what-you-need-from-them",
     hint=N_("An administrator registers an application for it; the help has the steps."),
     is_folded=True,
 )
 _RATES = Section(
     page="mail",
     title=N_("How fast mails leave"),
+    topic="how-to/other-mail-hosts",
     hint=N_(
         "Who sends faster than the provider allows is cut off, often for a day. They "
         "leave evenly, so the slowest of these holds; 0 is no limit."
     ),
     is_folded=True,
 )
-_RARELY_NEEDED = Section(page="mail", title=N_("Rarely needed"), is_folded=True)
+_RARELY_NEEDED = Section(
+    page="mail",
+    title=N_("Rarely needed"),
+    topic="how-to/other-mail-hosts#how-mails-leave",
+    is_folded=True,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +225,7 @@ class MailServer:
         "fixed",
         N_("Where mails come back to"),
         section=_RARELY_NEEDED,
+        own_topic="how-to/bounces#your-own-mail-server",
         choices={
             "fixed": N_("To the sender’s own address"),
             "verp": N_(
@@ -229,6 +239,7 @@ class MailServer:
         N_("Domain that they come back to"),
         N_("Empty is the sender’s."),
         section=_RARELY_NEEDED,
+        own_topic="how-to/bounces#your-own-mail-server",
     )
     dkim_selector: str = declare_setting(
         "",
@@ -238,6 +249,7 @@ class MailServer:
             "up."
         ),
         section=_RARELY_NEEDED,
+        own_topic="how-to/dkim#sign-here",
     )
     # A key to sign with belongs beside no database, and its record in the DNS is not to be chosen.
     dkim_domain: str = declare_setting("", N_("DKIM domain"))
@@ -309,6 +321,7 @@ def _interval(period: timedelta, rate: int) -> timedelta:
 _MAILBOX = Section(
     page="bounces",
     title=N_("The mailbox"),
+    topic="how-to/bounces#a-mailbox",
     hint=N_(
         "The one of the sender. It is looked into so that nobody is taken off for "
         "silence whom the question never reached; what people wrote stays unread."
@@ -393,6 +406,7 @@ class Bounces:
 _EVERY_CAMPAIGN = Section(
     page="campaign",
     title=N_("What holds for every campaign"),
+    topic="tutorial/first-campaign#step-4-the-conditions",
     hint=N_("A campaign that has begun keeps the days that it was launched with."),
 )
 
@@ -414,13 +428,16 @@ class CampaignRules:
         N_("Percent of bounces at which it pauses"),
         N_("Looked at from the first hundred on; 0 is never."),
         section=_EVERY_CAMPAIGN,
+        own_topic="how-to/while-it-runs#when-the-campaign-pauses-by-itself",
         limits=(0, 100),
     )
 
 
 # --- How long things are kept. --------------------------------------------------------------------
 
-_HOW_LONG = Section(page="retention", title=N_("For how long"))
+_HOW_LONG = Section(
+    page="retention", title=N_("For how long"), topic="how-to/faq#how-long-is-everything-kept"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -495,7 +512,7 @@ class EvidenceRules:
 
 # --- All settings. --------------------------------------------------------------------------------
 
-_TIME = Section(page="organisation", title=N_("Time"))
+_TIME = Section(page="organisation", title=N_("Time"), topic="how-to/settings#in-the-browser")
 
 
 class Origin(StrEnum):

@@ -15,10 +15,14 @@ Limits = tuple[int, int | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """Settings below one heading of a page of settings; a folded one is opened by who needs it."""
+    """Settings below one heading of a page of settings; a folded one is opened by who needs it.
+
+    - `topic`: the page of the help that is about them, with its heading: "how-to/dkim#sign-here".
+    """
 
     page: str
     title: str
+    topic: str
     hint: str = ""
     is_folded: bool = False
 
@@ -34,6 +38,7 @@ class Setting:
       (of addresses for mail).
     - `choices`: the words that it takes, in the form's order, with what the form calls them.
     - `error_order`: the same words as an error lists them, if not in the form's order.
+    - `own_topic`: where the help is about it elsewhere than about its section.
     - `position`: a higher one stands further back in its section, and else the order of fields.
     - `is_secret`: shown to nobody, sealed in the database, and may stand in a file of its own.
     - `is_personal`: leads to a person, so that evidence of a change does not hold the value.
@@ -47,6 +52,7 @@ class Setting:
     limits: Limits | None = None
     choices: Mapping[str, str] = field(default_factory=dict)
     error_order: tuple[str, ...] = ()
+    own_topic: str = ""
     position: int = 0
     is_secret: bool = False
     is_personal: bool = False
@@ -59,6 +65,11 @@ class Setting:
     def table(self) -> str:
         """Return the table of config.toml that it stands in, "" for none."""
         return self.key.rpartition(".")[0]
+
+    @property
+    def topic(self) -> str:
+        """Return what the help says of it, "" for a setting that no page has."""
+        return self.own_topic or (self.section.topic if self.section else "")
 
     @property
     def name(self) -> str:

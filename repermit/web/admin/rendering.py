@@ -40,29 +40,57 @@ LANGUAGES = ("en", "nl")
 """The languages of the admin's pages."""
 
 HELP_TOPICS = {
-    "list_form": "tutorial/first-campaign",
-    "list_translations": "tutorial/first-campaign",
+    "list_form": "tutorial/first-campaign#step-1-the-list",
+    "list_form.language": "how-to/faq#do-people-get-the-mail-in-their-own-language",
+    "list_form.privacy_url": "how-to/faq#what-must-our-privacy-statement-say",
+    "list_form.sensitive": "how-to/your-words#a-sensitive-list",
+    "list_translations": "tutorial/first-campaign#step-1-the-list",
     "imports": "how-to/your-excel-file",
+    "imports.attest": "how-to/your-excel-file#customers",
+    "imports.consent_text": "how-to/your-excel-file#an-opt-in-from-another-tool",
+    "imports.customers": "how-to/your-excel-file#customers",
+    "imports.file": "how-to/your-excel-file#which-files",
+    "imports.looked": "how-to/your-excel-file#rows-to-look-at-first",
+    "imports.source": "how-to/your-excel-file#columns",
     "mail_wording": "how-to/your-words",
-    "text_corrections": "how-to/your-words",
-    "campaign_dates": "tutorial/first-campaign",
-    "launch": "how-to/may-we-ask",
+    "mail_wording.own_html": "how-to/your-words#the-template-behind-it",
+    "mail_wording.own_text": "how-to/your-words#write-your-own-ask",
+    "text_corrections": "how-to/your-words#correct-any-other-text",
+    "campaign_dates": "tutorial/first-campaign#step-4-the-conditions",
+    "campaign_dates.asking_ground": "how-to/may-we-ask#what-you-write-down",
+    "campaign_dates.attest": "how-to/may-we-ask#what-you-write-down",
+    "campaign_dates.include_thin": "how-to/your-excel-file#an-opt-in-from-another-tool",
+    "campaign_dates.pilot": "how-to/faq#can-we-ask-a-few-people-first",
+    "campaign_dates.reminder": "how-to/faq#does-everybody-get-a-reminder",
+    "campaign_dates.special_ground": "how-to/may-we-ask#what-you-write-down",
+    "launch": "tutorial/first-campaign#step-5-launch",
     "campaign_page": "how-to/while-it-runs",
-    "campaign_actions": "how-to/while-it-runs",
-    "open_questions": "how-to/while-it-runs",
+    "campaign_actions": "how-to/while-it-runs#change-the-campaign",
+    "open_questions": "how-to/while-it-runs#replies",
     "exports": "how-to/handing-over",
     "contact_pages": "how-to/phone-calls-and-erasure",
-    "erase_contact": "how-to/phone-calls-and-erasure",
-    "suppressions": "how-to/suppression-files",
+    "contact_pages.add": "how-to/phone-calls-and-erasure#add-somebody-by-hand",
+    "contact_pages.checkpoint": "how-to/phone-calls-and-erasure#somebody-asks-for-proof",
+    "contact_pages.note": "how-to/phone-calls-and-erasure#somebody-answers-by-phone-or-letter",
+    "erase_contact": "how-to/phone-calls-and-erasure#somebody-asks-to-be-erased",
+    "erase_address": "how-to/phone-calls-and-erasure#somebody-asks-to-be-erased",
+    "suppressions": "how-to/suppression-files#import",
     "reports": "how-to/papers",
-    "processing_record_form": "how-to/papers",
+    "reports.day": "how-to/papers#if-data-have-leaked",
+    "processing_record_form": "how-to/papers#the-record-of-processing-activities",
     "evidence_check": "explanation/the-record",
+    "evidence_check.checkpoint": "how-to/phone-calls-and-erasure#somebody-asks-for-proof",
     "settings": "how-to/settings",
-    "users": "how-to/users-and-login",
+    "settings.mail": "how-to/check#a-mail-as-it-arrived",
+    "users": "how-to/users-and-login#add-somebody",
     "account": "how-to/users-and-login",
     "integrations": "how-to/connect-a-tool",
+    "integrations.url": "how-to/connect-a-tool#webhooks",
 }
-"""The page of the help about the pages of a blueprint; others lead to its index."""
+"""What the help says of the pages of a blueprint, or of one field there: a page and its heading.
+
+The field of a setting leads to the topic of the setting; other pages lead to the index.
+"""
 
 # Without script and frames a page does no harm, whatever stands in a name that an import brought.
 _POLICY = (
@@ -77,6 +105,8 @@ def render_page(template: str, *, status: int = 200, **fields: Any) -> Response:
     language = get_page_language()
     # A part that a page asks for by itself gives its own, so that it takes away no sentence.
     fields.setdefault("notes", None)
+    topic = HELP_TOPICS.get(request.blueprint or "", documentation.INDEX)
+    fields.setdefault("help_url", make_help_url(topic))
     if fields["notes"] is None:
         fields["notes"] = get_flashed_messages(with_categories=True)
     html = (
@@ -91,7 +121,8 @@ def render_page(template: str, *, status: int = 200, **fields: Any) -> Response:
             has_page=has_page,
             path=request.path,
             is_saved=request.method != "POST",
-            help_url=make_help_url(HELP_TOPICS.get(request.blueprint or "", documentation.INDEX)),
+            find_field_help=find_field_help,
+            make_help_url=make_help_url,
             now=get_arrival(),
             **fields,
         )
@@ -135,11 +166,23 @@ def make_url(endpoint: str, **values: Any) -> str:
     return get_public_path() + url_for(endpoint, **values)
 
 
-def make_help_url(name: str) -> str:
-    """Return the address of a page of the help."""
+def make_help_url(topic: str) -> str:
+    """Return the address of a page of the help, or of a heading on it."""
+    name, _, heading = topic.partition("#")
     if name == documentation.INDEX:
         return make_url("help.show_index")
-    return make_url("help.show_page", page_name=name)
+    return make_url("help.show_page", page_name=name, _anchor=heading or None)
+
+
+def find_field_help(name: str) -> str:
+    """Return the address of what the help says of a field of this page, "" if it says nothing.
+
+    Nor is there any for who may not read the help yet.
+    """
+    page = request.blueprint or ""
+    topic = HELP_TOPICS.get(f"{page}.{name}", HELP_TOPICS.get(page))
+    may_read = current_user.is_authenticated and current_user.is_full and not current_user.is_locked
+    return make_help_url(topic) if topic and may_read else ""
 
 
 def get_public_path() -> str:

@@ -31,7 +31,13 @@ from repermit.smtp import mail_server
 from repermit.web.admin.check_findings import check_everything, group_findings, word_finding
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.page_permissions import takes_up_to
-from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
+from repermit.web.admin.rendering import (
+    flash_message,
+    gettext,
+    make_help_url,
+    redirect_to,
+    render_page,
+)
 from repermit.web.admin.result_text import translate_said
 from repermit.web.admin.setting_fields import (
     SettingsForm,
@@ -160,6 +166,7 @@ def _render_form(
         title=gettext(PAGES[form.page]),
         groups=_list_titles(),
         form=form,
+        help_url=make_help_url(next(iter(form.sections)).topic),
         preset=SETTINGS["mail.preset"] if is_mail else None,
         is_filled_in=is_filled_in,
         version=request.form.get("version", current_settings.read_settings_version()),

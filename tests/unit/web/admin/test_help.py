@@ -11,10 +11,12 @@ from repermit import documentation
 from repermit.checks.findings import Area
 from repermit.db.connection import Database
 from repermit.settings.definitions import Settings
+from repermit.settings.editable_settings import EDITABLE
 from repermit.web.admin.check_findings import HELP_BY_AREA
 from repermit.web.admin.install import PAGES
 from repermit.web.admin.rendering import HELP_TOPICS, LANGUAGES
-from tests.support.admin_pages import admin_client, viewer_client
+from tests.exhaustive.test_browser_admin_looks import furnish, places
+from tests.support.admin_pages import admin_client, client_of, post, viewer_client
 from tests.support.desk import Desk
 from tests.support.public_pages import Pages
 
@@ -27,6 +29,11 @@ MOST_BYTES = 100_000
 @pytest.fixture
 def client(database: Database, settings: Settings) -> FlaskClient:
     return admin_client(Pages(database, settings))
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
 
 
 def links_in(html: str) -> set[str]:
@@ -81,8 +88,9 @@ def test_each_language_of_a_page_leads_to_the_other(client: FlaskClient) -> None
 
 
 def test_each_page_links_to_the_help_that_is_about_it(client: FlaskClient) -> None:
-    assert HELP_TOPICS.keys() <= {blueprint.name for blueprint in PAGES}
-    linked = {*HELP_TOPICS.values(), *HELP_BY_AREA.values()}
+    assert {name.partition(".")[0] for name in HELP_TOPICS} <= {page.name for page in PAGES}
+    topics = (topic for name, topic in HELP_TOPICS.items() if "." not in name)
+    linked = {topic.partition("#")[0] for topic in (*topics, *HELP_BY_AREA.values())}
     assert linked <= set(documentation.list_names())
     assert HELP_BY_AREA.keys() == set(Area)
     dutch = {page.name for page in documentation.list_pages("nl") if page.language == "nl"}
@@ -90,6 +98,70 @@ def test_each_page_links_to_the_help_that_is_about_it(client: FlaskClient) -> No
     assert linked - dutch == {"explanation/the-record"}
     assert 'href="/admin/help/how-to/settings"' in client.get("/admin/settings/").text
     assert 'href="/admin/help/"' in client.get("/admin/").text
+
+
+def test_the_settings_of_a_page_lead_to_their_topic(client: FlaskClient) -> None:
+    for group, link in (
+        ("mail", "other-mail-hosts"),
+        ("bounces", "bounces#a-mailbox"),
+        ("retention", "faq#how-long-is-everything-kept"),
+    ):
+        assert (
+            f'<li><a href="/admin/help/how-to/{link}">'
+            in client.get(f"/admin/settings/{group}").text
+        )
+    assert 'href="/admin/help/how-to/dkim#sign-here"' in client.get("/admin/settings/mail").text
+
+
+HELP_LINK = re.compile(r'<a class="more" href="(/admin/help/[^"]+)">')
+HINT_OR_ERROR = re.compile(r'<p class="(?:hint|wrong)"[^>]*>[^<].*?</p>', re.DOTALL)
+
+
+def test_every_hint_leads_to_the_help_in_both_languages(pages: Pages) -> None:
+    client = client_of(pages, furnish(pages))
+    bare, topics = [], set()
+    for _, path in places(pages):
+        text = client.get(path).text
+        for hint in HINT_OR_ERROR.findall(text):
+            topics.update(HELP_LINK.findall(hint))
+            if not HELP_LINK.search(hint):
+                bare.append(f"{path}: {hint}")
+    assert bare == []
+    assert len(topics) > 20
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_the_help_says_of_a_field_is_there_in_both_languages(
+    client: FlaskClient, language: str
+) -> None:
+    topics = {topic for name, topic in HELP_TOPICS.items() if topic != "explanation/the-record"}
+    for topic in topics | {setting.topic for setting in EDITABLE.values()}:
+        name, _, heading = topic.partition("#")
+        page = documentation.find_page(name, language=language)
+        assert page, topic
+        assert page.language == language, topic
+        if heading:
+            shown = client.get(f"/admin/help/{name}", headers={"Accept-Language": language}).text
+            assert f'id="{heading}"' in shown, topic
+
+
+def test_an_error_of_a_field_leads_to_the_help(client: FlaskClient) -> None:
+    shown = post(client, "/admin/new-list", name="", purpose="", sender_address="no address").text
+    errors = [one for one in HINT_OR_ERROR.findall(shown) if "wrong" in one]
+    assert len(errors) > 1
+    assert all(HELP_LINK.search(one) for one in errors)
+    typed = {"act": "save", "campaign.pause_at_bounce_percent": "200"}
+    shown = post(client, "/admin/settings/campaign", **typed).text
+    (error,) = [one for one in HINT_OR_ERROR.findall(shown) if "wrong" in one]
+    assert HELP_LINK.findall(error) == [
+        "/admin/help/how-to/while-it-runs#when-the-campaign-pauses-by-itself"
+    ]
+
+
+def test_who_has_not_logged_in_is_led_nowhere(database: Database, settings: Settings) -> None:
+    shown = post(Pages(database, settings).app.test_client(), "/admin/login", email="", password="")
+    assert 'class="wrong"' in shown.text
+    assert not HELP_LINK.search(shown.text)
 
 
 def test_a_viewer_may_read_it(database: Database, settings: Settings) -> None:
