@@ -42,6 +42,11 @@ _DOUBTFUL = f"({_WANTING} OR hint <> '')"
 _PLACE = "IIF(part = '', '', part || ':') || line"
 _DECIDED = f"{_PLACE} IN (SELECT value FROM json_each(?))"  # noqa: S608  constants
 _REMARKED = "(said IN (SELECT value FROM json_each(?)) AND fate NOT IN ('invalid', 'suppressed'))"
+# Why a row is to be looked at, "" for others; a row has one kind, so that they add up.
+_KIND = (
+    f"CASE WHEN {_WANTING} AND NOT {_REMARKED} THEN 'doubtful' WHEN hint <> '' THEN 'mistyped'"
+    " WHEN fate = 'role' THEN 'role' ELSE '' END"
+)
 _OFF_BY_REMARK = f"(mark = '{REMARK}' AND fate = 'opted_out')"
 
 
@@ -98,8 +103,25 @@ def _write(path: Path, parts: Sequence[Part]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RowsToLookAt:
+    """The rows that an admin has to look at: all but those that are decided on.
+
+    - `decided`, `remarks`: the lines, and the words of equal rows, that are decided on.
+    """
+
+    decided: Sequence[str] = ()
+    remarks: Sequence[str] = ()
+
+    @property
+    def kind(self) -> tuple[str, list[Any]]:
+        """Return the SQL for the kind of a row: doubtful, mistyped, role, or "" for no such row."""
+        decided, remarks = json.dumps(list(self.decided)), json.dumps(list(self.remarks))
+        return f"CASE WHEN {_DECIDED} THEN '' ELSE {_KIND} END", [decided, remarks]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RowFilter:
-    """Which rows are wanted: of a fate, with a reason, to be looked at, with a text in them.
+    """Which rows are wanted: of a fate or to be looked at, with a reason, with a text in them.
 
     `reason` is one that `count_reasons` returned, `said` the words of equal rows; None and "" are
     no condition.
@@ -107,23 +129,31 @@ class RowFilter:
 
     fate: Fate | None = None
     reason: str | None = None
-    to_look_at: bool = False
+    to_look_at: RowsToLookAt | None = None
     said: str = ""
     text: str = ""
 
     def conditions(self) -> tuple[str, list[Any]]:
         """Return what follows a WHERE clause, and its values."""
         like = "%" + re.sub(r"([\\%_])", r"\\\1", self.text) + "%"
+        reason, reason_values = self.reason_of_row
         found: list[tuple[str, list[Any]]] = [
             (" AND fate = ?", [str(self.fate)]) if self.fate else ("", []),
-            (f" AND {_REASON} = ?", [self.reason]) if self.reason is not None else ("", []),
-            (f" AND ({_DOUBTFUL} OR fate = 'role')", []) if self.to_look_at else ("", []),
+            (f" AND {reason} <> ''", reason_values) if self.to_look_at else ("", []),
+            (f" AND {reason} = ?", [*reason_values, self.reason])
+            if self.reason is not None
+            else ("", []),
             (" AND said = ?", [self.said]) if self.said else ("", []),
             (r" AND (address LIKE ? ESCAPE '\' OR name LIKE ? ESCAPE '\')", [like, like])
             if self.text
             else ("", []),
         ]
         return "".join(sql for sql, _ in found), [one for _, values in found for one in values]
+
+    @property
+    def reason_of_row(self) -> tuple[str, list[Any]]:
+        """Return the SQL for the reason of a row, by which those that are shown differ."""
+        return self.to_look_at.kind if self.to_look_at else (_REASON, [])
 
 
 # By what the rows of one fate differ: the mark of who is off, why an address cannot be used, and
@@ -143,22 +173,16 @@ def read(path: Path, wanted: RowFilter = _EVERY, *, after: int = 0, limit: int =
         return [_sight(row) for row in file.execute(query, (after, *values, limit))]
 
 
-def count_wanted(path: Path, wanted: RowFilter) -> int:
-    """Count the rows that are wanted."""
+def count_reasons(path: Path, wanted: RowFilter, *, limit: int = 12) -> dict[str, int]:
+    """Count the rows that are wanted by their reason, the most frequent first; `limit` at most."""
+    reason, reason_values = wanted.reason_of_row
     sql, values = wanted.conditions()
-    query = f"SELECT COUNT(*) FROM sight WHERE 1{sql}"  # noqa: S608  values are parameters
-    with closing(_open(path)) as file:
-        return int(file.execute(query, values).fetchone()[0])
-
-
-def count_reasons(path: Path, fate: Fate, *, limit: int = 12) -> dict[str, int]:
-    """Count the rows of a fate by their reason, the most frequent first; `limit` at most."""
     query = (
-        f"SELECT {_REASON}, COUNT(*) FROM sight WHERE fate = ?"  # noqa: S608  a constant
+        f"SELECT {reason}, COUNT(*) FROM sight WHERE 1{sql}"  # noqa: S608  values are parameters
         " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?"
     )
     with closing(_open(path)) as file:
-        return dict(file.execute(query, (str(fate), limit)).fetchall())
+        return dict(file.execute(query, (*reason_values, *values, limit)).fetchall())
 
 
 def read_doubtful(
@@ -208,22 +232,6 @@ def _read_equal(
     with closing(_open(path)) as file:
         rows = file.execute(query, (*lists, after, limit))
         return [(_sight(row), count) for *row, count in rows]
-
-
-def count_doubtful(
-    path: Path, *, decided: Sequence[str] = (), remarks: Sequence[str] = ()
-) -> tuple[int, int]:
-    """Count the rows that an admin has to look at, but for those that are decided on.
-
-    Return how many may say that somebody wants no mail, and how many addresses look mistyped; one
-    row may be both.
-    """
-    counts = f"COALESCE(SUM({_WANTING} AND NOT {_REMARKED}), 0), COALESCE(SUM(hint <> ''), 0)"
-    query = f"SELECT {counts} FROM sight WHERE {_DOUBTFUL} AND NOT {_DECIDED}"  # noqa: S608
-    values = (json.dumps(remarks), json.dumps(decided))
-    with closing(_open(path)) as file:
-        wanting, mistyped = file.execute(query, values).fetchone()
-    return int(wanting), int(mistyped)
 
 
 def count_opted_out_by_remark(path: Path) -> int:

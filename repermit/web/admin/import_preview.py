@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from flask import request
 from flask_login import current_user
@@ -15,7 +15,7 @@ from repermit.email_address import as_people_write
 from repermit.errors import ListFileError, RepermitError
 from repermit.i18n.lazy_text import N_, Said, unpacked
 from repermit.imports import read_upload, row_preview, uploads
-from repermit.imports.row_preview import RowFilter, Sight
+from repermit.imports.row_preview import RowFilter, RowsToLookAt, Sight
 from repermit.imports.uploads import Choices, Kept
 from repermit.rules.consent import Fate
 from repermit.web.admin import import_columns
@@ -231,14 +231,13 @@ def validate_choices(
             "attest",
             gettext("There are customers in this file: say on what ground they may be mailed."),
         )
-    wanting, mistyped = row_preview.count_doubtful(
-        kept.rows, decided=choices.decided, remarks=list(choices.remarks)
-    )
-    if not form.looked.data and wanting + mistyped:
+    undecided = RowsToLookAt(decided=choices.decided, remarks=list(choices.remarks))
+    counts = row_preview.count_reasons(kept.rows, RowFilter(to_look_at=undecided))
+    if not form.looked.data and counts.keys() & {"doubtful", "mistyped"}:
         form.refuse(
             "looked",
             gettext("Some people in this file may want no mail: look at their rows first.")
-            if wanting
+            if "doubtful" in counts
             else gettext("Some addresses look mistyped: look at their rows first."),
         )
     return not form.errors
@@ -263,7 +262,7 @@ def make_preview_fields(
 
     `decided` are the places that are decided on, as the form has them or as they are kept.
     """
-    wanted = _read_filter()
+    wanted = _read_filter(kept)
     rows = row_preview.read(
         kept.rows, wanted, after=_read_number("after"), limit=_ROWS_PER_PAGE + 1
     )
@@ -274,7 +273,7 @@ def make_preview_fields(
         "parts": make_bar({Fate(name): count for name, count in outcome["fates"].items()}),
         "notes_on_parts": [_describe_note(note) for note in outcome["notes"]],
         "wanted": wanted,
-        "chips": list(_list_chips(slug, kept, outcome, wanted)),
+        "chips": list(_list_chips(slug, doubts["to_look_at"], outcome, wanted)),
         "reasons": list(_list_reason_chips(slug, kept, wanted)),
         "rows": [
             (
@@ -304,32 +303,35 @@ def _can_be_left_out(row: Sight, choices: Choices, doubts: Sequence[Doubt]) -> b
 
 
 def _list_chips(
-    slug: str, kept: Kept, outcome: Mapping[str, Any], wanted: RowFilter
+    slug: str, to_look_at: Mapping[str, int], outcome: Mapping[str, Any], wanted: RowFilter
 ) -> Iterator[tuple[str, int, str, bool]]:
     """Yield title, count, address and whether it is chosen, of each way to filter the rows."""
-    look = RowFilter(to_look_at=True)
-    filters = [(gettext("Have a look"), row_preview.count_wanted(kept.rows, look), look)]
+    look = RowFilter(to_look_at=RowsToLookAt())
+    filters = [(gettext("Have a look"), sum(to_look_at.values()), look)]
     filters += [(gettext("All"), outcome["rows"], RowFilter())]
     filters += [(word_fate(fate), outcome["fates"][fate], RowFilter(fate=fate)) for fate in _ORDER]
     for title, count, one in filters:
         if count or one == RowFilter():
-            is_chosen = (one.fate, one.to_look_at) == (wanted.fate, wanted.to_look_at)
+            is_look = one.to_look_at is not None
+            is_chosen = one.fate == wanted.fate and is_look == (wanted.to_look_at is not None)
             yield title, count, _make_rows_url(slug, replace(one, text=wanted.text)), is_chosen
 
 
 def _list_reason_chips(
     slug: str, kept: Kept, wanted: RowFilter
 ) -> Iterator[tuple[str, int, str, bool]]:
-    """Yield the same of each reason for the fate that is shown; nothing where there is but one."""
-    counts = row_preview.count_reasons(kept.rows, wanted.fate) if wanted.fate else {}
+    """Yield the same of each reason for the rows that are shown; nothing where there is but one."""
+    is_divided = wanted.fate or wanted.to_look_at
+    group = RowFilter(fate=wanted.fate, to_look_at=wanted.to_look_at)
+    counts = row_preview.count_reasons(kept.rows, group) if is_divided else {}
     if len(counts) > 1:
         for reason, count in counts.items():
             one = replace(wanted, reason=None if reason == wanted.reason else reason)
-            title = _word_reason(cast("Fate", wanted.fate), reason)
+            title = _word_reason(wanted.fate, reason)
             yield title, count, _make_rows_url(slug, one), reason == wanted.reason
 
 
-def _word_reason(fate: Fate, reason: str) -> str:
+def _word_reason(fate: Fate | None, reason: str) -> str:
     if fate is Fate.INVALID:
         return make_sentence(unpacked(reason))
     return gettext(_SHORT_REASONS[reason])
@@ -342,6 +344,9 @@ _SHORT_REASONS = {
     "complained": N_("Reported as spam"),
     "0": N_("On the list already"),
     "1": N_("Twice in the file"),
+    "doubtful": N_("May want no mail"),
+    "mistyped": N_("Looks mistyped"),
+    "role": N_("Shared mailbox"),
 }
 
 
@@ -368,10 +373,7 @@ def _make_doubt_fields(slug: str, kept: Kept, *, decided: Mapping[str, Any]) -> 
     Whom a remark opts out stand apart: of them nothing has to be decided.
     """
     lines, remarks = kept.choices.decided, list(kept.choices.remarks)
-    asked = [said for said, decision in kept.choices.remarks.items() if decision == "ask"]
-    wanting, mistyped = row_preview.count_doubtful(
-        kept.rows, decided=kept.choices.asked, remarks=asked
-    )
+    to_look_at = RowFilter(to_look_at=_find_rows_to_look_at(kept))
     limit = _MAX_DOUBTFUL + 1
     doubts = row_preview.read_doubtful(
         kept.rows, decided=lines, remarks=remarks, after=_read_number("doubts"), limit=limit
@@ -383,13 +385,19 @@ def _make_doubt_fields(slug: str, kept: Kept, *, decided: Mapping[str, Any]) -> 
         "doubtful": [_make_doubt(slug, kept, *one) for one in doubts[:_MAX_DOUBTFUL]],
         "off_by_remark_rows": [_make_doubt(slug, kept, *one) for one in off[:_MAX_DOUBTFUL]],
         "off_count": row_preview.count_opted_out_by_remark(kept.rows),
-        "wanting": wanting,
-        "mistyped": mistyped,
+        "to_look_at": row_preview.count_reasons(kept.rows, to_look_at),
+        "shared_url": _make_rows_url(slug, replace(to_look_at, reason="role")),
         "decisions": {line: value for value, name in _DECISIONS.items() for line in decided[name]}
         | dict(decided["remarks"]),
         "more_doubts": _make_more_url(slug, doubts, "doubts"),
         "more_off": _make_more_url(slug, off, "off"),
     }
+
+
+def _find_rows_to_look_at(kept: Kept) -> RowsToLookAt:
+    """Return the rows to look at; whom the admin leaves out is off already."""
+    remarks = [said for said, decision in kept.choices.remarks.items() if decision == "ask"]
+    return RowsToLookAt(decided=kept.choices.asked, remarks=remarks)
 
 
 def _make_doubt(slug: str, kept: Kept, row: Sight, count: int) -> Doubt:
@@ -438,13 +446,14 @@ def make_bar_taken_in(fates: Mapping[Fate, int]) -> list[tuple[str, str, int]]:
     return [(str(fate), gettext(_TITLES_TAKEN_IN[fate]), fates[fate]) for fate in _ORDER]
 
 
-def _read_filter() -> RowFilter:
+def _read_filter(kept: Kept) -> RowFilter:
     name = request.args.get("fate", "")
     fate = Fate(name) if name in set(Fate) else None
+    is_look = request.args.get("look") == "yes"
     return RowFilter(
         fate=fate,
-        reason=request.args.get("reason") if fate else None,
-        to_look_at=request.args.get("look") == "yes",
+        reason=request.args.get("reason") if fate or is_look else None,
+        to_look_at=_find_rows_to_look_at(kept) if is_look else None,
         said=request.args.get("said", ""),
         text=request.args.get("text", "").strip()[:_LONGEST_TEXT],
     )
