@@ -71,7 +71,7 @@ def test_an_answer_with_a_no_in_it_is_an_opting_out(field: str, text: str) -> No
         *("", " ", "-", "–", "ja", "Ja, graag!", "yes", "x", "✓", "wekelijks", "monthly"),
         *("aangemeld", "subscribed", "tilmeldt", "opt-in", "bevestigd", "gewenst", "Graag"),
         *("E-mail", "per mail", "digitaal", "alleen mail", "e-mail en post", "Email, Direct Mail"),
-        *("beide", "3-5-2020", "2020-05-03 10:00:00", "3 mei 2020", "40271"),
+        *("beide", "aan", "3-5-2020", "2020-05-03 10:00:00", "3 mei 2020", "40271"),
         *("aangemeld 3-5-2020", "akkoord op 25-5-2018", "AVG formulier getekend", "toestemming"),
     ],
 )

@@ -39,6 +39,7 @@ REMARKS: dict[str, tuple[str, set[str]]] = {
     "withdrawn_words": ("consent {}", {REFUSED}),
     "by_mistake": ("{} afgemeld", {DOUBTFUL}),
     "belongings": ("{} opgezegd", {DOUBTFUL}),
+    "company_forms": ("No Spam {}", {DOUBTFUL}),
     "papers": ("{} niet mailen", {DOUBTFUL}),
     "gladly": ("{} mail, geen post", {DOUBTFUL}),
     "privacy_words": ("{} verzoek", {DOUBTFUL}),
@@ -121,8 +122,8 @@ EXAMPLES = {
     "not_really": [
         *("niet afgemeld", "geen verzoek verwijdering", "per ongeluk afgemeld"),
         *("afgemeld per ongeluk", "nog niet gemaild", "mail niet erg", "huur opgezegd"),
-        *("factuur niet mailen", "bezwaar tegen factuur", "recept uitgeschreven", "overleden?"),
-        "geen post, wel mail",
+        *("factuur niet mailen", "bezwaar tegen factuur", "recept uitgeschreven", "no spam bv"),
+        *("overleden?", "geen post, wel mail"),
     ],
     "agreed": ["akkoord 25-5-2018", "e-mail en post"],
     "death_sign": ["d. 2021", "verst. kunde"],
@@ -139,6 +140,7 @@ EXAMPLES = {
     "warning_clause": [
         *(
             "nee",
+            "uit",
             "dood sinds 2020",
             "passed 2019",
             "passed",

@@ -148,6 +148,7 @@ from repermit.imports.opt_out_phrases import DOUBTFUL, REFUSED, plain, refusal_i
         *("möchte nichts mehr von uns hören", "ne veut plus entendre parler de nous"),
         *("nieuwsbrief niet gewenst", "Newsletter nicht erwünscht", "mail niet langer gewenst"),
         *("newsletter not wanted", "newsletter non souhaitée", "mailing unerwünscht"),
+        *("niet meesturen", "niet mee sturen", "nieuwsbrief niet meezenden", "nicht mitschicken"),
     ],
 )
 def test_a_refusal_is_one_in_whatever_words(remark: str) -> None:
@@ -249,6 +250,9 @@ def test_a_wish_for_mail_and_what_has_nothing_to_do_with_it_are_none(remark: str
         *("kein Interesse mehr", "liever niet", "gestopt", "cleaned", "ne souhaite plus"),
         *("AVG verzoek inzage", "please remove the old phone number", "nie um Löschung gebeten"),
         *("did not withdraw consent", "toestemming niet ingetrokken", "nieuwsbrief nooit gestopt"),
+        # Names of companies, and words for off that stand alone.
+        *("No Spam BV", "No Mail Today B.V.", "Stop Spam GmbH", "Geen Reclame N.V.", "No Pub SARL"),
+        *("uit", "Off", "aus", "factuur niet meesturen"),
     ],
 )
 def test_what_comes_near_a_refusal_is_doubtful(remark: str) -> None:
@@ -425,6 +429,7 @@ def test_a_wish_for_mail_or_a_no_to_something_else_opts_nobody_out(remark: str) 
         "AVG akkoord, overleden 2021",
         "geen bezwaar, wel afgemeld",
         "rookt niet meer, geen nieuwsbrief",
+        *("No Spam BV wil geen mail", "wil geen mail, Bakker BV", "geen mail aan Bakker BV"),
     ],
 )
 def test_a_refusal_beside_such_words_is_still_one(remark: str) -> None:

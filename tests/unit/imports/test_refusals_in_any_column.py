@@ -41,6 +41,12 @@ def test_a_refusal_far_below_is_heard_under_whatever_title(tmp_path: Path, title
     assert third.said.endswith("liever niet")
 
 
+def test_a_company_of_such_a_name_is_put_before_the_admin(tmp_path: Path) -> None:
+    for title in ("Bedrijf", "Vrij veld"):
+        assert heard(tmp_path, title, "No Spam BV") == ("", True)
+        assert heard(tmp_path, title, "No spam") == ("remark", True)
+
+
 @pytest.mark.parametrize("text", ["liever niet", "alleen post", "bezwaar"])
 def test_a_doubtful_word_under_an_unknown_title_is_put_before_the_admin(
     tmp_path: Path, text: str
@@ -77,6 +83,8 @@ def test_a_bare_no_is_doubtful_beside_other_words_and_else_a_question(tmp_path: 
     assert [row.said for row in rows] == ["", "", "Reactie: nee"]
     rows = rows_under(tmp_path, "Mag", "ja", "nee", "ja", "weet niet", "liever niet", "ja")
     assert [row.said for row in rows] == ["", "", "", "", "Mag: liever niet", ""]
+    rows = rows_under(tmp_path, "Aanmelding", "beurs", "uit", "website", "Off")
+    assert [row.said for row in rows] == ["", "Aanmelding: uit", "", "Aanmelding: Off"]
 
 
 def test_what_the_admin_says_is_not_to_be_read_is_not(tmp_path: Path) -> None:
