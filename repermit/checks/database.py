@@ -14,7 +14,6 @@ from pathlib import Path
 import peewee
 
 from repermit.checks.findings import Finding, finding, format_count
-from repermit.checks.settings import is_open_to_others
 from repermit.db import migrations
 from repermit.db.connection import Database
 from repermit.db.models.base import Meta
@@ -23,6 +22,7 @@ from repermit.db.models.mails import Mail, Reply
 from repermit.db.row_counts import find_drift
 from repermit.errors import Refused
 from repermit.evidence import cosignatures, timestamps, witness_mails
+from repermit.settings.config_file import is_open_to_others
 from repermit.suppression import suppressions
 
 _MEGABYTE = 1_000_000

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
-import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from repermit import email_address
 from repermit.checks.dns_lookup import is_this_machine
@@ -22,6 +19,7 @@ from repermit.emails.first_screen import MOST_SIGNS, estimate_first_screen
 from repermit.emails.mail_values import Mail
 from repermit.emails.template_engine import cut_name
 from repermit.errors import AddressError, RepermitError
+from repermit.settings.config_file import is_open_to_others, list_secret_files
 from repermit.settings.definitions import MailServer, Organisation, Settings
 from repermit.settings.smtp_presets import PRESETS, Preset, name_provider
 
@@ -103,7 +101,6 @@ def _to_sending_form(text: str) -> str:
 # --- What the settings lack, who may read them, weak keys, and the rate limit. --------------------
 
 
-_OTHERS = stat.S_IROTH | stat.S_IWOTH
 _DAY = timedelta(days=1)
 
 # 128 bits, as base64 has them; a random text of that length has more letters than so many.
@@ -154,32 +151,10 @@ def _check_journal(path: Path) -> Iterator[Finding]:
         yield finding("keys_readable", file=str(path))
 
 
-def is_open_to_others(path: Path) -> bool:
-    """Say whether everybody on this machine may read or change a file, and pass its folders."""
-    folders = path.resolve().parents
-    is_passable = all(folder.stat().st_mode & stat.S_IXOTH for folder in folders)
-    return is_passable and bool(path.stat().st_mode & _OTHERS)
-
-
 def _check_secret_files(path: Path | None) -> Iterator[Finding]:
-    for one in _secret_files(path) if path else ():
+    for one in list_secret_files(path) if path else ():
         if is_open_to_others(one):
             yield finding("keys_readable", file=str(one))
-
-
-def _secret_files(path: Path) -> Iterator[Path]:
-    """Yield the file of the settings and those that it names; they have been read before."""
-    yield path
-    document = tomllib.loads(path.read_text("utf-8"))
-    for values in (document, *(one for one in document.values() if isinstance(one, dict))):
-        yield from (path.parent / name for name in _named(values))
-
-
-def _named(values: Mapping[str, Any]) -> Iterator[str]:
-    # What an authority's certificate says is no secret.
-    return (
-        value for key, value in values.items() if key.endswith("_file") and "ca_file" not in key
-    )
 
 
 def _check_key_strength(settings: Settings) -> Iterator[Finding]:

@@ -13,9 +13,9 @@ from repermit.contacts import counts
 from repermit.db.models.accounts import User
 from repermit.db.models.evidence import EvidenceHead
 from repermit.db.models.lists import MailingList
+from repermit.settings.config_file import is_open_to_others, list_secret_files
 from repermit.settings.definitions import Settings
 
-_OTHERS_MAY = 0o077
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -77,13 +77,11 @@ def _of_data(mailing_list: MailingList) -> Iterator[_Known]:
 
 
 def _of_files(settings: Settings) -> Iterator[_Known]:
-    for key, path in (
-        ("private_settings", settings.path),
-        ("private_database", settings.sqlite_path),
-    ):
-        if path is not None and path.exists():
-            yield key, _is_private(path), {}
+    if settings.path is not None and settings.path.exists():
+        yield "private_settings", not any(map(_is_open, list_secret_files(settings.path))), {}
+    if settings.sqlite_path is not None and settings.sqlite_path.exists():
+        yield "private_database", not _is_open(settings.sqlite_path), {}
 
 
-def _is_private(path: Path) -> bool:
-    return not path.stat().st_mode & _OTHERS_MAY
+def _is_open(path: Path) -> bool:
+    return path.exists() and is_open_to_others(path)

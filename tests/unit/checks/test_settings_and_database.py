@@ -23,7 +23,6 @@ from repermit.checks.settings import (
     check_organisation,
     check_rate_limit,
     check_sender,
-    is_open_to_others,
     list_sender_domains,
 )
 from repermit.db import migrations
@@ -33,6 +32,7 @@ from repermit.db.models.mails import Mail
 from repermit.db.row_counts import ContactCount
 from repermit.rules.consent import Reason
 from repermit.settings import config_file
+from repermit.settings.config_file import is_open_to_others
 from repermit.settings.definitions import MailServer, Settings
 from repermit.suppression import suppressions
 from tests.support.builders import (

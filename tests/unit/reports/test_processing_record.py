@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -370,17 +371,50 @@ def check_sentences(made: Report) -> None:
     assert all(sentence.text for sentence in sentences)
 
 
-def test_a_measure_stands_there_only_if_it_is_in_force(
-    database: Database, news: MailingList, tmp_path: Path
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Return a folder that everybody may pass; those of pytest are private."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.mark.parametrize(("mode", "is_private"), [(0o600, True), (0o640, True), (0o602, False)])
+def test_whether_a_file_is_private_is_judged_as_the_check_judges(
+    news: MailingList, open_folder: Path, mode: int, is_private: bool
 ) -> None:
-    file = tmp_path / "config.toml"
+    file, key, kept = (open_folder / name for name in ("config.toml", "key.txt", "repermit.db"))
+    file.write_text('secret_keys_file = "key.txt"\n', "utf-8")
+    for one in (file, key, kept):
+        one.touch(0o600)
+    settings = make_settings(path=file, database=f"sqlite:///{kept}")
+    for changed, measure in (
+        (file, "private_settings"),
+        (key, "private_settings"),
+        (kept, "private_database"),
+    ):
+        changed.chmod(mode)
+        assert measures(news, settings)[measure] is is_private
+        open_folder.chmod(0o750)
+        assert measures(news, settings)[measure]
+        open_folder.chmod(0o755)
+        changed.chmod(0o600)
+    file.write_text("half a line =", "utf-8")
+    assert measures(news, settings)["private_settings"]
+
+
+def test_a_measure_stands_there_only_if_it_is_in_force(
+    database: Database, news: MailingList, open_folder: Path
+) -> None:
+    file = open_folder / "config.toml"
     file.write_text("", "utf-8")
     file.chmod(0o600)
     good = make_settings(
         path=file,
         mail=MailServer(server="smtp.example.org"),
         bounces=Bounces(protocol="imap", server="imap.example.org", username="u"),
-        database=f"sqlite:///{tmp_path}/absent.db",
+        database=f"sqlite:///{open_folder}/absent.db",
     )
     check_sentences(record(news, good))
     # Where nobody has a password yet, nothing is said of passwords.
@@ -389,7 +423,7 @@ def test_a_measure_stands_there_only_if_it_is_in_force(
     assert set(measures(news, good).values()) == {True}
     check_sentences(record(news, good))
     file.chmod(0o644)
-    database_file = tmp_path / "present.db"
+    database_file = open_folder / "present.db"
     database_file.write_text("", "utf-8")
     os.chmod(database_file, 0o644)  # noqa: PTH101  beside the one above
     make_user(database, password="scrypt:x", totp_secret="")
