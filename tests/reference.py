@@ -69,7 +69,8 @@ _TAKES = {
 
 def settings() -> str:
     """Return the page of every key of config.toml."""
-    tables = [f"## In the file alone\n\nNo page has these: {', '.join(_in_file_alone())}."]
+    alone = "\n".join(f"- {key}" for key in _in_file_alone())
+    tables = [f"## In the file alone\n\nNo page has these:\n\n{alone}"]
     for name in ("", *TABLES):
         title = f"`[{name}]`" if name else "At the top"
         rows = (_setting(one) for one in SETTINGS.values() if one.table == name)
@@ -296,7 +297,7 @@ def _tool(name: str) -> str:
     known = package_files.newsletter_tool(name)
     told = ", ".join(f"`{title}`" for title in known["import"]["told_by"].split())
     least = f"An import knows its export by at least {known['import']['at_least']} of these titles"
-    parts = [f"## {known['label']}", f"{least}, written in lower case without blanks: {told}."]
+    parts = [f"## {known['label']}", f"{least}, written in lower case without blanks:", told]
     if "steps" in known:
         parts += _handover(Tool(name))
     return "\n\n".join(parts)

@@ -184,11 +184,12 @@ def launch(
 ) -> int:
     """Ask everybody on a list who has not opted in, once.
 
-    WHEN is 2026-12-22 (to the end of that day) or 2026-12-22T17:00. --attest says who decided, on
-    what ground, where the addresses came from, and that none of them opted out; it is kept as
-    evidence. Without it nothing starts, and you see what would happen. Nor does anything that
-    `repermit check` calls WRONG, unless --accept says why it may be so. With --wait, Ctrl-C stops
-    the sending as in `repermit send`; the campaign stays launched.
+    WHEN is 2026-12-22 (to the end of that day) or 2026-12-22T17:00.
+
+    --attest says who decided, on what ground, where the addresses came from, and that none of them
+    opted out. It is kept as evidence. Without it nothing starts, and you see what would happen. Nor
+    does anything that `repermit check` calls WRONG, unless --accept says why it may be so. With
+    --wait, Ctrl-C stops the sending as in `repermit send`; the campaign stays launched.
     """
     from repermit.sending.worker_lock import StopRequest
 

@@ -121,8 +121,8 @@ def add(context: CommandContext, /, slug: str, **fields: Any) -> None:
 def set_(context: CommandContext, /, slug: str, *, further: str | None, **fields: Any) -> None:
     """Change a list; what is not given stays as it is.
 
-    With --in, say purpose and privacy statement in a further language (and how often, if the list
-    says that apart); an empty text takes it back.
+    With --in, say purpose and privacy statement in a further language; also how often, if the list
+    says that apart. An empty text takes it back.
     """
     from repermit.campaigns import list_translations, mailing_lists
 

@@ -54,9 +54,9 @@ def restore(
 ) -> None:
     """Put the backup FILE in the place of the database; nobody is mailed twice.
 
-    Who has left since the backup is taken off again, by the journal of suppressions, and who has
-    only corrected their address is named, since the journal does not tell the new one. Live
-    campaigns pause, and mails that may have been sent since are in doubt until you decide. Stop
+    Who has left since the backup is taken off again, by the journal of suppressions. Who has only
+    corrected their address is named, since the journal does not tell the new one. Live campaigns
+    pause, and mails that may have been sent since are in doubt until you decide. Stop
     `serve` and workers first.
     """
     from repermit.backups import restore as backups_restore

@@ -89,8 +89,8 @@ def import_(
 ) -> None:
     """Take in who is not to be asked: fingerprints of the same key, addresses, or hashes.
 
-    Hashes (MD5, SHA-1, SHA-256 of the lower-cased address, without salt) are held against the
-    addresses on the list; those that fit none are lost, and counted.
+    Hashes are MD5, SHA-1 or SHA-256 of the lower-cased address, without salt. They are held against
+    the addresses on the list; those that fit none are lost, and counted.
     """
     from repermit.imports import suppression_import
 

@@ -58,8 +58,8 @@ if TYPE_CHECKING:
     metavar="FILE|KEY",
     multiple=True,
     help="A key that you know, or a file with one a line. A proof or export must be signed by one "
-    "of the record's keys that you give, and cosigned by each witness's key; a checkpoint by any "
-    "of them. May be given several times.",
+    "of the record's keys that you give, and cosigned by each witness's key. For a checkpoint any "
+    "of them will do. May be given several times.",
 )
 @click.option(
     "--timestamp-ca",
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="The certificates, as PEM in one file, of the authorities that you trust. Each timestamp "
-    "of the proof, the export or the database must lead to one of them; what the settings and the "
+    "of the proof, the export or the database must lead to one of them. What the settings and the "
     "record name does not count then.",
 )
 @json_option
@@ -87,10 +87,10 @@ def verify(
     again, it also shows a tail that was cut off or rewritten since. The exit code is 1 if something
     does not hold, or cannot be told.
 
-    FILE is a proof, as `repermit proof` writes it or in the ZIP of a page, an export of the
-    evidence as JSON, or what --checkpoint and --json printed: it is checked without settings,
-    database or network, and told in words. Of a checkpoint alone only signatures are checked, by
-    --key: no record is compared with it. Only without FILE is there --json.
+    FILE is a proof, as `repermit proof` writes it or in the ZIP of a page. It may also be an export
+    of the evidence as JSON, or what --checkpoint and --json printed. It is checked without
+    settings, database or network, and told in words. Of a checkpoint alone only signatures are
+    checked, by --key: no record is compared with it. Only without FILE is there --json.
     """
     from repermit.evidence.cosignatures import witness_of
     from repermit.evidence.timestamp_token import authorities_of

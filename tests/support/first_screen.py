@@ -337,7 +337,8 @@ _TABLE_PAGE = """# The first screen
 <!-- FIRST_SCREEN=write pytest tests/exhaustive/test_browser_first_screen.py writes this page. -->
 
 Most people look at a mail for ten seconds, on a phone. So both answers have to stand within the \
-first {pixels} pixels of mail and page on a screen of 360, and at most {words} words before them.
+first {pixels} pixels of mail and page on a screen of 360. At most {words} words may stand before \
+them.
 
 The table says where the lower answer ends, in pixels, on screens of 320, 360, 390 and 600 pixels. \
 It says too how many words stand before the first answer. Each number is the worst of all kinds: \
@@ -348,12 +349,13 @@ sensitive ones. A deadline ends a day, or has an hour. The names are long: “{o
 
 Where a name has more than 50 signs, or ten words, its beginning stands above the answers and all \
 of it below. The longer the names, the less room is left there for the purpose and how often mail \
-comes, at most 80 signs: the end of a purpose stands below alone. So does that of a domain of more \
-than 29. Capitals within a word count for one and a half. Whose own name has more than four words, \
-or is wider than some 31 letters or 22 capitals, is greeted without it. So other names, which the \
-test measures too, keep the answers where they are: longer ones, ones of 50 signs, and ones of \
-many short words. Where names still push an answer down, as ones in capitals may on a page, \
-the pages on which the list and its mail are described say so, before anything is launched.
+comes. That is 80 signs at most; the end of a purpose stands below alone. So does that of a domain \
+of more than 29. Capitals within a word count for one and a half. Whose own name has more than \
+four words, or is wider than some 31 letters or 22 capitals, is greeted without it. So other \
+names, which the test measures too, keep the answers where they are. They are longer ones, ones of \
+50 signs, and ones of many short words. Some names still push an answer down, as ones in capitals \
+may on a page. Then the pages on which the list and its mail are described say so, before anything \
+is launched.
 
 Chromium measured it; with other typefaces the numbers are some pixels more or less. A test in the \
 exhaustive set measures again, and fails where this page is stale. How to write it anew: \

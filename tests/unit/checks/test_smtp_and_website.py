@@ -167,7 +167,7 @@ def test_a_server_without_starttls_is_told(names: DnsResolver) -> None:
 def test_a_server_that_is_not_there_is_told(names: DnsResolver) -> None:
     (one,) = smtp(names, free_port())
     assert (one.code, one.verdict) == ("smtp_unreachable", "problem")
-    assert "many hosts close 25, 465 and 587" in one.remedy
+    assert "Many hosts close 25, 465 and 587" in one.remedy
 
 
 def test_a_server_that_slams_the_door_is_told(names: DnsResolver) -> None:
