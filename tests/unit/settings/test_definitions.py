@@ -78,7 +78,9 @@ def test_a_setting_is_added_in_one_place(tmp_path: Path) -> None:
     made = json.loads(ran.stdout)
     assert made["is_known"]
     assert made["refused"] == "campaign.pilot_days must be from 1 to 30"
-    assert "Days of the pilot How long the first hundred wait. Percent of" in made["form"]
+    helped = "?More about this: Days of the pilot"
+    hint = f"Days of the pilot How long the first hundred wait. {helped} Percent of"
+    assert hint in made["form"]
     assert "Days of the pilot: This must be from 1 to 30." in made["wrong"]
     assert made["days"] == 5
     assert {"campaign.pilot_days": [3, 5]} in made["evidence"]
