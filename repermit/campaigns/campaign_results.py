@@ -113,6 +113,7 @@ class CampaignFacts:
 
     `asked` is the size of its audience; `latest_ask` is when the last ask may be accepted.
     `pause_reason` is "" unless it paused by itself; `pilot` is 0 once the others have been let go.
+    `late_reminders` are those that did not leave, as people had too little time left.
     """
 
     number: int
@@ -128,6 +129,7 @@ class CampaignFacts:
     languages: tuple[str, ...]
     pilot: int
     reminder_at: datetime | None
+    late_reminders: int
     minimum_days: int
     include_thin: bool
     downtime: int

@@ -124,6 +124,7 @@ def _make_campaign_facts(campaign: Campaign) -> CampaignFacts:
         languages=_list_languages(campaign),
         pilot=campaign.pilot,
         reminder_at=campaign.reminder_at,
+        late_reminders=contacts_counts.count_late_reminders(campaign),
         minimum_days=campaign.minimum_days,
         include_thin=campaign.include_thin,
         downtime=campaign.downtime,

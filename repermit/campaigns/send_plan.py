@@ -20,7 +20,7 @@ from repermit.campaigns.audience import (
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
 from repermit.i18n.lazy_text import Said
-from repermit.rules.consent import REST_BEFORE_REMINDER
+from repermit.rules.consent import REST_BEFORE_REMINDER, latest_reminder
 from repermit.settings.definitions import Settings
 
 MORNING = time(9)
@@ -141,11 +141,11 @@ def check_reminder(
             reminder=to_local_time(reminder_at, settings),
             last=to_local_time(last_ask_at, settings),
         )
-    elif last_reminder_at >= deadline:
+    elif last_reminder_at > latest_reminder(deadline, reminder_at):
         yield Said(
             "the reminders leave too slowly: at the rates under [mail] the last one would leave "
-            "on %(last)s, and the deadline is %(deadline)s: remind people more days before it, or "
-            "nobody",
+            "on %(last)s, too late before the deadline, %(deadline)s: remind people more days "
+            "before it, or nobody",
             code="reminders_too_slow",
             last=to_local_time(last_reminder_at, settings),
             deadline=to_local_time(deadline, settings),

@@ -196,6 +196,11 @@ def _print_campaign(
         facts["pilot"] = f"{campaign.pilot:,} first, the others wait for `repermit resume {slug}`"
     if campaign.reminder_at:
         facts["reminder"] = context.format_time(campaign.reminder_at)
+    if campaign.late_reminders:
+        facts["not sent"] = (
+            f"{pluralize(campaign.late_reminders, 'reminder')}, since people would have had too "
+            "little time left"
+        )
     width = max(map(len, facts))
     for name, value in facts.items():
         echo(f"  {name:<{width}}  {value}")

@@ -16,7 +16,7 @@ from repermit.db.background_tasks import TaskKind, select_targets
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
 from repermit.db.row_counts import ContactCount, HeldCount, MailCount, SuppressionCount
-from repermit.rules.consent import MailKind, MailState, Status
+from repermit.rules.consent import Dropped, MailKind, MailState, Status
 
 
 class ContactGroup(NamedTuple):
@@ -84,6 +84,13 @@ def count_mails(
             for campaign, kind, state, *group_values, count in rows
         }
     )
+
+
+def count_late_reminders(campaign: Campaign) -> int:
+    """Count the reminders of a campaign that were dropped for leaving people too little time."""
+    late = (MailKind.REMINDER, Dropped.TOO_LATE)
+    counts = count_mails(campaign=campaign)
+    return sum_mails(counts, lambda mails: (mails.kind, mails.reason) == late)
 
 
 def count_held(mailing_list: MailingList) -> HeldCounts:

@@ -158,6 +158,7 @@ class ClosingReport:
     days: tuple[DayCounts, ...]
     is_whole: bool
     mails: Mapping[MailKind, Mapping[MailState, int]]
+    late_reminders: int
     bounces: Mapping[BounceKind, int]
     imports: tuple[ImportedFile, ...]
     fates: Mapping[Fate, int]
@@ -206,6 +207,7 @@ def gather_closing_report(
         days=tuple(DayCounts(day=day, counts=by_day[day]) for day in sorted(by_day)),
         is_whole=is_whole,
         mails=_mails(campaign),
+        late_reminders=contacts_counts.count_late_reminders(campaign),
         bounces=_bounces(campaign),
         imports=imports,
         fates={

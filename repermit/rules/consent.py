@@ -392,6 +392,16 @@ REST_BEFORE_REMINDER = timedelta(days=1)
 """How long after its ask a contact may be reminded at the earliest."""
 
 
+TIME_AFTER_REMINDER = timedelta(days=1)
+"""How long people have after a reminder at least, or half of what was planned if that is less."""
+
+
+def latest_reminder(deadline: datetime, reminder_at: datetime | None) -> datetime:
+    """Return the last moment at which a reminder that was due at `reminder_at` may leave."""
+    planned = deadline - reminder_at if reminder_at else 2 * TIME_AFTER_REMINDER
+    return deadline - min(TIME_AFTER_REMINDER, planned / 2)
+
+
 MOST_DOWNTIME = timedelta(days=1)
 """How long the answer pages may have been down in all before expiry waits for the admin."""
 

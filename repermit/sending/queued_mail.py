@@ -26,6 +26,7 @@ from repermit.rules.consent import (
     Status,
     is_undecided,
     latest_ask,
+    latest_reminder,
 )
 
 # The least that the database tells apart.
@@ -37,8 +38,8 @@ CONFIRM_WITHIN = timedelta(days=3)
 RECEIPT_WITHIN = timedelta(days=7)
 """How long after a Yes its receipt is still sent; it can be read at its link all the while."""
 
-LINK_WITHIN = timedelta(hours=1)
-"""How long a link for one use is good, counted from when it was asked for."""
+LINK_WITHIN = timedelta(minutes=30)
+"""How long a link for one use is still sent; it is good for an hour from when it was asked for."""
 
 CHANGE_NOTICE_WITHIN = timedelta(days=1)
 """How long after a change the address from before is told of it; then it is forgotten."""
@@ -191,17 +192,18 @@ def read_terms(database: Database, mails: Iterable[QueuedMail]) -> dict[int, Cam
     """Return the terms of these mails' campaigns, as they are now."""
     ids = {mail.campaign_id for mail in mails} - {None}
     terms = {}
-    for number, state, include_thin, language, deadline_at, minimum_days in run_sql(
+    for number, state, include_thin, language, deadline_at, minimum_days, reminder_at in run_sql(
         database, _SELECT_TERMS.format(ids=_join_ids(ids))
     ):
         deadline = parse_timestamp(deadline_at)
+        due_at = parse_timestamp(reminder_at) if reminder_at else None
         terms[number] = CampaignTerms(
             state=CampaignState(state),
             include_thin=bool(include_thin),
             language=language,
             until={
-                MailKind.ASK: latest_ask(deadline, minimum_days),
-                MailKind.REMINDER: deadline - _MICROSECOND,
+                MailKind.ASK: min(latest_ask(deadline, minimum_days), deadline - _MICROSECOND),
+                MailKind.REMINDER: latest_reminder(deadline, due_at),
             },
         )
     return terms
@@ -209,7 +211,7 @@ def read_terms(database: Database, mails: Iterable[QueuedMail]) -> dict[int, Cam
 
 _SELECT_TERMS = """\
 SELECT campaign.id, campaign.state, campaign.include_thin, mailing_list.language,
-    campaign.deadline, campaign.minimum_days
+    campaign.deadline, campaign.minimum_days, campaign.reminder_at
 FROM campaign JOIN mailing_list ON mailing_list.id = campaign.list_id
 WHERE campaign.id IN ({ids})"""
 

@@ -17,6 +17,7 @@ from flask import Blueprint, Response, abort, current_app
 
 from repermit.campaigns import add_reminder, enqueue_asks, progress
 from repermit.clock import count_days
+from repermit.contacts import counts as contacts_counts
 from repermit.contacts import human_replies
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList, find_list
@@ -177,6 +178,7 @@ def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
         "replies": human_replies.count_waiting_replies(mailing_list),
         "was_down": expiry_waits(downtime.measure_downtime(campaign, now)),
         "promise": _read_promise(campaign),
+        "late_reminders": contacts_counts.count_late_reminders(campaign),
         "reads_bounces": site.settings.bounces.protocol != "none",
     }
 

@@ -69,8 +69,8 @@ OWN_TEXTS: Mapping[str, str] = {
         "day between the two, so remind them fewer days before the deadline."
     ),
     "reminders_too_slow": N_(
-        "The reminders leave too slowly: the last one would leave on %(last)s, and the deadline is "
-        "%(deadline)s. Remind people more days before it, or nobody."
+        "The reminders leave too slowly: the last one would leave on %(last)s, too late before the "
+        "deadline, %(deadline)s. Remind people more days before it, or nobody."
     ),
     "days": N_("Give a number of days from 1 to 365."),
     "reminder_passed": N_(

@@ -118,6 +118,7 @@ def test_a_campaign_is_described(database: Database) -> None:
         "languages": ["de", "nl"],
         "pilot": 0,
         "reminder_at": None,
+        "late_reminders": 0,
         "minimum_days": 14,
         "include_thin": False,
         "downtime": 90,

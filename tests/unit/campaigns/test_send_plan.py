@@ -272,8 +272,8 @@ def test_reminders_leave_before_the_deadline_at_the_rates(
         (reason,) = planned.refusals
         assert reason == (
             "the reminders leave too slowly: at the rates under [mail] the last one would leave "
-            f"on 2026-03-{18 + people + 1} 10:00, and the deadline is 2026-03-22 10:00: remind "
-            "people more days before it, or nobody"
+            f"on 2026-03-{18 + people + 1} 10:00, too late before the deadline, 2026-03-22 10:00: "
+            "remind people more days before it, or nobody"
         )
 
 

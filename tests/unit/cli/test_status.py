@@ -21,7 +21,15 @@ from repermit.evidence.merkle import EMPTY_ROOT
 from repermit.expiry import downtime, sweep
 from repermit.imports import import_file, import_task, undo
 from repermit.rules import bot_detection
-from repermit.rules.consent import CampaignState, MailKind, MailState, PauseReason, Reason, Status
+from repermit.rules.consent import (
+    CampaignState,
+    Dropped,
+    MailKind,
+    MailState,
+    PauseReason,
+    Reason,
+    Status,
+)
 from tests.support.builders import (
     DEADLINE,
     NOW,
@@ -88,6 +96,23 @@ def test_a_status_tells_how_the_campaign_stands(desk: Desk) -> None:
     checkpoint = json.loads(line)
     assert checkpoint == desk.run("status", "news", "--json").document["checkpoint"]
     assert checkpoint["seq"] == 2
+
+
+def test_status_and_report_tell_which_reminders_left_too_little_time(desk: Desk) -> None:
+    desk.add_news()
+    with desk.news() as (database, news):
+        campaign = make_campaign(database, news, reminder_at=DEADLINE - timedelta(days=7))
+        late = {"state": MailState.DROPPED, "reason": Dropped.TOO_LATE, "message_id": ""}
+        for _ in range(2):
+            contact = make_asked(database, news, campaign)
+            make_mail(database, campaign, contact, kind=MailKind.REMINDER, **late)
+    assert "  not sent  2 reminders, since people would have had too little time left\n" in desk.do(
+        "status", "news"
+    )
+    assert desk.run("status", "news", "--json").document["campaign"]["late_reminders"] == 2
+    assert "2 herinneringen zijn niet verstuurd, omdat er te weinig tijd" in desk.do(
+        "report", "news"
+    )
 
 
 def test_a_status_tells_that_another_tool_still_mails_who_was_erased(desk: Desk) -> None:

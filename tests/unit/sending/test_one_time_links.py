@@ -19,7 +19,7 @@ from tests.support.inbox import Inbox
 from tests.support.one_time_links import TRACE, asked_for, newest, opened_for
 from tests.support.sending_campaign import Story, mail_settings, make_story, state_of
 
-HOUR = timedelta(hours=1)
+HALF_HOUR = timedelta(minutes=30)
 MOMENT = timedelta(microseconds=1)
 
 
@@ -53,13 +53,15 @@ def ask_move(story: Story, contact: Contact) -> FreshLink:
     return newest("address")
 
 
-def test_a_link_leaves_before_its_hour_is_over_or_not_at_all(story: Story, anna: Contact) -> None:
+def test_a_link_leaves_in_the_first_half_of_its_hour_or_not_at_all(
+    story: Story, anna: Contact
+) -> None:
     mails = [asked_for(story.database, anna).mail for _ in range(2)]
-    story.clock.move_to(NOW + HOUR)
+    story.clock.move_to(NOW + HALF_HOUR)
     story.send()
     assert state_of(mails[0]) == ("sent", "")
     late = asked_for(story.database, anna).mail
-    story.clock.move_to(NOW + HOUR + MOMENT)
+    story.clock.move_to(NOW + HALF_HOUR + MOMENT)
     story.send()
     assert state_of(late) == ("dropped", "too_late")
 

@@ -724,17 +724,47 @@ def test_a_reminder_goes_out_while_the_campaign_lasts(
 @pytest.mark.parametrize(
     ("moment", "result"),
     [
-        (DEADLINE - TINY, SendResult(sent=1)),
-        (DEADLINE, SendResult(dropped=1)),
+        (DEADLINE - timedelta(days=1) - TINY, SendResult(sent=1)),
+        (DEADLINE - timedelta(days=1), SendResult(sent=1)),
+        (DEADLINE - timedelta(days=1) + TINY, SendResult(dropped=1)),
         (DEADLINE + TINY, SendResult(dropped=1)),
     ],
 )
-def test_after_the_deadline_nobody_is_reminded(
+def test_a_reminder_that_leaves_less_than_a_day_is_not_sent(
     story: Story, moment: datetime, result: SendResult
 ) -> None:
     make_wording(story, "nl", kind=MailKind.REMINDER)
-    story.owe(kind=MailKind.REMINDER)
+    story.change(story.campaign, reminder_at=DEADLINE - timedelta(days=7))
+    mail = story.owe(kind=MailKind.REMINDER)
     story.clock.move_to(moment)
+    assert story.send() == result
+    assert state_of(mail) == (("sent", "") if result.sent else ("dropped", "too_late"))
+
+
+@pytest.mark.parametrize(
+    ("beyond", "result"),
+    [(timedelta(), SendResult(sent=1)), (TINY, SendResult(dropped=1))],
+)
+def test_a_reminder_planned_for_a_day_before_may_leave_for_half_of_it(
+    story: Story, beyond: timedelta, result: SendResult
+) -> None:
+    make_wording(story, "nl", kind=MailKind.REMINDER)
+    story.change(story.campaign, reminder_at=DEADLINE - timedelta(days=1))
+    story.owe(kind=MailKind.REMINDER)
+    story.clock.move_to(DEADLINE - timedelta(hours=12) + beyond)
+    assert story.send() == result
+
+
+@pytest.mark.parametrize(
+    ("early", "result"),
+    [(TINY, SendResult(sent=1)), (timedelta(), SendResult(dropped=1))],
+)
+def test_nobody_is_asked_at_the_deadline_itself(
+    story: Story, early: timedelta, result: SendResult
+) -> None:
+    story.change(story.campaign, minimum_days=0)
+    story.owe()
+    story.clock.move_to(DEADLINE - early)
     assert story.send() == result
 
 
