@@ -26,13 +26,14 @@ from repermit.db.background_tasks import (
     run_task,
     start_task,
 )
-from repermit.db.connection import Database, lock_rows
+from repermit.db.connection import Database, lock_rows, steady_view
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.work_steps import LARGEST_STEP
 from repermit.evidence import chain
+from repermit.evidence.asked_subjects import digest_subjects, read_asked_subjects
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import (
     CampaignState,
@@ -58,6 +59,11 @@ class _Progress:
     newest: int
     owed: int = 0
     suppressed: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Say whether all asks are made."""
+        return self.reached >= self.newest
 
 
 def start_launch_task(
@@ -92,14 +98,18 @@ def make_asks(
 
     Each step is one transaction, of `step` contacts at most. The last one appends the entry of
     the launch and lets the campaign begin, so that either everybody has their ask or nothing has
-    been launched. Who was taken off or answered since, or is suppressed, gets none.
+    been launched; before it, beside everybody else, the digest of whom it asks is computed. Who was
+    taken off or answered since, or is suppressed, gets none.
     """
+    audience = _Audience(database, campaign_id)
+    audience.fix()
     return run_task(
         database,
         TaskKind.LAUNCH,
         campaign_id,
-        partial(_make_step, key=settings.fingerprint_key, now=now),
+        partial(_make_step, audience=audience, key=settings.fingerprint_key, now=now),
         should_stop=should_stop,
+        between=audience.fix,
         most=most,
         most_a_step=step,
     )
@@ -162,11 +172,38 @@ def find_audience_range(mailing_list: MailingList) -> tuple[int, int]:
     return (min(ends), max(ends)) if ends else (1, 0)
 
 
-def _make_step(task: BackgroundTask, limit: int, *, key: bytes, now: datetime) -> bool:
-    """Make the next asks, in the caller's transaction; False if none are left to be made."""
+class _Audience:
+    """Whom a launch asks: fixed once all asks are made, beside everybody else, for its last step.
+
+    `digest` is "" until then. Nobody gets or loses an ask of it any more.
+    """
+
+    def __init__(self, database: Database, campaign_id: int) -> None:
+        self._database, self._campaign_id = database, campaign_id
+        task = find_task(TaskKind.LAUNCH, campaign_id)
+        self.is_whole = task is not None and _Progress(**task.state).is_whole
+        self.digest = ""
+
+    def fix(self) -> None:
+        """Compute the digest once everybody has their ask; called in no transaction."""
+        if self.is_whole and not self.digest:
+            with steady_view(self._database):
+                self.digest = digest_subjects(read_asked_subjects(self._campaign_id))
+
+
+def _make_step(
+    task: BackgroundTask, limit: int, *, audience: _Audience, key: bytes, now: datetime
+) -> bool:
+    """Make the next asks, in the caller's transaction; False where the launch is whole."""
     campaign: Campaign = lock_rows(Campaign.select().where(Campaign.id == task.target)).get()
     progress = _Progress(**task.state)
     newest = progress.newest
+    if progress.is_whole:
+        audience.is_whole = True
+        if audience.digest:
+            progress.facts["audience"] = audience.digest
+            _finish_launch(campaign, progress, now, actor=task.actor)
+        return not audience.digest
     after = (_find_next(campaign, progress.reached, 1) or newest) - 1
     # Many of another list may stand between those of this one.
     upto = min(_find_next(campaign, after, limit) or newest, after + LARGEST_STEP, newest)
@@ -177,9 +214,7 @@ def _make_step(task: BackgroundTask, limit: int, *, key: bytes, now: datetime) -
     progress.owed += enqueued
     progress.suppressed += len(suppressed)
     progress.reached = upto
-    if upto >= newest:
-        _finish_launch(campaign, progress, now, actor=task.actor)
-        return False
+    audience.is_whole = progress.is_whole
     task.state = asdict(progress)
     return True
 

@@ -187,9 +187,28 @@ def _tell_of_export(
         f"{file} holds. It has {checked.count:,} of the {document['checkpoint']['seq']:,} entries "
         f"of the record: about the list {document['list']}, and of who could log in, what was set, "
         f"and which keys signed.{erased}",
-        "It cannot show that no other entry is about this list.",
+        *_describe_absent(checked.absent),
         *(*signed, *stamped, *told),
     )
+
+
+def _describe_absent(absent: Sequence[tuple[int, int]]) -> Iterator[str]:
+    """Yield which entries an export does not have, and what can be told of these."""
+    shown = [str(first) if first == last else f"{first} to {last}" for first, last in absent]
+    if rest := shown[_MOST_RANGES:]:
+        shown[_MOST_RANGES:] = [f"{len(rest):,} more ranges of numbers"]
+    if shown:
+        yield (
+            f"Not in it: {', '.join(shown)}. Their leaves do not tell whether they are about other "
+            "lists or of no list, such as logins and backups, as they should be."
+        )
+    yield (
+        "What became of everybody asked agrees with the counts of each campaign that has closed. "
+        "Whether an entry from after that was left out cannot be told."
+    )
+
+
+_MOST_RANGES = 20
 
 
 def _read_lone_checkpoint(octets: bytes) -> Checkpoint | None:

@@ -33,7 +33,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.work_steps import StepSize, run_steps
 from repermit.errors import Refused
-from repermit.evidence import chain
+from repermit.evidence import chain, stored_tree
 from repermit.evidence.chain_reader import read_consents
 from repermit.evidence.entries import Entry
 from repermit.expiry.downtime import measure_downtime, save_heartbeat
@@ -352,16 +352,19 @@ def _read_link_pages(campaign: Campaign) -> dict[int | None, str]:
 def _close_campaign(sweep: _Sweep, campaign_id: int) -> None:
     """Close a campaign that has decided on everybody, unless a mail is on its way.
 
-    What became of the asked is counted before it is locked, which takes long for many.
+    What became of the asked is counted before it is locked, which takes long for many. Where an
+    answer came in meanwhile, the next sweep counts anew, so that the counts are of the entries
+    before that of the closing.
     """
     snapshot = Campaign.get_by_id(campaign_id)
     if _has_unsent_asks(snapshot):
         return
+    counted = stored_tree.checkpoint().seq
     outcome_counts = _count_outcomes(snapshot)
     with sweep.database.atomic():
         now = sweep.clock.now()
         campaign = _lock_due(campaign_id, now)
-        if campaign is None or _has_unsent_asks(campaign):
+        if campaign is None or _has_unsent_asks(campaign) or _has_entry_since(campaign, counted):
             return
         if campaign.state == CampaignState.SENDING:
             campaign.state = CampaignState.OPEN
@@ -372,6 +375,14 @@ def _close_campaign(sweep: _Sweep, campaign_id: int) -> None:
         campaign.save()
         facts = {"deadline": format_timestamp(campaign.deadline), "counts": outcome_counts}
         _append_entry(campaign, now, "closed", facts, actor=sweep.actor)
+
+
+def _has_entry_since(campaign: Campaign, seq: int) -> bool:
+    """Say whether anything happened to people of a campaign's list after an entry."""
+    later = Evidence.select().where(
+        Evidence.seq > seq, Evidence.list == campaign.list.slug, Evidence.subject != ""
+    )
+    return bool(later.exists())
 
 
 def _has_unsent_asks(campaign: Campaign) -> bool:

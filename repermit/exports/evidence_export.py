@@ -19,6 +19,7 @@ from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart, Ev
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.evidence import chain_reader, signed_checkpoint
+from repermit.evidence.asked_subjects import read_asked_subjects
 from repermit.evidence.cosignatures import read_kept
 from repermit.evidence.entries import PARTS
 from repermit.evidence.stored_tree import GAPS
@@ -143,11 +144,19 @@ def write_evidence(
     cosigned = [{"note": one.note} for one in read_kept() if 0 < one.seq <= point.seq]
     head |= {"cosigned": cosigned} if cosigned else {}
     wording_digests: set[str] = set()
+    campaigns: set[int] = set()
     out.write(_encode_json(head)[:-1] + b',\n"entries": [')
-    count = _write_values(out, (_make_held_entry(row, wording_digests) for row in entries))
-    out.write(
-        b'],\n"wordings": ' + _encode_json(_read_wordings(wording_digests)) + b',\n"leaves": ['
+    count = _write_values(
+        out, (_make_held_entry(row, wording_digests, campaigns) for row in entries)
     )
+    out.write(b'],\n"wordings": ' + _encode_json(_read_wordings(wording_digests)))
+    sign = b',\n"audiences": {'
+    for campaign in sorted(campaigns):
+        out.write(sign + f'"{campaign}": ['.encode())
+        _write_values(out, read_asked_subjects(campaign))
+        out.write(b"]")
+        sign = b",\n"
+    out.write((b"}" if campaigns else b"") + b',\n"leaves": [')
     _write_values(out, _iter_leaves(point.seq))
     out.write(b"]}\n")
     return count
@@ -166,14 +175,21 @@ def _write_values(out: BinaryIO, values: Iterable[Any]) -> int:
     return count
 
 
-def _make_held_entry(row: Record, named: set[str]) -> dict[str, Any]:
-    """Return a row as a held entry, and add the wordings that it names to `named`."""
+def _make_held_entry(row: Record, named: set[str], campaigns: set[int]) -> dict[str, Any]:
+    """Return a row as a held entry.
+
+    - `named`: the wordings that it names are added to these.
+    - `campaigns`: the campaign is added to these whose audience it fixes.
+    """
     parts = {
         part: {"salt": row[f"{part}_salt"], "content": json.loads(row[part])}
         for part in PARTS
         if row[part] is not None
     }
-    named.update(wordings_in(parts.get("consent", {}).get("content", {})))
+    consent = parts.get("consent", {}).get("content", {})
+    named.update(wordings_in(consent))
+    if row["event"] == "launched" and "audience" in consent:
+        campaigns.add(row["campaign"])
     digests = {part: row[f"{part}_digest"] for part in PARTS}
     return {"entry": {name: row[name] for name in _FIELDS} | digests, "parts": parts}
 

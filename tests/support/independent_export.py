@@ -10,6 +10,8 @@ from tests.support.independent_signatures import need
 from tests.support.independent_verifier import PARTS, leaf_of, unhex
 
 NAMES = {"format", "list", "checkpoint", "entries", "wordings", "leaves"}
+STANDING = {"confirmed": "confirmed", "customer": "customer", "added": "unconfirmed"}
+OPTIONAL = {"key", "timestamps", "cosigned", "audiences"}
 BESIDE = set(
     "evidence_key timestamp_authority restored settings_changed token_made token_revoked "
     "user_added user_invited user_role_changed user_removed password_chosen password_changed "
@@ -33,7 +35,8 @@ def check(
     export = independent_verifier.read(octets)
     need(export["format"] == "repermit-evidence/1", "another format")
     need(
-        set(export) - {"key", "timestamps", "cosigned"} == NAMES and type(export["list"]) is str,
+        set(export) - {"key", "timestamps", "cosigned", "audiences"} == NAMES
+        and type(export["list"]) is str,
         "names",
     )
     top, entries, leaves = export["checkpoint"], export["entries"], export["leaves"]
@@ -43,6 +46,7 @@ def check(
     check_entries(entries, export["list"], leaves)
     check_erasures(entries)
     check_wordings(entries, export["wordings"])
+    check_outcomes(entries, export.get("audiences", {}))
     points = list(points_over(leaves))
     need(points[-1] == top, "a checkpoint of other leaves")
     if "key" in export:
@@ -96,6 +100,91 @@ def check_erasures(entries: list[Any]) -> None:
                 may = {head["subject"], ""} if name != "person" else {head["subject"]} - {""}
                 named = {(subject, name, head["seq"]) for subject in may}
                 need(named & erased, "a part that is gone, and no erasure names it")
+
+
+class Launch(NamedTuple):
+    """A launch and what came after it; `closed` are the counts, and how everybody stood then."""
+
+    asked: int
+    audience: str
+    met: set[str]
+    deleted: list[int]
+    closed: list[tuple[dict[str, int], dict[str, str]]]
+
+
+def check_outcomes(entries: list[Any], audiences: dict[str, list[str]]) -> None:
+    launches = launches_in(entries)
+    need(set(audiences) <= {number for number, one in launches.items() if one.audience}, "asked")
+    for number, launch in launches.items():
+        asked = audiences[number] if launch.audience else None
+        if asked is not None:
+            check_audience(asked, launch)
+        for counts, stood in launch.closed[-1:]:
+            check_counts(counts, stood, asked, launch)
+
+
+def check_audience(asked: list[str], launch: Launch) -> None:
+    need(type(asked) is list and all(type(one) is str for one in asked), "who was asked")
+    need(asked == sorted(set(asked)), "the order of who was asked")
+    lines = "".join(one + "\n" for one in asked)
+    is_whole = len(asked) == launch.asked
+    need(not is_whole or sha256(lines.encode()).hexdigest() == launch.audience, "other people")
+    need(0 <= launch.asked - len(asked) <= sum(launch.deleted), "how many were asked")
+
+
+def check_counts(
+    counts: dict[str, int], stood: dict[str, str], asked: list[str] | None, launch: Launch
+) -> None:
+    total = sum(counts.values())
+    need(launch.asked - sum(launch.deleted) <= total <= launch.asked, "the sum")
+    people = launch.met if asked is None else asked
+    fates = [stood.get(one, "unconfirmed") for one in people]
+    others = [""] * (0 if asked is None else launch.asked - len(asked))
+    if asked is None:
+        others = [fate for one, fate in stood.items() if one not in people]
+    for fate in {*counts, *fates} - {""}:
+        least = fates.count(fate)
+        most = least + others.count(fate) + fates.count("") + others.count("")
+        unmet = launch.asked if asked is None and fate == "unconfirmed" else 0
+        need(least <= counts.get(fate, 0) <= most + unmet, "a count")
+
+
+def launches_in(entries: list[Any]) -> dict[str, Launch]:
+    found: dict[str, Launch] = {}
+    stood: dict[str, str] = {}
+    for one in entries:
+        head, told = one["entry"], one["parts"].get("consent", {}).get("content", {})
+        event, subject, campaign = head["event"], head["subject"], str(head["campaign"])
+        if subject:
+            fate = fate_after(event, told)
+            if fate is not None:
+                stood[subject] = fate
+                if campaign in found and not found[campaign].closed:
+                    found[campaign].met.add(subject)
+        elif event == "launched" and type(told.get("asked")) is int:
+            found[campaign] = Launch(told["asked"], text(told, "audience"), set(), [], [])
+        elif event == "import_undone" and type(told.get("contacts")) is int:
+            for launch in found.values():
+                launch.deleted.append(told["contacts"])
+        elif event == "closed" and campaign in found and is_count(told.get("counts")):
+            found[campaign].closed.append((told["counts"], dict(stood)))
+    return found
+
+
+def fate_after(event: str, told: dict[str, Any]) -> str | None:
+    if event in {"removed", "import_undone", "sign_up_undone", "opted_out"}:
+        return text(told, "reason") or text(told, "status")
+    if event == "erased" and "imported_at" in told:
+        return ""
+    return STANDING.get(event)
+
+
+def is_count(counts: Any) -> bool:
+    return type(counts) is dict and all(type(count) is int for count in counts.values())
+
+
+def text(told: dict[str, Any], name: str) -> str:
+    return told[name] if type(told.get(name)) is str else ""
 
 
 def check_wordings(entries: list[Any], wordings: dict[str, str]) -> None:

@@ -569,12 +569,13 @@ function checkPaths(paths, entries, point) {
 
 function checkExport(value, { keys, ca, witnesses }) {
   need(value.get("format") === "repermit-evidence/1", "another format");
-  const document = fields(value, "format list checkpoint entries wordings leaves", "key timestamps cosigned");
+  const document = fields(value, "format list checkpoint entries wordings leaves", "key timestamps cosigned audiences");
   const { point, signers } = checkpointOf(document, keys);
   need(isText(document.list) && list(document.leaves).length === point.seq, "leaves");
   const entries = list(document.entries).map((one) => held(one, () => true));
   checkExported(entries, document.list, document.leaves);
   worded(document.wordings, new Set(entries.flatMap((one) => [...wordingsIn(told(one), false)])));
+  accounted(entries, document.audiences ?? new Map());
   const points = pointsOver(document.leaves);
   need(isSame(points(point.seq), point), "the checkpoint is not that of the leaves");
   const stamps = stampsOf(document, "note reply", ca, (one) =>
@@ -650,6 +651,65 @@ function* wordingsIn(value, isNamed) {
   } else if (isNamed && isHex(value, 32)) {
     yield value;
   }
+}
+
+const STANDING = { confirmed: "confirmed", customer: "customer", added: "unconfirmed" };
+const TELLING = ["removed", "import_undone", "sign_up_undone", "opted_out"];
+const textOf = (content, name) => (isText(content.get(name)) ? content.get(name) : "");
+const isWhole = (value) => Number.isSafeInteger(value);
+const sum = (numbers) => numbers.reduce((one, other) => one + other, 0);
+
+/** Check that entries show what became of everybody whom each launch asked. */
+function accounted(entries, audiences) {
+  const launches = launchesIn(entries);
+  for (const number of names(audiences)) need(launches.get(number)?.audience, "who was asked by no launch");
+  for (const [number, { asked, audience, met, deleted, closed }] of launches) {
+    const people = audiences.get(number);
+    const gone = audience ? asked - list(people).length : 0;
+    if (audience) {
+      need(people.every((one, place) => isText(one) && (place === 0 || compare(people[place - 1], one) < 0)), "order");
+      const lines = people.map((one) => `${one}\n`).join("");
+      need(gone !== 0 || sha256(Buffer.from(lines)).toString("hex") === audience, "other people were asked");
+      need(0 <= gone && gone <= sum(deleted), "how many were asked");
+    }
+    if (!closed) continue;
+    const counts = closed.counts;
+    const total = sum([...counts.values()]);
+    need(asked - sum(deleted) <= total && total <= asked, "the sum of what became of them");
+    const fates = (people ?? [...met]).map((one) => closed.stood.get(one) ?? "unconfirmed");
+    const others = people ? Array(gone).fill("") : [...closed.stood].filter(([one]) => !met.has(one)).map(([, fate]) => fate);
+    const count = (values, fate) => values.filter((one) => one === fate).length;
+    for (const fate of new Set([...counts.keys(), ...fates].filter((one) => one !== ""))) {
+      const [least, told] = [count(fates, fate), counts.get(fate) ?? 0];
+      const slack = count(others, fate) + count(fates, "") + count(others, "");
+      need(least <= told && told <= least + slack + (people || fate !== "unconfirmed" ? 0 : asked), "a count");
+    }
+  }
+}
+
+/** Return the launches by their numbers, with what came after each. */
+function launchesIn(entries) {
+  const [found, stood] = [new Map(), new Map()];
+  for (const one of entries) {
+    const [{ event, subject }, content, number] = [one.head, told(one), String(one.head.campaign)];
+    const launch = found.get(number);
+    if (subject !== "") {
+      let fate = STANDING[event];
+      if (TELLING.includes(event)) fate = textOf(content, "reason") || textOf(content, "status");
+      else if (event === "erased" && content.has("imported_at")) fate = "";
+      if (fate === undefined) continue;
+      stood.set(subject, fate);
+      if (launch && !launch.closed) launch.met.add(subject);
+    } else if (event === "launched" && isWhole(content.get("asked"))) {
+      found.set(number, { asked: content.get("asked"), audience: textOf(content, "audience"), met: new Set(), deleted: [] });
+    } else if (event === "import_undone" && isWhole(content.get("contacts"))) {
+      for (const other of found.values()) other.deleted.push(content.get("contacts"));
+    } else if (event === "closed" && launch && content.get("counts") instanceof Map) {
+      const counts = content.get("counts");
+      if ([...counts.values()].every(isWhole)) launch.closed = { counts, stood: new Map(stood) };
+    }
+  }
+  return found;
 }
 
 // --- What is asked. ------------------------------------------------------------------------------

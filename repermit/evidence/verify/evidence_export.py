@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, BinaryIO
 
 from repermit.evidence.entries import NOTHING_BEFORE, Checkpoint, link
@@ -32,6 +33,7 @@ from repermit.evidence.verify.held_entry import (
     require_once,
 )
 from repermit.evidence.verify.json_stream import JsonStream
+from repermit.evidence.verify.outcomes import Outcomes
 from repermit.evidence.verify.signatures import checkpoint_names, signature_faults
 from repermit.evidence.verify.timestamps import stamp_faults
 from repermit.evidence.wordings_shown import wordings_in
@@ -53,7 +55,7 @@ LARGEST = 2_000_000_000
 """Octets that an export may have; one of a million entries has some 1,200,000,000."""
 
 _NAMES = {"format", "list", "checkpoint", "entries", "wordings", "leaves"}
-_OPTIONAL = {"key", "timestamps", "cosigned"}
+_OPTIONAL = {"key", "timestamps", "cosigned", "audiences"}
 _ERASED_BY_TIME = ("consent", "trace")
 _IS_EXPORT = re.compile(rb'"format":\s*"repermit-evidence/')
 
@@ -63,7 +65,7 @@ class CheckedExport:
     """The result of checking an export: `faults` is empty if it holds.
 
     `count` is of its entries, `first` the number of the first, `erased` of the parts that erasures
-    took.
+    took; `absent` are the numbers of the entries that it does not have, as ranges, first and last.
     """
 
     faults: tuple[Said, ...]
@@ -71,6 +73,7 @@ class CheckedExport:
     count: int = 0
     first: int = 0
     erased: int = 0
+    absent: tuple[tuple[int, int], ...] = ()
 
 
 def is_export(octets: bytes) -> bool:
@@ -94,7 +97,16 @@ def check_export(file: BinaryIO) -> CheckedExport:
         read, lambda document: _faults(document, entries), form=FORMAT
     )
     first = entries.leaves[0][0] if entries.leaves else 0
-    return CheckedExport(faults, document, len(entries.leaves), first, len(entries.missing))
+    absent = tuple(_find_absent([seq for seq, _ in entries.leaves], document))
+    return CheckedExport(faults, document, len(entries.leaves), first, len(entries.missing), absent)
+
+
+def _find_absent(seqs: list[int], document: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
+    """Yield the gaps between the numbers of an export's entries, up to its checkpoint."""
+    last = document["checkpoint"]["seq"] if document else 0
+    for before, after in pairwise([0, *seqs, last + 1]):
+        if before + 1 < after:
+            yield before + 1, after - 1
 
 
 def _read_members(file: BinaryIO, entries: _Entries) -> dict[str, Any]:
@@ -117,6 +129,7 @@ class _Entries:
         self.leaves: list[tuple[int, bytes]] = []
         self.missing: list[tuple[int, str, str]] = []
         self.wordings: set[str] = set()
+        self.outcomes = Outcomes()
         self.faults: list[Said] = []
         self._last = 0
         # Of each list the first entry that is about it.
@@ -142,7 +155,9 @@ class _Entries:
         self.missing += [(*one, entry["subject"]) for one in missing_parts([record])]
         for named in _named_by_erasure(record):
             self._erased[named].append(seq)
-        self.wordings.update(wordings_in(record["parts"].get("consent", {}).get("content", {})))
+        consent = record["parts"].get("consent", {}).get("content", {})
+        self.wordings.update(wordings_in(consent))
+        self.outcomes.add(entry, consent)
 
     def faults_of_lists(self, slug: str) -> Iterator[Said]:
         """Yield the first entry of each list that is not this one."""
@@ -199,6 +214,7 @@ def _faults(document: dict[str, Any], entries: _Entries) -> Iterator[Said]:
     yield from entries.faults_of_leaves(leaves)
     yield from entries.faults_of_lists(document["list"])
     yield from entries.faults_of_erasures()
+    yield from entries.outcomes.faults(document.get("audiences", {}))
     yield from _faults_of_wordings(document["wordings"], entries.wordings)
     yield from signature_faults(document)
     yield from _faults_of_leaves(document, point)

@@ -20,6 +20,7 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
+from repermit.evidence.asked_subjects import digest_subjects, read_asked_subjects
 from repermit.evidence.chain_reader import fetch_rows, select_parts
 from repermit.evidence.verify.contacts import STATUS_EVENTS, newest_seq, quote_member
 from repermit.evidence.verify.diagnosis import Fault, How, mismatch
@@ -128,6 +129,12 @@ def _wrong_numbers_of_asks(replay: Replay) -> Iterator[Fault]:
         if count != there or not fewest <= there <= launch.asked:
             what = f"campaign {campaign}: {launch.asked:,} were asked, and {there:,} are there"
             yield Fault(launch.seq, How.CONTRADICTED, what)
+        elif (
+            launch.audience
+            and there == launch.asked
+            and digest_subjects(read_asked_subjects(campaign)) != launch.audience
+        ):
+            yield Fault(launch.seq, How.CONTRADICTED, f"campaign {campaign}: whom it asked")
 
 
 def _reduces(file: UndoneImport, launch: Launch) -> bool:

@@ -66,12 +66,16 @@ class WordingKey(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """A launch: its entry, list and time, and how many people it asked."""
+    """A launch: its entry, list and time, how many people it asked, and the digest of whom.
+
+    Entries from before December 2026 have no digest.
+    """
 
     seq: int
     list: str
     at: str
     asked: int
+    audience: str
 
 
 class UndoneImport(NamedTuple):
@@ -138,7 +142,8 @@ class Replay:
         }
         self._add_wordings(row, wordings)
         if "asked" in consent:
-            self.launches[row["campaign"]] = Launch(seq, row["list"], at, consent["asked"])
+            asked, audience = consent["asked"], consent.get("audience", "")
+            self.launches[row["campaign"]] = Launch(seq, row["list"], at, asked, audience)
 
     def extend_campaign(self, row: _Row, consent: _Consent) -> None:
         """Expect a campaign's later deadline, with the wordings that tell it."""

@@ -542,6 +542,19 @@ def test_a_moment_that_is_none_is_found_on_sqlite(sqlite_url: str) -> None:
         assert (named(fault), fault.what) == ("launched", "campaign 1: deadline")
 
 
+def test_somebody_else_in_the_place_of_who_was_asked_is_found(sqlite_url: str) -> None:
+    with open_database(sqlite_url) as database:
+        news = make_list(database)
+        for _ in range(2):
+            make_contact(database, news)
+        launch(database, news, deadline=DEADLINE, now=NOW, attest=ATTEST, **WHO)
+        assert verify_chain.verify_chain(database).fault is None
+        run_sql(database, f"UPDATE contact SET subject = '{'7' * 32}' WHERE id = 1")
+        fault = verify_chain.verify_chain(database).fault
+        assert fault
+        assert (named(fault), fault.what) == ("launched", "campaign 1: whom it asked")
+
+
 def test_a_day_that_is_none_is_found_on_sqlite(sqlite_url: str) -> None:
     with open_database(sqlite_url) as database:
         person = NewContact(address="jan@example.org", source="a form")

@@ -587,6 +587,32 @@ def test_an_answer_gets_in_during_the_sweep(database: Database, mailing_list: Ma
     assert Campaign.get().state == CampaignState.CLOSED
 
 
+def test_an_answer_while_what_became_of_the_asked_is_counted_is_in_the_counts(
+    database: Database, mailing_list: MailingList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    contact = make_asked(database, mailing_list, campaign)
+    count = sweep_module._count_outcomes
+
+    def count_and_answer(campaign: Campaign) -> dict[str, int]:
+        counts = count(campaign)
+        if "no_response" in counts:
+            with database.atomic():
+                status_changes.remove_contacts(
+                    [lookup.lock_contact(contact.id)],
+                    reason=Reason.NO,
+                    act=Act(at=DEADLINE, actor="person"),
+                    fingerprint_key=make_settings().fingerprint_key,
+                )
+        return counts
+
+    monkeypatch.setattr(sweep_module, "_count_outcomes", count_and_answer)
+    sweep(database)
+    assert Campaign.get().state != CampaignState.CLOSED
+    sweep(database)
+    assert kept("closed")[0]["counts"] == {"no": 1}
+
+
 def test_an_answer_that_is_being_recorded_when_its_turn_comes_counts(
     database: Database, mailing_list: MailingList
 ) -> None:

@@ -22,8 +22,10 @@ from repermit.accounts.user_info import Role
 from repermit.answers import link_target, record_answer
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.db.connection import Database, open_database
+from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import EvidenceTimestamp
 from repermit.evidence import chain, evidence_key, signed_checkpoint, timestamps
+from repermit.evidence.asked_subjects import digest_subjects, read_asked_subjects
 from repermit.evidence.entries import Checkpoint, Entry, canonical, link, part_digest
 from repermit.evidence.merkle import root_of
 from repermit.evidence.verify import evidence_export, signatures
@@ -69,12 +71,14 @@ def octets(ready_sqlite: Path, authority: Authority) -> bytes:
         mailing_list, _ = make_list(database), make_list(database, slug="other")
         campaign = make_campaign(database, mailing_list)
         freeze_wording(database, campaign, mailing_list, "nl")
-        append(database, Entry(event="launched", at=NOW, actor="user:1", list="news"))
+        anna, ben, _ = (make_asked(database, mailing_list, campaign) for _ in range(3))
+        tell_of(database, "launched", campaign, asked=3, audience=digest_of(database, campaign))
         append(database, Entry(event="exported", at=NOW, actor="user:2", list="other"))
-        anna = make_asked(database, mailing_list, campaign, "anna@example.org")
         answer(database, anna.uid, Answer.YES)
         keep(database, authority)
         answer(database, anna.uid, Answer.NO)
+        answer(database, ben.uid, Answer.NO)
+        tell_of(database, "closed", campaign, counts={"withdrawn": 1, "no": 1, "unconfirmed": 1})
         with database.atomic():
             act = status_changes.Act(at=NOW + timedelta(days=40), actor="person")
             erasure.erase_contact(
@@ -86,6 +90,16 @@ def octets(ready_sqlite: Path, authority: Authority) -> bytes:
 def append(database: Database, entry: Entry) -> None:
     with database.atomic():
         chain.append(entry)
+
+
+def tell_of(database: Database, event: str, campaign: Campaign, **facts: Any) -> None:
+    values: dict[str, Any] = {"at": NOW, "actor": "user:1", "list": "news"}
+    append(database, Entry(event=event, consent=facts, campaign=campaign.id, **values))
+
+
+def digest_of(database: Database, campaign: Campaign) -> str:
+    with database.atomic():
+        return digest_subjects(read_asked_subjects(campaign.id))
 
 
 def answer(database: Database, uid: str, what: Answer) -> None:
@@ -305,6 +319,31 @@ def digest_anew(document: Document, record: Document) -> None:
     document["checkpoint"] = {"seq": len(leaves), "hash": its_hash, "root": root}
 
 
+def _hide_a_no(document: Document) -> None:
+    entries = document["entries"]
+    (place,) = (
+        place
+        for place, one in enumerate(entries)
+        if one["parts"].get("consent", {}).get("content", {}).get("reason") == "no"
+    )
+    del entries[place]
+
+
+def _hide_whom_it_was(document: Document) -> None:
+    subject = document["entries"][-3]["entry"]["subject"]
+    _hide_a_no(document)
+    document["audiences"]["1"].remove(subject)
+
+
+def _exchange_who_was_asked(document: Document) -> None:
+    asked = document["audiences"]["1"]
+    asked[:] = sorted([*asked[1:], "7" * 32])
+
+
+def _say_nothing_of_who_was_asked(document: Document) -> None:
+    del document["audiences"]
+
+
 def _count_on(document: Document) -> None:
     document["entries"][0]["entry"]["campaign"] += 1
 
@@ -314,6 +353,7 @@ def _count_on(document: Document) -> None:
     [
         *(_leave_one_out, _swap_leaves, _say_another_name, _take_a_part_away, _hide_the_erasure),
         *(_change_a_word, _forget_a_word, _drop_the_key, _count_on),
+        *(_hide_a_no, _hide_whom_it_was, _exchange_who_was_asked, _say_nothing_of_who_was_asked),
         _name_the_part_in_an_array,
     ],
 )

@@ -1,0 +1,147 @@
+"""Whether an export shows what became of everybody whom each campaign asked. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from repermit.evidence.asked_subjects import digest_subjects
+from repermit.evidence.verify.held_entry import require
+from repermit.i18n.lazy_text import Said
+
+_OPEN = "unconfirmed"
+_STANDING = {"confirmed": "confirmed", "customer": "customer", "added": _OPEN}
+_TOLD = ("removed", "import_undone", "sign_up_undone", "opted_out")
+
+
+@dataclass
+class _Campaign:
+    """A launch: its entry, how many it asks, and the digest of whom, None in older entries.
+
+    - `met`: of whom an entry of the campaign tells how they stand.
+    - `deleted`: how many people at most went since with files that were taken back.
+    - `counts`: what `closed` counts, `fates` how everybody stood by then; None while it runs.
+    """
+
+    seq: int
+    asked: int
+    audience: str | None
+    met: set[str] = field(default_factory=set)
+    deleted: int = 0
+    closed: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    fates: Mapping[str, str | None] = field(default_factory=dict)
+
+
+class Outcomes:
+    """What an export's entries tell of campaigns, in their order, and of how people stand.
+
+    How somebody stands is a status, or the reason of a removal; None where no part tells it any
+    more, and for whom the taking back of a file deleted.
+    """
+
+    def __init__(self) -> None:
+        self._campaigns: dict[int, _Campaign] = {}
+        self._fates: dict[str, str | None] = {}
+
+    def add(self, entry: Mapping[str, Any], consent: Mapping[str, Any]) -> None:
+        """Hear the next entry, and the content of its part `consent`, {} where that was erased."""
+        event, subject = entry["event"], entry["subject"]
+        campaign = self._campaigns.get(entry["campaign"])
+        if subject:
+            if event in _STANDING:
+                self._fates[subject] = _STANDING[event]
+            elif event in _TOLD:
+                self._fates[subject] = _text(consent, "reason") or _text(consent, "status")
+            elif event == "erased" and "imported_at" in consent:
+                self._fates[subject] = None
+            else:
+                return
+            if campaign and not campaign.audience and not campaign.closed:
+                campaign.met.add(subject)
+        elif event == "launched" and type(consent.get("asked")) is int:
+            self._campaigns[entry["campaign"]] = _Campaign(
+                entry["seq"], consent["asked"], _text(consent, "audience")
+            )
+        elif event == "import_undone" and type(consent.get("contacts")) is int:
+            for one in self._campaigns.values():
+                one.deleted += consent["contacts"]
+        elif event == "closed" and campaign and _is_count(consent.get("counts")):
+            campaign.closed, campaign.counts = entry["seq"], consent["counts"]
+            campaign.fates = dict(self._fates)
+
+    def faults(self, audiences: Mapping[str, Any]) -> Iterator[Said]:
+        """Yield what does not add up.
+
+        - `audiences`: whom each campaign asked, as the export says, by the campaign's number.
+        """
+        known = {str(number) for number, one in self._campaigns.items() if one.audience}
+        require(audiences.keys() <= known)
+        for number, campaign in self._campaigns.items():
+            asked = audiences.get(str(number))
+            if campaign.audience:
+                if asked is None:
+                    yield Said(
+                        "it does not say whom the campaign %(number)s asked", number=str(number)
+                    )
+                    continue
+                require(isinstance(asked, list) and all(isinstance(one, str) for one in asked))
+                require(all(before < after for before, after in pairwise(asked)))
+                gone = campaign.asked - len(asked)
+                is_other = gone == 0 and digest_subjects(asked) != campaign.audience
+                if is_other or not 0 <= gone <= campaign.deleted:
+                    yield Said(
+                        "entry %(seq)s: these are not the people whom it says were asked",
+                        seq=str(campaign.seq),
+                    )
+            if campaign.closed:
+                yield from _find_wrong_counts(campaign, asked)
+
+
+def _text(consent: Mapping[str, Any], name: str) -> str | None:
+    """Return a text that is told and not empty, else None."""
+    value = consent.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _is_count(counts: Any) -> bool:
+    return isinstance(counts, dict) and all(type(count) is int for count in counts.values())
+
+
+def _find_wrong_counts(campaign: _Campaign, asked: list[str] | None) -> Iterator[Said]:
+    """Yield what `closed` counts otherwise than the entries; `asked` is None where none says whom.
+
+    Then those may be among the asked of whom no entry of the campaign tells.
+    """
+    people = campaign.met if asked is None else asked
+    found = Counter(campaign.fates.get(subject, _OPEN) for subject in people)
+    unknown = found.pop(None, 0)
+    more: Counter[str | None] = Counter()
+    if asked is None:
+        more.update(fate for one, fate in campaign.fates.items() if one not in people)
+        more[_OPEN] = campaign.asked
+        unknown += more[None]
+    else:
+        unknown += campaign.asked - len(asked)
+    for fate in sorted({*campaign.counts, *filter(None, found)} - {""}):
+        told = campaign.counts.get(fate, 0)
+        if not found[fate] <= told <= found[fate] + more[fate] + unknown:
+            yield Said(
+                "entry %(seq)s counts %(told)s of those asked as %(fate)s, and the entries here "
+                "show %(found)s",
+                seq=str(campaign.closed),
+                told=told,
+                fate=fate,
+                found=found[fate],
+            )
+    total = sum(campaign.counts.values())
+    if not campaign.asked - campaign.deleted <= total <= campaign.asked:
+        yield Said(
+            "entry %(seq)s counts %(total)s people, and %(asked)s were asked",
+            seq=str(campaign.closed),
+            total=total,
+            asked=campaign.asked,
+        )
