@@ -224,6 +224,19 @@ def test_the_wording_that_is_kept_is_that_of_the_page_that_asked_again(
     assert "<li>Ja, blijf mij" not in wording
 
 
+def test_the_page_that_asks_again_has_all_that_the_first_one_tells(
+    pages: Pages, asked: Contact
+) -> None:
+    first = pages.get("yes", asked.uid).text
+    told = {"Uw recht van bezwaar", *re.findall(r"<summary><h2>(.*?)</h2>", first)}
+    assert {"Wie de gegevens krijgt", "Uw rechten"} < told
+    shown = held(pages, asked).text
+    press(pages, asked, "again")
+    consent = json.loads(EvidencePart.get(EvidencePart.part == "consent").json)
+    for page in (shown, Wording.get_by_id(consent["page_wording"]).content):
+        assert told <= set(re.findall(r"<h2>(.*?)</h2>", page))
+
+
 def test_a_yes_on_a_sensitive_list_is_explicit_there_too(pages: Pages, database: Database) -> None:
     health = make_list(database, slug="health", sensitive=True)
     asked = make_asked(database, health, make_campaign(database, health))
