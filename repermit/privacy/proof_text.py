@@ -18,6 +18,7 @@ from repermit.evidence import consent_receipt
 from repermit.evidence.entries import PARTS
 from repermit.evidence.proof_file import told_by
 from repermit.i18n import dates
+from repermit.rules.bot_detection import PROGRAM_SIGNS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -109,6 +110,11 @@ def _render_entry(
     """Return a sentence on what happened, and further lines about it."""
     lines: list[str] = []
     event = entry["entry"]["event"]
+    told_signs = read_part(entry, "trace").get("signs")
+    # In somebody else's proof anything may stand there.
+    signs = (
+        {one for one in told_signs if isinstance(one, str)} if type(told_signs) is list else set()
+    )
     make_environment(language).get_template("entry.jinja").render(
         lines=lines,
         event=event,
@@ -119,6 +125,8 @@ def _render_entry(
         is_late=is_late,
         is_taken_back=is_taken_back,
         taken_back=consent_receipt.TAKEN_BACK,
+        signs=signs,
+        is_programlike=bool(PROGRAM_SIGNS & signs),
     )
     return lines
 

@@ -65,6 +65,9 @@ class Sign(StrEnum):
 
 _WEAK = frozenset({Sign.LOOKED_UP, Sign.SOON})
 
+PROGRAM_SIGNS = frozenset({Sign.BOTH_OPENED, Sign.BOTH_ANSWERED, Sign.LOOKED_UP})
+"""The signs that look like a program's; the others make a Yes be asked for again, or are haste."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:

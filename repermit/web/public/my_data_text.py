@@ -20,6 +20,7 @@ from repermit.privacy.my_data import (
 )
 from repermit.privacy.retention import add_years
 from repermit.reports import data_recipients, register_notes
+from repermit.rules.bot_detection import PROGRAM_SIGNS
 from repermit.rules.consent import Basis
 from repermit.settings.definitions import Retention
 from repermit.web.public.page_text import Voice, describe_removal
@@ -198,7 +199,8 @@ def describe_openings(openings: Openings, voice: Voice) -> list[str]:
         (openings.held_at, gettext("The Yes of %(moment)s waits for one press more.")),
     )
     sentences = [text % {"moment": voice.format_time(at)} for at, text in moments if at]
-    suspect = [gettext("The last press looked like a program’s.")] if openings.signs else []
+    is_suspect = PROGRAM_SIGNS.intersection(openings.signs)
+    suspect = [gettext("The last press looked like a program’s.")] if is_suspect else []
     return [*links, *sentences, *suspect]
 
 

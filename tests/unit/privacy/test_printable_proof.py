@@ -295,6 +295,24 @@ def test_a_removal_that_a_backup_had_lost_is_told_by_when_it_was() -> None:
     assert found.more == ("Recorded anew from a backup: Monday 2 March 2026, 09:00 (09:00:00 UTC)",)
 
 
+@pytest.mark.parametrize(
+    ("signs", "reason"),
+    [
+        (["both_opened", "said_no"], ", since it looked like a program’s"),
+        (["said_no", "unsettled", "soon"], ", since a No had come before"),
+        (["disowned", "unsettled"], ", since somebody had said not to have pressed Yes"),
+        (["unsettled"], ""),
+        ([["said_no"]], ""),
+    ],
+)
+def test_it_says_why_a_yes_was_asked_for_once_more(signs: list[Any], reason: str) -> None:
+    one = entry("confirmed", **TOLD)
+    trace = {"signs": signs, "asked_again_at": TOLD["arrived_at"]}
+    one["parts"]["trace"] = {"salt": "", "content": trace}
+    (found,) = proof_text.describe_entries(document(one), language="en", zone=UTC)
+    assert any(line.startswith(f"Asked for once more{reason}: ") for line in found.more)
+
+
 def test_a_time_that_is_none_is_told_as_it_is() -> None:
     one = entry("confirmed", arrived_at="long ago")
     assert proof_text.describe_entries(document(one), language="en", zone=UTC)[0].at == "long ago"
