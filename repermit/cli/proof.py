@@ -182,7 +182,8 @@ def _tell_of_export(
     told = _agreements_of_export(document, kept)
     if not _tells_when(kept, ca, keys):
         told = [f"Whether all of it was {_AFTERWARDS}"]
-    erased = f" {pluralize(checked.erased, 'part')} of them were erased." if checked.erased else ""
+    parts, were = pluralize(checked.erased, "part"), "was" if checked.erased == 1 else "were"
+    erased = f" {parts} of them {were} erased." if checked.erased else ""
     _echo_plain(
         f"{file} holds. It has {checked.count:,} of the {document['checkpoint']['seq']:,} entries "
         f"of the record: about the list {document['list']}, and of who could log in, what was set, "

@@ -33,6 +33,7 @@ from repermit.rules.consent import (
     Fate,
     MailKind,
     MailState,
+    Status,
 )
 from repermit.settings.definitions import Settings
 
@@ -143,7 +144,8 @@ class ClosingReport:
     """What came of a campaign. `turns` are all days together; `is_whole` is false while counting.
 
     Whoever changed their mind is in two `turns`, and in `people` once, who are counted at
-    `counted_at`.
+    `counted_at`. `may_be_mailed` are all on the list who may be, and `mailed_unasked` those of them
+    whom the campaign has not asked.
     """
 
     list: str
@@ -166,6 +168,8 @@ class ClosingReport:
     handed_over: tuple[HandoverStep, ...]
     exports: tuple[ExportedFile, ...]
     still_mailed: int
+    may_be_mailed: int
+    mailed_unasked: int
     wordings: tuple[UsedWording, ...]
     checkpoint: Checkpoint
 
@@ -194,6 +198,8 @@ def gather_closing_report(
             by_day.setdefault(key.day, dict.fromkeys(Outcome, 0))[key.what] = count
     imports = _imports(mailing_list)
     counted = read_people(campaign, now=now)
+    statuses = contacts_counts.count_contacts(mailing_list)
+    on_list = statuses[Status.CONFIRMED, ""] + statuses[Status.CUSTOMER, ""]
     return ClosingReport(
         list=mailing_list.slug,
         name=mailing_list.name,
@@ -217,6 +223,9 @@ def gather_closing_report(
         handed_over=_handover_steps(campaign),
         exports=tuple(_exports(acts, since=campaign.launched_at)),
         still_mailed=_still_mailed(mailing_list),
+        may_be_mailed=on_list,
+        # While answers come in, those may be counted later than the people of the campaign.
+        mailed_unasked=max(0, on_list - counted.people.yes - counted.people.otherwise),
         wordings=_wordings(campaign),
         checkpoint=signed_checkpoint.take(settings),
     )

@@ -210,6 +210,7 @@ def _environment(wording: ReportWording, form: Literal["html", "txt"]) -> Enviro
         role_name=wording.role_name,
         short_moment=wording.short_moment,
         span=wording.span,
+        translate_paragraphs=wording.translate_paragraphs,
     )
     return environment
 

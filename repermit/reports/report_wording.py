@@ -34,6 +34,10 @@ class ReportWording:
         found = catalogues.translations(self.language).gettext(text)
         return found % values if values else found
 
+    def translate_paragraphs(self, text: str) -> str:
+        """Return a text with those of its English paragraphs translated that are texts of ours."""
+        return "\n\n".join(one and self.gettext(one) for one in text.split("\n\n"))
+
     def ngettext(self, singular: str, plural: str, count: int) -> str:
         """Return a text for a count, which may stand in it."""
         found = catalogues.translations(self.language).ngettext(singular, plural, count)

@@ -11,6 +11,7 @@ from repermit.campaigns import lifecycle
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.accounts import User
+from repermit.db.models.campaigns import Wording
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.imports import Import
@@ -22,7 +23,7 @@ from repermit.exports import handover_steps
 from repermit.reports import make_report, statistics
 from repermit.reports.make_report import Report, ReportKind
 from repermit.reports.outcome_counts import Outcome
-from repermit.rules.consent import CampaignState, MailKind, PauseReason, Reason, Status
+from repermit.rules.consent import Basis, CampaignState, MailKind, PauseReason, Reason, Status
 from tests.support.admin_pages import make_user
 from tests.support.builders import (
     DEADLINE,
@@ -104,6 +105,31 @@ def test_its_numbers_add_up_and_are_those_of_the_database(database: Database) ->
     assert (sum(found["mails"]["reminder"].values()), found["late_reminders"]) == (1, 0)
     assert found["bounces"] == {"hard": 0, "soft": 1, "complaint": 0}
     assert found["checkpoint"] == stored_tree.checkpoint().to_json()
+
+
+def test_it_says_how_many_may_be_mailed_whom_the_campaign_did_not_ask(database: Database) -> None:
+    rich = make_rich(database)
+    for status in (Status.CONFIRMED, Status.CUSTOMER, Status.CUSTOMER):
+        make_contact(database, rich.mailing_list, status=status, basis=Basis.IMPORTED)
+    made = report(rich.mailing_list)
+    found = json.loads(make_report.render_json(made))
+    assert found["may_be_mailed"] == YES + OTHERWISE + 3
+    assert found["mailed_unasked"] == 3
+    assert "signed up themselves: 3." in " ".join(make_report.render_text(made).split())
+
+
+def test_what_was_told_in_english_is_translated(database: Database) -> None:
+    told = (
+        "A reminder is one more mail to people who have not agreed to any. There is one at most, "
+        "and whoever answers or cannot be reached is not reminded."
+    )
+    rich = make_rich(database)
+    with database.atomic():
+        Wording.update(content=f"{told}\n\nAnother line.").execute()
+    for language, words in (("en", told), ("nl", "Een herinnering is nog een mail aan mensen")):
+        text = " ".join(make_report.render_text(report(rich.mailing_list, language)).split())
+        assert words in text.replace(" | ", " ")
+        assert "Another line." in text
 
 
 def test_who_is_erased_at_their_wish_or_opts_out_elsewhere_is_counted_on_that_day(
