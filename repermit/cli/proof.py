@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -144,7 +145,8 @@ def verify_file(
     if checked.faults:
         raise Refused("\n".join((f"{file} proves nothing:", *_list_faults(checked.faults))))
     signed = _describe_signers(checked.document, keys)
-    stamped = _timestamps(checked.document, ca)
+    entries = [one["entry"]["seq"] for one in checked.document["statement"]["entries"]]
+    stamped = _timestamps(checked.document, ca, entries=entries)
     told = agreements(checked.document, kept) if kept else [_UNCHANGED]
     if not _tells_when(kept, ca, keys):
         told = [f"{_UNCHANGED} Whether its entries were {_AFTERWARDS}"]
@@ -178,7 +180,7 @@ def _tell_of_export(
         raise Refused("\n".join((f"{file} does not hold:", *_list_faults(checked.faults))))
     document = checked.document
     signed = _describe_signers(document, keys, first=checked.first)
-    stamped = _timestamps(document, ca)
+    stamped = _timestamps(document, ca, entries=range(1, document["checkpoint"]["seq"] + 1))
     told = _agreements_of_export(document, kept)
     if not _tells_when(kept, ca, keys):
         told = [f"Whether all of it was {_AFTERWARDS}"]
@@ -366,11 +368,15 @@ _BY_KEY = (
 )
 
 
-def _timestamps(document: Mapping[str, Any], ca: Path | None) -> list[str]:
-    """Return what the timestamps of a proof show; raises Refused for one that `ca` is not of.
+def _timestamps(
+    document: Mapping[str, Any], ca: Path | None, *, entries: Sequence[int]
+) -> list[str]:
+    """Return what the timestamps of a proof or export show of the entries with these numbers.
 
-    And for a proof without any, where they are to be checked.
+    Raises Refused for one that `ca` is not of, and where there is none although they are to be
+    checked.
     """
+    from repermit.evidence import signed_checkpoint
     from repermit.evidence.verify import timestamps
 
     try:
@@ -387,8 +393,31 @@ def _timestamps(document: Mapping[str, Any], ca: Path | None) -> list[str]:
         f"Entries up to {one.seq} lay in the record before {one.at.isoformat()}, says {one.by}"
         for one in found
     ]
-    unchecked = "Whether that authority really said so was not checked: --timestamp-ca FILE"
-    return [*told, unchecked] if found and not ca else told
+    if found and not ca:
+        told.append("Whether that authority really said so was not checked: --timestamp-ca FILE")
+    cosigned = document.get("cosigned", ())
+    seqs = [signed_checkpoint.read_stamped(one["note"]).seq for one in cosigned]
+    return told + describe_coverage([*seqs, *(one.seq for one in found)], entries=entries)
+
+
+def describe_coverage(seqs: Sequence[int], *, entries: Sequence[int]) -> list[str]:
+    """Return what times from outside do not show.
+
+    - `seqs`: the entries up to which each of them reaches; nothing is said where there are none.
+    - `entries`: the numbers of the entries that are looked at, in their order.
+    """
+    if not seqs:
+        return []
+    told = (
+        "These times are upper bounds: none shows that an entry is not older. Between two of them "
+        "an entry's own time is the word of whoever keeps the record."
+    )
+    rest = entries[bisect_right(entries, max(seqs)) :]
+    if len(rest) > _MOST_RANGES:
+        told += f" None of them covers the last entries: {rest[0]} to {rest[-1]}."
+    elif rest:
+        told += f" None of them covers the last entries: {', '.join(map(str, rest))}."
+    return [told]
 
 
 def _describe_keeper(statement: dict[str, dict[str, str]]) -> str:

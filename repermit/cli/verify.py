@@ -13,6 +13,7 @@ from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.output import echo, echo_json, pluralize
 from repermit.cli.proof import (
     Kept,
+    describe_coverage,
     find_signers,
     print_checkpoint,
     read_authorities,
@@ -119,7 +120,11 @@ def verify(
             now=context.now,
         ).signed(context.file)
         differing = _name_differing(found.fault, kept)
-        stamped = [*_about_timestamps(found), *_about_cosignatures(witness_of(context.settings))]
+        stamped = [
+            *_about_timestamps(found),
+            *_about_cosignatures(witness_of(context.settings)),
+            *_about_coverage(found.entries),
+        ]
     if as_json:
         echo_json(found.to_json())
         return 0 if found.fault is None else 1
@@ -157,6 +162,14 @@ def _about_timestamps(found: Verified) -> list[str]:
         since = f"{first.due_at:%Y-%m-%d %H:%M}Z"
         told.append(f"{pluralize(len(waiting), 'timestamp')} waited for, since {since}{why}.")
     return told
+
+
+def _about_coverage(last: int) -> list[str]:
+    """Return what the times from outside do not show of a record with so many entries."""
+    from repermit.evidence import cosignatures, timestamps
+
+    kept = (*timestamps.kept(), *cosignatures.read_kept())
+    return describe_coverage([one.seq for one in kept], entries=range(1, last + 1))
 
 
 def _about_cosignatures(witness: WitnessKey | None) -> list[str]:

@@ -445,6 +445,7 @@ def test_timestamps_are_told_of_the_record_and_of_a_proof(stamped: Desk, tmp_pat
     told = stamped.do("verify")
     assert "Timestamps that hold: 1, the last of 20" in told
     assert "1 timestamp waited for, since 2026-03-02 09:00Z: 503.\n" in told
+    assert "These times are upper bounds: none shows that an entry is not older." in told
     path = proved(stamped)
     told = stamped.do("verify", str(path))
     assert "Entries up to 2 lay in the record before 20" in told
@@ -457,7 +458,9 @@ def test_timestamps_are_told_of_the_record_and_of_a_proof(stamped: Desk, tmp_pat
     assert "can only be told by" in told
     export = stamped.folder / "evidence.json"
     stamped.do("export", "news", "evidence", "-o", str(export))
-    assert "can only be told by" in stamped.do("verify", str(export))
+    told = stamped.do("verify", str(export))
+    assert "can only be told by" in told
+    assert "the word of whoever keeps the record. None of them covers the last entries: 3" in told
     assert "written afterwards" not in stamped.do("verify", str(export), "--timestamp-ca", ca)
     other = Authority(tmp_path / "other")
     reason = stamped.refused("verify", str(path), "--timestamp-ca", str(other.ca_file))
