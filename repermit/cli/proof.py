@@ -142,6 +142,13 @@ def verify_file(
         _tell_of_checkpoint(Kept(file, checkpoint), kept=kept, keys=keys, ca=ca)
         return
     checked = verify_proof.check_proof(octets)
+    if checked.faults and (checkpoint := _read_checkpoint_beside(octets)):
+        raise Refused(
+            f"{file} is neither a proof nor an export, so that nothing in it can be checked by "
+            f"itself. It holds a checkpoint, at entry {checkpoint.seq:,}: `repermit verify "
+            f"--checkpoint {file}` compares the record with that, and `repermit verify FILE "
+            f"--checkpoint {file}` a proof or an export."
+        )
     if checked.faults:
         raise Refused("\n".join((f"{file} proves nothing:", *_list_faults(checked.faults))))
     signed = _describe_signers(checked.document, keys)
@@ -224,6 +231,18 @@ def _read_lone_checkpoint(octets: bytes) -> Checkpoint | None:
         has_more = document.keys() - {"seq", "hash", "root", "note"}
         return None if has_more else signed_checkpoint.read_kept(text)
     except (ValueError, RecursionError):
+        return None
+
+
+def _read_checkpoint_beside(octets: bytes) -> Checkpoint | None:
+    """Return the checkpoint in a report or another document of ours that is no proof, else None."""
+    from repermit.evidence import signed_checkpoint
+
+    try:
+        text = octets.decode("utf-8-sig")
+        is_proof = bool({"statement", "format"} & json.loads(text).keys())
+        return None if is_proof else signed_checkpoint.read_kept(text)
+    except (ValueError, RecursionError, AttributeError):
         return None
 
 

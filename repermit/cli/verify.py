@@ -168,8 +168,9 @@ def _about_coverage(last: int) -> list[str]:
     """Return what the times from outside do not show of a record with so many entries."""
     from repermit.evidence import cosignatures, timestamps
 
-    kept = (*timestamps.kept(), *cosignatures.read_kept())
-    return describe_coverage([one.seq for one in kept], entries=range(1, last + 1))
+    seqs = [one.seq for one in timestamps.kept()]
+    seqs += [one.seq for one in cosignatures.read_kept()]
+    return describe_coverage(seqs, entries=range(1, last + 1))
 
 
 def _about_cosignatures(witness: WitnessKey | None) -> list[str]:

@@ -10,7 +10,7 @@ from repermit.db.models.base import Meta
 from repermit.db.models.evidence import Evidence
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from tests.support.builders import NOW
+from tests.support.builders import NOW, make_campaign
 from tests.support.desk import Desk
 
 DEEP = "[" * 100_000
@@ -101,6 +101,19 @@ def test_a_file_without_a_checkpoint_is_refused(desk: Desk, content: str) -> Non
     kept = desk.file(content, name="kept.json")
     assert "holds no checkpoint" in desk.refused("verify", "--checkpoint", kept)
     assert "proves nothing" in desk.refused("verify", kept)
+
+
+def test_of_a_report_it_says_that_a_checkpoint_is_in_it(desk: Desk) -> None:
+    desk.add_news()
+    with desk.news() as (database, news):
+        make_campaign(database, news)
+    kept = desk.file(desk.do("report", "news", "--json"), name="report.json")
+    told = desk.refused("verify", kept)
+    assert "is neither a proof nor an export" in told
+    assert "It holds a checkpoint, at entry " in told
+    assert f"`repermit verify --checkpoint {kept}` compares the record" in told
+    changed = desk.file(json.dumps({"format": "repermit-proof/1", "checkpoint": {}}), name="x.json")
+    assert "proves nothing" in desk.refused("verify", changed)
 
 
 def test_a_file_that_is_not_there_or_no_text_is_refused(desk: Desk) -> None:
