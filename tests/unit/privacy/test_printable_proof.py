@@ -278,6 +278,12 @@ def test_when_somebody_had_signed_up_elsewhere_is_told(name: str) -> None:
     assert found.more == ("Signed up: Monday 2 March 2026, 09:00 (09:00:00 UTC)",)
 
 
+def test_since_when_somebody_is_a_customer_is_told() -> None:
+    one = entry("customer", basis="customer", basis_at=AT)
+    (found,) = proof_text.describe_entries(document(one), language="en", zone=UTC)
+    assert found.more == ("A customer since: Monday 2 March 2026, 09:00 (09:00:00 UTC)",)
+
+
 def test_a_new_address_is_told_with_its_moments_and_is_no_asking() -> None:
     one = entry("corrected", fields=["address"], asked_at=AT, requested_at=AT, confirmed_at=AT)
     (found,) = proof_text.describe_entries(document(one), language="en", zone=UTC)
