@@ -32,6 +32,7 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode, EvidencePart
 from repermit.db.models.mails import Mail
 from repermit.evidence import chain, entries
+from repermit.evidence.asked_subjects import digest_subjects
 from repermit.evidence.entries import NOTHING_BEFORE, PARTS, Entry, part_digest
 from repermit.expiry.sweep import expire_due
 from repermit.exports.handover_steps import set_tick
@@ -483,7 +484,10 @@ def make_ways(
                 "DELETE FROM contact WHERE address_key = 'nee@example.org'",
                 (
                     "UPDATE evidence_part SET json = json_set(json, '$.asked',"
-                    " json_extract(json, '$.asked') - 1) WHERE part = 'consent'"
+                    " json_extract(json, '$.asked') - 1, '$.audience', digest_subjects(("
+                    "SELECT group_concat(subject) FROM (SELECT subject FROM contact JOIN mail"
+                    " ON contact_id = contact.id AND kind = 'ask' ORDER BY subject))))"
+                    " WHERE part = 'consent'"
                     " AND seq = (SELECT seq FROM evidence WHERE event = 'launched')"
                 ),
             ),
@@ -792,6 +796,7 @@ def do_it(way: Way, *, path: Path, database: Callable[[], Any], settings: Settin
             chain.append(replace(entry, consent=told))
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("PRAGMA foreign_keys = 0")
+        raw.create_function("digest_subjects", 1, lambda text: digest_subjects(text.split(",")))
         for statement in way.sql:
             raw.execute(statement)
     journal = settings.journal
