@@ -324,8 +324,6 @@ def show_result(reader: Reader, standing: Standing, outcome: Outcome) -> Respons
     is_late, is_removed = outcome is Outcome.LATE, fields["is_removed"]
     other = (Answer.YES if fields["deadline"] else None) if is_removed else Answer.NO
     has_receipt = standing.basis in OWN_YES
-    # Nobody is offered the opposite of their own No at once.
-    is_off_otherwise = outcome is Outcome.NOTHING and is_removed and not standing.said_no
     word_statement = {
         Outcome.LATE: page_text.word_too_late,
         Outcome.NOTHING: page_text.word_recorded_before,
@@ -337,7 +335,8 @@ def show_result(reader: Reader, standing: Standing, outcome: Outcome) -> Respons
         other=other,
         receipt_url=make_public_url(make_receipt_path(standing), reader) if has_receipt else "",
         is_late=is_late,
-        has_form=not standing.is_on_list and (is_late or (is_off_otherwise and other is None)),
+        # Only a Yes is late: after a No one press more must not bring mail (invariant 15).
+        has_form=is_late and not standing.is_on_list,
         is_doubted=bool(standing.signs),
         is_recorded=standing.said_no or has_receipt or outcome in CHANGING_OUTCOMES,
         is_represented=reader.is_representative and outcome in CHANGING_OUTCOMES,

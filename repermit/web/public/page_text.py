@@ -197,7 +197,11 @@ def word_recorded_before(standing: Standing, voice: Voice) -> Statement:
         )
     return Statement(
         heading=gettext("You are not on this list any more"),
-        text=gettext("You were taken off it on %(moment)s. You need do nothing more.") % at,
+        text=gettext(
+            "You were taken off it on %(moment)s. You get no mail from it any more, and need do "
+            "nothing more."
+        )
+        % at,
     )
 
 

@@ -569,20 +569,10 @@ def test_only_of_who_said_no_a_no_is_said_to_stay(
     assert "anders blijft het Nee" not in page
 
 
-@pytest.mark.parametrize("is_removed", [False, True])
 def test_a_late_link_for_no_signs_up_without_typing_where_the_address_is_held(
-    pages: Pages, asked: Contact, *, is_removed: bool
+    pages: Pages, asked: Contact
 ) -> None:
     pages.clock.move_to(DEADLINE)
-    if is_removed:
-        act = status_changes.Act(at=pages.clock.now(), actor="job")
-        with pages.database.atomic():
-            status_changes.remove_contacts(
-                [Contact.get_by_id(asked.id)],
-                reason=Reason.NO_RESPONSE,
-                act=act,
-                fingerprint_key=pages.settings.fingerprint_key,
-            )
     page = pages.get("no", asked.uid)
     assert "De mail gaat naar a…a@example.org." in words_of(page)
     button = buttons_in(page.text)[-1]
@@ -591,7 +581,34 @@ def test_a_late_link_for_no_signs_up_without_typing_where_the_address_is_held(
     assert heading_of(sent) == "Kijk in uw mail"
     assert SignUp.get().address == "anna@example.org"
     # Who has said No has no button for the opposite.
-    assert "<form" not in pages.post("no", asked.uid).text or is_removed
+    assert "<form" not in pages.post("no", asked.uid).text
+
+
+@pytest.mark.parametrize("reason", [Reason.NO_RESPONSE, Reason.BOUNCE, Reason.REQUEST])
+def test_a_no_of_who_is_off_the_list_is_answered_without_a_button_for_the_opposite(
+    pages: Pages, asked: Contact, reason: Reason
+) -> None:
+    """Invariant 15: one press of a program must not make us mail who was taken off."""
+    remove(pages, asked, reason)
+    pages.clock.move_to(DEADLINE)
+    pages.post("no", asked.uid, data=ONE_CLICK)
+    for response in (pages.get("no", asked.uid), pages.post("no", asked.uid)):
+        assert heading_of(response) == "U staat niet meer op deze lijst"
+        assert "U krijgt er geen mail meer van" in words_of(response)
+        assert "<form" not in response.text
+        assert '<a href="https://ask.example.org/join/news' in response.text
+    # Who wants the mails after all has the form.
+    assert forms_in(pages.get("yes", asked.uid)) == ["https://ask.example.org/join/news"]
+
+
+def remove(pages: Pages, contact: Contact, reason: Reason) -> None:
+    with pages.database.atomic():
+        status_changes.remove_contacts(
+            [Contact.get_by_id(contact.id)],
+            reason=reason,
+            act=status_changes.Act(at=pages.clock.now(), actor="job"),
+            fingerprint_key=pages.settings.fingerprint_key,
+        )
 
 
 @pytest.mark.parametrize(
@@ -672,14 +689,7 @@ def test_a_late_yes_is_told_what_stands_and_signs_up_without_typing(
         pages.post("no", asked.uid)
     pages.clock.move_to(DEADLINE + timedelta(hours=1))
     if not answers:
-        act = status_changes.Act(at=pages.clock.now(), actor="job")
-        with pages.database.atomic():
-            status_changes.remove_contacts(
-                [Contact.get_by_id(asked.id)],
-                reason=Reason.NO_RESPONSE,
-                act=act,
-                fingerprint_key=pages.settings.fingerprint_key,
-            )
+        remove(pages, asked, Reason.NO_RESPONSE)
     response = pages.get("yes", asked.uid)
     assert told in words_of(response)
     assert "niets vastgelegd" not in words_of(response)
