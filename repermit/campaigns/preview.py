@@ -23,6 +23,7 @@ from repermit.db.models.lists import ListText, MailingList
 from repermit.emails import (
     compose_mail,
     deadline_words,
+    first_screen,
     frozen_draft,
     mail_values,
     make_draft,
@@ -54,6 +55,7 @@ def preview_mail(
     to: str | None = None,
     reader: Contact | None = None,
     is_typed: bool = False,
+    is_widest: bool = False,
 ) -> mail_values.Mail:
     """Return a mail to a made-up contact, in the list's language if none is given.
 
@@ -64,6 +66,8 @@ def preview_mail(
     asked, so that the sentence reads as most will read it; nothing else is taken from there.
     While a campaign is under way an ask or reminder has the words that were frozen for it; it has
     those of `mailing_list` if they are only `is_typed`, or none were frozen in this language.
+    With `is_widest` an ask in the admin's own words greets whoever's name takes most room; the
+    usual words are measured with such a name.
     `deadline` is that of the campaign, kept or under way, if not given; `to` is the address that it
     is written to, and then nobody's name stands in it. Raises Refused, AddressError for `to` and
     the sender, and WordingError.
@@ -82,6 +86,9 @@ def preview_mail(
             deadline=deadline,
         )
     values = _make_values(kind, mailing_list, wording, settings, now, to=to, reader=reader)
+    own = read_own_wording(mailing_list, language)
+    if is_widest and isinstance(values, AskValues) and (own.text or own.html):
+        values = replace(values, name=first_screen.WIDEST_NAME)
     return compose_mail.compose_mail(wording, values)
 
 

@@ -126,7 +126,7 @@ def check(
         check_list=partial(
             check_first_screen,
             organisation=settings.organisation,
-            preview=partial(preview_mail, settings=settings, now=now, is_typed=True),
+            preview=partial(preview_mail, settings=settings, now=now),
         ),
     )
     (in_database,) = run_in_parallel([look], seconds=seconds)

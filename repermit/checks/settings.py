@@ -55,7 +55,8 @@ def check_first_screen(
     for language in facts.languages:
         names = (organisation.name, facts.in_language(language).name)
         with suppress(RepermitError):
-            if _is_cut_short(preview(mailing_list, language=language), names):
+            mail = preview(mailing_list, language=language, is_typed=True, is_widest=True)
+            if _is_cut_short(mail, names):
                 cut.append(language)
     if cut:
         yield finding("list_cut_short", list=mailing_list.slug, languages=", ".join(cut))

@@ -11,7 +11,7 @@ import click
 
 from repermit.cli.command import Group, command, json_option, read_text, slug_argument
 from repermit.cli.context import CommandContext, pass_command_context
-from repermit.cli.output import echo, echo_json
+from repermit.cli.output import echo, echo_json, warn
 
 if TYPE_CHECKING:
     from repermit.db.models.lists import MailingList
@@ -94,6 +94,7 @@ def add(context: CommandContext, /, slug: str, **fields: Any) -> None:
             **_read_fields(fields),
         )
         lacks = launch_refusals.list_missing_fields(added)
+        _warn_of_first_screen(context, slug)
     echo(f"Added {slug}.")
     if lacks:
         echo("Before a launch:", *(f"  - {lack}" for lack in lacks))
@@ -142,7 +143,20 @@ def set_(context: CommandContext, /, slug: str, *, further: str | None, **fields
         change(settings=context.settings, now=context.now, actor=context.actor, **given)
         lacks = _list_missing(mailing_list, further)
         note = mailing_lists.explain_frozen_wording(mailing_list)
+        _warn_of_first_screen(context, slug)
     echo(f"Changed {slug}.", *lacks, *([f"Mind: {note}."] if note else []))
+
+
+def _warn_of_first_screen(context: CommandContext, slug: str) -> None:
+    """Warn, as `check` does, if a phone shows the list's mail only in part."""
+    from repermit.campaigns.preview import preview_mail
+    from repermit.checks.settings import check_first_screen
+    from repermit.db.models.lists import find_list
+
+    organisation = context.settings.organisation
+    preview = partial(preview_mail, settings=context.settings, now=context.now)
+    for found in check_first_screen(find_list(slug), organisation=organisation, preview=preview):
+        warn(f"Mind: {found.found} {found.remedy}.")
 
 
 def _list_missing(mailing_list: MailingList, language: str | None) -> Iterator[str]:

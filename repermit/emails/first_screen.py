@@ -47,6 +47,8 @@ _FIRST_IDEOGRAPH = "\u2e80"
 # Of the longest name by which somebody is greeted, with which first screens are measured: in words,
 # and how wide it is beside the size of its letters. It is narrower than a row.
 _NAME_WORDS, _NAME_WIDTH = 4, 18
+WIDEST_NAME = f"M M M {'M' * 16}"
+"""A name that takes as much room as any by which somebody is greeted."""
 
 
 class _Block(NamedTuple):

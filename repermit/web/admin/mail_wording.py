@@ -119,7 +119,7 @@ def flash_first_screen(mailing_list: MailingList, language: str = "") -> None:
     """Say it if an answer of the mail, in the list's language or another, is not seen at first."""
     language = language or mailing_list.language
     try:
-        mail = _preview_as_listed(mailing_list, language=language)
+        mail = _preview_as_listed(mailing_list, language=language, is_widest=True)
     except RepermitError:
         return
     if warning := _word_first_screen(mailing_list, mail, language):
@@ -303,7 +303,7 @@ def _preview_as_listed(mailing_list: MailingList, **choices: Any) -> Mail:
     )
 
 
-def _make_mail(mailing_list: MailingList, form: WordingForm, *, to: str | None = None) -> Mail:
+def _make_mail(mailing_list: MailingList, form: WordingForm, **choices: Any) -> Mail:
     """Return the mail as people get it, or with the words that are typed where those are new."""
     return preview.preview_mail(
         mailing_list,
@@ -311,9 +311,9 @@ def _make_mail(mailing_list: MailingList, form: WordingForm, *, to: str | None =
         now=get_arrival(),
         kind=MailKind(form.kind.data),
         language=form.language.data,
-        to=to,
         reader=form.chosen_reader,
         is_typed=make_version(mailing_list) != make_version(find_list(mailing_list.slug)),
+        **choices,
     )
 
 
@@ -344,8 +344,9 @@ def _render_framed(mailing_list: MailingList, form: WordingForm) -> Response:
         return frame_flaws((form.say(make_sentence(one)) for one in error.reasons), shade=shade)
     except AddressError as error:
         return frame_flaws([_word_no_sender(error)], shade=shade)
+    widest = _make_mail(mailing_list, form, is_widest=True)
     warnings = [
-        _word_first_screen(mailing_list, mail, form.language.data, kind=form.kind.data),
+        _word_first_screen(mailing_list, widest, form.language.data, kind=form.kind.data),
         _word_subject(mailing_list, mail, form),
     ]
     above = Markup("").join(make_warning(text, shade) for text in warnings if text)

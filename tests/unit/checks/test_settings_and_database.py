@@ -428,6 +428,8 @@ def test_a_list_lacks_what_its_readers_must_know(
     assert all("news" in one.found for one in found)
 
 
+# Seen whole where nobody is greeted by name.
+_NEARLY_LOW = f"{{{{ greeting }}}} {'Wilt u onze post? ' * 14}\n\n{GOOD_TEXT}"
 _LOW = "Wij vragen of u onze post wilt blijven ontvangen. " * 20
 
 
@@ -442,6 +444,7 @@ _LOW = "Wij vragen of u onze post wilt blijven ontvangen. " * 20
         ("P" * 51, {}, ["list_cut_short"]),
         ("Praktijk De Linde", {"own_text": GOOD_TEXT}, []),
         ("Praktijk De Linde", {"own_text": f"{_LOW}\n\n{GOOD_TEXT}"}, ["list_cut_short"]),
+        ("Praktijk De Linde", {"own_text": _NEARLY_LOW}, ["list_cut_short"]),
         # There is no mail yet.
         ("P" * 51, {"sender": ""}, []),
     ],
@@ -451,7 +454,7 @@ def test_what_a_phone_does_not_show_whole_is_found(
 ) -> None:
     settings = make_settings(organisation=make_organisation(name=organisation))
     news = make_list(database, languages=(), **overrides)
-    preview = partial(preview_mail, settings=settings, now=NOW, is_typed=True)
+    preview = partial(preview_mail, settings=settings, now=NOW)
     found = check_first_screen(news, organisation=settings.organisation, preview=preview)
     assert codes(found) == expected
 

@@ -9,6 +9,7 @@ import pytest
 from repermit.db.connection import proxy
 from tests.support.builders import make_campaign, make_contact
 from tests.support.desk import Desk
+from tests.unit.emails.test_wording_validation import GOOD_TEXT
 
 
 def test_a_list_is_added_changed_and_shown(desk: Desk) -> None:
@@ -61,6 +62,21 @@ def test_a_list_shows_where_people_sign_up_a_sensitive_one_without_its_name(desk
     desk.do("list", "set", "news", "--sensitive")
     coded = desk.run("list", "show", "news", "--json").document["sign_up_url"]
     assert re.fullmatch(re.escape(url).removesuffix("news") + "[0-9a-f]{16}", coded)
+
+
+def test_who_gives_own_words_is_told_if_a_phone_does_not_show_both_answers(desk: Desk) -> None:
+    desk.add_news()
+    high, low = (
+        desk.file("{{ greeting }} " + "Ja? " * count, "", GOOD_TEXT, name=f"{count}.txt")
+        for count in (20, 90)
+    )
+    assert not desk.run("list", "set", "news", "--own-text", high).err
+    told = desk.run("list", "set", "news", "--own-text", low).err
+    assert told.startswith("Mind: A phone cuts the mail of the list news (nl) short")
+    facts = ("--name", "N", "--purpose", "P", "--privacy-url", "https://example.org/privacy")
+    sender = ("--sender", "News <news@example.org>")
+    told = desk.run("list", "add", "other", *facts, *sender, "--own-text", low).err
+    assert told.startswith("Mind: A phone cuts the mail of the list other (nl) short")
 
 
 def test_a_list_that_is_there_already_is_refused(desk: Desk) -> None:

@@ -8,8 +8,10 @@ from repermit.emails.compose_mail import compose_mail
 from repermit.emails.first_screen import (
     MOST_PIXELS,
     MOST_WORDS,
+    WIDEST_NAME,
     FirstScreen,
     estimate_first_screen,
+    fits_greeting,
 )
 from repermit.i18n.catalogues import languages
 from tests.support.first_screen import LONG, SHORT_WORDS
@@ -122,3 +124,9 @@ def test_no_readers_name_pushes_an_answer_below_where_it_is_measured(language: s
             assert seen
             assert seen.pixels <= most.pixels
             assert seen.words <= most.words
+
+
+def test_the_widest_name_is_greeted_and_none_that_is_longer() -> None:
+    assert fits_greeting(WIDEST_NAME)
+    assert not fits_greeting(f"{WIDEST_NAME}M")
+    assert not fits_greeting(f"{WIDEST_NAME} i")

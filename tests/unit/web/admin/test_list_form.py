@@ -15,6 +15,7 @@ from repermit.settings.definitions import Organisation, Settings
 from tests.support.admin_pages import admin_client, post
 from tests.support.builders import make_campaign, make_list
 from tests.support.public_pages import Pages, freeze_wording, words_of
+from tests.unit.emails.test_wording_validation import GOOD_TEXT
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -172,6 +173,14 @@ def test_names_that_push_an_answer_off_a_phone_are_told_where_they_are_typed(
     # Whoever has not said all yet gets no mail, and no warning.
     describe(admin, **WIDE, sender_address="", privacy_url="")
     assert told not in words_of(admin.get(DESCRIBE))
+
+
+def test_own_words_are_told_of_that_leave_no_room_for_a_long_name(admin: FlaskClient) -> None:
+    post(admin, NEW, **{**FIELDS, "slug": "news"})
+    own_text = f"{{{{ greeting }}}} {'Wilt u onze post? ' * 14}\n\n{GOOD_TEXT}"
+    MailingList.update(own_text=own_text).execute()
+    describe(admin)
+    assert "Put below the answers what need not stand above them." in words_of(admin.get(DESCRIBE))
 
 
 def test_while_a_campaign_is_under_way_it_is_told_of_what_is_saved(
