@@ -88,6 +88,29 @@ def test_a_catalogue_is_whole_and_loses_no_placeholder(language: str) -> None:
     assert flaws(language) == []
 
 
+@pytest.mark.parametrize(
+    ("language", "said"),
+    {
+        "bg": "сте в",
+        "cs": "jste na",
+        "de": "Sie auf",
+        "el": "βρίσκεστε|είστε σε",
+        "hr": "ste na",
+        "hu": "Ön rajta",
+        "lv": "esat",
+        "mt": "Il-fatt",
+        "nl": "u op",
+        "sk": "ste na",
+        "sl": "ste na",
+    }.items(),
+)
+def test_being_on_a_list_is_said_in_general(language: str, said: str) -> None:
+    """Who signs up, and whoever was taken off, reads it too."""
+    texts = [one for one in messages(language) if "Being on this list" in one.id[:20]]
+    assert len(texts) >= 3
+    assert [one.string for one in texts if re.search(said, one.string[:45])] == []
+
+
 @pytest.mark.parametrize("language", ["et", "lv", "sl"])
 def test_no_preposition_asks_a_day_of_the_week_for_a_case(language: str) -> None:
     """A day begins with its weekday, in the nominative: "rok: sreda", never "do sreda"."""
