@@ -230,7 +230,9 @@ def _draft_asking(
 ) -> Draft:
     known = make_common_fields(organisation, mailing_list, language)
     deadline_words = word_deadline(deadline, language, zone)
-    known |= mark_places(deadline_words) | {"longest_day": longest_short_day(language)}
+    known |= mark_places(deadline_words) | {
+        "longest_day": longest_short_day(language, deadline, zone)
+    }
     known |= word_ask(mailing_list, language, known["deadline"])
     known["asks_once"] = "" if has_reminder else "yes"
     known["preview"] = word_preview(kind, known, language)

@@ -80,16 +80,21 @@ _LAST_MINUTE = (23, 59)
 
 
 def short_day_in_words(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
-    """Return "22 dec" for the day on which a time ends; at midnight that is the day before."""
+    """Return "22 dec" for a moment that ends a day; else "22 dec, 17:00"."""
+    local = moment.astimezone(zone)
     # Translators: Unicode date pattern (CLDR) of a day without its year, as short as can be.
     pattern = translations(language).pgettext("pattern of a short day", "d MMM")
-    return _written(_ending_day(moment.astimezone(zone)), pattern, language)
+    day = _written(_ending_day(local), pattern, language)
+    return day if _ends_day(local) else _join_day_and_time(day, local, language)
 
 
-def longest_short_day(language: str) -> str:
-    """Return the longest of the short days of a year."""
-    year = (datetime(2026, month, 28, 12, tzinfo=UTC) for month in range(1, 13))
-    zone = ZoneInfo("UTC")
+_MIDNIGHT, _UTC = datetime(2026, 1, 1, tzinfo=UTC), ZoneInfo("UTC")
+
+
+def longest_short_day(language: str, moment: datetime = _MIDNIGHT, zone: ZoneInfo = _UTC) -> str:
+    """Return the longest of the short days of a year, at the hour of a moment."""
+    local = moment.astimezone(zone)
+    year = (local.replace(month=month, day=28) for month in range(1, 13))
     return max((short_day_in_words(day, language=language, zone=zone) for day in year), key=len)
 
 

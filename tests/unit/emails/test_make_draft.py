@@ -328,6 +328,16 @@ def test_a_subject_has_the_last_day_where_there_is_room(length: int) -> None:
     assert subject.endswith("? Uiterlijk 22 dec") is (length < 23)
 
 
+@pytest.mark.parametrize("length", [10, 11, 12])
+def test_a_subject_names_no_day_that_is_not_wholly_left(length: int) -> None:
+    """A deadline at an hour has it in the subject too, or the subject has no day."""
+    at_nine = datetime(2026, 12, 27, 8, tzinfo=UTC)
+    subject = make_ask(mailing_list=make_facts(name="x" * length), deadline=at_nine).subject
+    assert len(subject) < 60
+    assert subject.endswith("? Uiterlijk 27 dec, 09:00 uur") is (length < 12)
+    assert ("27 dec" in subject) is (length < 12)
+
+
 # Of 21 and 19 characters.
 _ORDINARY, _SHORT = "Nieuws van De Heelhof", "Nieuws van De Linde"
 

@@ -86,12 +86,12 @@ def test_the_hour_follows_summer_time(moment: datetime, expected: str) -> None:
         (
             datetime(2026, 12, 22, 22, 58, tzinfo=UTC),
             "dinsdag 22\u00a0december, 23:58 uur",
-            "22 dec",
+            "22 dec, 23:58 uur",
         ),
         (
             datetime(2026, 12, 22, 23, 0, 1, tzinfo=UTC),
             "woensdag 23\u00a0december, 00:00 uur",
-            "23 dec",
+            "23 dec, 00:00 uur",
         ),
         (datetime(2026, 5, 1, 22, 0, tzinfo=UTC), "vrijdag 1\u00a0mei", "1 mei"),
     ],
