@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from babel.messages.pofile import read_po
 
-from repermit.i18n.catalogues import languages
+from repermit.i18n.catalogues import languages, translations
 from repermit.web.admin.rendering import LANGUAGES
 from repermit.web.admin.result_text import OWN_TEXTS
 from tests.catalogues import (
@@ -86,6 +86,13 @@ def test_a_catalogue_holds_what_is_used_and_no_more_in_order(language: str) -> N
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_a_catalogue_is_whole_and_loses_no_placeholder(language: str) -> None:
     assert flaws(language) == []
+
+
+@pytest.mark.parametrize(("language", "use"), [("el", "αυτή τη χρήση"), ("fr", "cet usage")])
+def test_an_explicit_consent_names_what_it_is_for(language: str, use: str) -> None:
+    """GDPR art. 9(2)(a): for one or more specified purposes."""
+    sentence = "With Yes you explicitly consent to our using your data for this."
+    assert use in translations(language).gettext(sentence)
 
 
 @pytest.mark.parametrize(
