@@ -50,7 +50,7 @@ def _iter_history(held: HeldData, voice: Voice) -> Iterator[tuple[datetime, str,
     for at, file in held.imports:
         yield at, gettext("Your address came with the file “%(file)s”") % {"file": file}, ()
     for sign_up in held.sign_ups:
-        yield sign_up.at, gettext("Your address was entered into the sign-up form"), ()
+        yield sign_up.at, gettext("These mails were asked for with your address"), ()
     for letter in held.letters:
         yield letter.at, _describe_letter(letter, voice), _describe_delivery(letter, voice)
     for at, _answer in held.replies:

@@ -328,6 +328,13 @@ def test_a_subject_has_the_last_day_where_there_is_room(length: int) -> None:
     assert subject.endswith("? Uiterlijk 22 dec") is (length < 23)
 
 
+def test_a_sign_up_is_asked_for_and_need_not_be_typed() -> None:
+    """Who comes too late for a Yes presses one button, and types no address."""
+    text = make_confirm().text
+    assert "heeft gevraagd" in text
+    assert "ingevuld" not in text
+
+
 @pytest.mark.parametrize("length", [10, 11, 12])
 def test_a_subject_names_no_day_that_is_not_wholly_left(length: int) -> None:
     """A deadline at an hour has it in the subject too, or the subject has no day."""

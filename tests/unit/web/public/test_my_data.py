@@ -306,7 +306,7 @@ def test_everything_is_shown_to_whoever_has_the_link(pages: Pages, anna: Contact
         "Anna Berg",
         "het formulier aan de balie",
         "Uw adres kwam mee met het bestand ‘leden.xlsx’",
-        "Uw adres is in het aanmeldformulier ingevuld",
+        "Met uw adres is om deze mails gevraagd",
         "Verstuurd, en door een mailserver aangenomen: de vraag of wij u mogen mailen",
         "Kon niet verstuurd worden: de vraag of wij u mogen mailen",
         "Toch niet verstuurd: de herinnering aan die vraag",
