@@ -543,6 +543,8 @@ def test_somebody_who_is_not_taken_off_for_silence_is_not_told_so(
         page = words_of(pages.get(word, asked.uid))
         assert "anders stoppen wij ermee" not in page
         assert "halen wij u ook van deze lijst" not in page
+        # A Yes counts until then all the same.
+        assert "Ja zeggen kan nog, uiterlijk maandag 30 maart" in page
     pages.clock.move_to(DEADLINE)
     assert _MISSED not in words_of(pages.get("no", asked.uid))
     late = words_of(pages.get("yes", asked.uid))
