@@ -215,6 +215,14 @@ def test_whoever_fills_in_an_address_keeps_its_holder_from_no_link(
     assert [row.mail.due_at for row in FreshLink.select()] == [NOW]
 
 
+def test_the_page_says_what_it_is_about_and_until_when_it_works(
+    pages: Pages, anna: Contact
+) -> None:
+    said = words_of(opened(pages, anna))
+    assert "Dit gaat over deze lijst. Deze pagina werkt tot maandag 2 maart" in said
+    assert "Op welke rechtsgrond wij u mogen mailen" in said
+
+
 # --- The fresh link. -----------------------------------------------------------------------------
 
 
