@@ -364,6 +364,8 @@ def _close_campaign(sweep: _Sweep, campaign_id: int) -> None:
     with sweep.database.atomic():
         now = sweep.clock.now()
         campaign = _lock_due(campaign_id, now)
+        # What is appended and not yet committed is seen only once nobody else appends.
+        chain.lock_head()
         if campaign is None or _has_unsent_asks(campaign) or _has_entry_since(campaign, counted):
             return
         if campaign.state == CampaignState.SENDING:

@@ -539,9 +539,11 @@ class _Suppressing:
         if not self.dry_run:
             claimed = [one for print_, one in held.items() if print_ not in kept]
             again = [contact for contact in claimed if lookup.is_off_by_file(contact)]
-            gone = {contact.subject for contact in (*leaving, *again)}
+            # Those get theirs as they leave; whoever corrected their address has one more.
+            gone = {contact.id for contact in (*leaving, *again)}
+            got = {print_ for print_, contact in held.items() if contact.id in gone}
             suppressions.suppress(
-                self.mailing_list, [one for one in added if one.subject not in gone]
+                self.mailing_list, [one for one in added if one.fingerprint not in got]
             )
             status_changes.remove_contacts(
                 [*leaving, *again], reason=Reason.REQUEST, act=self.act, fingerprint_key=self.key

@@ -97,7 +97,9 @@ def test_a_mail_that_was_given_to_somebody_without_one_is_found(story: Database,
     """As many asks are there as before."""
     given = f"UPDATE mail SET contact_id = {contact_at('klant').id} WHERE {mail_of('stil', kind)}"
     # Who was asked is fixed at the launch.
-    what = "campaign 1: whom it asked" if kind == "ask" else "when this person was sent the reminder"
+    what = (
+        "campaign 1: whom it asked" if kind == "ask" else "when this person was sent the reminder"
+    )
     assert change(story, given) == (How.CONTRADICTED, what)
 
 

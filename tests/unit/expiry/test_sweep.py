@@ -613,6 +613,32 @@ def test_an_answer_while_what_became_of_the_asked_is_counted_is_in_the_counts(
     assert kept("closed")[0]["counts"] == {"no": 1}
 
 
+def test_an_answer_that_is_committed_while_the_closing_waits_is_in_its_counts(
+    database: Database, mailing_list: MailingList
+) -> None:
+    """On PostgreSQL it is not seen before it is committed, and the closing comes behind it."""
+    campaign = make_campaign(database, mailing_list)
+    contact = make_asked(database, mailing_list, campaign)
+    sweep(database)
+    with database.atomic():
+        # Nobody but this one is left to decide on, and it was decided before.
+        Campaign.update(state=CampaignState.OPEN, closed_at=None).execute()
+    about: dict[str, Any] = {"fingerprint_key": make_settings().fingerprint_key}
+    with database.atomic():
+        status_changes.confirm_contact(
+            lookup.lock_contact(contact.id),
+            basis=Basis.ANSWER,
+            act=Act(at=DEADLINE - INSTANT, actor="person"),
+            **about,
+        )
+        thread = in_thread(database, ManualClock(DEADLINE), chunk=10)
+        thread.join(0.5)
+        assert thread.is_alive()
+    thread.join(60)
+    sweep(database)
+    assert kept("closed")[-1]["counts"] == {"confirmed": 1}
+
+
 def test_an_answer_that_is_being_recorded_when_its_turn_comes_counts(
     database: Database, mailing_list: MailingList
 ) -> None:

@@ -547,6 +547,18 @@ def test_of_a_file_that_is_broken_further_down_nothing_is_taken_in(
     assert not Suppression.select().exists()
 
 
+def test_whoever_corrected_their_address_is_suppressed_at_both(
+    database: Database, news: MailingList, tmp_path: Path
+) -> None:
+    """As after a backup in which they still stand at the former one."""
+    person = make_contact(database, news, "person1@example.org")
+    path = tmp_path / "off.json"
+    both = [{**shared(number), "subject": person.subject} for number in (1, 2)]
+    path.write_text(json.dumps(both), "utf-8")
+    assert take_all(database, news, path).added == 2
+    assert Suppression.select().count() == 2
+
+
 def test_who_left_keeps_the_subject_of_their_record(
     database: Database, news: MailingList, tmp_path: Path
 ) -> None:
