@@ -41,6 +41,7 @@ def _add_gaps(last_beat: datetime | None, now: datetime) -> None:
     for campaign in list(Campaign.select().where(Campaign.state.in_(LIVE_STATES))):
         gap = int(_measure_gap(campaign, last_beat, now).total_seconds())
         seconds.setdefault(gap, []).append(campaign.id)
+    seconds.pop(0, None)
     for gap, ids in seconds.items():
         Campaign.update(downtime=Campaign.downtime + gap).where(
             Campaign.id.in_(make_id_list(ids))

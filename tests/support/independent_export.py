@@ -107,7 +107,6 @@ class Launch(NamedTuple):
 
     asked: int
     audience: str
-    met: set[str]
     deleted: list[int]
     closed: list[tuple[dict[str, int], dict[str, str]]]
 
@@ -120,7 +119,10 @@ def check_outcomes(entries: list[Any], audiences: dict[str, list[str]]) -> None:
         if asked is not None:
             check_audience(asked, launch)
         for counts, stood in launch.closed[-1:]:
-            check_counts(counts, stood, asked, launch)
+            total = sum(counts.values())
+            need(launch.asked - sum(launch.deleted) <= total <= launch.asked, "the sum")
+            if asked is not None:
+                check_counts(counts, stood, asked, launch)
 
 
 def check_audience(asked: list[str], launch: Launch) -> None:
@@ -133,36 +135,30 @@ def check_audience(asked: list[str], launch: Launch) -> None:
 
 
 def check_counts(
-    counts: dict[str, int], stood: dict[str, str], asked: list[str] | None, launch: Launch
+    counts: dict[str, int], stood: dict[str, str], asked: list[str], launch: Launch
 ) -> None:
-    total = sum(counts.values())
-    need(launch.asked - sum(launch.deleted) <= total <= launch.asked, "the sum")
-    people = launch.met if asked is None else asked
-    fates = [stood.get(one, "unconfirmed") for one in people]
-    others = [""] * (0 if asked is None else launch.asked - len(asked))
-    if asked is None:
-        others = [fate for one, fate in stood.items() if one not in people]
+    fates = [stood.get(one, "unconfirmed") for one in asked]
+    unknown = fates.count("") + launch.asked - len(asked)
     for fate in {*counts, *fates} - {""}:
         least = fates.count(fate)
-        most = least + others.count(fate) + fates.count("") + others.count("")
-        unmet = launch.asked if asked is None and fate == "unconfirmed" else 0
-        need(least <= counts.get(fate, 0) <= most + unmet, "a count")
+        need(least <= counts.get(fate, 0) <= least + unknown, "a count")
 
 
 def launches_in(entries: list[Any]) -> dict[str, Launch]:
     found: dict[str, Launch] = {}
     stood: dict[str, str] = {}
+    erased: set[str] = set()
     for one in entries:
         head, told = one["entry"], one["parts"].get("consent", {}).get("content", {})
         event, subject, campaign = head["event"], head["subject"], str(head["campaign"])
         if subject:
             fate = fate_after(event, told)
             if fate is not None:
-                stood[subject] = fate
-                if campaign in found and not found[campaign].closed:
-                    found[campaign].met.add(subject)
+                stood[subject] = "" if subject in erased else fate
+            elif event == "erased":
+                erased.add(subject)
         elif event == "launched" and type(told.get("asked")) is int:
-            found[campaign] = Launch(told["asked"], text(told, "audience"), set(), [], [])
+            found[campaign] = Launch(told["asked"], text(told, "audience"), [], [])
         elif event == "import_undone" and type(told.get("contacts")) is int:
             for launch in found.values():
                 launch.deleted.append(told["contacts"])

@@ -663,7 +663,7 @@ const sum = (numbers) => numbers.reduce((one, other) => one + other, 0);
 function accounted(entries, audiences) {
   const launches = launchesIn(entries);
   for (const number of names(audiences)) need(launches.get(number)?.audience, "who was asked by no launch");
-  for (const [number, { asked, audience, met, deleted, closed }] of launches) {
+  for (const [number, { asked, audience, deleted, closed }] of launches) {
     const people = audiences.get(number);
     const gone = audience ? asked - list(people).length : 0;
     if (audience) {
@@ -676,20 +676,19 @@ function accounted(entries, audiences) {
     const counts = closed.counts;
     const total = sum([...counts.values()]);
     need(asked - sum(deleted) <= total && total <= asked, "the sum of what became of them");
-    const fates = (people ?? [...met]).map((one) => closed.stood.get(one) ?? "unconfirmed");
-    const others = people ? Array(gone).fill("") : [...closed.stood].filter(([one]) => !met.has(one)).map(([, fate]) => fate);
-    const count = (values, fate) => values.filter((one) => one === fate).length;
+    if (!audience) continue;
+    const fates = people.map((one) => closed.stood.get(one) ?? "unconfirmed");
+    const count = (fate) => fates.filter((one) => one === fate).length;
     for (const fate of new Set([...counts.keys(), ...fates].filter((one) => one !== ""))) {
-      const [least, told] = [count(fates, fate), counts.get(fate) ?? 0];
-      const slack = count(others, fate) + count(fates, "") + count(others, "");
-      need(least <= told && told <= least + slack + (people || fate !== "unconfirmed" ? 0 : asked), "a count");
+      const [least, told] = [count(fate), counts.get(fate) ?? 0];
+      need(least <= told && told <= least + count("") + gone, "a count");
     }
   }
 }
 
 /** Return the launches by their numbers, with what came after each. */
 function launchesIn(entries) {
-  const [found, stood] = [new Map(), new Map()];
+  const [found, stood, erased] = [new Map(), new Map(), new Set()];
   for (const one of entries) {
     const [{ event, subject }, content, number] = [one.head, told(one), String(one.head.campaign)];
     const launch = found.get(number);
@@ -697,11 +696,10 @@ function launchesIn(entries) {
       let fate = STANDING[event];
       if (TELLING.includes(event)) fate = textOf(content, "reason") || textOf(content, "status");
       else if (event === "erased" && content.has("imported_at")) fate = "";
-      if (fate === undefined) continue;
-      stood.set(subject, fate);
-      if (launch && !launch.closed) launch.met.add(subject);
+      if (fate !== undefined) stood.set(subject, erased.has(subject) ? "" : fate);
+      else if (event === "erased") erased.add(subject);
     } else if (event === "launched" && isWhole(content.get("asked"))) {
-      found.set(number, { asked: content.get("asked"), audience: textOf(content, "audience"), met: new Set(), deleted: [] });
+      found.set(number, { asked: content.get("asked"), audience: textOf(content, "audience"), deleted: [] });
     } else if (event === "import_undone" && isWhole(content.get("contacts"))) {
       for (const other of found.values()) other.deleted.push(content.get("contacts"));
     } else if (event === "closed" && launch && content.get("counts") instanceof Map) {

@@ -21,7 +21,6 @@ _TOLD = ("removed", "import_undone", "sign_up_undone", "opted_out")
 class _Campaign:
     """A launch: its entry, how many it asks, and the digest of whom, None in older entries.
 
-    - `met`: of whom an entry of the campaign tells how they stand.
     - `deleted`: how many people at most went since with files that were taken back.
     - `counts`: what `closed` counts, `fates` how everybody stood by then; None while it runs.
     """
@@ -29,7 +28,6 @@ class _Campaign:
     seq: int
     asked: int
     audience: str | None
-    met: set[str] = field(default_factory=set)
     deleted: int = 0
     closed: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -40,28 +38,21 @@ class Outcomes:
     """What an export's entries tell of campaigns, in their order, and of how people stand.
 
     How somebody stands is a status, or the reason of a removal; None where no part tells it any
-    more, and for whom the taking back of a file deleted.
+    more, for whom the taking back of a file deleted, and for who came back after an erasure: what
+    was asked of them stands as it was.
     """
 
     def __init__(self) -> None:
         self._campaigns: dict[int, _Campaign] = {}
         self._fates: dict[str, str | None] = {}
+        self._erased: set[str] = set()
 
     def add(self, entry: Mapping[str, Any], consent: Mapping[str, Any]) -> None:
         """Hear the next entry, and the content of its part `consent`, {} where that was erased."""
         event, subject = entry["event"], entry["subject"]
         campaign = self._campaigns.get(entry["campaign"])
         if subject:
-            if event in _STANDING:
-                self._fates[subject] = _STANDING[event]
-            elif event in _TOLD:
-                self._fates[subject] = _text(consent, "reason") or _text(consent, "status")
-            elif event == "erased" and "imported_at" in consent:
-                self._fates[subject] = None
-            else:
-                return
-            if campaign and not campaign.audience and not campaign.closed:
-                campaign.met.add(subject)
+            self._hear_of(subject, event, consent)
         elif event == "launched" and type(consent.get("asked")) is int:
             self._campaigns[entry["campaign"]] = _Campaign(
                 entry["seq"], consent["asked"], _text(consent, "audience")
@@ -72,6 +63,19 @@ class Outcomes:
         elif event == "closed" and campaign and _is_count(consent.get("counts")):
             campaign.closed, campaign.counts = entry["seq"], consent["counts"]
             campaign.fates = dict(self._fates)
+
+    def _hear_of(self, subject: str, event: str, consent: Mapping[str, Any]) -> None:
+        fate = None
+        if event in _STANDING:
+            fate = _STANDING[event]
+        elif event in _TOLD:
+            fate = _text(consent, "reason") or _text(consent, "status")
+        elif event != "erased":
+            return
+        elif "imported_at" not in consent:
+            self._erased.add(subject)
+            return
+        self._fates[subject] = None if subject in self._erased else fate
 
     def faults(self, audiences: Mapping[str, Any]) -> Iterator[Said]:
         """Yield what does not add up.
@@ -97,8 +101,10 @@ class Outcomes:
                         "entry %(seq)s: these are not the people whom it says were asked",
                         seq=str(campaign.seq),
                     )
+                if campaign.closed:
+                    yield from _find_wrong_counts(campaign, asked)
             if campaign.closed:
-                yield from _find_wrong_counts(campaign, asked)
+                yield from _find_wrong_sum(campaign)
 
 
 def _text(consent: Mapping[str, Any], name: str) -> str | None:
@@ -111,24 +117,13 @@ def _is_count(counts: Any) -> bool:
     return isinstance(counts, dict) and all(type(count) is int for count in counts.values())
 
 
-def _find_wrong_counts(campaign: _Campaign, asked: list[str] | None) -> Iterator[Said]:
-    """Yield what `closed` counts otherwise than the entries; `asked` is None where none says whom.
-
-    Then those may be among the asked of whom no entry of the campaign tells.
-    """
-    people = campaign.met if asked is None else asked
-    found = Counter(campaign.fates.get(subject, _OPEN) for subject in people)
-    unknown = found.pop(None, 0)
-    more: Counter[str | None] = Counter()
-    if asked is None:
-        more.update(fate for one, fate in campaign.fates.items() if one not in people)
-        more[_OPEN] = campaign.asked
-        unknown += more[None]
-    else:
-        unknown += campaign.asked - len(asked)
+def _find_wrong_counts(campaign: _Campaign, asked: list[str]) -> Iterator[Said]:
+    """Yield what `closed` counts otherwise than the entries."""
+    found = Counter(campaign.fates.get(subject, _OPEN) for subject in asked)
+    unknown = found.pop(None, 0) + campaign.asked - len(asked)
     for fate in sorted({*campaign.counts, *filter(None, found)} - {""}):
         told = campaign.counts.get(fate, 0)
-        if not found[fate] <= told <= found[fate] + more[fate] + unknown:
+        if not found[fate] <= told <= found[fate] + unknown:
             yield Said(
                 "entry %(seq)s counts %(told)s of those asked as %(fate)s, and the entries here "
                 "show %(found)s",
@@ -137,6 +132,9 @@ def _find_wrong_counts(campaign: _Campaign, asked: list[str] | None) -> Iterator
                 fate=fate,
                 found=found[fate],
             )
+
+
+def _find_wrong_sum(campaign: _Campaign) -> Iterator[Said]:
     total = sum(campaign.counts.values())
     if not campaign.asked - campaign.deleted <= total <= campaign.asked:
         yield Said(

@@ -526,3 +526,41 @@ def test_without_a_key_it_holds_and_has_no_signature(
     assert "key" not in document
     assert own_check(document)
     assert verdicts(document, javascript) == (True, True)
+
+
+def test_who_was_erased_and_came_back_does_not_change_what_the_asked_came_to(
+    database: Database, javascript: JavaScriptVerifier
+) -> None:
+    mailing_list = make_list(database)
+    campaign = make_campaign(database, mailing_list)
+    freeze_wording(database, campaign, mailing_list, "nl")
+    anna = make_asked(database, mailing_list, campaign)
+    tell_of(database, "launched", campaign, asked=1, audience=digest_of(database, campaign))
+    with database.atomic():
+        act = status_changes.Act(at=NOW + timedelta(days=2), actor="person")
+        erasure.erase_contact(
+            lookup.lock_contact(anna.id), act=act, fingerprint_key=SIGNING.fingerprint_key
+        )
+    back: dict[str, Any] = {"event": "added", "list": "news", "subject": anna.subject}
+    append(database, Entry(at=NOW + timedelta(days=3), actor="person", **back))
+    tell_of(database, "closed", campaign, counts={"request": 1})
+    document = json.loads(exported(database, mailing_list))
+    assert own_check(document)
+    assert verdicts(document, javascript) == (True, True)
+
+
+@pytest.mark.parametrize(("counted", "holds"), [(2, True), (3, False)])
+def test_of_an_earlier_launch_only_all_together_are_checked(
+    database: Database, javascript: JavaScriptVerifier, counted: int, *, holds: bool
+) -> None:
+    """It does not fix whom it asks, and an answer could come in while they were counted."""
+    mailing_list = make_list(database)
+    campaign = make_campaign(database, mailing_list)
+    freeze_wording(database, campaign, mailing_list, "nl")
+    anna, _ = (make_asked(database, mailing_list, campaign) for _ in range(2))
+    tell_of(database, "launched", campaign, asked=2)
+    answer(database, anna.uid, Answer.NO)
+    tell_of(database, "closed", campaign, counts={"unconfirmed": counted})
+    document = json.loads(exported(database, mailing_list))
+    assert own_check(document) == holds
+    assert verdicts(document, javascript) == (holds, holds)
