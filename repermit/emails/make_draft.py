@@ -230,9 +230,8 @@ def _draft_asking(
 ) -> Draft:
     known = make_common_fields(organisation, mailing_list, language)
     deadline_words = word_deadline(deadline, language, zone)
-    known |= mark_places(deadline_words) | {
-        "longest_day": longest_short_day(language, deadline, zone)
-    }
+    longest = longest_short_day(deadline, language=language, zone=zone)
+    known |= mark_places(deadline_words) | {"longest_day": longest}
     known |= word_ask(mailing_list, language, known["deadline"])
     known["asks_once"] = "" if has_reminder else "yes"
     known["preview"] = word_preview(kind, known, language)

@@ -32,7 +32,6 @@ from repermit.emails.sender_identity import choose_reply_address, contains_name
 from repermit.emails.template_engine import make_own_environment, render
 from repermit.errors import MailTooLarge, Refused, WordingError
 from repermit.i18n.catalogue_overrides import Text, as_typed, texts_in
-from repermit.i18n.dates import longest_short_day
 from repermit.i18n.lazy_text import Joined, Said
 from repermit.settings.definitions import Organisation
 from repermit.unicode_limits import normalize
@@ -345,11 +344,12 @@ _PLAIN = (nodes.Output, nodes.TemplateData, nodes.Name)
 
 
 def make_usual_wording(
-    mailing_list: MailingListFacts, *, language: str, has_telephone: bool = False
+    mailing_list: MailingListFacts, *, language: str, longest_day: str, has_telephone: bool = False
 ) -> OwnWording:
     """Return templates, valid for `check_wording`, that say the same as repermit's own ask.
 
-    Without HTML, which is made from the text; the subject has the last day where there is room.
+    Without HTML, which is made from the text; the subject has the last day where there is room for
+    `longest_day`.
     """
     fields = {field: f"{{{{ {field} }}}}" for field in ALL_FIELDS}
     fields |= {"language": language, "subject": "", "preview": ""}
@@ -357,9 +357,8 @@ def make_usual_wording(
     fields["sensitive"] = "yes" if mailing_list.sensitive else ""
     fields["frequency"] = fields["frequency"] if mailing_list.frequency else ""
     fields["telephone"] = fields["telephone"] if has_telephone else ""
-    longest = longest_short_day(language)
-    seen = fields | {"list_name": mailing_list.name, "day": longest, "longest_day": longest}
-    has_room = longest in render("ask/subject.txt", seen, language=language)
+    seen = fields | {"list_name": mailing_list.name, "day": longest_day, "longest_day": longest_day}
+    has_room = longest_day in render("ask/subject.txt", seen, language=language)
     fields |= {"day": fields["day"] if has_room else "", "longest_day": ""}
     # A reminder may be set after it was written.
     fields["asks_once"] = ""

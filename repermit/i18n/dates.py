@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
@@ -88,10 +88,7 @@ def short_day_in_words(moment: datetime, *, language: str, zone: ZoneInfo) -> st
     return day if _ends_day(local) else _join_day_and_time(day, local, language)
 
 
-_MIDNIGHT, _UTC = datetime(2026, 1, 1, tzinfo=UTC), ZoneInfo("UTC")
-
-
-def longest_short_day(language: str, moment: datetime = _MIDNIGHT, zone: ZoneInfo = _UTC) -> str:
+def longest_short_day(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
     """Return the longest of the short days of a year, at the hour of a moment."""
     local = moment.astimezone(zone)
     year = (local.replace(month=month, day=28) for month in range(1, 13))

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from flask_login import current_user
 from markupsafe import Markup
 
-from repermit.campaigns import mailing_lists, preview
+from repermit.campaigns import campaign_draft, mailing_lists, preview
 from repermit.contacts import lookup
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList, find_list
@@ -160,8 +160,18 @@ def _make_usual_wording(mailing_list: MailingList, language: str) -> OwnWording:
     return wording_validation.make_usual_wording(
         lookup.read_list_facts(mailing_list),
         language=language,
+        longest_day=_find_longest_day(mailing_list, language),
         has_telephone=bool(get_site().settings.organisation.telephone),
     )
+
+
+def _find_longest_day(mailing_list: MailingList, language: str) -> str:
+    """Return the longest of the short days, at the hour of the deadline that previews name."""
+    settings = get_site().settings
+    deadline, _ = campaign_draft.find_mail_conditions(
+        mailing_list, settings=settings, now=get_arrival()
+    )
+    return longest_short_day(deadline, language=language, zone=settings.zone)
 
 
 @pages.post("/complete")
@@ -374,7 +384,7 @@ def _word_subject(mailing_list: MailingList, mail: Mail, form: WordingForm) -> s
             most=first_screen.MOST_SIGNS,
             count=len(mail.subject),
         )
-    with_day = f"{mail.subject} {longest_short_day(form.language.data)}"
+    with_day = f"{mail.subject} {_find_longest_day(mailing_list, form.language.data)}"
     has_day = {"day", "deadline"} & find_fields(mark_fields(own))
     if has_day or len(with_day) >= first_screen.MOST_SIGNS:
         return ""

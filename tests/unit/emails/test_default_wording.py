@@ -9,6 +9,7 @@ import pytest
 from repermit.emails import make_draft
 from repermit.emails.wording_validation import check_wording, make_usual_wording
 from repermit.i18n.catalogues import languages
+from repermit.i18n.dates import longest_short_day
 from tests.support.builders import DEADLINE, make_organisation, make_settings
 from tests.support.mail_builders import make_facts
 
@@ -21,15 +22,18 @@ def test_it_may_be_used_and_says_what_repermit_says(
     language: str, *, sensitive: bool, frequency: str
 ) -> None:
     facts = replace(make_facts(), sensitive=sensitive, frequency=frequency)
-    wording = make_usual_wording(facts, language=language, has_telephone=True)
+    zone = make_settings().zone
+    longest_day = longest_short_day(DEADLINE, language=language, zone=zone)
+    wording = make_usual_wording(
+        facts, language=language, longest_day=longest_day, has_telephone=True
+    )
     check_wording(wording, organisation=make_organisation(), mailing_list=facts)
     usual, own = (
         make_draft.draft_ask(
             organisation=make_organisation(),
             mailing_list=facts,
-            # The end of a day, as nearly all have: a template does not know what has room.
-            deadline=DEADLINE.replace(hour=22),
-            zone=make_settings().zone,
+            deadline=DEADLINE,
+            zone=zone,
             language=language,
             # A template of one's own cannot say "once": a reminder may be set later.
             has_reminder=True,

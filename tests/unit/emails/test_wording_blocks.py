@@ -31,7 +31,9 @@ def test_the_usual_words_of_every_language_are_split_and_joined_without_loss(
 ) -> None:
     facts = make_facts(sensitive=sensitive, language=language)
     for has_telephone in (False, True):
-        usual = make_usual_wording(facts, language=language, has_telephone=has_telephone)
+        usual = make_usual_wording(
+            facts, language=language, longest_day="30 sep", has_telephone=has_telephone
+        )
         for text in (usual.text, complete_text("Mogen wij?", usual.text, facts)):
             blocks = split_wording(text)
             assert blocks
@@ -44,7 +46,9 @@ def test_the_usual_words_of_every_language_are_split_and_joined_without_loss(
 
 
 def test_answers_and_the_lines_of_the_law_are_fixed_and_headings_are_headings() -> None:
-    usual = make_usual_wording(make_facts(), language="nl", has_telephone=True)
+    usual = make_usual_wording(
+        make_facts(), language="nl", longest_day="30 sep", has_telephone=True
+    )
     blocks = split_wording(usual.text)
     assert blocks
     fixed = [block.fields for block in blocks if block.kind is BlockKind.FIXED]

@@ -344,7 +344,7 @@ def test_the_html_of_a_text_has_its_headings_its_lists_and_its_rule() -> None:
 @pytest.mark.parametrize("sensitive", [False, True])
 def test_the_usual_words_keep_the_headings_and_buttons_of_the_usual_mail(sensitive: bool) -> None:
     mailing_list = make_facts(sensitive=sensitive)
-    usual = make_usual_wording(mailing_list, language="nl")
+    usual = make_usual_wording(mailing_list, language="nl", longest_day="30 sep")
     own, ours = (make_ask(own=one, mailing_list=mailing_list).html for one in (usual, OwnWording()))
     for tag in ("h1", "h2", "li"):
         pattern = rf"(?s)<{tag}[^>]*>(.*?)</{tag}>"

@@ -186,6 +186,20 @@ def test_the_usual_words_can_be_begun_with_and_are_not_saved_by_that(
     assert everything_in(database) == before
 
 
+def test_a_deadline_with_an_hour_takes_the_room_for_the_day_in_a_subject(
+    database: Database, admin: FlaskClient, mailing_list: MailingList
+) -> None:
+    typed = {"own_subject": "Wilt u ons nieuws over de praktijk blijven krijgen?", "language": "nl"}
+    told = "though there is room"
+    assert told in words_of(post(admin, f"{URL}/look", **typed))
+    kept = Conditions(deadline="2026-04-24T09:00")
+    campaign_draft.keep_conditions(database, mailing_list, kept, now=NOW, actor="user:1")
+    assert told not in words_of(post(admin, f"{URL}/look", **typed))
+    page = post(admin, f"{URL}/begin", own_subject="", own_text="", own_html="")
+    assert "[name of the list]: blijven ontvangen?" in page.text
+    assert "Uiterlijk [last day in short]" not in page.text
+
+
 def test_beginning_with_the_usual_words_takes_away_none_that_were_typed(admin: FlaskClient) -> None:
     page = post(admin, f"{URL}/begin", own_subject="Mijn vraag", own_text="Mijn tekst", own_html="")
     assert "Mijn vraag" in page.text
@@ -475,7 +489,9 @@ def test_the_usual_words_in_blocks_are_saved_as_they_are_without_loss(
     assert not any("{{" in text for name, text in fields.items() if "-fixed-" not in name)
     assert post(admin, URL, **fields).status_code == 303
     saved = find_list("news")
-    usual = make_usual_wording(lookup.read_list_facts(saved), language="nl", has_telephone=True)
+    usual = make_usual_wording(
+        lookup.read_list_facts(saved), language="nl", longest_day="30 sep", has_telephone=True
+    )
     assert (saved.own_subject, saved.own_text) == (usual.subject, usual.text)
 
 
