@@ -33,16 +33,17 @@ _REST = "remark"
 class Found:
     """Where the header is and what the columns are.
 
-    `header_line` is 0 if there is no header; records before `first_line` are not data. `unknown`
-    are the places of the columns that may turn out to say Yes and No to a question nobody knows:
-    under no title that is known, with little else in these first records. In those of
-    `harmless_noes` a No alone says nothing against mailing.
+    `header_line` is 0 if there is no header; records before `first_line` are not data. `rest`
+    are the places of the columns that are read as remarks under no title that means one. `unknown`
+    are those that may turn out to say Yes and No to a question nobody knows, with little else in
+    these first records. In those of `harmless_noes` a No alone says nothing against mailing.
     """
 
     header_line: int
     first_line: int
     columns: tuple[Column, ...]
     tool: Tool
+    rest: frozenset[int]
     unknown: tuple[int, ...]
     harmless_noes: frozenset[int]
 
@@ -90,6 +91,7 @@ def find_columns(sample: Sequence[Record], mapping: Mapping[str, str], *, width:
         first_line=_first_line(sample, at),
         columns=tuple(map(Column, range(len(titles)), titles, fields)),
         tool=tool,
+        rest=frozenset(rest),
         unknown=tuple(unknown),
         harmless_noes=frozenset(about_else.union(at for at in unknown if _values(data, at))),
     )

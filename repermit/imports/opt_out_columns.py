@@ -13,6 +13,7 @@ from repermit.imports.opt_out_phrases import (
     REFUSED,
     agrees,
     has_a_no,
+    is_company,
     plain,
     refusal_in,
     wishes_mail,
@@ -24,6 +25,7 @@ from repermit.imports.readers.cells import (
     is_bare_no,
     is_doubtful_status,
     is_mark,
+    is_switched_off,
     opt_out_in,
     says_no,
     says_yes,
@@ -76,11 +78,16 @@ _NOTHING = Against()
 class Marks:
     """The columns of a table that may say something against mailing."""
 
-    def __init__(self, columns: Sequence[Column], harmless_noes: Container[int] = ()) -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        unknown: Container[int] = (),
+        harmless_noes: Container[int] = (),
+    ) -> None:
         self._columns = [
             (column.index, column.title or f"column {column.index + 1}", judge)
             for column in columns
-            if (judge := _judge_of(column, is_no_harmless=column.index in harmless_noes))
+            if (judge := _judge_of(column, unknown, harmless_noes))
         ]
 
     def in_cells(self, cells: Sequence[str]) -> Against:
@@ -100,7 +107,7 @@ class Marks:
 
 def may_refuse(texts: Iterable[str]) -> bool:
     """Say whether any of these cells, of a column that is not known, holds a refusal."""
-    return any(refusal_in(text) == REFUSED for text in texts)
+    return any(_by_unknown(text) == REMARK for text in texts)
 
 
 def _shortened(text: str) -> str:
@@ -129,9 +136,18 @@ _IS_NO_REMARK = re.compile(
 
 
 @lru_cache(maxsize=1024)
+def _by_unknown(text: str) -> str:
+    """Judge what may be a remark: it may be a company's name, or the state of a switch, too."""
+    said = _by_remark(text)
+    if said == REMARK and is_company(text):
+        return DOUBTFUL
+    return "" if said == DOUBTFUL and is_switched_off(text) else said
+
+
+@lru_cache(maxsize=1024)
 def _by_rest(text: str) -> str:
     """Judge what is no remark, or was not meant as one: a No alone answers something else."""
-    said = _by_remark(text)
+    said = _by_unknown(text)
     return "" if said == DOUBTFUL and is_bare_no(text) else said
 
 
@@ -219,11 +235,14 @@ _JUDGES: dict[str | None, Callable[[str], str]] = {
 }
 
 
-def _judge_of(column: Column, *, is_no_harmless: bool) -> Callable[[str], str] | None:
+def _judge_of(
+    column: Column, unknown: Container[int], harmless_noes: Container[int]
+) -> Callable[[str], str] | None:
     if column.field in {None, "address"}:
         return None
     # "Subscribed" is followed by a date, or by a yes or no.
     if column.field == "since" and fold(column.title) == "subscribed":
         return _by_answer
-    is_rest = column.field == "remark" and is_no_harmless
-    return _by_rest if is_rest else _JUDGES.get(column.field, _by_rest)
+    if column.field == "remark" and column.index in unknown:
+        return _by_rest if column.index in harmless_noes else _by_unknown
+    return _JUDGES.get(column.field, _by_rest)

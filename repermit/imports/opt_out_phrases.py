@@ -92,6 +92,7 @@ def _meant(match: re.Match[str]) -> str:
 
 
 _JOINED = re.compile(r"_+|(?<=\w)-(?=\w)")
+_SMALL_WORD = re.compile(r"(?<!\S)[a-z](?!\.)")
 _CLAUSE = re.compile(r"[.,;!?/|\n]+")
 
 
@@ -116,6 +117,12 @@ def wishes_mail(text: str) -> bool:
 def agrees(text: str) -> bool:
     """Say whether plain text is a Yes to a question for consent, and nothing else."""
     return bool(_expression("agreed").search(text))
+
+
+def is_company(text: str) -> bool:
+    """Say whether text is a name such as "No Spam BV": each of its words has a capital."""
+    has_small_words = text.isupper() or _SMALL_WORD.search(text)
+    return not has_small_words and bool(_expression("company").search(plain(text)))
 
 
 @lru_cache(maxsize=1024)

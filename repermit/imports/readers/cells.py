@@ -163,9 +163,10 @@ NO = _words("no", "further")
 STILL_ON = _words("still_on", "further")
 
 _YES = _words("yes", "main") | YES
-_NO = _words("no", "main") | NO
+_ON_SWITCH, _OFF_SWITCH = _words("switch", "on"), _words("switch", "off")
+_NO = _words("no", "main") | NO | _OFF_SWITCH
 # In a column of statuses a "0" or an "n" may be a code of something else.
-_PLAIN_NO = _words("no", "plain") | NO
+_PLAIN_NO = _words("no", "plain") | NO | _OFF_SWITCH
 # A mark such as "unsubscribed" may also hold the name of the opposite.
 _STILL_ON = _words("still_on", "main") | STILL_ON
 
@@ -217,9 +218,14 @@ def is_bare_no(text: str) -> bool:
     return fold(text) in _NO
 
 
+def is_switched_off(text: str) -> bool:
+    """Say whether the text is what a switch says that is off, and nothing else."""
+    return fold(text) in _OFF_SWITCH
+
+
 def is_answer(text: str) -> bool:
-    """Say whether the text is a yes or a no in words; a 1 or a 0 may count anything."""
-    return (says_yes(text) or says_no(text)) and not text.isdigit()
+    """Say whether the text is a yes, a no or a switch in words; a 1 or 0 may count anything."""
+    return (says_yes(text) or says_no(text) or fold(text) in _ON_SWITCH) and not text.isdigit()
 
 
 @lru_cache(maxsize=1024)

@@ -80,7 +80,7 @@ class Reading:
         self._width = len(part.columns)
         self._addresses = self._places("address")
         self._statuses = self._places("status")
-        self._marks = Marks(part.columns, meaning.found.harmless_noes)
+        self._marks = Marks(part.columns, meaning.found.rest, meaning.found.harmless_noes)
         self._mark_dates = [place for field in _DATED_MARKS for place in self._places(field)]
         self._name = self._place("name")
         self._names = tuple(map(self._place, ("first_name", "middle_name", "last_name")))

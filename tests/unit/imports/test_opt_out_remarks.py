@@ -149,6 +149,10 @@ from repermit.imports.opt_out_phrases import DOUBTFUL, REFUSED, plain, refusal_i
         *("nieuwsbrief niet gewenst", "Newsletter nicht erwünscht", "mail niet langer gewenst"),
         *("newsletter not wanted", "newsletter non souhaitée", "mailing unerwünscht"),
         *("niet meesturen", "niet mee sturen", "nieuwsbrief niet meezenden", "nicht mitschicken"),
+        *("graag niet meer meesturen", "mailing niet meesturen", "lid; niet meesturen"),
+        # Behind a note stand initials, or who it is about.
+        *("geen mail KG", "geen mail AG", "geen nieuwsbrief AG", "geen mail meer bv"),
+        *("Geen mail Jansen BV", "Keine Mails Müller GmbH", "keine Werbung KG", "no mail llc"),
     ],
 )
 def test_a_refusal_is_one_in_whatever_words(remark: str) -> None:
@@ -250,9 +254,8 @@ def test_a_wish_for_mail_and_what_has_nothing_to_do_with_it_are_none(remark: str
         *("kein Interesse mehr", "liever niet", "gestopt", "cleaned", "ne souhaite plus"),
         *("AVG verzoek inzage", "please remove the old phone number", "nie um Löschung gebeten"),
         *("did not withdraw consent", "toestemming niet ingetrokken", "nieuwsbrief nooit gestopt"),
-        # Names of companies, and words for off that stand alone.
-        *("No Spam BV", "No Mail Today B.V.", "Stop Spam GmbH", "Geen Reclame N.V.", "No Pub SARL"),
-        *("uit", "Off", "aus", "factuur niet meesturen"),
+        *("uit", "Off", "aus", "factuur niet meesturen", "pakbon niet meesturen"),
+        *("kan niet meesturen", "folder nicht mitschicken"),
     ],
 )
 def test_what_comes_near_a_refusal_is_doubtful(remark: str) -> None:
@@ -371,6 +374,7 @@ def test_who_may_be_reached_otherwise_alone_is_put_before_the_admin(remark: str)
         "bestelt per post",
         "papier op",
         "heeft alleen poster besteld",
+        *("formulier niet meegestuurd", "bijlage niet meegestuurd", "foto niet meegezonden"),
     ],
 )
 def test_nearly_the_same_words_about_something_else_are_none(remark: str) -> None:

@@ -42,9 +42,15 @@ def test_a_refusal_far_below_is_heard_under_whatever_title(tmp_path: Path, title
 
 
 def test_a_company_of_such_a_name_is_put_before_the_admin(tmp_path: Path) -> None:
-    for title in ("Bedrijf", "Vrij veld"):
-        assert heard(tmp_path, title, "No Spam BV") == ("", True)
-        assert heard(tmp_path, title, "No spam") == ("remark", True)
+    names = ("No Spam BV", "No Mail Today B.V.", "Stop Spam GmbH", "Geen Reclame N.V.", "No Pub SA")
+    notes = ("No spam", "geen mail KG", "Geen mail AG", "geen mail meer bv", "keine Werbung KG")
+    for title in ("Bedrijf", "Vrij veld", "Bron"):
+        for name in (*names, "Kein Spam Heute e.V."):
+            assert heard(tmp_path, title, name) == ("", True), name
+        for note in (*notes, "no mail llc", "GEEN MAIL KG", "Keine Werbung GmbH"):
+            assert heard(tmp_path, title, note) == ("remark", True), note
+    assert heard(tmp_path, "Opmerkingen", "Geen mail Jansen BV") == ("remark", True)
+    assert heard(tmp_path, "Opmerkingen", "No Spam BV") == ("remark", True)
 
 
 @pytest.mark.parametrize("text", ["liever niet", "alleen post", "bezwaar"])
@@ -83,8 +89,27 @@ def test_a_bare_no_is_doubtful_beside_other_words_and_else_a_question(tmp_path: 
     assert [row.said for row in rows] == ["", "", "Reactie: nee"]
     rows = rows_under(tmp_path, "Mag", "ja", "nee", "ja", "weet niet", "liever niet", "ja")
     assert [row.said for row in rows] == ["", "", "", "", "Mag: liever niet", ""]
-    rows = rows_under(tmp_path, "Aanmelding", "beurs", "uit", "website", "Off")
-    assert [row.said for row in rows] == ["", "Aanmelding: uit", "", "Aanmelding: Off"]
+
+
+@pytest.mark.parametrize(
+    ("title", "texts", "asked"),
+    [
+        ("Country code", ("NLD", "AUS", "GBR", "AUS", "NLD"), False),
+        ("Country", ("AUS", "AUS", "AUS"), False),
+        ("Aanmelding", ("beurs", "uit", "website", "Off", "beurs"), False),
+        ("Geluid", ("aan", "uit", "aan"), True),
+        ("Heizung", ("ein", "aus", "an", "ein"), True),
+    ],
+)
+def test_a_switch_is_asked_about_once_and_its_word_in_a_column_of_others_is_none(
+    tmp_path: Path, title: str, texts: tuple[str, ...], *, asked: bool
+) -> None:
+    cells = [[f"a{number}@example.org", text] for number, text in enumerate(texts)]
+    file = from_text(tmp_path, as_csv([["E-mailadres", title], *cells]))
+    assert not any(row.opted_out or row.said for row in file.rows())
+    assert [one.column for one in file.questions()] == [title] * asked
+    rows = rows_under(tmp_path, "Opmerkingen", *texts)
+    assert any(row.said for row in rows)
 
 
 def test_what_the_admin_says_is_not_to_be_read_is_not(tmp_path: Path) -> None:
