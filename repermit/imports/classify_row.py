@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -264,6 +265,8 @@ def _facts_of(proof: Proof) -> dict[str, str | None]:
 
 _DOMAINS_REMEMBERED = 10_000
 _COUNTRY_LETTERS = 2
+# An ending twice, as in ziggo.nl.nl and ziggo.nlnl.
+_IS_DOUBLED = re.compile(r"(.+\.([a-z]{2,}))\.?\2").fullmatch
 
 
 class _KnownDomains(NamedTuple):
@@ -291,13 +294,13 @@ def _find_meant(domain: str) -> str:
     known = _read_domains()
     if domain in known.domains:
         return known.domains[domain]
+    if doubled := _IS_DOUBLED(domain):
+        return _find_meant(doubled[1]) or doubled[1]
     start, _, typed = domain.rpartition(".")
-    if start.endswith(f".{typed}"):
-        return _find_meant(start) or start
     meant = f"{start}.{known.endings.get(typed, typed)}"
     name, _, ending = meant.partition(".")
     names = known.names.get(ending, [])
-    if name not in names and meant not in known.never_a_slip:
+    if name not in names and known.never_a_slip.isdisjoint((meant, ending)):
         if slips := [own for own in names if _is_one_slip(name, own)]:
             meant = f"{slips[0]}.{ending}"
         elif slips := [

@@ -41,8 +41,8 @@ from repermit.imports.classify_row import suggest_address
         ("a@yahoo.couk", "a@yahoo.co.uk"),
         ("a@ziggo.nl.nl", "a@ziggo.nl"),
         ("a@ziggo.nlnl", "a@ziggo.nl"),
+        ("a@gmial.comcom", "a@gmail.com"),
         ("a@mail.praktijk.nl.nl", "a@mail.praktijk.nl"),
-        ("a@gmail.com.com", "a@gmail.com"),
         ("a@gmial.com.com", "a@gmail.com"),
         ("a@yahoo.co.uk.uk", "a@yahoo.co.uk"),
         # Of a short name, or two slips that look like one.
@@ -66,6 +66,8 @@ def test_one_slip_in_a_domain_that_many_have_is_seen(typed: str, meant: str) -> 
         "a@example.org", "a@gmx.de", "a@gmx.net", "a@gmail.org", "a@praktijk.nl", "a@gmlai.com.au",
         "a@praktijk.co", "a@praktijk.cm", "a@praktijk.no", "a@praktijk.frl", "a@praktijk.eu",
         "a@cloud.com", "a@oranje.fr", "a@jetnet.nl", "a@netnet.nl", "a@qmail.com", "a@planet.nl",
+        "a@orange.frl", "a@hotmail.frl", "a@freenet.dev", "a@t-online.dev", "a@outlook.dev",
+        "a@ziggo.onl", "a@coco.co", "a@praktijk.dede.nl",
         "a@nl.nl", "a@de.com", "a@hotmail.dk", "a@hotmail.com.br", "a@yahoo.com.au", "a@com.nl",
     ],
 )  # fmt: skip
