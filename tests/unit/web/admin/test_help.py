@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
 MOST_BYTES = 100_000
+TEMPLATES = Path(__file__).parents[4] / "templates/admin"
 
 
 @pytest.fixture
@@ -113,8 +115,33 @@ def test_the_settings_of_a_page_lead_to_their_topic(client: FlaskClient) -> None
     assert 'href="/admin/help/how-to/dkim#sign-here"' in client.get("/admin/settings/mail").text
 
 
-HELP_LINK = re.compile(r'<a class="more" href="(/admin/help/[^"]+)">')
-HINT_OR_ERROR = re.compile(r'<p class="(?:hint|wrong)"[^>]*>[^<].*?</p>', re.DOTALL)
+def test_each_topic_is_of_a_field_and_each_field_that_a_page_names_has_one() -> None:
+    texts = {path: path.read_text() for path in TEMPLATES.rglob("*.html")}
+    named = {
+        f"{path.parent.name}.{name}"
+        for path, text in texts.items()
+        for name in re.findall(r'help_link\("(\w+)"', text)
+    }
+    fields = set(re.findall(r"(?:input|tick|choice)\(\w+\.(\w+)", "".join(texts.values())))
+    keys = {topic for topic in HELP_TOPICS if "." in topic}
+    assert named <= keys
+    assert {key for key in keys - named if key.partition(".")[2] not in fields} == set()
+
+
+def test_the_link_to_the_help_is_no_part_of_what_is_read_with_a_field() -> None:
+    for path in TEMPLATES.rglob("*.html"):
+        for line in path.read_text().splitlines():
+            before, link, _ = re.sub("{%.*?%}", "", line).partition("{{ help_")
+            around = re.sub("<span .*?</span>", "", before)
+            assert not (link and re.search("<[^>]* (?:id|role)=", around)), (path, line)
+
+
+HELP_LINK = re.compile(
+    r'<a class="more" href="(/admin/help/[^"]+)" target="_blank" rel="noopener">'
+)
+HINT_OR_ERROR = re.compile(
+    r'<p class="(?:hint|wrong)"[^>]*>(?:<span (?:id|role)=|[^<]).*?</p>', re.DOTALL
+)
 
 
 def test_every_hint_leads_to_the_help_in_both_languages(pages: Pages) -> None:
