@@ -21,6 +21,7 @@ from repermit.checks.run import _run_check
 from repermit.db.connection import Database, connect
 from repermit.emails.dkim_signature import Signer
 from repermit.errors import ConfigError, Refused
+from repermit.i18n import catalogues
 from repermit.settings.definitions import MailServer, Web
 from tests.support.builders import NOW, make_list, make_settings
 from tests.support.dkim_keys import make_key
@@ -417,6 +418,14 @@ def test_a_finding_has_the_keys_that_are_read_and_no_other() -> None:
     for code, entry in package_files.data("check_findings.toml").items():
         assert entry.keys() <= known, code
         assert ("area" in entry) != ("areas" in entry), code
+
+
+def test_a_value_of_config_toml_is_the_same_in_dutch() -> None:
+    dutch = catalogues.translations("nl").gettext
+    for code, words in FINDING_TYPES.items():
+        values = re.findall(r'"\w+"', words.remedy)
+        assert [one for one in values if one not in dutch(words.remedy)] == [], code
+    assert '"none"' in FINDING_TYPES["bounces_plain"].remedy
 
 
 def test_every_code_is_given_somewhere() -> None:
