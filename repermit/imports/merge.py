@@ -239,7 +239,9 @@ def _entry(taking: Taking, contact: Any) -> Entry:
     # They are what stood in a cell, and so may name them; a whole network address does.
     typed = {name: text for name in ("source", "ip") if (text := proof.pop(name, ""))}
     if said is Fate.CUSTOMER:
-        proof = {"basis_at": format_timestamp(contact.claimed_at)}
+        # Of a row without a date the basis begins now, which says nothing of since when they buy.
+        since = "" if contact.claimed_at == taking.now else format_timestamp(contact.claimed_at)
+        proof = {"basis_at": since}
     return Entry(
         event=said,
         at=taking.now,

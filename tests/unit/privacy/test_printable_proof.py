@@ -278,10 +278,27 @@ def test_when_somebody_had_signed_up_elsewhere_is_told(name: str) -> None:
     assert found.more == ("Signed up: Monday 2 March 2026, 09:00 (09:00:00 UTC)",)
 
 
-def test_since_when_somebody_is_a_customer_is_told() -> None:
-    one = entry("customer", basis="customer", basis_at=AT)
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"file": "f" * 64}, "Customer or member since, as the file says"),
+        ({"method": "by_hand"}, "Customer since, as was entered by hand"),
+    ],
+)
+def test_since_when_somebody_is_a_customer_is_told_by_whose_word(
+    said: dict[str, Any], words: str
+) -> None:
+    began = (NOW - timedelta(days=1)).isoformat()
+    one = entry("customer", basis="customer", basis_at=began, **said)
     (found,) = proof_text.describe_entries(document(one), language="en", zone=UTC)
-    assert found.more == ("A customer since: Monday 2 March 2026, 09:00 (09:00:00 UTC)",)
+    assert found.more == (f"{words}: Sunday 1 March 2026, 09:00 (09:00:00 UTC)",)
+
+
+@pytest.mark.parametrize("moment", [AT, ""])
+def test_the_moment_of_an_import_is_not_told_as_since_when_somebody_buys(moment: str) -> None:
+    one = entry("customer", basis="customer", basis_at=moment, file="f" * 64)
+    (found,) = proof_text.describe_entries(document(one), language="en", zone=UTC)
+    assert found.more == ()
 
 
 def test_a_new_address_is_told_with_its_moments_and_is_no_asking() -> None:

@@ -18,6 +18,7 @@ from repermit.imports.readers.dates import FROM_1904, is_serial, moment
 from repermit.imports.readers.open_file import ListFile
 from repermit.imports.readers.rows import DateNote, Row
 from tests.support.desk import Desk
+from tests.support.import_helpers import parts_of
 from tests.support.list_files import (
     AMSTERDAM,
     from_text,
@@ -256,6 +257,18 @@ def test_since_when_a_customer_buys_is_part_of_the_record(desk: Desk) -> None:
     desk.do("import", "news", desk.file(*rows), "--attest", "Each of them bought from us.")
     desk.do("verify")
     with desk.database():
+        Contact.update(basis_at=datetime(2012, 1, 1, tzinfo=UTC)).execute()
+    assert "since when" in desk.refused("verify")
+
+
+@pytest.mark.counted_on_both
+def test_of_a_customer_without_a_date_the_record_does_not_say_since_when(desk: Desk) -> None:
+    desk.add_news()
+    rows = ("email;klant;lid sinds", "a@example.org;ja;", "b@example.org;ja;2099-01-01")
+    desk.do("import", "news", desk.file(*rows), "--attest", "Each of them is a member.")
+    desk.do("verify")
+    with desk.database():
+        assert [one["consent"]["basis_at"] for one in parts_of("customer")] == ["", ""]
         Contact.update(basis_at=datetime(2012, 1, 1, tzinfo=UTC)).execute()
     assert "since when" in desk.refused("verify")
 
