@@ -16,9 +16,11 @@ from repermit.db.models.campaigns import (
     Wording,
     latest_campaign,
 )
+from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
+from repermit.db.models.mails import Mail
 from repermit.emails import frozen_draft
 from repermit.errors import NotFound
 from repermit.evidence import signed_checkpoint
@@ -145,7 +147,7 @@ class ClosingReport:
 
     Whoever changed their mind is in two `turns`, and in `people` once, who are counted at
     `counted_at`. `may_be_mailed` are all on the list who may be, and `mailed_unasked` those of them
-    whom the campaign has not asked.
+    for whom the campaign has no ask.
     """
 
     list: str
@@ -179,6 +181,7 @@ class ClosingReport:
 
 _PAUSES = ("paused", "resumed", "cancelled", "closed")
 _CHANGES = ("extended", "reminder_added", "expired_despite_downtime")
+_ON_LIST = (Status.CONFIRMED, Status.CUSTOMER)
 _EVENTS = ("launched", "imported", "import_undone", "exported", *_CHANGES, *_PAUSES)
 
 
@@ -199,7 +202,7 @@ def gather_closing_report(
     imports = _imports(mailing_list)
     counted = read_people(campaign, now=now)
     statuses = contacts_counts.count_contacts(mailing_list)
-    on_list = statuses[Status.CONFIRMED, ""] + statuses[Status.CUSTOMER, ""]
+    on_list = sum(statuses[status, ""] for status in _ON_LIST)
     return ClosingReport(
         list=mailing_list.slug,
         name=mailing_list.name,
@@ -224,8 +227,8 @@ def gather_closing_report(
         exports=tuple(_exports(acts, since=campaign.launched_at)),
         still_mailed=_still_mailed(mailing_list),
         may_be_mailed=on_list,
-        # While answers come in, those may be counted later than the people of the campaign.
-        mailed_unasked=max(0, on_list - counted.people.yes - counted.people.otherwise),
+        # While answers come in, one who is asked may have come onto the list since.
+        mailed_unasked=max(0, on_list - _count_asked_on_list(campaign)),
         wordings=_wordings(campaign),
         checkpoint=signed_checkpoint.take(settings),
     )
@@ -336,6 +339,11 @@ def _interruptions(acts: Iterable[AdminAct]) -> Iterable[Interruption]:
         if one.event in {*_PAUSES, *_CHANGES}:
             detail = next((one.said[name] for name in _DETAILS if one.said.get(name)), "")
             yield Interruption(event=one.event, at=one.at, actor=one.actor, detail=detail)
+
+
+def _count_asked_on_list(campaign: Campaign) -> int:
+    asked = Mail.select().join(Contact).where(Mail.campaign == campaign, Mail.kind == MailKind.ASK)
+    return int(asked.where(Contact.status.in_(_ON_LIST)).count())
 
 
 def _handover_steps(campaign: Campaign) -> tuple[HandoverStep, ...]:

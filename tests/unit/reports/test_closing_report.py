@@ -32,6 +32,7 @@ from tests.support.builders import (
     make_campaign,
     make_contact,
     make_list,
+    make_mail,
     make_settings,
 )
 from tests.support.report_campaign import (
@@ -115,7 +116,20 @@ def test_it_says_how_many_may_be_mailed_whom_the_campaign_did_not_ask(database: 
     found = json.loads(make_report.render_json(made))
     assert found["may_be_mailed"] == YES + OTHERWISE + 3
     assert found["mailed_unasked"] == 3
-    assert "signed up themselves: 3." in " ".join(make_report.render_text(made).split())
+    assert "not asked in this campaign: 3." in " ".join(make_report.render_text(made).split())
+
+
+def test_who_keeps_a_thin_proof_and_was_asked_is_not_counted_as_unasked(
+    database: Database,
+) -> None:
+    news = make_list(database)
+    campaign = make_campaign(database, news, include_thin=True)
+    thin = {"status": Status.CONFIRMED, "basis": Basis.THIN}
+    make_mail(database, campaign, make_contact(database, news, **thin))
+    make_contact(database, news, **thin)
+    found: dict[str, Any] = read_document(report(news))
+    assert (found["people"]["asked"], found["people"]["silent"]) == (1, 1)
+    assert (found["may_be_mailed"], found["mailed_unasked"]) == (2, 1)
 
 
 def test_what_was_told_in_english_is_translated(database: Database) -> None:
