@@ -197,14 +197,16 @@ def _tell_of_export(
         f"{file} holds. It has {checked.count:,} of the {document['checkpoint']['seq']:,} entries "
         f"of the record: about the list {document['list']}, and of who could log in, what was set, "
         f"and which keys signed.{erased}",
-        *_describe_absent(checked.absent),
+        *_describe_absent(checked),
         *(*signed, *stamped, *told),
     )
 
 
-def _describe_absent(absent: Sequence[tuple[int, int]]) -> Iterator[str]:
+def _describe_absent(checked: CheckedExport) -> Iterator[str]:
     """Yield which entries an export does not have, and what can be told of these."""
-    shown = [str(first) if first == last else f"{first} to {last}" for first, last in absent]
+    shown = [
+        str(first) if first == last else f"{first} to {last}" for first, last in checked.absent
+    ]
     if rest := shown[_MOST_RANGES:]:
         shown[_MOST_RANGES:] = [f"{len(rest):,} more ranges of numbers"]
     if shown:
@@ -212,10 +214,17 @@ def _describe_absent(absent: Sequence[tuple[int, int]]) -> Iterator[str]:
             f"Not in it: {', '.join(shown)}. Their leaves do not tell whether they are about other "
             "lists or of no list, such as logins and backups, as they should be."
         )
-    yield (
-        "What became of everybody asked agrees with the counts of each campaign that has closed. "
-        "Whether an entry from after that was left out cannot be told."
-    )
+    if checked.compared:
+        yield (
+            "What became of everybody asked agrees with the counts of "
+            f"{pluralize(checked.compared, 'closed campaign')}. Whether an entry was left out "
+            "that these do not count, such as an answer that was changed later, cannot be told."
+        )
+    else:
+        yield (
+            "No counts of a closed campaign could be compared. Whether an entry was left out "
+            "cannot be told."
+        )
 
 
 _MOST_RANGES = 20

@@ -66,6 +66,7 @@ class CheckedExport:
 
     `count` is of its entries, `first` the number of the first, `erased` of the parts that erasures
     took; `absent` are the numbers of the entries that it does not have, as ranges, first and last.
+    `compared` is of the closed campaigns whose counts were compared with the entries.
     """
 
     faults: tuple[Said, ...]
@@ -74,6 +75,7 @@ class CheckedExport:
     first: int = 0
     erased: int = 0
     absent: tuple[tuple[int, int], ...] = ()
+    compared: int = 0
 
 
 def is_export(octets: bytes) -> bool:
@@ -98,7 +100,15 @@ def check_export(file: BinaryIO) -> CheckedExport:
     )
     first = entries.leaves[0][0] if entries.leaves else 0
     absent = tuple(_find_absent([seq for seq, _ in entries.leaves], document))
-    return CheckedExport(faults, document, len(entries.leaves), first, len(entries.missing), absent)
+    return CheckedExport(
+        faults,
+        document,
+        len(entries.leaves),
+        first,
+        len(entries.missing),
+        absent,
+        entries.outcomes.count_closed(),
+    )
 
 
 def _find_absent(seqs: list[int], document: Mapping[str, Any]) -> Iterator[tuple[int, int]]:

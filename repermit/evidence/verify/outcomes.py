@@ -64,6 +64,10 @@ class Outcomes:
             campaign.closed, campaign.counts = entry["seq"], consent["counts"]
             campaign.fates = dict(self._fates)
 
+    def count_closed(self) -> int:
+        """Return how many campaigns have counts that `faults` compares."""
+        return sum(1 for one in self._campaigns.values() if one.closed and one.audience)
+
     def _hear_of(self, subject: str, event: str, consent: Mapping[str, Any]) -> None:
         fate = None
         if event in _STANDING:

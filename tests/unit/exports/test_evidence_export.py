@@ -20,6 +20,7 @@ from repermit.accounts import api_tokens, login, users
 from repermit.accounts.login import LoginAttempt
 from repermit.accounts.user_info import Role
 from repermit.answers import link_target, record_answer
+from repermit.cli.proof import verify_file
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.db.connection import Database, open_database
 from repermit.db.models.campaigns import Campaign
@@ -29,6 +30,7 @@ from repermit.evidence.asked_subjects import digest_subjects, read_asked_subject
 from repermit.evidence.entries import Checkpoint, Entry, canonical, link, part_digest
 from repermit.evidence.merkle import root_of
 from repermit.evidence.verify import evidence_export, signatures
+from repermit.evidence.wordings_shown import wordings_in
 from repermit.exports.export import write_export
 from repermit.privacy import retention
 from repermit.rules.consent import Answer
@@ -238,7 +240,7 @@ def test_a_true_export_holds_with_its_key_and_authority(
 ) -> None:
     known: dict[str, Any] = {"keys": [str(KEY)], "ca_file": str(authority.ca_file)}
     checked = evidence_export.check_export(io.BytesIO(octets))
-    assert (checked.faults, checked.erased) == ((), 4)
+    assert (checked.faults, checked.erased, checked.compared) == ((), 4, 1)
     found = independent_export.check(octets, **known)
     (stamp,) = found.stamps
     assert found.signers == [str(KEY)]
@@ -363,6 +365,38 @@ def test_whatever_is_changed_is_found_by_all_three(
     change(document)
     assert not own_check(document)
     assert verdicts(document, javascript) == (False, False)
+
+
+@pytest.mark.parametrize(("event", "compared"), [("confirmed", 1), ("closed", 0)])
+def test_what_changes_no_count_can_be_left_out(
+    *,
+    document: Document,
+    javascript: JavaScriptVerifier,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    event: str,
+    compared: int,
+) -> None:
+    """The Yes was replaced by a No before the closing; without that there is nothing to compare."""
+    entries = document["entries"]
+    (gone,) = (one for one in entries if one["entry"]["event"] == event)
+    entries.remove(gone)
+    still_named = {name for one in entries for name in _wordings_named(one)}
+    for digest in _wordings_named(gone) - still_named:
+        del document["wordings"][digest]
+    assert own_check(document)
+    assert verdicts(document, javascript) == (True, True)
+    path = tmp_path / "evidence.json"
+    path.write_text(json.dumps(document), "utf-8")
+    verify_file(path, kept=(), keys=(), ca=None)
+    told = capsys.readouterr().out
+    agreed = "What became of everybody asked agrees with the counts of 1 closed campaign."
+    assert (agreed in told) == bool(compared)
+    assert ("No counts of a closed campaign could be compared." in told) == (not compared)
+
+
+def _wordings_named(one: Document) -> set[str]:
+    return set(wordings_in(one["parts"].get("consent", {}).get("content", {})))
 
 
 def test_no_byte_of_consequence_can_be_changed(
