@@ -135,7 +135,7 @@ def _print_status(
     if overview.campaign is None:
         echo(f"{overview.list}: no campaign yet.")
     else:
-        _print_campaign(context, overview.list, overview.campaign, fault)
+        _print_campaign(context, overview, overview.campaign, fault)
     echo("", "Contacts:")
     echo_counts(overview.contacts, zeros=True)
     if any(overview.removed.values()):
@@ -184,8 +184,14 @@ def _describe_in_doubt(overview: CampaignStatus) -> str:
 
 
 def _print_campaign(
-    context: CommandContext, slug: str, campaign: CampaignFacts, fault: ServerFault | None
+    context: CommandContext,
+    overview: CampaignStatus,
+    campaign: CampaignFacts,
+    fault: ServerFault | None,
 ) -> None:
+    from repermit.rules.consent import CampaignState, MailKind
+
+    slug = overview.list
     echo(f"{slug}: the campaign is {campaign.state}.")
     facts = {
         "asked": f"{campaign.asked:,}, in {', '.join(campaign.languages)}",
@@ -200,6 +206,16 @@ def _print_campaign(
         facts["not sent"] = (
             f"{pluralize(campaign.late_reminders, 'reminder')}, since people would have had too "
             "little time left"
+        )
+    elif (
+        campaign.reminder_at
+        and campaign.deadline <= context.now
+        and campaign.state is not CampaignState.CANCELLED
+        and not any(overview.mails[MailKind.REMINDER].values())
+    ):
+        facts["not sent"] = (
+            "the reminder: until the deadline nobody was left to remind, the server was not "
+            "running, or the campaign was paused"
         )
     width = max(map(len, facts))
     for name, value in facts.items():

@@ -115,6 +115,34 @@ def test_status_and_report_tell_which_reminders_left_too_little_time(desk: Desk)
     )
 
 
+@pytest.mark.parametrize(
+    ("state", "days", "is_told"),
+    [
+        (CampaignState.OPEN, -1, False),
+        (CampaignState.OPEN, 1, True),
+        (CampaignState.PAUSED, 1, True),
+        (CampaignState.CANCELLED, 1, False),
+    ],
+)
+def test_status_and_report_tell_that_no_reminder_was_made_in_time(
+    desk: Desk, state: CampaignState, days: int, is_told: bool
+) -> None:
+    desk.add_news()
+    with desk.news() as (database, news):
+        reminder_at = DEADLINE - timedelta(days=7)
+        closed_at = NOW if state is CampaignState.CANCELLED else None
+        make_asked(
+            database,
+            news,
+            make_campaign(
+                database, news, state=state, reminder_at=reminder_at, closed_at=closed_at
+            ),
+        )
+    desk.clock.move_to(DEADLINE + timedelta(days=days))
+    assert ("  not sent  the reminder: until the deadline " in desk.do("status", "news")) == is_told
+    assert ("Er is geen herinnering gemaakt" in desk.do("report", "news")) == is_told
+
+
 def test_a_status_tells_that_another_tool_still_mails_who_was_erased(desk: Desk) -> None:
     desk.add_news()
     with desk.database() as database, database.atomic():
