@@ -357,7 +357,8 @@ def make_usual_wording(
     fields["sensitive"] = "yes" if mailing_list.sensitive else ""
     fields["frequency"] = fields["frequency"] if mailing_list.frequency else ""
     fields["telephone"] = fields["telephone"] if has_telephone else ""
-    seen = fields | {"list_name": mailing_list.name, "day": longest_day, "longest_day": longest_day}
+    name = mailing_list.in_language(language).name
+    seen = fields | {"list_name": name, "day": longest_day, "longest_day": longest_day}
     has_room = longest_day in render("ask/subject.txt", seen, language=language)
     fields |= {"day": fields["day"] if has_room else "", "longest_day": ""}
     # A reminder may be set after it was written.

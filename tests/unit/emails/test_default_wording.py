@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from repermit.emails import make_draft
+from repermit.emails.mail_values import ListWords
 from repermit.emails.wording_validation import check_wording, make_usual_wording
 from repermit.i18n.catalogues import languages
 from repermit.i18n.dates import longest_short_day
@@ -43,3 +44,26 @@ def test_it_may_be_used_and_says_what_repermit_says(
     )
     assert own.subject == usual.subject
     assert own.text == usual.text
+
+
+def test_the_name_in_its_language_decides_whether_a_day_has_room() -> None:
+    names = {"nl": "De Lindepost", "en": "News of all that we do in our practice"}
+    facts = make_facts()
+    texts = tuple(
+        ListWords(
+            language=language,
+            name=name,
+            purpose=facts.purpose,
+            frequency=facts.frequency,
+            privacy_url=facts.privacy_url,
+        )
+        for language, name in names.items()
+    )
+    has_day = {
+        language: "{{ day }}"
+        in make_usual_wording(
+            replace(facts, texts=texts), language=language, longest_day="30 sep"
+        ).subject
+        for language in names
+    }
+    assert has_day == {"nl": True, "en": False}
