@@ -72,7 +72,7 @@ EXAMPLES = {
     "no_mail": ["geen nieuwsbrief"],
     "wants_none": ["wil geen mail meer"],
     "not_wanted": ["does not want to be contacted"],
-    "do_not": ["niet meer mailen", "niet meesturen"],
+    "do_not": ["niet meer mailen", "niet meesturen", "mailing niet meesturen"],
     "not_for": ["niet voor nieuwsbrief"],
     "not_to_get": ["ne souhaite pas recevoir", "not wish to receive", "ne pas recevoir"],
     "send_nothing": [

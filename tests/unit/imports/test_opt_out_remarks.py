@@ -149,7 +149,7 @@ from repermit.imports.opt_out_phrases import DOUBTFUL, REFUSED, plain, refusal_i
         *("nieuwsbrief niet gewenst", "Newsletter nicht erwünscht", "mail niet langer gewenst"),
         *("newsletter not wanted", "newsletter non souhaitée", "mailing unerwünscht"),
         *("niet meesturen", "niet mee sturen", "nieuwsbrief niet meezenden", "nicht mitschicken"),
-        *("graag niet meer meesturen", "mailing niet meesturen", "lid; niet meesturen"),
+        *("graag niet meer meesturen", "mailing niet meesturen"),
         # Behind a note stand initials, or who it is about.
         *("geen mail KG", "geen mail AG", "geen nieuwsbrief AG", "geen mail meer bv"),
         *("Geen mail Jansen BV", "Keine Mails Müller GmbH", "keine Werbung KG", "no mail llc"),
@@ -255,7 +255,8 @@ def test_a_wish_for_mail_and_what_has_nothing_to_do_with_it_are_none(remark: str
         *("AVG verzoek inzage", "please remove the old phone number", "nie um Löschung gebeten"),
         *("did not withdraw consent", "toestemming niet ingetrokken", "nieuwsbrief nooit gestopt"),
         *("uit", "Off", "aus", "factuur niet meesturen", "pakbon niet meesturen"),
-        *("kan niet meesturen", "folder nicht mitschicken"),
+        *("kan niet meesturen", "folder nicht mitschicken", "pakbon, niet meesturen"),
+        "niet meesturen: pakbon",
     ],
 )
 def test_what_comes_near_a_refusal_is_doubtful(remark: str) -> None:
