@@ -14,7 +14,7 @@ from repermit import email_address
 from repermit.campaigns.audience import Audience, count_audience, make_empty_audience
 from repermit.campaigns.campaign_results import Plan
 from repermit.campaigns.mailing_lists import mentions_frequency
-from repermit.campaigns.preview import check_asks, read_own_wording
+from repermit.campaigns.preview import check_asks
 from repermit.campaigns.send_plan import (
     LONGEST_PERIOD,
     SendPlan,
@@ -52,11 +52,11 @@ def note_languages(mailing_list: MailingList, audience: Audience) -> Iterator[Sa
             languages=_format_counts(audience.otherwise),
             list=mailing_list.slug,
         )
-    list_wording = read_own_wording(mailing_list)
+    list_wording = lookup.read_own_wording(mailing_list)
     others = {
         language: n
         for language, n in audience.languages.items()
-        if n and read_own_wording(mailing_list, language) == OwnWording()
+        if n and lookup.read_own_wording(mailing_list, language) == OwnWording()
     }
     if list_wording != OwnWording() and others:
         yield Said(

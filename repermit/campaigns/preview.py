@@ -19,11 +19,10 @@ from repermit.db.models.campaigns import (
     list_newest_wordings,
 )
 from repermit.db.models.contacts import SIGN_UP_LIFETIME, Contact
-from repermit.db.models.lists import ListText, MailingList
+from repermit.db.models.lists import MailingList
 from repermit.emails import (
     compose_mail,
     deadline_words,
-    first_screen,
     frozen_draft,
     mail_values,
     make_draft,
@@ -32,7 +31,7 @@ from repermit.emails import (
     sender_identity,
     wording_validation,
 )
-from repermit.emails.mail_values import AskValues, ConfirmValues, OwnWording, ReceiptValues
+from repermit.emails.mail_values import AskValues, ConfirmValues, ReceiptValues
 from repermit.errors import Refused
 from repermit.evidence import chain, signed_checkpoint
 from repermit.evidence.entries import Entry
@@ -55,7 +54,7 @@ def preview_mail(
     to: str | None = None,
     reader: Contact | None = None,
     is_typed: bool = False,
-    is_widest: bool = False,
+    reader_name: str = "",
 ) -> mail_values.Mail:
     """Return a mail to a made-up contact, in the list's language if none is given.
 
@@ -66,8 +65,7 @@ def preview_mail(
     asked, so that the sentence reads as most will read it; nothing else is taken from there.
     While a campaign is under way an ask or reminder has the words that were frozen for it; it has
     those of `mailing_list` if they are only `is_typed`, or none were frozen in this language.
-    With `is_widest` an ask in the admin's own words greets whoever's name takes most room; the
-    usual words are measured with such a name.
+    An ask greets by `reader_name` if it is given.
     `deadline` is that of the campaign, kept or under way, if not given; `to` is the address that it
     is written to, and then nobody's name stands in it. Raises Refused, AddressError for `to` and
     the sender, and WordingError.
@@ -85,10 +83,9 @@ def preview_mail(
             language=language,
             deadline=deadline,
         )
-    values = _make_values(kind, mailing_list, wording, settings, now, to=to, reader=reader)
-    own = read_own_wording(mailing_list, language)
-    if is_widest and isinstance(values, AskValues) and (own.text or own.html):
-        values = replace(values, name=first_screen.WIDEST_NAME)
+    values = _make_values(
+        kind, mailing_list, wording, settings, now, to=to, reader=reader, reader_name=reader_name
+    )
     return compose_mail.compose_mail(wording, values)
 
 
@@ -182,6 +179,7 @@ def _make_values(
     *,
     to: str | None,
     reader: Contact | None,
+    reader_name: str,
 ) -> AskValues | ConfirmValues | ReceiptValues:
     about = wording.mailing_list
     links = Links(settings.public_url, settings.secret_keys)
@@ -203,7 +201,7 @@ def _make_values(
     if reader and not to:
         name, to = reader.name, reader.address
     return AskValues(
-        name=name,
+        name=reader_name or name,
         source=first.source if first else "",
         since=first.since if first else None,
         yes_url=links.url("yes", NOBODY),
@@ -252,18 +250,6 @@ def list_readers(mailing_list: MailingList, *, most: int) -> list[Contact]:
 _EXAMPLE_DAY = datetime(2026, 9, 30, 21, 59, tzinfo=UTC)
 
 
-def read_own_wording(mailing_list: MailingList, language: str = "") -> OwnWording:
-    """Return the admin's own templates for the list's asks, in its own language or another.
-
-    Whoever reads another language gets repermit's wording, unless there are templates in it too.
-    """
-    source: MailingList | ListText = mailing_list
-    if language not in {"", mailing_list.language}:
-        texts = {text.language: text for text in lookup.list_translations(mailing_list)}
-        source = texts.get(language) or ListText()
-    return OwnWording(subject=source.own_subject, text=source.own_text, html=source.own_html)
-
-
 def draft_wording(
     mailing_list: MailingList,
     *,
@@ -292,7 +278,7 @@ def draft_wording(
     if kind is MailKind.REMINDER:
         wording = make_draft.draft_reminder(**values)
     else:
-        own = read_own_wording(mailing_list, language)
+        own = lookup.read_own_wording(mailing_list, language)
         wording = make_draft.draft_ask(**values, has_reminder=has_reminder, own=own)
     links = Links(settings.public_url, settings.secret_keys)
     wording_validation.check_mail_size(wording, link=links.url("yes", NOBODY))

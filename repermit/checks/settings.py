@@ -12,10 +12,10 @@ from pathlib import Path
 from repermit import email_address
 from repermit.checks.dns_lookup import is_this_machine
 from repermit.checks.findings import Finding, finding, format_count
-from repermit.contacts.lookup import read_list_facts
+from repermit.contacts.lookup import read_list_facts, read_own_wording
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
-from repermit.emails.first_screen import MOST_SIGNS, estimate_first_screen
+from repermit.emails.first_screen import MOST_SIGNS, WIDEST_NAME, estimate_first_screen
 from repermit.emails.mail_values import Mail
 from repermit.emails.template_engine import cut_name
 from repermit.errors import AddressError, RepermitError
@@ -54,8 +54,9 @@ def check_first_screen(
     facts, cut = read_list_facts(mailing_list), []
     for language in facts.languages:
         names = (organisation.name, facts.in_language(language).name)
+        name = WIDEST_NAME if read_own_wording(mailing_list, language).text else ""
         with suppress(RepermitError):
-            mail = preview(mailing_list, language=language, is_typed=True, is_widest=True)
+            mail = preview(mailing_list, language=language, is_typed=True, reader_name=name)
             if _is_cut_short(mail, names):
                 cut.append(language)
     if cut:

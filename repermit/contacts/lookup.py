@@ -16,7 +16,7 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import ListText, MailingList
 from repermit.db.models.mails import Mail
-from repermit.emails.mail_values import ListWords, MailingListFacts
+from repermit.emails.mail_values import ListWords, MailingListFacts, OwnWording
 from repermit.errors import AddressError
 from repermit.package_files import LANGUAGES
 from repermit.rules.consent import Basis, CampaignState, Dropped, MailKind, MailState, Status
@@ -105,6 +105,18 @@ def list_translations(mailing_list: MailingList) -> list[ListText]:
     if mailing_list.pending_text:
         texts[mailing_list.pending_text.language] = mailing_list.pending_text
     return [texts[language] for language in sorted(texts)]
+
+
+def read_own_wording(mailing_list: MailingList, language: str = "") -> OwnWording:
+    """Return the admin's own templates for the list's asks, in its own language or another.
+
+    Whoever reads another language gets repermit's wording, unless there are templates in it too.
+    """
+    source: MailingList | ListText = mailing_list
+    if language not in {"", mailing_list.language}:
+        texts = {text.language: text for text in list_translations(mailing_list)}
+        source = texts.get(language) or ListText()
+    return OwnWording(subject=source.own_subject, text=source.own_text, html=source.own_html)
 
 
 def _list_words(mailing_list: MailingList) -> tuple[ListWords, ...]:

@@ -48,7 +48,10 @@ _FIRST_IDEOGRAPH = "\u2e80"
 # and how wide it is beside the size of its letters. It is narrower than a row.
 _NAME_WORDS, _NAME_WIDTH = 4, 18
 WIDEST_NAME = f"M M M {'M' * 16}"
-"""A name that takes as much room as any by which somebody is greeted."""
+"""A name that takes as much room as any by which somebody is greeted.
+
+Own words are estimated with it; the usual ones are measured with such a name as they are.
+"""
 
 
 class _Block(NamedTuple):

@@ -118,11 +118,13 @@ def flash_saved_list(mailing_list: MailingList) -> None:
 def flash_first_screen(mailing_list: MailingList, language: str = "") -> None:
     """Say it if an answer of the mail, in the list's language or another, is not seen at first."""
     language = language or mailing_list.language
+    is_own = bool(lookup.read_own_wording(mailing_list, language).text)
+    name = first_screen.WIDEST_NAME if is_own else ""
     try:
-        mail = _preview_as_listed(mailing_list, language=language, is_widest=True)
+        mail = _preview_as_listed(mailing_list, language=language, reader_name=name)
     except RepermitError:
         return
-    if warning := _word_first_screen(mailing_list, mail, language):
+    if warning := word_first_screen(mail, is_own=is_own):
         flash_message(warning, kind="warning")
 
 
@@ -354,28 +356,22 @@ def _render_framed(mailing_list: MailingList, form: WordingForm) -> Response:
         return frame_flaws((form.say(make_sentence(one)) for one in error.reasons), shade=shade)
     except AddressError as error:
         return frame_flaws([_word_no_sender(error)], shade=shade)
-    widest = _make_mail(mailing_list, form, is_widest=True)
+    own, widest = OwnWording(), mail
+    if form.kind.data == MailKind.ASK:
+        own = lookup.read_own_wording(mailing_list, form.language.data)
+    if own.text:
+        widest = _make_mail(mailing_list, form, reader_name=first_screen.WIDEST_NAME)
     warnings = [
-        _word_first_screen(mailing_list, widest, form.language.data, kind=form.kind.data),
-        _word_subject(mailing_list, mail, form),
+        word_first_screen(widest, is_own=bool(own.text)),
+        _word_subject(mailing_list, mail, form, own.subject),
     ]
     above = Markup("").join(make_warning(text, shade) for text in warnings if text)
     return frame_mail(mail, shade=shade, as_text=form.shape.data == "text", warnings=above)
 
 
-def _word_first_screen(
-    mailing_list: MailingList, mail: Mail, language: str, *, kind: str = MailKind.ASK
-) -> str:
-    """Return what is said if an answer of a list's mail is not seen at first; "" if both are."""
-    own = preview.read_own_wording(mailing_list, language)
-    is_own = kind == MailKind.ASK and bool(own.text or own.html)
-    return word_first_screen(mail, is_own=is_own)
-
-
-def _word_subject(mailing_list: MailingList, mail: Mail, form: WordingForm) -> str:
+def _word_subject(mailing_list: MailingList, mail: Mail, form: WordingForm, own: str) -> str:
     """Return what a phone does not show of a subject of one's own, or what it might; else ""."""
-    own = preview.read_own_wording(mailing_list, form.language.data).subject
-    if not own or form.kind.data != MailKind.ASK:
+    if not own:
         return ""
     if len(mail.subject) >= first_screen.MOST_SIGNS:
         return gettext(

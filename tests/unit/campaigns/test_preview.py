@@ -189,6 +189,10 @@ def test_a_preview_says_why_and_since_when_as_for_the_first_who_is_asked(
     assert "26 January 2025" in mail.text
     assert "the fair" not in mail.text
     assert b"anna" not in mail.raw.lower()
+    settings = make_settings()
+    greeting = preview_mail(mailing_list, settings=settings, now=NOW, reader_name="Bea de Vos")
+    assert "Bea de Vos" in greeting.text
+    assert "the counter" in greeting.text
 
 
 def test_a_preview_of_a_list_without_anybody_to_ask_does_not_know_why(database: Database) -> None:
