@@ -331,7 +331,7 @@ def test_a_subject_has_the_last_day_where_there_is_room(length: int) -> None:
 def test_a_sign_up_is_asked_for_and_need_not_be_typed() -> None:
     """Who comes too late for a Yes presses one button, and types no address."""
     text = make_confirm().text
-    assert "heeft gevraagd" in text
+    assert "heeft opgegeven" in text
     assert "ingevuld" not in text
 
 
