@@ -167,12 +167,10 @@ _SUPPRESS_LINE = re.compile(
 _COMMITTED_LINE = b'{"do":"kept"'
 
 
-def mark_journal_suppressions(journal: Journal, size: int) -> array[int]:
-    """Return the marks of all suppressions that stand in a journal's first octets, sorted."""
+def mark_journal_suppressions(journal: Journal) -> array[int]:
+    """Return the marks of all suppressions that stand in a journal by now, sorted."""
     marks = array("q")
-    for _, offset, text in _iter_lines(journal):
-        if offset >= size:
-            break
+    for _, _, text in _iter_lines(journal):
         match = _MARKED_LINE.match(text)
         if match:
             marks.append(

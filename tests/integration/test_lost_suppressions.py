@@ -336,6 +336,22 @@ def test_a_journal_that_was_cut_is_found(
     assert found(database) == (How.JOURNAL_CUT, words)
 
 
+@pytest.mark.usefixtures("five")
+def test_a_no_that_comes_as_verify_begins_is_no_finding(
+    database: Database, news: MailingList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its line stands behind what the journal was before the database was read."""
+    size = Journal.size
+
+    def size_before_a_no(journal: Journal) -> int:
+        before = size(journal)
+        say_no(database, make_contact(database, news, "net@example.org"))
+        return before
+
+    monkeypatch.setattr(Journal, "size", size_before_a_no)
+    assert found(database) is None
+
+
 @pytest.mark.parametrize("first", [9, 5, 1])
 def test_a_journal_that_was_cut_is_found_though_it_went_on(
     database: Database, five: Journal, news: MailingList, first: int

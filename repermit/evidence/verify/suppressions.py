@@ -273,14 +273,15 @@ def _agreed_since(mac: Mac, slug: str, whose: Collection[str]) -> list[str]:
 def check_journal(key: bytes | None, size: int) -> Iterator[Fault]:
     """Yield what the journal lacks, and whom it alone still knows; nothing without a journal.
 
-    - `size`: octets that it had before the database was read as it is seen here.
+    - `size`: octets that it had before the database was read as it is seen here. Who was suppressed
+      in between stands behind them, and in the database.
     """
     journal = proxy.obj.journal
     if journal is None:
         return
     if what := find_journal_damage(journal, noted=_count_journalled()):
         yield Fault(0, How.JOURNAL_CUT, what)
-    yield from _suppressions_not_journalled(journal, size)
+    yield from _suppressions_not_journalled(journal)
     if key is None:
         return
     for lost in find_lost_suppressions(key=key, size=size):
@@ -305,7 +306,7 @@ def _count_journalled() -> int:
     return count
 
 
-def _suppressions_not_journalled(journal: Journal, size: int) -> Iterator[Fault]:
+def _suppressions_not_journalled(journal: Journal) -> Iterator[Fault]:
     """Yield the first suppression that does not stand in the journal as the database has it.
 
     Only where this journal is the one that the database has had since it began, or since it was
@@ -326,7 +327,7 @@ def _suppressions_not_journalled(journal: Journal, size: int) -> Iterator[Fault]
     noted: array[int] | None = None
     for number, slug, fingerprint, reason, at in stream_rows(query):
         if noted is None:
-            noted = mark_journal_suppressions(journal, size)
+            noted = mark_journal_suppressions(journal)
         mark = mark_suppression(
             format_timestamp(parse_timestamp(at)), slug or "", fingerprint, reason
         )
