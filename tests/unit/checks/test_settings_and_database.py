@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -90,12 +89,8 @@ def test_a_telephone_alone_reaches_somebody() -> None:
 
 
 @pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    """Return a folder that everybody may pass; those of pytest are private."""
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder
+def tmp_path(open_folder: Path) -> Path:
+    return open_folder
 
 
 def written(folder: Path, text: str = "") -> Path:

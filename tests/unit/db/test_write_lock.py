@@ -76,6 +76,13 @@ def refused(path: Path) -> str:
     return str(error.value)
 
 
+def write(order: list[str], who: WriteLock, name: str) -> None:
+    """Take a turn, and note whose it was."""
+    who.enter()
+    order.append(name)
+    who.leave()
+
+
 HOLD = ("write_lock.enter()", "print('in', flush=True)", "time.sleep(60)")
 
 
@@ -235,17 +242,12 @@ def test_a_page_comes_before_the_jobs_that_wait_in_other_processes(tmp_path: Pat
         holder, page = WriteLock(tmp_path / "db"), WriteLock(tmp_path / "db")
         jobs = [WriteLock(tmp_path / "db") for _ in range(5)]
 
-        def write(who: WriteLock, name: str) -> None:
-            who.enter()
-            order.append(name)
-            who.leave()
-
         def answer(page: WriteLock = page) -> None:
             with page.waiting_at_most(20):
-                write(page, "page")
+                write(order, page, "page")
 
         holder.enter()
-        threads = [threading.Thread(target=write, args=(job, "job")) for job in jobs]
+        threads = [threading.Thread(target=write, args=(order, job, "job")) for job in jobs]
         threads.append(threading.Thread(target=answer))
         for thread in threads:
             thread.start()
@@ -266,18 +268,13 @@ def test_a_page_comes_first_also_behind_a_job_of_its_own_process(tmp_path: Path)
     holder, server = WriteLock(tmp_path / "db"), WriteLock(tmp_path / "db")
     jobs = [WriteLock(tmp_path / "db") for _ in range(5)]
 
-    def write(who: WriteLock, name: str) -> None:
-        who.enter()
-        order.append(name)
-        who.leave()
-
     def answer() -> None:
         with server.waiting_at_most(20):
-            write(server, "page")
+            write(order, server, "page")
 
     holder.enter()
-    threads = [threading.Thread(target=write, args=(job, "job")) for job in jobs]
-    threads.append(threading.Thread(target=write, args=(server, "its own")))
+    threads = [threading.Thread(target=write, args=(order, job, "job")) for job in jobs]
+    threads.append(threading.Thread(target=write, args=(order, server, "its own")))
     for thread in threads:
         thread.start()
     wait_until(lambda: server._is_taken)
@@ -479,15 +476,10 @@ def test_all_who_wait_in_a_process_write_in_its_turn(tmp_path: Path) -> None:
     write_lock, order = WriteLock(tmp_path / "db"), list[str]()
     other = WriteLock(tmp_path / "db")
 
-    def write(who: WriteLock, name: str) -> None:
-        who.enter()
-        order.append(name)
-        who.leave()
-
     write_lock.enter()
     writers = []
     for who, name in [(write_lock, "1"), (other, "other"), (write_lock, "2"), (write_lock, "3")]:
-        writers.append(threading.Thread(target=write, args=(who, name)))
+        writers.append(threading.Thread(target=write, args=(order, who, name)))
         writers[-1].start()
         time.sleep(0.1)
     # The turn is so long by now that the others of this process have to let the other one in.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -369,15 +368,6 @@ def check_sentences(made: Report) -> None:
     sentences = read_article(made).findall(".//ul/li")
     assert len(sentences) == len(found["legal_bases"]) + len(found["measures"])
     assert all(sentence.text for sentence in sentences)
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """Return a folder that everybody may pass; those of pytest are private."""
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder
 
 
 @pytest.mark.parametrize(("mode", "is_private"), [(0o600, True), (0o640, True), (0o602, False)])
