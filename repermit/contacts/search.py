@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from repermit import email_address
 from repermit.contacts.counts import count_contacts
-from repermit.db.connection import is_postgresql, proxy
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError
@@ -109,7 +108,7 @@ def _search(query: Any, typed: str, after: str, page: int, *, counts: _Counts) -
             part |= key.in_(readable_matches)
         return _page_by_address(query.where(part), key, after, page)
     # By address a few of a kind would be looked for among all others.
-    letters = make_sort_key(by_index=counts.alike > _FEW_ALIKE)
+    letters: Any = key if counts.alike > _FEW_ALIKE else key.concat("")
     first = _encode_beginning(text)
     below = query.where(letters < first + _LAST_CHARACTER)
     return replace(_page_by_address(below, letters, after, page, first=first), by_part=False)
@@ -143,15 +142,6 @@ def _encode_beginning(text: str) -> str:
 def _list_spellings(typed: str) -> set[str]:
     """Return what a name may look like: SQLite knows capitals of A to Z alone, not Ö and ö."""
     return {typed, typed.lower(), typed.title(), typed.upper()}
-
-
-def make_sort_key(*, by_index: bool = True) -> Any:
-    """Return the address as it is compared letter by letter, whatever the database's language.
-
-    With `by_index` false no index of addresses is used, but one of what else is asked for.
-    """
-    key: Any = Contact.address_key if by_index else Contact.address_key.concat("")
-    return key.collate('"C"') if is_postgresql(proxy.obj) else key
 
 
 def _page_by_reason(query: Any, after: str, page: int) -> ContactPage:

@@ -95,23 +95,11 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 def _create_tables(database: Database) -> None:
     """Make the tables as they are now, whatever version that is."""
     database.create_tables(ALL_TABLES)
-    _index_beginnings(database)
+    _compare_addresses_by_letter(database)
     create_triggers(database)
     # The root of a tree without leaves: RFC 9162 §2.1.1.
     root = hashlib.sha256().hexdigest()
     EvidenceHead.insert(id=1, seq=0, hash="0" * 64, root=root).execute()
-
-
-def _index_beginnings(database: Database) -> None:
-    """Let PostgreSQL find addresses by their first letters, whose index follows a language.
-
-    SQLite compares letter by letter anyhow.
-    """
-    if is_postgresql(database):
-        run_sql(
-            database,
-            'CREATE INDEX contact_by_letter ON contact (list_id, (address_key COLLATE "C"))',
-        )
 
 
 def _hash_recovery_codes(database: Database) -> None:
@@ -288,6 +276,16 @@ def _move_seen_messages(database: Database) -> None:
             row.delete_instance()
 
 
+def _compare_addresses_by_letter(database: Database) -> None:
+    """Version 39: PostgreSQL compares addresses letter by letter, as SQLite does anyhow.
+
+    Their first letters are then found by the index that keeps each address from coming twice.
+    """
+    if is_postgresql(database):
+        run_sql(database, "DROP INDEX IF EXISTS contact_by_letter")
+        run_sql(database, 'ALTER TABLE contact ALTER COLUMN address_key TYPE TEXT COLLATE "C"')
+
+
 def _add_columns(database: Database, table: str, columns: Mapping[str, str]) -> None:
     existing = {column.name for column in database.get_columns(table)}
     for name, kind in columns.items():
@@ -310,6 +308,7 @@ MIGRATIONS: tuple[Callable[[Database], None], ...] = (
     _count_files_by_step,
     _index_throttles,
     _move_seen_messages,
+    _compare_addresses_by_letter,
 )
 """The first turns OLDEST_VERSION into the next, and so on; they are only ever added at the end.
 

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Any
 
 from repermit import email_address, package_files
-from repermit.contacts import lookup, search
+from repermit.contacts import lookup
 from repermit.db.connection import iter_pages
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -230,12 +230,12 @@ def _iter_formula_contacts(mailing_list: MailingList) -> Iterator[Contact]:
 
     Their status is no condition: SQLite would go through everybody who has it.
     """
-    letters = search.make_sort_key()
+    key: Any = Contact.address_key
     for sign in _SIGNS:
         rows = Contact.select(Contact.address, Contact.status).where(
             Contact.list == mailing_list,
-            letters >= sign,
-            letters < chr(ord(sign) + 1),
+            key >= sign,
+            key < chr(ord(sign) + 1),
             Contact.address.is_null(is_null=False),
         )
-        yield from rows.order_by(letters).iterator()
+        yield from rows.order_by(key).iterator()

@@ -203,8 +203,8 @@ def test_a_search_in_a_large_list_looks_at_those_alone_that_may_match(
         database, lambda: contacts_search._search(query, "many", after, 50, counts=many)
     )
     if is_postgresql(database):
-        assert "contact_by_letter" in deep
-        assert "contact_by_letter" not in rare
+        assert "contact_list_id_address_key" in deep
+        assert "contact_list_id_address_key" not in rare
     else:
         # From the page before on, not from the first that begins so; and past nobody else.
         assert "(list_id=? AND address_key>? AND address_key<?)" in deep

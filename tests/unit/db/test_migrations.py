@@ -274,7 +274,7 @@ FROM sqlite_master tables, pragma_foreign_key_list(tables.name) keys WHERE table
 }
 _POSTGRESQL = {
     "columns": """\
-SELECT table_name, column_name, data_type, character_maximum_length, is_nullable
+SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, collation_name
 FROM information_schema.columns WHERE table_schema = 'public'""",
     "references": """\
 SELECT conrelid::regclass::text, contype, pg_get_constraintdef(oid)
@@ -564,3 +564,20 @@ def test_of_a_database_of_version_36_failures_are_found_by_age_and_messages_by_n
         assert known == [("mailbox:by-pop3", name) for name in names]
         assert Meta.read("mailbox:by-pop3") is None
         assert Meta.read("mailbox:by-imap") == "[7, 2, 0, 0]"
+
+
+def test_of_a_database_of_version_38_addresses_are_compared_by_letter(
+    empty_postgresql_url: str,
+) -> None:
+    with open_database(empty_postgresql_url) as database:
+        migrations.upgrade_database(database)
+        expected = _structure(database)
+        with database.atomic():
+            run_sql(database, "ALTER TABLE contact ALTER COLUMN address_key TYPE TEXT")
+            run_sql(
+                database,
+                'CREATE INDEX contact_by_letter ON contact (list_id, (address_key COLLATE "C"))',
+            )
+            Meta.update(value="38").where(Meta.key == "schema_version").execute()
+        assert migrations.upgrade_database(database) == 38
+        assert _structure(database) == expected
