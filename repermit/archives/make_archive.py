@@ -32,7 +32,7 @@ from repermit.evidence import chain, signed_checkpoint
 from repermit.evidence.entries import Checkpoint, Entry
 from repermit.exports import export
 from repermit.exports.export_rows import ExportKind, FileFormat
-from repermit.exports.file_formats import write_csv
+from repermit.exports.file_writers import write_csv
 from repermit.i18n import catalogues, dates
 from repermit.package_files import embed_style
 from repermit.privacy import make_proof, printable_proof

@@ -18,7 +18,7 @@ from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.exports import evidence_export, export_rows
 from repermit.exports.export_rows import TOOL_FORMATS, ExportKind, FileFormat, Record, Tool
-from repermit.exports.file_formats import (
+from repermit.exports.file_writers import (
     WriteTable,
     escape_formula,
     write_csv,

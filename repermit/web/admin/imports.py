@@ -22,7 +22,7 @@ from repermit.db import background_tasks
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import RepermitError
 from repermit.exports import export
-from repermit.exports.file_formats import escape_formula
+from repermit.exports.file_writers import escape_formula
 from repermit.i18n.lazy_text import N_
 from repermit.imports import read_upload, row_preview, uploads
 from repermit.imports import undo as imports_undo

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from repermit.evidence.entries import canonical
-from repermit.exports.file_formats import escape_formula, escape_formulas_in_json
+from repermit.exports.file_writers import escape_formula, escape_formulas_in_json
 
 SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20"
 FORMULA = re.compile(rf"[\s\0-\x1f\u200b-\u200f\u2060\ufeff]*[{re.escape(SIGNS)}]")

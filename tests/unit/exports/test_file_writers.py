@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from repermit.errors import Refused
 from repermit.exports.export_rows import StoredJson
-from repermit.exports.file_formats import write_csv, write_json, write_xlsx
+from repermit.exports.file_writers import write_csv, write_json, write_xlsx
 from tests.support.builders import NOW
 
 COLUMNS = {"address": "address", "name": "Full name"}
