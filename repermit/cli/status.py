@@ -379,12 +379,12 @@ def send_due_mails(
 
     Until a signal comes, of which `stop_request` then tells.
     """
-    from repermit.campaigns import enqueue_asks, lifecycle, reminders
+    from repermit.campaigns import enqueue_asks, enqueue_reminders, lifecycle
     from repermit.sending import queue, send_due
 
     enqueue_asks.finish_launches(database, settings=context.settings, now=context.now)
     lifecycle.start_scheduled(database, now=context.now)
-    reminders.enqueue_reminders(database, settings=context.settings, now=context.now)
+    enqueue_reminders.enqueue_reminders(database, settings=context.settings, now=context.now)
     tally = progress_bar.Tally(queue.count_due(now=context.now, mailing_list=mailing_list))
     with (
         stop_request.on_signals(),

@@ -21,7 +21,7 @@ from repermit.accounts import audit_log
 from repermit.answers import join
 from repermit.bounces import poll
 from repermit.bounces.bounce_results import MessageKind
-from repermit.campaigns import delete_list, enqueue_asks, lifecycle, reminders
+from repermit.campaigns import delete_list, enqueue_asks, enqueue_reminders, lifecycle
 from repermit.clock import Clock
 from repermit.contacts import requested_mail_limit
 from repermit.contacts.click_log import PendingOpenings
@@ -123,7 +123,7 @@ class Jobs:
     def remind(self) -> None:
         """Owe the reminders whose time has come."""
         with self._connected() as (settings, now):
-            enqueued = reminders.enqueue_reminders(
+            enqueued = enqueue_reminders.enqueue_reminders(
                 self._database, settings=settings, now=now, should_stop=self._stopping.is_set
             )
         if enqueued:

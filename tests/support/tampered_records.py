@@ -17,9 +17,9 @@ from typing import Any
 from repermit.accounts import users
 from repermit.accounts.user_info import Role
 from repermit.answers import link_target, record_answer
+from repermit.campaigns.enqueue_reminders import enqueue_reminders
 from repermit.campaigns.launch import launch
 from repermit.campaigns.lifecycle import extend_campaign
-from repermit.campaigns.reminders import enqueue_reminders
 from repermit.clock import ManualClock, format_timestamp
 from repermit.contacts import admin_requests, erasure, status_changes
 from repermit.contacts.admin_requests import NewContact

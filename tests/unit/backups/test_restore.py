@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from repermit.campaigns import reminders
+from repermit.campaigns import enqueue_reminders
 from repermit.contacts import erasure, lookup
 from repermit.contacts.status_changes import Act
 from repermit.db.models.accounts import Session
@@ -126,7 +126,9 @@ def after_the_backup(desk: Desk, inbox: Inbox) -> None:
     desk.do("expire", "agenda", "--despite-downtime")
     with desk.database() as database:
         assert contact("kept-quiet").reason == "no_response"
-        owed = reminders.enqueue_reminders(database, settings=desk.settings, now=desk.clock.now())
+        owed = enqueue_reminders.enqueue_reminders(
+            database, settings=desk.settings, now=desk.clock.now()
+        )
         assert owed == 3
     desk.do("send")
     assert len(asks_to(inbox, "silent")) == 2
@@ -228,7 +230,7 @@ def require_nobody_came_back(desk: Desk, inbox: Inbox) -> None:
         desk.do("resume", slug)
     with desk.database() as database:
         settings, now = desk.settings, desk.clock.now()
-        assert reminders.enqueue_reminders(database, settings=settings, now=now) == 0
+        assert enqueue_reminders.enqueue_reminders(database, settings=settings, now=now) == 0
     desk.do("send")
     # The daily mail and what tells of the pause are no asking.
     assert [mail for mail in inbox.mails[sent:] if mail.message["List-Unsubscribe"]] == []

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from repermit.campaigns.add_reminder import Promise, add_reminder, read_promise
+from repermit.campaigns.enqueue_reminders import enqueue_reminders
 from repermit.campaigns.launch import launch
 from repermit.campaigns.lifecycle import pause_campaign
-from repermit.campaigns.reminders import enqueue_reminders
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.evidence import Evidence

@@ -15,8 +15,8 @@ from hypothesis import settings as run
 from hypothesis import strategies as st
 
 from repermit.answers import record_answer
+from repermit.campaigns import enqueue_reminders, lifecycle
 from repermit.campaigns import launch as campaigns_launch
-from repermit.campaigns import lifecycle, reminders
 from repermit.clock import ManualClock
 from repermit.contacts import admin_requests, counts, erasure, status_changes
 from repermit.db import row_counts
@@ -174,7 +174,7 @@ class Life:
 
     def remind(self) -> None:
         self.clock.advance(timedelta(days=13))
-        reminders.enqueue_reminders(self.database, settings=SETTINGS, now=self.clock.now())
+        enqueue_reminders.enqueue_reminders(self.database, settings=SETTINGS, now=self.clock.now())
 
     def pause(self) -> None:
         lifecycle.pause_campaign(

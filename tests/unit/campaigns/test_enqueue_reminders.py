@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from repermit import email_address
-from repermit.campaigns.reminders import enqueue_reminders
+from repermit.campaigns.enqueue_reminders import enqueue_reminders
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
