@@ -19,7 +19,7 @@ from repermit.emails.mime_encoding import Letter
 from repermit.errors import OutcomeUnknown, TransportError
 from repermit.i18n.lazy_text import Said
 from repermit.rules.consent import MailState
-from repermit.sending import send_step, smtp_outcomes
+from repermit.sending import refusals_and_retries, send_step
 from repermit.sending.claim_buffer import ClaimBuffer
 from repermit.sending.mail_for_contact import COMPOSE_ERRORS, MailComposer, Prefetch, PreparedMail
 from repermit.sending.maintenance import KNOWS_NOBODY, BounceGuard
@@ -193,7 +193,9 @@ class SendLoop:
             except COMPOSE_ERRORS:
                 _logger.warning("mail %d cannot be written", claim.mail.id)
                 number = claim.mail.id
-                state = smtp_outcomes.mark_not_made(self._database, number, worker=self._worker)
+                state = refusals_and_retries.mark_not_made(
+                    self._database, number, worker=self._worker
+                )
                 self._report(number, state)
         return None
 
@@ -342,7 +344,7 @@ class SendLoop:
             if fault:
                 self._stop(fault)
             return
-        state = smtp_outcomes.record_refusal(
+        state = refusals_and_retries.record_refusal(
             self._database,
             number,
             error,
@@ -436,7 +438,7 @@ class SendLoop:
         if started is not None and may_have_left:
             self._stop(OutcomeUnknown(0, reason=PERHAPS).said)
             number = started.claim.mail.id
-            state = smtp_outcomes.mark_in_doubt(self._database, number, worker=self._worker)
+            state = refusals_and_retries.mark_in_doubt(self._database, number, worker=self._worker)
             self._report(number, state)
             return
         if started is not None:
@@ -461,7 +463,7 @@ class SendLoop:
     def _requeue(self, prepared: PreparedMail, *, was_started: bool) -> None:
         """Put a mail behind all others, for what is not its own fault."""
         number = prepared.claim.mail.id
-        state = smtp_outcomes.requeue_mail(
+        state = refusals_and_retries.requeue_mail(
             self._database,
             number,
             worker=self._worker,

@@ -17,7 +17,7 @@ from repermit.db.models.mails import Mail
 from repermit.errors import TransportError
 from repermit.i18n.lazy_text import Said, packed, unpacked
 from repermit.rules.consent import MailState
-from repermit.sending import smtp_outcomes
+from repermit.sending import refusals_and_retries
 from repermit.sending.queue import IS_QUEUED
 
 _KEY = "sending_fault"
@@ -99,7 +99,7 @@ class PolicyRefusals:
 
         One that was known to be the recipient's own says nothing.
         """
-        state, is_known = smtp_outcomes.postpone_mail(
+        state, is_known = refusals_and_retries.postpone_mail(
             self._database,
             number,
             error,
@@ -117,7 +117,9 @@ class PolicyRefusals:
         return self._blame_server() if self._refused_ids and not self._has_accepted else Said()
 
     def _blame_server(self) -> Said:
-        smtp_outcomes.resume_postponed(self._database, self._refused_ids, now=self._clock.now())
+        refusals_and_retries.resume_postponed(
+            self._database, self._refused_ids, now=self._clock.now()
+        )
         self._refused_ids.clear()
         return self._last_fault
 
@@ -126,7 +128,7 @@ def count_policy_refusals(mailing_list: MailingList) -> dict[str, int]:
     """Count the mails that wait since a policy stands against their recipient, by codes."""
     query: Any = (
         Mail.select(Mail.reply_code, Mail.reply_status, fn.COUNT(Mail.id))
-        .where(Mail.list == mailing_list, IS_QUEUED, smtp_outcomes.IS_POSTPONED)
+        .where(Mail.list == mailing_list, IS_QUEUED, refusals_and_retries.IS_POSTPONED)
         .group_by(Mail.reply_code, Mail.reply_status)
         .order_by(Mail.reply_code, Mail.reply_status)
         .tuples()

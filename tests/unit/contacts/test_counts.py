@@ -37,7 +37,14 @@ from repermit.errors import RepermitError, TransportError
 from repermit.expiry import downtime, sweep
 from repermit.imports import import_file, undo
 from repermit.rules.consent import Answer, CampaignState, MailKind, MailState, Reason, Status
-from repermit.sending import in_doubt, maintenance, queue, send_rate, send_step, smtp_outcomes
+from repermit.sending import (
+    in_doubt,
+    maintenance,
+    queue,
+    refusals_and_retries,
+    send_rate,
+    send_step,
+)
 from repermit.smtp.reply_codes import Reply as Told
 from repermit.suppression import suppressions
 from tests.support.builders import (
@@ -134,7 +141,7 @@ class Life:
     def refuse(self) -> None:
         error = TransportError(550, "5.1.1", permanent=True, scope="recipient")
         for number in self.start():
-            smtp_outcomes.record_refusal(
+            refusals_and_retries.record_refusal(
                 self.database,
                 number,
                 error,
@@ -147,7 +154,7 @@ class Life:
 
     def lose(self) -> None:
         for number in self.start():
-            smtp_outcomes.mark_in_doubt(self.database, number, worker="me")
+            refusals_and_retries.mark_in_doubt(self.database, number, worker="me")
         maintenance.run_maintenance(self.database, now=self.clock.now())
 
     def resolve(self) -> None:

@@ -32,9 +32,9 @@ from repermit.rules.consent import (
     Status,
 )
 from repermit.sending import server_faults
+from repermit.sending.refusals_and_retries import compute_wait
 from repermit.sending.send_due import SendProgress, SendResult
 from repermit.sending.server_faults import ServerFault
-from repermit.sending.smtp_outcomes import compute_wait
 from repermit.sending.worker_lock import Worker
 from tests.support.builders import DEADLINE, NOW, make_campaign, make_contact, make_list
 from tests.support.inbox import HANG_UP, Inbox

@@ -18,7 +18,7 @@ from repermit.db.write_lock import WriteLock
 from repermit.emails.mime_encoding import Letter
 from repermit.errors import TransportError
 from repermit.rules.consent import CampaignState, MailState
-from repermit.sending import smtp_outcomes
+from repermit.sending import refusals_and_retries
 from repermit.sending.claim_buffer import ClaimBuffer
 from repermit.sending.mail_for_contact import MailComposer
 from repermit.sending.queue import Claim, ClaimResult
@@ -436,7 +436,7 @@ def test_a_mail_that_is_gone_needs_no_refusal(make: Callable[..., Story]) -> Non
     with ScriptedServer() as server:
         story = make(server)
         error = TransportError(550, scope="message", permanent=True)
-        state = smtp_outcomes.record_refusal(
+        state = refusals_and_retries.record_refusal(
             story.database,
             12345,
             error,

@@ -1,32 +1,26 @@
-"""Writing down what became of a mail, in one transaction for each.
+"""What follows when a server does not take a mail: a retry after a wait, a removal, or doubt.
 
-Of a reply only its codes are kept.
+One transaction for each mail. Of a reply only its codes are kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
-from peewee import SQL, fn
+from peewee import SQL
 
 from repermit.contacts import lookup, status_changes
 from repermit.contacts.status_changes import Act
-from repermit.db.background_tasks import Work, background_work
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
-from repermit.db.work_steps import run_steps
 from repermit.errors import TransportError
 from repermit.rules.consent import (
     ASKING_KINDS,
-    UNSETTLED,
-    CampaignState,
     Dropped,
-    MailKind,
     MailState,
     Reason,
     Status,
@@ -157,42 +151,6 @@ def record_refusal(
     return MailState(values["state"])
 
 
-def drop_leftovers(database: Database) -> None:
-    """Drop what is in the queue although its campaign is over.
-
-    It was on its way at that moment, and was refused for now or held up afterwards; or there was
-    more of it than is dropped while somebody waits.
-    """
-    for state, reason in _DROP_REASONS.items():
-        for campaign in list(Campaign.select().where(Campaign.state == state)):
-            leftovers = (IS_QUEUED, Mail.kind.in_(ASKING_KINDS), Mail.campaign == campaign)
-            if Mail.select().where(*leftovers).exists():
-                with background_work(database, Work.DROP_MAILS) as should_stop:
-                    run_steps(
-                        database, partial(_drop_step, campaign, reason), should_stop=should_stop
-                    )
-
-
-def _drop_step(campaign: Campaign, reason: Dropped, limit: int) -> bool:
-    return status_changes.drop_queued(campaign, reason, most=limit) > 0
-
-
-_DROP_REASONS = {CampaignState.CANCELLED: Dropped.CANCELLED, CampaignState.CLOSED: Dropped.TOO_LATE}
-
-
-def open_campaigns(database: Database, *, now: datetime) -> int:
-    """Let campaigns that have nothing more to send be `open`; return how many there were."""
-    if not Campaign.select().where(*_make_asked_all_conditions()).exists():
-        return 0
-    with database.atomic():
-        opened = (
-            Campaign.update(state=CampaignState.OPEN, opened_at=now)
-            .where(*_make_asked_all_conditions())
-            .execute()
-        )
-    return int(opened)
-
-
 def _settle_mail(number: int, owner: str, **values: Any) -> bool:
     """Change a mail that is this worker's, or whose doubt is about this worker's own attempt."""
     settled = (
@@ -238,10 +196,3 @@ def _remove_for_bounce(
     status_changes.remove_contacts(
         [contact], reason=Reason.BOUNCE, act=act, fingerprint_key=fingerprint_key
     )
-
-
-def _make_asked_all_conditions() -> tuple[Any, ...]:
-    unsettled = Mail.select(Mail.id).where(
-        Mail.campaign == Campaign.id, Mail.kind == MailKind.ASK, Mail.state.in_(UNSETTLED)
-    )
-    return (Campaign.state == CampaignState.SENDING, ~fn.EXISTS(unsettled))
