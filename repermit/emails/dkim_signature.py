@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from repermit.emails.mime_encoding import Letter, unstuff_dots
 from repermit.settings.definitions import MailServer
-from repermit.settings.validation import parse_signing_key
+from repermit.settings.dkim_key import parse_signing_key
 
 # Of which a second one, or a first, would change what a reader sees or where a press goes. Each is
 # named once more than it stands in the mail, so that none can be added (RFC 6376 §5.4.2, §8.15).

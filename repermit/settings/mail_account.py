@@ -8,6 +8,7 @@ from typing import Any
 from repermit.errors import ConfigError
 from repermit.settings import validation
 from repermit.settings.definitions import Bounces, MailServer
+from repermit.settings.dkim_key import check_signing
 from repermit.settings.smtp_presets import PRESETS
 
 # RFC 8314 §3.
@@ -18,8 +19,6 @@ _PORTS = {
     ("pop3", False): 110,
 }
 
-# As it stands in the DNS and in a signature: labels with dots between (RFC 6376 §3.1).
-_DKIM_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.(?!-)[A-Za-z0-9_-]+)*")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 
 
@@ -65,25 +64,7 @@ def check_mail(mail: MailServer) -> None:
         )
     _check_sign_in("mail", mail)
     if mail.dkim_key:
-        _check_signing(mail)
-
-
-def _check_signing(mail: MailServer) -> None:
-    """Refuse a key to sign with that cannot be used, or whose record nobody would find."""
-    if not mail.dkim_selector:
-        raise ConfigError(
-            "mail.dkim_key needs %(key)s, the name of its record in the DNS",
-            key="mail.dkim_selector",
-            code="needed",
-        )
-    for name in ("dkim_selector", "dkim_domain"):
-        value = getattr(mail, name)
-        if value and not _DKIM_NAME.fullmatch(value):
-            raise ConfigError(
-                "%(key)s is written as in the DNS, such as mail2026 or example.org",
-                key=f"mail.{name}",
-            )
-    validation.parse_signing_key(mail.dkim_key)
+        check_signing(mail)
 
 
 def check_bounces(bounces: Bounces) -> None:

@@ -17,9 +17,6 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificates
 
 from repermit.errors import ConfigError
@@ -27,33 +24,6 @@ from repermit.i18n.lazy_text import Joined
 from repermit.settings.definitions import SETTINGS, TABLES, EvidenceRules
 from repermit.settings.setting_type import Limits, Setting
 from repermit.web_address import is_web_address
-
-# --- The key that mails are signed with here (DKIM). ----------------------------------------------
-
-
-# RFC 8301 §3.2: whoever signs should have no shorter one.
-_MIN_RSA_BITS = 2048
-
-
-def parse_signing_key(pem: str) -> RSAPrivateKey:
-    """Return the private key in a PEM file; raises ConfigError for what is none to sign with.
-
-    RSA alone: of the large mailbox providers few check the other kind (RFC 8463), and who signs
-    with that one alone is unsigned to all others.
-    """
-    try:
-        key = load_pem_private_key(pem.encode(), password=None)
-    # TypeError: it is encrypted, and nobody is there to be asked for its password.
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        key = None
-    if not isinstance(key, RSAPrivateKey) or key.key_size < _MIN_RSA_BITS:
-        raise ConfigError(
-            "mail.dkim_key is no RSA key of 2048 bits or more as PEM without a password; "
-            "`openssl genrsa -out dkim.pem 2048` makes one",
-            key="mail.dkim_key",
-        )
-    return key
-
 
 # --- What the tables of config.toml hold. ---------------------------------------------------------
 
