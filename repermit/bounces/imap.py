@@ -10,7 +10,7 @@ import imaplib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from repermit.bounces.mailbox import (
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 _CONNECTION_ERRORS = (OSError, imaplib.IMAP4.error)
 _MOST_HEADS = 2000
 
+_FIRST_LOOK = timedelta(days=90)
+"""How far back a mailbox is read that is new, or was made anew."""
+
 
 @dataclass(frozen=True)
 class ImapPosition:
@@ -53,7 +56,7 @@ def read_imap(
     bounces: Bounces,
     *,
     position: ImapPosition,
-    since: date,
+    now: datetime,
     token: Token,
     record_message: RecordMessage,
     save: Callable[[ImapPosition], None],
@@ -61,13 +64,12 @@ def read_imap(
 ) -> None:
     """Take what has come since `position`; `save` is given each new one, also before a fault.
 
-    A mailbox that is new, or was made anew, is read from the day `since` on. Bounces and answers
-    of programs that are about our mails are marked as read; everything else is left untouched.
-    Raises TransportError in words of ours.
+    Bounces and answers of programs that are about our mails are marked as read; everything else is
+    left untouched. Raises TransportError in words of ours.
     """
     with _open_session(bounces, token, TIMEOUT) as imap:
         _read(
-            imap, position, since, record_message=record_message, save=save, should_stop=should_stop
+            imap, position, now, record_message=record_message, save=save, should_stop=should_stop
         )
 
 
@@ -177,7 +179,7 @@ def _authenticate(imap: imaplib.IMAP4, username: str, token: str) -> None:
 def _read(
     imap: imaplib.IMAP4,
     position: ImapPosition,
-    since: date,
+    now: datetime,
     *,
     record_message: RecordMessage,
     save: Callable[[ImapPosition], None],
@@ -188,7 +190,7 @@ def _read(
         position = ImapPosition(validity)
     save(position)
     uid = position.uid
-    wanted = f"UID {uid + 1}:*" if uid else _since(since)
+    wanted = f"UID {uid + 1}:*" if uid else _since((now - _FIRST_LOOK).date())
     for number in _search(imap, wanted, after=uid)[:MAX_MESSAGES]:
         if should_stop():
             break

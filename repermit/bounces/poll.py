@@ -55,9 +55,6 @@ def log_in(account: Bounces, *, now: datetime, seconds: float) -> None:
 # --- Polling. -------------------------------------------------------------------------------------
 
 
-_FIRST_LOOK = timedelta(days=90)
-
-
 def poll(
     database: Database,
     *,
@@ -89,7 +86,7 @@ def poll(
                 read_imap(
                     account,
                     position=ImapPosition(*json.loads(Meta.read(key) or "[]")),
-                    since=(clock.now() - _FIRST_LOOK).date(),
+                    now=clock.now(),
                     token=token,
                     record_message=take_one,
                     save=lambda position: kept.append(list(astuple(position))),
