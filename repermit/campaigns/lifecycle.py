@@ -25,7 +25,7 @@ from repermit.db.models.campaigns import (
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.work_steps import run_steps
-from repermit.emails import deadline_words, frozen_draft
+from repermit.emails import frozen_draft, replace_deadline
 from repermit.emails.frozen_draft import Draft
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
@@ -352,4 +352,4 @@ def _reword_mails(
     """Yield the newest wordings of a campaign, each with what it says of another deadline."""
     for row in list_newest_wordings(campaign):
         draft = frozen_draft.read_draft(row.wording.content)
-        yield row, deadline_words.replace_deadline(draft, deadline)
+        yield row, replace_deadline.replace_deadline(draft, deadline)

@@ -22,12 +22,12 @@ from repermit.db.models.contacts import SIGN_UP_LIFETIME, Contact
 from repermit.db.models.lists import MailingList
 from repermit.emails import (
     compose_mail,
-    deadline_words,
     frozen_draft,
     mail_values,
     make_draft,
     message_id,
     personal_mails,
+    replace_deadline,
     sender_identity,
     wording_validation,
 )
@@ -73,7 +73,7 @@ def preview_mail(
     language = language or mailing_list.language
     frozen = None if is_typed else _read_frozen_wording(mailing_list, kind, language)
     if frozen:
-        wording = deadline_words.replace_deadline(frozen, deadline) if deadline else frozen
+        wording = replace_deadline.replace_deadline(frozen, deadline) if deadline else frozen
     else:
         wording = _draft_mail(
             mailing_list,

@@ -81,7 +81,7 @@ class Draft:
     """A mail's wording with marks (⟦yes_url⟧) where contacts differ; enough to make the mail.
 
     `phrases` are the variants of its sentences that depend on the contact, by name, and how it says
-    its deadline; `deadline_places` are where it does (deadline_words).
+    its deadline; `deadline_places` are where it does (replace_deadline).
     `deadline` is aware UTC, None for a `confirm` or `receipt`.
     """
 

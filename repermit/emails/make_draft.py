@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from repermit.emails.deadline_words import change_text, find_places, mark_places, word_deadline
 from repermit.emails.frozen_draft import Draft, Kind, mark_field, to_one_line
 from repermit.emails.mail_values import ListWords, MailingListFacts, OwnWording
+from repermit.emails.replace_deadline import change_text, find_places, mark_places, word_deadline
 from repermit.emails.sender_identity import choose_reply_address
 from repermit.emails.sentences import (
     word_ask,

@@ -18,8 +18,8 @@ from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.emails import wording_validation
-from repermit.emails.deadline_words import replace_deadline
 from repermit.emails.frozen_draft import read_draft
+from repermit.emails.replace_deadline import replace_deadline
 from repermit.errors import Refused
 from repermit.evidence.verify import chain as verify_chain
 from repermit.rules.consent import CampaignState, MailKind, MailState

@@ -19,7 +19,7 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.emails import deadline_words, make_draft
+from repermit.emails import make_draft, replace_deadline
 from repermit.errors import AddressError, Refused, WordingError
 from repermit.rules.consent import MailKind, Status
 from repermit.settings.definitions import CampaignRules, Settings
@@ -229,7 +229,7 @@ def test_no_mail_is_worded_while_others_wait(
     if act in {"extend", "remind"}:
         start(database, news)
     held: list[bool] = []
-    for module, name in ((make_draft, "_draft_asking"), (deadline_words, "replace_deadline")):
+    for module, name in ((make_draft, "_draft_asking"), (replace_deadline, "replace_deadline")):
         monkeypatch.setattr(module, name, _noting(getattr(module, name), database, held))
     _act(database, news, act)
     assert held

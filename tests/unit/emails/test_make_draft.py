@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from repermit.emails.deadline_words import replace_deadline, word_deadline
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import OwnWording
 from repermit.emails.make_draft import drop_once
+from repermit.emails.replace_deadline import replace_deadline, word_deadline
 from repermit.errors import AddressError, WordingError
 from repermit.i18n.catalogues import languages, translations
 from repermit.i18n.dates import earlier_moments_in_words

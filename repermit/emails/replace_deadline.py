@@ -1,4 +1,4 @@
-"""How a wording says its deadline, and where, so that another can take its place.
+"""Replacing the deadline in a wording, which notes where and how it says the one that it has.
 
 A draft keeps its `deadline_places`, a line each, as "text 120 short_deadline": in its text, behind
 120 signs. Whatever else names the same day is no deadline.
