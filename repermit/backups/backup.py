@@ -13,12 +13,12 @@ from pathlib import Path
 from repermit.clock import format_timestamp
 from repermit.db.connection import Database
 from repermit.db.models.base import Meta, new_id
-from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import Refused
 from repermit.evidence import chain, signed_checkpoint, stored_tree
 from repermit.evidence.entries import Checkpoint, Entry
 from repermit.settings.definitions import Settings
 from repermit.suppression import suppressions
+from repermit.temporary_files import make_temporary_files
 
 
 @dataclass(frozen=True, kw_only=True)

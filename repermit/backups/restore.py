@@ -41,7 +41,6 @@ from repermit.db.write_lock import (
     LOCK_SUFFIXES,
     RESTORING_SUFFIX,
     lock_database_exclusively,
-    open_private,
 )
 from repermit.errors import Refused
 from repermit.evidence import chain, stored_tree
@@ -49,6 +48,7 @@ from repermit.evidence.entries import Checkpoint, Entry
 from repermit.rules.consent import LIVE_STATES, UNSETTLED, CampaignState, MailState, PauseReason
 from repermit.settings.definitions import Settings
 from repermit.suppression import suppressions
+from repermit.temporary_files import open_private
 
 _BESIDE = ("-wal", "-shm", "-journal", *LOCK_SUFFIXES)
 _BEGINNING = b"SQLite format 3\0"

@@ -18,9 +18,9 @@ from repermit.db import migrations
 from repermit.db.connection import Database, is_postgresql, open_database, run_sql
 from repermit.db.migrations import ALL_TABLES
 from repermit.db.row_counts import COUNTS, create_triggers, list_former_triggers
-from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import Refused
 from repermit.settings.definitions import Settings
+from repermit.temporary_files import make_temporary_files
 
 if TYPE_CHECKING:
     Query = Callable[[str], Iterable[tuple[object, ...]]]

@@ -78,10 +78,10 @@ class CommandContext:
         from repermit.db import migrations
         from repermit.db.connection import open_database
         from repermit.db.suppression_journal import make_journal
-        from repermit.db.temporary_files import make_temporary_files
         from repermit.db.write_lock import stop_between_turns
         from repermit.evidence import evidence_key
         from repermit.suppression import suppressions
+        from repermit.temporary_files import make_temporary_files
 
         stop_between_turns()
         path = self.file.sqlite_path

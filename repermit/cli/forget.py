@@ -13,10 +13,10 @@ from repermit.cli.output import echo, pluralize
 
 if TYPE_CHECKING:
     from repermit.db.models.lists import MailingList
-    from repermit.db.temporary_files import UnfinishedFile
     from repermit.imports.uploads import Waiting
     from repermit.privacy.external_copies import ExternalCopies, ProofMade, TakenFile
     from repermit.privacy.forget import AddressErasure, ErasureResult
+    from repermit.temporary_files import UnfinishedFile
 
 
 @command(

@@ -83,7 +83,7 @@ def open_output(context: CommandContext, output: Path | None) -> Iterator[Binary
 @contextmanager
 def open_private_file(context: CommandContext, output: Path) -> Iterator[BinaryIO]:
     """Open a file that appears whole or not at all and is readable by you alone."""
-    from repermit.db.temporary_files import make_temporary_files
+    from repermit.temporary_files import make_temporary_files
 
     try:
         with make_temporary_files(context.file).file_for(output) as part, part.open("wb") as file:

@@ -23,9 +23,9 @@ from repermit.db.models.base import PreparedQuery, Table, timestamp_field
 from repermit.db.models.imports import Upload
 from repermit.db.models.lists import MailingList
 from repermit.db.work_steps import LARGEST_STEP, SMALLEST_STEP, StepSize, run_steps
-from repermit.db.write_lock import open_private
 from repermit.errors import Refused
 from repermit.i18n.lazy_text import Said
+from repermit.temporary_files import open_private
 
 
 class TaskKind(StrEnum):

@@ -21,9 +21,9 @@ from typing import IO, Any
 
 from repermit.db.connection import Database, open_database
 from repermit.db.suppression_journal import make_journal
-from repermit.db.temporary_files import make_temporary_files
-from repermit.db.write_lock import open_private, share_database
+from repermit.db.write_lock import share_database
 from repermit.settings.definitions import Settings
+from repermit.temporary_files import make_temporary_files, open_private
 
 _COMMAND = [
     *(sys.executable, "-P", "-c"),

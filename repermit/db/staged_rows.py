@@ -18,7 +18,7 @@ from peewee import ProgrammingError
 
 from repermit.db.background_tasks import BackgroundTask, TaskKind, lock_task_of_list
 from repermit.db.connection import Database, FairSqliteDatabase, run_sql
-from repermit.db.temporary_files import make_private_folder
+from repermit.temporary_files import make_private_folder
 
 _SCHEMA = "staging"
 _STAGING_KINDS = (TaskKind.IMPORT, TaskKind.IMPORT_SUPPRESSIONS)

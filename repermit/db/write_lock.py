@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import math
-import os
 import signal
 import threading
 import time
@@ -17,6 +16,7 @@ from types import FrameType
 from typing import IO
 
 from repermit.errors import DatabaseBusy, Refused
+from repermit.temporary_files import open_private
 
 _logger = logging.getLogger(__name__)
 
@@ -237,11 +237,6 @@ class WriteLock:
                 told_at = math.inf
             time.sleep(_INTERVAL)
         return False
-
-
-def open_private(path: str, flags: int) -> int:
-    """Open a file, as an opener of `open`, that nobody else may: who may, may hold its lock."""
-    return os.open(path, flags, mode=0o600)
 
 
 # --- Stopping between two turns.

@@ -21,7 +21,6 @@ from repermit.db import migrations
 from repermit.db.connection import Database, open_database
 from repermit.db.models.lists import MailingList
 from repermit.db.suppression_journal import make_journal
-from repermit.db.temporary_files import TemporaryFiles
 from repermit.demo.inbox import Inbox
 from repermit.emails.sender_identity import join_sender
 from repermit.expiry import downtime
@@ -31,6 +30,7 @@ from repermit.imports import import_file
 from repermit.imports.import_report import ImportResult
 from repermit.package_files import asset, data
 from repermit.settings.definitions import MailServer, Organisation, Settings, Web
+from repermit.temporary_files import TemporaryFiles
 from repermit.web.public.answer import prepare_page_wording
 
 SLUG = "linde"

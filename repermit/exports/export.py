@@ -12,7 +12,6 @@ from typing import Any, BinaryIO
 from repermit.db import background_tasks
 from repermit.db.connection import Database, RowCounter, steady_view
 from repermit.db.models.lists import MailingList
-from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
@@ -28,6 +27,7 @@ from repermit.exports.file_writers import (
 from repermit.i18n.lazy_text import Joined
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
+from repermit.temporary_files import make_temporary_files
 
 
 @dataclass(frozen=True, kw_only=True)

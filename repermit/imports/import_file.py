@@ -28,7 +28,6 @@ from repermit.db.lost_suppressions import find_lost_suppressions
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.staged_rows import make_staged_path, sync_staged
-from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.i18n.lazy_text import Joined, Said
@@ -49,6 +48,7 @@ from repermit.imports.row_batches import Request, open_reader
 from repermit.imports.staging import Staged
 from repermit.rules.consent import Basis, Fate
 from repermit.settings.definitions import Settings
+from repermit.temporary_files import make_temporary_files
 
 _TOKEN_BYTES = 16
 _SECRET_BYTES = 32

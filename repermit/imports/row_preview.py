@@ -20,12 +20,12 @@ from peewee import JOIN, fn
 
 from repermit import email_address
 from repermit.db.connection import iter_pages
-from repermit.db.temporary_files import TemporaryFiles
 from repermit.imports.address_fate import NEW
 from repermit.imports.opt_out_columns import REMARK
 from repermit.imports.readers.rows import Part
 from repermit.imports.staging import Picked, Staged
 from repermit.rules.consent import Fate
+from repermit.temporary_files import TemporaryFiles
 
 _CHUNK = 5_000
 _TABLE = """\

@@ -53,7 +53,6 @@ from repermit.db.staged_rows import (
     name_staged_table,
     sync_staged,
 )
-from repermit.db.temporary_files import make_temporary_files
 from repermit.db.work_steps import LARGEST_STEP
 from repermit.errors import Refused
 from repermit.evidence import chain, chain_reader
@@ -72,6 +71,7 @@ from repermit.rules.consent import OWN_YES, Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.suppression import suppressions
 from repermit.suppression.suppressions import Suppressed
+from repermit.temporary_files import make_temporary_files
 
 _log = logging.getLogger(__name__)
 

@@ -20,13 +20,13 @@ from repermit.db.detached_process import DetachedTask
 from repermit.db.models.base import new_id
 from repermit.db.models.imports import Upload
 from repermit.db.models.lists import MailingList
-from repermit.db.temporary_files import make_temporary_files, open_private_folder
 from repermit.errors import ListFileError, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.i18n.lazy_text import Said, packed
 from repermit.imports import row_preview
 from repermit.settings.definitions import Settings
+from repermit.temporary_files import make_temporary_files, open_private_folder
 
 LARGEST = 100_000_000
 """How many bytes a file may have."""

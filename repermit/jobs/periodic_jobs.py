@@ -29,7 +29,6 @@ from repermit.db.background_tasks import Work, background_work
 from repermit.db.connection import Database, limit_idleness, write_back
 from repermit.db.row_counts import fold_counts
 from repermit.db.secure_delete import wipe_deleted_rows
-from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import TransportError
 from repermit.evidence import cosignatures, timestamp_request, timestamps, witness_mails
 from repermit.expiry import downtime
@@ -40,6 +39,7 @@ from repermit.reports import admin_mails, outcome_counts, statistics
 from repermit.sending import in_doubt, maintenance, send_due
 from repermit.setting_overrides.current_settings import ChangeWatch, CurrentSettings
 from repermit.settings.definitions import Bounces, Settings
+from repermit.temporary_files import make_temporary_files
 from repermit.webhooks import deliver, events
 
 _FIRST_REST = timedelta(minutes=1)

@@ -23,7 +23,6 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.db.secure_delete import wipe_deleted_rows
 from repermit.db.staged_rows import erase_staged
-from repermit.db.temporary_files import UnfinishedFile, make_temporary_files
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
@@ -31,6 +30,7 @@ from repermit.privacy.external_copies import ExternalCopies, find_external_copie
 from repermit.rules.consent import Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.suppression import suppressions
+from repermit.temporary_files import UnfinishedFile, make_temporary_files
 
 # --- The transaction in which a person is erased at their wish, or at an admin's. -----------------
 

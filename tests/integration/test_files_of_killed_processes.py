@@ -13,9 +13,9 @@ import pytest
 
 from repermit.db.models.accounts import User
 from repermit.db.models.imports import Upload
-from repermit.db.temporary_files import make_temporary_files
 from repermit.imports import row_preview, uploads
 from repermit.rules.consent import Reason
+from repermit.temporary_files import make_temporary_files
 from tests.support.admin_pages import make_admin
 from tests.support.builders import NOW, make_asked, make_campaign, make_removed
 from tests.support.desk import Desk

@@ -21,7 +21,6 @@ from repermit.db.connection import Database, steady_view
 from repermit.db.detached_process import DetachedTask
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import EvidenceHead
-from repermit.db.temporary_files import find_folder, open_private_folder
 from repermit.evidence.chain_reader import leaf_of, runs_of_rows
 from repermit.evidence.cosignatures import witness_of
 from repermit.evidence.entries import EVENTS, NOTHING_BEFORE, Checkpoint, link
@@ -47,6 +46,7 @@ from repermit.evidence.verify.times import EntryTimes, moments_to_come
 from repermit.evidence.verify.timestamps import KeptTimestamps, Vouched
 from repermit.evidence.wordings_shown import Wordings
 from repermit.settings.definitions import Settings
+from repermit.temporary_files import find_folder, open_private_folder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,6 @@ from repermit import email_address
 from repermit.contacts import admin_requests
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList, find_list
-from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import AddressError, Refused
 from repermit.i18n.lazy_text import N_
 from repermit.imports import uploads
@@ -22,6 +21,7 @@ from repermit.privacy import external_copies, make_proof, printable_proof
 from repermit.privacy import forget as privacy_forget
 from repermit.privacy.forget import AddressErasure, ErasureOutcome, ErasureResult
 from repermit.reports.data_recipients import describe_for_proofs
+from repermit.temporary_files import make_temporary_files
 from repermit.web.admin.audit_log import make_actor_formatter
 from repermit.web.admin.contact_pages import make_zip_response
 from repermit.web.admin.current_user import get_actor, note_access

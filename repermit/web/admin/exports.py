@@ -13,7 +13,6 @@ from repermit.contacts import lookup
 from repermit.db import background_tasks
 from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.lists import MailingList, find_list
-from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import ListFileError, Refused
 from repermit.exports import evidence_export, export_rows, handover_steps, reconcile
 from repermit.exports import export as exports_export
@@ -23,6 +22,7 @@ from repermit.exports.reconcile import ReconcileResult
 from repermit.i18n.lazy_text import N_
 from repermit.imports import uploads
 from repermit.rules.consent import Basis, CampaignState, Reason, Status
+from repermit.temporary_files import make_temporary_files
 from repermit.web.admin import import_preview
 from repermit.web.admin.campaign_page import list_due_erasures
 from repermit.web.admin.current_user import get_actor, note_access

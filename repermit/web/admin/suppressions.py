@@ -11,12 +11,12 @@ from flask import Blueprint, Response, abort, request
 
 from repermit.db import background_tasks
 from repermit.db.models.lists import MailingList, find_list
-from repermit.db.temporary_files import make_temporary_files
 from repermit.errors import Refused, RepermitError
 from repermit.i18n.lazy_text import N_
 from repermit.imports import suppression_import, uploads
 from repermit.imports.suppression_import import SuppressionImportResult
 from repermit.suppression import fingerprint_files
+from repermit.temporary_files import make_temporary_files
 from repermit.web.admin import import_preview
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.page_permissions import takes_up_to

@@ -13,12 +13,12 @@ import pytest
 
 from repermit.db.connection import Database
 from repermit.db.models.evidence import Evidence
-from repermit.db.temporary_files import find_folder, open_private_folder
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.entries import Entry
 from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify.chain import Walk, last_walk, verify_in_process
 from repermit.settings.definitions import Settings
+from repermit.temporary_files import find_folder, open_private_folder
 from tests.support.builders import NOW, make_settings
 from tests.unit.db.test_detached_process import started_processes
 

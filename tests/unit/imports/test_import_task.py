@@ -50,7 +50,6 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.row_counts import find_drift
 from repermit.db.staged_rows import make_staged_path
-from repermit.db.temporary_files import make_temporary_files
 from repermit.db.work_steps import StepSize, run_steps
 from repermit.errors import LaunchRefused, Refused
 from repermit.evidence.verify import chain
@@ -63,6 +62,7 @@ from repermit.reports import make_report
 from repermit.reports.make_report import ReportKind
 from repermit.rules.consent import Answer, Basis, Fate, Reason, Status
 from repermit.suppression import fingerprint_files
+from repermit.temporary_files import make_temporary_files
 from tests.support.builders import DEADLINE, NOW, make_contact, make_list, make_settings, put_in
 from tests.support.import_helpers import (
     OPTED_IN,

@@ -14,9 +14,9 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.imports import Upload
 from repermit.db.models.lists import MailingList
-from repermit.db.temporary_files import make_temporary_files
 from repermit.rules.consent import Reason, Status
 from repermit.settings.definitions import Settings
+from repermit.temporary_files import make_temporary_files
 from tests.support.admin_pages import admin_client, make_user, post, words_at
 from tests.support.builders import (
     NOW,

@@ -19,12 +19,12 @@ from repermit.db.connection import Database
 from repermit.db.models.accounts import Access, User
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
-from repermit.db.temporary_files import open_private_folder
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify.diagnosis import How
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import EvidenceRules, Settings
+from repermit.temporary_files import open_private_folder
 from repermit.web.admin import evidence_check
 from repermit.web.admin.evidence_check import WORDS
 from tests.support.admin_pages import ENGLISH, client_of, csrf_token, make_admin

@@ -16,9 +16,9 @@ from repermit.db.models.accounts import Access
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
-from repermit.db.temporary_files import make_temporary_files
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings
+from repermit.temporary_files import make_temporary_files
 from tests.support import independent_verifier
 from tests.support.admin_pages import ENGLISH, admin_client, csrf_token, make_user
 from tests.support.builders import NOW, make_contact, make_list, make_removed

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from repermit.db.temporary_files import (
+from repermit.errors import Refused
+from repermit.temporary_files import (
     TemporaryFiles,
     UnfinishedFile,
     find_folder,
     make_temporary_files,
 )
-from repermit.errors import Refused
 from tests.support.builders import make_settings
 
 _HOLDING = """\
 import sys
 from pathlib import Path
-from repermit.db.temporary_files import TemporaryFiles
+from repermit.temporary_files import TemporaryFiles
 with TemporaryFiles(Path(sys.argv[1])).file_for(Path(sys.argv[2])) as part:
     part.write_text("jan@example.org")
     print(part, flush=True)

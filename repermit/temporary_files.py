@@ -1,4 +1,4 @@
-"""Files and folders that are being made: found and deleted once the process that made them died.
+"""Files being made, such as exports and backups: found and deleted once their process has died.
 
 What is half written may hold everybody on a list. So each such file is first noted in a folder
 beside the database, by a note whose lock its process holds for as long as it writes. The system
@@ -20,11 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from repermit.db.write_lock import open_private
 from repermit.errors import Refused
 from repermit.settings.definitions import Settings
 
-# --- Folders for what is not of the database, ours alone to open. ---------------------------------
+# --- Files, and folders for what is not of the database, ours alone to open. ----------------------
 
 
 def find_folder(settings: Settings, kind: str) -> Path:
@@ -67,6 +66,11 @@ def make_private_folder(folder: Path, *, for_root_too: bool = False) -> None:
         raise Refused(
             "%(folder)s must be a folder that only this server's user may open", folder=str(folder)
         )
+
+
+def open_private(path: str, flags: int) -> int:
+    """Open a file, as an opener of `open`, that nobody else may: who may, may hold its lock."""
+    return os.open(path, flags, mode=0o600)
 
 
 # --- Files and folders that are being made. -------------------------------------------------------
