@@ -143,9 +143,16 @@ def list_browser_languages() -> Iterator[str]:
             yield catalogues.pick_language(wanted, otherwise="")
 
 
+STYLE = "public"
+"""The style sheet that stands in all public pages."""
+
+MORE_STYLE = "public-forms-data-print"
+"""The style sheet that pages have too which show a form or data, or are printed."""
+
+
 @cache
-def read_style(name: str = "public") -> str:
-    """Return a style sheet that stands in pages: `public` in all, `public-more` in larger ones."""
+def read_style(name: str) -> str:
+    """Return a style sheet that stands in public pages."""
     return minify_css((asset("static") / f"{name}.css").read_text("utf-8"))
 
 
@@ -169,8 +176,8 @@ def make_frame_fields(reader: Reader) -> dict[str, Any]:
         else "",
         "texts": get_texts_version(),
         "current_language": catalogues.language_name(reader.language),
-        "style": Markup(read_style()),  # noqa: S704  our own file
-        "more_style": Markup(read_style("public-more")),  # noqa: S704
+        "style": Markup(read_style(STYLE)),  # noqa: S704  our own file
+        "more_style": Markup(read_style(MORE_STYLE)),  # noqa: S704
     }
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from repermit.settings.definitions import Settings
-from repermit.web.rendering import read_style
+from repermit.web.rendering import MORE_STYLE, STYLE, read_style
 from repermit.web.request_context import get_site
 
 if TYPE_CHECKING:
@@ -86,9 +86,7 @@ def _make_transport_policy(settings: Settings) -> str:
 
 
 def _make_content_policy() -> str:
-    styles = " ".join(
-        f"'sha256-{_hash_source(read_style(name))}'" for name in ("public", "public-more")
-    )
+    styles = " ".join(f"'sha256-{_hash_source(read_style(name))}'" for name in (STYLE, MORE_STYLE))
     return (
         f"default-src 'none'; style-src {styles}; img-src data:; form-action 'self'; "
         "base-uri 'none'; frame-ancestors 'none'"
