@@ -23,7 +23,7 @@ import hypothesis
 import pytest
 import trustme
 
-from repermit.checks import run, website
+from repermit.checks import answer_pages, run
 from repermit.db import migrations
 from repermit.db.connection import Database, open_database
 from repermit.db.models.campaigns import Campaign
@@ -185,7 +185,7 @@ def real_check() -> None:
 @pytest.fixture
 def here_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take loopback, where the servers of a test are, for what everybody reaches."""
-    monkeypatch.setattr(website, "is_private", lambda _: False)
+    monkeypatch.setattr(answer_pages, "is_private", lambda _: False)
 
 
 def _read_every_statement(_: Settings, urls: Iterable[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from repermit.checks.answer_pages import check_pages
 from repermit.checks.database import DatabaseFindings, check_database
 from repermit.checks.dkim import (
     ReceivedMail,
@@ -19,6 +20,7 @@ from repermit.checks.dkim import (
 from repermit.checks.dmarc import DmarcIdentifiers, check_dmarc
 from repermit.checks.dns_lookup import DnsNoAnswer, DnsResolver, run_in_parallel
 from repermit.checks.findings import Area, Finding, Report, Verdict, finding
+from repermit.checks.privacy_statements import check_privacy_statement, read_privacy_statement
 from repermit.checks.settings import (
     check_evidence_key,
     check_first_screen,
@@ -37,7 +39,6 @@ from repermit.checks.smtp import (
     check_return_domain,
 )
 from repermit.checks.spf import FAILING, check_spf
-from repermit.checks.website import check_pages, check_privacy_statement, read_privacy_statement
 from repermit.db.connection import Database
 from repermit.db.models.lists import MailingList
 from repermit.emails.dkim_signature import make_signer

@@ -15,22 +15,18 @@ import pytest
 from aiosmtpd.smtp import AuthResult
 
 from repermit.bounces import poll
-from repermit.checks import run, website
+from repermit.checks import answer_pages, privacy_statements, run
+from repermit.checks.answer_pages import check_pages
 from repermit.checks.dns_lookup import DnsNoAnswer, DnsResolver
 from repermit.checks.findings import Finding
+from repermit.checks.http_fetch import TooSlow, fetch
+from repermit.checks.privacy_statements import check_privacy_statement, read_privacy_statement
 from repermit.checks.smtp import (
     check_bounce_reader,
     check_mail_login,
     check_mailbox_login,
     check_mx,
     check_return_domain,
-)
-from repermit.checks.website import (
-    TooSlow,
-    check_pages,
-    check_privacy_statement,
-    fetch,
-    read_privacy_statement,
 )
 from repermit.clock import SystemClock
 from repermit.db.connection import Database
@@ -554,7 +550,8 @@ def test_a_server_that_says_nothing_is_left_in_the_middle_of_tls_too() -> None:
 def test_pages_and_statements_that_drip_could_not_be_checked(
     server: NameServer, names: DnsResolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(website, "fetch", partial(fetch, seconds=0.3))
+    for module in (answer_pages, privacy_statements):
+        monkeypatch.setattr(module, "fetch", partial(fetch, seconds=0.3))
     beginning = b"HTTP/1.1 200 OK\r\nX-Long: "
     with dripping(beginning) as port:
         assert codes(pages(server, f"http://localhost:{port}"))[-1] == "pages_too_slow"

@@ -1,0 +1,113 @@
+"""Checks of the answer pages: people and mail programs reach them, and their certificate holds."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import ssl
+from collections.abc import Iterator
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from repermit.checks.dns_lookup import DnsResolver, is_private, is_this_machine
+from repermit.checks.findings import Finding, finding
+from repermit.checks.http_fetch import (
+    GONE,
+    ClosedNetwork,
+    FetchedPage,
+    TooSlow,
+    fetch,
+    find_addresses,
+    port_of,
+)
+from repermit.settings.definitions import Settings
+from repermit.signed_links import NOBODY, PROXIES, Links
+
+_FEW_DAYS = 14
+
+_ONE_CLICK = b"List-Unsubscribe=One-Click"  # RFC 8058 §3.2
+_CONFIRMATION = b"Unsubscribed."
+
+_PROXY_COUNTS = re.compile(r"([0-9]{1,4}) ([0-9]{1,4})")
+
+
+def check_pages(resolver: DnsResolver, settings: Settings, *, now: datetime) -> Iterator[Finding]:
+    """Yield what stands against the pages at `public_url`.
+
+    What a mail program would post is posted, with a link of nobody, of which nothing is noted.
+    """
+    url = settings.public_url
+    host = str(urlsplit(url).hostname)
+    addresses = find_addresses(resolver, host)
+    if not url.startswith("https:") and not is_this_machine(host):
+        yield finding("pages_plain", url=url)
+    if not addresses:
+        yield from check_public_url(settings) or [finding("pages_no_name", host=host)]
+        return
+    if all(map(is_private, addresses)):
+        yield finding("pages_here_alone", host=host)
+    else:
+        yield from check_public_url(settings)
+    yield from _check_one_click(settings, host, addresses, now)
+
+
+def check_public_url(settings: Settings) -> list[Finding]:
+    """Return what is wrong if `public_url` by itself leads to this machine or a private network."""
+    host = str(urlsplit(settings.public_url).hostname)
+    return [finding("pages_here_alone", host=host)] if is_private(host) else []
+
+
+def _check_one_click(
+    settings: Settings, host: str, addresses: tuple[str, ...], now: datetime
+) -> Iterator[Finding]:
+    url = settings.public_url
+    one_click = Links(url, settings.secret_keys).url("no", NOBODY)
+    try:
+        to_private = settings.web.checks_to_private
+        seen = fetch(one_click, addresses, form=_ONE_CLICK, to_private=to_private)
+    except ClosedNetwork:
+        yield finding("pages_not_visited", host=host)
+    except TooSlow:
+        yield finding("pages_too_slow")
+    except ssl.SSLCertVerificationError as error:
+        yield finding("pages_certificate", host=host, reason=error.verify_message)
+    except (ssl.SSLError, http.client.HTTPException):
+        yield finding("pages_garbled", url=url)
+    except OSError:
+        yield finding("pages_unreachable", url=url, port=str(port_of(url)))
+    else:
+        yield _judge_record(seen, url)
+        yield from _check_proxies(seen)
+        yield from _check_certificate_end(seen, host, now)
+
+
+def _judge_record(seen: FetchedPage, url: str) -> Finding:
+    status = str(seen.status)
+    if seen.status == http.HTTPStatus.OK and seen.beginning.startswith(_CONFIRMATION):
+        return finding("pages_ok", url=url)
+    if seen.status in GONE or seen.status < http.HTTPStatus.MULTIPLE_CHOICES:
+        return finding("pages_not_ours", url=url)
+    if seen.status < http.HTTPStatus.BAD_REQUEST:
+        return finding("pages_redirect", url=url, status=status)
+    if seen.status < http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        return finding("pages_refused", url=url, status=status)
+    return finding("pages_out_of_order", url=url, status=status)
+
+
+def _check_proxies(seen: FetchedPage) -> Iterator[Finding]:
+    """Yield a warning if more web servers stand in front than the pages believe.
+
+    This request named no address, so that each that arrived was added on the way. Of fewer nothing
+    is said: this machine's way may be shorter than everybody else's, or none of them may add one.
+    """
+    told = _PROXY_COUNTS.fullmatch(seen.headers.get(PROXIES.lower(), ""))
+    if told and int(told[1]) > int(told[2]):
+        yield finding("pages_proxies", seen=told[1], trusted=told[2])
+
+
+def _check_certificate_end(seen: FetchedPage, host: str, now: datetime) -> Iterator[Finding]:
+    if seen.certificate_ends is None:
+        return
+    days = (seen.certificate_ends - now).days
+    if days < _FEW_DAYS:
+        yield finding("pages_certificate_ends", host=host, days=str(max(0, days)))
