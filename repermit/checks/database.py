@@ -21,7 +21,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail, Reply
 from repermit.db.row_counts import find_drift
 from repermit.errors import Refused
-from repermit.evidence import cosignatures, timestamps, witness_mails
+from repermit.evidence import checkpoint_mails, cosigned_checkpoints, timestamps
 from repermit.settings.config_file import is_open_to_others
 from repermit.suppression import suppressions
 
@@ -113,7 +113,7 @@ def _check_timestamps() -> Iterator[Finding]:
 
 def _check_cosignatures() -> Iterator[Finding]:
     """Yield a warning where the witness has not cosigned what it was asked to."""
-    if problem := cosignatures.read_problem():
+    if problem := cosigned_checkpoints.read_problem():
         yield finding(
             "database_cosignatures", at=f"{problem.at:%Y-%m-%d %H:%M}Z", reason=problem.reason
         )
@@ -121,7 +121,7 @@ def _check_cosignatures() -> Iterator[Finding]:
 
 def _check_witnesses(witnesses: Sequence[str]) -> Iterator[Finding]:
     """Yield a warning where the last checkpoint has not reached those who get it by mail."""
-    if unreached := witness_mails.find_unreached(witnesses):
+    if unreached := checkpoint_mails.find_unreached(witnesses):
         yield finding("database_witnesses", witnesses=", ".join(unreached))
 
 

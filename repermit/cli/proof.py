@@ -262,7 +262,7 @@ def _tell_of_checkpoint(
 
     Also where neither a key nor another checkpoint is known, so that nothing can be checked.
     """
-    from repermit.evidence.cosignatures import read_cosigned_times
+    from repermit.evidence.cosigned_checkpoints import read_cosigned_times
     from repermit.evidence.signed_note import WitnessKey
 
     witnesses = [key for key in keys if isinstance(key, WitnessKey)]

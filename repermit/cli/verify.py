@@ -93,7 +93,7 @@ def verify(
     settings, database or network, and told in words. Of a checkpoint alone only signatures are
     checked, by --key: no record is compared with it. Only without FILE is there --json.
     """
-    from repermit.evidence.cosignatures import witness_of
+    from repermit.evidence.cosigned_checkpoints import witness_of
     from repermit.evidence.timestamp_token import authorities_of
     from repermit.evidence.verify import chain
 
@@ -166,21 +166,21 @@ def _about_timestamps(found: Verified) -> list[str]:
 
 def _about_coverage(last: int) -> list[str]:
     """Return what the times from outside do not show of a record with so many entries."""
-    from repermit.evidence import cosignatures, timestamps
+    from repermit.evidence import cosigned_checkpoints, timestamps
 
     seqs = [one.seq for one in timestamps.kept()]
-    seqs += [one.seq for one in cosignatures.read_kept()]
+    seqs += [one.seq for one in cosigned_checkpoints.read_kept()]
     return describe_coverage(seqs, entries=range(1, last + 1))
 
 
 def _about_cosignatures(witness: WitnessKey | None) -> list[str]:
     """Return the newest cosigned checkpoint with its note, and why none comes."""
-    from repermit.evidence import cosignatures
+    from repermit.evidence import cosigned_checkpoints
 
     told = []
     kept = [
-        (point, cosignatures.read_cosigned_times(point.note, witness) if witness else [])
-        for point in cosignatures.read_kept()
+        (point, cosigned_checkpoints.read_cosigned_times(point.note, witness) if witness else [])
+        for point in cosigned_checkpoints.read_kept()
     ]
     if points := [one for one in kept if one[1] or not witness]:
         last, times = points[-1]
@@ -189,7 +189,7 @@ def _about_cosignatures(witness: WitnessKey | None) -> list[str]:
         told += [f"{count}, the last at entry {last.seq:,}{when}:", last.note]
     if others := len(kept) - len(points):
         told.append(f"{pluralize(others, 'checkpoint')} that another than this witness cosigned.")
-    if problem := cosignatures.read_problem():
+    if problem := cosigned_checkpoints.read_problem():
         told.append(f"No cosignature came at {problem.at:%Y-%m-%d %H:%M}Z: {problem.reason}.")
     return told
 

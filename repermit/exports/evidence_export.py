@@ -20,7 +20,7 @@ from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.evidence import chain_reader, signed_checkpoint
 from repermit.evidence.asked_subjects import read_asked_subjects
-from repermit.evidence.cosignatures import read_kept
+from repermit.evidence.cosigned_checkpoints import read_kept
 from repermit.evidence.entries import PARTS
 from repermit.evidence.stored_tree import GAPS
 from repermit.evidence.verify.evidence_export import EVENTS_BESIDE, FORMAT

@@ -30,7 +30,7 @@ from repermit.db.connection import Database, limit_idleness, write_back
 from repermit.db.row_counts import fold_counts
 from repermit.db.secure_delete import wipe_deleted_rows
 from repermit.errors import TransportError
-from repermit.evidence import cosignatures, timestamp_request, timestamps, witness_mails
+from repermit.evidence import checkpoint_mails, cosignature_request, timestamp_request, timestamps
 from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
 from repermit.imports import import_task, suppression_import, undo, uploads
@@ -245,11 +245,13 @@ class Jobs:
         """Have a checkpoint cosigned whose occasion has come, then owe the mails that hold it."""
         with self._connected() as (settings, now):
             try:
-                cosignatures.request_cosignatures(
+                cosignature_request.request_cosignatures(
                     self._database, settings=settings, clock=self._clock
                 )
             finally:
-                witness_mails.enqueue_witness_mails(self._database, settings=settings, now=now)
+                checkpoint_mails.enqueue_checkpoint_mails(
+                    self._database, settings=settings, now=now
+                )
 
     def stamp(self) -> None:
         """Owe the timestamps whose occasion has come, and ask the authority for them."""

@@ -33,7 +33,7 @@ from repermit.evidence import (
     stored_tree,
 )
 from repermit.evidence.consent_receipt import NO_REGISTER
-from repermit.evidence.cosignatures import CosignedCheckpoints
+from repermit.evidence.cosigned_checkpoints import CosignedCheckpoints
 from repermit.evidence.entries import Checkpoint, Entry
 from repermit.evidence.stored_tree import Paths
 from repermit.evidence.timestamps import Timestamps

@@ -31,9 +31,9 @@ from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import ConfirmValues, NoticeValues, ReceiptValues
 from repermit.emails.mime_encoding import Letter
 from repermit.errors import NotFound, Refused, RepermitError
-from repermit.evidence import cosignatures, signed_checkpoint, stored_tree
+from repermit.evidence import cosigned_checkpoints, signed_checkpoint, stored_tree
+from repermit.evidence.checkpoint_mails import WitnessTopic
 from repermit.evidence.entries import Checkpoint
-from repermit.evidence.witness_mails import WitnessTopic
 from repermit.rules.consent import ANSWERED_NO, Answer, MailKind
 from repermit.sending.queue import Claim
 from repermit.sending.queued_mail import QueuedMail
@@ -197,7 +197,7 @@ class MailComposer:
             return admin_notices.draft_closing(closing, public_url=settings.public_url, **shared)
         if witness := WitnessTopic.read(mail.topic):
             # What was cosigned after the mail was owed stays out of it, at every attempt.
-            cosigned = cosignatures.read_occasion(witness.occasion)
+            cosigned = cosigned_checkpoints.read_occasion(witness.occasion)
             shared["checkpoint"] = (
                 cosigned.to_json() if cosigned else self._read_checkpoint(witness.seq)
             )

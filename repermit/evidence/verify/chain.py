@@ -22,7 +22,7 @@ from repermit.db.detached_process import DetachedTask
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import EvidenceHead
 from repermit.evidence.chain_reader import leaf_of, runs_of_rows
-from repermit.evidence.cosignatures import witness_of
+from repermit.evidence.cosigned_checkpoints import witness_of
 from repermit.evidence.entries import EVENTS, NOTHING_BEFORE, Checkpoint, link
 from repermit.evidence.erasable_parts import (
     Erasures,

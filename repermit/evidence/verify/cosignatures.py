@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from repermit.evidence import cosignatures, signed_checkpoint, stored_tree
+from repermit.evidence import cosigned_checkpoints, signed_checkpoint, stored_tree
 from repermit.evidence.entries import Checkpoint
 from repermit.evidence.signed_note import Note, PublicKey, WitnessKey, read_cosigned_at
 from repermit.evidence.verify.diagnosis import Fault, How
@@ -95,7 +95,7 @@ def find_cosigned(document: Mapping[str, Any], witnesses: Sequence[WitnessKey]) 
         for one in document.get("cosigned", ())
         for witness in Note.read(one["note"]).signers(witnesses)
         if isinstance(witness, WitnessKey)
-        and (times := cosignatures.read_cosigned_times(one["note"], witness))
+        and (times := cosigned_checkpoints.read_cosigned_times(one["note"], witness))
     ]
 
 
@@ -124,7 +124,7 @@ def kept_cosignature_faults(witness: WitnessKey | None) -> Iterator[Fault]:
 
     The chain must hold by itself. Without `witness` no cosignature is verified.
     """
-    for note in cosignatures.read_notes():
+    for note in cosigned_checkpoints.read_notes():
         try:
             point = signed_checkpoint.read_note(note)
             Note.read(note).signers([witness] if witness else [])

@@ -21,7 +21,13 @@ from repermit.db.connection import Database
 from repermit.db.models.base import Meta
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
-from repermit.evidence import chain, cosignatures, signed_checkpoint, stored_tree
+from repermit.evidence import (
+    chain,
+    cosignature_request,
+    cosigned_checkpoints,
+    signed_checkpoint,
+    stored_tree,
+)
 from repermit.evidence.entries import Checkpoint, Entry
 from repermit.evidence.signed_note import Note, PublicKey, WitnessKey
 from repermit.evidence.verify import chain as verify_chain
@@ -74,17 +80,17 @@ class Cosigning:
             chain.append(*[entry] * count)
 
     def run(self) -> int:
-        return cosignatures.request_cosignatures(
+        return cosignature_request.request_cosignatures(
             self.database, settings=self.settings, clock=self.clock
         )
 
     def key(self) -> WitnessKey:
-        found = cosignatures.witness_of(self.settings)
+        found = cosigned_checkpoints.witness_of(self.settings)
         assert found
         return found
 
     def problem(self) -> str:
-        found = cosignatures.read_problem()
+        found = cosigned_checkpoints.read_problem()
         return found.reason if found else ""
 
 
@@ -96,12 +102,12 @@ def cosigning(database: Database, witness: Witness) -> Cosigning:
 def test_a_checkpoint_is_cosigned_and_verified_offline(cosigning: Cosigning) -> None:
     assert cosigning.run() == 2  # launch, and that day
     assert cosigning.run() == 0
-    (point,) = cosignatures.read_kept()
+    (point,) = cosigned_checkpoints.read_kept()
     now = stored_tree.checkpoint()
     assert (point.seq, point.hash, point.root) == (now.seq, now.hash, now.root)
     assert OWN
     assert Note.read(point.note).signers([OWN, cosigning.key()]) == [OWN, cosigning.key()]
-    told = cosignatures.read_cosigned_times(point.note, cosigning.key())
+    told = cosigned_checkpoints.read_cosigned_times(point.note, cosigning.key())
     assert told == [datetime.fromtimestamp(cosigning.witness.now, UTC)]
 
 
@@ -113,7 +119,7 @@ def test_the_next_checkpoint_goes_on_from_the_one_before(cosigning: Cosigning, m
         cosigning.clock.advance(DAY)
     assert cosigning.run() == 1
     assert cosigning.witness.size == stored_tree.checkpoint().seq
-    assert len(cosignatures.read_kept()) == 4
+    assert len(cosigned_checkpoints.read_kept()) == 4
     assert len(cosigning.witness.asked) == 4, "none was asked for twice"
 
 
@@ -193,7 +199,7 @@ def test_the_job_has_them_cosigned(cosigning: Cosigning) -> None:
         cosigning.settings, cosigning.database, clock=cosigning.clock, stopping=threading.Event()
     )
     jobs.tell_witnesses()
-    assert len(cosignatures.read_kept()) == 1
+    assert len(cosigned_checkpoints.read_kept()) == 1
 
 
 def test_nothing_of_anybody_leaves(cosigning: Cosigning) -> None:
@@ -219,7 +225,7 @@ def change_note(cosigning: Cosigning, old: str, new: str) -> None:
 def test_a_record_that_a_witness_cosigned_otherwise_is_found(cosigning: Cosigning) -> None:
     cosigning.run()
     assert fault_in(cosigning) is None
-    note = cosignatures.read_kept()[0].note
+    note = cosigned_checkpoints.read_kept()[0].note
     other = replace(stored_tree.checkpoint(), root="ab" * 32)
     forged = signed_checkpoint.sign(other, cosigning.settings)
     change_note(cosigning, note, forged.note)
@@ -230,7 +236,7 @@ def test_a_record_that_a_witness_cosigned_otherwise_is_found(cosigning: Cosignin
 
 def test_a_forged_cosignature_is_found(cosigning: Cosigning) -> None:
     cosigning.run()
-    note = cosignatures.read_kept()[0].note
+    note = cosigned_checkpoints.read_kept()[0].note
     last = note.splitlines()[-1]
     change_note(cosigning, last[-20:], f"{'A' * 18}==")
     found = fault_in(cosigning)
@@ -366,7 +372,7 @@ def test_a_cosignature_below_the_first_entry_of_a_proof_proves_nothing(
     with desk.database() as database:
         cosigning = Cosigning(database, witness)
         cosigning.run()
-        early = cosignatures.read_kept()[0]
+        early = cosigned_checkpoints.read_kept()[0]
         with database.atomic():
             Mail.update(state=MailState.SENT, sent_at=NOW).execute()
             Meta.delete().where(Meta.key.startswith("cosigned")).execute()
@@ -476,11 +482,11 @@ def test_of_several_over_one_checkpoint_a_proof_has_the_first_and_verify_tells_t
                 note = point.note + witness.cosign(text, at=at)
                 Meta.insert(key=f"cosigned {at}", value=note).execute()
         kept = [
-            cosignatures.read_cosigned_times(one.note, cosigning.key())
-            for one in cosignatures.read_kept()
+            cosigned_checkpoints.read_cosigned_times(one.note, cosigning.key())
+            for one in cosigned_checkpoints.read_kept()
         ]
         assert kept == [[datetime.fromtimestamp(at, UTC)] for at in times]
-        shown = cosignatures.CosignedCheckpoints(point, stored_tree.Paths(point))
+        shown = cosigned_checkpoints.CosignedCheckpoints(point, stored_tree.Paths(point))
         (first,) = shown.of([{"entry": {"seq": point.seq}}])
         assert first["note"] == point.note + witness.cosign(text, at=times[0])
         # Whoever writes to the database can put a line of anybody there.

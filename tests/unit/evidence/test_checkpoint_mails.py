@@ -16,7 +16,14 @@ from repermit.db.connection import Database
 from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail
-from repermit.evidence import chain, cosignatures, signed_checkpoint, stored_tree, witness_mails
+from repermit.evidence import (
+    chain,
+    checkpoint_mails,
+    cosignature_request,
+    cosigned_checkpoints,
+    signed_checkpoint,
+    stored_tree,
+)
 from repermit.evidence.entries import Entry
 from repermit.evidence.signed_note import Note
 from repermit.jobs.periodic_jobs import Jobs
@@ -44,7 +51,7 @@ def story(database: Database, database_url: str, inbox: Inbox) -> Story:
 
 
 def enqueue(story: Story) -> int:
-    return witness_mails.enqueue_witness_mails(
+    return checkpoint_mails.enqueue_checkpoint_mails(
         story.database, settings=story.settings, now=story.clock.now()
     )
 
@@ -190,10 +197,10 @@ def test_it_holds_the_note_that_a_program_has_cosigned_on_that_occasion(
 ) -> None:
     add_program(story, program)()
     assert story.send().sent == 2
-    (kept,) = cosignatures.read_kept()
+    (kept,) = cosigned_checkpoints.read_kept()
     for address in (OFFICER, ACCOUNTANT):
         assert notes_to(inbox, address) == [kept.note]
-    witness = cosignatures.witness_of(story.settings)
+    witness = cosigned_checkpoints.witness_of(story.settings)
     assert OWN
     assert witness
     assert Note.read(kept.note).signers([OWN, witness]) == [OWN, witness]
@@ -212,7 +219,7 @@ def test_every_attempt_holds_the_same_note_whatever_was_cosigned_since(
     program.now -= 1000
     run()
     story.send()
-    first, again = cosignatures.read_notes()
+    first, again = cosigned_checkpoints.read_notes()
     assert first != again
     assert sorted(notes_to(inbox, OFFICER)) == sorted(notes_to(inbox, ACCOUNTANT))
     assert set(notes_to(inbox, OFFICER)) == {first, again}
@@ -227,7 +234,7 @@ def test_a_program_that_fails_delays_no_mail_which_then_stays_as_it_is(
     program.answers = "well"
     story.clock.advance(timedelta(hours=1))
     run()
-    assert len(cosignatures.read_notes()) == 1
+    assert len(cosigned_checkpoints.read_notes()) == 1
     story.send()
     assert notes_to(inbox, OFFICER) == [signed_checkpoint.take(story.settings).note]
 
@@ -236,8 +243,10 @@ def test_a_note_that_a_program_cosigned_on_an_earlier_occasion_alone_is_not_take
     story: Story, inbox: Inbox, program: Witness
 ) -> None:
     add_program(story, program)
-    cosignatures.request_cosignatures(story.database, settings=story.settings, clock=story.clock)
-    (earlier,) = cosignatures.read_kept()
+    cosignature_request.request_cosignatures(
+        story.database, settings=story.settings, clock=story.clock
+    )
+    (earlier,) = cosigned_checkpoints.read_kept()
     record(story)
     program.answers = "down"
     story.clock.advance(DAY)

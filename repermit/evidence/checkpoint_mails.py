@@ -1,4 +1,4 @@
-"""Mails with a checkpoint to those whom the admin names, so that others hold it too."""
+"""Mails with a checkpoint to the people whom the admin names, so that others hold it too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail, enqueue_notice
-from repermit.evidence import cosignatures, stored_tree
+from repermit.evidence import cosigned_checkpoints, stored_tree
 from repermit.evidence.timestamps import claim_occasions, find_new_occasions
 from repermit.rules.consent import MailKind, MailState
 from repermit.settings.definitions import Settings
@@ -56,7 +56,7 @@ def _witness_id(address: str) -> str:
     return hashlib.sha256(address.encode()).hexdigest()[:_ID_DIGITS]
 
 
-def enqueue_witness_mails(database: Database, *, settings: Settings, now: datetime) -> int:
+def enqueue_checkpoint_mails(database: Database, *, settings: Settings, now: datetime) -> int:
     """Enqueue a mail to each witness if occasions have come; return how many mails there are.
 
     On those on which a timestamp is owed. The checkpoint is the newest that a program has cosigned
@@ -74,7 +74,7 @@ def enqueue_witness_mails(database: Database, *, settings: Settings, now: dateti
         cosigned = [
             (point.seq, occasion)
             for occasion, _ in claimed
-            if (point := cosignatures.read_occasion(occasion))
+            if (point := cosigned_checkpoints.read_occasion(occasion))
         ]
         is_cosigned = len(cosigned) == len(claimed)
         seq, occasion = max(cosigned) if is_cosigned else (stored_tree.checkpoint().seq, "")
