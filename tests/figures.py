@@ -26,10 +26,11 @@ _TABLES = "<!-- python -m tests.figures writes what follows. -->\n"
 
 @dataclass(frozen=True)
 class Figures:
-    """The figures of one tree; `packages` has the modules and lines of each package."""
+    """The figures of one tree; `packages` and `tests` have the modules and lines of each folder."""
 
     rows: dict[str, int | str]
     packages: dict[str, tuple[int, int]]
+    tests: dict[str, tuple[int, int]]
 
 
 def measure(root: Path) -> Figures:
@@ -37,11 +38,11 @@ def measure(root: Path) -> Figures:
     package = root / "repermit"
     sources = {path: path.read_text("utf-8") for path in sorted(package.rglob("*.py"))}
     trees = {path: ast.parse(source) for path, source in sources.items()}
-    packages: dict[str, tuple[int, int]] = {}
-    for path, source in sources.items():
-        name = path.relative_to(package).parts[0] if path.parent != package else "(top)"
-        modules, lines = packages.get(name, (0, 0))
-        packages[name] = (modules + 1, lines + count_lines(source))
+    packages = count_by_folder(package, sources)
+    tests = count_by_folder(
+        root / "tests",
+        {path: path.read_text("utf-8") for path in sorted((root / "tests").rglob("*.py"))},
+    )
     names = Counter(path.name for path in sources if path.name != "__init__.py")
     shared = [count for count in names.values() if count > 1]
     functions = [lines for tree in trees.values() for lines in measure_functions(tree)]
@@ -75,11 +76,19 @@ def measure(root: Path) -> Figures:
             path.stem.endswith("ing") and "_" not in path.stem for path in sources
         ),
         "share of docstrings and comments": f"{prose / all_lines:.0%}",
-        "lines of tests": sum(
-            count_lines(path.read_text("utf-8")) for path in (root / "tests").rglob("*.py")
-        ),
+        "lines of tests": sum(lines for _, lines in tests.values()),
     }
-    return Figures(rows, packages)
+    return Figures(rows, packages, tests)
+
+
+def count_by_folder(top: Path, sources: dict[Path, str]) -> dict[str, tuple[int, int]]:
+    """Return the modules and lines of each folder in `top`, and of those beside them."""
+    counted: dict[str, tuple[int, int]] = {}
+    for path, source in sources.items():
+        name = path.relative_to(top).parts[0] if path.parent != top else "(top)"
+        modules, lines = counted.get(name, (0, 0))
+        counted[name] = (modules + 1, lines + count_lines(source))
+    return counted
 
 
 def count_lines(source: str) -> int:
@@ -130,10 +139,17 @@ def write_tables(before: Figures, now: Figures) -> str:
         f"| {name} | {_format(before.rows[name])} | {_format(value)} |"
         for name, value in now.rows.items()
     ]
-    head = f"| {BEFORE} | modules | lines | now | modules | lines |"
-    lines += ["", head, "|---|--:|--:|---|--:|--:|"]
-    pairs = zip_longest(*(sorted(figures.packages.items()) for figures in (before, now)))
-    lines += [f"| {_format_package(old)} | {_format_package(new)} |" for old, new in pairs]
+    for name in ("packages", "tests"):
+        folders = (sorted(getattr(figures, name).items()) for figures in (before, now))
+        lines += [
+            "",
+            f"| {name}, {BEFORE} | modules | lines | {name}, now | modules | lines |",
+            "|---|--:|--:|---|--:|--:|",
+            *(
+                f"| {_format_folder(old)} | {_format_folder(new)} |"
+                for old, new in zip_longest(*folders)
+            ),
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -141,10 +157,10 @@ def _format(value: int | str) -> str:
     return value if isinstance(value, str) else f"{value:,}"
 
 
-def _format_package(package: tuple[str, tuple[int, int]] | None) -> str:
-    if package is None:
+def _format_folder(folder: tuple[str, tuple[int, int]] | None) -> str:
+    if folder is None:
         return "| |"
-    name, (modules, lines) = package
+    name, (modules, lines) = folder
     return f"`{name}` | {modules} | {lines:,}"
 
 
