@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from repermit.db.connection import Database
@@ -70,9 +69,10 @@ def apply_corrections() -> None:
 
 def read_choices(settings: Settings) -> dict[str, Any]:
     """Return what was chosen, by dotted keys; a secret that no key opens any more is not there."""
-    seal = Seal(settings.secret_keys)
     values = {
-        row.key: seal.open(row.key, row.value) if row.key in SECRETS else json.loads(row.value)
+        row.key: Seal(settings.secret_keys).open(row.key, row.value)
+        if row.key in SECRETS
+        else json.loads(row.value)
         for row in Chosen.select()
     }
     return {key: value for key, value in values.items() if value is not None}
@@ -86,12 +86,10 @@ def read_current_settings(settings: Settings, database: Database) -> Settings:
     """
     if database.table_exists(Correction._meta.table_name):  # noqa: SLF001  peewee's own way
         apply_corrections()
-    if not database.table_exists(Chosen._meta.table_name):  # noqa: SLF001  peewee's own way
+    has_choices = database.table_exists(Chosen._meta.table_name)  # noqa: SLF001  peewee's own way
+    choices = read_choices(settings) if has_choices else {}
+    if not choices:
         return settings
-    return _compose_settings(settings, read_choices(settings))
-
-
-def _compose_settings(settings: Settings, choices: Mapping[str, Any]) -> Settings:
     try:
         return apply_overrides(settings, choices)
     except ConfigError as error:

@@ -294,6 +294,11 @@ def test_what_does_not_go_with_the_file_any_more_leaves_what_held(
     assert here.settings() == kept.settings
 
 
+def test_where_nothing_was_chosen_the_settings_are_those_of_the_file(database: Database) -> None:
+    settings = parse()
+    assert current_settings.read_current_settings(settings, database) is settings
+
+
 def test_a_database_of_an_earlier_version_has_no_choices(tmp_path: Path) -> None:
     with open_database(f"sqlite:///{tmp_path / 'old.db'}") as old:
         old.create_tables([Meta])
