@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -73,7 +74,7 @@ def cancel(context: CommandContext, slug: str) -> None:
 def extend(context: CommandContext, slug: str, *, deadline: str) -> None:
     """Move the deadline, to later only."""
     from repermit.campaigns import lifecycle
-    from repermit.web.public.answer import prepare_page_wording
+    from repermit.web.public.answer import make_unanswered_wording
 
     with context.mailing_list(slug) as (database, mailing_list):
         extended = lifecycle.extend_campaign(
@@ -83,8 +84,8 @@ def extend(context: CommandContext, slug: str, *, deadline: str) -> None:
             now=context.now,
             actor=context.actor,
             settings=context.settings,
-            make_page_wording=prepare_page_wording(
-                context.settings, clock=context.clock, database=database
+            make_page_wording=partial(
+                make_unanswered_wording, settings=context.settings, now=context.now
             ),
         )
     echo(f"Answers count until {context.format_time(extended.deadline)}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -244,7 +245,7 @@ def _launch_campaign(
     """Do a launch, and show what it does; what is refused shows the same on stderr."""
     from repermit.campaigns import campaign_draft, launch_refusals
     from repermit.campaigns import launch as campaigns_launch
-    from repermit.web.public.answer import prepare_page_wording
+    from repermit.web.public.answer import make_unanswered_wording
 
     plan = launch_refusals.plan_launch(
         mailing_list,
@@ -279,8 +280,8 @@ def _launch_campaign(
         problems=problems,
         accepted=accepted,
         statements=statements,
-        make_page_wording=prepare_page_wording(
-            context.settings, clock=context.clock, database=database
+        make_page_wording=partial(
+            make_unanswered_wording, settings=context.settings, now=context.now
         ),
     )
     if not grounds.asking_ground:

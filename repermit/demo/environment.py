@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from repermit.imports.import_report import ImportResult
 from repermit.package_files import asset, data
 from repermit.settings.definitions import MailServer, Organisation, Settings, Web
 from repermit.temporary_files import TemporaryFiles
-from repermit.web.public.answer import prepare_page_wording
+from repermit.web.public.answer import make_unanswered_wording
 
 SLUG = "linde"
 DAYS = 28
@@ -216,5 +217,5 @@ def _launch(
         accepted={"pages_here_alone": words["accepted"]},
         format_note=say,
         note_language=mailing_list.language,
-        make_page_wording=prepare_page_wording(settings, clock=clock, database=database),
+        make_page_wording=partial(make_unanswered_wording, settings=settings, now=clock.now()),
     )

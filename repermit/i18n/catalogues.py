@@ -81,6 +81,7 @@ class _Present:
     """What is corrected in this process, by language and English; put in place as a whole."""
 
     corrections: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    version: str = ""
 
 
 _present = _Present()
@@ -106,9 +107,16 @@ def translations(language: str) -> Translations:
     return Translations(language, gettext.GNUTranslations(compiled))
 
 
-def correct(corrections: Mapping[str, Mapping[str, tuple[str, ...]]]) -> None:
+def correct(corrections: Mapping[str, Mapping[str, tuple[str, ...]]], *, version: str = "") -> None:
     """Say in this process what is corrected, and nothing else: by language, then by English."""
+    # In this order: what is made of the new texts must not be kept under their version before.
     _present.corrections = corrections
+    _present.version = version
+
+
+def corrections_version() -> str:
+    """Return the version of what is corrected in this process, "" if nothing ever was."""
+    return _present.version
 
 
 def corrected_texts(language: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Webhook
 from repermit.package_files import newsletter_tool
-from repermit.reports.register_notes import OWN, Notes, read_notes
+from repermit.reports.register_notes import OWN, read_notes
 from repermit.settings.definitions import Settings
 from repermit.settings.smtp_presets import find_provider
 
@@ -61,6 +61,16 @@ class Recipient:
         return self.agreement == OWN
 
     @property
+    def public_name(self) -> str:
+        """Return what others read it is called, "" for the organisation itself."""
+        return "" if self.is_own else self.name or self.server
+
+    @property
+    def safeguard_abroad(self) -> str:
+        """Return what protects the data in a third country, "" for one elsewhere."""
+        return self.safeguard if self.is_abroad else ""
+
+    @property
     def is_abroad(self) -> bool:
         """Say whether it is known to be in a third country."""
         return bool(self.country) and self.country not in EEA
@@ -71,10 +81,9 @@ class Recipient:
         return self.is_abroad and self.country not in ADEQUATE
 
 
-def list_recipients(
-    mailing_list: MailingList, *, settings: Settings, notes: Notes
-) -> tuple[Recipient, ...]:
+def list_recipients(mailing_list: MailingList, settings: Settings) -> tuple[Recipient, ...]:
     """Return everybody who gets data of a list, those that are known by themselves first."""
+    notes = read_notes(mailing_list)
     found = {
         key: (role, server, name) for key, role, server, name in _known(mailing_list, settings)
     }
@@ -102,20 +111,18 @@ def describe_for_proofs(mailing_list: MailingList, *, settings: Settings) -> dic
 
     Countries by their two letters; the organisation itself is no recipient.
     """
-    recipients = list_recipients(mailing_list, settings=settings, notes=read_notes(mailing_list))
+    recipients = list_recipients(mailing_list, settings)
     places = {one.country for one in recipients if one.role in _STORES and one.country}
-    others = [one for one in recipients if not one.is_own]
     return {
         "storage_locations": sorted(places),
-        "recipients": [text for one in others if (text := _describe(one))],
+        "recipients": [_describe(one) for one in recipients if one.public_name],
     }
 
 
 def _describe(one: Recipient) -> str:
     """Return who somebody is, for what and where, and what protects the data there if need be."""
-    name = one.name or one.server
-    told = (f"{name} ({one.role})", one.country, one.safeguard if one.is_abroad else "")
-    return ", ".join(filter(None, told)) if name else ""
+    told = (f"{one.public_name} ({one.role})", one.country, one.safeguard_abroad)
+    return ", ".join(filter(None, told))
 
 
 def _known(mailing_list: MailingList, settings: Settings) -> Iterator[tuple[str, str, str, str]]:

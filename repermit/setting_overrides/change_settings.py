@@ -23,7 +23,7 @@ from repermit.setting_overrides.current_settings import (
     SETTINGS_VERSION_KEY,
     lock_version,
     read_choices,
-    read_settings_version,
+    read_versions,
     renew_version,
 )
 from repermit.settings.definitions import SECRETS, SETTINGS, Settings
@@ -101,7 +101,7 @@ def save_settings(
     """
     with database.atomic():
         lock_version(SETTINGS_VERSION_KEY)
-        if read_settings_version() != since:
+        if read_versions()[SETTINGS_VERSION_KEY] != since:
             raise ChangedMeanwhile("somebody else has changed the settings meanwhile")
         proposal = propose_settings(settings, typed)
         changed = _write_choices(settings, proposal.chosen, typed.removed, now=now, actor=actor)

@@ -27,18 +27,8 @@ _WATCH_INTERVAL = 2.0
 _log = logging.getLogger(__name__)
 
 
-def read_settings_version() -> str:
-    """Return what names the state of what was chosen; "" if nothing ever was."""
-    return Meta.read(SETTINGS_VERSION_KEY) or ""
-
-
-def read_texts_version() -> str:
-    """Return what names the state of the corrected texts; "" if none ever was."""
-    return _read_versions()[TEXTS_VERSION_KEY]
-
-
-def _read_versions() -> dict[str, str]:
-    """Return what names the state of the settings and of the texts; "" for what never changed."""
+def read_versions() -> dict[str, str]:
+    """Return what names the state of the settings and of the texts, "" if they never changed."""
     return {SETTINGS_VERSION_KEY: "", TEXTS_VERSION_KEY: ""} | {
         row.key: row.value for row in _VERSIONS.rows()
     }
@@ -61,10 +51,12 @@ def renew_version(key: str) -> None:
 
 def apply_corrections() -> None:
     """Have mails and pages of this process say what was corrected in the open database."""
+    # Before the texts: what is corrected in between is found at the next look.
+    version = read_versions()[TEXTS_VERSION_KEY]
     corrections: dict[str, dict[str, tuple[str, ...]]] = {}
     for row in list(Correction.select()):
         corrections.setdefault(row.language, {})[row.source] = tuple(json.loads(row.forms))
-    catalogues.correct(corrections)
+    catalogues.correct(corrections, version=version)
 
 
 def read_choices(settings: Settings) -> dict[str, Any]:
@@ -111,17 +103,11 @@ class CurrentSettings:
         self._file = settings
         # Put in its place as a whole, since threads share it.
         self._found = ("", settings)
-        self._texts = ""
 
     @property
     def file(self) -> Settings:
         """Return what the file says by itself."""
         return self._file
-
-    @property
-    def texts(self) -> str:
-        """Return the version of the texts that are in use, or of a moment before."""
-        return self._texts
 
     def settings(self) -> Settings:
         """Return the settings that hold at this moment.
@@ -129,10 +115,9 @@ class CurrentSettings:
         What cannot be composed is noted, and what held before goes on to hold: answers come in.
         Texts that were corrected meanwhile are in use then too.
         """
-        versions = _read_versions()
-        if versions[TEXTS_VERSION_KEY] != self._texts:
+        versions = read_versions()
+        if versions[TEXTS_VERSION_KEY] != catalogues.corrections_version():
             apply_corrections()
-            self._texts = versions[TEXTS_VERSION_KEY]
         now = versions[SETTINGS_VERSION_KEY]
         known, found = self._found
         if now == known:
@@ -149,7 +134,7 @@ class ChangeWatch:
     """Says whether something was chosen or corrected since; looks every few seconds at most."""
 
     def __init__(self, *, seconds: float = _WATCH_INTERVAL) -> None:
-        self._began_with = _read_versions()
+        self._began_with = read_versions()
         self._seconds = seconds
         self._looked_at = time.monotonic()
 
@@ -158,4 +143,4 @@ class ChangeWatch:
         if time.monotonic() - self._looked_at < self._seconds:
             return False
         self._looked_at = time.monotonic()
-        return _read_versions() != self._began_with
+        return read_versions() != self._began_with

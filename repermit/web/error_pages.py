@@ -133,7 +133,7 @@ def _make_page_in_all_languages(code: int, *, privacy_url: str, language: str) -
     chosen = catalogues.pick_language(request.args.get("lang", ""), otherwise="")
     ordered = _order_languages(first=(chosen, *list_browser_languages(), language))
     sections = [(one, *_get_words(code, catalogues.translations(one).gettext)) for one in ordered]
-    reader = Reader(language=ordered[0], path="")
+    reader = Reader(settings=get_site().settings, language=ordered[0], path="")
     fields = {**make_frame_fields(reader), "choices": (), "privacy_url": privacy_url}
     html = render("error.html", language=ordered[0], sections=sections, code=code, **fields)
     response = Response(html, status=code, content_type="text/html; charset=utf-8")

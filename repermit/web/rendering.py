@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from flask import Response, g, request
+from flask import Response, request
 from markupsafe import Markup
 
 from repermit.answers.link_target import Giver
@@ -21,7 +21,8 @@ from repermit.emails.mail_values import MailingListFacts
 from repermit.evidence.consent_receipt import REPRESENTATIVE
 from repermit.i18n import catalogues
 from repermit.package_files import asset
-from repermit.setting_overrides import current_settings
+from repermit.setting_overrides.current_settings import TEXTS_VERSION_KEY, read_versions
+from repermit.settings.definitions import Settings
 from repermit.web.request_context import get_site
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ ROUND = "round"
 class Reader:
     """Whom a page is for: the language it is in, and the list it is about, if it is about one.
 
+    `settings` are those that hold while the page is made.
+
     Whoever opens a page says in its address that they speak for somebody too young or under
     guardianship, so that the page can ask them in these words.
 
@@ -46,6 +49,7 @@ class Reader:
     asked again, which the same page needs in another language.
     """
 
+    settings: Settings
     language: str
     path: str
     mailing_list: MailingListFacts | None = None
@@ -91,6 +95,7 @@ def make_reader(
     wanted = request.args.get("lang", "")
     chosen = _choose_language(wanted, language, mailing_list)
     return Reader(
+        settings=get_site().settings,
         language=chosen,
         path=path,
         mailing_list=mailing_list and mailing_list.in_language(chosen),
@@ -116,13 +121,12 @@ def render(template: str, *, language: str, **fields: Any) -> str:
     return _make_environment(language).get_template(template).render(language=language, **fields)
 
 
-def make_public_url(path: str, reader: Reader | None = None) -> str:
+def make_public_url(path: str, reader: Reader) -> str:
     """Return the whole address of a page, never from the Host header.
 
     A reader who has chosen another language keeps it, and whom they speak for.
     """
-    url = get_site().settings.public_url + path
-    return url + reader.make_query() if reader else url
+    return reader.settings.public_url + path + reader.make_query()
 
 
 def list_language_names(about: MailingListFacts | None = None) -> dict[str, str]:
@@ -168,13 +172,13 @@ def make_frame_fields(reader: Reader) -> dict[str, Any]:
     about = reader.mailing_list
     choices = _list_choices(reader)
     return {
-        "organisation": get_site().settings.organisation,
+        "organisation": reader.settings.organisation,
         "privacy_url": about.privacy_url if about else "",
         "choices": choices,
         "choose_url": f"?{_CHOOSE}{reader.make_relative_url().replace('?', '&')}"
         if len(choices) > _MAX_CHOICES_INLINE
         else "",
-        "texts": get_texts_version(),
+        TEXTS: get_site().texts_version,
         "current_language": catalogues.language_name(reader.language),
         "style": Markup(read_style(STYLE)),  # noqa: S704  our own file
         "more_style": Markup(read_style(MORE_STYLE)),  # noqa: S704
@@ -223,19 +227,9 @@ TEXTS = "texts"
 """What the forms for a Yes send along: the version of the texts, if any was ever corrected."""
 
 
-def get_texts_version() -> str:
-    """Return the version of the texts on the page that is being made; "" if all are as they come.
-
-    That of the beginning of the request: if a text is corrected while the page is made, its Yes is
-    asked for again.
-    """
-    known: str = g.get("texts", "")
-    return known
-
-
 def is_current_version() -> bool:
     """Say whether the page that sent a Yes was in the words that hold at this moment.
 
     Asked once the text of the page is made that is kept, since no later correction is in that then.
     """
-    return request.form.get(TEXTS, "") == current_settings.read_texts_version()
+    return request.form.get(TEXTS, "") == read_versions()[TEXTS_VERSION_KEY]

@@ -31,6 +31,7 @@ from repermit.db.connection import (
     run_sql,
 )
 from repermit.errors import DatabaseBusy
+from repermit.i18n import catalogues
 from repermit.setting_overrides.current_settings import CurrentSettings
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
@@ -53,13 +54,18 @@ _LONGEST_BROWSER = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """Settings, clock, database and links of the application, and openings to be written."""
+    """Settings, clock, database and links of the application, and openings to be written.
+
+    `texts_version` names the state of the corrected texts when the request began, "" for none. If
+    one is corrected while a page is made, the Yes of that page is asked for again.
+    """
 
     settings: Settings
     clock: Clock
     database: Database
     links: Links
     openings: PendingOpenings
+    texts_version: str = ""
 
 
 def get_site() -> Site:
@@ -76,8 +82,10 @@ def get_file_settings() -> Settings:
 def load_settings() -> None:
     """Take the settings as they are now, for the whole of a request that has the database open."""
     if "opened" in g:
-        g.site = replace(get_site(), settings=_get_current_settings().settings())
-        g.texts = _get_current_settings().texts
+        settings = _get_current_settings().settings()
+        g.site = replace(
+            get_site(), settings=settings, texts_version=catalogues.corrections_version()
+        )
 
 
 def _get_current_settings() -> CurrentSettings:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from repermit.db.connection import Database
-from repermit.setting_overrides import change_settings, current_settings
+from repermit.setting_overrides import change_settings
 from repermit.setting_overrides.change_settings import ChangeResult, SettingsInput
+from repermit.setting_overrides.current_settings import SETTINGS_VERSION_KEY, read_versions
 from repermit.settings.definitions import Settings
 from tests.support.builders import NOW
 
@@ -24,7 +25,7 @@ def choose(
         secrets=secrets or {},
         removed=frozenset(removed),
     )
-    since = current_settings.read_settings_version()
+    since = read_versions()[SETTINGS_VERSION_KEY]
     return change_settings.save_settings(
         database, settings, typed, since=since, now=NOW, actor="user:1"
     )

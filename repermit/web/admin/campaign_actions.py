@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, abort, request
@@ -163,7 +164,9 @@ def extend_campaign(slug: str) -> AnyResponse:
             settings=site.settings,
             now=get_arrival(),
             actor=get_actor(),
-            make_page_wording=make_unanswered_wording,
+            make_page_wording=partial(
+                make_unanswered_wording, settings=site.settings, now=get_arrival()
+            ),
         )
     except Refused as error:
         return render_campaign(

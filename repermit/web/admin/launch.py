@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +111,9 @@ def launch_campaign(slug: str) -> AnyResponse:
             ],
             accepted=accepted,
             statements=statements,
-            make_page_wording=make_unanswered_wording,
+            make_page_wording=partial(
+                make_unanswered_wording, settings=site.settings, now=get_arrival()
+            ),
             format_note=make_sentence,
             note_language=get_page_language(),
         )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
 
-from repermit.db.models.lists import MailingList, find_list
-from repermit.reports import data_recipients, register_notes
-from repermit.reports.data_recipients import EEA, Recipient
+from repermit.db.models.lists import find_list
+from repermit.reports import register_notes
+from repermit.reports.data_recipients import EEA, list_recipients
 from repermit.reports.register_notes import FIELDS, OWN, TEXTS
 from repermit.reports.report_wording import ReportWording
 from repermit.web.admin.current_user import get_actor
@@ -47,7 +47,7 @@ def show(slug: str) -> Response:
         texts=register_notes.read_notes(mailing_list).texts,
         recipients=[
             (recipient, wording.role_name(recipient.role))
-            for recipient in _list_recipients(mailing_list)
+            for recipient in list_recipients(mailing_list, get_site().settings)
         ],
         near=[country for country in countries if country[0] in EEA],
         far=[country for country in countries if country[0] not in EEA],
@@ -55,19 +55,11 @@ def show(slug: str) -> Response:
     )
 
 
-def _list_recipients(mailing_list: MailingList) -> tuple[Recipient, ...]:
-    return data_recipients.list_recipients(
-        mailing_list,
-        settings=get_site().settings,
-        notes=register_notes.read_notes(mailing_list),
-    )
-
-
 @pages.post("/")
 def save_notes(slug: str) -> AnyResponse:
     """Keep what was filled in; a field that was not sent stays as it is."""
     mailing_list, site = find_list(slug), get_site()
-    keys = [recipient.key for recipient in _list_recipients(mailing_list)]
+    keys = [recipient.key for recipient in list_recipients(mailing_list, site.settings)]
     names = [*TEXTS, *(f"{key}.{name}" for key in keys for name in FIELDS)]
     given = {name: request.form[name] for name in names if name in request.form}
     given |= {f"{key}.agreement": OWN for key in request.form.getlist("own") if key in keys}

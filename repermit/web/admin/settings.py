@@ -24,7 +24,8 @@ from repermit.errors import (
     OutcomeUnknown,
     RepermitError,
 )
-from repermit.setting_overrides import change_settings, current_settings
+from repermit.setting_overrides import change_settings
+from repermit.setting_overrides.current_settings import SETTINGS_VERSION_KEY, read_versions
 from repermit.settings.definitions import PAGES, SETTINGS, Settings
 from repermit.settings.smtp_presets import PRESETS
 from repermit.smtp import mail_server
@@ -169,7 +170,7 @@ def _render_form(
         help_url=make_help_url(next(iter(form.sections)).topic),
         preset=SETTINGS["mail.preset"] if is_mail else None,
         is_filled_in=is_filled_in,
-        version=request.form.get("version", current_settings.read_settings_version()),
+        version=request.form.get("version", read_versions()[SETTINGS_VERSION_KEY]),
         areas=list(group_findings(report)) if report else [],
         next_step=None if form.errors or report else find_next_step(list_setup_steps(), form.page),
         has_test=form.page in {"mail", "bounces"},

@@ -5,27 +5,26 @@ GET shows, POST acts; the link is the authority.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any
 
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest
 
 from repermit.answers import link_target, record_answer
 from repermit.answers.link_target import PageShown, Standing
-from repermit.clock import Clock
 from repermit.contacts import lookup as contacts_lookup
-from repermit.contacts.click_log import LinkRequest, PendingOpenings
-from repermit.db.connection import Database
+from repermit.contacts.click_log import LinkRequest
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_values import MailingListFacts
+from repermit.i18n import catalogues
 from repermit.rules.consent import CHANGING_OUTCOMES, OWN_YES, Answer, Outcome, Status
 from repermit.settings.definitions import Settings
-from repermit.signed_links import NOBODY, PROXIES, Form, Links
+from repermit.signed_links import NOBODY, PROXIES, Form
 from repermit.web import rendering
 from repermit.web.public import page_text
 from repermit.web.public.my_data_text import describe_kept_after_erasure, describe_recipients
@@ -43,7 +42,6 @@ from repermit.web.rendering import (
 )
 from repermit.web.request_context import (
     LONGEST_WAIT,
-    Site,
     count_forwarded,
     get_arrival,
     get_site,
@@ -152,7 +150,8 @@ def _describe_page(
     """
     reader = make_contact_reader(standing)
     # The same text, whether or not its language had to be chosen.
-    wording = _make_wording(standing, replace(reader, is_switched=False), is_again=is_again)
+    usual = replace(reader, is_switched=False)
+    wording = _make_wording(standing, usual, moment=get_arrival(), is_again=is_again)
     if answer is Answer.YES and not rendering.is_current_version():
         raise _WordsChanged(standing)
     return PageShown(
@@ -237,15 +236,14 @@ def make_voice(reader: Reader) -> Voice:
     """Return in which words a reader is spoken to."""
     return Voice(
         language=reader.language,
-        zone=get_site().settings.zone,
+        zone=reader.settings.zone,
         is_representative=reader.is_representative,
     )
 
 
 def make_list_fields(about: MailingListFacts, reader: Reader) -> dict[str, Any]:
     """Return the template's fields about a list and about what is kept."""
-    site, about = get_site(), about.in_language(reader.language)
-    organisation = site.settings.organisation
+    settings, about = reader.settings, about.in_language(reader.language)
     other = replace(reader, is_representative=not reader.is_representative)
     return {
         "list_name": about.name,
@@ -257,14 +255,15 @@ def make_list_fields(about: MailingListFacts, reader: Reader) -> dict[str, Any]:
         "is_customer": False,
         "asking_ground": about.asking_ground,
         "special_ground": about.special_ground,
-        "data_recipients": describe_recipients(about.slug, make_voice(reader)),
-        "sender": sender_identity.choose_sender_name(about, organisation) or organisation.name,
+        "data_recipients": describe_recipients(about.slug, make_voice(reader), settings),
+        "sender": sender_identity.choose_sender_name(about, settings.organisation)
+        or settings.organisation.name,
         "is_representative": reader.is_representative,
         # On a page that has no query else, "?" alone leads to it without one.
         "other_giver_url": other.make_relative_url() or "?",
-        "retention": site.settings.retention,
+        "retention": settings.retention,
         "join_url": make_public_url(
-            f"/join/{link_target.make_join_id(about, settings=site.settings)}", reader
+            f"/join/{link_target.make_join_id(about, settings=settings)}", reader
         ),
     }
 
@@ -273,7 +272,7 @@ def make_contact_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     """Return the template's fields about a contact and its list."""
     links = get_site().links
     return {
-        **_make_common_fields(standing, reader),
+        **_make_common_fields(standing, reader, moment=get_arrival()),
         "address": standing.address,
         "link": links.token("yes", standing.uid) if standing.address else "",
         "reason": page_text.explain_listing(standing, make_voice(reader)),
@@ -286,11 +285,11 @@ def make_contact_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     }
 
 
-def _make_common_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
-    """Return the template's fields that many contacts share."""
+def _make_common_fields(standing: Standing, reader: Reader, *, moment: datetime) -> dict[str, Any]:
+    """Return the template's fields that many contacts share, as they are at a moment."""
     voice, sensitive = make_voice(reader), standing.mailing_list.sensitive
-    is_open = standing.is_in_time(get_arrival())
-    is_over, is_removed = standing.is_over(get_arrival()), standing.status is Status.REMOVED
+    is_open = standing.is_in_time(moment)
+    is_over, is_removed = standing.is_over(moment), standing.status is Status.REMOVED
     yes_label = page_text.make_yes_label(voice, sensitive=sensitive, is_new=is_removed)
     no_label = page_text.make_no_label(voice, is_new=is_removed)
     awaits_removal = standing.awaits_removal
@@ -344,7 +343,7 @@ def show_result(reader: Reader, standing: Standing, outcome: Outcome) -> Respons
     )
 
 
-def make_unanswered_wording(draft: Draft) -> str:
+def make_unanswered_wording(draft: Draft, *, settings: Settings, now: datetime) -> str:
     """Return the text of the page behind an ask's links, as it is until something is pressed.
 
     It is kept at launch, as proof of what whoever answers nothing could have read.
@@ -354,7 +353,7 @@ def make_unanswered_wording(draft: Draft) -> str:
         address="",
         language=draft.language,
         status=Status.UNCONFIRMED,
-        status_at=get_arrival(),
+        status_at=now,
         reason="",
         basis="",
         basis_at=None,
@@ -364,51 +363,32 @@ def make_unanswered_wording(draft: Draft) -> str:
         mailing_list=draft.mailing_list,
         # What is asked by a campaign, and was sent in time.
         campaign=1,
-        asked_at=get_arrival(),
+        asked_at=now,
         reminded_at=None,
         mail_wording="",
         deadline=draft.deadline,
         signs=(),
     )
-    reader = Reader(language=draft.language, path="", mailing_list=draft.mailing_list)
-    return _make_wording(standing, reader, is_again=False)
-
-
-def prepare_page_wording(
-    settings: Settings, *, clock: Clock, database: Database
-) -> Callable[[Draft], str]:
-    """Return what makes that text where no request is, such as in a command that launches."""
-    app = Flask("repermit", static_folder=None, template_folder=None)
-    app.extensions["repermit"] = Site(
-        settings=settings,
-        clock=clock,
-        database=database,
-        links=Links(settings.public_url, settings.secret_keys),
-        openings=PendingOpenings(),
+    reader = Reader(
+        settings=settings, language=draft.language, path="", mailing_list=draft.mailing_list
     )
-
-    def make_page_wording(draft: Draft) -> str:
-        with app.app_context():
-            g.arrived = clock.now()
-            return make_unanswered_wording(draft)
-
-    return make_page_wording
+    return _make_wording(standing, reader, moment=now, is_again=False)
 
 
-def _make_wording(standing: Standing, reader: Reader, *, is_again: bool) -> str:
+def _make_wording(standing: Standing, reader: Reader, *, moment: datetime, is_again: bool) -> str:
     """Return the text around the button as it was shown, with marks for what is personal.
 
     It is kept as proof of what was asked (GDPR art. 7(1)), and must hold nobody's data, since a
     wording is kept once for all and is not erased with a person.
     """
-    fields = {"why": "", **_make_common_fields(standing, reader)}
+    fields = {"why": "", **_make_common_fields(standing, reader, moment=moment)}
     if is_again:
         fields |= _make_ask_again_fields(standing, reader)
     return _render_wording(
-        rendering.get_texts_version(),
+        catalogues.corrections_version(),
         tuple(fields.pop("labels").items()),
         language=reader.language,
-        organisation=get_site().settings.organisation,
+        organisation=reader.settings.organisation,
         privacy_url=standing.mailing_list.in_language(reader.language).privacy_url,
         **fields,
     )

@@ -21,7 +21,8 @@ from repermit.i18n import catalogues
 from repermit.imports import uploads
 from repermit.privacy import data_links, my_data, not_the_person, rectification
 from repermit.privacy.data_links import Link, OpenedLink
-from repermit.privacy.my_data import HeldData, Recipient
+from repermit.privacy.my_data import HeldData
+from repermit.reports.data_recipients import Recipient, list_recipients
 from repermit.rules.consent import Status
 from repermit.web.public import my_data_text, page_text
 from repermit.web.public.answer import (
@@ -283,7 +284,15 @@ def _download_data(opened: OpenedLink) -> Response:
     document = my_data.make_document(
         _read_held_data(opened),
         organisation=get_site().settings.organisation,
-        recipients=[recipient for _, recipient in _list_recipients(opened)],
+        recipients=[
+            my_data.Recipient(
+                role=one.role,
+                name=one.public_name,
+                country=one.country,
+                safeguard=one.safeguard_abroad,
+            )
+            for one in _list_recipients(opened)
+        ],
         now=get_arrival(),
     )
     response = Response(
@@ -351,8 +360,8 @@ def _read_held_data(opened: OpenedLink) -> HeldData:
     )
 
 
-def _list_recipients(opened: OpenedLink) -> list[tuple[str, Recipient]]:
-    return my_data_text.list_recipients(find_list(opened.mailing_list.slug))
+def _list_recipients(opened: OpenedLink) -> tuple[Recipient, ...]:
+    return list_recipients(find_list(opened.mailing_list.slug), get_site().settings)
 
 
 def _make_reader(opened: OpenedLink) -> Reader:
@@ -379,10 +388,10 @@ def _list_languages(held: HeldData, reader: Reader) -> dict[str, str]:
 
 
 def _make_held_fields(
-    held: HeldData, reader: Reader, recipients: list[tuple[str, Recipient]]
+    held: HeldData, reader: Reader, recipients: tuple[Recipient, ...]
 ) -> dict[str, Any]:
     voice, retention = make_voice(reader), get_site().settings.retention
-    names = {key: item.name for key, item in recipients}
+    names = {item.key: item.public_name for item in recipients}
     return {
         "held": held,
         "language_name": list_language_names().get(held.language, held.language),
@@ -404,7 +413,7 @@ def _make_held_fields(
         if held.looks_at_many
         else "",
         "source": my_data_text.describe_source(held, voice),
-        "recipients": [my_data_text.describe_recipient(item, voice) for _, item in recipients],
+        "recipients": [my_data_text.describe_recipient(item, voice) for item in recipients],
         "handed_on": [
             my_data_text.describe_disclosure(item, voice, names) for item in held.handed_on
         ],

@@ -13,18 +13,16 @@ from repermit.privacy.my_data import (
     EvidenceEntry,
     HeldData,
     Openings,
-    Recipient,
     RetentionTerm,
     SentMail,
     SuppressionInfo,
 )
 from repermit.privacy.retention import add_years
-from repermit.reports import data_recipients, register_notes
+from repermit.reports.data_recipients import Recipient, list_recipients
 from repermit.rules.bot_detection import PROGRAM_SIGNS
 from repermit.rules.consent import Basis
-from repermit.settings.definitions import Retention
+from repermit.settings.definitions import Retention, Settings
 from repermit.web.public.page_text import Voice, describe_removal
-from repermit.web.request_context import get_site
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,13 +228,17 @@ def describe_recipient(recipient: Recipient, voice: Voice) -> str:
     }[recipient.role]
     who = ", ".join(
         filter(
-            None, (recipient.name or gettext("we ourselves"), voice.name_country(recipient.country))
+            None,
+            (
+                recipient.public_name or gettext("we ourselves"),
+                voice.name_country(recipient.country),
+            ),
         )
     )
     text = gettext("%(what)s: %(who)s.") % {"what": what, "who": who}
-    if recipient.safeguard:
+    if recipient.safeguard_abroad:
         protected = gettext("What protects the data outside the European Economic Area: %(how)s.")
-        text += " " + protected % {"how": recipient.safeguard.rstrip(".")}
+        text += " " + protected % {"how": recipient.safeguard_abroad.rstrip(".")}
     return text
 
 
@@ -348,39 +350,14 @@ def describe_kept_after_erasure(
     return (code, proof) if is_suppressed else (proof,)
 
 
-# --- Who gets the data of a list (GDPR art. 13(1)(e) and (f), 15(1)(c)). --------------------------
+def describe_recipients(slug: str, voice: Voice, settings: Settings) -> tuple[str, ...]:
+    """Return a sentence for each recipient of a list's data; none for a list that is gone.
 
-
-def list_recipients(mailing_list: MailingList) -> list[tuple[str, Recipient]]:
-    """Return who gets the data as the record of processing names them, each with their key.
-
-    Who the organisation is itself has no name.
+    Those that the record of processing names (GDPR art. 13(1)(e) and (f), 15(1)(c)).
     """
-    recipients = data_recipients.list_recipients(
-        mailing_list,
-        settings=get_site().settings,
-        notes=register_notes.read_notes(mailing_list),
-    )
-    return [
-        (
-            recipient.key,
-            Recipient(
-                role=recipient.role,
-                name="" if recipient.is_own else recipient.name or recipient.server,
-                country=recipient.country,
-                safeguard=recipient.safeguard if recipient.is_abroad else "",
-            ),
-        )
-        for recipient in recipients
-    ]
-
-
-def describe_recipients(slug: str, voice: Voice) -> tuple[str, ...]:
-    """Return a sentence for each recipient of a list's data; none for a list that is gone."""
     mailing_list = _LIST.first(slug)
-    if mailing_list is None:
-        return ()
-    return tuple(describe_recipient(one, voice) for _, one in list_recipients(mailing_list))
+    recipients = list_recipients(mailing_list, settings) if mailing_list else ()
+    return tuple(describe_recipient(one, voice) for one in recipients)
 
 
 _LIST = PreparedQuery(lambda slug: MailingList.select().where(MailingList.slug == slug), 1)

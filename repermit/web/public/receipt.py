@@ -26,7 +26,7 @@ from repermit.web.public.answer import (
     make_voice,
     show_gone,
 )
-from repermit.web.rendering import Reader, make_public_url, render_page
+from repermit.web.rendering import Reader, render_page
 from repermit.web.request_context import get_site
 
 pages = Blueprint("receipt", __name__)
@@ -92,5 +92,5 @@ def _make_receipt_fields(
         ],
         "wordings": [notice[name] for name in ("mail", "page", "form") if name in notice],
         "checkpoint": made["checkpoint"],
-        "json_url": make_public_url(f"{path}/receipt.json"),
+        "json_url": f"{reader.settings.public_url}{path}/receipt.json",
     }

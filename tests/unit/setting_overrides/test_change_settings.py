@@ -21,7 +21,12 @@ from repermit.db.models.webhooks import Webhook
 from repermit.errors import ChangedMeanwhile, ChoiceRefused, ConfigError
 from repermit.setting_overrides import change_settings, current_settings
 from repermit.setting_overrides.change_settings import SettingsInput
-from repermit.setting_overrides.current_settings import ChangeWatch, CurrentSettings
+from repermit.setting_overrides.current_settings import (
+    SETTINGS_VERSION_KEY,
+    ChangeWatch,
+    CurrentSettings,
+    read_versions,
+)
 from repermit.settings import definitions
 from repermit.settings.sealed_secrets import Seal
 from tests.support.admin_pages import SECRET, make_user
@@ -93,9 +98,9 @@ def test_what_becomes_usual_again_is_forgotten(database: Database) -> None:
     kept = choose(database, settings, removed=("mail.password",), retention__trace_days=90)
     assert (rows(), kept.settings) == ({}, settings)
     assert facts_of_last_entry()["values"] == {"retention.trace_days": [30, 90]}
-    version, entries = current_settings.read_settings_version(), Evidence.select().count()
+    version, entries = read_versions()[SETTINGS_VERSION_KEY], Evidence.select().count()
     assert choose(database, settings, retention__trace_days=90).changed == ()
-    assert (current_settings.read_settings_version(), Evidence.select().count()) == (
+    assert (read_versions()[SETTINGS_VERSION_KEY], Evidence.select().count()) == (
         version,
         entries,
     )
@@ -122,7 +127,7 @@ def test_nothing_is_kept_unless_all_holds(database: Database) -> None:
 
 
 def test_a_form_that_was_overtaken_changes_nothing(database: Database) -> None:
-    settings, since = parse(), current_settings.read_settings_version()
+    settings, since = parse(), read_versions()[SETTINGS_VERSION_KEY]
     choose(database, settings, retention__trace_days=30)
     before = everything_in(database)
     typed = SettingsInput(values={"retention.trace_days": 40})
@@ -136,7 +141,7 @@ def test_a_form_that_was_overtaken_changes_nothing(database: Database) -> None:
 def test_of_two_at_once_one_is_overtaken(database: Database) -> None:
     settings, since, together = (
         parse(),
-        current_settings.read_settings_version(),
+        read_versions()[SETTINGS_VERSION_KEY],
         threading.Barrier(2),
     )
 

@@ -16,7 +16,12 @@ from repermit.db.models.settings import Correction
 from repermit.errors import Refused
 from repermit.i18n import catalogue_overrides, catalogues
 from repermit.setting_overrides import current_settings, text_overrides
-from repermit.setting_overrides.current_settings import ChangeWatch, CurrentSettings
+from repermit.setting_overrides.current_settings import (
+    TEXTS_VERSION_KEY,
+    ChangeWatch,
+    CurrentSettings,
+    read_versions,
+)
 from tests.support.builders import NOW, make_asked, make_list, make_settings
 from tests.support.public_pages import Pages, everything_in
 
@@ -52,10 +57,10 @@ def test_what_is_said_already_leaves_no_entry(database: Database) -> None:
     assert not correct(database, "")
     assert not correct(database, USUAL)
     correct(database, "Ja, graag")
-    before, version = Evidence.select().count(), current_settings.read_texts_version()
+    before, version = Evidence.select().count(), read_versions()[TEXTS_VERSION_KEY]
     assert not correct(database, " Ja, graag ")
     assert Evidence.select().count() == before
-    assert current_settings.read_texts_version() == version != ""
+    assert read_versions()[TEXTS_VERSION_KEY] == version != ""
     assert correct(database, "")
     assert not Correction.select().exists()
 

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -43,7 +44,7 @@ from repermit.rules.consent import (
 from repermit.rules.legal_grounds import Grounds
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, Kind
-from repermit.web.public.answer import prepare_page_wording
+from repermit.web.public.answer import make_unanswered_wording
 from repermit.web.request_context import ARRIVED
 from tests.support.builders import (
     DEADLINE,
@@ -902,14 +903,13 @@ def test_the_page_that_is_kept_for_whoever_never_answers_is_the_one_that_is_show
     database: Database, is_extended: bool
 ) -> None:
     mailing_list = make_list(database, language="en")
-    settings, clock = make_settings(), ManualClock(NOW)
+    settings = make_settings()
     silent, asked = (make_contact(database, mailing_list) for _ in range(2))
-    make_page_wording = prepare_page_wording(settings, clock=clock, database=database)
     shared: dict[str, Any] = {
         "settings": settings,
         "now": NOW,
         "actor": "user:1",
-        "make_page_wording": make_page_wording,
+        "make_page_wording": partial(make_unanswered_wording, settings=settings, now=NOW),
     }
     launch.launch(
         database,

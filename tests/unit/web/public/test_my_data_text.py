@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,9 +15,9 @@ from repermit.privacy.my_data import (
     HeldData,
     LinkOpened,
     Openings,
-    Recipient,
 )
-from repermit.reports.data_recipients import ROLES
+from repermit.reports.data_recipients import ROLES, Recipient
+from repermit.reports.register_notes import OWN
 from repermit.web.public.my_data_text import (
     describe_disclosure,
     describe_openings,
@@ -28,6 +29,15 @@ from repermit.web.public.page_text import Voice
 from tests.support.builders import NOW
 
 VOICE = Voice(language="en", zone=ZoneInfo("Europe/Amsterdam"))
+MAIL = Recipient(
+    key="mail",
+    role="mail",
+    server="smtp.example.com",
+    name="Microsoft 365",
+    country="IE",
+    agreement="",
+    safeguard="",
+)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +45,9 @@ VOICE = Voice(language="en", zone=ZoneInfo("Europe/Amsterdam"))
     [
         ({}, "Who carries our mails to you: Microsoft 365, Ireland."),
         ({"country": ""}, "Who carries our mails to you: Microsoft 365."),
-        ({"name": "", "country": ""}, "Who carries our mails to you: we ourselves."),
+        ({"name": "", "country": ""}, "Who carries our mails to you: smtp.example.com."),
+        ({"agreement": OWN, "country": ""}, "Who carries our mails to you: we ourselves."),
+        ({"safeguard": "certified."}, "Who carries our mails to you: Microsoft 365, Ireland."),
         (
             {"role": "tool", "name": "Mailchimp", "country": "US", "safeguard": "certified."},
             (
@@ -46,13 +58,12 @@ VOICE = Voice(language="en", zone=ZoneInfo("Europe/Amsterdam"))
     ],
 )
 def test_who_gets_the_data_is_named_with_what_for(about: Mapping[str, str], said: str) -> None:
-    usual = {"role": "mail", "name": "Microsoft 365", "country": "IE", "safeguard": ""}
-    assert describe_recipient(Recipient(**{**usual, **about}), VOICE) == said
+    assert describe_recipient(replace(MAIL, **about), VOICE) == said
 
 
 def test_every_role_of_the_record_has_words() -> None:
     for role in ROLES:
-        one = Recipient(role=role, name="Somebody", country="", safeguard="")
+        one = replace(MAIL, role=role, name="Somebody", country="")
         assert describe_recipient(one, VOICE).endswith(": Somebody.")
 
 
