@@ -284,7 +284,7 @@ WHERE current_setting('idle_in_transaction_session_timeout') = '0'"""
 def wait_without_limit(database: Database) -> Iterator[None]:
     """Let this thread wait for its turn to write for however long others hold the database."""
     if isinstance(database, FairSqliteDatabase):
-        with database.write_lock.without_limit():
+        with database.write_lock.waiting_at_most(math.inf):
             yield
     else:
         yield

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -54,7 +54,7 @@ class WriteLock:
     def __init__(self, database: Path, *, patience: float = PATIENCE) -> None:
         self._paths = tuple(Path(f"{database}{suffix}") for suffix in LOCK_SUFFIXES)
         self._patience = patience
-        self._mine = threading.local()
+        self._mine = _ThreadState(patience)
         # Guards the rest, and is held for an instant only.
         self._mutex = threading.Lock()
         self._queue: deque[threading.Semaphore] = deque()
@@ -66,45 +66,42 @@ class WriteLock:
 
     def enter(self) -> None:
         """Wait for this thread's turn to write; raises DatabaseBusy if it does not come."""
-        until = time.monotonic() + self._own_patience
-        with self._counting_pages():
-            while True:
-                self._come_in(until)
-                try:
-                    if self._turn_began is None and self._pass(until):
-                        self._turn_began = time.monotonic()
-                    if self._turn_began is not None and not _stop_signal.is_asked:
-                        return
-                except BaseException:
-                    self.leave()
-                    raise
-                self.leave()
-
-    @contextmanager
-    def _counting_pages(self) -> Iterator[None]:
-        """Count this thread, if it is a page's, among those of this process that wait."""
-        count = int(self._own_patience < self._patience)
+        until = time.monotonic() + self._mine.patience
+        is_page = self._mine.patience < self._patience
         with self._mutex:
-            self._waiting_pages += count
+            self._waiting_pages += is_page
         try:
-            yield
+            while not self._take_turn(until):
+                pass
         finally:
             with self._mutex:
-                self._waiting_pages -= count
+                self._waiting_pages -= is_page
 
-    @property
-    def _own_patience(self) -> float:
-        """Return for how many seconds this thread waits."""
-        patience: float = getattr(self._mine, "patience", self._patience)
-        return patience
+    def _take_turn(self, until: float) -> bool:
+        """Wait for this thread's turn; False if the process was to stop meanwhile."""
+        self._come_in(until)
+        try:
+            if self._turn_began is None and self._pass(until):
+                self._turn_began = time.monotonic()
+            if self._turn_began is not None and not _stop_signal.is_asked:
+                return True
+        except BaseException:
+            self.leave()
+            raise
+        self.leave()
+        return False
 
     def leave(self) -> None:
         """Let the next one write; harmless if this thread holds nothing."""
-        if not getattr(self._mine, "is_in", False):
+        if not self._mine.is_in:
             return
         with self._mutex:
-            if not (self._queue and self._may_go_on()):
-                self._end_turn()
+            began = self._turn_began
+            is_short = began is not None and time.monotonic() - began < _MAX_TURN
+            if not (self._queue and is_short) or _stop_signal.is_asked:
+                if self._files:
+                    fcntl.flock(self._files[0], fcntl.LOCK_UN)
+                self._turn_began = None
             if self._queue:
                 handed_on = self._queue.popleft()
                 if self._turn_began is not None:
@@ -117,27 +114,10 @@ class WriteLock:
             _stop_signal.inside.discard(threading.get_ident())
         _stop_signal.begin()
 
-    def _may_go_on(self) -> bool:
-        began = self._turn_began
-        return (
-            began is not None and time.monotonic() - began < _MAX_TURN and not _stop_signal.is_asked
-        )
-
-    def _end_turn(self) -> None:
-        if self._files:
-            fcntl.flock(self._files[0], fcntl.LOCK_UN)
-        self._turn_began = None
-
-    @contextmanager
-    def without_limit(self) -> Iterator[None]:
-        """Let this thread wait for however long it takes, and say so in the log."""
-        with self.waiting_at_most(math.inf):
-            yield
-
     @contextmanager
     def waiting_at_most(self, seconds: float) -> Iterator[None]:
         """Let this thread wait for so many seconds for its turn."""
-        before = self._own_patience
+        before = self._mine.patience
         self._mine.patience = seconds
         try:
             yield
@@ -173,7 +153,7 @@ class WriteLock:
             self.leave()
             raise
         if not has_come and self._gave_up(handed_on):
-            raise DatabaseBusy(describe_lock_holder(self._paths[:2], self._own_patience))
+            raise self._make_refusal()
         self._mine.is_in = True
         _stop_signal.inside.add(threading.get_ident())
         _stop_signal.inside.discard(handed_on)
@@ -187,27 +167,41 @@ class WriteLock:
             return False
 
     def _pass(self, until: float) -> bool:
+        """Wait for this process's turn; False if the process is to stop meanwhile.
+
+        By trying again and again, since no wait for such a lock has a limit. Only who holds B
+        tries to take A, so that nobody can be quicker.
+        """
         held, door, *pages = self._files = self._files or self._open()
-        yields_until = time.monotonic() + _MAX_YIELDING
-
-        def try_both() -> bool:
-            for file in pages:
-                if self._waiting_pages:
-                    # Not in the instant in which a job looks; then at the next try.
-                    _try_lock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                elif time.monotonic() < yields_until:
-                    if not _try_lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                        fcntl.flock(door, fcntl.LOCK_UN)
-                        return False
-                    fcntl.flock(file, fcntl.LOCK_UN)
-            # One that this process has already is had once more.
-            return all(_try_lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB) for file in (door, held))
-
+        began = time.monotonic()
+        yields_until, warns_at = began + _MAX_YIELDING, began + self._patience
         try:
-            return self._wait(try_both, until)
+            while not _stop_signal.is_asked:
+                now, must_yield = time.monotonic(), False
+                for file in pages:
+                    if self._waiting_pages:
+                        # Not in the instant in which a job looks; then at the next try.
+                        _try_lock(file, fcntl.LOCK_SH)
+                    elif now < yields_until:
+                        must_yield = not _try_lock(file, fcntl.LOCK_EX)
+                        fcntl.flock(door if must_yield else file, fcntl.LOCK_UN)
+                # One that this process has already is had once more.
+                if not must_yield and all(_try_lock(file, fcntl.LOCK_EX) for file in (door, held)):
+                    return True
+                if now >= until:
+                    raise self._make_refusal()
+                if now >= warns_at:
+                    holder = describe_lock_holder(self._paths[:2], self._patience)
+                    _logger.warning("still waiting: %s", holder)
+                    warns_at = math.inf
+                time.sleep(_INTERVAL)
+            return False
         finally:
             for file in (door, *pages):
                 fcntl.flock(file, fcntl.LOCK_UN)
+
+    def _make_refusal(self) -> DatabaseBusy:
+        return DatabaseBusy(describe_lock_holder(self._paths[:2], self._mine.patience))
 
     def _open(self) -> tuple[IO[bytes], ...]:
         *turns, pages = self._paths
@@ -217,26 +211,13 @@ class WriteLock:
             files.append(open(pages, "ab", opener=open_private))  # noqa: SIM115
         return tuple(files)
 
-    def _wait(self, try_once: Callable[[], bool], until: float) -> bool:
-        """Wait for a lock; False if the process is to stop meanwhile.
 
-        By trying again and again, since no wait for such a lock has a limit. Only who holds B
-        tries to take A, so that nobody can be quicker.
-        """
-        told_at = time.monotonic() + self._patience
-        while not _stop_signal.is_asked:
-            if try_once():
-                return True
-            now = time.monotonic()
-            if now >= until:
-                raise DatabaseBusy(describe_lock_holder(self._paths[:2], self._own_patience))
-            if now >= told_at:
-                _logger.warning(
-                    "still waiting: %s", describe_lock_holder(self._paths[:2], self._patience)
-                )
-                told_at = math.inf
-            time.sleep(_INTERVAL)
-        return False
+class _ThreadState(threading.local):
+    """Whether a thread has its turn, and for how many seconds it waits for it."""
+
+    def __init__(self, patience: float) -> None:
+        self.is_in = False
+        self.patience = patience
 
 
 # --- Stopping between two turns.
@@ -370,12 +351,12 @@ def _lock_database(database: Path, how: int) -> Iterator[bool]:
         except OSError:
             # The database itself is refused then, in words that say more.
             file = None
-        yield file is None or _try_lock(file, how | fcntl.LOCK_NB)
+        yield file is None or _try_lock(file, how)
 
 
 def _try_lock(file: IO[bytes], how: int) -> bool:
     with suppress(BlockingIOError):
-        fcntl.flock(file, how)
+        fcntl.flock(file, how | fcntl.LOCK_NB)
         return True
     return False
 
