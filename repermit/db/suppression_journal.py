@@ -18,14 +18,16 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from repermit import email_address
 from repermit.errors import JournalRefused
 from repermit.settings.definitions import Settings
+from repermit.temporary_files import open_private
 
 PATIENCE = 30.0
 """Seconds that a writer waits for another one of the same machine."""
@@ -58,7 +60,7 @@ class Journal:
         """
         self._mine.before += _encode_lines(lines)
         if len(self._mine.before) > _MAX_PENDING:
-            self._flush()
+            self.before_commit()
 
     def note_after(self, *lines: Mapping[str, Any]) -> None:
         """Keep lines that are written once this thread's transaction has committed."""
@@ -74,17 +76,14 @@ class Journal:
         Returns up to how many octets it is to be sealed: all so far, also before what is written
         after the commit, which the next one would have to seal alone otherwise; 0 for nothing.
         """
-        if self._mine.before:
-            self._flush()
-        if not self._mine.flushed:
-            return self._try_out_for_after()
-        with self._opened() as file:
-            os.fsync(file)
-        return self._mine.flushed[-1][1]
-
-    def _try_out_for_after(self) -> int:
+        mine = self._mine
+        if mine.before:
+            mine.written.append(self._append(bytes(mine.before), sync=True))
+            mine.before.clear()
+        if mine.written:
+            return mine.written[-1][1]
         with suppress(JournalRefused):
-            return self.try_out() if self._mine.after else 0
+            return self.try_out() if mine.after else 0
         return 0
 
     def after_commit(self) -> None:
@@ -93,18 +92,18 @@ class Journal:
         Not to the disk, and a failure is no matter: what is missing is a lifting, and whoever is
         suppressed for too long can say Yes again.
         """
-        kept = [{"do": "kept", "from": first, "to": end} for first, end in self._mine.flushed]
+        kept = [{"do": "kept", "from": first, "to": end} for first, end in self._mine.written]
         lines = _encode_lines(kept) + bytes(self._mine.after)
         self.forget()
         if lines:
-            try:
+            with suppress(JournalRefused):
                 self._append(lines)
-            except JournalRefused:
-                return
 
     def forget(self) -> None:
         """Forget what was kept for a transaction that is no more."""
-        self._mine.clear()
+        self._mine.before.clear()
+        self._mine.after.clear()
+        self._mine.written.clear()
 
     def forget_after(self) -> None:
         """Forget what was to be written after the commit."""
@@ -117,37 +116,35 @@ class Journal:
         """
         return self._append(b"")[1]
 
-    def _flush(self) -> None:
-        place = self._append(bytes(self._mine.before))
-        self._mine.before.clear()
-        self._mine.flushed.append(place)
+    def _append(self, lines: bytes, *, sync: bool = False) -> tuple[int, int]:
+        """Append lines; return from which octet to which they stand. Raises JournalRefused.
 
-    def _append(self, lines: bytes) -> tuple[int, int]:
-        """Append lines; return from which octet to which they stand."""
-        with self._opened() as file:
-            if not os.fstat(file).st_size:
-                _write_all(file, _encode_lines([{"do": "key", "check": self.key_check}]))
-                _sync_folder(self.path)
-            _write_all(file, _make_line_end(file) + lines)
-            end = os.fstat(file).st_size
-            return end - len(lines), end
-
-    @contextmanager
-    def _opened(self) -> Iterator[int]:
-        """Open the file, for this process alone until the end."""
+        Others that write wait meanwhile. With `sync` all is on the disk by the end.
+        """
         try:
-            file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with open(self.path, "ab+", buffering=0, opener=open_private) as file:
+                self._lock(file)
+                size = os.fstat(file.fileno()).st_size
+                if not size:
+                    _write_all(file, _encode_lines([{"do": "key", "check": self.key_check}]))
+                    _sync_folder(self.path)
+                elif os.pread(file.fileno(), 1, size - 1) != b"\n":
+                    # A process that was killed while it wrote has left the last line open.
+                    _write_all(file, b"\n")
+                _write_all(file, lines)
+                if sync:
+                    os.fsync(file.fileno())
+                end = os.fstat(file.fileno()).st_size
+                return end - len(lines), end
         except OSError as error:
-            raise self._refusal(error) from None
-        try:
-            self._lock(file)
-            yield file
-        except OSError as error:
-            raise self._refusal(error) from None
-        finally:
-            os.close(file)
+            raise JournalRefused(
+                "the journal of suppressions %(path)s cannot be written (%(reason)s), so nothing "
+                "was changed",
+                path=str(self.path),
+                reason=str(error.strerror),
+            ) from None
 
-    def _lock(self, file: int) -> None:
+    def _lock(self, file: FileIO) -> None:
         until = time.monotonic() + self._patience
         while True:
             try:
@@ -158,14 +155,6 @@ class Journal:
                 time.sleep(_RETRY_INTERVAL)
             else:
                 return
-
-    def _refusal(self, error: OSError) -> JournalRefused:
-        return JournalRefused(
-            "the journal of suppressions %(path)s cannot be written (%(reason)s), so nothing was "
-            "changed",
-            path=str(self.path),
-            reason=str(error.strerror),
-        )
 
 
 def make_journal(settings: Settings) -> Journal | None:
@@ -178,18 +167,12 @@ def make_journal(settings: Settings) -> Journal | None:
 
 
 class _PendingLines(threading.local):
-    """What a thread's transaction has to write."""
+    """What a thread's transaction has to write, and from where to where it has written already."""
 
     def __init__(self) -> None:
         self.before = bytearray()
         self.after = bytearray()
-        self.flushed: list[tuple[int, int]] = []
-
-    def clear(self) -> None:
-        """Begin anew."""
-        self.before.clear()
-        self.after.clear()
-        self.flushed = []
+        self.written: list[tuple[int, int]] = []
 
 
 def _encode_lines(lines: Iterable[Mapping[str, Any]]) -> bytes:
@@ -200,15 +183,10 @@ def _encode_lines(lines: Iterable[Mapping[str, Any]]) -> bytes:
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def _write_all(file: int, data: bytes) -> None:
+def _write_all(file: FileIO, data: bytes) -> None:
     view = memoryview(data)
     while view:
-        view = view[os.write(file, view) :]
-
-
-def _make_line_end(file: int) -> bytes:
-    """Return what ends the last line: a process that was killed while it wrote leaves it open."""
-    return b"" if os.pread(file, 1, os.fstat(file).st_size - 1) == b"\n" else b"\n"
+        view = view[file.write(view) :]
 
 
 def _sync_folder(path: Path) -> None:
