@@ -262,6 +262,24 @@ def test_the_architecture_lists_every_module_and_names_no_other() -> None:
     assert [name for name in sorted(named) if not (PACKAGE / name).exists()] == []
 
 
+def test_each_function_that_the_architecture_names_is_in_its_file() -> None:
+    named = re.findall(r"`([\w/]+\.py): (\w+)`", architecture.PAGE.read_text("utf-8"))
+    assert len(named) > 20
+    assert [
+        (name, function)
+        for name, function in named
+        if f"def {function}(" not in (PACKAGE / name).read_text("utf-8")
+    ] == []
+
+
+def test_a_flow_is_walked_in_few_files() -> None:
+    page = architecture.PAGE.read_text("utf-8")
+    flows = page.partition("## Four flows\n")[2].partition("\n## ")[0].split("\n**")[1:]
+    counts = [len(set(re.findall(r"`([\w/]+\.py)", flow))) for flow in flows]
+    assert len(counts) == 4
+    assert all(count <= most for count, most in zip(counts, (37, 16, 20, 8), strict=True)), counts
+
+
 def test_a_package_says_what_it_is_for_and_hands_nothing_on() -> None:
     """Callers import the module that they mean."""
     assert [
