@@ -17,8 +17,9 @@ def grows_linearly(act: Callable[[int], object]) -> bool:
 
     - `act` does the work for so many.
     """
-    # What is read only once, such as a template.
-    act(1)
+    # What is read once only, such as a template. SlipCover takes its probes out of what ran often.
+    for size in (1, _SIZES[-1], _SIZES[-1]):
+        act(size)
     first, second, third = (count_operations(lambda n=n: act(n)) for n in _SIZES)  # type: ignore[misc]
     return third - second <= _TOLERANCE * (second - first)
 
@@ -29,6 +30,8 @@ def count_operations(act: Callable[[], object]) -> int:
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         nonlocal count
+        if frame.f_globals.get("__name__", "").startswith("slipcover"):
+            return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
         count += event == "opcode"
