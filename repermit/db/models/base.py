@@ -317,18 +317,15 @@ class PreparedQuery:
         return int(cursor.rowcount)
 
     def _execute(self, values: Sequence[Any], ids: Iterable[int] = ()) -> tuple[Any, Any]:
-        query, statement, parameters = self._composed_for(proxy.obj)
+        database = proxy.obj
+        if type(database) not in self._composed:
+            query = self._compose(*map(_Placeholder, range(self._size)))
+            self._composed[type(database)] = (query, *query.sql())
+        query, statement, parameters = self._composed[type(database)]
         bound = [one.bind(values) if isinstance(one, _Parameter) else one for one in parameters]
         if ID_LIST.sql in statement:
             statement = statement.replace(ID_LIST.sql, make_id_list(ids).sql)
-        return query, proxy.obj.execute_sql(statement, bound)
-
-    def _composed_for(self, database: Any) -> tuple[Any, str, Sequence[Any]]:
-        known = self._composed.get(type(database))
-        if known is None:
-            query = self._compose(*map(_Placeholder, range(self._size)))
-            known = self._composed[type(database)] = (query, *query.sql())
-        return known
+        return query, database.execute_sql(statement, bound)
 
 
 class _Placeholder(peewee.Node):
