@@ -16,7 +16,7 @@ from repermit.contacts import (
     click_log,
     enqueue_receipt,
     lookup,
-    requested_mail_limit,
+    requested_mails_per_day,
     status_changes,
 )
 from repermit.db import background_tasks
@@ -52,8 +52,8 @@ def request_sign_up(
     """
     parsed = email_address.parse(address)
     with database.atomic():
-        requested_mail_limit.lock_address(database, parsed.key)
-        if not requested_mail_limit.may_sign_up(parsed.key, now=now):
+        requested_mails_per_day.lock_address(database, parsed.key)
+        if not requested_mails_per_day.may_sign_up(parsed.key, now=now):
             return
         sign_up_row = SignUp.create(
             list=mailing_list,
@@ -85,7 +85,7 @@ def forget_old_sign_ups(
         database,
         SignUp,
         SignUp.confirmed_at.is_null(),
-        SignUp.at < now - requested_mail_limit.SIGN_UPS_KEPT,
+        SignUp.at < now - requested_mails_per_day.SIGN_UPS_KEPT,
         holds_addresses=True,
         should_stop=should_stop,
         most_a_step=chunk,
@@ -335,7 +335,7 @@ def _lock_sign_up(database: Database, uid: str) -> SignUp | None:
     sign_up: SignUp | None = SignUp.get_or_none(SignUp.uid == uid)
     if sign_up is None:
         return None
-    requested_mail_limit.lock_address(database, sign_up.address_key)
+    requested_mails_per_day.lock_address(database, sign_up.address_key)
     locked: SignUp | None = lock_rows(SignUp.select().where(SignUp.uid == uid)).first()
     return locked
 

@@ -24,8 +24,8 @@ from repermit.db.models.contacts import Contact, Opening, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.emails import frozen_draft
-from repermit.emails.mail_values import MailingListFacts
-from repermit.rules import bot_detection, consent
+from repermit.emails.mail_types import MailingListFacts
+from repermit.rules import bot_detection, consent, deadlines_and_reminders
 from repermit.rules.bot_detection import Sign
 from repermit.rules.consent import (
     Answer,
@@ -37,6 +37,8 @@ from repermit.rules.consent import (
     Outcome,
     Reason,
     Status,
+)
+from repermit.rules.deadlines_and_reminders import (
     Verdict,
 )
 from repermit.settings.definitions import Settings
@@ -143,7 +145,7 @@ class Standing:
         """Say whether silence takes the contact off once the deadline has passed."""
         if self.deadline is None or self.is_cancelled:
             return False
-        verdict = consent.expiry(
+        verdict = deadlines_and_reminders.expiry(
             self.status,
             basis=self.basis,
             include_thin=self.include_thin,

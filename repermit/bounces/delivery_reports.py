@@ -11,7 +11,7 @@ from datetime import timedelta
 from email.message import Message
 
 from repermit.bounces.bounce_results import BounceVerdict, MessageKind
-from repermit.bounces.classify import (
+from repermit.bounces.hard_or_soft_bounce import (
     FailureVerdict,
     find_paragraphs_about,
     find_quoted_replies,
@@ -23,8 +23,7 @@ from repermit.bounces.classify import (
     split_paragraphs,
     strip_returned_mail,
 )
-from repermit.bounces.nonstandard_bounces import SnsNotification, read_sns_notification
-from repermit.bounces.parse import (
+from repermit.bounces.message_parts import (
     children,
     header,
     own_parts,
@@ -33,6 +32,7 @@ from repermit.bounces.parse import (
     report_fields,
     text_of,
 )
+from repermit.bounces.nonstandard_bounces import SnsNotification, read_sns_notification
 from repermit.smtp.reply_codes import find_status
 
 _DELIVERY = ("message/delivery-status", "message/global-delivery-status")

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from repermit.bounces.bounce_results import MailReferences
 from repermit.bounces.delivery_reports import find_feedback_senders
-from repermit.bounces.nonstandard_bounces import read_sns_notification
-from repermit.bounces.parse import (
+from repermit.bounces.message_parts import (
     children,
     fields,
     header,
@@ -19,6 +18,7 @@ from repermit.bounces.parse import (
     text_of,
     texts,
 )
+from repermit.bounces.nonstandard_bounces import read_sns_notification
 from repermit.db.models.mails import Mail
 from repermit.emails import message_id
 from repermit.errors import LinkError

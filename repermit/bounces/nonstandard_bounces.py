@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from flufl.bounce import all_failures
 
 from repermit.bounces.bounce_results import BounceVerdict, MessageKind
-from repermit.bounces.classify import (
+from repermit.bounces.hard_or_soft_bounce import (
     SERVICE_ADDRESS,
     WRITTEN_ADDRESS,
     FailureVerdict,
@@ -28,7 +28,14 @@ from repermit.bounces.classify import (
     strip_repeated_fields,
     strip_returned_mail,
 )
-from repermit.bounces.parse import header, parse, read_addresses, text_of, text_without_parts, texts
+from repermit.bounces.message_parts import (
+    header,
+    parse,
+    read_addresses,
+    text_of,
+    text_without_parts,
+    texts,
+)
 
 # It writes what it stumbles over into the log, addresses among it.
 logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL + 1)

@@ -17,8 +17,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from repermit.bounces.imap import ImapPosition, fetch_messages, read_imap, try_imap
-from repermit.bounces.interpret_message import MEMORY, SECONDS, MessageReader, make_digest
-from repermit.bounces.parse import MAX_SIZE, parse, read_addresses
+from repermit.bounces.message_kind import MEMORY, SECONDS, MessageReader, make_digest
+from repermit.bounces.message_parts import MAX_SIZE, parse, read_addresses
 from repermit.bounces.pop3 import read_pop3, try_pop3
 from repermit.bounces.record_bounce import record_message
 from repermit.bounces.reply_text import read_first_line

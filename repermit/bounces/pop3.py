@@ -22,7 +22,7 @@ from repermit.bounces.mailbox import (
     make_fault,
     may_delete,
 )
-from repermit.bounces.parse import MAX_SIZE
+from repermit.bounces.message_parts import MAX_SIZE
 from repermit.i18n.lazy_text import Said
 from repermit.smtp.connection import checking_context
 from repermit.smtp.oauth import xoauth2

@@ -8,14 +8,14 @@ from collections.abc import Collection
 from email.message import Message
 
 from repermit import package_files
-from repermit.bounces.parse import header, texts
-from repermit.imports.opt_out_phrases import REFUSED, refusal_in
+from repermit.bounces.message_parts import header, texts
+from repermit.imports.remark_phrases import REFUSED, refusal_in
 from repermit.unicode_limits import normalize
 
 # --- A plain Yes or No in every official language of the Union, judged by who writes it. ----------
 
 
-_WORDS = package_files.data("reply_words.toml")
+_WORDS = package_files.data("yes_no_replies.toml")
 
 ANSWER_WORDS = {
     language: {

@@ -20,7 +20,14 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.mails import Mail
 from repermit.db.work_steps import LARGEST_STEP, StepSize, run_steps
-from repermit.rules.consent import REST_BEFORE_REMINDER, CampaignState, MailKind, MailState
+from repermit.rules.consent import (
+    CampaignState,
+    MailKind,
+    MailState,
+)
+from repermit.rules.deadlines_and_reminders import (
+    REST_BEFORE_REMINDER,
+)
 from repermit.settings.definitions import Settings
 
 _RUNNING_STATES = (CampaignState.SENDING, CampaignState.OPEN)

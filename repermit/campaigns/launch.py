@@ -10,7 +10,6 @@ from typing import Any
 
 from repermit.campaigns.audience import count_asks
 from repermit.campaigns.campaign_draft import check_attestation, is_reason
-from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
 from repermit.campaigns.enqueue_asks import (
     find_audience_range,
     make_asks,
@@ -25,6 +24,7 @@ from repermit.campaigns.preview import (
     keep_page_wordings,
     make_page_wordings,
 )
+from repermit.campaigns.result_types import Launched, LaunchProblem, Plan
 from repermit.clock import format_timestamp
 from repermit.contacts import lookup
 from repermit.db.background_tasks import TaskKind, foreground_work

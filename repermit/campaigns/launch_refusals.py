@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from repermit import email_address
 from repermit.campaigns.audience import Audience, count_audience, make_empty_audience
-from repermit.campaigns.campaign_results import Plan
 from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.campaigns.preview import check_asks
+from repermit.campaigns.result_types import Plan
 from repermit.campaigns.send_plan import (
     LONGEST_PERIOD,
     SendPlan,
@@ -32,10 +32,17 @@ from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
-from repermit.emails.mail_values import OwnWording
+from repermit.emails.mail_types import OwnWording
 from repermit.errors import AddressError, MailTooLarge, WordingError
 from repermit.i18n.lazy_text import Joined, Said
-from repermit.rules.consent import CampaignState, Fate, Reason, latest_ask
+from repermit.rules.consent import (
+    CampaignState,
+    Fate,
+    Reason,
+)
+from repermit.rules.deadlines_and_reminders import (
+    latest_ask,
+)
 from repermit.settings.definitions import MailServer, Organisation, Settings
 
 # --- Notes on readers of another language than the list's. ----------------------------------------

@@ -37,8 +37,10 @@ from repermit.rules.consent import (
     Dropped,
     MailKind,
     MailState,
-    latest_ask,
     require_campaign,
+)
+from repermit.rules.deadlines_and_reminders import (
+    latest_ask,
 )
 from repermit.settings.definitions import Settings
 

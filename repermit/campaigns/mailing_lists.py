@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
 from repermit import email_address, package_files
-from repermit.campaigns.campaign_results import ListFacts
 from repermit.campaigns.preview import check_asks
+from repermit.campaigns.result_types import ListFacts
 from repermit.contacts.lookup import list_translations, read_list_facts, read_own_wording
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.campaigns import find_live_campaign

@@ -23,15 +23,15 @@ from repermit.db.models.lists import MailingList
 from repermit.emails import (
     compose_mail,
     frozen_draft,
-    mail_values,
+    mail_types,
     make_draft,
     message_id,
-    personal_mails,
+    receipt_and_link_mails,
     replace_deadline,
     sender_identity,
     wording_validation,
 )
-from repermit.emails.mail_values import AskValues, ConfirmValues, ReceiptValues
+from repermit.emails.mail_types import AskValues, ConfirmValues, ReceiptValues
 from repermit.errors import Refused
 from repermit.evidence import chain, signed_checkpoint
 from repermit.evidence.entries import Entry
@@ -55,7 +55,7 @@ def preview_mail(
     reader: Contact | None = None,
     is_typed: bool = False,
     reader_name: str = "",
-) -> mail_values.Mail:
+) -> mail_types.Mail:
     """Return a mail to a made-up contact, in the list's language if none is given.
 
     An ask, its reminder, the mail that confirms a sign-up, or the receipt of a Yes.
@@ -158,7 +158,7 @@ def _draft_personal_mail(
     if kind is MailKind.CONFIRM:
         return make_draft.draft_confirm(ends_at=now + SIGN_UP_LIFETIME, **shared)
     checkpoint = signed_checkpoint.take(settings).to_json()
-    return personal_mails.draft_receipt(answered_at=now, checkpoint=checkpoint, **shared)
+    return receipt_and_link_mails.draft_receipt(answered_at=now, checkpoint=checkpoint, **shared)
 
 
 def note_test_mail(
@@ -212,7 +212,7 @@ def _make_values(
 
 
 def _make_envelope(
-    mailing_list: mail_values.MailingListFacts, settings: Settings, now: datetime, to: str | None
+    mailing_list: mail_types.MailingListFacts, settings: Settings, now: datetime, to: str | None
 ) -> dict[str, Any]:
     sender = sender_identity.read_sender_address(mailing_list)
     key = settings.secret_keys[-1]

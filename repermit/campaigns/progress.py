@@ -10,7 +10,7 @@ from typing import Any
 
 from peewee import JOIN, SQL, fn
 
-from repermit.campaigns.campaign_results import (
+from repermit.campaigns.result_types import (
     CampaignFacts,
     CampaignProgress,
     CampaignStatus,
@@ -32,6 +32,8 @@ from repermit.rules.consent import (
     PauseReason,
     Reason,
     Status,
+)
+from repermit.rules.deadlines_and_reminders import (
     latest_ask,
 )
 from repermit.settings.definitions import Settings

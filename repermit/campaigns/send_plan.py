@@ -20,7 +20,10 @@ from repermit.campaigns.audience import (
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
 from repermit.i18n.lazy_text import Said
-from repermit.rules.consent import REST_BEFORE_REMINDER, latest_reminder
+from repermit.rules.deadlines_and_reminders import (
+    REST_BEFORE_REMINDER,
+    latest_reminder,
+)
 from repermit.settings.definitions import Settings
 
 MORNING = time(9)

@@ -42,7 +42,7 @@ from repermit.checks.spf import FAILING, check_spf
 from repermit.db.connection import Database
 from repermit.db.models.lists import MailingList
 from repermit.emails.dkim_signature import make_signer
-from repermit.emails.mail_values import Mail
+from repermit.emails.mail_types import Mail
 from repermit.errors import ConfigError
 from repermit.settings.definitions import MailServer, Settings
 

@@ -16,7 +16,7 @@ from repermit.contacts.lookup import read_list_facts, read_own_wording
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
 from repermit.emails.first_screen import MOST_SIGNS, WIDEST_NAME, estimate_first_screen
-from repermit.emails.mail_values import Mail
+from repermit.emails.mail_types import Mail
 from repermit.emails.template_engine import cut_name
 from repermit.errors import AddressError, RepermitError
 from repermit.settings.config_file import is_open_to_others, list_secret_files

@@ -31,15 +31,15 @@ def bounce(context: CommandContext, file: str) -> int:
     alone. The exit code is 75 if the message should be given again later, as when the database
     cannot be reached.
     """
-    from repermit.bounces import interpret_message, parse, record_bounce
+    from repermit.bounces import message_kind, message_parts, record_bounce
 
     with click.open_file(file, "rb") as stream:
-        raw = stream.read(parse.MAX_SIZE)
+        raw = stream.read(message_parts.MAX_SIZE)
         # A mail server that cannot write all of it may take that for a failure.
-        while stream.read(parse.MAX_SIZE):
+        while stream.read(message_parts.MAX_SIZE):
             pass
     try:
-        with context.database() as database, interpret_message.MessageReader() as reader:
+        with context.database() as database, message_kind.MessageReader() as reader:
             taken = record_bounce.record_message(
                 database, reader.read(raw), settings=context.settings, now=context.now
             )

@@ -225,10 +225,10 @@ def _describe_export(context: CommandContext, export: TakenFile) -> str:
 
 def describe_due_erasures(context: CommandContext, mailing_list: MailingList) -> Iterator[str]:
     """Yield who of a list waits to be erased, and when."""
-    from repermit.privacy import scheduled_erasure
+    from repermit.privacy import erase_removed_contacts
 
     now = context.now
-    due = scheduled_erasure.count_due(mailing_list, settings=context.settings, now=now)
+    due = erase_removed_contacts.count_due(mailing_list, settings=context.settings, now=now)
     if due.first_at is None:
         return
     held = f"{due.first:,} of the {due.waiting:,} removed whose address is still held."

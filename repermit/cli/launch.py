@@ -17,7 +17,7 @@ from repermit.clock import count_days
 from repermit.rules.legal_grounds import AskingGround, Grounds, SpecialGround
 
 if TYPE_CHECKING:
-    from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
+    from repermit.campaigns.result_types import Launched, LaunchProblem, Plan
     from repermit.cli.output import Tell
     from repermit.db.connection import Database
     from repermit.db.models.lists import MailingList
@@ -315,7 +315,7 @@ def _find_problems(
 ) -> list[LaunchProblem]:
     """Return what `repermit check` finds wrong with a launch; tell how much else it has found."""
     from repermit.bounces import poll
-    from repermit.campaigns import campaign_results
+    from repermit.campaigns import result_types
     from repermit.campaigns.mailing_lists import mentions_frequency
     from repermit.campaigns.preview import preview_mail
     from repermit.checks import run
@@ -335,8 +335,7 @@ def _find_problems(
         count = pluralize(len(others), "more point")
         warn(f"`repermit check` has {count}, nothing that stops a launch.")
     return [
-        campaign_results.LaunchProblem(code=finding.code, found=finding.found)
-        for finding in problems
+        result_types.LaunchProblem(code=finding.code, found=finding.found) for finding in problems
     ]
 
 

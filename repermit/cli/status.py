@@ -28,7 +28,7 @@ from repermit.cli.proof import print_checkpoint
 from repermit.errors import Refused
 
 if TYPE_CHECKING:
-    from repermit.campaigns.campaign_results import CampaignFacts, CampaignProgress, CampaignStatus
+    from repermit.campaigns.result_types import CampaignFacts, CampaignProgress, CampaignStatus
     from repermit.cli.output import Tell
     from repermit.db.connection import Database
     from repermit.db.models.lists import MailingList

@@ -13,7 +13,7 @@ from repermit.cli.output import echo, echo_json
 from repermit.errors import NotFound, Refused
 
 if TYPE_CHECKING:
-    from repermit.i18n.catalogue_overrides import Text
+    from repermit.i18n.correctable_texts import Text
 
 
 @click.group("text", cls=Group, examples=("repermit text list pl",))
@@ -31,11 +31,11 @@ def list_(context: CommandContext, language: str, *, corrected: bool, as_json: b
 
     What is in %(brackets)s is filled in. Where a number changes the words there are several forms.
     """
-    from repermit.setting_overrides import text_overrides
+    from repermit.setting_overrides import text_corrections
 
     texts = _list_texts(language)
     with context.database():
-        changed = text_overrides.read_corrections(language)
+        changed = text_corrections.read_corrections(language)
     shown = [one for key, one in texts.items() if key in changed or not corrected]
     if as_json:
         echo_json({"language": language, "texts": [_describe_text(one, changed) for one in shown]})
@@ -88,40 +88,40 @@ def reset(context: CommandContext, language: str, which: str) -> None:
 
 
 def _correct_text(context: CommandContext, language: str, which: str, forms: Sequence[str]) -> None:
-    from repermit.setting_overrides import text_overrides
+    from repermit.setting_overrides import text_corrections
 
     texts = _list_texts(language)
     with context.database() as database:
-        matches = _find_texts(texts, which, text_overrides.read_corrections(language))
+        matches = _find_texts(texts, which, text_corrections.read_corrections(language))
         given = forms or ("",) * len(matches.usual)
-        if not text_overrides.save_correction(
+        if not text_corrections.save_correction(
             database, matches, given, now=context.now, actor=context.actor
         ):
             raise Refused("it says so already")
 
 
 def _list_texts(language: str) -> Mapping[str, Text]:
-    from repermit.i18n import catalogue_overrides, catalogues
+    from repermit.i18n import catalogues, correctable_texts
 
     if language not in catalogues.languages():
         known = ", ".join(sorted(catalogues.languages()))
         raise NotFound(f"there are no texts in {language}; there are in: {known}")
-    return catalogue_overrides.texts_in(language)
+    return correctable_texts.texts_in(language)
 
 
 def _find_texts(
     texts: Mapping[str, Text], which: str, changed: Mapping[str, Sequence[str]]
 ) -> Text:
     """Return the text that is meant; raises NotFound, and Refused for several."""
-    from repermit.i18n import catalogue_overrides
+    from repermit.i18n import correctable_texts
 
-    wanted = catalogue_overrides.as_typed(which)
+    wanted = correctable_texts.as_typed(which)
     matches = {
         key: text
         for key, text in texts.items()
         if which == key
         or wanted
-        in map(catalogue_overrides.as_typed, (*text.source, *text.usual, *changed.get(key, ())))
+        in map(correctable_texts.as_typed, (*text.source, *text.usual, *changed.get(key, ())))
     }
     if not matches:
         raise NotFound("no text says that; `repermit text list` shows each, with its key")

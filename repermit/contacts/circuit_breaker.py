@@ -24,8 +24,10 @@ from repermit.rules.consent import (
     MailKind,
     MailState,
     PauseReason,
-    decide_circuit_breaker,
 )
+
+FIRST_SENT = 100
+"""How many mails a server must have decided on before a share of bounces says anything."""
 
 AFTER_PILOT = datetime(9999, 1, 1, tzinfo=UTC)
 """When an ask is due that waits for the end of a pilot; `resume` gives it its real moment."""
@@ -59,6 +61,23 @@ def count_mail_outcomes(campaign: Campaign) -> MailOutcomes:
         bounced += count * (mails.bounce == BounceKind.HARD)
         complaints += count * (mails.bounce == BounceKind.COMPLAINT)
     return MailOutcomes(sent=sent + refused, bounced=bounced + refused, complaints=complaints)
+
+
+def decide_circuit_breaker(
+    sent: int, bounced: int, complaints: int, *, percent: int
+) -> PauseReason | None:
+    """Say why a campaign must stop by itself, or None if it may go on.
+
+    `sent` counts the mails that a server has decided on, `bounced` those of them that it refused or
+    that came back later. A share of bounces is what mailbox providers know a bought or forgotten
+    list by; `percent` 0 looks at complaints alone. Who complains was mailed against their will, and
+    one such person is enough to look again (GDPR art. 21(3)).
+    """
+    if complaints > 0:
+        return PauseReason.COMPLAINT
+    if percent and sent >= FIRST_SENT and bounced * 100 >= percent * sent:
+        return PauseReason.BOUNCES
+    return None
 
 
 def trip_circuit_breaker(campaign_id: int, *, percent: int, now: datetime) -> PauseReason | None:

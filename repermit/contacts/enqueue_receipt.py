@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from repermit.clock import format_timestamp
+from repermit.contacts.requested_mails_per_day import MOST_ON_REQUEST, may_mail_on_request
 from repermit.db.models.base import PreparedQuery
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
@@ -17,7 +18,6 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.evidence import chain_reader, consent_receipt, proof_file, signed_checkpoint
 from repermit.evidence.consent_receipt import NO_REGISTER, Account
-from repermit.rules import consent
 from repermit.rules.consent import (
     NOT_STARTED,
     OWN_YES,
@@ -51,8 +51,8 @@ def enqueue_receipt(
         drop_receipts(contact)
     due_times = [mail.due_at for mail in receipts if mail.state in _MAY_HAVE_LEFT]
     recent_due_times = sorted(due_at for due_at in due_times if due_at > at - _DAY)
-    is_too_many = not consent.may_mail_on_request(len(recent_due_times))
-    due_at = recent_due_times[-consent.MOST_ON_REQUEST] + _DAY if is_too_many else at
+    is_too_many = not may_mail_on_request(len(recent_due_times))
+    due_at = recent_due_times[-MOST_ON_REQUEST] + _DAY if is_too_many else at
     _INSERT_RECEIPT.execute(
         mailing_list.id, contact.id, format_timestamp(due_at), _make_topic(answer, at)
     )

@@ -27,7 +27,16 @@ from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
 from repermit.emails.frozen_draft import read_draft
-from repermit.rules.consent import OWN_YES, MailKind, MailState, Status, Verdict, expiry
+from repermit.rules.consent import (
+    OWN_YES,
+    MailKind,
+    MailState,
+    Status,
+)
+from repermit.rules.deadlines_and_reminders import (
+    Verdict,
+    expiry,
+)
 
 _CHUNK = 500
 

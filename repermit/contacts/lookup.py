@@ -16,7 +16,7 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import ListText, MailingList
 from repermit.db.models.mails import Mail
-from repermit.emails.mail_values import ListWords, MailingListFacts, OwnWording
+from repermit.emails.mail_types import ListWords, MailingListFacts, OwnWording
 from repermit.errors import AddressError
 from repermit.package_files import LANGUAGES
 from repermit.rules.consent import Basis, CampaignState, Dropped, MailKind, MailState, Status

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from repermit.campaigns import launch, list_translations, mailing_lists, progress
-from repermit.campaigns.campaign_results import CampaignStatus, LaunchProblem
+from repermit.campaigns.result_types import CampaignStatus, LaunchProblem
 from repermit.checks.answer_pages import check_public_url
 from repermit.clock import ManualClock, SystemClock
 from repermit.db import migrations

@@ -9,10 +9,15 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from repermit import email_address
+from repermit.emails.conditional_sentences import (
+    word_closing_mail,
+    word_daily_mail,
+    word_notice,
+    word_preview,
+)
 from repermit.emails.frozen_draft import Draft
-from repermit.emails.mail_values import ClosingNews, DayNews, MailingListFacts
+from repermit.emails.mail_types import ClosingNews, DayNews, MailingListFacts
 from repermit.emails.make_draft import draft_from_templates, make_common_fields, make_printable
-from repermit.emails.sentences import word_closing_mail, word_daily_mail, word_notice, word_preview
 from repermit.i18n.dates import moment_in_words
 from repermit.settings.definitions import Organisation
 

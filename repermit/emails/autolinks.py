@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv6Address
 
-from repermit.emails.html_markup import unmark_fields
+from repermit.emails.allowed_html import unmark_fields
 from repermit.i18n.lazy_text import Said
 
 _ADDRESS = re.compile(r"[^\s@<>()\"',;:]+@[^\s@<>()\"',;:]*[\w⟧]")

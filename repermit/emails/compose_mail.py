@@ -15,7 +15,7 @@ from markupsafe import escape
 from repermit import email_address
 from repermit.emails.first_screen import fits_greeting
 from repermit.emails.frozen_draft import Draft, fill_fields, to_one_line
-from repermit.emails.mail_values import (
+from repermit.emails.mail_types import (
     AskValues,
     ConfirmValues,
     Mail,

@@ -28,7 +28,7 @@ from repermit.emails.compose_mail import (
     make_reason,
 )
 from repermit.emails.frozen_draft import Draft, fill_fields, list_fields, mark_field, to_one_line
-from repermit.emails.mail_values import AskValues
+from repermit.emails.mail_types import AskValues
 from repermit.emails.message_id import MailMarker, ReturnPath
 from repermit.emails.mime_encoding import (
     Encoding,

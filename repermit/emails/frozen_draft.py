@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from repermit.emails.mail_values import ListWords, MailingListFacts
+from repermit.emails.mail_types import ListWords, MailingListFacts
 from repermit.settings.definitions import Organisation
 
 # --- Marks that stand in a frozen wording for what differs from contact to contact. ---------------

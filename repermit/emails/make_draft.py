@@ -16,19 +16,25 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from repermit.emails.frozen_draft import Draft, Kind, mark_field, to_one_line
-from repermit.emails.mail_values import ListWords, MailingListFacts, OwnWording
-from repermit.emails.replace_deadline import change_text, find_places, mark_places, word_deadline
-from repermit.emails.sender_identity import choose_reply_address
-from repermit.emails.sentences import (
+from repermit.emails.conditional_sentences import (
     word_ask,
     word_confirmation,
     word_explicit_consent,
     word_phrases,
     word_preview,
 )
+from repermit.emails.frozen_draft import Draft, Kind, mark_field, to_one_line
+from repermit.emails.mail_types import ListWords, MailingListFacts, OwnWording
+from repermit.emails.replace_deadline import change_text, find_places, mark_places, word_deadline
+from repermit.emails.sender_identity import choose_reply_address
 from repermit.emails.template_engine import cut_name, inline_styles, render, render_own
-from repermit.emails.wording_validation import check_wording, drop_heading_marks, text_to_html
+from repermit.emails.wording_to_html import (
+    drop_heading_marks,
+    text_to_html,
+)
+from repermit.emails.wording_validation import (
+    check_wording,
+)
 from repermit.i18n.catalogues import translations
 from repermit.i18n.dates import longest_short_day
 from repermit.i18n.lazy_text import N_

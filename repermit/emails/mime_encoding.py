@@ -10,7 +10,7 @@ from email.header import Header
 from functools import reduce
 from typing import Literal, NamedTuple
 
-from repermit.emails.mail_values import Mail
+from repermit.emails.mail_types import Mail
 
 # --- Header lines, written byte by byte. ----------------------------------------------------------
 

@@ -11,7 +11,7 @@ import unicodedata
 
 from repermit import email_address
 from repermit.emails.frozen_draft import to_one_line
-from repermit.emails.mail_values import MailingListFacts
+from repermit.emails.mail_types import MailingListFacts
 from repermit.settings.definitions import Organisation
 from repermit.unicode_limits import normalize
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from repermit.emails.mail_values import MailingListFacts
+from repermit.emails.mail_types import MailingListFacts
 from repermit.i18n.catalogues import translations
 from repermit.i18n.dates import moment_in_words
 from repermit.settings.definitions import Organisation

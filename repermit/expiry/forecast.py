@@ -15,7 +15,14 @@ from repermit.contacts.last_ask import count_verdicts, decide_verdict, index_ask
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
-from repermit.rules.consent import LIVE_STATES, CampaignState, MailState, Verdict
+from repermit.rules.consent import (
+    LIVE_STATES,
+    CampaignState,
+    MailState,
+)
+from repermit.rules.deadlines_and_reminders import (
+    Verdict,
+)
 
 # So many people are gone through at a time, and so many in all while somebody waits.
 _PAGE_SIZE = 500

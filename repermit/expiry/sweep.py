@@ -43,9 +43,11 @@ from repermit.rules.consent import (
     Dropped,
     MailKind,
     Reason,
+    require_campaign,
+)
+from repermit.rules.deadlines_and_reminders import (
     Verdict,
     expiry_waits,
-    require_campaign,
 )
 from repermit.settings.definitions import Settings
 

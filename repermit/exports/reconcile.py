@@ -14,8 +14,8 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.errors import AddressError
 from repermit.exports import export_rows
-from repermit.imports.opt_out_columns import REMARK
 from repermit.imports.readers import open_file, rows
+from repermit.imports.row_opt_outs import REMARK
 from repermit.rules.consent import Status
 from repermit.settings.definitions import Settings
 

@@ -16,10 +16,10 @@ from repermit import email_address, package_files
 from repermit.clock import format_timestamp
 from repermit.errors import AddressError
 from repermit.i18n.lazy_text import packed
-from repermit.imports.opt_out_columns import MARKS, REMARK
 from repermit.imports.readers.cells import clean
 from repermit.imports.readers.open_file import ListFile
 from repermit.imports.readers.rows import Proof, Row
+from repermit.imports.row_opt_outs import MARKS, REMARK
 from repermit.rules.consent import STRENGTH, Fate, fate, require_customer_basis
 
 # Deciding a million times by the rule itself would take as long as reading the file.

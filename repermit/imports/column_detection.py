@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from repermit.errors import ListFileError
 from repermit.i18n.lazy_text import Joined, Said
 from repermit.imports.newsletter_tools import PART_OF_A_NAME, Tool, is_address_title, tool_of
-from repermit.imports.opt_out_columns import may_refuse
 from repermit.imports.readers.cells import (
     clean,
     fold,
+    is_like_address,
+)
+from repermit.imports.readers.column_values import (
     is_answer,
     is_known_status,
     is_language,
-    is_like_address,
     says_no,
 )
 from repermit.imports.readers.rows import FIELDS, REPEATED_FIELDS, Column, Record
+from repermit.imports.row_opt_outs import may_refuse
 
 # Titles of a report ("Ledenlijst 2024", an empty line, who made it) are rarely longer than this.
 _HEADER_WITHIN = 20

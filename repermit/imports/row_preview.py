@@ -21,8 +21,8 @@ from peewee import JOIN, fn
 from repermit import email_address
 from repermit.db.connection import iter_pages
 from repermit.imports.address_fate import NEW
-from repermit.imports.opt_out_columns import REMARK
 from repermit.imports.readers.rows import Part
+from repermit.imports.row_opt_outs import REMARK
 from repermit.imports.staging import Picked, Staged
 from repermit.rules.consent import Fate
 from repermit.temporary_files import TemporaryFiles
@@ -54,7 +54,7 @@ class Sight(NamedTuple):
     """A row of a file and its fate.
 
     `number` counts from 1 through the whole file, `line` within the part, whose name is "" if it
-    is the only one. `mark` is why a row opted out, one of `MARKS` of opt_out_columns; `said` is why
+    is the only one. `mark` is why a row opted out, one of `MARKS` of row_opt_outs; `said` is why
     it is invalid, of others the words in the file that speak against mailing. `other` is the line
     of the stronger row of the same address ("12", or "Sheet1:12" in another part), "" if there is
     none; `merged` says that its rows have different names. `hint` is the address that is probably

@@ -37,8 +37,8 @@ from repermit.db.connection import (
 from repermit.db.models.base import Table, UTCDateTimeField
 from repermit.db.staged_rows import attach_file
 from repermit.imports.classify_row import PLAIN, StagedRow
-from repermit.imports.opt_out_columns import REMARK
 from repermit.imports.row_batches import Batch
+from repermit.imports.row_opt_outs import REMARK
 from repermit.rules.consent import Fate
 
 # KiB of memory for the pages of the temporary tables, the rest of which is in a file that has no

@@ -23,7 +23,6 @@ from repermit.bounces import poll
 from repermit.bounces.bounce_results import MessageKind
 from repermit.campaigns import delete_list, enqueue_asks, enqueue_reminders, lifecycle
 from repermit.clock import Clock
-from repermit.contacts import requested_mail_limit
 from repermit.contacts.click_log import PendingOpenings
 from repermit.db.background_tasks import Work, background_work
 from repermit.db.connection import Database, limit_idleness, write_back
@@ -34,8 +33,8 @@ from repermit.evidence import checkpoint_mails, cosignature_request, timestamp_r
 from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
 from repermit.imports import import_task, suppression_import, undo, uploads
-from repermit.privacy import retention, scheduled_erasure
-from repermit.reports import admin_mails, outcome_counts, statistics
+from repermit.privacy import data_links, erase_removed_contacts, evidence_retention
+from repermit.reports import daily_and_closing_mail, outcome_counts, statistics
 from repermit.sending import in_doubt, maintenance, send_due
 from repermit.setting_overrides.current_settings import ChangeWatch, CurrentSettings
 from repermit.settings.definitions import Bounces, Settings
@@ -238,8 +237,8 @@ class Jobs:
     def tell_daily(self) -> None:
         """Owe the mails about a day and a campaign that has closed."""
         with self._connected() as (settings, now):
-            admin_mails.enqueue_daily_mails(self._database, settings=settings, now=now)
-            admin_mails.enqueue_closing_mails(self._database, now=now)
+            daily_and_closing_mail.enqueue_daily_mails(self._database, settings=settings, now=now)
+            daily_and_closing_mail.enqueue_closing_mails(self._database, now=now)
 
     def tell_witnesses(self) -> None:
         """Have a checkpoint cosigned whose occasion has come, then owe the mails that hold it."""
@@ -275,9 +274,7 @@ class Jobs:
                 self._database, settings=settings, now=now, should_stop=should_stop
             )
             join.forget_old_sign_ups(self._database, now=now, should_stop=should_stop)
-            requested_mail_limit.delete_expired_links(
-                self._database, now=now, should_stop=should_stop
-            )
+            data_links.delete_expired_links(self._database, now=now, should_stop=should_stop)
             uploads.sweep_uploads(self._database, settings=settings, now=now)
 
     def erase(self) -> None:
@@ -288,10 +285,10 @@ class Jobs:
         """
         with self._connected() as (settings, now), self._working_on(Work.ERASE) as should_stop:
             make_temporary_files(settings).sweep()
-            erased = scheduled_erasure.erase_due(
+            erased = erase_removed_contacts.erase_due(
                 self._database, settings=settings, now=now, should_stop=should_stop
             )
-            ended = retention.delete_expired_parts(
+            ended = evidence_retention.delete_expired_parts(
                 self._database, settings=settings, now=now, should_stop=should_stop
             )
             wipe_deleted_rows(self._database, should_stop=should_stop)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from repermit import email_address
-from repermit.contacts import lookup, requested_mail_limit
+from repermit.contacts import lookup, requested_mails_per_day
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import FreshLink, Mail
-from repermit.emails.mail_values import MailingListFacts
+from repermit.db.secure_delete import delete_in_steps
+from repermit.emails.mail_types import MailingListFacts
 from repermit.rules.consent import MailKind
 
 # --- Fresh links and what they open, as values. ---------------------------------------------------
 
+
+LINKS_KEPT = timedelta(days=1)
+"""How long links for one use are kept, with the addresses that they went to."""
 
 LinkState = Literal["good", "used", "late"]
 """A link is good for one use and one hour."""
@@ -84,7 +89,7 @@ def ask_for_link(database: Database, *, uid: str, language: str, now: datetime) 
         contact = found and lookup.lock_contact(found.id)
         if contact is None or contact.address is None:
             return
-        requested_mail_limit.lock_address(database, contact.address_key)
+        requested_mails_per_day.lock_address(database, contact.address_key)
         address = email_address.Address(contact.address, contact.address_key)
         enqueue_link(contact, "see", address, language=language, now=now)
 
@@ -103,7 +108,7 @@ def enqueue_link(
         FreshLink.at > now,
     )
     if not waiting.exists():
-        at = requested_mail_limit.find_next_link_time(address.key, purpose, now=now)
+        at = requested_mails_per_day.find_next_link_time(address.key, purpose, now=now)
         create_link(contact, purpose, address, language=language, now=at)
 
 
@@ -219,3 +224,16 @@ def _get_state(found: FreshLink, now: datetime) -> LinkState:
 
 def _hash_authority(authority: str) -> str:
     return hashlib.sha256(authority.encode()).hexdigest()
+
+
+def delete_expired_links(
+    database: Database, *, now: datetime, should_stop: Callable[[], bool] = bool
+) -> int:
+    """Delete the links that are older than a day, with the addresses they went to."""
+    return delete_in_steps(
+        database,
+        FreshLink,
+        FreshLink.at <= now - LINKS_KEPT,
+        holds_addresses=True,
+        should_stop=should_stop,
+    )

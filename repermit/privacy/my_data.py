@@ -14,7 +14,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from repermit.clock import format_timestamp
-from repermit.contacts import click_log, enqueue_receipt, lookup, requested_mail_limit
+from repermit.contacts import click_log, enqueue_receipt, lookup, requested_mails_per_day
 from repermit.contacts.last_ask import decide_verdict, index_asks, list_campaign_mails
 from repermit.db.connection import chunks, make_id_list
 from repermit.db.models.accounts import Access
@@ -24,14 +24,21 @@ from repermit.db.models.contacts import SignUp as SignUpRow
 from repermit.db.models.imports import Import
 from repermit.db.models.mails import FreshLink, Mail, Reply
 from repermit.db.models.webhooks import Delivery, Webhook
-from repermit.emails.mail_values import MailingListFacts
+from repermit.emails.mail_types import MailingListFacts
 from repermit.evidence import chain_reader
-from repermit.privacy.data_links import find_access
+from repermit.privacy.data_links import LINKS_KEPT, find_access
+from repermit.privacy.erase_removed_contacts import find_due_time
+from repermit.privacy.evidence_retention import add_years
 from repermit.privacy.external_copies import find_held_since, iter_files_with, list_records
-from repermit.privacy.retention import add_years
-from repermit.privacy.scheduled_erasure import find_due_time
 from repermit.rules.bot_detection import LINKS, Past
-from repermit.rules.consent import MailKind, MailState, Status, Verdict
+from repermit.rules.consent import (
+    MailKind,
+    MailState,
+    Status,
+)
+from repermit.rules.deadlines_and_reminders import (
+    Verdict,
+)
 from repermit.settings.definitions import Organisation, Settings
 
 # --- What is held, as values. ---------------------------------------------------------------------
@@ -480,15 +487,13 @@ def _iter_terms(
             what="openings", days=retention.trace_days, begins="opening", moments=opened
         )
     if unconfirmed:
-        days = requested_mail_limit.SIGN_UPS_KEPT.days
+        days = requested_mails_per_day.SIGN_UPS_KEPT.days
         yield _make_term_in_days(what="sign_ups", days=days, begins="sign_up", moments=unconfirmed)
     yield RetentionTerm(what="mails", until=None)
     if has_left:
         yield RetentionTerm(what="suppression", until=None)
     yield _make_term_in_days(what="looks", days=retention.access_days, begins="look", moments=looks)
-    yield _make_term_in_days(
-        what="links", days=requested_mail_limit.LINKS_KEPT.days, begins="link", moments=links
-    )
+    yield _make_term_in_days(what="links", days=LINKS_KEPT.days, begins="link", moments=links)
 
 
 def _find_end_of_silence(contact: Contact) -> datetime | None:

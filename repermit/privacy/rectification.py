@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from repermit import email_address
-from repermit.contacts import erasure, lookup, requested_mail_limit
+from repermit.contacts import erasure, lookup, requested_mails_per_day
 from repermit.db import background_tasks
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.contacts import Contact, Suppression
@@ -26,7 +26,7 @@ from repermit.privacy.data_links import (
     enqueue_link,
     lock_contact,
 )
-from repermit.rules.consent import MOST_ON_REQUEST, MailKind, Reason, Status
+from repermit.rules.consent import MailKind, Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.suppression import suppressions
 
@@ -76,7 +76,7 @@ def ask_new_address(
             return None
         if wanted.sending == contact.address:
             return False
-        requested_mail_limit.lock_address(database, wanted.key)
+        requested_mails_per_day.lock_address(database, wanted.key)
         if _may_ask_address(contact, now):
             enqueue_link(contact, "address", wanted, language=language, now=now)
         return True
@@ -106,7 +106,7 @@ def confirm_new_address(
         if not consume_link(uid, "address", now=now):
             outcome: MoveOutcome = "late" if link.state == "late" else "used"
             return MoveResult(outcome=outcome, link=link)
-        requested_mail_limit.lock_address(database, found.address_key)
+        requested_mails_per_day.lock_address(database, found.address_key)
         if not _is_address_free(contact, found.address_key, settings.fingerprint_key):
             return MoveResult(outcome="taken", link=link)
         _move_contact(contact, found, settings.fingerprint_key, trace, now)
@@ -117,7 +117,7 @@ def _may_ask_address(contact: Contact, now: datetime) -> bool:
     asked = FreshLink.select().where(
         FreshLink.contact == contact, FreshLink.purpose == "address", FreshLink.at > now - _DAY
     )
-    return bool(asked.count() < MOST_ON_REQUEST)
+    return requested_mails_per_day.may_mail_on_request(asked.count())
 
 
 def _is_address_free(contact: Contact, key: str, fingerprint_key: bytes) -> bool:

@@ -24,7 +24,7 @@ from repermit.emails import template_engine
 from repermit.evidence import chain
 from repermit.evidence.entries import Checkpoint, Entry
 from repermit.package_files import embed_style
-from repermit.reports.breach import BreachReport, gather_breach_report, read_user_emails
+from repermit.reports.breach_report import BreachReport, gather_breach_report, read_user_emails
 from repermit.reports.closing_report import ClosingReport, gather_closing_report
 from repermit.reports.processing_record import ProcessingRecord, gather_processing_record
 from repermit.reports.report_wording import ReportWording, choose_language

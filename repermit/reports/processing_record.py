@@ -10,7 +10,7 @@ from typing import Any
 from repermit.contacts import lookup
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.lists import MailingList
-from repermit.emails.mail_values import ListWords
+from repermit.emails.mail_types import ListWords
 from repermit.evidence.signed_checkpoint import own_key
 from repermit.reports.data_recipients import Recipient, list_recipients
 from repermit.reports.held_data import HeldData, count_held_data

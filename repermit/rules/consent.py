@@ -1,4 +1,4 @@
-"""The rules: who may be asked, which status follows which, who may expire.
+"""The rules: who may be asked, what an answer does, and which status follows which.
 
 Pure functions on plain values: no database, no clock, no Flask.
 """
@@ -6,7 +6,7 @@ Pure functions on plain values: no database, no clock, no Flask.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from repermit.errors import Refused, TransitionRefused
@@ -348,78 +348,6 @@ def is_unreached(status: Status, *, reason: str, basis: str, include_thin: bool)
     return status is Status.UNCONFIRMED or (is_thin and include_thin)
 
 
-class Verdict(StrEnum):
-    """What the deadline does to a contact of a campaign."""
-
-    WAIT = "wait"
-    EXPIRE = "expire"
-    UNASKED = "unasked"
-    ANSWERED = "answered"
-
-
-def expiry(
-    status: Status,
-    *,
-    basis: str = "",
-    include_thin: bool = False,
-    accepted_at: datetime | None,
-    deadline: datetime,
-    now: datetime,
-    minimum_days: int,
-) -> Verdict:
-    """Decide what becomes of an asked contact at `now`.
-
-    `accepted_at` is when a server took the ask, None if none did or it bounced later. Silence may
-    only count against somebody who had the time to speak: the ask must have been accepted
-    `minimum_days` or more before the deadline, and the deadline must have passed. Who could not be
-    asked keeps what there was before, be it thin.
-    """
-    if not is_undecided(status, basis, include_thin=include_thin):
-        return Verdict.ANSWERED
-    if now < deadline:
-        return Verdict.WAIT
-    if accepted_at is None or accepted_at > latest_ask(deadline, minimum_days):
-        return Verdict.UNASKED if status is Status.UNCONFIRMED else Verdict.ANSWERED
-    return Verdict.EXPIRE
-
-
-def latest_ask(deadline: datetime, minimum_days: int) -> datetime:
-    """Return the last moment at which a server may accept an ask for it to count."""
-    return deadline - timedelta(days=minimum_days)
-
-
-REST_BEFORE_REMINDER = timedelta(days=1)
-"""How long after its ask a contact may be reminded at the earliest."""
-
-
-TIME_AFTER_REMINDER = timedelta(days=1)
-"""How long people have after a reminder at least, or half of what was planned if that is less."""
-
-
-def latest_reminder(deadline: datetime, reminder_at: datetime | None) -> datetime:
-    """Return the last moment at which a reminder that was due at `reminder_at` may leave."""
-    planned = deadline - reminder_at if reminder_at else 2 * TIME_AFTER_REMINDER
-    return deadline - min(TIME_AFTER_REMINDER, planned / 2)
-
-
-MOST_DOWNTIME = timedelta(days=1)
-"""How long the answer pages may have been down in all before expiry waits for the admin."""
-
-
-def expiry_waits(downtime: timedelta) -> bool:
-    """Say whether the answer pages were down too long for silence to mean anything."""
-    return downtime > MOST_DOWNTIME
-
-
-def may_mail_on_request(sent_in_last_day: int) -> bool:
-    """Say whether one more mail may go to an address whose holder has just asked for it."""
-    return sent_in_last_day < MOST_ON_REQUEST
-
-
-MOST_ON_REQUEST = 3
-"""How many mails an address gets in 24 hours at the wish of whoever types it in a form."""
-
-
 def fate(*, opted_out: bool, proven: bool, customer: bool, role: bool) -> Fate:
     """Decide the fate of a valid row by itself: the strongest of what it says wins."""
     if opted_out:
@@ -475,27 +403,6 @@ def require_customer_basis(*, sensitive: bool, attested: bool) -> None:
         )
     if not attested:
         raise Refused(UNATTESTED)
-
-
-FIRST_SENT = 100
-"""How many mails a server must have decided on before a share of bounces says anything."""
-
-
-def decide_circuit_breaker(
-    sent: int, bounced: int, complaints: int, *, percent: int
-) -> PauseReason | None:
-    """Say why a campaign must stop by itself, or None if it may go on.
-
-    `sent` counts the mails that a server has decided on, `bounced` those of them that it refused or
-    that came back later. A share of bounces is what mailbox providers know a bought or forgotten
-    list by; `percent` 0 looks at complaints alone. Who complains was mailed against their will, and
-    one such person is enough to look again (GDPR art. 21(3)).
-    """
-    if complaints > 0:
-        return PauseReason.COMPLAINT
-    if percent and sent >= FIRST_SENT and bounced * 100 >= percent * sent:
-        return PauseReason.BOUNCES
-    return None
 
 
 _ALLOWED = {

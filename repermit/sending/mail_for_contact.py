@@ -18,17 +18,17 @@ from repermit.emails import (
     admin_notices,
     compose_mail,
     frozen_draft,
-    mail_values,
+    mail_types,
     make_draft,
     message_id,
     mime_encoding,
-    personal_mails,
+    receipt_and_link_mails,
     sender_identity,
 )
 from repermit.emails.dkim_signature import make_signer
 from repermit.emails.fill_draft import DraftFiller
 from repermit.emails.frozen_draft import Draft
-from repermit.emails.mail_values import ConfirmValues, NoticeValues, ReceiptValues
+from repermit.emails.mail_types import ConfirmValues, NoticeValues, ReceiptValues
 from repermit.emails.mime_encoding import Letter
 from repermit.errors import NotFound, Refused, RepermitError
 from repermit.evidence import cosigned_checkpoints, signed_checkpoint, stored_tree
@@ -144,18 +144,18 @@ class MailComposer:
         contact = Contact.get_by_id(mail.contact_id)
         if answer is Answer.NO:
             said_no = contact.reason in ANSWERED_NO
-            return personal_mails.draft_no_receipt(said_no=said_no, **shared), ""
+            return receipt_and_link_mails.draft_no_receipt(said_no=said_no, **shared), ""
         seq = enqueue_receipt.find_receipt_entry(contact.subject, list_facts.slug, answered_at)
         if seq is None:
             raise NotFound("the record has no entry of this Yes")
         # As it was right after the Yes, so that every attempt is the same mail.
         point = signed_checkpoint.sign(stored_tree.checkpoint_at(seq), self._settings)
-        draft = personal_mails.draft_receipt(checkpoint=point.to_json(), **shared)
+        draft = receipt_and_link_mails.draft_receipt(checkpoint=point.to_json(), **shared)
         return draft, json.dumps(point.to_json()) if point.note else ""
 
     def _compose_requested(self, mail: QueuedMail, date: datetime) -> Letter:
         list_facts = lookup.read_list_facts(self._list(mail.list_id))
-        draft = personal_mails.draft_requested_mail(
+        draft = receipt_and_link_mails.draft_requested_mail(
             mail.link_purpose or "",
             organisation=self._settings.organisation,
             mailing_list=list_facts,
@@ -188,10 +188,10 @@ class MailComposer:
             "mailing_list": list_facts,
             "zone": settings.zone,
         }
-        if news := mail_values.read_daily_news(mail.topic):
+        if news := mail_types.read_daily_news(mail.topic):
             shared["checkpoint"] = self._read_checkpoint(news.seq)
             return admin_notices.draft_daily(news, public_url=settings.public_url, **shared)
-        if closing := mail_values.read_closing_news(mail.topic):
+        if closing := mail_types.read_closing_news(mail.topic):
             point = Checkpoint(seq=closing.seq, hash=closing.hash, root=closing.root)
             shared["checkpoint"] = signed_checkpoint.sign(point, settings).to_json()
             return admin_notices.draft_closing(closing, public_url=settings.public_url, **shared)

@@ -18,9 +18,10 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.work_steps import StepSize
 from repermit.rules.consent import CampaignState, Dropped, MailKind, MailState
-from repermit.sending import queued_mail, send_rate
-from repermit.sending.queued_mail import QueuedMail, choose_wordings
+from repermit.sending import expired_or_unwanted_mail, queued_mail, send_rate
+from repermit.sending.queued_mail import QueuedMail
 from repermit.sending.send_rate import SendRates
+from repermit.sending.wording_for_mail import choose_wordings
 
 LEASE = timedelta(minutes=5)
 """How long a claim is left alone; after it the mail is claimed anew, also from a living worker."""
@@ -97,7 +98,7 @@ def claim_mails(
         due_mails = _read_due(database, now, mailing_list, rates.most_at_once(most), after)
         if not due_mails:
             return ClaimResult(wait_until=_find_retry_time(rates, mailing_list, now))
-        check = queued_mail.check_mails(
+        check = expired_or_unwanted_mail.check_mails(
             database, due_mails, fingerprint_key=fingerprint_key, now=now
         )
         sendable = [mail for mail in due_mails if mail.id not in check.obstacles]

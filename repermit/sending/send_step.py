@@ -14,7 +14,7 @@ from repermit.clock import format_timestamp
 from repermit.db.connection import Database, is_postgresql, run_sql
 from repermit.db.models.mails import Mail
 from repermit.rules.consent import Basis, CampaignState, Dropped, MailKind, MailState, Status
-from repermit.sending import queued_mail
+from repermit.sending import expired_or_unwanted_mail, queued_mail
 from repermit.sending.queue import Claim, mark_dropped
 from repermit.smtp.reply_codes import Reply
 
@@ -63,7 +63,9 @@ def return_claims(
     with database.atomic():
         claimed_ids = _lock_claimed(numbers, worker)
         mails = queued_mail.read_mails(database, claimed_ids)
-        check = queued_mail.check_mails(database, mails, fingerprint_key=fingerprint_key, now=now)
+        check = expired_or_unwanted_mail.check_mails(
+            database, mails, fingerprint_key=fingerprint_key, now=now
+        )
         mark_dropped(check.obstacles.items())
         Mail.update(state=MailState.QUEUED, worker="", lease_until=None).where(
             Mail.id.in_(claimed_ids), Mail.state == MailState.CLAIMED

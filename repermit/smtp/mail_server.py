@@ -29,7 +29,7 @@ from repermit.smtp.reply_codes import ENDED, GARBLED, PERHAPS, SILENT, Reply, re
 if TYPE_CHECKING:
     from repermit.clock import Clock
     from repermit.emails.dkim_signature import Signer
-    from repermit.emails.mail_values import Mail
+    from repermit.emails.mail_types import Mail
     from repermit.emails.mime_encoding import Letter
     from repermit.settings.definitions import MailServer
     from repermit.smtp.protocol import Event

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from repermit.answers.link_target import Giver
 from repermit.emails import template_engine
-from repermit.emails.mail_values import MailingListFacts
+from repermit.emails.mail_types import MailingListFacts
 from repermit.evidence.consent_receipt import REPRESENTATIVE
 from repermit.i18n import catalogues
 from repermit.package_files import asset

@@ -20,8 +20,8 @@ from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.contacts import SIGN_UP_LIFETIME, Contact, SignUp
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
-from repermit.emails import compose_mail, mail_values, make_draft
-from repermit.emails.mail_values import ConfirmValues
+from repermit.emails import compose_mail, mail_types, make_draft
+from repermit.emails.mail_types import ConfirmValues
 from repermit.rules.consent import Status
 from tests.support.builders import (
     DEADLINE,
@@ -72,7 +72,7 @@ def asked(database: Database, pages: Pages) -> Contact:
 # --- The mails, as they leave. -------------------------------------------------------------------
 
 
-def confirm_of(pages: Pages, made: SignUp) -> mail_values.Mail:
+def confirm_of(pages: Pages, made: SignUp) -> mail_types.Mail:
     values = ConfirmValues(
         address=made.address,
         confirm_url=pages.links.url("confirm", made.uid),
@@ -91,7 +91,7 @@ def confirm_of(pages: Pages, made: SignUp) -> mail_values.Mail:
     return compose_mail.compose_mail(draft, values)
 
 
-def links_in(mail: mail_values.Mail, pages: Pages) -> set[str]:
+def links_in(mail: mail_types.Mail, pages: Pages) -> set[str]:
     """Return every link to our pages in a mail: of its text, its HTML and its headers."""
     raw = mail.raw.decode()
     head = raw.partition("\r\n\r\n")[0]

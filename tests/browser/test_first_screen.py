@@ -18,7 +18,7 @@ from repermit.emails.first_screen import (
     FirstScreen,
     estimate_first_screen,
 )
-from repermit.emails.mail_values import OwnWording
+from repermit.emails.mail_types import OwnWording
 from repermit.i18n import catalogues
 from tests.support.first_screen import (
     CUT_OFF,

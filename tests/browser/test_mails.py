@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from repermit.emails.mail_values import OwnWording
+from repermit.emails.mail_types import OwnWording
 from repermit.i18n import catalogues
 from tests.support.first_screen import CUT_OFF, DOUBLED
 from tests.support.mail_builders import make_ask

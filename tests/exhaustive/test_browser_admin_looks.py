@@ -21,7 +21,7 @@ from repermit.db.models.accounts import User
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Reply
 from repermit.db.models.webhooks import Delivery
-from repermit.i18n.catalogue_overrides import key_of
+from repermit.i18n.correctable_texts import key_of
 from repermit.imports import read_upload, uploads
 from repermit.rules.consent import CampaignState, MailState, Reason, Status
 from repermit.settings.definitions import MailServer, Web

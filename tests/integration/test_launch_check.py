@@ -18,8 +18,8 @@ from repermit import campaigns
 from repermit.campaigns import campaign_draft, launch_refusals
 from repermit.campaigns import launch as campaigns_launch
 from repermit.campaigns.campaign_draft import Conditions
-from repermit.campaigns.campaign_results import LaunchProblem
 from repermit.campaigns.preview import preview_mail
+from repermit.campaigns.result_types import LaunchProblem
 from repermit.checks import run
 from repermit.checks.dns_lookup import DnsResolver
 from repermit.checks.findings import FINDING_TYPES, Area, Finding, finding

@@ -23,8 +23,8 @@ from repermit.evidence import chain, entries
 from repermit.evidence.verify import chain as verify_chain
 from repermit.evidence.verify import proof as verify_proof
 from repermit.imports import suppression_import
+from repermit.privacy import erase_removed_contacts, evidence_retention, make_proof
 from repermit.privacy import forget as privacy_forget
-from repermit.privacy import make_proof, retention, scheduled_erasure
 from repermit.privacy.make_proof import Proof
 from repermit.reports.held_data import count_held_data
 from repermit.rules.consent import Answer, Reason, Status
@@ -146,7 +146,7 @@ def test_who_is_taken_over_to_another_list_has_a_record_of_their_own_there(
     assert on(agenda).subject != anna.subject
     assert not Suppression.select().where(Suppression.list == agenda).exists()
     assert not fault(database)
-    scheduled_erasure.erase_due(database, settings=make_settings(), now=NOW + 40 * DAY)
+    erase_removed_contacts.erase_due(database, settings=make_settings(), now=NOW + 40 * DAY)
     assert on(news).erased_at
     assert parts_on(agenda, "confirmed") == PARTS
     proof = prove(database, agenda, days=40)
@@ -302,7 +302,7 @@ def test_the_proof_of_a_yes_that_is_in_use_outlives_a_withdrawal_on_the_other_li
     confirmed(shared, signed_up(shared, news, ANNA), arrived=LATER + 2 * DAY)
     left = LATER + 3 * DAY
     say_no(shared, on(news), left)
-    ended = retention.delete_expired_parts(
+    ended = evidence_retention.delete_expired_parts(
         shared, settings=make_settings(), now=left.replace(year=left.year + 5)
     )
     assert ended.proofs == 3
@@ -315,7 +315,7 @@ def test_a_removal_counts_for_the_term_of_its_own_list(
     shared: Database, news: MailingList, agenda: MailingList
 ) -> None:
     """The newer Yes on the other list keeps nothing of it."""
-    ended = retention.delete_expired_parts(
+    ended = evidence_retention.delete_expired_parts(
         shared, settings=make_settings(), now=LATER.replace(year=LATER.year + 5)
     )
     assert ended.proofs == 1
@@ -333,7 +333,7 @@ def test_a_file_that_is_taken_back_ends_nothing_on_the_other_list(
     assert not Contact.select().where(Contact.list == news).exists()
     assert parts_on(news, "confirmed") == ("consent",)
     assert parts_on(agenda, "confirmed") == PARTS
-    retention.delete_expired_parts(
+    evidence_retention.delete_expired_parts(
         database, settings=make_settings(), now=LATER.replace(year=LATER.year + 5)
     )
     assert parts_on(news, "confirmed") == ()

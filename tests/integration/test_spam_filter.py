@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from repermit.emails.mail_values import Mail
+from repermit.emails.mail_types import Mail
 from repermit.i18n.catalogues import languages
 from tests.support import spamassassin as spam
 from tests.support.mail_builders import make_ask_values, make_facts, make_practice

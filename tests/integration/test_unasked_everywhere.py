@@ -14,9 +14,9 @@ from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
-from repermit.emails import mail_values
+from repermit.emails import mail_types
 from repermit.exports import export_rows
-from repermit.reports import admin_mails, make_report, statistics
+from repermit.reports import daily_and_closing_mail, make_report, statistics
 from repermit.reports.make_report import ReportKind
 from repermit.rules.consent import (
     Basis,
@@ -118,8 +118,8 @@ def test_all_say_the_same_number(
     if state is CampaignState.OPEN:
         found["lists"] = on_the_page(database, settings, "/admin/")
     if state is CampaignState.CLOSED:
-        assert admin_mails.enqueue_closing_mails(database, now=LATER) == 1
-        mail = mail_values.read_closing_news(Mail.get(Mail.kind == "notice").topic)
+        assert daily_and_closing_mail.enqueue_closing_mails(database, now=LATER) == 1
+        mail = mail_types.read_closing_news(Mail.get(Mail.kind == "notice").topic)
         assert mail
         found["mail"] = mail.unasked
     assert found == dict.fromkeys(found, expected)

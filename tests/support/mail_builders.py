@@ -18,7 +18,7 @@ from repermit.emails.admin_notices import (
     draft_witness,
 )
 from repermit.emails.frozen_draft import Draft
-from repermit.emails.mail_values import (
+from repermit.emails.mail_types import (
     AskValues,
     ClosingNews,
     ConfirmValues,
@@ -28,7 +28,11 @@ from repermit.emails.mail_values import (
     ReceiptValues,
 )
 from repermit.emails.make_draft import draft_ask, draft_confirm, draft_reminder
-from repermit.emails.personal_mails import draft_no_receipt, draft_receipt, draft_requested_mail
+from repermit.emails.receipt_and_link_mails import (
+    draft_no_receipt,
+    draft_receipt,
+    draft_requested_mail,
+)
 from repermit.evidence import signed_checkpoint
 from repermit.evidence.entries import Checkpoint
 from repermit.settings.definitions import Organisation

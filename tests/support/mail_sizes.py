@@ -8,7 +8,7 @@ from pathlib import Path
 
 from repermit.emails.compose_mail import compose_mail
 from repermit.emails.frozen_draft import Draft
-from repermit.emails.mail_values import Values
+from repermit.emails.mail_types import Values
 from repermit.emails.mime_encoding import make_letter
 from repermit.i18n import catalogues
 from tests.support.mail_builders import (

@@ -24,7 +24,7 @@ from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.emails import compose_mail, make_draft
-from repermit.emails.mail_values import AskValues, Mail
+from repermit.emails.mail_types import AskValues, Mail
 from repermit.evidence import chain
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Kind, Links

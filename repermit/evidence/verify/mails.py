@@ -26,7 +26,9 @@ from repermit.evidence.verify.contacts import STATUS_EVENTS, newest_seq, quote_m
 from repermit.evidence.verify.diagnosis import Fault, How, mismatch
 from repermit.evidence.verify.replay import Launch, Replay, UndoneImport, moment_text
 from repermit.evidence.verify.times import AHEAD, BEHIND, tolerance
-from repermit.rules.consent import latest_ask
+from repermit.rules.deadlines_and_reminders import (
+    latest_ask,
+)
 
 _MEMBERS = {"ask": "asked_at", "reminder": "reminded_at"}
 """Under which names entries say when a mail of each kind was sent."""

@@ -14,9 +14,9 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from repermit.errors import ListFileError
 from repermit.i18n.lazy_text import Said
-from repermit.imports.opt_out_phrases import plain
 from repermit.imports.readers.csv import delimited_table
 from repermit.imports.readers.workbook import read_workbook, sheet_tables, unreadable_file
+from repermit.imports.remark_phrases import plain
 from repermit.limited_process import LimitedProcess, ProcessDied
 
 if TYPE_CHECKING:

@@ -9,15 +9,16 @@ from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from repermit.i18n.lazy_text import Said
-from repermit.imports.opt_out_columns import Against, Marks
 from repermit.imports.readers.cells import (
     addresses_in,
     clean,
     fold,
-    is_answer,
     is_like_address,
-    is_pending,
     is_plain_address,
+)
+from repermit.imports.readers.column_values import (
+    is_answer,
+    is_pending,
     is_somebodys_ip,
     is_web_form,
     language_of,
@@ -27,6 +28,7 @@ from repermit.imports.readers.cells import (
 from repermit.imports.readers.csv import unclosed
 from repermit.imports.readers.dates import FROM_1900, is_serial, moment
 from repermit.imports.readers.rows import DateNote, Part, Proof, Question, Row, Table
+from repermit.imports.row_opt_outs import Against, Marks
 
 if TYPE_CHECKING:
     from repermit.imports.column_detection import Found

@@ -14,7 +14,7 @@ from wtforms.fields.choices import SelectChoice
 
 from repermit.campaigns import campaign_draft, launch_refusals
 from repermit.campaigns.campaign_draft import Conditions
-from repermit.campaigns.campaign_results import Plan
+from repermit.campaigns.result_types import Plan
 from repermit.campaigns.send_plan import MORNING
 from repermit.checks.findings import Report
 from repermit.clock import count_days, parse_when

@@ -24,10 +24,18 @@ from repermit.db.models.lists import MailingList, find_list
 from repermit.evidence import signed_checkpoint
 from repermit.expiry import downtime
 from repermit.exports.handover_steps import find_pending_handover
-from repermit.privacy import scheduled_erasure
+from repermit.privacy import erase_removed_contacts
 from repermit.reports import statistics
 from repermit.reports.statistics import Day, Figures
-from repermit.rules.consent import UNSETTLED, CampaignState, MailState, expiry_waits, latest_ask
+from repermit.rules.consent import (
+    UNSETTLED,
+    CampaignState,
+    MailState,
+)
+from repermit.rules.deadlines_and_reminders import (
+    expiry_waits,
+    latest_ask,
+)
 from repermit.sending import in_doubt, server_faults
 from repermit.web.admin.page_permissions import for_viewers, in_the_background
 from repermit.web.admin.rendering import ngettext, render_page
@@ -122,9 +130,9 @@ def render_campaign(mailing_list: MailingList, *, status: int = 200, **typed: An
     )
 
 
-def list_due_erasures(mailing_list: MailingList) -> scheduled_erasure.DueCounts:
+def list_due_erasures(mailing_list: MailingList) -> erase_removed_contacts.DueCounts:
     """Return who waits to be erased, and when."""
-    return scheduled_erasure.count_due(
+    return erase_removed_contacts.count_due(
         mailing_list, settings=get_site().settings, now=get_arrival()
     )
 

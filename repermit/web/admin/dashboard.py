@@ -22,7 +22,14 @@ from repermit.expiry import downtime
 from repermit.exports.handover_steps import find_pending_handover
 from repermit.reports import statistics
 from repermit.reports.statistics import Figures
-from repermit.rules.consent import CampaignState, PauseReason, Status, expiry_waits
+from repermit.rules.consent import (
+    CampaignState,
+    PauseReason,
+    Status,
+)
+from repermit.rules.deadlines_and_reminders import (
+    expiry_waits,
+)
 from repermit.sending import in_doubt, server_faults
 from repermit.web.admin.campaign_page import format_time_left
 from repermit.web.admin.page_permissions import for_viewers

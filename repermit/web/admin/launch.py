@@ -15,9 +15,9 @@ from repermit.bounces import poll
 from repermit.campaigns import campaign_draft, mailing_lists
 from repermit.campaigns import launch as campaigns_launch
 from repermit.campaigns.campaign_draft import Conditions
-from repermit.campaigns.campaign_results import Launched, LaunchProblem, Plan
 from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.campaigns.preview import preview_mail
+from repermit.campaigns.result_types import Launched, LaunchProblem, Plan
 from repermit.checks import run as checks_run
 from repermit.checks.findings import Finding
 from repermit.contacts import lookup

@@ -14,7 +14,7 @@ from repermit.campaigns import delete_list as deletion
 from repermit.campaigns import mailing_lists, preview
 from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.db.models.lists import MailingList, find_list
-from repermit.emails.mail_values import Mail
+from repermit.emails.mail_types import Mail
 from repermit.emails.sender_identity import join_sender, split_sender
 from repermit.errors import Refused, RepermitError
 from repermit.i18n import catalogues

@@ -11,7 +11,7 @@ from wtforms import StringField, TextAreaField
 from repermit.campaigns import list_translations, mailing_lists, preview
 from repermit.contacts import lookup
 from repermit.db.models.lists import ListText, MailingList, find_list
-from repermit.emails.mail_values import Mail
+from repermit.emails.mail_types import Mail
 from repermit.errors import RepermitError
 from repermit.i18n import catalogues
 from repermit.i18n.lazy_text import N_

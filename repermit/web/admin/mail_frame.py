@@ -10,7 +10,7 @@ from flask import Response
 from markupsafe import Markup, escape
 
 from repermit.emails import first_screen
-from repermit.emails.mail_values import Mail
+from repermit.emails.mail_types import Mail
 from repermit.web.admin.rendering import gettext, ngettext
 
 # Sandboxed it has no scripts, sends no forms and opens no windows; its styles are a mail's own.

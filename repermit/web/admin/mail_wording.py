@@ -15,9 +15,9 @@ from repermit.contacts import lookup
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList, find_list
 from repermit.emails import first_screen, wording_validation
-from repermit.emails.html_markup import find_fields, mark_fields
-from repermit.emails.mail_values import Mail, OwnWording
-from repermit.emails.wording_blocks import FIXED_FIELDS
+from repermit.emails.allowed_html import find_fields, mark_fields
+from repermit.emails.mail_types import Mail, OwnWording
+from repermit.emails.wording_form_blocks import FIXED_FIELDS
 from repermit.errors import (
     AddressError,
     OutcomeUnknown,

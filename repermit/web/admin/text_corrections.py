@@ -9,9 +9,9 @@ from flask import Blueprint, Response, abort, request
 from wtforms import TextAreaField
 
 from repermit.errors import Refused
-from repermit.i18n import catalogue_overrides, catalogues
-from repermit.i18n.catalogue_overrides import Text
-from repermit.setting_overrides import text_overrides
+from repermit.i18n import catalogues, correctable_texts
+from repermit.i18n.correctable_texts import Text
+from repermit.setting_overrides import text_corrections
 from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import (
@@ -45,10 +45,10 @@ def show_texts() -> Response:
     )
     wanted = request.args.get("wanted", "").strip()
     only_corrected = bool(request.args.get("corrected"))
-    changed = text_overrides.read_corrections(language)
+    changed = text_corrections.read_corrections(language)
     texts = [
         text
-        for text in catalogue_overrides.texts_in(language).values()
+        for text in correctable_texts.texts_in(language).values()
         if text.has(wanted, changed.get(text.key, ()))
         and (not only_corrected or text.key in changed)
     ]
@@ -71,7 +71,7 @@ def show_texts() -> Response:
 def show_text(language: str, key: str) -> Response:
     """Show one text, to be said better."""
     text = _find_text(language, key)
-    corrected = text_overrides.read_corrections(language).get(key)
+    corrected = text_corrections.read_corrections(language).get(key)
     return _show_page(text, _make_form(text, corrected or text.usual), is_corrected=bool(corrected))
 
 
@@ -84,13 +84,13 @@ def save_text(language: str, key: str) -> AnyResponse:
     if request.form.get("usual"):
         given = [""] * len(names)
     try:
-        text_overrides.save_correction(
+        text_corrections.save_correction(
             get_site().database, text, given, now=get_arrival(), actor=get_actor()
         )
     except Refused as refusal:
         form = _make_form(text, given)
         form.refuse(names[0], make_sentence(refusal.said))
-        is_corrected = key in text_overrides.read_corrections(language)
+        is_corrected = key in text_corrections.read_corrections(language)
         return _show_page(text, form, status=_WRONG, is_corrected=is_corrected)
     flash_message(gettext("Saved. Mails and pages say so from now on."))
     return redirect_to("text_corrections.show", language=language, corrected="yes")
@@ -99,7 +99,7 @@ def save_text(language: str, key: str) -> AnyResponse:
 def _find_text(language: str, key: str) -> Text:
     if language not in catalogues.languages():
         abort(404)
-    return catalogue_overrides.texts_in(language).get(key) or abort(404)
+    return correctable_texts.texts_in(language).get(key) or abort(404)
 
 
 def _find_position(texts: Sequence[Text], after: str) -> int:

@@ -15,7 +15,7 @@ from repermit.contacts import lookup
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import ListText, MailingList
 from repermit.email_address import as_people_write
-from repermit.emails.wording_blocks import (
+from repermit.emails.wording_form_blocks import (
     Block,
     BlockKind,
     find_brackets,

@@ -20,7 +20,7 @@ from repermit.contacts.click_log import LinkRequest
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
 from repermit.emails.frozen_draft import Draft
-from repermit.emails.mail_values import MailingListFacts
+from repermit.emails.mail_types import MailingListFacts
 from repermit.i18n import catalogues
 from repermit.rules.consent import CHANGING_OUTCOMES, OWN_YES, Answer, Outcome, Status
 from repermit.settings.definitions import Settings
@@ -422,7 +422,7 @@ def show_gone(standing: Standing | None) -> Response:
             get_site().settings.retention,
             is_suppressed=is_suppressed,
         )
-    response = render_page("erased_contact.html", reader, **fields)
+    response = render_page("link_of_erased_contact.html", reader, **fields)
     response.vary.add("Accept-Language")
     return response
 

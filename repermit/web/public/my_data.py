@@ -330,7 +330,10 @@ def _erase_data(opened: OpenedLink) -> Response:
         is_suppressed=link_target.is_suppressed(opened.uid),
     )
     return render_page(
-        "data_deleted.html", reader, kept=kept, **make_list_fields(opened.mailing_list, reader)
+        "delete_my_data_done.html",
+        reader,
+        kept=kept,
+        **make_list_fields(opened.mailing_list, reader),
     )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from repermit.db.models.base import PreparedQuery
 from repermit.db.models.lists import MailingList
+from repermit.privacy.evidence_retention import add_years
 from repermit.privacy.my_data import (
     Disclosure,
     EvidenceEntry,
@@ -17,7 +18,6 @@ from repermit.privacy.my_data import (
     SentMail,
     SuppressionInfo,
 )
-from repermit.privacy.retention import add_years
 from repermit.reports.data_recipients import Recipient, list_recipients
 from repermit.rules.bot_detection import PROGRAM_SIGNS
 from repermit.rules.consent import Basis

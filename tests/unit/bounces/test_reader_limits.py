@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from repermit.bounces.bounce_results import NOTHING, MessageKind
-from repermit.bounces.interpret_message import MessageReader, read, yield_parsed_message
+from repermit.bounces.message_kind import MessageReader, read, yield_parsed_message
 from tests.support import hostile_files as hostile
 from tests.support.returned_mails import returned
 
@@ -15,7 +15,7 @@ from tests.support.returned_mails import returned
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a process have a second for a message, however busy the machine is."""
-    monkeypatch.setattr("repermit.bounces.interpret_message.SECONDS", 1)
+    monkeypatch.setattr("repermit.bounces.message_kind.SECONDS", 1)
     monkeypatch.setattr("repermit.limited_process._PATIENCE", 600)
 
 

@@ -12,7 +12,7 @@ import pytest
 from repermit import email_address
 from repermit.bounces import record_bounce
 from repermit.bounces.bounce_results import BounceResult, Effect, MessageKind
-from repermit.bounces.interpret_message import read
+from repermit.bounces.message_kind import read
 from repermit.clock import ManualClock
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.db.connection import Database
@@ -52,7 +52,7 @@ from tests.support.returned_mails import (
     returned_for,
     verp_of,
 )
-from tests.unit.bounces.test_interpret_message import TABLE
+from tests.unit.bounces.test_message_kind import TABLE
 
 SOON = NOW + timedelta(days=1)
 KEY = make_settings().fingerprint_key

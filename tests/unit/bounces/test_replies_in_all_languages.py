@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from repermit.bounces.interpret_message import read
+from repermit.bounces.message_kind import read
 from repermit.bounces.reply_text import ANSWER_WORDS, interpret_line
 from repermit.i18n.catalogues import languages
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repermit.bounces.bounce_results import MessageKind
-from repermit.bounces.interpret_message import read
+from repermit.bounces.message_kind import read
 from tests.support.returned_mails import NAMES, returned
 
 GONE = [

@@ -10,11 +10,11 @@ import pytest
 
 from repermit import email_address
 from repermit.answers import link_target, record_answer
-from repermit.campaigns.campaign_results import Launched, Plan
 from repermit.campaigns.launch import launch
 from repermit.campaigns.launch_refusals import REMINDER_NOTE, plan_launch, read_launch_state
 from repermit.campaigns.mailing_lists import change_list
 from repermit.campaigns.preview import draft_wording
+from repermit.campaigns.result_types import Launched, Plan
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording

@@ -10,11 +10,11 @@ import pytest
 
 from repermit.answers import link_target, record_answer
 from repermit.campaigns import (
-    campaign_results,
     launch,
     launch_refusals,
     list_translations,
     mailing_lists,
+    result_types,
 )
 from repermit.campaigns import preview as campaigns_preview
 from repermit.contacts import lookup as contacts_lookup
@@ -23,7 +23,7 @@ from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import ListText, MailingList
-from repermit.emails import frozen_draft, mail_values, make_draft
+from repermit.emails import frozen_draft, mail_types, make_draft
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.verify import chain as verify_chain
@@ -67,7 +67,7 @@ def say_german(database: Database, mailing_list: MailingList, **more: Any) -> No
     say(database, mailing_list, purpose=PURPOSE, privacy_url=URL, **more)
 
 
-def facts(mailing_list: MailingList) -> mail_values.MailingListFacts:
+def facts(mailing_list: MailingList) -> mail_types.MailingListFacts:
     return contacts_lookup.read_list_facts(mailing_list)
 
 
@@ -311,13 +311,13 @@ def newest_told(event: str) -> Any:
     return json.loads(part.json)
 
 
-def plan_of(mailing_list: MailingList) -> campaign_results.Plan:
+def plan_of(mailing_list: MailingList) -> result_types.Plan:
     return launch_refusals.plan_launch(
         mailing_list, settings=make_settings(), now=NOW, deadline=DEADLINE
     )
 
 
-def preview(mailing_list: MailingList, language: str) -> mail_values.Mail:
+def preview(mailing_list: MailingList, language: str) -> mail_types.Mail:
     return campaigns_preview.preview_mail(
         mailing_list, settings=make_settings(), now=NOW, kind=MailKind.ASK, language=language
     )

@@ -6,8 +6,8 @@ import json
 from datetime import timedelta
 
 from repermit.campaigns.audience import count_audience
-from repermit.campaigns.campaign_results import CampaignStatus, DoubtFacts
 from repermit.campaigns.progress import read_progress, read_status
+from repermit.campaigns.result_types import CampaignStatus, DoubtFacts
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import CampaignWording
 from repermit.db.models.contacts import Contact, SignUp

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from repermit.campaigns.audience import Audience
-from repermit.campaigns.campaign_results import Plan
 from repermit.campaigns.launch_refusals import plan_launch
+from repermit.campaigns.result_types import Plan
 from repermit.campaigns.send_plan import compute_reminder_time, compute_send_time
 from repermit.clock import parse_when
 from repermit.db.connection import Database

@@ -238,7 +238,7 @@ def test_a_message_is_kept_by_the_server_while_no_process_can_read_it(
 def test_a_message_that_its_reader_dies_of_is_left_alone_and_told(
     asked: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("repermit.bounces.interpret_message.SECONDS", 1)
+    monkeypatch.setattr("repermit.bounces.message_kind.SECONDS", 1)
     monkeypatch.setattr("repermit.limited_process._PATIENCE", 600)
     ran = asked.run("bounce", saved(asked, hostile.ENDLESS))
     assert (ran.code, ran.out) == (0, "Neither a bounce nor a reply, about no mail of ours.\n")

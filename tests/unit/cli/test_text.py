@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from repermit.db.models.evidence import Evidence
-from repermit.i18n import catalogue_overrides
+from repermit.i18n import correctable_texts
 from tests.support.desk import ATTEST, Desk, links_of
 from tests.support.inbox import Inbox
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("usual_texts")
 
 YES = "Yes, keep sending me these mails"
 USUAL = "Ja, blijf mij deze mails sturen"
-KEY = catalogue_overrides.key_of(YES)
+KEY = correctable_texts.key_of(YES)
 
 
 def test_texts_are_listed_with_their_keys(desk: Desk) -> None:
@@ -66,13 +66,13 @@ def test_an_empty_text_is_no_correction(desk: Desk) -> None:
 
 def test_a_text_is_named_with_plain_blanks(desk: Desk) -> None:
     text = next(
-        one for one in catalogue_overrides.texts_in("fr").values() if "\u00a0" in one.usual[0]
+        one for one in correctable_texts.texts_in("fr").values() if "\u00a0" in one.usual[0]
     )
     desk.do("text", "set", "fr", text.usual[0].replace("\u00a0", " "), text.usual[0] + " x")
 
 
 def test_a_text_that_several_say_is_named_by_its_key(desk: Desk) -> None:
-    texts = catalogue_overrides.texts_in("nl").values()
+    texts = correctable_texts.texts_in("nl").values()
     said = [text.usual[0] for text in texts if not text.numbers]
     twice = next(one for one in said if said.count(one) > 1)
     ran = desk.run("text", "set", "nl", twice, "Iets")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from repermit.emails.mail_values import read_closing_news, read_daily_news
+from repermit.emails.mail_types import read_closing_news, read_daily_news
 from repermit.errors import AddressError
 from repermit.i18n.catalogues import languages
 from tests.support.mail_builders import (

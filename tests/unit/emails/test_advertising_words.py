@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repermit.emails.advertising_words import find_offers
-from repermit.emails.html_markup import normalize_text
+from repermit.emails.allowed_html import normalize_text
 from repermit.i18n.catalogues import languages
 from tests.support.mail_builders import make_ask, make_facts
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from repermit.emails.allowed_html import mark_fields, normalize_text
 from repermit.emails.autolinks import check_word_length, find_glued_fields, find_other_links
-from repermit.emails.html_markup import mark_fields, normalize_text
 
 REPLIES = "praktijk@example.org"
 LETTERS = st.text("abcdefghijklmnopqrstuvwxyz", min_size=2, max_size=12)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from repermit.emails.compose_mail import compose_mail, make_greeting, make_reason
 from repermit.emails.frozen_draft import Draft
-from repermit.emails.mail_values import AskValues, ConfirmValues
+from repermit.emails.mail_types import AskValues, ConfirmValues
 from repermit.emails.message_id import make_message_id, make_return_path
 from repermit.emails.mime_encoding import choose_encoding
 from repermit.emails.sender_identity import (

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from repermit.emails import make_draft
-from repermit.emails.mail_values import ListWords
+from repermit.emails.mail_types import ListWords
 from repermit.emails.wording_validation import check_wording, make_usual_wording
 from repermit.i18n.catalogues import languages
 from repermit.i18n.dates import longest_short_day

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from repermit.emails.compose_mail import compose_mail
 from repermit.emails.dkim_signature import Signer, make_signer
-from repermit.emails.mail_values import OwnWording
+from repermit.emails.mail_types import OwnWording
 from repermit.emails.mime_encoding import Letter, make_letter, unstuff_dots
 from repermit.errors import ConfigError
 from repermit.settings.definitions import MailServer

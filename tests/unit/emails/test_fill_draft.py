@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from repermit.emails.compose_mail import compose_mail
 from repermit.emails.fill_draft import DraftFiller
 from repermit.emails.frozen_draft import Draft
-from repermit.emails.mail_values import AskValues, OwnWording
+from repermit.emails.mail_types import AskValues, OwnWording
 from repermit.emails.message_id import make_message_id, make_return_path
 from repermit.emails.mime_encoding import Letter, make_letter
 from repermit.emails.sender_identity import read_sender_address

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from repermit.emails.compose_mail import compose_mail
-from repermit.emails.mail_values import OwnWording
+from repermit.emails.mail_types import OwnWording
 from repermit.emails.wording_validation import LARGEST_MAIL, check_mail_size
 from repermit.errors import AddressError, WordingError
 from repermit.i18n.catalogues import languages

@@ -8,7 +8,7 @@ import re
 import pytest
 from justhtml import StrictModeError
 
-from repermit.emails.mail_values import OwnWording
+from repermit.emails.mail_types import OwnWording
 from repermit.i18n.catalogues import languages, translations
 from tests.support.english_left import english_in
 from tests.support.html_validity import flaws_of

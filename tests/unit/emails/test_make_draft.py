@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from repermit.emails.frozen_draft import Draft
-from repermit.emails.mail_values import OwnWording
+from repermit.emails.mail_types import OwnWording
 from repermit.emails.make_draft import drop_once
 from repermit.emails.replace_deadline import replace_deadline, word_deadline
 from repermit.errors import AddressError, WordingError

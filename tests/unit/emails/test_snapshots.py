@@ -15,7 +15,7 @@ import pytest
 
 from repermit.emails.compose_mail import compose_mail
 from repermit.emails.frozen_draft import Draft
-from repermit.emails.mail_values import Mail
+from repermit.emails.mail_types import Mail
 from repermit.emails.sender_identity import make_list_label
 from tests.support.mail_builders import (
     BULGARIAN_LIST,

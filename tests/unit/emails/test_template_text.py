@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.emails.html_markup import mark_fields, normalize_text, unmark_fields
+from repermit.emails.allowed_html import mark_fields, normalize_text, unmark_fields
 from repermit.emails.template_engine import make_own_environment
 
 

@@ -31,7 +31,7 @@ from repermit.evidence.verify.diagnosis import How
 from repermit.evidence.verify.times import AHEAD, BEHIND, BEHIND_OF_PEOPLE
 from repermit.expiry.sweep import expire_due
 from repermit.imports.undo import finish_undoings
-from repermit.privacy import retention
+from repermit.privacy import evidence_retention
 from repermit.reports import outcome_counts
 from repermit.rules.consent import Answer, Reason
 from repermit.web.admin.audit_log import ACTS
@@ -274,7 +274,7 @@ def test_proofs_that_the_job_ends_in_their_time_are_no_finding(
         chain.append(Entry(event="restored", at=END, actor="cli:els"))
     for days in (1826 - 150, 1827):
         later = END + timedelta(days=days)
-        ended = retention.delete_expired_parts(story, settings=SETTINGS, now=later)
+        ended = evidence_retention.delete_expired_parts(story, settings=SETTINGS, now=later)
         assert ended.proofs
         assert found(story, now=later) is None
 
@@ -589,7 +589,7 @@ def test_tallies_of_what_was_undone_or_has_ended_are_no_finding(
     tally(story)
     assert found(story) is None
     later = END + timedelta(days=1830)
-    assert retention.delete_expired_parts(story, settings=SETTINGS, now=later).proofs
+    assert evidence_retention.delete_expired_parts(story, settings=SETTINGS, now=later).proofs
     assert found(story, now=later) is None
 
 

@@ -32,7 +32,7 @@ from repermit.evidence.merkle import root_of
 from repermit.evidence.verify import evidence_export, signatures
 from repermit.evidence.wordings_shown import wordings_in
 from repermit.exports.export import write_export
-from repermit.privacy import retention
+from repermit.privacy import evidence_retention
 from repermit.rules.consent import Answer
 from tests.support import independent_export
 from tests.support.admin_pages import PASSWORD
@@ -186,7 +186,9 @@ def test_it_says_who_could_log_in_at_what_time(database: Database) -> None:
     api_tokens.make_token(database, "till", scopes=["read:status"], now=NOW, actor="user:1")
     no_webhooks: Any = {"end_webhooks": lambda *_, **__: (), "now": NOW + timedelta(days=3)}
     users.remove_user(database, 2, **no_webhooks, actor="user:1")
-    retention.delete_expired_parts(database, settings=SIGNING, now=NOW + timedelta(days=100))
+    evidence_retention.delete_expired_parts(
+        database, settings=SIGNING, now=NOW + timedelta(days=100)
+    )
     octets = exported(database, mailing_list)
     assert evidence_export.check_export(io.BytesIO(octets)).faults == ()
     heads = [one["entry"] for one in json.loads(octets)["entries"]]

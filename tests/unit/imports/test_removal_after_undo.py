@@ -16,7 +16,7 @@ from repermit.answers import link_target, record_answer
 from repermit.backups import restore
 from repermit.bounces import record_bounce
 from repermit.bounces.bounce_results import Effect
-from repermit.bounces.interpret_message import read
+from repermit.bounces.message_kind import read
 from repermit.clock import format_timestamp
 from repermit.contacts import admin_requests
 from repermit.contacts import lookup as contacts_lookup

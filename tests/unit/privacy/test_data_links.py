@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from repermit.answers import join
-from repermit.contacts import erasure, requested_mail_limit, status_changes
+from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database, is_postgresql
 from repermit.db.models.base import Meta, new_id
 from repermit.db.models.contacts import Contact, SignUp
@@ -164,13 +164,10 @@ def test_whoever_asks_for_a_link_does_not_wait_for_the_deleting_of_old_ones(
 
 def test_links_are_forgotten_after_a_day(database: Database, anna: Contact) -> None:
     asked_for(database, anna)
-    assert (
-        requested_mail_limit.delete_expired_links(database, now=NOW + timedelta(days=1) - MOMENT)
-        == 0
-    )
+    assert data_links.delete_expired_links(database, now=NOW + timedelta(days=1) - MOMENT) == 0
     owed = Meta.select().where(Meta.key == "wipe_owed")
     assert not owed.exists()
-    assert requested_mail_limit.delete_expired_links(database, now=NOW + timedelta(days=1)) == 1
+    assert data_links.delete_expired_links(database, now=NOW + timedelta(days=1)) == 1
     # On SQLite the addresses that they went to stand in the log until that is written back.
     assert owed.exists() is not is_postgresql(database)
     # That a mail was sent stays.

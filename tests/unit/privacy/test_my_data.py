@@ -27,7 +27,7 @@ from repermit.evidence import chain, entries
 from repermit.exports import export
 from repermit.privacy import external_copies, my_data, rectification
 from repermit.privacy.my_data import FORMAT, HeldData, Recipient, RetentionTerm
-from repermit.reports import breach
+from repermit.reports import breach_report
 from repermit.rules.consent import Answer, CampaignState, MailState, Reason, Status
 from repermit.suppression import fingerprint_files
 from tests.codebase.test_documentation import code, table
@@ -134,7 +134,7 @@ def test_who_looked_at_many_is_told_as_the_breach_report_counts_them(
         (NOW + timedelta(hours=1), "contacts"),
         (LATER, "searched"),
     )
-    counted = breach.gather_traces(mailing_list, now=LATER + timedelta(hours=1)).looks
+    counted = breach_report.gather_traces(mailing_list, now=LATER + timedelta(hours=1)).looks
     told = {what for _, what in (*held.looks, *held.looks_at_many)}
     assert {one.what for one in counted} == told
     assert [one["what"] for one in assemble_proof(held)["looks_at_many"]] == [

@@ -16,7 +16,7 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.evidence.verify import chain
-from repermit.privacy import retention
+from repermit.privacy import evidence_retention
 from repermit.rules.consent import Basis, Reason, Status
 from tests.support.builders import NOW, make_contact, make_list, make_settings
 from tests.support.import_helpers import (
@@ -47,7 +47,9 @@ def proven(folder: Path, *names: str, file: str = "export.csv") -> Path:
 
 
 def end(database: Database, at: datetime, **more: Any) -> int:
-    ended = retention.delete_expired_parts(database, settings=make_settings(), now=at, **more)
+    ended = evidence_retention.delete_expired_parts(
+        database, settings=make_settings(), now=at, **more
+    )
     assert list(chain.verify()) == []
     return ended.proofs
 

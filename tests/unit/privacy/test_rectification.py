@@ -12,7 +12,7 @@ from peewee import fn
 
 from repermit import email_address
 from repermit.answers import join, record_answer
-from repermit.contacts import erasure, requested_mail_limit, status_changes
+from repermit.contacts import erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact, SignUp, Suppression
@@ -190,7 +190,7 @@ def test_the_address_from_before_is_told_and_gone(
         None,
         "queued",
     )
-    requested_mail_limit.delete_expired_links(database, now=LATER + timedelta(days=1))
+    data_links.delete_expired_links(database, now=LATER + timedelta(days=1))
     for table in (Contact, SignUp, FreshLink):
         assert not table.select().where(table.address == "anna@example.org").exists()
 

@@ -10,10 +10,10 @@ import pytest
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail
-from repermit.emails import mail_values
-from repermit.emails.mail_values import ClosingNews
+from repermit.emails import mail_types
+from repermit.emails.mail_types import ClosingNews
 from repermit.evidence import stored_tree
-from repermit.reports import admin_mails
+from repermit.reports import daily_and_closing_mail
 from repermit.rules.consent import CampaignState
 from tests.support.builders import NOW, make_asked, make_campaign, make_list
 from tests.support.report_campaign import ASKED, DAY, OTHERWISE, REMOVED, SECRET, YES, make_rich
@@ -22,12 +22,12 @@ INSTANT = timedelta(microseconds=1)
 
 
 def owe(database: Database, now: object = NOW + 28 * DAY) -> int:
-    return admin_mails.enqueue_closing_mails(database, now=now)  # type: ignore[arg-type]
+    return daily_and_closing_mail.enqueue_closing_mails(database, now=now)  # type: ignore[arg-type]
 
 
 def told() -> list[ClosingNews | None]:
     rows = Mail.select().where(Mail.kind == "notice").order_by(Mail.id)
-    return [mail_values.read_closing_news(mail.topic) for mail in rows]
+    return [mail_types.read_closing_news(mail.topic) for mail in rows]
 
 
 def test_it_tells_counts_that_add_up_and_the_checkpoint(database: Database) -> None:

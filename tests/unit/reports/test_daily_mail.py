@@ -11,10 +11,10 @@ from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.emails import mail_values
-from repermit.emails.mail_values import DayNews
+from repermit.emails import mail_types
+from repermit.emails.mail_types import DayNews
 from repermit.evidence import stored_tree
-from repermit.reports import admin_mails
+from repermit.reports import daily_and_closing_mail
 from repermit.rules.consent import CampaignState, Reason
 from tests.support.builders import (
     NOW,
@@ -44,11 +44,11 @@ def campaign(database: Database, mailing_list: MailingList) -> Campaign:
 
 
 def owe(database: Database, now: datetime) -> int:
-    return admin_mails.enqueue_daily_mails(database, settings=make_settings(), now=now)
+    return daily_and_closing_mail.enqueue_daily_mails(database, settings=make_settings(), now=now)
 
 
 def told() -> list[DayNews | None]:
-    return [mail_values.read_daily_news(mail.topic) for mail in _notices()]
+    return [mail_types.read_daily_news(mail.topic) for mail in _notices()]
 
 
 def _notices() -> list[Mail]:
@@ -76,7 +76,7 @@ def test_it_tells_what_came_and_how_all_stand(
     take_off(database, make_contact(database, mailing_list), 0, Reason.REQUEST)
     assert owe(database, FOUR) == 1
     assert told() == [
-        mail_values.DayNews(
+        mail_types.DayNews(
             since=NOW,
             yes=2,
             no=1,

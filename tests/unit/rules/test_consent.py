@@ -19,10 +19,8 @@ from repermit.rules.consent import (
     Exclusion,
     Fate,
     Outcome,
-    PauseReason,
     Reason,
     Status,
-    Verdict,
 )
 
 DEADLINE = datetime(2026, 3, 30, 21, 59, 59, tzinfo=UTC)
@@ -298,147 +296,11 @@ def test_a_bounce_takes_off_who_owed_an_answer_and_nobody_who_gave_one(
         consent.require_removal(status, Reason.BOUNCE)
 
 
-# --- Silence. -----------------------------------------------------------------------------------
-
-
-def expiry(
-    *,
-    status: Status = Status.UNCONFIRMED,
-    basis: str = "",
-    include_thin: bool = False,
-    accepted_at: datetime | None = DEADLINE - timedelta(days=20),
-    now: datetime = DEADLINE,
-    minimum_days: int = 14,
-) -> Verdict:
-    return consent.expiry(
-        status,
-        basis=basis,
-        include_thin=include_thin,
-        accepted_at=accepted_at,
-        deadline=DEADLINE,
-        now=now,
-        minimum_days=minimum_days,
-    )
-
-
-@pytest.mark.parametrize(
-    ("now", "expected"),
-    list(zip(AROUND, [Verdict.WAIT, Verdict.EXPIRE, Verdict.EXPIRE], strict=True)),
-)
-def test_silence_counts_from_the_deadline_on(now: datetime, expected: Verdict) -> None:
-    assert expiry(now=now) is expected
-
-
-@pytest.mark.parametrize(
-    ("beyond", "expected"),
-    [(-INSTANT, Verdict.EXPIRE), (timedelta(), Verdict.EXPIRE), (INSTANT, Verdict.UNASKED)],
-)
-def test_an_ask_must_have_been_accepted_minimum_days_before(
-    beyond: timedelta, expected: Verdict
-) -> None:
-    accepted_at = DEADLINE - timedelta(days=14) + beyond
-    assert expiry(accepted_at=accepted_at) is expected
-
-
-def test_no_minimum_is_allowed_for_trials() -> None:
-    assert expiry(accepted_at=DEADLINE, minimum_days=0) is Verdict.EXPIRE
-    assert expiry(accepted_at=DEADLINE + INSTANT, minimum_days=0) is Verdict.UNASKED
-
-
-def test_who_was_never_asked_is_not_removed_for_silence() -> None:
-    assert expiry(accepted_at=None) is Verdict.UNASKED
-
-
-@given(statuses, st.none() | moments, moments, moments, st.integers(0, 60))
-def test_silence_never_removes_who_answered_or_had_no_time(
-    status: Status,
-    accepted_at: datetime | None,
-    deadline: datetime,
-    now: datetime,
-    minimum_days: int,
-) -> None:
-    found = consent.expiry(
-        status, accepted_at=accepted_at, deadline=deadline, now=now, minimum_days=minimum_days
-    )
-    assert (found is Verdict.ANSWERED) == (status is not Status.UNCONFIRMED)
-    had_time = accepted_at is not None and accepted_at + timedelta(days=minimum_days) <= deadline
-    assert (found is Verdict.EXPIRE) <= (had_time and deadline <= now)
-
-
-@pytest.mark.parametrize("status", Status)
-@pytest.mark.parametrize("basis", ["", *Basis])
-@pytest.mark.parametrize("include_thin", [True, False])
-def test_a_question_is_open_to_the_unconfirmed_and_where_asked_to_the_thin(
-    status: Status, basis: str, include_thin: bool
-) -> None:
-    is_thin = status is Status.CONFIRMED and basis == Basis.THIN
-    expected = status is Status.UNCONFIRMED or (is_thin and include_thin)
-    assert consent.is_undecided(status, basis, include_thin=include_thin) is expected
-    found = expiry(status=status, basis=basis, include_thin=include_thin)
-    assert (found is Verdict.EXPIRE) is expected
-    found = expiry(status=status, basis=basis, include_thin=include_thin, accepted_at=None)
-    assert (found is Verdict.UNASKED) is (status is Status.UNCONFIRMED)
-
-
 def test_silence_removes_a_proof_that_is_thin_and_no_other() -> None:
     consent.require_removal(Status.CONFIRMED, Reason.NO_RESPONSE, basis=Basis.THIN)
     for basis in ("", Basis.ANSWER, Basis.SIGN_UP, Basis.IMPORTED):
         with pytest.raises(TransitionRefused):
             consent.require_removal(Status.CONFIRMED, Reason.NO_RESPONSE, basis=basis)
-
-
-def test_the_last_moment_for_an_ask_is_minimum_days_before_the_deadline() -> None:
-    assert consent.latest_ask(DEADLINE, 14) == datetime(2026, 3, 16, 21, 59, 59, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("beyond", "expected"), [(-INSTANT, False), (timedelta(), False), (INSTANT, True)]
-)
-def test_expiry_waits_when_the_pages_were_down_for_more_than_a_day(
-    beyond: timedelta, expected: bool
-) -> None:
-    assert consent.expiry_waits(timedelta(days=1) + beyond) is expected
-
-
-@pytest.mark.parametrize(("sent", "expected"), [(0, True), (2, True), (3, False), (4, False)])
-def test_three_mails_a_day_at_most_go_out_on_request(sent: int, expected: bool) -> None:
-    assert consent.may_mail_on_request(sent) is expected
-
-
-# --- What stops a campaign by itself. ------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("sent", "bounced", "percent", "stops"),
-    [
-        (99, 99, 2, False),
-        (100, 1, 2, False),
-        (100, 2, 2, True),
-        (100, 3, 2, True),
-        (101, 2, 2, False),
-        (1000, 19, 2, False),
-        (1000, 20, 2, True),
-        (1000, 1000, 0, False),
-        (1000, 999, 100, False),
-        (1000, 1000, 100, True),
-    ],
-)
-def test_a_share_of_bounces_stops_a_campaign_after_the_first_hundred(
-    sent: int, bounced: int, percent: int, stops: bool
-) -> None:
-    expected = PauseReason.BOUNCES if stops else None
-    assert consent.decide_circuit_breaker(sent, bounced, 0, percent=percent) is expected
-
-
-@pytest.mark.parametrize("percent", [0, 2])
-@pytest.mark.parametrize(("complaints", "stops"), [(-1, False), (0, False), (1, True), (2, True)])
-def test_any_complaint_stops_a_campaign(complaints: int, percent: int, stops: bool) -> None:
-    expected = PauseReason.COMPLAINT if stops else None
-    assert consent.decide_circuit_breaker(1, 0, complaints, percent=percent) is expected
-
-
-def test_a_complaint_weighs_more_than_bounces() -> None:
-    assert consent.decide_circuit_breaker(100, 100, 1, percent=2) is PauseReason.COMPLAINT
 
 
 # --- Rows of a file. ----------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState
-from repermit.sending import queued_mail, send_step
+from repermit.sending import expired_or_unwanted_mail, send_step
 from repermit.sending.claim_buffer import ClaimBuffer
 from repermit.sending.queued_mail import QueuedMail
 from repermit.sending.send_rate import SendRates
@@ -114,7 +114,7 @@ def another_campaign(story: Story, slug: str, **overrides: Any) -> tuple[Mailing
 def claims_of(story: Story, monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[int]:
     """Let 200 mails leave, each claim of which takes so long at least; return how many each had."""
     sizes: list[int] = []
-    terms_of = queued_mail.read_terms
+    terms_of = expired_or_unwanted_mail.read_terms
 
     def slow(database: Database, owed: Sequence[QueuedMail]) -> Any:
         sizes.append(len(owed))
@@ -124,7 +124,7 @@ def claims_of(story: Story, monkeypatch: pytest.MonkeyPatch, seconds: float) -> 
     owe_many(story, "example.org", 200)
     worker = Worker(story, {}, at_first=64)
     with monkeypatch.context() as patch:
-        patch.setattr(queued_mail, "read_terms", slow)
+        patch.setattr(expired_or_unwanted_mail, "read_terms", slow)
         assert len(worker.work()) == 200
     return sizes
 

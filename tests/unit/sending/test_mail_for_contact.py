@@ -17,10 +17,10 @@ from repermit.emails import message_id
 from repermit.emails.mime_encoding import Letter
 from repermit.errors import NotFound
 from repermit.rules.consent import MailKind
-from repermit.sending import queued_mail
+from repermit.sending import expired_or_unwanted_mail, queued_mail
 from repermit.sending.mail_for_contact import MailComposer
 from repermit.sending.queue import Claim
-from repermit.sending.queued_mail import choose_wordings
+from repermit.sending.wording_for_mail import choose_wordings
 from repermit.signed_links import Links
 from tests.support.builders import NOW, make_campaign, make_contact, make_list
 from tests.support.sending_campaign import Story, mail_settings, make_story, make_wording
@@ -40,7 +40,7 @@ def whole(story: Story, mail: Mail) -> Claim:
     """Return a mail as whoever claims it has it."""
     (one,) = queued_mail.read_mails(story.database, [mail.id])
     wording = choose_wordings(
-        story.database, [one], queued_mail.read_terms(story.database, [one])
+        story.database, [one], expired_or_unwanted_mail.read_terms(story.database, [one])
     ).get(one.id)
     return Claim(one, wording, fingerprint="", last_moment=NOW, lease_until=NOW)
 

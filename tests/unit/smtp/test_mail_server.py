@@ -17,7 +17,7 @@ import flask_mail
 import pytest
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
-from repermit.emails.mail_values import Mail
+from repermit.emails.mail_types import Mail
 from repermit.errors import ConfigError, OutcomeUnknown, TransportError
 from repermit.settings.definitions import MailServer
 from repermit.smtp import mail_server

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from repermit.clock import ManualClock
-from repermit.emails.mail_values import Mail
+from repermit.emails.mail_types import Mail
 from repermit.errors import TransportError
 from repermit.settings.definitions import MailServer
 from repermit.smtp import mail_server

@@ -24,7 +24,7 @@ from repermit.db.models.accounts import Access, SecurityEvent, Session
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import find_list
-from repermit.i18n.catalogue_overrides import key_of
+from repermit.i18n.correctable_texts import key_of
 from repermit.rules.consent import CampaignState, MailState, Status
 from repermit.settings.definitions import Settings
 from repermit.web import application

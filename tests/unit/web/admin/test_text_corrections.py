@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from repermit.db.connection import Database
-from repermit.i18n import catalogue_overrides, catalogues
-from repermit.setting_overrides import text_overrides
+from repermit.i18n import catalogues, correctable_texts
+from repermit.setting_overrides.text_corrections import read_corrections
 from repermit.settings.definitions import Settings
 from repermit.web.admin import text_corrections
 from tests.support.admin_pages import admin_client, post, words_at
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("usual_texts")
 
 URL = "/admin/texts/"
-YES = catalogue_overrides.key_of("Yes, keep sending me these mails")
-DAYS = catalogue_overrides.key_of("When one of us looked at your data: for one day.")
+YES = correctable_texts.key_of("Yes, keep sending me these mails")
+DAYS = correctable_texts.key_of("When one of us looked at your data: for one day.")
 USUAL = "Ja, blijf mij deze mails sturen"
 
 
@@ -54,7 +54,7 @@ def test_all_texts_are_there_page_after_page(admin: FlaskClient) -> None:
     while found := re.search(r'href="([^"]+)" rel="next"', pages[-1]):
         pages.append(admin.get(unescape(found[1])).text)
     seen = re.findall(r"/admin/texts/de/(\w+)", "".join(pages))
-    assert seen == list(catalogue_overrides.texts_in("de"))
+    assert seen == list(correctable_texts.texts_in("de"))
     assert len(pages) == -(-len(seen) // text_corrections.PAGE_SIZE)
     assert [html.count('rel="prev"') for html in pages] == [0] + [1] * (len(pages) - 1)
     assert shown(admin, language="de", after="gone") == seen[: text_corrections.PAGE_SIZE]
@@ -74,7 +74,7 @@ def test_a_text_is_corrected_and_taken_back(admin: FlaskClient, pages: Pages) ->
     assert ">\r\nJa, graag</textarea>" in page.text
     assert "Have the usual text again" in page.text
     post(admin, path, form_0="Ja, graag", usual="yes")
-    assert text_overrides.read_corrections("nl") == {}
+    assert read_corrections("nl") == {}
     pages.app.extensions["repermit.present"].settings()
     assert catalogues.translations("nl").gettext("Yes, keep sending me these mails") == USUAL
 
@@ -86,7 +86,7 @@ def test_each_form_has_a_field_that_says_for_which_number(admin: FlaskClient) ->
         assert f"What it says for {number}" in said
     forms = {f"form_{place}": f"Dni {place}: %(days)s" for place in range(3)}
     post(admin, path, **forms)
-    assert text_overrides.read_corrections("pl")[DAYS] == tuple(forms.values())
+    assert read_corrections("pl")[DAYS] == tuple(forms.values())
 
 
 @pytest.mark.everyday("[nl]", "[cs]")
@@ -96,7 +96,7 @@ def test_a_text_with_numbers_has_its_page_in_every_language(
 ) -> None:
     page = admin.get(f"{URL}{language}/{DAYS}")
     assert page.status_code == 200
-    assert page.text.count("<textarea") == len(catalogue_overrides.texts_in(language)[DAYS].usual)
+    assert page.text.count("<textarea") == len(correctable_texts.texts_in(language)[DAYS].usual)
 
 
 def test_what_is_refused_stays_as_it_was_typed(admin: FlaskClient) -> None:
@@ -104,7 +104,7 @@ def test_what_is_refused_stays_as_it_was_typed(admin: FlaskClient) -> None:
     assert page.status_code == 422
     assert "The sign < cannot stand in a text." in words_of(page)
     assert "Ja &lt;i&gt;graag&lt;/i&gt;" in page.text
-    assert text_overrides.read_corrections("nl") == {}
+    assert read_corrections("nl") == {}
 
 
 @pytest.mark.parametrize("path", [f"xx/{YES}", "nl/0123456789abcdef", "nl/x"])

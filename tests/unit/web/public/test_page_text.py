@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from repermit.answers.link_target import Standing
-from repermit.emails.mail_values import MailingListFacts
+from repermit.emails.mail_types import MailingListFacts
 from repermit.i18n import catalogues
 from repermit.rules.consent import Basis, Reason, Status
 from repermit.web.public import page_text

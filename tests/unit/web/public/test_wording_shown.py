@@ -14,9 +14,9 @@ from repermit.db.models.base import new_id
 from repermit.db.models.campaigns import Wording
 from repermit.db.models.contacts import Contact, Opening, SignUp
 from repermit.db.models.evidence import EvidencePart
-from repermit.i18n import catalogue_overrides
+from repermit.i18n import correctable_texts
 from repermit.rules.consent import Status
-from repermit.setting_overrides import text_overrides
+from repermit.setting_overrides import text_corrections
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Kind
 from tests.support.builders import NOW, make_asked, make_campaign, make_list
@@ -53,8 +53,8 @@ def asked(database: Database) -> Contact:
 
 
 def correct(database: Database, source: str, form: str) -> None:
-    text = catalogue_overrides.texts_in("nl")[catalogue_overrides.key_of(source)]
-    assert text_overrides.save_correction(database, text, (form,), now=NOW, actor="user:1")
+    text = correctable_texts.texts_in("nl")[correctable_texts.key_of(source)]
+    assert text_corrections.save_correction(database, text, (form,), now=NOW, actor="user:1")
 
 
 def yes_on(response: TestResponse) -> Button:

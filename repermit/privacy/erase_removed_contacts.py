@@ -1,4 +1,4 @@
-"""Erasing removed contacts after a time, which leaves room to remove them elsewhere too."""
+"""Erasing contacts a time after their removal, which leaves room to remove them elsewhere too."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.emails.wording_blocks import (
+from repermit.emails.wording_form_blocks import (
     Block,
     BlockKind,
     find_brackets,

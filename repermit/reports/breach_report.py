@@ -297,4 +297,4 @@ def draft_breach_mail(
         "data": data,
         "sensitive": sensitive,
     }
-    return template_engine.render("data_breach.txt", fields, language=language).strip()
+    return template_engine.render("breach_mail_to_people.txt", fields, language=language).strip()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.emails.html_markup import mark_fields, read_markup
+from repermit.emails.allowed_html import mark_fields, read_markup
 from repermit.emails.template_engine import inline_styles
 
 

@@ -17,8 +17,8 @@ from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.evidence.verify import chain
-from repermit.privacy import retention
-from repermit.privacy.retention import add_years
+from repermit.privacy import evidence_retention
+from repermit.privacy.evidence_retention import add_years
 from repermit.rules.consent import Basis, Reason, Status
 from tests.support.builders import NOW, make_contact, make_list, make_settings
 from tests.support.query_plans import plans_of
@@ -35,7 +35,9 @@ def news(database: Database) -> MailingList:
 
 
 def end(database: Database, at: datetime, **more: Any) -> tuple[int, int]:
-    ended = retention.delete_expired_parts(database, settings=make_settings(), now=at, **more)
+    ended = evidence_retention.delete_expired_parts(
+        database, settings=make_settings(), now=at, **more
+    )
     assert list(chain.verify()) == []
     return ended.traces, ended.proofs
 
@@ -101,10 +103,10 @@ def test_what_is_kept_of_openings_ends_trace_days_after_its_first_moment(
     contact = make_contact(database, news)
     open_yes(database, contact, NOW)
     open_yes(database, contact, NOW + 60 * DAY)
-    found = retention.delete_expired_parts(
+    found = evidence_retention.delete_expired_parts(
         database, settings=make_settings(), now=NOW + 90 * DAY - early
     )
-    assert found == retention.DeletedParts(openings=ended)
+    assert found == evidence_retention.DeletedParts(openings=ended)
     assert Opening.select().count() == 1 - ended
     assert Evidence.select().count() == 0
 
@@ -114,9 +116,11 @@ def test_openings_of_many_end_in_steps(database: Database, news: MailingList) ->
         open_yes(database, make_contact(database, news), NOW + day * DAY)
     stops = iter([True, False, True, True])
     some: dict[str, Any] = {"settings": make_settings(), "now": NOW + 93 * DAY, "chunk": 2}
-    first = retention.delete_expired_parts(database, **some, should_stop=lambda: next(stops, True))
+    first = evidence_retention.delete_expired_parts(
+        database, **some, should_stop=lambda: next(stops, True)
+    )
     assert (first.openings, Opening.select().count()) == (2, 3)
-    assert retention.delete_expired_parts(database, **some).openings == 2
+    assert evidence_retention.delete_expired_parts(database, **some).openings == 2
     assert Opening.select().count() == 1
 
 

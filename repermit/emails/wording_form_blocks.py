@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby, pairwise
 
-from repermit.emails.html_markup import FIELD
+from repermit.emails.allowed_html import FIELD
 
 
 class BlockKind(StrEnum):

@@ -2,7 +2,7 @@
 
 Nobody may be asked who refused (GDPR art. 21(3)), and an office notes a refusal in its own words;
 so a sentence that can hardly mean anything else is taken for one, and what merely comes near it is
-shown to the admin. The words and expressions are data: `repermit/data/opt_out_phrases.toml`.
+shown to the admin. The words and expressions are data: `repermit/data/remark_phrases.toml`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from repermit.unicode_limits import normalize
 REFUSED = "refused"
 DOUBTFUL = "doubtful"
 
-_DATA = package_files.data("opt_out_phrases.toml")
+_DATA = package_files.data("remark_phrases.toml")
 _ENTRIES = {
     name: entry
     for table in ("words", "parts", "refused", "exceptions", "doubtful")

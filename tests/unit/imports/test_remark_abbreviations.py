@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.imports.opt_out_phrases import DOUBTFUL, REFUSED, refusal_in
+from repermit.imports.remark_phrases import DOUBTFUL, REFUSED, refusal_in
 
 OFF = (
     "wil niet gecontacteerd worden",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.imports.opt_out_columns import Against, Marks, may_refuse
 from repermit.imports.readers.rows import Column
+from repermit.imports.row_opt_outs import Against, Marks, may_refuse
 
 
 def said_in(field: str, text: str, title: str = "T") -> Against:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.emails import wording_validation
+from repermit.emails import text_correction_validation
 from repermit.errors import Refused
-from repermit.i18n import catalogue_overrides, catalogues
+from repermit.i18n import catalogues, correctable_texts
 from tests.catalogues import used
 
 pytestmark = pytest.mark.usefixtures("usual_texts")
@@ -16,18 +16,18 @@ MAY_WE = "May we keep sending you “%(list)s”?"
 DAYS = "When one of us looked at your data: for one day."
 
 
-def checked(text: catalogue_overrides.Text, forms: tuple[str, ...]) -> tuple[str, ...]:
-    return wording_validation.check_correction(text, forms, corrected={})
+def checked(text: correctable_texts.Text, forms: tuple[str, ...]) -> tuple[str, ...]:
+    return text_correction_validation.check_correction(text, forms, corrected={})
 
 
-def text_of(language: str, source: str = YES) -> catalogue_overrides.Text:
-    return catalogue_overrides.texts_in(language)[catalogue_overrides.key_of(source)]
+def text_of(language: str, source: str = YES) -> correctable_texts.Text:
+    return correctable_texts.texts_in(language)[correctable_texts.key_of(source)]
 
 
 @pytest.mark.everyday("[nl]", "[mt]")
 @pytest.mark.parametrize("language", ["nl", "en", "de", "mt"])
 def test_every_text_that_recipients_read_is_there(language: str) -> None:
-    texts = catalogue_overrides.texts_in(language)
+    texts = correctable_texts.texts_in(language)
     wanted = {source for context, source in used("de") if context is None}
     assert {text.source[0] for text in texts.values()} == wanted
     assert all(key == text.key for key, text in texts.items())
@@ -58,7 +58,7 @@ def test_a_text_with_numbers_has_the_forms_of_its_language(
 @pytest.mark.everyday("[nl]", "[en]")
 @pytest.mark.parametrize("language", catalogues.languages())
 def test_every_text_may_be_said_a_little_longer(language: str) -> None:
-    for text in catalogue_overrides.texts_in(language).values():
+    for text in correctable_texts.texts_in(language).values():
         assert len(text.usual) == (len(text.numbers) or 1)
         changed = tuple(f"{form} x" for form in text.usual)
         assert checked(text, changed) == changed
@@ -142,7 +142,7 @@ def test_what_would_break_a_mail_or_a_page_is_refused(
 
 
 def test_an_endless_word_is_refused() -> None:
-    long = max(catalogue_overrides.texts_in("nl").values(), key=lambda text: len(text.usual[0]))
+    long = max(correctable_texts.texts_in("nl").values(), key=lambda text: len(text.usual[0]))
     assert not long.numbers
     with pytest.raises(Refused):
         checked(long, ("x" * 201 + long.usual[0],))
@@ -159,14 +159,16 @@ def test_a_text_that_is_no_button_may_say_what_a_button_says() -> None:
 
 
 def test_an_opposite_is_what_it_was_corrected_to() -> None:
-    no = catalogue_overrides.key_of("No, stop sending me these mails")
+    no = correctable_texts.key_of("No, stop sending me these mails")
     with pytest.raises(Refused):
-        wording_validation.check_correction(text_of("nl"), ("Klaar",), corrected={no: ("klaar",)})
+        text_correction_validation.check_correction(
+            text_of("nl"), ("Klaar",), corrected={no: ("klaar",)}
+        )
 
 
 @pytest.mark.parametrize("wanted", ["VEUILLEZ  confirmer", "re\u0301pondu", "%(list)s : veuillez"])
 def test_a_text_is_found_as_it_is_typed(wanted: str) -> None:
-    assert any(text.has(wanted) for text in catalogue_overrides.texts_in("fr").values())
+    assert any(text.has(wanted) for text in correctable_texts.texts_in("fr").values())
 
 
 def test_a_text_is_found_by_its_key_and_by_what_it_was_corrected_to() -> None:

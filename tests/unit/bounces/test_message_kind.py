@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repermit.bounces.bounce_results import MessageKind
-from repermit.bounces.interpret_message import read
-from repermit.bounces.parse import MAX_SIZE
+from repermit.bounces.message_kind import read
+from repermit.bounces.message_parts import MAX_SIZE
 from repermit.bounces.reply_text import html_to_text
 from tests.support.returned_mails import NAMES, returned
 

@@ -1,27 +1,26 @@
-"""Mail that somebody has just asked for: three a day at most to an address, of each kind.
-
-All but `delete_expired_links` must be called inside the caller's transaction.
-"""
+"""Mail that somebody has just asked for: three a day at most to an address, of each kind."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from repermit.db.connection import Database, is_postgresql, run_sql
 from repermit.db.models.contacts import SignUp
 from repermit.db.models.mails import FreshLink
-from repermit.db.secure_delete import delete_in_steps
-from repermit.rules import consent
 
-LINKS_KEPT = timedelta(days=1)
-"""How long links for one use are kept, with the addresses that they went to."""
+MOST_ON_REQUEST = 3
+"""How many mails an address gets in 24 hours at the wish of whoever types it in a form."""
 
 SIGN_UPS_KEPT = timedelta(days=30)
 """How long a sign-up is kept that its address does not confirm."""
 
 _DAY = timedelta(days=1)
+
+
+def may_mail_on_request(sent_in_last_day: int) -> bool:
+    """Say whether one more mail may go to an address whose holder has just asked for it."""
+    return sent_in_last_day < MOST_ON_REQUEST
 
 
 def lock_address(database: Database, address_key: str) -> None:
@@ -42,7 +41,7 @@ def may_sign_up(address_key: str, *, now: datetime) -> bool:
     Sign-ups on all lists count, since anybody can type any address; `lock_address` comes first.
     """
     sign_ups = SignUp.select().where(SignUp.address_key == address_key, SignUp.at > now - _DAY)
-    return consent.may_mail_on_request(sign_ups.count())
+    return may_mail_on_request(sign_ups.count())
 
 
 def find_next_link_time(address_key: str, purpose: str, *, now: datetime) -> datetime:
@@ -59,20 +58,7 @@ def find_next_link_time(address_key: str, purpose: str, *, now: datetime) -> dat
             FreshLink.at > now - _DAY,
         )
         .order_by(FreshLink.at.desc())
-        .limit(consent.MOST_ON_REQUEST)
+        .limit(MOST_ON_REQUEST)
     )
     send_times: list[datetime] = [row.at for row in latest]
-    return now if consent.may_mail_on_request(len(send_times)) else send_times[-1] + _DAY
-
-
-def delete_expired_links(
-    database: Database, *, now: datetime, should_stop: Callable[[], bool] = bool
-) -> int:
-    """Delete the links that are older than a day, with the addresses they went to."""
-    return delete_in_steps(
-        database,
-        FreshLink,
-        FreshLink.at <= now - LINKS_KEPT,
-        holds_addresses=True,
-        should_stop=should_stop,
-    )
+    return now if may_mail_on_request(len(send_times)) else send_times[-1] + _DAY

@@ -1,4 +1,4 @@
-"""Every entry of data/opt_out_phrases.toml: each is read, is written as remarks are, and counts."""
+"""Every entry of data/remark_phrases.toml: each is read, is written as remarks are, and counts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from repermit import package_files
-from repermit.imports import opt_out_phrases
-from repermit.imports.opt_out_phrases import DOUBTFUL, REFUSED, refusal_in, respell
+from repermit.imports import remark_phrases
+from repermit.imports.remark_phrases import DOUBTFUL, REFUSED, refusal_in, respell
 from repermit.unicode_limits import normalize
 
-DATA: dict[str, dict[str, Any]] = package_files.data("opt_out_phrases.toml")
+DATA: dict[str, dict[str, Any]] = package_files.data("remark_phrases.toml")
 EXPRESSIONS = {**DATA["refused"], **DATA["exceptions"], **DATA["doubtful"]}
 
 # A remark for each list of words, of which one takes the place of the braces, and what it may say.
@@ -200,7 +200,7 @@ def test_each_abbreviation_is_put_into_the_usual_spelling(usual: str) -> None:
     for short in plain_words(DATA["abbreviations"][usual]):
         # A long one is first compared with the long words, without its dot: "abgemeld".
         known = {f"{usual} a"}
-        if len(short) >= opt_out_phrases._SHORTEST:
+        if len(short) >= remark_phrases._SHORTEST:
             known |= {f"{word}. a" for word in DATA["misspellings"]["words"].split()}
         assert respell(f"{short}. a") in known, short
 
@@ -227,7 +227,7 @@ def test_each_word_counts_in_a_remark(name: str) -> None:
 @pytest.mark.parametrize("name", EXPRESSIONS)
 def test_each_expression_is_found_in_its_example(name: str) -> None:
     for string, example in zip(EXPRESSIONS[name], EXAMPLES[name], strict=True):
-        assert re.search(opt_out_phrases._pattern(string), respell(example)), (string, example)
+        assert re.search(remark_phrases._pattern(string), respell(example)), (string, example)
 
 
 @pytest.mark.parametrize("name", DATA["refused"])

@@ -19,7 +19,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Webhook
 from repermit.evidence import chain, entries
 from repermit.i18n import catalogues
-from repermit.reports import breach as reports_breach
+from repermit.reports import breach_report as reports_breach
 from repermit.reports import make_report
 from repermit.reports.make_report import Report, ReportKind
 from repermit.rules.consent import Basis, Reason

@@ -11,10 +11,10 @@ from textwrap import wrap
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from repermit.emails.conditional_sentences import word_no_receipt, word_preview, word_receipt
 from repermit.emails.frozen_draft import Draft
-from repermit.emails.mail_values import MailingListFacts
+from repermit.emails.mail_types import MailingListFacts
 from repermit.emails.make_draft import draft_from_templates, make_common_fields, make_printable
-from repermit.emails.sentences import word_no_receipt, word_preview, word_receipt
 from repermit.i18n.catalogues import translations
 from repermit.i18n.dates import moment_in_words
 from repermit.settings.definitions import Organisation

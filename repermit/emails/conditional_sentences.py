@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from repermit.emails.frozen_draft import Kind, mark_field
-from repermit.emails.mail_values import ClosingNews, DayNews, MailingListFacts
+from repermit.emails.mail_types import ClosingNews, DayNews, MailingListFacts
 from repermit.i18n.catalogues import translations
 from repermit.settings.definitions import Organisation
 

@@ -8,20 +8,12 @@ from datetime import UTC
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from repermit.imports.opt_out_phrases import (
-    DOUBTFUL,
-    REFUSED,
-    agrees,
-    has_a_no,
-    is_company,
-    plain,
-    refusal_in,
-    wishes_mail,
-)
 from repermit.imports.readers.cells import (
-    STILL_ON,
     clean,
     fold,
+)
+from repermit.imports.readers.column_values import (
+    STILL_ON,
     is_bare_no,
     is_doubtful_status,
     is_mark,
@@ -31,6 +23,16 @@ from repermit.imports.readers.cells import (
     says_yes,
 )
 from repermit.imports.readers.dates import moment
+from repermit.imports.remark_phrases import (
+    DOUBTFUL,
+    REFUSED,
+    agrees,
+    has_a_no,
+    is_company,
+    plain,
+    refusal_in,
+    wishes_mail,
+)
 
 if TYPE_CHECKING:
     from repermit.imports.readers.rows import Column

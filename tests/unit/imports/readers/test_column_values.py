@@ -1,11 +1,11 @@
-"""Words in a cell: yes, no, opted out, a language, a form on the web."""
+"""What the value of a column means: yes, no, opted out, a language, a form on the web."""
 
 from __future__ import annotations
 
 import pytest
 
-from repermit.imports.readers import cells
-from repermit.imports.readers.cells import (
+from repermit.imports.readers import column_values
+from repermit.imports.readers.column_values import (
     is_doubtful_status,
     is_known_status,
     is_language,
@@ -225,9 +225,9 @@ def test_every_octet_is_read_by_both_paths_alike() -> None:
 
 
 def test_no_word_is_a_yes_in_one_language_and_a_no_in_another() -> None:
-    assert not cells.YES & cells.NO
-    assert {text for text in cells.YES if says_no(text)} == set()
-    assert {text for text in cells.NO if says_yes(text)} == set()
+    assert not column_values.YES & column_values.NO
+    assert {text for text in column_values.YES if says_no(text)} == set()
+    assert {text for text in column_values.NO if says_yes(text)} == set()
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_an_opting_out_is_known_in_every_further_language(status: str) -> None:
     assert opt_out_in(status) == "unsubscribed"
 
 
-@pytest.mark.parametrize("status", sorted(cells.STILL_ON))
+@pytest.mark.parametrize("status", sorted(column_values.STILL_ON))
 def test_who_is_still_on_has_not_opted_out(status: str) -> None:
     assert opt_out_in(status) == ""
     assert not is_mark(status)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from repermit.imports.opt_out_phrases import DOUBTFUL, REFUSED, plain, refusal_in
+from repermit.imports.remark_phrases import DOUBTFUL, REFUSED, plain, refusal_in
 
 
 @pytest.mark.parametrize(

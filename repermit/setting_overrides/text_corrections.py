@@ -9,11 +9,11 @@ from datetime import datetime
 from repermit.db.connection import Database
 from repermit.db.models.lists import ListText, MailingList
 from repermit.db.models.settings import Correction
-from repermit.emails import sender_identity, wording_validation
+from repermit.emails import sender_identity, text_correction_validation
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.i18n.catalogue_overrides import Text
+from repermit.i18n.correctable_texts import Text
 from repermit.setting_overrides.current_settings import (
     TEXTS_VERSION_KEY,
     lock_version,
@@ -39,7 +39,7 @@ def save_correction(
     with database.atomic():
         lock_version(TEXTS_VERSION_KEY)
         corrections = read_corrections(text.language)
-        new_forms = wording_validation.check_correction(text, forms, corrected=corrections)
+        new_forms = text_correction_validation.check_correction(text, forms, corrected=corrections)
         _refuse_sensitive(new_forms)
         old_forms = corrections.get(text.key, ())
         if new_forms == old_forms:

@@ -15,7 +15,7 @@ from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.evidence.verify import chain
-from repermit.privacy import scheduled_erasure
+from repermit.privacy import erase_removed_contacts
 from repermit.rules.consent import CampaignState, Reason
 from repermit.settings.definitions import Retention
 from tests.support.builders import (
@@ -38,14 +38,14 @@ def news(database: Database) -> MailingList:
 
 def purge(database: Database, at: datetime, *, days: int = 30, **more: Any) -> int:
     settings = make_settings(retention=Retention(removed_days=days))
-    return scheduled_erasure.erase_due(database, settings=settings, now=at, **more)
+    return erase_removed_contacts.erase_due(database, settings=settings, now=at, **more)
 
 
 def due(
     news: MailingList, at: datetime, *, days: int = 30, **more: Any
 ) -> tuple[int, int, datetime | None]:
     settings = make_settings(retention=Retention(removed_days=days))
-    found = scheduled_erasure.count_due(news, settings=settings, now=at, **more)
+    found = erase_removed_contacts.count_due(news, settings=settings, now=at, **more)
     return found.waiting, found.first, found.first_at
 
 

@@ -14,8 +14,8 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.settings import Correction
 from repermit.errors import Refused
-from repermit.i18n import catalogue_overrides, catalogues
-from repermit.setting_overrides import current_settings, text_overrides
+from repermit.i18n import catalogues, correctable_texts
+from repermit.setting_overrides import current_settings, text_corrections
 from repermit.setting_overrides.current_settings import (
     TEXTS_VERSION_KEY,
     ChangeWatch,
@@ -32,17 +32,17 @@ USUAL = "Ja, blijf mij deze mails sturen"
 
 
 def correct(database: Database, form: str, *, source: str = YES, language: str = "nl") -> bool:
-    text = catalogue_overrides.texts_in(language)[catalogue_overrides.key_of(source)]
-    return text_overrides.save_correction(database, text, (form,), now=NOW, actor="user:1")
+    text = correctable_texts.texts_in(language)[correctable_texts.key_of(source)]
+    return text_corrections.save_correction(database, text, (form,), now=NOW, actor="user:1")
 
 
 def test_a_correction_is_kept_with_what_was_and_what_is(database: Database) -> None:
     assert correct(database, "Ja, graag")
     assert correct(database, "Ja, heel graag")
-    assert text_overrides.read_corrections("nl") == {
-        catalogue_overrides.key_of(YES): ("Ja, heel graag",)
+    assert text_corrections.read_corrections("nl") == {
+        correctable_texts.key_of(YES): ("Ja, heel graag",)
     }
-    assert text_overrides.read_corrections("de") == {}
+    assert text_corrections.read_corrections("de") == {}
     entry = Evidence.select().order_by(Evidence.seq.desc()).get()
     assert (entry.event, entry.actor) == ("text_corrected", "user:1")
     assert json.loads(EvidencePart.get(EvidencePart.seq == entry.seq).json) == {

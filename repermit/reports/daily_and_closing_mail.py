@@ -18,7 +18,7 @@ from repermit.db.models.base import Meta, parse_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.mails import enqueue_notice
-from repermit.emails.mail_values import ClosingNews, DayNews
+from repermit.emails.mail_types import ClosingNews, DayNews
 from repermit.evidence import stored_tree
 from repermit.reports.outcome_counts import Outcome, read_newest_seq, read_outcomes
 from repermit.reports.statistics import count_people

@@ -1,4 +1,4 @@
-"""Classifying a failure by a server's words and codes: is there a mailbox and a domain."""
+"""Whether a failed delivery is a hard or a soft bounce, by a server's words and codes."""
 
 from __future__ import annotations
 

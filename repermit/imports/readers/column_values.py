@@ -1,0 +1,194 @@
+"""What the value of a column means: yes, no, opted out, a language, a form or an IP address.
+
+What a remark says in somebody's own words is in imports/remark_phrases.py.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+
+from repermit import package_files
+from repermit.imports.readers.cells import fold
+
+_DATA = package_files.data("column_values.toml")
+
+
+def _words(table: str, key: str) -> frozenset[str]:
+    return frozenset(_DATA[table][key].split())
+
+
+YES = _words("yes", "further")
+"""A plain yes in twenty further languages."""
+
+NO = _words("no", "further")
+"""A plain no; no word is both."""
+
+STILL_ON = _words("still_on", "further")
+
+_YES = _words("yes", "main") | YES
+_ON_SWITCH, _OFF_SWITCH = _words("switch", "on"), _words("switch", "off")
+_NO = _words("no", "main") | NO | _OFF_SWITCH
+# In a column of statuses a "0" or an "n" may be a code of something else.
+_PLAIN_NO = _words("no", "plain") | NO | _OFF_SWITCH
+# A mark such as "unsubscribed" may also hold the name of the opposite.
+_STILL_ON = _words("still_on", "main") | STILL_ON
+
+_STATUS = {name: tuple(words) for name, words in _DATA["status"].items()}
+_ON, _NEGATED = _STATUS["on"], _STATUS["negated"]
+_COMPLAINED, _CLEANED, _PENDING = _STATUS["complained"], _STATUS["cleaned"], _STATUS["pending"]
+_UNSUBSCRIBED = _STATUS["unsubscribed"] + _STATUS["further_unsubscribed"]
+
+_WEB_FORM = re.compile(
+    r"https?:|www\.|\bweb|\b(?:\w*form(?:s|ular|ulaire|ulier)?|popup|pop-up|widget|landing\w*)\b",
+    re.IGNORECASE,
+)
+_NOT_A_FORM = re.compile(
+    r"\b(?:\w*import\w*|api|csv|excel|xlsx?|upload|manual\w*|handmatig|manuell?|papier\w*|paper)\b",
+    re.IGNORECASE,
+)
+
+# Nearly all of them, told without building one: IPv4 outside 0, 120 to 129 and 220 to 255.
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_PLAIN_IP = re.compile(rf"(?:[1-9][0-9]?|1[013-9][0-9]|2[01][0-9])(?:\.{_OCTET}){{3}}").fullmatch
+
+_LANGUAGES: dict[str, str] = _DATA["languages"]
+_BY_WORD = {word: code for code, words in _LANGUAGES.items() for word in words.split()}
+# ISO 639-1, the codes that do not stand above.
+_CODES = frozenset(_LANGUAGES) | frozenset(
+    "aa ab af ak am an as av ay az ba be bh bi bm bn bo br bs ca ce ch co cr cu cv cy dv dz "
+    "ee eo eu fa ff fj fo gd gl gn gu gv ha he hi ho ht hy hz ia id ie ig ii ik "
+    "io is iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lu mg mh "
+    "mi mk ml mn mr ms my na nb nd ne ng nn no nr nv ny oc oj om or os pa pi ps qu rm rn rw "
+    "sa sc sd se sg si sm sn so sq sr ss st su sw ta te tg th ti tk tl tn to ts tt tw ty ug "
+    "ur uz ve vi vo wa wo xh yi yo za zh zu".split()
+)
+
+
+@lru_cache(maxsize=1024)
+def says_yes(text: str) -> bool:
+    """Say whether the text is a plain yes; anything else, also a customer's number, is not."""
+    return (fold(text) or text.strip()) in _YES
+
+
+@lru_cache(maxsize=1024)
+def says_no(text: str) -> bool:
+    """Say whether the text is a plain no, or names an opting out. Nothing at all is not a no."""
+    return is_bare_no(text) or opt_out_in(text) == "unsubscribed"
+
+
+def is_bare_no(text: str) -> bool:
+    """Say whether the text is a plain no and nothing else."""
+    return fold(text) in _NO
+
+
+def is_switched_off(text: str) -> bool:
+    """Say whether the text is what a switch says that is off, and nothing else."""
+    return fold(text) in _OFF_SWITCH
+
+
+def is_answer(text: str) -> bool:
+    """Say whether the text is a yes, a no or a switch in words; a 1 or 0 may count anything."""
+    return (says_yes(text) or says_no(text) or fold(text) in _ON_SWITCH) and not text.isdigit()
+
+
+@lru_cache(maxsize=1024)
+def is_mark(text: str) -> bool:
+    """Say whether a cell of a column such as "unsubscribed" is ticked: a yes, a date, a reason."""
+    folded = fold(text)
+    is_zero = folded.isdigit() and not folded.strip("0")
+    return bool(folded or text.strip() in _YES) and not (
+        is_zero or folded in _NO or folded in _STILL_ON
+    )
+
+
+@lru_cache(maxsize=1024)
+def opt_out_in(status: str) -> str:
+    """Return what a status says against mailing: "unsubscribed", "cleaned", "complained" or "".
+
+    A soft bounce passes. "Not subscribed" is not an opting out: Mailchimp calls those so who
+    bought something and never answered the question. "Not active" is one.
+    """
+    folded = fold(status)
+    if status.strip().casefold().startswith(_NEGATED):
+        return "unsubscribed" if folded.endswith(_ON) else ""
+    if folded in _PLAIN_NO or folded == "stop":
+        return "unsubscribed"
+    if any(word in folded for word in _UNSUBSCRIBED):
+        return "unsubscribed"
+    if any(word in folded for word in _COMPLAINED):
+        return "complained"
+    is_hard = any(word in folded for word in _CLEANED) and "soft" not in folded
+    return "cleaned" if is_hard else ""
+
+
+@lru_cache(maxsize=1024)
+def is_doubtful_status(text: str) -> bool:
+    """Say whether a status may mean that somebody is off: a zero, a U, "not registered"."""
+    folded = fold(text)
+    # The newsletter plugin of WordPress writes U for unsubscribed and B for bounced.
+    is_code = folded in {"u", "b", "n"} or (folded.isdigit() and not folded.strip("0"))
+    is_off = text.strip().casefold().startswith(_NEGATED) and folded.endswith(tuple(_STILL_ON))
+    return is_code or (is_off and not is_pending(text))
+
+
+@lru_cache(maxsize=1024)
+def is_pending(status: str) -> bool:
+    """Say whether a status tells that no sign-up was ever completed."""
+    folded = fold(status)
+    return any(word in folded for word in _PENDING)
+
+
+@lru_cache(maxsize=1024)
+def is_known_status(text: str) -> bool:
+    """Say whether a cell can hardly be anything but a subscription's status."""
+    folded = fold(text)
+    # A column of nothing but No may answer any question.
+    is_off = bool(opt_out_in(text)) and folded not in _PLAIN_NO
+    return folded in _STILL_ON or is_off or is_pending(text)
+
+
+@lru_cache(maxsize=1024)
+def language_of(text: str) -> str:
+    """Return the ISO 639-1 code of "nl", "nl-NL", "en_GB", "Dutch", "Nederlands" …, or ""."""
+    word = fold(text)
+    if word in _BY_WORD:
+        return _BY_WORD[word]
+    code = fold(re.split(r"[-_;,\s]", text.strip(), maxsplit=1)[0])
+    return code if code in _CODES else _BY_WORD.get(code, "")
+
+
+# As people write them: "De" and "An" with a capital begin a name.
+_IS_CODE = re.compile(r"(?:[a-z]{2}|[A-Z]{2})(?:[-_][A-Za-z]{2,4})?").fullmatch
+
+
+@lru_cache(maxsize=1024)
+def is_language(text: str) -> bool:
+    """Say whether a cell can hardly be anything but a language: a code, or its whole name."""
+    return bool(language_of(text)) and bool(_IS_CODE(text.strip()) or fold(text) in _BY_WORD)
+
+
+@lru_cache(maxsize=1024)
+def is_web_form(source: str) -> bool:
+    """Say whether a source names a form or page on the web, where a person signs up."""
+    return bool(_WEB_FORM.search(source)) and not _NOT_A_FORM.search(source)
+
+
+def is_somebodys_ip(text: str) -> bool:
+    """Say whether the text is an IP address that a person can have come from."""
+    if _PLAIN_IP(text) and not _INSIDE_IP(text):
+        return True
+    try:
+        ip = ip_address(text)
+    except ValueError:
+        return False
+    # Programs that must fill something in write 0.0.0.0 or their own 127.0.0.1; a server behind a
+    # proxy writes an address of its own network (RFC 1918, 3927, 4193, 4291).
+    is_inside = any(ip in network for network in _INSIDE)
+    return not (ip.is_unspecified or ip.is_loopback or is_inside)
+
+
+_INSIDE = [ip_network(one) for one in "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16".split()]
+_INSIDE += [ip_network(one) for one in "169.254.0.0/16 fc00::/7 fe80::/10".split()]
+_INSIDE_IP = re.compile(r"(?:10|172|192\.168|169\.254)\.").match
