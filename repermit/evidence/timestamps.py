@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -14,7 +14,7 @@ from repermit.db.background_tasks import TaskKind, list_targets
 from repermit.db.connection import Database
 from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
-from repermit.db.models.evidence import EvidenceTimestamp
+from repermit.db.models.evidence import Evidence, EvidenceTimestamp
 from repermit.errors import Refused
 from repermit.evidence import signed_checkpoint
 from repermit.evidence.entries import Checkpoint
@@ -35,8 +35,9 @@ def owe_timestamps(database: Database, *, settings: Settings, now: datetime) -> 
     """Owe a timestamp over the checkpoint of now if occasions have come; say whether any have.
 
     At launch, on each day while a campaign runs, at its deadline, and when it is closed or
-    cancelled; one serves all that have come at once. Nothing is owed twice, however many processes
-    do this at once.
+    cancelled; in the week after that also on the day after each on which the record has grown, as
+    by papers and exports. One serves all that have come at once. Nothing is owed twice, however
+    many processes do this at once.
     """
     if not settings.evidence.timestamp_url:
         return False
@@ -108,6 +109,17 @@ def _occasions(settings: Settings, now: datetime) -> Iterator[tuple[str, Campaig
             yield f"deadline {campaign.id} {campaign.deadline.isoformat()}", campaign
         if campaign.closed_at and since < campaign.closed_at <= now:
             yield f"closing {campaign.id}", campaign
+            if day := _find_day_of_growth(campaign.closed_at, settings, now):
+                yield f"after {day}", campaign
+
+
+def _find_day_of_growth(since: datetime, settings: Settings, now: datetime) -> date | None:
+    """Return the day of the newest entry if that was made after `since` and before today."""
+    newest = Evidence.select(Evidence.at).order_by(Evidence.seq.desc()).first()
+    if newest is None or newest.at <= since:
+        return None
+    day: date = newest.at.astimezone(settings.zone).date()
+    return day if day < now.astimezone(settings.zone).date() else None
 
 
 # --- What was kept. -------------------------------------------------------------------------------

@@ -150,6 +150,26 @@ def test_launch_each_day_deadline_and_closing_get_one(stamping: Stamping) -> Non
     assert timestamps.waiting() == []
 
 
+def test_what_the_record_gains_after_the_closing_gets_one_on_the_next_day(
+    stamping: Stamping,
+) -> None:
+    stamping.clock.advance(DEADLINE - NOW)
+    with stamping.database.atomic():
+        Campaign.update(state=CampaignState.CLOSED, closed_at=DEADLINE).execute()
+    stamping.run()
+    known = occasions()
+    stamping.clock.advance(timedelta(hours=1))
+    with stamping.database.atomic():
+        chain.append(
+            Entry(event="exported", at=stamping.clock.now(), actor="job", consent={"n": 1})
+        )
+    stamping.run()
+    assert occasions() == known
+    stamping.pass_time(DEADLINE + 3 * DAY)
+    assert occasions() == [*known, f"after {DEADLINE.date()}"]
+    assert timestamps.kept()[-1].seq == stored_tree.checkpoint().seq
+
+
 def test_cancelling_gets_one_and_the_deadline_after_it_none(stamping: Stamping) -> None:
     stamping.run()
     stamping.clock.advance(timedelta(hours=1))
