@@ -11,7 +11,7 @@ from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail, enqueue_notice
 from repermit.evidence import cosigned_checkpoints, stored_tree
-from repermit.evidence.timestamps import claim_occasions, find_new_occasions
+from repermit.evidence.checkpoint_occasions import claim_occasions, find_new_occasions
 from repermit.rules.consent import MailKind, MailState
 from repermit.settings.definitions import Settings
 

@@ -13,6 +13,7 @@ from repermit.clock import Clock
 from repermit.db.connection import Database
 from repermit.errors import Refused
 from repermit.evidence import signed_checkpoint, stored_tree
+from repermit.evidence.checkpoint_occasions import find_new_occasions
 from repermit.evidence.cosigned_checkpoints import (
     KEPT,
     keep_note,
@@ -25,7 +26,6 @@ from repermit.evidence.entries import Checkpoint
 from repermit.evidence.http_post import describe_failure, post
 from repermit.evidence.signed_note import Note, WitnessKey
 from repermit.evidence.stored_tree import Paths
-from repermit.evidence.timestamps import find_new_occasions
 from repermit.settings.definitions import Settings
 
 _REST = timedelta(minutes=10)

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from repermit.db.models.evidence import Evidence
 from repermit.evidence import chain, chain_reader, timestamp_token
+from repermit.evidence.checkpoint_occasions import claim
 from repermit.evidence.entries import Entry, canonical
-from repermit.evidence.timestamps import claim, decode, encode
+from repermit.evidence.timestamps import decode, encode
 
 EVENT = "timestamp_authority"
 """Name of the entries, and of the keys of `meta` under which each is noted once."""

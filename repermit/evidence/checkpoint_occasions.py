@@ -1,0 +1,83 @@
+"""The occasions on which a checkpoint is stamped, cosigned and mailed to witnesses.
+
+At launch, on each day while a campaign runs, at its deadline, and when it is closed or cancelled;
+in the week after that also on the day after each on which the record has grown, as by papers and
+exports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, timedelta
+
+from repermit.clock import format_timestamp
+from repermit.db.background_tasks import TaskKind, list_targets
+from repermit.db.models.base import Meta
+from repermit.db.models.campaigns import Campaign
+from repermit.db.models.evidence import Evidence
+from repermit.rules.consent import CampaignState
+from repermit.settings.definitions import Settings
+
+# What is older than the installation's timestamps, or came with a restored database, is left alone.
+_STILL_OWED = timedelta(days=7)
+_RUNNING = (CampaignState.SENDING, CampaignState.PAUSED, CampaignState.OPEN)
+
+
+def find_new_occasions(
+    settings: Settings, now: datetime, *, prefix: str
+) -> list[tuple[str, Campaign]]:
+    """Return the occasions of the last days of which no key of `meta` with this prefix tells.
+
+    On each a checkpoint is handed out. In their order, each with its campaign, a day with one of
+    those that ran on it.
+    """
+    occasions = dict(_occasions(settings, now))
+    keys = [f"{prefix}{occasion}" for occasion in occasions]
+    done = {row.key for row in Meta.select(Meta.key).where(Meta.key.in_(keys))}
+    return sorted(
+        (item for item in occasions.items() if f"{prefix}{item[0]}" not in done),
+        key=lambda item: item[0],
+    )
+
+
+def claim_occasions(
+    occasions: Iterable[tuple[str, Campaign]], now: datetime, *, prefix: str
+) -> list[tuple[str, Campaign]]:
+    """Note occasions in `meta`, in the caller's transaction; return those that nobody else has."""
+    return [one for one in occasions if claim(f"{prefix}{one[0]}", now)]
+
+
+def claim(key: str, now: datetime) -> bool:
+    """Note a key in `meta`, in the caller's transaction; say whether nobody else has."""
+    made = Meta.insert(key=key, value=format_timestamp(now)).on_conflict_ignore()
+    return bool(made.as_rowcount().execute())
+
+
+def _occasions(settings: Settings, now: datetime) -> Iterator[tuple[str, Campaign]]:
+    since = now - _STILL_OWED
+    campaigns = Campaign.select().where(
+        Campaign.state.in_(_RUNNING) | (Campaign.launched_at > since) | (Campaign.closed_at > since)
+    )
+    launching = list_targets(TaskKind.LAUNCH)
+    for campaign in campaigns:
+        # A launch is an entry only once all asks have been made.
+        if since < campaign.launched_at <= now and campaign.id not in launching:
+            yield f"launch {campaign.id}", campaign
+        if campaign.state in _RUNNING:
+            yield f"daily {now.astimezone(settings.zone).date()}", campaign
+        is_cancelled = campaign.state == CampaignState.CANCELLED
+        if since < campaign.deadline <= now and not is_cancelled:
+            yield f"deadline {campaign.id} {campaign.deadline.isoformat()}", campaign
+        if campaign.closed_at and since < campaign.closed_at <= now:
+            yield f"closing {campaign.id}", campaign
+            if day := _find_day_of_growth(campaign.closed_at, settings, now):
+                yield f"after {day}", campaign
+
+
+def _find_day_of_growth(since: datetime, settings: Settings, now: datetime) -> date | None:
+    """Return the day of the newest entry if that was made after `since` and before today."""
+    newest = Evidence.select(Evidence.at).order_by(Evidence.seq.desc()).first()
+    if newest is None or newest.at <= since:
+        return None
+    day: date = newest.at.astimezone(settings.zone).date()
+    return day if day < now.astimezone(settings.zone).date() else None
