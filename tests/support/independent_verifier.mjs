@@ -698,8 +698,14 @@ function launchesIn(entries) {
       else if (event === "erased" && content.has("imported_at")) fate = "";
       if (fate !== undefined) stood.set(subject, erased.has(subject) ? "" : fate);
       else if (event === "erased") erased.add(subject);
+      const isSilence = textOf(content, "reason") === "no_response";
+      const [deadline, before] = [isSilence ? textOf(content, "deadline") : "", launch?.deadlines ?? []];
+      need(deadline === "" || before.length === 0 || before.includes(deadline), "a deadline that was never set");
     } else if (event === "launched" && isWhole(content.get("asked"))) {
-      found.set(number, { asked: content.get("asked"), audience: textOf(content, "audience"), deleted: [] });
+      const deadlines = [textOf(content, "deadline")].filter((one) => one !== "");
+      found.set(number, { asked: content.get("asked"), audience: textOf(content, "audience"), deadlines, deleted: [] });
+    } else if (event === "extended" && launch?.deadlines.length) {
+      launch.deadlines.push(textOf(content, "to"));
     } else if (event === "import_undone" && isWhole(content.get("contacts"))) {
       for (const other of found.values()) other.deleted.push(content.get("contacts"));
     } else if (event === "closed" && launch && content.get("counts") instanceof Map) {

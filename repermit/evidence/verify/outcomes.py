@@ -13,6 +13,7 @@ from repermit.evidence.verify.held_entry import require
 from repermit.i18n.lazy_text import Said
 
 _OPEN = "unconfirmed"
+_SILENCE = "no_response"
 _STANDING = {"confirmed": "confirmed", "customer": "customer", "added": _OPEN}
 _TOLD = ("removed", "import_undone", "sign_up_undone", "opted_out")
 
@@ -21,6 +22,7 @@ _TOLD = ("removed", "import_undone", "sign_up_undone", "opted_out")
 class _Campaign:
     """A launch: its entry, how many it asks, and the digest of whom, None in older entries.
 
+    - `deadlines`: those set so far by the launch and by extensions; none in older entries.
     - `deleted`: how many people at most went since with files that were taken back.
     - `counts`: what `closed` counts, `fates` how everybody stood by then; None while it runs.
     """
@@ -28,6 +30,7 @@ class _Campaign:
     seq: int
     asked: int
     audience: str | None
+    deadlines: set[str]
     deleted: int = 0
     closed: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -46,6 +49,7 @@ class Outcomes:
         self._campaigns: dict[int, _Campaign] = {}
         self._fates: dict[str, str | None] = {}
         self._erased: set[str] = set()
+        self._without_deadline: list[int] = []
 
     def add(self, entry: Mapping[str, Any], consent: Mapping[str, Any]) -> None:
         """Hear the next entry, and the content of its part `consent`, {} where that was erased."""
@@ -53,10 +57,19 @@ class Outcomes:
         campaign = self._campaigns.get(entry["campaign"])
         if subject:
             self._hear_of(subject, event, consent)
+            told = _text(consent, "deadline") if _text(consent, "reason") == _SILENCE else None
+            if told and campaign and campaign.deadlines and told not in campaign.deadlines:
+                self._without_deadline.append(entry["seq"])
         elif event == "launched" and type(consent.get("asked")) is int:
+            deadline = _text(consent, "deadline")
             self._campaigns[entry["campaign"]] = _Campaign(
-                entry["seq"], consent["asked"], _text(consent, "audience")
+                entry["seq"],
+                consent["asked"],
+                _text(consent, "audience"),
+                {deadline} if deadline else set(),
             )
+        elif event == "extended" and campaign and campaign.deadlines:
+            campaign.deadlines.add(_text(consent, "to") or "")
         elif event == "import_undone" and type(consent.get("contacts")) is int:
             for one in self._campaigns.values():
                 one.deleted += consent["contacts"]
@@ -86,6 +99,11 @@ class Outcomes:
 
         - `audiences`: whom each campaign asked, as the export says, by the campaign's number.
         """
+        for seq in self._without_deadline:
+            yield Said(
+                "entry %(seq)s tells a deadline that no launch and no extension before it has set",
+                seq=str(seq),
+            )
         known = {str(number) for number, one in self._campaigns.items() if one.audience}
         require(audiences.keys() <= known)
         for number, campaign in self._campaigns.items():

@@ -21,6 +21,7 @@ from repermit.accounts.login import LoginAttempt
 from repermit.accounts.user_info import Role
 from repermit.answers import link_target, record_answer
 from repermit.cli.proof import verify_file
+from repermit.clock import format_timestamp
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.db.connection import Database, open_database
 from repermit.db.models.campaigns import Campaign
@@ -33,7 +34,7 @@ from repermit.evidence.verify import evidence_export, signatures
 from repermit.evidence.wordings_shown import wordings_in
 from repermit.exports.export import write_export
 from repermit.privacy import evidence_retention
-from repermit.rules.consent import Answer
+from repermit.rules.consent import Answer, Reason
 from tests.support import independent_export
 from tests.support.admin_pages import PASSWORD
 from tests.support.builders import NOW, make_asked, make_campaign, make_list, make_settings
@@ -600,3 +601,39 @@ def test_of_an_earlier_launch_only_all_together_are_checked(
     document = json.loads(exported(database, mailing_list))
     assert own_check(document) == holds
     assert verdicts(document, javascript) == (holds, holds)
+
+
+def test_an_extension_cannot_be_left_out_by_whose_deadline_somebody_was_silent(
+    database: Database, javascript: JavaScriptVerifier
+) -> None:
+    mailing_list = make_list(database)
+    campaign = make_campaign(database, mailing_list)
+    freeze_wording(database, campaign, mailing_list, "nl")
+    anna = make_asked(database, mailing_list, campaign)
+    first, later = campaign.deadline, campaign.deadline + timedelta(days=2)
+    facts: dict[str, Any] = {"audience": digest_of(database, campaign)}
+    tell_of(database, "launched", campaign, asked=1, deadline=format_timestamp(first), **facts)
+    with database.atomic():
+        Campaign.update(deadline=later).execute()
+    dates = {"from": format_timestamp(first), "to": format_timestamp(later)}
+    tell_of(database, "extended", campaign, **dates)
+    silence = {"reason": Reason.NO_RESPONSE, "deadline": format_timestamp(later)}
+    append(
+        database,
+        Entry(
+            event="removed",
+            at=later,
+            actor="job",
+            list="news",
+            campaign=campaign.id,
+            subject=anna.subject,
+            consent=silence,
+        ),
+    )
+    document = json.loads(exported(database, mailing_list))
+    assert own_check(document)
+    assert verdicts(document, javascript) == (True, True)
+    events = [one["entry"]["event"] for one in document["entries"]]
+    del document["entries"][events.index("extended")]
+    assert not own_check(document)
+    assert verdicts(document, javascript) == (False, False)
