@@ -107,7 +107,8 @@ def _search(query: Any, typed: str, after: str, page: int, *, counts: _Counts) -
         if readable_matches := _find_readable_matches(query, text):
             part |= key.in_(readable_matches)
         return _page_by_address(query.where(part), key, after, page)
-    # By address a few of a kind would be looked for among all others.
+    # By the index of addresses a few of a kind would be looked for among all others; what is joined
+    # to the address keeps it out of use.
     letters: Any = key if counts.alike > _FEW_ALIKE else key.concat("")
     first = _encode_beginning(text)
     below = query.where(letters < first + _LAST_CHARACTER)

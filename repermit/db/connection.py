@@ -210,8 +210,11 @@ class JournallingPostgresql(_JournallingDatabase, peewee.PostgresqlDatabase):
     """PostgreSQL with the journal of this machine."""
 
     def _initialize_connection(self, conn: Any) -> None:
-        """Let a query that counts a million rows leave the other cores to those who answer."""
-        conn.execute("SET max_parallel_workers_per_gather = 0")
+        """Let a query that counts a million rows leave the other cores to those who answer.
+
+        A tenth of the usual sample tells the planner enough, where ANALYZE is asked for.
+        """
+        conn.execute("SET max_parallel_workers_per_gather = 0; SET default_statistics_target = 10")
 
     def is_transaction_lost(self) -> bool:
         """Say whether the connection is lost, and the transaction with it."""
@@ -324,17 +327,8 @@ def analyze_grown(database: Database) -> None:
         for (table,) in run_sql(database, _SELECT_GROWN_TABLES).fetchall():
             # Another process may have dropped it since, such as the rows of a file that is merged.
             with suppress(peewee.ProgrammingError):
-                analyze(database, table)
-
-
-def analyze(database: Database, table: str) -> None:
-    """Have PostgreSQL count a table, unless another process is at it.
-
-    A tenth of the usual sample tells the planner enough, in a tenth of the time.
-    """
-    with database.atomic():
-        run_sql(database, "SET LOCAL default_statistics_target = 10")
-        run_sql(database, f'ANALYZE (SKIP_LOCKED) "{table}"')
+                # Another process that is at it is enough.
+                run_sql(database, f'ANALYZE (SKIP_LOCKED) "{table}"')
 
 
 _SELECT_GROWN_TABLES = """\

@@ -26,14 +26,7 @@ from peewee import (
     fn,
 )
 
-from repermit.db.connection import (
-    Database,
-    FairSqliteDatabase,
-    analyze,
-    is_postgresql,
-    proxy,
-    run_sql,
-)
+from repermit.db.connection import Database, FairSqliteDatabase, is_postgresql, proxy, run_sql
 from repermit.db.models.base import Table, UTCDateTimeField
 from repermit.db.staged_rows import attach_file
 from repermit.imports.classify_row import PLAIN, StagedRow
@@ -280,7 +273,7 @@ def pick(database: Database) -> int:
     count = int(insert.as_rowcount().execute())
     if is_postgresql(database):
         # Nobody else counts what a temporary table holds, and the planner would take it for small.
-        analyze(database, "picked")
+        run_sql(database, "ANALYZE picked")
     return count
 
 

@@ -47,8 +47,7 @@ def test_what_dead_workers_had_claimed_goes_back_in_steps(story: Story) -> None:
     finally:
         story.database.before_commit = None
     assert recovered == RecoveryResult(requeued=FIRST_STEP + 1, in_doubt=0)
-    # PostgreSQL may count the table between two steps, which is a transaction too.
-    assert list(dict.fromkeys(counts)) == [1, 0]
+    assert counts[:2] == [1, 0]
 
 
 @pytest.mark.parametrize(
