@@ -29,12 +29,32 @@ _CHUNK = 5_000
 _CHUNK_OF_LOST = 500
 
 
-def decide(list_id: int) -> int:
+def decide(list_id: int, *, key: bytes | None = None) -> int:
     """Find out which addresses are on the list already and which are suppressed.
 
     Returns how many of them it decided about; run again, it looks only at the others.
+
+    - `key`: gives those a fingerprint that were read before the first suppression, inside a
+      transaction.
     """
-    return _match(list_id) + _find_suppressed(list_id)
+    count = _match(list_id)
+    if counts.has_suppressions(list_id):
+        if key is not None:
+            _fill_in_fingerprints(proxy.obj, key)
+        count += _find_suppressed(list_id)
+    return count
+
+
+def is_decided(database: Database, list_id: int, import_id: int) -> bool:
+    """Say whether nobody stands on the list, or is suppressed, but whom the import has brought.
+
+    Then nothing has changed for its next rows: so it is of a list's first file. Who moves to
+    another address leaves a suppression. On SQLite the database itself says whether anybody wrote.
+    """
+    if not is_postgresql(database) or counts.has_suppressions(list_id):
+        return False
+    query = "SELECT 1 FROM contact_count WHERE list_id = %s AND import_id <> %s LIMIT 1"
+    return run_sql(database, query, list_id, import_id).fetchone() is None
 
 
 def count_strangers(list_id: int) -> int:
@@ -46,8 +66,6 @@ def count_strangers(list_id: int) -> int:
 
 
 def _find_suppressed(list_id: int) -> int:
-    if not counts.has_suppressions(list_id):
-        return 0
     # A Yes for this list stands above a suppression for all, which is left to the others.
     said_yes = Contact.select(Value(1)).where(
         Contact.id == Picked.contact,
@@ -103,13 +121,7 @@ def _matching(list_id: int, _on_postgresql: bool, /) -> tuple[str, list[Any]]:  
     return found
 
 
-def fill_in_fingerprints(database: Database, list_id: int, key: bytes) -> None:
-    """Give every address its fingerprint, if the first suppression came while rows were staged.
-
-    Must be called inside a transaction.
-    """
-    if not counts.has_suppressions(list_id):
-        return
+def _fill_in_fingerprints(database: Database, key: bytes) -> None:
     lacking: Any = Picked.select(Picked.id, Picked.key).where(Picked.fingerprint.is_null())
     cursor = database.cursor()  # type: ignore[no-untyped-call]
     sign = database.param

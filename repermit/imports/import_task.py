@@ -301,10 +301,9 @@ def _take_step(
         limit=min(limit, progress.last - progress.reached),
         is_decided=is_decided,
     ) as (progress.reached, picked):
-        if not is_decided:
+        if not (is_decided or address_fate.is_decided(database, task.list_id, task.target)):
             # Somebody may have signed up, or been taken off, since the file was read.
-            address_fate.fill_in_fingerprints(database, task.list_id, key)
-            address_fate.decide(task.list_id)
+            address_fate.decide(task.list_id, key=key)
         _merge_picked(task, progress, picked, key)
     progress.done += picked
     task.state = vars(progress)

@@ -86,7 +86,6 @@ def test_the_first_suppression_of_all_is_found_though_rows_have_no_fingerprint_y
         assert address_fate.decide(news.id) == 0
         suppress(database, news, "a@example.org")
         with database.atomic():
-            address_fate.fill_in_fingerprints(database, news.id, KEY)
-            assert address_fate.decide(news.id) == 1
+            assert address_fate.decide(news.id, key=KEY) == 1
         fates = {picked.key: picked.fate for picked in staging.Picked.select()}
         assert fates == {"a@example.org": Fate.SUPPRESSED, "b@example.org": Fate.ASK}

@@ -78,6 +78,7 @@ from tests.support.import_helpers import (
 from tests.support.one_time_links import opened_for
 from tests.support.smtp_sink import wait_until
 from tests.unit.campaigns.test_launch import start
+from tests.unit.privacy.test_rectification import move
 
 SETTINGS = make_settings()
 LATER = NOW + timedelta(hours=1)
@@ -280,6 +281,32 @@ def test_what_happens_to_people_between_two_steps_counts(
     counts = json.loads(Import.get().counts)
     assert sum(counts["fates"].values()) == counts["rows"] == 9
     assert counts["fates"][Fate.SUPPRESSED] == 3
+    assert list(chain.verify()) == []
+
+
+def sign_up(database: Database, news: MailingList, address: str) -> None:
+    make_contact(database, news, address, status_at=LATER)
+
+
+def move_there(database: Database, news: MailingList, address: str) -> None:
+    (contact,) = Contact.select().where(Contact.list == news)
+    assert move(database, contact, address) == "moved"
+
+
+@pytest.mark.parametrize(("come", "on_it"), [(sign_up, 4), (move_there, 3)])
+def test_who_comes_between_two_steps_of_a_lists_first_file_is_not_taken_in_again(
+    database: Database, tmp_path: Path, come: Any, on_it: int
+) -> None:
+    news = make_list(database)
+    addresses = {f"{name}@example.org" for name in "abcd"}
+    begin(database, news, plain(tmp_path, *((address, "") for address in addresses)))
+    go_on(database, 1)
+    come(database, news, min(addresses - set(on_list(news))))
+    go_on(database)
+    assert len(on_list(news)) == on_it
+    fates = json.loads(Import.get().counts)["fates"]
+    assert (fates[Fate.ASK], fates[Fate.DUPLICATE]) == (3, 1)
+    assert find_drift(database) == 0
     assert list(chain.verify()) == []
 
 
