@@ -347,10 +347,10 @@ def _render_page(mailing_list: MailingList, settings: Settings) -> str:
     sections = []
     for language in facts.languages:
         privacy_url = facts.in_language(language).privacy_url
-        section = _render("section.html", language, privacy_url=privacy_url, **fields)
+        section = _render("old_links_page.html", language, privacy_url=privacy_url, **fields)
         sections.append((language, Markup(section)))  # noqa: S704  everything in it was escaped
     return _render(
-        "page.html",
+        "old_links_page_frame.html",
         mailing_list.language,
         names={one: catalogues.language_name(one) for one in facts.languages},
         sections=sections,

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from repermit.settings.definitions import Bounces, Settings
 
 
+REST_AFTER_FAILURE = timedelta(minutes=30)
+"""How long a mailbox is left alone at least once it could not be read."""
+
+
 # --- A trial login. -------------------------------------------------------------------------------
 
 

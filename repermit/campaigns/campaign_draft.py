@@ -142,8 +142,6 @@ def drop_conditions(database: Database, mailing_list: MailingList) -> None:
 _MIN_CHARACTERS = 40
 _MIN_WORDS = 6
 
-_MIN_REASON_LENGTH = 10
-
 _WANTED = Said(
     "say with --attest who decided to ask, on what ground, where the addresses came from, and "
     "that none of them opted out; it is kept as evidence",
@@ -153,11 +151,6 @@ _EXAMPLE = (
     '"Decided by the board on 1 November: our members could sign up on paper only, and we cannot '
     'show who did. Addresses from our own forms since 2016. None of them opted out."'
 )
-
-
-def is_reason(text: str) -> bool:
-    """Say whether a text can be the reason for launching in spite of what a check found."""
-    return len(text.strip()) >= _MIN_REASON_LENGTH and any(map(str.isalpha, text))
 
 
 def check_attestation(attest: str) -> Said:

@@ -9,14 +9,14 @@ from types import MappingProxyType
 from typing import Any
 
 from repermit.campaigns.audience import count_asks
-from repermit.campaigns.campaign_draft import check_attestation, is_reason
+from repermit.campaigns.campaign_draft import check_attestation
 from repermit.campaigns.enqueue_asks import (
     find_audience_range,
     make_asks,
     read_making_progress,
     start_launch_task,
 )
-from repermit.campaigns.launch_refusals import plan_launch, read_launch_state
+from repermit.campaigns.launch_refusals import is_reason, plan_launch, read_launch_state
 from repermit.campaigns.mailing_lists import lock_list, read_texts
 from repermit.campaigns.preview import (
     draft_wording,

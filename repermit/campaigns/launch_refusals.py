@@ -45,6 +45,16 @@ from repermit.rules.deadlines_and_reminders import (
 )
 from repermit.settings.definitions import MailServer, Organisation, Settings
 
+# --- A launch in spite of what the check found. ---------------------------------------------------
+
+_MIN_REASON_LENGTH = 10
+
+
+def is_reason(text: str) -> bool:
+    """Say whether a text can be the reason for launching in spite of what a check found."""
+    return len(text.strip()) >= _MIN_REASON_LENGTH and any(map(str.isalpha, text))
+
+
 # --- Notes on readers of another language than the list's. ----------------------------------------
 
 

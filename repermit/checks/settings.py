@@ -15,9 +15,10 @@ from repermit.checks.findings import Finding, finding, format_count
 from repermit.contacts.lookup import read_list_facts, read_own_wording
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
-from repermit.emails.first_screen import MOST_SIGNS, WIDEST_NAME, estimate_first_screen
+from repermit.emails.first_screen import WIDEST_NAME, estimate_first_screen
 from repermit.emails.mail_types import Mail
 from repermit.emails.template_engine import cut_name
+from repermit.emails.wording_validation import MAX_SUBJECT_LENGTH
 from repermit.errors import AddressError, RepermitError
 from repermit.settings.config_file import is_open_to_others, list_secret_files
 from repermit.settings.definitions import MailServer, Organisation, Settings
@@ -66,7 +67,7 @@ def check_first_screen(
 def _is_cut_short(mail: Mail, names: Iterable[str]) -> bool:
     seen = estimate_first_screen(mail.html)
     return (
-        len(mail.subject) >= MOST_SIGNS
+        len(mail.subject) >= MAX_SUBJECT_LENGTH
         or any(cut_name(name) != name for name in names)
         or not (seen is None or seen.is_enough)
     )

@@ -92,13 +92,13 @@ def preview(
 def _parse_accepted(
     _: click.Context, __: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, str]:
-    from repermit.campaigns import campaign_draft
+    from repermit.campaigns.launch_refusals import is_reason
     from repermit.checks import findings
 
     reasons = {}
     for value in values:
         code, equals, reason = value.partition("=")
-        if not equals or not campaign_draft.is_reason(reason):
+        if not equals or not is_reason(reason):
             raise click.BadParameter(
                 f"{value!r} is not CODE=REASON, such as pages_here_alone='a trial in our office'"
             )

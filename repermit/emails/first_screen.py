@@ -21,9 +21,6 @@ MOST_PIXELS = 640
 MOST_WORDS = 60
 """How many words somebody reads who looks at a mail for some fifteen seconds."""
 
-MOST_SIGNS = 60
-"""How many signs of a subject a phone shows, or a few more."""
-
 _ANSWER = re.compile(r"https?://\S+/(yes|no)/\S+")
 _WORD = re.compile(r"\S*\w\S*")
 # Blanks that break lines: one that does not is as a letter.

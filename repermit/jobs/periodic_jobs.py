@@ -43,7 +43,6 @@ from repermit.webhooks import deliver, events
 
 _FIRST_REST = timedelta(minutes=1)
 _MAX_REST = timedelta(minutes=15)
-_POLLING_REST = timedelta(minutes=30)
 
 _log = logging.getLogger(__name__)
 
@@ -191,7 +190,7 @@ class Jobs:
 
     def _poll(self, settings: Settings, now: datetime) -> Mapping[MessageKind, int]:
         usual = timedelta(minutes=settings.bounces.every_minutes)
-        self._poll_again_at = now + max(usual, _POLLING_REST)
+        self._poll_again_at = now + max(usual, poll.REST_AFTER_FAILURE)
         try:
             taken = poll.poll(
                 self._database,

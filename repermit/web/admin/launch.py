@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, current_app, jsonify, request
 
 from repermit.bounces import poll
-from repermit.campaigns import campaign_draft, mailing_lists
+from repermit.campaigns import campaign_draft, launch_refusals, mailing_lists
 from repermit.campaigns import launch as campaigns_launch
 from repermit.campaigns.campaign_draft import Conditions
 from repermit.campaigns.mailing_lists import mentions_frequency
@@ -82,7 +82,7 @@ def launch_campaign(slug: str) -> AnyResponse:
         or request.form.get("version") != _make_version(mailing_list, seen.conditions, problems)
     ):
         wrong = _word_changed()
-    if wrong or problems is None or not all(map(campaign_draft.is_reason, accepted.values())):
+    if wrong or problems is None or not all(map(launch_refusals.is_reason, accepted.values())):
         return _show_page(
             mailing_list, status=422, seen=seen, typed=typed, wrong=wrong, asks_why=True
         )
@@ -243,7 +243,7 @@ def _show_page(
                 code,
                 group,
                 accepted[code],
-                asks_why and not campaign_draft.is_reason(accepted[code]),
+                asks_why and not launch_refusals.is_reason(accepted[code]),
             )
             for code, group in group_by_code(problems or ())
         ],

@@ -27,7 +27,7 @@ from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, PROXIES, Form
 from repermit.web import rendering
 from repermit.web.public import page_text
-from repermit.web.public.my_data_text import describe_kept_after_erasure, describe_recipients
+from repermit.web.public.my_data_text import describe_recipients, format_last_day_of_proof
 from repermit.web.public.page_text import Voice
 from repermit.web.rendering import (
     NUMBER,
@@ -398,7 +398,7 @@ def _make_wording(standing: Standing, reader: Reader, *, moment: datetime, is_ag
 def _render_wording(_version: str, labels: tuple[tuple[Answer, str], ...], **fields: Any) -> str:
     """Return such a text, which most people were shown alike; `_version` is that of our texts."""
     personal = {"address": "⟦address⟧", "reason": "⟦reason⟧"}
-    return render("question_wording.html", labels=dict(labels), **personal, **fields)
+    return render("recorded_question.html", labels=dict(labels), **personal, **fields)
 
 
 def make_contact_reader(standing: Standing) -> Reader:
@@ -412,15 +412,11 @@ def show_gone(standing: Standing | None) -> Response:
     about = standing.mailing_list if standing else _find_only_list()
     reader = make_reader(request.path, language=choose_unknown_language(about), mailing_list=about)
     fields: dict[str, Any] = make_list_fields(about, reader) if about else {"join_url": ""}
-    fields["kept"] = ()
+    fields["proof_until"] = ""
     if standing and standing.is_gone:
-        is_suppressed = link_target.is_suppressed(standing.uid)
-        fields["is_suppressed"] = is_suppressed
-        fields["kept"] = describe_kept_after_erasure(
-            standing.status_at,
-            make_voice(reader),
-            get_site().settings.retention,
-            is_suppressed=is_suppressed,
+        fields["is_suppressed"] = link_target.is_suppressed(standing.uid)
+        fields["proof_until"] = format_last_day_of_proof(
+            standing.status_at, make_voice(reader), get_site().settings.retention
         )
     response = render_page("link_of_erased_contact.html", reader, **fields)
     response.vary.add("Accept-Language")

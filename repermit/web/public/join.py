@@ -258,7 +258,7 @@ def _make_wording(signed_up: SignUpResult, token: str) -> str:
     reader = replace(_make_reader(signed_up), is_switched=False)
     fields = {**_make_confirm_fields(signed_up, reader, token), "address": "⟦address⟧"}
     return render(
-        "sign_up_wording.html",
+        "recorded_sign_up.html",
         language=reader.language,
         organisation=get_site().settings.organisation,
         privacy_url=signed_up.mailing_list.in_language(reader.language).privacy_url,

@@ -323,16 +323,14 @@ def _erase_data(opened: OpenedLink) -> Response:
     mailing_list = find_list(opened.mailing_list.slug)
     uploads.forget_in_upload(mailing_list, key, settings=site.settings)
     reader = _make_reader(opened)
-    kept = my_data_text.describe_kept_after_erasure(
-        Contact.get_by_id(opened.contact).status_at,
-        make_voice(reader),
-        site.settings.retention,
-        is_suppressed=link_target.is_suppressed(opened.uid),
-    )
+    removed_at = Contact.get_by_id(opened.contact).status_at
     return render_page(
         "delete_my_data_done.html",
         reader,
-        kept=kept,
+        is_suppressed=link_target.is_suppressed(opened.uid),
+        proof_until=my_data_text.format_last_day_of_proof(
+            removed_at, make_voice(reader), site.settings.retention
+        ),
         **make_list_fields(opened.mailing_list, reader),
     )
 

@@ -332,22 +332,9 @@ def describe_retention(term: RetentionTerm, voice: Voice, retention: Retention) 
     }[term.what] % known
 
 
-def describe_kept_after_erasure(
-    removed_at: datetime, voice: Voice, retention: Retention, *, is_suppressed: bool = True
-) -> tuple[str, ...]:
-    """Describe what is kept after an erasure, and until when (GDPR art. 17(3)).
-
-    `is_suppressed` says that the fingerprint is kept too, which a later Yes lifts.
-    """
-    last_day = add_years(removed_at, retention.evidence_years)
-    proof = voice.gettext(
-        "The proof of what was asked and answered, without address and name: until %(day)s."
-    ) % {"day": voice.format_day(last_day)}
-    code = voice.gettext(
-        "A code from which your address cannot be read, so that nobody asks you again: as long as "
-        "there is this list."
-    )
-    return (code, proof) if is_suppressed else (proof,)
+def format_last_day_of_proof(removed_at: datetime, voice: Voice, retention: Retention) -> str:
+    """Return until when the proof of an erased person is kept (GDPR art. 17(3))."""
+    return voice.format_day(add_years(removed_at, retention.evidence_years))
 
 
 def describe_recipients(slug: str, voice: Voice, settings: Settings) -> tuple[str, ...]:
