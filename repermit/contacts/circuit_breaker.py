@@ -1,4 +1,4 @@
-"""What makes a campaign pause by itself: bounces, complaints, and the end of its pilot."""
+"""Pausing campaigns by themselves: for bounces, for complaints, and at the end of a pilot."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from repermit.db.models.mails import Mail, enqueue_notice
 from repermit.db.work_steps import run_steps
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
+from repermit.rules.circuit_breaker import BREAKER_REASONS, decide_pause, replaces_reason
 from repermit.rules.consent import (
     ASKING_KINDS,
     BounceKind,
@@ -26,15 +27,11 @@ from repermit.rules.consent import (
     PauseReason,
 )
 
-FIRST_SENT = 100
-"""How many mails a server must have decided on before a share of bounces says anything."""
-
 AFTER_PILOT = datetime(9999, 1, 1, tzinfo=UTC)
 """When an ask is due that waits for the end of a pilot; `resume` gives it its real moment."""
 
 _RUNNING = (CampaignState.SENDING, CampaignState.OPEN)
 _STARTED = (CampaignState.SENDING, CampaignState.PAUSED)
-_BREAKER_REASONS = (PauseReason.BOUNCES, PauseReason.COMPLAINT)
 _UNDERWAY = (MailState.CLAIMED, MailState.STARTED)
 # What a server says of the mail or its reader, not of itself or of the sender.
 _REFUSAL_REASONS = ("recipient", "message")
@@ -63,23 +60,6 @@ def count_mail_outcomes(campaign: Campaign) -> MailOutcomes:
     return MailOutcomes(sent=sent + refused, bounced=bounced + refused, complaints=complaints)
 
 
-def decide_circuit_breaker(
-    sent: int, bounced: int, complaints: int, *, percent: int
-) -> PauseReason | None:
-    """Say why a campaign must stop by itself, or None if it may go on.
-
-    `sent` counts the mails that a server has decided on, `bounced` those of them that it refused or
-    that came back later. A share of bounces is what mailbox providers know a bought or forgotten
-    list by; `percent` 0 looks at complaints alone. Who complains was mailed against their will, and
-    one such person is enough to look again (GDPR art. 21(3)).
-    """
-    if complaints > 0:
-        return PauseReason.COMPLAINT
-    if percent and sent >= FIRST_SENT and bounced * 100 >= percent * sent:
-        return PauseReason.BOUNCES
-    return None
-
-
 def trip_circuit_breaker(campaign_id: int, *, percent: int, now: datetime) -> PauseReason | None:
     """Pause a campaign that has too many bounces or any complaint; return why, or None.
 
@@ -91,7 +71,7 @@ def trip_circuit_breaker(campaign_id: int, *, percent: int, now: datetime) -> Pa
     if now >= campaign.deadline:
         return None
     outcomes = count_mail_outcomes(campaign)
-    reason = decide_circuit_breaker(
+    reason = decide_pause(
         outcomes.sent - campaign.brake_sent,
         outcomes.bounced - campaign.brake_bounced,
         outcomes.complaints - campaign.brake_complaints,
@@ -129,7 +109,7 @@ def reset_circuit_breaker(campaign: Campaign) -> dict[str, int]:
 
     Nothing if it was not a brake that stopped it.
     """
-    if campaign.pause_reason not in _BREAKER_REASONS:
+    if campaign.pause_reason not in BREAKER_REASONS:
         return {}
     outcomes = count_mail_outcomes(campaign)
     campaign.brake_sent = outcomes.sent
@@ -207,7 +187,9 @@ def _pause_campaign(
     if campaign.state in _RUNNING:
         campaign.paused_from = campaign.state
         campaign.state = CampaignState.PAUSED
-    elif campaign.state != CampaignState.PAUSED or not _outweighs(reason, campaign.pause_reason):
+    elif campaign.state != CampaignState.PAUSED or not replaces_reason(
+        reason, campaign.pause_reason
+    ):
         return False
     campaign.pause_reason = reason
     campaign.save()
@@ -223,10 +205,6 @@ def _pause_campaign(
         )
     )
     return True
-
-
-def _outweighs(reason: PauseReason, present: str) -> bool:
-    return reason in _BREAKER_REASONS and present not in _BREAKER_REASONS
 
 
 def _is_pilot_under_way(campaign: Campaign) -> bool:

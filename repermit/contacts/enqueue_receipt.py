@@ -6,11 +6,10 @@ What is owed is owed in the caller's transaction.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from repermit.clock import format_timestamp
-from repermit.contacts.requested_mails_per_day import MOST_ON_REQUEST, may_mail_on_request
 from repermit.db.models.base import PreparedQuery
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
@@ -27,10 +26,10 @@ from repermit.rules.consent import (
     MailState,
     Status,
 )
+from repermit.rules.requested_mails_per_day import find_next_mail_time
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
 
-_DAY = timedelta(days=1)
 _MAY_HAVE_LEFT = (MailState.STARTED, MailState.SENT, MailState.IN_DOUBT)
 
 
@@ -50,9 +49,7 @@ def enqueue_receipt(
     if any(mail.state in NOT_STARTED for mail in receipts):
         drop_receipts(contact)
     due_times = [mail.due_at for mail in receipts if mail.state in _MAY_HAVE_LEFT]
-    recent_due_times = sorted(due_at for due_at in due_times if due_at > at - _DAY)
-    is_too_many = not may_mail_on_request(len(recent_due_times))
-    due_at = recent_due_times[-MOST_ON_REQUEST] + _DAY if is_too_many else at
+    due_at = find_next_mail_time(due_times, now=at)
     _INSERT_RECEIPT.execute(
         mailing_list.id, contact.id, format_timestamp(due_at), _make_topic(answer, at)
     )

@@ -1,26 +1,18 @@
-"""Mail that somebody has just asked for: three a day at most to an address, of each kind."""
+"""When an address may get one more mail that was asked for in a form, by what the tables hold."""
 
 from __future__ import annotations
 
 import hashlib
 from datetime import datetime, timedelta
+from typing import Any
 
 from repermit.db.connection import Database, is_postgresql, run_sql
 from repermit.db.models.contacts import SignUp
 from repermit.db.models.mails import FreshLink
-
-MOST_ON_REQUEST = 3
-"""How many mails an address gets in 24 hours at the wish of whoever types it in a form."""
+from repermit.rules.requested_mails_per_day import MOST_ON_REQUEST, find_next_mail_time
 
 SIGN_UPS_KEPT = timedelta(days=30)
 """How long a sign-up is kept that its address does not confirm."""
-
-_DAY = timedelta(days=1)
-
-
-def may_mail_on_request(sent_in_last_day: int) -> bool:
-    """Say whether one more mail may go to an address whose holder has just asked for it."""
-    return sent_in_last_day < MOST_ON_REQUEST
 
 
 def lock_address(database: Database, address_key: str) -> None:
@@ -36,12 +28,17 @@ def lock_address(database: Database, address_key: str) -> None:
 
 
 def may_sign_up(address_key: str, *, now: datetime) -> bool:
-    """Say whether one more sign-up may be mailed to an address (invariant 3).
+    """Say whether one more sign-up may be mailed to an address.
 
     Sign-ups on all lists count, since anybody can type any address; `lock_address` comes first.
     """
-    sign_ups = SignUp.select().where(SignUp.address_key == address_key, SignUp.at > now - _DAY)
-    return may_mail_on_request(sign_ups.count())
+    return _find_next_time(SignUp, SignUp.address_key == address_key, now=now) <= now
+
+
+def may_ask_new_address(contact_id: int, *, now: datetime) -> bool:
+    """Say whether a contact may ask for one more mail to a new address."""
+    by_contact = (FreshLink.contact == contact_id) & (FreshLink.purpose == "address")
+    return _find_next_time(FreshLink, by_contact, now=now) <= now
 
 
 def find_next_link_time(address_key: str, purpose: str, *, now: datetime) -> datetime:
@@ -50,15 +47,10 @@ def find_next_link_time(address_key: str, purpose: str, *, now: datetime) -> dat
     Links for one use are counted apart from sign-ups, and one too many waits instead of being
     refused: no stranger may take somebody's right of access away (GDPR art. 12(2), art. 15).
     """
-    latest = (
-        FreshLink.select(FreshLink.at)
-        .where(
-            FreshLink.address_key == address_key,
-            FreshLink.purpose == purpose,
-            FreshLink.at > now - _DAY,
-        )
-        .order_by(FreshLink.at.desc())
-        .limit(MOST_ON_REQUEST)
-    )
-    send_times: list[datetime] = [row.at for row in latest]
-    return now if may_mail_on_request(len(send_times)) else send_times[-1] + _DAY
+    to_address = (FreshLink.address_key == address_key) & (FreshLink.purpose == purpose)
+    return _find_next_time(FreshLink, to_address, now=now)
+
+
+def _find_next_time(table: type[SignUp | FreshLink], condition: Any, *, now: datetime) -> datetime:
+    latest = table.select(table.at).where(condition).order_by(table.at.desc())
+    return find_next_mail_time([row.at for row in latest.limit(MOST_ON_REQUEST)], now=now)

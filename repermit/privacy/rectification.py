@@ -7,7 +7,7 @@ The old words stay in the evidence, as the proof of what was answered from where
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from repermit import email_address
@@ -29,8 +29,6 @@ from repermit.privacy.data_links import (
 from repermit.rules.consent import MailKind, Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.suppression import suppressions
-
-_DAY = timedelta(days=1)
 
 
 def correct_data(
@@ -77,7 +75,7 @@ def ask_new_address(
         if wanted.sending == contact.address:
             return False
         requested_mails_per_day.lock_address(database, wanted.key)
-        if _may_ask_address(contact, now):
+        if requested_mails_per_day.may_ask_new_address(contact.id, now=now):
             enqueue_link(contact, "address", wanted, language=language, now=now)
         return True
 
@@ -111,13 +109,6 @@ def confirm_new_address(
             return MoveResult(outcome="taken", link=link)
         _move_contact(contact, found, settings.fingerprint_key, trace, now)
         return MoveResult(outcome="moved", link=link)
-
-
-def _may_ask_address(contact: Contact, now: datetime) -> bool:
-    asked = FreshLink.select().where(
-        FreshLink.contact == contact, FreshLink.purpose == "address", FreshLink.at > now - _DAY
-    )
-    return requested_mails_per_day.may_mail_on_request(asked.count())
 
 
 def _is_address_free(contact: Contact, key: str, fingerprint_key: bytes) -> bool:

@@ -22,39 +22,6 @@ INSTANT = timedelta(microseconds=1)
 RUNNING = [CampaignState.SENDING, CampaignState.OPEN]
 
 
-@pytest.mark.parametrize(
-    ("sent", "bounced", "percent", "stops"),
-    [
-        (99, 99, 2, False),
-        (100, 1, 2, False),
-        (100, 2, 2, True),
-        (100, 3, 2, True),
-        (101, 2, 2, False),
-        (1000, 19, 2, False),
-        (1000, 20, 2, True),
-        (1000, 1000, 0, False),
-        (1000, 999, 100, False),
-        (1000, 1000, 100, True),
-    ],
-)
-def test_a_share_of_bounces_stops_a_campaign_after_the_first_hundred(
-    sent: int, bounced: int, percent: int, stops: bool
-) -> None:
-    expected = PauseReason.BOUNCES if stops else None
-    assert circuit_breaker.decide_circuit_breaker(sent, bounced, 0, percent=percent) is expected
-
-
-@pytest.mark.parametrize("percent", [0, 2])
-@pytest.mark.parametrize(("complaints", "stops"), [(-1, False), (0, False), (1, True), (2, True)])
-def test_any_complaint_stops_a_campaign(complaints: int, percent: int, stops: bool) -> None:
-    expected = PauseReason.COMPLAINT if stops else None
-    assert circuit_breaker.decide_circuit_breaker(1, 0, complaints, percent=percent) is expected
-
-
-def test_a_complaint_weighs_more_than_bounces() -> None:
-    assert circuit_breaker.decide_circuit_breaker(100, 100, 1, percent=2) is PauseReason.COMPLAINT
-
-
 def make_sending(database: Database, **overrides: Any) -> Campaign:
     values = {"state": CampaignState.SENDING, **overrides}
     return make_campaign(database, make_list(database), **values)
