@@ -22,7 +22,13 @@ from repermit.contacts import (
 from repermit.db import background_tasks
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.base import new_id
-from repermit.db.models.contacts import SIGN_UP_LIFETIME, Contact, SignUp, Suppression
+from repermit.db.models.contacts import (
+    SIGN_UP_LIFETIME,
+    SIGN_UPS_KEPT,
+    Contact,
+    SignUp,
+    Suppression,
+)
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.secure_delete import delete_in_steps
@@ -85,7 +91,7 @@ def forget_old_sign_ups(
         database,
         SignUp,
         SignUp.confirmed_at.is_null(),
-        SignUp.at < now - requested_mails_per_day.SIGN_UPS_KEPT,
+        SignUp.at < now - SIGN_UPS_KEPT,
         holds_addresses=True,
         should_stop=should_stop,
         most_a_step=chunk,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from repermit.campaigns.send_plan import LONGEST_PERIOD
 from repermit.clock import parse_when
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.campaigns import Draft, find_live_campaign
@@ -15,6 +14,7 @@ from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.i18n.lazy_text import Said
+from repermit.rules.deadlines_and_reminders import suggest_period
 from repermit.rules.legal_grounds import Grounds
 from repermit.settings.definitions import Settings
 
@@ -53,21 +53,14 @@ def read_conditions(mailing_list: MailingList) -> Conditions | None:
     return Conditions(**{name: value for name, value in answers.items() if name in field_names})
 
 
-_USUAL_PERIOD = timedelta(days=28)
-_TWO_WEEKS = timedelta(days=14)
-
-
 def suggest_conditions(settings: Settings, now: datetime) -> Conditions:
     """Return the default conditions: to the end of the suggested deadline's day."""
     return Conditions(deadline=suggest_deadline(settings, now).date().isoformat())
 
 
 def suggest_deadline(settings: Settings, now: datetime) -> datetime:
-    """Return the default deadline: in four weeks, or more if `minimum_days` is long."""
-    period = max(_USUAL_PERIOD, timedelta(settings.campaign.minimum_days) + _TWO_WEEKS)
-    # To the end of its day, and no later than a launch takes it.
-    period = min(period, LONGEST_PERIOD - timedelta(days=1))
-    return (now + period).astimezone(settings.zone)
+    """Return the default deadline, in the organisation's zone."""
+    return (now + suggest_period(settings.campaign.minimum_days)).astimezone(settings.zone)
 
 
 def read_deadline(conditions: Conditions, settings: Settings) -> datetime | None:

@@ -16,7 +16,6 @@ from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.campaigns.preview import check_asks
 from repermit.campaigns.result_types import Plan
 from repermit.campaigns.send_plan import (
-    LONGEST_PERIOD,
     SendPlan,
     check_reminder,
     compute_reminder_time,
@@ -40,9 +39,7 @@ from repermit.rules.consent import (
     Fate,
     Reason,
 )
-from repermit.rules.deadlines_and_reminders import (
-    latest_ask,
-)
+from repermit.rules.deadlines_and_reminders import LONGEST_PERIOD, latest_ask
 from repermit.settings.definitions import MailServer, Organisation, Settings
 
 # --- A launch in spite of what the check found. ---------------------------------------------------

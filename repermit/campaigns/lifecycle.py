@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from repermit.campaigns.preview import freeze_wording, keep_page_wordings, make_page_wordings
-from repermit.campaigns.send_plan import LONGEST_PERIOD, predict_last_ask, to_local_time
+from repermit.campaigns.send_plan import predict_last_ask, to_local_time
 from repermit.clock import format_timestamp
 from repermit.contacts import circuit_breaker, counts, status_changes
 from repermit.db.background_tasks import TaskKind, Work, foreground_work, lock_task, select_targets
@@ -39,9 +39,7 @@ from repermit.rules.consent import (
     MailState,
     require_campaign,
 )
-from repermit.rules.deadlines_and_reminders import (
-    latest_ask,
-)
+from repermit.rules.deadlines_and_reminders import LONGEST_PERIOD, latest_ask
 from repermit.settings.definitions import Settings
 
 # --- What every act on a campaign begins and ends with. -------------------------------------------

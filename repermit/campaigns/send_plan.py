@@ -108,11 +108,6 @@ def _compute_duration(
     return min(takes, _LONGEST_DURATION)
 
 
-LONGEST_PERIOD = timedelta(days=366)
-"""How long after the last ask a deadline may be, and how far it may be moved at a time: whoever has
-not answered by then will not, and may not be mailed meanwhile. A later one is a slip."""
-
-
 def compute_reminder_time(deadline: datetime, days: int, zone: ZoneInfo) -> datetime:
     """Return when to remind: so many days before the deadline by the calendar of `zone`.
 

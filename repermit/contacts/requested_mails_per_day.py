@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from repermit.db.connection import Database, is_postgresql, run_sql
 from repermit.db.models.contacts import SignUp
 from repermit.db.models.mails import FreshLink
 from repermit.rules.requested_mails_per_day import MOST_ON_REQUEST, find_next_mail_time
-
-SIGN_UPS_KEPT = timedelta(days=30)
-"""How long a sign-up is kept that its address does not confirm."""
 
 
 def lock_address(database: Database, address_key: str) -> None:

@@ -14,10 +14,18 @@ from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
 from repermit.rules.consent import LIVE_STATES
 
+MOST_DOWNTIME = timedelta(days=1)
+"""How long the answer pages may have been down in all before expiry waits for the admin."""
+
 LONGEST_PAUSE = timedelta(minutes=5)
 """How long may lie between two notes for the pages to count as up in between."""
 
 _HEARTBEAT_KEY = "beat_at"
+
+
+def expiry_waits(downtime: timedelta) -> bool:
+    """Say whether the answer pages were down too long for silence to mean anything."""
+    return downtime > MOST_DOWNTIME
 
 
 def record_heartbeat(database: Database, *, now: datetime) -> None:

@@ -36,7 +36,7 @@ from repermit.errors import Refused
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.chain_reader import read_consents
 from repermit.evidence.entries import Entry
-from repermit.expiry.downtime import measure_downtime, save_heartbeat
+from repermit.expiry.downtime import expiry_waits, measure_downtime, save_heartbeat
 from repermit.rules.consent import (
     UNSETTLED,
     CampaignState,
@@ -45,10 +45,7 @@ from repermit.rules.consent import (
     Reason,
     require_campaign,
 )
-from repermit.rules.deadlines_and_reminders import (
-    Verdict,
-    expiry_waits,
-)
+from repermit.rules.deadlines_and_reminders import Verdict
 from repermit.settings.definitions import Settings
 
 _RUNNING = (CampaignState.SENDING, CampaignState.OPEN)

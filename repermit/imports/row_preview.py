@@ -27,6 +27,12 @@ from repermit.imports.staging import Picked, Staged
 from repermit.rules.consent import Fate
 from repermit.temporary_files import TemporaryFiles
 
+ROWS_PER_PAGE = 50
+"""How many rows a page of the preview shows."""
+
+MOST_DOUBTFUL = 200
+"""How many doubtful rows it shows above them, equal ones as one."""
+
 _CHUNK = 5_000
 _TABLE = """\
 CREATE TABLE sight (
@@ -165,7 +171,9 @@ _REASON = (
 _EVERY = RowFilter()
 
 
-def read(path: Path, wanted: RowFilter = _EVERY, *, after: int = 0, limit: int = 50) -> list[Sight]:
+def read(
+    path: Path, wanted: RowFilter = _EVERY, *, after: int = 0, limit: int = ROWS_PER_PAGE
+) -> list[Sight]:
     """Return the rows behind number `after` in the file's order, those that are wanted."""
     sql, values = wanted.conditions()
     query = f"{_GET}{sql} ORDER BY number LIMIT ?"
@@ -191,7 +199,7 @@ def read_doubtful(
     decided: Sequence[str] = (),
     remarks: Sequence[str] = (),
     after: int = 0,
-    limit: int = 50,
+    limit: int = MOST_DOUBTFUL,
 ) -> list[tuple[Sight, int]]:
     """Return the rows that an admin has to look at, and those that were decided on.
 
@@ -205,7 +213,7 @@ def read_doubtful(
 
 
 def read_opted_out_by_remark(
-    path: Path, *, decided: Sequence[str] = (), after: int = 0, limit: int = 50
+    path: Path, *, decided: Sequence[str] = (), after: int = 0, limit: int = MOST_DOUBTFUL
 ) -> list[tuple[Sight, int]]:
     """Return the rows that a remark alone opts out, those with the same words as one."""
     return _read_equal(path, _OFF_BY_REMARK, (), decided, after=after, limit=limit)

@@ -14,12 +14,12 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from repermit.clock import format_timestamp
-from repermit.contacts import click_log, enqueue_receipt, lookup, requested_mails_per_day
+from repermit.contacts import click_log, enqueue_receipt, lookup
 from repermit.contacts.last_ask import decide_verdict, index_asks, list_campaign_mails
 from repermit.db.connection import chunks, make_id_list
 from repermit.db.models.accounts import Access
 from repermit.db.models.campaigns import find_live_campaign
-from repermit.db.models.contacts import Contact, Suppression
+from repermit.db.models.contacts import SIGN_UPS_KEPT, Contact, Suppression
 from repermit.db.models.contacts import SignUp as SignUpRow
 from repermit.db.models.imports import Import
 from repermit.db.models.mails import FreshLink, Mail, Reply
@@ -487,7 +487,7 @@ def _iter_terms(
             what="openings", days=retention.trace_days, begins="opening", moments=opened
         )
     if unconfirmed:
-        days = requested_mails_per_day.SIGN_UPS_KEPT.days
+        days = SIGN_UPS_KEPT.days
         yield _make_term_in_days(what="sign_ups", days=days, begins="sign_up", moments=unconfirmed)
     yield RetentionTerm(what="mails", until=None)
     if has_left:

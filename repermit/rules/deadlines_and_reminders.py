@@ -65,10 +65,18 @@ def expiry(
     return Verdict.EXPIRE
 
 
-MOST_DOWNTIME = timedelta(days=1)
-"""How long the answer pages may have been down in all before expiry waits for the admin."""
+LONGEST_PERIOD = timedelta(days=366)
+"""How long after the last ask a deadline may be, and how far it may be moved at a time: whoever has
+not answered by then will not, and may not be mailed meanwhile. A later one is a slip."""
+
+_USUAL_PERIOD = timedelta(days=28)
+_TWO_WEEKS = timedelta(days=14)
 
 
-def expiry_waits(downtime: timedelta) -> bool:
-    """Say whether the answer pages were down too long for silence to mean anything."""
-    return downtime > MOST_DOWNTIME
+def suggest_period(minimum_days: int) -> timedelta:
+    """Return how far away a deadline is suggested: four weeks, or more if `minimum_days` is long.
+
+    A deadline is at the end of its day, so a day less than a launch takes is the most.
+    """
+    period = max(_USUAL_PERIOD, timedelta(days=minimum_days) + _TWO_WEEKS)
+    return min(period, LONGEST_PERIOD - timedelta(days=1))

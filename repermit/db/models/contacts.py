@@ -100,6 +100,9 @@ Contact.add_index(
 SIGN_UP_LIFETIME = timedelta(days=7)
 """How long a sign-up can be confirmed."""
 
+SIGN_UPS_KEPT = timedelta(days=30)
+"""How long a sign-up is kept that its address does not confirm."""
+
 
 class SignUp(Table):
     """A sign-up, or a late Yes, that its address has not confirmed yet.

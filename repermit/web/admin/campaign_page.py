@@ -32,10 +32,7 @@ from repermit.rules.consent import (
     CampaignState,
     MailState,
 )
-from repermit.rules.deadlines_and_reminders import (
-    expiry_waits,
-    latest_ask,
-)
+from repermit.rules.deadlines_and_reminders import latest_ask
 from repermit.sending import in_doubt, server_faults
 from repermit.web.admin.page_permissions import for_viewers, in_the_background
 from repermit.web.admin.rendering import ngettext, render_page
@@ -184,7 +181,7 @@ def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
         "handover": find_pending_handover(mailing_list),
         "put_off": sum(server_faults.count_policy_refusals(mailing_list).values()),
         "replies": human_replies.count_waiting_replies(mailing_list),
-        "was_down": expiry_waits(downtime.measure_downtime(campaign, now)),
+        "was_down": downtime.expiry_waits(downtime.measure_downtime(campaign, now)),
         "promise": _read_promise(campaign),
         "late_reminders": contacts_counts.count_late_reminders(campaign),
         "reads_bounces": site.settings.bounces.protocol != "none",

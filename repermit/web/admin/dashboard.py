@@ -27,9 +27,6 @@ from repermit.rules.consent import (
     PauseReason,
     Status,
 )
-from repermit.rules.deadlines_and_reminders import (
-    expiry_waits,
-)
 from repermit.sending import in_doubt, server_faults
 from repermit.web.admin.campaign_page import format_time_left
 from repermit.web.admin.page_permissions import for_viewers
@@ -141,7 +138,7 @@ def _list_standstills(standing: ListSummary) -> Iterator[tuple[str, str]]:
             gettext("It is paused, and its deadline has passed: extend or cancel it."),
             "campaign_page.show",
         )
-    if expiry_waits(downtime.measure_downtime(campaign, get_arrival())):
+    if downtime.expiry_waits(downtime.measure_downtime(campaign, get_arrival())):
         yield (
             gettext("The answer pages were down for long, so nobody is removed until you decide."),
             "campaign_page.show",

@@ -15,7 +15,13 @@ from repermit.email_address import as_people_write
 from repermit.errors import ListFileError, RepermitError
 from repermit.i18n.lazy_text import N_, Said, unpacked
 from repermit.imports import read_upload, row_preview, uploads
-from repermit.imports.row_preview import RowFilter, RowsToLookAt, Sight
+from repermit.imports.row_preview import (
+    MOST_DOUBTFUL,
+    ROWS_PER_PAGE,
+    RowFilter,
+    RowsToLookAt,
+    Sight,
+)
 from repermit.imports.uploads import Choices, Kept
 from repermit.rules.consent import Fate
 from repermit.web.admin import import_columns
@@ -127,8 +133,6 @@ def _add_quote(sentence: str, said: str) -> str:
 # --- What the page of a file shows of it, and what its form says. ---------------------------------
 
 
-_ROWS_PER_PAGE = 50
-_MAX_DOUBTFUL = 200
 _LONGEST_TEXT = 100
 # In the order of a bar: who comes onto the list, then who does not.
 _ORDER = (
@@ -263,11 +267,9 @@ def make_preview_fields(
     `decided` are the places that are decided on, as the form has them or as they are kept.
     """
     wanted = _read_filter(kept)
-    rows = row_preview.read(
-        kept.rows, wanted, after=_read_number("after"), limit=_ROWS_PER_PAGE + 1
-    )
+    rows = row_preview.read(kept.rows, wanted, after=_read_number("after"), limit=ROWS_PER_PAGE + 1)
     doubts = _make_doubt_fields(slug, kept, decided=decided)
-    last = rows[_ROWS_PER_PAGE - 1].number if len(rows) > _ROWS_PER_PAGE else 0
+    last = rows[ROWS_PER_PAGE - 1].number if len(rows) > ROWS_PER_PAGE else 0
     return {
         "outcome": outcome,
         "parts": make_bar({Fate(name): count for name, count in outcome["fates"].items()}),
@@ -282,7 +284,7 @@ def make_preview_fields(
                 explain_row(row, kept.choices),
                 _can_be_left_out(row, kept.choices, doubts["doubtful"]),
             )
-            for row in rows[:_ROWS_PER_PAGE]
+            for row in rows[:ROWS_PER_PAGE]
         ],
         "next_url": _make_rows_url(slug, wanted, after=last) if last else None,
         "previous_url": _make_rows_url(slug, wanted) if _read_number("after") else None,
@@ -374,7 +376,7 @@ def _make_doubt_fields(slug: str, kept: Kept, *, decided: Mapping[str, Any]) -> 
     """
     lines, remarks = kept.choices.decided, list(kept.choices.remarks)
     to_look_at = RowFilter(to_look_at=_find_rows_to_look_at(kept))
-    limit = _MAX_DOUBTFUL + 1
+    limit = MOST_DOUBTFUL + 1
     doubts = row_preview.read_doubtful(
         kept.rows, decided=lines, remarks=remarks, after=_read_number("doubts"), limit=limit
     )
@@ -382,8 +384,8 @@ def _make_doubt_fields(slug: str, kept: Kept, *, decided: Mapping[str, Any]) -> 
         kept.rows, decided=lines, after=_read_number("off"), limit=limit
     )
     return {
-        "doubtful": [_make_doubt(slug, kept, *one) for one in doubts[:_MAX_DOUBTFUL]],
-        "off_by_remark_rows": [_make_doubt(slug, kept, *one) for one in off[:_MAX_DOUBTFUL]],
+        "doubtful": [_make_doubt(slug, kept, *one) for one in doubts[:MOST_DOUBTFUL]],
+        "off_by_remark_rows": [_make_doubt(slug, kept, *one) for one in off[:MOST_DOUBTFUL]],
         "off_count": row_preview.count_opted_out_by_remark(kept.rows),
         "to_look_at": row_preview.count_reasons(kept.rows, to_look_at),
         "shared_url": _make_rows_url(slug, replace(to_look_at, reason="role")),
@@ -416,9 +418,9 @@ def _make_doubt(slug: str, kept: Kept, row: Sight, count: int) -> Doubt:
 
 def _make_more_url(slug: str, rows: Sequence[tuple[Sight, int]], name: str) -> str:
     """Return the address of the page with further rows, "" where there are none."""
-    if len(rows) <= _MAX_DOUBTFUL:
+    if len(rows) <= MOST_DOUBTFUL:
         return ""
-    last, _ = rows[_MAX_DOUBTFUL - 1]
+    last, _ = rows[MOST_DOUBTFUL - 1]
     return make_url("imports.show", slug=slug, _anchor=name, **{name: last.number})
 
 

@@ -9,7 +9,12 @@ import pytest
 from repermit.db import migrations
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
-from repermit.expiry.downtime import assume_up_until, measure_downtime, record_heartbeat
+from repermit.expiry.downtime import (
+    assume_up_until,
+    expiry_waits,
+    measure_downtime,
+    record_heartbeat,
+)
 from repermit.rules.consent import CampaignState
 from tests.support.builders import NOW, make_campaign, make_list
 
@@ -23,6 +28,15 @@ def launch(database: Database, *, at: datetime = NOW) -> Campaign:
 
 def down(now: datetime) -> timedelta:
     return measure_downtime(Campaign.get(), now)
+
+
+@pytest.mark.parametrize(
+    ("beyond", "expected"), [(-INSTANT, False), (timedelta(), False), (INSTANT, True)]
+)
+def test_expiry_waits_when_the_pages_were_down_for_more_than_a_day(
+    beyond: timedelta, expected: bool
+) -> None:
+    assert expiry_waits(timedelta(days=1) + beyond) is expected
 
 
 def test_pages_that_are_noted_every_minute_were_never_down(database: Database) -> None:

@@ -110,12 +110,13 @@ def test_the_last_moment_for_an_ask_is_minimum_days_before_the_deadline() -> Non
 
 
 @pytest.mark.parametrize(
-    ("beyond", "expected"), [(-INSTANT, False), (timedelta(), False), (INSTANT, True)]
+    ("minimum_days", "days"),
+    [(0, 28), (13, 28), (14, 28), (15, 29), (350, 364), (351, 365), (352, 365), (900, 365)],
 )
-def test_expiry_waits_when_the_pages_were_down_for_more_than_a_day(
-    beyond: timedelta, expected: bool
+def test_a_deadline_is_suggested_that_leaves_time_to_ask_and_that_a_launch_takes(
+    minimum_days: int, days: int
 ) -> None:
-    assert deadlines_and_reminders.expiry_waits(timedelta(days=1) + beyond) is expected
+    assert deadlines_and_reminders.suggest_period(minimum_days) == timedelta(days=days)
 
 
 @pytest.mark.parametrize(

@@ -851,7 +851,7 @@ def test_what_is_decided_of_rows_holds_at_once(admin: FlaskClient) -> None:
 def test_what_was_decided_of_rows_that_are_not_shown_stays(
     admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("repermit.web.admin.import_preview._MAX_DOUBTFUL", 1)
+    monkeypatch.setattr("repermit.web.admin.import_preview.MOST_DOUBTFUL", 1)
     hand_in(admin, DOUBTS)
     page = admin.get(FILE)
     assert re.findall(r'type="radio" name="decide-(\d+)" value="no"', page.text) == ["2"]
