@@ -156,9 +156,11 @@ def _draft_personal_mail(
         "language": language,
     }
     if kind is MailKind.CONFIRM:
-        return make_draft.draft_confirm(ends_at=now + SIGN_UP_LIFETIME, **shared)
+        return make_draft.draft_join_confirmation(ends_at=now + SIGN_UP_LIFETIME, **shared)
     checkpoint = signed_checkpoint.take(settings).to_json()
-    return receipt_and_link_mails.draft_receipt(answered_at=now, checkpoint=checkpoint, **shared)
+    return receipt_and_link_mails.draft_yes_receipt(
+        answered_at=now, checkpoint=checkpoint, **shared
+    )
 
 
 def note_test_mail(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from repermit import email_address
@@ -24,7 +24,7 @@ from repermit.settings.definitions import Organisation
 _CHECK = "repermit verify --checkpoint checkpoint.json"
 
 
-def draft_notice(
+def draft_campaign_paused(
     *,
     topic: str,
     organisation: Organisation,
@@ -44,7 +44,7 @@ def draft_notice(
         "deadline": moment_in_words(deadline, language=language, zone=zone),
     }
     return _make_draft(
-        "notice",
+        "campaign_paused",
         known,
         organisation=organisation,
         mailing_list=mailing_list,
@@ -53,7 +53,7 @@ def draft_notice(
     )
 
 
-def draft_daily(
+def draft_daily_summary(
     news: DayNews,
     *,
     organisation: Organisation,
@@ -80,7 +80,7 @@ def draft_daily(
         "checkpoint": checkpoint and json.dumps(checkpoint),
     }
     return _make_draft(
-        "daily",
+        "daily_summary",
         shared,
         organisation=organisation,
         mailing_list=mailing_list,
@@ -88,7 +88,7 @@ def draft_daily(
     )
 
 
-def draft_closing(
+def draft_campaign_closed(
     news: ClosingNews,
     *,
     organisation: Organisation,
@@ -113,7 +113,7 @@ def draft_closing(
         "checkpoint": json.dumps(checkpoint),
     }
     return _make_draft(
-        "closing",
+        "campaign_closed",
         known,
         organisation=organisation,
         mailing_list=mailing_list,
@@ -121,7 +121,7 @@ def draft_closing(
     )
 
 
-def draft_witness(
+def draft_witness_checkpoint(
     *,
     organisation: Organisation,
     mailing_list: MailingListFacts,
@@ -130,11 +130,11 @@ def draft_witness(
 ) -> Draft:
     """Return the wording of a mail to a witness, in the list's language.
 
-    It names neither a list nor anybody on one. `checkpoint` is as in `draft_daily`, None where the
-    chain has gaps. Raises AddressError if the organisation has no address that can be used.
+    It names neither a list nor anybody on one. `checkpoint` is as in `draft_daily_summary`, None
+    where the chain has gaps. Raises AddressError if the organisation's address cannot be used.
     """
     return _make_draft(
-        "witness",
+        "witness_checkpoint",
         {"check": _CHECK, "checkpoint": checkpoint and json.dumps(checkpoint)},
         organisation=organisation,
         mailing_list=mailing_list,
@@ -174,7 +174,7 @@ def draft_not_the_person(
 
 
 def _make_draft(
-    folder: Literal["notice", "daily", "closing", "witness", "not_the_person"],
+    folder: str,
     known: dict[str, Any],
     *,
     organisation: Organisation,

@@ -6,9 +6,8 @@ The rest of what a mail says stands in its templates.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
-from repermit.emails.frozen_draft import Kind, mark_field
+from repermit.emails.frozen_draft import mark_field
 from repermit.emails.mail_types import ClosingNews, DayNews, MailingListFacts
 from repermit.i18n.catalogues import translations
 from repermit.settings.definitions import Organisation
@@ -90,24 +89,23 @@ def word_no_receipt(mailing_list: MailingListFacts, language: str) -> dict[str, 
     }
 
 
-def word_preview(
-    kind: Kind | Literal["daily", "closing", "witness", "not_the_person"],
-    known: Mapping[str, str],
-    language: str,
-) -> str:
-    """Return the line that mail programs show beside the subject; says nothing of the list."""
+def word_preview(folder: str, known: Mapping[str, str], language: str) -> str:
+    """Return the line that mail programs show beside the subject; says nothing of the list.
+
+    - `folder`: of the mail's templates, below `templates/mail/`.
+    """
     gettext = translations(language).gettext
-    if kind == "confirm":
+    if folder == "join_confirmation":
         return gettext("If it was you, confirm it in this mail; if it was not, do nothing.")
-    if kind == "receipt":
+    if folder in {"yes_receipt", "no_receipt"}:
         return gettext("You need do nothing, and may keep this mail.")
-    if kind == "daily":
+    if folder == "daily_summary":
         return gettext("Who said No may not be mailed any more, also not before the deadline.")
-    if kind in {"closing", "witness"}:
+    if folder in {"campaign_closed", "witness_checkpoint"}:
         return gettext("Keep this mail: it holds the checkpoint of the evidence.")
-    if kind == "not_the_person":
+    if folder == "not_the_person":
         return gettext("An address was taken off; please look at where it came from.")
-    if kind == "notice":
+    if folder == "campaign_paused":
         return gettext("It waits for you.")
     return gettext("Please answer Yes or No by %(deadline)s.") % known
 

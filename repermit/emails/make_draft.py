@@ -46,12 +46,12 @@ _CONTACT_FIELDS = ("greeting", "reason", "address", "yes_url", "no_url", "me_url
 _PER_CONTACT = {
     "ask": _CONTACT_FIELDS,
     "reminder": _CONTACT_FIELDS,
-    "confirm": ("address", "confirm_url"),
-    "receipt": ("address", "no_url", "me_url", "receipt_url"),
+    "join_confirmation": ("address", "confirm_url"),
+    "yes_receipt": ("address", "no_url", "me_url", "receipt_url"),
     "no_receipt": ("address", "yes_url", "me_url"),
-    "see": ("address", "confirm_url"),
-    "address": ("address", "confirm_url"),
-    "changed": ("address",),
+    "data_link": ("address", "confirm_url"),
+    "address_change": ("address", "confirm_url"),
+    "address_changed": ("address",),
 }
 
 
@@ -118,7 +118,7 @@ def draft_reminder(
     )
 
 
-def draft_confirm(
+def draft_join_confirmation(
     *,
     organisation: Organisation,
     mailing_list: MailingListFacts,
@@ -137,9 +137,9 @@ def draft_confirm(
     )
     known = make_common_fields(organisation, mailing_list, language)
     known |= word_confirmation(mailing_list, language) | word_deadline(ends_at, language, zone)
-    known["preview"] = word_preview("confirm", known, language)
+    known["preview"] = word_preview("join_confirmation", known, language)
     return draft_from_templates(
-        "confirm",
+        "join_confirmation",
         known,
         kind="confirm",
         organisation=organisation,

@@ -41,7 +41,7 @@ def draft_requested_mail(
         purpose, language
     )
     return draft_from_templates(
-        purpose,
+        _FOLDERS[purpose],
         known,
         kind="confirm",
         organisation=organisation,
@@ -49,6 +49,9 @@ def draft_requested_mail(
         zone=zone,
         language=language,
     )
+
+
+_FOLDERS = {"see": "data_link", "address": "address_change", "changed": "address_changed"}
 
 
 def _make_sentences(purpose: str, language: str) -> dict[str, Any]:
@@ -82,7 +85,7 @@ def _make_sentences(purpose: str, language: str) -> dict[str, Any]:
 # --- Making the mail with the receipt of a Yes, or of a No that took one back. --------------------
 
 
-def draft_receipt(
+def draft_yes_receipt(
     *,
     organisation: Organisation,
     mailing_list: MailingListFacts,
@@ -112,9 +115,9 @@ def draft_receipt(
         name: " ".join(wrap(str(checkpoint[name]).upper(), 16)) for name in ("seq", "hash", "root")
     }
     known["is_signed"] = "note" in checkpoint
-    known["preview"] = word_preview("receipt", known, language)
+    known["preview"] = word_preview("yes_receipt", known, language)
     return draft_from_templates(
-        "receipt",
+        "yes_receipt",
         known,
         kind="receipt",
         organisation=organisation,
@@ -149,7 +152,7 @@ def draft_no_receipt(
         "said_no": said_no,
     }
     known |= {"moment": moment_in_words(answered_at, language=language, zone=zone)}
-    known["preview"] = word_preview("receipt", known, language)
+    known["preview"] = word_preview("no_receipt", known, language)
     return draft_from_templates(
         "no_receipt",
         known,

@@ -102,7 +102,7 @@ class MailComposer:
 
     def _compose_confirm(self, mail: QueuedMail, date: datetime) -> Letter:
         list_facts = lookup.read_list_facts(self._list(mail.list_id))
-        draft = make_draft.draft_confirm(
+        draft = make_draft.draft_join_confirmation(
             organisation=self._settings.organisation,
             mailing_list=list_facts,
             zone=self._settings.zone,
@@ -150,7 +150,7 @@ class MailComposer:
             raise NotFound("the record has no entry of this Yes")
         # As it was right after the Yes, so that every attempt is the same mail.
         point = signed_checkpoint.sign(stored_tree.checkpoint_at(seq), self._settings)
-        draft = receipt_and_link_mails.draft_receipt(checkpoint=point.to_json(), **shared)
+        draft = receipt_and_link_mails.draft_yes_receipt(checkpoint=point.to_json(), **shared)
         return draft, json.dumps(point.to_json()) if point.note else ""
 
     def _compose_requested(self, mail: QueuedMail, date: datetime) -> Letter:
@@ -190,24 +190,26 @@ class MailComposer:
         }
         if news := mail_types.read_daily_news(mail.topic):
             shared["checkpoint"] = self._read_checkpoint(news.seq)
-            return admin_notices.draft_daily(news, public_url=settings.public_url, **shared)
+            return admin_notices.draft_daily_summary(news, public_url=settings.public_url, **shared)
         if closing := mail_types.read_closing_news(mail.topic):
             point = Checkpoint(seq=closing.seq, hash=closing.hash, root=closing.root)
             shared["checkpoint"] = signed_checkpoint.sign(point, settings).to_json()
-            return admin_notices.draft_closing(closing, public_url=settings.public_url, **shared)
+            return admin_notices.draft_campaign_closed(
+                closing, public_url=settings.public_url, **shared
+            )
         if witness := WitnessTopic.read(mail.topic):
             # What was cosigned after the mail was owed stays out of it, at every attempt.
             cosigned = cosigned_checkpoints.read_occasion(witness.occasion)
             shared["checkpoint"] = (
                 cosigned.to_json() if cosigned else self._read_checkpoint(witness.seq)
             )
-            return admin_notices.draft_witness(**shared)
+            return admin_notices.draft_witness_checkpoint(**shared)
         number = admin_notices.read_not_the_person(mail.topic)
         if number is not None:
             contact_url = f"{settings.public_url}/admin/lists/{list_facts.slug}/contacts/{number}"
             return admin_notices.draft_not_the_person(contact_url=contact_url, **shared)
         deadline = Campaign.get_by_id(mail.campaign_id).deadline
-        return admin_notices.draft_notice(topic=mail.topic, deadline=deadline, **shared)
+        return admin_notices.draft_campaign_paused(topic=mail.topic, deadline=deadline, **shared)
 
     def _read_checkpoint(self, seq: int) -> dict[str, Any] | None:
         """Return the checkpoint when a mail was owed, None for a mail or a chain without one."""

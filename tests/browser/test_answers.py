@@ -81,7 +81,7 @@ def confirm_of(pages: Pages, made: SignUp) -> mail_types.Mail:
         return_path="praktijk@example.org",
         date=NOW,
     )
-    draft = make_draft.draft_confirm(
+    draft = make_draft.draft_join_confirmation(
         organisation=make_organisation(),
         mailing_list=contacts_lookup.read_list_facts(the_list()),
         zone=pages.settings.zone,

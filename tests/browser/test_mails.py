@@ -91,7 +91,7 @@ def test_a_mail_can_be_read_in_light_and_dark_however_it_became_dark(page: Page)
 
 
 def test_a_mail_is_read_aloud_as_it_is_meant(page: Page) -> None:
-    for case in ("ask-nl-sensitive", "receipt-fr", "closing-de"):
+    for case in ("ask-nl-sensitive", "yes_receipt-fr", "campaign_closed-de"):
         page.set_content(make_mail(case).html)
         found = Axe().run(page, options=_NO_PAGE).response["violations"]
         assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
@@ -101,7 +101,7 @@ def test_a_mail_is_read_aloud_as_it_is_meant(page: Page) -> None:
 def test_text_of_twice_the_size_is_not_cut_off_on_the_narrowest_phone(page: Page) -> None:
     page.set_viewport_size({"width": 320, "height": 640})
     for language in catalogues.languages():
-        for kind in ("reminder", "receipt", "closing"):
+        for kind in ("reminder", "yes_receipt", "campaign_closed"):
             page.set_content(make_mail(f"{kind}-{language}-sensitive").html)
             assert page.evaluate(CUT_OFF) == [], (kind, language)
             page.evaluate(DOUBLED)

@@ -130,7 +130,7 @@ def test_no_label_is_too_long_for_its_button(narrow: Page) -> None:
         gettext = catalogues.translations(language).gettext
         narrow.set_content(page_of([gettext(label) for label in labels()]))
         wrong[language] = narrow.evaluate(_FLAWS, _MOST_LINES)
-        for kind in ("ask", "ask-sensitive", "receipt", "see", "address"):
+        for kind in ("ask", "ask-sensitive", "yes_receipt", "data_link", "address_change"):
             name, _, sensitive = kind.partition("-")
             narrow.set_content(make_mail("-".join(filter(None, (name, language, sensitive)))).html)
             assert narrow.evaluate("document.querySelectorAll('a.button').length") > 0

@@ -32,7 +32,7 @@ _BAD_RELAYS = ("unknown", "relay", "ip-93-184-215-14.dsl.example.net")
 _LATIN = 20
 # These hold commands and the checkpoint, a line of JSON; the admin reads them, and witnesses whom
 # the admin names.
-_WITH_CHECKPOINT = ("closing", "daily", "witness")
+_WITH_CHECKPOINT = ("campaign_closed", "daily_summary", "witness_checkpoint")
 _OF_COMMANDS = {f"{kind}-bg": 1.0 for kind in _WITH_CHECKPOINT}
 
 
@@ -104,7 +104,7 @@ def test_a_mail_in_bulgarian_holds_hardly_any_latin_letters(kind: str, sensitive
 
 def test_no_text_around_commands_or_latin_names_could_be_without_latin_letters() -> None:
     """What stands in both parts, whatever the rest says: nothing but other names would help."""
-    commands = re.findall(r"^ {4}repermit .*", make_mail("closing-bg").text, re.MULTILINE)
+    commands = re.findall(r"^ {4}repermit .*", make_mail("campaign_closed-bg").text, re.MULTILINE)
     assert 2 * "".join(commands).count("e") > _LATIN
     practice, facts, reader = make_practice(), make_facts(), make_ask_values()
     names = (practice.name, practice.address, practice.email, facts.name, reader.name)

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from repermit.emails.admin_notices import (
-    draft_closing,
-    draft_daily,
+    draft_campaign_closed,
+    draft_campaign_paused,
+    draft_daily_summary,
     draft_not_the_person,
-    draft_notice,
-    draft_witness,
+    draft_witness_checkpoint,
 )
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_types import (
@@ -27,11 +27,11 @@ from repermit.emails.mail_types import (
     NoticeValues,
     ReceiptValues,
 )
-from repermit.emails.make_draft import draft_ask, draft_confirm, draft_reminder
+from repermit.emails.make_draft import draft_ask, draft_join_confirmation, draft_reminder
 from repermit.emails.receipt_and_link_mails import (
     draft_no_receipt,
-    draft_receipt,
     draft_requested_mail,
+    draft_yes_receipt,
 )
 from repermit.evidence import signed_checkpoint
 from repermit.evidence.entries import Checkpoint
@@ -133,7 +133,7 @@ def make_notice(**overrides: Any) -> Draft:
         "deadline": DEADLINE,
         "zone": AMSTERDAM,
     }
-    return draft_notice(**(values | overrides))
+    return draft_campaign_paused(**(values | overrides))
 
 
 def make_news(**overrides: Any) -> DayNews:
@@ -168,7 +168,7 @@ def make_daily(**overrides: Any) -> Draft:
         "public_url": "https://ask.example.org/vraag",
     }
     values |= {"checkpoint": CHECKPOINT} | overrides
-    return draft_daily(values.pop("news"), **values)
+    return draft_daily_summary(values.pop("news"), **values)
 
 
 def make_closing_news(**overrides: Any) -> ClosingNews:
@@ -197,7 +197,7 @@ def make_closing(**overrides: Any) -> Draft:
     values |= overrides
     news = values.pop("news")
     checkpoint = {"seq": news.seq, "hash": news.hash, "root": news.root}
-    return draft_closing(news, **{"checkpoint": checkpoint, **values})
+    return draft_campaign_closed(news, **{"checkpoint": checkpoint, **values})
 
 
 def make_confirm(**overrides: Any) -> Draft:
@@ -208,7 +208,7 @@ def make_confirm(**overrides: Any) -> Draft:
         "zone": AMSTERDAM,
         "language": "nl",
     }
-    return draft_confirm(**(values | overrides))
+    return draft_join_confirmation(**(values | overrides))
 
 
 def make_receipt(**overrides: Any) -> Draft:
@@ -220,7 +220,7 @@ def make_receipt(**overrides: Any) -> Draft:
         "zone": AMSTERDAM,
         "language": "nl",
     }
-    return draft_receipt(**(values | overrides))
+    return draft_yes_receipt(**(values | overrides))
 
 
 def make_no_receipt(**overrides: Any) -> Draft:
@@ -261,7 +261,7 @@ def make_witness(**overrides: Any) -> Draft:
         "zone": AMSTERDAM,
         "checkpoint": CHECKPOINT,
     }
-    return draft_witness(**(values | overrides))
+    return draft_witness_checkpoint(**(values | overrides))
 
 
 def make_ask_values(**overrides: Any) -> AskValues:

@@ -49,15 +49,15 @@ def _make_mails(language: str) -> Iterator[tuple[str, Draft, Values]]:
     yield "ask", make_ask(**to_person), make_ask_values()
     yield "ask, sensitive", make_ask(**sensitive), make_ask_values()
     yield "reminder", make_reminder(**to_person), make_ask_values()
-    yield "confirm", make_confirm(**to_person), make_confirm_values()
-    yield "receipt", make_receipt(**to_person), make_receipt_values()
-    yield "see", make_requested("see", **to_person), make_confirm_values()
-    yield "address", make_requested("address", **to_person), make_confirm_values()
-    yield "changed", make_requested("changed", **to_person), make_notice_values()
+    yield "join_confirmation", make_confirm(**to_person), make_confirm_values()
+    yield "yes_receipt", make_receipt(**to_person), make_receipt_values()
+    yield "data_link", make_requested("see", **to_person), make_confirm_values()
+    yield "address_change", make_requested("address", **to_person), make_confirm_values()
+    yield "address_changed", make_requested("changed", **to_person), make_notice_values()
     yield "not_the_person", make_not_the_person(**to_admin), make_notice_values()
-    yield "notice", make_notice(**to_admin), make_notice_values()
-    yield "daily", make_daily(**to_admin), make_notice_values()
-    yield "closing", make_closing(**to_admin), make_notice_values()
+    yield "campaign_paused", make_notice(**to_admin), make_notice_values()
+    yield "daily_summary", make_daily(**to_admin), make_notice_values()
+    yield "campaign_closed", make_closing(**to_admin), make_notice_values()
 
 
 def read_sizes_before() -> Mapping[str, Mapping[str, int]]:

@@ -107,7 +107,7 @@ def test_what_is_changed_on_the_way_breaks_it(
 def test_a_header_that_is_added_on_the_way_breaks_it(name: str, server: NameServer) -> None:
     """Which of two is shown, or taken, nobody knows."""
     # A sign-up's receipt has no List-Unsubscribe that another could stand beside.
-    for mail in (as_read(signed()), as_read(signed("confirm-nl"))):
+    for mail in (as_read(signed()), as_read(signed("join_confirmation-nl"))):
         line = f"{name.title()}: <https://evil.example/>\r\n".encode()
         assert not is_signed(line + mail, server)
         head, _, body = mail.partition(b"\r\n\r\n")
@@ -142,7 +142,7 @@ def test_an_address_outside_ascii_is_signed(server: NameServer) -> None:
 
 def test_another_domain_may_sign(server: NameServer) -> None:
     signer = Signer(make_key(), selector="a.b", domain="mail.example.net")
-    letter = signer.sign(make_letter(make_mail("receipt-en")))
+    letter = signer.sign(make_letter(make_mail("yes_receipt-en")))
     assert not is_signed(as_read(letter), server)
     server.text("a.b._domainkey.mail.example.net", signer.make_dns_record)
     assert is_signed(as_read(letter), server)

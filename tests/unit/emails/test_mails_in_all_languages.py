@@ -84,7 +84,7 @@ def test_what_html_does_not_allow_is_found(markup: str, flaw: str) -> None:
 
 @pytest.mark.parametrize("language", languages())
 def test_text_and_html_lead_to_the_same_pages_in_the_same_order(language: str) -> None:
-    for kind in ("ask", "reminder", "confirm", "receipt", "no_receipt", *REQUESTED):
+    for kind in ("ask", "reminder", "join_confirmation", "yes_receipt", "no_receipt", *REQUESTED):
         for sensitive in ("", "-sensitive"):
             mail = make_mail(f"{kind}-{language}{sensitive}")
             links = _LINK.findall(mail.html)

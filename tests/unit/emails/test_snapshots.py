@@ -43,14 +43,22 @@ from tests.support.mail_builders import (
 )
 
 TO_THE_ADMIN = {
-    "notice": make_notice,
-    "daily": make_daily,
-    "closing": make_closing,
-    "witness": make_witness,
+    "campaign_paused": make_notice,
+    "daily_summary": make_daily,
+    "campaign_closed": make_closing,
+    "witness_checkpoint": make_witness,
     "not_the_person": make_not_the_person,
 }
-REQUESTED = ("see", "address", "changed")
-KINDS = ("ask", "reminder", "confirm", "receipt", "no_receipt", *REQUESTED, *TO_THE_ADMIN)
+REQUESTED = {"data_link": "see", "address_change": "address", "address_changed": "changed"}
+KINDS = (
+    "ask",
+    "reminder",
+    "join_confirmation",
+    "yes_receipt",
+    "no_receipt",
+    *REQUESTED,
+    *TO_THE_ADMIN,
+)
 # The others are held by what is true of every mail: test_mails_in_all_languages.py.
 LANGUAGES = ("de", "en", "fr", "nl")
 CASES = [
@@ -81,12 +89,12 @@ def _draft(kind: str, language: str, given: dict[str, Any]) -> Draft:
         facts = replace(given["mailing_list"], language=language)
         return TO_THE_ADMIN[kind](**{**given, "mailing_list": facts})
     if kind in REQUESTED:
-        return make_requested(kind, **given, language=language)
+        return make_requested(REQUESTED[kind], **given, language=language)
     makers = {
         "ask": make_ask,
         "reminder": make_reminder,
-        "confirm": make_confirm,
-        "receipt": make_receipt,
+        "join_confirmation": make_confirm,
+        "yes_receipt": make_receipt,
         "no_receipt": make_no_receipt,
     }
     return makers[kind](**given, language=language)
@@ -97,11 +105,11 @@ def make_values(kind: str, **given: Any) -> Any:
     if kind in TO_THE_ADMIN:
         return make_notice_values(**given)
     if kind in REQUESTED:
-        url = LINK.format("address" if kind == "address" else "fresh", "Once")
+        url = LINK.format("address" if kind == "address_change" else "fresh", "Once")
         return make_confirm_values(**given, confirm_url=url)
     makers = {
-        "confirm": make_confirm_values,
-        "receipt": make_receipt_values,
+        "join_confirmation": make_confirm_values,
+        "yes_receipt": make_receipt_values,
         "no_receipt": make_receipt_values,
     }
     return makers.get(kind, make_ask_values)(**given)
