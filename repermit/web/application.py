@@ -20,7 +20,7 @@ from repermit.signed_links import Links
 from repermit.web import (
     dispatcher,
     error_pages,
-    health,
+    health_and_metrics,
     request_context,
     security_headers,
 )
@@ -28,7 +28,13 @@ from repermit.web.admin.install import register_admin_pages as register_admin
 from repermit.web.api.authentication import RateLimits
 from repermit.web.api.routes import api
 from repermit.web.client_address import ReadClientAddress, StripPublicPath
-from repermit.web.public import answer, join, my_data, receipt
+from repermit.web.public import (
+    answer,
+    front_page_and_evidence_keys,
+    join,
+    my_data,
+    receipt,
+)
 
 if TYPE_CHECKING:
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
@@ -82,7 +88,7 @@ def create_app(
     )
     app.extensions["repermit.present"] = CurrentSettings(settings)
     app.extensions["repermit.turns"] = dispatcher.AnswerLocks(database)
-    app.extensions["repermit.counts"] = health.MetricsCache()
+    app.extensions["repermit.counts"] = health_and_metrics.MetricsCache()
     app.extensions["repermit.allowances"] = RateLimits()
     app.extensions["repermit.sign_ups"] = join.SignUpLimits()
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = _MAX_FORM_SIZE
@@ -107,7 +113,8 @@ def create_app(
         my_data.pages,
         my_data.opened_link_pages,
         join.pages,
-        health.pages,
+        front_page_and_evidence_keys.pages,
+        health_and_metrics.pages,
         api,
     ):
         app.register_blueprint(pages)

@@ -136,7 +136,7 @@ _NOTE_TIMEOUT = 0.05
 # For reading the words that refuse a request whose seconds are over.
 _MIN_TIMEOUT = 0.1
 
-_ENDPOINTS_WITHOUT_DATABASE = ("health.healthz", "health.robots")
+_ENDPOINTS_WITHOUT_DATABASE = ("health_and_metrics.healthz", "front_page.show_robots")
 _READ_ONLY_SQL = {
     True: "SET default_transaction_read_only = {}",
     False: "PRAGMA query_only = {}",

@@ -25,7 +25,7 @@ from repermit.settings.definitions import Organisation, Web
 from repermit.signed_links import Kind
 from repermit.web import application
 from repermit.web.client_address import mask_network
-from repermit.web.health import CACHE_TIME
+from repermit.web.health_and_metrics import CACHE_TIME
 from tests.support.builders import (
     NOW,
     make_asked,

@@ -103,7 +103,7 @@ def test_a_failure_has_them_too(world: World, monkeypatch: pytest.MonkeyPatch) -
     def fail() -> None:
         raise ValueError
 
-    monkeypatch.setitem(world.pages.app.view_functions, "health.robots", fail)
+    monkeypatch.setitem(world.pages.app.view_functions, "front_page.show_robots", fail)
     world.pages.app.config["PROPAGATE_EXCEPTIONS"] = False
     answer = world.pages.client.get("/robots.txt")
     assert answer.status_code == 500

@@ -1,4 +1,4 @@
-"""The pages that are about no list: whose server this is, its keys, its health and its counts."""
+"""The health check and the metrics, for the operator: counts alone, of no person and no list."""
 
 from __future__ import annotations
 
@@ -11,19 +11,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import peewee
-from flask import Blueprint, Response, current_app, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify
 
 from repermit.contacts import counts as contacts_counts
 from repermit.db.connection import FairSqliteDatabase
 from repermit.db.models.base import Meta
-from repermit.evidence import evidence_key
-from repermit.package_files import LANGUAGES
 from repermit.rules.consent import MailKind, MailState, Status
-from repermit.web import error_pages
-from repermit.web.rendering import list_browser_languages, make_reader, render_page
 from repermit.web.request_context import get_arrival, get_site, reconnect
 
-pages = Blueprint("health", __name__)
+pages = Blueprint("health_and_metrics", __name__)
 
 _log = logging.getLogger(__name__)
 
@@ -31,34 +27,6 @@ _FAILING = 503
 # Some hundred answers, with what SQLite writes beside them.
 _MIN_DISK_SPACE = 1 << 20
 CACHE_TIME = timedelta(seconds=15)
-
-
-@pages.get("/")
-def show_front() -> Response:
-    """Show who asks people here; it names no list, which may be a sensitive one."""
-    shared = error_pages.find_shared_facts()
-    wanted = (*list_browser_languages(), shared["language"], LANGUAGES[0])
-    reader = make_reader(request.path, language=next(filter(None, wanted)))
-    template = "front.html" if get_site().settings.organisation.name else "not_set_up.html"
-    response = render_page(template, reader, shared_privacy_url=shared["privacy_url"])
-    response.vary.add("Accept-Language")
-    return response
-
-
-# --- The public halves of the keys that sign checkpoints, for whoever checks a proof. -------------
-
-
-@pages.get("/.well-known/repermit-evidence-keys")
-def show_keys() -> Response:
-    """Show the keys as C2SP verifier keys, a line each: the present one, then those before it."""
-    keys = evidence_key.known_keys(get_site().settings)
-    if not keys:
-        return error_pages.show_not_found()
-    text = "".join(f"{key}\n" for key in keys)
-    return Response(text, content_type="text/plain; charset=utf-8")
-
-
-# --- Health check and metrics, for the operator: counts alone, nothing of any person or list. -----
 
 
 @pages.get("/healthz")
@@ -84,12 +52,6 @@ def healthz() -> tuple[Response, int]:
 
 def _has_disk_space(path: Path) -> bool:
     return shutil.disk_usage(path.absolute().parent).free >= _MIN_DISK_SPACE
-
-
-@pages.get("/robots.txt")
-def robots() -> Response:
-    """Ask search engines to leave all pages alone."""
-    return Response("User-agent: *\nDisallow: /\n", content_type="text/plain; charset=utf-8")
 
 
 @pages.get("/metrics")
