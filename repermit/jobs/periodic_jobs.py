@@ -35,7 +35,7 @@ from repermit.expiry import sweep as expiry_sweep
 from repermit.imports import import_task, suppression_import, undo, uploads
 from repermit.privacy import data_links, erase_removed_contacts, evidence_retention
 from repermit.reports import daily_and_closing_mail, outcome_counts, statistics
-from repermit.sending import in_doubt, maintenance, send_due
+from repermit.sending import in_doubt, send_due
 from repermit.setting_overrides.current_settings import ChangeWatch, CurrentSettings
 from repermit.settings.definitions import Bounces, Settings
 from repermit.temporary_files import make_temporary_files
@@ -133,7 +133,7 @@ class Jobs:
         Also while sending rests.
         """
         with self._connected() as (_, now):
-            maintenance.run_maintenance(self._database, now=now)
+            send_due.run_maintenance(self._database, now=now)
 
     def send(self) -> None:
         """Send what is due.

@@ -6,19 +6,22 @@ Log lines name a mail by its number only.
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 
 from repermit.clock import Clock
 from repermit.db.connection import Database, limit_idleness, wait_without_limit
 from repermit.db.models.lists import MailingList
 from repermit.rules.consent import MailState
 from repermit.sending import queue
+from repermit.sending.campaign_stages import advance_campaigns
 from repermit.sending.claim_buffer import ClaimBuffer
+from repermit.sending.crash_recovery import recover_mails
 from repermit.sending.mail_for_contact import MailComposer
-from repermit.sending.maintenance import Maintenance, run_maintenance
 from repermit.sending.send_loop import SendLoop
 from repermit.sending.send_rate import SendRates
 from repermit.sending.server_faults import note_fault
@@ -74,6 +77,50 @@ def run_worker(
         with wait_without_limit(database):
             loop.run()
         return loop.fault
+
+
+# --- What is looked after every few seconds, while mails leave and while none do. -----------------
+
+
+# Seconds between two rounds, and how much longer than a round took there is none: on a large
+# database it takes a tenth of the time at most.
+_INTERVAL = 2.0
+_REST_FACTOR = 9
+
+
+def run_maintenance(database: Database, *, now: datetime) -> None:
+    """Recover what dead workers left, and move campaigns on; also while no mail leaves."""
+    recover_mails(database, now=now)
+    advance_campaigns(database, now=now)
+
+
+class Maintenance:
+    """Looks after everything during a run, which may last for days where there are rates.
+
+    `count_sent` tells how many mails of the run a server has accepted so far.
+    """
+
+    def __init__(self, database: Database, *, clock: Clock, count_sent: Callable[[], int]) -> None:
+        self._database = database
+        self._clock = clock
+        self._count_sent = count_sent
+        self._sent = 0
+        self._next_at = time.monotonic() + _INTERVAL
+
+    def run_if_due(self) -> None:
+        """Make a round if it is time for one; called all the time."""
+        began = time.monotonic()
+        if began < self._next_at:
+            return
+        now = self._clock.now()
+        run_maintenance(self._database, now=now)
+        sent = self._count_sent()
+        if sent > self._sent:
+            # Mails leave, so that nothing stands in their way any more.
+            note_fault(self._database, "", now=now)
+        self._sent = sent
+        ended = time.monotonic()
+        self._next_at = ended + max(_INTERVAL, _REST_FACTOR * (ended - began))
 
 
 # --- One run of sending. --------------------------------------------------------------------------

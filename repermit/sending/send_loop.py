@@ -22,8 +22,8 @@ from repermit.rules.consent import MailState
 from repermit.sending import refusals_and_retries, send_step
 from repermit.sending.claim_buffer import ClaimBuffer
 from repermit.sending.mail_for_contact import COMPOSE_ERRORS, MailComposer, Prefetch, PreparedMail
-from repermit.sending.maintenance import KNOWS_NOBODY, BounceGuard
 from repermit.sending.open_connections import Connector
+from repermit.sending.pause_on_bounces import KNOWS_NOBODY, BounceGuard
 from repermit.sending.server_faults import PolicyRefusals
 from repermit.settings.definitions import Settings
 from repermit.smtp.connection import Line

@@ -21,8 +21,8 @@ from repermit.clock import ManualClock, SystemClock
 from repermit.db.connection import Database
 from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, MailState
-from repermit.sending import maintenance, worker_lock
-from repermit.sending.maintenance import RecoveryResult
+from repermit.sending import crash_recovery, worker_lock
+from repermit.sending.crash_recovery import RecoveryResult
 from tests.support.builders import make_contact
 from tests.support.desk import ATTEST, Desk
 from tests.support.inbox import HANG_UP
@@ -195,7 +195,7 @@ def test_killed_before_the_server_took_a_started_mail_it_is_in_doubt_until_a_per
 def takes_over(desk: Desk, later: datetime) -> bool:
     """Send what is claimed by another and not started; say whether that was quicker than it was."""
     with desk.database() as database:
-        maintenance.recover_mails(database, now=later)
+        crash_recovery.recover_mails(database, now=later)
     desk.do("send")
     return states(desk) == [MailState.SENT, MailState.STARTED, MailState.SENT]
 
@@ -209,7 +209,7 @@ def test_a_process_that_is_only_slow_is_left_alone(launched: Callable[..., Desk]
             assert gate.reached.wait(60)
             with desk.database() as database:
                 later = desk.clock.now() + timedelta(days=365)
-                assert maintenance.recover_mails(database, now=later) == RecoveryResult(1, 0)
+                assert crash_recovery.recover_mails(database, now=later) == RecoveryResult(1, 0)
             wait_until(lambda: takes_over(desk, later), desk)
             gate.opened.set()
             wait_until_all_are_asked(desk)

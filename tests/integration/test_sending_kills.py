@@ -24,7 +24,7 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.mails import Mail
 from repermit.db.row_counts import find_drift
 from repermit.rules.consent import CampaignState, MailState
-from repermit.sending.maintenance import recover_mails
+from repermit.sending.crash_recovery import recover_mails
 from tests.support.desk import Desk
 from tests.support.send_processes import Sender, make_desk, owe_all
 from tests.support.smtp_sink import Sink, wait_until

@@ -36,7 +36,7 @@ from repermit.rules.consent import (
     MailState,
     PauseReason,
 )
-from repermit.sending import maintenance
+from repermit.sending import send_due
 from repermit.settings.definitions import MailServer
 from tests.support.builders import (
     DEADLINE,
@@ -230,14 +230,14 @@ def test_who_waits_for_a_pilot_is_let_go_in_steps_that_the_sweep_takes_too(
     assert newest() == ("resumed", {"after": "pilot", "let_go": 3})
     with database.atomic():
         assert circuit_breaker.release_pilot_asks(campaign, now=SOON, most=1) == 1
-    maintenance.run_maintenance(database, now=SOON)
+    send_due.run_maintenance(database, now=SOON)
     due = [mail.due_at for mail in Mail.select().where(Mail.state == MailState.QUEUED)]
     assert sorted(due) == [SOON, SOON, SOON, LATER]
 
 
 def test_nobody_is_let_go_whose_pilot_is_not_over(database: Database) -> None:
     make_stopped(database, make_list(database))
-    maintenance.run_maintenance(database, now=SOON)
+    send_due.run_maintenance(database, now=SOON)
     assert Mail.select().where(Mail.due_at == AFTER_PILOT).count() == 1
 
 
@@ -375,7 +375,7 @@ def test_what_a_cancel_leaves_in_the_queue_is_dropped_by_the_next_sweep(
     assert Mail.select().where(Mail.state == MailState.QUEUED).count() == 3
     with database.atomic():
         assert status_changes.drop_queued(campaign, Dropped.CANCELLED, most=1) == 1
-    maintenance.run_maintenance(database, now=NOW)
+    send_due.run_maintenance(database, now=NOW)
     assert {(mail.state, mail.reason) for mail in Mail.select()} == {("dropped", "cancelled")}
 
 

@@ -39,9 +39,9 @@ from repermit.imports import import_file, undo
 from repermit.rules.consent import Answer, CampaignState, MailKind, MailState, Reason, Status
 from repermit.sending import (
     in_doubt,
-    maintenance,
     queue,
     refusals_and_retries,
+    send_due,
     send_rate,
     send_step,
 )
@@ -155,7 +155,7 @@ class Life:
     def lose(self) -> None:
         for number in self.start():
             refusals_and_retries.mark_in_doubt(self.database, number, worker="me")
-        maintenance.run_maintenance(self.database, now=self.clock.now())
+        send_due.run_maintenance(self.database, now=self.clock.now())
 
     def resolve(self) -> None:
         in_doubt.resolve_in_doubt(

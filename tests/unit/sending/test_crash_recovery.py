@@ -11,7 +11,7 @@ from repermit.db.connection import Database, open_database, run_sql
 from repermit.db.models.mails import Mail
 from repermit.db.work_steps import FIRST_STEP
 from repermit.rules.consent import MailState
-from repermit.sending.maintenance import RecoveryResult, recover_mails
+from repermit.sending.crash_recovery import RecoveryResult, recover_mails
 from repermit.sending.worker_lock import Worker
 from tests.support.builders import NOW
 from tests.support.sending_campaign import Story, again, mail_settings, make_story

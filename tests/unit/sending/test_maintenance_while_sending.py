@@ -14,7 +14,7 @@ from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail
 from repermit.rules.consent import CampaignState, MailState, PauseReason
-from repermit.sending.maintenance import run_maintenance
+from repermit.sending.send_due import run_maintenance
 from repermit.sending.server_faults import note_fault, read_last_fault
 from tests.support.builders import NOW, make_campaign, make_list
 from tests.support.inbox import Inbox

@@ -1,0 +1,76 @@
+"""Pausing a campaign while it is sent, as soon as too many of its mails are refused."""
+
+from __future__ import annotations
+
+import time
+
+from repermit.clock import Clock
+from repermit.contacts import circuit_breaker
+from repermit.db.connection import Database
+from repermit.i18n.lazy_text import Said
+from repermit.rules.consent import PauseReason
+from repermit.settings.definitions import Settings
+
+# How much longer than counting took it is left alone, so that it takes a tenth of the time at most.
+_REST_FACTOR = 9
+
+# So many one after the other, from a server that has taken nothing, say more of it than of them: a
+# relay that lost its list of recipients, or a filter, refuses everybody with 5.1.1.
+SUSPICIOUS = 10
+KNOWS_NOBODY = Said(
+    "the mail server says of %(count)s people in a row that they do not exist, and has taken no "
+    "mail; look at it before `resume`",
+    code="knows_nobody",
+    count=SUSPICIOUS,
+)
+
+
+class BounceGuard:
+    """Counts anew, soon after a mail was refused for good, whether its campaign must pause.
+
+    `has_accepted` is set by who hears the server accept a mail.
+    """
+
+    def __init__(self, database: Database, *, settings: Settings, clock: Clock) -> None:
+        self._database = database
+        self._percent = settings.campaign.pause_at_bounce_percent
+        self._clock = clock
+        self._watched: set[int] = set()
+        self._next_at = 0.0
+        self._unknown_count = 0
+        self.has_accepted = False
+
+    def is_server_doubtful(self, campaign_id: int) -> bool:
+        """Hear that a person of a campaign is said not to exist; say whether to doubt the server.
+
+        Then the campaign has paused, and nobody is to be removed for what it says.
+        """
+        if self.has_accepted:
+            return False
+        self._unknown_count += 1
+        if self._unknown_count < SUSPICIOUS:
+            return False
+        with self._database.atomic():
+            circuit_breaker.pause_automatically(
+                campaign_id, PauseReason.BOUNCES, now=self._clock.now()
+            )
+        return True
+
+    def watch(self, campaign_id: int) -> None:
+        """Have a campaign looked at."""
+        self._watched.add(campaign_id)
+
+    def pause_campaigns(self, *, at_once: bool = False) -> None:
+        """Pause the campaigns that are watched, where the rule says so."""
+        began = time.monotonic()
+        if not self._watched or (began < self._next_at and not at_once):
+            return
+        for campaign_id in sorted(self._watched):
+            # By itself, since everybody locks a campaign before its contacts and mails.
+            with self._database.atomic():
+                circuit_breaker.trip_circuit_breaker(
+                    campaign_id, percent=self._percent, now=self._clock.now()
+                )
+        self._watched.clear()
+        now = time.monotonic()
+        self._next_at = now + _REST_FACTOR * (now - began)
