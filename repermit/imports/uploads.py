@@ -6,7 +6,7 @@ import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -158,13 +158,14 @@ def keep_upload(
         )
     kept = _kept(upload, settings)
     try:
-        for folder in (kept.folder, kept.path.parent):
-            folder.mkdir(mode=0o700)
+        kept.folder.mkdir(mode=0o700)
         # Whoever erases somebody meanwhile learns that it is being worked with.
-        files = make_temporary_files(settings)
-        with closing(kept.task.open_lock()) as lock, files.file_for(kept.path) as part:
+        with closing(kept.task.open_lock()) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            _copy(stream, part)
+            # Only now, since a folder without a file and without a lock is taken for broken.
+            kept.path.parent.mkdir(mode=0o700)
+            with make_temporary_files(settings).file_for(kept.path) as part:
+                _copy(stream, part)
     except BaseException:
         delete(database, kept)
         raise
@@ -191,18 +192,25 @@ def drop_broken_uploads(
 ) -> None:
     """Forget the files of a list that never came whole: the process that took them was killed."""
     for kept in _kept_of(mailing_list, settings):
-        if kept.folder.exists() and not kept.path.exists() and not kept.task.is_busy:
-            delete(database, kept)
+        if kept.path.exists() or not kept.path.parent.exists():
+            continue
+        # FileNotFoundError: somebody else has just deleted it.
+        with suppress(FileNotFoundError):
+            lock = kept.task.lock()
+            if lock is not None:
+                with lock:
+                    # It may have come whole before its writer let go of the lock.
+                    if not kept.path.exists():
+                        delete(database, kept)
 
 
 def give_up(database: Database, kept: Kept) -> None:
     """Delete a file and all that belongs to it; raises Refused while it is being worked with."""
-    if kept.folder.exists():
-        lock = kept.task.lock()
-        if lock is None:
-            raise Refused("this file is being worked with; try again in a minute")
-        lock.close()
-    delete(database, kept)
+    lock = kept.task.lock() if kept.folder.exists() else nullcontext()
+    if lock is None:
+        raise Refused("this file is being worked with; try again in a minute")
+    with lock:
+        delete(database, kept)
 
 
 def sweep_uploads(database: Database, *, settings: Settings, now: datetime) -> int:

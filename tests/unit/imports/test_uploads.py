@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -26,6 +27,7 @@ from repermit.imports.uploads import (
     Choices,
     Kept,
     Waiting,
+    drop_broken_uploads,
     find_upload,
     folder_of,
     forget_in_upload,
@@ -204,6 +206,92 @@ def test_whoever_has_noted_what_came_of_it_is_waited_for(
     threading.Timer(0.2, held.close).start()
     give_up(database, kept)
     assert held.closed
+    assert not kept.folder.exists()
+
+
+# --- What others do at the worst moment. ---------------------------------------------------------
+
+
+def before_next_lock(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Have something happen once, right before the next lock of a file in `uploads` is taken."""
+    waiting = [happens]
+    flock = fcntl.flock
+
+    def flock_after(file: Any, operation: int) -> None:
+        # Notes of files that are being made have locks of their own.
+        if "uploads" in str(getattr(file, "name", "")) and waiting:
+            waiting.pop()()
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock_after)
+
+
+def test_a_file_whose_writer_has_only_begun_is_not_broken(
+    database: Database,
+    news: MailingList,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    became: list[Waiting] = []
+    before_next_lock(
+        monkeypatch,
+        lambda: became.append(forget_in_upload(news, "jan@example.org", settings=settings)),
+    )
+    kept = keep(database, news, settings)
+    assert became == [Waiting.LEFT]
+    found = find_upload(news, settings=settings)
+    assert found is not None
+    assert found.upload == kept.upload
+
+
+def test_a_file_that_comes_whole_while_it_is_looked_at_is_not_broken(
+    database: Database,
+    news: MailingList,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = keep(database, news, settings)
+    half = kept.path.rename(kept.path.with_name(".half"))
+    before_next_lock(monkeypatch, lambda: half.rename(kept.path))
+    drop_broken_uploads(database, news, settings=settings)
+    assert kept.path.exists()
+    assert Upload.select().count() == 1
+
+
+def test_a_file_that_never_came_whole_is_dropped(
+    database: Database, news: MailingList, settings: Settings
+) -> None:
+    kept = keep(database, news, settings)
+    kept.path.unlink()
+    with closing(kept.task.lock()):  # type: ignore[type-var]
+        drop_broken_uploads(database, news, settings=settings)
+        assert Upload.select().exists()
+    drop_broken_uploads(database, news, settings=settings)
+    assert not kept.folder.exists()
+    assert not Upload.select().exists()
+
+
+def test_nobody_can_begin_to_work_with_a_file_that_is_being_given_up(
+    database: Database,
+    news: MailingList,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = keep(database, news, settings)
+    rmtree = shutil.rmtree
+    was_free: list[bool] = []
+
+    def rmtree_after(path: Path, **options: Any) -> None:
+        lock = kept.task.lock()
+        was_free.append(lock is not None)
+        if lock is not None:
+            lock.close()
+        rmtree(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree_after)
+    give_up(database, kept)
+    monkeypatch.undo()
+    assert was_free == [False]
     assert not kept.folder.exists()
 
 
