@@ -101,15 +101,15 @@ def make_asks(
     been launched; before it, beside everybody else, the digest of whom it asks is computed. Who was
     taken off or answered since, or is suppressed, gets none.
     """
-    audience = _Audience(database, campaign_id)
-    audience.fix()
+    digest = _AudienceDigest(database, campaign_id)
+    digest.compute()
     return run_task(
         database,
         TaskKind.LAUNCH,
         campaign_id,
-        partial(_make_step, audience=audience, key=settings.fingerprint_key, now=now),
+        partial(_make_step, digest=digest, key=settings.fingerprint_key, now=now),
         should_stop=should_stop,
-        between=audience.fix,
+        between=digest.compute,
         most=most,
         most_a_step=step,
     )
@@ -172,38 +172,36 @@ def find_audience_range(mailing_list: MailingList) -> tuple[int, int]:
     return (min(ends), max(ends)) if ends else (1, 0)
 
 
-class _Audience:
-    """Whom a launch asks: fixed once all asks are made, beside everybody else, for its last step.
+class _AudienceDigest:
+    """The digest of whom a launch asks, for its last step; `value` is "" until all asks are made.
 
-    `digest` is "" until then. Nobody gets or loses an ask of it any more.
+    Nobody gets or loses an ask of it any more.
     """
 
     def __init__(self, database: Database, campaign_id: int) -> None:
         self._database, self._campaign_id = database, campaign_id
-        task = find_task(TaskKind.LAUNCH, campaign_id)
-        self.is_whole = task is not None and _Progress(**task.state).is_whole
-        self.digest = ""
+        self.value = ""
 
-    def fix(self) -> None:
-        """Compute the digest once everybody has their ask; called in no transaction."""
-        if self.is_whole and not self.digest:
+    def compute(self) -> None:
+        """Compute it once all asks are made, beside everybody else; called in no transaction."""
+        task = None if self.value else find_task(TaskKind.LAUNCH, self._campaign_id)
+        if task is not None and _Progress(**task.state).is_whole:
             with steady_view(self._database):
-                self.digest = digest_subjects(read_asked_subjects(self._campaign_id))
+                self.value = digest_subjects(read_asked_subjects(self._campaign_id))
 
 
 def _make_step(
-    task: BackgroundTask, limit: int, *, audience: _Audience, key: bytes, now: datetime
+    task: BackgroundTask, limit: int, *, digest: _AudienceDigest, key: bytes, now: datetime
 ) -> bool:
     """Make the next asks, in the caller's transaction; False where the launch is whole."""
     campaign: Campaign = lock_rows(Campaign.select().where(Campaign.id == task.target)).get()
     progress = _Progress(**task.state)
     newest = progress.newest
     if progress.is_whole:
-        audience.is_whole = True
-        if audience.digest:
-            progress.facts["audience"] = audience.digest
+        if digest.value:
+            progress.facts["audience"] = digest.value
             _finish_launch(campaign, progress, now, actor=task.actor)
-        return not audience.digest
+        return not digest.value
     after = (_find_next(campaign, progress.reached, 1) or newest) - 1
     # Many of another list may stand between those of this one.
     upto = min(_find_next(campaign, after, limit) or newest, after + LARGEST_STEP, newest)
@@ -214,7 +212,6 @@ def _make_step(
     progress.owed += enqueued
     progress.suppressed += len(suppressed)
     progress.reached = upto
-    audience.is_whole = progress.is_whole
     task.state = asdict(progress)
     return True
 
