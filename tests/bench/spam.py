@@ -30,14 +30,14 @@ def main() -> None:
     ]
     with tempfile.TemporaryDirectory() as folder:
         found = spam.scores_of({case: make_mail(case).raw for case in cases}, Path(folder))
-    print(f"{'':4}" + "".join(f"{kind:>16}" for kind in KINDS))
+    print(f"{'':4}" + "".join(f"{kind:>20}" for kind in KINDS))
     for language in languages():
         pairs = [
             [found[f"{kind}-{language}{which}"].score for which in ("", "-sensitive")]
             for kind in KINDS
         ]
         cells = [f"{usual:.1f} / {sensitive:.1f}" for usual, sensitive in pairs]
-        print(f"{language:4}" + "".join(f"{cell:>16}" for cell in cells))
+        print(f"{language:4}" + "".join(f"{cell:>20}" for cell in cells))
     rules = sorted({rule for one in found.values() for rule in one.rules})
     print(f"\n(on a list as others are / on a sensitive one)\nrules met: {', '.join(rules)}")
 
