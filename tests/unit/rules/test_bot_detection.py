@@ -271,6 +271,25 @@ def test_what_counts_is_in_doubt_no_more() -> None:
     assert bot_detection.takes_back(done, mark_in(held))
 
 
+@given(pasts, moments)
+def test_each_press_leaves_its_moment_and_ends_what_was_in_doubt_or_contradicts_it(
+    past: Past, at: datetime
+) -> None:
+    counted, held = bot_detection.said_yes(past, at=at), bot_detection.doubted(past, at=at)
+    assert (counted.yes_at, counted.doubted_at, counted.settled_at) == (at, None, None)
+    assert (held.yes_at, held.settled_at) == (at, None)
+    assert counted.is_contradicted is held.is_contradicted is False
+    refused, disowned = bot_detection.said_no(past, at=at), bot_detection.disowned(past, at=at)
+    assert (refused.no_at, disowned.disowned_at) == (at, at)
+    assert refused.is_contradicted is disowned.is_contradicted is True
+
+
+def test_a_first_yes_with_no_sign_counts_and_awaits_nothing() -> None:
+    said, is_enough = yes(Past(), NOW)
+    assert is_enough
+    assert bot_detection.awaited_mark(said) == ""
+
+
 @dataclass
 class Crawled:
     """What a program meets that submits each form that it finds, as the pages would let it.

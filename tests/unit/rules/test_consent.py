@@ -232,6 +232,25 @@ def test_every_answer_has_an_outcome_that_its_words_allow(
         assert removes or (status is Status.REMOVED and not by_file)
 
 
+@pytest.mark.parametrize(
+    ("status", "basis", "is_late"),
+    [
+        (Status.UNCONFIRMED, "", True),
+        (Status.REMOVED, "", True),
+        (Status.CONFIRMED, Basis.THIN, True),
+        (Status.CONFIRMED, Basis.ANSWER, False),
+    ],
+)
+def test_the_question_is_open_until_the_deadline_but_for_whoever_has_a_proof(
+    status: Status, basis: str, is_late: bool
+) -> None:
+    found = [
+        consent.is_too_late(status, basis, arrived=arrived, deadline=DEADLINE) for arrived in AROUND
+    ]
+    assert found == [False, is_late, is_late]
+    assert consent.is_too_late(status, basis, arrived=DEADLINE, deadline=None) is is_late
+
+
 # --- Removals. ----------------------------------------------------------------------------------
 
 _ALLOWED = {
