@@ -17,7 +17,7 @@ from repermit.db.models.base import PreparedQuery
 from repermit.db.models.campaigns import Wording
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.evidence.entries import NOTHING_BEFORE, PARTS, leaf
-from repermit.evidence.proof_file import digests_named
+from repermit.evidence.proof_file import CAMPAIGN_EVENTS, digests_named
 
 _NAMES = ("seq", "at", "event", "list", "campaign", "subject", "actor", *PARTS, "hash")
 # By name: an upgrade of an older database reads them too.
@@ -186,6 +186,18 @@ def entries_about_each(subjects: Sequence[str], slug: str) -> dict[str, list[dic
     for one in _with_parts(list(query)):
         found[one["entry"]["subject"]].append(one)
     return {subject: _without_others(entries, slug) for subject, entries in found.items()}
+
+
+def entries_of_campaigns(numbers: Iterable[int], slug: str) -> list[dict[str, Any]]:
+    """Return by which entries campaigns of a list were launched and extended, likewise."""
+    # About nobody, so that the index of subjects finds them among a million answers.
+    query = Evidence.select().where(
+        Evidence.subject == "",
+        Evidence.campaign.in_(make_id_list(numbers)),
+        Evidence.event.in_(CAMPAIGN_EVENTS),
+        Evidence.list == slug,
+    )
+    return _with_parts(list(query.order_by(Evidence.seq)))
 
 
 def has_newer(subjects: Sequence[str], seq: int) -> bool:

@@ -24,6 +24,9 @@ SIGNED_FORMAT = "repermit-proof/2"
 LARGEST = 50_000_000
 """Octets that a proof may have; one of a person who answered ten times has some 200,000."""
 
+CAMPAIGN_EVENTS = ("launched", "extended")
+"""What a proof tells of a campaign: each sets the deadline, and names nobody."""
+
 WORDINGS = (
     *("mail_wording", "page_wording", "link_page_wording", "wording", "attest"),
     "privacy_wording",
@@ -41,10 +44,13 @@ def statement_of(
     entries: Sequence[Mapping[str, Any]],
     wordings: Mapping[str, str],
     register: Mapping[str, Sequence[str]] | None = None,
+    campaign_entries: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return what a proof claims; its consent record is made from all the rest.
 
-    Only a proof from before there was one has no `register`.
+    - `register`: None only for a proof from before there was one.
+    - `campaign_entries`: how the campaigns of `entries` were launched and extended. Empty where
+      there were none, and for a proof from before December 2026.
     """
     claimed = {
         "list": slug,
@@ -57,6 +63,8 @@ def statement_of(
     }
     if register is not None:
         claimed["register"] = {name: list(texts) for name, texts in register.items()}
+    if campaign_entries:
+        claimed["campaign_entries"] = list(campaign_entries)
     return {**claimed, "record": consent_record(_account(claimed))}
 
 

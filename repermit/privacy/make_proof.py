@@ -6,7 +6,7 @@ import json
 import secrets
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -244,10 +244,20 @@ def _read_statement(
         )
     if key is not None:
         require_same_address(entries, key, settings)
-    wordings = chain_reader.wordings_of(entries)
     return make_statement(
-        slug, subject, named, settings, entries=entries, wordings=wordings, register=register
+        slug,
+        subject,
+        named,
+        settings,
+        entries=entries,
+        wordings=chain_reader.wordings_of(entries),
+        register=register,
+        campaign_entries=chain_reader.entries_of_campaigns(_list_campaigns(entries), slug),
     )
+
+
+def _list_campaigns(entries: Iterable[Mapping[str, Any]]) -> set[int]:
+    return {one["entry"]["campaign"] for one in entries} - {0}
 
 
 def require_same_address(
@@ -293,8 +303,13 @@ def make_statement(
     entries: Sequence[Mapping[str, Any]],
     wordings: Mapping[str, str],
     register: Register,
+    campaign_entries: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Return what a proof claims of a person, from their entries and the wordings they name."""
+    """Return what a proof claims of a person, from their entries and the wordings they name.
+
+    Of `campaign_entries` those of the person's own campaigns are taken.
+    """
+    campaigns = _list_campaigns(entries)
     return proof_file.statement_of(
         slug=slug,
         subject=subject,
@@ -304,6 +319,7 @@ def make_statement(
         entries=entries,
         wordings=wordings,
         register=register,
+        campaign_entries=[one for one in campaign_entries if one["entry"]["campaign"] in campaigns],
     )
 
 
@@ -344,7 +360,8 @@ def assemble_proof(
         "cosigned": cosigned.of(statement["entries"]),
     }
     from_others = {name: some for name, some in shown.items() if some}
-    seqs = [one["entry"]["seq"] for one in (*statement["entries"], seal, *further)]
+    held = (*statement["entries"], *statement.get("campaign_entries", ()), seal, *further)
+    seqs = [one["entry"]["seq"] for one in held]
     return {
         **_describe_format(settings, is_vouched=bool(from_others)),
         "statement": statement,
@@ -520,7 +537,9 @@ def _compose_claims(
     for one in proved:
         if one.address is not None:
             require_same_address(told[one.subject], one.address_key, settings)
-    wordings = chain_reader.wordings_of(entry for one in proved for entry in told[one.subject])
+    entries = [entry for one in proved for entry in told[one.subject]]
+    wordings = chain_reader.wordings_of(entries)
+    campaign_entries = chain_reader.entries_of_campaigns(_list_campaigns(entries), slug)
     statements = [
         make_statement(
             slug,
@@ -530,6 +549,7 @@ def _compose_claims(
             entries=told[one.subject],
             wordings=_select_wordings(told[one.subject], wordings),
             register=register,
+            campaign_entries=campaign_entries,
         )
         for one in proved
     ]

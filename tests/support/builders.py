@@ -12,6 +12,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from repermit import email_address
+from repermit.clock import format_timestamp
 from repermit.contacts import lookup, status_changes
 from repermit.db import row_counts
 from repermit.db.connection import Database
@@ -129,6 +130,20 @@ def make_campaign(database: Database, mailing_list: MailingList, **overrides: An
     }
     with database.atomic():
         return Campaign.create(**{**values, **overrides})
+
+
+def record_launch(database: Database, campaign: Campaign, **facts: Any) -> None:
+    """Put the launch of a campaign that was saved on record, as far as `facts` and its deadline."""
+    entry = Entry(
+        event="launched",
+        at=campaign.launched_at,
+        actor="user:1",
+        list=campaign.list.slug,
+        campaign=campaign.id,
+        consent={"deadline": format_timestamp(campaign.deadline), **facts},
+    )
+    with database.atomic():
+        chain.append(entry)
 
 
 def make_mail(database: Database, campaign: Campaign, contact: Contact, **overrides: Any) -> Mail:

@@ -500,7 +500,7 @@ function checkProof(value, { keys, ca, witnesses }) {
   const root = unhex(point.root);
   checkSeal(said, document.statement, seal);
   need(last === seal || Object.keys(last.parts).length === 0, "parts of the last entry");
-  checkPaths(document.paths, [...said.entries, seal, last], point);
+  checkPaths(document.paths, [...said.entries, ...said.campaigns, seal, last], point);
   const link = sha256(unhex(document.previous), last.leaf).toString("hex");
   need(link === point.hash && last.head.seq === point.seq, "the chain");
   if ("consistency" in document) {
@@ -518,7 +518,7 @@ function checkProof(value, { keys, ca, witnesses }) {
 }
 
 function statementOf(value) {
-  const said = fields(value, "list subject named controller retention entries wordings record", "register");
+  const said = fields(value, "list subject named controller retention entries wordings record", "register campaign_entries");
   const named = fields(said.named, "salt digest");
   need(isText(said.list) && isHex(said.subject, 16), "the statement");
   need((isHex(named.salt, 16) && isHex(named.digest, 32)) || (named.salt === "" && named.digest === ""), "named");
@@ -543,7 +543,33 @@ function statementOf(value) {
   worded(said.wordings, new Set(digests.filter((digest) => digest)));
   const record = recordOf({ ...said, entries });
   need(canonical(record) === canonical(said.record), "the record");
-  return { ...said, entries };
+  return { ...said, entries, campaigns: campaignsOf(said, entries) };
+}
+
+const SETS = { launched: "deadline", extended: "to" };
+
+/** Return how the campaigns of a person's entries were launched and extended. */
+function campaignsOf(said, entries) {
+  if (!("campaign_entries" in said)) return [];
+  const campaigns = list(said.campaign_entries).map((one) => held(one, (subject) => subject === ""));
+  need(campaigns.length > 0, "no campaigns");
+  const numbers = new Set(entries.map((one) => one.head.campaign).filter((number) => number > 0));
+  let before = 0;
+  for (const { head, parts } of campaigns) {
+    need(head.seq > before, "order");
+    before = head.seq;
+    need(Object.hasOwn(SETS, head.event), "what sets no deadline");
+    need(head.list === said.list && numbers.has(head.campaign), "a campaign of others");
+    need(head.person === "" && head.trace === "" && Object.keys(parts).join() === "consent", "a part");
+  }
+  for (const one of entries) {
+    const last = campaigns.findLast((by) => by.head.campaign === one.head.campaign && by.head.seq < one.head.seq);
+    const deadline = told(one).get("deadline");
+    if (!last || !deadline || told(one).get("reason") !== "no_response") continue;
+    need(told(last).get(SETS[last.head.event]) === deadline, "another deadline");
+    need(moment(deadline) <= one.at, "a removal before the deadline");
+  }
+  return campaigns;
 }
 
 function checkSeal(said, statement, seal) {
@@ -552,8 +578,9 @@ function checkSeal(said, statement, seal) {
   need(head.person === "" && head.trace === "" && Object.keys(parts).join() === "consent", "its one part");
   const { statement: digest } = fields(parts.consent, "statement");
   need(digest === sha256(canonical(statement)).toString("hex"), "a seal of another statement");
-  need(said.entries.every((one) => one.head.seq < head.seq), "a seal before what it seals");
-  need(said.entries.every((one) => one.at - seal.at <= DAY), "an entry later than the seal");
+  const sealed = [...said.entries, ...said.campaigns];
+  need(sealed.every((one) => one.head.seq < head.seq), "a seal before what it seals");
+  need(sealed.every((one) => one.at - seal.at <= DAY), "an entry later than the seal");
 }
 
 function checkPaths(paths, entries, point) {

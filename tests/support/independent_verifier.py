@@ -12,6 +12,8 @@ from tests.support.independent_signatures import need
 
 FIELDS = set("seq at event list campaign subject actor consent person trace".split())
 CLAIM = set("list subject named controller retention entries wordings record".split())
+MAY_CLAIM = {"register", "campaign_entries"}
+SETS = {"launched": "deadline", "extended": "to"}
 NAMES = {"format", *"statement seal paths previous checkpoint".split()}
 FORMATS = {
     "repermit-proof/1": {"last", "consistency"},
@@ -99,10 +101,14 @@ def shaped(proof: dict[str, Any]) -> None:
         lists = list(said["register"].values())
         need(all(type(one) is list for one in lists), "register")
         need(all(type(text) is str and text for one in lists for text in one), "register")
+    campaigns = said.get("campaign_entries", [])
+    need(type(campaigns) is list and ("campaign_entries" not in said or campaigns), "campaigns")
     texts = [*said["controller"].values(), *retention.values(), *wordings.values()]
     need(all(type(one) is str for one in texts) and said["entries"], "texts")
     need(type(said["entries"]) is list and "parts" in seal, "entries")
     heads = [one["entry"] for one in [*said["entries"], seal]]
+    for head in (one["entry"] for one in campaigns):
+        check_head(head)
     if "last" in proof:
         need(proof["last"]["parts"] == {}, "parts of the last entry")
         heads.append(proof["last"]["entry"])
@@ -122,6 +128,7 @@ def shaped(proof: dict[str, Any]) -> None:
         last_seq = head["seq"]
         for name, values in SAID.get(head["event"], {}).items():
             need(told.get(name) in {None, "", *values}, "what an event cannot say")
+    check_campaigns(said, seal["entry"])
     for part in [part for one in [*said["entries"], seal] for part in one["parts"].values()]:
         told = part["content"]
         need(type(told) is dict and type(told.get("sensitive")) in {bool, type(None)}, "a part")
@@ -129,6 +136,30 @@ def shaped(proof: dict[str, Any]) -> None:
         unseen = told.get("unseen", {"purpose": ""})
         need(type(unseen["purpose"]) is str, "what the list was for")
         need(all(type(unseen.get(one, "")) in {str, type(None)} for one in UNSEEN), "texts")
+
+
+def check_campaigns(said: dict[str, Any], seal: dict[str, Any]) -> None:
+    numbers, last_seq = {one["entry"]["campaign"] for one in said["entries"]} - {0}, 0
+    sealed = datetime.fromisoformat(seal["at"])
+    told: dict[int, list[tuple[int, Any]]] = {}
+    for one in said.get("campaign_entries", []):
+        head = one["entry"]
+        need(set(one["parts"]) == {"consent"} and head["person"] == head["trace"] == "", "a part")
+        need(head["subject"] == "" and head["list"] == said["list"], "a campaign of others")
+        need(head["campaign"] in numbers, "a campaign of others")
+        need(last_seq < head["seq"] < seal["seq"], "order")
+        need(datetime.fromisoformat(head["at"]) - sealed <= timedelta(days=1), "later")
+        content, name = one["parts"]["consent"]["content"], SETS[head["event"]]
+        need(type(content) is dict, "a part")
+        told.setdefault(head["campaign"], []).append((head["seq"], content.get(name)))
+        last_seq = head["seq"]
+    for one in said["entries"]:
+        head, content = one["entry"], one["parts"].get("consent", {}).get("content", {})
+        set_before = [at for seq, at in told.get(head["campaign"], []) if seq < head["seq"]]
+        deadline = content.get("deadline")
+        if content.get("reason") == "no_response" and deadline and set_before:
+            need(match(AT, deadline) and datetime.fromisoformat(deadline), "a deadline")
+            need(set_before[-1] == deadline <= head["at"], "another deadline, or an early removal")
 
 
 def number(text: str) -> int:
@@ -162,12 +193,11 @@ def check(
     need(proof["format"] in FORMATS and set(proof) - FORMATS[proof["format"]] == NAMES, "names")
     said, seal, paths, top = (proof[one] for one in ("statement", "seal", "paths", "checkpoint"))
     note = top.pop("note") if "key" in proof else ""
-    need(
-        set(said) in (CLAIM, {*CLAIM, "register"}) and set(top) == {"seq", "hash", "root"}, "names"
-    )
+    need(set(said) - MAY_CLAIM == CLAIM and set(top) == {"seq", "hash", "root"}, "names")
     words, own, last = said["wordings"], [*said["entries"], seal], proof.get("last", seal)
-    need(set(paths) == {str(one["entry"]["seq"]) for one in [*own, last]}, "paths")
-    for one in [*own, last]:
+    held = [*own, *said.get("campaign_entries", []), last]
+    need(set(paths) == {str(one["entry"]["seq"]) for one in held}, "paths")
+    for one in held:
         lead(one["entry"]["seq"], top, paths[str(one["entry"]["seq"])], b"", leaf_of(one))
     shaped(proof)
     for shown in [proof["consistency"]] if "consistency" in proof else []:

@@ -175,10 +175,15 @@ def require_entry(entry: Mapping[str, Any], *, is_subject: Callable[[str], objec
     """Raise TypeError unless the ten values of an entry are of their types."""
     require(type(entry["seq"]) is type(entry["campaign"]) is int)
     require(entry["seq"] > 0 and entry["campaign"] >= 0)
-    require(_AT.fullmatch(entry["at"]) and datetime.fromisoformat(entry["at"]))
+    require_moment(entry["at"])
     require(is_subject(entry["subject"]))
     require(all(entry[name] == "" or HASH.fullmatch(entry[name]) for name in PARTS))
     require(all(isinstance(entry[name], str) for name in ("event", "list", "actor")))
+
+
+def require_moment(text: str) -> None:
+    """Raise TypeError or ValueError unless a text is a moment as `at` has it."""
+    require(_AT.fullmatch(text) and datetime.fromisoformat(text))
 
 
 def missing_parts(entries: Iterable[dict[str, Any]]) -> Iterator[tuple[int, str]]:

@@ -143,7 +143,8 @@ def _faults(document: dict[str, Any]) -> Iterator[Said]:
     yield from signature_faults(document)
     yield from timestamp_faults(document)
     yield from cosigned_faults(document)
-    yield from _faults_of_paths(document, [*statement["entries"], seal, last])
+    held = [*statement["entries"], *statement.get("campaign_entries", ()), seal, last]
+    yield from _faults_of_paths(document, held)
     if "consistency" in document:
         yield from faults_of_consistency(document)
 

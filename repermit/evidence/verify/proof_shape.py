@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from repermit.evidence.consent_receipt import NO_REGISTER
-from repermit.evidence.proof_file import WORDINGS
-from repermit.evidence.verify.held_entry import HASH, SUBJECT, require, require_entry
+from repermit.evidence.proof_file import CAMPAIGN_EVENTS, WORDINGS
+from repermit.evidence.verify.held_entry import (
+    HASH,
+    SUBJECT,
+    held_faults,
+    require,
+    require_entry,
+    require_moment,
+)
 from repermit.i18n.lazy_text import Said
 
 # The seals of an archive have the time at which that began.
@@ -49,13 +56,62 @@ def shape_faults(document: Mapping[str, Any]) -> Iterator[Said]:
     require(seal["entry"]["person"] == seal["entry"]["trace"] == "")
     for path in document["paths"].values():
         require(isinstance(path, list))
+    yield from campaign_faults(statement, seal)
     sealed = _moment(seal["entry"])
-    for one in statement["entries"]:
+    for one in (*statement["entries"], *statement.get("campaign_entries", ())):
         seq = str(one["entry"]["seq"])
         if _moment(one["entry"]) - sealed > _AFTER_SEAL:
             yield Said("entry %(seq)s has a later time than the proof's own", seq=seq)
         if not _fits(one):
             yield Said("entry %(seq)s says what its event cannot", seq=seq)
+
+
+def campaign_faults(statement: Mapping[str, Any], seal: Mapping[str, Any]) -> Iterator[Said]:
+    """Yield what is wrong with how a proof's campaigns were launched and extended.
+
+    Raises ValueError, LookupError, TypeError or AttributeError for what has another form.
+    """
+    entries, own = statement.get("campaign_entries", ()), statement["entries"]
+    campaigns = {one["entry"]["campaign"] for one in own} - {0}
+    before = 0
+    for one in entries:
+        yield from held_faults(one)
+        entry, seq = one["entry"], str(one["entry"]["seq"])
+        require_entry(entry, is_subject=_is_nobody)
+        require(one["parts"].keys() == {"consent"})
+        require(entry["person"] == entry["trace"] == "")
+        is_own = entry["list"] == statement["list"] and entry["campaign"] in campaigns
+        if entry["event"] not in CAMPAIGN_EVENTS or not is_own:
+            yield Said("entry %(seq)s is not about a campaign of this person and list", seq=seq)
+        if not before < entry["seq"] < seal["entry"]["seq"]:
+            yield Said("entry %(seq)s is out of order", seq=seq)
+        before = entry["seq"]
+    for one in own:
+        if not _was_silent_until_deadline(one, entries):
+            yield Said(
+                "entry %(seq)s tells a silence that was not until the deadline that was set last",
+                seq=str(one["entry"]["seq"]),
+            )
+
+
+def _was_silent_until_deadline(
+    one: Mapping[str, Any], campaign_entries: Iterable[Mapping[str, Any]]
+) -> bool:
+    """Say whether a removal for silence came after the deadline that was set last before it.
+
+    Any other entry, and a silence of whose campaign nothing is told, says nothing else.
+    """
+    entry, told = one["entry"], _consent_of(one)
+    before = [
+        other
+        for other in campaign_entries
+        if other["entry"]["campaign"] == entry["campaign"] and other["entry"]["seq"] < entry["seq"]
+    ]
+    if told.get("reason") != "no_response" or not told.get("deadline") or not before:
+        return True
+    require_moment(told["deadline"])
+    name = "to" if before[-1]["entry"]["event"] == "extended" else "deadline"
+    return bool(_consent_of(before[-1]).get(name) == told["deadline"] <= entry["at"])
 
 
 def require_content(content: Any) -> None:
@@ -90,6 +146,15 @@ def _is_list_of_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) and text for text in value)
 
 
+def _is_nobody(subject: str) -> bool:
+    return subject == ""
+
+
+def _consent_of(one: Mapping[str, Any]) -> Mapping[str, Any]:
+    content: Mapping[str, Any] = one["parts"].get("consent", {}).get("content", {})
+    return content
+
+
 def _is_subject_or_none(subject: str) -> bool:
     return subject == "" or SUBJECT.fullmatch(subject) is not None
 
@@ -100,6 +165,6 @@ def _moment(entry: Mapping[str, Any]) -> datetime:
 
 def _fits(one: Mapping[str, Any]) -> bool:
     """Say whether an entry's part `consent` says what its event may."""
-    told = one["parts"].get("consent", {}).get("content", {})
+    told = _consent_of(one)
     may = _SAID.get(one["entry"]["event"], {})
     return all(told.get(name) in {None, "", *values} for name, values in may.items())

@@ -132,7 +132,7 @@ def test_their_records_are_of_the_published_form(made: list[bytes]) -> None:
 def test_the_independent_verifier_is_short_and_knows_nothing_of_us() -> None:
     modules = (independent_verifier, independent_signatures, independent_record)
     source = "".join(Path(str(one.__file__)).read_text("utf-8") for one in modules)
-    assert len(source.splitlines()) < 700
+    assert len(source.splitlines()) < 750
     imported = {
         name.split(".")[0]
         for node in ast.walk(ast.parse(source))

@@ -18,6 +18,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from repermit.answers import link_target, record_answer
+from repermit.campaigns.lifecycle import extend_campaign
+from repermit.clock import ManualClock, format_timestamp
 from repermit.contacts import admin_requests
 from repermit.contacts.admin_requests import NewContact
 from repermit.db.connection import Database, open_database
@@ -38,10 +40,18 @@ from repermit.evidence.timestamp_token import read_authorities
 from repermit.evidence.verify import proof, signatures
 from repermit.evidence.verify.cosignatures import find_cosigned
 from repermit.evidence.verify.timestamps import stamps_of
+from repermit.expiry import sweep
 from repermit.privacy import make_proof
 from repermit.rules.consent import Answer, Basis
 from tests.support import independent_verifier
-from tests.support.builders import NOW, make_asked, make_campaign, make_list, make_settings
+from tests.support.builders import (
+    NOW,
+    make_asked,
+    make_campaign,
+    make_list,
+    make_settings,
+    record_launch,
+)
 from tests.support.javascript_verifier import JavaScriptVerifier, running_verifier
 from tests.support.public_pages import freeze_wording
 from tests.support.timestamp_authority import Authority
@@ -71,12 +81,13 @@ def javascript() -> Iterator[JavaScriptVerifier]:
 
 @pytest.fixture(scope="module")
 def made(ready_sqlite: Path, authority: Authority) -> list[Document]:
-    """Return true proofs with timestamps: of a Yes that was withdrawn, and of one by hand."""
+    """Return true proofs with timestamps: of a Yes withdrawn, of one by hand, of a silence."""
     path = ready_sqlite.with_name("agreeing.db")
     path.write_bytes(ready_sqlite.read_bytes())
     with open_database(f"sqlite:///{path}") as database:
         mailing_list = make_list(database)
         campaign = make_campaign(database, mailing_list)
+        record_launch(database, campaign, attest="Decided by the board.")
         freeze_wording(database, campaign, mailing_list, "nl")
         anna = make_asked(database, mailing_list, campaign, "anna@example.org")
         answer(database, anna.uid, Answer.YES)
@@ -93,6 +104,14 @@ def made(ready_sqlite: Path, authority: Authority) -> list[Document]:
             database, mailing_list, hetty, settings=SIGNING, now=NOW, actor="cli:1000"
         )
         keep(database, authority, "daily 2")
+        later = campaign.deadline + timedelta(days=1)
+        make_asked(database, mailing_list, campaign, "silent@example.org")
+        extend_campaign(
+            database, mailing_list, deadline=later, settings=SIGNING, now=NOW, actor="user:1"
+        )
+        clock = ManualClock(later)
+        sweep.expire_due(database, settings=SIGNING, clock=clock, despite_downtime=True)
+        keep(database, authority, "deadline")
         return [
             json.loads(
                 make_proof.prove_address(
@@ -108,6 +127,7 @@ def made(ready_sqlite: Path, authority: Authority) -> list[Document]:
             for one, register in (
                 ("anna@example.org", REGISTER),
                 ("hetty@example.org", consent_receipt.NO_REGISTER),
+                ("silent@example.org", REGISTER),
             )
         ]
 
@@ -186,7 +206,7 @@ def test_true_proofs_hold_with_their_key_and_authority(
         assert independent_verifier.check(octets, **COSIGNED).cosigned == told
         assert javascript.check(octets, **COSIGNED)["cosigned"] == list(map(list, told))
         assert own_check(document, **COSIGNED)
-    assert [len(one["timestamps"]) for one in made] == [2, 1]
+    assert [len(one["timestamps"]) for one in made] == [2, 1, 1]
 
 
 def test_another_key_and_another_authority_are_refused(
@@ -268,7 +288,7 @@ def purpose_in(document: Document) -> Document:
 
 
 def test_a_proof_says_where_the_data_is_and_who_gets_it(made: list[Document]) -> None:
-    of_anna, of_hetty = map(purpose_in, made)
+    of_anna, of_hetty, _ = map(purpose_in, made)
     assert of_anna["storage_locations"] == ["DE", "NL"]
     assert of_anna["recipient_third_parties"] == ["Example BV (mail), NL"]
     for name in ("storage_locations", "recipient_third_parties"):
@@ -359,6 +379,110 @@ def test_a_register_of_another_shape_is_refused(
     sealed_anew(document, SIGNING, remake=False)
     assert not own_check(document)
     assert verdicts(document, javascript) == (False, False)
+
+
+# --- Campaigns. -----------------------------------------------------------------------------------
+
+
+def test_a_proof_from_before_campaigns_holds_as_it_was(
+    made: list[Document], javascript: JavaScriptVerifier
+) -> None:
+    for document in json.loads(json.dumps(made)):
+        document["statement"].pop("campaign_entries", None)
+        sealed_anew(document, SIGNING)
+        assert own_check(document)
+        assert verdicts(document, javascript) == (True, True)
+
+
+def _content_of(one: Document) -> Document:
+    content: Document = one["parts"]["consent"]["content"]
+    return content
+
+
+def _forget_extension(statement: Document) -> None:
+    del statement["campaign_entries"][1]
+
+
+def _forget_launch(statement: Document) -> None:
+    del statement["campaign_entries"][0]
+
+
+def _set_sooner(statement: Document) -> None:
+    _content_of(statement["campaign_entries"][1])["to"] = format_timestamp(NOW)
+
+
+def _remove_sooner(statement: Document) -> None:
+    statement["entries"][0]["entry"]["at"] = format_timestamp(NOW)
+
+
+def _say_other_form(statement: Document) -> None:
+    for one, name in (
+        (statement["campaign_entries"][1], "to"),
+        (statement["entries"][0], "deadline"),
+    ):
+        _content_of(one)[name] = "2026-03-31"
+
+
+def _tell_of_other_campaign(statement: Document) -> None:
+    statement["campaign_entries"][0]["entry"]["campaign"] = 7
+
+
+def _tell_of_no_campaign(statement: Document) -> None:
+    for one in (*statement["entries"], *statement["campaign_entries"]):
+        one["entry"]["campaign"] = 0
+
+
+def _tell_of_other_list(statement: Document) -> None:
+    statement["campaign_entries"][0]["entry"]["list"] = "other"
+
+
+def _tell_of_other_event(statement: Document) -> None:
+    statement["campaign_entries"][0]["entry"]["event"] = "paused"
+
+
+def _name_somebody(statement: Document) -> None:
+    statement["campaign_entries"][0]["entry"]["subject"] = statement["subject"]
+
+
+def _tell_who(statement: Document) -> None:
+    statement["campaign_entries"][0]["parts"]["person"] = {"salt": "0" * 32, "content": {}}
+
+
+def _launch_late(statement: Document) -> None:
+    statement["campaign_entries"][0]["entry"]["at"] = "2031-01-01T00:00:00.000000+00:00"
+
+
+def _tell_nothing(statement: Document) -> None:
+    statement["campaign_entries"] = []
+
+
+@pytest.mark.parametrize(
+    ("change", "holds"),
+    [
+        # Without its launch the deadline is still the one that was set last.
+        (_forget_launch, True),
+        (_forget_extension, False),
+        (_set_sooner, False),
+        (_remove_sooner, False),
+        (_say_other_form, False),
+        (_tell_of_other_campaign, False),
+        (_tell_of_no_campaign, False),
+        (_tell_of_other_list, False),
+        (_tell_of_other_event, False),
+        (_name_somebody, False),
+        (_tell_who, False),
+        (_launch_late, False),
+        (_tell_nothing, False),
+    ],
+)
+def test_a_silence_was_until_the_deadline_that_was_set_last(
+    made: list[Document], javascript: JavaScriptVerifier, change: Any, holds: bool
+) -> None:
+    document = json.loads(json.dumps(made[2]))
+    change(document["statement"])
+    sealed_anew(document, SIGNING)
+    assert own_check(document) == holds
+    assert verdicts(document, javascript) == (holds, holds)
 
 
 # --- What only whoever seals anew can write, and no verifier may take. ----------------------------
@@ -466,7 +590,10 @@ VALUES: tuple[Any, ...] = (
 )
 
 
+HELD = {"entries", "campaign_entries"}
+
 NAMES = (
+    *("to",),
     *(
         "more",
         "note",
@@ -519,14 +646,15 @@ def sealed_anew(document: Document, settings: Any, *, remake: bool = True) -> Do
     document.pop("consistency", None)
     document.pop("last", None)
     statement, seal = document["statement"], document["seal"]
-    entries = [*statement["entries"], seal]
+    given = [*statement.get("campaign_entries", ()), *statement["entries"]]
+    entries = [*given, seal]
     for number, one in enumerate(entries, start=1):
         one["entry"]["seq"] = number
-    for one in statement["entries"]:
+    for one in given:
         digest_parts(one)
     if remake:
-        given = {name: statement[name] for name in statement.keys() - {"list", "record"}}
-        statement["record"] = proof_file.statement_of(slug=statement["list"], **given)["record"]
+        claimed = {name: statement[name] for name in statement.keys() - {"list", "record"}}
+        statement["record"] = proof_file.statement_of(slug=statement["list"], **claimed)["record"]
     if "statement" in seal["parts"]["consent"]["content"]:
         seal["parts"]["consent"]["content"] = {"statement": proof_file.digest_of(statement)}
     digest_parts(seal)
@@ -559,7 +687,8 @@ def disagreements(
         document = json.loads(json.dumps(rng.choice(made)))
         known: dict[str, Any] = {}
         if number % 2:
-            mutate(document["statement"]["entries"], rng)
+            statement = document["statement"]
+            mutate(statement[rng.choice(sorted(HELD & statement.keys()))], rng)
             with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
                 document = sealed_anew(document, SIGNING, remake=bool(rng.randrange(4)))
         else:

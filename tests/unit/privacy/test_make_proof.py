@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from repermit.answers import link_target, record_answer
+from repermit.campaigns.lifecycle import extend_campaign
+from repermit.clock import ManualClock
 from repermit.contacts import erasure, status_changes
 from repermit.contacts import lookup as contacts_lookup
 from repermit.db.connection import Database
@@ -24,10 +26,12 @@ from repermit.evidence.chain import append
 from repermit.evidence.entries import Entry
 from repermit.evidence.verify import chain
 from repermit.evidence.verify import proof as verify_proof
+from repermit.expiry import sweep
 from repermit.privacy import make_proof
 from repermit.privacy.make_proof import Proof
-from repermit.rules.consent import Answer, Reason
+from repermit.rules.consent import Answer, CampaignState, Reason
 from tests.support.builders import (
+    DEADLINE,
     NOW,
     make_asked,
     make_campaign,
@@ -35,6 +39,7 @@ from tests.support.builders import (
     make_list,
     make_removed,
     make_settings,
+    record_launch,
 )
 from tests.support.public_pages import freeze_wording
 from tests.support.published_schemas import problems_of
@@ -143,7 +148,7 @@ def test_making_a_proof_is_an_entry_that_holds_its_digest_and_the_checkpoint_fol
     assert again.document["statement"]["record"] == proof.document["statement"]["record"]
 
 
-def test_a_proof_discloses_nobody_else_and_no_counts(
+def test_a_proof_discloses_nobody_else(
     database: Database, mailing_list: MailingList, anna: Contact
 ) -> None:
     text = prove(database, mailing_list).text
@@ -151,6 +156,39 @@ def test_a_proof_discloses_nobody_else_and_no_counts(
     assert others.count() == 4
     for other in others:
         assert not any(str(one) in text for one in (other.address, other.subject, other.uid))
+
+
+def test_a_proof_of_silence_has_what_set_its_deadline(
+    database: Database, mailing_list: MailingList
+) -> None:
+    campaign = make_campaign(database, mailing_list)
+    record_launch(database, campaign)
+    make_asked(database, mailing_list, campaign, ANNA)
+    later = DEADLINE + timedelta(days=2)
+    extend_campaign(
+        database, mailing_list, deadline=later, settings=make_settings(), now=NOW, actor="user:1"
+    )
+    sweep.expire_due(
+        database, settings=make_settings(), clock=ManualClock(later), despite_downtime=True
+    )
+    # Of no campaign of hers.
+    record_launch(database, make_campaign(database, mailing_list, state=CampaignState.CANCELLED))
+    for (proof,) in (prove_one(database, mailing_list), prove_all(database, mailing_list)):
+        assert verify_proof.check_proof(proof.text.encode()).faults == ()
+        statement = proof.document["statement"]
+        launched, extended = statement["campaign_entries"]
+        assert (launched["entry"]["event"], extended["entry"]["event"]) == ("launched", "extended")
+        assert {one["entry"]["campaign"] for one in (launched, extended)} == {campaign.id}
+        told = statement["entries"][0]["parts"]["consent"]["content"]
+        assert told["deadline"] == extended["parts"]["consent"]["content"]["to"]
+
+
+def test_a_proof_of_whom_nobody_asked_has_no_campaign(
+    database: Database, mailing_list: MailingList
+) -> None:
+    make_removed(database, mailing_list, Reason.BOUNCE, ANNA)
+    record_launch(database, make_campaign(database, mailing_list))
+    assert "campaign_entries" not in prove(database, mailing_list).document["statement"]
 
 
 def test_a_withdrawal_after_years_is_proved_with_the_times_of_the_consent(
