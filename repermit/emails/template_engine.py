@@ -49,10 +49,12 @@ def make_own_environment(*, html: bool) -> ImmutableSandboxedEnvironment:
 def make_environment(folder: str, language: str) -> Environment:
     """Make the engine for the templates of one folder, whose texts it puts into a language.
 
-    HTML is escaped; a field that is not given is an error.
+    HTML is escaped; a field that is not given is an error. A template of another folder is named
+    with that.
     """
+    folders = asset("templates")
     made = Environment(
-        loader=FileSystemLoader(asset("templates") / folder),
+        loader=FileSystemLoader([folders / folder, folders]),
         autoescape=select_autoescape(enabled_extensions=("html",), default=False),
         undefined=StrictUndefined,
         extensions=["jinja2.ext.i18n"],

@@ -25,7 +25,9 @@ from repermit.privacy.proof_text import (
     describe_entries,
     describe_status,
     format_time,
+    list_entries,
     make_environment,
+    read_campaign,
     read_part,
 )
 
@@ -55,7 +57,12 @@ def make_proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInf
             told=describe_entries(document, language=language, zone=zone),
             standing=describe_status(document, language=language, zone=zone),
             shown=list(_list_wordings(statement)),
-            entries=[*statement["entries"], document["seal"]],
+            launches=[
+                read_campaign(one)
+                for one in statement.get("campaign_entries", ())
+                if one["entry"]["event"] == "launched"
+            ],
+            entries=[*list_entries(statement), document["seal"]],
             gone=[
                 (one["entry"]["seq"], part)
                 for one in statement["entries"]

@@ -15,8 +15,7 @@ from zoneinfo import ZoneInfo
 
 from repermit.emails import template_engine
 from repermit.evidence import consent_receipt
-from repermit.evidence.entries import PARTS
-from repermit.evidence.proof_file import told_by
+from repermit.evidence.proof_file import CAMPAIGN_EVENTS, told_by
 from repermit.i18n import dates
 from repermit.rules.bot_detection import PROGRAM_SIGNS
 
@@ -80,7 +79,7 @@ def describe_entries(
     document: Mapping[str, Any], *, language: str, zone: ZoneInfo
 ) -> tuple[EntryText, ...]:
     """Return what a proof that holds shows, in the order of time, in one of `LANGUAGES`."""
-    entries = document["statement"]["entries"]
+    entries = list_entries(document["statement"])
     times = _list_times(entries)
     taken_back = consent_receipt.find_taken_back(told_by(entries))
     latest_times = list(accumulate(times, max))
@@ -104,12 +103,25 @@ def describe_entries(
     return tuple(map(describe, sorted(range(len(entries)), key=times.__getitem__)))
 
 
+def list_entries(statement: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return a person's entries, and those of their campaigns, in the order of the record."""
+    entries = [*statement["entries"], *statement.get("campaign_entries", ())]
+    return sorted(entries, key=lambda one: int(one["entry"]["seq"]))
+
+
+def read_campaign(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Return the texts that an entry of a campaign tells; of the others any may be of any type."""
+    told = read_part(entry, "consent")
+    return {name: text for name, text in told.items() if isinstance(text, str)}
+
+
 def _render_entry(
     entry: Mapping[str, Any], language: str, zone: ZoneInfo, *, is_taken_back: bool, is_late: bool
 ) -> list[str]:
     """Return a sentence on what happened, and further lines about it."""
     lines: list[str] = []
     event = entry["entry"]["event"]
+    is_campaign = event in CAMPAIGN_EVENTS
     told_signs = read_part(entry, "trace").get("signs")
     # In somebody else's proof anything may stand there.
     signs = (
@@ -119,7 +131,9 @@ def _render_entry(
         lines=lines,
         event=event,
         at=entry["entry"]["at"],
-        **{part: read_part(entry, part) for part in PARTS},
+        consent=read_campaign(entry) if is_campaign else read_part(entry, "consent"),
+        person=read_part(entry, "person"),
+        trace=read_part(entry, "trace"),
         format_time=partial(format_time, language=language, zone=zone),
         is_about_ask=event in consent_receipt.ABOUT_AN_ASK,
         is_late=is_late,

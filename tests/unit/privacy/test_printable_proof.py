@@ -301,6 +301,78 @@ def test_the_moment_of_an_import_is_not_told_as_since_when_somebody_buys(moment:
     assert found.more == ()
 
 
+ATTESTED: dict[str, Any] = {
+    "asking_ground": "legitimate_interest",
+    "attest": "Decided by the board.",
+}
+
+
+def asked_in_campaign(removed: dict[str, Any], *campaign_entries: dict[str, Any]) -> dict[str, Any]:
+    whole = document(removed)
+    whole["statement"]["campaign_entries"] = list(campaign_entries)
+    return whole
+
+
+def test_on_what_ground_somebody_was_asked_is_told_as_it_was_attested() -> None:
+    more: dict[str, Any] = {"special_ground": "members", "deadline": AT}
+    whole = asked_in_campaign(
+        entry("removed", reason="no_response"), entry("launched", **ATTESTED, **more)
+    )
+    _, launched = proof_text.describe_entries(whole, language="en", zone=UTC)
+    members = "members, former members and regular contacts (GDPR art. 9(2)(d))"
+    assert launched.text == "The campaign was launched in which the person was asked."
+    assert launched.more == (
+        "Ground of asking, as attested: legitimate interest (GDPR art. 6(1)(f))",
+        f"What allowed asking a sensitive list: {members}",
+        "Attested then: Decided by the board.",
+        "Could be answered until: Monday 2 March 2026, 09:00 (09:00:00 UTC)",
+    )
+
+
+def test_a_deadline_that_was_moved_is_told_with_both_dates() -> None:
+    dates: dict[str, Any] = {"from": AT, "to": moment_of(2)}
+    whole = asked_in_campaign(entry("removed", reason="no_response"), entry("extended", **dates))
+    _, extended = proof_text.describe_entries(whole, language="en", zone=UTC)
+    assert extended.text == "The deadline was moved to later."
+    assert extended.more == (
+        "The deadline before: Monday 2 March 2026, 09:00 (09:00:00 UTC)",
+        "Could be answered until: Wednesday 4 March 2026, 09:00 (09:00:00 UTC)",
+    )
+
+
+def test_a_campaign_of_another_shape_is_told_as_far_as_it_can_be() -> None:
+    odd: dict[str, Any] = {"asking_ground": ["x"], "attest": {}, "deadline": 7, "special_ground": 1}
+    whole = asked_in_campaign(entry("removed"), entry("launched", **odd), entry("extended", to=7))
+    _, launched, extended = proof_text.describe_entries(whole, language="en", zone=UTC)
+    assert (launched.more, extended.more) == (("Ground of asking, as attested: not said",), ())
+    assert "not said" in printable_proof.make_proof_page(whole, language="en", zone=UTC)
+
+
+@pytest.mark.parametrize(
+    ("language", "asking", "mailing"),
+    [
+        ("en", "On what ground they were asked", "Only after a Yes: Consent (GDPR"),
+        ("nl", "Op welke grond is gevraagd", "Alleen na een Ja: Toestemming (AVG"),
+    ],
+)
+def test_the_page_tells_the_ground_of_asking_and_that_of_mailing_apart(
+    language: str, asking: str, mailing: str
+) -> None:
+    whole = asked_in_campaign(entry("removed", reason="no_response"), entry("launched", **ATTESTED))
+    (purpose,) = whole["statement"]["record"]["processing"]["purposes"]
+    purpose["lawful_basis"] = ["eu-gdpr:A6-1-a-non-explicit-consent"]
+    shown = html_to_text(printable_proof.make_proof_page(whole, language=language, zone=UTC))
+    assert shown.index(asking) < shown.index("6(1)(f)" if language == "en" else "onder f")
+    assert "Decided by the board." in shown
+    assert mailing in shown
+    whole["statement"]["record"]["event"] = [{"event_state": "dpv:ConsentGiven"}]
+    assert mailing not in html_to_text(
+        printable_proof.make_proof_page(whole, language=language, zone=UTC)
+    )
+    del whole["statement"]["campaign_entries"]
+    assert asking not in printable_proof.make_proof_page(whole, language=language, zone=UTC)
+
+
 def test_a_new_address_is_told_with_its_moments_and_is_no_asking() -> None:
     one = entry("corrected", fields=["address"], asked_at=AT, requested_at=AT, confirmed_at=AT)
     (found,) = proof_text.describe_entries(document(one), language="en", zone=UTC)
