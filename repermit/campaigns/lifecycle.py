@@ -275,13 +275,15 @@ def extend_campaign(
     settings: Settings,
     now: datetime,
     actor: str,
+    note: str = "",
     make_page_wording: Callable[[Draft], str] | None = None,
 ) -> ExtendResult:
     """Move the deadline (aware) to later, by LONGEST_PERIOD at most; raises Refused.
 
     Also after it has passed, as long as the campaign has not been closed. Mails that are made from
     now on name the new deadline, and say all else as they were frozen. A reminder that has not
-    begun moves along. `make_page_wording` is as for a launch.
+    begun moves along. `make_page_wording` is as for a launch. `note` is why, for everybody to see:
+    it stands in the proofs of whoever was asked.
     """
     while True:
         latest = latest_campaign(mailing_list)
@@ -311,6 +313,8 @@ def extend_campaign(
                 "wordings": _refreeze_wordings(campaign, reworded),
                 **keep_page_wordings(pages),
             }
+            if reason := " ".join(note.split()):
+                facts["note"] = reason
             append_entry("extended", campaign, mailing_list, now=now, actor=actor, facts=facts)
         return ExtendResult(deadline=deadline, until=earlier, sent=sent, reminder_at=reminder_at)
 

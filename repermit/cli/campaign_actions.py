@@ -67,11 +67,23 @@ def cancel(context: CommandContext, slug: str) -> None:
     echo("Cancelled: nobody will be removed for silence; links in sent mails still answer.")
 
 
-@command(examples=("repermit extend news --deadline 2027-01-05",))
+@command(
+    examples=(
+        "repermit extend news --deadline 2027-01-05",
+        'repermit extend news --deadline 2027-01-05 --note "The mails left later than planned."',
+    )
+)
 @slug_argument
 @click.option("--deadline", required=True, metavar="WHEN", help="The later deadline.")
+@click.option(
+    "--note",
+    metavar="TEXT",
+    default="",
+    help="Why. It stands in the log, the report, and the proofs of all who were asked: name "
+    "nobody.",
+)
 @pass_command_context
-def extend(context: CommandContext, slug: str, *, deadline: str) -> None:
+def extend(context: CommandContext, slug: str, *, deadline: str, note: str) -> None:
     """Move the deadline, to later only."""
     from repermit.campaigns import lifecycle
     from repermit.web.public.answer import make_unanswered_wording
@@ -81,6 +93,7 @@ def extend(context: CommandContext, slug: str, *, deadline: str) -> None:
             database,
             mailing_list,
             deadline=context.parse_time(deadline),
+            note=note,
             now=context.now,
             actor=context.actor,
             settings=context.settings,

@@ -111,12 +111,16 @@ class DayCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class Interruption:
-    """That it was paused, went on, ended or was changed: `event` is the entry's."""
+    """That it was paused, went on, ended or was changed: `event` is the entry's.
+
+    - `note`: why the deadline was moved, "" where nobody said so.
+    """
 
     event: str
     at: datetime
     actor: str
     detail: str
+    note: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -338,7 +342,10 @@ def _interruptions(acts: Iterable[AdminAct]) -> Iterable[Interruption]:
     for one in acts:
         if one.event in {*_PAUSES, *_CHANGES}:
             detail = next((one.said[name] for name in _DETAILS if one.said.get(name)), "")
-            yield Interruption(event=one.event, at=one.at, actor=one.actor, detail=detail)
+            note = one.said.get("note", "")
+            yield Interruption(
+                event=one.event, at=one.at, actor=one.actor, detail=detail, note=note
+            )
 
 
 def _count_asked_on_list(campaign: Campaign) -> int:

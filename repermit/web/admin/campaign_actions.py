@@ -154,13 +154,14 @@ def resolve_in_doubt(slug: str) -> AnyResponse:
 def extend_campaign(slug: str) -> AnyResponse:
     """Move the deadline; the page again, with what was typed, if that cannot be."""
     mailing_list = find_list(slug)
-    until, at = request.form.get("until", "").strip(), request.form.get("at", "").strip()
+    until, at, note = (request.form.get(name, "").strip() for name in ("until", "at", "note"))
     site = get_site()
     try:
         extended = lifecycle.extend_campaign(
             site.database,
             mailing_list,
             deadline=parse_when(f"{until}T{at}" if at else until, site.settings.zone),
+            note=note,
             settings=site.settings,
             now=get_arrival(),
             actor=get_actor(),
@@ -169,9 +170,8 @@ def extend_campaign(slug: str) -> AnyResponse:
             ),
         )
     except Refused as error:
-        return render_campaign(
-            mailing_list, status=422, until=until, at=at, wrong=make_sentence(error.said)
-        )
+        typed = {"until": until, "at": at, "note": note}
+        return render_campaign(mailing_list, status=422, **typed, wrong=make_sentence(error.said))
     flash_message(_describe_extension(extended))
     return redirect_to("campaign_page.show", slug=slug)
 

@@ -88,7 +88,7 @@ def estimate_time_left(
 pages = Blueprint("campaign_page", __name__, url_prefix="/admin/lists/<slug>")
 
 _TWO_HOURS, _TWO_DAYS = 120, 48 * 60
-_NOTHING_TYPED = {"until": "", "at": "", "wrong": "", "days": "", "reminder_wrong": ""}
+_NOTHING_TYPED = dict.fromkeys(("until", "at", "note", "wrong", "days", "reminder_wrong"), "")
 
 
 @pages.get("/")

@@ -41,9 +41,11 @@ def move(
     mailing_list: MailingList,
     deadline: datetime = LATER,
     now: datetime = NOW,
+    note: str = "",
 ) -> ExtendResult:
+    act: dict[str, Any] = {"now": now, "actor": ANNA}
     return extend_campaign(
-        database, mailing_list, deadline=deadline, settings=make_settings(), now=now, actor=ANNA
+        database, mailing_list, deadline=deadline, note=note, settings=make_settings(), **act
     )
 
 
@@ -117,6 +119,20 @@ def test_an_extension_says_how_many_mails_name_the_earlier_deadline(database: Da
             "wordings": {},
         },
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("The post was late.\n Again. ", {"note": "The post was late. Again."}), (" \n", {})],
+)
+def test_an_extension_says_why_if_a_reason_is_given(
+    database: Database, given: str, kept: dict[str, str]
+) -> None:
+    mailing_list = make_list(database)
+    make_campaign(database, mailing_list)
+    move(database, mailing_list, note=given)
+    _, told = newest()
+    assert {name: text for name, text in told.items() if name == "note"} == kept
 
 
 def test_mails_that_are_made_from_then_on_name_the_later_deadline(database: Database) -> None:

@@ -58,6 +58,13 @@ def test_a_deadline_is_moved_later_only(running: Desk) -> None:
     assert "only moves later" in running.refused("extend", "news", "--deadline", "2026-04-29")
 
 
+def test_a_deadline_is_moved_with_a_reason(running: Desk) -> None:
+    running.do("extend", "news", "--deadline", "2026-04-30", "--note", "The post was late.")
+    with running.database():
+        told = [json.loads(one.json) for one in EvidencePart.select()]
+    assert [one["note"] for one in told if "to" in one] == ["The post was late."]
+
+
 def test_mails_that_name_the_earlier_deadline_are_counted(running: Desk) -> None:
     shown = running.do("extend", "news", "--deadline", "2026-04-30")
     assert "naming the earlier one, Monday 30 March 2026, 11:00: 1 mail." in shown

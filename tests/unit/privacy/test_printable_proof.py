@@ -330,13 +330,14 @@ def test_on_what_ground_somebody_was_asked_is_told_as_it_was_attested() -> None:
 
 
 def test_a_deadline_that_was_moved_is_told_with_both_dates() -> None:
-    dates: dict[str, Any] = {"from": AT, "to": moment_of(2)}
+    dates: dict[str, Any] = {"from": AT, "to": moment_of(2), "note": "The post was late."}
     whole = asked_in_campaign(entry("removed", reason="no_response"), entry("extended", **dates))
     _, extended = proof_text.describe_entries(whole, language="en", zone=UTC)
     assert extended.text == "The deadline was moved to later."
     assert extended.more == (
         "The deadline before: Monday 2 March 2026, 09:00 (09:00:00 UTC)",
         "Could be answered until: Wednesday 4 March 2026, 09:00 (09:00:00 UTC)",
+        "Why: The post was late.",
     )
 
 

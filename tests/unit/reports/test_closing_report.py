@@ -233,7 +233,8 @@ def test_it_tells_who_decided_what_happened_on_the_way_and_what_was_handed_out(
     given: dict[str, Any] = {"now": LATER, "actor": "user:1"}
     lifecycle.pause_campaign(database, news, **given)
     lifecycle.resume_campaign(database, news, settings=SETTINGS, **given)
-    lifecycle.extend_campaign(database, news, settings=SETTINGS, deadline=DEADLINE + DAY, **given)
+    later: dict[str, Any] = {"deadline": DEADLINE + DAY, "note": "Poststrike."}
+    lifecycle.extend_campaign(database, news, settings=SETTINGS, **later, **given)
     for step in ("keep-1", "removed-2"):
         handover_steps.set_tick(
             database, campaign, tool="laposta", step=step, is_done=True, **given
@@ -254,6 +255,7 @@ def test_it_tells_who_decided_what_happened_on_the_way_and_what_was_handed_out(
     made = report(news)
     found: dict[str, Any] = read_document(made)
     assert [one["event"] for one in found["interruptions"]] == ["paused", "resumed", "extended"]
+    assert [one["note"] for one in found["interruptions"]] == ["", "", "Poststrike."]
     assert [one["step"] for one in found["handed_over"]] == ["keep-1", "removed-2"]
     # What was made before the launch belongs to no report of this campaign.
     assert [one["what"] for one in found["exports"]] == ["removed"]
@@ -263,6 +265,7 @@ def test_it_tells_who_decided_what_happened_on_the_way_and_what_was_handed_out(
     for said in (
         "user 1",
         "the deadline moved to",
+        "Poststrike.",
         "step 2, whom to take off",
         "the program x",
         "some tool",

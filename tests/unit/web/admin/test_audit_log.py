@@ -226,6 +226,15 @@ DETAILS: list[tuple[str, dict[str, Any], str]] = [
         "from Wednesday 1 April 2026, 12:00 to Monday 20 April 2026, 12:00",
     ),
     (
+        "extended",
+        {
+            "from": "2026-04-01T10:00:00+00:00",
+            "to": "2026-04-20T10:00:00+00:00",
+            "note": "The post was late.",
+        },
+        "from Wednesday 1 April 2026, 12:00 to Monday 20 April 2026, 12:00: The post was late.",
+    ),
+    (
         "reminder_added",
         {"reminder_at": "2026-03-23T10:00:00+00:00"},
         "for Monday 23 March 2026, 11:00",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from repermit.contacts import circuit_breaker
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, CampaignWording
 from repermit.db.models.contacts import Contact
-from repermit.db.models.evidence import Evidence
+from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.evidence.verify import chain
@@ -188,6 +189,16 @@ def test_a_deadline_is_moved(
     assert "2 mails that were sent" in press(client, "extend", until="2026-04-03")
 
 
+def test_a_deadline_is_moved_with_a_reason(
+    database: Database, mailing_list: MailingList, client: FlaskClient
+) -> None:
+    make_campaign(database, mailing_list)
+    press(client, "extend", until="2026-04-02", note="The post was late.")
+    with database.atomic():
+        told = [json.loads(one.json) for one in EvidencePart.select()]
+    assert [one["note"] for one in told if "to" in one] == ["The post was late."]
+
+
 def test_a_deadline_moves_silently_while_nothing_was_sent(
     database: Database, mailing_list: MailingList, client: FlaskClient
 ) -> None:
@@ -210,13 +221,14 @@ def test_a_wrong_deadline_is_said_and_what_was_typed_stays(
     assert campaign.deadline == DEADLINE
     response = client.post(
         URL + "extend",
-        data={"until": until, "at": at, "csrf_token": csrf_token(client)},
+        data={"until": until, "at": at, "note": "The post", "csrf_token": csrf_token(client)},
         headers=ENGLISH,
     )
     assert response.status_code == 422
     assert said in words_of(response)
     assert f'value="{until}"' in response.text
     assert f'value="{at}"' in response.text
+    assert 'value="The post"' in response.text
     assert Campaign.get().deadline == DEADLINE
 
 
