@@ -44,11 +44,12 @@ from tests.support.report_campaign import (
     SILENT,
     WAITING,
     YES,
+    Rich,
     make_rich,
     read_document,
     read_tables,
 )
-from tests.unit.reports.test_outcome_counts import say_yes
+from tests.unit.reports.test_outcome_counts import say_yes, take_off
 
 SETTINGS = make_settings()
 LATER = NOW + 3 * DAY
@@ -117,6 +118,30 @@ def test_it_says_how_many_may_be_mailed_whom_the_campaign_did_not_ask(database: 
     assert found["may_be_mailed"] == YES + OTHERWISE + 3
     assert found["mailed_unasked"] == 3
     assert "not asked in this campaign: 3." in " ".join(make_report.render_text(made).split())
+
+
+EVERYBODY = "Everybody could be asked."
+
+
+@pytest.mark.parametrize(
+    ("came_back", "words"),
+    [
+        (0, EVERYBODY),
+        (1, "The mail of one person did not arrive"),
+        (2, "The mails of 2 people did not arrive"),
+    ],
+)
+def test_not_everybody_could_be_asked_whose_mail_came_back(
+    database: Database, came_back: int, words: str
+) -> None:
+    news = make_list(database)
+    rich = Rich(database, news, make_campaign(database, news))
+    rich.asked()
+    for _ in range(came_back):
+        take_off(database, rich.asked(), rich.campaign.id, Reason.BOUNCE)
+    text = " ".join(make_report.render_text(report(news)).split())
+    assert words in text
+    assert (EVERYBODY in text) == (words == EVERYBODY)
 
 
 def test_who_keeps_a_thin_proof_and_was_asked_is_not_counted_as_unasked(
