@@ -48,7 +48,7 @@ def make_proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInf
     seal = document["seal"]["entry"]
     return (
         make_environment(language)
-        .get_template("proof.html")
+        .get_template("printable_proof.html")
         .render(
             language=language,
             statement=statement,

@@ -36,7 +36,7 @@ def describe_status(document: Mapping[str, Any], *, language: str, zone: ZoneInf
     that had come in time, holds from then on.
     """
     last_entry = _find_last_entry(document["statement"]["entries"])
-    template = make_environment(language).get_template("status.jinja")
+    template = make_environment(language).get_template("sentence_on_how_it_stands.jinja")
     if last_entry is None:
         return template.render(event="")
     moment = format_time(read_time(last_entry), language=language, zone=zone)
@@ -127,7 +127,7 @@ def _render_entry(
     signs = (
         {one for one in told_signs if isinstance(one, str)} if type(told_signs) is list else set()
     )
-    make_environment(language).get_template("entry.jinja").render(
+    make_environment(language).get_template("sentence_on_entry.jinja").render(
         lines=lines,
         event=event,
         at=entry["entry"]["at"],

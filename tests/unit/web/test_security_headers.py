@@ -264,7 +264,8 @@ def test_a_failure_of_the_server_itself_tells_no_path(
 
 
 @pytest.mark.parametrize(
-    "template", ["proofs/proof.html", "reports/page.html", "archives/old_links_page_frame.html"]
+    "template",
+    ["proofs/printable_proof.html", "reports/page.html", "archives/old_links_page_frame.html"],
 )
 def test_a_page_that_leaves_as_a_file_says_itself_that_nothing_loads(template: str) -> None:
     text = (asset("templates") / template).read_text("utf-8")
