@@ -267,6 +267,10 @@ class ExtendResult:
     reminder_at: datetime | None
 
 
+LONGEST_NOTE = 500
+"""How many characters may say why a deadline is moved: each proof carries them."""
+
+
 def extend_campaign(
     database: Database,
     mailing_list: MailingList,
@@ -285,6 +289,9 @@ def extend_campaign(
     begun moves along. `make_page_wording` is as for a launch. `note` is why, for everybody to see:
     it stands in the proofs of whoever was asked.
     """
+    reason = " ".join(note.split())
+    if len(reason) > LONGEST_NOTE:
+        raise Refused("say why in at most %(most)s characters", most=str(LONGEST_NOTE))
     while True:
         latest = latest_campaign(mailing_list)
         # Before the lock is taken: in two dozen languages this takes a tenth of a second.
@@ -313,7 +320,7 @@ def extend_campaign(
                 "wordings": _refreeze_wordings(campaign, reworded),
                 **keep_page_wordings(pages),
             }
-            if reason := " ".join(note.split()):
+            if reason:
                 facts["note"] = reason
             append_entry("extended", campaign, mailing_list, now=now, actor=actor, facts=facts)
         return ExtendResult(deadline=deadline, until=earlier, sent=sent, reminder_at=reminder_at)

@@ -13,11 +13,13 @@ import click
 
 from repermit import __version__
 from repermit.cli import (
+    answer,
     archive,
     backup,
     bounce,
     campaign_actions,
     check,
+    expire,
     export,
     forget,
     import_file,
@@ -26,6 +28,7 @@ from repermit.cli import (
     proof,
     reports,
     restore,
+    send,
     serve,
     status,
     suppression,
@@ -75,7 +78,10 @@ for module in (
     import_file,
     launch,
     campaign_actions,
+    answer,
     status,
+    send,
+    expire,
     bounce,
     export,
     reports,

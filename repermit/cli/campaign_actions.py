@@ -1,9 +1,8 @@
-"""Commands that decide: pause, resume, cancel, extend, remind, answer, resolve."""
+"""Commands about a campaign under way: pause, resume, cancel, extend, remind, resolve."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +11,6 @@ from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.launch import print_pace
 from repermit.cli.output import echo, pluralize
 from repermit.errors import Refused
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 @command(examples=("repermit pause news",))
@@ -145,69 +141,6 @@ def remind(context: CommandContext, slug: str, *, before: int, not_promised: boo
     echo(f"Who has not answered is reminded on {context.format_time(reminder_at)}.")
 
 
-@command(
-    examples=(
-        'repermit answer news jan@example.org yes --note "by phone, to Anna"',
-        'repermit answer news jan@example.org no --note "a call" --given 2026-03-03 --taken-by An',
-    )
-)
-@slug_argument
-@click.argument("address", metavar="ADDRESS")
-@click.argument("answer", metavar="yes|no", type=click.Choice(["yes", "no"]))
-@click.option("--note", required=True, metavar="TEXT", help="How the answer came.")
-@click.option(
-    "--representative", is_flag=True, help="The legal representative gave it, such as a parent."
-)
-@click.option(
-    "--given",
-    metavar="WHEN",
-    help="When it was given, if not now; before the deadline it counts.",
-)
-@click.option("--taken-by", metavar="NAME", default="", help="Who took it, if not you.")
-@pass_command_context
-def answer(
-    context: CommandContext,
-    slug: str,
-    address: str,
-    answer: str,
-    *,
-    note: str,
-    representative: bool,
-    given: str | None,
-    taken_by: str,
-) -> None:
-    """Record an answer given by phone, letter or reply."""
-    from repermit.answers import record_answer
-    from repermit.rules.consent import Answer, Outcome
-
-    with context.mailing_list(slug) as (database, mailing_list):
-        recorded = record_answer.record_reported_answer(
-            database,
-            mailing_list,
-            address,
-            Answer(answer),
-            note=note,
-            settings=context.settings,
-            now=context.now,
-            actor=context.actor,
-            given_by="representative" if representative else "",
-            given_at=_read_past(given, context) if given else None,
-            taken_by=taken_by.strip(),
-        )
-    stands = f"{recorded.status} ({recorded.reason})" if recorded.reason else recorded.status
-    if recorded.outcome is Outcome.NOTHING:
-        echo(f"Nothing changed: the contact was {stands} already.")
-    else:
-        echo(f"Recorded: the contact is {stands} now.")
-
-
-def _read_past(text: str, context: CommandContext) -> datetime:
-    """Return a time that was; today, whose end is still to come, stands for now."""
-    moment = context.parse_time(text)
-    is_today = text == context.now.astimezone(context.settings.zone).date().isoformat()
-    return context.now if is_today else moment
-
-
 @command(examples=("repermit resolve news --leave", "repermit resolve news --resend"))
 @slug_argument
 @click.option("--resend", "decision", flag_value="resend", help="Send them again.")
@@ -236,4 +169,4 @@ def resolve(context: CommandContext, slug: str, *, decision: str | None) -> None
     echo(f"{pluralize(decided, 'mail')} {became}.")
 
 
-COMMANDS = (pause, resume, cancel, extend, remind, answer, resolve)
+COMMANDS = (pause, resume, cancel, extend, remind, resolve)

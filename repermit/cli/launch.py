@@ -12,7 +12,7 @@ import click
 from repermit.cli.command import command, json_option, slug_argument
 from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.output import echo, echo_counts, echo_json, pluralize, warn
-from repermit.cli.status import print_sent, send_due_mails
+from repermit.cli.send import print_sent, send_due_mails
 from repermit.clock import count_days
 from repermit.rules.legal_grounds import AskingGround, Grounds, SpecialGround
 

@@ -1,18 +1,17 @@
-"""Commands that follow a campaign, and do by hand what the jobs do: status, send, expire."""
+"""The command `status`: how a list and its campaign stand."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
-from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from repermit.cli import progress_bar
 from repermit.cli.bounce import print_replies
-from repermit.cli.command import any_slug_argument, command, json_option, slug_argument
+from repermit.cli.checkpoints_and_keys import print_checkpoint
+from repermit.cli.command import command, json_option, slug_argument
 from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.forget import describe_due_erasures
 from repermit.cli.mailing_list import describe_untranslated
@@ -22,22 +21,14 @@ from repermit.cli.output import (
     echo_json,
     echo_table,
     pluralize,
-    warn,
 )
-from repermit.cli.proof import print_checkpoint
-from repermit.errors import Refused
 
 if TYPE_CHECKING:
     from repermit.campaigns.result_types import CampaignFacts, CampaignProgress, CampaignStatus
-    from repermit.cli.output import Tell
-    from repermit.db.connection import Database
     from repermit.db.models.lists import MailingList
-    from repermit.expiry.forecast import UpcomingExpiry
     from repermit.reports.statistics import Figures
     from repermit.sending.in_doubt import Resolution
-    from repermit.sending.send_due import SendResult
     from repermit.sending.server_faults import ServerFault
-    from repermit.sending.worker_lock import StopRequest
 
 
 @command(
@@ -345,149 +336,4 @@ def _print_broken_off(context: CommandContext, overview: CampaignStatus) -> None
     )
 
 
-@command(examples=("repermit send", "repermit send news"))
-@any_slug_argument
-@pass_command_context
-def send(context: CommandContext, slug: str | None) -> int:
-    """Send what is due now, then return.
-
-    `serve` does this by itself. With Ctrl-C the mails on the wire are finished, the rest stays
-    queued, and the exit code is 130; a second one does not wait.
-    """
-    from repermit.db.models.lists import find_list
-    from repermit.sending.worker_lock import StopRequest
-
-    stop_request = StopRequest()
-    with context.database() as database:
-        result = send_due_mails(
-            context, database, find_list(slug) if slug else None, stop_request=stop_request
-        )
-    if result.server_fault and not result.sent:
-        raise Refused(f"{result.server_fault}; {pluralize(result.waiting, 'mail')} waiting")
-    print_sent(result, stop_request=stop_request)
-    return stop_request.exit_code
-
-
-def send_due_mails(
-    context: CommandContext,
-    database: Database,
-    mailing_list: MailingList | None,
-    *,
-    stop_request: StopRequest,
-) -> SendResult:
-    """Do what the jobs do that begin campaigns, remind and send, and show how far it is.
-
-    Until a signal comes, of which `stop_request` then tells.
-    """
-    from repermit.campaigns import enqueue_asks, enqueue_reminders, lifecycle
-    from repermit.sending import queue, send_due
-
-    enqueue_asks.finish_launches(database, settings=context.settings, now=context.now)
-    lifecycle.start_scheduled(database, now=context.now)
-    enqueue_reminders.enqueue_reminders(database, settings=context.settings, now=context.now)
-    tally = progress_bar.Tally(queue.count_due(now=context.now, mailing_list=mailing_list))
-    with (
-        stop_request.on_signals(),
-        progress_bar.show_progress(lambda: tally.state, interval=context.settings.mail.interval),
-    ):
-        return send_due.send_due(
-            database,
-            settings=context.settings,
-            clock=context.clock,
-            mailing_list=mailing_list,
-            on_step=lambda step: tally.count(step.state),
-            should_stop=lambda: stop_request.is_asked,
-        )
-
-
-def print_sent(result: SendResult, *, stop_request: StopRequest, to: Tell = echo) -> None:
-    """Tell what sending did; a server's fault, and that it was stopped, goes to stderr."""
-    to(
-        f"{result.sent:,} sent, {result.failed:,} failed, {result.dropped:,} dropped, "
-        f"{result.in_doubt:,} in doubt, {result.waiting:,} waiting."
-    )
-    if result.server_fault:
-        warn(f"The mail server would not go on ({result.server_fault}); the rest waits.")
-    if stop_request.is_asked:
-        warn("Stopped. What was on the wire has been finished and marked, the rest stays queued.")
-
-
-@command(
-    examples=(
-        "repermit expire",
-        "repermit expire news --dry-run",
-        "repermit expire news --despite-downtime",
-    )
-)
-@any_slug_argument
-@click.option("--dry-run", is_flag=True, help="Show how many would be removed; write nothing.")
-@click.option(
-    "--despite-downtime",
-    is_flag=True,
-    help="Remove although the answer pages were down for more than a day in all.",
-)
-@json_option
-@pass_command_context
-def expire(
-    context: CommandContext,
-    slug: str | None,
-    *,
-    dry_run: bool,
-    despite_downtime: bool,
-    as_json: bool,
-) -> None:
-    """Remove who did not answer, where the deadline has passed.
-
-    `serve` does this by itself.
-    """
-    from repermit.db.background_tasks import Work, foreground_work
-    from repermit.db.models.lists import find_list
-    from repermit.expiry import forecast
-    from repermit.expiry import sweep as expiry_sweep
-
-    with context.database() as database:
-        mailing_list = find_list(slug) if slug else None
-        sweep = (
-            expiry_sweep.preview_expiry
-            if dry_run
-            else partial(expiry_sweep.expire_due, actor=context.actor)
-        )
-        # Looking alone keeps nobody from it.
-        with nullcontext() if dry_run else foreground_work(database, Work.EXPIRE):
-            result = sweep(
-                database,
-                settings=context.settings,
-                clock=context.clock,
-                mailing_list=mailing_list,
-                despite_downtime=despite_downtime,
-            )
-        upcoming = (
-            () if as_json else forecast.list_upcoming(now=context.now, mailing_list=mailing_list)
-        )
-    if as_json:
-        echo_json(result.to_json())
-    else:
-        echo(f"{'Would be removed' if dry_run else 'Removed'}, for no answer: {result.removed:,}")
-        echo(f"Could not be asked in time, and stay apart: {result.unasked:,}")
-        echo(*(_describe_upcoming(context, campaign) for campaign in upcoming))
-    warn(*result.waiting)
-
-
-def _describe_upcoming(context: CommandContext, upcoming: UpcomingExpiry) -> str:
-    """Say why a campaign's contacts are left alone, and how many the deadline is going to take."""
-    from repermit.rules.consent import CampaignState
-
-    if upcoming.state is CampaignState.PAUSED:
-        return (
-            f"{upcoming.list}: paused, so nobody is removed until `repermit resume "
-            f"{upcoming.list}`."
-        )
-    unasked = f" Not asked yet, or too late: {upcoming.unasked:,}." if upcoming.unasked else ""
-    return (
-        f"{upcoming.list}: the deadline is at {context.format_time(upcoming.deadline)}; nobody "
-        "is removed before. "
-        f"Would be removed then, if no more answers come: {upcoming.removed:,}.{unasked}"
-    )
-
-
-COMMANDS = (status, send, expire)
+COMMANDS = (status,)

@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from repermit.cli.command import command, json_option
-from repermit.cli.context import CommandContext, pass_command_context
-from repermit.cli.output import echo, echo_json, pluralize
-from repermit.cli.proof import (
+from repermit.cli.checkpoints_and_keys import (
     Kept,
-    describe_coverage,
     find_signers,
     print_checkpoint,
     read_authorities,
     read_checkpoint,
     read_keys,
-    verify_file,
 )
+from repermit.cli.command import command, json_option
+from repermit.cli.context import CommandContext, pass_command_context
+from repermit.cli.output import echo, echo_json, pluralize
+from repermit.cli.verify_file import describe_coverage, verify_file
 from repermit.errors import Refused
 
 if TYPE_CHECKING:

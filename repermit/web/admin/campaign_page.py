@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, abort, current_app
 
 from repermit.campaigns import add_reminder, enqueue_asks, progress
+from repermit.campaigns.lifecycle import LONGEST_NOTE
 from repermit.clock import count_days
 from repermit.contacts import counts as contacts_counts
 from repermit.contacts import human_replies
@@ -89,6 +90,7 @@ pages = Blueprint("campaign_page", __name__, url_prefix="/admin/lists/<slug>")
 
 _TWO_HOURS, _TWO_DAYS = 120, 48 * 60
 _NOTHING_TYPED = dict.fromkeys(("until", "at", "note", "wrong", "days", "reminder_wrong"), "")
+_NOTHING_TYPED |= {"longest_note": str(LONGEST_NOTE)}
 
 
 @pages.get("/")

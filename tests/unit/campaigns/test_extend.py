@@ -135,6 +135,14 @@ def test_an_extension_says_why_if_a_reason_is_given(
     assert {name: text for name, text in told.items() if name == "note"} == kept
 
 
+def test_the_reason_of_an_extension_is_of_a_bounded_length(database: Database) -> None:
+    mailing_list = make_list(database)
+    make_campaign(database, mailing_list)
+    with pytest.raises(Refused, match="say why in at most 500 characters"):
+        move(database, mailing_list, note="x" * 501)
+    move(database, mailing_list, note="x" * 500)
+
+
 def test_mails_that_are_made_from_then_on_name_the_later_deadline(database: Database) -> None:
     mailing_list = make_list(database, own_subject="{{ deadline }}?")
     make_contact(database, mailing_list, language="fr")

@@ -20,7 +20,7 @@ from repermit.accounts import api_tokens, login, users
 from repermit.accounts.login import LoginAttempt
 from repermit.accounts.user_info import Role
 from repermit.answers import link_target, record_answer
-from repermit.cli.proof import verify_file
+from repermit.cli.verify_file import verify_file
 from repermit.clock import format_timestamp
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.db.connection import Database, open_database
