@@ -22,7 +22,7 @@ from repermit.db.models.mails import Mail, Reply
 from repermit.db.row_counts import find_drift
 from repermit.errors import Refused
 from repermit.evidence import checkpoint_mails, cosigned_checkpoints, timestamps
-from repermit.settings.config_file import is_open_to_others
+from repermit.settings.secret_files import is_open_to_others
 from repermit.suppression import suppressions
 
 _MEGABYTE = 1_000_000

@@ -20,8 +20,8 @@ from repermit.emails.mail_types import Mail
 from repermit.emails.template_engine import cut_name
 from repermit.emails.wording_validation import MAX_SUBJECT_LENGTH
 from repermit.errors import AddressError, RepermitError
-from repermit.settings.config_file import is_open_to_others, list_secret_files
 from repermit.settings.definitions import MailServer, Organisation, Settings
+from repermit.settings.secret_files import is_open_to_others, list_secret_files
 from repermit.settings.smtp_presets import PRESETS, Preset, name_provider
 
 # --- What each list lacks, and the domains of its senders. ----------------------------------------

@@ -13,8 +13,8 @@ from repermit.contacts import counts
 from repermit.db.models.accounts import User
 from repermit.db.models.evidence import EvidenceHead
 from repermit.db.models.lists import MailingList
-from repermit.settings.config_file import is_open_to_others, list_secret_files
 from repermit.settings.definitions import Settings
+from repermit.settings.secret_files import is_open_to_others, list_secret_files
 
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 

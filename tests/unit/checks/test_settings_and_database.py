@@ -31,8 +31,8 @@ from repermit.db.models.mails import Mail
 from repermit.db.row_counts import ContactCount
 from repermit.rules.consent import Reason
 from repermit.settings import config_file
-from repermit.settings.config_file import is_open_to_others
 from repermit.settings.definitions import MailServer, Settings
+from repermit.settings.secret_files import is_open_to_others
 from repermit.suppression import suppressions
 from tests.support.builders import (
     NOW,
