@@ -40,7 +40,7 @@ from repermit import package_files
 from repermit.campaigns import launch
 from repermit.clock import SystemClock, format_timestamp
 from repermit.contacts import counts as contacts_counts
-from repermit.db import migrations
+from repermit.db import migrations, row_counts
 from repermit.db.connection import is_postgresql, open_database, run_sql
 from repermit.db.models.accounts import Session, User
 from repermit.db.models.campaigns import Campaign
@@ -50,6 +50,7 @@ from repermit.db.models.lists import MailingList, find_list
 from repermit.db.models.mails import Mail
 from repermit.db.models.webhooks import Webhook
 from repermit.expiry import downtime
+from repermit.i18n import correctable_texts
 from repermit.rules.consent import CampaignState, MailKind, MailState, Status
 from repermit.settings import config_file, definitions
 from repermit.settings.definitions import Settings
@@ -207,6 +208,9 @@ def _paths(app: Flask) -> Iterator[tuple[str, str]]:
         "webhook_id": 1,
         "user_id": 1,
         "group": "mail",
+        "page_name": "tutorial/first-campaign",
+        "language": "en",
+        "key": next(iter(correctable_texts.texts_in("en"))),
     }
     with app.test_request_context():
         pages = {
@@ -314,6 +318,7 @@ def _prepare(folder: Path, people: int, port: int, url: str) -> Path:
                 sql.format(people=people, list=news.id, file=record.id),
                 format_timestamp(now),
             )
+            row_counts.count_newcomers(database, after=0)
         if is_postgresql(database):
             run_sql(database, "ANALYZE")
     print(f"made in {(SystemClock().now() - began).total_seconds():.0f} s")
@@ -351,7 +356,11 @@ def _configuration(port: int, url: str) -> str:
 def _launch(settings: Settings) -> None:
     now = SystemClock().now()
     organisation = definitions.Organisation(
-        name="De Linde", address="Lindelaan 1\n1234 AB Utrecht", email="info@example.org"
+        name="De Linde",
+        address="Lindelaan 1\n1234 AB Utrecht",
+        email="info@example.org",
+        authority="Autoriteit Persoonsgegevens",
+        authority_url="https://autoriteitpersoonsgegevens.nl",
     )
     with open_database(settings.database) as database:
         launch.launch(
