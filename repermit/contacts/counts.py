@@ -120,6 +120,12 @@ def has_suppressions(list_id: int) -> bool:
     )
 
 
+def has_others(list_id: int, import_id: int) -> bool:
+    """Say whether anybody may be on a list whom that import has not brought."""
+    other = (ContactCount.list_id == list_id) & (ContactCount.import_id != import_id)
+    return bool(ContactCount.select().where(ContactCount.count != 0, other).exists())
+
+
 def sum_mails(counts: Counter[MailGroup], matches: Callable[[MailGroup], bool]) -> int:
     """Return how many mails there are of which something holds."""
     return sum(count for mails, count in counts.items() if matches(mails))

@@ -17,7 +17,7 @@ from repermit.db.models.base import PreparedQuery
 from repermit.db.models.campaigns import Wording
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.evidence.entries import NOTHING_BEFORE, PARTS, leaf
-from repermit.evidence.proof_file import CAMPAIGN_EVENTS, digests_named
+from repermit.evidence.proof_file import DEADLINE_NAMES, digests_named
 
 _NAMES = ("seq", "at", "event", "list", "campaign", "subject", "actor", *PARTS, "hash")
 # By name: an upgrade of an older database reads them too.
@@ -194,7 +194,7 @@ def entries_of_campaigns(numbers: Iterable[int], slug: str) -> list[dict[str, An
     query = Evidence.select().where(
         Evidence.subject == "",
         Evidence.campaign.in_(make_id_list(numbers)),
-        Evidence.event.in_(CAMPAIGN_EVENTS),
+        Evidence.event.in_(tuple(DEADLINE_NAMES)),
         Evidence.list == slug,
     )
     return _with_parts(list(query.order_by(Evidence.seq)))

@@ -24,8 +24,8 @@ SIGNED_FORMAT = "repermit-proof/2"
 LARGEST = 50_000_000
 """Octets that a proof may have; one of a person who answered ten times has some 200,000."""
 
-CAMPAIGN_EVENTS = ("launched", "extended")
-"""What a proof tells of a campaign: each sets the deadline, and names nobody."""
+DEADLINE_NAMES = {"launched": "deadline", "extended": "to"}
+"""What a proof tells of a campaign: entries that name nobody, and where each has its deadline."""
 
 WORDINGS = (
     *("mail_wording", "page_wording", "link_page_wording", "wording", "attest"),

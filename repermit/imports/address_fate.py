@@ -45,18 +45,6 @@ def decide(list_id: int, *, key: bytes | None = None) -> int:
     return count
 
 
-def is_decided(database: Database, list_id: int, import_id: int) -> bool:
-    """Say whether nobody stands on the list, or is suppressed, but whom the import has brought.
-
-    Then nothing has changed for its next rows: so it is of a list's first file. Who moves to
-    another address leaves a suppression. On SQLite the database itself says whether anybody wrote.
-    """
-    if not is_postgresql(database) or counts.has_suppressions(list_id):
-        return False
-    query = "SELECT 1 FROM contact_count WHERE list_id = %s AND import_id <> %s LIMIT 1"
-    return run_sql(database, query, list_id, import_id).fetchone() is None
-
-
 def count_strangers(list_id: int) -> int:
     """Count the addresses that are not on the list, and have not signed up for it either."""
     signed_up = SignUp.select(Value(1)).where(

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from repermit.contacts import counts as contacts_counts
 from repermit.db import background_tasks
 from repermit.db.background_tasks import (
     BackgroundTask,
@@ -229,7 +230,7 @@ def merge_import(
             limit,
             database=database,
             key=settings.fingerprint_key,
-            is_decided=_is_at(database, decided_at),
+            is_decided=_is_decided(database, task, decided_at),
         )
         done = task.state["done"]
         return has_more
@@ -278,9 +279,19 @@ def finish_imports(
     return ended
 
 
-def _is_at(database: Database, version: int | None) -> bool:
-    """Say whether nobody else has written into SQLite's file since that version of it."""
-    return isinstance(database, FairSqliteDatabase) and read_data_version(database) == version
+def _is_decided(database: Database, task: BackgroundTask, version: int | None) -> bool:
+    """Say whether the fates of the next rows are still what was found out while they were staged.
+
+    On SQLite nobody else has written into the file since that version of it. On PostgreSQL nobody
+    stands on the list, or is suppressed, but whom the import has brought, as with a list's first
+    file; who moves to another address leaves a suppression.
+    """
+    if isinstance(database, FairSqliteDatabase):
+        return read_data_version(database) == version
+    return not (
+        contacts_counts.has_suppressions(task.list_id)
+        or contacts_counts.has_others(task.list_id, task.target)
+    )
 
 
 def _take_step(
@@ -288,7 +299,7 @@ def _take_step(
 ) -> bool:
     """Take the next step, in the caller's transaction; return whether there is more.
 
-    - `is_decided`: nobody else has written since the fates of the rows were found out.
+    - `is_decided`: the fates of the rows need not be found out again.
     """
     progress = ImportProgress(**task.state)
     if progress.reached >= progress.last:
@@ -301,7 +312,7 @@ def _take_step(
         limit=min(limit, progress.last - progress.reached),
         is_decided=is_decided,
     ) as (progress.reached, picked):
-        if not (is_decided or address_fate.is_decided(database, task.list_id, task.target)):
+        if not is_decided:
             # Somebody may have signed up, or been taken off, since the file was read.
             address_fate.decide(task.list_id, key=key)
         _merge_picked(task, progress, picked, key)

@@ -165,14 +165,15 @@ def picked_step(
 
     - `source`: the table in which all of them are kept.
     - `after`: the number of the row before the first of them.
-    - `limit`: how many they are at most, or, if they are decided, how many they are.
-    - `is_decided`: SQLite need not copy them, which takes a tenth of a step, since nothing will be
-      changed in them.
+    - `limit`: how many they are at most; on SQLite, if they are decided, how many they are.
+    - `is_decided`: nothing will be changed in them, so that SQLite need not copy them, which takes
+      a tenth of a step.
 
     Yields the number of the last one, and how many they are.
     """
     kept = f"SELECT * FROM {source} WHERE id > {after}"  # noqa: S608
-    if is_decided:
+    is_view = is_decided and not is_postgresql(database)
+    if is_view:
         # The view stands before the kept table, as a temporary table does.
         run_sql(database, f"CREATE TEMPORARY VIEW picked AS {kept} AND id <= {after + limit}")
         # SQLite has left no number out.
@@ -186,7 +187,7 @@ def picked_step(
         picked = run_sql(database, f"INSERT INTO picked {kept} ORDER BY id LIMIT {limit}")
         yield last_picked(), picked.rowcount
     if not is_postgresql(database):
-        run_sql(database, f"DROP {'VIEW' if is_decided else 'TABLE'} temp.picked")
+        run_sql(database, f"DROP {'VIEW' if is_view else 'TABLE'} temp.picked")
 
 
 def last_picked() -> int:

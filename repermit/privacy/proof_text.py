@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from repermit.emails import template_engine
 from repermit.evidence import consent_receipt
-from repermit.evidence.proof_file import CAMPAIGN_EVENTS, told_by
+from repermit.evidence.proof_file import DEADLINE_NAMES, told_by
 from repermit.i18n import dates
 from repermit.rules.bot_detection import PROGRAM_SIGNS
 
@@ -121,7 +121,7 @@ def _render_entry(
     """Return a sentence on what happened, and further lines about it."""
     lines: list[str] = []
     event = entry["entry"]["event"]
-    is_campaign = event in CAMPAIGN_EVENTS
+    is_campaign = event in DEADLINE_NAMES
     told_signs = read_part(entry, "trace").get("signs")
     # In somebody else's proof anything may stand there.
     signs = (

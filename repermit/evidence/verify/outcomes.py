@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from repermit.evidence.asked_subjects import digest_subjects
+from repermit.evidence.proof_file import DEADLINE_NAMES
 from repermit.evidence.verify.held_entry import require
 from repermit.i18n.lazy_text import Said
 
@@ -61,7 +62,7 @@ class Outcomes:
             if told and campaign and campaign.deadlines and told not in campaign.deadlines:
                 self._without_deadline.append(entry["seq"])
         elif event == "launched" and type(consent.get("asked")) is int:
-            deadline = _text(consent, "deadline")
+            deadline = _text(consent, DEADLINE_NAMES[event])
             self._campaigns[entry["campaign"]] = _Campaign(
                 entry["seq"],
                 consent["asked"],
@@ -69,7 +70,7 @@ class Outcomes:
                 {deadline} if deadline else set(),
             )
         elif event == "extended" and campaign and campaign.deadlines:
-            campaign.deadlines.add(_text(consent, "to") or "")
+            campaign.deadlines.add(_text(consent, DEADLINE_NAMES[event]) or "")
         elif event == "import_undone" and type(consent.get("contacts")) is int:
             for one in self._campaigns.values():
                 one.deleted += consent["contacts"]

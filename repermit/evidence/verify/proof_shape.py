@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from repermit.evidence.consent_receipt import NO_REGISTER
-from repermit.evidence.proof_file import CAMPAIGN_EVENTS, WORDINGS
+from repermit.evidence.proof_file import DEADLINE_NAMES, WORDINGS
 from repermit.evidence.verify.held_entry import (
     HASH,
     SUBJECT,
@@ -81,7 +81,7 @@ def campaign_faults(statement: Mapping[str, Any], seal: Mapping[str, Any]) -> It
         require(one["parts"].keys() == {"consent"})
         require(entry["person"] == entry["trace"] == "")
         is_own = entry["list"] == statement["list"] and entry["campaign"] in campaigns
-        if entry["event"] not in CAMPAIGN_EVENTS or not is_own:
+        if entry["event"] not in DEADLINE_NAMES or not is_own:
             yield Said("entry %(seq)s is not about a campaign of this person and list", seq=seq)
         if not before < entry["seq"] < seal["entry"]["seq"]:
             yield Said("entry %(seq)s is out of order", seq=seq)
@@ -110,7 +110,7 @@ def _was_silent_until_deadline(
     if told.get("reason") != "no_response" or not told.get("deadline") or not before:
         return True
     require_moment(told["deadline"])
-    name = "to" if before[-1]["entry"]["event"] == "extended" else "deadline"
+    name = DEADLINE_NAMES.get(before[-1]["entry"]["event"], "deadline")
     return bool(_consent_of(before[-1]).get(name) == told["deadline"] <= entry["at"])
 
 

@@ -90,7 +90,6 @@ pages = Blueprint("campaign_page", __name__, url_prefix="/admin/lists/<slug>")
 
 _TWO_HOURS, _TWO_DAYS = 120, 48 * 60
 _NOTHING_TYPED = dict.fromkeys(("until", "at", "note", "wrong", "days", "reminder_wrong"), "")
-_NOTHING_TYPED |= {"longest_note": str(LONGEST_NOTE)}
 
 
 @pages.get("/")
@@ -151,6 +150,7 @@ def _make_changing_fields(mailing_list: MailingList) -> dict[str, Any]:
         **_make_figures(mailing_list),
         "still_mailed": progress.count_still_mailed(mailing_list),
         "not_the_person": progress.count_not_the_person(mailing_list),
+        "longest_note": LONGEST_NOTE,
     }
 
 
