@@ -107,7 +107,7 @@ class Launch(NamedTuple):
 
     asked: int
     audience: str
-    deadlines: set[str]
+    deadline: str
     deleted: list[int]
     closed: list[tuple[dict[str, int], dict[str, str]]]
 
@@ -158,16 +158,15 @@ def launches_in(entries: list[Any]) -> dict[str, Launch]:
                 stood[subject] = "" if subject in erased else fate
             elif event == "erased":
                 erased.add(subject)
-            set_before = found[campaign].deadlines if campaign in found else set()
-            is_set = text(told, "reason") != "no_response" or (
-                text(told, "deadline") in {"", *set_before}
-            )
-            need(is_set or not set_before, "a deadline that was never set")
+            deadline = text(told, "deadline") if text(told, "reason") == "no_response" else ""
+            last = found[campaign].deadline if campaign in found else ""
+            need(not (deadline and last) or last == deadline <= head["at"], "another deadline")
         elif event == "launched" and type(told.get("asked")) is int:
-            deadlines = {text(told, "deadline")} - {""}
-            found[campaign] = Launch(told["asked"], text(told, "audience"), deadlines, [], [])
-        elif event == "extended" and campaign in found and found[campaign].deadlines:
-            found[campaign].deadlines.add(text(told, "to"))
+            found[campaign] = Launch(
+                told["asked"], text(told, "audience"), text(told, "deadline"), [], []
+            )
+        elif event == "extended" and campaign in found:
+            found[campaign] = found[campaign]._replace(deadline=text(told, "to"))
         elif event == "import_undone" and type(told.get("contacts")) is int:
             for launch in found.values():
                 launch.deleted.append(told["contacts"])

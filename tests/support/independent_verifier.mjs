@@ -726,13 +726,14 @@ function launchesIn(entries) {
       if (fate !== undefined) stood.set(subject, erased.has(subject) ? "" : fate);
       else if (event === "erased") erased.add(subject);
       const isSilence = textOf(content, "reason") === "no_response";
-      const [deadline, before] = [isSilence ? textOf(content, "deadline") : "", launch?.deadlines ?? []];
-      need(deadline === "" || before.length === 0 || before.includes(deadline), "a deadline that was never set");
+      const [deadline, last] = [isSilence ? textOf(content, "deadline") : "", launch?.deadline ?? ""];
+      const isAfterLast = last === deadline && deadline <= one.head.at;
+      need(deadline === "" || last === "" || isAfterLast, "another deadline");
     } else if (event === "launched" && isWhole(content.get("asked"))) {
-      const deadlines = [textOf(content, "deadline")].filter((one) => one !== "");
-      found.set(number, { asked: content.get("asked"), audience: textOf(content, "audience"), deadlines, deleted: [] });
-    } else if (event === "extended" && launch?.deadlines.length) {
-      launch.deadlines.push(textOf(content, "to"));
+      const [audience, deadline] = [textOf(content, "audience"), textOf(content, "deadline")];
+      found.set(number, { asked: content.get("asked"), audience, deadline, deleted: [] });
+    } else if (event === "extended" && launch) {
+      launch.deadline = textOf(content, "to");
     } else if (event === "import_undone" && isWhole(content.get("contacts"))) {
       for (const other of found.values()) other.deleted.push(content.get("contacts"));
     } else if (event === "closed" && launch && content.get("counts") instanceof Map) {

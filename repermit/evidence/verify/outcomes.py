@@ -23,7 +23,7 @@ _TOLD = ("removed", "import_undone", "sign_up_undone", "opted_out")
 class _Campaign:
     """A launch: its entry, how many it asks, and the digest of whom, None in older entries.
 
-    - `deadlines`: those set so far by the launch and by extensions; none in older entries.
+    - `deadline`: what the launch or the last extension set; None where that tells none.
     - `deleted`: how many people at most went since with files that were taken back.
     - `counts`: what `closed` counts, `fates` how everybody stood by then; None while it runs.
     """
@@ -31,7 +31,7 @@ class _Campaign:
     seq: int
     asked: int
     audience: str | None
-    deadlines: set[str]
+    deadline: str | None
     deleted: int = 0
     closed: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Outcomes:
         self._campaigns: dict[int, _Campaign] = {}
         self._fates: dict[str, str | None] = {}
         self._erased: set[str] = set()
-        self._without_deadline: list[int] = []
+        self._not_until_deadline: list[int] = []
 
     def add(self, entry: Mapping[str, Any], consent: Mapping[str, Any]) -> None:
         """Hear the next entry, and the content of its part `consent`, {} where that was erased."""
@@ -58,19 +58,19 @@ class Outcomes:
         campaign = self._campaigns.get(entry["campaign"])
         if subject:
             self._hear_of(subject, event, consent)
+            last = campaign.deadline if campaign else None
             told = _text(consent, "deadline") if _text(consent, "reason") == _SILENCE else None
-            if told and campaign and campaign.deadlines and told not in campaign.deadlines:
-                self._without_deadline.append(entry["seq"])
+            if last and told and not last == told <= entry["at"]:
+                self._not_until_deadline.append(entry["seq"])
         elif event == "launched" and type(consent.get("asked")) is int:
-            deadline = _text(consent, DEADLINE_NAMES[event])
             self._campaigns[entry["campaign"]] = _Campaign(
                 entry["seq"],
                 consent["asked"],
                 _text(consent, "audience"),
-                {deadline} if deadline else set(),
+                _text(consent, DEADLINE_NAMES[event]),
             )
-        elif event == "extended" and campaign and campaign.deadlines:
-            campaign.deadlines.add(_text(consent, DEADLINE_NAMES[event]) or "")
+        elif event == "extended" and campaign:
+            campaign.deadline = _text(consent, DEADLINE_NAMES[event])
         elif event == "import_undone" and type(consent.get("contacts")) is int:
             for one in self._campaigns.values():
                 one.deleted += consent["contacts"]
@@ -100,9 +100,9 @@ class Outcomes:
 
         - `audiences`: whom each campaign asked, as the export says, by the campaign's number.
         """
-        for seq in self._without_deadline:
+        for seq in self._not_until_deadline:
             yield Said(
-                "entry %(seq)s tells a deadline that no launch and no extension before it has set",
+                "entry %(seq)s tells a silence that was not until the deadline that was set last",
                 seq=str(seq),
             )
         known = {str(number) for number, one in self._campaigns.items() if one.audience}

@@ -9,7 +9,7 @@ import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -603,37 +603,49 @@ def test_of_an_earlier_launch_only_all_together_are_checked(
     assert verdicts(document, javascript) == (holds, holds)
 
 
-def test_an_extension_cannot_be_left_out_by_whose_deadline_somebody_was_silent(
-    database: Database, javascript: JavaScriptVerifier
+FIRST, LATER = NOW + timedelta(days=14), NOW + timedelta(days=16)
+
+
+@pytest.mark.parametrize(
+    ("extended", "told", "at", "holds"),
+    [
+        ([LATER], LATER, LATER, True),
+        ([LATER], FIRST, LATER, False),  # not the one that was set last
+        ([LATER], LATER, FIRST, False),  # before it had passed
+        ([], LATER, LATER, False),  # the extension was left out
+        ([], FIRST, FIRST, True),
+        ([None], LATER, LATER, True),  # what the extension said was erased
+    ],
+)
+def test_a_silence_was_until_the_deadline_that_the_export_says_was_set_last(
+    database: Database,
+    javascript: JavaScriptVerifier,
+    extended: list[datetime | None],
+    told: datetime,
+    at: datetime,
+    *,
+    holds: bool,
 ) -> None:
     mailing_list = make_list(database)
     campaign = make_campaign(database, mailing_list)
     freeze_wording(database, campaign, mailing_list, "nl")
     anna = make_asked(database, mailing_list, campaign)
-    first, later = campaign.deadline, campaign.deadline + timedelta(days=2)
-    facts: dict[str, Any] = {"audience": digest_of(database, campaign)}
-    tell_of(database, "launched", campaign, asked=1, deadline=format_timestamp(first), **facts)
-    with database.atomic():
-        Campaign.update(deadline=later).execute()
-    dates = {"from": format_timestamp(first), "to": format_timestamp(later)}
-    tell_of(database, "extended", campaign, **dates)
-    silence = {"reason": Reason.NO_RESPONSE, "deadline": format_timestamp(later)}
+    facts: dict[str, Any] = {"asked": 1, "audience": digest_of(database, campaign)}
+    tell_of(database, "launched", campaign, deadline=format_timestamp(FIRST), **facts)
+    for to in extended:
+        tell_of(database, "extended", campaign, **({"to": format_timestamp(to)} if to else {}))
     append(
         database,
         Entry(
             event="removed",
-            at=later,
+            at=at,
             actor="job",
             list="news",
             campaign=campaign.id,
             subject=anna.subject,
-            consent=silence,
+            consent={"reason": Reason.NO_RESPONSE, "deadline": format_timestamp(told)},
         ),
     )
     document = json.loads(exported(database, mailing_list))
-    assert own_check(document)
-    assert verdicts(document, javascript) == (True, True)
-    events = [one["entry"]["event"] for one in document["entries"]]
-    del document["entries"][events.index("extended")]
-    assert not own_check(document)
-    assert verdicts(document, javascript) == (False, False)
+    assert own_check(document) == holds
+    assert verdicts(document, javascript) == (holds, holds)
