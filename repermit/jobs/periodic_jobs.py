@@ -34,7 +34,7 @@ from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
 from repermit.imports import import_task, suppression_import, undo, uploads
 from repermit.privacy import data_links, erase_removed_contacts, evidence_retention
-from repermit.reports import daily_and_closing_mail, outcome_counts, statistics
+from repermit.reports import daily_and_closing_mail, outcomes_per_day, statistics
 from repermit.sending import in_doubt, send_due
 from repermit.setting_overrides.current_settings import ChangeWatch, CurrentSettings
 from repermit.settings.definitions import Bounces, Settings
@@ -222,7 +222,7 @@ class Jobs:
         """Count what has come of the campaigns."""
         with self._connected() as (settings, now):
             fold_counts(self._database)
-            outcome_counts.update_tallies(
+            outcomes_per_day.update_tallies(
                 self._database, settings=settings, now=now, should_stop=self._stopping.is_set
             )
 

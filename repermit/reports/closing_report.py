@@ -25,7 +25,7 @@ from repermit.emails import frozen_draft
 from repermit.errors import NotFound
 from repermit.evidence import signed_checkpoint
 from repermit.evidence.entries import Checkpoint
-from repermit.reports.outcome_counts import AdminAct, Outcome, read_acts, read_tallies
+from repermit.reports.outcomes_per_day import AdminAct, Outcome, read_acts, read_tallies
 from repermit.reports.statistics import People, read_people
 from repermit.rules.consent import (
     ASKING_KINDS,

@@ -20,7 +20,7 @@ from repermit.db.models.evidence import Evidence
 from repermit.db.models.mails import enqueue_notice
 from repermit.emails.mail_types import ClosingNews, DayNews
 from repermit.evidence import stored_tree
-from repermit.reports.outcome_counts import Outcome, read_newest_seq, read_outcomes
+from repermit.reports.outcomes_per_day import Outcome, read_newest_seq, read_outcomes
 from repermit.reports.statistics import count_people
 from repermit.rules.consent import LIVE_STATES, CampaignState, Reason
 from repermit.settings.definitions import Settings

@@ -14,7 +14,7 @@ from repermit.emails.mail_types import ListWords
 from repermit.evidence.signed_checkpoint import own_key
 from repermit.reports.data_recipients import Recipient, list_recipients
 from repermit.reports.held_data import HeldData, count_held_data
-from repermit.reports.outcome_counts import read_acts
+from repermit.reports.outcomes_per_day import read_acts
 from repermit.reports.register_notes import Notes, read_notes
 from repermit.reports.security_measures import Measure, list_measures
 from repermit.rules.consent import Status

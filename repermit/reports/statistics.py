@@ -25,7 +25,7 @@ from repermit.db.models.campaigns import Campaign, latest_campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.reports.outcome_counts import CountKey, Outcome, read_newest_seq, read_tallies
+from repermit.reports.outcomes_per_day import CountKey, Outcome, read_newest_seq, read_tallies
 from repermit.rules.consent import (
     ASKING_KINDS,
     OWN_YES,

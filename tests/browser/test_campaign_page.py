@@ -19,7 +19,7 @@ from repermit.settings.definitions import Settings
 from tests.support.admin_pages import let_in, make_admin
 from tests.support.builders import NOW, make_asked, make_campaign, make_list
 from tests.support.public_pages import Pages, served
-from tests.unit.reports.test_outcome_counts import say_yes
+from tests.unit.reports.test_outcomes_per_day import say_yes
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

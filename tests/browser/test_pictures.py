@@ -37,7 +37,7 @@ from tests.support.builders import (
     make_settings,
 )
 from tests.support.public_pages import Pages, freeze_wording, served
-from tests.unit.reports.test_outcome_counts import say_yes, take_off
+from tests.unit.reports.test_outcomes_per_day import say_yes, take_off
 
 if TYPE_CHECKING:
     from playwright.sync_api import CDPSession, Page

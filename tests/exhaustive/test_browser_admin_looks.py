@@ -40,7 +40,7 @@ from tests.support.builders import (
 )
 from tests.support.english_left import english_on
 from tests.support.public_pages import Pages, served
-from tests.unit.reports.test_outcome_counts import say_yes, take_off
+from tests.unit.reports.test_outcomes_per_day import say_yes, take_off
 from tests.unit.web.admin.test_routes import ADMINS
 
 if TYPE_CHECKING:

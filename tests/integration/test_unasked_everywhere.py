@@ -32,7 +32,7 @@ from tests.support.admin_pages import ENGLISH, admin_client, csrf_token
 from tests.support.builders import DEADLINE, NOW, make_contact, make_settings
 from tests.support.public_pages import Pages, words_of
 from tests.support.report_campaign import DAY, Rich, make_rich, read_document
-from tests.unit.reports.test_outcome_counts import say_yes, take_off
+from tests.unit.reports.test_outcomes_per_day import say_yes, take_off
 
 LATER = NOW + 29 * DAY
 

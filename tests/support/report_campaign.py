@@ -34,7 +34,7 @@ from tests.support.builders import (
     make_mail,
     make_settings,
 )
-from tests.unit.reports.test_outcome_counts import say_yes, take_off
+from tests.unit.reports.test_outcomes_per_day import say_yes, take_off
 
 SECRET = "somebody.secret"
 DAY = timedelta(days=1)

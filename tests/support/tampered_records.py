@@ -37,7 +37,7 @@ from repermit.evidence.entries import NOTHING_BEFORE, PARTS, Entry, part_digest
 from repermit.expiry.sweep import expire_due
 from repermit.exports.handover_steps import set_tick
 from repermit.privacy import forget
-from repermit.reports import outcome_counts
+from repermit.reports import outcomes_per_day
 from repermit.rules.consent import Answer, Basis
 from repermit.settings.definitions import Settings
 from tests.support.builders import DEADLINE, NOW, make_list
@@ -128,7 +128,7 @@ def tell_story(database: Database, folder: Path, settings: Settings) -> None:
         now=moment,
         actor="user:1",
     )
-    outcome_counts.update_tallies(database, settings=settings, now=END)
+    outcomes_per_day.update_tallies(database, settings=settings, now=END)
 
 
 def mark_sent(mail: Mail, sent_at: datetime) -> None:
@@ -186,7 +186,7 @@ def seal_anew(database: Database, settings: Settings) -> None:
         row_counts.recount(database)
         row_counts.Tally.delete().execute()
         Meta.delete().where(Meta.key == "tallied_upto").execute()
-    outcome_counts.update_tallies(database, settings=settings, now=END)
+    outcomes_per_day.update_tallies(database, settings=settings, now=END)
     with database.atomic():
         journal = database.journal
         if journal is not None and journal.path.exists():

@@ -18,7 +18,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.evidence import consent_receipt
 from repermit.evidence.verify import chain
-from repermit.reports import outcome_counts
+from repermit.reports import outcomes_per_day
 from repermit.rules import bot_detection
 from repermit.rules.consent import (
     Basis,
@@ -191,7 +191,7 @@ def test_the_record_tells_that_the_yes_was_none(
     assert receipts_of(contact) != before
     say_no(database, uid, at=LATER + SECOND)
     assert receipts_of(contact) == before
-    counted = outcome_counts.count_changes(0, outcome_counts.read_newest_seq(), SETTINGS.zone)
+    counted = outcomes_per_day.count_changes(0, outcomes_per_day.read_newest_seq(), SETTINGS.zone)
     assert {key.what: number for key, number in counted.items() if number} == {"no": 1}
     page = webhooks_events.read_events(0, limit=9)
     assert [(one.event, one.reason) for one in page.events] == [

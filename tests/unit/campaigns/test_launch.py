@@ -27,7 +27,7 @@ from repermit.errors import LaunchRefused
 from repermit.evidence.verify import chain
 from repermit.evidence.verify.proof import check_proof
 from repermit.privacy import make_proof, printable_proof
-from repermit.reports.outcome_counts import read_acts
+from repermit.reports.outcomes_per_day import read_acts
 from repermit.rules.consent import Answer, CampaignState, Exclusion, MailKind, MailState, Reason
 from repermit.rules.legal_grounds import Grounds
 from repermit.settings.definitions import CampaignRules

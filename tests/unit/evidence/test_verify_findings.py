@@ -32,7 +32,7 @@ from repermit.evidence.verify.times import AHEAD, BEHIND, BEHIND_OF_PEOPLE
 from repermit.expiry.sweep import expire_due
 from repermit.imports.undo import finish_undoings
 from repermit.privacy import evidence_retention
-from repermit.reports import outcome_counts
+from repermit.reports import outcomes_per_day
 from repermit.rules.consent import Answer, Reason
 from repermit.web.admin.audit_log import ACTS
 from tests.support import tampered_records
@@ -98,7 +98,7 @@ def found(database: Database, now: datetime = END) -> tuple[How, str] | None:
 
 def tally(database: Database, zone: str = SETTINGS.timezone, **more: Any) -> int:
     settings = make_settings(timezone=zone)
-    return outcome_counts.update_tallies(database, **{"settings": settings, "now": END, **more})
+    return outcomes_per_day.update_tallies(database, **{"settings": settings, "now": END, **more})
 
 
 def append(database: Database, **values: Any) -> None:

@@ -63,7 +63,7 @@ from tests.support.mailboxes import ImapMailbox
 from tests.support.returned_mails import returned_for
 from tests.support.setting_choices import choose
 from tests.unit.db.test_background_tasks import by_hand
-from tests.unit.reports.test_outcome_counts import take_off
+from tests.unit.reports.test_outcomes_per_day import take_off
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from tests.support.builders import (
     make_settings,
 )
 from tests.support.report_campaign import read_article, read_document, read_tables
-from tests.unit.reports.test_outcome_counts import say_yes
+from tests.unit.reports.test_outcomes_per_day import say_yes
 
 SETTINGS = make_settings()
 HOURS = timedelta(hours=72)

@@ -22,7 +22,7 @@ from repermit.evidence import chain, entries, stored_tree
 from repermit.exports import handover_steps
 from repermit.reports import make_report, statistics
 from repermit.reports.make_report import Report, ReportKind
-from repermit.reports.outcome_counts import Outcome
+from repermit.reports.outcomes_per_day import Outcome
 from repermit.rules.consent import Basis, CampaignState, MailKind, PauseReason, Reason, Status
 from tests.support.admin_pages import make_user
 from tests.support.builders import (
@@ -49,7 +49,7 @@ from tests.support.report_campaign import (
     read_document,
     read_tables,
 )
-from tests.unit.reports.test_outcome_counts import say_yes, take_off
+from tests.unit.reports.test_outcomes_per_day import say_yes, take_off
 
 SETTINGS = make_settings()
 LATER = NOW + 3 * DAY

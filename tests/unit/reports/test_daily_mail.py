@@ -25,7 +25,7 @@ from tests.support.builders import (
     make_settings,
 )
 from tests.support.query_plans import statements_in_transactions
-from tests.unit.reports.test_outcome_counts import say_yes, take_off
+from tests.unit.reports.test_outcomes_per_day import say_yes, take_off
 
 # In Amsterdam it is one hour later in winter.
 FOUR = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)

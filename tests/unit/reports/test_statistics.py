@@ -14,7 +14,7 @@ from repermit.reports.make_report import ReportKind, make_report, render_text
 from repermit.reports.statistics import count_people, read_people
 from tests.support.builders import NOW, make_asked, make_campaign, make_list, make_settings
 from tests.support.report_campaign import make_rich
-from tests.unit.reports.test_outcome_counts import say_yes
+from tests.unit.reports.test_outcomes_per_day import say_yes
 
 SETTINGS = make_settings()
 INSTANT = timedelta(microseconds=1)

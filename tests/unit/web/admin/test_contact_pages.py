@@ -32,7 +32,7 @@ from tests.support.builders import (
     make_removed,
 )
 from tests.support.public_pages import Pages, words_of
-from tests.unit.reports.test_outcome_counts import take_off
+from tests.unit.reports.test_outcomes_per_day import take_off
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient

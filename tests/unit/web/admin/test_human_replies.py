@@ -30,7 +30,7 @@ from tests.support.mailboxes import ImapMailbox
 from tests.support.public_pages import Pages
 from tests.support.returned_mails import reply_to
 from tests.unit.bounces.test_reply_excerpts import account_of, digest_of
-from tests.unit.reports.test_outcome_counts import say_yes, take_off
+from tests.unit.reports.test_outcomes_per_day import say_yes, take_off
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient

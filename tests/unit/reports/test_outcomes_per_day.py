@@ -23,8 +23,8 @@ from repermit.db.work_steps import FIRST_STEP
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.evidence.verify.counts import TALLIED_UPTO
-from repermit.reports import outcome_counts, statistics
-from repermit.reports.outcome_counts import Outcome
+from repermit.reports import outcomes_per_day, statistics
+from repermit.reports.outcomes_per_day import Outcome
 from repermit.reports.statistics import Day, Figures
 from repermit.rules.consent import (
     Basis,
@@ -103,7 +103,7 @@ def parts(found: Figures) -> dict[str, int]:
 
 
 def tally(database: Database, **more: Any) -> int:
-    return outcome_counts.update_tallies(database, settings=make_settings(), now=NOW, **more)
+    return outcomes_per_day.update_tallies(database, settings=make_settings(), now=NOW, **more)
 
 
 def test_a_list_without_a_campaign_has_no_figures(mailing_list: MailingList) -> None:
@@ -267,7 +267,7 @@ def test_many_entries_are_counted_step_by_step(
     contact = make_asked(database, mailing_list, campaign)
     entries = [
         Entry(event="other", at=NOW, actor="job", list="news")
-        for _ in range(outcome_counts._MOST_PER_STEP)
+        for _ in range(outcomes_per_day._MOST_PER_STEP)
     ]
     with database.atomic():
         chain.append(*entries)
@@ -276,7 +276,7 @@ def test_many_entries_are_counted_step_by_step(
     # Only the days are behind: where people stand is always counted.
     assert (behind.yes, behind.days[0].yes, behind.is_whole) == (1, 0, False)
     assert tally(database, should_stop=lambda: True) == 0
-    assert tally(database) == outcome_counts._MOST_PER_STEP + 1
+    assert tally(database) == outcomes_per_day._MOST_PER_STEP + 1
     assert look(mailing_list).days[0].yes == 1
     assert look(mailing_list).is_whole
 
