@@ -17,8 +17,7 @@ from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
 from repermit.emails.first_screen import WIDEST_NAME, estimate_first_screen
 from repermit.emails.mail_types import Mail
-from repermit.emails.template_engine import cut_name
-from repermit.emails.wording_validation import MAX_SUBJECT_LENGTH
+from repermit.emails.template_engine import MAX_SUBJECT_LENGTH, cut_name
 from repermit.errors import AddressError, RepermitError
 from repermit.settings.definitions import MailServer, Organisation, Settings
 from repermit.settings.secret_files import is_open_to_others, list_secret_files

@@ -18,6 +18,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from repermit.i18n.catalogues import translations
 from repermit.package_files import asset
 
+MAX_SUBJECT_LENGTH = 60
+"""How many characters of a subject a phone shows, or a few more: a warning says so."""
+
 
 def render(name: str, fields: Mapping[str, Any], *, language: str) -> str:
     """Return one of the mail templates, such as "ask/body.txt", with one newline at its end."""
@@ -65,7 +68,11 @@ def make_environment(folder: str, language: str) -> Environment:
     )
     install = made.install_gettext_translations  # type: ignore[attr-defined]
     install(translations(language), newstyle=True)
-    made.globals |= {"cut_name": cut_name, "choose_topic": choose_topic}
+    made.globals |= {
+        "cut_name": cut_name,
+        "choose_topic": choose_topic,
+        "max_subject_length": MAX_SUBJECT_LENGTH,
+    }
     return made
 
 

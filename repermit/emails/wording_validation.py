@@ -103,8 +103,6 @@ _REQUIRED_FIELDS = {
     "stop": Said("the way to stop"),
     "privacy_url": Said("the link to the privacy statement"),
 }
-MAX_SUBJECT_LENGTH = 60
-"""How many characters of a subject a phone shows, or a few more: a warning says so."""
 
 _LONGEST_SUBJECT = 120
 

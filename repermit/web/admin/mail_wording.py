@@ -17,6 +17,7 @@ from repermit.db.models.lists import MailingList, find_list
 from repermit.emails import first_screen, wording_validation
 from repermit.emails.allowed_html import find_fields, mark_fields
 from repermit.emails.mail_types import Mail, OwnWording
+from repermit.emails.template_engine import MAX_SUBJECT_LENGTH
 from repermit.emails.wording_form_blocks import FIXED_FIELDS
 from repermit.errors import (
     AddressError,
@@ -373,16 +374,16 @@ def _word_subject(mailing_list: MailingList, mail: Mail, form: WordingForm, own:
     """Return what a phone does not show of a subject of one's own, or what it might; else ""."""
     if not own:
         return ""
-    if len(mail.subject) >= wording_validation.MAX_SUBJECT_LENGTH:
+    if len(mail.subject) >= MAX_SUBJECT_LENGTH:
         return gettext(
             "A phone shows the first %(most)s characters of a subject or so; this one has "
             "%(count)s.",
-            most=wording_validation.MAX_SUBJECT_LENGTH,
+            most=MAX_SUBJECT_LENGTH,
             count=len(mail.subject),
         )
     with_day = f"{mail.subject} {_find_longest_day(mailing_list, form.language.data)}"
     has_day = {"day", "deadline"} & find_fields(mark_fields(own))
-    if has_day or len(with_day) >= wording_validation.MAX_SUBJECT_LENGTH:
+    if has_day or len(with_day) >= MAX_SUBJECT_LENGTH:
         return ""
     return gettext(
         "The subject does not say until when one may answer, though there is room: "
