@@ -105,6 +105,16 @@ def count_held(mailing_list: MailingList) -> HeldCounts:
     return held_counts
 
 
+def count_erased(mailing_list: MailingList) -> int:
+    """Count who was taken off and is erased: nobody else has no address."""
+    conditions = (
+        HeldCount.list_id == mailing_list.id,
+        HeldCount.addressed == 0,
+        _make_whole_condition(HeldCount),
+    )
+    return sum(count for _, count in _iter_sums(HeldCount, ("addressed",), conditions))
+
+
 def count_suppressions(mailing_list: MailingList) -> Counter[tuple[str, bool]]:
     """Count the suppressions of a list alone by their reason, and whether a file brought them."""
     conditions = (SuppressionCount.list_id == mailing_list.id,)

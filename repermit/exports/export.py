@@ -9,6 +9,7 @@ from datetime import datetime, tzinfo
 from functools import partial
 from typing import Any, BinaryIO
 
+from repermit.contacts import counts as contacts_counts
 from repermit.db import background_tasks
 from repermit.db.connection import Database, RowCounter, steady_view
 from repermit.db.models.lists import MailingList
@@ -146,7 +147,7 @@ def write_export(
             write_options = (mailing_list, what, file_format, used_tool, layout)
             with _open_writer(*write_options, created=now, settings=settings) as write:
                 write(row_counter.count(records), columns, out)
-            erased = export_rows.count_erased(mailing_list) if what is ExportKind.REMOVED else 0
+            erased = contacts_counts.count_erased(mailing_list) if what is ExportKind.REMOVED else 0
         is_whole = True
     finally:
         if is_whole or row_counter.rows:

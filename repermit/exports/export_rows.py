@@ -165,20 +165,6 @@ def iter_removed_rows(mailing_list: MailingList) -> Iterator[Record]:
         }
 
 
-def count_erased(mailing_list: MailingList) -> int:
-    """Count who was taken off and is erased: no address is held of them."""
-    return int(
-        Contact.select()
-        .where(
-            Contact.list == mailing_list,
-            Contact.erased_at.is_null(is_null=False),
-            Contact.status == Status.REMOVED,
-            Contact.address.is_null(),
-        )
-        .count()
-    )
-
-
 def iter_unasked_rows(mailing_list: MailingList) -> Iterator[Record]:
     """Yield who could not be asked, and why, with the columns UNASKED."""
     # In one go, since the whole would be sorted anew for every page; they are few.

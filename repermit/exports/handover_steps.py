@@ -12,13 +12,13 @@ from datetime import datetime
 from typing import NamedTuple
 
 from repermit import package_files
-from repermit.contacts.counts import count_contacts
+from repermit.contacts import counts as contacts_counts
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, HandedOver, latest_campaign
 from repermit.db.models.lists import MailingList
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.exports.export_rows import ExportKind, Tool, count_erased
+from repermit.exports.export_rows import ExportKind, Tool
 from repermit.rules.consent import CampaignState, Status
 
 
@@ -83,9 +83,9 @@ def find_pending_handover(mailing_list: MailingList) -> PendingHandover | None:
     if campaign is None or campaign.state not in _ENDED_STATES or is_handed_over(campaign):
         return None
     counts = dict.fromkeys(Status, 0)
-    for (status, _), count in count_contacts(mailing_list).items():
+    for (status, _), count in contacts_counts.count_contacts(mailing_list).items():
         counts[status] += count
-    removed = counts[Status.REMOVED] - count_erased(mailing_list)
+    removed = counts[Status.REMOVED] - contacts_counts.count_erased(mailing_list)
     if removed <= 0:
         return None
     staying = counts[Status.CONFIRMED] + counts[Status.CUSTOMER]

@@ -94,14 +94,10 @@ def count_due(
 
 
 def _count_waiting(mailing_list: MailingList) -> int:
-    """Count who was taken off and is not erased, by the counts that the database keeps.
-
-    Whoever is erased has been taken off, and has no address any more.
-    """
+    """Count who was taken off and is not erased, by the counts that the database keeps."""
     counts = contacts_counts.count_contacts(mailing_list)
-    erased = counts.total() - contacts_counts.count_held(mailing_list).addresses
     removed = sum(count for (status, _), count in counts.items() if status is Status.REMOVED)
-    return removed - erased
+    return removed - contacts_counts.count_erased(mailing_list)
 
 
 def _erase_step(

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from repermit.db.connection import Database, is_postgresql, run_sql
+
+_STEPS_PER_CALL = 100
 
 
 def plan_of(database: Database, query: Any) -> str:
@@ -28,6 +31,19 @@ def plans_of(
 def statements_in_transactions(database: Database, act: Callable[[], object]) -> list[str]:
     """Return the SQL that something runs within transactions, where others wait for it."""
     return [sql for sql, _, is_within in _seen(database, act) if is_within]
+
+
+def count_steps(database: Database, act: Callable[[], object]) -> int:
+    """Return how many steps SQLite takes for something; it takes several for each row."""
+    calls = count()
+    connection = database.connection()  # type: ignore[no-untyped-call]
+    # SQLite goes on as long as it is answered 0.
+    connection.set_progress_handler(lambda: 0 * next(calls), _STEPS_PER_CALL)
+    try:
+        act()
+    finally:
+        connection.set_progress_handler(None, 0)
+    return next(calls) * _STEPS_PER_CALL
 
 
 def count_values(database: Database, act: Callable[[], object]) -> int:

@@ -100,7 +100,7 @@ def _count_rows(mailing_list: MailingList) -> dict[ExportKind, int | None]:
         counts[status] += count
     return {
         ExportKind.KEEP: counts[Status.CONFIRMED] + counts[Status.CUSTOMER],
-        ExportKind.REMOVED: counts[Status.REMOVED] - export_rows.count_erased(mailing_list),
+        ExportKind.REMOVED: counts[Status.REMOVED] - contacts_counts.count_erased(mailing_list),
         ExportKind.UNASKED: lookup.select_unasked(mailing_list).count(),
         ExportKind.EVIDENCE: evidence_export.count_rows(mailing_list),
     }

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from repermit import email_address
-from repermit.contacts import erasure, status_changes
+from repermit.contacts import counts, erasure, status_changes
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -155,7 +155,7 @@ def test_the_erased_are_counted_and_left_out(database: Database) -> None:
     make_removed(database, mailing_list, Reason.NO, "no@example.org")
 
     assert addresses_of(export_rows.iter_removed_rows(mailing_list)) == ["no@example.org"]
-    assert export_rows.count_erased(mailing_list) == 1
+    assert counts.count_erased(mailing_list) == 1
 
 
 # --- unasked. -----------------------------------------------------------------------------------
