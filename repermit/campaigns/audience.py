@@ -225,15 +225,7 @@ def _find_last_asked(mailing_list: MailingList) -> int | None:
         for mail_counts in mails
         if mail_counts.kind is MailKind.ASK and mail_counts.state in _ASKED_STATES
     }
-    highest = (
-        Mail.select(fn.MAX(Mail.contact)).where(
-            # Written out, so that the index for just these mails is used.
-            Mail.campaign == campaign,
-            SQL("kind IN ('ask', 'reminder')"),
-        )
-        for campaign in sorted(campaigns)
-    )
-    return max((int(query.scalar() or 0) for query in highest), default=None)
+    return max(map(lookup.find_last_asked, sorted(campaigns)), default=None)
 
 
 def _was_asked_before() -> Any:

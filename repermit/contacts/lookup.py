@@ -8,6 +8,8 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
+from peewee import SQL, fn
+
 from repermit import email_address
 from repermit.db.connection import lock_rows
 from repermit.db.models.base import ID_LIST, PreparedQuery, new_id
@@ -199,8 +201,10 @@ def select_unasked(mailing_list: MailingList) -> Any:
     (invariant 4). Every page, report, mail and export counts them by this.
     """
     campaign = latest_campaign(mailing_list)
-    is_closed = campaign is not None and campaign.state == CampaignState.CLOSED
-    failure_condition = () if is_closed else (Mail.state.in_(_GIVEN_UP) | (Mail.bounce != ""),)
+    if campaign is not None and campaign.state == CampaignState.CLOSED:
+        conditions = _make_still_unconfirmed_conditions(campaign)
+    else:
+        conditions = (Mail.id.in_(_select_failed_asks(campaign)),)
     return (
         Contact.select(
             Contact,
@@ -210,14 +214,44 @@ def select_unasked(mailing_list: MailingList) -> Any:
             Mail.reply_code.alias("reply_code"),
         )
         .join(Mail, on=(Mail.contact == Contact.id))
-        .where(
-            Mail.campaign == campaign,
-            Mail.kind == MailKind.ASK,
-            Contact.status == Status.UNCONFIRMED,
-            *failure_condition,
-        )
+        .where(Mail.kind == MailKind.ASK, Contact.status == Status.UNCONFIRMED, *conditions)
         .order_by(Contact.id)
     )
+
+
+def _make_still_unconfirmed_conditions(campaign: Campaign) -> tuple[Any, ...]:
+    """Return the conditions by which indexes find the few who are unconfirmed after a deadline.
+
+    As it is of everybody who is unconfirmed, their reason is "": the index has it before the
+    number. Whoever came after the campaign's people was not asked.
+    """
+    return (
+        Mail.campaign == campaign,
+        _IS_ASKING,
+        Contact.list == campaign.list_id,
+        Contact.reason == "",
+        Contact.id <= find_last_asked(campaign.id),
+    )
+
+
+# Written out, so that the index for just these mails is used.
+_IS_ASKING = SQL("kind IN ('ask', 'reminder')")
+
+
+def find_last_asked(campaign_id: int) -> int:
+    """Return the highest number of a contact that a campaign has an ask for, 0 for none."""
+    asked = Mail.select(fn.MAX(Mail.contact)).where(Mail.campaign == campaign_id, _IS_ASKING)
+    return int(asked.scalar() or 0)
+
+
+def _select_failed_asks(campaign: Campaign | None) -> Any:
+    """Return the query for the mails of a campaign that were given up, or came back.
+
+    Each by its index: by one condition SQLite would go through all mails of the campaign.
+    """
+    mails = Mail.select(Mail.id).where(Mail.campaign == campaign)
+    given_up = mails.where(Mail.kind == MailKind.ASK, Mail.state.in_(_GIVEN_UP))
+    return given_up | mails.where(Mail.bounce != SQL("''"))
 
 
 _GIVEN_UP = (MailState.FAILED, MailState.IN_DOUBT, MailState.DROPPED)

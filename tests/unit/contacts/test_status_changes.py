@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from repermit.clock import format_timestamp
 from repermit.contacts import erasure, lookup, status_changes
 from repermit.contacts.last_ask import Facts
 from repermit.contacts.status_changes import Act
-from repermit.db.connection import Database
+from repermit.db.connection import Database, is_postgresql
 from repermit.db.models.campaigns import CampaignWording, Wording
 from repermit.db.models.contacts import Contact, SignUp, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -43,6 +44,7 @@ from tests.support.builders import (
     make_settings,
 )
 from tests.support.public_pages import freeze_wording
+from tests.support.query_plans import plans_of
 
 KEY = make_settings().fingerprint_key
 LATER = NOW + timedelta(days=3)
@@ -500,6 +502,21 @@ def test_invariant_4_whose_ask_came_back_is_unasked(database: Database) -> None:
     contact = make_contact(database, mailing_list)
     make_mail(database, make_campaign(database, mailing_list), contact, bounce="soft")
     assert [row.mail_bounce for row in lookup.select_unasked(mailing_list).objects()] == ["soft"]
+
+
+@pytest.mark.counted_on_both
+def test_who_came_after_a_closed_campaign_is_not_looked_at_for_who_is_unasked(
+    database: Database,
+) -> None:
+    news = make_list(database)
+    make_asked(database, news, make_campaign(database, news, state=CampaignState.CLOSED))
+    make_contact(database, news)
+    assert lookup.select_unasked(news).count() == 1
+    (plan,) = plans_of(database, lookup.select_unasked(news).count, having="COUNT")
+    if is_postgresql(database):
+        assert re.search(r"Index Cond: .*status = .*reason = .*id <= ", plan)
+    else:
+        assert "(list_id=? AND status=? AND reason=? AND id<?)" in plan
 
 
 def test_without_a_campaign_nobody_is_unasked(database: Database) -> None:
