@@ -16,11 +16,9 @@ from repermit.db.models.campaigns import (
     Wording,
     latest_campaign,
 )
-from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
-from repermit.db.models.mails import Mail
 from repermit.emails import frozen_draft
 from repermit.errors import NotFound
 from repermit.evidence import signed_checkpoint
@@ -35,7 +33,6 @@ from repermit.rules.consent import (
     Fate,
     MailKind,
     MailState,
-    Status,
 )
 from repermit.settings.definitions import Settings
 
@@ -149,9 +146,9 @@ class ExportedFile:
 class ClosingReport:
     """What came of a campaign. `turns` are all days together; `is_whole` is false while counting.
 
-    Whoever changed their mind is in two `turns`, and in `people` once, who are counted at
-    `counted_at`. `may_be_mailed` are all on the list who may be, and `mailed_unasked` those of them
-    for whom the campaign has no ask.
+    Whoever changed their mind is in two `turns`, and in `people` once. `may_be_mailed` are all on
+    the list who may be, and `mailed_unasked` those of them for whom the campaign has no ask. These
+    and `people` are counted at `counted_at`.
     """
 
     list: str
@@ -185,7 +182,6 @@ class ClosingReport:
 
 _PAUSES = ("paused", "resumed", "cancelled", "closed")
 _CHANGES = ("extended", "reminder_added", "expired_despite_downtime")
-_ON_LIST = (Status.CONFIRMED, Status.CUSTOMER)
 _EVENTS = ("launched", "imported", "import_undone", "exported", *_CHANGES, *_PAUSES)
 
 
@@ -205,8 +201,6 @@ def gather_closing_report(
             by_day.setdefault(key.day, dict.fromkeys(Outcome, 0))[key.what] = count
     imports = _imports(mailing_list)
     counted = read_people(campaign, now=now)
-    statuses = contacts_counts.count_contacts(mailing_list)
-    on_list = sum(statuses[status, ""] for status in _ON_LIST)
     return ClosingReport(
         list=mailing_list.slug,
         name=mailing_list.name,
@@ -230,9 +224,8 @@ def gather_closing_report(
         handed_over=_handover_steps(campaign),
         exports=tuple(_exports(acts, since=campaign.launched_at)),
         still_mailed=_still_mailed(mailing_list),
-        may_be_mailed=on_list,
-        # While answers come in, one who is asked may have come onto the list since.
-        mailed_unasked=max(0, on_list - _count_asked_on_list(campaign)),
+        may_be_mailed=counted.may_be_mailed,
+        mailed_unasked=counted.mailed_unasked,
         wordings=_wordings(campaign),
         checkpoint=signed_checkpoint.take(settings),
     )
@@ -346,11 +339,6 @@ def _interruptions(acts: Iterable[AdminAct]) -> Iterable[Interruption]:
             yield Interruption(
                 event=one.event, at=one.at, actor=one.actor, detail=detail, note=note
             )
-
-
-def _count_asked_on_list(campaign: Campaign) -> int:
-    asked = Mail.select().join(Contact).where(Mail.campaign == campaign, Mail.kind == MailKind.ASK)
-    return int(asked.where(Contact.status.in_(_ON_LIST)).count())
 
 
 def _handover_steps(campaign: Campaign) -> tuple[HandoverStep, ...]:

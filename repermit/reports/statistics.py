@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -95,10 +95,14 @@ class _PeopleGroup(NamedTuple):
 
 def count_people(campaign: Campaign) -> People:
     """Count a campaign's people in one query, so that the parts add up."""
+    return _sum_groups(campaign, _iter_groups(campaign))
+
+
+def _sum_groups(campaign: Campaign, groups: Iterable[_PeopleGroup]) -> People:
     yes = otherwise = silent = waiting = asked = 0
     removed = dict.fromkeys(Reason, 0)
     unasked = {str(why): 0 for why in lookup.UNASKED_REASONS}
-    for group in _iter_groups(campaign):
+    for group in groups:
         asked += group.size
         if is_undecided(Status(group.status), group.basis, include_thin=campaign.include_thin):
             if group.mail in UNSETTLED and campaign.state != CampaignState.CLOSED:
@@ -159,29 +163,49 @@ _FEW = 10_000
 # counting takes a third of a second. And how old a count may be that is shown.
 _REST_PER_PERSON = timedelta(microseconds=300)
 _MAX_AGE = timedelta(hours=1)
+_MAILABLE = (Status.CONFIRMED, Status.CUSTOMER)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PeopleCount:
     """The people of a campaign as they stood at a moment.
 
-    `mark` is what `_make_mark` returned then; it changes with anything that counts.
+    `may_be_mailed` are all on its list who may be, and `mailed_unasked` those of them for whom it
+    has no ask. `mark` is what `_make_mark` returned then; it changes with anything that counts.
     """
 
     people: People
+    may_be_mailed: int
+    mailed_unasked: int
     at: datetime
-    mark: str = ""
+    mark: str
 
 
 def read_people(campaign: Campaign, *, now: datetime, few: int = _FEW) -> PeopleCount:
     """Return what became of a campaign's people: as of now, or as last counted if they are many."""
     mails = contacts_counts.count_mails(campaign=campaign)
+    mark = _make_mark(campaign, mails)
     stored_count = None if _count_asks(mails) <= few else _read_stored(campaign)
-    if stored_count and stored_count.mark == _make_mark(campaign, mails):
+    if stored_count and stored_count.mark == mark:
         return replace(stored_count, at=now)
     if stored_count and stored_count.at > now - _MAX_AGE:
         return stored_count
-    return PeopleCount(people=count_people(campaign), at=now)
+    return _count_now(campaign, mark, now)
+
+
+def _count_now(campaign: Campaign, mark: str, now: datetime) -> PeopleCount:
+    statuses = contacts_counts.count_contacts(campaign.list)
+    may_be_mailed = sum(statuses[status, ""] for status in _MAILABLE)
+    groups = list(_iter_groups(campaign))
+    asked = sum(group.size for group in groups if group.status in _MAILABLE)
+    return PeopleCount(
+        people=_sum_groups(campaign, groups),
+        may_be_mailed=may_be_mailed,
+        # While answers come in, one who is asked may have come onto the list since.
+        mailed_unasked=max(0, may_be_mailed - asked),
+        at=now,
+        mark=mark,
+    )
 
 
 def store_people_counts(
@@ -203,11 +227,7 @@ def store_people_counts(
             continue
         if should_stop():
             break
-        document = {
-            "mark": mark,
-            "at": format_timestamp(now),
-            "people": asdict(count_people(campaign)),
-        }
+        document = {**asdict(_count_now(campaign, mark, now)), "at": format_timestamp(now)}
         with database.atomic():
             Meta.write(_make_key(campaign), json.dumps(document))
         counted += 1
@@ -237,12 +257,13 @@ def _read_stored(campaign: Campaign) -> PeopleCount | None:
     if value is None:
         return None
     document: dict[str, Any] = json.loads(value)
-    removed = {Reason(reason): count for reason, count in document["people"].pop("removed").items()}
-    return PeopleCount(
-        people=People(removed=removed, **document["people"]),
-        at=datetime.fromisoformat(document["at"]),
-        mark=document["mark"],
-    )
+    if "mailed_unasked" not in document:
+        # Counted by an earlier version.
+        return None
+    people: dict[str, Any] = document.pop("people")
+    removed = {Reason(reason): count for reason, count in people.pop("removed").items()}
+    at = datetime.fromisoformat(document.pop("at"))
+    return PeopleCount(people=People(removed=removed, **people), at=at, **document)
 
 
 def _make_mark(campaign: Campaign, mails: Counter[MailGroup]) -> str:

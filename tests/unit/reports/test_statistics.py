@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,7 +13,15 @@ from repermit.reports import statistics
 from repermit.reports.closing_report import ClosingReport
 from repermit.reports.make_report import ReportKind, make_report, render_text
 from repermit.reports.statistics import count_people, read_people
-from tests.support.builders import NOW, make_asked, make_campaign, make_list, make_settings
+from repermit.rules.consent import Basis, Status
+from tests.support.builders import (
+    NOW,
+    make_asked,
+    make_campaign,
+    make_contact,
+    make_list,
+    make_settings,
+)
 from tests.support.report_campaign import make_rich
 from tests.unit.reports.test_outcomes_per_day import say_yes
 
@@ -64,6 +73,36 @@ def test_what_has_changed_is_counted_again_after_a_rest_that_grows_with_its_peop
     assert (late.people, late.at) == (count_people(campaign), NOW + HOUR)
     assert keep(database, after=REST_OF_ONE) == 1
     assert read_people(campaign, now=NOW + REST_OF_ONE, few=0).people == count_people(campaign)
+
+
+def test_who_may_be_mailed_unasked_is_counted_with_the_people(database: Database) -> None:
+    news = make_list(database)
+    campaign = make_campaign(database, news)
+    one = make_asked(database, news, campaign)
+    make_contact(database, news, status=Status.CUSTOMER, basis=Basis.CUSTOMER)
+    assert keep(database) == 1
+
+    def look(after: timedelta) -> tuple[int, int]:
+        found = read_people(campaign, now=NOW + after, few=0)
+        return found.may_be_mailed, found.mailed_unasked
+
+    assert look(INSTANT) == (1, 1)
+    say_yes(database, one, campaign.id)
+    assert look(INSTANT) == (1, 1)
+    assert look(HOUR) == (2, 1)
+
+
+def test_what_an_earlier_version_has_counted_is_counted_anew(database: Database) -> None:
+    campaign = make_rich(database).campaign
+    assert keep(database) == 1
+    row = Meta.get(Meta.key == f"people_{campaign.id}")
+    kept = json.loads(row.value)
+    del kept["may_be_mailed"], kept["mailed_unasked"]
+    with database.atomic():
+        Meta.write(row.key, json.dumps(kept))
+    assert read_people(campaign, now=NOW + INSTANT, few=0).at == NOW + INSTANT
+    assert keep(database) == 1
+    assert Meta.read(row.key) == row.value
 
 
 def test_only_a_lists_latest_campaign_is_counted(database: Database) -> None:
