@@ -12,7 +12,8 @@ Three things are measured, each in a process of its own, on SQLite:
    lists, no fates and no evidence. Left out where there is no sqlite3.
 3. Answers, posted over HTTP to `repermit serve`, before and during another such import. They come
    at a steady rate whether or not earlier ones are done, and are timed from the moment when they
-   were due; so whoever waits for the merge counts with all of the wait, as people do.
+   were due; so whoever waits for the merge counts with all of the wait, as people do. Left out
+   with `--per-second 0`.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def main() -> None:
         _print_shell(folder, file, options.rows, ours.seconds)
         print(f"\n{'memory at most, MB':26}{'importing':>10}{'reading':>10}{'together':>10}")
         print(f"{'':26}{ours.importing:10,.0f}{ours.reading:10,.0f}{ours.together:10,.0f}\n")
-        _print_answers(folder, file, options.per_second)
+        if options.per_second:
+            _print_answers(folder, file, options.per_second)
 
 
 def _options() -> argparse.Namespace:

@@ -123,17 +123,17 @@ def _measure(path: Path, settings: Settings, options: argparse.Namespace) -> Non
     phases = {}
     with answering.serving(path) as pages:
         asking = _Asking(pages, settings)
-        phases["before"] = asking.ask(until=_seconds(_SECONDS))
+        phases["before the launch"] = asking.ask(until=_seconds(_SECONDS))
         print(f"launched in {_timed(lambda: _launch(settings)):.1f} s", flush=True)
-        phases["sending"] = asking.ask(until=_until(CampaignState.OPEN, options.longest))
+        phases["while sending"] = asking.ask(until=_until(CampaignState.OPEN, options.longest))
         print(f"{_sent():,} sent meanwhile", flush=True)
     _let_the_deadline_pass()
     removed = _removed()
     with answering.serving(path) as pages:
         asking = _Asking(pages, settings)
-        phases["expiring"] = asking.ask(until=_until(CampaignState.CLOSED, options.longest))
+        phases["while expiring"] = asking.ask(until=_until(CampaignState.CLOSED, options.longest))
         print(f"{_removed() - removed:,} removed meanwhile\n", flush=True)
-        phases["later"] = asking.ask(until=_seconds(_SECONDS))
+        phases["after the end"] = asking.ask(until=_seconds(_SECONDS))
     _print(phases)
 
 
@@ -240,16 +240,14 @@ def _seconds(seconds: float) -> Callable[[], bool]:
 def _print(phases: dict[str, dict[str, list[float]]]) -> None:
     """Print what each page took in each phase: in the middle, for 95 of 100, and at worst."""
     print("ms: median, 95%, worst".ljust(48) + "".join(f"{phase:>22}" for phase in phases))
-    for name in phases["sending"]:
+    for name in phases["while sending"]:
         cells = (_cell(times.get(name, [])) for times in phases.values())
         print(f"  {name:46}" + "".join(f"{cell:>22}" for cell in cells))
-    worst = (
-        max((statistics.median(taken), name) for name, taken in times.items())
-        for times in phases.values()
-    )
-    print("\nslowest median: " + "; ".join(f"{name} {took * 1e3:,.0f}" for took, name in worst))
-    counts = (sum(map(len, times.values())) for times in phases.values())
-    print("pages asked for: " + ", ".join(f"{count:,}" for count in counts))
+    print(f"\n{'':48}{'median ms':>10}  pages asked for")
+    for phase, times in phases.items():
+        took, name = max((statistics.median(taken), name) for name, taken in times.items())
+        count = sum(map(len, times.values()))
+        print(f"{f'slowest page {phase}':48}{took * 1e3:10,.0f}  {count:,}; it is {name}")
 
 
 def _cell(taken: list[float]) -> str:

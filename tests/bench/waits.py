@@ -95,7 +95,11 @@ def main() -> None:
             empty.make(port)
             prepared.append(Prepared(options.people, {"empty": empty}))
         print(f"{options.people:,} people, {'PostgreSQL' if server else 'SQLite'}\n")
-        answer_load.print_title(f"{'tree':12}{'work':12}{'alone s':>9}{'s':>9}", options.per_second)
+        title = f"{'work':14}{'tree':12}{'alone s':>9}"
+        if options.per_second:
+            answer_load.print_title(f"{title}{'s':>9}", options.per_second)
+        else:
+            print(title)
         for work in WORKS:
             if (options.only and work.name not in options.only) or (work.is_for_sqlite and server):
                 continue
@@ -339,9 +343,11 @@ WORKS = (
 
 def _measure(work: Work, prepared: Prepared, options: argparse.Namespace) -> int:
     """Print the line of a work; return how many requests failed meanwhile."""
-    alone = f"{_measure_alone(work, prepared, options):9.1f}" if options.alone else " " * 9
+    line = f"{work.name:14}{prepared.get(work.stage).tree.name:12}"
+    alone, complaint = _measure_alone(work, prepared, options) if options.alone else ("", "")
+    line += f"{alone:>9}"
     if not options.per_second:
-        print(f"{prepared.get(work.stage).tree.name:12}{work.name:12}{alone}", flush=True)
+        print(f"{line}  {complaint}".rstrip(), flush=True)
         return 0
     one = prepared.get(work.stage).copy("served")
     (last,) = one.sql("SELECT max(seq) FROM evidence")[0]
@@ -360,7 +366,7 @@ def _measure(work: Work, prepared: Prepared, options: argparse.Namespace) -> int
     unrecorded: int = max(0, answered - recorded)
     during = [request for request in requests if began <= request[1] <= ended]
     print(
-        f"{one.tree.name:12}{work.name:12}{alone}{ended - began:9.1f}"
+        f"{line}{ended - began:9.1f}"
         f"{answer_load.in_words(during, 'POST', unrecorded=unrecorded)}"
         f"{answer_load.in_words(during, 'GET')}  {complaint}",
         flush=True,
@@ -368,14 +374,14 @@ def _measure(work: Work, prepared: Prepared, options: argparse.Namespace) -> int
     return unrecorded + sum(seconds is None for _, _, seconds in during)
 
 
-def _measure_alone(work: Work, prepared: Prepared, options: argparse.Namespace) -> float:
-    """Return the seconds of a work while nobody asks anything."""
+def _measure_alone(work: Work, prepared: Prepared, options: argparse.Namespace) -> tuple[str, str]:
+    """Return the seconds of a work while nobody asks anything, and its command's complaint."""
     one = prepared.get(work.stage).copy("alone")
     with _serving(one):
-        began, _ = work.run(one, options.most)
+        began, complaint = work.run(one, options.most)
         seconds = time.monotonic() - began
     one.drop()
-    return seconds
+    return f"{seconds:.1f}", complaint
 
 
 @contextlib.contextmanager
