@@ -11,7 +11,7 @@ from itertools import pairwise
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from repermit.package_files import asset
+from repermit.package_files import find_asset
 
 KINDS = ("tutorial", "how-to", "reference", "explanation")
 """Folders of docs/ that come along; `develop` is for those who have the source."""
@@ -36,7 +36,7 @@ class Page:
 
 def list_names() -> list[str]:
     """Return the names of all pages, in the order of their kinds."""
-    docs = asset("docs")
+    docs = find_asset("docs")
     return [
         f"{kind}/{path.stem}"
         for kind in KINDS
@@ -63,7 +63,7 @@ def find_page(name: str, *, language: str) -> Page | None:
         return None
     for chosen in (language, "en"):
         ending = ".md" if chosen == "en" else f".{chosen}.md"
-        path = asset("docs") / f"{name}{ending}"
+        path = find_asset("docs") / f"{name}{ending}"
         if path.is_file():
             text = path.read_text("utf-8")
             return Page(name, chosen, text.partition("\n")[0].removeprefix("# "), text)

@@ -17,12 +17,12 @@ import email_validator
 import idna
 
 from repermit.errors import AddressError
-from repermit.i18n.lazy_text import Said
-from repermit.keyed_hash import Mac
+from repermit.i18n.lazy_text import LazyText
+from repermit.keyed_hash import KeyedHash
 from repermit.unicode_limits import normalize
 
 _LONGEST = 254
-_TOO_LONG = Said("the address is too long")
+_TOO_LONG = LazyText("the address is too long")
 
 # What email-validator accepts and leaves as it is, apart from folding the domain's case: the
 # great majority of addresses. A property test holds this path to the same verdicts.
@@ -112,35 +112,37 @@ def _parse_any(text: str) -> Address:
         raise AddressError(reason) from None
     domain = found.ascii_domain.lower()
     sending = f"{found.local_part}@{domain}"
-    return Address(sending, f"{folded(found.local_part)}@{domain}")
+    return Address(sending, f"{fold_case(found.local_part)}@{domain}")
 
 
-def folded(text: str) -> str:
+def fold_case(text: str) -> str:
     """Return a local part, or an address whose domain is an A-label, as it is compared."""
     # Not casefold(), which would take straße@ and strasse@, two people, for one.
     return normalize("NFC", text.lower())
 
 
-def _reason(text: str, *, said: str) -> Said:
+def _reason(text: str, *, said: str) -> LazyText:
     """Say why in short, without quoting the address, as the library's own text may."""
     local, _, domain = text.rpartition("@")
     found = (
-        ("@" not in text, Said("no @ in the address")),
-        ("@" in local, Said("more than one @ in the address")),
+        ("@" not in text, LazyText("no @ in the address")),
+        ("@" in local, LazyText("more than one @ in the address")),
         (
             "," in local or ";" in local,
-            Said("a comma or semicolon before the @: whose address is meant cannot be known"),
+            LazyText("a comma or semicolon before the @: whose address is meant cannot be known"),
         ),
-        (any(map(str.isspace, text)), Said("a space in the address")),
-        ("long before" in said, Said("too long before the @")),
+        (any(map(str.isspace, text)), LazyText("a space in the address")),
+        ("long before" in said, LazyText("too long before the @")),
         ("long after" in said, _TOO_LONG),
-        (not local, Said("nothing before the @")),
-        ("," in domain, Said("a comma where a dot should be")),
-        ("." not in domain, Said("the domain is not complete")),
-        ("special-use" in said, Said("a domain that no mail can reach")),
-        (_is_usable(f"a@{domain}"), Said("a wrong character before the @")),
+        (not local, LazyText("nothing before the @")),
+        ("," in domain, LazyText("a comma where a dot should be")),
+        ("." not in domain, LazyText("the domain is not complete")),
+        ("special-use" in said, LazyText("a domain that no mail can reach")),
+        (_is_usable(f"a@{domain}"), LazyText("a wrong character before the @")),
     )
-    return next((reason for holds, reason in found if holds), Said(Said("the domain is not valid")))
+    return next(
+        (reason for holds, reason in found if holds), LazyText(LazyText("the domain is not valid"))
+    )
 
 
 def _is_usable(text: str) -> bool:
@@ -158,11 +160,11 @@ def fingerprint(key: bytes, address_key: str) -> str:
 
 def fingerprints(key: bytes, address_keys: Iterable[str]) -> list[str]:
     """Return the fingerprints of many addresses, in their order."""
-    mac = Mac(key)
+    mac = KeyedHash(key)
     return [mac.of(address_key.encode()).hex() for address_key in address_keys]
 
 
-def key_check(key: bytes) -> str:
+def compute_key_check(key: bytes) -> str:
     """Return by what a fingerprint key is recognised, 64 hex digits.
 
     It is the code of a constant that no address can be, so that it may be kept in the open: it
@@ -175,25 +177,25 @@ def key_check(key: bytes) -> str:
 _CHECKED = b"the fingerprint key of this repermit"
 
 
-def in_part(address: str) -> str:
+def mask_address(address: str) -> str:
     """Return the address so that its owner knows it and nobody else learns it: j…n@example.org."""
     local, _, domain = address.rpartition("@")
     shown = local[0] + "…" + local[-1] if len(local) > 2 else "…"  # noqa: PLR2004
-    return f"{shown}@{readable_domain(domain)}"
+    return f"{shown}@{to_unicode_domain(domain)}"
 
 
 # From the beginning of a word on only: from each letter, it would take their number squared.
 _WRITTEN = re.compile(r"(?<![^\s@/\\])[^\s@/\\]+@(?=[^\s@]+\.)")
 
 
-def masked(name: str) -> str:
+def mask_addresses_in_file_name(name: str) -> str:
     """Return the name of a file without the addresses in it: of each its domain is left."""
     return _WRITTEN.sub("…@", name)
 
 
 # Every mail shows its address, and decoding takes longer than all the rest of it.
 @lru_cache(maxsize=_DOMAINS_REMEMBERED)
-def readable_domain(domain: str) -> str:
+def to_unicode_domain(domain: str) -> str:
     """Return an A-label domain as people read it (U-label), or as it is if it is not one."""
     if _NOT_ENCODED(domain):
         return domain
@@ -203,7 +205,7 @@ def readable_domain(domain: str) -> str:
         return domain
 
 
-def as_people_write(address: str) -> str:
+def to_unicode_address(address: str) -> str:
     """Return an address with its domain as a U-label: bücher.example, not xn--bcher-kva.example.
 
     The A-label alone is kept. What would not be read as the same address stays as it is.
@@ -211,7 +213,7 @@ def as_people_write(address: str) -> str:
     local, _, domain = address.rpartition("@")
     if "xn--" not in domain:
         return address
-    written = f"{local}@{readable_domain(domain)}"
+    written = f"{local}@{to_unicode_domain(domain)}"
     try:
         is_same = parse(written).sending == address
     except AddressError:
@@ -231,6 +233,6 @@ _ROLES = frozenset(
 )
 
 
-def is_role(address_key: str) -> bool:
+def is_role_address(address_key: str) -> bool:
     """Say whether a folded address is a function's rather than a person's (info@, RFC 2142)."""
     return address_key.partition("@")[0].partition("+")[0] in _ROLES

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from repermit.i18n.lazy_text import Joined, Said
+from repermit.i18n.lazy_text import LazyJoin, LazyText
 
 if TYPE_CHECKING:
     from repermit.i18n.lazy_text import Value
@@ -42,7 +42,7 @@ class RepermitError(Exception):
     """
 
     def __init__(self, said: str = "", /, *, code: str = "", **values: Value) -> None:
-        self.said = said if isinstance(said, Said) else Said(said, code=code, **values)
+        self.said = said if isinstance(said, LazyText) else LazyText(said, code=code, **values)
         super().__init__(self.said)
 
 
@@ -69,8 +69,8 @@ class ConfigError(Refused):
 class LaunchRefused(Refused):
     """A campaign may not start; `reasons` holds every reason found, in the order of the checks."""
 
-    def __init__(self, reasons: tuple[Said, ...]) -> None:
-        super().__init__("%(reasons)s", reasons=Joined(reasons, by="\n"))
+    def __init__(self, reasons: tuple[LazyText, ...]) -> None:
+        super().__init__("%(reasons)s", reasons=LazyJoin(reasons, by="\n"))
         self.reasons = reasons
 
 
@@ -94,7 +94,7 @@ class ChoiceRefused(Refused):
     """What was chosen makes no sense; `errors` has all that speaks against it, each with a key."""
 
     def __init__(self, errors: tuple[ConfigError, ...]) -> None:
-        super().__init__("%(errors)s", errors=Joined(tuple(one.said for one in errors), by="\n"))
+        super().__init__("%(errors)s", errors=LazyJoin(tuple(one.said for one in errors), by="\n"))
         self.errors = errors
 
 
@@ -120,7 +120,7 @@ class ListFileError(RepermitError):
         self.reason = self.said
         self.line = line
         self.column = column
-        self.expected = expected if isinstance(expected, Said) else Said(expected)
+        self.expected = expected if isinstance(expected, LazyText) else LazyText(expected)
 
     def __str__(self) -> str:
         place = f"line {self.line}" if self.line else ""
@@ -141,8 +141,8 @@ class AddressError(RepermitError):
 class WordingError(RepermitError):
     """A mail's own wording may not be used; `reasons` names everything that is missing or wrong."""
 
-    def __init__(self, reasons: tuple[Said, ...]) -> None:
-        super().__init__("%(reasons)s", reasons=Joined(reasons, by="\n"))
+    def __init__(self, reasons: tuple[LazyText, ...]) -> None:
+        super().__init__("%(reasons)s", reasons=LazyJoin(reasons, by="\n"))
         self.reasons = reasons
 
 
@@ -181,8 +181,8 @@ class TransportError(RepermitError):
         permanent: bool = False,
         reason: str = "",
     ) -> None:
-        reply = f"{code or ''} {status}".strip() or Said("no reply")
-        said = Said("%(reason)s (%(reply)s)", reason=reason, reply=reply) if reason else reply
+        reply = f"{code or ''} {status}".strip() or LazyText("no reply")
+        said = LazyText("%(reason)s (%(reply)s)", reason=reason, reply=reply) if reason else reply
         super().__init__(said)
         self.code = code
         self.status = status

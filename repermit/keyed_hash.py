@@ -9,7 +9,7 @@ _INNER = bytes(octet ^ 0x36 for octet in range(256))
 _OUTER = bytes(octet ^ 0x5C for octet in range(256))
 
 
-class Mac:
+class KeyedHash:
     """HMAC-SHA256 under `key` (RFC 2104 §2); `beginning` stands before every message.
 
     Both hashes are kept as they are behind the key (§4), which takes half the time of the

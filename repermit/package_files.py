@@ -27,13 +27,13 @@ The official languages of the European Union (Regulation No 1 of 1958, art. 1, a
 """
 
 
-def asset(name: str) -> Path:
+def find_asset(name: str) -> Path:
     """Return where `templates`, `static` or `config.example.toml` is, in a wheel or a checkout."""
     packaged = _PACKAGE / name
     return packaged if packaged.exists() else _PACKAGE.parent / name
 
 
-def data(name: str) -> dict[str, Any]:
+def load_data(name: str) -> dict[str, Any]:
     """Return a file of `repermit/data`, words and values that no code decides on."""
     text = (_PACKAGE / "data" / name).read_text("utf-8")
     found: dict[str, Any] = json.loads(text) if name.endswith(".json") else tomllib.loads(text)
@@ -46,7 +46,7 @@ def embed_style(name: str) -> dict[str, str]:
 
     CSP 3 §6.7.3.3: the digest is the base64 of the SHA-256 of what stands in the element.
     """
-    style = (asset("static") / name).read_text("utf-8").strip()
+    style = (find_asset("static") / name).read_text("utf-8").strip()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return {"style": Markup(style), "digest": digest}  # noqa: S704  a file of ours
 
@@ -54,7 +54,7 @@ def embed_style(name: str) -> dict[str, str]:
 @cache
 def newsletter_tool(name: str) -> dict[str, Any]:
     """Return what is known of a newsletter tool: its exports, its imports and their steps."""
-    return data(f"newsletter_tools/{name}.toml")
+    return load_data(f"newsletter_tools/{name}.toml")
 
 
 def fresh_config(example: str, public_url: str = "") -> str:

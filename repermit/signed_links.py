@@ -18,7 +18,7 @@ from itsdangerous import Signer
 from itsdangerous.encoding import base64_decode, base64_encode
 
 from repermit.errors import LinkError
-from repermit.keyed_hash import Mac
+from repermit.keyed_hash import KeyedHash
 
 Kind = Literal["yes", "no", "me", "confirm", "receipt", "fresh", "address", "held"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -59,7 +59,9 @@ class Links:
         }
         # What the newest signers do, prepared: a mail has three links and there may be a million
         # mails. A property test holds them to what the signers give.
-        self._macs = {kind: Mac(signers[0].derive_key()) for kind, signers in self._signers.items()}
+        self._macs = {
+            kind: KeyedHash(signers[0].derive_key()) for kind, signers in self._signers.items()
+        }
         self._macs_of_a_mail = (self._macs["yes"], self._macs["no"], self._macs["me"])
         self._form_signers = tuple(_signer(key, "form") for key in reversed(secret_keys))
 

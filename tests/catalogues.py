@@ -114,7 +114,7 @@ def _extract(path: Path) -> Iterator[tuple[Texts, str | None]]:
 
 def texts_of_findings() -> Iterator[str]:
     """Yield what the findings of `check` say, which stands in data."""
-    for entry in package_files.data("check_findings.toml").values():
+    for entry in package_files.load_data("check_findings.toml").values():
         for key in ("found", "remedy", "page_found", "page_remedy"):
             if key in entry:
                 yield entry[key]

@@ -199,7 +199,7 @@ def _nothing_wrong(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     Checks have tests of their own, and so has a launch that finds something (`real_check`).
     """
     if "real_check" not in request.fixturenames:
-        monkeypatch.setattr(run, "find_concerns", lambda *_, **__: ())
+        monkeypatch.setattr(run, "list_launch_findings", lambda *_, **__: ())
         monkeypatch.setattr(run, "read_privacy_statements", _read_every_statement)
     monkeypatch.setattr(launch, "_PATIENCE", 60.0)
 
@@ -353,7 +353,7 @@ def desk(tmp_path: Path, sqlite_url: str, inbox: Inbox) -> Desk:
 def usual_texts() -> Iterator[None]:
     """Have mails and pages say again what they usually do, once a test has corrected it."""
     yield
-    catalogues.correct({})
+    catalogues.install_corrections({})
 
 
 # --- The browser. -------------------------------------------------------------------------------

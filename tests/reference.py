@@ -356,7 +356,7 @@ def _limits(setting: Setting) -> str:
 
 def api() -> str:
     """Return the page of requests, scopes and webhooks."""
-    document = package_files.data("openapi.json")
+    document = package_files.load_data("openapi.json")
     entry = document["components"]["schemas"]["Entry"]["properties"]
     return _page(
         "Reference of API and webhooks",

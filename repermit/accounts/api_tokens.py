@@ -18,7 +18,7 @@ from repermit.db.models.accounts import ApiToken
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.i18n.lazy_text import Joined
+from repermit.i18n.lazy_text import LazyJoin
 
 # --- What is kept of a secret that a machine made at random. --------------------------------------
 
@@ -41,7 +41,7 @@ _USE_NOTE_INTERVAL = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class MadeToken:
+class NewToken:
     """A fresh token; `bearer` ("rp_…") is shown now and never again."""
 
     id: int
@@ -63,7 +63,7 @@ class TokenInfo:
 
 def make_token(
     database: Database, name: str, *, scopes: Collection[str], now: datetime, actor: str
-) -> MadeToken:
+) -> NewToken:
     """Make a token that holds until it is revoked; raises Refused for a name or scopes amiss."""
     tidy_name = " ".join(name.split())
     # The name stands in evidence, where no address may be that cannot be erased.
@@ -94,7 +94,7 @@ def make_token(
             created_at=now,
         )
         chain.append(_make_entry("token_made", token, now=now, actor=actor))
-    return MadeToken(id=token.id, bearer=bearer)
+    return NewToken(id=token.id, bearer=bearer)
 
 
 def revoke_token(database: Database, token_id: int, *, now: datetime, actor: str) -> None:
@@ -136,12 +136,12 @@ def find_token(bearer: str) -> TokenInfo | None:
     return None if token is None else _make_info(token)
 
 
-def is_use_to_note(token: TokenInfo, *, now: datetime) -> bool:
+def should_record_token_use(token: TokenInfo, *, now: datetime) -> bool:
     """Say whether the last use that is noted was long enough ago."""
     return token.used_at is None or token.used_at <= now - _USE_NOTE_INTERVAL
 
 
-def note_token_use(token: TokenInfo, *, now: datetime) -> None:
+def record_token_use(token: TokenInfo, *, now: datetime) -> None:
     """Note that a token was used, within the caller's transaction."""
     ApiToken.update(used_at=now).where(ApiToken.id == token.id).execute()
 
@@ -150,7 +150,7 @@ def _sort_scopes(scopes: Collection[str]) -> list[str]:
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
         raise Refused(
-            "a token may be for %(scopes)s; choose one or more", scopes=Joined(tuple(SCOPES))
+            "a token may be for %(scopes)s; choose one or more", scopes=LazyJoin(tuple(SCOPES))
         )
     return [scope for scope in SCOPES if scope in scopes]
 

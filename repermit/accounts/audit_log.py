@@ -24,7 +24,7 @@ from repermit.settings.definitions import Settings
 # --- Who looked at whose data, kept for a while. --------------------------------------------------
 
 
-def note_access(
+def record_access(
     *,
     now: datetime,
     actor: str,
@@ -81,7 +81,7 @@ MAX_ROWS_PER_DAY = 500
 _DAY = timedelta(days=1)
 
 
-def is_security_event_to_note(
+def should_record_security_event(
     kind: SecurityEventKind, *, actor: str = "", network: str = "", now: datetime
 ) -> bool:
     """Say whether it is to be noted, or was just now, in the same hour and for the same asker."""
@@ -97,7 +97,7 @@ def is_security_event_to_note(
     return not recent.exists()
 
 
-def note_security_event(
+def record_security_event(
     kind: SecurityEventKind, *, actor: str = "", network: str = "", now: datetime
 ) -> None:
     """Count one more and write a line to the log, in the caller's transaction.

@@ -14,19 +14,19 @@ from repermit import email_address
 from repermit.accounts import login_throttle, passwords, sessions, two_factor, users
 from repermit.accounts.audit_log import (
     SecurityEventKind,
-    is_security_event_to_note,
-    note_security_event,
+    record_security_event,
+    should_record_security_event,
 )
 from repermit.accounts.login_throttle import Origin
-from repermit.accounts.sessions import Login
-from repermit.accounts.user_info import Person, make_actor
+from repermit.accounts.sessions import ActiveSession
+from repermit.accounts.user_info import UserInfo, make_actor
 from repermit.db.connection import Database
 from repermit.db.models.accounts import User
 from repermit.errors import AddressError, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.settings.definitions import Settings
-from repermit.settings.sealed_secrets import Seal, make_totp_name
+from repermit.settings.sealed_secrets import SecretCipher, make_totp_name
 
 _BUSY_WAIT = timedelta(seconds=1)
 
@@ -91,9 +91,9 @@ def _log_in(
     actor = make_actor(user.id) if user else ""
     if wait := _record_attempt(database, scopes, actor, visit):
         return AttemptResult(wait=wait)
-    if not passwords.is_password_right(password, user.password if user else "") or user is None:
+    if not passwords.verify_password(password, user.password if user else "") or user is None:
         return _refuse_attempt(database, SecurityEventKind.LOGIN_FAILED, actor, visit)
-    new_hash = passwords.hash_password(password) if passwords.needs_new_hash(user.password) else ""
+    new_hash = passwords.hash_password(password) if passwords.needs_rehash(user.password) else ""
     with database.atomic():
         login_throttle.forgive_attempt(database, scopes, now=visit.now)
         if new_hash:
@@ -103,7 +103,7 @@ def _log_in(
 
 
 def take_second_step(
-    database: Database, login: Login, code: str, *, settings: Settings, visit: LoginAttempt
+    database: Database, login: ActiveSession, code: str, *, settings: Settings, visit: LoginAttempt
 ) -> AttemptResult:
     """Try a code of the app or a recovery code; if right, the session is full, with a new token.
 
@@ -121,7 +121,7 @@ def take_second_step(
     recovery_code_id = None if is_of_app else two_factor.find_recovery_code(person.id, code)
     with database.atomic():
         if is_of_app:
-            seal = Seal(settings.secret_keys)
+            seal = SecretCipher(settings.secret_keys)
             is_used = two_factor.use_code(person.id, code, seal=seal, now=visit.now)
         else:
             is_used = recovery_code_id is not None and two_factor.use_recovery_code(
@@ -138,7 +138,7 @@ def take_second_step(
 
 def set_up_second_step(
     database: Database,
-    login: Login,
+    login: ActiveSession,
     *,
     secret: str,
     code: str,
@@ -156,7 +156,7 @@ def set_up_second_step(
     if step is None or (person.has_second_step and not login.is_full):
         return AttemptResult()
     recovery_codes = two_factor.make_recovery_codes()
-    sealed_secret = Seal(settings.secret_keys).close(make_totp_name(person.id), secret)
+    sealed_secret = SecretCipher(settings.secret_keys).close(make_totp_name(person.id), secret)
     with database.atomic():
         if not _save_secret(login, sealed_secret, step):
             return AttemptResult()
@@ -168,7 +168,7 @@ def set_up_second_step(
 
 
 def unlock(
-    database: Database, login: Login, password: str, *, visit: LoginAttempt
+    database: Database, login: ActiveSession, password: str, *, visit: LoginAttempt
 ) -> AttemptResult:
     """Try the password that a locked screen asks for; if right, the session gets a new token."""
     failure = SecurityEventKind.UNLOCK_FAILED
@@ -177,7 +177,7 @@ def unlock(
         return result
     with database.atomic():
         token = sessions.unlock_session(login.id, now=visit.now)
-        note_security_event(
+        record_security_event(
             SecurityEventKind.UNLOCKED,
             actor=login.person.actor,
             network=visit.network,
@@ -188,7 +188,7 @@ def unlock(
 
 def confirm_password(
     database: Database,
-    login: Login,
+    login: ActiveSession,
     password: str,
     *,
     visit: LoginAttempt,
@@ -203,14 +203,14 @@ def confirm_password(
     if wait := _record_attempt(database, scopes, login.person.actor, visit):
         return AttemptResult(wait=wait)
     user: User = User.get_by_id(login.person.id)
-    if not passwords.is_password_right(password, user.password):
+    if not passwords.verify_password(password, user.password):
         return _refuse_attempt(database, failure, login.person.actor, visit)
     login_throttle.forgive_attempt(database, scopes, now=visit.now)
     return AttemptResult(is_right=True)
 
 
 def change_password(
-    database: Database, login: Login, password: str, *, visit: LoginAttempt
+    database: Database, login: ActiveSession, password: str, *, visit: LoginAttempt
 ) -> AttemptResult:
     """Keep a new password, which is fit to be one; this session gets a new token.
 
@@ -244,7 +244,7 @@ def accept_invitation(
         User.update(email=person_part.get("address", person.email)).where(
             User.id == person.id
         ).execute()
-        users.delete_nameless(but=person.id)
+        users.delete_unclaimed_admins(but=person.id)
         sessions.end_all_sessions(person.id, now=visit.now)
         session_token = _begin_session(person.id, visit)
         _append_entry("password_chosen", person, visit=visit, known=person_part)
@@ -252,7 +252,7 @@ def accept_invitation(
 
 
 def renew_recovery_codes(
-    database: Database, person: Person, *, visit: LoginAttempt
+    database: Database, person: UserInfo, *, visit: LoginAttempt
 ) -> tuple[str, ...]:
     """Make somebody's recovery codes anew; those from before work no longer."""
     new_codes = two_factor.make_recovery_codes()
@@ -284,24 +284,24 @@ def _record_attempt(
     """Count a try as a failure before it is made; note who has to wait instead, and how long."""
     wait = login_throttle.record_attempt(database, scopes, now=visit.now)
     if wait:
-        note_refusal(database, SecurityEventKind.TOO_MANY_TRIES, actor=whose, visit=visit)
+        record_refused_attempt(database, SecurityEventKind.TOO_MANY_TRIES, actor=whose, visit=visit)
     return wait
 
 
 def _refuse_attempt(
     database: Database, kind: SecurityEventKind, whose: str, visit: LoginAttempt
 ) -> AttemptResult:
-    note_refusal(database, kind, actor=whose, visit=visit)
+    record_refused_attempt(database, kind, actor=whose, visit=visit)
     return AttemptResult()
 
 
-def note_refusal(
+def record_refused_attempt(
     database: Database, kind: SecurityEventKind, *, actor: str = "", visit: LoginAttempt
 ) -> None:
     """Note that somebody was refused, unless the same was noted just now."""
-    if is_security_event_to_note(kind, actor=actor, network=visit.network, now=visit.now):
+    if should_record_security_event(kind, actor=actor, network=visit.network, now=visit.now):
         with database.atomic():
-            note_security_event(kind, actor=actor, network=visit.network, now=visit.now)
+            record_security_event(kind, actor=actor, network=visit.network, now=visit.now)
 
 
 def _begin_session(user_id: int, visit: LoginAttempt) -> str:
@@ -310,7 +310,7 @@ def _begin_session(user_id: int, visit: LoginAttempt) -> str:
     )
 
 
-def _save_secret(login: Login, sealed: str, step: int) -> bool:
+def _save_secret(login: ActiveSession, sealed: str, step: int) -> bool:
     """Keep the sealed secret of an app, in the caller's transaction; say whether it was kept.
 
     Of two half sessions that set one up at once, one alone does: its UPDATE finds none there.
@@ -330,7 +330,7 @@ def _save_password(user_id: int, kept: str, *, visit: LoginAttempt) -> None:
 
 def _append_entry(
     event: str,
-    person: Person,
+    person: UserInfo,
     *,
     visit: LoginAttempt,
     consent: dict[str, Any] | None = None,

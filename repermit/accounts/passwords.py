@@ -49,7 +49,7 @@ def _make_dummy_hash() -> str:
     return f"$argon2id$v={kept.version}${costs}${salt}${hash_}"
 
 
-_NOBODYS = _make_dummy_hash()
+_DUMMY_HASH = _make_dummy_hash()
 
 _ENDS = re.compile(r"^[\d\W_]{1,3}|[\d\W_]{1,8}$")
 
@@ -101,7 +101,7 @@ def hash_password(password: str) -> str:
     return _HASHER.hash(_normalize(password))
 
 
-def is_password_right(password: str, kept: str) -> bool:
+def verify_password(password: str, kept: str) -> bool:
     """Say whether a password is the one of which this is kept; takes as long for "", for nobody.
 
     One that is too long to be anybody's is wrong at once, whoever's it is tried as.
@@ -109,13 +109,13 @@ def is_password_right(password: str, kept: str) -> bool:
     if not is_within(password, _MAX_TYPED_BYTES):
         return False
     try:
-        _HASHER.verify(kept or _NOBODYS, _normalize(password))
+        _HASHER.verify(kept or _DUMMY_HASH, _normalize(password))
     except (VerificationError, InvalidHashError):
         return False
     return bool(kept)
 
 
-def needs_new_hash(kept: str) -> bool:
+def needs_rehash(kept: str) -> bool:
     """Say whether the parameters have changed since."""
     return _HASHER.check_needs_rehash(kept)
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from repermit.accounts.api_tokens import hash_secret
-from repermit.accounts.user_info import Person, make_person
+from repermit.accounts.user_info import UserInfo, make_user_info
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Session, User
 from repermit.settings.definitions import Settings
@@ -30,11 +30,11 @@ _BYTES = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Login:
+class ActiveSession:
     """A session as it stands: whose it is, and how far they may go."""
 
     id: int
-    person: Person
+    person: UserInfo
     is_full: bool
     is_locked: bool
     seen_at: datetime
@@ -42,7 +42,7 @@ class Login:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpenSession:
+class SessionSummary:
     """A session in the list of its user's."""
 
     id: int
@@ -82,7 +82,7 @@ def complete_session(session_id: int, *, now: datetime) -> str:
     return token
 
 
-def find_login(token: str, *, now: datetime, settings: Settings) -> Login | None:
+def find_session(token: str, *, now: datetime, settings: Settings) -> ActiveSession | None:
     """Return the session of a cookie, None if there is none that still lasts."""
     session: Session | None = (
         Session.select(Session, User)
@@ -93,9 +93,9 @@ def find_login(token: str, *, now: datetime, settings: Settings) -> Login | None
     if session is None:
         return None
     locks_at = session.seen_at + timedelta(minutes=settings.web.idle_minutes)
-    return Login(
+    return ActiveSession(
         id=session.id,
-        person=make_person(session.user),
+        person=make_user_info(session.user),
         is_full=session.is_full,
         is_locked=session.is_full and (session.is_locked or locks_at <= now),
         seen_at=session.seen_at,
@@ -103,12 +103,12 @@ def find_login(token: str, *, now: datetime, settings: Settings) -> Login | None
     )
 
 
-def is_seen_to_note(login: Login, *, now: datetime) -> bool:
+def should_record_last_seen(login: ActiveSession, *, now: datetime) -> bool:
     """Say whether it was long enough ago that this session's last use was noted."""
     return login.seen_at <= now - SEEN_INTERVAL
 
 
-def note_seen(login: Login, *, now: datetime) -> None:
+def record_last_seen(login: ActiveSession, *, now: datetime) -> None:
     """Note that a session is in use, in the caller's transaction; never wakes a locked one."""
     Session.update(seen_at=now).where(
         Session.id == login.id, Session.seen_at == login.seen_at
@@ -133,7 +133,7 @@ def unlock_session(session_id: int, *, now: datetime) -> str:
     return token
 
 
-def list_open_sessions(user_id: int, *, now: datetime) -> tuple[OpenSession, ...]:
+def list_open_sessions(user_id: int, *, now: datetime) -> tuple[SessionSummary, ...]:
     """Return a user's sessions that last, the one used last first."""
     sessions = (
         Session.select()
@@ -141,7 +141,7 @@ def list_open_sessions(user_id: int, *, now: datetime) -> tuple[OpenSession, ...
         .order_by(Session.seen_at.desc(), Session.id.desc())
     )
     return tuple(
-        OpenSession(
+        SessionSummary(
             id=session.id,
             created_at=session.created_at,
             seen_at=session.seen_at,

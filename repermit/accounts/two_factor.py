@@ -14,7 +14,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from repermit.accounts.api_tokens import hash_secret
 from repermit.db.connection import Database
 from repermit.db.models.accounts import RecoveryCode, User
-from repermit.settings.sealed_secrets import Seal, make_totp_name
+from repermit.settings.sealed_secrets import SecretCipher, make_totp_name
 
 CODES = 10
 """How many recovery codes somebody gets."""
@@ -58,7 +58,7 @@ def find_matching_step(secret: str, code: str, *, now: datetime, after: int = 0)
     return next((step for step, right in codes if hmac.compare_digest(right, digits)), None)
 
 
-def use_code(user_id: int, code: str, *, seal: Seal, now: datetime) -> bool:
+def use_code(user_id: int, code: str, *, seal: SecretCipher, now: datetime) -> bool:
     """Use a code of the app up, in the caller's transaction; say whether it was right.
 
     The last step is moved by one conditional UPDATE, so that of two at once one alone gets in.

@@ -17,7 +17,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Person:
+class UserInfo:
     """A user; `language` is "" for whatever the browser would read."""
 
     id: int
@@ -39,9 +39,9 @@ def make_actor(user_id: int) -> str:
     return f"user:{user_id}"
 
 
-def make_person(user: User) -> Person:
+def make_user_info(user: User) -> UserInfo:
     """Return a user's row as values, without what opens anything."""
-    return Person(
+    return UserInfo(
         id=user.id,
         email=user.email,
         role=Role(user.role),

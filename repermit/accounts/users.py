@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from repermit import email_address
 from repermit.accounts import api_tokens, sessions
 from repermit.accounts.api_tokens import hash_secret
-from repermit.accounts.user_info import Person, Role, make_actor, make_person
+from repermit.accounts.user_info import Role, UserInfo, make_actor, make_user_info
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.accounts import Invitation, RecoveryCode, Session, User
 from repermit.db.models.base import Meta
@@ -33,35 +33,37 @@ _BYTES = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Invited:
+class IssuedInvitation:
     """Somebody with a fresh one-time link; `token` is shown now and never again."""
 
-    person: Person
+    person: UserInfo
     token: str = field(repr=False)
     ends_at: datetime
 
 
-def list_people() -> tuple[Person, ...]:
+def list_users() -> tuple[UserInfo, ...]:
     """Return everybody who may log in, in the order of their coming."""
-    return tuple(map(make_person, User.select().order_by(User.id)))
+    return tuple(map(make_user_info, User.select().order_by(User.id)))
 
 
-def find_person(email: str) -> Person:
+def find_user_by_email(email: str) -> UserInfo:
     """Return the user of this address; raises NotFound, and AddressError for what is none."""
     user: User | None = User.get_or_none(User.email == email_address.parse(email).key)
     if user is None:
         raise NotFound("there is no user of that address")
-    return make_person(user)
+    return make_user_info(user)
 
 
-def add_user(database: Database, email: str, *, role: Role, now: datetime, actor: str) -> Invited:
+def add_user(
+    database: Database, email: str, *, role: Role, now: datetime, actor: str
+) -> IssuedInvitation:
     """Add somebody, with a one-time link; raises AddressError, and Refused if they are there."""
     key = email_address.parse(email).key
     with database.atomic():
         _lock_users()
         if User.select().where(User.email == key).exists():
             raise Refused("there is a user of that address already")
-        delete_nameless()
+        delete_unclaimed_admins()
         return _make_link(_create_user(key, role=role, now=now, actor=actor), now=now)
 
 
@@ -71,7 +73,7 @@ def has_admin() -> bool:
     return bool(User.select().where(User.role == Role.ADMIN, has_chosen).exists())
 
 
-def invite_first_admin(database: Database, *, now: datetime, actor: str) -> Invited | None:
+def invite_first_admin(database: Database, *, now: datetime, actor: str) -> IssuedInvitation | None:
     """Make a one-time link for the first admin, None once an admin has chosen a password.
 
     Whoever opens it says who they are, if that is not known. Links from before go on working: one
@@ -89,7 +91,7 @@ def invite_first_admin(database: Database, *, now: datetime, actor: str) -> Invi
 
 def invite_user(
     database: Database, user_id: int, *, now: datetime, actor: str, renews_second_step: bool = False
-) -> Invited:
+) -> IssuedInvitation:
     """Make a fresh one-time link with which a user chooses a password; older ones end.
 
     `renews_second_step` is for whoever has lost phone and recovery codes; then the password ends
@@ -108,7 +110,7 @@ def invite_user(
     return invited
 
 
-def find_invitation(token: str, *, now: datetime) -> Person | None:
+def find_invitation(token: str, *, now: datetime) -> UserInfo | None:
     """Return whose one-time link this is, None if it is none, has been used or has ended."""
     invitation: Invitation | None = (
         Invitation.select(Invitation, User)
@@ -116,10 +118,10 @@ def find_invitation(token: str, *, now: datetime) -> Person | None:
         .where(*_make_usable_conditions(token, now))
         .first()
     )
-    return None if invitation is None else make_person(invitation.user)
+    return None if invitation is None else make_user_info(invitation.user)
 
 
-def use_invitation(token: str, *, now: datetime) -> Person:
+def use_invitation(token: str, *, now: datetime) -> UserInfo:
     """Use a one-time link up, in the caller's transaction; return whose it was.
 
     Of two at once one alone gets in: the row count of one conditional UPDATE says which. Raises
@@ -141,7 +143,7 @@ def delete_open_links(user_id: int) -> None:
 
 def change_role(
     database: Database, user_id: int, *, role: Role, end_webhooks: End, now: datetime, actor: str
-) -> Person:
+) -> UserInfo:
     """Make somebody an admin or a viewer; raises NotFound, and Refused for the last admin.
 
     The tokens of who becomes a viewer end, and so do their webhooks: they tell what a viewer may
@@ -164,12 +166,12 @@ def change_role(
                 event="user_role_changed", at=now, actor=actor, subject=subject, consent=consent
             )
             chain.append(*grant_entries, role_entry)
-    return make_person(user)
+    return make_user_info(user)
 
 
 def remove_user(
     database: Database, user_id: int, *, end_webhooks: End, now: datetime, actor: str
-) -> Person:
+) -> UserInfo:
     """Remove somebody and erase their address, also from evidence; what they did stays.
 
     The tokens that they made end too, since they know them, and the webhooks that they added, since
@@ -179,7 +181,7 @@ def remove_user(
     with database.atomic():
         user = _lock_user(user_id)
         _refuse_last_admin(user)
-        removed = make_person(user)
+        removed = make_user_info(user)
         user.delete_instance()
         subject, parts = make_actor(user_id), ("person", "trace")
         grant_entries = _end_grants(subject, end_webhooks, now=now, actor=actor)
@@ -222,7 +224,7 @@ def end_sessions(database: Database, user_id: int, *, now: datetime, actor: str)
         _append_entry("sessions_ended", user_id, now=now, actor=actor)
 
 
-def delete_nameless(*, but: int = 0) -> None:
+def delete_unclaimed_admins(*, but: int = 0) -> None:
     """Delete a first admin who never came, in the caller's transaction, and so their link."""
     User.delete().where(User.email == "", User.id != but).execute()
 
@@ -232,15 +234,15 @@ def make_expired_condition(now: datetime) -> Any:
     return Invitation.used_at.is_null(is_null=False) | (Invitation.expires_at <= now)
 
 
-def _renew_link(user: User, *, now: datetime) -> Invited:
+def _renew_link(user: User, *, now: datetime) -> IssuedInvitation:
     delete_open_links(user.id)
     return _make_link(user, now=now)
 
 
-def _make_link(user: User, *, now: datetime) -> Invited:
+def _make_link(user: User, *, now: datetime) -> IssuedInvitation:
     token, ends_at = secrets.token_urlsafe(_BYTES), now + INVITATION_LIFETIME
     Invitation.create(user=user.id, digest=hash_secret(token), expires_at=ends_at)
-    return Invited(person=make_person(user), token=token, ends_at=ends_at)
+    return IssuedInvitation(person=make_user_info(user), token=token, ends_at=ends_at)
 
 
 def _end_grants(maker: str, end_webhooks: End, *, now: datetime, actor: str) -> list[Entry]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from repermit import email_address
-from repermit.answers.link_target import Giver, SignUpResult, read_standing
+from repermit.answers.link_target import Giver, SignUpResult, read_contact_state
 from repermit.answers.record_answer import describe_giver, record_answer, retract_yes
 from repermit.contacts import (
     click_log,
@@ -36,7 +36,7 @@ from repermit.db.work_steps import LARGEST_STEP
 from repermit.evidence import chain, chain_reader, consent_receipt, erasable_parts
 from repermit.i18n import catalogues
 from repermit.rules import bot_detection, consent
-from repermit.rules.bot_detection import Past, Sign
+from repermit.rules.bot_detection import BotSignal, LinkHistory
 from repermit.rules.consent import Answer, Basis, MailKind, Outcome, Status
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Form
@@ -73,7 +73,7 @@ def request_sign_up(
         Mail.create(
             list=mailing_list, sign_up=sign_up_row, kind=MailKind.CONFIRM, due_at=now, message_id=""
         )
-        background_tasks.reset_file_counts(mailing_list.id)
+        background_tasks.invalidate_upload_counts(mailing_list.id)
 
 
 def forget_old_sign_ups(
@@ -107,7 +107,7 @@ def _make_contact(sign_up: SignUp, arrived: datetime, settings: Settings) -> Con
         # Confirmed in the same transaction.
         status=Status.UNCONFIRMED,
         status_at=arrived,
-        source=catalogues.translations(language).gettext("your own sign-up on our page"),
+        source=catalogues.load_translations(language).gettext("your own sign-up on our page"),
         since=arrived,
     )
     if subject := _find_erased_subject(sign_up, settings):
@@ -135,10 +135,13 @@ def _find_erased_subject(sign_up: SignUp, settings: Settings) -> str:
     if suppression is None or lookup.find_current_contact(sign_up.list_id, suppression.subject):
         return ""
     slug = sign_up.list.slug
-    if chain_reader.told_elsewhere([suppression.subject], slug):
+    if chain_reader.find_subjects_of_other_lists([suppression.subject], slug):
         return ""
     # Who was never erased here was never held, and had no other address to move to.
-    is_theirs = erasable_parts.erased_as(suppression.subject, slug) in {"", fingerprint}
+    is_theirs = erasable_parts.read_erased_fingerprint(suppression.subject, slug) in {
+        "",
+        fingerprint,
+    }
     return suppression.subject if is_theirs else ""
 
 
@@ -183,10 +186,12 @@ def confirm_sign_up(
             return _make_result(sign_up, Outcome.ASK)
         past = _read_past(sign_up)
         sign_up.form_version += 1
-        signs = bot_detection.signs("yes", past, arrived=arrived, mailed_at=None)
+        signs = bot_detection.detect_signals("yes", past, arrived=arrived, mailed_at=None)
         # In doubt, the newest round's Yes alone counts: of two programs one has an older page.
-        if not bot_detection.counts(past, signs, is_again=past.doubted_at is not None, mark=mark):
-            doubted = bot_detection.doubted(past, at=arrived)
+        if not bot_detection.is_valid_yes(
+            past, signs, is_again=past.doubted_at is not None, mark=mark
+        ):
+            doubted = bot_detection.record_doubtful_yes(past, at=arrived)
             sign_up.doubted_at, sign_up.declined_at = doubted.doubted_at, None
             sign_up.save()
             return _make_result(sign_up, Outcome.HOLD, signs)
@@ -195,7 +200,7 @@ def confirm_sign_up(
         locked: Contact | None = lock_rows(_select_contact(sign_up)).first()
         contact = locked or _make_contact(sign_up, arrived, settings)
         key, is_new = settings.fingerprint_key, contact.id is None
-        former_standing = {} if is_new else status_changes.describe_standing_before(contact, key)
+        former_standing = {} if is_new else status_changes.describe_previous_status(contact, key)
         former_names = {} if is_new else status_changes.describe_name_before(contact)
         contact.address = sign_up.address
         contact.name = sign_up.name or contact.name
@@ -208,7 +213,7 @@ def confirm_sign_up(
         consent_record = {
             **_make_consent_record(sign_up, arrived, language),
             **describe_giver(given_by),
-            "page_wording": chain.keep_wording(page_wording),
+            "page_wording": chain.store_wording(page_wording),
         }
         act = status_changes.Act(
             at=arrived,
@@ -260,8 +265,10 @@ def decline_sign_up(
         at_its_yes = (Status.CONFIRMED, sign_up.confirmed_at)
         if contact is None or (contact.status, contact.status_at) != at_its_yes:
             return _make_result(sign_up, predicted)
-        past = Past(yes_at=sign_up.confirmed_at)
-        if Sign.BOTH_ANSWERED in bot_detection.signs("no", past, arrived=arrived, mailed_at=None):
+        past = LinkHistory(yes_at=sign_up.confirmed_at)
+        if BotSignal.BOTH_ANSWERED in bot_detection.detect_signals(
+            "no", past, arrived=arrived, mailed_at=None
+        ):
             sign_up.confirmed_at, sign_up.declined_at = None, arrived
             sign_up.form_version += 1
             sign_up.save()
@@ -286,21 +293,21 @@ def _undo_yes(
     method, key = consent_receipt.BOTH_PRESSED, settings.fingerprint_key
     act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=trace)
     enqueue_receipt.drop_receipts(contact)
-    status_changes.note_press(contact, is_no=True)
+    status_changes.invalidate_open_forms(contact, is_no=True)
     if not status_changes.undo_sign_up(contact, act=act, fingerprint_key=key):
         retract_yes(contact, method, trace, settings, at=at)
 
 
-def _read_past(sign_up: SignUp) -> Past:
+def _read_past(sign_up: SignUp) -> LinkHistory:
     """Return the past presses on a sign-up's page, as the rules read them."""
-    return Past(
+    return LinkHistory(
         no_at=sign_up.declined_at,
         doubted_at=sign_up.doubted_at,
         is_contradicted=sign_up.declined_at is not None,
     )
 
 
-def _describe_doubts(past: Past, signs: Iterable[Sign]) -> dict[str, Any]:
+def _describe_doubts(past: LinkHistory, signs: Iterable[BotSignal]) -> dict[str, Any]:
     """Describe the doubts about a Yes that a further press settled."""
     if past.doubted_at is None:
         return {}
@@ -359,18 +366,22 @@ def _make_consent_record(sign_up: SignUp, arrived: datetime, language: str) -> d
     }
 
 
-def _make_result(sign_up: SignUp, outcome: Outcome, signs: tuple[Sign, ...] = ()) -> SignUpResult:
+def _make_result(
+    sign_up: SignUp, outcome: Outcome, signs: tuple[BotSignal, ...] = ()
+) -> SignUpResult:
     contact = _find_contact(sign_up)
-    standing = None if contact is None else read_standing(contact, click_log.find_opening(contact))
+    standing = (
+        None if contact is None else read_contact_state(contact, click_log.find_opening(contact))
+    )
     mailing_list = lookup.read_list_facts(sign_up.list)
     return SignUpResult(
         outcome=outcome,
-        address=email_address.in_part(sign_up.address),
+        address=email_address.mask_address(sign_up.address),
         language=mailing_list.pick_language(sign_up.language),
         mailing_list=mailing_list,
         standing=standing,
         ends_at=sign_up.at + SIGN_UP_LIFETIME,
-        mark=bot_detection.awaited_mark(_read_past(sign_up)),
+        mark=bot_detection.find_open_confirmation_token(_read_past(sign_up)),
         form_version=_get_form_version(sign_up),
         signs=signs,
     )

@@ -26,7 +26,7 @@ from repermit.db.models.mails import Mail
 from repermit.emails import frozen_draft
 from repermit.emails.mail_types import MailingListFacts
 from repermit.rules import bot_detection, consent, deadlines_and_reminders
-from repermit.rules.bot_detection import Sign
+from repermit.rules.bot_detection import BotSignal
 from repermit.rules.consent import (
     Answer,
     Basis,
@@ -69,7 +69,7 @@ class PageShown:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class ContactState:
     """The present state of a contact, and what it was told.
 
     `address` is in part and "" after erasure, `is_gone` says that nothing is held any more.
@@ -105,7 +105,7 @@ class Standing:
     has_bounced: bool = False
     reminded_at: datetime | None
     mail_wording: str
-    signs: tuple[Sign, ...]
+    signs: tuple[BotSignal, ...]
     awaited: str = ""
     is_off_by_file: bool = False
     has_refused: bool = False
@@ -174,7 +174,7 @@ class RecordedAnswer:
     """
 
     outcome: Outcome
-    standing: Standing
+    standing: ContactState
     mark: str = ""
 
     @property
@@ -203,28 +203,28 @@ class SignUpResult:
     address: str
     language: str
     mailing_list: MailingListFacts
-    standing: Standing | None
+    standing: ContactState | None
     ends_at: datetime
     mark: str
     form_version: int
-    signs: tuple[Sign, ...] = ()
+    signs: tuple[BotSignal, ...] = ()
 
 
 # --- Looking up the contact that a link names, and the list that a sign-up page names. ------------
 
 
-def find_standing(uid: str) -> Standing | None:
+def find_contact_state(uid: str) -> ContactState | None:
     """Return where the contact that a link names stands, None if there is no such row."""
     contact: Contact | None = Contact.get_or_none(Contact.uid == uid)
-    return None if contact is None else read_standing(contact, click_log.find_opening(contact))
+    return None if contact is None else read_contact_state(contact, click_log.find_opening(contact))
 
 
-def read_standing(contact: Contact, opening: Opening | None) -> Standing:
+def read_contact_state(contact: Contact, opening: Opening | None) -> ContactState:
     """Return where a contact stands; `opening` is the row of its links."""
     ask, reminded_at = _find_latest_ask(contact)
     digest = (ask.wording or _find_newest_wording(ask, contact)) if ask else ""
     list_facts = _read_list_facts(digest) if digest else lookup.read_list_facts(contact.list)
-    return Standing(
+    return ContactState(
         **_read_contact_fields(contact, opening),
         language=list_facts.pick_language(contact.language),
         mailing_list=list_facts,
@@ -253,16 +253,18 @@ def is_suppressed(uid: str) -> bool:
     return bool(Suppression.select().where(Suppression.subject.in_(subjects)).exists())
 
 
-def update_standing(standing: Standing, contact: Contact, opening: Opening | None) -> Standing:
+def refresh_contact_state(
+    standing: ContactState, contact: Contact, opening: Opening | None
+) -> ContactState:
     """Return where a contact stands after an act on it alone, in the transaction of that act."""
     return replace(standing, **_read_contact_fields(contact, opening))
 
 
 def _read_contact_fields(contact: Contact, opening: Opening | None) -> dict[str, Any]:
-    past = click_log.read_past(contact, opening)
+    past = click_log.read_link_history(contact, opening)
     return {
         "uid": contact.uid,
-        "address": email_address.in_part(contact.address) if contact.address else "",
+        "address": email_address.mask_address(contact.address) if contact.address else "",
         "status": Status(contact.status),
         "status_at": contact.status_at,
         "reason": contact.reason,
@@ -272,14 +274,14 @@ def _read_contact_fields(contact: Contact, opening: Opening | None) -> dict[str,
         "since": contact.since,
         "is_gone": contact.erased_at is not None,
         "signs": click_log.read_signs(opening),
-        "awaited": bot_detection.awaited_mark(past),
+        "awaited": bot_detection.find_open_confirmation_token(past),
         "has_refused": past.has_refused or past.no_at is not None,
         "is_off_by_file": lookup.is_off_by_file(contact),
         "form_version": contact.form_version,
     }
 
 
-def predict_decision(standing: Standing, answer: Answer, *, arrived: datetime) -> Decision:
+def predict_decision(standing: ContactState, answer: Answer, *, arrived: datetime) -> Decision:
     """Say what an answer that arrives at `arrived` would do; changes nothing."""
     return consent.decide(
         answer,

@@ -9,14 +9,14 @@ from typing import Any
 from repermit import email_address
 from repermit.answers.held_answers import assess_press, is_taken_back
 from repermit.answers.link_target import (
+    ContactState,
     Giver,
     Method,
     PageShown,
     RecordedAnswer,
-    Standing,
     predict_decision,
-    read_standing,
-    update_standing,
+    read_contact_state,
+    refresh_contact_state,
 )
 from repermit.contacts import click_log, enqueue_receipt, human_replies, lookup, status_changes
 from repermit.contacts.click_log import LinkRequest
@@ -45,7 +45,7 @@ def record_answer(
     settings: Settings,
     method: Method,
     trace: Mapping[str, str],
-    page: Callable[[Standing], PageShown] | None = None,
+    page: Callable[[ContactState], PageShown] | None = None,
     seen: Iterable[LinkRequest] = (),
     is_again: bool = False,
     mark: str = "",
@@ -74,7 +74,7 @@ def record_answer(
                 _note_still_mailed(contact, arrived)
             return None
         opening = click_log.find_opening(contact)
-        standing = read_standing(contact, opening)
+        standing = read_contact_state(contact, opening)
         decision = predict_decision(standing, answer, arrived=arrived)
         shown = page(standing) if page else PageShown()
         press = assess_press(
@@ -91,7 +91,7 @@ def record_answer(
         )
         would_change = decision.outcome in CHANGING_OUTCOMES
         if press.mark:
-            after = update_standing(standing, contact, press.opening)
+            after = refresh_contact_state(standing, contact, press.opening)
             return RecordedAnswer(outcome=Outcome.HOLD, standing=after, mark=press.mark)
         if press.is_spent:
             return RecordedAnswer(
@@ -106,7 +106,7 @@ def record_answer(
         # Wordings stay for good, so none is kept of a press that changes nothing.
         if shown.wording and would_change:
             name = "page_wording" if shown.was_shown else "link_page_wording"
-            consent_record[name] = chain.keep_wording(shown.wording)
+            consent_record[name] = chain.store_wording(shown.wording)
         act = status_changes.Act(
             at=arrived,
             actor="person",
@@ -140,14 +140,14 @@ def disown_yes(
         if contact is None or contact.erased_at is not None:
             return None
         opening = click_log.find_opening(contact)
-        past = click_log.read_past(contact, opening, seen)
-        after = bot_detection.disowned(past, at=arrived)
-        opening = click_log.save_past(contact, opening, after, held_at=None)
-        if bot_detection.is_awaited(past):
-            status_changes.note_press(contact)
+        past = click_log.read_link_history(contact, opening, seen)
+        after = bot_detection.record_disowned(past, at=arrived)
+        opening = click_log.save_link_history(contact, opening, after, held_at=None)
+        if bot_detection.is_confirmation_open(past):
+            status_changes.invalidate_open_forms(contact)
         if is_taken_back(contact, past, mark):
             return retract_yes(contact, consent_receipt.NOT_PRESSED, trace, settings, at=arrived)
-        standing = read_standing(contact, opening)
+        standing = read_contact_state(contact, opening)
         outcome = predict_decision(standing, Answer.YES, arrived=arrived).outcome
         return RecordedAnswer(outcome=outcome, standing=standing)
 
@@ -170,7 +170,7 @@ def retract_yes(
     act = status_changes.Act(at=at, actor="reader", consent={"method": method}, trace=trace)
     key = settings.fingerprint_key
     status_changes.remove_contacts([contact], reason=Reason.REQUEST, act=act, fingerprint_key=key)
-    after = read_standing(contact, click_log.find_opening(contact))
+    after = read_contact_state(contact, click_log.find_opening(contact))
     return RecordedAnswer(outcome=Outcome.REMOVE, standing=after)
 
 
@@ -203,7 +203,7 @@ def record_reported_answer(
     with database.atomic():
         contact = _lock_contact_by_address(mailing_list, address)
         opening = click_log.find_opening(contact)
-        standing = read_standing(contact, opening)
+        standing = read_contact_state(contact, opening)
         arrived = given_at or human_replies.find_reply_time(contact, answer) or now
         if given_at and given_at > now:
             raise Refused("an answer cannot have been given later than now", code="given_later")
@@ -252,7 +252,7 @@ def _lock_contact_by_address(mailing_list: MailingList, address: str) -> Contact
 def _apply_decision(
     contact: Contact,
     opening: Opening | None,
-    standing: Standing,
+    standing: ContactState,
     answer: Answer,
     decision: Decision,
     *,
@@ -272,13 +272,13 @@ def _apply_decision(
             [contact], reason=decision.reason, act=act, fingerprint_key=key
         )
     elif answer is Answer.NO:
-        status_changes.note_refusal(contact)
-    after = update_standing(standing, contact, opening)
+        status_changes.mark_contact_refused(contact)
+    after = refresh_contact_state(standing, contact, opening)
     return RecordedAnswer(outcome=decision.outcome, standing=after)
 
 
 def _make_consent_record(
-    standing: Standing, answer: Answer, arrived: datetime, method: Method, shown: PageShown
+    standing: ContactState, answer: Answer, arrived: datetime, method: Method, shown: PageShown
 ) -> dict[str, Any]:
     """Return the consent record of an answer (GDPR art. 7(1), EDPB 05/2020 §108)."""
     language = shown.language or standing.language

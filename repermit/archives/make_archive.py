@@ -25,7 +25,7 @@ from repermit.db import background_tasks
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import find_live_campaign, latest_campaign
 from repermit.db.models.lists import MailingList
-from repermit.email_address import as_people_write
+from repermit.email_address import to_unicode_address
 from repermit.emails import sender_identity, template_engine
 from repermit.errors import Refused
 from repermit.evidence import chain, signed_checkpoint
@@ -159,7 +159,7 @@ class _Context:
 
 def require_archivable(mailing_list: MailingList) -> None:
     """Raise Refused while a campaign is live, or an import of the list is unfinished."""
-    background_tasks.require_no_unfinished_file(mailing_list)
+    background_tasks.require_no_running_import(mailing_list)
     if campaign := find_live_campaign(mailing_list):
         raise Refused(
             f"the campaign on {mailing_list.slug} is {campaign.state}: people may still answer, "
@@ -247,7 +247,7 @@ def _add_proofs(
             page = printable_proof.make_proof_page(proof.document, language=language, zone=zone)
             archive_zip.add(f"proofs/{proof.subject}/proof.html", page)
             if address:
-                yield {"address": as_people_write(address), "folder": proof.subject}
+                yield {"address": to_unicode_address(address), "folder": proof.subject}
 
     # A ZIP takes one file after the other.
     with tempfile.TemporaryFile() as index:
@@ -266,9 +266,9 @@ def _append_entry(
     actor, now = context.actor, context.now
     entry = Entry(event="archived", at=now, actor=actor, list=mailing_list.slug, consent=facts)
     with context.database.atomic():
-        audit_log.note_access(now=now, actor=actor, act="archived", mailing_list=mailing_list)
+        audit_log.record_access(now=now, actor=actor, act="archived", mailing_list=mailing_list)
         seq = chain.append(entry)
-        return seq, signed_checkpoint.take(context.settings)
+        return seq, signed_checkpoint.make_signed_checkpoint(context.settings)
 
 
 def _add_reports(archive_zip: ZipStream, mailing_list: MailingList, context: _Context) -> bool:
@@ -296,7 +296,7 @@ def render_readme(mailing_list: MailingList, *, settings: Settings, now: datetim
         "readme.txt",
         language,
         name=mailing_list.name,
-        moment=dates.moment_in_words(now, language=language, zone=settings.zone),
+        moment=dates.format_local_datetime(now, language=language, zone=settings.zone),
         has_report=latest_campaign(mailing_list) is not None,
         lost=list_lost_functions(language),
         duties=list_duties(mailing_list, settings=settings, language=language),

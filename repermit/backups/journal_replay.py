@@ -24,7 +24,7 @@ from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import LEFT_ELSEWHERE, OWN_YES, Reason, Status, require_removal
 from repermit.suppression import suppressions
-from repermit.suppression.suppressions import Suppressed
+from repermit.suppression.suppressions import NewSuppression
 
 _CHUNK = 500
 
@@ -342,7 +342,7 @@ def _suppress(one: _ListReplay) -> int:
         known = {fingerprint for (fingerprint,) in query}
         lacking = [fingerprint for fingerprint in prints if fingerprint not in known]
         these = [
-            Suppressed(
+            NewSuppression(
                 fingerprint=fingerprint,
                 subject=one.left[fingerprint].subject,
                 reason=one.left[fingerprint].reason,
@@ -351,6 +351,6 @@ def _suppress(one: _ListReplay) -> int:
             )
             for fingerprint in lacking
         ]
-        suppressions.suppress(one.mailing_list, these)
+        suppressions.add_suppressions(one.mailing_list, these)
         made += len(these)
     return made

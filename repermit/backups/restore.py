@@ -20,10 +20,10 @@ from repermit.backups.journal_reader import read_journals
 from repermit.backups.journal_replay import ReplayResult, replay
 from repermit.backups.schema_check import (
     Schema,
-    fresh_schema,
-    require_known,
+    build_reference_schema,
+    require_known_objects,
     require_known_on_postgresql,
-    require_whole,
+    require_reference_schema,
 )
 from repermit.clock import format_timestamp
 from repermit.db import migrations
@@ -55,7 +55,7 @@ _BEGINNING = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldBack:
+class SuspendedWork:
     """What a restored database holds back.
 
     - `paused`: the lists whose campaign was live.
@@ -81,7 +81,7 @@ class RestoreResult:
     made_at: datetime | None
     checkpoint: Checkpoint
     replayed: ReplayResult
-    held: HeldBack
+    held: SuspendedWork
     aside: Path | None
 
     def to_json(self) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def restore(
     _check_backup_file(path, place, replaces=replaces)
     with lock_database_exclusively(place):
         ready = Path(f"{place}{RESTORING_SUFFIX}")
-        fresh = fresh_schema(settings)
+        fresh = build_reference_schema(settings)
         try:
             _copy_to(ready, path, fresh)
             with open_database(f"sqlite:///{ready}", journal=make_journal(settings)) as database:
@@ -167,7 +167,7 @@ def bring_up_to_date(
     """Bring a restored database up to date, as far as the journals tell.
 
     In one transaction: who has left since is removed again (`replay`), what may have been sent or
-    decided since is held back (`hold_back`), and the evidence records it.
+    decided since is held back (`suspend_uncertain_work`), and the evidence records it.
 
     - `fresh`: the schema that an SQLite database must have.
     - Raises Refused, and then nothing was changed: while others work with a PostgreSQL database,
@@ -178,11 +178,11 @@ def bring_up_to_date(
     require_known_on_postgresql(database)
     migrations.upgrade_database(database)
     if fresh is not None:
-        require_whole(database, fresh)
-    suppressions.recognise_key(database, settings)
+        require_reference_schema(database, fresh)
+    suppressions.require_known_key(database, settings)
     key = settings.fingerprint_key
     facts = {row.key: row.value for row in Meta.select().where(Meta.key.in_((MARK, MADE_AT)))}
-    check_of_key = email_address.key_check(key)
+    check_of_key = email_address.compute_key_check(key)
     journal = read_journals(journals, mark=facts.get(MARK, ""), key_check=check_of_key)
     is_known = journal.is_of_backup or not (MARK in facts or Suppression.select().exists())
     if journals and not is_known and not is_journal_lost:
@@ -193,7 +193,7 @@ def bring_up_to_date(
         # The journal that is there now counts from here on.
         delete_seals()
         replayed = replay(journal, key=key, now=now, actor=actor)
-        held = hold_back(
+        held = suspend_uncertain_work(
             launched=journal.launched if journals and is_known else None,
             made_at=made_at or now,
             now=now,
@@ -277,7 +277,7 @@ def _copy_to(ready: Path, path: Path, fresh: Schema) -> None:
             names = "SELECT COUNT(*) FROM sqlite_master WHERE name IN ('meta', 'evidence_head')"
             if opened.execute(names).fetchone() != (2,):
                 raise Refused(f"{path} is no backup of repermit")
-            require_known(opened, fresh)
+            require_known_objects(opened, fresh)
     except sqlite3.Error as error:
         raise Refused(f"{path} cannot be used: {error}") from None
 
@@ -330,13 +330,13 @@ def _unlink(name: str) -> None:
 # --- Holding back what may have happened since the backup. ----------------------------------------
 
 
-def hold_back(
+def suspend_uncertain_work(
     *,
     launched: Mapping[str, Iterable[datetime]] | None,
     made_at: datetime,
     now: datetime,
     actor: str,
-) -> HeldBack:
+) -> SuspendedWork:
     """Hold back whatever may have happened since `made_at`, in the caller's transaction.
 
     1. Campaigns that were live pause, so that nobody is asked, and nobody removed for a silence
@@ -355,7 +355,7 @@ def hold_back(
     Session.delete().execute()
     Invitation.delete().execute()
     FreshLink.update(used_at=now, authority="").execute()
-    return HeldBack(
+    return SuspendedWork(
         paused=tuple(one.list.slug for one in live),
         in_doubt=_mark_in_doubt(made_at),
         reminders=reminders,

@@ -80,7 +80,7 @@ class Schema:
         return {one.name: one.sql for one in self.objects if one.kind in kinds}
 
 
-def fresh_schema(settings: Settings) -> Schema:
+def build_reference_schema(settings: Settings) -> Schema:
     """Return what this version makes, from a database that is made for it and thrown away.
 
     Another database is then no longer the one in use.
@@ -93,7 +93,7 @@ def fresh_schema(settings: Settings) -> Schema:
         return _read(lambda statement: run_sql(database, statement).fetchall())
 
 
-def require_known(opened: sqlite3.Connection, fresh: Schema) -> None:
+def require_known_objects(opened: sqlite3.Connection, fresh: Schema) -> None:
     """Refuse a backup of a version that is not upgraded, or with something that no version makes.
 
     Nothing of it has been run by then.
@@ -107,7 +107,7 @@ def require_known(opened: sqlite3.Connection, fresh: Schema) -> None:
     _require_none(_find_unknown_objects(found, fresh))
 
 
-def require_whole(database: Database, fresh: Schema) -> None:
+def require_reference_schema(database: Database, fresh: Schema) -> None:
     """Refuse a database of this version that is not made as a new one is."""
     found = _read(lambda statement: run_sql(database, statement).fetchall())
     _require_none((*_find_unknown_objects(found, fresh), *_find_differences(found, fresh)))

@@ -7,26 +7,26 @@ from email.message import Message
 
 from repermit.bounces.hard_or_soft_bounce import is_returned_envelope
 from repermit.bounces.message_parts import (
-    header,
-    headers,
     read_addresses,
+    read_header,
+    read_headers,
+    read_texts,
     text_without_parts,
-    texts,
 )
 from repermit.bounces.nonstandard_bounces import UNDELIVERED
-from repermit.bounces.reply_text import proposed_answer
+from repermit.bounces.reply_text import detect_plain_answer
 
 
-def is_from_a_server(message: Message) -> bool:
+def is_from_mail_server(message: Message) -> bool:
     """Say whether a mail server sent this by itself.
 
     It has a server's name, and no sender in its envelope if that is known (RFC 5321 §4.5.5). A
     person may write as postmaster, and vacation programs leave the envelope empty too (RFC 3834
     §3.3): there the subject must say so as well, or the text as no person writes it.
     """
-    paths = headers(message, "Return-Path")[:1]
+    paths = read_headers(message, "Return-Path")[:1]
     names = [_local_part(address) for address in read_addresses(message, "From")]
-    is_returned = bool(UNDELIVERED.match(header(message, "Subject")))
+    is_returned = bool(UNDELIVERED.match(read_header(message, "Subject")))
     is_null = any(map(_is_null_sender, paths))
     is_postmaster = any(_POSTMASTERS.fullmatch(_local_part(path)) for path in paths)
     if any(map(_SERVERS.fullmatch, names)):
@@ -40,7 +40,7 @@ def is_from_a_server(message: Message) -> bool:
 
 
 def _returns_an_envelope(message: Message) -> bool:
-    text = "\n".join(texts(message)) or text_without_parts(message)
+    text = "\n".join(read_texts(message)) or text_without_parts(message)
     return is_returned_envelope(text, to=read_addresses(message, "To"))
 
 
@@ -65,20 +65,20 @@ _POSTMASTERS = re.compile(r"post[-_.]?master")
 
 def is_automatic(message: Message) -> bool:
     """Say whether a mail program answered by itself (RFC 3834 §5, and what came before it)."""
-    submitted = header(message, "Auto-Submitted").lower()
+    submitted = read_header(message, "Auto-Submitted").lower()
     if submitted and not submitted.startswith("no"):
         return True
     if any(name in message for name in _AUTOMATIC_HEADERS):
         return True
-    if header(message, "Precedence").lower() in _AUTOMATIC_PRECEDENCE:
+    if read_header(message, "Precedence").lower() in _AUTOMATIC_PRECEDENCE:
         return True
-    if any(map(_is_null_sender, headers(message, "Return-Path")[:1])):
+    if any(map(_is_null_sender, read_headers(message, "Return-Path")[:1])):
         return True
-    subject = header(message, "Subject")
+    subject = read_header(message, "Subject")
     if _AUTOMATIC_SUBJECT.match(subject):
         return True
     # Who writes no more than Yes or No is no program, whatever stands above it.
-    return bool(_AWAY_SUBJECT.match(subject)) and not proposed_answer(message)
+    return bool(_AWAY_SUBJECT.match(subject)) and not detect_plain_answer(message)
 
 
 _AUTOMATIC_HEADERS = (

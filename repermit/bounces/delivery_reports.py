@@ -24,13 +24,13 @@ from repermit.bounces.hard_or_soft_bounce import (
     strip_returned_mail,
 )
 from repermit.bounces.message_parts import (
-    children,
-    header,
-    own_parts,
+    decode_text,
+    iter_own_parts,
+    list_subparts,
     parse_date,
     read_addresses,
-    report_fields,
-    text_of,
+    read_header,
+    read_report_fields,
 )
 from repermit.bounces.nonstandard_bounces import SnsNotification, read_sns_notification
 from repermit.smtp.reply_codes import find_status
@@ -58,18 +58,18 @@ def read_report(message: Message, *, is_machine: bool) -> BounceVerdict | None:
     if not is_machine and message.get_content_type() != "multipart/report":
         return None
     said: list[str] = []
-    for part in own_parts(message):
+    for part in iter_own_parts(message):
         kind = part.get_content_type()
         if kind in _DELIVERY:
             own = {one.lower() for name in _OWN for one in read_addresses(message, name)}
-            blocks = _add_dates(report_fields(part), header(message, "Date"))
+            blocks = _add_dates(read_report_fields(part), read_header(message, "Date"))
             return _read_delivery_status(blocks, strip_returned_mail("\n\n".join(said)), own)
         if kind in _FEEDBACK:
-            return _read_complaint(report_fields(part))
+            return _read_complaint(read_report_fields(part))
         if kind in _RECEIPT:
             return BounceVerdict(MessageKind.AUTO_REPLY)
         if kind == "text/plain":
-            said.append(text_of(part))
+            said.append(decode_text(part))
     return None
 
 
@@ -77,9 +77,9 @@ def find_feedback_senders(message: Message) -> list[str]:
     """Return the envelope senders of the mails that a complaint is about (RFC 5965 §3.2)."""
     return [
         block["original-mail-from"].strip("<>")
-        for part in own_parts(message)
+        for part in iter_own_parts(message)
         if part.get_content_type() in _FEEDBACK
-        for block in report_fields(part)
+        for block in read_report_fields(part)
         if "original-mail-from" in block
     ]
 
@@ -118,7 +118,7 @@ def _read_delivery_status(
     blocks = [block for block in blocks if "action" in block or "status" in block]
     if len(blocks) > _MOST_RECIPIENTS:
         return BounceVerdict(MessageKind.SOFT)
-    reported = {name for block in blocks for name in _named(block)} | set(own)
+    reported = {name for block in blocks for name in _read_recipient_forms(block)} | set(own)
     found = [_read_recipient(block, text, own, reported) for block in blocks]
     failed = tuple(name for one in found for name in one.failed)
     for kind in (MessageKind.SOFT, MessageKind.HARD):
@@ -140,11 +140,11 @@ def _read_recipient(
     status = find_status(block.get("status", ""))
     said = action[0] if action else ""
     if said == "delayed":
-        return BounceVerdict(MessageKind.SOFT, status, _named(block))
+        return BounceVerdict(MessageKind.SOFT, status, _read_recipient_forms(block))
     # OpenSMTPD writes "error"; and some leave the word out.
     if said in {"failed", "fail", "error"} or (not said and status[:1] in {"4", "5"}):
         judged = _judge_reported_failure(block, status, text, own, reported)
-        return BounceVerdict(judged.kind, judged.status, _named(block))
+        return BounceVerdict(judged.kind, judged.status, _read_recipient_forms(block))
     return BounceVerdict(MessageKind.NOTHING)
 
 
@@ -163,7 +163,7 @@ def _judge_reported_failure(
     that server said outranks a report that somebody else is unknown.
     """
     is_lasting = _has_given_up(block)
-    names = _named(block)
+    names = _read_recipient_forms(block)
     address = names[0] if names else ""
     comment = _comment(block)
     found = _DIAGNOSTIC.fullmatch(block.get("diagnostic-code", ""))
@@ -245,7 +245,7 @@ def _comment(block: dict[str, str]) -> str:
     return block.get("status", "").partition("(")[2].strip(") ")
 
 
-def _named(block: dict[str, str]) -> tuple[str, ...]:
+def _read_recipient_forms(block: dict[str, str]) -> tuple[str, ...]:
     """Return who a block is about, in each way in which it may be meant.
 
     That is the final recipient (RFC 3464 §2.3.2), or the address that Sendmail made of it. The
@@ -285,8 +285,8 @@ def _is_outlooks_complaint(message: Message) -> bool:
     """Say whether this is a complaint as Outlook.com sends it, which follows no standard."""
     sender = read_addresses(message, "From")
     return sender == ["staff@hotmail.com"] and any(
-        header(child, "X-HmXmrOriginalRecipient")
-        for part in own_parts(message)
+        read_header(child, "X-HmXmrOriginalRecipient")
+        for part in iter_own_parts(message)
         if part.get_content_type() == "message/rfc822"
-        for child in children(part)
+        for child in list_subparts(part)
     )

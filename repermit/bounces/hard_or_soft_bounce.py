@@ -7,7 +7,12 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from repermit.bounces.bounce_results import MessageKind
-from repermit.smtp.refusal_words import Cause, names_another_domain, names_somebody_gone, plain
+from repermit.smtp.refusal_words import (
+    Cause,
+    normalize_reply_text,
+    reports_foreign_domain,
+    reports_unknown_user,
+)
 from repermit.smtp.reply_codes import (
     Reply,
     cause_of,
@@ -86,7 +91,7 @@ def judge_failure(
     is_believed = bool(own and not is_vague(own) and not is_for_now) or bool(
         _NO_ACCOUNT.search(words)
     )
-    is_wrong = names_another_domain(words, address) or _is_at_another_step(
+    is_wrong = reports_foreign_domain(words, address) or _is_at_another_step(
         f"{words} {around}", is_believed=is_believed
     )
     return FailureVerdict(MessageKind.SOFT if is_wrong else MessageKind.HARD, shown)
@@ -98,16 +103,16 @@ def _is_unknown_for_now(code: re.Match[str] | None, status: str, words: str) -> 
     Postfix does so with `soft_bounce`, and for an address that another server has refused to it.
     """
     is_of_a_mailbox = bool(code and code[1] == _NO_MAILBOX_FOR_NOW) and status in {"", "4.1.1"}
-    return is_of_a_mailbox and names_somebody_gone(plain(words))
+    return is_of_a_mailbox and reports_unknown_user(normalize_reply_text(words))
 
 
 def _cause(code: re.Match[str] | None, status: str, words: str) -> Cause:
-    return cause_of(Reply(int(code[1]) if code else _FAILED, status), plain(words))
+    return cause_of(Reply(int(code[1]) if code else _FAILED, status), normalize_reply_text(words))
 
 
 def _says_anything(words: str) -> bool:
     """Say whether there is more to words than codes and politeness."""
-    return bool(re.search(r"[^\W\d_]", _POLITENESS.sub("", plain(words))))
+    return bool(re.search(r"[^\W\d_]", _POLITENESS.sub("", normalize_reply_text(words))))
 
 
 _POLITENESS = re.compile(r"\b(sorry|error|smtp)\b")

@@ -23,7 +23,7 @@ from repermit.bounces.mailbox import (
     may_mark_read,
 )
 from repermit.bounces.message_parts import MAX_SIZE
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.smtp.connection import checking_context
 from repermit.smtp.oauth import xoauth2
 
@@ -125,7 +125,7 @@ def _open_session(bounces: Bounces, token: Token, seconds: float) -> Iterator[im
         _select(imap, bounces)
         yield imap
     except _CONNECTION_ERRORS as error:
-        raise make_fault(bounces, Said("ends the conversation"), error) from None
+        raise make_fault(bounces, LazyText("ends the conversation"), error) from None
     finally:
         with contextlib.suppress(*_CONNECTION_ERRORS):
             imap.logout()
@@ -147,14 +147,14 @@ def _connect(bounces: Bounces, seconds: float) -> imaplib.IMAP4:
             )
         imap = imaplib.IMAP4(bounces.server, bounces.port, timeout=seconds)
     except _CONNECTION_ERRORS as error:
-        raise make_fault(bounces, Said("cannot be reached"), error) from None
+        raise make_fault(bounces, LazyText("cannot be reached"), error) from None
     if bounces.tls == "starttls":
         try:
             # Raises if STARTTLS is not offered, as when somebody in between has taken it out.
             imap.starttls(ssl_context=context)
         except _CONNECTION_ERRORS as error:
             _drop(imap)
-            raise make_fault(bounces, Said("does not begin TLS"), error) from None
+            raise make_fault(bounces, LazyText("does not begin TLS"), error) from None
     return imap
 
 
@@ -167,7 +167,7 @@ def _log_in(imap: imaplib.IMAP4, bounces: Bounces, token: Token) -> None:
         else:
             imap.login(bounces.username, bounces.password)
     except (*_CONNECTION_ERRORS, UnicodeError) as error:
-        raise make_fault(bounces, Said("does not take the login"), error) from None
+        raise make_fault(bounces, LazyText("does not take the login"), error) from None
 
 
 def _authenticate(imap: imaplib.IMAP4, username: str, token: str) -> None:
@@ -228,7 +228,7 @@ def _select(imap: imaplib.IMAP4, bounces: Bounces) -> None:
     except UnicodeError:
         kind = "BAD"
     if kind != "OK":
-        raise make_fault(bounces, Said("has no mailbox of the name in bounces.mailbox"))
+        raise make_fault(bounces, LazyText("has no mailbox of the name in bounces.mailbox"))
 
 
 def _number(data: list[Any]) -> int:

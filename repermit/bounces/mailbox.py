@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from repermit.bounces.bounce_results import BounceResult, MessageKind
 from repermit.errors import TransportError
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 
 if TYPE_CHECKING:
     from repermit.settings.definitions import Bounces
@@ -51,13 +51,13 @@ def may_mark_read(taken: BounceResult) -> bool:
     return may_delete(taken) or (bool(taken.list) and taken.kind is MessageKind.AUTO_REPLY)
 
 
-def make_fault(bounces: Bounces, what: Said, error: Exception | None = None) -> TransportError:
+def make_fault(bounces: Bounces, what: LazyText, error: Exception | None = None) -> TransportError:
     """Return the error for a fault of the server, in our words."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        what = Said(
+        what = LazyText(
             "has a certificate that cannot be trusted (%(reason)s)", reason=error.verify_message
         )
-    reason = Said(
+    reason = LazyText(
         "the mailbox server %(server)s, port %(port)s, %(what)s",
         server=bounces.server,
         port=str(bounces.port),

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from repermit.bounces.bounce_results import MailReferences
 from repermit.bounces.delivery_reports import find_feedback_senders
 from repermit.bounces.message_parts import (
-    children,
-    fields,
-    header,
-    own_parts,
+    decode_text,
+    iter_own_parts,
+    list_subparts,
+    parse_field_blocks,
     read_addresses,
-    text_of,
-    texts,
+    read_header,
+    read_texts,
 )
 from repermit.bounces.nonstandard_bounces import read_sns_notification
 from repermit.db.models.mails import Mail
@@ -97,7 +97,7 @@ def find_reply_references(message: Message) -> MailReferences:
 
 
 def _answered(message: Message) -> list[str]:
-    return [one for name in _ANSWERED for one in reversed(_ids(header(message, name)))]
+    return [one for name in _ANSWERED for one in reversed(_ids(read_header(message, name)))]
 
 
 def _ids(text: str) -> list[str]:
@@ -106,15 +106,15 @@ def _ids(text: str) -> list[str]:
 
 def _copies(message: Message) -> Iterator[dict[str, str]]:
     """Yield the header fields of each mail that a report returns, by lower-case name."""
-    for part in own_parts(message):
+    for part in iter_own_parts(message):
         kind = part.get_content_type()
         if kind in {"message/rfc822", "message/global", *_COPIES}:
-            for child in children(part):
+            for child in list_subparts(part):
                 yield {name.lower(): str(value) for name, value in child.items()}
         if kind in _COPIES:
-            yield from fields(text_of(part))
+            yield from parse_field_blocks(decode_text(part))
     # Servers of the old kind write the copy below their own words.
-    for text in texts(message):
+    for text in read_texts(message):
         yield from ({name.lower(): value} for name, value in _WRITTEN.findall(text))
 
 

@@ -9,24 +9,24 @@ from datetime import datetime
 from email.message import Message
 from typing import Self
 
-from repermit.bounces.automatic_messages import is_automatic, is_from_a_server
+from repermit.bounces.automatic_messages import is_automatic, is_from_mail_server
 from repermit.bounces.bounce_results import NOTHING, MessageKind, ParsedMessage
 from repermit.bounces.delivery_reports import read_report
 from repermit.bounces.hard_or_soft_bounce import has_refusal_code
 from repermit.bounces.match import find_bounce_references, find_reply_references
 from repermit.bounces.message_parts import (
     MAX_SIZE,
-    children,
-    header,
-    headers,
-    own_parts,
+    iter_own_parts,
+    list_subparts,
     parse,
     parse_date,
     read_addresses,
-    texts,
+    read_header,
+    read_headers,
+    read_texts,
 )
 from repermit.bounces.nonstandard_bounces import read_nonstandard_bounce
-from repermit.bounces.reply_text import asks_to_stop, proposed_answer, read_only_line
+from repermit.bounces.reply_text import asks_to_stop, detect_plain_answer, read_only_line
 from repermit.limited_process import LimitedProcess, ProcessDied
 
 _log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def read(raw: bytes) -> ParsedMessage:
 def interpret_message(raw: bytes) -> ParsedMessage:
     """Return what a message says; may raise anything, or take for ever: see MessageReader."""
     message = parse(raw)
-    is_machine = is_from_a_server(message)
+    is_machine = is_from_mail_server(message)
     report = read_report(message, is_machine=is_machine)
     inner = _unpack_report(message) if report is None and is_machine else None
     if inner is not None:
@@ -74,13 +74,13 @@ def _unpack_report(message: Message) -> Message | None:
     """
     inner = [
         child
-        for part in own_parts(message)
+        for part in iter_own_parts(message)
         if part.get_content_type() == "message/rfc822"
-        for child in children(part)
+        for child in list_subparts(part)
     ]
-    if len(inner) != 1 or any(has_refusal_code(text) for text in texts(message)):
+    if len(inner) != 1 or any(has_refusal_code(text) for text in read_texts(message)):
         return None
-    is_report = inner[0].get_content_type() == "multipart/report" and is_from_a_server(inner[0])
+    is_report = inner[0].get_content_type() == "multipart/report" and is_from_mail_server(inner[0])
     return inner[0] if is_report else None
 
 
@@ -92,7 +92,7 @@ def _read_reply(message: Message, raw: bytes) -> ParsedMessage:
     return ParsedMessage(
         kind=MessageKind.REPLY,
         traces=traces,
-        proposed=proposed_answer(message),
+        proposed=detect_plain_answer(message),
         line=read_only_line(message),
         asks_to_stop=asks_to_stop(message),
         sender=senders[0] if len(senders) == 1 else "",
@@ -103,14 +103,14 @@ def _read_reply(message: Message, raw: bytes) -> ParsedMessage:
 
 def _arrived(message: Message) -> datetime | None:
     """Return when the last server on the way took a message: it writes its line at the top."""
-    received = headers(message, "Received")
+    received = read_headers(message, "Received")
     _, _, date = received[0].rpartition(";") if received else ("", "", "")
     return parse_date(date)
 
 
 def make_digest(message: Message, raw: bytes) -> str:
     """Return what names a message, whichever servers have added their lines to it."""
-    name = header(message, "Message-ID")
+    name = read_header(message, "Message-ID")
     return hashlib.sha256(name.encode() if name else raw).hexdigest()
 
 

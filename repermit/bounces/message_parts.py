@@ -33,12 +33,12 @@ def parse(raw: bytes) -> Message:
     return email.message_from_bytes(raw[:MAX_SIZE])
 
 
-def header(message: Message, name: str) -> str:
+def read_header(message: Message, name: str) -> str:
     """Return a header's text on one line, decoded (RFC 2047); "" if there is none."""
     return _decoded(message.get(name, ""))
 
 
-def headers(message: Message, name: str) -> list[str]:
+def read_headers(message: Message, name: str) -> list[str]:
     """Return the texts of all headers of this name, from the top."""
     return [_decoded(value) for value in message.get_all(name, [])]
 
@@ -65,7 +65,7 @@ def parse_date(text: str) -> datetime | None:
     return moment if moment.tzinfo else None
 
 
-def own_parts(message: Message) -> Iterator[Message]:
+def iter_own_parts(message: Message) -> Iterator[Message]:
     """Yield the parts of a message itself, and none of a message that is attached to it."""
     waiting = [message]
     for _ in range(_MOST_PARTS):
@@ -74,15 +74,15 @@ def own_parts(message: Message) -> Iterator[Message]:
         part = waiting.pop()
         yield part
         if part.get_content_maintype() == "multipart":
-            waiting.extend(reversed(children(part)))
+            waiting.extend(reversed(list_subparts(part)))
 
 
-def children(part: Message) -> list[Message]:
+def list_subparts(part: Message) -> list[Message]:
     """Return the parts of a multipart, or the message in a message/…; [] for a text."""
     return cast("list[Message]", part.get_payload()) if part.is_multipart() else []
 
 
-def text_of(part: Message) -> str:
+def decode_text(part: Message) -> str:
     """Return the text of a part that has one, its lines ended by a line feed each."""
     payload = part.get_payload(decode=True)
     if not isinstance(payload, bytes):
@@ -101,11 +101,11 @@ def _lines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def texts(message: Message, subtype: str = "plain") -> list[str]:
+def read_texts(message: Message, subtype: str = "plain") -> list[str]:
     """Return the texts of this subtype that are the message's own, attached files left out."""
     return [
-        text_of(part)
-        for part in own_parts(message)
+        decode_text(part)
+        for part in iter_own_parts(message)
         if part.get_content_type() == f"text/{subtype}"
         and part.get_content_disposition() != "attachment"
     ]
@@ -115,23 +115,25 @@ def text_without_parts(message: Message) -> str:
     """Return the bodies of multiparts whose parts cannot be told from each other, "" otherwise."""
     bodies = (
         part.get_payload()
-        for part in own_parts(message)
+        for part in iter_own_parts(message)
         if part.get_content_maintype() == "multipart"
     )
     return "\n\n".join(_lines(body) for body in bodies if isinstance(body, str))
 
 
-def report_fields(part: Message) -> list[dict[str, str]]:
+def read_report_fields(part: Message) -> list[dict[str, str]]:
     """Return the blocks of a message/delivery-status or …/feedback-report, by lower-case name.
 
     RFC 3464 §2.1 divides them by empty lines. The package knows that of message/delivery-status
     alone, and takes message/global-delivery-status (RFC 6533) for a message.
     """
-    inner = "\n\n".join(_source(child) for child in children(part))
-    return fields(_transfer_decoded(inner, header(part, "Content-Transfer-Encoding").lower()))
+    inner = "\n\n".join(_source(child) for child in list_subparts(part))
+    return parse_field_blocks(
+        _transfer_decoded(inner, read_header(part, "Content-Transfer-Encoding").lower())
+    )
 
 
-def fields(text: str) -> list[dict[str, str]]:
+def parse_field_blocks(text: str) -> list[dict[str, str]]:
     """Return the blocks of header fields in a text, by lower-case name."""
     blocks = (_block(one) for one in re.split(r"\n[ \t]*(?:\n[ \t]*)+", _lines(text)))
     return [block for block in blocks if block]
@@ -146,7 +148,7 @@ def _source(message: Message) -> str:
     body = (
         raw.decode("ascii", "surrogateescape")
         if isinstance(raw, bytes)
-        else "\n\n".join(map(_source, children(message)))
+        else "\n\n".join(map(_source, list_subparts(message)))
     )
     return "\n".join((*(f"{name}: {value}" for name, value in message.raw_items()), "", body))
 

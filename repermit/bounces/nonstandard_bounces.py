@@ -29,12 +29,12 @@ from repermit.bounces.hard_or_soft_bounce import (
     strip_returned_mail,
 )
 from repermit.bounces.message_parts import (
-    header,
+    decode_text,
     parse,
     read_addresses,
-    text_of,
+    read_header,
+    read_texts,
     text_without_parts,
-    texts,
 )
 
 # It writes what it stumbles over into the log, addresses among it.
@@ -49,9 +49,9 @@ _LONGEST_LINE = 2000
 
 def read_nonstandard_bounce(message: Message, raw: bytes) -> BounceVerdict:
     """Return what a mail server's own words say; soft where it only says that it failed."""
-    whole = strip_returned_mail("\n\n".join(texts(message)) or text_without_parts(message))
+    whole = strip_returned_mail("\n\n".join(read_texts(message)) or text_without_parts(message))
     said = _MADE_FROM.sub("", whole)
-    temporary, permanent = _named(parse(raw[:_SCANNED]))
+    temporary, permanent = _find_failed_addresses(parse(raw[:_SCANNED]))
     is_child = said != whole
     if permanent and not temporary:
         listed = sorted(one.decode("utf-8", "replace") for one in permanent)
@@ -59,8 +59,10 @@ def read_nonstandard_bounce(message: Message, raw: bytes) -> BounceVerdict:
         # Only a header has them, which names whoever was written to where Exim hides the rest.
         found = pick_mildest(_judge_address(name, said) for name in names or listed)
         is_unsure = (is_child and not names) or _is_about_another_address(said, listed, message)
-        return BounceVerdict(_unless(is_unsure, found), found.status, names or (*listed,))
-    has_failed = UNDELIVERED.search(header(message, "Subject"))
+        return BounceVerdict(
+            _downgrade_if_unsure(is_unsure, found), found.status, names or (*listed,)
+        )
+    has_failed = UNDELIVERED.search(read_header(message, "Subject"))
     if has_refusal_code(said) or (has_failed and not temporary):
         names = _find_addresses(said, message)
         found = judge_text(strip_repeated_fields(said), address="") or FailureVerdict(
@@ -69,11 +71,13 @@ def read_nonstandard_bounce(message: Message, raw: bytes) -> BounceVerdict:
         is_unsure = (
             bool(temporary) or (is_child and not names) or _is_some_address_unclear(names, said)
         )
-        return BounceVerdict(_unless(is_unsure, found), "" if temporary else found.status, names)
+        return BounceVerdict(
+            _downgrade_if_unsure(is_unsure, found), "" if temporary else found.status, names
+        )
     return BounceVerdict(MessageKind.SOFT if temporary or has_failed else MessageKind.NOTHING)
 
 
-def _unless(is_unsure: bool, found: FailureVerdict) -> MessageKind:  # noqa: FBT001
+def _downgrade_if_unsure(is_unsure: bool, found: FailureVerdict) -> MessageKind:  # noqa: FBT001
     return MessageKind.SOFT if is_unsure else found.kind
 
 
@@ -130,7 +134,7 @@ def _judge_address(address: str, said: str) -> FailureVerdict:
     return judge_text(said, address=address) or judge_failure("")
 
 
-def _named(beginning: Message) -> tuple[Collection[bytes], Collection[bytes]]:
+def _find_failed_addresses(beginning: Message) -> tuple[Collection[bytes], Collection[bytes]]:
     """Return the addresses that are named as failing for now and for good."""
     try:
         return ((), ()) if _has_long_lines(beginning) else all_failures(beginning)
@@ -140,7 +144,7 @@ def _named(beginning: Message) -> tuple[Collection[bytes], Collection[bytes]]:
 
 def _has_long_lines(message: Message) -> bool:
     texts_in_it = (part for part in message.walk() if part.get_content_maintype() == "text")
-    lines = (f"{part.get_payload()}\n{text_of(part)}".split("\n") for part in texts_in_it)
+    lines = (f"{part.get_payload()}\n{decode_text(part)}".split("\n") for part in texts_in_it)
     return any(len(line) > _LONGEST_LINE for some in lines for line in some)
 
 
@@ -177,7 +181,7 @@ def read_sns_notification(message: Message) -> SnsNotification | None:
     if read_addresses(message, "From") != ["no-reply@sns.amazonaws.com"]:
         return None
     # Sendmail breaks long lines with "!".
-    text = "\n".join(texts(message)).replace("!\n ", "").lstrip()
+    text = "\n".join(read_texts(message)).replace("!\n ", "").lstrip()
     said = _decoded(text)
     # Where the topic is read as JSON, the notification is a text in it.
     if said and isinstance(said.get("Message"), str):

@@ -23,7 +23,7 @@ from repermit.bounces.mailbox import (
     may_delete,
 )
 from repermit.bounces.message_parts import MAX_SIZE
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.smtp.connection import checking_context
 from repermit.smtp.oauth import xoauth2
 
@@ -91,7 +91,7 @@ def _open_session(bounces: Bounces, token: Token, seconds: float) -> Iterator[po
         _log_in(pop, bounces, token)
         yield pop
     except _CONNECTION_ERRORS as error:
-        raise make_fault(bounces, Said("ends the conversation"), error) from None
+        raise make_fault(bounces, LazyText("ends the conversation"), error) from None
     finally:
         _drop(pop)
 
@@ -109,13 +109,13 @@ def _connect(bounces: Bounces, seconds: float) -> poplib.POP3:
             return _Pop3Tls(bounces.server, bounces.port, timeout=seconds, context=context)
         pop = _Pop3(bounces.server, bounces.port, timeout=seconds)
     except _CONNECTION_ERRORS as error:
-        raise make_fault(bounces, Said("cannot be reached"), error) from None
+        raise make_fault(bounces, LazyText("cannot be reached"), error) from None
     if bounces.tls == "starttls":
         try:
             pop.stls(context=context)
         except _CONNECTION_ERRORS as error:
             _drop(pop)
-            raise make_fault(bounces, Said("does not begin TLS"), error) from None
+            raise make_fault(bounces, LazyText("does not begin TLS"), error) from None
     return pop
 
 
@@ -129,7 +129,7 @@ def _log_in(pop: poplib.POP3, bounces: Bounces, token: Token) -> None:
             pop.user(bounces.username)
             pop.pass_(bounces.password)
     except (*_CONNECTION_ERRORS, UnicodeError) as error:
-        raise make_fault(bounces, Said("does not take the login"), error) from None
+        raise make_fault(bounces, LazyText("does not take the login"), error) from None
 
 
 def _authenticate(pop: poplib.POP3, username: str, token: str) -> None:

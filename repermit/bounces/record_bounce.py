@@ -85,7 +85,7 @@ def _apply_message(
             return Effect.KNOWN
         if contact is None or not _must_be_removed(contact, mail, bounce):
             if bounce is BounceKind.COMPLAINT and contact and contact.erased_at is None:
-                status_changes.note_refusal(contact)
+                status_changes.mark_contact_refused(contact)
             return Effect.NOTED
         _remove(contact, mail, reading, fingerprint_key=settings.fingerprint_key, now=now)
         return Effect.REMOVED
@@ -160,7 +160,7 @@ def _keep_reply(contact: Contact, mail: Mail, reading: ParsedMessage, now: datet
     )
     if is_new and human_replies.PROPOSALS.get(proposed) is Answer.NO:
         # Before the admin decides: a Yes that comes meanwhile is asked for once more.
-        status_changes.note_refusal(contact)
+        status_changes.mark_contact_refused(contact)
     return Effect.WAITING if is_new and not says_nothing_new else Effect.KNOWN
 
 

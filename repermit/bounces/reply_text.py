@@ -8,14 +8,14 @@ from collections.abc import Collection
 from email.message import Message
 
 from repermit import package_files
-from repermit.bounces.message_parts import header, texts
+from repermit.bounces.message_parts import read_header, read_texts
 from repermit.imports.remark_phrases import REFUSED, refusal_in
 from repermit.unicode_limits import normalize
 
 # --- A plain Yes or No in every official language of the Union, judged by who writes it. ----------
 
 
-_WORDS = package_files.data("yes_no_replies.toml")
+_WORDS = package_files.load_data("yes_no_replies.toml")
 
 ANSWER_WORDS = {
     language: {
@@ -69,7 +69,7 @@ _MOST_LINES = 10
 _LONGEST_LINE = 300
 
 
-def proposed_answer(message: Message) -> str:
+def detect_plain_answer(message: Message) -> str:
     """Return "yes" or "no" if a person plainly says so in Dutch, English, German or French.
 
     Whoever knows which language they speak asks `interpret_line` as well.
@@ -82,7 +82,7 @@ def proposed_answer(message: Message) -> str:
     if not lines:
         return ""
     first = _folded(lines[0])
-    names = set(_folded(header(message, "From")).split())
+    names = set(_folded(read_header(message, "From")).split())
     if not all(_adds_nothing(line, names) for line in lines[1:]):
         return ""
     if _YES.fullmatch(first):
@@ -111,7 +111,7 @@ def read_only_line(message: Message) -> str:
 
     Its writer's name may stand below, and a quotation, whatever language introduces it.
     """
-    names = set(_folded(header(message, "From")).split())
+    names = set(_folded(read_header(message, "From")).split())
     lines = _above_quotation(normalize("NFC", _text(message)))
     own = lines[0] if lines else ""
     is_alone = all(_is_the_writer(line, names) for line in lines[1:])
@@ -151,10 +151,10 @@ def list_own_lines(text: str) -> list[str]:
 
 
 def _text(message: Message) -> str:
-    plain = next((text for text in texts(message) if text.strip()), "")
+    plain = next((text for text in read_texts(message) if text.strip()), "")
     if plain:
         return plain[:_READ]
-    source = next(iter(texts(message, "html")), "")
+    source = next(iter(read_texts(message, "html")), "")
     return html_to_text(source[:_READ_OF_HTML])[:_READ]
 
 

@@ -28,7 +28,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.emails import frozen_draft, make_draft
 from repermit.errors import Refused
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.rules.consent import MailKind
 from repermit.settings.definitions import Settings
 
@@ -187,10 +187,10 @@ class _Times:
     takes: timedelta
 
 
-def _find_wrong_time(times: _Times, deadline: datetime, settings: Settings) -> Said:
+def _find_wrong_time(times: _Times, deadline: datetime, settings: Settings) -> LazyText:
     """Return what stands against a reminder at this time, "" for nothing."""
     if not times.now < times.reminder_at < deadline:
-        return Said(
+        return LazyText(
             "the reminder would leave on %(reminder)s, and it can only between now and the "
             "deadline, %(deadline)s",
             code="reminder_passed",
@@ -204,7 +204,7 @@ def _find_wrong_time(times: _Times, deadline: datetime, settings: Settings) -> S
         deadline=deadline,
         settings=settings,
     )
-    return next(reasons, Said())
+    return next(reasons, LazyText())
 
 
 def _freeze_wordings(

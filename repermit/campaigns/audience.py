@@ -102,7 +102,7 @@ def count_audience(
         otherwise=_sum_by_language(
             (picked, n)
             for language, n in languages.items()
-            if (picked := catalogues.pick_language(language, otherwise=""))
+            if (picked := catalogues.choose_language(language, otherwise=""))
             not in {"", *list_facts.languages}
         ),
         excluded=dict(excluded),
@@ -132,7 +132,9 @@ def make_empty_audience(mailing_list: MailingList) -> Audience | None:
 
 def count_askable_by_domain(mailing_list: MailingList, *, include_thin: bool) -> Mapping[str, int]:
     """Return how many of those who may be asked have their mailbox at each domain."""
-    return _count_by_domain(Contact.select().where(may_be_asked(mailing_list, include_thin)))
+    return _count_by_domain(
+        Contact.select().where(make_askable_condition(mailing_list, include_thin))
+    )
 
 
 def count_asks(campaign: Campaign) -> int:
@@ -214,10 +216,10 @@ def _count_asked_before(
             Contact.list == mailing_list,
             # Said once more, so that the index by status passes over the others.
             Contact.status.in_(statuses),
-            _is_allowed(include_thin),
+            _make_allowed_condition(include_thin),
             Contact.reason == "",
             Contact.id <= newest,
-            _was_asked_before(),
+            _make_asked_before_condition(),
         )
         .group_by(*alike)
         .tuples()
@@ -236,7 +238,7 @@ def _find_last_asked(mailing_list: MailingList) -> int | None:
     return max(map(lookup.find_last_asked, sorted(campaigns)), default=None)
 
 
-def _was_asked_before() -> Any:
+def _make_asked_before_condition() -> Any:
     return fn.EXISTS(
         Mail.select(SQL("1")).where(
             Mail.contact == Contact.id, Mail.kind == MailKind.ASK, Mail.state.in_(_ASKED_STATES)
@@ -244,31 +246,33 @@ def _was_asked_before() -> Any:
     )
 
 
-def may_be_asked(mailing_list: MailingList, include_thin: bool) -> Any:  # noqa: FBT001
+def make_askable_condition(mailing_list: MailingList, include_thin: bool) -> Any:  # noqa: FBT001
     """Return the condition under which the rules let a contact be asked, suppression aside."""
-    return (Contact.list == mailing_list) & _may_be_asked(include_thin)
+    return (Contact.list == mailing_list) & _make_askable_condition_of_any_list(include_thin)
 
 
-def may_be_asked_between(
+def make_askable_condition_between(
     mailing_list: MailingList,
     include_thin: bool,  # noqa: FBT001
     numbers: tuple[int, int],
 ) -> Any:
-    """Return `may_be_asked` for contacts between two numbers, both included.
+    """Return `make_askable_condition` for contacts between two numbers, both included.
 
     The list is worked out, so that SQLite finds them by number: without statistics it would look
     through the whole list for each few.
     """
     of_list = Contact.list + 0 == mailing_list.id
-    return Contact.id.between(*numbers) & of_list & _may_be_asked(include_thin)
+    return (
+        Contact.id.between(*numbers) & of_list & _make_askable_condition_of_any_list(include_thin)
+    )
 
 
-def _may_be_asked(include_thin: bool) -> Any:  # noqa: FBT001
-    """Return `may_be_asked` for any list."""
-    return _is_allowed(include_thin) & ~_was_asked_before()
+def _make_askable_condition_of_any_list(include_thin: bool) -> Any:  # noqa: FBT001
+    """Return `make_askable_condition` for any list."""
+    return _make_allowed_condition(include_thin) & ~_make_asked_before_condition()
 
 
-def _is_allowed(include_thin: bool) -> Any:  # noqa: FBT001
+def _make_allowed_condition(include_thin: bool) -> Any:  # noqa: FBT001
     """Return the condition on status and basis under which a contact may be asked."""
     allowed = [
         (Contact.status == status) & (Contact.basis == basis)
@@ -324,7 +328,7 @@ def _iter_pages(
     """
     rows: Any = (
         Contact.select(Contact.id, Contact.address_key, Contact.language)
-        .where(may_be_asked(mailing_list, include_thin))
+        .where(make_askable_condition(mailing_list, include_thin))
         .tuples()
     )
     return iter_pages(rows, Contact.address_key, size=_PAGE_SIZE, read_key=itemgetter(1), after="")
@@ -333,7 +337,7 @@ def _iter_pages(
 # --- What other campaigns still owe. --------------------------------------------------------------
 
 
-def add_competing_mails(mailing_list: MailingList, asks: int) -> int:
+def count_mails_until_last_ask(mailing_list: MailingList, asks: int) -> int:
     """Return how many mails leave until the last of a campaign's `asks` has, the others' too."""
     competing = (
         contacts_counts.sum_mails(
@@ -345,7 +349,7 @@ def add_competing_mails(mailing_list: MailingList, asks: int) -> int:
     return asks + sum(min(asks, count) for count in competing)
 
 
-def add_competing_at_busiest_domain(mailing_list: MailingList, asks: Mapping[str, int]) -> int:
+def count_mails_at_busiest_domain(mailing_list: MailingList, asks: Mapping[str, int]) -> int:
     """Return that number for the domain with the most mails; `asks` are by domain."""
     competing: Any = (
         _select_competing_mails(mailing_list)

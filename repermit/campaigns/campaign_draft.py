@@ -13,7 +13,7 @@ from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.rules.deadlines_and_reminders import suggest_period
 from repermit.rules.legal_grounds import Grounds
 from repermit.settings.definitions import Settings
@@ -135,7 +135,7 @@ def drop_conditions(database: Database, mailing_list: MailingList) -> None:
 _MIN_CHARACTERS = 40
 _MIN_WORDS = 6
 
-_WANTED = Said(
+_WANTED = LazyText(
     "say with --attest who decided to ask, on what ground, where the addresses came from, and "
     "that none of them opted out; it is kept as evidence",
     code="attest",
@@ -146,7 +146,7 @@ _EXAMPLE = (
 )
 
 
-def check_attestation(attest: str) -> Said:
+def check_attestation(attest: str) -> LazyText:
     """Return the error of an attestation that says too little, or "".
 
     Four things cannot be said in fewer than six different words.
@@ -156,11 +156,11 @@ def check_attestation(attest: str) -> Said:
         return _WANTED
     different = {word.casefold() for word in words if any(map(str.isalnum, word))}
     if len(" ".join(words)) < _MIN_CHARACTERS or len(different) < _MIN_WORDS:
-        return Said(
+        return LazyText(
             "%(attest)s says too little: %(wanted)s. For example: %(example)s",
             code="attest_more",
             attest=repr(attest.strip()),
             wanted=_WANTED,
             example=_EXAMPLE,
         )
-    return Said()
+    return LazyText()

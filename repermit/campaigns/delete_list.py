@@ -11,9 +11,9 @@ from repermit.db import background_tasks
 from repermit.db.background_tasks import (
     BackgroundTask,
     TaskKind,
-    background_work,
+    background_lock,
     find_task,
-    foreground_work,
+    foreground_lock,
     list_targets,
     run_task,
     start_task,
@@ -66,7 +66,7 @@ def delete_list(
     _require_deletable(mailing_list)
     waiting = uploads.find_upload(mailing_list, settings=settings)
     if waiting is not None:
-        uploads.give_up(database, waiting)
+        uploads.discard_upload(database, waiting)
     while Import.select().where(Import.list == mailing_list, Import.undone_at.is_null()).exists():
         undone = undo.undo_import(
             database, mailing_list, settings=settings, now=now, actor=actor, most=most
@@ -77,14 +77,14 @@ def delete_list(
                 file=undone.file,
             )
     while _begin_deletion(database, mailing_list, now=now, actor=actor):
-        with foreground_work(database, TaskKind.DELETE_LIST):
+        with foreground_lock(database, TaskKind.DELETE_LIST):
             _go_on(database, mailing_list)
 
 
 def finish_deletions(database: Database, *, should_stop: Callable[[], bool] = bool) -> None:
     """Go on with the lists that are being deleted, as after a kill."""
     list_ids = list_targets(TaskKind.DELETE_LIST)
-    with background_work(database, TaskKind.DELETE_LIST, should_stop) as must_stop:
+    with background_lock(database, TaskKind.DELETE_LIST, should_stop) as must_stop:
         for mailing_list in list(MailingList.select().where(MailingList.id.in_(list_ids))):
             _go_on(database, mailing_list, should_stop=must_stop)
 
@@ -197,7 +197,7 @@ def _list_people(slug: str) -> list[str]:
 def _erase_people(subjects: Sequence[str], task: BackgroundTask) -> None:
     """Erase what the record has of people whom files had brought, and say so of each."""
     slug = task.list.slug
-    erased = chain.erase_parts_of(subjects, _ERASED_PARTS, slug=slug)
+    erased = chain.erase_parts_by_subject(subjects, _ERASED_PARTS, slug=slug)
     entries = [
         Entry(
             event="erased",
@@ -217,7 +217,7 @@ def _erase_people(subjects: Sequence[str], task: BackgroundTask) -> None:
 def _require_empty(mailing_list: MailingList) -> None:
     """Raise Refused where something has to stay, or people are left on the list."""
     _require_deletable(mailing_list)
-    background_tasks.require_no_unfinished_file(mailing_list)
+    background_tasks.require_no_running_import(mailing_list)
     if _has_any(Contact, mailing_list) or any(count_suppressions(mailing_list).values()):
         raise Refused(
             "%(list)s still has people who were added by hand, were taken off or are not to be "

@@ -13,20 +13,20 @@ from typing import Any
 
 from peewee import SQL, Value, fn
 
-from repermit.campaigns.audience import find_suppressed, may_be_asked_between
+from repermit.campaigns.audience import find_suppressed, make_askable_condition_between
 from repermit.clock import format_timestamp
 from repermit.contacts import counts
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.background_tasks import (
     BackgroundTask,
     TaskKind,
-    background_work,
+    background_lock,
     find_task,
     list_targets,
     run_task,
     start_task,
 )
-from repermit.db.connection import Database, lock_rows, steady_view
+from repermit.db.connection import Database, lock_rows, read_snapshot
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -84,7 +84,7 @@ def start_launch_task(
     )
 
 
-def make_asks(
+def enqueue_asks(
     database: Database,
     campaign_id: int,
     *,
@@ -128,29 +128,29 @@ def finish_launches(
     Nobody is disturbed who launches by hand.
     """
     campaign_ids = list_targets(TaskKind.LAUNCH)
-    with background_work(database, TaskKind.LAUNCH, should_stop) as must_stop:
+    with background_lock(database, TaskKind.LAUNCH, should_stop) as must_stop:
         for number in campaign_ids:
-            make_asks(
+            enqueue_asks(
                 database, number, settings=settings, now=now, step=step, should_stop=must_stop
             )
     return len(campaign_ids)
 
 
 @dataclass(frozen=True, kw_only=True)
-class MakingProgress:
+class EnqueueProgress:
     """How many asks of a campaign have been made, of how many that were to be."""
 
     made: int
     asked: int
 
 
-def read_making_progress(campaign: Campaign) -> MakingProgress | None:
+def read_enqueue_progress(campaign: Campaign) -> EnqueueProgress | None:
     """Return how far a campaign's asks have been made, None if all are."""
     task = find_task(TaskKind.LAUNCH, campaign.id)
     if task is None:
         return None
     progress = _Progress(**task.state)
-    return MakingProgress(made=progress.owed, asked=progress.facts["asked"])
+    return EnqueueProgress(made=progress.owed, asked=progress.facts["asked"])
 
 
 def find_audience_range(mailing_list: MailingList) -> tuple[int, int]:
@@ -186,7 +186,7 @@ class _AudienceDigest:
         """Compute it once all asks are made, beside everybody else; called in no transaction."""
         task = None if self.value else find_task(TaskKind.LAUNCH, self._campaign_id)
         if task is not None and _Progress(**task.state).is_whole:
-            with steady_view(self._database):
+            with read_snapshot(self._database):
                 self.value = digest_subjects(read_asked_subjects(self._campaign_id))
 
 
@@ -239,8 +239,8 @@ def _find_next(campaign: Campaign, after: int, nth: int) -> int | None:
     return min((number for number in numbers if number is not None), default=None)
 
 
-def _make_askable_condition(campaign: Campaign, after: int, upto: int) -> Any:
-    return may_be_asked_between(campaign.list, campaign.include_thin, (after + 1, upto))
+def _make_step_condition(campaign: Campaign, after: int, upto: int) -> Any:
+    return make_askable_condition_between(campaign.list, campaign.include_thin, (after + 1, upto))
 
 
 def _find_suppressed(campaign: Campaign, after: int, upto: int, key: bytes) -> list[str]:
@@ -248,7 +248,7 @@ def _find_suppressed(campaign: Campaign, after: int, upto: int, key: bytes) -> l
     if not counts.has_suppressions(campaign.list_id):
         return []
     rows: Any = Contact.select(Contact.address_key).where(
-        _make_askable_condition(campaign, after, upto)
+        _make_step_condition(campaign, after, upto)
     )
     keys = [address_key for (address_key,) in rows.tuples()]
     return sorted(find_suppressed(campaign.list, keys, fingerprint_key=key))
@@ -279,7 +279,7 @@ def _enqueue_step(campaign: Campaign, after: int, upto: int, suppressed: list[st
         Mail.topic: Value(""),
         Mail.started_at: Value(format_timestamp(lost_at) if lost_at else None),
     }
-    asked = Contact.select(*values.values()).where(_make_askable_condition(campaign, after, upto))
+    asked = Contact.select(*values.values()).where(_make_step_condition(campaign, after, upto))
     if suppressed:
         asked = asked.where(Contact.address_key.not_in(suppressed))
     insert = Mail.insert_from(asked.order_by(Contact.id), fields=list(values))

@@ -11,9 +11,9 @@ from typing import Any
 from repermit.campaigns.audience import count_asks
 from repermit.campaigns.campaign_draft import check_attestation
 from repermit.campaigns.enqueue_asks import (
+    enqueue_asks,
     find_audience_range,
-    make_asks,
-    read_making_progress,
+    read_enqueue_progress,
     start_launch_task,
 )
 from repermit.campaigns.launch_refusals import is_reason, plan_launch, read_launch_state
@@ -24,17 +24,17 @@ from repermit.campaigns.preview import (
     keep_page_wordings,
     make_page_wordings,
 )
-from repermit.campaigns.result_types import Launched, LaunchProblem, Plan
+from repermit.campaigns.result_types import LaunchProblem, LaunchResult, Plan
 from repermit.clock import format_timestamp
 from repermit.contacts import lookup
-from repermit.db.background_tasks import TaskKind, foreground_work
-from repermit.db.connection import Database, steady_view
+from repermit.db.background_tasks import TaskKind, foreground_lock
+from repermit.db.connection import Database, read_snapshot
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
 from repermit.emails.frozen_draft import Draft
 from repermit.errors import LaunchRefused
 from repermit.evidence import chain
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.rules.consent import CampaignState, MailKind
 from repermit.rules.legal_grounds import NO_GROUNDS, Grounds
 from repermit.settings.definitions import Settings
@@ -62,9 +62,9 @@ def launch(
     accepted: Mapping[str, str] = MappingProxyType({}),
     statements: Mapping[str, str] = MappingProxyType({}),
     make_page_wording: Callable[[Draft], str] | None = None,
-    format_note: Callable[[Said], str] = str,
+    format_note: Callable[[LazyText], str] = str,
     note_language: str = "en",
-) -> Launched:
+) -> LaunchResult:
     """Launch a campaign that asks until `deadline`.
 
     1. Plan and compose, with nothing locked; raise LaunchRefused with all reasons at once.
@@ -95,7 +95,7 @@ def launch(
     drafts: list[Draft] = []
     pages: dict[str, str] = {}
     while True:
-        with steady_view(database):
+        with read_snapshot(database):
             plan = plan or plan_launch(
                 locked_list,
                 settings=settings,
@@ -143,15 +143,15 @@ def launch(
             facts = _make_facts(campaign, plan, wordings, attest=attest, format_note=format_note)
             facts |= vars(grounds)
             for text in statements.values():
-                chain.keep_wording(text)
+                chain.store_wording(text)
             facts |= {"privacy_wordings": digests} if digests else {}
             facts |= keep_page_wordings(pages)
             facts["told_in"] = note_language
             facts["accepted"] = _describe_accepted(problems, accepted)
             start_launch_task(campaign, audience, facts, actor=actor)
         break
-    with foreground_work(database, TaskKind.LAUNCH):
-        make_asks(database, campaign.id, settings=settings, now=now, most=most)
+    with foreground_lock(database, TaskKind.LAUNCH):
+        enqueue_asks(database, campaign.id, settings=settings, now=now, most=most)
     return _make_result(campaign.id, plan, is_in_doubt=is_in_doubt)
 
 
@@ -182,11 +182,11 @@ def _draft_wordings(
     ]
 
 
-def _make_result(number: int, plan: Plan, *, is_in_doubt: bool) -> Launched:
+def _make_result(number: int, plan: Plan, *, is_in_doubt: bool) -> LaunchResult:
     """Return how a campaign stands; somebody may have answered while its asks were made."""
     campaign: Campaign = Campaign.get_by_id(number)
-    is_whole = read_making_progress(campaign) is None
-    return Launched(
+    is_whole = read_enqueue_progress(campaign) is None
+    return LaunchResult(
         campaign=number,
         state=CampaignState(campaign.state),
         plan=replace(plan, asked=count_asks(campaign)) if is_whole else plan,
@@ -198,11 +198,11 @@ def _make_result(number: int, plan: Plan, *, is_in_doubt: bool) -> Launched:
 
 def _list_unaccepted(
     problems: Sequence[LaunchProblem], accepted: Mapping[str, str]
-) -> Iterator[Said]:
+) -> Iterator[LazyText]:
     """Yield what a check found wrong and nobody has accepted with a reason."""
     for problem in problems:
         if not is_reason(accepted.get(problem.code, "")):
-            yield Said(
+            yield LazyText(
                 "the check found something wrong: %(found)s Mend it, or say why it may be so: "
                 "--accept %(name)s=REASON",
                 code="check_problem",
@@ -221,13 +221,15 @@ def _describe_accepted(
     ]
 
 
-def _refuse_launch(plan: Plan, attest: str, expected: int | None, problems: Iterable[Said]) -> None:
+def _refuse_launch(
+    plan: Plan, attest: str, expected: int | None, problems: Iterable[LazyText]
+) -> None:
     reasons = [*plan.refusals, *problems]
     if missing := check_attestation(attest):
         reasons.append(missing)
     if expected is not None and expected != plan.asked:
         reasons.append(
-            Said(
+            LazyText(
                 "%(before)s were to be asked, and now there are %(now)s",
                 before=expected,
                 now=plan.asked,
@@ -252,13 +254,13 @@ def _make_facts(
     wordings: dict[str, Any],
     *,
     attest: str,
-    format_note: Callable[[Said], str],
+    format_note: Callable[[LazyText], str],
 ) -> dict[str, Any]:
     """Return the facts for the launch's entry in the evidence."""
     mailing_list = campaign.list
     return {
         "attest": attest.strip(),
-        "told": chain.keep_wording("\n\n".join(map(format_note, plan.notes))),
+        "told": chain.store_wording("\n\n".join(map(format_note, plan.notes))),
         "asked": plan.asked,
         "excluded": {str(reason): count for reason, count in plan.excluded.items()},
         "left_out": {str(fate): count for fate, count in plan.left_out.items()},

@@ -19,7 +19,7 @@ from repermit.campaigns.send_plan import (
     SendPlan,
     check_reminder,
     compute_reminder_time,
-    compute_send_time,
+    compute_send_duration,
     to_local_time,
 )
 from repermit.campaigns.sensitive_lists import find_revealing_places, reveals_name
@@ -33,7 +33,7 @@ from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
 from repermit.emails.mail_types import OwnWording
 from repermit.errors import AddressError, MailTooLarge, WordingError
-from repermit.i18n.lazy_text import Joined, Said
+from repermit.i18n.lazy_text import LazyJoin, LazyText
 from repermit.rules.consent import (
     CampaignState,
     Fate,
@@ -55,10 +55,10 @@ def is_reason(text: str) -> bool:
 # --- Notes on readers of another language than the list's. ----------------------------------------
 
 
-def note_languages(mailing_list: MailingList, audience: Audience) -> Iterator[Said]:
+def list_language_notes(mailing_list: MailingList, audience: Audience) -> Iterator[LazyText]:
     """Yield who gets no mail in their language, and who does not get the own wording."""
     if audience.otherwise:
-        yield Said(
+        yield LazyText(
             "Some read a language in which this list has no purpose and privacy statement, and get "
             "the mail in that of the list (%(languages)s): `repermit list set %(list)s --in …` "
             "gives them.",
@@ -73,17 +73,17 @@ def note_languages(mailing_list: MailingList, audience: Audience) -> Iterator[Sa
         if n and lookup.read_own_wording(mailing_list, language) == OwnWording()
     }
     if list_wording != OwnWording() and others:
-        yield Said(
+        yield LazyText(
             "Your own wording is in the language of the list; those who read another "
             "(%(languages)s) get the usual wording in theirs.",
             languages=_format_counts(others),
         )
 
 
-def _format_counts(languages: Mapping[str, int]) -> Joined:
-    return Joined(
+def _format_counts(languages: Mapping[str, int]) -> LazyJoin:
+    return LazyJoin(
         tuple(
-            Said("%(count)s in %(language)s", count=n, language=language)
+            LazyText("%(count)s in %(language)s", count=n, language=language)
             for language, n in languages.items()
         )
     )
@@ -134,27 +134,27 @@ def _count_invalid(mailing_list: MailingList) -> int:
 
 
 NOTES = (
-    Said(
+    LazyText(
         "The British regulator ICO fined Honda in March 2017 for mails that asked for consent. It "
         "said that such a mail is itself advertising, so it needs the very consent that it asks "
         "for. In the Netherlands the ACM supervises this rule (Telecommunicatiewet art. 11.7). "
         "Whether to ask is for your organisation to decide; who decided, and on what ground, is "
         "kept as evidence."
     ),
-    Said(
+    LazyText(
         "Until their Yes nobody who is unconfirmed may get the newsletter, or any other "
         "advertising: stop sending it to them now, also from other tools."
     ),
 )
 """What the admin must have read before deciding to ask."""
 
-REMINDER_NOTE = Said(
+REMINDER_NOTE = LazyText(
     "A reminder is one more mail to people who have not agreed to any. There is one at most, and "
     "whoever answers or cannot be reached is not reminded."
 )
 """What is to be read beside them where there is to be a reminder."""
 
-OTHER_SENDER_NOTE = Said(
+OTHER_SENDER_NOTE = LazyText(
     "The list's sender is not the mailbox that logs in (username under [mail]). Exchange Online "
     "refuses every mail then (5.7.60), unless its administrator has given that mailbox the right "
     "“Send As” for the sender."
@@ -162,7 +162,7 @@ OTHER_SENDER_NOTE = Said(
 """What is to be read where Exchange Online may refuse the list's sender."""
 
 
-LOST_LAUNCH_NOTE = Said(
+LOST_LAUNCH_NOTE = LazyText(
     "A campaign was launched on this list, or may have been, of which the database knows nothing "
     "since it was restored, and nobody is asked twice. So no mail of the next one leaves by "
     "itself, nor is there a pilot: all are in doubt until you have looked at the mail server's log "
@@ -194,7 +194,7 @@ def plan_launch(
     )
     times = SendPlan(
         starts_at=max(now, starts_at or now),
-        takes=compute_send_time(
+        takes=compute_send_duration(
             mailing_list, audience, settings=settings, include_thin=include_thin
         ),
         reminder_at=compute_reminder_time(deadline, reminder, settings.zone) if reminder else None,
@@ -214,7 +214,7 @@ def plan_launch(
             *((LOST_LAUNCH_NOTE,) if mailing_list.lost_launch_at else ()),
             *_check_account(mailing_list, settings.mail),
             *find_revealing_places(mailing_list, settings),
-            *note_languages(mailing_list, audience),
+            *list_language_notes(mailing_list, audience),
         ),
         rests_on=rests_on,
     )
@@ -234,12 +234,12 @@ def read_launch_state(mailing_list: MailingList) -> tuple[Any, ...]:
     )
 
 
-def list_missing_fields(mailing_list: MailingList) -> tuple[Said, ...]:
+def list_missing_fields(mailing_list: MailingList) -> tuple[LazyText, ...]:
     """Return what a list's own description lacks for a launch."""
     return tuple(_check_list(mailing_list))
 
 
-def check_description(mailing_list: MailingList, settings: Settings) -> tuple[Said, ...]:
+def check_description(mailing_list: MailingList, settings: Settings) -> tuple[LazyText, ...]:
     """Return what the descriptions of organisation and list lack for a mail."""
     return (*_check_organisation(settings.organisation), *list_missing_fields(mailing_list))
 
@@ -251,7 +251,7 @@ def _list_refusals(
     times: SendPlan,
     *,
     now: datetime,
-) -> Iterator[Said]:
+) -> Iterator[LazyText]:
     """Yield every reason why a campaign may not start, in the admin's words."""
     yield from _check_organisation(settings.organisation)
     yield from _check_list(mailing_list)
@@ -261,80 +261,80 @@ def _list_refusals(
     yield from _check_wording(mailing_list, settings)
 
 
-def _check_organisation(organisation: Organisation) -> Iterator[Said]:
+def _check_organisation(organisation: Organisation) -> Iterator[LazyText]:
     # GDPR art. 13(1)(a) and (b): who asks, and how to reach them.
     if not organisation.name:
-        yield Said(
+        yield LazyText(
             "the organisation has no name: set name under [organisation] in config.toml",
             code="organisation_name",
         )
     if not organisation.postal_lines:
-        yield Said(
+        yield LazyText(
             "the organisation has no postal address: set address under [organisation] in "
             "config.toml",
             code="organisation_address",
         )
     if not organisation.email and not organisation.telephone:
-        yield Said(
+        yield LazyText(
             "the organisation cannot be reached: set email or telephone under [organisation] in "
             "config.toml",
             code="organisation_contact",
         )
     # GDPR art. 13(2)(d): where to complain stands in every statement of rights.
     if not organisation.authority:
-        yield Said(
+        yield LazyText(
             "the organisation names no supervisory authority: set authority under [organisation] "
             "in config.toml",
             code="organisation_authority",
         )
     if organisation.email and (reason := _explain_bad_address(organisation.email)):
-        yield Said(
+        yield LazyText(
             "the organisation's email cannot be used: %(reason)s",
             code="organisation_email",
             reason=reason,
         )
 
 
-def _check_list(mailing_list: MailingList) -> Iterator[Said]:
+def _check_list(mailing_list: MailingList) -> Iterator[LazyText]:
     slug = mailing_list.slug
     if not mailing_list.privacy_url:
-        yield Said(
+        yield LazyText(
             "the list has no privacy statement: `repermit list set %(list)s --privacy-url …`",
             code="privacy_url",
             list=slug,
         )
     if not mailing_list.purpose:
-        yield Said(
+        yield LazyText(
             "the list has no purpose, so nobody could know what they say Yes to: "
             "`repermit list set %(list)s --purpose …`",
             code="purpose",
             list=slug,
         )
     if not mailing_list.frequency and not mentions_frequency(mailing_list.purpose):
-        yield Said(
+        yield LazyText(
             "neither purpose nor frequency says how often mail comes: "
             "`repermit list set %(list)s --frequency …`, such as “four times a year”",
             code="frequency",
             list=slug,
         )
     if reveals_name(mailing_list):
-        yield Said(
+        yield LazyText(
             "the list is sensitive, and a text that was corrected shows its name: take that back "
             "(`repermit text list %(language)s --corrected`)",
             code="corrected_text",
             language=mailing_list.language,
         )
     if not mailing_list.sender:
-        yield Said(
+        yield LazyText(
             "the list has no sender: `repermit list set %(list)s --sender …`",
             code="no_sender",
             list=slug,
         )
     elif reason := _explain_bad_address(sender_identity.read_address(mailing_list.sender)):
-        yield Said("the sender cannot be used: %(reason)s", code="sender", reason=reason)
+        yield LazyText("the sender cannot be used: %(reason)s", code="sender", reason=reason)
 
 
-def _check_account(mailing_list: MailingList, mail: MailServer) -> Iterator[Said]:
+def _check_account(mailing_list: MailingList, mail: MailServer) -> Iterator[LazyText]:
     """Yield what the mail account will say to the list's sender, unless it has been told of it."""
     if not mail.refuses_other_senders or not mail.username:
         return
@@ -353,10 +353,10 @@ def _explain_bad_address(address: str) -> str:
     return ""
 
 
-def _check_public_url(public_url: str) -> Iterator[Said]:
+def _check_public_url(public_url: str) -> Iterator[LazyText]:
     parts = urlsplit(public_url)
     if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
-        yield Said(
+        yield LazyText(
             "answers would travel unprotected: public_url is %(url)s and must begin with https://",
             code="unprotected",
             url=public_url,
@@ -370,7 +370,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _check_times(times: SendPlan, settings: Settings, *, now: datetime) -> Iterator[Said]:
+def _check_times(times: SendPlan, settings: Settings, *, now: datetime) -> Iterator[LazyText]:
     """Yield what stands against a campaign in its deadline, its rates and its reminder."""
     days = settings.campaign.minimum_days
     latest = latest_ask(times.deadline, days)
@@ -379,11 +379,11 @@ def _check_times(times: SendPlan, settings: Settings, *, now: datetime) -> Itera
         to_local_time(times.last_ask_at, settings),
     )
     if times.deadline <= now:
-        yield Said(
+        yield LazyText(
             "the deadline, %(deadline)s, has passed", code="deadline_passed", deadline=deadline
         )
     elif latest <= times.starts_at:
-        yield Said(
+        yield LazyText(
             "the deadline is too near: people need %(days)s days to answer (minimum_days under "
             "[campaign]), so it must be later than %(earliest)s",
             code="too_near",
@@ -391,7 +391,7 @@ def _check_times(times: SendPlan, settings: Settings, *, now: datetime) -> Itera
             earliest=to_local_time(times.starts_at + timedelta(days=days), settings),
         )
     elif latest < times.last_ask_at:
-        yield Said(
+        yield LazyText(
             "the mails leave too slowly: at the rates under [mail], which all campaigns share, "
             "the last one leaves on %(last)s, and people need %(days)s days to answer "
             "(minimum_days under [campaign]), so the deadline must be later than %(earliest)s",
@@ -401,7 +401,7 @@ def _check_times(times: SendPlan, settings: Settings, *, now: datetime) -> Itera
             earliest=to_local_time(times.last_ask_at + timedelta(days=days), settings),
         )
     elif times.deadline - LONGEST_PERIOD > max(now, times.last_ask_at):
-        yield Said(
+        yield LazyText(
             "the deadline, %(deadline)s, is more than a year after the last mail has left: is its "
             "year right?",
             code="too_far",
@@ -417,22 +417,22 @@ def _check_times(times: SendPlan, settings: Settings, *, now: datetime) -> Itera
         )
 
 
-def _check_audience(mailing_list: MailingList, audience: Audience) -> Iterator[Said]:
+def _check_audience(mailing_list: MailingList, audience: Audience) -> Iterator[LazyText]:
     campaign = latest_campaign(mailing_list)
     if campaign is not None and CampaignState(campaign.state).is_live:
-        yield Said(
+        yield LazyText(
             "a campaign is under way on %(list)s already: it is %(state)s",
             code="under_way",
             list=mailing_list.slug,
             state=campaign.state,
         )
-    elif said := background_tasks.describe_unfinished_file(mailing_list):
+    elif said := background_tasks.describe_running_import(mailing_list):
         yield said
     elif not audience.asked:
-        yield Said("there is nobody to ask", code="nobody")
+        yield LazyText("there is nobody to ask", code="nobody")
 
 
-def _check_wording(mailing_list: MailingList, settings: Settings) -> Iterator[Said]:
+def _check_wording(mailing_list: MailingList, settings: Settings) -> Iterator[LazyText]:
     """Yield what stands against the admin's own wording, and else against the mail's size."""
     # What is wrong with an address is said above, of the address itself.
     with suppress(AddressError):
@@ -442,6 +442,6 @@ def _check_wording(mailing_list: MailingList, settings: Settings) -> Iterator[Sa
             yield from error.reasons
         except WordingError as error:
             yield from (
-                Said("your own wording cannot be used: %(reason)s", reason=reason)
+                LazyText("your own wording cannot be used: %(reason)s", reason=reason)
                 for reason in error.reasons
             )

@@ -11,7 +11,7 @@ from typing import Any, TypedDict, Unpack
 
 from repermit import email_address, package_files
 from repermit.campaigns.preview import check_asks
-from repermit.campaigns.result_types import ListFacts
+from repermit.campaigns.result_types import ListDetails
 from repermit.contacts.lookup import list_translations, read_list_facts, read_own_wording
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.campaigns import find_live_campaign
@@ -21,7 +21,7 @@ from repermit.emails.wording_validation import check_wording
 from repermit.errors import AddressError, Refused, WordingError
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.i18n.lazy_text import Joined, Said
+from repermit.i18n.lazy_text import LazyJoin, LazyText
 from repermit.package_files import LANGUAGES
 from repermit.settings.definitions import Settings
 from repermit.unicode_limits import normalize
@@ -205,7 +205,7 @@ def explain_frozen_wording(mailing_list: MailingList) -> str:
     return "the campaign that is under way keeps the wording with which it was launched"
 
 
-def find_wrong_fields(**fields: Unpack[ListFields]) -> dict[str, Said]:
+def find_wrong_fields(**fields: Unpack[ListFields]) -> dict[str, LazyText]:
     """Return by their names the fields that would be refused, each with the reason."""
     wrong = {}
     values: dict[str, Any] = {**fields}
@@ -217,14 +217,14 @@ def find_wrong_fields(**fields: Unpack[ListFields]) -> dict[str, Said]:
     return wrong
 
 
-def make_list_facts(mailing_list: MailingList) -> ListFacts:
+def make_list_facts(mailing_list: MailingList) -> ListDetails:
     """Return the facts of a list."""
     texts = {
         row.language: {name: getattr(row, name) for name in _TEXTS}
         for row in list_translations(mailing_list)
     }
-    names = (row.name for row in fields_of(ListFacts) if row.name != "texts")
-    return ListFacts(texts=texts, **{name: getattr(mailing_list, name) for name in names})
+    names = (row.name for row in fields_of(ListDetails) if row.name != "texts")
+    return ListDetails(texts=texts, **{name: getattr(mailing_list, name) for name in names})
 
 
 _OWN_WORDING_FIELDS = ("own_subject", "own_text", "own_html")
@@ -275,7 +275,7 @@ def _normalize_language(text: str) -> str:
         raise Refused(
             "there are no mails in %(language)s; there are %(languages)s",
             language=repr(text),
-            languages=Joined(LANGUAGES),
+            languages=LazyJoin(LANGUAGES),
         )
     return text
 
@@ -316,7 +316,8 @@ def check_list_wording(mailing_list: MailingList, settings: Settings) -> None:
             _check_templates(mailing_list, settings)
     except WordingError as error:
         raise Refused(
-            "your own wording cannot be used:\n%(reasons)s", reasons=Joined(error.reasons, by="\n")
+            "your own wording cannot be used:\n%(reasons)s",
+            reasons=LazyJoin(error.reasons, by="\n"),
         ) from None
     except AddressError as error:
         raise Refused(
@@ -351,7 +352,7 @@ def record_change(
     `language` is the one in which the list is described, "" for its own.
     """
     values = {
-        name: chain.keep_wording(str(value)) if name in _OWN_WORDING_FIELDS else value
+        name: chain.store_wording(str(value)) if name in _OWN_WORDING_FIELDS else value
         for name, value in changed.items()
     }
     consent = {"fields": values, **({"in": language} if language else {})}
@@ -364,7 +365,7 @@ def record_change(
 # One pattern for each of twenty further languages, of whole words.
 INTERVALS = tuple(
     phrase.replace("~", r"\s+(?:[\w-]+\s+){0,2}")
-    for phrase in package_files.data("frequency_phrases.toml").values()
+    for phrase in package_files.load_data("frequency_phrases.toml").values()
 )
 
 _UNITS = (

@@ -35,7 +35,7 @@ from repermit.emails.mail_types import AskValues, ConfirmValues, ReceiptValues
 from repermit.errors import Refused
 from repermit.evidence import chain, signed_checkpoint
 from repermit.evidence.entries import Entry
-from repermit.i18n.lazy_text import Joined
+from repermit.i18n.lazy_text import LazyJoin
 from repermit.package_files import LANGUAGES
 from repermit.rules.consent import MailKind, Status
 from repermit.rules.legal_grounds import NO_GROUNDS, Grounds
@@ -130,7 +130,7 @@ def _require_words(mailing_list: MailingList, language: str) -> None:
         raise Refused(
             "there are no mails in %(language)s; there are %(languages)s",
             language=repr(language),
-            languages=Joined(LANGUAGES),
+            languages=LazyJoin(LANGUAGES),
         )
     if language not in lookup.read_list_facts(mailing_list).languages:
         raise Refused(
@@ -157,13 +157,13 @@ def _draft_personal_mail(
     }
     if kind is MailKind.CONFIRM:
         return make_draft.draft_join_confirmation(ends_at=now + SIGN_UP_LIFETIME, **shared)
-    checkpoint = signed_checkpoint.take(settings).to_json()
+    checkpoint = signed_checkpoint.make_signed_checkpoint(settings).to_json()
     return receipt_and_link_mails.draft_yes_receipt(
         answered_at=now, checkpoint=checkpoint, **shared
     )
 
 
-def note_test_mail(
+def record_test_mail(
     database: Database, mailing_list: MailingList, *, now: datetime, actor: str
 ) -> None:
     """Append to the evidence that a test mail was sent."""
@@ -186,7 +186,7 @@ def _make_values(
     about = wording.mailing_list
     links = Links(settings.public_url, settings.secret_keys)
     if kind is MailKind.RECEIPT:
-        point = signed_checkpoint.take(settings)
+        point = signed_checkpoint.make_signed_checkpoint(settings)
         return ReceiptValues(
             yes_url=links.url("yes", NOBODY),
             no_url=links.url("no", NOBODY),
@@ -289,7 +289,7 @@ def draft_wording(
 
 def freeze_wording(campaign: Campaign, wording: frozen_draft.Draft, *, revision: int = 1) -> str:
     """Store a wording as the one that the campaign uses from now on; return its digest."""
-    digest = chain.keep_wording(wording.content)
+    digest = chain.store_wording(wording.content)
     CampaignWording.create(
         campaign=campaign,
         kind=wording.kind,
@@ -310,7 +310,7 @@ def make_page_wordings(
 
 def keep_page_wordings(pages: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Store the texts of pages by language; return what an entry says of them."""
-    digests = {language: chain.keep_wording(text) for language, text in pages.items()}
+    digests = {language: chain.store_wording(text) for language, text in pages.items()}
     return {"page_wordings": digests} if digests else {}
 
 

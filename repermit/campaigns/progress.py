@@ -11,10 +11,10 @@ from typing import Any
 from peewee import JOIN, SQL, fn
 
 from repermit.campaigns.result_types import (
-    CampaignFacts,
+    CampaignDetails,
     CampaignProgress,
     CampaignStatus,
-    DoubtFacts,
+    InDoubtMail,
 )
 from repermit.contacts import click_log, lookup
 from repermit.contacts import counts as contacts_counts
@@ -65,7 +65,7 @@ def read_status(
         unasked_in_doubt=unasked.where(Mail.state == MailState.IN_DOUBT).count(),
         still_mailed=count_still_mailed(mailing_list),
         in_doubt=list_doubts(mailing_list),
-        checkpoint=signed_checkpoint.take(settings),
+        checkpoint=signed_checkpoint.make_signed_checkpoint(settings),
         lost_launch_at=mailing_list.lost_launch_at,
     )
 
@@ -109,8 +109,8 @@ def _count_noted(mailing_list: MailingList, condition: str) -> int:
     return int(noted.count())
 
 
-def _make_campaign_facts(campaign: Campaign) -> CampaignFacts:
-    return CampaignFacts(
+def _make_campaign_facts(campaign: Campaign) -> CampaignDetails:
+    return CampaignDetails(
         number=campaign.id,
         state=CampaignState(campaign.state),
         pause_reason=campaign.pause_reason,
@@ -140,7 +140,7 @@ def _list_languages(campaign: Campaign) -> tuple[str, ...]:
     return tuple(sorted({row.language for row in query}))
 
 
-def list_doubts(mailing_list: MailingList) -> tuple[DoubtFacts, ...]:
+def list_doubts(mailing_list: MailingList) -> tuple[InDoubtMail, ...]:
     """Return the mails of a list that are in doubt, of whatever kind, with their addresses."""
     rows: Any = (
         Mail.select(
@@ -160,7 +160,7 @@ def list_doubts(mailing_list: MailingList) -> tuple[DoubtFacts, ...]:
         .tuples()
     )
     return tuple(
-        DoubtFacts(
+        InDoubtMail(
             mail=mail,
             kind=MailKind(kind),
             address=address,

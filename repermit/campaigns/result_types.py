@@ -9,7 +9,7 @@ from typing import Any
 
 from repermit.clock import format_timestamp
 from repermit.evidence.entries import Checkpoint
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.rules.consent import (
     CampaignState,
     Exclusion,
@@ -22,7 +22,7 @@ from repermit.rules.consent import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListFacts:
+class ListDetails:
     """What is known of a list; the `own_` texts are "" where repermit's own wording is used.
 
     `texts` is what is said of it in further languages, by language and then by field.
@@ -64,8 +64,8 @@ class Plan:
     languages: Mapping[str, int]
     last_ask_at: datetime
     reminder_at: datetime | None
-    refusals: tuple[Said, ...]
-    notes: tuple[Said, ...]
+    refusals: tuple[LazyText, ...]
+    notes: tuple[LazyText, ...]
     rests_on: tuple[Any, ...] = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class LaunchProblem:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Launched:
+class LaunchResult:
     """A campaign that has been launched: its number, its state, and the plan it followed.
 
     `pilot` is how many are asked first, 0 if nobody waits for them. `is_whole` is false while its
@@ -108,7 +108,7 @@ class Launched:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CampaignFacts:
+class CampaignDetails:
     """What is known of a campaign; times are aware UTC, `downtime` is in whole seconds.
 
     `asked` is the size of its audience; `latest_ask` is when the last ask may be accepted.
@@ -162,7 +162,7 @@ class CampaignProgress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DoubtFacts:
+class InDoubtMail:
     """A mail that the server may or may not have accepted; a person must decide.
 
     `address` is "" for a notice to the admin, and for who has been erased. With `is_restored` it
@@ -191,7 +191,7 @@ class CampaignStatus:
     """
 
     list: str
-    campaign: CampaignFacts | None
+    campaign: CampaignDetails | None
     contacts: Mapping[Status, int]
     removed: Mapping[Reason, int]
     mails: Mapping[MailKind, Mapping[MailState, int]]
@@ -199,7 +199,7 @@ class CampaignStatus:
     held: int
     unasked_in_doubt: int
     still_mailed: int
-    in_doubt: tuple[DoubtFacts, ...]
+    in_doubt: tuple[InDoubtMail, ...]
     checkpoint: Checkpoint
     lost_launch_at: datetime | None
 

@@ -9,17 +9,17 @@ from zoneinfo import ZoneInfo
 
 from repermit.campaigns.audience import (
     Audience,
-    add_competing_at_busiest_domain,
-    add_competing_mails,
     count_askable_by_domain,
     count_asks,
     count_asks_by_domain,
+    count_mails_at_busiest_domain,
+    count_mails_until_last_ask,
     count_unsent,
     count_unsent_by_domain,
 )
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.rules.deadlines_and_reminders import (
     REST_BEFORE_REMINDER,
     latest_reminder,
@@ -57,7 +57,7 @@ class SendPlan:
         return self.reminder_at and self.reminder_at + self.takes
 
 
-def compute_send_time(
+def compute_send_duration(
     mailing_list: MailingList, audience: Audience, *, settings: Settings, include_thin: bool
 ) -> timedelta:
     """Return how long it takes at the rates from the first ask to the last; none without rates."""
@@ -101,9 +101,9 @@ def _compute_duration(
     server = settings.mail
     takes = timedelta(0)
     if server.interval:
-        takes = server.interval * max(0, add_competing_mails(mailing_list, asks()) - 1)
+        takes = server.interval * max(0, count_mails_until_last_ask(mailing_list, asks()) - 1)
     if server.domain_interval:
-        most = add_competing_at_busiest_domain(mailing_list, asks_by_domain())
+        most = count_mails_at_busiest_domain(mailing_list, asks_by_domain())
         takes = max(takes, server.domain_interval * max(0, most - 1))
     return min(takes, _LONGEST_DURATION)
 
@@ -129,10 +129,10 @@ def check_reminder(
     last_reminder_at: datetime,
     deadline: datetime,
     settings: Settings,
-) -> Iterator[Said]:
+) -> Iterator[LazyText]:
     """Yield what stands against a reminder so soon after the last ask, or so late."""
     if reminder_at < last_ask_at + REST_BEFORE_REMINDER:
-        yield Said(
+        yield LazyText(
             "the reminder would leave on %(reminder)s, and the last ask on %(last)s: people need "
             "a day between the two, so remind them fewer days before the deadline",
             code="reminder_too_soon",
@@ -140,7 +140,7 @@ def check_reminder(
             last=to_local_time(last_ask_at, settings),
         )
     elif last_reminder_at > latest_reminder(deadline, reminder_at):
-        yield Said(
+        yield LazyText(
             "the reminders leave too slowly: at the rates under [mail] the last one would leave "
             "on %(last)s, too late before the deadline, %(deadline)s: remind people more days "
             "before it, or nobody",

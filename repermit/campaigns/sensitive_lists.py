@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from repermit.contacts.lookup import list_translations
 from repermit.db.models.lists import ListText, MailingList
 from repermit.emails.sender_identity import contains_name, split_plain_words
-from repermit.i18n.catalogues import corrected_texts
-from repermit.i18n.lazy_text import Joined, Said
+from repermit.i18n.catalogues import list_corrected_texts
+from repermit.i18n.lazy_text import LazyJoin, LazyText
 from repermit.settings.definitions import Settings
 
 # What most lists are called, and small words: neither says what a list is about.
@@ -43,7 +43,7 @@ _SUFFIX_LENGTH = 2
 """Letters at the end of a long word that other forms of it have otherwise."""
 
 
-def find_revealing_places(mailing_list: MailingList, settings: Settings) -> Iterator[Said]:
+def find_revealing_places(mailing_list: MailingList, settings: Settings) -> Iterator[LazyText]:
     """Yield what the admin should know before a sensitive list's mails go out.
 
     repermit leaves names out of subject, headers and addresses of pages; what the admin settled
@@ -52,14 +52,14 @@ def find_revealing_places(mailing_list: MailingList, settings: Settings) -> Iter
     if not mailing_list.sensitive:
         return
     places = [
-        Said("%(where)s (%(text)s)", where=where, text=text)
+        LazyText("%(where)s (%(text)s)", where=where, text=text)
         for where, text in _iter_revealing_places(mailing_list, settings)
     ]
     if places:
-        yield Said(
+        yield LazyText(
             "The list is sensitive, and others may see what it is about by %(places)s. Choose "
             "what tells nothing, if you can.",
-            places=Joined(tuple(places), by="; "),
+            places=LazyJoin(tuple(places), by="; "),
         )
 
 
@@ -72,13 +72,13 @@ def reveals_name(mailing_list: MailingList) -> bool:
         return False
     sources: list[MailingList | ListText] = [mailing_list, *list_translations(mailing_list)]
     names = {source.name for source in sources if source.name}
-    texts = [text for source in sources for text in corrected_texts(source.language)]
+    texts = [text for source in sources for text in list_corrected_texts(source.language)]
     return any(contains_name(text, name) for text in texts for name in names)
 
 
 def _iter_revealing_places(
     mailing_list: MailingList, settings: Settings
-) -> Iterator[tuple[Said, str]]:
+) -> Iterator[tuple[LazyText, str]]:
     """Yield what tells, once each: of the list in any of its languages, and of the settings."""
     sources: list[MailingList | ListText] = [mailing_list, *list_translations(mailing_list)]
     words = _extract_names(f"{mailing_list.slug} {' '.join(source.name for source in sources)}")
@@ -117,21 +117,23 @@ def _is_in(text: str, word: str) -> bool:
     return any(stem in candidate for candidate in words)
 
 
-_SUBJECT = Said("your own subject")
-_CORRECTED = Said("a text that was corrected")
+_SUBJECT = LazyText("your own subject")
+_CORRECTED = LazyText("a text that was corrected")
 
 
-def _iter_surroundings(mailing_list: MailingList, settings: Settings) -> Iterator[tuple[Said, str]]:
+def _iter_surroundings(
+    mailing_list: MailingList, settings: Settings
+) -> Iterator[tuple[LazyText, str]]:
     """Yield what stands around mails and pages, for others to see, by what it is."""
-    yield Said("the sender's address"), mailing_list.sender.rpartition("<")[2].rstrip("> ")
-    yield Said("the organisation's email"), settings.organisation.email
-    yield Said("return_domain"), settings.mail.return_domain
-    yield Said("public_url"), settings.public_url
+    yield LazyText("the sender's address"), mailing_list.sender.rpartition("<")[2].rstrip("> ")
+    yield LazyText("the organisation's email"), settings.organisation.email
+    yield LazyText("return_domain"), settings.mail.return_domain
+    yield LazyText("public_url"), settings.public_url
 
 
-def _iter_texts(source: MailingList | ListText) -> Iterator[tuple[Said, str]]:
+def _iter_texts(source: MailingList | ListText) -> Iterator[tuple[LazyText, str]]:
     """Yield what others see of a list in one of its languages."""
     yield _SUBJECT, source.own_subject
-    for text in corrected_texts(source.language):
+    for text in list_corrected_texts(source.language):
         yield _CORRECTED, text
-    yield Said("the address of the privacy statement"), source.privacy_url
+    yield LazyText("the address of the privacy statement"), source.privacy_url

@@ -10,12 +10,12 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from repermit.checks.dns_lookup import DnsResolver, is_private, is_this_machine
-from repermit.checks.findings import Finding, finding
+from repermit.checks.findings import Finding, make_finding
 from repermit.checks.http_fetch import (
     GONE,
-    ClosedNetwork,
     FetchedPage,
-    TooSlow,
+    FetchTimeout,
+    PrivateNetworkError,
     fetch,
     find_addresses,
     port_of,
@@ -40,12 +40,12 @@ def check_pages(resolver: DnsResolver, settings: Settings, *, now: datetime) -> 
     host = str(urlsplit(url).hostname)
     addresses = find_addresses(resolver, host)
     if not url.startswith("https:") and not is_this_machine(host):
-        yield finding("pages_plain", url=url)
+        yield make_finding("pages_plain", url=url)
     if not addresses:
-        yield from check_public_url(settings) or [finding("pages_no_name", host=host)]
+        yield from check_public_url(settings) or [make_finding("pages_no_name", host=host)]
         return
     if all(map(is_private, addresses)):
-        yield finding("pages_here_alone", host=host)
+        yield make_finding("pages_here_alone", host=host)
     else:
         yield from check_public_url(settings)
     yield from _check_one_click(settings, host, addresses, now)
@@ -54,7 +54,7 @@ def check_pages(resolver: DnsResolver, settings: Settings, *, now: datetime) -> 
 def check_public_url(settings: Settings) -> list[Finding]:
     """Return what is wrong if `public_url` by itself leads to this machine or a private network."""
     host = str(urlsplit(settings.public_url).hostname)
-    return [finding("pages_here_alone", host=host)] if is_private(host) else []
+    return [make_finding("pages_here_alone", host=host)] if is_private(host) else []
 
 
 def _check_one_click(
@@ -65,16 +65,16 @@ def _check_one_click(
     try:
         to_private = settings.web.checks_to_private
         seen = fetch(one_click, addresses, form=_ONE_CLICK, to_private=to_private)
-    except ClosedNetwork:
-        yield finding("pages_not_visited", host=host)
-    except TooSlow:
-        yield finding("pages_too_slow")
+    except PrivateNetworkError:
+        yield make_finding("pages_not_visited", host=host)
+    except FetchTimeout:
+        yield make_finding("pages_too_slow")
     except ssl.SSLCertVerificationError as error:
-        yield finding("pages_certificate", host=host, reason=error.verify_message)
+        yield make_finding("pages_certificate", host=host, reason=error.verify_message)
     except (ssl.SSLError, http.client.HTTPException):
-        yield finding("pages_garbled", url=url)
+        yield make_finding("pages_garbled", url=url)
     except OSError:
-        yield finding("pages_unreachable", url=url, port=str(port_of(url)))
+        yield make_finding("pages_unreachable", url=url, port=str(port_of(url)))
     else:
         yield _judge_record(seen, url)
         yield from _check_proxies(seen)
@@ -84,14 +84,14 @@ def _check_one_click(
 def _judge_record(seen: FetchedPage, url: str) -> Finding:
     status = str(seen.status)
     if seen.status == http.HTTPStatus.OK and seen.beginning.startswith(_CONFIRMATION):
-        return finding("pages_ok", url=url)
+        return make_finding("pages_ok", url=url)
     if seen.status in GONE or seen.status < http.HTTPStatus.MULTIPLE_CHOICES:
-        return finding("pages_not_ours", url=url)
+        return make_finding("pages_not_ours", url=url)
     if seen.status < http.HTTPStatus.BAD_REQUEST:
-        return finding("pages_redirect", url=url, status=status)
+        return make_finding("pages_redirect", url=url, status=status)
     if seen.status < http.HTTPStatus.INTERNAL_SERVER_ERROR:
-        return finding("pages_refused", url=url, status=status)
-    return finding("pages_out_of_order", url=url, status=status)
+        return make_finding("pages_refused", url=url, status=status)
+    return make_finding("pages_out_of_order", url=url, status=status)
 
 
 def _check_proxies(seen: FetchedPage) -> Iterator[Finding]:
@@ -102,7 +102,7 @@ def _check_proxies(seen: FetchedPage) -> Iterator[Finding]:
     """
     told = _PROXY_COUNTS.fullmatch(seen.headers.get(PROXIES.lower(), ""))
     if told and int(told[1]) > int(told[2]):
-        yield finding("pages_proxies", seen=told[1], trusted=told[2])
+        yield make_finding("pages_proxies", seen=told[1], trusted=told[2])
 
 
 def _check_certificate_end(seen: FetchedPage, host: str, now: datetime) -> Iterator[Finding]:
@@ -110,4 +110,4 @@ def _check_certificate_end(seen: FetchedPage, host: str, now: datetime) -> Itera
         return
     days = (seen.certificate_ends - now).days
     if days < _FEW_DAYS:
-        yield finding("pages_certificate_ends", host=host, days=str(max(0, days)))
+        yield make_finding("pages_certificate_ends", host=host, days=str(max(0, days)))

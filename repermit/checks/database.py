@@ -13,7 +13,7 @@ from pathlib import Path
 
 import peewee
 
-from repermit.checks.findings import Finding, finding, format_count
+from repermit.checks.findings import Finding, format_count, make_finding
 from repermit.db import migrations
 from repermit.db.connection import Database
 from repermit.db.models.base import Meta
@@ -56,14 +56,14 @@ def check_database(
     """
     if path is not None and not path.exists():
         # SQLite would create it.
-        return DatabaseFindings(findings=(finding("database_missing"),))
+        return DatabaseFindings(findings=(make_finding("database_missing"),))
     try:
         with database.connection_context():
             return _check_open_database(database, path, key, witnesses, check_list)
     except (peewee.PeeweeException, OSError, Refused) as error:
         # The first line alone: PostgreSQL quotes values below it.
         reason = str(error).strip().partition("\n")[0].rstrip(".")
-        return DatabaseFindings(findings=(finding("database_refused", reason=reason),))
+        return DatabaseFindings(findings=(make_finding("database_refused", reason=reason),))
 
 
 def _check_open_database(
@@ -76,18 +76,20 @@ def _check_open_database(
     version, newest = migrations.read_version(database), migrations.NEWEST_VERSION
     values = {"version": str(version), "newest": str(newest)}
     if not version:
-        return DatabaseFindings(findings=(finding("database_missing"),))
+        return DatabaseFindings(findings=(make_finding("database_missing"),))
     if version > newest:
-        return DatabaseFindings(findings=(finding("database_new", **values),))
+        return DatabaseFindings(findings=(make_finding("database_new", **values),))
     if version < migrations.OLDEST_VERSION:
-        return DatabaseFindings(findings=(finding("database_too_old", **values),))
+        return DatabaseFindings(findings=(make_finding("database_too_old", **values),))
     _try_to_write(database)
-    what = finding("database_ok") if version == newest else finding("database_old", **values)
+    what = (
+        make_finding("database_ok") if version == newest else make_finding("database_old", **values)
+    )
     findings = (what, *_check_database_file(path))
     if version < newest:
         return DatabaseFindings(findings=findings)
     lists = tuple(MailingList.select().order_by(MailingList.slug))
-    other = [finding("database_other_key")] if key and suppressions.is_other_key(key) else []
+    other = [make_finding("database_other_key")] if key and suppressions.is_other_key(key) else []
     return DatabaseFindings(
         findings=(
             *findings,
@@ -105,16 +107,18 @@ def _check_open_database(
 
 def _check_timestamps() -> Iterator[Finding]:
     """Yield a warning where the authority has not given what it was asked for."""
-    failed = [one for one in timestamps.waiting() if one.problem]
+    failed = [one for one in timestamps.list_pending() if one.problem]
     if failed:
         count, since = format_count(len(failed)), f"{failed[0].due_at:%Y-%m-%d %H:%M}Z"
-        yield finding("database_timestamps", count=count, since=since, reason=failed[0].problem)
+        yield make_finding(
+            "database_timestamps", count=count, since=since, reason=failed[0].problem
+        )
 
 
 def _check_cosignatures() -> Iterator[Finding]:
     """Yield a warning where the witness has not cosigned what it was asked to."""
     if problem := cosigned_checkpoints.read_problem():
-        yield finding(
+        yield make_finding(
             "database_cosignatures", at=f"{problem.at:%Y-%m-%d %H:%M}Z", reason=problem.reason
         )
 
@@ -122,12 +126,12 @@ def _check_cosignatures() -> Iterator[Finding]:
 def _check_witnesses(witnesses: Sequence[str]) -> Iterator[Finding]:
     """Yield a warning where the last checkpoint has not reached those who get it by mail."""
     if unreached := checkpoint_mails.find_unreached(witnesses):
-        yield finding("database_witnesses", witnesses=", ".join(unreached))
+        yield make_finding("database_witnesses", witnesses=", ".join(unreached))
 
 
 def _check_counts(database: Database) -> Iterator[Finding]:
     if wrong := find_drift(database):
-        yield finding("database_miscounted", counts=format_count(wrong))
+        yield make_finding("database_miscounted", counts=format_count(wrong))
 
 
 def _try_to_write(database: Database) -> None:
@@ -144,10 +148,10 @@ def _has_bounces() -> bool:
 
 def _check_database_file(path: Path | None) -> Iterator[Finding]:
     if path is None:
-        yield finding("database_room_elsewhere")
+        yield make_finding("database_room_elsewhere")
         return
     if is_open_to_others(path):
-        yield finding("database_readable", file=str(path))
+        yield make_finding("database_readable", file=str(path))
     yield judge_free_space(shutil.disk_usage(path.parent).free)
 
 
@@ -157,4 +161,4 @@ def judge_free_space(free: int) -> Finding:
     code = "database_room"
     if megabytes < _LITTLE:
         code = "database_little_room" if megabytes >= _TOO_LITTLE else "database_no_room"
-    return finding(code, free=format_count(megabytes))
+    return make_finding(code, free=format_count(megabytes))

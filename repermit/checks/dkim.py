@@ -11,7 +11,7 @@ from email.parser import BytesHeaderParser
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from repermit.checks.dns_lookup import DnsResolver
-from repermit.checks.findings import Finding, finding
+from repermit.checks.findings import Finding, make_finding
 from repermit.checks.verify_dkim_signature import (
     LONGEST_NAME,
     Outcome,
@@ -126,7 +126,7 @@ def check_dkim(
             yield about_ours
         return
     if seen and not seen.signatures:
-        yield finding("dkim_unsigned", domain=domain)
+        yield make_finding("dkim_unsigned", domain=domain)
     elif seen:
         yield from _check_signatures(resolver, seen)
     elif selector:
@@ -140,7 +140,7 @@ def _check_signatures(
 ) -> Iterator[Finding]:
     """Yield what each signature of a mail is worth; `ours` has to be among them."""
     if ours and ours not in mail.signatures:
-        yield finding("dkim_own_unsigned", domain=ours.domain, selector=ours.selector)
+        yield make_finding("dkim_own_unsigned", domain=ours.domain, selector=ours.selector)
     for signature in mail.signatures:
         about_key = _check_key(resolver, signature)
         if about_key.code in _FAILING_CODES:
@@ -152,7 +152,7 @@ def _check_signatures(
             yield about_key
         else:
             values = {"domain": signature.domain, "selector": signature.selector}
-            yield finding(_OUTCOME_CODES[outcome], **values)
+            yield make_finding(_OUTCOME_CODES[outcome], **values)
 
 
 def list_signing_domains(
@@ -188,7 +188,7 @@ def _check_usual_keys(resolver: DnsResolver, domain: str, preset: str) -> Findin
         found = _check_key(resolver, Signature(domain, selector))
         if found.code == "dkim_ok":
             return found
-    return finding("dkim_unknown", domain=domain)
+    return make_finding("dkim_unknown", domain=domain)
 
 
 def _check_own_key(resolver: DnsResolver, signature: Signature, signer: Signer) -> Finding:
@@ -200,11 +200,11 @@ def _check_own_key(resolver: DnsResolver, signature: Signature, signer: Signer) 
         "record": signer.make_dns_record,
     }
     if found.code == "dkim_no_key":
-        return finding("dkim_own_missing", **values)
+        return make_finding("dkim_own_missing", **values)
     texts = resolver.texts(_name_key_record(signature))
     if parse_tags(signer.make_dns_record)["p"] not in {parse_tags(text).get("p") for text in texts}:
-        return finding("dkim_own_other", **values)
-    return finding("dkim_own_ok", **values) if found.code == "dkim_ok" else found
+        return make_finding("dkim_own_other", **values)
+    return make_finding("dkim_own_ok", **values) if found.code == "dkim_ok" else found
 
 
 def _name_key_record(signature: Signature) -> str:
@@ -218,7 +218,7 @@ def _check_key(resolver: DnsResolver, signature: Signature) -> Finding:
         code = _judge(keys[0])
     elif resolver.texts(_name_key_record(signature)):
         code = "dkim_broken"
-    return finding(code, domain=signature.domain, selector=signature.selector)
+    return make_finding(code, domain=signature.domain, selector=signature.selector)
 
 
 def _records(resolver: DnsResolver, signature: Signature) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from repermit.checks.dns_lookup import DnsResolver
-from repermit.checks.findings import Finding, finding
+from repermit.checks.findings import Finding, make_finding
 from repermit.checks.verify_dkim_signature import parse_tags
 
 _RECORD = re.compile(r"v\s*=\s*DMARC1\s*(?:;|$)")
@@ -40,18 +40,18 @@ def check_dmarc(
 ) -> Iterator[Finding]:
     """Yield what DMARC makes of mails from a sender's domain; `check_one` is called if need be."""
     if len(_records(resolver, domain)) > 1:
-        yield finding("dmarc_several", domain=domain)
+        yield make_finding("dmarc_several", domain=domain)
         return
     walked = _walk_up_tree(resolver, domain)
     if not walked:
-        yield finding("dmarc_none", domain=domain)
+        yield make_finding("dmarc_none", domain=domain)
         return
     holder, tags = walked[0]
     policy = tags.get("p", "").lower()
     if holder != domain:
         policy = tags.get("sp", policy).lower()
     if policy not in _POLICIES:
-        yield finding("dmarc_broken", domain=domain, policy=policy)
+        yield make_finding("dmarc_broken", domain=domain, policy=policy)
         return
     yield _judge_record(resolver, domain, tags, policy, check_one())
 
@@ -67,13 +67,13 @@ def _judge_record(
     ]
     is_returned = _is_aligned(resolver, domain, seen.return_domain, tags.get("aspf"))
     if any(passing) or (is_returned and seen.return_passes):
-        return finding("dmarc_ok", domain=domain, policy=policy)
+        return make_finding("dmarc_ok", domain=domain, policy=policy)
     values = {"domain": domain, "return_domain": seen.return_domain, "policy": policy}
     if seen.signers is None:
         code = "dmarc_hangs_on_dkim_alone" if is_returned else "dmarc_hangs_on_dkim"
-        return finding(code, **values)
+        return make_finding(code, **values)
     codes = _FAILS if is_returned or passing else _UNALIGNED
-    return finding(codes[policy == "none"], **values, signer=", ".join(seen.signers) or "–")
+    return make_finding(codes[policy == "none"], **values, signer=", ".join(seen.signers) or "–")
 
 
 def _is_aligned(resolver: DnsResolver, domain: str, other: str, mode: str | None) -> bool:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from repermit import package_files
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 
 
 class Verdict(StrEnum):
@@ -134,7 +134,7 @@ class Report:
 
 def _read_types() -> Iterator[tuple[str, FindingType]]:
     entry: dict[str, Any]
-    for name, entry in package_files.data("check_findings.toml").items():
+    for name, entry in package_files.load_data("check_findings.toml").items():
         areas = entry.get("areas", [])
         codes = {f"{area}_{name}": area for area in areas} if areas else {name: entry["area"]}
         remedy = entry.get("remedy", "")
@@ -155,11 +155,11 @@ def _read_types() -> Iterator[tuple[str, FindingType]]:
 FINDING_TYPES: Mapping[str, FindingType] = dict(_read_types())
 
 
-def format_count(count: int) -> Said:
+def format_count(count: int) -> LazyText:
     """Return a number that a page writes with its language's separators."""
-    return Said("%(count)s", count=count)
+    return LazyText("%(count)s", count=count)
 
 
-def finding(code: str, **values: str) -> Finding:
+def make_finding(code: str, **values: str) -> Finding:
     """Return the finding of this code."""
     return Finding(code=code, values=values)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
 from repermit.checks.dns_lookup import DnsResolver
-from repermit.smtp.connection import Cutter
+from repermit.smtp.connection import CancelToken
 from repermit.web_address import is_public
 
 _SECONDS = 5.0
@@ -64,10 +64,10 @@ def fetch(
     """
     open_ones = [one for one in addresses if to_private or is_public(one)]
     if not open_ones:
-        raise ClosedNetwork
+        raise PrivateNetworkError
     ends_at = time.monotonic() + seconds
     with _dial(open_ones, port_of(url), ends_at) as plain:
-        cutter = Cutter()
+        cutter = CancelToken()
         cutter.watch(plain)
         left = max(ends_at - time.monotonic(), 0)
         timer = threading.Timer(left, cutter.end, kwargs={"cut": True})
@@ -78,14 +78,14 @@ def fetch(
             timer.cancel()
             if not cutter.end(cut=False):
                 # The headers of an answer that was cut off look as if they were whole.
-                raise TooSlow
+                raise FetchTimeout
 
 
-class ClosedNetwork(OSError):
+class PrivateNetworkError(OSError):
     """A server stands where nothing is fetched from: on this machine, or a private network."""
 
 
-class TooSlow(OSError):
+class FetchTimeout(OSError):
     """A server took the connection, and did not answer in time."""
 
 

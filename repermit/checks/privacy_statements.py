@@ -9,8 +9,8 @@ from email.message import Message
 from urllib.parse import urljoin, urlsplit
 
 from repermit.checks.dns_lookup import DnsNoAnswer, DnsResolver
-from repermit.checks.findings import Finding, finding
-from repermit.checks.http_fetch import GONE, FetchedPage, TooSlow, fetch, find_addresses
+from repermit.checks.findings import Finding, make_finding
+from repermit.checks.http_fetch import GONE, FetchedPage, FetchTimeout, fetch, find_addresses
 from repermit.emails.html_to_text import html_to_text
 from repermit.web_address import is_web_address
 
@@ -22,7 +22,7 @@ def check_privacy_statement(
 
     On this machine or a private network it is not looked for, unless `to_private`.
     """
-    gone = finding("list_privacy_gone", list=slug, url=url)
+    gone = make_finding("list_privacy_gone", list=slug, url=url)
     addresses = find_addresses(resolver, str(urlsplit(url).hostname))
     if not addresses:
         yield gone
@@ -30,8 +30,8 @@ def check_privacy_statement(
     try:
         # Who asks for no more than people do may be refused all the same; that says nothing.
         is_gone = fetch(url, addresses, to_private=to_private).status in GONE
-    except TooSlow:
-        yield finding("lists_too_slow")
+    except FetchTimeout:
+        yield make_finding("lists_too_slow")
         return
     except (OSError, ValueError, http.client.HTTPException):
         is_gone = True

@@ -19,7 +19,7 @@ from repermit.checks.dkim import (
 )
 from repermit.checks.dmarc import DmarcIdentifiers, check_dmarc
 from repermit.checks.dns_lookup import DnsNoAnswer, DnsResolver, run_in_parallel
-from repermit.checks.findings import Area, Finding, Report, Verdict, finding
+from repermit.checks.findings import Area, Finding, Report, Verdict, make_finding
 from repermit.checks.privacy_statements import check_privacy_statement, read_privacy_statement
 from repermit.checks.settings import (
     check_evidence_key,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 # --- What matters to launching one list. ----------------------------------------------------------
 
 
-def find_concerns(settings: Settings, slug: str, **options: Any) -> tuple[Finding, ...]:
+def list_launch_findings(settings: Settings, slug: str, **options: Any) -> tuple[Finding, ...]:
     """Return all that is not well with launching the list `slug`; its problems stand in the way.
 
     - `options` are those of `check`. What concerns other lists is left out.
@@ -131,7 +131,7 @@ def check(
         ),
     )
     (in_database,) = run_in_parallel([look], seconds=seconds)
-    in_database = in_database or DatabaseFindings(findings=(finding("database_too_slow"),))
+    in_database = in_database or DatabaseFindings(findings=(make_finding("database_too_slow"),))
     found = [
         *check_organisation(settings),
         *check_keys(settings, config_path),
@@ -174,16 +174,16 @@ def check_mailbox(settings: Settings, *, log_in: Callable[..., None], now: datet
 
 def report_refused_settings(error: ConfigError) -> Report:
     """Return the report for settings that cannot be used."""
-    return Report(findings=(finding("config_refused", reason=str(error).rstrip(".")),))
+    return Report(findings=(make_finding("config_refused", reason=str(error).rstrip(".")),))
 
 
 def _check_lists(
     in_database: DatabaseFindings, settings: Settings, mentions_frequency: Callable[[str], bool]
 ) -> Iterator[Finding]:
     if in_database.lists is None:
-        yield finding("lists_unknown")
+        yield make_finding("lists_unknown")
     elif not in_database.lists:
-        yield finding("lists_none")
+        yield make_finding("lists_none")
     for one in in_database.lists or ():
         yield from check_list(one, mentions_frequency=mentions_frequency)
         yield from check_sender(one, settings)
@@ -251,15 +251,15 @@ def _find_identifiers(
 
 def _report_other_sender(mail: ReceivedMail) -> Iterator[Finding]:
     if mail.domain:
-        yield finding("dkim_other_sender", domain=mail.domain)
+        yield make_finding("dkim_other_sender", domain=mail.domain)
     else:
-        yield finding("dkim_no_mail")
+        yield make_finding("dkim_no_mail")
 
 
 def _run_checks(checks: Sequence[Check], *, seconds: float) -> Iterator[Finding]:
     calls = [partial(_run_check, area, check_one) for area, check_one in checks]
     for (area, _), found in zip(checks, run_in_parallel(calls, seconds=seconds), strict=True):
-        yield from [finding(f"{area}_too_slow")] if found is None else found
+        yield from [make_finding(f"{area}_too_slow")] if found is None else found
 
 
 def _run_check(area: Area, check_one: Callable[[], Iterable[Finding]]) -> list[Finding]:
@@ -268,5 +268,5 @@ def _run_check(area: Area, check_one: Callable[[], Iterable[Finding]]) -> list[F
     try:
         found.extend(check_one())
     except DnsNoAnswer as silent:
-        found.append(finding(f"{area}_unanswered", name=silent.name))
+        found.append(make_finding(f"{area}_unanswered", name=silent.name))
     return found

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from repermit import email_address
 from repermit.checks.dns_lookup import is_this_machine
-from repermit.checks.findings import Finding, finding, format_count
+from repermit.checks.findings import Finding, format_count, make_finding
 from repermit.contacts.lookup import read_list_facts, read_own_wording
 from repermit.db.models.lists import MailingList
 from repermit.emails import sender_identity
@@ -39,9 +39,9 @@ def check_list(
         "list_no_privacy": not mailing_list.privacy_url,
         "list_no_sender": not find_sender_address(mailing_list),
     }
-    yield from (finding(code, list=slug) for code, is_lacking in lacking.items() if is_lacking)
+    yield from (make_finding(code, list=slug) for code, is_lacking in lacking.items() if is_lacking)
     if not any(lacking.values()):
-        yield finding("list_ok", list=slug)
+        yield make_finding("list_ok", list=slug)
 
 
 def check_first_screen(
@@ -60,7 +60,7 @@ def check_first_screen(
             if _is_cut_short(mail, names):
                 cut.append(language)
     if cut:
-        yield finding("list_cut_short", list=mailing_list.slug, languages=", ".join(cut))
+        yield make_finding("list_cut_short", list=mailing_list.slug, languages=", ".join(cut))
 
 
 def _is_cut_short(mail: Mail, names: Iterable[str]) -> bool:
@@ -77,7 +77,7 @@ def check_sender(mailing_list: MailingList, settings: Settings) -> Iterator[Find
     sender, mailbox = find_sender_address(mailing_list), settings.mail.username
     is_another = sender.lower() != mailbox.lower()
     if settings.mail.preset == "office365" and sender and mailbox and is_another:
-        yield finding("smtp_other_sender", list=mailing_list.slug)
+        yield make_finding("smtp_other_sender", list=mailing_list.slug)
 
 
 def find_sender_address(mailing_list: MailingList) -> str:
@@ -113,7 +113,9 @@ _FEWEST_LETTERS = 10
 def check_organisation(settings: Settings) -> Iterator[Finding]:
     """Yield what the settings lack before anybody may be asked (GDPR art. 13(1) and (2)(d))."""
     lacking = ", ".join(_lacking(settings.organisation))
-    yield finding("config_organisation", keys=lacking) if lacking else finding("config_ok")
+    yield (
+        make_finding("config_organisation", keys=lacking) if lacking else make_finding("config_ok")
+    )
 
 
 def _lacking(organisation: Organisation) -> Iterator[str]:
@@ -133,7 +135,7 @@ def check_keys(settings: Settings, path: Path | None) -> Iterator[Finding]:
     `path` is the file that the settings came from, None if it cannot be known.
     """
     found = [*_check_secret_files(path), *_check_key_strength(settings)]
-    yield from found or [finding("keys_ok")]
+    yield from found or [make_finding("keys_ok")]
     if settings.journal is not None:
         yield from _check_journal(settings.journal)
 
@@ -141,29 +143,29 @@ def check_keys(settings: Settings, path: Path | None) -> Iterator[Finding]:
 def check_evidence_key(settings: Settings) -> Iterator[Finding]:
     """Yield a warning where nothing signs the checkpoints of the record."""
     if settings.evidence_key is None:
-        yield finding("keys_unsigned")
+        yield make_finding("keys_unsigned")
 
 
 def _check_journal(path: Path) -> Iterator[Finding]:
     """Yield what stands in the way of the journal of suppressions; it is not written."""
     where = path if path.exists() else path.parent
     if path.is_dir() or not os.access(where, os.R_OK | os.W_OK):
-        yield finding("keys_journal", file=str(path))
+        yield make_finding("keys_journal", file=str(path))
     elif path.exists() and is_open_to_others(path):
-        yield finding("keys_readable", file=str(path))
+        yield make_finding("keys_readable", file=str(path))
 
 
 def _check_secret_files(path: Path | None) -> Iterator[Finding]:
     for one in list_secret_files(path) if path else ():
         if is_open_to_others(one):
-            yield finding("keys_readable", file=str(one))
+            yield make_finding("keys_readable", file=str(one))
 
 
 def _check_key_strength(settings: Settings) -> Iterator[Finding]:
     keys = {"secret_keys": settings.secret_keys, "fingerprint_key": (settings.fingerprint_key,)}
     for name, values in keys.items():
         if any(_is_weak(value) for value in values):
-            yield finding("keys_weak", key=name)
+            yield make_finding("keys_weak", key=name)
 
 
 def _is_weak(key: bytes) -> bool:
@@ -177,11 +179,11 @@ def check_rate_limit(mail: MailServer) -> Iterator[Finding]:
     if beyond:
         yield from beyond
     elif mail.interval:
-        yield finding("pace_ok", day=_per_day(mail))
+        yield make_finding("pace_ok", day=_per_day(mail))
     elif is_this_machine(mail.server):
-        yield finding("pace_free")
+        yield make_finding("pace_free")
     else:
-        yield finding("pace_none", server=mail.server)
+        yield make_finding("pace_none", server=mail.server)
 
 
 def _compare_with_preset(mail: MailServer, preset: Preset) -> Iterator[Finding]:
@@ -194,10 +196,12 @@ def _compare_with_preset(mail: MailServer, preset: Preset) -> Iterator[Finding]:
     )
     values = {"preset": name_provider(mail.preset)}
     if mail.interval < usual.interval:
-        yield finding("pace_above_preset", day=_per_day(mail), preset_day=_per_day(usual), **values)
+        yield make_finding(
+            "pace_above_preset", day=_per_day(mail), preset_day=_per_day(usual), **values
+        )
     if mail.connections > preset.connections:
         most = str(preset.connections)
-        yield finding(
+        yield make_finding(
             "pace_connections",
             connections=str(mail.connections),
             preset_connections=most,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Literal, Protocol
 
 from repermit.checks.dns_lookup import DnsResolver, is_address, is_this_machine
-from repermit.checks.findings import Finding, finding
+from repermit.checks.findings import Finding, make_finding
 from repermit.errors import ConfigError, TransportError
 from repermit.settings.definitions import Bounces, MailServer, Settings
 from repermit.settings.smtp_presets import PRESETS, name_provider
@@ -42,23 +42,23 @@ def check_mail_login(resolver: DnsResolver, mail: MailServer) -> Iterator[Findin
     """Yield what stands against the mail server; it is connected to, and left again."""
     has_login = bool(mail.username and (mail.password or mail.auth == "xoauth2"))
     if not has_login and (mail.username or mail.password):
-        yield finding("smtp_half_a_login")
+        yield make_finding("smtp_half_a_login")
     elif not has_login and mail.preset in PRESETS.keys() - _WITHOUT_LOGIN:
-        yield finding("smtp_no_login", preset=name_provider(mail.preset))
+        yield make_finding("smtp_no_login", preset=name_provider(mail.preset))
     else:
         yield _connected(resolver, mail, has_login=has_login)
     if mail.tls == "none" and not is_this_machine(mail.server):
-        yield finding("smtp_plain", server=mail.server)
+        yield make_finding("smtp_plain", server=mail.server)
 
 
 def _connected(resolver: DnsResolver, mail: MailServer, *, has_login: bool) -> Finding:
     try:
         _connect_and_quit(replace(mail, connect_timeout=min(_SECONDS, mail.connect_timeout)))
     except ConfigError as error:
-        return finding("smtp_settings", reason=error.said)
+        return make_finding("smtp_settings", reason=error.said)
     except TransportError as error:
         return _explain_failure(resolver, mail.server, "smtp", error.said)
-    return finding("smtp_ok" if has_login else "smtp_open", server=mail.server)
+    return make_finding("smtp_ok" if has_login else "smtp_open", server=mail.server)
 
 
 def _connect_and_quit(mail: MailServer) -> None:
@@ -77,12 +77,12 @@ def _explain_failure(
     """Return the finding for the step that failed, or for a server that is not reached."""
     for said, code in _FAULTS[area]:
         if said in reason:
-            return finding(code, reason=reason)
+            return make_finding(code, reason=reason)
     # A name without a dot is of this network alone.
     is_public_name = "." in server and not is_address(server)
     if is_public_name and not resolver.addresses(server):
-        return finding(f"{area}_no_server", server=server)
-    return finding(f"{area}_unreachable", reason=reason)
+        return make_finding(f"{area}_no_server", server=server)
+    return make_finding(f"{area}_unreachable", reason=reason)
 
 
 # --- Whether mail reaches the sender's domain, and what comes back is read. -----------------------
@@ -101,18 +101,18 @@ class LogIn(Protocol):
 def check_mx(resolver: DnsResolver, domain: str) -> Iterator[Finding]:
     """Yield whether a domain takes mail."""
     if _accepts_mail(resolver, domain):
-        yield finding("mx_ok", domain=domain)
+        yield make_finding("mx_ok", domain=domain)
     elif resolver.mail_servers(domain) or not resolver.addresses(domain):
-        yield finding("mx_none", domain=domain)
+        yield make_finding("mx_none", domain=domain)
     else:
         # RFC 5321 §5.1: then the domain's own address counts.
-        yield finding("mx_address_alone", domain=domain)
+        yield make_finding("mx_address_alone", domain=domain)
 
 
 def check_return_domain(resolver: DnsResolver, domain: str) -> Iterator[Finding]:
     """Yield a problem if bounces to a domain of their own can arrive nowhere."""
     if not _accepts_mail(resolver, domain):
-        yield finding("bounces_nowhere", domain=domain)
+        yield make_finding("bounces_nowhere", domain=domain)
 
 
 def check_bounce_reader(settings: Settings, *, has_returned: bool) -> Iterator[Finding]:
@@ -120,9 +120,9 @@ def check_bounce_reader(settings: Settings, *, has_returned: bool) -> Iterator[F
     if settings.bounces.protocol != "none":
         return
     if has_returned:
-        yield finding("bounces_came")
+        yield make_finding("bounces_came")
     else:
-        yield finding("bounces_none")
+        yield make_finding("bounces_none")
 
 
 def check_mailbox_login(
@@ -132,13 +132,13 @@ def check_mailbox_login(
     try:
         log_in(account, seconds=_MAILBOX_SECONDS)
     except ConfigError as error:
-        yield finding("bounces_settings", reason=error.said)
+        yield make_finding("bounces_settings", reason=error.said)
     except TransportError as error:
         yield _explain_failure(resolver, account.server, "bounces", error.said)
     else:
-        yield finding("bounces_mailbox", server=account.server)
+        yield make_finding("bounces_mailbox", server=account.server)
     if account.tls == "none" and not is_this_machine(account.server):
-        yield finding("bounces_plain", server=account.server)
+        yield make_finding("bounces_plain", server=account.server)
 
 
 def _accepts_mail(resolver: DnsResolver, domain: str) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from repermit.checks.dns_lookup import DnsResolver, is_this_machine
-from repermit.checks.findings import Finding, finding
+from repermit.checks.findings import Finding, make_finding
 from repermit.settings.definitions import MailServer
 from repermit.settings.smtp_presets import find_provider, name_provider
 
@@ -154,9 +154,9 @@ def check_spf(resolver: DnsResolver, domain: str, mail: MailServer) -> Iterator[
     """Yield what the SPF record of a return path's domain means for the mail server."""
     records = spf_records(resolver, domain)
     if not records:
-        yield finding("spf_none", domain=domain, record=_proposed(mail))
+        yield make_finding("spf_none", domain=domain, record=_proposed(mail))
     elif len(records) > 1:
-        yield finding("spf_several", domain=domain, count=str(len(records)))
+        yield make_finding("spf_several", domain=domain, count=str(len(records)))
     else:
         yield _judge_record(resolver, domain, Policy(resolver, domain, records[0]), mail)
 
@@ -168,11 +168,11 @@ def _proposed(mail: MailServer) -> str:
 
 def _judge_record(resolver: DnsResolver, domain: str, policy: Policy, mail: MailServer) -> Finding:
     if policy.is_too_long:
-        return finding("spf_lookups", domain=domain)
+        return make_finding("spf_lookups", domain=domain)
     if policy.broken:
-        return finding("spf_broken", domain=domain, part=policy.broken)
+        return make_finding("spf_broken", domain=domain, part=policy.broken)
     if policy.allows_everyone:
-        return finding("spf_everyone", domain=domain)
+        return make_finding("spf_everyone", domain=domain)
     return _judge_servers(resolver, domain, policy, mail)
 
 
@@ -180,19 +180,19 @@ def _judge_servers(resolver: DnsResolver, domain: str, policy: Policy, mail: Mai
     """Return whether a record that can be used lets the mail server send."""
     known = find_provider(mail.preset).spf_includes
     if policy.allows_nobody and not known:
-        return finding("spf_nobody", domain=domain, record=_proposed(mail))
+        return make_finding("spf_nobody", domain=domain, record=_proposed(mail))
     if known:
         is_allowed = not policy.included.isdisjoint(known)
     else:
         # Nobody knows what it is on the internet.
         if is_this_machine(mail.server):
-            return finding("spf_own_server", domain=domain)
+            return make_finding("spf_own_server", domain=domain)
         is_allowed = any(policy.allows(one) for one in resolver.addresses(mail.server))
     if is_allowed:
-        return finding("spf_ok", domain=domain)
+        return make_finding("spf_ok", domain=domain)
     if policy.allows_by_macro:
-        return finding("spf_macros", domain=domain)
+        return make_finding("spf_macros", domain=domain)
     if known:
         name = name_provider(mail.preset)
-        return finding("spf_lacks_provider", domain=domain, preset=name, include=known[0])
-    return finding("spf_lacks_server", domain=domain, server=mail.server)
+        return make_finding("spf_lacks_provider", domain=domain, preset=name, include=known[0])
+    return make_finding("spf_lacks_server", domain=domain, server=mail.server)

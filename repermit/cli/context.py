@@ -95,7 +95,7 @@ class CommandContext:
                 open_database(self.file.database, journal=journal) as opened,
             ):
                 migrations.upgrade_database(opened)
-                suppressions.recognise_key(opened, self.file)
+                suppressions.require_known_key(opened, self.file)
                 evidence_key.note_key(opened, self.file, now=self.now, actor=self.actor)
                 self._opened = opened
                 try:

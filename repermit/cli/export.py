@@ -92,7 +92,7 @@ def export(
             actor=context.actor,
             database=database,
         )
-        checkpoint = signed_checkpoint.take(context.settings)
+        checkpoint = signed_checkpoint.make_signed_checkpoint(context.settings)
     tell: Tell = echo if output else warn
     if output is not None:
         echo(f"{pluralize(result.rows, 'row')} in {output}.")

@@ -13,7 +13,7 @@ from repermit.cli.output import echo, pluralize
 
 if TYPE_CHECKING:
     from repermit.db.models.lists import MailingList
-    from repermit.imports.uploads import Waiting
+    from repermit.imports.uploads import UploadErasure
     from repermit.privacy.external_copies import ExternalCopies, ProofMade, TakenFile
     from repermit.privacy.forget import AddressErasure, ErasureResult
     from repermit.temporary_files import UnfinishedFile
@@ -144,7 +144,7 @@ def _list_elsewhere(done: AddressErasure) -> Iterator[str]:
         )
 
 
-def _describe_files(waiting: Mapping[str, Waiting]) -> Iterator[str]:
+def _describe_files(waiting: Mapping[str, UploadErasure]) -> Iterator[str]:
     """Yield what became of the files that wait to be taken in."""
     for slug, became in waiting.items():
         if became == "deleted":

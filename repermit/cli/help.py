@@ -25,7 +25,7 @@ def show_help(topic: str | None, language: str) -> None:
     from repermit import documentation
     from repermit.i18n import catalogues
 
-    gettext = catalogues.translations(language).gettext
+    gettext = catalogues.load_translations(language).gettext
     pages = documentation.list_pages(language)
     if topic is None:
         echo(gettext("Pages, for `repermit help PAGE`:"), "")

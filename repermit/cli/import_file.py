@@ -17,7 +17,7 @@ from repermit.cli.output import echo, echo_counts, echo_json, pluralize, warn
 if TYPE_CHECKING:
     from repermit.cli.output import Tell
     from repermit.imports.import_report import ImportResult, Problem
-    from repermit.imports.readers.rows import Part
+    from repermit.imports.readers.rows import FilePart
 
 
 def _parse_mapping(
@@ -205,7 +205,7 @@ def _print_import(result: ImportResult) -> None:
     _print_problems(result.problems)
 
 
-def _print_part(part: Part) -> None:
+def _print_part(part: FilePart) -> None:
     named = [
         (column.title or f"column {column.index + 1}", column.field) for column in part.columns
     ]

@@ -17,7 +17,7 @@ from repermit.clock import count_days
 from repermit.rules.legal_grounds import AskingGround, Grounds, SpecialGround
 
 if TYPE_CHECKING:
-    from repermit.campaigns.result_types import Launched, LaunchProblem, Plan
+    from repermit.campaigns.result_types import LaunchProblem, LaunchResult, Plan
     from repermit.cli.output import Tell
     from repermit.db.connection import Database
     from repermit.db.models.lists import MailingList
@@ -78,7 +78,7 @@ def preview(
         lacks = launch_refusals.check_description(mailing_list, context.settings)
         if to is not None:
             mail_server.send_one(context.settings.mail, mail)
-            campaigns_preview.note_test_mail(
+            campaigns_preview.record_test_mail(
                 database, mailing_list, now=context.now, actor=context.actor
             )
     if to is None:
@@ -241,7 +241,7 @@ def _launch_campaign(
     reminder: int,
     accepted: dict[str, str],
     as_json: bool,
-) -> Launched:
+) -> LaunchResult:
     """Do a launch, and show what it does; what is refused shows the same on stderr."""
     from repermit.campaigns import campaign_draft, launch_refusals
     from repermit.campaigns import launch as campaigns_launch
@@ -320,7 +320,7 @@ def _find_problems(
     from repermit.campaigns.preview import preview_mail
     from repermit.checks import run
 
-    concerns = run.find_concerns(
+    concerns = run.list_launch_findings(
         context.settings,
         mailing_list.slug,
         database=database,
@@ -376,7 +376,7 @@ def print_pace(
 def _print_launched(
     context: CommandContext,
     slug: str,
-    launched: Launched,
+    launched: LaunchResult,
     deadline: datetime,
     starts_at: datetime | None,
 ) -> None:
@@ -403,7 +403,7 @@ def _print_launched(
 
 
 def _make_document(
-    context: CommandContext, mailing_list: MailingList, launched: Launched
+    context: CommandContext, mailing_list: MailingList, launched: LaunchResult
 ) -> dict[str, object]:
     from repermit.campaigns import progress
 

@@ -64,7 +64,7 @@ def proof(
             register=describe_for_proofs(mailing_list, settings=context.settings),
         )
         with database.atomic():
-            audit_log.note_access(
+            audit_log.record_access(
                 now=context.now,
                 actor=context.actor,
                 act="proved",

@@ -15,7 +15,7 @@ from repermit.cli.output import echo
 from repermit.errors import AddressError, Refused
 
 if TYPE_CHECKING:
-    from repermit.accounts.users import Invited
+    from repermit.accounts.users import IssuedInvitation
     from repermit.db.connection import Database
 
 
@@ -43,7 +43,7 @@ def init(context: CommandContext, public_url: str | None, admin: str | None) -> 
     if public_url is not None:
         public_url = validation.read_public_url({"public_url": public_url})
     path = Path(context.config)
-    example = package_files.asset("config.example.toml").read_text("utf-8")
+    example = package_files.find_asset("config.example.toml").read_text("utf-8")
     text = package_files.fresh_config(example, public_url or "")
     _write_new_file(path, text)
     with context.database() as database:
@@ -77,7 +77,7 @@ def _check_url(path: Path, public_url: str | None) -> tuple[str, ...]:
 
 def _make_first_link(
     context: CommandContext, database: Database, admin: str | None
-) -> Invited | None:
+) -> IssuedInvitation | None:
     from repermit.accounts import users
     from repermit.accounts.user_info import Role
 
@@ -201,7 +201,7 @@ def _run_worker(context: CommandContext, *, child: bool) -> None:
             suppressions.restore_lost_suppressions(database, settings=settings, now=context.now)
     if not child:
         echo(f"Working for {settings.public_url}. Ctrl-C stops.")
-    worker_process.work(
+    worker_process.run_worker(
         context.file,
         database,
         clock=context.clock,

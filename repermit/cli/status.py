@@ -24,7 +24,7 @@ from repermit.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from repermit.campaigns.result_types import CampaignFacts, CampaignProgress, CampaignStatus
+    from repermit.campaigns.result_types import CampaignDetails, CampaignProgress, CampaignStatus
     from repermit.db.models.lists import MailingList
     from repermit.reports.statistics import Figures
     from repermit.sending.in_doubt import Resolution
@@ -177,7 +177,7 @@ def _describe_in_doubt(overview: CampaignStatus) -> str:
 def _print_campaign(
     context: CommandContext,
     overview: CampaignStatus,
-    campaign: CampaignFacts,
+    campaign: CampaignDetails,
     fault: ServerFault | None,
 ) -> None:
     from repermit.rules.consent import CampaignState, MailKind
@@ -215,7 +215,7 @@ def _print_campaign(
 
 
 def _list_obstacles(
-    context: CommandContext, campaign: CampaignFacts, fault: ServerFault | None
+    context: CommandContext, campaign: CampaignDetails, fault: ServerFault | None
 ) -> Iterator[str]:
     """Yield why the mails of a campaign that is sending wait."""
     from repermit.rules.consent import CampaignState
@@ -228,7 +228,9 @@ def _list_obstacles(
         )
 
 
-def _list_next_steps(context: CommandContext, slug: str, campaign: CampaignFacts) -> Iterator[str]:
+def _list_next_steps(
+    context: CommandContext, slug: str, campaign: CampaignDetails
+) -> Iterator[str]:
     """Yield what the admin may be waiting for, or has to do."""
     from repermit.rules.consent import CampaignState
 

@@ -11,7 +11,7 @@ from repermit.cli.context import CommandContext, pass_command_context
 from repermit.cli.output import echo, echo_table
 
 if TYPE_CHECKING:
-    from repermit.accounts.user_info import Person
+    from repermit.accounts.user_info import UserInfo
 
 
 @click.group("user", cls=Group, examples=("repermit user add anna@example.org",))
@@ -40,7 +40,7 @@ def add(context: CommandContext, email: str, *, viewer: bool, new_second_step: b
 
     with context.database() as database:
         try:
-            person = users.find_person(email)
+            person = users.find_user_by_email(email)
         except NotFound:
             role = Role.VIEWER if viewer else Role.ADMIN
             invited = users.add_user(
@@ -71,7 +71,7 @@ def list_(context: CommandContext) -> None:
     from repermit.accounts import users
 
     with context.database():
-        people = users.list_people()
+        people = users.list_users()
     rows = [
         (person.email or "(the first admin)", person.role, _describe_state(person))
         for person in people
@@ -79,7 +79,7 @@ def list_(context: CommandContext) -> None:
     echo_table(("address", "role", ""), rows)
 
 
-def _describe_state(person: Person) -> str:
+def _describe_state(person: UserInfo) -> str:
     if not person.has_password:
         return "has not chosen a password yet"
     return "" if person.has_second_step else "has not set up the second step yet"
@@ -97,7 +97,7 @@ def remove(context: CommandContext, email: str) -> None:
     from repermit.webhooks import endpoints
 
     with context.database() as database:
-        person = users.find_person(email)
+        person = users.find_user_by_email(email)
         hooks = [
             webhook.url
             for webhook in endpoints.list_webhooks()

@@ -143,7 +143,7 @@ def _about_timestamps(found: Verified) -> list[str]:
         NamedBy.RECORD: "only the record names that authority",
         NamedBy.NOBODY: "who signed was not checked",
     }
-    told, waiting = [], timestamps.waiting()
+    told, waiting = [], timestamps.list_pending()
     given = [one for one in found.timestamps if one.named_by is NamedBy.GIVEN]
     if given:
         count, last = sum(one.count for one in given), max(one.last for one in given)
@@ -167,7 +167,7 @@ def _about_coverage(last: int) -> list[str]:
     """Return what the times from outside do not show of a record with so many entries."""
     from repermit.evidence import cosigned_checkpoints, timestamps
 
-    seqs = [one.seq for one in timestamps.kept()]
+    seqs = [one.seq for one in timestamps.list_received()]
     seqs += [one.seq for one in cosigned_checkpoints.read_kept()]
     return describe_coverage(seqs, entries=range(1, last + 1))
 

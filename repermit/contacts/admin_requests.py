@@ -18,7 +18,7 @@ from repermit.contacts.lookup import (
     read_list_facts,
 )
 from repermit.contacts.status_changes import Act, confirm_contact, remove_contacts
-from repermit.db.background_tasks import reset_file_counts
+from repermit.db.background_tasks import invalidate_upload_counts
 from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
@@ -117,7 +117,7 @@ def add_contact(
             status_at=now,
         )
         _refuse_known_address(contact, settings)
-        reset_file_counts(mailing_list.id)
+        invalidate_upload_counts(mailing_list.id)
         contact.save(force_insert=True)
         _set_status(contact, person, settings, now, actor)
     return contact
@@ -160,7 +160,7 @@ def _set_status(
     consent_part = {
         "method": "by_hand",
         **describe_unseen_list(read_list_facts(contact.list)),
-        "wording": chain.keep_wording(person.wording) if person.wording.strip() else "",
+        "wording": chain.store_wording(person.wording) if person.wording.strip() else "",
         "basis_at": person.basis_at.isoformat() if person.basis_at else "",
     }
     person_part = {"source": contact.source, "proof": person.proof.strip()}

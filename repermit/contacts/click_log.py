@@ -18,14 +18,14 @@ from typing import Any
 import peewee
 from peewee import SQL
 
-from repermit.db.connection import Database, is_away, is_busy, lock_rows
+from repermit.db.connection import Database, is_busy, is_database_unavailable, lock_rows
 from repermit.db.models.base import ID_LIST, PreparedQuery
 from repermit.db.models.contacts import Contact, Opening
 from repermit.db.models.lists import MailingList
 from repermit.db.work_steps import StepSize
 from repermit.errors import DatabaseBusy
 from repermit.rules import bot_detection
-from repermit.rules.bot_detection import LINKS, Link, Opened, Openings, Past, Sign
+from repermit.rules.bot_detection import LINKS, BotSignal, Link, LinkHistory, Opened, Openings
 from repermit.rules.consent import REFUSALS, Status
 
 _LINK_COLUMNS = ("gets", "heads", "first_at", "last_at")
@@ -47,19 +47,21 @@ def find_opening(contact: Contact) -> Opening | None:
     return opening
 
 
-def read_past(contact: Contact, opening: Opening | None, seen: Iterable[LinkRequest] = ()) -> Past:
+def read_link_history(
+    contact: Contact, opening: Opening | None, seen: Iterable[LinkRequest] = ()
+) -> LinkHistory:
     """Return what the links of a contact have been through, by its row and what was seen since."""
-    past = Past() if opening is None else make_past(opening)
+    past = LinkHistory() if opening is None else make_link_history(opening)
     openings = past.openings
     for one in seen:
-        openings = bot_detection.opened(openings, one.link, is_head=one.is_head, at=one.at)
+        openings = bot_detection.add_opening(openings, one.link, is_head=one.is_head, at=one.at)
     # What a file says against them counts for as long as they are off by it, and no longer.
     is_off = contact.status == Status.REMOVED and contact.reason in REFUSALS
     return replace(past, openings=openings, has_refused=contact.has_refused or is_off)
 
 
-def save_past(
-    contact: Contact, opening: Opening | None, past: Past, **more_columns: Any
+def save_link_history(
+    contact: Contact, opening: Opening | None, past: LinkHistory, **more_columns: Any
 ) -> Opening | None:
     """Write down what the links of a contact have been through, and return its row then.
 
@@ -99,9 +101,9 @@ _RELEASE_ONE = PreparedQuery(lambda contact: _make_release(Opening.contact == co
 _RELEASE = PreparedQuery(lambda: _make_release(Opening.contact.in_(ID_LIST)))
 
 
-def read_signs(opening: Opening | None) -> tuple[Sign, ...]:
+def read_signs(opening: Opening | None) -> tuple[BotSignal, ...]:
     """Return why a contact's last press was suspect, nothing if it was not."""
-    return tuple(map(Sign, filter(None, opening.signs.split(",")))) if opening else ()
+    return tuple(map(BotSignal, filter(None, opening.signs.split(",")))) if opening else ()
 
 
 def count_yes_held(mailing_list: MailingList) -> int:
@@ -125,13 +127,15 @@ def describe_openings(openings: Openings) -> dict[str, dict[str, Any]]:
     }
 
 
-def make_past(row: Opening) -> Past:
+def make_link_history(row: Opening) -> LinkHistory:
     """Return the past that a row tells."""
     yes, no = (
         Opened(**{name: getattr(row, f"{link}_{name}") for name in _LINK_COLUMNS}) for link in LINKS
     )
     past_values = {name: getattr(row, name) for name in _PAST_COLUMNS}
-    return Past(openings=Openings(yes=yes, no=no, together_at=row.together_at), **past_values)
+    return LinkHistory(
+        openings=Openings(yes=yes, no=no, together_at=row.together_at), **past_values
+    )
 
 
 def _describe_opened(opened: Opened) -> dict[str, Any]:
@@ -144,7 +148,7 @@ def _describe_opened(opened: Opened) -> dict[str, Any]:
     }
 
 
-def _make_columns(past: Past) -> dict[str, Any]:
+def _make_columns(past: LinkHistory) -> dict[str, Any]:
     return {
         **{
             f"{link}_{name}": getattr(past.openings.of(link), name)
@@ -247,7 +251,7 @@ class PendingOpenings:
                 with database.atomic():
                     write()
             except (DatabaseBusy, peewee.PeeweeException) as error:
-                if is_busy(error) or is_away(error):
+                if is_busy(error) or is_database_unavailable(error):
                     self._postponed.appendleft(write)
                     raise
                 # Such as about a session that is over: no later try does better.
@@ -273,4 +277,6 @@ def _write_openings(requests: dict[str, list[LinkRequest]]) -> None:
     openings = {row.contact_id: row for row in rows}
     for contact in contacts:
         opening = openings.get(contact.id)
-        save_past(contact, opening, read_past(contact, opening, requests[contact.uid]))
+        save_link_history(
+            contact, opening, read_link_history(contact, opening, requests[contact.uid])
+        )

@@ -28,7 +28,7 @@ class ContactGroup(NamedTuple):
     language: str
 
 
-class HeldCounts(NamedTuple):
+class StoredFieldCounts(NamedTuple):
     """Of how many contacts of a list an address, a name and a source are held."""
 
     addresses: int
@@ -93,13 +93,13 @@ def count_late_reminders(campaign: Campaign) -> int:
     return sum_mails(counts, lambda mails: (mails.kind, mails.reason) == late)
 
 
-def count_held(mailing_list: MailingList) -> HeldCounts:
+def count_stored_fields(mailing_list: MailingList) -> StoredFieldCounts:
     """Count of how many contacts of a list what is held."""
-    held_counts = HeldCounts(0, 0, 0)
+    held_counts = StoredFieldCounts(0, 0, 0)
     names = ("addressed", "named", "sourced")
     conditions = (HeldCount.list_id == mailing_list.id, _make_whole_condition(HeldCount))
     for *marks, count in _iter_sums(HeldCount, names, conditions):
-        held_counts = HeldCounts(
+        held_counts = StoredFieldCounts(
             *(sum_ + mark * count for sum_, mark in zip(held_counts, marks, strict=True))
         )
     return held_counts
@@ -130,7 +130,7 @@ def has_suppressions(list_id: int) -> bool:
     )
 
 
-def has_others(list_id: int, import_id: int) -> bool:
+def has_contacts_from_elsewhere(list_id: int, import_id: int) -> bool:
     """Say whether anybody may be on a list whom that import has not brought."""
     other = (ContactCount.list_id == list_id) & (ContactCount.import_id != import_id)
     return bool(ContactCount.select().where(ContactCount.count != 0, other).exists())

@@ -16,7 +16,7 @@ from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.evidence import chain_reader, consent_receipt, proof_file, signed_checkpoint
-from repermit.evidence.consent_receipt import NO_REGISTER, Account
+from repermit.evidence.consent_receipt import NO_REGISTER, ConsentRecordInput
 from repermit.rules.consent import (
     NOT_STARTED,
     OWN_YES,
@@ -135,16 +135,16 @@ _ENTRY = PreparedQuery(
 
 def read_account(
     contact: Contact, *, settings: Settings, register: Mapping[str, Sequence[str]] = NO_REGISTER
-) -> Account:
+) -> ConsentRecordInput:
     """Return all that a contact's consent record is made from; `register` as in `Account`."""
     slug = contact.list.slug
-    entries = chain_reader.entries_about(contact.subject, slug)
-    return consent_receipt.Account(
+    entries = chain_reader.read_entries_of_subject(contact.subject, slug)
+    return consent_receipt.ConsentRecordInput(
         list=slug,
         subject=contact.subject,
         entries=proof_file.told_by(entries),
-        controller=consent_receipt.controller_of(settings.organisation),
-        retention=consent_receipt.retention_of(settings.retention),
+        controller=consent_receipt.describe_controller(settings.organisation),
+        retention=consent_receipt.describe_retention(settings.retention),
         register=register,
     )
 
@@ -163,5 +163,5 @@ def make_receipt(
     return consent_receipt.receipt(
         account,
         withdrawal_url=links.url("no", contact.uid),
-        checkpoint=signed_checkpoint.take(settings).to_json(),
+        checkpoint=signed_checkpoint.make_signed_checkpoint(settings).to_json(),
     )

@@ -25,7 +25,7 @@ _PARTS = ("person", "trace")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Erased:
+class DeletionCounts:
     """What was deleted: of how many contacts, and how much.
 
     `removed` is how many of them were still on the list; `entries` how many entries of the evidence
@@ -40,12 +40,14 @@ class Erased:
     entries: int
 
 
-def erase_contact(contact: Contact, *, act: Act, fingerprint_key: bytes) -> Erased:
+def erase_contact(contact: Contact, *, act: Act, fingerprint_key: bytes) -> DeletionCounts:
     """Delete what is held about a contact (GDPR art. 17); see erase_contacts."""
     return erase_contacts([contact], act=act, fingerprint_key=fingerprint_key)
 
 
-def erase_contacts(contacts: Sequence[Contact], *, act: Act, fingerprint_key: bytes) -> Erased:
+def erase_contacts(
+    contacts: Sequence[Contact], *, act: Act, fingerprint_key: bytes
+) -> DeletionCounts:
     """Delete what is held about contacts of one list, one at least, whose rows are locked.
 
     Status, reason and dates stay, so that counts add up; a suppression and pseudonymous evidence
@@ -81,7 +83,7 @@ def erase_contacts(contacts: Sequence[Contact], *, act: Act, fingerprint_key: by
         erased_at=act.at,
     ).where(Contact.id.in_(ids)).execute()
     slug = contacts[0].list.slug
-    seqs = chain.erase_parts_of(subjects, _PARTS, slug=slug)
+    seqs = chain.erase_parts_by_subject(subjects, _PARTS, slug=slug)
     chain.append(
         *(
             _make_entry(
@@ -90,7 +92,7 @@ def erase_contacts(contacts: Sequence[Contact], *, act: Act, fingerprint_key: by
             for contact in contacts
         )
     )
-    return Erased(
+    return DeletionCounts(
         contacts=len(contacts),
         removed=len(present_contacts),
         unsent=unsent,

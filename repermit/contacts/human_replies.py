@@ -119,7 +119,7 @@ def _select_waiting(mailing_list: MailingList, *columns: Any) -> Any:
 _DECISIONS = {"confirmed": "yes", "removed": "no", "reply_set_aside": "none"}
 
 
-def decided_replies(mailing_list: MailingList, *, most: int) -> tuple[DecidedReply, ...]:
+def list_decided_replies(mailing_list: MailingList, *, most: int) -> tuple[DecidedReply, ...]:
     """Return the replies to the latest campaign that an admin decided on last, the newest first.
 
     Only those whose contact stands as that decision left it: a press of the person's own since
@@ -170,16 +170,16 @@ def decided_replies(mailing_list: MailingList, *, most: int) -> tuple[DecidedRep
     )
 
 
-def reopen(
+def reopen_reply(
     database: Database, mailing_list: MailingList, number: int, *, now: datetime, actor: str
 ) -> None:
     """Let a reply wait again that was set aside, which is an entry of its own. Raises NotFound."""
     with database.atomic():
-        contact = wait_again(mailing_list, number)
+        contact = mark_reply_undecided(mailing_list, number)
         _append_entry("reply_reopened", mailing_list, contact, now=now, actor=actor)
 
 
-def wait_again(mailing_list: MailingList, number: int) -> Contact:
+def mark_reply_undecided(mailing_list: MailingList, number: int) -> Contact:
     """Let a decided reply wait, in the caller's transaction; return its contact.
 
     Raises NotFound, also where it waits already.

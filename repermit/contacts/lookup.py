@@ -281,7 +281,7 @@ _MAILABLE = frozenset({Status.CONFIRMED, Status.CUSTOMER})
 
 
 @dataclass(frozen=True, kw_only=True)
-class AddressStanding:
+class AddressStatus:
     """How an address stands: `status` is None where the list does not have it.
 
     `since` is when it became so. An address that was erased is suppressed and nothing else is known
@@ -301,9 +301,9 @@ class AddressStanding:
         return self.status in _MAILABLE
 
 
-def find_address_standing(
+def find_address_status(
     mailing_list: MailingList, text: str, *, fingerprint_key: bytes
-) -> AddressStanding:
+) -> AddressStatus:
     """Return how an address stands on a list; what is no address is on no list."""
     try:
         key = email_address.parse(text).key
@@ -342,8 +342,8 @@ def list_erased_contacts(list_id: int, subject: str) -> list[Contact]:
     return sorted(rows, key=attrgetter("id"), reverse=True)
 
 
-def _make_standing(contact: Contact | None, *, suppressed: bool) -> AddressStanding:
-    return AddressStanding(
+def _make_standing(contact: Contact | None, *, suppressed: bool) -> AddressStatus:
+    return AddressStatus(
         status=Status(contact.status) if contact else None,
         reason=contact.reason if contact else "",
         basis=contact.basis if contact else "",

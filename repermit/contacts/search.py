@@ -95,7 +95,7 @@ def _count_matching(mailing_list: MailingList, status: str, reason: str) -> _Cou
 
 
 def _search(query: Any, typed: str, after: str, page: int, *, counts: _Counts) -> ContactPage:
-    key, text = Contact.address_key, email_address.folded(typed)
+    key, text = Contact.address_key, email_address.fold_case(typed)
     try:
         whole = email_address.parse(text).key
     except AddressError:
@@ -127,7 +127,7 @@ def _find_readable_matches(query: Any, text: str) -> list[str]:
     return [
         address
         for address, local, domain in candidates
-        if text in f"{local}@{email_address.readable_domain(domain)}"
+        if text in f"{local}@{email_address.to_unicode_domain(domain)}"
     ]
 
 

@@ -49,10 +49,10 @@ from repermit.rules.consent import (
     require_removal,
 )
 from repermit.suppression.suppressions import (
-    Suppressed,
+    NewSuppression,
+    add_suppressions,
+    delete_suppression,
     keep_suppressions_of_subjects,
-    lift_own,
-    suppress,
 )
 
 _CHUNK = 500
@@ -89,7 +89,7 @@ def confirm_contact(contact: Contact, *, basis: Basis, act: Act, fingerprint_key
     contact.reason = ""
     contact.form_version += 1
     contact.write_changes()
-    lift_own(contact.list_id, make_fingerprint(contact, fingerprint_key))
+    delete_suppression(contact.list_id, make_fingerprint(contact, fingerprint_key))
     drop_unsent([contact], Dropped.ANSWERED)
     release_held_yes([contact.id])
     chain.append(make_entry("confirmed", contact, contact.list.slug, act, {"basis": str(basis)}))
@@ -139,10 +139,10 @@ def remove_contacts(
         chunk_fingerprints = fingerprints(
             fingerprint_key, [contact.address_key for contact in chunk]
         )
-        suppress(
+        add_suppressions(
             contacts[0].list,
             [
-                Suppressed(
+                NewSuppression(
                     fingerprint=fingerprint,
                     subject=contact.subject,
                     reason=reason,
@@ -218,7 +218,7 @@ _TAKE_OFF = _prepare_removal()
 _TAKE_OFF_REFUSING = _prepare_removal(has_refused=True, form_version=Contact.form_version + 1)
 
 
-def note_press(contact: Contact, *, is_no: bool = False) -> None:
+def invalidate_open_forms(contact: Contact, *, is_no: bool = False) -> None:
     """Let no other form that the person has open count any more; the contact is locked.
 
     `is_no` says that No was pressed, also where that changed nothing.
@@ -228,10 +228,10 @@ def note_press(contact: Contact, *, is_no: bool = False) -> None:
     contact.write_changes()
 
 
-def note_refusal(contact: Contact) -> None:
+def mark_contact_refused(contact: Contact) -> None:
     """Keep that a No came which changed nothing, as of whom a bounce took off; they are locked."""
     if not contact.has_refused:
-        note_press(contact, is_no=True)
+        invalidate_open_forms(contact, is_no=True)
 
 
 def _get_campaign(last_ask: LastAsk | None) -> int:
@@ -347,7 +347,7 @@ _PREFIX_BEFORE = "before_"
 _SUPPRESSED_BEFORE = "suppressed_before"
 
 
-def describe_standing_before(contact: Contact, fingerprint_key: bytes) -> dict[str, Any]:
+def describe_previous_status(contact: Contact, fingerprint_key: bytes) -> dict[str, Any]:
     """Return how a contact stands before a sign-up's Yes, for the part `consent` of its entry.
 
     The names are others than those by which an entry says how somebody stands after it.
@@ -429,14 +429,14 @@ def _restore_suppression(
 ) -> None:
     fingerprint = make_fingerprint(contact, fingerprint_key)
     at = datetime.fromisoformat(suppression_before["since"])
-    suppressed = Suppressed(
+    suppressed = NewSuppression(
         fingerprint=fingerprint,
         subject=suppression_before["whose"],
         reason=suppression_before["for"],
         at=at,
         imported_by=suppression_before["file"] or None,
     )
-    suppress(contact.list, [suppressed])
+    add_suppressions(contact.list, [suppressed])
 
 
 def _requeue_asks(contact: Contact) -> None:

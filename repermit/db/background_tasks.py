@@ -24,7 +24,7 @@ from repermit.db.models.imports import Upload
 from repermit.db.models.lists import MailingList
 from repermit.db.work_steps import LARGEST_STEP, SMALLEST_STEP, StepSize, run_steps
 from repermit.errors import Refused
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.temporary_files import open_private
 
 
@@ -212,7 +212,7 @@ class Work(StrEnum):
 
 
 @contextmanager
-def foreground_work(database: Database, work: Work | TaskKind) -> Iterator[None]:
+def foreground_lock(database: Database, work: Work | TaskKind) -> Iterator[None]:
     """Do a work by hand: for the block no worker begins it, and one that has begun stops.
 
     Several may do so at once. Must be entered and left outside a transaction.
@@ -231,7 +231,7 @@ def foreground_work(database: Database, work: Work | TaskKind) -> Iterator[None]
 
 
 @contextmanager
-def background_work(
+def background_lock(
     database: Database, work: Work | TaskKind, should_stop: Callable[[], bool] = bool
 ) -> Iterator[Callable[[], bool]]:
     """Do a work as a worker does; yield what says, before each step, whether to stop.
@@ -311,20 +311,22 @@ def _unlock_at_end(database: Database, function: str, number: int) -> Iterator[N
 
 
 _IMPORTS = (TaskKind.IMPORT, TaskKind.IMPORT_SUPPRESSIONS)
-_TAKEN_IN = Said("a file is being taken into this list; wait until that is done", code="taken_in")
-_TAKEN_BACK = Said(
+_TAKEN_IN = LazyText(
+    "a file is being taken into this list; wait until that is done", code="taken_in"
+)
+_TAKEN_BACK = LazyText(
     "a file is being taken back from this list; wait until that is done", code="taken_back"
 )
 
 
-def describe_unfinished_file(mailing_list: MailingList) -> Said | None:
+def describe_running_import(mailing_list: MailingList) -> LazyText | None:
     """Return that a file of a list is under way, None if all are done with."""
     if any(find_task_of_list(kind, mailing_list) for kind in _IMPORTS):
         return _TAKEN_IN
     return _TAKEN_BACK if find_task_of_list(TaskKind.UNDO_IMPORT, mailing_list) else None
 
 
-def require_no_unfinished_file(mailing_list: MailingList) -> None:
+def require_no_running_import(mailing_list: MailingList) -> None:
     """Raise Refused while a file of a list is under way."""
     if any(find_task_of_list(kind, mailing_list) for kind in _IMPORTS):
         raise Refused(_TAKEN_IN)
@@ -335,7 +337,7 @@ def require_no_unfinished_file(mailing_list: MailingList) -> None:
 # --- What waiting uploads were counted to hold. ---------------------------------------------------
 
 
-def reset_file_counts(list_id: int) -> None:
+def invalidate_upload_counts(list_id: int) -> None:
     """Have it not known who stands in the files that wait for a list and nowhere else on it.
 
     Somebody has come onto the list, or gone, since they were looked at: whoever counted them beside

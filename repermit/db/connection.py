@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import peewee
 
 from repermit.db.suppression_journal import Journal
-from repermit.db.write_lock import PATIENCE, WriteLock
+from repermit.db.write_lock import LOCK_TIMEOUT, WriteLock
 from repermit.errors import ConfigError, DatabaseBusy
 
 _T = TypeVar("_T")
@@ -37,7 +37,7 @@ _PRAGMAS = {
     "secure_delete": 1,
     "cache_size": -16_000,
     "temp_store": "memory",
-    # Not within a commit, where everybody waits for it, see `write_back`.
+    # Not within a commit, where everybody waits for it, see `checkpoint_wal`.
     "wal_autocheckpoint": 0,
 }
 
@@ -116,11 +116,11 @@ class _JournallingDatabase(peewee.Database):
 class FairSqliteDatabase(_JournallingDatabase, peewee.SqliteDatabase):
     """SQLite whose every transaction passes a fair lock; DatabaseBusy if that takes too long."""
 
-    def __init__(self, path: Path, *, patience: float = PATIENCE) -> None:
+    def __init__(self, path: Path, *, patience: float = LOCK_TIMEOUT) -> None:
         super().__init__(
             str(path),
             pragmas=_PRAGMAS,
-            timeout=PATIENCE,
+            timeout=LOCK_TIMEOUT,
             lock_type="IMMEDIATE",
             field_types={"UTCDATETIME": "TEXT"},
         )
@@ -180,7 +180,7 @@ class FairSqliteDatabase(_JournallingDatabase, peewee.SqliteDatabase):
         try:
             # What is committed stays so, whether or not there is room for it in the file by now.
             with suppress(peewee.PeeweeException):
-                write_back(self)
+                checkpoint_wal(self)
         finally:
             self._write_back_at = time.monotonic() + _WRITE_BACK_EVERY
 
@@ -266,7 +266,7 @@ def lock_rows(query: Any) -> Any:
     return query.for_update() if is_postgresql(proxy.obj) else query
 
 
-def limit_idleness(database: Database) -> None:
+def set_idle_transaction_timeout(database: Database) -> None:
     """Have PostgreSQL end this connection if it falls asleep in the middle of a transaction.
 
     A process that is stopped, or a machine that is gone, would hold its locks for ever, and up all
@@ -284,7 +284,7 @@ WHERE current_setting('idle_in_transaction_session_timeout') = '0'"""
 
 
 @contextmanager
-def wait_without_limit(database: Database) -> Iterator[None]:
+def without_lock_timeout(database: Database) -> Iterator[None]:
     """Let this thread wait for its turn to write for however long others hold the database."""
     if isinstance(database, FairSqliteDatabase):
         with database.write_lock.waiting_at_most(math.inf):
@@ -293,7 +293,7 @@ def wait_without_limit(database: Database) -> Iterator[None]:
         yield
 
 
-def write_back(database: Database) -> int:
+def checkpoint_wal(database: Database) -> int:
     """Write SQLite's write-ahead log into its file, as far as it can be; outside a transaction.
 
     Returns how many pages of it are left, for which somebody who reads has to end first.
@@ -316,7 +316,7 @@ def write_back(database: Database) -> int:
 _MANY_PAGES = 1 << 32
 
 
-def analyze_grown(database: Database) -> None:
+def analyze_grown_tables(database: Database) -> None:
     """Have PostgreSQL count the tables that have grown since it did; outside a transaction.
 
     Its planner goes on taking a table, or a list in it, for as small as it was when it was last
@@ -364,7 +364,7 @@ SELECT EXISTS (
 )"""
 
 
-def is_awaited(database: Database) -> bool:
+def has_lock_waiters(database: Database) -> bool:
     """Say whether anybody waits on PostgreSQL for a lock that another connection holds."""
     return is_postgresql(database) and bool(run_sql(database, _IS_AWAITED).fetchone()[0])
 
@@ -376,7 +376,7 @@ SELECT EXISTS (
 
 
 @contextmanager
-def limit_waiting(database: Database, seconds: float) -> Iterator[None]:
+def limit_lock_wait(database: Database, seconds: float) -> Iterator[None]:
     """Let this thread, whose connection is open, wait for so many seconds for what others hold.
 
     On SQLite it is DatabaseBusy that is raised then, unless the one who holds it passes no
@@ -388,7 +388,7 @@ def limit_waiting(database: Database, seconds: float) -> Iterator[None]:
         return
     limit = "PRAGMA busy_timeout = {}"
     with (
-        _lock_limit(database, limit, limit.format(round(PATIENCE * 1000)), seconds),
+        _lock_limit(database, limit, limit.format(round(LOCK_TIMEOUT * 1000)), seconds),
         database.write_lock.waiting_at_most(seconds),
     ):
         yield
@@ -428,7 +428,7 @@ def skip_reference_checks(database: Database) -> Iterator[None]:
 
 
 @contextmanager
-def steady_view(database: Database) -> Iterator[None]:
+def read_snapshot(database: Database) -> Iterator[None]:
     """Show this thread the database as it is now, whatever others write; nothing may be written.
 
     Nobody is kept waiting by it. Inside a transaction it leaves things as they are.
@@ -581,7 +581,7 @@ def is_busy(error: BaseException) -> bool:
     )
 
 
-def is_away(error: BaseException, *, may_write: bool = True) -> bool:
+def is_database_unavailable(error: BaseException, *, may_write: bool = True) -> bool:
     """Say whether the database cannot be reached or written for now: stopped, cut off, disk full.
 
     What comes of a program that is wrong is neither busy nor away.
@@ -589,7 +589,8 @@ def is_away(error: BaseException, *, may_write: bool = True) -> bool:
     - `may_write`: whether the connection may write, so that only a standby refuses what is written.
     """
     return any(
-        _is_sign_of_absence(cause) or (may_write and _get_sqlstate(cause) == _POSTGRESQL_READ_ONLY)
+        _is_unavailable_error(cause)
+        or (may_write and _get_sqlstate(cause) == _POSTGRESQL_READ_ONLY)
         for cause in _iter_causes(error)
     )
 
@@ -606,7 +607,7 @@ def is_rolled_back(error: BaseException) -> bool:
     )
 
 
-def _is_sign_of_absence(cause: BaseException) -> bool:
+def _is_unavailable_error(cause: BaseException) -> bool:
     if isinstance(cause, OSError):
         return cause.errno in _DISK_ERRORS
     if _is_without_state(cause):

@@ -167,23 +167,23 @@ _SUPPRESS_LINE = re.compile(
 _COMMITTED_LINE = b'{"do":"kept"'
 
 
-def mark_journal_suppressions(journal: Journal) -> array[int]:
+def hash_journal_suppressions(journal: Journal) -> array[int]:
     """Return the marks of all suppressions that stand in a journal by now, sorted."""
     marks = array("q")
     for _, _, text in _iter_lines(journal):
         match = _MARKED_LINE.match(text)
         if match:
             marks.append(
-                mark_suppression(*(part.decode(errors="replace") for part in match.groups()))
+                hash_suppression(*(part.decode(errors="replace") for part in match.groups()))
             )
         elif text.startswith(b'{"do":"suppress"'):
             content = _parse_line(text)
             with suppress(KeyError, TypeError):
-                marks.append(mark_suppression(*(content[name] for name in _MARKED_KEYS)))
+                marks.append(hash_suppression(*(content[name] for name in _MARKED_KEYS)))
     return array("q", sorted(marks))
 
 
-def mark_suppression(at: str, slug: str, fingerprint: str, reason: str) -> int:
+def hash_suppression(at: str, slug: str, fingerprint: str, reason: str) -> int:
     """Return a number of 64 bits for a suppression, the same in this process alone."""
     return hash((at, slug, fingerprint, reason))
 

@@ -8,7 +8,7 @@ a kind. On PostgreSQL workers would wait for each other there, so each statement
 what it changed; a count is the sum of its rows, and `fold_counts` puts them together now and then.
 
 SQLite's triggers fire for each row, which takes a fifth of the time of an import: whom a file
-brings is counted by `count_newcomers`, once a step.
+brings is counted by `count_imported_contacts`, once a step.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from peewee import AutoField, BigAutoField, BigIntegerField, CharField, IntegerField
 
-from repermit.db.connection import Database, is_postgresql, run_sql, steady_view
+from repermit.db.connection import Database, is_postgresql, read_snapshot, run_sql
 from repermit.db.models.base import Table
 
 # So many rows of one count are summed up in no time.
@@ -96,7 +96,7 @@ class _CountTable:
     """One table of counts, the table whose rows it counts, and its columns by how they are read.
 
     `name` is what its triggers are called after; `sources` are the columns whose change counts.
-    Where `by_file` is true, SQLite's trigger leaves whom a file brings to `count_newcomers`.
+    Where `by_file` is true, SQLite's trigger leaves imported rows to `count_imported_contacts`.
     """
 
     name: str
@@ -239,7 +239,7 @@ def read_last_contact_id(database: Database) -> int:
     return int(last or 0)
 
 
-def count_newcomers(database: Database, *, after: int) -> None:
+def count_imported_contacts(database: Database, *, after: int) -> None:
     """Count whom a file has brought since the contact `after`, in the caller's transaction.
 
     On PostgreSQL triggers have done so.
@@ -276,7 +276,7 @@ def correct_counts(database: Database) -> None:
     Triggers add every later change, so that what a count is wrong by stays the same: it is found in
     a snapshot, which may take long, and taken off in a short transaction.
     """
-    with steady_view(database):
+    with read_snapshot(database):
         drifts = [
             (table, run_sql(database, _select_drift(table)).fetchall()) for table in _COUNT_TABLES
         ]

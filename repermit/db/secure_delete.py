@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from repermit.db.connection import Database, FairSqliteDatabase, proxy, run_sql, write_back
+from repermit.db.connection import Database, FairSqliteDatabase, checkpoint_wal, proxy, run_sql
 from repermit.db.models.base import Meta, Table, new_id
 from repermit.db.work_steps import LARGEST_STEP, StepSize, run_steps
 
@@ -153,7 +153,7 @@ def _truncate_log(database: FairSqliteDatabase) -> bool:
     A log of which much is left would be written back under the lock as soon as its reader ends.
     """
     for _ in range(_MAX_TRIES):
-        if write_back(database) <= _FEW_PAGES and _cut_off_log(database):
+        if checkpoint_wal(database) <= _FEW_PAGES and _cut_off_log(database):
             return True
         time.sleep(_REST)
     return False

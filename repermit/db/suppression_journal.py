@@ -163,7 +163,7 @@ def make_journal(settings: Settings) -> Journal | None:
         return None
     key = settings.fingerprint_key
     seal = hashlib.sha256(b"journal of suppressions " + key).digest()
-    return Journal(settings.journal, key_check=email_address.key_check(key), seal=seal)
+    return Journal(settings.journal, key_check=email_address.compute_key_check(key), seal=seal)
 
 
 class _PendingLines(threading.local):

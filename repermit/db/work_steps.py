@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from repermit.db.connection import (
     Database,
     FairSqliteDatabase,
-    analyze_grown,
-    is_awaited,
+    analyze_grown_tables,
+    has_lock_waiters,
     is_used_by_others,
     read_data_version,
 )
@@ -97,7 +97,7 @@ def run_steps(
         if not is_more:
             return True
         if time.monotonic() > analyze_at:
-            analyze_grown(database)
+            analyze_grown_tables(database)
             # When the work has taken twice as long, the tables are as much larger at most.
             analyze_at = 2 * time.monotonic() - started_at
     return False
@@ -155,7 +155,7 @@ class StepSize:
     def _let_others_first(self, database: Database) -> None:
         """On PostgreSQL, begin no step while somebody waits for a lock; of SQLite its lock does."""
         until = time.monotonic() + _MAX_REST
-        while is_awaited(database) and time.monotonic() < until:
+        while has_lock_waiters(database) and time.monotonic() < until:
             time.sleep(_INTERVAL)
 
     @contextmanager

@@ -20,7 +20,7 @@ from repermit.temporary_files import open_private
 
 _logger = logging.getLogger(__name__)
 
-PATIENCE = 30.0
+LOCK_TIMEOUT = 30.0
 """Seconds that a writer waits for its turn, as long as SQLite itself would."""
 
 # Seconds for which the threads of a process that wait may write before another process does.
@@ -51,7 +51,7 @@ class WriteLock:
     A process that is stopped keeps its lock, so that nobody waits longer than `patience` seconds.
     """
 
-    def __init__(self, database: Path, *, patience: float = PATIENCE) -> None:
+    def __init__(self, database: Path, *, patience: float = LOCK_TIMEOUT) -> None:
         self._paths = tuple(Path(f"{database}{suffix}") for suffix in LOCK_SUFFIXES)
         self._patience = patience
         self._mine = _ThreadState(patience)

@@ -26,10 +26,10 @@ from repermit.demo.inbox import Inbox
 from repermit.emails.sender_identity import join_sender
 from repermit.expiry import downtime
 from repermit.i18n import catalogues
-from repermit.i18n.lazy_text import Said, in_english
+from repermit.i18n.lazy_text import LazyText, in_english
 from repermit.imports import import_file
 from repermit.imports.import_report import ImportResult
-from repermit.package_files import asset, data
+from repermit.package_files import find_asset, load_data
 from repermit.settings.definitions import MailServer, Organisation, Settings, Web
 from repermit.temporary_files import TemporaryFiles
 from repermit.web.public.answer import make_unanswered_wording
@@ -40,7 +40,7 @@ DAYS = 28
 _IDLE_MINUTES = 12 * 60
 ACTOR = "demo"
 
-SAMPLE = data("demo/sample.toml")
+SAMPLE = load_data("demo/sample.toml")
 """The sample list, its translations, and what its readers do."""
 
 
@@ -173,7 +173,7 @@ def _import(
     import_file.import_file(
         database,
         mailing_list,
-        asset("data/demo/unsubscribed-before.csv"),
+        find_asset("data/demo/unsubscribed-before.csv"),
         settings=settings,
         now=clock.now(),
         actor=ACTOR,
@@ -181,7 +181,7 @@ def _import(
     return import_file.import_file(
         database,
         mailing_list,
-        asset("data/demo/list.csv"),
+        find_asset("data/demo/list.csv"),
         settings=settings,
         now=clock.now(),
         actor=ACTOR,
@@ -197,9 +197,9 @@ def _launch(
     clock: ManualClock,
     words: Mapping[str, Any],
 ) -> None:
-    translate = catalogues.translations(mailing_list.language).gettext
+    translate = catalogues.load_translations(mailing_list.language).gettext
 
-    def say(said: Said) -> str:
+    def say(said: LazyText) -> str:
         return said.in_words(translate, in_english)
 
     launch.launch(

@@ -17,9 +17,9 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from repermit.package_files import data
+from repermit.package_files import load_data
 
-_REFUSALS: dict[str, str] = data("demo/sample.toml")["refusals"]
+_REFUSALS: dict[str, str] = load_data("demo/sample.toml")["refusals"]
 _LINK = re.compile(r"https?://\S+/(yes|no|me)/[\w.~-]+")
 
 

@@ -27,7 +27,7 @@ from repermit.emails import template_engine
 from repermit.errors import NotFound
 from repermit.i18n import dates
 from repermit.i18n.lazy_text import N_
-from repermit.package_files import asset, embed_style
+from repermit.package_files import embed_style, find_asset
 from repermit.rules.consent import UNSETTLED, MailKind, Status
 from repermit.web.admin.audit_log import ACTS
 from repermit.web.admin.install import make_login_cookie
@@ -130,12 +130,12 @@ def begin_admin_session(demo: Demo) -> str:
     """Begin a full session of the demonstration's admin; return what its cookie holds."""
     now = demo.clock.now()
     try:
-        admin = users.find_person(_ADMIN)
+        admin = users.find_user_by_email(_ADMIN)
     except NotFound:
         admin = users.add_user(demo.database, _ADMIN, role=Role.ADMIN, now=now, actor=ACTOR).person
     with demo.database.atomic():
         token = sessions.begin_session(admin.id, now=now, network="", browser="")
-        login = sessions.find_login(token, now=now, settings=demo.settings)
+        login = sessions.find_session(token, now=now, settings=demo.settings)
         assert login is not None  # noqa: S101  it has just begun
         return sessions.complete_session(login.id, now=now)
 
@@ -216,8 +216,8 @@ def _page(template: str, demo: Demo, **fields: Any) -> Response:
             language=language,
             now=demo.clock.now(),
             zone=zone,
-            moment=partial(dates.moment_in_words, language=language, zone=zone),
-            day=partial(dates.short_day_in_words, language=language, zone=zone),
+            moment=partial(dates.format_local_datetime, language=language, zone=zone),
+            day=partial(dates.format_compact_datetime, language=language, zone=zone),
             style=embed_style("demo.css")["style"],
             **fields,
         )
@@ -235,7 +235,7 @@ def _respond(html: str) -> Response:
 def _environment(language: str) -> Environment:
     made = template_engine.make_environment("demo", language)
     # Behind them the admin's, which have words for statuses and reasons.
-    made.loader = FileSystemLoader([asset("templates") / name for name in ("demo", "admin")])
+    made.loader = FileSystemLoader([find_asset("templates") / name for name in ("demo", "admin")])
     return made
 
 

@@ -38,7 +38,7 @@ def run_demo(language: str) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     with start_demo(language) as demo:
         server = _server(demo)
-        gettext = catalogues.translations(language).gettext
+        gettext = catalogues.load_translations(language).gettext
         running = gettext(
             "A campaign is running on this machine, for %(days)s days of its own clock."
         )

@@ -16,9 +16,9 @@ from repermit.emails.conditional_sentences import (
     word_preview,
 )
 from repermit.emails.frozen_draft import Draft
-from repermit.emails.mail_types import ClosingNews, DayNews, MailingListFacts
+from repermit.emails.mail_types import ClosingSummary, DailySummary, MailingListFacts
 from repermit.emails.make_draft import draft_from_templates, make_common_fields, make_printable
-from repermit.i18n.dates import moment_in_words
+from repermit.i18n.dates import format_local_datetime
 from repermit.settings.definitions import Organisation
 
 _CHECK = "repermit verify --checkpoint checkpoint.json"
@@ -41,7 +41,7 @@ def draft_campaign_paused(
     language = mailing_list.language
     known: dict[str, Any] = {
         **word_notice(topic, mailing_list.slug, language),
-        "deadline": moment_in_words(deadline, language=language, zone=zone),
+        "deadline": format_local_datetime(deadline, language=language, zone=zone),
     }
     return _make_draft(
         "campaign_paused",
@@ -54,7 +54,7 @@ def draft_campaign_paused(
 
 
 def draft_daily_summary(
-    news: DayNews,
+    news: DailySummary,
     *,
     organisation: Organisation,
     mailing_list: MailingListFacts,
@@ -71,7 +71,7 @@ def draft_daily_summary(
     language = mailing_list.language
     shared: dict[str, Any] = {
         **word_daily_mail(news, language),
-        "since": moment_in_words(news.since, language=language, zone=zone),
+        "since": format_local_datetime(news.since, language=language, zone=zone),
         "removed": news.removed,
         "campaign_url": f"{public_url}/admin/lists/{mailing_list.slug}/",
         "take_off_url": f"{public_url}/admin/lists/{mailing_list.slug}/handover",
@@ -89,7 +89,7 @@ def draft_daily_summary(
 
 
 def draft_campaign_closed(
-    news: ClosingNews,
+    news: ClosingSummary,
     *,
     organisation: Organisation,
     mailing_list: MailingListFacts,

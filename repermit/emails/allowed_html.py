@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 
 from repermit.emails.frozen_draft import mark_field
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.unicode_limits import normalize
 
 _ELEMENTS = frozenset("a b blockquote br div em h1 h2 h3 hr i li ol p span strong u ul".split())
@@ -42,7 +42,7 @@ class MarkupContent:
 
     text: str
     targets: tuple[str, ...]
-    reasons: tuple[Said, ...]
+    reasons: tuple[LazyText, ...]
 
 
 def read_markup(markup: str, *, reply_to: str) -> MarkupContent:
@@ -61,10 +61,10 @@ def read_markup(markup: str, *, reply_to: str) -> MarkupContent:
     )
 
 
-def _strip_markup(markup: str, reasons: list[Said]) -> str:
+def _strip_markup(markup: str, reasons: list[LazyText]) -> str:
     """Return markup without comments, each other `<` that opens no plain tag made a letter."""
     reasons += (
-        Said(
+        LazyText(
             "a comment, which mail programs may read as markup: %(quoted)s",
             quoted=_quote(comment),
         )
@@ -76,7 +76,7 @@ def _strip_markup(markup: str, reasons: list[Said]) -> str:
             pieces[number] = f"<{piece}"
         else:
             reasons.append(
-                Said(
+                LazyText(
                     "a < that opens no plain tag, with its values in quotes (for the sign itself "
                     "write &lt;): %(quoted)s",
                     quoted=_quote(f"<{piece}"),
@@ -98,7 +98,7 @@ class _Reader(HTMLParser):
         self.targets: list[str] = []
         self.styles: dict[str, tuple[str, ...]] = {}
         self._around: list[str] = []
-        self.reasons: list[Said] = []
+        self.reasons: list[LazyText] = []
         self._open_link = ""
         self._link_text = ""
         self._allowed = {f"⟦{field}⟧" for field in _LINK_FIELDS}
@@ -112,7 +112,7 @@ class _Reader(HTMLParser):
             # Parsers differ in which of two they take.
             if name in attributes:
                 self._refuse(
-                    Said(
+                    LazyText(
                         "the attribute %(name)s stands twice in %(quoted)s",
                         name=name,
                         quoted=_quote(f"<{tag}>"),
@@ -122,20 +122,20 @@ class _Reader(HTMLParser):
         if tag == "a":
             self._start_link(attributes.pop("href", ""), attributes.pop("class", ""))
         elif tag not in _VOID_ELEMENTS and len(self._around) == _DEEPEST:
-            self._refuse(Said("more than %(most)s elements within one another", most=_DEEPEST))
+            self._refuse(LazyText("more than %(most)s elements within one another", most=_DEEPEST))
         elif tag not in _VOID_ELEMENTS:
             self._around.append(tag)
         language = attributes.pop("lang", "nl")
         if not _LANGUAGE.fullmatch(language):
             self._refuse(
-                Said(
+                LazyText(
                     "lang names a language, such as nl, not %(quoted)s",
                     quoted=unmark_fields(language),
                 )
             )
         for name in attributes:
             self._refuse(
-                Said(
+                LazyText(
                     "the attribute %(name)s of %(quoted)s is not allowed",
                     name=name,
                     quoted=_quote(f"<{tag}>"),
@@ -148,10 +148,12 @@ class _Reader(HTMLParser):
     def _start_link(self, target: str, style: str) -> None:
         bare = target.strip()
         if bare not in self._allowed:
-            written = unmark_fields(target) or Said("an empty one")
-            self._refuse(Said("a link that is not one of the fields: %(quoted)s", quoted=written))
+            written = unmark_fields(target) or LazyText("an empty one")
+            self._refuse(
+                LazyText("a link that is not one of the fields: %(quoted)s", quoted=written)
+            )
         if style not in {"", "button"}:
-            self._refuse(Said("a link's class may be button, not %(quoted)s", quoted=style))
+            self._refuse(LazyText("a link's class may be button, not %(quoted)s", quoted=style))
         self._open_link, self._link_text = bare, ""
         self.styles[bare] = (style, *self._around)
 
@@ -165,11 +167,11 @@ class _Reader(HTMLParser):
         if tag != "a":
             return
         if _OTHER_LABEL.get(self._open_link, "-") in self._link_text:
-            self._refuse(Said("a link for one answer that bears the label of the other"))
+            self._refuse(LazyText("a link for one answer that bears the label of the other"))
         if self._link_text.strip():
             self.targets.append(self._open_link)
         else:
-            self._refuse(Said("a link without text, which nobody can see"))
+            self._refuse(LazyText("a link without text, which nobody can see"))
 
     def close(self) -> None:
         super().close()
@@ -179,7 +181,9 @@ class _Reader(HTMLParser):
         # Browsers open it anew in what follows (HTML Living Standard §13.2.4.3).
         for tag in elements:
             if tag in _INLINE:
-                self._refuse(Said("%(quoted)s is not closed where it should be", quoted=f"<{tag}>"))
+                self._refuse(
+                    LazyText("%(quoted)s is not closed where it should be", quoted=f"<{tag}>")
+                )
 
     def handle_data(self, data: str) -> None:
         self.text.append(data)
@@ -192,9 +196,9 @@ class _Reader(HTMLParser):
     def _refuse_unlisted(self, tag: str) -> None:
         if tag not in _ELEMENTS:
             what = _ATTRIBUTE_NAMES.get(tag, _UNLISTED)
-            self._refuse(Said("%(what)s: %(quoted)s", what=what, quoted=_quote(f"<{tag}>")))
+            self._refuse(LazyText("%(what)s: %(quoted)s", what=what, quoted=_quote(f"<{tag}>")))
 
-    def _refuse(self, reason: Said) -> None:
+    def _refuse(self, reason: LazyText) -> None:
         self.reasons.append(reason)
 
 
@@ -203,13 +207,13 @@ _VOID_ELEMENTS = frozenset(("br", "hr"))
 
 _OTHER_LABEL = {"⟦yes_url⟧": "⟦no_label⟧", "⟦no_url⟧": "⟦yes_label⟧"}
 
-_UNEQUAL_BUTTONS = Said("Yes and No must look alike: make both a button, or neither")
-_UNLISTED = Said("an element that is not allowed")
+_UNEQUAL_BUTTONS = LazyText("Yes and No must look alike: make both a button, or neither")
+_UNLISTED = LazyText("an element that is not allowed")
 _ATTRIBUTE_NAMES = {
-    **dict.fromkeys(("img", "image", "picture", "svg"), Said("an image")),
-    **dict.fromkeys(("form", "input", "button"), Said("a form")),
-    **dict.fromkeys(("style", "link"), Said("a style sheet")),
-    "script": Said("a script"),
+    **dict.fromkeys(("img", "image", "picture", "svg"), LazyText("an image")),
+    **dict.fromkeys(("form", "input", "button"), LazyText("a form")),
+    **dict.fromkeys(("style", "link"), LazyText("a style sheet")),
+    "script": LazyText("a script"),
 }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ipaddress import IPv6Address
 
 from repermit.emails.allowed_html import unmark_fields
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 
 _ADDRESS = re.compile(r"[^\s@<>()\"',;:]+@[^\s@<>()\"',;:]*[\w⟧]")
 
@@ -63,7 +63,7 @@ _SEPARATORS = {
 }
 
 
-def check_word_length(text: str) -> Said:
+def check_word_length(text: str) -> LazyText:
     """Return the reason against a word longer than any that is read, or "".
 
     Only a text without one may be searched for links and offers: that takes the square of the
@@ -71,19 +71,19 @@ def check_word_length(text: str) -> Said:
     """
     longest = max(text.split(), key=len, default="")
     if len(longest) <= _LONGEST_WORD:
-        return Said()
-    return Said(
+        return LazyText()
+    return LazyText(
         "a word of %(length)s characters: %(quoted)s…",
         length=len(longest),
         quoted=unmark_fields(longest[:40]),
     )
 
 
-def find_other_links(text: str, *, reply_to: str) -> Iterator[Said]:
+def find_other_links(text: str, *, reply_to: str) -> Iterator[LazyText]:
     """Yield a reason for each link or mail address in a text other than `reply_to`."""
     for address in _ADDRESS.findall(text):
         if address.lower() != reply_to.lower():
-            yield Said(
+            yield LazyText(
                 "another mail address than the one for replies: %(quoted)s",
                 quoted=unmark_fields(address),
             )
@@ -107,7 +107,7 @@ def _is_ipv6(candidate: str) -> bool:
     return True
 
 
-def _check_domain(match: re.Match[str]) -> Iterator[Said]:
+def _check_domain(match: re.Match[str]) -> Iterator[LazyText]:
     name, ending = match["name"], match["ending"]
     known = ending.lower() in _KNOWN_ENDINGS
     if not match["path"] and (
@@ -117,15 +117,17 @@ def _check_domain(match: re.Match[str]) -> Iterator[Said]:
     if (known and len(name) > 1) or match["path"] or "⟦" in name:
         yield _describe_link(match[0])
     else:
-        yield Said(
+        yield LazyText(
             "what mail programs make a link of: %(quoted)s (if it is none, put a blank after the "
             "full stop)",
             quoted=match[0],
         )
 
 
-def _describe_link(written: str) -> Said:
-    return Said("a link that is not one of the fields: %(quoted)s", quoted=unmark_fields(written))
+def _describe_link(written: str) -> LazyText:
+    return LazyText(
+        "a link that is not one of the fields: %(quoted)s", quoted=unmark_fields(written)
+    )
 
 
 def _looks_like_sentence(ending: str) -> bool:
@@ -136,12 +138,12 @@ def _looks_like_sentence(ending: str) -> bool:
 _LETTERS_OF_A_COUNTRY = 2
 
 
-def find_glued_fields(text: str) -> Iterator[Said]:
+def find_glued_fields(text: str) -> Iterator[LazyText]:
     """Yield a reason for each link or mail address of a field that something is glued to."""
     for token in text.split():
         for field, apart in _SEPARATORS.items():
             if f"⟦{field}⟧" in token and not re.fullmatch(apart, token):
-                yield Said(
+                yield LazyText(
                     "%(field)s must stand apart, a blank on both sides: %(quoted)s",
                     field=f"{{{{ {field} }}}}",
                     quoted=unmark_fields(token),

@@ -39,7 +39,7 @@ from repermit.emails.sender_identity import (
     clean_greeted_name,
     read_sender_address,
 )
-from repermit.i18n.dates import day_in_words
+from repermit.i18n.dates import format_local_date
 
 
 def compose_mail(draft: Draft, values: Values) -> Mail:
@@ -101,7 +101,7 @@ def escape_fields(fields: Mapping[str, str]) -> dict[str, str]:
 
 def mask_address(address: str) -> str:
     """Return an address as its own mail shows it."""
-    return to_one_line(email_address.in_part(address))
+    return to_one_line(email_address.mask_address(address))
 
 
 def make_greeting(draft: Draft, name: str) -> str:
@@ -123,7 +123,7 @@ def make_reason(draft: Draft, *, source: str, since: datetime | None) -> str:
     """Return why a contact is on the list and since when (GDPR art. 14(2)(f)), in a sentence."""
     source = to_one_line(source).rstrip(".")
     known = [name for name, value in (("source", source), ("since", since)) if value]
-    day = day_in_words(since, language=draft.language, zone=draft.zone_info) if since else ""
+    day = format_local_date(since, language=draft.language, zone=draft.zone_info) if since else ""
     phrase = draft.phrases["_".join(["reason", *known]) if known else "reason_unknown"]
     return fill_fields(phrase, {"source": source, "since": day})
 

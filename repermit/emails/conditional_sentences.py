@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from repermit.emails.frozen_draft import mark_field
-from repermit.emails.mail_types import ClosingNews, DayNews, MailingListFacts
-from repermit.i18n.catalogues import translations
+from repermit.emails.mail_types import ClosingSummary, DailySummary, MailingListFacts
+from repermit.i18n.catalogues import load_translations
 from repermit.settings.definitions import Organisation
 
 
@@ -19,7 +19,7 @@ def word_explicit_consent(
     """Return what a Yes means on a sensitive list (GDPR art. 9(2)(a)); "" on another."""
     if not mailing_list.sensitive:
         return ""
-    return translations(language).gettext(
+    return load_translations(language).gettext(
         "Being on this list can say something about your health, your beliefs or another "
         "private matter, and the law protects such data more strictly. With Yes you explicitly "
         "consent to %(organisation)s using your name and email address to send you these mails "
@@ -29,7 +29,7 @@ def word_explicit_consent(
 
 def word_ask(mailing_list: MailingListFacts, language: str, deadline: str) -> dict[str, str]:
     """Return the labels of an ask's links, and what an own wording must say as it does."""
-    gettext = translations(language).gettext
+    gettext = load_translations(language).gettext
     return {
         "yes_label": gettext("Yes, I explicitly consent to these mails")
         if mailing_list.sensitive
@@ -58,7 +58,7 @@ def word_ask(mailing_list: MailingListFacts, language: str, deadline: str) -> di
 
 def word_confirmation(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
     """Return the sentences of a sign-up's confirmation mail."""
-    gettext = translations(language).gettext
+    gettext = load_translations(language).gettext
     return {
         "yes_label": gettext("Yes, I explicitly consent to these mails")
         if mailing_list.sensitive
@@ -69,7 +69,7 @@ def word_confirmation(mailing_list: MailingListFacts, language: str) -> dict[str
 
 def word_receipt(language: str) -> dict[str, str]:
     """Return the sentences of a Yes's receipt; nobody is named in it."""
-    gettext = translations(language).gettext
+    gettext = load_translations(language).gettext
     return {
         "greeting": gettext("Dear reader,"),
         "no_label": gettext("No, stop sending me these mails"),
@@ -82,7 +82,7 @@ def word_receipt(language: str) -> dict[str, str]:
 
 def word_no_receipt(mailing_list: MailingListFacts, language: str) -> dict[str, str]:
     """Return the sentences of a No's receipt; nobody is named in it."""
-    gettext = translations(language).gettext
+    gettext = load_translations(language).gettext
     return {
         "greeting": gettext("Dear reader,"),
         "yes_label": word_confirmation(mailing_list, language)["yes_label"],
@@ -94,7 +94,7 @@ def word_preview(folder: str, known: Mapping[str, str], language: str) -> str:
 
     - `folder`: of the mail's templates, below `templates/mail/`.
     """
-    gettext = translations(language).gettext
+    gettext = load_translations(language).gettext
     if folder == "join_confirmation":
         return gettext("If it was you, confirm it in this mail; if it was not, do nothing.")
     if folder in {"yes_receipt", "no_receipt"}:
@@ -112,7 +112,7 @@ def word_preview(folder: str, known: Mapping[str, str], language: str) -> str:
 
 def word_phrases(language: str) -> dict[str, str]:
     """Return the sentences that depend on what is known of a contact, with marks."""
-    gettext = translations(language).gettext
+    gettext = load_translations(language).gettext
     marks = {field: mark_field(field) for field in ("name", "source", "since")}
     why = gettext("That is why we ask you.")
     sentences = {
@@ -139,7 +139,7 @@ def word_phrases(language: str) -> dict[str, str]:
 
 def word_notice(topic: str, slug: str, language: str) -> dict[str, str]:
     """Return a notice's sentences for the admin; raises KeyError for another topic."""
-    gettext = translations(language).gettext
+    gettext = load_translations(language).gettext
     happened = {
         "paused_pilot": gettext(
             "The mails of the pilot have been sent. The others wait until you let them go."
@@ -161,9 +161,9 @@ def word_notice(topic: str, slug: str, language: str) -> dict[str, str]:
     }
 
 
-def word_daily_mail(news: DayNews, language: str) -> dict[str, list[str]]:
+def word_daily_mail(news: DailySummary, language: str) -> dict[str, list[str]]:
     """Return the daily mail's figures, a line each; a zero has no line."""
-    gettext = translations(language).gettext
+    gettext = load_translations(language).gettext
     today = (
         (news.yes, gettext("Yes: %(count)s")),
         (news.no, gettext("No: %(count)s")),
@@ -187,9 +187,9 @@ def word_daily_mail(news: DayNews, language: str) -> dict[str, list[str]]:
     }
 
 
-def word_closing_mail(news: ClosingNews, language: str) -> dict[str, list[str]]:
+def word_closing_mail(news: ClosingSummary, language: str) -> dict[str, list[str]]:
     """Return the closing mail's figures, a line each, zeros included."""
-    gettext = translations(language).gettext
+    gettext = load_translations(language).gettext
     lines = (
         (news.asked, gettext("in this campaign: %(count)s")),
         (news.yes, gettext("said Yes: %(count)s")),

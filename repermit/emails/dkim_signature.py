@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from repermit.emails.mime_encoding import Letter, unstuff_dots
+from repermit.emails.mime_encoding import EncodedMail, unstuff_dots
 from repermit.settings.definitions import MailServer
 from repermit.settings.dkim_key import parse_signing_key
 
@@ -55,7 +55,7 @@ class Signer:
         )
         return f"v=DKIM1; k=rsa; p={base64.b64encode(public).decode()}"
 
-    def sign(self, letter: Letter) -> Letter:
+    def sign(self, letter: EncodedMail) -> EncodedMail:
         """Return the letter with a signature over all its headers and its whole body.
 
         Gmail wants both List headers signed (RFC 8058 §4) and counts complaints by a Feedback-ID

@@ -31,8 +31,8 @@ from repermit.emails.frozen_draft import Draft, fill_fields, list_fields, mark_f
 from repermit.emails.mail_types import AskValues
 from repermit.emails.message_id import MailMarker, ReturnPath
 from repermit.emails.mime_encoding import (
+    EncodedMail,
     Encoding,
-    Letter,
     append_word,
     choose_encoding,
     encode_body,
@@ -120,7 +120,7 @@ class DraftFiller:
         since: datetime | None = None,
         date: datetime,
         message_id: str = "",
-    ) -> Letter:
+    ) -> EncodedMail:
         """Return the mail of one contact.
 
         `uid` is the contact's, for its links; `address`, `name`, `source`, `since` and `date` are
@@ -130,7 +130,7 @@ class DraftFiller:
         marks = self._marker.make_marks(mail_id)
         tokens = self._tokens(uid)
         to, greeting_lines = self._cached_greeting(name)
-        address_lines = self._cached_address(email_address.in_part(address))
+        address_lines = self._cached_address(email_address.mask_address(address))
         reason_lines = self._cached_reason(source, since)
         mixed_lines = self._fill_mixed_lines(
             tokens, greeting_lines.text, address_lines.text, reason_lines.text
@@ -156,7 +156,7 @@ class DraftFiller:
             + reason_lines.dots
             + mixed_lines.dots
         )
-        return Letter(
+        return EncodedMail(
             marks.return_path(self._return_domain) if self._is_verp else self._sender,
             address,
             wire,

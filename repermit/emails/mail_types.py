@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
-from repermit.i18n.catalogues import pick_language
+from repermit.i18n.catalogues import choose_language
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class MailingListFacts:
 
         Nobody gets half a translation: mails and pages in a language around a purpose in another.
         """
-        language = pick_language(wanted, otherwise=self.language)
+        language = choose_language(wanted, otherwise=self.language)
         return language if language in self.languages else self.language
 
     def in_language(self, language: str) -> MailingListFacts:
@@ -198,7 +198,7 @@ _DIGESTS = ("hash", "root")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClosingNews:
+class ClosingSummary:
     """How many people there were and what became of them, and the evidence's checkpoint then.
 
     `asked` is the sum of the next five: `others` were taken off for another reason than their No
@@ -228,7 +228,7 @@ class ClosingNews:
         return f"{_CLOSING_TOPIC}?{urlencode(query_fields)}"
 
 
-def read_closing_news(topic: str) -> ClosingNews | None:
+def parse_closing_summary(topic: str) -> ClosingSummary | None:
     """Return the news that a mail's topic holds; None if it is about something else."""
     kind, _, query = topic.partition("?")
     if kind != _CLOSING_TOPIC:
@@ -238,7 +238,7 @@ def read_closing_news(topic: str) -> ClosingNews | None:
         name: _decode_digest(text) if name in _DIGESTS else int(text)
         for name, text in values_by_name.items()
     }
-    return ClosingNews(**values)
+    return ClosingSummary(**values)
 
 
 def _encode_digest(digest: str) -> str:
@@ -256,7 +256,7 @@ _DAILY_TOPIC = "daily"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DayNews:
+class DailySummary:
     """How many said or were what since `since` (aware UTC), and how all of them stand now.
 
     `withdrawn` had said Yes before, or were customers; `others` were taken off for another reason
@@ -287,11 +287,11 @@ class DayNews:
         return f"{_DAILY_TOPIC}?{urlencode({**query_fields, 'since': int(self.since.timestamp())})}"
 
 
-def read_daily_news(topic: str) -> DayNews | None:
+def parse_daily_summary(topic: str) -> DailySummary | None:
     """Return the news that a mail's topic holds; None if it is about something else."""
     kind, _, query = topic.partition("?")
     if kind != _DAILY_TOPIC:
         return None
     values_by_name = {name: int(values[0]) for name, values in parse_qs(query).items()}
     since = datetime.fromtimestamp(values_by_name.pop("since"), UTC)
-    return DayNews(since=since, **values_by_name)
+    return DailySummary(since=since, **values_by_name)

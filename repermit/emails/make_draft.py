@@ -35,8 +35,8 @@ from repermit.emails.wording_to_html import (
 from repermit.emails.wording_validation import (
     check_wording,
 )
-from repermit.i18n.catalogues import translations
-from repermit.i18n.dates import longest_short_day
+from repermit.i18n.catalogues import load_translations
+from repermit.i18n.dates import find_longest_compact_datetime
 from repermit.i18n.lazy_text import N_
 from repermit.settings.definitions import Organisation
 
@@ -218,7 +218,7 @@ def _word_asking(draft: Draft, text: str) -> list[str]:
     """Return a sentence with the organisation's name, and with a long name cut as mails have it."""
     name = draft.organisation.name
     return [
-        translations(draft.language).gettext(text) % {"organisation": one}
+        load_translations(draft.language).gettext(text) % {"organisation": one}
         for one in (name, cut_name(name))
     ]
 
@@ -236,7 +236,7 @@ def _draft_asking(
 ) -> Draft:
     known = make_common_fields(organisation, mailing_list, language)
     deadline_words = word_deadline(deadline, language, zone)
-    longest = longest_short_day(deadline, language=language, zone=zone)
+    longest = find_longest_compact_datetime(deadline, language=language, zone=zone)
     known |= mark_places(deadline_words) | {"longest_day": longest}
     known |= word_ask(mailing_list, language, known["deadline"])
     known["asks_once"] = "" if has_reminder else "yes"
@@ -333,7 +333,7 @@ def make_common_fields(
 
 def _format_identity(organisation: Organisation, reply_to: str, language: str) -> str:
     """Return who asks and how to reach them, a line each (GDPR art. 13(1)(a))."""
-    gettext = translations(language).gettext
+    gettext = load_translations(language).gettext
     telephone = gettext("Telephone: %(telephone)s") % {"telephone": organisation.telephone}
     return "\n".join(
         [

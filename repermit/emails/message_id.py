@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from repermit.errors import LinkError
-from repermit.keyed_hash import Mac
+from repermit.keyed_hash import KeyedHash
 
 ReturnPath = Literal["verp", "fixed"]
 
@@ -51,7 +51,7 @@ class MailMarker:
     """Make the marks of mails under one key, prepared once for many of them."""
 
     def __init__(self, key: bytes) -> None:
-        self._mac = Mac(key, beginning=b"mail\0")
+        self._mac = KeyedHash(key, beginning=b"mail\0")
 
     def make_marks(self, mail_id: int) -> MailMarks:
         """Return the marks of a mail, whose number fits 64 bits."""

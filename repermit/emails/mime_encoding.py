@@ -83,7 +83,7 @@ _FIRST_LINE = _LINE - 2 - len(f"{_LONGEST_NAME}: ")
 # --- A mail as it leaves. -------------------------------------------------------------------------
 
 
-class Letter(NamedTuple):
+class EncodedMail(NamedTuple):
     """A mail ready for the server.
 
     `wire` is what follows DATA, without the final dot: lines end in CRLF, and a dot that begins a
@@ -98,10 +98,10 @@ class Letter(NamedTuple):
     needs_smtputf8: bool
 
 
-def make_letter(mail: Mail) -> Letter:
+def encode_mail(mail: Mail) -> EncodedMail:
     """Return a mail that was composed by itself as it leaves."""
     lines = to_crlf(mail.raw)
-    return Letter(
+    return EncodedMail(
         envelope_from=mail.envelope_from,
         envelope_to=mail.envelope_to,
         wire=stuff_dots(lines),

@@ -15,8 +15,8 @@ from repermit.emails.conditional_sentences import word_no_receipt, word_preview,
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_types import MailingListFacts
 from repermit.emails.make_draft import draft_from_templates, make_common_fields, make_printable
-from repermit.i18n.catalogues import translations
-from repermit.i18n.dates import moment_in_words
+from repermit.i18n.catalogues import load_translations
+from repermit.i18n.dates import format_local_datetime
 from repermit.settings.definitions import Organisation
 
 
@@ -56,7 +56,7 @@ _FOLDERS = {"see": "data_link", "address": "address_change", "changed": "address
 
 def _make_sentences(purpose: str, language: str) -> dict[str, Any]:
     """Return title, label and preview, which say nothing of the list."""
-    gettext = translations(language).gettext
+    gettext = load_translations(language).gettext
     title, label, preview = {
         "see": (
             gettext("What we hold about you"),
@@ -108,7 +108,7 @@ def draft_yes_receipt(
         **make_common_fields(organisation, mailing_list, language),
         **word_receipt(language),
     }
-    known |= {"moment": moment_in_words(answered_at, language=language, zone=zone)}
+    known |= {"moment": format_local_datetime(answered_at, language=language, zone=zone)}
     # In capitals: SpamAssassin's MIXED_ES counts each small Latin "e" beside Cyrillic ones. In
     # groups: a word of 64 letters is wider than a phone, and a <wbr> in it HTML_OBFUSCATE.
     known |= {
@@ -151,7 +151,7 @@ def draft_no_receipt(
         **word_no_receipt(mailing_list, language),
         "said_no": said_no,
     }
-    known |= {"moment": moment_in_words(answered_at, language=language, zone=zone)}
+    known |= {"moment": format_local_datetime(answered_at, language=language, zone=zone)}
     known["preview"] = word_preview("no_receipt", known, language)
     return draft_from_templates(
         "no_receipt",

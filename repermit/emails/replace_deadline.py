@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 
 from repermit.emails.frozen_draft import Draft, to_one_line
 from repermit.i18n.dates import (
-    earlier_moments_in_words,
-    moment_in_words,
-    short_day_in_words,
-    short_moment_in_words,
+    format_compact_datetime,
+    format_in_earlier_patterns,
+    format_local_datetime,
+    format_short_datetime,
 )
 
 # Unicode keeps these for a program's own use (noncharacters), so that they stand in no text.
@@ -32,9 +32,9 @@ _SPACES = ("\N{NO-BREAK SPACE}", "&nbsp;", " ")
 def word_deadline(deadline: datetime, language: str, zone: ZoneInfo) -> dict[str, str]:
     """Return the words that a wording may say its deadline in, by the field of each."""
     return {
-        "deadline": moment_in_words(deadline, language=language, zone=zone),
-        "short_deadline": short_moment_in_words(deadline, language=language, zone=zone),
-        "day": short_day_in_words(deadline, language=language, zone=zone),
+        "deadline": format_local_datetime(deadline, language=language, zone=zone),
+        "short_deadline": format_short_datetime(deadline, language=language, zone=zone),
+        "day": format_compact_datetime(deadline, language=language, zone=zone),
     }
 
 
@@ -146,7 +146,7 @@ def _list_deadline_words(draft: Draft, deadline: datetime) -> list[dict[str, str
     now = word_deadline(deadline, language, zone)
     if now.keys() <= draft.phrases.keys():
         return [{name: draft.phrases[name] for name in now}]
-    whole, short = earlier_moments_in_words(deadline, language=language, zone=zone)
+    whole, short = format_in_earlier_patterns(deadline, language=language, zone=zone)
     return [now, now | {"deadline": whole, "short_deadline": short}]
 
 

@@ -15,8 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from jinja2.filters import do_truncate
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from repermit.i18n.catalogues import translations
-from repermit.package_files import asset
+from repermit.i18n.catalogues import load_translations
+from repermit.package_files import find_asset
 
 MAX_SUBJECT_LENGTH = 60
 """How many characters of a subject a phone shows, or a few more: a warning says so."""
@@ -55,7 +55,7 @@ def make_environment(folder: str, language: str) -> Environment:
     HTML is escaped; a field that is not given is an error. A template of another folder is named
     with that.
     """
-    folders = asset("templates")
+    folders = find_asset("templates")
     made = Environment(
         loader=FileSystemLoader([folders / folder, folders]),
         autoescape=select_autoescape(enabled_extensions=("html",), default=False),
@@ -67,7 +67,7 @@ def make_environment(folder: str, language: str) -> Environment:
         auto_reload=False,
     )
     install = made.install_gettext_translations  # type: ignore[attr-defined]
-    install(translations(language), newstyle=True)
+    install(load_translations(language), newstyle=True)
     made.globals |= {
         "cut_name": cut_name,
         "choose_topic": choose_topic,

@@ -12,7 +12,7 @@ from repermit.emails.allowed_html import normalize_text
 from repermit.emails.autolinks import find_other_links
 from repermit.errors import Refused
 from repermit.i18n.correctable_texts import Text, as_typed, texts_in
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.unicode_limits import normalize
 
 _PLACEHOLDER = re.compile(r"%\(\w+\)s")
@@ -104,11 +104,11 @@ def _refuse_promotion(form: str, usual: str) -> None:
         raise Refused("%(offer)s sounds like an offer, and asking is none", offer=offers[0])
 
 
-def _find_new_link(form: str, usual: str) -> Said:
+def _find_new_link(form: str, usual: str) -> LazyText:
     """Return the reason against a link that was not there before; no word of them is endless."""
     known = set(find_other_links(usual, reply_to=""))
     more = [reason for reason in find_other_links(form, reply_to="") if reason not in known]
-    return more[0] if more else Said()
+    return more[0] if more else LazyText()
 
 
 def _refuse_opposite(text: Text, form: str, corrected: Mapping[str, Sequence[str]]) -> None:

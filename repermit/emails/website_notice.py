@@ -7,8 +7,8 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from repermit.emails.mail_types import MailingListFacts
-from repermit.i18n.catalogues import translations
-from repermit.i18n.dates import moment_in_words
+from repermit.i18n.catalogues import load_translations
+from repermit.i18n.dates import format_local_datetime
 from repermit.settings.definitions import Organisation
 
 
@@ -25,7 +25,7 @@ def word_website_notice(
 
     The name of a sensitive list does not stand in it: readers see it in their mails only.
     """
-    gettext = translations(language).gettext
+    gettext = load_translations(language).gettext
     mailing_list = mailing_list.in_language(language)
     names = {"organisation": organisation.name, "list": mailing_list.name}
     if mailing_list.sensitive:
@@ -46,7 +46,7 @@ def word_website_notice(
 
 
 def _word_signs(mailing_list: MailingListFacts, public_url: str, language: str) -> Iterator[str]:
-    gettext = translations(language).gettext
+    gettext = load_translations(language).gettext
     if mailing_list.sender:
         yield gettext("It comes from %(sender)s.") % {"sender": mailing_list.sender}
     yield gettext("Its links begin with %(url)s") % {"url": f"{public_url.rstrip('/')}/"}
@@ -59,9 +59,9 @@ def _word_signs(mailing_list: MailingListFacts, public_url: str, language: str) 
 def _word_closing(
     organisation: Organisation, deadline: datetime | None, zone: ZoneInfo, language: str
 ) -> Iterator[str]:
-    gettext = translations(language).gettext
+    gettext = load_translations(language).gettext
     if deadline:
-        until = moment_in_words(deadline, language=language, zone=zone)
+        until = format_local_datetime(deadline, language=language, zone=zone)
         yield gettext("Answers count until %(deadline)s.") % {"deadline": until}
     if contact := organisation.email or organisation.telephone:
         yield gettext("If in doubt, press nothing and ask us: %(contact)s") % {"contact": contact}

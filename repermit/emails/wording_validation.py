@@ -28,7 +28,7 @@ from repermit.emails.mail_types import AskValues, MailingListFacts, OwnWording
 from repermit.emails.sender_identity import choose_reply_address, contains_name
 from repermit.emails.template_engine import make_own_environment, render
 from repermit.errors import MailTooLarge, WordingError
-from repermit.i18n.lazy_text import Joined, Said
+from repermit.i18n.lazy_text import LazyJoin, LazyText
 from repermit.settings.definitions import Organisation
 
 # --- How large a mail becomes in the worst case, and how large it may. ----------------------------
@@ -51,7 +51,7 @@ def check_mail_size(draft: Draft, *, link: str) -> None:
     """
     octets = len(compose_mail(draft, _make_longest_values(link)).raw)
     if octets > LARGEST_MAIL:
-        reason = Said(
+        reason = LazyText(
             "the mail can grow to %(octets)s octets, with its text and its HTML, and Gmail cuts "
             "off what is beyond %(most)s: make it shorter",
             octets=octets,
@@ -93,15 +93,15 @@ ALL_FIELDS = SUBJECT_FIELDS | {
 `objection` a heading and its sentence."""
 
 _REQUIRED_FIELDS = {
-    "yes_url": Said("the Yes"),
-    "no_url": Said("the No"),
+    "yes_url": LazyText("the Yes"),
+    "no_url": LazyText("the No"),
     # It says the deadline too.
-    "silence": Said("what happens without an answer"),
-    "organisation": Said("who asks and how to reach them"),
+    "silence": LazyText("what happens without an answer"),
+    "organisation": LazyText("who asks and how to reach them"),
     # GDPR art. 21(4): "presented clearly and separately from any other information".
-    "objection": Said("the right to object"),
-    "stop": Said("the way to stop"),
-    "privacy_url": Said("the link to the privacy statement"),
+    "objection": LazyText("the right to object"),
+    "stop": LazyText("the way to stop"),
+    "privacy_url": LazyText("the link to the privacy statement"),
 }
 
 _LONGEST_SUBJECT = 120
@@ -125,73 +125,73 @@ def check_wording(
     """
     reply_to = choose_reply_address(mailing_list, organisation)
     reasons = [
-        *_check_part(Said("subject"), own.subject, _check_subject(own.subject, mailing_list)),
-        *_check_part(Said("text"), own.text, _check_text(own.text, mailing_list, reply_to)),
+        *_check_part(LazyText("subject"), own.subject, _check_subject(own.subject, mailing_list)),
+        *_check_part(LazyText("text"), own.text, _check_text(own.text, mailing_list, reply_to)),
         *_check_part(_HTML, own.html, _check_html(own.html, mailing_list, reply_to)),
     ]
     if own.html and not own.text:
-        lacks = Said("there is no text of your own beside it, and both must say the same")
+        lacks = LazyText("there is no text of your own beside it, and both must say the same")
         reasons.append(_name_part(_HTML, lacks))
     if reasons:
         raise WordingError(tuple(dict.fromkeys(reasons)))
 
 
-def _name_part(part: Said, reason: Said) -> Said:
-    return Said("%(part)s: %(reason)s", part=part, reason=reason)
+def _name_part(part: LazyText, reason: LazyText) -> LazyText:
+    return LazyText("%(part)s: %(reason)s", part=part, reason=reason)
 
 
-def _check_part(part: Said, source: str, reasons: Iterator[Said]) -> Iterator[Said]:
+def _check_part(part: LazyText, source: str, reasons: Iterator[LazyText]) -> Iterator[LazyText]:
     """Yield the reasons against a template; if it cannot be read, that one alone."""
     if source:
         yield from (_name_part(part, reason) for reason in _check_readable(source) or reasons)
 
 
-def _check_readable(source: str) -> tuple[Said, ...]:
+def _check_readable(source: str) -> tuple[LazyText, ...]:
     """Return why a template is not read at all, if it is not."""
     if (octets := len(source.encode())) > LARGEST_MAIL:
         # Before any search, since some of them would take very long.
-        reason = Said(
+        reason = LazyText(
             "it has %(octets)s octets, and a whole mail may have %(most)s: make it shorter",
             octets=octets,
             most=LARGEST_MAIL,
         )
         return (reason,)
     if match := _NO_CHARACTER.search(source):
-        return (Said("%(sign)s is no character", sign=match[0][:_QUOTED]),)
+        return (LazyText("%(sign)s is no character", sign=match[0][:_QUOTED]),)
     return ()
 
 
-def _check_subject(subject: str, mailing_list: MailingListFacts) -> Iterator[Said]:
+def _check_subject(subject: str, mailing_list: MailingListFacts) -> Iterator[LazyText]:
     used, reasons = _read_fields(subject, SUBJECT_FIELDS)
     yield from reasons
     yield from _check_forbidden(mark_fields(subject), reply_to="")
     if len(subject) > _LONGEST_SUBJECT or "\n" in subject.strip():
-        yield Said("it must be one line of at most %(most)s characters", most=_LONGEST_SUBJECT)
+        yield LazyText("it must be one line of at most %(most)s characters", most=_LONGEST_SUBJECT)
     if mailing_list.sensitive:
         yield from _check_sensitive_subject(subject, used, mailing_list)
 
 
 def _check_sensitive_subject(
     subject: str, used: set[str], mailing_list: MailingListFacts
-) -> Iterator[Said]:
+) -> Iterator[LazyText]:
     """Yield what of a subject tells what a sensitive list is about."""
     for field in sorted(used - {"day", "deadline"}):
-        yield Said(
+        yield LazyText(
             "the list is sensitive, so the subject may not show %(field)s",
             field=_write_field(field),
         )
     if contains_name(mark_fields(subject), mailing_list.name):
-        yield Said("the list is sensitive, so the subject may not show its name")
+        yield LazyText("the list is sensitive, so the subject may not show its name")
 
 
-def _check_text(text: str, mailing_list: MailingListFacts, reply_to: str) -> Iterator[Said]:
+def _check_text(text: str, mailing_list: MailingListFacts, reply_to: str) -> Iterator[LazyText]:
     used, reasons = _read_fields(text, ALL_FIELDS)
     yield from reasons
     yield from _check_required(used, mailing_list)
     yield from _check_forbidden(mark_fields(text), reply_to=reply_to)
 
 
-def _check_html(markup: str, mailing_list: MailingListFacts, reply_to: str) -> Iterator[Said]:
+def _check_html(markup: str, mailing_list: MailingListFacts, reply_to: str) -> Iterator[LazyText]:
     _, reasons = _read_fields(markup, ALL_FIELDS)
     yield from reasons
     content = read_markup(markup, reply_to=reply_to)
@@ -202,21 +202,24 @@ def _check_html(markup: str, mailing_list: MailingListFacts, reply_to: str) -> I
     yield from _check_forbidden(content.text, reply_to=reply_to)
 
 
-def _check_required(used: set[str], mailing_list: MailingListFacts) -> Iterator[Said]:
+def _check_required(used: set[str], mailing_list: MailingListFacts) -> Iterator[LazyText]:
     for field, what in _list_required(mailing_list).items():
         if field not in used:
-            yield Said(
+            yield LazyText(
                 "%(what)s is missing: put %(field)s in it", what=what, field=_write_field(field)
             )
 
 
-def _list_required(mailing_list: MailingListFacts) -> Mapping[str, Said]:
+def _list_required(mailing_list: MailingListFacts) -> Mapping[str, LazyText]:
     if not mailing_list.sensitive:
         return _REQUIRED_FIELDS
-    return {**_REQUIRED_FIELDS, "explicit_consent": Said("what a Yes means on a sensitive list")}
+    return {
+        **_REQUIRED_FIELDS,
+        "explicit_consent": LazyText("what a Yes means on a sensitive list"),
+    }
 
 
-def _check_forbidden(text: str, *, reply_to: str) -> Iterator[Said]:
+def _check_forbidden(text: str, *, reply_to: str) -> Iterator[LazyText]:
     """Yield what may not stand in a text with marks."""
     # Statements are refused as such; what they stand beside is not their fault.
     read = normalize_text(_STATEMENT.sub(" ", text))
@@ -226,20 +229,22 @@ def _check_forbidden(text: str, *, reply_to: str) -> Iterator[Said]:
     yield from find_other_links(read, reply_to=reply_to)
     yield from find_glued_fields(read)
     for offer in find_offers(read):
-        yield Said("an offer, which makes the mail advertising: %(quoted)s", quoted=offer)
+        yield LazyText("an offer, which makes the mail advertising: %(quoted)s", quoted=offer)
 
 
-def _read_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[Said]]:
+def _read_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[LazyText]]:
     """Return the fields in a template, and what else in it is not allowed."""
     if _BRACKETS.search(decode_references(source)):
-        return set(FIELD.findall(source)), [Said("⟦ and ⟧ may not stand in it: write [ and ]")]
+        return set(FIELD.findall(source)), [LazyText("⟦ and ⟧ may not stand in it: write [ and ]")]
     if "{%" in source or "{#" in source:
-        reason = Said("only fields such as {{ deadline }} may stand in it, no {% … %} or {# … #}")
+        reason = LazyText(
+            "only fields such as {{ deadline }} may stand in it, no {% … %} or {# … #}"
+        )
         return set(FIELD.findall(source)), [reason]
     try:
         nodes_found = list(make_own_environment(html=False).parse(source).find_all(nodes.Node))
     except TemplateSyntaxError as error:
-        fault = Said(
+        fault = LazyText(
             "line %(line)s: %(fault)s",
             code="line",
             line=str(error.lineno),
@@ -250,10 +255,10 @@ def _read_fields(source: str, allowed: frozenset[str]) -> tuple[set[str], list[S
         return set(FIELD.findall(source)), [_BARE_FIELD]
     used = {node.name for node in nodes_found if isinstance(node, nodes.Name)}
     reasons = [
-        Said(
+        LazyText(
             "there is no field %(field)s here; there are %(fields)s",
             field=_write_field(name),
-            fields=Joined(tuple(sorted(allowed))),
+            fields=LazyJoin(tuple(sorted(allowed))),
         )
         for name in sorted(used - allowed)
     ]
@@ -267,15 +272,15 @@ def _write_field(field: str) -> str:
     return f"{{{{ {field} }}}}"
 
 
-_HTML = Said("HTML")
-_BARE_FIELD = Said("only the bare name of a field may stand between {{ and }}")
+_HTML = LazyText("HTML")
+_BARE_FIELD = LazyText("only the bare name of a field may stand between {{ and }}")
 _PLAIN = (nodes.Output, nodes.TemplateData, nodes.Name)
 
 
 # --- repermit's own wording of an ask as templates with fields. -----------------------------------
 
 
-def make_usual_wording(
+def make_default_wording(
     mailing_list: MailingListFacts, *, language: str, longest_day: str, has_telephone: bool = False
 ) -> OwnWording:
     """Return templates, valid for `check_wording`, that say the same as repermit's own ask.

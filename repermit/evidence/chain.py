@@ -14,7 +14,14 @@ from repermit.db.models.base import PreparedQuery
 from repermit.db.models.campaigns import Wording
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode, EvidencePart
 from repermit.db.secure_delete import request_wiping
-from repermit.evidence.entries import PARTS, Entry, canonical, leaf, link, part_digest
+from repermit.evidence.entries import (
+    PARTS,
+    Entry,
+    canonical,
+    compute_chain_hash,
+    compute_leaf,
+    compute_part_digest,
+)
 from repermit.evidence.merkle import SIZE, Frontier, Node
 
 _SALT_BYTES = 16
@@ -33,15 +40,15 @@ def append(*entries: Entry) -> int:
     head = lock_head()
     seq: int = head.seq
     previous: str = head.hash
-    frontier = frontier_of(head)
+    frontier = read_frontier(head)
     nodes: list[Node] = []
     rows: list[Collection[Any]] = []
     parts: list[Sequence[Any]] = []
     for entry in entries:
         seq += 1
         row, its_parts = _rows(seq, entry)
-        its_leaf = leaf(row)
-        previous = row["hash"] = link(previous, its_leaf)
+        its_leaf = compute_leaf(row)
+        previous = row["hash"] = compute_chain_hash(previous, its_leaf)
         nodes += frontier.add(bytes.fromhex(its_leaf), least=KEPT_LEVEL)
         rows.append(row.values())
         parts.extend(its_parts)
@@ -60,19 +67,19 @@ def lock_head() -> EvidenceHead:
 _HEAD = PreparedQuery(lambda: lock_rows(EvidenceHead.select()))
 
 
-def frontier_of(head: EvidenceHead) -> Frontier:
+def read_frontier(head: EvidenceHead) -> Frontier:
     """Return the frontier that the head holds.
 
     Where somebody has damaged it, zeros stand for what cannot be read: answers must go on being
     taken, and the damage is for `verify` to find.
     """
-    kept = hashes_in(head.frontier)
+    kept = parse_hashes(head.frontier)
     size = max(head.seq, 0)
     wanted = size.bit_count()
     return Frontier(size, [*kept, *[bytes(SIZE)] * wanted][:wanted])
 
 
-def hashes_in(frontier: str) -> list[bytes]:
+def parse_hashes(frontier: str) -> list[bytes]:
     """Return the hashes that a frontier consists of, as far as they can be read."""
     return [bytes.fromhex(digest) for digest in re.findall(r"[0-9a-f]{64}", frontier)]
 
@@ -98,7 +105,7 @@ _KEEP_HEAD = PreparedQuery(
 )
 
 
-def keep_wording(content: str) -> str:
+def store_wording(content: str) -> str:
     """Store a text once and return its digest."""
     digest = digest_wording(content)
     _KEEP_WORDING.execute(digest, content)
@@ -122,10 +129,10 @@ def erase_parts(subject: str, parts: Sequence[str]) -> list[int]:
     entry itself says stays: it holds nothing personal, and without it the chain would miss what
     it excuses.
     """
-    return erase_parts_of([subject], parts)[subject]
+    return erase_parts_by_subject([subject], parts)[subject]
 
 
-def erase_parts_of(
+def erase_parts_by_subject(
     subjects: Sequence[str], parts: Sequence[str], *, slug: str | None = None
 ) -> dict[str, list[int]]:
     """Delete these parts of several people's entries; return their numbers, by subject.
@@ -178,6 +185,6 @@ def _rows(seq: int, entry: Entry) -> tuple[dict[str, Any], list[Sequence[Any]]]:
         row[part] = ""
         if content or text:
             salt, text = secrets.token_hex(_SALT_BYTES), text or canonical(content)
-            row[part] = part_digest(salt, text)
+            row[part] = compute_part_digest(salt, text)
             parts.append((seq, part, salt, text))
     return row, parts

@@ -16,7 +16,7 @@ from repermit.db.connection import chunks, find_position, make_id_list, make_val
 from repermit.db.models.base import PreparedQuery
 from repermit.db.models.campaigns import Wording
 from repermit.db.models.evidence import Evidence, EvidencePart
-from repermit.evidence.entries import NOTHING_BEFORE, PARTS, leaf
+from repermit.evidence.entries import NOTHING_BEFORE, PARTS, compute_leaf
 from repermit.evidence.proof_file import DEADLINE_NAMES, digests_named
 
 _NAMES = ("seq", "at", "event", "list", "campaign", "subject", "actor", *PARTS, "hash")
@@ -28,7 +28,7 @@ STEP = 2_000
 """So many entries are read at a time: with more, Python looks longer for what it can throw away."""
 
 
-class Part(NamedTuple):
+class EntryPart(NamedTuple):
     """A part of an entry as it is stored."""
 
     seq: int
@@ -37,7 +37,7 @@ class Part(NamedTuple):
     json: str
 
 
-def rows_between(first: int, last: int) -> list[dict[str, Any]]:
+def read_rows(first: int, last: int) -> list[dict[str, Any]]:
     """Return the entries from one number to another, both included, in their order."""
     return [dict(zip(_NAMES, row, strict=True)) for row in _BETWEEN.raw_rows(first, last)]
 
@@ -52,7 +52,9 @@ _BETWEEN = PreparedQuery(
 )
 
 
-def runs_of_rows(*, after: int | None = None, step: int = STEP) -> Iterator[list[dict[str, Any]]]:
+def iter_row_batches(
+    *, after: int | None = None, step: int = STEP
+) -> Iterator[list[dict[str, Any]]]:
     """Yield the entries behind a number, None for all that there are, some at a time."""
     query = Evidence.select(*_COLUMNS).limit(step)
     while found := _rows(query if after is None else query.where(Evidence.seq > after)):
@@ -60,15 +62,15 @@ def runs_of_rows(*, after: int | None = None, step: int = STEP) -> Iterator[list
         after = found[-1]["seq"]
 
 
-def all_rows(*, after: int) -> Iterator[dict[str, Any]]:
+def iter_rows(*, after: int) -> Iterator[dict[str, Any]]:
     """Yield the entries behind a number one by one, the first few quickly."""
     for step in (4, 100):
-        found = next(runs_of_rows(after=after, step=step), [])
+        found = next(iter_row_batches(after=after, step=step), [])
         yield from found
         if len(found) < step:
             return
         after = found[-1]["seq"]
-    yield from chain.from_iterable(runs_of_rows(after=after))
+    yield from chain.from_iterable(iter_row_batches(after=after))
 
 
 def _rows(query: Any) -> list[dict[str, Any]]:
@@ -76,7 +78,7 @@ def _rows(query: Any) -> list[dict[str, Any]]:
     return [dict(zip(_NAMES, row, strict=True)) for row in rows]
 
 
-def parts_between(after: int | None, until: int | None) -> list[Part]:
+def read_parts(after: int | None, until: int | None) -> list[EntryPart]:
     """Return the parts of the entries behind a number and up to another, in their order.
 
     None is for no bound.
@@ -86,7 +88,7 @@ def parts_between(after: int | None, until: int | None) -> list[Part]:
         query = query.where(EvidencePart.seq > after)
     if until is not None:
         query = query.where(EvidencePart.seq <= until)
-    return [Part._make(row) for row in fetch_rows(query.order_by(EvidencePart.seq))]
+    return [EntryPart._make(row) for row in fetch_rows(query.order_by(EvidencePart.seq))]
 
 
 def fetch_rows(query: Any) -> list[tuple[Any, ...]]:
@@ -104,7 +106,7 @@ def select_parts(*columns: Any, text: Any, part: str = "consent") -> Any:
     )
 
 
-def read_consent(parts: Mapping[str, Part]) -> dict[str, Any] | None:
+def read_consent(parts: Mapping[str, EntryPart]) -> dict[str, Any] | None:
     """Return the content of an entry's part `consent`, None if it is not held or not readable.
 
     One that is not readable was altered, which is a fault of its own.
@@ -130,7 +132,7 @@ def read_consents(seqs: Iterable[int]) -> dict[int, dict[str, Any]]:
 def leaf_of(row: Mapping[str, Any]) -> str | None:
     """Return the leaf of an entry that was read; None if it cannot be any entry's."""
     try:
-        return leaf(row)
+        return compute_leaf(row)
     except (TypeError, ValueError, AttributeError):
         return None
 
@@ -162,16 +164,16 @@ _FIELDS = ("event", "list", "campaign", "subject", "actor", *PARTS)
 _CHUNK = 500
 
 
-def entries_about(subject: str, slug: str) -> list[dict[str, Any]]:
+def read_entries_of_subject(subject: str, slug: str) -> list[dict[str, Any]]:
     """Return a person's entries on a list, the oldest first, as JSON has them.
 
     Each is {"entry": its ten fields, "parts": {name: {"salt", "content"}}}; a part that was erased
     is not there. Erasures on another list stand among them too if they say why a part is gone.
     """
-    return entries_about_each([subject], slug)[subject]
+    return read_entries_by_subject([subject], slug)[subject]
 
 
-def entries_about_each(subjects: Sequence[str], slug: str) -> dict[str, list[dict[str, Any]]]:
+def read_entries_by_subject(subjects: Sequence[str], slug: str) -> dict[str, list[dict[str, Any]]]:
     """Return the same for each of some people at once, by subject; they are some hundreds at most.
 
     Who has no entries has an empty list.
@@ -188,7 +190,7 @@ def entries_about_each(subjects: Sequence[str], slug: str) -> dict[str, list[dic
     return {subject: _without_others(entries, slug) for subject, entries in found.items()}
 
 
-def entries_of_campaigns(numbers: Iterable[int], slug: str) -> list[dict[str, Any]]:
+def read_campaign_entries(numbers: Iterable[int], slug: str) -> list[dict[str, Any]]:
     """Return by which entries campaigns of a list were launched and extended, likewise."""
     # About nobody, so that the index of subjects finds them among a million answers.
     query = Evidence.select().where(
@@ -200,7 +202,7 @@ def entries_of_campaigns(numbers: Iterable[int], slug: str) -> list[dict[str, An
     return _with_parts(list(query.order_by(Evidence.seq)))
 
 
-def has_newer(subjects: Sequence[str], seq: int) -> bool:
+def has_newer_entries(subjects: Sequence[str], seq: int) -> bool:
     """Say whether any entry behind a number is about one of some people."""
     about = Evidence.subject.in_(make_value_list(subjects))
     return bool(Evidence.select(Evidence.seq).where(Evidence.seq > seq, about).exists())
@@ -218,7 +220,7 @@ def _gone(erased: dict[str, Any]) -> Sequence[int]:
     return told
 
 
-def told_elsewhere(subjects: Sequence[str], slug: str) -> set[str]:
+def find_subjects_of_other_lists(subjects: Sequence[str], slug: str) -> set[str]:
     """Return those of whom the record tells on other lists and not on this one.
 
     What happens to them here belongs under another subject: each list has its own record of them.
@@ -228,25 +230,25 @@ def told_elsewhere(subjects: Sequence[str], slug: str) -> set[str]:
     return {subject for subject, _ in found if (subject, slug) not in found}
 
 
-def entries_between(first: int, last: int) -> list[dict[str, Any]]:
+def read_entries(first: int, last: int) -> list[dict[str, Any]]:
     """Return the entries from one number to another, both included, likewise."""
     query = Evidence.select().where(Evidence.seq >= first, Evidence.seq <= last)
     return _with_parts(list(query.order_by(Evidence.seq)))
 
 
-def entry_at(seq: int) -> dict[str, Any]:
+def read_entry(seq: int) -> dict[str, Any]:
     """Return one entry likewise."""
     (found,) = _with_parts([Evidence.get_by_id(seq)])
     return found
 
 
-def hash_before(seq: int) -> str:
+def read_previous_hash(seq: int) -> str:
     """Return the chain's hash before an entry; zeros before the first."""
     before: Evidence | None = Evidence.get_or_none(Evidence.seq == seq - 1)
     return before.hash if before else NOTHING_BEFORE
 
 
-def wordings_of(entries: Iterable[dict[str, Any]]) -> dict[str, str]:
+def read_wordings(entries: Iterable[dict[str, Any]]) -> dict[str, str]:
     """Return the wordings that entries name, by their digests."""
     digests = sorted(digests_named(entries))
     found: dict[str, str] = {}

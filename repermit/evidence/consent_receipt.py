@@ -42,17 +42,19 @@ _ALWAYS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Account:
-    """All that a record is made from: one person's entries on a list, and who keeps them.
+class ConsentRecordInput:
+    """What a consent record is made from: one person's entries on a list, and the controller.
 
-    `entries` are the oldest first. `controller` are the fields of the organisation, `retention`
-    how long what is kept (see `retention_of`). `register` is what the record of processing says of
-    places and recipients (see `NO_REGISTER`), None for a proof from before it was part of one.
+    - `entries`: the oldest first.
+    - `controller`: the fields of the organisation.
+    - `retention`: how long each part is stored, see `describe_retention`.
+    - `register`: the places and recipients that the record of processing names, see `NO_REGISTER`;
+      None for a proof from before it was part of one.
     """
 
     list: str
     subject: str
-    entries: tuple[Said, ...]
+    entries: tuple[RecordedEntry, ...]
     controller: Mapping[str, str]
     retention: Mapping[str, str]
     register: Mapping[str, Sequence[str]] | None = field(default_factory=lambda: NO_REGISTER)
@@ -76,7 +78,7 @@ class Account:
         return str(next((one["basis"] for one in told if "basis" in one), ""))
 
 
-def consent_record(account: Account) -> dict[str, Any]:
+def consent_record(account: ConsentRecordInput) -> dict[str, Any]:
     """Return one person's consent record; the same account always gives the same record."""
     return {
         "header": {
@@ -86,11 +88,11 @@ def consent_record(account: Account) -> dict[str, Any]:
         },
         "processing": _processing(account),
         "party": [*_parties(account), *_representatives(account)],
-        "event": events_of(account.entries, principal=account.subject, controller=_CONTROLLER),
+        "event": make_events(account.entries, principal=account.subject, controller=_CONTROLLER),
     }
 
 
-def retention_of(retention: Retention) -> dict[str, str]:
+def describe_retention(retention: Retention) -> dict[str, str]:
     """Return how long what is kept, as durations of ISO 8601 where they are known."""
     return {
         "pii": "until consent is withdrawn",
@@ -99,7 +101,7 @@ def retention_of(retention: Retention) -> dict[str, str]:
     }
 
 
-def controller_of(organisation: Organisation) -> dict[str, str]:
+def describe_controller(organisation: Organisation) -> dict[str, str]:
     """Return what a record says of the organisation."""
     return {name: value for name, value in vars(organisation).items() if value}
 
@@ -113,7 +115,7 @@ def stable_id(*words: str) -> str:
     return str(uuid.UUID(bytes=digest[:16], version=4))
 
 
-def _processing(account: Account) -> dict[str, Any]:
+def _processing(account: ConsentRecordInput) -> dict[str, Any]:
     terms = account.terms
     is_sensitive = bool(terms.get("sensitive"))
     return {
@@ -143,12 +145,12 @@ def _processing(account: Account) -> dict[str, Any]:
     }
 
 
-def _registered(account: Account, name: str) -> list[str]:
+def _registered(account: ConsentRecordInput, name: str) -> list[str]:
     """Return what the record of processing says, or else where it stands."""
     return list((account.register or NO_REGISTER)[name]) or [_ELSEWHERE]
 
 
-def _has_authority(account: Account) -> bool:
+def _has_authority(account: ConsentRecordInput) -> bool:
     return account.register is not None or bool(account.controller.get("authority"))
 
 
@@ -185,7 +187,7 @@ def _notice(terms: Mapping[str, Any]) -> dict[str, str | bool]:
     }
 
 
-def _lawful_basis(account: Account, *, is_sensitive: bool) -> list[str]:
+def _lawful_basis(account: ConsentRecordInput, *, is_sensitive: bool) -> list[str]:
     """Return the ground on which the mails are sent, in the vocabulary's terms for the GDPR.
 
     That for customers is no ground of the GDPR, and none is needed beside it (CJEU C-654/23);
@@ -223,7 +225,7 @@ def _collected(terms: Mapping[str, Any]) -> str:
     }.get(terms.get("method", ""), f"taken over from another tool: {terms.get('method')}")
 
 
-def _parties(account: Account) -> list[dict[str, str]]:
+def _parties(account: ConsentRecordInput) -> list[dict[str, str]]:
     """Return the parties (TS 27560 §6.3.6): the controller, its officer, the authority."""
     controller = account.controller
     parties = [
@@ -255,7 +257,7 @@ def _parties(account: Account) -> list[dict[str, str]]:
     return parties
 
 
-def _representatives(account: Account) -> list[dict[str, str]]:
+def _representatives(account: ConsentRecordInput) -> list[dict[str, str]]:
     """Return the party that answered for the person; who it was nobody asked and nobody knows."""
     if not any(one.is_by_representative for one in account.entries):
         return []
@@ -285,7 +287,7 @@ RECEIPT_SCHEMA = "https://w3id.org/dpv/schema/dpv-27560#receipt"
 
 
 def receipt(
-    account: Account, *, withdrawal_url: str, checkpoint: Mapping[str, Any]
+    account: ConsentRecordInput, *, withdrawal_url: str, checkpoint: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the receipt of the person's newest entry.
 
@@ -346,7 +348,7 @@ ABOUT_AN_ASK = frozenset({"confirmed", "removed"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
+class RecordedEntry:
     """One entry of the evidence, as far as a record tells it.
 
     `at` is RFC 3339. `told` is the entry's part `consent`, empty where that is held no longer.
@@ -373,7 +375,9 @@ class Said:
         return next(filter(None, known), self.at)
 
 
-def events_of(entries: Iterable[Said], *, principal: str, controller: str) -> list[dict[str, str]]:
+def make_events(
+    entries: Iterable[RecordedEntry], *, principal: str, controller: str
+) -> list[dict[str, str]]:
     """Return the events of a record (TS 27560 §6.3.7), the oldest first.
 
     `event_state` is a dpv:ConsentStatus, `event_type` the kind of consent in question: explicit
@@ -386,7 +390,7 @@ def events_of(entries: Iterable[Said], *, principal: str, controller: str) -> li
     # The state that the last decision left: being asked (again) changes nothing of it.
     decided = ""
     last_claim: Mapping[str, Any] = {}
-    for said, is_none in zip(all_said, find_taken_back(all_said), strict=True):
+    for said, is_none in zip(all_said, find_revoked_yes(all_said), strict=True):
         asked_at = said.told.get("asked_at", "") if said.event in ABOUT_AN_ASK else ""
         if asked_at and asked_at not in asked:
             asked.add(asked_at)
@@ -409,7 +413,7 @@ def events_of(entries: Iterable[Said], *, principal: str, controller: str) -> li
     return events
 
 
-def find_taken_back(entries: Sequence[Said]) -> list[bool]:
+def find_revoked_yes(entries: Sequence[RecordedEntry]) -> list[bool]:
     """Say of each entry whether it is of a Yes of which the next decision says that it was none."""
     found = []
     is_none_before = False
@@ -420,12 +424,12 @@ def find_taken_back(entries: Sequence[Said]) -> list[bool]:
     return found[::-1]
 
 
-def state_of(events: Sequence[Mapping[str, str]]) -> str:
+def get_latest_state(events: Sequence[Mapping[str, str]]) -> str:
     """Return the state in which the last of some events left a consent; "" without any."""
     return events[-1]["event_state"] if events else ""
 
 
-def _state_after(said: Said, before: str) -> str:
+def _state_after(said: RecordedEntry, before: str) -> str:
     """Return the state after an entry, "" for one that says nothing about consent."""
     if said.event == "confirmed":
         return RENEWED if before in _HOLDS else GIVEN
@@ -440,7 +444,7 @@ def _state_after(said: Said, before: str) -> str:
     return WITHDRAWN if holds or reason == "withdrawn" else REFUSED
 
 
-def _undone(said: Said, last_claim: Mapping[str, Any], before: str) -> str:
+def _undone(said: RecordedEntry, last_claim: Mapping[str, Any], before: str) -> str:
     """Return the state after a file was taken back, "" unless a consent stood on what it said.
 
     Who still stands as confirmed does so on what was said before the file. Where the entry's part
@@ -455,7 +459,7 @@ def _undone(said: Said, last_claim: Mapping[str, Any], before: str) -> str:
     return "" if not said.told and last_claim else REVOKED
 
 
-def _is_by_the_person(said: Said) -> bool:
+def _is_by_the_person(said: RecordedEntry) -> bool:
     """Say whether an entry is of the person's own act.
 
     Who is not the person meant can neither refuse nor withdraw for whoever is, and what pressed a
@@ -470,7 +474,9 @@ def _is_by_the_person(said: Said) -> bool:
     return reason in _BY_THE_PERSON and not (reason == "request" and "by" in said.told)
 
 
-def _event(said: Said, *, at: str, state: str, entity: str, validity: str) -> dict[str, str]:
+def _event(
+    said: RecordedEntry, *, at: str, state: str, entity: str, validity: str
+) -> dict[str, str]:
     explicit = "dpv:ExplicitlyExpressedConsent"
     return {
         "event_time": at,

@@ -25,7 +25,7 @@ from repermit.evidence.cosigned_checkpoints import (
 from repermit.evidence.entries import Checkpoint
 from repermit.evidence.http_post import describe_failure, post
 from repermit.evidence.signed_note import Note, WitnessKey
-from repermit.evidence.stored_tree import Paths
+from repermit.evidence.stored_tree import MerkleProofs
 from repermit.settings.definitions import Settings
 
 _REST = timedelta(minutes=10)
@@ -49,7 +49,11 @@ def request_cosignatures(database: Database, *, settings: Settings, clock: Clock
     if not occasions or (problem and now < problem.at + _REST):
         return 0
     try:
-        note = _request(settings.evidence.witness_url, witness, signed_checkpoint.take(settings))
+        note = _request(
+            settings.evidence.witness_url,
+            witness,
+            signed_checkpoint.make_signed_checkpoint(settings),
+        )
     except (requests.RequestException, ValueError, Refused) as error:
         told = describe_failure(error)
         _log.warning("no cosignature: %s", told)
@@ -92,7 +96,7 @@ def _select_lines(note: str, reply: str, witness: WitnessKey) -> str:
 
 def _post(url: str, point: Checkpoint, old: int) -> tuple[int, str]:
     """Post a checkpoint with what shows that it goes on from an old size; return the answer."""
-    path = Paths(point).from_earlier(stored_tree.checkpoint_at(old)) if old else ()
+    path = MerkleProofs(point).from_earlier(stored_tree.checkpoint_at(old)) if old else ()
     lines = [f"old {old}", *(base64.b64encode(bytes.fromhex(one)).decode() for one in path), ""]
     body = "".join(f"{line}\n" for line in lines) + point.note
     address = f"{url.rstrip('/')}/add-checkpoint"

@@ -15,7 +15,7 @@ from repermit.errors import Refused
 from repermit.evidence import signed_checkpoint
 from repermit.evidence.entries import Checkpoint
 from repermit.evidence.signed_note import Note, WitnessKey, read_cosigned_at
-from repermit.evidence.stored_tree import Paths
+from repermit.evidence.stored_tree import MerkleProofs
 from repermit.evidence.timestamps import find_first_covering
 from repermit.settings.definitions import Settings
 
@@ -89,7 +89,7 @@ def read_kept() -> list[Checkpoint]:
 class CosignedCheckpoints:
     """The checkpoints that were cosigned, for the proofs under one checkpoint."""
 
-    def __init__(self, checkpoint: Checkpoint, paths: Paths) -> None:
+    def __init__(self, checkpoint: Checkpoint, paths: MerkleProofs) -> None:
         self._paths = paths
         # Of several over one checkpoint the first.
         kept = reversed(read_kept())

@@ -116,7 +116,7 @@ def is_hash(value: object) -> bool:
     return isinstance(value, str) and _HASH.fullmatch(value) is not None
 
 
-def leaf(row: Mapping[str, Any]) -> str:
+def compute_leaf(row: Mapping[str, Any]) -> str:
     """Return the SHA-256 of an entry's canonical JSON, in hex.
 
     Its moment may be text already, as SQLite keeps it. Raises TypeError, ValueError or
@@ -135,12 +135,12 @@ def leaf(row: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def part_digest(salt: str, text: str) -> str:
+def compute_part_digest(salt: str, text: str) -> str:
     """Return the SHA-256 of a part's salt (16 bytes, given in hex) and JSON, in hex."""
     return hashlib.sha256(bytes.fromhex(salt) + text.encode()).hexdigest()
 
 
-def link(previous: str, its_leaf: str) -> str:
+def compute_chain_hash(previous: str, its_leaf: str) -> str:
     """Return an entry's hash: SHA-256 of the previous entry's hash and its own leaf, in hex."""
     return hashlib.sha256(bytes.fromhex(previous) + bytes.fromhex(its_leaf)).hexdigest()
 

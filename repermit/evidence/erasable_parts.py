@@ -17,8 +17,8 @@ from repermit.clock import years_before
 from repermit.db.connection import chunks, stream_rows
 from repermit.db.models.base import Meta, parse_timestamp
 from repermit.db.models.evidence import Evidence, EvidencePart
-from repermit.evidence.chain_reader import Part, parts_between, select_parts
-from repermit.evidence.entries import PARTS, part_digest
+from repermit.evidence.chain_reader import EntryPart, read_parts, select_parts
+from repermit.evidence.entries import PARTS, compute_part_digest
 from repermit.evidence.verify.diagnosis import Fault, How
 
 _NAMES = frozenset(PARTS)
@@ -26,14 +26,14 @@ _NAMES = frozenset(PARTS)
 _SALT = re.compile(r"[0-9a-f]{32}")
 
 
-class RunOfParts:
+class PartBatch:
     """The parts of a run of entries, read at once; `erased` counts those that an erasure took."""
 
     def __init__(
         self, rows: Sequence[Mapping[str, Any]], *, after: int | None, erasures: Erasures
     ) -> None:
-        self.parts = parts_between(after, rows[-1]["seq"])
-        self._kept: dict[int, dict[str, Part]] = defaultdict(dict)
+        self.parts = read_parts(after, rows[-1]["seq"])
+        self._kept: dict[int, dict[str, EntryPart]] = defaultdict(dict)
         for part in self.parts:
             self._kept[part.seq][part.part] = part
         self.erased = 0
@@ -46,7 +46,7 @@ class RunOfParts:
                 if row[name] and name not in kept:
                     yield row["seq"], name, row["subject"]
 
-    def of(self, seq: int) -> Mapping[str, Part]:
+    def of(self, seq: int) -> Mapping[str, EntryPart]:
         """Return the parts of an entry, by their names."""
         return self._kept.get(seq, {})
 
@@ -80,34 +80,34 @@ class RunOfParts:
             yield Fault(seq, How.PART_INSERTED, name)
 
 
-def digest_of(part: Part) -> str:
+def digest_of(part: EntryPart) -> str:
     """Return a part's digest, "" if it can have none."""
     # In any other form the digest is the same, and whoever is handed a proof refuses it.
-    return part_digest(part.salt, part.json) if _SALT.fullmatch(part.salt) else ""
+    return compute_part_digest(part.salt, part.json) if _SALT.fullmatch(part.salt) else ""
 
 
-def parts_of_nobody(after: int) -> Iterator[Fault]:
+def find_orphaned_parts(after: int) -> Iterator[Fault]:
     """Yield a fault for each part behind the last entry."""
-    for part in parts_between(after, None):
+    for part in read_parts(after, None):
         yield Fault(part.seq, How.PART_INSERTED, f"{part.part}, and there is no such entry")
 
 
-def _wrong(part: Part, expected: str) -> Fault:
+def _wrong(part: EntryPart, expected: str) -> Fault:
     """Say where a part that is not an entry's own comes from."""
     digest = digest_of(part)
     column = getattr(Evidence, part.part)
     owner = Evidence.select(Evidence.seq).where(column == digest).first() if digest else None
     if owner is None:
         return Fault(part.seq, How.PART_ALTERED, part.part)
-    there = Part(*next(iter(_stored(owner.seq, part.part)), (0, "", "", "")))
+    there = EntryPart(*next(iter(_stored(owner.seq, part.part)), (0, "", "", "")))
     if digest_of(there) == expected:
         return Fault(part.seq, How.PARTS_SWAPPED, f"{part.part}, with that of entry {owner.seq}")
     what = f"{part.part}: it is that of entry {owner.seq}"
     return Fault(part.seq, How.PART_ALTERED, what)
 
 
-def _stored(seq: int, name: str) -> list[Part]:
-    return [part for part in parts_between(seq - 1, seq) if part.part == name]
+def _stored(seq: int, name: str) -> list[EntryPart]:
+    return [part for part in read_parts(seq - 1, seq) if part.part == name]
 
 
 # --- What excuses a part that is gone: a later `erased` entry that names it, and may. -------------
@@ -138,7 +138,7 @@ class Erasures:
         return erased
 
 
-def erased_as(subject: str, slug: str) -> str:
+def read_erased_fingerprint(subject: str, slug: str) -> str:
     """Return the fingerprint of what somebody's address was when last erased on a list, else ""."""
     query: Any = (
         EvidencePart.select(EvidencePart.json)
@@ -228,7 +228,7 @@ class _Entry:
         return self.event == "import_undone" or "imported_at" in self.consent
 
 
-def wrongly_erased_proofs() -> Iterator[Fault]:
+def find_premature_erasures() -> Iterator[Fault]:
     """Yield the entries that erased proofs which they may not, or not yet."""
     since = Meta.read_number(TERMS_TOLD_SINCE) or 0
     restored = {parse_timestamp(at) for at in _moments_of("restored")}

@@ -9,7 +9,7 @@ from repermit.db.models.base import Meta
 from repermit.db.models.evidence import Evidence, EvidenceHead
 from repermit.evidence import chain, chain_reader
 from repermit.evidence.entries import Entry
-from repermit.evidence.signed_checkpoint import own_key
+from repermit.evidence.signed_checkpoint import get_public_key
 from repermit.evidence.signed_note import PublicKey
 from repermit.settings.definitions import Settings
 
@@ -22,7 +22,7 @@ def note_key(database: Database, settings: Settings, *, now: datetime, actor: st
 
     Nothing is appended while the key is the one that was noted last.
     """
-    key = str(own_key(settings) or "")
+    key = str(get_public_key(settings) or "")
     if (Meta.read(EVENT) or "") == key:
         return
     with database.atomic():
@@ -46,7 +46,7 @@ def noted_keys() -> list[PublicKey | None]:
 
 
 def _key_in(seq: int) -> PublicKey | None:
-    told = chain_reader.entry_at(seq)["parts"].get("consent", {}).get("content", {}).get("key")
+    told = chain_reader.read_entry(seq)["parts"].get("consent", {}).get("content", {}).get("key")
     try:
         return PublicKey.read(str(told)) if told else None
     except ValueError:
@@ -58,5 +58,5 @@ def known_keys(settings: Settings) -> list[PublicKey]:
 
     What the record names is only as good as the record is.
     """
-    found = [own_key(settings), *reversed(noted_keys())]
+    found = [get_public_key(settings), *reversed(noted_keys())]
     return list(dict.fromkeys(key for key in found if key))

@@ -72,10 +72,10 @@ class Frontier:
 
     def root(self) -> bytes:
         """Return the root of the tree."""
-        return join(self.hashes)
+        return combine_hashes(self.hashes)
 
 
-def root_of(leaves: Iterable[bytes]) -> bytes:
+def compute_root(leaves: Iterable[bytes]) -> bytes:
     """Return the root of the tree over these leaves."""
     frontier = Frontier()
     for leaf in leaves:
@@ -83,13 +83,13 @@ def root_of(leaves: Iterable[bytes]) -> bytes:
     return frontier.root()
 
 
-def node_at(part: Range) -> tuple[int, int]:
+def locate_node(part: Range) -> tuple[int, int]:
     """Return the level and the place of a perfect subtree."""
     level = (part.end - part.start).bit_length() - 1
     return level, part.start >> level
 
 
-def join(hashes: Sequence[bytes]) -> bytes:
+def combine_hashes(hashes: Sequence[bytes]) -> bytes:
     """Return the root over neighbouring perfect subtrees, the largest first."""
     if not hashes:
         return bytes.fromhex(EMPTY_ROOT)
@@ -99,7 +99,7 @@ def join(hashes: Sequence[bytes]) -> bytes:
     return found
 
 
-def perfect_parts(leaves: Range) -> list[Range]:
+def split_into_perfect_subtrees(leaves: Range) -> list[Range]:
     """Return the perfect subtrees that make up a subtree of a tree, from left to right.
 
     A subtree begins at a multiple of the largest of them.
@@ -112,7 +112,7 @@ def perfect_parts(leaves: Range) -> list[Range]:
     return [Range(*pair) for pair in pairwise(bounds)]
 
 
-def siblings(place: int, size: int) -> list[Range]:
+def list_inclusion_path(place: int, size: int) -> list[Range]:
     """Return the subtrees whose roots are the path from a leaf to the root, the nearest first.
 
     RFC 9162 §2.1.3.1. `place` must lie in a tree of `size` leaves.
@@ -130,7 +130,9 @@ def siblings(place: int, size: int) -> list[Range]:
     return found[::-1]
 
 
-def leads_to(root: bytes, leaf: bytes, place: int, size: int, path: Sequence[bytes]) -> bool:
+def verify_inclusion(
+    root: bytes, leaf: bytes, place: int, size: int, path: Sequence[bytes]
+) -> bool:
     """Say whether a path proves that a leaf stands at a place of the tree with this root.
 
     RFC 9162 §2.1.3.2.
@@ -151,7 +153,7 @@ def leads_to(root: bytes, leaf: bytes, place: int, size: int, path: Sequence[byt
     return last == 0 and found == root
 
 
-def additions(first: int, size: int) -> list[Range]:
+def list_consistency_path(first: int, size: int) -> list[Range]:
     """Return the subtrees whose roots show that a tree goes on from its first `first` leaves.
 
     RFC 9162 §2.1.4.1, in its order. `first` must be one at least, and `size` no fewer.
@@ -170,7 +172,9 @@ def additions(first: int, size: int) -> list[Range]:
     return [*([Range(start, end)] if start else []), *found[::-1]]
 
 
-def goes_on(root: bytes, size: int, path: Sequence[bytes], *, older: bytes, first: int) -> bool:
+def verify_consistency(
+    root: bytes, size: int, path: Sequence[bytes], *, older: bytes, first: int
+) -> bool:
     """Say whether a path proves that a tree goes on from the older root over `first` leaves.
 
     RFC 9162 §2.1.4.2.

@@ -13,8 +13,8 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from repermit.errors import Refused
-from repermit.evidence.consent_receipt import Account, Said, consent_record
-from repermit.evidence.entries import canonical, part_digest
+from repermit.evidence.consent_receipt import ConsentRecordInput, RecordedEntry, consent_record
+from repermit.evidence.entries import canonical, compute_part_digest
 
 FORMAT = "repermit-proof/1"
 
@@ -73,9 +73,9 @@ def digest_of(statement: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(statement).encode()).hexdigest()
 
 
-def name_address(address_key: str, salt: str) -> dict[str, str]:
+def digest_address(address_key: str, salt: str) -> dict[str, str]:
     """Return the digest by which whoever knows the address can tell whose a proof is."""
-    return {"salt": salt, "digest": part_digest(salt, address_key)}
+    return {"salt": salt, "digest": compute_part_digest(salt, address_key)}
 
 
 def as_text(document: Mapping[str, Any]) -> str:
@@ -83,10 +83,10 @@ def as_text(document: Mapping[str, Any]) -> str:
     return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
-def told_by(entries: Iterable[Mapping[str, Any]]) -> tuple[Said, ...]:
+def told_by(entries: Iterable[Mapping[str, Any]]) -> tuple[RecordedEntry, ...]:
     """Return entries as far as a consent record tells them."""
     return tuple(
-        Said(
+        RecordedEntry(
             at=one["entry"]["at"],
             event=one["entry"]["event"],
             told=_without_nulls(one["parts"].get("consent", {}).get("content", {})),
@@ -109,8 +109,8 @@ def digests_named(entries: Iterable[Mapping[str, Any]]) -> set[str]:
     return {part[name] for part in told for name in WORDINGS if part.get(name)}
 
 
-def _account(statement: Mapping[str, Any]) -> Account:
-    return Account(
+def _account(statement: Mapping[str, Any]) -> ConsentRecordInput:
+    return ConsentRecordInput(
         list=statement["list"],
         subject=statement["subject"],
         entries=told_by(statement["entries"]),

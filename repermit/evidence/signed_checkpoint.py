@@ -21,21 +21,21 @@ _ROOT_BYTES = 32
 _LINES = 4
 
 
-def origin_of(settings: Settings) -> str:
+def get_origin(settings: Settings) -> str:
     """Return the name of this record, which its key has too: `public_url` without its scheme."""
     parts = urlsplit(settings.public_url)
     # What a key's name may not have (C2SP signed-note): blanks and "+".
     return quote(f"{parts.netloc}{parts.path}", safe="/:[]@%~!$&'()*,;=")
 
 
-def own_key(settings: Settings) -> PublicKey | None:
+def get_public_key(settings: Settings) -> PublicKey | None:
     """Return the public half of the key that signs here, None if the settings have none."""
     if settings.evidence_key is None:
         return None
-    return signed_note.public_key(origin_of(settings), settings.evidence_key)
+    return signed_note.public_key(get_origin(settings), settings.evidence_key)
 
 
-def text_of(checkpoint: Checkpoint, origin: str) -> str:
+def make_checkpoint_text(checkpoint: Checkpoint, origin: str) -> str:
     """Return a checkpoint as the text that is signed."""
     root = base64.b64encode(bytes.fromhex(checkpoint.root)).decode()
     return f"{origin}\n{checkpoint.seq}\n{root}\n{_CHAIN}{checkpoint.hash}\n"
@@ -45,21 +45,21 @@ def sign(checkpoint: Checkpoint, settings: Settings) -> Checkpoint:
     """Return a checkpoint with its signed note; as it is where the settings have no key."""
     if settings.evidence_key is None:
         return checkpoint
-    origin = origin_of(settings)
-    text = text_of(checkpoint, origin)
+    origin = get_origin(settings)
+    text = make_checkpoint_text(checkpoint, origin)
     return replace(
         checkpoint, note=signed_note.sign_note(text, name=origin, seed=settings.evidence_key)
     )
 
 
-def take(settings: Settings) -> Checkpoint:
+def make_signed_checkpoint(settings: Settings) -> Checkpoint:
     """Return what fixes the record as it is now, signed if the settings have a key."""
     return sign(stored_tree.checkpoint(), settings)
 
 
 def note_text(checkpoint: Checkpoint, settings: Settings) -> str:
     """Return the note of a checkpoint, where there is no key the text that would be signed."""
-    return sign(checkpoint, settings).note or text_of(checkpoint, origin_of(settings))
+    return sign(checkpoint, settings).note or make_checkpoint_text(checkpoint, get_origin(settings))
 
 
 def read_note(note: str) -> Checkpoint:
@@ -78,7 +78,7 @@ def read_text(text: str) -> Checkpoint:
     if not (_SIZE.fullmatch(size) and _HASH.fullmatch(its_hash) and len(octets) == _ROOT_BYTES):
         raise ValueError("a note, but of no checkpoint of repermit's")
     found = Checkpoint(seq=int(size), hash=its_hash, root=octets.hex())
-    if not origin or min(origin) < " " or text_of(found, origin) != text:
+    if not origin or min(origin) < " " or make_checkpoint_text(found, origin) != text:
         raise ValueError("a note, but of no checkpoint of repermit's")
     return found
 

@@ -16,24 +16,24 @@ from typing import Any
 from repermit.db.models.base import PreparedQuery
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode
 from repermit.errors import Refused
-from repermit.evidence.chain import KEPT_LEVEL, frontier_of, hashes_in
-from repermit.evidence.chain_reader import leaf_of, rows_between
+from repermit.evidence.chain import KEPT_LEVEL, parse_hashes, read_frontier
+from repermit.evidence.chain_reader import leaf_of, read_rows
 from repermit.evidence.entries import Checkpoint, is_hash
 from repermit.evidence.merkle import (
     Frontier,
     Node,
     Range,
-    additions,
-    goes_on,
-    join,
-    leads_to,
-    node_at,
-    perfect_parts,
-    root_of,
-    siblings,
+    combine_hashes,
+    compute_root,
+    list_consistency_path,
+    list_inclusion_path,
+    locate_node,
+    split_into_perfect_subtrees,
+    verify_consistency,
+    verify_inclusion,
 )
 from repermit.evidence.verify.diagnosis import Fault, How
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 
 # Of those that were read last, some hundred kilobytes.
 _RUNS = 64
@@ -47,16 +47,16 @@ def checkpoint() -> Checkpoint:
 
 def checkpoint_at(seq: int) -> Checkpoint:
     """Return the checkpoint as it was right after an entry; raises Refused if the tree has gaps."""
-    parts = perfect_parts(Range(0, seq))
+    parts = split_into_perfect_subtrees(Range(0, seq))
     known = _hashes_of(parts)
     row: Evidence | None = Evidence.get_or_none(Evidence.seq == seq)
     if row is None or len(known) != len(parts):
         raise Refused(GAPS)
-    root = join([known[part] for part in parts])
+    root = combine_hashes([known[part] for part in parts])
     return Checkpoint(seq=seq, hash=row.hash, root=root.hex())
 
 
-GAPS = Said(
+GAPS = LazyText(
     "the chain has gaps, so nothing can be proved by it; see `repermit verify`", code="gaps"
 )
 
@@ -71,7 +71,7 @@ def is_of_record(point: Checkpoint) -> bool:
         return False
 
 
-class Paths:
+class MerkleProofs:
     """The paths of many entries to one checkpoint: what was read for one serves its neighbours."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -92,7 +92,7 @@ class Paths:
                 size=str(size),
                 seq=str(seq),
             )
-        return self._hashes(siblings(seq - 1, size))
+        return self._hashes(list_inclusion_path(seq - 1, size))
 
     def from_earlier(self, known: Checkpoint) -> tuple[str, ...]:
         """Return what shows that the record goes on from an earlier checkpoint (RFC 9162 §2.1.4).
@@ -106,12 +106,12 @@ class Paths:
                 code="not_gone_on",
                 seq=known.seq,
             )
-        return self._hashes(additions(known.seq, self._checkpoint.seq))
+        return self._hashes(list_consistency_path(known.seq, self._checkpoint.seq))
 
     def _hashes(self, ranges: Sequence[Range]) -> tuple[str, ...]:
-        parts = [perfect_parts(one) for one in ranges]
+        parts = [split_into_perfect_subtrees(one) for one in ranges]
         self._learn([part for some in parts for part in some if not _is_small(part)])
-        return tuple(join([self._hash(part) for part in some]).hex() for some in parts)
+        return tuple(combine_hashes([self._hash(part) for part in some]).hex() for some in parts)
 
     def _learn(self, parts: Sequence[Range]) -> None:
         missing = [part for part in parts if part not in self._large]
@@ -125,7 +125,7 @@ class Paths:
             run, place = divmod(part.start, 1 << KEPT_LEVEL)
             leaves = self._leaves(run)[place : place + part.end - part.start]
             read = [one for one in leaves if one]
-            found = root_of(read) if len(read) == part.end - part.start else None
+            found = compute_root(read) if len(read) == part.end - part.start else None
         if found is None:
             raise Refused(GAPS)
         return found
@@ -134,12 +134,14 @@ class Paths:
         """Return the leaves of an aligned run, as far as the checkpoint reaches; None for gaps."""
         first = (run << KEPT_LEVEL) + 1
         last = min(first + (1 << KEPT_LEVEL) - 1, self._checkpoint.seq)
-        leaves = {row["seq"]: leaf_of(row) for row in rows_between(first, last)}
+        leaves = {row["seq"]: leaf_of(row) for row in read_rows(first, last)}
         found = (leaves.get(seq) for seq in range(first, last + 1))
         return [bytes.fromhex(one) if one else None for one in found]
 
 
-def check_inclusion(leaf: str, seq: int, path: Sequence[str], checkpoint: Checkpoint) -> bool:
+def verify_inclusion_proof(
+    leaf: str, seq: int, path: Sequence[str], checkpoint: Checkpoint
+) -> bool:
     """Say whether a path proves that an entry with this leaf stands under a checkpoint's root.
 
     Pure; what is no hex of the right length proves nothing.
@@ -148,20 +150,20 @@ def check_inclusion(leaf: str, seq: int, path: Sequence[str], checkpoint: Checkp
     if not all(map(is_hash, texts)):
         return False
     its_leaf, root, *steps = map(bytes.fromhex, texts)
-    return leads_to(root, its_leaf, seq - 1, checkpoint.seq, steps)
+    return verify_inclusion(root, its_leaf, seq - 1, checkpoint.seq, steps)
 
 
-def consistency(known: Checkpoint, checkpoint: Checkpoint) -> dict[str, Any]:
+def make_consistency_proof(known: Checkpoint, checkpoint: Checkpoint) -> dict[str, Any]:
     """Return what shows a third party that one checkpoint goes on from an earlier one.
 
     Raises Refused as `Paths.from_earlier` does.
     """
-    path = Paths(checkpoint).from_earlier(known)
+    path = MerkleProofs(checkpoint).from_earlier(known)
     return {"earlier": {"seq": known.seq, "root": known.root}, "path": list(path)}
 
 
-def check_consistency(shown: Mapping[str, Any], checkpoint: Checkpoint) -> bool:
-    """Say whether what `consistency` returned proves that a checkpoint goes on from the earlier.
+def verify_consistency_proof(shown: Mapping[str, Any], checkpoint: Checkpoint) -> bool:
+    """Say whether a proof of `make_consistency_proof` shows that a checkpoint extends an earlier.
 
     Pure. Raises what a document of another form raises.
     """
@@ -170,7 +172,7 @@ def check_consistency(shown: Mapping[str, Any], checkpoint: Checkpoint) -> bool:
     if not (type(seq) is int and isinstance(path, list) and all(map(is_hash, texts))):
         return False
     older, *steps, root = map(bytes.fromhex, texts)
-    return goes_on(root, checkpoint.seq, steps, older=older, first=seq)
+    return verify_consistency(root, checkpoint.seq, steps, older=older, first=seq)
 
 
 def _hashes_of(parts: Sequence[Range]) -> dict[Range, bytes]:
@@ -185,7 +187,7 @@ def _is_small(part: Range) -> bool:
 
 
 def _kept(parts: Sequence[Range]) -> dict[Range, bytes]:
-    wanted = {node_at(part): part for part in parts}
+    wanted = {locate_node(part): part for part in parts}
     found = _nodes(len(wanted)).rows(*chain.from_iterable(wanted)) if wanted else ()
     return {
         wanted[node.level, node.place]: bytes.fromhex(node.hash)
@@ -213,17 +215,17 @@ def _made(parts: Sequence[Range]) -> dict[Range, bytes]:
     """Make small subtrees from their entries; those of one path lie in two short runs at most."""
     made: dict[Range, bytes] = {}
     for part in parts:
-        leaves = [leaf_of(row) for row in rows_between(part.start + 1, part.end)]
+        leaves = [leaf_of(row) for row in read_rows(part.start + 1, part.end)]
         read = [bytes.fromhex(one) for one in leaves if one]
         if len(read) == part.end - part.start:
-            made[part] = root_of(read)
+            made[part] = compute_root(read)
     return made
 
 
 # --- Whether the Merkle tree that is kept is the one that the entries make. -----------------------
 
 
-class KeptTree:
+class StoredTree:
     """The tree as it is kept, beside the one that the entries make while they are walked."""
 
     def __init__(self, head: EvidenceHead) -> None:
@@ -232,9 +234,9 @@ class KeptTree:
         self._nodes: dict[tuple[int, int], str] = {
             (level, place): kept for level, place, kept in query.tuples()
         }
-        kept = frontier_of(head)
-        self._roots = dict(zip(map(node_at, _parts(kept.size)), kept.hashes, strict=True))
-        self._last = next(reversed(hashes_in(head.frontier)), None)
+        kept = read_frontier(head)
+        self._roots = dict(zip(map(locate_node, _parts(kept.size)), kept.hashes, strict=True))
+        self._last = next(reversed(parse_hashes(head.frontier)), None)
         self._made = Frontier()
 
     def root(self) -> str:
@@ -263,7 +265,7 @@ class KeptTree:
             return Fault(self._made.size, How.HEAD, "the root")
         part = self._first_difference()
         is_kept = part.end - part.start >= 1 << KEPT_LEVEL
-        is_of_one_piece = self._head.root == join(hashes_in(self._head.frontier)).hex()
+        is_of_one_piece = self._head.root == combine_hashes(parse_hashes(self._head.frontier)).hex()
         if is_of_one_piece and not is_kept:
             return _rewritten(part.start + 1, self._made.size)
         return Fault(part.start + 1, How.TREE, "the frontier")
@@ -294,7 +296,7 @@ class KeptTree:
             return root is not None and root.hex() == kept
         pair = (self._nodes.get((node.level, node.place & ~1 | side), "") for side in (0, 1))
         try:
-            return join([bytes.fromhex(one) for one in pair]).hex() == above
+            return combine_hashes([bytes.fromhex(one) for one in pair]).hex() == above
         except ValueError:
             return False
 
@@ -309,7 +311,7 @@ class KeptTree:
     def _first_difference(self) -> Range:
         """Return the first part of the frontier that is not as it is kept."""
         parts = zip(_parts(self._made.size), self._made.hashes, strict=True)
-        differ = (part for part, made in parts if self._roots.get(node_at(part)) != made)
+        differ = (part for part, made in parts if self._roots.get(locate_node(part)) != made)
         return next(differ, Range(self._made.size, self._made.size))
 
 
@@ -318,4 +320,4 @@ def _rewritten(first: int, last: int) -> Fault:
 
 
 def _parts(size: int) -> list[Range]:
-    return perfect_parts(Range(0, size))
+    return split_into_perfect_subtrees(Range(0, size))

@@ -59,7 +59,7 @@ def noted_authorities() -> list[NotedAuthority]:
     """Return the authorities that the record names, the oldest first; the chain must hold."""
     found = []
     for row in list(Evidence.select().where(Evidence.event == EVENT).order_by(Evidence.seq)):
-        parts = chain_reader.entry_at(row.seq)["parts"]
+        parts = chain_reader.read_entry(row.seq)["parts"]
         latest = Evidence.select().where(Evidence.seq <= row.seq).order_by(Evidence.at.desc())
         # Whoever writes into the database may have put anything there.
         with suppress(ValueError, LookupError, TypeError, x509.InvalidVersion):

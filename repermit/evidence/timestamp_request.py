@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Requested:
+class RequestCounts:
     """How many timestamps came, and how many are tried again later."""
 
     came: int = 0
@@ -42,20 +42,20 @@ def request_timestamps(
     settings: Settings,
     clock: Clock,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Requested:
+) -> RequestCounts:
     """Ask for each timestamp that is owed and whose time has come; what fails is tried again.
 
     After a minute at first, after an hour at most. Any number of processes may do this at once.
     """
     if not settings.evidence.timestamp_url:
-        return Requested()
+        return RequestCounts()
     try:
         authorities = timestamp_token.read_authorities(settings.evidence.timestamp_ca_file)
     except (ValueError, OSError):
         _log.warning("no timestamps: evidence.timestamp_ca_file cannot be read")
-        return Requested()
+        return RequestCounts()
     came = failed = 0
-    for row in timestamps.waiting():
+    for row in timestamps.list_pending():
         if should_stop():
             break
         now = clock.now()
@@ -64,7 +64,7 @@ def request_timestamps(
         url = settings.evidence.timestamp_url
         is_there = _request(database, row, url, authorities, now)
         came, failed = came + is_there, failed + (not is_there)
-    return Requested(came, failed)
+    return RequestCounts(came, failed)
 
 
 def _claim(database: Database, row: EvidenceTimestamp, now: datetime) -> bool:

@@ -48,19 +48,19 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Request:
+class TimestampRequest:
     """A request to an authority: its octets, and the number by which the reply is known as its."""
 
     octets: bytes
     nonce: int
 
 
-def make_request(text: str) -> Request:
+def make_request(text: str) -> TimestampRequest:
     """Return a request for a timestamp over the SHA-256 of a text, with a new random nonce."""
     builder = TimestampRequestBuilder().data(text.encode()).hash_algorithm(HashAlgorithm.SHA256)
     made = builder.cert_request(cert_request=True).build()
     assert made.nonce is not None  # noqa: S101  the builder adds one by itself
-    return Request(made.as_bytes(), made.nonce)
+    return TimestampRequest(made.as_bytes(), made.nonce)
 
 
 def read_authorities(path: str) -> tuple[x509.Certificate, ...]:

@@ -16,7 +16,7 @@ from repermit.evidence import signed_checkpoint
 from repermit.evidence.checkpoint_occasions import claim_occasions, find_new_occasions
 from repermit.evidence.entries import Checkpoint
 from repermit.evidence.signed_checkpoint import read_stamped
-from repermit.evidence.stored_tree import Paths
+from repermit.evidence.stored_tree import MerkleProofs
 from repermit.settings.definitions import Settings
 
 # --- When one is owed. ----------------------------------------------------------------------------
@@ -24,7 +24,7 @@ from repermit.settings.definitions import Settings
 _OWED = "timestamp "
 
 
-def owe_timestamps(database: Database, *, settings: Settings, now: datetime) -> bool:
+def enqueue_timestamps(database: Database, *, settings: Settings, now: datetime) -> bool:
     """Owe a timestamp over the checkpoint of now if occasions have come; say whether any have.
 
     One serves all that have come at once. Nothing is owed twice, however many processes do this at
@@ -42,7 +42,7 @@ def owe_timestamps(database: Database, *, settings: Settings, now: datetime) -> 
         claimed -= {row.occasion for row in EvidenceTimestamp.select(own).where(own << claimed)}
         if not claimed:
             return False
-        point = signed_checkpoint.take(settings)
+        point = signed_checkpoint.make_signed_checkpoint(settings)
         EvidenceTimestamp.create(
             occasion=min(claimed),
             due_at=now,
@@ -56,13 +56,13 @@ def owe_timestamps(database: Database, *, settings: Settings, now: datetime) -> 
 # --- What was kept. -------------------------------------------------------------------------------
 
 
-def waiting() -> list[EvidenceTimestamp]:
+def list_pending() -> list[EvidenceTimestamp]:
     """Return the timestamps that are owed and have not come yet, the oldest first."""
     query = EvidenceTimestamp.select().where(EvidenceTimestamp.reply == "")
     return list(query.order_by(EvidenceTimestamp.id))
 
 
-def kept() -> list[EvidenceTimestamp]:
+def list_received() -> list[EvidenceTimestamp]:
     """Return the timestamps that have come, by the entry of their checkpoint, without texts."""
     model = EvidenceTimestamp
     query = model.select(model.id, model.seq, model.stamped_at).where(model.reply != "")
@@ -75,10 +75,12 @@ def kept() -> list[EvidenceTimestamp]:
 class Timestamps:
     """The timestamps that have come, for the proofs under one checkpoint."""
 
-    def __init__(self, checkpoint: Checkpoint, paths: Paths) -> None:
+    def __init__(self, checkpoint: Checkpoint, paths: MerkleProofs) -> None:
         self._paths = paths
         # Of several over one checkpoint the first that came.
-        self._numbers = {row.seq: row.id for row in reversed(kept()) if row.seq <= checkpoint.seq}
+        self._numbers = {
+            row.seq: row.id for row in reversed(list_received()) if row.seq <= checkpoint.seq
+        }
         self._seqs = sorted(self._numbers)
         self._show = cache(self._make)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from repermit.db.connection import chunks
 from repermit.db.models.campaigns import CampaignWording, Wording
-from repermit.evidence.chain_reader import Part
+from repermit.evidence.chain_reader import EntryPart
 from repermit.evidence.entries import is_hash
 from repermit.evidence.verify.diagnosis import Fault, How
 
@@ -37,13 +37,13 @@ class Wordings:
         """Say whether something is wrong with one that was looked up and has not been told."""
         return bool(self._wrong)
 
-    def look_up(self, parts: Iterable[Part]) -> None:
+    def look_up(self, parts: Iterable[EntryPart]) -> None:
         """Look at the wordings that these parts name, all at once."""
         # A million parts name a handful, so that hardly any has to be read more closely.
         fresh = (part for part in parts if not self._seen.issuperset(_digests_in(part)))
         self._check({digest for part in fresh for digest in named_by(part)})
 
-    def faults(self, part: Part) -> Iterator[Fault]:
+    def faults(self, part: EntryPart) -> Iterator[Fault]:
         """Yield what is wrong with the wordings that a part names, each once."""
         for digest in sorted(named_by(part)):
             if how := self._wrong.pop(digest, None):
@@ -78,12 +78,12 @@ class Wordings:
             self.checked += len(some)
 
 
-def _digests_in(part: Part) -> list[str]:
+def _digests_in(part: EntryPart) -> list[str]:
     """Return what may be digests of wordings in a part, quickly."""
     return _DIGEST.findall(str(part.json)) if part.part == "consent" else []
 
 
-def named_by(part: Part) -> set[str]:
+def named_by(part: EntryPart) -> set[str]:
     """Return the digests of the wordings that a part names."""
     if part.part != "consent":
         return set()

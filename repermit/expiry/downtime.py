@@ -14,18 +14,18 @@ from repermit.db.models.base import Meta
 from repermit.db.models.campaigns import Campaign
 from repermit.rules.consent import LIVE_STATES
 
-MOST_DOWNTIME = timedelta(days=1)
+MAX_DOWNTIME = timedelta(days=1)
 """How long the answer pages may have been down in all before expiry waits for the admin."""
 
-LONGEST_PAUSE = timedelta(minutes=5)
+MAX_HEARTBEAT_GAP = timedelta(minutes=5)
 """How long may lie between two notes for the pages to count as up in between."""
 
 _HEARTBEAT_KEY = "beat_at"
 
 
-def expiry_waits(downtime: timedelta) -> bool:
+def must_delay_expiry(downtime: timedelta) -> bool:
     """Say whether the answer pages were down too long for silence to mean anything."""
-    return downtime > MOST_DOWNTIME
+    return downtime > MAX_DOWNTIME
 
 
 def record_heartbeat(database: Database, *, now: datetime) -> None:
@@ -38,7 +38,7 @@ def record_heartbeat(database: Database, *, now: datetime) -> None:
         last_beat = datetime.fromisoformat(value) if value else None
         if last_beat is not None and now <= last_beat:
             return
-        if last_beat is None or now - last_beat > LONGEST_PAUSE:
+        if last_beat is None or now - last_beat > MAX_HEARTBEAT_GAP:
             _add_gaps(last_beat, now)
         Meta.write(_HEARTBEAT_KEY, format_timestamp(now))
 
@@ -78,4 +78,4 @@ def _measure_gap(campaign: Campaign, last_beat: datetime | None, now: datetime) 
     """Return the time without a note up to `now`; if there never was one, since the beginning."""
     since = campaign.starts_at if last_beat is None else max(last_beat, campaign.starts_at)
     gap = now - since
-    return gap if gap > LONGEST_PAUSE else timedelta()
+    return gap if gap > MAX_HEARTBEAT_GAP else timedelta()

@@ -36,7 +36,7 @@ from repermit.errors import Refused
 from repermit.evidence import chain, stored_tree
 from repermit.evidence.chain_reader import read_consents
 from repermit.evidence.entries import Entry
-from repermit.expiry.downtime import expiry_waits, measure_downtime, save_heartbeat
+from repermit.expiry.downtime import measure_downtime, must_delay_expiry, save_heartbeat
 from repermit.rules.consent import (
     UNSETTLED,
     CampaignState,
@@ -128,7 +128,7 @@ def expire_due(
     )
 
 
-def accept_silence(
+def override_downtime(
     database: Database, mailing_list: MailingList, *, now: datetime, actor: str
 ) -> None:
     """Decide that silence counts although the answer pages were down; the next sweep acts on it.
@@ -139,7 +139,7 @@ def accept_silence(
     with database.atomic():
         due = [due_campaign.id for due_campaign in _list_due(now, mailing_list)]
         campaign = _lock_due(due[0], now) if due else None
-        if campaign is None or not expiry_waits(measure_downtime(campaign, now)):
+        if campaign is None or not must_delay_expiry(measure_downtime(campaign, now)):
             raise Refused("there is nothing to decide: nobody waits to be taken off for silence")
         facts = {"downtime": int(measure_downtime(campaign, now).total_seconds())}
         campaign.downtime = 0
@@ -194,7 +194,7 @@ def _list_due(now: datetime, mailing_list: MailingList | None) -> list[Campaign]
 def _explain_wait(campaign: Campaign, now: datetime) -> str:
     """Return why a campaign waits for the admin, or ""."""
     down = measure_downtime(campaign, now)
-    if not expiry_waits(down):
+    if not must_delay_expiry(down):
         return ""
     return (
         f"{campaign.list.slug}: the answer pages were down for {_format_span(down)} in all since "

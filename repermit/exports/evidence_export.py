@@ -90,7 +90,9 @@ def _find_erasures(query: Any, slug: str) -> set[int]:
     """Return the erasures among some entries that name one of a list."""
     erasures = set()
     for row in list(query.where(Evidence.event == "erased")):
-        consent_part = chain_reader.entry_at(row.seq)["parts"].get("consent", {}).get("content", {})
+        consent_part = (
+            chain_reader.read_entry(row.seq)["parts"].get("consent", {}).get("content", {})
+        )
         for seqs in chunks(list(consent_part.get("seqs", ())), _CHUNK):
             list_entries = Evidence.select().where(
                 Evidence.seq.in_(list(seqs)), Evidence.list == slug
@@ -136,7 +138,10 @@ def write_evidence(
     Everything is written as it is read, so that a million entries need no memory; the caller holds
     the view of the database steady. Raises Refused where the record has gaps.
     """
-    point, key = signed_checkpoint.take(settings), signed_checkpoint.own_key(settings)
+    point, key = (
+        signed_checkpoint.make_signed_checkpoint(settings),
+        signed_checkpoint.get_public_key(settings),
+    )
     head: dict[str, Any] = {"format": FORMAT, "list": slug, "checkpoint": point.to_json()}
     head |= {"key": str(key)} if key else {}
     timestamps = _read_timestamps(point.seq)
@@ -214,7 +219,7 @@ def _read_timestamps(seq: int) -> list[dict[str, str]]:
 
 def _iter_leaves(last: int) -> Iterator[str]:
     """Yield the leaves of all entries up to one."""
-    for run in chain_reader.runs_of_rows():
+    for run in chain_reader.iter_row_batches():
         for row in run:
             if row["seq"] > last:
                 return

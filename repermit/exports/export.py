@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from repermit.contacts import counts as contacts_counts
 from repermit.db import background_tasks
-from repermit.db.connection import Database, RowCounter, steady_view
+from repermit.db.connection import Database, RowCounter, read_snapshot
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
 from repermit.evidence import chain
@@ -25,7 +25,7 @@ from repermit.exports.file_writers import (
     write_json,
     write_xlsx,
 )
-from repermit.i18n.lazy_text import Joined
+from repermit.i18n.lazy_text import LazyJoin
 from repermit.settings.definitions import Settings
 from repermit.signed_links import Links
 from repermit.temporary_files import make_temporary_files
@@ -142,8 +142,8 @@ def write_export(
     row_counter, erased, is_whole = RowCounter(), 0, False
     try:
         # A file of the list may begin to be taken in while a slow reader takes the rows.
-        with steady_view(database):
-            background_tasks.require_no_unfinished_file(mailing_list)
+        with read_snapshot(database):
+            background_tasks.require_no_running_import(mailing_list)
             write_options = (mailing_list, what, file_format, used_tool, layout)
             with _open_writer(*write_options, created=now, settings=settings) as write:
                 write(row_counter.count(records), columns, out)
@@ -197,7 +197,7 @@ def require_combination(
             code="tool_form",
             tool=str(tool),
             form=str(form),
-            forms=Joined(tuple(TOOL_FORMATS[tool].formats), by=" or "),
+            forms=LazyJoin(tuple(TOOL_FORMATS[tool].formats), by=" or "),
         )
 
 

@@ -19,7 +19,7 @@ from repermit.contacts import lookup
 from repermit.db.connection import iter_pages
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
-from repermit.email_address import as_people_write
+from repermit.email_address import to_unicode_address
 from repermit.rules.consent import Status
 
 # --- What can be exported, in which format, for which tool. ---------------------------------------
@@ -138,7 +138,7 @@ def iter_keep_rows(mailing_list: MailingList) -> Iterator[Record]:
         yield {
             "uid": row["uid"],
             "key": row["address_key"],
-            "address": email_address.as_people_write(row["address"]),
+            "address": email_address.to_unicode_address(row["address"]),
             "name": row["name"],
             "language": row["language"] or mailing_list.language,
             "basis": row["basis"],
@@ -157,7 +157,7 @@ def iter_removed_rows(mailing_list: MailingList) -> Iterator[Record]:
     )
     for row in _iter_rows(rows):
         yield {
-            "address": email_address.as_people_write(row["address"]),
+            "address": email_address.to_unicode_address(row["address"]),
             "a_label": row["address"],
             "name": row["name"],
             "reason": row["reason"],
@@ -171,7 +171,7 @@ def iter_unasked_rows(mailing_list: MailingList) -> Iterator[Record]:
     rows = lookup.select_unasked(mailing_list).order_by(Contact.address_key)
     for row in rows.dicts().iterator():
         yield {
-            "address": email_address.as_people_write(row["address"]),
+            "address": email_address.to_unicode_address(row["address"]),
             "name": row["name"],
             "reason": lookup.explain_unasked(
                 row["mail_state"], row["mail_reason"], row["mail_bounce"]
@@ -207,7 +207,7 @@ def list_formula_addresses(mailing_list: MailingList, what: ExportKind) -> tuple
         lambda contact: contact.status in _STATUSES[what], _iter_formula_contacts(mailing_list)
     )
     return tuple(
-        as_people_write(contact.address or "") for contact in islice(contacts, _MAX_ADDRESSES)
+        to_unicode_address(contact.address or "") for contact in islice(contacts, _MAX_ADDRESSES)
     )
 
 

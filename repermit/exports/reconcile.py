@@ -200,7 +200,7 @@ def reconcile(
     `mapping` is as for an import. Raises ListFileError, and Refused while a file of the list is
     under way.
     """
-    background_tasks.require_no_unfinished_file(mailing_list)
+    background_tasks.require_no_running_import(mailing_list)
     file = open_file.open_list(path, mapping=mapping, zone=settings.zone)
     comparison = _Comparison()
     for batch in _iter_batches(_iter_subscribed(file, comparison)):

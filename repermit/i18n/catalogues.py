@@ -29,7 +29,7 @@ _LOCALE = Path(__file__).parent.parent / "locale"
 @cache
 def languages() -> tuple[str, ...]:
     """Return the languages of mails and public pages (ISO 639-1), in order of their own names."""
-    return tuple(sorted(LANGUAGES, key=place))
+    return tuple(sorted(LANGUAGES, key=get_sort_key))
 
 
 @cache
@@ -39,7 +39,7 @@ def language_name(language: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-def place(language: str) -> tuple[bool, str]:
+def get_sort_key(language: str) -> tuple[bool, str]:
     """Return where a language stands among the others: by its letters, without their signs.
 
     Latin letters come first, then Greek, then Cyrillic, as the EU's own lists have them.
@@ -92,7 +92,7 @@ def _english_form(number: int) -> bool:
 
 
 @cache
-def translations(language: str) -> Translations:
+def load_translations(language: str) -> Translations:
     """Return the catalogue of one of `languages`.
 
     Raises KeyError for another language: a mail half in English is worse than an error.
@@ -107,19 +107,21 @@ def translations(language: str) -> Translations:
     return Translations(language, gettext.GNUTranslations(compiled))
 
 
-def correct(corrections: Mapping[str, Mapping[str, tuple[str, ...]]], *, version: str = "") -> None:
+def install_corrections(
+    corrections: Mapping[str, Mapping[str, tuple[str, ...]]], *, version: str = ""
+) -> None:
     """Say in this process what is corrected, and nothing else: by language, then by English."""
     # In this order: what is made of the new texts must not be kept under their version before.
     _present.corrections = corrections
     _present.version = version
 
 
-def corrections_version() -> str:
+def get_corrections_version() -> str:
     """Return the version of what is corrected in this process, "" if nothing ever was."""
     return _present.version
 
 
-def corrected_texts(language: str) -> tuple[str, ...]:
+def list_corrected_texts(language: str) -> tuple[str, ...]:
     """Return all that this process says otherwise in a language than it comes."""
     return tuple(
         form for forms in _present.corrections.get(language, {}).values() for form in forms
@@ -132,7 +134,7 @@ def read_catalogue(language: str) -> Catalog:
         return read_po(file, locale=language)
 
 
-def pick_language(wanted: str, *, otherwise: str) -> str:
+def choose_language(wanted: str, *, otherwise: str) -> str:
     """Return `wanted` ("nl", "NL", "nl-BE") as one of `languages`, or else `otherwise`."""
     language = wanted.strip().lower().replace("_", "-").partition("-")[0]
     return language if language in LANGUAGES else otherwise

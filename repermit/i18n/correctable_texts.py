@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from repermit.i18n.catalogues import SOURCE_LANGUAGE, read_catalogue, translations
+from repermit.i18n.catalogues import SOURCE_LANGUAGE, load_translations, read_catalogue
 from repermit.unicode_limits import normalize
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _several(forms: str | Sequence[str] | None) -> tuple[str, ...]:
 @cache
 def _numbers(language: str) -> tuple[int, ...]:
     """Return the smallest number that takes each form, from 1 if any takes it."""
-    form_of = translations(language).form
+    form_of = load_translations(language).form
     smallest: dict[int, int] = {}
     for number in _NUMBERS:
         smallest.setdefault(form_of(number), number)

@@ -8,17 +8,17 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
 
-from repermit.i18n.catalogues import translations
+from repermit.i18n.catalogues import load_translations
 
 
-def day_in_words(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
+def format_local_date(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
     """Return "dinsdag 22 december 2026" for an aware moment."""
     return _written(
         moment.astimezone(zone), _day_pattern(moment.astimezone(zone), language), language
     )
 
 
-def moment_in_words(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
+def format_local_datetime(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
     """Return "dinsdag 22 december 2026, 23:59 uur"; seconds are left out.
 
     Midnight is the end of the day before, "24:00", as nobody is sure which day "0:00" is.
@@ -31,15 +31,15 @@ def moment_in_words(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
 
 def _join_day_and_time(day: str, local: datetime, language: str) -> str:
     # Translators: Unicode date pattern (CLDR) of a time of day.
-    clock = translations(language).pgettext("pattern of a time", "HH:mm")
+    clock = load_translations(language).pgettext("pattern of a time", "HH:mm")
     if local.time() == time():
         clock = clock.replace("H", "k")
     # Translators: {day} is a date in words, {time} a time of day.
-    joined = translations(language).pgettext("a day and a time", "{day}, {time}")
+    joined = load_translations(language).pgettext("a day and a time", "{day}, {time}")
     return joined.format(day=day, time=_written(_ending_day(local), clock, language))
 
 
-def short_moment_in_words(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
+def format_short_datetime(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
     """Return "dinsdag 22 december" for a moment that ends a day; else "dinsdag 22 december, 17:00".
 
     The year is left out.
@@ -55,7 +55,7 @@ def _ends_day(local: datetime) -> bool:
 
 
 def _write_day_without_year(local: datetime, language: str) -> str:
-    catalogue, ending = translations(language), _ending_day(local)
+    catalogue, ending = load_translations(language), _ending_day(local)
     if ending.day == 1:
         # Translators: Unicode date pattern (CLDR) for the first day of a month, without the year.
         pattern = catalogue.pgettext("pattern of a first day without year", "EEEE d MMMM")
@@ -79,26 +79,30 @@ def _join_words(found: re.Match[str]) -> str:
 _LAST_MINUTE = (23, 59)
 
 
-def short_day_in_words(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
+def format_compact_datetime(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
     """Return "22 dec" for a moment that ends a day; else "22 dec, 17:00"."""
     local = moment.astimezone(zone)
     # Translators: Unicode date pattern (CLDR) of a day without its year, as short as can be.
-    pattern = translations(language).pgettext("pattern of a short day", "d MMM")
+    pattern = load_translations(language).pgettext("pattern of a short day", "d MMM")
     day = _written(_ending_day(local), pattern, language)
     return day if _ends_day(local) else _join_day_and_time(day, local, language)
 
 
-def longest_short_day(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
+def find_longest_compact_datetime(moment: datetime, *, language: str, zone: ZoneInfo) -> str:
     """Return the longest of the short days of a year, at the hour of a moment."""
     local = moment.astimezone(zone)
     year = (local.replace(month=month, day=28) for month in range(1, 13))
-    return max((short_day_in_words(day, language=language, zone=zone) for day in year), key=len)
+    return max(
+        (format_compact_datetime(day, language=language, zone=zone) for day in year), key=len
+    )
 
 
-def earlier_moments_in_words(moment: datetime, *, language: str, zone: ZoneInfo) -> tuple[str, str]:
+def format_in_earlier_patterns(
+    moment: datetime, *, language: str, zone: ZoneInfo
+) -> tuple[str, str]:
     """Return the whole moment and the short one, as mails had them in earlier patterns."""
     local = moment.astimezone(zone)
-    whole = moment_in_words(moment, language=language, zone=zone)
+    whole = format_local_datetime(moment, language=language, zone=zone)
     # An hour stood behind the whole day.
     short = _write_day_without_year(local, language) if _ends_day(local) else whole
     if language not in _EARLIER_PATTERNS:
@@ -129,7 +133,7 @@ def _ending_day(local: datetime) -> datetime:
 
 
 def _day_pattern(local: datetime, language: str) -> str:
-    catalogue = translations(language)
+    catalogue = load_translations(language)
     if local.day == 1:
         # Translators: Unicode date pattern (CLDR) for the first day of a month.
         return catalogue.pgettext("pattern of a first day of a month", "EEEE d MMMM y")

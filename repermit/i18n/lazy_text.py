@@ -18,18 +18,18 @@ def N_(text: str) -> str:  # noqa: N802  the name by which catalogues find a tex
 
 
 @dataclass(frozen=True)
-class Joined:
+class LazyJoin:
     """Several things in one sentence, each of which may be something said."""
 
     parts: tuple[str, ...]
     by: str = ", "
 
 
-Value = str | int | datetime | Joined
+Value = str | int | datetime | LazyJoin
 """What fills in a template: a count is an int, while what is no count (a line) is text."""
 
 
-class Said(str):
+class LazyText(str):
     """A sentence in English that knows what it was made of.
 
     `template` is its id in the catalogues of translations, in which the `values` stand as
@@ -57,7 +57,7 @@ class Said(str):
 
 def in_english(value: Value) -> str:
     """Return a value as it stands in an English sentence."""
-    if isinstance(value, Joined):
+    if isinstance(value, LazyJoin):
         return value.by.join(value.parts)
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
@@ -69,25 +69,25 @@ def _filled(text: str, values: Mapping[str, Value], show: Callable[[Value], str]
     return text % shown if shown else text
 
 
-def packed(said: str) -> str:
-    """Return what was said as a text to be kept, from which `unpacked` makes it again.
+def serialize(said: str) -> str:
+    """Return what was said as a text to be kept, from which `deserialize` makes it again.
 
     That is the sentence itself if it has neither values nor a code. No value may be a moment.
     """
-    whole = isinstance(said, Said) and (said.values or said.code)
+    whole = isinstance(said, LazyText) and (said.values or said.code)
     return json.dumps(_packed(said), separators=(",", ":")) if whole else str(said)
 
 
-def unpacked(text: str) -> Said:
+def deserialize(text: str) -> LazyText:
     """Return what was packed."""
-    return _unpacked(json.loads(text)) if text.startswith('{"said":') else Said(text)
+    return _unpacked(json.loads(text)) if text.startswith('{"said":') else LazyText(text)
 
 
 def _packed(value: Value) -> Any:
-    if isinstance(value, Said):
+    if isinstance(value, LazyText):
         values = {name: _packed(one) for name, one in value.values.items()}
         return {"said": value.template, "code": value.code, "values": values}
-    if isinstance(value, Joined):
+    if isinstance(value, LazyJoin):
         return {"by": value.by, "parts": list(map(_packed, value.parts))}
     return value
 
@@ -96,6 +96,6 @@ def _unpacked(kept: Any) -> Any:
     if not isinstance(kept, dict):
         return kept
     if "by" in kept:
-        return Joined(tuple(map(_unpacked, kept["parts"])), by=kept["by"])
+        return LazyJoin(tuple(map(_unpacked, kept["parts"])), by=kept["by"])
     values = {name: _unpacked(one) for name, one in kept["values"].items()}
-    return Said(kept["said"], code=kept["code"], **values)
+    return LazyText(kept["said"], code=kept["code"], **values)

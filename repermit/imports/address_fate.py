@@ -29,7 +29,7 @@ _CHUNK = 5_000
 _CHUNK_OF_LOST = 500
 
 
-def decide(list_id: int, *, key: bytes | None = None) -> int:
+def resolve_fates(list_id: int, *, key: bytes | None = None) -> int:
     """Find out which addresses are on the list already and which are suppressed.
 
     Returns how many of them it decided about; run again, it looks only at the others.
@@ -71,7 +71,7 @@ def _find_suppressed(list_id: int) -> int:
     return int(query.execute())
 
 
-def keep_off(fingerprints: Sequence[str]) -> int:
+def mark_as_suppressed(fingerprints: Sequence[str]) -> int:
     """Take addresses for suppressed of which the journal alone still knows that they are."""
     kept = 0
     for some in chunks(fingerprints, _CHUNK_OF_LOST):
@@ -88,12 +88,12 @@ def _match(list_id: int) -> int:
     A mark in the file does not undo a Yes that the person gave here after it.
     """
     database = proxy.obj
-    statement, values = _matching(list_id, is_postgresql(database))
+    statement, values = _make_match_sql(list_id, is_postgresql(database))
     return int(run_sql(database, statement, *values).rowcount)
 
 
 @lru_cache(maxsize=8)
-def _matching(list_id: int, _on_postgresql: bool, /) -> tuple[str, list[Any]]:  # noqa: FBT001
+def _make_match_sql(list_id: int, _on_postgresql: bool, /) -> tuple[str, list[Any]]:  # noqa: FBT001
     """Return the SQL that does so: to put it together anew takes as long as hundreds of rows."""
     fate = Case(
         None,
@@ -120,7 +120,7 @@ def _fill_in_fingerprints(database: Database, key: bytes) -> None:
         )
 
 
-def improvable(said: Fate, basis: Basis) -> Any:
+def select_better_bases(said: Fate, basis: Basis) -> Any:
     """Return a query for the contacts to which the file gives a better basis than they have.
 
     `said` is what the file's row says of them.
@@ -134,21 +134,21 @@ def improvable(said: Fate, basis: Basis) -> Any:
     )
 
 
-def marked() -> Any:
+def select_opted_out() -> Any:
     """Return a query for the contacts that the file's marks take off the list."""
     return _staged_contacts(Contact.id == Picked.contact).where(
         Picked.fate == Fate.OPTED_OUT, Contact.status != Status.REMOVED, ~_SAID_YES_SINCE
     )
 
 
-def added() -> Any:
+def select_newly_added() -> Any:
     """Return a query for the contacts that have come onto the list by a proof or as customers."""
     return _staged_contacts(Contact.uid == uid_of(Picked.ids)).where(
         Picked.fate.in_((Fate.CONFIRMED, Fate.CUSTOMER)), Picked.contact.is_null()
     )
 
 
-def in_batches(query: Any) -> Iterator[list[Any]]:
+def iter_batches(query: Any) -> Iterator[list[Any]]:
     """Run one of the queries above in batches; what is changed meanwhile does not upset it.
 
     The contacts have `picked`, `said`, `mark`, `proof` and `claimed_at` of their row beside what is

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 from repermit import email_address, package_files
 from repermit.clock import format_timestamp
 from repermit.errors import AddressError
-from repermit.i18n.lazy_text import packed
-from repermit.imports.readers.cells import clean
+from repermit.i18n.lazy_text import serialize
+from repermit.imports.readers.cells import normalize_cell
 from repermit.imports.readers.open_file import ListFile
-from repermit.imports.readers.rows import Proof, Row
+from repermit.imports.readers.rows import Row, SignUpProof
 from repermit.imports.row_opt_outs import MARKS, REMARK
 from repermit.rules.consent import STRENGTH, Fate, fate, require_customer_basis
 
@@ -180,7 +180,7 @@ class Interpreter:
         written = None if sending == key else sending
         source = source or self.source
         head = (number, part, line, ids.hexdigest(), key, written, name, language, source)
-        plain = _ROLE if email_address.is_role(key) else _ASK
+        plain = _ROLE if email_address.is_role_address(key) else _ASK
         is_mistyped = _find_meant(key.rpartition("@")[2])
         if mark or proof or is_customer or since or said or is_mistyped or self._all_need_more:
             return head + self._rest(row, sending, key, plain)
@@ -247,16 +247,16 @@ def _invalid(number: int, part: int, row: Row, reason: str) -> tuple[Any, ...]:
             number,
             part,
             row.line,
-            sending=clean(row.address),
+            sending=normalize_cell(row.address),
             name=row.name,
             strength=_strength(Fate.INVALID),
             said=Fate.INVALID.value,
-            reason=packed(reason),
+            reason=serialize(reason),
         )
     )
 
 
-def _facts_of(proof: Proof) -> dict[str, str | None]:
+def _facts_of(proof: SignUpProof) -> dict[str, str | None]:
     return {**proof._asdict(), "at": format_timestamp(proof.at) if proof.at else None}
 
 
@@ -316,7 +316,7 @@ def _find_meant(domain: str) -> str:
 
 @cache
 def _read_domains() -> _KnownDomains:
-    data = package_files.data("mail_domains.toml")
+    data = package_files.load_data("mail_domains.toml")
     names: dict[str, list[str]] = {}
     for domain in data["often_meant"].split():
         name, _, ending = domain.partition(".")

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from repermit.errors import ListFileError
-from repermit.i18n.lazy_text import Joined, Said
-from repermit.imports.newsletter_tools import PART_OF_A_NAME, Tool, is_address_title, tool_of
+from repermit.i18n.lazy_text import LazyJoin, LazyText
+from repermit.imports.newsletter_tools import PART_OF_A_NAME, Tool, detect_tool, is_address_title
 from repermit.imports.readers.cells import (
-    clean,
-    fold,
+    fold_title,
     is_like_address,
+    normalize_cell,
 )
 from repermit.imports.readers.column_values import (
     is_answer,
@@ -32,7 +32,7 @@ _REST = "remark"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class DetectedColumns:
     """Where the header is and what the columns are.
 
     `header_line` is 0 if there is no header; records before `first_line` are not data. `rest`
@@ -58,12 +58,14 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
             raise ListFileError(
                 "there is no field %(name)s%(hint)s",
                 name=repr(name),
-                hint=Said("; did you mean %(near)s?", near=near[0]) if near else "",
-                expected=Said("one of %(fields)s", fields=Joined(FIELDS)),
+                hint=LazyText("; did you mean %(near)s?", near=near[0]) if near else "",
+                expected=LazyText("one of %(fields)s", fields=LazyJoin(FIELDS)),
             )
 
 
-def find_columns(sample: Sequence[Record], mapping: Mapping[str, str], *, width: int = 0) -> Found:
+def find_columns(
+    sample: Sequence[Record], mapping: Mapping[str, str], *, width: int = 0
+) -> DetectedColumns:
     """Return what the first records of a table tell; `mapping` is as for `open_list`.
 
     `width` is how many columns it has at least, with a title or without.
@@ -74,8 +76,8 @@ def find_columns(sample: Sequence[Record], mapping: Mapping[str, str], *, width:
     data = [cells for _, cells in sample[_data_from(sample, at) :]]
     titles = _titles(header, data)
     titles += [""] * (width - len(titles))
-    folded = [fold(title) for title in titles]
-    tool = tool_of(folded)
+    folded = [fold_title(title) for title in titles]
+    tool = detect_tool(folded)
     fields = _by_title(folded, tool) if header else _by_content(data, len(titles))
     _settle_addresses(fields, data, has_header=bool(header))
     _settle_names(fields, folded)
@@ -88,7 +90,7 @@ def find_columns(sample: Sequence[Record], mapping: Mapping[str, str], *, width:
     rest = [index for index in rest if fields[index] == _REST]
     about_else = {index for index in rest if tool.knows(folded[index])}
     unknown = [index for index in rest if index not in about_else and _asks(_values(data, index))]
-    return Found(
+    return DetectedColumns(
         header_line=sample[at][0] if at is not None else 0,
         first_line=_first_line(sample, at),
         columns=tuple(map(Column, range(len(titles)), titles, fields)),
@@ -102,10 +104,10 @@ def find_columns(sample: Sequence[Record], mapping: Mapping[str, str], *, width:
 def _header_at(sample: Sequence[Record], mapping: Mapping[str, str]) -> int | None:
     """Return which record is the header, or None if there is none."""
     named = (title for columns in mapping.values() for title in columns.splitlines())
-    wanted = {fold(title) for title in named if not _place_of(title)} - {""}
+    wanted = {fold_title(title) for title in named if not _place_of(title)} - {""}
     top = [cells for _, cells in sample[:_HEADER_WITHIN]]
     for at, cells in enumerate(top):
-        folded = {fold(cell) for cell in cells}
+        folded = {fold_title(cell) for cell in cells}
         is_titled = folded & wanted or any(map(is_address_title, folded))
         if is_titled and not any(map(is_like_address, cells)):
             return at
@@ -135,7 +137,7 @@ def _first_line(sample: Sequence[Record], at: int | None) -> int:
 
 def _titles(header: Sequence[str], data: Sequence[Sequence[str]]) -> list[str]:
     """Return a title for each column, "" where there is none; they are shown on a terminal."""
-    titles = [clean(title) for title in header]
+    titles = [normalize_cell(title) for title in header]
     while titles and not titles[-1]:
         titles.pop()
     return titles or [""] * max(map(len, data), default=0)
@@ -267,9 +269,9 @@ def _places_in(columns: str, titles: Sequence[str]) -> list[int]:
 
 
 def _find(column: str, titles: Sequence[str]) -> int | None:
-    folded = [fold(title) for title in titles]
-    if fold(column) and fold(column) in folded:
-        return folded.index(fold(column))
+    folded = [fold_title(title) for title in titles]
+    if fold_title(column) and fold_title(column) in folded:
+        return folded.index(fold_title(column))
     place = _place_of(column)
     return place - 1 if 0 < place <= len(titles) else None
 
@@ -287,10 +289,10 @@ def _place_of(column: str) -> int:
     return place
 
 
-def _listed(titles: Sequence[str]) -> Said:
+def _listed(titles: Sequence[str]) -> LazyText:
     if any(titles):
-        return Said("one of: %(titles)s", titles=Joined(tuple(filter(None, titles))))
-    return Said("a number from 1 to %(last)s", last=len(titles))
+        return LazyText("one of: %(titles)s", titles=LazyJoin(tuple(filter(None, titles))))
+    return LazyText("a number from 1 to %(last)s", last=len(titles))
 
 
 def _no_address(sample: Sequence[Record], at: int | None) -> ListFileError:
@@ -300,8 +302,8 @@ def _no_address(sample: Sequence[Record], at: int | None) -> ListFileError:
         code="no_address",
         line=line,
         what="its first line" if at is None else "its columns",
-        cells=Joined(tuple(filter(None, map(clean, cells)))),
-        expected=Said(
+        cells=LazyJoin(tuple(filter(None, map(normalize_cell, cells)))),
+        expected=LazyText(
             "a column such as E-mail, or --map address=COLUMN to say which one it is",
             code="address_column",
         ),

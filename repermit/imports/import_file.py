@@ -21,7 +21,7 @@ from repermit.db.background_tasks import (
     TaskKind,
     find_task,
     find_task_of_list,
-    foreground_work,
+    foreground_lock,
 )
 from repermit.db.connection import Database, FairSqliteDatabase, read_data_version
 from repermit.db.lost_suppressions import find_lost_suppressions
@@ -30,7 +30,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.staged_rows import make_staged_path, sync_staged
 from repermit.errors import Refused
 from repermit.evidence import chain
-from repermit.i18n.lazy_text import Joined, Said
+from repermit.i18n.lazy_text import LazyJoin, LazyText
 from repermit.imports import address_fate, import_report, row_preview, staging
 from repermit.imports.classify_row import ASK, LEAVE_OUT, Decisions, Interpreter
 from repermit.imports.import_report import ImportResult, Problem
@@ -43,8 +43,8 @@ from repermit.imports.import_task import (
     tally_picked,
 )
 from repermit.imports.readers.open_file import ListFile, open_list
-from repermit.imports.readers.rows import Part
-from repermit.imports.row_batches import Request, open_reader
+from repermit.imports.readers.rows import FilePart
+from repermit.imports.row_batches import ReadRequest, open_reader
 from repermit.imports.staging import Staged
 from repermit.rules.consent import Basis, Fate
 from repermit.settings.definitions import Settings
@@ -111,7 +111,7 @@ def import_file(
         if _file_of(under_way.target).digest == file.digest:
             staged()
             return _go_on(database, under_way, file, settings=settings, now=now)
-    background_tasks.require_no_unfinished_file(mailing_list)
+    background_tasks.require_no_running_import(mailing_list)
     # What is written from here on may change what becomes of a row.
     decided_at = read_data_version(database) if isinstance(database, FairSqliteDatabase) else None
     lost = find_lost_suppressions(key=options.fingerprint_key, slug=mailing_list.slug)
@@ -126,7 +126,7 @@ def import_file(
             corrected=places_of(corrected, file.parts),
             remarks=dict(remarks),
         )
-        request = Request(
+        request = ReadRequest(
             path=path,
             mapping=mapping or {},
             zone=settings.zone,
@@ -143,8 +143,8 @@ def import_file(
             questions, date_notes = file.questions(), file.date_notes()
             addresses = staging.pick(database)
             merged = staging.merge_names() if addresses < rows else 0
-            address_fate.decide(mailing_list.id)
-            address_fate.keep_off(options.kept_off)
+            address_fate.resolve_fates(mailing_list.id)
+            address_fate.mark_as_suppressed(options.kept_off)
             tally = tally_picked(rows, addresses, merged, options.bases)
             if rows_to is not None:
                 row_preview.write(rows_to, file.parts, files=make_temporary_files(settings))
@@ -179,7 +179,7 @@ def import_file(
                 # The file gets its name while nobody looks for files that no task names.
                 until_kept.close()
     staged()
-    with foreground_work(database, TaskKind.IMPORT):
+    with foreground_lock(database, TaskKind.IMPORT):
         merge_import(database, number, settings=settings, now=now, tell=tell, decided_at=decided_at)
     counts = _counts_of(number)
     return replace(
@@ -196,7 +196,7 @@ def _go_on(
     """Go on with the import of this very file, which a kill may have cut off."""
     progress = ImportProgress(**task.state)
     slug = task.list.slug
-    with foreground_work(database, TaskKind.IMPORT):
+    with foreground_lock(database, TaskKind.IMPORT):
         merge_import(database, task.target, settings=settings, now=now)
     counts = _counts_of(task.target)
     is_thin = progress.bases[Fate.CONFIRMED] == Basis.THIN
@@ -235,7 +235,7 @@ def _counts_of(number: int) -> Tally:
 def _is_unattested(options: _Options) -> bool:
     if options.attest or not options.dry_run:
         return False
-    return options.customers or staging.has_said(Fate.CUSTOMER)
+    return options.customers or staging.has_row_with_fate(Fate.CUSTOMER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,7 +269,7 @@ class _Options:
         return {Fate.CONFIRMED: proven, Fate.CUSTOMER: Basis.CUSTOMER}
 
 
-def places_of(lines: Collection[str], parts: Sequence[Part]) -> frozenset[tuple[int, int]]:
+def places_of(lines: Collection[str], parts: Sequence[FilePart]) -> frozenset[tuple[int, int]]:
     """Return lines such as "12" or "Sheet1:12" as place of the part and number of the line.
 
     Raises Refused for what names no line of one part.
@@ -277,16 +277,16 @@ def places_of(lines: Collection[str], parts: Sequence[Part]) -> frozenset[tuple[
     return frozenset(_place_of(line, parts) for line in lines)
 
 
-def _place_of(named: str, parts: Sequence[Part]) -> tuple[int, int]:
+def _place_of(named: str, parts: Sequence[FilePart]) -> tuple[int, int]:
     name, _, digits = named.rpartition(":")
     places = [at for at, part in enumerate(parts) if part.name == name or len(parts) == 1]
     if len(places) != 1 or not (digits.isascii() and digits.isdigit()):
         raise Refused(
             "%(named)s names no line of this file: give its number%(parts)s",
             named=repr(named),
-            parts=Said(
+            parts=LazyText(
                 ", after its part and a colon: %(names)s",
-                names=Joined(tuple(part.name for part in parts)),
+                names=LazyJoin(tuple(part.name for part in parts)),
             )
             if len(parts) > 1
             else "",
@@ -325,7 +325,7 @@ def _shared(mailing_list: MailingList, file: ListFile, options: _Options) -> dic
     which the form's text shows where it is there.
     """
     texts = {"wording": options.consent_text, "attest": options.attest}
-    digests = {name: chain.keep_wording(text) if text else "" for name, text in texts.items()}
+    digests = {name: chain.store_wording(text) if text else "" for name, text in texts.items()}
     unseen = lookup.describe_unseen_list(lookup.read_list_facts(mailing_list))
     return {"file": file.digest, **unseen, **digests}
 
@@ -335,7 +335,7 @@ def _staged_file(
 ) -> StagedFile:
     columns = [
         {
-            "part": email_address.masked(part.name),
+            "part": email_address.mask_addresses_in_file_name(part.name),
             "column": column.title or str(column.index + 1),
             "field": column.field,
         }
@@ -343,7 +343,7 @@ def _staged_file(
         for column in part.columns
         if column.field
     ]
-    name = email_address.masked(file.path.name)
+    name = email_address.mask_addresses_in_file_name(file.path.name)
     return StagedFile(
         name=name,
         digest=file.digest,

@@ -11,8 +11,8 @@ from peewee import JOIN, Case
 
 from repermit import email_address
 from repermit.db.connection import proxy, run_sql
-from repermit.i18n.lazy_text import unpacked
-from repermit.imports.readers.rows import DateNote, Part, Question
+from repermit.i18n.lazy_text import deserialize
+from repermit.imports.readers.rows import AmbiguousColumn, DateNote, FilePart
 from repermit.imports.staging import Picked, Staged
 from repermit.rules.consent import Fate
 
@@ -55,8 +55,8 @@ def count_fates(rows: int, addresses: int) -> dict[Fate, int]:
 
 def problems(
     fates: Mapping[Fate, int],
-    parts: Sequence[Part],
-    questions: Sequence[Question] = (),
+    parts: Sequence[FilePart],
+    questions: Sequence[AmbiguousColumn] = (),
     date_notes: Sequence[DateNote] = (),
 ) -> tuple[Problem, ...]:
     """Return what is to be known of whole parts, then the rows that are not simply taken in.
@@ -77,7 +77,7 @@ def problems(
     return (*notes, *listed)
 
 
-def _notes(parts: Sequence[Part], questions: Sequence[Question]) -> Iterator[Problem]:
+def _notes(parts: Sequence[FilePart], questions: Sequence[AmbiguousColumn]) -> Iterator[Problem]:
     for place, part in enumerate(parts):
         name = part.name if len(parts) > 1 else ""
         if part.holds == "nonsubscribed" and (count := _asked_of(place)):
@@ -99,7 +99,7 @@ def _serial_dates(note: DateNote) -> str:
     )
 
 
-def _about_dates(parts: Sequence[Part], date_notes: Sequence[DateNote]) -> Iterator[Problem]:
+def _about_dates(parts: Sequence[FilePart], date_notes: Sequence[DateNote]) -> Iterator[Problem]:
     for one in date_notes:
         said = []
         if one.numbers:
@@ -119,7 +119,7 @@ def _about_dates(parts: Sequence[Part], date_notes: Sequence[DateNote]) -> Itera
         )
 
 
-def _unclear(question: Question) -> str:
+def _unclear(question: AmbiguousColumn) -> str:
     rows = "row" if question.noes == 1 else "rows"
     return (
         f"column {question.column} says Yes and No, and it is not known to what: if a No "
@@ -132,7 +132,7 @@ def _asked_of(place: int) -> int:
     return int(query.count())
 
 
-def _never_subscribed(part: Part, count: int, *, has_others: bool) -> str:
+def _never_subscribed(part: FilePart, count: int, *, has_others: bool) -> str:
     away = "unpack the ZIP and import its other files" if has_others else "do not import it"
     return (
         f"{part.name}: people who never subscribed in Mailchimp, which knows them from orders or "
@@ -147,7 +147,7 @@ _Reported = tuple[int, int, int, str, Fate]
 def _invalid() -> Iterator[_Reported]:
     query = Staged.select(Staged.number, Staged.part, Staged.line, Staged.reason)
     for *place, reason in _first(query.where(Staged.ids.is_null()), Staged.number):
-        yield (*place, unpacked(reason), Fate.INVALID)
+        yield (*place, deserialize(reason), Fate.INVALID)
 
 
 def _in_doubt() -> Any:
@@ -200,12 +200,12 @@ def _by_address() -> Iterator[_Reported]:
 def _add_doubts(reason: str, said: str | None, hint: str | None = None) -> str:
     """Return a reason, with the words that may opt the row out and the domain that may be meant."""
     doubt = _with(_IN_DOUBT, said) if said else ""
-    domain = email_address.readable_domain((hint or "").rpartition("@")[2])
+    domain = email_address.to_unicode_domain((hint or "").rpartition("@")[2])
     question = f"{_MISTYPED} (did you mean {domain}?)" if hint else ""
     return "; ".join(filter(None, (reason, doubt, question)))
 
 
-def _again(parts: Sequence[Part]) -> Iterator[_Reported]:
+def _again(parts: Sequence[FilePart]) -> Iterator[_Reported]:
     """Yield the rows whose address stands in a stronger row too."""
     query = (
         Staged.select(
@@ -238,7 +238,7 @@ def _first(query: Any, *order: Any) -> Iterator[tuple[Any, ...]]:
     return rows
 
 
-def _problem(row: _Reported, parts: Sequence[Part]) -> Problem:
+def _problem(row: _Reported, parts: Sequence[FilePart]) -> Problem:
     _, place, line, reason, fate = row
     part = parts[place]
     return Problem(
@@ -252,7 +252,7 @@ def _problem(row: _Reported, parts: Sequence[Part]) -> Problem:
     )
 
 
-def _address_column(part: Part) -> str:
+def _address_column(part: FilePart) -> str:
     column = next(column for column in part.columns if column.field == "address")
     return column.title or str(column.index + 1)
 
@@ -300,7 +300,7 @@ class ImportResult:
     rows: int
     fates: dict[Fate, int]
     problems: tuple[Problem, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[FilePart, ...]
     merged: int
     thin: int
     improved: int

@@ -18,7 +18,7 @@ from repermit.db import background_tasks
 from repermit.db.background_tasks import (
     BackgroundTask,
     TaskKind,
-    background_work,
+    background_lock,
     find_task,
     list_targets,
     lock_task,
@@ -28,7 +28,7 @@ from repermit.db.background_tasks import (
 from repermit.db.connection import (
     Database,
     FairSqliteDatabase,
-    analyze_grown,
+    analyze_grown_tables,
     is_postgresql,
     lock_rows,
     read_data_version,
@@ -47,7 +47,7 @@ from repermit.db.work_steps import LARGEST_STEP
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.imports import address_fate, import_report, staging
-from repermit.imports.merge import Taking, merge
+from repermit.imports.merge import ImportMerge, merge
 from repermit.imports.undo_steps import begin_reversal, go_on
 from repermit.rules.consent import Basis, Fate
 from repermit.settings.definitions import Settings
@@ -77,7 +77,7 @@ def tally_picked(rows: int, addresses: int, merged: int, bases: Mapping[Fate, Ba
     fates = import_report.count_fates(rows, addresses)
     improved = 0
     if fates[Fate.DUPLICATE]:
-        improved = sum(address_fate.improvable(*pair).count() for pair in bases.items())
+        improved = sum(address_fate.select_better_bases(*pair).count() for pair in bases.items())
     return Tally(rows, addresses, fates, merged, improved)
 
 
@@ -146,9 +146,9 @@ def begin_import(
     staging.keep_picked(database, name_staged_table(database, token))
     # Whoever launches, or takes a file back, locks it too.
     lock_rows(MailingList.select().where(MailingList.id == mailing_list.id)).get()
-    background_tasks.require_no_unfinished_file(mailing_list)
+    background_tasks.require_no_running_import(mailing_list)
     # Who stands in a file that waits is not counted anew before this one is taken in.
-    background_tasks.reset_file_counts(mailing_list.id)
+    background_tasks.invalidate_upload_counts(mailing_list.id)
     tally = file.tally
     at = _find_free_moment(mailing_list, now)
     record = Import.create(
@@ -253,7 +253,7 @@ def merge_import(
         if not is_postgresql(database):
             drop_staged(database, token)
         # Whoever launches next counts them all.
-        analyze_grown(database)
+        analyze_grown_tables(database)
     return is_whole
 
 
@@ -270,7 +270,7 @@ def finish_imports(
     Nobody is disturbed who imports by hand.
     """
     ended = 0
-    with background_work(database, TaskKind.IMPORT, should_stop) as must_stop:
+    with background_lock(database, TaskKind.IMPORT, should_stop) as must_stop:
         for number in list_targets(TaskKind.IMPORT):
             ended += merge_import(
                 database, number, settings=settings, now=now, should_stop=must_stop, step=step
@@ -290,7 +290,7 @@ def _is_decided(database: Database, task: BackgroundTask, version: int | None) -
         return read_data_version(database) == version
     return not (
         contacts_counts.has_suppressions(task.list_id)
-        or contacts_counts.has_others(task.list_id, task.target)
+        or contacts_counts.has_contacts_from_elsewhere(task.list_id, task.target)
     )
 
 
@@ -314,7 +314,7 @@ def _take_step(
     ) as (progress.reached, picked):
         if not is_decided:
             # Somebody may have signed up, or been taken off, since the file was read.
-            address_fate.decide(task.list_id, key=key)
+            address_fate.resolve_fates(task.list_id, key=key)
         _merge_picked(task, progress, picked, key)
     progress.done += picked
     task.state = vars(progress)
@@ -325,7 +325,7 @@ def _merge_picked(task: BackgroundTask, progress: ImportProgress, picked: int, k
     bases = {Fate(fate): Basis(basis) for fate, basis in progress.bases.items()}
     tally = tally_picked(picked, picked, 0, bases)
     merge(
-        Taking(
+        ImportMerge(
             mailing_list=task.list,
             record=Import(id=task.target, list=task.list, at=task.at),
             actor=task.actor,
@@ -343,7 +343,7 @@ def _merge_picked(task: BackgroundTask, progress: ImportProgress, picked: int, k
 
 def _end(database: Database, task: BackgroundTask, progress: ImportProgress) -> None:
     """Note that all of a file is taken in."""
-    background_tasks.reset_file_counts(task.list_id)
+    background_tasks.invalidate_upload_counts(task.list_id)
     if is_postgresql(database):
         drop_staged(database, progress.token)
     counts = progress.counts(rows=progress.rows, addresses=progress.addresses)

@@ -22,10 +22,10 @@ from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.imports.address_fate import (
     NEW,
-    added,
-    improvable,
-    in_batches,
-    marked,
+    iter_batches,
+    select_better_bases,
+    select_newly_added,
+    select_opted_out,
     subject_of,
     uid_of,
 )
@@ -35,7 +35,7 @@ from repermit.suppression import suppressions
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taking:
+class ImportMerge:
     """One import under way.
 
     `bases` has the basis that each fate gives. `shared` is what the evidence of each contact says
@@ -61,7 +61,7 @@ class Taking:
 _STATUS_OF = {Fate.CONFIRMED: Status.CONFIRMED, Fate.CUSTOMER: Status.CUSTOMER}
 
 
-def merge(taking: Taking) -> None:
+def merge(taking: ImportMerge) -> None:
     """Write everything; the transaction is the caller's, the entry of the import still to come.
 
     1. new contacts; 2. suppressions of marked addresses; 3. better bases; 4. removals of marked
@@ -90,14 +90,14 @@ def _lock() -> None:
         pass
 
 
-def _add_contacts(taking: Taking) -> None:
+def _add_contacts(taking: ImportMerge) -> None:
     """Insert the new contacts in the order of their random ids.
 
     On PostgreSQL somebody may sign up in this very moment: then that stands, and only the
     report is one off.
     """
     database = proxy.obj
-    statement, values = _adding(
+    statement, values = _make_insert_sql(
         taking.mailing_list.id,
         taking.record.id,
         tuple(taking.bases.items()),
@@ -106,11 +106,11 @@ def _add_contacts(taking: Taking) -> None:
     )
     last = row_counts.read_last_contact_id(database)
     run_sql(database, statement, *values)
-    row_counts.count_newcomers(database, after=last)
+    row_counts.count_imported_contacts(database, after=last)
 
 
 @lru_cache(maxsize=8)
-def _adding(
+def _make_insert_sql(
     list_id: int,
     record_id: int,
     its_bases: tuple[tuple[Fate, Basis], ...],
@@ -145,7 +145,7 @@ def _adding(
     return found
 
 
-def _suppress(taking: Taking) -> None:
+def _suppress(taking: ImportMerge) -> None:
     columns = {
         Suppression.list: taking.mailing_list.id,
         Suppression.imported_by: taking.record.id,
@@ -171,16 +171,16 @@ def _moment(moment: datetime) -> Any:
     return Value(format_timestamp(moment), converter=False)
 
 
-def _change_contacts(taking: Taking) -> None:
+def _change_contacts(taking: ImportMerge) -> None:
     _improve(taking)
     _remove(taking)
 
 
-def _improve(taking: Taking) -> None:
+def _improve(taking: ImportMerge) -> None:
     """Give contacts their better basis, and keep how each of them was."""
     for said, status in _STATUS_OF.items():
         basis = taking.bases[said]
-        for some in in_batches(improvable(said, basis)):
+        for some in iter_batches(select_better_bases(said, basis)):
             _keep_images(taking, some)
             Contact.update(
                 status=status,
@@ -194,12 +194,12 @@ def _improve(taking: Taking) -> None:
             chain.append(*(_entry(taking, contact) for contact in some))
 
 
-def _remove(taking: Taking) -> None:
+def _remove(taking: ImportMerge) -> None:
     """Take off who opted out elsewhere, and keep how each of them was."""
     act = status_changes.Act(
         at=taking.now, actor=taking.actor, consent={"file": taking.shared["file"]}
     )
-    for some in in_batches(marked()):
+    for some in iter_batches(select_opted_out()):
         _keep_images(taking, some)
         for mark, reason in LEFT_ELSEWHERE.items():
             status_changes.remove_contacts(
@@ -211,7 +211,7 @@ def _remove(taking: Taking) -> None:
             )
 
 
-def _keep_images(taking: Taking, contacts: Sequence[Any]) -> None:
+def _keep_images(taking: ImportMerge, contacts: Sequence[Any]) -> None:
     """Keep how contacts are, without address or name: erasing must reach those everywhere."""
     rows = [
         {
@@ -227,12 +227,12 @@ def _keep_images(taking: Taking, contacts: Sequence[Any]) -> None:
     ImportChange.insert_many(rows).execute()
 
 
-def _append_evidence_of_new(taking: Taking) -> None:
-    for some in in_batches(added()):
+def _append_evidence_of_new(taking: ImportMerge) -> None:
+    for some in iter_batches(select_newly_added()):
         chain.append(*(_entry(taking, contact) for contact in some))
 
 
-def _entry(taking: Taking, contact: Any) -> Entry:
+def _entry(taking: ImportMerge, contact: Any) -> Entry:
     """Return the entry of a contact that came onto the list, or rose, by what the file proves."""
     said = Fate(contact.said)
     proof = json.loads(contact.proof) if said is Fate.CONFIRMED else {}

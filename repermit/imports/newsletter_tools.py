@@ -36,11 +36,11 @@ class Tool:
         """Return the field that a folded title stands for in this tool's exports, and its rank."""
         if folded in self.titles:
             return self.titles[folded], -1
-        return field_of(folded)
+        return find_field(folded)
 
     def knows(self, folded: str) -> bool:
         """Say whether it is known what a folded title stands for, be it nothing of use here."""
-        is_known = field_of(folded)[0] is not None or is_about_else(folded)
+        is_known = find_field(folded)[0] is not None or is_about_else(folded)
         return folded in self.titles or is_known
 
 
@@ -70,7 +70,7 @@ _KNOWN = tuple(
 )
 
 
-def tool_of(folded: list[str]) -> Tool:
+def detect_tool(folded: list[str]) -> Tool:
     """Return the tool that writes these folded titles, GENERIC if it is none that is known."""
     titles = frozenset(folded)
     return next((tool for tool in _KNOWN if len(tool.told_by & titles) >= tool.at_least), GENERIC)
@@ -79,7 +79,7 @@ def tool_of(folded: list[str]) -> Tool:
 # --- Titles of columns in Dutch, English, German and French, and what each is taken for. ----------
 
 
-_DATA = package_files.data("column_titles.toml")
+_DATA = package_files.load_data("column_titles.toml")
 PART_OF_A_NAME = frozenset(_DATA["part_of_a_name"]["titles"].split())
 """Titles that mean a whole name where they stand alone, and one of its parts beside the other."""
 
@@ -151,7 +151,7 @@ _ABOUT_ELSE = re.compile(
 _ANSWERS = re.compile(r"(?:janee|jn|yesno|yn|janein|ouinon)$")
 
 
-def field_of(folded: str) -> tuple[str | None, int]:
+def find_field(folded: str) -> tuple[str | None, int]:
     """Return the field that a folded title stands for, or None, and its rank (0 is best)."""
     if _ADDRESS(folded):
         return "address", 0

@@ -16,12 +16,12 @@ from typing import Any, cast
 from repermit.db.connection import Database
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import ListFileError, RepermitError
-from repermit.i18n.lazy_text import packed
+from repermit.i18n.lazy_text import serialize
 from repermit.imports.import_file import import_file
 from repermit.imports.import_report import ImportResult
 from repermit.imports.readers import container, open_file
 from repermit.imports.readers.rows import Column, FilePreview
-from repermit.imports.uploads import Choices, Kept, delete, find_upload
+from repermit.imports.uploads import Choices, StoredUpload, delete, find_upload
 from repermit.rules.consent import Fate
 from repermit.settings.definitions import Settings
 
@@ -73,7 +73,7 @@ def _read(
     actor: str,
 ) -> None:
     mailing_list = find_list(slug)
-    kept = cast("Kept", find_upload(mailing_list, settings=settings))
+    kept = cast("StoredUpload", find_upload(mailing_list, settings=settings))
     with database.atomic():
         kept.begin_count()
     try:
@@ -106,7 +106,7 @@ def _read(
         kept.task.save_result({**_summary(result, kept.choices), "glimpses": _glimpses(kept)})
 
 
-def _glimpses(kept: Kept) -> list[dict[str, Any]]:
+def _glimpses(kept: StoredUpload) -> list[dict[str, Any]]:
     """Return how the file begins, since opening a large one anew for each page takes long."""
     try:
         found = open_file.preview_file(kept.path, mapping=kept.choices.mapping)
@@ -117,9 +117,9 @@ def _glimpses(kept: Kept) -> list[dict[str, Any]]:
 
 def _refusal(error: RepermitError) -> dict[str, Any]:
     if isinstance(error, ListFileError):
-        place = {"line": error.line, "column": error.column, "expected": packed(error.expected)}
-        return {"refused": packed(error.reason), **place}
-    return {"refused": packed(error.said), "line": 0, "column": 0, "expected": ""}
+        place = {"line": error.line, "column": error.column, "expected": serialize(error.expected)}
+        return {"refused": serialize(error.reason), **place}
+    return {"refused": serialize(error.said), "line": 0, "column": 0, "expected": ""}
 
 
 def _summary(result: ImportResult, choices: Choices) -> dict[str, Any]:

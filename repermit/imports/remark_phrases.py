@@ -18,7 +18,7 @@ from repermit.unicode_limits import normalize
 REFUSED = "refused"
 DOUBTFUL = "doubtful"
 
-_DATA = package_files.data("remark_phrases.toml")
+_DATA = package_files.load_data("remark_phrases.toml")
 _ENTRIES = {
     name: entry
     for table in ("words", "parts", "refused", "exceptions", "doubtful")
@@ -96,7 +96,7 @@ _SMALL_WORD = re.compile(r"(?<!\S)[a-z](?!\.)")
 _CLAUSE = re.compile(r"[.,;!?/|\n]+")
 
 
-def plain(text: str) -> str:
+def normalize_remark(text: str) -> str:
     """Return text for comparing: small letters without accents, one space between words."""
     signs = normalize("NFKD", text.casefold().replace("’", "'"))
     bare = "".join(sign for sign in signs if not unicodedata.combining(sign))
@@ -122,13 +122,13 @@ def agrees(text: str) -> bool:
 def is_company(text: str) -> bool:
     """Say whether text is a name such as "No Spam BV": each of its words has a capital."""
     has_small_words = text.isupper() or _SMALL_WORD.search(text)
-    return not has_small_words and bool(_expression("company").search(plain(text)))
+    return not has_small_words and bool(_expression("company").search(normalize_remark(text)))
 
 
 @lru_cache(maxsize=1024)
 def refusal_in(remark: str) -> str:
     """Return what a remark says against mailing: REFUSED, DOUBTFUL or ""."""
-    text = _expression("harmless").sub("", respell(plain(remark))).lstrip(" .,;/|")
+    text = _expression("harmless").sub("", respell(normalize_remark(remark))).lstrip(" .,;/|")
     # Tags are often one word: "do_not_mail", "no-mail".
     apart = _JOINED.sub(" ", text)
     said = _said_in(text)

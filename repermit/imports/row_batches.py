@@ -36,7 +36,7 @@ Batch = list[tuple[Any, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class ReadRequest:
     """What to read, and how."""
 
     path: Path
@@ -49,7 +49,7 @@ class Request:
         return open_list(self.path, mapping=self.mapping, zone=self.zone)
 
 
-Read = Callable[[Request, ListFile], Iterator[Batch]]
+Read = Callable[[ReadRequest, ListFile], Iterator[Batch]]
 
 
 @contextmanager
@@ -75,20 +75,20 @@ def _is_large_text(path: Path) -> bool:
         return False
 
 
-def _read(process: LimitedProcess, request: Request, file: ListFile) -> Iterator[Batch]:
+def _read(process: LimitedProcess, request: ReadRequest, file: ListFile) -> Iterator[Batch]:
     if unpacked_size(request.path) < _LARGE:
         return batches(request, file)
     return _read_apart(process, request)
 
 
-def batches(request: Request, file: ListFile) -> Iterator[Batch]:
+def batches(request: ReadRequest, file: ListFile) -> Iterator[Batch]:
     """Yield the rows in batches, read by this process."""
     rows = request.interpreter.read(file)
     while batch := list(islice(rows, _BATCH)):
         yield batch
 
 
-def _read_apart(process: LimitedProcess, request: Request) -> Iterator[Batch]:
+def _read_apart(process: LimitedProcess, request: ReadRequest) -> Iterator[Batch]:
     try:
         for batch in process.ask(request):
             yield marshal.loads(batch)  # noqa: S302  packed by `packed_batches`
@@ -98,7 +98,7 @@ def _read_apart(process: LimitedProcess, request: Request) -> Iterator[Batch]:
         process.close()
 
 
-def packed_batches(request: Request) -> Iterator[bytes]:
+def packed_batches(request: ReadRequest) -> Iterator[bytes]:
     """Yield the rows of a request in batches, packed for another process."""
     for batch in batches(request, request.open()):
         yield marshal.dumps(batch, _MARSHAL_VERSION)

@@ -9,27 +9,27 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from repermit.imports.readers.cells import (
-    clean,
-    fold,
+    fold_title,
+    normalize_cell,
 )
 from repermit.imports.readers.column_values import (
     STILL_ON,
+    find_opt_out,
     is_bare_no,
     is_doubtful_status,
     is_mark,
     is_switched_off,
-    opt_out_in,
     says_no,
     says_yes,
 )
-from repermit.imports.readers.dates import moment
+from repermit.imports.readers.dates import parse_datetime
 from repermit.imports.remark_phrases import (
     DOUBTFUL,
     REFUSED,
     agrees,
     has_a_no,
     is_company,
-    plain,
+    normalize_remark,
     refusal_in,
     wishes_mail,
 )
@@ -63,7 +63,7 @@ _UNASKED = (
 )
 
 
-class Against(NamedTuple):
+class OptOut(NamedTuple):
     """What a row says against mailing.
 
     `mark` is "" or one of `MARKS`; `said` is the column and its words ("Opmerking: wil geen mail").
@@ -74,10 +74,10 @@ class Against(NamedTuple):
     said: str = ""
 
 
-_NOTHING = Against()
+_NOTHING = OptOut()
 
 
-class Marks:
+class OptOutColumns:
     """The columns of a table that may say something against mailing."""
 
     def __init__(
@@ -92,7 +92,7 @@ class Marks:
             if (judge := _judge_of(column, unknown, harmless_noes))
         ]
 
-    def in_cells(self, cells: Sequence[str]) -> Against:
+    def in_cells(self, cells: Sequence[str]) -> OptOut:
         """Return the strongest of what the cells of a row say."""
         found: dict[str, str] = {}
         for place, title, judge in self._columns:
@@ -104,21 +104,21 @@ class Marks:
             # With another mark there is more against mailing than how a remark is read.
             found.setdefault("unsubscribed", found[REMARK])
         mark = next(mark for mark in (*MARKS, DOUBTFUL) if mark in found)
-        return Against("" if mark == DOUBTFUL else mark, found[mark])
+        return OptOut("" if mark == DOUBTFUL else mark, found[mark])
 
 
 def may_refuse(texts: Iterable[str]) -> bool:
     """Say whether any of these cells, of a column that is not known, holds a refusal."""
-    return any(_by_unknown(text) == REMARK for text in texts)
+    return any(_judge_unknown_column(text) == REMARK for text in texts)
 
 
 def _shortened(text: str) -> str:
-    text = clean(text)
+    text = normalize_cell(text)
     return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
 
 
 @lru_cache(maxsize=1024)
-def _by_remark(text: str) -> str:
+def _judge_remark(text: str) -> str:
     if _IS_NO_REMARK(text):
         return ""
     # Which number it is means nothing, but for a year and a zero: a street is judged once.
@@ -138,65 +138,67 @@ _IS_NO_REMARK = re.compile(
 
 
 @lru_cache(maxsize=1024)
-def _by_unknown(text: str) -> str:
+def _judge_unknown_column(text: str) -> str:
     """Judge what may be a remark: it may be a company's name, or the state of a switch, too."""
-    said = _by_remark(text)
+    said = _judge_remark(text)
     if said == REMARK and is_company(text):
         return DOUBTFUL
     return "" if said == DOUBTFUL and is_switched_off(text) else said
 
 
 @lru_cache(maxsize=1024)
-def _by_rest(text: str) -> str:
+def _judge_other_column(text: str) -> str:
     """Judge what is no remark, or was not meant as one: a No alone answers something else."""
-    said = _by_unknown(text)
+    said = _judge_unknown_column(text)
     return "" if said == DOUBTFUL and is_bare_no(text) else said
 
 
 @lru_cache(maxsize=1024)
-def _by_status(text: str) -> str:
+def _judge_status(text: str) -> str:
     said = refusal_in(text)
-    mark = opt_out_in(text) or ("unsubscribed" if said == REFUSED else said)
-    if mark == "unsubscribed" and wishes_mail(plain(text)):
+    mark = find_opt_out(text) or ("unsubscribed" if said == REFUSED else said)
+    if mark == "unsubscribed" and wishes_mail(normalize_remark(text)):
         # "Was afgemeld, weer aangemeld".
         return DOUBTFUL
     return DOUBTFUL if not mark and is_doubtful_status(text) else mark
 
 
 @lru_cache(maxsize=1024)
-def _by_consent(text: str) -> str:
+def _judge_consent(text: str) -> str:
     """Judge the answer to "Newsletter?": what is neither a yes, a no nor empty is in doubt."""
-    return _by_answer(text) or ("" if _is_yes_or_empty(text) else DOUBTFUL)
+    return _judge_answer(text) or ("" if _is_yes_or_empty(text) else DOUBTFUL)
 
 
 def _is_yes_or_empty(text: str) -> bool:
-    words = plain(text)
+    words = normalize_remark(text)
     return (
         not words.strip("-–—. ")
         or says_yes(words.split()[0].strip(",.;:!"))
         or agrees(words)
         or wishes_mail(words)
-        or fold(text) in STILL_ON
+        or fold_title(text) in STILL_ON
         # The day on which they gave it.
-        or moment(text, UTC) is not None
+        or parse_datetime(text, UTC) is not None
     )
 
 
 @lru_cache(maxsize=1024)
-def _by_answer(text: str) -> str:
+def _judge_answer(text: str) -> str:
     """Judge the answer to "Active?": what has a no in it is one, unless a yes comes first."""
     if says_no(text) or refusal_in(text) == REFUSED:
-        return DOUBTFUL if wishes_mail(plain(text)) else "unsubscribed"
-    words = plain(text).split()
+        return DOUBTFUL if wishes_mail(normalize_remark(text)) else "unsubscribed"
+    words = normalize_remark(text).split()
     if not words or says_yes(words[0].strip(",.;:!")):
         return refusal_in(text)
-    if not has_a_no(" ".join(words)) and fold(words[0]) != "stop":
+    if not has_a_no(" ".join(words)) and fold_title(words[0]) != "stop":
         return refusal_in(text)
-    is_doubtful = wishes_mail(plain(text)) or any(word in fold(text) for word in _UNASKED)
+    is_doubtful = wishes_mail(normalize_remark(text)) or any(
+        word in fold_title(text) for word in _UNASKED
+    )
     return DOUBTFUL if is_doubtful else "unsubscribed"
 
 
-def _by_name(text: str) -> str:
+def _judge_name(text: str) -> str:
     """Judge a name: "Jan Jansen (overl. 2021)" is one with a remark in it."""
     if not may_be_remark(text):
         return ""
@@ -226,14 +228,14 @@ def may_be_remark(name: str) -> bool:
 
 
 _JUDGES: dict[str | None, Callable[[str], str]] = {
-    "status": _by_status,
-    "consent": _by_consent,
-    "active": _by_answer,
+    "status": _judge_status,
+    "consent": _judge_consent,
+    "active": _judge_answer,
     "opted_out_at": lambda text: "unsubscribed" if is_mark(text) else "",
     "cleaned_at": lambda text: "cleaned" if is_mark(text) else "",
     "complained_at": lambda text: "complained" if is_mark(text) else "",
-    "remark": _by_remark,
-    **dict.fromkeys(("name", "first_name", "last_name"), _by_name),
+    "remark": _judge_remark,
+    **dict.fromkeys(("name", "first_name", "last_name"), _judge_name),
 }
 
 
@@ -243,8 +245,8 @@ def _judge_of(
     if column.field in {None, "address"}:
         return None
     # "Subscribed" is followed by a date, or by a yes or no.
-    if column.field == "since" and fold(column.title) == "subscribed":
-        return _by_answer
+    if column.field == "since" and fold_title(column.title) == "subscribed":
+        return _judge_answer
     if column.field == "remark" and column.index in unknown:
-        return _by_rest if column.index in harmless_noes else _by_unknown
-    return _JUDGES.get(column.field, _by_rest)
+        return _judge_other_column if column.index in harmless_noes else _judge_unknown_column
+    return _JUDGES.get(column.field, _judge_other_column)

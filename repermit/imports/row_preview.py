@@ -21,7 +21,7 @@ from peewee import JOIN, fn
 from repermit import email_address
 from repermit.db.connection import iter_pages
 from repermit.imports.address_fate import NEW
-from repermit.imports.readers.rows import Part
+from repermit.imports.readers.rows import FilePart
 from repermit.imports.row_opt_outs import REMARK
 from repermit.imports.staging import Picked, Staged
 from repermit.rules.consent import Fate
@@ -56,7 +56,7 @@ _KIND = (
 _OFF_BY_REMARK = f"(mark = '{REMARK}' AND fate = 'opted_out')"
 
 
-class Sight(NamedTuple):
+class PreviewRow(NamedTuple):
     """A row of a file and its fate.
 
     `number` counts from 1 through the whole file, `line` within the part, whose name is "" if it
@@ -85,7 +85,7 @@ class Sight(NamedTuple):
         return f"{self.part}:{self.line}" if self.part else str(self.line)
 
 
-def write(path: Path, parts: Sequence[Part], *, files: TemporaryFiles) -> None:
+def write(path: Path, parts: Sequence[FilePart], *, files: TemporaryFiles) -> None:
     """Write the rows that are staged, whose fates are decided, to a file that only we can read.
 
     It is there whole or not at all: whoever is erased is looked up in it.
@@ -95,7 +95,7 @@ def write(path: Path, parts: Sequence[Part], *, files: TemporaryFiles) -> None:
         _write(part, parts)
 
 
-def _write(path: Path, parts: Sequence[Part]) -> None:
+def _write(path: Path, parts: Sequence[FilePart]) -> None:
     names = [part.name if len(parts) > 1 else "" for part in parts]
     with closing(sqlite3.connect(path)) as file:
         # If it is cut off, it is made anew.
@@ -173,7 +173,7 @@ _EVERY = RowFilter()
 
 def read(
     path: Path, wanted: RowFilter = _EVERY, *, after: int = 0, limit: int = ROWS_PER_PAGE
-) -> list[Sight]:
+) -> list[PreviewRow]:
     """Return the rows behind number `after` in the file's order, those that are wanted."""
     sql, values = wanted.conditions()
     query = f"{_GET}{sql} ORDER BY number LIMIT ?"
@@ -200,7 +200,7 @@ def read_doubtful(
     remarks: Sequence[str] = (),
     after: int = 0,
     limit: int = MOST_DOUBTFUL,
-) -> list[tuple[Sight, int]]:
+) -> list[tuple[PreviewRow, int]]:
     """Return the rows that an admin has to look at, and those that were decided on.
 
     - `decided`, `remarks`: the lines, and the words of equal rows, that were decided on.
@@ -214,7 +214,7 @@ def read_doubtful(
 
 def read_opted_out_by_remark(
     path: Path, *, decided: Sequence[str] = (), after: int = 0, limit: int = MOST_DOUBTFUL
-) -> list[tuple[Sight, int]]:
+) -> list[tuple[PreviewRow, int]]:
     """Return the rows that a remark alone opts out, those with the same words as one."""
     return _read_equal(path, _OFF_BY_REMARK, (), decided, after=after, limit=limit)
 
@@ -227,7 +227,7 @@ def _read_equal(
     *,
     after: int,
     limit: int,
-) -> list[tuple[Sight, int]]:
+) -> list[tuple[PreviewRow, int]]:
     group = (
         f"SELECT MIN(number) AS first, COUNT(*) AS rows_alike FROM sight WHERE {wanted}"  # noqa: S608
         f" GROUP BY IIF(hint <> '' OR said = '' OR {_DECIDED}, number, said)"
@@ -249,7 +249,7 @@ def count_opted_out_by_remark(path: Path) -> int:
         return int(file.execute(query).fetchone()[0])
 
 
-def read_all(path: Path, fates: Sequence[Fate]) -> Iterator[Sight]:
+def read_all(path: Path, fates: Sequence[Fate]) -> Iterator[PreviewRow]:
     """Yield all rows of some fates, one fate after the other, without holding them in memory."""
     with closing(_open(path)) as file:
         for fate in fates:
@@ -265,7 +265,7 @@ def count(path: Path, fates: Sequence[Fate]) -> int:
         return int(file.execute(query, [str(fate) for fate in fates]).fetchone()[0])
 
 
-def holds(path: Path, address_key: str) -> bool:
+def has_address(path: Path, address_key: str) -> bool:
     """Say whether a row has an address, or what is no address might be meant as it."""
     local = address_key.rpartition("@")[0]
     query = (
@@ -273,7 +273,7 @@ def holds(path: Path, address_key: str) -> bool:
         " OR fate = ? AND instr(folded(address), ?))"
     )
     with closing(_open(path)) as file:
-        file.create_function("folded", 1, email_address.folded, deterministic=True)
+        file.create_function("folded", 1, email_address.fold_case, deterministic=True)
         found = file.execute(query, (address_key, str(Fate.INVALID), local))
         return bool(found.fetchone()[0])
 
@@ -282,8 +282,8 @@ def _open(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
 
 
-def _sight(row: Sequence[Any]) -> Sight:
-    found = Sight(*row)
+def _sight(row: Sequence[Any]) -> PreviewRow:
+    found = PreviewRow(*row)
     # An earlier version kept the line as a number, 0 for none.
     return found._replace(other=str(found.other or ""), merged=bool(found.merged))
 

@@ -203,7 +203,7 @@ def keep_picked(database: Database, table: str) -> None:
         run_sql(database, f"ALTER TABLE {table} ADD PRIMARY KEY (id)")
 
 
-class Size(NamedTuple):
+class RowCounts(NamedTuple):
     """How many rows a file has, and on how many lines; a line with several addresses is several."""
 
     rows: int
@@ -213,7 +213,7 @@ class Size(NamedTuple):
 _PLACE = itemgetter(*map(StagedRow._fields.index, ("part", "line")))
 
 
-def stage(database: Database, batches: Iterable[Batch]) -> Size:
+def stage(database: Database, batches: Iterable[Batch]) -> RowCounts:
     """Stage the rows of a file, which come in its order; return how many there are."""
     put = _copy if is_postgresql(database) else _insert
     connection: Any = database.connection()  # type: ignore[no-untyped-call]
@@ -226,10 +226,10 @@ def stage(database: Database, batches: Iterable[Batch]) -> Size:
         rows_in_all += len(batch)
         lines += len({last, *map(_PLACE, batch)}) - 1
         last = _PLACE(batch[-1])
-    return Size(rows_in_all, lines)
+    return RowCounts(rows_in_all, lines)
 
 
-def has_said(fate: Fate) -> bool:
+def has_row_with_fate(fate: Fate) -> bool:
     """Say whether any row of the file says this of its address."""
     return bool(Staged.select().where(Staged.said == fate).exists())
 

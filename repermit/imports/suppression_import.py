@@ -28,8 +28,8 @@ from repermit.contacts.status_changes import Act
 from repermit.db.background_tasks import (
     BackgroundTask,
     TaskKind,
-    background_work,
-    foreground_work,
+    background_lock,
+    foreground_lock,
     lock_task,
     run_task,
     start_task,
@@ -70,7 +70,7 @@ from repermit.imports.suppression_staging import (
 from repermit.rules.consent import OWN_YES, Reason, Status
 from repermit.settings.definitions import Settings
 from repermit.suppression import suppressions
-from repermit.suppression.suppressions import Suppressed
+from repermit.suppression.suppressions import NewSuppression
 from repermit.temporary_files import make_temporary_files
 
 _log = logging.getLogger(__name__)
@@ -291,7 +291,7 @@ def finish_suppression_imports(
     """
     tasks: Any = BackgroundTask.select().where(BackgroundTask.kind == TaskKind.IMPORT_SUPPRESSIONS)
     ended = 0
-    with background_work(database, TaskKind.IMPORT_SUPPRESSIONS, should_stop) as must_stop:
+    with background_lock(database, TaskKind.IMPORT_SUPPRESSIONS, should_stop) as must_stop:
         for task in list(tasks):
             merged = _merge(database, task, settings=settings, should_stop=must_stop, step=step)
             ended += merged is not None
@@ -350,7 +350,7 @@ def _finish(
     database: Database, task: BackgroundTask, *, settings: Settings
 ) -> SuppressionImportResult | None:
     """Merge all of a file, and return what has come of it; None if its rows were lost."""
-    with foreground_work(database, TaskKind.IMPORT_SUPPRESSIONS):
+    with foreground_lock(database, TaskKind.IMPORT_SUPPRESSIONS):
         return _merge(database, task, settings=settings) or _read_recorded(task)
 
 
@@ -542,7 +542,7 @@ class _Suppressing:
             # Those get theirs as they leave; whoever corrected their address has one more.
             gone = {contact.id for contact in (*leaving, *again)}
             got = {print_ for print_, contact in held.items() if contact.id in gone}
-            suppressions.suppress(
+            suppressions.add_suppressions(
                 self.mailing_list, [one for one in added if one.fingerprint not in got]
             )
             status_changes.remove_contacts(
@@ -557,14 +557,16 @@ class _Suppressing:
         progress.removed += len(leaving)
 
     def _with_subjects(
-        self, these: Sequence[Suppressed], held: Mapping[str, Contact]
-    ) -> list[Suppressed]:
+        self, these: Sequence[NewSuppression], held: Mapping[str, Contact]
+    ) -> list[NewSuppression]:
         """Return these under their own subjects, also where another list's file has brought them.
 
         Who is held keeps the subject under which their evidence stands. One under which another
         list has a record is that record's alone.
         """
-        others = chain_reader.told_elsewhere([one.subject for one in these], self.mailing_list.slug)
+        others = chain_reader.find_subjects_of_other_lists(
+            [one.subject for one in these], self.mailing_list.slug
+        )
         own = {print_: contact.subject for print_, contact in held.items()}
         fresh = {one.fingerprint: new_id() for one in these if one.subject in others}
         subjects = {**fresh, **own}
@@ -581,7 +583,7 @@ class _Suppressing:
             if print_ == wanted[contact.id]
         }
 
-    def _holds(self, contact: Contact, one: Suppressed) -> bool:
+    def _holds(self, contact: Contact, one: NewSuppression) -> bool:
         """Say whether the contact's own Yes holds; an opt-out without a date counts as earlier."""
         if contact.status != Status.CONFIRMED or contact.basis not in OWN_YES:
             return False

@@ -29,7 +29,7 @@ from repermit.imports.readers import open_file
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings
 from repermit.suppression.fingerprint_files import opened, read_shared
-from repermit.suppression.suppressions import Suppressed
+from repermit.suppression.suppressions import NewSuppression
 
 _HASH = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}")
 _SCHEMES = {32: "md5", 40: "sha1", 64: "sha256"}
@@ -70,7 +70,7 @@ class StagedSuppression(NamedTuple):
     """
 
     number: int
-    suppressed: Suppressed
+    suppressed: NewSuppression
     contact: int | None
 
 
@@ -121,7 +121,7 @@ class SuppressionRows:
         return [
             StagedSuppression(
                 number=place,
-                suppressed=Suppressed(
+                suppressed=NewSuppression(
                     fingerprint=fingerprint,
                     subject=subject,
                     reason=reason,
@@ -234,7 +234,7 @@ class Staging:
         shared = read_shared(path, settings=settings)
         if shared is not None:
             self._add(
-                Suppressed(
+                NewSuppression(
                     fingerprint=row.fingerprint,
                     subject=row.subject,
                     reason=row.reason,
@@ -250,7 +250,7 @@ class Staging:
         self._add(self._addresses(path, mapping, settings))
         return "addresses"
 
-    def _add(self, these: Iterable[Suppressed]) -> None:
+    def _add(self, these: Iterable[NewSuppression]) -> None:
         self._insert(
             "INSERT OR IGNORE INTO read_row (fingerprint, reason, at, subject) VALUES (?, ?, ?, ?)",
             self._counted(these),
@@ -263,7 +263,7 @@ class Staging:
         added = self._connection.total_changes - before
         self._duplicates = self._rows - self._invalid - added
 
-    def _counted(self, these: Iterable[Suppressed]) -> Iterator[tuple[str, str, str, str]]:
+    def _counted(self, these: Iterable[NewSuppression]) -> Iterator[tuple[str, str, str, str]]:
         for one in these:
             self._rows += 1
             yield one.fingerprint, str(one.reason), format_timestamp(one.at), one.subject
@@ -276,7 +276,7 @@ class Staging:
 
     def _addresses(
         self, path: Path, mapping: Mapping[str, str], settings: Settings
-    ) -> Iterator[Suppressed]:
+    ) -> Iterator[NewSuppression]:
         file = open_file.open_list(path, mapping=mapping, zone=settings.zone)
         for row in file.rows():
             try:
@@ -398,9 +398,9 @@ class Newcomers:
         return self._kept.execute(query, (contact, limit)).fetchall()
 
 
-def opted_out(fingerprint: str, at: datetime) -> Suppressed:
+def opted_out(fingerprint: str, at: datetime) -> NewSuppression:
     """Return the suppression of an address of which no more is known than that it opted out."""
-    return Suppressed(fingerprint=fingerprint, subject=new_id(), reason=Reason.REQUEST, at=at)
+    return NewSuppression(fingerprint=fingerprint, subject=new_id(), reason=Reason.REQUEST, at=at)
 
 
 def _contacts_after(number: int, list_id: int) -> Iterator[tuple[int, list[tuple[int, str]]]]:
@@ -435,7 +435,7 @@ def _hashes_of(key: str, schemes: Sequence[str]) -> list[str]:
         return []
     local, _, domain = key.rpartition("@")
     # Tools hold one form of the domain or the other.
-    texts = {key, f"{local}@{email_address.readable_domain(domain)}"}
+    texts = {key, f"{local}@{email_address.to_unicode_domain(domain)}"}
     return [hashlib.new(one, text.encode()).hexdigest() for text in texts for one in schemes]
 
 

@@ -15,9 +15,9 @@ from repermit.contacts import counts
 from repermit.db import background_tasks
 from repermit.db.background_tasks import (
     TaskKind,
-    background_work,
+    background_lock,
     find_task_of_list,
-    foreground_work,
+    foreground_lock,
     list_targets,
     lock_task_of_list,
     select_targets,
@@ -146,7 +146,7 @@ def undo_import(
     sweep_staged(database)
     record = _import(number)
     if most is None or json.loads(record.counts)["rows"] <= most:
-        with foreground_work(database, TaskKind.UNDO_IMPORT):
+        with foreground_lock(database, TaskKind.UNDO_IMPORT):
             go_on(database, number)
         record = _import(number)
     return _result(record)
@@ -163,7 +163,7 @@ def finish_undoings(
     - `step`: rows that are changed in one transaction at most.
     """
     under_way = list_targets(TaskKind.UNDO_IMPORT)
-    with background_work(database, TaskKind.UNDO_IMPORT, should_stop) as must_stop:
+    with background_lock(database, TaskKind.UNDO_IMPORT, should_stop) as must_stop:
         for number in under_way:
             go_on(database, number, should_stop=must_stop, step=step)
     return len(under_way)
@@ -221,7 +221,7 @@ def _begin(
     if unfinished is not None:
         take_back_unfinished(database, unfinished, now=now, actor=actor)
         return int(unfinished.target)
-    background_tasks.require_no_unfinished_file(mailing_list)
+    background_tasks.require_no_running_import(mailing_list)
     record = _last(mailing_list)
     if (seen.record, seen.left) != (record.id, _left(mailing_list)):
         return None

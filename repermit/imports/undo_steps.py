@@ -187,7 +187,7 @@ class Step:
         # Who has left by themselves in this very moment stays so. By number: `+ 0` keeps the index
         # from being used that finds all of the file.
         own = Suppression.imported_by + 0 == self._record.id
-        self.progress.suppressions += suppression_suppressions.lift(
+        self.progress.suppressions += suppression_suppressions.delete_suppressions(
             Suppression.id.in_(make_id_list(found)), own
         )
         return _Entries()
@@ -200,7 +200,7 @@ class Step:
     def end(self) -> _Entries:
         """Note that the import is taken back."""
         progress = self.progress
-        background_tasks.reset_file_counts(self._task.list_id)
+        background_tasks.invalidate_upload_counts(self._task.list_id)
         done = {
             "contacts": progress.contacts,
             "restored": progress.restored,
@@ -219,7 +219,7 @@ class Step:
         """
         slug = self._task.list.slug
         for some in chunks(subjects, _CHUNK):
-            found = chain.erase_parts_of(some, _ERASED_PARTS, slug=slug)
+            found = chain.erase_parts_by_subject(some, _ERASED_PARTS, slug=slug)
             for subject, seqs in found.items():
                 if not seqs:
                     continue

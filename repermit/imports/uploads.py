@@ -23,7 +23,7 @@ from repermit.db.models.lists import MailingList
 from repermit.errors import ListFileError, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.i18n.lazy_text import Said, packed
+from repermit.i18n.lazy_text import LazyText, serialize
 from repermit.imports import row_preview
 from repermit.settings.definitions import Settings
 from repermit.temporary_files import make_temporary_files, open_private_folder
@@ -86,7 +86,7 @@ class Choices:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class StoredUpload:
     """A file that is kept: its row, the folder in which all that belongs to it stands, its task.
 
     Whoever works with the file holds the task's lock; its result is what came of the last look.
@@ -144,14 +144,14 @@ def keep_upload(
     user_id: int,
     settings: Settings,
     now: datetime,
-) -> Kept:
+) -> StoredUpload:
     """Keep a file that is handed in, in place of the list's earlier one.
 
     Its row comes first, so that a folder without one belongs to nobody. Raises ListFileError for
     one that is empty or too large, Refused if an earlier one is being taken in.
     """
     for earlier in _kept_of(mailing_list, settings):
-        give_up(database, earlier)
+        discard_upload(database, earlier)
     with database.atomic():
         upload = Upload.create(
             list=mailing_list, user=user_id, token=new_id(), name=plain_name(name), at=now
@@ -181,7 +181,7 @@ def note_upload(
         chain.append(entry)
 
 
-def find_upload(mailing_list: MailingList, *, settings: Settings) -> Kept | None:
+def find_upload(mailing_list: MailingList, *, settings: Settings) -> StoredUpload | None:
     """Return the file that waits to be taken in, or None if there is none on this machine."""
     found = [kept for kept in _kept_of(mailing_list, settings) if kept.path.exists()]
     return found[-1] if found else None
@@ -204,7 +204,7 @@ def drop_broken_uploads(
                         delete(database, kept)
 
 
-def give_up(database: Database, kept: Kept) -> None:
+def discard_upload(database: Database, kept: StoredUpload) -> None:
     """Delete a file and all that belongs to it; raises Refused while it is being worked with."""
     lock = kept.task.lock() if kept.folder.exists() else nullcontext()
     if lock is None:
@@ -215,12 +215,12 @@ def give_up(database: Database, kept: Kept) -> None:
 
 def sweep_uploads(database: Database, *, settings: Settings, now: datetime) -> int:
     """Delete the files that are a day old, and what belongs to none; return how many rows went."""
-    folder = folder_of(settings)
+    folder = get_folder(settings)
     gone = 0
     for upload in list(Upload.select().where(Upload.at <= now - LIFETIME)):
         # FileNotFoundError: another sweep has just deleted it.
         with suppress(Refused, FileNotFoundError):
-            give_up(database, _kept(upload, settings))
+            discard_upload(database, _kept(upload, settings))
             gone += 1
     tokens = {path.name for path in folder.iterdir()}
     for token in tokens - {upload.token for upload in Upload.select()}:
@@ -238,26 +238,26 @@ def plain_name(name: str) -> str:
     return _cut(shown) or "list"
 
 
-def _kept_of(mailing_list: MailingList, settings: Settings) -> Iterator[Kept]:
+def _kept_of(mailing_list: MailingList, settings: Settings) -> Iterator[StoredUpload]:
     uploads = list(Upload.select().where(Upload.list == mailing_list).order_by(Upload.id))
     for upload in uploads:
         yield _kept(upload, settings)
 
 
-def _kept(upload: Upload, settings: Settings) -> Kept:
-    folder = folder_of(settings) / upload.token
+def _kept(upload: Upload, settings: Settings) -> StoredUpload:
+    folder = get_folder(settings) / upload.token
     task = DetachedTask(folder=folder, result_name="outcome-2.json", settings=settings)
-    return Kept(upload=upload, folder=folder, task=task)
+    return StoredUpload(upload=upload, folder=folder, task=task)
 
 
-def delete(database: Database, kept: Kept) -> None:
+def delete(database: Database, kept: StoredUpload) -> None:
     """Delete a file and all that belongs to it, whoever works with it."""
     shutil.rmtree(kept.folder, ignore_errors=True)
     with database.atomic():
         Upload.delete().where(Upload.id == kept.upload.id).execute()
 
 
-def folder_of(settings: Settings) -> Path:
+def get_folder(settings: Settings) -> Path:
     """Return the folder of all files: ours alone to open. Raises Refused if it is not."""
     return open_private_folder(settings, "uploads")
 
@@ -274,7 +274,7 @@ def _copy(stream: IO[bytes], path: Path) -> None:
             if size > LARGEST:
                 raise ListFileError(
                     "the file is too large",
-                    expected=Said("at most %(most)s MB", most=LARGEST // 1_000_000),
+                    expected=LazyText("at most %(most)s MB", most=LARGEST // 1_000_000),
                 )
             file.write(piece)
     if not size:
@@ -284,7 +284,7 @@ def _copy(stream: IO[bytes], path: Path) -> None:
 # --- Erasing an address from a file that was handed in and waits to be taken in. ------------------
 
 
-class Waiting(StrEnum):
+class UploadErasure(StrEnum):
     """What became of a file that waited for a list, as an address was erased there.
 
     `nothing`: there is none, or the address is not in it; `deleted`; `left`: somebody works with
@@ -296,7 +296,9 @@ class Waiting(StrEnum):
     LEFT = "left"
 
 
-def forget_in_upload(mailing_list: MailingList, address_key: str, *, settings: Settings) -> Waiting:
+def forget_in_upload(
+    mailing_list: MailingList, address_key: str, *, settings: Settings
+) -> UploadErasure:
     """Delete the file that waits for a list if an address that was erased is in it.
 
     Of a file whose rows nobody has looked at yet this cannot be known, so that it goes too.
@@ -305,18 +307,18 @@ def forget_in_upload(mailing_list: MailingList, address_key: str, *, settings: S
     kept = find_upload(mailing_list, settings=settings)
     if kept is None:
         is_elsewhere = Upload.select().where(Upload.list == mailing_list).exists()
-        return Waiting.LEFT if is_elsewhere else Waiting.NOTHING
+        return UploadErasure.LEFT if is_elsewhere else UploadErasure.NOTHING
     lock = kept.task.lock()
     if lock is None:
-        return Waiting.LEFT
+        return UploadErasure.LEFT
     with closing(lock):
-        if kept.rows.exists() and not row_preview.holds(kept.rows, address_key):
-            return Waiting.NOTHING
+        if kept.rows.exists() and not row_preview.has_address(kept.rows, address_key):
+            return UploadErasure.NOTHING
         _empty(kept)
-    return Waiting.DELETED
+    return UploadErasure.DELETED
 
 
-def _empty(kept: Kept) -> None:
+def _empty(kept: StoredUpload) -> None:
     """Leave nothing of a file but why; killed in between, it is one that was not looked at."""
     kept.task.forget_result()
     kept.rows.unlink(missing_ok=True)
@@ -327,8 +329,8 @@ def _empty(kept: Kept) -> None:
 
 
 _REFUSAL: dict[str, Any] = {
-    "refused": packed(
-        Said(
+    "refused": serialize(
+        LazyText(
             "somebody whose address may be in this file was erased, and the file with it: hand "
             "it in again, and their row is left out"
         )

@@ -24,8 +24,8 @@ from repermit.bounces.bounce_results import MessageKind
 from repermit.campaigns import delete_list, enqueue_asks, enqueue_reminders, lifecycle
 from repermit.clock import Clock
 from repermit.contacts.click_log import PendingOpenings
-from repermit.db.background_tasks import Work, background_work
-from repermit.db.connection import Database, limit_idleness, write_back
+from repermit.db.background_tasks import Work, background_lock
+from repermit.db.connection import Database, checkpoint_wal, set_idle_transaction_timeout
 from repermit.db.row_counts import fold_counts
 from repermit.db.secure_delete import wipe_deleted_rows
 from repermit.errors import TransportError
@@ -78,12 +78,12 @@ class Jobs:
     def _connected(self) -> Iterator[tuple[Settings, datetime]]:
         """Open a connection, and take the settings as they are now, and the time."""
         with self._database.connection_context():
-            limit_idleness(self._database)
+            set_idle_transaction_timeout(self._database)
             yield self._present.settings(), self._clock.now()
 
     def _working_on(self, work: Work) -> AbstractContextManager[Callable[[], bool]]:
         """Return what keeps other workers from a work, to be entered; it says when to stop."""
-        return background_work(self._database, work, self._stopping.is_set)
+        return background_lock(self._database, work, self._stopping.is_set)
 
     def start_campaigns(self) -> None:
         """Make the asks of campaigns that were launched, and let those begin whose time is come."""
@@ -254,7 +254,7 @@ class Jobs:
     def stamp(self) -> None:
         """Owe the timestamps whose occasion has come, and ask the authority for them."""
         with self._connected() as (settings, now):
-            timestamps.owe_timestamps(self._database, settings=settings, now=now)
+            timestamps.enqueue_timestamps(self._database, settings=settings, now=now)
             timestamp_request.request_timestamps(
                 self._database,
                 settings=settings,
@@ -305,7 +305,7 @@ class Jobs:
     def write_back(self) -> None:
         """Write SQLite's log back into its file, so that nobody's commit has to."""
         with self._connected():
-            write_back(self._database)
+            checkpoint_wal(self._database)
 
     def beat(self) -> None:
         """Note that the answer pages are up."""

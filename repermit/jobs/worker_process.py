@@ -22,7 +22,7 @@ from repermit.sending.worker_lock import StopRequest
 from repermit.settings.definitions import Settings
 
 
-class Work:
+class JobRunner:
     """Sweeps in threads of this process, all or those of these names, from `start` to `stop`.
 
     `database` is the one in use; `openings` are those of the pages of this process.
@@ -51,13 +51,15 @@ class Work:
         self._scheduler.shutdown(wait=True)
 
 
-def work(settings: Settings, database: Database, *, clock: Clock, leash: int | None = None) -> None:
+def run_worker(
+    settings: Settings, database: Database, *, clock: Clock, leash: int | None = None
+) -> None:
     """Run a worker until SIGTERM or SIGINT; must be called in the main thread.
 
     `leash` is where it hears from the process that looks after it, a file descriptor; see Child.
     """
     stopping = StopRequest()
-    everything = Work(settings, database, clock=clock, names=WORKER_JOBS)
+    everything = JobRunner(settings, database, clock=clock, names=WORKER_JOBS)
     with stopping.on_signals(), heap_frozen():
         if leash is not None:
             # Not at a lower priority than the pages: what is slow while it holds the write lock, or
@@ -77,7 +79,7 @@ _LONGEST_WAIT = 60.0
 _log = logging.getLogger(__name__)
 
 
-class Child:
+class SupervisedProcess:
     """Runs `command`, again and again if it ends, from `start` to `stop`.
 
     It waits in between, `first_wait` seconds and each time twice as long; from the beginning again

@@ -208,7 +208,7 @@ def describe_link(found: FreshLink, *, now: datetime) -> Link:
     return Link(
         uid=found.contact.uid,
         state=_get_state(found, now),
-        address=email_address.in_part(found.address),
+        address=email_address.mask_address(found.address),
         is_own=found.address_key == found.contact.address_key,
         language=mailing_list.pick_language(found.language),
         ends_at=found.at + LINK_LIFETIME,

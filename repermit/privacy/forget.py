@@ -13,9 +13,9 @@ from typing import Any
 from repermit import email_address
 from repermit.contacts import admin_requests, lookup
 from repermit.contacts import erasure as contacts_erasure
-from repermit.contacts.erasure import Erased
+from repermit.contacts.erasure import DeletionCounts
 from repermit.contacts.status_changes import Act
-from repermit.db.background_tasks import Work, foreground_work
+from repermit.db.background_tasks import Work, foreground_lock
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.accounts import User
 from repermit.db.models.base import new_id
@@ -43,7 +43,7 @@ def open_erasure(
     *,
     act: Act,
     fingerprint_key: bytes,
-) -> Iterator[Callable[[Contact], Erased]]:
+) -> Iterator[Callable[[Contact], DeletionCounts]]:
     """Begin a transaction, and yield what erases in it whoever has an address on a list.
 
     Files that are half taken in lose the address before: a step of theirs locks its task before
@@ -83,7 +83,7 @@ class ErasureResult:
     found: ErasureOutcome
     status: Status | None
     reason: str
-    erased: Erased
+    erased: DeletionCounts
     suppressed: bool
     beyond: ExternalCopies
 
@@ -152,7 +152,7 @@ def erase_address(
 
 
 def _try_wiping(database: Database) -> bool:
-    with foreground_work(database, Work.ERASE):
+    with foreground_lock(database, Work.ERASE):
         return wipe_deleted_rows(database)
 
 
@@ -169,7 +169,7 @@ def erase_contact_by_id(
     settings: Settings,
     now: datetime,
     actor: str,
-) -> Erased:
+) -> DeletionCounts:
     """Erase the contact of this number; the job wipes what the files still hold, within a minute.
 
     Raises NotFound, also for one who was erased before.
@@ -258,7 +258,9 @@ def _erase_unknown(
         found=ErasureOutcome.SIGN_UP if sign_ups else found,
         status=None,
         reason=known.reason if known else "",
-        erased=Erased(contacts=0, removed=0, unsent=0, sign_ups=sign_ups, replies=0, entries=0),
+        erased=DeletionCounts(
+            contacts=0, removed=0, unsent=0, sign_ups=sign_ups, replies=0, entries=0
+        ),
         suppressed=known is not None,
     )
 
@@ -275,10 +277,10 @@ def _find_suppression(mailing_list: MailingList, fingerprint: str) -> Suppressio
 
 def _suppress_address(mailing_list: MailingList, fingerprint: str, act: Act) -> Suppression | None:
     """Suppress an address that was never held, under a fresh subject."""
-    made = suppressions.Suppressed(
+    made = suppressions.NewSuppression(
         fingerprint=fingerprint, subject=new_id(), reason=Reason.REQUEST, at=act.at
     )
-    suppressions.suppress(mailing_list, [made])
+    suppressions.add_suppressions(mailing_list, [made])
     return _find_suppression(mailing_list, fingerprint)
 
 

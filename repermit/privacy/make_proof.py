@@ -19,7 +19,7 @@ from peewee import fn
 
 from repermit import email_address
 from repermit.contacts import admin_requests, lookup
-from repermit.db.connection import Database, analyze_grown, iter_pages, steady_view
+from repermit.db.connection import Database, analyze_grown_tables, iter_pages, read_snapshot
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
 from repermit.db.work_steps import FIRST_STEP, LARGEST_STEP, StepSize
@@ -35,7 +35,7 @@ from repermit.evidence import (
 from repermit.evidence.consent_receipt import NO_REGISTER
 from repermit.evidence.cosigned_checkpoints import CosignedCheckpoints
 from repermit.evidence.entries import Checkpoint, Entry
-from repermit.evidence.stored_tree import Paths
+from repermit.evidence.stored_tree import MerkleProofs
 from repermit.evidence.timestamps import Timestamps
 from repermit.rules.consent import Status
 from repermit.settings.definitions import Settings
@@ -83,7 +83,7 @@ def prove_address(
 
     def find() -> _Person:
         subject = _find_subject(mailing_list, key, settings)
-        return _Person(subject, key, proof_file.name_address(key, secrets.token_hex(_SALT_BYTES)))
+        return _Person(subject, key, proof_file.digest_address(key, secrets.token_hex(_SALT_BYTES)))
 
     return _make_proof(
         database, mailing_list, find, settings, now=now, actor=actor, known=known, register=register
@@ -106,7 +106,7 @@ def prove_contact(
     def find() -> _Person:
         contact = admin_requests.find_contact(mailing_list, number)
         key = contact.address_key if contact.address else None
-        return _Person(contact.subject, key, name_contact(contact))
+        return _Person(contact.subject, key, make_address_digest(contact))
 
     return _make_proof(
         database, mailing_list, find, settings, now=now, actor=actor, known=known, register=register
@@ -169,18 +169,18 @@ def _make_proof(
         return Claims([statement], [make_seal(statement, now=now, actor=actor)])
 
     with _append_seals(database, compose, database.atomic) as (claims, own):
-        checkpoint = signed_checkpoint.take(settings)
-        consistency = stored_tree.consistency(known, checkpoint) if known else None
+        checkpoint = signed_checkpoint.make_signed_checkpoint(settings)
+        consistency = stored_tree.make_consistency_proof(known, checkpoint) if known else None
     (statement,) = claims.statements
-    paths = stored_tree.Paths(checkpoint)
+    paths = stored_tree.MerkleProofs(checkpoint)
     document = assemble_proof(
         statement,
-        chain_reader.entry_at(own),
+        chain_reader.read_entry(own),
         checkpoint=checkpoint,
         paths=paths,
         timestamps=Timestamps(checkpoint, paths),
         cosigned=CosignedCheckpoints(checkpoint, paths),
-        previous=chain_reader.hash_before(own),
+        previous=chain_reader.read_previous_hash(own),
         settings=settings,
     )
     if consistency is not None:
@@ -215,12 +215,12 @@ def _append_seals(
     is done anew where they recorded more of the same people, at last while nobody writes.
     """
     for _ in range(_TRIES):
-        with steady_view(database):
+        with read_snapshot(database):
             seq = stored_tree.checkpoint().seq
             claims = compose()
         with transaction():
             chain.lock_head()
-            if not chain_reader.has_newer([one.subject for one in claims.seals], seq):
+            if not chain_reader.has_newer_entries([one.subject for one in claims.seals], seq):
                 yield claims, chain.append(*claims.seals)
                 return
     with transaction():
@@ -234,7 +234,7 @@ def _read_statement(
 ) -> dict[str, Any]:
     """Return what a proof claims of a person; raises NotFound where nothing is recorded."""
     subject, key, named = person
-    entries = chain_reader.entries_about(subject, slug) if subject else []
+    entries = chain_reader.read_entries_of_subject(subject, slug) if subject else []
     if not has_entries(entries, slug):
         raise NotFound(
             "nothing is recorded of this address on the list %(list)s: nobody of it has answered, "
@@ -250,9 +250,9 @@ def _read_statement(
         named,
         settings,
         entries=entries,
-        wordings=chain_reader.wordings_of(entries),
+        wordings=chain_reader.read_wordings(entries),
         register=register,
-        campaign_entries=chain_reader.entries_of_campaigns(_list_campaigns(entries), slug),
+        campaign_entries=chain_reader.read_campaign_entries(_list_campaigns(entries), slug),
     )
 
 
@@ -314,8 +314,8 @@ def make_statement(
         slug=slug,
         subject=subject,
         named=named,
-        controller=consent_receipt.controller_of(settings.organisation),
-        retention=consent_receipt.retention_of(settings.retention),
+        controller=consent_receipt.describe_controller(settings.organisation),
+        retention=consent_receipt.describe_retention(settings.retention),
         entries=entries,
         wordings=wordings,
         register=register,
@@ -340,7 +340,7 @@ def assemble_proof(
     seal: Mapping[str, Any],
     *,
     checkpoint: Checkpoint,
-    paths: Paths,
+    paths: MerkleProofs,
     timestamps: Timestamps,
     cosigned: CosignedCheckpoints,
     previous: str,
@@ -376,17 +376,17 @@ def assemble_proof(
 
 def _describe_format(settings: Settings, *, is_vouched: bool) -> dict[str, str]:
     """Return a proof's format, and the public half of the key that signed its checkpoint."""
-    key = signed_checkpoint.own_key(settings)
+    key = signed_checkpoint.get_public_key(settings)
     if key is None:
         return {"format": proof_file.SIGNED_FORMAT if is_vouched else proof_file.FORMAT}
     return {"format": proof_file.SIGNED_FORMAT, "key": str(key)}
 
 
-def name_contact(contact: Contact) -> Mapping[str, str]:
+def make_address_digest(contact: Contact) -> Mapping[str, str]:
     """Return by what whoever knows the address of a contact can tell whose a proof is."""
     if contact.address is None:
         return _NOBODY_NAMED
-    return proof_file.name_address(contact.address_key, secrets.token_hex(_SALT_BYTES))
+    return proof_file.digest_address(contact.address_key, secrets.token_hex(_SALT_BYTES))
 
 
 # --- The proofs of everybody on a list who has decided, under one checkpoint. ---------------------
@@ -411,7 +411,7 @@ class SealedProofs:
 
     def add(self, claims: Claims, last: int) -> None:
         """Add what is claimed of some people, of whose seals the last has this number."""
-        seals = chain_reader.entries_between(last - len(claims.seals) + 1, last)
+        seals = chain_reader.read_entries(last - len(claims.seals) + 1, last)
         for statement, seal, address in zip(
             claims.statements, seals, claims.addresses, strict=True
         ):
@@ -430,9 +430,9 @@ class SealedProofs:
         - The address of an erased person is "".
         """
         # What that entry says is nothing of a person's, and not for them to show.
-        last = {"entry": chain_reader.entry_at(seq)["entry"], "parts": {}}
-        previous = chain_reader.hash_before(seq)
-        paths = stored_tree.Paths(checkpoint)
+        last = {"entry": chain_reader.read_entry(seq)["entry"], "parts": {}}
+        previous = chain_reader.read_previous_hash(seq)
+        paths = stored_tree.MerkleProofs(checkpoint)
         timestamps = Timestamps(checkpoint, paths)
         cosigned = CosignedCheckpoints(checkpoint, paths)
         self._file.seek(0)
@@ -479,7 +479,7 @@ def seal_proofs(
         # In no transaction: they may be few among a million of other lists.
         numbers = (number for page in pages for (number,) in page)
         size = StepSize(most=FIRST_STEP)
-        analyze_grown(database)
+        analyze_grown_tables(database)
         while some := list(islice(numbers, size.rows)):
             compose = partial(
                 _compose_claims,
@@ -532,19 +532,19 @@ def _compose_claims(
     """Return what is claimed of those of some contacts who have decided."""
     slug, decided = mailing_list.slug, _make_decided_conditions(mailing_list)
     some = list(Contact.select().where(Contact.id.in_(numbers), *decided).order_by(Contact.id))
-    told = chain_reader.entries_about_each([one.subject for one in some], slug)
+    told = chain_reader.read_entries_by_subject([one.subject for one in some], slug)
     proved = [one for one in some if has_entries(told[one.subject], slug)]
     for one in proved:
         if one.address is not None:
             require_same_address(told[one.subject], one.address_key, settings)
     entries = [entry for one in proved for entry in told[one.subject]]
-    wordings = chain_reader.wordings_of(entries)
-    campaign_entries = chain_reader.entries_of_campaigns(_list_campaigns(entries), slug)
+    wordings = chain_reader.read_wordings(entries)
+    campaign_entries = chain_reader.read_campaign_entries(_list_campaigns(entries), slug)
     statements = [
         make_statement(
             slug,
             one.subject,
-            name_contact(one),
+            make_address_digest(one),
             settings,
             entries=told[one.subject],
             wordings=_select_wordings(told[one.subject], wordings),

@@ -30,7 +30,7 @@ from repermit.privacy.data_links import LINKS_KEPT, find_access
 from repermit.privacy.erase_removed_contacts import find_due_time
 from repermit.privacy.evidence_retention import add_years
 from repermit.privacy.external_copies import find_held_since, iter_files_with, list_records
-from repermit.rules.bot_detection import LINKS, Past
+from repermit.rules.bot_detection import LINKS, LinkHistory
 from repermit.rules.consent import (
     MailKind,
     MailState,
@@ -109,7 +109,7 @@ class LinkOpened:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Openings:
+class OpeningReport:
     """How the links were opened, as far as it is kept to know a person by; see bot_detection.Past.
 
     `signs` are why the last press looked like a program's, `held_at` since when a Yes waits for one
@@ -137,7 +137,7 @@ class SuppressionInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipient:
+class DisclosedRecipient:
     """Who gets the data besides the organisation, as its record of processing names them.
 
     `role` is one word for what they do. `country` is two letters (ISO 3166), `safeguard` what
@@ -218,7 +218,7 @@ class HeldData:
     imports: tuple[tuple[datetime, str], ...]
     replies: tuple[tuple[datetime, str], ...]
     entries: tuple[EvidenceEntry, ...]
-    openings: Openings | None
+    openings: OpeningReport | None
     suppressions: tuple[SuppressionInfo, ...]
     looks: tuple[tuple[datetime, str], ...]
     looks_at_many: tuple[tuple[datetime, str], ...]
@@ -229,13 +229,13 @@ class HeldData:
 # --- What is kept of how a person's links were opened, for the person themselves. -----------------
 
 
-def read_openings(contact: Contact) -> Openings | None:
+def read_openings(contact: Contact) -> OpeningReport | None:
     """Return how a contact's links were opened and pressed, None if nothing of it is kept."""
     row = click_log.find_opening(contact)
     if row is None:
         return None
-    past = click_log.make_past(row)
-    return Openings(
+    past = click_log.make_link_history(row)
+    return OpeningReport(
         links=tuple(_iter_opened_links(past)),
         together_at=past.openings.together_at,
         yes_at=past.yes_at,
@@ -248,7 +248,7 @@ def read_openings(contact: Contact) -> Openings | None:
     )
 
 
-def _iter_opened_links(past: Past) -> Iterator[LinkOpened]:
+def _iter_opened_links(past: LinkHistory) -> Iterator[LinkOpened]:
     for link in LINKS:
         opened = past.openings.of(link)
         if opened.first_at and opened.last_at:
@@ -549,7 +549,11 @@ _OPENINGS_FIELDS = (
 
 
 def make_document(
-    held: HeldData, *, organisation: Organisation, recipients: Sequence[Recipient], now: datetime
+    held: HeldData,
+    *,
+    organisation: Organisation,
+    recipients: Sequence[DisclosedRecipient],
+    now: datetime,
 ) -> dict[str, Any]:
     """Return everything held as what JSON can hold; times are RFC 3339 in UTC."""
     return {
@@ -586,7 +590,7 @@ def make_document(
     }
 
 
-def _describe_openings(openings: Openings) -> dict[str, Any]:
+def _describe_openings(openings: OpeningReport) -> dict[str, Any]:
     links = [
         {
             "link": one.link,

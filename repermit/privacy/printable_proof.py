@@ -15,7 +15,7 @@ from repermit import email_address
 from repermit.emails import compose_mail, frozen_draft
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.html_to_text import html_to_text
-from repermit.evidence.consent_receipt import state_of
+from repermit.evidence.consent_receipt import get_latest_state
 from repermit.evidence.entries import PARTS
 from repermit.evidence.verify.cosignatures import read_cosigners
 from repermit.evidence.verify.timestamps import stamps_of
@@ -53,7 +53,7 @@ def make_proof_page(document: Mapping[str, Any], *, language: str, zone: ZoneInf
             language=language,
             statement=statement,
             record=statement["record"],
-            state=state_of(statement["record"]["event"]),
+            state=get_latest_state(statement["record"]["event"]),
             told=describe_entries(document, language=language, zone=zone),
             standing=describe_status(document, language=language, zone=zone),
             shown=list(_list_wordings(statement)),
@@ -151,7 +151,7 @@ def _fill_values(text: str, draft: Draft | None, person: Mapping[str, Any]) -> s
     """Put in what is held of the person; marks stay where nothing is, and for their own links."""
     if not person.get("address"):
         return text
-    in_part = person.get("address_in_part") or email_address.in_part(person["address"])
+    in_part = person.get("address_in_part") or email_address.mask_address(person["address"])
     values = {"address": in_part}
     if draft is not None:
         since = person.get("since")

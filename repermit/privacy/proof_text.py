@@ -17,7 +17,7 @@ from repermit.emails import template_engine
 from repermit.evidence import consent_receipt
 from repermit.evidence.proof_file import DEADLINE_NAMES, told_by
 from repermit.i18n import dates
-from repermit.rules.bot_detection import PROGRAM_SIGNS
+from repermit.rules.bot_detection import PROGRAM_SIGNALS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -81,7 +81,7 @@ def describe_entries(
     """Return what a proof that holds shows, in the order of time, in one of `LANGUAGES`."""
     entries = list_entries(document["statement"])
     times = _list_times(entries)
-    taken_back = consent_receipt.find_taken_back(told_by(entries))
+    taken_back = consent_receipt.find_revoked_yes(told_by(entries))
     latest_times = list(accumulate(times, max))
 
     def describe(index: int) -> EntryText:
@@ -140,7 +140,7 @@ def _render_entry(
         is_taken_back=is_taken_back,
         taken_back=consent_receipt.TAKEN_BACK,
         signs=signs,
-        is_programlike=bool(PROGRAM_SIGNS & signs),
+        is_programlike=bool(PROGRAM_SIGNALS & signs),
     )
     return lines
 
@@ -175,7 +175,7 @@ def format_time(text: str, *, language: str, zone: ZoneInfo) -> str:
         at = datetime.fromisoformat(text).astimezone(zone)
     except (ValueError, OverflowError):
         return text
-    words = dates.moment_in_words(at, language=language, zone=zone)
+    words = dates.format_local_datetime(at, language=language, zone=zone)
     return f"{words} ({at.strftime('%H:%M:%S %Z')})"
 
 

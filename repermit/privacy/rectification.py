@@ -132,7 +132,7 @@ def _move_contact(
     now: datetime,
 ) -> None:
     before = email_address.Address(contact.address or "", contact.address_key)
-    background_tasks.reset_file_counts(contact.list_id)
+    background_tasks.invalidate_upload_counts(contact.list_id)
     Contact.update(
         address=found.address, address_key=found.address_key, has_predecessor=True
     ).where(Contact.id == contact.id).execute()
@@ -149,7 +149,7 @@ def _move_contact(
         "confirmed_at": now.isoformat(),
     }
     _record_correction(
-        contact.id, told, {"address": email_address.in_part(before.sending)}, trace, now=now
+        contact.id, told, {"address": email_address.mask_address(before.sending)}, trace, now=now
     )
 
 
@@ -168,10 +168,12 @@ def _move_suppression(
         left = _make_suppressed(contact, new, contact.reason, contact.status_at)
         file = _find_file(contact, old)
         both = [left._replace(imported_by=file), moved]
-        suppressions.suppress(contact.list, both if file is not None else [left])
+        suppressions.add_suppressions(contact.list, both if file is not None else [left])
     else:
-        suppressions.lift(Suppression.list == contact.list_id, Suppression.fingerprint == new)
-        suppressions.suppress(contact.list, [moved])
+        suppressions.delete_suppressions(
+            Suppression.list == contact.list_id, Suppression.fingerprint == new
+        )
+        suppressions.add_suppressions(contact.list, [moved])
 
 
 def _find_file(contact: Contact, fingerprint: str) -> int | None:
@@ -186,8 +188,8 @@ def _find_file(contact: Contact, fingerprint: str) -> int | None:
 
 def _make_suppressed(
     contact: Contact, fingerprint: str, reason: str, at: datetime
-) -> suppressions.Suppressed:
-    return suppressions.Suppressed(
+) -> suppressions.NewSuppression:
+    return suppressions.NewSuppression(
         fingerprint=fingerprint, subject=contact.subject, reason=reason, at=at
     )
 

@@ -16,7 +16,7 @@ from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Webhook
 from repermit.emails import template_engine
-from repermit.reports.held_data import HeldData, count_held_data, count_held_parts
+from repermit.reports.held_data import HeldDataCounts, count_held_data, count_held_parts
 from repermit.reports.security_measures import Measure, list_measures
 from repermit.settings.definitions import Organisation, Settings
 
@@ -204,7 +204,7 @@ class BreachReport:
     discovered_at: datetime | None
     notify_by: datetime | None
     people: int
-    held: HeldData
+    held: HeldDataCounts
     parts: Mapping[str, int]
     fields: tuple[str, ...]
     users: int
@@ -261,7 +261,7 @@ def gather_breach_report(
     )
 
 
-def _fields(held: HeldData) -> tuple[str, ...]:
+def _fields(held: HeldDataCounts) -> tuple[str, ...]:
     """Return the data that are held of anybody, by the names that the message knows them by."""
     counts = {
         "address": held.addresses + held.files,

@@ -227,7 +227,7 @@ def gather_closing_report(
         may_be_mailed=counted.may_be_mailed,
         mailed_unasked=counted.mailed_unasked,
         wordings=_wordings(campaign),
-        checkpoint=signed_checkpoint.take(settings),
+        checkpoint=signed_checkpoint.make_signed_checkpoint(settings),
     )
 
 

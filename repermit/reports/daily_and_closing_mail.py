@@ -18,7 +18,7 @@ from repermit.db.models.base import Meta, parse_timestamp
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.mails import enqueue_notice
-from repermit.emails.mail_types import ClosingNews, DayNews
+from repermit.emails.mail_types import ClosingSummary, DailySummary
 from repermit.evidence import stored_tree
 from repermit.reports.outcomes_per_day import Outcome, read_newest_seq, read_outcomes
 from repermit.reports.statistics import count_people
@@ -86,9 +86,11 @@ def _enqueue_daily_mail(database: Database, number: int, moment: datetime) -> bo
     return True
 
 
-def _read_daily_counts(campaign: Campaign, counts: Counter[Outcome], since: datetime) -> DayNews:
+def _read_daily_counts(
+    campaign: Campaign, counts: Counter[Outcome], since: datetime
+) -> DailySummary:
     people = count_people(campaign)
-    return DayNews(
+    return DailySummary(
         since=since,
         yes=counts[Outcome.YES],
         no=counts[Outcome.NO],
@@ -169,11 +171,11 @@ def _enqueue_closing_mail(database: Database, number: int, now: datetime) -> boo
     return True
 
 
-def _read_closing_counts(campaign: Campaign) -> ClosingNews:
+def _read_closing_counts(campaign: Campaign) -> ClosingSummary:
     people, point = count_people(campaign), stored_tree.checkpoint()
     removed = people.removed
     by_others = (Reason.BOUNCE, Reason.COMPLAINT, Reason.REQUEST)
-    return ClosingNews(
+    return ClosingSummary(
         asked=people.asked,
         yes=people.yes,
         no=removed[Reason.NO] + removed[Reason.WITHDRAWN],

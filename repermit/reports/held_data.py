@@ -41,7 +41,7 @@ class WaitingFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldData:
+class HeldDataCounts:
     """Of how many people something is held; `since` is from when on, None if of nobody.
 
     Who has only signed up is among those of `addresses`, `names` and `languages`, and has no status
@@ -107,17 +107,17 @@ class HeldData:
         return sum(one.people is None for one in self.waiting)
 
 
-def count_held_data(mailing_list: MailingList) -> HeldData:
+def count_held_data(mailing_list: MailingList) -> HeldDataCounts:
     """Return what is held about the people on a list, from counts that are kept."""
     people = contacts_counts.count_contact_groups(mailing_list)
     statuses, languages = dict.fromkeys(Status, 0), 0
     for one, count in people.items():
         statuses[one.status] += count
         languages += count if one.language else 0
-    found = contacts_counts.count_held(mailing_list)
+    found = contacts_counts.count_stored_fields(mailing_list)
     alone = _only_signed_up(mailing_list)
     waiting = _waiting(mailing_list)
-    return HeldData(
+    return HeldDataCounts(
         statuses=statuses,
         addresses=found.addresses + alone.addresses,
         names=found.names + alone.names,
@@ -144,7 +144,7 @@ def _waiting(mailing_list: MailingList) -> tuple[WaitingFile, ...]:
     )
     return tuple(
         WaitingFile(
-            name=email_address.masked(one.name),
+            name=email_address.mask_addresses_in_file_name(one.name),
             rows=one.rows,
             # While it is being looked at, neither is known.
             people=None if one.rows is None else one.people,

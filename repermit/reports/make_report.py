@@ -90,7 +90,7 @@ def make_report(
     under way.
     """
     if kind is not ReportKind.BREACH:
-        background_tasks.require_no_unfinished_file(mailing_list)
+        background_tasks.require_no_running_import(mailing_list)
     wording = ReportWording(choose_language(language or mailing_list.language), settings.zone)
     if kind is ReportKind.REGISTER:
         record = gather_processing_record(mailing_list, settings=settings, now=now)

@@ -11,9 +11,9 @@ from repermit.contacts import lookup
 from repermit.db.models.campaigns import latest_campaign
 from repermit.db.models.lists import MailingList
 from repermit.emails.mail_types import ListWords
-from repermit.evidence.signed_checkpoint import own_key
+from repermit.evidence.signed_checkpoint import get_public_key
 from repermit.reports.data_recipients import Recipient, list_recipients
-from repermit.reports.held_data import HeldData, count_held_data
+from repermit.reports.held_data import HeldDataCounts, count_held_data
 from repermit.reports.outcomes_per_day import read_acts
 from repermit.reports.register_notes import Notes, read_notes
 from repermit.reports.security_measures import Measure, list_measures
@@ -54,7 +54,7 @@ class ProcessingRecord:
     controller: Mapping[str, str]
     joint_controllers: str
     representative: str
-    held: HeldData
+    held: HeldDataCounts
     legal_bases: tuple[str, ...]
     attest: str
     asking_ground: str
@@ -99,7 +99,7 @@ def gather_processing_record(
         retention=_retention(settings),
         measures=list_measures(mailing_list, settings),
         other_measures=notes.texts.get("measures", ""),
-        evidence_key=str(own_key(settings) or ""),
+        evidence_key=str(get_public_key(settings) or ""),
     )
     return replace(record, missing=tuple(dict.fromkeys(_missing_keys(record))))
 
@@ -130,7 +130,7 @@ def _missing_keys(record: ProcessingRecord) -> Iterator[str]:
         yield "measures"
 
 
-def _legal_bases(mailing_list: MailingList, held: HeldData) -> tuple[str, ...]:
+def _legal_bases(mailing_list: MailingList, held: HeldDataCounts) -> tuple[str, ...]:
     """Return on what grounds data are processed, as far as there is something to process."""
     consent = "explicit_consent" if mailing_list.sensitive else "consent"
     customers = ("customers",) if held.statuses[Status.CUSTOMER] else ()

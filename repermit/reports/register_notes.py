@@ -16,7 +16,7 @@ from repermit.db.models.lists import MailingList, RegisterNotes
 from repermit.errors import Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.i18n.lazy_text import Joined
+from repermit.i18n.lazy_text import LazyJoin
 
 FIELDS = ("name", "country", "agreement", "safeguard")
 """What is kept of a processor."""
@@ -137,7 +137,7 @@ def _checked(name: str, value: str) -> str:
         "%(name)s is not known: take %(names)s, or a recipient with a field, such as "
         "hosting.name, hosting.country, hosting.agreement, hosting.safeguard",
         name=name,
-        names=Joined(tuple(TEXTS)),
+        names=LazyJoin(tuple(TEXTS)),
     )
 
 

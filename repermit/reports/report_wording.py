@@ -31,7 +31,7 @@ class ReportWording:
 
     def gettext(self, text: str, **values: object) -> str:
         """Return a text, its %(names)s filled in."""
-        found = catalogues.translations(self.language).gettext(text)
+        found = catalogues.load_translations(self.language).gettext(text)
         return found % values if values else found
 
     def translate_paragraphs(self, text: str) -> str:
@@ -40,14 +40,14 @@ class ReportWording:
 
     def ngettext(self, singular: str, plural: str, count: int) -> str:
         """Return a text for a count, which may stand in it."""
-        found = catalogues.translations(self.language).ngettext(singular, plural, count)
+        found = catalogues.load_translations(self.language).ngettext(singular, plural, count)
         return found % {"count": self.number(count)}
 
     def moment(self, at: datetime | None) -> str:
         """Return a day and time in words; "" for None."""
         if at is None:
             return ""
-        return dates.moment_in_words(at, language=self.language, zone=self.zone)
+        return dates.format_local_datetime(at, language=self.language, zone=self.zone)
 
     def short_moment(self, at: datetime | None) -> str:
         """Return a day and time as they stand in a table: 2026-12-22 09:00; "" for None."""

@@ -72,7 +72,10 @@ def _of_data(mailing_list: MailingList) -> Iterator[_Known]:
     fingerprints = counts.count_suppressions(mailing_list)
     yield "fingerprints", True, {"count": fingerprints.total()}
     yield "chain", True, {"entries": EvidenceHead.get().seq}
-    people, found = counts.count_contact_groups(mailing_list), counts.count_held(mailing_list)
+    people, found = (
+        counts.count_contact_groups(mailing_list),
+        counts.count_stored_fields(mailing_list),
+    )
     yield "erasure", True, {"erased": people.total() - found.addresses}
 
 

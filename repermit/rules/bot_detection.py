@@ -43,7 +43,7 @@ _TICK = timedelta(microseconds=1)
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Sign(StrEnum):
+class BotSignal(StrEnum):
     """Something that speaks for a program; the last two are no more than haste and caution.
 
     `both_opened`: the links for Yes and for No were opened together, and neither has been by itself
@@ -63,9 +63,9 @@ class Sign(StrEnum):
     SOON = "soon"
 
 
-_WEAK = frozenset({Sign.LOOKED_UP, Sign.SOON})
+_WEAK = frozenset({BotSignal.LOOKED_UP, BotSignal.SOON})
 
-PROGRAM_SIGNS = frozenset({Sign.BOTH_OPENED, Sign.BOTH_ANSWERED, Sign.LOOKED_UP})
+PROGRAM_SIGNALS = frozenset({BotSignal.BOTH_OPENED, BotSignal.BOTH_ANSWERED, BotSignal.LOOKED_UP})
 """The signs that look like a program's; the others make a Yes be asked for again, or are haste."""
 
 
@@ -101,7 +101,7 @@ class Openings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Past:
+class LinkHistory:
     """What the links of a contact have been through.
 
     `yes_at` and `no_at` are when each was pressed last, `disowned_at` when somebody said not to
@@ -121,7 +121,7 @@ class Past:
     has_refused: bool = False
 
 
-def opened(before: Openings, link: Link, *, is_head: bool, at: datetime) -> Openings:
+def add_opening(before: Openings, link: Link, *, is_head: bool, at: datetime) -> Openings:
     """Return the openings with one more, by HEAD or by GET; in whatever order they come."""
     own, other = (before.yes, before.no) if link == "yes" else (before.no, before.yes)
     changed = Opened(
@@ -138,9 +138,9 @@ def opened(before: Openings, link: Link, *, is_head: bool, at: datetime) -> Open
     return Openings(yes=other, no=changed, together_at=together_at)
 
 
-def signs(
-    link: Link, past: Past, *, arrived: datetime, mailed_at: datetime | None
-) -> tuple[Sign, ...]:
+def detect_signals(
+    link: Link, past: LinkHistory, *, arrived: datetime, mailed_at: datetime | None
+) -> tuple[BotSignal, ...]:
     """Return what speaks for a program in a press on a link that arrived then, in their order.
 
     `mailed_at` is when a server took the last mail with these links, None if none did.
@@ -148,19 +148,19 @@ def signs(
     latest = past.openings.last_at
     other_at = past.no_at if link == "yes" else past.yes_at
     found = {
-        Sign.BOTH_OPENED: _is_not_after(latest, past.openings.together_at),
-        Sign.BOTH_ANSWERED: _is_within(other_at, arrived),
-        Sign.SAID_NO: link == "yes" and (past.has_refused or past.no_at is not None),
-        Sign.DISOWNED: link == "yes"
+        BotSignal.BOTH_OPENED: _is_not_after(latest, past.openings.together_at),
+        BotSignal.BOTH_ANSWERED: _is_within(other_at, arrived),
+        BotSignal.SAID_NO: link == "yes" and (past.has_refused or past.no_at is not None),
+        BotSignal.DISOWNED: link == "yes"
         and (_is_within(past.disowned_at, arrived) or _is_not_after(latest, past.disowned_at)),
-        Sign.UNSETTLED: link == "yes" and _is_not_after(latest, past.doubted_at),
-        Sign.LOOKED_UP: past.openings.of(link).heads > 0,
-        Sign.SOON: _is_within(mailed_at, arrived),
+        BotSignal.UNSETTLED: link == "yes" and _is_not_after(latest, past.doubted_at),
+        BotSignal.LOOKED_UP: past.openings.of(link).heads > 0,
+        BotSignal.SOON: _is_within(mailed_at, arrived),
     }
     return tuple(sign for sign, is_there in found.items() if is_there)
 
 
-def is_suspect(found: tuple[Sign, ...]) -> bool:
+def is_suspect(found: tuple[BotSignal, ...]) -> bool:
     """Say whether these signs together make a press a program's until a person says otherwise.
 
     Haste alone never does: some people read quickly, and some wait for a mail. Nor does a look by
@@ -169,15 +169,17 @@ def is_suspect(found: tuple[Sign, ...]) -> bool:
     return any(sign not in _WEAK for sign in found) or set(found) >= _WEAK
 
 
-def counts(past: Past, found: tuple[Sign, ...], *, is_again: bool, mark: str) -> bool:
+def is_valid_yes(
+    past: LinkHistory, found: tuple[BotSignal, ...], *, is_again: bool, mark: str
+) -> bool:
     """Say whether a press for Yes is one: by its round where a page asks again, else by its signs.
 
     `is_again` says that it was pressed there, and `mark` is what that button sent along.
     """
-    return settles(past, mark) if is_again else not is_suspect(found)
+    return is_confirming_press(past, mark) if is_again else not is_suspect(found)
 
 
-def mark_of(round_at: datetime | None) -> str:
+def make_confirmation_token(round_at: datetime | None) -> str:
     """Return what the buttons of a round send along, by the moment at which it began; "" of none.
 
     In whole microseconds, written in hexadecimal: it says when a page was made, and nothing of
@@ -186,57 +188,57 @@ def mark_of(round_at: datetime | None) -> str:
     return f"{(round_at - _BEGINNING) // _TICK:x}" if round_at else ""
 
 
-def is_awaited(past: Past) -> bool:
+def is_confirmation_open(past: LinkHistory) -> bool:
     """Say whether a Yes was asked for again, and nothing else was pressed since."""
     return past.doubted_at is not None and not past.is_contradicted
 
 
-def awaited_mark(past: Past) -> str:
+def find_open_confirmation_token(past: LinkHistory) -> str:
     """Return the mark of the round in which a Yes is asked for again, "" if none is."""
-    return mark_of(past.doubted_at) if is_awaited(past) else ""
+    return make_confirmation_token(past.doubted_at) if is_confirmation_open(past) else ""
 
 
-def settles(past: Past, mark: str) -> bool:
+def is_confirming_press(past: LinkHistory, mark: str) -> bool:
     """Say whether the button that a page shows to whoever is asked again makes the Yes one.
 
     It does as the first that is pressed in the newest round, whatever spoke against it before, so
     that a person needs one more press.
     """
-    return bool(mark) and mark == awaited_mark(past)
+    return bool(mark) and mark == find_open_confirmation_token(past)
 
 
-def takes_back(past: Past, mark: str) -> bool:
+def revokes_yes(past: LinkHistory, mark: str) -> bool:
     """Say whether another button of a round means that the Yes which the round made was none.
 
     A person who has pressed one button of a page has left that page; what presses a second one of
     it is a program, or somebody who has gone back in order to say so.
     """
-    return past.settled_at is not None and mark == mark_of(past.settled_at)
+    return past.settled_at is not None and mark == make_confirmation_token(past.settled_at)
 
 
-def doubted(past: Past, *, at: datetime) -> Past:
+def record_doubtful_yes(past: LinkHistory, *, at: datetime) -> LinkHistory:
     """Return the past with a Yes that has to be asked for again, in a round of its own."""
     before = max(filter(None, (past.doubted_at, past.settled_at)), default=None)
     round_at = at if before is None else max(at, before + _TICK)
     return replace(past, yes_at=at, doubted_at=round_at, is_contradicted=False, settled_at=None)
 
 
-def said_yes(past: Past, *, at: datetime) -> Past:
+def record_yes(past: LinkHistory, *, at: datetime) -> LinkHistory:
     """Return the past with a Yes that counts at once; nothing is in doubt any more."""
     return replace(past, yes_at=at, doubted_at=None, is_contradicted=False, settled_at=None)
 
 
-def settled(past: Past, *, at: datetime) -> Past:
+def record_confirmed_yes(past: LinkHistory, *, at: datetime) -> LinkHistory:
     """Return the past with a Yes that counts since it was asked for again."""
-    return replace(said_yes(past, at=at), settled_at=past.doubted_at)
+    return replace(record_yes(past, at=at), settled_at=past.doubted_at)
 
 
-def said_no(past: Past, *, at: datetime) -> Past:
+def record_no(past: LinkHistory, *, at: datetime) -> LinkHistory:
     """Return the past with a No."""
     return replace(past, no_at=at, is_contradicted=True)
 
 
-def disowned(past: Past, *, at: datetime) -> Past:
+def record_disowned(past: LinkHistory, *, at: datetime) -> LinkHistory:
     """Return the past with somebody who says not to have pressed Yes."""
     return replace(past, disowned_at=at, is_contradicted=True)
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from repermit.errors import Refused, TransitionRefused
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 
 
 class Status(StrEnum):
@@ -377,7 +377,7 @@ def improves(old: str, new: str) -> bool:
     return _WORTH[new] > _WORTH[old]
 
 
-UNATTESTED = Said(
+UNATTESTED = LazyText(
     "the customer basis needs --attest TEXT, which says that each of them bought from this "
     "organisation, was told and offered a way out when the address was collected, and "
     "will be mailed about similar products only; if a column was taken for that of customers, "

@@ -15,8 +15,8 @@ from repermit.contacts import counts
 from repermit.db.background_tasks import (
     BackgroundTask,
     TaskKind,
-    background_work,
-    foreground_work,
+    background_lock,
+    foreground_lock,
     list_targets,
     make_task,
     run_task,
@@ -72,7 +72,7 @@ def resolve_in_doubt(
     with database.atomic():
         _start_resolution(mailing_list, tasks, resend=resend)
     work = _ResolutionRun(most)
-    with foreground_work(database, TaskKind.RESOLVE):
+    with foreground_lock(database, TaskKind.RESOLVE):
         for task in _list_tasks(mailing_list):
             work.run_task(database, task.target)
     if work.refusal is not None:
@@ -86,7 +86,7 @@ def finish_resolutions(database: Database, *, should_stop: Callable[[], bool] = 
     Nobody is disturbed who decides by hand.
     """
     task_ids = list_targets(TaskKind.RESOLVE)
-    with background_work(database, TaskKind.RESOLVE, should_stop) as must_stop:
+    with background_lock(database, TaskKind.RESOLVE, should_stop) as must_stop:
         for number in task_ids:
             _ResolutionRun().run_task(database, number, should_stop=must_stop)
 

@@ -29,7 +29,7 @@ from repermit.emails.dkim_signature import make_signer
 from repermit.emails.fill_draft import DraftFiller
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_types import ConfirmValues, NoticeValues, ReceiptValues
-from repermit.emails.mime_encoding import Letter
+from repermit.emails.mime_encoding import EncodedMail
 from repermit.errors import NotFound, Refused, RepermitError
 from repermit.evidence import cosigned_checkpoints, signed_checkpoint, stored_tree
 from repermit.evidence.checkpoint_mails import WitnessTopic
@@ -52,7 +52,7 @@ class MailComposer:
         self._filler = cache(self._make_draft_filler)
         self._list = cache(MailingList.get_by_id)
 
-    def compose(self, claim: Claim, *, now: datetime) -> Letter:
+    def compose(self, claim: Claim, *, now: datetime) -> EncodedMail:
         """Compose a claimed mail; a second attempt at one in doubt gives the same bytes.
 
         It is signed if there is a key to sign with. Raises NotFound if its wording is missing, and
@@ -61,7 +61,7 @@ class MailComposer:
         letter = self._compose(claim, now)
         return self._signer.sign(letter) if self._signer else letter
 
-    def _compose(self, claim: Claim, now: datetime) -> Letter:
+    def _compose(self, claim: Claim, now: datetime) -> EncodedMail:
         mail = claim.mail
         if mail.kind == MailKind.CONFIRM:
             compose = self._compose_confirm if mail.link_uid is None else self._compose_requested
@@ -100,7 +100,7 @@ class MailComposer:
             return_domain=self._settings.mail.return_domain,
         )
 
-    def _compose_confirm(self, mail: QueuedMail, date: datetime) -> Letter:
+    def _compose_confirm(self, mail: QueuedMail, date: datetime) -> EncodedMail:
         list_facts = lookup.read_list_facts(self._list(mail.list_id))
         draft = make_draft.draft_join_confirmation(
             organisation=self._settings.organisation,
@@ -114,9 +114,9 @@ class MailComposer:
             confirm_url=self._links.url("confirm", mail.sign_up_uid or ""),
             **self._make_headers(mail, draft, date),
         )
-        return mime_encoding.make_letter(compose_mail.compose_mail(draft, values))
+        return mime_encoding.encode_mail(compose_mail.compose_mail(draft, values))
 
-    def _compose_receipt(self, mail: QueuedMail, date: datetime) -> Letter:
+    def _compose_receipt(self, mail: QueuedMail, date: datetime) -> EncodedMail:
         draft, checkpoint = self._make_receipt_draft(mail)
         uid = mail.uid or ""
         values = ReceiptValues(
@@ -128,7 +128,7 @@ class MailComposer:
             checkpoint=checkpoint,
             **self._make_headers(mail, draft, date),
         )
-        return mime_encoding.make_letter(compose_mail.compose_mail(draft, values))
+        return mime_encoding.encode_mail(compose_mail.compose_mail(draft, values))
 
     def _make_receipt_draft(self, mail: QueuedMail) -> tuple[Draft, str]:
         """Return the wording of a receipt, and the signed checkpoint to attach, "" for none."""
@@ -153,7 +153,7 @@ class MailComposer:
         draft = receipt_and_link_mails.draft_yes_receipt(checkpoint=point.to_json(), **shared)
         return draft, json.dumps(point.to_json()) if point.note else ""
 
-    def _compose_requested(self, mail: QueuedMail, date: datetime) -> Letter:
+    def _compose_requested(self, mail: QueuedMail, date: datetime) -> EncodedMail:
         list_facts = lookup.read_list_facts(self._list(mail.list_id))
         draft = receipt_and_link_mails.draft_requested_mail(
             mail.link_purpose or "",
@@ -168,9 +168,9 @@ class MailComposer:
             confirm_url=self._links.url(kind, mail.link_uid or ""),
             **self._make_headers(mail, draft, date),
         )
-        return mime_encoding.make_letter(compose_mail.compose_mail(draft, values))
+        return mime_encoding.encode_mail(compose_mail.compose_mail(draft, values))
 
-    def _compose_notice(self, mail: QueuedMail, date: datetime) -> Letter:
+    def _compose_notice(self, mail: QueuedMail, date: datetime) -> EncodedMail:
         draft = self._make_notice_draft(mail)
         address = self._settings.organisation.email
         if witness := WitnessTopic.read(mail.topic):
@@ -178,7 +178,7 @@ class MailComposer:
             if not address:
                 raise NotFound("the settings do not name this witness any more")
         values = NoticeValues(address=address, **self._make_headers(mail, draft, date))
-        return mime_encoding.make_letter(compose_mail.compose_mail(draft, values))
+        return mime_encoding.encode_mail(compose_mail.compose_mail(draft, values))
 
     def _make_notice_draft(self, mail: QueuedMail) -> Draft:
         settings = self._settings
@@ -188,10 +188,10 @@ class MailComposer:
             "mailing_list": list_facts,
             "zone": settings.zone,
         }
-        if news := mail_types.read_daily_news(mail.topic):
+        if news := mail_types.parse_daily_summary(mail.topic):
             shared["checkpoint"] = self._read_checkpoint(news.seq)
             return admin_notices.draft_daily_summary(news, public_url=settings.public_url, **shared)
-        if closing := mail_types.read_closing_news(mail.topic):
+        if closing := mail_types.parse_closing_summary(mail.topic):
             point = Checkpoint(seq=closing.seq, hash=closing.hash, root=closing.root)
             shared["checkpoint"] = signed_checkpoint.sign(point, settings).to_json()
             return admin_notices.draft_campaign_closed(
@@ -272,7 +272,7 @@ class PreparedMail:
     """A claimed mail with its letter, and when that was made."""
 
     claim: Claim
-    letter: Letter
+    letter: EncodedMail
     made_at: datetime
 
 

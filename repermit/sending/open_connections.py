@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 
 from repermit.errors import TransportError
-from repermit.smtp.connection import Cutter, Line
+from repermit.smtp.connection import CancelToken, SmtpConnection
 from repermit.smtp.mail_server import Mailer
 
 
@@ -22,9 +22,9 @@ class Connector:
     def __init__(self, mailer: Mailer, selector: selectors.BaseSelector) -> None:
         self._mailer = mailer
         self._lock = threading.Lock()
-        self._cutters: set[Cutter] = set()
+        self._cutters: set[CancelToken] = set()
         self._is_closed = False
-        self._results: queue.SimpleQueue[Line | TransportError | BaseException] = (
+        self._results: queue.SimpleQueue[SmtpConnection | TransportError | BaseException] = (
             queue.SimpleQueue()
         )
         self._wake_sender, self._wake_receiver = socket.socketpair()
@@ -35,19 +35,19 @@ class Connector:
         """Begin to dial so many lines more."""
         for _ in range(count):
             self.count += 1
-            cutter = Cutter()
+            cutter = CancelToken()
             with self._lock:
                 self._cutters.add(cutter)
             # Nobody waits for its end, also not the process: looking up a name cannot be cut off.
             threading.Thread(target=self._open_connection, args=(cutter,), daemon=True).start()
 
-    def take_results(self) -> Iterator[Line | TransportError]:
+    def take_results(self) -> Iterator[SmtpConnection | TransportError]:
         """Yield what has come of it since: lines, and why others could not be made."""
         self._wake_receiver.recv(64)
         while not self._results.empty():
             result = self._results.get()
             self.count -= 1
-            if not isinstance(result, Line | TransportError):
+            if not isinstance(result, SmtpConnection | TransportError):
                 raise result
             yield result
 
@@ -63,8 +63,8 @@ class Connector:
         while not self._results.empty():
             _close_connection(self._results.get())
 
-    def _open_connection(self, cutter: Cutter) -> None:
-        result: Line | BaseException
+    def _open_connection(self, cutter: CancelToken) -> None:
+        result: SmtpConnection | BaseException
         try:
             result = self._mailer.dial(cutter)
         except BaseException as error:  # noqa: BLE001  raised again where it can be seen to
@@ -78,6 +78,6 @@ class Connector:
         _close_connection(result)
 
 
-def _close_connection(result: Line | BaseException) -> None:
-    if isinstance(result, Line):
+def _close_connection(result: SmtpConnection | BaseException) -> None:
+    if isinstance(result, SmtpConnection):
         result.close()

@@ -7,7 +7,7 @@ import time
 from repermit.clock import Clock
 from repermit.contacts import circuit_breaker
 from repermit.db.connection import Database
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.rules.consent import PauseReason
 from repermit.settings.definitions import Settings
 
@@ -16,12 +16,12 @@ _REST_FACTOR = 9
 
 # So many one after the other, from a server that has taken nothing, say more of it than of them: a
 # relay that lost its list of recipients, or a filter, refuses everybody with 5.1.1.
-SUSPICIOUS = 10
-KNOWS_NOBODY = Said(
+MAX_UNKNOWN_IN_A_ROW = 10
+KNOWS_NOBODY = LazyText(
     "the mail server says of %(count)s people in a row that they do not exist, and has taken no "
     "mail; look at it before `resume`",
     code="knows_nobody",
-    count=SUSPICIOUS,
+    count=MAX_UNKNOWN_IN_A_ROW,
 )
 
 
@@ -48,7 +48,7 @@ class BounceGuard:
         if self.has_accepted:
             return False
         self._unknown_count += 1
-        if self._unknown_count < SUSPICIOUS:
+        if self._unknown_count < MAX_UNKNOWN_IN_A_ROW:
             return False
         with self._database.atomic():
             circuit_breaker.pause_automatically(

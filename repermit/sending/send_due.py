@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from repermit.clock import Clock
-from repermit.db.connection import Database, limit_idleness, wait_without_limit
+from repermit.db.connection import Database, set_idle_transaction_timeout, without_lock_timeout
 from repermit.db.models.lists import MailingList
 from repermit.rules.consent import MailState
 from repermit.sending import queue
@@ -74,7 +74,7 @@ def run_worker(
             maintain=maintain,
         )
         # What a server has accepted must be kept, whoever holds the database.
-        with wait_without_limit(database):
+        with without_lock_timeout(database):
             loop.run()
         return loop.fault
 
@@ -174,7 +174,7 @@ def send_due(
     `should_stop` is asked all the time. Raises ConfigError for a mail server that cannot even be
     tried.
     """
-    limit_idleness(database)
+    set_idle_transaction_timeout(database)
     run_maintenance(database, now=clock.now())
     tally = _Tally(on_step)
     maintenance = Maintenance(

@@ -15,9 +15,9 @@ from itertools import islice
 
 from repermit.clock import Clock
 from repermit.db.connection import Database
-from repermit.emails.mime_encoding import Letter
+from repermit.emails.mime_encoding import EncodedMail
 from repermit.errors import OutcomeUnknown, TransportError
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.rules.consent import MailState
 from repermit.sending import refusals_and_retries, send_step
 from repermit.sending.claim_buffer import ClaimBuffer
@@ -26,9 +26,17 @@ from repermit.sending.open_connections import Connector
 from repermit.sending.pause_on_bounces import KNOWS_NOBODY, BounceGuard
 from repermit.sending.server_faults import PolicyRefusals
 from repermit.settings.definitions import Settings
-from repermit.smtp.connection import Line
+from repermit.smtp.connection import SmtpConnection
 from repermit.smtp.mail_server import Mailer
-from repermit.smtp.protocol import Accepted, Envelope, Event, Garbled, Ready, Refused, Rejected
+from repermit.smtp.protocol import (
+    Envelope,
+    EnvelopeRejected,
+    Event,
+    InvalidReply,
+    MessageAccepted,
+    MessageRejected,
+    ReadyForBody,
+)
 from repermit.smtp.reply_codes import ENDED, GARBLED, PERHAPS, SILENT, Reply
 
 _logger = logging.getLogger(__name__)
@@ -46,7 +54,7 @@ class _Session:
 
     __slots__ = ("deadline", "is_ready", "line", "offered", "started", "wants_to_write")
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: SmtpConnection) -> None:
         self.line = line
         self.started: PreparedMail | None = None
         self.offered: PreparedMail | None = None
@@ -95,7 +103,7 @@ class SendLoop:
         self._maintain = maintain
         self._max_sessions = settings.mail.connections
         self._reply_timeout = settings.mail.reply_timeout
-        self._sessions: dict[Line, _Session] = {}
+        self._sessions: dict[SmtpConnection, _Session] = {}
         self._selector = selectors.DefaultSelector()
         self._connector = Connector(mailer, self._selector)
         self._accepted: list[tuple[int, Reply]] = []
@@ -293,22 +301,22 @@ class SendLoop:
 
     def _handle_event(self, session: _Session, event: Event) -> None:
         match event:
-            case Accepted(reply):
+            case MessageAccepted(reply):
                 started, session.started = session.started, None
                 assert started is not None  # noqa: S101  the dialogue counts
                 self._accepted.append((started.claim.mail.id, reply))
                 self._trouble_count = 0
                 self._policy_refusals.note_acceptance()
                 self._bounce_guard.has_accepted = True
-            case Ready():
+            case ReadyForBody():
                 session.is_ready = True
-            case Rejected(error):
+            case MessageRejected(error):
                 started, session.started = session.started, None
                 assert started is not None  # noqa: S101
                 self._record_refusal(started, error, was_started=True)
-            case Refused(error, at_once):
+            case EnvelopeRejected(error, at_once):
                 self._handle_refusal(session, error, at_once=at_once)
-            case Garbled():
+            case InvalidReply():
                 self._lose_session(session, GARBLED)
             case _:
                 self._lose_session(session, event.error.said)
@@ -426,7 +434,7 @@ class SendLoop:
 
     # --- Lines that are lost, and the end.
 
-    def _lose_session(self, session: _Session, fault: Said) -> None:
+    def _lose_session(self, session: _Session, fault: LazyText) -> None:
         """Give up a line, and see to the mails that were on it."""
         was_idle, may_have_left = session.is_idle, session.line.may_have_sent_dot
         started, session.started = session.started, None
@@ -473,7 +481,7 @@ class SendLoop:
         self._report(number, state)
         self._claims.allow_claims()
 
-    def _note_trouble(self, fault: Said, *, was_fresh: bool) -> None:
+    def _note_trouble(self, fault: LazyText, *, was_fresh: bool) -> None:
         """Decide what a line that failed says of the server.
 
         Others that work show that it wants fewer; one that has carried mails may be made anew.
@@ -486,7 +494,7 @@ class SendLoop:
         if was_fresh or self._trouble_count > self._max_sessions:
             self._stop(TransportError(0, reason=fault).said if fault in _LOCAL_FAULTS else fault)
 
-    def _stop(self, fault: Said) -> None:
+    def _stop(self, fault: LazyText) -> None:
         # Of several lines each may have its own; the first is what the run ended for.
         self.fault = self.fault or fault
         self._is_ending = True
@@ -522,5 +530,5 @@ class SendLoop:
 _LOCAL_FAULTS = (ENDED, SILENT, GARBLED)
 
 
-def _make_envelope(letter: Letter) -> Envelope:
+def _make_envelope(letter: EncodedMail) -> Envelope:
     return Envelope(letter.envelope_from, letter.envelope_to, letter.size, letter.needs_smtputf8)

@@ -15,7 +15,7 @@ from repermit.db.models.base import Meta, parse_timestamp
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.errors import TransportError
-from repermit.i18n.lazy_text import Said, packed, unpacked
+from repermit.i18n.lazy_text import LazyText, deserialize, serialize
 from repermit.rules.consent import MailState
 from repermit.sending import refusals_and_retries
 from repermit.sending.queue import IS_QUEUED
@@ -27,7 +27,7 @@ _KEY = "sending_fault"
 class ServerFault:
     """Why nothing leaves, and since when (aware UTC); `last_at` is when it was seen last."""
 
-    reason: Said
+    reason: LazyText
     since: datetime
     last_at: datetime
 
@@ -43,7 +43,7 @@ def note_fault(database: Database, reason: str, *, now: datetime) -> None:
             return
         since = last.since if last else now
         content = {
-            "reason": packed(reason),
+            "reason": serialize(reason),
             "since": format_timestamp(since),
             "last_at": format_timestamp(now),
         }
@@ -59,7 +59,7 @@ def read_last_fault() -> ServerFault | None:
         return None
     content = json.loads(row.value)
     return ServerFault(
-        unpacked(content["reason"]),
+        deserialize(content["reason"]),
         parse_timestamp(content["since"]),
         parse_timestamp(content["last_at"]),
     )
@@ -84,7 +84,7 @@ class PolicyRefusals:
         self._worker = worker
         self._clock = clock
         self._refused_ids: list[int] = []
-        self._last_fault = Said()
+        self._last_fault = LazyText()
         self._has_accepted = False
 
     def note_acceptance(self) -> None:
@@ -94,7 +94,7 @@ class PolicyRefusals:
 
     def postpone_mail(
         self, number: int, error: TransportError, *, was_started: bool
-    ) -> tuple[MailState | None, Said]:
+    ) -> tuple[MailState | None, LazyText]:
         """Write down a refusal; return the mail's state, and what it says of the server, if that.
 
         One that was known to be the recipient's own says nothing.
@@ -110,13 +110,15 @@ class PolicyRefusals:
         if not is_known:
             self._refused_ids.append(number)
             self._last_fault = error.said
-        return state, self._blame_server() if len(self._refused_ids) >= _MAX_IN_A_ROW else Said()
+        return state, self._blame_server() if len(
+            self._refused_ids
+        ) >= _MAX_IN_A_ROW else LazyText()
 
-    def finish(self) -> Said:
+    def finish(self) -> LazyText:
         """Judge what is open at the end of the run: return what it says of the server, or ""."""
-        return self._blame_server() if self._refused_ids and not self._has_accepted else Said()
+        return self._blame_server() if self._refused_ids and not self._has_accepted else LazyText()
 
-    def _blame_server(self) -> Said:
+    def _blame_server(self) -> LazyText:
         refusals_and_retries.resume_postponed(
             self._database, self._refused_ids, now=self._clock.now()
         )

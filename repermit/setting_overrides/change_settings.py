@@ -30,11 +30,11 @@ from repermit.settings.definitions import SECRETS, SETTINGS, Settings
 from repermit.settings.editable_settings import (
     EDITABLE,
     apply_overrides,
+    find_effective_defaults,
     find_locked_keys,
     find_misdirected_secret,
-    find_usual_values,
 )
-from repermit.settings.sealed_secrets import Seal, make_totp_name, make_webhook_name
+from repermit.settings.sealed_secrets import SecretCipher, make_totp_name, make_webhook_name
 from repermit.settings.validation import check_value
 
 
@@ -113,7 +113,7 @@ def save_settings(
 
 def list_secrets(settings: Settings) -> dict[str, tuple[datetime, str, bool]]:
     """Return of each secret that is kept since when, by whom, and whether it can be opened."""
-    seal = Seal(settings.secret_keys)
+    seal = SecretCipher(settings.secret_keys)
     return {
         row.key: (row.at, row.by, seal.open(row.key, row.value) is not None)
         for row in Chosen.select().where(Chosen.key.in_(SECRETS))
@@ -136,7 +136,7 @@ def _merge_choices(
 ) -> dict[str, Any]:
     values = {**before, **typed.values, **typed.secrets}
     excluded = find_locked_keys(settings) | typed.removed
-    usual = find_usual_values(settings, values)
+    usual = find_effective_defaults(settings, values)
     return {
         key: values[key]
         for key in EDITABLE
@@ -181,7 +181,7 @@ def _write_choices(
     open_keys = EDITABLE.keys() - find_locked_keys(settings)
     old_keys = rows & open_keys & ({*old_choices, *removed} - choices.keys())
     Chosen.delete().where(Chosen.key.in_([*old_keys, *new_choices])).execute()
-    seal = Seal(settings.secret_keys)
+    seal = SecretCipher(settings.secret_keys)
     for key, value in new_choices.items():
         is_secret = key in SECRETS
         text = seal.close(key, value) if is_secret else json.dumps(value)
@@ -211,7 +211,7 @@ def reseal_secrets(database: Database, secret_keys: Sequence[bytes]) -> int:
 
     Returns how many secrets those were.
     """
-    seal = Seal(secret_keys)
+    seal = SecretCipher(secret_keys)
     resealed = 0
     with database.atomic():
         for row, key, column, name in _iter_secrets():

@@ -14,7 +14,7 @@ from repermit.errors import ConfigError
 from repermit.i18n import catalogues
 from repermit.settings.definitions import SECRETS, Settings
 from repermit.settings.editable_settings import apply_overrides
-from repermit.settings.sealed_secrets import Seal
+from repermit.settings.sealed_secrets import SecretCipher
 
 SETTINGS_VERSION_KEY = "settings"
 """The key under which the version of what was chosen stands in Meta."""
@@ -56,13 +56,13 @@ def apply_corrections() -> None:
     corrections: dict[str, dict[str, tuple[str, ...]]] = {}
     for row in list(Correction.select()):
         corrections.setdefault(row.language, {})[row.source] = tuple(json.loads(row.forms))
-    catalogues.correct(corrections, version=version)
+    catalogues.install_corrections(corrections, version=version)
 
 
 def read_choices(settings: Settings) -> dict[str, Any]:
     """Return what was chosen, by dotted keys; a secret that no key opens any more is not there."""
     values = {
-        row.key: Seal(settings.secret_keys).open(row.key, row.value)
+        row.key: SecretCipher(settings.secret_keys).open(row.key, row.value)
         if row.key in SECRETS
         else json.loads(row.value)
         for row in Chosen.select()
@@ -116,7 +116,7 @@ class CurrentSettings:
         Texts that were corrected meanwhile are in use then too.
         """
         versions = read_versions()
-        if versions[TEXTS_VERSION_KEY] != catalogues.corrections_version():
+        if versions[TEXTS_VERSION_KEY] != catalogues.get_corrections_version():
             apply_corrections()
         now = versions[SETTINGS_VERSION_KEY]
         known, found = self._found

@@ -52,7 +52,7 @@ def parse_config(document: Mapping[str, Any], *, folder: Path) -> Settings:
         _find_ca_file(key, values, folder)
     given = _flatten(values)
     mail_account.apply_preset(values.get("mail", {}))
-    mail_account.set_usual_port(values.get("bounces", {}))
+    mail_account.set_default_port(values.get("bounces", {}))
     settings = Settings(
         public_url=validation.read_public_url(values),
         database=validation.read_database(values, folder),

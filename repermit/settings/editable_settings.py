@@ -65,7 +65,7 @@ def find_misdirected_secret(
     )
 
 
-def find_usual_values(settings: Settings, chosen: Mapping[str, Any]) -> dict[str, Any]:
+def find_effective_defaults(settings: Settings, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return what each editable setting comes to where nobody says it, by preset and protocol."""
     usual_values = {key: setting.default for key, setting in EDITABLE.items()}
     values_by_key = {**usual_values, **chosen, **_given_values(settings)}
@@ -73,7 +73,7 @@ def find_usual_values(settings: Settings, chosen: Mapping[str, Any]) -> dict[str
         # A server that the host tells its customer has no usual name.
         preset_values = {"server": "", **preset.values()}
         usual_values.update({f"mail.{name}": value for name, value in preset_values.items()})
-    if port := mail_account.find_usual_port(
+    if port := mail_account.find_default_port(
         values_by_key["bounces.protocol"], values_by_key["bounces.tls"]
     ):
         usual_values["bounces.port"] = port
@@ -89,7 +89,7 @@ def apply_overrides(settings: Settings, chosen: Mapping[str, Any]) -> Settings:
     overrides = {key: chosen[key] for key in EDITABLE if key in chosen and key not in locked}
     values = _nest({**overrides, **given})
     mail_account.apply_preset(values["mail"])
-    mail_account.set_usual_port(values["bounces"])
+    mail_account.set_default_port(values["bounces"])
     composed = replace(
         settings,
         timezone=validation.read_timezone(values),

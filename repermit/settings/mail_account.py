@@ -42,13 +42,13 @@ def apply_preset(mail: dict[str, Any]) -> None:
     mail.update({**preset.values(), **mail})
 
 
-def set_usual_port(bounces: dict[str, Any]) -> None:
+def set_default_port(bounces: dict[str, Any]) -> None:
     """Put in the usual port of the protocol, where none is given."""
-    if port := find_usual_port(bounces.get("protocol"), bounces.get("tls", "tls")):
+    if port := find_default_port(bounces.get("protocol"), bounces.get("tls", "tls")):
         bounces.setdefault("port", port)
 
 
-def find_usual_port(protocol: object, tls: object) -> int | None:
+def find_default_port(protocol: object, tls: object) -> int | None:
     """Return the port of a mailbox's server, None if there is none for this."""
     return _PORTS.get((str(protocol), tls == "tls"))
 

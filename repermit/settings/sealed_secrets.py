@@ -18,7 +18,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 _TOKEN_PREFIX = "gAAAA"  # noqa: S105  no secret
 
 
-class Seal:
+class SecretCipher:
     """Seals and opens with keys made from `secret_keys`, of which the newest is last."""
 
     def __init__(self, secret_keys: Sequence[bytes]) -> None:

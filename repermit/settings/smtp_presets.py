@@ -45,7 +45,7 @@ class Provider:
     dkim_selectors: Sequence[str] = ()
 
 
-_DATA = package_files.data("smtp_presets.toml")
+_DATA = package_files.load_data("smtp_presets.toml")
 
 
 def _select_fields(values: Mapping[str, Any], kind: type[Preset | Provider]) -> dict[str, Any]:

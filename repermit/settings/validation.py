@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 from cryptography.x509 import load_pem_x509_certificates
 
 from repermit.errors import ConfigError
-from repermit.i18n.lazy_text import Joined
+from repermit.i18n.lazy_text import LazyJoin
 from repermit.settings.definitions import SETTINGS, TABLES, EvidenceRules
 from repermit.settings.setting_type import Limits, Setting
 from repermit.web_address import is_web_address
@@ -62,7 +62,7 @@ def check_value(setting: Setting, value: Any) -> None:
             "%(key)s must be one of %(choices)s",
             key=setting.key,
             code="choice",
-            choices=Joined(tuple(filter(None, setting.error_order or setting.choices))),
+            choices=LazyJoin(tuple(filter(None, setting.error_order or setting.choices))),
         )
     if isinstance(value, str):
         _check_text(setting, value)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from repermit.errors import ConfigError
-from repermit.smtp.protocol import Dialogue
+from repermit.smtp.protocol import SmtpClientProtocol
 
 if TYPE_CHECKING:
     from repermit.smtp.protocol import Envelope, Event
@@ -48,7 +48,7 @@ class _SupportsClose(Protocol):
 _Result = TypeVar("_Result", bound=_SupportsClose)
 
 
-class Cutter:
+class CancelToken:
     """Cuts connections off from another thread, also in the middle of a reply."""
 
     def __init__(self) -> None:
@@ -81,7 +81,9 @@ class Cutter:
         return not was_over
 
 
-def in_time(work: Callable[[Cutter], _Result], seconds: float, cutter: Cutter) -> _Result:
+def run_with_timeout(
+    work: Callable[[CancelToken], _Result], seconds: float, cutter: CancelToken
+) -> _Result:
     """Return what `work` returns; raises what it raises, and TimeoutError after so many seconds.
 
     - `work` runs in a thread of its own, and is given `cutter` to watch its sockets. What it
@@ -116,7 +118,7 @@ def in_time(work: Callable[[Cutter], _Result], seconds: float, cutter: Cutter) -
 
 
 def _await(
-    done: queue.SimpleQueue[_Result | BaseException], seconds: float, cutter: Cutter
+    done: queue.SimpleQueue[_Result | BaseException], seconds: float, cutter: CancelToken
 ) -> _Result | BaseException:
     try:
         return done.get(timeout=seconds)
@@ -134,7 +136,7 @@ _AT_ONCE = 65_536
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
-class Line:
+class SmtpConnection:
     """A connection that has been dialled, secured and logged in by `Connection.configure_host`.
 
     `carried` counts the mails that it has carried. What the server says comes from `pull`; an
@@ -148,7 +150,7 @@ class Line:
         # smtplib's reader would keep the socket open when it is closed.
         assert host.file is not None  # noqa: S101
         host.file.close()
-        self._dialogue = Dialogue(host.esmtp_features)
+        self._dialogue = SmtpClientProtocol(host.esmtp_features)
         self._unsent = b""
         self._given = 0
         self._taken = 0

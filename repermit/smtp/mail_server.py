@@ -18,19 +18,19 @@ from flask import Flask
 
 from repermit.clock import SystemClock
 from repermit.emails.dkim_signature import make_signer
-from repermit.emails.mime_encoding import make_letter
+from repermit.emails.mime_encoding import encode_mail
 from repermit.errors import ConfigError, OutcomeUnknown, TransportError
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.smtp import oauth
-from repermit.smtp.connection import Cutter, Line, checking_context, in_time
-from repermit.smtp.protocol import Accepted, Envelope, Garbled, Ready
+from repermit.smtp.connection import CancelToken, SmtpConnection, checking_context, run_with_timeout
+from repermit.smtp.protocol import Envelope, InvalidReply, MessageAccepted, ReadyForBody
 from repermit.smtp.reply_codes import ENDED, GARBLED, PERHAPS, SILENT, Reply, read_reply
 
 if TYPE_CHECKING:
     from repermit.clock import Clock
     from repermit.emails.dkim_signature import Signer
     from repermit.emails.mail_types import Mail
-    from repermit.emails.mime_encoding import Letter
+    from repermit.emails.mime_encoding import EncodedMail
     from repermit.settings.definitions import MailServer
     from repermit.smtp.protocol import Event
 
@@ -73,12 +73,12 @@ class Mailer(flask_mail.Mail):
         with self.app.app_context():
             super().send(message)
 
-    def dial(self, cutter: Cutter | None = None) -> Line:
+    def dial(self, cutter: CancelToken | None = None) -> SmtpConnection:
         """Return an open line; raises TransportError that says why there is none.
 
         `cutter` ends it before its time.
         """
-        return Line(self.connect().configure_host(cutter))
+        return SmtpConnection(self.connect().configure_host(cutter))
 
 
 def _host_name(name: str) -> str:
@@ -110,7 +110,7 @@ class Connection(flask_mail.Connection):
 
     mail: Mailer
     # What is wrong if the step that is under way takes too long.
-    _trouble = Said()
+    _trouble = LazyText()
 
     def send(
         self,
@@ -128,17 +128,19 @@ class Connection(flask_mail.Connection):
         with self.mail.app.app_context():
             super().send(message, envelope_from)
 
-    def configure_host(self, cutter: Cutter | None = None) -> smtplib.SMTP:
+    def configure_host(self, cutter: CancelToken | None = None) -> smtplib.SMTP:
         """Connect, with every step checked; raises TransportError that says which one failed.
 
         All of it may take `connect_timeout` seconds, and `cutter` ends it before.
         """
         try:
-            return in_time(self._connect, self.mail.connect_timeout, cutter or Cutter())
+            return run_with_timeout(
+                self._connect, self.mail.connect_timeout, cutter or CancelToken()
+            )
         except TimeoutError as error:
             raise self._fault(self._trouble, error) from None
 
-    def _connect(self, cutter: Cutter) -> smtplib.SMTP:
+    def _connect(self, cutter: CancelToken) -> smtplib.SMTP:
         self._trouble = _NOT_REACHED
         host = self._dial(cutter)
         try:
@@ -154,7 +156,7 @@ class Connection(flask_mail.Connection):
         host.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return host
 
-    def _dial(self, cutter: Cutter) -> smtplib.SMTP:
+    def _dial(self, cutter: CancelToken) -> smtplib.SMTP:
         mail = self.mail
         try:
             return _TLSClient(mail, cutter) if mail.use_ssl else _Client(mail, cutter)
@@ -168,7 +170,7 @@ class Connection(flask_mail.Connection):
                 host.starttls(context=self.mail.tls_context)
             host.ehlo_or_helo_if_needed()
         except smtplib.SMTPNotSupportedError as error:
-            raise self._fault(Said("does not offer STARTTLS"), error) from None
+            raise self._fault(LazyText("does not offer STARTTLS"), error) from None
         except OSError as error:
             raise self._fault(_NOT_TALKED_TO, error) from None
 
@@ -182,7 +184,7 @@ class Connection(flask_mail.Connection):
         except OSError as error:
             raise self._fault(self._explain_login_fault(error), error) from None
 
-    def _explain_login_fault(self, error: OSError) -> Said:
+    def _explain_login_fault(self, error: OSError) -> LazyText:
         """Return whether the server refused the login, or offers no login of this kind."""
         has_spoken = isinstance(
             error, smtplib.SMTPResponseException | smtplib.SMTPServerDisconnected
@@ -191,10 +193,10 @@ class Connection(flask_mail.Connection):
             return _NO_LOGIN
         return _NO_TOKEN if self.mail.tokens is not None else _NO_PASSWORD
 
-    def _fault(self, what: Said, error: Exception) -> TransportError:
+    def _fault(self, what: LazyText, error: Exception) -> TransportError:
         """Return the error for a failed step; of the server's reply it has the codes alone."""
         if isinstance(error, ssl.SSLCertVerificationError):
-            what = Said(
+            what = LazyText(
                 "has a certificate that cannot be trusted (%(reason)s)", reason=error.verify_message
             )
         reply = Reply(0, "")
@@ -203,7 +205,7 @@ class Connection(flask_mail.Connection):
             reply = read_reply(
                 error.smtp_code, words if isinstance(words, bytes) else words.encode()
             )
-        reason = Said(
+        reason = LazyText(
             "the mail server %(server)s, port %(port)s, %(what)s",
             server=self.mail.server,
             port=str(self.mail.port),
@@ -212,17 +214,17 @@ class Connection(flask_mail.Connection):
         return TransportError(max(reply.code, 0), reply.status, reason=reason)
 
 
-_NOT_REACHED = Said("cannot be reached")
-_NOT_TALKED_TO = Said("cannot be talked to")
-_NO_LOGIN = Said("does not take the login")
-_NO_TOKEN = Said('offers no login with auth = "xoauth2"')
-_NO_PASSWORD = Said("offers no login with a password")
+_NOT_REACHED = LazyText("cannot be reached")
+_NOT_TALKED_TO = LazyText("cannot be talked to")
+_NO_LOGIN = LazyText("does not take the login")
+_NO_TOKEN = LazyText('offers no login with auth = "xoauth2"')
+_NO_PASSWORD = LazyText("offers no login with a password")
 
 
 class _Client(smtplib.SMTP):
     """A client that can be cut off, also while it waits for the greeting."""
 
-    def __init__(self, mail: Mailer, cutter: Cutter) -> None:
+    def __init__(self, mail: Mailer, cutter: CancelToken) -> None:
         self._cutter = cutter
         super().__init__(mail.server, mail.port, timeout=mail.connect_timeout)
 
@@ -235,7 +237,7 @@ class _Client(smtplib.SMTP):
 class _TLSClient(smtplib.SMTP_SSL, _Client):
     """The same in TLS, whose handshake begins once the socket is watched."""
 
-    def __init__(self, mail: Mailer, cutter: Cutter) -> None:
+    def __init__(self, mail: Mailer, cutter: CancelToken) -> None:
         self._cutter = cutter
         smtplib.SMTP_SSL.__init__(
             self, mail.server, mail.port, timeout=mail.connect_timeout, context=mail.tls_context
@@ -254,14 +256,16 @@ def send_one(server: MailServer, mail: Mail) -> Reply:
         return hand_over(line, mail, patience=server.reply_timeout, signer=make_signer(server))
 
 
-def hand_over(line: Line, mail: Mail, *, patience: float, signer: Signer | None = None) -> Reply:
+def hand_over(
+    line: SmtpConnection, mail: Mail, *, patience: float, signer: Signer | None = None
+) -> Reply:
     """Send a mail and return the reply that accepts it; each may take `patience` seconds.
 
     `signer` signs it first, None leaves it unsigned. Raises TransportError if the server has surely
     not accepted it, and OutcomeUnknown if the dot may have left but no reply could be read
     (RFC 5321 §4.5.3.2.6).
     """
-    letter = make_letter(mail)
+    letter = encode_mail(mail)
     if signer is not None:
         letter = signer.sign(letter)
     try:
@@ -272,24 +276,24 @@ def hand_over(line: Line, mail: Mail, *, patience: float, signer: Signer | None 
         raise _lost(line, ENDED) from None
 
 
-def _converse(line: Line, letter: Letter, patience: float) -> Reply:
+def _converse(line: SmtpConnection, letter: EncodedMail, patience: float) -> Reply:
     line.offer(
         Envelope(letter.envelope_from, letter.envelope_to, letter.size, letter.needs_smtputf8)
     )
     while True:
         for event in _hear(line, patience):
             match event:
-                case Accepted(reply):
+                case MessageAccepted(reply):
                     return reply
-                case Ready():
+                case ReadyForBody():
                     line.send_body(letter.wire, None)
-                case Garbled():
+                case InvalidReply():
                     raise _lost(line, GARBLED)
                 case _:
                     raise event.error
 
 
-def _hear(line: Line, patience: float) -> list[Event]:
+def _hear(line: SmtpConnection, patience: float) -> list[Event]:
     """Wait until the server says something, or the system takes more of what is to be sent."""
     wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if line.has_more_to_send else 0)
     with selectors.DefaultSelector() as selector:
@@ -299,7 +303,7 @@ def _hear(line: Line, patience: float) -> list[Event]:
     return line.pull()
 
 
-def _lost(line: Line, why: Said) -> TransportError:
+def _lost(line: SmtpConnection, why: LazyText) -> TransportError:
     if line.may_have_sent_dot:
         return OutcomeUnknown(0, reason=PERHAPS)
     return TransportError(0, reason=why)

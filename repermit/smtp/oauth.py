@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from repermit.errors import TransportError
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.smtp.connection import checking_context
 
 if TYPE_CHECKING:
@@ -131,15 +131,17 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 # RFC 6749 §5.2.
 _REFUSALS = {
-    "invalid_client": Said("does not know oauth_client_id, or does not take oauth_client_secret"),
-    "unauthorized_client": Said("does not let the application of oauth_client_id have a token"),
-    "invalid_grant": Said(
+    "invalid_client": LazyText(
+        "does not know oauth_client_id, or does not take oauth_client_secret"
+    ),
+    "unauthorized_client": LazyText("does not let the application of oauth_client_id have a token"),
+    "invalid_grant": LazyText(
         "does not take oauth_refresh_token any more; somebody has to sign in anew"
     ),
-    "invalid_scope": Said("does not let the application into a mailbox"),
-    "temporarily_unavailable": Said("is out of order"),
+    "invalid_scope": LazyText("does not let the application into a mailbox"),
+    "temporarily_unavailable": LazyText("is out of order"),
 }
-_NO_TOKEN = Said("gives no token")
+_NO_TOKEN = LazyText("gives no token")
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,7 @@ def _refusal(service: SignInService, answer: Mapping[str, Any]) -> TransportErro
     known = [one for one in numbers if type(one) is int] if isinstance(numbers, list) else []
     named = "".join(f", AADSTS{number}" for number in known)
     return service.fault(
-        Said("%(what)s%(numbers)s", what=what, numbers=named) if named else what, status="5.7.8"
+        LazyText("%(what)s%(numbers)s", what=what, numbers=named) if named else what, status="5.7.8"
     )
 
 
@@ -279,7 +281,7 @@ class SignInService:
         asking = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310
         status, document = self._ask(asking)
         if status >= http.HTTPStatus.BAD_REQUEST:
-            raise self.fault(Said("does not know oauth_tenant"), status="5.7.8")
+            raise self.fault(LazyText("does not know oauth_tenant"), status="5.7.8")
         return Answer(status, document)
 
     def post(
@@ -301,24 +303,24 @@ class SignInService:
     def close(self) -> None:
         """Do nothing: each request has a connection of its own."""
 
-    def fault(self, what: Said, *, status: str = "") -> TransportError:
+    def fault(self, what: LazyText, *, status: str = "") -> TransportError:
         """Return a fault of the service in words of ours; `status` as in RFC 4954 §6."""
         host = urlsplit(self._address).hostname
-        reason = Said("the sign-in service %(host)s %(what)s", host=host or "", what=what)
+        reason = LazyText("the sign-in service %(host)s %(what)s", host=host or "", what=what)
         return TransportError(0, status, reason=reason)
 
     def unreadable(self) -> TransportError:
         """Return the fault of an answer that is none."""
-        return self.fault(Said("gives no answer that can be read"))
+        return self.fault(LazyText("gives no answer that can be read"))
 
     def _ask(self, asking: urllib.request.Request) -> tuple[int, dict[str, Any]]:
         try:
             with self._way_to(asking).open(asking, timeout=_SECONDS) as response:
                 status, content = response.status, response.read(_LONGEST)
         except (OSError, http.client.HTTPException):
-            raise self.fault(Said("cannot be reached")) from None
+            raise self.fault(LazyText("cannot be reached")) from None
         if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise self.fault(Said("is out of order (HTTP %(status)s)", status=str(status)))
+            raise self.fault(LazyText("is out of order (HTTP %(status)s)", status=str(status)))
         try:
             document = json.loads(content)
         except (ValueError, RecursionError):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from repermit.errors import TransportError
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.smtp.reply_codes import ENDED, Reply, Stage, check_envelope, read_reply, refusal
 
 DOT = b".\r\n"
@@ -27,12 +27,12 @@ class Envelope(NamedTuple):
     needs_smtputf8: bool = False
 
 
-class Ready:
+class ReadyForBody:
     """The server waits for the body of the mail whose envelope was sent last."""
 
 
 @dataclass(frozen=True)
-class Refused:
+class EnvelopeRejected:
     """The server wants no body for the envelope that was sent last.
 
     `at_once` says that it refused before it had heard of any recipient.
@@ -42,38 +42,45 @@ class Refused:
     at_once: bool
 
 
-class Accepted(NamedTuple):
+class MessageAccepted(NamedTuple):
     """The server has the mail whose body was sent last."""
 
     reply: Reply
 
 
 @dataclass(frozen=True)
-class Rejected:
+class MessageRejected:
     """The server has surely not taken the mail whose body was sent last."""
 
     error: TransportError
 
 
-class Garbled:
+class InvalidReply:
     """What came is no reply that can be understood; the conversation is over."""
 
 
 @dataclass(frozen=True)
-class Closing:
+class ServerClosing:
     """The server ends the conversation (421), which says nothing of any mail."""
 
     error: TransportError
 
 
-Event = Ready | Refused | Accepted | Rejected | Garbled | Closing
+Event = (
+    ReadyForBody
+    | EnvelopeRejected
+    | MessageAccepted
+    | MessageRejected
+    | InvalidReply
+    | ServerClosing
+)
 
 
 # What a reply is to. Plain words, as a hundred thousand of them a second are looked up.
 _Step = Literal["MAIL", "RCPT", "DATA", "BODY", "LONE DOT", "RSET"]
 
 
-class Dialogue:
+class SmtpClientProtocol:
     """The conversation from after the login to its end, with one mail after the other.
 
     `extensions` is what EHLO offered, names in lower case (RFC 5321 §4.1.1.1). Where PIPELINING
@@ -149,7 +156,7 @@ class Dialogue:
                 continue
             code, mark = line[:3], line[3:4]
             if not code.isdigit() or mark not in _MARKS:
-                return [*events, Garbled()]
+                return [*events, InvalidReply()]
             if mark == b"-":
                 # With a space, so that lines without words do not go on for ever either.
                 self._words += line[4:].rstrip() + b" "
@@ -158,7 +165,7 @@ class Dialogue:
                 self.heard += 1
                 events += self._hear(int(code), words)
         if len(self._rest) + len(self._words) > _LONGEST_REPLY:
-            events.append(Garbled())
+            events.append(InvalidReply())
         return events
 
     def _is_usual(self, line: bytes) -> bool:
@@ -176,7 +183,7 @@ class Dialogue:
         self.heard += 1
         step = self._said.popleft()
         if step == "BODY":
-            return Accepted(read_reply(_TAKEN, line[4:]))
+            return MessageAccepted(read_reply(_TAKEN, line[4:]))
         return _READY if step == "DATA" else None
 
     def _mail_from(self, envelope: Envelope) -> bytes:
@@ -186,7 +193,7 @@ class Dialogue:
         if 0 < self._size_limit < envelope.size:
             # Each mail of a campaign is about as large: a fault of the whole server, not of this
             # recipient.
-            reason = Said(
+            reason = LazyText(
                 "the mail server takes mails of %(most)s octets at most", most=self._size_limit
             )
             raise TransportError(_EXCEEDED, _TOO_LARGE, reason=reason)
@@ -204,7 +211,7 @@ class Dialogue:
     def _hear(self, code: int, words: bytes) -> Iterator[Event]:
         if not self._said:
             # Unasked for: a server that goes, or one that nobody understands any more.
-            yield _closing(code, words) if code == _CLOSING else Garbled()
+            yield _closing(code, words) if code == _CLOSING else InvalidReply()
             return
         step = self._said.popleft()
         if step == "BODY":
@@ -226,7 +233,7 @@ class Dialogue:
         """
         kind = code // 100
         if kind not in {_WANTED[step], 4, 5}:
-            yield Garbled()
+            yield InvalidReply()
             return
         if kind != _WANTED[step] and self._failure is None:
             self._failure = refusal(code, words, stage=_STAGES[step], recipient=self._recipient)
@@ -236,7 +243,7 @@ class Dialogue:
                 return
             self._to_say.clear()
         elif self._failure is None:
-            yield Ready()
+            yield ReadyForBody()
             return
         assert self._failure is not None  # noqa: S101  both ways out above have seen to it
         if step == "DATA" and kind == _WANTED[step]:
@@ -244,7 +251,7 @@ class Dialogue:
             self._output.append(DOT)
         else:
             self._to_say.appendleft(("RSET", b"RSET\r\n"))
-        yield Refused(self._failure, at_once=self._failed_at == "MAIL")
+        yield EnvelopeRejected(self._failure, at_once=self._failed_at == "MAIL")
 
 
 _WANTED = {"MAIL": 2, "RCPT": 2, "DATA": 3}
@@ -258,7 +265,7 @@ _USUAL: dict[_Step, bytes] = {
     "BODY": b"250 ",
 }
 _TAKEN = 250
-_READY = Ready()
+_READY = ReadyForBody()
 _MARKS = frozenset((b" ", b"-", b"\r", b""))
 _LONGEST_REPLY = 65_536
 _CLOSING = 421
@@ -269,15 +276,15 @@ _TOO_LARGE = "5.3.4"  # RFC 3463 §3.4
 
 def _outcome(code: int, words: bytes, *, recipient: str) -> Event:
     if code // 100 == 2:  # noqa: PLR2004  RFC 5321 §4.2.1
-        return Accepted(read_reply(code, words))
+        return MessageAccepted(read_reply(code, words))
     if code // 100 in {4, 5}:
-        return Rejected(refusal(code, words, stage="message", recipient=recipient))
-    return Garbled()
+        return MessageRejected(refusal(code, words, stage="message", recipient=recipient))
+    return InvalidReply()
 
 
-def _closing(code: int, words: bytes) -> Closing:
+def _closing(code: int, words: bytes) -> ServerClosing:
     reply = read_reply(code, words)
-    return Closing(TransportError(reply.code, reply.status, reason=ENDED))
+    return ServerClosing(TransportError(reply.code, reply.status, reason=ENDED))
 
 
 def _number(text: str) -> int:

@@ -26,7 +26,7 @@ class Cause(StrEnum):
     UNCLEAR = ""
 
 
-def plain(words: str) -> str:
+def normalize_reply_text(words: str) -> str:
     """Return a server's words in small letters on one line, without what only looks like words.
 
     - An address may hold any word: limits@example.org says nothing of a limit.
@@ -49,7 +49,7 @@ def is_about_our_limit(words: str) -> bool:
     return bool(_OUR_LIMIT.search(words))
 
 
-def denies_that_mailbox_is_gone(words: str) -> bool:
+def reports_other_cause(words: str) -> bool:
     """Say whether plain words speak of anything but a mailbox or domain that is not there.
 
     They count also beside a status for such a mailbox, which many a relay makes up (Sendmail gives
@@ -69,17 +69,17 @@ def cause_of_words(words: str) -> Cause:
         return Cause.OURS
     if _POLICY.search(words):
         return Cause.POLICY
-    if denies_that_mailbox_is_gone(words):
+    if reports_other_cause(words):
         return Cause.MAILBOX
     return Cause.GONE if _NOBODY.search(words) or _NOWHERE.search(words) else Cause.UNCLEAR
 
 
-def names_somebody_gone(words: str) -> bool:
+def reports_unknown_user(words: str) -> bool:
     """Say whether plain words speak of a person or mailbox that is not there, and not a domain."""
     return bool(_NOBODY.search(words))
 
 
-def names_another_domain(words: str, address: str) -> bool:
+def reports_foreign_domain(words: str, address: str) -> bool:
     """Say whether a domain that is not there is another than the address's.
 
     A relay that cannot find its own smarthost says so, and of a host that a domain's MX names; and
@@ -91,7 +91,7 @@ def names_another_domain(words: str, address: str) -> bool:
     names = _LOOKED_UP.findall(text)
     # What stands before the code names hosts on the way.
     reply = _CODE.split(text)[-1].replace(address.lower(), "") if domain else ""
-    if not names and _NOWHERE.search(plain(reply)):
+    if not names and _NOWHERE.search(normalize_reply_text(reply)):
         names = _DOMAIN_NAME.findall(reply)
     return bool(domain and names) and domain not in {name.strip(".") for name in names}
 

@@ -9,15 +9,15 @@ import re
 from typing import Literal, NamedTuple
 
 from repermit.errors import TransportError
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.smtp.refusal_words import (
     Cause,
     cause_of_words,
-    denies_that_mailbox_is_gone,
     is_about_our_limit,
-    names_another_domain,
-    names_somebody_gone,
-    plain,
+    normalize_reply_text,
+    reports_foreign_domain,
+    reports_other_cause,
+    reports_unknown_user,
 )
 
 # --- Finding the status (RFC 3463) in a mail server's words, and the one that decides. ------------
@@ -75,12 +75,12 @@ _BEHIND_SENTENCE = re.compile(r"[245]\.\d{1,3}\.\d{1,3} - [A-Za-z ]{3,60}?[(' ]{
 # --- What the replies of an SMTP server mean. Their words are read here and nowhere kept. ---------
 
 
-ENDED = Said("the mail server has ended the connection")
-SILENT = Said("the mail server has not answered in time")
-GARBLED = Said("the mail server gave an answer that cannot be understood")
-PERHAPS = Said("the mail server has not said whether it has accepted a mail")
+ENDED = LazyText("the mail server has ended the connection")
+SILENT = LazyText("the mail server has not answered in time")
+GARBLED = LazyText("the mail server gave an answer that cannot be understood")
+PERHAPS = LazyText("the mail server has not said whether it has accepted a mail")
 
-_REFUSES = Said("the mail server refuses mails")
+_REFUSES = LazyText("the mail server refuses mails")
 
 Stage = Literal["server", "recipient", "message"]
 """What was being said: all that goes before a recipient, RCPT, or the mail itself."""
@@ -116,10 +116,10 @@ def refusal(code: int, words: bytes, *, stage: Stage, recipient: str = "") -> Tr
     reply = read_reply(code, words)
     said = quoted_reply(words.decode("utf-8", "replace"))
     decides = deciding_status(said) if reply.status in NO_SUCH_MAILBOX else reply.status
-    scope, permanent = _judge(Reply(code, decides), plain(said), stage)
-    if (scope, permanent) == _SCOPES[Cause.GONE] and names_another_domain(said, recipient):
+    scope, permanent = _judge(Reply(code, decides), normalize_reply_text(said), stage)
+    if (scope, permanent) == _SCOPES[Cause.GONE] and reports_foreign_domain(said, recipient):
         scope, permanent = _SCOPES[Cause.POLICY]
-    reason = _REFUSES if scope in {"server", "policy"} else Said()
+    reason = _REFUSES if scope in {"server", "policy"} else LazyText()
     return TransportError(reply.code, reply.status, scope=scope, permanent=permanent, reason=reason)
 
 
@@ -151,7 +151,7 @@ def cause_of(reply: Reply, words: str) -> Cause:
     if reply.code in _OF_THE_SERVER:
         return Cause.OURS
     if reply.status in NO_SUCH_MAILBOX:
-        return said if denies_that_mailbox_is_gone(words) else Cause.GONE
+        return said if reports_other_cause(words) else Cause.GONE
     if is_about_our_limit(words):
         return Cause.OURS
     if _GONE_BY_STATUS_AND_WORDS.fullmatch(f"{reply.status} {words}"):
@@ -170,7 +170,7 @@ def _may_say_gone(reply: Reply, words: str) -> bool:
     """
     if reply.code in _SYNTAX or _OUTRANKS.fullmatch(reply.status):
         return False
-    return not reply.status.startswith("5.7.") or names_somebody_gone(words)
+    return not reply.status.startswith("5.7.") or reports_unknown_user(words)
 
 
 def _cause_of_status(status: str, said: Cause) -> Cause:

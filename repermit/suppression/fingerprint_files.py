@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, TextIO
 from repermit import email_address
 from repermit.clock import format_timestamp
 from repermit.db import background_tasks
-from repermit.db.connection import Database, RowCounter, iter_pages, steady_view
+from repermit.db.connection import Database, RowCounter, iter_pages, read_snapshot
 from repermit.db.models.contacts import Suppression
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
@@ -85,8 +85,8 @@ def write_suppressions(
     rows = written.count(_read_rows(mailing_list, key_check(settings.fingerprint_key)))
     try:
         # A file of the list may begin to be taken in while a slow reader takes the rows.
-        with steady_view(database):
-            background_tasks.require_no_unfinished_file(mailing_list)
+        with read_snapshot(database):
+            background_tasks.require_no_running_import(mailing_list)
             (_write_json if form == "json" else _write_csv)(rows, text)
         is_whole = True
     finally:

@@ -30,7 +30,7 @@ from repermit.evidence.entries import Entry
 from repermit.settings.definitions import Settings
 
 
-class Suppressed(NamedTuple):
+class NewSuppression(NamedTuple):
     """A suppression to be made: whose, why, and since when.
 
     `subject` is the contact's, or a fresh one where there is none. `has_moved` says that they have
@@ -46,7 +46,7 @@ class Suppressed(NamedTuple):
     imported_by: int | None = None
 
 
-def suppress(mailing_list: MailingList, these: Sequence[Suppressed]) -> None:
+def add_suppressions(mailing_list: MailingList, these: Sequence[NewSuppression]) -> None:
     """Suppress addresses for a list; who is suppressed already keeps the subject, not the reason.
 
     Any number may be given, each address once. What came with an import stays from now on, whatever
@@ -92,7 +92,7 @@ def suppress_selected(mailing_list: MailingList, query: Any, columns: Sequence[A
     if _journal() is not None:
         for values in query.tuples().iterator():
             found = dict(zip(names, values, strict=True))
-            one = Suppressed(
+            one = NewSuppression(
                 fingerprint=found["fingerprint"],
                 subject=found["subject"],
                 reason=found["reason"],
@@ -104,7 +104,7 @@ def suppress_selected(mailing_list: MailingList, query: Any, columns: Sequence[A
     (insert.on_conflict_ignore() if is_postgresql(proxy.obj) else insert).execute()
 
 
-def lift(*conditions: Any) -> int:
+def delete_suppressions(*conditions: Any) -> int:
     """Lift the suppressions for which these conditions hold; return how many there were.
 
     By the person's own Yes, or because the import that made them is taken back. The journal learns
@@ -128,10 +128,10 @@ def lift(*conditions: Any) -> int:
     return int(Suppression.delete().where(*conditions).execute())
 
 
-def lift_own(list_id: int, fingerprint: str) -> None:
+def delete_suppression(list_id: int, fingerprint: str) -> None:
     """Lift the suppression of one address on one list, if there is one."""
     if _OWN.rows(list_id, fingerprint):
-        lift(Suppression.list == list_id, Suppression.fingerprint == fingerprint)
+        delete_suppressions(Suppression.list == list_id, Suppression.fingerprint == fingerprint)
 
 
 _OWN = PreparedQuery(
@@ -210,7 +210,7 @@ def mark_backup(mark: str) -> None:
     _write_lines([{"do": "backup", "mark": mark}])
 
 
-def _make_line(slug: str, one: Suppressed) -> dict[str, str]:
+def _make_line(slug: str, one: NewSuppression) -> dict[str, str]:
     return {
         "do": "suppress",
         "at": format_timestamp(one.at),
@@ -273,7 +273,7 @@ def _suppress_again(lost: Sequence[LostSuppression], now: datetime) -> None:
     counts = Counter(one.list for one in lost)
     for slug in sorted(counts):
         these = [
-            Suppressed(
+            NewSuppression(
                 fingerprint=one.fingerprint,
                 subject=one.subject,
                 reason=one.reason,
@@ -283,7 +283,7 @@ def _suppress_again(lost: Sequence[LostSuppression], now: datetime) -> None:
             for one in lost
             if one.list == slug
         ]
-        suppress(find_list(slug), these)
+        add_suppressions(find_list(slug), these)
     chain.append(
         *(
             Entry(
@@ -304,14 +304,14 @@ def _suppress_again(lost: Sequence[LostSuppression], now: datetime) -> None:
 _KEY_CHECK = "fingerprint_key_check"
 
 
-def recognise_key(database: Database, settings: Settings) -> None:
+def require_known_key(database: Database, settings: Settings) -> None:
     """Raise ConfigError if the fingerprints in the database were made with another key.
 
     Nobody who said No would be recognised, and nobody would notice. The database remembers not the
     key, only by what it is recognised: the first one that it was used with, or a later one as long
     as there is no fingerprint.
     """
-    check = email_address.key_check(settings.fingerprint_key)
+    check = email_address.compute_key_check(settings.fingerprint_key)
     if Meta.read(_KEY_CHECK) == check:
         return
     if is_other_key(settings.fingerprint_key):
@@ -328,5 +328,5 @@ def recognise_key(database: Database, settings: Settings) -> None:
 def is_other_key(key: bytes) -> bool:
     """Say whether there are fingerprints, made with another key than this."""
     known = Meta.read(_KEY_CHECK)
-    is_other = known is not None and known != email_address.key_check(key)
+    is_other = known is not None and known != email_address.compute_key_check(key)
     return is_other and bool(Suppression.select().exists())

@@ -79,7 +79,7 @@ def create_app(
     database.before_commit = request_context.note_commit
     database.commit_failed = request_context.note_failed_commit
     database.writes_back = False
-    app.extensions["repermit"] = request_context.Site(
+    app.extensions["repermit"] = request_context.AppServices(
         settings=settings,
         clock=clock,
         database=database,

@@ -16,7 +16,7 @@ from flask import Flask, Response, abort, request
 from werkzeug.exceptions import HTTPException, NotFound, ServiceUnavailable
 
 from repermit import errors
-from repermit.db.connection import is_away, is_busy
+from repermit.db.connection import is_busy, is_database_unavailable
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.errors import LinkError
@@ -25,8 +25,8 @@ from repermit.package_files import LANGUAGES
 from repermit.signed_links import KINDS
 from repermit.web.admin import result_text
 from repermit.web.api.problems import is_api_request, make_http_problem
-from repermit.web.rendering import Reader, list_browser_languages, make_frame_fields, render
-from repermit.web.request_context import get_site, may_have_committed
+from repermit.web.rendering import PageContext, list_browser_languages, make_frame_fields, render
+from repermit.web.request_context import get_services, may_have_committed
 
 _log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def show_unavailable(error: Exception) -> Response:
     Any other error is raised again: it is a failure of ours.
     """
     # Anything but a POST is refused by the database itself if it writes: a failure of ours too.
-    if not (is_busy(error) or is_away(error, may_write=request.method == "POST")):
+    if not (is_busy(error) or is_database_unavailable(error, may_write=request.method == "POST")):
         raise error
     # The words of all other errors may quote an address.
     why = error if isinstance(error, errors.DatabaseBusy) else type(error).__name__
@@ -130,10 +130,12 @@ def _make_page_in_all_languages(code: int, *, privacy_url: str, language: str) -
 
     `language` comes first if that is none of ours.
     """
-    chosen = catalogues.pick_language(request.args.get("lang", ""), otherwise="")
+    chosen = catalogues.choose_language(request.args.get("lang", ""), otherwise="")
     ordered = _order_languages(first=(chosen, *list_browser_languages(), language))
-    sections = [(one, *_get_words(code, catalogues.translations(one).gettext)) for one in ordered]
-    reader = Reader(settings=get_site().settings, language=ordered[0], path="")
+    sections = [
+        (one, *_get_words(code, catalogues.load_translations(one).gettext)) for one in ordered
+    ]
+    reader = PageContext(settings=get_services().settings, language=ordered[0], path="")
     fields = {**make_frame_fields(reader), "choices": (), "privacy_url": privacy_url}
     html = render("error.html", language=ordered[0], sections=sections, code=code, **fields)
     response = Response(html, status=code, content_type="text/html; charset=utf-8")
@@ -187,7 +189,7 @@ def _read_shared_facts() -> _SharedFacts:
 
     Nothing of it where the database cannot be read.
     """
-    database = get_site().database
+    database = get_services().database
     if not database.is_closed() and database.is_connection_usable():
         try:
             shared = find_shared_facts()
@@ -203,11 +205,11 @@ def _read_link_language() -> str:
     if not token or kind not in KINDS:
         return ""
     try:
-        uid = get_site().links.read(kind, token)
+        uid = get_services().links.read(kind, token)
     except LinkError:
         return ""
     contact: Contact | None = Contact.get_or_none(Contact.uid == uid)
-    return catalogues.pick_language(contact.language if contact else "", otherwise="")
+    return catalogues.choose_language(contact.language if contact else "", otherwise="")
 
 
 def find_shared_facts() -> _SharedFacts:

@@ -17,7 +17,7 @@ from repermit.contacts import counts as contacts_counts
 from repermit.db.connection import FairSqliteDatabase
 from repermit.db.models.base import Meta
 from repermit.rules.consent import MailKind, MailState, Status
-from repermit.web.request_context import get_arrival, get_site, reconnect
+from repermit.web.request_context import get_arrival, get_services, reconnect
 
 pages = Blueprint("health_and_metrics", __name__)
 
@@ -32,7 +32,7 @@ CACHE_TIME = timedelta(seconds=15)
 @pages.get("/healthz")
 def healthz() -> tuple[Response, int]:
     """Say whether the database can be read, and whether there is room to write."""
-    database = get_site().database
+    database = get_services().database
     opened = False
     try:
         opened = reconnect(database)

@@ -20,10 +20,10 @@ from repermit.emails import template_engine
 from repermit.emails.mail_types import MailingListFacts
 from repermit.evidence.consent_receipt import REPRESENTATIVE
 from repermit.i18n import catalogues
-from repermit.package_files import asset
+from repermit.package_files import find_asset
 from repermit.setting_overrides.current_settings import TEXTS_VERSION_KEY, read_versions
 from repermit.settings.definitions import Settings
-from repermit.web.request_context import get_site
+from repermit.web.request_context import get_services
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -36,7 +36,7 @@ ROUND = "round"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reader:
+class PageContext:
     """Whom a page is for: the language it is in, and the list it is about, if it is about one.
 
     `settings` are those that hold while the page is made.
@@ -85,17 +85,17 @@ class LanguageChoice:
     is_current: bool
 
 
-def make_reader(
+def make_context(
     path: str, *, language: str, mailing_list: MailingListFacts | None = None
-) -> Reader:
+) -> PageContext:
     """Return the reader of a page; `?lang=` goes before the language that is known of them.
 
     A list is read in a language that it can be told in, and in no other.
     """
     wanted = request.args.get("lang", "")
     chosen = _choose_language(wanted, language, mailing_list)
-    return Reader(
-        settings=get_site().settings,
+    return PageContext(
+        settings=get_services().settings,
         language=chosen,
         path=path,
         mailing_list=mailing_list and mailing_list.in_language(chosen),
@@ -104,7 +104,9 @@ def make_reader(
     )
 
 
-def render_page(template: str, reader: Reader, *, status: int = 200, **fields: Any) -> Response:
+def render_page(
+    template: str, reader: PageContext, *, status: int = 200, **fields: Any
+) -> Response:
     """Return the response with a page made of `template`."""
     fields |= make_frame_fields(reader)
     if request.method != "POST" and _CHOOSE in request.args and fields["choices"]:
@@ -121,7 +123,7 @@ def render(template: str, *, language: str, **fields: Any) -> str:
     return _make_environment(language).get_template(template).render(language=language, **fields)
 
 
-def make_public_url(path: str, reader: Reader) -> str:
+def make_public_url(path: str, reader: PageContext) -> str:
     """Return the whole address of a page, never from the Host header.
 
     A reader who has chosen another language keeps it, and whom they speak for.
@@ -144,7 +146,7 @@ def list_browser_languages() -> Iterator[str]:
     """Yield what the browser would rather read, of the languages there are, the best first."""
     for wanted, quality in request.accept_languages:
         if quality:
-            yield catalogues.pick_language(wanted, otherwise="")
+            yield catalogues.choose_language(wanted, otherwise="")
 
 
 STYLE = "public"
@@ -157,7 +159,7 @@ MORE_STYLE = "public-forms-data-print"
 @cache
 def read_style(name: str) -> str:
     """Return a style sheet that stands in public pages."""
-    return minify_css((asset("static") / f"{name}.css").read_text("utf-8"))
+    return minify_css((find_asset("static") / f"{name}.css").read_text("utf-8"))
 
 
 def minify_css(css: str) -> str:
@@ -167,7 +169,7 @@ def minify_css(css: str) -> str:
     return re.sub(r" ?([{};,]) ?|(?<=:) ", r"\1", text).replace(";}", "}").strip()
 
 
-def make_frame_fields(reader: Reader) -> dict[str, Any]:
+def make_frame_fields(reader: PageContext) -> dict[str, Any]:
     """Return the template's fields for the frame of every page."""
     about = reader.mailing_list
     choices = _list_choices(reader)
@@ -178,7 +180,7 @@ def make_frame_fields(reader: Reader) -> dict[str, Any]:
         "choose_url": f"?{_CHOOSE}{reader.make_relative_url().replace('?', '&')}"
         if len(choices) > _MAX_CHOICES_INLINE
         else "",
-        TEXTS: get_site().texts_version,
+        TEXTS: get_services().texts_version,
         "current_language": catalogues.language_name(reader.language),
         "style": Markup(read_style(STYLE)),  # noqa: S704  our own file
         "more_style": Markup(read_style(MORE_STYLE)),  # noqa: S704
@@ -191,7 +193,7 @@ def _make_query(fields: Mapping[str, str]) -> str:
 
 
 def _choose_language(wanted: str, usual: str, about: MailingListFacts | None) -> str:
-    chosen = catalogues.pick_language(wanted, otherwise=usual)
+    chosen = catalogues.choose_language(wanted, otherwise=usual)
     return chosen if about is None or chosen in about.languages else usual
 
 
@@ -200,7 +202,7 @@ _MAX_CHOICES_INLINE = 8
 """How many languages stand above a page at most; else they have a page, which weighs less."""
 
 
-def _list_choices(reader: Reader) -> list[LanguageChoice]:
+def _list_choices(reader: PageContext) -> list[LanguageChoice]:
     names = list_language_names(reader.mailing_list)
     if not reader.path or len(names) == 1:
         return []

@@ -23,11 +23,11 @@ from repermit.clock import Clock
 from repermit.contacts.click_log import PendingOpenings
 from repermit.db.connection import (
     Database,
-    is_away,
     is_busy,
+    is_database_unavailable,
     is_postgresql,
     is_rolled_back,
-    limit_waiting,
+    limit_lock_wait,
     run_sql,
 )
 from repermit.errors import DatabaseBusy
@@ -53,7 +53,7 @@ _LONGEST_BROWSER = 300
 
 
 @dataclass(frozen=True, kw_only=True)
-class Site:
+class AppServices:
     """Settings, clock, database and links of the application, and openings to be written.
 
     `texts_version` names the state of the corrected texts when the request began, "" for none. If
@@ -68,9 +68,9 @@ class Site:
     texts_version: str = ""
 
 
-def get_site() -> Site:
+def get_services() -> AppServices:
     """Return the site of the request under way, with the settings that held when it began."""
-    site: Site = g.get("site") or current_app.extensions["repermit"]
+    site: AppServices = g.get("site") or current_app.extensions["repermit"]
     return site
 
 
@@ -84,7 +84,7 @@ def load_settings() -> None:
     if "opened" in g:
         settings = _get_current_settings().settings()
         g.site = replace(
-            get_site(), settings=settings, texts_version=catalogues.corrections_version()
+            get_services(), settings=settings, texts_version=catalogues.get_corrections_version()
         )
 
 
@@ -98,7 +98,7 @@ def stamp_arrival() -> None:
 
     The server in front knows it, before the request waits for a thread.
     """
-    g.arrived = request.environ.get(ARRIVED) or get_site().clock.now()
+    g.arrived = request.environ.get(ARRIVED) or get_services().clock.now()
     g.waits_until = time.monotonic() + request.environ.get(SECONDS_LEFT, LONGEST_WAIT)
 
 
@@ -153,7 +153,7 @@ def open_connection() -> None:
     """
     if request.endpoint in _ENDPOINTS_WITHOUT_DATABASE:
         return
-    database = get_site().database
+    database = get_services().database
     g.opened = reconnect(database)
     if request.method != "POST":
         _set_read_only(database, "on")
@@ -165,7 +165,7 @@ def limit_wait() -> None:
         return
     seconds = max(get_seconds_left(), _MIN_TIMEOUT)
     g.patience = ExitStack()
-    g.patience.enter_context(limit_waiting(get_site().database, seconds))
+    g.patience.enter_context(limit_lock_wait(get_services().database, seconds))
 
 
 def reconnect(database: Database) -> bool:
@@ -201,7 +201,7 @@ def close_connection(_error: BaseException | None = None) -> None:
     opened = g.pop("opened", None)
     if opened is None:
         return
-    database = get_site().database
+    database = get_services().database
     try:
         _end_wait_limit()
         if request.method != "POST":
@@ -254,16 +254,16 @@ def write_note(write: Callable[[], object]) -> None:
         with _open_short_transaction():
             write()
         return
-    site = get_site()
+    site = get_services()
     try:
         with (
             _allow_writes(site.database),
-            limit_waiting(site.database, _NOTE_TIMEOUT),
+            limit_lock_wait(site.database, _NOTE_TIMEOUT),
             _open_short_transaction(),
         ):
             write()
     except (DatabaseBusy, peewee.PeeweeException) as error:
-        if not (is_busy(error) or is_away(error)):
+        if not (is_busy(error) or is_database_unavailable(error)):
             raise
         site.openings.postpone(write)
 
@@ -272,7 +272,7 @@ def write_note(write: Callable[[], object]) -> None:
 def _open_short_transaction() -> Iterator[None]:
     g.is_noting = True
     try:
-        with get_site().database.atomic():
+        with get_services().database.atomic():
             yield
     finally:
         g.is_noting = False
@@ -298,10 +298,10 @@ def _set_read_only(database: Database, switch: str) -> None:
     run_sql(database, statement)
 
 
-def note_refusal(kind: SecurityEventKind, *, actor: str = "") -> None:
+def record_refused_attempt(kind: SecurityEventKind, *, actor: str = "") -> None:
     """Note that this request was refused, unless the same was noted just now."""
     network, now = mask_network(request.remote_addr or ""), get_arrival()
-    if audit_log.is_security_event_to_note(kind, actor=actor, network=network, now=now):
+    if audit_log.should_record_security_event(kind, actor=actor, network=network, now=now):
         write_note(
-            partial(audit_log.note_security_event, kind, actor=actor, network=network, now=now)
+            partial(audit_log.record_security_event, kind, actor=actor, network=network, now=now)
         )

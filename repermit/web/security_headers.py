@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from repermit.settings.definitions import Settings
 from repermit.web.rendering import MORE_STYLE, STYLE, read_style
-from repermit.web.request_context import get_site
+from repermit.web.request_context import get_services
 
 if TYPE_CHECKING:
     from flask import Response
@@ -51,7 +51,7 @@ def add_headers(response: Response) -> Response:
     What a page has said of itself stays: an admin's page has styles and a script in files.
     """
     response.headers.setdefault("Content-Security-Policy", _make_content_policy())
-    for name, value in make_usual_headers(get_site().settings):
+    for name, value in make_usual_headers(get_services().settings):
         response.headers.setdefault(name, value)
     return response
 

@@ -275,14 +275,14 @@ class Server:
         self._stopping = StopRequest()
         self._closing = threading.Event()
         openings = PendingOpenings()
-        self._work = worker_process.Work(
+        self._work = worker_process.JobRunner(
             settings,
             database,
             clock=clock,
             names=periodic_jobs.WEB_JOBS if worker else None,
             openings=openings,
         )
-        self._child = worker_process.Child(worker) if worker else None
+        self._child = worker_process.SupervisedProcess(worker) if worker else None
         self._sockets: dict[int, Any] = {}
         public = create_app(settings, clock=clock, database=database, openings=openings)
         try:
@@ -311,7 +311,7 @@ class Server:
         """Serve until `stop`, in any thread."""
         # Read by the first who needs it, a catalogue would hold up everybody else.
         for language in catalogues.languages():
-            catalogues.translations(language)
+            catalogues.load_translations(language)
         with heap_frozen():
             self._serve()
 

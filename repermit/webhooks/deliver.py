@@ -13,12 +13,12 @@ from typing import Any
 from peewee import SQL
 
 from repermit.clock import Clock, format_timestamp
-from repermit.db.connection import Database, limit_idleness
+from repermit.db.connection import Database, set_idle_transaction_timeout
 from repermit.db.models.base import new_id
 from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.errors import NotFound
 from repermit.evidence import chain, entries
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.settings.definitions import Settings
 from repermit.webhooks.endpoints import (
     SEALED,
@@ -101,7 +101,7 @@ class _DeliveryRun:
         done = failed = 0
         to_private = self._settings.web.webhooks_to_private
         with self._database.connection_context(), HttpClient(to_private=to_private) as client:
-            limit_idleness(self._database)
+            set_idle_transaction_timeout(self._database)
             while not (failed or self._should_stop() or time.monotonic() >= self._ends_at):
                 claimed = self._claim(webhook_id)
                 if claimed is None:
@@ -141,10 +141,12 @@ class _DeliveryRun:
         webhook = claimed.webhook
         event = find_event(claimed.seq)
         if event is None:
-            return self._give_up(claimed, Said("the record holds no more what there was to tell"))
+            return self._give_up(
+                claimed, LazyText("the record holds no more what there was to tell")
+            )
         if claimed.attempts > 1 and is_overtaken(event):
             # A late Yes would undo the No that the receiver has already.
-            return self._give_up(claimed, Said("overtaken by what this person did later"))
+            return self._give_up(claimed, LazyText("overtaken by what this person did later"))
         secret = open_secret(webhook, self._settings)
         if secret is None:
             return self._settle(claimed, Reply(code=0, problem=SEALED))
@@ -159,7 +161,7 @@ class _DeliveryRun:
         )
         return self._settle(claimed, reply)
 
-    def _give_up(self, claimed: Delivery, problem: Said) -> bool:
+    def _give_up(self, claimed: Delivery, problem: LazyText) -> bool:
         """Settle a delivery that is not to be sent, through no fault of the webhook."""
         with self._database.atomic():
             _update(claimed, state="failed", problem=problem, at=self._clock.now())
@@ -240,7 +242,7 @@ def _update(claimed: Delivery, **fields: Any) -> None:
 # --- Trying a webhook. ----------------------------------------------------------------------------
 
 
-def test(
+def send_test_message(
     database: Database, webhook_id: int, *, settings: Settings, now: datetime, actor: str
 ) -> Reply:
     """Post a message of type "test" at once and return the reply; raises NotFound.

@@ -20,9 +20,9 @@ from repermit.db.work_steps import run_steps
 from repermit.errors import NotFound, Refused
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.settings.definitions import Settings
-from repermit.settings.sealed_secrets import Seal, make_webhook_name
+from repermit.settings.sealed_secrets import SecretCipher, make_webhook_name
 from repermit.webhooks.events import (
     AddedWebhook,
     DeliveryFacts,
@@ -66,7 +66,7 @@ def add(
             created_by=actor,
             created_at=now,
         )
-        sealed = Seal(settings.secret_keys).close(make_webhook_name(added.id), secret)
+        sealed = SecretCipher(settings.secret_keys).close(make_webhook_name(added.id), secret)
         Webhook.update(secret=sealed).where(Webhook.id == added.id).execute()
         chain.append(_entry("webhook_added", added, now=now, actor=actor))
     return AddedWebhook(id=added.id, secret=secret)
@@ -74,7 +74,9 @@ def add(
 
 def open_secret(webhook: Webhook, settings: Settings) -> str | None:
     """Return what signs a webhook's messages, None if no key is left that opens its seal."""
-    return Seal(settings.secret_keys).open_kept(make_webhook_name(webhook.id), webhook.secret)
+    return SecretCipher(settings.secret_keys).open_kept(
+        make_webhook_name(webhook.id), webhook.secret
+    )
 
 
 def remove(database: Database, webhook_id: int, *, now: datetime, actor: str) -> None:
@@ -225,9 +227,9 @@ def _read_facts(webhook: Webhook) -> WebhookFacts:
     )
 
 
-_REMOVED = Said("the webhook was removed")
+_REMOVED = LazyText("the webhook was removed")
 
-SEALED = Said("its secret is sealed under a key that is no longer among secret_keys")
+SEALED = LazyText("its secret is sealed under a key that is no longer among secret_keys")
 """Why nothing can be sent to a webhook; one that is added anew has a secret of its own."""
 
 

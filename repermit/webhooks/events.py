@@ -16,7 +16,7 @@ from repermit.db.models.evidence import Evidence, EvidenceHead, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.db.work_steps import StepSize
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.rules.consent import ANSWERED_NO, OWN_YES, Status
 
 EVENTS = ("answer.yes", "answer.no", "removed")
@@ -269,10 +269,10 @@ class DeliveryFacts:
     problem: str
 
 
-def describe_status(code: int) -> Said:
+def describe_status(code: int) -> LazyText:
     """Return what is wrong with an HTTP status, "" for nothing."""
     if 200 <= code < 300:  # noqa: PLR2004
-        return Said()
+        return LazyText()
     if 300 <= code < 400:  # noqa: PLR2004
-        return Said("a redirect, which is not followed")
-    return Said("it answered %(status)s", status=str(code))
+        return LazyText("a redirect, which is not followed")
+    return LazyText("it answered %(status)s", status=str(code))

@@ -29,7 +29,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from repermit.errors import NotAllowed, Refused
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.unicode_limits import split_url
 from repermit.web_address import ip_address_of, is_private_name, is_public
 from repermit.webhooks.events import describe_status
@@ -165,13 +165,13 @@ class HttpClient:
             retry_after=_read_retry_after(response.headers.get("Retry-After", "")),
         )
 
-    def _describe(self, error: requests.RequestException) -> Said:
+    def _describe(self, error: requests.RequestException) -> LazyText:
         """Return what went wrong in our words: those of the library hold the whole URL."""
         if self._is_late or isinstance(error, requests.Timeout):
-            return Said("no answer in time")
+            return LazyText("no answer in time")
         if isinstance(error, requests.exceptions.SSLError):
-            return Said("no safe connection: its certificate cannot be trusted")
-        return Said("it cannot be reached")
+            return LazyText("no safe connection: its certificate cannot be trusted")
+        return LazyText("it cannot be reached")
 
     def _break_off(self) -> None:
         self._is_late = True

@@ -93,7 +93,7 @@ def _init(folder: Path) -> Path:
     """Make an installation with one list, and return its config.toml."""
     folder.mkdir()
     path = folder / "config.toml"
-    example = package_files.asset("config.example.toml").read_text("utf-8")
+    example = package_files.find_asset("config.example.toml").read_text("utf-8")
     path.write_text(package_files.fresh_config(example), "utf-8")
     settings = config_file.load_config(path)
     with open_database(settings.database) as database:

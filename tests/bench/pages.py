@@ -316,7 +316,7 @@ def _prepare(folder: Path, people: int, port: int, url: str) -> Path:
                 sql.format(people=people, list=news.id, file=record.id),
                 format_timestamp(now),
             )
-            row_counts.count_newcomers(database, after=0)
+            row_counts.count_imported_contacts(database, after=0)
         if is_postgresql(database):
             run_sql(database, "ANALYZE")
     print(f"made in {(SystemClock().now() - began).total_seconds():.0f} s")
@@ -345,7 +345,9 @@ _PEOPLE_POSTGRESQL = _ROWS.format(
 
 
 def _configuration(port: int, url: str) -> str:
-    text = package_files.fresh_config(package_files.asset("config.example.toml").read_text("utf-8"))
+    text = package_files.fresh_config(
+        package_files.find_asset("config.example.toml").read_text("utf-8")
+    )
     for key, value in (("server", '"127.0.0.1"'), ("port", port), ("tls", '"none"')):
         text = re.sub(rf"^# {key} = .*$", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
     return re.sub(r"^(# )?database = .*$", f'database = "{url}"', text, count=1, flags=re.MULTILINE)

@@ -291,7 +291,9 @@ def _launch(folder: Path, mails: int, port: int, connections: int, *, database: 
     """
     folder.mkdir()
     path = folder / "config.toml"
-    text = package_files.fresh_config(package_files.asset("config.example.toml").read_text("utf-8"))
+    text = package_files.fresh_config(
+        package_files.find_asset("config.example.toml").read_text("utf-8")
+    )
     if database:
         text = text.replace('# database = "sqlite:///repermit.db"', f'database = "{database}"')
     path.write_text(text, "utf-8")
@@ -342,7 +344,7 @@ def _shorten(database: Database) -> None:
     frozen = CampaignWording.get()
     draft = frozen_draft.read_draft(frozen.wording.content)
     with database.atomic():
-        digest = chain.keep_wording(replace(draft, html=_HTML + _FILLING).content)
+        digest = chain.store_wording(replace(draft, html=_HTML + _FILLING).content)
         CampaignWording.update(wording=digest).execute()
 
 

@@ -96,7 +96,7 @@ def _seconds(act: Callable[[], object]) -> float:
 
 def _fill(database: Database, entries: int, erased: int) -> None:
     with database.atomic():
-        wording = chain.keep_wording("Mogen wij u blijven mailen?")
+        wording = chain.store_wording("Mogen wij u blijven mailen?")
         news = MailingList.create(slug="news", name="Nieuws", created_at=_AT)
         moments = {"launched_at": _AT, "starts_at": _AT, "deadline": _AT + timedelta(days=28)}
         Campaign.create(list=news, state="open", minimum_days=14, **moments)
@@ -197,7 +197,7 @@ def _print_paths(entries: int) -> None:
     for _ in range(100):
         seq = random.randrange(entries) + 1  # noqa: S311
         began = time.perf_counter()
-        stored_tree.Paths(checkpoint).path(seq)
+        stored_tree.MerkleProofs(checkpoint).path(seq)
         took.append((time.perf_counter() - began) * 1000)
     print(f"path of one entry {statistics.median(took):8.1f} ms  {max(took):.1f} ms at most")
 

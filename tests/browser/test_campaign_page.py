@@ -13,7 +13,7 @@ import pytest
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.imports import uploads
-from repermit.imports.uploads import folder_of
+from repermit.imports.uploads import get_folder
 from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
 from tests.support.admin_pages import let_in, make_admin
@@ -80,4 +80,4 @@ def test_a_page_that_waits_for_a_file_loads_anew_once_it_is_read_and_not_before(
                 page.wait_for_event("response", lambda answer: answer.url == f"{url}/state.json")
             assert url not in asked
         page.get_by_text("The file was not read to its end").wait_for()
-    shutil.rmtree(folder_of(settings))
+    shutil.rmtree(get_folder(settings))

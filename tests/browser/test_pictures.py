@@ -25,7 +25,7 @@ from repermit.db.models.contacts import Contact
 from repermit.demo.environment import SAMPLE
 from repermit.expiry import downtime
 from repermit.imports import read_upload, uploads
-from repermit.package_files import asset
+from repermit.package_files import find_asset
 from repermit.rules.consent import CampaignState, Reason
 from tests.support.admin_pages import let_in, make_admin
 from tests.support.builders import (
@@ -153,7 +153,7 @@ def add_prepared(pages: Pages) -> None:
         pages.database, courses, Conditions(deadline="2026-03-30"), now=NOW, actor="user:1"
     )
     given: dict[str, Any] = {"settings": pages.settings, "now": NOW}
-    file = io.BytesIO(asset("data/demo/list.csv").read_bytes())
+    file = io.BytesIO(find_asset("data/demo/list.csv").read_bytes())
     uploads.keep_upload(
         pages.database, courses, file, name="customers-2026.csv", user_id=1, **given
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from babel.messages.pofile import read_po
 
-from repermit.i18n.catalogues import languages, translations
+from repermit.i18n.catalogues import languages, load_translations
 from repermit.web.admin.rendering import LANGUAGES
 from repermit.web.admin.result_text import OWN_TEXTS
 from tests.catalogues import (
@@ -92,7 +92,7 @@ def test_a_catalogue_is_whole_and_loses_no_placeholder(language: str) -> None:
 def test_an_explicit_consent_names_what_it_is_for(language: str, use: str) -> None:
     """GDPR art. 9(2)(a): for one or more specified purposes."""
     sentence = "With Yes you explicitly consent to our using your data for this."
-    assert use in translations(language).gettext(sentence)
+    assert use in load_translations(language).gettext(sentence)
 
 
 @pytest.mark.parametrize(

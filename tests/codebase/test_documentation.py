@@ -301,7 +301,7 @@ def test_the_grades_of_the_twenty_questions_add_up() -> None:
 
 
 def test_the_example_names_every_preset() -> None:
-    example = package_files.asset("config.example.toml").read_text("utf-8")
+    example = package_files.find_asset("config.example.toml").read_text("utf-8")
     (named,) = re.findall(
         r"what you give below holds instead\.(.*?)`repermit help", example, re.DOTALL
     )

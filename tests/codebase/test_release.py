@@ -19,7 +19,7 @@ CONSTRAINTS = (ROOT / "constraints.txt").read_text("utf-8")
 def test_the_version_is_one_and_the_changelog_begins_with_it() -> None:
     version = PROJECT["project"]["version"]
     assert repermit.__version__ == version
-    assert package_files.data("openapi.json")["info"]["version"] == version
+    assert package_files.load_data("openapi.json")["info"]["version"] == version
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
     releases = re.findall(r"^## (\S+)", changelog, re.MULTILINE)
     assert releases[0] == version

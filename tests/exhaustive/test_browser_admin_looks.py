@@ -88,7 +88,7 @@ def furnish(pages: Pages) -> User:
     _add_prepared(pages)
     _add_refused(pages)
     _add_connections(pages)
-    audit_log.note_access(now=NOW, actor="user:1", act="looked", mailing_list=None)
+    audit_log.record_access(now=NOW, actor="user:1", act="looked", mailing_list=None)
     return admin
 
 

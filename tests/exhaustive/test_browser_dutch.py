@@ -149,7 +149,7 @@ def pages(database: Database, sqlite_url: str) -> Iterator[Pages]:
 def dutch(text: str) -> str:
     """Return what a page in Dutch says for it."""
     assert (None, text) in used("nl")
-    said: str = catalogues.translations("nl").gettext(text)
+    said: str = catalogues.load_translations("nl").gettext(text)
     return said
 
 

@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from repermit.db.connection import Database
 from repermit.i18n import catalogues
-from repermit.package_files import asset
+from repermit.package_files import find_asset
 from repermit.settings.definitions import Settings
 from tests.catalogues import ROOT, texts
 from tests.catalogues import messages as read_messages
@@ -73,7 +73,7 @@ def labels() -> list[str]:
 
 
 def page_of(texts: list[str]) -> str:
-    style = (asset("static") / "public.css").read_text("utf-8")
+    style = (find_asset("static") / "public.css").read_text("utf-8")
     # As it is where two stand side by side if there is room for both.
     forms = "".join(f'<form><button style="height: auto">{text}</button></form>' for text in texts)
     body = f'<main><div class="answers">{forms}</div></main>'
@@ -90,7 +90,7 @@ def test_no_label_has_a_hyphen_at_which_a_narrow_button_breaks_its_word() -> Non
         (language, label)
         for language in catalogues.languages()
         for label in labels()
-        if re.search(r"\w-\w", catalogues.translations(language).gettext(label))
+        if re.search(r"\w-\w", catalogues.load_translations(language).gettext(label))
     }
     assert found == set()
 
@@ -127,7 +127,7 @@ def narrow(page: Page) -> Page:
 def test_no_label_is_too_long_for_its_button(narrow: Page) -> None:
     wrong = {}
     for language in catalogues.languages():
-        gettext = catalogues.translations(language).gettext
+        gettext = catalogues.load_translations(language).gettext
         narrow.set_content(page_of([gettext(label) for label in labels()]))
         wrong[language] = narrow.evaluate(_FLAWS, _MOST_LINES)
         for kind in ("ask", "ask-sensitive", "yes_receipt", "data_link", "address_change"):

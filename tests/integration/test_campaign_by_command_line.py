@@ -52,7 +52,7 @@ def test_a_whole_campaign(tmp_path: Path, database_url: str, inbox: Inbox) -> No
     _close(desk)
     _hand_over(desk, launched["asked"])
     with desk.database():
-        assert list(chain.verify()) == []
+        assert list(chain.iter_chain_faults()) == []
 
 
 def _prepare(desk: Desk) -> dict[str, Any]:

@@ -271,7 +271,7 @@ def purge(desk: Desk) -> None:
     clock = ManualClock(SystemClock().now() + timedelta(days=31))
     with desk.database() as database:
         Jobs(desk.settings, database, clock=clock, stopping=threading.Event()).erase()
-        assert list(chain.verify()) == []
+        assert list(chain.iter_chain_faults()) == []
 
 
 @pytest.mark.everyday("1500")

@@ -22,7 +22,7 @@ from repermit.campaigns.preview import preview_mail
 from repermit.campaigns.result_types import LaunchProblem
 from repermit.checks import run
 from repermit.checks.dns_lookup import DnsResolver
-from repermit.checks.findings import FINDING_TYPES, Area, Finding, finding
+from repermit.checks.findings import FINDING_TYPES, Area, Finding, make_finding
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import Evidence, EvidencePart
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 LAUNCH = ("launch", "news", "--deadline", "2026-03-30", "--attest", ATTEST)
 WHY = "a trial on our own machine"
-HERE = finding("pages_here_alone", host="127.0.0.1")
-CLOSED = finding("smtp_login", reason="it does not take the login")
+HERE = make_finding("pages_here_alone", host="127.0.0.1")
+CLOSED = make_finding("smtp_login", reason="it does not take the login")
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_an_acceptance_names_a_point_and_says_why(desk: Desk, accepted: str, wor
 def test_with_json_a_refusal_leaves_stdout_empty(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "find_concerns", lambda *_, **__: (HERE,))
+    monkeypatch.setattr(run, "list_launch_findings", lambda *_, **__: (HERE,))
     assert "pages_here_alone" in desk.refused(*LAUNCH, "--json")
     ran = desk.run(*LAUNCH, "--json", "--accept", f"pages_here_alone={WHY}")
     assert ran.document["asked"] == 1
@@ -182,8 +182,8 @@ def test_what_is_wrong_with_another_list_stands_in_nobodys_way(desk: Desk) -> No
             "preview_mail": preview_mail,
             "log_in": lambda *_, **__: None,
         }
-        mine = run.find_concerns(desk.settings, "news", **given)
-        its = run.find_concerns(desk.settings, "agenda", **given)
+        mine = run.list_launch_findings(desk.settings, "news", **given)
+        its = run.list_launch_findings(desk.settings, "agenda", **given)
     assert "list_no_purpose" not in {one.code for one in mine}
     assert "list_no_purpose" in {one.code for one in its}
 
@@ -192,8 +192,8 @@ def test_what_is_wrong_with_another_list_stands_in_nobodys_way(desk: Desk) -> No
 def test_a_launch_tells_how_many_points_are_no_problem(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = (finding("keys_unsigned"), finding("database_too_slow"))
-    monkeypatch.setattr(run, "find_concerns", lambda *_, **__: found)
+    found = (make_finding("keys_unsigned"), make_finding("database_too_slow"))
+    monkeypatch.setattr(run, "list_launch_findings", lambda *_, **__: found)
     ran = desk.run(*LAUNCH, "--json")
     assert ran.code == 0
     assert ran.err.count("`repermit check` has 2 more points, nothing that stops a launch.") == 1
@@ -256,7 +256,7 @@ def find(monkeypatch: pytest.MonkeyPatch, *problems: Finding) -> list[str]:
         looked.append(slug)
         return problems
 
-    monkeypatch.setattr(run, "find_concerns", check_one)
+    monkeypatch.setattr(run, "list_launch_findings", check_one)
     return looked
 
 
@@ -283,7 +283,7 @@ def test_the_page_shows_each_point_with_a_field_for_the_reason(
 def test_points_that_are_no_problem_stand_below_and_need_no_reason(
     admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mind, unknown = finding("keys_unsigned"), finding("database_too_slow")
+    mind, unknown = make_finding("keys_unsigned"), make_finding("database_too_slow")
     find(monkeypatch, HERE, mind, unknown)
     page = admin.get(URL)
     assert re.findall(r'name="accept-(\w+)"', page.text) == ["pages_here_alone"]
@@ -355,7 +355,7 @@ def test_each_finding_leads_to_a_page_of_the_help_about_it(
     texts = (FINDING_TYPES[code] for code in of_each_area.values())
     words = " ".join(f"{one.found} {one.remedy}" for one in texts)
     values = dict.fromkeys(re.findall(r"%\((\w+)\)s", words), "organisation.name")
-    found = [finding(code, **values | {"keys": "name"}) for code in of_each_area.values()]
+    found = [make_finding(code, **values | {"keys": "name"}) for code in of_each_area.values()]
     find(monkeypatch, *found)
     page = admin.get(URL).text
     links = re.findall(r'<a href="(/admin/help/[^"]+)">More about this<', page)
@@ -396,7 +396,7 @@ def test_reasons_stay_where_the_check_had_become_too_old_when_they_were_sent(
         assert may_end.wait(60)
         return (HERE,)
 
-    monkeypatch.setattr(run, "find_concerns", check_one)
+    monkeypatch.setattr(run, "list_launch_findings", check_one)
     monkeypatch.setattr(admin_launch, "_PATIENCE", 0.0)
     page = launch(admin, **{"accept-pages_here_alone": WHY})
     assert 'name="confirm"' not in page.text
@@ -429,7 +429,7 @@ def test_nobody_waits_for_a_check_and_the_page_goes_on_by_itself(
         assert may_end.wait(60)
         return (HERE,)
 
-    monkeypatch.setattr(run, "find_concerns", check_one)
+    monkeypatch.setattr(run, "list_launch_findings", check_one)
     monkeypatch.setattr(admin_launch, "_PATIENCE", 0.0)
     assert admin.get(f"{URL}/check.json").json == {"is_busy": False}
     page = admin.get(URL)
@@ -478,7 +478,7 @@ def test_a_check_that_breaks_is_no_check(
     def check_one(*_: Any, **__: Any) -> tuple[Finding, ...]:
         raise ValueError("broken")
 
-    monkeypatch.setattr(run, "find_concerns", check_one)
+    monkeypatch.setattr(run, "list_launch_findings", check_one)
     assert admin.get(URL).status_code == 500
     find(monkeypatch)
     assert launch(admin).status_code == 303

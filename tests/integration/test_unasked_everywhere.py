@@ -119,7 +119,7 @@ def test_all_say_the_same_number(
         found["lists"] = on_the_page(database, settings, "/admin/")
     if state is CampaignState.CLOSED:
         assert daily_and_closing_mail.enqueue_closing_mails(database, now=LATER) == 1
-        mail = mail_types.read_closing_news(Mail.get(Mail.kind == "notice").topic)
+        mail = mail_types.parse_closing_summary(Mail.get(Mail.kind == "notice").topic)
         assert mail
         found["mail"] = mail.unasked
     assert found == dict.fromkeys(found, expected)

@@ -114,7 +114,7 @@ def make_contact(
     with database.atomic():
         contact.save(force_insert=True)
         if contact.imported_by_id is not None:
-            row_counts.count_newcomers(database, after=contact.id - 1)
+            row_counts.count_imported_contacts(database, after=contact.id - 1)
     return contact
 
 

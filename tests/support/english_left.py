@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
 
-from repermit.i18n.catalogues import translations
+from repermit.i18n.catalogues import load_translations
 from tests.catalogues import messages, texts
 
 _SHORTEST = 12
@@ -23,7 +23,7 @@ def english_in(text: str, language: str) -> list[str]:
 @cache
 def _foreign(language: str) -> frozenset[str]:
     """Return the English that is not that of a translation as well."""
-    gettext = translations(language).gettext
+    gettext = load_translations(language).gettext
     sources = [text for message in messages(language) for text in texts(message.id)]
     translated = " ".join(map(gettext, sources))
     english = {part for text in sources for part in _parts(text)}

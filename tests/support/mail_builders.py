@@ -20,9 +20,9 @@ from repermit.emails.admin_notices import (
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_types import (
     AskValues,
-    ClosingNews,
+    ClosingSummary,
     ConfirmValues,
-    DayNews,
+    DailySummary,
     MailingListFacts,
     NoticeValues,
     ReceiptValues,
@@ -136,7 +136,7 @@ def make_notice(**overrides: Any) -> Draft:
     return draft_campaign_paused(**(values | overrides))
 
 
-def make_news(**overrides: Any) -> DayNews:
+def make_news(**overrides: Any) -> DailySummary:
     values: dict[str, Any] = {
         "since": SENT,
         "yes": 12,
@@ -148,7 +148,7 @@ def make_news(**overrides: Any) -> DayNews:
         "all_no": 43,
         "silent": 240,
     }
-    return DayNews(**(values | overrides))
+    return DailySummary(**(values | overrides))
 
 
 CHECKPOINT = {
@@ -171,7 +171,7 @@ def make_daily(**overrides: Any) -> Draft:
     return draft_daily_summary(values.pop("news"), **values)
 
 
-def make_closing_news(**overrides: Any) -> ClosingNews:
+def make_closing_news(**overrides: Any) -> ClosingSummary:
     values: dict[str, Any] = {
         "asked": 500,
         "yes": 212,
@@ -183,7 +183,7 @@ def make_closing_news(**overrides: Any) -> ClosingNews:
         "hash": "0123456789abcdef" * 4,
         "root": "fedcba9876543210" * 4,
     }
-    return ClosingNews(**(values | overrides))
+    return ClosingSummary(**(values | overrides))
 
 
 def make_closing(**overrides: Any) -> Draft:

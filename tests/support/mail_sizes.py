@@ -9,7 +9,7 @@ from pathlib import Path
 from repermit.emails.compose_mail import compose_mail
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_types import Values
-from repermit.emails.mime_encoding import make_letter
+from repermit.emails.mime_encoding import encode_mail
 from repermit.i18n import catalogues
 from tests.support.mail_builders import (
     make_ask,
@@ -39,7 +39,7 @@ BEFORE = Path(__file__).parents[1] / "data/mail-sizes-857b5f4.json"
 def measure_mails(language: str) -> Iterator[tuple[str, int]]:
     """Yield the octets of each kind of mail as it leaves, in a language."""
     for name, draft, values in _make_mails(language):
-        yield name, make_letter(compose_mail(draft, values)).size
+        yield name, encode_mail(compose_mail(draft, values)).size
 
 
 def _make_mails(language: str) -> Iterator[tuple[str, Draft, Values]]:

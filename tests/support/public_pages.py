@@ -152,7 +152,7 @@ def freeze_wording(
         has_reminder=False,
     )
     with database.atomic():
-        digest = chain.keep_wording(draft.content)
+        digest = chain.store_wording(draft.content)
         CampaignWording.create(
             campaign=campaign, kind="ask", language=language, revision=revision, wording=digest
         )

@@ -104,7 +104,7 @@ def make_rich(
 
 
 def _launch(rich: Rich) -> None:
-    told = chain.keep_wording("What regulators hold.")
+    told = chain.store_wording("What regulators hold.")
     consent = {
         "attest": "Decided by the board.",
         "told": told,

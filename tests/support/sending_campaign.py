@@ -162,7 +162,7 @@ def make_wording(
             kind=kind,
             language=language,
             revision=revision,
-            wording=chain.keep_wording(draft.content),
+            wording=chain.store_wording(draft.content),
         )
 
 

@@ -33,7 +33,7 @@ from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode, Ev
 from repermit.db.models.mails import Mail
 from repermit.evidence import chain, entries
 from repermit.evidence.asked_subjects import digest_subjects
-from repermit.evidence.entries import NOTHING_BEFORE, PARTS, Entry, part_digest
+from repermit.evidence.entries import NOTHING_BEFORE, PARTS, Entry, compute_part_digest
 from repermit.expiry.sweep import expire_due
 from repermit.exports.handover_steps import set_tick
 from repermit.privacy import forget
@@ -213,14 +213,14 @@ def _digest_parts() -> None:
     for part in list(EvidencePart.select()):
         column = getattr(Evidence, part.part, None) if part.part in PARTS else None
         if column is not None:
-            digest = part_digest(part.salt, part.json)
+            digest = compute_part_digest(part.salt, part.json)
             Evidence.update({column: digest}).where(Evidence.seq == part.seq).execute()
 
 
 def _link_entries() -> None:
     previous, rows = NOTHING_BEFORE, list(Evidence.select().order_by(Evidence.seq).dicts())
     for row in rows:
-        both = bytes.fromhex(previous + entries.leaf(row))
+        both = bytes.fromhex(previous + entries.compute_leaf(row))
         previous = hashlib.sha256(both).hexdigest()
         Evidence.update(hash=previous).where(Evidence.seq == row["seq"]).execute()
     EvidenceHead.update(seq=len(rows), hash=previous).execute()

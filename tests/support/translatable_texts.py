@@ -1,6 +1,6 @@
-"""What rooms say to admins, read from their source: what the catalogues have to hold, and cannot.
+"""What modules say to admins, read from their source: what the catalogues have to hold, and cannot.
 
-A room says it by `Said`, or by raising an error of ours; see repermit.saying.
+A text is a `LazyText`, or what an error of ours is raised with; see repermit.i18n.lazy_text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OTHERWISE = {
     *("ChoiceRefused", "DatabaseBusy", "LaunchRefused", "LinkError", "MailTooLarge"),
     "WordingError",
 }
-_SAYING = {"Said"}
+_SAYING = {"LazyText"}
 
 
 def said() -> list[str]:
@@ -138,9 +138,9 @@ def _given(path: str) -> set[str]:
     """Return the names of what is said in a file, also of functions and what they are given."""
     found: set[str] = set()
     for node in ast.walk(_sources()[path]):
-        if isinstance(node, ast.FunctionDef) and node.returns and _name(node.returns) == "Said":
+        if isinstance(node, ast.FunctionDef) and node.returns and _name(node.returns) == "LazyText":
             found.add(node.name)
-        elif isinstance(node, ast.arg) and node.annotation and _name(node.annotation) == "Said":
+        elif isinstance(node, ast.arg) and node.annotation and _name(node.annotation) == "LazyText":
             found.add(node.arg)
     return found | _assigned(_sources()[path], found)
 

@@ -17,7 +17,7 @@ from repermit.errors import (
     TransportError,
     WordingError,
 )
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 
 
 def drawn_tree() -> list[tuple[int, str]]:
@@ -42,8 +42,11 @@ def test_the_docstring_draws_the_tree_as_it_is() -> None:
         (ListFileError("an open quote", line=3), "line 3: an open quote"),
         (ListFileError("an open quote", line=3, column=2), "line 3, column 2: an open quote"),
         (ListFileError("an open quote", expected="a quote"), "an open quote; expected a quote"),
-        (LaunchRefused((Said("no purpose"), Said("nobody to ask"))), "no purpose\nnobody to ask"),
-        (WordingError((Said("no way to stop"),)), "no way to stop"),
+        (
+            LaunchRefused((LazyText("no purpose"), LazyText("nobody to ask"))),
+            "no purpose\nnobody to ask",
+        ),
+        (WordingError((LazyText("no way to stop"),)), "no way to stop"),
         (AddressError("no address"), "no address"),
         (ConfigError("there is none"), "there is none"),
         (TransportError(550, "5.1.1"), "550 5.1.1"),
@@ -63,8 +66,8 @@ def test_an_error_carries_what_a_caller_decides_by() -> None:
     assert (refused.scope, refused.permanent) == ("recipient", True)
     assert (TransportError(451).scope, TransportError(451).permanent) == ("server", False)
     assert ConfigError("no", key="mail.port").key == "mail.port"
-    assert LaunchRefused((Said("a"), Said("b"))).reasons == ("a", "b")
-    assert WordingError((Said("a"),)).reasons == ("a",)
+    assert LaunchRefused((LazyText("a"), LazyText("b"))).reasons == ("a", "b")
+    assert WordingError((LazyText("a"),)).reasons == ("a",)
     assert AddressError("no address").reason == "no address"
     place = ListFileError("odd", line=3, column=2, expected="even")
     assert (place.reason, place.line, place.column, place.expected) == ("odd", 3, 2, "even")

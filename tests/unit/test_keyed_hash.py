@@ -8,7 +8,7 @@ import hmac
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from repermit.keyed_hash import Mac
+from repermit.keyed_hash import KeyedHash
 
 
 @given(key=st.binary(max_size=200), beginning=st.binary(), message=st.binary())
@@ -18,11 +18,11 @@ def test_a_code_is_what_the_standard_library_makes(
     key: bytes, beginning: bytes, message: bytes
 ) -> None:
     expected = hmac.digest(key, beginning + message, hashlib.sha256)
-    assert Mac(key, beginning=beginning).of(message) == expected
+    assert KeyedHash(key, beginning=beginning).of(message) == expected
 
 
 def test_one_message_leaves_nothing_behind_for_the_next() -> None:
-    mac = Mac(b"key")
+    mac = KeyedHash(b"key")
     first = mac.of(b"first")
     mac.of(b"second")
     assert mac.of(b"first") == first

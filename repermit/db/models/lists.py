@@ -15,7 +15,7 @@ from peewee import (
 
 from repermit.db.models.base import Table, optional_timestamp_field, timestamp_field
 from repermit.errors import NotFound
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 
 
 class MailingList(Table):
@@ -54,7 +54,7 @@ def find_list(slug: str) -> MailingList:
             "there is no list %(list)s; %(hint)s`repermit list add %(list)s …` makes one",
             code="no_list",
             list=slug,
-            hint=Said("did you mean %(near)s? ", near=near[0]) if near else "",
+            hint=LazyText("did you mean %(near)s? ", near=near[0]) if near else "",
         )
     return found
 

@@ -17,24 +17,24 @@ from typing import Any
 from cryptography.x509 import Certificate
 from peewee import fn
 
-from repermit.db.connection import Database, steady_view
+from repermit.db.connection import Database, read_snapshot
 from repermit.db.detached_process import DetachedTask
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import EvidenceHead
-from repermit.evidence.chain_reader import leaf_of, runs_of_rows
+from repermit.evidence.chain_reader import iter_row_batches, leaf_of
 from repermit.evidence.cosigned_checkpoints import witness_of
-from repermit.evidence.entries import EVENTS, NOTHING_BEFORE, Checkpoint, link
+from repermit.evidence.entries import EVENTS, NOTHING_BEFORE, Checkpoint, compute_chain_hash
 from repermit.evidence.erasable_parts import (
     Erasures,
-    RunOfParts,
-    parts_of_nobody,
-    wrongly_erased_proofs,
+    PartBatch,
+    find_orphaned_parts,
+    find_premature_erasures,
 )
 from repermit.evidence.signed_checkpoint import sign
 from repermit.evidence.signed_note import WitnessKey
-from repermit.evidence.stored_tree import KeptTree, consistency
+from repermit.evidence.stored_tree import StoredTree, make_consistency_proof
 from repermit.evidence.timestamp_token import authorities_of
-from repermit.evidence.verify.contacts import check_contacts, deleted_contacts
+from repermit.evidence.verify.contacts import check_contacts, check_deleted_contacts
 from repermit.evidence.verify.cosignatures import kept_cosignature_faults
 from repermit.evidence.verify.counts import check_counts, start_replay
 from repermit.evidence.verify.diagnosis import Fault, How, diagnose
@@ -113,14 +113,14 @@ def verify_chain(
     """
     # What comes into it from now on, the database as it is seen below does not have.
     journal_size = database.journal.size() if database.journal else 0
-    with steady_view(database):
+    with read_snapshot(database):
         walk = _Walk(known, now)
         beside = walk.table_faults(fingerprint_key, journal_size)
         timestamps = KeptTimestamps(authorities, trusts_record=trusts_record)
         stamped = chain(timestamps.faults(), kept_cosignature_faults(witness))
         fault = next(chain(walk.faults(), first_disagreement(others), stamped, beside), None)
         earlier = known if known and known.seq and fault is None else None
-        shown = consistency(earlier, walk.checkpoint()) if earlier else None
+        shown = make_consistency_proof(earlier, walk.checkpoint()) if earlier else None
     return Verified(
         entries=walk.entries,
         parts=walk.parts,
@@ -133,7 +133,7 @@ def verify_chain(
     )
 
 
-def verify(known: Checkpoint | None = None) -> Iterator[Fault]:
+def iter_chain_faults(known: Checkpoint | None = None) -> Iterator[Fault]:
     """Yield what does not hold, in the order of the entries.
 
     It ends where the chain itself breaks: what follows can no longer be told from its consequences.
@@ -154,7 +154,7 @@ class _Walk:
         self._known = known
         # One that was deleted matches nothing.
         self._head = EvidenceHead.get_or_none() or EvidenceHead(seq=0, hash="")
-        self._tree = KeptTree(self._head)
+        self._tree = StoredTree(self._head)
         self._hash = NOTHING_BEFORE
 
     def checkpoint(self) -> Checkpoint:
@@ -167,18 +167,18 @@ class _Walk:
         if broken:
             yield broken
             return
-        yield from parts_of_nobody(self.entries)
+        yield from find_orphaned_parts(self.entries)
         yield from self.wordings.of_campaigns()
         yield from self.wordings.of_nobody()
 
     def table_faults(self, fingerprint_key: bytes | None, journal_size: int) -> Iterator[Fault]:
         """Yield what is wrong in the tables, once the chain has been walked and holds."""
         yield from self._times.faults()
-        yield from wrongly_erased_proofs()
+        yield from find_premature_erasures()
         yield from check_tables(self._replay)
         yield from check_contacts()
         yield from check_suppressions(fingerprint_key)
-        yield from deleted_contacts(self._replay.import_keys)
+        yield from check_deleted_contacts(self._replay.import_keys)
         yield from check_mails(self._replay)
         yield from moments_to_come(self._now)
         yield from check_counts(self._replay)
@@ -189,8 +189,8 @@ class _Walk:
         if broken := self._check_known():
             return broken
         after = None
-        for rows in runs_of_rows():
-            run = RunOfParts(rows, after=after, erasures=self._erasures)
+        for rows in iter_row_batches():
+            run = PartBatch(rows, after=after, erasures=self._erasures)
             self.wordings.look_up(run.parts)
             for row in rows:
                 if broken := self._check_link(row):
@@ -203,14 +203,18 @@ class _Walk:
     def _check_link(self, row: Mapping[str, Any]) -> Fault | None:
         """Go on to an entry, if it is the next one."""
         place, its_leaf = self.entries + 1, leaf_of(row)
-        if row["seq"] != place or not its_leaf or link(self._hash, its_leaf) != row["hash"]:
+        if (
+            row["seq"] != place
+            or not its_leaf
+            or compute_chain_hash(self._hash, its_leaf) != row["hash"]
+        ):
             return diagnose(row, place=place, before=self._hash, head=self._head)
         if broken := self._tree.add(its_leaf):
             return broken
         self.entries, self._hash = place, row["hash"]
         return self._check_known() if self._known else None
 
-    def _own_faults(self, row: Mapping[str, Any], run: RunOfParts) -> Iterator[Fault]:
+    def _own_faults(self, row: Mapping[str, Any], run: PartBatch) -> Iterator[Fault]:
         if not run.has_named_parts(row):
             yield from run.faults(row)
         if row["event"] not in EVENTS:

@@ -66,14 +66,14 @@ class _Doubtful(NamedTuple):
 
 def check_contacts() -> Iterator[Fault]:
     """Yield the contacts that are not what their newest entry says, or have another's record."""
-    yield from _shared_subjects()
+    yield from _check_shared_subjects()
     for contact in _doubtful_contacts(_newest_by_subject()):
         if contact.is_elsewhere:
             yield from _faults_on_own_list(contact)
         else:
             yield from _faults_of(contact)
-    yield from _wrongly_erased()
-    yield from _erased_and_there()
+    yield from _check_erased_contacts()
+    yield from _check_erased_addresses()
 
 
 def contact_fault(number: int, subject: str, what: str, *conditions: Any) -> Fault:
@@ -109,7 +109,7 @@ def has_later_contact(number: int, subject: str, address: str | None) -> bool:
     return bool(later.exists())
 
 
-def deleted_contacts(import_keys: Container[tuple[str, str]]) -> Iterator[Fault]:
+def check_deleted_contacts(import_keys: Container[tuple[str, str]]) -> Iterator[Fault]:
     """Yield the people of whom entries tell and who have no contact on that list any more.
 
     Removing, erasing and correcting keep the contact. Only taking a file back deletes those that it
@@ -117,7 +117,7 @@ def deleted_contacts(import_keys: Container[tuple[str, str]]) -> Iterator[Fault]
 
     - `import_keys`: list and time of each file that was imported.
     """
-    yield from _wrongly_taken_back(import_keys)
+    yield from _check_undone_contacts(import_keys)
     recorded: Any = Evidence.select(Evidence.subject, Evidence.list).where(
         Evidence.event.in_(_KEPT), Evidence.subject != ""
     )
@@ -132,7 +132,7 @@ def deleted_contacts(import_keys: Container[tuple[str, str]]) -> Iterator[Fault]
         yield Fault(seq, How.PERSON_DELETED, event)
 
 
-def _wrongly_taken_back(import_keys: Container[tuple[str, str]]) -> Iterator[Fault]:
+def _check_undone_contacts(import_keys: Container[tuple[str, str]]) -> Iterator[Fault]:
     """Yield who is said to have gone with a file, although more than files had happened to them."""
     earlier = Evidence.alias("earlier")
     newest = earlier.select(fn.MAX(earlier.seq)).where(
@@ -154,7 +154,7 @@ def _wrongly_taken_back(import_keys: Container[tuple[str, str]]) -> Iterator[Fau
             yield Fault(seq, How.PERSON_DELETED, event)
 
 
-def _shared_subjects() -> Iterator[Fault]:
+def _check_shared_subjects() -> Iterator[Fault]:
     """Yield the records that more than one contact of a list has; who is erased may come back."""
     query: Any = (
         Contact.select(fn.MAX(Contact.id), Contact.subject)
@@ -167,7 +167,7 @@ def _shared_subjects() -> Iterator[Fault]:
         yield contact_fault(number, subject, "it has the record of another")
 
 
-def _wrongly_erased() -> Iterator[Fault]:
+def _check_erased_contacts() -> Iterator[Fault]:
     """Yield who is said to be erased, and is not as an erasure leaves them, or the other way."""
     erasure = Evidence.select(Value(1)).where(
         Evidence.subject == Contact.subject,
@@ -192,7 +192,7 @@ def _wrongly_erased() -> Iterator[Fault]:
         yield contact_fault(number, subject, "that it is erased")
 
 
-def _erased_and_there() -> Iterator[Fault]:
+def _check_erased_addresses() -> Iterator[Fault]:
     """Yield who has an address although an erasure took who they were; who came back has two rows.
 
     An erasure by another than the retention job takes the address too.

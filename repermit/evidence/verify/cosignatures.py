@@ -13,7 +13,7 @@ from repermit.evidence.signed_note import Note, PublicKey, WitnessKey, read_cosi
 from repermit.evidence.verify.diagnosis import Fault, How
 from repermit.evidence.verify.held_entry import require, require_names
 from repermit.evidence.verify.signatures import is_in_order
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 
 # --- Those in a proof or an export. ---------------------------------------------------------------
 
@@ -31,7 +31,7 @@ class Cosigned:
     by: WitnessKey
 
 
-def cosigned_faults(document: Mapping[str, Any]) -> Iterator[Said]:
+def cosigned_faults(document: Mapping[str, Any]) -> Iterator[LazyText]:
     """Yield what is wrong with the cosigned checkpoints of a proof, but for who cosigned them.
 
     Raises ValueError, LookupError, TypeError or AttributeError for a document of another form.
@@ -40,13 +40,13 @@ def cosigned_faults(document: Mapping[str, Any]) -> Iterator[Said]:
     first = document["statement"]["entries"][0]["entry"]["seq"]
     for one, cosigned in read_cosigned(document, {"note", "path"}):
         path = {"earlier": {"seq": cosigned.seq, "root": cosigned.root}, "path": one["path"]}
-        if not stored_tree.check_consistency(path, checkpoint):
-            yield Said(
+        if not stored_tree.verify_consistency_proof(path, checkpoint):
+            yield LazyText(
                 "the checkpoint does not go on from the one that is cosigned, at %(seq)s",
                 seq=str(cosigned.seq),
             )
         elif cosigned.seq < first:
-            yield Said(
+            yield LazyText(
                 "what is cosigned, at %(seq)s, has none of its entries", seq=str(cosigned.seq)
             )
         else:
@@ -67,17 +67,17 @@ def read_cosigned(
         yield one, signed_checkpoint.read_note(one["note"])
 
 
-def cosigned_note_faults(document: Mapping[str, Any], cosigned: Checkpoint) -> Iterator[Said]:
+def cosigned_note_faults(document: Mapping[str, Any], cosigned: Checkpoint) -> Iterator[LazyText]:
     """Yield what is wrong with the signature lines of a cosigned checkpoint.
 
     One of a witness must be there, and one in the name of the document's own key must be its.
     """
     key = PublicKey.read(document["key"]) if "key" in document else None
     if not is_in_order(cosigned, key):
-        yield Said("a cosigned checkpoint has a wrong signature")
+        yield LazyText("a cosigned checkpoint has a wrong signature")
     lines = Note.read(cosigned.note).signatures
     if key and all((one.name, one.id) == (key.name, key.id) for one in lines):
-        yield Said("a cosigned checkpoint has no line of a witness")
+        yield LazyText("a cosigned checkpoint has no line of a witness")
 
 
 def find_cosigned(document: Mapping[str, Any], witnesses: Sequence[WitnessKey]) -> list[Cosigned]:

@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from repermit.db.models.evidence import EvidenceHead
-from repermit.evidence.chain_reader import all_rows, leaf_of
-from repermit.evidence.entries import is_hash, link
+from repermit.evidence.chain_reader import iter_rows, leaf_of
+from repermit.evidence.entries import compute_chain_hash, is_hash
 
 if TYPE_CHECKING:
     Row = Mapping[str, Any]
@@ -143,12 +143,16 @@ def diagnose(row: Row, *, place: int, before: str, head: EvidenceHead) -> Fault:
 def fits(row: Row, place: int, before: str) -> bool:
     """Say whether a row is the entry that stood at a place, behind this hash."""
     its_leaf = leaf_of({**row, "seq": place})
-    return its_leaf is not None and is_hash(before) and link(before, its_leaf) == row["hash"]
+    return (
+        its_leaf is not None
+        and is_hash(before)
+        and compute_chain_hash(before, its_leaf) == row["hash"]
+    )
 
 
 def _diagnose_gap(row: Row, place: int, before: str) -> Fault:
     """Return that the entry of an empty place is missing, or where it stands now."""
-    for other in all_rows(after=row["seq"] - 1):
+    for other in iter_rows(after=row["seq"] - 1):
         if fits(other, place, before):
             return Fault(place, How.REORDERED, f"it stands as entry {other['seq']} now")
     return Fault(place, How.MISSING)
@@ -156,9 +160,9 @@ def _diagnose_gap(row: Row, place: int, before: str) -> Fault:
 
 def _diagnose_edit(row: Row, place: int, before: str, head: EvidenceHead) -> Fault | None:
     """Return that an entry was edited, if what follows it follows it still."""
-    following = next(all_rows(after=place), None)
+    following = next(iter_rows(after=place), None)
     its_leaf = leaf_of(row)
-    true_hash = link(before, its_leaf) if its_leaf else ""
+    true_hash = compute_chain_hash(before, its_leaf) if its_leaf else ""
     for its_hash, what in ((row["hash"], ""), (true_hash, "its hash")):
         if following is None:
             follows = (head.seq, head.hash) == (place, its_hash)
@@ -189,7 +193,7 @@ def _diagnose_move(row: Row, place: int, before: str, head: EvidenceHead) -> Fau
 
 def _find_entry_of(place: int, before: str) -> tuple[Row, Row] | None:
     """Return the row that fits a place, and the one in front of it."""
-    for neighbour, entry in pairwise(all_rows(after=place - 1)):
+    for neighbour, entry in pairwise(iter_rows(after=place - 1)):
         if fits(entry, place, before):
             return neighbour, entry
     return None
@@ -198,7 +202,7 @@ def _find_entry_of(place: int, before: str) -> tuple[Row, Row] | None:
 def _last_shifted(entry: Row, shift: int) -> Row:
     """Return the last of the entries behind one that are shifted by as many places."""
     last = entry
-    for following in all_rows(after=entry["seq"]):
+    for following in iter_rows(after=entry["seq"]):
         if not fits(following, following["seq"] - shift, last["hash"]):
             break
         last = following
@@ -207,7 +211,7 @@ def _last_shifted(entry: Row, shift: int) -> Row:
 
 def _diagnose_renumbering(row: Row, place: int, head: EvidenceHead) -> Fault | None:
     """Return that an entry is missing, if those behind it had higher numbers."""
-    following = next(all_rows(after=place), None)
+    following = next(iter_rows(after=place), None)
     for missing in range(1, _MOST_MISSING + 1):
         if following is None:
             follows = (head.seq, head.hash) == (place + missing, row["hash"])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, BinaryIO
 
-from repermit.evidence.entries import NOTHING_BEFORE, Checkpoint, link
+from repermit.evidence.entries import NOTHING_BEFORE, Checkpoint, compute_chain_hash
 from repermit.evidence.merkle import Frontier
 from repermit.evidence.signed_checkpoint import read_stamped
 from repermit.evidence.signed_note import PublicKey
@@ -37,7 +37,7 @@ from repermit.evidence.verify.outcomes import Outcomes
 from repermit.evidence.verify.signatures import checkpoint_names, signature_faults
 from repermit.evidence.verify.timestamps import stamp_faults
 from repermit.evidence.wordings_shown import wordings_in
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 
 FORMAT = "repermit-evidence/1"
 
@@ -69,7 +69,7 @@ class CheckedExport:
     `compared` is of the closed campaigns whose counts were compared with the entries.
     """
 
-    faults: tuple[Said, ...]
+    faults: tuple[LazyText, ...]
     document: Mapping[str, Any]
     count: int = 0
     first: int = 0
@@ -140,7 +140,7 @@ class _Entries:
         self.missing: list[tuple[int, str, str]] = []
         self.wordings: set[str] = set()
         self.outcomes = Outcomes()
-        self.faults: list[Said] = []
+        self.faults: list[LazyText] = []
         self._last = 0
         # Of each list the first entry that is about it.
         self._lists: dict[str, int] = {}
@@ -153,7 +153,7 @@ class _Entries:
         require_entry(entry, is_subject=lambda subject: isinstance(subject, str))
         seq = entry["seq"]
         if seq <= self._last:
-            self.faults.append(Said("entry %(seq)s is out of order", seq=number_of(entry)))
+            self.faults.append(LazyText("entry %(seq)s is out of order", seq=number_of(entry)))
         else:
             self.leaves.append((seq, bytes.fromhex(leaf_of(entry))))
         self._last = max(self._last, seq)
@@ -169,28 +169,28 @@ class _Entries:
         self.wordings.update(wordings_in(consent))
         self.outcomes.add(entry, consent)
 
-    def faults_of_lists(self, slug: str) -> Iterator[Said]:
+    def faults_of_lists(self, slug: str) -> Iterator[LazyText]:
         """Yield the first entry of each list that is not this one."""
         for other, seq in self._lists.items():
             if other != slug:
-                yield Said("entry %(seq)s is not about this list", seq=str(seq))
+                yield LazyText("entry %(seq)s is not about this list", seq=str(seq))
 
-    def faults_of_leaves(self, leaves: Sequence[str]) -> Iterator[Said]:
+    def faults_of_leaves(self, leaves: Sequence[str]) -> Iterator[LazyText]:
         """Yield the entries whose leaf is not among all of these at its place."""
         for seq, its_leaf in self.leaves:
             if seq > len(leaves) or leaves[seq - 1] != its_leaf.hex():
-                yield Said(
+                yield LazyText(
                     "entry %(seq)s does not have the leaf that the export says", seq=str(seq)
                 )
 
-    def faults_of_erasures(self) -> Iterator[Said]:
+    def faults_of_erasures(self) -> Iterator[LazyText]:
         """Yield which parts are gone without a later erasure that names them."""
         for seq, name, subject in self.missing:
             may = {subject, ""} if name in _ERASED_BY_TIME else {subject} - {""}
             if not any(
                 later > seq for one in may for later in self._erased.get((one, name, seq), ())
             ):
-                yield Said(
+                yield LazyText(
                     "entry %(seq)s: the part %(name)s is gone, and no erasure names it",
                     seq=str(seq),
                     name=name,
@@ -202,13 +202,13 @@ def points_at(document: Mapping[str, Any], seqs: Collection[int]) -> dict[int, C
     frontier, its_hash, found = Frontier(), NOTHING_BEFORE, {}
     for seq, its_leaf in enumerate(document["leaves"], start=1):
         frontier.add(bytes.fromhex(its_leaf))
-        its_hash = link(its_hash, its_leaf)
+        its_hash = compute_chain_hash(its_hash, its_leaf)
         if seq in seqs:
             found[seq] = Checkpoint(seq, its_hash, frontier.root().hex())
     return found
 
 
-def _faults(document: dict[str, Any], entries: _Entries) -> Iterator[Said]:
+def _faults(document: dict[str, Any], entries: _Entries) -> Iterator[LazyText]:
     """Yield what does not hold, in the order in which a reader would look."""
     require_names(document, _NAMES | (_OPTIONAL & document.keys()))
     require(document["format"] == FORMAT)
@@ -218,7 +218,7 @@ def _faults(document: dict[str, Any], entries: _Entries) -> Iterator[Said]:
     require(isinstance(document["list"], str) and point.seq > 0)
     require(isinstance(leaves, list) and all(map(HASH.fullmatch, leaves)))
     if len(leaves) != point.seq:
-        yield Said("it does not have just one leaf for each entry up to its checkpoint")
+        yield LazyText("it does not have just one leaf for each entry up to its checkpoint")
         return
     yield from entries.faults
     yield from entries.faults_of_leaves(leaves)
@@ -240,17 +240,17 @@ def _named_by_erasure(record: Mapping[str, Any]) -> Iterator[tuple[str, str, int
         yield from ((entry["subject"], str(name), seq) for name in names for seq in numbers)
 
 
-def _faults_of_wordings(wordings: Mapping[str, str], named: set[str]) -> Iterator[Said]:
+def _faults_of_wordings(wordings: Mapping[str, str], named: set[str]) -> Iterator[LazyText]:
     for digest, content in wordings.items():
         if hashlib.sha256(content.encode()).hexdigest() != digest:
-            yield Said("the wording %(digest)s does not have that digest", digest=digest)
+            yield LazyText("the wording %(digest)s does not have that digest", digest=digest)
     for digest in sorted(named ^ wordings.keys()):
-        yield Said(
+        yield LazyText(
             "the wording %(digest)s is named and not there, or there and not named", digest=digest
         )
 
 
-def _faults_of_leaves(document: Mapping[str, Any], point: Checkpoint) -> Iterator[Said]:
+def _faults_of_leaves(document: Mapping[str, Any], point: Checkpoint) -> Iterator[LazyText]:
     """Yield what of checkpoint, timestamps and cosignatures is over another record."""
     key = PublicKey.read(document["key"]) if "key" in document else None
     shown = document.get("timestamps", [])
@@ -259,16 +259,16 @@ def _faults_of_leaves(document: Mapping[str, Any], point: Checkpoint) -> Iterato
     cosigned = [one for _, one in read_cosigned(document, {"note"})]
     points = points_at(document, {point.seq, *(one.seq for one in (*stamped, *cosigned))})
     if points[point.seq] != point:
-        yield Said("its checkpoint is not that of its leaves")
+        yield LazyText("its checkpoint is not that of its leaves")
     for one, its_point in zip(shown, stamped, strict=True):
         require_names(one, {"note", "reply"})
         seq = str(its_point.seq)
         if points.get(its_point.seq) != its_point:
-            yield Said("the timestamp at %(seq)s is over another record", seq=seq)
+            yield LazyText("the timestamp at %(seq)s is over another record", seq=seq)
         else:
             yield from stamp_faults(one, its_point, key)
     for one in cosigned:
         if points.get(one.seq) != one:
-            yield Said("what is cosigned at %(seq)s is another record", seq=str(one.seq))
+            yield LazyText("what is cosigned at %(seq)s is another record", seq=str(one.seq))
         else:
             yield from cosigned_note_faults(document, one)

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from repermit.errors import Refused
-from repermit.evidence.entries import PARTS, canonical, part_digest
-from repermit.i18n.lazy_text import Joined, Said
+from repermit.evidence.entries import PARTS, canonical, compute_part_digest
+from repermit.i18n.lazy_text import LazyJoin, LazyText
 
 # --- JSON. ----------------------------------------------------------------------------------------
 
@@ -24,10 +24,10 @@ _SHOWN = 40
 
 def read_with_faults(
     read: Callable[[], dict[str, Any]],
-    faults: Callable[[dict[str, Any]], Iterator[Said]],
+    faults: Callable[[dict[str, Any]], Iterator[LazyText]],
     *,
     form: str,
-) -> tuple[dict[str, Any], tuple[Said, ...]]:
+) -> tuple[dict[str, Any], tuple[LazyText, ...]]:
     """Return a document, and what is wrong with it; what is no document of a form is a fault.
 
     - `read`: returns it, as `read_document` does.
@@ -39,19 +39,21 @@ def read_with_faults(
     except Refused as refusal:
         return {}, (refusal.said,)
     except RecursionError:
-        return {}, (Said("it is nested too deeply"),)
+        return {}, (LazyText("it is nested too deeply"),)
     except _OtherForm as error:
         reason = error.said
     except (ValueError, LookupError, TypeError, AttributeError):
         # Nobody could mend it by what Python says of it.
-        reason = Said("something in it is of another kind than there should be")
-    return {}, (Said("it is not of the form %(format)s: %(reason)s", format=form, reason=reason),)
+        reason = LazyText("something in it is of another kind than there should be")
+    return {}, (
+        LazyText("it is not of the form %(format)s: %(reason)s", format=form, reason=reason),
+    )
 
 
 class _OtherForm(ValueError):
     """A file has another form than it should have; `said` is where, in words."""
 
-    def __init__(self, said: Said) -> None:
+    def __init__(self, said: LazyText) -> None:
         super().__init__(said)
         self.said = said
 
@@ -75,7 +77,7 @@ class _Decoder(json.JSONDecoder):
                 canonical(value).encode()
             except UnicodeEncodeError:
                 raise _OtherForm(
-                    Said("a text in it has half of a character (a lone surrogate)")
+                    LazyText("a text in it has half of a character (a lone surrogate)")
                 ) from None
         return value, end
 
@@ -98,24 +100,24 @@ def refusing_other_json() -> Iterator[None]:
     except _OtherForm:
         raise
     except (json.JSONDecodeError, UnicodeError):
-        raise _OtherForm(Said("it is no JSON")) from None
+        raise _OtherForm(LazyText("it is no JSON")) from None
 
 
 def require_once(name: str, names: Collection[str]) -> None:
     """Raise ValueError for a name that stands twice in an object."""
     if name in names:
-        raise _OtherForm(Said("a name stands twice in one object"))
+        raise _OtherForm(LazyText("a name stands twice in one object"))
 
 
 def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise _OtherForm(Said("a name stands twice in one object"))
+        raise _OtherForm(LazyText("a name stands twice in one object"))
     return members
 
 
 def _refuse_constant(constant: str) -> None:
-    raise _OtherForm(Said("%(constant)s is no JSON", constant=constant))
+    raise _OtherForm(LazyText("%(constant)s is no JSON", constant=constant))
 
 
 def read_number(text: str) -> int:
@@ -137,9 +139,11 @@ def require(holds: object) -> None:
 def require_names(value: dict[str, Any], names: set[str]) -> None:
     """Raise _OtherForm unless an object has just these names, so that nothing stands unchecked."""
     if value.keys() != names:
-        found, expected = Joined(tuple(sorted(value))), Joined(tuple(sorted(names)))
+        found, expected = LazyJoin(tuple(sorted(value))), LazyJoin(tuple(sorted(names)))
         raise _OtherForm(
-            Said("it has %(found)s where %(expected)s should stand", found=found, expected=expected)
+            LazyText(
+                "it has %(found)s where %(expected)s should stand", found=found, expected=expected
+            )
         )
 
 
@@ -154,7 +158,7 @@ _ENTRY = {"seq", "at", "event", "list", "campaign", "subject", "actor", *PARTS}
 _AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
 
 
-def held_faults(record: dict[str, Any]) -> Iterator[Said]:
+def held_faults(record: dict[str, Any]) -> Iterator[LazyText]:
     """Yield what is wrong with a held entry's parts; raises for one of another form."""
     require_names(record, {"entry", "parts"})
     entry, parts = record["entry"], record["parts"]
@@ -162,8 +166,11 @@ def held_faults(record: dict[str, Any]) -> Iterator[Said]:
     for name, part in parts.items():
         require_names(part, {"salt", "content"})
         is_salt = SUBJECT.fullmatch(part["salt"])
-        if not is_salt or part_digest(part["salt"], canonical(part["content"])) != entry[name]:
-            yield Said(
+        if (
+            not is_salt
+            or compute_part_digest(part["salt"], canonical(part["content"])) != entry[name]
+        ):
+            yield LazyText(
                 "entry %(seq)s: the part %(name)s does not have the digest that it holds",
                 seq=number_of(entry),
                 name=name,

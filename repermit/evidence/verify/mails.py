@@ -42,19 +42,19 @@ _SECOND = len("2026-03-02T09:00:00")
 
 def check_mails(replay: Replay) -> Iterator[Fault]:
     """Yield the mails that contradict entries or their own columns."""
-    yield from _asks_after_removal()
-    yield from _wrong_numbers_of_asks(replay)
-    yield from _wrong_deadlines(replay)
-    yield from _mails_contradicting_themselves()
-    yield from _entries_contradicting_mails()
-    yield from _silences_too_short()
-    yield from _asks_after_all_had_left()
+    yield from _check_asks_after_removal()
+    yield from _check_numbers_of_asks(replay)
+    yield from _check_deadlines(replay)
+    yield from _check_mails()
+    yield from _check_entries_of_mails()
+    yield from _check_time_to_answer()
+    yield from _check_asks_after_all_sent()
 
 
 # --- Whether anybody was asked or reminded after they had been removed. ---------------------------
 
 
-def _asks_after_removal() -> Iterator[Fault]:
+def _check_asks_after_removal() -> Iterator[Fault]:
     """Yield the removals after which an ask or a reminder of the same person left.
 
     Their own later Yes or sign-up, or taking back the file that had taken them off, ends a removal.
@@ -105,7 +105,7 @@ def _status_entry(subject: str, slug: str, until: datetime) -> Evidence | None:
     return entry
 
 
-def _asks_after_all_had_left() -> Iterator[Fault]:
+def _check_asks_after_all_sent() -> Iterator[Fault]:
     """Yield the campaigns of which an ask left after all had; a server may reply an hour late."""
     is_open = Campaign.opened_at.is_null(is_null=False)
     for number, at in fetch_rows(Campaign.select(Campaign.id, Campaign.opened_at).where(is_open)):
@@ -118,7 +118,7 @@ def _asks_after_all_had_left() -> Iterator[Fault]:
 # --- Whether each campaign has as many asks as its launch froze. ----------------------------------
 
 
-def _wrong_numbers_of_asks(replay: Replay) -> Iterator[Fault]:
+def _check_numbers_of_asks(replay: Replay) -> Iterator[Fault]:
     """Yield the launches of which there are fewer asks or more than they say.
 
     There may be fewer by the contacts that were deleted with a file taken back since.
@@ -167,7 +167,7 @@ def _imports_being_undone() -> Iterable[UndoneImport]:
 # --- Whether answers and removals tell a deadline that there was. ---------------------------------
 
 
-def _wrong_deadlines(replay: Replay) -> Iterator[Fault]:
+def _check_deadlines(replay: Replay) -> Iterator[Fault]:
     """Yield the first answer or removal that tells a deadline which no campaign of its list had."""
     rows: Any = Campaign.select(MailingList.slug, Campaign.deadline).join(MailingList)
     # Of a launch that is under way the entry is still to come.
@@ -181,7 +181,7 @@ def _wrong_deadlines(replay: Replay) -> Iterator[Fault]:
 # --- Whether mails were sent when their own rows say. ---------------------------------------------
 
 
-def _mails_contradicting_themselves() -> Iterator[Fault]:
+def _check_mails() -> Iterator[Fault]:
     is_sent = Mail.state == _SENT
     query: Any = (
         Mail.select(
@@ -239,7 +239,7 @@ class _SentMail(NamedTuple):
     reply: str
 
 
-def _entries_contradicting_mails() -> Iterator[Fault]:
+def _check_entries_of_mails() -> Iterator[Fault]:
     """Yield the answers and removals that tell something else of asks and reminders than these."""
     query: Any = (
         select_parts(
@@ -368,7 +368,7 @@ def _find_contradiction(
 # --- Whether whoever was removed for silence had their time to answer. ----------------------------
 
 
-def _silences_too_short() -> Iterator[Fault]:
+def _check_time_to_answer() -> Iterator[Fault]:
     """Yield the removals for silence of people who had not had their time to answer."""
     rows: Any = (
         select_parts(

@@ -11,7 +11,7 @@ from typing import Any
 from repermit.evidence.asked_subjects import digest_subjects
 from repermit.evidence.proof_file import DEADLINE_NAMES
 from repermit.evidence.verify.held_entry import require
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 
 _OPEN = "unconfirmed"
 _SILENCE = "no_response"
@@ -95,13 +95,13 @@ class Outcomes:
             return
         self._fates[subject] = None if subject in self._erased else fate
 
-    def faults(self, audiences: Mapping[str, Any]) -> Iterator[Said]:
+    def faults(self, audiences: Mapping[str, Any]) -> Iterator[LazyText]:
         """Yield what does not add up.
 
         - `audiences`: whom each campaign asked, as the export says, by the campaign's number.
         """
         for seq in self._not_until_deadline:
-            yield Said(
+            yield LazyText(
                 "entry %(seq)s tells a silence that was not until the deadline that was set last",
                 seq=str(seq),
             )
@@ -111,7 +111,7 @@ class Outcomes:
             asked = audiences.get(str(number))
             if campaign.audience:
                 if asked is None:
-                    yield Said(
+                    yield LazyText(
                         "it does not say whom the campaign %(number)s asked", number=str(number)
                     )
                     continue
@@ -120,7 +120,7 @@ class Outcomes:
                 gone = campaign.asked - len(asked)
                 is_other = gone == 0 and digest_subjects(asked) != campaign.audience
                 if is_other or not 0 <= gone <= campaign.deleted:
-                    yield Said(
+                    yield LazyText(
                         "entry %(seq)s: these are not the people whom it says were asked",
                         seq=str(campaign.seq),
                     )
@@ -140,14 +140,14 @@ def _is_count(counts: Any) -> bool:
     return isinstance(counts, dict) and all(type(count) is int for count in counts.values())
 
 
-def _find_wrong_counts(campaign: _Campaign, asked: list[str]) -> Iterator[Said]:
+def _find_wrong_counts(campaign: _Campaign, asked: list[str]) -> Iterator[LazyText]:
     """Yield what `closed` counts otherwise than the entries."""
     found = Counter(campaign.fates.get(subject, _OPEN) for subject in asked)
     unknown = found.pop(None, 0) + campaign.asked - len(asked)
     for fate in sorted({*campaign.counts, *filter(None, found)} - {""}):
         told = campaign.counts.get(fate, 0)
         if not found[fate] <= told <= found[fate] + unknown:
-            yield Said(
+            yield LazyText(
                 "entry %(seq)s counts %(told)s of those asked as %(fate)s, and the entries here "
                 "show %(found)s",
                 seq=str(campaign.closed),
@@ -157,10 +157,10 @@ def _find_wrong_counts(campaign: _Campaign, asked: list[str]) -> Iterator[Said]:
             )
 
 
-def _find_wrong_sum(campaign: _Campaign) -> Iterator[Said]:
+def _find_wrong_sum(campaign: _Campaign) -> Iterator[LazyText]:
     total = sum(campaign.counts.values())
     if not campaign.asked - campaign.deleted <= total <= campaign.asked:
-        yield Said(
+        yield LazyText(
             "entry %(seq)s counts %(total)s people, and %(asked)s were asked",
             seq=str(campaign.closed),
             total=total,

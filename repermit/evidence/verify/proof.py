@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from repermit.errors import Refused
-from repermit.evidence.entries import Checkpoint, canonical, link
+from repermit.evidence.entries import Checkpoint, canonical, compute_chain_hash
 from repermit.evidence.proof_file import (
     FORMAT,
     LARGEST,
@@ -22,7 +22,7 @@ from repermit.evidence.proof_file import (
     proof_in,
     statement_of,
 )
-from repermit.evidence.stored_tree import check_consistency, check_inclusion
+from repermit.evidence.stored_tree import verify_consistency_proof, verify_inclusion_proof
 from repermit.evidence.verify.cosignatures import cosigned_faults
 from repermit.evidence.verify.held_entry import (
     HASH,
@@ -42,7 +42,7 @@ from repermit.evidence.verify.signatures import (
     signature_faults,
 )
 from repermit.evidence.verify.timestamps import timestamp_faults
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 
 # --- Whether a checkpoint agrees with one that was kept elsewhere. --------------------------------
 
@@ -94,7 +94,7 @@ class Checked:
     - `gone`: the parts that are held no longer, as (entry, part); nothing is claimed of them.
     """
 
-    faults: tuple[Said, ...]
+    faults: tuple[LazyText, ...]
     document: Mapping[str, Any]
     gone: tuple[tuple[int, str], ...] = ()
 
@@ -117,14 +117,14 @@ def check_proof(octets: bytes, *, most: int = LARGEST) -> Checked:
     return Checked((), document, tuple(missing_parts(document["statement"]["entries"])))
 
 
-def _faults(document: dict[str, Any]) -> Iterator[Said]:
+def _faults(document: dict[str, Any]) -> Iterator[LazyText]:
     """Yield what does not hold, in the order in which a reader would look."""
     # Of proofs that were sealed one after the other, all but the newest name a later last entry.
     may = _WHERE_ASKED | optional_names(document)
     require_names(document, _DOCUMENT | (may & document.keys()))
     if document["format"] not in FORMATS:
         its_format = repr(document["format"])
-        yield Said("its format is %(found)s, not %(format)s", found=its_format, format=FORMAT)
+        yield LazyText("its format is %(found)s, not %(format)s", found=its_format, format=FORMAT)
         return
     statement, seal = document["statement"], document["seal"]
     yield from _faults_of_entries(statement)
@@ -135,7 +135,7 @@ def _faults(document: dict[str, Any]) -> Iterator[Said]:
     )
     # To Python 0 is the same as false.
     if canonical(statement) != canonical(made):
-        yield Said("the consent record does not say what the entries say")
+        yield LazyText("the consent record does not say what the entries say")
     last = document.get("last", seal)
     yield from shape_faults(document)
     yield from _faults_of_seal(statement, seal)
@@ -149,80 +149,89 @@ def _faults(document: dict[str, Any]) -> Iterator[Said]:
         yield from faults_of_consistency(document)
 
 
-def _faults_of_entries(statement: dict[str, Any]) -> Iterator[Said]:
+def _faults_of_entries(statement: dict[str, Any]) -> Iterator[LazyText]:
     last = 0
     for record in statement["entries"]:
         yield from _person_faults(record)
         entry = record["entry"]
         if entry["seq"] <= last:
-            yield Said("entry %(seq)s is out of order", seq=number_of(entry))
+            yield LazyText("entry %(seq)s is out of order", seq=number_of(entry))
         last = entry["seq"]
         is_own = entry["list"] == statement["list"] or entry["event"] == "erased"
         if entry["subject"] != statement["subject"] or not is_own:
-            yield Said("entry %(seq)s is not about this person and list", seq=number_of(entry))
+            yield LazyText("entry %(seq)s is not about this person and list", seq=number_of(entry))
 
 
-def _person_faults(record: dict[str, Any]) -> Iterator[Said]:
+def _person_faults(record: dict[str, Any]) -> Iterator[LazyText]:
     """Yield what is wrong with an entry of a proof: one about a person."""
     yield from held_faults(record)
     for part in record["parts"].values():
         require_content(part["content"])
 
 
-def _faults_of_wordings(statement: dict[str, Any]) -> Iterator[Said]:
+def _faults_of_wordings(statement: dict[str, Any]) -> Iterator[LazyText]:
     wordings = statement["wordings"]
     for digest, content in wordings.items():
         if hashlib.sha256(content.encode()).hexdigest() != digest:
-            yield Said("the wording %(digest)s does not have that digest", digest=digest)
+            yield LazyText("the wording %(digest)s does not have that digest", digest=digest)
     named = digests_named(statement["entries"])
     for digest in sorted(named ^ wordings.keys()):
-        yield Said(
+        yield LazyText(
             "the wording %(digest)s is named and not there, or there and not named", digest=digest
         )
 
 
-def _faults_of_seal(statement: dict[str, Any], seal: dict[str, Any]) -> Iterator[Said]:
+def _faults_of_seal(statement: dict[str, Any], seal: dict[str, Any]) -> Iterator[LazyText]:
     """Yield what is wrong with the entry that was made when the proof was, and covers all of it."""
     yield from _person_faults(seal)
     entry, seq = seal["entry"], number_of(seal["entry"])
     about = (entry["event"], entry["list"], entry["subject"])
     if about != ("proved", statement["list"], statement["subject"]):
-        yield Said("entry %(seq)s does not say that this proof was made", seq=seq)
+        yield LazyText("entry %(seq)s does not say that this proof was made", seq=seq)
     if seal["parts"].keys() != {"consent"} or seal["parts"]["consent"]["content"] != {
         "statement": digest_of(statement)
     }:
-        yield Said(
+        yield LazyText(
             "entry %(seq)s was made for another statement than this one", seq=number_of(entry)
         )
     if any(record["entry"]["seq"] >= entry["seq"] for record in statement["entries"]):
-        yield Said("the proof's own entry does not stand behind those that it proves")
+        yield LazyText("the proof's own entry does not stand behind those that it proves")
 
 
-def _faults_of_last(document: dict[str, Any], last: dict[str, Any]) -> Iterator[Said]:
+def _faults_of_last(document: dict[str, Any], last: dict[str, Any]) -> Iterator[LazyText]:
     """Yield what is wrong with the entry from which the checkpoint follows, often the seal."""
     if "last" in document:
         yield from _person_faults(last)
     entry, checkpoint, previous = last["entry"], document["checkpoint"], document["previous"]
     require_names(checkpoint, checkpoint_names(document))
     if entry["seq"] != checkpoint["seq"]:
-        yield Said("entry %(seq)s is not the last one before the checkpoint", seq=number_of(entry))
-    if not HASH.fullmatch(previous) or link(previous, leaf_of(entry)) != checkpoint["hash"]:
-        yield Said("the checkpoint's hash does not follow from entry %(seq)s", seq=number_of(entry))
+        yield LazyText(
+            "entry %(seq)s is not the last one before the checkpoint", seq=number_of(entry)
+        )
+    if (
+        not HASH.fullmatch(previous)
+        or compute_chain_hash(previous, leaf_of(entry)) != checkpoint["hash"]
+    ):
+        yield LazyText(
+            "the checkpoint's hash does not follow from entry %(seq)s", seq=number_of(entry)
+        )
 
 
-def _faults_of_paths(document: dict[str, Any], entries: Sequence[dict[str, Any]]) -> Iterator[Said]:
+def _faults_of_paths(
+    document: dict[str, Any], entries: Sequence[dict[str, Any]]
+) -> Iterator[LazyText]:
     paths, checkpoint = document["paths"], Checkpoint.from_json(document["checkpoint"])
     require_names(paths, {str(record["entry"]["seq"]) for record in entries})
     for record in entries:
         entry = record["entry"]
         path = paths[str(entry["seq"])]
-        if not check_inclusion(leaf_of(entry), entry["seq"], path, checkpoint):
-            yield Said(
+        if not verify_inclusion_proof(leaf_of(entry), entry["seq"], path, checkpoint):
+            yield LazyText(
                 "entry %(seq)s does not stand under the checkpoint's root", seq=number_of(entry)
             )
 
 
-def faults_of_consistency(document: Mapping[str, Any]) -> Iterator[Said]:
+def faults_of_consistency(document: Mapping[str, Any]) -> Iterator[LazyText]:
     """Yield what is wrong with how a document's checkpoint goes on from an earlier one.
 
     Raises ValueError, LookupError, TypeError or AttributeError for what has another form.
@@ -230,8 +239,8 @@ def faults_of_consistency(document: Mapping[str, Any]) -> Iterator[Said]:
     consistency = document["consistency"]
     require_names(consistency, {"earlier", "path"})
     require_names(consistency["earlier"], {"seq", "root"})
-    if not check_consistency(consistency, Checkpoint.from_json(document["checkpoint"])):
-        yield Said(
+    if not verify_consistency_proof(consistency, Checkpoint.from_json(document["checkpoint"])):
+        yield LazyText(
             "the checkpoint does not go on from the earlier one, at %(seq)s",
             seq=number_of(consistency["earlier"]),
         )

@@ -16,7 +16,7 @@ from repermit.evidence.verify.held_entry import (
     require_entry,
     require_moment,
 )
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 
 # The seals of an archive have the time at which that began.
 _AFTER_SEAL = timedelta(days=1)
@@ -39,7 +39,7 @@ _TEXTS = (
 _OF_UNSEEN = ("frequency", "privacy_url", "language")
 
 
-def shape_faults(document: Mapping[str, Any]) -> Iterator[Said]:
+def shape_faults(document: Mapping[str, Any]) -> Iterator[LazyText]:
     """Yield what of a proof has another shape or contradicts itself.
 
     Raises ValueError, LookupError, TypeError or AttributeError for what has another form.
@@ -61,12 +61,12 @@ def shape_faults(document: Mapping[str, Any]) -> Iterator[Said]:
     for one in (*statement["entries"], *statement.get("campaign_entries", ())):
         seq = str(one["entry"]["seq"])
         if _moment(one["entry"]) - sealed > _AFTER_SEAL:
-            yield Said("entry %(seq)s has a later time than the proof's own", seq=seq)
+            yield LazyText("entry %(seq)s has a later time than the proof's own", seq=seq)
         if not _fits(one):
-            yield Said("entry %(seq)s says what its event cannot", seq=seq)
+            yield LazyText("entry %(seq)s says what its event cannot", seq=seq)
 
 
-def campaign_faults(statement: Mapping[str, Any], seal: Mapping[str, Any]) -> Iterator[Said]:
+def campaign_faults(statement: Mapping[str, Any], seal: Mapping[str, Any]) -> Iterator[LazyText]:
     """Yield what is wrong with how a proof's campaigns were launched and extended.
 
     Raises ValueError, LookupError, TypeError or AttributeError for what has another form.
@@ -82,13 +82,13 @@ def campaign_faults(statement: Mapping[str, Any], seal: Mapping[str, Any]) -> It
         require(entry["person"] == entry["trace"] == "")
         is_own = entry["list"] == statement["list"] and entry["campaign"] in campaigns
         if entry["event"] not in DEADLINE_NAMES or not is_own:
-            yield Said("entry %(seq)s is not about a campaign of this person and list", seq=seq)
+            yield LazyText("entry %(seq)s is not about a campaign of this person and list", seq=seq)
         if not before < entry["seq"] < seal["entry"]["seq"]:
-            yield Said("entry %(seq)s is out of order", seq=seq)
+            yield LazyText("entry %(seq)s is out of order", seq=seq)
         before = entry["seq"]
     for one in own:
         if not _was_silent_until_deadline(one, entries):
-            yield Said(
+            yield LazyText(
                 "entry %(seq)s tells a silence that was not until the deadline that was set last",
                 seq=str(one["entry"]["seq"]),
             )

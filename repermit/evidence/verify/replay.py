@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from repermit.clock import format_timestamp
 from repermit.db.models.base import parse_timestamp
-from repermit.evidence.chain_reader import Part, read_consent
+from repermit.evidence.chain_reader import EntryPart, read_consent
 
 CAMPAIGN_ENDS = ("closed", "cancelled")
 TURN_EVENTS = ("confirmed", "removed")
@@ -117,7 +117,7 @@ class Replay:
         self.deadlines: dict[str, set[str] | None] = defaultdict(set)
         self.told_deadlines: dict[tuple[str, str], int] = {}
 
-    def apply_entry(self, row: _Row, parts: Mapping[str, Part]) -> None:
+    def apply_entry(self, row: _Row, parts: Mapping[str, EntryPart]) -> None:
         """Apply the next entry with its parts, by their names."""
         self.lists.add(row["list"])
         for name in parts:
@@ -308,7 +308,7 @@ class ExpectedTallies:
         # Entry and campaign of each turn that may be undone, by list, subject and time.
         self._undoable: dict[tuple[str, str, str], tuple[int, int]] = {}
 
-    def apply_entry(self, row: Mapping[str, Any], parts: Mapping[str, Part]) -> None:
+    def apply_entry(self, row: Mapping[str, Any], parts: Mapping[str, EntryPart]) -> None:
         """Apply the next entry with its parts, by their names."""
         if row["seq"] > self.upto:
             return

@@ -10,7 +10,7 @@ from repermit.evidence.entries import Checkpoint
 from repermit.evidence.proof_file import FORMAT, SIGNED_FORMAT
 from repermit.evidence.signed_note import PublicKey
 from repermit.evidence.verify.diagnosis import Fault, How
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 
 # --- Proofs. --------------------------------------------------------------------------------------
 
@@ -30,7 +30,7 @@ def checkpoint_names(document: Mapping[str, Any]) -> set[str]:
     return {"seq", "hash", "root"} | ({"note"} if "key" in document else set())
 
 
-def signature_faults(document: Mapping[str, Any]) -> Iterator[Said]:
+def signature_faults(document: Mapping[str, Any]) -> Iterator[LazyText]:
     """Yield what is wrong with the signature of a proof that has one, by the key that it names.
 
     Raises TypeError for a document of another form.
@@ -46,7 +46,7 @@ def signature_faults(document: Mapping[str, Any]) -> Iterator[Said]:
     except ValueError:
         is_signed = False
     if not is_signed:
-        yield Said("the checkpoint is not signed by the key that the proof names")
+        yield LazyText("the checkpoint is not signed by the key that the proof names")
 
 
 def is_in_order(point: Checkpoint, key: PublicKey | None) -> bool:

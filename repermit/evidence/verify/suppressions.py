@@ -23,8 +23,8 @@ from repermit.db.journal_seal import (
 )
 from repermit.db.lost_suppressions import (
     find_lost_suppressions,
-    mark_journal_suppressions,
-    mark_suppression,
+    hash_journal_suppressions,
+    hash_suppression,
 )
 from repermit.db.models.base import Meta, parse_timestamp
 from repermit.db.models.contacts import Contact, Suppression
@@ -39,7 +39,7 @@ from repermit.evidence.verify.contacts import (
     quote_member,
 )
 from repermit.evidence.verify.diagnosis import Fault, How
-from repermit.keyed_hash import Mac
+from repermit.keyed_hash import KeyedHash
 
 _CHUNK = 500
 
@@ -74,7 +74,7 @@ def check_suppressions(key: bytes | None) -> Iterator[Fault]:
 
     - `key`: that of the fingerprints; None leaves them unchecked.
     """
-    mac = Mac(key) if key else None
+    mac = KeyedHash(key) if key else None
     # Whom the journal alone knew is suppressed and has the status of before.
     entries = Evidence.select(Evidence.list).where(Evidence.event == "suppressions_put_back")
     put_back = {slug for (slug,) in fetch_rows(entries)}
@@ -88,10 +88,10 @@ def check_suppressions(key: bytes | None) -> Iterator[Fault]:
         what = _find_difference(suppressions, mac)
         if what and not has_later_contact(number, contact.subject, contact.address):
             yield contact_fault(number, contact.subject, what, Evidence.event == "removed")
-    yield from _changed_without_contact(put_back)
+    yield from _check_suppressions_without_contact(put_back)
     if mac:
         yield from _suppressed_on_list(mac, others, put_back)
-        yield from _deleted_without_contact(mac)
+        yield from _check_deleted_suppressions(mac)
 
 
 def _removed_contacts() -> Any:
@@ -130,7 +130,7 @@ def _erasure_says(text: Any) -> Any:
     return fn.EXISTS(select_parts(Value(1), text=text).where(*own))
 
 
-def _find_difference(suppressions: Sequence[_Removed], mac: Mac | None) -> str:
+def _find_difference(suppressions: Sequence[_Removed], mac: KeyedHash | None) -> str:
     """Return what is wrong with the suppressions of a contact, "" if one of them is right.
 
     Somebody may have more than one: that of an address from which they moved is kept, too.
@@ -155,7 +155,7 @@ _Fingerprints = dict[int | None, set[str]]
 """Fingerprints of suppressed addresses by list, None for all lists."""
 
 
-def _fingerprints_of_others(suppressions: Sequence[_Removed], mac: Mac) -> Iterator[str]:
+def _fingerprints_of_others(suppressions: Sequence[_Removed], mac: KeyedHash) -> Iterator[str]:
     """Yield which suppressions under the subject of a removed contact are not of its address."""
     contact = suppressions[0]
     own = mac.of(contact.address_key.encode()).hex()
@@ -166,7 +166,7 @@ def _fingerprints_of_others(suppressions: Sequence[_Removed], mac: Mac) -> Itera
 
 
 def _suppressed_on_list(
-    mac: Mac, others: _Fingerprints, put_back: Collection[str]
+    mac: KeyedHash, others: _Fingerprints, put_back: Collection[str]
 ) -> Iterator[Fault]:
     """Yield who was not taken off although their address is suppressed, under whatever subject.
 
@@ -203,7 +203,7 @@ def _suppressions_of_nobody_removed() -> Any:
     )
 
 
-def _changed_without_contact(put_back: Collection[str]) -> Iterator[Fault]:
+def _check_suppressions_without_contact(put_back: Collection[str]) -> Iterator[Fault]:
     """Yield the suppressions of addresses never on the list, for another reason than entries say.
 
     As long as each is kept since then: of whoever comes later with that address, and leaves, it
@@ -234,7 +234,7 @@ def _changed_without_contact(put_back: Collection[str]) -> Iterator[Fault]:
         yield Fault(seq, How.CONTRADICTED, f"suppression {number}: {what}")
 
 
-def _deleted_without_contact(mac: Mac) -> Iterator[Fault]:
+def _check_deleted_suppressions(mac: KeyedHash) -> Iterator[Fault]:
     """Yield the suppressions of addresses never on the list that are gone without their Yes."""
     told: Any = select_parts(
         Evidence.seq, Evidence.list, EvidencePart.json, text=Value('"whose":"')
@@ -252,7 +252,7 @@ def _deleted_without_contact(mac: Mac) -> Iterator[Fault]:
             yield Fault(seq, How.CONTRADICTED, "that an address is not to be asked again")
 
 
-def _agreed_since(mac: Mac, slug: str, whose: Collection[str]) -> list[str]:
+def _agreed_since(mac: KeyedHash, slug: str, whose: Collection[str]) -> list[str]:
     """Return those of some fingerprints whose address is on a list by its holder's own Yes."""
     query: Any = (
         Contact.select(Contact.address_key)
@@ -281,7 +281,7 @@ def check_journal(key: bytes | None, size: int) -> Iterator[Fault]:
         return
     if what := find_journal_damage(journal, noted=_count_journalled()):
         yield Fault(0, How.JOURNAL_CUT, what)
-    yield from _suppressions_not_journalled(journal)
+    yield from _check_journalled_suppressions(journal)
     if key is None:
         return
     for lost in find_lost_suppressions(key=key, size=size):
@@ -306,7 +306,7 @@ def _count_journalled() -> int:
     return count
 
 
-def _suppressions_not_journalled(journal: Journal) -> Iterator[Fault]:
+def _check_journalled_suppressions(journal: Journal) -> Iterator[Fault]:
     """Yield the first suppression that does not stand in the journal as the database has it.
 
     Only where this journal is the one that the database has had since it began, or since it was
@@ -327,8 +327,8 @@ def _suppressions_not_journalled(journal: Journal) -> Iterator[Fault]:
     noted: array[int] | None = None
     for number, slug, fingerprint, reason, at in stream_rows(query):
         if noted is None:
-            noted = mark_journal_suppressions(journal)
-        mark = mark_suppression(
+            noted = hash_journal_suppressions(journal)
+        mark = hash_suppression(
             format_timestamp(parse_timestamp(at)), slug or "", fingerprint, reason
         )
         place = bisect_left(noted, mark)

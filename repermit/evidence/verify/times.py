@@ -19,7 +19,7 @@ from repermit.db.models.contacts import Contact, Opening, SignUp, Suppression
 from repermit.db.models.evidence import Evidence, EvidenceTimestamp
 from repermit.db.models.imports import Import
 from repermit.db.models.mails import Mail
-from repermit.evidence.chain_reader import Part, read_consent, read_consents
+from repermit.evidence.chain_reader import EntryPart, read_consent, read_consents
 from repermit.evidence.verify.diagnosis import Fault, How
 
 AHEAD = timedelta(minutes=5)
@@ -94,7 +94,7 @@ class EntryTimes:
         self._latest: Any = None
         self._late: list[_LateEntry] = []
 
-    def apply_entry(self, row: Mapping[str, Any], parts: Mapping[str, Part]) -> Fault | None:
+    def apply_entry(self, row: Mapping[str, Any], parts: Mapping[str, EntryPart]) -> Fault | None:
         """Note the time of the next entry; return a fault if it is in the future."""
         at = row["at"]
         if self._first is None:
@@ -164,7 +164,7 @@ def _database_value(at: datetime) -> Any:
     return at if is_postgresql(proxy.obj) else format_timestamp(at)
 
 
-def _read_file(row: Mapping[str, Any], parts: Mapping[str, Part]) -> str | None:
+def _read_file(row: Mapping[str, Any], parts: Mapping[str, EntryPart]) -> str | None:
     """Return the digest of the file that an entry names, "" for none, None if it is not held."""
     consent = read_consent(parts)
     if consent is None:

@@ -25,7 +25,7 @@ from repermit.evidence.signed_note import PublicKey
 from repermit.evidence.timestamp_authority import NotedAuthority
 from repermit.evidence.verify.diagnosis import Fault, How
 from repermit.evidence.verify.signatures import is_in_order
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 
 # --- Who vouches for one. -------------------------------------------------------------------------
 
@@ -79,7 +79,7 @@ class Stamp:
     named_by: NamedBy
 
 
-def timestamp_faults(document: Mapping[str, Any]) -> Iterator[Said]:
+def timestamp_faults(document: Mapping[str, Any]) -> Iterator[LazyText]:
     """Yield what is wrong with the timestamps of a proof, but for who vouches for them.
 
     Raises ValueError, LookupError, TypeError or AttributeError for a document of another form.
@@ -96,25 +96,25 @@ def timestamp_faults(document: Mapping[str, Any]) -> Iterator[Said]:
             raise TypeError
         stamped = signed_checkpoint.read_stamped(one["note"])
         path = {"earlier": {"seq": stamped.seq, "root": stamped.root}, "path": one["path"]}
-        if not stored_tree.check_consistency(path, point):
-            yield Said(
+        if not stored_tree.verify_consistency_proof(path, point):
+            yield LazyText(
                 "the checkpoint does not go on from the one that has a timestamp, at %(seq)s",
                 seq=str(stamped.seq),
             )
         elif stamped.seq < first:
-            yield Said("the timestamp at %(seq)s has none of its entries", seq=str(stamped.seq))
+            yield LazyText("the timestamp at %(seq)s has none of its entries", seq=str(stamped.seq))
         else:
             yield from stamp_faults(one, stamped, key)
 
 
 def stamp_faults(
     one: Mapping[str, Any], stamped: Checkpoint, key: PublicKey | None
-) -> Iterator[Said]:
+) -> Iterator[LazyText]:
     """Yield what is wrong with a timestamp itself; `stamped` is the checkpoint in its note."""
     if not is_in_order(stamped, key):
-        yield Said("a timestamp is of a checkpoint with a wrong signature")
+        yield LazyText("a timestamp is of a checkpoint with a wrong signature")
     elif not _is_of(one):
-        yield Said("the timestamp at %(seq)s is of another checkpoint", seq=str(stamped.seq))
+        yield LazyText("the timestamp at %(seq)s is of another checkpoint", seq=str(stamped.seq))
 
 
 def _is_of(one: Mapping[str, Any]) -> bool:
@@ -194,7 +194,7 @@ class KeptTimestamps:
     def faults(self) -> Iterator[Fault]:
         """Yield a fault for each timestamp that is not of this record, or has no voucher."""
         noted = timestamp_authority.noted_authorities() if self._trusts_record else []
-        for one in timestamps.kept():
+        for one in timestamps.list_received():
             row = EvidenceTimestamp.get_by_id(one.id)
             try:
                 point = signed_checkpoint.read_stamped(row.note)

@@ -33,13 +33,13 @@ _JOINERS = frozenset("\u200c\u200d")
 _INSTEAD = {"Cf": "", "Co": None, "Cn": None}
 
 
-def fold(text: str) -> str:
+def fold_title(text: str) -> str:
     """Return a title or keyword for comparing: "E-Mail 2: Adresse" becomes "email2adresse"."""
     plain = normalize("NFKD", text.casefold())
     return "".join(sign for sign in plain if sign.isalnum())
 
 
-def clean(text: str) -> str:
+def normalize_cell(text: str) -> str:
     """Return text on one line: control characters become spaces, runs of spaces become one.
 
     Invisible marks are dropped; those that turn the writing direction would let a name forge
@@ -93,7 +93,7 @@ def addresses_in(cell: str) -> list[tuple[str, str]]:
 
 
 def _divided(cell: str) -> str:
-    return _unwrapped(clean(cell)).replace(":::", ";")
+    return _unwrapped(normalize_cell(cell)).replace(":::", ";")
 
 
 def _pieces(text: str) -> list[re.Match[str]]:
@@ -115,7 +115,7 @@ def _addresses_of(piece: str, before: str) -> dict[str, str]:
     before_angle, address = _angled(piece)
     if address:
         name = _SEPARATOR.sub(", ", before) + before_angle
-        return {_bare(address): clean(name.replace('"', " ")).strip(" ',")}
+        return {_bare(address): normalize_cell(name.replace('"', " ")).strip(" ',")}
     if before:
         return {(before + piece).strip(): ""}
     words = [word for word in piece.split() if word not in _BETWEEN]

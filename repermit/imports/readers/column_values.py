@@ -10,9 +10,9 @@ from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 from repermit import package_files
-from repermit.imports.readers.cells import fold
+from repermit.imports.readers.cells import fold_title
 
-_DATA = package_files.data("column_values.toml")
+_DATA = package_files.load_data("column_values.toml")
 
 
 def _words(table: str, key: str) -> frozenset[str]:
@@ -69,34 +69,36 @@ _CODES = frozenset(_LANGUAGES) | frozenset(
 @lru_cache(maxsize=1024)
 def says_yes(text: str) -> bool:
     """Say whether the text is a plain yes; anything else, also a customer's number, is not."""
-    return (fold(text) or text.strip()) in _YES
+    return (fold_title(text) or text.strip()) in _YES
 
 
 @lru_cache(maxsize=1024)
 def says_no(text: str) -> bool:
     """Say whether the text is a plain no, or names an opting out. Nothing at all is not a no."""
-    return is_bare_no(text) or opt_out_in(text) == "unsubscribed"
+    return is_bare_no(text) or find_opt_out(text) == "unsubscribed"
 
 
 def is_bare_no(text: str) -> bool:
     """Say whether the text is a plain no and nothing else."""
-    return fold(text) in _NO
+    return fold_title(text) in _NO
 
 
 def is_switched_off(text: str) -> bool:
     """Say whether the text is what a switch says that is off, and nothing else."""
-    return fold(text) in _OFF_SWITCH
+    return fold_title(text) in _OFF_SWITCH
 
 
 def is_answer(text: str) -> bool:
     """Say whether the text is a yes, a no or a switch in words; a 1 or 0 may count anything."""
-    return (says_yes(text) or says_no(text) or fold(text) in _ON_SWITCH) and not text.isdigit()
+    return (
+        says_yes(text) or says_no(text) or fold_title(text) in _ON_SWITCH
+    ) and not text.isdigit()
 
 
 @lru_cache(maxsize=1024)
 def is_mark(text: str) -> bool:
     """Say whether a cell of a column such as "unsubscribed" is ticked: a yes, a date, a reason."""
-    folded = fold(text)
+    folded = fold_title(text)
     is_zero = folded.isdigit() and not folded.strip("0")
     return bool(folded or text.strip() in _YES) and not (
         is_zero or folded in _NO or folded in _STILL_ON
@@ -104,13 +106,13 @@ def is_mark(text: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def opt_out_in(status: str) -> str:
+def find_opt_out(status: str) -> str:
     """Return what a status says against mailing: "unsubscribed", "cleaned", "complained" or "".
 
     A soft bounce passes. "Not subscribed" is not an opting out: Mailchimp calls those so who
     bought something and never answered the question. "Not active" is one.
     """
-    folded = fold(status)
+    folded = fold_title(status)
     if status.strip().casefold().startswith(_NEGATED):
         return "unsubscribed" if folded.endswith(_ON) else ""
     if folded in _PLAIN_NO or folded == "stop":
@@ -126,7 +128,7 @@ def opt_out_in(status: str) -> str:
 @lru_cache(maxsize=1024)
 def is_doubtful_status(text: str) -> bool:
     """Say whether a status may mean that somebody is off: a zero, a U, "not registered"."""
-    folded = fold(text)
+    folded = fold_title(text)
     # The newsletter plugin of WordPress writes U for unsubscribed and B for bounced.
     is_code = folded in {"u", "b", "n"} or (folded.isdigit() and not folded.strip("0"))
     is_off = text.strip().casefold().startswith(_NEGATED) and folded.endswith(tuple(_STILL_ON))
@@ -136,26 +138,26 @@ def is_doubtful_status(text: str) -> bool:
 @lru_cache(maxsize=1024)
 def is_pending(status: str) -> bool:
     """Say whether a status tells that no sign-up was ever completed."""
-    folded = fold(status)
+    folded = fold_title(status)
     return any(word in folded for word in _PENDING)
 
 
 @lru_cache(maxsize=1024)
 def is_known_status(text: str) -> bool:
     """Say whether a cell can hardly be anything but a subscription's status."""
-    folded = fold(text)
+    folded = fold_title(text)
     # A column of nothing but No may answer any question.
-    is_off = bool(opt_out_in(text)) and folded not in _PLAIN_NO
+    is_off = bool(find_opt_out(text)) and folded not in _PLAIN_NO
     return folded in _STILL_ON or is_off or is_pending(text)
 
 
 @lru_cache(maxsize=1024)
-def language_of(text: str) -> str:
+def parse_language(text: str) -> str:
     """Return the ISO 639-1 code of "nl", "nl-NL", "en_GB", "Dutch", "Nederlands" …, or ""."""
-    word = fold(text)
+    word = fold_title(text)
     if word in _BY_WORD:
         return _BY_WORD[word]
-    code = fold(re.split(r"[-_;,\s]", text.strip(), maxsplit=1)[0])
+    code = fold_title(re.split(r"[-_;,\s]", text.strip(), maxsplit=1)[0])
     return code if code in _CODES else _BY_WORD.get(code, "")
 
 
@@ -166,7 +168,9 @@ _IS_CODE = re.compile(r"(?:[a-z]{2}|[A-Z]{2})(?:[-_][A-Za-z]{2,4})?").fullmatch
 @lru_cache(maxsize=1024)
 def is_language(text: str) -> bool:
     """Say whether a cell can hardly be anything but a language: a code, or its whole name."""
-    return bool(language_of(text)) and bool(_IS_CODE(text.strip()) or fold(text) in _BY_WORD)
+    return bool(parse_language(text)) and bool(
+        _IS_CODE(text.strip()) or fold_title(text) in _BY_WORD
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -13,10 +13,10 @@ from typing import IO, TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from repermit.errors import ListFileError
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.imports.readers.csv import delimited_table
 from repermit.imports.readers.workbook import read_workbook, sheet_tables, unreadable_file
-from repermit.imports.remark_phrases import plain
+from repermit.imports.remark_phrases import normalize_remark
 from repermit.limited_process import LimitedProcess, ProcessDied
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ _OTHERWISE = re.compile(
 ).search
 
 
-def holds(name: str) -> str:
+def classify_file_name(name: str) -> str:
     """Return "unsubscribed", "cleaned" or "nonsubscribed" if a name says so of everybody, or ""."""
-    text = plain(PurePosixPath(name.replace("\\", "/")).name)
+    text = normalize_remark(PurePosixPath(name.replace("\\", "/")).name)
     stem = re.sub(r"\.(?:csv|txt|tsv|tab|xlsx?|ods)$", "", text)
     if _NEVER(stem):
         return "nonsubscribed"
@@ -59,26 +59,26 @@ def holds(name: str) -> str:
 # --- What a file is by its first bytes, and the tables in it. -------------------------------------
 
 
-_A_LIST = Said("a CSV, an Excel (.xlsx) or LibreOffice (.ods) workbook, or Mailchimp's ZIP")
+_A_LIST = LazyText("a CSV, an Excel (.xlsx) or LibreOffice (.ods) workbook, or Mailchimp's ZIP")
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _NOT_A_LIST = (
-    (b"\x89PNG", Said("a PNG picture")),
-    (b"\xff\xd8\xff", Said("a JPEG picture")),
-    (b"GIF8", Said("a GIF picture")),
-    (b"%PDF", Said("a PDF document")),
-    (b"{\\rtf", Said("an RTF document")),
-    (b"\x1f\x8b", Said("a gzip archive")),
-    (b"Rar!", Said("a RAR archive")),
-    (b"7z\xbc\xaf", Said("a 7-Zip archive")),
-    (b"SQLite format 3", Said("a database")),
-    (b"!BDN", Said("an Outlook data file")),
-    (b"BEGIN:VCARD", Said("a file of vCards")),
+    (b"\x89PNG", LazyText("a PNG picture")),
+    (b"\xff\xd8\xff", LazyText("a JPEG picture")),
+    (b"GIF8", LazyText("a GIF picture")),
+    (b"%PDF", LazyText("a PDF document")),
+    (b"{\\rtf", LazyText("an RTF document")),
+    (b"\x1f\x8b", LazyText("a gzip archive")),
+    (b"Rar!", LazyText("a RAR archive")),
+    (b"7z\xbc\xaf", LazyText("a 7-Zip archive")),
+    (b"SQLite format 3", LazyText("a database")),
+    (b"!BDN", LazyText("an Outlook data file")),
+    (b"BEGIN:VCARD", LazyText("a file of vCards")),
     # Programs that export "to Excel" often write a web page and call it .xls.
-    (b"<!doctype html", Said("a web page")),
-    (b"<html", Said("a web page")),
-    (b"<table", Said("a web page")),
-    (b"<?xml", Said("an XML file")),
+    (b"<!doctype html", LazyText("a web page")),
+    (b"<html", LazyText("a web page")),
+    (b"<table", LazyText("a web page")),
+    (b"<?xml", LazyText("an XML file")),
 )
 _HEAD = 1 << 10
 
@@ -216,7 +216,7 @@ def _refuse_bomb(members: list[ZipInfo], size: int) -> None:
             "unpacked, this file would be %(size)s MB in %(parts)s parts",
             size=unpacked // 1_000_000,
             parts=len(members),
-            expected=Said(
+            expected=LazyText(
                 "at most %(most)s MB and %(ratio)s times the packed size",
                 most=_LARGEST // 1_000_000,
                 ratio=_RATIO,

@@ -12,7 +12,7 @@ from itertools import chain
 
 from repermit.errors import ListFileError
 from repermit.imports.readers.cells import is_like_address
-from repermit.imports.readers.encoding import Opened, encoding_of, line_too_long
+from repermit.imports.readers.encoding import Opened, detect_encoding, line_too_long
 from repermit.imports.readers.rows import LONGEST_CELL, LONGEST_RECORD, MOST_COLUMNS, Record, Table
 
 _SAMPLE = 1 << 16
@@ -32,7 +32,7 @@ def delimited_table(name: str, opened: Opened) -> Table:
 
     Raises ListFileError if the file is empty, is not text or cannot be decoded.
     """
-    encoding = encoding_of(opened)
+    encoding = detect_encoding(opened)
     with opened() as stream, io.TextIOWrapper(stream, encoding, newline="") as beginning:
         sample = beginning.read(_SAMPLE)
     first = io.StringIO(sample, newline="").readline()

@@ -51,7 +51,7 @@ _MONTHS = {
 }
 
 
-def moment(
+def parse_datetime(
     text: str, zone: tzinfo, *, month_first: bool = False, day_0: datetime | None = FROM_1900
 ) -> datetime | None:
     """Read a date, or a date with a time; aware UTC, or None if it is none.

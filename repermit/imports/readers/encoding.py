@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from repermit.errors import ListFileError
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 
 Opened = Callable[[], AbstractContextManager[IO[bytes]]]
 
@@ -27,7 +27,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_ADVICE = Said("a text file in UTF-8 or Windows-1252 (in Excel: save as “CSV UTF-8”)")
+_ADVICE = LazyText("a text file in UTF-8 or Windows-1252 (in Excel: save as “CSV UTF-8”)")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class _Reading:
     has_more_than_ascii: bool
 
 
-def encoding_of(opened: Opened) -> str:
+def detect_encoding(opened: Opened) -> str:
     """Return the Python name of the encoding in which the whole file can be read.
 
     Raises ListFileError for an empty file, one that is not text, and one that cannot be decoded,
@@ -124,10 +124,10 @@ def _undecodable(opened: Opened, encoding: str) -> ListFileError:
     is_windows = encoding == "cp1252"
     return ListFileError(
         "a character that cannot be read as %(encoding)s, as the file is otherwise",
-        encoding=Said("UTF-8 or Windows-1252") if is_windows else name,
+        encoding=LazyText("UTF-8 or Windows-1252") if is_windows else name,
         line=line,
         column=column,
-        expected=Said("one encoding throughout: %(advice)s", advice=_ADVICE),
+        expected=LazyText("one encoding throughout: %(advice)s", advice=_ADVICE),
     )
 
 

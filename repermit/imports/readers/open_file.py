@@ -10,17 +10,17 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from repermit.errors import ListFileError
-from repermit.imports.column_detection import Found, check_mapping, find_columns
-from repermit.imports.readers.cells import clean
-from repermit.imports.readers.container import holds, tables_of
+from repermit.imports.column_detection import DetectedColumns, check_mapping, find_columns
+from repermit.imports.readers.cells import normalize_cell
+from repermit.imports.readers.container import classify_file_name, tables_of
 from repermit.imports.readers.dates import is_month_first
-from repermit.imports.readers.row_reader import DATES, Meaning, Reading
+from repermit.imports.readers.row_reader import DATES, TableContext, TableReader
 from repermit.imports.readers.rows import (
+    AmbiguousColumn,
     Column,
     DateNote,
+    FilePart,
     FilePreview,
-    Part,
-    Question,
     Record,
     Row,
     Table,
@@ -39,10 +39,10 @@ class ListFile:
 
     path: Path
     digest: str
-    readings: tuple[Reading, ...] = field(repr=False)
+    readings: tuple[TableReader, ...] = field(repr=False)
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[FilePart, ...]:
         """Return the parts in which addresses stand, in the file's order."""
         return tuple(reading.part for reading in self.readings)
 
@@ -53,22 +53,22 @@ class ListFile:
         """
         return chain.from_iterable(reading.rows() for reading in self.readings)
 
-    def rows_of(self, part: Part) -> Iterator[Row]:
+    def rows_of(self, part: FilePart) -> Iterator[Row]:
         """Yield the rows of one of the parts."""
         return chain.from_iterable(
             reading.rows() for reading in self.readings if reading.part is part
         )
 
-    def questions(self) -> tuple[Question, ...]:
+    def questions(self) -> tuple[AmbiguousColumn, ...]:
         """Return the columns of Yes and No of which it is not known what they answer.
 
         Reads the whole file once more where there may be any: the first No may stand anywhere.
         """
-        return tuple(chain.from_iterable(map(Reading.questions, self.readings)))
+        return tuple(chain.from_iterable(map(TableReader.questions, self.readings)))
 
     def date_notes(self) -> tuple[DateNote, ...]:
         """Return the columns of dates in which something is no plain date; reads the file anew."""
-        return tuple(chain.from_iterable(map(Reading.date_notes, self.readings)))
+        return tuple(chain.from_iterable(map(TableReader.date_notes, self.readings)))
 
 
 def open_list(path: Path, *, mapping: Mapping[str, str] | None = None, zone: ZoneInfo) -> ListFile:
@@ -109,13 +109,13 @@ def _glimpse(table: Table, sample: Sequence[Record], mapping: Mapping[str, str])
     except ListFileError:
         width = max(len(cells) for _, cells in sample)
         return FilePreview(
-            clean(table.name),
+            normalize_cell(table.name),
             tuple(map(Column, range(width), [""] * width, [None] * width)),
             _gather_samples(table, width, first_line=table.first_line),
         )
     width = max((column.index for column in found.columns), default=-1) + 1
     samples = _gather_samples(table, width, first_line=found.first_line)
-    return FilePreview(clean(table.name), found.columns, samples)
+    return FilePreview(normalize_cell(table.name), found.columns, samples)
 
 
 def _gather_samples(table: Table, width: int, *, first_line: int) -> tuple[tuple[str, ...], ...]:
@@ -128,7 +128,7 @@ def _gather_samples(table: Table, width: int, *, first_line: int) -> tuple[tuple
     records = (cells for line, cells in table.records(None) if line >= first_line)
     for number, cells in enumerate(records):
         for place in empty:
-            if place < len(cells) and (text := clean(cells[place])):
+            if place < len(cells) and (text := normalize_cell(cells[place])):
                 samples[place].setdefault(text)
         if number >= _GLIMPSED:
             empty = [place for place in empty if not samples[place]]
@@ -137,7 +137,9 @@ def _gather_samples(table: Table, width: int, *, first_line: int) -> tuple[tuple
     return tuple(tuple(one)[:_GLIMPSED] for one in samples)
 
 
-def _find_columns(table: Table, sample: Sequence[Record], mapping: Mapping[str, str]) -> Found:
+def _find_columns(
+    table: Table, sample: Sequence[Record], mapping: Mapping[str, str]
+) -> DetectedColumns:
     # In a sheet all records are as wide as the widest; in a CSV what goes beyond has slipped.
     width = 0 if table.may_shift else max(len(cells) for _, cells in sample)
     return find_columns(sample, mapping, width=width)
@@ -153,7 +155,7 @@ def _readings(
     filled: Sequence[tuple[Table, list[Record]]],
     mapping: Mapping[str, str],
     zone: ZoneInfo,
-) -> Iterator[Reading]:
+) -> Iterator[TableReader]:
     """Yield a reading for each table with addresses.
 
     A sheet may hold something else; a CSV of an archive that is left out unseen might be the
@@ -172,13 +174,15 @@ def _readings(
 
 
 def _reading(
-    file: str, table: Table, sample: Sequence[Record], found: Found, zone: ZoneInfo
-) -> Reading:
+    file: str, table: Table, sample: Sequence[Record], found: DetectedColumns, zone: ZoneInfo
+) -> TableReader:
     # A workbook with a name of its own often has but one sheet, "Blad1"; a ZIP holds all kinds.
     names = (table.name,) if table.may_shift else (table.name, file)
-    told_by, kind = next(((name, kind) for name in names if (kind := holds(name))), ("", ""))
-    part = Part(
-        name=clean(table.name),
+    told_by, kind = next(
+        ((name, kind) for name in names if (kind := classify_file_name(name))), ("", "")
+    )
+    part = FilePart(
+        name=normalize_cell(table.name),
         tool=found.tool.name,
         format=table.format,
         encoding=table.encoding,
@@ -187,18 +191,18 @@ def _reading(
         has_header=bool(found.header_line),
         holds=kind,
     )
-    meaning = Meaning(
+    meaning = TableContext(
         found=found,
         zone=zone,
         day_0=table.day_0,
         month_first=is_month_first(_dates(sample, found)),
         opted_out=kind if kind in {"unsubscribed", "cleaned"} else "",
-        said=f"by its name, {clean(told_by)}",
+        said=f"by its name, {normalize_cell(told_by)}",
         may_prove=not kind,
     )
-    return Reading(table, part, meaning)
+    return TableReader(table, part, meaning)
 
 
-def _dates(sample: Sequence[Record], found: Found) -> list[str]:
+def _dates(sample: Sequence[Record], found: DetectedColumns) -> list[str]:
     places = [column.index for column in found.columns if column.field in DATES]
     return [cells[place] for _, cells in sample for place in places if place < len(cells)]

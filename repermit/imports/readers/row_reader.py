@@ -8,30 +8,37 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.imports.readers.cells import (
     addresses_in,
-    clean,
-    fold,
+    fold_title,
     is_like_address,
     is_plain_address,
+    normalize_cell,
 )
 from repermit.imports.readers.column_values import (
     is_answer,
     is_pending,
     is_somebodys_ip,
     is_web_form,
-    language_of,
+    parse_language,
     says_no,
     says_yes,
 )
 from repermit.imports.readers.csv import unclosed
-from repermit.imports.readers.dates import FROM_1900, is_serial, moment
-from repermit.imports.readers.rows import DateNote, Part, Proof, Question, Row, Table
-from repermit.imports.row_opt_outs import Against, Marks
+from repermit.imports.readers.dates import FROM_1900, is_serial, parse_datetime
+from repermit.imports.readers.rows import (
+    AmbiguousColumn,
+    DateNote,
+    FilePart,
+    Row,
+    SignUpProof,
+    Table,
+)
+from repermit.imports.row_opt_outs import OptOut, OptOutColumns
 
 if TYPE_CHECKING:
-    from repermit.imports.column_detection import Found
+    from repermit.imports.column_detection import DetectedColumns
 
 # What a row needs beyond these takes the long way.
 _PLAIN_FIELDS = frozenset(
@@ -52,7 +59,7 @@ _NOTHING_MORE = Row(0, "")[4:]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Meaning:
+class TableContext:
     """What a table's rows have in common, beside its columns.
 
     `opted_out` holds for every row if it is not "" (Mailchimp's unsubscribed_ and cleaned_ files),
@@ -60,7 +67,7 @@ class Meaning:
     `may_prove` is false where nobody signed up (its nonsubscribed_ file).
     """
 
-    found: Found
+    found: DetectedColumns
     zone: tzinfo
     month_first: bool = False
     day_0: datetime | None = FROM_1900
@@ -69,10 +76,10 @@ class Meaning:
     may_prove: bool = True
 
 
-class Reading:
+class TableReader:
     """The rows of one table."""
 
-    def __init__(self, table: Table, part: Part, meaning: Meaning) -> None:
+    def __init__(self, table: Table, part: FilePart, meaning: TableContext) -> None:
         self.part = part
         self._table = table
         self._meaning = meaning
@@ -82,7 +89,7 @@ class Reading:
         self._width = len(part.columns)
         self._addresses = self._places("address")
         self._statuses = self._places("status")
-        self._marks = Marks(part.columns, meaning.found.rest, meaning.found.harmless_noes)
+        self._marks = OptOutColumns(part.columns, meaning.found.rest, meaning.found.harmless_noes)
         self._mark_dates = [place for field in _DATED_MARKS for place in self._places(field)]
         self._name = self._place("name")
         self._names = tuple(map(self._place, ("first_name", "middle_name", "last_name")))
@@ -117,12 +124,12 @@ class Reading:
                 address = record[at]
                 if is_plain_address(address) and not marks.in_cells(record).said:
                     name = self._name_in(record + _EMPTY)
-                    code = language_of(record[language]) if language >= 0 else ""
+                    code = parse_language(record[language]) if language >= 0 else ""
                     yield new(Row, (line, address, name, code) + _NOTHING_MORE)  # noqa: RUF005
                     continue
             yield from self._interpret(line, record, is_data=line >= first_line)
 
-    def questions(self) -> Iterator[Question]:
+    def questions(self) -> Iterator[AmbiguousColumn]:
         """Yield the columns of Yes and No of which it is not known what they answer."""
         unknown, first_line = self._meaning.found.unknown, self._meaning.found.first_line
         answers = dict.fromkeys(unknown, 0)
@@ -136,7 +143,7 @@ class Reading:
         for place in unknown:
             # Now and then somebody writes something else beside them.
             if noes[place] and answers[place] >= 0:
-                yield Question(self.part, self._titles[place] or str(place + 1), noes[place])
+                yield AmbiguousColumn(self.part, self._titles[place] or str(place + 1), noes[place])
 
     def date_notes(self) -> Iterator[DateNote]:
         """Yield the columns of dates in which cells are numbers of days, or no date at all."""
@@ -169,12 +176,12 @@ class Reading:
         return fields <= _PLAIN_FIELDS and len(self._addresses) == 1 and not self._meaning.opted_out
 
     def _interpret(self, line: int, record: list[str], *, is_data: bool) -> Iterator[Row]:
-        if not any(map(clean, record)):
+        if not any(map(normalize_cell, record)):
             return
         cells = record + _EMPTY * (max(self._width - len(record), 0) + 1)
         problem = self._problem(record, cells) if is_data else self._problem_above(record)
         if problem:
-            yield Row(line, clean(cells[self._addresses[0]]), problem=problem)
+            yield Row(line, normalize_cell(cells[self._addresses[0]]), problem=problem)
         elif is_data:
             yield from self._rows_in(line, cells)
 
@@ -186,11 +193,11 @@ class Reading:
             return self._has_other_columns(record)
         address = cells[self._addresses[0]]
         if "@" not in address and self._is_title(address):
-            return Said("this line repeats the header")
+            return LazyText("this line repeats the header")
         return ""
 
-    def _has_other_columns(self, record: Sequence[str]) -> Said:
-        return Said(
+    def _has_other_columns(self, record: Sequence[str]) -> LazyText:
+        return LazyText(
             "this line has %(here)s columns, the header has %(there)s",
             here=str(len(record)),
             there=str(self._width),
@@ -198,20 +205,20 @@ class Reading:
 
     def _is_title(self, cell: str) -> bool:
         title = self._titles[self._addresses[0]]
-        return bool(title) and fold(cell) == fold(title)
+        return bool(title) and fold_title(cell) == fold_title(title)
 
     @staticmethod
     def _problem_above(record: Sequence[str]) -> str:
         is_lost = any(map(is_like_address, record))
-        return Said("this line stands above the header") if is_lost else ""
+        return LazyText("this line stands above the header") if is_lost else ""
 
     def _rows_in(self, line: int, cells: Sequence[str]) -> Iterator[Row]:
         opted_out, said = self._against(cells)
         consented_at = self._moment(cells[self._consent_at])
         proof = None if opted_out else self._proof(cells, consented_at)
         name = self._name_in(cells)
-        language = language_of(cells[self._language])
-        source = clean(cells[self._source])
+        language = parse_language(cells[self._language])
+        source = normalize_cell(cells[self._source])
         is_customer = says_yes(cells[self._customer])
         since = self._moment(cells[self._since]) or consented_at
         opted_out_at = self._opted_out_at(cells) if opted_out else None
@@ -240,11 +247,11 @@ class Reading:
         return list(found.items()) or [("", "")]
 
     def _name_in(self, cells: Sequence[str]) -> str:
-        if self._name >= 0 and (name := clean(cells[self._name])):
+        if self._name >= 0 and (name := normalize_cell(cells[self._name])):
             return name
         if self._names == (-1, -1, -1):
             return ""
-        first, middle, last = (clean(cells[place]) for place in self._names)
+        first, middle, last = (normalize_cell(cells[place]) for place in self._names)
         # "Voornaam" often holds the whole name.
         if last and first.casefold().endswith(last.casefold()):
             return first
@@ -254,11 +261,13 @@ class Reading:
         if not text:
             return None
         meaning = self._meaning
-        return moment(text, self._zone, month_first=meaning.month_first, day_0=meaning.day_0)
+        return parse_datetime(
+            text, self._zone, month_first=meaning.month_first, day_0=meaning.day_0
+        )
 
-    def _against(self, cells: Sequence[str]) -> Against:
+    def _against(self, cells: Sequence[str]) -> OptOut:
         if self._meaning.opted_out:
-            return Against(self._meaning.opted_out, self._meaning.said)
+            return OptOut(self._meaning.opted_out, self._meaning.said)
         return self._marks.in_cells(cells)
 
     def _opted_out_at(self, cells: Sequence[str]) -> datetime | None:
@@ -266,21 +275,23 @@ class Reading:
         moments = (self._moment(cells[place]) for place in self._mark_dates)
         return max(filter(None, moments), default=None)
 
-    def _proof(self, cells: Sequence[str], consented_at: datetime | None) -> Proof | None:
+    def _proof(self, cells: Sequence[str], consented_at: datetime | None) -> SignUpProof | None:
         """Return what shows that the person signed up: when, and from where (GDPR art. 7(1))."""
         if consented_at is None or not self._meaning.may_prove:
             return None
         if any(is_pending(cells[place]) for place in self._statuses):
             return None
-        ip = clean(cells[self._consent_ip])
-        source_at = self._consent_source if clean(cells[self._consent_source]) else self._source
-        source = clean(cells[source_at])
+        ip = normalize_cell(cells[self._consent_ip])
+        source_at = (
+            self._consent_source if normalize_cell(cells[self._consent_source]) else self._source
+        )
+        source = normalize_cell(cells[source_at])
         by_ip = self._tool.ip_proves and is_somebodys_ip(ip)
         by_form = self._tool.form_proves and is_web_form(source)
         if not (by_ip or by_form):
             return None
         shown_by = (self._consent_ip if by_ip else -1, source_at if by_form else -1)
-        return Proof(self._method(*shown_by), consented_at, source, ip)
+        return SignUpProof(self._method(*shown_by), consented_at, source, ip)
 
     def _method(self, *shown_by: int) -> str:
         if shown_by not in self._methods:

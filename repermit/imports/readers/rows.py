@@ -48,7 +48,7 @@ LONGEST_RECORD = 1_000_000
 """Characters that a record may have with its line breaks: a long remark in every thirtieth cell."""
 
 
-class Proof(NamedTuple):
+class SignUpProof(NamedTuple):
     """A sign-up by the person, as the file's own columns show it.
 
     `method` is stable English ("web form (Mailchimp OPTIN_TIME, OPTIN_IP)"), `at` is aware UTC,
@@ -79,7 +79,7 @@ class Row(NamedTuple):
     language: str = ""
     source: str = ""
     opted_out: str = ""
-    proof: Proof | None = None
+    proof: SignUpProof | None = None
     customer: bool = False
     since: datetime | None = None
     problem: str = ""
@@ -98,7 +98,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Part:
+class FilePart:
     """A table of a file: the file itself, a CSV of an archive, a sheet of a workbook.
 
     `format` is "csv", "xlsx", "ods" or "xls"; `encoding` and `delimiter` are "" for a sheet.
@@ -129,13 +129,13 @@ class FilePreview:
 
 
 @dataclass(frozen=True)
-class Question:
+class AmbiguousColumn:
     """A column of Yes and No of which it is not known what it answers: how many rows say No.
 
     `column` is its title, or its number.
     """
 
-    part: Part
+    part: FilePart
     column: str
     noes: int
 
@@ -147,7 +147,7 @@ class DateNote:
     `column` is its title, or its number; `example` is the first of the numbers, "" if none.
     """
 
-    part: Part
+    part: FilePart
     column: str
     numbers: int
     unread: int

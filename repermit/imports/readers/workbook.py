@@ -28,7 +28,7 @@ from python_calamine import (
 )
 
 from repermit.errors import ListFileError
-from repermit.imports.readers.cells import clean
+from repermit.imports.readers.cells import normalize_cell
 from repermit.imports.readers.dates import FROM_1900, FROM_1904
 from repermit.imports.readers.rows import LONGEST_CELL, Record, Table
 
@@ -285,7 +285,7 @@ class _Extent:
             raise ListFileError(
                 "the sheet %(sheet)s reaches as far as its cell %(cell)s, and so large a sheet "
                 "cannot be read",
-                sheet=clean(self.name),
+                sheet=normalize_cell(self.name),
                 cell=_named(row, column),
                 line=row,
                 column=column,

@@ -20,7 +20,7 @@ from repermit.web.admin.lock_screen import add_retry_after, confirm_password
 from repermit.web.admin.login import NewPasswordForm, make_setup_fields, set_session_cookie
 from repermit.web.admin.page_permissions import for_viewers
 from repermit.web.admin.rendering import LANGUAGES, flash_message, gettext, redirect_to, render_page
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -83,7 +83,7 @@ def change_password() -> AnyResponse:
     if not tried.is_right:
         return add_retry_after(tried, _show_page(password_form=form, status=_WRONG))
     tried = login.change_password(
-        get_site().database, current_user.login, form.password.data, visit=make_visit()
+        get_services().database, current_user.login, form.password.data, visit=make_visit()
     )
     set_session_cookie(tried.token)
     flash_message(
@@ -114,11 +114,11 @@ def replace_app() -> AnyResponse:
     if not tried.is_right:
         return add_retry_after(tried, again())
     tried = login.set_up_second_step(
-        get_site().database,
+        get_services().database,
         current_user.login,
         secret=fields["secret"],
         code=form.code.data,
-        settings=get_site().settings,
+        settings=get_services().settings,
         visit=make_visit(),
     )
     if not tried.is_right:
@@ -138,7 +138,9 @@ def renew_codes() -> AnyResponse:
     tried = confirm_password(form)
     if not tried.is_right:
         return add_retry_after(tried, _show_page(codes_form=form, status=_WRONG))
-    codes = login.renew_recovery_codes(get_site().database, current_user.person, visit=make_visit())
+    codes = login.renew_recovery_codes(
+        get_services().database, current_user.person, visit=make_visit()
+    )
     return render_page("login/recovery_codes.html", codes=codes)
 
 
@@ -147,7 +149,7 @@ def renew_codes() -> AnyResponse:
 def end_session(session_id: int) -> AnyResponse:
     """End one of one's own sessions."""
     users.end_own_session(
-        get_site().database, session_id, user_id=current_user.id, now=get_arrival()
+        get_services().database, session_id, user_id=current_user.id, now=get_arrival()
     )
     flash_message(gettext("That session has ended."))
     return redirect_to("account.show")
@@ -159,7 +161,7 @@ def choose_language() -> AnyResponse:
     """Keep in which language one reads these pages."""
     wanted = request.form.get("language", "")
     chosen = wanted if wanted in LANGUAGES else ""
-    users.set_language(get_site().database, current_user.id, chosen)
+    users.set_language(get_services().database, current_user.id, chosen)
     return redirect_to("account.show")
 
 

@@ -326,7 +326,7 @@ def describe_security_event(what: str, _actor: str = "") -> str:
 
 def list_emails() -> dict[str, str]:
     """Return the users by the name that evidence has for them."""
-    return {user.actor: user.email for user in users.list_people() if user.email}
+    return {user.actor: user.email for user in users.list_users() if user.email}
 
 
 def make_actor_formatter() -> Callable[[str], str]:

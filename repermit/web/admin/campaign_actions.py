@@ -35,7 +35,7 @@ from repermit.web.admin.rendering import (
 )
 from repermit.web.admin.result_text import make_sentence
 from repermit.web.public.answer import make_unanswered_wording
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -54,7 +54,7 @@ def pause_campaign(slug: str) -> AnyResponse:
 
     def act(mailing_list: MailingList) -> str:
         lifecycle.pause_campaign(
-            get_site().database, mailing_list, now=get_arrival(), actor=get_actor()
+            get_services().database, mailing_list, now=get_arrival(), actor=get_actor()
         )
         return gettext("Paused. Nobody is asked, reminded or removed; answers still count.")
 
@@ -66,7 +66,7 @@ def resume_campaign(slug: str) -> AnyResponse:
     """Let the campaign go on."""
 
     def act(mailing_list: MailingList) -> str:
-        site = get_site()
+        site = get_services()
         resumed = lifecycle.resume_campaign(
             site.database,
             mailing_list,
@@ -93,7 +93,7 @@ def cancel_campaign(slug: str) -> AnyResponse:
     def act(mailing_list: MailingList) -> str:
         _require_confirmation()
         lifecycle.cancel_campaign(
-            get_site().database,
+            get_services().database,
             mailing_list,
             now=get_arrival(),
             actor=get_actor(),
@@ -113,8 +113,8 @@ def accept_silence(slug: str) -> AnyResponse:
 
     def act(mailing_list: MailingList) -> str:
         _require_confirmation()
-        sweep.accept_silence(
-            get_site().database, mailing_list, now=get_arrival(), actor=get_actor()
+        sweep.override_downtime(
+            get_services().database, mailing_list, now=get_arrival(), actor=get_actor()
         )
         return gettext("Decided. Whoever did not answer is taken off within seconds.")
 
@@ -131,7 +131,7 @@ def resolve_in_doubt(slug: str) -> AnyResponse:
 
     def act(mailing_list: MailingList) -> str:
         decided = in_doubt.resolve_in_doubt(
-            get_site().database,
+            get_services().database,
             mailing_list,
             resend=resend,
             shown=shown,
@@ -155,7 +155,7 @@ def extend_campaign(slug: str) -> AnyResponse:
     """Move the deadline; the page again, with what was typed, if that cannot be."""
     mailing_list = find_list(slug)
     until, at, note = (request.form.get(name, "").strip() for name in ("until", "at", "note"))
-    site = get_site()
+    site = get_services()
     try:
         extended = lifecycle.extend_campaign(
             site.database,
@@ -193,7 +193,7 @@ def _describe_extension(extended: ExtendResult) -> str:
 @pages.post("/remind")
 def remind_silent(slug: str) -> AnyResponse:
     """Add a reminder; the page again, with what was typed, if that cannot be."""
-    mailing_list, site = find_list(slug), get_site()
+    mailing_list, site = find_list(slug), get_services()
     typed = request.form.get("days", "").strip()
     try:
         reminder_at = add_reminder.add_reminder(
@@ -256,7 +256,7 @@ def show_replies(slug: str) -> Response:
     mailing_list = find_list(slug)
     note_access("replies", mailing_list=mailing_list)
     waiting = human_replies.list_waiting_replies(mailing_list)
-    account = get_site().settings.bounces
+    account = get_services().settings.bounces
     is_read = "read" in request.args and poll.can_read(account)
     excerpts: Mapping[str, ReplyExcerpt] = {}
     wrong = ""
@@ -277,7 +277,7 @@ def show_replies(slug: str) -> Response:
         excerpts=excerpts,
         is_read=is_read,
         can_read=poll.can_read(account),
-        decided=human_replies.decided_replies(mailing_list, most=_MAX_DECIDED),
+        decided=human_replies.list_decided_replies(mailing_list, most=_MAX_DECIDED),
         wrong=wrong,
     )
 
@@ -318,7 +318,7 @@ def undo_decision(slug: str, number: int) -> AnyResponse:
     reply = next(
         (
             reply
-            for reply in human_replies.decided_replies(mailing_list, most=_MAX_DECIDED)
+            for reply in human_replies.list_decided_replies(mailing_list, most=_MAX_DECIDED)
             if (reply.number, reply.decision) == (number, decision)
         ),
         None,
@@ -334,15 +334,15 @@ def undo_decision(slug: str, number: int) -> AnyResponse:
 
 
 def _take_back(mailing_list: MailingList, reply: DecidedReply) -> None:
-    site = get_site()
+    site = get_services()
     if reply.decision == _NO_ANSWER:
-        human_replies.reopen(
+        human_replies.reopen_reply(
             site.database, mailing_list, reply.number, now=get_arrival(), actor=get_actor()
         )
         flash_message(gettext("The reply waits for your decision again."))
         return
     with site.database.atomic():
-        human_replies.wait_again(mailing_list, reply.number)
+        human_replies.mark_reply_undecided(mailing_list, reply.number)
         opposite = Answer.NO if reply.decision == Answer.YES else Answer.YES
         _apply_decision(mailing_list, reply, opposite)
 
@@ -350,7 +350,7 @@ def _take_back(mailing_list: MailingList, reply: DecidedReply) -> None:
 def _apply_decision(
     mailing_list: MailingList, reply: WaitingReply | DecidedReply, decision: str
 ) -> None:
-    site = get_site()
+    site = get_services()
     if decision == _NO_ANSWER:
         human_replies.set_reply_aside(
             site.database, mailing_list, reply.number, now=get_arrival(), actor=get_actor()

@@ -21,7 +21,7 @@ from repermit.clock import count_days, parse_when
 from repermit.db.models.campaigns import Campaign, find_live_campaign
 from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import Refused
-from repermit.i18n.lazy_text import N_, Said
+from repermit.i18n.lazy_text import N_, LazyText
 from repermit.reports import closing_report
 from repermit.web.admin.audit_log import make_actor_formatter
 from repermit.web.admin.check_findings import check_everything, list_findings
@@ -37,7 +37,7 @@ from repermit.web.admin.rendering import (
     render_page,
 )
 from repermit.web.admin.result_text import ASKING_GROUNDS, SPECIAL_GROUNDS, make_sentence
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -55,7 +55,7 @@ def show_form(slug: str) -> Response:
     if campaign := find_live_campaign(mailing_list):
         return _show_frozen(mailing_list, campaign)
     kept = campaign_draft.read_conditions(mailing_list) or campaign_draft.suggest_conditions(
-        get_site().settings, get_arrival()
+        get_services().settings, get_arrival()
     )
     return _show_page(mailing_list, make_form(kept), kept)
 
@@ -75,7 +75,7 @@ def save_dates(slug: str) -> AnyResponse:
     if conditions is None or form.errors:
         return _show_page(mailing_list, form, conditions, status=422)
     campaign_draft.keep_conditions(
-        get_site().database, mailing_list, conditions, now=get_arrival(), actor=get_actor()
+        get_services().database, mailing_list, conditions, now=get_arrival(), actor=get_actor()
     )
     flash_message(gettext("Saved."))
     if "look" in request.form:
@@ -123,7 +123,7 @@ def _show_page(
     report: Report | None = None,
 ) -> Response:
     """Return the page; `conditions` is None where what was typed makes none."""
-    settings = get_site().settings
+    settings = get_services().settings
     seen = make_outlook(mailing_list, conditions or Conditions())
     return render_page(
         "campaign_dates/show.html",
@@ -153,7 +153,7 @@ def _show_frozen(mailing_list: MailingList, campaign: Campaign) -> Response:
         "campaign_dates/frozen.html",
         **make_step_fields(mailing_list),
         frozen=frozen,
-        days=count_days(frozen.starts_at, frozen.deadline, get_site().settings.zone),
+        days=count_days(frozen.starts_at, frozen.deadline, get_services().settings.zone),
         launched_by=make_actor_formatter()(frozen.launched_by) if frozen.launched_by else "",
         grounds=list_grounds(frozen.asking_ground, frozen.special_ground),
     )
@@ -229,7 +229,7 @@ def join_date_time(form: Form, day: str, time: str) -> str:
 
 def parse_time(text: str) -> datetime | None:
     """Return WHEN as aware UTC, None for ""; raises Refused."""
-    return parse_when(text, get_site().settings.zone) if text else None
+    return parse_when(text, get_services().settings.zone) if text else None
 
 
 def _parse_future_time(text: str) -> datetime | None:
@@ -318,13 +318,13 @@ class Outlook:
     @property
     def days_to_answer(self) -> int:
         """Return how many days the last to be asked have to answer."""
-        zone = get_site().settings.zone
+        zone = get_services().settings.zone
         return count_days(self.plan.last_ask_at, self.deadline, zone) if self.deadline else 0
 
 
 def make_outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
     """Return the plan of a launch at this moment and the obstacles to it; writes nothing."""
-    settings = get_site().settings
+    settings = get_services().settings
     deadline = campaign_draft.read_deadline(conditions, settings)
     starts_at = _read_start(conditions)
     plan = launch_refusals.plan_launch(
@@ -350,7 +350,7 @@ def make_outlook(mailing_list: MailingList, conditions: Conditions) -> Outlook:
 
 def describe_deadline(deadline: datetime) -> str:
     """Return how far off a deadline is, and when that is."""
-    zone = get_site().settings.zone
+    zone = get_services().settings.zone
     days = count_days(get_arrival(), deadline, zone)
     if days < 1:
         return format_time(deadline)
@@ -406,5 +406,5 @@ def list_obstacles(plan: Plan, attest: str) -> list[Obstacle]:
     return [_make_obstacle(reason) for reason in (*plan.refusals, *((lacks,) if lacks else ()))]
 
 
-def _make_obstacle(reason: Said) -> Obstacle:
+def _make_obstacle(reason: LazyText) -> Obstacle:
     return Obstacle(text=make_sentence(reason), endpoint=_ENDPOINTS.get(reason.code, _MAIL))

@@ -38,7 +38,7 @@ from repermit.sending import in_doubt, server_faults
 from repermit.web.admin.page_permissions import for_viewers, in_the_background
 from repermit.web.admin.rendering import ngettext, render_page
 from repermit.web.admin.result_text import translate_said
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 # --- How fast mails leave, as two looks at the page have it. --------------------------------------
 
@@ -115,7 +115,7 @@ def show_figures(slug: str) -> Response:
 
 def render_campaign(mailing_list: MailingList, *, status: int = 200, **typed: Any) -> Response:
     """Return the page; `typed` is what was given to extend or to remind, and what was wrong."""
-    site = get_site()
+    site = get_services()
     return render_page(
         "campaign_page/show.html",
         status=status,
@@ -123,7 +123,7 @@ def render_campaign(mailing_list: MailingList, *, status: int = 200, **typed: An
         extending={**_NOTHING_TYPED, **typed},
         retention=site.settings.retention,
         due=list_due_erasures(mailing_list),
-        checkpoint=signed_checkpoint.take(site.settings),
+        checkpoint=signed_checkpoint.make_signed_checkpoint(site.settings),
         **_make_changing_fields(mailing_list),
     )
 
@@ -131,7 +131,7 @@ def render_campaign(mailing_list: MailingList, *, status: int = 200, **typed: An
 def list_due_erasures(mailing_list: MailingList) -> erase_removed_contacts.DueCounts:
     """Return who waits to be erased, and when."""
     return erase_removed_contacts.count_due(
-        mailing_list, settings=get_site().settings, now=get_arrival()
+        mailing_list, settings=get_services().settings, now=get_arrival()
     )
 
 
@@ -155,7 +155,7 @@ def _make_changing_fields(mailing_list: MailingList) -> dict[str, Any]:
 
 
 def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
-    site, now = get_site(), get_arrival()
+    site, now = get_services(), get_arrival()
     campaign = latest_campaign(mailing_list)
     fields: dict[str, Any] = {"mailing_list": mailing_list, "campaign": campaign}
     if campaign is None:
@@ -167,7 +167,7 @@ def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
     return {
         **fields,
         "found": figures,
-        "making": enqueue_asks.read_making_progress(campaign),
+        "making": enqueue_asks.read_enqueue_progress(campaign),
         "resolving": resolving,
         "doubts": 0 if resolving else in_doubt.count_in_doubt(mailing_list),
         "is_live": CampaignState(campaign.state).is_live,
@@ -183,7 +183,7 @@ def _make_figures(mailing_list: MailingList) -> dict[str, Any]:
         "handover": find_pending_handover(mailing_list),
         "put_off": sum(server_faults.count_policy_refusals(mailing_list).values()),
         "replies": human_replies.count_waiting_replies(mailing_list),
-        "was_down": downtime.expiry_waits(downtime.measure_downtime(campaign, now)),
+        "was_down": downtime.must_delay_expiry(downtime.measure_downtime(campaign, now)),
         "promise": _read_promise(campaign),
         "late_reminders": contacts_counts.count_late_reminders(campaign),
         "reads_bounces": site.settings.bounces.protocol != "none",
@@ -215,7 +215,7 @@ def format_time_left(deadline: datetime) -> str:
     now = get_arrival()
     if deadline - now < timedelta(minutes=_TWO_DAYS):
         return format_wait(deadline - now) if deadline > now else ""
-    days = count_days(now, deadline, get_site().settings.zone)
+    days = count_days(now, deadline, get_services().settings.zone)
     return ngettext("one day", "%(count)s days", days)
 
 
@@ -227,7 +227,7 @@ def _is_pilot_too_late(campaign: Campaign) -> bool:
 
 
 def _measure_sending(campaign: Campaign, figures: Figures) -> Sending:
-    mail = get_site().settings.mail
+    mail = get_services().settings.mail
     speed: SendSpeed = current_app.extensions.setdefault("repermit_speed", SendSpeed())
     unsent = sum(figures.mails[state] for state in UNSETTLED)
     sent = figures.mails[MailState.SENT]
@@ -249,7 +249,7 @@ _NOON = time(12)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
+class ChartColumn:
     """One day: where its bars stand (the No below, the Yes on it), and what they count.
 
     `at` is its noon, aware.
@@ -280,10 +280,10 @@ class Chart:
     `only` is the day with answers, None if there are several or none.
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[ChartColumn, ...]
     most: int
     today: float | None
-    only: Column | None
+    only: ChartColumn | None
 
 
 def draw_chart(days: Sequence[Day], *, now: datetime, zone: ZoneInfo) -> Chart:
@@ -298,9 +298,9 @@ def draw_chart(days: Sequence[Day], *, now: datetime, zone: ZoneInfo) -> Chart:
     return Chart(columns=columns, most=most, today=today, only=only)
 
 
-def _draw_column(day: Day, n: int, step: float, most: int, zone: ZoneInfo) -> Column:
+def _draw_column(day: Day, n: int, step: float, most: int, zone: ZoneInfo) -> ChartColumn:
     scale = _WHOLE / max(1, most)
-    return Column(
+    return ChartColumn(
         day=day,
         at=datetime.combine(day.day, _NOON, zone),
         x=round(n * step + step * _GAP / 2, 2),

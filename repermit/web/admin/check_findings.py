@@ -10,11 +10,11 @@ from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.campaigns.preview import preview_mail
 from repermit.checks import run
 from repermit.checks.findings import Area, Finding, Report, Verdict
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.settings.definitions import SETTINGS
 from repermit.web.admin.rendering import gettext, make_help_url, make_url
 from repermit.web.admin.result_text import translate_said
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 # The settings in which something is mended, by what is wrong or by what it is about.
 _GROUPS = {
@@ -65,7 +65,7 @@ class FindingText:
 
 def check_everything(mail: bytes | None = None) -> Report:
     """Look whether a campaign would work; `mail` is a test mail as it was received."""
-    site = get_site()
+    site = get_services()
     return run.check(
         site.settings,
         database=site.database,
@@ -129,7 +129,7 @@ def word_finding(finding: Finding) -> tuple[str, str]:
 
 def _describe_value(value: str) -> str:
     # All but what was said is a name or a value of its own, such as the policy "none".
-    return translate_said(value) if isinstance(value, Said) else value
+    return translate_said(value) if isinstance(value, LazyText) else value
 
 
 def _find_remedy_page(finding: Finding) -> str:

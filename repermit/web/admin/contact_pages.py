@@ -42,7 +42,7 @@ from repermit.web.admin.rendering import (
     render_page,
 )
 from repermit.web.admin.result_text import make_sentence
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -215,7 +215,7 @@ def record_spoken_answer(slug: str, number: int) -> AnyResponse:
         abort(409)
     if not form.validate():
         return _render_contact(mailing_list, number, answering=form, status=422)
-    site = get_site()
+    site = get_services()
     try:
         given_at = _parse_end_of_day(form.given_on.data or "")
     except _InvalidDayError as error:
@@ -259,7 +259,7 @@ def remove_contact(slug: str, number: int) -> AnyResponse:
     mailing_list, form = find_list(slug), RequestForm(request.form)
     if not form.validate():
         return _render_contact(mailing_list, number, requesting=form, status=422)
-    site = get_site()
+    site = get_services()
     try:
         admin_requests.remove_at_request(
             site.database,
@@ -286,7 +286,7 @@ def download_proof(slug: str, number: int) -> AnyResponse:
     It shows whoever holds the checkpoint that is given that the record goes on from there. By POST,
     since that it was made is an entry of the record.
     """
-    mailing_list, site = find_list(slug), get_site()
+    mailing_list, site = find_list(slug), get_services()
     contact = admin_requests.find_contact(mailing_list, number)
     try:
         known = read_checkpoint(request.form.get("checkpoint", ""))
@@ -344,7 +344,7 @@ def add_contact(slug: str) -> AnyResponse:
 
 def _add_contact(mailing_list: MailingList, form: AddForm) -> Contact | None:
     """Add the person of a form; returns None after an error, which the form then shows."""
-    site = get_site()
+    site = get_services()
     try:
         return admin_requests.add_contact(
             site.database,
@@ -383,7 +383,7 @@ def _read_person(form: AddForm) -> NewContact:
 def _parse_day(typed: str) -> datetime | None:
     if not typed.strip():
         return None
-    now, zone = get_arrival(), get_site().settings.zone
+    now, zone = get_arrival(), get_services().settings.zone
     try:
         # At noon, which is on that day in every zone that people live in.
         noon = parse_when(f"{typed.strip()}T12:00", zone)
@@ -397,7 +397,7 @@ def _parse_day(typed: str) -> datetime | None:
 def _parse_end_of_day(typed: str) -> datetime | None:
     if _parse_day(typed) is None:
         return None
-    return min(get_arrival(), parse_when(typed.strip(), get_site().settings.zone))
+    return min(get_arrival(), parse_when(typed.strip(), get_services().settings.zone))
 
 
 def _show_add(mailing_list: MailingList, form: AddForm, *, status: int = 200) -> Response:

@@ -10,10 +10,10 @@ from flask_login import UserMixin, current_user
 from repermit.accounts import audit_log, sessions
 from repermit.accounts.login import LoginAttempt
 from repermit.accounts.login_throttle import Origin
-from repermit.accounts.sessions import Login
+from repermit.accounts.sessions import ActiveSession
 from repermit.db.models.lists import MailingList
 from repermit.web.client_address import mask_network, read_route
-from repermit.web.request_context import get_arrival, get_site, make_trace, write_note
+from repermit.web.request_context import get_arrival, get_services, make_trace, write_note
 
 TOKEN_KEY = "token"  # noqa: S105  the name under which the cookie has it
 
@@ -21,7 +21,7 @@ TOKEN_KEY = "token"  # noqa: S105  the name under which the cookie has it
 class Visitor(UserMixin):  # type: ignore[misc]
     """Somebody who has logged in, at least by half, as Flask-Login and the pages know them."""
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: ActiveSession) -> None:
         self.login = login
         self.person = login.person
         self.id = login.person.id
@@ -34,8 +34,8 @@ class Visitor(UserMixin):  # type: ignore[misc]
 
 def find_user(_request: Request) -> Visitor | None:
     """Return who has the session that the cookie names, None if it names none that lasts."""
-    site = get_site()
-    login = sessions.find_login(
+    site = get_services()
+    login = sessions.find_session(
         session.get(TOKEN_KEY, ""), now=get_arrival(), settings=site.settings
     )
     return None if login is None else Visitor(login)
@@ -59,17 +59,17 @@ def get_actor() -> str:
 
 def note_activity() -> None:
     """Note that the session is in use, so that its screen does not lock."""
-    login: Login = current_user.login
+    login: ActiveSession = current_user.login
     now = get_arrival()
-    if sessions.is_seen_to_note(login, now=now):
-        write_note(lambda: sessions.note_seen(login, now=now))
+    if sessions.should_record_last_seen(login, now=now):
+        write_note(lambda: sessions.record_last_seen(login, now=now))
 
 
 def note_access(act: str, *, mailing_list: MailingList | None = None, subject: str = "") -> None:
     """Note that the logged-in user looks at personal data; also within a GET."""
     write_note(
         partial(
-            audit_log.note_access,
+            audit_log.record_access,
             now=get_arrival(),
             actor=get_actor(),
             act=act,

@@ -33,7 +33,7 @@ from repermit.web.admin.page_permissions import for_viewers
 from repermit.web.admin.rendering import format_number, gettext, ngettext, render_page
 from repermit.web.admin.result_text import translate_said
 from repermit.web.admin.setup_steps import list_setup_steps
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 pages = Blueprint("dashboard", __name__, url_prefix="/admin")
 
@@ -99,7 +99,7 @@ def _summarise_list(mailing_list: MailingList) -> ListSummary:
         mailing_list=mailing_list,
         campaign=campaign,
         found=statistics.read_figures(
-            mailing_list, zone=get_site().settings.zone, now=get_arrival()
+            mailing_list, zone=get_services().settings.zone, now=get_arrival()
         ),
         # A campaign's own numbers say more while it lasts.
         counts={} if is_live else _count_people(mailing_list),
@@ -138,7 +138,7 @@ def _list_standstills(standing: ListSummary) -> Iterator[tuple[str, str]]:
             gettext("It is paused, and its deadline has passed: extend or cancel it."),
             "campaign_page.show",
         )
-    if downtime.expiry_waits(downtime.measure_downtime(campaign, get_arrival())):
+    if downtime.must_delay_expiry(downtime.measure_downtime(campaign, get_arrival())):
         yield (
             gettext("The answer pages were down for long, so nobody is removed until you decide."),
             "campaign_page.show",

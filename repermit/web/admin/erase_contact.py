@@ -27,7 +27,7 @@ from repermit.web.admin.contact_pages import make_zip_response
 from repermit.web.admin.current_user import get_actor, note_access
 from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
 from repermit.web.admin.result_text import make_sentence
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -45,7 +45,7 @@ def show_forget(slug: str, number: int) -> Response:
 @pages.post("/<int:number>/forget")
 def erase_contact(slug: str, number: int) -> AnyResponse:
     """Erase somebody, if the address that was typed is theirs."""
-    mailing_list, site = find_list(slug), get_site()
+    mailing_list, site = find_list(slug), get_services()
     contact = _find_contact(mailing_list, number)
     if not _matches_address(contact, request.form.get("confirm", "")):
         wrong = gettext("This is not the address above.")
@@ -70,7 +70,7 @@ def erase_contact(slug: str, number: int) -> AnyResponse:
 
 
 def _erase_everywhere(mailing_list: MailingList, contact: Contact) -> AnyResponse:
-    site, key = get_site(), contact.address_key
+    site, key = get_services(), contact.address_key
     try:
         done = privacy_forget.erase_address(
             site.database,
@@ -97,7 +97,7 @@ def _erase_everywhere(mailing_list: MailingList, contact: Contact) -> AnyRespons
 
 def flash_unfinished_files() -> None:
     """Name the files that are half written and still there, since the address may be in them."""
-    for file in make_temporary_files(get_site().settings).sweep():
+    for file in make_temporary_files(get_services().settings).sweep():
         said = gettext(
             "This file is being written now, or was left half written and cannot be deleted, and "
             "the address may be in it: %(file)s",
@@ -173,7 +173,7 @@ def show_address_form(slug: str) -> Response:
 @address_pages.post("/proof")
 def download_proof(slug: str) -> Response:
     """Hand out the proof of an address, also after its erasure; that it was made is recorded."""
-    mailing_list, site = find_list(slug), get_site()
+    mailing_list, site = find_list(slug), get_services()
     try:
         made = make_proof.prove_address(
             site.database,
@@ -197,7 +197,7 @@ def download_proof(slug: str) -> Response:
 @address_pages.post("/forget", endpoint="forget")
 def erase_address(slug: str) -> Response:
     """Erase whatever is held of an address, on this list or on all; see `rights.forget`."""
-    mailing_list, site, given = find_list(slug), get_site(), request.form
+    mailing_list, site, given = find_list(slug), get_services(), request.form
     if not given.get("sure"):
         return _show_address_page(mailing_list, wrong=gettext("Say that you are sure."))
     try:

@@ -33,7 +33,7 @@ from repermit.web.admin.rendering import (
     render_page,
 )
 from repermit.web.admin.result_text import translate_said
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -155,14 +155,14 @@ def show_last_check() -> Response:
 @in_the_background
 def show_state() -> Response:
     """Say whether the record is being walked, for the page that waits for it."""
-    walk = chain.last_walk(get_site().settings)
+    walk = chain.last_walk(get_services().settings)
     return jsonify(is_busy=walk is not None and walk.is_busy)
 
 
 @pages.get("/result.json")
 def download_result() -> Response:
     """Send what the last walk found, as `verify --json` prints it."""
-    walk = chain.last_walk(get_site().settings)
+    walk = chain.last_walk(get_services().settings)
     if walk is None or walk.found is None:
         abort(404)
     response = Response(json.dumps(walk.found), content_type="application/json")
@@ -173,7 +173,7 @@ def download_result() -> Response:
 @pages.post("/chain")
 def verify_chain() -> AnyResponse:
     """Walk the record, against a checkpoint if one is given; a long one beside the pages."""
-    site = get_site()
+    site = get_services()
     try:
         known = _read_given_checkpoint()
     except ValueError:
@@ -213,7 +213,7 @@ def _check_file(octets: bytes, known: Checkpoint | None) -> dict[str, Any]:
     if checked.faults:
         return {"faults": list(map(translate_said, checked.faults))}
     document = checked.document
-    zone = get_site().settings.zone
+    zone = get_services().settings.zone
     return {
         "signature": _describe_signature(document),
         "stamps": _describe_timestamps(document),
@@ -235,7 +235,7 @@ def _check_consistency(shown: Mapping[str, Any], known: Checkpoint | None) -> di
 
 def _describe_timestamps(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what each timestamp of a proof shows: the kind of note, and its words."""
-    settings = get_site().settings
+    settings = get_services().settings
     try:
         found = stamps_of(document, authorities_of(settings), noted_authorities())
     except ValueError:
@@ -273,7 +273,7 @@ _DOUBTS: Mapping[NamedBy, str] = {
 
 def _describe_signature(document: Mapping[str, Any]) -> tuple[str, str]:
     """Return whether a proof is signed with a key of this record: the kind of note, its words."""
-    if signatures.signers(document, evidence_key.known_keys(get_site().settings)):
+    if signatures.signers(document, evidence_key.known_keys(get_services().settings)):
         return "done", gettext("It is signed with a key of this record.")
     if "key" in document:
         return "warning", gettext("It is signed, with a key that this record does not know.")
@@ -287,7 +287,7 @@ def _describe_agreement(document: Mapping[str, Any], known: Checkpoint | None) -
 
 
 def _show_page(*, wrong: str = "", wrong_at: str = "") -> Response:
-    walk = chain.last_walk(get_site().settings)
+    walk = chain.last_walk(get_services().settings)
     return render_page(
         "evidence_check/show.html",
         status=422 if wrong or wrong_at else 200,

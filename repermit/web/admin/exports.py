@@ -37,7 +37,7 @@ from repermit.web.admin.rendering import (
     stream_output,
 )
 from repermit.web.admin.result_text import make_sentence, translate_said
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -171,7 +171,7 @@ def _make_export_fields(
 @pages.post("/export")
 def download_export(slug: str) -> AnyResponse:
     """Send a file; that it was made is recorded in the evidence, and noted as a look."""
-    mailing_list, site, given = find_list(slug), get_site(), request.form
+    mailing_list, site, given = find_list(slug), get_services(), request.form
     try:
         what, form = ExportKind(given.get("what", "")), FileFormat(given.get("format", ""))
         tool = Tool(given["tool"]) if given.get("tool") else None
@@ -179,7 +179,7 @@ def download_export(slug: str) -> AnyResponse:
         abort(400)
     with_links = bool(given.get("with_links"))
     try:
-        background_tasks.require_no_unfinished_file(mailing_list)
+        background_tasks.require_no_running_import(mailing_list)
         exports_export.require_combination(what, form, tool, with_links=with_links)
     except Refused as error:
         return _show_page(
@@ -219,7 +219,7 @@ def mark_step_done(slug: str) -> AnyResponse:
     if campaign is None or step not in _list_step_names(tool):
         abort(400)
     handover_steps.set_tick(
-        get_site().database,
+        get_services().database,
         campaign,
         tool=tool,
         step=step,
@@ -251,11 +251,11 @@ def compare_export(slug: str) -> Response:
         return _show_page(mailing_list, tool, status=422, wrong=gettext("Choose a file first."))
     note_access("compared", mailing_list=mailing_list)
     try:
-        with make_temporary_files(get_site().settings).folder_for("upload") as folder:
+        with make_temporary_files(get_services().settings).folder_for("upload") as folder:
             # Under its own name, whose ending says what it is, and in no other folder.
             path = folder / uploads.plain_name(file.filename)
             file.save(path)
-            result = reconcile.reconcile(mailing_list, path, settings=get_site().settings)
+            result = reconcile.reconcile(mailing_list, path, settings=get_services().settings)
     except ListFileError as error:
         return _show_page(
             mailing_list, tool, status=422, wrong=import_preview.describe_refusal(error)

@@ -32,7 +32,7 @@ class _Texts:
 
     def ngettext(self, singular: str, plural: str, count: int) -> str:
         # Not the one of `showing`, which fills in: wtforms does so itself, with names of its own.
-        catalogue = catalogues.translations(get_page_language())
+        catalogue = catalogues.load_translations(get_page_language())
         return catalogue.ngettext(singular, plural, count)
 
 

@@ -11,18 +11,18 @@ from flask_login import current_user
 from wtforms import BooleanField, StringField, TextAreaField
 
 from repermit.db.models.lists import MailingList
-from repermit.email_address import as_people_write
+from repermit.email_address import to_unicode_address
 from repermit.errors import ListFileError, RepermitError
-from repermit.i18n.lazy_text import N_, Said, unpacked
+from repermit.i18n.lazy_text import N_, LazyText, deserialize
 from repermit.imports import read_upload, row_preview, uploads
 from repermit.imports.row_preview import (
     MOST_DOUBTFUL,
     ROWS_PER_PAGE,
+    PreviewRow,
     RowFilter,
     RowsToLookAt,
-    Sight,
 )
-from repermit.imports.uploads import Choices, Kept
+from repermit.imports.uploads import Choices, StoredUpload
 from repermit.rules.consent import Fate
 from repermit.web.admin import import_columns
 from repermit.web.admin.forms import Form
@@ -81,7 +81,7 @@ def explain_fate(fate: Fate) -> str:
     return gettext(_REASONS[fate])
 
 
-def explain_row(sight: Sight, choices: Choices) -> str:
+def explain_row(sight: PreviewRow, choices: Choices) -> str:
     """Return why a row has its fate, in one or more sentences.
 
     Of whom the admin leaves out no file says that they are off.
@@ -92,7 +92,7 @@ def explain_row(sight: Sight, choices: Choices) -> str:
     return " ".join(filter(None, _list_sentences(sight, fate)))
 
 
-def explain_doubtful_row(sight: Sight) -> str:
+def explain_doubtful_row(sight: PreviewRow) -> str:
     """Return why a row in doubt has its fate, "" where it is simply asked or left out."""
     fate = Fate(sight.fate)
     if fate in (Fate.ASK, Fate.OPTED_OUT) or not sight.said:
@@ -100,20 +100,20 @@ def explain_doubtful_row(sight: Sight) -> str:
     return " ".join(filter(None, _list_reasons(sight, fate)))
 
 
-def _list_sentences(sight: Sight, fate: Fate) -> tuple[str, ...]:
+def _list_sentences(sight: PreviewRow, fate: Fate) -> tuple[str, ...]:
     is_in_doubt = sight.said and not sight.mark and fate is not Fate.INVALID
     doubt = _add_quote(gettext(_IN_DOUBT), sight.said) if is_in_doubt else ""
     return (*_list_reasons(sight, fate), doubt, ask_what_is_meant(sight))
 
 
-def ask_what_is_meant(sight: Sight) -> str:
+def ask_what_is_meant(sight: PreviewRow) -> str:
     """Return the question about an address that looks mistyped, "" for any other."""
-    return gettext(_MISTYPED, address=as_people_write(sight.hint)) if sight.hint else ""
+    return gettext(_MISTYPED, address=to_unicode_address(sight.hint)) if sight.hint else ""
 
 
-def _list_reasons(sight: Sight, fate: Fate) -> tuple[str, ...]:
+def _list_reasons(sight: PreviewRow, fate: Fate) -> tuple[str, ...]:
     if fate is Fate.INVALID:
-        return (make_sentence(unpacked(sight.said)),)
+        return (make_sentence(deserialize(sight.said)),)
     if sight.other:
         return _word_duplicate(sight.other), gettext(_MERGED) if sight.merged else ""
     if fate is Fate.OPTED_OUT and sight.mark:
@@ -163,7 +163,7 @@ def get_user_id() -> int:
     return user_id
 
 
-def read_choices(form: ReadingForm, kept: Kept) -> tuple[Choices, list[str]]:
+def read_choices(form: ReadingForm, kept: StoredUpload) -> tuple[Choices, list[str]]:
     """Return the choices of the form and its columns, and the errors in them."""
     mapping, wrong = kept.choices.mapping, []
     if chosen := _read_chosen_columns(kept):
@@ -185,7 +185,7 @@ def read_choices(form: ReadingForm, kept: Kept) -> tuple[Choices, list[str]]:
 _DECISIONS = {"no": "opted_out", "ask": "asked", "mend": "corrected"}
 
 
-def read_decisions(kept: Kept) -> dict[str, Any]:
+def read_decisions(kept: StoredUpload) -> dict[str, Any]:
     """Return the lines by what was decided, and the remarks: as before where not shown."""
     shown = set(request.form.getlist("doubt"))
     chosen = {line: request.form.get(f"decide-{line}") for line in sorted(shown)}
@@ -199,7 +199,7 @@ def read_decisions(kept: Kept) -> dict[str, Any]:
     return {**lines, "remarks": _read_remark_decisions(kept)}
 
 
-def _read_remark_decisions(kept: Kept) -> dict[str, str]:
+def _read_remark_decisions(kept: StoredUpload) -> dict[str, str]:
     remarks = dict(kept.choices.remarks)
     for said in request.form.getlist("remark"):
         remarks.pop(said, None)
@@ -208,20 +208,20 @@ def _read_remark_decisions(kept: Kept) -> dict[str, str]:
     return remarks
 
 
-def _read_chosen_columns(kept: Kept) -> list[import_columns.ShownColumn]:
+def _read_chosen_columns(kept: StoredUpload) -> list[import_columns.ShownColumn]:
     """Return the columns as the form has them, or none where the file shows none."""
     names = request.form.getlist("column")
     fields = dict(zip(names, request.form.getlist("field"), strict=False))
     return import_columns.apply_choices(_read_columns(kept), fields)
 
 
-def _read_columns(kept: Kept) -> list[import_columns.ShownColumn]:
+def _read_columns(kept: StoredUpload) -> list[import_columns.ShownColumn]:
     outcome = kept.task.result
     return import_columns.list_columns(read_upload.previews_of(outcome)) if outcome else []
 
 
 def validate_choices(
-    form: ReadingForm, choices: Choices, kept: Kept, mailing_list: MailingList
+    form: ReadingForm, choices: Choices, kept: StoredUpload, mailing_list: MailingList
 ) -> bool:
     """Say whether the file can be taken in; what stands against it is an error of its field."""
     outcome = kept.task.result or {}
@@ -247,7 +247,7 @@ def validate_choices(
     return not form.errors
 
 
-def make_form_fields(kept: Kept, form: ReadingForm | None) -> dict[str, Any]:
+def make_form_fields(kept: StoredUpload, form: ReadingForm | None) -> dict[str, Any]:
     """Return the template's fields for the form, as it was sent or as it is kept."""
     shown = _read_columns(kept) if form is None else _read_chosen_columns(kept)
     parts = {column.part for column in shown}
@@ -260,7 +260,7 @@ def make_form_fields(kept: Kept, form: ReadingForm | None) -> dict[str, Any]:
 
 
 def make_preview_fields(
-    slug: str, kept: Kept, outcome: Mapping[str, Any], *, decided: Mapping[str, Any]
+    slug: str, kept: StoredUpload, outcome: Mapping[str, Any], *, decided: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the template's fields for the preview: counts, notes, one page of rows.
 
@@ -293,7 +293,7 @@ def make_preview_fields(
     }
 
 
-def _can_be_left_out(row: Sight, choices: Choices, doubts: Sequence[Doubt]) -> bool:
+def _can_be_left_out(row: PreviewRow, choices: Choices, doubts: Sequence[Doubt]) -> bool:
     """Say whether a row of the table has a box: it comes onto the list, or was left out by it.
 
     One that is shown above has its decision there, unless it is one of many with a remark.
@@ -320,7 +320,7 @@ def _list_chips(
 
 
 def _list_reason_chips(
-    slug: str, kept: Kept, wanted: RowFilter
+    slug: str, kept: StoredUpload, wanted: RowFilter
 ) -> Iterator[tuple[str, int, str, bool]]:
     """Yield the same of each reason for the rows that are shown; nothing where there is but one."""
     is_divided = wanted.fate or wanted.to_look_at
@@ -335,7 +335,7 @@ def _list_reason_chips(
 
 def _word_reason(fate: Fate | None, reason: str) -> str:
     if fate is Fate.INVALID:
-        return make_sentence(unpacked(reason))
+        return make_sentence(deserialize(reason))
     return gettext(_SHORT_REASONS[reason])
 
 
@@ -360,7 +360,7 @@ class Doubt:
     it, and `question` asks what address is meant.
     """
 
-    row: Sight
+    row: PreviewRow
     count: int
     decided_by: str
     is_by_remark: bool
@@ -369,7 +369,9 @@ class Doubt:
     rows_url: str
 
 
-def _make_doubt_fields(slug: str, kept: Kept, *, decided: Mapping[str, Any]) -> dict[str, Any]:
+def _make_doubt_fields(
+    slug: str, kept: StoredUpload, *, decided: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the rows that the admin has to decide on, those decided on among them.
 
     Whom a remark opts out stand apart: of them nothing has to be decided.
@@ -396,13 +398,13 @@ def _make_doubt_fields(slug: str, kept: Kept, *, decided: Mapping[str, Any]) -> 
     }
 
 
-def _find_rows_to_look_at(kept: Kept) -> RowsToLookAt:
+def _find_rows_to_look_at(kept: StoredUpload) -> RowsToLookAt:
     """Return the rows to look at; whom the admin leaves out is off already."""
     remarks = [said for said, decision in kept.choices.remarks.items() if decision == "ask"]
     return RowsToLookAt(decided=kept.choices.asked, remarks=remarks)
 
 
-def _make_doubt(slug: str, kept: Kept, row: Sight, count: int) -> Doubt:
+def _make_doubt(slug: str, kept: StoredUpload, row: PreviewRow, count: int) -> Doubt:
     is_alone = row.hint or row.place in kept.choices.decided
     is_by_remark = count > 1 or (row.said in kept.choices.remarks and not is_alone)
     return Doubt(
@@ -416,7 +418,7 @@ def _make_doubt(slug: str, kept: Kept, row: Sight, count: int) -> Doubt:
     )
 
 
-def _make_more_url(slug: str, rows: Sequence[tuple[Sight, int]], name: str) -> str:
+def _make_more_url(slug: str, rows: Sequence[tuple[PreviewRow, int]], name: str) -> str:
     """Return the address of the page with further rows, "" where there are none."""
     if len(rows) <= MOST_DOUBTFUL:
         return ""
@@ -448,7 +450,7 @@ def make_bar_taken_in(fates: Mapping[Fate, int]) -> list[tuple[str, str, int]]:
     return [(str(fate), gettext(_TITLES_TAKEN_IN[fate]), fates[fate]) for fate in _ORDER]
 
 
-def _read_filter(kept: Kept) -> RowFilter:
+def _read_filter(kept: StoredUpload) -> RowFilter:
     name = request.args.get("fate", "")
     fate = Fate(name) if name in set(Fate) else None
     is_look = request.args.get("look") == "yes"
@@ -512,10 +514,12 @@ def describe_refusal(refusal: RepermitError) -> str:
 
 def describe_place(outcome: Mapping[str, Any]) -> str:
     """Return why a file was refused, where in it, and what was expected instead."""
-    return _word_place(unpacked(outcome["refused"]), outcome["line"], unpacked(outcome["expected"]))
+    return _word_place(
+        deserialize(outcome["refused"]), outcome["line"], deserialize(outcome["expected"])
+    )
 
 
-def _word_place(reason: Said, line: int, expected: Said) -> str:
+def _word_place(reason: LazyText, line: int, expected: LazyText) -> str:
     text = make_sentence(reason)
     if line:
         text = gettext("Line %(line)s: %(reason)s", line=line, reason=text)

@@ -27,8 +27,8 @@ from repermit.i18n.lazy_text import N_
 from repermit.imports import read_upload, row_preview, uploads
 from repermit.imports import undo as imports_undo
 from repermit.imports.import_report import UndoResult
-from repermit.imports.row_preview import Sight
-from repermit.imports.uploads import Choices, Kept
+from repermit.imports.row_preview import PreviewRow
+from repermit.imports.uploads import Choices, StoredUpload
 from repermit.rules.consent import Fate, Status
 from repermit.web.admin import import_preview
 from repermit.web.admin.current_user import get_actor, note_access
@@ -42,7 +42,7 @@ from repermit.web.admin.rendering import (
     redirect_to,
     render_page,
 )
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -68,7 +68,7 @@ _MAX_UNDONE_AT_ONCE = 2000
 def show_import(slug: str) -> Response:
     """Show the form for a file, or what would become of the rows of the one that waits."""
     mailing_list = find_list(slug)
-    kept = uploads.find_upload(mailing_list, settings=get_site().settings)
+    kept = uploads.find_upload(mailing_list, settings=get_services().settings)
     return _show_page(mailing_list) if kept is None else _show_waiting_file(mailing_list, kept)
 
 
@@ -77,9 +77,9 @@ def show_import(slug: str) -> Response:
 def show_state(slug: str) -> Response:
     """Say whether a file is being worked with, for the page that waits for it."""
     mailing_list = find_list(slug)
-    kept = uploads.find_upload(mailing_list, settings=get_site().settings)
+    kept = uploads.find_upload(mailing_list, settings=get_services().settings)
     is_busy = kept is not None and kept.task.is_busy
-    is_under_way = background_tasks.describe_unfinished_file(mailing_list) is not None
+    is_under_way = background_tasks.describe_running_import(mailing_list) is not None
     return jsonify(is_busy=is_busy or is_under_way)
 
 
@@ -87,7 +87,7 @@ def show_state(slug: str) -> Response:
 @takes_up_to(uploads.LARGEST + _FORM_OVERHEAD)
 def upload_file(slug: str) -> AnyResponse:
     """Keep a file, and look at it."""
-    mailing_list, site, file = find_list(slug), get_site(), request.files.get("file")
+    mailing_list, site, file = find_list(slug), get_services(), request.files.get("file")
     if file is None or not file.filename:
         return _show_page(mailing_list, status=422, wrong=gettext("Choose a file first."))
     try:
@@ -125,7 +125,7 @@ def keep_choices(slug: str) -> AnyResponse:
     _, kept = _find_shown(slug)
     choices, wrong = import_preview.read_choices(import_preview.ReadingForm(request.form), kept)
     if not wrong:
-        with get_site().database.atomic():
+        with get_services().database.atomic():
             kept.choose(choices)
     return Response(status=204)
 
@@ -157,9 +157,9 @@ def import_file(slug: str) -> AnyResponse:
 def discard_file(slug: str) -> AnyResponse:
     """Delete the file that waits."""
     mailing_list, kept = _find_shown(slug)
-    database = get_site().database
+    database = get_services().database
     try:
-        uploads.give_up(database, kept)
+        uploads.discard_upload(database, kept)
     except RepermitError:
         flash_message(
             gettext("The file is being worked with. Try again in a minute."), kind="problem"
@@ -175,7 +175,7 @@ def discard_file(slug: str) -> AnyResponse:
 @pages.post("/undo")
 def undo_import(slug: str) -> AnyResponse:
     """Take the last file back."""
-    mailing_list, site = find_list(slug), get_site()
+    mailing_list, site = find_list(slug), get_services()
     try:
         done = imports_undo.undo_import(
             site.database,
@@ -203,7 +203,7 @@ def download_refused(slug: str) -> Response:
         abort(404)
     note_access("exported", mailing_list=mailing_list)
     count = row_preview.count(kept.rows, _REFUSED)
-    with get_site().database.atomic():
+    with get_services().database.atomic():
         export.record_refused_rows(
             mailing_list,
             count,
@@ -218,7 +218,7 @@ def download_refused(slug: str) -> Response:
     )
 
 
-def _iter_csv(rows: Iterable[Sight], choices: Choices) -> Iterator[str]:
+def _iter_csv(rows: Iterable[PreviewRow], choices: Choices) -> Iterator[str]:
     """Yield a table in pieces, in the page's language.
 
     Without a byte order mark Excel would take its letters for others.
@@ -250,15 +250,15 @@ def _describe_undo(done: UndoResult) -> str:
     )
 
 
-def _find_waiting(slug: str) -> tuple[MailingList, Kept]:
+def _find_waiting(slug: str) -> tuple[MailingList, StoredUpload]:
     mailing_list = find_list(slug)
-    kept = uploads.find_upload(mailing_list, settings=get_site().settings)
+    kept = uploads.find_upload(mailing_list, settings=get_services().settings)
     if kept is None:
         abort(404)
     return mailing_list, kept
 
 
-def _find_shown(slug: str) -> tuple[MailingList, Kept]:
+def _find_shown(slug: str) -> tuple[MailingList, StoredUpload]:
     """Return the file that waits; if the form was about an earlier one, the page comes first."""
     mailing_list, kept = _find_waiting(slug)
     if request.form.get("upload") != kept.upload.token:
@@ -271,7 +271,7 @@ def _find_shown(slug: str) -> tuple[MailingList, Kept]:
 
 
 def _start_reading(mailing_list: MailingList, choices: Choices, *, takes_in: bool) -> None:
-    site = get_site()
+    site = get_services()
     read_upload.start_reading(
         site.database,
         mailing_list,
@@ -315,7 +315,7 @@ def _show_page(mailing_list: MailingList, *, status: int = 200, wrong: str = "")
 
 def _show_waiting_file(
     mailing_list: MailingList,
-    kept: Kept,
+    kept: StoredUpload,
     *,
     status: int = 200,
     form: import_preview.ReadingForm | None = None,

@@ -17,7 +17,7 @@ from werkzeug.routing import IntegerConverter
 from werkzeug.security import safe_join
 
 from repermit.errors import Refused
-from repermit.package_files import asset
+from repermit.package_files import find_asset
 from repermit.settings.definitions import Settings
 from repermit.web.admin import (
     account,
@@ -60,7 +60,7 @@ _DAY_SECONDS = 24 * 3600
 @for_everybody
 def serve_static_file(name: str) -> Response:
     """Return a file of `static/`; they are small and read whole."""
-    path = safe_join(str(asset("static")), name)
+    path = safe_join(str(find_asset("static")), name)
     if path is None or not Path(path).is_file():
         abort(404)
     response = Response(Path(path).read_bytes(), mimetype=mimetypes.guess_type(name)[0])

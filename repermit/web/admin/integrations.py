@@ -17,7 +17,7 @@ from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.forms import Form
 from repermit.web.admin.rendering import flash_message, gettext, redirect_to, render_page
 from repermit.web.admin.result_text import make_sentence, translate_said
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 from repermit.webhooks import deliver, endpoints
 from repermit.webhooks.events import WebhookFacts
 from repermit.webhooks.http_client import Reply
@@ -92,7 +92,7 @@ def _show_page(
         hooks=[(one, describe_actor(one.created_by, known)) for one in endpoints.list_webhooks()],
         tokening=tokening or TokenForm(),
         hooking=hooking or WebhookForm(),
-        api_url=f"{get_site().settings.public_url}/api/v1",
+        api_url=f"{get_services().settings.public_url}/api/v1",
         in_words=translate_said,
     )
 
@@ -108,7 +108,7 @@ def make_token() -> Response:
         return _show_page(tokening=form, status=_WRONG)
     try:
         made = api_tokens.make_token(
-            get_site().database,
+            get_services().database,
             form.name.data,
             scopes=form.scopes.data,
             now=get_arrival(),
@@ -124,7 +124,7 @@ def make_token() -> Response:
 @pages.post("/tokens/<int:token_id>/revoke")
 def revoke_token(token_id: int) -> AnyResponse:
     """End a token."""
-    api_tokens.revoke_token(get_site().database, token_id, now=get_arrival(), actor=get_actor())
+    api_tokens.revoke_token(get_services().database, token_id, now=get_arrival(), actor=get_actor())
     flash_message(gettext("Revoked. The program is refused from now on."))
     return redirect_to("integrations.show")
 
@@ -135,7 +135,7 @@ def revoke_token(token_id: int) -> AnyResponse:
 @pages.post("/webhooks")
 def add_webhook() -> Response:
     """Add a webhook, and show its secret this once."""
-    form, site = WebhookForm(request.form), get_site()
+    form, site = WebhookForm(request.form), get_services()
     if not form.validate():
         return _show_page(hooking=form, status=_WRONG)
     mailing_list = find_list(form.list.data) if form.list.data else None
@@ -157,7 +157,7 @@ def add_webhook() -> Response:
 @pages.post("/webhooks/<int:webhook_id>/remove")
 def remove_webhook(webhook_id: int) -> AnyResponse:
     """Tell a webhook nothing more."""
-    endpoints.remove(get_site().database, webhook_id, now=get_arrival(), actor=get_actor())
+    endpoints.remove(get_services().database, webhook_id, now=get_arrival(), actor=get_actor())
     flash_message(gettext("Removed. It is told nothing more."))
     return redirect_to("integrations.show")
 
@@ -165,8 +165,8 @@ def remove_webhook(webhook_id: int) -> AnyResponse:
 @pages.post("/webhooks/<int:webhook_id>/test")
 def test_webhook(webhook_id: int) -> AnyResponse:
     """Send a message that says nothing, and say what came of it."""
-    site = get_site()
-    reply = deliver.test(
+    site = get_services()
+    reply = deliver.send_test_message(
         site.database, webhook_id, settings=site.settings, now=get_arrival(), actor=get_actor()
     )
     _flash_reply(reply)
@@ -205,7 +205,9 @@ def show_deliveries(webhook_id: int) -> Response:
 def redeliver_event(webhook_id: int, delivery_id: int) -> AnyResponse:
     """Have a webhook told once more."""
     try:
-        endpoints.redeliver(get_site().database, delivery_id, now=get_arrival(), actor=get_actor())
+        endpoints.redeliver(
+            get_services().database, delivery_id, now=get_arrival(), actor=get_actor()
+        )
     except NotFound:
         raise
     except Refused as error:

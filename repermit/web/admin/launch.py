@@ -17,7 +17,7 @@ from repermit.campaigns import launch as campaigns_launch
 from repermit.campaigns.campaign_draft import Conditions
 from repermit.campaigns.mailing_lists import mentions_frequency
 from repermit.campaigns.preview import preview_mail
-from repermit.campaigns.result_types import Launched, LaunchProblem, Plan
+from repermit.campaigns.result_types import LaunchProblem, LaunchResult, Plan
 from repermit.checks import run as checks_run
 from repermit.checks.findings import Finding
 from repermit.contacts import lookup
@@ -44,7 +44,7 @@ from repermit.web.admin.rendering import (
 )
 from repermit.web.admin.result_text import make_sentence
 from repermit.web.public.answer import make_unanswered_wording
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -86,7 +86,7 @@ def launch_campaign(slug: str) -> AnyResponse:
         return _show_page(
             mailing_list, status=422, seen=seen, typed=typed, wrong=wrong, asks_why=True
         )
-    site, conditions = get_site(), seen.conditions
+    site, conditions = get_services(), seen.conditions
     statements = read_statements(mailing_list)
     try:
         launched = campaigns_launch.launch(
@@ -194,7 +194,7 @@ def _make_version(
     What they read is what the list says in each language, who asks, and where the answers go. What
     a check found wrong counts too, since each of it is accepted by itself.
     """
-    settings = get_site().settings
+    settings = get_services().settings
     asks = (settings.organisation, settings.public_url, settings.timezone)
     problem_keys = sorted((problem.code, problem.found) for problem in problems or ())
     frozen = (
@@ -294,7 +294,7 @@ def _list_not_asked(plan: Plan) -> list[tuple[str, str, int]]:
     return [row for row in rows if row[2]]
 
 
-def _describe_launch(launched: Launched) -> str:
+def _describe_launch(launched: LaunchResult) -> str:
     if launched.is_in_doubt:
         return gettext(
             "Launched, but no mail leaves yet: all are in doubt until you have decided on them."
@@ -350,7 +350,7 @@ class _Check(threading.Thread):
 
 def find_launch_concerns(mailing_list: MailingList) -> tuple[Finding, ...] | None:
     """Return what a check finds not to be well, None while it runs; starts one if there is none."""
-    site = get_site()
+    site = get_services()
     about = (site.settings, mailing_lists.make_list_facts(mailing_list))
     with _turn:
         check = _get_checks().get(mailing_list.slug)
@@ -397,13 +397,13 @@ def group_by_code(problems: Sequence[Finding]) -> list[tuple[str, list[Finding]]
 
 
 def _start_check(slug: str, about: Any) -> _Check:
-    site = get_site()
+    site = get_services()
     settings, database, now = site.settings, site.database, get_arrival()
 
     urls = lookup.read_list_facts(find_list(slug)).privacy_urls
 
     def look() -> tuple[tuple[Finding, ...], Mapping[str, str]]:
-        concerns = checks_run.find_concerns(
+        concerns = checks_run.list_launch_findings(
             settings,
             slug,
             database=database,
@@ -438,7 +438,7 @@ def list_announcements(
     mailing_list: MailingList, languages: Iterable[str], *, deadline: datetime | None
 ) -> list[tuple[str, str, str]]:
     """Return the notice as language, its name and the text; the list's own language first."""
-    settings, own = get_site().settings, mailing_list.language
+    settings, own = get_services().settings, mailing_list.language
     return [
         (
             language,

@@ -32,7 +32,7 @@ from repermit.web.admin.rendering import (
 )
 from repermit.web.admin.result_text import make_sentence
 from repermit.web.admin.setup_steps import list_setup_steps
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -80,7 +80,7 @@ class NewListForm(ListForm):
 @pages.get("/new-list")
 def show_new() -> Response:
     """Show the form for a new list."""
-    organisation = get_site().settings.organisation
+    organisation = get_services().settings.organisation
     name = organisation.name if organisation.email else ""
     return _show_new_page(NewListForm(sender_name=name, sender_address=organisation.email))
 
@@ -92,7 +92,7 @@ def add_list() -> AnyResponse:
     slug = _read_slug(form)
     if not _validate(form) or not _check_slug_free(form, slug):
         return _show_new_page(form, status=422)
-    site = get_site()
+    site = get_services()
     mailing_lists.add_list(
         site.database,
         slug,
@@ -118,7 +118,7 @@ def show_list(slug: str) -> Response:
 @pages.post("/lists/<slug>/describe")
 def save_list(slug: str) -> AnyResponse:
     """Change how a list is described."""
-    mailing_list, form, site = find_list(slug), ListForm(request.form), get_site()
+    mailing_list, form, site = find_list(slug), ListForm(request.form), get_services()
     if not _validate(form):
         return _show_page(mailing_list, form, status=422)
     try:
@@ -139,7 +139,7 @@ def save_list(slug: str) -> AnyResponse:
 @pages.post("/lists/<slug>/delete")
 def delete_list(slug: str) -> AnyResponse:
     """Delete a list that was never launched, if that was ticked as well."""
-    mailing_list, site = find_list(slug), get_site()
+    mailing_list, site = find_list(slug), get_services()
     if not request.form.get("sure"):
         text = gettext("Nothing was changed: tick that you are sure, then press.")
         flash_message(text, kind="problem")
@@ -245,6 +245,8 @@ def _show_page(
 def _make_example(mailing_list: MailingList) -> Mail | None:
     """Return the mail as it would be now, or None if too little is known for one."""
     try:
-        return preview.preview_mail(mailing_list, settings=get_site().settings, now=get_arrival())
+        return preview.preview_mail(
+            mailing_list, settings=get_services().settings, now=get_arrival()
+        )
     except RepermitError:
         return None

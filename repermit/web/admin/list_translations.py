@@ -28,7 +28,7 @@ from repermit.web.admin.rendering import (
 )
 from repermit.web.admin.result_text import make_sentence
 from repermit.web.admin.wording_form import OwnWordingForm, make_version, read_text
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -108,7 +108,7 @@ def show_translation(slug: str) -> Response:
 @pages.post("", endpoint="save")
 def save_translation(slug: str) -> AnyResponse:
     """Change what readers of another language are told; left empty, they get the list's own."""
-    mailing_list, form, site = find_list(slug), TextForm(request.form), get_site()
+    mailing_list, form, site = find_list(slug), TextForm(request.form), get_services()
     language, given = _read_language(mailing_list), _read_fields(form)
     if mailing_lists.find_wrong_fields(**given):
         form.refuse("privacy_url", word_no_web_address())
@@ -221,7 +221,7 @@ def _render_samples(mailing_list: MailingList, text: ListText) -> dict[str, str]
 
 def _make_example(mailing_list: MailingList, language: str) -> Mail | None:
     """Return the mail as it would be now, or None if nobody would get one in this language."""
-    settings, now = get_site().settings, get_arrival()
+    settings, now = get_services().settings, get_arrival()
     try:
         return preview.preview_mail(mailing_list, settings=settings, now=now, language=language)
     except RepermitError:

@@ -32,7 +32,7 @@ from repermit.web.admin.rendering import (
     redirect_to,
     render_page,
 )
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -117,7 +117,7 @@ def unlock() -> AnyResponse:
 @for_viewers
 def lock_screen() -> AnyResponse:
     """Lock the screen, before somebody walks away from it."""
-    sessions.lock_session(get_site().database, current_user.login.id)
+    sessions.lock_session(get_services().database, current_user.login.id)
     return redirect_to("lock_screen.show_lock")
 
 
@@ -146,7 +146,7 @@ def _try_password(form: UnlockForm) -> AttemptResult | None:
     if not form.validate():
         return None
     tried = login.unlock(
-        get_site().database, current_user.login, form.lock_password.data, visit=make_visit()
+        get_services().database, current_user.login, form.lock_password.data, visit=make_visit()
     )
     if tried.is_right:
         # The forms of the page that was locked stay good: all but the token is as it was.
@@ -225,7 +225,7 @@ def confirm_password(form: Form, field: str = CONFIRMATION) -> AttemptResult:
         form.refuse(field, gettext("Please fill this in."))
         return login.AttemptResult()
     tried = login.confirm_password(
-        get_site().database, current_user.login, typed, visit=make_visit()
+        get_services().database, current_user.login, typed, visit=make_visit()
     )
     if tried.wait:
         form.refuse(field, describe_wait(tried.wait))

@@ -18,7 +18,7 @@ from repermit.accounts import login as accounts_login
 from repermit.accounts import passwords, sessions, two_factor, users
 from repermit.accounts.audit_log import SecurityEventKind
 from repermit.accounts.login import AttemptResult
-from repermit.accounts.user_info import Person
+from repermit.accounts.user_info import UserInfo
 from repermit.errors import AddressError, NotFound, Refused
 from repermit.i18n.lazy_text import N_
 from repermit.web.admin.current_user import TOKEN_KEY, make_visit
@@ -31,7 +31,7 @@ from repermit.web.admin.rendering import (
     redirect_to,
     render_page,
 )
-from repermit.web.request_context import get_arrival, get_site, note_refusal
+from repermit.web.request_context import get_arrival, get_services, record_refused_attempt
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -82,7 +82,7 @@ class NewPasswordForm(Form):
         """Say whether the password may be chosen by somebody; why not stands at its field."""
         if not self.validate():
             return False
-        organisation = get_site().settings.organisation.name
+        organisation = get_services().settings.organisation.name
         weaknesses = passwords.find_weaknesses(
             self.password.data, email=email, organisation=organisation
         )
@@ -117,7 +117,7 @@ def show_login() -> AnyResponse:
 @for_everybody
 def log_in() -> AnyResponse:
     """Try address and password."""
-    form, site = LoginForm(request.form), get_site()
+    form, site = LoginForm(request.form), get_services()
     if not form.validate():
         return render_page("login/login.html", form=form, status=_WRONG)
     tried = accounts_login.log_in(
@@ -155,7 +155,7 @@ def check_second_step() -> AnyResponse:
         return (
             redirect_home()
         )  # a locked screen wants the password, which a code does not stand for
-    form, site = CodeForm(request.form), get_site()
+    form, site = CodeForm(request.form), get_services()
     if not form.validate() or not current_user.person.has_second_step:
         return _show_code_form(form, status=_WRONG)
     tried = accounts_login.take_second_step(
@@ -183,11 +183,11 @@ def set_up_app() -> AnyResponse:
     if not form.validate():
         return _show_code_form(form, status=_WRONG)
     tried = accounts_login.set_up_second_step(
-        get_site().database,
+        get_services().database,
         current_user.login,
         secret=session[_SECRET],
         code=form.code.data,
-        settings=get_site().settings,
+        settings=get_services().settings,
         visit=make_visit(),
     )
     if not tried.is_right:
@@ -211,7 +211,7 @@ def make_setup_fields() -> dict[str, Any]:
     It stands in the cookie, which is signed, and which only this person's browser has.
     """
     secret: str = session.setdefault(_SECRET, two_factor.make_secret())
-    organisation = get_site().settings.organisation.name
+    organisation = get_services().settings.organisation.name
     uri = two_factor.make_setup_uri(secret, email=current_user.email, organisation=organisation)
     return {"secret": secret, "uri": uri, "picture": _make_qr_code(uri)}
 
@@ -255,7 +255,7 @@ def _choose_password(token: str) -> AnyResponse:
         return _show_welcome(person, form, status=_WRONG)
     try:
         tried = accounts_login.accept_invitation(
-            get_site().database, token, form.password.data, email=email, visit=make_visit()
+            get_services().database, token, form.password.data, email=email, visit=make_visit()
         )
     except NotFound:  # a Refused too, but one of the link
         raise
@@ -270,16 +270,16 @@ def _choose_password(token: str) -> AnyResponse:
     return _show_welcome(person, form, status=_WRONG)
 
 
-def _make_welcome_form(person: Person, *given: Any) -> NewPasswordForm:
+def _make_welcome_form(person: UserInfo, *given: Any) -> NewPasswordForm:
     return NewPasswordForm(*given) if person.email else FirstForm(*given)
 
 
-def _show_welcome(person: Person, form: NewPasswordForm, *, status: int = 200) -> Response:
+def _show_welcome(person: UserInfo, form: NewPasswordForm, *, status: int = 200) -> Response:
     return render_page("login/welcome.html", form=form, person=person, status=status)
 
 
 def _show_used_link() -> Response:
-    note_refusal(SecurityEventKind.INVITATION_REFUSED)
+    record_refused_attempt(SecurityEventKind.INVITATION_REFUSED)
     return render_page("login/used_link.html", status=_GONE)
 
 
@@ -292,7 +292,7 @@ def log_out() -> AnyResponse:
     """End the session, here and in the database."""
     if current_user.is_authenticated:
         login = current_user.login
-        users.log_out(get_site().database, login.id, user_id=login.person.id, now=get_arrival())
+        users.log_out(get_services().database, login.id, user_id=login.person.id, now=get_arrival())
     session.clear()
     response = redirect_to("login.show_login")
     # Not "cookies", which would end the logins of the organisation's other websites too: it holds
@@ -308,7 +308,7 @@ def _end_session() -> None:
     if current_user.is_authenticated:
         login = current_user.login
         sessions.end_session(
-            get_site().database, login.id, user_id=login.person.id, now=get_arrival()
+            get_services().database, login.id, user_id=login.person.id, now=get_arrival()
         )
 
 

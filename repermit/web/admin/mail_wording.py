@@ -26,8 +26,8 @@ from repermit.errors import (
     TransportError,
     WordingError,
 )
-from repermit.i18n.dates import longest_short_day
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.dates import find_longest_compact_datetime
+from repermit.i18n.lazy_text import LazyText
 from repermit.rules.consent import MailKind
 from repermit.smtp import mail_server
 from repermit.web.admin.current_user import get_actor, note_access
@@ -58,7 +58,7 @@ from repermit.web.admin.wording_form import (
     make_version,
     read_text,
 )
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -79,7 +79,7 @@ def show_wording(slug: str) -> Response:
 @pages.post("", endpoint="save")
 def save_wording(slug: str) -> AnyResponse:
     """Save the own wording; left empty, repermit's own is used."""
-    mailing_list, site = find_list(slug), get_site()
+    mailing_list, site = find_list(slug), get_services()
     form = _read_form(mailing_list)
     if form.refuse_unknown_brackets():
         return _show_page(mailing_list, form, status=422)
@@ -160,21 +160,21 @@ def begin_with_usual_words(mailing_list: MailingList, form: OwnWordingForm, lang
 
 
 def _make_usual_wording(mailing_list: MailingList, language: str) -> OwnWording:
-    return wording_validation.make_usual_wording(
+    return wording_validation.make_default_wording(
         lookup.read_list_facts(mailing_list),
         language=language,
         longest_day=_find_longest_day(mailing_list, language),
-        has_telephone=bool(get_site().settings.organisation.telephone),
+        has_telephone=bool(get_services().settings.organisation.telephone),
     )
 
 
 def _find_longest_day(mailing_list: MailingList, language: str) -> str:
     """Return the longest of the short days, at the hour of the deadline that previews name."""
-    settings = get_site().settings
+    settings = get_services().settings
     deadline, _ = campaign_draft.find_mail_conditions(
         mailing_list, settings=settings, now=get_arrival()
     )
-    return longest_short_day(deadline, language=language, zone=settings.zone)
+    return find_longest_compact_datetime(deadline, language=language, zone=settings.zone)
 
 
 @pages.post("/complete")
@@ -229,7 +229,7 @@ def send_test_mail(slug: str) -> Response:
     form = _read_form(mailing_list)
     if not _validate(find_list(slug), form):
         return _show_page(mailing_list, form, status=422)
-    typed, site = find_list(slug), get_site()
+    typed, site = find_list(slug), get_services()
     fill_list(typed, form)
     try:
         mail = _make_mail(typed, form, to=current_user.email)
@@ -237,7 +237,7 @@ def send_test_mail(slug: str) -> Response:
     except RepermitError as error:
         note = ("problem", _describe_failure(error))
         return _show_page(mailing_list, form, status=422, notes=[note])
-    preview.note_test_mail(site.database, mailing_list, now=get_arrival(), actor=get_actor())
+    preview.record_test_mail(site.database, mailing_list, now=get_arrival(), actor=get_actor())
     sent = gettext(
         "Sent to %(address)s, as it stands here. Its links belong to nobody: pressing them changes "
         "nothing.",
@@ -286,7 +286,7 @@ def _validate(mailing_list: MailingList, form: WordingForm) -> bool:
 
 def _list_flaws(mailing_list: MailingList) -> list[tuple[str, str]]:
     try:
-        preview.check_asks(mailing_list, get_site().settings)
+        preview.check_asks(mailing_list, get_services().settings)
     except WordingError as error:
         return [_find_field(reason) for reason in error.reasons]
     except AddressError as error:
@@ -294,10 +294,10 @@ def _list_flaws(mailing_list: MailingList) -> list[tuple[str, str]]:
     return []
 
 
-def _find_field(reason: Said) -> tuple[str, str]:
+def _find_field(reason: LazyText) -> tuple[str, str]:
     """Return the field that a reason is about, that of the text if it names none, and the rest."""
     field, rest = f"own_{reason.values.get('part', '')}".lower(), reason.values.get("reason")
-    message = rest if field in PARTS and isinstance(rest, Said) else None
+    message = rest if field in PARTS and isinstance(rest, LazyText) else None
     return (
         ("own_text", make_sentence(reason)) if message is None else (field, make_sentence(message))
     )
@@ -312,7 +312,7 @@ def _word_no_sender(error: AddressError) -> str:
 def _preview_as_listed(mailing_list: MailingList, **choices: Any) -> Mail:
     """Return the mail in the words that the list has now, whatever was frozen."""
     return preview.preview_mail(
-        mailing_list, settings=get_site().settings, now=get_arrival(), is_typed=True, **choices
+        mailing_list, settings=get_services().settings, now=get_arrival(), is_typed=True, **choices
     )
 
 
@@ -320,7 +320,7 @@ def _make_mail(mailing_list: MailingList, form: WordingForm, **choices: Any) -> 
     """Return the mail as people get it, or with the words that are typed where those are new."""
     return preview.preview_mail(
         mailing_list,
-        settings=get_site().settings,
+        settings=get_services().settings,
         now=get_arrival(),
         kind=MailKind(form.kind.data),
         language=form.language.data,

@@ -21,7 +21,7 @@ from repermit.web.admin.rendering import (
     redirect_to,
     render_page,
 )
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -38,7 +38,7 @@ _NO_LETTERS = re.compile(r"[^a-z0-9]+")
 def show(slug: str) -> Response:
     """Show what only the organisation knows, as it was filled in."""
     mailing_list = find_list(slug)
-    wording = ReportWording(get_page_language(), get_site().settings.zone)
+    wording = ReportWording(get_page_language(), get_services().settings.zone)
     countries = [(code, wording.country(code)) for code in register_notes.countries()]
     countries.sort(key=lambda country: country[1].casefold())
     return render_page(
@@ -47,7 +47,7 @@ def show(slug: str) -> Response:
         texts=register_notes.read_notes(mailing_list).texts,
         recipients=[
             (recipient, wording.role_name(recipient.role))
-            for recipient in list_recipients(mailing_list, get_site().settings)
+            for recipient in list_recipients(mailing_list, get_services().settings)
         ],
         near=[country for country in countries if country[0] in EEA],
         far=[country for country in countries if country[0] not in EEA],
@@ -58,7 +58,7 @@ def show(slug: str) -> Response:
 @pages.post("/")
 def save_notes(slug: str) -> AnyResponse:
     """Keep what was filled in; a field that was not sent stays as it is."""
-    mailing_list, site = find_list(slug), get_site()
+    mailing_list, site = find_list(slug), get_services()
     keys = [recipient.key for recipient in list_recipients(mailing_list, site.settings)]
     names = [*TEXTS, *(f"{key}.{name}" for key in keys for name in FIELDS)]
     given = {name: request.form[name] for name in names if name in request.form}

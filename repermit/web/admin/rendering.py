@@ -24,7 +24,7 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.emails import template_engine
 from repermit.i18n import catalogues, dates
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -124,7 +124,7 @@ def render_page(template: str, *, status: int = 200, **fields: Any) -> Response:
         .get_template(template)
         .render(
             language=language,
-            organisation=get_site().settings.organisation,
+            organisation=get_services().settings.organisation,
             user=current_user,
             csrf_token=generate_csrf,
             url_for=make_url,
@@ -197,7 +197,7 @@ def find_field_help(name: str) -> str:
 
 def get_public_path() -> str:
     """Return the path of `public_url`, "" if it has none."""
-    return urlsplit(get_site().settings.public_url).path
+    return urlsplit(get_services().settings.public_url).path
 
 
 def has_page(endpoint: str) -> bool:
@@ -215,33 +215,36 @@ def get_browser_language() -> str:
     """Return the language that the browser would read, of those of the admin's pages."""
     # Not `best_match`, for which "nl-NL, en;q=0.5" would rather have English than Dutch.
     languages = (
-        catalogues.pick_language(language, otherwise="") for language, _ in request.accept_languages
+        catalogues.choose_language(language, otherwise="")
+        for language, _ in request.accept_languages
     )
     return next((language for language in languages if language in LANGUAGES), LANGUAGES[0])
 
 
 def gettext(text: str, **values: object) -> str:
     """Return a text in the page's language, its %(names)s filled in."""
-    translated = catalogues.translations(get_page_language()).gettext(text)
+    translated = catalogues.load_translations(get_page_language()).gettext(text)
     return translated % values if values else translated
 
 
 def ngettext(singular: str, plural: str, count: int, **values: object) -> str:
     """Return a text for a count in the page's language; `count` may stand in it too."""
-    translation = catalogues.translations(get_page_language()).ngettext(singular, plural, count)
+    translation = catalogues.load_translations(get_page_language()).ngettext(
+        singular, plural, count
+    )
     return translation % {"count": format_number(count), **values}
 
 
 def format_time(at: datetime | None) -> str:
     """Return a day and time in words, in the organisation's zone; "" for None."""
-    zone = get_site().settings.zone
-    return dates.moment_in_words(at, language=get_page_language(), zone=zone) if at else ""
+    zone = get_services().settings.zone
+    return dates.format_local_datetime(at, language=get_page_language(), zone=zone) if at else ""
 
 
 def format_day(at: datetime | None) -> str:
     """Return a day in words, in the organisation's zone; "" for None."""
-    zone = get_site().settings.zone
-    return dates.day_in_words(at, language=get_page_language(), zone=zone) if at else ""
+    zone = get_services().settings.zone
+    return dates.format_local_date(at, language=get_page_language(), zone=zone) if at else ""
 
 
 def format_number(value: int | Decimal) -> str:
@@ -277,7 +280,7 @@ def _make_environment(language: str) -> Environment:
         day=format_day,
         number=format_number,
         share=format_share,
-        readable=email_address.as_people_write,
+        readable=email_address.to_unicode_address,
         translated=gettext,
     )
     return environment

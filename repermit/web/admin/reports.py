@@ -32,7 +32,7 @@ from repermit.web.admin.rendering import (
     render_page,
     stream_output,
 )
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -67,7 +67,7 @@ def show(slug: str) -> Response:
         minutes=_estimate_minutes(mailing_list),
         lost=make_archive.list_lost_functions(get_page_language()),
         duties=make_archive.list_duties(
-            mailing_list, settings=get_site().settings, language=get_page_language()
+            mailing_list, settings=get_services().settings, language=get_page_language()
         ),
     )
 
@@ -89,7 +89,7 @@ def _estimate_minutes(mailing_list: MailingList) -> int:
 @pages.post("/archive")
 def download_archive(slug: str) -> AnyResponse:
     """Send the archive of a list, however large, while it is made; that it was made is recorded."""
-    mailing_list, site = find_list(slug), get_site()
+    mailing_list, site = find_list(slug), get_services()
     if not _may_archive(mailing_list):
         flash_message(
             gettext("A campaign is under way: there is an archive once it is over."), kind="problem"
@@ -168,7 +168,7 @@ def _send_report(mailing_list: MailingList, kind: ReportKind) -> Response:
     report = _make_report(mailing_list, kind, discovered=_read_discovery(request.form).at)
     content = make_report.render_page(report) if form == "html" else make_report.render_json(report)
     make_report.note_made(
-        get_site().database,
+        get_services().database,
         mailing_list,
         report,
         content=content,
@@ -188,7 +188,7 @@ def _make_report(
     return make_report.make_report(
         mailing_list,
         kind,
-        settings=get_site().settings,
+        settings=get_services().settings,
         now=get_arrival(),
         language=get_page_language(),
         discovered=discovered,

@@ -21,7 +21,7 @@ from repermit.web.admin.page_permissions import (
     get_permissions,
 )
 from repermit.web.admin.rendering import redirect_to
-from repermit.web.request_context import note_refusal
+from repermit.web.request_context import record_refused_attempt
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response
@@ -68,7 +68,7 @@ def _check_csrf() -> None:
         _csrf.protect()
     except CSRFError:
         who = current_user.person.actor if current_user.is_authenticated else ""
-        note_refusal(SecurityEventKind.FORM_REFUSED, actor=who)
+        record_refused_attempt(SecurityEventKind.FORM_REFUSED, actor=who)
         raise
 
 
@@ -102,7 +102,7 @@ def _refuse_visitor(marks: PagePermissions) -> Response | None:
     if held_up is not None:
         return held_up
     if current_user.role != "admin" and not marks.for_viewers:
-        note_refusal(SecurityEventKind.PAGE_REFUSED, actor=current_user.person.actor)
+        record_refused_attempt(SecurityEventKind.PAGE_REFUSED, actor=current_user.person.actor)
         abort(403)
     if not marks.in_the_background:
         admin_current_user.note_activity()

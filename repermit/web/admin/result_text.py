@@ -12,7 +12,7 @@ from datetime import datetime
 from flask import Response, request
 
 from repermit.errors import Refused
-from repermit.i18n.lazy_text import N_, Joined, Said, Value
+from repermit.i18n.lazy_text import N_, LazyJoin, LazyText, Value
 from repermit.rules.consent import CampaignState
 from repermit.web.admin.rendering import (
     format_number,
@@ -200,7 +200,7 @@ def translate_said(said: str) -> str:
     # A catalogue has its own head for what is empty.
     if not said:
         return ""
-    if not isinstance(said, Said):
+    if not isinstance(said, LazyText):
         return gettext(said)
     return said.in_words(lambda text: gettext(OWN_TEXTS.get(said.code, text)), _format_value)
 
@@ -214,7 +214,7 @@ def make_sentence(said: str) -> str:
 
 def _format_value(value: Value) -> str:
     """Return a value as it stands in a sentence of the page."""
-    if isinstance(value, Joined):
+    if isinstance(value, LazyJoin):
         return value.by.join(map(_format_value, value.parts))
     if isinstance(value, datetime):
         return format_time(value)
@@ -222,7 +222,7 @@ def _format_value(value: Value) -> str:
         return format_number(value)
     if isinstance(value, CampaignState):
         return gettext(_STATES[value])
-    return translate_said(value) if isinstance(value, Said) else value
+    return translate_said(value) if isinstance(value, LazyText) else value
 
 
 # --- What the admin's pages say when something cannot be shown or done. ---------------------------

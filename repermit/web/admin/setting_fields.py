@@ -15,7 +15,7 @@ from repermit.errors import ConfigError
 from repermit.setting_overrides import change_settings
 from repermit.setting_overrides.change_settings import SettingsInput
 from repermit.settings.definitions import SETTINGS, Origin, Settings, list_sections
-from repermit.settings.editable_settings import EDITABLE, find_locked_keys, find_usual_values
+from repermit.settings.editable_settings import EDITABLE, find_effective_defaults, find_locked_keys
 from repermit.settings.setting_type import Section, Setting
 from repermit.settings.smtp_presets import Preset
 from repermit.web.admin.audit_log import describe_actor, list_emails
@@ -152,7 +152,7 @@ class SettingsForm:
 
     @cached_property
     def _usual(self) -> Mapping[str, Any]:
-        return find_usual_values(self.file, _read_choices(self.texts))
+        return find_effective_defaults(self.file, _read_choices(self.texts))
 
     def options(self, setting: Setting) -> list[tuple[str, str]]:
         """Return the values that may be chosen, each with its title."""
@@ -179,7 +179,7 @@ def make_form(
     texts = {key: str(EDITABLE[key].value_in(settings)) for key in list_keys(page)}
     locked = find_locked_keys(file)
     if preset is not None and "mail.preset" not in locked:
-        usual = find_usual_values(file, {"mail.preset": preset})
+        usual = find_effective_defaults(file, {"mail.preset": preset})
         filled = {key: str(usual[key]) for key in _PRESET_KEYS if key not in locked}
         texts.update({**filled, "mail.preset": preset})
     return SettingsForm(page=page, settings=settings, file=file, texts=texts)
@@ -205,7 +205,7 @@ def read_form(page: str, form: Mapping[str, str], file: Settings) -> SettingsInp
     """Return the typed values of a page; an empty field stands for the default."""
     locked = find_locked_keys(file)
     typed = {key: form[key] for key in list_keys(page) if key in form and key not in locked}
-    usual = find_usual_values(file, _read_choices(typed))
+    usual = find_effective_defaults(file, _read_choices(typed))
     secrets = {key: text for key, text in typed.items() if EDITABLE[key].is_secret}
     return SettingsInput(
         values={

@@ -48,7 +48,7 @@ from repermit.web.admin.setting_fields import (
     read_form,
 )
 from repermit.web.admin.setup_steps import find_next_step, list_setup_steps
-from repermit.web.request_context import get_arrival, get_file_settings, get_site
+from repermit.web.request_context import get_arrival, get_file_settings, get_services
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -66,7 +66,7 @@ _LARGEST_MAIL = 2 * 1024 * 1024
 @pages.get("/")
 def show() -> Response:
     """Show what each page of settings says in a line or two; no key and no password."""
-    settings = get_site().settings
+    settings = get_services().settings
     chosen = {
         key: describe_value(SETTINGS[key], SETTINGS[key].value_in(settings))
         for key in ("mail.preset", "bounces.protocol")
@@ -79,7 +79,7 @@ def show() -> Response:
 @pages.get("/installation")
 def show_installation() -> Response:
     """Show what stands in config.toml alone, and why it does."""
-    settings = get_site().settings
+    settings = get_services().settings
     return render_page(
         "settings/installation.html",
         groups=_list_titles(),
@@ -125,7 +125,7 @@ def save_group(group: str) -> AnyResponse:
                 fill_form(_make_form(group), request.form), status=422, report=report
             )
         kept = change_settings.save_settings(
-            get_site().database,
+            get_services().database,
             file,
             typed,
             since=request.form.get("version", ""),
@@ -149,7 +149,7 @@ def save_group(group: str) -> AnyResponse:
 
 
 def _make_form(group: str, preset: str | None = None) -> SettingsForm:
-    return make_form(group, get_site().settings, get_file_settings(), preset)
+    return make_form(group, get_services().settings, get_file_settings(), preset)
 
 
 def _render_form(
@@ -201,13 +201,13 @@ def _try_login(group: str, settings: Settings) -> Report:
 @pages.post("/mail-server")
 def try_mail_server() -> Response:
     """Log in to the mail server and leave again; nothing is sent."""
-    return show_report(run.check_mail_server(get_site().settings.mail.hurried(_CHECK_TIMEOUT)))
+    return show_report(run.check_mail_server(get_services().settings.mail.hurried(_CHECK_TIMEOUT)))
 
 
 @pages.post("/test-mail")
 def send_test_mail() -> AnyResponse:
     """Send the logged-in user the mail that people on a list would get."""
-    site = get_site()
+    site = get_services()
     try:
         mailing_list = find_list(request.form.get("list", ""))
         mail = preview.preview_mail(
@@ -227,7 +227,7 @@ def send_test_mail() -> AnyResponse:
             kind="problem",
         )
     else:
-        preview.note_test_mail(site.database, mailing_list, now=get_arrival(), actor=get_actor())
+        preview.record_test_mail(site.database, mailing_list, now=get_arrival(), actor=get_actor())
         said = gettext("Sent to %(email)s. Its links belong to nobody.", email=current_user.email)
         flash_message(said)
     return redirect_to("settings.show_group", group="mail")

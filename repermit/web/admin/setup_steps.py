@@ -11,7 +11,7 @@ from repermit.db.models.lists import MailingList
 from repermit.settings.definitions import PAGES, Origin
 from repermit.web.admin.check_findings import FindingText, describe_findings
 from repermit.web.admin.rendering import gettext, make_url
-from repermit.web.request_context import get_site
+from repermit.web.request_context import get_services
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ def list_setup_steps() -> list[SetupStep]:
     """Return the steps, the done among them; none once a campaign has been launched."""
     if Campaign.select().exists():
         return []
-    settings = get_site().settings
+    settings = get_services().settings
     (organisation,) = describe_findings(check_organisation(settings))
     mail = settings.mail
     is_chosen = settings.origins.get("mail.server", Origin.DEFAULT) is not Origin.DEFAULT
@@ -60,7 +60,7 @@ def list_setup_steps() -> list[SetupStep]:
 
 
 def _describe_organisation(finding: FindingText) -> str:
-    return finding.found if finding.place else get_site().settings.organisation.name
+    return finding.found if finding.place else get_services().settings.organisation.name
 
 
 def find_next_step(steps: Sequence[SetupStep], page: str) -> tuple[str, str] | None:

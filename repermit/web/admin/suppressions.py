@@ -22,7 +22,7 @@ from repermit.web.admin.current_user import get_actor
 from repermit.web.admin.page_permissions import takes_up_to
 from repermit.web.admin.rendering import gettext, render_page, stream_output
 from repermit.web.admin.result_text import make_sentence
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 pages = Blueprint("suppressions", __name__, url_prefix="/admin/lists/<slug>/suppressions")
 
@@ -55,11 +55,11 @@ def show_suppressions(slug: str) -> Response:
 @pages.post("/export")
 def download_suppressions(slug: str) -> Response:
     """Send the fingerprints as a file; that it was made is recorded."""
-    mailing_list, site, form = find_list(slug), get_site(), request.form.get("format", "")
+    mailing_list, site, form = find_list(slug), get_services(), request.form.get("format", "")
     if form not in _TYPES:
         abort(400)
     try:
-        background_tasks.require_no_unfinished_file(mailing_list)
+        background_tasks.require_no_running_import(mailing_list)
     except Refused as error:
         return _show_page(mailing_list, wrong=make_sentence(error.said))
     now, who = get_arrival(), get_actor()
@@ -106,9 +106,9 @@ def _import_file(mailing_list: MailingList, *, is_only_looked_at: bool) -> Respo
     if file is None or not file.filename:
         return _show_page(mailing_list, wrong=gettext("Choose a file first."))
     name = uploads.plain_name(file.filename)
-    site = get_site()
+    site = get_services()
     try:
-        with make_temporary_files(get_site().settings).folder_for("upload") as folder:
+        with make_temporary_files(get_services().settings).folder_for("upload") as folder:
             # Under its own name, whose ending says what it is, and in no other folder.
             path = folder / name
             file.save(path)

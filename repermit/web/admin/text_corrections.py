@@ -24,7 +24,7 @@ from repermit.web.admin.rendering import (
     render_page,
 )
 from repermit.web.admin.result_text import make_sentence
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -40,7 +40,7 @@ _WRONG = 422
 @pages.get("/", endpoint="show")
 def show_texts() -> Response:
     """Show what mails and pages say in a language: what was looked for, or all."""
-    language = catalogues.pick_language(
+    language = catalogues.choose_language(
         request.args.get("language", ""), otherwise=get_page_language()
     )
     wanted = request.args.get("wanted", "").strip()
@@ -85,7 +85,7 @@ def save_text(language: str, key: str) -> AnyResponse:
         given = [""] * len(names)
     try:
         text_corrections.save_correction(
-            get_site().database, text, given, now=get_arrival(), actor=get_actor()
+            get_services().database, text, given, now=get_arrival(), actor=get_actor()
         )
     except Refused as refusal:
         form = _make_form(text, given)

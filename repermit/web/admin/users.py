@@ -10,8 +10,8 @@ from wtforms import EmailField, RadioField
 from wtforms.validators import AnyOf, InputRequired
 
 from repermit.accounts import api_tokens, users
-from repermit.accounts.user_info import Person, Role
-from repermit.accounts.users import Invited
+from repermit.accounts.user_info import Role, UserInfo
+from repermit.accounts.users import IssuedInvitation
 from repermit.errors import AddressError, Refused
 from repermit.i18n.lazy_text import N_
 from repermit.web.admin.current_user import get_actor
@@ -30,7 +30,7 @@ from repermit.web.admin.rendering import (
     redirect_to,
     render_page,
 )
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 from repermit.webhooks import endpoints
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def add_user() -> AnyResponse:
             return add_retry_after(tried, _show_page(form, status=_WRONG))
     try:
         invited = users.add_user(
-            get_site().database,
+            get_services().database,
             form.email.data,
             role=Role(form.role.data),
             now=get_arrival(),
@@ -100,7 +100,7 @@ def invite_user(user_id: int) -> AnyResponse:
     if asked is not None:
         return asked
     invited = users.invite_user(
-        get_site().database,
+        get_services().database,
         person.id,
         now=get_arrival(),
         actor=get_actor(),
@@ -119,7 +119,7 @@ def change_role(user_id: int) -> AnyResponse:
     asked = _ask_password(person) if role is Role.ADMIN else None
     if asked is not None:
         return asked
-    database = get_site().database
+    database = get_services().database
     try:
         users.change_role(
             database,
@@ -152,7 +152,7 @@ def remove_user(user_id: int) -> AnyResponse:
     person = _find_user(user_id)
     try:
         users.remove_user(
-            get_site().database,
+            get_services().database,
             user_id,
             end_webhooks=endpoints.remove_all_of,
             now=get_arrival(),
@@ -169,12 +169,12 @@ def remove_user(user_id: int) -> AnyResponse:
 def end_sessions(user_id: int) -> AnyResponse:
     """Log somebody out everywhere."""
     person = _find_user(user_id)
-    users.end_sessions(get_site().database, user_id, now=get_arrival(), actor=get_actor())
+    users.end_sessions(get_services().database, user_id, now=get_arrival(), actor=get_actor())
     flash_message(gettext("%(email)s is logged out everywhere.", email=person.email))
     return redirect_to("users.show")
 
 
-def _ask_password(person: Person) -> Response | None:
+def _ask_password(person: UserInfo) -> Response | None:
     """Ask for the password before somebody gets a way in; None if the request brings it along.
 
     A screen that was left open is not enough to let somebody else in (ASVS 5.0 V7.5.1).
@@ -196,9 +196,9 @@ def _ask_password(person: Person) -> Response | None:
     )
 
 
-def make_link(invited: Invited) -> str:
+def make_link(invited: IssuedInvitation) -> str:
     """Return the address of a one-time link, below `public_url`."""
-    return f"{get_site().settings.public_url}/admin/welcome/{invited.token}"
+    return f"{get_services().settings.public_url}/admin/welcome/{invited.token}"
 
 
 def _show_page(form: UserForm, *, status: int = 200) -> Response:
@@ -207,14 +207,14 @@ def _show_page(form: UserForm, *, status: int = 200) -> Response:
         (Role.ADMIN, describe_role(Role.ADMIN), gettext("may do everything")),
     ]
     fields: dict[str, Any] = {
-        "people": users.list_people(),
+        "people": users.list_users(),
         "roles": roles,
         "granted": _list_granted(),
     }
     return render_page("users/show.html", form=form, status=status, **fields)
 
 
-def _show_link(invited: Invited) -> Response:
+def _show_link(invited: IssuedInvitation) -> Response:
     return render_page("users/link.html", invited=invited, link=make_link(invited))
 
 
@@ -235,9 +235,9 @@ def _take_names(
     return names_by_maker.setdefault(maker, {"tokens": [], "hooks": []})
 
 
-def _find_user(user_id: int) -> Person:
+def _find_user(user_id: int) -> UserInfo:
     """Return a user; the page that does not exist if there is none."""
-    matches = [person for person in users.list_people() if person.id == user_id]
+    matches = [person for person in users.list_users() if person.id == user_id]
     if not matches:
         abort(404)
     return matches[0]

@@ -14,7 +14,7 @@ from wtforms.fields import SelectChoice
 from repermit.contacts import lookup
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import ListText, MailingList
-from repermit.email_address import as_people_write
+from repermit.email_address import to_unicode_address
 from repermit.emails.wording_form_blocks import (
     Block,
     BlockKind,
@@ -160,7 +160,7 @@ class WordingForm(OwnWordingForm):
         self._readers = {str(one.id): one for one in readers}
         self.reader.choices = [
             SelectChoice(
-                number, f"{one.name}, {as_people_write(str(one.address))}".removeprefix(", ")
+                number, f"{one.name}, {to_unicode_address(str(one.address))}".removeprefix(", ")
             )
             for number, one in self._readers.items()
         ]
@@ -274,7 +274,7 @@ def _name_fields(text: str) -> str:
 
 def list_labels(language: str) -> Mapping[str, str]:
     """Return what stands in brackets for each field, in a language of the pages."""
-    translate = catalogues.translations(language).gettext
+    translate = catalogues.load_translations(language).gettext
     return {field: translate(label) for field, label in _LABELS.items()}
 
 

@@ -20,7 +20,7 @@ from repermit.accounts.audit_log import SecurityEventKind
 from repermit.db.models.lists import MailingList
 from repermit.web.api.problems import ApiError
 from repermit.web.client_address import mask_network
-from repermit.web.request_context import get_arrival, note_refusal, write_note
+from repermit.web.request_context import get_arrival, record_refused_attempt, write_note
 
 # --- How often a program may ask, or a network sign people up. ------------------------------------
 
@@ -92,7 +92,7 @@ def note_access(act: str, *, mailing_list: MailingList | None, subject: str = ""
     """Note that the program looks at personal data, before it gets to see it."""
     write_note(
         partial(
-            audit_log.note_access,
+            audit_log.record_access,
             now=get_arrival(),
             actor=f"api:{g.token.name}",
             act=act,
@@ -106,15 +106,15 @@ def _authenticate(scope: str) -> TokenInfo:
     token = _read_token()
     _take_request(f"token {token.id}")
     if scope not in token.scopes:
-        note_refusal(SecurityEventKind.TOKEN_REFUSED, actor=f"api:{token.name}")
+        record_refused_attempt(SecurityEventKind.TOKEN_REFUSED, actor=f"api:{token.name}")
         raise ApiError(
             403,
             f"This token is not for {scope}.",
             headers=_make_challenge("insufficient_scope", scope=scope),
         )
     now = get_arrival()
-    if api_tokens.is_use_to_note(token, now=now):
-        write_note(partial(api_tokens.note_token_use, token, now=now))
+    if api_tokens.should_record_token_use(token, now=now):
+        write_note(partial(api_tokens.record_token_use, token, now=now))
     return token
 
 
@@ -132,7 +132,7 @@ def _read_token() -> TokenInfo:
     token = api_tokens.find_token(bearer.strip())
     if token is None:
         _take_request(_get_network())
-        note_refusal(SecurityEventKind.TOKEN_REFUSED)
+        record_refused_attempt(SecurityEventKind.TOKEN_REFUSED)
         raise ApiError(
             401, "This token is unknown or was revoked.", headers=_make_challenge("invalid_token")
         )

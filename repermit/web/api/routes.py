@@ -19,7 +19,7 @@ from repermit.db.models.lists import MailingList, find_list
 from repermit.errors import NotFound
 from repermit.web.api.authentication import for_everybody, note_access, require_scope
 from repermit.web.api.problems import PREFIX, ApiError, make_error_problem
-from repermit.web.request_context import get_arrival, get_site
+from repermit.web.request_context import get_arrival, get_services
 from repermit.webhooks import events
 
 api = Blueprint("api", __name__, url_prefix=PREFIX)
@@ -43,7 +43,7 @@ def make_openapi_document(public_url: str) -> dict[str, Any]:
 
     It is `repermit/data/openapi.json`, which tests hold against the routes and their answers.
     """
-    description = package_files.data("openapi.json")
+    description = package_files.load_data("openapi.json")
     description["servers"] = [{"url": public_url + PREFIX}]
     return description
 
@@ -52,7 +52,7 @@ def make_openapi_document(public_url: str) -> dict[str, Any]:
 @for_everybody
 def openapi() -> Response:
     """Return the document that describes all this."""
-    return jsonify(make_openapi_document(get_site().settings.public_url))
+    return jsonify(make_openapi_document(get_services().settings.public_url))
 
 
 @api.get("/lists")
@@ -68,7 +68,7 @@ def lists() -> Response:
 def status(slug: str) -> Response:
     """Return how a list and its campaign stand, as `status --json` does."""
     campaign_status = progress.read_status(
-        _find_list(slug), settings=get_site().settings, now=get_arrival()
+        _find_list(slug), settings=get_services().settings, now=get_arrival()
     )
     return jsonify(campaign_status.to_json())
 
@@ -79,8 +79,8 @@ def contact(slug: str) -> Response:
     """Return how one address stands. A POST, so that no web server logs the address."""
     mailing_list = _find_list(slug)
     address = _read_address()
-    standing = lookup.find_address_standing(
-        mailing_list, address, fingerprint_key=get_site().settings.fingerprint_key
+    standing = lookup.find_address_status(
+        mailing_list, address, fingerprint_key=get_services().settings.fingerprint_key
     )
     note_access("contact", mailing_list=mailing_list, subject=standing.subject)
     return jsonify(

@@ -14,7 +14,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest
 
 from repermit.answers import link_target, record_answer
-from repermit.answers.link_target import PageShown, Standing
+from repermit.answers.link_target import ContactState, PageShown
 from repermit.contacts import lookup as contacts_lookup
 from repermit.contacts.click_log import LinkRequest
 from repermit.db.models.lists import MailingList
@@ -28,15 +28,15 @@ from repermit.signed_links import NOBODY, PROXIES, Form
 from repermit.web import rendering
 from repermit.web.public import page_text
 from repermit.web.public.my_data_text import describe_recipients, format_last_day_of_proof
-from repermit.web.public.page_text import Voice
+from repermit.web.public.page_text import PageLocale
 from repermit.web.rendering import (
     NUMBER,
     ROUND,
-    Reader,
+    PageContext,
     list_browser_languages,
     list_language_names,
+    make_context,
     make_public_url,
-    make_reader,
     render,
     render_page,
 )
@@ -44,7 +44,7 @@ from repermit.web.request_context import (
     LONGEST_WAIT,
     count_forwarded,
     get_arrival,
-    get_site,
+    get_services,
     make_trace,
 )
 
@@ -58,15 +58,15 @@ _OPPOSITE = {Answer.YES: Answer.NO, Answer.NO: Answer.YES}
 def show_question(word: str, token: str) -> Response:
     """Show the question; nothing is recorded by a GET (invariant 1)."""
     answer = Answer(word)
-    standing = link_target.find_standing(get_site().links.read(answer.value, token))
+    standing = link_target.find_contact_state(get_services().links.read(answer.value, token))
     if standing is None or standing.is_gone:
         return show_gone(standing)
     seen = LinkRequest(answer.value, is_head=request.method == "HEAD", at=get_arrival())
-    get_site().openings.add(standing.uid, seen)
+    get_services().openings.add(standing.uid, seen)
     return _show_question_page(standing, answer, mark=request.args.get(ROUND, ""))
 
 
-def _show_question_page(standing: Standing, answer: Answer, *, mark: str) -> Response:
+def _show_question_page(standing: ContactState, answer: Answer, *, mark: str) -> Response:
     """Show the question, or the page that asks again, or the recorded answer."""
     reader = make_contact_reader(standing)
     outcome = link_target.predict_decision(standing, answer, arrived=get_arrival()).outcome
@@ -92,7 +92,7 @@ def _show_question_page(standing: Standing, answer: Answer, *, mark: str) -> Res
 @pages.post(_ROUTE)
 def take_answer(word: str, token: str) -> Response:
     """Record an answer: pressed on a page, or sent by a mail program (RFC 8058 §3.2)."""
-    site, answer = get_site(), Answer(word)
+    site, answer = get_services(), Answer(word)
     uid = site.links.read(answer.value, token)
     is_one_click = request.form.get("List-Unsubscribe") == "One-Click"
     if is_one_click and answer is Answer.YES:
@@ -125,7 +125,7 @@ def take_answer(word: str, token: str) -> Response:
     if is_one_click:
         return _answer_one_click(uid)
     if recorded is None:
-        return show_gone(link_target.find_standing(uid))
+        return show_gone(link_target.find_contact_state(uid))
     if recorded.outcome is Outcome.HOLD:
         return _show_ask_again(recorded.standing, recorded.mark)
     if recorded.outcome is Outcome.ASK:
@@ -136,13 +136,13 @@ def take_answer(word: str, token: str) -> Response:
 class _WordsChanged(Exception):
     """A Yes comes from a page in other words than it is in now."""
 
-    def __init__(self, standing: Standing) -> None:
+    def __init__(self, standing: ContactState) -> None:
         super().__init__()
         self.standing = standing
 
 
 def _describe_page(
-    standing: Standing, *, answer: Answer, is_again: bool, was_shown: bool
+    standing: ContactState, *, answer: Answer, is_again: bool, was_shown: bool
 ) -> PageShown:
     """Return the page that a contact of this standing was shown, or would have been.
 
@@ -165,7 +165,7 @@ def _describe_page(
 
 def read_pressed_form(uid: str) -> Form:
     """Return the form that was pressed on a page of the person with this uid."""
-    return get_site().links.read_form(uid, request.form.get(NUMBER, ""))
+    return get_services().links.read_form(uid, request.form.get(NUMBER, ""))
 
 
 def _answer_one_click(uid: str) -> Response:
@@ -175,19 +175,19 @@ def _answer_one_click(uid: str) -> Response:
     """
     response = Response("Unsubscribed.\n", content_type="text/plain; charset=utf-8")
     if uid == NOBODY:
-        trusted = get_site().settings.web.trusted_proxies
+        trusted = get_services().settings.web.trusted_proxies
         response.headers[PROXIES] = f"{count_forwarded()} {trusted}"
     return response
 
 
-def _show_ask_again(standing: Standing, mark: str) -> Response:
+def _show_ask_again(standing: ContactState, mark: str) -> Response:
     """Ask for a Yes once more that may be a program's, and say why."""
     reader = replace(make_contact_reader(standing), mark=mark)
     fields = make_contact_fields(standing, reader) | _make_ask_again_fields(standing, reader)
     return render_page("was_it_you.html", reader, mark=mark, **fields)
 
 
-def _make_ask_again_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
+def _make_ask_again_fields(standing: ContactState, reader: PageContext) -> dict[str, Any]:
     """Return the fields of the page that asks again, in place of the question's."""
     voice, sensitive = make_voice(reader), standing.mailing_list.sensitive
     return {
@@ -200,7 +200,7 @@ def _make_ask_again_fields(standing: Standing, reader: Reader) -> dict[str, Any]
 
 def _take_disowned(uid: str, mark: str) -> Response:
     """Record the answer "I did not press Yes" of a contact who was asked again."""
-    site = get_site()
+    site = get_services()
     with site.openings.take_openings(uid, patience=LONGEST_WAIT) as seen:
         noted = record_answer.disown_yes(
             site.database,
@@ -212,7 +212,7 @@ def _take_disowned(uid: str, mark: str) -> Response:
             mark=mark,
         )
     if noted is None:
-        return show_gone(link_target.find_standing(uid))
+        return show_gone(link_target.find_contact_state(uid))
     standing, reader = noted.standing, make_contact_reader(noted.standing)
     may_answer = noted.outcome in CHANGING_OUTCOMES and standing.is_in_time(get_arrival())
     if not may_answer:
@@ -227,21 +227,21 @@ def _take_disowned(uid: str, mark: str) -> Response:
     )
 
 
-def make_receipt_path(standing: Standing) -> str:
+def make_receipt_path(standing: ContactState) -> str:
     """Return where a contact's receipt is, below `public_url`."""
-    return f"/receipt/{get_site().links.token('receipt', standing.uid)}"
+    return f"/receipt/{get_services().links.token('receipt', standing.uid)}"
 
 
-def make_voice(reader: Reader) -> Voice:
+def make_voice(reader: PageContext) -> PageLocale:
     """Return in which words a reader is spoken to."""
-    return Voice(
+    return PageLocale(
         language=reader.language,
         zone=reader.settings.zone,
         is_representative=reader.is_representative,
     )
 
 
-def make_list_fields(about: MailingListFacts, reader: Reader) -> dict[str, Any]:
+def make_list_fields(about: MailingListFacts, reader: PageContext) -> dict[str, Any]:
     """Return the template's fields about a list and about what is kept."""
     settings, about = reader.settings, about.in_language(reader.language)
     other = replace(reader, is_representative=not reader.is_representative)
@@ -268,9 +268,9 @@ def make_list_fields(about: MailingListFacts, reader: Reader) -> dict[str, Any]:
     }
 
 
-def make_contact_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
+def make_contact_fields(standing: ContactState, reader: PageContext) -> dict[str, Any]:
     """Return the template's fields about a contact and its list."""
-    links = get_site().links
+    links = get_services().links
     return {
         **_make_common_fields(standing, reader, moment=get_arrival()),
         "address": standing.address,
@@ -285,7 +285,9 @@ def make_contact_fields(standing: Standing, reader: Reader) -> dict[str, Any]:
     }
 
 
-def _make_common_fields(standing: Standing, reader: Reader, *, moment: datetime) -> dict[str, Any]:
+def _make_common_fields(
+    standing: ContactState, reader: PageContext, *, moment: datetime
+) -> dict[str, Any]:
     """Return the template's fields that many contacts share, as they are at a moment."""
     voice, sensitive = make_voice(reader), standing.mailing_list.sensitive
     is_open = standing.is_in_time(moment)
@@ -314,7 +316,7 @@ def _make_common_fields(standing: Standing, reader: Reader, *, moment: datetime)
     }
 
 
-def show_result(reader: Reader, standing: Standing, outcome: Outcome) -> Response:
+def show_result(reader: PageContext, standing: ContactState, outcome: Outcome) -> Response:
     """Show what became of an answer, and how to change it: by the question, or by signing up.
 
     No button gives the opposite answer at once: a program presses whatever stands on a page.
@@ -348,7 +350,7 @@ def make_unanswered_wording(draft: Draft, *, settings: Settings, now: datetime) 
 
     It is kept at launch, as proof of what whoever answers nothing could have read.
     """
-    standing = Standing(
+    standing = ContactState(
         uid="",
         address="",
         language=draft.language,
@@ -369,13 +371,15 @@ def make_unanswered_wording(draft: Draft, *, settings: Settings, now: datetime) 
         deadline=draft.deadline,
         signs=(),
     )
-    reader = Reader(
+    reader = PageContext(
         settings=settings, language=draft.language, path="", mailing_list=draft.mailing_list
     )
     return _make_wording(standing, reader, moment=now, is_again=False)
 
 
-def _make_wording(standing: Standing, reader: Reader, *, moment: datetime, is_again: bool) -> str:
+def _make_wording(
+    standing: ContactState, reader: PageContext, *, moment: datetime, is_again: bool
+) -> str:
     """Return the text around the button as it was shown, with marks for what is personal.
 
     It is kept as proof of what was asked (GDPR art. 7(1)), and must hold nobody's data, since a
@@ -385,7 +389,7 @@ def _make_wording(standing: Standing, reader: Reader, *, moment: datetime, is_ag
     if is_again:
         fields |= _make_ask_again_fields(standing, reader)
     return _render_wording(
-        catalogues.corrections_version(),
+        catalogues.get_corrections_version(),
         tuple(fields.pop("labels").items()),
         language=reader.language,
         organisation=reader.settings.organisation,
@@ -401,22 +405,22 @@ def _render_wording(_version: str, labels: tuple[tuple[Answer, str], ...], **fie
     return render("recorded_question.html", labels=dict(labels), **personal, **fields)
 
 
-def make_contact_reader(standing: Standing) -> Reader:
+def make_contact_reader(standing: ContactState) -> PageContext:
     """Return the reader of a contact's page."""
     about = standing.mailing_list
-    return make_reader(request.path, language=standing.language, mailing_list=about)
+    return make_context(request.path, language=standing.language, mailing_list=about)
 
 
-def show_gone(standing: Standing | None) -> Response:
+def show_gone(standing: ContactState | None) -> Response:
     """Say that a person is erased, and what stays of them; offer to sign up."""
     about = standing.mailing_list if standing else _find_only_list()
-    reader = make_reader(request.path, language=choose_unknown_language(about), mailing_list=about)
+    reader = make_context(request.path, language=choose_unknown_language(about), mailing_list=about)
     fields: dict[str, Any] = make_list_fields(about, reader) if about else {"join_url": ""}
     fields["proof_until"] = ""
     if standing and standing.is_gone:
         fields["is_suppressed"] = link_target.is_suppressed(standing.uid)
         fields["proof_until"] = format_last_day_of_proof(
-            standing.status_at, make_voice(reader), get_site().settings.retention
+            standing.status_at, make_voice(reader), get_services().settings.retention
         )
     response = render_page("link_of_erased_contact.html", reader, **fields)
     response.vary.add("Accept-Language")

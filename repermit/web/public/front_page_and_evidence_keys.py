@@ -7,8 +7,8 @@ from flask import Blueprint, Response, request
 from repermit.evidence import evidence_key
 from repermit.package_files import LANGUAGES
 from repermit.web import error_pages
-from repermit.web.rendering import list_browser_languages, make_reader, render_page
-from repermit.web.request_context import get_site
+from repermit.web.rendering import list_browser_languages, make_context, render_page
+from repermit.web.request_context import get_services
 
 pages = Blueprint("front_page", __name__)
 
@@ -18,8 +18,8 @@ def show_front() -> Response:
     """Show who asks people here; it names no list, which may be a sensitive one."""
     shared = error_pages.find_shared_facts()
     wanted = (*list_browser_languages(), shared["language"], LANGUAGES[0])
-    reader = make_reader(request.path, language=next(filter(None, wanted)))
-    template = "front_page.html" if get_site().settings.organisation.name else "not_set_up.html"
+    reader = make_context(request.path, language=next(filter(None, wanted)))
+    template = "front_page.html" if get_services().settings.organisation.name else "not_set_up.html"
     response = render_page(template, reader, shared_privacy_url=shared["privacy_url"])
     response.vary.add("Accept-Language")
     return response
@@ -31,7 +31,7 @@ def show_evidence_keys() -> Response:
 
     They are C2SP verifier keys, a line each: the present one, then those before it.
     """
-    keys = evidence_key.known_keys(get_site().settings)
+    keys = evidence_key.known_keys(get_services().settings)
     if not keys:
         return error_pages.show_not_found()
     text = "".join(f"{key}\n" for key in keys)

@@ -27,8 +27,15 @@ from repermit.web.public.answer import (
     show_gone,
     show_result,
 )
-from repermit.web.rendering import ROUND, Reader, make_public_url, make_reader, render, render_page
-from repermit.web.request_context import get_arrival, get_site, make_trace
+from repermit.web.rendering import (
+    ROUND,
+    PageContext,
+    make_context,
+    make_public_url,
+    render,
+    render_page,
+)
+from repermit.web.request_context import get_arrival, get_services, make_trace
 
 pages = Blueprint("join", __name__)
 
@@ -43,7 +50,7 @@ _CLIENTS = 3
 @pages.get("/join/<path:name>")
 def show_form(name: str) -> Response:
     """Show the form with which somebody signs up."""
-    mailing_list = link_target.find_joinable_list(name, settings=get_site().settings)
+    mailing_list = link_target.find_joinable_list(name, settings=get_services().settings)
     if mailing_list is None:
         return error_pages.show_not_found()
     return _show_form_page(mailing_list)
@@ -52,7 +59,7 @@ def show_form(name: str) -> Response:
 @pages.post("/join/<name>")
 def take_form(name: str) -> Response:
     """Enqueue a mail to the address; the page does not tell who is on the list."""
-    site = get_site()
+    site = get_services()
     mailing_list = link_target.find_joinable_list(name, settings=site.settings)
     if mailing_list is None:
         return error_pages.show_not_found()
@@ -83,7 +90,7 @@ def take_form(name: str) -> Response:
 def _find_known_address(mailing_list: MailingList) -> str:
     """Return the address of whoever signs up from the page of a link of theirs; "" for others."""
     try:
-        uid = get_site().links.read("yes", request.form.get("link", ""))
+        uid = get_services().links.read("yes", request.form.get("link", ""))
     except LinkError:
         return ""
     contact = Contact.get_or_none(uid=uid, list=mailing_list)
@@ -129,7 +136,7 @@ def _take_sign_up() -> int:
 @pages.get("/confirm/<token:token>")
 def show_confirmation(token: str) -> Response:
     """Show what the press on the button will do; nothing is recorded by a GET."""
-    uid = get_site().links.read("confirm", token)
+    uid = get_services().links.read("confirm", token)
     signed_up = join.find_sign_up(uid, now=get_arrival())
     if signed_up is None or signed_up.outcome is not Outcome.CONFIRM:
         return _show_outcome(signed_up)
@@ -139,7 +146,7 @@ def show_confirmation(token: str) -> Response:
 @pages.post("/confirm/<token:token>")
 def take_confirmation(token: str) -> Response:
     """Do what the button says; what sends none of their words asks for the page again."""
-    uid = get_site().links.read("confirm", token)
+    uid = get_services().links.read("confirm", token)
     choice = request.form.get("choice", "")
     if choice in {page_text.NOT_ME, page_text.NO}:
         return _decline_sign_up(uid, token)
@@ -150,7 +157,7 @@ def take_confirmation(token: str) -> Response:
 
 def _confirm_sign_up(uid: str, token: str) -> Response:
     """Put the holder of the address on the list."""
-    site = get_site()
+    site = get_services()
     before = join.find_sign_up(uid, now=get_arrival())
     wording = _make_wording(before, token) if before else ""
     if not rendering.is_current_version():
@@ -177,7 +184,7 @@ _ASKING_OUTCOMES = frozenset({Outcome.HOLD, Outcome.ASK})
 
 def _decline_sign_up(uid: str, token: str) -> Response:
     """Decline a sign-up, or remove the contact that this link has put on the list."""
-    site = get_site()
+    site = get_services()
     signed_up = join.decline_sign_up(
         site.database,
         uid=uid,
@@ -238,9 +245,11 @@ def _show_form_page(mailing_list: MailingList, *, status: int = 200) -> Response
     )
 
 
-def _make_confirm_fields(signed_up: SignUpResult, reader: Reader, token: str) -> dict[str, Any]:
+def _make_confirm_fields(
+    signed_up: SignUpResult, reader: PageContext, token: str
+) -> dict[str, Any]:
     about, voice = signed_up.mailing_list, make_voice(reader)
-    links = get_site().links
+    links = get_services().links
     return {
         **make_list_fields(about, reader),
         "address": signed_up.address,
@@ -260,20 +269,20 @@ def _make_wording(signed_up: SignUpResult, token: str) -> str:
     return render(
         "recorded_sign_up.html",
         language=reader.language,
-        organisation=get_site().settings.organisation,
+        organisation=get_services().settings.organisation,
         privacy_url=signed_up.mailing_list.in_language(reader.language).privacy_url,
         **fields,
     )
 
 
-def _make_reader(signed_up: SignUpResult) -> Reader:
-    return make_reader(
+def _make_reader(signed_up: SignUpResult) -> PageContext:
+    return make_context(
         request.path, language=signed_up.language, mailing_list=signed_up.mailing_list
     )
 
 
-def _make_list_reader(mailing_list: MailingList) -> Reader:
-    return make_reader(
+def _make_list_reader(mailing_list: MailingList) -> PageContext:
+    return make_context(
         request.path,
         language=mailing_list.language,
         mailing_list=contacts_lookup.read_list_facts(mailing_list),

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest
 
 from repermit.answers import link_target
-from repermit.answers.link_target import Standing
+from repermit.answers.link_target import ContactState
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import find_list
 from repermit.errors import AddressError
@@ -36,13 +36,13 @@ from repermit.web.public.answer import (
 )
 from repermit.web.public.join import clean_name
 from repermit.web.rendering import (
-    Reader,
+    PageContext,
     list_language_names,
+    make_context,
     make_public_url,
-    make_reader,
     render_page,
 )
-from repermit.web.request_context import get_arrival, get_site, make_trace
+from repermit.web.request_context import get_arrival, get_services, make_trace
 
 pages = Blueprint("my_data", __name__)
 
@@ -50,13 +50,13 @@ pages = Blueprint("my_data", __name__)
 @pages.get("/me/<token:token>")
 def show_in_part(token: str) -> Response:
     """Show the data that a reader of a forwarded mail may see too."""
-    standing = link_target.find_standing(get_site().links.read("me", token))
+    standing = link_target.find_contact_state(get_services().links.read("me", token))
     if standing is None or standing.is_gone:
         return show_gone(standing)
     return _show_partial_page(standing)
 
 
-def _show_partial_page(standing: Standing) -> Response:
+def _show_partial_page(standing: ContactState) -> Response:
     reader = make_contact_reader(standing)
     return render_page(
         "my_data_summary.html",
@@ -69,7 +69,7 @@ def _show_partial_page(standing: Standing) -> Response:
 @pages.post("/me/<token:token>")
 def take_wish(token: str) -> Response:
     """Send a link to the address itself, or take off who is not the person meant."""
-    standing = link_target.find_standing(get_site().links.read("me", token))
+    standing = link_target.find_contact_state(get_services().links.read("me", token))
     if standing is None or standing.is_gone:
         return show_gone(standing)
     act = {"link": _send_link, "not_me": _remove_contact}.get(request.form.get("do", ""))
@@ -78,15 +78,15 @@ def take_wish(token: str) -> Response:
     return act(standing, make_contact_reader(standing))
 
 
-def _send_link(standing: Standing, reader: Reader) -> Response:
+def _send_link(standing: ContactState, reader: PageContext) -> Response:
     data_links.ask_for_link(
-        get_site().database, uid=standing.uid, language=reader.language, now=get_arrival()
+        get_services().database, uid=standing.uid, language=reader.language, now=get_arrival()
     )
     return render_page("data_link_sent.html", reader, **make_contact_fields(standing, reader))
 
 
-def _remove_contact(standing: Standing, reader: Reader) -> Response:
-    site = get_site()
+def _remove_contact(standing: ContactState, reader: PageContext) -> Response:
+    site = get_services()
     is_said = not_the_person.say_not_the_person(
         site.database,
         uid=standing.uid,
@@ -114,7 +114,7 @@ def show_fresh(token: str) -> Response:
 @pages.post("/fresh/<token:token>")
 def open_fresh(token: str) -> Response:
     """Use the link up and show everything."""
-    site = get_site()
+    site = get_services()
     opened = data_links.open_link(
         site.database, uid=site.links.read("fresh", token), now=get_arrival()
     )
@@ -135,7 +135,7 @@ def show_address(token: str) -> Response:
 @pages.post("/address/<token:token>")
 def confirm_address(token: str) -> Response:
     """Let the new address count."""
-    site = get_site()
+    site = get_services()
     moved = rectification.confirm_new_address(
         site.database,
         uid=site.links.read("address", token),
@@ -160,7 +160,7 @@ def show_expired_link(link: Link | None) -> Response:
     if link is None:
         return render_page(
             "link_ended.html",
-            make_reader(request.path, language=choose_unknown_language()),
+            make_context(request.path, language=choose_unknown_language()),
             link=None,
         )
     reader = _make_link_reader(link)
@@ -168,7 +168,7 @@ def show_expired_link(link: Link | None) -> Response:
         "link_ended.html",
         reader,
         link=link,
-        me_url=make_public_url(f"/me/{get_site().links.token('me', link.uid)}", reader)
+        me_url=make_public_url(f"/me/{get_services().links.token('me', link.uid)}", reader)
         if link.is_own
         else "",
     )
@@ -176,7 +176,7 @@ def show_expired_link(link: Link | None) -> Response:
 
 def _find_link(kind: Any, token: str) -> Link | None:
     purpose = "see" if kind == "fresh" else "address"
-    uid = get_site().links.read(kind, token)
+    uid = get_services().links.read(kind, token)
     return data_links.find_link(uid, purpose, now=get_arrival())
 
 
@@ -190,8 +190,8 @@ def _make_link_fields(link: Link, kind: str, token: str) -> dict[str, Any]:
     }
 
 
-def _make_link_reader(link: Link) -> Reader:
-    return make_reader(request.path, language=link.language, mailing_list=link.mailing_list)
+def _make_link_reader(link: Link) -> PageContext:
+    return make_context(request.path, language=link.language, mailing_list=link.mailing_list)
 
 
 # --- What a link for one use has opened: everything held, and what may be done about it. ----------
@@ -210,7 +210,7 @@ _UNUSABLE = 422
 def act_on_held(act: str) -> Response:
     """Do what a button of these pages says, as long as the hour lasts."""
     token = request.form.get("authority", "")
-    authority = get_site().links.read("held", token)
+    authority = get_services().links.read("held", token)
     opened = _require_current(data_links.find_access(authority, now=get_arrival()))
     return {
         "show": show_held,
@@ -244,10 +244,10 @@ def _correct_name(opened: OpenedLink) -> Response:
     language = request.form.get("language", "")
     changed = _require_current(
         rectification.correct_data(
-            get_site().database,
+            get_services().database,
             authority=opened.authority,
             name=clean_name(request.form.get("name", "")),
-            language=catalogues.pick_language(language, otherwise=opened.language),
+            language=catalogues.choose_language(language, otherwise=opened.language),
             now=get_arrival(),
             trace=make_trace(),
         )
@@ -263,7 +263,7 @@ def _ask_new_address(opened: OpenedLink) -> Response:
     try:
         is_asked = _require_current(
             rectification.ask_new_address(
-                get_site().database,
+                get_services().database,
                 authority=opened.authority,
                 address=request.form.get("address", ""),
                 language=reader.language,
@@ -283,9 +283,9 @@ def _ask_new_address(opened: OpenedLink) -> Response:
 def _download_data(opened: OpenedLink) -> Response:
     document = my_data.make_document(
         _read_held_data(opened),
-        organisation=get_site().settings.organisation,
+        organisation=get_services().settings.organisation,
         recipients=[
-            my_data.Recipient(
+            my_data.DisclosedRecipient(
                 role=one.role,
                 name=one.public_name,
                 country=one.country,
@@ -314,7 +314,7 @@ def _show_leaving(opened: OpenedLink) -> Response:
 
 
 def _erase_data(opened: OpenedLink) -> Response:
-    site = get_site()
+    site = get_services()
     key = Contact.get_by_id(opened.contact).address_key
     is_done = not_the_person.erase_own_data(
         site.database, authority=opened.authority, settings=site.settings, now=get_arrival()
@@ -342,7 +342,7 @@ class _ExpiredError(Exception):
 @opened_link_pages.app_errorhandler(_ExpiredError)
 def _show_expired(_error: _ExpiredError) -> Response:
     return render_page(
-        "link_ended.html", make_reader("", language=choose_unknown_language()), link=None
+        "link_ended.html", make_context("", language=choose_unknown_language()), link=None
     )
 
 
@@ -356,22 +356,22 @@ def _require_current(current: _Found | None) -> _Found:
 def _read_held_data(opened: OpenedLink) -> HeldData:
     return _require_current(
         my_data.gather_held_data(
-            authority=opened.authority, settings=get_site().settings, now=get_arrival()
+            authority=opened.authority, settings=get_services().settings, now=get_arrival()
         )
     )
 
 
 def _list_recipients(opened: OpenedLink) -> tuple[Recipient, ...]:
-    return list_recipients(find_list(opened.mailing_list.slug), get_site().settings)
+    return list_recipients(find_list(opened.mailing_list.slug), get_services().settings)
 
 
-def _make_reader(opened: OpenedLink) -> Reader:
-    return make_reader("", language=opened.language, mailing_list=opened.mailing_list)
+def _make_reader(opened: OpenedLink) -> PageContext:
+    return make_context("", language=opened.language, mailing_list=opened.mailing_list)
 
 
-def _make_opened_fields(opened: OpenedLink, reader: Reader) -> dict[str, Any]:
+def _make_opened_fields(opened: OpenedLink, reader: PageContext) -> dict[str, Any]:
     """Return the template's fields of every page behind an opened link."""
-    links = get_site().links
+    links = get_services().links
     return {
         **make_list_fields(opened.mailing_list, reader),
         "authority": links.token("held", opened.authority),
@@ -381,7 +381,7 @@ def _make_opened_fields(opened: OpenedLink, reader: Reader) -> dict[str, Any]:
     }
 
 
-def _list_languages(held: HeldData, reader: Reader) -> dict[str, str]:
+def _list_languages(held: HeldData, reader: PageContext) -> dict[str, str]:
     """Return the languages that somebody may choose, the one that is held of them among these."""
     offered = list_language_names(reader.mailing_list)
     kept = {**list_language_names()}.get(held.language)
@@ -389,9 +389,9 @@ def _list_languages(held: HeldData, reader: Reader) -> dict[str, str]:
 
 
 def _make_held_fields(
-    held: HeldData, reader: Reader, recipients: tuple[Recipient, ...]
+    held: HeldData, reader: PageContext, recipients: tuple[Recipient, ...]
 ) -> dict[str, Any]:
-    voice, retention = make_voice(reader), get_site().settings.retention
+    voice, retention = make_voice(reader), get_services().settings.retention
     names = {item.key: item.public_name for item in recipients}
     return {
         "held": held,

@@ -13,16 +13,16 @@ from repermit.privacy.my_data import (
     Disclosure,
     EvidenceEntry,
     HeldData,
-    Openings,
+    OpeningReport,
     RetentionTerm,
     SentMail,
     SuppressionInfo,
 )
 from repermit.reports.data_recipients import Recipient, list_recipients
-from repermit.rules.bot_detection import PROGRAM_SIGNS
+from repermit.rules.bot_detection import PROGRAM_SIGNALS
 from repermit.rules.consent import Basis
 from repermit.settings.definitions import Retention, Settings
-from repermit.web.public.page_text import Voice, describe_removal
+from repermit.web.public.page_text import PageLocale, describe_removal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class HistoryEvent:
     lines: tuple[str, ...] = ()
 
 
-def list_history(held: HeldData, voice: Voice) -> list[HistoryEvent]:
+def list_history(held: HeldData, voice: PageLocale) -> list[HistoryEvent]:
     """Return a contact's history, the oldest event first."""
     events = sorted(_iter_history(held, voice), key=lambda event: event[0])
     return [
@@ -43,7 +43,9 @@ def list_history(held: HeldData, voice: Voice) -> list[HistoryEvent]:
     ]
 
 
-def _iter_history(held: HeldData, voice: Voice) -> Iterator[tuple[datetime, str, tuple[str, ...]]]:
+def _iter_history(
+    held: HeldData, voice: PageLocale
+) -> Iterator[tuple[datetime, str, tuple[str, ...]]]:
     gettext = voice.gettext
     for at, file in held.imports:
         yield at, gettext("Your address came with the file “%(file)s”") % {"file": file}, ()
@@ -60,7 +62,7 @@ def _iter_history(held: HeldData, voice: Voice) -> Iterator[tuple[datetime, str,
         yield at, _describe_entry(entry, voice), _describe_details(entry, voice)
 
 
-def _describe_letter(letter: SentMail, voice: Voice) -> str:
+def _describe_letter(letter: SentMail, voice: PageLocale) -> str:
     gettext = voice.gettext
     name = {
         "ask": gettext("the question whether we may mail you"),
@@ -80,12 +82,12 @@ def _describe_letter(letter: SentMail, voice: Voice) -> str:
     return text % {"mail": name}
 
 
-def _describe_delivery(letter: SentMail, voice: Voice) -> tuple[str, ...]:
+def _describe_delivery(letter: SentMail, voice: PageLocale) -> tuple[str, ...]:
     """Return where a mail went, if elsewhere, and what came back for it."""
     return (*((letter.to,) if letter.to else ()), *_describe_bounce(letter, voice))
 
 
-def _describe_bounce(letter: SentMail, voice: Voice) -> tuple[str, ...]:
+def _describe_bounce(letter: SentMail, voice: PageLocale) -> tuple[str, ...]:
     gettext = voice.gettext
     what = {
         "": "",
@@ -96,7 +98,7 @@ def _describe_bounce(letter: SentMail, voice: Voice) -> tuple[str, ...]:
     return (what % {"moment": voice.format_time(letter.bounced_at)},)
 
 
-def _describe_entry(entry: EvidenceEntry, voice: Voice) -> str:
+def _describe_entry(entry: EvidenceEntry, voice: PageLocale) -> str:
     gettext = voice.gettext
     if entry.event == "removed" and entry.consent.get("method") == "not_the_person":
         return gettext("Taken off the list: somebody at this address was not the person meant")
@@ -124,7 +126,7 @@ def _describe_entry(entry: EvidenceEntry, voice: Voice) -> str:
     }.get(entry.event, entry.event.replace("_", " "))
 
 
-def _describe_end(entry: EvidenceEntry, voice: Voice) -> str:
+def _describe_end(entry: EvidenceEntry, voice: PageLocale) -> str:
     """Describe data whose retention ended, which is no erasure of everything."""
     if entry.consent.get("parts") == ["consent"]:
         return voice.gettext(
@@ -136,7 +138,7 @@ def _describe_end(entry: EvidenceEntry, voice: Voice) -> str:
     )
 
 
-def _describe_details(entry: EvidenceEntry, voice: Voice) -> tuple[str, ...]:
+def _describe_details(entry: EvidenceEntry, voice: PageLocale) -> tuple[str, ...]:
     gettext = voice.gettext
     by = {
         "person": gettext("By you, or with a link of yours"),
@@ -163,7 +165,7 @@ def _describe_details(entry: EvidenceEntry, voice: Voice) -> tuple[str, ...]:
     )
 
 
-def describe_openings(openings: Openings, voice: Voice) -> list[str]:
+def describe_openings(openings: OpeningReport, voice: PageLocale) -> list[str]:
     """Describe the kept openings and presses of the links, a line each."""
     gettext = voice.gettext
     names = {"yes": gettext("The link for Yes"), "no": gettext("The link for No")}
@@ -197,12 +199,12 @@ def describe_openings(openings: Openings, voice: Voice) -> list[str]:
         (openings.held_at, gettext("The Yes of %(moment)s waits for one press more.")),
     )
     sentences = [text % {"moment": voice.format_time(at)} for at, text in moments if at]
-    is_suspect = PROGRAM_SIGNS.intersection(openings.signs)
+    is_suspect = PROGRAM_SIGNALS.intersection(openings.signs)
     suspect = [gettext("The last press looked like a program’s.")] if is_suspect else []
     return [*links, *sentences, *suspect]
 
 
-def describe_suppression(suppression: SuppressionInfo, voice: Voice) -> str:
+def describe_suppression(suppression: SuppressionInfo, voice: PageLocale) -> str:
     """Describe a suppression, and since when it holds."""
     gettext = voice.gettext
     text = (
@@ -213,7 +215,7 @@ def describe_suppression(suppression: SuppressionInfo, voice: Voice) -> str:
     return text % {"moment": voice.format_time(suppression.at)}
 
 
-def describe_recipient(recipient: Recipient, voice: Voice) -> str:
+def describe_recipient(recipient: Recipient, voice: PageLocale) -> str:
     """Return who gets the data, what for, and in which country if that is known."""
     gettext = voice.gettext
     what = {
@@ -242,7 +244,7 @@ def describe_recipient(recipient: Recipient, voice: Voice) -> str:
     return text
 
 
-def describe_disclosure(disclosure: Disclosure, voice: Voice, names: Mapping[str, str]) -> str:
+def describe_disclosure(disclosure: Disclosure, voice: PageLocale, names: Mapping[str, str]) -> str:
     """Return in which file the address was, or which program was told of it, and when."""
     gettext = voice.gettext
     what = {
@@ -264,7 +266,7 @@ def describe_disclosure(disclosure: Disclosure, voice: Voice, names: Mapping[str
     return gettext("%(moment)s: %(what)s.") % known
 
 
-def describe_source(held: HeldData, voice: Voice) -> str:
+def describe_source(held: HeldData, voice: PageLocale) -> str:
     """Return where the address came from: what is known of it, and the file, with its day."""
     gettext = voice.gettext
     files = (
@@ -276,7 +278,7 @@ def describe_source(held: HeldData, voice: Voice) -> str:
     return said or gettext("We do not know.")
 
 
-def describe_retention(term: RetentionTerm, voice: Voice, retention: Retention) -> str:
+def describe_retention(term: RetentionTerm, voice: PageLocale, retention: Retention) -> str:
     """Describe how long a kind of data is kept."""
     gettext = voice.gettext
     known = {
@@ -332,12 +334,12 @@ def describe_retention(term: RetentionTerm, voice: Voice, retention: Retention) 
     }[term.what] % known
 
 
-def format_last_day_of_proof(removed_at: datetime, voice: Voice, retention: Retention) -> str:
+def format_last_day_of_proof(removed_at: datetime, voice: PageLocale, retention: Retention) -> str:
     """Return until when the proof of an erased person is kept (GDPR art. 17(3))."""
     return voice.format_day(add_years(removed_at, retention.evidence_years))
 
 
-def describe_recipients(slug: str, voice: Voice, settings: Settings) -> tuple[str, ...]:
+def describe_recipients(slug: str, voice: PageLocale, settings: Settings) -> tuple[str, ...]:
     """Return a sentence for each recipient of a list's data; none for a list that is gone.
 
     Those that the record of processing names (GDPR art. 13(1)(e) and (f), 15(1)(c)).

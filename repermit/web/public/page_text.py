@@ -13,14 +13,14 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 
-from repermit.answers.link_target import SignUpResult, Standing
+from repermit.answers.link_target import ContactState, SignUpResult
 from repermit.i18n import catalogues, dates
 from repermit.privacy.my_data import HeldData
-from repermit.rules.bot_detection import Sign
+from repermit.rules.bot_detection import BotSignal
 from repermit.rules.consent import OWN_YES, Answer, Basis, Reason, Status
 
 if TYPE_CHECKING:
-    Stands = Standing | HeldData
+    Stands = ContactState | HeldData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Statement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Voice:
+class PageLocale:
     """A language, the zone that times are told in, and whether a representative is spoken to."""
 
     language: str
@@ -41,31 +41,31 @@ class Voice:
 
     def gettext(self, text: str) -> str:
         """Return the translation."""
-        return catalogues.translations(self.language).gettext(text)
+        return catalogues.load_translations(self.language).gettext(text)
 
     def ngettext(self, one: str, many: str, count: int) -> str:
         """Return the translation in the form that a number takes."""
-        return catalogues.translations(self.language).ngettext(one, many, count)
+        return catalogues.load_translations(self.language).ngettext(one, many, count)
 
     def format_time(self, at: datetime | None) -> str:
         """Return a day and time in words, "" for None."""
-        return dates.moment_in_words(at, language=self.language, zone=self.zone) if at else ""
+        return dates.format_local_datetime(at, language=self.language, zone=self.zone) if at else ""
 
     def format_short_time(self, at: datetime | None) -> str:
         """Return a day in words without its year, with the time unless it ends the day."""
         zone, language = self.zone, self.language
-        return dates.short_moment_in_words(at, language=language, zone=zone) if at else ""
+        return dates.format_short_datetime(at, language=language, zone=zone) if at else ""
 
     def format_day(self, at: datetime | None) -> str:
         """Return a day in words, "" for None."""
-        return dates.day_in_words(at, language=self.language, zone=self.zone) if at else ""
+        return dates.format_local_date(at, language=self.language, zone=self.zone) if at else ""
 
     def name_country(self, code: str) -> str:
         """Return the name of a country by its two letters (ISO 3166); "" for ""."""
         return str(Locale(self.language).territories[code]) if code else ""
 
 
-def explain_listing(standing: Standing, voice: Voice) -> str:
+def explain_listing(standing: ContactState, voice: PageLocale) -> str:
     """Return why an address is on the list, and since when, in a sentence (GDPR art. 14(2)(f)).
 
     Of an address that is off the list it is where it came from.
@@ -99,7 +99,7 @@ def explain_listing(standing: Standing, voice: Voice) -> str:
     return sentence % known
 
 
-def make_yes_label(voice: Voice, *, sensitive: bool, is_new: bool = False) -> str:
+def make_yes_label(voice: PageLocale, *, sensitive: bool, is_new: bool = False) -> str:
     """Return the label of the Yes button; `is_new` for somebody who is not on the list."""
     gettext = voice.gettext
     if voice.is_representative and sensitive:
@@ -113,7 +113,7 @@ def make_yes_label(voice: Voice, *, sensitive: bool, is_new: bool = False) -> st
     return gettext("Yes, keep sending me these mails")
 
 
-def make_no_label(voice: Voice, *, is_new: bool = False) -> str:
+def make_no_label(voice: PageLocale, *, is_new: bool = False) -> str:
     """Return the label of the No button; `is_new` for somebody who is not on the list."""
     if is_new and voice.is_representative:
         return voice.gettext("No, do not send these mails")
@@ -124,7 +124,7 @@ def make_no_label(voice: Voice, *, is_new: bool = False) -> str:
     return voice.gettext("No, stop sending me these mails")
 
 
-def word_recorded_now(standing: Standing, voice: Voice) -> Statement:
+def word_recorded_now(standing: ContactState, voice: PageLocale) -> Statement:
     """Return the statement after an answer that changed something."""
     gettext, at = voice.gettext, {"moment": voice.format_time(standing.status_at)}
     if standing.status is Status.REMOVED:
@@ -145,7 +145,7 @@ def word_recorded_now(standing: Standing, voice: Voice) -> Statement:
     )
 
 
-def word_recorded_earlier(standing: Standing, voice: Voice) -> str:
+def word_recorded_earlier(standing: ContactState, voice: PageLocale) -> str:
     """Return the sentence on an earlier answer, "" if there was none."""
     gettext, at = voice.gettext, {"moment": voice.format_time(standing.status_at)}
     if standing.status is Status.REMOVED:
@@ -157,7 +157,7 @@ def word_recorded_earlier(standing: Standing, voice: Voice) -> str:
     return ""
 
 
-def word_present_answer(standing: Standing, voice: Voice) -> str:
+def word_present_answer(standing: ContactState, voice: PageLocale) -> str:
     """Return what stands now in a few words, without a day; "" if nothing was answered."""
     gettext = voice.gettext
     if standing.status is Status.REMOVED:
@@ -169,7 +169,7 @@ def word_present_answer(standing: Standing, voice: Voice) -> str:
     return ""
 
 
-def word_not_recorded(answer: Answer, voice: Voice, *, takes_two_presses: bool) -> str:
+def word_not_recorded(answer: Answer, voice: PageLocale, *, takes_two_presses: bool) -> str:
     """Return the sentence on an answer that is not recorded until it is pressed."""
     gettext = voice.gettext
     if takes_two_presses:
@@ -180,7 +180,7 @@ def word_not_recorded(answer: Answer, voice: Voice, *, takes_two_presses: bool) 
     }[answer]
 
 
-def word_recorded_before(standing: Standing, voice: Voice) -> Statement:
+def word_recorded_before(standing: ContactState, voice: PageLocale) -> Statement:
     """Return the statement after an answer that was recorded before."""
     gettext, at = voice.gettext, {"moment": voice.format_time(standing.status_at)}
     if standing.status is not Status.REMOVED and standing.basis not in OWN_YES:
@@ -205,7 +205,7 @@ def word_recorded_before(standing: Standing, voice: Voice) -> Statement:
     )
 
 
-def _word_on_list(voice: Voice) -> Statement:
+def _word_on_list(voice: PageLocale) -> Statement:
     """Return the statement for somebody who gets the mails without a Yes of ours."""
     gettext = voice.gettext
     return Statement(
@@ -214,7 +214,7 @@ def _word_on_list(voice: Voice) -> Statement:
     )
 
 
-def word_too_late(standing: Standing, voice: Voice) -> Statement:
+def word_too_late(standing: ContactState, voice: PageLocale) -> Statement:
     """Return the statement after a Yes that came too late, and what stands instead."""
     if standing.is_on_list:
         return _word_on_list(voice)
@@ -226,7 +226,7 @@ def word_too_late(standing: Standing, voice: Voice) -> Statement:
     return Statement(heading=heading, text=word_time_over(standing, voice))
 
 
-def word_time_over(standing: Standing, voice: Voice) -> str:
+def word_time_over(standing: ContactState, voice: PageLocale) -> str:
     """Return until when a Yes counted, and what stands now."""
     gettext = voice.gettext
     if standing.deadline is None:
@@ -244,7 +244,7 @@ def word_time_over(standing: Standing, voice: Voice) -> str:
     return f"{over} {stands}"
 
 
-def describe_status(standing: Stands, voice: Voice) -> str:
+def describe_status(standing: Stands, voice: PageLocale) -> str:
     """Return where a contact stands, in a few words."""
     gettext = voice.gettext
     if standing.status is Status.REMOVED:
@@ -256,7 +256,7 @@ def describe_status(standing: Stands, voice: Voice) -> str:
     }[standing.status]
 
 
-def describe_removal(reason: str, voice: Voice) -> str:
+def describe_removal(reason: str, voice: PageLocale) -> str:
     """Return why a contact was taken off, in a few words."""
     gettext = voice.gettext
     return {
@@ -269,7 +269,7 @@ def describe_removal(reason: str, voice: Voice) -> str:
     }[Reason(reason)]
 
 
-def describe_basis(standing: Stands, voice: Voice) -> str:
+def describe_basis(standing: Stands, voice: PageLocale) -> str:
     """Return on what ground a contact may be mailed, in a few words."""
     gettext = voice.gettext
     return {
@@ -284,7 +284,7 @@ def describe_basis(standing: Stands, voice: Voice) -> str:
     }[standing.basis]
 
 
-def describe_consent(state: str, voice: Voice, *, is_represented: bool = False) -> str:
+def describe_consent(state: str, voice: PageLocale, *, is_represented: bool = False) -> str:
     """Return a state of a consent (dpv:ConsentStatus) in a few words."""
     gettext = voice.gettext
     words = {
@@ -308,19 +308,19 @@ NOT_ME, AGAIN, YES, NO = "not_me", "again", "yes", "no"
 """What buttons say in the field `choice`: of whoever is asked again, and of who has signed up."""
 
 
-def explain_asking_again(signs: Collection[Sign], voice: Voice) -> str:
+def explain_asking_again(signs: Collection[BotSignal], voice: PageLocale) -> str:
     """Return why somebody is asked once more, by the sign that says most."""
     gettext = voice.gettext
     reasons = {
-        Sign.BOTH_OPENED: gettext(
+        BotSignal.BOTH_OPENED: gettext(
             "The links for Yes and for No were opened within a minute of each other, as programs "
             "do."
         ),
-        Sign.BOTH_ANSWERED: gettext(
+        BotSignal.BOTH_ANSWERED: gettext(
             "Yes and No were pressed within a minute of each other, as programs do."
         ),
-        Sign.SAID_NO: gettext("A No came before this Yes."),
-        Sign.LOOKED_UP: gettext(
+        BotSignal.SAID_NO: gettext("A No came before this Yes."),
+        BotSignal.LOOKED_UP: gettext(
             "A program looked at the link, and Yes was pressed within a minute after our mail had "
             "been delivered."
         ),
@@ -329,7 +329,7 @@ def explain_asking_again(signs: Collection[Sign], voice: Voice) -> str:
     return next((text for sign, text in reasons.items() if sign in signs), otherwise)
 
 
-def make_labels(voice: Voice, *, sensitive: bool, is_new: bool) -> dict[str, str]:
+def make_labels(voice: PageLocale, *, sensitive: bool, is_new: bool) -> dict[str, str]:
     """Return the labels of the three buttons, in their order; `is_new` as in `make_yes_label`.
 
     None of them stands out, and the Yes is neither the first nor the last, so that no program
@@ -342,7 +342,7 @@ def make_labels(voice: Voice, *, sensitive: bool, is_new: bool) -> dict[str, str
     }
 
 
-def _make_again_label(voice: Voice, *, sensitive: bool, is_new: bool) -> str:
+def _make_again_label(voice: PageLocale, *, sensitive: bool, is_new: bool) -> str:
     """Return the label of the Yes button on the page that asks again."""
     gettext = voice.gettext
     if voice.is_representative and sensitive:
@@ -356,7 +356,7 @@ def _make_again_label(voice: Voice, *, sensitive: bool, is_new: bool) -> str:
     return gettext("Yes, it was me: keep sending me these mails")
 
 
-def make_sign_up_labels(voice: Voice, *, sensitive: bool) -> dict[str, str]:
+def make_sign_up_labels(voice: PageLocale, *, sensitive: bool) -> dict[str, str]:
     """Return the labels of a sign-up's three buttons, in their order.
 
     The mail that leads to it has no other link of ours, so that nothing but what is pressed can
@@ -369,7 +369,7 @@ def make_sign_up_labels(voice: Voice, *, sensitive: bool) -> dict[str, str]:
     }
 
 
-def word_declined(signed_up: SignUpResult, voice: Voice) -> Statement:
+def word_declined(signed_up: SignUpResult, voice: PageLocale) -> Statement:
     """Return the statement after a declined sign-up, also of somebody who is on the list."""
     if signed_up.standing is not None and signed_up.standing.status is not Status.REMOVED:
         return Statement(
@@ -386,7 +386,7 @@ def word_declined(signed_up: SignUpResult, voice: Voice) -> Statement:
     )
 
 
-def word_disowned(standing: Standing, voice: Voice) -> Statement:
+def word_disowned(standing: ContactState, voice: PageLocale) -> Statement:
     """Return the statement after the answer "I did not press Yes"."""
     gettext = voice.gettext
     return Statement(

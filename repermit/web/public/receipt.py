@@ -12,7 +12,7 @@ from typing import Any
 from flask import Blueprint, Response
 
 from repermit.answers import link_target
-from repermit.answers.link_target import Standing
+from repermit.answers.link_target import ContactState
 from repermit.contacts import enqueue_receipt
 from repermit.db.models.contacts import Contact
 from repermit.evidence.consent_receipt import REPRESENTATIVE
@@ -26,8 +26,8 @@ from repermit.web.public.answer import (
     make_voice,
     show_gone,
 )
-from repermit.web.rendering import Reader, render_page
-from repermit.web.request_context import get_site
+from repermit.web.rendering import PageContext, render_page
+from repermit.web.request_context import get_services
 
 pages = Blueprint("receipt", __name__)
 
@@ -35,8 +35,8 @@ pages = Blueprint("receipt", __name__)
 @pages.get("/receipt/<token:token>")
 def show_receipt(token: str) -> Response:
     """Show the receipt of what somebody answered (ISO/IEC TS 27560:2023 §6.4)."""
-    site = get_site()
-    standing = link_target.find_standing(site.links.read("receipt", token))
+    site = get_services()
+    standing = link_target.find_contact_state(site.links.read("receipt", token))
     if standing is None or standing.is_gone:
         return show_gone(standing)
     made = _read_receipt(standing)
@@ -54,7 +54,7 @@ def show_receipt(token: str) -> Response:
 @pages.get("/receipt/<token>/receipt.json")
 def download_receipt(token: str) -> Response:
     """Send the receipt as a file."""
-    standing = link_target.find_standing(get_site().links.read("receipt", token))
+    standing = link_target.find_contact_state(get_services().links.read("receipt", token))
     made = None if standing is None or standing.is_gone else _read_receipt(standing)
     if made is None:
         return error_pages.show_not_found()
@@ -64,8 +64,8 @@ def download_receipt(token: str) -> Response:
     return response
 
 
-def _read_receipt(standing: Standing) -> dict[str, Any] | None:
-    site = get_site()
+def _read_receipt(standing: ContactState) -> dict[str, Any] | None:
+    site = get_services()
     contact = Contact.get(Contact.uid == standing.uid)
     register = describe_for_proofs(contact.list, settings=site.settings)
     return enqueue_receipt.make_receipt(
@@ -74,7 +74,7 @@ def _read_receipt(standing: Standing) -> dict[str, Any] | None:
 
 
 def _make_receipt_fields(
-    made: dict[str, Any], standing: Standing, reader: Reader
+    made: dict[str, Any], standing: ContactState, reader: PageContext
 ) -> dict[str, Any]:
     voice, record = make_voice(reader), made["consent_record"]
     notice = record["processing"]["privacy_notice"]

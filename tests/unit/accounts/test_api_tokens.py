@@ -20,7 +20,7 @@ from tests.support.builders import NOW
 BY_ME: dict[str, Any] = {"now": NOW, "actor": "me@example.org"}
 
 
-def make(database: Database, name: str = "Mailchimp", *scopes: str) -> api_tokens.MadeToken:
+def make(database: Database, name: str = "Mailchimp", *scopes: str) -> api_tokens.NewToken:
     return api_tokens.make_token(database, name, scopes=scopes or ("read:status",), **BY_ME)
 
 
@@ -101,12 +101,12 @@ def test_its_use_is_noted_to_the_hour(database: Database) -> None:
     made = make(database)
     found = api_tokens.find_token(made.bearer)
     assert found
-    assert api_tokens.is_use_to_note(found, now=NOW)
+    assert api_tokens.should_record_token_use(found, now=NOW)
     with database.atomic():
-        api_tokens.note_token_use(found, now=NOW)
+        api_tokens.record_token_use(found, now=NOW)
     used = api_tokens.find_token(made.bearer)
     assert used
     assert used.used_at == NOW
     hour = timedelta(hours=1)
-    assert not api_tokens.is_use_to_note(used, now=NOW + hour - timedelta(microseconds=1))
-    assert api_tokens.is_use_to_note(used, now=NOW + hour)
+    assert not api_tokens.should_record_token_use(used, now=NOW + hour - timedelta(microseconds=1))
+    assert api_tokens.should_record_token_use(used, now=NOW + hour)

@@ -84,9 +84,9 @@ def test_without_anything_there_is_one_empty_page(database: Database) -> None:
 def test_looks_are_listed_in_the_same_way(database: Database) -> None:
     news = make_list(database)
     with database.atomic():
-        audit_log.note_access(now=NOW, actor="user:1", act="searched", mailing_list=news)
-        audit_log.note_access(now=NOW, actor="api:tool", act="contact", subject="ab12")
-        audit_log.note_access(now=NOW, actor="user:1", act="contact", mailing_list=news)
+        audit_log.record_access(now=NOW, actor="user:1", act="searched", mailing_list=news)
+        audit_log.record_access(now=NOW, actor="api:tool", act="contact", subject="ab12")
+        audit_log.record_access(now=NOW, actor="user:1", act="contact", mailing_list=news)
     assert [one.what for one in audit_log.list_accesses().records] == [
         "contact",
         "contact",

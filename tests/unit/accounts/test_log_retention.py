@@ -28,10 +28,10 @@ MOMENT = timedelta(microseconds=1)
 def test_a_look_is_noted_with_who_and_at_whom(database: Database) -> None:
     news = make_list(database)
     with database.atomic():
-        audit_log.note_access(
+        audit_log.record_access(
             now=NOW, actor="user:1", act="looked", mailing_list=news, subject="ab" * 16
         )
-        audit_log.note_access(now=NOW, actor="user:2", act="searched")
+        audit_log.record_access(now=NOW, actor="user:2", act="searched")
     found = [(one.at, one.actor, one.act, one.list, one.subject) for one in Access.select()]
     assert found == [
         (NOW, "user:1", "looked", "news", "ab" * 16),
@@ -44,7 +44,7 @@ def test_a_look_is_noted_with_who_and_at_whom(database: Database) -> None:
 )
 def test_a_look_is_kept_access_days(database: Database, age: timedelta, is_kept: bool) -> None:
     with database.atomic():
-        audit_log.note_access(now=NOW, actor="user:1", act="looked")
+        audit_log.record_access(now=NOW, actor="user:1", act="looked")
     settings = make_settings(retention=Retention(access_days=10))
     forgotten = audit_log.delete_expired(database, settings=settings, now=NOW + age)
     assert forgotten == (0 if is_kept else 1)
@@ -56,7 +56,7 @@ def test_what_was_refused_is_kept_access_days(
     database: Database, age: timedelta, is_kept: bool
 ) -> None:
     with database.atomic():
-        audit_log.note_security_event(audit_log.SecurityEventKind.LOGIN_FAILED, now=NOW)
+        audit_log.record_security_event(audit_log.SecurityEventKind.LOGIN_FAILED, now=NOW)
     settings = make_settings(retention=Retention(access_days=10))
     audit_log.delete_expired(database, settings=settings, now=NOW + age)
     assert SecurityEvent.select().exists() is is_kept

@@ -12,12 +12,12 @@ import pytest
 from repermit.accounts import login as accounts_login
 from repermit.accounts import sessions, two_factor, users
 from repermit.accounts.login import AttemptResult, LoginAttempt
-from repermit.accounts.sessions import Login
+from repermit.accounts.sessions import ActiveSession
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Session, User
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.errors import AddressError, NotFound, Refused
-from repermit.settings.sealed_secrets import Seal, make_totp_name
+from repermit.settings.sealed_secrets import SecretCipher, make_totp_name
 from repermit.webhooks import endpoints
 from tests.support.admin_pages import PASSWORD, SECRET, code_at, make_admin, make_session, make_user
 from tests.support.builders import NOW, make_settings
@@ -39,13 +39,13 @@ def log_in(
     )
 
 
-def find(token: str, now: datetime = NOW) -> Login:
-    login = sessions.find_login(token, now=now, settings=SETTINGS)
+def find(token: str, now: datetime = NOW) -> ActiveSession:
+    login = sessions.find_session(token, now=now, settings=SETTINGS)
     assert login
     return login
 
 
-def login_of(database: Database, user: User, *, is_full: bool = True) -> Login:
+def login_of(database: Database, user: User, *, is_full: bool = True) -> ActiveSession:
     token, _ = make_session(database, user, is_full=is_full)
     return find(token)
 
@@ -89,7 +89,9 @@ def test_a_hash_of_old_parameters_is_renewed_at_login(database: Database) -> Non
     assert log_in(database, user.email).is_right
 
 
-def take(database: Database, login: Login, code: str, *, now: datetime = NOW) -> AttemptResult:
+def take(
+    database: Database, login: ActiveSession, code: str, *, now: datetime = NOW
+) -> AttemptResult:
     return accounts_login.take_second_step(
         database, login, code, settings=SETTINGS, visit=visit(now)
     )
@@ -141,7 +143,9 @@ def test_a_code_alone_does_not_open_a_locked_session(database: Database) -> None
     assert events() == []
 
 
-def set_up(database: Database, login: Login, code: str, secret: str = SECRET) -> AttemptResult:
+def set_up(
+    database: Database, login: ActiveSession, code: str, secret: str = SECRET
+) -> AttemptResult:
     return accounts_login.set_up_second_step(
         database, login, secret=secret, code=code, settings=SETTINGS, visit=visit()
     )
@@ -182,7 +186,7 @@ def test_of_two_half_sessions_one_sets_an_app_up(database: Database) -> None:
     kept = User.get_by_id(user.id).totp_secret
     # A copy of the database tells no secret: it is sealed, and for this user alone.
     assert SECRET not in kept
-    assert Seal(SETTINGS.secret_keys).open(make_totp_name(user.id), kept) == SECRET
+    assert SecretCipher(SETTINGS.secret_keys).open(make_totp_name(user.id), kept) == SECRET
     assert two_factor.count_codes_left(user.id) == 10
     assert events() == ["second_step_set_up"]
 
@@ -197,7 +201,7 @@ def test_another_app_ends_all_other_sessions(database: Database) -> None:
     ]
 
 
-def unlock(database: Database, login: Login, password: str) -> AttemptResult:
+def unlock(database: Database, login: ActiveSession, password: str) -> AttemptResult:
     return accounts_login.unlock(database, login, password, visit=visit())
 
 
@@ -209,7 +213,7 @@ def test_the_password_opens_a_locked_screen(database: Database) -> None:
     assert row.id == find(tried.token).id
     # Whoever copied the cookie before the screen was locked is not in again.
     assert tried.token != token
-    assert sessions.find_login(token, now=NOW, settings=SETTINGS) is None
+    assert sessions.find_session(token, now=NOW, settings=SETTINGS) is None
 
 
 def test_a_wrong_password_leaves_it_locked_and_waits(database: Database) -> None:

@@ -113,18 +113,18 @@ def test_all_that_speaks_against_a_password_is_said() -> None:
 def test_a_password_is_kept_as_argon2id_and_found_again() -> None:
     kept = passwords.hash_password("four quiet otters wait")
     assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
-    assert passwords.is_password_right("four quiet otters wait", kept)
-    assert not passwords.is_password_right("four quiet otters wail", kept)
+    assert passwords.verify_password("four quiet otters wait", kept)
+    assert not passwords.verify_password("four quiet otters wail", kept)
 
 
 def test_a_password_typed_in_other_code_points_is_the_same() -> None:
     kept = passwords.hash_password(normalize("NFD", "éénmaal per wolk"))
-    assert passwords.is_password_right(normalize("NFC", "éénmaal per wolk"), kept)
+    assert passwords.verify_password(normalize("NFC", "éénmaal per wolk"), kept)
 
 
 @pytest.mark.parametrize("password", ["", "nobody has this password"])
 def test_no_password_opens_an_account_that_has_none(password: str) -> None:
-    assert not passwords.is_password_right(password, "")
+    assert not passwords.verify_password(password, "")
 
 
 def test_comparing_with_nobodys_takes_as_long_the_first_time() -> None:
@@ -143,13 +143,13 @@ assert "hash" not in called, called
 
 
 def test_what_is_no_hash_opens_nothing() -> None:
-    assert not passwords.is_password_right("four quiet otters wait", "no hash")
+    assert not passwords.verify_password("four quiet otters wait", "no hash")
 
 
 def test_a_hash_of_other_parameters_is_to_be_renewed() -> None:
     old = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash("x")
-    assert passwords.needs_new_hash(old)
-    assert not passwords.needs_new_hash(passwords.hash_password("x"))
+    assert passwords.needs_rehash(old)
+    assert not passwords.needs_rehash(passwords.hash_password("x"))
 
 
 @pytest.mark.parametrize(
@@ -159,10 +159,10 @@ def test_a_hash_of_other_parameters_is_to_be_renewed() -> None:
 )
 def test_what_is_far_too_long_is_refused_before_anything_is_done_with_it(password: str) -> None:
     assert weaknesses(password) == (Weakness.LONG,)
-    assert not passwords.is_password_right(
+    assert not passwords.verify_password(
         password, passwords.hash_password("four quiet otters wait")
     )
-    assert not passwords.is_password_right(password, "")
+    assert not passwords.verify_password(password, "")
 
 
 def test_a_password_of_1024_bytes_may_be_typed_in_three_times_as_many() -> None:
@@ -170,4 +170,4 @@ def test_a_password_of_1024_bytes_may_be_typed_in_three_times_as_many() -> None:
     typed = normalize("NFD", password)
     assert len(typed.encode()) > 3000
     assert Weakness.LONG not in weaknesses(typed)
-    assert passwords.is_password_right(typed, passwords.hash_password(password))
+    assert passwords.verify_password(typed, passwords.hash_password(password))

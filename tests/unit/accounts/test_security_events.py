@@ -74,7 +74,7 @@ def test_each_refusal_is_a_line_of_the_log_without_what_was_typed(
     caplog.set_level(logging.INFO)
     user = make_user(database)
     token, _ = make_session(database, user, is_full=False)
-    login = sessions.find_login(token, now=NOW, settings=SETTINGS)
+    login = sessions.find_session(token, now=NOW, settings=SETTINGS)
     assert login
     log_in(database, user.email, "a wrong password", at=visit())
     log_in(database, user.email, "a wrong password", at=visit())
@@ -82,7 +82,7 @@ def test_each_refusal_is_a_line_of_the_log_without_what_was_typed(
         later = visit(NOW + HOUR if code == "987654" else NOW + 2 * HOUR)
         accounts_login.take_second_step(database, login, code, settings=SETTINGS, visit=later)
     full, _ = make_session(database, user, is_locked=True)
-    locked = sessions.find_login(full, now=NOW, settings=SETTINGS)
+    locked = sessions.find_session(full, now=NOW, settings=SETTINGS)
     assert locked
     accounts_login.unlock(database, locked, "a wrong password", visit=visit())
     accounts_login.unlock(database, locked, PASSWORD, visit=visit(NOW + MINUTE))
@@ -132,10 +132,10 @@ def test_a_flood_from_many_networks_fills_nothing_and_still_names_the_account(
     monkeypatch.setattr(audit_log, "MAX_ROWS_PER_DAY", 5)
     for number in range(20):
         with database.atomic():
-            audit_log.note_security_event(
+            audit_log.record_security_event(
                 SecurityEventKind.LOGIN_FAILED, network=f"10.0.{number}.0/24", now=NOW
             )
-            audit_log.note_security_event(
+            audit_log.record_security_event(
                 SecurityEventKind.LOGIN_FAILED,
                 actor="user:7",
                 network=f"10.1.{number}.0/24",
@@ -146,7 +146,7 @@ def test_a_flood_from_many_networks_fills_nothing_and_still_names_the_account(
     assert ("login_failed", "user:7", "", 18) in rows()
     # A day later there is room again.
     with database.atomic():
-        audit_log.note_security_event(
+        audit_log.record_security_event(
             SecurityEventKind.LOGIN_FAILED,
             network="10.2.0.0/24",
             now=NOW + timedelta(days=1, minutes=1),
@@ -158,7 +158,7 @@ def test_what_was_refused_is_read_a_page_at_a_time(database: Database) -> None:
     kinds = (SecurityEventKind.LOGIN_FAILED, SecurityEventKind.CODE_FAILED)
     with database.atomic():
         for number in range(4):
-            audit_log.note_security_event(
+            audit_log.record_security_event(
                 kinds[number % 2], actor=f"user:{number}", network=NETWORK, now=NOW
             )
     first = audit_log.list_security_events(page=3)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from repermit.accounts import sessions
-from repermit.accounts.sessions import Login
+from repermit.accounts.sessions import ActiveSession
 from repermit.db.connection import Database
 from repermit.db.models.accounts import Session
 from repermit.settings.definitions import Web
@@ -18,8 +18,8 @@ MOMENT = timedelta(microseconds=1)
 SETTINGS = make_settings()
 
 
-def find(token: str, now: datetime = NOW) -> Login | None:
-    return sessions.find_login(token, now=now, settings=SETTINGS)
+def find(token: str, now: datetime = NOW) -> ActiveSession | None:
+    return sessions.find_session(token, now=now, settings=SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_session_locks_after_15_idle_minutes(
 def test_the_idle_minutes_are_a_setting(database: Database) -> None:
     token, _ = make_session(database, make_user(database))
     settings = make_settings(web=Web(idle_minutes=60))
-    login = sessions.find_login(token, now=NOW + timedelta(minutes=59), settings=settings)
+    login = sessions.find_session(token, now=NOW + timedelta(minutes=59), settings=settings)
     assert login
     assert not login.is_locked
 
@@ -115,7 +115,7 @@ def test_being_seen_is_noted_once_a_minute(
     now = NOW + timedelta(seconds=seconds)
     login = find(token, now)
     assert login
-    assert sessions.is_seen_to_note(login, now=now) is is_noted
+    assert sessions.should_record_last_seen(login, now=now) is is_noted
 
 
 def test_being_seen_moves_the_lock(database: Database) -> None:
@@ -124,7 +124,7 @@ def test_being_seen_moves_the_lock(database: Database) -> None:
     assert login
     later = NOW + timedelta(minutes=14)
     with database.atomic():
-        sessions.note_seen(login, now=later)
+        sessions.record_last_seen(login, now=later)
     found = find(token, NOW + timedelta(minutes=20))
     assert found
     assert not found.is_locked

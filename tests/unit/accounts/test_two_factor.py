@@ -12,7 +12,7 @@ import pytest
 from repermit.accounts import two_factor
 from repermit.db.connection import Database
 from repermit.db.models.accounts import RecoveryCode, User
-from repermit.settings.sealed_secrets import Seal, make_totp_name
+from repermit.settings.sealed_secrets import SecretCipher, make_totp_name
 from tests.support.admin_pages import SECRET, code_at, make_user
 from tests.support.builders import NOW
 
@@ -50,7 +50,7 @@ def test_a_code_may_be_typed_in_two_halves() -> None:
 
 
 def use_code(user_id: int, code: str, *, keys: tuple[bytes, ...] = KEYS) -> bool:
-    return two_factor.use_code(user_id, code, seal=Seal(keys), now=NOW)
+    return two_factor.use_code(user_id, code, seal=SecretCipher(keys), now=NOW)
 
 
 def renew(database: Database, user: User) -> tuple[str, ...]:
@@ -93,7 +93,7 @@ def test_who_has_no_app_has_no_code(database: Database) -> None:
 
 def test_a_sealed_secret_opens_under_its_key_and_for_its_user_alone(database: Database) -> None:
     user, other = make_user(database), make_user(database)
-    sealed = Seal(KEYS).close(make_totp_name(user.id), SECRET)
+    sealed = SecretCipher(KEYS).close(make_totp_name(user.id), SECRET)
     with database.atomic():
         User.update(totp_secret=sealed).execute()
         assert not use_code(user.id, code_at(NOW), keys=(b"another key of many bits",))

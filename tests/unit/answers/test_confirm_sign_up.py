@@ -147,7 +147,7 @@ def test_a_program_that_presses_yes_and_no_leaves_everybody_as_they_stood(
     assert verified.fault is None
     # A person may use the link after it, and is asked once more, since both were pressed.
     assert say_yes(database, uid, at=LATER + timedelta(hours=1)) is Outcome.HOLD
-    mark = bot_detection.mark_of(SignUp.get().doubted_at)
+    mark = bot_detection.make_confirmation_token(SignUp.get().doubted_at)
     assert say_yes(database, uid, at=LATER + timedelta(hours=2), mark=mark) is Outcome.CONFIRM
     assert Contact.get().basis == Basis.SIGN_UP
 

@@ -188,7 +188,7 @@ def test_a_press_on_the_link_puts_somebody_new_on_the_list(
     assert (row.source, row.since) == ("votre propre inscription sur notre page", LATER)
     assert done.standing is not None
     assert done.standing.uid == row.uid
-    assert not list(chain.verify())
+    assert not list(chain.iter_chain_faults())
 
 
 def test_the_evidence_of_a_sign_up_shows_both_steps(

@@ -28,15 +28,15 @@ from tests.support.builders import (
 from tests.support.public_pages import freeze_wording
 
 
-def standing_of(contact: Contact) -> link_target.Standing:
-    found = link_target.find_standing(contact.uid)
+def standing_of(contact: Contact) -> link_target.ContactState:
+    found = link_target.find_contact_state(contact.uid)
     assert found is not None
     return found
 
 
 def test_an_unknown_uid_has_no_standing(database: Database) -> None:
     make_list(database)
-    assert link_target.find_standing(new_id()) is None
+    assert link_target.find_contact_state(new_id()) is None
 
 
 def test_a_contact_never_asked_has_no_deadline(database: Database) -> None:

@@ -105,7 +105,7 @@ def test_a_yes_confirms_and_leaves_its_evidence(database: Database, asked: Conta
         SOON,
     )
     assert events() == ["confirmed"]
-    assert not list(chain.verify())
+    assert not list(chain.iter_chain_faults())
 
 
 def test_the_evidence_of_a_yes_shows_what_was_asked_and_answered(
@@ -226,7 +226,7 @@ def test_an_answer_in_time_reverses_a_removal_for_silence_that_came_first(
         )
     recorded = given(database, asked, answer, arrived=DEADLINE - MICROSECOND)
     assert (recorded.status, recorded.reason) == (status, reason)
-    assert not list(chain.verify())
+    assert not list(chain.iter_chain_faults())
 
 
 def test_a_contact_that_was_never_asked_may_say_no_but_not_yes(
@@ -304,7 +304,7 @@ def test_one_answer_posted_by_eight_at_once_is_one_entry(
         thread.join()
     assert sorted(outcomes) == [Outcome.CONFIRM] + [Outcome.NOTHING] * 7
     assert events() == ["confirmed"]
-    assert not list(chain.verify())
+    assert not list(chain.iter_chain_faults())
 
 
 def tell(

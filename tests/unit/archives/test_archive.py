@@ -121,7 +121,7 @@ def test_an_archive_holds_all_that_is_to_outlast_the_server(closed: Desk) -> Non
         told = EvidencePart.get(EvidencePart.seq == entry.seq)
         assert json.loads(told.json)["rows"] == 72
         assert [(one.act, one.list) for one in Access.select()] == [("archived", "news")]
-        assert list(chain.verify()) == []
+        assert list(chain.iter_chain_faults()) == []
     # Somebody who is forgotten later is told of it.
     forgotten = closed.do("forget", "news", NAMES[0])
     assert "the export `archive` of Monday 2 March 2026, 11:00, zip, 72 rows" in forgotten

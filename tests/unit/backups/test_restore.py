@@ -196,7 +196,7 @@ def test_who_had_only_signed_up_and_was_forgotten_stays_forgotten(desk: Desk) ->
         kept = {(one.list.slug, one.address) for one in SignUp.select()}
         assert kept == {("news", address("stays")), ("agenda", address("stays"))}
         assert Mail.select().count() == 2
-        assert list(chain.verify()) == []
+        assert list(chain.iter_chain_faults()) == []
         wipe_deleted_rows(database)
     here = (desk.folder / "repermit.db").read_bytes()
     assert b"stays@example.org" in here
@@ -208,7 +208,7 @@ def require_nobody_came_back(desk: Desk, inbox: Inbox) -> None:
     """Do all that may be done with a restored database; compare with what the server got."""
     sent = len(inbox.mails)
     with desk.database():
-        assert list(chain.verify()) == []
+        assert list(chain.iter_chain_faults()) == []
         for name, reason in (
             ("said-no", "no"),
             ("late-no", "no"),
@@ -244,7 +244,7 @@ def require_nobody_came_back(desk: Desk, inbox: Inbox) -> None:
         # Whose ask was in doubt was not silent.
         assert contact("late-silent").status == "unconfirmed"
         assert contact("silent").reason == "no_response"
-        assert list(chain.verify()) == []
+        assert list(chain.iter_chain_faults()) == []
     assert all(len(asks_to(inbox, name)) == 1 for name in (*AGENDA, "said-no", "late-no"))
 
 
@@ -546,13 +546,13 @@ def test_an_opt_in_of_the_file_is_taken_off_for_whatever_it_left(desk: Desk, inb
     desk.do("backup", str(desk.folder / "backup.db"))
     for name, reason in (("jan", "no_response"), ("anna", "unknown")):
         with desk.news() as (database, news), database.atomic():
-            one = suppressions.Suppressed(
+            one = suppressions.NewSuppression(
                 fingerprint=lookup.make_fingerprint(contact(name), desk.settings.fingerprint_key),
                 subject=contact(name).subject,
                 reason=reason,
                 at=desk.clock.now(),
             )
-            suppressions.suppress(news, [one])
+            suppressions.add_suppressions(news, [one])
     restore(desk)
     with desk.database():
         assert [(one.status, one.reason) for one in Contact.select()] == [

@@ -238,7 +238,7 @@ def test_no_such_mailbox_removes_with_evidence_and_suppression(
     suppressed = Suppression.get()
     assert suppressed.fingerprint == email_address.fingerprint(KEY, "jan@example.net")
     assert suppressed.reason == Reason.BOUNCE
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
 
 
 _REPORT = """From: MAILER-DAEMON@example.net
@@ -539,7 +539,7 @@ def test_a_bounce_after_the_removal_for_silence_makes_it_unreached(
     assert consent_records()[-1]["was_removed_for"] == "no_response"
     assert Suppression.get().reason == Reason.BOUNCE
     assert Suppression.select().count() == 1
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
     assert came_back(database, HARD, ask, now=late) is Effect.KNOWN
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from repermit import email_address
 from repermit.campaigns.audience import Audience, count_audience
-from repermit.campaigns.enqueue_asks import find_audience_range, make_asks, start_launch_task
+from repermit.campaigns.enqueue_asks import enqueue_asks, find_audience_range, start_launch_task
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
@@ -48,7 +48,7 @@ def freeze(database: Database, campaign: Campaign) -> set[str]:
         start_launch_task(
             campaign, find_audience_range(campaign.list), {"excluded": {}}, actor="anna@example.org"
         )
-    assert make_asks(database, campaign.id, settings=make_settings(), now=NOW, most=None)
+    assert enqueue_asks(database, campaign.id, settings=make_settings(), now=NOW, most=None)
     query = Contact.select().join(Mail).where(Mail.campaign == campaign)
     return {str(contact.address) for contact in query}
 

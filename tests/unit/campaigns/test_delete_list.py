@@ -72,7 +72,7 @@ def test_the_list_goes_with_all_that_its_files_brought_and_one_entry_says_so(
     assert [table.select().count() for table in tables] == [0] * len(tables)
     last = Evidence.select().order_by(Evidence.seq.desc()).get()
     assert (last.event, last.actor, last.list) == ("list_deleted", "user:1", "news")
-    assert not list(chain.verify())
+    assert not list(chain.iter_chain_faults())
 
 
 def test_the_record_holds_where_another_list_takes_the_name(
@@ -83,7 +83,7 @@ def test_the_record_holds_where_another_list_takes_the_name(
     again = make_list(database)
     take_in(database, again, plain(tmp_path, ("ask@example.org", "Anna"), name="again.csv"))
     assert [one.address for one in Contact.select()] == ["ask@example.org"]
-    assert not list(chain.verify())
+    assert not list(chain.iter_chain_faults())
 
 
 def test_a_deleted_list_leaves_no_address_in_the_database_file(
@@ -97,7 +97,7 @@ def test_a_deleted_list_leaves_no_address_in_the_database_file(
     )
     delete(database, news, settings)
     assert not Upload.select().exists()
-    assert not list(uploads.folder_of(settings).iterdir())
+    assert not list(uploads.get_folder(settings).iterdir())
     if not settings.database.startswith("sqlite"):
         return
     secure_delete.wipe_deleted_rows(database)
@@ -170,7 +170,7 @@ def test_what_is_interrupted_goes_on_by_itself_or_when_it_is_asked_for_again(
     assert [table.select().count() for table in tables] == [0] * len(tables)
     assert count_named() == 0
     assert [one.event for one in Evidence.select()].count("list_deleted") == 1
-    assert not list(chain.verify())
+    assert not list(chain.iter_chain_faults())
     if isinstance(database, FairSqliteDatabase):
         assert run_sql(database, "PRAGMA foreign_key_check").fetchall() == []
         assert run_sql(database, "PRAGMA foreign_keys").fetchone() == (1,)

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from repermit.campaigns import enqueue_asks, lifecycle
-from repermit.campaigns.audience import MAX_SUPPRESSION_LOOKUPS, may_be_asked_between
-from repermit.campaigns.enqueue_asks import make_asks
+from repermit.campaigns.audience import MAX_SUPPRESSION_LOOKUPS, make_askable_condition_between
 from repermit.clock import ManualClock
 from repermit.contacts import lookup, status_changes
 from repermit.contacts.circuit_breaker import AFTER_PILOT
@@ -65,7 +64,7 @@ def test_nothing_is_launched_until_all_asks_are_made(database: Database, news: M
     for steps, made in ((0, 0), (1, 1), (2, 2)):
         # Wherever it is cut off, another process goes on.
         assert go_on(database, min(steps, 1)) == 1
-        assert enqueue_asks.read_making_progress(campaign) == enqueue_asks.MakingProgress(
+        assert enqueue_asks.read_enqueue_progress(campaign) == enqueue_asks.EnqueueProgress(
             made=made, asked=3
         )
         assert lifecycle.start_scheduled(database, now=NOW) == 0
@@ -73,12 +72,12 @@ def test_nothing_is_launched_until_all_asks_are_made(database: Database, news: M
         assert (sent.sent, Evidence.select().count()) == (0, 0)
         assert Campaign.get().state == CampaignState.SCHEDULED
     assert go_on(database) == 1
-    assert enqueue_asks.read_making_progress(campaign) is None
+    assert enqueue_asks.read_enqueue_progress(campaign) is None
     assert Campaign.get().state == CampaignState.SENDING
     assert asked() == {"0@example.org", "1@example.org", "2@example.org"}
     assert (Evidence.get().event, Evidence.select().count()) == ("launched", 1)
     assert json.loads(EvidencePart.get().json)["asked"] == 3
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
     assert go_on(database) == 0
 
 
@@ -163,9 +162,9 @@ def test_a_step_is_of_so_many_contacts_whoever_of_another_list_stands_between(
 
     def watch(mailing_list: MailingList, include_thin: bool, numbers: tuple[int, int]) -> Any:
         looked_at.append(numbers[1] - numbers[0] + 1)
-        return may_be_asked_between(mailing_list, include_thin, numbers)
+        return make_askable_condition_between(mailing_list, include_thin, numbers)
 
-    monkeypatch.setattr(enqueue_asks, "may_be_asked_between", watch)
+    monkeypatch.setattr(enqueue_asks, "make_askable_condition_between", watch)
     monkeypatch.setattr(enqueue_asks, "LARGEST_STEP", 10)
     other = make_list(database, slug="other")
     for number in range(4, 54):
@@ -184,12 +183,12 @@ def test_a_step_is_of_so_many_contacts_whoever_of_another_list_stands_between(
 def test_two_who_go_on_at_once_make_each_ask_once(database: Database, news: MailingList) -> None:
     start(database, news, most=1)
     campaign = Campaign.get()
-    while enqueue_asks.read_making_progress(campaign):
+    while enqueue_asks.read_enqueue_progress(campaign):
         for _ in range(2):
             go_on(database, 1)
-    assert enqueue_asks.read_making_progress(campaign) is None
+    assert enqueue_asks.read_enqueue_progress(campaign) is None
     # Whoever comes late finds nothing to do.
-    assert make_asks(database, campaign.id, settings=SETTINGS, now=NOW, most=None)
+    assert enqueue_asks.enqueue_asks(database, campaign.id, settings=SETTINGS, now=NOW, most=None)
     assert Mail.select().count() == 3
 
 
@@ -212,10 +211,10 @@ def test_who_is_suppressed_on_a_large_list_is_found_when_the_asks_are_made(
     put_in(database, Contact, rows)
     with database.atomic():
         suppressed = Contact.get(Contact.address == "777@example.org")
-        suppressions.suppress(
+        suppressions.add_suppressions(
             news,
             [
-                suppressions.Suppressed(
+                suppressions.NewSuppression(
                     fingerprint=lookup.make_fingerprint(suppressed, SETTINGS.fingerprint_key),
                     subject="0" * 32,
                     reason=Reason.REQUEST,

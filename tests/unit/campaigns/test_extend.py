@@ -168,7 +168,7 @@ def test_mails_that_are_made_from_then_on_name_the_later_deadline(database: Data
         assert set(found) == {(kind, lang) for kind in ("ask", "reminder") for lang in ("fr", "nl")}
         for draft in found.values():
             assert draft.deadline == deadline
-            said = dates.moment_in_words(
+            said = dates.format_local_datetime(
                 deadline, language=draft.language, zone=make_settings().zone
             )
             assert said in draft.text

@@ -14,7 +14,7 @@ from repermit.campaigns.launch import launch
 from repermit.campaigns.launch_refusals import REMINDER_NOTE, plan_launch, read_launch_state
 from repermit.campaigns.mailing_lists import change_list
 from repermit.campaigns.preview import draft_wording
-from repermit.campaigns.result_types import Launched, Plan
+from repermit.campaigns.result_types import LaunchResult, Plan
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign, CampaignWording, Wording
@@ -44,7 +44,7 @@ from tests.support.builders import (
 ATTEST = "The board decided on 1 March; our own forms; nobody opted out."
 
 
-def start(database: Database, mailing_list: MailingList, **overrides: Any) -> Launched:
+def start(database: Database, mailing_list: MailingList, **overrides: Any) -> LaunchResult:
     values: dict[str, Any] = {
         "settings": make_settings(),
         "now": NOW,
@@ -220,7 +220,7 @@ def test_who_decided_and_what_they_were_told_is_kept(database: Database) -> None
     assert kept["deadline"] == "2026-03-30T09:00:00.000000+00:00"
     assert kept["wordings"] == {"nl": CampaignWording.get().wording_id}
     assert Wording.get_by_id(kept["told"]).content == "\n\n".join(launched.plan.notes)
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
 
 
 @pytest.mark.parametrize("attest", ["", " \n"])

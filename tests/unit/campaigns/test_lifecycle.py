@@ -79,7 +79,7 @@ def newest() -> tuple[str, object]:
     """Return the newest entry's event and what it keeps."""
     entry = Evidence.select().order_by(Evidence.seq.desc()).get()
     assert (entry.actor, entry.list, entry.campaign) == (ANNA, "news", Campaign.get().id)
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
     part = EvidencePart.get_or_none(EvidencePart.seq == entry.seq)
     return entry.event, json.loads(part.json) if part else None
 

@@ -157,10 +157,10 @@ def test_what_is_said_is_kept_as_evidence_with_its_language(
     say_german(database, news, own_subject="Dürfen wir?")
     told = newest_told("list_changed")
     assert told["in"] == "de"
-    digest = chain.keep_wording("Dürfen wir?")
+    digest = chain.store_wording("Dürfen wir?")
     fields = {"purpose": PURPOSE, "privacy_url": URL, "own_subject": digest}
     assert told["fields"] == fields
-    assert list(verify_chain.verify()) == []
+    assert list(verify_chain.iter_chain_faults()) == []
     assert mailing_lists.make_list_facts(news).texts["de"]["purpose"] == PURPOSE
 
 
@@ -192,10 +192,10 @@ def test_whoever_is_suppressed_is_not_counted_among_the_readers_of_a_language(
     contact = make_contact(database, news, language="fr")
     key = make_settings().fingerprint_key
     with database.atomic():
-        suppressions.suppress(
+        suppressions.add_suppressions(
             news,
             [
-                suppressions.Suppressed(
+                suppressions.NewSuppression(
                     fingerprint=contacts_lookup.make_fingerprint(contact, key),
                     subject=contact.subject,
                     reason="no",
@@ -251,7 +251,7 @@ def test_a_launch_freezes_the_words_of_each_language(database: Database, news: M
     assert drafts["de"].mailing_list.purpose == PURPOSE
     assert PURPOSE in drafts["de"].text
     assert PURPOSE not in drafts["nl"].text
-    assert list(verify_chain.verify()) == []
+    assert list(verify_chain.iter_chain_faults()) == []
 
 
 def test_an_answer_is_kept_in_the_words_that_it_was_asked_in(
@@ -323,8 +323,8 @@ def preview(mailing_list: MailingList, language: str) -> mail_types.Mail:
     )
 
 
-def standing_of(contact: Contact) -> link_target.Standing:
-    found = link_target.find_standing(contact.uid)
+def standing_of(contact: Contact) -> link_target.ContactState:
+    found = link_target.find_contact_state(contact.uid)
     assert found is not None
     return found
 

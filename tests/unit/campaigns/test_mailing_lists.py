@@ -112,7 +112,7 @@ def test_adding_is_kept_as_evidence(database: Database) -> None:
         "anna@example.org",
     )
     assert kept_fields() == {"name": "News", "language": "nl"}
-    assert list(verify_chain.verify()) == []
+    assert list(verify_chain.iter_chain_faults()) == []
 
 
 @pytest.mark.parametrize("slug", ["n", "a-1", "9", "x" * 63])
@@ -182,7 +182,7 @@ def test_a_usable_sender_is_kept_as_it_was_written(database: Database, sender: s
 def test_an_own_wording_is_checked_and_kept_by_its_digest(database: Database) -> None:
     add(database, sender="news@example.org", own_text=OWN_TEXT)
     assert MailingList.get().own_text == OWN_TEXT
-    digest = chain.keep_wording(OWN_TEXT)
+    digest = chain.store_wording(OWN_TEXT)
     assert kept_fields() == {"name": "News", "sender": "news@example.org", "own_text": digest}
     assert Wording.get_by_id(digest).content == OWN_TEXT
 

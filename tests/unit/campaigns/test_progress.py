@@ -7,14 +7,14 @@ from datetime import timedelta
 
 from repermit.campaigns.audience import count_audience
 from repermit.campaigns.progress import read_progress, read_status
-from repermit.campaigns.result_types import CampaignStatus, DoubtFacts
+from repermit.campaigns.result_types import CampaignStatus, InDoubtMail
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import CampaignWording
 from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.evidence import chain, stored_tree
-from repermit.evidence.chain import keep_wording
+from repermit.evidence.chain import store_wording
 from repermit.evidence.entries import Entry
 from repermit.rules.consent import CampaignState, MailKind, MailState, Reason, Status
 from tests.support.builders import (
@@ -82,7 +82,7 @@ def test_a_campaign_that_paused_by_itself_says_why(database: Database) -> None:
                 kind=MailKind.ASK,
                 language="nl",
                 revision=revision,
-                wording=keep_wording("x"),
+                wording=store_wording("x"),
             )
     found = look(mailing_list).campaign
     assert found is not None
@@ -100,7 +100,7 @@ def test_a_campaign_is_described(database: Database) -> None:
                 campaign=campaign,
                 kind=MailKind.ASK,
                 language=language,
-                wording=keep_wording(language),
+                wording=store_wording(language),
             )
     found = look(mailing_list).campaign
     assert found is not None
@@ -160,7 +160,7 @@ def test_mails_in_doubt_are_named_for_the_admin_and_not_in_the_json(database: Da
     )
     found = look(mailing_list)
     assert found.in_doubt == (
-        DoubtFacts(
+        InDoubtMail(
             mail=mail.id,
             kind=MailKind.ASK,
             address="a@example.org",

@@ -11,7 +11,7 @@ import pytest
 from repermit.campaigns.audience import Audience
 from repermit.campaigns.launch_refusals import plan_launch
 from repermit.campaigns.result_types import Plan
-from repermit.campaigns.send_plan import compute_reminder_time, compute_send_time
+from repermit.campaigns.send_plan import compute_reminder_time, compute_send_duration
 from repermit.clock import parse_when
 from repermit.db.connection import Database
 from repermit.db.models.lists import MailingList
@@ -69,7 +69,7 @@ def test_the_rates_say_when_the_last_ask_leaves(
 def test_rates_that_would_take_ages_are_counted_with_all_the_same(database: Database) -> None:
     news, many = make_list(database), Audience(languages={"nl": 10**7}, otherwise={}, excluded={})
     settings = make_settings(mail=MailServer(rate_per_day=1))
-    needed = compute_send_time(news, many, settings=settings, include_thin=False)
+    needed = compute_send_duration(news, many, settings=settings, include_thin=False)
     assert NOW + needed > NOW + timedelta(days=300_000)
 
 

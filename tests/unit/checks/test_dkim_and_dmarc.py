@@ -28,7 +28,7 @@ from repermit.checks.dmarc import DmarcIdentifiers, check_dmarc
 from repermit.checks.dns_lookup import DnsResolver
 from repermit.checks.findings import Finding
 from repermit.emails.dkim_signature import Signer
-from repermit.emails.mime_encoding import make_letter, unstuff_dots
+from repermit.emails.mime_encoding import encode_mail, unstuff_dots
 from tests.support.builders import NOW
 from tests.support.dkim_keys import make_key
 from tests.support.dns_server import NameServer
@@ -258,7 +258,7 @@ def test_the_record_of_a_key_that_signs_here_is_held_to_it(
 
 
 def test_a_mail_that_was_signed_here_is_verified_too(server: NameServer) -> None:
-    raw = unstuff_dots(OURS.sign(make_letter(make_mail("ask-nl"))).wire)
+    raw = unstuff_dots(OURS.sign(encode_mail(make_mail("ask-nl"))).wire)
 
     def found(mail: bytes) -> list[str]:
         return codes(dkim(server, selector="repermit2026", signer=OURS, mail=mail))
@@ -277,7 +277,7 @@ def test_a_mail_that_was_signed_here_is_verified_too(server: NameServer) -> None
 
 def test_what_signs_here_in_vain_does_not_count(server: NameServer) -> None:
     server.text("repermit2026._domainkey.example.org", OURS.make_dns_record)
-    raw = unstuff_dots(OURS.sign(make_letter(make_mail("ask-nl"))).wire)
+    raw = unstuff_dots(OURS.sign(encode_mail(make_mail("ask-nl"))).wire)
     own: dict[str, Any] = {"selector": "repermit2026", "signer": OURS}
     assert find_failing_domains(dkim(server, **own)) == set()
     assert find_failing_domains(dkim(server, **own, mail=raw)) == set()

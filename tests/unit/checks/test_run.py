@@ -16,7 +16,7 @@ from repermit.bounces import poll
 from repermit.campaigns.preview import preview_mail
 from repermit.checks import run as checks_run
 from repermit.checks.dns_lookup import DnsNoAnswer, run_in_parallel
-from repermit.checks.findings import FINDING_TYPES, Area, Finding, Report, Verdict, finding
+from repermit.checks.findings import FINDING_TYPES, Area, Finding, Report, Verdict, make_finding
 from repermit.checks.run import _run_check
 from repermit.db.connection import Database, connect
 from repermit.emails.dkim_signature import Signer
@@ -355,7 +355,7 @@ def test_a_database_that_does_not_answer_is_not_waited_for(checking: Checking) -
 
 def test_what_was_found_before_the_dns_fell_silent_is_kept() -> None:
     def check_one() -> Iterator[Finding]:
-        yield finding("pages_plain", url="http://a.example")
+        yield make_finding("pages_plain", url="http://a.example")
         raise DnsNoAnswer("a.example")
 
     assert [one.code for one in _run_check(Area.PAGES, check_one)] == [
@@ -385,7 +385,7 @@ def test_a_code_belongs_to_its_area_and_says_what_to_do(code: str) -> None:
     # What stands in one stands in the other, so that the same values fill in both.
     named = re.compile(r"%\((\w+)\)s").findall
     values = dict.fromkeys(named(words.found + words.remedy), "x")
-    one = finding(code, **values)
+    one = make_finding(code, **values)
     assert "%(" not in one.found + one.remedy
 
 
@@ -400,7 +400,7 @@ _NOT_ON_PAGES = re.compile(
 def test_a_page_names_what_is_the_servers_only_to_be_passed_on(code: str) -> None:
     words = FINDING_TYPES[code]
     values = dict.fromkeys(re.findall(r"%\((\w+)\)s", words.found + words.remedy), "x")
-    found, remedy = finding(code, **values).on_page(str, str)
+    found, remedy = make_finding(code, **values).on_page(str, str)
     assert "%(" not in found + remedy
     assert not _NOT_ON_PAGES.search(found)
     asks = "whoever keeps the server" in remedy or "hoever keeps the mail server" in remedy
@@ -408,20 +408,20 @@ def test_a_page_names_what_is_the_servers_only_to_be_passed_on(code: str) -> Non
 
 
 def test_what_a_page_says_otherwise_differs() -> None:
-    for entry in package_files.data("check_findings.toml").values():
+    for entry in package_files.load_data("check_findings.toml").values():
         assert entry.get("page_found") != entry["found"]
         assert "page_remedy" not in entry or entry["page_remedy"] != entry["remedy"]
 
 
 def test_a_finding_has_the_keys_that_are_read_and_no_other() -> None:
     known = {"area", "areas", "verdict", "found", "remedy", "page_found", "page_remedy"}
-    for code, entry in package_files.data("check_findings.toml").items():
+    for code, entry in package_files.load_data("check_findings.toml").items():
         assert entry.keys() <= known, code
         assert ("area" in entry) != ("areas" in entry), code
 
 
 def test_a_value_of_config_toml_is_the_same_in_dutch() -> None:
-    dutch = catalogues.translations("nl").gettext
+    dutch = catalogues.load_translations("nl").gettext
     for code, words in FINDING_TYPES.items():
         values = re.findall(r'"\w+"', words.remedy)
         assert [one for one in values if one not in dutch(words.remedy)] == [], code
@@ -444,7 +444,7 @@ def test_a_finding_speaks_the_language_that_it_is_given() -> None:
         "%(domain)s takes mail, so replies arrive.": "%(domain)s ontvangt post.",
         "": "the head of the catalogue",
     }
-    one = finding("mx_ok", domain="example.org")
+    one = make_finding("mx_ok", domain="example.org")
     assert one.on_page(lambda text: words[text], str) == ("example.org ontvangt post.", "")
 
 

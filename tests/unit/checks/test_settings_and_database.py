@@ -191,7 +191,7 @@ def test_keys_that_could_be_guessed_are_told(overrides: dict[str, Any], weak: li
 
 
 def test_fresh_keys_are_right() -> None:
-    example = package_files.asset("config.example.toml").read_text("utf-8")
+    example = package_files.find_asset("config.example.toml").read_text("utf-8")
     fresh = config_file.parse_config(
         tomllib.loads(package_files.fresh_config(example)), folder=Path()
     )
@@ -262,7 +262,7 @@ def test_a_database_of_this_version_is_right(settings: Settings, database: Datab
 
 
 def test_fingerprints_of_another_key_are_told(settings: Settings, database: Database) -> None:
-    suppressions.recognise_key(database, settings)
+    suppressions.require_known_key(database, settings)
     make_removed(database, make_list(database), Reason.NO)
     key = settings.fingerprint_key
     assert "database_other_key" not in verdicts(

@@ -19,7 +19,7 @@ from repermit.checks import answer_pages, privacy_statements, run
 from repermit.checks.answer_pages import check_pages
 from repermit.checks.dns_lookup import DnsNoAnswer, DnsResolver
 from repermit.checks.findings import Finding
-from repermit.checks.http_fetch import TooSlow, fetch
+from repermit.checks.http_fetch import FetchTimeout, fetch
 from repermit.checks.privacy_statements import check_privacy_statement, read_privacy_statement
 from repermit.checks.smtp import (
     check_bounce_reader,
@@ -536,14 +536,14 @@ def dripping(beginning: bytes) -> Iterator[int]:
 )
 def test_a_server_that_drips_is_left_after_seconds_in_all(beginning: bytes) -> None:
     # It would go on for ever: that the visit ends at all is what is tried.
-    with dripping(beginning) as port, pytest.raises(TooSlow):
+    with dripping(beginning) as port, pytest.raises(FetchTimeout):
         fetch(f"http://localhost:{port}/", ["127.0.0.1"], to_private=True, seconds=0.3)
 
 
 def test_a_server_that_says_nothing_is_left_in_the_middle_of_tls_too() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-        with pytest.raises(TooSlow):
+        with pytest.raises(FetchTimeout):
             fetch(f"https://localhost:{port}/", ["127.0.0.1"], to_private=True, seconds=0.3)
 
 

@@ -27,7 +27,7 @@ from repermit.checks.verify_dkim_signature import (
     verify_signature,
 )
 from repermit.emails.dkim_signature import Signer
-from repermit.emails.mime_encoding import Letter, make_letter, unstuff_dots
+from repermit.emails.mime_encoding import EncodedMail, encode_mail, unstuff_dots
 from tests.support.dkim_keys import make_key
 from tests.unit.emails.test_snapshots import make_mail
 
@@ -156,7 +156,7 @@ def test_what_another_program_signs_holds(head: str, body: str) -> None:
 
 def test_what_is_signed_here_holds() -> None:
     signer = Signer(make_key(), selector="mail2026")
-    raw = unstuff_dots(signer.sign(make_letter(make_mail("ask-nl"))).wire)
+    raw = unstuff_dots(signer.sign(encode_mail(make_mail("ask-nl"))).wire)
     assert outcome(raw) is Outcome.HOLDS
     assert outcome(raw.replace(b"Subject: ", b"Subject: Re: ")) is Outcome.FAILS
 
@@ -257,6 +257,6 @@ def test_a_mail_made_to_take_long_is_read_in_one_go() -> None:
     """Each of a million blanks begins a run of blanks: a pattern must try none of them twice."""
     long = PLAIN + b" " * 1_000_000 + b"x\r\n" + b"\r\n" * 200_000 + b"y\r\n"
     signer = Signer(make_key(), selector="mail2026")
-    raw = signer.sign(Letter("", "", long, len(long), "", needs_smtputf8=False)).wire
+    raw = signer.sign(EncodedMail("", "", long, len(long), "", needs_smtputf8=False)).wire
     assert outcome(raw) is Outcome.HOLDS
     assert outcome(raw + b"z") is Outcome.CHANGED

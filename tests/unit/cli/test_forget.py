@@ -56,7 +56,7 @@ def sign_up(desk: Desk, address: str = JAN) -> None:
 def holds(desk: Desk) -> None:
     """Assert that the chain of the desk holds, and that no part names anybody."""
     with desk.database():
-        assert list(chain.verify()) == []
+        assert list(chain.iter_chain_faults()) == []
         assert not EvidencePart.select().where(EvidencePart.part == "person").exists()
 
 
@@ -150,7 +150,7 @@ def test_a_file_that_waits_goes_with_who_may_be_in_it(news: Desk) -> None:
         kept = uploads.find_upload(mailing_list, settings=news.settings)
         assert kept
         assert kept.path.read_bytes() == b""
-        uploads.give_up(database, kept)
+        uploads.discard_upload(database, kept)
 
 
 def test_where_somebody_signed_up_from_elsewhere_goes_with_their_address(news: Desk) -> None:

@@ -54,7 +54,7 @@ def signing(desk: Desk) -> Desk:
 
 
 def key_of(desk: Desk) -> str:
-    return str(signed_checkpoint.own_key(desk.settings))
+    return str(signed_checkpoint.get_public_key(desk.settings))
 
 
 def append(desk: Desk) -> None:
@@ -85,7 +85,7 @@ def proved(desk: Desk, name: str = "anna.json") -> Path:
 )
 def test_a_checkpoint_is_printed_with_its_note(signing: Desk, command: tuple[str, ...]) -> None:
     point = json.loads(signing.do(*command))["checkpoint"]
-    key = signed_checkpoint.own_key(signing.settings)
+    key = signed_checkpoint.get_public_key(signing.settings)
     assert key
     found = signed_checkpoint.read_kept(json.dumps(point))
     assert signed_checkpoint.signers(found, [key]) == [key]
@@ -387,7 +387,7 @@ def test_init_makes_a_key_of_which_the_record_tells(
     assert len(desk.settings.evidence_key or b"") == 32
     with desk.database():
         (noted,) = evidence_key.noted_keys()
-    assert noted == signed_checkpoint.own_key(desk.settings)
+    assert noted == signed_checkpoint.get_public_key(desk.settings)
 
 
 # --- Timestamps. ----------------------------------------------------------------------------------
@@ -400,7 +400,7 @@ def stamped(signing: Desk, tmp_path: Path) -> Desk:
     rules = f'timestamp_url = "http://127.0.0.1:9/"\ntimestamp_ca_file = "{authority.ca_file}"\n'
     signing.config.write_text(signing.config.read_text("utf-8") + f"\n[evidence]\n{rules}", "utf-8")
     with signing.database() as database:
-        point = signed_checkpoint.take(signing.settings)
+        point = signed_checkpoint.make_signed_checkpoint(signing.settings)
         reply = timestamps.encode(authority.reply_over(point.note))
         with database.atomic():
             for occasion, came, problem in (("launch 1", reply, ""), ("closing 1", "", "503")):

@@ -153,8 +153,8 @@ def test_a_status_tells_that_another_tool_still_mails_who_was_erased(desk: Desk)
 def test_a_status_tells_whose_yes_waits_for_one_press_more(asked: Desk) -> None:
     assert "Held:" not in asked.do("status", "news")
     with asked.database() as database, database.atomic():
-        past = bot_detection.doubted(bot_detection.Past(), at=NOW)
-        click_log.save_past(Contact.get(), None, past, held_at=NOW)
+        past = bot_detection.record_doubtful_yes(bot_detection.LinkHistory(), at=NOW)
+        click_log.save_link_history(Contact.get(), None, past, held_at=NOW)
     assert "Held: 1." in asked.do("status", "news")
     assert asked.run("status", "news", "--json").document["held"] == 1
 

@@ -35,7 +35,7 @@ def add(desk: Desk, *people: str, slug: str = "news", **more: object) -> None:
 
 def standing(desk: Desk) -> dict[str, str]:
     with desk.database():
-        assert list(chain.verify()) == []
+        assert list(chain.iter_chain_faults()) == []
         return {one.address: one.status for one in Contact.select() if one.address}
 
 

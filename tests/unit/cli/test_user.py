@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from repermit.accounts import users
-from repermit.accounts.user_info import Person
+from repermit.accounts.user_info import UserInfo
 from repermit.db.connection import open_database
 from repermit.db.models.accounts import User
 from repermit.db.models.evidence import Evidence
@@ -25,7 +25,7 @@ from tests.support.serve_process import Serving
 LINK = re.compile(r"/admin/welcome/([\w-]+)")
 
 
-def invited_by(desk: Desk, printed: str) -> Person:
+def invited_by(desk: Desk, printed: str) -> UserInfo:
     """Return whose the link is that a command printed."""
     (token,) = LINK.findall(printed)
     with desk.database():

@@ -35,7 +35,7 @@ def test_what_was_opened_is_written_once(database: Database, contact: Contact) -
     assert (row.contact_id, row.list_id) == (contact.id, contact.list_id)
     assert (row.yes_gets, row.yes_heads, row.no_gets, row.no_heads) == (2, 0, 0, 1)
     assert (row.began_at, row.together_at) == (NOW, NOW + A_SECOND)
-    assert click_log.read_past(contact, row) == click_log.make_past(row)
+    assert click_log.read_link_history(contact, row) == click_log.make_link_history(row)
 
 
 def test_the_row_grows_by_counts_alone_and_knows_its_oldest_moment(
@@ -136,6 +136,6 @@ def test_of_links_that_nothing_happened_to_nothing_is_kept(
     database: Database, contact: Contact
 ) -> None:
     with database.atomic():
-        click_log.save_past(contact, None, click_log.read_past(contact, None))
+        click_log.save_link_history(contact, None, click_log.read_link_history(contact, None))
     assert Opening.select().count() == 0
     assert click_log.read_signs(click_log.find_opening(contact)) == ()

@@ -284,14 +284,18 @@ def test_what_is_held_and_who_is_suppressed_is_counted_as_it_changes(database: D
     person = make_contact(database, news, name="Anna", source="a letter")
     make_contact(database, news)
     make_contact(database, other, name="Bob")
-    assert counts.count_held(news) == counts.HeldCounts(addresses=2, names=1, sources=1)
+    assert counts.count_stored_fields(news) == counts.StoredFieldCounts(
+        addresses=2, names=1, sources=1
+    )
     with database.atomic():
         Contact.update(name="").where(Contact.id == person.id).execute()
-    assert counts.count_held(news) == counts.HeldCounts(addresses=2, names=0, sources=1)
+    assert counts.count_stored_fields(news) == counts.StoredFieldCounts(
+        addresses=2, names=0, sources=1
+    )
     make_removed(database, news, Reason.NO)
     assert counts.count_suppressions(news) == {(Reason.NO, False): 1}
     with database.atomic():
-        suppressions.lift(Suppression.list == news)
+        suppressions.delete_suppressions(Suppression.list == news)
     assert counts.count_suppressions(news) == {}
     assert find_drift(database) == 0
 

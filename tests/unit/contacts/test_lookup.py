@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from repermit.contacts import erasure, lookup, status_changes
-from repermit.contacts.lookup import AddressStanding
+from repermit.contacts.lookup import AddressStatus
 from repermit.db.connection import Database
 from repermit.db.models.lists import MailingList
 from repermit.rules.consent import Reason, Status
@@ -21,8 +21,8 @@ def mailing_list(database: Database) -> MailingList:
     return make_list(database)
 
 
-def stands(mailing_list: MailingList, address: str = "anna@example.org") -> AddressStanding:
-    return lookup.find_address_standing(mailing_list, address, fingerprint_key=KEY)
+def stands(mailing_list: MailingList, address: str = "anna@example.org") -> AddressStatus:
+    return lookup.find_address_status(mailing_list, address, fingerprint_key=KEY)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_contact_stands_as_it_does(
         database, mailing_list, "anna@example.org", status=status, basis="answer"
     )
     found = stands(mailing_list, " Anna@EXAMPLE.org ")
-    assert found == AddressStanding(
+    assert found == AddressStatus(
         status=status,
         reason="",
         basis="answer",
@@ -61,7 +61,7 @@ def test_of_who_was_erased_only_the_suppression_is_known(
     act = status_changes.Act(at=NOW + timedelta(days=1), actor="me")
     with database.atomic():
         erasure.erase_contact(contact, act=act, fingerprint_key=KEY)
-    assert stands(mailing_list) == AddressStanding(
+    assert stands(mailing_list) == AddressStatus(
         status=None, reason="", basis="", since=None, is_suppressed=True, subject=""
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from repermit.db.background_tasks import Work, background_work, foreground_work
+from repermit.db.background_tasks import Work, background_lock, foreground_lock
 from repermit.db.connection import Database, open_database
 from repermit.privacy import forget
 from tests.support.builders import NOW, make_contact, make_list, make_settings
@@ -34,7 +34,7 @@ def by_hand(database: Database, work: Work) -> Iterator[None]:
     has_begun, is_over = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with database.connection_context(), foreground_work(database, work):
+        with database.connection_context(), foreground_lock(database, work):
             has_begun.set()
             is_over.wait(60)
 
@@ -50,7 +50,7 @@ def by_hand(database: Database, work: Work) -> Iterator[None]:
 
 def stops(database: Database, work: Work = Work.EXPIRE) -> bool:
     """Say whether a worker that would begin with a work now leaves it alone."""
-    with background_work(database, work) as should_stop:
+    with background_lock(database, work) as should_stop:
         return should_stop()
 
 
@@ -92,7 +92,7 @@ def test_a_worker_leaves_alone_what_somebody_does_by_hand(database: Database) ->
 def test_a_worker_that_has_begun_stops_for_good_when_somebody_begins_by_hand(
     database: Database,
 ) -> None:
-    with background_work(database, Work.EXPIRE) as should_stop:
+    with background_lock(database, Work.EXPIRE) as should_stop:
         assert not should_stop()
         with by_hand(database, Work.EXPIRE):
             assert should_stop()
@@ -101,14 +101,14 @@ def test_a_worker_that_has_begun_stops_for_good_when_somebody_begins_by_hand(
 
 def test_a_worker_stops_when_its_process_is_to_end(database: Database) -> None:
     is_to_end = threading.Event()
-    with background_work(database, Work.EXPIRE, is_to_end.is_set) as should_stop:
+    with background_lock(database, Work.EXPIRE, is_to_end.is_set) as should_stop:
         assert not should_stop()
         is_to_end.set()
         assert should_stop()
 
 
 def test_of_two_workers_one_does_a_work(database: Database) -> None:
-    with background_work(database, Work.EXPIRE) as should_stop:
+    with background_lock(database, Work.EXPIRE) as should_stop:
         assert elsewhere(database, lambda: stops(database))
         assert not elsewhere(database, lambda: stops(database, Work.ERASE))
         assert not should_stop()
@@ -123,9 +123,9 @@ def test_two_may_do_a_work_by_hand_at_once(database: Database) -> None:
 
 
 def test_what_fails_by_hand_is_left_to_the_worker_again(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError), foreground_work(database, Work.EXPIRE):
+    with pytest.raises(ZeroDivisionError), foreground_lock(database, Work.EXPIRE):
         raise ZeroDivisionError
-    with pytest.raises(ZeroDivisionError), background_work(database, Work.EXPIRE):
+    with pytest.raises(ZeroDivisionError), background_lock(database, Work.EXPIRE):
         raise ZeroDivisionError
     assert not elsewhere(database, lambda: stops(database))
 
@@ -150,7 +150,7 @@ def test_without_its_files_a_work_is_done_all_the_same(sqlite_url: str) -> None:
     with open_database(sqlite_url) as database:
         for name in (Work.EXPIRE, f"{Work.EXPIRE}-by-hand"):
             Path(f"{database.database}.lock-{name}").mkdir()
-        with foreground_work(database, Work.EXPIRE):
+        with foreground_lock(database, Work.EXPIRE):
             assert not stops(database)
 
 

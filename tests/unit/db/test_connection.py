@@ -20,15 +20,15 @@ from repermit.db import migrations
 from repermit.db.connection import (
     Database,
     FairSqliteDatabase,
+    checkpoint_wal,
     chunks,
     connect,
     is_postgresql,
-    limit_idleness,
     lock_rows,
     open_database,
     run_sql,
+    set_idle_transaction_timeout,
     stream_rows,
-    write_back,
 )
 from repermit.db.models.base import Meta
 from repermit.db.models.contacts import Contact
@@ -85,7 +85,7 @@ def test_a_commit_holds_whether_or_not_it_can_be_written_back(
     def full(_: object) -> None:
         raise peewee.OperationalError("database or disk is full")
 
-    monkeypatch.setattr("repermit.db.connection.write_back", full)
+    monkeypatch.setattr("repermit.db.connection.checkpoint_wal", full)
     with open_database(sqlite_url) as database:
         migrations.upgrade_database(database)
         put_much(database, "one")
@@ -120,7 +120,7 @@ def test_the_log_begins_anew_also_when_others_write_while_it_is_written_back(
             return done
 
         monkeypatch.setattr("repermit.db.connection.run_sql", run_once_before_the_reader_ends)
-        write_back(database)
+        checkpoint_wal(database)
         put_much(database, "three")
         assert log.stat().st_size <= size + 100_000
 
@@ -332,17 +332,17 @@ def test_who_falls_asleep_in_a_transaction_does_not_hold_up_the_others_for_ever(
     postgresql_url: str, sqlite_url: str
 ) -> None:
     with open_database(postgresql_url) as database:
-        limit_idleness(database)
+        set_idle_transaction_timeout(database)
         assert idleness(database) == "30s"
     # Somebody who keeps the server may have laid down another limit.
     own = "&options=-cidle_in_transaction_session_timeout%3D100"
     with open_database(postgresql_url + own) as database:
-        limit_idleness(database)
+        set_idle_transaction_timeout(database)
         assert idleness(database) == "100ms"
         with pytest.raises(peewee.InternalError, match="idle-in-transaction timeout"):
             fall_asleep(database)
     with open_database(sqlite_url) as database:
-        limit_idleness(database)
+        set_idle_transaction_timeout(database)
 
 
 def test_a_query_of_postgresql_takes_one_core(postgresql_url: str) -> None:

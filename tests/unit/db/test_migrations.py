@@ -136,7 +136,7 @@ def test_a_kept_database_becomes_what_a_new_one_is(kept: Kept) -> None:
         for name, expected in new.items():
             assert made[name] == expected, name
         assert find_drift(database) == 0
-        assert list(verify_chain.verify()) == []
+        assert list(verify_chain.iter_chain_faults()) == []
         # Each column can be read.
         for table in ALL_TABLES:
             is_new = table in {SecurityEvent, EvidenceTimestamp, SeenMessage}
@@ -204,7 +204,7 @@ def test_what_was_under_way_in_a_kept_database_goes_on(kept: Kept) -> None:
         assert not Contact.select().where(Contact.address == "third@example.org").exists()
         assert undo.undo_progress(find_list("other")) is None
         assert find_drift(database) == 0
-        assert list(verify_chain.verify()) == []
+        assert list(verify_chain.iter_chain_faults()) == []
 
 
 def test_a_file_that_an_earlier_version_took_back_and_counted_nothing_of_is_not_accused(
@@ -408,7 +408,7 @@ def test_what_was_under_way_in_version_28_goes_on(empty_database_url: str) -> No
         assert launch
         assert undoing
         assert (launch.list, launch.actor, launch.at) == (news, "els", NOW)
-        assert enqueue_asks.read_making_progress(campaign) == enqueue_asks.MakingProgress(
+        assert enqueue_asks.read_enqueue_progress(campaign) == enqueue_asks.EnqueueProgress(
             made=2, asked=5
         )
         assert (undoing.target, undoing.actor, undoing.at) == (record.id, "jan", NOW)
@@ -513,7 +513,7 @@ def test_a_launch_under_way_in_version_31_lets_its_pilot_go(empty_database_url: 
         for _ in range(4):
             make_contact(database, news)
         start(database, news, pilot=2, most=3)
-        assert enqueue_asks.read_making_progress(Campaign.get()) == enqueue_asks.MakingProgress(
+        assert enqueue_asks.read_enqueue_progress(Campaign.get()) == enqueue_asks.EnqueueProgress(
             made=3, asked=4
         )
         with database.atomic():

@@ -16,7 +16,7 @@ from repermit.db.suppression_journal import Journal, make_journal
 from repermit.errors import JournalRefused
 from tests.support.builders import make_settings
 
-CHECK = email_address.key_check(b"a-fingerprint-key-for-tests")
+CHECK = email_address.compute_key_check(b"a-fingerprint-key-for-tests")
 
 
 def journal_in(folder: Path) -> Journal:

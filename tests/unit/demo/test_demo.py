@@ -32,7 +32,7 @@ from repermit.demo.simulated_people import Button, ScanResult, play, read_page, 
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.expiry import sweep
-from repermit.package_files import asset
+from repermit.package_files import find_asset
 from repermit.rules.consent import Fate, Reason, Status
 from repermit.sending import send_due
 from tests.support.english_left import english_on
@@ -72,7 +72,7 @@ def test_the_demo_says_so_if_a_number_does_not_add_up(capsys: pytest.CaptureFixt
 
 
 def test_the_sample_has_about_sixty_people_in_ten_languages_and_every_fate() -> None:
-    with asset("data/demo/list.csv").open(encoding="utf-8") as file:
+    with find_asset("data/demo/list.csv").open(encoding="utf-8") as file:
         people = list(csv.DictReader(file, delimiter=";"))
     assert 55 <= len(people) <= 65
     assert {person["Language"] for person in people} == {"en", *SAMPLE["translations"]}

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from repermit.emails.mail_types import read_closing_news, read_daily_news
+from repermit.emails.mail_types import parse_closing_summary, parse_daily_summary
 from repermit.errors import AddressError
 from repermit.i18n.catalogues import languages
 from tests.support.mail_builders import (
@@ -75,14 +75,14 @@ def test_the_closing_mail_counts_and_holds_the_checkpoint(language: str) -> None
 def test_closing_news_travel_in_the_topic_of_a_mail() -> None:
     names = ("asked", "yes", "no", "no_response", "others", "unasked")
     most = make_closing_news(**dict.fromkeys(names, 10**7), seq=10**8)
-    assert read_closing_news(most.topic) == most
+    assert parse_closing_summary(most.topic) == most
     # PostgreSQL keeps no more of it.
     assert len(most.topic) <= 255
-    assert read_closing_news("paused_pilot") is None
+    assert parse_closing_summary("paused_pilot") is None
 
 
 def test_news_travel_in_the_topic_of_a_mail() -> None:
     most = make_news(**dict.fromkeys(("yes", "no", "withdrawn", "others"), 10**7))
-    assert read_daily_news(most.topic) == most
+    assert parse_daily_summary(most.topic) == most
     assert len(most.topic) < 200
-    assert read_daily_news("paused_pilot") is None
+    assert parse_daily_summary("paused_pilot") is None

@@ -8,9 +8,9 @@ import pytest
 
 from repermit.emails import make_draft
 from repermit.emails.mail_types import ListWords
-from repermit.emails.wording_validation import check_wording, make_usual_wording
+from repermit.emails.wording_validation import check_wording, make_default_wording
 from repermit.i18n.catalogues import languages
-from repermit.i18n.dates import longest_short_day
+from repermit.i18n.dates import find_longest_compact_datetime
 from tests.support.builders import DEADLINE, make_organisation, make_settings
 from tests.support.mail_builders import make_facts
 
@@ -24,8 +24,8 @@ def test_it_may_be_used_and_says_what_repermit_says(
 ) -> None:
     facts = replace(make_facts(), sensitive=sensitive, frequency=frequency)
     zone = make_settings().zone
-    longest_day = longest_short_day(DEADLINE, language=language, zone=zone)
-    wording = make_usual_wording(
+    longest_day = find_longest_compact_datetime(DEADLINE, language=language, zone=zone)
+    wording = make_default_wording(
         facts, language=language, longest_day=longest_day, has_telephone=True
     )
     check_wording(wording, organisation=make_organisation(), mailing_list=facts)
@@ -61,7 +61,7 @@ def test_the_name_in_its_language_decides_whether_a_day_has_room() -> None:
     )
     has_day = {
         language: "{{ day }}"
-        in make_usual_wording(
+        in make_default_wording(
             replace(facts, texts=texts), language=language, longest_day="30 sep"
         ).subject
         for language in names

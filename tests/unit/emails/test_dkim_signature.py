@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 from repermit.emails.compose_mail import compose_mail
 from repermit.emails.dkim_signature import Signer, make_signer
 from repermit.emails.mail_types import OwnWording
-from repermit.emails.mime_encoding import Letter, make_letter, unstuff_dots
+from repermit.emails.mime_encoding import EncodedMail, encode_mail, unstuff_dots
 from repermit.errors import ConfigError
 from repermit.settings.definitions import MailServer
 from tests.support.dkim_keys import is_signed, make_key
@@ -42,11 +42,11 @@ def server() -> Iterator[NameServer]:
         yield running
 
 
-def signed(case: str = "ask-nl-sensitive") -> Letter:
-    return SIGNER.sign(make_letter(make_mail(case)))
+def signed(case: str = "ask-nl-sensitive") -> EncodedMail:
+    return SIGNER.sign(encode_mail(make_mail(case)))
 
 
-def as_read(letter: Letter) -> bytes:
+def as_read(letter: EncodedMail) -> bytes:
     """Return a letter as its reader's server has it, without the doubled dots."""
     return unstuff_dots(letter.wire)
 
@@ -62,7 +62,7 @@ def test_every_kind_of_mail_bears_a_signature_that_holds(server: NameServer) -> 
 def test_the_signature_comes_first_and_names_every_header(server: NameServer) -> None:
     mail = as_read(signed())
     first, between, others = mail.partition(b"\r\nDate: ")
-    assert between[2:] + others == as_read(make_letter(make_mail("ask-nl-sensitive")))
+    assert between[2:] + others == as_read(encode_mail(make_mail("ask-nl-sensitive")))
     assert max(map(len, first.split(b"\r\n"))) <= 78
     tags = dict(re.findall(r"(\w+)=([^;]+)", re.sub(r"\s", "", first.decode())))
     assert first.startswith(b"DKIM-Signature: v=1;")
@@ -127,7 +127,7 @@ def test_what_relays_do_leaves_it_whole(server: NameServer) -> None:
 
 def test_dots_and_blanks_are_signed_as_they_are_read(server: NameServer) -> None:
     own = OwnWording(text=f"{GOOD_TEXT}\n.one\n..two\n   three    \t four \n.\n\n\n")
-    letter = SIGNER.sign(make_letter(compose_mail(make_ask(own=own), make_ask_values())))
+    letter = SIGNER.sign(encode_mail(compose_mail(make_ask(own=own), make_ask_values())))
     assert b"\r\n..." in letter.wire
     assert letter.size < len(letter.wire)
     assert is_signed(as_read(letter), server)
@@ -135,14 +135,14 @@ def test_dots_and_blanks_are_signed_as_they_are_read(server: NameServer) -> None
 
 def test_an_address_outside_ascii_is_signed(server: NameServer) -> None:
     values = make_ask_values(address="zoë@example.com", name="Zoë")
-    letter = SIGNER.sign(make_letter(compose_mail(make_ask(), values)))
+    letter = SIGNER.sign(encode_mail(compose_mail(make_ask(), values)))
     assert "zoë@".encode() in letter.wire
     assert is_signed(as_read(letter), server)
 
 
 def test_another_domain_may_sign(server: NameServer) -> None:
     signer = Signer(make_key(), selector="a.b", domain="mail.example.net")
-    letter = signer.sign(make_letter(make_mail("yes_receipt-en")))
+    letter = signer.sign(encode_mail(make_mail("yes_receipt-en")))
     assert not is_signed(as_read(letter), server)
     server.text("a.b._domainkey.mail.example.net", signer.make_dns_record)
     assert is_signed(as_read(letter), server)

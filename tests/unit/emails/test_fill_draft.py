@@ -16,7 +16,7 @@ from repermit.emails.fill_draft import DraftFiller
 from repermit.emails.frozen_draft import Draft
 from repermit.emails.mail_types import AskValues, OwnWording
 from repermit.emails.message_id import make_message_id, make_return_path
-from repermit.emails.mime_encoding import Letter, make_letter
+from repermit.emails.mime_encoding import EncodedMail, encode_mail
 from repermit.emails.sender_identity import read_sender_address
 from repermit.errors import AddressError
 from repermit.i18n.catalogues import languages
@@ -121,7 +121,7 @@ def make_filler(draft: Draft, url: str = URLS[0], **mode: Any) -> DraftFiller:
     return DraftFiller(draft, list_label=LABEL, links=Links(url, (KEY,)), key=KEY, **mode)
 
 
-def composed(draft: Draft, row: dict[str, Any], url: str = URLS[0], **mode: Any) -> Letter:
+def composed(draft: Draft, row: dict[str, Any], url: str = URLS[0], **mode: Any) -> EncodedMail:
     """Return the mail as it is made one by one."""
     links = Links(url, (KEY,))
     sender = read_sender_address(draft.mailing_list)
@@ -146,7 +146,7 @@ def composed(draft: Draft, row: dict[str, Any], url: str = URLS[0], **mode: Any)
         ),
         date=row["date"],
     )
-    return make_letter(compose_mail(draft, values))
+    return encode_mail(compose_mail(draft, values))
 
 
 @given(

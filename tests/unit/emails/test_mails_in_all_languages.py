@@ -9,7 +9,7 @@ import pytest
 from justhtml import StrictModeError
 
 from repermit.emails.mail_types import OwnWording
-from repermit.i18n.catalogues import languages, translations
+from repermit.i18n.catalogues import languages, load_translations
 from tests.support.english_left import english_in
 from tests.support.html_validity import flaws_of
 from tests.support.mail_builders import make_ask
@@ -55,7 +55,7 @@ def test_the_html_is_valid_and_can_be_read_aloud(language: str) -> None:
 def test_english_that_was_left_is_found() -> None:
     english = "We are sorry that this happened."
     assert english_in(f"To jest {english}", "pl") == ["We are sorry that this happened"]
-    assert english_in(translations("pl").gettext(english), "pl") == []
+    assert english_in(load_translations("pl").gettext(english), "pl") == []
 
 
 def test_own_words_are_valid_html_too() -> None:

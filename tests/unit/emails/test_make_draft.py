@@ -15,9 +15,9 @@ from repermit.emails.mail_types import OwnWording
 from repermit.emails.make_draft import drop_once
 from repermit.emails.replace_deadline import replace_deadline, word_deadline
 from repermit.errors import AddressError, WordingError
-from repermit.i18n.catalogues import languages, translations
-from repermit.i18n.dates import earlier_moments_in_words
-from repermit.package_files import asset
+from repermit.i18n.catalogues import languages, load_translations
+from repermit.i18n.dates import format_in_earlier_patterns
+from repermit.package_files import find_asset
 from tests.support.mail_builders import (
     AMSTERDAM,
     DEADLINE,
@@ -211,7 +211,7 @@ def test_an_own_html_is_set_into_the_frame() -> None:
 def test_an_own_text_says_what_silence_does_and_the_right_to_object_as_the_usual_ask_does(
     language: str,
 ) -> None:
-    say = translations(language).gettext
+    say = load_translations(language).gettext
     title = say("Your right to object")
     sentence = say(
         "You can object at any time, without a reason, to our using your data for these mails "
@@ -261,10 +261,10 @@ def test_a_reminder_says_all_that_an_ask_says_and_that_it_is_the_only_one(langua
 
 def only_reminder(language: str) -> str:
     """Return the sentence that says so, as the catalogue of the language has it."""
-    body = (asset("templates") / "mail" / "reminder" / "body.txt").read_text("utf-8")
+    body = (find_asset("templates") / "mail" / "reminder" / "body.txt").read_text("utf-8")
     found = re.search('_\\("(We have asked you this before[^"]+)"', body)
     assert found
-    return translations(language).gettext(found[1])
+    return load_translations(language).gettext(found[1])
 
 
 @pytest.mark.parametrize("language", languages())
@@ -390,7 +390,7 @@ def test_a_subject_has_the_last_day_on_a_sensitive_list(make: Callable[..., Draf
 
 @pytest.mark.parametrize("language", languages())
 def test_an_ask_says_that_it_is_asked_once_where_no_reminder_follows(language: str) -> None:
-    gettext = translations(language).gettext
+    gettext = load_translations(language).gettext
     once, repeated = (
         _free(gettext(text)) % {"organisation": make_practice().name}
         for text in ("%(organisation)s asks you once.", "%(organisation)s is asking you.")
@@ -496,7 +496,9 @@ def test_a_wording_of_an_earlier_version_is_replaced_in_every_language(language:
     first = deadline + timedelta(days=1)
     for earlier_deadline in (deadline, first, first + timedelta(hours=11)):
         draft = make_ask(language=language, deadline=earlier_deadline)
-        words = earlier_moments_in_words(earlier_deadline, language=language, zone=draft.zone_info)
+        words = format_in_earlier_patterns(
+            earlier_deadline, language=language, zone=draft.zone_info
+        )
         names = ("deadline", "short_deadline")
         patterns = {
             name: (draft.phrases[name], earlier) for name, earlier in zip(names, words, strict=True)
@@ -528,7 +530,7 @@ def test_a_deadline_is_replaced_as_it_was_frozen_whatever_dates_look_like_now() 
 def test_a_sign_ups_mail_says_until_when_and_that_a_reply_or_a_call_does_too(language: str) -> None:
     """Below the button, as an ask does: what stands above it is read at first sight."""
     draft = make_confirm(language=language)
-    gettext = translations(language).gettext
+    gettext = load_translations(language).gettext
     until = word_deadline(SIGN_UP_ENDS, language, AMSTERDAM)["short_deadline"]
     last = gettext("You can confirm your sign-up until %(deadline)s.") % {"deadline": until}
     reply = gettext("You may also simply reply to this mail, or call %(telephone)s.")

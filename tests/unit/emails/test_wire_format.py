@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from repermit.emails.compose_mail import compose_mail
 from repermit.emails.mime_encoding import (
-    make_letter,
+    encode_mail,
     quote_printable,
     stuff_dots,
     to_crlf,
@@ -52,7 +52,7 @@ def test_nothing_in_a_mail_can_end_it(raw: bytes) -> None:
 
 def test_a_composed_mail_keeps_its_envelope_and_is_measured_before_its_dots_are_doubled() -> None:
     mail = compose_mail(make_confirm(), make_confirm_values())
-    letter = make_letter(mail)
+    letter = encode_mail(mail)
     assert letter.envelope_from == mail.envelope_from
     assert letter.envelope_to == mail.envelope_to
     assert letter.message_id == mail.message_id
@@ -60,7 +60,7 @@ def test_a_composed_mail_keeps_its_envelope_and_is_measured_before_its_dots_are_
     assert letter.size == len(mail.raw)
     assert letter.needs_smtputf8 is False
     foreign = compose_mail(make_ask(), make_ask_values(address="zoë@example.org"))
-    assert make_letter(foreign).needs_smtputf8
+    assert encode_mail(foreign).needs_smtputf8
 
 
 @given(body=bodies)

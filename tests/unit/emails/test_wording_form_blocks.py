@@ -17,7 +17,7 @@ from repermit.emails.wording_form_blocks import (
     split_wording,
     write_labels,
 )
-from repermit.emails.wording_validation import ALL_FIELDS, complete_text, make_usual_wording
+from repermit.emails.wording_validation import ALL_FIELDS, complete_text, make_default_wording
 from repermit.package_files import LANGUAGES
 from tests.support.mail_builders import make_facts
 
@@ -31,7 +31,7 @@ def test_the_usual_words_of_every_language_are_split_and_joined_without_loss(
 ) -> None:
     facts = make_facts(sensitive=sensitive, language=language)
     for has_telephone in (False, True):
-        usual = make_usual_wording(
+        usual = make_default_wording(
             facts, language=language, longest_day="30 sep", has_telephone=has_telephone
         )
         for text in (usual.text, complete_text("Mogen wij?", usual.text, facts)):
@@ -46,7 +46,7 @@ def test_the_usual_words_of_every_language_are_split_and_joined_without_loss(
 
 
 def test_answers_and_the_lines_of_the_law_are_fixed_and_headings_are_headings() -> None:
-    usual = make_usual_wording(
+    usual = make_default_wording(
         make_facts(), language="nl", longest_day="30 sep", has_telephone=True
     )
     blocks = split_wording(usual.text)

@@ -18,7 +18,7 @@ from repermit.emails.wording_validation import (
     ALL_FIELDS,
     SUBJECT_FIELDS,
     check_wording,
-    make_usual_wording,
+    make_default_wording,
 )
 from repermit.errors import WordingError
 from tests.support.mail_builders import make_ask, make_ask_values, make_facts, make_practice
@@ -325,7 +325,7 @@ def test_every_field_there_is_can_be_used() -> None:
 @pytest.mark.parametrize("sensitive", [False, True])
 def test_the_usual_words_keep_the_headings_and_buttons_of_the_usual_mail(sensitive: bool) -> None:
     mailing_list = make_facts(sensitive=sensitive)
-    usual = make_usual_wording(mailing_list, language="nl", longest_day="30 sep")
+    usual = make_default_wording(mailing_list, language="nl", longest_day="30 sep")
     own, ours = (make_ask(own=one, mailing_list=mailing_list).html for one in (usual, OwnWording()))
     for tag in ("h1", "h2", "li"):
         pattern = rf"(?s)<{tag}[^>]*>(.*?)</{tag}>"

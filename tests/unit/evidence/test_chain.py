@@ -35,7 +35,7 @@ def append(database: Database, *entries: Entry) -> int:
 
 
 def faults() -> list[Fault]:
-    return list(verify_chain.verify())
+    return list(verify_chain.iter_chain_faults())
 
 
 def test_an_entry_holds_digests_of_its_parts_and_nothing_personal(database: Database) -> None:
@@ -106,8 +106,8 @@ def test_a_leaf_is_the_digest_of_the_canonical_text(fields: dict[str, Any], at: 
     written = at.isoformat(timespec="microseconds")
     text = evidence_entries.canonical({**fields, "at": written})
     expected = hashlib.sha256(text.encode()).hexdigest()
-    assert evidence_entries.leaf({**fields, "at": at}) == expected
-    assert evidence_entries.leaf({**fields, "at": written}) == expected
+    assert evidence_entries.compute_leaf({**fields, "at": at}) == expected
+    assert evidence_entries.compute_leaf({**fields, "at": written}) == expected
 
 
 def test_the_same_content_twice_has_two_digests(database: Database) -> None:
@@ -148,7 +148,7 @@ def test_several_may_append_at_once(database: Database) -> None:
 
 def test_a_wording_is_kept_once_under_its_digest(database: Database) -> None:
     with database.atomic():
-        digests = {chain.keep_wording("Mogen wij … é") for _ in range(2)}
+        digests = {chain.store_wording("Mogen wij … é") for _ in range(2)}
     assert digests == {hashlib.sha256("Mogen wij … é".encode()).hexdigest()}
     assert [row.content for row in Wording.select()] == ["Mogen wij … é"]
 

@@ -37,7 +37,7 @@ from tests.support.witness import Witness, serving
 DAY = timedelta(days=1)
 OFFICER, ACCOUNTANT = "officer@example.org", "books@example.com"
 KEY = bytes(range(32))
-OWN = signed_checkpoint.own_key(make_settings(evidence_key=KEY))
+OWN = signed_checkpoint.get_public_key(make_settings(evidence_key=KEY))
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_it_holds_the_signed_checkpoint_of_then_and_says_what_to_do(
             (line,) = [one for one in text.splitlines() if one.startswith("{")]
             kept = signed_checkpoint.read_kept(line)
             assert (kept.seq, kept.hash, kept.root) == (then.seq, then.hash, then.root)
-            key = signed_checkpoint.own_key(story.settings)
+            key = signed_checkpoint.get_public_key(story.settings)
             assert key
             assert Note.read(kept.note).signers([key]) == [key]
             assert "repermit verify --checkpoint checkpoint.json" in text
@@ -236,7 +236,9 @@ def test_a_program_that_fails_delays_no_mail_which_then_stays_as_it_is(
     run()
     assert len(cosigned_checkpoints.read_notes()) == 1
     story.send()
-    assert notes_to(inbox, OFFICER) == [signed_checkpoint.take(story.settings).note]
+    assert notes_to(inbox, OFFICER) == [
+        signed_checkpoint.make_signed_checkpoint(story.settings).note
+    ]
 
 
 def test_a_note_that_a_program_cosigned_on_an_earlier_occasion_alone_is_not_taken(
@@ -252,7 +254,7 @@ def test_a_note_that_a_program_cosigned_on_an_earlier_occasion_alone_is_not_take
     story.clock.advance(DAY)
     assert enqueue(story) == 2  # launch and its day, cosigned; and the next day
     story.send()
-    point = signed_checkpoint.take(story.settings)
+    point = signed_checkpoint.make_signed_checkpoint(story.settings)
     assert point.seq > earlier.seq
     assert notes_to(inbox, OFFICER) == [point.note]
 
@@ -264,7 +266,9 @@ def test_a_cosigned_note_that_is_gone_leaves_the_signed_one(
     with story.database.atomic():
         Meta.delete().where(Meta.key.startswith("cosigned")).execute()
     story.send()
-    assert notes_to(inbox, OFFICER) == [signed_checkpoint.take(story.settings).note]
+    assert notes_to(inbox, OFFICER) == [
+        signed_checkpoint.make_signed_checkpoint(story.settings).note
+    ]
 
 
 # --- What fails. ----------------------------------------------------------------------------------

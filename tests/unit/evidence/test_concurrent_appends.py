@@ -58,7 +58,7 @@ def work(url: str, number: int) -> None:
             erase(number)
 
 
-def shown(turn: int, _: link_target.Standing) -> link_target.PageShown:
+def shown(turn: int, _: link_target.ContactState) -> link_target.PageShown:
     """Return one of three pages."""
     return link_target.PageShown(wording=f"page {turn % 3}")
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repermit.evidence import consent_receipt
-from repermit.evidence.consent_receipt import Account, Said
+from repermit.evidence.consent_receipt import ConsentRecordInput, RecordedEntry
 from repermit.settings.definitions import Retention
 from tests.support.builders import make_organisation
 from tests.support.operation_count import grows_linearly
@@ -39,23 +39,23 @@ TOLD: dict[str, Any] = {
 CHECKPOINT = {"seq": 7, "hash": "c" * 64, "root": "d" * 64}
 
 
-def said(event: str, at: str = ANSWERED, **told: Any) -> Said:
-    return Said(at=at, event=event, told=told)
+def said(event: str, at: str = ANSWERED, **told: Any) -> RecordedEntry:
+    return RecordedEntry(at=at, event=event, told=told)
 
 
-def account(*entries: Said, **organisation: Any) -> Account:
-    return Account(
+def account(*entries: RecordedEntry, **organisation: Any) -> ConsentRecordInput:
+    return ConsentRecordInput(
         list="news",
         subject=SUBJECT,
         entries=entries or (said("confirmed", **TOLD),),
-        controller=consent_receipt.controller_of(make_organisation(**organisation)),
-        retention=consent_receipt.retention_of(Retention()),
+        controller=consent_receipt.describe_controller(make_organisation(**organisation)),
+        retention=consent_receipt.describe_retention(Retention()),
     )
 
 
-def events(*entries: Said) -> list[tuple[str, str]]:
+def events(*entries: RecordedEntry) -> list[tuple[str, str]]:
     """Return when a consent came into which state, and by whom."""
-    found = consent_receipt.events_of(entries, principal="person", controller="us")
+    found = consent_receipt.make_events(entries, principal="person", controller="us")
     return [(one["event_state"].removeprefix("dpv:"), one["entity_id"]) for one in found]
 
 
@@ -277,8 +277,8 @@ def test_whatever_was_asked_and_said_the_states_follow_from_the_last_decision(
                 expected.append(f"ask {asks}")
             expected.append(after_consent if holds else without)
             holds = name == "yes"
-        entries.append(Said(at=entry.at, event=entry.event, told=told))
-    found = consent_receipt.events_of(entries, principal="person", controller="us")
+        entries.append(RecordedEntry(at=entry.at, event=entry.event, told=told))
+    found = consent_receipt.make_events(entries, principal="person", controller="us")
     asked = "dpv:ConsentRequested"
     assert expected == [
         f"ask {int(one['event_time'][-2:])}"
@@ -299,7 +299,7 @@ def test_whatever_was_asked_and_said_the_states_follow_from_the_last_decision(
         said("import_undone"),
     ],
 )
-def test_a_record_takes_time_by_the_number_of_entries_alone(one: Said) -> None:
+def test_a_record_takes_time_by_the_number_of_entries_alone(one: RecordedEntry) -> None:
     """Whoever presses Yes and No in turn has thousands."""
 
     def make(count: int) -> None:
@@ -342,7 +342,7 @@ UNDONE = {"imported_at": "2026-03-01", "file": "f" * 64}
     ],
 )
 def test_a_claim_whose_file_was_taken_back_is_no_consent_that_holds(
-    entries: tuple[Said, ...], expected: list[tuple[str, str]]
+    entries: tuple[RecordedEntry, ...], expected: list[tuple[str, str]]
 ) -> None:
     assert events(*entries) == expected
 
@@ -433,7 +433,7 @@ def test_a_customer_who_said_no_stays_on_the_ground_that_their_entry_had() -> No
     assert ground_of(no) == ["eu-gdpr:A6-1-a-non-explicit-consent"]
 
 
-def ground_of(*entries: Said) -> list[str]:
+def ground_of(*entries: RecordedEntry) -> list[str]:
     record = consent_receipt.consent_record(account(*entries))
     (purpose,) = record["processing"]["purposes"]
     return list(purpose["lawful_basis"])

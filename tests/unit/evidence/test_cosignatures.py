@@ -44,7 +44,7 @@ from tests.support.witness import Witness, serving
 REFERENCE = Path(__file__).parents[3] / "docs/reference"
 DAY = timedelta(days=1)
 PLAIN = make_settings(evidence_key=bytes(range(32)))
-OWN = signed_checkpoint.own_key(PLAIN)
+OWN = signed_checkpoint.get_public_key(PLAIN)
 
 
 @pytest.fixture
@@ -385,7 +385,7 @@ def test_a_cosignature_below_the_first_entry_of_a_proof_proves_nothing(
     assert early.seq < first
     with desk.database():
         now = Checkpoint.from_json(whole["checkpoint"])
-        steps = list(stored_tree.Paths(now).from_earlier(early))
+        steps = list(stored_tree.MerkleProofs(now).from_earlier(early))
     whole["cosigned"] = [{"note": early.note, "path": steps}]
     path.write_text(json.dumps(whole), "utf-8")
     refused = desk.refused("verify", str(path), "--key", witness.vkey)
@@ -475,7 +475,7 @@ def test_of_several_over_one_checkpoint_a_proof_has_the_first_and_verify_tells_t
     times = [witness.now + days * 86_400 for days in range(40)]
     with desk.database() as database:
         cosigning = Cosigning(database, witness)
-        point = signed_checkpoint.take(cosigning.settings)
+        point = signed_checkpoint.make_signed_checkpoint(cosigning.settings)
         text = f"{point.note.partition(chr(10) * 2)[0]}\n"
         with database.atomic():
             for at in times:
@@ -486,7 +486,7 @@ def test_of_several_over_one_checkpoint_a_proof_has_the_first_and_verify_tells_t
             for one in cosigned_checkpoints.read_kept()
         ]
         assert kept == [[datetime.fromtimestamp(at, UTC)] for at in times]
-        shown = cosigned_checkpoints.CosignedCheckpoints(point, stored_tree.Paths(point))
+        shown = cosigned_checkpoints.CosignedCheckpoints(point, stored_tree.MerkleProofs(point))
         (first,) = shown.of([{"entry": {"seq": point.seq}}])
         assert first["note"] == point.note + witness.cosign(text, at=times[0])
         # Whoever writes to the database can put a line of anybody there.

@@ -22,12 +22,12 @@ def note(database: Database, settings: Settings) -> None:
 
 def told() -> list[dict[str, Any]]:
     rows = Evidence.select(Evidence.seq).where(Evidence.event == "evidence_key")
-    found = [chain_reader.entry_at(row.seq)["parts"] for row in rows.order_by(Evidence.seq)]
+    found = [chain_reader.read_entry(row.seq)["parts"] for row in rows.order_by(Evidence.seq)]
     return [parts["consent"]["content"] for parts in found]
 
 
 def key(settings: Settings) -> str:
-    return str(signed_checkpoint.own_key(settings) or "")
+    return str(signed_checkpoint.get_public_key(settings) or "")
 
 
 def test_a_key_that_is_first_seen_changed_or_lost_is_an_entry(database: Database) -> None:
@@ -55,7 +55,7 @@ def test_the_present_key_and_those_before_it_are_known(database: Database) -> No
     assert evidence_key.known_keys(UNSIGNED) == []
     for settings in (FIRST, SECOND):
         note(database, settings)
-    first, second = map(signed_checkpoint.own_key, (FIRST, SECOND))
+    first, second = map(signed_checkpoint.get_public_key, (FIRST, SECOND))
     assert evidence_key.known_keys(SECOND) == [second, first]
     # Whoever has lost the key knows by which it was.
     assert evidence_key.known_keys(UNSIGNED) == [second, first]
@@ -68,6 +68,6 @@ def test_what_no_key_can_be_is_left_out(database: Database) -> None:
             Entry(event="evidence_key", at=NOW, actor="job", consent={"key": "x", "before": ""})
         )
     assert evidence_key.noted_keys() == [
-        signed_checkpoint.own_key(FIRST),
+        signed_checkpoint.get_public_key(FIRST),
         None,
     ]

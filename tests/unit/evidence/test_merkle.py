@@ -29,7 +29,7 @@ def append(database: Database, count: int) -> None:
 
 def leaves() -> list[bytes]:
     rows: Any = Evidence.select().order_by(Evidence.seq).dicts()
-    return [bytes.fromhex(evidence_entries.leaf(row)) for row in rows]
+    return [bytes.fromhex(evidence_entries.compute_leaf(row)) for row in rows]
 
 
 # --- RFC 9162 §2.1.1 and §2.1.3.1, word for word. ------------------------------------------------
@@ -64,7 +64,7 @@ def path(m: int, entries: Sequence[bytes]) -> list[bytes]:
 @given(st.integers(0, 300))
 def test_the_root_is_that_of_the_rfc(size: int) -> None:
     entries = [bytes([n % 251]) * 32 for n in range(size)]
-    assert merkle.root_of(entries) == mth(entries)
+    assert merkle.compute_root(entries) == mth(entries)
 
 
 @given(st.data())
@@ -74,20 +74,20 @@ def test_a_path_is_that_of_the_rfc_and_leads_to_the_root_from_its_place_alone(
     size = data.draw(st.integers(2, 300))
     place = data.draw(st.integers(0, size - 1))
     entries = [hashlib.sha256(bytes([n % 256, n // 256])).digest() for n in range(size)]
-    ranges = merkle.siblings(place, size)
-    made = [merkle.root_of(entries[slice(*one)]) for one in ranges]
+    ranges = merkle.list_inclusion_path(place, size)
+    made = [merkle.compute_root(entries[slice(*one)]) for one in ranges]
     assert made == path(place, entries)
     root, leaf = mth(entries), entries[place]
-    assert merkle.leads_to(root, leaf, place, size, made)
+    assert merkle.verify_inclusion(root, leaf, place, size, made)
     other = data.draw(st.integers(-1, size + 1).filter(lambda n: n != place))
-    assert not merkle.leads_to(root, leaf, other, size, made)
-    assert not merkle.leads_to(root, bytes(32), place, size, made)
-    assert not merkle.leads_to(root, leaf, place, size, [*made, bytes(32)])
-    assert not merkle.leads_to(bytes(32), leaf, place, size, made)
-    assert not merkle.leads_to(root, leaf, place, size, made[:-1])
+    assert not merkle.verify_inclusion(root, leaf, other, size, made)
+    assert not merkle.verify_inclusion(root, bytes(32), place, size, made)
+    assert not merkle.verify_inclusion(root, leaf, place, size, [*made, bytes(32)])
+    assert not merkle.verify_inclusion(bytes(32), leaf, place, size, made)
+    assert not merkle.verify_inclusion(root, leaf, place, size, made[:-1])
     changed = data.draw(st.integers(0, len(made) - 1))
     wrong = [bytes(32) if n == changed else one for n, one in enumerate(made)]
-    assert not merkle.leads_to(root, leaf, place, size, wrong)
+    assert not merkle.verify_inclusion(root, leaf, place, size, wrong)
 
 
 def subproof(m: int, entries: Sequence[bytes], *, is_whole: bool) -> list[bytes]:
@@ -107,13 +107,16 @@ def test_a_way_from_an_older_root_is_that_of_the_rfc_and_leads_to_the_root_from_
     size = data.draw(st.integers(2, 300))
     first = data.draw(st.integers(1, size - 1))
     entries = [hashlib.sha256(bytes([n % 256, n // 256])).digest() for n in range(size)]
-    made = [merkle.root_of(entries[slice(*one)]) for one in merkle.additions(first, size)]
+    made = [
+        merkle.compute_root(entries[slice(*one)])
+        for one in merkle.list_consistency_path(first, size)
+    ]
     assert made == subproof(first, entries, is_whole=True)
     root, older = mth(entries), mth(entries[:first])
 
     def leads(way: Sequence[bytes], **other: Any) -> bool:
         known: dict[str, Any] = {"root": root, "size": size, "older": older, "first": first}
-        return merkle.goes_on(path=way, **known | other)
+        return merkle.verify_consistency(path=way, **known | other)
 
     assert leads(made)
     assert not leads(made, older=bytes(32))
@@ -127,18 +130,18 @@ def test_a_way_from_an_older_root_is_that_of_the_rfc_and_leads_to_the_root_from_
 
 def test_a_tree_goes_on_from_itself_and_from_none_by_nothing() -> None:
     root = mth([bytes(32)] * 3)
-    assert merkle.additions(3, 3) == []
-    assert merkle.goes_on(root, 3, [], older=root, first=3)
-    assert not merkle.goes_on(root, 3, [root], older=root, first=3)
-    assert not merkle.goes_on(root, 3, [], older=bytes(32), first=3)
-    assert not merkle.goes_on(root, 3, [], older=root, first=0)
-    assert not merkle.goes_on(root, 0, [], older=root, first=0)
-    assert not merkle.goes_on(root, 7, [], older=root, first=3)
+    assert merkle.list_consistency_path(3, 3) == []
+    assert merkle.verify_consistency(root, 3, [], older=root, first=3)
+    assert not merkle.verify_consistency(root, 3, [root], older=root, first=3)
+    assert not merkle.verify_consistency(root, 3, [], older=bytes(32), first=3)
+    assert not merkle.verify_consistency(root, 3, [], older=root, first=0)
+    assert not merkle.verify_consistency(root, 0, [], older=root, first=0)
+    assert not merkle.verify_consistency(root, 7, [], older=root, first=3)
 
 
 def test_a_single_leaf_is_the_whole_tree() -> None:
-    assert merkle.siblings(0, 1) == []
-    assert merkle.leads_to(mth([bytes(32)]), bytes(32), 0, 1, [])
+    assert merkle.list_inclusion_path(0, 1) == []
+    assert merkle.verify_inclusion(mth([bytes(32)]), bytes(32), 0, 1, [])
 
 
 # --- As the database keeps it. -------------------------------------------------------------------
@@ -151,19 +154,19 @@ def test_a_record_shows_that_it_goes_on_from_each_of_its_checkpoints(database: D
         checkpoints.append(stored_tree.checkpoint())
     newest = stored_tree.checkpoint()
     for known in checkpoints:
-        shown = stored_tree.consistency(known, newest)
-        assert stored_tree.check_consistency(shown, newest)
-        assert not stored_tree.check_consistency(shown, Checkpoint(newest.seq, "", "f" * 64))
-        assert not stored_tree.check_consistency({**shown, "path": ["x"]}, newest)
+        shown = stored_tree.make_consistency_proof(known, newest)
+        assert stored_tree.verify_consistency_proof(shown, newest)
+        assert not stored_tree.verify_consistency_proof(shown, Checkpoint(newest.seq, "", "f" * 64))
+        assert not stored_tree.verify_consistency_proof({**shown, "path": ["x"]}, newest)
         way = [bytes.fromhex(one) for one in shown["path"]]
         assert way == subproof(known.seq, leaves(), is_whole=True)
-    one = stored_tree.consistency(checkpoints[0], newest)
+    one = stored_tree.make_consistency_proof(checkpoints[0], newest)
     one["earlier"]["seq"] = True
-    assert not stored_tree.check_consistency(one, newest)
+    assert not stored_tree.verify_consistency_proof(one, newest)
     other = Checkpoint(1, "f" * 64, checkpoints[0].root)
     for unknown in (other, Checkpoint(0, "0" * 64, merkle.EMPTY_ROOT), Checkpoint(999, "", "")):
         with pytest.raises(Refused, match="does not go on from that checkpoint"):
-            stored_tree.consistency(unknown, newest)
+            stored_tree.make_consistency_proof(unknown, newest)
 
 
 def test_an_empty_chain_has_the_root_of_an_empty_tree(database: Database) -> None:
@@ -186,11 +189,12 @@ def test_each_entry_has_a_path_to_every_checkpoint_that_came_after_it(database: 
         for seq in {1, 2, 63, 64, 65, 128, 129, 256, 257, 300, checkpoint.seq}:
             if seq > checkpoint.seq:
                 with pytest.raises(Refused, match=f"says nothing of entry {seq}"):
-                    stored_tree.Paths(checkpoint).path(seq)
+                    stored_tree.MerkleProofs(checkpoint).path(seq)
                 continue
-            proof = stored_tree.Paths(checkpoint).path(seq)
+            proof = stored_tree.MerkleProofs(checkpoint).path(seq)
             assert list(proof) == [one.hex() for one in path(seq - 1, until)]
-            assert stored_tree.check_inclusion(entries[seq - 1].hex(), seq, proof, checkpoint)
+            leaf = entries[seq - 1].hex()
+            assert stored_tree.verify_inclusion_proof(leaf, seq, proof, checkpoint)
     kept = {(node.level, node.place): node.hash for node in EvidenceNode.select()}
     assert kept == {
         (level, place): mth(entries[place << level : place + 1 << level]).hex()
@@ -202,12 +206,12 @@ def test_each_entry_has_a_path_to_every_checkpoint_that_came_after_it(database: 
 def test_what_is_no_hash_proves_nothing(database: Database) -> None:
     append(database, 3)
     checkpoint = stored_tree.checkpoint()
-    leaf, proof = leaves()[1].hex(), stored_tree.Paths(checkpoint).path(2)
-    assert stored_tree.check_inclusion(leaf, 2, proof, checkpoint)
-    assert not stored_tree.check_inclusion(leaf.upper(), 2, proof, checkpoint)
-    assert not stored_tree.check_inclusion(leaf[:-2], 2, proof, checkpoint)
-    assert not stored_tree.check_inclusion(leaf, 2, ("", *proof), checkpoint)
-    assert not stored_tree.check_inclusion(leaf, 0, proof, checkpoint)
+    leaf, proof = leaves()[1].hex(), stored_tree.MerkleProofs(checkpoint).path(2)
+    assert stored_tree.verify_inclusion_proof(leaf, 2, proof, checkpoint)
+    assert not stored_tree.verify_inclusion_proof(leaf.upper(), 2, proof, checkpoint)
+    assert not stored_tree.verify_inclusion_proof(leaf[:-2], 2, proof, checkpoint)
+    assert not stored_tree.verify_inclusion_proof(leaf, 2, ("", *proof), checkpoint)
+    assert not stored_tree.verify_inclusion_proof(leaf, 0, proof, checkpoint)
 
 
 @pytest.mark.parametrize("gone", [Evidence, EvidenceNode])
@@ -217,7 +221,7 @@ def test_a_chain_with_gaps_proves_nothing(database: Database, gone: type[Evidenc
     with database.atomic():
         gone.delete().execute()
     with pytest.raises(Refused, match="has gaps"):
-        stored_tree.Paths(checkpoint).path(70)
+        stored_tree.MerkleProofs(checkpoint).path(70)
     with pytest.raises(Refused, match="has gaps"):
         stored_tree.checkpoint_at(130)
 

@@ -24,7 +24,7 @@ from repermit.contacts import lookup as contacts_lookup
 from repermit.contacts.admin_requests import NewContact
 from repermit.db.connection import Database, open_database
 from repermit.evidence import proof_file, signed_checkpoint, signed_note, stored_tree
-from repermit.evidence.entries import Checkpoint, canonical, link, part_digest
+from repermit.evidence.entries import Checkpoint, canonical, compute_chain_hash, compute_part_digest
 from repermit.evidence.verify import proof
 from repermit.privacy import make_proof
 from repermit.rules.consent import Answer, Basis
@@ -253,14 +253,14 @@ def forged(octets: bytes, change: Callable[[dict[str, Any]], None]) -> list[str]
     part = seal["parts"]["consent"]
     if "statement" in part["content"]:
         part["content"] = {"statement": proof_file.digest_of(statement)}
-    seal["entry"]["consent"] = part_digest(part["salt"], canonical(part["content"]))
+    seal["entry"]["consent"] = compute_part_digest(part["salt"], canonical(part["content"]))
     leaves = [hashlib.sha256(canonical(one["entry"]).encode()).digest() for one in entries]
     document["paths"] = {
         str(one["entry"]["seq"]): path(place, leaves) for place, one in enumerate(entries)
     }
     document["checkpoint"] = {
         "seq": len(entries),
-        "hash": link(document["previous"], leaves[-1].hex()),
+        "hash": compute_chain_hash(document["previous"], leaves[-1].hex()),
         "root": tree(leaves).hex(),
     }
     made = json.dumps(document).encode()
@@ -367,7 +367,7 @@ def test_a_part_that_could_not_be_told_is_no_proof(
     one = document["statement"]["entries"][0]
     one["parts"][part]["content"] = content
     salt = one["parts"][part]["salt"]
-    one["entry"][part] = part_digest(salt, canonical(content))
+    one["entry"][part] = compute_part_digest(salt, canonical(content))
     (fault,) = proof.check_proof(json.dumps(document).encode()).faults
     assert "it is not of the form repermit-proof/1" in fault
 
@@ -479,7 +479,10 @@ def signed_one(octets: bytes) -> bytes:
     signing = make_settings(evidence_key=bytes(range(32)))
     point = Checkpoint.from_json(document)
     document["checkpoint"] = signed_checkpoint.sign(point, signing).to_json()
-    document |= {"format": "repermit-proof/2", "key": str(signed_checkpoint.own_key(signing))}
+    document |= {
+        "format": "repermit-proof/2",
+        "key": str(signed_checkpoint.get_public_key(signing)),
+    }
     return json.dumps(document).encode()
 
 
@@ -496,7 +499,7 @@ def test_an_entry_later_than_its_seal_and_an_event_that_contradicts_itself_are_f
             )
             one["parts"]["consent"]["content"][name] = value
             part = one["parts"]["consent"]
-            one["entry"]["consent"] = part_digest(part["salt"], canonical(part["content"]))
+            one["entry"]["consent"] = compute_part_digest(part["salt"], canonical(part["content"]))
 
         return change
 

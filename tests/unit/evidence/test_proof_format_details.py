@@ -16,8 +16,8 @@ import jsonschema_rs
 import pytest
 
 from repermit.evidence import timestamps
-from repermit.evidence.entries import PARTS, canonical, link, part_digest
-from repermit.evidence.merkle import root_of
+from repermit.evidence.entries import PARTS, canonical, compute_chain_hash, compute_part_digest
+from repermit.evidence.merkle import compute_root
 from repermit.evidence.signed_note import Note, PublicKey, key_id
 from repermit.evidence.verify import evidence_export, proof
 from tests.support import independent_export, independent_signatures, independent_verifier
@@ -93,7 +93,7 @@ def make_entry(seq: int, event: str = "launched", **told: Any) -> Document:
         "person": "",
         "trace": "",
         **fields,
-        "consent": part_digest("0" * 32, canonical(content)) if content else "",
+        "consent": compute_part_digest("0" * 32, canonical(content)) if content else "",
         **told,
     }
     return {"entry": entry, "parts": {"consent": part} if content else {}}
@@ -102,11 +102,11 @@ def make_entry(seq: int, event: str = "launched", **told: Any) -> Document:
 def make_export(*entries: Document, wordings: Mapping[str, str] | None = None) -> Document:
     """Return an export without a key, of a record that has just these entries."""
     leaves = [hashlib.sha256(canonical(one["entry"]).encode()).digest() for one in entries]
-    its_hash = reduce(link, (leaf.hex() for leaf in leaves), "0" * 64)
+    its_hash = reduce(compute_chain_hash, (leaf.hex() for leaf in leaves), "0" * 64)
     return {
         "format": "repermit-evidence/1",
         "list": "news",
-        "checkpoint": {"seq": len(leaves), "hash": its_hash, "root": root_of(leaves).hex()},
+        "checkpoint": {"seq": len(leaves), "hash": its_hash, "root": compute_root(leaves).hex()},
         "entries": list(entries),
         "wordings": dict(wordings or {}),
         "leaves": [leaf.hex() for leaf in leaves],

@@ -26,8 +26,8 @@ from repermit.db.connection import Database, open_database
 from repermit.db.models.base import Meta
 from repermit.db.models.evidence import EvidenceTimestamp
 from repermit.evidence import consent_receipt, proof_file, signed_checkpoint, timestamps
-from repermit.evidence.entries import Checkpoint, canonical, link, part_digest
-from repermit.evidence.merkle import root_of, siblings
+from repermit.evidence.entries import Checkpoint, canonical, compute_chain_hash, compute_part_digest
+from repermit.evidence.merkle import compute_root, list_inclusion_path
 from repermit.evidence.signed_note import (
     Note,
     PublicKey,
@@ -58,7 +58,7 @@ from tests.support.timestamp_authority import Authority
 from tests.support.witness import Witness
 
 SIGNING = make_settings(evidence_key=bytes(range(32)))
-KEY = signed_checkpoint.own_key(SIGNING)
+KEY = signed_checkpoint.get_public_key(SIGNING)
 assert KEY
 WITNESS = Witness(KEY.name, KEY.public)
 COSIGNED: dict[str, Any] = {"witnesses": [WITNESS.vkey]}
@@ -147,7 +147,7 @@ def answer(database: Database, uid: str, what: Answer) -> None:
 
 def keep(database: Database, authority: Authority, occasion: str) -> None:
     """Keep a timestamp over the record as it is, and have it cosigned."""
-    point = signed_checkpoint.take(SIGNING)
+    point = signed_checkpoint.make_signed_checkpoint(SIGNING)
     line = WITNESS.cosign(Note.read(point.note).text, at=WITNESS.now)
     with database.atomic():
         Meta.insert(key=f"cosigned {occasion}", value=point.note + line).execute()
@@ -213,7 +213,7 @@ def test_another_key_and_another_authority_are_refused(
     made: list[Document], tmp_path: Path, javascript: JavaScriptVerifier
 ) -> None:
     other = Authority(tmp_path / "other")
-    stranger = signed_checkpoint.own_key(replace(SIGNING, evidence_key=bytes(32)))
+    stranger = signed_checkpoint.get_public_key(replace(SIGNING, evidence_key=bytes(32)))
     assert stranger
     for document in made:
         assert verdicts(document, javascript, keys=[str(stranger)]) == (False, False)
@@ -662,20 +662,23 @@ def sealed_anew(document: Document, settings: Any, *, remake: bool = True) -> Do
     document["paths"] = {
         str(number): path(number - 1, leaves) for number in range(1, len(leaves) + 1)
     }
-    its_hash = link(document["previous"], leaves[-1].hex())
-    point = Checkpoint(seq=len(leaves), hash=its_hash, root=root_of(leaves).hex())
+    its_hash = compute_chain_hash(document["previous"], leaves[-1].hex())
+    point = Checkpoint(seq=len(leaves), hash=its_hash, root=compute_root(leaves).hex())
     document["checkpoint"] = signed_checkpoint.sign(point, settings).to_json()
-    document["key"] = str(signed_checkpoint.own_key(settings))
+    document["key"] = str(signed_checkpoint.get_public_key(settings))
     return document
 
 
 def digest_parts(one: Document) -> None:
     for name, part in one["parts"].items():
-        one["entry"][name] = part_digest(part["salt"], canonical(part["content"]))
+        one["entry"][name] = compute_part_digest(part["salt"], canonical(part["content"]))
 
 
 def path(place: int, leaves: list[bytes]) -> list[str]:
-    return [root_of(leaves[one.start : one.end]).hex() for one in siblings(place, len(leaves))]
+    return [
+        compute_root(leaves[one.start : one.end]).hex()
+        for one in list_inclusion_path(place, len(leaves))
+    ]
 
 
 def disagreements(

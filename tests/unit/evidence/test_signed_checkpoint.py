@@ -29,7 +29,7 @@ NOTE = (
 )
 
 SIGNING = make_settings(evidence_key=bytes(range(32)))
-KEY = signed_checkpoint.own_key(SIGNING)
+KEY = signed_checkpoint.get_public_key(SIGNING)
 CHECKPOINT = Checkpoint(
     seq=12, hash=hashlib.sha256(b"hash").hexdigest(), root=hashlib.sha256(b"root").hexdigest()
 )
@@ -77,7 +77,7 @@ def test_without_a_key_nothing_is_signed_and_json_is_as_before() -> None:
 )
 def test_the_origin_is_the_address_of_the_pages(url: str, origin: str) -> None:
     settings = replace(SIGNING, public_url=url)
-    key = signed_checkpoint.own_key(settings)
+    key = signed_checkpoint.get_public_key(settings)
     assert key
     assert key.name == origin
     assert PublicKey.read(str(key)) == key

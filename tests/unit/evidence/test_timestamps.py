@@ -78,8 +78,8 @@ class Stamping:
         self.list: MailingList = make_list(database)
         self.campaign: Campaign = make_campaign(database, self.list, state=CampaignState.OPEN)
 
-    def run(self) -> timestamp_request.Requested:
-        timestamps.owe_timestamps(self.database, settings=self.settings, now=self.clock.now())
+    def run(self) -> timestamp_request.RequestCounts:
+        timestamps.enqueue_timestamps(self.database, settings=self.settings, now=self.clock.now())
         return timestamp_request.request_timestamps(
             self.database, settings=self.settings, clock=self.clock
         )
@@ -146,8 +146,8 @@ def test_launch_each_day_deadline_and_closing_get_one(stamping: Stamping) -> Non
         Campaign.update(state=CampaignState.CLOSED, closed_at=DEADLINE + MINUTE).execute()
     stamping.pass_time(DEADLINE + 3 * DAY)
     assert occasions()[-1] == "closing 1"
-    assert len(occasions()) == len(set(occasions())) == len(timestamps.kept())
-    assert timestamps.waiting() == []
+    assert len(occasions()) == len(set(occasions())) == len(timestamps.list_received())
+    assert timestamps.list_pending() == []
 
 
 def test_what_the_record_gains_after_the_closing_gets_one_on_the_next_day(
@@ -167,7 +167,7 @@ def test_what_the_record_gains_after_the_closing_gets_one_on_the_next_day(
     assert occasions() == known
     stamping.pass_time(DEADLINE + 3 * DAY)
     assert occasions() == [*known, f"after {DEADLINE.date()}"]
-    assert timestamps.kept()[-1].seq == stored_tree.checkpoint().seq
+    assert timestamps.list_received()[-1].seq == stored_tree.checkpoint().seq
 
 
 def test_cancelling_gets_one_and_the_deadline_after_it_none(stamping: Stamping) -> None:
@@ -178,7 +178,7 @@ def test_cancelling_gets_one_and_the_deadline_after_it_none(stamping: Stamping) 
     )
     stamping.pass_time(DEADLINE + DAY)
     assert occasions() == ["daily 2026-03-02", "closing 1"]
-    assert timestamps.kept()[-1].seq == stored_tree.checkpoint().seq > 0
+    assert timestamps.list_received()[-1].seq == stored_tree.checkpoint().seq > 0
 
 
 def test_occasions_that_have_come_at_once_are_served_by_one(stamping: Stamping) -> None:
@@ -193,7 +193,7 @@ def test_occasions_that_have_come_at_once_are_served_by_one(stamping: Stamping) 
             )
     stamping.run()
     stamping.run()
-    assert len(timestamps.kept()) == len(stamping.authority.asked) == 1
+    assert len(timestamps.list_received()) == len(stamping.authority.asked) == 1
 
 
 def test_what_was_owed_before_one_served_several_is_owed_no_second_time(
@@ -201,7 +201,7 @@ def test_what_was_owed_before_one_served_several_is_owed_no_second_time(
 ) -> None:
     for occasion in ("daily 2026-03-02", "launch 1"):
         keep(stamping, "a\n", b"x", occasion=occasion)
-    assert stamping.run() == timestamp_request.Requested()
+    assert stamping.run() == timestamp_request.RequestCounts()
     stamping.clock.advance(DAY)
     assert stamping.run().came == 1
 
@@ -226,12 +226,12 @@ def test_a_job_owes_and_asks(stamping: Stamping) -> None:
     )
     for _ in range(2):
         jobs.stamp()
-    assert len(timestamps.kept()) == len(stamping.authority.asked) == 1
+    assert len(timestamps.list_received()) == len(stamping.authority.asked) == 1
 
 
 def test_without_an_authority_nothing_is_owed(stamping: Stamping) -> None:
     stamping.settings = replace(stamping.settings, evidence=EvidenceRules())
-    assert stamping.run() == timestamp_request.Requested()
+    assert stamping.run() == timestamp_request.RequestCounts()
     assert occasions() == []
 
 
@@ -267,8 +267,8 @@ def test_nothing_is_owed_or_asked_twice_however_many_processes_do_it(stamping: S
 def test_an_authority_that_is_down_for_two_days_is_asked_again(stamping: Stamping) -> None:
     stamping.authority.answers = "down"
     stamping.pass_time(NOW + 2 * DAY)
-    assert timestamps.kept() == []
-    waiting = timestamps.waiting()
+    assert timestamps.list_received() == []
+    waiting = timestamps.list_pending()
     assert [row.occasion for row in waiting][:2] == ["daily 2026-03-02", "daily 2026-03-03"]
     assert waiting[0].problem == "the authority answers 503"
     assert waiting[0].attempts == 8
@@ -276,8 +276,8 @@ def test_an_authority_that_is_down_for_two_days_is_asked_again(stamping: Stampin
     stamping.authority.answers = "well"
     stamping.clock.advance(timedelta(hours=1))
     assert stamping.run().came == len(waiting)
-    assert timestamps.waiting() == []
-    assert {row.seq for row in timestamps.kept()} == {first.seq}
+    assert timestamps.list_pending() == []
+    assert {row.seq for row in timestamps.list_received()} == {first.seq}
 
 
 def test_a_check_tells_of_what_does_not_come(stamping: Stamping) -> None:
@@ -319,9 +319,9 @@ def test_a_reply_that_does_not_hold_is_not_kept(
 ) -> None:
     stamping.authority.answers = answers
     assert stamping.run().failed == 1
-    assert timestamps.kept() == []
-    assert all(problem in row.problem for row in timestamps.waiting())
-    assert all(row.problem for row in timestamps.waiting())
+    assert timestamps.list_received() == []
+    assert all(problem in row.problem for row in timestamps.list_pending())
+    assert all(row.problem for row in timestamps.list_pending())
 
 
 @pytest.mark.parametrize(
@@ -337,14 +337,14 @@ def test_an_expired_or_another_certificate_is_refused(
         )
         stamping.settings = replace(stamping.settings, evidence=rules)
         assert stamping.run().failed == 1
-    assert all(problem in row.problem for row in timestamps.waiting())
+    assert all(problem in row.problem for row in timestamps.list_pending())
 
 
 def test_an_authority_that_cannot_be_reached_stops_nothing(stamping: Stamping) -> None:
     rules = replace(stamping.settings.evidence, timestamp_url="http://127.0.0.1:9/")
     stamping.settings = replace(stamping.settings, evidence=rules)
     assert stamping.run().failed == 1
-    assert timestamps.waiting()[0].problem == "ConnectionError"
+    assert timestamps.list_pending()[0].problem == "ConnectionError"
 
 
 # --- What a proof shows. --------------------------------------------------------------------------
@@ -411,7 +411,7 @@ def test_a_timestamp_below_the_first_entry_of_a_proof_proves_nothing(
     stamping.take_off("late@example.org")
     late = stamping.prove("late@example.org")
     assert point.seq < late["statement"]["entries"][0]["entry"]["seq"]
-    path = stored_tree.Paths(Checkpoint.from_json(late["checkpoint"])).from_earlier(point)
+    path = stored_tree.MerkleProofs(Checkpoint.from_json(late["checkpoint"])).from_earlier(point)
     late["timestamps"] = [early | {"path": list(path)}]
     told = f"the timestamp at {point.seq} has none of its entries"
     assert [str(one) for one in check(late).faults] == [told]
@@ -496,13 +496,13 @@ def kept_faults(stamping: Stamping, **options: bool) -> list[How]:
 def test_timestamps_hold_after_their_authority_was_replaced(
     stamping: Stamping, proved: dict[str, Any], tmp_path: Path
 ) -> None:
-    count = len(timestamps.kept())
+    count = len(timestamps.list_received())
     other = Authority(tmp_path / "other")
     with serving(other):
         set_authority(stamping, timestamp_url=other.url, timestamp_ca_file=str(other.ca_file))
         stamping.pass_time(stamping.clock.now() + 2 * DAY)
     assert proved
-    assert len(timestamps.kept()) == count + 2
+    assert len(timestamps.list_received()) == count + 2
     assert kept_faults(stamping) == []
     set_authority(stamping)
     assert kept_faults(stamping) == []
@@ -551,7 +551,7 @@ def test_of_several_certificates_the_one_that_vouches_is_an_entry_once(
     many.write_text("".join(one.read_text("utf-8") for one in files), "utf-8")
     set_authority(stamping, timestamp_url=stamping.authority.url, timestamp_ca_file=str(many))
     stamping.pass_time(NOW + 3 * DAY)
-    assert len(timestamps.kept()) > 2
+    assert len(timestamps.list_received()) > 2
     (noted,) = timestamp_authority.noted_authorities()
     (root,) = timestamp_token.read_authorities(str(stamping.authority.ca_file))
     assert noted.certificates == [root]
@@ -563,7 +563,7 @@ def test_the_authority_alone_that_is_given_vouches_where_the_record_is_not_trust
     assert proved
     set_authority(stamping, timestamp_ca_file=str(Authority(tmp_path / "other").ca_file))
     found = kept_faults(stamping, trusts_record=False)
-    assert found == [How.CONTRADICTED] * len(timestamps.kept())
+    assert found == [How.CONTRADICTED] * len(timestamps.list_received())
 
 
 @pytest.mark.parametrize("is_dated_back", [False, True])

@@ -18,8 +18,8 @@ from repermit.db.connection import (
     is_postgresql,
     open_database,
     proxy,
+    read_snapshot,
     run_sql,
-    steady_view,
 )
 from repermit.db.models.campaigns import CampaignWording
 from repermit.db.models.evidence import Evidence, EvidenceHead, EvidenceNode, EvidencePart
@@ -55,7 +55,7 @@ def tell_story(database: Database, _: Path) -> None:
     campaign = make_campaign(database, make_list(database))
     with database.atomic():
         for text in (ASK, PAGE, LATER, NEVER):
-            chain.keep_wording(text)
+            chain.store_wording(text)
         for language, text in (("nl", ASK), ("de", LATER)):
             CampaignWording.create(
                 campaign=campaign, kind="ask", language=language, wording=digest(text)
@@ -75,7 +75,7 @@ def tell_story(database: Database, _: Path) -> None:
     with database.atomic():
         chain.append(*(turn(seq) for seq in range(12, LAST + 1)))
     assert stored_tree.checkpoint().seq == LAST
-    assert list(verify_chain.verify()) == []
+    assert list(verify_chain.iter_chain_faults()) == []
 
 
 ready_sqlite, ready_postgresql = tell_once(tell_story)
@@ -110,7 +110,7 @@ def erase(database: Database, subject: str, *, by: str = "") -> None:
 
 def found(known: Checkpoint | None = None) -> list[tuple[int, How]]:
     """Return what does not hold, once `repermit verify` is seen to say the first of it too."""
-    faults = list(verify_chain.verify(known))
+    faults = list(verify_chain.iter_chain_faults(known))
     if faults:
         assert verify_chain.verify_chain(proxy.obj, known=known).fault == faults[0]
     return [(fault.seq, fault.how) for fault in faults]
@@ -401,7 +401,7 @@ def delete_part(database: Database, seq: int, part: str) -> None:
 
 def test_two_peoples_parts_that_were_swapped_are_named(record: Database) -> None:
     sql(record, *swap_parts(20, 21, "person"))
-    fault, other = verify_chain.verify()
+    fault, other = verify_chain.iter_chain_faults()
     assert fault == Fault(20, How.PARTS_SWAPPED, "person, with that of entry 21")
     assert other == Fault(21, How.PARTS_SWAPPED, "person, with that of entry 20")
 
@@ -489,7 +489,7 @@ def make_hashes_anew(database: Database, first: int) -> None:
     rows: Any = Evidence.select().where(Evidence.seq >= first).order_by(Evidence.seq).dicts()
     with database.atomic():
         for row in list(rows):
-            both = bytes.fromhex(previous) + bytes.fromhex(entries.leaf(row))
+            both = bytes.fromhex(previous) + bytes.fromhex(entries.compute_leaf(row))
             previous = hashlib.sha256(both).hexdigest()
             Evidence.update(hash=previous).where(Evidence.seq == row["seq"]).execute()
         last = Evidence.select(fn.MAX(Evidence.seq)).scalar()
@@ -597,7 +597,9 @@ def test_an_entry_is_looked_for_to_the_end_before_it_is_called_missing(record: D
     with record.atomic():
         chain.append(*(turn(seq) for seq in range(76, 300)))
     sql(record, *move(20, 900))
-    assert next(verify_chain.verify()) == Fault(20, How.REORDERED, "it stands as entry 900 now")
+    assert next(verify_chain.iter_chain_faults()) == Fault(
+        20, How.REORDERED, "it stands as entry 900 now"
+    )
     sql(record, *delete(900))
     assert found() == [(20, How.MISSING)]
 
@@ -618,7 +620,7 @@ def test_what_no_entry_can_hold_is_found_on_sqlite(sqlite_url: str, statement: s
     with open_database(sqlite_url) as database:
         with database.atomic():
             chain.append(*(turn(seq) for seq in range(1, 41)), entry("x"))
-            chain.keep_wording(PAGE)
+            chain.store_wording(PAGE)
         sql(database, statement)
         assert found()[:1] == [(20, How.EDITED)]
         with database.atomic():
@@ -630,9 +632,12 @@ def test_what_no_entry_can_hold_is_found_on_sqlite(sqlite_url: str, statement: s
 
 def test_a_fault_is_a_sentence(record: Database) -> None:
     sql(record, f"UPDATE wording SET content = 'Ja' WHERE digest = '{digest(PAGE)}'")
-    assert str(next(verify_chain.verify())) == f"entry 2: a wording was altered ({digest(PAGE)})"
+    assert (
+        str(next(verify_chain.iter_chain_faults()))
+        == f"entry 2: a wording was altered ({digest(PAGE)})"
+    )
     sql(record, *swap(20, 40))
-    *_, last = verify_chain.verify()
+    *_, last = verify_chain.iter_chain_faults()
     assert str(last) == (
         "entry 20 is not the one that stood there: entries were reordered "
         "(it stands as entry 40 now)"
@@ -675,9 +680,9 @@ def test_what_is_written_meanwhile_disturbs_nothing(record: Database) -> None:
         with record.connection_context():
             erase(record, JAN)
 
-    with steady_view(record), ThreadPoolExecutor(1) as pool:
+    with read_snapshot(record), ThreadPoolExecutor(1) as pool:
         before = stored_tree.checkpoint()
-        faults = verify_chain.verify()
+        faults = verify_chain.iter_chain_faults()
         pool.submit(write).result(20)
         assert list(faults) == []
         assert stored_tree.checkpoint() == before

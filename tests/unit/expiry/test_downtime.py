@@ -11,8 +11,8 @@ from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.expiry.downtime import (
     assume_up_until,
-    expiry_waits,
     measure_downtime,
+    must_delay_expiry,
     record_heartbeat,
 )
 from repermit.rules.consent import CampaignState
@@ -36,7 +36,7 @@ def down(now: datetime) -> timedelta:
 def test_expiry_waits_when_the_pages_were_down_for_more_than_a_day(
     beyond: timedelta, expected: bool
 ) -> None:
-    assert expiry_waits(timedelta(days=1) + beyond) is expected
+    assert must_delay_expiry(timedelta(days=1) + beyond) is expected
 
 
 def test_pages_that_are_noted_every_minute_were_never_down(database: Database) -> None:

@@ -26,7 +26,7 @@ from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail, enqueue_notice
-from repermit.evidence.chain import keep_wording
+from repermit.evidence.chain import store_wording
 from repermit.evidence.verify import chain
 from repermit.expiry import sweep as sweep_module
 from repermit.expiry.downtime import assume_up_until
@@ -78,7 +78,7 @@ def sweep(database: Database, *, now: datetime = DEADLINE, **options: Any) -> Ex
     assert states() == before
     swept = expire_due(database, settings=settings, clock=clock, **options)
     assert swept == foreseen
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
     return swept
 
 
@@ -224,7 +224,7 @@ def test_a_removal_for_silence_is_kept_with_what_shows_that_there_was_time(
 ) -> None:
     campaign = make_campaign(database, mailing_list)
     with database.atomic():
-        digests = [keep_wording(language) for language in ("de", "nl")]
+        digests = [store_wording(language) for language in ("de", "nl")]
         wordings = [
             CampaignWording.create(
                 campaign=campaign, kind=MailKind.ASK, language=language, wording=digest
@@ -261,7 +261,7 @@ def test_the_wording_that_is_kept_is_the_one_that_the_ask_was_made_from(
                 kind=MailKind.ASK,
                 language="nl",
                 revision=revision,
-                wording=keep_wording(f"{revision}"),
+                wording=store_wording(f"{revision}"),
             )
             for revision in (2, 1)
         ]
@@ -269,8 +269,8 @@ def test_the_wording_that_is_kept_is_the_one_that_the_ask_was_made_from(
         make_mail(database, campaign, make_contact(database, mailing_list), wording=wording)
     assert sweep(database).removed == 2
     assert [facts["mail_wording"] for facts in kept("removed")] == [
-        keep_wording("2"),
-        keep_wording("1"),
+        store_wording("2"),
+        store_wording("1"),
     ]
 
 
@@ -583,7 +583,7 @@ def test_an_answer_gets_in_during_the_sweep(database: Database, mailing_list: Ma
     assert status_of(asked[-1]) == (Status.CONFIRMED, "")
     assert Contact.select().where(Contact.status == REMOVED).count() == 199
     assert set(entries_by_subject().values()) == {1}
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
     assert Campaign.get().state == CampaignState.CLOSED
 
 
@@ -660,7 +660,7 @@ def test_an_answer_that_is_being_recorded_when_its_turn_comes_counts(
         )
     thread.join(60)
     assert [status_of(one)[0] for one in asked] == [REMOVED, Status.CONFIRMED, REMOVED]
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
 
 
 SWEEPER = """
@@ -710,7 +710,7 @@ def test_two_processes_at_once_remove_each_exactly_once(
     assert list(entries_by_subject().values()) == [1] * 40
     assert Suppression.select().count() == 40
     assert Evidence.select().where(Evidence.event == "closed").count() == 1
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
 
 
 def test_a_sweep_that_is_told_to_stop_is_gone_on_with_by_the_next(
@@ -736,4 +736,4 @@ def test_a_sweep_that_is_told_to_stop_is_gone_on_with_by_the_next(
     assert (removed[0], sum(removed)) == (0, 3)
     assert len(removed) > max(removed) > 0
     assert len(kept("closed")) == 1
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []

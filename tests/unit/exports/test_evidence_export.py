@@ -28,8 +28,14 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.evidence import EvidenceTimestamp
 from repermit.evidence import chain, evidence_key, signed_checkpoint, timestamps
 from repermit.evidence.asked_subjects import digest_subjects, read_asked_subjects
-from repermit.evidence.entries import Checkpoint, Entry, canonical, link, part_digest
-from repermit.evidence.merkle import root_of
+from repermit.evidence.entries import (
+    Checkpoint,
+    Entry,
+    canonical,
+    compute_chain_hash,
+    compute_part_digest,
+)
+from repermit.evidence.merkle import compute_root
 from repermit.evidence.verify import evidence_export, signatures
 from repermit.evidence.wordings_shown import wordings_in
 from repermit.exports.export import write_export
@@ -43,7 +49,7 @@ from tests.support.public_pages import freeze_wording
 from tests.support.timestamp_authority import Authority
 
 SIGNING = make_settings(evidence_key=bytes(range(32)))
-KEY = signed_checkpoint.own_key(SIGNING)
+KEY = signed_checkpoint.get_public_key(SIGNING)
 SCHEMA = Path(__file__).parents[3] / "docs/reference/evidence.schema.json"
 Document = dict[str, Any]
 
@@ -120,7 +126,7 @@ def answer(database: Database, uid: str, what: Answer) -> None:
 
 def keep(database: Database, authority: Authority) -> None:
     """Keep a timestamp over the record as it is."""
-    point = signed_checkpoint.take(SIGNING)
+    point = signed_checkpoint.make_signed_checkpoint(SIGNING)
     with database.atomic():
         EvidenceTimestamp.create(
             occasion="daily 1",
@@ -258,7 +264,7 @@ def test_a_true_export_holds_with_its_key_and_authority(
 def test_another_key_another_authority_and_another_token_are_refused(
     document: Document, authority: Authority, tmp_path: Path, javascript: JavaScriptVerifier
 ) -> None:
-    stranger = signed_checkpoint.own_key(replace(SIGNING, evidence_key=bytes(32)))
+    stranger = signed_checkpoint.get_public_key(replace(SIGNING, evidence_key=bytes(32)))
     assert stranger
     assert not signatures.signers(document, [stranger])
     assert verdicts(document, javascript, keys=[str(stranger)]) == (False, False)
@@ -312,15 +318,15 @@ def _name_the_part_in_an_array(document: Document) -> None:
 
 def digest_anew(document: Document, record: Document) -> None:
     part, entry = record["parts"]["consent"], record["entry"]
-    entry["consent"] = part_digest(part["salt"], canonical(part["content"]))
+    entry["consent"] = compute_part_digest(part["salt"], canonical(part["content"]))
     leaves = document["leaves"]
     leaves[entry["seq"] - 1] = hashlib.sha256(canonical(entry).encode()).hexdigest()
     for name in {"key", "timestamps", "cosigned"} & document.keys():
         del document[name]
     its_hash = "0" * 64
     for leaf in leaves:
-        its_hash = link(its_hash, leaf)
-    root = root_of([bytes.fromhex(leaf) for leaf in leaves]).hex()
+        its_hash = compute_chain_hash(its_hash, leaf)
+    root = compute_root([bytes.fromhex(leaf) for leaf in leaves]).hex()
     document["checkpoint"] = {"seq": len(leaves), "hash": its_hash, "root": root}
 
 
@@ -474,7 +480,7 @@ def sealed_anew(document: Document) -> None:
     document.pop("timestamps", None)
     for one in document["entries"]:
         for name, part in one["parts"].items():
-            one["entry"][name] = part_digest(part["salt"], canonical(part["content"]))
+            one["entry"][name] = compute_part_digest(part["salt"], canonical(part["content"]))
         leaf = hashlib.sha256(canonical(one["entry"]).encode()).hexdigest()
         document["leaves"][one["entry"]["seq"] - 1] = leaf
     seq = len(document["leaves"])

@@ -221,7 +221,7 @@ def test_the_evidence_comes_with_its_parts_as_they_are_stored(database: Database
     at = NOW.isoformat(timespec="microseconds")
     assert (row["seq"], row["at"], row["event"], row["list"]) == (1, at, "noted", "news")
     assert json.loads(row["consent"]) == {"note": "by telephone"}
-    digest = entries.part_digest(row["consent_salt"], row["consent"])
+    digest = entries.compute_part_digest(row["consent_salt"], row["consent"])
     assert digest == row["consent_digest"]
     assert (row["person_digest"], row["person_salt"], row["person"]) == ("", None, None)
 
@@ -253,7 +253,7 @@ def test_an_erased_part_is_gone_and_its_digest_stays(database: Database) -> None
     ],
 )
 def test_a_domain_is_written_so_that_it_is_read_as_the_same(kept: str, written: str) -> None:
-    assert email_address.as_people_write(kept) == written
+    assert email_address.to_unicode_address(kept) == written
 
 
 def test_who_could_not_be_asked_has_a_readable_domain_too(database: Database) -> None:

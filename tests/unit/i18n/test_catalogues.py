@@ -6,12 +6,18 @@ import pytest
 
 from repermit import package_files
 from repermit.i18n import catalogues
-from repermit.i18n.catalogues import language_name, languages, pick_language, place, translations
+from repermit.i18n.catalogues import (
+    choose_language,
+    get_sort_key,
+    language_name,
+    languages,
+    load_translations,
+)
 
 
 def test_there_is_a_catalogue_for_each_language_that_the_settings_know() -> None:
     assert set(languages()) == set(package_files.LANGUAGES)
-    assert all(translations(language) for language in languages())
+    assert all(load_translations(language) for language in languages())
 
 
 def test_languages_stand_in_the_order_of_their_own_names() -> None:
@@ -27,7 +33,7 @@ def test_languages_stand_in_the_order_of_their_own_names() -> None:
 
 
 def test_a_sign_on_a_letter_does_not_move_it_and_other_letters_come_last() -> None:
-    placed = sorted(["bg", "cs", "da", "el", "nl", "sl", "sk", "sv"], key=place)
+    placed = sorted(["bg", "cs", "da", "el", "nl", "sl", "sk", "sv"], key=get_sort_key)
     assert [language_name(one) for one in placed] == [
         "Čeština", "Dansk", "Nederlands", "Slovenčina", "Slovenščina", "Svenska",
         "Ελληνικά", "Български",
@@ -44,16 +50,16 @@ def test_a_sign_on_a_letter_does_not_move_it_and_other_letters_come_last() -> No
     ],
 )
 def test_a_catalogue_translates(language: str, expected: str) -> None:
-    assert translations(language).gettext("Privacy statement") == expected
+    assert load_translations(language).gettext("Privacy statement") == expected
 
 
 def test_a_catalogue_is_read_once() -> None:
-    assert translations("nl") is translations("nl")
+    assert load_translations("nl") is load_translations("nl")
 
 
 def test_a_language_without_a_catalogue_is_an_error() -> None:
     with pytest.raises(KeyError, match="xx"):
-        translations("xx")
+        load_translations("xx")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +75,7 @@ def test_a_language_without_a_catalogue_is_an_error() -> None:
     ],
 )
 def test_a_language_is_found_or_the_lists_own_is_used(wanted: str, expected: str) -> None:
-    assert pick_language(wanted, otherwise="nl") == expected
+    assert choose_language(wanted, otherwise="nl") == expected
 
 
 def test_to_pick_a_language_no_names_of_languages_are_loaded(
@@ -79,4 +85,4 @@ def test_to_pick_a_language_no_names_of_languages_are_loaded(
     languages.cache_clear()
     language_name.cache_clear()
     monkeypatch.setattr(catalogues, "Locale", None)
-    assert pick_language("nl", otherwise="en") == "nl"
+    assert choose_language("nl", otherwise="en") == "nl"

@@ -52,7 +52,7 @@ def test_a_text_with_numbers_has_the_forms_of_its_language(
     assert len(text.usual) == len(numbers)
     one, many = text.source
     for number, usual in zip(numbers, text.usual, strict=True):
-        assert catalogues.translations(language).ngettext(one, many, number) == usual
+        assert catalogues.load_translations(language).ngettext(one, many, number) == usual
 
 
 @pytest.mark.everyday("[nl]", "[en]")
@@ -65,21 +65,21 @@ def test_every_text_may_be_said_a_little_longer(language: str) -> None:
 
 
 def test_a_correction_holds_in_its_language_until_it_is_taken_back() -> None:
-    polish = catalogues.translations("pl")
+    polish = catalogues.load_translations("pl")
 
     def said() -> list[str]:
         one, many = text_of("pl", DAYS).source
         return [polish.ngettext(one, many, number) for number in (1, 3, 5)]
 
     usual = said()
-    catalogues.correct({"pl": {YES: ("Tak",), DAYS: ("a", "b", "c")}})
+    catalogues.install_corrections({"pl": {YES: ("Tak",), DAYS: ("a", "b", "c")}})
     assert polish.gettext(YES) == "Tak"
     assert said() == ["a", "b", "c"]
     assert polish.gettext("Language") == text_of("pl", "Language").usual[0]
-    assert catalogues.translations("en").gettext(YES) == YES
-    catalogues.correct({"en": {YES: ("Yes please",), DAYS: ("one", "more")}})
-    assert catalogues.translations("en").gettext(YES) == "Yes please"
-    assert catalogues.translations("en").ngettext(DAYS, "", 2) == "more"
+    assert catalogues.load_translations("en").gettext(YES) == YES
+    catalogues.install_corrections({"en": {YES: ("Yes please",), DAYS: ("one", "more")}})
+    assert catalogues.load_translations("en").gettext(YES) == "Yes please"
+    assert catalogues.load_translations("en").ngettext(DAYS, "", 2) == "more"
     assert said() == usual
 
 
@@ -179,8 +179,8 @@ def test_a_text_is_found_by_its_key_and_by_what_it_was_corrected_to() -> None:
 
 
 def test_to_say_what_is_corrected_reads_no_catalogue() -> None:
-    before = catalogues.translations.cache_info().misses
-    catalogues.correct({"sk": {YES: ("Áno",)}})
-    assert catalogues.translations.cache_info().misses == before
-    assert catalogues.corrected_texts("sk") == ("Áno",)
-    assert catalogues.corrected_texts("cs") == ()
+    before = catalogues.load_translations.cache_info().misses
+    catalogues.install_corrections({"sk": {YES: ("Áno",)}})
+    assert catalogues.load_translations.cache_info().misses == before
+    assert catalogues.list_corrected_texts("sk") == ("Áno",)
+    assert catalogues.list_corrected_texts("cs") == ()

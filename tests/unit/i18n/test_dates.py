@@ -8,11 +8,11 @@ import pytest
 
 from repermit.i18n.catalogues import languages
 from repermit.i18n.dates import (
-    day_in_words,
-    longest_short_day,
-    moment_in_words,
-    short_day_in_words,
-    short_moment_in_words,
+    find_longest_compact_datetime,
+    format_compact_datetime,
+    format_local_date,
+    format_local_datetime,
+    format_short_datetime,
 )
 from tests.support.mail_builders import AMSTERDAM, DEADLINE
 
@@ -27,7 +27,7 @@ from tests.support.mail_builders import AMSTERDAM, DEADLINE
     ],
 )
 def test_a_deadline_in_words(language: str, expected: str) -> None:
-    assert moment_in_words(DEADLINE, language=language, zone=AMSTERDAM) == expected
+    assert format_local_datetime(DEADLINE, language=language, zone=AMSTERDAM) == expected
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_deadline_in_words(language: str, expected: str) -> None:
 )
 def test_the_first_of_a_month_in_words(language: str, expected: str) -> None:
     moment = datetime(2026, 4, 30, 22, 30, tzinfo=UTC)
-    assert day_in_words(moment, language=language, zone=AMSTERDAM) == expected
+    assert format_local_date(moment, language=language, zone=AMSTERDAM) == expected
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,13 @@ def test_the_first_of_a_month_in_words(language: str, expected: str) -> None:
     ],
 )
 def test_midnight_is_the_end_of_the_day_before(moment: datetime, expected: str) -> None:
-    assert moment_in_words(moment, language="nl", zone=AMSTERDAM) == expected
+    assert format_local_datetime(moment, language="nl", zone=AMSTERDAM) == expected
 
 
 def test_midnight_in_french_and_at_the_end_of_a_month() -> None:
     moment = datetime(2026, 5, 1, 22, 0, tzinfo=UTC)
     assert (
-        moment_in_words(moment, language="fr", zone=AMSTERDAM)
+        format_local_datetime(moment, language="fr", zone=AMSTERDAM)
         == "vendredi 1er mai 2026 à 24\u00a0h\u00a000"
     )
 
@@ -75,7 +75,7 @@ def test_midnight_in_french_and_at_the_end_of_a_month() -> None:
     ],
 )
 def test_the_hour_follows_summer_time(moment: datetime, expected: str) -> None:
-    assert moment_in_words(moment, language="en", zone=AMSTERDAM).endswith(f", {expected}")
+    assert format_local_datetime(moment, language="en", zone=AMSTERDAM).endswith(f", {expected}")
 
 
 @pytest.mark.parametrize(
@@ -99,13 +99,13 @@ def test_the_hour_follows_summer_time(moment: datetime, expected: str) -> None:
 def test_a_deadline_that_ends_a_day_is_that_day(
     moment: datetime, expected: str, short: str
 ) -> None:
-    assert short_moment_in_words(moment, language="nl", zone=AMSTERDAM) == expected
-    assert short_day_in_words(moment, language="nl", zone=AMSTERDAM) == short
+    assert format_short_datetime(moment, language="nl", zone=AMSTERDAM) == expected
+    assert format_compact_datetime(moment, language="nl", zone=AMSTERDAM) == short
 
 
 def test_a_first_of_a_month_without_its_year_in_french() -> None:
     moment = datetime(2026, 5, 1, 22, 0, tzinfo=UTC)
-    assert short_moment_in_words(moment, language="fr", zone=AMSTERDAM) == "vendredi 1er\u00a0mai"
+    assert format_short_datetime(moment, language="fr", zone=AMSTERDAM) == "vendredi 1er\u00a0mai"
 
 
 @pytest.mark.parametrize(
@@ -120,10 +120,12 @@ def test_a_first_of_a_month_without_its_year_in_french() -> None:
     ],
 )
 def test_no_line_breaks_between_a_day_and_its_month(language: str, expected: str) -> None:
-    assert short_moment_in_words(DEADLINE, language=language, zone=AMSTERDAM) == expected
+    assert format_short_datetime(DEADLINE, language=language, zone=AMSTERDAM) == expected
 
 
 @pytest.mark.parametrize("language", languages())
 def test_a_short_day_is_short_and_has_no_year(language: str) -> None:
-    assert 4 <= len(longest_short_day(DEADLINE, language=language, zone=AMSTERDAM)) <= 16
-    assert "2026" not in short_moment_in_words(DEADLINE, language=language, zone=AMSTERDAM)
+    assert (
+        4 <= len(find_longest_compact_datetime(DEADLINE, language=language, zone=AMSTERDAM)) <= 16
+    )
+    assert "2026" not in format_short_datetime(DEADLINE, language=language, zone=AMSTERDAM)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from repermit.errors import Refused, TransportError
-from repermit.i18n.lazy_text import Joined, Said, packed, unpacked
+from repermit.i18n.lazy_text import LazyJoin, LazyText, deserialize, serialize
 
 AT = datetime(2026, 12, 22, 17, 0, tzinfo=UTC)
 
@@ -15,22 +15,28 @@ AT = datetime(2026, 12, 22, 17, 0, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("said", "text"),
     [
-        (Said(), ""),
-        (Said("100% sure"), "100% sure"),
-        (Said("until %(at)s", at=AT), "until 2026-12-22 17:00"),
-        (Said("%(count)s rows, line %(line)s", count=1234, line="1234"), "1,234 rows, line 1234"),
-        (Said("one of %(all)s", all=Joined(("a", "b"))), "one of a, b"),
-        (Said("%(why)s; %(why)s", why=Said("no %(what)s", what="name")), "no name; no name"),
+        (LazyText(), ""),
+        (LazyText("100% sure"), "100% sure"),
+        (LazyText("until %(at)s", at=AT), "until 2026-12-22 17:00"),
+        (
+            LazyText("%(count)s rows, line %(line)s", count=1234, line="1234"),
+            "1,234 rows, line 1234",
+        ),
+        (LazyText("one of %(all)s", all=LazyJoin(("a", "b"))), "one of a, b"),
+        (
+            LazyText("%(why)s; %(why)s", why=LazyText("no %(what)s", what="name")),
+            "no name; no name",
+        ),
     ],
 )
-def test_it_is_english_by_itself(said: Said, text: str) -> None:
+def test_it_is_english_by_itself(said: LazyText, text: str) -> None:
     assert said == text
     assert str(said) == text
 
 
 def test_another_language_fills_in_its_own_template() -> None:
     dutch = {"until %(at)s": "tot %(at)s"}
-    assert Said("until %(at)s", at=AT).in_words(dutch.__getitem__, str) == f"tot {AT}"
+    assert LazyText("until %(at)s", at=AT).in_words(dutch.__getitem__, str) == f"tot {AT}"
 
 
 def test_an_error_keeps_what_it_says() -> None:
@@ -38,21 +44,21 @@ def test_an_error_keeps_what_it_says() -> None:
     assert str(error) == "there is no campaign on news"
     assert (error.said.template, error.said.code) == ("there is no campaign on %(list)s", "none")
     assert error.said.values == {"list": "news"}
-    said = Said("already said")
+    said = LazyText("already said")
     assert Refused(said).said is said
     assert TransportError(0, reason="no way").said.template == "%(reason)s (%(reply)s)"
 
 
 def test_what_is_kept_can_still_be_put_into_another_language() -> None:
-    said = Said(
+    said = LazyText(
         "line %(line)s of %(all)s: %(why)s",
         code="odd",
         line="3",
-        all=Joined((Said("a"), "b"), by="; "),
-        why=Said("too long"),
+        all=LazyJoin((LazyText("a"), "b"), by="; "),
+        why=LazyText("too long"),
     )
-    kept = unpacked(packed(said))
+    kept = deserialize(serialize(said))
     assert (kept, kept.code, kept.template) == (said, "odd", said.template)
     assert kept.values == said.values
-    assert packed(Said("too long")) == "too long"
-    assert unpacked("too long").template == "too long"
+    assert serialize(LazyText("too long")) == "too long"
+    assert deserialize("too long").template == "too long"

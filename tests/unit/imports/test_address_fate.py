@@ -106,7 +106,7 @@ def test_a_mark_takes_a_contact_off_the_list(
         "removed",
         "imported",
     ]
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
 
 
 def test_a_mark_drops_the_ask_that_is_still_owed(

@@ -83,9 +83,9 @@ def test_the_first_suppression_of_all_is_found_though_rows_have_no_fingerprint_y
     with staging.staging_area(database):
         staging.stage(database, batches(request, request.open()))
         staging.pick(database)
-        assert address_fate.decide(news.id) == 0
+        assert address_fate.resolve_fates(news.id) == 0
         suppress(database, news, "a@example.org")
         with database.atomic():
-            assert address_fate.decide(news.id, key=KEY) == 1
+            assert address_fate.resolve_fates(news.id, key=KEY) == 1
         fates = {picked.key: picked.fate for picked in staging.Picked.select()}
         assert fates == {"a@example.org": Fate.SUPPRESSED, "b@example.org": Fate.ASK}

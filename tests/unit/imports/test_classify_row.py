@@ -11,12 +11,12 @@ import pytest
 
 from repermit import email_address
 from repermit.imports.classify_row import PLAIN, StagedRow
-from repermit.imports.readers.rows import Proof, Row
+from repermit.imports.readers.rows import Row, SignUpProof
 from repermit.rules.consent import STRENGTH, Fate, fate
 from tests.support.builders import NOW
 from tests.unit.imports.test_reader_process import make_request
 
-PROOF = Proof("web form", datetime(2021, 1, 1, tzinfo=UTC), "", "81.2.69.142")
+PROOF = SignUpProof("web form", datetime(2021, 1, 1, tzinfo=UTC), "", "81.2.69.142")
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from repermit.errors import ListFileError
-from repermit.imports.column_detection import Found, check_mapping, find_columns
-from repermit.imports.newsletter_tools import GENERIC, field_of
+from repermit.imports.column_detection import DetectedColumns, check_mapping, find_columns
+from repermit.imports.newsletter_tools import GENERIC, find_field
 
 
-def found(*records: str, **mapping: str) -> Found:
+def found(*records: str, **mapping: str) -> DetectedColumns:
     sample = [(line, record.split(";")) for line, record in enumerate(records, 1) if record]
     return find_columns(sample, mapping)
 
@@ -387,4 +387,4 @@ def test_an_unknown_field_is_refused_with_the_nearest() -> None:
 
 def test_a_tool_that_is_not_known_uses_the_general_titles() -> None:
     assert found("email;naam").tool is GENERIC
-    assert GENERIC.field_of("naam") == field_of("naam")
+    assert GENERIC.field_of("naam") == find_field("naam")

@@ -111,7 +111,7 @@ def test_importing_twice_changes_nothing_the_second_time(
     assert second.fates[Fate.SUPPRESSED] == first.fates[Fate.OPTED_OUT]
     settled = (Fate.INVALID, Fate.SUPPRESSED, Fate.DUPLICATE)
     assert sum(second.fates[each] for each in settled) == len(rows)
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
 
 
 @pytest.mark.exhaustive

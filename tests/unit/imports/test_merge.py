@@ -76,7 +76,7 @@ def test_proof_confirms_and_is_kept_as_evidence(
     assert Wording.get_by_id(consent["wording"]).content == form
     assert consent["file"] == Import.get().digest
     assert Evidence.get(Evidence.event == "confirmed").subject == contact.subject
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
 
 
 def test_proof_without_the_text_of_the_form_is_thin(

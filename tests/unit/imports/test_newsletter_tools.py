@@ -9,7 +9,7 @@ import pytest
 
 from repermit import package_files
 from repermit.imports import newsletter_tools
-from repermit.imports.readers.rows import Proof, Row
+from repermit.imports.readers.rows import Row, SignUpProof
 from tests.support.list_files import as_csv, from_text, mailchimp_csv, opened, write_zip
 
 OPTIN = datetime(2018, 2, 12, 17, 59, 31, tzinfo=UTC)
@@ -46,7 +46,7 @@ def test_in_mailchimps_optin_time_with_optin_ip_is_a_sign_up(tmp_path: Path) -> 
         line=2,
         address="jan@example.org",
         name="Jan de Vries",
-        proof=Proof(method, OPTIN, "", "46.140.110.82"),
+        proof=SignUpProof(method, OPTIN, "", "46.140.110.82"),
         since=datetime(2018, 2, 12, 18, 6, 58, tzinfo=UTC),
     )
 
@@ -269,11 +269,11 @@ def test_each_address_of_outlook_is_a_row(tmp_path: Path, header: str) -> None:
 
 
 def test_each_tool_is_described_by_known_keys_and_fields() -> None:
-    folder = package_files.asset("data") / "newsletter_tools"
+    folder = package_files.find_asset("data") / "newsletter_tools"
     names = {path.stem for path in folder.glob("*.toml")} - {"shared_by_all"}
     assert names == {tool.name for tool in newsletter_tools._KNOWN}
     known = {"told_by", "at_least", "titles", "ip_proves", "form_proves", "zone"}
-    fields = {newsletter_tools.field_of(title)[0] for title in newsletter_tools._RANKED} | {
+    fields = {newsletter_tools.find_field(title)[0] for title in newsletter_tools._RANKED} | {
         "address",
         "",
     }

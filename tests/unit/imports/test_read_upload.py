@@ -20,14 +20,14 @@ from repermit.db.models.contacts import Contact, SignUp
 from repermit.db.models.imports import Import, Upload
 from repermit.db.models.lists import MailingList
 from repermit.errors import Refused
-from repermit.i18n.lazy_text import unpacked
+from repermit.i18n.lazy_text import deserialize
 from repermit.imports import read_upload
 from repermit.imports.read_upload import choices_of, start_reading
 from repermit.imports.row_preview import RowFilter
 from repermit.imports.row_preview import read as read_sights
 from repermit.imports.row_preview import read_all as read_all_sights
 from repermit.imports.undo import past_imports, unfinished_import
-from repermit.imports.uploads import Choices, Kept, find_upload, folder_of, keep_upload
+from repermit.imports.uploads import Choices, StoredUpload, find_upload, get_folder, keep_upload
 from repermit.reports import make_report
 from repermit.reports.make_report import ReportKind
 from repermit.rules.consent import Fate, Reason
@@ -62,10 +62,12 @@ def news(database: Database) -> MailingList:
 @pytest.fixture(autouse=True)
 def _no_files_left(settings: Settings) -> Iterator[None]:
     yield
-    shutil.rmtree(folder_of(settings))
+    shutil.rmtree(get_folder(settings))
 
 
-def keep(database: Database, news: MailingList, settings: Settings, text: str | bytes) -> Kept:
+def keep(
+    database: Database, news: MailingList, settings: Settings, text: str | bytes
+) -> StoredUpload:
     return keep_upload(
         database,
         news,
@@ -96,12 +98,12 @@ def work(
     )
 
 
-def outcome_of(kept: Kept) -> dict[str, Any]:
+def outcome_of(kept: StoredUpload) -> dict[str, Any]:
     assert kept.task.result is not None
     return kept.task.result
 
 
-def wait_for(kept: Kept) -> None:
+def wait_for(kept: StoredUpload) -> None:
     """Wait until the other process has ended."""
     until = time.monotonic() + 60
     while kept.folder.exists() and kept.task.is_busy:
@@ -236,7 +238,7 @@ def people_of(news: MailingList, settings: Settings) -> tuple[int, int]:
     return made["people"], sum(one["people"] is None for one in made["held"]["waiting"])
 
 
-def counted(kept: Kept) -> tuple[int | None, int | None]:
+def counted(kept: StoredUpload) -> tuple[int | None, int | None]:
     row = Upload.get_by_id(kept.upload.id)
     return row.rows, row.people
 
@@ -319,7 +321,7 @@ def test_what_is_refused_says_why(
 ) -> None:
     kept = keep(database, news, settings, MIXED)
     work(database, news, settings, takes_in=True, customers=True)
-    assert unpacked(outcome_of(kept)["refused"]).startswith("the customer basis needs --attest")
+    assert deserialize(outcome_of(kept)["refused"]).startswith("the customer basis needs --attest")
 
 
 def test_nothing_is_begun_twice_or_without_a_file(

@@ -14,7 +14,7 @@ from repermit.db.connection import Database
 from repermit.errors import ListFileError, Refused
 from repermit.imports.classify_row import Interpreter
 from repermit.imports.readers.open_file import ListFile
-from repermit.imports.row_batches import Batch, Request, batches, open_reader, packed_batches
+from repermit.imports.row_batches import Batch, ReadRequest, batches, open_reader, packed_batches
 from tests.support.builders import NOW, make_list
 from tests.support.import_helpers import ATTEST, everything, fates_of, take_in, write
 from tests.support.list_files import AMSTERDAM, write_zip
@@ -24,7 +24,7 @@ _MANY = 5_200
 """Rows with so long a name are more than a batch, and a file that is read apart."""
 
 
-def make_request(path: Path, **overrides: Any) -> Request:
+def make_request(path: Path, **overrides: Any) -> ReadRequest:
     values: dict[str, Any] = {
         "secret": b"s" * 32,
         "source": "",
@@ -37,10 +37,10 @@ def make_request(path: Path, **overrides: Any) -> Request:
         "fingerprint_all": True,
     }
     interpreter = Interpreter(**{**values, **overrides})
-    return Request(path=path, mapping={}, zone=AMSTERDAM, interpreter=interpreter)
+    return ReadRequest(path=path, mapping={}, zone=AMSTERDAM, interpreter=interpreter)
 
 
-def read(request: Request, file: ListFile) -> list[Batch]:
+def read(request: ReadRequest, file: ListFile) -> list[Batch]:
     with open_reader(request.path) as read_file:
         return list(read_file(request, file))
 

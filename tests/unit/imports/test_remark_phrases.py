@@ -14,7 +14,7 @@ from repermit.imports import remark_phrases
 from repermit.imports.remark_phrases import DOUBTFUL, REFUSED, refusal_in, respell
 from repermit.unicode_limits import normalize
 
-DATA: dict[str, dict[str, Any]] = package_files.data("remark_phrases.toml")
+DATA: dict[str, dict[str, Any]] = package_files.load_data("remark_phrases.toml")
 EXPRESSIONS = {**DATA["refused"], **DATA["exceptions"], **DATA["doubtful"]}
 
 # A remark for each list of words, of which one takes the place of the braces, and what it may say.

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from repermit.imports.remark_phrases import DOUBTFUL, REFUSED, plain, refusal_in
+from repermit.imports.remark_phrases import DOUBTFUL, REFUSED, normalize_remark, refusal_in
 
 
 @pytest.mark.parametrize(
@@ -297,8 +297,8 @@ def test_a_remark_as_long_as_a_book_is_read_at_once(word: str) -> None:
 
 
 def test_words_are_compared_without_accents_capitals_and_spaces() -> None:
-    assert plain(" N’ÉCRIVEZ\n plus ") == "n'ecrivez plus"
-    assert plain("Don't, wouldn’t, dont") == "do not, would not, do not"
+    assert normalize_remark(" N’ÉCRIVEZ\n plus ") == "n'ecrivez plus"
+    assert normalize_remark("Don't, wouldn’t, dont") == "do not, would not, do not"
 
 
 @pytest.mark.parametrize(

@@ -5,22 +5,22 @@ from __future__ import annotations
 import pytest
 
 from repermit.imports.readers.rows import Column
-from repermit.imports.row_opt_outs import Against, Marks, may_refuse
+from repermit.imports.row_opt_outs import OptOut, OptOutColumns, may_refuse
 
 
-def said_in(field: str, text: str, title: str = "T") -> Against:
-    return Marks([Column(0, title, field)]).in_cells([text])
+def said_in(field: str, text: str, title: str = "T") -> OptOut:
+    return OptOutColumns([Column(0, title, field)]).in_cells([text])
 
 
-def marked(text: str) -> Against:
-    return Against("unsubscribed", f"T: {text}")
+def marked(text: str) -> OptOut:
+    return OptOut("unsubscribed", f"T: {text}")
 
 
-def doubted(text: str) -> Against:
-    return Against("", f"T: {text}")
+def doubted(text: str) -> OptOut:
+    return OptOut("", f"T: {text}")
 
 
-NOTHING = Against("", "")
+NOTHING = OptOut("", "")
 
 
 @pytest.mark.parametrize(
@@ -117,18 +117,18 @@ def test_nobody_has_said_no_who_was_not_asked(text: str) -> None:
     [("opted_out_at", "unsubscribed"), ("cleaned_at", "cleaned"), ("complained_at", "complained")],
 )
 def test_a_mark_is_told_with_its_column(field: str, mark: str) -> None:
-    assert said_in(field, "2024-01-01", "Datum") == Against(mark, "Datum: 2024-01-01")
+    assert said_in(field, "2024-01-01", "Datum") == OptOut(mark, "Datum: 2024-01-01")
     assert said_in(field, "nee") == NOTHING
 
 
 def test_remarks_are_refusals_doubts_or_nothing() -> None:
-    assert said_in("remark", "wil geen mail meer") == Against("remark", "T: wil geen mail meer")
+    assert said_in("remark", "wil geen mail meer") == OptOut("remark", "T: wil geen mail meer")
     assert said_in("remark", "niet afgemeld") == doubted("niet afgemeld")
     assert said_in("remark", "wil graag mail") == NOTHING
 
 
 def test_subscribed_is_followed_by_a_date_or_by_an_answer() -> None:
-    assert said_in("since", "no", "Subscribed") == Against("unsubscribed", "Subscribed: no")
+    assert said_in("since", "no", "Subscribed") == OptOut("unsubscribed", "Subscribed: no")
     assert said_in("since", "2024-01-01", "Subscribed") == NOTHING
     assert said_in("since", "spring 2024", "Subscribed") == NOTHING
     assert said_in("since", "geen", "Lid sinds") == NOTHING
@@ -136,7 +136,7 @@ def test_subscribed_is_followed_by_a_date_or_by_an_answer() -> None:
 
 def test_the_strongest_word_counts_and_the_first_of_equals() -> None:
     fields = ("remark", "status", "remark", "complained_at")
-    marks = Marks([Column(index, f"T{index}", field) for index, field in enumerate(fields)])
+    marks = OptOutColumns([Column(index, f"T{index}", field) for index, field in enumerate(fields)])
     assert marks.in_cells(["niet afgemeld", "bounced", "", ""]) == ("cleaned", "T1: bounced")
     assert marks.in_cells(["stop", "bounced", "geen mail", ""]) == ("unsubscribed", "T0: stop")
     assert marks.in_cells(["stop", "bounced", "", "x"]) == ("complained", "T3: x")
@@ -146,7 +146,7 @@ def test_the_strongest_word_counts_and_the_first_of_equals() -> None:
 
 
 def test_a_column_without_a_title_is_named_by_its_place() -> None:
-    said = Marks([Column(2, "", "remark")]).in_cells(["", "", "afgemeld"])
+    said = OptOutColumns([Column(2, "", "remark")]).in_cells(["", "", "afgemeld"])
     assert said == ("remark", "column 3: afgemeld")
 
 

@@ -19,7 +19,7 @@ from repermit import email_address
 from repermit.campaigns.launch import launch
 from repermit.clock import format_timestamp
 from repermit.contacts import counts
-from repermit.db.background_tasks import BackgroundTask, TaskKind, foreground_work
+from repermit.db.background_tasks import BackgroundTask, TaskKind, foreground_lock
 from repermit.db.connection import Database, FairSqliteDatabase, open_database, run_sql
 from repermit.db.models.base import new_id
 from repermit.db.models.contacts import Contact, Suppression
@@ -242,7 +242,7 @@ def test_a_sweep_leaves_it_alone_while_somebody_works_on_it(
 ) -> None:
     begin(database, news, file)
     found: list[int] = []
-    with foreground_work(database, TaskKind.IMPORT_SUPPRESSIONS):
+    with foreground_lock(database, TaskKind.IMPORT_SUPPRESSIONS):
         elsewhere(database, lambda: found.append(go_on(database)))
     assert found == [0]
     assert go_on(database) == 1

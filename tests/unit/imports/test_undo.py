@@ -81,7 +81,7 @@ def test_the_addresses_of_an_undone_import_stand_nowhere(
     assert erased["consent"]["parts"] == ["person", "trace"]
     assert erased["consent"]["seqs"] == [Evidence.get(Evidence.event == "confirmed").seq]
     assert Evidence.get(Evidence.event == "erased").subject == subject
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
 
 
 def test_nor_do_those_of_whom_a_second_file_that_is_taken_back_too_had_proven(
@@ -98,7 +98,7 @@ def test_nor_do_those_of_whom_a_second_file_that_is_taken_back_too_had_proven(
     assert [entry.subject for entry in Evidence.select().where(Evidence.event == "erased")] == [
         subject
     ]
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
 
 
 def test_the_undoing_is_an_entry_that_names_its_import(
@@ -149,7 +149,7 @@ def test_contacts_that_it_changed_become_what_they_were(
         ("unconfirmed", ""),
         (None, None),
     ]
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
 
 
 # --- What a file says is the admin's word, and no No of the person (invariant 15). ----------------
@@ -158,7 +158,7 @@ def test_contacts_that_it_changed_become_what_they_were(
 def may_ask_again(mailing_list: MailingList) -> bool:
     """Say whether a Yes of the contact that the file opts out would be asked for once more."""
     contact = contact_at(mailing_list, "out@example.org")
-    return click_log.read_past(contact, click_log.find_opening(contact)).has_refused
+    return click_log.read_link_history(contact, click_log.find_opening(contact)).has_refused
 
 
 def test_a_no_in_a_file_counts_until_the_file_is_taken_back(
@@ -177,7 +177,7 @@ def test_a_no_that_was_known_before_the_file_stays_known(
 ) -> None:
     contact = make_contact(database, news, "out@example.org")
     with database.atomic():
-        status_changes.note_press(contact, is_no=True)
+        status_changes.invalidate_open_forms(contact, is_no=True)
     take_in(database, news, mixed)
     take_back(database, news, now=LATER)
     assert contact_at(news, "out@example.org").status == Status.UNCONFIRMED
@@ -190,7 +190,7 @@ def test_a_no_of_the_person_since_outlasts_the_file(
     make_contact(database, news, "out@example.org")
     take_in(database, news, mixed)
     with database.atomic():
-        status_changes.note_refusal(contact_at(news, "out@example.org"))
+        status_changes.mark_contact_refused(contact_at(news, "out@example.org"))
     assert take_back(database, news, now=LATER).restored == 1
     assert may_ask_again(news)
 

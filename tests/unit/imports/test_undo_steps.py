@@ -102,7 +102,7 @@ def test_nothing_is_launched_or_taken_in_until_all_is_taken_back(
     assert go_on(database) == 1
     assert undo_progress(news) is None
     assert Import.get().undone_at == LATER
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
     assert go_on(database) == 0
     assert start(database, news).plan.asked == 2
 

@@ -25,13 +25,13 @@ from repermit.imports.read_upload import start_reading
 from repermit.imports.uploads import (
     LARGEST,
     Choices,
-    Kept,
-    Waiting,
+    StoredUpload,
+    UploadErasure,
+    discard_upload,
     drop_broken_uploads,
     find_upload,
-    folder_of,
     forget_in_upload,
-    give_up,
+    get_folder,
     keep_upload,
     sweep_uploads,
 )
@@ -48,7 +48,7 @@ def news(database: Database) -> MailingList:
 @pytest.fixture(autouse=True)
 def _no_files_left(settings: Settings) -> Iterator[None]:
     yield
-    shutil.rmtree(folder_of(settings))
+    shutil.rmtree(get_folder(settings))
 
 
 def keep(
@@ -57,7 +57,7 @@ def keep(
     settings: Settings,
     content: bytes = b"email\na@example.org\n",
     **overrides: Any,
-) -> Kept:
+) -> StoredUpload:
     user = make_admin(database)
     values = {"name": "list.csv", "user_id": user.id, "settings": settings, "now": NOW}
     return keep_upload(database, mailing_list, io.BytesIO(content), **{**values, **overrides})
@@ -185,11 +185,11 @@ def test_while_it_is_worked_with_a_file_can_be_neither_given_up_nor_replaced(
         assert kept.task.is_busy
         assert kept.task.lock() is None
         with pytest.raises(Refused):
-            give_up(database, kept)
+            discard_upload(database, kept)
         with pytest.raises(Refused):
             keep(database, news, settings)
         assert sweep_uploads(database, settings=settings, now=NOW + timedelta(days=2)) == 0
-    give_up(database, kept)
+    discard_upload(database, kept)
     assert not kept.folder.exists()
     assert find_upload(news, settings=settings) is None
     # As for a page that had found it just before.
@@ -204,7 +204,7 @@ def test_whoever_has_noted_what_came_of_it_is_waited_for(
     assert held is not None
     kept.task.save_result({"rows": 1})
     threading.Timer(0.2, held.close).start()
-    give_up(database, kept)
+    discard_upload(database, kept)
     assert held.closed
     assert not kept.folder.exists()
 
@@ -232,13 +232,13 @@ def test_a_file_whose_writer_has_only_begun_is_not_broken(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    became: list[Waiting] = []
+    became: list[UploadErasure] = []
     before_next_lock(
         monkeypatch,
         lambda: became.append(forget_in_upload(news, "jan@example.org", settings=settings)),
     )
     kept = keep(database, news, settings)
-    assert became == [Waiting.LEFT]
+    assert became == [UploadErasure.LEFT]
     found = find_upload(news, settings=settings)
     assert found is not None
     assert found.upload == kept.upload
@@ -289,7 +289,7 @@ def test_nobody_can_begin_to_work_with_a_file_that_is_being_given_up(
         rmtree(path, **options)
 
     monkeypatch.setattr(shutil, "rmtree", rmtree_after)
-    give_up(database, kept)
+    discard_upload(database, kept)
     monkeypatch.undo()
     assert was_free == [False]
     assert not kept.folder.exists()
@@ -342,13 +342,13 @@ def test_each_machine_deletes_its_own_whoever_finds_first_that_a_day_is_over(
         assert sweep_uploads(database, settings=settings, now=later) == 0
         assert not kept.folder.exists()
     finally:
-        shutil.rmtree(folder_of(elsewhere))
+        shutil.rmtree(get_folder(elsewhere))
 
 
 def test_two_installations_do_not_share_a_folder() -> None:
     here = make_settings(database="postgresql://a:secret@here/one")
     there = make_settings(database="postgresql://a:secret@there/one")
-    folders = {folder_of(here), folder_of(there)}
+    folders = {get_folder(here), get_folder(there)}
     for folder in folders:
         folder.rmdir()
     assert len(folders) == 2
@@ -362,11 +362,11 @@ THREE = "email\nAnna@Example.org\nÉva@bücher.org\njan,jansen@example.org\n".en
 @pytest.mark.parametrize(
     ("address_key", "became"),
     [
-        ("anna@example.org", Waiting.DELETED),
-        ("éva@xn--bcher-kva.org", Waiting.DELETED),
+        ("anna@example.org", UploadErasure.DELETED),
+        ("éva@xn--bcher-kva.org", UploadErasure.DELETED),
         # Whose the third is cannot be known.
-        ("jan@example.org", Waiting.DELETED),
-        ("hannah@example.org", Waiting.NOTHING),
+        ("jan@example.org", UploadErasure.DELETED),
+        ("hannah@example.org", UploadErasure.NOTHING),
     ],
 )
 def test_a_file_goes_with_an_address_in_it_that_is_erased(
@@ -374,12 +374,12 @@ def test_a_file_goes_with_an_address_in_it_that_is_erased(
     news: MailingList,
     settings: Settings,
     address_key: str,
-    became: Waiting,
+    became: UploadErasure,
 ) -> None:
     kept = keep(database, news, settings, THREE)
     start_reading(database, news, choices=Choices(), settings=settings, now=NOW, actor="user:1")
     assert forget_in_upload(news, address_key, settings=settings) is became
-    is_there = became is Waiting.NOTHING
+    is_there = became is UploadErasure.NOTHING
     assert kept.path.read_bytes() == (THREE if is_there else b"")
     assert kept.rows.exists() is is_there
     assert kept.task.result
@@ -390,12 +390,12 @@ def test_a_file_goes_with_an_address_in_it_that_is_erased(
 def test_a_file_that_nobody_has_looked_at_may_hold_whoever_is_erased(
     database: Database, news: MailingList, settings: Settings
 ) -> None:
-    assert forget_in_upload(news, "jan@example.org", settings=settings) is Waiting.NOTHING
+    assert forget_in_upload(news, "jan@example.org", settings=settings) is UploadErasure.NOTHING
     kept = keep(database, news, settings)
     with closing(kept.task.lock()):  # type: ignore[type-var]
-        assert forget_in_upload(news, "jan@example.org", settings=settings) is Waiting.LEFT
-    assert forget_in_upload(news, "jan@example.org", settings=settings) is Waiting.DELETED
+        assert forget_in_upload(news, "jan@example.org", settings=settings) is UploadErasure.LEFT
+    assert forget_in_upload(news, "jan@example.org", settings=settings) is UploadErasure.DELETED
     assert kept.path.read_bytes() == b""
     # On another machine.
     shutil.rmtree(kept.folder)
-    assert forget_in_upload(news, "jan@example.org", settings=settings) is Waiting.LEFT
+    assert forget_in_upload(news, "jan@example.org", settings=settings) is UploadErasure.LEFT

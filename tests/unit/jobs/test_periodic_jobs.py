@@ -23,8 +23,8 @@ from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.background_tasks import (
     TaskKind,
     Work,
-    background_work,
-    foreground_work,
+    background_lock,
+    foreground_lock,
     start_task,
 )
 from repermit.db.connection import Database
@@ -41,7 +41,7 @@ from repermit.expiry import downtime
 from repermit.expiry import sweep as expiry_sweep
 from repermit.imports import uploads
 from repermit.imports.suppression_import import begin_suppression_import
-from repermit.imports.uploads import folder_of
+from repermit.imports.uploads import get_folder
 from repermit.jobs.periodic_jobs import (
     JOB_INTERVALS,
     WEB_JOBS,
@@ -72,7 +72,7 @@ def desk(tmp_path: Path, database_url: str, inbox: Inbox) -> Iterator[Desk]:
     made = Desk(tmp_path, database_url=database_url, inbox=inbox)
     made.add_news()
     yield made
-    shutil.rmtree(folder_of(made.settings))
+    shutil.rmtree(get_folder(made.settings))
 
 
 def jobs_of(desk: Desk, database: Database) -> Jobs:
@@ -120,7 +120,7 @@ def test_what_is_being_taken_back_goes_on(desk: Desk, tmp_path: Path, times: int
         take_in(database, news, plain(tmp_path, ("a@example.org", ""), ("b@example.org", "")))
         take_back(database, news, most=0)
         sweep = jobs_of(desk, database).take_back
-        with foreground_work(database, TaskKind.UNDO_IMPORT):
+        with foreground_lock(database, TaskKind.UNDO_IMPORT):
             at_once(sweep)
             assert Contact.select().count() == 2
         at_once(*[sweep] * times)
@@ -163,7 +163,7 @@ def test_a_decision_on_mails_in_doubt_goes_on(desk: Desk, times: int) -> None:
             make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
         in_doubt.resolve_in_doubt(database, news, resend=False, now=NOW, actor="cli:els", most=0)
         sweep = jobs_of(desk, database).resolve
-        with foreground_work(database, TaskKind.RESOLVE):
+        with foreground_lock(database, TaskKind.RESOLVE):
             at_once(sweep)
             assert {mail.state for mail in Mail.select()} == {MailState.IN_DOUBT}
         at_once(*[sweep] * times)
@@ -339,7 +339,7 @@ def test_who_looked_long_ago_is_forgotten(desk: Desk, times: int) -> None:
         for days in (364, 366):
             with database.atomic():
                 then = desk.clock.now() - timedelta(days=days)
-                audit_log.note_access(now=then, actor="user:1", act=f"looked {days} days ago")
+                audit_log.record_access(now=then, actor="user:1", act=f"looked {days} days ago")
         at_once(*[jobs_of(desk, database).tidy] * times)
         assert [one.act for one in Access.select()] == ["looked 364 days ago"]
 
@@ -639,7 +639,7 @@ def test_who_was_taken_off_is_erased_once_and_traces_and_proofs_end(
             at_once(*[sweep] * times)
         assert Contact.select().where(Contact.address.is_null()).count() == 5
         assert Evidence.select().where(Evidence.event == "erased").count() == 10
-        assert list(chain.verify()) == []
+        assert list(chain.iter_chain_faults()) == []
     assert "5 who were taken off are erased" in caplog.text
     assert "ended: 0 traces, 5 proofs" in caplog.text
 
@@ -652,7 +652,7 @@ def test_nobody_is_erased_while_another_worker_or_a_forgetting_is_at_it(desk: De
         erased = Contact.select().where(Contact.address.is_null())
         with by_hand(database, Work.ERASE):
             at_once(jobs_of(desk, database).erase)
-        with background_work(database, Work.ERASE):
+        with background_lock(database, Work.ERASE):
             at_once(jobs_of(desk, database).erase)
         assert erased.count() == 0
         at_once(jobs_of(desk, database).erase)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from repermit.jobs.worker_process import Child, hold
+from repermit.jobs.worker_process import SupervisedProcess, hold
 
 # Notes when it began and what it was told, and leaves as the last line says.
 _CHILD = """\
@@ -43,7 +43,7 @@ def words(notes: Path, count: int) -> list[tuple[str, float]]:
 
 def test_a_child_is_asked_to_stop_and_waited_for(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    child = Child(command(notes, f"{WAITS}; time.sleep(0.3); note('ended')"))
+    child = SupervisedProcess(command(notes, f"{WAITS}; time.sleep(0.3); note('ended')"))
     child.start()
     words(notes, 1)
     child.stop()
@@ -62,7 +62,7 @@ def test_a_child_that_ends_is_followed_by_another_one(
     tmp_path: Path, last: str, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     notes = tmp_path / "notes"
-    child = Child(command(notes, last), first_wait=0.05)
+    child = SupervisedProcess(command(notes, last), first_wait=0.05)
     child.start()
     words(notes, 2)
     child.stop()
@@ -73,7 +73,7 @@ def test_a_child_that_ends_is_followed_by_another_one(
 @pytest.mark.exhaustive
 def test_the_waits_grow_and_end_at_the_longest(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    child = Child(command(notes, "sys.exit()"), first_wait=0.4, longest_wait=0.8)
+    child = SupervisedProcess(command(notes, "sys.exit()"), first_wait=0.4, longest_wait=0.8)
     child.start()
     times = [at for _, at in words(notes, 4)]
     child.stop()
@@ -85,7 +85,7 @@ def test_the_waits_grow_and_end_at_the_longest(tmp_path: Path) -> None:
 @pytest.mark.exhaustive
 def test_a_child_that_has_lived_for_long_is_followed_at_once(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    child = Child(command(notes, "time.sleep(0.6)"), first_wait=0.1, longest_wait=0.5)
+    child = SupervisedProcess(command(notes, "time.sleep(0.6)"), first_wait=0.1, longest_wait=0.5)
     child.start()
     times = [at for _, at in words(notes, 4)]
     child.stop()
@@ -97,7 +97,7 @@ def test_a_child_that_cannot_start_is_tried_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     program = tmp_path / "program"
-    child = Child((str(program),), first_wait=0.05)
+    child = SupervisedProcess((str(program),), first_wait=0.05)
     child.start()
     until = time.monotonic() + 20
     said = ""
@@ -117,7 +117,7 @@ def test_a_child_that_cannot_start_is_tried_again(
 
 def test_nobody_is_started_any_more_once_it_stops(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    child = Child(command(notes, "sys.exit()"), first_wait=30)
+    child = SupervisedProcess(command(notes, "sys.exit()"), first_wait=30)
     child.start()
     words(notes, 1)
     began = time.monotonic()
@@ -128,7 +128,7 @@ def test_nobody_is_started_any_more_once_it_stops(tmp_path: Path) -> None:
 
 def test_ctrl_c_is_for_the_parent_alone(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    child = Child(command(notes, f"note(os.getsid(0) == os.getpid()); {WAITS}"))
+    child = SupervisedProcess(command(notes, f"note(os.getsid(0) == os.getpid()); {WAITS}"))
     child.start()
     assert words(notes, 2)[1][0] == "True"
     child.stop()
@@ -175,7 +175,7 @@ def test_who_is_left_alone_is_killed(tmp_path: Path) -> None:
 
 def test_stopped_before_it_has_begun_there_is_no_child(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    child = Child(command(notes, "sys.exit()"))
+    child = SupervisedProcess(command(notes, "sys.exit()"))
     child._stopping.set()
     child.start()
     child.stop()

@@ -73,7 +73,7 @@ def test_who_was_taken_off_is_erased_removed_days_later(
     again = Contact.get_by_id(gone.id)
     assert (again.address is None) is bool(erased)
     assert held() == 2 - erased
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
 
 
 def test_many_are_erased_in_steps_each_with_an_entry(database: Database, news: MailingList) -> None:
@@ -88,7 +88,7 @@ def test_many_are_erased_in_steps_each_with_an_entry(database: Database, news: M
     assert purge(database, at, chunk=2) == 8
     assert purge(database, at) == held() == 0
     assert due(news, at) == (0, 0, None)
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
 
 
 @pytest.mark.parametrize("few", [0, 1, 2, 3, 10])

@@ -54,7 +54,7 @@ PAGE = "<p>⟦reason⟧</p>\n<p>This is about your address ⟦address⟧.</p>"
 def is_about(document: Mapping[str, Any], address_key: str) -> bool:
     """Say whether a proof was made for whoever named this address."""
     named = document["statement"]["named"]
-    return bool(proof_file.name_address(address_key, named["salt"]) == named)
+    return bool(proof_file.digest_address(address_key, named["salt"]) == named)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_proof_holds_and_has_the_record_the_wordings_and_the_entries(
     assert PAGE in statement["wordings"].values()
     assert len(statement["wordings"]) == 2
     assert proof.subject == anna.subject
-    assert not list(chain.verify())
+    assert not list(chain.iter_chain_faults())
 
 
 def test_making_a_proof_is_an_entry_that_holds_its_digest_and_the_checkpoint_follows_it(
@@ -327,7 +327,7 @@ def prove_all(database: Database, mailing_list: MailingList) -> list[Proof]:
             archived = {"what": "archive", "format": "zip", "tool": "", "rows": sealed.count}
             entry = Entry(event="archived", at=LATER, actor="cli:els", list="news")
             seq = append(replace(entry, consent=archived))
-            checkpoint = signed_checkpoint.take(make_settings())
+            checkpoint = signed_checkpoint.make_signed_checkpoint(make_settings())
         return [proof for _, proof in sealed.closed_by(seq, checkpoint)]
 
 

@@ -26,7 +26,7 @@ from repermit.db.models.webhooks import Delivery, Webhook
 from repermit.evidence import chain, entries
 from repermit.exports import export
 from repermit.privacy import external_copies, my_data, rectification
-from repermit.privacy.my_data import FORMAT, HeldData, Recipient, RetentionTerm
+from repermit.privacy.my_data import FORMAT, DisclosedRecipient, HeldData, RetentionTerm
 from repermit.reports import breach_report
 from repermit.rules.consent import Answer, CampaignState, MailState, Reason, Status
 from repermit.suppression import fingerprint_files
@@ -64,7 +64,7 @@ def held_of(database: Database, contact: Contact, **more: Any) -> HeldData:
 
 
 def assemble_proof(held: HeldData) -> dict[str, Any]:
-    recipient = Recipient(role="mail", name="Microsoft 365", country="IE", safeguard="")
+    recipient = DisclosedRecipient(role="mail", name="Microsoft 365", country="IE", safeguard="")
     return my_data.make_document(
         held, organisation=SETTINGS.organisation, recipients=[recipient], now=LATER
     )
@@ -101,14 +101,14 @@ def furnish(database: Database, mailing_list: MailingList) -> Contact:
         trace=TRACE,
     )
     with database.atomic():
-        audit_log.note_access(
+        audit_log.record_access(
             now=NOW,
             actor="user:1",
             act="contact",
             mailing_list=mailing_list,
             subject=contact.subject,
         )
-        audit_log.note_access(now=NOW, actor="user:1", act="contacts", mailing_list=mailing_list)
+        audit_log.record_access(now=NOW, actor="user:1", act="contacts", mailing_list=mailing_list)
     return Contact.get_by_id(contact.id)
 
 
@@ -126,7 +126,9 @@ def test_who_looked_at_many_is_told_as_the_breach_report_counts_them(
     ]
     with database.atomic():
         for at, act, of, subject in looks:
-            audit_log.note_access(now=at, actor="user:1", act=act, mailing_list=of, subject=subject)
+            audit_log.record_access(
+                now=at, actor="user:1", act=act, mailing_list=of, subject=subject
+            )
     held = held_of(database, contact)
     assert held.looks == ((NOW, "contact"),)
     assert held.looks_at_many == (

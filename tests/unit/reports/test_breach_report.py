@@ -283,9 +283,9 @@ def test_it_tells_where_to_look(database: Database, news: MailingList) -> None:
     with database.atomic():
         for at, slug in ((NOW, "news"), (NOW, "other"), (old, "news")):
             chain.append(entries.Entry(event="exported", at=at, actor="user:5", list=slug))
-        audit_log.note_access(now=NOW, actor="cli:root", act="searched", mailing_list=news)
-        audit_log.note_access(now=NOW, actor="cli:root", act="a_new_look", mailing_list=news)
-        audit_log.note_access(now=old, actor="cli:root", act="contact", mailing_list=news)
+        audit_log.record_access(now=NOW, actor="cli:root", act="searched", mailing_list=news)
+        audit_log.record_access(now=NOW, actor="cli:root", act="a_new_look", mailing_list=news)
+        audit_log.record_access(now=old, actor="cli:root", act="contact", mailing_list=news)
         for name, used in (("Our tool", NOW), ("Unused", None)):
             ApiToken.create(
                 name=name, digest=name, scopes="", created_by="x", created_at=NOW, used_at=used
@@ -357,7 +357,7 @@ def test_the_message_to_people_is_in_the_language_of_the_list(
         assert "hiv" not in subject
         assert letter.count("\n- ") == 5
         assert SETTINGS.organisation.authority in letter
-        sorry = catalogues.translations(language).gettext("We are sorry that this happened.")
+        sorry = catalogues.load_translations(language).gettext("We are sorry that this happened.")
         assert (sorry in letter) is not sensitive
 
 

@@ -11,7 +11,7 @@ from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail
 from repermit.emails import mail_types
-from repermit.emails.mail_types import ClosingNews
+from repermit.emails.mail_types import ClosingSummary
 from repermit.evidence import stored_tree
 from repermit.reports import daily_and_closing_mail
 from repermit.rules.consent import CampaignState
@@ -25,9 +25,9 @@ def owe(database: Database, now: object = NOW + 28 * DAY) -> int:
     return daily_and_closing_mail.enqueue_closing_mails(database, now=now)  # type: ignore[arg-type]
 
 
-def told() -> list[ClosingNews | None]:
+def told() -> list[ClosingSummary | None]:
     rows = Mail.select().where(Mail.kind == "notice").order_by(Mail.id)
-    return [mail_types.read_closing_news(mail.topic) for mail in rows]
+    return [mail_types.parse_closing_summary(mail.topic) for mail in rows]
 
 
 def test_it_tells_counts_that_add_up_and_the_checkpoint(database: Database) -> None:

@@ -12,7 +12,7 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.emails import mail_types
-from repermit.emails.mail_types import DayNews
+from repermit.emails.mail_types import DailySummary
 from repermit.evidence import stored_tree
 from repermit.reports import daily_and_closing_mail
 from repermit.rules.consent import CampaignState, Reason
@@ -47,8 +47,8 @@ def owe(database: Database, now: datetime) -> int:
     return daily_and_closing_mail.enqueue_daily_mails(database, settings=make_settings(), now=now)
 
 
-def told() -> list[DayNews | None]:
-    return [mail_types.read_daily_news(mail.topic) for mail in _notices()]
+def told() -> list[DailySummary | None]:
+    return [mail_types.parse_daily_summary(mail.topic) for mail in _notices()]
 
 
 def _notices() -> list[Mail]:
@@ -76,7 +76,7 @@ def test_it_tells_what_came_and_how_all_stand(
     take_off(database, make_contact(database, mailing_list), 0, Reason.REQUEST)
     assert owe(database, FOUR) == 1
     assert told() == [
-        mail_types.DayNews(
+        mail_types.DailySummary(
             since=NOW,
             yes=2,
             no=1,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repermit.rules import bot_detection
-from repermit.rules.bot_detection import TOGETHER, Link, Openings, Past, Sign
+from repermit.rules.bot_detection import TOGETHER, BotSignal, Link, LinkHistory, Openings
 from tests.support.builders import NOW
 
 if TYPE_CHECKING:
@@ -28,25 +28,25 @@ links = st.sampled_from(bot_detection.LINKS)
 looks = st.lists(st.tuples(links, st.booleans(), moments), max_size=12)
 
 
-def after(*opened: tuple[Link, datetime], **more: object) -> Past:
+def after(*opened: tuple[Link, datetime], **more: object) -> LinkHistory:
     """Return a past in which links were opened by GET, and more."""
-    return replace(Past(openings=all_of([(link, False, at) for link, at in opened])), **more)  # type: ignore[arg-type]
+    return replace(LinkHistory(openings=all_of([(link, False, at) for link, at in opened])), **more)  # type: ignore[arg-type]
 
 
 def all_of(opened: Iterable[Look]) -> Openings:
     return reduce(
-        lambda before, one: bot_detection.opened(before, one[0], is_head=one[1], at=one[2]),
+        lambda before, one: bot_detection.add_opening(before, one[0], is_head=one[1], at=one[2]),
         opened,
         Openings(),
     )
 
 
-def yes_in(past: Past, *, mailed_at: datetime | None = LONG_AGO) -> tuple[Sign, ...]:
-    return bot_detection.signs("yes", past, arrived=NOW, mailed_at=mailed_at)
+def yes_in(past: LinkHistory, *, mailed_at: datetime | None = LONG_AGO) -> tuple[BotSignal, ...]:
+    return bot_detection.detect_signals("yes", past, arrived=NOW, mailed_at=mailed_at)
 
 
-def no_in(past: Past, *, mailed_at: datetime | None = LONG_AGO) -> tuple[Sign, ...]:
-    return bot_detection.signs("no", past, arrived=NOW, mailed_at=mailed_at)
+def no_in(past: LinkHistory, *, mailed_at: datetime | None = LONG_AGO) -> tuple[BotSignal, ...]:
+    return bot_detection.detect_signals("no", past, arrived=NOW, mailed_at=mailed_at)
 
 
 # --- What is kept of openings.
@@ -109,16 +109,18 @@ def test_however_often_links_are_opened_the_same_few_values_are_kept(
 # --- Signs.
 
 
-def pasts_with_a_no() -> st.SearchStrategy[Past]:
+def pasts_with_a_no() -> st.SearchStrategy[LinkHistory]:
     """Return pasts with a No on a page, or by any other way, of which no moment is kept."""
-    return st.one_of(moments.map(lambda at: Past(no_at=at)), st.just(Past(has_refused=True)))
+    return st.one_of(
+        moments.map(lambda at: LinkHistory(no_at=at)), st.just(LinkHistory(has_refused=True))
+    )
 
 
 def test_both_opened_holds_until_a_link_is_opened_by_itself() -> None:
     yes, no = NOW - timedelta(hours=5), NOW - timedelta(hours=5, seconds=-3)
     both = after(("yes", yes), ("no", no))
-    assert yes_in(both) == no_in(both) == (Sign.BOTH_OPENED,)
-    assert yes_in(after(("no", no), ("yes", yes))) == (Sign.BOTH_OPENED,)
+    assert yes_in(both) == no_in(both) == (BotSignal.BOTH_OPENED,)
+    assert yes_in(after(("no", no), ("yes", yes))) == (BotSignal.BOTH_OPENED,)
     by_itself = after(("yes", yes), ("no", no), ("yes", NOW - timedelta(hours=1)))
     assert yes_in(by_itself) == no_in(by_itself) == ()
     # A page for No may have the button for Yes.
@@ -128,21 +130,23 @@ def test_both_opened_holds_until_a_link_is_opened_by_itself() -> None:
 
 @pytest.mark.parametrize(("ago", "is_sign"), AROUND)
 def test_the_other_answer_within_a_minute_is_a_sign(ago: timedelta, is_sign: bool) -> None:
-    expected = (Sign.BOTH_ANSWERED,) if is_sign else ()
-    assert yes_in(Past(no_at=NOW - ago)) == (*expected, Sign.SAID_NO)
-    assert no_in(Past(yes_at=NOW - ago)) == expected
-    assert yes_in(Past(yes_at=NOW - ago)) == no_in(Past(no_at=NOW - ago)) == ()
+    expected = (BotSignal.BOTH_ANSWERED,) if is_sign else ()
+    assert yes_in(LinkHistory(no_at=NOW - ago)) == (*expected, BotSignal.SAID_NO)
+    assert no_in(LinkHistory(yes_at=NOW - ago)) == expected
+    assert yes_in(LinkHistory(yes_at=NOW - ago)) == no_in(LinkHistory(no_at=NOW - ago)) == ()
     # Two at once may arrive in one order and be recorded in the other.
-    assert yes_in(Past(no_at=NOW + ago)) == (*expected, Sign.SAID_NO)
+    assert yes_in(LinkHistory(no_at=NOW + ago)) == (*expected, BotSignal.SAID_NO)
 
 
 @given(pasts_with_a_no(), st.integers(0, 10**9))
-def test_after_a_no_a_yes_is_suspect_however_late(past: Past, seconds: int) -> None:
+def test_after_a_no_a_yes_is_suspect_however_late(past: LinkHistory, seconds: int) -> None:
     at = NOW + timedelta(seconds=seconds)
-    found = bot_detection.signs("yes", past, arrived=at, mailed_at=None)
-    assert Sign.SAID_NO in found
+    found = bot_detection.detect_signals("yes", past, arrived=at, mailed_at=None)
+    assert BotSignal.SAID_NO in found
     assert bot_detection.is_suspect(found)
-    assert Sign.SAID_NO not in bot_detection.signs("no", past, arrived=at, mailed_at=None)
+    assert BotSignal.SAID_NO not in bot_detection.detect_signals(
+        "no", past, arrived=at, mailed_at=None
+    )
 
 
 @pytest.mark.parametrize(("ago", "is_sign"), AROUND)
@@ -150,89 +154,93 @@ def test_who_said_not_to_have_pressed_does_not_press_within_a_minute(
     ago: timedelta, is_sign: bool
 ) -> None:
     past = after(("yes", NOW), disowned_at=NOW - ago)
-    assert yes_in(past) == ((Sign.DISOWNED,) if is_sign else ())
+    assert yes_in(past) == ((BotSignal.DISOWNED,) if is_sign else ())
     assert no_in(past) == ()
 
 
 def test_who_said_not_to_have_pressed_does_not_press_before_a_link_is_opened_again() -> None:
-    past = Past(disowned_at=NOW - timedelta(days=1))
-    assert yes_in(past) == (Sign.DISOWNED,)
+    past = LinkHistory(disowned_at=NOW - timedelta(days=1))
+    assert yes_in(past) == (BotSignal.DISOWNED,)
     assert yes_in(after(("yes", NOW - timedelta(days=1)), disowned_at=past.disowned_at)) == (
-        Sign.DISOWNED,
+        BotSignal.DISOWNED,
     )
 
 
 def test_the_same_visit_is_asked_again_however_long_it_waits() -> None:
     asked_at = NOW - timedelta(hours=2)
-    assert yes_in(Past(doubted_at=asked_at)) == (Sign.UNSETTLED,)
+    assert yes_in(LinkHistory(doubted_at=asked_at)) == (BotSignal.UNSETTLED,)
     before = after(("yes", asked_at - A_TICK), doubted_at=asked_at)
-    assert yes_in(before) == (Sign.UNSETTLED,)
+    assert yes_in(before) == (BotSignal.UNSETTLED,)
     assert no_in(before) == ()
-    assert yes_in(after(("yes", asked_at), doubted_at=asked_at)) == (Sign.UNSETTLED,)
+    assert yes_in(after(("yes", asked_at), doubted_at=asked_at)) == (BotSignal.UNSETTLED,)
     assert yes_in(after(("yes", asked_at + A_TICK), doubted_at=asked_at)) == ()
     assert yes_in(after(("no", asked_at + A_TICK), doubted_at=asked_at)) == ()
 
 
 @pytest.mark.parametrize(("ago", "is_sign"), AROUND)
 def test_a_press_right_after_delivery_is_a_weak_sign(ago: timedelta, is_sign: bool) -> None:
-    found = yes_in(Past(), mailed_at=NOW - ago)
-    assert found == ((Sign.SOON,) if is_sign else ())
+    found = yes_in(LinkHistory(), mailed_at=NOW - ago)
+    assert found == ((BotSignal.SOON,) if is_sign else ())
     assert not bot_detection.is_suspect(found)
 
 
 def test_a_look_by_head_is_weak_and_together_with_haste_is_not() -> None:
-    looked_up = Past(openings=all_of([("yes", True, NOW)]))
-    assert yes_in(looked_up) == (Sign.LOOKED_UP,)
+    looked_up = LinkHistory(openings=all_of([("yes", True, NOW)]))
+    assert yes_in(looked_up) == (BotSignal.LOOKED_UP,)
     assert no_in(looked_up) == ()
     assert not bot_detection.is_suspect(yes_in(looked_up))
     soon = yes_in(looked_up, mailed_at=NOW)
-    assert soon == (Sign.LOOKED_UP, Sign.SOON)
+    assert soon == (BotSignal.LOOKED_UP, BotSignal.SOON)
     assert bot_detection.is_suspect(soon)
 
 
 def test_nothing_speaks_against_whoever_was_never_mailed() -> None:
-    assert yes_in(Past(), mailed_at=None) == ()
+    assert yes_in(LinkHistory(), mailed_at=None) == ()
 
 
 @given(moments, moments, st.integers(0, 3))
 def test_speed_alone_is_never_suspect(opened_at: datetime, mailed_at: datetime, times: int) -> None:
-    past = Past(openings=all_of([("yes", False, opened_at)] * times))
-    found = bot_detection.signs("yes", past, arrived=opened_at, mailed_at=mailed_at)
-    assert set(found) <= {Sign.SOON}
+    past = LinkHistory(openings=all_of([("yes", False, opened_at)] * times))
+    found = bot_detection.detect_signals("yes", past, arrived=opened_at, mailed_at=mailed_at)
+    assert set(found) <= {BotSignal.SOON}
     assert not bot_detection.is_suspect(found)
 
 
-@given(st.sets(st.sampled_from(Sign)))
-def test_more_signs_never_make_a_press_less_suspect(found: set[Sign]) -> None:
-    every = tuple(sign for sign in Sign if sign in found)
-    strong = found - {Sign.SOON, Sign.LOOKED_UP}
-    assert bot_detection.is_suspect(every) == bool(strong or {Sign.SOON, Sign.LOOKED_UP} <= found)
+@given(st.sets(st.sampled_from(BotSignal)))
+def test_more_signs_never_make_a_press_less_suspect(found: set[BotSignal]) -> None:
+    every = tuple(sign for sign in BotSignal if sign in found)
+    strong = found - {BotSignal.SOON, BotSignal.LOOKED_UP}
+    assert bot_detection.is_suspect(every) == bool(
+        strong or {BotSignal.SOON, BotSignal.LOOKED_UP} <= found
+    )
 
 
 # --- Once more.
 
 
-def yes(past: Past, at: datetime, *, is_again: bool = False) -> tuple[Past, bool]:
+def yes(past: LinkHistory, at: datetime, *, is_again: bool = False) -> tuple[LinkHistory, bool]:
     """Press Yes, on the newest page that asks again or on the first; return whether it counts."""
     return pressed_yes(past, at, mark=mark_in(past) if is_again else None)
 
 
-def pressed_yes(past: Past, at: datetime, *, mark: str | None = None) -> tuple[Past, bool]:
+def pressed_yes(
+    past: LinkHistory, at: datetime, *, mark: str | None = None
+) -> tuple[LinkHistory, bool]:
     """Press Yes, on the page that asks again whose mark is given, or on the first."""
-    found = bot_detection.signs("yes", past, arrived=at, mailed_at=LONG_AGO)
+    found = bot_detection.detect_signals("yes", past, arrived=at, mailed_at=LONG_AGO)
     is_again = mark is not None
-    if not bot_detection.counts(past, found, is_again=is_again, mark=mark or ""):
-        return bot_detection.doubted(past, at=at), False
-    says = bot_detection.settled if is_again else bot_detection.said_yes
+    if not bot_detection.is_valid_yes(past, found, is_again=is_again, mark=mark or ""):
+        return bot_detection.record_doubtful_yes(past, at=at), False
+    says = bot_detection.record_confirmed_yes if is_again else bot_detection.record_yes
     return says(past, at=at), True
 
 
-def mark_in(past: Past) -> str:
-    return bot_detection.mark_of(past.doubted_at)
+def mark_in(past: LinkHistory) -> str:
+    return bot_detection.make_confirmation_token(past.doubted_at)
 
 
 pasts = st.builds(
-    Past,
+    LinkHistory,
     openings=looks.map(all_of),
     yes_at=st.none() | moments,
     no_at=st.none() | moments,
@@ -245,7 +253,9 @@ pasts = st.builds(
 
 
 @given(pasts, moments, st.integers(0, 100))
-def test_a_person_needs_one_further_press_at_most(past: Past, at: datetime, seconds: int) -> None:
+def test_a_person_needs_one_further_press_at_most(
+    past: LinkHistory, at: datetime, seconds: int
+) -> None:
     """Whatever programs did before, and however quickly or slowly the person presses."""
     first, is_enough = yes(past, at)
     if not is_enough:
@@ -256,38 +266,44 @@ def test_a_person_needs_one_further_press_at_most(past: Past, at: datetime, seco
 def test_the_button_that_asks_again_does_nothing_before_that() -> None:
     both = after(("yes", NOW), ("no", NOW))
     assert yes(both, NOW, is_again=True)[1] is False
-    assert not bot_detection.settles(both, mark_in(both))
-    assert not bot_detection.is_awaited(both)
+    assert not bot_detection.is_confirming_press(both, mark_in(both))
+    assert not bot_detection.is_confirmation_open(both)
 
 
 def test_what_counts_is_in_doubt_no_more() -> None:
     held, _ = yes(after(("yes", NOW), ("no", NOW)), NOW)
-    assert bot_detection.settles(held, mark_in(held))
+    assert bot_detection.is_confirming_press(held, mark_in(held))
     done, is_enough = yes(held, NOW, is_again=True)
     assert is_enough
     assert done.doubted_at is None
     assert done.yes_at == NOW
-    assert not bot_detection.settles(done, mark_in(held))
-    assert bot_detection.takes_back(done, mark_in(held))
+    assert not bot_detection.is_confirming_press(done, mark_in(held))
+    assert bot_detection.revokes_yes(done, mark_in(held))
 
 
 @given(pasts, moments)
 def test_each_press_leaves_its_moment_and_ends_what_was_in_doubt_or_contradicts_it(
-    past: Past, at: datetime
+    past: LinkHistory, at: datetime
 ) -> None:
-    counted, held = bot_detection.said_yes(past, at=at), bot_detection.doubted(past, at=at)
+    counted, held = (
+        bot_detection.record_yes(past, at=at),
+        bot_detection.record_doubtful_yes(past, at=at),
+    )
     assert (counted.yes_at, counted.doubted_at, counted.settled_at) == (at, None, None)
     assert (held.yes_at, held.settled_at) == (at, None)
     assert counted.is_contradicted is held.is_contradicted is False
-    refused, disowned = bot_detection.said_no(past, at=at), bot_detection.disowned(past, at=at)
+    refused, disowned = (
+        bot_detection.record_no(past, at=at),
+        bot_detection.record_disowned(past, at=at),
+    )
     assert (refused.no_at, disowned.disowned_at) == (at, at)
     assert refused.is_contradicted is disowned.is_contradicted is True
 
 
 def test_a_first_yes_with_no_sign_counts_and_awaits_nothing() -> None:
-    said, is_enough = yes(Past(), NOW)
+    said, is_enough = yes(LinkHistory(), NOW)
     assert is_enough
-    assert bot_detection.awaited_mark(said) == ""
+    assert bot_detection.find_open_confirmation_token(said) == ""
 
 
 @dataclass
@@ -297,7 +313,7 @@ class Crawled:
     Those of the first page it meets in three languages, at addresses of their own.
     """
 
-    past: Past = field(default_factory=lambda: after(("yes", NOW), ("no", NOW)))
+    past: LinkHistory = field(default_factory=lambda: after(("yes", NOW), ("no", NOW)))
     at: datetime = NOW
     is_confirmed: bool = False
     found: list[tuple[str, str]] = field(default_factory=lambda: [("yes", ""), ("no", "")] * 3)
@@ -308,8 +324,8 @@ class Crawled:
         if what in {"yes", "again"}:
             self._say_yes(mark if what == "again" else None)
             return
-        is_taken_back = self.is_confirmed and bot_detection.takes_back(self.past, mark)
-        says = bot_detection.said_no if what == "no" else bot_detection.disowned
+        is_taken_back = self.is_confirmed and bot_detection.revokes_yes(self.past, mark)
+        says = bot_detection.record_no if what == "no" else bot_detection.record_disowned
         self.past = says(self.past, at=self.at)
         if what == "no" or is_taken_back:
             self.is_confirmed = False
@@ -348,9 +364,9 @@ def test_a_program_that_submits_each_form_once_never_gives_a_yes(
 
 @given(pasts, moments, st.permutations(("disown", "again", "no")))
 def test_whatever_is_pressed_beside_the_yes_of_a_page_it_is_none_in_the_end(
-    past: Past, at: datetime, order: list[str]
+    past: LinkHistory, at: datetime, order: list[str]
 ) -> None:
-    program = Crawled(past=bot_detection.doubted(past, at=at), at=at)
+    program = Crawled(past=bot_detection.record_doubtful_yes(past, at=at), at=at)
     mark = mark_in(program.past)
     for what in order:
         program.press(what, mark)
@@ -359,22 +375,27 @@ def test_whatever_is_pressed_beside_the_yes_of_a_page_it_is_none_in_the_end(
 
 @given(pasts, moments, st.text(max_size=20))
 def test_no_mark_but_that_of_the_newest_page_settles_or_takes_back(
-    past: Past, at: datetime, other: str
+    past: LinkHistory, at: datetime, other: str
 ) -> None:
-    held = bot_detection.doubted(past, at=at)
-    earlier = {bot_detection.mark_of(one) for one in (past.doubted_at, past.settled_at)}
+    held = bot_detection.record_doubtful_yes(past, at=at)
+    earlier = {
+        bot_detection.make_confirmation_token(one) for one in (past.doubted_at, past.settled_at)
+    }
     for mark in earlier | {""} | {other} - {mark_in(held)}:
-        assert not bot_detection.settles(held, mark)
-        assert not bot_detection.takes_back(bot_detection.settled(held, at=at), mark)
-    assert bot_detection.settles(held, mark_in(held))
-    assert not bot_detection.takes_back(held, mark_in(held))
-    at_once = bot_detection.said_yes(held, at=at)
-    assert not bot_detection.takes_back(at_once, mark_in(held))
+        assert not bot_detection.is_confirming_press(held, mark)
+        assert not bot_detection.revokes_yes(bot_detection.record_confirmed_yes(held, at=at), mark)
+    assert bot_detection.is_confirming_press(held, mark_in(held))
+    assert not bot_detection.revokes_yes(held, mark_in(held))
+    at_once = bot_detection.record_yes(held, at=at)
+    assert not bot_detection.revokes_yes(at_once, mark_in(held))
 
 
 def test_a_mark_says_when_its_page_was_made_and_nothing_else() -> None:
-    assert bot_detection.mark_of(None) == ""
-    assert bot_detection.mark_of(datetime(1970, 1, 1, 0, 0, 1, 5, tzinfo=UTC)) == f"{1_000_005:x}"
+    assert bot_detection.make_confirmation_token(None) == ""
+    assert (
+        bot_detection.make_confirmation_token(datetime(1970, 1, 1, 0, 0, 1, 5, tzinfo=UTC))
+        == f"{1_000_005:x}"
+    )
 
 
 @given(
@@ -399,9 +420,9 @@ def test_a_program_that_presses_all_that_the_page_shows_is_asked_again_for_ever(
         at += timedelta(seconds=wait)
         what = order[step % 3]
         if what == "disown":
-            past = bot_detection.disowned(past, at=at)
+            past = bot_detection.record_disowned(past, at=at)
         elif what == "no":
-            past = bot_detection.said_no(past, at=at)
+            past = bot_detection.record_no(past, at=at)
         else:
             past, is_enough = yes(past, at, is_again=True)
             assert not is_enough

@@ -14,7 +14,7 @@ from repermit.db.connection import Database
 from repermit.db.models.contacts import SignUp
 from repermit.db.models.mails import Mail
 from repermit.emails import message_id
-from repermit.emails.mime_encoding import Letter
+from repermit.emails.mime_encoding import EncodedMail
 from repermit.errors import NotFound
 from repermit.rules.consent import MailKind
 from repermit.sending import expired_or_unwanted_mail, queued_mail
@@ -31,7 +31,7 @@ def story(database: Database, database_url: str) -> Story:
     return make_story(database, mail_settings(database_url, 1))
 
 
-def make(story: Story, mail: Mail, **server: Any) -> Letter:
+def make(story: Story, mail: Mail, **server: Any) -> EncodedMail:
     settings = mail_settings(story.settings.database, 1, **server)
     return MailComposer(settings).compose(whole(story, mail), now=NOW)
 
@@ -45,14 +45,14 @@ def whole(story: Story, mail: Mail) -> Claim:
     return Claim(one, wording, fingerprint="", last_moment=NOW, lease_until=NOW)
 
 
-def parsed(letter: Letter) -> EmailMessage:
+def parsed(letter: EncodedMail) -> EmailMessage:
     # No line of these mails begins with a dot.
     message = email.message_from_bytes(letter.wire, policy=email.policy.default)
     assert isinstance(message, EmailMessage)
     return message
 
 
-def text_of(letter: Letter, kind: str = "plain") -> str:
+def text_of(letter: EncodedMail, kind: str = "plain") -> str:
     part = parsed(letter).get_body((kind,))
     assert part is not None
     content: str = part.get_content()

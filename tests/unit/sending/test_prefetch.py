@@ -8,7 +8,7 @@ import pytest
 
 from repermit.db.connection import Database
 from repermit.db.work_steps import StepSize
-from repermit.emails.mime_encoding import Letter
+from repermit.emails.mime_encoding import EncodedMail
 from repermit.errors import NotFound
 from repermit.sending.mail_for_contact import MailComposer, Prefetch
 from repermit.sending.queue import Claim, claim_mails
@@ -33,7 +33,7 @@ class Writing(MailComposer):
         super().__init__(settings)
         self.made: list[int] = []
 
-    def compose(self, claim: Claim, *, now: datetime) -> Letter:
+    def compose(self, claim: Claim, *, now: datetime) -> EncodedMail:
         self.made.append(claim.mail.id)
         return super().compose(claim, now=now)
 

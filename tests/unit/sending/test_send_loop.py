@@ -15,7 +15,7 @@ from repermit.clock import ManualClock
 from repermit.db.connection import Database, FairSqliteDatabase, open_database, proxy, run_sql
 from repermit.db.models.mails import Mail, Pace
 from repermit.db.write_lock import WriteLock
-from repermit.emails.mime_encoding import Letter
+from repermit.emails.mime_encoding import EncodedMail
 from repermit.errors import TransportError
 from repermit.rules.consent import CampaignState, MailState
 from repermit.sending import refusals_and_retries
@@ -56,7 +56,7 @@ def make(database: Database, database_url: str) -> Callable[..., Story]:
 class LargeLetters(MailComposer):
     """Makes mails that no system takes at once."""
 
-    def compose(self, claim: Claim, *, now: datetime) -> Letter:
+    def compose(self, claim: Claim, *, now: datetime) -> EncodedMail:
         letter = super().compose(claim, now=now)
         return letter._replace(wire=letter.wire + LARGE)
 

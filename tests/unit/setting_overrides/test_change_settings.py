@@ -28,7 +28,7 @@ from repermit.setting_overrides.current_settings import (
     read_versions,
 )
 from repermit.settings import definitions
-from repermit.settings.sealed_secrets import Seal
+from repermit.settings.sealed_secrets import SecretCipher
 from tests.support.admin_pages import SECRET, make_user
 from tests.support.builders import NOW
 from tests.support.config_documents import KEY, parse
@@ -186,7 +186,7 @@ def test_a_copy_of_the_database_tells_no_password(database: Database) -> None:
     stolen = parse(secret_keys=[OTHER_KEY])
     assert current_settings.read_current_settings(stolen, database).mail.password == ""
     # The link keys themselves do not open it either.
-    moved = Seal([KEY.encode()])
+    moved = SecretCipher([KEY.encode()])
     assert moved.open("bounces.password", rows()["mail.password"]) is None
     assert moved.open("mail.password", rows()["mail.password"]) == PASSWORD
 
@@ -210,7 +210,7 @@ def test_secrets_that_stood_there_unsealed_are_sealed_and_those_of_old_keys_anew
         hook = Webhook.create(url="x", secret="whsec_x", created_by="user:1", created_at=NOW)
 
     def opened(*keys: bytes) -> tuple[str | None, str | None]:
-        seal = Seal(keys)
+        seal = SecretCipher(keys)
         return (
             seal.open(f"totp:{user.id}", User.get_by_id(user.id).totp_secret),
             seal.open(f"webhook:{hook.id}", Webhook.get_by_id(hook.id).secret),

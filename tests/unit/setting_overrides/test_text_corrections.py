@@ -75,17 +75,17 @@ def test_what_is_refused_leaves_nothing(database: Database) -> None:
 def test_every_process_says_so_at_its_next_look(database: Database) -> None:
     present, watch = CurrentSettings(make_settings()), ChangeWatch(seconds=0)
     correct(database, "Ja, graag")
-    assert catalogues.translations("nl").gettext(YES) == USUAL
+    assert catalogues.load_translations("nl").gettext(YES) == USUAL
     assert watch.is_past()
     present.settings()
-    assert catalogues.translations("nl").gettext(YES) == "Ja, graag"
+    assert catalogues.load_translations("nl").gettext(YES) == "Ja, graag"
     assert not ChangeWatch(seconds=0).is_past()
-    catalogues.correct({})
+    catalogues.install_corrections({})
     current_settings.read_current_settings(make_settings(), database)
-    assert catalogues.translations("nl").gettext(YES) == "Ja, graag"
+    assert catalogues.load_translations("nl").gettext(YES) == "Ja, graag"
     correct(database, "")
     present.settings()
-    assert catalogues.translations("nl").gettext(YES) == USUAL
+    assert catalogues.load_translations("nl").gettext(YES) == USUAL
 
 
 def test_pages_and_new_mails_say_so_at_once(

@@ -16,7 +16,7 @@ from repermit.settings import config_file
 from repermit.settings.definitions import Organisation
 from tests.support.config_documents import FOLDER, KEY, make_document, parse
 
-EXAMPLE = package_files.asset("config.example.toml").read_text("utf-8")
+EXAMPLE = package_files.find_asset("config.example.toml").read_text("utf-8")
 OTHER_KEY = "fedcba9876543210"
 
 
@@ -334,4 +334,4 @@ def test_the_example_alone_does_for_a_start_but_only_with_keys_of_its_own(tmp_pa
 
 @pytest.mark.parametrize("name", ["config.example.toml", "templates", "static"])
 def test_what_the_package_reads_is_where_it_looks(name: str) -> None:
-    assert package_files.asset(name).exists()
+    assert package_files.find_asset(name).exists()

@@ -57,7 +57,7 @@ def test_secrets_lead_somewhere_that_is_declared() -> None:
 
 def test_every_setting_is_explained_in_the_example() -> None:
     """A block begins with the words for all of its keys."""
-    example = package_files.asset("config.example.toml").read_text("utf-8")
+    example = package_files.find_asset("config.example.toml").read_text("utf-8")
     explained: set[str] = set()
     table = ""
     for block in re.split(r"\n\n+", example):

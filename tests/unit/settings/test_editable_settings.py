@@ -14,9 +14,9 @@ from repermit.settings.definitions import SETTINGS, MailServer, Origin
 from repermit.settings.editable_settings import (
     EDITABLE,
     apply_overrides,
+    find_effective_defaults,
     find_locked_keys,
     find_misdirected_secret,
-    find_usual_values,
 )
 from repermit.settings.validation import check_value
 from tests.support.builders import make_settings
@@ -56,15 +56,15 @@ def test_a_chosen_preset_fills_in_what_nobody_says() -> None:
     mail = apply_overrides(parse(mail={"port": 2525}), chosen).mail
     assert (mail.server, mail.port, mail.tls) == ("smtp.transip.email", 2525, "tls")
     assert mail.rate_per_hour == 50
-    usual = find_usual_values(parse(mail={"port": 2525}), chosen)
+    usual = find_effective_defaults(parse(mail={"port": 2525}), chosen)
     assert (usual["mail.port"], usual["mail.rate_per_hour"], usual["mail.tls"]) == (465, 80, "tls")
     assert usual["mail.preset"] == ""
 
 
 def test_the_usual_port_of_a_mailbox_follows_its_protocol() -> None:
-    assert find_usual_values(parse(), {"bounces.protocol": "pop3"})["bounces.port"] == 995
+    assert find_effective_defaults(parse(), {"bounces.protocol": "pop3"})["bounces.port"] == 995
     chosen = {"bounces.protocol": "imap", "bounces.tls": "starttls"}
-    assert find_usual_values(parse(), chosen)["bounces.port"] == 143
+    assert find_effective_defaults(parse(), chosen)["bounces.port"] == 143
     whole = {**chosen, "bounces.server": "mail.example.org", "bounces.username": "news"}
     assert apply_overrides(parse(), whole).bounces.port == 143
 

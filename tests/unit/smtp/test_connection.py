@@ -15,8 +15,15 @@ import pytest
 import trustme
 
 from repermit.errors import TransportError
-from repermit.smtp.connection import Line
-from repermit.smtp.protocol import Accepted, Closing, Envelope, Event, Ready, Refused
+from repermit.smtp.connection import SmtpConnection
+from repermit.smtp.protocol import (
+    Envelope,
+    EnvelopeRejected,
+    Event,
+    MessageAccepted,
+    ReadyForBody,
+    ServerClosing,
+)
 from repermit.smtp.reply_codes import Reply
 
 MAIL = b"MAIL FROM:<praktijk@example.org>\r\n"
@@ -56,7 +63,7 @@ class Pair:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
         self.theirs.settimeout(10)
         ours, self.theirs = self._secure(ours, self.theirs)
-        self.line = Line(Host(ours, extensions))
+        self.line = SmtpConnection(Host(ours, extensions))
 
     def _secure(
         self, ours: socket.socket, theirs: socket.socket
@@ -108,7 +115,7 @@ class Pair:
         """Bring the line as far as the body, and send that."""
         self.line.offer(make_envelope())
         self.say(READY)
-        assert isinstance(self.hear()[0], Ready)
+        assert isinstance(self.hear()[0], ReadyForBody)
         self.line.send_body(wire, following)
 
     def reset(self) -> None:
@@ -163,7 +170,7 @@ def test_a_mail_goes_and_its_outcome_comes(pair: Pair) -> None:
     pair.start(BODY)
     assert pair.read(len(ENVELOPE + BODY) + 3) == ENVELOPE + BODY + b".\r\n"
     pair.say(b"250 2.0.0 OK\r\n")
-    assert pair.hear() == [Accepted(Reply(250, "2.0.0"))]
+    assert pair.hear() == [MessageAccepted(Reply(250, "2.0.0"))]
     assert pair.line.carried == 1
     assert not pair.line.is_waiting
 
@@ -195,7 +202,7 @@ def test_all_that_tls_has_decrypted_is_heard() -> None:
         pair.line.offer(make_envelope())
         pair.line.pull()
         pair.say(b"".join(b"250-" + b"x" * 60 + b"\r\n" for _ in range(240)) + READY)
-        assert isinstance(pair.hear()[0], Ready)
+        assert isinstance(pair.hear()[0], ReadyForBody)
 
 
 def test_a_following_mail_that_cannot_be_said_does_not_hold_up_the_body(pair: Pair) -> None:
@@ -205,7 +212,7 @@ def test_a_following_mail_that_cannot_be_said_does_not_hold_up_the_body(pair: Pa
     assert refused.value.scope == "message"
     assert pair.read(len(ENVELOPE + BODY) + 3).endswith(b"\r\n.\r\n")
     pair.say(b"250 OK\r\n")
-    assert isinstance(pair.hear()[0], Accepted)
+    assert isinstance(pair.hear()[0], MessageAccepted)
 
 
 # --- A server that does not read.
@@ -244,7 +251,7 @@ def test_before_any_body_no_dot_has_left(pair: Pair) -> None:
 def test_a_lone_dot_is_no_mails(pair: Pair) -> None:
     pair.line.offer(make_envelope())
     pair.say(b"250 OK\r\n550 unknown\r\n354 go on\r\n")
-    assert isinstance(pair.hear()[0], Refused)
+    assert isinstance(pair.hear()[0], EnvelopeRejected)
     assert not pair.line.may_have_sent_dot
     assert pair.read(len(ENVELOPE) + 3).endswith(b"DATA\r\n.\r\n")
 
@@ -265,7 +272,7 @@ def test_what_it_said_before_it_went_still_counts(go: Callable[[Pair], None], pa
     pair.start(BODY, make_envelope())
     pair.say(b"250 2.0.0 OK\r\n")
     go(pair)
-    assert pair.hear() == [Accepted(Reply(250, "2.0.0"))]
+    assert pair.hear() == [MessageAccepted(Reply(250, "2.0.0"))]
     with pytest.raises(OSError, match=r".*"):
         pair.hear()
 
@@ -280,7 +287,7 @@ def test_what_it_said_counts_also_where_the_answer_to_it_cannot_be_sent() -> Non
         pair.say(b"250 2.0.0 OK\r\n")
         pair.reset()
         # The envelope that has waited would be said now.
-        assert pair.hear() == [Accepted(Reply(250, "2.0.0"))]
+        assert pair.hear() == [MessageAccepted(Reply(250, "2.0.0"))]
         with pytest.raises(OSError, match=r".*"):
             pair.pull()
 
@@ -288,7 +295,7 @@ def test_what_it_said_counts_also_where_the_answer_to_it_cannot_be_sent() -> Non
 def test_a_server_that_says_so_and_goes_is_heard(pair: Pair) -> None:
     pair.say(b"421 4.4.2 idle\r\n")
     pair.theirs.close()
-    assert [type(event) for event in pair.hear()] == [Closing]
+    assert [type(event) for event in pair.hear()] == [ServerClosing]
 
 
 def test_a_body_for_nobody_any_more_is_an_error_and_no_dot() -> None:

@@ -21,7 +21,7 @@ from repermit.emails.mail_types import Mail
 from repermit.errors import ConfigError, OutcomeUnknown, TransportError
 from repermit.settings.definitions import MailServer
 from repermit.smtp import mail_server
-from repermit.smtp.connection import Cutter
+from repermit.smtp.connection import CancelToken
 from repermit.smtp.mail_server import Mailer, send_one
 from repermit.smtp.reply_codes import Reply
 from tests.support.certificates import server_context
@@ -419,7 +419,7 @@ def test_a_server_that_never_comes_to_an_end_is_left_in_time(
 
 
 def test_who_waits_for_a_dial_may_end_it() -> None:
-    cutter = Cutter()
+    cutter = CancelToken()
     with DrippingServer(b"220-x\r\n") as server:
         timer = threading.Timer(0.2, lambda: cutter.end(cut=True))
         timer.start()
@@ -431,7 +431,7 @@ def test_who_waits_for_a_dial_may_end_it() -> None:
 
 
 def test_a_dial_that_was_ended_before_it_began_reaches_nobody() -> None:
-    cutter = Cutter()
+    cutter = CancelToken()
     assert cutter.end(cut=True)
     with ScriptedServer() as server:
         with pytest.raises(TransportError, match="cannot be reached"):

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from repermit.errors import TransportError
 from repermit.smtp.protocol import (
-    Accepted,
-    Closing,
-    Dialogue,
     Envelope,
+    EnvelopeRejected,
     Event,
-    Garbled,
-    Ready,
-    Refused,
-    Rejected,
+    InvalidReply,
+    MessageAccepted,
+    MessageRejected,
+    ReadyForBody,
+    ServerClosing,
+    SmtpClientProtocol,
 )
 from repermit.smtp.reply_codes import Reply
 
@@ -37,7 +37,7 @@ class Talk:
     """A dialogue with all that it has said."""
 
     def __init__(self, extensions: Mapping[str, str] = PIPELINING) -> None:
-        self.dialogue = Dialogue(extensions)
+        self.dialogue = SmtpClientProtocol(extensions)
         self.said = b""
 
     def offer(self, **overrides: Any) -> None:
@@ -73,11 +73,11 @@ def meaning(events: Iterable[Event]) -> list[object]:
 
 def _plain(event: Event) -> object:
     match event:
-        case Refused(error, at_once):
+        case EnvelopeRejected(error, at_once):
             return ("refused", error.code, error.status, error.scope, error.permanent, at_once)
-        case Rejected(error):
+        case MessageRejected(error):
             return ("rejected", error.code, error.status, error.scope, error.permanent)
-        case Accepted(reply):
+        case MessageAccepted(reply):
             return reply
         case _:
             return type(event)
@@ -94,7 +94,7 @@ def offered(extensions: Mapping[str, str] = PIPELINING) -> Talk:
 def under_way(extensions: Mapping[str, str] = PIPELINING) -> Talk:
     """Return a talk in which a body was sent, and nothing behind it."""
     talk = offered(extensions)
-    assert talk.hear(OK, OK, GO_ON) == [Ready]
+    assert talk.hear(OK, OK, GO_ON) == [ReadyForBody]
     talk.send_body()
     talk.take_said()
     return talk
@@ -111,7 +111,7 @@ def test_where_it_is_offered_a_whole_envelope_is_said_at_once() -> None:
     talk.offer()
     assert talk.dialogue.is_waiting
     assert talk.take_said() == MAIL + RCPT + b"DATA\r\n"
-    assert talk.hear(OK, OK, GO_ON) == [Ready]
+    assert talk.hear(OK, OK, GO_ON) == [ReadyForBody]
     assert talk.said == b""
 
 
@@ -129,7 +129,7 @@ def test_elsewhere_every_command_waits_for_the_reply_to_the_one_before() -> None
     assert talk.take_said() == RCPT
     assert talk.hear(OK) == []
     assert talk.take_said() == b"DATA\r\n"
-    assert talk.hear(GO_ON) == [Ready]
+    assert talk.hear(GO_ON) == [ReadyForBody]
     assert talk.said == b""
 
 
@@ -137,7 +137,7 @@ def test_elsewhere_every_command_waits_for_the_reply_to_the_one_before() -> None
 def test_one_mail_follows_the_other(extensions: Mapping[str, str]) -> None:
     talk = offered(extensions)
     for _ in range(3):
-        assert talk.hear(OK, OK, GO_ON) == [Ready]
+        assert talk.hear(OK, OK, GO_ON) == [ReadyForBody]
         talk.take_said()
         talk.send_body()
         talk.offer()
@@ -247,7 +247,7 @@ def test_of_an_envelope_the_first_refusal_counts(
     assert talk.hear(*replies) == [refused]
     assert talk.take_said() == b"RSET\r\n"
     talk.offer()
-    assert talk.hear(OK, OK, OK, GO_ON) == [Ready]
+    assert talk.hear(OK, OK, OK, GO_ON) == [ReadyForBody]
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_in_a_plain_dialogue_nothing_is_said_after_a_refusal(
     assert talk.said == b""
     assert talk.hear(OK) == []
     assert talk.take_said() == MAIL
-    assert talk.hear(OK, OK, GO_ON) == [Ready]
+    assert talk.hear(OK, OK, GO_ON) == [ReadyForBody]
 
 
 @pytest.mark.parametrize("answer", [b"250 OK\r\n", b"554 no recipients\r\n"])
@@ -282,7 +282,7 @@ def test_a_server_that_wants_the_body_for_nobody_gets_a_lone_dot(answer: bytes) 
     assert talk.hear(answer) == []
     assert not talk.dialogue.is_waiting
     talk.offer()
-    assert talk.hear(OK, OK, GO_ON) == [Ready]
+    assert talk.hear(OK, OK, GO_ON) == [ReadyForBody]
 
 
 def test_a_lone_dot_is_answered_before_the_envelope_behind_it() -> None:
@@ -290,7 +290,7 @@ def test_a_lone_dot_is_answered_before_the_envelope_behind_it() -> None:
     talk.hear(OK, b"550 unknown\r\n", GO_ON)
     talk.offer()
     assert talk.take_said() == b".\r\n" + MAIL + RCPT + b"DATA\r\n"
-    assert talk.hear(b"554 nobody\r\n", OK, OK, GO_ON) == [Ready]
+    assert talk.hear(b"554 nobody\r\n", OK, OK, GO_ON) == [ReadyForBody]
 
 
 @both
@@ -300,14 +300,14 @@ def test_a_server_that_cannot_forget_a_mail_is_left(
 ) -> None:
     talk = offered(extensions)
     talk.hear(OK, OK, b"554 no\r\n")
-    assert talk.hear(answer) == [Closing]
+    assert talk.hear(answer) == [ServerClosing]
 
 
 def test_the_refusal_of_one_mail_says_nothing_of_the_next() -> None:
     talk = offered(PIPELINING)
     talk.hear(OK, b"550 unknown\r\n", b"503 no\r\n", OK)
     talk.offer()
-    assert talk.hear(OK, OK, GO_ON) == [Ready]
+    assert talk.hear(OK, OK, GO_ON) == [ReadyForBody]
 
 
 # --- What becomes of a body.
@@ -325,10 +325,10 @@ def test_the_refusal_of_one_mail_says_nothing_of_the_next() -> None:
         (b"554 5.6.0 no\r\n", ("rejected", 554, "5.6.0", "message", True)),
         (b"451 4.3.0 later\r\n", ("rejected", 451, "4.3.0", "message", False)),
         (b"550 5.4.5 daily limit\r\n", ("rejected", 550, "5.4.5", "server", False)),
-        (b"354 more?\r\n", Garbled),
-        (b"199 hm\r\n", Garbled),
-        (b"600 hm\r\n", Garbled),
-        (b"25\r\n", Garbled),
+        (b"354 more?\r\n", InvalidReply),
+        (b"199 hm\r\n", InvalidReply),
+        (b"600 hm\r\n", InvalidReply),
+        (b"25\r\n", InvalidReply),
     ],
 )
 def test_a_body_is_taken_refused_or_in_doubt(
@@ -363,7 +363,7 @@ def test_a_server_that_closes_at_an_envelope_is_heard(
     extensions: Mapping[str, str], before: list[bytes]
 ) -> None:
     events = offered(extensions).hear(*before, b"421 4.3.2 closing\r\n")
-    assert events[-1] is Closing
+    assert events[-1] is ServerClosing
     refusals = [event for event in events[:-1] if isinstance(event, tuple)]
     # No mail is blamed for it.
     assert all(event[3:5] == ("server", False) for event in refusals)
@@ -372,23 +372,23 @@ def test_a_server_that_closes_at_an_envelope_is_heard(
 @both
 def test_a_server_that_closes_after_a_body_has_not_taken_it(extensions: Mapping[str, str]) -> None:
     events = under_way(extensions).hear(b"421 4.3.2 closing\r\n")
-    assert events == [("rejected", 421, "4.3.2", "server", False), Closing]
+    assert events == [("rejected", 421, "4.3.2", "server", False), ServerClosing]
 
 
 def test_a_server_may_close_unasked() -> None:
     talk = Talk()
-    assert talk.hear(b"421 4.4.2 idle\r\n") == [Closing]
+    assert talk.hear(b"421 4.4.2 idle\r\n") == [ServerClosing]
 
 
 def test_a_server_that_closes_instead_of_forgetting_is_heard() -> None:
     talk = offered(PLAIN)
     talk.hear(b"452 no\r\n")
-    assert Closing in talk.hear(b"421 enough\r\n")
+    assert ServerClosing in talk.hear(b"421 enough\r\n")
 
 
 def test_a_reply_to_nothing_is_not_understood() -> None:
     talk = Talk()
-    assert talk.hear(OK) == [Garbled]
+    assert talk.hear(OK) == [InvalidReply]
 
 
 @both
@@ -409,16 +409,16 @@ def test_a_reply_to_nothing_is_not_understood() -> None:
     ],
 )
 def test_what_is_no_reply_ends_the_conversation(extensions: Mapping[str, str], line: bytes) -> None:
-    assert offered(extensions).hear(line)[0] is Garbled
+    assert offered(extensions).hear(line)[0] is InvalidReply
 
 
 def test_what_was_said_before_the_nonsense_still_counts() -> None:
     talk = under_way()
-    assert talk.hear(OK + b"oops\r\n" + OK) == [Reply(250, "2.0.0"), Garbled]
+    assert talk.hear(OK + b"oops\r\n" + OK) == [Reply(250, "2.0.0"), InvalidReply]
 
 
 def test_two_replies_to_one_body_are_one_too_many() -> None:
-    assert under_way().hear(OK + OK) == [Reply(250, "2.0.0"), Garbled]
+    assert under_way().hear(OK + OK) == [Reply(250, "2.0.0"), InvalidReply]
 
 
 @pytest.mark.parametrize("piece", [b"x" * 1000, b"250-" + b"x" * 994 + b"\r\n", b"250-\n"])
@@ -428,7 +428,7 @@ def test_a_reply_without_end_is_given_up(piece: bytes) -> None:
     while not (events := talk.hear(piece)):
         heard += len(piece)
         assert heard < 1_000_000
-    assert events[0] is Garbled
+    assert events[0] is InvalidReply
 
 
 def test_a_reply_as_long_as_any_is_understood() -> None:
@@ -477,7 +477,7 @@ def test_it_does_not_matter_how_replies_are_cut_into_packets(
     assert pieces.said == whole.said or _ENDS.intersection(events)
 
 
-_ENDS = {Garbled, Closing}
+_ENDS = {InvalidReply, ServerClosing}
 
 
 def _until_the_end(talk: Talk, packets: Iterable[bytes]) -> list[object]:

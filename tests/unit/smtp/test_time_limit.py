@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from repermit.smtp.connection import Cutter, in_time
+from repermit.smtp.connection import CancelToken, run_with_timeout
 
 
 class Thing:
@@ -24,27 +24,27 @@ class Thing:
 
 def test_what_comes_in_time_is_returned_open() -> None:
     thing = Thing()
-    assert in_time(lambda _cutter: thing, 5, Cutter()) is thing
+    assert run_with_timeout(lambda _cutter: thing, 5, CancelToken()) is thing
     assert not thing.closed.is_set()
 
 
 def test_what_goes_wrong_is_raised_where_somebody_waits() -> None:
-    def work(_cutter: Cutter) -> Thing:
+    def work(_cutter: CancelToken) -> Thing:
         raise LookupError
 
     with pytest.raises(LookupError):
-        in_time(work, 5, Cutter())
+        run_with_timeout(work, 5, CancelToken())
 
 
 def test_what_comes_too_late_is_closed() -> None:
     thing, go_on = Thing(), threading.Event()
 
-    def work(_cutter: Cutter) -> Thing:
+    def work(_cutter: CancelToken) -> Thing:
         go_on.wait(5)
         return thing
 
     with pytest.raises(TimeoutError):
-        in_time(work, 0.1, Cutter())
+        run_with_timeout(work, 0.1, CancelToken())
     go_on.set()
     assert thing.closed.wait(60)
 
@@ -52,30 +52,30 @@ def test_what_comes_too_late_is_closed() -> None:
 def test_what_comes_once_it_was_cut_off_is_closed() -> None:
     thing = Thing()
 
-    def work(cutter: Cutter) -> Thing:
+    def work(cutter: CancelToken) -> Thing:
         assert cutter.end(cut=True)
         return thing
 
     with pytest.raises(TimeoutError):
-        in_time(work, 5, Cutter())
+        run_with_timeout(work, 5, CancelToken())
     assert thing.closed.is_set()
 
 
 def test_who_waits_longer_than_that_for_what_was_cut_off_hears_how_it_ends() -> None:
-    def work(cutter: Cutter) -> Thing:
+    def work(cutter: CancelToken) -> Thing:
         cutter.end(cut=True)
         time.sleep(0.3)
         raise LookupError
 
     with pytest.raises(LookupError):
-        in_time(work, 0.1, Cutter())
+        run_with_timeout(work, 0.1, CancelToken())
 
 
 def test_an_interrupt_ends_the_waiting_and_the_work() -> None:
     near, far = socket.socketpair()
     has_ended = threading.Event()
 
-    def work(cutter: Cutter) -> Thing:
+    def work(cutter: CancelToken) -> Thing:
         cutter.watch(near)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         near.recv(1)
@@ -84,14 +84,14 @@ def test_an_interrupt_ends_the_waiting_and_the_work() -> None:
 
     with near, far:
         with pytest.raises(KeyboardInterrupt):
-            in_time(work, 5, Cutter())
+            run_with_timeout(work, 5, CancelToken())
         assert has_ended.wait(60)
         assert far.recv(1) == b""
 
 
 def test_a_socket_is_left_alone_at_a_good_end() -> None:
     near, far = socket.socketpair()
-    cutter = Cutter()
+    cutter = CancelToken()
     with near, far:
         cutter.watch(near)
         assert cutter.end(cut=False)
@@ -102,7 +102,7 @@ def test_a_socket_is_left_alone_at_a_good_end() -> None:
 
 def test_a_socket_that_comes_after_the_end_is_closed() -> None:
     near, far = socket.socketpair()
-    cutter = Cutter()
+    cutter = CancelToken()
     cutter.end(cut=True)
     with far, pytest.raises(TimeoutError):
         cutter.watch(near)
@@ -112,7 +112,7 @@ def test_a_socket_that_comes_after_the_end_is_closed() -> None:
 def test_a_socket_that_is_gone_is_no_trouble() -> None:
     near, far = socket.socketpair()
     far.close()
-    cutter = Cutter()
+    cutter = CancelToken()
     with near:
         cutter.watch(near)
         near.shutdown(socket.SHUT_RDWR)

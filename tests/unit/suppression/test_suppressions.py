@@ -114,10 +114,10 @@ def test_a_lifting_that_was_taken_back_alone_is_not_journalled(
     remove(database, jan)
     with database.atomic():
         with database.atomic() as savepoint:
-            assert suppressions.lift(Suppression.subject == jan.subject) == 1
+            assert suppressions.delete_suppressions(Suppression.subject == jan.subject) == 1
             savepoint.rollback()
         with database.atomic():
-            assert suppressions.lift(Suppression.subject == "nobody") == 0
+            assert suppressions.delete_suppressions(Suppression.subject == "nobody") == 0
     assert Suppression.select().count() == 1
     assert lines_of(journal) == [suppressed(jan)]
 
@@ -194,16 +194,16 @@ def test_every_database_that_is_opened_has_its_journal() -> None:
 
 def test_a_database_recognises_its_key_and_never_holds_it(database: Database) -> None:
     settings, other = make_settings(), make_settings(fingerprint_key=b"quite another key")
-    suppressions.recognise_key(database, other)
-    suppressions.recognise_key(database, settings)
+    suppressions.require_known_key(database, other)
+    suppressions.require_known_key(database, settings)
     assert not suppressions.is_other_key(other.fingerprint_key)
     remove(database, make_contact(database, make_list(database)))
-    suppressions.recognise_key(database, settings)
+    suppressions.require_known_key(database, settings)
     with pytest.raises(ConfigError, match="put the former key back") as refused:
-        suppressions.recognise_key(database, other)
+        suppressions.require_known_key(database, other)
     assert refused.value.key == "fingerprint_key"
     kept = [row.value for row in Meta.select()]
-    assert email_address.key_check(KEY) in kept
+    assert email_address.compute_key_check(KEY) in kept
     assert not any(KEY.decode() in value or KEY.hex() in value for value in kept)
 
 

@@ -259,7 +259,7 @@ def test_a_mistake_is_told_first_in_what_the_browser_would_rather_read(
     assert languages == [first, *(one for one in package_files.LANGUAGES if one != first)]
     assert languages[:5] == ["nl", "en", "de", "fr", "bg"] or first != "nl"
     assert f'<html lang="{first}"' in response.text
-    does_not_exist = catalogues.translations(first).gettext("This page does not exist")
+    does_not_exist = catalogues.load_translations(first).gettext("This page does not exist")
     assert heading_of(response) == does_not_exist
     assert response.text.count("<h1>") == 1
     assert response.headers["Vary"] == "Accept-Language"

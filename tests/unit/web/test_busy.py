@@ -65,7 +65,7 @@ def test_pages_are_served_while_strangers_try_passwords(
 ) -> None:
     over = Event()
     monkeypatch.setattr(
-        "repermit.accounts.passwords.is_password_right", lambda *_: over.wait(120) is None
+        "repermit.accounts.passwords.verify_password", lambda *_: over.wait(120) is None
     )
 
     def make(url: str) -> Pages:

@@ -23,7 +23,14 @@ import pytest
 
 from repermit.cli.serve import RedactingFormatter
 from repermit.db import migrations
-from repermit.db.connection import Database, connect, is_away, is_busy, open_database, run_sql
+from repermit.db.connection import (
+    Database,
+    connect,
+    is_busy,
+    is_database_unavailable,
+    open_database,
+    run_sql,
+)
 from repermit.db.models.base import Meta
 from repermit.signed_links import KINDS, Links, redact
 from tests.support.builders import make_asked, make_campaign, make_list, make_settings
@@ -354,7 +361,7 @@ def test_who_hangs_up_while_they_wait_leaves_no_token_in_the_log(site: Site) -> 
     ids=lambda error: str(error)[:40],
 )
 def test_what_means_that_the_database_is_away(error: Exception) -> None:
-    assert is_away(error)
+    assert is_database_unavailable(error)
     assert not is_busy(error)
 
 
@@ -373,7 +380,7 @@ def test_what_means_that_the_database_is_away(error: Exception) -> None:
     ids=lambda error: str(error)[:40],
 )
 def test_what_does_not(error: Exception) -> None:
-    assert not is_away(error)
+    assert not is_database_unavailable(error)
     assert not is_busy(error)
 
 
@@ -395,7 +402,7 @@ def test_a_get_that_writes_is_a_failure_of_ours(pages: Pages) -> None:
 )
 def test_what_means_that_it_is_busy(error: Exception) -> None:
     assert is_busy(error)
-    assert not is_away(error)
+    assert not is_database_unavailable(error)
 
 
 # --- The log.

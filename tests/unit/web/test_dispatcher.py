@@ -23,10 +23,10 @@ from repermit.clock import Clock, ManualClock
 from repermit.contacts.click_log import PendingOpenings
 from repermit.db.connection import (
     Database,
-    is_away,
     is_busy,
+    is_database_unavailable,
     is_postgresql,
-    limit_waiting,
+    limit_lock_wait,
     open_database,
     run_sql,
 )
@@ -430,12 +430,12 @@ def test_a_wait_that_has_a_limit_ends_with_it(database: Database, database_url: 
     with held_by_another(database, database_url):
         with (
             pytest.raises((DatabaseBusy, peewee.OperationalError)) as busy,
-            limit_waiting(database, 0.1),
+            limit_lock_wait(database, 0.1),
             database.atomic(),
         ):
             Access.insert(at=NOW, actor="me", act="looked", list="", subject="").execute()
         assert is_busy(busy.value)
-        assert not is_away(busy.value)
+        assert not is_database_unavailable(busy.value)
     with database.atomic():
         Access.insert(at=NOW, actor="me", act="looked", list="", subject="").execute()
 
@@ -506,7 +506,7 @@ def test_a_look_that_is_noted_wrongly_is_a_failure_of_ours(
     def fail(**_: object) -> None:
         raise peewee.IntegrityError
 
-    monkeypatch.setattr("repermit.accounts.audit_log.note_access", fail)
+    monkeypatch.setattr("repermit.accounts.audit_log.record_access", fail)
     admin = client_of(pages, make_admin(pages.database))
     assert admin.get(f"/admin/lists/{mailing_list.slug}/contacts/").status_code == 500
     assert Access.select().count() == 0

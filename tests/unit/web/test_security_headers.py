@@ -14,7 +14,7 @@ import pytest
 from waitress import wasyncore
 
 from repermit.db.models.contacts import Contact
-from repermit.package_files import asset
+from repermit.package_files import find_asset
 from repermit.signed_links import Kind
 from repermit.web import server as web_server
 from tests.support.admin_pages import admin_client, viewer_client
@@ -268,7 +268,7 @@ def test_a_failure_of_the_server_itself_tells_no_path(
     ["proofs/printable_proof.html", "reports/page.html", "archives/old_links_page_frame.html"],
 )
 def test_a_page_that_leaves_as_a_file_says_itself_that_nothing_loads(template: str) -> None:
-    text = (asset("templates") / template).read_text("utf-8")
+    text = (find_asset("templates") / template).read_text("utf-8")
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
     assert policy.startswith("default-src 'none'; style-src 'sha256-{{ digest }}'; ")
     assert "base-uri 'none'; form-action 'none'" in policy

@@ -124,7 +124,7 @@ def test_every_act_is_kept_with_its_actor_and_without_what_is_secret(
         ("webhook_redelivered", "me@example.org", "news", {**where, "seq": 2}),
         ("webhook_removed", "me@example.org", "news", where),
     ]
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
 
 
 def test_a_removed_webhook_is_told_nothing_more(
@@ -142,7 +142,9 @@ def test_a_removed_webhook_is_told_nothing_more(
     for act in (
         lambda: endpoints.remove(database, added.id, **BY_ME),
         lambda: endpoints.list_deliveries(added.id),
-        lambda: webhooks_deliver.test(database, added.id, settings=make_settings(), **BY_ME),
+        lambda: webhooks_deliver.send_test_message(
+            database, added.id, settings=make_settings(), **BY_ME
+        ),
         lambda: endpoints.redeliver(database, Delivery.get().id, **BY_ME),
         lambda: endpoints.redeliver(database, 999, **BY_ME),
     ):
@@ -210,8 +212,8 @@ def test_a_webhook_can_be_tried(database: Database, mailing_list: MailingList) -
     with Receiver(Answer(status=200), Answer(status=500)) as receiver:
         added = add(database, receiver.url(), mailing_list=mailing_list, settings=INSIDE)
         trial: dict[str, Any] = {"settings": INSIDE, "now": now, "actor": "me@example.org"}
-        good = webhooks_deliver.test(database, added.id, **trial)
-        bad = webhooks_deliver.test(database, added.id, **trial)
+        good = webhooks_deliver.send_test_message(database, added.id, **trial)
+        bad = webhooks_deliver.send_test_message(database, added.id, **trial)
     assert (good.is_taken, good.code, good.problem) == (True, 200, "")
     assert (bad.is_taken, bad.code, bad.problem) == (False, 500, "it answered 500")
     told = receiver.told[0]
@@ -229,9 +231,11 @@ def test_a_secret_is_sealed_and_without_its_key_nothing_is_sent(database: Databa
         assert added.secret not in Webhook.get().secret
         trial: dict[str, Any] = {"now": SystemClock().now(), "actor": "me@example.org"}
         other = replace(INSIDE, secret_keys=(b"another key, of many bits",))
-        lost = webhooks_deliver.test(database, added.id, settings=other, **trial)
+        lost = webhooks_deliver.send_test_message(database, added.id, settings=other, **trial)
         rotated = replace(INSIDE, secret_keys=(*INSIDE.secret_keys, *other.secret_keys))
-        assert webhooks_deliver.test(database, added.id, settings=rotated, **trial).is_taken
+        assert webhooks_deliver.send_test_message(
+            database, added.id, settings=rotated, **trial
+        ).is_taken
     assert (lost.is_taken, lost.code) == (False, 0)
     assert "sealed under a key that is no longer among secret_keys" in lost.problem
     (told,) = receiver.told
@@ -243,7 +247,7 @@ def test_a_secret_from_before_there_was_a_seal_still_signs(database: Database) -
         added = add(database, receiver.url(), settings=INSIDE)
         with database.atomic():
             Webhook.update(secret=added.secret).execute()
-        webhooks_deliver.test(
+        webhooks_deliver.send_test_message(
             database, added.id, settings=INSIDE, now=SystemClock().now(), actor="me@example.org"
         )
     (told,) = receiver.told
@@ -253,7 +257,9 @@ def test_a_secret_from_before_there_was_a_seal_still_signs(database: Database) -
 def test_a_trial_does_not_go_inside_either(database: Database) -> None:
     with Receiver() as receiver:
         added = add(database, receiver.url(), settings=INSIDE)
-        reply = webhooks_deliver.test(database, added.id, settings=make_settings(), **BY_ME)
+        reply = webhooks_deliver.send_test_message(
+            database, added.id, settings=make_settings(), **BY_ME
+        )
     assert "private network" in reply.problem
     assert receiver.told == []
     assert Webhook.get().list_id is None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.imports.readers.cells import addresses_in, clean, fold, is_like_address
+from repermit.imports.readers.cells import addresses_in, fold_title, is_like_address, normalize_cell
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from repermit.imports.readers.cells import addresses_in, clean, fold, is_like_ad
     ],
 )
 def test_titles_are_compared_without_case_accents_and_punctuation(text: str, folded: str) -> None:
-    assert fold(text) == folded
+    assert fold_title(text) == folded
 
 
 @pytest.mark.parametrize(
@@ -38,15 +38,15 @@ def test_titles_are_compared_without_case_accents_and_punctuation(text: str, fol
     ],
 )
 def test_text_is_brought_on_one_line_without_what_cannot_be_seen(text: str, cleaned: str) -> None:
-    assert clean(text) == cleaned
+    assert normalize_cell(text) == cleaned
 
 
 @given(st.text())
 def test_cleaned_text_has_no_line_break_and_stays_as_it_is(text: str) -> None:
-    cleaned = clean(text)
+    cleaned = normalize_cell(text)
     assert not set(cleaned) & set("\r\n\0\t\x0b\x0c\x1b\x85\u2028\u2029\u202e")
     assert "  " not in cleaned
-    assert clean(cleaned) == cleaned
+    assert normalize_cell(cleaned) == cleaned
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_cell_of_addresses_is_told(cell: str, *, is_one: bool) -> None:
 def test_a_cell_of_any_length_is_looked_at_once(cell: str) -> None:
     assert isinstance(is_like_address(cell), bool)
     assert isinstance(addresses_in(cell), list)
-    assert isinstance(fold(cell), str)
+    assert isinstance(fold_title(cell), str)
 
 
 def test_the_first_address_in_brackets_counts_and_what_stands_right_before_it() -> None:

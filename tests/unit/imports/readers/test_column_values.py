@@ -6,6 +6,7 @@ import pytest
 
 from repermit.imports.readers import column_values
 from repermit.imports.readers.column_values import (
+    find_opt_out,
     is_doubtful_status,
     is_known_status,
     is_language,
@@ -13,8 +14,7 @@ from repermit.imports.readers.column_values import (
     is_pending,
     is_somebodys_ip,
     is_web_form,
-    language_of,
-    opt_out_in,
+    parse_language,
     says_no,
     says_yes,
 )
@@ -91,7 +91,7 @@ def test_an_empty_or_negative_cell_is_no_mark(text: str) -> None:
     ],
 )
 def test_a_status_says_whether_somebody_opted_out(status: str, means: str) -> None:
-    assert opt_out_in(status) == means
+    assert find_opt_out(status) == means
 
 
 @pytest.mark.parametrize("status", ["pending", "Unconfirmed", "niet bevestigd", "unbestätigt"])
@@ -175,7 +175,7 @@ def test_a_language_is_a_code_or_its_whole_name(text: str, *, is_one: bool) -> N
     ],
 )
 def test_a_language_is_understood_by_code_and_by_name(text: str, code: str) -> None:
-    assert language_of(text) == code
+    assert parse_language(text) == code
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_yes_and_no_are_known_in_every_further_language(yes: str, no: str) -> No
     assert says_no(no)
     assert not says_no(yes)
     assert not says_yes(no)
-    assert opt_out_in(no) == "unsubscribed"
+    assert find_opt_out(no) == "unsubscribed"
 
 
 @pytest.mark.parametrize(
@@ -257,10 +257,10 @@ def test_yes_and_no_are_known_in_every_further_language(yes: str, no: str) -> No
     ],
 )
 def test_an_opting_out_is_known_in_every_further_language(status: str) -> None:
-    assert opt_out_in(status) == "unsubscribed"
+    assert find_opt_out(status) == "unsubscribed"
 
 
 @pytest.mark.parametrize("status", sorted(column_values.STILL_ON))
 def test_who_is_still_on_has_not_opted_out(status: str) -> None:
-    assert opt_out_in(status) == ""
+    assert find_opt_out(status) == ""
     assert not is_mark(status)

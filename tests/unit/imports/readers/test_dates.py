@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repermit.imports.readers.dates import is_month_first, moment
+from repermit.imports.readers.dates import is_month_first, parse_datetime
 from tests.support.list_files import AMSTERDAM
 
 
@@ -44,7 +44,7 @@ from tests.support.list_files import AMSTERDAM
     ],
 )
 def test_a_date_is_read_however_it_is_written(text: str, expected: datetime) -> None:
-    found = moment(f" {text} ", UTC)
+    found = parse_datetime(f" {text} ", UTC)
     assert found == expected
     assert found is not None
     assert found.tzinfo is UTC
@@ -71,22 +71,22 @@ def test_a_date_is_read_however_it_is_written(text: str, expected: datetime) -> 
     ],
 )
 def test_what_is_no_date_is_none(text: str) -> None:
-    assert moment(text, UTC) is None
+    assert parse_datetime(text, UTC) is None
 
 
 def test_the_first_year_that_counts_is_1990() -> None:
-    assert moment("1990-01-01", UTC) == datetime(1990, 1, 1, tzinfo=UTC)
+    assert parse_datetime("1990-01-01", UTC) == datetime(1990, 1, 1, tzinfo=UTC)
 
 
 def test_a_time_without_a_zone_is_that_of_the_writer() -> None:
-    assert moment("2024-07-01 12:00", AMSTERDAM) == datetime(2024, 7, 1, 10, tzinfo=UTC)
-    assert moment("2024-01-01 12:00", AMSTERDAM) == datetime(2024, 1, 1, 11, tzinfo=UTC)
-    assert moment("2024-07-01 12:00Z", AMSTERDAM) == datetime(2024, 7, 1, 12, tzinfo=UTC)
+    assert parse_datetime("2024-07-01 12:00", AMSTERDAM) == datetime(2024, 7, 1, 10, tzinfo=UTC)
+    assert parse_datetime("2024-01-01 12:00", AMSTERDAM) == datetime(2024, 1, 1, 11, tzinfo=UTC)
+    assert parse_datetime("2024-07-01 12:00Z", AMSTERDAM) == datetime(2024, 7, 1, 12, tzinfo=UTC)
 
 
 def test_only_slashes_are_read_with_the_month_first() -> None:
-    assert moment("3/4/2024", UTC, month_first=True) == datetime(2024, 3, 4, tzinfo=UTC)
-    assert moment("3-4-2024", UTC, month_first=True) == datetime(2024, 4, 3, tzinfo=UTC)
+    assert parse_datetime("3/4/2024", UTC, month_first=True) == datetime(2024, 3, 4, tzinfo=UTC)
+    assert parse_datetime("3-4-2024", UTC, month_first=True) == datetime(2024, 4, 3, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -110,11 +110,11 @@ def test_a_column_of_american_dates_is_told(texts: list[str], *, is_first: bool)
 )
 def test_a_moment_survives_being_written_with_its_zone(naive: datetime, zone: str) -> None:
     at = naive.replace(tzinfo=ZoneInfo(zone))
-    assert moment(at.isoformat(), UTC) == at
+    assert parse_datetime(at.isoformat(), UTC) == at
 
 
 @pytest.mark.exhaustive
 @given(st.text())
 def test_no_text_at_all_breaks_the_reading(text: str) -> None:
-    found = moment(text, UTC)
+    found = parse_datetime(text, UTC)
     assert found is None or found.tzinfo is UTC

@@ -8,14 +8,14 @@ from functools import partial
 import pytest
 
 from repermit.errors import ListFileError
-from repermit.imports.readers.encoding import encoding_of
+from repermit.imports.readers.encoding import detect_encoding
 
 MEBIBYTE = 1 << 20
 ASCII_LINES = b"jan@example.org,Jan\n" * (MEBIBYTE // 10)
 
 
 def told(data: bytes) -> str:
-    return encoding_of(partial(io.BytesIO, data))
+    return detect_encoding(partial(io.BytesIO, data))
 
 
 def refusal(data: bytes) -> ListFileError:

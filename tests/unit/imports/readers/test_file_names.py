@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from repermit.imports.readers.container import holds
+from repermit.imports.readers.container import classify_file_name
 
 
 @pytest.mark.parametrize(
@@ -37,4 +37,4 @@ from repermit.imports.readers.container import holds
     ],
 )
 def test_a_name_tells_who_opted_out_and_no_more_than_that(name: str, whom: str) -> None:
-    assert holds(name) == whom
+    assert classify_file_name(name) == whom

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from repermit.errors import ListFileError
-from repermit.imports.readers.cells import clean
+from repermit.imports.readers.cells import normalize_cell
 from repermit.imports.readers.container import open_container
 from repermit.imports.readers.open_file import open_list
 from repermit.imports.readers.rows import Row
@@ -55,7 +55,7 @@ def test_every_encoding_and_delimiter_gives_the_same_rows(
     )
     file = from_text(tmp_path, text, encoding=encoding)
     assert list(file.rows()) == [
-        Row(2, "jan@example.org", clean(f'José "Jo" {delimiter} Vries'), "nl"),
+        Row(2, "jan@example.org", normalize_cell(f'José "Jo" {delimiter} Vries'), "nl"),
         Row(3, "zoe@example.org", "Zoë van Dam", "fr"),
     ]
     assert file.parts[0].delimiter == delimiter
@@ -293,7 +293,7 @@ def test_what_is_written_in_any_dialect_comes_back_the_same(
     (tmp_path / "list.csv").write_bytes(text.encode(encoding))
     file = open_list(tmp_path / "list.csv", mapping={"name": "2"}, zone=AMSTERDAM)
     assert [(row.address, row.name, row.problem) for row in file.rows()] == [
-        (address, clean(name), "") for address, name, _ in records
+        (address, normalize_cell(name), "") for address, name, _ in records
     ]
 
 
@@ -302,7 +302,7 @@ def test_what_is_written_in_any_dialect_comes_back_the_same(
 def test_no_bytes_at_all_break_the_reading(tmp_path: Path, data: bytes) -> None:
     with contextlib.suppress(ListFileError):
         rows = list(from_bytes(tmp_path, b"email,naam\n" + data).rows())
-        assert all(row.line > 1 and clean(row.name) == row.name for row in rows)
+        assert all(row.line > 1 and normalize_cell(row.name) == row.name for row in rows)
 
 
 def damaged_zip(folder: Path, damage: bytes, at: int) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from repermit.errors import ListFileError
-from repermit.imports.readers.rows import Proof, Row
+from repermit.imports.readers.rows import Row, SignUpProof
 from tests.support.list_files import as_csv, from_text, opened, write_workbook
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
@@ -179,17 +179,17 @@ def test_since_when_somebody_opted_out_is_the_latest_moment_told(tmp_path: Path)
         (
             "toestemming op|opt-in ip",
             "2024-01-01 13:00|192.0.2.7",
-            Proof("web form (columns toestemming op, opt-in ip)", NOON, "", "192.0.2.7"),
+            SignUpProof("web form (columns toestemming op, opt-in ip)", NOON, "", "192.0.2.7"),
         ),
         (
             "toestemming op|bron",
             "2024-01-01 13:00|webformulier",
-            Proof("web form (columns toestemming op, bron)", NOON, "webformulier", ""),
+            SignUpProof("web form (columns toestemming op, bron)", NOON, "webformulier", ""),
         ),
         (
             "toestemming op|opt-in ip|aanmeldformulier|bron",
             "2024-01-01 13:00|2001:db8::1|website/actie|import",
-            Proof(
+            SignUpProof(
                 "web form (columns toestemming op, opt-in ip, aanmeldformulier)",
                 NOON,
                 "website/actie",
@@ -199,7 +199,7 @@ def test_since_when_somebody_opted_out_is_the_latest_moment_told(tmp_path: Path)
     ],
 )
 def test_a_proof_has_a_moment_and_a_place(
-    tmp_path: Path, header: str, record: str, proof: Proof | None
+    tmp_path: Path, header: str, record: str, proof: SignUpProof | None
 ) -> None:
     row = row_of(tmp_path, f"email|{header}", f"a@example.org|{record}")
     assert row.proof == proof
@@ -208,7 +208,7 @@ def test_a_proof_has_a_moment_and_a_place(
 def test_a_mapped_column_without_title_is_named_by_its_place(tmp_path: Path) -> None:
     record = "a@example.org|2024-01-01 13:00|192.0.2.7"
     (row,) = rows_of(tmp_path, record, consent_at="2", consent_ip="C")
-    assert row.proof == Proof("web form (columns 2, 3)", NOON, "", "192.0.2.7")
+    assert row.proof == SignUpProof("web form (columns 2, 3)", NOON, "", "192.0.2.7")
 
 
 def test_who_opted_out_has_no_proof(tmp_path: Path) -> None:

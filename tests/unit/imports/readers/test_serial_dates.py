@@ -14,7 +14,7 @@ from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from repermit.db.models.contacts import Contact
 from repermit.evidence.entries import Entry
 from repermit.imports import merge
-from repermit.imports.readers.dates import FROM_1904, is_serial, moment
+from repermit.imports.readers.dates import FROM_1904, is_serial, parse_datetime
 from repermit.imports.readers.open_file import ListFile
 from repermit.imports.readers.rows import DateNote, Row
 from tests.support.desk import Desk
@@ -53,12 +53,12 @@ def day(row: Row) -> str:
     ],
 )
 def test_the_number_of_a_day_is_a_date(text: str, expected: datetime | None) -> None:
-    assert moment(text, UTC) == expected
+    assert parse_datetime(text, UTC) == expected
     assert is_serial(text) is (expected is not None)
 
 
 def test_a_workbook_of_an_old_mac_counts_from_1904() -> None:
-    assert moment("38809", UTC, day_0=FROM_1904) == datetime(2010, 4, 3, tzinfo=UTC)
+    assert parse_datetime("38809", UTC, day_0=FROM_1904) == datetime(2010, 4, 3, tzinfo=UTC)
 
 
 def workbook(folder: Path, number: float, *, epoch: datetime | None = None) -> ListFile:

@@ -9,7 +9,7 @@ import pytest
 
 from repermit.accounts import sessions, two_factor
 from repermit.db.models.accounts import User
-from repermit.settings.sealed_secrets import Seal
+from repermit.settings.sealed_secrets import SecretCipher
 from repermit.web.admin.forms import describe_browser
 from tests.support.admin_pages import (
     PASSWORD,
@@ -74,7 +74,7 @@ def test_a_password_is_changed_and_ends_all_other_sessions(pages: Pages) -> None
     with cookie_of(client) as cookie:
         before = cookie["token"]
     assert post(client, "/admin/own/password", **fields).location == "/admin/own/"
-    assert sessions.find_login(before, now=NOW, settings=pages.settings) is None
+    assert sessions.find_session(before, now=NOW, settings=pages.settings) is None
     assert "Your password is changed" in words_of(client.get("/admin/own/"))
     assert elsewhere.get("/admin/own/").location == "/admin/login"
     assert log_in(pages.client, user.email, FRESH).status_code == 303
@@ -131,7 +131,7 @@ def test_another_app_is_taken_into_use_with_the_password(pages: Pages) -> None:
     answer = post(client, "/admin/own/second-step", code=code, confirmation=PASSWORD)
     assert heading_of(answer) == "Your recovery codes"
     kept = User.get_by_id(user.id).totp_secret
-    assert Seal(pages.settings.secret_keys).open(f"totp:{user.id}", kept) == secret
+    assert SecretCipher(pages.settings.secret_keys).open(f"totp:{user.id}", kept) == secret
     with cookie_of(client) as cookie:
         assert cookie["token"] != before
     assert client.get("/admin/own/").status_code == 200
@@ -169,7 +169,7 @@ def test_nobody_ends_the_session_of_somebody_else(pages: Pages) -> None:
     other = make_user(pages.database)
     token, row = make_session(pages.database, other)
     post(admin_client(pages), f"/admin/own/sessions/{row.id}/end")
-    assert sessions.find_login(token, now=NOW, settings=pages.settings)
+    assert sessions.find_session(token, now=NOW, settings=pages.settings)
 
 
 @pytest.mark.parametrize(

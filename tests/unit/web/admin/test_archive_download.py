@@ -76,7 +76,7 @@ def test_a_list_is_archived_by_a_press_once_its_campaign_is_over(
     entry = Evidence.get(Evidence.event == "archived")
     assert entry.actor.startswith("user:")
     assert Access.select().where(Access.act == "archived").count() == 1
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
 
 
 def test_how_long_an_archive_of_many_takes_is_told(database: Database, settings: Settings) -> None:

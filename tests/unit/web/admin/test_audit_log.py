@@ -181,10 +181,10 @@ def test_a_page_that_is_none_is_the_first(
 
 def test_looks_are_told_in_words(database: Database, client: FlaskClient, admin: User) -> None:
     with database.atomic():
-        audit_log.note_access(
+        audit_log.record_access(
             now=NOW, actor=f"user:{admin.id}", act="contact", mailing_list=make_list(database)
         )
-        audit_log.note_access(now=NOW, actor="api:tool", act="some_thing")
+        audit_log.record_access(now=NOW, actor="api:tool", act="some_thing")
     said = look(client, f"{URL}looks")
     assert "admin@example.org looked at one contact news" in said
     assert "The program tool some thing" in said
@@ -462,7 +462,7 @@ def refused() -> list[tuple[str, str, int]]:
 def test_a_long_log_of_refusals_goes_on_on_the_next_page(pages: Pages, client: FlaskClient) -> None:
     with pages.database.atomic():
         for number in range(60):
-            audit_log.note_security_event(
+            audit_log.record_security_event(
                 SecurityEventKind.LOGIN_FAILED, network=f"10.0.{number}.0/24", now=NOW
             )
     first = client.get(SECURITY).text
@@ -503,8 +503,8 @@ def test_the_breach_report_calls_every_look_as_the_log_does(database: Database) 
     news = make_list(database)
     with database.atomic():
         for look in ACCESSES:
-            audit_log.note_access(now=NOW, actor="cli:root", act=look, mailing_list=news)
+            audit_log.record_access(now=NOW, actor="cli:root", act=look, mailing_list=news)
     made = make_report(news, ReportKind.BREACH, settings=make_settings(), now=NOW, language="nl")
     (table,) = (one for one in read_tables(made) if one.titles[1] == "Door")
-    gettext = catalogues.translations("nl").gettext
+    gettext = catalogues.load_translations("nl").gettext
     assert sorted(row[0] for row in table.rows) == sorted(map(gettext, ACCESSES.values()))

@@ -110,7 +110,7 @@ def test_silence_counts_despite_downtime_once_an_admin_has_decided_so(
     assert sweep() == 1
     assert Contact.get_by_id(silent.id).reason == "no_response"
     assert "there is nothing to decide" in press(later, "count-silence", sure="yes").lower()
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
 
 
 def test_after_a_pilot_it_says_how_many_may_leave(

@@ -27,7 +27,7 @@ from repermit.errors import AddressError
 from repermit.imports import import_file, import_task, undo, uploads
 from repermit.imports.readers import open_file
 from repermit.imports.readers import rows as readers_rows
-from repermit.imports.uploads import folder_of
+from repermit.imports.uploads import get_folder
 from repermit.rules.consent import Fate, Reason
 from repermit.settings.definitions import Settings
 from repermit.web.admin import import_columns, import_preview
@@ -59,7 +59,7 @@ ATTEST = "They bought from us, were told at the till, and get news of similar pr
 @pytest.fixture(autouse=True)
 def _no_files_left(settings: Settings) -> Iterator[None]:
     yield
-    shutil.rmtree(folder_of(settings))
+    shutil.rmtree(get_folder(settings))
 
 
 @pytest.fixture

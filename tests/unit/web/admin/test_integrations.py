@@ -13,10 +13,10 @@ from repermit.db.connection import Database
 from repermit.db.models.accounts import User
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.webhooks import Delivery, Webhook
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Settings, Web
-from repermit.settings.sealed_secrets import Seal
+from repermit.settings.sealed_secrets import SecretCipher
 from repermit.web.admin.result_text import translate_said
 from repermit.webhooks import endpoints
 from repermit.webhooks import events as webhooks_events
@@ -130,7 +130,7 @@ def test_a_used_token_says_when_and_is_revoked(client: FlaskClient, pages: Pages
     token = api_tokens.find_token(made.bearer)
     assert token
     with pages.database.atomic():
-        api_tokens.note_token_use(token, now=NOW)
+        api_tokens.record_token_use(token, now=NOW)
     assert "Last used on Monday 2 March 2026" in look(client)
     said = press(client, f"tokens/{made.id}/revoke")
     assert "Revoked. The program is refused from now on." in said
@@ -149,7 +149,7 @@ def test_a_webhook_is_added_and_its_secret_shown_once(
     answer = send(client, "webhooks", url=TOOL, list="news")
     assert heading_of(answer) == "The webhook is added"
     hook = Webhook.get()
-    secret = Seal(pages.settings.secret_keys).open(f"webhook:{hook.id}", hook.secret)
+    secret = SecretCipher(pages.settings.secret_keys).open(f"webhook:{hook.id}", hook.secret)
     assert secret
     assert secret.startswith("whsec_")
     assert secret in answer.text
@@ -270,5 +270,5 @@ def test_what_went_wrong_is_told_in_the_page_s_language(pages: Pages, admin: Use
     with pages.app.test_request_context(URL, headers={"Accept-Language": "nl"}):
         pages.app.preprocess_request()
         assert translate_said(describe_status(500)) == "het antwoord was 500"
-        assert translate_said(Said("it cannot be reached")) == "het is niet bereikbaar"
+        assert translate_said(LazyText("it cannot be reached")) == "het is niet bereikbaar"
     assert admin.email

@@ -81,7 +81,7 @@ def test_a_language_is_described_beside_the_lists_own_words(
     assert "Saved." in said
     assert "German" in said.partition("For readers of other languages")[2].partition("One lang")[0]
     said = words_at(admin, f"{IN}?language=de")
-    assert catalogues.translations("de").gettext("Yes, keep sending me these mails") in said
+    assert catalogues.load_translations("de").gettext("Yes, keep sending me these mails") in said
     assert GERMAN["purpose"] in said
 
 
@@ -140,7 +140,9 @@ def test_the_mail_is_written_in_blocks_in_that_language_too(admin: FlaskClient) 
     blocks = read_blocks(begun)
     assert "{{ yes_url }}" in "".join(blocks.values())
     # A fixed part shows what the reader sees, in the reader's language.
-    assert catalogues.translations("de").gettext("Yes, keep sending me these mails") in begun.text
+    assert (
+        catalogues.load_translations("de").gettext("Yes, keep sending me these mails") in begun.text
+    )
     ((name, words), *_) = [(name, text) for name, text in blocks.items() if "-words-" in name]
     blocks[name] = f"Guten Tag. {words}"
     post(

@@ -199,17 +199,17 @@ def test_logging_in_ends_the_session_that_the_browser_had(pages: Pages) -> None:
     client = client_of(pages, user)
     token = token_of(client)
     log_in(client, user.email, "wrong")
-    assert sessions.find_login(token, now=NOW, settings=pages.settings)
+    assert sessions.find_session(token, now=NOW, settings=pages.settings)
     pages.clock.advance(timedelta(seconds=1))
     log_in(client, user.email)
-    assert sessions.find_login(token, now=NOW, settings=pages.settings) is None
+    assert sessions.find_session(token, now=NOW, settings=pages.settings) is None
 
 
 def test_a_one_time_link_ends_the_session_that_the_browser_had(pages: Pages) -> None:
     client = admin_client(pages)
     token, url = token_of(client), f"/admin/welcome/{invite(pages)}"
     assert post(client, url, password=FRESH, again=FRESH).status_code == 303
-    assert sessions.find_login(token, now=NOW, settings=pages.settings) is None
+    assert sessions.find_session(token, now=NOW, settings=pages.settings) is None
 
 
 def test_leaving_ends_the_session_in_the_database_too(pages: Pages) -> None:
@@ -217,7 +217,7 @@ def test_leaving_ends_the_session_in_the_database_too(pages: Pages) -> None:
     token = token_of(client)
     assert post(client, "/admin/leave").location == "/admin/login"
     assert token_of(client) == ""
-    assert sessions.find_login(token, now=NOW, settings=pages.settings) is None
+    assert sessions.find_session(token, now=NOW, settings=pages.settings) is None
     assert post(client, "/admin/leave").location == "/admin/login"
     assert [one.event for one in Evidence.select()] == ["logged_out"]
 
@@ -310,7 +310,7 @@ def test_the_first_admin_gives_an_address_too(pages: Pages) -> None:
     assert wrong.status_code == 422
     assert "Somebody may log in with this address already." in words_of(wrong)
     post(pages.client, url, email="anna@example.org", password=FRESH, again=FRESH)
-    assert accounts_users.find_person("anna@example.org").role is Role.ADMIN
+    assert accounts_users.find_user_by_email("anna@example.org").role is Role.ADMIN
 
 
 # --- Throttling.
@@ -431,8 +431,8 @@ def test_a_token_planted_before_the_login_is_worth_nothing_after_it(pages: Pages
     post(pages.client, "/admin/second-step", code=code_at(NOW))
     full = token_of(pages.client)
     assert full not in {"", "planted", half}
-    assert sessions.find_login(half, now=NOW, settings=pages.settings) is None
-    assert sessions.find_login("planted", now=NOW, settings=pages.settings) is None
+    assert sessions.find_session(half, now=NOW, settings=pages.settings) is None
+    assert sessions.find_session("planted", now=NOW, settings=pages.settings) is None
 
 
 def test_a_form_from_before_the_login_proves_nothing_after_it(pages: Pages) -> None:

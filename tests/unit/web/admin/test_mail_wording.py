@@ -17,9 +17,9 @@ from repermit.db.connection import Database
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.lists import MailingList, find_list
-from repermit.emails.wording_validation import ALL_FIELDS, make_usual_wording
+from repermit.emails.wording_validation import ALL_FIELDS, make_default_wording
 from repermit.errors import WordingError
-from repermit.i18n.lazy_text import Said
+from repermit.i18n.lazy_text import LazyText
 from repermit.rules.consent import Status
 from repermit.settings.definitions import MailServer, Settings
 from repermit.web.admin.result_text import translate_said
@@ -381,9 +381,9 @@ FLAWED = (
 )
 
 
-def reasons_against(mailing_list: MailingList, settings: Settings) -> set[Said]:
+def reasons_against(mailing_list: MailingList, settings: Settings) -> set[LazyText]:
     """Return what messages says of the wordings above, and of a sensitive list's subject."""
-    found: set[Said] = set()
+    found: set[LazyText] = set()
     for texts in FLAWED:
         for part in ("subject", "text", "html"):
             setattr(mailing_list, f"own_{part}", texts.get(part, ""))
@@ -393,7 +393,7 @@ def reasons_against(mailing_list: MailingList, settings: Settings) -> set[Said]:
     return found | list_flaws(mailing_list, settings)
 
 
-def list_flaws(mailing_list: MailingList, settings: Settings) -> set[Said]:
+def list_flaws(mailing_list: MailingList, settings: Settings) -> set[LazyText]:
     try:
         preview.check_asks(mailing_list, settings)
     except WordingError as error:
@@ -489,7 +489,7 @@ def test_the_usual_words_in_blocks_are_saved_as_they_are_without_loss(
     assert not any("{{" in text for name, text in fields.items() if "-fixed-" not in name)
     assert post(admin, URL, **fields).status_code == 303
     saved = find_list("news")
-    usual = make_usual_wording(
+    usual = make_default_wording(
         lookup.read_list_facts(saved), language="nl", longest_day="30 sep", has_telephone=True
     )
     assert (saved.own_subject, saved.own_text) == (usual.subject, usual.text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from repermit.db.connection import Database
-from repermit.i18n.lazy_text import Joined, Said
+from repermit.i18n.lazy_text import LazyJoin, LazyText
 from repermit.rules.consent import CampaignState
 from repermit.settings.definitions import Settings
 from repermit.web.admin import result_text
@@ -15,11 +15,11 @@ AT = datetime(2026, 12, 22, 16, 0, tzinfo=UTC)
 
 
 SAID = (
-    (Said(), "", ""),
+    (LazyText(), "", ""),
     ("there is no address", "There is no address.", "There is no address."),
-    (Said("no reply"), "No reply.", "Geen antwoord."),
+    (LazyText("no reply"), "No reply.", "Geen antwoord."),
     (
-        Said("a deadline only moves later: it is %(deadline)s", deadline=AT),
+        LazyText("a deadline only moves later: it is %(deadline)s", deadline=AT),
         "A deadline only moves later: it is Tuesday 22 December 2026, 17:00.",
         (
             "Een uiterste dag kan alleen naar later worden verzet; de huidige uiterste dag is "
@@ -27,22 +27,22 @@ SAID = (
         ),
     ),
     (
-        Said("a word of %(length)s characters: %(quoted)s…", length=1234, quoted="aaa"),
+        LazyText("a word of %(length)s characters: %(quoted)s…", length=1234, quoted="aaa"),
         "A word of 1,234 characters: aaa…",
         "Een woord van 1.234 tekens: aaa…",
     ),
     (
-        Said("%(reason)s (%(reply)s)", reason="no", reply=Said("no reply")),
+        LazyText("%(reason)s (%(reply)s)", reason="no", reply=LazyText("no reply")),
         "No (no reply).",
         "No (geen antwoord).",
     ),
     (
-        Said("%(what)s", what=Joined((Said("an image"), Said("a form")), by="; ")),
+        LazyText("%(what)s", what=LazyJoin((LazyText("an image"), LazyText("a form")), by="; ")),
         "An image; a form.",
         "Een afbeelding; een formulier.",
     ),
     (
-        Said("it is %(state)s", code="campaign_state", state=CampaignState.PAUSED),
+        LazyText("it is %(state)s", code="campaign_state", state=CampaignState.PAUSED),
         "This cannot be done now: the campaign is paused.",
         "Dit kan nu niet: de campagne is gepauzeerd.",
     ),

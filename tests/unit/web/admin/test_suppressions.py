@@ -89,7 +89,7 @@ def test_fingerprints_go_from_one_list_to_another(
     assert (entry.event, entry.actor) == ("suppressions_imported", f"user:{admin.id}")
     assert (entry.list, told["added"], told["removed"]) == ("club", 2, 1)
     assert Contact.get(Contact.list == club).status == Status.REMOVED
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
 
 
 class Full(io.BytesIO):

@@ -76,7 +76,7 @@ def test_a_text_is_corrected_and_taken_back(admin: FlaskClient, pages: Pages) ->
     post(admin, path, form_0="Ja, graag", usual="yes")
     assert read_corrections("nl") == {}
     pages.app.extensions["repermit.present"].settings()
-    assert catalogues.translations("nl").gettext("Yes, keep sending me these mails") == USUAL
+    assert catalogues.load_translations("nl").gettext("Yes, keep sending me these mails") == USUAL
 
 
 def test_each_form_has_a_field_that_says_for_which_number(admin: FlaskClient) -> None:

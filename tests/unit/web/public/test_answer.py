@@ -456,7 +456,7 @@ def test_the_wording_that_is_kept_is_what_the_page_showed_but_for_what_is_person
     wording = without_spans(Wording.get_by_id(told["page_wording"]).content)
     assert (wording.count("⟦address⟧"), wording.count("⟦reason⟧")) == (2, 1)
     assert "a…a" not in wording
-    standing = link_target.find_standing(asked.uid)
+    standing = link_target.find_contact_state(asked.uid)
     assert standing is not None
     reason = (
         "Uw adres staat op deze lijst. Wij weten niet sinds wanneer en ook niet hoe het erop is "
@@ -933,7 +933,7 @@ def test_the_page_that_is_kept_for_whoever_never_answers_is_the_one_that_is_show
     assert status_of(silent) == Status.REMOVED
     assert told["no_response"]["link_page_wording"] == told["yes"]["page_wording"]
     assert "page_wording" not in told["no_response"]
-    assert list(verify_chain.verify()) == []
+    assert list(verify_chain.iter_chain_faults()) == []
 
 
 def test_there_is_no_one_click_yes(pages: Pages, asked: Contact) -> None:

@@ -27,7 +27,7 @@ from repermit.i18n import catalogues
 from repermit.reports import statistics
 from repermit.reports.held_data import count_held_data as of_whom
 from repermit.rules import bot_detection
-from repermit.rules.bot_detection import Sign
+from repermit.rules.bot_detection import BotSignal
 from repermit.rules.consent import (
     Answer,
     CampaignState,
@@ -39,7 +39,7 @@ from repermit.rules.consent import (
 )
 from repermit.settings.definitions import Settings
 from repermit.web.public import page_text
-from repermit.web.public.page_text import Voice
+from repermit.web.public.page_text import PageLocale
 from tests.support.admin_pages import admin_client
 from tests.support.builders import DEADLINE, NOW, make_asked, make_campaign, make_contact, make_list
 from tests.support.import_helpers import take_back, take_in, write
@@ -65,15 +65,19 @@ def look_at_both(pages: Pages, contact: Contact) -> None:
         assert pages.client.get(pages.path(link, contact.uid)).status_code == 200
 
 
-def past_of(contact: Contact) -> bot_detection.Past:
-    return click_log.read_past(contact, click_log.find_opening(contact))
+def past_of(contact: Contact) -> bot_detection.LinkHistory:
+    return click_log.read_link_history(contact, click_log.find_opening(contact))
 
 
 def press(
     pages: Pages, contact: Contact, choice: str = "", *, on: TestResponse | None = None
 ) -> TestResponse:
     """Press Yes, or a button of the page that asked again: of the newest one, or that given."""
-    mark = mark_on(on.text) if on else bot_detection.mark_of(past_of(contact).doubted_at)
+    mark = (
+        mark_on(on.text)
+        if on
+        else bot_detection.make_confirmation_token(past_of(contact).doubted_at)
+    )
     return pages.post("yes", contact.uid, data={"choice": choice, "round": mark} if choice else {})
 
 
@@ -198,7 +202,7 @@ def test_a_person_gets_through_with_one_further_press(
     assert click_log.count_yes_held(mailing_list) == 0
     assert Opening.get().signs == ""
     told = trace()
-    assert told["signs"] == [Sign.BOTH_OPENED, Sign.UNSETTLED, Sign.SOON]
+    assert told["signs"] == [BotSignal.BOTH_OPENED, BotSignal.UNSETTLED, BotSignal.SOON]
     assert told["asked_again_at"] == NOW.isoformat()
     assert told["openings"]["no"] == {
         "get": 1,
@@ -325,7 +329,7 @@ def test_a_link_to_a_page_that_asked_again_is_the_plain_question_once_its_time_h
     held(pages, asked)
     found = pages.get("yes", asked.uid, query_string={"round": mark})
     assert heading_of(found) != ASKED_AGAIN
-    newest = bot_detection.mark_of(past_of(asked).doubted_at)
+    newest = bot_detection.make_confirmation_token(past_of(asked).doubted_at)
     assert heading_of(pages.get("no", asked.uid, query_string={"round": newest})) != ASKED_AGAIN
     press(pages, asked, "not_me")
     found = pages.get("yes", asked.uid, query_string={"round": newest})
@@ -462,7 +466,7 @@ def test_who_did_not_press_yes_after_all_takes_it_back_and_is_on_no_list(
     assert made is not None
     states = [one["event_state"] for one in made["consent_record"]["event"]]
     assert states == ["dpv:ConsentRequested", "dpv:ConsentUnknown"]
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
     # Its person can still answer, with one press more at most.
     assert heading_of(press(pages, asked, "not_me", on=page)) == "Er is geen Ja vastgelegd"
     again = press(pages, asked)
@@ -486,7 +490,7 @@ def test_a_no_of_the_same_page_takes_the_yes_back_too_and_is_no_withdrawal(
         .json
     )
     assert (told["method"], told.get("answer")) == ("both_pressed", None)
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
 
 
 def test_a_no_by_any_other_button_is_a_withdrawal_whatever_was_asked_before(
@@ -562,7 +566,7 @@ def test_at_the_deadline_a_held_yes_is_silence(
     sweep.expire_due(pages.database, settings=pages.settings, clock=pages.clock)
     assert Contact.get_by_id(asked.id).reason == Reason.NO_RESPONSE
     assert click_log.count_yes_held(mailing_list) == 0
-    assert list(chain.verify()) == []
+    assert list(chain.iter_chain_faults()) == []
 
 
 def test_the_person_sees_what_is_kept_of_openings(pages: Pages, asked: Contact) -> None:
@@ -584,7 +588,7 @@ def test_a_suspect_no_is_recorded_and_offers_to_be_undone(pages: Pages, asked: C
     response = pages.post("no", asked.uid)
     assert heading_of(response) == "Uw Nee is vastgelegd"
     assert Contact.get_by_id(asked.id).reason == Reason.NO
-    assert trace()["signs"] == [Sign.BOTH_OPENED, Sign.SOON]
+    assert trace()["signs"] == [BotSignal.BOTH_OPENED, BotSignal.SOON]
     pages.clock.advance(LATER)
     for one in (response, pages.get("no", asked.uid)):
         assert "Als u het niet zelf was" in words_of(one)
@@ -660,11 +664,11 @@ def test_a_press_that_changes_nothing_is_never_asked_about(
 
 def test_each_sign_is_told_in_words_of_each_language(settings: Settings) -> None:
     for language in catalogues.languages():
-        voice = Voice(language=language, zone=settings.zone)
-        told = {sign: page_text.explain_asking_again([sign], voice) for sign in Sign}
+        voice = PageLocale(language=language, zone=settings.zone)
+        told = {sign: page_text.explain_asking_again([sign], voice) for sign in BotSignal}
         assert len(set(told.values())) == 5, language
         # What says most comes first, whatever else there is.
-        assert page_text.explain_asking_again(list(Sign), voice) == told[Sign.BOTH_OPENED]
+        assert page_text.explain_asking_again(list(BotSignal), voice) == told[BotSignal.BOTH_OPENED]
 
 
 # --- A No that only a file tells of.

@@ -18,7 +18,7 @@ def test_it_shows_the_present_key_and_those_before_it(database: Database) -> Non
     response = Pages(database, SECOND).client.get(URL)
     assert (response.status_code, response.mimetype) == (200, "text/plain")
     keys = [PublicKey.read(line) for line in response.text.splitlines()]
-    assert keys == [signed_checkpoint.own_key(one) for one in (SECOND, FIRST)]
+    assert keys == [signed_checkpoint.get_public_key(one) for one in (SECOND, FIRST)]
 
 
 def test_without_any_key_there_is_no_such_page(database: Database) -> None:

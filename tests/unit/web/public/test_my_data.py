@@ -289,7 +289,7 @@ def furnish(pages: Pages, anna: Contact) -> None:
     with database.atomic():
         file = Import.create(list=news, file="leden.xlsx", digest="0" * 64, counts="{}", at=NOW)
         Contact.update(imported_by=file, since=NOW).where(Contact.id == anna.id).execute()
-        audit_log.note_access(
+        audit_log.record_access(
             now=NOW, actor="user:1", act="contact", mailing_list=news, subject=anna.subject
         )
     human_replies.save_reply(anna, digest="d" * 64, proposed="yes", at=NOW, decided_at=None)
@@ -562,7 +562,7 @@ def test_deleting_says_first_what_it_means(pages: Pages, anna: Contact) -> None:
     for kept in ("Een code waaruit", "zolang deze lijst er is", "2 maart 2031"):
         assert kept in words_of(deleted)
     assert waiting.path.read_bytes() == b""
-    uploads.give_up(pages.database, waiting)
+    uploads.discard_upload(pages.database, waiting)
     assert "/join/news" in deleted.text
     row = Contact.get_by_id(anna.id)
     assert (row.address, row.name, row.status) == (None, "", Status.REMOVED)

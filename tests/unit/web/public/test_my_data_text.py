@@ -14,7 +14,7 @@ from repermit.privacy.my_data import (
     EvidenceEntry,
     HeldData,
     LinkOpened,
-    Openings,
+    OpeningReport,
 )
 from repermit.reports.data_recipients import ROLES, Recipient
 from repermit.reports.register_notes import OWN
@@ -25,10 +25,10 @@ from repermit.web.public.my_data_text import (
     describe_source,
     list_history,
 )
-from repermit.web.public.page_text import Voice
+from repermit.web.public.page_text import PageLocale
 from tests.support.builders import NOW
 
-VOICE = Voice(language="en", zone=ZoneInfo("Europe/Amsterdam"))
+VOICE = PageLocale(language="en", zone=ZoneInfo("Europe/Amsterdam"))
 MAIL = Recipient(
     key="mail",
     role="mail",
@@ -108,7 +108,7 @@ def test_where_the_address_came_from_is_told_with_file_and_day(
 
 def test_what_is_kept_of_openings_is_told_line_by_line() -> None:
     link = LinkOpened(link="yes", gets=3, heads=1, first_at=NOW, last_at=NOW)
-    openings = Openings(
+    openings = OpeningReport(
         links=(link,),
         together_at=NOW,
         yes_at=NOW,
@@ -132,7 +132,7 @@ def test_what_is_kept_of_openings_is_told_line_by_line() -> None:
 
 
 def test_where_nothing_is_kept_of_a_press_there_is_no_line() -> None:
-    none = Openings(
+    none = OpeningReport(
         links=(),
         together_at=None,
         yes_at=None,

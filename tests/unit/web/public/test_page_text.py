@@ -8,18 +8,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from repermit.answers.link_target import Standing
+from repermit.answers.link_target import ContactState
 from repermit.emails.mail_types import MailingListFacts
 from repermit.i18n import catalogues
 from repermit.rules.consent import Basis, Reason, Status
 from repermit.web.public import page_text
-from repermit.web.public.page_text import Voice
+from repermit.web.public.page_text import PageLocale
 from tests.support.builders import DEADLINE, NOW
 
-ENGLISH = Voice(language="en", zone=ZoneInfo("Europe/Amsterdam"))
+ENGLISH = PageLocale(language="en", zone=ZoneInfo("Europe/Amsterdam"))
 LANGUAGES = pytest.mark.parametrize("language", catalogues.languages())
 
-STANDING = Standing(
+STANDING = ContactState(
     uid="0" * 32,
     address="a…a@example.org",
     language="en",
@@ -43,7 +43,7 @@ STANDING = Standing(
 )
 
 
-def voice(language: str) -> Voice:
+def voice(language: str) -> PageLocale:
     return replace(ENGLISH, language=language)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from repermit.answers import link_target
-from repermit.answers.link_target import Standing
+from repermit.answers.link_target import ContactState
 from repermit.db.connection import Database
 from repermit.db.models.base import new_id
 from repermit.db.models.campaigns import Campaign
@@ -59,7 +59,7 @@ class Reading:
     name: str
     by: str
     words: str
-    standing: Standing
+    standing: ContactState
     at: datetime
 
     @property
@@ -139,7 +139,7 @@ def read_every_page(pages: Pages, *, sensitive: bool, by: str) -> Iterator[Readi
             for presses in count():
                 if shown is None:
                     break
-                standing = link_target.find_standing(uid)
+                standing = link_target.find_contact_state(uid)
                 assert standing is not None
                 yield Reading(
                     name=f"{name}, {moment}, {stands}: {link}, {choice}, {presses} presses",
