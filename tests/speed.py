@@ -94,7 +94,7 @@ def list_benches(people: int, mails: int) -> dict[str, list[Row]]:
             )
         ],
         "help.py": [
-            Row("`repermit --help`", "median of 20", "repermit --help", "s", "python -c pass")
+            Row("repermit --help", "median of 20", "repermit --help", "s", "python -c pass")
         ],
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -162,6 +163,16 @@ def test_a_benchmark_that_cannot_run_says_why_in_its_rows(
         ("sending, signed (DKIM)", "60,000 mails", f"not measured: {reason}", *NOTHING)
     ]
     assert reason in capfd.readouterr().out
+
+
+def test_the_page_says_on_what_machine_and_of_which_commit() -> None:
+    assert re.search(
+        r"^- The machine: .+, \d+ cores, \d+ GiB of memory; files on \w+\.\n"
+        r"- Python 3\.[\d.]+, SQLite 3\.[\d.]+, (no PostgreSQL|PostgreSQL [\d.]+)\.\n"
+        r"- \d+ [A-Z][a-z]+ 2\d\d\d, commit `[0-9a-f]{7,}`; load average before it \d+\.\d\.\n",
+        speed.PAGE.read_text("utf-8"),
+        re.MULTILINE,
+    )
 
 
 @pytest.mark.exhaustive
