@@ -161,7 +161,7 @@ def fingerprint(key: bytes, address_key: str) -> str:
 def fingerprints(key: bytes, address_keys: Iterable[str]) -> list[str]:
     """Return the fingerprints of many addresses, in their order."""
     mac = KeyedHash(key)
-    return [mac.of(address_key.encode()).hex() for address_key in address_keys]
+    return [mac.digest(address_key.encode()).hex() for address_key in address_keys]
 
 
 def compute_key_check(key: bytes) -> str:

@@ -76,14 +76,16 @@ class Links:
     def token(self, kind: Kind, uid: str) -> str:
         """Return the signed token for `uid` (32 lower-case hexadecimal digits)."""
         payload = _payload(uid)
-        return (payload + b"." + base64_encode(self._macs[kind].of(payload))).decode()
+        return (payload + b"." + base64_encode(self._macs[kind].digest(payload))).decode()
 
     def tokens(self, uid: str) -> tuple[bytes, bytes, bytes]:
         """Return the tokens for Yes, No and what is held about a contact, 66 octets each."""
         payload = _payload(uid)
         yes, no, me = self._macs_of_a_mail
         # Encoded at once: with an octet between them, 32 octets are 44 letters, the last to spare.
-        letters = _base64url(b"%b\0%b\0%b" % (yes.of(payload), no.of(payload), me.of(payload)))
+        letters = _base64url(
+            b"%b\0%b\0%b" % (yes.digest(payload), no.digest(payload), me.digest(payload))
+        )
         before = payload + b"."
         return before + letters[:43], before + letters[44:87], before + letters[88:131]
 

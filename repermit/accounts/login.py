@@ -121,8 +121,8 @@ def take_second_step(
     recovery_code_id = None if is_of_app else two_factor.find_recovery_code(person.id, code)
     with database.atomic():
         if is_of_app:
-            seal = SecretCipher(settings.secret_keys)
-            is_used = two_factor.use_code(person.id, code, seal=seal, now=visit.now)
+            cipher = SecretCipher(settings.secret_keys)
+            is_used = two_factor.use_code(person.id, code, cipher=cipher, now=visit.now)
         else:
             is_used = recovery_code_id is not None and two_factor.use_recovery_code(
                 recovery_code_id, now=visit.now
@@ -156,7 +156,7 @@ def set_up_second_step(
     if step is None or (person.has_second_step and not login.is_full):
         return AttemptResult()
     recovery_codes = two_factor.make_recovery_codes()
-    sealed_secret = SecretCipher(settings.secret_keys).close(make_totp_name(person.id), secret)
+    sealed_secret = SecretCipher(settings.secret_keys).encrypt(make_totp_name(person.id), secret)
     with database.atomic():
         if not _save_secret(login, sealed_secret, step):
             return AttemptResult()

@@ -58,13 +58,13 @@ def find_matching_step(secret: str, code: str, *, now: datetime, after: int = 0)
     return next((step for step, right in codes if hmac.compare_digest(right, digits)), None)
 
 
-def use_code(user_id: int, code: str, *, seal: SecretCipher, now: datetime) -> bool:
+def use_code(user_id: int, code: str, *, cipher: SecretCipher, now: datetime) -> bool:
     """Use a code of the app up, in the caller's transaction; say whether it was right.
 
     The last step is moved by one conditional UPDATE, so that of two at once one alone gets in.
     """
     user: User = User.get_by_id(user_id)
-    secret = seal.open_kept(make_totp_name(user_id), user.totp_secret)
+    secret = cipher.decrypt_stored(make_totp_name(user_id), user.totp_secret)
     if not secret:
         return False
     step = find_matching_step(secret, code, now=now, after=user.totp_step)

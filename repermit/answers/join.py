@@ -32,7 +32,7 @@ from repermit.db.models.contacts import (
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.secure_delete import delete_in_steps
-from repermit.db.work_steps import LARGEST_STEP
+from repermit.db.work_steps import MAX_ROWS_PER_STEP
 from repermit.evidence import chain, chain_reader, consent_receipt, erasable_parts
 from repermit.i18n import catalogues
 from repermit.rules import bot_detection, consent
@@ -80,7 +80,7 @@ def forget_old_sign_ups(
     database: Database,
     *,
     now: datetime,
-    chunk: int = LARGEST_STEP,
+    chunk: int = MAX_ROWS_PER_STEP,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
     """Delete what nobody confirmed in a month: addresses that anybody may have typed in.
@@ -94,7 +94,7 @@ def forget_old_sign_ups(
         SignUp.at < now - SIGN_UPS_KEPT,
         holds_addresses=True,
         should_stop=should_stop,
-        most_a_step=chunk,
+        max_rows_per_step=chunk,
     )
 
 

@@ -31,7 +31,7 @@ from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
-from repermit.db.work_steps import LARGEST_STEP
+from repermit.db.work_steps import MAX_ROWS_PER_STEP
 from repermit.evidence import chain
 from repermit.evidence.asked_subjects import digest_subjects, read_asked_subjects
 from repermit.evidence.entries import Entry
@@ -91,7 +91,7 @@ def enqueue_asks(
     settings: Settings,
     now: datetime,
     most: int | None = None,
-    step: int = LARGEST_STEP,
+    step: int = MAX_ROWS_PER_STEP,
     should_stop: Callable[[], bool] = bool,
 ) -> bool:
     """Make the asks of a campaign, looking at about `most` contacts if given; False if some remain.
@@ -110,8 +110,8 @@ def enqueue_asks(
         partial(_make_step, digest=digest, key=settings.fingerprint_key, now=now),
         should_stop=should_stop,
         between=digest.compute,
-        most=most,
-        most_a_step=step,
+        max_rows=most,
+        max_rows_per_step=step,
     )
 
 
@@ -120,7 +120,7 @@ def finish_launches(
     *,
     settings: Settings,
     now: datetime,
-    step: int = LARGEST_STEP,
+    step: int = MAX_ROWS_PER_STEP,
     should_stop: Callable[[], bool] = bool,
 ) -> int:
     """Go on with the launches that are under way, also after a kill; return how many there were.
@@ -204,7 +204,7 @@ def _make_step(
         return not digest.value
     after = (_find_next(campaign, progress.reached, 1) or newest) - 1
     # Many of another list may stand between those of this one.
-    upto = min(_find_next(campaign, after, limit) or newest, after + LARGEST_STEP, newest)
+    upto = min(_find_next(campaign, after, limit) or newest, after + MAX_ROWS_PER_STEP, newest)
     suppressed = _find_suppressed(campaign, after, upto, key)
     enqueued = _enqueue_step(campaign, after, upto, suppressed)
     if progress.owed < campaign.pilot:

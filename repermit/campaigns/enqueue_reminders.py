@@ -19,7 +19,7 @@ from repermit.db.connection import Database, lock_rows
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.mails import Mail
-from repermit.db.work_steps import LARGEST_STEP, StepSize, run_steps
+from repermit.db.work_steps import MAX_ROWS_PER_STEP, StepSize, run_steps
 from repermit.rules.consent import (
     CampaignState,
     MailKind,
@@ -38,7 +38,7 @@ def enqueue_reminders(
     *,
     settings: Settings,
     now: datetime,
-    chunk: int = LARGEST_STEP,
+    chunk: int = MAX_ROWS_PER_STEP,
     should_stop: Callable[[], bool] = bool,
 ) -> int:
     """Enqueue the reminders that are due, in all campaigns that are sending or open; count them.
@@ -89,7 +89,9 @@ def _remind_campaign(
             )
         return bool(silent)
 
-    if not silent or run_steps(database, step, should_stop=should_stop, size=StepSize(most=chunk)):
+    if not silent or run_steps(
+        database, step, should_stop=should_stop, size=StepSize(max_rows=chunk)
+    ):
         _mark_reminded(database, campaign, now)
     return enqueued
 

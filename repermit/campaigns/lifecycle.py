@@ -14,7 +14,13 @@ from repermit.campaigns.preview import freeze_wording, keep_page_wordings, make_
 from repermit.campaigns.send_plan import predict_last_ask, to_local_time
 from repermit.clock import format_timestamp
 from repermit.contacts import circuit_breaker, counts, status_changes
-from repermit.db.background_tasks import TaskKind, Work, foreground_lock, lock_task, select_targets
+from repermit.db.background_tasks import (
+    JobKind,
+    TaskKind,
+    foreground_lock,
+    lock_task,
+    select_targets,
+)
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.campaigns import (
     Campaign,
@@ -159,11 +165,11 @@ def resume_campaign(
         campaign.save()
         append_entry("resumed", campaign, mailing_list, now=now, actor=actor, facts=facts)
     if let_go:
-        with foreground_lock(database, Work.END_PILOT):
+        with foreground_lock(database, JobKind.END_PILOT):
             run_steps(
                 database,
                 lambda limit: circuit_breaker.release_pilot_asks(campaign, now=now, most=limit) > 0,
-                most=most,
+                max_rows=most,
             )
     return ResumeResult(
         state=CampaignState(campaign.state),
@@ -226,11 +232,11 @@ def cancel_campaign(
         )
         facts = {"dropped": unsent}
         append_entry("cancelled", campaign, mailing_list, now=now, actor=actor, facts=facts)
-    with foreground_lock(database, Work.DROP_MAILS):
+    with foreground_lock(database, JobKind.DROP_MAILS):
         run_steps(
             database,
             lambda limit: status_changes.drop_queued(campaign, Dropped.CANCELLED, most=limit) > 0,
-            most=most,
+            max_rows=most,
         )
 
 

@@ -127,7 +127,7 @@ class CommandContext:
 
         journal = make_journal(self.file)
         assert journal is not None  # noqa: S101  settings that come from a file have one
-        journal.try_out()
+        journal.ensure_exists()
 
     @contextmanager
     def mailing_list(self, slug: str) -> Iterator[tuple[Database, MailingList]]:

@@ -44,7 +44,7 @@ def expire(
 
     `serve` does this by itself.
     """
-    from repermit.db.background_tasks import Work, foreground_lock
+    from repermit.db.background_tasks import JobKind, foreground_lock
     from repermit.db.models.lists import find_list
     from repermit.expiry import forecast
     from repermit.expiry import sweep as expiry_sweep
@@ -57,7 +57,7 @@ def expire(
             else partial(expiry_sweep.expire_due, actor=context.actor)
         )
         # Looking alone keeps nobody from it.
-        with nullcontext() if dry_run else foreground_lock(database, Work.EXPIRE):
+        with nullcontext() if dry_run else foreground_lock(database, JobKind.EXPIRE):
             result = sweep(
                 database,
                 settings=context.settings,

@@ -10,7 +10,7 @@ from typing import Any
 from peewee import SQL
 
 from repermit.contacts.counts import count_mails, sum_mails
-from repermit.db.background_tasks import Work, background_lock
+from repermit.db.background_tasks import JobKind, background_lock
 from repermit.db.connection import Database, lock_rows, make_id_list
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail, enqueue_notice
@@ -161,7 +161,7 @@ def release_ended_pilots(database: Database, *, now: datetime) -> None:
     ):
         # Nothing is locked where nobody waits, as almost always.
         if _select_queued_asks(campaign).where(Mail.due_at == AFTER_PILOT).exists():
-            with background_lock(database, Work.END_PILOT) as should_stop:
+            with background_lock(database, JobKind.END_PILOT) as should_stop:
                 run_steps(database, partial(_release_step, campaign, now), should_stop=should_stop)
 
 

@@ -226,7 +226,7 @@ class PendingOpenings:
         """
         with self._mutex:
             uids = sorted(self._by_uid)
-        size, reached = StepSize(most=_MAX_PER_STEP), 0
+        size, reached = StepSize(max_rows=_MAX_PER_STEP), 0
         while chunk := uids[reached : reached + size.rows]:
             reached += len(chunk)
             self._write_step(database, chunk, size)

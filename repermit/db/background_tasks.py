@@ -1,8 +1,7 @@
-"""Large work under way: what it is, how far, and by whom; its steps are those of work_steps.
+"""Background tasks: long work whose progress is one row of the database.
 
-One row says what is under way, how far it is, and by whom. Whoever takes the next step locks that
-row, so that any number of processes may try at once; a kill loses one step at most, which has
-changed nothing then, and the next sweep goes on.
+A process locks that row for each step (see work_steps), so any number of processes may run a task
+at once. A kill rolls back one step at most, and the next run of the job goes on.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from repermit.db.connection import Database, FairSqliteDatabase, lock_rows, run_
 from repermit.db.models.base import PreparedQuery, Table, timestamp_field
 from repermit.db.models.imports import Upload
 from repermit.db.models.lists import MailingList
-from repermit.db.work_steps import LARGEST_STEP, SMALLEST_STEP, StepSize, run_steps
+from repermit.db.work_steps import MAX_ROWS_PER_STEP, MIN_ROWS_PER_STEP, StepSize, run_steps
 from repermit.errors import Refused
 from repermit.i18n.lazy_text import LazyText
 from repermit.temporary_files import open_private
 
 
 class TaskKind(StrEnum):
-    """What is done in steps, and to what: the target."""
+    """The kind of a task; the comments say what its target is."""
 
     LAUNCH = "launch"  # of a campaign
     IMPORT = "import"  # of an import
@@ -40,10 +39,11 @@ class TaskKind(StrEnum):
 
 
 class BackgroundTask(Table):
-    """A large work under way.
+    """A task under way; the row is deleted when the task is done.
 
-    `target` is the number of what it is done to. `at` is when that was decided, by `actor`;
-    `progress` is how far it is, as JSON of its kind.
+    - `target`: the id of what it is done to, by kind.
+    - `at`: when `actor` decided it.
+    - `progress`: its state as JSON, in a form of its kind.
     """
 
     if TYPE_CHECKING:
@@ -58,15 +58,15 @@ class BackgroundTask(Table):
     progress = TextField()
 
     class Meta:
-        """One work of a kind on a target."""
+        """One task of a kind on a target."""
 
         indexes = ((("kind", "target"), True),)
 
     @property
     def state(self) -> dict[str, Any]:
-        """Return how far it is."""
-        found: dict[str, Any] = json.loads(self.progress)
-        return found
+        """Return the progress, decoded; assign to change it."""
+        state: dict[str, Any] = json.loads(self.progress)
+        return state
 
     @state.setter
     def state(self, state: dict[str, Any]) -> None:
@@ -82,7 +82,7 @@ def make_task(
     at: datetime,
     state: dict[str, Any],
 ) -> BackgroundTask:
-    """Return a work that is to be noted as under way."""
+    """Return a new task, not saved."""
     return BackgroundTask(
         kind=kind,
         list=mailing_list,
@@ -102,24 +102,24 @@ def start_task(
     at: datetime,
     state: dict[str, Any],
 ) -> BackgroundTask:
-    """Note, in the caller's transaction, that a work is under way."""
+    """Save a new task, in the caller's transaction."""
     task = make_task(kind, target, mailing_list=mailing_list, actor=actor, at=at, state=state)
     task.save(force_insert=True)
     return task
 
 
 def find_task(kind: TaskKind, target: int) -> BackgroundTask | None:
-    """Return a work that is under way."""
+    """Return the task of a kind on a target, None if none is under way."""
     return _find_first(BackgroundTask.kind == kind, BackgroundTask.target == target)
 
 
 def lock_task(kind: TaskKind, target: int) -> BackgroundTask | None:
-    """Return a work that is under way, locked until the caller's transaction ends."""
+    """Return the same as `find_task`, locked until the caller's transaction ends."""
     task: BackgroundTask | None = _LOCK.first(kind, target)
     return task
 
 
-# Each step of a large work does so.
+# Prepared, as each step of a task runs it.
 _LOCK = PreparedQuery(
     lambda kind, target: lock_rows(
         BackgroundTask.select().where(BackgroundTask.kind == kind, BackgroundTask.target == target)
@@ -129,12 +129,12 @@ _LOCK = PreparedQuery(
 
 
 def find_task_of_list(kind: TaskKind, mailing_list: MailingList) -> BackgroundTask | None:
-    """Return a work of a kind that is under way on a list."""
+    """Return a task of a kind on a list, None if none is under way."""
     return _find_first(BackgroundTask.kind == kind, BackgroundTask.list == mailing_list)
 
 
 def lock_task_of_list(kind: TaskKind, list_id: int) -> BackgroundTask | None:
-    """Return the same, locked until the caller's transaction ends."""
+    """Return the same as `find_task_of_list`, locked until the caller's transaction ends."""
     return _find_first(BackgroundTask.kind == kind, BackgroundTask.list == list_id, locks=True)
 
 
@@ -145,12 +145,12 @@ def _find_first(*conditions: Any, locks: bool = False) -> BackgroundTask | None:
 
 
 def select_targets(kind: TaskKind) -> Any:
-    """Return the query for what works of a kind are under way on."""
+    """Return the query for the targets of the tasks of a kind."""
     return BackgroundTask.select(BackgroundTask.target).where(BackgroundTask.kind == kind)
 
 
 def list_targets(kind: TaskKind) -> list[int]:
-    """Return what works of a kind are under way on."""
+    """Return the targets of the tasks of a kind."""
     return [target for (target,) in select_targets(kind).tuples()]
 
 
@@ -161,30 +161,29 @@ def run_task(
     *steps: Callable[[BackgroundTask, int], bool],
     should_stop: Callable[[], bool] = bool,
     between: Callable[[], None] = lambda: None,
-    most: int | None = None,
-    most_a_step: int = LARGEST_STEP,
-    least_a_step: int = SMALLEST_STEP,
+    max_rows: int | None = None,
+    max_rows_per_step: int = MAX_ROWS_PER_STEP,
+    min_rows_per_step: int = MIN_ROWS_PER_STEP,
 ) -> bool:
-    """Take the steps of a work until it is done; False if it was stopped before.
+    """Run the steps of a task until it is done; return False if it was stopped before.
 
-    - `steps`: one for each kind, in the order of the kinds. It takes the next step of its kind, of
-      about so many rows, in a transaction of its own in which the task is locked. It returns False
-      where it has found nothing to do; the last one, where it has ended the work. What it puts
-      into `state` is stored. Each kind begins with small steps, as its rows may take longer.
-    - `between` is called after each step, in no transaction.
-    - `most`: rows after which no further step is begun.
+    - `steps`: the phases of the task, in order. Each is called with the locked task and a number of
+      rows, in a transaction of its own, until it returns False: the phase is done. Its changes of
+      `state` are stored. Each phase begins with small steps, as its rows may take longer.
+    - `between`: called after each step, outside a transaction.
+    - `max_rows`: rows after which no further step is begun.
     """
-    size = StepSize(least=least_a_step, most=most_a_step)
-    kinds = list(steps)
+    size = StepSize(min_rows=min_rows_per_step, max_rows=max_rows_per_step)
+    phases = list(steps)
 
     def take_step(limit: int) -> bool:
         task = lock_task(kind, target)
         if task is None:
             return False
-        is_more = kinds[0](task, limit)
-        while not is_more and len(kinds) > 1:
-            kinds.pop(0)
-            is_more = kinds[0](task, size.restart())
+        is_more = phases[0](task, limit)
+        while not is_more and len(phases) > 1:
+            phases.pop(0)
+            is_more = phases[0](task, size.restart())
         if is_more:
             task.write_changes()
         else:
@@ -192,18 +191,18 @@ def run_task(
         return is_more
 
     return run_steps(
-        database, take_step, should_stop=should_stop, between=between, most=most, size=size
+        database, take_step, should_stop=should_stop, between=between, max_rows=max_rows, size=size
     )
 
 
-# --- Locks by which a worker leaves alone a large work that somebody does by hand. ---------------
+# --- Locks that keep workers off a job while a command runs it. -----------------------------------
 
-# They only spare everybody waiting: all may take steps of the same work at once. A lock goes with
-# its process, so that after a kill the worker goes on at its next sweep.
+# They only avoid waiting: several processes may run steps of the same job at once. A lock ends with
+# its process, so after a kill the worker goes on at its next run.
 
 
-class Work(StrEnum):
-    """What is done in steps, both by hand and by a worker, beside the kinds of tasks."""
+class JobKind(StrEnum):
+    """A job, besides the kinds of tasks, that both commands and workers run in steps."""
 
     EXPIRE = "expire"
     ERASE = "erase"
@@ -212,19 +211,19 @@ class Work(StrEnum):
 
 
 @contextmanager
-def foreground_lock(database: Database, work: Work | TaskKind) -> Iterator[None]:
-    """Do a work by hand: for the block no worker begins it, and one that has begun stops.
+def foreground_lock(database: Database, job: JobKind | TaskKind) -> Iterator[None]:
+    """Keep workers off a job for the block; a worker that runs it stops after its step.
 
-    Several may do so at once. Must be entered and left outside a transaction.
+    Several processes may hold this lock at once. Must be entered and left outside a transaction.
     """
-    # Only a worker that looks whether anybody is at it is ever waited for.
+    # This blocks only while a worker tests the lock.
     if isinstance(database, FairSqliteDatabase):
-        with _open_lock_file(database, f"{work}-by-hand") as file:
+        with _open_lock_file(database, f"{job}-by-hand") as file:
             if file is not None:
                 fcntl.flock(file, fcntl.LOCK_SH)
             yield
     else:
-        number = _make_lock_number(f"{work}-by-hand")
+        number = _make_lock_number(f"{job}-by-hand")
         run_sql(database, "SELECT pg_advisory_lock_shared(%s)", number)
         with _unlock_at_end(database, "pg_advisory_unlock_shared", number):
             yield
@@ -232,26 +231,27 @@ def foreground_lock(database: Database, work: Work | TaskKind) -> Iterator[None]
 
 @contextmanager
 def background_lock(
-    database: Database, work: Work | TaskKind, should_stop: Callable[[], bool] = bool
+    database: Database, job: JobKind | TaskKind, should_stop: Callable[[], bool] = bool
 ) -> Iterator[Callable[[], bool]]:
-    """Do a work as a worker does; yield what says, before each step, whether to stop.
+    """Take a worker's lock on a job; yield the function that says whether to stop.
 
-    That is when `should_stop` says so, when somebody does the work by hand, and from the beginning
-    where another worker is at it. Must be entered and left outside a transaction.
+    It is to be asked before each step. It returns True once `should_stop` does, or once a process
+    takes the foreground lock, and from the beginning if another worker has the lock. Must be
+    entered and left outside a transaction.
     """
-    is_over = False
+    has_to_stop = False
 
     def must_stop() -> bool:
-        nonlocal is_over
-        # Once and for all: what was to be done may be done in part then.
-        is_over = is_over or should_stop() or _is_done_by_hand(database, work)
-        return is_over
+        nonlocal has_to_stop
+        # It stays True: the other process may have done a part of the job by then.
+        has_to_stop = has_to_stop or should_stop() or _is_foreground_locked(database, job)
+        return has_to_stop
 
     if isinstance(database, FairSqliteDatabase):
-        with _open_lock_file(database, work) as file:
+        with _open_lock_file(database, job) as file:
             yield must_stop if _try_lock(file) else lambda: True
         return
-    number = _make_lock_number(work)
+    number = _make_lock_number(job)
     (is_mine,) = run_sql(database, "SELECT pg_try_advisory_lock(%s)", number).fetchone()
     if not is_mine:
         yield lambda: True
@@ -260,8 +260,8 @@ def background_lock(
         yield must_stop
 
 
-def _is_done_by_hand(database: Database, work: Work | TaskKind) -> bool:
-    name = f"{work}-by-hand"
+def _is_foreground_locked(database: Database, job: JobKind | TaskKind) -> bool:
+    name = f"{job}-by-hand"
     if isinstance(database, FairSqliteDatabase):
         with _open_lock_file(database, name) as file:
             return not _try_lock(file)
@@ -273,7 +273,7 @@ def _is_done_by_hand(database: Database, work: Work | TaskKind) -> bool:
 
 @contextmanager
 def _open_lock_file(database: FairSqliteDatabase, name: str) -> Iterator[IO[bytes] | None]:
-    """Open the file of a lock; None if it cannot be, as one that another user has made."""
+    """Open the file of a lock; yield None if it cannot be opened, as a file of another user."""
     with ExitStack() as stack:
         file = None
         with suppress(OSError):
@@ -283,7 +283,7 @@ def _open_lock_file(database: FairSqliteDatabase, name: str) -> Iterator[IO[byte
 
 
 def _try_lock(file: IO[bytes] | None) -> bool:
-    """Take the lock on a file, which is held until it is closed; False if another has it."""
+    """Lock a file until it is closed; return False if another process has the lock."""
     if file is None:
         return True
     with suppress(BlockingIOError):
@@ -299,7 +299,7 @@ def _make_lock_number(name: str) -> int:
 
 @contextmanager
 def _unlock_at_end(database: Database, function: str, number: int) -> Iterator[None]:
-    """Give a lock of PostgreSQL's back at the end; it is gone already with a broken connection."""
+    """Release an advisory lock at the end; a broken connection has released it already."""
     try:
         yield
     finally:
@@ -307,7 +307,7 @@ def _unlock_at_end(database: Database, function: str, number: int) -> Iterator[N
             run_sql(database, f"SELECT {function}(%s)", number)
 
 
-# --- Whether a file of a list is half taken in, or half taken back. -------------------------------
+# --- Whether an import into a list, or its undo, is running. --------------------------------------
 
 
 _IMPORTS = (TaskKind.IMPORT, TaskKind.IMPORT_SUPPRESSIONS)
@@ -320,29 +320,29 @@ _TAKEN_BACK = LazyText(
 
 
 def describe_running_import(mailing_list: MailingList) -> LazyText | None:
-    """Return that a file of a list is under way, None if all are done with."""
+    """Return a text about the import, or undo, that runs on a list; None if none does."""
     if any(find_task_of_list(kind, mailing_list) for kind in _IMPORTS):
         return _TAKEN_IN
     return _TAKEN_BACK if find_task_of_list(TaskKind.UNDO_IMPORT, mailing_list) else None
 
 
 def require_no_running_import(mailing_list: MailingList) -> None:
-    """Raise Refused while a file of a list is under way."""
+    """Raise Refused while an import into a list, or its undo, is running."""
     if any(find_task_of_list(kind, mailing_list) for kind in _IMPORTS):
         raise Refused(_TAKEN_IN)
     if find_task_of_list(TaskKind.UNDO_IMPORT, mailing_list):
         raise Refused(_TAKEN_BACK)
 
 
-# --- What waiting uploads were counted to hold. ---------------------------------------------------
+# --- The stored counts of pending uploads. --------------------------------------------------------
 
 
 def invalidate_upload_counts(list_id: int) -> None:
-    """Have it not known who stands in the files that wait for a list and nowhere else on it.
+    """Clear the stored contact counts of a list's pending uploads.
 
-    Somebody has come onto the list, or gone, since they were looked at: whoever counted them beside
-    the list would count people twice, or not at all. On PostgreSQL the rows are locked: after the
-    contacts that are there, before new ones and before anything is appended.
+    The list has changed since they were counted, so adding them to it would count people twice or
+    not at all. On PostgreSQL the rows are locked: after the contacts that are there, before new
+    ones and before anything is appended to the evidence.
     """
     has_count = Upload.people.is_null(is_null=False)
     Upload.update(people=None).where(Upload.list == list_id, has_count).execute()

@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 logging.getLogger("peewee").setLevel(logging.INFO)
 
 proxy = peewee.DatabaseProxy()
-"""Stands for the database in use; the tables are bound to it."""
+"""A proxy for the database in use; the tables are bound to it."""
 
 _PRAGMAS = {
     "journal_mode": "wal",
@@ -37,44 +37,44 @@ _PRAGMAS = {
     "secure_delete": 1,
     "cache_size": -16_000,
     "temp_store": "memory",
-    # Not within a commit, where everybody waits for it, see `checkpoint_wal`.
+    # Not within a commit, which would block all writers; see `checkpoint_wal`.
     "wal_autocheckpoint": 0,
 }
 
-_WRITE_BACK_EVERY = 0.5
-"""Seconds between two times that a process which writes much writes the log back."""
+_CHECKPOINT_INTERVAL = 0.5
+"""Seconds between two checkpoints of a process that writes much."""
 
 
 class _Savepoint(peewee._savepoint):  # noqa: SLF001  there is no other name
-    """A savepoint which, rolled back, takes no lifting into the journal that may not have been.
+    """A savepoint whose rollback also discards the lifts that wait for the journal.
 
-    What the transaction lifted before is left out too: a suppression too many is the safe side.
+    Lifts from before the savepoint are discarded too: a suppression too many is the safe side.
     """
 
     def rollback(self, begin: bool = True) -> None:  # noqa: FBT001, FBT002  as peewee has it
-        """Roll back to the savepoint, unless the whole transaction is rolled back already."""
+        """Roll back to the savepoint, unless the whole transaction is lost already."""
         if not self.db.is_transaction_lost():
             super().rollback(begin)
         if self.db.journal:
-            self.db.journal.forget_after()
+            self.db.journal.discard_lines_after_commit()
 
 
 class _JournallingDatabase(peewee.Database):
-    """What a transaction has for the journal is written before its commit, and after."""
+    """A database that writes to the journal of suppressions before and after each commit."""
 
     journal: Journal | None = None
     before_commit: Callable[[], None] | None = None
-    """What is called in the thread that commits, when nothing but the commit is left to do."""
+    """Called in the committing thread, when only the commit is left to do."""
     commit_failed: Callable[[peewee.PeeweeException], None] | None = None
-    """What is called in that thread with the error of a commit that failed."""
-    writes_back: bool = True
-    """Whether commits have SQLite's log written back; where people wait for them, a job does."""
+    """Called in the committing thread with the error of a failed commit."""
+    checkpoints_wal: bool = True
+    """Whether commits checkpoint SQLite's log; False in the web process, which has a job for it."""
     _committed = threading.local()
 
     def commit(self) -> Any:
-        """Commit between what the journal gets before and what it gets after."""
+        """Commit; write the journal's suppressions before and its lifts after."""
         if self.journal and (size := self.journal.before_commit()):
-            # Whose table is made with what stands here.
+            # Imported late: its table is bound to this module's proxy.
             from repermit.db.journal_seal import seal_journal  # noqa: PLC0415
 
             seal_journal(self.journal, size)
@@ -93,15 +93,15 @@ class _JournallingDatabase(peewee.Database):
 
     @property
     def committed_at(self) -> float:
-        """Return when the last transaction of this thread was committed, by time.monotonic."""
+        """Return when this thread last committed, by time.monotonic."""
         at: float = self._committed.at
         return at
 
     def rollback(self) -> Any:
-        """Roll back, and forget what the journal was to get."""
+        """Roll back, and discard the lines for the journal."""
         if self.journal:
-            self.journal.forget()
-        # Another error would hide the one that tells why it is lost.
+            self.journal.discard_lines()
+        # A second error would hide the one that says why it is lost.
         return None if self.is_transaction_lost() else super().rollback()
 
     @abstractmethod
@@ -109,14 +109,14 @@ class _JournallingDatabase(peewee.Database):
         """Say whether the database itself has rolled back the transaction of this thread."""
 
     def savepoint(self, sid: str | None = None) -> _Savepoint:
-        """Return a savepoint, to be entered."""
+        """Return a savepoint, as a context manager."""
         return _Savepoint(self, sid)
 
 
 class FairSqliteDatabase(_JournallingDatabase, peewee.SqliteDatabase):
-    """SQLite whose every transaction passes a fair lock; DatabaseBusy if that takes too long."""
+    """SQLite with a fair write lock; `begin` raises DatabaseBusy after the timeout."""
 
-    def __init__(self, path: Path, *, patience: float = LOCK_TIMEOUT) -> None:
+    def __init__(self, path: Path, *, timeout: float = LOCK_TIMEOUT) -> None:
         super().__init__(
             str(path),
             pragmas=_PRAGMAS,
@@ -125,71 +125,71 @@ class FairSqliteDatabase(_JournallingDatabase, peewee.SqliteDatabase):
             field_types={"UTCDATETIME": "TEXT"},
         )
         self.path = path
-        self.write_lock = WriteLock(path, patience=patience)
+        self.write_lock = WriteLock(path, timeout=timeout)
         self._opened = threading.local()
-        self._write_back_at = 0.0
+        self._checkpoint_at = 0.0
 
     def _connect(self) -> Any:
-        # Looked at before it is opened: what is put in its place in between is opened then.
+        # Read before opening: a file that replaces it in between is then opened again.
         before = self._file()
         connection = super()._connect()  # type: ignore[misc]
         self._opened.file = before or self._file()
         return connection
 
     def is_connection_usable(self) -> bool:
-        """Say whether this thread's connection is open, to the file that lies there now.
+        """Say whether this thread's connection is open, to the file that is there now.
 
-        What was written to a file that another was put in place of would be lost.
+        After a restore has replaced the file, writes to the former one would be lost.
         """
         return bool(super().is_connection_usable()) and self._opened.file == self._file()
 
     def _file(self) -> tuple[int, int] | None:
         with suppress(OSError):
-            found = self.path.stat()
-            return found.st_dev, found.st_ino
+            status = self.path.stat()
+            return status.st_dev, status.st_ino
         return None
 
     def dispose(self) -> None:
-        """Forget this thread's connection; the write lock's files may be others from now on."""
+        """Forget this thread's connection, and close the write lock's files."""
         super().dispose()
         self.write_lock.close()
 
     def begin(self, lock_type: str | None = None) -> None:
-        """Wait for the turn, then begin."""
-        self.write_lock.enter()
+        """Acquire the write lock, then begin."""
+        self.write_lock.acquire()
         try:
             super().begin(lock_type)
         except BaseException:
-            self.write_lock.leave()
+            self.write_lock.release()
             raise
 
     def commit(self) -> Any:
-        """Commit, then let the next one in; after a failure the rollback that follows does.
+        """Commit, then release the write lock; after a failure the rollback releases it.
 
-        The journal's lines stand in the order of the transactions, since they are written in turn.
+        The journal is written under the lock, so its lines are in the order of the transactions.
         """
         result = super().commit()
-        self.write_lock.leave()
-        if self.writes_back and time.monotonic() > self._write_back_at:
-            self._write_back_now()
+        self.write_lock.release()
+        if self.checkpoints_wal and time.monotonic() > self._checkpoint_at:
+            self._checkpoint_now()
         return result
 
-    def _write_back_now(self) -> None:
+    def _checkpoint_now(self) -> None:
         # One thread is enough.
-        self._write_back_at = math.inf
+        self._checkpoint_at = math.inf
         try:
-            # What is committed stays so, whether or not there is room for it in the file by now.
+            # The commit holds even if the checkpoint fails, as on a full disk.
             with suppress(peewee.PeeweeException):
                 checkpoint_wal(self)
         finally:
-            self._write_back_at = time.monotonic() + _WRITE_BACK_EVERY
+            self._checkpoint_at = time.monotonic() + _CHECKPOINT_INTERVAL
 
     def rollback(self) -> Any:
-        """Roll back, then let the next one in."""
+        """Roll back, then release the write lock."""
         try:
             return super().rollback()
         finally:
-            self.write_lock.leave()
+            self.write_lock.release()
 
     def is_transaction_lost(self) -> bool:
         """Say whether SQLite has rolled back by itself, as when the disk is full.
@@ -200,7 +200,7 @@ class FairSqliteDatabase(_JournallingDatabase, peewee.SqliteDatabase):
         return not connection.in_transaction
 
     def close(self) -> bool:
-        """Close this thread's connection, and the write lock's files if no other thread writes."""
+        """Close this thread's connection; close the lock's files unless another thread writes."""
         was_open = super().close()
         self.write_lock.close()
         return was_open
@@ -210,14 +210,14 @@ class JournallingPostgresql(_JournallingDatabase, peewee.PostgresqlDatabase):
     """PostgreSQL with the journal of this machine."""
 
     def _initialize_connection(self, conn: Any) -> None:
-        """Let a query that counts a million rows leave the other cores to those who answer.
+        """Use one core a query, so that large counts leave the others to answers.
 
-        A tenth of the usual sample tells the planner enough, where ANALYZE is asked for.
+        A tenth of the default sample is enough for the planner after an ANALYZE.
         """
         conn.execute("SET max_parallel_workers_per_gather = 0; SET default_statistics_target = 10")
 
     def is_transaction_lost(self) -> bool:
-        """Say whether the connection is lost, and the transaction with it."""
+        """Say whether the connection is lost, and with it the transaction."""
         connection = self.connection()  # type: ignore[no-untyped-call]
         return bool(connection.closed)
 
@@ -228,7 +228,7 @@ Database = FairSqliteDatabase | JournallingPostgresql
 def connect(url: str, *, journal: Journal | None = None) -> Database:
     """Make the database at `url` the one in use; see Settings.database for its form.
 
-    `journal` is where its suppressions are journalled; without one they are not.
+    - `journal`: where its suppressions are journalled; None to journal none.
     """
     database: Database
     if url.startswith("sqlite:///"):
@@ -254,7 +254,7 @@ def is_postgresql(database: Database) -> bool:
 
 
 def run_sql(database: Database, statement: str, *values: object) -> Any:
-    """Run a statement that peewee has no words for; return its cursor."""
+    """Run an SQL statement that peewee cannot build; return its cursor."""
     return database.execute_sql(statement, values)  # type: ignore[no-untyped-call]
 
 
@@ -267,11 +267,10 @@ def lock_rows(query: Any) -> Any:
 
 
 def set_idle_transaction_timeout(database: Database) -> None:
-    """Have PostgreSQL end this connection if it falls asleep in the middle of a transaction.
+    """Have PostgreSQL end this connection if it stays idle in a transaction.
 
-    A process that is stopped, or a machine that is gone, would hold its locks for ever, and up all
-    who need them, such as that of the rates. A limit that stands in the database, or comes with its
-    address, stays.
+    Otherwise a stopped process or a lost machine would hold its locks, such as that of the rates,
+    for ever. A timeout that the database or the URL sets already is left as it is.
     """
     if is_postgresql(database):
         run_sql(database, _SET_IDLE_TIMEOUT, _IDLE_TIMEOUT)
@@ -285,49 +284,49 @@ WHERE current_setting('idle_in_transaction_session_timeout') = '0'"""
 
 @contextmanager
 def without_lock_timeout(database: Database) -> Iterator[None]:
-    """Let this thread wait for its turn to write for however long others hold the database."""
+    """Let this thread wait for the write lock without a timeout, for the block."""
     if isinstance(database, FairSqliteDatabase):
-        with database.write_lock.waiting_at_most(math.inf):
+        with database.write_lock.timeout_override(math.inf):
             yield
     else:
         yield
 
 
 def checkpoint_wal(database: Database) -> int:
-    """Write SQLite's write-ahead log into its file, as far as it can be; outside a transaction.
+    """Checkpoint SQLite's write-ahead log (PASSIVE); return how many pages are left.
 
-    Returns how many pages of it are left, for which somebody who reads has to end first.
+    Pages are left while a reader still needs them. Must be called outside a transaction.
 
-    Others write meanwhile, unlike where a commit does it: after a long reading, up to which nothing
-    can be written back, that may be seconds. What they write is written back too, so that the log
-    begins anew instead of growing: cutting off a gigabyte holds everybody up for half a second.
+    Others can write meanwhile, which they cannot while a commit does it: after a long read that may
+    take seconds. A second checkpoint writes their pages too, so that the log starts over instead of
+    growing: truncating a gigabyte blocks everybody for half a second.
 
     https://sqlite.org/wal.html#checkpointing
     """
-    left = 0
+    remaining = 0
     if isinstance(database, FairSqliteDatabase):
         for _ in range(2):
             is_busy, pages, written = run_sql(database, "PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            # While another process is at it, nothing is known.
-            left = _MANY_PAGES if is_busy else pages - written
-    return left
+            # While another process checkpoints, nothing is known.
+            remaining = _UNKNOWN_PAGES if is_busy else pages - written
+    return remaining
 
 
-_MANY_PAGES = 1 << 32
+_UNKNOWN_PAGES = 1 << 32
 
 
 def analyze_grown_tables(database: Database) -> None:
-    """Have PostgreSQL count the tables that have grown since it did; outside a transaction.
+    """Run ANALYZE on PostgreSQL tables that have grown since the last; outside a transaction.
 
-    Its planner goes on taking a table, or a list in it, for as small as it was when it was last
-    counted, and reads all of it for each row of a step. Autovacuum looks once a minute.
+    Until then the planner assumes the former size and scans the whole table for each row of a step.
+    Autovacuum looks once a minute only.
     https://www.postgresql.org/docs/current/planner-stats.html
     """
     if is_postgresql(database):
         for (table,) in run_sql(database, _SELECT_GROWN_TABLES).fetchall():
-            # Another process may have dropped it since, such as the rows of a file that is merged.
+            # Another process may have dropped it since, such as the staged rows of an import.
             with suppress(peewee.ProgrammingError):
-                # Another process that is at it is enough.
+                # Skipped where another process analyzes it already.
                 run_sql(database, f'ANALYZE (SKIP_LOCKED) "{table}"')
 
 
@@ -338,7 +337,7 @@ AND pg_relation_size(oid) > relpages * current_setting('block_size')::bigint"""
 
 
 def read_data_version(database: FairSqliteDatabase) -> int:
-    """Return what changes when others have written into SQLite's file.
+    """Return a number that changes when another connection has written to SQLite's file.
 
     https://sqlite.org/pragma.html#pragma_data_version
     """
@@ -365,11 +364,11 @@ SELECT EXISTS (
 
 
 def has_lock_waiters(database: Database) -> bool:
-    """Say whether anybody waits on PostgreSQL for a lock that another connection holds."""
-    return is_postgresql(database) and bool(run_sql(database, _IS_AWAITED).fetchone()[0])
+    """Say whether any PostgreSQL connection waits for a lock."""
+    return is_postgresql(database) and bool(run_sql(database, _HAS_LOCK_WAITERS).fetchone()[0])
 
 
-_IS_AWAITED = """\
+_HAS_LOCK_WAITERS = """\
 SELECT EXISTS (
     SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
 )"""
@@ -377,43 +376,45 @@ SELECT EXISTS (
 
 @contextmanager
 def limit_lock_wait(database: Database, seconds: float) -> Iterator[None]:
-    """Let this thread, whose connection is open, wait for so many seconds for what others hold.
+    """Limit for the block how long this thread waits for locks; its connection is open.
 
-    On SQLite it is DatabaseBusy that is raised then, unless the one who holds it passes no
-    write lock; see `is_busy` for what PostgreSQL raises.
+    After that SQLite raises DatabaseBusy, or its own error if another program holds its lock
+    without our write lock. For PostgreSQL's errors see `is_busy`.
     """
     if not isinstance(database, FairSqliteDatabase):
-        with _lock_limit(database, "SET lock_timeout = {}", "RESET lock_timeout", seconds):
+        with _override_setting(database, "SET lock_timeout = {}", "RESET lock_timeout", seconds):
             yield
         return
-    limit = "PRAGMA busy_timeout = {}"
+    pragma = "PRAGMA busy_timeout = {}"
     with (
-        _lock_limit(database, limit, limit.format(round(LOCK_TIMEOUT * 1000)), seconds),
-        database.write_lock.waiting_at_most(seconds),
+        _override_setting(database, pragma, pragma.format(round(LOCK_TIMEOUT * 1000)), seconds),
+        database.write_lock.timeout_override(seconds),
     ):
         yield
 
 
 @contextmanager
-def _lock_limit(database: Database, change: str, back: str, seconds: float) -> Iterator[None]:
-    """Change how long the database itself waits, and back; it counts in milliseconds, 0 is none."""
+def _override_setting(
+    database: Database, change: str, reset: str, seconds: float
+) -> Iterator[None]:
+    """Change the database's own lock timeout for the block; in milliseconds, 0 is no limit."""
     run_sql(database, change.format(max(1, round(seconds * 1000))))
     try:
         yield
     finally:
-        # A connection that is broken, or was closed, knows nothing of it any more.
+        # A closed connection has lost the setting, and a broken one cannot reset it.
         if not database.is_closed():
             with suppress(peewee.PeeweeException):
-                run_sql(database, back)
+                run_sql(database, reset)
 
 
 @contextmanager
 def skip_reference_checks(database: Database) -> Iterator[None]:
-    """Delete rows without SQLite's search for others that refer to them.
+    """Turn SQLite's foreign key checks off for the block.
 
-    For tables of a million rows that no index finds them in, where the same transaction has made
-    sure that there are none. On PostgreSQL such a search holds up nobody. Nor does anything cascade
-    on SQLite meanwhile. Must be entered and left outside a transaction.
+    For deletions whose check would scan a table of a million rows without an index, where the same
+    transaction has made sure that nothing refers to them. Cascades do not run either. On PostgreSQL
+    the check blocks nobody and stays on. Must be entered and left outside a transaction.
     """
     if not isinstance(database, FairSqliteDatabase):
         yield
@@ -422,22 +423,22 @@ def skip_reference_checks(database: Database) -> Iterator[None]:
     try:
         yield
     finally:
-        # A connection that was closed is opened with it.
+        # A connection that was closed turns it on when it is opened.
         if not database.is_closed():
             run_sql(database, "PRAGMA foreign_keys = 1")
 
 
 @contextmanager
 def read_snapshot(database: Database) -> Iterator[None]:
-    """Show this thread the database as it is now, whatever others write; nothing may be written.
+    """Run the block in a read-only snapshot transaction, which blocks nobody.
 
-    Nobody is kept waiting by it. Inside a transaction it leaves things as they are.
+    Inside a transaction it does nothing.
     """
     if database.in_transaction():
         yield
         return
     snapshot = " ISOLATION LEVEL REPEATABLE READ READ ONLY" if is_postgresql(database) else ""
-    # Past the write lock, which is for those who write.
+    # Without the write lock, which is for writers.
     run_sql(database, f"BEGIN{snapshot}")
     try:
         yield
@@ -446,9 +447,9 @@ def read_snapshot(database: Database) -> Iterator[None]:
 
 
 def stream_rows(query: Any) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a query, in a transaction; memory stays flat however many there are.
+    """Yield the rows of a query in constant memory; must be called in a transaction.
 
-    PostgreSQL would hand over all of them at once.
+    PostgreSQL needs a cursor for it: it sends the rows of a plain query all at once.
     """
     database = proxy.obj
     if not is_postgresql(database):
@@ -464,31 +465,31 @@ def stream_rows(query: Any) -> Iterator[tuple[Any, ...]]:
 _FETCH_SIZE = 2000
 
 
-def find_position(text: Any, sign: Any) -> Any:
-    """Return the SQL for where in a text a sign or a text stands first, counting from 1."""
+def find_position(text: Any, part: Any) -> Any:
+    """Return the SQL for where a part first stands in a text, counting from 1; 0 if nowhere."""
     name = "STRPOS" if is_postgresql(proxy.obj) else "INSTR"
-    return getattr(peewee.fn, name)(text, sign)
+    return getattr(peewee.fn, name)(text, part)
 
 
 def make_id_list(numbers: Iterable[int]) -> peewee.SQL:
-    """Return numbers as a list in SQL: bound one by one, hundreds of them take peewee long."""
+    """Return numbers as an SQL list, not bound: peewee is slow at binding hundreds of values."""
     # Nothing is equal to null, and PostgreSQL knows no list of nothing.
     return peewee.SQL(f"({', '.join(map(str, map(int, numbers))) or 'NULL'})")
 
 
 def make_value_list(values: Iterable[Any]) -> peewee.SQL:
-    """Return values as a list in SQL, bound as the database keeps them: see `make_id_list`."""
-    known = tuple(values) or (None,)
-    return peewee.SQL(f"({', '.join([proxy.obj.param] * len(known))})", known)
+    """Return values as an SQL list, bound in their stored form; see `make_id_list`."""
+    bound = tuple(values) or (None,)
+    return peewee.SQL(f"({', '.join([proxy.obj.param] * len(bound))})", bound)
 
 
 def iter_pages(
     query: Any, key: Any, *, size: int, read_key: Callable[[Any], Any], after: object = 0
 ) -> Iterator[list[Any]]:
-    """Yield the rows of a query a page at a time, in the order of a key; none is held open.
+    """Yield the rows of a query in pages, in the order of a key, without an open cursor.
 
-    - `key` is a column that no two of the rows share; `read_key` reads it from a row.
-    - `after` is what comes before the first key.
+    - `key`: a unique column; `read_key` reads it from a row.
+    - `after`: the key after which to begin.
     """
     while page := list(query.where(key > after).order_by(key).limit(size)):
         yield page
@@ -497,19 +498,19 @@ def iter_pages(
 
 @dataclass
 class RowCounter:
-    """How many rows have been handed on so far, which may end at any of them."""
+    """A count of the rows that an iterator has yielded so far, also if it ends early."""
 
     rows: int = 0
 
-    def count(self, found: Iterable[_T]) -> Iterator[_T]:
-        """Yield the rows, and count each before it is handed on."""
-        for row in found:
+    def count(self, items: Iterable[_T]) -> Iterator[_T]:
+        """Yield the rows, and count each before it is yielded."""
+        for row in items:
             self.rows += 1
             yield row
 
 
 def chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
-    """Cut a sequence into pieces of `size` at most, since a statement has a limited length."""
+    """Yield slices of at most `size` items, since a statement has a limited length."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
 
@@ -537,21 +538,23 @@ def _connect_postgresql(url: str) -> JournallingPostgresql:
 
 
 _NETWORK_LIMITS = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
-"""How long to wait for a server that does not answer, in s and ms, unless its address says so.
+"""How long to wait for a server that does not answer, in s and ms, unless the URL sets it.
 
 https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 """
 
 
-# --- Whether an error says that the database is busy or away. -------------------------------------
+# --- Whether an error says that the database is busy or unavailable. ------------------------------
 
 
 # https://www.sqlite.org/rescode.html; the low octet of an extended code is its primary one.
 _PRIMARY = 0xFF
 _SQLITE_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
-_SQLITE_AWAY = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
-# A write that failed, which in a commit is one before the mark that ends it in the log. What fails
-# after that, such as the index of the log, leaves open what a crash would make of it.
+_SQLITE_UNAVAILABLE = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
+)
+# A failed write; in a commit, one before the frame that ends it in the log. If something fails
+# after that frame, such as the log's index, a crash may still keep the commit or lose it.
 # https://sqlite.org/fileformat.html#walformat
 _SQLITE_UNWRITTEN = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE})
 
@@ -560,19 +563,19 @@ _SQLITE_UNWRITTEN = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE})
 _POSTGRESQL_BUSY = ("40001", "40P01", "57014", "55P03")
 # Connection exceptions, insufficient resources, operator intervention, system errors; and a
 # connection that was ended as it was idle in a transaction.
-_POSTGRESQL_AWAY = ("08", "53", "57P", "58", "25P03")
+_POSTGRESQL_UNAVAILABLE = ("08", "53", "57P", "58", "25P03")
 # Insufficient resources, such as a full disk: it ends the transaction, and not the connection.
 _POSTGRESQL_UNWRITTEN = "53"
 
-# read_only_sql_transaction: a standby, such as the former primary after a failover. So is refused
-# what is written on a connection that was told to read alone.
+# read_only_sql_transaction: a standby, such as the former primary after a failover. Also a write on
+# a connection that was opened for reading only.
 _POSTGRESQL_READ_ONLY = "25006"
 
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 
 
 def is_busy(error: BaseException) -> bool:
-    """Say whether others hold what was to be written, so that trying again soon may help."""
+    """Say whether others hold a lock, so that trying again soon may help."""
     return any(
         isinstance(cause, DatabaseBusy)
         or _get_sqlite_code(cause) in _SQLITE_BUSY
@@ -582,11 +585,11 @@ def is_busy(error: BaseException) -> bool:
 
 
 def is_database_unavailable(error: BaseException, *, may_write: bool = True) -> bool:
-    """Say whether the database cannot be reached or written for now: stopped, cut off, disk full.
+    """Say whether the database cannot be reached or written now: stopped, cut off, disk full.
 
-    What comes of a program that is wrong is neither busy nor away.
+    An error in the program is neither busy nor unavailable.
 
-    - `may_write`: whether the connection may write, so that only a standby refuses what is written.
+    - `may_write`: whether the connection may write; then "read-only" means a standby.
     """
     return any(
         _is_unavailable_error(cause)
@@ -596,9 +599,9 @@ def is_database_unavailable(error: BaseException, *, may_write: bool = True) -> 
 
 
 def is_rolled_back(error: BaseException) -> bool:
-    """Say whether a commit that failed has changed nothing for certain, as when the disk is full.
+    """Say whether a failed commit has certainly changed nothing, as when the disk is full.
 
-    Of one that was cut off nobody knows.
+    If the connection was lost, nobody knows.
     """
     return is_busy(error) or any(
         getattr(cause, "sqlite_errorcode", None) in _SQLITE_UNWRITTEN
@@ -611,15 +614,15 @@ def _is_unavailable_error(cause: BaseException) -> bool:
     if isinstance(cause, OSError):
         return cause.errno in _DISK_ERRORS
     if _is_without_state(cause):
-        # As psycopg has it where no server answered: refused, starting up, gone in the middle.
+        # psycopg's error where no server answered: refused, starting up, or lost.
         return any(kind.__name__ == "OperationalError" for kind in type(cause).__mro__)
-    return _get_sqlite_code(cause) in _SQLITE_AWAY or _get_sqlstate(cause).startswith(
-        _POSTGRESQL_AWAY
+    return _get_sqlite_code(cause) in _SQLITE_UNAVAILABLE or _get_sqlstate(cause).startswith(
+        _POSTGRESQL_UNAVAILABLE
     )
 
 
 def _iter_causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, what peewee has wrapped in it, and those that it came of.
+    """Yield an error, the one that peewee wrapped in it, and those that it came of.
 
     SQLite ends a transaction by itself when the disk is full, and then has none to roll back.
     """

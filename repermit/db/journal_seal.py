@@ -1,8 +1,7 @@
-"""What the database knows of its journal: how long it was, and a sealed digest of all its lines.
+"""Seals of the journal: its length and a keyed digest of its lines, stored in the database.
 
-The digest is made with a key that is kept outside the database, so that whoever can write to the
-database alone cannot make it anew. Lines that are appended later are no matter; one that is
-changed, cut out or cut off is.
+The key is outside the database, so a person who can write only to the database cannot forge a seal.
+Lines may be appended later; a line that is changed, removed or cut off is detected.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from repermit.db.models.base import Meta
 from repermit.db.suppression_journal import Journal
 
 JOURNAL_SEALED_SINCE = "journal_sealed_since"
-"""The fact under which an upgraded database keeps after which entry all journals are sealed."""
+"""The key in `meta` with the entry after which all journals of an upgraded database are sealed."""
 
 _KEY_PREFIX = "journal:"
 _DIGEST_BYTES = 16
@@ -27,9 +26,10 @@ _DIGEST_BYTES = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Seal:
-    """How a journal was: `size` in octets, its `lines`, and the `digest` over them, in hex.
+    """The state of a journal when it was sealed.
 
-    `place` is the machine and file where it stood.
+    - `place`: its machine and file.
+    - `size`: in octets; `lines`: how many; `digest`: of all of them, in hex.
     """
 
     place: str
@@ -38,12 +38,13 @@ class Seal:
     digest: str = ""
 
 
-def seal_journal(journal: Journal, size: int, *, most: int | None = None) -> bool:
-    """Keep how the journal is up to so many octets, in the caller's transaction.
+def seal_journal(journal: Journal, size: int, *, max_lines: int | None = None) -> bool:
+    """Seal the journal up to `size` octets, in the caller's transaction.
 
-    A journal that is shorter than it was keeps its seal, by which `verify` finds it out.
+    A journal that has become shorter keeps its seal, so that `verify` detects it.
 
-    - `most`: lines that are read at most; returns whether there may be more.
+    - `max_lines`: how many new lines to read.
+    - Returns whether there may be more new lines.
     """
     name = _identify_journal(journal)
     if not name:
@@ -51,33 +52,33 @@ def seal_journal(journal: Journal, size: int, *, most: int | None = None) -> boo
     meta_rows = Meta.select().where(Meta.key == _KEY_PREFIX + name)
     row = lock_rows(meta_rows).first()
     if row is None:
-        fresh = json.dumps(asdict(Seal(place=describe_place(journal.path))))
-        Meta.insert(key=_KEY_PREFIX + name, value=fresh).on_conflict_ignore().execute()
+        empty_seal = json.dumps(asdict(Seal(place=describe_place(journal.path))))
+        Meta.insert(key=_KEY_PREFIX + name, value=empty_seal).on_conflict_ignore().execute()
         row = lock_rows(meta_rows).get()
     old_seal = Seal(**json.loads(row.value))
     if size <= old_seal.size:
         return False
-    new_seal = _extend_seal(journal, old_seal, size, most=most)
+    new_seal = _extend_seal(journal, old_seal, size, max_lines=max_lines)
     text = json.dumps(asdict(new_seal) | {"place": describe_place(journal.path)})
     Meta.update(value=text).where(Meta.key == _KEY_PREFIX + name).execute()
-    return new_seal.lines - old_seal.lines == most
+    return new_seal.lines - old_seal.lines == max_lines
 
 
 def delete_seals() -> None:
-    """Forget how journals were, as after restoring: what is there now counts from then on."""
+    """Delete all seals, as after a restore: the next commit seals the journal as it is then."""
     Meta.delete().where(Meta.key.startswith(_KEY_PREFIX)).execute()
 
 
 def is_only_sealed_journal(journal: Journal) -> bool:
-    """Say whether the database has sealed this journal, and no other."""
+    """Say whether this journal is the only one that the database has sealed."""
     sealed = [row.key for row in Meta.select(Meta.key).where(Meta.key.startswith(_KEY_PREFIX))]
     return sealed == [_KEY_PREFIX + _identify_journal(journal)]
 
 
 def find_journal_damage(journal: Journal, *, noted: int) -> str:
-    """Return what is missing or changed in a journal since it was sealed last, "" for nothing.
+    """Return what is missing or changed in a journal since its last seal, "" for nothing.
 
-    `noted` is how many suppressions and launches all journals of the database have at the least.
+    - `noted`: how many suppressions and launches all journals of the database must have.
     """
     name, place = _identify_journal(journal), describe_place(journal.path)
     lines = 0
@@ -100,7 +101,7 @@ def find_journal_damage(journal: Journal, *, noted: int) -> str:
 
 
 def _count_noted_lines(journal: Journal, size: int) -> int:
-    """Count the suppressions and launches in a journal up to so many octets."""
+    """Count the suppressions and launches in the first `size` octets of a journal."""
     count = offset = 0
     with journal.path.open("rb") as file:
         while offset < size and (line := file.readline()):
@@ -113,7 +114,7 @@ _NOTED_LINES = (b'{"do":"suppress"', b'{"do":"launch"')
 
 
 def describe_place(path: Path) -> str:
-    """Return machine and file: what stands there now may have been put in its place."""
+    """Return the machine and file of a journal; another journal may have replaced it there."""
     return f"{socket.gethostname()}:{path.absolute()}"
 
 
@@ -125,12 +126,12 @@ def _compare_with_seal(journal: Journal, seal: Seal) -> str:
     return "" if is_same else f"one of its first {seal.lines:,} lines was changed or taken out"
 
 
-def _extend_seal(journal: Journal, seal: Seal, size: int, *, most: int | None = None) -> Seal:
-    """Return what a seal becomes by the lines behind it, up to so many octets and lines."""
+def _extend_seal(journal: Journal, seal: Seal, size: int, *, max_lines: int | None = None) -> Seal:
+    """Return a seal extended by the lines after it, up to `size` octets or `max_lines` lines."""
     digest, lines, offset = seal.digest, seal.lines, seal.size
     with journal.path.open("rb") as file:
         file.seek(offset)
-        for line in islice(file, most):
+        for line in islice(file, max_lines):
             if offset >= size:
                 break
             line_digest = hashlib.blake2b(
@@ -141,9 +142,9 @@ def _extend_seal(journal: Journal, seal: Seal, size: int, *, most: int | None = 
 
 
 def _identify_journal(journal: Journal) -> str:
-    """Return by what a journal is known wherever it stands: how it begins.
+    """Return the identity of a journal, a digest of its first two lines.
 
-    Returns "" for one that is not there, or has nothing behind the line that names the key.
+    Returns "" if the file is missing, or has no line after the one that names the key.
     """
     try:
         with journal.path.open("rb") as file:

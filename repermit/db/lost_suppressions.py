@@ -1,8 +1,8 @@
-"""Whom the journal names as not to be asked, and the database does not keep from being asked.
+"""Finding suppressions that the journal has and the database lacks.
 
-Such a suppression was deleted by somebody, or its lifting is missing since the process was killed
-before it wrote it. A million lines are read in some seconds, once; what is kept of each suppression
-in memory is short.
+Somebody has deleted such a suppression from the database, or the process was killed before it wrote
+its lift to the journal. A million lines are read in some seconds; memory holds half a fingerprint a
+suppression.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SuppressionKey = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class LostSuppression:
-    """A suppression that the journal knows alone; `line` is where, counting from 1."""
+    """A suppression that only the journal has; `line` is its line number, from 1."""
 
     line: int
     list: str
@@ -52,64 +52,67 @@ class LostSuppression:
 
 
 @dataclass
-class _JournalReading:
-    """What a journal says of those whom the database does not keep from being asked.
+class _JournalScan:
+    """The lines of a journal about addresses that the database does not suppress.
 
-    `found` are the lines, each with the octet where it stands; `offsets` are all of these, and
-    `counted` those of transactions that were committed. Journals of earlier versions do not say
-    that: what stands before `first_kept` counts.
+    - `lines`: the suppressions by list and fingerprint, each with its offset in octets.
+    - `lifted`: until when suppressions are lifted.
+    - `offsets`: the offsets of all suppressions in `lines`.
+    - `committed`: those of committed transactions.
+    - `first_range`: where the first committed range begins. Journals of earlier versions have no
+      ranges, so lines before it count as committed.
     """
 
-    found: dict[_SuppressionKey, list[tuple[int, LostSuppression]]]
+    lines: dict[_SuppressionKey, list[tuple[int, LostSuppression]]]
     lifted: dict[_SuppressionKey, str]
     offsets: list[int]
-    counted: set[int]
-    first_kept: int | None = None
+    committed: set[int]
+    first_range: int | None = None
 
-    def latest(self, whose: _SuppressionKey) -> LostSuppression | None:
-        """Return the latest line that counts, None if there is none."""
-        counting = [
-            one
-            for offset, one in self.found[whose]
-            if self.first_kept is None or offset < self.first_kept or offset in self.counted
+    def find_latest(self, key: _SuppressionKey) -> LostSuppression | None:
+        """Return the latest committed suppression of a list and fingerprint, or None."""
+        committed = [
+            suppression
+            for offset, suppression in self.lines[key]
+            if self.first_range is None or offset < self.first_range or offset in self.committed
         ]
-        return max(counting, key=lambda one: one.at, default=None)
+        return max(committed, key=lambda suppression: suppression.at, default=None)
 
 
 def find_lost_suppressions(
     *, key: bytes, slug: str | None = None, size: int | None = None
 ) -> list[LostSuppression]:
-    """Return whom the journal keeps from being asked on a list, or on all, and the database not.
+    """Return the suppressions that the journal has and the database lacks, by line number.
 
-    - `size`: octets of the journal before the database was read as it is seen here, so that nobody
-      who was suppressed since is missed in it; None if it is read as it is now.
+    Left out are addresses with a later Yes of their own, addresses from an undone import, and
+    addresses that their former holder has left for another one and that are on the list now.
 
-    Nobody who has said Yes themselves since, nor whom a file brought that was taken back; nor, of
-    an address that its holder has left for another one, whoever has it now. Raises JournalRefused
-    if the journal cannot be read; one that is not there, or of another key, says nothing.
+    - `slug`: the list; None for all lists.
+    - `size`: the size of the journal before the caller's snapshot of the database began: later
+      suppressions are not in that snapshot. None for the size now.
+    - Raises JournalRefused if the journal cannot be read; a missing one, or one of another key,
+      has no lines.
     """
     journal: Journal | None = proxy.obj.journal
     if journal is None:
         return []
     size = journal.size() if size is None else size
-    reading = _read_journal(journal, _read_suppressed(slug), slug, size)
+    scan = _read_journal(journal, _read_suppressed(slug), slug, size)
     list_ids = {row.slug: row.id for row in MailingList.select(MailingList.id, MailingList.slug)}
     undone_imports = _find_undone_imports()
     lost_lines = [
         suppression
-        for key_of_line in reading.found
-        if (suppression := reading.latest(key_of_line))
+        for key_of_line in scan.lines
+        if (suppression := scan.find_latest(key_of_line))
         and suppression.list in list_ids
-        and reading.lifted.get(key_of_line, "") < format_timestamp(suppression.at)
+        and scan.lifted.get(key_of_line, "") < format_timestamp(suppression.at)
         and (suppression.list, format_timestamp(suppression.at)) not in undone_imports
     ]
-    return sorted(
-        _skip_returned(lost_lines, list_ids, key), key=lambda suppression: suppression.line
-    )
+    return sorted(_select_lost(lost_lines, list_ids, key), key=lambda suppression: suppression.line)
 
 
 def _read_suppressed(slug: str | None) -> Mapping[str, set[bytes]]:
-    """Return who is suppressed, by list ("" for all): the first halves of their fingerprints."""
+    """Return the first halves of the suppressed fingerprints, by list; "" is for all lists."""
     query: Any = Suppression.select(Suppression.fingerprint, MailingList.slug).join(
         MailingList, JOIN.LEFT_OUTER
     )
@@ -129,36 +132,32 @@ def _shorten(fingerprint: str) -> bytes:
 
 
 def _read_journal(
-    journal: Journal, held: Mapping[str, set[bytes]], slug: str | None, size: int
-) -> _JournalReading:
-    reading = _JournalReading({}, {}, [], set())
-    for_all = held.get("", set())
+    journal: Journal, suppressed_by_list: Mapping[str, set[bytes]], slug: str | None, size: int
+) -> _JournalScan:
+    scan = _JournalScan({}, {}, [], set())
+    for_all = suppressed_by_list.get("", set())
     for number, offset, text in _iter_lines(journal):
-        # Nearly all of a million lines are about those who are suppressed.
+        # Nearly all of a million lines are about suppressed addresses.
         match = _SUPPRESS_LINE.match(text)
-        if match and _is_suppressed(match[1], match[2], held, for_all):
+        if match and _is_suppressed(match[1], match[2], suppressed_by_list, for_all):
             continue
-        if (
-            reading.first_kept is not None
-            and not reading.offsets
-            and text.startswith(_COMMITTED_LINE)
-        ):
+        if scan.first_range is not None and not scan.offsets and text.startswith(_COMMITTED_LINE):
             continue
         line = _parse_line(text)
         if offset >= size and line.get("do") != "lift":
             continue
-        # One that was cut off, or altered, says nothing here.
+        # A line that was cut off or altered is skipped.
         with suppress(ValueError, KeyError, TypeError):
             if line.get("do") == "kept":
-                _add_committed(reading, line)
+                _add_committed(scan, line)
             elif line.get("do") in {"suppress", "lift"} and slug in {None, line["list"]}:
                 short_fingerprint = _shorten(line["fingerprint"])
                 if (
-                    short_fingerprint not in held.get(line["list"], ())
+                    short_fingerprint not in suppressed_by_list.get(line["list"], ())
                     and short_fingerprint not in for_all
                 ):
-                    _add_line(reading, line, number, offset)
-    return reading
+                    _add_line(scan, line, number, offset)
+    return scan
 
 
 _SUPPRESS_LINE = re.compile(
@@ -168,46 +167,49 @@ _COMMITTED_LINE = b'{"do":"kept"'
 
 
 def hash_journal_suppressions(journal: Journal) -> array[int]:
-    """Return the marks of all suppressions that stand in a journal by now, sorted."""
-    marks = array("q")
+    """Return the hashes of all suppressions in a journal, sorted; see `hash_suppression`."""
+    hashes = array("q")
     for _, _, text in _iter_lines(journal):
-        match = _MARKED_LINE.match(text)
+        match = _HASHED_LINE.match(text)
         if match:
-            marks.append(
+            hashes.append(
                 hash_suppression(*(part.decode(errors="replace") for part in match.groups()))
             )
         elif text.startswith(b'{"do":"suppress"'):
             content = _parse_line(text)
             with suppress(KeyError, TypeError):
-                marks.append(hash_suppression(*(content[name] for name in _MARKED_KEYS)))
-    return array("q", sorted(marks))
+                hashes.append(hash_suppression(*(content[name] for name in _HASHED_KEYS)))
+    return array("q", sorted(hashes))
 
 
 def hash_suppression(at: str, slug: str, fingerprint: str, reason: str) -> int:
-    """Return a number of 64 bits for a suppression, the same in this process alone."""
+    """Return a 64-bit hash of a suppression, valid in this process only."""
     return hash((at, slug, fingerprint, reason))
 
 
-_MARKED_KEYS = ("at", "list", "fingerprint", "reason")
-# In memory each line is eight octets: a million may be there.
-_MARKED_LINE = re.compile(
+_HASHED_KEYS = ("at", "list", "fingerprint", "reason")
+# Eight octets a line in memory: there may be a million.
+_HASHED_LINE = re.compile(
     rb'{"do":"suppress","at":"([^"\\]*)","list":"([^"\\]*)","fingerprint":"([0-9a-f]{64})"'
     rb',"subject":"[0-9a-f]{32}","reason":"([^"\\]*)"'
 )
 
 
 def _is_suppressed(
-    slug: bytes, half: bytes, held: Mapping[str, set[bytes]], for_all: set[bytes]
+    slug: bytes,
+    fingerprint_half: bytes,
+    suppressed_by_list: Mapping[str, set[bytes]],
+    for_all: set[bytes],
 ) -> bool:
-    short_fingerprint = bytes.fromhex(half.decode())
+    short_fingerprint = bytes.fromhex(fingerprint_half.decode())
     return (
-        short_fingerprint in held.get(slug.decode(errors="replace"), ())
+        short_fingerprint in suppressed_by_list.get(slug.decode(errors="replace"), ())
         or short_fingerprint in for_all
     )
 
 
 def _iter_lines(journal: Journal) -> Iterator[tuple[int, int, bytes]]:
-    """Yield number, octet and text of each line."""
+    """Yield number, offset and text of each line; none for a missing file or another key."""
     try:
         with journal.path.open("rb") as file:
             first, offset = file.readline(), 0
@@ -228,7 +230,7 @@ def _iter_lines(journal: Journal) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _parse_line(text: bytes) -> dict[str, Any]:
-    """Return a line, {} if it is not whole."""
+    """Return a line's object, {} if it is no whole JSON object."""
     try:
         line: Any = json.loads(text)
     except (ValueError, RecursionError):
@@ -236,10 +238,10 @@ def _parse_line(text: bytes) -> dict[str, Any]:
     return line if isinstance(line, dict) else {}
 
 
-def _add_line(reading: _JournalReading, line: Mapping[str, Any], number: int, offset: int) -> None:
+def _add_line(scan: _JournalScan, line: Mapping[str, Any], number: int, offset: int) -> None:
     key = line["list"], line["fingerprint"]
     if line["do"] == "lift":
-        reading.lifted[key] = max(line["until"], reading.lifted.get(key, ""))
+        scan.lifted[key] = max(line["until"], scan.lifted.get(key, ""))
         return
     suppression = LostSuppression(
         line=number,
@@ -250,22 +252,22 @@ def _add_line(reading: _JournalReading, line: Mapping[str, Any], number: int, of
         at=parse_timestamp(line["at"]),
         has_moved=line.get("by") == "move",
     )
-    reading.offsets.append(offset)
-    reading.found.setdefault(key, []).append((offset, suppression))
+    scan.offsets.append(offset)
+    scan.lines.setdefault(key, []).append((offset, suppression))
 
 
-def _add_committed(reading: _JournalReading, line: Mapping[str, Any]) -> None:
+def _add_committed(scan: _JournalScan, line: Mapping[str, Any]) -> None:
     first, end = line["from"], line["to"]
-    if reading.first_kept is None:
-        reading.first_kept = first
-    index = bisect_left(reading.offsets, first)
-    while index < len(reading.offsets) and reading.offsets[index] < end:
-        reading.counted.add(reading.offsets[index])
+    if scan.first_range is None:
+        scan.first_range = first
+    index = bisect_left(scan.offsets, first)
+    while index < len(scan.offsets) and scan.offsets[index] < end:
+        scan.committed.add(scan.offsets[index])
         index += 1
 
 
 def _find_undone_imports() -> set[_SuppressionKey]:
-    """Return list and moment of each file that was taken back."""
+    """Return the list and time of each undone import."""
     query: Any = (
         Import.select(MailingList.slug, Import.at)
         .join(MailingList)
@@ -274,10 +276,10 @@ def _find_undone_imports() -> set[_SuppressionKey]:
     return {(slug, format_timestamp(at)) for slug, at in query.tuples()}
 
 
-def _skip_returned(
+def _select_lost(
     lost: Iterable[LostSuppression], list_ids: Mapping[str, int], key: bytes
 ) -> Iterator[LostSuppression]:
-    """Yield those whose address is on its list by no right of its holder."""
+    """Yield the suppressions whose address is not on its list by a right of its holder."""
     by_list: dict[str, list[LostSuppression]] = {}
     for suppression in lost:
         by_list.setdefault(suppression.list, []).append(suppression)
@@ -291,17 +293,17 @@ def _skip_returned(
                 yield suppression
 
 
-def _find_contacts(number: int, wanted: set[str], key: bytes) -> dict[str, Contact]:
+def _find_contacts(list_id: int, wanted_fingerprints: set[str], key: bytes) -> dict[str, Contact]:
     """Return the contacts of a list with these fingerprints."""
     query: Any = Contact.select(Contact.id, Contact.address_key).where(
-        Contact.list == number, Contact.erased_at.is_null()
+        Contact.list == list_id, Contact.erased_at.is_null()
     )
     rows = list(query.tuples())
     all_fingerprints = email_address.fingerprints(key, [address_key for _, address_key in rows])
     fingerprint_by_id = {
         number: fingerprint
         for (number, _), fingerprint in zip(rows, all_fingerprints, strict=True)
-        if fingerprint in wanted
+        if fingerprint in wanted_fingerprints
     }
     contacts: dict[str, Contact] = {}
     for chunk in chunks(sorted(fingerprint_by_id), _CHUNK):

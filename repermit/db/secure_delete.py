@@ -1,6 +1,6 @@
-"""Wiping what SQLite still holds of deleted rows: in its pages, and in its write-ahead log.
+"""Wiping the remains of deleted rows from SQLite's pages and its write-ahead log.
 
-PostgreSQL has its own ways; see docs/explanation/erasing.md.
+For PostgreSQL see docs/explanation/erasing.md.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from typing import Any
 
 from repermit.db.connection import Database, FairSqliteDatabase, checkpoint_wal, proxy, run_sql
 from repermit.db.models.base import Meta, Table, new_id
-from repermit.db.work_steps import LARGEST_STEP, StepSize, run_steps
+from repermit.db.work_steps import MAX_ROWS_PER_STEP, StepSize, run_steps
 
-# --- Overwriting what SQLite leaves of deleted rows within its pages. -----------------------------
+# --- Overwriting the remains of deleted rows in SQLite's pages. -----------------------------------
 
 
-# A page that holds no rows begins with the number of another page. While there are fewer than
-# 2 << 24 of them its first octet is none of these.
+# A page without rows begins with the number of another page, whose first octet is none of these
+# kinds while there are fewer than 2 << 24 pages.
 _INTERIOR_KINDS, _LEAF_KINDS = (2, 5), (10, 13)
 _MAX_PAGES = 2 << 24
 _HEADER = struct.Struct(">BHHHB")
 
 
 def scrub_pages(database: Database, *, should_stop: Callable[[], bool] = bool) -> bool:
-    """Overwrite the unallocated part of each page of the open SQLite database; False if stopped.
+    """Zero the unallocated part of each page of the open SQLite database; False if stopped.
 
-    In short transactions, so that others write in between. Where SQLite was built without the means
-    (`sqlite_dbpage`), or has too many pages, it writes the whole file anew instead, in one.
+    In short transactions, so that others can write in between. If SQLite was built without
+    `sqlite_dbpage`, or has too many pages, VACUUM rewrites the whole file at once instead.
     """
     (count,) = run_sql(database, "PRAGMA page_count").fetchone()
     if count >= _MAX_PAGES or not _has_page_access(database):
@@ -47,7 +47,7 @@ def scrub_pages(database: Database, *, should_stop: Callable[[], bool] = bool) -
 
 
 def scrub_page(page: bytes) -> bytes:
-    """Return a page, of any kind but the first, with zeros in its unallocated part."""
+    """Return a page with zeros in its unallocated part; not for the first page."""
     kind, _, cells, content, _ = _HEADER.unpack_from(page)
     if kind not in (*_INTERIOR_KINDS, *_LEAF_KINDS):
         return page
@@ -62,35 +62,34 @@ def _has_page_access(database: Database) -> bool:
 
 
 def _scrub_range(database: Database, numbers: range) -> None:
-    # Past peewee, which would take longer than all the rest.
+    # Without peewee, which would take longer than all the rest.
     cursor: Any = database.cursor()  # type: ignore[no-untyped-call]
     for number in numbers:
         rows = cursor.execute("SELECT data FROM sqlite_dbpage WHERE pgno = ?", (number,))
         for (page,) in rows.fetchall():
-            clean_page = scrub_page(page)
-            if clean_page != page:
+            scrubbed_page = scrub_page(page)
+            if scrubbed_page != page:
                 cursor.execute(
-                    "UPDATE sqlite_dbpage SET data = ? WHERE pgno = ?", (clean_page, number)
+                    "UPDATE sqlite_dbpage SET data = ? WHERE pgno = ?", (scrubbed_page, number)
                 )
 
 
-# --- Wiping what SQLite still holds of deleted rows. ----------------------------------------------
+# --- Wiping the remains of deleted rows. ----------------------------------------------------------
 
 
 _WIPE_KEY = "wipe_owed"
-_READER_TIMEOUT = 20  # milliseconds that readers are waited for at a time, holding everybody up
+_READER_TIMEOUT = 20  # milliseconds to wait for readers at a time, blocking all writers
 _MAX_TRIES = 20
 _REST = 0.06  # seconds between two tries
 _FEW_PAGES = 250
-"""So many may be written back while the log is cut off, which takes a few milliseconds."""
+"""Pages that may be left when the log is truncated; writing them takes a few milliseconds."""
 
 
 def request_wiping() -> None:
-    """Note, in the caller's transaction, that file and log hold what this transaction deletes.
+    """Request, in the caller's transaction, that what it deletes is wiped.
 
-    Deleting overwrites with zeros (`secure_delete`), but in the log: until that is written back to
-    the file and cut to nothing, the earlier bytes stand in both; and copies may stand elsewhere in
-    the pages, see `scrub_pages`.
+    `secure_delete` writes its zeros to the log. Until that is checkpointed and truncated, the
+    earlier bytes are still in the file and the log. Pages may hold copies too; see `scrub_pages`.
     """
     if isinstance(proxy.obj, FairSqliteDatabase):
         Meta.write(_WIPE_KEY, new_id())
@@ -102,39 +101,41 @@ def delete_in_steps(
     *conditions: Any,
     holds_addresses: bool = False,
     should_stop: Callable[[], bool] = bool,
-    most_a_step: int = LARGEST_STEP,
+    max_rows_per_step: int = MAX_ROWS_PER_STEP,
 ) -> int:
-    """Delete the rows for which these conditions hold; return how many there were.
+    """Delete the rows that match the conditions, in steps; return how many there were.
 
-    - `holds_addresses`: what SQLite still holds of them is to be wiped.
+    - `holds_addresses`: also request that their remains are wiped.
     """
     rows: Any = table
     key, total = rows._meta.primary_key, 0  # noqa: SLF001  peewee has no other name for it
 
     def step(limit: int) -> bool:
         nonlocal total
-        some = rows.select(key).where(*conditions).limit(limit)
-        # On PostgreSQL one of them may have changed in this very moment.
-        gone = int(rows.delete().where(key.in_(some), *conditions).execute())
-        if gone and holds_addresses:
+        batch = rows.select(key).where(*conditions).limit(limit)
+        # The conditions again: on PostgreSQL a row may have changed since the SELECT.
+        deleted = int(rows.delete().where(key.in_(batch), *conditions).execute())
+        if deleted and holds_addresses:
             request_wiping()
-        total += gone
-        return gone == limit
+        total += deleted
+        return deleted == limit
 
-    # Nothing is locked where there is nothing, as almost always.
+    # Almost always there is nothing; then nothing is locked.
     if rows.select().where(*conditions).exists():
-        run_steps(database, step, should_stop=should_stop, size=StepSize(most=most_a_step))
+        run_steps(
+            database, step, should_stop=should_stop, size=StepSize(max_rows=max_rows_per_step)
+        )
     return total
 
 
 def wipe_deleted_rows(database: Database, *, should_stop: Callable[[], bool] = bool) -> bool:
-    """Overwrite what is left of deleted rows, if that is owed; say whether nothing is owed now.
+    """Overwrite the remains of deleted rows, if that was requested; return whether it is done.
 
-    1. Scrub the pages; 2. write the log back and cut it to nothing. It takes seconds for a million
-    contacts, during which others go on.
+    1. Scrub the pages. 2. Checkpoint the log and truncate it. For a million contacts it takes
+    seconds, during which others can write.
 
-    False while somebody reads what the log still has to keep, such as an export under way, or once
-    `should_stop` says so; it is tried again by the job. Must be called outside a transaction.
+    Returns False while a reader still needs the log, such as a running export, or once
+    `should_stop` does; the job tries again. Must be called outside a transaction.
     """
     request: Meta | None = Meta.get_or_none(Meta.key == _WIPE_KEY)
     if request is None or not isinstance(database, FairSqliteDatabase):
@@ -142,15 +143,15 @@ def wipe_deleted_rows(database: Database, *, should_stop: Callable[[], bool] = b
     if not scrub_pages(database, should_stop=should_stop) or not _truncate_log(database):
         return False
     with database.atomic():
-        # Not one that was owed meanwhile.
+        # Not a later request.
         Meta.delete().where(Meta.key == _WIPE_KEY, Meta.value == request.value).execute()
     return True
 
 
 def _truncate_log(database: FairSqliteDatabase) -> bool:
-    """Try some times to cut the log to nothing; return whether it is empty.
+    """Try several times to truncate the log; return whether it is empty.
 
-    A log of which much is left would be written back under the lock as soon as its reader ends.
+    A log with many pages left is not tried: they would be written under the lock.
     """
     for _ in range(_MAX_TRIES):
         if checkpoint_wal(database) <= _FEW_PAGES and _cut_off_log(database):
@@ -160,13 +161,16 @@ def _truncate_log(database: FairSqliteDatabase) -> bool:
 
 
 def _cut_off_log(database: FairSqliteDatabase) -> bool:
-    """Return whether the log is empty: https://sqlite.org/pragma.html#pragma_wal_checkpoint."""
-    (usual_timeout,) = run_sql(database, "PRAGMA busy_timeout").fetchone()
-    database.write_lock.enter()
+    """Truncate the log; return whether it is empty.
+
+    https://sqlite.org/pragma.html#pragma_wal_checkpoint
+    """
+    (former_timeout,) = run_sql(database, "PRAGMA busy_timeout").fetchone()
+    database.write_lock.acquire()
     try:
         run_sql(database, f"PRAGMA busy_timeout = {_READER_TIMEOUT}")
         is_busy, _, _ = run_sql(database, "PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     finally:
-        run_sql(database, f"PRAGMA busy_timeout = {usual_timeout}")
-        database.write_lock.leave()
+        run_sql(database, f"PRAGMA busy_timeout = {former_timeout}")
+        database.write_lock.release()
     return not is_busy

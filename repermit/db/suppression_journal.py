@@ -1,13 +1,13 @@
-"""The journal: who was suppressed since when, and which campaigns were launched.
+"""The journal of suppressions: suppressed fingerprints with their times, and launches of campaigns.
 
-Kept beside the key and apart from the database. A database that is restored from an older copy
+It is a file beside the key, outside the database. A database that is restored from an older copy
 learns from it who has left since, and which lists may have been asked. It holds fingerprints and
 random subjects, never an address.
 
-A suppression or launch is written here before its transaction commits, and is on the disk by then;
-the lifting of one is written after, and so is that those lines count, by the octets from which to
-which they stand. So whatever is killed in between, the journal may know of one suppression or
-launch too many, and never of one too few.
+A suppression or launch is written and synced to the disk before its transaction commits. Lifts are
+written after the commit, together with a `kept` line that gives the byte range of the lines that
+were committed. So after a kill the journal may have a suppression or launch too many, never one
+too few.
 """
 
 from __future__ import annotations
@@ -29,97 +29,101 @@ from repermit.errors import JournalRefused
 from repermit.settings.definitions import Settings
 from repermit.temporary_files import open_private
 
-PATIENCE = 30.0
-"""Seconds that a writer waits for another one of the same machine."""
+LOCK_TIMEOUT = 30.0
+"""Seconds that a writer waits for another process of this machine."""
 
 _RETRY_INTERVAL = 0.002
-# What a transaction writes at the most before it must go to the file, so that memory stays flat.
+# Octets of a transaction that are written at once, so that memory stays flat.
 _MAX_PENDING = 1 << 20
 
 
 class Journal:
-    """The journal at `path`, made when the first line is written, readable by its user alone.
+    """The journal at `path`; the file is created with the first line, readable by its user alone.
 
-    `key_check` tells which key the fingerprints are made with; it is the first line. Safe in any
-    number of threads and processes.
+    Safe in any number of threads and processes.
+
+    - `key_check`: a check value of the fingerprint key; it is the first line.
+    - `seal`: the key for the digests of journal_seal.
     """
 
     def __init__(
-        self, path: Path, *, key_check: str, seal: bytes = b"", patience: float = PATIENCE
+        self, path: Path, *, key_check: str, seal: bytes = b"", timeout: float = LOCK_TIMEOUT
     ) -> None:
         self.path = path
         self.seal = seal
         self.key_check = key_check
-        self._patience = patience
-        self._mine = _PendingLines()
+        self._timeout = timeout
+        self._pending = _PendingLines()
 
-    def note(self, *lines: Mapping[str, Any]) -> None:
-        """Keep lines for the end of this thread's transaction: they are written before it commits.
+    def add_lines(self, *lines: Mapping[str, Any]) -> None:
+        """Add lines that are written before this thread's transaction commits.
 
-        Many go to the file at once, and are on the disk by then.
+        More than a megabyte is written at once.
         """
-        self._mine.before += _encode_lines(lines)
-        if len(self._mine.before) > _MAX_PENDING:
+        self._pending.before_commit += _encode_lines(lines)
+        if len(self._pending.before_commit) > _MAX_PENDING:
             self.before_commit()
 
-    def note_after(self, *lines: Mapping[str, Any]) -> None:
-        """Keep lines that are written once this thread's transaction has committed."""
-        self._mine.after += _encode_lines(lines)
+    def add_lines_after_commit(self, *lines: Mapping[str, Any]) -> None:
+        """Add lines that are written after this thread's transaction has committed."""
+        self._pending.after_commit += _encode_lines(lines)
 
     def size(self) -> int:
-        """Return how many octets the file has, 0 if it is not there."""
+        """Return the size of the file in octets, 0 if it is missing."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def before_commit(self) -> int:
-        """Write what is to be on the disk before the commit; raises JournalRefused.
+        """Write and sync the lines for before the commit; raises JournalRefused.
 
-        Returns up to how many octets it is to be sealed: all so far, also before what is written
-        after the commit, which the next one would have to seal alone otherwise; 0 for nothing.
+        Returns the size in octets up to which the journal is to be sealed, 0 for none. It is sealed
+        also if lines follow after the commit only, so that the next seal has fewer to read.
         """
-        mine = self._mine
-        if mine.before:
-            mine.written.append(self._append(bytes(mine.before), sync=True))
-            mine.before.clear()
-        if mine.written:
-            return mine.written[-1][1]
+        pending = self._pending
+        if pending.before_commit:
+            pending.written.append(self._append(bytes(pending.before_commit), sync=True))
+            pending.before_commit.clear()
+        if pending.written:
+            return pending.written[-1][1]
         with suppress(JournalRefused):
-            return self.try_out() if mine.after else 0
+            return self.ensure_exists() if pending.after_commit else 0
         return 0
 
     def after_commit(self) -> None:
-        """Write what holds by now.
+        """Write the lines for after the commit.
 
-        Not to the disk, and a failure is no matter: what is missing is a lifting, and whoever is
-        suppressed for too long can say Yes again.
+        They are not synced, and failures are ignored: if a lift is lost, the person stays
+        suppressed, and can say Yes again.
         """
-        kept = [{"do": "kept", "from": first, "to": end} for first, end in self._mine.written]
-        lines = _encode_lines(kept) + bytes(self._mine.after)
-        self.forget()
+        committed = [
+            {"do": "kept", "from": first, "to": end} for first, end in self._pending.written
+        ]
+        lines = _encode_lines(committed) + bytes(self._pending.after_commit)
+        self.discard_lines()
         if lines:
             with suppress(JournalRefused):
                 self._append(lines)
 
-    def forget(self) -> None:
-        """Forget what was kept for a transaction that is no more."""
-        self._mine.before.clear()
-        self._mine.after.clear()
-        self._mine.written.clear()
+    def discard_lines(self) -> None:
+        """Discard the lines of this thread's transaction, after a rollback or a commit."""
+        self._pending.before_commit.clear()
+        self._pending.after_commit.clear()
+        self._pending.written.clear()
 
-    def forget_after(self) -> None:
-        """Forget what was to be written after the commit."""
-        self._mine.after.clear()
+    def discard_lines_after_commit(self) -> None:
+        """Discard the lines for after the commit."""
+        self._pending.after_commit.clear()
 
-    def try_out(self) -> int:
-        """Make the journal if it is not there yet; return its octets, all in whole lines.
+    def ensure_exists(self) -> int:
+        """Create the journal if it is missing; return its size in octets.
 
-        Raises JournalRefused if it cannot be.
+        Ends a last line that a killed process has left open. Raises JournalRefused.
         """
         return self._append(b"")[1]
 
     def _append(self, lines: bytes, *, sync: bool = False) -> tuple[int, int]:
-        """Append lines; return from which octet to which they stand. Raises JournalRefused.
+        """Append lines; return the offsets where they begin and end. Raises JournalRefused.
 
-        Others that write wait meanwhile. With `sync` all is on the disk by the end.
+        The file is locked meanwhile. With `sync` all is on the disk by the end.
         """
         try:
             with open(self.path, "ab+", buffering=0, opener=open_private) as file:
@@ -145,12 +149,12 @@ class Journal:
             ) from None
 
     def _lock(self, file: FileIO) -> None:
-        until = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._timeout
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if time.monotonic() >= until:
+                if time.monotonic() >= deadline:
                     raise
                 time.sleep(_RETRY_INTERVAL)
             else:
@@ -158,7 +162,7 @@ class Journal:
 
 
 def make_journal(settings: Settings) -> Journal | None:
-    """Return the journal that the settings name; settings that came from no file may have none."""
+    """Return the journal that the settings name, None if they name none."""
     if settings.journal is None:
         return None
     key = settings.fingerprint_key
@@ -167,11 +171,11 @@ def make_journal(settings: Settings) -> Journal | None:
 
 
 class _PendingLines(threading.local):
-    """What a thread's transaction has to write, and from where to where it has written already."""
+    """The lines of a thread's transaction; `written` has the byte ranges written already."""
 
     def __init__(self) -> None:
-        self.before = bytearray()
-        self.after = bytearray()
+        self.before_commit = bytearray()
+        self.after_commit = bytearray()
         self.written: list[tuple[int, int]] = []
 
 
@@ -190,7 +194,7 @@ def _write_all(file: FileIO, data: bytes) -> None:
 
 
 def _sync_folder(path: Path) -> None:
-    """Have the folder's entry of a new file on the disk too."""
+    """Sync the folder, so that the entry of a new file is on the disk too."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

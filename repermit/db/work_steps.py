@@ -1,7 +1,7 @@
-"""Work in steps: each a short transaction, sized by the time that the last one took.
+"""Work in steps: each is a short transaction, sized by the time that the last one took.
 
-No transaction may hold the write lock for more than 50 ms, whatever its work and the size of the
-database.
+No transaction may hold the write lock for more than 50 ms, whatever it does and however large the
+database is.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ _MAX_SECONDS = 0.025
 _MAX_SECONDS_ALONE = 0.04
 """Of a step while nobody else uses the database: fewer steps write fewer pages."""
 
-FIRST_STEP = 100
+FIRST_STEP_ROWS = 100
 """Rows of the first step."""
 
-LARGEST_STEP = 20_000
+MAX_ROWS_PER_STEP = 20_000
 """Rows of a step at most."""
 
-SMALLEST_STEP = 10
-"""Rows of a step; fewer take hardly less time, most of which is the commit's."""
+MIN_ROWS_PER_STEP = 10
+"""Rows of a step at least; fewer take hardly less time, as the commit takes most of it."""
 
 _REST_FACTOR = 3
-"""How many times as long as a step the rest after it is, in which others have the machine."""
+"""Length of the pause after a step, as a multiple of the step, to leave the machine to others."""
 
 _MAX_REST = 0.15
-"""Seconds between two steps at most."""
+"""Seconds of the pause between two steps at most."""
 
 _INTERVAL = 0.005
-"""Seconds between two looks whether anybody waits."""
+"""Seconds between two checks whether anybody waits for a lock."""
 
-# A step that found little to do says little of the next, which stays below 0.05 s by this.
+# A step that found little to do predicts the next one badly; these keep that below 0.05 s.
 _MAX_GROWTH = 1.5
 _MAX_SHRINKING = 0.1
 
@@ -55,9 +55,9 @@ def run_counted_steps(
     should_stop: Callable[[], bool],
     size: StepSize,
 ) -> int:
-    """Run steps as `run_steps` does, and return the sum of what they did.
+    """Run steps as `run_steps` does, and return the sum of their counts.
 
-    - `step` returns whether there is more, and how much it did.
+    - `step`: returns whether there is more to do, and the count of the step.
     """
     total = 0
 
@@ -77,19 +77,22 @@ def run_steps(
     *,
     should_stop: Callable[[], bool] = bool,
     between: Callable[[], None] = lambda: None,
-    most: int | None = None,
+    max_rows: int | None = None,
     size: StepSize | None = None,
 ) -> bool:
-    """Take the steps of a work of which the database itself says what is left, as `run_task`.
+    """Run steps until there is no more to do; return False if it was stopped before.
 
-    - `step` takes the next one, of about so many rows, and says whether there is more.
+    The database itself must say what is left; see `run_task` for work that needs a state.
+
+    - `step`: does about so many rows in the transaction, and returns whether there is more to do.
+    - `between`, `max_rows`: as for `run_task`.
     """
     size = size or StepSize()
-    if most is not None:
-        size.allow(most)
+    if max_rows is not None:
+        size.limit_rows(max_rows)
     rows = 0
     analyze_at = started_at = time.monotonic()
-    while not should_stop() and (most is None or rows < most):
+    while not should_stop() and (max_rows is None or rows < max_rows):
         rows += size.rows
         with size.step(database) as limit:
             is_more = step(limit)
@@ -98,62 +101,66 @@ def run_steps(
             return True
         if time.monotonic() > analyze_at:
             analyze_grown_tables(database)
-            # When the work has taken twice as long, the tables are as much larger at most.
+            # By doubling the interval; tables grow at most in proportion to the time.
             analyze_at = 2 * time.monotonic() - started_at
     return False
 
 
 class StepSize:
-    """How many rows the next step of a work may take, by the time that the last one took.
+    """The number of rows of the next step, adapted to the time that the last one took.
 
-    Where others have used the database meanwhile, it rests after a step for longer than that took:
-    the machine is theirs as much as the work's.
+    If others have used the database meanwhile, it pauses after the step, for longer than the step
+    took.
 
-    - `first`: rows of the first step; `most`: rows of each at most.
-    - `least`: so few rows take less time than all else in a step, however slow the machine is.
+    - `first_rows`: rows of the first step; `max_rows`: rows of each step at most.
+    - `min_rows`: rows of each step at least, however slow the machine is.
     """
 
     def __init__(
-        self, *, first: int = FIRST_STEP, least: int = SMALLEST_STEP, most: int = LARGEST_STEP
+        self,
+        *,
+        first_rows: int = FIRST_STEP_ROWS,
+        min_rows: int = MIN_ROWS_PER_STEP,
+        max_rows: int = MAX_ROWS_PER_STEP,
     ) -> None:
-        self.rows = min(first, most)
-        self._first = first
-        self._least = min(least, most)
-        self._most = most
+        self.rows = min(first_rows, max_rows)
+        self._first_rows = first_rows
+        self._min_rows = min(min_rows, max_rows)
+        self._max_rows = max_rows
         self._seconds = 0.0
-        self._seen: int | None = None
+        self._data_version: int | None = None
 
-    def allow(self, most: int) -> None:
+    def limit_rows(self, max_rows: int) -> None:
         """Make no step larger than so many rows."""
-        self._most = max(1, min(most, self._most))
-        self.rows = min(self.rows, self._most)
-        self._least = min(self._least, self._most)
+        self._max_rows = max(1, min(max_rows, self._max_rows))
+        self.rows = min(self.rows, self._max_rows)
+        self._min_rows = min(self._min_rows, self._max_rows)
 
     def restart(self) -> int:
-        """Begin anew with small steps; return how many rows the first one may take."""
-        self.rows = min(self._first, self._most)
+        """Start again with small steps; return the rows of the first one."""
+        self.rows = min(self._first_rows, self._max_rows)
         return self.rows
 
     @contextmanager
     def transaction(self, database: Database) -> Iterator[int]:
-        """Begin a transaction for so many rows; its time sizes the next one."""
+        """Run the block in a transaction; yield its number of rows, and adapt the next one."""
         with self._timed(database):
             yield self.rows
         self.adapt(self._seconds)
 
     @contextmanager
     def step(self, database: Database) -> Iterator[int]:
-        """Begin the same for a step of a large work, which lets others have the machine."""
+        """Do the same as `transaction`, then pause if others use the database."""
         with self._timed(database):
             yield self.rows
         is_shared = self._is_shared(database)
-        self.adapt(self._seconds, most=_MAX_SECONDS if is_shared else _MAX_SECONDS_ALONE)
+        self.adapt(self._seconds, max_seconds=_MAX_SECONDS if is_shared else _MAX_SECONDS_ALONE)
         if is_shared:
             time.sleep(min(_REST_FACTOR * self._seconds, _MAX_REST))
             self._let_others_first(database)
 
     def _let_others_first(self, database: Database) -> None:
-        """On PostgreSQL, begin no step while somebody waits for a lock; of SQLite its lock does."""
+        """On PostgreSQL, wait while others wait for a lock; on SQLite the write lock is fair."""
         until = time.monotonic() + _MAX_REST
         while has_lock_waiters(database) and time.monotonic() < until:
             time.sleep(_INTERVAL)
@@ -163,24 +170,24 @@ class StepSize:
         with database.atomic():
             began = time.monotonic()
             yield
-        # Not what follows the commit, when others have the database already.
+        # Without what follows the commit, when the lock is released already.
         self._seconds = database.committed_at - began
 
     def _is_shared(self, database: Database) -> bool:
         """Say whether others have used the database since the last step began.
 
-        Of SQLite only those can be seen who have written into its file since the last step.
+        On SQLite only other writers are seen.
         """
         if not isinstance(database, FairSqliteDatabase):
             return is_used_by_others(database, self._seconds)
-        before, self._seen = self._seen, read_data_version(database)
-        return before is not None and self._seen != before
+        previous, self._data_version = self._data_version, read_data_version(database)
+        return previous is not None and self._data_version != previous
 
-    def adapt(self, seconds: float, *, most: float = _MAX_SECONDS) -> None:
-        """Size the next step after one that took so long, its waiting not counted.
+    def adapt(self, seconds: float, *, max_seconds: float = _MAX_SECONDS) -> None:
+        """Size the next step after one that took so long, without its waiting for locks.
 
-        - `most`: seconds that the next one may take.
+        - `max_seconds`: how long the next one may take.
         """
-        factor = most / max(seconds, 1e-6)
+        factor = max_seconds / max(seconds, 1e-6)
         factor = min(max(factor, _MAX_SHRINKING), _MAX_GROWTH)
-        self.rows = min(max(int(self.rows * factor), self._least), self._most)
+        self.rows = min(max(int(self.rows * factor), self._min_rows), self._max_rows)

@@ -55,7 +55,7 @@ class MailMarker:
 
     def make_marks(self, mail_id: int) -> MailMarks:
         """Return the marks of a mail, whose number fits 64 bits."""
-        digest = self._mac.of(mail_id.to_bytes(_ID_BYTES))
+        digest = self._mac.digest(mail_id.to_bytes(_ID_BYTES))
         # A base64 letter carries six bits of the digest, of which the translation leaves five.
         letters = binascii.b2a_base64(digest[:24], newline=False).translate(_FIVE_BITS)
         codes = letters.decode()

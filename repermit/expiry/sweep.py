@@ -249,7 +249,9 @@ def _begin_campaign(sweep: _Sweep, campaign_id: int) -> tuple[Campaign | None, s
 
 
 def _run_in_steps(sweep: _Sweep, step: Callable[[int], bool]) -> None:
-    run_steps(sweep.database, step, should_stop=sweep.should_stop, size=StepSize(most=sweep.chunk))
+    run_steps(
+        sweep.database, step, should_stop=sweep.should_stop, size=StepSize(max_rows=sweep.chunk)
+    )
 
 
 def _drop_unsent(sweep: _Sweep, campaign_id: int, limit: int) -> int:

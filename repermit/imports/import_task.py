@@ -43,7 +43,7 @@ from repermit.db.staged_rows import (
     open_staged,
     sweep_staged,
 )
-from repermit.db.work_steps import LARGEST_STEP
+from repermit.db.work_steps import MAX_ROWS_PER_STEP
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.imports import address_fate, import_report, staging
@@ -205,7 +205,7 @@ def merge_import(
     now: datetime,
     should_stop: Callable[[], bool] = bool,
     tell: Callable[[int, int], None] = lambda _done, _all: None,
-    step: int = LARGEST_STEP,
+    step: int = MAX_ROWS_PER_STEP,
     decided_at: int | None = None,
 ) -> bool:
     """Merge an import, `step` rows at a time at most, until all of it is; several may at once.
@@ -246,8 +246,8 @@ def merge_import(
             take_step,
             should_stop=should_stop,
             between=between,
-            most_a_step=step,
-            least_a_step=_LEAST_STEP,
+            max_rows_per_step=step,
+            min_rows_per_step=_LEAST_STEP,
         )
     if is_whole:
         if not is_postgresql(database):
@@ -263,7 +263,7 @@ def finish_imports(
     settings: Settings,
     now: datetime,
     should_stop: Callable[[], bool] = bool,
-    step: int = LARGEST_STEP,
+    step: int = MAX_ROWS_PER_STEP,
 ) -> int:
     """Go on with the imports, as after a kill; return how many have come to their end.
 

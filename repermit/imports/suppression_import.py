@@ -53,7 +53,7 @@ from repermit.db.staged_rows import (
     name_staged_table,
     sync_staged,
 )
-from repermit.db.work_steps import LARGEST_STEP
+from repermit.db.work_steps import MAX_ROWS_PER_STEP
 from repermit.errors import Refused
 from repermit.evidence import chain, chain_reader
 from repermit.evidence.entries import Entry
@@ -283,7 +283,7 @@ def finish_suppression_imports(
     *,
     settings: Settings,
     should_stop: Callable[[], bool] = bool,
-    step: int = LARGEST_STEP,
+    step: int = MAX_ROWS_PER_STEP,
 ) -> int:
     """Go on with the suppression imports, as after a kill; return how many have come to their end.
 
@@ -389,7 +389,7 @@ def _merge(
     *,
     settings: Settings,
     should_stop: Callable[[], bool] = bool,
-    step: int = LARGEST_STEP,
+    step: int = MAX_ROWS_PER_STEP,
 ) -> SuppressionImportResult | None:
     """Merge a file in steps, `step` rows at a time at most; several may at once.
 
@@ -442,7 +442,7 @@ def _merge(
             take_step,
             should_stop=should_stop,
             between=newcomers.look_up,
-            most_a_step=step,
+            max_rows_per_step=step,
         )
     if is_whole and not is_postgresql(database):
         drop_staged(database, progress.token)

@@ -29,7 +29,7 @@ from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.staged_rows import sweep_staged
-from repermit.db.work_steps import LARGEST_STEP
+from repermit.db.work_steps import MAX_ROWS_PER_STEP
 from repermit.errors import Refused
 from repermit.imports.import_report import UndoResult
 from repermit.imports.import_task import ImportProgress, take_back_unfinished
@@ -156,7 +156,7 @@ def finish_undoings(
     database: Database,
     *,
     should_stop: Callable[[], bool] = bool,
-    step: int = LARGEST_STEP,
+    step: int = MAX_ROWS_PER_STEP,
 ) -> int:
     """Go on with what is being taken back, also after a kill; return how many imports that were.
 

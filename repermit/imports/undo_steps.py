@@ -19,7 +19,7 @@ from repermit.db.connection import Database, chunks, lock_rows, make_id_list
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.imports import Import, ImportChange
 from repermit.db.secure_delete import request_wiping
-from repermit.db.work_steps import LARGEST_STEP
+from repermit.db.work_steps import MAX_ROWS_PER_STEP
 from repermit.evidence import chain
 from repermit.evidence.entries import Entry
 from repermit.imports.address_fate import NEW
@@ -52,7 +52,7 @@ def go_on(
     number: int,
     *,
     should_stop: Callable[[], bool] = bool,
-    step: int = LARGEST_STEP,
+    step: int = MAX_ROWS_PER_STEP,
 ) -> bool:
     """Take steps of an undoing, of `step` rows at most, until it is done; several may at once.
 
@@ -67,7 +67,7 @@ def go_on(
             for kind in (Step.take_back, Step.put_back, Step.lift, Step.end)
         ),
         should_stop=should_stop,
-        most_a_step=step,
+        max_rows_per_step=step,
     )
 
 
@@ -123,7 +123,7 @@ class Step:
     Each kind of step returns None where nothing of its kind is left.
     """
 
-    def __init__(self, task: BackgroundTask, *, most: int = LARGEST_STEP) -> None:
+    def __init__(self, task: BackgroundTask, *, most: int = MAX_ROWS_PER_STEP) -> None:
         self._task = task
         self._most = most
         self.progress = Progress(**task.state)

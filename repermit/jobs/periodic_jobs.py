@@ -24,7 +24,7 @@ from repermit.bounces.bounce_results import MessageKind
 from repermit.campaigns import delete_list, enqueue_asks, enqueue_reminders, lifecycle
 from repermit.clock import Clock
 from repermit.contacts.click_log import PendingOpenings
-from repermit.db.background_tasks import Work, background_lock
+from repermit.db.background_tasks import JobKind, background_lock
 from repermit.db.connection import Database, checkpoint_wal, set_idle_transaction_timeout
 from repermit.db.row_counts import fold_counts
 from repermit.db.secure_delete import wipe_deleted_rows
@@ -81,7 +81,7 @@ class Jobs:
             set_idle_transaction_timeout(self._database)
             yield self._present.settings(), self._clock.now()
 
-    def _working_on(self, work: Work) -> AbstractContextManager[Callable[[], bool]]:
+    def _working_on(self, work: JobKind) -> AbstractContextManager[Callable[[], bool]]:
         """Return what keeps other workers from a work, to be entered; it says when to stop."""
         return background_lock(self._database, work, self._stopping.is_set)
 
@@ -164,7 +164,7 @@ class Jobs:
 
     def expire(self) -> None:
         """Remove who has not answered where the deadline has passed."""
-        with self._connected() as (settings, _), self._working_on(Work.EXPIRE) as should_stop:
+        with self._connected() as (settings, _), self._working_on(JobKind.EXPIRE) as should_stop:
             result = expiry_sweep.expire_due(
                 self._database, settings=settings, clock=self._clock, should_stop=should_stop
             )
@@ -282,7 +282,7 @@ class Jobs:
         What has been deleted, by this job or at somebody's request, then leaves SQLite's log too.
         First what killed processes have left half written goes: it may hold the same people.
         """
-        with self._connected() as (settings, now), self._working_on(Work.ERASE) as should_stop:
+        with self._connected() as (settings, now), self._working_on(JobKind.ERASE) as should_stop:
             make_temporary_files(settings).sweep()
             erased = erase_removed_contacts.erase_due(
                 self._database, settings=settings, now=now, should_stop=should_stop

@@ -17,7 +17,7 @@ from repermit.db.connection import Database, lock_rows, make_id_list
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
 from repermit.db.models.lists import MailingList
-from repermit.db.work_steps import LARGEST_STEP, StepSize, run_counted_steps
+from repermit.db.work_steps import MAX_ROWS_PER_STEP, StepSize, run_counted_steps
 from repermit.rules.consent import LIVE_STATES, Status
 from repermit.settings.definitions import Settings
 
@@ -47,7 +47,7 @@ def erase_due(
     *,
     settings: Settings,
     now: datetime,
-    chunk: int = LARGEST_STEP,
+    chunk: int = MAX_ROWS_PER_STEP,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
     """Erase who was taken off `removed_days` ago or longer; return how many.
@@ -62,7 +62,7 @@ def erase_due(
         # Nothing is locked where nobody is due, as almost always.
         if _select_due(mailing_list, latest).exists():
             step = partial(_erase_step, mailing_list, latest, settings, now)
-            size = StepSize(most=chunk)
+            size = StepSize(max_rows=chunk)
             erased += run_counted_steps(database, step, should_stop=should_stop, size=size)
     return erased
 

@@ -27,7 +27,7 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.imports import Import
 from repermit.db.models.lists import MailingList
 from repermit.db.secure_delete import request_wiping
-from repermit.db.work_steps import LARGEST_STEP, StepSize, run_counted_steps
+from repermit.db.work_steps import MAX_ROWS_PER_STEP, StepSize, run_counted_steps
 from repermit.evidence import chain
 from repermit.evidence.chain_reader import read_consents
 from repermit.evidence.entries import Entry
@@ -158,7 +158,7 @@ def delete_expired_parts(
     *,
     settings: Settings,
     now: datetime,
-    chunk: int = LARGEST_STEP,
+    chunk: int = MAX_ROWS_PER_STEP,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> DeletedParts:
     """Delete the parts whose time is over, in steps of a transaction each.
@@ -168,7 +168,7 @@ def delete_expired_parts(
     """
 
     def take(step: Callable[..., tuple[bool, int]], *known: Any) -> int:
-        size = StepSize(most=chunk)
+        size = StepSize(max_rows=chunk)
         return run_counted_steps(
             database, partial(step, *known), should_stop=should_stop, size=size
         )
@@ -282,7 +282,7 @@ def _delete_claims(
 
     What is due is looked up before anything is locked, since the record may be long.
     """
-    total, latest, size = 0, years_before(now, years), StepSize(most=chunk)
+    total, latest, size = 0, years_before(now, years), StepSize(max_rows=chunk)
     while not should_stop() and (claims := find_next_claims(latest, size.rows)) is not None:
         with size.step(database):
             if claims.parts:

@@ -15,7 +15,7 @@ from repermit.contacts import admin_requests, lookup
 from repermit.contacts import erasure as contacts_erasure
 from repermit.contacts.erasure import DeletionCounts
 from repermit.contacts.status_changes import Act
-from repermit.db.background_tasks import Work, foreground_lock
+from repermit.db.background_tasks import JobKind, foreground_lock
 from repermit.db.connection import Database, lock_rows
 from repermit.db.models.accounts import User
 from repermit.db.models.base import new_id
@@ -152,7 +152,7 @@ def erase_address(
 
 
 def _try_wiping(database: Database) -> bool:
-    with foreground_lock(database, Work.ERASE):
+    with foreground_lock(database, JobKind.ERASE):
         return wipe_deleted_rows(database)
 
 

@@ -22,7 +22,7 @@ from repermit.contacts import admin_requests, lookup
 from repermit.db.connection import Database, analyze_grown_tables, iter_pages, read_snapshot
 from repermit.db.models.contacts import Contact, Suppression
 from repermit.db.models.lists import MailingList
-from repermit.db.work_steps import FIRST_STEP, LARGEST_STEP, StepSize
+from repermit.db.work_steps import FIRST_STEP_ROWS, MAX_ROWS_PER_STEP, StepSize
 from repermit.errors import NotFound, Refused
 from repermit.evidence import (
     chain,
@@ -475,10 +475,10 @@ def seal_proofs(
         sealed = SealedProofs(file, settings)
         decided = _make_decided_conditions(mailing_list)
         found: Any = Contact.select(Contact.id).where(*decided).tuples()
-        pages = iter_pages(found, Contact.id, size=LARGEST_STEP, read_key=itemgetter(0))
+        pages = iter_pages(found, Contact.id, size=MAX_ROWS_PER_STEP, read_key=itemgetter(0))
         # In no transaction: they may be few among a million of other lists.
         numbers = (number for page in pages for (number,) in page)
-        size = StepSize(most=FIRST_STEP)
+        size = StepSize(max_rows=FIRST_STEP_ROWS)
         analyze_grown_tables(database)
         while some := list(islice(numbers, size.rows)):
             compose = partial(

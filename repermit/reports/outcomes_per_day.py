@@ -213,7 +213,7 @@ def update_tallies(
     may do so at once and no entry counts twice. An entry tells where days begin to be those of
     another time zone.
     """
-    counted, size = 0, StepSize(most=_MOST_PER_STEP)
+    counted, size = 0, StepSize(max_rows=_MOST_PER_STEP)
     while not should_stop() and _read_tallied_seq() < read_newest_seq():
         after = _read_tallied_seq()
         upto = min(after + size.rows, read_newest_seq())

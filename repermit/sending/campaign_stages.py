@@ -9,7 +9,7 @@ from typing import Any
 from peewee import fn
 
 from repermit.contacts import circuit_breaker, status_changes
-from repermit.db.background_tasks import Work, background_lock
+from repermit.db.background_tasks import JobKind, background_lock
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.mails import Mail
@@ -48,7 +48,7 @@ def _drop_leftovers(database: Database) -> None:
         for campaign in list(Campaign.select().where(Campaign.state == state)):
             leftovers = (IS_QUEUED, Mail.kind.in_(ASKING_KINDS), Mail.campaign == campaign)
             if Mail.select().where(*leftovers).exists():
-                with background_lock(database, Work.DROP_MAILS) as should_stop:
+                with background_lock(database, JobKind.DROP_MAILS) as should_stop:
                     run_steps(
                         database, partial(_drop_step, campaign, reason), should_stop=should_stop
                     )

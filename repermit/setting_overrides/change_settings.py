@@ -113,9 +113,9 @@ def save_settings(
 
 def list_secrets(settings: Settings) -> dict[str, tuple[datetime, str, bool]]:
     """Return of each secret that is kept since when, by whom, and whether it can be opened."""
-    seal = SecretCipher(settings.secret_keys)
+    cipher = SecretCipher(settings.secret_keys)
     return {
-        row.key: (row.at, row.by, seal.open(row.key, row.value) is not None)
+        row.key: (row.at, row.by, cipher.decrypt(row.key, row.value) is not None)
         for row in Chosen.select().where(Chosen.key.in_(SECRETS))
     }
 
@@ -181,10 +181,10 @@ def _write_choices(
     open_keys = EDITABLE.keys() - find_locked_keys(settings)
     old_keys = rows & open_keys & ({*old_choices, *removed} - choices.keys())
     Chosen.delete().where(Chosen.key.in_([*old_keys, *new_choices])).execute()
-    seal = SecretCipher(settings.secret_keys)
+    cipher = SecretCipher(settings.secret_keys)
     for key, value in new_choices.items():
         is_secret = key in SECRETS
-        text = seal.close(key, value) if is_secret else json.dumps(value)
+        text = cipher.encrypt(key, value) if is_secret else json.dumps(value)
         Chosen.create(key=key, value=text, at=now, by=actor)
     return tuple(key for key in EDITABLE if key in old_keys or key in new_choices)
 
@@ -211,16 +211,20 @@ def reseal_secrets(database: Database, secret_keys: Sequence[bytes]) -> int:
 
     Returns how many secrets those were.
     """
-    seal = SecretCipher(secret_keys)
+    cipher = SecretCipher(secret_keys)
     resealed = 0
     with database.atomic():
         for row, key, column, name in _iter_secrets():
             value: str = getattr(row, column.name)
-            text = None if seal.is_newest(value) else seal.open_kept(name, value)
+            text = (
+                None
+                if cipher.is_encrypted_with_newest_key(value)
+                else cipher.decrypt_stored(name, value)
+            )
             if text is not None:
                 # Unless somebody has put another in its place meanwhile.
                 same = (key == getattr(row, key.name), column == value)
-                sealed = {column: seal.close(name, text)}
+                sealed = {column: cipher.encrypt(name, text)}
                 resealed += type(row).update(sealed).where(*same).execute()
     return resealed
 

@@ -62,7 +62,7 @@ def apply_corrections() -> None:
 def read_choices(settings: Settings) -> dict[str, Any]:
     """Return what was chosen, by dotted keys; a secret that no key opens any more is not there."""
     values = {
-        row.key: SecretCipher(settings.secret_keys).open(row.key, row.value)
+        row.key: SecretCipher(settings.secret_keys).decrypt(row.key, row.value)
         if row.key in SECRETS
         else json.loads(row.value)
         for row in Chosen.select()

@@ -124,7 +124,7 @@ def delete_suppressions(*conditions: Any) -> int:
             return 0
         for fingerprint, at, slug in lifted:
             about = {"list": slug, "fingerprint": fingerprint, "until": format_timestamp(at)}
-            journal.note_after({"do": "lift", **about})
+            journal.add_lines_after_commit({"do": "lift", **about})
     return int(Suppression.delete().where(*conditions).execute())
 
 
@@ -225,7 +225,7 @@ def _make_line(slug: str, one: NewSuppression) -> dict[str, str]:
 def _write_lines(lines: Any) -> None:
     journal = _journal()
     if journal is not None:
-        journal.note(*lines)
+        journal.add_lines(*lines)
 
 
 def _journal() -> Journal | None:
@@ -256,9 +256,9 @@ def restore_lost_suppressions(database: Database, *, settings: Settings, now: da
 
     if lost:
         run_steps(database, step)
-    seal = partial(seal_journal, database.journal, database.journal.try_out())
+    seal = partial(seal_journal, database.journal, database.journal.ensure_exists())
     # All lines are new to a database that was upgraded or restored.
-    run_steps(database, lambda limit: seal(most=limit))
+    run_steps(database, lambda limit: seal(max_lines=limit))
     return len(lost)
 
 

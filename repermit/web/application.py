@@ -78,7 +78,7 @@ def create_app(
     database = database or connect(settings.database, journal=make_journal(settings))
     database.before_commit = request_context.note_commit
     database.commit_failed = request_context.note_failed_commit
-    database.writes_back = False
+    database.checkpoints_wal = False
     app.extensions["repermit"] = request_context.AppServices(
         settings=settings,
         clock=clock,

@@ -22,13 +22,13 @@ from repermit.i18n.lazy_text import LazyText
 from repermit.settings.definitions import Settings
 from repermit.webhooks.endpoints import (
     SEALED,
+    decrypt_secret,
     fail_removed,
     find,
     find_active,
     lock,
     mark_removed,
     note_test,
-    open_secret,
 )
 from repermit.webhooks.events import find_event, find_list_slug, is_overtaken
 from repermit.webhooks.http_client import HttpClient, Reply, sign_message
@@ -147,7 +147,7 @@ class _DeliveryRun:
         if claimed.attempts > 1 and is_overtaken(event):
             # A late Yes would undo the No that the receiver has already.
             return self._give_up(claimed, LazyText("overtaken by what this person did later"))
-        secret = open_secret(webhook, self._settings)
+        secret = decrypt_secret(webhook, self._settings)
         if secret is None:
             return self._settle(claimed, Reply(code=0, problem=SEALED))
         message_id = f"msg_{webhook.id}_{event.seq}"
@@ -251,7 +251,7 @@ def send_test_message(
     """
     webhook = find(webhook_id)
     note_test(database, webhook, now=now, actor=actor)
-    secret = open_secret(webhook, settings)
+    secret = decrypt_secret(webhook, settings)
     if secret is None:
         return Reply(code=0, problem=SEALED)
     data = {"list": find_list_slug(webhook) or None}

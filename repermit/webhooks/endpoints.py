@@ -66,15 +66,15 @@ def add(
             created_by=actor,
             created_at=now,
         )
-        sealed = SecretCipher(settings.secret_keys).close(make_webhook_name(added.id), secret)
+        sealed = SecretCipher(settings.secret_keys).encrypt(make_webhook_name(added.id), secret)
         Webhook.update(secret=sealed).where(Webhook.id == added.id).execute()
         chain.append(_entry("webhook_added", added, now=now, actor=actor))
     return AddedWebhook(id=added.id, secret=secret)
 
 
-def open_secret(webhook: Webhook, settings: Settings) -> str | None:
+def decrypt_secret(webhook: Webhook, settings: Settings) -> str | None:
     """Return what signs a webhook's messages, None if no key is left that opens its seal."""
-    return SecretCipher(settings.secret_keys).open_kept(
+    return SecretCipher(settings.secret_keys).decrypt_stored(
         make_webhook_name(webhook.id), webhook.secret
     )
 

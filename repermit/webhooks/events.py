@@ -141,7 +141,7 @@ def _is_active() -> Any:
 
 
 def _enqueue_for(database: Database, webhook: Webhook, now: datetime) -> int:
-    made, slug, size, more = 0, find_list_slug(webhook), StepSize(most=_PAGE), True
+    made, slug, size, more = 0, find_list_slug(webhook), StepSize(max_rows=_PAGE), True
     while more:
         page = read_events(webhook.cursor, limit=_PAGE, slug=slug)
         more, events = page.more, list(page.events)

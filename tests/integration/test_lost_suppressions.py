@@ -25,7 +25,7 @@ from repermit.db.models.lists import MailingList
 from repermit.db.models.mails import Mail
 from repermit.db.row_counts import recount
 from repermit.db.suppression_journal import Journal, make_journal
-from repermit.db.work_steps import FIRST_STEP
+from repermit.db.work_steps import FIRST_STEP_ROWS
 from repermit.errors import JournalRefused
 from repermit.evidence import chain, entries
 from repermit.evidence.verify import chain as verify_chain
@@ -272,9 +272,9 @@ def test_a_line_of_a_transaction_that_failed_counts_for_nobody(
     _never_here(database, news, tmp_path)
     lost = email_address.fingerprint(KEY, "nooit@example.org")
     line = {"do": "suppress", "at": LATER.isoformat(), "list": "news", "fingerprint": lost}
-    journal.note({**line, "subject": "s", "reason": "no"})
+    journal.add_lines({**line, "subject": "s", "reason": "no"})
     assert journal.before_commit()
-    journal.forget()
+    journal.discard_lines()
     assert found(database) is None
     assert fates(database, news, tmp_path, "nooit", "weg") == {Fate.ASK: 1, Fate.SUPPRESSED: 1}
 
@@ -494,7 +494,7 @@ def test_a_long_journal_that_has_no_seal_yet_is_sealed_in_steps(
     database.before_commit = look
     suppressions.restore_lost_suppressions(database, settings=SETTINGS, now=LATER)
     database.before_commit = None
-    assert sealed[0] <= FIRST_STEP
+    assert sealed[0] <= FIRST_STEP_ROWS
     assert sealed == sorted(sealed)
     assert sealed[-1] == len(lines) + 400
     assert found(database) is None

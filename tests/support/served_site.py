@@ -79,7 +79,7 @@ def write_lock(url: str) -> Iterator[None]:
     """Hold what every answer needs to be recorded, as another process."""
     if url.startswith("sqlite:///"):
         write_lock = WriteLock(Path(url.removeprefix("sqlite:///")))
-        write_lock.enter()
+        write_lock.acquire()
         try:
             yield
         finally:

@@ -18,11 +18,11 @@ def test_a_code_is_what_the_standard_library_makes(
     key: bytes, beginning: bytes, message: bytes
 ) -> None:
     expected = hmac.digest(key, beginning + message, hashlib.sha256)
-    assert KeyedHash(key, beginning=beginning).of(message) == expected
+    assert KeyedHash(key, beginning=beginning).digest(message) == expected
 
 
 def test_one_message_leaves_nothing_behind_for_the_next() -> None:
     mac = KeyedHash(b"key")
-    first = mac.of(b"first")
-    mac.of(b"second")
-    assert mac.of(b"first") == first
+    first = mac.digest(b"first")
+    mac.digest(b"second")
+    assert mac.digest(b"first") == first

@@ -140,7 +140,7 @@ def _find_difference(suppressions: Sequence[_Removed], mac: KeyedHash | None) ->
     if not own:
         return "that it is not to be asked again"
     if mac and contact.address is not None:
-        fingerprint = mac.of(contact.address_key.encode()).hex()
+        fingerprint = mac.digest(contact.address_key.encode()).hex()
         own = [row for row in own if row.fingerprint == fingerprint]
         if not own:
             return "the fingerprint by which it is not asked again"
@@ -158,7 +158,7 @@ _Fingerprints = dict[int | None, set[str]]
 def _fingerprints_of_others(suppressions: Sequence[_Removed], mac: KeyedHash) -> Iterator[str]:
     """Yield which suppressions under the subject of a removed contact are not of its address."""
     contact = suppressions[0]
-    own = mac.of(contact.address_key.encode()).hex()
+    own = mac.digest(contact.address_key.encode()).hex()
     for row in suppressions:
         is_own = row.is_named if contact.address is None else row.fingerprint == own
         if row.fingerprint and not is_own:
@@ -187,7 +187,7 @@ def _suppressed_on_list(
         .where(Contact.status != "removed", MailingList.slug.not_in(sorted(put_back)))
     )
     for number, list_id, subject, status, address_key in stream_rows(query):
-        fingerprint = mac.of(address_key.encode()).hex()
+        fingerprint = mac.digest(address_key.encode()).hex()
         is_off_all = fingerprint in others[None] and status != "confirmed"
         if is_off_all or fingerprint in others[list_id]:
             yield contact_fault(number, subject, "that it was not taken off")
@@ -263,7 +263,7 @@ def _agreed_since(mac: KeyedHash, slug: str, whose: Collection[str]) -> list[str
             Contact.basis.in_(("answer", "sign_up")),
         )
     )
-    prints = (mac.of(key.encode()).hex() for (key,) in stream_rows(query))
+    prints = (mac.digest(key.encode()).hex() for (key,) in stream_rows(query))
     return [one for one in prints if one in whose]
 
 

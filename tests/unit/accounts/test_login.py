@@ -186,7 +186,7 @@ def test_of_two_half_sessions_one_sets_an_app_up(database: Database) -> None:
     kept = User.get_by_id(user.id).totp_secret
     # A copy of the database tells no secret: it is sealed, and for this user alone.
     assert SECRET not in kept
-    assert SecretCipher(SETTINGS.secret_keys).open(make_totp_name(user.id), kept) == SECRET
+    assert SecretCipher(SETTINGS.secret_keys).decrypt(make_totp_name(user.id), kept) == SECRET
     assert two_factor.count_codes_left(user.id) == 10
     assert events() == ["second_step_set_up"]
 

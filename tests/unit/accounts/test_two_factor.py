@@ -50,7 +50,7 @@ def test_a_code_may_be_typed_in_two_halves() -> None:
 
 
 def use_code(user_id: int, code: str, *, keys: tuple[bytes, ...] = KEYS) -> bool:
-    return two_factor.use_code(user_id, code, seal=SecretCipher(keys), now=NOW)
+    return two_factor.use_code(user_id, code, cipher=SecretCipher(keys), now=NOW)
 
 
 def renew(database: Database, user: User) -> tuple[str, ...]:
@@ -93,7 +93,7 @@ def test_who_has_no_app_has_no_code(database: Database) -> None:
 
 def test_a_sealed_secret_opens_under_its_key_and_for_its_user_alone(database: Database) -> None:
     user, other = make_user(database), make_user(database)
-    sealed = SecretCipher(KEYS).close(make_totp_name(user.id), SECRET)
+    sealed = SecretCipher(KEYS).encrypt(make_totp_name(user.id), SECRET)
     with database.atomic():
         User.update(totp_secret=sealed).execute()
         assert not use_code(user.id, code_at(NOW), keys=(b"another key of many bits",))

@@ -54,8 +54,8 @@ def journal(tmp_path: Path) -> Journal:
 
 def noted(journal: Journal, *slugs: str) -> list[Path]:
     """Have the journal know that a campaign was launched on each list; return what is read."""
-    journal.try_out()
-    journal.note(
+    journal.ensure_exists()
+    journal.add_lines(
         *({"do": "launch", "list": slug, "at": format_timestamp(LAUNCHED)} for slug in slugs)
     )
     journal.before_commit()
@@ -148,7 +148,9 @@ def test_a_list_that_the_backup_does_not_know_is_there_again_with_who_has_left_i
 ) -> None:
     key = {"list": "later", "fingerprint": "f" * 64}
     left = {"at": format_timestamp(LAUNCHED), "subject": "s" * 32, "reason": "no"}
-    journal.note({"do": "suppress", **key, **left}, {"do": "erase", "list": "gone", **_erased()})
+    journal.add_lines(
+        {"do": "suppress", **key, **left}, {"do": "erase", "list": "gone", **_erased()}
+    )
     taken = bring_up_to_date(database, noted(journal, "later", "asked"))
     assert taken.replayed.remade == ("asked", "gone", "later")
     assert taken.replayed.suppressed == 1

@@ -70,7 +70,7 @@ def anna(database: Database) -> Contact:
 
 def bring_up_to_date(database: Database, folder: Path, *lines: dict[str, str]) -> RestoreResult:
     journal = Journal(folder / "suppressions.journal", key_check=CHECK)
-    journal.note({"do": "backup", "mark": "another"}, *lines)
+    journal.add_lines({"do": "backup", "mark": "another"}, *lines)
     journal.before_commit()
     said: dict[str, Any] = {"settings": make_settings(), "now": LATER, "actor": "cli:els"}
     return backups_restore.bring_up_to_date(database, journals=[journal.path], **said)
@@ -138,7 +138,7 @@ def test_of_who_moved_since_the_backup_a_later_address_is_neither_proved_nor_for
         bring_up_to_date(database, tmp_path, *lines)
     else:
         database.journal = Journal(tmp_path / "suppressions.journal", key_check=CHECK)
-        database.journal.note(*lines)
+        database.journal.add_lines(*lines)
         database.journal.before_commit()
         restore_lost_suppressions(database, settings=make_settings(), now=LATER)
     act: dict[str, Any] = {"settings": make_settings(), "now": LATER, "actor": "cli:els"}

@@ -19,7 +19,7 @@ from repermit.db.models.base import Meta
 from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence
 from repermit.db.models.mails import Mail, Reply, SeenMessage
-from repermit.db.work_steps import FIRST_STEP
+from repermit.db.work_steps import FIRST_STEP_ROWS
 from repermit.errors import ConfigError, TransportError
 from repermit.rules.consent import Reason
 from repermit.settings.definitions import Bounces, Settings
@@ -278,11 +278,11 @@ def test_what_is_known_of_a_mailbox_that_was_emptied_goes_in_steps(database: Dat
         poll(database, mailbox)
         name = SeenMessage.get().mailbox
         with database.atomic():
-            SeenMessage.insert_names(name, map(str, range(3 * FIRST_STEP)))
+            SeenMessage.insert_names(name, map(str, range(3 * FIRST_STEP_ROWS)))
             SeenMessage.insert_names("another", ["0"])
         counts = count_known_at_commits(database, mailbox)
         assert poll(database, mailbox) == {}
-    assert counts[0] >= 2 * FIRST_STEP
+    assert counts[0] >= 2 * FIRST_STEP_ROWS
     assert counts[-1] == 2
 
 

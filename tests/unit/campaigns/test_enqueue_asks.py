@@ -165,7 +165,7 @@ def test_a_step_is_of_so_many_contacts_whoever_of_another_list_stands_between(
         return make_askable_condition_between(mailing_list, include_thin, numbers)
 
     monkeypatch.setattr(enqueue_asks, "make_askable_condition_between", watch)
-    monkeypatch.setattr(enqueue_asks, "LARGEST_STEP", 10)
+    monkeypatch.setattr(enqueue_asks, "MAX_ROWS_PER_STEP", 10)
     other = make_list(database, slug="other")
     for number in range(4, 54):
         make_contact(database, other, f"{number}@example.org", id=number)

@@ -19,7 +19,7 @@ from repermit.campaigns.lifecycle import (
 )
 from repermit.contacts import circuit_breaker, status_changes
 from repermit.contacts.circuit_breaker import AFTER_PILOT
-from repermit.db.background_tasks import Work
+from repermit.db.background_tasks import JobKind
 from repermit.db.connection import Database
 from repermit.db.models.campaigns import Campaign
 from repermit.db.models.contacts import Contact
@@ -313,7 +313,7 @@ def test_no_worker_drops_what_a_cancel_is_dropping(database: Database) -> None:
     mailing_list = make_list(database)
     campaign = make_campaign(database, mailing_list, state=CampaignState.SENDING)
     make_mail(database, campaign, make_contact(database, mailing_list), state=MailState.QUEUED)
-    with asking_at_each_commit(database, Work.DROP_MAILS) as left_alone:
+    with asking_at_each_commit(database, JobKind.DROP_MAILS) as left_alone:
         cancel_campaign(database, mailing_list, now=NOW, actor=ANNA)
     # Of the act itself, which is no large work, and of the steps that follow it.
     assert (left_alone[0], left_alone[-1]) == (False, True)
@@ -322,7 +322,7 @@ def test_no_worker_drops_what_a_cancel_is_dropping(database: Database) -> None:
 def test_no_worker_lets_go_whom_a_resume_is_letting_go(database: Database) -> None:
     mailing_list = make_list(database)
     make_stopped(database, mailing_list)
-    with asking_at_each_commit(database, Work.END_PILOT) as left_alone:
+    with asking_at_each_commit(database, JobKind.END_PILOT) as left_alone:
         go_on(database, mailing_list, SOON)
     assert (left_alone[0], left_alone[-1]) == (False, True)
 

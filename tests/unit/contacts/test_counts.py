@@ -119,7 +119,7 @@ class Life:
             fingerprint_key=SETTINGS.fingerprint_key,
             rates=send_rate.SendRates(),
             now=self.clock.now(),
-            size=StepSize(first=1),
+            size=StepSize(first_rows=1),
             mailing_list=self.mailing_list,
         )
         return claimed.claims

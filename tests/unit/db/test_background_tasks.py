@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from repermit.db.background_tasks import Work, background_lock, foreground_lock
+from repermit.db.background_tasks import JobKind, background_lock, foreground_lock
 from repermit.db.connection import Database, open_database
 from repermit.privacy import forget
 from tests.support.builders import NOW, make_contact, make_list, make_settings
@@ -29,7 +29,7 @@ with open_database(sys.argv[1]) as database, foreground_work(database, Work.EXPI
 
 
 @contextmanager
-def by_hand(database: Database, work: Work) -> Iterator[None]:
+def by_hand(database: Database, work: JobKind) -> Iterator[None]:
     """Let somebody else do a work by hand, in a thread with a connection of its own."""
     has_begun, is_over = threading.Event(), threading.Event()
 
@@ -48,7 +48,7 @@ def by_hand(database: Database, work: Work) -> Iterator[None]:
         thread.join()
 
 
-def stops(database: Database, work: Work = Work.EXPIRE) -> bool:
+def stops(database: Database, work: JobKind = JobKind.EXPIRE) -> bool:
     """Say whether a worker that would begin with a work now leaves it alone."""
     with background_lock(database, work) as should_stop:
         return should_stop()
@@ -69,7 +69,7 @@ def elsewhere(database: Database, look: Callable[[], bool]) -> bool:
 
 
 @contextmanager
-def asking_at_each_commit(database: Database, work: Work) -> Iterator[list[bool]]:
+def asking_at_each_commit(database: Database, work: JobKind) -> Iterator[list[bool]]:
     """Yield whether a worker would leave a work alone, at each commit of the block."""
     found: list[bool] = []
     database.before_commit = lambda: found.append(
@@ -83,49 +83,49 @@ def asking_at_each_commit(database: Database, work: Work) -> Iterator[list[bool]
 
 def test_a_worker_leaves_alone_what_somebody_does_by_hand(database: Database) -> None:
     assert not stops(database)
-    with by_hand(database, Work.EXPIRE):
+    with by_hand(database, JobKind.EXPIRE):
         assert stops(database)
-        assert not stops(database, Work.ERASE)
+        assert not stops(database, JobKind.ERASE)
     assert not stops(database)
 
 
 def test_a_worker_that_has_begun_stops_for_good_when_somebody_begins_by_hand(
     database: Database,
 ) -> None:
-    with background_lock(database, Work.EXPIRE) as should_stop:
+    with background_lock(database, JobKind.EXPIRE) as should_stop:
         assert not should_stop()
-        with by_hand(database, Work.EXPIRE):
+        with by_hand(database, JobKind.EXPIRE):
             assert should_stop()
         assert should_stop()
 
 
 def test_a_worker_stops_when_its_process_is_to_end(database: Database) -> None:
     is_to_end = threading.Event()
-    with background_lock(database, Work.EXPIRE, is_to_end.is_set) as should_stop:
+    with background_lock(database, JobKind.EXPIRE, is_to_end.is_set) as should_stop:
         assert not should_stop()
         is_to_end.set()
         assert should_stop()
 
 
 def test_of_two_workers_one_does_a_work(database: Database) -> None:
-    with background_lock(database, Work.EXPIRE) as should_stop:
+    with background_lock(database, JobKind.EXPIRE) as should_stop:
         assert elsewhere(database, lambda: stops(database))
-        assert not elsewhere(database, lambda: stops(database, Work.ERASE))
+        assert not elsewhere(database, lambda: stops(database, JobKind.ERASE))
         assert not should_stop()
     assert not elsewhere(database, lambda: stops(database))
 
 
 def test_two_may_do_a_work_by_hand_at_once(database: Database) -> None:
-    with by_hand(database, Work.EXPIRE):
-        with by_hand(database, Work.EXPIRE):
+    with by_hand(database, JobKind.EXPIRE):
+        with by_hand(database, JobKind.EXPIRE):
             assert stops(database)
         assert stops(database)
 
 
 def test_what_fails_by_hand_is_left_to_the_worker_again(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError), foreground_lock(database, Work.EXPIRE):
+    with pytest.raises(ZeroDivisionError), foreground_lock(database, JobKind.EXPIRE):
         raise ZeroDivisionError
-    with pytest.raises(ZeroDivisionError), background_lock(database, Work.EXPIRE):
+    with pytest.raises(ZeroDivisionError), background_lock(database, JobKind.EXPIRE):
         raise ZeroDivisionError
     assert not elsewhere(database, lambda: stops(database))
 
@@ -133,7 +133,7 @@ def test_what_fails_by_hand_is_left_to_the_worker_again(database: Database) -> N
 def test_whoever_forgets_somebody_wipes_alone(sqlite_url: str) -> None:
     with open_database(sqlite_url) as database:
         make_contact(database, make_list(database), "jan@example.org")
-        with asking_at_each_commit(database, Work.ERASE) as left_alone:
+        with asking_at_each_commit(database, JobKind.ERASE) as left_alone:
             forget.erase_address(
                 database,
                 "jan@example.org",
@@ -148,9 +148,9 @@ def test_whoever_forgets_somebody_wipes_alone(sqlite_url: str) -> None:
 
 def test_without_its_files_a_work_is_done_all_the_same(sqlite_url: str) -> None:
     with open_database(sqlite_url) as database:
-        for name in (Work.EXPIRE, f"{Work.EXPIRE}-by-hand"):
+        for name in (JobKind.EXPIRE, f"{JobKind.EXPIRE}-by-hand"):
             Path(f"{database.database}.lock-{name}").mkdir()
-        with foreground_lock(database, Work.EXPIRE):
+        with foreground_lock(database, JobKind.EXPIRE):
             assert not stops(database)
 
 

@@ -59,14 +59,14 @@ def test_nothing_is_written_back_while_others_wait_for_the_commit(sqlite_url: st
     with open_database(sqlite_url) as database:
         assert isinstance(database, FairSqliteDatabase)
         migrations.upgrade_database(database)
-        database.writes_back = False
+        database.checkpoints_wal = False
         before = file_size(database)
         for name in ("one", "two", "three"):
             put_much(database, name)
         assert file_size(database) == before
-        database.writes_back = True
+        database.checkpoints_wal = True
         held: list[bool] = []
-        leave = database.write_lock.leave
+        leave = database.write_lock.release
 
         def left() -> None:
             held.append(file_size(database) == before)
@@ -99,7 +99,7 @@ def test_the_log_begins_anew_also_when_others_write_while_it_is_written_back(
     with open_database(sqlite_url) as database, ExitStack() as opened:
         assert isinstance(database, FairSqliteDatabase)
         migrations.upgrade_database(database)
-        database.writes_back = False
+        database.checkpoints_wal = False
         put_much(database, "one")
         log = Path(f"{database.database}-wal")
         size = log.stat().st_size
@@ -159,8 +159,8 @@ def is_free(path: Path) -> bool:
 
     def pass_through() -> None:
         other = WriteLock(path)
-        other.enter()
-        other.leave()
+        other.acquire()
+        other.release()
         other.close()
 
     entering = threading.Thread(target=pass_through)
@@ -171,10 +171,10 @@ def is_free(path: Path) -> bool:
 
 def test_one_writes_at_a_time(tmp_path: Path) -> None:
     write_lock = WriteLock(tmp_path / "db")
-    write_lock.enter()
+    write_lock.acquire()
     waiting = threading.Thread(target=lambda: is_free(tmp_path / "db"))
     assert not is_free(tmp_path / "db")
-    write_lock.leave()
+    write_lock.release()
     waiting.start()
     waiting.join(5)
     assert is_free(tmp_path / "db")
@@ -190,10 +190,10 @@ def test_who_waits_is_next_even_beside_a_busy_writer(tmp_path: Path) -> None:
         nonlocal written
         write_lock = WriteLock(path)
         while not stop.is_set():
-            write_lock.enter()
+            write_lock.acquire()
             time.sleep(0.002)
             written += 1
-            write_lock.leave()
+            write_lock.release()
         write_lock.close()
 
     busy = threading.Thread(target=write_without_a_pause)
@@ -202,9 +202,9 @@ def test_who_waits_is_next_even_beside_a_busy_writer(tmp_path: Path) -> None:
     passed = []
     for _ in range(20):
         before = written
-        mine.enter()
+        mine.acquire()
         passed.append(written - before)
-        mine.leave()
+        mine.release()
         time.sleep(0.003)
     stop.set()
     busy.join(5)
@@ -216,7 +216,7 @@ def test_who_waits_is_next_even_beside_a_busy_writer(tmp_path: Path) -> None:
 def test_leaving_and_closing_without_having_entered_is_harmless(tmp_path: Path) -> None:
     write_lock = WriteLock(tmp_path / "db")
     write_lock.close()
-    write_lock.leave()
+    write_lock.release()
     write_lock.close()
     assert is_free(tmp_path / "db")
 

@@ -20,7 +20,7 @@ CHECK = email_address.compute_key_check(b"a-fingerprint-key-for-tests")
 
 
 def journal_in(folder: Path) -> Journal:
-    return Journal(folder / "suppressions.journal", key_check=CHECK, patience=0.05)
+    return Journal(folder / "suppressions.journal", key_check=CHECK, timeout=0.05)
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -42,11 +42,11 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 def test_once_a_transaction_is_committed_its_lines_count(tmp_path: Path) -> None:
     journal = journal_in(tmp_path)
     for number in (1, 2):
-        journal.note({"do": "suppress", "number": number})
+        journal.add_lines({"do": "suppress", "number": number})
         journal.before_commit()
         if number == 2:
             journal.after_commit()
-        journal.forget()
+        journal.discard_lines()
     octets = journal.path.read_bytes()
     kept = json.loads(octets.splitlines()[-1])
     assert kept["do"] == "kept"
@@ -56,8 +56,8 @@ def test_once_a_transaction_is_committed_its_lines_count(tmp_path: Path) -> None
 
 def test_what_is_noted_stands_there_before_the_commit_and_the_rest_after(tmp_path: Path) -> None:
     journal = journal_in(tmp_path)
-    journal.note({"do": "suppress"})
-    journal.note_after({"do": "lift"})
+    journal.add_lines({"do": "suppress"})
+    journal.add_lines_after_commit({"do": "lift"})
     assert not journal.path.exists()
     journal.before_commit()
     assert lines_of(journal.path) == [{"do": "suppress"}]
@@ -71,9 +71,9 @@ def test_what_is_noted_stands_there_before_the_commit_and_the_rest_after(tmp_pat
 
 def test_what_was_rolled_back_is_forgotten(tmp_path: Path) -> None:
     journal = journal_in(tmp_path)
-    journal.note({"do": "suppress"})
-    journal.note_after({"do": "lift"})
-    journal.forget()
+    journal.add_lines({"do": "suppress"})
+    journal.add_lines_after_commit({"do": "lift"})
+    journal.discard_lines()
     journal.before_commit()
     journal.after_commit()
     assert not journal.path.exists()
@@ -83,7 +83,7 @@ def test_a_transaction_of_very_many_holds_few_of_them_in_memory(tmp_path: Path) 
     journal = journal_in(tmp_path)
     line = {"do": "suppress", "fingerprint": "f" * 64}
     for _ in range(30_000):
-        journal.note(line)
+        journal.add_lines(line)
     written = len(lines_of(journal.path))
     assert 10_000 < written < 30_000
     journal.before_commit()
@@ -92,10 +92,10 @@ def test_a_transaction_of_very_many_holds_few_of_them_in_memory(tmp_path: Path) 
 
 def test_a_line_that_a_killed_process_left_open_spoils_no_other(tmp_path: Path) -> None:
     journal = journal_in(tmp_path)
-    journal.try_out()
+    journal.ensure_exists()
     with journal.path.open("a", encoding="utf-8") as file:
         file.write('{"do":"supp')
-    journal.note({"do": "lift"})
+    journal.add_lines({"do": "lift"})
     journal.before_commit()
     assert journal.path.read_text("utf-8").splitlines()[1:] == ['{"do":"supp', '{"do":"lift"}']
 
@@ -105,11 +105,11 @@ def test_a_journal_that_cannot_be_written_stops_the_commit_but_not_what_is_after
 ) -> None:
     (tmp_path / "suppressions.journal").mkdir()
     journal = journal_in(tmp_path)
-    journal.note({"do": "suppress"})
+    journal.add_lines({"do": "suppress"})
     with pytest.raises(JournalRefused, match=r"suppressions.journal cannot be written \(Is a dir"):
         journal.before_commit()
-    journal.forget()
-    journal.note_after({"do": "lift"})
+    journal.discard_lines()
+    journal.add_lines_after_commit({"do": "lift"})
     journal.after_commit()
 
 
@@ -117,12 +117,12 @@ def test_a_process_that_is_stopped_over_the_journal_is_not_waited_for_without_en
     tmp_path: Path,
 ) -> None:
     journal = journal_in(tmp_path)
-    journal.try_out()
+    journal.ensure_exists()
     with journal.path.open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(JournalRefused, match="cannot be written"):
-            journal.try_out()
-    journal.try_out()
+            journal.ensure_exists()
+    journal.ensure_exists()
     assert lines_of(journal.path) == []
 
 
@@ -132,7 +132,7 @@ from pathlib import Path
 from repermit.db.suppression_journal import Journal
 journal = Journal(Path(sys.argv[1]), key_check=sys.argv[2])
 for number in range(100):
-    journal.note(*({"do": "suppress", "by": sys.argv[3], "at": number} for _ in range(3)))
+    journal.add_lines(*({"do": "suppress", "by": sys.argv[3], "at": number} for _ in range(3)))
     journal.before_commit()
 """
 
@@ -157,5 +157,5 @@ def test_the_settings_name_the_journal(tmp_path: Path) -> None:
     assert make_journal(make_settings()) is None
     journal = make_journal(make_settings(journal=tmp_path / "suppressions.journal"))
     assert journal is not None
-    journal.try_out()
+    journal.ensure_exists()
     assert lines_of(journal.path) == []

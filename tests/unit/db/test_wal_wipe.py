@@ -60,9 +60,9 @@ def test_what_is_over_is_deleted_in_steps(database: Database, holds_addresses: b
         steps.append(int(Throttle.select().count()))
         return len(steps) == 2
 
-    assert delete(most_a_step=2, should_stop=stop) == 2
+    assert delete(max_rows_per_step=2, should_stop=stop) == 2
     assert steps == [5, 3]
-    assert delete(most_a_step=2) == 2
+    assert delete(max_rows_per_step=2) == 2
     assert [row.scope for row in Throttle.select()] == ["account:4"]
     assert is_wiping_owed() is (holds_addresses and not is_postgresql(database))
     assert statements_in_transactions(database, delete) == []

@@ -67,10 +67,10 @@ def wait_for_state(running: subprocess.Popen[str], wanted: str) -> None:
 
 def refused(path: Path) -> str:
     """Try to enter with little patience; return why that fails."""
-    write_lock = WriteLock(path, patience=0.2)
+    write_lock = WriteLock(path, timeout=0.2)
     began = time.monotonic()
     with pytest.raises(DatabaseBusy) as error:
-        write_lock.enter()
+        write_lock.acquire()
     assert 0.2 <= time.monotonic() - began < 2
     write_lock.close()
     return str(error.value)
@@ -78,12 +78,12 @@ def refused(path: Path) -> str:
 
 def write(order: list[str], who: WriteLock, name: str) -> None:
     """Take a turn, and note whose it was."""
-    who.enter()
+    who.acquire()
     order.append(name)
-    who.leave()
+    who.release()
 
 
-HOLD = ("write_lock.enter()", "print('in', flush=True)", "time.sleep(60)")
+HOLD = ("write_lock.acquire()", "print('in', flush=True)", "time.sleep(60)")
 
 
 # --- Nobody waits without end. ------------------------------------------------------------------
@@ -97,8 +97,8 @@ def test_who_waits_too_long_is_told_who_holds_the_database(tmp_path: Path) -> No
             f"{other.pid}; try again later"
         )
     # The door has not stayed locked, nor has what a dead process held.
-    write_lock = WriteLock(tmp_path / "db", patience=0.2)
-    write_lock.enter()
+    write_lock = WriteLock(tmp_path / "db", timeout=0.2)
+    write_lock.acquire()
     write_lock.close()
 
 
@@ -109,9 +109,9 @@ def test_who_may_wait_only_shortly_is_told_for_how_long_that_was(
     mine = WriteLock(tmp_path / "db")
     other = mine if holds == "another thread" else WriteLock(tmp_path / "db")
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(other.enter).result(10)
-        with mine.waiting_at_most(0.21), pytest.raises(DatabaseBusy) as error:
-            mine.enter()
+        pool.submit(other.acquire).result(10)
+        with mine.timeout_override(0.21), pytest.raises(DatabaseBusy) as error:
+            mine.acquire()
         pool.submit(other.close).result(10)
     assert "for more than 0.2 seconds" in str(error.value)
     mine.close()
@@ -131,13 +131,13 @@ def test_a_process_that_was_stopped_holds_nobody_up_without_end(tmp_path: Path) 
 
 def test_one_that_was_stopped_while_it_waited_does_neither(tmp_path: Path) -> None:
     mine = WriteLock(tmp_path / "db")
-    mine.enter()
-    with process(tmp_path / "db", "print('ready', flush=True)", "write_lock.enter()") as other:
+    mine.acquire()
+    with process(tmp_path / "db", "print('ready', flush=True)", "write_lock.acquire()") as other:
         assert hear(other) == "ready"
         time.sleep(0.2)
         other.send_signal(signal.SIGSTOP)
         wait_for_state(other, "T")
-        mine.leave()
+        mine.release()
         assert f"process {other.pid}, which is stopped" in refused(tmp_path / "db")
     mine.close()
 
@@ -154,32 +154,32 @@ def test_a_transaction_that_does_not_get_its_turn_has_not_begun(tmp_path: Path) 
     path = tmp_path / "db"
     with open_database(f"sqlite:///{path}"):
         pass
-    database = FairSqliteDatabase(path, patience=0.2)
+    database = FairSqliteDatabase(path, timeout=0.2)
     other = WriteLock(path)
-    other.enter()
+    other.acquire()
     with database.connection_context():
         with pytest.raises(DatabaseBusy):
             database.atomic().__enter__()
-        other.leave()
+        other.release()
         with database.atomic():
             assert database.transaction_depth() == 1
     other.close()
 
 
 def test_a_thread_of_the_same_process_is_not_waited_for_without_end(tmp_path: Path) -> None:
-    write_lock = WriteLock(tmp_path / "db", patience=0.2)
+    write_lock = WriteLock(tmp_path / "db", timeout=0.2)
     refusals: list[str] = []
 
     def write() -> None:
         try:
-            write_lock.enter()
+            write_lock.acquire()
         except DatabaseBusy as error:
             refusals.append(str(error))
         write_lock.close()
 
     for holds in (True, False):
         if holds:
-            write_lock.enter()
+            write_lock.acquire()
         writing = threading.Thread(target=write)
         writing.start()
         writing.join(5)
@@ -197,10 +197,10 @@ def test_many_writers_in_a_hurry_all_get_their_turn(tmp_path: Path) -> None:
         write_lock = WriteLock(tmp_path / "db")
         while time.monotonic() < until:
             began = time.monotonic()
-            write_lock.enter()
+            write_lock.acquire()
             waits.append(time.monotonic() - began)
             time.sleep(0.001)
-            write_lock.leave()
+            write_lock.release()
         write_lock.close()
 
     writers = [threading.Thread(target=write) for _ in range(4)]
@@ -216,7 +216,7 @@ def test_who_has_waited_long_tries_as_often_as_who_has_just_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or newcomers would pass, again and again."""
-    holder, waiter = WriteLock(tmp_path / "db"), WriteLock(tmp_path / "db", patience=1.5)
+    holder, waiter = WriteLock(tmp_path / "db"), WriteLock(tmp_path / "db", timeout=1.5)
     pauses: set[float] = set()
     sleep = time.sleep
 
@@ -224,10 +224,10 @@ def test_who_has_waited_long_tries_as_often_as_who_has_just_come(
         pauses.add(seconds)
         sleep(seconds)
 
-    holder.enter()
+    holder.acquire()
     monkeypatch.setattr(time, "sleep", note)
     with pytest.raises(DatabaseBusy):
-        waiter.enter()
+        waiter.acquire()
     assert len(pauses) == 1
     holder.close()
     waiter.close()
@@ -243,10 +243,10 @@ def test_a_page_comes_before_the_jobs_that_wait_in_other_processes(tmp_path: Pat
         jobs = [WriteLock(tmp_path / "db") for _ in range(5)]
 
         def answer(page: WriteLock = page) -> None:
-            with page.waiting_at_most(20):
+            with page.timeout_override(20):
                 write(order, page, "page")
 
-        holder.enter()
+        holder.acquire()
         threads = [threading.Thread(target=write, args=(order, job, "job")) for job in jobs]
         threads.append(threading.Thread(target=answer))
         for thread in threads:
@@ -254,7 +254,7 @@ def test_a_page_comes_before_the_jobs_that_wait_in_other_processes(tmp_path: Pat
         with (tmp_path / "db.turn-pages").open("ab") as pages:
             wait_until(partial(is_shared, pages))
         order.clear()
-        holder.leave()
+        holder.release()
         for thread in threads:
             thread.join(20)
         assert order == ["page", *["job"] * 5]
@@ -269,10 +269,10 @@ def test_a_page_comes_first_also_behind_a_job_of_its_own_process(tmp_path: Path)
     jobs = [WriteLock(tmp_path / "db") for _ in range(5)]
 
     def answer() -> None:
-        with server.waiting_at_most(20):
+        with server.timeout_override(20):
             write(order, server, "page")
 
-    holder.enter()
+    holder.acquire()
     threads = [threading.Thread(target=write, args=(order, job, "job")) for job in jobs]
     threads.append(threading.Thread(target=write, args=(order, server, "its own")))
     for thread in threads:
@@ -282,7 +282,7 @@ def test_a_page_comes_first_also_behind_a_job_of_its_own_process(tmp_path: Path)
     threads[-1].start()
     with (tmp_path / "db.turn-pages").open("ab") as pages:
         wait_until(partial(is_shared, pages))
-    holder.leave()
+    holder.release()
     for thread in threads:
         thread.join(20)
     assert order[:2] == ["its own", "page"]
@@ -294,16 +294,16 @@ def test_without_the_file_of_pages_everybody_writes(tmp_path: Path) -> None:
     """As where a command of another user, who alone may open it, made it."""
     (tmp_path / "db.turn-pages").mkdir()
     lock = WriteLock(tmp_path / "db")
-    with lock.waiting_at_most(2):
-        lock.enter()
+    with lock.timeout_override(2):
+        lock.acquire()
     lock.close()
 
 
 def test_jobs_come_through_however_many_pages_wait(tmp_path: Path) -> None:
-    job = WriteLock(tmp_path / "db", patience=20)
+    job = WriteLock(tmp_path / "db", timeout=20)
     with (tmp_path / "db.turn-pages").open("ab") as pages:
         fcntl.flock(pages, fcntl.LOCK_SH)
-        job.enter()
+        job.acquire()
     job.close()
 
 
@@ -327,37 +327,37 @@ WRITE = (
     "stop_between_turns()",
     "print('ready', flush=True)",
     "while True:",
-    "    write_lock.enter()",
+    "    write_lock.acquire()",
     "    time.sleep(0.01)",
-    "    write_lock.leave()",
+    "    write_lock.release()",
 )
 
 
 def test_ctrl_z_stops_between_two_turns(tmp_path: Path) -> None:
-    mine = WriteLock(tmp_path / "db", patience=1)
+    mine = WriteLock(tmp_path / "db", timeout=1)
     with process(tmp_path / "db", *WRITE) as busy:
         assert hear(busy) == "ready"
         for number in range(10):
             time.sleep(0.003 * number)
             busy.send_signal(signal.SIGTSTP)
             wait_for_state(busy, "T")
-            mine.enter()
-            mine.leave()
+            mine.acquire()
+            mine.release()
             busy.send_signal(signal.SIGCONT)
     mine.close()
 
 
 def test_ctrl_z_stops_who_waits_for_its_turn(tmp_path: Path) -> None:
     mine = WriteLock(tmp_path / "db")
-    mine.enter()
+    mine.acquire()
     with process(tmp_path / "db", *WRITE) as waiting:
         assert hear(waiting) == "ready"
         time.sleep(0.2)
         waiting.send_signal(signal.SIGTSTP)
         wait_for_state(waiting, "T")
-        mine.leave()
-        other = WriteLock(tmp_path / "db", patience=1)
-        other.enter()
+        mine.release()
+        other = WriteLock(tmp_path / "db", timeout=1)
+        other.acquire()
         other.close()
         waiting.send_signal(signal.SIGCONT)
         wait_for_state(waiting, "S")
@@ -374,15 +374,15 @@ def test_ctrl_z_stops_several_threads_together(tmp_path: Path) -> None:
         "print('ready', flush=True)",
         "time.sleep(60)",
     )
-    mine = WriteLock(tmp_path / "db", patience=1)
+    mine = WriteLock(tmp_path / "db", timeout=1)
     with process(tmp_path / "db", *lines) as busy:
         assert hear(busy) == "ready"
         for _ in range(5):
             time.sleep(0.05)
             busy.send_signal(signal.SIGTSTP)
             wait_for_state(busy, "T")
-            mine.enter()
-            mine.leave()
+            mine.acquire()
+            mine.release()
             busy.send_signal(signal.SIGCONT)
     mine.close()
 
@@ -404,9 +404,9 @@ def test_a_turn_that_is_handed_on_is_never_without_a_thread(
 
     def write() -> None:
         for _ in range(20):
-            mine.enter()
+            mine.acquire()
             time.sleep(0.001)
-            mine.leave()
+            mine.release()
 
     writers = [threading.Thread(target=write) for _ in range(3)]
     for writer in writers:
@@ -447,13 +447,13 @@ def test_ctrl_z_in_this_process_waits_for_the_turns_end(tmp_path: Path) -> None:
     lines = (
         "import os, signal, threading",
         "stop_between_turns()",
-        "write_lock.enter()",
+        "write_lock.acquire()",
         "signal.raise_signal(signal.SIGTSTP)",
         "print('still in', flush=True)",
         "time.sleep(0.3)",
-        "write_lock.leave()",
+        "write_lock.release()",
         "print('on again', flush=True)",
-        "write_lock.enter()",
+        "write_lock.acquire()",
         "print('in again', flush=True)",
         "time.sleep(60)",
     )
@@ -461,8 +461,8 @@ def test_ctrl_z_in_this_process_waits_for_the_turns_end(tmp_path: Path) -> None:
         assert hear(other) == "still in"
         assert state(other) != "T"
         wait_for_state(other, "T")
-        mine = WriteLock(tmp_path / "db", patience=1)
-        mine.enter()
+        mine = WriteLock(tmp_path / "db", timeout=1)
+        mine.acquire()
         mine.close()
         os.kill(other.pid, signal.SIGCONT)
         assert (hear(other), hear(other)) == ("on again", "in again")
@@ -476,14 +476,14 @@ def test_all_who_wait_in_a_process_write_in_its_turn(tmp_path: Path) -> None:
     write_lock, order = WriteLock(tmp_path / "db"), list[str]()
     other = WriteLock(tmp_path / "db")
 
-    write_lock.enter()
+    write_lock.acquire()
     writers = []
     for who, name in [(write_lock, "1"), (other, "other"), (write_lock, "2"), (write_lock, "3")]:
         writers.append(threading.Thread(target=write, args=(order, who, name)))
         writers[-1].start()
         time.sleep(0.1)
     # The turn is so long by now that the others of this process have to let the other one in.
-    write_lock.leave()
+    write_lock.release()
     for writer in writers:
         writer.join(10)
     assert order == ["other", "1", "2", "3"]
@@ -492,18 +492,18 @@ def test_all_who_wait_in_a_process_write_in_its_turn(tmp_path: Path) -> None:
 
 
 def test_a_thread_that_gives_up_holds_nobody_up(tmp_path: Path) -> None:
-    write_lock, other = WriteLock(tmp_path / "db", patience=0.1), WriteLock(tmp_path / "db")
-    write_lock.enter()
+    write_lock, other = WriteLock(tmp_path / "db", timeout=0.1), WriteLock(tmp_path / "db")
+    write_lock.acquire()
 
     def give_up() -> None:
         with pytest.raises(DatabaseBusy):
-            write_lock.enter()
+            write_lock.acquire()
 
     waiting = threading.Thread(target=give_up)
     waiting.start()
     waiting.join(10)
-    write_lock.leave()
-    other.enter()
+    write_lock.release()
+    other.acquire()
     other.close()
-    write_lock.enter()
+    write_lock.acquire()
     write_lock.close()

@@ -492,10 +492,10 @@ def test_files_that_belong_to_no_import_are_swept(sqlite_url: str, tmp_path: Pat
 
 
 def test_a_step_is_not_made_so_small_that_all_else_in_it_takes_longer() -> None:
-    size = StepSize(first=1_000, least=300)
+    size = StepSize(first_rows=1_000, min_rows=300)
     size.adapt(10.0)
     assert size.rows == 300
-    assert StepSize(least=300, most=1).rows == 1
+    assert StepSize(min_rows=300, max_rows=1).rows == 1
 
 
 def test_each_kind_of_step_of_a_work_begins_small(database: Database) -> None:
@@ -527,7 +527,7 @@ def test_writing_the_log_back_after_a_step_makes_the_next_one_no_smaller(
     """Nobody waits for that."""
     monkeypatch.setattr("repermit.db.connection.checkpoint_wal", lambda _: time.sleep(1))
     with open_database(sqlite_url) as database:
-        size = StepSize(first=1_000)
+        size = StepSize(first_rows=1_000)
         with size.step(database):
             Meta.create(key="own", value="")
         # By a tenth, as after a step of a second.

@@ -375,7 +375,7 @@ def restored(
         "subject": contact.subject,
         "reason": reason,
     }
-    journal.note({"do": "backup", "mark": "another"}, line)
+    journal.add_lines({"do": "backup", "mark": "another"}, line)
     journal.before_commit()
     return restore.bring_up_to_date(database, journals=[journal.path], now=LATER, **WHO)
 

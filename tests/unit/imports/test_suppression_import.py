@@ -27,7 +27,7 @@ from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.staged_rows import drop_staged, make_staged_path, sweep_staged
 from repermit.db.suppression_journal import Journal
-from repermit.db.work_steps import FIRST_STEP
+from repermit.db.work_steps import FIRST_STEP_ROWS
 from repermit.errors import Refused
 from repermit.evidence.verify import chain
 from repermit.exports import reconcile
@@ -55,7 +55,7 @@ from tests.unit.privacy.test_rectification import move
 
 SETTINGS = make_settings()
 KEY = SETTINGS.fingerprint_key
-ROWS = 4 * FIRST_STEP + 50
+ROWS = 4 * FIRST_STEP_ROWS + 50
 
 
 @pytest.fixture
@@ -152,7 +152,9 @@ def test_killed_it_is_taken_up_and_comes_to_the_same_as_at_once(
     task = begin(database, news, file)
     for steps in range(1, 4):
         assert go_on(database, 1) == 0
-        assert Suppression.select().where(Suppression.list == news).count() == steps * FIRST_STEP
+        assert (
+            Suppression.select().where(Suppression.list == news).count() == steps * FIRST_STEP_ROWS
+        )
     assert len(recorded()) == 1
     # With nobody at it any more, another process goes on, and then there is nothing left.
     assert (go_on(database), go_on(database)) == (1, 0)
@@ -170,7 +172,7 @@ def test_given_again_it_goes_on_with_what_is_under_way(
     begin(database, news, file)
     go_on(database, 1)
     looked = take_all(database, news, file, dry_run=True)
-    assert (looked.added, looked.known) == (ROWS - FIRST_STEP, FIRST_STEP)
+    assert (looked.added, looked.known) == (ROWS - FIRST_STEP_ROWS, FIRST_STEP_ROWS)
     assert recorded() == []
     # Who had begun it is who decided, and its counts are those of the whole file.
     result = take_all(database, news, file, actor="cli:jan", now=NOW + timedelta(hours=3))
@@ -286,12 +288,12 @@ def test_where_the_rest_of_a_file_is_lost_that_is_recorded_and_it_can_be_given_a
     go_on(database, 1)
     lose(database, lost)
     result = take_all(database, news, file)
-    assert (result.added, result.known) == (ROWS - FIRST_STEP, FIRST_STEP)
+    assert (result.added, result.known) == (ROWS - FIRST_STEP_ROWS, FIRST_STEP_ROWS)
     told = [(one["rows"], one["added"], one.get("whole", True)) for one in recorded()]
     assert told == [
         (0, 0, False),
-        (FIRST_STEP, FIRST_STEP, False),
-        (ROWS, ROWS - FIRST_STEP, True),
+        (FIRST_STEP_ROWS, FIRST_STEP_ROWS, False),
+        (ROWS, ROWS - FIRST_STEP_ROWS, True),
     ]
     assert "of suppressions that was being taken into news are lost" in caplog.text
     assert not BackgroundTask.select().exists()

@@ -21,8 +21,8 @@ from repermit.clock import ManualClock
 from repermit.contacts import click_log
 from repermit.contacts.circuit_breaker import AFTER_PILOT
 from repermit.db.background_tasks import (
+    JobKind,
     TaskKind,
-    Work,
     background_lock,
     foreground_lock,
     start_task,
@@ -268,7 +268,7 @@ def test_the_job_goes_on_with_what_a_command_has_begun(desk: Desk) -> None:
         )
         removed = Contact.select().where(Contact.reason == Reason.NO_RESPONSE)
         assert removed.count() < 5
-        with by_hand(database, Work.EXPIRE):
+        with by_hand(database, JobKind.EXPIRE):
             before = removed.count()
             at_once(jobs_of(desk, database).expire)
             assert removed.count() == before
@@ -281,7 +281,7 @@ def test_the_job_leaves_to_a_cancel_the_mails_that_it_drops(desk: Desk) -> None:
     with desk.news() as (database, news):
         campaign = make_campaign(database, news, state=CampaignState.CANCELLED)
         make_mail(database, campaign, make_contact(database, news), state=MailState.QUEUED)
-        with by_hand(database, Work.DROP_MAILS):
+        with by_hand(database, JobKind.DROP_MAILS):
             at_once(jobs_of(desk, database).look_after)
             assert Mail.get().state == MailState.QUEUED
         at_once(jobs_of(desk, database).look_after)
@@ -298,7 +298,7 @@ def test_the_job_leaves_to_a_resume_the_asks_that_it_lets_go(desk: Desk) -> None
             state=MailState.QUEUED,
             due_at=AFTER_PILOT,
         )
-        with by_hand(database, Work.END_PILOT):
+        with by_hand(database, JobKind.END_PILOT):
             at_once(jobs_of(desk, database).look_after)
             assert Mail.get().due_at == AFTER_PILOT
         at_once(jobs_of(desk, database).look_after)
@@ -650,9 +650,9 @@ def test_nobody_is_erased_while_another_worker_or_a_forgetting_is_at_it(desk: De
         take_off(database, make_asked(database, news, campaign), campaign.id)
         desk.clock.advance(timedelta(days=6 * 366))
         erased = Contact.select().where(Contact.address.is_null())
-        with by_hand(database, Work.ERASE):
+        with by_hand(database, JobKind.ERASE):
             at_once(jobs_of(desk, database).erase)
-        with background_lock(database, Work.ERASE):
+        with background_lock(database, JobKind.ERASE):
             at_once(jobs_of(desk, database).erase)
         assert erased.count() == 0
         at_once(jobs_of(desk, database).erase)

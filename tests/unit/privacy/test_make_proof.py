@@ -400,7 +400,7 @@ def test_what_somebody_says_meanwhile_stands_in_their_proof(
 def test_those_of_a_list_are_found_among_others_and_never_looked_for_in_a_transaction(
     database: Database, mailing_list: MailingList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(make_proof, "LARGEST_STEP", 3)
+    monkeypatch.setattr(make_proof, "MAX_ROWS_PER_STEP", 3)
     other = make_list(database, slug="other")
     wanted = []
     for n in range(20):

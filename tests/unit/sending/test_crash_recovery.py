@@ -9,7 +9,7 @@ import pytest
 
 from repermit.db.connection import Database, open_database, run_sql
 from repermit.db.models.mails import Mail
-from repermit.db.work_steps import FIRST_STEP
+from repermit.db.work_steps import FIRST_STEP_ROWS
 from repermit.rules.consent import MailState
 from repermit.sending.crash_recovery import RecoveryResult, recover_mails
 from repermit.sending.worker_lock import Worker
@@ -37,7 +37,7 @@ def test_a_dead_workers_claims_go_back_and_its_started_mails_are_in_doubt(story:
 
 
 def test_what_dead_workers_had_claimed_goes_back_in_steps(story: Story) -> None:
-    for _ in range(FIRST_STEP + 1):
+    for _ in range(FIRST_STEP_ROWS + 1):
         story.owe(state=MailState.CLAIMED, worker="dead", lease_until=LEASE)
     counts: list[int] = []
     left = Mail.select().where(Mail.state == MailState.CLAIMED)
@@ -46,7 +46,7 @@ def test_what_dead_workers_had_claimed_goes_back_in_steps(story: Story) -> None:
         recovered = recover_mails(story.database, now=NOW)
     finally:
         story.database.before_commit = None
-    assert recovered == RecoveryResult(requeued=FIRST_STEP + 1, in_doubt=0)
+    assert recovered == RecoveryResult(requeued=FIRST_STEP_ROWS + 1, in_doubt=0)
     assert counts[:2] == [1, 0]
 
 

@@ -52,7 +52,7 @@ def claim_all(story: Story) -> list[Claim]:
         fingerprint_key=story.settings.fingerprint_key,
         rates=SendRates(),
         now=story.clock.now(),
-        size=StepSize(first=1_000),
+        size=StepSize(first_rows=1_000),
     ).claims
 
 

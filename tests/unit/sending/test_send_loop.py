@@ -497,13 +497,13 @@ def test_what_a_server_has_accepted_is_kept_however_long_others_hold_the_databas
     sqlite_url: str, inbox: Inbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = Path(sqlite_url.removeprefix("sqlite:///"))
-    database = FairSqliteDatabase(path, patience=0.2)
+    database = FairSqliteDatabase(path, timeout=0.2)
     proxy.initialize(database)
     has_begun = threading.Event()
 
     def hold() -> None:
         write_lock = WriteLock(path)
-        write_lock.enter()
+        write_lock.acquire()
         has_begun.set()
         time.sleep(1)
         write_lock.close()

@@ -187,8 +187,8 @@ def test_a_copy_of_the_database_tells_no_password(database: Database) -> None:
     assert current_settings.read_current_settings(stolen, database).mail.password == ""
     # The link keys themselves do not open it either.
     moved = SecretCipher([KEY.encode()])
-    assert moved.open("bounces.password", rows()["mail.password"]) is None
-    assert moved.open("mail.password", rows()["mail.password"]) == PASSWORD
+    assert moved.decrypt("bounces.password", rows()["mail.password"]) is None
+    assert moved.decrypt("mail.password", rows()["mail.password"]) == PASSWORD
 
 
 def test_old_keys_open_and_the_newest_seals(database: Database) -> None:
@@ -212,8 +212,8 @@ def test_secrets_that_stood_there_unsealed_are_sealed_and_those_of_old_keys_anew
     def opened(*keys: bytes) -> tuple[str | None, str | None]:
         seal = SecretCipher(keys)
         return (
-            seal.open(f"totp:{user.id}", User.get_by_id(user.id).totp_secret),
-            seal.open(f"webhook:{hook.id}", Webhook.get_by_id(hook.id).secret),
+            seal.decrypt(f"totp:{user.id}", User.get_by_id(user.id).totp_secret),
+            seal.decrypt(f"webhook:{hook.id}", Webhook.get_by_id(hook.id).secret),
         )
 
     make_user(database, totp_secret="")

@@ -27,7 +27,7 @@ def test_an_answer_that_cannot_be_written_is_told_when_to_come_again(
     sqlite_url: str, kind: Kind, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = Path(sqlite_url.removeprefix("sqlite:///"))
-    database = FairSqliteDatabase(path, patience=0.2)
+    database = FairSqliteDatabase(path, timeout=0.2)
     proxy.initialize(database)
     with database.connection_context():
         mailing_list = make_list(database)
@@ -37,7 +37,7 @@ def test_an_answer_that_cannot_be_written_is_told_when_to_come_again(
         pages = Pages(database, make_settings(database=sqlite_url))
         assert pages.get(kind, asked.uid).status_code == 200
         other = WriteLock(path)
-        other.enter()
+        other.acquire()
         refused = pages.post(kind, asked.uid)
         other.close()
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "30")

@@ -22,7 +22,7 @@ from repermit.db.models.contacts import Contact
 from repermit.db.models.evidence import Evidence, EvidencePart
 from repermit.db.models.lists import MailingList
 from repermit.db.models.webhooks import Delivery, Webhook
-from repermit.db.work_steps import FIRST_STEP
+from repermit.db.work_steps import FIRST_STEP_ROWS
 from repermit.evidence import chain, entries
 from repermit.jobs.periodic_jobs import Jobs
 from repermit.rules.consent import Basis, Reason
@@ -236,7 +236,7 @@ def test_a_large_removal_is_owed_in_steps_sized_by_time(
     finally:
         database.before_commit = None
     # After a step that took long there is a smaller one.
-    assert counts[0] == FIRST_STEP
+    assert counts[0] == FIRST_STEP_ROWS
     assert counts[1] < 151
     assert counts[-1] == Delivery.select().count() == 151
     assert Webhook.get().cursor == Evidence.select().count()

@@ -131,7 +131,7 @@ def test_another_app_is_taken_into_use_with_the_password(pages: Pages) -> None:
     answer = post(client, "/admin/own/second-step", code=code, confirmation=PASSWORD)
     assert heading_of(answer) == "Your recovery codes"
     kept = User.get_by_id(user.id).totp_secret
-    assert SecretCipher(pages.settings.secret_keys).open(f"totp:{user.id}", kept) == secret
+    assert SecretCipher(pages.settings.secret_keys).decrypt(f"totp:{user.id}", kept) == secret
     with cookie_of(client) as cookie:
         assert cookie["token"] != before
     assert client.get("/admin/own/").status_code == 200

@@ -149,7 +149,7 @@ def test_a_webhook_is_added_and_its_secret_shown_once(
     answer = send(client, "webhooks", url=TOOL, list="news")
     assert heading_of(answer) == "The webhook is added"
     hook = Webhook.get()
-    secret = SecretCipher(pages.settings.secret_keys).open(f"webhook:{hook.id}", hook.secret)
+    secret = SecretCipher(pages.settings.secret_keys).decrypt(f"webhook:{hook.id}", hook.secret)
     assert secret
     assert secret.startswith("whsec_")
     assert secret in answer.text
