@@ -1,7 +1,7 @@
-"""Getting in: password, second step, unlocking; and changing what one gets in with.
+"""Logging in with a password and a second step, unlocking, and changing either.
 
-Each try is counted as a failure before it is made (see `login_throttle`), and hashing, which takes
-long, stands outside every transaction.
+Each attempt is counted as a failure before it is made (see `login_throttle`). Hashing takes long,
+so it is done outside transactions.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _BUSY_WAIT = timedelta(seconds=1)
 
 @dataclass(frozen=True, kw_only=True)
 class LoginAttempt:
-    """One try: when, from which network in part, with which browser.
+    """A login attempt: its time, truncated network and browser.
 
-    `origin` is what failures count for where that is more than the network: a client may have
-    invented its own, where the settings trust more web servers than there are.
+    - `origin`: what failures count for, None for the network alone. It also names relays where
+      the settings trust more web servers than there are, as a client may forge its network then.
     """
 
     now: datetime
@@ -45,225 +45,236 @@ class LoginAttempt:
     origin: Origin | None = None
 
     @property
-    def throttled(self) -> Origin:
-        """Return what failures count for."""
+    def throttle_origin(self) -> Origin:
+        """Return the origin for which failures count."""
         return self.origin or Origin(self.network)
 
     @property
     def trace(self) -> dict[str, Any]:
-        """Return what evidence keeps of it for a while."""
+        """Return the `trace` part of its evidence, which is deleted after a while."""
         return {"network": self.network, "browser": self.browser}
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptResult:
-    """What became of a try: it was right, or wrong, or came too soon and must wait.
+    """The result of an attempt: accepted, refused, or to be tried again after `wait`.
 
-    `token` is what the cookie holds from now on, if that changes; `codes` are fresh recovery codes.
+    - `token`: the new session token for the cookie, "" if it does not change.
+    - `codes`: new recovery codes.
     """
 
-    is_right: bool = False
+    is_accepted: bool = False
     wait: timedelta = timedelta()
     token: str = field(default="", repr=False)
     codes: tuple[str, ...] = field(default=(), repr=False)
 
 
 def log_in(
-    database: Database, *, email: str, password: str, settings: Settings, visit: LoginAttempt
+    database: Database, *, email: str, password: str, settings: Settings, attempt: LoginAttempt
 ) -> AttemptResult:
-    """Try an address and a password; if right, a session begins that wants its second step.
+    """Check an address and a password; if right, begin a session that needs the second step.
 
-    An unknown address takes as long as a wrong password, and the answer is the same. Where several
-    tries are under way the next one waits a moment, uncounted: pages must not wait for strangers.
+    An unknown address takes as long as a wrong password, with the same result. While several
+    attempts run, further ones get a `wait` and are not counted, so that they do not slow pages.
     """
-    with passwords.limit_attempts() as has_place:
-        if not has_place:
+    with passwords.limit_attempts() as is_admitted:
+        if not is_admitted:
             return AttemptResult(wait=_BUSY_WAIT)
-        return _log_in(database, email=email, password=password, settings=settings, visit=visit)
+        return _log_in(database, email=email, password=password, settings=settings, attempt=attempt)
 
 
 def _log_in(
-    database: Database, *, email: str, password: str, settings: Settings, visit: LoginAttempt
+    database: Database, *, email: str, password: str, settings: Settings, attempt: LoginAttempt
 ) -> AttemptResult:
     key = _normalize_email(email)
-    scopes = login_throttle.make_login_scopes(key, visit.throttled, key=settings.fingerprint_key)
+    scopes = login_throttle.make_login_scopes(
+        key, attempt.throttle_origin, key=settings.fingerprint_key
+    )
     user: User | None = User.get_or_none(User.email == key)
     actor = make_actor(user.id) if user else ""
-    if wait := _record_attempt(database, scopes, actor, visit):
+    if wait := _record_attempt(database, scopes, actor, attempt):
         return AttemptResult(wait=wait)
     if not passwords.verify_password(password, user.password if user else "") or user is None:
-        return _refuse_attempt(database, SecurityEventKind.LOGIN_FAILED, actor, visit)
+        return _refuse_attempt(database, SecurityEventKind.LOGIN_FAILED, actor, attempt)
     new_hash = passwords.hash_password(password) if passwords.needs_rehash(user.password) else ""
     with database.atomic():
-        login_throttle.forgive_attempt(database, scopes, now=visit.now)
+        login_throttle.forgive_attempt(database, scopes, now=attempt.now)
         if new_hash:
             _save_new_hash(user, new_hash)
-        token = _begin_session(user.id, visit)
-    return AttemptResult(is_right=True, token=token)
+        token = _begin_session(user.id, attempt)
+    return AttemptResult(is_accepted=True, token=token)
 
 
 def take_second_step(
-    database: Database, login: ActiveSession, code: str, *, settings: Settings, visit: LoginAttempt
+    database: Database,
+    session: ActiveSession,
+    code: str,
+    *,
+    settings: Settings,
+    attempt: LoginAttempt,
 ) -> AttemptResult:
-    """Try a code of the app or a recovery code; if right, the session is full, with a new token.
+    """Check a code of the app or a recovery code; if right, complete the session.
 
-    A session that is full already wants its password if it is locked; a code opens none.
+    The session gets a new token. A full session is refused: it is unlocked with the password.
     """
-    if login.is_full:
+    if session.is_full:
         return AttemptResult()
-    person = login.person
+    user = session.user
     scopes = login_throttle.make_code_scopes(
-        person.email, visit.throttled, key=settings.fingerprint_key
+        user.email, attempt.throttle_origin, key=settings.fingerprint_key
     )
-    if wait := _record_attempt(database, scopes, person.actor, visit):
+    if wait := _record_attempt(database, scopes, user.actor, attempt):
         return AttemptResult(wait=wait)
     is_of_app = two_factor.is_app_code(code)
-    recovery_code_id = None if is_of_app else two_factor.find_recovery_code(person.id, code)
+    recovery_code_id = None if is_of_app else two_factor.find_recovery_code(user.id, code)
     with database.atomic():
         if is_of_app:
             cipher = SecretCipher(settings.secret_keys)
-            is_used = two_factor.use_code(person.id, code, cipher=cipher, now=visit.now)
+            is_used = two_factor.use_code(user.id, code, cipher=cipher, now=attempt.now)
         else:
             is_used = recovery_code_id is not None and two_factor.use_recovery_code(
-                recovery_code_id, now=visit.now
+                recovery_code_id, now=attempt.now
             )
         if is_used:
-            login_throttle.forgive_attempt(database, scopes, now=visit.now)
-            token = sessions.complete_session(login.id, now=visit.now)
-            facts = {"second_step": "app" if is_of_app else "recovery_code"}
-            _append_entry("logged_in", person, visit=visit, consent=facts)
-            return AttemptResult(is_right=True, token=token)
-    return _refuse_attempt(database, SecurityEventKind.CODE_FAILED, person.actor, visit)
+            login_throttle.forgive_attempt(database, scopes, now=attempt.now)
+            token = sessions.complete_session(session.id, now=attempt.now)
+            consent_part = {"second_step": "app" if is_of_app else "recovery_code"}
+            _append_entry("logged_in", user, attempt=attempt, consent=consent_part)
+            return AttemptResult(is_accepted=True, token=token)
+    return _refuse_attempt(database, SecurityEventKind.CODE_FAILED, user.actor, attempt)
 
 
 def set_up_second_step(
     database: Database,
-    login: ActiveSession,
+    session: ActiveSession,
     *,
     secret: str,
     code: str,
     settings: Settings,
-    visit: LoginAttempt,
+    attempt: LoginAttempt,
 ) -> AttemptResult:
-    """Take an app into use if it shows the right code; what was in use before ends.
+    """Register an app if it shows the right code; it replaces the former app and recovery codes.
 
-    The session is full from now on, with a new token. The secret is one that the app was just
-    given, so that there is nothing to guess and nothing to throttle.
+    The session becomes full, with a new token, and the user's other sessions end. Nothing is
+    throttled: the app was just given the secret, so there is nothing to guess.
     """
-    person = login.person
-    step = two_factor.find_matching_step(secret, code, now=visit.now)
-    # Whoever has the password alone may not put an app of their own in place of the user's.
-    if step is None or (person.has_second_step and not login.is_full):
+    user = session.user
+    step = two_factor.find_matching_step(secret, code, now=attempt.now)
+    # A person with only the password must not replace the user's app.
+    if step is None or (user.has_second_step and not session.is_full):
         return AttemptResult()
     recovery_codes = two_factor.make_recovery_codes()
-    sealed_secret = SecretCipher(settings.secret_keys).encrypt(make_totp_name(person.id), secret)
+    encrypted_secret = SecretCipher(settings.secret_keys).encrypt(make_totp_name(user.id), secret)
     with database.atomic():
-        if not _save_secret(login, sealed_secret, step):
+        if not _save_secret(session, encrypted_secret, step):
             return AttemptResult()
-        codes = two_factor.save_recovery_codes(person.id, recovery_codes)
-        token = sessions.complete_session(login.id, now=visit.now)
-        sessions.end_all_sessions(person.id, now=visit.now, but=login.id)
-        _append_entry("second_step_set_up", person, visit=visit)
-    return AttemptResult(is_right=True, token=token, codes=codes)
+        codes = two_factor.save_recovery_codes(user.id, recovery_codes)
+        token = sessions.complete_session(session.id, now=attempt.now)
+        sessions.end_all_sessions(user.id, now=attempt.now, except_session_id=session.id)
+        _append_entry("second_step_set_up", user, attempt=attempt)
+    return AttemptResult(is_accepted=True, token=token, codes=codes)
 
 
 def unlock(
-    database: Database, login: ActiveSession, password: str, *, visit: LoginAttempt
+    database: Database, session: ActiveSession, password: str, *, attempt: LoginAttempt
 ) -> AttemptResult:
-    """Try the password that a locked screen asks for; if right, the session gets a new token."""
+    """Check the password of a locked session; if right, unlock it with a new token."""
     failure = SecurityEventKind.UNLOCK_FAILED
-    result = confirm_password(database, login, password, visit=visit, failure=failure)
-    if not result.is_right:
+    result = confirm_password(database, session, password, attempt=attempt, failure=failure)
+    if not result.is_accepted:
         return result
     with database.atomic():
-        token = sessions.unlock_session(login.id, now=visit.now)
+        token = sessions.unlock_session(session.id, now=attempt.now)
         record_security_event(
             SecurityEventKind.UNLOCKED,
-            actor=login.person.actor,
-            network=visit.network,
-            now=visit.now,
+            actor=session.user.actor,
+            network=attempt.network,
+            now=attempt.now,
         )
-    return AttemptResult(is_right=True, token=token)
+    return AttemptResult(is_accepted=True, token=token)
 
 
 def confirm_password(
     database: Database,
-    login: ActiveSession,
+    session: ActiveSession,
     password: str,
     *,
-    visit: LoginAttempt,
+    attempt: LoginAttempt,
     failure: SecurityEventKind = SecurityEventKind.PASSWORD_FAILED,
 ) -> AttemptResult:
-    """Try the password of somebody who has logged in, before an act that wants it again.
+    """Check the password of a logged-in user before an act that requires it again.
 
-    Failures count for this session alone: whoever fails at the login page, of the same account or
-    from the same network, keeps nobody out who is in already. `failure` is what one is noted as.
+    - Failures count for this session only, so that failures at the login page, for the same account
+      or from the same network, do not lock out a logged-in user.
+    - `failure`: the kind of security event for a wrong password.
     """
-    scopes = login_throttle.make_session_scopes(login.id)
-    if wait := _record_attempt(database, scopes, login.person.actor, visit):
+    scopes = login_throttle.make_session_scopes(session.id)
+    if wait := _record_attempt(database, scopes, session.user.actor, attempt):
         return AttemptResult(wait=wait)
-    user: User = User.get_by_id(login.person.id)
+    user: User = User.get_by_id(session.user.id)
     if not passwords.verify_password(password, user.password):
-        return _refuse_attempt(database, failure, login.person.actor, visit)
-    login_throttle.forgive_attempt(database, scopes, now=visit.now)
-    return AttemptResult(is_right=True)
+        return _refuse_attempt(database, failure, session.user.actor, attempt)
+    login_throttle.forgive_attempt(database, scopes, now=attempt.now)
+    return AttemptResult(is_accepted=True)
 
 
 def change_password(
-    database: Database, login: ActiveSession, password: str, *, visit: LoginAttempt
+    database: Database, session: ActiveSession, password: str, *, attempt: LoginAttempt
 ) -> AttemptResult:
-    """Keep a new password, which is fit to be one; this session gets a new token.
+    """Save a new password, already found strong enough; this session gets a new token.
 
-    All the user's other sessions end, and so do one-time links that nobody has used.
+    All other sessions of the user end, and unused one-time links are deleted.
     """
     password_hash = passwords.hash_password(password)
     with database.atomic():
-        users.delete_open_links(login.person.id)
-        _save_password(login.person.id, password_hash, visit=visit)
-        token = sessions.complete_session(login.id, now=visit.now)
-        sessions.end_all_sessions(login.person.id, now=visit.now, but=login.id)
-        _append_entry("password_changed", login.person, visit=visit)
-    return AttemptResult(is_right=True, token=token)
+        users.delete_open_links(session.user.id)
+        _save_password(session.user.id, password_hash, attempt=attempt)
+        token = sessions.complete_session(session.id, now=attempt.now)
+        sessions.end_all_sessions(session.user.id, now=attempt.now, except_session_id=session.id)
+        _append_entry("password_changed", session.user, attempt=attempt)
+    return AttemptResult(is_accepted=True, token=token)
 
 
 def accept_invitation(
-    database: Database, token: str, password: str, *, email: str = "", visit: LoginAttempt
+    database: Database, token: str, password: str, *, email: str = "", attempt: LoginAttempt
 ) -> AttemptResult:
-    """Keep the password that somebody chose by a one-time link, and begin a session.
+    """Save the password that a user chose through a one-time link, and begin a session.
 
-    All their other sessions and links end, since the link may be there because somebody else got
-    in. The first admin, who is not known yet, gives an address too. Raises NotFound for a link that
-    works no longer, AddressError for what is no address, Refused for that of another user.
+    All other sessions and links of the user end, as the link may have been made after a break-in.
+
+    - `email`: the address of the first admin, who has none yet.
+    - Raises NotFound for a link that no longer works, AddressError for an invalid address, and
+      Refused for the address of another user.
     """
     password_hash = passwords.hash_password(password)
     with database.atomic():
-        person = users.use_invitation(token, now=visit.now)
-        users.delete_open_links(person.id)
-        person_part = {} if person.email else {"address": _require_free_email(email)}
-        _save_password(person.id, password_hash, visit=visit)
-        User.update(email=person_part.get("address", person.email)).where(
-            User.id == person.id
+        user = users.use_invitation(token, now=attempt.now)
+        users.delete_open_links(user.id)
+        person_part = {} if user.email else {"address": _require_free_email(email)}
+        _save_password(user.id, password_hash, attempt=attempt)
+        User.update(email=person_part.get("address", user.email)).where(
+            User.id == user.id
         ).execute()
-        users.delete_unclaimed_admins(but=person.id)
-        sessions.end_all_sessions(person.id, now=visit.now)
-        session_token = _begin_session(person.id, visit)
-        _append_entry("password_chosen", person, visit=visit, known=person_part)
-    return AttemptResult(is_right=True, token=session_token)
+        users.delete_unclaimed_admins(except_id=user.id)
+        sessions.end_all_sessions(user.id, now=attempt.now)
+        session_token = _begin_session(user.id, attempt)
+        _append_entry("password_chosen", user, attempt=attempt, known=person_part)
+    return AttemptResult(is_accepted=True, token=session_token)
 
 
 def renew_recovery_codes(
-    database: Database, person: UserInfo, *, visit: LoginAttempt
+    database: Database, user: UserInfo, *, attempt: LoginAttempt
 ) -> tuple[str, ...]:
-    """Make somebody's recovery codes anew; those from before work no longer."""
+    """Replace a user's recovery codes by new ones, which are returned."""
     new_codes = two_factor.make_recovery_codes()
     with database.atomic():
-        codes = two_factor.save_recovery_codes(person.id, new_codes)
-        _append_entry("recovery_codes_renewed", person, visit=visit)
+        codes = two_factor.save_recovery_codes(user.id, new_codes)
+        _append_entry("recovery_codes_renewed", user, attempt=attempt)
     return codes
 
 
 def _normalize_email(email: str) -> str:
-    """Return an address as users have it; what is none is counted as it was written."""
+    """Return an address in the form that users are stored with; an invalid one in lower case."""
     try:
         return email_address.parse(email).key
     except AddressError:
@@ -271,7 +282,7 @@ def _normalize_email(email: str) -> str:
 
 
 def _require_free_email(email: str) -> str:
-    """Return an address as users have it; raises Refused if one has it, AddressError for none."""
+    """Return an address in its stored form; raises AddressError, and Refused if a user has it."""
     key = email_address.parse(email).key
     if User.select().where(User.email == key).exists():
         raise Refused("there is a user of that address already")
@@ -279,73 +290,77 @@ def _require_free_email(email: str) -> str:
 
 
 def _record_attempt(
-    database: Database, scopes: tuple[str, ...], whose: str, visit: LoginAttempt
+    database: Database, scopes: tuple[str, ...], actor: str, attempt: LoginAttempt
 ) -> timedelta:
-    """Count a try as a failure before it is made; note who has to wait instead, and how long."""
-    wait = login_throttle.record_attempt(database, scopes, now=visit.now)
+    """Count an attempt as a failure before it is made; return how long it must wait instead."""
+    wait = login_throttle.record_attempt(database, scopes, now=attempt.now)
     if wait:
-        record_refused_attempt(database, SecurityEventKind.TOO_MANY_TRIES, actor=whose, visit=visit)
+        record_refused_attempt(
+            database, SecurityEventKind.TOO_MANY_TRIES, actor=actor, attempt=attempt
+        )
     return wait
 
 
 def _refuse_attempt(
-    database: Database, kind: SecurityEventKind, whose: str, visit: LoginAttempt
+    database: Database, kind: SecurityEventKind, actor: str, attempt: LoginAttempt
 ) -> AttemptResult:
-    record_refused_attempt(database, kind, actor=whose, visit=visit)
+    record_refused_attempt(database, kind, actor=actor, attempt=attempt)
     return AttemptResult()
 
 
 def record_refused_attempt(
-    database: Database, kind: SecurityEventKind, *, actor: str = "", visit: LoginAttempt
+    database: Database, kind: SecurityEventKind, *, actor: str = "", attempt: LoginAttempt
 ) -> None:
-    """Note that somebody was refused, unless the same was noted just now."""
-    if should_record_security_event(kind, actor=actor, network=visit.network, now=visit.now):
+    """Record a refused attempt, unless the same was recorded within the last minute."""
+    if should_record_security_event(kind, actor=actor, network=attempt.network, now=attempt.now):
         with database.atomic():
-            record_security_event(kind, actor=actor, network=visit.network, now=visit.now)
+            record_security_event(kind, actor=actor, network=attempt.network, now=attempt.now)
 
 
-def _begin_session(user_id: int, visit: LoginAttempt) -> str:
+def _begin_session(user_id: int, attempt: LoginAttempt) -> str:
     return sessions.begin_session(
-        user_id, now=visit.now, network=visit.network, browser=visit.browser
+        user_id, now=attempt.now, network=attempt.network, browser=attempt.browser
     )
 
 
-def _save_secret(login: ActiveSession, sealed: str, step: int) -> bool:
-    """Keep the sealed secret of an app, in the caller's transaction; say whether it was kept.
+def _save_secret(session: ActiveSession, encrypted: str, step: int) -> bool:
+    """Save an app's encrypted secret, in the caller's transaction; return whether it was saved.
 
-    Of two half sessions that set one up at once, one alone does: its UPDATE finds none there.
+    Of two half sessions that do so at once, only one saves: the other's UPDATE finds a secret.
     """
-    update = User.update(totp_secret=sealed, totp_step=step).where(User.id == login.person.id)
-    return bool((update if login.is_full else update.where(User.totp_secret == "")).execute())
+    update = User.update(totp_secret=encrypted, totp_step=step).where(User.id == session.user.id)
+    return bool((update if session.is_full else update.where(User.totp_secret == "")).execute())
 
 
-def _save_new_hash(user: User, kept: str) -> None:
-    """Keep a hash with new parameters, unless the password was changed meanwhile."""
-    User.update(password=kept).where(User.id == user.id, User.password == user.password).execute()
+def _save_new_hash(user: User, password_hash: str) -> None:
+    """Save a hash with new parameters, unless the password was changed meanwhile."""
+    User.update(password=password_hash).where(
+        User.id == user.id, User.password == user.password
+    ).execute()
 
 
-def _save_password(user_id: int, kept: str, *, visit: LoginAttempt) -> None:
-    User.update(password=kept, password_at=visit.now).where(User.id == user_id).execute()
+def _save_password(user_id: int, password_hash: str, *, attempt: LoginAttempt) -> None:
+    User.update(password=password_hash, password_at=attempt.now).where(User.id == user_id).execute()
 
 
 def _append_entry(
     event: str,
-    person: UserInfo,
+    user: UserInfo,
     *,
-    visit: LoginAttempt,
+    attempt: LoginAttempt,
     consent: dict[str, Any] | None = None,
     known: dict[str, Any] | None = None,
 ) -> None:
-    """Append what somebody did with their own account; the last step of the transaction."""
-    actor = make_actor(person.id)
+    """Append an entry about a user's own account; the last step of the transaction."""
+    actor = make_actor(user.id)
     chain.append(
         Entry(
             event=event,
-            at=visit.now,
+            at=attempt.now,
             actor=actor,
             subject=actor,
             consent=consent or {},
             person=known or {},
-            trace=visit.trace,
+            trace=attempt.trace,
         )
     )

@@ -1,6 +1,6 @@
-"""Passwords: which may be chosen, and how they are kept.
+"""Passwords: which may be chosen, and how they are stored.
 
-Kept as argon2id hashes with the parameters of RFC 9106 §4, the second recommended choice: 64 MiB,
+Stored as argon2id hashes with the parameters of RFC 9106 §4, the second recommended choice: 64 MiB,
 three passes, four lanes.
 """
 
@@ -21,32 +21,32 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 from repermit.unicode_limits import is_within, normalize
 
 MIN_LENGTH = 12
-"""Signs, counted after NFC."""
+"""Characters, counted after NFC."""
 
 MAX_BYTES = 1024
-"""Bytes in UTF-8. NIST SP 800-63B §3.1.1.2 wants 64 signs at least to be allowed; without any end
-a guest could make the server chew on megabytes."""
+"""Bytes in UTF-8. NIST SP 800-63B §3.1.1.2 requires 64 characters to be allowed; without a limit a
+guest could make the server hash megabytes."""
 
 _MAX_TYPED_BYTES = 4 * MAX_BYTES
-"""Bytes before NFC, which makes no more than a third of them: of three Hangul letters a syllable.
-What is longer is no password, and is looked at no further."""
+"""Bytes before NFC, which shrinks a text to a third at most: three Hangul letters to a syllable.
+A longer text is no password, and is not examined."""
 
 _MIN_TELLING_LENGTH = 4
-"""So many signs of an address or a name make a password easier to guess; fewer stand anywhere."""
+"""Characters of an address or name that make a password easier to guess; fewer are chance."""
 
 _HASHER = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
 
 
 def _make_dummy_hash() -> str:
-    """Return what looks like a hash and takes as long to compare with, and is of no password.
+    """Return a hash that takes as long to verify as others and matches no password.
 
-    It is put together, not made by hashing, so that the first stranger takes no longer than others.
+    It is assembled, not hashed, so that the first attempt takes no longer than others.
     """
-    kept = RFC_9106_LOW_MEMORY
-    sizes = (kept.salt_len, kept.hash_len)
+    parameters = RFC_9106_LOW_MEMORY
+    sizes = (parameters.salt_len, parameters.hash_len)
     salt, hash_ = (base64.b64encode(bytes(size)).decode().rstrip("=") for size in sizes)
-    costs = f"m={kept.memory_cost},t={kept.time_cost},p={kept.parallelism}"
-    return f"$argon2id$v={kept.version}${costs}${salt}${hash_}"
+    costs = f"m={parameters.memory_cost},t={parameters.time_cost},p={parameters.parallelism}"
+    return f"$argon2id$v={parameters.version}${costs}${salt}${hash_}"
 
 
 _DUMMY_HASH = _make_dummy_hash()
@@ -56,23 +56,23 @@ _ENDS = re.compile(r"^[\d\W_]{1,3}|[\d\W_]{1,8}$")
 _LOOK_ALIKES = str.maketrans("0134578@$!", "oleastbasi")
 
 
-# Hashing takes all processors for a moment, and a thread that then serves no page.
+# Hashing takes all processors for a moment, and a thread that serves no page meanwhile.
 _TRIES = threading.BoundedSemaphore(3)
 _HASHING = threading.Lock()
 
 
 @contextmanager
 def limit_attempts() -> Iterator[bool]:
-    """Hold one of the few places for comparing a password that anybody may have sent.
+    """Admit at most three password checks at a time, which hash one by one.
 
-    Yields False, at once, if there is none: three tries are under way, and hash one by one.
+    Yields False at once if three are running already.
     """
-    has_place = _TRIES.acquire(blocking=False)
+    is_admitted = _TRIES.acquire(blocking=False)
     try:
-        with _HASHING if has_place else nullcontext():
-            yield has_place
+        with _HASHING if is_admitted else nullcontext():
+            yield is_admitted
     finally:
-        if has_place:
+        if is_admitted:
             _TRIES.release()
 
 
@@ -87,9 +87,9 @@ class Weakness(StrEnum):
 
 
 def find_weaknesses(password: str, *, email: str, organisation: str) -> tuple[Weakness, ...]:
-    """Return all that speaks against a password; nothing if it may be chosen.
+    """Return all weaknesses of a password; none if it may be chosen.
 
-    No kinds of signs are asked for, since that makes passwords worse (NIST SP 800-63B §3.1.1.2).
+    No kinds of characters are required: that makes passwords worse (NIST SP 800-63B §3.1.1.2).
     """
     if not is_within(password, _MAX_TYPED_BYTES):
         return (Weakness.LONG,)
@@ -97,27 +97,27 @@ def find_weaknesses(password: str, *, email: str, organisation: str) -> tuple[We
 
 
 def hash_password(password: str) -> str:
-    """Return what is kept of a password."""
+    """Return the argon2id hash of a password."""
     return _HASHER.hash(_normalize(password))
 
 
-def verify_password(password: str, kept: str) -> bool:
-    """Say whether a password is the one of which this is kept; takes as long for "", for nobody.
+def verify_password(password: str, password_hash: str) -> bool:
+    """Say whether a password matches a hash; takes as long for "", the hash of an unknown user.
 
-    One that is too long to be anybody's is wrong at once, whoever's it is tried as.
+    A password that is longer than any may be is wrong at once, for every user.
     """
     if not is_within(password, _MAX_TYPED_BYTES):
         return False
     try:
-        _HASHER.verify(kept or _DUMMY_HASH, _normalize(password))
+        _HASHER.verify(password_hash or _DUMMY_HASH, _normalize(password))
     except (VerificationError, InvalidHashError):
         return False
-    return bool(kept)
+    return bool(password_hash)
 
 
-def needs_rehash(kept: str) -> bool:
-    """Say whether the parameters have changed since."""
-    return _HASHER.check_needs_rehash(kept)
+def needs_rehash(password_hash: str) -> bool:
+    """Say whether a hash was made with other parameters than today's."""
+    return _HASHER.check_needs_rehash(password_hash)
 
 
 def _find_weaknesses(password: str, *, email: str, organisation: str) -> Iterator[Weakness]:
@@ -126,7 +126,7 @@ def _find_weaknesses(password: str, *, email: str, organisation: str) -> Iterato
         yield Weakness.SHORT
     if len(password.encode()) > MAX_BYTES:
         yield Weakness.LONG
-        return  # what is so long is not looked at any further
+        return  # a text so long is not examined further
     if is_common(password):
         yield Weakness.COMMON
     if _contains(folded, re.split(r"[@.+_-]", email)[:-1], whole=email):
@@ -137,15 +137,15 @@ def _find_weaknesses(password: str, *, email: str, organisation: str) -> Iterato
 
 
 def is_common(password: str) -> bool:
-    """Say whether a password is a common one, with a trivial beginning or end or without.
+    """Say whether a password is a common one, also with a trivial beginning or end.
 
-    Case, look-alikes (p4ssw0rd), a few digits and signs at either end, and repeating count for
-    nothing; neither do digits alone, which are dates and telephone numbers.
+    Case, look-alikes (p4ssw0rd), repetition, and a few digits or other characters at either end are
+    ignored. Digits alone are common too: dates and telephone numbers.
     """
     folded = password.casefold()
     bare = {_strip_ends(folded), folded}
     return folded.isdigit() or any(
-        _is_easy(form) for one in bare for form in (one, one.translate(_LOOK_ALIKES))
+        _is_easy(form) for text in bare for form in (text, text.translate(_LOOK_ALIKES))
     )
 
 
@@ -163,7 +163,7 @@ def _strip_ends(folded: str) -> str:
 
 
 def _collapse_repeats(text: str) -> str:
-    """Return what a text repeats: "abc" of "abcabcabc"; the text itself if it repeats nothing."""
+    """Return the part that a text repeats: "abc" of "abcabcabc"; otherwise the text itself."""
     return text[: (text + text).find(text, 1)]
 
 
@@ -177,7 +177,7 @@ def _read_common_passwords() -> frozenset[str]:
 
 
 def _contains(folded: str, words: list[str], *, whole: str) -> bool:
-    """Say whether a password has the whole of an address or a name in it, or a telling part."""
+    """Say whether a password contains a whole address or name, or a long enough part of it."""
     telling = [word for word in words if len(word) >= _MIN_TELLING_LENGTH]
     return any(_fold(word) in folded for word in (*telling, whole) if word)
 

@@ -1,6 +1,6 @@
-"""The browsers in which somebody has logged in: begun, raised, locked, listed, ended.
+"""Login sessions: beginning, completing, locking, listing and ending them.
 
-Of what the cookie holds its SHA-256 is kept; it is 256 random bits, so that no slower hash is
+The token in the cookie is stored as its SHA-256. It has 256 random bits, so no slower hash is
 needed.
 """
 
@@ -21,20 +21,20 @@ MAX_AGE = timedelta(days=7)
 """How long a session lasts at most, however busy it is."""
 
 HALF_LOGIN_MAX_AGE = timedelta(minutes=15)
-"""How long somebody who gave a password may take to the second step."""
+"""How long the second step may take after the password."""
 
 SEEN_INTERVAL = timedelta(minutes=1)
-"""How exactly it is noted when a session was last seen: no write for each page."""
+"""Resolution of a session's last use, so that not every page writes."""
 
 _BYTES = 32
 
 
 @dataclass(frozen=True, kw_only=True)
 class ActiveSession:
-    """A session as it stands: whose it is, and how far they may go."""
+    """The session of the current request; `is_full` after the second step."""
 
     id: int
-    person: UserInfo
+    user: UserInfo
     is_full: bool
     is_locked: bool
     seen_at: datetime
@@ -43,7 +43,7 @@ class ActiveSession:
 
 @dataclass(frozen=True, kw_only=True)
 class SessionSummary:
-    """A session in the list of its user's."""
+    """A session as the account page lists it."""
 
     id: int
     created_at: datetime
@@ -54,9 +54,9 @@ class SessionSummary:
 
 
 def begin_session(user_id: int, *, now: datetime, network: str, browser: str) -> str:
-    """Begin a session that wants its second step, in the caller's transaction.
+    """Begin a session that needs its second step, in the caller's transaction.
 
-    Returns what its cookie holds.
+    Returns the token for its cookie.
     """
     token = secrets.token_urlsafe(_BYTES)
     Session.create(
@@ -71,9 +71,9 @@ def begin_session(user_id: int, *, now: datetime, network: str, browser: str) ->
 
 
 def complete_session(session_id: int, *, now: datetime) -> str:
-    """Make a session full, in the caller's transaction; return what its cookie holds from now on.
+    """Make a session full, in the caller's transaction; return its new token.
 
-    A token that somebody planted or saw before is worth nothing afterwards (session fixation).
+    The former token no longer works, even if somebody planted or saw it (session fixation).
     """
     token = secrets.token_urlsafe(_BYTES)
     Session.update(digest=hash_secret(token), is_full=True, is_locked=False, seen_at=now).where(
@@ -83,7 +83,7 @@ def complete_session(session_id: int, *, now: datetime) -> str:
 
 
 def find_session(token: str, *, now: datetime, settings: Settings) -> ActiveSession | None:
-    """Return the session of a cookie, None if there is none that still lasts."""
+    """Return the valid session of a cookie's token, None if there is none."""
     session: Session | None = (
         Session.select(Session, User)
         .join(User)
@@ -95,7 +95,7 @@ def find_session(token: str, *, now: datetime, settings: Settings) -> ActiveSess
     locks_at = session.seen_at + timedelta(minutes=settings.web.idle_minutes)
     return ActiveSession(
         id=session.id,
-        person=make_user_info(session.user),
+        user=make_user_info(session.user),
         is_full=session.is_full,
         is_locked=session.is_full and (session.is_locked or locks_at <= now),
         seen_at=session.seen_at,
@@ -103,15 +103,15 @@ def find_session(token: str, *, now: datetime, settings: Settings) -> ActiveSess
     )
 
 
-def should_record_last_seen(login: ActiveSession, *, now: datetime) -> bool:
-    """Say whether it was long enough ago that this session's last use was noted."""
-    return login.seen_at <= now - SEEN_INTERVAL
+def should_record_last_seen(session: ActiveSession, *, now: datetime) -> bool:
+    """Say whether the recorded last use of a session is older than `SEEN_INTERVAL`."""
+    return session.seen_at <= now - SEEN_INTERVAL
 
 
-def record_last_seen(login: ActiveSession, *, now: datetime) -> None:
-    """Note that a session is in use, in the caller's transaction; never wakes a locked one."""
+def record_last_seen(session: ActiveSession, *, now: datetime) -> None:
+    """Record a session's use, in the caller's transaction, unless it was recorded meanwhile."""
     Session.update(seen_at=now).where(
-        Session.id == login.id, Session.seen_at == login.seen_at
+        Session.id == session.id, Session.seen_at == session.seen_at
     ).execute()
 
 
@@ -122,9 +122,9 @@ def lock_session(database: Database, session_id: int) -> None:
 
 
 def unlock_session(session_id: int, *, now: datetime) -> str:
-    """Open a locked session again, in the caller's transaction; return what its cookie holds now.
+    """Unlock a session, in the caller's transaction; return its new token.
 
-    Whoever copied the token before the screen was locked has nothing of it (ASVS 5.0 V7.2.4).
+    A copy of the token from before the lock no longer works (ASVS 5.0 V7.2.4).
     """
     token = secrets.token_urlsafe(_BYTES)
     Session.update(digest=hash_secret(token), is_locked=False, seen_at=now).where(
@@ -134,7 +134,7 @@ def unlock_session(session_id: int, *, now: datetime) -> str:
 
 
 def list_open_sessions(user_id: int, *, now: datetime) -> tuple[SessionSummary, ...]:
-    """Return a user's sessions that last, the one used last first."""
+    """Return a user's valid sessions, the last used first."""
     sessions = (
         Session.select()
         .where(Session.user == user_id, _make_valid_condition(now))
@@ -154,16 +154,16 @@ def list_open_sessions(user_id: int, *, now: datetime) -> tuple[SessionSummary, 
 
 
 def end_session(database: Database, session_id: int, *, user_id: int, now: datetime) -> bool:
-    """End one session of a user; False if it has ended already or is somebody else's."""
+    """End one session of a user; return False if it has ended or is another user's."""
     conditions = (Session.id == session_id, Session.user == user_id, Session.ended_at.is_null())
     with database.atomic():
         return bool(Session.update(ended_at=now).where(*conditions).execute())
 
 
-def end_all_sessions(user_id: int, *, now: datetime, but: int | None = None) -> None:
-    """End all sessions of a user, or all but one, in the caller's transaction."""
+def end_all_sessions(user_id: int, *, now: datetime, except_session_id: int | None = None) -> None:
+    """End all sessions of a user, except one if given, in the caller's transaction."""
     Session.update(ended_at=now).where(
-        Session.user == user_id, Session.ended_at.is_null(), Session.id != (but or 0)
+        Session.user == user_id, Session.ended_at.is_null(), Session.id != (except_session_id or 0)
     ).execute()
 
 

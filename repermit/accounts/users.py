@@ -1,6 +1,6 @@
-"""Adding people, inviting them, changing what they may do, removing them.
+"""Adding, inviting, changing and removing users.
 
-Evidence names a user by number; the address stands in a part of its own, which goes with them.
+Evidence names a user by number. The address is in a part of its own, which is erased with the user.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ _BYTES = 32
 
 @dataclass(frozen=True, kw_only=True)
 class IssuedInvitation:
-    """Somebody with a fresh one-time link; `token` is shown now and never again."""
+    """A user with a new one-time link; `token` is shown now and never again."""
 
-    person: UserInfo
+    user: UserInfo
     token: str = field(repr=False)
     ends_at: datetime
 
 
 def list_users() -> tuple[UserInfo, ...]:
-    """Return everybody who may log in, in the order of their coming."""
+    """Return all users, in the order in which they were added."""
     return tuple(map(make_user_info, User.select().order_by(User.id)))
 
 
 def find_user_by_email(email: str) -> UserInfo:
-    """Return the user of this address; raises NotFound, and AddressError for what is none."""
+    """Return the user of this address; raises NotFound, and AddressError if it is invalid."""
     user: User | None = User.get_or_none(User.email == email_address.parse(email).key)
     if user is None:
         raise NotFound("there is no user of that address")
@@ -57,7 +57,7 @@ def find_user_by_email(email: str) -> UserInfo:
 def add_user(
     database: Database, email: str, *, role: Role, now: datetime, actor: str
 ) -> IssuedInvitation:
-    """Add somebody, with a one-time link; raises AddressError, and Refused if they are there."""
+    """Add a user with a one-time link; raises AddressError, and Refused if the address is taken."""
     key = email_address.parse(email).key
     with database.atomic():
         _lock_users()
@@ -68,16 +68,16 @@ def add_user(
 
 
 def has_admin() -> bool:
-    """Say whether an admin has ever chosen a password, also one who is to choose another."""
+    """Say whether any admin has ever chosen a password, also if it has been reset since."""
     has_chosen = (User.password != "") | User.password_at.is_null(is_null=False)
     return bool(User.select().where(User.role == Role.ADMIN, has_chosen).exists())
 
 
 def invite_first_admin(database: Database, *, now: datetime, actor: str) -> IssuedInvitation | None:
-    """Make a one-time link for the first admin, None once an admin has chosen a password.
+    """Make a one-time link for the first admin; return None once an admin has chosen a password.
 
-    Whoever opens it says who they are, if that is not known. Links from before go on working: one
-    may be under way.
+    The person who opens it gives their address, if it is not known. Earlier links go on working, as
+    one may be in use.
     """
     with database.atomic():
         _lock_users()
@@ -92,10 +92,11 @@ def invite_first_admin(database: Database, *, now: datetime, actor: str) -> Issu
 def invite_user(
     database: Database, user_id: int, *, now: datetime, actor: str, renews_second_step: bool = False
 ) -> IssuedInvitation:
-    """Make a fresh one-time link with which a user chooses a password; older ones end.
+    """Make a new one-time link with which a user chooses a password; older links end.
 
-    `renews_second_step` is for whoever has lost phone and recovery codes; then the password ends
-    too, so that whoever knows it cannot set up an app of their own. Raises NotFound.
+    - `renews_second_step`: also resets the app and the recovery codes, when the user has lost both.
+      The password is reset too, so that a person who knows it cannot set up another app.
+    - Raises NotFound.
     """
     with database.atomic():
         user = _lock_user(user_id)
@@ -104,14 +105,14 @@ def invite_user(
             user.save()
             RecoveryCode.delete().where(RecoveryCode.user == user_id).execute()
             sessions.end_all_sessions(user_id, now=now)
-        invited = _renew_link(user, now=now)
+        invitation = _renew_link(user, now=now)
         consent = {"renews_second_step": renews_second_step}
         _append_entry("user_invited", user_id, now=now, actor=actor, consent=consent)
-    return invited
+    return invitation
 
 
 def find_invitation(token: str, *, now: datetime) -> UserInfo | None:
-    """Return whose one-time link this is, None if it is none, has been used or has ended."""
+    """Return the user of a one-time link, None if it is unknown, used or expired."""
     invitation: Invitation | None = (
         Invitation.select(Invitation, User)
         .join(User)
@@ -122,17 +123,17 @@ def find_invitation(token: str, *, now: datetime) -> UserInfo | None:
 
 
 def use_invitation(token: str, *, now: datetime) -> UserInfo:
-    """Use a one-time link up, in the caller's transaction; return whose it was.
+    """Use a one-time link up, in the caller's transaction; return its user.
 
-    Of two at once one alone gets in: the row count of one conditional UPDATE says which. Raises
+    Of two requests at once only one succeeds, by the row count of a conditional UPDATE. Raises
     NotFound.
     """
     _lock_users()
-    person = find_invitation(token, now=now)
+    user = find_invitation(token, now=now)
     used = Invitation.update(used_at=now).where(*_make_usable_conditions(token, now)).execute()
-    if person is None or not used:
+    if user is None or not used:
         raise NotFound("this link works no longer")
-    return person
+    return user
 
 
 def delete_open_links(user_id: int) -> None:
@@ -144,11 +145,12 @@ def delete_open_links(user_id: int) -> None:
 def change_role(
     database: Database, user_id: int, *, role: Role, end_webhooks: End, now: datetime, actor: str
 ) -> UserInfo:
-    """Make somebody an admin or a viewer; raises NotFound, and Refused for the last admin.
+    """Make a user an admin or a viewer; raises NotFound, and Refused for the last admin.
 
-    The tokens of who becomes a viewer end, and so do their webhooks: they tell what a viewer may
-    not see. `end_webhooks` ends those that an actor added, as webhooks know them, within the
-    transaction, and returns what to append.
+    The API tokens and webhooks of a new viewer end: they show what a viewer may not see.
+
+    - `end_webhooks`: ends the webhooks that an actor added, in the transaction, and returns the
+      entries to append.
     """
     with database.atomic():
         user = _lock_user(user_id)
@@ -172,11 +174,12 @@ def change_role(
 def remove_user(
     database: Database, user_id: int, *, end_webhooks: End, now: datetime, actor: str
 ) -> UserInfo:
-    """Remove somebody and erase their address, also from evidence; what they did stays.
+    """Remove a user and erase their address, also from evidence; their acts stay.
 
-    The tokens that they made end too, since they know them, and the webhooks that they added, since
-    they chose who is told; `end_webhooks` is as for `change_role`.
-    Raises NotFound, and Refused for the last admin.
+    The API tokens and webhooks that they made end too.
+
+    - `end_webhooks`: as for `change_role`.
+    - Raises NotFound, and Refused for the last admin.
     """
     with database.atomic():
         user = _lock_user(user_id)
@@ -186,30 +189,30 @@ def remove_user(
         subject, parts = make_actor(user_id), ("person", "trace")
         grant_entries = _end_grants(subject, end_webhooks, now=now, actor=actor)
         seqs = chain.erase_parts(subject, parts)
-        erasure = {"seqs": seqs, "parts": list(parts)}
+        erased_parts = {"seqs": seqs, "parts": list(parts)}
         chain.append(
             *grant_entries,
             Entry(event="user_removed", at=now, actor=actor, subject=subject),
-            Entry(event="erased", at=now, actor=actor, subject=subject, consent=erasure),
+            Entry(event="erased", at=now, actor=actor, subject=subject, consent=erased_parts),
         )
     return removed
 
 
 def set_language(database: Database, user_id: int, language: str) -> None:
-    """Keep in which language somebody reads the pages, "" for what their browser would read."""
+    """Save the language in which a user reads the pages, "" for that of the browser."""
     with database.atomic():
         User.update(language=language).where(User.id == user_id).execute()
 
 
 def end_own_session(database: Database, session_id: int, *, user_id: int, now: datetime) -> None:
-    """End one of somebody's sessions as they ask; harmless if it has ended or is another's."""
+    """End one of a user's own sessions; harmless if it has ended or is another user's."""
     with database.atomic():
         if sessions.end_session(database, session_id, user_id=user_id, now=now):
             _append_entry("session_ended", user_id, now=now, actor=make_actor(user_id))
 
 
 def log_out(database: Database, session_id: int, *, user_id: int, now: datetime) -> None:
-    """End the session in which somebody is; half a login leaves no entry, as it had none."""
+    """End the current session of a user; a half session leaves no entry, as its login left none."""
     with database.atomic():
         was_full = Session.select().where(Session.id == session_id, Session.is_full).exists()
         if sessions.end_session(database, session_id, user_id=user_id, now=now) and was_full:
@@ -217,20 +220,25 @@ def log_out(database: Database, session_id: int, *, user_id: int, now: datetime)
 
 
 def end_sessions(database: Database, user_id: int, *, now: datetime, actor: str) -> None:
-    """Log somebody out everywhere; raises NotFound."""
+    """End all sessions of a user; raises NotFound."""
     with database.atomic():
         _lock_user(user_id)
         sessions.end_all_sessions(user_id, now=now)
         _append_entry("sessions_ended", user_id, now=now, actor=actor)
 
 
-def delete_unclaimed_admins(*, but: int = 0) -> None:
-    """Delete a first admin who never came, in the caller's transaction, and so their link."""
-    User.delete().where(User.email == "", User.id != but).execute()
+def delete_unclaimed_admins(*, except_id: int = 0) -> None:
+    """Delete first admins that never gave an address, and so their links.
+
+    In the caller's transaction.
+
+    - `except_id`: a user to keep.
+    """
+    User.delete().where(User.email == "", User.id != except_id).execute()
 
 
 def make_expired_condition(now: datetime) -> Any:
-    """Return the condition for links that work no longer."""
+    """Return the condition for one-time links that are used or expired."""
     return Invitation.used_at.is_null(is_null=False) | (Invitation.expires_at <= now)
 
 
@@ -242,11 +250,11 @@ def _renew_link(user: User, *, now: datetime) -> IssuedInvitation:
 def _make_link(user: User, *, now: datetime) -> IssuedInvitation:
     token, ends_at = secrets.token_urlsafe(_BYTES), now + INVITATION_LIFETIME
     Invitation.create(user=user.id, digest=hash_secret(token), expires_at=ends_at)
-    return IssuedInvitation(person=make_user_info(user), token=token, ends_at=ends_at)
+    return IssuedInvitation(user=make_user_info(user), token=token, ends_at=ends_at)
 
 
 def _end_grants(maker: str, end_webhooks: End, *, now: datetime, actor: str) -> list[Entry]:
-    """End what somebody let programs know, in the caller's transaction; return what to append."""
+    """End a user's API tokens and webhooks, in the caller's transaction; return their entries."""
     entries = api_tokens.revoke_tokens_of(maker, now=now, actor=actor)
     return [*entries, *end_webhooks(maker, now=now, actor=actor)]
 
@@ -260,9 +268,9 @@ def _make_usable_conditions(token: str, now: datetime) -> tuple[Any, ...]:
 
 
 def _create_user(email: str, *, role: Role, now: datetime, actor: str) -> User:
-    """Add a user under a number that none ever had: evidence goes on naming who was removed.
+    """Add a user under a number that was never used: evidence still names removed users.
 
-    SQLite would give the last one's number again.
+    SQLite would reuse the number of the last one.
     """
     user_id = int(_lock_users().value) + 1
     Meta.update(value=str(user_id)).where(Meta.key == _LAST_ID_KEY).execute()
@@ -272,7 +280,7 @@ def _create_user(email: str, *, role: Role, now: datetime, actor: str) -> User:
 
 
 def _lock_users() -> Meta:
-    """Let one alone change who is who: two admins may not demote each other at once."""
+    """Lock all changes of users: two admins must not demote each other at once."""
     Meta.insert(key=_LAST_ID_KEY, value="0").on_conflict_ignore().execute()
     row: Meta = lock_rows(Meta.select().where(Meta.key == _LAST_ID_KEY)).get()
     return row
@@ -287,7 +295,7 @@ def _lock_user(user_id: int) -> User:
 
 
 def _refuse_last_admin(user: User) -> None:
-    """Refuse if no admin would be left who can log in."""
+    """Raise Refused if no other admin could log in."""
     others = User.select().where(User.role == Role.ADMIN, User.id != user.id)
     if user.password:
         others = others.where(User.password != "")
@@ -304,7 +312,7 @@ def _append_entry(
     consent: Mapping[str, Any] | None = None,
     email: str = "",
 ) -> None:
-    """Append what was done to a user; the last step of the act's transaction."""
+    """Append an entry about a user; the last step of the act's transaction."""
     person = {"address": email} if email else {}
     chain.append(
         Entry(

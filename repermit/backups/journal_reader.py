@@ -1,4 +1,4 @@
-"""Reading the suppression journals: who has left since a backup was made."""
+"""Reading the suppression journals for what happened since a backup."""
 
 from __future__ import annotations
 
@@ -29,11 +29,10 @@ class ListPerson(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Departure:
-    """Somebody who was suppressed, when and why; `subject` is as in the evidence of then.
+    """A suppression in a journal: when, why, and the subject of the evidence.
 
-    `is_later` says that this came after the backup for certain, by the line that it left in the
-    journal. `has_moved` says that they have left this address alone, for one of which the journal
-    says nothing.
+    - `is_later`: it certainly came after the backup, as it stands behind the backup's line.
+    - `has_moved`: the person left this address only, for one that the journal does not name.
     """
 
     at: datetime
@@ -47,7 +46,7 @@ class Departure:
 class JournalContents:
     """What the journals say of the time since the backup.
 
-    - `left`: who was suppressed last, when and why.
+    - `departures`: who was suppressed last, when and why.
     - `moves`: the address that each person moved away from last, which may be another's since.
     - `erased`: the subjects whose data were erased.
     - `lifted`: until when suppressions were lifted.
@@ -58,7 +57,7 @@ class JournalContents:
       one, any line at all.
     """
 
-    left: dict[ListAddress, Departure] = field(default_factory=dict)
+    departures: dict[ListAddress, Departure] = field(default_factory=dict)
     moves: dict[ListPerson, tuple[str, Departure]] = field(default_factory=dict)
     erased: dict[ListAddress, str] = field(default_factory=dict)
     lifted: dict[ListAddress, datetime] = field(default_factory=dict)
@@ -69,10 +68,10 @@ class JournalContents:
 
     def add(self, other: JournalContents) -> None:
         """Merge what another machine's journal says."""
-        for address, one in other.left.items():
-            self.add_departure(address, one)
-        for person, (fingerprint, one) in other.moves.items():
-            self.add_move(ListAddress(person.list, fingerprint), one)
+        for address, departure in other.departures.items():
+            self.add_departure(address, departure)
+        for person, (fingerprint, departure) in other.moves.items():
+            self.add_move(ListAddress(person.list, fingerprint), departure)
         for address, until in other.lifted.items():
             self.add_lifted(address, until)
         for slug, moments in other.launched.items():
@@ -82,47 +81,47 @@ class JournalContents:
         self.unreadable += other.unreadable
         self.is_of_backup |= other.is_of_backup
 
-    def add_departure(self, address: ListAddress, one: Departure) -> None:
+    def add_departure(self, address: ListAddress, departure: Departure) -> None:
         """Add a suppression; the latest one counts."""
-        before = self.left.get(address)
-        if before is None or before.at <= one.at:
-            self.left[address] = one
+        previous = self.departures.get(address)
+        if previous is None or previous.at <= departure.at:
+            self.departures[address] = departure
 
-    def add_move(self, address: ListAddress, one: Departure) -> None:
+    def add_move(self, address: ListAddress, departure: Departure) -> None:
         """Add a move away from an address; the person's latest move counts."""
-        person = ListPerson(address.list, one.subject)
-        if person not in self.moves or self.moves[person][1].at <= one.at:
-            self.moves[person] = (address.fingerprint, one)
+        person = ListPerson(address.list, departure.subject)
+        if person not in self.moves or self.moves[person][1].at <= departure.at:
+            self.moves[person] = (address.fingerprint, departure)
 
     def add_lifted(self, address: ListAddress, until: datetime) -> None:
         """Add that the suppressions up to that moment were lifted."""
         self.lifted[address] = max(until, self.lifted.get(address, until))
 
     def without_lifted(self) -> JournalContents:
-        """Return the contents without those whose last suppression was lifted.
+        """Return the contents without departures that were lifted later.
 
-        By the moment at which that very suppression was made, not by the order of the lines: a No
-        that came while a Yes was being written may stand before it, or in another machine's file.
+        By the times of the suppressions, not by the order of the lines: a No that came while a Yes
+        was being written may stand before it, or in another machine's file.
         """
-        kept = {
-            address: one
-            for address, one in self.left.items()
-            if address not in self.lifted or self.lifted[address] < one.at
+        departures = {
+            address: departure
+            for address, departure in self.departures.items()
+            if address not in self.lifted or self.lifted[address] < departure.at
         }
-        return replace(self, left=kept, lifted={})
+        return replace(self, departures=departures, lifted={})
 
     @property
     def lists(self) -> set[str]:
         """Return the lists that the journals name."""
-        return {address.list for address in (*self.left, *self.erased)} | set(self.launched)
+        return {address.list for address in (*self.departures, *self.erased)} | set(self.launched)
 
 
 def read_journals(paths: Sequence[Path], *, mark: str, key_check: str) -> JournalContents:
-    """Read journals; `mark` is what the backup left in the one of the machine it was made on.
+    """Read journals from the backup on.
 
-    Behind that line stands what the backup does not know, and only that counts. A journal without
-    it, of another machine, counts whole. Raises Refused for what is no journal, and for one whose
-    fingerprints were made with another key.
+    - `mark`: the id of the backup, which stands in the journal of its machine. Only the lines after
+      it count there; the journal of another machine counts whole.
+    - Raises Refused for a file that is no journal, or one with another fingerprint key.
     """
     journal = JournalContents()
     for path in paths:
@@ -156,22 +155,22 @@ def _add_line(journal: JournalContents, line: dict[str, Any], *, is_later: bool)
     elif line["do"] == "erase":
         journal.erased[address] = line["subject"]
     else:
-        left = Departure(
+        departure = Departure(
             at=parse_timestamp(line["at"]),
             subject=line["subject"],
             reason=line["reason"],
             is_later=is_later,
             has_moved=line.get("by") == "move",
         )
-        journal.add_departure(address, left)
-        if left.has_moved:
-            journal.add_move(address, left)
+        journal.add_departure(address, departure)
+        if departure.has_moved:
+            journal.add_move(address, departure)
 
 
 def _lines(path: Path, key_check: str) -> Iterator[dict[str, Any] | None]:
     """Yield each line, None for one that was cut off when its writer was killed.
 
-    Whatever that was about had not been committed, since it is written before.
+    Its transaction was not committed, since lines are written before that.
     """
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
@@ -192,7 +191,7 @@ def _require_key(path: Path, first: dict[str, Any] | None, key_check: str) -> No
         )
 
 
-_NEEDED = {
+_REQUIRED_FIELDS = {
     "key": ("check",),
     "backup": ("mark",),
     "suppress": ("list", "fingerprint", "subject", "reason", "at"),
@@ -205,10 +204,10 @@ _NEEDED = {
 
 
 def _read(text: str) -> dict[str, Any] | None:
-    """Return a line if it is whole."""
+    """Return a line, None if it is incomplete."""
     try:
         line = json.loads(text)
-        needed = _NEEDED[line["do"]]
+        required = _REQUIRED_FIELDS[line["do"]]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return line if all(isinstance(line.get(name), str) for name in needed) else None
+    return line if all(isinstance(line.get(name), str) for name in required) else None

@@ -1,10 +1,10 @@
-"""Replaying the journals on a restored database: who has left since the backup was made."""
+"""Replaying the journals on a restored database, for what happened since the backup."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress as without
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -39,7 +39,7 @@ class MovedContact:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayResult:
-    """What the journals brought to a restored database.
+    """What a replay of the journals changed.
 
     - `removed`: how many contacts were removed again, by reason.
     - `moved`: contacts that were removed under an address that they have corrected since.
@@ -59,56 +59,60 @@ class ReplayResult:
 
 @dataclass(frozen=True, kw_only=True)
 class _ListReplay:
-    """Who has left one list, and who was erased there, by fingerprint and by subject.
+    """The departures from one list and its erasures, by fingerprint and by subject.
 
-    By both, since an address may have been corrected after the backup was made. That it was, is
-    said of the former address alone: whoever has the new one, or the former one again, is rightly
-    there. `moves` are the last ones, by subject, each with the address that was left.
+    By both, since an address may have been corrected after the backup. Such a move is a departure
+    of the former address only: a contact under the new one, or again under the former one, stays.
+
+    - `moves`: each subject's last move, with the fingerprint that it moved away from.
     """
 
     mailing_list: MailingList
-    left: dict[str, Departure]
-    left_subjects: dict[str, Departure]
+    departures: dict[str, Departure]
+    departures_by_subject: dict[str, Departure]
     moves: dict[str, tuple[str, Departure]]
     erased: set[str]
     at: datetime
     actor: str
     key: bytes
 
-    def left_of(self, contact: Contact, fingerprint: str) -> Departure | None:
-        """Return what the journal says of a contact, if it has left the list, or its address."""
-        here = self.left.get(fingerprint)
-        away_from, move = self.moves.get(contact.subject, ("", None))
-        if away_from == fingerprint:
-            # Whatever the journal says of the address since, it says of somebody else.
-            here = move
-        if here is None or here.has_moved:
-            return self.left_subjects.get(contact.subject, here)
-        return here
+    def find_departure(self, contact: Contact, fingerprint: str) -> Departure | None:
+        """Return the departure of a contact from the list or from its address, None if it stays."""
+        departure = self.departures.get(fingerprint)
+        moved_from, move = self.moves.get(contact.subject, ("", None))
+        if moved_from == fingerprint:
+            # A later line about this address is about another person.
+            departure = move
+        if departure is None or departure.has_moved:
+            return self.departures_by_subject.get(contact.subject, departure)
+        return departure
 
 
 def replay(journal: JournalContents, *, key: bytes, now: datetime, actor: str) -> ReplayResult:
-    """Take off who has left, suppress the others of whom the journals speak, erase anew.
+    """Apply the journals to a restored database: remove, suppress and erase again.
 
-    In the caller's transaction. Nobody is put back on a list: a Yes that was given since is lost
-    with its evidence, and the person can give it again. Who has corrected their address since is
-    off the list with the former one, to which nothing may go, and is told of. A list that the
-    database does not know is made anew, without anything but who is not to be asked on it.
+    In the caller's transaction.
+
+    - Nobody is put back on a list: a Yes given after the backup is lost with its evidence, and the
+      person can give it again.
+    - A contact that corrected its address after the backup is removed under the former one, and
+      reported in `moved`.
+    - A list that only the journals know is created, with its suppressions alone.
     """
     remade = _remake_lists(journal, now=now, actor=actor)
     removed: Counter[Reason] = Counter()
     moved: list[MovedContact] = []
     suppressed = erased = 0
     for mailing_list in list(MailingList.select()):
-        one = _prepare_list(mailing_list, journal, now=now, actor=actor, key=key)
-        for found in _find_matches(one):
-            _note_predecessors(one, found)
-            _skip_later_yes(one, found)
-            moved += _list_moved(one, found)
-            removed.update(_remove(one, found))
-            erased += _erase(one, found)
-        suppressed += _suppress(one)
-        erased += _forget_sign_ups(one, journal.sign_ups)
+        list_replay = _prepare_list(mailing_list, journal, now=now, actor=actor, key=key)
+        for matches in _find_matches(list_replay):
+            _mark_predecessors(list_replay, matches)
+            _skip_later_yes(list_replay, matches)
+            moved += _list_moved(list_replay, matches)
+            removed.update(_remove(list_replay, matches))
+            erased += _erase(list_replay, matches)
+        suppressed += _suppress(list_replay)
+        erased += _forget_sign_ups(list_replay, journal.sign_ups)
     return ReplayResult(
         removed={reason: removed[reason] for reason in Reason},
         moved=tuple(moved),
@@ -120,17 +124,17 @@ def replay(journal: JournalContents, *, key: bytes, now: datetime, actor: str) -
 
 
 def _remake_lists(journal: JournalContents, *, now: datetime, actor: str) -> tuple[str, ...]:
-    """Make the lists that the journals alone know; return their names.
+    """Create the lists that only the journals know; return their slugs.
 
-    Who has left one has to be kept somewhere: somebody will describe it again and bring in its
-    file. Until it has been described nobody can be asked on it.
+    Their suppressions must be stored before somebody imports the list's file again. Until the list
+    is described, nobody can be asked on it.
     """
     known = {one.slug for one in MailingList.select(MailingList.slug)}
     remade = tuple(sorted(journal.lists - known))
     for slug in remade:
         MailingList.create(slug=slug, name=slug, created_at=now)
-        about = {"name": slug, "by": "restored"}
-        chain.append(Entry(event="list_added", at=now, actor=actor, list=slug, consent=about))
+        content = {"name": slug, "by": "restored"}
+        chain.append(Entry(event="list_added", at=now, actor=actor, list=slug, consent=content))
     return remade
 
 
@@ -143,17 +147,21 @@ def _prepare_list(
     key: bytes,
 ) -> _ListReplay:
     slug = mailing_list.slug
-    left = {
-        address.fingerprint: one for address, one in journal.left.items() if address.list == slug
+    departures = {
+        address.fingerprint: one
+        for address, one in journal.departures.items()
+        if address.list == slug
     }
     erased = {
         address: subject for address, subject in journal.erased.items() if address.list == slug
     }
     return _ListReplay(
         mailing_list=mailing_list,
-        left=left,
+        departures=departures,
         moves={person.subject: one for person, one in journal.moves.items() if person.list == slug},
-        left_subjects={one.subject: one for one in left.values() if not one.has_moved},
+        departures_by_subject={
+            one.subject: one for one in departures.values() if not one.has_moved
+        },
         erased={*(address.fingerprint for address in erased), *erased.values()},
         at=now,
         actor=actor,
@@ -161,20 +169,29 @@ def _prepare_list(
     )
 
 
-def _find_matches(one: _ListReplay) -> Iterator[list[tuple[Contact, str]]]:
-    """Yield the contacts of whom the journals speak, with their fingerprints, some at a time."""
-    spoken = {*one.left, *one.left_subjects, *one.moves, *one.erased}
-    if not spoken:
+def _find_matches(list_replay: _ListReplay) -> Iterator[list[tuple[Contact, str]]]:
+    """Yield the contacts that the journals name, with their fingerprints, in batches."""
+    known = {
+        *list_replay.departures,
+        *list_replay.departures_by_subject,
+        *list_replay.moves,
+        *list_replay.erased,
+    }
+    if not known:
         return
-    for rows in _pages(one.mailing_list):
-        prints = email_address.fingerprints(one.key, [address_key for _, address_key, _ in rows])
-        found = {
+    for rows in _pages(list_replay.mailing_list):
+        prints = email_address.fingerprints(
+            list_replay.key, [address_key for _, address_key, _ in rows]
+        )
+        fingerprint_by_id = {
             number: fingerprint
             for (number, _, subject), fingerprint in zip(rows, prints, strict=True)
-            if fingerprint in spoken or subject in spoken
+            if fingerprint in known or subject in known
         }
-        these = Contact.select().where(Contact.id.in_(list(found))).order_by(Contact.id)
-        yield [(contact, found[contact.id]) for contact in these]
+        contacts = (
+            Contact.select().where(Contact.id.in_(list(fingerprint_by_id))).order_by(Contact.id)
+        )
+        yield [(contact, fingerprint_by_id[contact.id]) for contact in contacts]
 
 
 def _pages(mailing_list: MailingList) -> Iterator[list[tuple[int, str, str]]]:
@@ -186,102 +203,111 @@ def _pages(mailing_list: MailingList) -> Iterator[list[tuple[int, str, str]]]:
     return iter_pages(query, Contact.id, size=_CHUNK, read_key=itemgetter(0))
 
 
-def _note_predecessors(one: _ListReplay, found: Sequence[tuple[Contact, str]]) -> None:
-    """Let those be found by their subject who have left another address than the backup has."""
+def _mark_predecessors(list_replay: _ListReplay, matches: Sequence[tuple[Contact, str]]) -> None:
+    """Set `has_predecessor` on contacts whose address is not the one that they left.
+
+    They are then found by their subject.
+    """
     ids = [
         contact.id
-        for contact, fingerprint in found
-        if one.left.get(fingerprint) != one.left_subjects.get(contact.subject)
+        for contact, fingerprint in matches
+        if list_replay.departures.get(fingerprint)
+        != list_replay.departures_by_subject.get(contact.subject)
     ]
     Contact.update(has_predecessor=True).where(Contact.id.in_(make_id_list(ids))).execute()
 
 
-def _skip_later_yes(one: _ListReplay, found: Sequence[tuple[Contact, str]]) -> None:
-    """Leave out whoever said Yes later, as the backup knows."""
-    for contact, fingerprint in found:
-        left = one.left_of(contact, fingerprint)
-        if left is not None and _said_yes_later(contact, left):
-            one.left.pop(fingerprint, None)
-            one.left_subjects.pop(contact.subject, None)
-            one.moves.pop(contact.subject, None)
+def _skip_later_yes(list_replay: _ListReplay, matches: Sequence[tuple[Contact, str]]) -> None:
+    """Drop the departures of contacts with a later Yes in the backup."""
+    for contact, fingerprint in matches:
+        departure = list_replay.find_departure(contact, fingerprint)
+        if departure is not None and _said_yes_later(contact, departure):
+            list_replay.departures.pop(fingerprint, None)
+            list_replay.departures_by_subject.pop(contact.subject, None)
+            list_replay.moves.pop(contact.subject, None)
 
 
-def _said_yes_later(contact: Contact, one: Departure) -> bool:
-    """Say whether the backup knows a Yes by the person that came after they left.
+def _said_yes_later(contact: Contact, departure: Departure) -> bool:
+    """Say whether the backup has a Yes of the person after a departure.
 
-    Only of a line that may be older than the backup: its transaction may have failed, or its
-    lifting may be lacking because the process was killed before it wrote it.
+    Only for a line that may be older than the backup: its transaction may have failed, or a killed
+    process may not have written its lift.
     """
-    own = contact.status == Status.CONFIRMED and contact.basis in OWN_YES
-    return bool(not one.is_later and own and contact.status_at > one.at)
+    has_own_yes = contact.status == Status.CONFIRMED and contact.basis in OWN_YES
+    return bool(not departure.is_later and has_own_yes and contact.status_at > departure.at)
 
 
-def _list_moved(one: _ListReplay, found: Sequence[tuple[Contact, str]]) -> list[MovedContact]:
-    """Return who is still on the list under an address that they have corrected since."""
+def _list_moved(
+    list_replay: _ListReplay, matches: Sequence[tuple[Contact, str]]
+) -> list[MovedContact]:
+    """Return the contacts still on the list under an address that they have corrected since."""
     return [
-        MovedContact(list=one.mailing_list.slug, address=contact.address or "")
-        for contact, fingerprint in found
-        if (left := one.left_of(contact, fingerprint))
-        and left.has_moved
+        MovedContact(list=list_replay.mailing_list.slug, address=contact.address or "")
+        for contact, fingerprint in matches
+        if (departure := list_replay.find_departure(contact, fingerprint))
+        and departure.has_moved
         and contact.status != Status.REMOVED
     ]
 
 
-def _remove(one: _ListReplay, found: Sequence[tuple[Contact, str]]) -> Counter[Reason]:
-    """Remove who has left, as of that moment; count those that `_list_moved` leaves out."""
+def _remove(list_replay: _ListReplay, matches: Sequence[tuple[Contact, str]]) -> Counter[Reason]:
+    """Remove the contacts that have left, as of then; count them by reason, without the moved."""
     facts: dict[int, Facts] = {}
     moved: set[int] = set()
-    moments: dict[int, datetime] = {}
+    removed_at_by_id: dict[int, datetime] = {}
     by_reason: dict[Reason, list[Contact]] = {}
-    for contact, fingerprint in found:
-        left = one.left_of(contact, fingerprint)
-        if left is None or not _is_to_leave(contact, left):
+    for contact, fingerprint in matches:
+        departure = list_replay.find_departure(contact, fingerprint)
+        if departure is None or not _is_to_leave(contact, departure):
             continue
-        told = {"left_at": format_timestamp(left.at), "left_for": left.reason}
-        facts[contact.id] = Facts({**told, "moved": True} if left.has_moved else told)
-        if left.has_moved:
+        fields = {"left_at": format_timestamp(departure.at), "left_for": departure.reason}
+        facts[contact.id] = Facts({**fields, "moved": True} if departure.has_moved else fields)
+        if departure.has_moved:
             moved.add(contact.id)
-        moments[contact.id] = left.at
-        by_reason.setdefault(_reason(contact, left.reason), []).append(contact)
-    for reason, these in by_reason.items():
-        act = Act(at=one.at, actor=one.actor, consent={"by": "restored"})
+        removed_at_by_id[contact.id] = departure.at
+        by_reason.setdefault(_choose_removal_reason(contact, departure.reason), []).append(contact)
+    for reason, contacts in by_reason.items():
+        act = Act(at=list_replay.at, actor=list_replay.actor, consent={"by": "restored"})
         status_changes.remove_contacts(
-            these,
+            contacts,
             reason=reason,
             act=act,
-            fingerprint_key=one.key,
+            fingerprint_key=list_replay.key,
             facts=facts,
-            moments=moments,
+            moments=removed_at_by_id,
             moved=moved,
         )
     return Counter(
         reason
-        for reason, these in by_reason.items()
-        for contact in these
+        for reason, contacts in by_reason.items()
+        for contact in contacts
         if contact.id not in moved
     )
 
 
-def _is_to_leave(contact: Contact, left: Departure) -> bool:
-    """Say whether a contact is on the list, or off it by a file alone before they left themselves.
+def _is_to_leave(contact: Contact, departure: Departure) -> bool:
+    """Say whether a contact is to be removed: it is on the list, or only a file removed it before.
 
-    That file may be taken back, and must not put them back.
+    Undoing that import must not put it back.
     """
     if contact.status != Status.REMOVED:
         return True
-    is_later: bool = left.at > contact.status_at
-    return is_later and not left.has_moved and lookup.is_off_by_file(contact)
+    is_later: bool = departure.at > contact.status_at
+    return is_later and not departure.has_moved and lookup.is_off_by_file(contact)
 
 
-def _reason(contact: Contact, noted: str) -> Reason:
-    """Return for what a contact, as the backup knows it, is taken off.
+def _choose_removal_reason(contact: Contact, journal_reason: str) -> Reason:
+    """Return a reason that allows removing a contact in its status of the backup.
 
-    What was withdrawn since may be a Yes of which the backup does not know either; then it is a No.
-    An import notes why somebody had left elsewhere.
+    A Yes that was withdrawn may be missing from the backup too; then it is a No. Reasons from an
+    import are mapped (`LEFT_ELSEWHERE`).
     """
-    first, by_file = LEFT_ELSEWHERE.get(noted, noted), lookup.is_off_by_file(contact)
-    for reason in (first, _OTHERWISE.get(first, first)):
-        with without(ValueError, TransitionRefused):
+    first_reason, by_file = (
+        LEFT_ELSEWHERE.get(journal_reason, journal_reason),
+        lookup.is_off_by_file(contact),
+    )
+    for reason in (first_reason, _ALTERNATIVE_REASONS.get(first_reason, first_reason)):
+        with suppress(ValueError, TransitionRefused):
             possible = Reason(reason)
             status = Status(contact.status)
             require_removal(status, possible, basis=contact.basis, by_file=by_file)
@@ -289,68 +315,70 @@ def _reason(contact: Contact, noted: str) -> Reason:
     return Reason.REQUEST
 
 
-_OTHERWISE: dict[str, str] = {Reason.NO: Reason.WITHDRAWN, Reason.WITHDRAWN: Reason.NO}
+_ALTERNATIVE_REASONS: dict[str, str] = {Reason.NO: Reason.WITHDRAWN, Reason.WITHDRAWN: Reason.NO}
 
 
-def _erase(one: _ListReplay, found: Sequence[tuple[Contact, str]]) -> int:
-    """Erase anew who was erased since, unless they have come back."""
+def _erase(list_replay: _ListReplay, matches: Sequence[tuple[Contact, str]]) -> int:
+    """Erase again the contacts that were erased since, unless they are on the list."""
     ids = [
         contact.id
-        for contact, fingerprint in found
-        if fingerprint in one.erased or contact.subject in one.erased
+        for contact, fingerprint in matches
+        if fingerprint in list_replay.erased or contact.subject in list_replay.erased
     ]
-    gone = Contact.select().where(Contact.id.in_(ids), Contact.status == Status.REMOVED)
-    these = list(gone.order_by(Contact.id))
-    if these:
-        act = Act(at=one.at, actor=one.actor, consent={"by": "restored"})
-        erasure.erase_contacts(these, act=act, fingerprint_key=one.key)
-    return len(these)
+    query = Contact.select().where(Contact.id.in_(ids), Contact.status == Status.REMOVED)
+    contacts = list(query.order_by(Contact.id))
+    if contacts:
+        act = Act(at=list_replay.at, actor=list_replay.actor, consent={"by": "restored"})
+        erasure.erase_contacts(contacts, act=act, fingerprint_key=list_replay.key)
+    return len(contacts)
 
 
-def _forget_sign_ups(one: _ListReplay, uids: Collection[str]) -> int:
-    """Delete anew what was deleted of who had only signed up; return of how many addresses."""
-    own: Any = SignUp.select(SignUp.uid, SignUp.address_key).where(SignUp.list == one.mailing_list)
-    found = {uid: key for uid, key in own.tuples().iterator() if uid in uids}
-    if found:
-        for some in chunks(list(found), _CHUNK):
-            erasure.delete_restored_sign_ups(list(some))
-        told = {"seqs": [], "parts": [], "sign_ups": len(found), "by": "restored"}
+def _forget_sign_ups(list_replay: _ListReplay, uids: Collection[str]) -> int:
+    """Delete again the unconfirmed sign-ups deleted since; return how many addresses they had."""
+    query: Any = SignUp.select(SignUp.uid, SignUp.address_key).where(
+        SignUp.list == list_replay.mailing_list
+    )
+    key_by_uid = {uid: key for uid, key in query.tuples().iterator() if uid in uids}
+    if key_by_uid:
+        for uid_chunk in chunks(list(key_by_uid), _CHUNK):
+            erasure.delete_restored_sign_ups(list(uid_chunk))
+        content = {"seqs": [], "parts": [], "sign_ups": len(key_by_uid), "by": "restored"}
         chain.append(
             Entry(
                 event="erased",
-                at=one.at,
-                actor=one.actor,
-                list=one.mailing_list.slug,
-                consent=told,
+                at=list_replay.at,
+                actor=list_replay.actor,
+                list=list_replay.mailing_list.slug,
+                consent=content,
             )
         )
-    return len(set(found.values()))
+    return len(set(key_by_uid.values()))
 
 
-def _suppress(one: _ListReplay) -> int:
-    """Suppress who is in no contact of this list, or is suppressed no more; return how many."""
-    made = 0
-    for prints in chunks(list(one.left), _CHUNK):
+def _suppress(list_replay: _ListReplay) -> int:
+    """Add the list's suppressions that are missing; return how many."""
+    count = 0
+    for prints in chunks(list(list_replay.departures), _CHUNK):
         query: Any = (
             Suppression.select(Suppression.fingerprint)
             .where(
-                Suppression.list == one.mailing_list,
+                Suppression.list == list_replay.mailing_list,
                 Suppression.fingerprint.in_(list(prints)),
             )
             .tuples()
         )
         known = {fingerprint for (fingerprint,) in query}
         lacking = [fingerprint for fingerprint in prints if fingerprint not in known]
-        these = [
+        new_suppressions = [
             NewSuppression(
                 fingerprint=fingerprint,
-                subject=one.left[fingerprint].subject,
-                reason=one.left[fingerprint].reason,
-                at=one.left[fingerprint].at,
-                has_moved=one.left[fingerprint].has_moved,
+                subject=list_replay.departures[fingerprint].subject,
+                reason=list_replay.departures[fingerprint].reason,
+                at=list_replay.departures[fingerprint].at,
+                has_moved=list_replay.departures[fingerprint].has_moved,
             )
             for fingerprint in lacking
         ]
-        suppressions.add_suppressions(one.mailing_list, these)
-        made += len(these)
-    return made
+        suppressions.add_suppressions(list_replay.mailing_list, new_suppressions)
+        count += len(new_suppressions)
+    return count

@@ -1,4 +1,4 @@
-"""Restoring a backup, and holding back what may have happened since it was made."""
+"""Restoring a backup, and suspending what may have gone on since it was made."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ from repermit.settings.definitions import Settings
 from repermit.suppression import suppressions
 from repermit.temporary_files import open_private
 
-_BESIDE = ("-wal", "-shm", "-journal", *LOCK_SUFFIXES)
-_BEGINNING = b"SQLite format 3\0"
+_SIDE_FILE_SUFFIXES = ("-wal", "-shm", "-journal", *LOCK_SUFFIXES)
+_SQLITE_MAGIC = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SuspendedWork:
-    """What a restored database holds back.
+    """What a restore suspended, for a person to decide.
 
-    - `paused`: the lists whose campaign was live.
-    - `in_doubt`: how many mails may have been sent since.
+    - `paused`: the lists with a live campaign, which is paused now.
+    - `in_doubt`: how many mails may have been sent since the backup.
     - `reminders`: the lists whose reminders may have been sent.
-    - `launched`: the lists on which a campaign was launched since, or may have been.
+    - `launched`: the lists on which a campaign was launched since the backup, or may have been.
     """
 
     paused: tuple[str, ...]
@@ -72,10 +72,11 @@ class SuspendedWork:
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreResult:
-    """A database that was put back.
+    """A restored database.
 
-    `made_at` is when its backup was made, None for a copy that says nothing of it; `checkpoint` the
-    newest entry that it came with; `aside` where the database is that stood in its place.
+    - `made_at`: when the backup was made, None if the copy does not say.
+    - `checkpoint`: the newest evidence entry in the backup.
+    - `aside`: where the former database is now, None if there was none.
     """
 
     made_at: datetime | None
@@ -85,13 +86,13 @@ class RestoreResult:
     aside: Path | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON holds it."""
+        """Return the result in the form of the command's JSON."""
         replayed, held = self.replayed, self.held
         return {
             "made_at": self.made_at.isoformat() if self.made_at else None,
             "checkpoint": self.checkpoint.to_json(),
             "removed": {str(reason): count for reason, count in replayed.removed.items()},
-            "moved": [vars(one) for one in replayed.moved],
+            "moved": [vars(contact) for contact in replayed.moved],
             "suppressed": replayed.suppressed,
             "erased": replayed.erased,
             "remade": list(replayed.remade),
@@ -116,41 +117,43 @@ def restore(
 ) -> RestoreResult:
     """Replace the SQLite database by the backup at `path`.
 
-    1. Copy it beside the database, which stays as it was until the last step.
+    1. Copy the backup beside the database, which is unchanged until the last step.
     2. Bring the copy up to date.
-    3. Put the former database aside, and the copy in its place.
+    3. Move the former database aside, and the copy in its place.
 
-    Killed at any instant it can be run again; until then no other command works. Raises Refused,
-    and then nothing was changed: while anybody works with the database, if there is one and not
-    `replaces`, and for a file that is no sound backup, or holds more than repermit makes.
+    After a kill it can be run again; until then no other command works. Raises Refused, with
+    nothing changed: while another process uses the database, if there is one and not `replaces`,
+    and for a file that is damaged, no backup, or has objects that repermit does not make.
     """
-    place = settings.sqlite_path
-    if place is None:
+    database_path = settings.sqlite_path
+    if database_path is None:
         raise Refused(
             "with PostgreSQL, its own tool puts the copy back: `pg_restore`; then give `repermit "
             "restore --already-there`"
         )
-    _check_backup_file(path, place, replaces=replaces)
-    with lock_database_exclusively(place):
-        ready = Path(f"{place}{RESTORING_SUFFIX}")
-        fresh = build_reference_schema(settings)
+    _check_backup_file(path, database_path, replaces=replaces)
+    with lock_database_exclusively(database_path):
+        staging_path = Path(f"{database_path}{RESTORING_SUFFIX}")
+        reference = build_reference_schema(settings)
         try:
-            _copy_to(ready, path, fresh)
-            with open_database(f"sqlite:///{ready}", journal=make_journal(settings)) as database:
+            _copy_to(staging_path, path, reference)
+            with open_database(
+                f"sqlite:///{staging_path}", journal=make_journal(settings)
+            ) as database:
                 updated = bring_up_to_date(
                     database,
-                    fresh=fresh,
+                    reference=reference,
                     settings=settings,
                     journals=journals,
                     is_journal_lost=is_journal_lost,
                     now=now,
                     actor=actor,
                 )
-            _merge_into_one_file(ready)
+            _merge_into_one_file(staging_path)
         except BaseException:
-            _delete(ready)
+            _delete(staging_path)
             raise
-        aside = _swap_databases(ready, place)
+        aside = _swap_databases(staging_path, database_path)
     return replace(updated, aside=aside)
 
 
@@ -162,35 +165,37 @@ def bring_up_to_date(
     is_journal_lost: bool = False,
     now: datetime,
     actor: str,
-    fresh: Schema | None = None,
+    reference: Schema | None = None,
 ) -> RestoreResult:
     """Bring a restored database up to date, as far as the journals tell.
 
-    In one transaction: who has left since is removed again (`replay`), what may have been sent or
-    decided since is held back (`suspend_uncertain_work`), and the evidence records it.
+    In one transaction: contacts that have left since are removed again (`replay`), work that may
+    have gone on is suspended (`suspend_uncertain_work`), and an evidence entry records it.
 
-    - `fresh`: the schema that an SQLite database must have.
-    - Raises Refused, and then nothing was changed: while others work with a PostgreSQL database,
-      for a schema that is not ours, for a journal that cannot be used, and unless
-      `is_journal_lost` where none is the journal of the backup.
+    - `reference`: the schema that an SQLite database must have.
+    - Raises Refused, with nothing changed: while others use a PostgreSQL database, for a schema
+      that is not ours, for a journal that cannot be used, and if no journal is that of the backup,
+      unless `is_journal_lost`.
     """
     _require_no_others(database)
     require_known_on_postgresql(database)
     migrations.upgrade_database(database)
-    if fresh is not None:
-        require_reference_schema(database, fresh)
+    if reference is not None:
+        require_reference_schema(database, reference)
     suppressions.require_known_key(database, settings)
     key = settings.fingerprint_key
-    facts = {row.key: row.value for row in Meta.select().where(Meta.key.in_((MARK, MADE_AT)))}
+    backup_facts = {
+        row.key: row.value for row in Meta.select().where(Meta.key.in_((MARK, MADE_AT)))
+    }
     check_of_key = email_address.compute_key_check(key)
-    journal = read_journals(journals, mark=facts.get(MARK, ""), key_check=check_of_key)
-    is_known = journal.is_of_backup or not (MARK in facts or Suppression.select().exists())
+    journal = read_journals(journals, mark=backup_facts.get(MARK, ""), key_check=check_of_key)
+    is_known = journal.is_of_backup or not (MARK in backup_facts or Suppression.select().exists())
     if journals and not is_known and not is_journal_lost:
         raise Refused(_NOT_ITS_OWN)
-    made_at = parse_timestamp(facts[MADE_AT]) if MADE_AT in facts else None
-    before = stored_tree.checkpoint()
+    made_at = parse_timestamp(backup_facts[MADE_AT]) if MADE_AT in backup_facts else None
+    checkpoint = stored_tree.checkpoint()
     with database.atomic():
-        # The journal that is there now counts from here on.
+        # From here on the journal of this machine is sealed.
         delete_seals()
         replayed = replay(journal, key=key, now=now, actor=actor)
         held = suspend_uncertain_work(
@@ -199,10 +204,10 @@ def bring_up_to_date(
             now=now,
             actor=actor,
         )
-        told = {
+        entry_content = {
             "made_at": format_timestamp(made_at) if made_at else "",
-            "mark": facts.get(MARK, ""),
-            "continues": before.to_json(),
+            "mark": backup_facts.get(MARK, ""),
+            "continues": checkpoint.to_json(),
             "removed": {str(reason): count for reason, count in replayed.removed.items()},
             "moved": len(replayed.moved),
             "suppressed": replayed.suppressed,
@@ -211,9 +216,9 @@ def bring_up_to_date(
             "launched": list(held.launched),
             "in_doubt": held.in_doubt,
         }
-        chain.append(Entry(event="restored", at=now, actor=actor, consent=told))
+        chain.append(Entry(event="restored", at=now, actor=actor, consent=entry_content))
     return RestoreResult(
-        made_at=made_at, checkpoint=before, replayed=replayed, held=held, aside=None
+        made_at=made_at, checkpoint=checkpoint, replayed=replayed, held=held, aside=None
     )
 
 
@@ -227,7 +232,7 @@ _NOT_ITS_OWN = (
 def _require_no_others(database: Database) -> None:
     if not is_postgresql(database):
         return
-    deadline = time.monotonic() + _LONGEST_END
+    deadline = time.monotonic() + _MAX_DISCONNECT_SECONDS
     while (count := _count_others(database)) and time.monotonic() < deadline:
         time.sleep(0.05)
     if count:
@@ -237,7 +242,7 @@ def _require_no_others(database: Database) -> None:
         )
 
 
-_LONGEST_END = 1.0
+_MAX_DISCONNECT_SECONDS = 1.0
 """Seconds for which PostgreSQL may still show a connection whose program has just ended."""
 
 
@@ -247,79 +252,79 @@ def _count_others(database: Database) -> int:
     return int(count)
 
 
-def _check_backup_file(path: Path, place: Path, *, replaces: bool) -> None:
+def _check_backup_file(path: Path, database_path: Path, *, replaces: bool) -> None:
     try:
         with path.open("rb") as file:
-            beginning = file.read(len(_BEGINNING))
+            beginning = file.read(len(_SQLITE_MAGIC))
     except OSError as error:
         raise Refused(f"{path} cannot be read: {error.strerror}") from None
-    if beginning != _BEGINNING:
+    if beginning != _SQLITE_MAGIC:
         raise Refused(f"{path} is no backup: it is not an SQLite database")
-    if place.exists():
-        if place.samefile(path):
+    if database_path.exists():
+        if database_path.samefile(path):
             raise Refused(f"{path} is the database itself; give the file of a backup")
         if not replaces:
             raise Refused(
-                f"there is a database, {place}. With --replace it is put aside, not deleted, and "
-                "what was answered since the backup is lost but for who has left"
+                f"there is a database, {database_path}. With --replace it is put aside, not "
+                "deleted, and what was answered since the backup is lost but for who has left"
             )
 
 
-def _copy_to(ready: Path, path: Path, fresh: Schema) -> None:
-    """Copy the backup to where it is prepared; what a killed process left there is deleted."""
-    _delete(ready)
-    with open(ready, "xb", opener=open_private):
+def _copy_to(staging_path: Path, path: Path, reference: Schema) -> None:
+    """Copy the backup to the staging path, after deleting what a killed process left there."""
+    _delete(staging_path)
+    with open(staging_path, "xb", opener=open_private):
         pass
     try:
-        copy_database(path, ready)
-        check_copy(ready)
-        with closing(sqlite3.connect(ready)) as opened:
+        copy_database(path, staging_path)
+        check_copy(staging_path)
+        with closing(sqlite3.connect(staging_path)) as connection:
             names = "SELECT COUNT(*) FROM sqlite_master WHERE name IN ('meta', 'evidence_head')"
-            if opened.execute(names).fetchone() != (2,):
+            if connection.execute(names).fetchone() != (2,):
                 raise Refused(f"{path} is no backup of repermit")
-            require_known_objects(opened, fresh)
+            require_known_objects(connection, reference)
     except sqlite3.Error as error:
         raise Refused(f"{path} cannot be used: {error}") from None
 
 
 def _merge_into_one_file(database: Path) -> None:
-    """Write all of a database into one file, and delete those beside it."""
-    with closing(sqlite3.connect(database, isolation_level=None)) as opened:
-        opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        opened.execute("PRAGMA journal_mode = DELETE")
-    for ending in _BESIDE:
-        _unlink(f"{database}{ending}")
+    """Write a database into its one file, and delete its side files."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("PRAGMA journal_mode = DELETE")
+    for suffix in _SIDE_FILE_SUFFIXES:
+        _unlink(f"{database}{suffix}")
     fsync_path(database)
 
 
-def _swap_databases(ready: Path, place: Path) -> Path | None:
-    """Put the former database aside and the one that is made ready in its place.
+def _swap_databases(staging_path: Path, database_path: Path) -> Path | None:
+    """Move the former database aside, and the staged one in its place; return where it went.
 
-    Between the two nobody makes an empty one, since the one that is made ready is still there. The
-    former one is not opened any more: it may be damaged, and SQLite throws away the log of what it
-    cannot read. Its log goes first, to the name that is found again if this is broken off.
+    Between the two moves nobody creates an empty database, as the staged one still exists. The
+    former one is not opened: it may be damaged, and SQLite deletes the log of a file that it cannot
+    read. Its log is moved first, to the name that is found again if this is interrupted.
     """
     aside = None
-    if place.exists():
-        aside = _find_free_name(place)
+    if database_path.exists():
+        aside = _find_free_name(database_path)
         with suppress(FileNotFoundError):
-            Path(f"{place}-wal").rename(f"{aside}-wal")
-        place.rename(aside)
-    for ending in _BESIDE[:3]:
-        _unlink(f"{place}{ending}")
-    ready.rename(place)
-    fsync_path(place.parent)
+            Path(f"{database_path}-wal").rename(f"{aside}-wal")
+        database_path.rename(aside)
+    for suffix in _SIDE_FILE_SUFFIXES[:3]:
+        _unlink(f"{database_path}{suffix}")
+    staging_path.rename(database_path)
+    fsync_path(database_path.parent)
     return aside
 
 
-def _find_free_name(place: Path) -> Path:
-    names = (Path(f"{place}.replaced-{number}") for number in itertools.count(1))
+def _find_free_name(database_path: Path) -> Path:
+    names = (Path(f"{database_path}.replaced-{number}") for number in itertools.count(1))
     return next(name for name in names if not name.exists())
 
 
 def _delete(database: Path) -> None:
-    for ending in ("", *_BESIDE):
-        _unlink(f"{database}{ending}")
+    for suffix in ("", *_SIDE_FILE_SUFFIXES):
+        _unlink(f"{database}{suffix}")
 
 
 def _unlink(name: str) -> None:
@@ -327,7 +332,7 @@ def _unlink(name: str) -> None:
         Path(name).unlink()
 
 
-# --- Holding back what may have happened since the backup. ----------------------------------------
+# --- Suspending what may have gone on since the backup. -------------------------------------------
 
 
 def suspend_uncertain_work(
@@ -337,18 +342,21 @@ def suspend_uncertain_work(
     now: datetime,
     actor: str,
 ) -> SuspendedWork:
-    """Hold back whatever may have happened since `made_at`, in the caller's transaction.
+    """Suspend whatever may have gone on after `made_at`, in the caller's transaction.
 
-    1. Campaigns that were live pause, so that nobody is asked, and nobody removed for a silence
-    that may have been broken since. 2. Whatever mail had not been sent may have been: it is in
-    doubt, and a person decides. 3. Reminders that may have begun are not begun again. 4. Where a
-    campaign was launched since, the mails of the next one are in doubt too: `launched` says when by
-    list, as far as journals tell, and None that there is no journal, so that it may have been on
-    any. 5. Whoever was logged in is no more, and one-time links that may have been used end.
-    6. What was being decided about mails in doubt ends: they may have been sent again since.
+    1. Pause live campaigns, so that nobody is asked, or removed although they may have answered.
+    2. Mark unsent mails as in doubt, for a person to decide.
+    3. Do not start reminders that may have started already.
+    4. Where a campaign was launched since, note it on the list, so that the mails of its next
+       campaign are in doubt too. `launched` has the launch times by list; None without a journal,
+       for any list.
+    5. Delete all sessions and invitations, and use up all fresh links.
+    6. Delete pending decisions about mails in doubt: the mails may have been sent again since.
     """
     live = list(Campaign.select().where(Campaign.state.in_(LIVE_STATES)).order_by(Campaign.id))
-    reminders = tuple(one.list.slug for one in live if _has_begun_to_remind(one, now))
+    reminders = tuple(
+        campaign.list.slug for campaign in live if _has_begun_to_remind(campaign, now)
+    )
     for campaign in live:
         _pause(campaign, now, actor)
     BackgroundTask.delete().where(BackgroundTask.kind == TaskKind.RESOLVE).execute()
@@ -356,28 +364,28 @@ def suspend_uncertain_work(
     Invitation.delete().execute()
     FreshLink.update(used_at=now, authority="").execute()
     return SuspendedWork(
-        paused=tuple(one.list.slug for one in live),
+        paused=tuple(campaign.list.slug for campaign in live),
         in_doubt=_mark_in_doubt(made_at),
         reminders=reminders,
-        launched=_mark_lost_launches(_lost_launches(launched, made_at)),
+        launched=_mark_lost_launches(_find_lost_launches(launched, made_at)),
     )
 
 
-def _lost_launches(
+def _find_lost_launches(
     launched: Mapping[str, Iterable[datetime]] | None, made_at: datetime
 ) -> dict[str, datetime]:
-    """Return when each list was last asked by a campaign that may have gone on unseen."""
+    """Return, by list, the last launch of which the backup may lack asks."""
     if launched is None:
-        return {one.slug: made_at for one in MailingList.select()}
-    known = {(one.list.slug, one.launched_at) for one in Campaign.select()}
+        return {mailing_list.slug: made_at for mailing_list in MailingList.select()}
+    known = {(campaign.list.slug, campaign.launched_at) for campaign in Campaign.select()}
     lost = {
         slug: max(unknown)
         for slug, moments in launched.items()
         if (unknown := [at for at in moments if (slug, at) not in known])
     }
-    # Its asks were still being made when the backup was: those that are made yet may have left too.
+    # The asks of these were still being enqueued: those that the backup lacks may have been sent.
     halfway = Campaign.select().where(Campaign.id.in_(select_targets(TaskKind.LAUNCH)))
-    return {one.list.slug: one.launched_at for one in halfway} | lost
+    return {campaign.list.slug: campaign.launched_at for campaign in halfway} | lost
 
 
 def _mark_lost_launches(lost: Mapping[str, datetime]) -> tuple[str, ...]:
@@ -387,7 +395,7 @@ def _mark_lost_launches(lost: Mapping[str, datetime]) -> tuple[str, ...]:
 
 
 def _mark_in_doubt(made_at: datetime) -> int:
-    # When a mail that was under way began is known; all others begin with the backup.
+    # A mail that was being sent keeps its start; all others start with the backup.
     values: dict[str, Any] = {
         "state": MailState.IN_DOUBT,
         "reason": PauseReason.RESTORED,
@@ -406,7 +414,7 @@ def _pause(campaign: Campaign, now: datetime, actor: str) -> None:
     if campaign.state != CampaignState.PAUSED:
         campaign.paused_from = campaign.state
         campaign.state = CampaignState.PAUSED
-    # What had stopped it before has still to be looked at.
+    # A reason from before still has to be looked at.
     campaign.pause_reason = campaign.pause_reason or PauseReason.RESTORED
     if _has_begun_to_remind(campaign, now):
         campaign.reminded_at = now

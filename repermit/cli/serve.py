@@ -205,8 +205,8 @@ def _run_worker(context: CommandContext, *, child: bool) -> None:
         context.file,
         database,
         clock=context.clock,
-        # Where `serve` is heard.
-        leash=sys.stdin.fileno() if child else None,
+        # Where `serve` writes.
+        control_pipe=sys.stdin.fileno() if child else None,
     )
 
 

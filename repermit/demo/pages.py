@@ -132,7 +132,7 @@ def begin_admin_session(demo: Demo) -> str:
     try:
         admin = users.find_user_by_email(_ADMIN)
     except NotFound:
-        admin = users.add_user(demo.database, _ADMIN, role=Role.ADMIN, now=now, actor=ACTOR).person
+        admin = users.add_user(demo.database, _ADMIN, role=Role.ADMIN, now=now, actor=ACTOR).user
     with demo.database.atomic():
         token = sessions.begin_session(admin.id, now=now, network="", browser="")
         login = sessions.find_session(token, now=now, settings=demo.settings)

@@ -1,7 +1,7 @@
-"""What runs when: short sweeps that read the database, a function a job.
+"""The periodic jobs, a method each, and their intervals.
 
-There is no leader: each sweep may run in any number of processes at once, and what is to be done is
-read from the database each time.
+There is no leader: each job may run in any number of processes at once, and reads from the database
+what is to be done.
 """
 
 from __future__ import annotations
@@ -41,17 +41,18 @@ from repermit.settings.definitions import Bounces, Settings
 from repermit.temporary_files import make_temporary_files
 from repermit.webhooks import deliver, events
 
-_FIRST_REST = timedelta(minutes=1)
-_MAX_REST = timedelta(minutes=15)
+_FIRST_PAUSE = timedelta(minutes=1)
+_MAX_PAUSE = timedelta(minutes=15)
 
 _log = logging.getLogger(__name__)
 
 
 class Jobs:
-    """The sweeps of one process, which has `database` as the one in use.
+    """The jobs of one process; each opens a connection of its own.
 
-    Each opens a connection of its own. `stopping` makes a long sweep end between two steps;
-    `openings` are of links of the pages that this process serves, if it does.
+    - `database`: the one in use.
+    - `stopping`: ends a long job between two steps.
+    - `openings`: the link openings of the pages that this process serves, if it serves any.
     """
 
     def __init__(
@@ -63,92 +64,93 @@ class Jobs:
         stopping: threading.Event,
         openings: PendingOpenings | None = None,
     ) -> None:
-        self._present = CurrentSettings(settings)
+        self._settings = CurrentSettings(settings)
         self._database = database
         self._clock = clock
         self._stopping = stopping
         self._openings = openings or PendingOpenings()
-        self._tried: Settings | None = None
-        self._send_again_at: datetime | None = None
-        self._rest = _FIRST_REST
-        self._polled: Bounces | None = None
-        self._poll_again_at: datetime | None = None
+        self._tried_settings: Settings | None = None
+        self._next_send_at: datetime | None = None
+        self._send_pause = _FIRST_PAUSE
+        self._polled_account: Bounces | None = None
+        self._next_poll_at: datetime | None = None
 
     @contextmanager
-    def _connected(self) -> Iterator[tuple[Settings, datetime]]:
-        """Open a connection, and take the settings as they are now, and the time."""
+    def _open_connection(self) -> Iterator[tuple[Settings, datetime]]:
+        """Open a connection; yield the current settings and time."""
         with self._database.connection_context():
             set_idle_transaction_timeout(self._database)
-            yield self._present.settings(), self._clock.now()
+            yield self._settings.settings(), self._clock.now()
 
-    def _working_on(self, work: JobKind) -> AbstractContextManager[Callable[[], bool]]:
-        """Return what keeps other workers from a work, to be entered; it says when to stop."""
-        return background_lock(self._database, work, self._stopping.is_set)
+    def _hold_job_lock(self, job: JobKind) -> AbstractContextManager[Callable[[], bool]]:
+        """Return a context manager that locks a job and yields its `should_stop` function."""
+        return background_lock(self._database, job, self._stopping.is_set)
 
     def start_campaigns(self) -> None:
-        """Make the asks of campaigns that were launched, and let those begin whose time is come."""
-        with self._connected() as (settings, now):
+        """Enqueue the asks of launched campaigns, and start the campaigns whose time has come."""
+        with self._open_connection() as (settings, now):
             enqueue_asks.finish_launches(
                 self._database, settings=settings, now=now, should_stop=self._stopping.is_set
             )
             lifecycle.start_scheduled(self._database, now=self._clock.now())
 
     def finish_imports(self) -> None:
-        """Go on with the files that are half taken in, as after a kill."""
-        with self._connected() as (settings, now):
+        """Go on with unfinished imports, as after a kill."""
+        with self._open_connection() as (settings, now):
             import_task.finish_imports(
                 self._database, settings=settings, now=now, should_stop=self._stopping.is_set
             )
 
     def finish_suppression_imports(self) -> None:
-        """Go on with the files of suppressions that are half taken in, as after a kill."""
-        with self._connected() as (settings, _):
+        """Go on with unfinished imports of suppressions, as after a kill."""
+        with self._open_connection() as (settings, _):
             suppression_import.finish_suppression_imports(
                 self._database, settings=settings, should_stop=self._stopping.is_set
             )
 
-    def take_back(self) -> None:
-        """Go on with the imports that are being taken back, and the lists that are deleted."""
-        with self._connected():
+    def finish_undos_and_deletions(self) -> None:
+        """Go on with unfinished undos of imports and deletions of lists."""
+        with self._open_connection():
             undo.finish_undoings(self._database, should_stop=self._stopping.is_set)
             delete_list.finish_deletions(self._database, should_stop=self._stopping.is_set)
 
-    def resolve(self) -> None:
-        """Go on with what was decided about mails in doubt."""
-        with self._connected():
+    def finish_resolutions(self) -> None:
+        """Go on with decisions about mails in doubt."""
+        with self._open_connection():
             in_doubt.finish_resolutions(self._database, should_stop=self._stopping.is_set)
 
-    def remind(self) -> None:
-        """Owe the reminders whose time has come."""
-        with self._connected() as (settings, now):
+    def enqueue_reminders(self) -> None:
+        """Enqueue the reminders whose time has come."""
+        with self._open_connection() as (settings, now):
             enqueued = enqueue_reminders.enqueue_reminders(
                 self._database, settings=settings, now=now, should_stop=self._stopping.is_set
             )
         if enqueued:
             _log.info("%d reminders", enqueued)
 
-    def look_after(self) -> None:
-        """Put right what a dead process left behind; let campaigns open and pilots wait.
+    def recover_mails(self) -> None:
+        """Recover the mails of dead processes; open campaigns and hold their pilots.
 
-        Also while sending rests.
+        Also while sending pauses.
         """
-        with self._connected() as (_, now):
+        with self._open_connection() as (_, now):
             send_due.run_maintenance(self._database, now=now)
 
     def send(self) -> None:
-        """Send what is due.
+        """Send the mails that are due.
 
-        After a fault of the server it is left alone for a while: a wrong password, tried every
-        two seconds, would lock the account. Other settings are tried at once, and end a run that
-        began with those before: it finishes what is on the wire, and the next one goes on.
+        After a fault of the mail server sending pauses: a wrong password, tried every two seconds,
+        would lock the account. Changed settings are tried at once. They end a run with the former
+        ones, which finishes the mails that it is sending.
         """
-        with self._connected() as (settings, now):
-            if settings is not self._tried:
-                self._tried, self._send_again_at, self._rest = settings, None, _FIRST_REST
-            if self._send_again_at and now < self._send_again_at:
+        with self._open_connection() as (settings, now):
+            if settings is not self._tried_settings:
+                self._tried_settings = settings
+                self._next_send_at, self._send_pause = None, _FIRST_PAUSE
+            if self._next_send_at and now < self._next_send_at:
                 return
-            # Set before, so that a run which fails altogether is followed by a rest too.
-            self._send_again_at = now + self._rest
+            # Set before, so that a pause also follows a run that raises.
+            self._next_send_at = now + self._send_pause
             watch = ChangeWatch()
             result = send_due.send_due(
                 self._database,
@@ -158,56 +160,58 @@ class Jobs:
             )
         if result.server_fault:
             _log.warning("sending stops: %s", result.server_fault)
-            self._rest = min(self._rest * 2, _MAX_REST)
+            self._send_pause = min(self._send_pause * 2, _MAX_PAUSE)
         else:
-            self._send_again_at, self._rest = None, _FIRST_REST
+            self._next_send_at, self._send_pause = None, _FIRST_PAUSE
 
     def expire(self) -> None:
-        """Remove who has not answered where the deadline has passed."""
-        with self._connected() as (settings, _), self._working_on(JobKind.EXPIRE) as should_stop:
+        """Remove the contacts that have not answered by their deadline."""
+        with (
+            self._open_connection() as (settings, _),
+            self._hold_job_lock(JobKind.EXPIRE) as should_stop,
+        ):
             result = expiry_sweep.expire_due(
                 self._database, settings=settings, clock=self._clock, should_stop=should_stop
             )
         if result.removed or result.unasked:
             _log.info("%d removed for silence, %d unasked", result.removed, result.unasked)
 
-    def bounces(self) -> None:
-        """Take what came back to the mailbox of the settings, every so many minutes.
+    def poll_bounces(self) -> None:
+        """Read bounces and replies from the mailbox, every `bounces.every_minutes`.
 
-        After a fault it is left alone for half an hour, as in `send`, and tried at once with
-        another account.
+        After a fault it waits, as in `send`; changed settings of the mailbox are tried at once.
         """
-        with self._connected() as (settings, now):
+        with self._open_connection() as (settings, now):
             account = settings.bounces
-            if account != self._polled:
-                self._polled, self._poll_again_at = account, None
-            if account.protocol == "none" or (self._poll_again_at and now < self._poll_again_at):
+            if account != self._polled_account:
+                self._polled_account, self._next_poll_at = account, None
+            if account.protocol == "none" or (self._next_poll_at and now < self._next_poll_at):
                 return
-            taken = self._poll(settings, now)
-        if taken:
-            told = ", ".join(f"{count} {kind}" for kind, count in sorted(taken.items()))
-            _log.info("taken from the mailbox: %s", told)
+            counts = self._poll(settings, now)
+        if counts:
+            summary = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+            _log.info("taken from the mailbox: %s", summary)
 
     def _poll(self, settings: Settings, now: datetime) -> Mapping[MessageKind, int]:
-        usual = timedelta(minutes=settings.bounces.every_minutes)
-        self._poll_again_at = now + max(usual, poll.REST_AFTER_FAILURE)
+        interval = timedelta(minutes=settings.bounces.every_minutes)
+        self._next_poll_at = now + max(interval, poll.REST_AFTER_FAILURE)
         try:
-            taken = poll.poll(
+            counts = poll.poll(
                 self._database,
                 settings=settings,
                 clock=self._clock,
                 should_stop=self._stopping.is_set,
             )
         except TransportError as error:
-            # In words of ours, which tell what to look at.
+            # The error has a text of ours, which says where to look.
             _log.warning("no bounces and replies were read: %s", error)
             return {}
-        self._poll_again_at = now + usual
-        return taken
+        self._next_poll_at = now + interval
+        return counts
 
-    def webhooks(self) -> None:
-        """Tell other programs of answers and removals."""
-        with self._connected() as (settings, now):
+    def deliver_webhooks(self) -> None:
+        """Send answers and removals to webhooks."""
+        with self._open_connection() as (settings, now):
             events.enqueue_deliveries(self._database, now=now)
             sent = deliver.deliver_due(
                 self._database,
@@ -218,30 +222,30 @@ class Jobs:
         if sent.failed:
             _log.info("%d webhooks could not be told; they are tried again", sent.failed)
 
-    def tally(self) -> None:
-        """Count what has come of the campaigns."""
-        with self._connected() as (settings, now):
+    def update_tallies(self) -> None:
+        """Update the tallies of the campaigns' outcomes."""
+        with self._open_connection() as (settings, now):
             fold_counts(self._database)
             outcomes_per_day.update_tallies(
                 self._database, settings=settings, now=now, should_stop=self._stopping.is_set
             )
 
-    def count_people(self) -> None:
-        """Count what has become of the people of large campaigns, for their papers."""
-        with self._connected() as (_, now):
+    def store_people_counts(self) -> None:
+        """Count the people of large campaigns by outcome, for their reports."""
+        with self._open_connection() as (_, now):
             statistics.store_people_counts(
                 self._database, now=now, should_stop=self._stopping.is_set
             )
 
-    def tell_daily(self) -> None:
-        """Owe the mails about a day and a campaign that has closed."""
-        with self._connected() as (settings, now):
+    def enqueue_admin_mails(self) -> None:
+        """Enqueue the admin's mails about a day and about closed campaigns."""
+        with self._open_connection() as (settings, now):
             daily_and_closing_mail.enqueue_daily_mails(self._database, settings=settings, now=now)
             daily_and_closing_mail.enqueue_closing_mails(self._database, now=now)
 
-    def tell_witnesses(self) -> None:
-        """Have a checkpoint cosigned whose occasion has come, then owe the mails that hold it."""
-        with self._connected() as (settings, now):
+    def send_checkpoints_to_witnesses(self) -> None:
+        """Have a due checkpoint cosigned, then enqueue the mails that carry it."""
+        with self._open_connection() as (settings, now):
             try:
                 cosignature_request.request_cosignatures(
                     self._database, settings=settings, clock=self._clock
@@ -251,9 +255,9 @@ class Jobs:
                     self._database, settings=settings, now=now
                 )
 
-    def stamp(self) -> None:
-        """Owe the timestamps whose occasion has come, and ask the authority for them."""
-        with self._connected() as (settings, now):
+    def request_timestamps(self) -> None:
+        """Enqueue the timestamps that are due, and request them from the authority."""
+        with self._open_connection() as (settings, now):
             timestamps.enqueue_timestamps(self._database, settings=settings, now=now)
             timestamp_request.request_timestamps(
                 self._database,
@@ -262,12 +266,9 @@ class Jobs:
                 should_stop=self._stopping.is_set,
             )
 
-    def tidy(self) -> None:
-        """Forget who looked at what long ago, and sessions, logins, links and files that are over.
-
-        Files are those that were handed in and that nobody took in for a day.
-        """
-        with self._connected() as (settings, now):
+    def delete_expired(self) -> None:
+        """Delete old accesses, ended sessions and links, old sign-ups, and uploads after a day."""
+        with self._open_connection() as (settings, now):
             should_stop = self._stopping.is_set
             audit_log.delete_expired(
                 self._database, settings=settings, now=now, should_stop=should_stop
@@ -277,12 +278,15 @@ class Jobs:
             uploads.sweep_uploads(self._database, settings=settings, now=now)
 
     def erase(self) -> None:
-        """Erase who was taken off long enough ago, and end the parts of the evidence that are due.
+        """Erase contacts that were removed long enough ago, and delete expired evidence parts.
 
-        What has been deleted, by this job or at somebody's request, then leaves SQLite's log too.
-        First what killed processes have left half written goes: it may hold the same people.
+        Files that killed processes left half written go first: they may hold the same people. At
+        the end, deleted rows are wiped from SQLite's log too.
         """
-        with self._connected() as (settings, now), self._working_on(JobKind.ERASE) as should_stop:
+        with (
+            self._open_connection() as (settings, now),
+            self._hold_job_lock(JobKind.ERASE) as should_stop,
+        ):
             make_temporary_files(settings).sweep()
             erased = erase_removed_contacts.erase_due(
                 self._database, settings=settings, now=now, should_stop=should_stop
@@ -294,32 +298,32 @@ class Jobs:
         if erased:
             _log.info("%d who were taken off are erased", erased)
         if ended.traces or ended.proofs or ended.openings:
-            told = (ended.traces, ended.proofs, ended.openings)
-            _log.info("ended: %d traces, %d proofs, openings of %d people", *told)
+            counts = (ended.traces, ended.proofs, ended.openings)
+            _log.info("ended: %d traces, %d proofs, openings of %d people", *counts)
 
-    def note_openings(self) -> None:
-        """Write down which links were opened, by a HEAD or GET, which writes nothing itself."""
-        with self._connected():
+    def store_openings(self) -> None:
+        """Store the link openings of requests that write nothing themselves (HEAD, GET)."""
+        with self._open_connection():
             self._openings.write(self._database)
 
-    def write_back(self) -> None:
-        """Write SQLite's log back into its file, so that nobody's commit has to."""
-        with self._connected():
+    def checkpoint_wal(self) -> None:
+        """Checkpoint SQLite's log, so that no commit has to."""
+        with self._open_connection():
             checkpoint_wal(self._database)
 
-    def beat(self) -> None:
-        """Note that the answer pages are up."""
-        with self._connected() as (_, now):
+    def record_heartbeat(self) -> None:
+        """Record that the answer pages are up."""
+        with self._open_connection() as (_, now):
             downtime.record_heartbeat(self._database, now=now)
 
 
 def make_scheduler(jobs: Jobs, names: Collection[str] | None = None) -> BackgroundScheduler:
-    """Return a scheduler with the sweeps of these names, or with all, not started yet.
+    """Return a scheduler with the jobs of these names, or all, not started yet.
 
-    A date job that is two seconds late is dropped silently by APScheduler 3, so there are none:
-    every sweep comes back shortly, however late the last one was, and never beside itself.
+    APScheduler 3 silently drops a date job that is two seconds late, so all jobs are periodic. In
+    one scheduler no job runs twice at once.
     """
-    # At INFO it writes two lines for each run, and a warning while a long one goes on.
+    # At INFO it logs two lines a run, and warns while a long run goes on.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     scheduler = BackgroundScheduler(
         executors={"default": ThreadPoolExecutor(max_workers=len(JOB_INTERVALS))},
@@ -327,9 +331,9 @@ def make_scheduler(jobs: Jobs, names: Collection[str] | None = None) -> Backgrou
         timezone="UTC",
     )
     for name in JOB_INTERVALS if names is None else names:
-        sweep: Callable[[], None] = getattr(jobs, name)
+        job: Callable[[], None] = getattr(jobs, name)
         scheduler.add_job(
-            partial(run_job, sweep), "interval", seconds=JOB_INTERVALS[name], id=name, name=name
+            partial(run_job, job), "interval", seconds=JOB_INTERVALS[name], id=name, name=name
         )
     return scheduler
 
@@ -338,42 +342,42 @@ JOB_INTERVALS = {
     "start_campaigns": 5,
     "finish_imports": 5,
     "finish_suppression_imports": 5,
-    "take_back": 5,
-    "resolve": 5,
-    "remind": 300,
-    "look_after": 5,
-    "write_back": 1,
+    "finish_undos_and_deletions": 5,
+    "finish_resolutions": 5,
+    "enqueue_reminders": 300,
+    "recover_mails": 5,
+    "checkpoint_wal": 1,
     "send": 2,
     "expire": 10,
-    "beat": 60,
-    "note_openings": 1,
-    "bounces": 10,
-    "webhooks": 5,
-    "tidy": 3600,
+    "record_heartbeat": 60,
+    "store_openings": 1,
+    "poll_bounces": 10,
+    "deliver_webhooks": 5,
+    "delete_expired": 3600,
     "erase": 60,
-    "tally": 3,
-    "count_people": 10,
-    "tell_daily": 60,
-    "stamp": 60,
-    "tell_witnesses": 60,
+    "update_tallies": 3,
+    "store_people_counts": 10,
+    "enqueue_admin_mails": 60,
+    "request_timestamps": 60,
+    "send_checkpoints_to_witnesses": 60,
 }
-"""Seconds between two runs of each sweep."""
+"""Seconds between two runs of each job."""
 
-WEB_JOBS = ("beat", "note_openings", "write_back")
-"""What the process that serves the pages runs itself."""
+WEB_JOBS = ("record_heartbeat", "store_openings", "checkpoint_wal")
+"""The jobs that the process of the pages runs itself."""
 
 WORKER_JOBS = tuple(name for name in JOB_INTERVALS if name not in WEB_JOBS)
-"""What a worker runs."""
+"""The jobs that a worker runs."""
 
 
-def run_job(sweep: Callable[[], None]) -> None:
-    """Run a sweep; what fails is noted by its kind and place, and tried again at the next run.
+def run_job(job: Callable[[], None]) -> None:
+    """Run a job; log an error by its type and place, without its text.
 
-    Not by its words, which APScheduler would write: they may quote an address.
+    APScheduler would log the text, which may quote an address. The next run tries again.
     """
     try:
-        sweep()
+        job()
     except Exception as error:  # noqa: BLE001  whatever it is, the next run may do better
         frames = traceback.extract_tb(error.__traceback__)
-        places = " < ".join(f"{one.filename}:{one.lineno}" for one in reversed(frames))
-        _log.error("the job %s failed: %s at %s", sweep.__name__, type(error).__name__, places)
+        places = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
+        _log.error("the job %s failed: %s at %s", job.__name__, type(error).__name__, places)

@@ -1,4 +1,4 @@
-"""A process, or a part of one, that runs sweeps until it is told to stop."""
+"""Running the periodic jobs, in threads of this process or in a supervised child process."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ from repermit.settings.definitions import Settings
 
 
 class JobRunner:
-    """Sweeps in threads of this process, all or those of these names, from `start` to `stop`.
+    """Runs jobs in threads of this process, from `start` to `stop`.
 
-    `database` is the one in use; `openings` are those of the pages of this process.
+    - `database`: the one in use.
+    - `names`: the jobs to run; None for all.
+    - `openings`: the link openings of the pages of this process.
     """
 
     def __init__(
@@ -42,48 +44,48 @@ class JobRunner:
         self._scheduler = make_scheduler(jobs, names)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the job threads."""
         self._scheduler.start()
 
     def stop(self) -> None:
-        """End, once what is under way has been finished: a mail on the wire is marked."""
+        """Stop the jobs after their current step: a mail that is being sent is finished."""
         self._stopping.set()
         self._scheduler.shutdown(wait=True)
 
 
 def run_worker(
-    settings: Settings, database: Database, *, clock: Clock, leash: int | None = None
+    settings: Settings, database: Database, *, clock: Clock, control_pipe: int | None = None
 ) -> None:
     """Run a worker until SIGTERM or SIGINT; must be called in the main thread.
 
-    `leash` is where it hears from the process that looks after it, a file descriptor; see Child.
+    - `control_pipe`: the file descriptor from which its supervisor writes; see SupervisedProcess.
     """
     stopping = StopRequest()
-    everything = JobRunner(settings, database, clock=clock, names=WORKER_JOBS)
+    runner = JobRunner(settings, database, clock=clock, names=WORKER_JOBS)
     with stopping.on_signals(), heap_frozen():
-        if leash is not None:
-            # Not at a lower priority than the pages: what is slow while it holds the write lock, or
-            # a lock of PostgreSQL's, holds them up too.
-            hold(leash, stop=stopping.ask)
-        everything.start()
+        if control_pipe is not None:
+            # Not at a lower priority than the pages: a slow worker that holds the write lock, or a
+            # lock of PostgreSQL's, blocks them too.
+            watch_parent(control_pipe, stop=stopping.ask)
+        runner.start()
         stopping.wait()
-        everything.stop()
+        runner.stop()
 
 
 # --- A worker as a child process. -----------------------------------------------------------------
 
 
 _FIRST_WAIT = 1.0
-_LONGEST_WAIT = 60.0
+_MAX_WAIT = 60.0
 
 _log = logging.getLogger(__name__)
 
 
 class SupervisedProcess:
-    """Runs `command`, again and again if it ends, from `start` to `stop`.
+    """Runs a command as a child, and restarts it when it ends, from `start` to `stop`.
 
-    It waits in between, `first_wait` seconds and each time twice as long; from the beginning again
-    after a child that has lived for the longest wait.
+    - `first_wait`: seconds before the first restart; doubled each time, up to `max_wait`. A child
+      that has lived for `max_wait` resets it.
     """
 
     def __init__(
@@ -91,58 +93,58 @@ class SupervisedProcess:
         command: Sequence[str],
         *,
         first_wait: float = _FIRST_WAIT,
-        longest_wait: float = _LONGEST_WAIT,
+        max_wait: float = _MAX_WAIT,
     ) -> None:
         self._command = command
         self._first_wait = first_wait
-        self._longest_wait = longest_wait
+        self._max_wait = max_wait
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._leash: IO[bytes] | None = None
-        self._thread = threading.Thread(target=self._look_after, name="child", daemon=True)
+        self._control_pipe: IO[bytes] | None = None
+        self._thread = threading.Thread(target=self._supervise, name="child", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the supervisor thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the child to stop, and wait until it has finished what is under way."""
+        """Ask the child to stop, and wait until it has ended."""
         with self._lock:
             self._stopping.set()
-            if self._leash is not None:
+            if self._control_pipe is not None:
                 # It may have ended by itself.
                 with suppress(BrokenPipeError):
-                    self._leash.write(b"!")
+                    self._control_pipe.write(b"!")
         self._thread.join()
 
-    def _look_after(self) -> None:
+    def _supervise(self) -> None:
         wait = self._first_wait
         while True:
             began = time.monotonic()
-            how = self._run()
+            outcome = self._run()
             if self._stopping.is_set():
                 return
-            if time.monotonic() - began >= self._longest_wait:
+            if time.monotonic() - began >= self._max_wait:
                 wait = self._first_wait
-            _log.error("the worker has ended (%s); another one in %.0f s", how, wait)
+            _log.error("the worker has ended (%s); another one in %.0f s", outcome, wait)
             self._stopping.wait(wait)
-            wait = min(2 * wait, self._longest_wait)
+            wait = min(2 * wait, self._max_wait)
 
     def _run(self) -> str:
-        """Run the command once, to its end, and say how that came."""
+        """Run the command once, to its end; return how it ended."""
         try:
-            child = self._begin()
+            child = self._start_process()
         except OSError as error:
             return f"it cannot start: {error.strerror}"
         if child is None:
             return "not needed"
         code = child.wait()
         with self._lock:
-            cast("IO[bytes]", self._leash).close()
-            self._leash = None
+            cast("IO[bytes]", self._control_pipe).close()
+            self._control_pipe = None
         return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
-    def _begin(self) -> subprocess.Popen[bytes] | None:
+    def _start_process(self) -> subprocess.Popen[bytes] | None:
         with self._lock:
             if self._stopping.is_set():
                 return None
@@ -150,30 +152,31 @@ class SupervisedProcess:
             child = subprocess.Popen(  # noqa: S603  our own
                 self._command, stdin=subprocess.PIPE, bufsize=0, start_new_session=True
             )
-            self._leash = child.stdin
+            self._control_pipe = child.stdin
             return child
 
 
 _END_AT_ONCE = partial(signal.raise_signal, signal.SIGKILL)
 
 
-def hold(
-    leash: int,
+def watch_parent(
+    control_pipe: int,
     *,
     stop: Callable[[], None],
     end: Callable[[], None] = _END_AT_ONCE,
 ) -> threading.Thread:
-    """Listen, in a thread, to the parent at the other end of the pipe, a file descriptor.
+    """Watch the parent process, in a thread that reads its end of the pipe.
 
-    `stop` is called when it asks for that, `end` when it is no more.
+    - `control_pipe`: a file descriptor.
+    - `stop`: called when the parent asks to stop; `end`: called when the parent has ended.
     """
 
     def listen() -> None:
-        # Not through sys.stdin, whose lock would keep the process from its exit.
-        while os.read(leash, 1):
+        # Not through sys.stdin, whose lock would block the process's exit.
+        while os.read(control_pipe, 1):
             stop()
         end()
 
-    thread = threading.Thread(target=listen, name="leash", daemon=True)
+    thread = threading.Thread(target=listen, name="control_pipe", daemon=True)
     thread.start()
     return thread

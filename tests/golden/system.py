@@ -38,19 +38,32 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
 _JOBS = (
-    *("beat", "note_openings", "start_campaigns", "finish_imports", "finish_suppression_imports"),
     *(
-        "take_back",
-        "resolve",
-        "remind",
-        "look_after",
+        "record_heartbeat",
+        "store_openings",
+        "start_campaigns",
+        "finish_imports",
+        "finish_suppression_imports",
+    ),
+    *(
+        "finish_undos_and_deletions",
+        "finish_resolutions",
+        "enqueue_reminders",
+        "recover_mails",
         "send",
         "expire",
-        "bounces",
-        "tally",
-        "count_people",
+        "poll_bounces",
+        "update_tallies",
+        "store_people_counts",
     ),
-    *("tell_daily", "send", "webhooks", "tidy", "erase", "write_back"),
+    *(
+        "enqueue_admin_mails",
+        "send",
+        "deliver_webhooks",
+        "delete_expired",
+        "erase",
+        "checkpoint_wal",
+    ),
 )
 _NO_USER = 54321
 """A user id that has no name on any machine."""
@@ -109,7 +122,7 @@ class System:
             load_config(Path("config.toml")), clock=self.clock, openings=self._openings
         )
         yield app.test_client()
-        self.do_jobs("note_openings")
+        self.do_jobs("store_openings")
 
     def do_jobs(self, *names: str) -> None:
         """Do the jobs of these names once, or all that `serve` and its worker do."""

@@ -80,10 +80,10 @@ def change_password() -> AnyResponse:
     if not form.is_fit(current_user.email):
         return _show_page(password_form=form, status=_WRONG)
     tried = confirm_password(form, "current")
-    if not tried.is_right:
+    if not tried.is_accepted:
         return add_retry_after(tried, _show_page(password_form=form, status=_WRONG))
     tried = login.change_password(
-        get_services().database, current_user.login, form.password.data, visit=make_visit()
+        get_services().database, current_user.login, form.password.data, attempt=make_visit()
     )
     set_session_cookie(tried.token)
     flash_message(
@@ -111,7 +111,7 @@ def replace_app() -> AnyResponse:
     if not form.validate():
         return again()
     tried = confirm_password(form)
-    if not tried.is_right:
+    if not tried.is_accepted:
         return add_retry_after(tried, again())
     tried = login.set_up_second_step(
         get_services().database,
@@ -119,9 +119,9 @@ def replace_app() -> AnyResponse:
         secret=fields["secret"],
         code=form.code.data,
         settings=get_services().settings,
-        visit=make_visit(),
+        attempt=make_visit(),
     )
-    if not tried.is_right:
+    if not tried.is_accepted:
         form.refuse("code", gettext("This is not the code that the app shows now."))
         return again()
     set_session_cookie(tried.token)
@@ -136,10 +136,10 @@ def renew_codes() -> AnyResponse:
     if not form.validate():
         return _show_page(codes_form=form, status=_WRONG)
     tried = confirm_password(form)
-    if not tried.is_right:
+    if not tried.is_accepted:
         return add_retry_after(tried, _show_page(codes_form=form, status=_WRONG))
     codes = login.renew_recovery_codes(
-        get_services().database, current_user.person, visit=make_visit()
+        get_services().database, current_user.person, attempt=make_visit()
     )
     return render_page("login/recovery_codes.html", codes=codes)
 

@@ -23,11 +23,11 @@ class Visitor(UserMixin):  # type: ignore[misc]
 
     def __init__(self, login: ActiveSession) -> None:
         self.login = login
-        self.person = login.person
-        self.id = login.person.id
-        self.email = login.person.email
-        self.role = login.person.role
-        self.language = login.person.language
+        self.person = login.user
+        self.id = login.user.id
+        self.email = login.user.email
+        self.role = login.user.role
+        self.language = login.user.language
         self.is_full = login.is_full
         self.is_locked = login.is_locked
 

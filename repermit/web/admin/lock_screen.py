@@ -69,7 +69,7 @@ def require_unlock() -> AnyResponse | None:
     if PASSWORD not in request.form:
         return _ask_password(form, status=_LOCKED)
     tried = _try_password(form)
-    if tried and tried.is_right:
+    if tried and tried.is_accepted:
         return None
     return _ask_password(form, tried=tried)
 
@@ -108,7 +108,7 @@ def unlock() -> AnyResponse:
     tried = _try_password(form)
     if request.accept_mimetypes.best == "application/json":
         return _respond_json(form, tried)
-    if tried and tried.is_right:
+    if tried and tried.is_accepted:
         return _redirect_back()
     return _show_lock_page(form, status=_WRONG, tried=tried)
 
@@ -146,9 +146,9 @@ def _try_password(form: UnlockForm) -> AttemptResult | None:
     if not form.validate():
         return None
     tried = login.unlock(
-        get_services().database, current_user.login, form.lock_password.data, visit=make_visit()
+        get_services().database, current_user.login, form.lock_password.data, attempt=make_visit()
     )
-    if tried.is_right:
+    if tried.is_accepted:
         # The forms of the page that was locked stay good: all but the token is as it was.
         session[TOKEN_KEY] = tried.token
         note_password_given()
@@ -181,7 +181,7 @@ def _respond(
 
 
 def _respond_json(form: UnlockForm, tried: AttemptResult | None) -> Response:
-    if tried and tried.is_right:
+    if tried and tried.is_accepted:
         return Response(status=204)
     response = jsonify(problem=" ".join(form.lock_password.errors))
     response.status_code = _TOO_SOON if tried and tried.wait else _WRONG
@@ -219,17 +219,17 @@ def confirm_password(form: Form, field: str = CONFIRMATION) -> AttemptResult:
     A request that has just unlocked the screen has brought the password along already.
     """
     if was_password_given():
-        return login.AttemptResult(is_right=True)
+        return login.AttemptResult(is_accepted=True)
     typed = form[field].data
     if not typed:
         form.refuse(field, gettext("Please fill this in."))
         return login.AttemptResult()
     tried = login.confirm_password(
-        get_services().database, current_user.login, typed, visit=make_visit()
+        get_services().database, current_user.login, typed, attempt=make_visit()
     )
     if tried.wait:
         form.refuse(field, describe_wait(tried.wait))
-    elif not tried.is_right:
+    elif not tried.is_accepted:
         form.refuse(field, gettext("This password is not right."))
     return tried
 

@@ -125,9 +125,9 @@ def log_in() -> AnyResponse:
         email=form.email.data,
         password=form.password.data,
         settings=site.settings,
-        visit=make_visit(),
+        attempt=make_visit(),
     )
-    if not tried.is_right:
+    if not tried.is_accepted:
         wrong = gettext("Address or password is not right.")
         return show_refused_try(tried, form, "password", wrong, template="login/login.html")
     _end_session()
@@ -163,9 +163,9 @@ def check_second_step() -> AnyResponse:
         current_user.login,
         form.code.data,
         settings=site.settings,
-        visit=make_visit(),
+        attempt=make_visit(),
     )
-    if not tried.is_right:
+    if not tried.is_accepted:
         wrong = gettext("This code is not right, or was used already.")
         return show_refused_try(tried, form, "code", wrong, template="login/second_step.html")
     set_session_cookie(tried.token)
@@ -188,9 +188,9 @@ def set_up_app() -> AnyResponse:
         secret=session[_SECRET],
         code=form.code.data,
         settings=get_services().settings,
-        visit=make_visit(),
+        attempt=make_visit(),
     )
-    if not tried.is_right:
+    if not tried.is_accepted:
         form.refuse("code", gettext("This is not the code that the app shows now."))
         return _show_code_form(form, status=_WRONG)
     set_session_cookie(tried.token)
@@ -255,7 +255,7 @@ def _choose_password(token: str) -> AnyResponse:
         return _show_welcome(person, form, status=_WRONG)
     try:
         tried = accounts_login.accept_invitation(
-            get_services().database, token, form.password.data, email=email, visit=make_visit()
+            get_services().database, token, form.password.data, email=email, attempt=make_visit()
         )
     except NotFound:  # a Refused too, but one of the link
         raise
@@ -292,7 +292,7 @@ def log_out() -> AnyResponse:
     """End the session, here and in the database."""
     if current_user.is_authenticated:
         login = current_user.login
-        users.log_out(get_services().database, login.id, user_id=login.person.id, now=get_arrival())
+        users.log_out(get_services().database, login.id, user_id=login.user.id, now=get_arrival())
     session.clear()
     response = redirect_to("login.show_login")
     # Not "cookies", which would end the logins of the organisation's other websites too: it holds
@@ -308,7 +308,7 @@ def _end_session() -> None:
     if current_user.is_authenticated:
         login = current_user.login
         sessions.end_session(
-            get_services().database, login.id, user_id=login.person.id, now=get_arrival()
+            get_services().database, login.id, user_id=login.user.id, now=get_arrival()
         )
 
 

@@ -69,7 +69,7 @@ def add_user() -> AnyResponse:
         return _show_page(form, status=_WRONG)
     if form.role.data == Role.ADMIN:
         tried = confirm_password(form)
-        if not tried.is_right:
+        if not tried.is_accepted:
             return add_retry_after(tried, _show_page(form, status=_WRONG))
     try:
         invited = users.add_user(
@@ -189,7 +189,7 @@ def _ask_password(person: UserInfo) -> Response | None:
     if CONFIRMATION not in request.form and not was_password_given():
         return render_page("users/confirm.html", form=form, **fields)
     tried = confirm_password(form)
-    if tried.is_right:
+    if tried.is_accepted:
         return None
     return add_retry_after(
         tried, render_page("users/confirm.html", form=form, status=_WRONG, **fields)

@@ -38,7 +38,7 @@ def log_in(
     database: Database, email: str, password: str, *, at: LoginAttempt
 ) -> accounts_login.AttemptResult:
     return accounts_login.log_in(
-        database, email=email, password=password, settings=SETTINGS, visit=at
+        database, email=email, password=password, settings=SETTINGS, attempt=at
     )
 
 
@@ -80,13 +80,15 @@ def test_each_refusal_is_a_line_of_the_log_without_what_was_typed(
     log_in(database, user.email, "a wrong password", at=visit())
     for code in ("987654", "ABCD-EFGH-JKMN"):
         later = visit(NOW + HOUR if code == "987654" else NOW + 2 * HOUR)
-        accounts_login.take_second_step(database, login, code, settings=SETTINGS, visit=later)
+        accounts_login.take_second_step(database, login, code, settings=SETTINGS, attempt=later)
     full, _ = make_session(database, user, is_locked=True)
     locked = sessions.find_session(full, now=NOW, settings=SETTINGS)
     assert locked
-    accounts_login.unlock(database, locked, "a wrong password", visit=visit())
-    accounts_login.unlock(database, locked, PASSWORD, visit=visit(NOW + MINUTE))
-    accounts_login.confirm_password(database, locked, "a wrong password", visit=visit(NOW + MINUTE))
+    accounts_login.unlock(database, locked, "a wrong password", attempt=visit())
+    accounts_login.unlock(database, locked, PASSWORD, attempt=visit(NOW + MINUTE))
+    accounts_login.confirm_password(
+        database, locked, "a wrong password", attempt=visit(NOW + MINUTE)
+    )
     who = f"user:{user.id}"
     assert [(what, actor) for what, actor, _, _ in rows()] == [
         ("login_failed", who),

@@ -42,11 +42,11 @@ def all_parts() -> str:
 
 def test_a_user_who_is_added_gets_a_link_and_has_no_password(database: Database) -> None:
     invited = add(database, "Anna@Example.org")
-    assert invited.person.email == "anna@example.org"
-    assert invited.person.role is Role.ADMIN
-    assert not invited.person.has_password
+    assert invited.user.email == "anna@example.org"
+    assert invited.user.role is Role.ADMIN
+    assert not invited.user.has_password
     assert invited.ends_at == NOW + timedelta(hours=72)
-    assert users.find_invitation(invited.token, now=NOW) == invited.person
+    assert users.find_invitation(invited.token, now=NOW) == invited.user
     assert invited.token not in repr(invited)
 
 
@@ -75,7 +75,7 @@ def test_a_link_works_for_72_hours(database: Database, after: timedelta, works: 
 
 def test_a_new_link_ends_the_one_before(database: Database) -> None:
     first = add(database)
-    second = users.invite_user(database, first.person.id, now=NOW, actor=ACTOR)
+    second = users.invite_user(database, first.user.id, now=NOW, actor=ACTOR)
     assert users.find_invitation(first.token, now=NOW) is None
     assert users.find_invitation(second.token, now=NOW) is not None
 
@@ -194,7 +194,7 @@ def test_of_two_admins_who_remove_each_other_at_once_one_stays(database: Databas
 
 def test_evidence_holds_no_address_once_somebody_is_removed(database: Database) -> None:
     make_admin(database)
-    person = add(database, role=Role.VIEWER).person
+    person = add(database, role=Role.VIEWER).user
     entry = Evidence.get(Evidence.event == "user_added")
     assert (entry.actor, entry.subject) == (ACTOR, person.actor)
     assert "anna" in all_parts()
@@ -209,11 +209,11 @@ def test_evidence_holds_no_address_once_somebody_is_removed(database: Database) 
 
 def test_a_number_is_never_given_twice(database: Database) -> None:
     make_admin(database)
-    first = add(database).person
+    first = add(database).user
     users.remove_user(
         database, first.id, end_webhooks=endpoints.remove_all_of, now=NOW, actor=ACTOR
     )
-    assert add(database).person.id > first.id
+    assert add(database).user.id > first.id
 
 
 def test_removing_somebody_ends_their_sessions(database: Database) -> None:
@@ -334,7 +334,7 @@ def first(database: Database) -> Any:
 
 def test_the_first_admin_need_not_be_known(database: Database) -> None:
     invited = first(database)
-    assert (invited.person.email, invited.person.role) == ("", Role.ADMIN)
+    assert (invited.user.email, invited.user.role) == ("", Role.ADMIN)
     assert json.loads(all_parts()) == {"role": "admin"}
 
 
@@ -346,7 +346,7 @@ def test_every_link_of_the_first_admin_works_until_one_is_used(database: Databas
 
 def test_the_first_admin_may_be_known_already(database: Database) -> None:
     added = add(database)
-    assert first(database).person == added.person
+    assert first(database).user == added.user
     assert users.find_invitation(added.token, now=NOW) is not None
 
 

@@ -69,21 +69,21 @@ def journal(folder: Path, *files: list[dict[str, Any]], mark: str = "mark") -> J
 def test_who_has_left_is_told_by_moments_and_not_by_lines(
     tmp_path: Path, lines: list[dict[str, Any]], *, has_left: bool
 ) -> None:
-    assert (JAN in journal(tmp_path, lines).left) is has_left
+    assert (JAN in journal(tmp_path, lines).departures) is has_left
     # As well when the lines are spread over two machines.
-    assert (JAN in journal(tmp_path, lines[::2], lines[1::2]).left) is has_left
+    assert (JAN in journal(tmp_path, lines[::2], lines[1::2]).departures) is has_left
 
 
 def test_only_what_stands_behind_the_mark_of_the_backup_counts(tmp_path: Path) -> None:
     # The first line comes again where somebody has put two files together.
     before = [left(1), erased(), {"do": "forget", "sign_up": "u" * 32}, KEY_LINE, backup()]
     assert journal(tmp_path, before) == JournalContents(is_of_backup=True)
-    assert JAN in journal(tmp_path, [*before, left(2)]).left
-    assert journal(tmp_path, [*before, left(2)]).left[JAN].is_later
+    assert JAN in journal(tmp_path, [*before, left(2)]).departures
+    assert journal(tmp_path, [*before, left(2)]).departures[JAN].is_later
     # Of a copy that has no mark, and of another machine's journal, everything.
     for mark in ("", "another"):
         whole = journal(tmp_path, before, mark=mark)
-        assert not whole.left[JAN].is_later
+        assert not whole.departures[JAN].is_later
         assert whole.erased == {JAN: "s" * 32}
         assert whole.sign_ups == {"u" * 32}
         # Whether it was there when the backup was made shows by its mark, where there is one.
@@ -91,8 +91,10 @@ def test_only_what_stands_behind_the_mark_of_the_backup_counts(tmp_path: Path) -
 
 
 def test_the_same_backup_knows_what_another_one_behind_it_does_not_change(tmp_path: Path) -> None:
-    assert JAN in journal(tmp_path, [backup(), left(1), backup("later")]).left
-    assert JAN not in journal(tmp_path, [backup(), left(1), backup("later")], mark="later").left
+    assert JAN in journal(tmp_path, [backup(), left(1), backup("later")]).departures
+    assert (
+        JAN not in journal(tmp_path, [backup(), left(1), backup("later")], mark="later").departures
+    )
 
 
 def test_lines_that_were_cut_off_are_counted_and_left_out(tmp_path: Path) -> None:
@@ -111,7 +113,7 @@ def test_lines_that_were_cut_off_are_counted_and_left_out(tmp_path: Path) -> Non
     path.write_text("\n".join([json.dumps(KEY_LINE), *broken, whole, ""]), "utf-8")
     found = read_journals([path], mark="", key_check=CHECK)
     assert found.unreadable == len(broken)
-    assert JAN in found.left
+    assert JAN in found.departures
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from tests.support.builders import NOW, make_contact, make_list, make_settings
 _HELD = """\
 import sys, time
 from repermit.db.connection import open_database
-from repermit.db.background_tasks import Work, foreground_work
-with open_database(sys.argv[1]) as database, foreground_work(database, Work.EXPIRE):
+from repermit.db.background_tasks import JobKind, foreground_lock
+with open_database(sys.argv[1]) as database, foreground_lock(database, JobKind.EXPIRE):
     print("held", flush=True)
     time.sleep(600)
 """

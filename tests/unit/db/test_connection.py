@@ -73,7 +73,7 @@ def test_nothing_is_written_back_while_others_wait_for_the_commit(sqlite_url: st
             leave()
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(database.write_lock, "leave", left)
+            patch.setattr(database.write_lock, "release", left)
             put_much(database, "four")
         assert held == [True]
         assert file_size(database) > before + 4 * 8_000_000

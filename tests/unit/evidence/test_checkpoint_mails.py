@@ -119,7 +119,7 @@ def test_nobody_gets_two_for_one_occasion_however_many_processes_do_it(story: St
 def test_the_job_enqueues_them(story: Story) -> None:
     jobs = Jobs(story.settings, story.database, clock=story.clock, stopping=threading.Event())
     for _ in range(2):
-        jobs.tell_witnesses()
+        jobs.send_checkpoints_to_witnesses()
     assert Mail.select().where(Mail.kind == MailKind.NOTICE).count() == 2
 
 
@@ -184,7 +184,7 @@ def add_program(story: Story, program: Witness) -> Callable[[], None]:
     rules = replace(rules, witness_url=program.url, witness_key=program.vkey)
     story.settings = replace(story.settings, evidence=rules)
     jobs = Jobs(story.settings, story.database, clock=story.clock, stopping=threading.Event())
-    return jobs.tell_witnesses
+    return jobs.send_checkpoints_to_witnesses
 
 
 def notes_to(inbox: Inbox, address: str) -> list[str]:

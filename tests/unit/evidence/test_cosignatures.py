@@ -198,7 +198,7 @@ def test_the_job_has_them_cosigned(cosigning: Cosigning) -> None:
     jobs = Jobs(
         cosigning.settings, cosigning.database, clock=cosigning.clock, stopping=threading.Event()
     )
-    jobs.tell_witnesses()
+    jobs.send_checkpoints_to_witnesses()
     assert len(cosigned_checkpoints.read_kept()) == 1
 
 

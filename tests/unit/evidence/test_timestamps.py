@@ -225,7 +225,7 @@ def test_a_job_owes_and_asks(stamping: Stamping) -> None:
         stamping.settings, stamping.database, clock=stamping.clock, stopping=threading.Event()
     )
     for _ in range(2):
-        jobs.stamp()
+        jobs.request_timestamps()
     assert len(timestamps.list_received()) == len(stamping.authority.asked) == 1
 
 

@@ -189,7 +189,7 @@ def test_it_says_who_could_log_in_at_what_time(database: Database) -> None:
     )
     for invited, days in ((one, 1), (two, 2)):
         attempt = LoginAttempt(now=NOW + timedelta(days=days), network="192.0.2.0/24")
-        login.accept_invitation(database, invited.token, PASSWORD, visit=attempt)
+        login.accept_invitation(database, invited.token, PASSWORD, attempt=attempt)
     api_tokens.make_token(database, "till", scopes=["read:status"], now=NOW, actor="user:1")
     no_webhooks: Any = {"end_webhooks": lambda *_, **__: (), "now": NOW + timedelta(days=3)}
     users.remove_user(database, 2, **no_webhooks, actor="user:1")

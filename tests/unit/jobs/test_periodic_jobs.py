@@ -119,7 +119,7 @@ def test_what_is_being_taken_back_goes_on(desk: Desk, tmp_path: Path, times: int
     with desk.news() as (database, news):
         take_in(database, news, plain(tmp_path, ("a@example.org", ""), ("b@example.org", "")))
         take_back(database, news, most=0)
-        sweep = jobs_of(desk, database).take_back
+        sweep = jobs_of(desk, database).finish_undos_and_deletions
         with foreground_lock(database, TaskKind.UNDO_IMPORT):
             at_once(sweep)
             assert Contact.select().count() == 2
@@ -134,7 +134,7 @@ def test_the_deletion_of_a_list_goes_on(desk: Desk, times: int) -> None:
         act: dict[str, Any] = {"actor": "user:1", "at": NOW, "state": {}}
         with database.atomic():
             start_task(TaskKind.DELETE_LIST, news.id, mailing_list=news, **act)
-        at_once(*[jobs_of(desk, database).take_back] * times)
+        at_once(*[jobs_of(desk, database).finish_undos_and_deletions] * times)
         assert not MailingList.select().exists()
         assert [one.event for one in Evidence.select()].count("list_deleted") == 1
 
@@ -162,7 +162,7 @@ def test_a_decision_on_mails_in_doubt_goes_on(desk: Desk, times: int) -> None:
             doubtful = make_contact(database, news)
             make_mail(database, campaign, doubtful, state=MailState.IN_DOUBT, started_at=NOW)
         in_doubt.resolve_in_doubt(database, news, resend=False, now=NOW, actor="cli:els", most=0)
-        sweep = jobs_of(desk, database).resolve
+        sweep = jobs_of(desk, database).finish_resolutions
         with foreground_lock(database, TaskKind.RESOLVE):
             at_once(sweep)
             assert {mail.state for mail in Mail.select()} == {MailState.IN_DOUBT}
@@ -188,7 +188,7 @@ def test_who_has_not_answered_is_reminded_once(
         campaign = make_campaign(database, news, reminder_at=DEADLINE - timedelta(days=7))
         for _ in range(5):
             make_asked(database, news, campaign)
-        sweep = jobs_of(desk, database).remind
+        sweep = jobs_of(desk, database).enqueue_reminders
         at_once(sweep)
         assert Mail.select().where(Mail.kind == "reminder").count() == 0
         desk.clock.move_to(DEADLINE - timedelta(days=7))
@@ -204,13 +204,13 @@ def test_what_comes_is_counted_once_and_told_once_a_day(desk: Desk, times: int) 
         campaign = make_campaign(database, news)
         take_off(database, make_asked(database, news, campaign), campaign.id)
         jobs = jobs_of(desk, database)
-        at_once(*[jobs.tally] * times)
+        at_once(*[jobs.update_tallies] * times)
         assert {one.count for one in Tally.select()} == {1}
-        at_once(*[jobs.count_people] * times)
-        at_once(*[jobs.tell_daily] * times)
+        at_once(*[jobs.store_people_counts] * times)
+        at_once(*[jobs.enqueue_admin_mails] * times)
         assert Mail.select().where(Mail.kind == "notice").count() == 0
         desk.clock.advance(timedelta(hours=12))
-        at_once(*[jobs.tell_daily] * times)
+        at_once(*[jobs.enqueue_admin_mails] * times)
         assert Mail.select().where(Mail.kind == "notice").count() == 1
 
 
@@ -282,9 +282,9 @@ def test_the_job_leaves_to_a_cancel_the_mails_that_it_drops(desk: Desk) -> None:
         campaign = make_campaign(database, news, state=CampaignState.CANCELLED)
         make_mail(database, campaign, make_contact(database, news), state=MailState.QUEUED)
         with by_hand(database, JobKind.DROP_MAILS):
-            at_once(jobs_of(desk, database).look_after)
+            at_once(jobs_of(desk, database).recover_mails)
             assert Mail.get().state == MailState.QUEUED
-        at_once(jobs_of(desk, database).look_after)
+        at_once(jobs_of(desk, database).recover_mails)
         assert Mail.get().state == MailState.DROPPED
 
 
@@ -299,9 +299,9 @@ def test_the_job_leaves_to_a_resume_the_asks_that_it_lets_go(desk: Desk) -> None
             due_at=AFTER_PILOT,
         )
         with by_hand(database, JobKind.END_PILOT):
-            at_once(jobs_of(desk, database).look_after)
+            at_once(jobs_of(desk, database).recover_mails)
             assert Mail.get().due_at == AFTER_PILOT
-        at_once(jobs_of(desk, database).look_after)
+        at_once(jobs_of(desk, database).recover_mails)
         assert Mail.get().due_at == NOW
 
 
@@ -312,7 +312,7 @@ def test_what_a_dead_worker_left_is_seen_also_while_sending_rests(desk: Desk, ti
         contact = make_contact(database, news)
         lost = {"state": "started", "worker": "dead", "lease_until": NOW, "sent_at": None}
         make_mail(database, campaign, contact, **lost)
-        at_once(*[jobs_of(desk, database).look_after] * times)
+        at_once(*[jobs_of(desk, database).recover_mails] * times)
         assert Mail.get().state == "in_doubt"
 
 
@@ -329,7 +329,7 @@ def test_which_links_were_opened_is_written_once(desk: Desk, times: int) -> None
             stopping=threading.Event(),
             openings=openings,
         )
-        at_once(*[jobs.note_openings] * times)
+        at_once(*[jobs.store_openings] * times)
         assert Opening.get().yes_gets == 1
 
 
@@ -340,7 +340,7 @@ def test_who_looked_long_ago_is_forgotten(desk: Desk, times: int) -> None:
             with database.atomic():
                 then = desk.clock.now() - timedelta(days=days)
                 audit_log.record_access(now=then, actor="user:1", act=f"looked {days} days ago")
-        at_once(*[jobs_of(desk, database).tidy] * times)
+        at_once(*[jobs_of(desk, database).delete_expired] * times)
         assert [one.act for one in Access.select()] == ["looked 364 days ago"]
 
 
@@ -357,10 +357,10 @@ def test_a_file_that_nobody_took_in_is_deleted_after_a_day(desk: Desk, times: in
             now=NOW,
         )
         desk.clock.advance(timedelta(hours=23))
-        at_once(*[jobs_of(desk, database).tidy] * times)
+        at_once(*[jobs_of(desk, database).delete_expired] * times)
         assert kept.path.exists()
         desk.clock.advance(timedelta(hours=1))
-        at_once(*[jobs_of(desk, database).tidy] * times)
+        at_once(*[jobs_of(desk, database).delete_expired] * times)
         assert Upload.select().count() == 0
         assert not kept.folder.exists()
 
@@ -370,10 +370,10 @@ def test_links_for_one_use_are_forgotten_after_a_day(desk: Desk, times: int) -> 
     with desk.news() as (database, news):
         contact = make_contact(database, news)
         data_links.ask_for_link(database, uid=contact.uid, language="", now=desk.clock.now())
-        at_once(*[jobs_of(desk, database).tidy] * times)
+        at_once(*[jobs_of(desk, database).delete_expired] * times)
         assert FreshLink.select().count() == 1
         desk.clock.advance(timedelta(days=1))
-        at_once(*[jobs_of(desk, database).tidy] * times)
+        at_once(*[jobs_of(desk, database).delete_expired] * times)
         assert FreshLink.select().count() == 0
 
 
@@ -381,7 +381,7 @@ def test_links_for_one_use_are_forgotten_after_a_day(desk: Desk, times: int) -> 
 def test_a_beat_counts_the_pages_as_up(desk: Desk, times: int) -> None:
     with desk.news() as (database, news):
         make_campaign(database, news)
-        beat = jobs_of(desk, database).beat
+        beat = jobs_of(desk, database).record_heartbeat
         desk.clock.advance(timedelta(hours=2))
         at_once(*[beat] * times)
         desk.clock.advance(timedelta(minutes=1))
@@ -426,7 +426,7 @@ def test_what_came_back_is_taken_once(
     with desk.news() as (database, news):
         make_asked(database, news, make_campaign(database, news))
         with ImapMailbox(returned_for("qmail_no_mailbox", Mail.get())) as mailbox:
-            at_once(*[bounces_of(desk, database, mailbox.port).bounces for _ in range(times)])
+            at_once(*[bounces_of(desk, database, mailbox.port).poll_bounces for _ in range(times)])
         assert Contact.get().reason == Reason.BOUNCE
         assert Evidence.select().where(Evidence.event == "removed").count() == 1
     assert "taken from the mailbox: 1 hard" in caplog.text
@@ -435,7 +435,7 @@ def test_what_came_back_is_taken_once(
 
 def test_the_mailbox_is_looked_at_every_so_many_minutes(desk: Desk) -> None:
     with desk.database() as database, ImapMailbox() as mailbox:
-        look = bounces_of(desk, database, mailbox.port).bounces
+        look = bounces_of(desk, database, mailbox.port).poll_bounces
         for wait, looks in ((0, 1), (9, 1), (1, 2)):
             desk.clock.advance(timedelta(minutes=wait))
             look()
@@ -444,7 +444,7 @@ def test_the_mailbox_is_looked_at_every_so_many_minutes(desk: Desk) -> None:
 
 def test_without_a_mailbox_nothing_is_looked_at(desk: Desk) -> None:
     with desk.database() as database:
-        jobs_of(desk, database).bounces()
+        jobs_of(desk, database).poll_bounces()
 
 
 # --- When a sweep fails.
@@ -506,11 +506,11 @@ def test_other_settings_are_tried_at_once(desk: Desk, inbox: Inbox) -> None:
         jobs.send()
         assert len(inbox.mails) == 1
         for times in (1, 1):
-            jobs.bounces()
+            jobs.poll_bounces()
             assert mailbox.said.count("LOGIN") == times
         del mailbox.lines["LOGIN"]
         choose(database, desk.settings, {"bounces.password": "secret"}, bounces__every_minutes=9)
-        jobs.bounces()
+        jobs.poll_bounces()
         assert mailbox.said.count("SELECT") == 1
 
 
@@ -537,7 +537,7 @@ def test_a_mailbox_at_fault_is_told_and_left_alone_for_half_an_hour(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     with desk.database() as database, ImapMailbox(lines={"LOGIN": "NO"}) as mailbox:
-        look = bounces_of(desk, database, mailbox.port).bounces
+        look = bounces_of(desk, database, mailbox.port).poll_bounces
         for wait, looks in ((0, 1), (29, 1), (1, 2)):
             desk.clock.advance(timedelta(minutes=wait))
             look()
@@ -604,7 +604,7 @@ def test_every_sweep_is_planned_never_dropped_and_never_beside_itself(desk: Desk
 
 
 def test_the_pages_give_the_beat_and_workers_do_all_else(desk: Desk) -> None:
-    assert WEB_JOBS == ("beat", "note_openings", "write_back")
+    assert WEB_JOBS == ("record_heartbeat", "store_openings", "checkpoint_wal")
     assert sorted((*WEB_JOBS, *WORKER_JOBS)) == sorted(JOB_INTERVALS)
     with desk.database() as database:
         scheduler = make_scheduler(jobs_of(desk, database), WORKER_JOBS)
@@ -663,7 +663,7 @@ def test_what_nobody_confirms_is_forgotten_also_if_nobody_else_signs_up(desk: De
     with desk.news() as (database, news):
         with database.atomic():
             SignUp.create(list=news, uid="u" * 32, address="a@b.nl", address_key="a@b.nl", at=NOW)
-        sweep = jobs_of(desk, database).tidy
+        sweep = jobs_of(desk, database).delete_expired
         desk.clock.move_to(NOW + timedelta(days=30))
         sweep()
         assert SignUp.select().exists()

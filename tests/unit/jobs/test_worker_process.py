@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from repermit.jobs.worker_process import SupervisedProcess, hold
+from repermit.jobs.worker_process import SupervisedProcess, watch_parent
 
 # Notes when it began and what it was told, and leaves as the last line says.
 _CHILD = """\
@@ -73,7 +73,7 @@ def test_a_child_that_ends_is_followed_by_another_one(
 @pytest.mark.exhaustive
 def test_the_waits_grow_and_end_at_the_longest(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    child = SupervisedProcess(command(notes, "sys.exit()"), first_wait=0.4, longest_wait=0.8)
+    child = SupervisedProcess(command(notes, "sys.exit()"), first_wait=0.4, max_wait=0.8)
     child.start()
     times = [at for _, at in words(notes, 4)]
     child.stop()
@@ -85,7 +85,7 @@ def test_the_waits_grow_and_end_at_the_longest(tmp_path: Path) -> None:
 @pytest.mark.exhaustive
 def test_a_child_that_has_lived_for_long_is_followed_at_once(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    child = SupervisedProcess(command(notes, "time.sleep(0.6)"), first_wait=0.1, longest_wait=0.5)
+    child = SupervisedProcess(command(notes, "time.sleep(0.6)"), first_wait=0.1, max_wait=0.5)
     child.start()
     times = [at for _, at in words(notes, 4)]
     child.stop()
@@ -146,7 +146,7 @@ def test_a_byte_stops_and_the_end_of_the_pipe_ends() -> None:
         heard.append("stop")
         stopped.set()
 
-    thread = hold(leash, stop=stop, end=lambda: heard.append("end"))
+    thread = watch_parent(leash, stop=stop, end=lambda: heard.append("end"))
     os.write(parent, b"!")
     assert stopped.wait(60)
     assert heard == ["stop"]
@@ -158,8 +158,8 @@ def test_a_byte_stops_and_the_end_of_the_pipe_ends() -> None:
 
 def test_who_is_left_alone_is_killed(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    held = "from repermit.jobs.worker_process import hold; note('held')"
-    held += "; hold(0, stop=lambda: None).join()"
+    held = "from repermit.jobs.worker_process import watch_parent; note('held')"
+    held += "; watch_parent(0, stop=lambda: None).join()"
     start = "import subprocess, sys, time; "
     start += "subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE); time.sleep(60)"
     with subprocess.Popen(

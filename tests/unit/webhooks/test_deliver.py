@@ -441,13 +441,13 @@ def test_two_sweeps_at_once_deliver_once(
 
     def sweep() -> None:
         together.wait(10)
-        jobs_at(database, SETTINGS, clock).webhooks()
+        jobs_at(database, SETTINGS, clock).deliver_webhooks()
 
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(sweep) for _ in range(2)]:
             done.result()
     # One of them may have looked before the other owed anything.
-    jobs_at(database, SETTINGS, clock).webhooks()
+    jobs_at(database, SETTINGS, clock).deliver_webhooks()
     seqs = [body["data"]["seq"] for body in bodies(receiver)]
     assert sorted(seqs) == list(range(2, 22))
     assert standing() == [("delivered", 1, 204)] * 20
@@ -519,7 +519,7 @@ def test_no_address_and_no_secret_stands_in_the_log(
         for _ in range(3):
             make_removed(database, mailing_list, Reason.NO, "")
         for _ in range(2):
-            jobs_at(database, SETTINGS, clock).webhooks()
+            jobs_at(database, SETTINGS, clock).deliver_webhooks()
     assert len(receiver.told) == 3
     assert "1 webhooks could not be told" in caplog.text
     for secret in ("s3cret", added.secret, "example.org"):
