@@ -1,4 +1,7 @@
-"""What was done and who looked, a page at a time, the newest first; of nobody's person is read."""
+"""The audit log: admin acts, access to personal data, and security events.
+
+The `person` part of the evidence is never read here.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from repermit.db.secure_delete import delete_in_steps
 from repermit.evidence.chain_reader import read_consents
 from repermit.settings.definitions import Settings
 
-# --- Who looked at whose data, kept for a while. --------------------------------------------------
+# --- Access to personal data. ---------------------------------------------------------------------
 
 
 def record_access(
@@ -32,16 +35,18 @@ def record_access(
     mailing_list: MailingList | None = None,
     subject: str = "",
 ) -> None:
-    """Note that somebody looked at personal data, in the caller's transaction.
+    """Record an access to personal data, in the caller's transaction.
 
-    `act` is one word such as "searched" or "exported"; `subject` is the contact's, "" for what is
-    about many. It is no evidence entry: looking changes nothing, and it is not kept as long.
+    It is no evidence entry: it changes nothing, and is deleted after `retention.access_days`.
+
+    - `act`: one word such as "searched" or "exported".
+    - `subject`: the contact's, "" for an access to many contacts.
     """
     slug = mailing_list.slug if mailing_list else ""
     Access.insert(at=now, actor=actor, act=act, list=slug, subject=subject).execute()
 
 
-# --- What was refused to whoever tried to log in, kept for a while and written to the. ------------
+# --- Security events: refused logins, forms and tokens. -------------------------------------------
 
 
 _logger = logging.getLogger(__name__)
@@ -62,8 +67,8 @@ class SecurityEventKind(StrEnum):
     TOKEN_REFUSED = "token_refused"  # noqa: S105
 
 
-# Whoever has to wait, or needs no account, can ask as often as they like: it is noted once a minute
-# that they do. Every other kind is slowed down by `login_throttle`.
+# Events that a client without an account, or one that must wait, can cause at any rate: recorded
+# once a minute. All other kinds are slowed down by `login_throttle`.
 _RATE_LIMITED_KINDS = frozenset(
     {
         SecurityEventKind.INVITATION_REFUSED,
@@ -76,7 +81,7 @@ _RATE_LIMITED_KINDS = frozenset(
 _RATE_LIMIT_INTERVAL = timedelta(minutes=1)
 
 MAX_ROWS_PER_DAY = 500
-"""So many rows a day name the network; of more networks than that the account alone is kept."""
+"""Rows a day that name a network; further events are counted by account only."""
 
 _DAY = timedelta(days=1)
 
@@ -84,7 +89,7 @@ _DAY = timedelta(days=1)
 def should_record_security_event(
     kind: SecurityEventKind, *, actor: str = "", network: str = "", now: datetime
 ) -> bool:
-    """Say whether it is to be noted, or was just now, in the same hour and for the same asker."""
+    """Say whether to record an event; False if the same was recorded within the last minute."""
     if kind not in _RATE_LIMITED_KINDS:
         return True
     recent = SecurityEvent.select().where(
@@ -100,10 +105,10 @@ def should_record_security_event(
 def record_security_event(
     kind: SecurityEventKind, *, actor: str = "", network: str = "", now: datetime
 ) -> None:
-    """Count one more and write a line to the log, in the caller's transaction.
+    """Count a security event and log it, in the caller's transaction.
 
-    `actor` is whose account it is about as evidence names them, "" for nobody's; `network` is
-    whence it came, in part.
+    - `actor`: the user of the account, as in evidence; "" for none.
+    - `network`: the truncated address range of the client.
     """
     key = {"hour": _truncate_to_hour(now), "what": kind, "actor": actor, "network": network}
     if not SecurityEvent.select().filter(**key).exists() and _is_full(now):
@@ -134,20 +139,21 @@ def _is_full(now: datetime) -> bool:
     )
 
 
-# --- What was done and who looked, a page at a time, the newest first. ----------------------------
+# --- Reading the audit log in pages, the newest first. --------------------------------------------
 
 
 _PAGE = 50
-# How far back one page looks, so that it is quick however seldom something is.
+# How many rows one page examines at most, so that it is quick however rare a match is.
 _MAX_EXAMINED = 50_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditRecord:
-    """An act or a look: `what` is the event or the act, `subject` whom it was about.
+    """An act, an access or a security event.
 
-    `number` counts from the first on, an entry's own sequence number for an act. `said` is what the
-    entry of an act keeps of it: not who it was about, nor where they were; nothing once it is gone.
+    - `number`: the number of its row; for an act, the sequence number of its entry.
+    - `what`: its kind; `subject`: the contact or user that it was about.
+    - `said`: for an act, the `consent` part of its entry; {} once that is erased.
     """
 
     number: int
@@ -161,9 +167,9 @@ class AuditRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditPage:
-    """A page; `before` is where the next one begins, 0 if there is none.
+    """A page of records; `before` is where the next page begins, 0 if there is none.
 
-    The page may have few records, or none, although more lie further back.
+    A page may have few records or none although earlier ones follow.
     """
 
     records: tuple[AuditRecord, ...]
@@ -171,7 +177,7 @@ class AuditPage:
 
 
 class AuditFilter(TypedDict, total=False):
-    """Which records are wanted, each of these only if given.
+    """Which records are audit_filter, each of these only if given.
 
     - `before`: those before this number; 0 or none: the newest.
     - `actor`: one that ends in ":" is everybody of that kind, as in "cli:".
@@ -186,8 +192,8 @@ class AuditFilter(TypedDict, total=False):
     reach: int
 
 
-def list_acts(**wanted: Unpack[AuditFilter]) -> AuditPage:
-    """Return acts from the evidence."""
+def list_acts(**audit_filter: Unpack[AuditFilter]) -> AuditPage:
+    """Return a page of acts from the evidence."""
 
     def make_records(rows: list[Any]) -> Iterator[AuditRecord]:
         contents = read_consents(row.seq for row in rows)
@@ -203,11 +209,11 @@ def list_acts(**wanted: Unpack[AuditFilter]) -> AuditPage:
             )
 
     newest = EvidenceHead.get().seq
-    return _read_page(Evidence.seq, Evidence.event, make_records, wanted, newest=newest)
+    return _read_page(Evidence.seq, Evidence.event, make_records, audit_filter, newest=newest)
 
 
-def list_accesses(**wanted: Unpack[AuditFilter]) -> AuditPage:
-    """Return looks at personal data."""
+def list_accesses(**audit_filter: Unpack[AuditFilter]) -> AuditPage:
+    """Return a page of accesses to personal data."""
 
     def make_record(row: Access) -> AuditRecord:
         return AuditRecord(
@@ -219,11 +225,11 @@ def list_accesses(**wanted: Unpack[AuditFilter]) -> AuditPage:
             subject=row.subject,
         )
 
-    return _read_page(Access.id, Access.act, partial(map, make_record), wanted)
+    return _read_page(Access.id, Access.act, partial(map, make_record), audit_filter)
 
 
-def list_security_events(**wanted: Unpack[AuditFilter]) -> AuditPage:
-    """Return what was refused, of no list; `said` has how often, until when and whence."""
+def list_security_events(**audit_filter: Unpack[AuditFilter]) -> AuditPage:
+    """Return a page of security events; `said` has their count, last time and network."""
 
     def make_record(row: SecurityEvent) -> AuditRecord:
         return AuditRecord(
@@ -236,28 +242,31 @@ def list_security_events(**wanted: Unpack[AuditFilter]) -> AuditPage:
             said={"times": row.times, "until": row.last_at, "network": row.network},
         )
 
-    return _read_page(SecurityEvent.id, SecurityEvent.what, partial(map, make_record), wanted)
+    return _read_page(SecurityEvent.id, SecurityEvent.what, partial(map, make_record), audit_filter)
 
 
 def _read_page(
     number: Any,
     kind: Any,
     make_records: Callable[[list[Any]], Iterable[AuditRecord]],
-    wanted: AuditFilter,
+    audit_filter: AuditFilter,
     *,
     newest: int | None = None,
 ) -> AuditPage:
-    """Return a page of a table, whose column `number` counts its rows and `kind` says what each is.
+    """Return a page of a table.
 
-    One row more than a page has is read, of the `reach` numbers before its end.
+    One row more than the page is read, from the `reach` numbers before its end.
+
+    - `number`, `kind`: the columns for the number and the kind of a row.
+    - `newest`: the highest number; None to read it.
     """
     table = number.model
-    page, reach = wanted.get("page", _PAGE), wanted.get("reach", _MAX_EXAMINED)
+    page, reach = audit_filter.get("page", _PAGE), audit_filter.get("reach", _MAX_EXAMINED)
     if newest is None:
         newest = table.select(fn.MAX(number)).scalar() or 0
-    end = wanted.get("before") or newest + 1
+    end = audit_filter.get("before") or newest + 1
     rows = table.select().where(
-        number < end, number >= end - reach, *_iter_conditions(table, kind, wanted)
+        number < end, number >= end - reach, *_iter_conditions(table, kind, audit_filter)
     )
     records = tuple(make_records(list(rows.order_by(number.desc()).limit(page + 1))))
     if len(records) > page:
@@ -266,19 +275,19 @@ def _read_page(
     return AuditPage(records=records, before=floor if floor > 1 else 0)
 
 
-def _iter_conditions(table: Any, kind: Any, wanted: AuditFilter) -> Iterator[Any]:
-    if what := wanted.get("what"):
+def _iter_conditions(table: Any, kind: Any, audit_filter: AuditFilter) -> Iterator[Any]:
+    if what := audit_filter.get("what"):
         yield kind == what
-    actor = wanted.get("actor", "")
+    actor = audit_filter.get("actor", "")
     if actor.endswith(":"):
         yield fn.SUBSTR(table.actor, 1, len(actor)) == actor
     elif actor:
         yield table.actor == actor
-    if slug := wanted.get("slug"):
+    if slug := audit_filter.get("slug"):
         yield table.list == slug
 
 
-# --- What is kept of logging in and looking, and for how long. ------------------------------------
+# --- Deleting what has expired. -------------------------------------------------------------------
 
 
 def delete_expired(
@@ -288,9 +297,9 @@ def delete_expired(
     now: datetime,
     should_stop: Callable[[], bool] = bool,
 ) -> int:
-    """Delete who looked at what long ago, and sessions, links and failures that are over.
+    """Delete old accesses and security events, ended sessions and links, and old throttles.
 
-    Hashes recovery codes that were kept otherwise before. Returns how many looks were deleted.
+    Also hashes the recovery codes of earlier versions. Returns how many accesses were deleted.
     """
     two_factor.hash_old_codes(database)
     oldest = now - timedelta(days=settings.retention.access_days)

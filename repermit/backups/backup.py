@@ -23,30 +23,30 @@ from repermit.temporary_files import make_temporary_files
 
 @dataclass(frozen=True, kw_only=True)
 class BackupResult:
-    """A copy that was made and checked: its size in octets, and the newest entry in it."""
+    """A checked copy: its size in octets, and its newest evidence entry."""
 
     path: Path
     size: int
     checkpoint: Checkpoint
 
 
-MARK, MADE_AT = "backup_mark", "backup_made_at"
-"""The keys of Meta under which a backup keeps its mark in the journal, and when it was made."""
+BACKUP_ID_KEY, BACKUP_TIME_KEY = "backup_mark", "backup_made_at"
+"""The keys in `meta` of a backup's id, which the journal has too, and of its time."""
 
-# 4 MB at a time; so long a copy cannot be stopped by Ctrl-C.
+# 4 MB at a time; Ctrl-C stops the copy between two of them only.
 _PAGES = 1024
 
 
 def back_up(
     database: Database, path: Path, *, settings: Settings, now: datetime, actor: str
 ) -> BackupResult:
-    """Copy the database to `path`, which is new then, readable by its user alone, and checked.
+    """Copy the database to a new file, readable by its user alone, and check it.
 
-    1. An entry of the evidence, and a line in the journal, behind which stands what the copy will
-    not know. 2. The copy, of one moment, by https://sqlite.org/backup.html; nobody waits for it.
-    3. A look at the copy: it is sound, and that entry stands in it.
+    1. Append an evidence entry, and a line to the journal; what follows it is not in the copy.
+    2. Copy a snapshot (https://sqlite.org/backup.html); it blocks nobody.
+    3. Check that the copy is sound and has that entry.
 
-    Raises Refused, and leaves nothing behind.
+    Raises Refused, and leaves no file behind.
     """
     source = settings.sqlite_path
     if source is None:
@@ -67,8 +67,8 @@ def back_up(
 def _record_backup(database: Database, path: Path, now: datetime, actor: str) -> Checkpoint:
     mark = new_id()
     with database.atomic():
-        Meta.write(MARK, mark)
-        Meta.write(MADE_AT, format_timestamp(now))
+        Meta.write(BACKUP_ID_KEY, mark)
+        Meta.write(BACKUP_TIME_KEY, format_timestamp(now))
         suppressions.mark_backup(mark)
         chain.append(
             Entry(event="backed_up", at=now, actor=actor, consent={"file": path.name, "mark": mark})
@@ -78,35 +78,40 @@ def _record_backup(database: Database, path: Path, now: datetime, actor: str) ->
 
 def copy_database(source: Path, target: Path) -> None:
     """Copy a database that others may be writing to into a single file."""
-    with closing(_connect(source)) as here, closing(_connect(target)) as there:
+    with (
+        closing(_connect(source)) as source_connection,
+        closing(_connect(target)) as target_connection,
+    ):
         # A read transaction; without it every write by others would restart the copy.
-        here.execute("BEGIN")
-        here.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        source_connection.execute("BEGIN")
+        source_connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
         # Piece by piece to the disk: on ext4 an answer's commit waits for all that is not there.
-        here.backup(there, pages=_PAGES, progress=lambda *_: fsync_path(target))
-        there.execute("PRAGMA journal_mode = DELETE")
+        source_connection.backup(
+            target_connection, pages=_PAGES, progress=lambda *_: fsync_path(target)
+        )
+        target_connection.execute("PRAGMA journal_mode = DELETE")
     fsync_path(target)
 
 
 def check_copy(path: Path, checkpoint: Checkpoint | None = None) -> None:
-    """Raise Refused for a copy that is damaged, or lacks the entry that it was made at."""
-    with closing(_connect(path)) as opened:
-        (found,) = opened.execute("PRAGMA integrity_check(1)").fetchone()
-        if found != "ok":
-            raise Refused(f"{path} is damaged: {found}")
+    """Raise Refused for a copy that is damaged, or lacks its newest entry."""
+    with closing(_connect(path)) as connection:
+        (result,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if result != "ok":
+            raise Refused(f"{path} is damaged: {result}")
         if checkpoint is not None:
             entry = "SELECT 1 FROM evidence WHERE seq = ? AND hash = ?"
-            if not opened.execute(entry, (checkpoint.seq, checkpoint.hash)).fetchone():
+            if not connection.execute(entry, (checkpoint.seq, checkpoint.hash)).fetchone():
                 raise Refused(f"{path} lacks the newest entry of the evidence")
 
 
 def fsync_path(path: Path) -> None:
     """Flush a file, or a folder's entries, to the disk."""
-    opened = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(opened)
+        os.fsync(descriptor)
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -115,7 +120,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def _new_file(path: Path, settings: Settings) -> Iterator[Path]:
-    """Yield where to write a file that gets its name once it is whole; raises Refused."""
+    """Yield a temporary path for a new file, renamed once it is complete; raises Refused."""
     _refuse_to_overwrite(path)
     try:
         with make_temporary_files(settings).file_for(path) as part:

@@ -15,7 +15,13 @@ from typing import Any
 from peewee import fn
 
 from repermit import email_address
-from repermit.backups.backup import MADE_AT, MARK, check_copy, copy_database, fsync_path
+from repermit.backups.backup import (
+    BACKUP_ID_KEY,
+    BACKUP_TIME_KEY,
+    check_copy,
+    copy_database,
+    fsync_path,
+)
 from repermit.backups.journal_reader import read_journals
 from repermit.backups.journal_replay import ReplayResult, replay
 from repermit.backups.schema_check import (
@@ -185,14 +191,21 @@ def bring_up_to_date(
     suppressions.require_known_key(database, settings)
     key = settings.fingerprint_key
     backup_facts = {
-        row.key: row.value for row in Meta.select().where(Meta.key.in_((MARK, MADE_AT)))
+        row.key: row.value
+        for row in Meta.select().where(Meta.key.in_((BACKUP_ID_KEY, BACKUP_TIME_KEY)))
     }
     check_of_key = email_address.compute_key_check(key)
-    journal = read_journals(journals, mark=backup_facts.get(MARK, ""), key_check=check_of_key)
-    is_known = journal.is_of_backup or not (MARK in backup_facts or Suppression.select().exists())
+    journal = read_journals(
+        journals, mark=backup_facts.get(BACKUP_ID_KEY, ""), key_check=check_of_key
+    )
+    is_known = journal.is_of_backup or not (
+        BACKUP_ID_KEY in backup_facts or Suppression.select().exists()
+    )
     if journals and not is_known and not is_journal_lost:
         raise Refused(_NOT_ITS_OWN)
-    made_at = parse_timestamp(backup_facts[MADE_AT]) if MADE_AT in backup_facts else None
+    made_at = (
+        parse_timestamp(backup_facts[BACKUP_TIME_KEY]) if BACKUP_TIME_KEY in backup_facts else None
+    )
     checkpoint = stored_tree.checkpoint()
     with database.atomic():
         # From here on the journal of this machine is sealed.
@@ -206,7 +219,7 @@ def bring_up_to_date(
         )
         entry_content = {
             "made_at": format_timestamp(made_at) if made_at else "",
-            "mark": backup_facts.get(MARK, ""),
+            "mark": backup_facts.get(BACKUP_ID_KEY, ""),
             "continues": checkpoint.to_json(),
             "removed": {str(reason): count for reason, count in replayed.removed.items()},
             "moved": len(replayed.moved),

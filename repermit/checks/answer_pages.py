@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 from repermit.checks.dns_lookup import DnsResolver, is_private, is_this_machine
 from repermit.checks.findings import Finding, make_finding
 from repermit.checks.http_fetch import (
-    GONE,
+    NOT_FOUND_STATUSES,
     FetchedPage,
     FetchTimeout,
     PrivateNetworkError,
     fetch,
     find_addresses,
-    port_of,
+    get_port,
 )
 from repermit.settings.definitions import Settings
 from repermit.signed_links import NOBODY, PROXIES, Links
@@ -63,8 +63,8 @@ def _check_one_click(
     url = settings.public_url
     one_click = Links(url, settings.secret_keys).url("no", NOBODY)
     try:
-        to_private = settings.web.checks_to_private
-        seen = fetch(one_click, addresses, form=_ONE_CLICK, to_private=to_private)
+        allow_private = settings.web.checks_to_private
+        seen = fetch(one_click, addresses, form=_ONE_CLICK, allow_private=allow_private)
     except PrivateNetworkError:
         yield make_finding("pages_not_visited", host=host)
     except FetchTimeout:
@@ -74,7 +74,7 @@ def _check_one_click(
     except (ssl.SSLError, http.client.HTTPException):
         yield make_finding("pages_garbled", url=url)
     except OSError:
-        yield make_finding("pages_unreachable", url=url, port=str(port_of(url)))
+        yield make_finding("pages_unreachable", url=url, port=str(get_port(url)))
     else:
         yield _judge_record(seen, url)
         yield from _check_proxies(seen)
@@ -85,7 +85,7 @@ def _judge_record(seen: FetchedPage, url: str) -> Finding:
     status = str(seen.status)
     if seen.status == http.HTTPStatus.OK and seen.beginning.startswith(_CONFIRMATION):
         return make_finding("pages_ok", url=url)
-    if seen.status in GONE or seen.status < http.HTTPStatus.MULTIPLE_CHOICES:
+    if seen.status in NOT_FOUND_STATUSES or seen.status < http.HTTPStatus.MULTIPLE_CHOICES:
         return make_finding("pages_not_ours", url=url)
     if seen.status < http.HTTPStatus.BAD_REQUEST:
         return make_finding("pages_redirect", url=url, status=status)

@@ -33,7 +33,7 @@ class DnsNoAnswer(Exception):
 class DnsResolver:
     """The DNS as this machine sees it, or as `nameserver` (an IP address, with a port) does.
 
-    For several threads at once. What there is none of is empty; every question raises Unanswered
+    For several threads at once. What there is none of is empty; every question raises DnsNoAnswer
     if nobody answers it within `seconds`. Raises Refused for a `nameserver` that is none.
     """
 

@@ -1,4 +1,4 @@
-"""One request to a web server, with limits of time, size and network."""
+"""One request to a web server, limited in time, size and network (SSRF)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from repermit.smtp.connection import CancelToken
 from repermit.web_address import is_public
 
 _SECONDS = 5.0
-_LEAST = 1.0
-_READ = 1000
+_MIN_SECONDS = 1.0
+_MAX_BYTES = 1000
 _PORTS = {"http": 80, "https": 443}
 
-GONE = frozenset({404, 410})
-"""The statuses by which a server says that a page is not there."""
+NOT_FOUND_STATUSES = frozenset({404, 410})
+"""The statuses of a page that does not exist."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +40,8 @@ class FetchedPage:
     certificate_ends: datetime | None
 
 
-def port_of(url: str) -> int:
-    """Return the port that an address is at."""
+def get_port(url: str) -> int:
+    """Return the port of a URL."""
     parts = urlsplit(url)
     return parts.port or _PORTS[parts.scheme]
 
@@ -50,79 +50,81 @@ def fetch(
     url: str,
     addresses: Sequence[str],
     *,
-    to_private: bool,
+    allow_private: bool,
     form: bytes | None = None,
-    most: int = _READ,
+    max_bytes: int = _MAX_BYTES,
     seconds: float = _SECONDS,
 ) -> FetchedPage:
-    """Ask for `url` at the first of `addresses` that takes a connection; a `form` makes it a POST.
+    """Request `url` from the first of `addresses` that accepts a connection.
 
-    It ends after `seconds` in all, however slowly the server writes, or `most` octets. What stands
-    on this machine or a private network is not connected to, unless `to_private`. Raises
-    ClosedNetwork if that leaves no address, TooSlow, other OSError (ssl.SSLError among them),
-    http.client.HTTPException, and ValueError for what is no address.
+    - `form`: makes it a POST.
+    - `seconds`: for the whole request, however slowly the server writes.
+    - `max_bytes`: how much of the body is read.
+    - `allow_private`: also connect to this machine and private networks.
+    - Raises PrivateNetworkError if no address is allowed, FetchTimeout, other OSError (such as
+      ssl.SSLError), http.client.HTTPException, and ValueError for an invalid URL.
     """
-    open_ones = [one for one in addresses if to_private or is_public(one)]
-    if not open_ones:
+    allowed_addresses = [address for address in addresses if allow_private or is_public(address)]
+    if not allowed_addresses:
         raise PrivateNetworkError
-    ends_at = time.monotonic() + seconds
-    with _dial(open_ones, port_of(url), ends_at) as plain:
-        cutter = CancelToken()
-        cutter.watch(plain)
-        left = max(ends_at - time.monotonic(), 0)
-        timer = threading.Timer(left, cutter.end, kwargs={"cut": True})
+    deadline = time.monotonic() + seconds
+    with _connect_to_first(allowed_addresses, get_port(url), deadline) as sock:
+        cancel_token = CancelToken()
+        cancel_token.watch(sock)
+        remaining = max(deadline - time.monotonic(), 0)
+        timer = threading.Timer(remaining, cancel_token.end, kwargs={"cut": True})
         timer.start()
         try:
-            return _fetch(url, plain, form, most)
+            return _fetch(url, sock, form, max_bytes)
         finally:
             timer.cancel()
-            if not cutter.end(cut=False):
-                # The headers of an answer that was cut off look as if they were whole.
+            if not cancel_token.end(cut=False):
+                # The headers of a response that was cut off may look complete.
                 raise FetchTimeout
 
 
 class PrivateNetworkError(OSError):
-    """A server stands where nothing is fetched from: on this machine, or a private network."""
+    """The server is on this machine or a private network, from which nothing is fetched."""
 
 
 class FetchTimeout(OSError):
-    """A server took the connection, and did not answer in time."""
+    """The server accepted the connection, and did not answer in time."""
 
 
-def _fetch(url: str, plain: socket.socket, form: bytes | None, most: int) -> FetchedPage:
+def _fetch(url: str, sock: socket.socket, form: bytes | None, max_bytes: int) -> FetchedPage:
     parts = urlsplit(url)
     host = str(parts.hostname)
-    line = plain
+    stream = sock
     ends = None
     if parts.scheme == "https":
-        line = secured = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+        stream = secured = ssl.create_default_context().wrap_socket(sock, server_hostname=host)
         ends = _read_certificate_end(secured)
-    with line:
-        asking = http.client.HTTPConnection(host, parts.port or None)
-        asking.sock = line
-        _ask(asking, _encode_path(url), form)
-        with asking.getresponse() as response:
-            beginning = response.read(most)
+    with stream:
+        connection = http.client.HTTPConnection(host, parts.port or None)
+        connection.sock = stream
+        _send_request(connection, _encode_path(url), form)
+        with connection.getresponse() as response:
+            beginning = response.read(max_bytes)
         headers = {name.lower(): value for name, value in response.getheaders()}
         return FetchedPage(
             status=response.status, headers=headers, beginning=beginning, certificate_ends=ends
         )
 
 
-def _dial(addresses: Sequence[str], port: int, ends_at: float) -> socket.socket:
+def _connect_to_first(addresses: Sequence[str], port: int, deadline: float) -> socket.socket:
     *others, last = addresses
     for address in others:
         with suppress(OSError):
-            return _connect(address, port, ends_at)
-    return _connect(last, port, ends_at)
+            return _connect(address, port, deadline)
+    return _connect(last, port, deadline)
 
 
-def _connect(address: str, port: int, ends_at: float) -> socket.socket:
-    left = max(ends_at - time.monotonic(), _LEAST)
-    opened = socket.create_connection((address, port), timeout=left)
-    # From here on the watch is the first to end it.
-    opened.settimeout(left + _LEAST)
-    return opened
+def _connect(address: str, port: int, deadline: float) -> socket.socket:
+    remaining = max(deadline - time.monotonic(), _MIN_SECONDS)
+    sock = socket.create_connection((address, port), timeout=remaining)
+    # From here on the timer of `fetch` ends it first.
+    sock.settimeout(remaining + _MIN_SECONDS)
+    return sock
 
 
 def _encode_path(url: str) -> str:
@@ -131,20 +133,20 @@ def _encode_path(url: str) -> str:
     return quote((parts.path or "/") + query, safe="/%:@!$&'()*+,;=~-._?")
 
 
-def _ask(asking: http.client.HTTPConnection, path: str, form: bytes | None) -> None:
+def _send_request(connection: http.client.HTTPConnection, path: str, form: bytes | None) -> None:
     headers = {"User-Agent": "repermit check", "Connection": "close"}
     if form is None:
-        asking.request("GET", path, headers=headers)
+        connection.request("GET", path, headers=headers)
         return
     headers["Content-Type"] = "application/x-www-form-urlencoded"
-    asking.request("POST", path, body=form, headers=headers)
+    connection.request("POST", path, body=form, headers=headers)
 
 
-def _read_certificate_end(line: ssl.SSLSocket) -> datetime:
-    certificate = line.getpeercert() or {}
+def _read_certificate_end(stream: ssl.SSLSocket) -> datetime:
+    certificate = stream.getpeercert() or {}
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
 
 
 def find_addresses(resolver: DnsResolver, host: str) -> tuple[str, ...]:
-    """Return the addresses of a web server; this machine's own name is not in the DNS."""
+    """Return the addresses of a web server; "localhost" is not in the DNS."""
     return ("127.0.0.1", "::1") if host == "localhost" else resolver.addresses(host)

@@ -10,17 +10,23 @@ from urllib.parse import urljoin, urlsplit
 
 from repermit.checks.dns_lookup import DnsNoAnswer, DnsResolver
 from repermit.checks.findings import Finding, make_finding
-from repermit.checks.http_fetch import GONE, FetchedPage, FetchTimeout, fetch, find_addresses
+from repermit.checks.http_fetch import (
+    NOT_FOUND_STATUSES,
+    FetchedPage,
+    FetchTimeout,
+    fetch,
+    find_addresses,
+)
 from repermit.emails.html_to_text import html_to_text
 from repermit.web_address import is_web_address
 
 
 def check_privacy_statement(
-    resolver: DnsResolver, slug: str, url: str, *, to_private: bool
+    resolver: DnsResolver, slug: str, url: str, *, allow_private: bool
 ) -> Iterator[Finding]:
     """Yield a warning if a list's privacy statement is not there for people out on the internet.
 
-    On this machine or a private network it is not looked for, unless `to_private`.
+    On this machine or a private network it is not looked for, unless `allow_private`.
     """
     gone = make_finding("list_privacy_gone", list=slug, url=url)
     addresses = find_addresses(resolver, str(urlsplit(url).hostname))
@@ -29,7 +35,7 @@ def check_privacy_statement(
         return
     try:
         # Who asks for no more than people do may be refused all the same; that says nothing.
-        is_gone = fetch(url, addresses, to_private=to_private).status in GONE
+        is_gone = fetch(url, addresses, allow_private=allow_private).status in NOT_FOUND_STATUSES
     except FetchTimeout:
         yield make_finding("lists_too_slow")
         return
@@ -47,11 +53,11 @@ _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-def read_privacy_statement(resolver: DnsResolver, url: str, *, to_private: bool) -> str:
+def read_privacy_statement(resolver: DnsResolver, url: str, *, allow_private: bool) -> str:
     """Return what a privacy statement says, in text; "" if it cannot be read.
 
     Redirects are followed. On this machine or a private network it is not looked for, unless
-    `to_private`.
+    `allow_private`.
     """
     with suppress(OSError, ValueError, http.client.HTTPException, DnsNoAnswer):
         for _ in range(_MOST_REDIRECTS):
@@ -60,7 +66,7 @@ def read_privacy_statement(resolver: DnsResolver, url: str, *, to_private: bool)
             addresses = find_addresses(resolver, str(urlsplit(url).hostname))
             if not addresses:
                 return ""
-            page = fetch(url, addresses, to_private=to_private, most=_LARGEST_PAGE)
+            page = fetch(url, addresses, allow_private=allow_private, max_bytes=_LARGEST_PAGE)
             if page.status not in _REDIRECTS:
                 return _read_text(page)
             url = urljoin(url, page.headers.get("location", ""))

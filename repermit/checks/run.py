@@ -49,37 +49,38 @@ from repermit.settings.definitions import MailServer, Settings
 if TYPE_CHECKING:
     Check = tuple[Area, Callable[[], Iterable[Finding]]]
 
-# --- What matters to launching one list. ----------------------------------------------------------
+# --- Findings about launching one list. -----------------------------------------------------------
 
 
 def list_launch_findings(settings: Settings, slug: str, **options: Any) -> tuple[Finding, ...]:
-    """Return all that is not well with launching the list `slug`; its problems stand in the way.
+    """Return the findings that concern launching a list, without the good ones.
 
-    - `options` are those of `check`. What concerns other lists is left out.
+    - `options`: those of `run_checks`.
     """
     return tuple(
-        one
-        for one in check(settings, **options).findings
-        if one.verdict is not Verdict.OK and one.values.get("list", slug) == slug
+        finding
+        for finding in run_checks(settings, **options).findings
+        if finding.verdict is not Verdict.OK and finding.values.get("list", slug) == slug
     )
 
 
 def split_problems(
     concerns: Iterable[Finding],
 ) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
-    """Return the problems among findings, and all others."""
-    problems = tuple(one for one in concerns if one.verdict is Verdict.PROBLEM)
-    return problems, tuple(one for one in concerns if one.verdict is not Verdict.PROBLEM)
+    """Split findings into problems and all others."""
+    problems = tuple(finding for finding in concerns if finding.verdict is Verdict.PROBLEM)
+    others = tuple(finding for finding in concerns if finding.verdict is not Verdict.PROBLEM)
+    return problems, others
 
 
 def read_privacy_statements(settings: Settings, urls: Iterable[str]) -> dict[str, str]:
-    """Return what privacy statements say, by their addresses; those that can be read."""
-    resolver, wanted = DnsResolver(""), sorted(set(filter(None, urls)))
+    """Return the texts of privacy statements by URL, without those that cannot be read."""
+    resolver, sorted_urls = DnsResolver(""), sorted(set(filter(None, urls)))
     calls = [
-        partial(read_privacy_statement, resolver, url, to_private=settings.web.checks_to_private)
-        for url in wanted
+        partial(read_privacy_statement, resolver, url, allow_private=settings.web.checks_to_private)
+        for url in sorted_urls
     ]
-    texts = zip(wanted, run_in_parallel(calls, seconds=SECONDS), strict=True)
+    texts = zip(sorted_urls, run_in_parallel(calls, seconds=SECONDS), strict=True)
     return {url: text for url, text in texts if text}
 
 
@@ -90,7 +91,7 @@ SECONDS = 15.0
 """How long the network checks may take in all; the database may take as long before."""
 
 
-def check(
+def run_checks(
     settings: Settings,
     *,
     database: Database,
@@ -105,20 +106,21 @@ def check(
 ) -> Report:
     """Check whether a campaign would work; sends nothing and writes nothing.
 
-    1. The database and its lists. 2. Everything else in parallel: what does not answer within
-    `seconds` is reported as unknown.
+    1. The database and its lists.
+    2. Everything else in parallel; a check without an answer within `seconds` is reported as
+       unknown.
 
-    - `database` is checked over a connection of its own.
-    - `mentions_frequency` says whether a list's purpose names how often it is sent.
-    - `preview_mail` makes the ask of a list, as `campaigns/preview.py` does.
-    - `log_in` logs in to a mailbox; it takes the account, `now` and `seconds`.
+    - `database`: checked over a connection of its own.
+    - `mentions_frequency`: whether a list's purpose names how often it is sent.
+    - `preview_mail`: makes the ask of a list, as `campaigns/preview.py` does.
+    - `log_in`: logs in to a mailbox; takes the account, `now` and `seconds`.
     - `config_path`: the file of the settings, whose permissions are checked.
-    - `nameserver`: an IP address, with a port, to ask rather than this machine's own. Raises
-      Refused for a bad one.
+    - `nameserver`: an IP address with a port, instead of this machine's resolver. Raises Refused
+      for an invalid one.
     - `mail`: a test mail as it was received.
     """
     resolver = DnsResolver(nameserver)
-    look = partial(
+    check_database_call = partial(
         check_database,
         database,
         settings.sqlite_path,
@@ -130,46 +132,51 @@ def check(
             preview=partial(preview_mail, settings=settings, now=now),
         ),
     )
-    (in_database,) = run_in_parallel([look], seconds=seconds)
-    in_database = in_database or DatabaseFindings(findings=(make_finding("database_too_slow"),))
-    found = [
+    (database_findings,) = run_in_parallel([check_database_call], seconds=seconds)
+    database_findings = database_findings or DatabaseFindings(
+        findings=(make_finding("database_too_slow"),)
+    )
+    findings = [
         *check_organisation(settings),
         *check_keys(settings, config_path),
         *check_evidence_key(settings),
-        *in_database.findings,
-        *_check_lists(in_database, settings, mentions_frequency),
+        *database_findings.findings,
+        *_check_lists(database_findings, settings, mentions_frequency),
         *check_rate_limit(settings.mail),
-        *check_bounce_reader(settings, has_returned=in_database.has_returned),
+        *check_bounce_reader(settings, has_returned=database_findings.has_returned),
     ]
     test_mail = read_in_subprocess(mail, now=now) if mail is not None else None
     checks: list[Check] = [
         (Area.SMTP, partial(check_mail_login, resolver, settings.mail)),
         (Area.PAGES, partial(check_pages, resolver, settings, now=now)),
         *_list_mailbox_checks(resolver, settings, log_in, now),
-        *_list_statement_checks(resolver, settings, in_database.lists or ()),
+        *_list_statement_checks(resolver, settings, database_findings.lists or ()),
         *_list_domain_checks(
-            resolver, settings, list_sender_domains(in_database.lists or (), settings), test_mail
+            resolver,
+            settings,
+            list_sender_domains(database_findings.lists or (), settings),
+            test_mail,
         ),
     ]
-    found += _run_checks(checks, seconds=seconds)
+    findings += _run_checks(checks, seconds=seconds)
     order = list(Area)
-    return Report(findings=tuple(sorted(found, key=lambda one: order.index(one.area))))
+    return Report(findings=tuple(sorted(findings, key=lambda finding: order.index(finding.area))))
 
 
 def check_mail_server(mail: MailServer) -> Report:
-    """Check whether the mail server takes the login; sends nothing."""
+    """Check whether the mail server accepts the login; sends nothing."""
     check_one: Check = Area.SMTP, partial(check_mail_login, DnsResolver(""), mail)
     return Report(findings=tuple(_run_checks([check_one], seconds=SECONDS)))
 
 
 def check_mailbox(settings: Settings, *, log_in: Callable[..., None], now: datetime) -> Report:
-    """Check whether the mailbox for bounces takes the login; reads nothing."""
+    """Check whether the mailbox for bounces accepts the login; reads nothing."""
     checks = list(_list_mailbox_checks(DnsResolver(""), settings, log_in, now))
-    found = [
+    findings = [
         *check_bounce_reader(settings, has_returned=False),
         *_run_checks(checks, seconds=SECONDS),
     ]
-    return Report(findings=tuple(found))
+    return Report(findings=tuple(findings))
 
 
 def report_refused_settings(error: ConfigError) -> Report:
@@ -178,15 +185,17 @@ def report_refused_settings(error: ConfigError) -> Report:
 
 
 def _check_lists(
-    in_database: DatabaseFindings, settings: Settings, mentions_frequency: Callable[[str], bool]
+    database_findings: DatabaseFindings,
+    settings: Settings,
+    mentions_frequency: Callable[[str], bool],
 ) -> Iterator[Finding]:
-    if in_database.lists is None:
+    if database_findings.lists is None:
         yield make_finding("lists_unknown")
-    elif not in_database.lists:
+    elif not database_findings.lists:
         yield make_finding("lists_none")
-    for one in in_database.lists or ():
-        yield from check_list(one, mentions_frequency=mentions_frequency)
-        yield from check_sender(one, settings)
+    for mailing_list in database_findings.lists or ():
+        yield from check_list(mailing_list, mentions_frequency=mentions_frequency)
+        yield from check_sender(mailing_list, settings)
 
 
 def _list_mailbox_checks(
@@ -201,11 +210,11 @@ def _list_statement_checks(
     resolver: DnsResolver, settings: Settings, lists: Sequence[MailingList]
 ) -> Iterator[Check]:
     check_one = partial(
-        check_privacy_statement, resolver, to_private=settings.web.checks_to_private
+        check_privacy_statement, resolver, allow_private=settings.web.checks_to_private
     )
-    for one in lists:
-        if one.privacy_url:
-            yield Area.LISTS, partial(check_one, one.slug, one.privacy_url)
+    for mailing_list in lists:
+        if mailing_list.privacy_url:
+            yield Area.LISTS, partial(check_one, mailing_list.slug, mailing_list.privacy_url)
 
 
 def _list_domain_checks(
@@ -258,15 +267,15 @@ def _report_other_sender(mail: ReceivedMail) -> Iterator[Finding]:
 
 def _run_checks(checks: Sequence[Check], *, seconds: float) -> Iterator[Finding]:
     calls = [partial(_run_check, area, check_one) for area, check_one in checks]
-    for (area, _), found in zip(checks, run_in_parallel(calls, seconds=seconds), strict=True):
-        yield from [make_finding(f"{area}_too_slow")] if found is None else found
+    for (area, _), findings in zip(checks, run_in_parallel(calls, seconds=seconds), strict=True):
+        yield from [make_finding(f"{area}_too_slow")] if findings is None else findings
 
 
 def _run_check(area: Area, check_one: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    """Run one check; what it found before the DNS gave no answer is kept."""
-    found: list[Finding] = []
+    """Run one check; after a DNS failure its findings so far are kept."""
+    findings: list[Finding] = []
     try:
-        found.extend(check_one())
-    except DnsNoAnswer as silent:
-        found.append(make_finding(f"{area}_unanswered", name=silent.name))
-    return found
+        findings.extend(check_one())
+    except DnsNoAnswer as error:
+        findings.append(make_finding(f"{area}_unanswered", name=error.name))
+    return findings

@@ -34,7 +34,7 @@ class Policy:
 
     `lookups` is how many it takes, counted no further than just beyond the most that there may
     be; `included` which records it takes in; `broken` the part for which it cannot be used, or "";
-    `allows_everyone` and `allows_by_macro` what their names say. Raises Unanswered.
+    `allows_everyone` and `allows_by_macro` what their names say. Raises DnsNoAnswer.
     """
 
     def __init__(self, resolver: DnsResolver, domain: str, record: str) -> None:

@@ -87,7 +87,7 @@ def _run_checks(context: CommandContext, mail: Path | None, nameserver: str) -> 
         database = connect(settings.database, journal=make_journal(settings))
     except ConfigError as error:
         return run.report_refused_settings(error)
-    return run.check(
+    return run.run_checks(
         settings,
         database=database,
         now=context.now,

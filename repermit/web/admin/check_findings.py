@@ -66,7 +66,7 @@ class FindingText:
 def check_everything(mail: bytes | None = None) -> Report:
     """Look whether a campaign would work; `mail` is a test mail as it was received."""
     site = get_services()
-    return run.check(
+    return run.run_checks(
         site.settings,
         database=site.database,
         now=get_arrival(),

@@ -75,7 +75,7 @@ class Checking:
         settings = make_settings(**self.settings, mail=MailServer(**{**self.mail, **overrides}))
         if settings.sqlite_path and settings.sqlite_path.exists():
             settings.sqlite_path.chmod(0o600)
-        return checks_run.check(
+        return checks_run.run_checks(
             settings,
             database=connect(settings.database),
             now=NOW,
@@ -271,7 +271,7 @@ def test_files_are_looked_at_where_they_are_known(
     # The folders of pytest are private.
     monkeypatch.setattr("repermit.checks.settings.is_open_to_others", lambda one: one == path)
     settings = make_settings(**checking.settings, mail=MailServer(**checking.mail))
-    report = checks_run.check(
+    report = checks_run.run_checks(
         settings,
         database=connect(settings.database),
         now=NOW,
@@ -287,7 +287,7 @@ def test_files_are_looked_at_where_they_are_known(
 def test_a_bad_nameserver_is_refused(checking: Checking) -> None:
     settings = make_settings(**checking.settings)
     with pytest.raises(Refused, match="is no DNS server"):
-        checks_run.check(
+        checks_run.run_checks(
             settings,
             database=connect(settings.database),
             now=NOW,

@@ -537,14 +537,14 @@ def dripping(beginning: bytes) -> Iterator[int]:
 def test_a_server_that_drips_is_left_after_seconds_in_all(beginning: bytes) -> None:
     # It would go on for ever: that the visit ends at all is what is tried.
     with dripping(beginning) as port, pytest.raises(FetchTimeout):
-        fetch(f"http://localhost:{port}/", ["127.0.0.1"], to_private=True, seconds=0.3)
+        fetch(f"http://localhost:{port}/", ["127.0.0.1"], allow_private=True, seconds=0.3)
 
 
 def test_a_server_that_says_nothing_is_left_in_the_middle_of_tls_too() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         with pytest.raises(FetchTimeout):
-            fetch(f"https://localhost:{port}/", ["127.0.0.1"], to_private=True, seconds=0.3)
+            fetch(f"https://localhost:{port}/", ["127.0.0.1"], allow_private=True, seconds=0.3)
 
 
 def test_pages_and_statements_that_drip_could_not_be_checked(
@@ -562,8 +562,8 @@ def test_pages_and_statements_that_drip_could_not_be_checked(
 # --- A list's privacy statement.
 
 
-def statement(names: DnsResolver, url: str, *, to_private: bool = True) -> list[str]:
-    return codes(list(check_privacy_statement(names, "news", url, to_private=to_private)))
+def statement(names: DnsResolver, url: str, *, allow_private: bool = True) -> list[str]:
+    return codes(list(check_privacy_statement(names, "news", url, allow_private=allow_private)))
 
 
 @pytest.mark.parametrize(
@@ -591,7 +591,7 @@ def test_a_privacy_statement_on_a_private_network_is_not_fetched(
     server.records["www.example.org A"] = ["127.0.0.1"]
     with WebSite() as site:
         url = f"http://{host}:{site.port}/privacy"
-        assert statement(names, url, to_private=False) == ["list_privacy_gone"]
+        assert statement(names, url, allow_private=False) == ["list_privacy_gone"]
     assert site.asked == []
 
 
@@ -611,8 +611,8 @@ SAYS = (
 TEXT = "Privacy\n\nYour data\nWe keep your address & no more."
 
 
-def said_at(names: DnsResolver, url: str, *, to_private: bool = True) -> str:
-    return read_privacy_statement(names, url, to_private=to_private)
+def said_at(names: DnsResolver, url: str, *, allow_private: bool = True) -> str:
+    return read_privacy_statement(names, url, allow_private=allow_private)
 
 
 def test_what_a_statement_says_is_read_as_text(names: DnsResolver) -> None:
@@ -643,7 +643,7 @@ def test_a_statement_that_leads_nowhere_cannot_be_read(names: DnsResolver, locat
 
 def test_a_statement_on_a_private_network_is_not_read(names: DnsResolver) -> None:
     with WebSite(200, SAYS) as inside:
-        assert not said_at(names, f"http://127.0.0.1:{inside.port}/", to_private=False)
+        assert not said_at(names, f"http://127.0.0.1:{inside.port}/", allow_private=False)
     assert inside.asked == []
 
 
